@@ -1,0 +1,39 @@
+//! Stamps the crate with a hash of its own sources, so that two processes of different builds
+//! refuse each other at `Hello` instead of misreading each other later.
+
+use std::{env, fs, io, path::Path};
+
+/// FNV-1a, 64 bit: stable over toolchains, which `DefaultHasher` does not promise.
+/// Source: <https://datatracker.ietf.org/doc/html/draft-eastlake-fnv>.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=src");
+    let mut hash = FNV_OFFSET;
+    absorb(env!("CARGO_PKG_VERSION").as_bytes(), &mut hash);
+    absorb_folder(Path::new("src"), &mut hash)?;
+    println!("cargo::rustc-env=LUMEN_PROTO_HASH={hash}");
+    Ok(())
+}
+
+fn absorb_folder(folder: &Path, hash: &mut u64) -> io::Result<()> {
+    let mut paths = fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            absorb_folder(&path, hash)?;
+        } else {
+            absorb(&fs::read(&path)?, hash);
+        }
+    }
+    Ok(())
+}
+
+fn absorb(bytes: &[u8], hash: &mut u64) {
+    for byte in bytes {
+        *hash = (*hash ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
+    }
+}

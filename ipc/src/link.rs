@@ -1,0 +1,234 @@
+//! The link table: which processes may talk, over what, about what.
+//!
+//! INVARIANT: no row, no link. The supervisor wires exactly [`TABLE`], `lumen status` and
+//! ARCHITECTURE.md print it, and the tests compare `/proc/PID/fd` of a running system with it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::process::Worker;
+
+/// Name of a link.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum LinkName {
+    /// Command line → supervisor.
+    Admin,
+    /// Gateway → supervisor.
+    Broker,
+    /// Supervisor → worker: requests.
+    Control,
+    /// Compositor → rtc: what the desktop tells its viewers.
+    Desktop,
+    /// Compositor → media: pictures.
+    Frames,
+    /// Supervisor → worker: descriptors.
+    Grants,
+    /// Rtc → compositor: what viewers do.
+    Input,
+    /// Media → rtc: encoded pictures.
+    Packets,
+    /// Gateway ↔ rtc: the WebRTC handshake.
+    Signalling,
+    /// Rtc → media: what the network wants of the encoder.
+    Tuning,
+}
+
+/// One end of a link.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum End {
+    /// The `lumen` command line.
+    CommandLine,
+    /// The supervisor.
+    Supervisor,
+    /// Every worker.
+    EachWorker,
+    /// One kind of worker.
+    Worker(Worker),
+}
+
+/// How a link carries its messages.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Carriage {
+    /// tarpc: request, reply and deadline over a stream socket.
+    Rpc,
+    /// One message per datagram on a `SOCK_SEQPACKET` socketpair, descriptors beside it.
+    Messages,
+}
+
+/// One row of the link table.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Link {
+    /// Its name.
+    pub name: LinkName,
+    /// Who speaks first: the caller of an RPC link.
+    pub from: End,
+    /// Who answers.
+    pub to: End,
+    /// How.
+    pub carriage: Carriage,
+    /// What it carries, for people.
+    pub carries: &'static str,
+    /// The most descriptors one message on it can carry.
+    pub max_descriptors: usize,
+}
+
+/// The most descriptors any message carries (planes of a multi-planar DMA-BUF).
+pub const MAX_DESCRIPTORS: usize = 4;
+
+/// Every link there is.
+pub const TABLE: [Link; 10] = [
+    Link {
+        name: LinkName::Control,
+        from: End::Supervisor,
+        to: End::EachWorker,
+        carriage: Carriage::Rpc,
+        carries: "hello, configure, start, status, metrics, drain",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Grants,
+        from: End::Supervisor,
+        to: End::EachWorker,
+        carriage: Carriage::Messages,
+        carries: "descriptors: sockets, devices, link ends; a new link end replaces the old",
+        max_descriptors: 1,
+    },
+    Link {
+        name: LinkName::Broker,
+        from: End::Worker(Worker::Gateway),
+        to: End::Supervisor,
+        carriage: Carriage::Rpc,
+        carries: "log in by token, resume by cookie",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Frames,
+        from: End::Worker(Worker::Compositor),
+        to: End::Worker(Worker::Media),
+        carriage: Carriage::Messages,
+        carries: "buffer announced, frame ready with damage and times; back: released, demand",
+        max_descriptors: MAX_DESCRIPTORS,
+    },
+    Link {
+        name: LinkName::Packets,
+        from: End::Worker(Worker::Media),
+        to: End::Worker(Worker::Rtc),
+        carriage: Carriage::Messages,
+        carries: "ring announced, packet written; back: ring consumed",
+        max_descriptors: 1,
+    },
+    Link {
+        name: LinkName::Tuning,
+        from: End::Worker(Worker::Rtc),
+        to: End::Worker(Worker::Media),
+        carriage: Carriage::Rpc,
+        carries: "keyframe wanted, target bit rate, peers watching; back: encoder state",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Input,
+        from: End::Worker(Worker::Rtc),
+        to: End::Worker(Worker::Compositor),
+        carriage: Carriage::Messages,
+        carries: "key, pointer, wheel, peer left, output size wanted",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Desktop,
+        from: End::Worker(Worker::Compositor),
+        to: End::Worker(Worker::Rtc),
+        carriage: Carriage::Messages,
+        carries: "cursor image, output size, window title",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Signalling,
+        from: End::Worker(Worker::Gateway),
+        to: End::Worker(Worker::Rtc),
+        carriage: Carriage::Messages,
+        carries: "peer joined, offer, candidate, peer gone; back: answer, peer refused or closed",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Admin,
+        from: End::CommandLine,
+        to: End::Supervisor,
+        carriage: Carriage::Rpc,
+        carries: "status, restart, logs, metrics, stop",
+        max_descriptors: 0,
+    },
+];
+
+impl LinkName {
+    /// The word used for it in logs and tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Broker => "broker",
+            Self::Control => "control",
+            Self::Desktop => "desktop",
+            Self::Frames => "frames",
+            Self::Grants => "grants",
+            Self::Input => "input",
+            Self::Packets => "packets",
+            Self::Signalling => "signalling",
+            Self::Tuning => "tuning",
+        }
+    }
+
+    /// Its row of [`TABLE`].
+    #[must_use]
+    pub fn row(self) -> &'static Link {
+        TABLE
+            .iter()
+            .find(|link| link.name == self)
+            .expect("the test `table_has_one_row_per_name` proves that every name has a row")
+    }
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Link {
+    /// Whether `worker` holds an end that arrives as a grant: links between two workers, and the
+    /// gateway's broker link. `control` and `grants` are there from exec.
+    #[must_use]
+    pub fn is_granted_to(&self, worker: Worker) -> bool {
+        self.from == End::Worker(worker) || self.to == End::Worker(worker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [LinkName; 10] = [
+        LinkName::Admin,
+        LinkName::Broker,
+        LinkName::Control,
+        LinkName::Desktop,
+        LinkName::Frames,
+        LinkName::Grants,
+        LinkName::Input,
+        LinkName::Packets,
+        LinkName::Signalling,
+        LinkName::Tuning,
+    ];
+
+    #[test]
+    fn table_has_one_row_per_name() {
+        for name in NAMES {
+            assert_eq!(TABLE.iter().filter(|link| link.name == name).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_row_allows_more_descriptors_than_a_receiver_makes_room_for() {
+        assert!(TABLE.iter().all(|link| link.max_descriptors <= MAX_DESCRIPTORS));
+    }
+}

@@ -1,0 +1,110 @@
+//! `input`: rtc → compositor, what viewers do. Nothing comes back.
+//!
+//! The compositor keeps the ledger of what each peer holds down: [`ToCompositor::PeerLeft`] and
+//! the end of the link both release it. Repeated presses and stray releases are ignored there.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    codec::Message,
+    link::LinkName,
+    units::{ButtonCode, FrameSize, KeyCode, PeerId},
+};
+
+/// Rtc → compositor.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToCompositor {
+    /// Who did it.
+    pub peer: PeerId,
+    /// What was done.
+    pub action: Action,
+}
+
+/// What a viewer does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// A key went down or up. The viewer's auto-repeat never arrives here: apps repeat themselves.
+    Key {
+        /// Which, by physical position.
+        key: KeyCode,
+        /// Down or up.
+        state: PressState,
+    },
+    /// The pointer moved to a place on the output.
+    PointerTo(OutputPoint),
+    /// The pointer moved by an amount, while a viewer has it locked.
+    PointerBy(PointerDelta),
+    /// A mouse button went down or up at a place on the output: the place travels with it, because
+    /// motion is sent unreliably and the last of it may be missing.
+    Button {
+        /// Which.
+        button: ButtonCode,
+        /// Down or up.
+        state: PressState,
+        /// Where.
+        at: OutputPoint,
+    },
+    /// A wheel turned, in steps of which 120 are one notch (`wl_pointer.axis_value120`).
+    Wheel {
+        /// Rightward.
+        right_v120: i16,
+        /// Downward.
+        down_v120: i16,
+    },
+    /// A finger or another smooth device scrolled, in sixteenths of an output pixel. Both zero:
+    /// the fingers were lifted.
+    Scroll {
+        /// Rightward.
+        right_sixteenths: i16,
+        /// Downward.
+        down_sixteenths: i16,
+    },
+    /// The viewer's window lost focus: release all it holds.
+    ReleaseAll,
+    /// The peer is gone: release all it holds and forget it.
+    PeerLeft,
+    /// The viewer's window has this many pixels.
+    SizeWanted(FrameSize),
+}
+
+/// Down or up.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum PressState {
+    /// Down.
+    Pressed,
+    /// Up.
+    Released,
+}
+
+/// A place on the output as a fraction of its size: 0 is the left or top edge, 65535 the right or
+/// bottom edge. Independent of the output's size at the moment it is used.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub struct OutputPoint {
+    /// Horizontal.
+    pub x: u16,
+    /// Vertical.
+    pub y: u16,
+}
+
+/// A relative motion in sixteenths of an output pixel.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub struct PointerDelta {
+    /// Rightward.
+    pub dx: i16,
+    /// Downward.
+    pub dy: i16,
+}
+
+impl OutputPoint {
+    /// The place in pixels on an output of `size`.
+    #[must_use]
+    pub fn in_pixels(self, size: FrameSize) -> (f64, f64) {
+        let scale =
+            |fraction: u16, side: u16| f64::from(fraction) * f64::from(side) / f64::from(u16::MAX);
+        (scale(self.x, size.width()), scale(self.y, size.height()))
+    }
+}
+
+impl Message for ToCompositor {
+    const LINK: LinkName = LinkName::Input;
+}

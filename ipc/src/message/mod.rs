@@ -1,0 +1,11 @@
+//! The messages of the data links, one file per link, named for what happened or what is asked.
+//!
+//! Enums are named for their receiver. A message that carries descriptors says how many in
+//! [`crate::codec::Message::descriptors`]; all others carry none.
+
+pub mod desktop;
+pub mod frames;
+pub mod grants;
+pub mod input;
+pub mod packets;
+pub mod signalling;

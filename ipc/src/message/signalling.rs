@@ -1,0 +1,82 @@
+//! `signalling`: gateway ↔ rtc, the WebRTC handshake of each peer.
+//!
+//! The gateway has authenticated the browser before it says [`ToRtc::PeerJoined`]; rtc never sees
+//! how. SDP and candidates pass through the gateway unread: rtc parses them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{codec::Message, link::LinkName, text::Text, units::PeerId};
+
+/// A session description (RFC 8866). Chromium's offers are about 6 KiB.
+pub type Sdp = Text<{ 32 * 1024 }>;
+/// A candidate attribute (RFC 8839, section 5.1).
+pub type CandidateLine = Text<1024>;
+/// Why something was refused or ended, as a sentence for the viewer.
+pub type Reason = Text<512>;
+
+/// Gateway → rtc.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToRtc {
+    /// An authenticated browser wants to watch.
+    PeerJoined {
+        /// Its number.
+        peer: PeerId,
+        /// What it may do.
+        rights: Rights,
+    },
+    /// Its offer.
+    OfferMade {
+        /// Whose.
+        peer: PeerId,
+        /// The offer.
+        sdp: Sdp,
+    },
+    /// One of its addresses.
+    CandidateFound {
+        /// Whose.
+        peer: PeerId,
+        /// The candidate.
+        candidate: CandidateLine,
+    },
+    /// Its signalling connection is gone, so it is.
+    PeerGone {
+        /// Whose.
+        peer: PeerId,
+    },
+}
+
+/// Rtc → gateway.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToGateway {
+    /// The answer to an offer, candidates included.
+    AnswerMade {
+        /// For whom.
+        peer: PeerId,
+        /// The answer.
+        sdp: Sdp,
+    },
+    /// Rtc has ended, or never began, this peer.
+    PeerClosed {
+        /// Whom.
+        peer: PeerId,
+        /// Why.
+        reason: Reason,
+        /// Whether trying again can help.
+        retry: bool,
+    },
+}
+
+/// What a peer may do. Judged by the supervisor at log-in, enforced by rtc.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Rights {
+    /// Whether its keyboard, pointer and window size count.
+    pub control: bool,
+}
+
+impl Message for ToRtc {
+    const LINK: LinkName = LinkName::Signalling;
+}
+
+impl Message for ToGateway {
+    const LINK: LinkName = LinkName::Signalling;
+}

@@ -1,0 +1,345 @@
+//! The tarpc services of the RPC links: `control`, `broker`, `tuning` and `admin`.
+//!
+//! Requests and replies are encoded like messages ([`crate::codec`]); one frame is at most
+//! [`MAX_RPC_BYTES`]. Every refusal is a value, so that a caller can tell "no" from "broken".
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ProtoHash,
+    message::signalling::Rights,
+    phase::Phase,
+    process::Worker,
+    text::{Secret, Text},
+    units::{Fps, FrameSize, Kbps, SessionId},
+};
+
+/// Largest tarpc frame on any RPC link, in bytes: a page of log lines fits.
+pub const MAX_RPC_BYTES: usize = 256 * 1024;
+
+/// Supervisor → worker. The life of a worker is `hello`, `configure`, `start`, then any number of
+/// `status` and `metrics`, then `drain`; see [`Phase::permits`].
+#[tarpc::service]
+pub trait Control {
+    /// Tells who calls and asks who answers. The supervisor compares; so does the worker.
+    async fn hello(caller: Hello) -> Result<Hello, Refusal>;
+    /// Hands over the configuration. `log` is a filter in `tracing`'s syntax ("info",
+    /// "lumen_rtc=debug").
+    async fn configure(config: WorkerConfig, log: Text<128>) -> Result<(), Refusal>;
+    /// Asks to take `grants` grants from the `grants` link, acquire what is needed, confine and
+    /// serve. Answered when the worker is [`Phase::Ready`].
+    async fn start(grants: u16) -> Result<ConfinementReport, Refusal>;
+    /// How the worker is.
+    async fn status() -> WorkerStatus;
+    /// Every metric of the worker.
+    async fn metrics() -> Vec<Metric>;
+    /// Asks to finish and exit; answered once nothing new is taken.
+    async fn drain() -> Result<(), Refusal>;
+}
+
+/// Gateway → supervisor.
+#[tarpc::service]
+pub trait Broker {
+    /// Trades the access token for a login. `from` is the browser's address, for throttling.
+    async fn authenticate(token: Secret, from: SocketAddr) -> Result<Login, LoginRefusal>;
+    /// Recognises the cookie of an earlier login.
+    async fn resume(cookie: Secret) -> Result<Login, LoginRefusal>;
+}
+
+/// Rtc → media.
+#[tarpc::service]
+pub trait Tuning {
+    /// The next frame must be an IDR, and comes at once even if the screen is still.
+    async fn request_keyframe() -> EncoderState;
+    /// The network carries this much.
+    async fn set_target_bitrate(target: Kbps) -> EncoderState;
+    /// So many peers want pictures. At zero media stops encoding.
+    async fn set_watchers(count: u16) -> EncoderState;
+}
+
+/// Command line → supervisor. Callers are judged by `SO_PEERCRED`: the supervisor's own user and
+/// root may ask, nobody else.
+#[tarpc::service]
+pub trait Admin {
+    /// Every process and how it is.
+    async fn status() -> HostStatus;
+    /// Ends one worker and starts it anew.
+    async fn restart(worker: Worker) -> Result<(), Refusal>;
+    /// Log lines with numbers above `after`, of one worker or of all, oldest first.
+    async fn logs(worker: Option<Worker>, after: u64) -> LogPage;
+    /// Every metric of every worker.
+    async fn metrics() -> Vec<(Worker, Vec<Metric>)>;
+    /// Ends everything.
+    async fn stop();
+}
+
+/// Who speaks, and which build it is of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The contract it was built with.
+    pub proto_hash: ProtoHash,
+    /// The worker that is meant (by the supervisor) or that answers.
+    pub worker: Worker,
+}
+
+/// Why a request was not carried out, as a sentence.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub Text<1024>);
+
+impl Refusal {
+    /// A refusal with this reason, shortened if need be.
+    #[must_use]
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self(Text::truncated(reason))
+    }
+}
+
+/// What a worker must know. No secret travels here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum WorkerConfig {
+    /// For the compositor.
+    Compositor(CompositorConfig),
+    /// For the gateway.
+    Gateway(GatewayConfig),
+    /// For media.
+    Media(MediaConfig),
+    /// For rtc.
+    Rtc(RtcConfig),
+}
+
+impl WorkerConfig {
+    /// The worker it is for.
+    #[must_use]
+    pub const fn worker(&self) -> Worker {
+        match self {
+            Self::Compositor(_) => Worker::Compositor,
+            Self::Gateway(_) => Worker::Gateway,
+            Self::Media(_) => Worker::Media,
+            Self::Rtc(_) => Worker::Rtc,
+        }
+    }
+}
+
+/// The compositor's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompositorConfig {
+    /// Size of the output at start.
+    pub size: FrameSize,
+    /// The most frames drawn per second.
+    pub max_fps: Fps,
+    /// Whether the output follows the viewers' windows.
+    pub resize: ResizePolicy,
+    /// Keyboard layout.
+    pub keymap: Keymap,
+}
+
+/// What decides the output's size.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ResizePolicy {
+    /// It stays as configured; viewers letterbox it.
+    Fixed,
+    /// It follows the window of the viewer that resized last.
+    Follow,
+}
+
+/// An XKB keymap by names (`setxkbmap`'s rules, model, layout, variant, options); an empty text
+/// means the default of xkbcommon.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Keymap {
+    /// Layouts, separated by commas.
+    pub layout: Text<128>,
+    /// Variants, separated by commas.
+    pub variant: Text<128>,
+    /// Options, separated by commas.
+    pub options: Text<256>,
+}
+
+/// Media's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MediaConfig {
+    /// The most frames the compositor draws per second.
+    pub max_fps: Fps,
+    /// Bit rate until the network says otherwise, and the most it may ever ask for.
+    pub bitrate: Kbps,
+}
+
+/// Rtc's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RtcConfig {
+    /// Every address the media socket can be reached at from here: loopback and each interface's,
+    /// all with the socket's port.
+    pub candidates: Vec<SocketAddr>,
+    /// The encoder's configured bit rate: where the estimate starts and the most it may ask for.
+    pub bitrate: Kbps,
+}
+
+/// The gateway's part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GatewayConfig {
+    /// How browsers prove who they are.
+    pub auth: AuthMode,
+    /// Where the listener is bound.
+    pub listen: SocketAddr,
+    /// What the page is titled.
+    pub hostname: Text<256>,
+}
+
+/// How browsers prove who they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum AuthMode {
+    /// Not at all; the supervisor allows this on loopback only.
+    None,
+    /// By the token printed at start, then by cookie.
+    Token,
+}
+
+/// A successful login.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Login {
+    /// The value of the browser's cookie from now on.
+    pub cookie: Secret,
+    /// The desktop it opens.
+    pub session: SessionId,
+    /// What the browser may do there.
+    pub rights: Rights,
+}
+
+/// Why there is no login.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+pub enum LoginRefusal {
+    /// Wrong token, or a cookie nobody was given.
+    #[error("wrong or expired credentials")]
+    Wrong,
+    /// Too many attempts.
+    #[error("too many attempts; try again in {retry_after_seconds} s")]
+    TooMany {
+        /// When the next attempt is looked at.
+        retry_after_seconds: u16,
+    },
+}
+
+/// What media's encoder does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct EncoderState {
+    /// What it aims for.
+    pub target: Kbps,
+}
+
+/// What confinement a worker put on, strongest available.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConfinementReport {
+    /// Landlock ABI in force; zero when the kernel has none.
+    pub landlock_abi: u8,
+    /// Rules of the seccomp filter.
+    pub seccomp_rules: u16,
+    /// Namespaces of its own, as `/proc/self/ns` names them.
+    pub namespaces: Vec<Text<16>>,
+}
+
+/// How a worker is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its phase.
+    pub phase: Phase,
+    /// A few words on what it is doing, for `lumen status`.
+    pub summary: Text<256>,
+}
+
+/// One figure. The unit is the end of its name (`_total`, `_bytes`, `_microseconds`…).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Name, Prometheus style: `video_frames_encoded_total`.
+    pub name: Text<64>,
+    /// Value.
+    pub value: MetricValue,
+}
+
+/// The value of a metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum MetricValue {
+    /// Only ever grows.
+    Counter(u64),
+    /// Goes up and down.
+    Gauge(i64),
+    /// How often values fell below each bound.
+    Histogram(Histogram),
+}
+
+/// A distribution: `counts[i]` values were at most `2^i` units, and above `2^(i-1)`.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Values per power of two, the last takes everything larger.
+    pub counts: Vec<u64>,
+    /// Sum of all values.
+    pub sum: u64,
+}
+
+/// Everything `lumen status` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostStatus {
+    /// Where browsers connect.
+    pub listen: SocketAddr,
+    /// How browsers prove who they are.
+    pub auth: AuthMode,
+    /// Process id of the supervisor.
+    pub supervisor_pid: u32,
+    /// The user's app.
+    pub app: AppStatus,
+    /// Every worker.
+    pub workers: Vec<ProcessStatus>,
+}
+
+/// The user's app.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AppStatus {
+    /// Its command line.
+    pub command: Text<1024>,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Which.
+    pub worker: Worker,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+    /// The user it runs as.
+    pub uid: u32,
+    /// Its state, as the lifecycle names it.
+    pub state: Text<32>,
+    /// Milliseconds since it became ready.
+    pub uptime_millis: u64,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// Processor time used by this process, in milliseconds.
+    pub cpu_millis: u64,
+    /// Resident memory in bytes.
+    pub memory_bytes: u64,
+    /// Its confinement.
+    pub confinement: ConfinementReport,
+    /// What it says of itself.
+    pub summary: Text<256>,
+}
+
+/// Some log lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The lines, at most as many as fit a frame.
+    pub lines: Vec<LogLine>,
+}
+
+/// One line a worker wrote to its standard error.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Its number, counted from 1 over all workers.
+    pub number: u64,
+    /// Who wrote it.
+    pub worker: Worker,
+    /// The line, without its end.
+    pub text: Text<2048>,
+}

@@ -1,0 +1,291 @@
+//! Ids, sizes and quantities that cross links, each a type that cannot be out of range.
+//!
+//! Constructors check once; serde decodes through them, so a decoded value has been checked.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A value outside the range its type allows.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{what} is {found}, which is outside {low} to {high}")]
+pub struct OutOfRange {
+    /// What the value is of.
+    pub what: &'static str,
+    /// The value found.
+    pub found: u64,
+    /// Smallest legal value.
+    pub low: u64,
+    /// Largest legal value.
+    pub high: u64,
+}
+
+/// Defines a newtype over an unsigned integer with an inclusive range.
+macro_rules! ranged {
+    ($(#[$doc:meta])* $name:ident: $repr:ty, $what:literal, $low:expr, $high:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[serde(try_from = "u64", into = "u64")]
+        pub struct $name($repr);
+
+        #[allow(unused_comparisons, reason = "a range may start at zero")]
+        impl $name {
+            /// Smallest legal value.
+            pub const MIN: Self = Self($low);
+            /// Largest legal value.
+            pub const MAX: Self = Self($high);
+
+            /// Checks the range.
+            ///
+            /// # Errors
+            /// [`OutOfRange`] names the value and the range.
+            pub const fn new(value: u64) -> Result<Self, OutOfRange> {
+                if value < $low || value > $high {
+                    return Err(OutOfRange {
+                        what: $what,
+                        found: value,
+                        low: $low,
+                        high: $high,
+                    });
+                }
+                // In range of the representation, because `$high` is.
+                Ok(Self(value as $repr))
+            }
+
+            /// The nearest legal value.
+            #[must_use]
+            pub const fn clamped(value: u64) -> Self {
+                if value < $low {
+                    Self::MIN
+                } else if value > $high {
+                    Self::MAX
+                } else {
+                    Self(value as $repr)
+                }
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn value(self) -> $repr {
+                self.0
+            }
+        }
+
+        impl TryFrom<u64> for $name {
+            type Error = OutOfRange;
+
+            fn try_from(value: u64) -> Result<Self, OutOfRange> {
+                Self::new(value)
+            }
+        }
+
+        impl From<$name> for u64 {
+            fn from(value: $name) -> Self {
+                Self::from(value.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+ranged! {
+    /// Index of a shared frame buffer.
+    SlotIndex: u8, "slot index", 0, 3
+}
+ranged! {
+    /// Frames per second.
+    Fps: u16, "frame rate", 1, 240
+}
+ranged! {
+    /// Kilobits (1000 bits) per second.
+    Kbps: u32, "bit rate in kbit/s", 100, 200_000
+}
+ranged! {
+    /// A key as the kernel numbers it: `KEY_*` of `linux/input-event-codes.h`, keyboard keys only
+    /// (`KEY_ESC` = 1 to `KEY_MICMUTE` = 248, the last one below the buttons).
+    KeyCode: u16, "key code", 1, 248
+}
+ranged! {
+    /// A mouse button as the kernel numbers it: `BTN_LEFT` = 0x110 to `BTN_TASK` = 0x117 of
+    /// `linux/input-event-codes.h`.
+    ButtonCode: u16, "button code", 0x110, 0x117
+}
+ranged! {
+    /// Width or height of a frame in pixels.
+    Side: u16, "side in pixels", 16, 4096
+}
+
+impl Fps {
+    /// Time between two frames, in microseconds.
+    #[must_use]
+    pub fn interval_micros(self) -> u64 {
+        1_000_000 / u64::from(self.0)
+    }
+}
+
+/// Size of a frame in pixels. Both sides are even, because H.264 4:2:0 halves them.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "(u16, u16)", into = "(u16, u16)")]
+pub struct FrameSize {
+    width: Side,
+    height: Side,
+}
+
+/// A frame size that cannot be.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadFrameSize {
+    /// A side is odd.
+    #[error("a frame of {width}x{height} has an odd side; H.264 needs even ones")]
+    Odd {
+        /// Width found.
+        width: u16,
+        /// Height found.
+        height: u16,
+    },
+    /// A side is too small or too large.
+    #[error(transparent)]
+    Side(#[from] OutOfRange),
+}
+
+/// Bytes of one pixel: every raw frame is BGRX, 8 bits each, in memory order B, G, R, X
+/// (`WL_SHM_FORMAT_XRGB8888`, Pixman's `x8r8g8b8` on a little-endian machine).
+pub const PIXEL_BYTES: usize = 4;
+
+impl FrameSize {
+    /// Checks both sides.
+    ///
+    /// # Errors
+    /// [`BadFrameSize`] says which rule the size breaks.
+    pub fn new(width: u16, height: u16) -> Result<Self, BadFrameSize> {
+        if width % 2 == 1 || height % 2 == 1 {
+            return Err(BadFrameSize::Odd { width, height });
+        }
+        Ok(Self { width: Side::new(width.into())?, height: Side::new(height.into())? })
+    }
+
+    /// The nearest legal size: sides rounded down to even numbers and clamped.
+    #[must_use]
+    pub fn nearest(width: u32, height: u32) -> Self {
+        let side = |length: u32| Side::clamped(u64::from(length & !1));
+        Self { width: side(width), height: side(height) }
+    }
+
+    /// Width in pixels.
+    #[must_use]
+    pub const fn width(self) -> u16 {
+        self.width.value()
+    }
+
+    /// Height in pixels.
+    #[must_use]
+    pub const fn height(self) -> u16 {
+        self.height.value()
+    }
+
+    /// Bytes from one row to the next of a tightly packed BGRX frame.
+    #[must_use]
+    pub fn stride_bytes(self) -> usize {
+        usize::from(self.width()) * PIXEL_BYTES
+    }
+
+    /// Bytes of a tightly packed BGRX frame.
+    #[must_use]
+    pub fn frame_bytes(self) -> usize {
+        self.stride_bytes() * usize::from(self.height())
+    }
+}
+
+impl TryFrom<(u16, u16)> for FrameSize {
+    type Error = BadFrameSize;
+
+    fn try_from((width, height): (u16, u16)) -> Result<Self, BadFrameSize> {
+        Self::new(width, height)
+    }
+}
+
+impl From<FrameSize> for (u16, u16) {
+    fn from(size: FrameSize) -> Self {
+        (size.width(), size.height())
+    }
+}
+
+impl fmt::Display for FrameSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width(), self.height())
+    }
+}
+
+/// Microseconds on `CLOCK_MONOTONIC`, which all processes of a host share.
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
+pub struct MonotonicMicros(pub u64);
+
+impl MonotonicMicros {
+    /// Microseconds from `earlier` to `self`, zero when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Number of a frame, counted by the compositor from 1 per compositor process.
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
+pub struct FrameSequence(pub u64);
+
+impl FrameSequence {
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+/// Which set of buffers a slot belongs to. A resize or a new link end starts a new generation, so
+/// that a late message about an old buffer can be told from one about its replacement.
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
+pub struct BufferGeneration(pub u32);
+
+/// One user's desktop.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct SessionId(pub u32);
+
+/// One browser's peer connection, numbered by the gateway, never reused within its life.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct PeerId(pub u64);
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "peer-{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frame_size_odd_zero_or_too_large_is_refused_with_the_reason() {
+        let reason = |width, height| FrameSize::new(width, height).unwrap_err().to_string();
+        assert!(reason(1281, 720).contains("odd side"));
+        assert!(reason(0, 720).contains("outside 16 to 4096"));
+        assert!(reason(1280, 8192).contains("8192"));
+    }
+
+    #[test]
+    fn frame_size_nearest_is_always_legal() {
+        for (width, height) in [(0, 0), (1, 4097), (1281, 721), (u32::MAX, u32::MAX)] {
+            let size = FrameSize::nearest(width, height);
+            assert_eq!(FrameSize::new(size.width(), size.height()), Ok(size));
+        }
+    }
+}
