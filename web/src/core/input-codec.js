@@ -1,0 +1,200 @@
+// The binary messages on the data channels: objects in, bytes out, and back.
+//
+// Big-endian, one message per event, the first byte is the tag. The vectors in test/vectors/ are
+// shared with lumen-rtc, whose decoder refuses everything it does not know. This side is lenient in
+// one direction only: `decodeOutput` answers null for a message it does not understand, so that the
+// page shows a picture even if a cursor got lost.
+
+/**
+ * What a viewer does. Names and units are those of lumen-rtc:
+ * - `key`: evdev key code.
+ * - `button`: evdev button code, at a place on the output.
+ * - `pointerTo`: a place on the output as fractions, 0 … 65535 for each axis.
+ * - `pointerBy`, `scroll`: sixteenths of an output pixel.
+ * - `wheel`: 120 is one notch.
+ * - `sizeWanted`: the viewport in device pixels.
+ * @typedef {{ type: 'key', key: number, pressed: boolean }
+ *   | { type: 'pointerTo', sequence: number, x: number, y: number }
+ *   | { type: 'pointerBy', dx: number, dy: number }
+ *   | { type: 'button', button: number, pressed: boolean, x: number, y: number }
+ *   | { type: 'wheel', rightV120: number, downV120: number }
+ *   | { type: 'scroll', rightSixteenths: number, downSixteenths: number }
+ *   | { type: 'releaseAll' }
+ *   | { type: 'sizeWanted', width: number, height: number }} InputMessage
+ */
+
+/**
+ * What the desktop tells its viewers.
+ * @typedef {'running' | 'compositorRestarting' | 'mediaRestarting'} DesktopState
+ * @typedef {{ type: 'cursorHidden' }
+ *   | { type: 'cursorNamed', name: string }
+ *   | { type: 'cursorImage', width: number, height: number, hotspotX: number, hotspotY: number,
+ *       rgba: Uint8Array<ArrayBuffer> }
+ *   | { type: 'outputResized', width: number, height: number }
+ *   | { type: 'titleChanged', title: string }
+ *   | { type: 'desktopState', state: DesktopState }} OutputMessage
+ */
+
+const Tag = Object.freeze({
+  key: 0x01,
+  pointerTo: 0x02,
+  pointerBy: 0x03,
+  button: 0x04,
+  wheel: 0x05,
+  scroll: 0x06,
+  releaseAll: 0x07,
+  sizeWanted: 0x08,
+  cursorHidden: 0x81,
+  cursorNamed: 0x82,
+  cursorImage: 0x83,
+  outputResized: 0x84,
+  titleChanged: 0x85,
+  desktopState: 0x86,
+});
+
+/** @type {readonly DesktopState[]} */
+const DESKTOP_STATES = Object.freeze(['running', 'compositorRestarting', 'mediaRestarting']);
+
+/** The largest side of a cursor picture in pixels. */
+export const MAX_CURSOR_SIDE = 120;
+
+/**
+ * @param {InputMessage} message
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function encodeInput(message) {
+  switch (message.type) {
+    case 'key':
+      return bytes(4, (view) => {
+        view.setUint8(0, Tag.key);
+        view.setUint16(1, message.key);
+        view.setUint8(3, Number(message.pressed));
+      });
+    case 'pointerTo':
+      return bytes(7, (view) => {
+        view.setUint8(0, Tag.pointerTo);
+        view.setUint16(1, message.sequence);
+        view.setUint16(3, message.x);
+        view.setUint16(5, message.y);
+      });
+    case 'pointerBy':
+      return signedPair(Tag.pointerBy, message.dx, message.dy);
+    case 'button':
+      return bytes(8, (view) => {
+        view.setUint8(0, Tag.button);
+        view.setUint16(1, message.button);
+        view.setUint8(3, Number(message.pressed));
+        view.setUint16(4, message.x);
+        view.setUint16(6, message.y);
+      });
+    case 'wheel':
+      return signedPair(Tag.wheel, message.rightV120, message.downV120);
+    case 'scroll':
+      return signedPair(Tag.scroll, message.rightSixteenths, message.downSixteenths);
+    case 'releaseAll':
+      return bytes(1, (view) => view.setUint8(0, Tag.releaseAll));
+    case 'sizeWanted':
+      return bytes(5, (view) => {
+        view.setUint8(0, Tag.sizeWanted);
+        view.setUint16(1, message.width);
+        view.setUint16(3, message.height);
+      });
+  }
+}
+
+/**
+ * @param {ArrayBuffer} buffer
+ * @returns {OutputMessage | null} null when the bytes are no message this page knows
+ */
+export function decodeOutput(buffer) {
+  if (buffer.byteLength === 0) return null;
+  const view = new DataView(buffer);
+  switch (view.getUint8(0)) {
+    case Tag.cursorHidden:
+      return buffer.byteLength === 1 ? { type: 'cursorHidden' } : null;
+    case Tag.cursorNamed:
+      return decodeCursorName(view);
+    case Tag.cursorImage:
+      return decodeCursorImage(view);
+    case Tag.outputResized:
+      if (buffer.byteLength !== 5) return null;
+      return { type: 'outputResized', width: view.getUint16(1), height: view.getUint16(3) };
+    case Tag.titleChanged:
+      return decodeTitle(view);
+    case Tag.desktopState:
+      return decodeDesktopState(view);
+    default:
+      return null;
+  }
+}
+
+/**
+ * @param {DataView<ArrayBuffer>} view
+ * @returns {OutputMessage | null}
+ */
+function decodeCursorName(view) {
+  if (view.byteLength < 2 || view.byteLength !== 2 + view.getUint8(1)) return null;
+  const name = String.fromCharCode(...new Uint8Array(view.buffer, 2));
+  return /^[a-z-]+$/.test(name) ? { type: 'cursorNamed', name } : null;
+}
+
+/**
+ * @param {DataView<ArrayBuffer>} view
+ * @returns {OutputMessage | null}
+ */
+function decodeCursorImage(view) {
+  const header = 5;
+  if (view.byteLength < header) return null;
+  const [width, height] = [view.getUint8(1), view.getUint8(2)];
+  const [hotspotX, hotspotY] = [view.getUint8(3), view.getUint8(4)];
+  const legal =
+    [width, height].every((side) => side >= 1 && side <= MAX_CURSOR_SIDE) &&
+    hotspotX < width &&
+    hotspotY < height &&
+    view.byteLength === header + width * height * 4;
+  if (!legal) return null;
+  const rgba = new Uint8Array(view.buffer.slice(header));
+  return { type: 'cursorImage', width, height, hotspotX, hotspotY, rgba };
+}
+
+/**
+ * @param {DataView<ArrayBuffer>} view
+ * @returns {OutputMessage | null}
+ */
+function decodeTitle(view) {
+  if (view.byteLength < 3 || view.byteLength !== 3 + view.getUint16(1)) return null;
+  return { type: 'titleChanged', title: new TextDecoder().decode(new Uint8Array(view.buffer, 3)) };
+}
+
+/**
+ * @param {DataView<ArrayBuffer>} view
+ * @returns {OutputMessage | null}
+ */
+function decodeDesktopState(view) {
+  if (view.byteLength !== 2) return null;
+  const state = DESKTOP_STATES[view.getUint8(1)];
+  return state === undefined ? null : { type: 'desktopState', state };
+}
+
+/**
+ * @param {number} tag
+ * @param {number} right
+ * @param {number} down
+ */
+function signedPair(tag, right, down) {
+  return bytes(5, (view) => {
+    view.setUint8(0, tag);
+    view.setInt16(1, right);
+    view.setInt16(3, down);
+  });
+}
+
+/**
+ * @param {number} length
+ * @param {(view: DataView) => void} fill
+ */
+function bytes(length, fill) {
+  const result = new Uint8Array(length);
+  fill(new DataView(result.buffer));
+  return result;
+}
