@@ -1,0 +1,52 @@
+# Everything a developer types. `make` alone lists it.
+#
+# One build profile (dev) serves lint, tests and the end-to-end tests, so that a clean checkout is
+# built once; dependencies are optimised in it (see Cargo.toml). `run` and `bench` build release.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## list these targets
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: run
+run: ## install what is missing, build, and show a demo desktop (ARGS="--app foot" for another app)
+	@echo '==> run: installing what is missing'
+	@tests/install.sh run
+	@echo '==> run: building (release; a few minutes the first time)'
+	@$(CARGO) build --release --workspace --exclude lumen-tests --bins
+	@echo '==> run: starting Lumen; open the address it prints in a browser, Ctrl-C ends it'
+	@exec $(TARGET)/release/lumen run $(ARGS)
+
+.PHONY: test
+test: ## install what is missing, then lint, unit tests, web tests and end-to-end tests
+	@echo '==> test: installing what is missing'
+	@tests/install.sh test
+	@tests/test.sh
+
+.PHONY: bench
+bench: ## build release and print the measurements beside their targets
+	@echo '==> bench: installing what is missing'
+	@tests/install.sh test
+	@tests/bench.sh
+
+.PHONY: lint
+lint: ## check formatting, clippy, documentation, the web client, dependencies
+	@tests/lint.sh
+
+.PHONY: fmt
+fmt: ## format the Rust code
+	@echo '==> fmt: cargo fmt'
+	@$(CARGO) fmt --all
+
+.PHONY: clean
+clean: ## delete everything that was built
+	@echo '==> clean: cargo clean, node_modules'
+	@$(CARGO) clean
+	@rm -rf web/node_modules tests/browser/node_modules tests/.artifacts

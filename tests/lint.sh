@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# What can be said of the code without running it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '==> lint: %s\n' "$*"; }
+
+step 'cargo fmt --check'
+cargo fmt --all --check
+
+step 'cargo clippy, warnings denied'
+cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
+
+step 'cargo doc, warnings denied'
+RUSTDOCFLAGS='--deny warnings' \
+    cargo doc --quiet --locked --workspace --no-deps --document-private-items
+
+step 'the web client: eslint and tsc'
+npm --prefix web ci --silent --no-audit --no-fund
+npm --prefix web run --silent lint
+npm --prefix web run --silent check
+
+if command -v cargo-deny >/dev/null; then
+    step 'cargo deny: licences, bans, sources'
+    cargo deny --log-level error check licenses bans sources
+else
+    step 'cargo deny is not installed; licences and bans are not checked'
+fi

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Everything `make test` runs once its needs are installed. The last line sums up all runners.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n==> test: %s\n' "$*"; }
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Runs a test runner to its end whatever it finds, keeping what it prints for the sum.
+failed_runners=0
+run() {
+    "$@" 2>&1 | tee -a "$log" || failed_runners=$((failed_runners + 1))
+}
+
+# Adds up the closing lines of cargo test ("test result: ok. 3 passed; 0 failed") and of node's
+# runner ("# pass 3" or "ℹ pass 3").
+sum_up() {
+    awk '
+        /^test result:/ {
+            for (i = 2; i <= NF; i++) {
+                if ($i ~ /^passed/) passed += $(i - 1)
+                if ($i ~ /^failed/) failed += $(i - 1)
+            }
+        }
+        /^(#|ℹ) pass / { passed += $3 }
+        /^(#|ℹ) fail / { failed += $3 }
+        END { printf "%d %d\n", passed, failed }
+    ' "$log"
+}
+
+tests/lint.sh
+
+step 'the web client'
+run npm --prefix web test --silent
+
+step 'the Node side of the browser tests'
+npm --prefix tests/browser ci --silent --no-audit --no-fund
+
+step 'building all of it once'
+# All targets in one go: `cargo test` alone would leave out the binaries that the end-to-end tests
+# run, and building those by themselves would resolve features anew and compile much twice.
+cargo build --quiet --locked --workspace --all-targets
+
+step 'unit, process and end-to-end tests'
+run cargo test --quiet --locked --workspace --no-fail-fast
+
+read -r passed failed < <(sum_up)
+if [ "$failed_runners" -gt 0 ] && [ "$failed" -eq 0 ]; then
+    echo "A runner failed without saying which test did; see above."
+    failed=$failed_runners
+fi
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
