@@ -17,6 +17,10 @@ pub enum ToRtc {
     TitleChanged(Text<256>),
 }
 
+/// Rtc → compositor. Nothing is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToCompositor {}
+
 /// How the pointer looks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Cursor {
@@ -125,5 +129,9 @@ impl From<CursorImage> for UncheckedCursorImage {
 }
 
 impl Message for ToRtc {
+    const LINK: LinkName = LinkName::Desktop;
+}
+
+impl Message for ToCompositor {
     const LINK: LinkName = LinkName::Desktop;
 }

@@ -20,6 +20,10 @@ pub struct ToCompositor {
     pub action: Action,
 }
 
+/// Compositor → rtc. Nothing is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToRtc {}
+
 /// What a viewer does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Action {
@@ -106,5 +110,9 @@ impl OutputPoint {
 }
 
 impl Message for ToCompositor {
+    const LINK: LinkName = LinkName::Input;
+}
+
+impl Message for ToRtc {
     const LINK: LinkName = LinkName::Input;
 }
