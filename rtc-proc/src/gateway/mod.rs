@@ -1,0 +1,1 @@
+//! `lumen-gateway`: the HTTP front door.
