@@ -1,0 +1,45 @@
+// Which mouse buttons the viewer holds, from the bit mask that every pointer event carries.
+//
+// `pointerdown` and `pointerup` tell only of the first button pressed and the last released; the
+// mask tells of all, and heals a release that happened outside the window.
+
+/**
+ * Bit of `PointerEvent.buttons` (https://www.w3.org/TR/pointerevents3/#the-buttons-property) to
+ * `BTN_*` of linux/input-event-codes.h. Browsers number the side buttons back, forward.
+ * @type {readonly (readonly [number, number])[]}
+ */
+const BUTTONS = Object.freeze([
+  [1, 0x110],
+  [2, 0x111],
+  [4, 0x112],
+  [8, 0x113],
+  [16, 0x114],
+]);
+
+export class HeldButtons {
+  #mask = 0;
+
+  /** Whether any button is down. */
+  get any() {
+    return this.#mask !== 0;
+  }
+
+  /**
+   * @param {number} mask `PointerEvent.buttons`
+   * @returns {{ button: number, pressed: boolean }[]} what changed, releases first
+   */
+  update(mask) {
+    const changes = BUTTONS.filter(([bit]) => (mask & bit) !== (this.#mask & bit)).map(
+      ([bit, button]) => ({ button, pressed: (mask & bit) !== 0 }),
+    );
+    this.#mask = mask;
+    return changes.sort((one, other) => Number(one.pressed) - Number(other.pressed));
+  }
+
+  /** Forgets all buttons. @returns {boolean} whether any was down */
+  releaseAll() {
+    const any = this.any;
+    this.#mask = 0;
+    return any;
+  }
+}

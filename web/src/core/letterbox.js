@@ -1,0 +1,80 @@
+// Where the picture lies in the window, and what a place in the window is on the desktop.
+//
+// Two kinds of pixels: device pixels, of which the display is made, and CSS pixels, in which the
+// page is laid out; `devicePixelRatio` of the former make one of the latter, and it need not be
+// whole. A picture that fits the window almost exactly is shown pixel by pixel, aligned to device
+// pixels: scaling text by a fraction of a percent blurs all of it.
+
+/**
+ * @typedef {{ width: number, height: number }} Size
+ * @typedef {{ left: number, top: number, width: number, height: number }} Box in CSS pixels
+ */
+
+/** Up to this scale a picture is shown pixel by pixel with a thin border instead. */
+const MAX_BORDERED_SCALE = 1.01;
+
+/** What encoders and the desktop accept for either side. */
+export const MIN_SIDE = 16;
+export const MAX_SIDE = 4096;
+
+/** The largest value of a place's fraction. */
+const FRACTION = 65535;
+
+/**
+ * @param {Size} picture in its own pixels
+ * @param {Size} viewport in device pixels
+ * @param {number} pixelRatio
+ * @returns {Box} where to put the picture
+ */
+export function placePicture(picture, viewport, pixelRatio) {
+  const fitting = Math.min(viewport.width / picture.width, viewport.height / picture.height);
+  const scale = fitting >= 1 && fitting <= MAX_BORDERED_SCALE ? 1 : fitting;
+  const width = picture.width * scale;
+  const height = picture.height * scale;
+  const left = Math.floor((viewport.width - width) / 2);
+  const top = Math.floor((viewport.height - height) / 2);
+  return {
+    left: Math.max(left, 0) / pixelRatio,
+    top: Math.max(top, 0) / pixelRatio,
+    width: width / pixelRatio,
+    height: height / pixelRatio,
+  };
+}
+
+/**
+ * @param {{ x: number, y: number }} place in CSS pixels of the window
+ * @param {Box} box where the picture is
+ * @returns {{ x: number, y: number }} fractions of the picture × 65535; places beside the picture
+ *   become the nearest on its edge
+ */
+export function fractionOf(place, box) {
+  return {
+    x: fraction(place.x - box.left, box.width),
+    y: fraction(place.y - box.top, box.height),
+  };
+}
+
+/**
+ * @param {number} distance
+ * @param {number} length
+ */
+function fraction(distance, length) {
+  if (!(length > 0)) return 0;
+  return Math.round(Math.min(Math.max(distance / length, 0), 1) * FRACTION);
+}
+
+/**
+ * @param {Size} viewport in device pixels
+ * @returns {Size} the size the desktop should have: even, within its limits, in the same aspect if
+ *   the window is too large
+ */
+export function wantedSize(viewport) {
+  const shrink = Math.min(1, MAX_SIDE / viewport.width, MAX_SIDE / viewport.height);
+  return { width: legalSide(viewport.width * shrink), height: legalSide(viewport.height * shrink) };
+}
+
+/** @param {number} length */
+function legalSide(length) {
+  const even = Math.floor(length / 2) * 2;
+  return Math.min(Math.max(Number.isFinite(even) ? even : MIN_SIDE, MIN_SIDE), MAX_SIDE);
+}

@@ -1,0 +1,71 @@
+// When to send the pointer's place: at once, but not more often than the desktop can use.
+//
+// Motion travels unreliably, so the last place of a movement is sent once more when the pointer
+// rests: a lost packet must not leave the desktop's pointer somewhere else.
+
+/** Shortest time between two motions in milliseconds: 250 a second. */
+export const MOTION_INTERVAL = 4;
+
+/** A pointer that has not moved for so many milliseconds rests. */
+export const REST_AFTER = 60;
+
+/** @typedef {{ x: number, y: number }} Place fractions of the output × 65535 */
+
+export class MotionPacer {
+  #sequence = 0;
+  /** @type {Place | null} */
+  #waiting = null;
+  /** @type {Place | null} */
+  #unconfirmed = null;
+  #sentAt = -Infinity;
+
+  /**
+   * @param {Place} place
+   * @param {number} now
+   */
+  move(place, now) {
+    this.#waiting = place;
+    return this.poll(now);
+  }
+
+  /**
+   * @param {number} now
+   * @returns {{ type: 'pointerTo', sequence: number, x: number, y: number } | null} what to send
+   */
+  poll(now) {
+    if (this.#waiting !== null && now >= this.#sentAt + MOTION_INTERVAL) {
+      const place = this.#waiting;
+      this.#waiting = null;
+      this.#unconfirmed = place;
+      return this.#stamp(place, now);
+    }
+    if (this.#unconfirmed !== null && now >= this.#sentAt + REST_AFTER) {
+      const place = this.#unconfirmed;
+      this.#unconfirmed = null;
+      return this.#stamp(place, now);
+    }
+    return null;
+  }
+
+  /** When to poll next, null when there is nothing to send. */
+  get deadline() {
+    if (this.#waiting !== null) return this.#sentAt + MOTION_INTERVAL;
+    return this.#unconfirmed === null ? null : this.#sentAt + REST_AFTER;
+  }
+
+  /** The place is known by other means: a button carried it. */
+  settle() {
+    this.#waiting = null;
+    this.#unconfirmed = null;
+  }
+
+  /**
+   * @param {Place} place
+   * @param {number} now
+   */
+  #stamp(place, now) {
+    this.#sentAt = now;
+    this.#sequence = (this.#sequence + 1) & 0xffff;
+    return { type: /** @type {const} */ ('pointerTo'), sequence: this.#sequence, ...place };
+  }
+}

@@ -1,0 +1,33 @@
+// The parts of index.html that the page's modules work on.
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} selector
+ * @param {new () => T} type
+ * @returns {T}
+ */
+function required(selector, type) {
+  const element = document.querySelector(selector);
+  if (element instanceof type) return element;
+  throw new Error(`The page has no ${selector}.`);
+}
+
+export function findElements() {
+  return {
+    root: document.documentElement,
+    stage: required('#stage', HTMLElement),
+    pictures: /** @type {const} */ ([
+      required('video:nth-of-type(1)', HTMLVideoElement),
+      required('video:nth-of-type(2)', HTMLVideoElement),
+    ]),
+    login: required('#login', HTMLFormElement),
+    loginToken: required('#login-token', HTMLInputElement),
+    loginError: required('#login-error', HTMLElement),
+    loginButton: required('#login button', HTMLButtonElement),
+    status: required('#status', HTMLElement),
+    statusText: required('#status-text', HTMLElement),
+    statusAction: required('#status-action', HTMLButtonElement),
+  };
+}
+
+/** @typedef {ReturnType<typeof findElements>} Elements */

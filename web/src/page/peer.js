@@ -1,0 +1,184 @@
+// One peer connection: pictures in, input out.
+//
+// The offer goes out before any address of this browser is known; addresses follow one by one. The
+// desktop's own are in its answer.
+
+import { decodeOutput, encodeInput } from '../core/input-codec.js';
+import { log } from '../util/log.js';
+
+/** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
+
+/**
+ * @typedef {{ offer: (sdp: string) => void, candidate: (candidate: string) => void,
+ *   stream: (stream: MediaStream) => void, ready: () => void,
+ *   received: (message: OutputMessage) => void, lost: (reason: string) => void }} PeerHandlers
+ */
+
+/** Motion that would queue behind so many bytes is old when it arrives; newer follows. */
+const MAX_QUEUED_MOTION = 256;
+
+/** How often decoding is looked at, in milliseconds, and how many bad looks end the connection. */
+const LOOK_INTERVAL = 2000;
+const MAX_BAD_LOOKS = 2;
+
+export class Peer {
+  #connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  #input = this.#connection.createDataChannel('input');
+  #motion = this.#connection.createDataChannel('motion', { ordered: false, maxRetransmits: 0 });
+  #listeners = new AbortController();
+  #handlers;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #lookTimer;
+  #look = { packets: 0, frames: 0, bad: 0 };
+
+  /** @param {PeerHandlers} handlers */
+  constructor(handlers) {
+    this.#handlers = handlers;
+    this.#addVideo();
+    this.#listenToConnection();
+    this.#listenToInput();
+    void this.#makeOffer();
+  }
+
+  get isReady() {
+    return this.#input.readyState === 'open';
+  }
+
+  /** @param {string} sdp */
+  async answer(sdp) {
+    if (this.#connection.signalingState !== 'have-local-offer') return;
+    try {
+      await this.#connection.setRemoteDescription({ type: 'answer', sdp });
+    } catch (error) {
+      this.#lost('The desktop and this browser found no common video format.', error);
+    }
+  }
+
+  /** @param {InputMessage} message */
+  send(message) {
+    if (this.isReady) this.#input.send(encodeInput(message));
+  }
+
+  /** @param {InputMessage} message sent once, possibly never arriving */
+  sendMotion(message) {
+    const room = this.#motion.bufferedAmount <= MAX_QUEUED_MOTION;
+    if (this.#motion.readyState === 'open' && room) this.#motion.send(encodeInput(message));
+  }
+
+  /** Ends the connection without telling the handlers. */
+  close() {
+    clearInterval(this.#lookTimer);
+    this.#listeners.abort();
+    this.#connection.close();
+  }
+
+  #addVideo() {
+    const transceiver = this.#connection.addTransceiver('video', { direction: 'recvonly' });
+    const { receiver } = transceiver;
+    // Frames are shown as they come: a late frame is better late than all frames later.
+    receiver.jitterBufferTarget = 0;
+    if ('playoutDelayHint' in receiver) receiver.playoutDelayHint = 0;
+    const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs.filter(({ mimeType }) =>
+      ['video/h264', 'video/rtx'].includes(mimeType.toLowerCase()),
+    );
+    if (codecs) transceiver.setCodecPreferences?.(codecs);
+  }
+
+  #listenToConnection() {
+    const { signal } = this.#listeners;
+    const connection = this.#connection;
+    connection.addEventListener(
+      'icecandidate',
+      ({ candidate }) => this.#handlers.candidate(candidate?.candidate ?? ''),
+      { signal },
+    );
+    connection.addEventListener(
+      'track',
+      ({ track, streams }) => {
+        track.contentHint = 'detail';
+        this.#handlers.stream(streams[0] ?? new MediaStream([track]));
+      },
+      { signal },
+    );
+    const check = () => this.#checkConnection();
+    connection.addEventListener('iceconnectionstatechange', check, { signal });
+    connection.addEventListener('connectionstatechange', check, { signal });
+  }
+
+  #checkConnection() {
+    const { iceConnectionState, connectionState } = this.#connection;
+    log('debug', 'peer connection', { iceConnectionState, connectionState });
+    // "disconnected" follows seconds of silence: an attempt costs less than more of it.
+    if (['disconnected', 'failed'].includes(iceConnectionState)) {
+      this.#lost('The connection to the desktop was lost.');
+    } else if (connectionState === 'failed') {
+      this.#lost('The connection to the desktop could not be secured.');
+    }
+  }
+
+  #listenToInput() {
+    const { signal } = this.#listeners;
+    this.#input.binaryType = 'arraybuffer';
+    this.#input.addEventListener('open', () => this.#opened(), { signal });
+    this.#input.addEventListener('close', () => this.#lost('The desktop ended the connection.'), {
+      signal,
+    });
+    this.#input.addEventListener(
+      'message',
+      ({ data }) => {
+        const message = data instanceof ArrayBuffer ? decodeOutput(data) : null;
+        if (message === null) log('warn', 'unknown message from the desktop');
+        else this.#handlers.received(message);
+      },
+      { signal },
+    );
+  }
+
+  #opened() {
+    this.#lookTimer = setInterval(() => void this.#lookAtDecoding(), LOOK_INTERVAL);
+    this.#handlers.ready();
+  }
+
+  async #makeOffer() {
+    try {
+      await this.#connection.setLocalDescription();
+      const { localDescription } = this.#connection;
+      if (localDescription) this.#handlers.offer(localDescription.sdp);
+    } catch (error) {
+      this.#lost('This browser could not make an offer.', error);
+    }
+  }
+
+  // Packets that come while no frame is decoded mean a decoder that is stuck. Silence means
+  // nothing: a still desktop sends no packets.
+  async #lookAtDecoding() {
+    if (document.hidden) return;
+    const { packets, frames } = await this.#countFrames();
+    const stuck = packets > this.#look.packets && frames === this.#look.frames;
+    const bad = stuck ? this.#look.bad + 1 : 0;
+    this.#look = { packets, frames, bad };
+    if (bad >= MAX_BAD_LOOKS) this.#lost('The picture could not be decoded.');
+  }
+
+  async #countFrames() {
+    const count = { packets: 0, frames: 0 };
+    const report = await this.#connection.getStats();
+    report.forEach((stats) => {
+      if (stats.type !== 'inbound-rtp' || stats.kind !== 'video') return;
+      count.packets = stats.packetsReceived ?? 0;
+      count.frames = stats.framesDecoded ?? 0;
+    });
+    return count;
+  }
+
+  /**
+   * @param {string} reason
+   * @param {unknown} [error]
+   */
+  #lost(reason, error) {
+    if (this.#listeners.signal.aborted) return;
+    log('info', 'peer lost', { reason, error });
+    this.close();
+    this.#handlers.lost(reason);
+  }
+}

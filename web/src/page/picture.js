@@ -1,0 +1,101 @@
+// The picture on the screen, through as many peer connections as it takes.
+//
+// Two video elements: the one in front keeps showing the last frame of a lost connection until the
+// other has the first frame of its successor.
+
+import { placePicture } from '../core/letterbox.js';
+import { log } from '../util/log.js';
+
+/** @import { Box, Size } from '../core/letterbox.js' */
+
+export class Picture {
+  #front;
+  #back;
+  /** Owns the listeners for the first frame of the stream in the back. */
+  #awaiting = new AbortController();
+  #viewport = { width: 0, height: 0, pixelRatio: 1 };
+  /** @type {Box} */
+  #box = { left: 0, top: 0, width: 0, height: 0 };
+
+  /**
+   * @param {readonly [HTMLVideoElement, HTMLVideoElement]} elements
+   * @param {AbortSignal} signal
+   */
+  constructor([front, back], signal) {
+    this.#front = front;
+    this.#back = back;
+    for (const element of [front, back]) {
+      element.addEventListener('resize', () => this.#layOut(), { signal });
+    }
+  }
+
+  /** Where the picture is, in CSS pixels. */
+  get box() {
+    return this.#box;
+  }
+
+  /** CSS pixels of one pixel of the desktop. */
+  get scale() {
+    const width = this.#front.videoWidth;
+    return width > 0 && this.#box.width > 0 ? this.#box.width / width : 1;
+  }
+
+  /**
+   * @param {MediaStream} stream
+   * @param {() => void} firstFrame
+   */
+  show(stream, firstFrame) {
+    this.#awaiting.abort();
+    this.#awaiting = new AbortController();
+    const { signal } = this.#awaiting;
+    const element = this.#back;
+    const shown = () => {
+      if (signal.aborted) return;
+      this.#awaiting.abort();
+      this.#swap();
+      firstFrame();
+    };
+    element.srcObject = stream;
+    // Whichever comes first: a hidden page presents no frames, but it loads them.
+    element.requestVideoFrameCallback?.(shown);
+    element.addEventListener('loadeddata', shown, { signal });
+    element.play().catch((error) => log('debug', 'play interrupted', { error }));
+  }
+
+  /** Forgets a stream that has shown nothing yet. */
+  drop() {
+    if (this.#awaiting.signal.aborted) return;
+    this.#awaiting.abort();
+    this.#back.srcObject = null;
+  }
+
+  /**
+   * @param {Size} viewport in device pixels
+   * @param {number} pixelRatio
+   */
+  resize(viewport, pixelRatio) {
+    this.#viewport = { ...viewport, pixelRatio };
+    this.#layOut();
+  }
+
+  #swap() {
+    [this.#front, this.#back] = [this.#back, this.#front];
+    this.#front.classList.add('front');
+    this.#back.classList.remove('front');
+    this.#back.srcObject = null;
+    this.#layOut();
+  }
+
+  #layOut() {
+    for (const element of [this.#front, this.#back]) {
+      const picture = { width: element.videoWidth, height: element.videoHeight };
+      if (picture.width === 0 || picture.height === 0) continue;
+      const box = placePicture(picture, this.#viewport, this.#viewport.pixelRatio);
+      if (element === this.#front) this.#box = box;
+      element.style.left = `${box.left}px`;
+      element.style.top = `${box.top}px`;
+      element.style.width = `${box.width}px`;
+      element.style.height = `${box.height}px`;
+    }
+  }
+}

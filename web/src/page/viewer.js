@@ -1,0 +1,242 @@
+// Carries out what the session decides: sockets, peer connections, picture and status.
+
+import { wantedSize } from '../core/letterbox.js';
+import { Session } from '../core/session.js';
+import { candidateMessage, offerMessage } from '../core/signalling.js';
+import { describe } from '../core/status-text.js';
+import { log } from '../util/log.js';
+import { Cursor } from './cursor.js';
+import { Peer } from './peer.js';
+import { Picture } from './picture.js';
+import { fetchSession } from './server.js';
+import { SignallingSocket } from './socket.js';
+import { StatusLine } from './status-line.js';
+import { Viewport } from './viewport.js';
+
+/** @import { DesktopState, InputMessage, OutputMessage } from '../core/input-codec.js' */
+/** @import { Action, Event } from '../core/session.js' */
+/** @import { GatewayMessage } from '../core/signalling.js' */
+/** @import { Elements } from './elements.js' */
+
+export class Viewer {
+  #elements;
+  #session = new Session();
+  #picture;
+  #cursor;
+  #status;
+  #viewport;
+  #loginNeeded;
+  /** @type {SignallingSocket | null} */
+  #socket = null;
+  /** @type {Peer | null} */
+  #peer = null;
+  /** What the peer has to tell while the socket is not open. @type {string[]} */
+  #unsent = [];
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #everStreamed = false;
+  /** @type {DesktopState} */
+  #desktop = 'running';
+  #hostname = '';
+  #windowTitle = '';
+
+  /**
+   * @param {Elements} elements
+   * @param {() => void} loginNeeded
+   * @param {AbortSignal} signal
+   */
+  constructor(elements, loginNeeded, signal) {
+    this.#elements = elements;
+    this.#loginNeeded = loginNeeded;
+    this.#picture = new Picture(elements.pictures, signal);
+    this.#cursor = new Cursor(elements.stage);
+    this.#status = new StatusLine(elements, () => this.#retry(), signal);
+    this.#viewport = new Viewport(
+      elements.stage,
+      {
+        changed: (size, pixelRatio) => this.#picture.resize(size, pixelRatio),
+        settled: () => this.#tellSize(),
+      },
+      signal,
+    );
+    signal.addEventListener('abort', () => this.handle({ type: 'stop' }));
+  }
+
+  get isStreaming() {
+    return this.#session.state.name === 'streaming';
+  }
+
+  get picture() {
+    return this.#picture;
+  }
+
+  /** @param {InputMessage} message */
+  send(message) {
+    this.#peer?.send(message);
+  }
+
+  /** @param {InputMessage} message */
+  sendMotion(message) {
+    this.#peer?.sendMotion(message);
+  }
+
+  /** @param {Event} event */
+  handle(event) {
+    const actions = this.#session.handle(event, performance.now());
+    for (const action of actions) this.#perform(action);
+    this.#update();
+  }
+
+  #retry() {
+    this.handle({ type: this.#session.state.name === 'waiting' ? 'wakeUp' : 'start' });
+  }
+
+  /** @param {Action} action */
+  #perform(action) {
+    switch (action) {
+      case 'openSocket':
+        this.#openSocket();
+        return;
+      case 'closeSocket':
+        this.#socket?.close();
+        this.#socket = null;
+        return;
+      case 'makePeer':
+        this.#makePeer();
+        return;
+      case 'dropPeer':
+        this.#dropPeer();
+        return;
+      case 'checkLogin':
+        void this.#checkLogin();
+        return;
+    }
+  }
+
+  #openSocket() {
+    const socket = new SignallingSocket({
+      opened: () => {
+        this.handle({ type: 'socketOpened' });
+        this.#unsent.splice(0).forEach((text) => socket.send(text));
+        if (this.#hostname === '') void this.#checkLogin();
+      },
+      received: (message) => this.#signalled(message),
+      closed: (opened) => {
+        this.#socket = null;
+        this.handle({ type: 'socketClosed', opened });
+      },
+    });
+    this.#socket = socket;
+  }
+
+  /** @param {GatewayMessage} message */
+  #signalled(message) {
+    if (message.type === 'answer') {
+      void this.#peer?.answer(message.sdp);
+    } else {
+      log('info', 'closed by the server', { reason: message.reason, retry: message.retry });
+      this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
+    }
+  }
+
+  #makePeer() {
+    this.#dropPeer();
+    const peer = new Peer({
+      offer: (sdp) => this.#signal(offerMessage(sdp)),
+      candidate: (candidate) => {
+        const text = candidateMessage(candidate);
+        if (text !== null) this.#signal(text);
+      },
+      stream: (stream) => this.#picture.show(stream, () => this.#firstFrame()),
+      ready: () => this.#tellSize(),
+      received: (message) => this.#received(message),
+      lost: (reason) => {
+        this.#peer = null;
+        this.handle({ type: 'peerLost', reason });
+      },
+    });
+    this.#peer = peer;
+  }
+
+  #dropPeer() {
+    this.#unsent = [];
+    this.#picture.drop();
+    this.#peer?.close();
+    this.#peer = null;
+  }
+
+  /** @param {string} text */
+  #signal(text) {
+    if (this.#socket?.isOpen) this.#socket.send(text);
+    else this.#unsent.push(text);
+  }
+
+  #firstFrame() {
+    performance.mark('lumen-first-frame');
+    this.#everStreamed = true;
+    this.#elements.root.dataset['picture'] = 'shown';
+    this.#cursor.rescale(this.#picture.scale);
+    this.handle({ type: 'firstFrame' });
+  }
+
+  #tellSize() {
+    this.send({ type: 'sizeWanted', ...wantedSize(this.#viewport.size) });
+  }
+
+  /** @param {OutputMessage} message */
+  #received(message) {
+    switch (message.type) {
+      case 'cursorHidden':
+        this.#cursor.hide();
+        return;
+      case 'cursorNamed':
+        this.#cursor.showNamed(message.name);
+        return;
+      case 'cursorImage':
+        this.#cursor.rescale(this.#picture.scale);
+        this.#cursor.showImage(message);
+        return;
+      case 'outputResized':
+        // The frames themselves say how large they are; this only announces them.
+        return;
+      case 'titleChanged':
+        this.#windowTitle = message.title;
+        this.#showTitle();
+        return;
+      case 'desktopState':
+        this.#desktop = message.state;
+        this.#update();
+        return;
+    }
+  }
+
+  async #checkLogin() {
+    const outcome = await fetchSession();
+    if (outcome.type === 'loginNeeded') {
+      this.handle({ type: 'loginNeeded' });
+      this.#loginNeeded();
+    } else if (outcome.type === 'ok') {
+      this.#hostname = outcome.hostname;
+      this.#showTitle();
+    }
+  }
+
+  #showTitle() {
+    const parts = [this.#windowTitle, this.#hostname].filter((part) => part !== '');
+    document.title = parts.length > 0 ? parts.join(' – ') : 'Lumen';
+  }
+
+  #update() {
+    const { state, deadline } = this.#session;
+    const now = performance.now();
+    this.#elements.root.dataset['state'] = state.name;
+    this.#status.show(
+      describe({ session: state, everStreamed: this.#everStreamed, desktop: this.#desktop, now }),
+    );
+    clearTimeout(this.#timer);
+    if (deadline === null) return;
+    // A countdown is redrawn each second.
+    const pause = state.name === 'waiting' ? Math.min(deadline - now, 1000) : deadline - now;
+    this.#timer = setTimeout(() => this.handle({ type: 'tick' }), Math.max(pause, 0));
+  }
+}
