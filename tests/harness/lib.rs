@@ -1,1 +1,30 @@
-//! Placeholder.
+//! What Lumen's end-to-end tests and benchmarks stand on: they run the real binaries and look at
+//! them from outside, as an app, as a browser and as an administrator would.
+//!
+//! - [`stage`]: the binaries under test, laid out so that any user may run them;
+//! - [`rig`]: one running Lumen, started for one test and ended with it;
+//! - [`app`]: the Wayland app the tests show, seen through the log it writes; its pictures are in
+//!   [`picture`], its log lines in [`app_event`];
+//! - [`browser`]: a real Chromium;
+//! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
+//! - [`process`]: what `/proc` says of a process;
+//! - [`patience`]: the one way to wait;
+//! - [`measured`]: figures worth printing, and percentiles.
+//!
+//! INVARIANT: nothing here sleeps for a guessed time or tries again after a failure. A test waits
+//! for a condition with [`patience::wait_until`], whose limit is far above what a loaded machine
+//! needs and only decides how long a failing test takes.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "the test runner shows it for tests that fail")]
+
+pub mod app;
+pub mod app_event;
+pub mod browser;
+pub mod measured;
+pub mod patience;
+pub mod picture;
+pub mod process;
+pub mod rig;
+pub mod stage;
+pub mod viewer;

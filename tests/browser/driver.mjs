@@ -1,0 +1,105 @@
+// Drives Chromium for the Rust tests: one JSON command a line in, one JSON answer a line out.
+//
+// A command is `{"do": NAME, ...}`; its answer is `{"value": ...}` or `{"error": "..."}`. Commands
+// are carried out one after the other. `node driver.mjs MILLISECONDS` says how long to be patient.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { chromium } from 'playwright-core';
+
+import { instrument } from './instrument.mjs';
+
+const CHROMIUM = process.env.LUMEN_TEST_CHROMIUM ?? '/usr/bin/chromium';
+const PATIENCE_MS = Number(process.argv[2] ?? 30_000);
+
+const FLAGS = [
+  '--headless=new',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-gpu',
+  '--disable-quic',
+  '--disable-sync',
+  '--no-first-run',
+  // Chromium's own sandbox refuses root, and CI is root. The pages are ours.
+  ...(process.getuid() === 0 ? ['--no-sandbox'] : []),
+];
+
+/** @type {import('playwright-core').Browser | undefined} */
+let browser;
+/** Where Chromium keeps its state. */
+let home = '';
+/** @type {Array<{ page: import('playwright-core').Page, console: string[] }>} */
+const windows = [];
+
+const commands = {
+  async launch() {
+    home = await mkdtemp(join(tmpdir(), 'lumen-chromium-'));
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: FLAGS,
+      ignoreDefaultArgs: ['--headless', '--mute-audio'],
+      env: { ...process.env, HOME: home },
+    });
+  },
+
+  async open({ url, width, height }) {
+    const context = await browser.newContext({ viewport: { width, height } });
+    context.setDefaultTimeout(PATIENCE_MS);
+    await context.addInitScript(instrument);
+    const page = await context.newPage();
+    const lines = [];
+    page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => lines.push(`uncaught: ${error.message}`));
+    windows.push({ page, console: lines });
+    await page.goto(url, { waitUntil: 'domcontentloaded' });
+    return windows.length - 1;
+  },
+
+  evaluate: ({ page, expression }) => windows[page].page.evaluate(expression),
+
+  key({ page, code, down }) {
+    const { keyboard } = windows[page].page;
+    return down ? keyboard.down(code) : keyboard.up(code);
+  },
+
+  mouse: ({ page, x, y }) => windows[page].page.mouse.move(x, y),
+
+  button({ page, button, down }) {
+    const { mouse } = windows[page].page;
+    return down ? mouse.down({ button }) : mouse.up({ button });
+  },
+
+  wheel: ({ page, right, down }) => windows[page].page.mouse.wheel(right, down),
+  resize: ({ page, width, height }) => windows[page].page.setViewportSize({ width, height }),
+  reload: ({ page }) => windows[page].page.reload({ waitUntil: 'domcontentloaded' }),
+  goTo: ({ page, url }) => windows[page].page.goto(url, { waitUntil: 'domcontentloaded' }),
+  close: ({ page }) => windows[page].page.context().close(),
+  screenshot: ({ page, path }) => windows[page].page.screenshot({ path }),
+  console: ({ page }) => windows[page].console,
+
+  async quit() {
+    await browser?.close();
+    await rm(home, { recursive: true, force: true });
+  },
+};
+
+async function carryOut(line) {
+  const command = JSON.parse(line);
+  try {
+    const value = await commands[command.do](command);
+    // Answers of playwright itself (a response, nothing) are of no use to the tests.
+    const plain = command.do === 'goTo' || command.do === 'reload' || command.do === 'screenshot';
+    return { value: plain ? null : (value ?? null) };
+  } catch (error) {
+    return { error: error.message };
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await carryOut(line))}\n`);
+  if (JSON.parse(line).do === 'quit') break;
+}
+process.exit(0);

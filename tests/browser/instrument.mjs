@@ -1,0 +1,97 @@
+// Runs in the page before the page's own code and watches it from outside: which frames were
+// decoded when, what they look like, and what WebRTC says of itself. Changes nothing the page does.
+
+export function instrument() {
+  const peers = [];
+  const NativePeer = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends NativePeer {
+    constructor(...parameters) {
+      super(...parameters);
+      peers.push(this);
+    }
+  };
+
+  const frames = [];
+  const onFrame = [];
+  const probe = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  let video = null;
+
+  const wallClock = (moment) => performance.timeOrigin + moment;
+
+  function watch() {
+    video.requestVideoFrameCallback((_, frame) => {
+      const at = wallClock(performance.now());
+      frames.push({ at, width: frame.width, height: frame.height });
+      for (const listener of onFrame) listener(frame);
+      watch();
+    });
+  }
+
+  function findVideo() {
+    const found = document.querySelector('video');
+    if (found && found !== video) {
+      video = found;
+      watch();
+    }
+  }
+  new MutationObserver(findVideo).observe(document, { childList: true, subtree: true });
+
+  /** The colour at fractions of the picture's width and height. */
+  function colourAt(x, y) {
+    if (!video || video.videoWidth === 0) throw new Error('there is no picture');
+    const left = Math.min(Math.floor(x * video.videoWidth), video.videoWidth - 1);
+    const top = Math.min(Math.floor(y * video.videoHeight), video.videoHeight - 1);
+    probe.drawImage(video, left, top, 1, 1, 0, 0, 1, 1);
+    const [red, green, blue] = probe.getImageData(0, 0, 1, 1).data;
+    return { red, green, blue };
+  }
+
+  /** Where the picture lies in the window, letterbox excluded, in CSS pixels. */
+  function pictureBox() {
+    const box = video.getBoundingClientRect();
+    const scale = Math.min(box.width / video.videoWidth, box.height / video.videoHeight);
+    const width = video.videoWidth * scale;
+    const height = video.videoHeight * scale;
+    const x = box.x + (box.width - width) / 2;
+    const y = box.y + (box.height - height) / 2;
+    return { x, y, width, height };
+  }
+
+  /** What the youngest peer connection says of its video. */
+  async function videoStats() {
+    const peer = peers.at(-1);
+    if (!peer) return null;
+    for (const report of (await peer.getStats()).values()) {
+      if (report.type === 'inbound-rtp' && report.kind === 'video') return { ...report };
+    }
+    return null;
+  }
+
+  /**
+   * Presses a key of the page's own accord and waits for the picture's colour at a place to change:
+   * milliseconds from the event to the frame that shows it.
+   */
+  function keyToPixel(code, [x, y]) {
+    const before = colourAt(x, y);
+    const differs = (now) =>
+      Math.abs(now.red - before.red) + Math.abs(now.green - before.green)
+        + Math.abs(now.blue - before.blue) > 48;
+    return new Promise((resolve) => {
+      let pressed = 0;
+      const look = (frame) => {
+        if (!differs(colourAt(x, y))) return;
+        onFrame.splice(onFrame.indexOf(look), 1);
+        const decoded = frame.processingDuration * 1000;
+        const received = frame.receiveTime ? frame.receiveTime - pressed : null;
+        resolve({ total: performance.now() - pressed, received, decoded });
+      };
+      onFrame.push(look);
+      const press = (type) => new KeyboardEvent(type, { code, key: 'x', bubbles: true });
+      pressed = performance.now();
+      (document.activeElement ?? document.body).dispatchEvent(press('keydown'));
+      (document.activeElement ?? document.body).dispatchEvent(press('keyup'));
+    });
+  }
+
+  window.lumenTest = { frames, colourAt, pictureBox, videoStats, keyToPixel, peers };
+}

@@ -1,0 +1,70 @@
+//! What the test app writes down: one JSON object a line, everything the compositor told it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::picture::Colour;
+
+/// One line of the app's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum AppEvent {
+    /// The app runs and has a window.
+    Started {
+        /// Its process id.
+        pid: u32,
+    },
+    /// The compositor gave the window this size, and it has been drawn.
+    Sized {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
+    /// The window is flat from now on.
+    Filled {
+        /// With this.
+        colour: Colour,
+    },
+    /// The window has the keyboard.
+    KeyboardEntered,
+    /// It lost the keyboard; keys held until then count as released.
+    KeyboardLeft,
+    /// A key, by its evdev code.
+    Key {
+        /// Which.
+        code: u32,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// The pointer is inside the window or moved there, in surface pixels.
+    PointerAt {
+        /// From the left.
+        x: f64,
+        /// From the top.
+        y: f64,
+    },
+    /// A button, by its evdev code.
+    Button {
+        /// Which.
+        code: u32,
+        /// Down or up.
+        pressed: bool,
+    },
+    /// One pointer frame's scrolling. Zero where the compositor said nothing.
+    Scrolled {
+        /// Rightward in pixels.
+        right: f64,
+        /// Downward in pixels.
+        down: f64,
+        /// Rightward, 120 a notch.
+        right_v120: i32,
+        /// Downward, 120 a notch.
+        down_v120: i32,
+        /// Whether it said that this is a wheel.
+        wheel: bool,
+        /// Whether it said that the fingers were lifted.
+        stopped: bool,
+    },
+    /// The compositor is gone.
+    Disconnected,
+}

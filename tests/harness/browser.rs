@@ -1,0 +1,316 @@
+//! A real Chromium, driven through playwright by the small Node program in `tests/browser/`.
+//!
+//! The program reads one JSON command a line and answers each with one line, so that tests stay
+//! in one language and read from top to bottom.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{
+    patience::{patience, wait_for_ok},
+    picture::Colour,
+};
+
+/// A running Chromium. Dropping it ends it.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    driver: Arc<Mutex<Driver>>,
+}
+
+#[derive(Debug)]
+struct Driver {
+    node: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    value: Value,
+    error: Option<String>,
+}
+
+impl Browser {
+    /// Starts Chromium.
+    ///
+    /// # Errors
+    /// When Node, playwright or Chromium are missing; `make test` installs them.
+    pub fn start() -> Result<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+        let mut node = Command::new("node")
+            .arg("driver.mjs")
+            .arg(patience().as_millis().to_string())
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting node")?;
+        let commands = node.stdin.take().context("node's standard input")?;
+        let answers = BufReader::new(node.stdout.take().context("node's standard output")?);
+        let driver = Arc::new(Mutex::new(Driver { node, commands, answers }));
+        let browser = Self { driver };
+        browser.ask(&json!({ "do": "launch" }))?;
+        Ok(browser)
+    }
+
+    /// Opens `url` in a window of its own with cookies of its own, of 1280 × 720 pixels.
+    ///
+    /// # Errors
+    /// When the page cannot be loaded.
+    pub fn open(&self, url: &str) -> Result<Page> {
+        self.open_sized(url, 1280, 720)
+    }
+
+    /// As [`Browser::open`], with another size.
+    ///
+    /// # Errors
+    /// When the page cannot be loaded.
+    pub fn open_sized(&self, url: &str, width: u32, height: u32) -> Result<Page> {
+        let command = json!({ "do": "open", "url": url, "width": width, "height": height });
+        let page = self.ask(&command)?.as_u64().context("the number of a page")?;
+        Ok(Page { browser: self.clone(), page })
+    }
+
+    fn ask(&self, command: &Value) -> Result<Value> {
+        let mut driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(driver.commands, "{command}").context("asking the browser's driver")?;
+        let mut line = String::new();
+        let length = driver.answers.read_line(&mut line)?;
+        if length == 0 {
+            bail!("the browser's driver ended");
+        }
+        let answer: Answer = serde_json::from_str(&line)?;
+        match answer.error {
+            Some(error) => bail!("{command}: {error}"),
+            None => Ok(answer.value),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // The driver closes Chromium and ends when told; were it stuck, playwright's own exit
+        // handler ends Chromium with it.
+        let _ = writeln!(self.commands, "{}", json!({ "do": "quit" }));
+        let mut line = String::new();
+        if self.answers.read_line(&mut line).unwrap_or(0) == 0 {
+            let _ = self.node.kill();
+        }
+        let _ = self.node.wait();
+    }
+}
+
+/// What a page knows of one decoded frame.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct DecodedFrame {
+    /// When it was there, in milliseconds of the wall clock.
+    pub at: f64,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
+
+/// A mouse button.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MouseButton {
+    /// `BTN_LEFT`.
+    Left,
+    /// `BTN_RIGHT`.
+    Right,
+    /// `BTN_MIDDLE`.
+    Middle,
+}
+
+/// An open page. Dropping it leaves it open until its browser ends.
+#[derive(Clone, Debug)]
+pub struct Page {
+    browser: Browser,
+    page: u64,
+}
+
+impl Page {
+    /// Evaluates a JavaScript expression in the page, waiting for it if it is a promise.
+    ///
+    /// # Errors
+    /// When it throws or its value is of another shape.
+    pub fn evaluate<T: DeserializeOwned>(&self, expression: &str) -> Result<T> {
+        let value = self.ask(json!({ "do": "evaluate", "expression": expression }))?;
+        let shown = value.to_string();
+        serde_json::from_value(value).with_context(|| format!("{expression} is {shown}"))
+    }
+
+    /// Frames decoded so far, over all connections of the page.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn frames(&self) -> Result<Vec<DecodedFrame>> {
+        self.evaluate("lumenTest.frames")
+    }
+
+    /// Waits until the page shows a picture.
+    ///
+    /// # Errors
+    /// When it never does.
+    pub fn wait_for_picture(&self) -> Result<()> {
+        wait_for_ok("a first decoded frame", || {
+            let frames: usize = self.evaluate("lumenTest.frames.length")?;
+            if frames > 0 { Ok(()) } else { bail!("no frame; the page says: {}", self.console()?) }
+        })
+    }
+
+    /// Waits for a frame decoded after `instant`, and returns how much later that was.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn wait_for_frame_after(&self, instant: SystemTime) -> Result<Duration> {
+        let millis = instant.duration_since(UNIX_EPOCH)?.as_secs_f64() * 1000.0;
+        wait_for_ok("a decoded frame", || {
+            let expression = format!("lumenTest.frames.find((frame) => frame.at > {millis})");
+            let frame: Option<DecodedFrame> = self.evaluate(&expression)?;
+            let frame = frame.context("no newer frame")?;
+            Ok(Duration::from_secs_f64((frame.at - millis) / 1000.0))
+        })
+    }
+
+    /// The colour of the picture at a place given as fractions of its width and height.
+    ///
+    /// # Errors
+    /// When there is no picture.
+    pub fn colour_at(&self, x: f64, y: f64) -> Result<Colour> {
+        self.evaluate(&format!("lumenTest.colourAt({x}, {y})"))
+    }
+
+    /// Waits until the picture is about this colour at a place.
+    ///
+    /// # Errors
+    /// When it stays different.
+    pub fn wait_for_colour(&self, (x, y): (f64, f64), wanted: Colour) -> Result<()> {
+        wait_for_ok("a colour in the browser", || {
+            let seen = self.colour_at(x, y)?;
+            if wanted.is_about(seen) {
+                return Ok(());
+            }
+            bail!("the browser shows {seen} at {x},{y} where {wanted} is expected")
+        })
+    }
+
+    /// Presses a key, by its `KeyboardEvent.code`.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn key_down(&self, code: &str) -> Result<()> {
+        self.ask(json!({ "do": "key", "code": code, "down": true })).map(drop)
+    }
+
+    /// Releases a key.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn key_up(&self, code: &str) -> Result<()> {
+        self.ask(json!({ "do": "key", "code": code, "down": false })).map(drop)
+    }
+
+    /// Moves the mouse to a place in the window, in CSS pixels.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn mouse_to(&self, x: f64, y: f64) -> Result<()> {
+        self.ask(json!({ "do": "mouse", "x": x, "y": y })).map(drop)
+    }
+
+    /// Presses or releases a mouse button.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn mouse_button(&self, button: MouseButton, down: bool) -> Result<()> {
+        let name = match button {
+            MouseButton::Left => "left",
+            MouseButton::Right => "right",
+            MouseButton::Middle => "middle",
+        };
+        self.ask(json!({ "do": "button", "button": name, "down": down })).map(drop)
+    }
+
+    /// Turns the wheel by this many CSS pixels.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn wheel(&self, right: f64, down: f64) -> Result<()> {
+        self.ask(json!({ "do": "wheel", "right": right, "down": down })).map(drop)
+    }
+
+    /// Takes the focus from the window, as switching to another one does.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn blur(&self) -> Result<()> {
+        self.evaluate("void window.dispatchEvent(new FocusEvent('blur'))")
+    }
+
+    /// Gives the window another size.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn resize(&self, width: u32, height: u32) -> Result<()> {
+        self.ask(json!({ "do": "resize", "width": width, "height": height })).map(drop)
+    }
+
+    /// Loads the page anew.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub fn reload(&self) -> Result<()> {
+        self.ask(json!({ "do": "reload" })).map(drop)
+    }
+
+    /// Goes to another address in the same window, with the same cookies.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    pub fn go_to(&self, url: &str) -> Result<()> {
+        self.ask(json!({ "do": "goTo", "url": url })).map(drop)
+    }
+
+    /// Closes the window.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn close(&self) -> Result<()> {
+        self.ask(json!({ "do": "close" })).map(drop)
+    }
+
+    /// Keeps what the window shows as a PNG.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn screenshot(&self, path: &Path) -> Result<()> {
+        self.ask(json!({ "do": "screenshot", "path": path })).map(drop)
+    }
+
+    /// All that the page wrote to its console, and every error it did not catch.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn console(&self) -> Result<String> {
+        let lines = self.ask(json!({ "do": "console" }))?;
+        Ok(serde_json::from_value::<Vec<String>>(lines)?.join("\n"))
+    }
+
+    fn ask(&self, mut command: Value) -> Result<Value> {
+        if let Some(fields) = command.as_object_mut() {
+            fields.insert("page".to_owned(), self.page.into());
+        }
+        self.browser.ask(&command)
+    }
+}

@@ -1,0 +1,57 @@
+//! Waiting: until a condition holds, never for a guessed time.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, bail};
+
+/// Time between two looks at a condition.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long a test waits before it gives up: 30 s, or `LUMEN_TEST_PATIENCE` seconds. It decides
+/// only how long a failing test takes, never whether a correct one passes.
+#[must_use]
+pub fn patience() -> Duration {
+    let seconds =
+        std::env::var("LUMEN_TEST_PATIENCE").ok().and_then(|text| text.parse::<u64>().ok());
+    Duration::from_secs(seconds.unwrap_or(30))
+}
+
+/// Waits until `condition` yields a value; `what` says what is missing if it never does.
+///
+/// # Errors
+/// When [`patience`] is over.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Result<T> {
+    let limit = patience();
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition() {
+            return Ok(value);
+        }
+        if Instant::now() >= deadline {
+            bail!("waited {} s in vain: {what}", limit.as_secs());
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Waits until `condition` is true.
+///
+/// # Errors
+/// When [`patience`] is over.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()> {
+    wait_for(what, || condition().then_some(()))
+}
+
+/// Waits until `look` finds something; an error of `look` counts as "not yet" and is told if time
+/// runs out.
+///
+/// # Errors
+/// When [`patience`] is over, with what `look` last said.
+pub fn wait_for_ok<T>(what: &str, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut last = None;
+    wait_for(what, || look().map_err(|error| last = Some(error)).ok())
+        .map_err(|late| last.map_or_else(|| late, |error| error.context(what.to_owned())))
+}

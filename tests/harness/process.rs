@@ -1,0 +1,187 @@
+//! What the kernel says of a process, read from `/proc`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// Milliseconds per tick of `/proc/PID/stat`: `USER_HZ` is 100 on every architecture Lumen runs on
+/// (proc(5), sysconf(3) `_SC_CLK_TCK`).
+const MILLIS_PER_TICK: u64 = 10;
+
+/// A process, by its id. It may be gone; then everything asked of it is an error.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Process(pub u32);
+
+impl Process {
+    /// Whether it exists and is not a zombie.
+    #[must_use]
+    pub fn is_alive(self) -> bool {
+        self.status_field("State").is_ok_and(|state| !state.starts_with('Z'))
+    }
+
+    /// A line of `/proc/PID/status`, without its name.
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel has no such line.
+    pub fn status_field(self, name: &str) -> Result<String> {
+        let status = self.read("status")?;
+        let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(value
+            .with_context(|| format!("no {name} in the status of {}", self.0))?
+            .trim()
+            .to_owned())
+    }
+
+    /// Real, effective, saved and file-system user ids.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn user_ids(self) -> Result<Vec<u32>> {
+        let ids = self.status_field("Uid")?;
+        ids.split_whitespace().map(|id| id.parse().context("a user id")).collect()
+    }
+
+    /// What every open descriptor points to, as `/proc/PID/fd` names it.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn descriptors(self) -> Result<BTreeMap<u32, String>> {
+        let folder = self.folder().join("fd");
+        let mut descriptors = BTreeMap::new();
+        for entry in fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
+            let entry = entry?;
+            // Closed since the listing: not open any more, so not listed.
+            let Ok(target) = fs::read_link(entry.path()) else { continue };
+            let number = entry.file_name().to_string_lossy().parse()?;
+            descriptors.insert(number, target.to_string_lossy().into_owned());
+        }
+        Ok(descriptors)
+    }
+
+    /// Its command line.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn command_line(self) -> Result<String> {
+        Ok(self.read("cmdline")?.replace('\0', " ").trim().to_owned())
+    }
+
+    /// Its environment, as it was at exec.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn environment(self) -> Result<String> {
+        Ok(self.read("environ")?.replace('\0', "\n"))
+    }
+
+    /// One of its namespaces, as `/proc/PID/ns` names it.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn namespace(self, kind: &str) -> Result<String> {
+        let link = fs::read_link(self.folder().join("ns").join(kind))?;
+        Ok(link.to_string_lossy().into_owned())
+    }
+
+    /// Processor time used by all its threads, in milliseconds.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu_millis(self) -> Result<u64> {
+        let stat = self.read("stat")?;
+        // The name in parentheses may hold anything; the fields after it are numbers. The 12th
+        // and 13th of them are user and system time (proc(5), fields 14 and 15).
+        let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat without a name")?;
+        let ticks: Vec<u64> = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse().context("a number of ticks"))
+            .collect::<Result<_>>()?;
+        Ok(ticks.iter().sum::<u64>() * MILLIS_PER_TICK)
+    }
+
+    /// How often its threads have slept and been woken.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn wake_ups(self) -> Result<u64> {
+        let mut sum = 0;
+        for task in fs::read_dir(self.folder().join("task"))? {
+            // A thread that ended since the listing takes its count with it.
+            let Ok(status) = fs::read_to_string(task?.path().join("status")) else { continue };
+            let count =
+                status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            sum += count.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or(0);
+        }
+        Ok(sum)
+    }
+
+    /// Memory in bytes, with shared pages divided among those who share them.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn proportional_memory(self) -> Result<u64> {
+        self.kibibytes("smaps_rollup", "Pss:")
+    }
+
+    /// Memory in bytes, shared pages counted in full.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident_memory(self) -> Result<u64> {
+        self.kibibytes("status", "VmRSS:")
+    }
+
+    /// Its parent.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn parent(self) -> Result<Self> {
+        Ok(Self(self.status_field("PPid")?.parse()?))
+    }
+
+    fn kibibytes(self, file: &str, name: &str) -> Result<u64> {
+        let text = self.read(file)?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.with_context(|| format!("no {name} of {}", self.0))?;
+        let number = line.trim().trim_end_matches(" kB");
+        Ok(number.parse::<u64>()? * 1024)
+    }
+
+    fn folder(self) -> PathBuf {
+        Path::new("/proc").join(self.0.to_string())
+    }
+
+    fn read(self, file: &str) -> Result<String> {
+        let path = self.folder().join(file);
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Every process of this machine.
+#[must_use]
+pub fn all() -> Vec<Process> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Process)).collect()
+}
+
+/// The living descendants of `ancestor`, without itself.
+#[must_use]
+pub fn descendants(ancestor: Process) -> Vec<Process> {
+    let parents: BTreeMap<Process, Process> =
+        all().into_iter().filter_map(|process| Some((process, process.parent().ok()?))).collect();
+    let mut family = vec![ancestor];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        let children = parents.iter().filter(|(_, of)| **of == parent).map(|(child, _)| *child);
+        family.extend(children);
+        next += 1;
+    }
+    family.split_off(1).into_iter().filter(|process| process.is_alive()).collect()
+}

@@ -1,0 +1,466 @@
+//! One running Lumen, started for one test and ended with it.
+//!
+//! INVARIANT: at most one rig runs on this machine at a time (a file lock sees to it, whatever
+//! runs the tests), because each brings an encoder and often a browser, and a test that measures
+//! or waits must not compete with another.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    net::SocketAddr,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use lumen_ipc::{process::Worker, service::HostStatus};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::signal::{Signal, kill},
+    unistd::{Pid, User, chown, geteuid},
+};
+
+use crate::{
+    app::{AppLog, Show},
+    patience::{wait_for, wait_until},
+    process::{Process, descendants},
+    stage::{Folder, LUMEN, Stage, TEST_APP},
+};
+
+/// The ordinary user that `tests/install.sh` adds for tests that root runs.
+pub const TEST_USER: &str = "lumen-test";
+
+/// Who starts Lumen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Starter {
+    /// An ordinary user: whoever runs the tests, or [`TEST_USER`] if that is root.
+    Ordinary,
+    /// Root, for the desktop of [`TEST_USER`].
+    Root,
+}
+
+/// How to start Lumen.
+#[derive(Debug)]
+pub struct Setup {
+    starter: Starter,
+    options: Vec<OsString>,
+    app: App,
+    stage: Option<Stage>,
+}
+
+#[derive(Debug)]
+enum App {
+    Command(Vec<String>),
+    None,
+    Test { show: Show, fps: u32 },
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            starter: Starter::Ordinary,
+            options: Vec::new(),
+            app: App::Test { show: Show::default(), fps: 60 },
+            stage: None,
+        }
+    }
+}
+
+impl Setup {
+    /// An ordinary user starts Lumen with the test app.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the test app shows, at most so often a second.
+    #[must_use]
+    pub fn show(mut self, show: Show, fps: u32) -> Self {
+        self.app = App::Test { show, fps };
+        self
+    }
+
+    /// Another app than the test app.
+    #[must_use]
+    pub fn app<S: Into<String>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
+        self.app = App::Command(command.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// No app is named.
+    #[must_use]
+    pub fn no_app(mut self) -> Self {
+        self.app = App::None;
+        self
+    }
+
+    /// An option of `lumen run` with its value.
+    #[must_use]
+    pub fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([name.into(), value.into()]);
+        self
+    }
+
+    /// Root starts Lumen, for the desktop of [`TEST_USER`].
+    #[must_use]
+    pub fn as_root(mut self) -> Self {
+        self.starter = Starter::Root;
+        self.option("--user", TEST_USER)
+    }
+
+    /// Other binaries than those that were built.
+    #[must_use]
+    pub fn on_stage(mut self, stage: Stage) -> Self {
+        self.stage = Some(stage);
+        self
+    }
+
+    /// Starts Lumen and waits until it has printed its address.
+    ///
+    /// # Errors
+    /// When it ends instead, with what it said.
+    pub fn start(self) -> Result<Rig> {
+        let mut launched = self.launch()?;
+        let url = wait_for("lumen run prints its address or ends", || {
+            let ended = launched.lumen.try_wait().ok().flatten();
+            match (printed_url(&launched.said()), ended) {
+                (Some(url), _) => Some(Ok(url)),
+                (None, Some(status)) => Some(Err(status)),
+                (None, None) => None,
+            }
+        })?;
+        match url {
+            Ok(url) => Rig::new(launched, url),
+            Err(status) => bail!("lumen run ended with {status} and said:\n{}", launched.said()),
+        }
+    }
+
+    /// Starts Lumen where it is expected to end by itself, and waits for that.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn run_to_end(self) -> Result<Ended> {
+        let mut launched = self.launch()?;
+        let status = wait_for("lumen run ends by itself", || launched.lumen.try_wait().ok()?)?;
+        Ok(Ended { status, said: launched.said() })
+    }
+
+    fn launch(self) -> Result<Launched> {
+        let lock = Flock::lock(lock_file()?, FlockArg::LockExclusive)
+            .map_err(|(_, error)| anyhow::Error::from(error).context("waiting for other rigs"))?;
+        let stage = self.stage.map_or_else(Stage::new, Ok)?;
+        let home = Home::new(self.starter)?;
+        let log = AppLog::at(home.path("app.jsonl"));
+        let mut command = home.command(&stage.path(LUMEN));
+        command.args(["run", "--listen", "127.0.0.1:0"]).args(&self.options);
+        match &self.app {
+            App::None => {}
+            App::Command(words) => {
+                command.arg("--").args(words);
+            }
+            App::Test { show, fps } => {
+                command.arg("--").arg(stage.path(TEST_APP)).arg("--log").arg(log.path());
+                command.args(["--picture", show.name(), "--fps", &fps.to_string()]);
+            }
+        }
+        let output = OpenOptions::new().create(true).append(true).open(home.path("output.txt"))?;
+        let lumen = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("starting lumen run")?;
+        Ok(Launched { lumen, home, stage, log, _lock: lock })
+    }
+}
+
+/// What remains of a Lumen that ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// All that it printed.
+    pub said: String,
+}
+
+/// A running Lumen. Dropping it ends every process it started.
+#[derive(Debug)]
+pub struct Rig {
+    launched: Launched,
+    url: String,
+    address: SocketAddr,
+}
+
+impl Rig {
+    fn new(launched: Launched, url: String) -> Result<Self> {
+        let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
+        let address = host.parse().with_context(|| format!("{host} in the printed address"))?;
+        Ok(Self { launched, url, address })
+    }
+
+    /// Starts Lumen with the test app's quadrants, and nothing else special.
+    ///
+    /// # Errors
+    /// As [`Setup::start`].
+    pub fn start() -> Result<Self> {
+        Setup::new().start()
+    }
+
+    /// The address that was printed, with the token.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the gateway listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The token in the printed address.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        self.url.split_once("token=").map_or("", |(_, token)| token)
+    }
+
+    /// What the test app wrote down.
+    #[must_use]
+    pub fn app_log(&self) -> &AppLog {
+        &self.launched.log
+    }
+
+    /// All that Lumen and its workers printed so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.launched.said()
+    }
+
+    /// The folder for this Lumen's sockets.
+    #[must_use]
+    pub fn runtime_folder(&self) -> &Path {
+        &self.launched.home.runtime
+    }
+
+    /// The supervisor.
+    #[must_use]
+    pub fn supervisor(&self) -> Process {
+        Process(self.launched.lumen.id())
+    }
+
+    /// Runs another command of `lumen` on this desktop.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn lumen(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.launched.home.command(&self.launched.stage.path(LUMEN));
+        command.args(arguments).stdin(Stdio::null()).output().context("running lumen")
+    }
+
+    /// What `lumen status --json` says.
+    ///
+    /// # Errors
+    /// When the command fails or prints something else.
+    pub fn status(&self) -> Result<HostStatus> {
+        let output = self.lumen(&["status", "--json"])?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "lumen status: {} {said}", output.status);
+        serde_json::from_slice(&output.stdout).context("what lumen status --json printed")
+    }
+
+    /// The process of a worker, if it has one.
+    ///
+    /// # Errors
+    /// As [`Rig::status`].
+    pub fn worker(&self, worker: Worker) -> Result<Option<Process>> {
+        let status = self.status()?;
+        let process = status.workers.iter().find(|process| process.worker == worker);
+        Ok(process.and_then(|process| process.pid).map(Process))
+    }
+
+    /// Waits until a worker is ready, and returns its process.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub fn ready_worker(&self, worker: Worker) -> Result<Process> {
+        wait_for(&format!("{worker} is ready"), || {
+            let status = self.status().ok()?;
+            let process = status.workers.iter().find(|process| process.worker == worker)?;
+            (process.state.as_str() == "ready").then_some(process.pid).flatten().map(Process)
+        })
+    }
+
+    /// Waits until all workers are ready, and returns their processes in the order of
+    /// [`Worker::ALL`].
+    ///
+    /// # Errors
+    /// When one is not in time.
+    pub fn ready_workers(&self) -> Result<[Process; Worker::ALL.len()]> {
+        let mut processes = [Process(0); Worker::ALL.len()];
+        for (process, worker) in processes.iter_mut().zip(Worker::ALL) {
+            *process = self.ready_worker(worker)?;
+        }
+        Ok(processes)
+    }
+
+    /// Kills a worker as hard as it goes.
+    ///
+    /// # Errors
+    /// When it has no process.
+    pub fn kill(&self, worker: Worker) -> Result<Process> {
+        let process = self.ready_worker(worker)?;
+        kill_hard(process)?;
+        Ok(process)
+    }
+
+    /// Waits until a killed worker's successor is ready, and returns that.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub fn successor(&self, worker: Worker, killed: Process) -> Result<Process> {
+        wait_until(&format!("{worker} {} is gone", killed.0), || !killed.is_alive())?;
+        wait_for(&format!("{worker} is ready again"), || {
+            self.ready_worker(worker).ok().filter(|process| *process != killed)
+        })
+    }
+
+    /// Asks Lumen to end as ctrl-c does and waits for it.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        signal(self.supervisor(), Signal::SIGINT)?;
+        self.wait_for_end()
+    }
+
+    /// Waits until Lumen has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn wait_for_end(&mut self) -> Result<ExitStatus> {
+        wait_for("lumen run ends", || self.launched.lumen.try_wait().ok()?)
+    }
+}
+
+/// Kills a process with SIGKILL.
+///
+/// # Errors
+/// When there is none.
+pub fn kill_hard(process: Process) -> Result<()> {
+    signal(process, Signal::SIGKILL)
+}
+
+fn signal(process: Process, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(i32::try_from(process.0)?);
+    kill(pid, signal).with_context(|| format!("sending {signal} to {}", process.0))
+}
+
+/// The address in what `lumen run` printed.
+fn printed_url(said: &str) -> Option<String> {
+    said.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+}
+
+fn lock_file() -> Result<File> {
+    let path = std::env::temp_dir().join(format!("lumen-tests-{}.lock", geteuid()));
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    file.with_context(|| format!("opening {}", path.display()))
+}
+
+/// A started supervisor with all that belongs to it.
+#[derive(Debug)]
+struct Launched {
+    lumen: Child,
+    home: Home,
+    stage: Stage,
+    log: AppLog,
+    _lock: Flock<File>,
+}
+
+impl Launched {
+    fn said(&self) -> String {
+        let bytes = fs::read(self.home.path("output.txt")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        let supervisor = Process(self.lumen.id());
+        let family = descendants(supervisor);
+        // It may have ended already; then there is nobody to ask.
+        let _ = signal(supervisor, Signal::SIGTERM);
+        let ended = wait_until("lumen ends", || !matches!(self.lumen.try_wait(), Ok(None)));
+        if ended.is_err() {
+            println!("lumen did not end on SIGTERM and is killed");
+            let _ = self.lumen.kill();
+            let _ = self.lumen.wait();
+        }
+        for process in family.into_iter().filter(|process| process.is_alive()) {
+            // Left by a supervisor that was killed. Gone meanwhile is fine, too.
+            let _ = kill_hard(process);
+        }
+        // The test runner shows this only for a test that fails.
+        println!("--- what lumen printed ---\n{}--- end ---", self.said());
+    }
+}
+
+/// The folders and the identity of the user who starts Lumen.
+#[derive(Debug)]
+struct Home {
+    folder: Folder,
+    runtime: PathBuf,
+    user: Option<User>,
+}
+
+impl Home {
+    fn new(starter: Starter) -> Result<Self> {
+        let user = match (starter, geteuid().is_root()) {
+            (Starter::Root, false) => bail!("this test starts Lumen as root, so root must run it"),
+            (Starter::Root, true) | (Starter::Ordinary, false) => None,
+            (Starter::Ordinary, true) => Some(test_user()?),
+        };
+        // Everybody may enter and write: the app may run as another user than the supervisor.
+        let folder = Folder::new("home", 0o1777)?;
+        let runtime = folder.path().join("runtime");
+        fs::create_dir(&runtime)?;
+        fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        if let Some(user) = &user {
+            chown(&runtime, Some(user.uid), Some(user.gid))?;
+        }
+        Ok(Self { folder, runtime, user })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command that this user runs, with nothing of the test runner's environment.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("LANG", "C.UTF-8")
+            .env("XDG_RUNTIME_DIR", &self.runtime)
+            .env("LUMEN_NAME", "test")
+            .current_dir(self.folder.path());
+        if let Some(user) = &self.user {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        command
+    }
+}
+
+/// The ordinary user for tests that root runs.
+fn test_user() -> Result<User> {
+    User::from_name(TEST_USER)?
+        .with_context(|| format!("no user {TEST_USER}; `tests/install.sh test` adds it"))
+}
+
+/// Whether the tests are run by root, who can also test what only root can start.
+#[must_use]
+pub fn runs_as_root() -> bool {
+    geteuid().is_root()
+}

@@ -1,0 +1,184 @@
+//! A native viewer: logs in, shakes hands and receives pictures as a browser does, without the
+//! weight of one. Built on str0m; its thread serves the connection until it is dropped.
+
+mod http;
+mod peer;
+mod signalling;
+
+use std::{
+    io::{PipeWriter, Write},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::Instant,
+};
+
+use anyhow::{Context, Result};
+
+pub use self::{
+    http::{Reply, get, login, post},
+    signalling::{Handshake, Signalling},
+};
+use crate::{patience::wait_for, rig::Rig};
+
+/// The data channel that keeps its messages in order.
+pub const INPUT: &str = "input";
+/// The data channel that may lose some.
+pub const MOTION: &str = "motion";
+
+/// One received access unit.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedFrame {
+    /// When its last packet was there.
+    pub at: Instant,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// Whether a decoder can start with it.
+    pub keyframe: bool,
+}
+
+/// What a viewer has seen so far.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Whether ICE and DTLS have succeeded and both data channels are open.
+    pub connected: bool,
+    /// Every frame.
+    pub frames: Vec<ReceivedFrame>,
+    /// Every message on the data channels.
+    pub messages: Vec<Vec<u8>>,
+    /// Why the connection is over, if it is.
+    pub closed: Option<String>,
+}
+
+/// A connected viewer.
+#[derive(Debug)]
+pub struct Viewer {
+    seen: Arc<Mutex<Seen>>,
+    orders: Sender<Order>,
+    bell: PipeWriter,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the viewer's thread is told.
+enum Order {
+    Leave,
+    Send { channel: &'static str, message: Vec<u8> },
+    SendRaw { text: String },
+}
+
+/// The thread's ends of what it shares with its [`Viewer`].
+struct Desk {
+    seen: Arc<Mutex<Seen>>,
+    orders: Receiver<Order>,
+}
+
+impl Desk {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+}
+
+impl Viewer {
+    /// Logs in to `rig` with its token and starts to watch.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn join(rig: &Rig) -> Result<Self> {
+        let cookie = login(rig.address(), rig.token())?.cookie().context("no cookie")?;
+        Self::with_cookie(rig.address(), &cookie)
+    }
+
+    /// Starts to watch with the cookie of an earlier login.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn with_cookie(address: SocketAddr, cookie: &str) -> Result<Self> {
+        let signalling = Signalling::open(Handshake::of(address).cookie(cookie))?;
+        let seen = Arc::default();
+        let (orders, receiver) = channel();
+        let (bell_reader, bell) = std::io::pipe()?;
+        let desk = Desk { seen: Arc::clone(&seen), orders: receiver };
+        let peer = peer::Peer::new(signalling, bell_reader, desk)?;
+        let thread = std::thread::Builder::new().name("viewer".into()).spawn(move || peer.run())?;
+        Ok(Self { seen, orders, bell, thread: Some(thread) })
+    }
+
+    /// What it has seen so far.
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
+    }
+
+    /// Waits for a frame after the first `count`, and returns it.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn wait_for_frame(&self, count: usize) -> Result<ReceivedFrame> {
+        wait_for(&format!("frame {} arrives", count + 1), || self.seen().frames.get(count).copied())
+            .with_context(|| format!("seen: {:?}", self.seen()))
+    }
+
+    /// Waits until the data channels are open.
+    ///
+    /// # Errors
+    /// When they never are.
+    pub fn wait_until_connected(&self) -> Result<()> {
+        wait_for("the viewer is connected", || self.seen().connected.then_some(()))
+            .with_context(|| format!("seen: {:?}", self.seen()))
+    }
+
+    /// Waits until the connection is over, and says why.
+    ///
+    /// # Errors
+    /// When it stays.
+    pub fn wait_until_closed(&self) -> Result<String> {
+        wait_for("the connection is closed", || self.seen().closed.clone())
+    }
+
+    /// Sends a message on a data channel.
+    ///
+    /// # Errors
+    /// When the viewer has ended.
+    pub fn send(&self, channel: &'static str, message: &[u8]) -> Result<()> {
+        self.order(Order::Send { channel, message: message.to_vec() })
+    }
+
+    /// Sends a text frame on the signalling connection.
+    ///
+    /// # Errors
+    /// When the viewer has ended.
+    pub fn signal(&self, text: &str) -> Result<()> {
+        self.order(Order::SendRaw { text: text.to_owned() })
+    }
+
+    /// Presses or releases a key, by its evdev code.
+    ///
+    /// # Errors
+    /// When the viewer has ended.
+    pub fn key(&self, code: u16, down: bool) -> Result<()> {
+        let [high, low] = code.to_be_bytes();
+        self.send(INPUT, &[1, high, low, u8::from(down)])
+    }
+
+    fn order(&self, order: Order) -> Result<()> {
+        self.orders.send(order).ok().context("the viewer has ended")?;
+        (&self.bell).write_all(&[1]).context("waking the viewer")
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.order(Order::Leave);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A viewer's thread that panicked has failed its test already.
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,194 @@
+//! The viewer's thread: a str0m peer between a UDP socket and the signalling connection.
+
+use std::{
+    io::{PipeReader, Read},
+    net::UdpSocket,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::json;
+use str0m::{
+    Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig,
+    change::{SdpAnswer, SdpPendingOffer},
+    channel::{ChannelConfig, ChannelId, Reliability},
+    media::{Direction, MediaKind},
+    net::{Protocol, Receive},
+};
+
+use super::{
+    Desk, INPUT, MOTION, Order, ReceivedFrame,
+    signalling::{FromGateway, Signalling},
+};
+
+/// `nal_unit_type` of an IDR slice (ITU-T H.264, table 7-1).
+const NAL_IDR: u8 = 5;
+
+/// A viewer's side of the connection.
+pub(super) struct Peer {
+    rtc: Rtc,
+    socket: UdpSocket,
+    signalling: Signalling,
+    bell: PipeReader,
+    desk: Desk,
+    pending: Option<SdpPendingOffer>,
+    channels: Vec<(ChannelId, String)>,
+    leaving: bool,
+}
+
+impl Peer {
+    /// Makes the offer and sends it.
+    pub(super) fn new(mut signalling: Signalling, bell: PipeReader, desk: Desk) -> Result<Self> {
+        str0m::crypto::from_feature_flags().install_process_default();
+        let socket = UdpSocket::bind("127.0.0.1:0").context("binding the viewer's socket")?;
+        socket.set_nonblocking(true)?;
+        let mut rtc = RtcConfig::new().clear_codecs().enable_h264(true).build(Instant::now());
+        let candidate = Candidate::host(socket.local_addr()?, "udp").context("a candidate")?;
+        rtc.add_local_candidate(candidate);
+        let mut change = rtc.sdp_api();
+        change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        change.add_channel(INPUT.to_owned());
+        change.add_channel_with_config(ChannelConfig {
+            label: MOTION.to_owned(),
+            ordered: false,
+            reliability: Reliability::MaxRetransmits { retransmits: 0 },
+            ..ChannelConfig::default()
+        });
+        let (offer, pending) = change.apply().context("an empty offer")?;
+        signalling.send(json!({ "type": "offer", "sdp": offer.to_sdp_string() }).to_string())?;
+        signalling.set_nonblocking()?;
+        let pending = Some(pending);
+        let channels = Vec::new();
+        Ok(Self { rtc, socket, signalling, bell, desk, pending, channels, leaving: false })
+    }
+
+    /// Serves the connection until it is over or the viewer leaves.
+    pub(super) fn run(mut self) {
+        let mut outcome = Ok(());
+        while !self.leaving && self.rtc.is_alive() && outcome.is_ok() {
+            outcome = self.turn();
+        }
+        let reason = match outcome {
+            Err(error) => format!("{error:#}"),
+            Ok(()) => "the peer connection ended".to_owned(),
+        };
+        self.desk.seen().closed.get_or_insert(reason);
+    }
+
+    fn turn(&mut self) -> Result<()> {
+        let deadline = self.drain()?;
+        let wait = deadline.saturating_duration_since(Instant::now());
+        self.wait(wait)?;
+        self.take_orders()?;
+        self.take_signalling()?;
+        self.take_packets()?;
+        self.rtc.handle_input(Input::Timeout(Instant::now()))?;
+        Ok(())
+    }
+
+    /// Carries out all that str0m wants, until it waits.
+    fn drain(&mut self) -> Result<Instant> {
+        loop {
+            match self.rtc.poll_output()? {
+                Output::Timeout(deadline) => return Ok(deadline),
+                Output::Event(event) => self.take_event(event),
+                Output::Transmit(packet) => {
+                    // UDP may lose it, as the network may.
+                    let _ = self.socket.send_to(&packet.contents, packet.destination);
+                }
+            }
+        }
+    }
+
+    fn wait(&self, time: Duration) -> Result<()> {
+        let readable = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
+        let mut sources = [
+            readable(self.socket.as_fd()),
+            readable(self.signalling.as_fd()),
+            readable(self.bell.as_fd()),
+        ];
+        let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+        poll(&mut sources, time).context("waiting")?;
+        Ok(())
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match event {
+            Event::ChannelOpen(channel, label) => {
+                self.channels.push((channel, label));
+                let all = self.channels.len() == 2;
+                self.desk.seen().connected = all;
+            }
+            Event::ChannelData(data) => self.desk.seen().messages.push(data.data),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                self.desk.seen().closed.get_or_insert_with(|| "ICE lost the peer".to_owned());
+                self.leaving = true;
+            }
+            Event::MediaData(data) => {
+                let keyframe = has_idr(&data.data);
+                let frame = ReceivedFrame { at: Instant::now(), bytes: data.data.len(), keyframe };
+                self.desk.seen().frames.push(frame);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_orders(&mut self) -> Result<()> {
+        while let Ok(order) = self.desk.orders.try_recv() {
+            // One byte in the pipe for each order.
+            self.bell.read_exact(&mut [0])?;
+            match order {
+                Order::Leave => self.leaving = true,
+                Order::Send { channel, message } => self.send(channel, &message)?,
+                Order::SendRaw { text } => self.signalling.send(text)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, label: &str, message: &[u8]) -> Result<()> {
+        let channel = self.channels.iter().find(|(_, other)| other == label);
+        let (channel, _) = channel.with_context(|| format!("channel {label} is not open"))?;
+        let mut channel = self.rtc.channel(*channel).context("a closed channel")?;
+        channel.write(true, message)?;
+        Ok(())
+    }
+
+    fn take_signalling(&mut self) -> Result<()> {
+        while let Some(said) = self.signalling.receive()? {
+            match said {
+                FromGateway::Answer { sdp } => {
+                    let answer = SdpAnswer::from_sdp_string(&sdp)?;
+                    let pending = self.pending.take().context("a second answer")?;
+                    self.rtc.sdp_api().accept_answer(pending, answer)?;
+                }
+                FromGateway::Closed { reason, .. } => {
+                    self.desk.seen().closed = Some(reason);
+                    self.leaving = true;
+                }
+                FromGateway::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_packets(&mut self) -> Result<()> {
+        let mut buffer = [0; 2000];
+        let destination = self.socket.local_addr()?;
+        while let Ok((length, source)) = self.socket.recv_from(&mut buffer) {
+            let contents = buffer.get(..length).context("a packet")?;
+            let Ok(contents) = contents.try_into() else { continue };
+            let packet = Receive { proto: Protocol::Udp, source, destination, contents };
+            self.rtc.handle_input(Input::Receive(Instant::now(), packet))?;
+            self.drain()?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an Annex B access unit has an IDR slice.
+fn has_idr(unit: &[u8]) -> bool {
+    unit.windows(4).any(|bytes| matches!(bytes, [0, 0, 1, header] if header & 0x1f == NAL_IDR))
+}

@@ -1,0 +1,157 @@
+//! The WebSocket between a viewer and the gateway.
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use tungstenite::{
+    Error, HandshakeError, Message, WebSocket,
+    client::{IntoClientRequest, client},
+    http::{HeaderName, HeaderValue},
+};
+
+use crate::patience::patience;
+
+/// How to ask for the WebSocket.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    address: SocketAddr,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Handshake {
+    /// As the page of the gateway at `address` asks, but without a cookie.
+    #[must_use]
+    pub fn of(address: SocketAddr) -> Self {
+        Self { address, headers: vec![("origin", format!("http://{address}"))] }
+    }
+
+    /// With the cookie of a login, as `name=value`.
+    #[must_use]
+    pub fn cookie(mut self, cookie: &str) -> Self {
+        self.headers.push(("cookie", cookie.to_owned()));
+        self
+    }
+
+    /// As if another page asked.
+    #[must_use]
+    pub fn origin(mut self, origin: &str) -> Self {
+        self.headers.retain(|(name, _)| *name != "origin");
+        self.headers.push(("origin", origin.to_owned()));
+        self
+    }
+}
+
+/// What the gateway says.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum FromGateway {
+    /// The answer to the offer.
+    Answer {
+        /// The answer.
+        sdp: String,
+    },
+    /// The peer is not, or no longer, served.
+    Closed {
+        /// Why.
+        reason: String,
+        /// Whether trying again can help.
+        retry: bool,
+    },
+    /// Anything else.
+    #[serde(other)]
+    Other,
+}
+
+/// An open signalling connection.
+#[derive(Debug)]
+pub struct Signalling {
+    socket: WebSocket<TcpStream>,
+}
+
+impl Signalling {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When the gateway refuses; the message has its HTTP status.
+    pub fn open(handshake: Handshake) -> Result<Self> {
+        let stream = TcpStream::connect(handshake.address).context("connecting to the gateway")?;
+        stream.set_read_timeout(Some(patience()))?;
+        let mut request = format!("ws://{}/signal", handshake.address).into_client_request()?;
+        for (name, value) in handshake.headers {
+            let value = HeaderValue::from_str(&value)?;
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        match client(request, stream) {
+            Ok((socket, _)) => Ok(Self { socket }),
+            Err(HandshakeError::Failure(Error::Http(reply))) => {
+                bail!("the gateway answers {}", reply.status())
+            }
+            Err(error) => bail!("no WebSocket: {error}"),
+        }
+    }
+
+    /// Reads without waiting from now on.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub fn set_nonblocking(&self) -> Result<()> {
+        Ok(self.socket.get_ref().set_nonblocking(true)?)
+    }
+
+    /// Sends a text frame.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub fn send(&mut self, text: impl Into<String>) -> Result<()> {
+        self.socket.send(Message::text(text.into())).context("sending to the gateway")
+    }
+
+    /// Sends a binary frame.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
+        self.socket.send(Message::binary(bytes)).context("sending to the gateway")
+    }
+
+    /// The next thing the gateway says; `None` when there is nothing yet.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub fn receive(&mut self) -> Result<Option<FromGateway>> {
+        loop {
+            return match self.socket.read() {
+                Ok(Message::Text(text)) => Ok(Some(serde_json::from_str(text.as_str())?)),
+                Ok(Message::Close(frame)) => bail!("the gateway closed the WebSocket: {frame:?}"),
+                Ok(_) => continue,
+                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(None),
+                Err(error) => Err(error).context("reading from the gateway"),
+            };
+        }
+    }
+
+    /// Reads until the gateway ends the connection, and returns what it said last.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn read_to_end(&mut self) -> Result<Option<FromGateway>> {
+        let mut last = None;
+        loop {
+            match self.receive() {
+                Ok(Some(said)) => last = Some(said),
+                Ok(None) => bail!("the gateway keeps the connection"),
+                Err(_) => return Ok(last),
+            }
+        }
+    }
+}
+
+impl AsFd for Signalling {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
+    }
+}

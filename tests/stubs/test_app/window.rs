@@ -1,0 +1,285 @@
+//! The window: Wayland objects, the event loop, and the log of what happens.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use lumen_tests::{
+    app_event::AppEvent,
+    picture::{Colour, Picture, colour_of_key},
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use wayland_client::{
+    Connection, EventQueue, QueueHandle,
+    globals::{GlobalList, registry_queue_init},
+    protocol::{
+        wl_compositor::WlCompositor, wl_pointer::WlPointer, wl_seat::WlSeat, wl_shm::WlShm,
+        wl_surface::WlSurface,
+    },
+};
+use wayland_protocols::{
+    wp::cursor_shape::v1::client::{
+        wp_cursor_shape_device_v1::{Shape, WpCursorShapeDeviceV1},
+        wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+    },
+    xdg::shell::client::xdg_wm_base::XdgWmBase,
+};
+
+use crate::{
+    Options,
+    animation::Animation,
+    shared_pixels::{SharedPixels, Slot},
+};
+
+mod events;
+
+/// Size when the compositor leaves it to the app.
+const OWN_SIZE: (u32, u32) = (640, 480);
+/// Side of the app's own cursor picture, used where the compositor knows no cursor names.
+const CURSOR_SIDE: usize = 16;
+/// Its colour.
+const CURSOR_COLOUR: Colour = Colour::new(255, 0, 255);
+
+/// The app's window and its connection.
+pub(crate) struct Window {
+    connection: Connection,
+    queue: EventQueue<State>,
+    state: State,
+}
+
+/// All that events change.
+pub(crate) struct State {
+    queue: QueueHandle<Self>,
+    log: File,
+    surface: WlSurface,
+    shm: WlShm,
+    pixels: Option<SharedPixels>,
+    cursor: Cursor,
+    animation: Animation,
+    interval: Duration,
+    pace: Pace,
+    /// Size named by the last toplevel configure, until the surface configure that applies it.
+    pending_size: (u32, u32),
+    scroll: events::PointerFrame,
+    generation: u32,
+    /// A frame could not be drawn, because the compositor still read every buffer.
+    owed: bool,
+    closed: bool,
+}
+
+/// When the next frame of a moving picture may be drawn.
+enum Pace {
+    /// The compositor has not shown the last one.
+    Shown,
+    /// At this instant.
+    From(Instant),
+}
+
+/// How the app makes its cursor recognisable.
+enum Cursor {
+    Named(WpCursorShapeManagerV1),
+    Picture { surface: WlSurface, pixels: SharedPixels },
+}
+
+impl Window {
+    pub(crate) fn open(options: &Options) -> Result<Self> {
+        let log = OpenOptions::new().create(true).append(true).open(&options.log);
+        let log = log.with_context(|| format!("opening {}", options.log.display()))?;
+        let connection = Connection::connect_to_env().context("connecting to the compositor")?;
+        let (globals, events) = registry_queue_init::<State>(&connection)?;
+        let queue = events.handle();
+        let state = State::new(options, &globals, &queue, log)?;
+        Ok(Self { connection, queue: events, state })
+    }
+
+    pub(crate) fn log(&mut self, event: &AppEvent) -> Result<()> {
+        self.state.log(event)
+    }
+
+    /// Serves the window until it is closed or the compositor is gone.
+    pub(crate) fn run(&mut self) -> Result<()> {
+        while !self.state.closed {
+            self.state.draw_if_due()?;
+            if self.turn().is_err() {
+                return self.state.log(&AppEvent::Disconnected);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for events, at most until the next frame is due, and handles them.
+    fn turn(&mut self) -> Result<()> {
+        self.queue.flush()?;
+        if let Some(guard) = self.queue.prepare_read() {
+            let mut wanted = [PollFd::new(guard.connection_fd(), PollFlags::POLLIN)];
+            // A signal counts as a wake-up without events.
+            let ready = poll(&mut wanted, self.state.patience()).unwrap_or(0);
+            if ready > 0 {
+                guard.read()?;
+            }
+        }
+        self.queue.dispatch_pending(&mut self.state)?;
+        if let Some(error) = self.connection.protocol_error() {
+            anyhow::bail!("protocol error: {error}");
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn new(
+        options: &Options,
+        globals: &GlobalList,
+        queue: &QueueHandle<Self>,
+        log: File,
+    ) -> Result<Self> {
+        let compositor: WlCompositor = globals.bind(queue, 4..=6, ())?;
+        let shm: WlShm = globals.bind(queue, 1..=1, ())?;
+        let shell: XdgWmBase = globals.bind(queue, 1..=6, ())?;
+        let _seat: WlSeat = globals.bind(queue, 5..=9, ())?;
+        let surface = compositor.create_surface(queue, ());
+        let toplevel = shell.get_xdg_surface(&surface, queue, ()).get_toplevel(queue, ());
+        toplevel.set_title("Lumen test app".to_owned());
+        toplevel.set_app_id("lumen-test-app".to_owned());
+        surface.commit();
+        Ok(Self {
+            queue: queue.clone(),
+            log,
+            cursor: Cursor::new(globals, queue, &compositor, &shm)?,
+            surface,
+            shm,
+            pixels: None,
+            animation: Animation::of(options.show),
+            interval: options.frame_interval,
+            pace: Pace::From(Instant::now()),
+            pending_size: OWN_SIZE,
+            scroll: events::PointerFrame::default(),
+            generation: 0,
+            owed: false,
+            closed: false,
+        })
+    }
+
+    /// Appends one line in one write, so that a reader never sees half of it.
+    fn log(&mut self, event: &AppEvent) -> Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        self.log.write_all(&line).context("writing the log")
+    }
+
+    /// As [`State::log`], from inside an event handler, which cannot fail: without its log the app
+    /// is of no use, so it closes.
+    fn note(&mut self, event: &AppEvent) {
+        if self.log(event).is_err() {
+            self.closed = true;
+        }
+    }
+
+    /// How long to wait for events.
+    fn patience(&self) -> PollTimeout {
+        match self.pace {
+            Pace::From(at) if self.animation.moves() => {
+                let wait = at.saturating_duration_since(Instant::now());
+                // Rounded up: waking a little early would only spin.
+                PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
+            }
+            _ => PollTimeout::NONE,
+        }
+    }
+
+    fn draw_if_due(&mut self) -> Result<()> {
+        match self.pace {
+            Pace::From(at) if self.animation.moves() && at <= Instant::now() => self.draw(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies the size of the last configure, if it is new, and draws.
+    fn apply_size(&mut self) -> Result<()> {
+        let (width, height) = self.pending_size;
+        let size = (width as usize, height as usize);
+        if self.pixels.as_ref().is_some_and(|pixels| pixels.size() == size) {
+            return Ok(());
+        }
+        self.generation += 1;
+        self.pixels = Some(SharedPixels::new(&self.shm, &self.queue, size, self.generation)?);
+        self.animation.restart();
+        self.draw()?;
+        self.log(&AppEvent::Sized { width, height })
+    }
+
+    fn fill(&mut self, code: u32) -> Result<()> {
+        let colour = colour_of_key(code);
+        self.animation.fill(colour);
+        self.draw()?;
+        self.log(&AppEvent::Filled { colour })
+    }
+
+    /// Draws the next frame; without a free buffer, as soon as one is released.
+    fn draw(&mut self) -> Result<()> {
+        let Some(pixels) = &mut self.pixels else { return Ok(()) };
+        self.pace = Pace::Shown;
+        let free = pixels.free();
+        self.owed = free.is_none();
+        let Some(slot) = free else { return Ok(()) };
+        let (x, y, width, height) = self.animation.draw(pixels, slot)?;
+        self.surface.attach(pixels.take(slot), 0, 0);
+        self.surface.damage_buffer(x, y, width, height);
+        self.surface.frame(&self.queue, Instant::now());
+        self.surface.commit();
+        Ok(())
+    }
+
+    /// The compositor showed the frame drawn at `drawn`.
+    fn shown(&mut self, drawn: Instant) {
+        self.pace = Pace::From(drawn + self.interval);
+    }
+
+    fn released(&mut self, slot: Slot) -> Result<()> {
+        if let Some(pixels) = &mut self.pixels {
+            pixels.release(slot);
+        }
+        if self.owed { self.draw() } else { Ok(()) }
+    }
+}
+
+impl Cursor {
+    fn new(
+        globals: &GlobalList,
+        queue: &QueueHandle<State>,
+        compositor: &WlCompositor,
+        shm: &WlShm,
+    ) -> Result<Self> {
+        if let Ok(manager) = globals.bind(queue, 1..=1, ()) {
+            return Ok(Self::Named(manager));
+        }
+        let surface = compositor.create_surface(queue, ());
+        let pixels = SharedPixels::new(shm, queue, (CURSOR_SIDE, CURSOR_SIDE), u32::MAX)?;
+        Ok(Self::Picture { surface, pixels })
+    }
+
+    /// Shows the app's cursor after the pointer entered with `serial`.
+    fn show(&mut self, pointer: &WlPointer, serial: u32, queue: &QueueHandle<State>) -> Result<()> {
+        match self {
+            Self::Named(manager) => {
+                let device: WpCursorShapeDeviceV1 = manager.get_pointer(pointer, queue, ());
+                device.set_shape(serial, Shape::Crosshair);
+                device.destroy();
+            }
+            Self::Picture { surface, pixels } => {
+                if let Some(slot) = pixels.free() {
+                    let picture = Picture::filled(CURSOR_SIDE, CURSOR_SIDE, CURSOR_COLOUR);
+                    pixels.write(slot, &picture, 0)?;
+                    surface.attach(pixels.take(slot), 0, 0);
+                    surface.damage_buffer(0, 0, CURSOR_SIDE as i32, CURSOR_SIDE as i32);
+                    surface.commit();
+                }
+                pointer.set_cursor(serial, Some(surface), 0, 0);
+            }
+        }
+        Ok(())
+    }
+}
