@@ -1,1 +1,48 @@
-//! Placeholder.
+//! What every Lumen process does with the operating system, so that no other crate needs `unsafe`
+//! or knows how a descriptor travels.
+//!
+//! Decides: how a message and its descriptors cross a socket ([`channel`], [`rpc`]), how memory is
+//! shared ([`shm`]), how a worker comes to life and ends ([`bootstrap`]), and what it can no longer
+//! do while it serves ([`confine`]).
+//!
+//! Trusts: the kernel, and the supervisor as far as granting goes. Whatever comes out of a
+//! [`channel::Channel`] has been decoded by `lumen-ipc`, which refuses what is out of range, and
+//! came with exactly the descriptors its type states; a mapped [`shm::SharedView`] cannot shrink
+//! under its reader.
+//!
+//! The data's way through a worker:
+//! ```text
+//! fd 3 control ──▶ rpc ──▶ bootstrap::control ──▶ bootstrap ──▶ Worker::acquire / serve
+//! fd 4 grants  ──▶ channel ──▶ Grant ───────────▶    │
+//!                                                    └──▶ confine (between the two)
+//! ```
+//!
+//! | module | is |
+//! |---|---|
+//! | [`bootstrap`] | a worker's life from exec to exit code |
+//! | [`channel`] | one typed end of a data link |
+//! | [`AsyncChannel`] | the same on a tokio runtime |
+//! | [`clock`] | the monotonic clock all processes share |
+//! | [`confine`] | a worker's policy as data, and putting it on |
+//! | [`log`] | one line per event to standard error |
+//! | [`metrics`] | lock-free figures |
+//! | [`rpc`] | tarpc over a granted stream socket |
+//! | [`shm`] | sealed shared memory |
+//! | [`timer`], [`wake`] | what an event loop sleeps on |
+//! | `policy_probe` | proves a policy in child processes (feature `test-support`) |
+
+mod async_channel;
+pub mod bootstrap;
+pub mod channel;
+pub mod clock;
+pub mod confine;
+mod fds;
+mod ffi;
+pub mod log;
+pub mod metrics;
+pub mod rpc;
+pub mod shm;
+pub mod timer;
+pub mod wake;
+
+pub use async_channel::AsyncChannel;

@@ -1,0 +1,38 @@
+//! The two sockets a worker is born with.
+
+use std::os::fd::{OwnedFd, RawFd};
+
+use lumen_ipc::message::grants::{ToSupervisor, ToWorker};
+use rustix::{
+    io::FdFlags,
+    net::{AddressFamily, SocketType, sockopt},
+};
+
+use crate::{channel::Channel, ffi};
+
+/// Where the control socket is at exec.
+const CONTROL: RawFd = 3;
+/// Where the grants socket is at exec.
+const GRANTS: RawFd = 4;
+
+/// What a supervisor hands over at exec.
+#[derive(Debug)]
+pub(super) struct Inherited {
+    pub(super) control: OwnedFd,
+    pub(super) grants: Channel<ToWorker, ToSupervisor>,
+}
+
+/// Closes everything beyond, and takes both sockets; `None` when they are not what a supervisor
+/// hands over. To be called first and once.
+pub(super) fn take() -> Option<Inherited> {
+    ffi::close_from(GRANTS + 1).ok()?;
+    let control = ffi::take_inherited(CONTROL)?;
+    let grants = ffi::take_inherited(GRANTS)?;
+    let is_unix_stream = sockopt::socket_type(&control).ok()? == SocketType::STREAM
+        && sockopt::socket_domain(&control).ok()? == AddressFamily::UNIX;
+    if !is_unix_stream {
+        return None;
+    }
+    rustix::io::fcntl_setfd(&control, FdFlags::CLOEXEC).ok()?;
+    Some(Inherited { control, grants: Channel::from_descriptor(grants).ok()? })
+}

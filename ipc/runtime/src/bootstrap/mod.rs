@@ -1,0 +1,296 @@
+//! A worker's life, from exec to exit code.
+//!
+//! A worker's `main` is [`run`] with its [`Worker`]. What happens, in this order:
+//!
+//! 1. every descriptor from 5 on is closed; 3 must be the control socket and 4 the grants socket,
+//!    or the process was started by hand and ends;
+//! 2. the main thread serves `control` until `start` is asked for ([`control`]);
+//! 3. the grants are received and [`Worker::acquire`] opens, maps and warms up;
+//! 4. [`crate::confine::confine`] takes away the rest;
+//! 5. the control thread takes over `control` and the later grants ([`supervision`]), `start` is
+//!    answered, and [`Worker::serve`] runs on the main thread until it is drained.
+//!
+//! INVARIANT: nothing is read from a peer before step 5. No thread starts before step 4 is over.
+//!
+//! The supervisor's end of `control` closing ends the process at once
+//! ([`ExitCode::SupervisorGone`]), as does a panic on any thread ([`ExitCode::Panicked`]).
+
+mod control;
+mod inherited;
+mod process_metrics;
+mod supervision;
+
+use std::{error::Error, io, os::fd::OwnedFd, process::ExitCode as ProcessExitCode};
+
+use lumen_ipc::{
+    codec::ProtocolViolation,
+    message::grants::{ToSupervisor, ToWorker},
+    phase::Phase,
+    process::{ExitCode, Worker as WorkerName},
+    service::{ConfinementReport, Refusal, WorkerConfig},
+};
+use tracing::{error, info};
+
+use crate::{
+    channel::{Channel, ReceiveError, Received},
+    confine::{self, Policy},
+    fds, ffi, log,
+    metrics::Registry,
+};
+use control::{Control, StartOrder, Started};
+use inherited::Inherited;
+use supervision::ControlThread;
+pub use supervision::{Supervision, SupervisorEvent};
+
+/// The worker's end of the `grants` link.
+pub(crate) type GrantsChannel = Channel<ToWorker, ToSupervisor>;
+
+/// What distinguishes one worker from another.
+pub trait Worker: Sized {
+    /// Its name.
+    const WORKER: WorkerName;
+    /// Its part of [`WorkerConfig`].
+    type Config;
+
+    /// Picks its part; `None` when the configuration is another worker's.
+    fn own_config(config: WorkerConfig) -> Option<Self::Config>;
+
+    /// Opens, maps and warms up all it needs, before confinement. Reads from no peer and starts no
+    /// thread: a thread started here would stay outside Landlock.
+    ///
+    /// # Errors
+    /// [`StartError`] ends the process with [`ExitCode::CouldNotStart`].
+    fn acquire(config: Self::Config, grants: Vec<Grant>) -> Result<Self, StartError>;
+
+    /// Its figures; asked for once, before it serves.
+    fn metrics(&self) -> Registry;
+
+    /// Its confinement.
+    fn policy(&self) -> Policy;
+
+    /// Does its work on the main thread, confined, until it is drained.
+    ///
+    /// # Errors
+    /// [`ServeError`] ends the process with its [`ServeError::exit_code`].
+    fn serve(self, supervision: Supervision) -> Result<(), ServeError>;
+}
+
+/// A descriptor from the supervisor.
+#[derive(Debug)]
+pub struct Grant {
+    /// What it is.
+    pub what: ToWorker,
+    /// The descriptor.
+    pub descriptor: OwnedFd,
+}
+
+impl From<Received<ToWorker>> for Option<Grant> {
+    fn from(received: Received<ToWorker>) -> Self {
+        // A decoded grant came with exactly one descriptor: its type says so.
+        let descriptor = received.descriptors.into_iter().next()?;
+        Some(Grant { what: received.message, descriptor })
+    }
+}
+
+type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why a worker cannot start with what it was given.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct StartError {
+    sentence: String,
+    #[source]
+    source: Option<Cause>,
+}
+
+impl StartError {
+    /// With a sentence that says what was wrong and what was expected.
+    #[must_use]
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), source: None }
+    }
+
+    /// The same, with what caused it.
+    #[must_use]
+    pub fn caused(sentence: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self { sentence: sentence.into(), source: Some(source.into()) }
+    }
+}
+
+/// Why a worker stopped serving.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub struct ServeError {
+    sentence: String,
+    #[source]
+    source: Option<Cause>,
+    code: ExitCode,
+}
+
+impl ServeError {
+    /// With a sentence that says what failed; [`ExitCode::Failed`].
+    #[must_use]
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self { sentence: sentence.into(), source: None, code: ExitCode::Failed }
+    }
+
+    /// The same, with what caused it.
+    #[must_use]
+    pub fn caused(sentence: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self { sentence: sentence.into(), source: Some(source.into()), code: ExitCode::Failed }
+    }
+
+    /// A peer broke the contract in a way the worker cannot survive; [`ExitCode::PeerViolation`].
+    #[must_use]
+    pub fn violation(violation: ProtocolViolation) -> Self {
+        Self {
+            sentence: "a peer broke the contract".to_owned(),
+            source: Some(violation.into()),
+            code: ExitCode::PeerViolation,
+        }
+    }
+
+    /// What the process ends with.
+    #[must_use]
+    pub const fn exit_code(&self) -> ExitCode {
+        self.code
+    }
+}
+
+/// How a life ended before its time: the code, and for the log the reason.
+struct Ended {
+    code: ExitCode,
+    reason: String,
+}
+
+impl Ended {
+    fn because(code: ExitCode, error: &(dyn Error + 'static)) -> Self {
+        Self { code, reason: chain(error) }
+    }
+}
+
+/// Runs a worker: its `main`.
+#[must_use]
+pub fn run<W: Worker>() -> ProcessExitCode {
+    let Some(inherited) = inherited::take() else {
+        let binary = W::WORKER.binary();
+        log::write_line(&format!(
+            "{binary} is started by its supervisor, not by hand; run `lumen run` instead"
+        ));
+        return ExitCode::NotSupervised.into();
+    };
+    end_on_panic(W::WORKER);
+    let filter = log::start();
+    match live::<W>(inherited, filter) {
+        Ok(()) => {
+            info!("drained");
+            ExitCode::Ok.into()
+        }
+        Err(Ended { code, reason }) => {
+            error!(code = code.number(), "{reason}");
+            code.into()
+        }
+    }
+}
+
+fn live<W: Worker>(inherited: Inherited, filter: log::Filter) -> Result<(), Ended> {
+    let could_not_start = |error: io::Error| Ended::because(ExitCode::CouldNotStart, &error);
+    let control = Control::new::<W>(inherited.control, filter).map_err(could_not_start)?;
+    let (control, order) = control.until_start()?;
+    let StartOrder { config, grants, answer } = order;
+    match prepare::<W>(config, grants, &inherited.grants, &control) {
+        Ok((worker, report)) => {
+            let (thread, supervision) =
+                ControlThread::start(control, inherited.grants, worker.metrics())
+                    .map_err(could_not_start)?;
+            let started: Started = Ok(report);
+            // The asker is gone only when the supervisor is, which ends the process anyway.
+            let _ = answer.send(started);
+            let served = worker.serve(supervision);
+            thread.stop();
+            served.map_err(|error| Ended::because(error.exit_code(), &error))
+        }
+        Err(ended) => {
+            let _ = answer.send(Err(Refusal::because(ended.reason.clone())));
+            control.flush();
+            Err(ended)
+        }
+    }
+}
+
+/// Steps 3 and 4: from grants to confinement.
+fn prepare<W: Worker>(
+    config: WorkerConfig,
+    grants: u16,
+    channel: &GrantsChannel,
+    control: &Control,
+) -> Result<(W, ConfinementReport), Ended> {
+    let wrong = || Ended {
+        code: ExitCode::CouldNotStart,
+        reason: "the configuration is another worker's".to_owned(),
+    };
+    let config = W::own_config(config).ok_or_else(wrong)?;
+    let grants = receive_grants(channel, grants)?;
+    let worker = W::acquire(config, grants)
+        .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?;
+    let report = confine::confine(&worker.policy(), W::WORKER)
+        .map_err(|error| Ended::because(ExitCode::CouldNotConfine, &error))?;
+    control.enter(Phase::Confined);
+    Ok((worker, report))
+}
+
+fn receive_grants(channel: &GrantsChannel, count: u16) -> Result<Vec<Grant>, Ended> {
+    (0..count).map(|_| receive_grant(channel)).collect()
+}
+
+fn receive_grant(channel: &GrantsChannel) -> Result<Grant, Ended> {
+    loop {
+        match channel.receive() {
+            Ok(received) => {
+                let missing = || Ended {
+                    code: ExitCode::CouldNotStart,
+                    reason: "a grant came without its descriptor".to_owned(),
+                };
+                return Option::from(received).ok_or_else(missing);
+            }
+            Err(ReceiveError::Empty) => fds::wait_readable(channel)
+                .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?,
+            Err(error @ ReceiveError::PeerGone) => {
+                return Err(Ended::because(ExitCode::SupervisorGone, &error));
+            }
+            Err(error) => return Err(Ended::because(ExitCode::CouldNotStart, &error)),
+        }
+    }
+}
+
+/// A panic on any thread ends the process: half a worker is worse than a restarted one. The line
+/// has no backtrace, because making one opens files, which the policy forbids.
+fn end_on_panic(worker: WorkerName) {
+    std::panic::set_hook(Box::new(move |panic| {
+        log::write_line(&format!("{}: a bug: {panic}", worker.binary()));
+        ffi::exit_now(ExitCode::Panicked)
+    }));
+}
+
+/// An error and its causes, as one sentence.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut sentence = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        sentence.push_str(": ");
+        sentence.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_names_every_cause() {
+        let error = StartError::caused("cannot open the encoder", io::Error::other("no memory"));
+        assert_eq!(chain(&error), "cannot open the encoder: no memory");
+    }
+}

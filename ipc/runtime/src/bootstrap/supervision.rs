@@ -1,0 +1,226 @@
+//! What a serving worker sees of its supervisor: later grants and the wish to drain, as events on
+//! a descriptor its event loop can poll; and the control thread that brings them.
+
+use std::{
+    collections::VecDeque,
+    fmt, io,
+    os::fd::{AsFd, BorrowedFd},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use lumen_ipc::{process::ExitCode, text::Text};
+use tokio::{runtime::Handle, sync::oneshot};
+use tracing::{error, warn};
+
+use super::{
+    Grant, GrantsChannel,
+    control::{Control, Shared, flush},
+};
+use crate::{AsyncChannel, channel::ReceiveError, ffi, metrics::Registry, wake::Waker};
+
+/// A worker's view of its supervisor. Its descriptor is readable while [`Supervision::next`] has
+/// something.
+#[derive(Debug)]
+pub struct Supervision {
+    events: Events,
+    shared: Arc<Shared>,
+    handle: Handle,
+}
+
+/// What a supervisor tells a serving worker.
+#[derive(Debug)]
+pub enum SupervisorEvent {
+    /// Finish what is begun, take nothing new, and return from `serve`.
+    Drain,
+    /// A descriptor. A link end replaces the one of its name, whose other side is gone.
+    Granted(Grant),
+}
+
+impl Supervision {
+    /// The next event, if there is one.
+    #[must_use]
+    pub fn next(&self) -> Option<SupervisorEvent> {
+        self.events.pop()
+    }
+
+    /// Sets what `lumen status` shows for this worker; cut at 256 bytes.
+    pub fn set_summary(&self, text: impl Into<String>) {
+        self.shared.summarise(Text::truncated(text));
+    }
+
+    /// The control thread's runtime, for the RPC links of this worker. It has one thread, which
+    /// must not block.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl AsFd for Supervision {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.waker.as_fd()
+    }
+}
+
+/// Most events waiting. Each may hold a descriptor; a worker that has not looked for so long that
+/// this many grants came is stuck, and is left without further ones.
+const MOST_EVENTS: usize = 32;
+
+/// Events on their way from the control thread to the main thread.
+///
+/// INVARIANT: the waker is readable exactly while the queue is not empty: both change under the
+/// queue's lock.
+#[derive(Clone)]
+pub(super) struct Events {
+    queue: Arc<Mutex<VecDeque<SupervisorEvent>>>,
+    waker: Waker,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("waiting", &self.queue().len()).finish()
+    }
+}
+
+impl Events {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { queue: Arc::default(), waker: Waker::new()? })
+    }
+
+    /// Asks the worker to drain. Never refused: it comes once.
+    pub(super) fn drain(&self) {
+        self.queue().push_back(SupervisorEvent::Drain);
+        self.waker.wake();
+    }
+
+    /// Whether there was room.
+    fn grant(&self, grant: Grant) -> bool {
+        let mut queue = self.queue();
+        let room = queue.len() < MOST_EVENTS;
+        if room {
+            queue.push_back(SupervisorEvent::Granted(grant));
+            self.waker.wake();
+        }
+        room
+    }
+
+    fn pop(&self) -> Option<SupervisorEvent> {
+        let mut queue = self.queue();
+        let event = queue.pop_front();
+        if queue.is_empty() {
+            self.waker.acknowledge();
+        }
+        event
+    }
+
+    fn queue(&self) -> MutexGuard<'_, VecDeque<SupervisorEvent>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread that serves `control` and takes grants while the main thread serves peers. Stopped
+/// and joined on drop.
+#[derive(Debug)]
+pub(super) struct ControlThread {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ControlThread {
+    /// Starts it; the worker is ready from here on.
+    pub(super) fn start(
+        control: Control,
+        grants: GrantsChannel,
+        registry: Registry,
+    ) -> io::Result<(Self, Supervision)> {
+        let events = Events::new()?;
+        let shared = control.shared();
+        shared.serve(registry, events.clone());
+        let handle = control.runtime().handle().clone();
+        let supervision = Supervision { events: events.clone(), shared, handle };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
+            control.runtime().block_on(async {
+                tokio::spawn(take_grants(grants, events));
+                // A dropped sender stops it like a used one.
+                let _ = stopped.await;
+                flush().await;
+            });
+        })?;
+        Ok((Self { stop: Some(stop), thread: Some(thread) }, supervision))
+    }
+
+    /// Lets it finish the replies it has begun, and waits for it.
+    pub(super) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for ControlThread {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic on it has ended the process already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Takes grants until the supervisor's end closes.
+async fn take_grants(grants: GrantsChannel, events: Events) {
+    if let Err(error) = forward_grants(grants, &events).await {
+        // The supervisor itself broke the contract, or the kernel did: nothing to go on with.
+        error!("no more grants can be taken: {}", super::chain(&error));
+        ffi::exit_now(ExitCode::PeerViolation)
+    }
+}
+
+async fn forward_grants(grants: GrantsChannel, events: &Events) -> Result<(), ReceiveError> {
+    let grants = AsyncChannel::new(grants).map_err(ReceiveError::Io)?;
+    loop {
+        match grants.receive().await {
+            Ok(received) => {
+                let what = received.message;
+                let taken = Option::from(received).is_some_and(|grant| events.grant(grant));
+                if !taken {
+                    warn!(?what, "a grant is dropped: the worker does not take them");
+                }
+            }
+            // The control link ends with it, and ends the process.
+            Err(ReceiveError::PeerGone) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fds::readable_now;
+
+    #[test]
+    fn events_are_readable_exactly_while_some_wait() {
+        let events = Events::new().expect("eventfd");
+        events.drain();
+        events.drain();
+        assert!(matches!(events.pop(), Some(SupervisorEvent::Drain)));
+        assert!(readable_now(&events.waker).expect("poll"));
+        assert!(events.pop().is_some());
+        assert!(!readable_now(&events.waker).expect("poll"));
+        assert!(events.pop().is_none());
+    }
+
+    #[test]
+    fn grants_beyond_the_most_are_refused() {
+        let events = Events::new().expect("eventfd");
+        let granted = (0..MOST_EVENTS + 1)
+            .map(|_| Grant {
+                what: lumen_ipc::message::grants::ToWorker::MediaSocket,
+                descriptor: events.waker.as_fd().try_clone_to_owned().expect("dup"),
+            })
+            .filter_map(|grant| events.grant(grant).then_some(()))
+            .count();
+        assert_eq!(granted, MOST_EVENTS);
+    }
+}

@@ -1,0 +1,254 @@
+//! One end of a data link: a non-blocking `SOCK_SEQPACKET` socket that carries one message per
+//! datagram, with its descriptors beside it.
+//!
+//! Trusts: nobody on the other side. A datagram that is too long, is no message of this direction,
+//! or came with another count of descriptors than its message states is a [`ProtocolViolation`].
+//!
+//! INVARIANT: a received descriptor is owned from the moment the kernel installed it, so every way
+//! out of [`Channel::receive`] either hands it over or closes it.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    marker::PhantomData,
+    mem::MaybeUninit,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    sync::{Mutex, PoisonError},
+};
+
+use lumen_ipc::{
+    codec::{self, EncodeError, MAX_MESSAGE_BYTES, Message, ProtocolViolation, Violation},
+    link::MAX_DESCRIPTORS,
+};
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+        sendmsg, socketpair, sockopt,
+    },
+};
+
+/// One end of a link: receives `In`, sends `Out`. The other end is `Channel<Out, In>`.
+#[derive(Debug)]
+pub struct Channel<In, Out> {
+    descriptor: OwnedFd,
+    /// Where datagrams are encoded and decoded: kept, because clearing 64 KiB for each message
+    /// would cost more than the message. A lock, so that threads may share the channel; held for
+    /// one system call that does not block.
+    buffer: Mutex<Box<[u8]>>,
+    direction: PhantomData<fn(Out) -> In>,
+}
+
+/// A message and the descriptors that came with it: exactly as many as its type states.
+#[derive(Debug)]
+pub struct Received<In> {
+    /// The message.
+    pub message: In,
+    /// Its descriptors, in the sender's order.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// A descriptor that cannot be a link's end.
+#[derive(Debug, thiserror::Error)]
+pub enum NotALink {
+    /// Some other kind of socket.
+    #[error("a link's end must be a Unix SOCK_SEQPACKET socket, and this socket is not")]
+    WrongKind,
+    /// No socket at all, or the kernel refuses to configure it.
+    #[error("cannot examine a link's end")]
+    Io(#[from] io::Error),
+}
+
+/// Why a message was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It is too long, or came with the wrong count of descriptors: a bug of ours.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The receiver is behind; the socket's buffer is full.
+    #[error("the link is full")]
+    Full,
+    /// The kernel refuses.
+    #[error("cannot send on the link")]
+    Io(#[source] io::Error),
+    /// The other end is closed.
+    #[error("the other end of the link is closed")]
+    PeerGone,
+}
+
+/// Why no message was received.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// None is waiting.
+    #[error("no message is waiting")]
+    Empty,
+    /// The kernel refuses.
+    #[error("cannot receive from the link")]
+    Io(#[source] io::Error),
+    /// The other end is closed and everything it sent has been received.
+    #[error("the other end of the link is closed")]
+    PeerGone,
+    /// The peer broke the contract.
+    #[error(transparent)]
+    Violation(#[from] ProtocolViolation),
+}
+
+impl<In: Message, Out: Message> Channel<In, Out> {
+    /// Both ends of a new link.
+    ///
+    /// # Errors
+    /// What the kernel says, for one descriptors running out.
+    pub fn pair() -> io::Result<(Self, Channel<Out, In>)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Self::over(one), Channel::over(other)))
+    }
+
+    /// Takes a descriptor for an end of this link, and makes it non-blocking and close-on-exec.
+    ///
+    /// # Errors
+    /// [`NotALink`] when it is no Unix `SOCK_SEQPACKET` socket.
+    pub fn from_descriptor(descriptor: OwnedFd) -> Result<Self, NotALink> {
+        let kind = sockopt::socket_type(&descriptor).map_err(io::Error::from)?;
+        let domain = sockopt::socket_domain(&descriptor).map_err(io::Error::from)?;
+        if kind != SocketType::SEQPACKET || domain != AddressFamily::UNIX {
+            return Err(NotALink::WrongKind);
+        }
+        let flags = rustix::fs::fcntl_getfl(&descriptor).map_err(io::Error::from)?;
+        rustix::fs::fcntl_setfl(&descriptor, flags | rustix::fs::OFlags::NONBLOCK)
+            .map_err(io::Error::from)?;
+        rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC)
+            .map_err(io::Error::from)?;
+        Ok(Self::over(descriptor))
+    }
+
+    /// The descriptor, for granting it to another process.
+    #[must_use]
+    pub fn into_descriptor(self) -> OwnedFd {
+        self.descriptor
+    }
+
+    /// Sends one message with its descriptors, or nothing of it.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] and [`SendError::PeerGone`] are part of a link's normal life.
+    pub fn send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
+        let needed = message.descriptors();
+        if descriptors.len() != needed {
+            let reason = format!("{} descriptors given, {needed} needed", descriptors.len());
+            return Err(EncodeError { link: Out::LINK, reason }.into());
+        }
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = codec::encode(message, &mut buffer)?;
+        send_datagram(self.as_fd(), bytes, descriptors).map_err(|errno| match errno {
+            Errno::AGAIN => SendError::Full,
+            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => SendError::PeerGone,
+            other => SendError::Io(other.into()),
+        })
+    }
+
+    /// Receives one message if one is waiting.
+    ///
+    /// # Errors
+    /// [`ReceiveError::Empty`] and [`ReceiveError::PeerGone`] are part of a link's normal life;
+    /// after [`ReceiveError::Violation`] the link is over.
+    pub fn receive(&self) -> Result<Received<In>, ReceiveError> {
+        let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
+        let datagram =
+            receive_datagram(self.as_fd(), &mut buffer).map_err(|errno| match errno {
+                Errno::AGAIN => ReceiveError::Empty,
+                // The peer closed its end before it had read all of ours.
+                Errno::CONNRESET => ReceiveError::PeerGone,
+                other => ReceiveError::Io(other.into()),
+            })?;
+        // No message is empty, so an empty datagram is the end; so is a peer that sends one.
+        let Some(bytes) = buffer.get(..datagram.length).filter(|bytes| !bytes.is_empty()) else {
+            return Err(ReceiveError::PeerGone);
+        };
+        if datagram.truncated {
+            let what = Violation::Oversize;
+            return Err(ProtocolViolation { link: In::LINK, what }.into());
+        }
+        let message = codec::decode(bytes, datagram.descriptors_sent())?;
+        Ok(Received { message, descriptors: datagram.descriptors })
+    }
+
+    fn over(descriptor: OwnedFd) -> Self {
+        let buffer = Mutex::new(vec![0; MAX_MESSAGE_BYTES].into_boxed_slice());
+        Self { descriptor, buffer, direction: PhantomData }
+    }
+}
+
+impl<In, Out> AsFd for Channel<In, Out> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl<In, Out> AsRawFd for Channel<In, Out> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor.as_raw_fd()
+    }
+}
+
+struct Datagram {
+    length: usize,
+    truncated: bool,
+    descriptors: Vec<OwnedFd>,
+    descriptors_truncated: bool,
+}
+
+impl Datagram {
+    /// How many descriptors were sent, as far as can be told: those beyond the room made for them
+    /// are discarded by the kernel, uncounted.
+    fn descriptors_sent(&self) -> usize {
+        if self.descriptors_truncated {
+            self.descriptors.len().max(MAX_DESCRIPTORS) + 1
+        } else {
+            self.descriptors.len()
+        }
+    }
+}
+
+fn send_datagram(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::TOOMANYREFS);
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    retry_interrupted(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)).map(|_| ())
+}
+
+fn receive_datagram(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Datagram, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received =
+        retry_interrupted(|| recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags))?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok(Datagram {
+        length: received.bytes,
+        truncated: received.flags.contains(ReturnFlags::TRUNC),
+        descriptors,
+        descriptors_truncated: received.flags.contains(ReturnFlags::CTRUNC),
+    })
+}
+
+fn retry_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What every worker needs while it serves, whatever its work: [`Policy::base`].
+//!
+//! Nothing here creates a path, a socket, a process or executable memory, or reaches another
+//! process except over sockets the worker already holds.
+
+use libc::{self as c, c_long};
+
+use super::policy::{Condition, Policy};
+
+/// A permission without conditions.
+type Plain = (c_long, &'static str);
+
+/// Memory that is not executable, and giving it back.
+const MEMORY: &[Plain] = &[
+    (c::SYS_brk, "malloc grows the heap"),
+    (c::SYS_madvise, "malloc and the thread library give pages back"),
+    (c::SYS_mremap, "realloc of large blocks; keeps protections as they are"),
+    (c::SYS_munmap, "malloc, ended threads, shared memory that is retired"),
+];
+
+/// Reading and writing descriptors the worker holds.
+const DESCRIPTORS: &[Plain] = &[
+    (c::SYS_close, "descriptors of retired links and buffers"),
+    (c::SYS_fstat, "size of granted shared memory, checked before it is mapped"),
+    (c::SYS_read, "eventfd, timerfd, stream sockets"),
+    (c::SYS_readv, "stream sockets through tokio"),
+    (c::SYS_recvfrom, "recv on held sockets"),
+    (c::SYS_recvmsg, "messages and grants with their descriptors"),
+    (c::SYS_sendmsg, "messages with their descriptors"),
+    (c::SYS_shutdown, "closing a stream link in order"),
+    (c::SYS_write, "eventfd, stream sockets, log lines"),
+    (c::SYS_writev, "stream sockets through tokio, log lines"),
+];
+
+/// Waiting for descriptors, threads and instants.
+const WAITING: &[Plain] = &[
+    (c::SYS_clock_getres, "where the vDSO has no answer"),
+    (c::SYS_clock_gettime, "where the vDSO has no answer"),
+    (c::SYS_clock_nanosleep, "a thread that sleeps"),
+    (c::SYS_epoll_create1, "event loops"),
+    (c::SYS_epoll_ctl, "event loops"),
+    (c::SYS_epoll_pwait, "event loops"),
+    (c::SYS_epoll_pwait2, "event loops with nanosecond deadlines"),
+    (c::SYS_eventfd2, "waking event loops"),
+    (c::SYS_futex, "locks, channels, joining threads"),
+    (c::SYS_gettimeofday, "where the vDSO has no answer"),
+    (c::SYS_nanosleep, "a thread that sleeps"),
+    (c::SYS_ppoll, "waiting for a few descriptors"),
+    (c::SYS_restart_syscall, "the kernel resumes a wait after a stop signal"),
+    (c::SYS_timerfd_create, "deadlines of event loops"),
+    (c::SYS_timerfd_gettime, "deadlines of event loops"),
+    (c::SYS_timerfd_settime, "deadlines of event loops"),
+];
+
+/// The forms only older architectures have; newer ones have the calls above alone.
+#[cfg(target_arch = "x86_64")]
+const WAITING_LEGACY: &[Plain] = &[
+    (c::SYS_epoll_wait, "event loops; the C library and mio still use this form"),
+    (c::SYS_poll, "waiting for a few descriptors; libraries still use this form"),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const WAITING_LEGACY: &[Plain] = &[];
+
+/// Threads, signals, randomness, and the end.
+const THREADS: &[Plain] = &[
+    (c::SYS_exit, "a thread ends"),
+    (c::SYS_exit_group, "the process ends"),
+    (c::SYS_getpid, "the C library, before it signals itself in abort"),
+    (c::SYS_getrandom, "seeds of hash maps and of malloc"),
+    (c::SYS_getrusage, "the process_ metrics"),
+    (c::SYS_gettid, "the C library, before it signals itself in abort"),
+    (c::SYS_membarrier, "thread libraries; orders memory of this process only"),
+    (c::SYS_rseq, "the C library registers each new thread"),
+    (c::SYS_rt_sigaction, "abort restores the default action"),
+    (c::SYS_rt_sigprocmask, "starting a thread, abort"),
+    (c::SYS_rt_sigreturn, "returning from a signal handler"),
+    (c::SYS_sched_getaffinity, "malloc and std count processors and read a thread's stack bounds"),
+    (c::SYS_sched_yield, "spinning locks"),
+    (c::SYS_set_robust_list, "the C library registers each new thread"),
+    (c::SYS_sigaltstack, "std gives each thread a stack for overflow reports"),
+];
+
+/// Namespaces a `clone` could make; a thread makes none.
+const NEW_NAMESPACES: i32 = c::CLONE_NEWNS
+    | c::CLONE_NEWCGROUP
+    | c::CLONE_NEWUTS
+    | c::CLONE_NEWIPC
+    | c::CLONE_NEWUSER
+    | c::CLONE_NEWPID
+    | c::CLONE_NEWNET;
+
+/// Commands of `fcntl` that change nothing but the worker's own descriptors.
+const FCNTL: [(i32, &str); 7] = [
+    (c::F_ADD_SEALS, "sealing shared memory"),
+    (c::F_DUPFD_CLOEXEC, "a second handle of a held descriptor"),
+    (c::F_GETFD, "debug assertions of std on descriptors it closes"),
+    (c::F_GETFL, "tokio asks whether a socket blocks"),
+    (c::F_GET_SEALS, "seals of granted shared memory, checked before it is mapped"),
+    (c::F_SETFD, "close-on-exec of received descriptors"),
+    (c::F_SETFL, "received sockets become non-blocking"),
+];
+
+/// `prctl(PR_SET_VMA)` names anonymous memory (`linux/prctl.h`).
+const PR_SET_VMA: i64 = 0x5356_4d41;
+
+pub(super) fn policy() -> Policy {
+    let plain = [MEMORY, DESCRIPTORS, WAITING, WAITING_LEGACY, THREADS];
+    let policy = plain
+        .into_iter()
+        .flatten()
+        .fold(Policy::nothing(), |policy, (syscall, reason)| policy.allow(*syscall, reason));
+    let policy = FCNTL.into_iter().fold(policy, |policy, (command, reason)| {
+        policy.allow_when(c::SYS_fcntl, &[Condition::arg(1).equals(command)], reason)
+    });
+    own_process(sockets(memory(policy)))
+}
+
+fn memory(policy: Policy) -> Policy {
+    let not_executable = [Condition::arg(2).lacks(c::PROT_EXEC as u64)];
+    policy
+        .allow_when(c::SYS_mmap, &not_executable, "malloc, stacks, shared memory; never code")
+        .allow_when(c::SYS_mprotect, &not_executable, "guard pages, malloc; never code")
+}
+
+fn sockets(policy: Policy) -> Policy {
+    policy
+        .allow_when(
+            c::SYS_sendto,
+            &[Condition::arg(4).is_zero()],
+            "send on connected sockets; an address needs a permission of its own",
+        )
+        .allow_when(
+            c::SYS_getsockopt,
+            &[Condition::arg(1).equals(c::SOL_SOCKET)],
+            "kind of a granted socket; pending error of a stream",
+        )
+        .allow_when(
+            c::SYS_ioctl,
+            &[Condition::arg(1).equals(c::FIONBIO as i64)],
+            "received sockets become non-blocking",
+        )
+}
+
+fn own_process(policy: Policy) -> Policy {
+    let own_pid = std::process::id();
+    policy
+        .allow_when(
+            c::SYS_clone,
+            &[
+                Condition::arg(0).masked_equals(c::CLONE_THREAD as u64, c::CLONE_THREAD as u64),
+                Condition::arg(0).lacks(u64::from(NEW_NAMESPACES.cast_unsigned())),
+            ],
+            "threads; never a process",
+        )
+        .refuse(
+            c::SYS_clone3,
+            c::ENOSYS,
+            "its flags lie in memory, where no filter sees them; the C library then uses clone",
+        )
+        .allow_when(c::SYS_prctl, &[Condition::arg(0).equals(c::PR_SET_NAME)], "names of threads")
+        .allow_when(
+            c::SYS_prctl,
+            &[Condition::arg(0).equals(PR_SET_VMA)],
+            "the C library names its memory",
+        )
+        .allow_when(
+            c::SYS_tgkill,
+            &[Condition::arg(0).equals(own_pid)],
+            "abort signals its own thread",
+        )
+}

@@ -1,0 +1,103 @@
+//! What a worker can no longer do while it serves: its policy as data, and putting it on.
+//!
+//! A worker's `policy.rs` builds a [`Policy`]: [`Policy::base`] and one line per further
+//! permission, each with its reason. [`confine`] then, in this order,
+//!
+//! 1. sets `no_new_privs` (the supervisor has; saying it twice costs nothing),
+//! 2. drops every capability, from the bounding and ambient sets too,
+//! 3. restricts files, TCP and signals by Landlock, as far as the kernel can ([`landlock`]),
+//! 4. lowers the resource limits ([`limits`]),
+//! 5. installs the handler that names a forbidden system call ([`trap`]),
+//! 6. filters system calls ([`seccomp`]).
+//!
+//! All of it must happen before the process has a second thread: Landlock binds only the calling
+//! thread and those it starts.
+//!
+//! `PR_SET_DUMPABLE` stays set, deliberately: clearing it would give `/proc/PID/*` to root, and a
+//! supervisor that runs as an ordinary user could no longer see its workers' descriptors and
+//! memory. Core files are prevented by `RLIMIT_CORE`. What remains open is `ptrace` by other
+//! processes of the same user, which Yama or separate users close.
+
+mod base;
+mod landlock;
+mod limits;
+mod policy;
+mod seccomp;
+mod syscalls;
+mod trap;
+
+use lumen_ipc::{process::Worker, service::ConfinementReport};
+use rustix::{io::Errno, thread};
+
+pub use policy::{Argument, Condition, Policy, ReadPath, Refused, Rule};
+pub use syscalls::syscall_name;
+
+/// The step of confining that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfineError {
+    /// `capset` or its relatives.
+    #[error("cannot drop capabilities")]
+    Capabilities(#[source] Errno),
+    /// The seccomp filter cannot be built from the policy.
+    #[error("cannot build the seccomp filter")]
+    Filter(#[source] seccompiler::BackendError),
+    /// The seccomp filter cannot be applied.
+    #[error("cannot apply the seccomp filter")]
+    Apply(#[source] seccompiler::Error),
+    /// Landlock refuses the rules.
+    #[error("cannot restrict files and network by Landlock")]
+    Landlock(#[source] ::landlock::RulesetError),
+    /// A path of the policy cannot be opened.
+    #[error("cannot open {path}, which the policy lets be read")]
+    Path {
+        /// The path.
+        path: &'static str,
+        /// Why not.
+        #[source]
+        source: ::landlock::PathFdError,
+    },
+    /// `setrlimit`.
+    #[error("cannot lower the limit of {limit}")]
+    Limit {
+        /// Of what.
+        limit: &'static str,
+        /// Why not.
+        #[source]
+        errno: Errno,
+    },
+    /// `prctl(PR_SET_NO_NEW_PRIVS)`.
+    #[error("cannot give up gaining privileges")]
+    NoNewPrivs(#[source] Errno),
+    /// `sigaction`.
+    #[error("cannot handle SIGSYS")]
+    Trap(#[source] std::io::Error),
+}
+
+/// Puts `policy` on this process, for good. `worker` is named by the trap handler.
+///
+/// # Errors
+/// [`ConfineError`] names the step that failed; the process must then end.
+pub fn confine(policy: &Policy, worker: Worker) -> Result<ConfinementReport, ConfineError> {
+    thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
+    drop_capabilities().map_err(ConfineError::Capabilities)?;
+    let landlock_abi = landlock::restrict(policy)?;
+    limits::lower(policy)?;
+    trap::install(worker).map_err(ConfineError::Trap)?;
+    let seccomp_rules = seccomp::apply(policy)?;
+    Ok(ConfinementReport { landlock_abi, seccomp_rules, namespaces: Vec::new() })
+}
+
+fn drop_capabilities() -> Result<(), Errno> {
+    for capability in thread::CapabilitySet::all().iter() {
+        match thread::remove_capability_from_bounding_set(capability) {
+            // Without CAP_SETPCAP the bounding set stays, and grants nothing: no_new_privs is on.
+            // Kernels older than rustix do not know the newest capabilities.
+            Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    thread::clear_ambient_capability_set()?;
+    let none = thread::CapabilitySet::empty();
+    let sets = thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
+    thread::set_capabilities(None, sets)
+}

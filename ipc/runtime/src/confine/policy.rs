@@ -1,0 +1,185 @@
+//! A policy as data: which system calls under which conditions, which paths, how many
+//! descriptors, each with its reason.
+
+use libc::c_long;
+
+/// What a worker may do while it serves. Everything else ends it.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    rules: Vec<Rule>,
+    refusals: Vec<Refused>,
+    paths: Vec<ReadPath>,
+    open_files: u64,
+}
+
+/// One permission.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// `libc::SYS_*`.
+    pub syscall: c_long,
+    /// All must hold; none means always.
+    pub conditions: Vec<Condition>,
+    /// Why the worker needs it.
+    pub reason: &'static str,
+}
+
+/// A call that fails with an error instead of ending the worker, because a library asks for it and
+/// does well without.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// `libc::SYS_*`.
+    pub syscall: c_long,
+    /// `libc::E*`.
+    pub errno: i32,
+    /// Why the worker needs it.
+    pub reason: &'static str,
+}
+
+/// Files below a path that stay readable.
+#[derive(Clone, Debug)]
+pub struct ReadPath {
+    /// Where they begin.
+    pub path: &'static str,
+    /// Why the worker needs it.
+    pub reason: &'static str,
+}
+
+/// A demand on one argument of a system call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Condition {
+    pub(crate) index: u8,
+    pub(crate) mask: u64,
+    pub(crate) value: u64,
+}
+
+/// One argument of a system call, counted from zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument(u8);
+
+/// The bits the kernel looks at in an `int` argument. Callers may leave anything above them.
+const INT_BITS: u64 = 0xffff_ffff;
+
+impl Condition {
+    /// The argument the condition is about.
+    #[must_use]
+    pub const fn arg(index: u8) -> Argument {
+        Argument(index)
+    }
+}
+
+impl Argument {
+    /// It is `value`. Of a value that fits 32 bits only 32 are compared, as the kernel does with
+    /// an `int`; so this suits flags, commands and descriptors, not addresses and lengths.
+    #[must_use]
+    pub fn equals(self, value: impl TryInto<i64>) -> Condition {
+        // What no argument can hold compares with all bits set, which no legal call passes.
+        let value = value.try_into().map_or(u64::MAX, i64::cast_unsigned);
+        let fits = value <= INT_BITS || value > !(INT_BITS >> 1);
+        let mask = if fits { INT_BITS } else { u64::MAX };
+        Condition { index: self.0, mask, value: value & mask }
+    }
+
+    /// It is a null pointer or zero, in all 64 bits.
+    #[must_use]
+    pub const fn is_zero(self) -> Condition {
+        Condition { index: self.0, mask: u64::MAX, value: 0 }
+    }
+
+    /// Its bits under `mask` are `value`.
+    #[must_use]
+    pub const fn masked_equals(self, mask: u64, value: u64) -> Condition {
+        Condition { index: self.0, mask, value: value & mask }
+    }
+
+    /// None of `bits` is set.
+    #[must_use]
+    pub const fn lacks(self, bits: u64) -> Condition {
+        self.masked_equals(bits, 0)
+    }
+}
+
+/// Descriptors of a worker that says nothing else: 0–2, control, grants, links, event loop.
+const OPEN_FILES: u64 = 64;
+
+impl Policy {
+    /// What every worker needs: the C library's memory and threads, the control thread's runtime,
+    /// its held sockets, the clock, and ending.
+    #[must_use]
+    pub fn base() -> Self {
+        super::base::policy()
+    }
+
+    pub(crate) const fn nothing() -> Self {
+        Self { rules: Vec::new(), refusals: Vec::new(), paths: Vec::new(), open_files: OPEN_FILES }
+    }
+
+    /// Also allows `syscall`, whatever its arguments.
+    #[must_use]
+    pub fn allow(self, syscall: c_long, reason: &'static str) -> Self {
+        self.allow_when(syscall, &[], reason)
+    }
+
+    /// Also allows `syscall` when all `conditions` hold.
+    #[must_use]
+    pub fn allow_when(
+        mut self,
+        syscall: c_long,
+        conditions: &[Condition],
+        reason: &'static str,
+    ) -> Self {
+        self.rules.push(Rule { syscall, conditions: conditions.to_vec(), reason });
+        self
+    }
+
+    /// Lets `syscall` fail with `errno` (`libc::E*`) instead of ending the worker: for a library
+    /// that asks and does well without. Stronger than any permission of the same call.
+    #[must_use]
+    pub fn refuse(mut self, syscall: c_long, errno: i32, reason: &'static str) -> Self {
+        self.refusals.push(Refused { syscall, errno, reason });
+        self
+    }
+
+    /// Keeps the files below `path` readable (Landlock), for a library that insists; the calls
+    /// that open them need permissions of their own.
+    #[must_use]
+    pub fn read_path(mut self, path: &'static str, reason: &'static str) -> Self {
+        self.paths.push(ReadPath { path, reason });
+        self
+    }
+
+    /// At most `limit` descriptors (`RLIMIT_NOFILE`).
+    #[must_use]
+    pub const fn open_files(mut self, limit: u64) -> Self {
+        self.open_files = limit;
+        self
+    }
+
+    /// Every permission, in the order it was given.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Whether some permission or refusal names `syscall`.
+    #[must_use]
+    pub fn mentions(&self, syscall: c_long) -> bool {
+        self.rules.iter().any(|rule| rule.syscall == syscall)
+            || self.refusals.iter().any(|refused| refused.syscall == syscall)
+    }
+
+    /// Every refusal.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refused] {
+        &self.refusals
+    }
+
+    /// Every readable path.
+    #[must_use]
+    pub fn paths(&self) -> &[ReadPath] {
+        &self.paths
+    }
+
+    pub(crate) const fn open_file_limit(&self) -> u64 {
+        self.open_files
+    }
+}

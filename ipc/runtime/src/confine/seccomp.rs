@@ -1,0 +1,86 @@
+//! The system call filter: a policy compiled to two BPF programs.
+//!
+//! The kernel runs both and takes the sterner verdict. The first lets everything through but the
+//! calls the policy refuses with an error; the second lets through what the policy allows (and what
+//! the first refuses) and traps everything else. Two, because a filter of `seccompiler` has one
+//! verdict besides its default.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
+    SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
+};
+
+use super::{Condition, ConfineError, Policy};
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+/// Filters all threads of the process; returns the number of permissions in force.
+pub(super) fn apply(policy: &Policy) -> Result<u16, ConfineError> {
+    let filters = refusing(policy)
+        .and_then(|mut filters| {
+            filters.push(allowing(policy)?);
+            Ok(filters)
+        })
+        .map_err(ConfineError::Filter)?;
+    filters
+        .iter()
+        .try_for_each(|filter| apply_filter_all_threads(filter))
+        .map_err(ConfineError::Apply)?;
+    Ok(u16::try_from(policy.rules().len()).unwrap_or(u16::MAX))
+}
+
+/// One filter per refused call and errno: few, and each two instructions long.
+fn refusing(policy: &Policy) -> Result<Vec<BpfProgram>, BackendError> {
+    let mut by_errno: BTreeMap<u32, Rules> = BTreeMap::new();
+    for refused in policy.refusals() {
+        by_errno
+            .entry(refused.errno.unsigned_abs())
+            .or_default()
+            .insert(refused.syscall, Vec::new());
+    }
+    by_errno
+        .into_iter()
+        .map(|(errno, rules)| compile(rules, SeccompAction::Allow, SeccompAction::Errno(errno)))
+        .collect()
+}
+
+fn allowing(policy: &Policy) -> Result<BpfProgram, BackendError> {
+    let mut rules = Rules::new();
+    for refused in policy.refusals() {
+        rules.insert(refused.syscall, Vec::new());
+    }
+    for rule in policy.rules() {
+        // A call without conditions is an empty list to `seccompiler`; one condition more must not
+        // narrow it again.
+        let known = rules.get(&rule.syscall).is_some_and(Vec::is_empty);
+        if known {
+            continue;
+        }
+        let alternatives = rules.entry(rule.syscall).or_default();
+        if rule.conditions.is_empty() {
+            alternatives.clear();
+        } else {
+            let conditions = rule.conditions.iter().map(condition).collect::<Result<_, _>>()?;
+            alternatives.push(SeccompRule::new(conditions)?);
+        }
+    }
+    compile(rules, SeccompAction::Trap, SeccompAction::Allow)
+}
+
+fn compile(
+    rules: Rules,
+    otherwise: SeccompAction,
+    listed: SeccompAction,
+) -> Result<BpfProgram, BackendError> {
+    let architecture = TargetArch::try_from(std::env::consts::ARCH)?;
+    SeccompFilter::new(rules, otherwise, listed, architecture)?.try_into()
+}
+
+fn condition(condition: &Condition) -> Result<SeccompCondition, BackendError> {
+    let int = condition.mask <= u64::from(u32::MAX);
+    let length = if int { SeccompCmpArgLen::Dword } else { SeccompCmpArgLen::Qword };
+    let operator = SeccompCmpOp::MaskedEq(condition.mask);
+    SeccompCondition::new(condition.index, length, operator, condition.value)
+}

@@ -1,0 +1,30 @@
+//! Small things done with descriptors in more than one place.
+
+use std::{io, os::fd::AsFd};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+
+/// Waits until `source` is readable or its other side is gone.
+pub(crate) fn wait_readable(source: impl AsFd) -> io::Result<()> {
+    poll_readable(source, None).map(|_| ())
+}
+
+/// Whether `source` is readable at this moment.
+#[cfg(test)]
+pub(crate) fn readable_now(source: impl AsFd) -> io::Result<bool> {
+    poll_readable(source, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+}
+
+fn poll_readable(source: impl AsFd, patience: Option<&Timespec>) -> io::Result<bool> {
+    let mut polled = [PollFd::new(&source, PollFlags::IN)];
+    loop {
+        match poll(&mut polled, patience) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! System calls no crate of ours wraps, each behind one safe function.
+
+#![allow(unsafe_code, reason = "raw system calls; every block states why it is sound")]
+
+use std::{
+    io,
+    os::fd::{FromRawFd, OwnedFd, RawFd},
+};
+
+use lumen_ipc::{codec::Message, process::ExitCode};
+use tokio::io::unix::AsyncFd;
+
+use crate::channel::Channel;
+
+/// Closes every descriptor from `first` on. Only for the first moments of a process, before any
+/// descriptor above its inherited ones has an owner.
+pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
+    let (first, last, flags) = (first.unsigned_abs(), u32::MAX, 0_u32);
+    // SAFETY: close_range touches no memory. That no Rust value owns a descriptor it closes is the
+    // caller's promise, kept by `bootstrap::run` calling it before it opens anything.
+    let outcome = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Takes ownership of an inherited descriptor, if there is one of that number. Only for numbers
+/// nothing else in the process owns, once each.
+pub(crate) fn take_inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: F_GETFD only reads a flag, whatever the number is.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    // SAFETY: the descriptor is open, as F_GETFD just said, and the caller is its only owner: the
+    // number was given to this process at exec, and `bootstrap` takes each once.
+    (flags >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Ends the process at once: no destructor runs, no other thread is waited for.
+pub(crate) fn exit_now(code: ExitCode) -> ! {
+    // SAFETY: _exit takes any number, touches no memory of ours and does not return.
+    unsafe { libc::_exit(i32::from(code.number())) }
+}
+
+/// Registers a channel with the tokio runtime this is called in.
+pub(crate) fn watch<In: Message, Out: Message>(
+    channel: Channel<In, Out>,
+) -> io::Result<AsyncFd<Channel<In, Out>>> {
+    // SAFETY: a channel owns its descriptor until it is dropped, never replaces it, and
+    // `as_raw_fd` always returns that one; `AsyncFd` owns the channel from here on.
+    Ok(unsafe { AsyncFd::register(channel) }?)
+}

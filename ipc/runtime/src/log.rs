@@ -1,0 +1,170 @@
+//! Logging: `tracing` to standard error, one line per event, its fields after the message.
+//!
+//! INVARIANT: an event is one line. Control characters in it (a remote's newline in a logged
+//! field) are written as escapes, so nobody can forge a line of another worker.
+//!
+//! The supervisor's end of a worker's standard error adds worker and time; a line here is
+//! `LEVEL target: message field=value`. Lines a remote can cause are guarded by a [`RateLimit`]:
+//!
+//! ```
+//! # use lumen_ipc_runtime::log::RateLimit;
+//! # fn refuse(reason: &str) {
+//! static LIMIT: RateLimit = RateLimit::per_second(1);
+//! if LIMIT.allows() {
+//!     tracing::warn!(suppressed = LIMIT.suppressed(), reason, "a datagram is refused");
+//! }
+//! # }
+//! # refuse("too short");
+//! ```
+
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use tracing_subscriber::{
+    EnvFilter, Registry, filter::ParseError, fmt, layer::SubscriberExt, reload,
+    util::SubscriberInitExt,
+};
+
+use crate::clock;
+
+/// Changes what is logged while the process runs.
+#[derive(Clone, Debug)]
+pub struct Filter(reload::Handle<EnvFilter, Registry>);
+
+/// A filter that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// Its text is not in `tracing`'s syntax.
+    #[error("the log filter is malformed")]
+    Malformed(#[from] ParseError),
+    /// The subscriber is gone.
+    #[error("the log filter cannot be replaced")]
+    NotReloadable(#[from] reload::Error),
+}
+
+/// What comes first in every filter: tarpc reports each request at `info`.
+const QUIET: &str = "tarpc=warn";
+
+/// Starts logging to standard error at level `info`. The first call in a process decides.
+pub fn start() -> Filter {
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(format!("{QUIET},info")));
+    let lines = fmt::layer().without_time().with_ansi(false).with_writer(Lines::default);
+    // An error says that a test's subscriber is installed already; then that one logs.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Filter(handle)
+}
+
+impl Filter {
+    /// Logs what `filter` (`tracing`'s syntax: "info", "lumen_rtc=debug") lets through.
+    ///
+    /// # Errors
+    /// [`FilterError`] keeps the old filter in force.
+    pub fn replace(&self, filter: &str) -> Result<(), FilterError> {
+        Ok(self.0.reload(EnvFilter::try_new(format!("{QUIET},{filter}"))?)?)
+    }
+}
+
+/// Gathers one event and writes it as one line with one system call.
+#[derive(Debug, Default)]
+struct Lines {
+    line: Vec<u8>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.line.is_empty() {
+            write_line(&String::from_utf8_lossy(&self.line));
+        }
+    }
+}
+
+/// Writes `text` to standard error as exactly one line.
+pub(crate) fn write_line(text: &str) {
+    let mut line = single_line(text);
+    line.push('\n');
+    // Nothing can be told to anybody when standard error is gone.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+fn single_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len() + 1);
+    for character in text.trim_end().chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// Lets through so many lines per second of one call site, and counts the others.
+#[derive(Debug)]
+pub struct RateLimit {
+    per_second: u32,
+    /// The current second in the upper half, lines let through in it in the lower.
+    window: AtomicU64,
+    suppressed: AtomicU64,
+}
+
+impl RateLimit {
+    /// At most `lines` a second.
+    #[must_use]
+    pub const fn per_second(lines: u32) -> Self {
+        Self { per_second: lines, window: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
+    }
+
+    /// Whether a line may be written at this moment.
+    pub fn allows(&self) -> bool {
+        self.allows_in(clock::now().0 / 1_000_000)
+    }
+
+    /// How many lines were held back since this was last asked.
+    pub fn suppressed(&self) -> u64 {
+        self.suppressed.swap(0, Ordering::Relaxed)
+    }
+
+    fn allows_in(&self, second: u64) -> bool {
+        let count = |window: u64| {
+            let lines = if window >> 32 == second { window & u64::from(u32::MAX) } else { 0 };
+            (lines < u64::from(self.per_second)).then_some(second << 32 | (lines + 1))
+        };
+        let allowed = self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok();
+        if !allowed {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+        }
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_limit_counts_what_it_holds_back_per_second() {
+        let limit = RateLimit::per_second(2);
+        let allowed = [7, 7, 7, 7, 8].map(|second| limit.allows_in(second));
+        assert_eq!(allowed, [true, true, false, false, true]);
+        assert_eq!(limit.suppressed(), 2);
+        assert_eq!(limit.suppressed(), 0);
+    }
+
+    #[test]
+    fn single_line_escapes_what_could_start_another() {
+        assert_eq!(single_line("a\nb\u{1b}[2Jä\r\n"), "a\\nb\\u{1b}[2Jä");
+    }
+}
