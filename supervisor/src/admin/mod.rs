@@ -1,0 +1,83 @@
+//! How a running desktop is reached by its administrator: where its socket is, and what it keeps
+//! for being asked.
+//!
+//! The socket is judged by `SO_PEERCRED` on both sides: the supervisor answers its own user and
+//! root; the command line looks only in directories nobody else can write to.
+
+pub mod ring;
+
+use std::path::{Path, PathBuf};
+
+use crate::config::InstanceName;
+
+/// Where the sockets and files of a user's desktops are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Home {
+    /// The directory, private to the user.
+    pub directory: PathBuf,
+    /// Its parent, if that is ours to create too.
+    pub parent: Option<PathBuf>,
+}
+
+/// Where a user's desktops are reached. `runtime_dir` is `XDG_RUNTIME_DIR`, if it is set and the
+/// user's own.
+#[must_use]
+pub fn home(uid: u32, runtime_dir: Option<&Path>) -> Home {
+    if uid == 0 {
+        return Home { directory: PathBuf::from("/run/lumen"), parent: None };
+    }
+    match runtime_dir {
+        Some(directory) => Home { directory: directory.join("lumen"), parent: None },
+        None => {
+            let parent = fallback_runtime_dir(uid);
+            Home { directory: parent.join("lumen"), parent: Some(parent) }
+        }
+    }
+}
+
+/// What stands in for `XDG_RUNTIME_DIR` where nobody set one up.
+#[must_use]
+pub fn fallback_runtime_dir(uid: u32) -> PathBuf {
+    PathBuf::from(format!("/tmp/lumen-{uid}"))
+}
+
+impl Home {
+    /// The socket of the desktop called `name`.
+    #[must_use]
+    pub fn socket(&self, name: &InstanceName) -> PathBuf {
+        let file = match name.is_default() {
+            true => "admin.sock".to_owned(),
+            false => format!("admin-{name}.sock"),
+        };
+        self.directory.join(file)
+    }
+
+    /// The directory of files made for the desktop called `name`.
+    #[must_use]
+    pub fn files(&self, name: &InstanceName) -> PathBuf {
+        self.directory.join(name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket(uid: u32, runtime_dir: Option<&str>, name: &str) -> PathBuf {
+        let name = InstanceName::new(name).expect("legal");
+        home(uid, runtime_dir.map(Path::new)).socket(&name)
+    }
+
+    #[test]
+    fn socket_is_in_a_directory_of_the_user() {
+        let user = Some("/run/user/1000");
+        assert_eq!(socket(1000, user, "default"), Path::new("/run/user/1000/lumen/admin.sock"));
+        assert_eq!(socket(1000, None, "default"), Path::new("/tmp/lumen-1000/lumen/admin.sock"));
+        assert_eq!(socket(0, user, "default"), Path::new("/run/lumen/admin.sock"));
+    }
+
+    #[test]
+    fn sockets_of_several_desktops_differ() {
+        assert_eq!(socket(0, None, "work"), Path::new("/run/lumen/admin-work.sock"));
+    }
+}

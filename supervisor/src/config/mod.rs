@@ -1,0 +1,214 @@
+//! The command line and the environment, parsed into values that are legal, before the first
+//! socket, thread or child exists.
+//!
+//! Decides: which command is meant and what each option says; the command line wins over the
+//! environment, which wins over the default. Trusts neither: every value becomes a type that
+//! cannot be wrong, and an error names where the value came from and what was expected.
+
+pub mod help;
+mod nearest;
+mod parse;
+pub mod table;
+mod values;
+
+use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf};
+
+use lumen_ipc::{
+    process::Worker,
+    service::{AuthMode, Keymap, ResizePolicy},
+    text::Text,
+    units::{Fps, FrameSize, Kbps},
+};
+
+pub use parse::parse;
+use table::Command;
+
+/// What `lumen` is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Invocation {
+    /// Show what this machine offers.
+    Doctor(DoctorConfig),
+    /// Print help, of one command or the overview.
+    Help(Option<Command>),
+    /// Print log lines.
+    Logs {
+        /// Which desktop.
+        name: InstanceName,
+        /// Of whom; `None` for all.
+        worker: Option<Worker>,
+        /// Whether to go on.
+        follow: bool,
+    },
+    /// Print figures.
+    Metrics {
+        /// Which desktop.
+        name: InstanceName,
+        /// As JSON.
+        json: bool,
+    },
+    /// End one worker and start it anew.
+    Restart {
+        /// Which desktop.
+        name: InstanceName,
+        /// Which worker.
+        worker: Worker,
+    },
+    /// Start a desktop.
+    Run(Box<RunConfig>),
+    /// Print the table of processes.
+    Status {
+        /// Which desktop.
+        name: InstanceName,
+        /// As JSON.
+        json: bool,
+    },
+    /// End a desktop.
+    Stop {
+        /// Which desktop.
+        name: InstanceName,
+    },
+    /// Print the version.
+    Version,
+}
+
+/// Everything `lumen run` must know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunConfig {
+    /// Tells desktops of one user apart.
+    pub name: InstanceName,
+    /// What to start inside.
+    pub app: AppChoice,
+    /// Where browsers connect.
+    pub listen: SocketAddr,
+    /// Size of the output.
+    pub size: FrameSize,
+    /// Whether it follows the viewers' windows.
+    pub resize: ResizePolicy,
+    /// The most frames per second.
+    pub fps: Fps,
+    /// The most bits per second.
+    pub bitrate: Kbps,
+    /// How browsers prove who they are.
+    pub auth: AuthMode,
+    /// Whose session, if root says so.
+    pub user: Option<String>,
+    /// Port of the media socket; zero for any.
+    pub udp_port: u16,
+    /// Keyboard.
+    pub keymap: Keymap,
+    /// The workers' log filter.
+    pub log: Text<128>,
+    /// Where the workers' binaries are, if told.
+    pub workers_dir: Option<PathBuf>,
+}
+
+/// What `lumen doctor` must know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DoctorConfig {
+    /// As JSON.
+    pub json: bool,
+    /// Where browsers would connect.
+    pub listen: SocketAddr,
+    /// Port the media socket would take.
+    pub udp_port: u16,
+    /// Where the workers' binaries are, if told.
+    pub workers_dir: Option<PathBuf>,
+}
+
+/// What to start inside the desktop.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AppChoice {
+    /// A program and its arguments.
+    Command(Vec<OsString>),
+    /// The first demo desktop that is installed.
+    Demo,
+    /// A command for the shell.
+    Shell(String),
+}
+
+/// Name of one desktop among several of one user: 1 to 32 letters, digits, `-` and `_`, so that it
+/// can be part of a file name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InstanceName(String);
+
+impl InstanceName {
+    /// Wraps `name` if it is legal.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        ((1..=32).contains(&name.len()) && name.bytes().all(legal)).then(|| Self(name.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is the name nobody chose.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0 == table::Key::Name.row().default
+    }
+}
+
+impl fmt::Display for InstanceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A command line or environment that cannot be carried out, as a sentence for the user.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum UsageError {
+    /// A value is not legal.
+    #[error("{origin}: {reason}")]
+    BadValue {
+        /// Where the value came from, and the value.
+        origin: String,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// A value is missing.
+    #[error("--{option} needs a value: --{option} {placeholder}")]
+    MissingValue {
+        /// The option.
+        option: &'static str,
+        /// What its value is called.
+        placeholder: &'static str,
+    },
+    /// A switch was given a value.
+    #[error("--{0} takes no value")]
+    NeedlessValue(&'static str),
+    /// No command was named.
+    #[error("no command; try `lumen run`, or `lumen --help`")]
+    NoCommand,
+    /// Two ways to say what to start.
+    #[error("both --app and a command after `--` say what to start; give one of them")]
+    TwoApps,
+    /// An operand too many or too few, or an illegal one.
+    #[error("{0}")]
+    Operand(String),
+    /// No such command.
+    #[error("there is no command `{word}`{hint}; `lumen --help` lists all")]
+    UnknownCommand {
+        /// The word.
+        word: String,
+        /// The nearest known one, as a phrase.
+        hint: String,
+    },
+    /// No such option.
+    #[error("`lumen {command}` has no option {option}{hint}; `lumen {command} --help` lists all")]
+    UnknownOption {
+        /// The command.
+        command: &'static str,
+        /// The option as written.
+        option: String,
+        /// The nearest known one, as a phrase.
+        hint: String,
+    },
+}
+
+/// Something worth telling the user that is no error.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Note(pub String);

@@ -1,0 +1,340 @@
+//! Arguments and environment in, an [`Invocation`] out.
+
+use std::ffi::OsString;
+
+use lumen_ipc::process::Worker;
+
+use super::{
+    AppChoice, DoctorConfig, Invocation, Note, RunConfig, UsageError,
+    nearest::nearest,
+    table::{COMMANDS, Command, Key, OPTIONS, OptionRow},
+    values::Values,
+};
+
+/// Parses what follows the program's name. `environment` looks a variable up.
+///
+/// # Errors
+/// [`UsageError`] is a sentence for the user.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<(Invocation, Vec<Note>), UsageError> {
+    let mut arguments = arguments.into_iter();
+    let word = arguments.next().ok_or(UsageError::NoCommand)?;
+    let word = word.to_string_lossy();
+    match &*word {
+        "-h" | "--help" | "help" => return Ok((Invocation::Help(None), Vec::new())),
+        "-V" | "--version" => return Ok((Invocation::Version, Vec::new())),
+        _ => {}
+    }
+    let row = COMMANDS.iter().find(|row| row.name == word).ok_or_else(|| {
+        let hint = hint(nearest(&word, COMMANDS.iter().map(|row| row.name)), "");
+        UsageError::UnknownCommand { word: word.clone().into_owned(), hint }
+    })?;
+    let values = Values::from_environment(row.command, environment);
+    let mut line = Line { command: row.command, values, operands: Vec::new(), after: None };
+    if line.read(arguments)? == Asked::Help {
+        return Ok((Invocation::Help(Some(row.command)), Vec::new()));
+    }
+    line.finish()
+}
+
+#[derive(Eq, PartialEq)]
+enum Asked {
+    Command,
+    Help,
+}
+
+/// A command line as far as it has been read.
+struct Line {
+    command: Command,
+    values: Values,
+    operands: Vec<String>,
+    /// What follows `--`.
+    after: Option<Vec<OsString>>,
+}
+
+impl Line {
+    fn read(&mut self, mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, UsageError> {
+        while let Some(argument) = arguments.next() {
+            let word = argument.to_string_lossy();
+            match &*word {
+                "--" => {
+                    self.after = Some(arguments.collect());
+                    return Ok(Asked::Command);
+                }
+                "-h" | "--help" => return Ok(Asked::Help),
+                _ if word.starts_with('-') && word.len() > 1 => {
+                    self.option(&word, &mut arguments)?;
+                }
+                _ => self.operands.push(word.into_owned()),
+            }
+        }
+        Ok(Asked::Command)
+    }
+
+    fn option(
+        &mut self,
+        word: &str,
+        arguments: &mut impl Iterator<Item = OsString>,
+    ) -> Result<(), UsageError> {
+        let (name, inline) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (word, None),
+        };
+        let row = self.row(name)?;
+        let value = match (row.placeholder, inline) {
+            (None, None) => "1".to_owned(),
+            (None, Some(_)) => return Err(UsageError::NeedlessValue(row.name)),
+            (Some(_), Some(value)) => value,
+            (Some(placeholder), None) => arguments
+                .next()
+                .map(|value| value.to_string_lossy().into_owned())
+                .ok_or(UsageError::MissingValue { option: row.name, placeholder })?,
+        };
+        self.values.set(row, value);
+        Ok(())
+    }
+
+    fn row(&self, name: &str) -> Result<&'static OptionRow, UsageError> {
+        let named = |row: &&OptionRow| {
+            name.strip_prefix("--") == Some(row.name)
+                || row.short.is_some_and(|letter| name == format!("-{letter}"))
+        };
+        self.command.options().find(named).ok_or_else(|| UsageError::UnknownOption {
+            command: self.command.row().name,
+            option: name.to_owned(),
+            hint: self.hint(name),
+        })
+    }
+
+    fn hint(&self, name: &str) -> String {
+        let bare = name.trim_start_matches('-');
+        if let Some(row) = OPTIONS.iter().find(|row| row.name == bare) {
+            let takers: Vec<&str> = row.commands.iter().map(|taker| taker.row().name).collect();
+            return format!(" (it belongs to `lumen {}`)", takers.join("`, `lumen "));
+        }
+        hint(nearest(bare, self.command.options().map(|row| row.name)), "--")
+    }
+
+    fn finish(mut self) -> Result<(Invocation, Vec<Note>), UsageError> {
+        if self.command != Command::Run && self.after.is_some() {
+            let name = self.command.row().name;
+            return Err(UsageError::Operand(format!(
+                "`lumen {name}` starts no app: drop the `--`"
+            )));
+        }
+        let invocation = match self.command {
+            Command::Doctor => self.doctor()?,
+            Command::Logs => Invocation::Logs {
+                worker: self.worker()?,
+                name: self.values.name()?,
+                follow: self.values.switch(Key::Follow)?,
+            },
+            Command::Metrics => Invocation::Metrics {
+                name: self.values.name()?,
+                json: self.values.switch(Key::Json)?,
+            },
+            Command::Restart => Invocation::Restart {
+                worker: self.worker()?.ok_or_else(|| {
+                    UsageError::Operand(format!("which worker? {}", worker_names()))
+                })?,
+                name: self.values.name()?,
+            },
+            Command::Run => self.run()?,
+            Command::Status => Invocation::Status {
+                name: self.values.name()?,
+                json: self.values.switch(Key::Json)?,
+            },
+            Command::Stop => Invocation::Stop { name: self.values.name()? },
+        };
+        self.no_operand_left()?;
+        Ok((invocation, self.values.notes))
+    }
+
+    fn doctor(&self) -> Result<Invocation, UsageError> {
+        Ok(Invocation::Doctor(DoctorConfig {
+            json: self.values.switch(Key::Json)?,
+            listen: self.values.listen()?,
+            udp_port: self.values.udp_port()?,
+            workers_dir: self.values.path(Key::WorkersDir),
+        }))
+    }
+
+    fn run(&mut self) -> Result<Invocation, UsageError> {
+        let app = self.app()?;
+        let size = self.values.size()?;
+        let values = &self.values;
+        let listen = values.listen()?;
+        Ok(Invocation::Run(Box::new(RunConfig {
+            name: values.name()?,
+            app,
+            listen,
+            size,
+            resize: values.resize()?,
+            fps: values.fps()?,
+            bitrate: values.bitrate()?,
+            auth: values.auth(listen)?,
+            user: values.optional(Key::User),
+            udp_port: values.udp_port()?,
+            keymap: values.keymap()?,
+            log: values.log()?,
+            workers_dir: values.path(Key::WorkersDir),
+        })))
+    }
+
+    /// What follows `--` wins over `LUMEN_APP`, but not over `--app`: that would be two answers.
+    fn app(&mut self) -> Result<AppChoice, UsageError> {
+        let named = self.values.optional(Key::App);
+        match self.after.take() {
+            Some(command) if command.is_empty() => {
+                Err(UsageError::Operand("nothing follows `--`: name the app to start".to_owned()))
+            }
+            Some(_) if self.values.is_on_command_line(Key::App) => Err(UsageError::TwoApps),
+            Some(command) => Ok(AppChoice::Command(command)),
+            None => Ok(named.map_or(AppChoice::Demo, AppChoice::Shell)),
+        }
+    }
+
+    fn worker(&mut self) -> Result<Option<Worker>, UsageError> {
+        if self.operands.is_empty() {
+            return Ok(None);
+        }
+        let word = self.operands.remove(0);
+        Worker::from_name(&word).map(Some).ok_or_else(|| {
+            let near = nearest(&word, Worker::ALL.map(Worker::name));
+            let hint = hint(near, "");
+            UsageError::Operand(format!("there is no worker `{word}`{hint}; {}", worker_names()))
+        })
+    }
+
+    fn no_operand_left(&self) -> Result<(), UsageError> {
+        let Some(word) = self.operands.first() else { return Ok(()) };
+        Err(UsageError::Operand(match self.command {
+            Command::Run => {
+                format!("what is `{word}`? An app goes after `--`: lumen run -- {word}")
+            }
+            _ => format!("`lumen {}` has no use for `{word}`", self.command.row().name),
+        }))
+    }
+}
+
+fn worker_names() -> String {
+    format!("workers are {}", Worker::ALL.map(Worker::name).join(", "))
+}
+
+fn hint(near: Option<&str>, prefix: &str) -> String {
+    near.map_or(String::new(), |near| format!("; did you mean {prefix}{near}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use lumen_ipc::service::{AuthMode, ResizePolicy};
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(Invocation, Vec<Note>), UsageError> {
+        parsed_with(line, &[])
+    }
+
+    fn parsed_with(
+        line: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<(Invocation, Vec<Note>), UsageError> {
+        let lookup = |name: &str| {
+            environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        parse(line.split_whitespace().map(OsString::from), &lookup)
+    }
+
+    fn run(line: &str) -> RunConfig {
+        let (invocation, _) = parsed(line).expect("legal");
+        let Invocation::Run(config) = invocation else { panic!("not run: {invocation:?}") };
+        *config
+    }
+
+    fn refusal(line: &str) -> String {
+        parsed(line).expect_err("illegal").to_string()
+    }
+
+    #[test]
+    fn run_without_options_has_the_defaults() {
+        let config = run("run");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.size.to_string(), "1920x1080");
+        assert_eq!((config.fps.value(), config.bitrate.value()), (60, 8000));
+        assert_eq!((config.resize, config.auth), (ResizePolicy::Follow, AuthMode::Token));
+        assert_eq!(config.app, AppChoice::Demo);
+        assert!(config.name.is_default());
+    }
+
+    #[test]
+    fn command_line_wins_over_environment() {
+        let (invocation, _) =
+            parsed_with("run --fps=30", &[("LUMEN_FPS", "24"), ("LUMEN_SIZE", "640x480")])
+                .expect("legal");
+        let Invocation::Run(config) = invocation else { panic!("not run") };
+        assert_eq!((config.fps.value(), config.size.to_string()), (30, "640x480".to_owned()));
+    }
+
+    #[test]
+    fn everything_after_the_dashes_is_the_app() {
+        let config = run("run --fps 30 -- foot --title x");
+        assert_eq!(config.app, AppChoice::Command(["foot", "--title", "x"].map(Into::into).into()));
+    }
+
+    #[test]
+    fn unknown_words_name_the_nearest_known_one() {
+        assert!(refusal("run --lisen :1").contains("did you mean --listen?"));
+        assert!(refusal("rnu").contains("did you mean run?"));
+        assert!(refusal("restart medai").contains("did you mean media?"));
+        assert!(refusal("status --fps 3").contains("belongs to `lumen run`"));
+    }
+
+    #[test]
+    fn odd_size_is_corrected_down_and_said() {
+        let (invocation, notes) = parsed("run --size 1281x721").expect("legal");
+        let Invocation::Run(config) = invocation else { panic!("not run") };
+        assert_eq!(config.size.to_string(), "1280x720");
+        assert!(notes[0].0.contains("1281x721"), "{notes:?}");
+    }
+
+    #[test]
+    fn impossible_values_are_refused_with_the_reason() {
+        let cases = [
+            ("run --size 0x720", "outside 16 to 4096"),
+            ("run --size 99999999x720", "outside 16 to 4096"),
+            ("run --size big", "WIDTHxHEIGHT"),
+            ("run --fps 0", "outside 1 to 240"),
+            ("run --bitrate 5", "outside 100 to 200000"),
+            ("run --listen 8080", "an address and a port"),
+            ("run --auth maybe", "token or none"),
+            ("run --name a/b", "letters"),
+            ("run --fps", "needs a value"),
+            ("status --json=1", "takes no value"),
+            ("run foot", "lumen run -- foot"),
+            ("run --app x -- y", "both --app"),
+            ("run --", "nothing follows"),
+            ("restart", "which worker"),
+            ("stop now", "no use for `now`"),
+        ];
+        let wrong: Vec<_> = cases
+            .iter()
+            .map(|(line, reason)| (line, reason, refusal(line)))
+            .filter(|(_, reason, said)| !said.contains(*reason))
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn auth_none_is_for_loopback_only() {
+        assert_eq!(run("run --auth none").auth, AuthMode::None);
+        assert!(refusal("run --auth none --listen 0.0.0.0:80").contains("own the desktop"));
+    }
+
+    #[test]
+    fn bad_variable_is_named_in_the_error() {
+        let error = parsed_with("run", &[("LUMEN_SIZE", "0x0")]).expect_err("illegal");
+        assert!(error.to_string().starts_with("LUMEN_SIZE=0x0: "), "{error}");
+    }
+}

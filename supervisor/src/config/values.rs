@@ -1,0 +1,173 @@
+//! Options by key, from the command line or the environment, read as what they mean.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use lumen_ipc::{
+    service::{AuthMode, Keymap, ResizePolicy},
+    text::Text,
+    units::{Fps, FrameSize, Kbps},
+};
+
+use super::{
+    InstanceName, Note, UsageError,
+    table::{Command, Key, OptionRow},
+};
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    CommandLine,
+    Default,
+    Environment,
+}
+
+/// Every option that was set, still as text.
+#[derive(Debug, Default)]
+pub(super) struct Values {
+    set: BTreeMap<Key, (String, Source)>,
+    /// What the user should be told.
+    pub(super) notes: Vec<Note>,
+}
+
+impl Values {
+    /// The options of `command` that the environment sets. An empty variable sets nothing.
+    pub(super) fn from_environment(
+        command: Command,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let set = command
+            .options()
+            .filter_map(|row| Some((row.key, environment(row.environment)?)))
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| (key, (value, Source::Environment)))
+            .collect();
+        Self { set, notes: Vec::new() }
+    }
+
+    /// Sets one option by the command line, which wins over the environment.
+    pub(super) fn set(&mut self, row: &OptionRow, value: impl Into<String>) {
+        self.set.insert(row.key, (value.into(), Source::CommandLine));
+    }
+
+    /// Whether the command line set it.
+    pub(super) fn is_on_command_line(&self, key: Key) -> bool {
+        self.text(key).1 == Source::CommandLine
+    }
+
+    fn text(&self, key: Key) -> (&str, Source) {
+        match self.set.get(&key) {
+            Some((value, source)) => (value, *source),
+            None => (key.row().default, Source::Default),
+        }
+    }
+
+    fn bad(&self, key: Key, reason: impl Into<String>) -> UsageError {
+        let row = key.row();
+        let origin = match self.text(key) {
+            (value, Source::Environment) => format!("{}={value}", row.environment),
+            (value, Source::CommandLine | Source::Default) => format!("--{} {value}", row.name),
+        };
+        UsageError::BadValue { origin, reason: reason.into() }
+    }
+
+    /// Whether a switch is on. The environment may say `1`, `true`, `0` or `false`.
+    pub(super) fn switch(&self, key: Key) -> Result<bool, UsageError> {
+        match self.text(key).0 {
+            "" | "0" | "false" => Ok(false),
+            "1" | "true" => Ok(true),
+            _ => Err(self.bad(key, "expected 1, true, 0 or false")),
+        }
+    }
+
+    /// The value of an option that need not be set.
+    pub(super) fn optional(&self, key: Key) -> Option<String> {
+        Some(self.text(key).0.to_owned()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn path(&self, key: Key) -> Option<PathBuf> {
+        self.optional(key).map(PathBuf::from)
+    }
+
+    pub(super) fn name(&self) -> Result<InstanceName, UsageError> {
+        InstanceName::new(self.text(Key::Name).0)
+            .ok_or_else(|| self.bad(Key::Name, "expected 1 to 32 letters, digits, - and _"))
+    }
+
+    fn number<N: FromStr>(&self, key: Key, expected: &str) -> Result<N, UsageError> {
+        self.text(key).0.parse().map_err(|_| self.bad(key, format!("expected {expected}")))
+    }
+
+    pub(super) fn listen(&self) -> Result<SocketAddr, UsageError> {
+        self.number(Key::Listen, "an address and a port, such as 127.0.0.1:8080 or [::]:8080")
+    }
+
+    pub(super) fn udp_port(&self) -> Result<u16, UsageError> {
+        self.number(Key::UdpPort, "a port, 0 to 65535")
+    }
+
+    pub(super) fn fps(&self) -> Result<Fps, UsageError> {
+        let number = self.number(Key::Fps, "a number, 1 to 240")?;
+        Fps::new(number).map_err(|error| self.bad(Key::Fps, error.to_string()))
+    }
+
+    pub(super) fn bitrate(&self) -> Result<Kbps, UsageError> {
+        let number = self.number(Key::Bitrate, "a number of kilobits per second, 100 to 200000")?;
+        Kbps::new(number).map_err(|error| self.bad(Key::Bitrate, error.to_string()))
+    }
+
+    /// The output's size. An odd side is corrected and said; anything else illegal is refused.
+    pub(super) fn size(&mut self) -> Result<FrameSize, UsageError> {
+        let expected = || self.bad(Key::Size, "expected WIDTHxHEIGHT, such as 1280x720");
+        let (width, height) = self.text(Key::Size).0.split_once('x').ok_or_else(expected)?;
+        let side = |text: &str| text.parse::<u32>().map_err(|_| expected());
+        let (width, height) = (side(width)?, side(height)?);
+        let even = |side: u32| u16::try_from(side & !1).unwrap_or(u16::MAX - 1);
+        let size = FrameSize::new(even(width), even(height))
+            .map_err(|error| self.bad(Key::Size, error.to_string()))?;
+        if (width | height) & 1 == 1 {
+            let note = format!("{width}x{height} has an odd side, which H.264 lacks; using {size}");
+            self.notes.push(Note(note));
+        }
+        Ok(size)
+    }
+
+    pub(super) fn resize(&self) -> Result<ResizePolicy, UsageError> {
+        match self.text(Key::Resize).0 {
+            "follow" => Ok(ResizePolicy::Follow),
+            "fixed" => Ok(ResizePolicy::Fixed),
+            _ => Err(self.bad(Key::Resize, "expected follow or fixed")),
+        }
+    }
+
+    /// The way to log in. Nobody but this machine may be let in without one.
+    pub(super) fn auth(&self, listen: SocketAddr) -> Result<AuthMode, UsageError> {
+        match self.text(Key::Auth).0 {
+            "token" => Ok(AuthMode::Token),
+            "none" if listen.ip().is_loopback() => Ok(AuthMode::None),
+            "none" => Err(self.bad(
+                Key::Auth,
+                format!(
+                    "anyone who reaches {listen} would own the desktop; listen on a loopback \
+                     address such as 127.0.0.1, or keep --auth token"
+                ),
+            )),
+            _ => Err(self.bad(Key::Auth, "expected token or none")),
+        }
+    }
+
+    fn limited<const MAX: usize>(&self, key: Key) -> Result<Text<MAX>, UsageError> {
+        Text::new(self.text(key).0).map_err(|error| self.bad(key, error.to_string()))
+    }
+
+    pub(super) fn log(&self) -> Result<Text<128>, UsageError> {
+        self.limited(Key::Log)
+    }
+
+    pub(super) fn keymap(&self) -> Result<Keymap, UsageError> {
+        Ok(Keymap {
+            layout: self.limited(Key::Layout)?,
+            variant: self.limited(Key::LayoutVariant)?,
+            options: self.limited(Key::LayoutOptions)?,
+        })
+    }
+}

@@ -1,0 +1,443 @@
+//! What is started, restarted, rewired and ended, and when: a machine without clock or processes.
+//!
+//! The shell tells it what happened ([`Input`], with the time) and carries out what it decides
+//! ([`Action`]), in order. Trusts the shell only: an input about a process that has been replaced
+//! since carries an old [`Instance`] and is ignored.
+//!
+//! # Invariants
+//! Checked by [`Lifecycle::verify_invariants`] after every step of the property test.
+//! - At most one process of each worker runs at a time.
+//! - Whatever is not where it should be has a deadline: nothing waits for ever, except for a
+//!   process that was killed to be reaped and for an administrator to revive a failed worker.
+//! - Both ends of a link go to workers that take links, or the other end goes to nobody: its owner
+//!   gets a new pair when it starts. So two running workers always hold ends of the same pair.
+//! - [`Action::Finish`] comes once, last, when no process is left.
+
+pub mod budget;
+mod slot;
+#[cfg(test)]
+mod tests;
+pub mod verdict;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    link::{End, Link, TABLE},
+    process::Worker,
+};
+
+use budget::{Budget, MOST_DEATHS};
+pub use slot::StateName;
+use slot::{Next, Slot};
+pub use verdict::Verdict;
+
+/// A worker that is not ready after so long is killed.
+pub const START_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time between two steps of drain, SIGTERM, SIGKILL.
+pub const ESCALATION: Duration = Duration::from_secs(2);
+/// An app that ends sooner than this after its start has not worked.
+pub const APP_EARLY: Duration = Duration::from_secs(2);
+/// An app that ends this long after its compositor did ended because of it.
+const APP_FOLLOWS_COMPOSITOR: Duration = Duration::from_secs(5);
+/// How long to wait after an app's end for news of its compositor's, which may come later.
+const APP_VERDICT_WAIT: Duration = Duration::from_millis(100);
+
+/// Numbers the processes of one worker, so that late news of an old one can be told apart.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Instance(pub u32);
+
+/// What happened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Input {
+    /// Everything is prepared; start.
+    Begin,
+    /// A worker has its configuration and waits for its grants.
+    Configured(Worker, Instance),
+    /// A worker serves.
+    Ready(Worker, Instance),
+    /// A worker answered wrongly or not at all before it was ready.
+    HandshakeFailed(Worker, Instance),
+    /// A worker is of another build.
+    WrongBuild(Worker, Instance),
+    /// A worker ended.
+    Exited(Worker, Instance, Verdict),
+    /// The app ended.
+    AppExited {
+        /// Whether with success.
+        success: bool,
+    },
+    /// Everything shall end.
+    Stop,
+    /// Time has passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Tell the user that the desktop is there: every worker is ready for the first time.
+    Announce,
+    /// Ask a worker to finish.
+    Drain(Worker),
+    /// Everything has ended; leave.
+    Finish(Outcome),
+    /// Send SIGKILL to a worker.
+    Kill(Worker),
+    /// Send SIGKILL to the app's processes.
+    KillApp,
+    /// Tell the log.
+    Say(Notice),
+    /// Execute a worker's program.
+    Spawn(Worker, Instance),
+    /// Hand a worker its grants and ask it to serve.
+    Start(Worker),
+    /// Execute the app.
+    StartApp,
+    /// Send SIGTERM to a worker.
+    Terminate(Worker),
+    /// Send SIGTERM to the app's processes.
+    TerminateApp,
+    /// Make a new pair for a link and hand its ends to these.
+    Wire {
+        /// The link.
+        link: &'static Link,
+        /// Whether the owner of the calling end takes its end; if not, it is closed.
+        from: bool,
+        /// The same for the other end.
+        to: bool,
+    },
+}
+
+/// Something the administrator should know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// The app ended with its compositor and is started anew.
+    AppFollowsCompositor,
+    /// A worker ended and is started anew after a while.
+    Died(Worker, Verdict, Duration),
+    /// A worker is not started any more; why.
+    Failed(Worker, Verdict, &'static str),
+    /// A worker did not get ready in time.
+    TooSlow(Worker),
+}
+
+/// How it all ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The app ended.
+    AppEnded {
+        /// With success.
+        success: bool,
+        /// Too soon to have worked.
+        early: bool,
+    },
+    /// A worker could not be brought up.
+    CouldNotStart(Worker),
+    /// Somebody asked for it.
+    Stopped,
+}
+
+/// Why a worker cannot be restarted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the desktop is ending")]
+pub struct Ending;
+
+/// The whole machine.
+#[derive(Debug)]
+pub struct Lifecycle {
+    slots: [(Worker, Slot); Worker::ALL.len()],
+    app: App,
+    app_budget: Budget,
+    compositor_died: Option<Instant>,
+    mode: Mode,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mode {
+    /// Nothing has begun.
+    Idle,
+    /// Not every worker has been ready yet.
+    Opening,
+    /// In service.
+    Open,
+    /// Everything is being ended.
+    Stopping(Outcome),
+    /// Nothing is left.
+    Done,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum App {
+    /// No process.
+    None,
+    /// Running since.
+    Running { since: Instant },
+    /// Ended by itself; what to make of it is decided later.
+    Ended { since: Instant, at: Instant, success: bool },
+    /// Asked to end; killed at the deadline.
+    Terminating { deadline: Instant },
+    /// Killed.
+    Killed,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self {
+            slots: Worker::ALL.map(|worker| (worker, Slot::default())),
+            app: App::None,
+            app_budget: Budget::default(),
+            compositor_died: None,
+            mode: Mode::Idle,
+            actions: VecDeque::new(),
+        }
+    }
+}
+
+impl Lifecycle {
+    /// Takes in what happened. Drain [`Lifecycle::poll_action`] afterwards.
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Begin => self.begin(now),
+            Input::Configured(worker, instance) => {
+                if self.slot(worker).configured(instance) {
+                    self.actions.push_back(Action::Start(worker));
+                }
+            }
+            Input::Ready(worker, instance) => {
+                if self.slot(worker).ready(now, instance) {
+                    self.announce_when_complete();
+                }
+            }
+            Input::HandshakeFailed(worker, instance) => {
+                self.slot(worker).handshake_failed(now, instance);
+            }
+            Input::WrongBuild(worker, instance) => {
+                let next = self.slot(worker).condemn(instance);
+                self.push(worker, next);
+            }
+            Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
+            Input::AppExited { success } => self.app_exited(now, success),
+            Input::Stop => self.stop(now, Outcome::Stopped),
+            Input::Tick => {}
+        }
+        self.advance(now);
+    }
+
+    /// Ends a worker, if it runs, and starts it anew; revives one that failed.
+    ///
+    /// # Errors
+    /// [`Ending`] when everything is being ended.
+    pub fn restart(&mut self, now: Instant, worker: Worker) -> Result<(), Ending> {
+        if !matches!(self.mode, Mode::Opening | Mode::Open) {
+            return Err(Ending);
+        }
+        let next = self.slot(worker).restart(now);
+        self.push(worker, next);
+        self.advance(now);
+        Ok(())
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to come back with [`Input::Tick`] at the latest.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Instant> {
+        let app = match self.app {
+            App::Ended { at, .. } => Some(at + APP_VERDICT_WAIT),
+            App::Terminating { deadline } => Some(deadline),
+            App::None | App::Running { .. } | App::Killed => None,
+        };
+        self.slots.iter().filter_map(|(_, slot)| slot.deadline()).chain(app).min()
+    }
+
+    /// A worker's state, its instance, when it got ready, and how often it was restarted.
+    #[must_use]
+    pub fn report(&self, worker: Worker) -> Report {
+        let slot = &self.slots[index(worker)].1;
+        Report { state: slot.name(), ready_since: slot.ready_since(), restarts: slot.restarts() }
+    }
+
+    fn slot(&mut self, worker: Worker) -> &mut Slot {
+        &mut self.slots[index(worker)].1
+    }
+
+    fn begin(&mut self, now: Instant) {
+        if self.mode != Mode::Idle {
+            return;
+        }
+        self.mode = Mode::Opening;
+        for worker in Worker::ALL {
+            self.spawn(now, worker);
+        }
+        self.start_app(now);
+    }
+
+    fn start_app(&mut self, now: Instant) {
+        self.app = App::Running { since: now };
+        self.actions.push_back(Action::StartApp);
+    }
+
+    fn spawn(&mut self, now: Instant, worker: Worker) {
+        let instance = self.slot(worker).spawned(now);
+        self.actions.push_back(Action::Spawn(worker, instance));
+        for link in TABLE.iter().filter(|link| link.is_granted_to(worker)) {
+            let (from, to) = (self.takes(link.from), self.takes(link.to));
+            self.actions.push_back(Action::Wire { link, from, to });
+        }
+    }
+
+    /// Whether the owner of an end can be handed one.
+    fn takes(&self, end: End) -> bool {
+        match end {
+            End::Supervisor => true,
+            End::Worker(worker) => self.slots[index(worker)].1.takes_links(),
+            End::CommandLine | End::EachWorker => false,
+        }
+    }
+
+    fn announce_when_complete(&mut self) {
+        if self.mode == Mode::Opening && self.slots.iter().all(|(_, slot)| slot.is_ready()) {
+            self.mode = Mode::Open;
+            self.actions.push_back(Action::Announce);
+        }
+    }
+
+    fn exited(&mut self, now: Instant, worker: Worker, instance: Instance, verdict: Verdict) {
+        let stopping = matches!(self.mode, Mode::Stopping(_));
+        let Some(notice) = self.slot(worker).exited(now, instance, worker, verdict, stopping)
+        else {
+            return;
+        };
+        if worker == Worker::Compositor {
+            self.compositor_died = Some(now);
+        }
+        if let Some(notice) = notice {
+            self.actions.push_back(Action::Say(notice));
+            if matches!(notice, Notice::Failed(..)) && self.mode == Mode::Opening {
+                self.stop(now, Outcome::CouldNotStart(worker));
+            }
+        }
+    }
+
+    fn app_exited(&mut self, now: Instant, success: bool) {
+        self.app = match self.app {
+            App::Running { since } => App::Ended { since, at: now, success },
+            App::Terminating { .. } | App::Killed => App::None,
+            App::None | App::Ended { .. } => return,
+        };
+    }
+
+    fn stop(&mut self, now: Instant, outcome: Outcome) {
+        if matches!(self.mode, Mode::Stopping(_) | Mode::Done) {
+            return;
+        }
+        self.mode = Mode::Stopping(outcome);
+        for worker in Worker::ALL {
+            let next = self.slot(worker).stop(now);
+            self.push(worker, next);
+        }
+        match self.app {
+            App::Running { .. } => {
+                self.app = App::Terminating { deadline: now + ESCALATION };
+                self.actions.push_back(Action::TerminateApp);
+            }
+            App::Ended { .. } => self.app = App::None,
+            App::None | App::Terminating { .. } | App::Killed => {}
+        }
+    }
+
+    /// Lets every deadline that has passed take effect.
+    fn advance(&mut self, now: Instant) {
+        for worker in Worker::ALL {
+            match self.slot(worker).advance(now) {
+                Next::Spawn => self.spawn(now, worker),
+                Next::TooSlow => {
+                    self.actions.push_back(Action::Say(Notice::TooSlow(worker)));
+                    self.actions.push_back(Action::Kill(worker));
+                }
+                next => self.push(worker, next),
+            }
+        }
+        self.advance_app(now);
+        self.finish_when_empty();
+    }
+
+    fn advance_app(&mut self, now: Instant) {
+        match self.app {
+            App::Terminating { deadline } if deadline <= now => {
+                self.app = App::Killed;
+                self.actions.push_back(Action::KillApp);
+            }
+            App::Ended { since, at, success } if at + APP_VERDICT_WAIT <= now => {
+                let followed = self.compositor_died.is_some_and(|died| {
+                    died >= since && at.saturating_duration_since(died) < APP_FOLLOWS_COMPOSITOR
+                });
+                let early = at.saturating_duration_since(since) < APP_EARLY;
+                if followed && self.app_budget.spend(now, early, MOST_DEATHS).is_some() {
+                    self.actions.push_back(Action::Say(Notice::AppFollowsCompositor));
+                    self.start_app(now);
+                } else {
+                    self.stop(now, Outcome::AppEnded { success, early });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish_when_empty(&mut self) {
+        let Mode::Stopping(outcome) = self.mode else { return };
+        if self.app == App::None && self.slots.iter().all(|(_, slot)| slot.is_gone()) {
+            self.mode = Mode::Done;
+            self.actions.push_back(Action::Finish(outcome));
+        }
+    }
+
+    fn push(&mut self, worker: Worker, next: Next) {
+        match next {
+            Next::Drain => self.actions.push_back(Action::Drain(worker)),
+            Next::Kill | Next::TooSlow => self.actions.push_back(Action::Kill(worker)),
+            Next::Terminate => self.actions.push_back(Action::Terminate(worker)),
+            Next::Nothing | Next::Spawn => {}
+        }
+    }
+
+    /// Panics when an invariant of this module does not hold.
+    #[cfg(test)]
+    pub(crate) fn verify_invariants(&self) {
+        for (worker, slot) in &self.slots {
+            slot.verify_invariants(*worker, matches!(self.mode, Mode::Stopping(_) | Mode::Done));
+        }
+        if self.mode == Mode::Done {
+            assert_eq!(self.app, App::None);
+            assert!(self.slots.iter().all(|(_, slot)| slot.is_gone()));
+        }
+    }
+}
+
+/// What the machine knows of one worker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// Its state.
+    pub state: StateName,
+    /// When it got ready.
+    pub ready_since: Option<Instant>,
+    /// How often it was started again.
+    pub restarts: u32,
+}
+
+/// Place of a worker in [`Worker::ALL`], hence in the array of slots.
+fn index(worker: Worker) -> usize {
+    match worker {
+        Worker::Compositor => 0,
+        Worker::Media => 1,
+        Worker::Rtc => 2,
+        Worker::Gateway => 3,
+    }
+}

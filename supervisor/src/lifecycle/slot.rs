@@ -1,0 +1,366 @@
+//! One worker's part of the machine: its state, its deaths, and what they lead to.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::process::Worker;
+
+use super::{
+    ESCALATION, Instance, Notice, START_TIMEOUT,
+    budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS},
+    verdict::Verdict,
+};
+
+/// A death sooner than this after getting ready is an early one.
+const EARLY: Duration = Duration::from_secs(10);
+/// So many forbidden system calls in a row mean that the policy, not chance, is wrong.
+const MOST_FORBIDDEN: u32 = 3;
+/// A worker whose handshake broke is probably exiting; it is killed if it has not by then, so that
+/// its exit code can be read.
+const EXIT_GRACE: Duration = Duration::from_secs(1);
+
+/// What is to be done about a worker after an input.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    Drain,
+    Kill,
+    Nothing,
+    Spawn,
+    Terminate,
+    TooSlow,
+}
+
+/// A worker's state by name, as `lumen status` prints it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StateName {
+    /// Being ended.
+    Ending,
+    /// Given up.
+    Failed,
+    /// Not started, or over.
+    Gone,
+    /// Serving.
+    Ready,
+    /// In the handshake.
+    Starting,
+    /// Waiting to be started anew.
+    Waiting,
+}
+
+impl fmt::Display for StateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ending => "ending",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Waiting => "waiting",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// No process and none wanted.
+    Gone,
+    /// In the handshake.
+    Starting { deadline: Instant, started: bool },
+    /// Serving.
+    Ready { since: Instant },
+    /// Being ended, at this step.
+    Ending(Step),
+    /// No process; one is wanted then.
+    Waiting { until: Instant },
+    /// No process; one is wanted when an administrator says so.
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Draining {
+        deadline: Instant,
+    },
+    Terminating {
+        deadline: Instant,
+    },
+    /// Expected to exit by itself.
+    Leaving {
+        deadline: Instant,
+    },
+    Killed,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    state: State,
+    instance: Instance,
+    budget: Budget,
+    starts: u32,
+    ever_ready: bool,
+    /// Forbidden system calls since it last served for a while.
+    forbidden: u32,
+    /// Its present process ends because an administrator wants a new one.
+    restart_wanted: bool,
+    /// Found to be of another build.
+    condemned: bool,
+    /// When the present or last process got ready.
+    ready_at: Option<Instant>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            state: State::Gone,
+            instance: Instance::default(),
+            budget: Budget::default(),
+            starts: 0,
+            ever_ready: false,
+            forbidden: 0,
+            restart_wanted: false,
+            condemned: false,
+            ready_at: None,
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn spawned(&mut self, now: Instant) -> Instance {
+        self.instance = Instance(self.instance.0.wrapping_add(1));
+        self.starts = self.starts.saturating_add(1);
+        self.ready_at = None;
+        self.restart_wanted = false;
+        self.condemned = false;
+        self.state = State::Starting { deadline: now + START_TIMEOUT, started: false };
+        self.instance
+    }
+
+    /// Whether it is to be started now.
+    pub(super) fn configured(&mut self, instance: Instance) -> bool {
+        match &mut self.state {
+            State::Starting { started, .. } if instance == self.instance => {
+                !std::mem::replace(started, true)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this is news.
+    pub(super) fn ready(&mut self, now: Instant, instance: Instance) -> bool {
+        let expected = matches!(self.state, State::Starting { started: true, .. });
+        if !expected || instance != self.instance {
+            return false;
+        }
+        self.state = State::Ready { since: now };
+        self.ready_at = Some(now);
+        self.ever_ready = true;
+        true
+    }
+
+    pub(super) fn handshake_failed(&mut self, now: Instant, instance: Instance) {
+        if instance == self.instance && matches!(self.state, State::Starting { .. }) {
+            self.state = State::Ending(Step::Leaving { deadline: now + EXIT_GRACE });
+        }
+    }
+
+    pub(super) fn condemn(&mut self, instance: Instance) -> Next {
+        if instance != self.instance || !matches!(self.state, State::Starting { .. }) {
+            return Next::Nothing;
+        }
+        self.condemned = true;
+        self.kill()
+    }
+
+    /// The process is gone: decides what follows. `None` when this is no news.
+    pub(super) fn exited(
+        &mut self,
+        now: Instant,
+        instance: Instance,
+        worker: Worker,
+        verdict: Verdict,
+        stopping: bool,
+    ) -> Option<Option<Notice>> {
+        if instance != self.instance || !self.has_process() {
+            return None;
+        }
+        if stopping {
+            self.state = State::Gone;
+            return Some(None);
+        }
+        if std::mem::take(&mut self.restart_wanted) {
+            self.state = State::Waiting { until: now };
+            return Some(None);
+        }
+        let early = self.ready_at.is_none_or(|at| now.saturating_duration_since(at) < EARLY);
+        self.forbidden = match (verdict.is_forbidden_syscall(), early) {
+            (true, true) => self.forbidden + 1,
+            (true, false) => 1,
+            (false, _) => 0,
+        };
+        match self.hopeless(verdict).map_or_else(|| self.wait(now, early), Err) {
+            Ok(wait) => {
+                self.state = State::Waiting { until: now + wait };
+                Some(Some(Notice::Died(worker, verdict, wait)))
+            }
+            Err(reason) => {
+                self.state = State::Failed;
+                Some(Some(Notice::Failed(worker, verdict, reason)))
+            }
+        }
+    }
+
+    fn hopeless(&self, verdict: Verdict) -> Option<&'static str> {
+        if self.condemned {
+            return Some("it is of another build; install all programs together");
+        }
+        if self.forbidden >= MOST_FORBIDDEN {
+            return Some(
+                "its policy keeps refusing a system call it makes; its log names the call",
+            );
+        }
+        verdict.is_hopeless()
+    }
+
+    fn wait(&mut self, now: Instant, early: bool) -> Result<Duration, &'static str> {
+        let most = if self.ever_ready { MOST_DEATHS } else { MOST_DEATHS_BEFORE_FIRST_SUCCESS };
+        self.budget
+            .spend(now, early, most)
+            .ok_or("it ended too often; its log says why, `lumen restart` tries again")
+    }
+
+    pub(super) fn restart(&mut self, now: Instant) -> Next {
+        self.budget.refill();
+        self.forbidden = 0;
+        match self.state {
+            State::Ready { .. } => {
+                self.restart_wanted = true;
+                self.state = State::Ending(Step::Draining { deadline: now + ESCALATION });
+                Next::Drain
+            }
+            State::Starting { .. } => {
+                self.restart_wanted = true;
+                self.kill()
+            }
+            State::Ending(_) => {
+                self.restart_wanted = true;
+                Next::Nothing
+            }
+            State::Failed | State::Waiting { .. } | State::Gone => {
+                self.state = State::Waiting { until: now };
+                Next::Nothing
+            }
+        }
+    }
+
+    pub(super) fn stop(&mut self, now: Instant) -> Next {
+        let deadline = now + ESCALATION;
+        match self.state {
+            State::Ready { .. } => {
+                self.state = State::Ending(Step::Draining { deadline });
+                Next::Drain
+            }
+            State::Starting { .. } => {
+                self.state = State::Ending(Step::Terminating { deadline });
+                Next::Terminate
+            }
+            State::Ending(_) => Next::Nothing,
+            State::Failed | State::Gone | State::Waiting { .. } => {
+                self.state = State::Gone;
+                Next::Nothing
+            }
+        }
+    }
+
+    /// Lets a deadline that has passed take effect.
+    pub(super) fn advance(&mut self, now: Instant) -> Next {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return Next::Nothing;
+        }
+        match self.state {
+            State::Waiting { .. } => Next::Spawn,
+            State::Starting { .. } => {
+                self.state = State::Ending(Step::Killed);
+                Next::TooSlow
+            }
+            State::Ending(Step::Draining { .. }) => {
+                self.state = State::Ending(Step::Terminating { deadline: now + ESCALATION });
+                Next::Terminate
+            }
+            State::Ending(Step::Leaving { .. } | Step::Terminating { .. }) => self.kill(),
+            State::Ending(Step::Killed) | State::Failed | State::Gone | State::Ready { .. } => {
+                Next::Nothing
+            }
+        }
+    }
+
+    fn kill(&mut self) -> Next {
+        self.state = State::Ending(Step::Killed);
+        Next::Kill
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Starting { deadline, .. }
+            | State::Ending(
+                Step::Draining { deadline }
+                | Step::Leaving { deadline }
+                | Step::Terminating { deadline },
+            )
+            | State::Waiting { until: deadline } => Some(deadline),
+            State::Ending(Step::Killed) | State::Failed | State::Gone | State::Ready { .. } => None,
+        }
+    }
+
+    fn has_process(&self) -> bool {
+        matches!(self.state, State::Starting { .. } | State::Ready { .. } | State::Ending(_))
+    }
+
+    pub(super) fn takes_links(&self) -> bool {
+        matches!(self.state, State::Starting { .. } | State::Ready { .. })
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready { .. })
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.state == State::Gone
+    }
+
+    pub(super) fn ready_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Ready { since } => Some(since),
+            _ => None,
+        }
+    }
+
+    pub(super) fn restarts(&self) -> u32 {
+        self.starts.saturating_sub(1)
+    }
+
+    pub(super) fn name(&self) -> StateName {
+        match self.state {
+            State::Ending(_) => StateName::Ending,
+            State::Failed => StateName::Failed,
+            State::Gone => StateName::Gone,
+            State::Ready { .. } => StateName::Ready,
+            State::Starting { .. } => StateName::Starting,
+            State::Waiting { .. } => StateName::Waiting,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn verify_invariants(&self, worker: Worker, stopping: bool) {
+        let waits_for_the_kernel_or_an_admin = matches!(
+            self.state,
+            State::Ending(Step::Killed) | State::Failed | State::Gone | State::Ready { .. }
+        );
+        assert!(self.deadline().is_some() || waits_for_the_kernel_or_an_admin, "{worker}");
+        assert!(self.budget.spent() <= MOST_DEATHS, "{worker}");
+        if stopping {
+            assert!(self.has_process() || self.is_gone(), "{worker}: {:?}", self.state);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The machine against a model of the world, in virtual time.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::process::{ExitCode, Worker};
+use proptest::prelude::*;
+
+use super::*;
+
+const KILLED: Verdict = Verdict::Killed(9);
+
+/// The machine, the processes its actions made, and the time.
+struct World {
+    machine: Lifecycle,
+    now: Instant,
+    running: BTreeMap<Worker, Instance>,
+    /// The pair that each worker's end of each link belongs to.
+    ends: BTreeMap<(Worker, &'static str), u32>,
+    pairs: u32,
+    app: bool,
+    log: Vec<Action>,
+    finished: Option<Outcome>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            machine: Lifecycle::default(),
+            now: Instant::now(),
+            running: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            pairs: 0,
+            app: false,
+            log: Vec::new(),
+            finished: None,
+        }
+    }
+
+    /// A world in which every worker is ready.
+    fn open() -> Self {
+        let mut world = Self::new();
+        world.input(Input::Begin);
+        for worker in Worker::ALL {
+            world.bring_up(worker);
+        }
+        world
+    }
+
+    fn bring_up(&mut self, worker: Worker) {
+        let instance = self.running[&worker];
+        self.input(Input::Configured(worker, instance));
+        self.input(Input::Ready(worker, instance));
+    }
+
+    fn die(&mut self, worker: Worker, verdict: Verdict) {
+        let Some(instance) = self.running.remove(&worker) else { return };
+        self.ends.retain(|(holder, _), _| *holder != worker);
+        self.input(Input::Exited(worker, instance, verdict));
+    }
+
+    fn input(&mut self, input: Input) {
+        self.machine.handle_input(self.now, input);
+        self.settle();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.input(Input::Tick);
+    }
+
+    fn settle(&mut self) {
+        while let Some(action) = self.machine.poll_action() {
+            assert_eq!(self.finished, None, "nothing follows Finish: {action:?}");
+            self.carry_out(&action);
+            self.log.push(action);
+        }
+        self.machine.verify_invariants();
+        self.verify_pairs();
+        if let Some(timeout) = self.machine.timeout() {
+            assert!(timeout > self.now, "a deadline that has passed was left: {:?}", self.machine);
+        }
+    }
+
+    fn carry_out(&mut self, action: &Action) {
+        match *action {
+            Action::Spawn(worker, instance) => {
+                assert_eq!(self.running.insert(worker, instance), None, "{worker} runs twice");
+            }
+            Action::Wire { link, from, to } => {
+                self.pairs += 1;
+                for (end, takes) in [(link.from, from), (link.to, to)] {
+                    if let (End::Worker(worker), true) = (end, takes) {
+                        assert!(self.running.contains_key(&worker), "{worker} has no process");
+                        self.ends.insert((worker, link.name.name()), self.pairs);
+                    }
+                }
+            }
+            Action::Start(worker)
+            | Action::Drain(worker)
+            | Action::Terminate(worker)
+            | Action::Kill(worker) => {
+                assert!(self.running.contains_key(&worker), "{worker} has no process");
+            }
+            Action::StartApp => assert!(!std::mem::replace(&mut self.app, true)),
+            Action::TerminateApp | Action::KillApp => assert!(self.app),
+            Action::Finish(outcome) => {
+                assert!(self.running.is_empty() && !self.app);
+                self.finished = Some(outcome);
+            }
+            Action::Announce | Action::Say(_) => {}
+        }
+    }
+
+    /// Two workers that can talk hold ends of the same pair.
+    fn verify_pairs(&self) {
+        for link in &TABLE {
+            let (End::Worker(from), End::Worker(to)) = (link.from, link.to) else { continue };
+            let takes = |worker| self.machine.slots[index(worker)].1.takes_links();
+            if takes(from) && takes(to) {
+                let name = link.name.name();
+                let (near, far) = (self.ends.get(&(from, name)), self.ends.get(&(to, name)));
+                assert!(near.is_some() && near == far, "{name}: {near:?} and {far:?}");
+            }
+        }
+    }
+
+    fn actions_since(&mut self, act: impl FnOnce(&mut Self)) -> Vec<Action> {
+        let before = self.log.len();
+        act(self);
+        self.log.split_off(before)
+    }
+}
+
+#[test]
+fn begin_spawns_every_worker_and_the_app_at_once() {
+    let mut world = World::new();
+    world.input(Input::Begin);
+    assert_eq!(world.running.len(), Worker::ALL.len());
+    assert!(world.app);
+}
+
+#[test]
+fn announce_comes_once_when_every_worker_is_ready() {
+    let mut world = World::open();
+    world.die(Worker::Media, KILLED);
+    world.bring_up(Worker::Media);
+    assert_eq!(world.log.iter().filter(|action| **action == Action::Announce).count(), 1);
+}
+
+#[test]
+fn death_respawns_at_once_and_rewires_every_link_of_the_dead() {
+    let mut world = World::open();
+    let actions = world.actions_since(|world| world.die(Worker::Media, KILLED));
+    let wired: Vec<&str> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Wire { link, from: true, to: true } => Some(link.name.name()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(wired, ["frames", "packets", "tuning"]);
+    assert!(actions.iter().any(|action| matches!(action, Action::Spawn(Worker::Media, _))));
+}
+
+#[test]
+fn late_news_of_an_old_process_is_ignored() {
+    let mut world = World::open();
+    let old = world.running[&Worker::Rtc];
+    world.die(Worker::Rtc, KILLED);
+    let actions = world.actions_since(|world| {
+        world.input(Input::Exited(Worker::Rtc, old, KILLED));
+        world.input(Input::Configured(Worker::Rtc, old));
+    });
+    assert_eq!(actions, []);
+}
+
+#[test]
+fn ten_deaths_in_a_minute_fail_the_worker_and_an_admin_revives_it() {
+    let mut world = World::open();
+    for _ in 0..MOST_DEATHS {
+        world.die(Worker::Media, KILLED);
+        if let Some(timeout) = world.machine.timeout().filter(|_| world.running.len() < 4) {
+            world.pass(timeout - world.now);
+        }
+        if world.running.contains_key(&Worker::Media) {
+            world.bring_up(Worker::Media);
+        }
+    }
+    assert_eq!(world.machine.report(Worker::Media).state, StateName::Failed);
+    assert_eq!(world.machine.timeout(), None);
+    assert_eq!(world.running.len(), 3, "the others go on");
+    world.machine.restart(world.now, Worker::Media).expect("not ending");
+    world.settle();
+    assert_eq!(world.machine.report(Worker::Media).state, StateName::Starting);
+}
+
+#[test]
+fn wrong_build_is_not_tried_again_and_ends_the_start() {
+    let mut world = World::new();
+    world.input(Input::Begin);
+    world.die(Worker::Rtc, Verdict::Exited(ExitCode::WrongBuild.number().into()));
+    assert_eq!(world.machine.report(Worker::Rtc).state, StateName::Gone);
+    assert!(world.log.iter().any(|action| {
+        matches!(action, Action::Say(Notice::Failed(Worker::Rtc, _, reason)) if reason.contains("build"))
+    }));
+}
+
+#[test]
+fn three_forbidden_syscalls_in_a_row_fail_a_worker_that_has_served() {
+    let mut world = World::open();
+    let forbidden = Verdict::Exited(ExitCode::ForbiddenSyscall.number().into());
+    for _ in 0..3 {
+        world.die(Worker::Media, forbidden);
+        world.pass(Duration::from_millis(500));
+    }
+    assert_eq!(world.machine.report(Worker::Media).state, StateName::Failed);
+}
+
+#[test]
+fn worker_that_hangs_in_the_handshake_is_killed_and_counted() {
+    let mut world = World::new();
+    world.input(Input::Begin);
+    let actions = world.actions_since(|world| world.pass(START_TIMEOUT));
+    assert!(actions.contains(&Action::Kill(Worker::Compositor)));
+    assert!(actions.contains(&Action::Say(Notice::TooSlow(Worker::Compositor))));
+}
+
+#[test]
+fn stop_drains_then_terminates_then_kills() {
+    let mut world = World::open();
+    let drained = world.actions_since(|world| world.input(Input::Stop));
+    assert!(drained.contains(&Action::Drain(Worker::Rtc)));
+    assert!(drained.contains(&Action::TerminateApp));
+    let terminated = world.actions_since(|world| world.pass(ESCALATION));
+    assert!(terminated.contains(&Action::Terminate(Worker::Rtc)));
+    assert!(terminated.contains(&Action::KillApp));
+    let killed = world.actions_since(|world| world.pass(ESCALATION));
+    assert!(killed.contains(&Action::Kill(Worker::Rtc)));
+}
+
+#[test]
+fn finish_comes_when_the_last_process_is_gone() {
+    let mut world = World::open();
+    world.input(Input::Stop);
+    for worker in Worker::ALL {
+        world.die(worker, Verdict::Exited(0));
+    }
+    assert_eq!(world.finished, None);
+    world.app = false;
+    world.input(Input::AppExited { success: true });
+    assert_eq!(world.finished, Some(Outcome::Stopped));
+}
+
+#[test]
+fn app_that_ends_alone_ends_the_desktop() {
+    let mut world = World::open();
+    world.pass(APP_EARLY);
+    world.app = false;
+    world.input(Input::AppExited { success: true });
+    world.pass(APP_VERDICT_WAIT);
+    for worker in Worker::ALL {
+        world.die(worker, Verdict::Exited(0));
+    }
+    assert_eq!(world.finished, Some(Outcome::AppEnded { success: true, early: false }));
+}
+
+#[test]
+fn app_that_ends_with_its_compositor_is_started_anew() {
+    let mut world = World::open();
+    world.app = false;
+    world.input(Input::AppExited { success: false });
+    world.die(Worker::Compositor, KILLED);
+    world.pass(APP_VERDICT_WAIT);
+    assert!(world.app);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    AppExit(bool),
+    Configure(Worker),
+    Die(Worker, Verdict),
+    FailHandshake(Worker),
+    Pass(u64),
+    Ready(Worker),
+    Restart(Worker),
+    Stop,
+    WrongBuild(Worker),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let worker = || proptest::sample::select(Worker::ALL.to_vec());
+    let verdict = proptest::sample::select(vec![
+        KILLED,
+        Verdict::Exited(0),
+        Verdict::Exited(1),
+        Verdict::Exited(111),
+        Verdict::Exited(148),
+        Verdict::NotSpawned,
+    ]);
+    prop_oneof![
+        2 => any::<bool>().prop_map(Op::AppExit),
+        8 => worker().prop_map(Op::Configure),
+        4 => (worker(), verdict).prop_map(|(worker, verdict)| Op::Die(worker, verdict)),
+        1 => worker().prop_map(Op::FailHandshake),
+        8 => (0_u64..20_000).prop_map(Op::Pass),
+        8 => worker().prop_map(Op::Ready),
+        2 => worker().prop_map(Op::Restart),
+        1 => Just(Op::Stop),
+        1 => worker().prop_map(Op::WrongBuild),
+    ]
+}
+
+fn apply(world: &mut World, op: Op) {
+    let instance = |world: &World, worker| world.running.get(&worker).copied().unwrap_or_default();
+    match op {
+        Op::AppExit(success) => {
+            if std::mem::take(&mut world.app) {
+                world.input(Input::AppExited { success });
+            }
+        }
+        Op::Configure(worker) => world.input(Input::Configured(worker, instance(world, worker))),
+        Op::Die(worker, verdict) => world.die(worker, verdict),
+        Op::FailHandshake(worker) => {
+            world.input(Input::HandshakeFailed(worker, instance(world, worker)));
+        }
+        Op::Pass(millis) => world.pass(Duration::from_millis(millis)),
+        Op::Ready(worker) => world.input(Input::Ready(worker, instance(world, worker))),
+        Op::Restart(worker) => {
+            let _ = world.machine.restart(world.now, worker); // Refused while ending, which is fine.
+            world.settle();
+        }
+        Op::Stop => world.input(Input::Stop),
+        Op::WrongBuild(worker) => world.input(Input::WrongBuild(worker, instance(world, worker))),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_history_keeps_the_invariants_and_can_be_stopped(
+        ops in proptest::collection::vec(op(), 0..120),
+    ) {
+        let mut world = World::new();
+        world.input(Input::Begin);
+        for op in ops {
+            apply(&mut world, op);
+        }
+        world.input(Input::Stop);
+        world.pass(ESCALATION);
+        world.pass(ESCALATION);
+        for worker in Worker::ALL {
+            world.die(worker, KILLED);
+        }
+        if std::mem::take(&mut world.app) {
+            world.input(Input::AppExited { success: false });
+        }
+        prop_assert!(world.finished.is_some());
+    }
+}

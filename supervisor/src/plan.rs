@@ -1,0 +1,197 @@
+//! From configuration to processes: which workers, as whom, told what, granted what. Pure.
+//!
+//! Decides nothing else does: the uid of each worker, the content of its [`WorkerConfig`], and the
+//! descriptors it starts with. Links come from the contract's table, so a row added there is wired
+//! without a change here.
+
+use std::net::SocketAddr;
+
+use lumen_ipc::{
+    link::{Link, TABLE},
+    message::grants::ToWorker,
+    process::Worker,
+    service::{CompositorConfig, GatewayConfig, MediaConfig, RtcConfig, WorkerConfig},
+    text::Text,
+};
+
+use crate::config::RunConfig;
+
+/// A user and its group, by number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// Who runs what.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Users {
+    /// An ordinary user runs everything as itself: it cannot do otherwise.
+    Own(Identity),
+    /// Root gives every part to the user it belongs to.
+    Apart {
+        /// Whose desktop it is: the app, compositor and media.
+        session: Identity,
+        /// Rtc.
+        rtc: Identity,
+        /// Gateway.
+        gateway: Identity,
+    },
+}
+
+impl Users {
+    /// Who runs `worker`.
+    #[must_use]
+    pub fn of(self, worker: Worker) -> Identity {
+        match (self, worker) {
+            (Self::Own(own), _) => own,
+            (Self::Apart { session, .. }, Worker::Compositor | Worker::Media) => session,
+            (Self::Apart { rtc, .. }, Worker::Rtc) => rtc,
+            (Self::Apart { gateway, .. }, Worker::Gateway) => gateway,
+        }
+    }
+
+    /// Whose desktop it is.
+    #[must_use]
+    pub fn session(self) -> Identity {
+        match self {
+            Self::Own(session) | Self::Apart { session, .. } => session,
+        }
+    }
+
+    /// Whether each part is given to another user.
+    #[must_use]
+    pub fn are_apart(self) -> bool {
+        matches!(self, Self::Apart { .. })
+    }
+}
+
+/// What the machine adds to the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Who runs what.
+    pub users: Users,
+    /// Where the listener is bound, its port known.
+    pub listen: SocketAddr,
+    /// Where the media socket can be reached.
+    pub candidates: Vec<SocketAddr>,
+    /// This machine's name.
+    pub hostname: String,
+}
+
+/// One worker to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerPlan {
+    /// Which.
+    pub worker: Worker,
+    /// As whom.
+    pub identity: Identity,
+    /// What it is told.
+    pub config: WorkerConfig,
+    /// What it is granted besides its link ends.
+    pub grants: &'static [ToWorker],
+}
+
+/// Every worker to run.
+#[must_use]
+pub fn plan(config: &RunConfig, facts: &Facts) -> [WorkerPlan; Worker::ALL.len()] {
+    Worker::ALL.map(|worker| WorkerPlan {
+        worker,
+        identity: facts.users.of(worker),
+        config: worker_config(worker, config, facts),
+        grants: grants(worker),
+    })
+}
+
+/// The links whose ends `worker` is granted.
+pub fn links(worker: Worker) -> impl Iterator<Item = &'static Link> {
+    TABLE.iter().filter(move |link| link.is_granted_to(worker))
+}
+
+const fn grants(worker: Worker) -> &'static [ToWorker] {
+    match worker {
+        Worker::Compositor => &[ToWorker::WaylandListener],
+        Worker::Gateway => &[ToWorker::HttpListener],
+        Worker::Media => &[],
+        Worker::Rtc => &[ToWorker::MediaSocket],
+    }
+}
+
+fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerConfig {
+    match worker {
+        Worker::Compositor => WorkerConfig::Compositor(CompositorConfig {
+            size: config.size,
+            max_fps: config.fps,
+            resize: config.resize,
+            keymap: config.keymap.clone(),
+        }),
+        Worker::Gateway => WorkerConfig::Gateway(GatewayConfig {
+            auth: config.auth,
+            listen: facts.listen,
+            hostname: Text::truncated(facts.hostname.clone()),
+        }),
+        Worker::Media => {
+            WorkerConfig::Media(MediaConfig { max_fps: config.fps, bitrate: config.bitrate })
+        }
+        Worker::Rtc => WorkerConfig::Rtc(RtcConfig {
+            candidates: facts.candidates.clone(),
+            bitrate: config.bitrate,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lumen_ipc::link::LinkName;
+
+    use super::*;
+    use crate::config::{Invocation, parse};
+
+    fn config() -> RunConfig {
+        let (invocation, _) = parse(["run".into()], &|_| None).expect("legal");
+        let Invocation::Run(config) = invocation else { panic!("not run") };
+        *config
+    }
+
+    fn facts() -> Facts {
+        let identity = |id| Identity { uid: id, gid: id };
+        Facts {
+            users: Users::Apart {
+                session: identity(1000),
+                rtc: identity(61184),
+                gateway: identity(61185),
+            },
+            listen: "127.0.0.1:8080".parse().expect("an address"),
+            candidates: vec!["127.0.0.1:5000".parse().expect("an address")],
+            hostname: "host".to_owned(),
+        }
+    }
+
+    #[test]
+    fn plan_tells_each_worker_its_own_part_only() {
+        for part in plan(&config(), &facts()) {
+            assert_eq!(part.config.worker(), part.worker);
+        }
+    }
+
+    #[test]
+    fn plan_of_root_gives_the_network_to_nobody_else() {
+        let users = facts().users;
+        assert_eq!(users.of(Worker::Compositor), users.session());
+        assert_eq!(users.of(Worker::Media), users.session());
+        let uids = [users.session(), users.of(Worker::Rtc), users.of(Worker::Gateway)];
+        assert!(uids[0] != uids[1] && uids[1] != uids[2] && uids[0] != uids[2]);
+    }
+
+    #[test]
+    fn links_follow_the_table() {
+        let names = |worker| links(worker).map(|link| link.name).collect::<Vec<_>>();
+        use LinkName::{Broker, Desktop, Frames, Input, Packets, Signalling, Tuning};
+        assert_eq!(names(Worker::Compositor), [Frames, Input, Desktop]);
+        assert_eq!(names(Worker::Media), [Frames, Packets, Tuning]);
+        assert_eq!(names(Worker::Rtc), [Packets, Tuning, Input, Desktop, Signalling]);
+        assert_eq!(names(Worker::Gateway), [Broker, Signalling]);
+    }
+}
