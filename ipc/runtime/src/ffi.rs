@@ -34,8 +34,28 @@ pub(crate) fn take_inherited(number: RawFd) -> Option<OwnedFd> {
 
 /// Ends the process at once: no destructor runs, no other thread is waited for.
 pub(crate) fn exit_now(code: ExitCode) -> ! {
+    exit(i32::from(code.number()))
+}
+
+/// [`exit_now`] with any number.
+pub(crate) fn exit(number: i32) -> ! {
     // SAFETY: _exit takes any number, touches no memory of ours and does not return.
-    unsafe { libc::_exit(i32::from(code.number())) }
+    unsafe { libc::_exit(number) }
+}
+
+/// Makes one raw system call and returns its result or errno. For [`crate::policy_probe`]'s
+/// children only, whose last act but `_exit` it is.
+#[cfg(feature = "test-support")]
+pub(crate) fn call(number: libc::c_long, arguments: [u64; 6]) -> Result<libc::c_long, i32> {
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: the arguments are numbers, pointers to statics the kernel only reads, or pointers
+    // with all bits set, which it refuses. A call that does change this process (its memory map,
+    // its signal actions) does it to a child that runs no other code afterwards.
+    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    if result >= 0 {
+        return Ok(result);
+    }
+    Err(io::Error::last_os_error().raw_os_error().unwrap_or(0))
 }
 
 /// Registers a channel with the tokio runtime this is called in.

@@ -40,6 +40,8 @@ mod fds;
 mod ffi;
 pub mod log;
 pub mod metrics;
+#[cfg(feature = "test-support")]
+pub mod policy_probe;
 pub mod rpc;
 pub mod shm;
 pub mod timer;

@@ -265,7 +265,7 @@ fn receive_grant(channel: &GrantsChannel) -> Result<Grant, Ended> {
 
 /// A panic on any thread ends the process: half a worker is worse than a restarted one. The line
 /// has no backtrace, because making one opens files, which the policy forbids.
-fn end_on_panic(worker: WorkerName) {
+pub(crate) fn end_on_panic(worker: WorkerName) {
     std::panic::set_hook(Box::new(move |panic| {
         log::write_line(&format!("{}: a bug: {panic}", worker.binary()));
         ffi::exit_now(ExitCode::Panicked)

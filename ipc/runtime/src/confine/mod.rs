@@ -30,6 +30,8 @@ use lumen_ipc::{process::Worker, service::ConfinementReport};
 use rustix::{io::Errno, thread};
 
 pub use policy::{Argument, Condition, Policy, ReadPath, Refused, Rule};
+#[cfg(feature = "test-support")]
+pub(crate) use syscalls::known_syscalls;
 pub use syscalls::syscall_name;
 
 /// The step of confining that failed.

@@ -65,6 +65,21 @@ impl Condition {
     pub const fn arg(index: u8) -> Argument {
         Argument(index)
     }
+
+    /// Whether a call with these arguments meets it.
+    #[cfg(feature = "test-support")]
+    pub(crate) fn holds(&self, arguments: &[u64; 6]) -> bool {
+        let argument = arguments.get(usize::from(self.index));
+        argument.is_some_and(|argument| argument & self.mask == self.value)
+    }
+
+    /// Changes the arguments to meet it.
+    #[cfg(feature = "test-support")]
+    pub(crate) fn impose(&self, arguments: &mut [u64; 6]) {
+        if let Some(argument) = arguments.get_mut(usize::from(self.index)) {
+            *argument = *argument & !self.mask | self.value;
+        }
+    }
 }
 
 impl Argument {
