@@ -1,1 +1,46 @@
-//! Placeholder.
+//! `lumen-compositor`: the Wayland compositor of one session.
+//!
+//! Decides: which surfaces make up the picture and where ([`layout`], [`render`]), when it is drawn
+//! ([`capture`]), who gets input ([`input`]), and what a browser must know besides the picture
+//! ([`desktop`], [`cursor`]).
+//!
+//! Trusts: its configuration. Distrusts: every app (Smithay checks the protocol; memory an app cuts
+//! short costs that app only, see [`render`]), media (releases only what it was handed) and rtc
+//! (input is decoded by type, and what peers hold is kept in a ledger here).
+//!
+//! The data's way:
+//! ```text
+//! apps ──▶ Wayland socket ──▶ handlers ──▶ State ──▶ render ──▶ shared memory ─┐
+//! rtc  ──▶ input link ──────▶ input ────────▲ │                               │
+//! rtc  ◀── desktop link ◀──── desktop ◀───────┘      capture ──▶ frames link ──┴─▶ media
+//! ```
+//!
+//! Modules: pure ones are [`layout`], [`desktop`], the schedule and damage of [`capture`], the
+//! ledger and wheel of [`input`], and the resizing of [`output`]; [`handlers`] and [`state`] are
+//! what Smithay calls; [`compositor`] is one turn of the loop; [`shell`] does the I/O; [`worker`]
+//! is the life of the process; [`policy`] its confinement.
+
+pub mod capture;
+pub mod client;
+pub mod compositor;
+pub mod cursor;
+pub mod desktop;
+pub mod handlers;
+pub mod input;
+pub mod layout;
+pub mod metrics;
+pub mod output;
+pub mod policy;
+pub mod render;
+pub mod shell;
+pub mod state;
+pub mod windows;
+pub mod worker;
+
+use std::process::ExitCode;
+
+/// Runs the worker from exec to exit.
+#[must_use]
+pub fn run() -> ExitCode {
+    lumen_ipc_runtime::bootstrap::run::<worker::CompositorWorker>()
+}

@@ -1,0 +1,273 @@
+//! When to draw, and when to let apps draw: the pace of the desktop, as a pure machine.
+//!
+//! Frames are driven by commits. A change is drawn at once if the last frame is old enough, else
+//! at the next slot; nothing changed means no frame, no deadline and no wake-up. Apps are asked
+//! for more (frame callbacks) only after media has read the last frame, and just early enough that
+//! their answer arrives at the next slot: a busy encoder slows the apps down, and what an app
+//! draws is drawn late, so it is never shown stale.
+//!
+//! INVARIANT (one frame): at most one frame is handed over and not released.
+//! INVARIANT (rate): `n` frames take at least `(n - 1)` intervals, less one [`Schedule::slack`].
+//! INVARIANT (quiet): with nothing changed and no callback wanted, [`Schedule::next`] is `Idle`.
+
+use std::time::{Duration, Instant};
+
+use lumen_ipc::units::Fps;
+
+/// Pace of frame callbacks while nobody watches, and for windows nobody can see: enough for an
+/// app to notice that time passes, too little to cost anything.
+pub const IDLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much earlier than it is expected to take an app is asked for its next frame.
+const RESPONSE_MARGIN: Duration = Duration::from_millis(1);
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Draw a frame; then report [`Schedule::drawn`].
+    Draw,
+    /// Send frame callbacks; then report [`Schedule::called_back`].
+    CallBack,
+    /// Nothing before this instant.
+    Wait(Instant),
+    /// Nothing until something happens.
+    Idle,
+}
+
+/// What became of drawing a frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It differs from the last and was handed to media.
+    Sent,
+    /// It looks like the last, so there is none.
+    Unchanged,
+    /// It could not be drawn; the change is still to be shown.
+    Failed,
+}
+
+/// Which frame callbacks are outstanding.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Waiting {
+    /// None.
+    Nobody,
+    /// Only those of surfaces that cannot be seen.
+    Hidden,
+    /// At least one that may be seen.
+    Visible,
+}
+
+/// The consumer of frames.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Media {
+    Absent,
+    Attached { watching: bool, unreleased: bool },
+}
+
+/// The pace of the desktop.
+#[derive(Debug)]
+pub struct Schedule {
+    interval: Duration,
+    media: Media,
+    /// When the oldest change that no frame shows was made.
+    changed: Option<Instant>,
+    /// Nominal time of the last frame, see [`Schedule::advance_slot`].
+    slot: Option<Instant>,
+    waiting: Waiting,
+    last_callbacks: Option<Instant>,
+    response: Response,
+}
+
+impl Schedule {
+    /// A schedule that allows `max_fps` frames a second, with media absent.
+    #[must_use]
+    pub fn new(max_fps: Fps) -> Self {
+        let interval = Duration::from_micros(max_fps.interval_micros());
+        Self {
+            interval,
+            media: Media::Absent,
+            changed: None,
+            slot: None,
+            waiting: Waiting::Nobody,
+            last_callbacks: None,
+            response: Response::new(interval),
+        }
+    }
+
+    /// Time between two frames at the full rate.
+    #[must_use]
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// How much later than its slot a frame may be drawn without the slots after it moving: the
+    /// jitter of timers, which would otherwise add up to a lower rate.
+    #[must_use]
+    pub fn slack(&self) -> Duration {
+        self.interval / 8
+    }
+
+    /// Whether frames are drawn at all at present.
+    #[must_use]
+    pub const fn is_watched(&self) -> bool {
+        matches!(self.media, Media::Attached { watching: true, .. })
+    }
+
+    /// When the oldest change that no frame shows was made.
+    #[must_use]
+    pub const fn changed_since(&self) -> Option<Instant> {
+        self.changed
+    }
+
+    /// Media has a new link end and has seen nothing. It counts as watching until it says
+    /// otherwise, so that its encoder has a picture before the first viewer asks.
+    pub fn attach(&mut self, now: Instant) {
+        self.media = Media::Attached { watching: true, unreleased: false };
+        self.slot = None;
+        self.changed.get_or_insert(now);
+    }
+
+    /// Media is gone.
+    pub const fn detach(&mut self) {
+        self.media = Media::Absent;
+    }
+
+    /// Media says whether anybody watches.
+    pub fn set_watching(&mut self, now: Instant, is_watched: bool) {
+        let Media::Attached { watching, .. } = &mut self.media else { return };
+        if is_watched && !*watching {
+            self.changed.get_or_insert(now);
+        }
+        *watching = is_watched;
+    }
+
+    /// Media has read the frame it was handed. Returns whether there was one.
+    pub const fn released(&mut self) -> bool {
+        match &mut self.media {
+            Media::Attached { unreleased, .. } => std::mem::replace(unreleased, false),
+            Media::Absent => false,
+        }
+    }
+
+    /// Something that may be seen has changed.
+    pub fn change(&mut self, now: Instant) {
+        self.changed.get_or_insert(now);
+        self.response.answered(now, self.interval);
+    }
+
+    /// An app wants to know when to draw next.
+    pub fn want_callback(&mut self) {
+        self.waiting = Waiting::Visible;
+    }
+
+    /// Reports what became of [`Step::Draw`].
+    pub fn drawn(&mut self, now: Instant, outcome: Outcome) {
+        match outcome {
+            Outcome::Sent => {
+                self.changed = None;
+                self.advance_slot(now);
+                if let Media::Attached { unreleased, .. } = &mut self.media {
+                    *unreleased = true;
+                }
+            }
+            Outcome::Unchanged => self.changed = None,
+            // The next slot tries again: at once would be a busy loop.
+            Outcome::Failed => self.advance_slot(now),
+        }
+    }
+
+    /// Reports that callbacks were sent, and which are still outstanding.
+    pub fn called_back(&mut self, now: Instant, outstanding: Waiting) {
+        // The nominal time, not the late one, for the same reason as in `advance_slot`.
+        let due = self.callbacks_due(now).unwrap_or(now);
+        self.last_callbacks = Some(if now < due + self.slack() { due.min(now) } else { now });
+        self.waiting = outstanding.min(Waiting::Hidden);
+        self.response.asked(now);
+    }
+
+    /// What is to be done at `now`.
+    #[must_use]
+    pub fn next(&self, now: Instant) -> Step {
+        let draw = self.draw_due(now);
+        let call_back = self.callbacks_due(now);
+        match (draw, call_back) {
+            (Some(at), _) if at <= now => Step::Draw,
+            (_, Some(at)) if at <= now => Step::CallBack,
+            (Some(one), Some(other)) => Step::Wait(one.min(other)),
+            (Some(at), None) | (None, Some(at)) => Step::Wait(at),
+            (None, None) => Step::Idle,
+        }
+    }
+
+    fn draw_due(&self, now: Instant) -> Option<Instant> {
+        let ready = self.media == Media::Attached { watching: true, unreleased: false };
+        (ready && self.changed.is_some()).then(|| self.next_slot().unwrap_or(now))
+    }
+
+    fn callbacks_due(&self, now: Instant) -> Option<Instant> {
+        let after_last = |pause| self.last_callbacks.map_or(now, |last| last + pause);
+        match (self.waiting, self.media) {
+            (Waiting::Nobody, _) => None,
+            (Waiting::Hidden, _) | (_, Media::Absent | Media::Attached { watching: false, .. }) => {
+                Some(after_last(IDLE_INTERVAL))
+            }
+            // Media is busy: no app may run ahead of it.
+            (Waiting::Visible, Media::Attached { unreleased: true, .. }) => None,
+            // What has been committed is drawn before more is asked for.
+            (Waiting::Visible, _) if self.changed.is_some() => None,
+            (Waiting::Visible, _) => {
+                let lead = self.response.lead(self.interval);
+                let for_next_slot = self.next_slot().map_or(now, |slot| slot - lead);
+                Some(for_next_slot.max(after_last(self.interval)))
+            }
+        }
+    }
+
+    fn next_slot(&self) -> Option<Instant> {
+        self.slot.map(|slot| slot + self.interval)
+    }
+
+    /// A frame drawn within the slack of its slot counts as drawn on time.
+    fn advance_slot(&mut self, now: Instant) {
+        let on_time =
+            self.next_slot().filter(|slot| now.saturating_duration_since(*slot) < self.slack());
+        self.slot = Some(on_time.map_or(now, |slot| slot.min(now)));
+    }
+}
+
+/// How long apps take from a frame callback to their next commit: rises at once, falls slowly.
+#[derive(Debug)]
+struct Response {
+    expected: Duration,
+    asked: Option<Instant>,
+}
+
+impl Response {
+    /// Until something is known, apps are asked right after each frame.
+    const fn new(interval: Duration) -> Self {
+        Self { expected: interval, asked: None }
+    }
+
+    const fn asked(&mut self, now: Instant) {
+        self.asked = Some(now);
+    }
+
+    fn answered(&mut self, now: Instant, interval: Duration) {
+        let Some(asked) = self.asked.take() else { return };
+        let took = now.saturating_duration_since(asked);
+        // An app that draws every few frames at best is not animating: it says nothing about pace.
+        if took > interval * 4 {
+            return;
+        }
+        self.expected = took.min(interval).max(self.expected - (self.expected / 8) + took / 8);
+        self.expected = self.expected.min(interval);
+    }
+
+    /// How long before a slot apps are to be asked.
+    fn lead(&self, interval: Duration) -> Duration {
+        (self.expected + RESPONSE_MARGIN).min(interval)
+    }
+}
+
+#[cfg(test)]
+#[path = "schedule_tests.rs"]
+mod tests;

@@ -1,0 +1,275 @@
+//! One turn of the compositor: after anything has happened, what follows from it.
+//!
+//! The shell feeds it (requests of apps, messages of links) and then asks it to settle: sizes,
+//! focus, the pointer, frames, callbacks, what rtc must know. Settling says until when nothing
+//! more is to be done; when nothing has changed, that is for ever.
+
+use std::{
+    os::unix::net::UnixStream,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    codec::ProtocolViolation,
+    message::{desktop, frames, input},
+    service::CompositorConfig,
+};
+use lumen_ipc_runtime::{
+    channel::{Channel, SendError},
+    log::RateLimit,
+};
+use smithay::{
+    backend::renderer::pixman::{PixmanError, PixmanRenderer},
+    desktop::layer_map_for_output,
+    input::pointer::CursorImageStatus,
+    reexports::wayland_server::{Display, Resource, backend::DisconnectReason},
+    utils::IsAlive,
+};
+use tracing::{info, warn};
+
+use crate::{
+    capture::{Capture, FramesLink, Step},
+    client::{ClientCount, ClientState},
+    cursor,
+    metrics::Metrics,
+    render::CanvasError,
+    state::{SetupError, State},
+};
+
+/// Our end of the `input` link.
+pub type InputLink = Channel<input::ToCompositor, input::ToRtc>;
+/// Our end of the `desktop` link.
+pub type DesktopLink = Channel<desktop::ToCompositor, desktop::ToRtc>;
+
+/// When to try again to tell rtc something while its link is full.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The steps that can follow from one another within a turn; more is a bug, which must not become
+/// a busy loop.
+const STEPS_PER_TURN: usize = 8;
+
+/// The compositor without its event loop.
+pub struct Compositor {
+    display: Display<State>,
+    /// The desktop.
+    pub state: State,
+    capture: Capture,
+    desktop_link: Option<Rc<DesktopLink>>,
+    clients: ClientCount,
+}
+
+/// A compositor that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The Wayland side.
+    #[error("libwayland's counterpart cannot start")]
+    Display(#[from] smithay::reexports::wayland_server::backend::InitError),
+    /// The renderer.
+    #[error("Pixman cannot start")]
+    Renderer(#[from] PixmanError),
+    /// The frame buffer.
+    #[error(transparent)]
+    Canvas(#[from] CanvasError),
+    /// The configuration.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+}
+
+impl Compositor {
+    /// An empty desktop.
+    ///
+    /// # Errors
+    /// [`CreateError`] says what is missing.
+    pub fn new(config: &CompositorConfig) -> Result<Self, CreateError> {
+        let display = Display::new()?;
+        let state = State::new(&display.handle(), config, Metrics::default())?;
+        let capture = Capture::new(PixmanRenderer::new()?, &state)?;
+        Ok(Self { display, state, capture, desktop_link: None, clients: ClientCount::default() })
+    }
+
+    /// The Wayland side, for polling.
+    pub const fn display(&mut self) -> &mut Display<State> {
+        &mut self.display
+    }
+
+    /// An app connected.
+    pub fn accept(&mut self, stream: UnixStream) {
+        static LIMIT: RateLimit = RateLimit::per_second(1);
+        if !self.clients.has_room() {
+            self.state.metrics.clients_refused.increment();
+            if LIMIT.allows() {
+                warn!(suppressed = LIMIT.suppressed(), "too many apps are connected");
+            }
+            return;
+        }
+        let client = Arc::new(ClientState::new(&self.clients));
+        match self.display.handle().insert_client(stream, client) {
+            Ok(_) => self.state.metrics.clients_accepted.increment(),
+            Err(error) => warn!(%error, "an app could not be taken on"),
+        }
+    }
+
+    /// Carries out what apps have asked for.
+    ///
+    /// # Errors
+    /// What the kernel says about our own polling; an app's faults end that app only.
+    pub fn dispatch_clients(&mut self) -> std::io::Result<()> {
+        self.state.set_now(Instant::now());
+        self.display.dispatch_clients(&mut self.state).map(|_| ())
+    }
+
+    /// Media has a new link end.
+    pub fn attach_media(&mut self, link: Rc<FramesLink>) {
+        info!("media attached");
+        self.state.set_now(Instant::now());
+        self.capture.attach(&mut self.state, link);
+    }
+
+    /// Media's link end is closed.
+    pub fn detach_media(&mut self) {
+        info!("media is gone; frames wait for its successor");
+        self.capture.detach(&mut self.state);
+    }
+
+    /// Media says something.
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when it must not be listened to any more.
+    pub fn apply_media(&mut self, message: frames::ToCompositor) -> Result<(), ProtocolViolation> {
+        self.state.set_now(Instant::now());
+        self.capture.apply(&mut self.state, message)
+    }
+
+    /// A viewer did something.
+    pub fn apply_input(&mut self, message: input::ToCompositor) {
+        self.state.set_now(Instant::now());
+        self.state.apply_input(message);
+    }
+
+    /// Every viewer is gone.
+    pub fn release_input(&mut self) {
+        self.state.set_now(Instant::now());
+        self.state.release_everything();
+    }
+
+    /// Rtc has a new link end, or none.
+    pub fn set_desktop_link(&mut self, link: Option<Rc<DesktopLink>>) {
+        self.desktop_link = link;
+        self.state.desktop.forget_told();
+    }
+
+    /// A few words for `lumen status`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let (size, apps) = (self.state.output.size, self.clients.value());
+        let windows = self.state.windows.stack.mapped().count();
+        let pace = if self.state.schedule.is_watched() { "watched" } else { "unwatched" };
+        format!("{size}, {windows} windows of {apps} apps, {pace}")
+    }
+
+    /// Does everything that is due and returns when to be called again; `None` when only an event
+    /// can bring more.
+    pub fn settle(&mut self) -> Option<Instant> {
+        self.state.set_now(Instant::now());
+        self.resize();
+        self.tidy();
+        let next_step = self.run_schedule();
+        self.disconnect_faulty();
+        self.refresh_cursor();
+        let retry = self.tell_desktop();
+        self.flush();
+        let resize = self.state.output.resizing.due(self.state.now());
+        [next_step, retry, resize].into_iter().flatten().min()
+    }
+
+    /// Sends apps what they are to be told. A full or broken socket ends its app only.
+    pub fn flush(&mut self) {
+        // The error is that of a client which is disconnected by it.
+        let _ = self.display.flush_clients();
+    }
+
+    fn resize(&mut self) {
+        let (now, current) = (self.state.now(), self.state.output.size);
+        if let Some(size) = self.state.output.resizing.take(now, current) {
+            info!(%size, "output resized");
+            self.state.metrics.output_resizes.increment();
+            self.state.output.set_size(size);
+            layer_map_for_output(&self.state.output.wayland).arrange();
+            self.state.configure_all();
+            self.state.desktop.set_size(size);
+            self.state.rearranged();
+        }
+    }
+
+    /// Forgets what is dead and looks again at what lies under the pointer.
+    fn tidy(&mut self) {
+        self.state.popups.cleanup();
+        if let CursorImageStatus::Surface(surface) = &self.state.cursor
+            && !surface.alive()
+        {
+            self.state.cursor = CursorImageStatus::default_named();
+            self.state.cursor_changed = true;
+        }
+        if std::mem::take(&mut self.state.pointer_stale) {
+            self.state.refresh_pointer();
+        }
+    }
+
+    fn run_schedule(&mut self) -> Option<Instant> {
+        for _ in 0..STEPS_PER_TURN {
+            let now = Instant::now();
+            self.state.set_now(now);
+            match self.state.schedule.next(now) {
+                Step::Draw => {
+                    let outcome = self.capture.draw(&mut self.state);
+                    self.state.schedule.drawn(now, outcome);
+                }
+                Step::CallBack => {
+                    let left = self.capture.call_back(&mut self.state);
+                    self.state.schedule.called_back(now, left);
+                }
+                Step::Wait(at) => return Some(at),
+                Step::Idle => return None,
+            }
+        }
+        Some(self.state.now() + self.state.schedule.interval())
+    }
+
+    /// Ends apps whose memory could not be read: they cut it short while we drew it.
+    fn disconnect_faulty(&mut self) {
+        for surface in std::mem::take(&mut self.state.faulty) {
+            let Some(client) = surface.client() else { continue };
+            warn!(client = ?client.id(), "an app's memory cannot be read; it is disconnected");
+            self.state.metrics.clients_faulty.increment();
+            let backend = self.display.handle().backend_handle();
+            backend.kill_client(client.id(), DisconnectReason::ConnectionClosed);
+        }
+    }
+
+    fn refresh_cursor(&mut self) {
+        if std::mem::take(&mut self.state.cursor_changed) {
+            let cursor = cursor::describe(self.capture.renderer(), &self.state.cursor);
+            self.state.desktop.set_cursor(cursor);
+        }
+    }
+
+    fn tell_desktop(&mut self) -> Option<Instant> {
+        let link = self.desktop_link.clone()?;
+        while let Some(fact) = self.state.desktop.untold() {
+            match link.send(&fact, &[]) {
+                Ok(()) => self.state.desktop.told(&fact),
+                Err(SendError::Full) => return Some(self.state.now() + RETRY),
+                Err(error) => {
+                    if !matches!(error, SendError::PeerGone) {
+                        warn!(%error, "rtc cannot be told about the desktop");
+                    }
+                    self.set_desktop_link(None);
+                    return None;
+                }
+            }
+        }
+        None
+    }
+}

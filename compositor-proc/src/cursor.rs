@@ -1,0 +1,148 @@
+//! How the pointer looks, made into what the `desktop` link carries.
+//!
+//! An app's own cursor is drawn by the same renderer as everything else, but alone, on transparent
+//! ground: every buffer format, scale and subsurface that works in a window works here.
+
+use lumen_ipc::{
+    message::desktop::{Cursor, CursorImage},
+    text::Text,
+};
+use smithay::{
+    backend::{
+        allocator::Fourcc,
+        renderer::{
+            Bind, Color32F, ExportMem, Frame, Offscreen, Renderer,
+            element::{Element, Kind, RenderElement, surface::render_elements_from_surface_tree},
+            pixman::{PixmanError, PixmanRenderer},
+        },
+    },
+    desktop::utils::bbox_from_surface_tree,
+    input::pointer::{CursorImageStatus, CursorImageSurfaceData},
+    reexports::{pixman::Image, wayland_server::protocol::wl_surface::WlSurface},
+    utils::{Logical, Point, Rectangle, Size, Transform},
+    wayland::compositor::with_states,
+};
+
+use crate::render::SceneElement;
+
+/// What rtc is told about a pointer that looks like `status`.
+pub fn describe(renderer: &mut PixmanRenderer, status: &CursorImageStatus) -> Cursor {
+    match status {
+        CursorImageStatus::Hidden => Cursor::Hidden,
+        CursorImageStatus::Named(icon) => Cursor::Named(Text::truncated(icon.name())),
+        // A cursor that cannot be drawn must not vanish: its user would be lost.
+        CursorImageStatus::Surface(surface) => image_of(renderer, surface)
+            .unwrap_or_else(|_| Cursor::Named(Text::truncated("default"))),
+    }
+}
+
+/// Where the surface of a cursor points.
+#[must_use]
+pub fn hotspot_of(surface: &WlSurface) -> Point<i32, Logical> {
+    with_states(surface, |states| {
+        let attributes = states.data_map.get::<CursorImageSurfaceData>();
+        attributes
+            .and_then(|attributes| attributes.lock().ok().map(|attributes| attributes.hotspot))
+            .unwrap_or_default()
+    })
+}
+
+/// Moves where a cursor points, as `wl_surface.attach` and `offset` ask.
+pub fn move_hotspot(surface: &WlSurface, delta: Point<i32, Logical>) {
+    with_states(surface, |states| {
+        if let Some(attributes) = states.data_map.get::<CursorImageSurfaceData>()
+            && let Ok(mut attributes) = attributes.lock()
+        {
+            attributes.hotspot -= delta;
+        }
+    });
+}
+
+fn image_of(renderer: &mut PixmanRenderer, surface: &WlSurface) -> Result<Cursor, PixmanError> {
+    let bounds = bbox_from_surface_tree(surface, (0, 0));
+    let limit = i32::from(CursorImage::MAX_SIDE);
+    let size = Size::from((bounds.size.w.min(limit), bounds.size.h.min(limit)));
+    if size.w <= 0 || size.h <= 0 {
+        return Ok(Cursor::Hidden);
+    }
+    let mut rgba = draw_alone(renderer, surface, bounds.loc, size)?;
+    unpremultiply(&mut rgba);
+    let hotspot = hotspot_of(surface) - bounds.loc;
+    let within = |value: i32, side: i32| u8::try_from(value.clamp(0, side - 1)).unwrap_or(0);
+    let side = |length: i32| u8::try_from(length).unwrap_or(CursorImage::MAX_SIDE);
+    let image = CursorImage::new(
+        (side(size.w), side(size.h)),
+        (within(hotspot.x, size.w), within(hotspot.y, size.h)),
+        rgba,
+    );
+    Ok(image.map_or(Cursor::Hidden, Cursor::Image))
+}
+
+/// Draws a surface tree on transparent ground and returns premultiplied RGBA.
+fn draw_alone(
+    renderer: &mut PixmanRenderer,
+    surface: &WlSurface,
+    origin: Point<i32, Logical>,
+    size: Size<i32, Logical>,
+) -> Result<Vec<u8>, PixmanError> {
+    let (buffer_size, physical_size) = (Size::from((size.w, size.h)), size.to_physical(1));
+    let whole = Rectangle::from_size(physical_size);
+    let at = (Point::from((0, 0)) - origin).to_physical(1);
+    let mut ground: Image<'static, 'static> =
+        renderer.create_buffer(Fourcc::Abgr8888, buffer_size)?;
+    let elements: Vec<SceneElement> =
+        render_elements_from_surface_tree(renderer, surface, at, 1.0, 1.0, Kind::Cursor);
+    let mut target = renderer.bind(&mut ground)?;
+    let mut frame = renderer.render(&mut target, physical_size, Transform::Normal)?;
+    frame.clear(Color32F::TRANSPARENT, &[whole])?;
+    for element in elements.iter().rev() {
+        let place = element.geometry(1.0.into());
+        let damage = Rectangle::from_size(place.size);
+        RenderElement::<PixmanRenderer>::draw(
+            element,
+            &mut frame,
+            element.src(),
+            place,
+            &[damage],
+            &[],
+        )?;
+    }
+    // Pixman has drawn by the time this returns.
+    let _ = frame.finish()?;
+    let mapping =
+        renderer.copy_framebuffer(&target, Rectangle::from_size(buffer_size), Fourcc::Abgr8888)?;
+    renderer.map_texture(&mapping).map(<[u8]>::to_vec)
+}
+
+/// Turns premultiplied RGBA, as Wayland has it, into straight RGBA, as canvases have it.
+fn unpremultiply(rgba: &mut [u8]) {
+    for pixel in rgba.chunks_exact_mut(4) {
+        let &mut [ref mut red, ref mut green, ref mut blue, alpha] = pixel else { continue };
+        if alpha == 0 || alpha == u8::MAX {
+            continue;
+        }
+        for channel in [red, green, blue] {
+            let straight = (u16::from(*channel) * 255 + u16::from(alpha) / 2) / u16::from(alpha);
+            *channel = u8::try_from(straight).unwrap_or(u8::MAX);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unpremultiply_half_transparent_white_is_white() {
+        let mut pixels = [128, 128, 128, 128, 0, 0, 0, 0, 9, 8, 7, 255];
+        unpremultiply(&mut pixels);
+        assert_eq!(pixels, [255, 255, 255, 128, 0, 0, 0, 0, 9, 8, 7, 255]);
+    }
+
+    #[test]
+    fn unpremultiply_illegal_color_above_alpha_saturates() {
+        let mut pixels = [200, 0, 0, 100];
+        unpremultiply(&mut pixels);
+        assert_eq!(pixels, [255, 0, 0, 100]);
+    }
+}

@@ -1,0 +1,171 @@
+//! `wl_compositor`, `wl_subcompositor`, `wl_shm`: surfaces, their content, and what a commit means.
+
+use smithay::{
+    backend::renderer::utils::{on_commit_buffer_handler, with_renderer_surface_state},
+    delegate_compositor, delegate_shm,
+    desktop::{
+        PopupKind, WindowSurfaceType, layer_map_for_output, utils::with_surfaces_surface_tree,
+    },
+    input::pointer::CursorImageStatus,
+    reexports::wayland_server::{
+        Client, Resource,
+        backend::protocol::ProtocolError,
+        protocol::{wl_buffer::WlBuffer, wl_surface::WlSurface},
+    },
+    utils::Transform,
+    wayland::{
+        buffer::BufferHandler,
+        compositor::{
+            CompositorClientState, CompositorHandler, CompositorState, SurfaceAttributes,
+            get_parent, is_sync_subsurface, send_surface_state, with_states,
+        },
+        shm::{ShmHandler, ShmState},
+    },
+};
+
+use crate::{
+    client::{ClientState, MAX_SURFACES},
+    cursor,
+    state::State,
+};
+
+impl CompositorHandler for State {
+    fn compositor_state(&mut self) -> &mut CompositorState {
+        &mut self.protocols.compositor
+    }
+
+    fn client_compositor_state<'a>(&self, client: &'a Client) -> &'a CompositorClientState {
+        static STRANGER: std::sync::OnceLock<CompositorClientState> = std::sync::OnceLock::new();
+        // Every client is inserted with a ClientState; the fallback spares a panic.
+        client
+            .get_data::<ClientState>()
+            .map_or_else(|| STRANGER.get_or_init(Default::default), |state| &state.compositor)
+    }
+
+    fn new_surface(&mut self, surface: &WlSurface) {
+        with_states(surface, |states| send_surface_state(surface, states, 1, Transform::Normal));
+        let Some(client) = surface.client() else { return };
+        if client.get_data::<ClientState>().is_some_and(|state| !state.surface_created()) {
+            client.kill(&self.display, too_many_surfaces());
+        }
+    }
+
+    fn commit(&mut self, surface: &WlSurface) {
+        on_commit_buffer_handler::<Self>(surface);
+        // What a synchronised subsurface commits is applied by its parent's commit.
+        if is_sync_subsurface(surface) {
+            return;
+        }
+        let root = root_of(surface);
+        self.popups.commit(surface);
+        if !self.cursor_committed(surface) {
+            self.role_committed(&root);
+            self.changed();
+        }
+        if wants_callback(surface) {
+            self.schedule.want_callback();
+        }
+    }
+
+    fn destroyed(&mut self, surface: &WlSurface) {
+        if let Some(state) = surface.client().as_ref().and_then(|client| client.get_data()) {
+            ClientState::surface_destroyed(state);
+        }
+        self.faulty.remove(surface);
+        self.drag_icon.take_if(|icon| icon == surface);
+        self.rearranged();
+    }
+}
+
+impl BufferHandler for State {
+    fn buffer_destroyed(&mut self, _buffer: &WlBuffer) {}
+}
+
+impl ShmHandler for State {
+    fn shm_state(&self) -> &ShmState {
+        &self.protocols.shm
+    }
+}
+
+impl State {
+    fn role_committed(&mut self, root: &WlSurface) {
+        if has_content(root) {
+            self.output.wayland.enter(root);
+        }
+        if let Some(id) = self.windows.of_surface(root) {
+            self.window_committed(id);
+        } else if let Some(popup) = self.popups.find_popup(root) {
+            self.popup_committed(&popup);
+        } else if self.is_layer(root) {
+            self.layer_committed(root);
+        }
+    }
+
+    fn popup_committed(&mut self, popup: &PopupKind) {
+        if let PopupKind::Xdg(popup) = popup
+            && !popup.is_initial_configure_sent()
+        {
+            // Fails for a popup that cannot be moved any more: not this one, it was never placed.
+            let _ = popup.send_configure();
+        }
+        self.pointer_stale = true;
+    }
+
+    /// Whether `surface` is the pointer's, which is not part of the picture.
+    fn cursor_committed(&mut self, surface: &WlSurface) -> bool {
+        let root = root_of(surface);
+        if self.cursor != CursorImageStatus::Surface(root.clone()) {
+            return false;
+        }
+        let delta = with_states(&root, |states| {
+            states.cached_state.get::<SurfaceAttributes>().current().buffer_delta.take()
+        });
+        if let Some(delta) = delta {
+            cursor::move_hotspot(&root, delta);
+        }
+        self.cursor_changed = true;
+        true
+    }
+
+    fn is_layer(&self, surface: &WlSurface) -> bool {
+        layer_map_for_output(&self.output.wayland)
+            .layer_for_surface(surface, WindowSurfaceType::TOPLEVEL)
+            .is_some()
+    }
+}
+
+/// The one error Wayland has for "too much": `wl_display.error.no_memory` on the display itself.
+fn too_many_surfaces() -> ProtocolError {
+    ProtocolError {
+        code: 2,
+        object_id: 1,
+        object_interface: "wl_display".to_owned(),
+        message: format!("more than {MAX_SURFACES} surfaces"),
+    }
+}
+
+/// The surface at the root of a tree of subsurfaces.
+pub(super) fn root_of(surface: &WlSurface) -> WlSurface {
+    let mut root = surface.clone();
+    while let Some(parent) = get_parent(&root) {
+        root = parent;
+    }
+    root
+}
+
+/// Whether a surface has a buffer.
+pub(super) fn has_content(surface: &WlSurface) -> bool {
+    with_renderer_surface_state(surface, |state| state.buffer().is_some()).unwrap_or(false)
+}
+
+fn wants_callback(root: &WlSurface) -> bool {
+    let mut wants = false;
+    with_surfaces_surface_tree(root, |_, states| {
+        let mut attributes = states.cached_state.get::<SurfaceAttributes>();
+        wants |= !attributes.current().frame_callbacks.is_empty();
+    });
+    wants
+}
+
+delegate_compositor!(State);
+delegate_shm!(State);

@@ -1,0 +1,102 @@
+//! `zwp_pointer_constraints`: games and 3D apps that lock or confine the pointer.
+
+use smithay::{
+    delegate_pointer_constraints,
+    input::pointer::PointerHandle,
+    reexports::wayland_server::protocol::wl_surface::WlSurface,
+    utils::{Logical, Point},
+    wayland::pointer_constraints::{
+        PointerConstraint, PointerConstraintsHandler, with_pointer_constraint,
+    },
+};
+
+use crate::state::State;
+
+/// What holds the pointer back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hold {
+    /// It stays on its surface.
+    Confined,
+    /// Nothing.
+    Free,
+    /// It does not move.
+    Locked,
+}
+
+impl PointerConstraintsHandler for State {
+    fn new_constraint(&mut self, surface: &WlSurface, pointer: &PointerHandle<Self>) {
+        if pointer.current_focus().as_ref() == Some(surface) {
+            self.activate_constraint();
+        }
+    }
+
+    fn cursor_position_hint(
+        &mut self,
+        surface: &WlSurface,
+        pointer: &PointerHandle<Self>,
+        location: Point<f64, Logical>,
+    ) {
+        let active = with_pointer_constraint(surface, pointer, |constraint| {
+            constraint.is_some_and(|constraint| constraint.is_active())
+        });
+        let origin = self.pointer_origin(surface);
+        if let Some(origin) = origin.filter(|_| active) {
+            pointer.set_location(origin + location);
+        }
+    }
+}
+
+impl State {
+    /// Activates the constraint of the surface under the pointer, if the pointer is in its region.
+    pub fn activate_constraint(&self) {
+        let pointer = self.pointer();
+        let Some(surface) = pointer.current_focus() else { return };
+        let Some(origin) = self.pointer_origin(&surface) else { return };
+        let within = (pointer.current_location() - origin).to_i32_round();
+        with_pointer_constraint(&surface, &pointer, |constraint| {
+            if let Some(constraint) = constraint
+                && !constraint.is_active()
+                && constraint.region().is_none_or(|region| region.contains(within))
+            {
+                constraint.activate();
+            }
+        });
+    }
+
+    /// What holds the pointer back where it is.
+    #[must_use]
+    pub fn pointer_hold(&self) -> Hold {
+        let pointer = self.pointer();
+        let Some(surface) = pointer.current_focus() else { return Hold::Free };
+        with_pointer_constraint(&surface, &pointer, |constraint| {
+            match constraint.filter(|constraint| constraint.is_active()).as_deref() {
+                Some(PointerConstraint::Locked(_)) => Hold::Locked,
+                Some(PointerConstraint::Confined(_)) => Hold::Confined,
+                None => Hold::Free,
+            }
+        })
+    }
+
+    /// Whether a confined pointer may go to `to`.
+    #[must_use]
+    pub fn confinement_permits(&self, to: Point<f64, Logical>) -> bool {
+        let pointer = self.pointer();
+        let Some(surface) = pointer.current_focus() else { return true };
+        let under = self.surface_under(to).filter(|(under, _)| *under == surface);
+        let Some((_, origin)) = under else { return false };
+        let within = (to - origin).to_i32_round();
+        with_pointer_constraint(&surface, &pointer, |constraint| {
+            constraint.is_none_or(|constraint| {
+                constraint.region().is_none_or(|region| region.contains(within))
+            })
+        })
+    }
+
+    /// Where the surface under the pointer begins on the output.
+    fn pointer_origin(&self, surface: &WlSurface) -> Option<Point<f64, Logical>> {
+        let under = self.surface_under(self.pointer().current_location())?;
+        (under.0 == *surface).then_some(under.1)
+    }
+}
+
+delegate_pointer_constraints!(State);

@@ -1,0 +1,97 @@
+//! `wlr_layer_shell`: panels, backgrounds, launchers.
+
+use smithay::{
+    delegate_layer_shell,
+    desktop::{LayerSurface, PopupKind, WindowSurfaceType, layer_map_for_output},
+    reexports::wayland_server::protocol::{wl_output::WlOutput, wl_surface::WlSurface},
+    wayland::{
+        compositor::with_states,
+        shell::{
+            wlr_layer::{
+                KeyboardInteractivity, Layer, LayerSurface as WlrLayerSurface, LayerSurfaceData,
+                WlrLayerShellHandler, WlrLayerShellState,
+            },
+            xdg::PopupSurface,
+        },
+    },
+};
+
+use super::compositor::has_content;
+use crate::state::State;
+
+impl WlrLayerShellHandler for State {
+    fn shell_state(&mut self) -> &mut WlrLayerShellState {
+        &mut self.protocols.layer_shell
+    }
+
+    fn new_layer_surface(
+        &mut self,
+        surface: WlrLayerSurface,
+        _output: Option<WlOutput>,
+        _layer: Layer,
+        namespace: String,
+    ) {
+        let mut map = layer_map_for_output(&self.output.wayland);
+        // Fails for a surface that is mapped already: not a new one.
+        let _ = map.map_layer(&LayerSurface::new(surface, namespace));
+    }
+
+    fn new_popup(&mut self, _parent: WlrLayerSurface, popup: PopupSurface) {
+        // Its parent was not known when it was created, so neither was its room.
+        self.place_popup(&popup);
+        self.popups.commit(PopupKind::Xdg(popup).wl_surface());
+    }
+
+    fn layer_destroyed(&mut self, surface: WlrLayerSurface) {
+        let mut map = layer_map_for_output(&self.output.wayland);
+        let layer = map.layers().find(|layer| layer.layer_surface() == &surface).cloned();
+        if let Some(layer) = layer {
+            map.unmap_layer(&layer);
+        }
+        drop(map);
+        self.configure_all();
+        self.refresh_focus();
+        self.rearranged();
+    }
+}
+
+impl State {
+    pub(super) fn layer_committed(&mut self, surface: &WlSurface) {
+        let before = self.screen();
+        let mut map = layer_map_for_output(&self.output.wayland);
+        map.arrange();
+        let layer = map.layer_for_surface(surface, WindowSurfaceType::TOPLEVEL).cloned();
+        drop(map);
+        if let Some(layer) = layer.filter(|_| !is_configured(surface)) {
+            layer.layer_surface().send_configure();
+        }
+        if self.screen() != before {
+            self.configure_all();
+        }
+        self.refresh_focus();
+        self.pointer_stale = true;
+    }
+
+    /// The panel that insists on the keyboard, the foremost if several do.
+    #[must_use]
+    pub fn exclusive_layer(&self) -> Option<LayerSurface> {
+        let map = layer_map_for_output(&self.output.wayland);
+        [Layer::Overlay, Layer::Top].into_iter().find_map(|layer| {
+            map.layers_on(layer).rev().find(|surface| insists_on_keyboard(surface)).cloned()
+        })
+    }
+}
+
+fn insists_on_keyboard(layer: &LayerSurface) -> bool {
+    layer.cached_state().keyboard_interactivity == KeyboardInteractivity::Exclusive
+        && has_content(layer.wl_surface())
+}
+
+fn is_configured(surface: &WlSurface) -> bool {
+    with_states(surface, |states| {
+        let data = states.data_map.get::<LayerSurfaceData>();
+        data.and_then(|data| data.lock().ok()).is_some_and(|data| data.initial_configure_sent)
+    })
+}
+
+delegate_layer_shell!(State);

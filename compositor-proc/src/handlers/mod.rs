@@ -1,0 +1,89 @@
+//! What clients ask for, one file per protocol family. Handlers are thin: they translate a request
+//! into a change of [`State`] or of the pure [`crate::layout`], and say what must be redrawn.
+
+mod compositor;
+mod constraints;
+mod layer_shell;
+mod seat;
+mod selection;
+mod small;
+mod xdg_shell;
+
+pub use constraints::Hold;
+
+use smithay::{
+    input::SeatState,
+    reexports::wayland_server::DisplayHandle,
+    utils::{Clock, Monotonic},
+    wayland::{
+        compositor::CompositorState,
+        cursor_shape::CursorShapeManagerState,
+        fractional_scale::FractionalScaleManagerState,
+        output::OutputManagerState,
+        pointer_constraints::PointerConstraintsState,
+        pointer_gestures::PointerGesturesState,
+        presentation::PresentationState,
+        relative_pointer::RelativePointerManagerState,
+        selection::{data_device::DataDeviceState, primary_selection::PrimarySelectionState},
+        shell::{
+            wlr_layer::WlrLayerShellState,
+            xdg::{XdgShellState, decoration::XdgDecorationState},
+        },
+        shm::ShmState,
+        single_pixel_buffer::SinglePixelBufferState,
+        tablet_manager::TabletManagerState,
+        text_input::TextInputManagerState,
+        viewporter::ViewporterState,
+        xdg_activation::XdgActivationState,
+    },
+};
+
+use crate::state::State;
+
+/// The globals: one field per protocol that keeps state. The others live as long as the display.
+pub struct Protocols {
+    activation: XdgActivationState,
+    compositor: CompositorState,
+    data_device: DataDeviceState,
+    layer_shell: WlrLayerShellState,
+    primary_selection: PrimarySelectionState,
+    /// Seats, for making ours.
+    pub seat: SeatState<State>,
+    shm: ShmState,
+    xdg_shell: XdgShellState,
+}
+
+impl Protocols {
+    /// Announces every protocol we speak.
+    #[must_use]
+    pub fn new(display: &DisplayHandle) -> Self {
+        announce_stateless(display);
+        Self {
+            activation: XdgActivationState::new::<State>(display),
+            compositor: CompositorState::new_v6::<State>(display),
+            data_device: DataDeviceState::new::<State>(display),
+            layer_shell: WlrLayerShellState::new::<State>(display),
+            primary_selection: PrimarySelectionState::new::<State>(display),
+            seat: SeatState::new(),
+            // XRGB8888 and ARGB8888, which every client can do and which Pixman is quickest with.
+            shm: ShmState::new::<State>(display, []),
+            xdg_shell: XdgShellState::new::<State>(display),
+        }
+    }
+}
+
+/// Their handles hold nothing but the id of a global that is never withdrawn.
+fn announce_stateless(display: &DisplayHandle) {
+    CursorShapeManagerState::new::<State>(display);
+    FractionalScaleManagerState::new::<State>(display);
+    OutputManagerState::new_with_xdg_output::<State>(display);
+    PointerConstraintsState::new::<State>(display);
+    PointerGesturesState::new::<State>(display);
+    PresentationState::new::<State>(display, Clock::<Monotonic>::new().id() as u32);
+    RelativePointerManagerState::new::<State>(display);
+    SinglePixelBufferState::new::<State>(display);
+    TabletManagerState::new::<State>(display);
+    TextInputManagerState::new::<State>(display);
+    ViewporterState::new::<State>(display);
+    XdgDecorationState::new::<State>(display);
+}

@@ -1,0 +1,44 @@
+//! `wl_seat`, `wp_cursor_shape`, tablets: who gets input and how the pointer looks.
+
+use smithay::{
+    delegate_cursor_shape, delegate_pointer_gestures, delegate_relative_pointer, delegate_seat,
+    delegate_tablet_manager, delegate_text_input_manager,
+    input::{Seat, SeatHandler, SeatState, pointer::CursorImageStatus},
+    reexports::wayland_server::{Resource, protocol::wl_surface::WlSurface},
+    wayland::{
+        selection::{data_device::set_data_device_focus, primary_selection::set_primary_focus},
+        tablet_manager::TabletSeatHandler,
+    },
+};
+
+use crate::state::State;
+
+impl SeatHandler for State {
+    type KeyboardFocus = WlSurface;
+    type PointerFocus = WlSurface;
+    type TouchFocus = WlSurface;
+
+    fn seat_state(&mut self) -> &mut SeatState<Self> {
+        &mut self.protocols.seat
+    }
+
+    fn focus_changed(&mut self, seat: &Seat<Self>, focused: Option<&WlSurface>) {
+        let client = focused.and_then(Resource::client);
+        set_data_device_focus(&self.display, seat, client.clone());
+        set_primary_focus(&self.display, seat, client);
+    }
+
+    fn cursor_image(&mut self, _seat: &Seat<Self>, image: CursorImageStatus) {
+        self.cursor = image;
+        self.cursor_changed = true;
+    }
+}
+
+impl TabletSeatHandler for State {}
+
+delegate_cursor_shape!(State);
+delegate_pointer_gestures!(State);
+delegate_relative_pointer!(State);
+delegate_seat!(State);
+delegate_tablet_manager!(State);
+delegate_text_input_manager!(State);

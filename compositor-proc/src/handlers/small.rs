@@ -1,0 +1,70 @@
+//! Protocols that need no more than a few lines each.
+
+use std::time::Duration;
+
+use smithay::{
+    delegate_fractional_scale, delegate_output, delegate_presentation,
+    delegate_single_pixel_buffer, delegate_viewporter, delegate_xdg_activation,
+    input::Seat,
+    reexports::wayland_server::protocol::wl_surface::WlSurface,
+    wayland::{
+        compositor::with_states,
+        fractional_scale::{FractionalScaleHandler, with_fractional_scale},
+        output::OutputHandler,
+        xdg_activation::{
+            XdgActivationHandler, XdgActivationState, XdgActivationToken, XdgActivationTokenData,
+        },
+    },
+};
+
+use crate::state::State;
+
+/// How long after it was asked for an activation token works.
+const TOKEN_LIFE: Duration = Duration::from_secs(10);
+
+impl FractionalScaleHandler for State {
+    fn new_fractional_scale(&mut self, surface: WlSurface) {
+        with_states(&surface, |states| {
+            with_fractional_scale(states, |scale| scale.set_preferred_scale(1.0));
+        });
+    }
+}
+
+impl OutputHandler for State {}
+
+impl XdgActivationHandler for State {
+    fn activation_state(&mut self) -> &mut XdgActivationState {
+        &mut self.protocols.activation
+    }
+
+    /// Only an app that just got input may pass the focus on; others would steal it.
+    fn token_created(&mut self, _token: XdgActivationToken, data: XdgActivationTokenData) -> bool {
+        let Some((serial, seat)) = data.serial else { return false };
+        let ours = Seat::<Self>::from_resource(&seat).is_some_and(|seat| seat == self.seat);
+        let last_enter = self.keyboard().last_enter();
+        ours && last_enter.is_some_and(|last| serial.is_no_older_than(&last))
+    }
+
+    fn request_activation(
+        &mut self,
+        token: XdgActivationToken,
+        data: XdgActivationTokenData,
+        surface: WlSurface,
+    ) {
+        self.protocols.activation.remove_token(&token);
+        if data.timestamp.elapsed() < TOKEN_LIFE
+            && let Some(id) = self.windows.of_surface(&surface)
+        {
+            self.windows.stack.focus(id);
+            self.refresh_focus();
+            self.rearranged();
+        }
+    }
+}
+
+delegate_fractional_scale!(State);
+delegate_output!(State);
+delegate_presentation!(State);
+delegate_single_pixel_buffer!(State);
+delegate_viewporter!(State);
+delegate_xdg_activation!(State);

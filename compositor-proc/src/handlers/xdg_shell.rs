@@ -1,0 +1,319 @@
+//! `xdg_wm_base` and `xdg_decoration`: windows and popups.
+
+use smithay::{
+    delegate_xdg_decoration, delegate_xdg_shell,
+    desktop::{
+        PopupKeyboardGrab, PopupKind, PopupPointerGrab, PopupUngrabStrategy, Window,
+        WindowSurfaceType, find_popup_root_surface, get_popup_toplevel_coords,
+        layer_map_for_output,
+    },
+    input::{Seat, pointer::Focus},
+    reexports::{
+        wayland_protocols::xdg::{
+            decoration::zv1::server::zxdg_toplevel_decoration_v1::Mode,
+            shell::server::xdg_toplevel::{State as ToplevelFlag, WmCapabilities},
+        },
+        wayland_server::protocol::{wl_output::WlOutput, wl_seat::WlSeat, wl_surface::WlSurface},
+    },
+    utils::{Logical, Point, Serial, Size},
+    wayland::{
+        compositor::with_states,
+        shell::xdg::{
+            PopupSurface, PositionerState, SurfaceCachedState, ToplevelState, ToplevelSurface,
+            XdgShellHandler, XdgShellState, XdgToplevelSurfaceData,
+            decoration::XdgDecorationHandler,
+        },
+    },
+};
+
+use super::compositor::has_content;
+use crate::{
+    layout::{Hints, Wanted, WindowId},
+    state::State,
+    windows::surface_of,
+};
+
+impl XdgShellHandler for State {
+    fn xdg_shell_state(&mut self) -> &mut XdgShellState {
+        &mut self.protocols.xdg_shell
+    }
+
+    fn new_toplevel(&mut self, toplevel: ToplevelSurface) {
+        toplevel.with_pending_state(|state| {
+            state.capabilities.replace([WmCapabilities::Fullscreen, WmCapabilities::Maximize]);
+        });
+        self.windows.insert(Window::new_wayland_window(toplevel));
+    }
+
+    fn new_popup(&mut self, popup: PopupSurface, positioner: PositionerState) {
+        popup.with_pending_state(|state| state.positioner = positioner);
+        self.place_popup(&popup);
+        // Fails when its parent is dead, and then so is it.
+        let _ = self.popups.track_popup(PopupKind::Xdg(popup));
+    }
+
+    fn reposition_request(&mut self, popup: PopupSurface, positioner: PositionerState, token: u32) {
+        popup.with_pending_state(|state| state.positioner = positioner);
+        self.place_popup(&popup);
+        popup.send_repositioned(token);
+    }
+
+    fn grab(&mut self, popup: PopupSurface, seat: WlSeat, serial: Serial) {
+        if let Some(seat) = Seat::<Self>::from_resource(&seat) {
+            self.grab_for_popup(&seat, PopupKind::Xdg(popup), serial);
+        }
+    }
+
+    fn maximize_request(&mut self, toplevel: ToplevelSurface) {
+        // It is as large as it gets; the protocol wants an answer all the same.
+        self.answer(&toplevel);
+    }
+
+    fn unmaximize_request(&mut self, toplevel: ToplevelSurface) {
+        self.answer(&toplevel);
+    }
+
+    fn fullscreen_request(&mut self, toplevel: ToplevelSurface, _output: Option<WlOutput>) {
+        self.set_fullscreen(&toplevel, true);
+    }
+
+    fn unfullscreen_request(&mut self, toplevel: ToplevelSurface) {
+        self.set_fullscreen(&toplevel, false);
+    }
+
+    fn toplevel_destroyed(&mut self, toplevel: ToplevelSurface) {
+        if let Some(id) = self.windows.of_surface(toplevel.wl_surface()) {
+            self.windows.remove(id);
+            self.refresh_focus();
+            self.rearranged();
+        }
+    }
+
+    fn popup_destroyed(&mut self, _popup: PopupSurface) {
+        self.rearranged();
+    }
+
+    fn title_changed(&mut self, toplevel: ToplevelSurface) {
+        if self.windows.of_surface(toplevel.wl_surface()) == self.windows.stack.focused() {
+            self.refresh_title();
+        }
+    }
+
+    fn parent_changed(&mut self, toplevel: ToplevelSurface) {
+        if let Some(id) = self.windows.of_surface(toplevel.wl_surface())
+            && toplevel.is_initial_configure_sent()
+        {
+            self.describe(id);
+            self.configure(id);
+            self.rearranged();
+        }
+    }
+}
+
+impl XdgDecorationHandler for State {
+    fn new_decoration(&mut self, toplevel: ToplevelSurface) {
+        decorate(&toplevel);
+    }
+
+    fn request_mode(&mut self, toplevel: ToplevelSurface, _mode: Mode) {
+        decorate(&toplevel);
+    }
+
+    fn unset_mode(&mut self, toplevel: ToplevelSurface) {
+        decorate(&toplevel);
+    }
+}
+
+/// We draw no decorations, and apps need none: "server side" makes them leave theirs out.
+fn decorate(toplevel: &ToplevelSurface) {
+    toplevel.with_pending_state(|state| state.decoration_mode = Some(Mode::ServerSide));
+    if toplevel.is_initial_configure_sent() {
+        toplevel.send_pending_configure();
+    }
+}
+
+impl State {
+    /// The surface of a window.
+    #[must_use]
+    pub fn surface_of_window(&self, id: WindowId) -> Option<&WlSurface> {
+        surface_of(self.windows.window(id)?)
+    }
+
+    /// The title of a window.
+    #[must_use]
+    pub fn title_of(&self, id: WindowId) -> Option<String> {
+        with_states(self.surface_of_window(id)?, |states| {
+            let data = states.data_map.get::<XdgToplevelSurfaceData>()?.lock().ok()?;
+            data.title.clone()
+        })
+    }
+
+    pub(super) fn window_committed(&mut self, id: WindowId) {
+        let Some(window) = self.windows.window(id).cloned() else { return };
+        window.on_commit();
+        let Some(toplevel) = window.toplevel() else { return };
+        if has_content(toplevel.wl_surface()) {
+            if self.windows.stack.set_content(id, window.geometry().size) {
+                self.focused_layer = None;
+                self.refresh_focus();
+                self.pointer_stale = true;
+            }
+        } else if self.windows.stack.unmap(id) {
+            self.output.wayland.leave(toplevel.wl_surface());
+            self.refresh_focus();
+            self.pointer_stale = true;
+        } else if !toplevel.is_initial_configure_sent() {
+            self.describe(id);
+            self.configure(id);
+        }
+    }
+
+    /// Tells every window what size it should have on a changed screen.
+    pub fn configure_all(&mut self) {
+        let ids: Vec<WindowId> = self.windows.all().map(|(id, _)| id).collect();
+        for id in ids {
+            let configured = self
+                .windows
+                .window(id)
+                .and_then(Window::toplevel)
+                .is_some_and(ToplevelSurface::is_initial_configure_sent);
+            if configured {
+                self.configure(id);
+            }
+        }
+    }
+
+    /// Tells windows which of them has the keyboard.
+    pub fn activate_focused_window(&self) {
+        let focused = self.windows.stack.focused();
+        for (id, window) in self.windows.all() {
+            if window.set_activated(Some(id) == focused)
+                && let Some(toplevel) = window.toplevel()
+                && toplevel.is_initial_configure_sent()
+            {
+                toplevel.send_pending_configure();
+            }
+        }
+    }
+
+    fn describe(&mut self, id: WindowId) {
+        let screen = self.screen();
+        let Some(toplevel) = self.windows.window(id).and_then(Window::toplevel) else { return };
+        let hints = Hints {
+            parent: toplevel.parent().and_then(|parent| self.windows.of_surface(&parent)),
+            fixed: fixed_size(toplevel.wl_surface()),
+            fullscreen: toplevel
+                .with_pending_state(|state| state.states.contains(ToplevelFlag::Fullscreen)),
+        };
+        self.windows.stack.describe(id, hints, screen);
+    }
+
+    fn configure(&self, id: WindowId) {
+        let wanted = self.windows.stack.wanted(id, self.screen());
+        let Some(toplevel) = self.windows.window(id).and_then(Window::toplevel) else { return };
+        toplevel.with_pending_state(|state| apply(state, wanted));
+        if toplevel.is_initial_configure_sent() {
+            toplevel.send_pending_configure();
+        } else {
+            toplevel.send_configure();
+        }
+    }
+
+    fn set_fullscreen(&mut self, toplevel: &ToplevelSurface, fullscreen: bool) {
+        toplevel.with_pending_state(|state| {
+            if fullscreen {
+                state.states.set(ToplevelFlag::Fullscreen)
+            } else {
+                state.states.unset(ToplevelFlag::Fullscreen)
+            }
+        });
+        if let Some(id) = self.windows.of_surface(toplevel.wl_surface())
+            && toplevel.is_initial_configure_sent()
+        {
+            self.describe(id);
+            let wanted = self.windows.stack.wanted(id, self.screen());
+            toplevel.with_pending_state(|state| apply(state, wanted));
+            toplevel.send_configure();
+            self.rearranged();
+        }
+    }
+
+    fn answer(&self, toplevel: &ToplevelSurface) {
+        if toplevel.is_initial_configure_sent() {
+            toplevel.send_configure();
+        }
+    }
+
+    /// Keeps a popup on the output, as far as its positioner allows.
+    pub(super) fn place_popup(&self, popup: &PopupSurface) {
+        let kind = PopupKind::Xdg(popup.clone());
+        let Ok(root) = find_popup_root_surface(&kind) else { return };
+        let origin = self.origin_of(&root).unwrap_or_default();
+        let mut room = self.output.rectangle();
+        room.loc -= origin + get_popup_toplevel_coords(&kind);
+        popup.with_pending_state(|state| {
+            state.geometry = state.positioner.get_unconstrained_geometry(room);
+        });
+    }
+
+    /// Where the content of a window or panel begins on the output.
+    fn origin_of(&self, root: &WlSurface) -> Option<Point<i32, Logical>> {
+        if let Some(id) = self.windows.of_surface(root) {
+            return self.windows.stack.place(id, self.screen()).map(|place| place.loc);
+        }
+        let map = layer_map_for_output(&self.output.wayland);
+        let layer = map.layer_for_surface(root, WindowSurfaceType::TOPLEVEL)?;
+        map.layer_geometry(layer).map(|place| place.loc)
+    }
+
+    fn grab_for_popup(&mut self, seat: &Seat<Self>, popup: PopupKind, serial: Serial) {
+        let Ok(root) = find_popup_root_surface(&popup) else { return };
+        // A refusal has dismissed the popup or told the client why.
+        let Ok(mut grab) = self.popups.grab_popup(root, popup, seat, serial) else { return };
+        let before = grab.previous_serial().unwrap_or(serial);
+        let (keyboard, pointer) = (self.keyboard(), self.pointer());
+        let taken = |is_grabbed: bool, ours: bool| is_grabbed && !ours;
+        let ours = keyboard.has_grab(serial) || keyboard.has_grab(before);
+        let pointer_ours = pointer.has_grab(serial) || pointer.has_grab(before);
+        if taken(keyboard.is_grabbed(), ours) || taken(pointer.is_grabbed(), pointer_ours) {
+            grab.ungrab(PopupUngrabStrategy::All);
+            return;
+        }
+        keyboard.set_focus(self, grab.current_grab(), serial);
+        keyboard.set_grab(self, PopupKeyboardGrab::new(&grab), serial);
+        pointer.set_grab(self, PopupPointerGrab::new(&grab), serial, Focus::Keep);
+    }
+}
+
+/// The size of a window that cannot have another.
+fn fixed_size(surface: &WlSurface) -> Option<Size<i32, Logical>> {
+    with_states(surface, |states| {
+        let mut cached = states.cached_state.get::<SurfaceCachedState>();
+        let SurfaceCachedState { min_size, max_size, .. } = *cached.current();
+        (min_size == max_size && min_size.w > 0 && min_size.h > 0).then_some(min_size)
+    })
+}
+
+/// "Full-screen" makes apps hide their menus and tabs, so only those that asked get it; all others
+/// are maximised, which covers as much.
+fn apply(state: &mut ToplevelState, wanted: Wanted) {
+    let (size, bounds, maximized, fullscreen) = match wanted {
+        Wanted::Fill(size) => (Some(size), size, true, false),
+        Wanted::FillOutput(size) => (Some(size), size, false, true),
+        Wanted::Within(size) => (None, size, false, false),
+    };
+    state.size = size;
+    state.bounds = Some(bounds);
+    for (flag, set) in
+        [(ToplevelFlag::Maximized, maximized), (ToplevelFlag::Fullscreen, fullscreen)]
+    {
+        if set {
+            state.states.set(flag);
+        } else {
+            state.states.unset(flag);
+        }
+    }
+}
+
+delegate_xdg_decoration!(State);
+delegate_xdg_shell!(State);

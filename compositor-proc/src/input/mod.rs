@@ -1,0 +1,264 @@
+//! What viewers do, made into what apps see.
+//!
+//! Viewers share one seat. [`Ledger`] decides what that means for keys and buttons, [`scroll`] for
+//! wheels; this file applies their answers, finds the surface under the pointer, and gives the
+//! keyboard to the window that is clicked.
+
+pub mod ledger;
+pub mod scroll;
+
+use lumen_ipc::{
+    message::input::{Action, OutputPoint, PointerDelta, PressState, ToCompositor},
+    units::{ButtonCode, PeerId},
+};
+use smithay::{
+    backend::input::{ButtonState, KeyState},
+    desktop::{LayerSurface, WindowSurfaceType, layer_map_for_output},
+    input::{
+        keyboard::{FilterResult, Keycode},
+        pointer::{AxisFrame, ButtonEvent, MotionEvent, RelativeMotionEvent},
+    },
+    reexports::wayland_server::protocol::wl_surface::WlSurface,
+    utils::{Logical, Point, SERIAL_COUNTER},
+    wayland::shell::wlr_layer::Layer,
+};
+
+use self::{
+    ledger::{Ledger, Pressable},
+    scroll::FingerScroll,
+};
+use crate::{handlers::Hold, layout::WindowId, render::Part, state::State};
+
+/// XKB numbers keys eight above the kernel (`xkb_keycode_t`, "evdev + 8").
+const XKB_OFFSET: u32 = 8;
+/// A relative motion counts sixteenths of a pixel.
+const SIXTEENTHS: f64 = 16.0;
+/// The last place that is still on the output: `wl_fixed` counts 256ths.
+const EDGE: f64 = 1.0 / 256.0;
+
+/// A surface, and where its origin lies on the output.
+type Target = (WlSurface, Point<f64, Logical>);
+
+/// What viewers hold and where they point.
+#[derive(Debug, Default)]
+pub struct InputState {
+    ledger: Ledger,
+    finger: FingerScroll,
+    /// Where a viewer pointed last; `None` until one does, so that nothing is hovered before.
+    pointed: Option<Point<f64, Logical>>,
+    /// What was under the pointer when apps were last told.
+    under: Option<Target>,
+}
+
+/// What lies at a place, from the user's point of view.
+enum Owner {
+    Layer(LayerSurface),
+    Window(WindowId),
+}
+
+impl State {
+    /// Applies one message of the `input` link.
+    pub fn apply_input(&mut self, message: ToCompositor) {
+        self.metrics.input_events.increment();
+        let peer = message.peer;
+        match message.action {
+            Action::Key { key, state } => self.press(peer, Pressable::Key(key), state),
+            Action::PointerTo(at) => self.point_to(at),
+            Action::PointerBy(delta) => self.point_by(delta),
+            Action::Button { button, state, at } => self.click(peer, button, state, at),
+            Action::Wheel { right_v120, down_v120 } => {
+                self.axis(scroll::wheel(self.event_time(), right_v120, down_v120));
+            }
+            Action::Scroll { right_sixteenths, down_sixteenths } => {
+                let time = self.event_time();
+                let frame = self.input.finger.moved(time, right_sixteenths, down_sixteenths);
+                if let Some(frame) = frame {
+                    self.axis(frame);
+                }
+            }
+            Action::ReleaseAll | Action::PeerLeft => {
+                let released = self.input.ledger.release_peer(peer);
+                self.lift(released);
+            }
+            Action::SizeWanted(size) => self.output.resizing.want(size),
+        }
+    }
+
+    /// Every viewer is gone.
+    pub fn release_everything(&mut self) {
+        let released = self.input.ledger.release_all();
+        self.lift(released);
+        let lifted = self.input.finger.moved(self.event_time(), 0, 0);
+        if let Some(frame) = lifted {
+            self.axis(frame);
+        }
+    }
+
+    /// Looks again what is under the pointer, after windows moved below it.
+    pub fn refresh_pointer(&mut self) {
+        if self.input.pointed.is_none() {
+            return;
+        }
+        let location = self.pointer().current_location();
+        if self.surface_under(location) != self.input.under {
+            self.move_pointer(location);
+            self.pointer().frame(self);
+        }
+    }
+
+    /// The foremost surface at a place of the output.
+    #[must_use]
+    pub fn surface_under(&self, at: Point<f64, Logical>) -> Option<Target> {
+        self.under(at).map(|(_, target)| target)
+    }
+
+    fn under(&self, at: Point<f64, Logical>) -> Option<(Owner, Target)> {
+        self.z_order().into_iter().find_map(|part| match part {
+            Part::Layer(layer) => self.layer_under(layer, at),
+            Part::Windows => self.window_under(at),
+        })
+    }
+
+    fn window_under(&self, at: Point<f64, Logical>) -> Option<(Owner, Target)> {
+        let screen = self.screen();
+        self.windows.stack.mapped().rev().find_map(|id| {
+            let window = self.windows.window(id)?;
+            let place = self.windows.stack.place(id, screen)?;
+            let origin = (place.loc - window.geometry().loc).to_f64();
+            let (surface, offset) = window.surface_under(at - origin, WindowSurfaceType::ALL)?;
+            Some((Owner::Window(id), (surface, origin + offset.to_f64())))
+        })
+    }
+
+    fn layer_under(&self, layer: Layer, at: Point<f64, Logical>) -> Option<(Owner, Target)> {
+        let map = layer_map_for_output(&self.output.wayland);
+        map.layers_on(layer).rev().find_map(|surface| {
+            let origin = map.layer_geometry(surface)?.loc.to_f64();
+            let (found, offset) = surface.surface_under(at - origin, WindowSurfaceType::ALL)?;
+            Some((Owner::Layer(surface.clone()), (found, origin + offset.to_f64())))
+        })
+    }
+
+    fn press(&mut self, peer: PeerId, what: Pressable, state: PressState) {
+        let changes = match state {
+            PressState::Pressed => self.input.ledger.press(peer, what),
+            PressState::Released => self.input.ledger.release(peer, what),
+        };
+        if changes {
+            self.send_press(what, state);
+        }
+    }
+
+    fn lift(&mut self, released: Vec<Pressable>) {
+        for what in released {
+            self.send_press(what, PressState::Released);
+        }
+    }
+
+    fn send_press(&mut self, what: Pressable, state: PressState) {
+        let (serial, time) = (SERIAL_COUNTER.next_serial(), self.event_time());
+        match what {
+            Pressable::Key(key) => {
+                let code = Keycode::new(u32::from(key.value()) + XKB_OFFSET);
+                let state = match state {
+                    PressState::Pressed => KeyState::Pressed,
+                    PressState::Released => KeyState::Released,
+                };
+                self.keyboard().input::<(), _>(self, code, state, serial, time, |_, _, _| {
+                    FilterResult::Forward
+                });
+            }
+            Pressable::Button(button) => {
+                let state = match state {
+                    PressState::Pressed => ButtonState::Pressed,
+                    PressState::Released => ButtonState::Released,
+                };
+                let button = button.value().into();
+                self.pointer().button(self, &ButtonEvent { serial, time, button, state });
+                self.pointer().frame(self);
+            }
+        }
+    }
+
+    fn click(&mut self, peer: PeerId, button: ButtonCode, state: PressState, at: OutputPoint) {
+        self.point_to(at);
+        if state == PressState::Pressed && !self.pointer().is_grabbed() {
+            self.focus_under_pointer();
+        }
+        self.press(peer, Pressable::Button(button), state);
+    }
+
+    fn focus_under_pointer(&mut self) {
+        let at = self.pointer().current_location();
+        match self.under(at) {
+            Some((Owner::Window(id), _)) => {
+                self.focused_layer = None;
+                self.windows.stack.focus(id);
+            }
+            Some((Owner::Layer(layer), _)) if layer.can_receive_keyboard_focus() => {
+                self.focused_layer = Some(layer);
+            }
+            _ => return,
+        }
+        self.refresh_focus();
+        self.rearranged();
+    }
+
+    fn point_to(&mut self, at: OutputPoint) {
+        let to = self.on_output(at.in_pixels(self.output.size).into());
+        let from = self.input.pointed.unwrap_or(to);
+        self.travel(to, to - from);
+    }
+
+    fn point_by(&mut self, delta: PointerDelta) {
+        let delta =
+            Point::from((f64::from(delta.dx) / SIXTEENTHS, f64::from(delta.dy) / SIXTEENTHS));
+        let to = self.on_output(self.pointer().current_location() + delta);
+        self.travel(to, delta);
+    }
+
+    /// Moves the pointer as far as its constraint lets it; the app that constrains it is told the
+    /// whole motion all the same.
+    fn travel(&mut self, to: Point<f64, Logical>, delta: Point<f64, Logical>) {
+        self.input.pointed = Some(to);
+        let pointer = self.pointer();
+        if delta != Point::default() {
+            let utime = self.micros().0;
+            let event = RelativeMotionEvent { delta, delta_unaccel: delta, utime };
+            let under = self.surface_under(pointer.current_location());
+            pointer.relative_motion(self, under, &event);
+        }
+        let may_move = match self.pointer_hold() {
+            Hold::Free => true,
+            Hold::Confined => self.confinement_permits(to),
+            Hold::Locked => false,
+        };
+        if may_move {
+            self.move_pointer(to);
+        }
+        pointer.frame(self);
+    }
+
+    fn move_pointer(&mut self, location: Point<f64, Logical>) {
+        let under = self.surface_under(location);
+        self.input.under.clone_from(&under);
+        let (serial, time) = (SERIAL_COUNTER.next_serial(), self.event_time());
+        self.pointer().motion(self, under, &MotionEvent { location, serial, time });
+        self.activate_constraint();
+        if self.drag_icon.is_some() {
+            self.changed();
+        }
+    }
+
+    fn axis(&mut self, frame: AxisFrame) {
+        let pointer = self.pointer();
+        pointer.axis(self, frame);
+        pointer.frame(self);
+    }
+
+    fn on_output(&self, at: Point<f64, Logical>) -> Point<f64, Logical> {
+        let (width, height) = (self.output.size.width(), self.output.size.height());
+        let within = |value: f64, side: u16| value.clamp(0.0, f64::from(side) - EDGE);
+        Point::from((within(at.x, width), within(at.y, height)))
+    }
+}

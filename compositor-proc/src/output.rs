@@ -1,0 +1,153 @@
+//! The one output, and how fast it may change its size. [`Resizing`] is pure.
+
+use std::time::{Duration, Instant};
+
+use lumen_ipc::{
+    service::ResizePolicy,
+    units::{Fps, FrameSize},
+};
+use smithay::{
+    output::{Mode, Output, PhysicalProperties, Scale, Subpixel},
+    utils::{Logical, Rectangle, Transform},
+};
+
+/// The output as apps see it.
+#[derive(Debug)]
+pub struct DesktopOutput {
+    /// What the globals announce.
+    pub wayland: Output,
+    /// Its size.
+    pub size: FrameSize,
+    /// Its next size.
+    pub resizing: Resizing,
+    max_fps: Fps,
+}
+
+impl DesktopOutput {
+    /// An output of `size` whose apps are told it refreshes `max_fps` times a second.
+    #[must_use]
+    pub fn new(size: FrameSize, max_fps: Fps, policy: ResizePolicy) -> Self {
+        let wayland = Output::new(
+            "LUMEN-1".to_owned(),
+            PhysicalProperties {
+                size: (0, 0).into(),
+                subpixel: Subpixel::Unknown,
+                make: "Lumen".to_owned(),
+                model: "Browser".to_owned(),
+            },
+        );
+        let mut output = Self { wayland, size, resizing: Resizing::new(policy), max_fps };
+        output.set_size(size);
+        output
+    }
+
+    /// Gives the output another size and tells apps.
+    pub fn set_size(&mut self, size: FrameSize) {
+        let mode = Mode {
+            size: (i32::from(size.width()), i32::from(size.height())).into(),
+            // Millihertz, as wl_output wants it.
+            refresh: i32::from(self.max_fps.value()) * 1000,
+        };
+        let old = self.wayland.current_mode();
+        let scale = Scale::Integer(1);
+        let place = (0, 0).into();
+        self.wayland.change_current_state(
+            Some(mode),
+            Some(Transform::Normal),
+            Some(scale),
+            Some(place),
+        );
+        self.wayland.set_preferred(mode);
+        if let Some(old) = old.filter(|old| *old != mode) {
+            self.wayland.delete_mode(old);
+        }
+        self.size = size;
+    }
+
+    /// Where it lies and how large it is.
+    #[must_use]
+    pub fn rectangle(&self) -> Rectangle<i32, Logical> {
+        let (width, height) = (self.size.width(), self.size.height());
+        Rectangle::from_size((i32::from(width), i32::from(height)).into())
+    }
+}
+
+/// Bounds how often the output changes its size, however fast a viewer drags its window: every
+/// size costs new buffers, a keyframe, and a redraw of every app.
+#[derive(Debug)]
+pub struct Resizing {
+    policy: ResizePolicy,
+    wanted: Option<FrameSize>,
+    last: Option<Instant>,
+}
+
+impl Resizing {
+    /// Least time between two sizes.
+    pub const PAUSE: Duration = Duration::from_millis(200);
+
+    /// Nothing is wanted yet.
+    #[must_use]
+    pub const fn new(policy: ResizePolicy) -> Self {
+        Self { policy, wanted: None, last: None }
+    }
+
+    /// A viewer's window has this size.
+    pub fn want(&mut self, size: FrameSize) {
+        if self.policy == ResizePolicy::Follow {
+            self.wanted = Some(size);
+        }
+    }
+
+    /// When [`Resizing::take`] will have something; `None` when nothing is wanted.
+    #[must_use]
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        self.wanted.map(|_| self.last.map_or(now, |last| (last + Self::PAUSE).max(now)))
+    }
+
+    /// The size to change to at `now`, if any.
+    pub fn take(&mut self, now: Instant, current: FrameSize) -> Option<FrameSize> {
+        if self.due(now)? > now {
+            return None;
+        }
+        let size = self.wanted.take().filter(|size| *size != current)?;
+        self.last = Some(now);
+        Some(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(width: u16) -> FrameSize {
+        FrameSize::new(width, 480).expect("legal size")
+    }
+
+    #[test]
+    fn take_first_size_comes_at_once_and_the_last_of_many_after_the_pause() {
+        let now = Instant::now();
+        let mut resizing = Resizing::new(ResizePolicy::Follow);
+        resizing.want(size(640));
+        assert_eq!(resizing.take(now, size(320)), Some(size(640)));
+        resizing.want(size(642));
+        resizing.want(size(644));
+        assert_eq!(resizing.take(now, size(640)), None);
+        assert_eq!(resizing.due(now), Some(now + Resizing::PAUSE));
+        assert_eq!(resizing.take(now + Resizing::PAUSE, size(640)), Some(size(644)));
+        assert_eq!(resizing.due(now), None);
+    }
+
+    #[test]
+    fn take_of_the_current_size_changes_nothing() {
+        let mut resizing = Resizing::new(ResizePolicy::Follow);
+        resizing.want(size(640));
+        assert_eq!(resizing.take(Instant::now(), size(640)), None);
+    }
+
+    #[test]
+    fn want_on_a_fixed_output_is_ignored() {
+        let mut resizing = Resizing::new(ResizePolicy::Fixed);
+        resizing.want(size(640));
+        assert_eq!(resizing.due(Instant::now()), None);
+    }
+}

@@ -1,0 +1,30 @@
+//! What the compositor may ask of the kernel once it serves: one line per permission.
+//!
+//! It opens nothing by path: the keymap is compiled before confinement, and every socket is
+//! granted. It makes no socket, no process and no executable memory, which the base policy already
+//! rules out.
+
+use lumen_ipc_runtime::confine::{Condition, Policy};
+
+/// Descriptors at once: each app brings its socket and one descriptor per pool of shared memory;
+/// a browser has dozens of pools.
+const OPEN_FILES: u64 = 4096;
+
+/// The compositor's permissions beyond what every worker needs.
+#[must_use]
+pub fn policy() -> Policy {
+    Policy::base()
+        .allow(libc::SYS_accept4, "apps connect to the granted Wayland socket")
+        .allow(libc::SYS_memfd_create, "frames shared with media; keymaps sent to apps")
+        .allow(libc::SYS_ftruncate, "a new frame's memory gets its size")
+        .allow(libc::SYS_lseek, "a keymap's memory is rewound after writing")
+        .allow_when(
+            libc::SYS_getsockopt,
+            &[
+                Condition::arg(1).equals(libc::SOL_SOCKET),
+                Condition::arg(2).equals(libc::SO_PEERCRED),
+            ],
+            "which process an app is, for its own protocol errors",
+        )
+        .open_files(OPEN_FILES)
+}

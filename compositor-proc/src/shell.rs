@@ -1,0 +1,339 @@
+//! The event loop: sockets in, [`Compositor`] turned, and sleep until something is due.
+//!
+//! There are no periodic timers: the loop's only deadline is the one the last turn asked for.
+//!
+//! A link end that closes means its peer is being restarted; a new end comes as a grant. A link
+//! end whose peer broke the contract is closed by us, which the peer and the supervisor see.
+
+use std::{
+    fmt::Display,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixListener,
+    },
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    codec::Message,
+    link::LinkName,
+    message::{desktop, grants::ToWorker},
+};
+use lumen_ipc_runtime::{
+    bootstrap::{Grant, ServeError, Supervision, SupervisorEvent},
+    channel::{Channel, NotALink, ReceiveError},
+    log::RateLimit,
+};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use smithay::reexports::calloop::{
+    EventLoop, Interest, LoopHandle, Mode, PostAction, RegistrationToken, generic::Generic,
+};
+use tracing::{debug, warn};
+
+use crate::{
+    capture::FramesLink,
+    compositor::{Compositor, DesktopLink, InputLink},
+};
+
+/// Most messages taken from one link in a turn, so that a flood on it starves nobody.
+const BATCH: usize = 64;
+
+/// A running compositor.
+pub struct Shell {
+    events: EventLoop<'static, Turn>,
+    turn: Turn,
+}
+
+/// What event sources work on.
+struct Turn {
+    compositor: Compositor,
+    handle: LoopHandle<'static, Self>,
+    supervision: Option<Rc<Supervision>>,
+    sources: Sources,
+    draining: bool,
+    summary: String,
+}
+
+/// The registered sources that a grant can replace.
+#[derive(Default)]
+struct Sources {
+    listener: Option<RegistrationToken>,
+    frames: Option<RegistrationToken>,
+    input: Option<RegistrationToken>,
+    desktop: Option<RegistrationToken>,
+    /// Held while descriptors are plenty, given up to refuse an app when there are none left.
+    spare: Option<OwnedFd>,
+}
+
+/// A shell that cannot be set up, or a grant that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// The event loop.
+    #[error("cannot watch a descriptor")]
+    Watch(#[from] smithay::reexports::calloop::Error),
+    /// A descriptor.
+    #[error("cannot prepare a descriptor")]
+    Descriptor(#[from] io::Error),
+    /// A link end.
+    #[error("the descriptor granted as the end of link {0} is none")]
+    NotALink(LinkName, #[source] NotALink),
+    /// A grant that is not the compositor's.
+    #[error("a compositor has no use for {0:?}")]
+    Useless(ToWorker),
+}
+
+impl Shell {
+    /// A shell around `compositor` that listens to nobody but connected apps.
+    ///
+    /// # Errors
+    /// [`ShellError`] when the kernel refuses.
+    pub fn new(mut compositor: Compositor) -> Result<Self, ShellError> {
+        let events = EventLoop::try_new()?;
+        let display = compositor.display().backend().poll_fd().try_clone_to_owned()?;
+        let source = Generic::new(display, Interest::READ, Mode::Level);
+        insert(&events.handle(), source, |turn: &mut Turn, _| {
+            turn.compositor.dispatch_clients()?;
+            Ok(PostAction::Continue)
+        })?;
+        let turn = Turn {
+            compositor,
+            handle: events.handle(),
+            supervision: None,
+            sources: Sources::default(),
+            draining: false,
+            summary: String::new(),
+        };
+        Ok(Self { events, turn })
+    }
+
+    /// Takes a descriptor into use, in place of the one of its name.
+    ///
+    /// # Errors
+    /// [`ShellError`] when it is not what it is said to be.
+    pub fn grant(&mut self, grant: Grant) -> Result<(), ShellError> {
+        self.turn.grant(grant)
+    }
+
+    /// Waits for the next event, or for `patience` to pass, and does what follows from it.
+    ///
+    /// # Errors
+    /// [`ShellError`] when the event loop itself fails.
+    pub fn turn(&mut self, patience: Option<Duration>) -> Result<(), ShellError> {
+        let due = self.turn.compositor.settle();
+        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let wait = [due, patience].into_iter().flatten().min();
+        self.events.dispatch(wait, &mut self.turn)?;
+        Ok(())
+    }
+
+    /// The compositor, for tests and benches.
+    pub const fn compositor(&mut self) -> &mut Compositor {
+        &mut self.turn.compositor
+    }
+
+    /// Serves until the supervisor asks to drain.
+    ///
+    /// # Errors
+    /// [`ServeError`] when the event loop itself fails.
+    pub fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
+        let failed = |error: ShellError| ServeError::caused("the event loop failed", error);
+        let supervision = Rc::new(supervision);
+        self.turn.supervision = Some(Rc::clone(&supervision));
+        let source = Generic::new(supervision, Interest::READ, Mode::Level);
+        insert(&self.events.handle(), source, |turn: &mut Turn, supervision| {
+            while let Some(event) = supervision.next() {
+                turn.obey(event);
+            }
+            Ok(PostAction::Continue)
+        })
+        .map_err(failed)?;
+        while !self.turn.draining {
+            self.turn.summarise();
+            self.turn(None).map_err(failed)?;
+        }
+        self.turn.compositor.flush();
+        Ok(())
+    }
+}
+
+impl Turn {
+    fn obey(&mut self, event: SupervisorEvent) {
+        match event {
+            SupervisorEvent::Drain => self.draining = true,
+            SupervisorEvent::Granted(grant) => {
+                if let Err(error) = self.grant(grant) {
+                    warn!(error = &error as &dyn std::error::Error, "a grant is useless");
+                }
+            }
+        }
+    }
+
+    fn grant(&mut self, Grant { what, descriptor }: Grant) -> Result<(), ShellError> {
+        match what {
+            ToWorker::WaylandListener => self.listen(descriptor),
+            ToWorker::LinkEnd(LinkName::Frames) => self.attach_frames(descriptor),
+            ToWorker::LinkEnd(LinkName::Input) => self.attach_input(descriptor),
+            ToWorker::LinkEnd(LinkName::Desktop) => self.attach_desktop(descriptor),
+            other => Err(ShellError::Useless(other)),
+        }
+    }
+
+    fn listen(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
+        fcntl(&descriptor, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
+        self.sources.spare = Some(descriptor.try_clone()?);
+        let source = Generic::new(UnixListener::from(descriptor), Interest::READ, Mode::Level);
+        let token = insert(&self.handle, source, |turn: &mut Self, listener| {
+            turn.accept_all(listener);
+            Ok(PostAction::Continue)
+        })?;
+        self.replace(|sources| &mut sources.listener, token);
+        Ok(())
+    }
+
+    fn accept_all(&mut self, listener: &UnixListener) {
+        static LIMIT: RateLimit = RateLimit::per_second(1);
+        for _ in 0..BATCH {
+            match listener.accept() {
+                Ok((stream, _)) => self.compositor.accept(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    if LIMIT.allows() {
+                        warn!(suppressed = LIMIT.suppressed(), %error, "an app is refused");
+                    }
+                    return self.refuse_one(listener);
+                }
+            }
+        }
+    }
+
+    /// With no descriptor left, a waiting app would wake the loop for ever: takes it in with the
+    /// spare one and drops it.
+    fn refuse_one(&mut self, listener: &UnixListener) {
+        self.compositor.state.metrics.clients_refused.increment();
+        if self.sources.spare.take().is_some() {
+            drop(listener.accept());
+        }
+        self.sources.spare = listener.as_fd().try_clone_to_owned().ok();
+    }
+
+    fn attach_frames(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
+        let link: Rc<FramesLink> = Rc::new(open(LinkName::Frames, descriptor)?);
+        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
+        let token = insert(&self.handle, source, |turn: &mut Self, link| {
+            let open = turn.read(link, |compositor, message| {
+                compositor.apply_media(message).map_err(|violation| violation.to_string())
+            });
+            Ok(turn.go_on(open, Compositor::detach_media))
+        })?;
+        self.replace(|sources| &mut sources.frames, token);
+        self.compositor.attach_media(link);
+        Ok(())
+    }
+
+    fn attach_input(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
+        let link: InputLink = open(LinkName::Input, descriptor)?;
+        let source = Generic::new(link, Interest::READ, Mode::Level);
+        let token = insert(&self.handle, source, |turn: &mut Self, link| {
+            let open = turn.read(link, |compositor, message| {
+                compositor.apply_input(message);
+                Ok(())
+            });
+            Ok(turn.go_on(open, Compositor::release_input))
+        })?;
+        self.replace(|sources| &mut sources.input, token);
+        // Whoever held something held it over the old end.
+        self.compositor.release_input();
+        Ok(())
+    }
+
+    fn attach_desktop(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
+        let link: Rc<DesktopLink> = Rc::new(open(LinkName::Desktop, descriptor)?);
+        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
+        let token = insert(&self.handle, source, |turn: &mut Self, link| {
+            let open = turn.read(link, |_, nothing: desktop::ToCompositor| match nothing {});
+            Ok(turn.go_on(open, |compositor| compositor.set_desktop_link(None)))
+        })?;
+        self.replace(|sources| &mut sources.desktop, token);
+        self.compositor.set_desktop_link(Some(link));
+        Ok(())
+    }
+
+    /// Takes what waits on a link. Returns whether the link is still open.
+    fn read<In: Message, Out: Message>(
+        &mut self,
+        link: &Channel<In, Out>,
+        mut apply: impl FnMut(&mut Compositor, In) -> Result<(), String>,
+    ) -> bool {
+        for _ in 0..BATCH {
+            let complaint = match link.receive() {
+                Ok(received) => match apply(&mut self.compositor, received.message) {
+                    Ok(()) => continue,
+                    Err(complaint) => complaint,
+                },
+                Err(ReceiveError::Empty) => return true,
+                Err(ReceiveError::PeerGone) => {
+                    debug!(link = %In::LINK, "link end closed by its peer");
+                    return false;
+                }
+                Err(error) => error.to_string(),
+            };
+            self.condemn(In::LINK, &complaint);
+            return false;
+        }
+        true
+    }
+
+    fn condemn(&self, link: LinkName, complaint: &dyn Display) {
+        warn!(%link, %complaint, "peer broke the contract; its link end is closed");
+        self.compositor.state.metrics.peer_violations.increment();
+    }
+
+    fn go_on(&mut self, is_open: bool, close: impl FnOnce(&mut Compositor)) -> PostAction {
+        if is_open {
+            return PostAction::Continue;
+        }
+        close(&mut self.compositor);
+        PostAction::Remove
+    }
+
+    fn replace(
+        &mut self,
+        slot: impl FnOnce(&mut Sources) -> &mut Option<RegistrationToken>,
+        token: RegistrationToken,
+    ) {
+        if let Some(old) = slot(&mut self.sources).replace(token) {
+            // A token of a source that has removed itself removes nothing.
+            self.handle.remove(old);
+        }
+    }
+
+    fn summarise(&mut self) {
+        let summary = self.compositor.summary();
+        if summary != self.summary
+            && let Some(supervision) = &self.supervision
+        {
+            supervision.set_summary(summary.clone());
+            self.summary = summary;
+        }
+    }
+}
+
+fn open<In: Message, Out: Message>(
+    link: LinkName,
+    descriptor: OwnedFd,
+) -> Result<Channel<In, Out>, ShellError> {
+    Channel::from_descriptor(descriptor).map_err(|error| ShellError::NotALink(link, error))
+}
+
+/// Registers a source whose callback gets the turn and the descriptor.
+fn insert<F: AsFd + 'static>(
+    handle: &LoopHandle<'static, Turn>,
+    source: Generic<F>,
+    mut callback: impl FnMut(&mut Turn, &F) -> io::Result<PostAction> + 'static,
+) -> Result<RegistrationToken, ShellError> {
+    handle
+        .insert_source(source, move |_, descriptor, turn| callback(turn, descriptor))
+        .map_err(|error| ShellError::Watch(error.error))
+}
