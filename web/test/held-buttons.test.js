@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { HeldButtons } from '../src/core/held-buttons.js';
+
+test('update, every bit, is its button', () => {
+  const buttons = new HeldButtons();
+  assert.deepEqual(
+    buttons.update(0b11111).map(({ button }) => button),
+    [0x110, 0x111, 0x112, 0x113, 0x114],
+  );
+});
+
+test('update, a second button beside a held one, tells the second only', () => {
+  const buttons = new HeldButtons();
+  buttons.update(1);
+  assert.deepEqual(buttons.update(1 | 4), [{ button: 0x112, pressed: true }]);
+  assert.deepEqual(buttons.update(4), [{ button: 0x110, pressed: false }]);
+});
+
+test('update, one released while another is pressed, tells the release first', () => {
+  const buttons = new HeldButtons();
+  buttons.update(2);
+  assert.deepEqual(buttons.update(1), [
+    { button: 0x111, pressed: false },
+    { button: 0x110, pressed: true },
+  ]);
+});
+
+test('update, unknown bits, is nothing', () => {
+  assert.deepEqual(new HeldButtons().update(0b1100000), []);
+});
+
+test('releaseAll, buttons down, forgets them and says so', () => {
+  const buttons = new HeldButtons();
+  buttons.update(1);
+  assert.equal(buttons.releaseAll(), true);
+  assert.equal(buttons.releaseAll(), false);
+  assert.deepEqual(buttons.update(0), []);
+});

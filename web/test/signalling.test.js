@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { candidateMessage, offerMessage, parseGatewayMessage } from '../src/core/signalling.js';
+
+const HOST = 'candidate:1 1 udp 2113937151 192.0.2.1 50000 typ host';
+
+test('offerMessage, a description, is what the gateway reads', () => {
+  assert.equal(offerMessage('v=0\r\n'), '{"type":"offer","sdp":"v=0\\r\\n"}');
+});
+
+test('candidateMessage, an address, is passed on', () => {
+  assert.equal(candidateMessage(HOST), JSON.stringify({ type: 'candidate', candidate: HOST }));
+});
+
+test('candidateMessage, what the desktop cannot use, is null', () => {
+  const unusable = [
+    '',
+    'candidate:1 1 udp 2113937151 0a1b2c3d.local 50000 typ host',
+    'candidate:1 1 tcp 1518280447 192.0.2.1 9 typ host tcptype active',
+    'nonsense',
+  ];
+  for (const candidate of unusable) assert.equal(candidateMessage(candidate), null, candidate);
+});
+
+test('parseGatewayMessage, legal messages, gives their parts', () => {
+  assert.deepEqual(parseGatewayMessage('{"type":"answer","sdp":"v=0"}'), {
+    type: 'answer',
+    sdp: 'v=0',
+  });
+  assert.deepEqual(parseGatewayMessage('{"type":"closed","reason":"gone","retry":true}'), {
+    type: 'closed',
+    reason: 'gone',
+    retry: true,
+  });
+});
+
+test('parseGatewayMessage, anything else, is null', () => {
+  const others = ['', '{', 'null', '[]', '3', '{"type":"offer","sdp":""}', '{"type":"answer"}'];
+  for (const text of [...others, undefined, new ArrayBuffer(1)]) {
+    assert.equal(parseGatewayMessage(text), null);
+  }
+});

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { describe } from '../src/core/status-text.js';
+
+/** @import { Situation } from '../src/core/status-text.js' */
+
+/** @param {Partial<Situation>} situation */
+const text = (situation) =>
+  describe({
+    session: { name: 'idle' },
+    everStreamed: false,
+    desktop: 'running',
+    now: 0,
+    ...situation,
+  }).text;
+
+test('describe, all well, says nothing', () => {
+  assert.equal(text({ session: { name: 'streaming', since: 0 } }), '');
+  assert.equal(text({ session: { name: 'login' } }), '');
+});
+
+test('describe, an attempt, tells the first from later ones', () => {
+  const session = /** @type {const} */ ({ name: 'attempting', deadline: 1 });
+  assert.equal(text({ session }), 'Connecting…');
+  assert.equal(text({ session, everStreamed: true }), 'Reconnecting…');
+});
+
+test('describe, a long wait, counts down with the reason', () => {
+  const session = /** @type {const} */ ({ name: 'waiting', until: 5000, reason: 'No answer.' });
+  assert.equal(text({ session, everStreamed: true }), 'No answer. Reconnecting in 5 s…');
+  assert.equal(text({ session, everStreamed: true, now: 4500 }), 'Reconnecting…');
+});
+
+test('describe, parts of the desktop restart, names them', () => {
+  const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
+  assert.match(text({ session, desktop: 'compositorRestarting' }), /desktop is restarting/);
+  assert.match(text({ session, desktop: 'mediaRestarting' }), /picture is restarting/);
+});
+
+test('describe, a failure, is an error with a way out', () => {
+  const status = describe({
+    session: { name: 'failed', reason: 'No H.264.' },
+    everStreamed: false,
+    desktop: 'running',
+    now: 0,
+  });
+  assert.deepEqual(status, { text: 'No H.264.', tone: 'error', action: 'retry' });
+});
