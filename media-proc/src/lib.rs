@@ -1,1 +1,44 @@
-//! Placeholder.
+//! `lumen-media`: encodes one session's picture.
+//!
+//! Decides when a picture is encoded ([`pacing`]), how coarse it is ([`rate`]), and which parts of
+//! it are looked at at all ([`convert`]). A still screen costs nothing: no wake-up, no packet.
+//!
+//! Trusts: the supervisor. Not the compositor, whose announced sizes, rectangles and memory are
+//! checked before use ([`import`]), nor rtc, whose ring reports are. Either can make the picture
+//! wrong, neither can make this process read or write where it should not.
+//!
+//! The data's way:
+//! ```text
+//! frames ──▶ shell::screen ──▶ import ──▶ convert (damage only) ──▶ FrameReleased
+//!                                            │ planes, changed macroblocks
+//!            tuning ──▶ pacing, rate ──▶ video::x264 ──▶ shell::outlet ──▶ ring, packets
+//! ```
+//! The planes are the one frame that ever waits: a frame that comes while the last is not yet
+//! encoded is converted into them and makes it newer. Nothing outlives the process; a restarted
+//! media is announced all buffers again.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`convert`] | BGRX to I420, damage only |
+//! | [`import`] | the compositor's buffers by slot |
+//! | [`pacing`] | when to encode what |
+//! | [`policy`] | this process's confinement |
+//! | [`rate`] | the quantizer from the bits there are |
+//! | [`shell`] | event loop, links, metrics |
+//! | [`video`] | the encoder |
+
+pub mod convert;
+pub mod import;
+pub mod pacing;
+pub mod policy;
+pub mod rate;
+pub mod shell;
+pub mod video;
+
+use std::process::ExitCode;
+
+/// Lives the worker's life.
+#[must_use]
+pub fn run() -> ExitCode {
+    lumen_ipc_runtime::bootstrap::run::<shell::Media>()
+}

@@ -1,0 +1,182 @@
+//! Which macroblocks of a picture changed: damage on the encoder's grid.
+//!
+//! One byte per macroblock in raster order, in exactly the form x264 reads it, so that the map is
+//! handed over without a copy. Damage of several frames adds up until an encode clears it.
+
+use std::ops::Range;
+
+use lumen_ipc::{message::frames::Rect, units::FrameSize};
+
+/// Side of a macroblock in luma samples (H.264, section 3.100).
+pub const MACROBLOCK: usize = 16;
+
+/// x264's `X264_MBINFO_CONSTANT`: same samples as in the picture encoded before.
+const CONSTANT: u8 = 1;
+/// No promise: x264 has to look.
+const CHANGED: u8 = 0;
+
+/// The macroblocks of one picture, each either changed or constant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MacroblockMap {
+    size: FrameSize,
+    flags: Vec<u8>,
+}
+
+/// Neighbouring changed macroblocks of one row, in pixels. Clipped to the picture.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Run {
+    /// Left edge, a multiple of [`MACROBLOCK`].
+    pub x: usize,
+    /// Top edge, a multiple of [`MACROBLOCK`].
+    pub y: usize,
+    /// Width, even because frame sizes are.
+    pub width: usize,
+    /// Height, at most [`MACROBLOCK`].
+    pub height: usize,
+}
+
+impl MacroblockMap {
+    /// A map of a picture of `size` in which nothing changed.
+    #[must_use]
+    pub fn constant(size: FrameSize) -> Self {
+        let rows = usize::from(size.height()).div_ceil(MACROBLOCK);
+        Self { size, flags: vec![CONSTANT; columns(size) * rows] }
+    }
+
+    /// Size of the picture.
+    #[must_use]
+    pub const fn size(&self) -> FrameSize {
+        self.size
+    }
+
+    /// Marks every macroblock that `rect` touches. What lies outside the picture is ignored.
+    pub fn mark(&mut self, rect: Rect) {
+        let span = |start: u16, length: u16| {
+            let (start, length) = (usize::from(start), usize::from(length));
+            start / MACROBLOCK..(start + length).div_ceil(MACROBLOCK)
+        };
+        let (across, down) = (span(rect.x, rect.width), span(rect.y, rect.height));
+        let rows = self.flags.chunks_exact_mut(columns(self.size));
+        for row in rows.skip(down.start).take(down.len()) {
+            let end = across.end.min(row.len());
+            row[across.start.min(end)..end].fill(CHANGED);
+        }
+    }
+
+    /// Marks everything.
+    pub fn mark_all(&mut self) {
+        self.flags.fill(CHANGED);
+    }
+
+    /// Adds what changed in `later`, a map of the same picture.
+    pub fn add(&mut self, later: &Self) {
+        debug_assert_eq!(self.size, later.size);
+        for (flag, later) in self.flags.iter_mut().zip(&later.flags) {
+            // CHANGED is zero, so it survives the conjunction.
+            *flag &= later;
+        }
+    }
+
+    /// Forgets all changes.
+    pub fn clear(&mut self) {
+        self.flags.fill(CONSTANT);
+    }
+
+    /// How many macroblocks changed.
+    #[must_use]
+    pub fn changed(&self) -> usize {
+        self.flags.iter().filter(|flag| **flag == CHANGED).count()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.flags.len()
+    }
+
+    /// One flag per macroblock, as x264's `mb_info` wants them.
+    #[must_use]
+    pub fn flags(&self) -> &[u8] {
+        &self.flags
+    }
+
+    /// The changed parts, each pixel once.
+    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+        let (width, height) = (usize::from(self.size.width()), usize::from(self.size.height()));
+        self.flags.chunks_exact(columns(self.size)).enumerate().flat_map(move |(row, flags)| {
+            let y = row * MACROBLOCK;
+            spans(flags).map(move |span| Run {
+                x: span.start * MACROBLOCK,
+                y,
+                width: (span.end * MACROBLOCK).min(width) - span.start * MACROBLOCK,
+                height: (y + MACROBLOCK).min(height) - y,
+            })
+        })
+    }
+}
+
+/// Macroblocks in a row.
+fn columns(size: FrameSize) -> usize {
+    usize::from(size.width()).div_ceil(MACROBLOCK)
+}
+
+/// The maximal stretches of changed flags.
+fn spans(flags: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + flags[at..].iter().position(|flag| *flag == CHANGED)?;
+        let length = flags[start..].iter().position(|flag| *flag != CHANGED);
+        at = length.map_or(flags.len(), |length| start + length);
+        Some(start..at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size() -> FrameSize {
+        FrameSize::new(70, 40).expect("legal size")
+    }
+
+    #[test]
+    fn mark_pixel_in_the_last_partial_macroblock_gives_a_clipped_run() {
+        let mut map = MacroblockMap::constant(size());
+        map.mark(Rect { x: 69, y: 39, width: 1, height: 1 });
+        let runs: Vec<_> = map.runs().collect();
+        assert_eq!(runs, [Run { x: 64, y: 32, width: 6, height: 8 }]);
+    }
+
+    #[test]
+    fn mark_overlapping_rects_gives_each_pixel_once() {
+        let mut map = MacroblockMap::constant(size());
+        map.mark(Rect { x: 0, y: 0, width: 17, height: 16 });
+        map.mark(Rect { x: 16, y: 8, width: 16, height: 8 });
+        map.mark(Rect { x: 48, y: 0, width: 1, height: 1 });
+        let runs: Vec<_> = map.runs().collect();
+        assert_eq!(
+            runs,
+            [Run { x: 0, y: 0, width: 32, height: 16 }, Run { x: 48, y: 0, width: 16, height: 16 },]
+        );
+        assert_eq!((map.changed(), map.total()), (3, 15));
+    }
+
+    #[test]
+    fn mark_outside_the_picture_changes_nothing() {
+        let mut map = MacroblockMap::constant(size());
+        map.mark(Rect { x: 4000, y: 4000, width: 95, height: 95 });
+        assert_eq!(map.changed(), 0);
+    }
+
+    #[test]
+    fn add_keeps_the_changes_of_both() {
+        let (mut one, mut other) =
+            (MacroblockMap::constant(size()), MacroblockMap::constant(size()));
+        one.mark(Rect { x: 0, y: 0, width: 1, height: 1 });
+        other.mark(Rect { x: 32, y: 32, width: 1, height: 1 });
+        one.add(&other);
+        assert_eq!(one.changed(), 2);
+        one.clear();
+        assert_eq!(one.changed(), 0);
+    }
+}

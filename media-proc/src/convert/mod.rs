@@ -1,0 +1,190 @@
+//! BGRX to I420: BT.709, limited range, chroma averaged over each 2×2 block.
+//!
+//! Decides which pixels are converted: only the macroblocks that damage touches. The planes live
+//! as long as the frame size; what no damage names keeps the samples it had.
+//!
+//! Trusts the [`Frame`] it is given: its constructor checked that the pixels cover the size.
+//!
+//! INVARIANT: after a conversion every sample of a changed macroblock is what a conversion of the
+//! whole frame would have put there, bit for bit; runs start at macroblock edges to keep it so.
+
+mod macroblocks;
+
+use lumen_ipc::units::{FrameSize, PIXEL_BYTES};
+use yuv::{
+    BufferStoreMut, YuvConversionMode, YuvError, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
+    bgra_to_yuv420,
+};
+
+pub use macroblocks::{MACROBLOCK, MacroblockMap, Run};
+
+/// Luma of black in limited range (BT.709, section 3.5).
+const BLACK: u8 = 16;
+/// Both chroma components of every grey.
+const GREY: u8 = 128;
+
+/// The pixels of one frame where the compositor drew them.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'memory> {
+    pixels: &'memory [u8],
+    stride_bytes: usize,
+    size: FrameSize,
+}
+
+/// Pixels that do not cover the size they are said to have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{found} bytes in rows of {stride_bytes} are no frame of {size}")]
+pub struct BadFrame {
+    /// Bytes there are.
+    pub found: usize,
+    /// From one row to the next.
+    pub stride_bytes: usize,
+    /// The size it was said to have.
+    pub size: FrameSize,
+}
+
+impl<'memory> Frame<'memory> {
+    /// A frame of `size` in `pixels`, with `stride_bytes` from one row to the next.
+    ///
+    /// # Errors
+    /// [`BadFrame`] when a row is too short or rows are missing.
+    pub fn new(
+        pixels: &'memory [u8],
+        stride_bytes: usize,
+        size: FrameSize,
+    ) -> Result<Self, BadFrame> {
+        let needed = stride_bytes.checked_mul(usize::from(size.height()));
+        let covered = stride_bytes >= size.stride_bytes()
+            && needed.is_some_and(|needed| needed <= pixels.len());
+        if !covered {
+            return Err(BadFrame { found: pixels.len(), stride_bytes, size });
+        }
+        Ok(Self { pixels, stride_bytes, size })
+    }
+
+    /// Its size.
+    #[must_use]
+    pub const fn size(&self) -> FrameSize {
+        self.size
+    }
+}
+
+/// The picture as the encoder reads it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Planes {
+    size: FrameSize,
+    luma: Vec<u8>,
+    blue: Vec<u8>,
+    red: Vec<u8>,
+}
+
+impl Planes {
+    /// A black picture.
+    #[must_use]
+    pub fn new(size: FrameSize) -> Self {
+        let samples = usize::from(size.width()) * usize::from(size.height());
+        Self {
+            size,
+            luma: vec![BLACK; samples],
+            blue: vec![GREY; samples / 4],
+            red: vec![GREY; samples / 4],
+        }
+    }
+
+    /// Its size.
+    #[must_use]
+    pub const fn size(&self) -> FrameSize {
+        self.size
+    }
+
+    /// Y, one sample per pixel, rows tightly packed.
+    #[must_use]
+    pub fn luma(&self) -> &[u8] {
+        &self.luma
+    }
+
+    /// Cb, one sample per 2×2 pixels.
+    #[must_use]
+    pub fn blue(&self) -> &[u8] {
+        &self.blue
+    }
+
+    /// Cr, one sample per 2×2 pixels.
+    #[must_use]
+    pub fn red(&self) -> &[u8] {
+        &self.red
+    }
+
+    /// Converts the changed macroblocks of `frame`.
+    ///
+    /// # Errors
+    /// [`ConvertError`] when frame or map are of another size, or the converter refuses, which the
+    /// checks above rule out.
+    pub fn update(
+        &mut self,
+        frame: Frame<'_>,
+        changed: &MacroblockMap,
+    ) -> Result<(), ConvertError> {
+        for size in [frame.size, changed.size()] {
+            if size != self.size {
+                return Err(ConvertError::Size { planes: self.size, update: size });
+            }
+        }
+        for run in changed.runs() {
+            self.convert(frame, run)?;
+        }
+        Ok(())
+    }
+
+    fn convert(&mut self, frame: Frame<'_>, run: Run) -> Result<(), ConvertError> {
+        let width = usize::from(self.size.width());
+        let chroma_width = width / 2;
+        let luma_start = run.y * width + run.x;
+        let chroma_start = run.y / 2 * chroma_width + run.x / 2;
+        let pixel_start = run.y * frame.stride_bytes + run.x * PIXEL_BYTES;
+        // A run lies inside the picture and both buffers cover it, so no start is past an end.
+        let mut image = YuvPlanarImageMut {
+            y_plane: BufferStoreMut::Borrowed(&mut self.luma[luma_start..]),
+            y_stride: narrow(width),
+            u_plane: BufferStoreMut::Borrowed(&mut self.blue[chroma_start..]),
+            u_stride: narrow(chroma_width),
+            v_plane: BufferStoreMut::Borrowed(&mut self.red[chroma_start..]),
+            v_stride: narrow(chroma_width),
+            width: narrow(run.width),
+            height: narrow(run.height),
+        };
+        bgra_to_yuv420(
+            &mut image,
+            &frame.pixels[pixel_start..],
+            narrow(frame.stride_bytes),
+            YuvRange::Limited,
+            YuvStandardMatrix::Bt709,
+            YuvConversionMode::Balanced,
+        )?;
+        Ok(())
+    }
+}
+
+/// Sides are at most 4096 and announced strides are `u32`, so nothing is cut.
+const fn narrow(value: usize) -> u32 {
+    value as u32
+}
+
+/// A conversion that was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// Frame or map are of another size than the planes.
+    #[error("a frame of {update} cannot update planes of {planes}")]
+    Size {
+        /// Size of the planes.
+        planes: FrameSize,
+        /// Size of the frame or the map.
+        update: FrameSize,
+    },
+    /// The converter refused.
+    #[error("the colour converter refused")]
+    Converter(#[from] YuvError),
+}
+
+#[cfg(test)]
+mod tests;

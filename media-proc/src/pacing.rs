@@ -1,0 +1,164 @@
+//! When to encode what: changes at once, key pictures when somebody needs one, refinement once the
+//! screen is still, and then nothing at all.
+//!
+//! A machine in virtual time. The shell reports events, asks [`Pacing::step`] what to do, does it,
+//! reports it with [`Pacing::encoded`], and sleeps when told to.
+//!
+//! INVARIANT: with no picture, no viewer or no way to send, nothing is encoded and no timer runs;
+//! likewise when the newest picture was sent and is refined.
+
+use std::time::{Duration, Instant};
+
+/// A screen that did not change for so long is still, and worth refining. Longer than the pause
+/// between two frames of a 10 fps animation, shorter than a reader's glance.
+pub const STILL_AFTER: Duration = Duration::from_millis(200);
+
+/// The least time between a key picture and one that is merely asked for again: viewers that lose
+/// packets together all ask, and one answers them all.
+pub const KEY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What to encode.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Work {
+    /// The whole picture, as a start for decoders.
+    Key,
+    /// What changed since the last.
+    Change,
+    /// The same, finer.
+    Refinement,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Encode this.
+    Encode(Work),
+    /// Sleep until then, or until an event.
+    Wait(Option<Instant>),
+}
+
+/// When the bit rate permits what, from [`crate::rate`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Budget {
+    /// A change.
+    pub change_at: Instant,
+    /// A refinement.
+    pub refinement_at: Instant,
+}
+
+/// Whether a key picture is due.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum KeyDemand {
+    /// Decoders follow.
+    None,
+    /// A viewer asks: one may have come a moment ago that answers this too.
+    Asked,
+    /// No decoder can follow without one.
+    Needed,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Pacing {
+    picture: bool,
+    watched: bool,
+    outlet: bool,
+    key: KeyDemand,
+    key_at: Option<Instant>,
+    changed: bool,
+    changed_at: Option<Instant>,
+    refined: bool,
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pacing {
+    /// No picture yet, nobody watches, nowhere to send.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            picture: false,
+            watched: false,
+            outlet: false,
+            key: KeyDemand::Needed,
+            key_at: None,
+            changed: false,
+            changed_at: None,
+            refined: false,
+        }
+    }
+
+    /// The planes show a newer screen.
+    pub fn screen_changed(&mut self, now: Instant) {
+        self.picture = true;
+        self.changed = true;
+        self.changed_at = Some(now);
+    }
+
+    /// A viewer asks for a key picture.
+    pub fn key_asked(&mut self) {
+        if self.key == KeyDemand::None {
+            self.key = KeyDemand::Asked;
+        }
+    }
+
+    /// What was sent before is worth nothing: a new encoder, a dropped packet, a new reader.
+    pub fn reference_lost(&mut self) {
+        self.key = KeyDemand::Needed;
+    }
+
+    /// Whether anybody watches. The first viewer has seen nothing before.
+    pub fn set_watched(&mut self, watched: bool) {
+        if watched && !self.watched {
+            self.reference_lost();
+        }
+        self.watched = watched;
+    }
+
+    /// Whether a packet can be sent.
+    pub fn set_outlet(&mut self, open: bool) {
+        self.outlet = open;
+    }
+
+    /// What to do at `now`.
+    #[must_use]
+    pub fn step(&self, now: Instant, budget: Budget) -> Step {
+        if !(self.picture && self.watched && self.outlet) {
+            return Step::Wait(None);
+        }
+        let key = match (self.key, self.key_at) {
+            (KeyDemand::None, _) => None,
+            (KeyDemand::Asked, Some(sent)) => Some(sent + KEY_INTERVAL),
+            (KeyDemand::Asked, None) | (KeyDemand::Needed, _) => Some(now),
+        };
+        let change = self.changed.then_some(budget.change_at);
+        let refinement = self.refinement_at(budget);
+        let candidates = [(key, Work::Key), (change, Work::Change), (refinement, Work::Refinement)];
+        if let Some((_, work)) = candidates.iter().find(|(at, _)| at.is_some_and(|at| at <= now)) {
+            return Step::Encode(*work);
+        }
+        Step::Wait(candidates.into_iter().filter_map(|(at, _)| at).min())
+    }
+
+    fn refinement_at(&self, budget: Budget) -> Option<Instant> {
+        let still = self.changed_at.map(|at| at + STILL_AFTER)?;
+        (!self.changed && !self.refined).then(|| still.max(budget.refinement_at))
+    }
+
+    /// `work` was encoded and sent; `refined` says whether nothing is left to refine.
+    pub fn encoded(&mut self, now: Instant, work: Work, refined: bool) {
+        if work == Work::Key {
+            self.key = KeyDemand::None;
+            self.key_at = Some(now);
+        }
+        self.changed = false;
+        self.refined = refined;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! What media may still do once it serves: nothing beyond the base.
+//!
+//! x264 runs on the caller's thread, and neither it nor the colour converter opens anything; both
+//! detect the processor by its own instructions. Encoders of a new size and buffers of a new
+//! generation need memory and shared mappings, which the base allows without execution. The packet
+//! ring is made before confinement and serves every rtc in turn.
+
+use lumen_ipc_runtime::confine::Policy;
+
+/// Descriptors: 0–2, control, grants, three link ends, ring, event queue and wakers of the control
+/// thread's runtime and of the loop (8), and the announced buffers of one generation while those
+/// of the next arrive (8), doubled.
+const OPEN_FILES: u64 = 64;
+
+/// The confinement.
+#[must_use]
+pub fn policy() -> Policy {
+    Policy::base().open_files(OPEN_FILES)
+}

@@ -1,0 +1,69 @@
+//! What media counts.
+
+use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
+
+use crate::pacing::Work;
+
+/// The figures of this worker.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    pub(super) registry: Registry,
+    /// Frames read from the compositor's buffers.
+    pub(super) frames_taken: Counter,
+    /// Macroblocks converted.
+    pub(super) macroblocks_converted: Counter,
+    /// Pictures encoded, of any kind.
+    pub(super) pictures_encoded: Counter,
+    /// Of those, key pictures.
+    pub(super) keys_encoded: Counter,
+    /// Of those, refinements.
+    pub(super) refinements_encoded: Counter,
+    /// Packets that found no room.
+    pub(super) packets_dropped: Counter,
+    /// Bytes handed to rtc.
+    pub(super) encoded: Counter,
+    /// Link ends closed because a peer broke the contract.
+    pub(super) peer_violations: Counter,
+    /// From drawn to taken up.
+    pub(super) frame_wait: Histogram,
+    /// Conversion of one frame's damage.
+    pub(super) convert: Histogram,
+    /// Encoding of one picture.
+    pub(super) encode: Histogram,
+    /// What the encoder aims for.
+    pub(super) target: Gauge,
+    /// Peers that watch.
+    pub(super) watchers: Gauge,
+}
+
+impl Figures {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self {
+            frames_taken: registry.counter("frames_taken_total"),
+            macroblocks_converted: registry.counter("macroblocks_converted_total"),
+            pictures_encoded: registry.counter("pictures_encoded_total"),
+            keys_encoded: registry.counter("key_pictures_encoded_total"),
+            refinements_encoded: registry.counter("refinements_encoded_total"),
+            packets_dropped: registry.counter("packets_dropped_total"),
+            encoded: registry.counter("encoded_bytes"),
+            peer_violations: registry.counter("peer_violations_total"),
+            frame_wait: registry.histogram("frame_wait_microseconds"),
+            convert: registry.histogram("convert_microseconds"),
+            encode: registry.histogram("encode_microseconds"),
+            target: registry.gauge("target_kbps"),
+            watchers: registry.gauge("watchers_count"),
+            registry,
+        }
+    }
+    /// One picture of `bytes` was encoded in `micros`.
+    pub(super) fn count(&self, work: Work, bytes: usize, micros: u64) {
+        self.pictures_encoded.increment();
+        match work {
+            Work::Key => self.keys_encoded.increment(),
+            Work::Refinement => self.refinements_encoded.increment(),
+            Work::Change => {}
+        }
+        self.encoded.add(bytes as u64);
+        self.encode.record(micros);
+    }
+}

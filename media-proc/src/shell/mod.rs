@@ -1,0 +1,230 @@
+//! The worker as the supervisor sees it: what it takes at start, and its event loop.
+//!
+//! The loop sleeps on the links, the tuning desk and the supervisor, with the deadline the
+//! [`session`] names. Everything it does on waking is in there.
+
+mod figures;
+mod outlet;
+mod screen;
+mod session;
+#[cfg(test)]
+mod tests;
+mod tuning;
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
+
+use lumen_ipc::{
+    codec::{EncodeError, ProtocolViolation},
+    link::LinkName,
+    message::grants::ToWorker,
+    process::Worker as WorkerName,
+    service::{MediaConfig, WorkerConfig},
+    units::FrameSize,
+};
+use lumen_ipc_runtime::{
+    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
+    channel::{Channel, NotALink, ReceiveError, SendError},
+    confine::Policy,
+    metrics::Registry,
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing::{info, warn};
+
+use self::{outlet::Outlet, session::Session, tuning::Desk};
+use crate::{
+    convert::{Frame, MacroblockMap, Planes},
+    policy,
+    video::{Picture, PictureKind, Quantizer, x264::Encoder},
+};
+
+/// The media worker.
+#[derive(Debug)]
+pub struct Media {
+    session: Session,
+    tuning: Option<OwnedFd>,
+}
+
+/// Why a peer's link is over.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    /// The peer closed its end: it restarts.
+    #[error("the peer is gone")]
+    Gone,
+    /// The peer broke the contract.
+    #[error(transparent)]
+    Violation(#[from] ProtocolViolation),
+    /// The link, or our side of it, failed.
+    #[error("the link failed")]
+    Io(#[source] io::Error),
+    /// A message of ours cannot be sent.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The peer does not read, though it is never sent more than it asked for.
+    #[error("the peer does not read what it asked for")]
+    Deaf,
+    /// What was granted is no link.
+    #[error(transparent)]
+    NotALink(#[from] NotALink),
+}
+
+impl From<SendError> for Broken {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Encode(error) => Self::Encode(error),
+            SendError::Full => Self::Deaf,
+            SendError::Io(error) => Self::Io(error),
+            SendError::PeerGone => Self::Gone,
+        }
+    }
+}
+
+impl From<ReceiveError> for Broken {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            // Callers take it for the end of a round before it comes here.
+            ReceiveError::Empty => Self::Io(io::ErrorKind::WouldBlock.into()),
+            ReceiveError::Io(error) => Self::Io(error),
+            ReceiveError::PeerGone => Self::Gone,
+            ReceiveError::Violation(violation) => Self::Violation(violation),
+        }
+    }
+}
+
+impl Worker for Media {
+    const WORKER: WorkerName = WorkerName::Media;
+    type Config = MediaConfig;
+
+    fn own_config(config: WorkerConfig) -> Option<MediaConfig> {
+        match config {
+            WorkerConfig::Media(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn acquire(config: MediaConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
+        warm_up(&config)?;
+        let outlet = Outlet::new()
+            .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
+        let desk = Desk::new(config.bitrate)
+            .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
+        let session = Session::new(&config, outlet, desk, Instant::now());
+        let mut media = Self { session, tuning: None };
+        for grant in grants {
+            let what = grant.what;
+            media
+                .accept(grant)
+                .map_err(|error| StartError::caused(format!("cannot use grant {what:?}"), error))?;
+        }
+        Ok(media)
+    }
+
+    fn metrics(&self) -> Registry {
+        self.session.registry()
+    }
+
+    fn policy(&self) -> Policy {
+        policy::policy()
+    }
+
+    fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
+        loop {
+            if let Some(tuning) = self.tuning.take() {
+                self.session.desk().serve(tuning, &supervision.handle());
+            }
+            let deadline = self
+                .session
+                .turn(Instant::now())
+                .map_err(|error| ServeError::caused("no picture can be encoded", error))?;
+            if let Some(summary) = self.session.new_summary() {
+                supervision.set_summary(summary);
+            }
+            let writable = self
+                .wait(&supervision, deadline)
+                .map_err(|error| ServeError::caused("cannot wait for events", error))?;
+            if writable {
+                self.session.packets_writable();
+            }
+            while let Some(event) = supervision.next() {
+                match event {
+                    SupervisorEvent::Drain => return Ok(()),
+                    SupervisorEvent::Granted(grant) => {
+                        let what = grant.what;
+                        if let Err(error) = self.accept(grant) {
+                            warn!(?what, %error, "a grant is not usable");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Media {
+    /// Takes a link end, in place of the one before.
+    fn accept(&mut self, grant: Grant) -> Result<(), Broken> {
+        match grant.what {
+            ToWorker::LinkEnd(LinkName::Frames) => {
+                self.session.attach_frames(Channel::from_descriptor(grant.descriptor)?);
+            }
+            ToWorker::LinkEnd(LinkName::Packets) => {
+                self.session.attach_packets(Channel::from_descriptor(grant.descriptor)?);
+            }
+            ToWorker::LinkEnd(LinkName::Tuning) => self.tuning = Some(grant.descriptor),
+            what => info!(?what, "a grant that media has no use for is closed"),
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something happens or `deadline`. Says whether packets can be sent again.
+    fn wait(&self, supervision: &Supervision, deadline: Option<Instant>) -> io::Result<bool> {
+        let desk = self.session.desk();
+        let mut interests = vec![
+            PollFd::from_borrowed_fd(supervision.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(desk.as_fd(), PollFlags::IN),
+        ];
+        if let Some(frames) = self.session.frames_interest() {
+            interests.push(PollFd::from_borrowed_fd(frames, PollFlags::IN));
+        }
+        if let Some((packets, writing)) = self.session.packets_interest() {
+            let flags = if writing { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            interests.push(PollFd::from_borrowed_fd(packets, flags));
+        }
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        // A deadline is at most some seconds away.
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut interests, timeout.as_ref()) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(interests.iter().any(|interest| interest.revents().contains(PollFlags::OUT)))
+    }
+}
+
+/// Encodes one picture before confinement: x264 and the converter examine the processor, and what
+/// they would open or ask the kernel for shows here instead of in the policy.
+fn warm_up(config: &MediaConfig) -> Result<(), StartError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        StartError::caused("the encoder does not encode", error)
+    };
+    let size = FrameSize::nearest(64, 64);
+    let pixels = vec![0; size.frame_bytes()];
+    let frame =
+        Frame::new(&pixels, size.stride_bytes(), size).map_err(|error| failed(error.into()))?;
+    let (mut planes, mut changed) = (Planes::new(size), MacroblockMap::constant(size));
+    changed.mark_all();
+    planes.update(frame, &changed).map_err(|error| failed(error.into()))?;
+    let picture = Picture {
+        planes: &planes,
+        changed: &changed,
+        kind: PictureKind::Key,
+        quantizer: Quantizer::COARSEST,
+    };
+    let mut encoder = Encoder::open(size, config.max_fps).map_err(|error| failed(error.into()))?;
+    encoder.encode(picture).map_err(|error| failed(error.into()))?;
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! The `packets` link: encoded pictures into the ring, and rtc's reports of what it has read.
+//!
+//! The ring is made once and serves every rtc in turn: its positions start over with each link
+//! end, and the rtc before is gone when the next is granted.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use lumen_ipc::{
+    codec::{ProtocolViolation, Violation},
+    link::LinkName,
+    message::packets::{ToMedia, ToRtc, VideoPacket},
+    ring::{RingCapacity, RingSpan, RingWriter},
+};
+use lumen_ipc_runtime::{
+    channel::{Channel, ReceiveError, SendError},
+    shm::SharedMemory,
+};
+use tracing::{debug, info};
+
+use super::Broken;
+
+/// Media's end.
+pub(super) type Packets = Channel<ToMedia, ToRtc>;
+
+/// Two seconds at 32 Mbit/s. Memory that was never written costs nothing.
+const RING_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The ring and, while there is an rtc, the link.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    memory: SharedMemory,
+    capacity: RingCapacity,
+    link: Option<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    channel: Packets,
+    ring: RingWriter,
+    /// End of the last span reserved.
+    written: u64,
+    /// rtc's last report.
+    read: u64,
+    blocked: Blocked,
+}
+
+/// What sending waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Blocked {
+    No,
+    /// Room in the ring, which a report brings.
+    ByRing,
+    /// Room in the socket.
+    BySocket,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Delivery {
+    Sent,
+    /// rtc is too slow, or gone; decoders cannot follow.
+    Dropped,
+}
+
+impl Outlet {
+    /// Makes the ring.
+    pub(super) fn new() -> io::Result<Self> {
+        let capacity = RingCapacity::new(RING_BYTES).map_err(io::Error::other)?;
+        let bytes = usize::try_from(RING_BYTES).map_err(io::Error::other)?;
+        let memory = SharedMemory::create("lumen-packets", bytes)?;
+        Ok(Self { memory, capacity, link: None })
+    }
+
+    /// Announces the ring to a new rtc, which replaces the one before.
+    pub(super) fn attach(&mut self, channel: Packets) -> Result<(), Broken> {
+        self.link = None;
+        let announced = ToRtc::RingAnnounced { capacity: self.capacity };
+        channel.send(&announced, &[self.memory.descriptor()])?;
+        let ring = RingWriter::new(self.capacity);
+        self.link = Some(Link { channel, ring, written: 0, read: 0, blocked: Blocked::No });
+        Ok(())
+    }
+
+    pub(super) fn detach(&mut self) {
+        self.link = None;
+    }
+
+    /// Whether a packet would be taken.
+    pub(super) fn is_open(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.blocked == Blocked::No)
+    }
+
+    /// What to poll, and whether for writing too.
+    pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        self.link.as_ref().map(|link| (link.channel.as_fd(), link.blocked == Blocked::BySocket))
+    }
+
+    /// Notes that the socket takes messages again.
+    pub(super) fn writable(&mut self) {
+        if let Some(link) = &mut self.link
+            && link.blocked == Blocked::BySocket
+        {
+            link.blocked = Blocked::No;
+        }
+    }
+
+    /// Takes rtc's reports.
+    pub(super) fn receive(&mut self) -> Result<(), Broken> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        loop {
+            match link.channel.receive() {
+                Ok(received) => link.take(received.message)?,
+                Err(ReceiveError::Empty) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Puts `bytes` into the ring and says so; `describe` makes the message from the place.
+    pub(super) fn send(
+        &mut self,
+        bytes: &[u8],
+        describe: impl FnOnce(RingSpan) -> VideoPacket,
+    ) -> Result<Delivery, Broken> {
+        let Some(link) = &mut self.link else { return Ok(Delivery::Dropped) };
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let Some(span) = link.ring.reserve(length) else {
+            // With nothing unread no report will come: the picture alone is too large, and the
+            // rate has learned from it.
+            if link.read < link.written {
+                link.blocked = Blocked::ByRing;
+            }
+            debug!(length, "a packet finds no room in the ring");
+            return Ok(Delivery::Dropped);
+        };
+        link.written = span.position + u64::from(span.length);
+        let offset = usize::try_from(link.ring.offset(span)).unwrap_or(usize::MAX);
+        self.memory.write(offset, bytes).map_err(io::Error::other).map_err(Broken::Io)?;
+        match link.channel.send(&ToRtc::VideoPacket(describe(span)), &[]) {
+            Ok(()) => Ok(Delivery::Sent),
+            Err(SendError::Full) => {
+                link.blocked = Blocked::BySocket;
+                Ok(Delivery::Dropped)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Link {
+    fn take(&mut self, message: ToMedia) -> Result<(), Broken> {
+        let ToMedia::RingConsumed { position } = message;
+        self.ring.consumed(position).map_err(|error| {
+            info!(%error, "rtc's report contradicts the ring");
+            let what = Violation::Illegal("a report of what was never written, or taken back");
+            ProtocolViolation { link: LinkName::Packets, what }
+        })?;
+        self.read = position;
+        if self.blocked == Blocked::ByRing {
+            self.blocked = Blocked::No;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! The `frames` link: buffers and frames in, planes and changed macroblocks out.
+//!
+//! A frame is released as soon as its damage is converted, before anything is encoded, so that
+//! the compositor draws the next while this one is encoded.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use lumen_ipc::{
+    codec::{ProtocolViolation, Violation},
+    link::LinkName,
+    message::frames::{BufferAnnounced, FrameReady, FrameReleased, ToCompositor, ToMedia},
+    units::{FrameSequence, FrameSize, MonotonicMicros},
+};
+use lumen_ipc_runtime::{
+    channel::{Channel, ReceiveError},
+    clock,
+    shm::SharedView,
+};
+
+use super::{Broken, figures::Figures};
+use crate::{
+    convert::{Frame, MacroblockMap, Planes},
+    import::{self, Buffers},
+};
+
+/// Media's end.
+pub(super) type Frames = Channel<ToMedia, ToCompositor>;
+
+/// Messages taken in one go, so that a compositor that never stops cannot keep rtc waiting.
+const AT_ONCE: usize = 8;
+
+/// The link while there is a compositor, and the picture, which survives it.
+#[derive(Debug, Default)]
+pub(super) struct Screen {
+    link: Option<Link>,
+    picture: Option<Shown>,
+}
+
+#[derive(Debug)]
+struct Link {
+    channel: Frames,
+    buffers: Buffers<SharedView>,
+    /// The first frame of a link says nothing about the planes that were there before.
+    fresh: bool,
+}
+
+/// The newest screen.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) planes: Planes,
+    /// Not yet encoded.
+    pub(super) changed: MacroblockMap,
+    pub(super) times: Times,
+}
+
+/// Of the frame the planes show.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    pub(super) sequence: FrameSequence,
+    pub(super) committed: MonotonicMicros,
+    pub(super) rendered: MonotonicMicros,
+    pub(super) taken: MonotonicMicros,
+    pub(super) converted: MonotonicMicros,
+}
+
+/// What a round of messages brought.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Taken {
+    /// The screen changed.
+    pub(super) changed: bool,
+    /// It has another size, or comes from another compositor.
+    pub(super) anew: bool,
+}
+
+impl Screen {
+    /// A new compositor, which replaces the one before.
+    pub(super) fn attach(&mut self, channel: Frames) {
+        self.link = Some(Link { channel, buffers: Buffers::default(), fresh: true });
+    }
+
+    pub(super) fn detach(&mut self) {
+        self.link = None;
+    }
+
+    /// What to poll.
+    pub(super) fn interest(&self) -> Option<BorrowedFd<'_>> {
+        self.link.as_ref().map(|link| link.channel.as_fd())
+    }
+
+    /// The newest screen, once there is one.
+    pub(super) fn picture(&mut self) -> Option<&mut Shown> {
+        self.picture.as_mut()
+    }
+
+    /// Tells the compositor whether anybody watches.
+    pub(super) fn tell_watching(&self, watching: bool) -> Result<(), Broken> {
+        if let Some(link) = &self.link {
+            link.channel.send(&ToCompositor::ViewersChanged { watching }, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Takes what the compositor sent.
+    pub(super) fn receive(&mut self, figures: &Figures) -> Result<Taken, Broken> {
+        let mut taken = Taken::default();
+        let Some(link) = &mut self.link else { return Ok(taken) };
+        for _ in 0..AT_ONCE {
+            match link.channel.receive() {
+                Ok(received) => match received.message {
+                    ToMedia::BufferAnnounced(announced) => {
+                        link.announced(&announced, received.descriptors)?;
+                    }
+                    ToMedia::FrameReady(ready) => {
+                        let brought = link.frame(&mut self.picture, &ready, figures)?;
+                        taken.changed |= brought.changed;
+                        taken.anew |= brought.anew;
+                    }
+                },
+                Err(ReceiveError::Empty) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(taken)
+    }
+}
+
+impl Link {
+    fn announced(
+        &mut self,
+        announced: &BufferAnnounced,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), Broken> {
+        let bytes = import::needed_bytes(announced).map_err(violation)?;
+        let descriptor = descriptors
+            .into_iter()
+            .next()
+            .ok_or_else(|| violation(Violation::Illegal("a buffer without memory")))?;
+        let memory = SharedView::map(descriptor, bytes).map_err(|error| {
+            tracing::info!(%error, "an announced buffer is not usable");
+            violation(Violation::Illegal("a buffer's memory is unsealed, too small or no memfd"))
+        })?;
+        self.buffers.announce(announced, memory).map_err(violation)
+    }
+
+    fn frame(
+        &mut self,
+        picture: &mut Option<Shown>,
+        ready: &FrameReady,
+        figures: &Figures,
+    ) -> Result<Taken, Broken> {
+        let taken = clock::now();
+        let (buffer, rects) = self.buffers.frame(ready).map_err(violation)?;
+        let anew =
+            self.fresh || picture.as_ref().is_none_or(|shown| shown.planes.size() != buffer.size);
+        if picture.as_ref().is_none_or(|shown| shown.planes.size() != buffer.size) {
+            *picture = None;
+        }
+        let shown = picture.get_or_insert_with(|| Shown::new(buffer.size));
+        let mut damage = MacroblockMap::constant(buffer.size);
+        rects.iter().for_each(|rect| damage.mark(*rect));
+        if anew {
+            damage.mark_all();
+        }
+        let frame = Frame::new(buffer.memory.bytes(), buffer.stride_bytes, buffer.size)
+            .map_err(|_| violation(Violation::Illegal("a frame larger than its buffer")))?;
+        shown.planes.update(frame, &damage).map_err(std::io::Error::other).map_err(Broken::Io)?;
+        self.fresh = false;
+        let converted = clock::now();
+        let released = FrameReleased {
+            generation: ready.generation,
+            slot: ready.slot,
+            sequence: ready.sequence,
+        };
+        self.channel.send(&ToCompositor::FrameReleased(released), &[])?;
+
+        shown.note(ready, &damage, taken, converted);
+        figures.frames_taken.increment();
+        figures.macroblocks_converted.add(damage.changed() as u64);
+        figures.frame_wait.record(taken.since(ready.rendered));
+        figures.convert.record(converted.since(taken));
+        Ok(Taken { changed: damage.changed() > 0, anew })
+    }
+}
+
+impl Shown {
+    fn new(size: FrameSize) -> Self {
+        Self {
+            planes: Planes::new(size),
+            changed: MacroblockMap::constant(size),
+            times: Times::default(),
+        }
+    }
+
+    fn note(
+        &mut self,
+        ready: &FrameReady,
+        damage: &MacroblockMap,
+        taken: MonotonicMicros,
+        converted: MonotonicMicros,
+    ) {
+        // The oldest commit a packet shows is what its age counts from.
+        let waiting = self.changed.changed() > 0;
+        let committed =
+            if waiting { self.times.committed.min(ready.committed) } else { ready.committed };
+        self.times = Times {
+            sequence: ready.sequence,
+            committed,
+            rendered: ready.rendered,
+            taken,
+            converted,
+        };
+        self.changed.add(damage);
+    }
+}
+
+fn violation(what: Violation) -> Broken {
+    ProtocolViolation { link: LinkName::Frames, what }.into()
+}

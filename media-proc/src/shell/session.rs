@@ -1,0 +1,287 @@
+//! One desktop's picture on its way from the compositor to rtc.
+//!
+//! [`Session::turn`] does all there is to do at an instant and returns when there is more. A peer
+//! that is gone, or broke the contract, costs its link end and nothing else: the other keeps being
+//! served, and the supervisor brings a new end.
+
+use std::{os::fd::BorrowedFd, time::Instant};
+
+use lumen_ipc::{
+    message::packets::{FrameStamps, VideoPacket},
+    service::MediaConfig,
+    units::{Fps, FrameSize, Kbps},
+};
+use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry};
+use tracing::{debug, info, warn};
+
+use super::{
+    Broken,
+    figures::Figures,
+    outlet::{Delivery, Outlet, Packets},
+    screen::{Frames, Screen, Shown, Taken},
+    tuning::{Desk, Wishes},
+};
+use crate::{
+    pacing::{Budget, Pacing, Step, Work},
+    rate::{Ask, Kind, Rate},
+    video::{
+        Picture, PictureKind,
+        x264::{self, Encoder},
+    },
+};
+
+/// Everything that serves one desktop.
+#[derive(Debug)]
+pub(super) struct Session {
+    max_fps: Fps,
+    screen: Screen,
+    outlet: Outlet,
+    desk: Desk,
+    pacing: Pacing,
+    rate: Rate,
+    encoder: Option<Encoder>,
+    watchers: u16,
+    figures: Figures,
+    /// What the last summary was made of.
+    summarised: Option<(Option<FrameSize>, u16, Kbps)>,
+}
+
+/// The encoder does not encode. A new process gets a new one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EncoderError {
+    #[error("the encoder cannot be opened")]
+    Open(#[from] x264::OpenError),
+    #[error("the encoder failed")]
+    Encode(#[from] x264::EncodeError),
+}
+
+/// Why a picture was not sent.
+#[derive(Debug, thiserror::Error)]
+enum PictureError {
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    #[error(transparent)]
+    Link(#[from] Broken),
+}
+
+impl Session {
+    pub(super) fn new(config: &MediaConfig, outlet: Outlet, desk: Desk, now: Instant) -> Self {
+        let figures = Figures::new(Registry::default());
+        figures.target.set(config.bitrate.value().into());
+        Self {
+            max_fps: config.max_fps,
+            screen: Screen::default(),
+            outlet,
+            desk,
+            pacing: Pacing::new(),
+            rate: Rate::new(config.bitrate, config.max_fps, now),
+            encoder: None,
+            watchers: 0,
+            figures,
+            summarised: None,
+        }
+    }
+
+    pub(super) fn registry(&self) -> Registry {
+        self.figures.registry.clone()
+    }
+
+    pub(super) const fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    pub(super) fn frames_interest(&self) -> Option<BorrowedFd<'_>> {
+        self.screen.interest()
+    }
+
+    pub(super) fn packets_interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        self.outlet.interest()
+    }
+
+    pub(super) fn packets_writable(&mut self) {
+        self.outlet.writable();
+    }
+
+    /// A new compositor.
+    pub(super) fn attach_frames(&mut self, channel: Frames) {
+        self.screen.attach(channel);
+        let told = self.screen.tell_watching(self.watchers > 0);
+        self.frames_outcome(told);
+    }
+
+    /// A new rtc, which has seen nothing.
+    pub(super) fn attach_packets(&mut self, channel: Packets) {
+        let attached = self.outlet.attach(channel);
+        self.pacing.reference_lost();
+        self.packets_outcome(attached);
+    }
+
+    /// Does all there is to do, and says when there is more to do without an event.
+    ///
+    /// # Errors
+    /// [`EncoderError`]: nothing more can be shown.
+    pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, EncoderError> {
+        let wishes = self.desk.take();
+        self.grant(now, wishes);
+        let reports = self.outlet.receive();
+        self.packets_outcome(reports);
+        let frames = self.screen.receive(&self.figures);
+        if let Some(taken) = self.frames_outcome(frames) {
+            self.note(now, taken);
+        }
+        self.pacing.set_outlet(self.outlet.is_open());
+        let budget = Budget {
+            change_at: self.rate.affordable_at(),
+            refinement_at: self.rate.refinable_at(),
+        };
+        match self.pacing.step(now, budget) {
+            Step::Wait(until) => Ok(until),
+            Step::Encode(work) => {
+                self.encode(now, work)?;
+                // Look again at once: time has passed, and a frame may have come.
+                Ok(Some(now))
+            }
+        }
+    }
+
+    /// What `lumen status` shows, if that is news.
+    pub(super) fn new_summary(&mut self) -> Option<String> {
+        let size = self.screen.picture().map(|shown| shown.planes.size());
+        let state = (size, self.watchers, self.rate.target());
+        if self.summarised == Some(state) {
+            return None;
+        }
+        self.summarised = Some(state);
+        let (watchers, target) = (self.watchers, self.rate.target());
+        let picture = size.map_or_else(|| "no picture yet".to_owned(), |size| size.to_string());
+        Some(format!("{picture}, x264, at most {target} kbit/s, {watchers} watching"))
+    }
+
+    fn grant(&mut self, now: Instant, wishes: Wishes) {
+        if let Some(target) = wishes.target {
+            self.rate.set_target(now, target);
+            self.figures.target.set(self.rate.target().value().into());
+        }
+        if let Some(watchers) = wishes.watchers {
+            let watching = watchers > 0;
+            if watching != (self.watchers > 0) {
+                info!(watching, "viewers changed");
+                let told = self.screen.tell_watching(watching);
+                self.frames_outcome(told);
+            }
+            self.watchers = watchers;
+            self.figures.watchers.set(watchers.into());
+            self.pacing.set_watched(watching);
+        }
+        if wishes.key {
+            self.pacing.key_asked();
+        }
+    }
+
+    fn note(&mut self, now: Instant, taken: Taken) {
+        if taken.anew {
+            self.pacing.reference_lost();
+        }
+        if taken.changed {
+            self.pacing.screen_changed(now);
+        }
+    }
+
+    fn encode(&mut self, now: Instant, work: Work) -> Result<(), EncoderError> {
+        match self.try_encode(now, work) {
+            Ok(Delivery::Sent) => {}
+            Ok(Delivery::Dropped) => {
+                self.figures.packets_dropped.increment();
+                self.pacing.reference_lost();
+            }
+            Err(PictureError::Encoder(error)) => return Err(error),
+            Err(PictureError::Link(broken)) => {
+                self.pacing.reference_lost();
+                self.packets_outcome(Err::<(), _>(broken));
+            }
+        }
+        Ok(())
+    }
+
+    fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
+        let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
+        let size = shown.planes.size();
+        let encoder = match &mut self.encoder {
+            Some(encoder) if encoder.size() == size => encoder,
+            slot => {
+                info!(%size, "the encoder is opened");
+                slot.insert(Encoder::open(size, self.max_fps).map_err(EncoderError::Open)?)
+            }
+        };
+        let ask = ask(work, shown);
+        let quantizer = self.rate.choose(now, ask);
+        let kind = if work == Work::Key { PictureKind::Key } else { PictureKind::Predicted };
+        let begun = clock::now();
+        let picture = Picture { planes: &shown.planes, changed: &shown.changed, kind, quantizer };
+        let unit = encoder.encode(picture).map_err(EncoderError::Encode)?;
+        let encoded = clock::now();
+        let length = unit.bytes.len();
+        self.rate.encoded(now, ask, quantizer, length);
+        self.pacing.encoded(now, work, self.rate.is_refined());
+        let times = shown.times;
+        let packet = |span| VideoPacket {
+            span,
+            keyframe: unit.key,
+            sequence: times.sequence,
+            size,
+            stamps: FrameStamps {
+                committed: times.committed,
+                rendered: times.rendered,
+                taken: times.taken,
+                converted: times.converted,
+                encoded,
+            },
+        };
+        let delivery = self.outlet.send(unit.bytes, packet)?;
+        shown.changed.clear();
+        debug!(?work, quantizer = quantizer.value(), length, "a picture was encoded");
+        self.figures.count(work, length, encoded.since(begun));
+        Ok(delivery)
+    }
+
+    fn frames_outcome<T>(&mut self, outcome: Result<T, Broken>) -> Option<T> {
+        outcome
+            .map_err(|broken| {
+                self.screen.detach();
+                self.report("frames", &broken);
+            })
+            .ok()
+    }
+
+    fn packets_outcome<T>(&mut self, outcome: Result<T, Broken>) -> Option<T> {
+        outcome
+            .map_err(|broken| {
+                self.outlet.detach();
+                self.report("packets", &broken);
+            })
+            .ok()
+    }
+
+    fn report(&self, link: &'static str, broken: &Broken) {
+        static LIMIT: RateLimit = RateLimit::per_second(4);
+        if matches!(broken, Broken::Gone) {
+            info!(link, "the peer is gone; waiting for its successor");
+            return;
+        }
+        if matches!(broken, Broken::Violation(_) | Broken::Deaf) {
+            self.figures.peer_violations.increment();
+        }
+        if LIMIT.allows() {
+            warn!(link, %broken, suppressed = LIMIT.suppressed(), "a link end is closed");
+        }
+    }
+}
+
+fn ask(work: Work, shown: &Shown) -> Ask {
+    let kind = match work {
+        Work::Key => Kind::Key,
+        Work::Change => Kind::Change,
+        Work::Refinement => Kind::Refinement,
+    };
+    Ask { kind, changed: shown.changed.changed(), total: shown.changed.total() }
+}

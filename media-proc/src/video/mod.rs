@@ -1,0 +1,66 @@
+//! Pictures to H.264.
+//!
+//! Decides what an encoder is asked ([`Picture`]) and what it answers ([`AccessUnit`]). The one
+//! encoder is [`x264`]; how coarse a picture may be is decided in [`crate::rate`], when one is
+//! encoded in [`crate::pacing`].
+
+pub mod x264;
+
+use crate::convert::{MacroblockMap, Planes};
+
+/// H.264's quantizer (`QP_Y`): 0 is finest, 51 coarsest; six more halve the bits, about.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Quantizer(u8);
+
+impl Quantizer {
+    /// The coarsest there is (H.264, section 7.4.2.1.1, 8 bits a sample).
+    pub const COARSEST: Self = Self(51);
+
+    /// The nearest legal quantizer. Not below 1: x264 takes 0 for lossless, which the profile
+    /// does not have.
+    #[must_use]
+    pub const fn nearest(value: u8) -> Self {
+        match value {
+            0 => Self(1),
+            1..=51 => Self(value),
+            _ => Self::COARSEST,
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn value(self) -> u8 {
+        self.0
+    }
+}
+
+/// How a picture refers to the ones before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PictureKind {
+    /// Not at all: an IDR with parameter sets, where a decoder can start.
+    Key,
+    /// To the picture before.
+    Predicted,
+}
+
+/// One picture to encode.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture<'planes> {
+    /// Its samples.
+    pub planes: &'planes Planes,
+    /// What differs from the picture encoded before.
+    pub changed: &'planes MacroblockMap,
+    /// What it may refer to.
+    pub kind: PictureKind,
+    /// How coarse it may be.
+    pub quantizer: Quantizer,
+}
+
+/// One encoded picture in Annex B form, in the encoder's memory.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessUnit<'encoder> {
+    /// All its NAL units with start codes.
+    pub bytes: &'encoder [u8],
+    /// Whether it is an IDR.
+    pub key: bool,
+}

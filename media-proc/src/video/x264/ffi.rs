@@ -1,0 +1,220 @@
+//! The safe wrapper over libx264, and the only unsafe code of this crate.
+//!
+//! [`Encoder`] owns the `x264_t`. Every picture goes in and comes out in one call: with no
+//! lookahead, no B-frames and no threads x264 holds nothing back, and reads the planes and the
+//! macroblock map only during the call.
+
+#![allow(unsafe_code, reason = "the one place of this crate that calls a C library")]
+
+use std::{ffi::c_int, mem::MaybeUninit, ptr::NonNull, slice};
+
+use lumen_ipc::units::{Fps, FrameSize};
+use x264_sys as x264;
+
+use crate::video::{AccessUnit, Picture, PictureKind};
+
+/// BT.709 for `colorprim`, `transfer` and `colmatrix` (H.264, tables E-3 to E-5).
+const BT709: c_int = 1;
+
+/// An open encoder.
+#[derive(Debug)]
+pub struct Encoder {
+    handle: NonNull<x264::x264_t>,
+    size: FrameSize,
+    pictures: i64,
+}
+
+// SAFETY: an x264_t is bound to no thread: it was opened with `i_threads = 1` and no lookahead
+// thread, so only the caller's thread ever runs in it, and `&mut self` keeps callers apart.
+unsafe impl Send for Encoder {}
+
+/// Why there is no encoder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum OpenError {
+    /// libx264 knows no such preset, tune or profile.
+    #[error("libx264 lacks the preset, tune or profile {0:?}")]
+    Unknown(&'static str),
+    /// libx264 refused the parameters.
+    #[error("libx264 cannot encode {0}")]
+    Refused(FrameSize),
+}
+
+/// Why there is no access unit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EncodeError {
+    /// The picture is of another size than the encoder.
+    #[error("a picture of {picture} went to an encoder of {encoder}")]
+    Size {
+        /// The encoder's.
+        encoder: FrameSize,
+        /// The picture's.
+        picture: FrameSize,
+    },
+    /// libx264 failed.
+    #[error("libx264 failed with {0}")]
+    Failed(c_int),
+    /// libx264 kept the picture, which its settings rule out.
+    #[error("libx264 returned nothing for a picture")]
+    Withheld,
+}
+
+impl Encoder {
+    /// Opens an encoder for pictures of `size`. `fps` only decides the level that is signalled.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what libx264 refused.
+    pub fn open(size: FrameSize, fps: Fps) -> Result<Self, OpenError> {
+        let mut parameters = preset()?;
+        describe(&mut parameters, size, fps);
+        // SAFETY: `parameters` is initialised by `preset`, the name is NUL-terminated and static.
+        let applied =
+            unsafe { x264::x264_param_apply_profile(&mut parameters, c"baseline".as_ptr()) };
+        if applied != 0 {
+            return Err(OpenError::Unknown("baseline"));
+        }
+        // SAFETY: `parameters` is initialised; x264 copies it and keeps no pointer into it, as all
+        // its string and callback fields are still those of `x264_param_default_preset`.
+        let handle = unsafe { x264::x264_encoder_open(&mut parameters) };
+        let handle = NonNull::new(handle).ok_or(OpenError::Refused(size))?;
+        Ok(Self { handle, size, pictures: 0 })
+    }
+
+    /// Size of its pictures.
+    #[must_use]
+    pub const fn size(&self) -> FrameSize {
+        self.size
+    }
+
+    /// Encodes `picture`. The result lies in x264's memory until the next call.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; the encoder should then be opened anew.
+    pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncodeError> {
+        // INVARIANT: planes and map of an equal size are as long as x264 will read.
+        for size in [picture.planes.size(), picture.changed.size()] {
+            if size != self.size {
+                return Err(EncodeError::Size { encoder: self.size, picture: size });
+            }
+        }
+        let mut input = describe_picture(picture, self.pictures);
+        self.pictures += 1;
+        let mut output = MaybeUninit::<x264::x264_picture_t>::uninit();
+        let mut units: *mut x264::x264_nal_t = std::ptr::null_mut();
+        let mut count: c_int = 0;
+        // SAFETY: the handle is open and not shared (`&mut self`). `input` is initialised; its
+        // planes and `mb_info` point into `picture`, which is borrowed across the call, have the
+        // encoder's size (checked above) and are only read: `b_mb_info_update` is off, and x264
+        // copies input planes before it works on them. `output`, `units` and `count` are written.
+        let length = unsafe {
+            x264::x264_encoder_encode(
+                self.handle.as_ptr(),
+                &mut units,
+                &mut count,
+                &mut input,
+                output.as_mut_ptr(),
+            )
+        };
+        if length < 0 {
+            return Err(EncodeError::Failed(length));
+        }
+        if length == 0 || count == 0 || units.is_null() {
+            return Err(EncodeError::Withheld);
+        }
+        // SAFETY: x264 returned `length > 0`, so it has filled `output` and `units[0]`, and
+        // the payloads of all NAL units lie one after the other from the first one's on, `length`
+        // bytes together (x264.h, at `x264_encoder_encode`). They stay untouched until the next
+        // call or the close, both of which need the `&mut self` that the result borrows.
+        let (bytes, key) = unsafe {
+            let start = (*units).p_payload;
+            let key = (*output.as_ptr()).b_keyframe != 0;
+            (slice::from_raw_parts(start, length.unsigned_abs() as usize), key)
+        };
+        Ok(AccessUnit { bytes, key })
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        // SAFETY: the handle is open, and nobody has it after this.
+        unsafe { x264::x264_encoder_close(self.handle.as_ptr()) };
+    }
+}
+
+/// x264's parameters for its fastest preset without latency.
+fn preset() -> Result<x264::x264_param_t, OpenError> {
+    let mut parameters = MaybeUninit::<x264::x264_param_t>::uninit();
+    // SAFETY: the call initialises the whole structure through the pointer, beginning with
+    // `x264_param_default`; both names are NUL-terminated and static.
+    let applied = unsafe {
+        x264::x264_param_default_preset(
+            parameters.as_mut_ptr(),
+            c"ultrafast".as_ptr(),
+            c"zerolatency".as_ptr(),
+        )
+    };
+    if applied != 0 {
+        return Err(OpenError::Unknown("ultrafast, zerolatency"));
+    }
+    // SAFETY: zero means that it was initialised.
+    Ok(unsafe { parameters.assume_init() })
+}
+
+/// Everything that differs from the preset.
+fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps) {
+    parameters.i_width = size.width().into();
+    parameters.i_height = size.height().into();
+    parameters.i_csp = x264::X264_CSP_I420 as c_int;
+    parameters.i_fps_num = fps.value().into();
+    parameters.i_fps_den = 1;
+    parameters.b_vfr_input = 0;
+    // Its default handler prints to standard error past our log; failures come back as values.
+    parameters.i_log_level = x264::X264_LOG_NONE;
+
+    parameters.i_threads = 1;
+    parameters.b_sliced_threads = 0;
+    parameters.i_sync_lookahead = 0;
+    parameters.rc.i_lookahead = 0;
+    parameters.i_frame_reference = 1;
+
+    // IDRs come when asked for and never by themselves.
+    parameters.i_keyint_max = x264::X264_KEYINT_MAX_INFINITE as c_int;
+    parameters.i_scenecut_threshold = 0;
+    parameters.b_repeat_headers = 1;
+    parameters.b_annexb = 1;
+
+    parameters.rc.i_rc_method = x264::X264_RC_CQP as c_int;
+    parameters.analyse.b_mb_info = 1;
+
+    parameters.vui.b_fullrange = 0;
+    parameters.vui.i_colorprim = BT709;
+    parameters.vui.i_transfer = BT709;
+    parameters.vui.i_colmatrix = BT709;
+}
+
+/// `picture` as x264 takes it.
+fn describe_picture(picture: Picture<'_>, number: i64) -> x264::x264_picture_t {
+    let mut input = MaybeUninit::<x264::x264_picture_t>::uninit();
+    // SAFETY: the call initialises the whole structure (it clears it first).
+    let mut input = unsafe {
+        x264::x264_picture_init(input.as_mut_ptr());
+        input.assume_init()
+    };
+    let width = c_int::from(picture.planes.size().width());
+    input.i_type = match picture.kind {
+        PictureKind::Key => x264::X264_TYPE_IDR,
+        PictureKind::Predicted => x264::X264_TYPE_AUTO,
+    } as c_int;
+    // x264.h: "force quantizer for != X264_QP_AUTO", which is 0, hence plus one.
+    input.i_qpplus1 = c_int::from(picture.quantizer.value()) + 1;
+    input.i_pts = number;
+    input.img.i_csp = x264::X264_CSP_I420 as c_int;
+    input.img.i_plane = 3;
+    input.img.i_stride = [width, width / 2, width / 2, 0];
+    let planes = [picture.planes.luma(), picture.planes.blue(), picture.planes.red()];
+    for (slot, plane) in input.img.plane.iter_mut().zip(planes) {
+        *slot = plane.as_ptr().cast_mut();
+    }
+    // No `mb_info_free`: the map stays ours, and x264 calls none it was not given.
+    input.prop.mb_info = picture.changed.flags().as_ptr().cast_mut();
+    input
+}

@@ -1,0 +1,26 @@
+//! The software encoder: x264, set up for a desktop seen through a network.
+//!
+//! What is chosen, and why:
+//!
+//! * **One thread, one slice.** The machine's other cores belong to the compositor, the apps and
+//!   rtc; slices cost bits at every border and a second thread gains little on pictures that are
+//!   mostly skipped. Without threads the process needs no permission to make any.
+//! * **Preset `ultrafast`, Constrained Baseline.** On scrolling text `superfast` takes a third more
+//!   time for a sixth fewer bits; the time is added to every frame's latency, the bits are not.
+//!   CAVLC and no deblocking are cheap for the browser's decoder too. Every browser offers the
+//!   profile (`42e01f`).
+//! * **A quantizer per picture, set by us** ([`crate::rate`]), instead of x264's own rate control
+//!   with VBV. That counts frames, not time: a screen that changes twice a second is charged as if
+//!   it changed 60 times. It also needs the lookahead's half-size pictures, analysed in full for
+//!   every frame however small its damage: a quarter of the time of a scroll frame.
+//! * **Constant macroblocks are marked** (`mb_info`). x264 skips a marked one without a look if
+//!   the reference has it at this quantizer or a finer one, and analyses it otherwise. That makes
+//!   refinement simple: encode the same picture with a finer quantizer, and only what is coarser
+//!   is touched.
+
+mod ffi;
+
+pub use ffi::{EncodeError, Encoder, OpenError};
+
+#[cfg(test)]
+mod tests;
