@@ -252,3 +252,183 @@ fn retry_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T,
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use lumen_ipc::{
+        message::packets::{ToMedia, ToRtc},
+        ring::RingCapacity,
+    };
+    use rustix::net::{SendFlags, send};
+
+    use super::*;
+
+    type MediaEnd = Channel<ToMedia, ToRtc>;
+    type RtcEnd = Channel<ToRtc, ToMedia>;
+
+    fn link() -> (MediaEnd, RtcEnd) {
+        MediaEnd::pair().expect("socketpair")
+    }
+
+    fn announcement() -> ToRtc {
+        let capacity = RingCapacity::new(64 * 1024).expect("legal capacity");
+        ToRtc::RingAnnounced { capacity }
+    }
+
+    fn encoded(message: &ToRtc) -> Vec<u8> {
+        let mut buffer = vec![0; MAX_MESSAGE_BYTES];
+        codec::encode(message, &mut buffer).expect("it fits").to_vec()
+    }
+
+    /// A file that no other test opens, so that its descriptors can be counted.
+    fn witness(name: &str) -> (File, String) {
+        let memory = memfd::MemfdOptions::default().create(name).expect("memfd");
+        (memory.into_file(), format!("/memfd:{name} (deleted)"))
+    }
+
+    fn open_descriptors_of(target: &str) -> usize {
+        fs::read_dir("/proc/self/fd")
+            .expect("procfs")
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter(|link| link.to_string_lossy() == target)
+            .count()
+    }
+
+    fn violation(end: &RtcEnd) -> Violation {
+        match end.receive().expect_err("a violation") {
+            ReceiveError::Violation(violation) => violation.what,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn send_with_descriptor_arrives_close_on_exec() {
+        let (media, rtc) = link();
+        let (file, _) = witness("arrives");
+        media.send(&announcement(), &[file.as_fd()]).expect("room");
+        let received = rtc.receive().expect("a message");
+        assert_eq!(received.message, announcement());
+        let [descriptor] = &received.descriptors[..] else { panic!("one descriptor") };
+        let flags = rustix::io::fcntl_getfd(descriptor).expect("open");
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+    }
+
+    #[test]
+    fn receive_from_idle_link_is_empty() {
+        assert!(matches!(link().0.receive(), Err(ReceiveError::Empty)));
+    }
+
+    #[test]
+    fn receive_after_the_peer_closed_yields_what_it_sent_then_says_so() {
+        let (media, rtc) = link();
+        rtc.send(&ToMedia::RingConsumed { position: 1 }, &[]).expect("room");
+        drop(rtc);
+        assert!(media.receive().is_ok());
+        assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
+    }
+
+    #[test]
+    fn receive_after_the_peer_closed_without_reading_says_so() {
+        let (media, rtc) = link();
+        media
+            .send(&announcement(), &[File::open("/dev/null").expect("open").as_fd()])
+            .expect("room");
+        drop(rtc);
+        assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
+    }
+
+    #[test]
+    fn send_to_closed_peer_says_so() {
+        let (media, rtc) = link();
+        drop(media);
+        let refusal = rtc.send(&ToMedia::RingConsumed { position: 1 }, &[]);
+        assert!(matches!(refusal, Err(SendError::PeerGone)));
+    }
+
+    #[test]
+    fn send_to_slow_peer_is_full() {
+        let (_media, rtc) = link();
+        let refusal = (0..1_000_000)
+            .find_map(|position| rtc.send(&ToMedia::RingConsumed { position }, &[]).err());
+        assert!(matches!(refusal, Some(SendError::Full)));
+    }
+
+    #[test]
+    fn send_with_wrong_count_of_descriptors_is_refused_here() {
+        let (media, _rtc) = link();
+        assert!(matches!(media.send(&announcement(), &[]), Err(SendError::Encode(_))));
+    }
+
+    #[test]
+    fn receive_truncated_message_is_violation() {
+        let (media, rtc) = link();
+        let (file, target) = witness("truncated");
+        let bytes = encoded(&announcement());
+        send_datagram(media.as_fd(), &bytes[..bytes.len() - 1], &[file.as_fd()]).expect("room");
+        assert!(matches!(violation(&rtc), Violation::Malformed { .. }));
+        assert_eq!(open_descriptors_of(&target), 1);
+    }
+
+    #[test]
+    fn receive_unknown_tag_is_violation() {
+        let (media, rtc) = link();
+        send(&media, &[0x7f, 0, 0], SendFlags::empty()).expect("room");
+        assert!(matches!(violation(&rtc), Violation::Malformed { length: 3, .. }));
+    }
+
+    #[test]
+    fn receive_oversize_message_is_violation() {
+        let (media, rtc) = link();
+        let (file, target) = witness("oversize");
+        let bytes = vec![0; MAX_MESSAGE_BYTES + 1];
+        send_datagram(media.as_fd(), &bytes, &[file.as_fd()]).expect("room");
+        assert_eq!(violation(&rtc), Violation::Oversize);
+        assert_eq!(open_descriptors_of(&target), 1);
+    }
+
+    #[test]
+    fn receive_missing_descriptor_is_violation() {
+        let (media, rtc) = link();
+        send_datagram(media.as_fd(), &encoded(&announcement()), &[]).expect("room");
+        assert_eq!(violation(&rtc), Violation::Descriptors { found: 0, needed: 1 });
+    }
+
+    #[test]
+    fn receive_surplus_descriptors_is_violation_and_closes_them() {
+        let (media, rtc) = link();
+        let (file, target) = witness("surplus");
+        send_datagram(media.as_fd(), &encoded(&announcement()), &[file.as_fd(); 2]).expect("room");
+        assert_eq!(violation(&rtc), Violation::Descriptors { found: 2, needed: 1 });
+        assert_eq!(open_descriptors_of(&target), 1);
+    }
+
+    /// More than there is room for: the kernel discards some and says so.
+    #[test]
+    fn receive_flood_of_descriptors_is_violation_and_closes_them() {
+        const FLOOD: usize = 60;
+        let (media, rtc) = link();
+        let (file, target) = witness("flood");
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FLOOD))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let flood = [file.as_fd(); FLOOD];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&flood)));
+        let bytes = encoded(&announcement());
+        sendmsg(&media, &[IoSlice::new(&bytes)], &mut control, SendFlags::empty()).expect("room");
+        // How many found room depends on alignment; one more stands for those that did not.
+        let what = violation(&rtc);
+        let surplus =
+            matches!(what, Violation::Descriptors { found, needed: 1 } if found > MAX_DESCRIPTORS);
+        assert!(surplus, "{what}");
+        assert_eq!(open_descriptors_of(&target), 1);
+    }
+
+    #[test]
+    fn from_descriptor_of_another_kind_is_refused() {
+        let (stream, _other) = std::os::unix::net::UnixStream::pair().expect("socketpair");
+        assert!(matches!(MediaEnd::from_descriptor(stream.into()), Err(NotALink::WrongKind)));
+        let file = File::open("/dev/null").expect("open");
+        assert!(matches!(MediaEnd::from_descriptor(file.into()), Err(NotALink::Io(_))));
+    }
+}

@@ -29,6 +29,7 @@
 //! | [`rpc`] | tarpc over a granted stream socket |
 //! | [`shm`] | sealed shared memory |
 //! | [`timer`], [`wake`] | what an event loop sleeps on |
+//! | `decoders` | every decoder a peer can feed (feature `test-support`) |
 //! | `policy_probe` | proves a policy in child processes (feature `test-support`) |
 
 mod async_channel;
@@ -36,6 +37,8 @@ pub mod bootstrap;
 pub mod channel;
 pub mod clock;
 pub mod confine;
+#[cfg(feature = "test-support")]
+pub mod decoders;
 mod fds;
 mod ffi;
 pub mod log;

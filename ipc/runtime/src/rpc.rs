@@ -1,7 +1,7 @@
 //! tarpc over a granted stream socket: length-delimited frames of postcard.
 //!
 //! Trusts: nobody on the other side. A frame above [`MAX_RPC_BYTES`], bytes that are no request or
-//! reply, and bytes left over all end the connection, in both directions.
+//! reply, bytes left over, and a deadline beyond [`LONGEST_DEADLINE`] all end the connection.
 //!
 //! Callers and servers run inside a tokio runtime; a worker's is
 //! [`crate::bootstrap::Supervision::handle`].
@@ -10,10 +10,12 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     pin::Pin,
+    time::Duration,
 };
 
 use lumen_ipc::service::MAX_RPC_BYTES;
 use serde::{Serialize, de::DeserializeOwned};
+use tarpc::{ClientMessage, Response};
 use tokio::net::UnixStream;
 use tokio_serde::{Deserializer, Serializer};
 use tokio_util::{
@@ -25,13 +27,46 @@ use tokio_util::{
 pub type Transport<Item, SinkItem> =
     tarpc::serde_transport::Transport<UnixStream, Item, SinkItem, Postcard>;
 
+/// A request may not wait longer. tarpc adds a request's deadline to the present and hands it to a
+/// timer wheel, and both panic when it lies too far ahead: a peer must not choose that.
+pub const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// What arrives in frames: [`ClientMessage`] at a server, [`Response`] at a client.
+pub trait Frame: DeserializeOwned {
+    /// Looks at an encoded frame before it is decoded.
+    ///
+    /// # Errors
+    /// [`FrameError`] when decoding it would not be safe.
+    fn check(frame: &[u8]) -> Result<(), FrameError>;
+}
+
+impl<Request: DeserializeOwned> Frame for ClientMessage<Request> {
+    fn check(frame: &[u8]) -> Result<(), FrameError> {
+        // How a request begins: its variant, then the deadline's seconds. What is too short for
+        // that fails to decode afterwards.
+        const REQUEST: u32 = 0;
+        match postcard::take_from_bytes::<(u32, u64)>(frame) {
+            Ok(((REQUEST, seconds), _)) if seconds > LONGEST_DEADLINE.as_secs() => {
+                Err(FrameError::Deadline { seconds })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<Reply: DeserializeOwned> Frame for Response<Reply> {
+    fn check(_: &[u8]) -> Result<(), FrameError> {
+        Ok(())
+    }
+}
+
 /// Wraps a connected stream socket; call it inside a tokio runtime.
 ///
 /// # Errors
 /// When the descriptor is no socket, or outside a runtime that drives sockets.
 pub fn transport<Item, SinkItem>(descriptor: OwnedFd) -> io::Result<Transport<Item, SinkItem>>
 where
-    Item: DeserializeOwned,
+    Item: Frame,
     SinkItem: Serialize,
 {
     let socket = StdUnixStream::from(descriptor);
@@ -49,6 +84,12 @@ pub struct Postcard;
 /// A frame that is no request or reply.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
+    /// A request with a deadline beyond [`LONGEST_DEADLINE`].
+    #[error("a request with a deadline of {seconds} s")]
+    Deadline {
+        /// The deadline from now, in seconds.
+        seconds: u64,
+    },
     /// Bytes that decode to nothing, or a value that cannot be encoded.
     #[error("a frame that is no request or reply")]
     Malformed(#[from] postcard::Error),
@@ -72,7 +113,7 @@ impl<Value: Serialize> Serializer<Value> for Postcard {
     }
 }
 
-impl<Value: DeserializeOwned> Deserializer<Value> for Postcard {
+impl<Value: Frame> Deserializer<Value> for Postcard {
     type Error = FrameError;
 
     fn deserialize(self: Pin<&mut Self>, frame: &BytesMut) -> Result<Value, FrameError> {
@@ -84,7 +125,127 @@ impl<Value: DeserializeOwned> Deserializer<Value> for Postcard {
 ///
 /// # Errors
 /// [`FrameError`] for anything but exactly one value.
-pub fn decode_frame<Value: DeserializeOwned>(frame: &[u8]) -> Result<Value, FrameError> {
+pub fn decode_frame<Value: Frame>(frame: &[u8]) -> Result<Value, FrameError> {
+    Value::check(frame)?;
     let (value, rest) = postcard::take_from_bytes(frame)?;
     if rest.is_empty() { Ok(value) } else { Err(FrameError::Surplus(rest.len())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, os::fd::AsFd, time::Instant};
+
+    use futures::StreamExt;
+    use lumen_ipc::{
+        service::{Broker, BrokerClient, BrokerRequest, Login, LoginRefusal},
+        text::Secret,
+    };
+    use tarpc::{
+        client, context,
+        server::{BaseChannel, Channel},
+    };
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const FROM: &str = "127.0.0.1:9";
+
+    #[derive(Clone)]
+    struct RefusingBroker;
+
+    impl Broker for RefusingBroker {
+        async fn authenticate(
+            self,
+            _: context::Context,
+            _: Secret,
+            from: SocketAddr,
+        ) -> Result<Login, LoginRefusal> {
+            Err(LoginRefusal::TooMany { retry_after_seconds: from.port() })
+        }
+
+        async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
+            Err(LoginRefusal::Wrong)
+        }
+    }
+
+    /// Serves the broker on one end and returns the other.
+    fn served() -> OwnedFd {
+        let (ours, theirs) = StdUnixStream::pair().expect("socketpair");
+        let server = BaseChannel::with_defaults(transport(theirs.into()).expect("a socket"));
+        let requests = server.execute(RefusingBroker.serve());
+        tokio::spawn(requests.for_each(|request| async { drop(tokio::spawn(request)) }));
+        ours.into()
+    }
+
+    fn request(deadline: Duration) -> Vec<u8> {
+        let mut context = context::current();
+        context.deadline = Instant::now() + deadline;
+        let cookie = Secret::new("cookie").expect("short");
+        let message = BrokerRequest::Resume { cookie };
+        let request = tarpc::Request { context, id: 1, message };
+        postcard::to_stdvec(&ClientMessage::Request(request)).expect("encodable")
+    }
+
+    /// Writes bytes to a server and returns what it answers before it closes.
+    async fn answer_to(bytes: &[u8]) -> Vec<u8> {
+        let socket = StdUnixStream::from(served());
+        socket.set_nonblocking(true).expect("a socket");
+        let mut socket = UnixStream::from_std(socket).expect("a socket");
+        socket.write_all(bytes).await.expect("room");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.expect("an end");
+        answer
+    }
+
+    #[tokio::test]
+    async fn call_over_a_socketpair_is_answered() {
+        let transport = transport(served()).expect("a socket");
+        let broker = BrokerClient::new(client::Config::default(), transport).spawn();
+        let token = Secret::new("token").expect("short");
+        let from = FROM.parse().expect("an address");
+        let answer = broker.authenticate(context::current(), token, from).await;
+        let refusal = LoginRefusal::TooMany { retry_after_seconds: 9 };
+        assert_eq!(answer.expect("a reply"), Err(refusal));
+    }
+
+    #[tokio::test]
+    async fn frame_above_the_cap_closes_the_connection() {
+        let length = u32::try_from(MAX_RPC_BYTES + 1).expect("small");
+        assert_eq!(answer_to(&length.to_be_bytes()).await, []);
+    }
+
+    #[tokio::test]
+    async fn frame_that_is_no_request_closes_the_connection() {
+        assert_eq!(answer_to(&[0, 0, 0, 2, 0xff, 0xff]).await, []);
+    }
+
+    #[test]
+    fn decode_absurd_deadline_is_refused_before_tarpc_sees_it() {
+        let legal = request(Duration::from_secs(60));
+        assert!(decode_frame::<ClientMessage<BrokerRequest>>(&legal).is_ok());
+        for seconds in [3602, u64::from(u32::MAX)] {
+            let refusal = decode_frame::<ClientMessage<BrokerRequest>>(&request(
+                Duration::from_secs(seconds),
+            ));
+            assert!(matches!(refusal, Err(FrameError::Deadline { .. })), "{seconds} s");
+        }
+        let overflowing = postcard::to_stdvec(&(0_u32, u64::MAX, 0_u32)).expect("encodable");
+        let refusal = decode_frame::<ClientMessage<BrokerRequest>>(&overflowing);
+        assert!(matches!(refusal, Err(FrameError::Deadline { seconds: u64::MAX })));
+    }
+
+    #[test]
+    fn decode_surplus_bytes_is_refused() {
+        let mut frame = request(Duration::from_secs(1));
+        frame.push(0);
+        let refusal = decode_frame::<ClientMessage<BrokerRequest>>(&frame);
+        assert!(matches!(refusal, Err(FrameError::Surplus(1))));
+    }
+
+    #[tokio::test]
+    async fn transport_over_no_socket_is_an_error() {
+        let null = std::fs::File::open("/dev/null").expect("open");
+        let null = null.as_fd().try_clone_to_owned().expect("dup");
+        assert!(transport::<Response<()>, ()>(null).is_err());
+    }
 }

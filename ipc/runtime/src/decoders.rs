@@ -1,0 +1,71 @@
+//! Every decoder a peer can feed, as one table: what the fuzz targets and the seed test run.
+//! Feature `test-support`; not in any shipped binary.
+//!
+//! INVARIANT: no input makes a decoder panic, and what a message decoder accepts it accepts again,
+//! equal, after encoding.
+
+use std::fmt::Debug;
+
+use lumen_ipc::{
+    codec::{self, MAX_MESSAGE_BYTES, Message},
+    link::MAX_DESCRIPTORS,
+    message::{desktop, frames, grants, input, packets, signalling},
+    service,
+};
+use tarpc::{ClientMessage, Response};
+
+use crate::rpc::{self, Frame};
+
+/// A decoder under its fuzz target's name; seeds lie in a folder of that name.
+pub type Decoder = (&'static str, fn(&[u8]));
+
+/// All of them: both directions of each link.
+pub const DECODERS: &[Decoder] = &[
+    ("desktop_to_rtc", message::<desktop::ToRtc>),
+    ("frames_to_compositor", message::<frames::ToCompositor>),
+    ("frames_to_media", message::<frames::ToMedia>),
+    ("grants_to_worker", message::<grants::ToWorker>),
+    ("input_to_compositor", message::<input::ToCompositor>),
+    ("packets_to_media", message::<packets::ToMedia>),
+    ("packets_to_rtc", message::<packets::ToRtc>),
+    ("rpc_admin", rpc_pair::<service::AdminRequest, service::AdminResponse>),
+    ("rpc_broker", rpc_pair::<service::BrokerRequest, service::BrokerResponse>),
+    ("rpc_control", rpc_pair::<service::ControlRequest, service::ControlResponse>),
+    ("rpc_tuning", rpc_pair::<service::TuningRequest, service::TuningResponse>),
+    ("signalling_to_gateway", message::<signalling::ToGateway>),
+    ("signalling_to_rtc", message::<signalling::ToRtc>),
+];
+
+/// Runs the decoder called `name`, if there is one.
+pub fn run(name: &str, bytes: &[u8]) {
+    if let Some((_, decode)) = DECODERS.iter().find(|(known, _)| *known == name) {
+        decode(bytes);
+    }
+}
+
+fn message<M: Message + Debug + PartialEq>(bytes: &[u8]) {
+    for descriptors in 0..=MAX_DESCRIPTORS {
+        if let Ok(message) = codec::decode::<M>(bytes, descriptors) {
+            assert_round_trip(&message, descriptors);
+        }
+    }
+}
+
+fn assert_round_trip<M: Message + Debug + PartialEq>(message: &M, descriptors: usize) {
+    let mut buffer = vec![0; MAX_MESSAGE_BYTES];
+    // It fits: it came in as much or less, and only the shortest encoding is ever written.
+    let again = codec::encode(message, &mut buffer)
+        .ok()
+        .and_then(|encoded| codec::decode::<M>(encoded, descriptors).ok());
+    assert_eq!(again.as_ref(), Some(message), "a message changed on its second way");
+}
+
+fn rpc_pair<Request, Reply>(bytes: &[u8])
+where
+    ClientMessage<Request>: Frame,
+    Response<Reply>: Frame,
+{
+    // Only whether it panics matters: requests and replies are compared nowhere.
+    let _ = rpc::decode_frame::<ClientMessage<Request>>(bytes);
+    let _ = rpc::decode_frame::<Response<Reply>>(bytes);
+}

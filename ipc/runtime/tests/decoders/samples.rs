@@ -1,0 +1,208 @@
+//! One of every kind of message, request and reply, encoded: the fuzz targets' seeds.
+
+use std::time::Instant;
+
+use lumen_ipc::{
+    codec::{self, MAX_MESSAGE_BYTES, Message},
+    link::LinkName,
+    message::{
+        desktop::{self, Cursor, CursorImage},
+        frames::{self, BufferAnnounced, Damage, FrameReady, FrameReleased, Rect},
+        grants,
+        input::{self, Action, OutputPoint, PointerDelta, PressState},
+        packets::{self, FrameStamps, VideoPacket},
+        signalling::{self, Rights},
+    },
+    process::Worker,
+    ring::{RingCapacity, RingSpan},
+    service::{
+        AdminRequest, AdminResponse, BrokerRequest, BrokerResponse, ControlRequest,
+        ControlResponse, EncoderState, LogPage, LoginRefusal, TuningRequest, TuningResponse,
+    },
+    text::{Secret, Text},
+    units::{
+        BufferGeneration, ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros,
+        PeerId, SlotIndex,
+    },
+};
+use serde::Serialize;
+use tarpc::{ClientMessage, Request, Response, context};
+
+/// One of every kind of message, each checked there and back, encoded.
+pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
+    let mut all = Vec::new();
+    let mut add = |target, encoded: Vec<Vec<u8>>| {
+        let numbered = encoded.into_iter().enumerate();
+        all.extend(numbered.map(|(number, bytes)| (target, number, bytes)));
+    };
+    add("desktop_to_rtc", encode_all(&desktop_samples()));
+    add("frames_to_compositor", encode_all(&frames_back_samples()));
+    add("frames_to_media", encode_all(&frames_samples()));
+    add("grants_to_worker", encode_all(&grants_samples()));
+    add("input_to_compositor", encode_all(&input_samples()));
+    add("packets_to_media", encode_all(&[packets::ToMedia::RingConsumed { position: 70_000 }]));
+    add("packets_to_rtc", encode_all(&packets_samples()));
+    add("signalling_to_gateway", encode_all(&signalling_back_samples()));
+    add("signalling_to_rtc", encode_all(&signalling_samples()));
+    add(
+        "rpc_admin",
+        vec![
+            request(AdminRequest::Logs { worker: Some(Worker::Rtc), after: 7 }),
+            reply(AdminResponse::Logs(LogPage { lines: Vec::new() })),
+        ],
+    );
+    add(
+        "rpc_broker",
+        vec![
+            request(BrokerRequest::Resume { cookie: Secret::new("cookie").expect("short") }),
+            reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
+        ],
+    );
+    add(
+        "rpc_control",
+        vec![request(ControlRequest::Start { grants: 6 }), reply(ControlResponse::Drain(Ok(())))],
+    );
+    add(
+        "rpc_tuning",
+        vec![
+            request(TuningRequest::SetTargetBitrate { target: Kbps::MAX }),
+            reply(TuningResponse::RequestKeyframe(EncoderState { target: Kbps::MIN })),
+        ],
+    );
+    all
+}
+
+fn request<T: Serialize>(message: T) -> Vec<u8> {
+    let mut context = context::current();
+    // In the past it is encoded as zero seconds, and the trace as zeroes: the same on every run.
+    context.deadline = Instant::now();
+    context.trace_context = tarpc::trace::Context::default();
+    let request = ClientMessage::Request(Request { context, id: 1, message });
+    postcard::to_stdvec(&request).expect("encodable")
+}
+
+fn reply<T: Serialize>(message: T) -> Vec<u8> {
+    let reply = Response { request_id: 1, message: Ok(message) };
+    postcard::to_stdvec(&reply).expect("encodable")
+}
+
+pub(crate) fn encode_all<M: Message + PartialEq + std::fmt::Debug>(messages: &[M]) -> Vec<Vec<u8>> {
+    messages
+        .iter()
+        .map(|message| {
+            let mut buffer = vec![0; MAX_MESSAGE_BYTES];
+            let bytes = codec::encode(message, &mut buffer).expect("it fits").to_vec();
+            let decoded = codec::decode::<M>(&bytes, message.descriptors());
+            assert_eq!(decoded.as_ref(), Ok(message));
+            bytes
+        })
+        .collect()
+}
+
+fn size() -> FrameSize {
+    FrameSize::new(1920, 1080).expect("legal")
+}
+
+fn desktop_samples() -> Vec<desktop::ToRtc> {
+    let image = CursorImage::new((2, 2), (1, 1), (0..16).collect()).expect("legal");
+    vec![
+        desktop::ToRtc::CursorChanged(Cursor::Hidden),
+        desktop::ToRtc::CursorChanged(Cursor::Named(Text::truncated("pointer"))),
+        desktop::ToRtc::CursorChanged(Cursor::Image(image)),
+        desktop::ToRtc::OutputResized(size()),
+        desktop::ToRtc::TitleChanged(Text::truncated("Häuser.txt")),
+    ]
+}
+
+fn frames_samples() -> Vec<frames::ToMedia> {
+    let rect = Rect { x: 10, y: 20, width: 300, height: 400 };
+    vec![
+        frames::ToMedia::BufferAnnounced(BufferAnnounced {
+            generation: BufferGeneration(1),
+            slot: SlotIndex::MIN,
+            size: size(),
+            stride_bytes: 1920 * 4,
+        }),
+        frames::ToMedia::FrameReady(FrameReady {
+            generation: BufferGeneration(1),
+            slot: SlotIndex::MAX,
+            sequence: FrameSequence(300),
+            damage: Damage::new(vec![rect; 3]).expect("legal"),
+            committed: MonotonicMicros(1_000_000),
+            rendered: MonotonicMicros(1_001_700),
+        }),
+    ]
+}
+
+fn frames_back_samples() -> Vec<frames::ToCompositor> {
+    vec![
+        frames::ToCompositor::FrameReleased(FrameReleased {
+            generation: BufferGeneration(1),
+            slot: SlotIndex::MIN,
+            sequence: FrameSequence(300),
+        }),
+        frames::ToCompositor::ViewersChanged { watching: true },
+    ]
+}
+
+pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
+    vec![
+        grants::ToWorker::LinkEnd(LinkName::Frames),
+        grants::ToWorker::HttpListener,
+        grants::ToWorker::MediaSocket,
+        grants::ToWorker::WaylandListener,
+    ]
+}
+
+fn input_samples() -> Vec<input::ToCompositor> {
+    let at = OutputPoint { x: 0, y: u16::MAX };
+    let state = PressState::Pressed;
+    [
+        Action::Key { key: KeyCode::MIN, state },
+        Action::PointerTo(at),
+        Action::PointerBy(PointerDelta { dx: i16::MIN, dy: i16::MAX }),
+        Action::Button { button: ButtonCode::MIN, state: PressState::Released, at },
+        Action::Wheel { right_v120: 0, down_v120: -120 },
+        Action::Scroll { right_sixteenths: 7, down_sixteenths: 0 },
+        Action::ReleaseAll,
+        Action::PeerLeft,
+        Action::SizeWanted(size()),
+    ]
+    .map(|action| input::ToCompositor { peer: PeerId(3), action })
+    .to_vec()
+}
+
+fn packets_samples() -> Vec<packets::ToRtc> {
+    vec![
+        packets::ToRtc::RingAnnounced { capacity: RingCapacity::new(1 << 20).expect("legal") },
+        packets::ToRtc::VideoPacket(VideoPacket {
+            span: RingSpan { position: 1 << 40, length: 90_000 },
+            keyframe: true,
+            sequence: FrameSequence(300),
+            size: size(),
+            stamps: FrameStamps::default(),
+        }),
+    ]
+}
+
+fn signalling_samples() -> Vec<signalling::ToRtc> {
+    let peer = PeerId(u64::MAX);
+    vec![
+        signalling::ToRtc::PeerJoined { peer, rights: Rights { control: true } },
+        signalling::ToRtc::OfferMade { peer, sdp: Text::truncated("v=0\r\n") },
+        signalling::ToRtc::CandidateFound { peer, candidate: Text::truncated("candidate:1") },
+        signalling::ToRtc::PeerGone { peer },
+    ]
+}
+
+fn signalling_back_samples() -> Vec<signalling::ToGateway> {
+    let peer = PeerId(1);
+    vec![
+        signalling::ToGateway::AnswerMade { peer, sdp: Text::truncated("v=0\r\n") },
+        signalling::ToGateway::PeerClosed {
+            peer,
+            reason: Text::truncated("the offer has no video"),
+            retry: false,
+        },
+    ]
+}
