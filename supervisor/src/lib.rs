@@ -1,7 +1,38 @@
-//! `lumen`: the parent of every worker, and the command line. (Page below as modules land.)
+//! `lumen`: the parent of every worker, and the command line.
+//!
+//! Decides: which processes run, as whom, with which descriptors, for how long, and what happens
+//! when one ends; who may see the desktop; who may administer it. Holds everything that must
+//! outlive a worker: the listening sockets, the token and cookies, the app.
+//!
+//! Trusts: its own command line and environment, after parsing them; the kernel. It parses nothing
+//! that comes from a browser, an app or a media file: workers do, and tell it in bounded typed
+//! messages. What workers and the app write to standard error is cut into lines, kept and passed
+//! on, never read for meaning. The one secret, the access token, is printed once to standard output
+//! and never logged.
+//!
+//! The data's way:
+//! ```text
+//! arguments, LUMEN_* ─▶ config ─▶ shell::stage (users, programs, places, sockets) ─▶ plan
+//!                                                                                     │
+//! ends, replies, lines, signals ─▶ shell::session ─▶ lifecycle ─▶ actions ─▶ shell::worker, spawn
+//!             gateway's broker link ──┘  │  └── admin socket ◀─ cli (status, restart, logs …)
+//!                                     broker
+//! ```
+//!
+//! | module | is | pure |
+//! |---|---|---|
+//! | [`config`] | one table of commands and options; parsing, help | yes |
+//! | [`plan`] | configuration → workers, users, grants, links | yes |
+//! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
+//! | [`broker`] | token, cookies, throttle | but for randomness |
+//! | [`admin`] | where the admin socket is; the ring of log lines | yes |
+//! | [`cli`] | what each command prints | no |
+//! | `shell` | sockets, processes, files, the event loop | no |
 
 pub mod admin;
 pub mod broker;
+pub mod cli;
 pub mod config;
 pub mod lifecycle;
 pub mod plan;
+mod shell;

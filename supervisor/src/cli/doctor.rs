@@ -1,0 +1,239 @@
+//! `lumen doctor`: what this machine offers, line by line, and what to do about what is missing.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use lumen_ipc::process::{ExitCode, Worker};
+use nix::unistd::Uid;
+use serde::Serialize;
+
+use super::output;
+use crate::{
+    config::DoctorConfig,
+    shell::{demo, places, programs, sockets, spawn},
+};
+
+/// How good a finding is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// Lumen cannot run.
+    Missing,
+    /// All is well.
+    Ok,
+    /// Lumen runs, but less well.
+    Warn,
+}
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What was looked at.
+    subject: String,
+    verdict: Verdict,
+    /// What was found.
+    found: String,
+    /// What to do, if anything.
+    advice: Option<&'static str>,
+}
+
+impl Finding {
+    fn ok(subject: impl Into<String>, found: impl Into<String>) -> Self {
+        let (subject, found) = (subject.into(), found.into());
+        Self { subject, verdict: Verdict::Ok, found, advice: None }
+    }
+
+    fn warn(subject: &str, found: impl Into<String>, advice: &'static str) -> Self {
+        Self { verdict: Verdict::Warn, advice: Some(advice), ..Self::ok(subject, found) }
+    }
+
+    fn missing(subject: impl Into<String>, found: impl Into<String>, advice: &'static str) -> Self {
+        Self { verdict: Verdict::Missing, advice: Some(advice), ..Self::ok(subject, found) }
+    }
+}
+
+pub(super) fn run(config: &DoctorConfig) -> ExitCode {
+    let findings = examine(config);
+    let printed =
+        if config.json { output::json(&findings) } else { output::print(&text(&findings)) };
+    match findings.iter().any(|finding| finding.verdict == Verdict::Missing) {
+        true => ExitCode::Failed,
+        false => printed,
+    }
+}
+
+fn text(findings: &[Finding]) -> String {
+    let rows: Vec<Vec<String>> = findings
+        .iter()
+        .map(|finding| {
+            let mark = match finding.verdict {
+                Verdict::Missing => "MISSING",
+                Verdict::Ok => "ok",
+                Verdict::Warn => "warn",
+            };
+            let advice = finding.advice.map_or(String::new(), |advice| format!(": {advice}"));
+            vec![mark.to_owned(), finding.subject.clone(), format!("{}{advice}", finding.found)]
+        })
+        .collect();
+    output::table(&rows)
+}
+
+fn examine(config: &DoctorConfig) -> Vec<Finding> {
+    let mut findings = vec![kernel(), landlock(), seccomp(), namespaces(), rendering()];
+    findings.extend(workers(config));
+    findings.extend([desktops(), runtime_dir(), browsers(config), media(config)]);
+    findings
+}
+
+fn read(path: &str) -> Option<String> {
+    Some(fs::read_to_string(path).ok()?.trim().to_owned())
+}
+
+fn kernel() -> Finding {
+    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
+    match (number(), number()) >= (5, 11) {
+        true => Finding::ok("kernel", release),
+        false => Finding::missing("kernel", release, "Linux 5.11 or newer is needed"),
+    }
+}
+
+fn landlock() -> Finding {
+    let modules = read("/sys/kernel/security/lsm");
+    match (spawn::landlock_abi(), modules) {
+        (0, Some(modules)) => Finding::warn(
+            "Landlock",
+            format!("off (security modules: {modules})"),
+            "workers keep to seccomp; boot with lsm=landlock,... for a second fence",
+        ),
+        (0, None) => Finding::warn("Landlock", "off", "workers keep to seccomp"),
+        (abi, _) => Finding::ok("Landlock", format!("ABI {abi}")),
+    }
+}
+
+fn seccomp() -> Finding {
+    match read("/proc/sys/kernel/seccomp/actions_avail") {
+        Some(actions) if actions.split(' ').any(|action| action == "trap") => {
+            Finding::ok("seccomp", "filters with trap")
+        }
+        _ => Finding::missing(
+            "seccomp",
+            "no filters",
+            "a kernel with CONFIG_SECCOMP_FILTER is needed",
+        ),
+    }
+}
+
+/// Tries them out as the caller, because a dozen settings can forbid them.
+fn namespaces() -> Finding {
+    let subject = "namespaces";
+    if Uid::effective().is_root() {
+        return Finding::ok(subject, "root needs no user namespace to make the others");
+    }
+    let tried = Command::new("unshare")
+        .args(["--user", "--net", "--ipc", "--uts", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match tried {
+        Ok(status) if status.success() => Finding::ok(subject, "user, net, ipc, uts"),
+        Ok(_) => Finding::warn(
+            subject,
+            "forbidden to ordinary users",
+            "workers share the host's; see kernel.unprivileged_userns_clone and \
+             kernel.apparmor_restrict_unprivileged_userns",
+        ),
+        Err(_) => Finding::warn(subject, "unknown", "install util-linux for `unshare` to find out"),
+    }
+}
+
+fn rendering() -> Finding {
+    let nodes: Vec<String> = fs::read_dir("/dev/dri")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("renderD"))
+        .collect();
+    let found = match nodes.is_empty() {
+        true => "by the processor (Pixman, x264); there is no render node".to_owned(),
+        false => format!("by the processor (Pixman, x264); {} is not used", nodes.join(", ")),
+    };
+    Finding::ok("rendering", found)
+}
+
+fn workers(config: &DoctorConfig) -> Vec<Finding> {
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("lumen"));
+    let directories = programs::worker_directories(config.workers_dir.as_deref(), &own);
+    let finding = |worker: Worker| match programs::worker(worker, &directories) {
+        Ok(path) => Finding::ok(worker.binary(), path.display().to_string()),
+        Err(missing) => {
+            Finding::missing(worker.binary(), missing.to_string(), "nothing can start without it")
+        }
+    };
+    Worker::ALL.map(finding).into()
+}
+
+fn desktops() -> Finding {
+    let path = programs::search_path(std::env::var_os("PATH"));
+    let found: Vec<&str> = demo::DESKTOPS
+        .into_iter()
+        .filter(|name| programs::find(name.as_ref(), &path).is_some())
+        .collect();
+    match found.first() {
+        Some(first) => Finding::ok(
+            "demo desktops",
+            format!("{} (`lumen run` starts {first})", found.join(", ")),
+        ),
+        None => Finding::warn(
+            "demo desktops",
+            format!("none of {}", demo::DESKTOPS.join(", ")),
+            "install one (on Debian or Ubuntu: apt install sway foot), or name an app",
+        ),
+    }
+}
+
+fn runtime_dir() -> Finding {
+    let (subject, variable) = ("XDG_RUNTIME_DIR", std::env::var_os("XDG_RUNTIME_DIR"));
+    let uid = Uid::effective().as_raw();
+    match (places::runtime_dir(uid, variable.clone()), variable) {
+        _ if uid == 0 => Finding::ok(subject, "root's sockets are in /run/lumen"),
+        (Some(path), _) => Finding::ok(subject, path.display().to_string()),
+        (None, None) => Finding::ok(subject, "not set; a private directory in /tmp stands in"),
+        (None, Some(value)) => Finding::warn(
+            subject,
+            format!("{} is not private to this user", Path::new(&value).display()),
+            "a private directory in /tmp stands in",
+        ),
+    }
+}
+
+fn browsers(config: &DoctorConfig) -> Finding {
+    match TcpListener::bind(config.listen) {
+        Ok(_) => Finding::ok("TCP for browsers", format!("{} is free", config.listen)),
+        Err(error) => Finding::warn(
+            "TCP for browsers",
+            format!("{}: {error}", config.listen),
+            "choose another with --listen, or see `lumen status`",
+        ),
+    }
+}
+
+fn media(config: &DoctorConfig) -> Finding {
+    let subject = "UDP for picture and input";
+    match sockets::media(config.udp_port) {
+        Ok(bound) if bound.address.is_ipv6() => Finding::ok(subject, "IPv4 and IPv6"),
+        Ok(_) => Finding::ok(subject, "IPv4 only: this machine has no IPv6"),
+        Err(error) => Finding::missing(
+            subject,
+            format!("port {}: {error}", config.udp_port),
+            "choose another with --udp-port",
+        ),
+    }
+}

@@ -1,0 +1,72 @@
+//! `lumen metrics`: every worker's figures.
+
+use lumen_ipc::{
+    process::ExitCode,
+    service::{Histogram, MetricValue},
+};
+use tarpc::context;
+
+use super::{
+    client::{self, AdminError},
+    output,
+};
+use crate::config::InstanceName;
+
+pub(super) fn run(name: &InstanceName, json: bool) -> Result<ExitCode, AdminError> {
+    let metrics = client::with(name, async |admin| Ok(admin.metrics(context::current()).await?))?;
+    if json {
+        return Ok(output::json(&metrics));
+    }
+    let rows: Vec<Vec<String>> = metrics
+        .iter()
+        .flat_map(|(worker, metrics)| {
+            metrics.iter().map(move |metric| {
+                vec![worker.to_string(), metric.name.to_string(), value(&metric.value)]
+            })
+        })
+        .collect();
+    Ok(output::print(&output::table(&rows)))
+}
+
+fn value(value: &MetricValue) -> String {
+    match value {
+        MetricValue::Counter(value) => value.to_string(),
+        MetricValue::Gauge(value) => value.to_string(),
+        MetricValue::Histogram(histogram) => summary(histogram),
+    }
+}
+
+fn summary(histogram: &Histogram) -> String {
+    let count: u64 = histogram.counts.iter().sum();
+    if count == 0 {
+        return "count 0".to_owned();
+    }
+    let (p50, p99) = (quantile(histogram, count, 50), quantile(histogram, count, 99));
+    format!("count {count}  mean {}  p50 ≤ {p50}  p99 ≤ {p99}", histogram.sum / count)
+}
+
+/// The bound below which `percent` of all values are.
+fn quantile(histogram: &Histogram, count: u64, percent: u64) -> u64 {
+    let wanted = (count * percent).div_ceil(100);
+    let mut seen = 0;
+    for (power, values) in histogram.counts.iter().enumerate() {
+        seen += values;
+        if seen >= wanted {
+            let power = u32::try_from(power).unwrap_or(u32::MAX);
+            return 1_u64.checked_shl(power).unwrap_or(u64::MAX);
+        }
+    }
+    u64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summary_shows_the_bounds_of_the_quantiles() {
+        let histogram = Histogram { counts: vec![0, 98, 0, 1, 1], sum: 300 };
+        assert_eq!(summary(&histogram), "count 100  mean 3  p50 ≤ 2  p99 ≤ 8");
+        assert_eq!(summary(&Histogram::default()), "count 0");
+    }
+}

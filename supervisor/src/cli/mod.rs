@@ -1,0 +1,65 @@
+//! The command line: parses, carries out, prints, and turns every outcome into an exit code.
+//!
+//! What a command is for goes to standard output; what went wrong, as one sentence with its causes,
+//! to standard error.
+
+mod client;
+mod doctor;
+mod logs;
+mod metrics;
+mod output;
+mod status;
+
+use std::{error::Error, ffi::OsString};
+
+use lumen_ipc::process::ExitCode;
+
+use crate::{
+    config::{self, Invocation, help},
+    shell,
+};
+
+/// Carries out a command line. `arguments` follow the program's name.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let environment = |name: &str| std::env::var(name).ok();
+    let (invocation, notes) = match config::parse(arguments, &environment) {
+        Ok(parsed) => parsed,
+        Err(error) => return failed(&error, ExitCode::Usage),
+    };
+    for note in notes {
+        output::tell(&format!("lumen: {}", note.0));
+    }
+    match invocation {
+        Invocation::Help(None) => output::print(&help::overview()),
+        Invocation::Help(Some(command)) => output::print(&help::of(command)),
+        Invocation::Version => output::print(&format!("lumen {}\n", env!("CARGO_PKG_VERSION"))),
+        Invocation::Run(config) => {
+            shell::run(&config).unwrap_or_else(|error| failed(&error, error.exit_code()))
+        }
+        Invocation::Doctor(config) => doctor::run(&config),
+        Invocation::Status { name, json } => answered(status::run(&name, json)),
+        Invocation::Restart { name, worker } => {
+            answered(client::with(&name, async |admin| client::restart(&admin, worker).await))
+        }
+        Invocation::Logs { name, worker, follow } => answered(logs::run(&name, worker, follow)),
+        Invocation::Metrics { name, json } => answered(metrics::run(&name, json)),
+        Invocation::Stop { name } => {
+            answered(client::with(&name, async |admin| client::stop(&admin).await))
+        }
+    }
+}
+
+fn answered(outcome: Result<ExitCode, client::AdminError>) -> ExitCode {
+    outcome.unwrap_or_else(|error| failed(&error, ExitCode::Failed))
+}
+
+fn failed(error: &dyn Error, code: ExitCode) -> ExitCode {
+    let mut sentence = format!("lumen: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    output::tell(&sentence);
+    code
+}

@@ -1,0 +1,107 @@
+//! `lumen status`: every process in a table.
+
+use lumen_ipc::{
+    process::ExitCode,
+    service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus},
+};
+use tarpc::context;
+
+use super::{
+    client::{self, AdminError},
+    output,
+};
+use crate::config::InstanceName;
+
+const HEADINGS: [&str; 10] = [
+    "WORKER",
+    "PID",
+    "UID",
+    "STATE",
+    "UPTIME",
+    "RESTARTS",
+    "CPU",
+    "MEMORY",
+    "CONFINEMENT",
+    "DOING",
+];
+
+pub(super) fn run(name: &InstanceName, json: bool) -> Result<ExitCode, AdminError> {
+    let status = client::with(name, async |admin| Ok(admin.status(context::current()).await?))?;
+    Ok(if json { output::json(&status) } else { output::print(&text(&status)) })
+}
+
+fn text(status: &HostStatus) -> String {
+    let auth = match status.auth {
+        AuthMode::None => "no login",
+        AuthMode::Token => "login by token",
+    };
+    let app = status.app.pid.map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
+    let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
+    rows.extend(status.workers.iter().map(row));
+    format!(
+        "listening on {} ({auth}), supervisor pid {}\napp: {} ({app})\n\n{}",
+        status.listen,
+        status.supervisor_pid,
+        status.app.command,
+        output::table(&rows)
+    )
+}
+
+fn row(process: &ProcessStatus) -> Vec<String> {
+    vec![
+        process.worker.to_string(),
+        process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+        process.uid.to_string(),
+        process.state.to_string(),
+        duration(process.uptime_millis),
+        process.restarts.to_string(),
+        cpu(process),
+        format!("{:.1} MiB", process.memory_bytes as f64 / (1024.0 * 1024.0)),
+        confinement(&process.confinement),
+        process.summary.to_string(),
+    ]
+}
+
+/// Processor time as a share of the time it has served.
+fn cpu(process: &ProcessStatus) -> String {
+    match process.uptime_millis {
+        0 => "-".to_owned(),
+        uptime => format!("{:.1} %", 100.0 * process.cpu_millis as f64 / uptime as f64),
+    }
+}
+
+fn confinement(report: &ConfinementReport) -> String {
+    if report.seccomp_rules == 0 {
+        return "-".to_owned();
+    }
+    let namespaces = match report.namespaces.is_empty() {
+        true => "no namespaces".to_owned(),
+        false => report.namespaces.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("+"),
+    };
+    let landlock = match report.landlock_abi {
+        0 => "no Landlock".to_owned(),
+        abi => format!("Landlock {abi}"),
+    };
+    format!("seccomp {} rules, {landlock}, {namespaces}", report.seccomp_rules)
+}
+
+fn duration(millis: u64) -> String {
+    let seconds = millis / 1000;
+    match (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, seconds) => format!("{seconds}s"),
+        (0, 0, minutes, seconds) => format!("{minutes}m{seconds:02}s"),
+        (0, hours, minutes, _) => format!("{hours}h{minutes:02}m"),
+        (days, hours, _, _) => format!("{days}d{hours:02}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_shows_the_two_largest_units() {
+        let shown = [0, 59_000, 61_000, 3_660_000, 90_000_000].map(duration);
+        assert_eq!(shown, ["0s", "59s", "1m01s", "1h01m", "1d01h"]);
+    }
+}

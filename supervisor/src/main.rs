@@ -1,0 +1,7 @@
+//! `lumen`. Everything is in the library, so that it can be tested.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lumen_supervisor::cli::main(std::env::args_os().skip(1)).into()
+}

@@ -1,0 +1,80 @@
+//! What reaches the loop, from tasks that each watch one thing.
+
+use std::net::SocketAddr;
+
+use lumen_ipc::{
+    process::Worker,
+    service::{
+        ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal, Refusal,
+    },
+    text::Secret,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::lifecycle::{Instance, Verdict};
+
+/// How many events may wait. When it is full their sources wait: a worker that logs faster than
+/// the log is taken away blocks in its write.
+pub(crate) const QUEUE: usize = 256;
+
+/// Where tasks report to.
+pub(crate) type Events = mpsc::Sender<Event>;
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The administrator asks.
+    Admin(AdminRequest),
+    /// The app ended, so.
+    AppEnded(Verdict),
+    /// The app wrote a line.
+    AppWrote(String),
+    /// The gateway asks.
+    Broker(BrokerRequest),
+    /// SIGINT, SIGTERM or SIGHUP.
+    Signal,
+    /// News of a worker.
+    Worker(Worker, Instance, WorkerEvent),
+}
+
+/// News of one process of a worker.
+#[derive(Debug)]
+pub(crate) enum WorkerEvent {
+    /// It has its configuration.
+    Configured,
+    /// It ended.
+    Ended(Verdict),
+    /// It broke the handshake; how.
+    HandshakeFailed(String),
+    /// It serves, confined like this.
+    Ready(ConfinementReport),
+    /// It is of another build.
+    WrongBuild,
+    /// It wrote a line.
+    Wrote(String),
+}
+
+/// A request on the admin socket and where its answer goes.
+#[derive(Debug)]
+pub(crate) enum AdminRequest {
+    /// Lines of one worker or all after a number.
+    Logs(Option<Worker>, u64, oneshot::Sender<LogPage>),
+    /// Restart a worker.
+    Restart(Worker, oneshot::Sender<Result<(), Refusal>>),
+    /// How everything is, as far as the supervisor knows, and whom to ask for the rest.
+    Status(oneshot::Sender<(HostStatus, Clients)>),
+    /// End everything.
+    Stop,
+}
+
+/// Workers that can be asked.
+pub(crate) type Clients = Vec<(Worker, ControlClient)>;
+
+/// A request on the broker link and where its answer goes.
+#[derive(Debug)]
+pub(crate) enum BrokerRequest {
+    /// Trade a token for a login.
+    Authenticate(Secret, SocketAddr, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// Recognise a cookie.
+    Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
+}

@@ -1,0 +1,115 @@
+//! Everything that touches the operating system: [`run`] carries out `lumen run`.
+//!
+//! Order: descriptors 3 and 4 are reserved, the [`stage`] is set (everything that can be wrong is
+//! found there), then the [`session`]'s loop owns all until it has ended. One thread does it all, so
+//! that children's death signals, which follow the thread that forked them, follow the process.
+
+mod app;
+pub(crate) mod demo;
+mod event;
+mod handshake;
+pub(crate) mod places;
+mod proc;
+pub(crate) mod programs;
+mod service;
+mod session;
+pub(crate) mod sockets;
+pub(crate) mod spawn;
+pub(crate) mod stage;
+mod users;
+mod watch;
+mod worker;
+
+use std::{io, os::fd::AsFd};
+
+use lumen_ipc::process::ExitCode;
+use lumen_ipc_runtime::log;
+use nix::sys::{
+    signal::{SigSet, Signal},
+    signalfd::{SfdFlags, SignalFd},
+    stat::{Mode, umask},
+};
+use tokio::net::UnixListener;
+use tracing::{info, warn};
+
+use crate::{
+    broker::{Access, NoRandomness},
+    config::RunConfig,
+};
+use event::{Event, Events};
+use session::Session;
+use spawn::ReservedNumbers;
+use stage::{Stage, StageError};
+
+/// Why there is no desktop.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// The event loop cannot be set up.
+    #[error("cannot set up the event loop")]
+    Loop(#[from] io::Error),
+    /// No token could be made.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// Something that must be there is not.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+}
+
+impl RunError {
+    /// What `lumen` ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Loop(_) | Self::Randomness(_) => ExitCode::CouldNotStart,
+            Self::Stage(error) => error.exit_code(),
+        }
+    }
+}
+
+/// Starts a desktop and serves it until it ends.
+pub(crate) fn run(config: &RunConfig) -> Result<ExitCode, RunError> {
+    let _reserved = ReservedNumbers::take()?;
+    // What we make is for us, unless it says otherwise.
+    umask(Mode::from_bits_truncate(0o022));
+    let filter = log::start();
+    if let Err(error) = filter.replace(config.log.as_str()) {
+        warn!(%error, "the log filter is not understood; logging at info");
+    }
+    let signals = block_signals()?;
+    let stage = Stage::set(config, &|name| std::env::var_os(name))?;
+    if let Some(uid) = stage.anonymous_uid() {
+        info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
+    }
+    let access = Access::new(config.auth)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let admin = stage.admin.socket.try_clone()?;
+        let session = Session::new(stage, access);
+        tokio::spawn(watch_signals(signals, session.events()));
+        tokio::spawn(service::admin(UnixListener::from_std(admin)?, session.events()));
+        Ok(session.run().await)
+    })
+}
+
+/// Has the signals that ask for an end wait in a descriptor instead of ending us.
+fn block_signals() -> io::Result<SignalFd> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    Ok(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+async fn watch_signals(signals: SignalFd, events: Events) -> io::Result<()> {
+    let waiting = spawn::watched(signals.as_fd().try_clone_to_owned()?)?;
+    loop {
+        let mut ready = waiting.readable().await?;
+        match signals.read_signal()? {
+            Some(_) => {
+                // A loop that has ended needs no telling.
+                let _ = events.send(Event::Signal).await;
+            }
+            None => ready.clear_ready(),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Directories and Unix sockets on disk: made private, checked before use, removed at the end.
+
+use std::{
+    ffi::OsString,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::{
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::{Gid, Uid, setegid, seteuid},
+};
+
+use crate::plan::Identity;
+
+/// Why a place cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlaceError {
+    /// It cannot be made or examined.
+    #[error("cannot use {path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Somebody else could write there.
+    #[error(
+        "{path} belongs to uid {owner} with mode {mode:o}, but must be a directory of uid \
+             {uid} that nobody else can write to"
+    )]
+    NotPrivate {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Its permissions.
+        mode: u32,
+        /// Whose it must be.
+        uid: u32,
+    },
+    /// Another desktop has it.
+    #[error("another Lumen uses {0} already; give this one another --name")]
+    Taken(PathBuf),
+}
+
+/// Something on disk that is removed when it is dropped.
+#[derive(Debug)]
+pub(crate) enum Temporary {
+    /// A file or socket.
+    File(PathBuf),
+    /// A directory and all in it.
+    Tree(PathBuf),
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Nobody is left to be told, and the next start cleans up again.
+        let _ = match self {
+            Self::File(path) => fs::remove_file(path),
+            Self::Tree(path) => fs::remove_dir_all(path),
+        };
+    }
+}
+
+/// `XDG_RUNTIME_DIR`, if it is a directory of `uid` that nobody else can write to.
+pub(crate) fn runtime_dir(uid: u32, variable: Option<OsString>) -> Option<PathBuf> {
+    let path = PathBuf::from(variable.filter(|value| !value.is_empty())?);
+    check_private(&path, uid).ok().map(|()| path)
+}
+
+/// Makes a directory with these permissions unless it is there, and checks that it is ours.
+pub(crate) fn directory(path: &Path, mode: u32) -> Result<(), PlaceError> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(at(path)(error)),
+        _ => check_private(path, Uid::effective().as_raw()),
+    }
+}
+
+/// Makes a directory anew, empty, and gives it to `owner`.
+pub(crate) fn fresh_directory(
+    path: &Path,
+    mode: u32,
+    owner: Identity,
+) -> Result<Temporary, PlaceError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(path)(error)),
+        _ => {}
+    }
+    DirBuilder::new().mode(mode).create(path).map_err(at(path))?;
+    std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)).map_err(at(path))?;
+    Ok(Temporary::Tree(path.to_owned()))
+}
+
+fn check_private(path: &Path, uid: u32) -> Result<(), PlaceError> {
+    let metadata = fs::symlink_metadata(path).map_err(at(path))?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if metadata.is_dir() && metadata.uid() == uid && mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(PlaceError::NotPrivate { path: path.to_owned(), owner: metadata.uid(), mode, uid })
+}
+
+/// A listening Unix socket and what removes it.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    /// The socket.
+    pub(crate) socket: UnixListener,
+    /// Removed before the lock is given up.
+    _file: Temporary,
+    _lock: Flock<File>,
+}
+
+/// Listens at `path`. A lock file beside it tells a socket in use from one left behind.
+pub(crate) fn listen(path: &Path) -> Result<Listener, PlaceError> {
+    let mut lock_path = path.as_os_str().to_owned();
+    lock_path.push(".lock");
+    let lock = lock(Path::new(&lock_path)).map_err(|error| match error {
+        PlaceError::Taken(_) => PlaceError::Taken(path.to_owned()),
+        other => other,
+    })?;
+    if fs::symlink_metadata(path).is_ok_and(|left| left.file_type().is_socket()) {
+        fs::remove_file(path).map_err(at(path))?;
+    }
+    let socket = UnixListener::bind(path).map_err(at(path))?;
+    let file = Temporary::File(path.to_owned());
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(at(path))?;
+    socket.set_nonblocking(true).map_err(at(path))?;
+    Ok(Listener { socket, _file: file, _lock: lock })
+}
+
+/// Takes an exclusive lock for as long as the value lives.
+pub(crate) fn lock(path: &Path) -> Result<Flock<File>, PlaceError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)
+        .map_err(at(path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        nix::errno::Errno::EWOULDBLOCK => PlaceError::Taken(path.to_owned()),
+        other => at(path)(other.into()),
+    })
+}
+
+/// Does something on disk as another user, so that what is made is the user's and a trap laid in
+/// the user's directory catches only the user. For the single-threaded start.
+pub(crate) fn as_user<T>(
+    identity: Identity,
+    act: impl FnOnce() -> Result<T, PlaceError>,
+) -> Result<T, PlaceError> {
+    let (uid, gid) = (Uid::effective(), Gid::effective());
+    if uid.as_raw() == identity.uid {
+        return act();
+    }
+    let failed = |errno: nix::errno::Errno| at(Path::new("/"))(errno.into());
+    setegid(Gid::from_raw(identity.gid)).map_err(failed)?;
+    seteuid(Uid::from_raw(identity.uid)).map_err(failed)?;
+    let outcome = act();
+    seteuid(uid).map_err(failed)?;
+    setegid(gid).map_err(failed)?;
+    outcome
+}
+
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> PlaceError {
+    let path = path.to_owned();
+    move |source| PlaceError::Io { path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_private_refuses_what_others_can_write_to() {
+        assert!(matches!(
+            check_private(Path::new("/tmp"), Uid::effective().as_raw()),
+            Err(PlaceError::NotPrivate { .. })
+        ));
+    }
+}

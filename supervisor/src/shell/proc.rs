@@ -1,0 +1,60 @@
+//! What the kernel counts for a process: `/proc/PID/stat` and `/proc/PID/statm` (proc(5)).
+
+use std::fs;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// Processor time and memory of a process.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Usage {
+    pub(super) cpu_millis: u64,
+    pub(super) memory_bytes: u64,
+}
+
+/// Field 14 of `/proc/PID/stat`, counted from the one after the name in parentheses, which may
+/// hold spaces: time in user mode, followed by time in the kernel.
+const UTIME_AFTER_NAME: usize = 11;
+
+/// Reads both; zero for a process that is gone.
+pub(super) fn usage(pid: u32) -> Usage {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    Usage {
+        cpu_millis: ticks(&stat).saturating_mul(1000) / system(SysconfVar::CLK_TCK, 100),
+        memory_bytes: resident_pages(&statm) * system(SysconfVar::PAGE_SIZE, 4096),
+    }
+}
+
+fn ticks(stat: &str) -> u64 {
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let times = after_name.split_whitespace().skip(UTIME_AFTER_NAME).take(2);
+    times.filter_map(|time| time.parse::<u64>().ok()).sum()
+}
+
+fn resident_pages(statm: &str) -> u64 {
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default()
+}
+
+fn system(variable: SysconfVar, usual: u64) -> u64 {
+    match sysconf(variable) {
+        Ok(Some(value)) => value.unsigned_abs().max(1),
+        _ => usual,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_skips_a_name_with_spaces_and_parentheses() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 99 0 0";
+        assert_eq!(ticks(stat), 300);
+        assert_eq!(ticks(""), 0);
+    }
+
+    #[test]
+    fn resident_pages_is_the_second_field() {
+        assert_eq!(resident_pages("1000 250 80 1 0 90 0\n"), 250);
+    }
+}

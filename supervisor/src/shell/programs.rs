@@ -1,0 +1,96 @@
+//! Finding programs: the workers' beside `lumen`, the app's in the user's `PATH`.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, File},
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::fs::{OpenOptionsExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use lumen_ipc::process::Worker;
+
+/// A worker's program that is not where it should be.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{binary} is not in {}; build or install all of Lumen's programs together, or name their \
+     directory by --workers-dir",
+    .looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" nor in ")
+)]
+pub(crate) struct MissingWorker {
+    /// Its name.
+    pub(crate) binary: &'static str,
+    /// Where it was looked for.
+    pub(crate) looked: Vec<PathBuf>,
+}
+
+/// Where workers' programs are looked for: where the command line says, else beside `lumen` and in
+/// `../libexec/lumen`.
+pub(crate) fn worker_directories(told: Option<&Path>, own: &Path) -> Vec<PathBuf> {
+    match (told, own.parent()) {
+        (Some(told), _) => vec![told.to_owned()],
+        (None, Some(beside)) => {
+            vec![beside.to_owned(), beside.parent().unwrap_or(beside).join("libexec/lumen")]
+        }
+        (None, None) => Vec::new(),
+    }
+}
+
+/// Finds a worker's program.
+pub(crate) fn worker(worker: Worker, directories: &[PathBuf]) -> Result<PathBuf, MissingWorker> {
+    directories
+        .iter()
+        .map(|directory| directory.join(worker.binary()))
+        .find(|path| is_executable(path))
+        .ok_or_else(|| MissingWorker { binary: worker.binary(), looked: directories.to_vec() })
+}
+
+/// Opens a program for being executed, not for being read.
+pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
+    let flags = nix::libc::O_PATH;
+    File::options().read(true).custom_flags(flags).open(path).map(OwnedFd::from)
+}
+
+/// Finds a program by name in the directories of `path`, or as the path it is.
+pub(crate) fn find(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    if program.as_encoded_bytes().contains(&b'/') {
+        let program = std::path::absolute(program).ok()?;
+        return is_executable(&program).then_some(program);
+    }
+    std::env::split_paths(path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(program))
+        .find(|candidate| is_executable(candidate))
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The `PATH` for the app: the caller's for the caller's own desktop, else the system's usual one.
+pub(crate) fn search_path(own: Option<OsString>) -> OsString {
+    own.filter(|path| !path.is_empty())
+        .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_worker_names_every_place_looked_at() {
+        let directories = worker_directories(None, Path::new("/opt/bin/lumen"));
+        let error = worker(Worker::Rtc, &directories).expect_err("not there").to_string();
+        assert!(error.contains("/opt/bin nor in /opt/libexec/lumen"), "{error}");
+        assert!(error.contains("lumen-rtc") && error.contains("--workers-dir"), "{error}");
+    }
+
+    #[test]
+    fn find_looks_in_absolute_directories_only() {
+        assert_eq!(find("sh".as_ref(), ".:".as_ref()), None);
+        assert!(find("sh".as_ref(), "/nowhere:/bin".as_ref()).is_some());
+    }
+}

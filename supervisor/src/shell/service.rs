@@ -1,0 +1,187 @@
+//! The services the supervisor offers: `admin` to its administrator, `broker` to the gateway. Both
+//! only pass requests to the loop, which owns everything.
+
+use std::{
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, future::join_all};
+use lumen_ipc::{
+    process::Worker,
+    service::{
+        Admin, AppStatus, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal, Metric,
+        Refusal, WorkerStatus,
+    },
+    text::{Secret, Text},
+};
+use lumen_ipc_runtime::rpc;
+use nix::unistd::Uid;
+use tarpc::{
+    context::{self, Context},
+    server::{BaseChannel, Channel},
+};
+use tokio::{net::UnixListener, sync::oneshot};
+use tracing::warn;
+
+use super::event::{AdminRequest, BrokerRequest, Clients, Event, Events};
+
+/// How long a worker may take to say how it is.
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Accepts administrators for ever.
+pub(super) async fn admin(listener: UnixListener, events: Events) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: others may be closed meanwhile.
+                warn!(%error, "cannot accept on the admin socket");
+                tokio::time::sleep(ASK_TIMEOUT).await;
+                continue;
+            }
+        };
+        let uid = stream.peer_cred().map(|peer| peer.uid());
+        if !uid.as_ref().is_ok_and(|uid| *uid == 0 || *uid == Uid::effective().as_raw()) {
+            warn!(?uid, "a stranger on the admin socket is refused");
+            continue;
+        }
+        let Ok(stream) = stream.into_std() else { continue };
+        let server = AdminServer { events: events.clone() };
+        if let Ok(transport) = rpc::transport(OwnedFd::from(stream)) {
+            tokio::spawn(BaseChannel::with_defaults(transport).execute(server.serve()).for_each(
+                |answer| async {
+                    tokio::spawn(answer);
+                },
+            ));
+        }
+    }
+}
+
+/// Answers the gateway on its broker link until it is gone.
+pub(super) fn broker(end: OwnedFd, events: Events) -> std::io::Result<()> {
+    let transport = rpc::transport(end)?;
+    let server = BrokerServer { events };
+    tokio::spawn(BaseChannel::with_defaults(transport).execute(server.serve()).for_each(
+        |answer| async {
+            tokio::spawn(answer);
+        },
+    ));
+    Ok(())
+}
+
+#[derive(Clone)]
+struct AdminServer {
+    events: Events,
+}
+
+impl AdminServer {
+    /// Asks the loop; `None` when it has ended.
+    async fn ask<Answer>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Answer>) -> AdminRequest,
+    ) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        self.events.send(Event::Admin(request(reply))).await.ok()?;
+        answer.await.ok()
+    }
+
+    async fn snapshot(&self) -> (HostStatus, Clients) {
+        self.ask(AdminRequest::Status).await.unwrap_or_else(|| (nothing(), Vec::new()))
+    }
+}
+
+impl Admin for AdminServer {
+    async fn status(self, _: Context) -> HostStatus {
+        let (mut status, clients) = self.snapshot().await;
+        let answers = join_all(
+            clients
+                .iter()
+                .map(async |(worker, client)| (*worker, client.status(soon()).await.ok())),
+        );
+        for (worker, answer) in answers.await {
+            let of = status.workers.iter_mut().find(|process| process.worker == worker);
+            if let (Some(process), Some(WorkerStatus { summary, .. })) = (of, answer) {
+                process.summary = summary;
+            }
+        }
+        status
+    }
+
+    async fn restart(self, _: Context, worker: Worker) -> Result<(), Refusal> {
+        self.ask(|reply| AdminRequest::Restart(worker, reply))
+            .await
+            .unwrap_or_else(|| Err(Refusal::because("the desktop has ended")))
+    }
+
+    async fn logs(self, _: Context, worker: Option<Worker>, after: u64) -> LogPage {
+        self.ask(|reply| AdminRequest::Logs(worker, after, reply))
+            .await
+            .unwrap_or_else(|| LogPage { lines: Vec::new() })
+    }
+
+    async fn metrics(self, _: Context) -> Vec<(Worker, Vec<Metric>)> {
+        let (_, clients) = self.snapshot().await;
+        let answers = join_all(clients.iter().map(async |(worker, client)| {
+            (*worker, client.metrics(soon()).await.unwrap_or_default())
+        }));
+        answers.await
+    }
+
+    async fn stop(self, _: Context) {
+        // The loop has ended already if it cannot be told.
+        let _ = self.events.send(Event::Admin(AdminRequest::Stop)).await;
+    }
+}
+
+#[derive(Clone)]
+struct BrokerServer {
+    events: Events,
+}
+
+impl BrokerServer {
+    async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<Login, LoginRefusal>>) -> BrokerRequest,
+    ) -> Result<Login, LoginRefusal> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.events.send(Event::Broker(request(reply))).await;
+        match (asked, answer.await) {
+            (Ok(()), Ok(answer)) => answer,
+            _ => Err(LoginRefusal::Wrong),
+        }
+    }
+}
+
+impl Broker for BrokerServer {
+    async fn authenticate(
+        self,
+        _: Context,
+        token: Secret,
+        from: SocketAddr,
+    ) -> Result<Login, LoginRefusal> {
+        self.ask(|reply| BrokerRequest::Authenticate(token, from, reply)).await
+    }
+
+    async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
+        self.ask(|reply| BrokerRequest::Resume(cookie, reply)).await
+    }
+}
+
+fn soon() -> Context {
+    let mut context = context::current();
+    context.deadline = Instant::now() + ASK_TIMEOUT;
+    context
+}
+
+/// The status of a desktop that ends this moment.
+fn nothing() -> HostStatus {
+    HostStatus {
+        listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+        auth: AuthMode::Token,
+        supervisor_pid: std::process::id(),
+        app: AppStatus { command: Text::default(), pid: None },
+        workers: Vec::new(),
+    }
+}

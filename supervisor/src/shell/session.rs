@@ -1,0 +1,385 @@
+//! The loop: one task that owns everything, takes in one event at a time, and carries out what the
+//! lifecycle decides.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    time::Instant,
+};
+
+use lumen_ipc::{
+    process::{ExitCode, Worker},
+    service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal},
+    text::Text,
+};
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, kill, killpg},
+    unistd::Pid,
+};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use super::{
+    app,
+    event::{AdminRequest, BrokerRequest, Event, Events, QUEUE, WorkerEvent},
+    handshake, proc,
+    spawn::{self, Spawned},
+    stage::Stage,
+    watch,
+    worker::Workers,
+};
+use crate::{
+    admin::ring::LogRing,
+    broker::Access,
+    lifecycle::{Action, Input, Instance, Lifecycle, Notice, Outcome, Verdict},
+};
+
+/// How many of the app's last lines are shown when it fails at once.
+const APP_LINES: usize = 10;
+
+/// Everything a running desktop consists of.
+pub(super) struct Session {
+    stage: Stage,
+    access: Access,
+    machine: Lifecycle,
+    workers: Workers,
+    app: App,
+    log: LogRing,
+    events: Events,
+    inbox: mpsc::Receiver<Event>,
+}
+
+/// The app's process.
+#[derive(Default)]
+struct App {
+    /// Its process, which is also its process group.
+    pid: Option<Pid>,
+    last_lines: VecDeque<String>,
+    last_end: Option<Verdict>,
+}
+
+impl Session {
+    pub(super) fn new(stage: Stage, access: Access) -> Self {
+        let (events, inbox) = mpsc::channel(QUEUE);
+        Self {
+            workers: Workers::new(stage.namespaces, events.clone()),
+            stage,
+            access,
+            machine: Lifecycle::default(),
+            app: App::default(),
+            log: LogRing::default(),
+            events,
+            inbox,
+        }
+    }
+
+    /// Where tasks report to.
+    pub(super) fn events(&self) -> Events {
+        self.events.clone()
+    }
+
+    /// Runs until everything has ended.
+    pub(super) async fn run(mut self) -> ExitCode {
+        self.feed(Input::Begin);
+        loop {
+            if let Some(outcome) = self.carry_out() {
+                return self.conclude(outcome);
+            }
+            let event = match self.machine.timeout() {
+                Some(at) => tokio::time::timeout_at(at.into(), self.inbox.recv()).await,
+                None => Ok(self.inbox.recv().await),
+            };
+            match event {
+                Ok(Some(event)) => self.take_in(event),
+                // `self.events` keeps the queue open, so only the deadline is left.
+                Ok(None) | Err(_) => self.feed(Input::Tick),
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        self.machine.handle_input(Instant::now(), input);
+    }
+
+    fn take_in(&mut self, event: Event) {
+        match event {
+            Event::Admin(request) => self.answer_admin(request),
+            Event::AppEnded(verdict) => {
+                self.app.pid = None;
+                self.app.last_end = Some(verdict);
+                self.feed(Input::AppExited { success: verdict == Verdict::Exited(0) });
+            }
+            Event::AppWrote(line) => {
+                forward("app", &line);
+                if self.app.last_lines.len() >= APP_LINES {
+                    self.app.last_lines.pop_front();
+                }
+                self.app.last_lines.push_back(line);
+            }
+            Event::Broker(request) => self.answer_gateway(request),
+            Event::Signal => {
+                info!("asked to end");
+                self.feed(Input::Stop);
+            }
+            Event::Worker(worker, instance, event) => self.take_in_worker(worker, instance, event),
+        }
+    }
+
+    fn take_in_worker(&mut self, worker: Worker, instance: Instance, event: WorkerEvent) {
+        match event {
+            WorkerEvent::Configured => self.feed(Input::Configured(worker, instance)),
+            WorkerEvent::Ended(verdict) => {
+                self.workers.forget(worker, instance);
+                self.feed(Input::Exited(worker, instance, verdict));
+            }
+            WorkerEvent::HandshakeFailed(reason) => {
+                // Mostly the echo of its end, which tells more and follows.
+                tracing::debug!(%worker, reason, "the handshake broke");
+                self.feed(Input::HandshakeFailed(worker, instance));
+            }
+            WorkerEvent::Ready(report) => {
+                self.workers.confined(worker, instance, report);
+                self.feed(Input::Ready(worker, instance));
+            }
+            WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
+            WorkerEvent::Wrote(line) => {
+                forward(worker.name(), &line);
+                self.log.push(worker, line);
+            }
+        }
+    }
+
+    /// Does all that the machine decides; `Some` when it was the last.
+    fn carry_out(&mut self) -> Option<Outcome> {
+        while let Some(action) = self.machine.poll_action() {
+            match action {
+                Action::Announce => self.announce(),
+                Action::Drain(worker) => {
+                    if let Some(client) = self.workers.client(worker) {
+                        tokio::spawn(handshake::drain(client));
+                    }
+                }
+                Action::Finish(outcome) => return Some(outcome),
+                Action::Kill(worker) => self.workers.signal(worker, Signal::SIGKILL),
+                Action::KillApp => self.signal_app(Signal::SIGKILL),
+                Action::Say(notice) => say(notice),
+                Action::Spawn(worker, instance) => self.spawn(worker, instance),
+                Action::Start(worker) => self.start(worker),
+                Action::StartApp => self.start_app(),
+                Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
+                Action::TerminateApp => self.signal_app(Signal::SIGTERM),
+                Action::Wire { link, from, to } => {
+                    if let Err(error) = self.workers.wire(link, from, to) {
+                        error!(link = %link.name, %error, "a link cannot be made");
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn spawn(&mut self, worker: Worker, instance: Instance) {
+        let part = self.stage.part(worker);
+        if let Err(error) = self.workers.spawn(part, instance) {
+            error!(%worker, %error, "cannot execute");
+            self.feed(Input::Exited(worker, instance, Verdict::NotSpawned));
+        }
+    }
+
+    fn start(&mut self, worker: Worker) {
+        let part = self.stage.part(worker);
+        if let Err(error) = self.workers.start(part) {
+            error!(%worker, %error, "cannot hand over grants");
+            self.workers.signal(worker, Signal::SIGKILL);
+        }
+    }
+
+    fn start_app(&mut self) {
+        self.app.last_lines.clear();
+        let Spawned { pid, pidfd, output } = match spawn::app(&self.stage.app) {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                self.app.last_lines.push_back(error.to_string());
+                self.app.last_end = Some(Verdict::NotSpawned);
+                return self.feed(Input::AppExited { success: false });
+            }
+        };
+        self.app.pid = Some(pid);
+        let (ended, wrote) = (self.events.clone(), self.events.clone());
+        tokio::spawn(async move {
+            // What the app leaves in its group would outlive the desktop.
+            let verdict = watch::end(pid, pidfd, || signal_group(pid, Signal::SIGTERM)).await;
+            let _ = ended.send(Event::AppEnded(verdict)).await; // The loop outlives the app.
+        });
+        tokio::spawn(async move {
+            let report = async |line| {
+                let _ = wrote.send(Event::AppWrote(line)).await; // Lines after the end are lost.
+            };
+            watch::lines(output, report).await
+        });
+    }
+
+    fn signal_app(&self, signal: Signal) {
+        if let Some(pid) = self.app.pid {
+            signal_group(pid, signal);
+        }
+    }
+
+    fn answer_admin(&mut self, request: AdminRequest) {
+        // Whoever asked may have gone; then nobody misses the answer.
+        match request {
+            AdminRequest::Logs(worker, after, reply) => {
+                let _ = reply.send(LogPage { lines: self.log.page(worker, after) });
+            }
+            AdminRequest::Restart(worker, reply) => {
+                info!(%worker, "restart asked for");
+                let outcome = self.machine.restart(Instant::now(), worker);
+                let _ = reply.send(outcome.map_err(|ending| Refusal::because(ending.to_string())));
+            }
+            AdminRequest::Status(reply) => {
+                let _ = reply.send((self.status(), self.workers.ready_clients(&self.machine)));
+            }
+            AdminRequest::Stop => {
+                info!("asked to end");
+                self.feed(Input::Stop);
+            }
+        }
+    }
+
+    fn answer_gateway(&mut self, request: BrokerRequest) {
+        let (outcome, reply) = match request {
+            BrokerRequest::Authenticate(token, from, reply) => {
+                (self.access.authenticate(Instant::now(), &token, from), reply)
+            }
+            BrokerRequest::Resume(cookie, reply) => (self.access.resume(&cookie), reply),
+        };
+        let _ = reply.send(outcome); // A gateway that has gone asks again.
+    }
+
+    fn status(&self) -> HostStatus {
+        let now = Instant::now();
+        let workers = self.stage.plan.iter().map(|part| {
+            let report = self.machine.report(part.worker);
+            let pid = self.workers.pid(part.worker);
+            let usage = pid.map(proc::usage).unwrap_or_default();
+            let uptime = report.ready_since.map_or(0, |since| {
+                now.saturating_duration_since(since).as_millis().try_into().unwrap_or(u64::MAX)
+            });
+            ProcessStatus {
+                worker: part.worker,
+                pid,
+                uid: part.identity.uid,
+                state: Text::truncated(report.state.to_string()),
+                uptime_millis: uptime,
+                restarts: report.restarts,
+                cpu_millis: usage.cpu_millis,
+                memory_bytes: usage.memory_bytes,
+                confinement: self.workers.confinement(part.worker),
+                summary: Text::default(),
+            }
+        });
+        HostStatus {
+            listen: self.stage.listen,
+            auth: self.stage.auth,
+            supervisor_pid: std::process::id(),
+            app: AppStatus {
+                command: Text::truncated(app::command_line(&self.stage.app)),
+                pid: self.app.pid.map(|pid| pid.as_raw().unsigned_abs()),
+            },
+            workers: workers.collect(),
+        }
+    }
+
+    /// The one place where the token is shown: standard output, once.
+    fn announce(&self) {
+        let address = self.stage.url(&self.access);
+        let text = format!(
+            "Lumen is ready: {address}\n  Open it in a browser. The desktop ends on ctrl-c, on \
+             `lumen stop`, or when its app exits.\n  `lumen status` shows how it is, `lumen logs \
+             -f` what it logs.\n"
+        );
+        let mut output = io::stdout().lock();
+        if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+            warn!(%error, "nobody can read the address");
+        }
+    }
+
+    fn conclude(&self, outcome: Outcome) -> ExitCode {
+        match outcome {
+            Outcome::Stopped => ExitCode::Ok,
+            Outcome::AppEnded { success: true, early: false } => {
+                info!("the app has ended, and the desktop with it");
+                ExitCode::Ok
+            }
+            Outcome::AppEnded { early, .. } => {
+                self.explain_app(early);
+                ExitCode::Failed
+            }
+            Outcome::CouldNotStart(worker) => {
+                forward(
+                    "lumen",
+                    &format!("{worker} could not be started; its lines above say why"),
+                );
+                ExitCode::CouldNotStart
+            }
+        }
+    }
+
+    fn explain_app(&self, early: bool) {
+        let command = app::command_line(&self.stage.app);
+        let how = self.app.last_end.map_or(String::new(), |verdict| match verdict {
+            Verdict::Exited(code) => format!("exited with {code}"),
+            verdict => verdict.to_string(),
+        });
+        let when = if early { " at once" } else { "" };
+        forward("lumen", &format!("the app `{command}` {how}{when}; the desktop ends with it"));
+        if early {
+            for line in &self.app.last_lines {
+                forward("lumen", &format!("  its last lines: {line}"));
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    /// Nothing of ours may outlive the loop, however it ends.
+    fn drop(&mut self) {
+        self.signal_app(Signal::SIGKILL);
+    }
+}
+
+fn signal_group(leader: Pid, signal: Signal) {
+    match killpg(leader, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => warn!(%error, "cannot signal the app"),
+    }
+}
+
+/// Sends a signal to a child that has not been reaped.
+pub(super) fn signal_child(pid: Pid, signal: Signal) {
+    match kill(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => warn!(%error, "cannot signal a worker"),
+    }
+}
+
+fn say(notice: Notice) {
+    match notice {
+        Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
+        Notice::Died(worker, verdict, wait) => {
+            warn!(%worker, "{worker} {verdict}; starting it anew after {} ms", wait.as_millis());
+        }
+        Notice::Failed(worker, verdict, reason) => {
+            error!(%worker, "{worker} {verdict} and is not started again: {reason}");
+        }
+        Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),
+    }
+}
+
+/// Passes a line on to standard error with the name of who wrote it.
+fn forward(who: &str, line: &str) {
+    let line = format!("{who}: {line}\n");
+    // A terminal that is gone is no reason to end the desktop.
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}

@@ -1,0 +1,108 @@
+//! The sockets that outlive every worker: browsers' TCP, the media's UDP.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener},
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use nix::{
+    ifaddrs::getifaddrs,
+    sys::socket::{
+        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage, bind,
+        getsockname, listen, setsockopt, socket, sockopt,
+    },
+};
+
+/// Room for half a second of the highest bit rate's datagrams, each way; the kernel may give less.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// A bound socket and where.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    /// The socket.
+    pub(crate) socket: OwnedFd,
+    /// Its address, with the port it got.
+    pub(crate) address: SocketAddr,
+}
+
+/// Binds and listens where browsers connect.
+pub(crate) fn browsers(address: SocketAddr) -> io::Result<Bound> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = socket(family, SockType::Stream, flags, None)?;
+    setsockopt(&descriptor, sockopt::ReuseAddr, &true)?;
+    bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
+    listen(&descriptor, Backlog::new(128)?)?;
+    let listener = TcpListener::from(descriptor);
+    let address = listener.local_addr()?;
+    Ok(Bound { socket: listener.into(), address })
+}
+
+/// Binds the media socket to every address of the host, both IP versions if it has both.
+pub(crate) fn media(port: u16) -> io::Result<Bound> {
+    dual_stack(port).or_else(|error| match error.raw_os_error() {
+        Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL) => ipv4(port),
+        _ => Err(error),
+    })
+}
+
+fn dual_stack(port: u16) -> io::Result<Bound> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = socket(AddressFamily::Inet6, SockType::Datagram, flags, None)?;
+    setsockopt(&descriptor, sockopt::Ipv6V6Only, &false)?;
+    setsockopt(&descriptor, sockopt::Ipv6RecvPacketInfo, &true)?;
+    let address = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0);
+    bind(descriptor.as_raw_fd(), &SockaddrIn6::from(address))?;
+    enlarge(&descriptor)?;
+    let address = SocketAddrV6::from(getsockname::<SockaddrIn6>(descriptor.as_raw_fd())?);
+    Ok(Bound { socket: descriptor, address: address.into() })
+}
+
+fn ipv4(port: u16) -> io::Result<Bound> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+    setsockopt(&descriptor, sockopt::Ipv4PacketInfo, &true)?;
+    let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    bind(descriptor.as_raw_fd(), &SockaddrIn::from(address))?;
+    enlarge(&descriptor)?;
+    let address = SocketAddrV4::from(getsockname::<SockaddrIn>(descriptor.as_raw_fd())?);
+    Ok(Bound { socket: descriptor, address: address.into() })
+}
+
+fn enlarge(descriptor: &OwnedFd) -> io::Result<()> {
+    // The kernel caps silently what an ordinary user may have; root may have all of it.
+    setsockopt(descriptor, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES)?;
+    setsockopt(descriptor, sockopt::SndBuf, &SOCKET_BUFFER_BYTES)?;
+    if nix::unistd::geteuid().is_root() {
+        // A root without CAP_NET_ADMIN keeps the capped size.
+        let _ = setsockopt(descriptor, sockopt::RcvBufForce, &SOCKET_BUFFER_BYTES);
+        let _ = setsockopt(descriptor, sockopt::SndBufForce, &SOCKET_BUFFER_BYTES);
+    }
+    Ok(())
+}
+
+/// Every address the media socket can be reached at: of each interface, loopback included. Needs
+/// no default route. Link-local IPv6 is left out: a candidate carries no interface.
+pub(crate) fn candidates(media: SocketAddr) -> io::Result<Vec<SocketAddr>> {
+    let mut addresses: Vec<SocketAddr> = getifaddrs()?
+        .filter_map(|interface| socket_address(interface.address.as_ref()?))
+        .filter(|address| media.is_ipv6() || address.is_ipv4())
+        .filter(|address| match address {
+            SocketAddr::V4(_) => true,
+            SocketAddr::V6(address) => !address.ip().is_unicast_link_local(),
+        })
+        .map(|address| SocketAddr::new(address.ip(), media.port()))
+        .collect();
+    addresses.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), media.port()));
+    addresses.sort_by_key(|address| (address.ip().is_loopback(), *address));
+    addresses.dedup();
+    Ok(addresses)
+}
+
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(address) = address.as_sockaddr_in() {
+        return Some(SocketAddrV4::from(*address).into());
+    }
+    address.as_sockaddr_in6().map(|address| SocketAddrV6::from(*address).into())
+}

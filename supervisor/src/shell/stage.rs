@@ -1,0 +1,338 @@
+//! Everything that must be there before the first process starts: users, programs, places, sockets
+//! and the plan. Each thing that can be wrong is found here, while nothing runs yet.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use lumen_ipc::{
+    message::grants::ToWorker,
+    process::{ExitCode, Worker},
+    service::AuthMode,
+    text::Text,
+};
+use nix::unistd::Uid;
+
+use super::{
+    app::{self, NoApp, Surroundings},
+    places::{self, Listener, PlaceError, Temporary},
+    programs::{self, MissingWorker},
+    sockets,
+    spawn::{AppLaunch, Namespaces},
+    users::{self, Cast, UserError},
+};
+use crate::{
+    admin::{self, Home},
+    broker::Access,
+    config::RunConfig,
+    plan::{self, Facts, Identity, WorkerPlan},
+};
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StageError {
+    /// No app.
+    #[error(transparent)]
+    App(#[from] NoApp),
+    /// The address browsers should connect to cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The media socket cannot be had.
+    #[error("cannot bind UDP port {port}; choose another with --udp-port")]
+    Media {
+        /// Which.
+        port: u16,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// A worker's program is missing.
+    #[error(transparent)]
+    MissingWorker(#[from] MissingWorker),
+    /// A directory or socket on disk cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// Somebody else listens there.
+    #[error("{0} is already in use; choose another address with --listen")]
+    PortTaken(SocketAddr),
+    /// A worker's program cannot be opened.
+    #[error("cannot open {path}")]
+    Program {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// This machine cannot be examined.
+    #[error("cannot tell {what}")]
+    System {
+        /// What was asked.
+        what: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Nobody to run it as.
+    #[error(transparent)]
+    User(#[from] UserError),
+}
+
+impl StageError {
+    /// What `lumen` ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::User(UserError::NotRoot | UserError::Root | UserError::Unknown(_)) => {
+                ExitCode::Usage
+            }
+            _ => ExitCode::CouldNotStart,
+        }
+    }
+}
+
+/// Everything that is there before the first process starts. Dropping it removes what it made on
+/// disk.
+pub(crate) struct Stage {
+    pub(crate) plan: [WorkerPlan; Worker::ALL.len()],
+    pub(crate) app: AppLaunch,
+    pub(crate) listen: SocketAddr,
+    pub(crate) auth: AuthMode,
+    pub(crate) namespaces: Namespaces,
+    log: Text<128>,
+    programs: Vec<(Worker, OwnedFd)>,
+    browsers: OwnedFd,
+    media: OwnedFd,
+    wayland: Listener,
+    pub(crate) admin: Listener,
+    /// Before the locks in `cast` are given up.
+    _places: Vec<Temporary>,
+    cast: Cast,
+}
+
+/// One worker's share of the stage.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'stage> {
+    pub(crate) plan: &'stage WorkerPlan,
+    pub(crate) program: BorrowedFd<'stage>,
+    /// The user it must become; `None` to stay who we are.
+    pub(crate) becomes: Option<Identity>,
+    pub(crate) log: &'stage Text<128>,
+    stage: &'stage Stage,
+}
+
+impl<'stage> Part<'stage> {
+    /// What it is granted besides its link ends.
+    pub(crate) fn grants(self) -> impl Iterator<Item = (ToWorker, BorrowedFd<'stage>)> {
+        self.plan.grants.iter().filter_map(move |grant| {
+            Some((
+                *grant,
+                match grant {
+                    ToWorker::HttpListener => self.stage.browsers.as_fd(),
+                    ToWorker::MediaSocket => self.stage.media.as_fd(),
+                    ToWorker::WaylandListener => self.stage.wayland.socket.as_fd(),
+                    ToWorker::LinkEnd(_) => return None,
+                },
+            ))
+        })
+    }
+}
+
+impl Stage {
+    /// Prepares everything, or nothing.
+    pub(crate) fn set(
+        config: &RunConfig,
+        caller: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, StageError> {
+        let programs = programs_of(config)?;
+        let browsers = sockets::browsers(config.listen).map_err(|source| {
+            let address = config.listen;
+            match source.kind() {
+                io::ErrorKind::AddrInUse => StageError::PortTaken(address),
+                _ => StageError::Listen { address, source },
+            }
+        })?;
+        let port = config.udp_port;
+        let media = sockets::media(port).map_err(|source| StageError::Media { port, source })?;
+        let home = own_home(caller("XDG_RUNTIME_DIR"))?;
+        let admin = places::listen(&home.socket(&config.name))?;
+        let sudo = caller("SUDO_USER").and_then(|name| name.into_string().ok());
+        let locks = home.directory.join("users");
+        let cast = users::cast(config.user.as_deref(), sudo.as_deref(), &locks)?;
+        let places = Places::make(config, &home, &cast, caller("XDG_RUNTIME_DIR"))?;
+        let wayland = places::as_user(cast.users.session(), || {
+            places::listen(&places.runtime_dir.join(&places.display))
+        })?;
+        let app = app::launch(&config.app, &places.surroundings(&cast, caller))?;
+        let facts = Facts {
+            users: cast.users,
+            listen: browsers.address,
+            candidates: sockets::candidates(media.address).map_err(|source| {
+                StageError::System { what: "this machine's addresses", source }
+            })?,
+            hostname: fs::read_to_string("/proc/sys/kernel/hostname")
+                .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned()),
+        };
+        Ok(Self {
+            plan: plan::plan(config, &facts),
+            app,
+            listen: browsers.address,
+            auth: config.auth,
+            namespaces: match cast.users.are_apart() {
+                true => Namespaces::Privileged,
+                false => Namespaces::WithUser,
+            },
+            log: config.log.clone(),
+            programs,
+            browsers: browsers.socket,
+            media: media.socket,
+            wayland,
+            admin,
+            _places: places.made,
+            cast,
+        })
+    }
+
+    /// One worker's share.
+    pub(crate) fn part(&self, worker: Worker) -> Part<'_> {
+        let plan = &self.plan[place_of(worker)];
+        let (_, program) = &self.programs[place_of(worker)];
+        let becomes = self.cast.users.are_apart().then_some(plan.identity);
+        Part { plan, program: program.as_fd(), becomes, log: &self.log, stage: self }
+    }
+
+    /// Whom the desktop belongs to, if nobody was named: worth a line.
+    pub(crate) fn anonymous_uid(&self) -> Option<u32> {
+        let session = &self.cast.session;
+        (self.cast.users.are_apart() && session.home.is_none()).then_some(session.identity.uid)
+    }
+
+    /// The address to open. An unspecified one is reached on loopback, among others.
+    pub(crate) fn url(&self, access: &Access) -> String {
+        let ip = match self.listen.ip() {
+            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            ip => ip,
+        };
+        let address = SocketAddr::new(ip, self.listen.port());
+        match self.auth {
+            AuthMode::None => format!("http://{address}/"),
+            AuthMode::Token => format!("http://{address}/#token={}", access.token()),
+        }
+    }
+}
+
+/// Place of a worker in [`Worker::ALL`], which the arrays of the stage follow.
+fn place_of(worker: Worker) -> usize {
+    Worker::ALL.iter().position(|each| *each == worker).unwrap_or_default()
+}
+
+fn programs_of(config: &RunConfig) -> Result<Vec<(Worker, OwnedFd)>, StageError> {
+    let own = std::env::current_exe()
+        .map_err(|source| StageError::System { what: "where lumen itself is", source })?;
+    let directories = programs::worker_directories(config.workers_dir.as_deref(), &own);
+    Worker::ALL
+        .into_iter()
+        .map(|worker| {
+            let path = programs::worker(worker, &directories)?;
+            let program = programs::open(&path)
+                .map_err(|source| StageError::Program { path: path.clone(), source })?;
+            Ok((worker, program))
+        })
+        .collect()
+}
+
+/// The caller's own directory for sockets, made and checked.
+pub(crate) fn own_home(runtime_dir: Option<OsString>) -> Result<Home, PlaceError> {
+    let home = find_home(runtime_dir);
+    if let Some(parent) = &home.parent {
+        places::directory(parent, 0o700)?;
+    }
+    // Root's holds directories that other users pass through.
+    places::directory(&home.directory, if Uid::effective().is_root() { 0o755 } else { 0o700 })?;
+    Ok(home)
+}
+
+/// The caller's own directory for sockets, which may not be there.
+pub(crate) fn find_home(runtime_dir: Option<OsString>) -> Home {
+    let uid = Uid::effective().as_raw();
+    admin::home(uid, places::runtime_dir(uid, runtime_dir).as_deref())
+}
+
+/// Where the session lives on disk.
+struct Places {
+    files: PathBuf,
+    home: PathBuf,
+    runtime_dir: PathBuf,
+    display: String,
+    made: Vec<Temporary>,
+}
+
+impl Places {
+    fn make(
+        config: &RunConfig,
+        home: &Home,
+        cast: &Cast,
+        runtime_dir: Option<OsString>,
+    ) -> Result<Self, PlaceError> {
+        let session = cast.users.session();
+        let (uid, apart) = (session.uid, cast.users.are_apart());
+        let files = home.files(&config.name);
+        let own = Identity { uid: Uid::effective().as_raw(), gid: nix::unistd::getegid().as_raw() };
+        let mode = if apart { 0o755 } else { 0o700 };
+        let mut made = vec![places::fresh_directory(&files, mode, own)?];
+        let usual = match apart {
+            false => places::runtime_dir(uid, runtime_dir),
+            true => Some(PathBuf::from(format!("/run/user/{uid}"))).filter(|path| is_of(path, uid)),
+        };
+        let mut private = |name: &str| {
+            let path = files.join(name);
+            made.push(places::fresh_directory(&path, 0o700, session)?);
+            Ok::<_, PlaceError>(path)
+        };
+        let runtime_dir = match usual {
+            Some(usual) => usual,
+            None => private("runtime")?,
+        };
+        let home = match &cast.session.home {
+            Some(home) => home.clone(),
+            None => private("home")?,
+        };
+        // Inner directories before outer ones.
+        made.reverse();
+        Ok(Self {
+            files,
+            home,
+            runtime_dir,
+            display: format!("wayland-lumen-{}", config.name),
+            made,
+        })
+    }
+
+    fn surroundings<'start>(
+        &self,
+        cast: &'start Cast,
+        caller: &'start dyn Fn(&str) -> Option<OsString>,
+    ) -> Surroundings<'start> {
+        Surroundings {
+            user: &cast.session,
+            become_user: cast.users.are_apart(),
+            home: self.home.clone(),
+            runtime_dir: self.runtime_dir.clone(),
+            display: self.display.clone(),
+            files: self.files.clone(),
+            caller,
+        }
+    }
+}
+
+fn is_of(path: &Path, uid: u32) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid)
+}

@@ -1,0 +1,175 @@
+//! Who runs what: from the command line, `sudo` and the user database.
+//!
+//! Root's own uid runs no worker and no app. Users that no database names come from the range that
+//! systemd sets aside for dynamic users, locked so that two desktops never share one.
+
+use std::{
+    ffi::{CString, OsString},
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::Flock,
+    unistd::{Gid, Uid, User, getgrouplist},
+};
+
+use super::places::{self, PlaceError};
+use crate::plan::{Identity, Users};
+
+/// Uids without a name: <https://systemd.io/UIDS-GIDS/>, "dynamic service users".
+const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;
+
+/// Whose desktop it is.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionUser {
+    /// By number.
+    pub(crate) identity: Identity,
+    /// By name.
+    pub(crate) name: OsString,
+    /// Home directory; `None` for a user that exists only meanwhile.
+    pub(crate) home: Option<PathBuf>,
+    /// Shell.
+    pub(crate) shell: PathBuf,
+    /// All groups.
+    pub(crate) groups: Vec<Gid>,
+}
+
+/// The users of one desktop, and the locks on those without a name.
+#[derive(Debug)]
+pub(crate) struct Cast {
+    pub(crate) users: Users,
+    pub(crate) session: SessionUser,
+    _locks: Vec<Flock<File>>,
+}
+
+/// Why nobody can be found to run it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UserError {
+    /// Only root can choose.
+    #[error("--user is for root; run without it, or by sudo")]
+    NotRoot,
+    /// No such user.
+    #[error("there is no user {0}")]
+    Unknown(String),
+    /// Root is no session user.
+    #[error("--user root would give the desktop all power over this machine; choose another user")]
+    Root,
+    /// The user database cannot be read.
+    #[error("cannot read the user database: {0}")]
+    Database(nix::errno::Errno),
+    /// Every dynamic uid is taken.
+    #[error("no unused uid is left from {} to {}", DYNAMIC.start(), DYNAMIC.end())]
+    NoUid,
+    /// The directory of locks cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+}
+
+/// Finds the users. `wanted` is `--user`, `sudo` the user who called sudo.
+pub(crate) fn cast(
+    wanted: Option<&str>,
+    sudo: Option<&str>,
+    locks: &Path,
+) -> Result<Cast, UserError> {
+    if !Uid::effective().is_root() {
+        return ordinary(wanted);
+    }
+    places::directory(locks, 0o700)?;
+    let mut pool = Pool { next: *DYNAMIC.start(), directory: locks, locks: Vec::new() };
+    let session = match wanted.or_else(|| sudo.filter(|name| *name != "root")) {
+        Some(name) => named(name)?,
+        None => nobody_in_particular(pool.take()?),
+    };
+    let rtc = service(&mut pool, "lumen-rtc")?;
+    let gateway = service(&mut pool, "lumen-gateway")?;
+    let users = Users::Apart { session: session.identity, rtc, gateway };
+    Ok(Cast { users, session, _locks: pool.locks })
+}
+
+fn ordinary(wanted: Option<&str>) -> Result<Cast, UserError> {
+    let uid = Uid::effective();
+    let identity = Identity { uid: uid.as_raw(), gid: Gid::effective().as_raw() };
+    let known = User::from_uid(uid).map_err(UserError::Database)?;
+    if wanted.is_some_and(|wanted| known.as_ref().is_none_or(|own| own.name != wanted)) {
+        return Err(UserError::NotRoot);
+    }
+    let session = match known {
+        Some(user) => SessionUser {
+            identity,
+            name: user.name.into(),
+            home: Some(user.dir),
+            shell: user.shell,
+            groups: Vec::new(),
+        },
+        None => nobody_in_particular(identity),
+    };
+    Ok(Cast { users: Users::Own(identity), session, _locks: Vec::new() })
+}
+
+fn named(name: &str) -> Result<SessionUser, UserError> {
+    let user = User::from_name(name)
+        .map_err(UserError::Database)?
+        .ok_or_else(|| UserError::Unknown(name.to_owned()))?;
+    if user.uid.is_root() {
+        return Err(UserError::Root);
+    }
+    let c_name = CString::new(name).map_err(|_| UserError::Unknown(name.to_owned()))?;
+    let groups = getgrouplist(&c_name, user.gid).map_err(UserError::Database)?;
+    Ok(SessionUser {
+        identity: Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() },
+        name: user.name.into(),
+        home: Some(user.dir),
+        shell: user.shell,
+        groups,
+    })
+}
+
+fn nobody_in_particular(identity: Identity) -> SessionUser {
+    SessionUser {
+        identity,
+        name: "lumen".into(),
+        home: None,
+        shell: PathBuf::from("/bin/sh"),
+        groups: Vec::new(),
+    }
+}
+
+/// The user set up for a worker, else one without a name.
+fn service(pool: &mut Pool<'_>, name: &str) -> Result<Identity, UserError> {
+    match User::from_name(name).map_err(UserError::Database)? {
+        Some(user) if !user.uid.is_root() => {
+            Ok(Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+        }
+        _ => pool.take(),
+    }
+}
+
+/// Hands out uids that no user has and no other desktop uses.
+struct Pool<'pool> {
+    next: u32,
+    directory: &'pool Path,
+    locks: Vec<Flock<File>>,
+}
+
+impl Pool<'_> {
+    fn take(&mut self) -> Result<Identity, UserError> {
+        while DYNAMIC.contains(&self.next) {
+            let id = self.next;
+            self.next += 1;
+            let user = User::from_uid(Uid::from_raw(id)).map_err(UserError::Database)?;
+            if user.is_some() {
+                continue;
+            }
+            match places::lock(&self.directory.join(id.to_string())) {
+                Ok(lock) => {
+                    self.locks.push(lock);
+                    return Ok(Identity { uid: id, gid: id });
+                }
+                Err(PlaceError::Taken(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(UserError::NoUid)
+    }
+}

@@ -1,0 +1,259 @@
+//! The workers' processes: their sockets, what waits for them, and their signals.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use lumen_ipc::{
+    link::{Carriage, End, Link, LinkName},
+    message::grants::{ToSupervisor, ToWorker},
+    process::Worker,
+    service::{ConfinementReport, ControlClient},
+};
+use lumen_ipc_runtime::{
+    channel::{Channel, SendError},
+    rpc,
+};
+use nix::{
+    sys::{
+        signal::Signal,
+        socket::{AddressFamily, SockFlag, SockType, socketpair},
+    },
+    unistd::Pid,
+};
+use tarpc::client;
+use tracing::{error, warn};
+
+use super::{
+    event::{Clients, Event, Events, WorkerEvent},
+    handshake, service,
+    session::signal_child,
+    spawn::{self, Namespaces, Spawned, WorkerLaunch},
+    stage::Part,
+    watch,
+};
+use crate::lifecycle::{Instance, Lifecycle, StateName};
+
+/// Why a worker could not be handed its grants.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GrantError {
+    /// It has no process.
+    #[error("the worker has no process")]
+    Gone,
+    /// The grants link refuses.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+/// Every worker's present process.
+pub(super) struct Workers {
+    processes: BTreeMap<Worker, Process>,
+    namespaces: Namespaces,
+    events: Events,
+}
+
+struct Process {
+    instance: Instance,
+    pid: Pid,
+    client: ControlClient,
+    grants: Channel<ToSupervisor, ToWorker>,
+    /// Link ends until it takes its grants; `None` since then.
+    waiting: Option<BTreeMap<LinkName, OwnedFd>>,
+    namespaces: Namespaces,
+    confinement: ConfinementReport,
+}
+
+impl Workers {
+    pub(super) fn new(namespaces: Namespaces, events: Events) -> Self {
+        Self { processes: BTreeMap::new(), namespaces, events }
+    }
+
+    /// Executes a worker and introduces itself to it.
+    pub(super) fn spawn(&mut self, part: Part<'_>, instance: Instance) -> io::Result<()> {
+        let worker = part.plan.worker;
+        let (control, its_control) = UnixStream::pair()?;
+        let (grants, its_grants) = Channel::<ToSupervisor, ToWorker>::pair()?;
+        let launch = |namespaces| WorkerLaunch {
+            worker,
+            program: part.program,
+            identity: part.becomes,
+            namespaces,
+            control: its_control.as_fd(),
+            grants: its_grants.as_fd(),
+        };
+        let spawned = spawn::worker(&launch(self.namespaces)).or_else(|error| {
+            if self.namespaces == Namespaces::Shared {
+                return Err(error);
+            }
+            // Kernels and containers that forbid namespaces are common. The rest of the
+            // confinement does not depend on them.
+            let spawned = spawn::worker(&launch(Namespaces::Shared))?;
+            warn!(%error, "workers get no namespaces of their own; see `lumen doctor`");
+            self.namespaces = Namespaces::Shared;
+            Ok(spawned)
+        })?;
+        let transport = rpc::transport(OwnedFd::from(control))?;
+        let client = ControlClient::new(client::Config::default(), transport).spawn();
+        let process = Process {
+            instance,
+            pid: spawned.pid,
+            client: client.clone(),
+            grants,
+            waiting: Some(BTreeMap::new()),
+            namespaces: self.namespaces,
+            confinement: ConfinementReport::default(),
+        };
+        self.processes.insert(worker, process);
+        let report = Report { worker, instance, events: self.events.clone() };
+        let (config, log) = (part.plan.config.clone(), part.log.clone());
+        let news = report.clone();
+        tokio::spawn(async move {
+            news.send(handshake::introduce(client, worker, config, log).await).await;
+        });
+        watch_process(report, spawned);
+        Ok(())
+    }
+
+    /// Makes a new pair for a link and hands its ends to those that take them.
+    pub(super) fn wire(&mut self, link: &Link, from: bool, to: bool) -> io::Result<()> {
+        let (near, far) = pair(link.carriage)?;
+        for (owner, end, takes) in [(link.from, near, from), (link.to, far, to)] {
+            // An end that nobody takes is closed: the other side sees a peer that is restarting.
+            match owner {
+                End::Worker(worker) if takes => self.deliver(worker, link.name, end),
+                End::Supervisor if takes => service::broker(end, self.events.clone())?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, worker: Worker, link: LinkName, end: OwnedFd) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        if let Some(waiting) = &mut process.waiting {
+            waiting.insert(link, end);
+            return;
+        }
+        let grant = ToWorker::LinkEnd(link);
+        match process.grants.send(&grant, &[end.as_fd()]) {
+            // A worker that is gone is news that its end brings.
+            Ok(()) | Err(SendError::PeerGone) => {}
+            Err(error) => {
+                error!(%worker, %link, %error, "does not take its grants; ending it");
+                signal_child(process.pid, Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// Hands a worker everything it starts with and asks it to serve.
+    pub(super) fn start(&mut self, part: Part<'_>) -> Result<(), GrantError> {
+        let worker = part.plan.worker;
+        let process = self.processes.get_mut(&worker).ok_or(GrantError::Gone)?;
+        let ends = process.waiting.take().unwrap_or_default();
+        let mut count = 0;
+        for (grant, descriptor) in part.grants() {
+            process.grants.send(&grant, &[descriptor])?;
+            count += 1;
+        }
+        for (link, end) in &ends {
+            process.grants.send(&ToWorker::LinkEnd(*link), &[end.as_fd()])?;
+            count += 1;
+        }
+        let (client, namespaces) = (process.client.clone(), process.namespaces.names());
+        let report = Report { worker, instance: process.instance, events: self.events.clone() };
+        tokio::spawn(async move {
+            report.send(handshake::start(client, count, namespaces).await).await;
+        });
+        Ok(())
+    }
+
+    /// Sends a signal, if there is a process.
+    pub(super) fn signal(&self, worker: Worker, signal: Signal) {
+        if let Some(process) = self.processes.get(&worker) {
+            signal_child(process.pid, signal);
+        }
+    }
+
+    /// A process has been reaped: its number means nothing any more.
+    pub(super) fn forget(&mut self, worker: Worker, instance: Instance) {
+        if self.processes.get(&worker).is_some_and(|process| process.instance == instance) {
+            self.processes.remove(&worker);
+        }
+    }
+
+    /// Keeps what a worker says of its confinement.
+    pub(super) fn confined(
+        &mut self,
+        worker: Worker,
+        instance: Instance,
+        report: ConfinementReport,
+    ) {
+        let process = self.processes.get_mut(&worker);
+        if let Some(process) = process.filter(|process| process.instance == instance) {
+            process.confinement = report;
+        }
+    }
+
+    pub(super) fn confinement(&self, worker: Worker) -> ConfinementReport {
+        self.processes.get(&worker).map(|process| process.confinement.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn pid(&self, worker: Worker) -> Option<u32> {
+        self.processes.get(&worker).map(|process| process.pid.as_raw().unsigned_abs())
+    }
+
+    pub(super) fn client(&self, worker: Worker) -> Option<ControlClient> {
+        self.processes.get(&worker).map(|process| process.client.clone())
+    }
+
+    /// Whom to ask for more: only workers that serve, because only they answer at once.
+    pub(super) fn ready_clients(&self, machine: &Lifecycle) -> Clients {
+        let ready = |worker: &Worker| machine.report(*worker).state == StateName::Ready;
+        let processes = self.processes.iter().filter(|(worker, _)| ready(worker));
+        processes.map(|(worker, process)| (*worker, process.client.clone())).collect()
+    }
+}
+
+/// Sends news of one process to the loop.
+#[derive(Clone)]
+struct Report {
+    worker: Worker,
+    instance: Instance,
+    events: Events,
+}
+
+impl Report {
+    async fn send(&self, news: WorkerEvent) {
+        // A loop that has ended needs no news.
+        let _ = self.events.send(Event::Worker(self.worker, self.instance, news)).await;
+    }
+}
+
+fn watch_process(report: Report, spawned: Spawned) {
+    let Spawned { pid, pidfd, output } = spawned;
+    let lines = report.clone();
+    tokio::spawn(async move {
+        let verdict = watch::end(pid, pidfd, || {}).await;
+        report.send(WorkerEvent::Ended(verdict)).await;
+    });
+    tokio::spawn(async move {
+        let read = watch::lines(output, async |line| lines.send(WorkerEvent::Wrote(line)).await);
+        if let Err(error) = read.await {
+            warn!(worker = %lines.worker, %error, "cannot read what it logs");
+        }
+    });
+}
+
+fn pair(carriage: Carriage) -> io::Result<(OwnedFd, OwnedFd)> {
+    let kind = match carriage {
+        Carriage::Rpc => SockType::Stream,
+        Carriage::Messages => SockType::SeqPacket,
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socketpair(AddressFamily::Unix, kind, None, flags)?)
+}
