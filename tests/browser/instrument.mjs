@@ -14,27 +14,28 @@ export function instrument() {
   const frames = [];
   const onFrame = [];
   const probe = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+  const watched = new Set();
+  /** The element that showed a frame last: the page may use several in turn. */
   let video = null;
 
-  const wallClock = (moment) => performance.timeOrigin + moment;
-
-  function watch() {
-    video.requestVideoFrameCallback((_, frame) => {
-      const at = wallClock(performance.now());
+  function watch(element) {
+    element.requestVideoFrameCallback((_, frame) => {
+      video = element;
+      const at = performance.timeOrigin + performance.now();
       frames.push({ at, width: frame.width, height: frame.height });
-      for (const listener of onFrame) listener(frame);
-      watch();
+      for (const listener of [...onFrame]) listener(frame);
+      watch(element);
     });
   }
 
-  function findVideo() {
-    const found = document.querySelector('video');
-    if (found && found !== video) {
-      video = found;
-      watch();
+  function findVideos() {
+    for (const element of document.querySelectorAll('video')) {
+      if (watched.has(element)) continue;
+      watched.add(element);
+      watch(element);
     }
   }
-  new MutationObserver(findVideo).observe(document, { childList: true, subtree: true });
+  new MutationObserver(findVideos).observe(document, { childList: true, subtree: true });
 
   /** The colour at fractions of the picture's width and height. */
   function colourAt(x, y) {

@@ -1,2 +1,12 @@
-//! Placeholder.
-fn main() {}
+//! The whole way, from an app's pixel to a real browser and from a key to the app.
+//!
+//! Needs Chromium, and for the nested desktops sway, weston and foot.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod desktops;
+mod keyboard;
+mod picture;
+mod pointer;
+mod several;

@@ -18,8 +18,33 @@ use lumen_ipc::process::Worker;
 pub const LUMEN: &str = "lumen";
 /// File name of the test app.
 pub const TEST_APP: &str = "test-app";
-/// File name of the worker that misbehaves.
-pub const STUB_WORKER: &str = "stub-worker";
+
+/// How a stub in the place of a worker misbehaves. Each ends when its control link does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Misbehaviour {
+    /// Ends at once.
+    Exit,
+    /// Sends its supervisor bytes that are no message.
+    Garbage,
+    /// Never answers.
+    Hang,
+}
+
+impl Misbehaviour {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Exit, Self::Garbage, Self::Hang];
+
+    /// A shell script that does it; 3 is the control link (`lumen_ipc_runtime::bootstrap`).
+    const fn script(self) -> &'static str {
+        match self {
+            Self::Exit => "#!/bin/sh\nexit 1\n",
+            Self::Garbage => {
+                "#!/bin/sh\nprintf '\\377\\377\\377\\377 no message' >&3\nexec /bin/cat <&3 >/dev/null\n"
+            }
+            Self::Hang => "#!/bin/sh\nexec /bin/cat <&3 >/dev/null\n",
+        }
+    }
+}
 
 /// A folder with Lumen's binaries; deleted when dropped.
 #[derive(Debug)]
@@ -35,7 +60,7 @@ impl Stage {
     pub fn new() -> Result<Self> {
         let stage = Self { folder: Folder::new("stage", 0o755)? };
         for name in [LUMEN, TEST_APP].into_iter().chain(Worker::ALL.map(Worker::binary)) {
-            stage.put(name, name)?;
+            stage.put(name)?;
         }
         Ok(stage)
     }
@@ -54,20 +79,19 @@ impl Stage {
         Ok(fs::remove_file(self.path(worker.binary()))?)
     }
 
-    /// Puts the stub in a worker's place, behaving as `mode` says.
+    /// Puts a stub in a worker's place.
     ///
     /// # Errors
-    /// When the files cannot be written.
-    pub fn replace_by_stub(&self, worker: Worker, mode: &str) -> Result<()> {
+    /// When the file cannot be written.
+    pub fn replace_by_stub(&self, worker: Worker, misbehaviour: Misbehaviour) -> Result<()> {
         self.remove(worker)?;
-        self.put(STUB_WORKER, worker.binary())?;
-        // A worker has neither arguments nor environment of its own, so the stub reads its orders
-        // from a file beside it.
-        Ok(fs::write(self.path(worker.binary()).with_extension("mode"), mode)?)
+        let path = self.path(worker.binary());
+        fs::write(&path, misbehaviour.script())?;
+        Ok(fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?)
     }
 
-    fn put(&self, built: &str, name: &str) -> Result<()> {
-        let from = built_folder()?.join(built);
+    fn put(&self, name: &str) -> Result<()> {
+        let from = built_folder()?.join(name);
         let to = self.path(name);
         // A link where possible: a debug build of all is a few hundred megabytes.
         fs::hard_link(&from, &to)

@@ -1,2 +1,132 @@
-//! Placeholder.
-fn main() {}
+//! The shape of the workspace, checked from its sources and from `cargo metadata`: which crate may
+//! depend on which, where `unsafe` may stand, how much the supervisor may pull in.
+//!
+//! Needs nothing but cargo. Each test reports every breach, not the first.
+
+#![forbid(unsafe_code)]
+
+mod sources;
+mod workspace;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+
+use self::workspace::Workspace;
+
+/// The six processes' crates that exist, and the arrows each may have inside the workspace.
+const CONTRACT: &str = "lumen-ipc";
+const RUNTIME: &str = "lumen-ipc-runtime";
+const PROCESSES: [&str; 4] = ["lumen-compositor", "lumen-media", "lumen-rtc", "lumen-supervisor"];
+
+/// The most packages that the supervisor may be built from, itself included. It holds privilege,
+/// so every one of them is trusted with it. Raising this number is a decision of its own.
+const SUPERVISOR_BUDGET: usize = 80;
+
+/// Files that may hold `unsafe`, as house rules name them; every other crate file forbids it.
+const UNSAFE_FILES: [&str; 4] = ["ffi.rs", "shm/map.rs", "spawn.rs", "trap.rs"];
+
+#[test]
+fn arrows_point_from_processes_to_runtime_to_contract_only() -> Result<()> {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = PROCESSES
+        .into_iter()
+        .map(|process| (process, BTreeSet::from([CONTRACT, RUNTIME])))
+        .chain([
+            (CONTRACT, BTreeSet::new()),
+            (RUNTIME, BTreeSet::from([CONTRACT])),
+            ("lumen-tests", BTreeSet::from([CONTRACT, RUNTIME])),
+        ])
+        .collect();
+    let workspace = Workspace::read()?;
+    for (package, arrows) in workspace.inner_arrows() {
+        let allowed = allowed.get(package.as_str());
+        assert!(allowed.is_some(), "{package} is new: say here which crates it may depend on");
+        for arrow in arrows {
+            let legal = allowed.is_some_and(|allowed| allowed.contains(arrow.as_str()));
+            assert!(legal, "{package} must not depend on {arrow}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn supervisor_stays_within_its_dependency_budget() -> Result<()> {
+    let tree = Workspace::read()?.tree_of("lumen-supervisor")?;
+    let count = tree.len();
+    assert!(count <= SUPERVISOR_BUDGET, "{count} packages: {tree:#?}");
+    Ok(())
+}
+
+#[test]
+fn supervisor_has_no_parser_of_what_browsers_and_apps_send() -> Result<()> {
+    let tree = Workspace::read()?.tree_of("lumen-supervisor")?;
+    for forbidden in ["axum", "hyper", "httparse", "rustls", "smithay", "str0m", "tungstenite"] {
+        assert!(!tree.contains(forbidden), "the supervisor is built from {forbidden}");
+    }
+    Ok(())
+}
+
+#[test]
+fn unsafe_stands_only_in_files_named_for_it() -> Result<()> {
+    let named = |path: &str| UNSAFE_FILES.iter().any(|file| path.ends_with(file));
+    let breaches: Vec<_> = sources::of_processes()?
+        .into_iter()
+        .filter(|source| source.has_unsafe() && !named(&source.path))
+        .map(|source| source.path)
+        .collect();
+    assert!(breaches.is_empty(), "unsafe code in {breaches:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_module_opens_with_its_page() -> Result<()> {
+    let breaches: Vec<_> = sources::all()?
+        .into_iter()
+        .filter(|source| !source.has_page())
+        .map(|source| source.path)
+        .collect();
+    assert!(breaches.is_empty(), "no //! page at the top of {breaches:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_main_is_short() -> Result<()> {
+    let breaches: Vec<_> = sources::of_processes()?
+        .into_iter()
+        .filter(|source| source.is_main() && source.text.lines().count() > 60)
+        .map(|source| source.path)
+        .collect();
+    assert!(breaches.is_empty(), "more than 60 lines in {breaches:#?}");
+    Ok(())
+}
+
+#[test]
+fn no_file_is_longer_than_800_lines() -> Result<()> {
+    let breaches: Vec<_> = sources::all()?
+        .into_iter()
+        .filter(|source| source.text.lines().count() > 800)
+        .map(|source| source.path)
+        .collect();
+    assert!(breaches.is_empty(), "split these: {breaches:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_lint_exception_has_a_reason() -> Result<()> {
+    let breaches: Vec<_> =
+        sources::all()?.into_iter().flat_map(|source| source.exceptions_without_reason()).collect();
+    assert!(breaches.is_empty(), "say why in {breaches:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_package_inherits_the_workspace_lints() -> Result<()> {
+    let breaches: Vec<_> = Workspace::read()?
+        .manifests()
+        .into_iter()
+        .filter(|(_, manifest)| !manifest.contains("[lints]\nworkspace = true"))
+        .map(|(package, _)| package)
+        .collect();
+    assert!(breaches.is_empty(), "no `[lints] workspace = true` in {breaches:#?}");
+    Ok(())
+}

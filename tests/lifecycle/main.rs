@@ -1,2 +1,9 @@
-//! Placeholder.
-fn main() {}
+//! What a death costs: workers, supervisor and app are killed while somebody watches.
+//!
+//! Each test starts the real Lumen; those that speak of the picture use a real browser.
+
+#![forbid(unsafe_code)]
+
+mod deaths;
+mod leaks;
+mod stop;

@@ -1,2 +1,159 @@
-//! Placeholder.
-fn main() {}
+//! What each worker of a running Lumen may still do, read from `/proc`: confinement, identity, and
+//! every open descriptor against its grants and the link table.
+//!
+//! Needs Linux with seccomp. As root it also tests the uids that root gives to the workers.
+
+#![forbid(unsafe_code)]
+
+mod descriptors;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::Worker;
+use lumen_tests::{
+    process::Process,
+    rig::{Rig, Setup, runs_as_root},
+    viewer::Viewer,
+};
+
+/// Checks all of it on one running Lumen with a viewer, since a worker that has served a peer may
+/// hold more than one that has not.
+fn with_viewer(setup: Setup, check: impl Fn(&Rig, Worker, Process) -> Result<()>) -> Result<()> {
+    let rig = setup.start()?;
+    let viewer = Viewer::join(&rig)?;
+    viewer.wait_for_frame(0)?;
+    for worker in Worker::ALL {
+        let process = rig.ready_worker(worker)?;
+        check(&rig, worker, process).with_context(|| worker.name())?;
+    }
+    Ok(())
+}
+
+fn is_confined(_: &Rig, _: Worker, process: Process) -> Result<()> {
+    let expected = [
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+        ("CapInh", "0000000000000000"),
+        ("CapPrm", "0000000000000000"),
+        ("CapEff", "0000000000000000"),
+        ("CapBnd", "0000000000000000"),
+        ("CapAmb", "0000000000000000"),
+    ];
+    // An ordinary user cannot empty the bounding set, and need not: with no_new_privs and no exec
+    // there is no way to gain from it.
+    let checked = expected.iter().filter(|(name, _)| runs_privileged(process) || *name != "CapBnd");
+    for (name, value) in checked {
+        let found = process.status_field(name)?;
+        ensure!(found == *value, "{name} is {found}, expected {value}");
+    }
+    Ok(())
+}
+
+/// Whether the process was started by root.
+fn runs_privileged(process: Process) -> bool {
+    let parent = process.parent().and_then(Process::user_ids);
+    parent.is_ok_and(|ids| ids.contains(&0))
+}
+
+fn holds_its_grants_only(_: &Rig, worker: Worker, process: Process) -> Result<()> {
+    descriptors::check(worker, process)
+}
+
+fn has_an_empty_environment(_: &Rig, _: Worker, process: Process) -> Result<()> {
+    // Root may read it whoever the worker runs as; its own user may not once it is not dumpable.
+    let environment = process.environment().unwrap_or_default();
+    ensure!(environment.is_empty(), "environment: {environment}");
+    Ok(())
+}
+
+fn says_no_secret_in_its_arguments(rig: &Rig, _: Worker, process: Process) -> Result<()> {
+    let command = process.command_line()?;
+    ensure!(!command.contains(rig.token()), "the token is in {command}");
+    Ok(())
+}
+
+#[test]
+fn workers_of_an_ordinary_user_are_confined() -> Result<()> {
+    with_viewer(Setup::new(), is_confined)
+}
+
+#[test]
+fn workers_of_an_ordinary_user_hold_their_grants_only() -> Result<()> {
+    with_viewer(Setup::new(), holds_its_grants_only)
+}
+
+#[test]
+fn workers_have_neither_environment_nor_secrets_in_their_arguments() -> Result<()> {
+    with_viewer(Setup::new(), |rig, worker, process| {
+        has_an_empty_environment(rig, worker, process)?;
+        says_no_secret_in_its_arguments(rig, worker, process)
+    })
+}
+
+#[test]
+fn logs_never_hold_the_token_again() -> Result<()> {
+    let rig = Rig::start()?;
+    let viewer = Viewer::join(&rig)?;
+    viewer.wait_for_frame(0)?;
+    let logs = rig.lumen(&["logs"])?;
+    ensure!(!String::from_utf8_lossy(&logs.stdout).contains(rig.token()), "in lumen logs");
+    let times = rig.said().matches(rig.token()).count();
+    ensure!(times == 1, "the token was printed {times} times");
+    Ok(())
+}
+
+#[test]
+fn workers_of_root_are_confined_and_nobody_is_root() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    with_viewer(Setup::new().as_root(), |rig, worker, process| {
+        is_confined(rig, worker, process)?;
+        let ids = process.user_ids()?;
+        ensure!(!ids.contains(&0), "user ids {ids:?}");
+        holds_its_grants_only(rig, worker, process)
+    })
+}
+
+#[test]
+fn workers_of_root_with_network_have_users_of_their_own() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    let rig = Setup::new().as_root().start()?;
+    let user = |worker| -> Result<u32> {
+        rig.ready_worker(worker)?.user_ids()?.first().copied().context("no user id")
+    };
+    let app = Process(rig.app_log().pid()?).user_ids()?;
+    let session = user(Worker::Compositor)?;
+    ensure!(app.first() == Some(&session), "the app runs as {app:?}, its desktop as {session}");
+    ensure!(user(Worker::Media)? == session, "media is another user than the compositor");
+    let users = BTreeSet::from([session, user(Worker::Rtc)?, user(Worker::Gateway)?]);
+    ensure!(users.len() == 3, "rtc, gateway and the session share users: {users:?}");
+    Ok(())
+}
+
+#[test]
+fn apps_are_not_confined() -> Result<()> {
+    let rig = Rig::start()?;
+    let app = Process(rig.app_log().pid()?);
+    // An app inside the workers' confinement could not even sudo.
+    assert_eq!(app.status_field("Seccomp")?, Process(std::process::id()).status_field("Seccomp")?);
+    assert_eq!(app.status_field("NoNewPrivs")?, "0");
+    Ok(())
+}
+
+#[test]
+fn app_holds_nothing_of_lumen() -> Result<()> {
+    let rig = Rig::start()?;
+    rig.app_log().wait_until_drawn()?;
+    let app = Process(rig.app_log().pid()?);
+    let sockets: Vec<_> =
+        app.descriptors()?.into_values().filter(|target| target.starts_with("socket:")).collect();
+    // Its connection to the compositor, which it opened itself.
+    assert_eq!(sockets.len(), 1, "{sockets:?}");
+    Ok(())
+}

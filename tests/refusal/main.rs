@@ -1,2 +1,9 @@
-//! Placeholder.
-fn main() {}
+//! Bad input through the real binaries: each gets a clear message or a closed connection, and
+//! nobody else notices.
+
+#![forbid(unsafe_code)]
+
+mod command_line;
+mod data_channel;
+mod gateway;
+mod start;

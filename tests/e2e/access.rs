@@ -1,0 +1,56 @@
+//! Who gets in.
+
+use anyhow::Result;
+use lumen_tests::{
+    browser::Browser,
+    patience::wait_until,
+    rig::{Rig, Setup},
+};
+
+/// The page's form that asks for a token.
+const ASKS_FOR_TOKEN: &str = "!document.querySelector('#login').hidden";
+
+fn asks_for_token(page: &lumen_tests::browser::Page) -> Result<()> {
+    wait_until("the page asks for a token", || page.evaluate(ASKS_FOR_TOKEN).unwrap_or(false))
+}
+
+#[test]
+fn address_without_a_token_asks_for_it() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("http://{}/", rig.address()))?;
+    asks_for_token(&page)?;
+    assert!(page.frames()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn address_with_a_wrong_token_asks_again() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("http://{}/#token=wrong", rig.address()))?;
+    asks_for_token(&page)?;
+    assert!(page.frames()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn token_leaves_the_address_bar_and_the_login_outlives_a_reload() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    let address: String = page.evaluate("location.href")?;
+    assert!(!address.contains("token"), "{address}");
+    page.reload()?;
+    page.wait_for_picture()
+}
+
+#[test]
+fn no_authentication_on_loopback_lets_in_without_a_token() -> Result<()> {
+    let rig = Setup::new().option("--auth", "none").start()?;
+    assert_eq!(rig.token(), "");
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()
+}

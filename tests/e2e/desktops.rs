@@ -1,0 +1,67 @@
+//! Real desktops and apps inside Lumen, as users run them.
+
+use anyhow::Result;
+use lumen_tests::{
+    browser::{Browser, Page},
+    patience::wait_until,
+    picture::Colour,
+    rig::Setup,
+};
+
+/// Different colours on a grid over the picture: a desktop that has drawn itself has several, an
+/// empty output one.
+fn colours(page: &Page) -> Result<Vec<Colour>> {
+    const STEPS: usize = 40;
+    let script = format!(
+        "Array.from({{ length: {STEPS} * {STEPS} }}, (_, i) => lumenTest.colourAt(\
+         (i % {STEPS} + 0.5) / {STEPS}, (Math.floor(i / {STEPS}) + 0.5) / {STEPS}))"
+    );
+    let mut distinct: Vec<Colour> = Vec::new();
+    for colour in page.evaluate::<Vec<Colour>>(&script)? {
+        if !distinct.iter().any(|known| known.is_about(colour)) {
+            distinct.push(colour);
+        }
+    }
+    Ok(distinct)
+}
+
+fn shows_itself(command: &[&str], at_least: usize) -> Result<()> {
+    let rig = Setup::new().app(command.iter().copied()).start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    wait_until(&format!("{command:?} shows {at_least} colours"), || {
+        colours(&page).is_ok_and(|colours| colours.len() >= at_least)
+    })?;
+    // It draws without end or error: still there, still connected.
+    let peers: usize = page.evaluate("lumenTest.peers.length")?;
+    assert_eq!(peers, 1);
+    Ok(())
+}
+
+#[test]
+fn foot_shows_itself() -> Result<()> {
+    // Paper, ink.
+    shows_itself(&["foot", "sh", "-c", "seq 2000 | tr '\\n' ' '; read x"], 2)
+}
+
+#[test]
+fn sway_shows_itself_nested() -> Result<()> {
+    // Bar and its text, background.
+    shows_itself(&["sway"], 2)
+}
+
+#[test]
+fn weston_shows_itself_nested() -> Result<()> {
+    // Panel, wallpaper.
+    shows_itself(&["weston", "--backend=wayland-backend.so", "--fullscreen", "--use-pixman"], 2)
+}
+
+#[test]
+fn demo_desktop_is_found_without_naming_one() -> Result<()> {
+    let rig = Setup::new().no_app().start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    wait_until("the demo desktop shows itself", || {
+        colours(&page).is_ok_and(|colours| colours.len() >= 2)
+    })
+}

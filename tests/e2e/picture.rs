@@ -1,0 +1,90 @@
+//! What the browser shows is what the app drew, at any size of its window.
+
+use anyhow::Result;
+use lumen_tests::{
+    browser::{Browser, Page},
+    patience::wait_until,
+    picture::QUADRANTS,
+    rig::{Rig, Setup},
+};
+
+/// Middles of the quadrants.
+const MIDDLES: [(f64, f64); 4] = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
+/// Places one part in fifty from the cross in the middle, where a picture that is stretched,
+/// shifted or cut shows the neighbour's colour.
+const NEAR_THE_CROSS: [(f64, f64); 4] = [(0.48, 0.48), (0.52, 0.48), (0.48, 0.52), (0.52, 0.52)];
+/// Near the corners, which a cut would lose.
+const CORNERS: [(f64, f64); 4] = [(0.01, 0.01), (0.99, 0.01), (0.01, 0.99), (0.99, 0.99)];
+
+pub(crate) fn shows_quadrants(page: &Page) -> Result<()> {
+    for places in [MIDDLES, NEAR_THE_CROSS, CORNERS] {
+        for (place, colour) in places.into_iter().zip(QUADRANTS) {
+            page.wait_for_colour(place, colour)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn first_page_shows_the_apps_colours() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    shows_quadrants(&page)
+}
+
+#[test]
+fn page_reports_nothing_wrong() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    let console = page.console()?;
+    assert!(!console.contains("error") && !console.contains("uncaught"), "{console}");
+    Ok(())
+}
+
+#[test]
+fn window_resized_gives_the_desktop_its_size() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open_sized(rig.url(), 1280, 720)?;
+    shows_quadrants(&page)?;
+    page.resize(900, 700)?;
+    has_size(&page, 900, 700)?;
+    shows_quadrants(&page)?;
+    page.resize(640, 360)?;
+    has_size(&page, 640, 360)?;
+    shows_quadrants(&page)
+}
+
+fn has_size(page: &Page, width: u32, height: u32) -> Result<()> {
+    wait_until(&format!("the picture is {width}x{height}"), || {
+        let last = page.frames().ok().and_then(|frames| frames.last().copied());
+        last.is_some_and(|frame| (frame.width, frame.height) == (width, height))
+    })
+}
+
+#[test]
+fn window_resized_letterboxes_a_desktop_of_fixed_size() -> Result<()> {
+    let setup = Setup::new().option("--size", "1280x720").option("--resize", "fixed");
+    let rig = setup.start()?;
+    let browser = Browser::start()?;
+    let page = browser.open_sized(rig.url(), 800, 800)?;
+    shows_quadrants(&page)?;
+    has_size(&page, 1280, 720)?;
+    #[derive(serde::Deserialize)]
+    struct PictureBox {
+        x: f64,
+        y: f64,
+        width: f64,
+        height: f64,
+    }
+    let found: PictureBox = page.evaluate("lumenTest.pictureBox()")?;
+    // 1280:720 in 800 x 800: full width, bars above and below. One pixel for rounding.
+    let expected = [(found.x, 0.0), (found.y, 175.0), (found.width, 800.0), (found.height, 450.0)];
+    for (found, expected) in expected {
+        assert!((found - expected).abs() <= 1.0, "{found} where {expected} is expected");
+    }
+    Ok(())
+}

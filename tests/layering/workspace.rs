@@ -1,0 +1,120 @@
+//! What `cargo metadata` says of the workspace.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+/// The workspace's packages and how they depend on each other.
+pub(crate) struct Workspace {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    resolve: Resolve,
+    workspace_members: BTreeSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    manifest_path: String,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    pkg: String,
+    dep_kinds: Vec<Kind>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    /// `None` for what is linked in; `dev` and `build` for the others.
+    kind: Option<String>,
+}
+
+impl Dependency {
+    fn is_linked(&self) -> bool {
+        self.dep_kinds.iter().any(|kind| kind.kind.is_none())
+    }
+}
+
+impl Workspace {
+    pub(crate) fn read() -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version=1", "--locked", "--offline"])
+            .args(["--filter-platform", "x86_64-unknown-linux-gnu", "--manifest-path"])
+            .arg(manifest)
+            .output()
+            .context("running cargo metadata")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "cargo metadata: {said}");
+        Ok(Self { metadata: serde_json::from_slice(&output.stdout)? })
+    }
+
+    /// Each member and the members it is linked with.
+    pub(crate) fn inner_arrows(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let members = &self.metadata.workspace_members;
+        let nodes = self.metadata.resolve.nodes.iter().filter(|node| members.contains(&node.id));
+        nodes
+            .map(|node| {
+                let inner = node.deps.iter().filter(|dependency| members.contains(&dependency.pkg));
+                let arrows = inner.filter(|dependency| dependency.is_linked());
+                (self.name(&node.id), arrows.map(|arrow| self.name(&arrow.pkg)).collect())
+            })
+            .collect()
+    }
+
+    /// Every package that ends up in the binaries of `package`, itself included.
+    pub(crate) fn tree_of(&self, package: &str) -> Result<BTreeSet<String>> {
+        let found = self.metadata.packages.iter().find(|other| other.name == package);
+        let mut open = vec![found.with_context(|| format!("no package {package}"))?.id.clone()];
+        let mut seen = BTreeSet::new();
+        while let Some(id) = open.pop() {
+            let node = self.metadata.resolve.nodes.iter().find(|node| node.id == id);
+            let node = node.with_context(|| format!("{id} is not resolved"))?;
+            if seen.insert(id) {
+                let linked = node.deps.iter().filter(|dependency| dependency.is_linked());
+                open.extend(linked.map(|dependency| dependency.pkg.clone()));
+            }
+        }
+        Ok(seen.iter().map(|id| self.name(id)).collect())
+    }
+
+    /// Each member's manifest, as text.
+    pub(crate) fn manifests(&self) -> Vec<(String, String)> {
+        let members = &self.metadata.workspace_members;
+        let packages =
+            self.metadata.packages.iter().filter(|package| members.contains(&package.id));
+        packages
+            .map(|package| {
+                let text = std::fs::read_to_string(&package.manifest_path).unwrap_or_default();
+                (package.name.clone(), text)
+            })
+            .collect()
+    }
+
+    fn name(&self, id: &str) -> String {
+        let package = self.metadata.packages.iter().find(|package| package.id == id);
+        package.map_or_else(|| id.to_owned(), |package| package.name.clone())
+    }
+}

@@ -1,0 +1,149 @@
+//! One worker dies while a browser watches: the app and its window stay, the picture comes back by
+//! itself, and nothing that was held down stays down.
+
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::Worker;
+use lumen_tests::{
+    browser::{Browser, Page},
+    measured::note_time,
+    patience::wait_until,
+    picture::{QUADRANTS, colour_of_key},
+    process::Process,
+    rig::Rig,
+    viewer::get,
+};
+
+/// `KEY_A` and its place in `KeyboardEvent.code`.
+const KEY_A: (u32, &str) = (30, "KeyA");
+/// `KEY_S`.
+const KEY_S: (u32, &str) = (31, "KeyS");
+
+/// A browser that watches the app after a key press has changed its window: what is then seen is
+/// the app's state, not what every start shows.
+struct Watched {
+    rig: Rig,
+    page: Page,
+    app: Process,
+    _browser: Browser,
+}
+
+impl Watched {
+    fn start() -> Result<Self> {
+        let rig = Rig::start()?;
+        let browser = Browser::start()?;
+        let page = browser.open(rig.url())?;
+        page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
+        page.key_down(KEY_A.1)?;
+        page.key_up(KEY_A.1)?;
+        let watched = Self { app: Process(rig.app_log().pid()?), rig, page, _browser: browser };
+        watched.shows(KEY_A)?;
+        Ok(watched)
+    }
+
+    fn shows(&self, key: (u32, &str)) -> Result<()> {
+        self.page.wait_for_colour((0.5, 0.5), colour_of_key(key.0))
+    }
+
+    /// Kills `worker` and waits for its successor; returns when it was killed.
+    fn kill(&self, worker: Worker) -> Result<SystemTime> {
+        let at = SystemTime::now();
+        let killed = self.rig.kill(worker)?;
+        self.rig.successor(worker, killed)?;
+        Ok(at)
+    }
+
+    /// The app lives, shows what it showed, and answers.
+    fn goes_on(&self) -> Result<()> {
+        ensure!(self.app.is_alive(), "the app has died");
+        ensure!(self.rig.app_log().pid()? == self.app.0, "another app was started");
+        self.shows(KEY_A)?;
+        self.page.key_down(KEY_S.1)?;
+        self.page.key_up(KEY_S.1)?;
+        self.shows(KEY_S)?;
+        self.rig.app_log().wait_until_nothing_held()
+    }
+}
+
+#[test]
+fn media_killed_brings_the_picture_back_to_the_same_app() -> Result<()> {
+    let watched = Watched::start()?;
+    let at = watched.kill(Worker::Media)?;
+    let time = watched.page.wait_for_frame_after(at)?;
+    note_time("media killed, first new frame in the browser (aim 500 ms)", time);
+    watched.goes_on()
+}
+
+#[test]
+fn media_killed_leaves_the_connection_alone() -> Result<()> {
+    let watched = Watched::start()?;
+    let at = watched.kill(Worker::Media)?;
+    watched.page.wait_for_frame_after(at)?;
+    let peers: usize = watched.page.evaluate("lumenTest.peers.length")?;
+    assert_eq!(peers, 1, "the page connected anew");
+    Ok(())
+}
+
+#[test]
+fn rtc_killed_reconnects_the_page_by_itself() -> Result<()> {
+    let watched = Watched::start()?;
+    let at = watched.kill(Worker::Rtc)?;
+    let time = watched.page.wait_for_frame_after(at)?;
+    note_time("rtc killed, first new frame in the browser (aim 2000 ms)", time);
+    watched.goes_on()
+}
+
+#[test]
+fn rtc_killed_releases_what_was_held() -> Result<()> {
+    let watched = Watched::start()?;
+    watched.page.key_down(KEY_S.1)?;
+    watched.shows(KEY_S)?;
+    assert_eq!(watched.rig.app_log().held(), [KEY_S.0]);
+    watched.kill(Worker::Rtc)?;
+    watched.rig.app_log().wait_until_nothing_held()
+}
+
+#[test]
+fn gateway_killed_disturbs_nobody_and_serves_the_next_page() -> Result<()> {
+    let watched = Watched::start()?;
+    watched.kill(Worker::Gateway)?;
+    watched.goes_on()?;
+    assert_eq!(get(watched.rig.address(), "/", &[])?.status, 200);
+    // The login of before still counts: cookies are the supervisor's.
+    watched.page.reload()?;
+    watched.shows(KEY_S)
+}
+
+#[test]
+fn gateway_killed_refuses_no_connection_meanwhile() -> Result<()> {
+    let rig = Rig::start()?;
+    let killed = rig.kill(Worker::Gateway)?;
+    // The listening socket is the supervisor's: whoever connects now waits, and is served.
+    let reply = get(rig.address(), "/healthz", &[]);
+    rig.successor(Worker::Gateway, killed)?;
+    assert_eq!(reply.context("connecting while there is no gateway")?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn compositor_killed_keeps_the_page_and_starts_the_app_anew() -> Result<()> {
+    let watched = Watched::start()?;
+    watched.kill(Worker::Compositor)?;
+    // The app cannot live without its compositor; another one is started in its place.
+    wait_until("the app is gone", || !watched.app.is_alive())?;
+    watched.page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
+    let peers: usize = watched.page.evaluate("lumenTest.peers.length")?;
+    assert_eq!(peers, 1, "the page connected anew");
+    Ok(())
+}
+
+#[test]
+fn worker_restarted_by_command_is_another_process() -> Result<()> {
+    let watched = Watched::start()?;
+    let before = watched.rig.ready_worker(Worker::Media)?;
+    let output = watched.rig.lumen(&["restart", "media"])?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    watched.rig.successor(Worker::Media, before)?;
+    watched.goes_on()
+}

@@ -1,0 +1,106 @@
+//! Fifty random deaths, and nothing is left over: no process, no descriptor, no key held down.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::Worker;
+use lumen_tests::{
+    patience::wait_until,
+    process::{Process, descendants},
+    rig::Rig,
+    viewer::Viewer,
+};
+
+/// Rounds of the issue that asked for this test.
+const ROUNDS: usize = 50;
+/// Any number: the same workers die in the same order in every run.
+const SEED: u64 = 2_026;
+/// `KEY_A`, held down while workers die.
+const KEY: u16 = 30;
+
+/// Who dies: all but the compositor, whose death costs the app.
+const MORTAL: [Worker; 3] = [Worker::Gateway, Worker::Media, Worker::Rtc];
+
+/// How many descriptors each process holds and how many processes there are.
+#[derive(Debug, Eq, PartialEq)]
+struct Census {
+    descriptors: BTreeMap<&'static str, usize>,
+    processes: usize,
+}
+
+impl Census {
+    /// Counts while nobody watches, so that connections of viewers do not count.
+    fn take(rig: &Rig) -> Result<Self> {
+        let mut descriptors = BTreeMap::new();
+        descriptors.insert("supervisor", rig.supervisor().descriptors()?.len());
+        for worker in Worker::ALL {
+            let process = rig.ready_worker(worker)?;
+            descriptors.insert(worker.name(), process.descriptors()?.len());
+        }
+        let processes = descendants(rig.supervisor()).len();
+        Ok(Self { descriptors, processes })
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to pick one of three.
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Kills `worker` while a viewer watches and holds a key down, and waits until the next viewer
+/// sees the desktop.
+fn round(rig: &Rig, worker: Worker) -> Result<Process> {
+    let viewer = Viewer::join(rig)?;
+    viewer.wait_for_frame(0)?;
+    viewer.wait_until_connected()?;
+    viewer.key(KEY, true)?;
+    let mark = rig.app_log().mark();
+    wait_until("the key arrives", || rig.app_log().held() == [u32::from(KEY)])
+        .with_context(|| format!("after {mark} events"))?;
+    let killed = rig.kill(worker)?;
+    let successor = rig.successor(worker, killed)?;
+    drop(viewer);
+    rig.app_log().wait_until_nothing_held()?;
+    Ok(successor)
+}
+
+#[test]
+fn fifty_random_deaths_leave_nothing_behind() -> Result<()> {
+    let rig = Rig::start()?;
+    let app = rig.app_log().pid()?;
+    // Each mortal dies once before the census, so that what a first death sets up (a log line's
+    // buffer, a lazily opened file) is not taken for a leak.
+    for worker in MORTAL {
+        round(&rig, worker)?;
+    }
+    let before = settled(&rig, None)?;
+    let mut state = SEED;
+    for number in 0..ROUNDS {
+        let worker = MORTAL[(random(&mut state) % 3) as usize];
+        round(&rig, worker).with_context(|| format!("round {number}, {worker} killed"))?;
+    }
+    let after = settled(&rig, Some(&before))?;
+    assert_eq!(before, after);
+    ensure!(rig.app_log().pid()? == app && Process(app).is_alive(), "the app was lost");
+    Ok(())
+}
+
+/// The census once every viewer's connection has been closed on the other side, too: when it
+/// equals `expected`, or two in a row are equal.
+fn settled(rig: &Rig, expected: Option<&Census>) -> Result<Census> {
+    let mut last = Census::take(rig)?;
+    let settled = wait_until("the census settles", || {
+        let Ok(census) = Census::take(rig) else { return false };
+        let same = expected.map_or(census == last, |expected| census == *expected);
+        last = census;
+        same
+    });
+    // One that never settles is told by the caller's comparison, which names the difference.
+    if settled.is_err() && expected.is_none() {
+        settled?;
+    }
+    Ok(last)
+}

@@ -1,0 +1,70 @@
+//! What a worker may hold open, derived from the link table and its grants, and what it holds.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use lumen_ipc::{link::TABLE, process::Worker};
+use lumen_tests::process::Process;
+
+/// Kinds of descriptors, as `/proc/PID/fd` tells them apart.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Kind {
+    /// An epoll instance, eventfd, timerfd or signalfd.
+    Event,
+    /// Shared memory.
+    Memory,
+    /// The null device.
+    Null,
+    /// One end of a pipe.
+    Pipe,
+    /// A socket.
+    Socket,
+}
+
+fn kind(target: &str) -> Option<Kind> {
+    const KINDS: [(&str, Kind); 7] = [
+        ("anon_inode:[eventfd", Kind::Event),
+        ("anon_inode:[eventpoll", Kind::Event),
+        ("anon_inode:[timerfd", Kind::Event),
+        ("/memfd:", Kind::Memory),
+        ("/dev/null", Kind::Null),
+        ("pipe:", Kind::Pipe),
+        ("socket:", Kind::Socket),
+    ];
+    KINDS.iter().find(|(start, _)| target.starts_with(start)).map(|(_, kind)| *kind)
+}
+
+/// Fails unless `process` holds exactly what `worker` is granted, and otherwise only what cannot
+/// reach anything: shared memory, timers and the like.
+pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
+    let held = process.descriptors()?;
+    let strange: BTreeMap<_, _> =
+        held.iter().filter(|(_, target)| kind(target).is_none()).collect();
+    ensure!(strange.is_empty(), "neither grant nor link: {strange:?}");
+    let count = |wanted| held.values().filter(|target| kind(target) == Some(wanted)).count();
+    let expected = standing_sockets(worker) + served_connections(worker);
+    ensure!(count(Kind::Socket) == expected, "expected {expected} sockets: {held:#?}");
+    let streams: Vec<_> = held.iter().filter(|(number, _)| **number <= 2).collect();
+    ensure!(streams.len() == 3, "standard streams: {streams:?}");
+    let pipes = held.iter().filter(|(number, target)| **number > 2 && target.starts_with("pipe:"));
+    ensure!(pipes.count() == 0, "a pipe beside the standard streams: {held:#?}");
+    Ok(())
+}
+
+/// Control and grants, its ends of links, and its one socket to the world.
+fn standing_sockets(worker: Worker) -> usize {
+    let links = TABLE.iter().filter(|link| link.is_granted_to(worker)).count();
+    let outside = match worker {
+        Worker::Compositor | Worker::Gateway | Worker::Rtc => 1,
+        Worker::Media => 0,
+    };
+    2 + links + outside
+}
+
+/// Connections that it accepted on its listener: here one app or one viewer.
+fn served_connections(worker: Worker) -> usize {
+    match worker {
+        Worker::Compositor | Worker::Gateway => 1,
+        Worker::Media | Worker::Rtc => 0,
+    }
+}

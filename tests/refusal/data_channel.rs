@@ -1,0 +1,44 @@
+//! Messages on the data channels that rtc must not believe.
+
+use anyhow::Result;
+use lumen_tests::{
+    rig::Rig,
+    viewer::{INPUT, MOTION, Viewer},
+};
+
+use crate::gateway::witness_is_undisturbed;
+
+/// Each costs the viewer who sends it its connection, and another viewer nothing.
+#[test]
+fn data_channel_message_malformed_closes_its_sender() -> Result<()> {
+    let breaches: [(&str, &'static str, Vec<u8>); 7] = [
+        ("nothing at all", INPUT, vec![]),
+        ("unknown tag", INPUT, vec![0x7f, 0, 0]),
+        ("key cut short", INPUT, vec![1, 0]),
+        ("key of no keyboard", INPUT, vec![1, 0xff, 0xff, 1]),
+        ("state neither up nor down", INPUT, vec![1, 0, 30, 2]),
+        ("longer than any message", INPUT, vec![1; 2048]),
+        ("key on the channel for motion", MOTION, vec![1, 0, 30, 1]),
+    ];
+    let rig = Rig::start()?;
+    let witness = Viewer::join(&rig)?;
+    witness.wait_for_frame(0)?;
+    for (name, channel, message) in breaches {
+        let offender = Viewer::join(&rig)?;
+        offender.wait_until_connected()?;
+        offender.send(channel, &message)?;
+        let reason = offender.wait_until_closed();
+        assert!(reason.is_ok(), "{name}: {reason:?}");
+        witness_is_undisturbed(&rig, &witness)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn data_channel_message_sent_by_the_server_only_closes_its_sender() -> Result<()> {
+    let rig = Rig::start()?;
+    let offender = Viewer::join(&rig)?;
+    offender.wait_until_connected()?;
+    offender.send(INPUT, &[0x81])?;
+    offender.wait_until_closed().map(drop)
+}
