@@ -39,7 +39,7 @@ const SMALL: usize = 32;
 const WORTHWHILE: u8 = 4;
 
 /// The least a refinement improves on the picture.
-const REFINEMENT_STEP: u8 = 2;
+const REFINEMENT_STEP: u8 = 3;
 
 /// A change after so long a pause is likelier to be a new picture than more of the motion before.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -101,7 +101,8 @@ impl Rate {
             changed_at: now,
             key: GUESS,
             change: GUESS,
-            refinement: GUESS,
+            // Only what the coarser picture lacks.
+            refinement: GUESS / 4.0,
         };
         rate.level = rate.capacity();
         rate
@@ -202,7 +203,11 @@ impl Rate {
     }
 
     fn reaches(&self, level: f64) -> Instant {
-        let missing = (level - self.level).max(0.0);
+        let missing = level - self.level;
+        // Less than a bit is rounding.
+        if missing < 1.0 {
+            return self.at;
+        }
         // The target is at least 100 kbit/s, so the division gives a finite time. Rounded up to
         // whole microseconds, or the caller would wake a moment too early.
         let micros = (missing * 1000.0 / f64::from(self.target.value())).ceil();

@@ -15,6 +15,10 @@ const CONSTANT: u8 = 1;
 /// No promise: x264 has to look.
 const CHANGED: u8 = 0;
 
+/// Macroblocks that are converted together, 64 pixels: a whole number of the converter's vectors
+/// on every processor, so that a run is rounded as the whole row would be.
+const BLOCK: usize = 4;
+
 /// The macroblocks of one picture, each either changed or constant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MacroblockMap {
@@ -22,10 +26,11 @@ pub struct MacroblockMap {
     flags: Vec<u8>,
 }
 
-/// Neighbouring changed macroblocks of one row, in pixels. Clipped to the picture.
+/// A stretch of one row of macroblocks that contains all its changes, in pixels. Clipped to the
+/// picture; begins and, except at the right edge, ends at a multiple of four macroblocks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Run {
-    /// Left edge, a multiple of [`MACROBLOCK`].
+    /// Left edge, a multiple of four [`MACROBLOCK`]s.
     pub x: usize,
     /// Top edge, a multiple of [`MACROBLOCK`].
     pub y: usize,
@@ -100,7 +105,7 @@ impl MacroblockMap {
         &self.flags
     }
 
-    /// The changed parts, each pixel once.
+    /// What must be converted, each pixel once.
     pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
         let (width, height) = (usize::from(self.size.width()), usize::from(self.size.height()));
         self.flags.chunks_exact(columns(self.size)).enumerate().flat_map(move |(row, flags)| {
@@ -120,14 +125,17 @@ fn columns(size: FrameSize) -> usize {
     usize::from(size.width()).div_ceil(MACROBLOCK)
 }
 
-/// The maximal stretches of changed flags.
+/// The maximal stretches of blocks with a changed flag, in macroblocks.
 fn spans(flags: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut at = 0;
+    let blocks = flags.chunks(BLOCK).map(|block| block.contains(&CHANGED));
+    let mut blocks = blocks.enumerate().peekable();
     std::iter::from_fn(move || {
-        let start = at + flags[at..].iter().position(|flag| *flag == CHANGED)?;
-        let length = flags[start..].iter().position(|flag| *flag != CHANGED);
-        at = length.map_or(flags.len(), |length| start + length);
-        Some(start..at)
+        let (first, _) = blocks.find(|(_, changed)| *changed)?;
+        let mut last = first;
+        while let Some((next, _)) = blocks.next_if(|(_, changed)| *changed) {
+            last = next;
+        }
+        Some(first * BLOCK..((last + 1) * BLOCK).min(flags.len()))
     })
 }
 
@@ -149,16 +157,20 @@ mod tests {
 
     #[test]
     fn mark_overlapping_rects_gives_each_pixel_once() {
-        let mut map = MacroblockMap::constant(size());
-        map.mark(Rect { x: 0, y: 0, width: 17, height: 16 });
-        map.mark(Rect { x: 16, y: 8, width: 16, height: 8 });
-        map.mark(Rect { x: 48, y: 0, width: 1, height: 1 });
+        let wide = FrameSize::new(260, 40).expect("legal size");
+        let mut map = MacroblockMap::constant(wide);
+        map.mark(Rect { x: 20, y: 0, width: 50, height: 16 });
+        map.mark(Rect { x: 60, y: 8, width: 16, height: 8 });
+        map.mark(Rect { x: 200, y: 0, width: 1, height: 1 });
         let runs: Vec<_> = map.runs().collect();
         assert_eq!(
             runs,
-            [Run { x: 0, y: 0, width: 32, height: 16 }, Run { x: 48, y: 0, width: 16, height: 16 },]
+            [
+                Run { x: 0, y: 0, width: 128, height: 16 },
+                Run { x: 192, y: 0, width: 64, height: 16 },
+            ]
         );
-        assert_eq!((map.changed(), map.total()), (3, 15));
+        assert_eq!((map.changed(), map.total()), (5, 51));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! Trusts the [`Frame`] it is given: its constructor checked that the pixels cover the size.
 //!
 //! INVARIANT: after a conversion every sample of a changed macroblock is what a conversion of the
-//! whole frame would have put there, bit for bit; runs start at macroblock edges to keep it so.
+//! whole frame would have put there, bit for bit; [`Run`]s are cut to keep it so.
 
 mod macroblocks;
 
@@ -136,26 +136,44 @@ impl Planes {
         Ok(())
     }
 
+    /// The converter takes whole strides only: as many rows as the slices it gets are long. A
+    /// slice that begins inside a row lacks the end of the frame's last rows, so those are
+    /// converted from the left edge on, which changes no sample that is not to change.
     fn convert(&mut self, frame: Frame<'_>, run: Run) -> Result<(), ConvertError> {
+        let height = usize::from(self.size.height());
+        let below = if run.y + run.height == height { 2 } else { 0 };
+        let above = Run { height: run.height - below, ..run };
+        let last = Run { x: 0, y: height - 2, width: run.x + run.width, height: below };
+        for part in [above, last] {
+            if part.height > 0 {
+                self.convert_rows(frame, part)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn convert_rows(&mut self, frame: Frame<'_>, run: Run) -> Result<(), ConvertError> {
         let width = usize::from(self.size.width());
         let chroma_width = width / 2;
-        let luma_start = run.y * width + run.x;
-        let chroma_start = run.y / 2 * chroma_width + run.x / 2;
-        let pixel_start = run.y * frame.stride_bytes + run.x * PIXEL_BYTES;
-        // A run lies inside the picture and both buffers cover it, so no start is past an end.
+        let luma = run.y * width + run.x;
+        let chroma = run.y / 2 * chroma_width + run.x / 2;
+        let pixels = run.y * frame.stride_bytes + run.x * PIXEL_BYTES;
+        // A run that begins inside a row ends before the last, so no end is past a plane's.
+        let chroma_end = chroma + run.height / 2 * chroma_width;
+        let pixels_end = pixels + run.height * frame.stride_bytes;
         let mut image = YuvPlanarImageMut {
-            y_plane: BufferStoreMut::Borrowed(&mut self.luma[luma_start..]),
+            y_plane: BufferStoreMut::Borrowed(&mut self.luma[luma..luma + run.height * width]),
             y_stride: narrow(width),
-            u_plane: BufferStoreMut::Borrowed(&mut self.blue[chroma_start..]),
+            u_plane: BufferStoreMut::Borrowed(&mut self.blue[chroma..chroma_end]),
             u_stride: narrow(chroma_width),
-            v_plane: BufferStoreMut::Borrowed(&mut self.red[chroma_start..]),
+            v_plane: BufferStoreMut::Borrowed(&mut self.red[chroma..chroma_end]),
             v_stride: narrow(chroma_width),
             width: narrow(run.width),
             height: narrow(run.height),
         };
         bgra_to_yuv420(
             &mut image,
-            &frame.pixels[pixel_start..],
+            &frame.pixels[pixels..pixels_end],
             narrow(frame.stride_bytes),
             YuvRange::Limited,
             YuvStandardMatrix::Bt709,

@@ -79,7 +79,7 @@ fn update_with_a_frame_of_another_size_is_refused() {
 }
 
 fn frame_size() -> impl Strategy<Value = FrameSize> {
-    (8_u16..70, 8_u16..40).prop_map(|(half_width, half_height)| {
+    (8_u16..150, 8_u16..40).prop_map(|(half_width, half_height)| {
         FrameSize::nearest(u32::from(half_width) * 2, u32::from(half_height) * 2)
     })
 }

@@ -68,6 +68,13 @@ impl Desk {
         std::mem::take(&mut state.wishes)
     }
 
+    /// Leaves `wishes` as rtc would.
+    #[cfg(test)]
+    pub(super) fn put(&self, wishes: Wishes) {
+        self.state().wishes = wishes;
+        self.waker.wake();
+    }
+
     /// Serves a new end of the link, on the control thread.
     pub(super) fn serve(&self, descriptor: OwnedFd, control: &Handle) {
         let link = {

@@ -16,13 +16,15 @@ impl Quantizer {
     /// The coarsest there is (H.264, section 7.4.2.1.1, 8 bits a sample).
     pub const COARSEST: Self = Self(51);
 
-    /// The nearest legal quantizer. Not below 1: x264 takes 0 for lossless, which the profile
-    /// does not have.
+    /// The finest the encoder is set up for.
+    pub const FINEST: Self = Self(12);
+
+    /// The nearest quantizer the encoder is set up for.
     #[must_use]
     pub const fn nearest(value: u8) -> Self {
         match value {
-            0 => Self(1),
-            1..=51 => Self(value),
+            0..12 => Self::FINEST,
+            12..=51 => Self(value),
             _ => Self::COARSEST,
         }
     }

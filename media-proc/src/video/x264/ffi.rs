@@ -182,7 +182,13 @@ fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps) {
     parameters.b_repeat_headers = 1;
     parameters.b_annexb = 1;
 
+    // Each picture brings its own quantizer, which x264 clips to the range of its constant ones:
+    // that of P pictures and, by these factors (10 is their limit, 6·log₂10 = 20 steps), that of
+    // I and B pictures. Hence 12 to 51.
     parameters.rc.i_rc_method = x264::X264_RC_CQP as c_int;
+    parameters.rc.i_qp_constant = 32;
+    parameters.rc.f_ip_factor = 10.0;
+    parameters.rc.f_pb_factor = 10.0;
     parameters.analyse.b_mb_info = 1;
 
     parameters.vui.b_fullrange = 0;
