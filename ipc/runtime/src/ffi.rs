@@ -10,7 +10,7 @@ use std::{
 use lumen_ipc::{codec::Message, process::ExitCode};
 use tokio::io::unix::AsyncFd;
 
-use crate::channel::Channel;
+use crate::{channel::Channel, wake::Waker};
 
 /// Closes every descriptor from `first` on. Only for the first moments of a process, before any
 /// descriptor above its inherited ones has an owner.
@@ -65,4 +65,11 @@ pub(crate) fn watch<In: Message, Out: Message>(
     // SAFETY: a channel owns its descriptor until it is dropped, never replaces it, and
     // `as_raw_fd` always returns that one; `AsyncFd` owns the channel from here on.
     Ok(unsafe { AsyncFd::register(channel) }?)
+}
+
+/// Registers a waker with the tokio runtime this is called in.
+pub(crate) fn watch_waker(waker: Waker) -> io::Result<AsyncFd<Waker>> {
+    // SAFETY: a waker shares the ownership of its descriptor until it is dropped, never replaces
+    // it, and `as_raw_fd` always returns that one; `AsyncFd` owns this share from here on.
+    Ok(unsafe { AsyncFd::register(waker) }?)
 }

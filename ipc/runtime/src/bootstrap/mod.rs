@@ -40,7 +40,7 @@ use crate::{
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
 use supervision::ControlThread;
-pub use supervision::{Supervision, SupervisorEvent};
+pub use supervision::{AsyncSupervision, Supervision, SupervisorEvent};
 
 /// The worker's end of the `grants` link.
 pub(crate) type GrantsChannel = Channel<ToWorker, ToSupervisor>;

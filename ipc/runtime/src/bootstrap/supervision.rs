@@ -10,7 +10,7 @@ use std::{
 };
 
 use lumen_ipc::{process::ExitCode, text::Text};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{io::unix::AsyncFd, runtime::Handle, sync::oneshot};
 use tracing::{error, warn};
 
 use super::{
@@ -49,6 +49,15 @@ impl Supervision {
         self.shared.summarise(Text::truncated(text));
     }
 
+    /// The same for a main thread that runs on tokio; call it inside its runtime.
+    ///
+    /// # Errors
+    /// What epoll says.
+    pub fn into_async(self) -> io::Result<AsyncSupervision> {
+        let wakes = ffi::watch_waker(self.events.waker.clone())?;
+        Ok(AsyncSupervision { supervision: self, wakes })
+    }
+
     /// The control thread's runtime, for the RPC links of this worker. It has one thread, which
     /// must not block.
     #[must_use]
@@ -60,6 +69,34 @@ impl Supervision {
 impl AsFd for Supervision {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.events.waker.as_fd()
+    }
+}
+
+/// A [`Supervision`] whose events are awaited.
+#[derive(Debug)]
+pub struct AsyncSupervision {
+    supervision: Supervision,
+    wakes: AsyncFd<Waker>,
+}
+
+impl AsyncSupervision {
+    /// Waits for the next event. Dropping the future loses none.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn next(&self) -> io::Result<SupervisorEvent> {
+        loop {
+            let mut ready = self.wakes.readable().await?;
+            match self.supervision.next() {
+                Some(event) => return Ok(event),
+                None => ready.clear_ready(),
+            }
+        }
+    }
+
+    /// As [`Supervision::set_summary`].
+    pub fn set_summary(&self, text: impl Into<String>) {
+        self.supervision.set_summary(text);
     }
 }
 
