@@ -1,1 +1,42 @@
-//! `lumen-gateway`: the HTTP front door.
+//! `lumen-gateway`: the host's HTTP front door.
+//!
+//! Decides: which requests are looked at at all ([`origin`], [`quota`]), what the client's files are
+//! ([`assets`]), and which browser's offer goes to rtc under which number ([`switchboard`]). Who may
+//! log in it does *not* decide: the supervisor does, over the broker link.
+//!
+//! Trusts: nobody who connects. A request is bounded in size, time and number before anything in it
+//! counts; a WebSocket speaks only after its `Origin`, its `Host` and its cookie have been judged,
+//! and one that says something other than the few legal messages ([`signal`]) is closed without
+//! anybody else noticing. SDP and candidates pass through unread.
+//!
+//! The data's way:
+//! ```text
+//! browser ─HTTP─▶ shell::server ─▶ shell::routes ─▶ assets | broker (login) | shell::socket
+//! browser ─WebSocket─▶ shell::socket ─▶ signal ─▶ switchboard ─▶ shell::exchange ─▶ rtc
+//! ```
+//!
+//! | module | is |
+//! |---|---|
+//! | [`assets`] | the client's files, from memory |
+//! | [`cookie`] | reading and making the login cookie |
+//! | [`headers`] | what every response carries |
+//! | [`login`] | the body of a login |
+//! | [`origin`] | `Host` and `Origin`: who asks, and from which page |
+//! | [`policy`] | confinement |
+//! | [`quota`] | how many connections, how many messages |
+//! | [`shell`] | sockets, timers, links |
+//! | [`signal`] | the JSON of the signalling WebSocket |
+//! | [`switchboard`] | browsers and their peers, as a machine |
+
+pub mod assets;
+pub mod cookie;
+pub mod headers;
+pub mod login;
+pub mod origin;
+pub mod policy;
+pub mod quota;
+pub mod shell;
+pub mod signal;
+pub mod switchboard;
+
+pub use shell::Gateway;

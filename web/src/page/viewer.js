@@ -34,6 +34,7 @@ export class Viewer {
   #unsent = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  #checkingLogin = false;
   #everStreamed = false;
   /** @type {DesktopState} */
   #desktop = 'running';
@@ -211,7 +212,10 @@ export class Viewer {
   }
 
   async #checkLogin() {
+    if (this.#checkingLogin) return;
+    this.#checkingLogin = true;
     const outcome = await fetchSession();
+    this.#checkingLogin = false;
     if (outcome.type === 'loginNeeded') {
       this.handle({ type: 'loginNeeded' });
       this.#loginNeeded();

@@ -1,0 +1,11 @@
+//! `lumen-gateway`: started by its supervisor, never by hand.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use lumen_rtc::gateway::Gateway;
+
+fn main() -> ExitCode {
+    lumen_ipc_runtime::bootstrap::run::<Gateway>()
+}

@@ -1,0 +1,90 @@
+//! The login cookie.
+//!
+//! Cookies do not know ports: two desktops on one host would overwrite each other's. So the port is
+//! part of the name.
+
+use axum::http::{HeaderMap, HeaderValue, header, header::InvalidHeaderValue};
+use lumen_ipc::text::Secret;
+
+/// The cookie of the gateway on one port.
+#[derive(Clone, Debug)]
+pub struct LoginCookie {
+    name: String,
+}
+
+impl LoginCookie {
+    /// The cookie of the gateway that listens on `port`.
+    #[must_use]
+    pub fn of_port(port: u16) -> Self {
+        Self { name: format!("lumen-{port}") }
+    }
+
+    /// The login a request brings, if it brings one that can be one.
+    #[must_use]
+    pub fn find(&self, headers: &HeaderMap) -> Option<Secret> {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == self.name)
+            .and_then(|(_, value)| Secret::new(value).ok())
+    }
+
+    /// The header that makes a browser keep `login`. `secure` keeps it off plain connections.
+    ///
+    /// # Errors
+    /// When the login is no legal header value: a bug of the supervisor's.
+    pub fn keep(&self, login: &Secret, secure: bool) -> Result<HeaderValue, InvalidHeaderValue> {
+        let secure = if secure { "; Secure" } else { "" };
+        let name = &self.name;
+        let login = login.reveal();
+        let mut value = HeaderValue::try_from(format!(
+            "{name}={login}; Path=/; HttpOnly; SameSite=Strict{secure}"
+        ))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(cookies: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for cookie in cookies {
+            headers.append(header::COOKIE, HeaderValue::from_static(cookie));
+        }
+        headers
+    }
+
+    #[test]
+    fn find_picks_the_cookie_of_its_port() {
+        let headers = request(&["a=b; lumen-8080=one", "lumen-8081=two"]);
+        let found = |port| {
+            LoginCookie::of_port(port).find(&headers).map(|secret| secret.reveal().to_owned())
+        };
+        assert_eq!(found(8080).as_deref(), Some("one"));
+        assert_eq!(found(8081).as_deref(), Some("two"));
+        assert_eq!(found(80), None);
+    }
+
+    #[test]
+    fn find_malformed_cookies_is_none() {
+        let headers = request(&["lumen-8080", ";;=", "lumen-80800=x", " = "]);
+        assert_eq!(LoginCookie::of_port(8080).find(&headers), None);
+    }
+
+    #[test]
+    fn keep_is_out_of_reach_of_scripts_and_other_sites() {
+        let cookie = LoginCookie::of_port(8080);
+        let secret = Secret::new("s3cret").expect("short");
+        let plain = cookie.keep(&secret, false).expect("legal");
+        assert_eq!(plain, "lumen-8080=s3cret; Path=/; HttpOnly; SameSite=Strict");
+        let secure = cookie.keep(&secret, true).expect("legal");
+        assert_eq!(secure, "lumen-8080=s3cret; Path=/; HttpOnly; SameSite=Strict; Secure");
+        assert!(!format!("{secure:?}").contains("s3cret"));
+    }
+}

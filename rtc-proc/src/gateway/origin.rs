@@ -1,0 +1,200 @@
+//! `Host` and `Origin`: by which name the gateway was reached, and whose page asks.
+//!
+//! Two attacks end here. *Cross-site*: a foreign page in the viewer's browser opens the WebSocket or
+//! posts a login; its `Origin` is not the gateway's own name. *DNS rebinding*: a foreign name
+//! is made to point at the gateway, so that `Origin` and `Host` agree. With a token this gains
+//! nothing, because the browser keeps the cookie for the name it logged in under and sends it to no
+//! other. Without one ([`lumen_ipc::service::AuthMode::None`], loopback only) `Host` itself must
+//! name the loopback.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, Uri, header, uri::Authority};
+
+/// Why a request is refused, as a sentence for its sender.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// `Host` is missing, twice there or malformed (RFC 9112, section 3.2).
+    #[error("the Host header is missing or malformed")]
+    BadHost,
+    /// The request comes from another site's page, or from none.
+    #[error("the Origin header does not name this server")]
+    ForeignOrigin,
+    /// The gateway needs no login and was reached by a name other than the loopback's.
+    #[error("without a login this server answers only to localhost")]
+    NotLoopback,
+}
+
+/// The name a browser used to reach the gateway.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Host {
+    name: String,
+    port: Option<u16>,
+}
+
+/// A page's origin that is the gateway's own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OwnOrigin {
+    /// Whether the page came over TLS (ended in front of the gateway).
+    pub secure: bool,
+}
+
+impl Host {
+    /// The host a request names.
+    ///
+    /// # Errors
+    /// [`Refused::BadHost`] unless there is exactly one and it is well-formed.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Refused> {
+        let mut values = headers.get_all(header::HOST).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(Refused::BadHost);
+        };
+        value.to_str().ok().and_then(Self::parse).ok_or(Refused::BadHost)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let authority: Authority = text.parse().ok()?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return None;
+        }
+        // A colon without digits is legal and means the default port.
+        let after_host = authority.as_str().get(authority.host().len()..)?;
+        let port = match after_host.strip_prefix(':') {
+            None | Some("") => None,
+            Some(digits) => Some(digits.parse().ok()?),
+        };
+        Some(Self { name: authority.host().to_ascii_lowercase(), port })
+    }
+
+    /// Whether the name is one only this machine can mean by itself.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let name = self.name.trim_end_matches('.');
+        // RFC 6761, section 6.3: localhost and all below it.
+        if name == "localhost" || name.ends_with(".localhost") {
+            return true;
+        }
+        let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        literal.unwrap_or(name).parse::<IpAddr>().is_ok_and(|address| match address {
+            IpAddr::V4(address) => address.is_loopback(),
+            IpAddr::V6(address) => address.to_canonical().is_loopback(),
+        })
+    }
+
+    /// Judges the `Origin` of a request that reached the gateway by this name.
+    ///
+    /// # Errors
+    /// [`Refused::ForeignOrigin`] unless there is exactly one, and it is this host's.
+    pub fn judge_origin(&self, headers: &HeaderMap) -> Result<OwnOrigin, Refused> {
+        let mut values = headers.get_all(header::ORIGIN).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(Refused::ForeignOrigin);
+        };
+        value.to_str().ok().and_then(|origin| self.own_origin(origin)).ok_or(Refused::ForeignOrigin)
+    }
+
+    fn own_origin(&self, origin: &str) -> Option<OwnOrigin> {
+        let uri: Uri = origin.parse().ok()?;
+        let (secure, default_port) = match uri.scheme_str()? {
+            "http" => (false, 80),
+            "https" => (true, 443),
+            _ => return None,
+        };
+        // An origin has no path; the parser makes "/" of none.
+        if uri.path() != "/" || uri.query().is_some() || origin.ends_with('/') {
+            return None;
+        }
+        let page = Self::parse(uri.authority()?.as_str())?;
+        let port = |host: &Self| host.port.unwrap_or(default_port);
+        (page.name == self.name && port(&page) == port(self)).then_some(OwnOrigin { secure })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn request(host: &str, origin: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::try_from(host).expect("legal"));
+        headers.insert(header::ORIGIN, HeaderValue::try_from(origin).expect("legal"));
+        headers
+    }
+
+    fn judge(host: &str, origin: &str) -> Result<OwnOrigin, Refused> {
+        let headers = request(host, origin);
+        Host::of(&headers)?.judge_origin(&headers)
+    }
+
+    #[test]
+    fn judge_origin_own_page_is_accepted() {
+        for (host, origin, secure) in [
+            ("127.0.0.1:8080", "http://127.0.0.1:8080", false),
+            ("LocalHost:8080", "http://localhost:8080", false),
+            ("[::1]:8080", "http://[::1]:8080", false),
+            ("desk.example", "https://desk.example", true),
+            ("desk.example:443", "https://desk.example", true),
+            ("desk.example", "http://desk.example:80", false),
+        ] {
+            assert_eq!(judge(host, origin), Ok(OwnOrigin { secure }), "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn judge_origin_foreign_or_odd_page_is_refused() {
+        for (host, origin) in [
+            ("127.0.0.1:8080", "http://evil.example"),
+            ("127.0.0.1:8080", "http://127.0.0.1:8081"),
+            ("127.0.0.1:8080", "http://localhost:8080"),
+            ("127.0.0.1:8080", "null"),
+            ("127.0.0.1:8080", ""),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("127.0.0.1:8080", "http://127.0.0.1:8080/x"),
+            ("127.0.0.1:8080", "http://evil@127.0.0.1:8080"),
+            ("127.0.0.1:8080", "file://127.0.0.1:8080"),
+            ("desk.example", "https://desk.example.evil.example"),
+        ] {
+            assert_eq!(judge(host, origin), Err(Refused::ForeignOrigin), "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn judge_origin_missing_or_double_is_refused() {
+        let mut headers = request("a.example", "http://a.example");
+        let host = Host::of(&headers).expect("well-formed");
+        headers.append(header::ORIGIN, HeaderValue::from_static("http://a.example"));
+        assert_eq!(host.judge_origin(&headers), Err(Refused::ForeignOrigin));
+        headers.remove(header::ORIGIN);
+        assert_eq!(host.judge_origin(&headers), Err(Refused::ForeignOrigin));
+    }
+
+    #[test]
+    fn host_malformed_is_refused() {
+        for host in ["", "a b", "a@b", "a:b", "a:99999", ":80", "a/b"] {
+            let headers = request(host, "http://a.example");
+            assert_eq!(Host::of(&headers), Err(Refused::BadHost), "{host}");
+        }
+        assert_eq!(Host::of(&HeaderMap::new()), Err(Refused::BadHost));
+    }
+
+    #[test]
+    fn is_loopback_knows_names_and_literals() {
+        let is_loopback = |host: &str| Host::parse(host).expect("well-formed").is_loopback();
+        for host in [
+            "localhost",
+            "a.localhost:1",
+            "127.0.0.1:8080",
+            "127.9.9.9",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]",
+            "localhost.:80",
+        ] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "0.0.0.0"] {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Confinement of the gateway: what it may do beyond what every worker may.
+//!
+//! It makes no socket, connects nowhere and opens no file: browsers come through the one listener
+//! it was granted, the client's files are part of the program, and everything else is behind a
+//! link. It needs no terminal, no device, no path.
+
+use lumen_ipc_runtime::confine::{Condition, Policy};
+
+use super::quota::MAX_CONNECTIONS;
+
+/// Descriptors beside the connections: standard streams, links, listener, event loops, and the
+/// connections that are accepted only to be closed.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// The gateway's policy.
+#[must_use]
+pub fn policy() -> Policy {
+    Policy::base()
+        .allow(libc::SYS_accept4, "browsers, on the granted listener")
+        .allow_when(
+            libc::SYS_setsockopt,
+            &[
+                Condition::arg(1).equals(libc::IPPROTO_TCP),
+                Condition::arg(2).equals(libc::TCP_NODELAY),
+            ],
+            "an answer is a small packet that must not wait for an earlier one's acknowledgement",
+        )
+        .open_files(MAX_CONNECTIONS as u64 + OTHER_DESCRIPTORS)
+}

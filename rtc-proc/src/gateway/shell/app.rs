@@ -1,0 +1,49 @@
+//! What every request handler shares.
+
+use std::sync::Arc;
+
+use lumen_ipc::{
+    service::{AuthMode, GatewayConfig},
+    text::Text,
+};
+use tokio::sync::watch;
+
+use super::{super::cookie::LoginCookie, broker::Broker, exchange::Orders, figures::Figures};
+
+/// Cheap to clone: one per request.
+#[derive(Clone, Debug)]
+pub(super) struct App {
+    pub(super) auth: AuthMode,
+    pub(super) hostname: Arc<Text<256>>,
+    pub(super) cookie: Arc<LoginCookie>,
+    pub(super) broker: Broker,
+    pub(super) exchange: Orders,
+    /// Becomes true when the gateway drains.
+    pub(super) draining: watch::Receiver<bool>,
+    pub(super) figures: Figures,
+}
+
+impl App {
+    pub(super) fn new(
+        config: GatewayConfig,
+        exchange: Orders,
+        draining: watch::Receiver<bool>,
+        figures: Figures,
+    ) -> Self {
+        Self {
+            auth: config.auth,
+            hostname: Arc::new(config.hostname),
+            cookie: Arc::new(LoginCookie::of_port(config.listen.port())),
+            broker: Broker::default(),
+            exchange,
+            draining,
+            figures,
+        }
+    }
+}
+
+/// Waits until the gateway drains. (What `wait_for` returns holds a lock and must not be kept.)
+pub(super) async fn drained(draining: &mut watch::Receiver<bool>) {
+    // An error says that the gateway has ended already.
+    let _ = draining.wait_for(|draining| *draining).await;
+}

@@ -1,0 +1,32 @@
+//! The gateway's metrics.
+
+use lumen_ipc_runtime::metrics::{Counter, Gauge, Registry};
+
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    pub(super) connections: Counter,
+    pub(super) connections_refused: Counter,
+    pub(super) logins: Counter,
+    pub(super) logins_refused: Counter,
+    pub(super) requests_refused: Counter,
+    pub(super) signals_refused: Counter,
+    pub(super) peer_violations: Counter,
+    pub(super) browsers: Gauge,
+    pub(super) peers: Gauge,
+}
+
+impl Figures {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            connections: registry.counter("http_connections_total"),
+            connections_refused: registry.counter("http_connections_refused_total"),
+            logins: registry.counter("logins_total"),
+            logins_refused: registry.counter("logins_refused_total"),
+            requests_refused: registry.counter("http_requests_refused_total"),
+            signals_refused: registry.counter("signalling_messages_refused_total"),
+            peer_violations: registry.counter("peer_violations_total"),
+            browsers: registry.gauge("signalling_browsers_count"),
+            peers: registry.gauge("signalling_peers_count"),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The gateway's life: what it takes before confinement, and how it serves and drains.
+//!
+//! One thread, one tokio runtime: HTTP is small talk, and the pictures pass by elsewhere. [`run`]
+//! joins the parts: [`server`] accepts, [`routes`] answers, [`socket`] speaks with one browser,
+//! [`exchange`] with rtc, [`broker`] with the supervisor.
+
+mod app;
+mod broker;
+mod exchange;
+mod figures;
+mod routes;
+mod server;
+mod socket;
+
+use std::{net::TcpListener, os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use lumen_ipc::{
+    link::LinkName,
+    message::{
+        grants,
+        signalling::{ToGateway, ToRtc},
+    },
+    process::Worker as WorkerName,
+    service::{GatewayConfig, WorkerConfig},
+};
+use lumen_ipc_runtime::{
+    bootstrap::{
+        AsyncSupervision, Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker,
+    },
+    channel::Channel,
+    confine::Policy,
+    metrics::Registry,
+};
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tracing::warn;
+
+use self::{app::App, exchange::Exchange, figures::Figures};
+use super::policy;
+
+/// The gateway's end of the signalling link.
+pub type SignallingLink = Channel<ToGateway, ToRtc>;
+
+/// How long WebSockets may take to close when the gateway drains.
+const FAREWELL: Duration = Duration::from_millis(1500);
+
+/// All the gateway needs to serve.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its configuration.
+    pub config: GatewayConfig,
+    /// The bound and listening socket.
+    pub listener: TcpListener,
+    /// Its end of the signalling link.
+    pub signalling: SignallingLink,
+    /// Its end of the broker link.
+    pub broker: OwnedFd,
+}
+
+/// What happens to a serving gateway from the supervisor's side.
+#[derive(Debug)]
+pub enum Event {
+    /// A new end of the signalling link: rtc was replaced.
+    SignallingReplaced(SignallingLink),
+    /// A new end of the broker link.
+    BrokerReplaced(OwnedFd),
+    /// Finish.
+    Drain,
+}
+
+/// The worker.
+#[derive(Debug)]
+pub struct Gateway {
+    runtime: Runtime,
+    parts: Parts,
+    registry: Registry,
+}
+
+impl Worker for Gateway {
+    const WORKER: WorkerName = WorkerName::Gateway;
+    type Config = GatewayConfig;
+
+    fn own_config(config: WorkerConfig) -> Option<GatewayConfig> {
+        match config {
+            WorkerConfig::Gateway(config) => Some(config),
+            WorkerConfig::Compositor(_) | WorkerConfig::Media(_) | WorkerConfig::Rtc(_) => None,
+        }
+    }
+
+    fn acquire(config: GatewayConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
+        let (mut listener, mut signalling, mut broker) = (None, None, None);
+        for Grant { what, descriptor } in grants {
+            let place = match what {
+                grants::ToWorker::HttpListener => &mut listener,
+                grants::ToWorker::LinkEnd(LinkName::Signalling) => &mut signalling,
+                grants::ToWorker::LinkEnd(LinkName::Broker) => &mut broker,
+                other => {
+                    return Err(StartError::new(format!("{other:?} is no grant of a gateway")));
+                }
+            };
+            *place = Some(descriptor);
+        }
+        let missing = |what: &str| StartError::new(format!("the grant {what} is missing"));
+        let listener = TcpListener::from(listener.ok_or_else(|| missing("HttpListener"))?);
+        listener
+            .set_nonblocking(true)
+            .map_err(|error| StartError::caused("cannot configure the HTTP listener", error))?;
+        let signalling =
+            Channel::from_descriptor(signalling.ok_or_else(|| missing("LinkEnd(Signalling)"))?)
+                .map_err(|error| StartError::caused("cannot use the signalling link", error))?;
+        let broker = broker.ok_or_else(|| missing("LinkEnd(Broker)"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| StartError::caused("cannot build the event loop", error))?;
+        let parts = Parts { config, listener, signalling, broker };
+        Ok(Self { runtime, parts, registry: Registry::default() })
+    }
+
+    fn metrics(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    fn policy(&self) -> Policy {
+        policy::policy()
+    }
+
+    fn serve(self, supervision: Supervision) -> Result<(), ServeError> {
+        let Self { runtime, parts, registry } = self;
+        runtime.block_on(async move {
+            let unusable = |error| ServeError::caused("cannot wait for the supervisor", error);
+            let supervision = Arc::new(supervision.into_async().map_err(unusable)?);
+            let (events, receiver) = mpsc::channel(8);
+            let pump = tokio::spawn(pump_events(Arc::clone(&supervision), events));
+            let summarise = move |summary: String| supervision.set_summary(summary);
+            let outcome = run(parts, receiver, &registry, Box::new(summarise)).await;
+            pump.abort();
+            outcome
+        })
+    }
+}
+
+/// Serves until [`Event::Drain`] comes, or nobody is left to send it.
+///
+/// # Errors
+/// When the listener or a link cannot be waited for.
+pub async fn run(
+    parts: Parts,
+    mut events: mpsc::Receiver<Event>,
+    registry: &Registry,
+    summarise: Box<dyn Fn(String) + Send>,
+) -> Result<(), ServeError> {
+    let Parts { config, listener, signalling, broker } = parts;
+    let unusable = |error| ServeError::caused("cannot wait for the HTTP listener", error);
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
+    let figures = Figures::new(registry);
+    let (drain, draining) = watch::channel(false);
+    let (exchange, orders) = Exchange::new(figures.clone(), summarise);
+    let mut exchanging = tokio::spawn(exchange.run());
+    orders.replace_link(signalling).await;
+    let app = App::new(config, orders, draining.clone(), figures);
+    app.broker.replace(broker);
+    let serving = tokio::spawn(server::accept(listener, app.clone(), draining));
+    loop {
+        match events.recv().await {
+            Some(Event::SignallingReplaced(link)) => app.exchange.replace_link(link).await,
+            Some(Event::BrokerReplaced(descriptor)) => app.broker.replace(descriptor),
+            Some(Event::Drain) | None => break,
+        }
+    }
+    // Nobody waits for it any more when all tasks have ended already.
+    let _ = drain.send(true);
+    drop(app);
+    // The exchange ends when the last WebSocket has left it.
+    if timeout(FAREWELL, async { (serving.await, (&mut exchanging).await) }).await.is_err() {
+        warn!("some browsers did not close in time");
+    }
+    Ok(())
+}
+
+/// Ends when nobody receives any more, or the runtime does.
+async fn pump_events(supervision: Arc<AsyncSupervision>, events: mpsc::Sender<Event>) {
+    while let Ok(event) = supervision.next().await {
+        if let Some(event) = translate(event)
+            && events.send(event).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn translate(event: SupervisorEvent) -> Option<Event> {
+    let Grant { what, descriptor } = match event {
+        SupervisorEvent::Drain => return Some(Event::Drain),
+        SupervisorEvent::Granted(grant) => grant,
+    };
+    match what {
+        grants::ToWorker::LinkEnd(LinkName::Signalling) => Channel::from_descriptor(descriptor)
+            .inspect_err(|error| warn!(%error, "the granted signalling link is unusable"))
+            .ok()
+            .map(Event::SignallingReplaced),
+        grants::ToWorker::LinkEnd(LinkName::Broker) => Some(Event::BrokerReplaced(descriptor)),
+        other => {
+            warn!(?other, "a grant that is none of a gateway's is dropped");
+            None
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One browser's signalling WebSocket.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use lumen_ipc::message::signalling::Rights;
+use lumen_ipc_runtime::log::RateLimit;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::tungstenite;
+use tracing::warn;
+
+use super::{
+    super::{
+        quota::MessageBudget,
+        signal::{self, MAX_SIGNAL_BYTES, ToBrowser},
+        switchboard::BrowserId,
+    },
+    app::{App, drained},
+    exchange::Joined,
+    server::Client,
+};
+
+/// Browsers are asked for a sign of life this often, and let go after two have failed to come.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+const MOST_SILENCE: Duration = Duration::from_secs(60);
+/// How long a browser may take to take a message.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
+/// What is read at once; messages are mostly a few kilobytes.
+const READ_BUFFER: usize = 8 * 1024;
+
+/// Why the gateway closes a WebSocket.
+#[derive(Debug)]
+struct Ending {
+    code: u16,
+    reason: &'static str,
+}
+
+const MALFORMED: Ending = Ending { code: close_code::INVALID, reason: "no signalling message" };
+const OVERSIZE: Ending = Ending { code: close_code::SIZE, reason: "the message is too long" };
+const NOT_TEXT: Ending = Ending { code: close_code::UNSUPPORTED, reason: "messages are text" };
+const TOO_FAST: Ending = Ending { code: close_code::POLICY, reason: "too many messages" };
+const BROKEN: Ending = Ending { code: close_code::PROTOCOL, reason: "broken WebSocket frame" };
+const UNREAD: Ending = Ending { code: close_code::POLICY, reason: "messages were not read" };
+const RESTART: Ending = Ending { code: close_code::RESTART, reason: "the server restarts" };
+
+/// Bounds what one WebSocket can make the gateway keep. Twice the limit is read before the
+/// connection is cut, so that a message a little too long gets its close code instead of a reset.
+pub(super) fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(2 * MAX_SIGNAL_BYTES)
+        .max_frame_size(2 * MAX_SIGNAL_BYTES)
+        .read_buffer_size(READ_BUFFER)
+}
+
+/// Serves a WebSocket until either side closes it. `client` holds its place among the connections.
+pub(super) async fn serve(mut socket: WebSocket, app: App, rights: Rights, client: Client) {
+    let Some(Joined { browser, mut messages }) = app.exchange.join(rights).await else { return };
+    let mut draining = app.draining.clone();
+    let mut budget = MessageBudget::new(Instant::now());
+    let mut heard = Instant::now();
+    let mut pings = interval(PING_INTERVAL);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings.reset();
+    // `None`: the browser has closed or is gone.
+    let ending = loop {
+        tokio::select! {
+            received = socket.recv() => {
+                heard = Instant::now();
+                match take_in(&app, browser, received, &mut budget).await {
+                    Ok(true) => {}
+                    Ok(false) => break None,
+                    Err(ending) => break Some(ending),
+                }
+            }
+            message = messages.recv() => match message {
+                None => break Some(UNREAD),
+                Some(message) if send(&mut socket, &message).await => {}
+                Some(_) => break None,
+            },
+            _ = pings.tick() => {
+                let silent = heard.elapsed() > MOST_SILENCE;
+                if silent || !send_frame(&mut socket, Message::Ping(Default::default())).await {
+                    break None;
+                }
+            }
+            () = drained(&mut draining) => break Some(RESTART),
+        }
+    };
+    app.exchange.leave(browser).await;
+    if let Some(ending) = ending {
+        say_goodbye(socket, &app, &ending).await;
+    }
+    drop(client.place);
+}
+
+/// Whether the WebSocket goes on.
+async fn take_in(
+    app: &App,
+    browser: BrowserId,
+    received: Option<Result<Message, axum::Error>>,
+    budget: &mut MessageBudget,
+) -> Result<bool, Ending> {
+    let message = match received {
+        None => return Ok(false),
+        Some(Ok(message)) => message,
+        Some(Err(error)) => return ending_of(error).map_or(Ok(false), Err),
+    };
+    if !budget.take(Instant::now()) {
+        return Err(TOO_FAST);
+    }
+    match message {
+        Message::Text(text) if text.len() > MAX_SIGNAL_BYTES => Err(OVERSIZE),
+        Message::Text(text) => {
+            let message = signal::parse(&text).map_err(|_| MALFORMED)?;
+            app.exchange.said(browser, message).await;
+            Ok(true)
+        }
+        Message::Binary(_) => Err(NOT_TEXT),
+        Message::Ping(_) | Message::Pong(_) => Ok(true),
+        Message::Close(_) => Ok(false),
+    }
+}
+
+/// What to close with after an error; `None` when there is nobody to tell.
+fn ending_of(error: axum::Error) -> Option<Ending> {
+    let error = error.into_inner();
+    match error.downcast_ref::<tungstenite::Error>()? {
+        tungstenite::Error::Capacity(_) => Some(OVERSIZE),
+        tungstenite::Error::Utf8(_) => Some(MALFORMED),
+        tungstenite::Error::Protocol(
+            tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+        ) => None,
+        tungstenite::Error::Protocol(_) => Some(BROKEN),
+        _ => None,
+    }
+}
+
+async fn say_goodbye(mut socket: WebSocket, app: &App, ending: &Ending) {
+    if ending.code != close_code::RESTART {
+        app.figures.signals_refused.increment();
+        static LIMIT: RateLimit = RateLimit::per_second(1);
+        if LIMIT.allows() {
+            let reason = ending.reason;
+            warn!(suppressed = LIMIT.suppressed(), reason, "a browser's signalling is closed");
+        }
+    }
+    let frame = CloseFrame { code: ending.code, reason: ending.reason.into() };
+    send_frame(&mut socket, Message::Close(Some(frame))).await;
+    // Until the browser has answered: closing at once would cut what it still sends, and the reset
+    // would overtake the frame.
+    let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
+    // A browser that does not answer is cut.
+    let _ = timeout(Duration::from_secs(1), answered).await;
+}
+
+/// Whether it could be sent.
+async fn send(socket: &mut WebSocket, message: &ToBrowser) -> bool {
+    match message.to_json() {
+        Ok(text) => send_frame(socket, Message::Text(text.into())).await,
+        Err(error) => {
+            tracing::error!(%error, "a signalling message has no text");
+            false
+        }
+    }
+}
+
+async fn send_frame(socket: &mut WebSocket, frame: Message) -> bool {
+    matches!(timeout(SEND_PATIENCE, socket.send(frame)).await, Ok(Ok(())))
+}

@@ -1,0 +1,135 @@
+//! The JSON of the signalling WebSocket: text in, a legal message or a refusal out.
+
+use lumen_ipc::message::signalling::{CandidateLine, Reason, Sdp};
+use serde::{Deserialize, Serialize};
+
+/// Largest WebSocket message in bytes: an offer at the size limit of its SDP, escaped.
+pub const MAX_SIGNAL_BYTES: usize = 64 * 1024;
+
+/// Browser → gateway.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub enum FromBrowser {
+    /// It wants a peer connection; a later offer replaces an earlier one.
+    Offer {
+        /// The description.
+        sdp: Sdp,
+    },
+    /// One of its addresses, for the latest offer.
+    Candidate {
+        /// The candidate attribute.
+        candidate: CandidateLine,
+    },
+}
+
+/// Gateway → browser.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum ToBrowser {
+    /// Rtc's answer.
+    Answer {
+        /// The description.
+        sdp: Sdp,
+    },
+    /// There is no peer connection, or no longer.
+    Closed {
+        /// Why, for the viewer.
+        reason: Reason,
+        /// Whether trying again can help.
+        retry: bool,
+    },
+}
+
+/// Text that is no message.
+#[derive(Debug, thiserror::Error)]
+#[error("no signalling message")]
+pub struct NotASignal(#[from] serde_json::Error);
+
+/// The message in a WebSocket text frame.
+///
+/// # Errors
+/// [`NotASignal`] for anything but exactly one legal message.
+pub fn parse(text: &str) -> Result<FromBrowser, NotASignal> {
+    Ok(serde_json::from_str(text)?)
+}
+
+impl ToBrowser {
+    /// Its text.
+    ///
+    /// # Errors
+    /// None that can happen: all parts are strings and booleans.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn parse_legal_messages_gives_their_parts() {
+        let sdp = Sdp::new("v=0\r\n").expect("short");
+        assert_eq!(
+            parse(r#"{"type":"offer","sdp":"v=0\r\n"}"#).expect("legal"),
+            FromBrowser::Offer { sdp }
+        );
+        let candidate =
+            CandidateLine::new("candidate:1 1 udp 1 192.0.2.1 9 typ host").expect("short");
+        assert_eq!(
+            parse(r#"{"candidate":"candidate:1 1 udp 1 192.0.2.1 9 typ host","type":"candidate"}"#)
+                .expect("legal"),
+            FromBrowser::Candidate { candidate }
+        );
+    }
+
+    #[test]
+    fn parse_anything_else_is_refused() {
+        let long_sdp = format!(r#"{{"type":"offer","sdp":"{}"}}"#, "x".repeat(32 * 1024 + 1));
+        let long_line = format!(r#"{{"type":"candidate","candidate":"{}"}}"#, "x".repeat(1025));
+        for text in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "\"offer\"",
+            r#"{"type":"offer"}"#,
+            r#"{"type":"offer","sdp":null}"#,
+            r#"{"type":"offer","sdp":"","extra":1}"#,
+            r#"{"type":"offer","sdp":"","sdp":""}"#,
+            r#"{"type":"answer","sdp":""}"#,
+            r#"{"type":"Offer","sdp":""}"#,
+            r#"{"type":"offer","sdp":""} {}"#,
+            r#"{"sdp":""}"#,
+            &long_sdp,
+            &long_line,
+        ] {
+            assert!(parse(text).is_err(), "{}", text.chars().take(60).collect::<String>());
+        }
+    }
+
+    #[test]
+    fn to_json_has_the_shape_the_page_reads() {
+        let closed = ToBrowser::Closed { reason: Reason::truncated("gone"), retry: true };
+        let json = closed.to_json().expect("strings");
+        assert_eq!(json, r#"{"type":"closed","reason":"gone","retry":true}"#);
+        let answer = ToBrowser::Answer { sdp: Sdp::truncated("v=0\r\n") };
+        assert_eq!(answer.to_json().expect("strings"), r#"{"type":"answer","sdp":"v=0\r\n"}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn parse_arbitrary_text_never_panics(text in ".{0,200}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn parse_gives_back_any_sdp(sdp in ".{0,300}") {
+            let json = serde_json::json!({ "type": "offer", "sdp": sdp }).to_string();
+            let expected = FromBrowser::Offer { sdp: Sdp::new(sdp).expect("short") };
+            prop_assert_eq!(parse(&json).expect("legal"), expected);
+        }
+    }
+}
