@@ -20,6 +20,7 @@ use lumen_ipc::{
 use stub::Order;
 use supervisor::{HELLO, Supervisor, bad_config, media_config};
 
+#[expect(clippy::print_stdout, reason = "a harness reports where harnesses do")]
 fn main() -> ProcessExitCode {
     if std::env::args().nth(1).as_deref() == Some(stub::ARGUMENT) {
         return stub::main();
@@ -129,12 +130,12 @@ fn supervisor_gone_while_serving_exits() {
 }
 
 fn hello_of_another_build_is_refused() {
-    let mut supervisor = Supervisor::spawn();
+    let supervisor = Supervisor::spawn();
     let stranger = Hello { proto_hash: ProtoHash(HELLO.proto_hash.0 ^ 1), ..HELLO };
     supervisor.hello(stranger).expect_err("another build");
     assert_eq!(supervisor.end().code, ExitCode::WrongBuild);
 
-    let mut supervisor = Supervisor::spawn();
+    let supervisor = Supervisor::spawn();
     supervisor.hello(Hello { worker: Worker::Rtc, ..HELLO }).expect_err("another worker");
     assert_eq!(supervisor.end().code, ExitCode::WrongBuild);
 }
@@ -152,7 +153,7 @@ fn request_out_of_phase_is_refused() {
 }
 
 fn configure_for_another_worker_is_refused() {
-    let mut supervisor = Supervisor::spawn();
+    let supervisor = Supervisor::spawn();
     supervisor.hello(HELLO).expect("same build");
     supervisor.configure(bad_config(), "info").expect_err("another worker's");
     supervisor.configure(media_config(), "=nonsense=[").expect_err("malformed filter");
@@ -161,7 +162,7 @@ fn configure_for_another_worker_is_refused() {
 }
 
 fn start_with_unusable_grant() {
-    let mut supervisor = Supervisor::spawn();
+    let supervisor = Supervisor::spawn();
     supervisor.hello(HELLO).expect("same build");
     supervisor.configure(media_config(), "info").expect("legal");
     let file = fs::File::open("/dev/null").expect("open");

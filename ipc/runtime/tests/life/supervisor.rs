@@ -67,34 +67,34 @@ impl Supervisor {
         Self { runtime, control, grants, link: None, child }
     }
 
-    pub(crate) fn hello(&mut self, hello: Hello) -> Result<Hello, Refusal> {
+    pub(crate) fn hello(&self, hello: Hello) -> Result<Hello, Refusal> {
         self.runtime
             .block_on(self.control.hello(context::current(), hello))
             .expect("an answer to hello")
     }
 
-    pub(crate) fn configure(&mut self, config: WorkerConfig, log: &str) -> Result<(), Refusal> {
+    pub(crate) fn configure(&self, config: WorkerConfig, log: &str) -> Result<(), Refusal> {
         let log = Text::truncated(log);
         self.runtime
             .block_on(self.control.configure(context::current(), config, log))
             .expect("an answer to configure")
     }
 
-    pub(crate) fn start(&mut self, grants: u16) -> Result<ConfinementReport, Refusal> {
+    pub(crate) fn start(&self, grants: u16) -> Result<ConfinementReport, Refusal> {
         self.runtime
             .block_on(self.control.start(context::current(), grants))
             .expect("an answer to start")
     }
 
-    pub(crate) fn status(&mut self) -> WorkerStatus {
+    pub(crate) fn status(&self) -> WorkerStatus {
         self.runtime.block_on(self.control.status(context::current())).expect("a status")
     }
 
-    pub(crate) fn metrics(&mut self) -> Vec<Metric> {
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
         self.runtime.block_on(self.control.metrics(context::current())).expect("metrics")
     }
 
-    pub(crate) fn drain(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn drain(&self) -> Result<(), Refusal> {
         self.runtime.block_on(self.control.drain(context::current())).expect("an answer to drain")
     }
 
