@@ -1,0 +1,424 @@
+//! The table of allocations, and who may have one.
+//!
+//! INVARIANT: every allocation is found under its flow, its port and its grantee, and counted once
+//! under its session and its source; a slot that is free is found under nothing. One grantee has at
+//! most one allocation.
+//!
+//! Relayed addresses are an own address and a port that no socket is bound to: data for it is handed
+//! to the allocation in this process. So the relay cannot be made to send anywhere but to a client
+//! that has authenticated itself.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use aws_lc_rs::rand;
+use lumen_ipc::units::SessionId;
+
+use crate::{
+    address::Family,
+    auth::credential::{Grantee, MessageKey, Party, Username},
+    moment::{Flow, Moment, Source, UnixSeconds},
+    quota::{Bucket, Census, Rate},
+};
+
+/// Ports of relayed addresses: the dynamic ones, as RFC 8656, section 7.2 advises.
+const FIRST_PORT: u16 = 49_152;
+
+/// How many there are.
+const PORTS: u16 = u16::MAX - FIRST_PORT + 1;
+
+/// How long a permission lasts (RFC 8656, section 9).
+pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
+
+/// How long a channel stays bound (RFC 8656, section 12).
+pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Channels of one allocation: a browser has one peer here, rtc one for each viewer.
+const MAX_CHANNELS: usize = 64;
+
+/// An allocation that has been silent for so long may be taken over by its own grantee from
+/// another flow: its NAT has most likely forgotten it.
+pub const SILENCE: Duration = Duration::from_secs(10);
+
+/// Requests of one allocation.
+const REQUESTS: Rate = Rate { per_second: 20, burst: 100 };
+
+/// How many allocations there may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AllocationLimits {
+    /// In all.
+    pub total: u32,
+    /// Of one user, whose desktop the session is.
+    pub session: u32,
+    /// Of viewers at one address; rtc's are not counted, as they all come from this host.
+    pub source: u32,
+}
+
+impl Default for AllocationLimits {
+    fn default() -> Self {
+        Self { total: 1024, session: 32, source: 32 }
+    }
+}
+
+/// One client's place at the relay.
+#[derive(Debug)]
+pub struct Allocation {
+    /// How to reach the client.
+    pub flow: Flow,
+    /// Whose it is.
+    pub grantee: Grantee,
+    /// Family of its relayed address.
+    pub family: Family,
+    /// Its relayed address.
+    pub relayed: SocketAddr,
+    /// The transaction that made it, to tell a retransmission.
+    pub transaction: [u8; 12],
+    username: String,
+    credential_expires: UnixSeconds,
+    key: MessageKey,
+    expires: Instant,
+    permitted_until: Option<Instant>,
+    channels: Vec<Channel>,
+    heard: Instant,
+    requests: Bucket,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Channel {
+    number: u16,
+    peer_port: u16,
+    expires: Instant,
+}
+
+/// A number cannot be bound as asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BindError {
+    /// The number has another peer, or the peer another number.
+    Taken,
+    /// Too many channels.
+    Full,
+}
+
+impl Allocation {
+    /// Whether it exists at `now`, swept or not.
+    #[must_use]
+    pub fn is_live(&self, now: Instant) -> bool {
+        now < self.expires
+    }
+
+    /// What is left of its life.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.expires.saturating_duration_since(now)
+    }
+
+    /// The key of its messages, if `username` is the one it was made with.
+    #[must_use]
+    pub fn key_of(&self, username: &str) -> Option<MessageKey> {
+        (self.username == username).then_some(self.key)
+    }
+
+    /// Notes a sign of life.
+    pub const fn hear(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Notes a sign of life. True while the client asks for no more than its share.
+    pub fn admits_request(&mut self, now: Instant) -> bool {
+        self.heard = now;
+        self.requests.spend(REQUESTS, now)
+    }
+
+    /// Sets the time left, to no more than the credential has.
+    pub fn refresh(&mut self, lifetime: Duration, now: Moment) -> Duration {
+        let granted = lifetime.min(seconds_left(self.credential_expires, now.unix));
+        self.expires = now.at + granted;
+        granted
+    }
+
+    /// Lets the relay's own address (the only peer address there is) send to it.
+    pub fn permit(&mut self, now: Instant) {
+        self.permitted_until = Some(now + PERMISSION_LIFETIME);
+    }
+
+    /// Whether it has asked to exchange data and the permission lasts.
+    #[must_use]
+    pub fn is_permitted(&self, now: Instant) -> bool {
+        self.permitted_until.is_some_and(|until| now < until)
+    }
+
+    /// Binds a channel, or renews it, and the permission.
+    ///
+    /// # Errors
+    /// [`BindError`] when RFC 8656, section 12.2 forbids it or there are too many.
+    pub fn bind(&mut self, number: u16, peer_port: u16, now: Instant) -> Result<(), BindError> {
+        self.channels.retain(|channel| now < channel.expires);
+        let expires = now + CHANNEL_LIFETIME;
+        let full = self.channels.len() >= MAX_CHANNELS;
+        let related =
+            |channel: &&mut Channel| channel.number == number || channel.peer_port == peer_port;
+        match self.channels.iter_mut().find(related) {
+            Some(same) if same.number == number && same.peer_port == peer_port => {
+                same.expires = expires;
+            }
+            Some(_) => return Err(BindError::Taken),
+            None if full => return Err(BindError::Full),
+            None => self.channels.push(Channel { number, peer_port, expires }),
+        }
+        self.permit(now);
+        Ok(())
+    }
+
+    /// The peer's port that `number` is bound to.
+    #[must_use]
+    pub fn peer_of(&self, number: u16, now: Instant) -> Option<u16> {
+        let bound = |channel: &&Channel| channel.number == number && now < channel.expires;
+        self.channels.iter().find(bound).map(|channel| channel.peer_port)
+    }
+
+    /// The number that is bound to the peer at `port`.
+    #[must_use]
+    pub fn channel_to(&self, port: u16, now: Instant) -> Option<u16> {
+        let bound = |channel: &&Channel| channel.peer_port == port && now < channel.expires;
+        self.channels.iter().find(bound).map(|channel| channel.number)
+    }
+}
+
+/// What a client asks for and who it is.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// How to reach it.
+    pub flow: Flow,
+    /// Its username, checked.
+    pub username: Username,
+    /// The same as text.
+    pub text: &'a str,
+    /// The key of its messages.
+    pub key: MessageKey,
+    /// The relay's own address that it wants a port of.
+    pub own: IpAddr,
+    /// How long it wants it.
+    pub lifetime: Duration,
+    /// The transaction that asks.
+    pub transaction: [u8; 12],
+}
+
+/// Why there is no allocation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AllocateError {
+    /// A quota is used up.
+    #[error("a quota is used up")]
+    Quota,
+    /// The relay is full.
+    #[error("the relay is full")]
+    Full,
+}
+
+/// All allocations.
+#[derive(Debug)]
+pub struct Allocations {
+    slots: Vec<Option<Allocation>>,
+    free: Vec<usize>,
+    by_flow: HashMap<Flow, usize>,
+    by_port: HashMap<u16, usize>,
+    by_grantee: HashMap<Grantee, usize>,
+    sessions: Census<SessionId>,
+    sources: Census<Source>,
+    total: u32,
+}
+
+impl Allocations {
+    /// None yet.
+    #[must_use]
+    pub fn new(limits: &AllocationLimits) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_flow: HashMap::new(),
+            by_port: HashMap::new(),
+            by_grantee: HashMap::new(),
+            sessions: Census::new(limits.session),
+            sources: Census::new(limits.source),
+            total: limits.total.min(PORTS.into()),
+        }
+    }
+
+    /// How many there are, swept or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_flow.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_flow.is_empty()
+    }
+
+    /// The live allocation of `flow`.
+    #[must_use]
+    pub fn of_flow(&self, flow: &Flow, now: Instant) -> Option<&Allocation> {
+        self.live(*self.by_flow.get(flow)?, now)
+    }
+
+    /// The live allocation of `flow`, to be changed.
+    pub fn of_flow_mut(&mut self, flow: &Flow, now: Instant) -> Option<&mut Allocation> {
+        let slot = *self.by_flow.get(flow)?;
+        self.slots.get_mut(slot)?.as_mut().filter(|allocation| allocation.is_live(now))
+    }
+
+    /// The live allocation behind the relayed address with `port`.
+    #[must_use]
+    pub fn of_port(&self, port: u16, now: Instant) -> Option<&Allocation> {
+        self.live(*self.by_port.get(&port)?, now)
+    }
+
+    fn live(&self, slot: usize, now: Instant) -> Option<&Allocation> {
+        self.slots.get(slot)?.as_ref().filter(|allocation| allocation.is_live(now))
+    }
+
+    /// Makes an allocation.
+    ///
+    /// # Errors
+    /// [`AllocateError`] when a quota or the relay is used up.
+    pub fn allocate(&mut self, wish: &Wish<'_>, now: Moment) -> Result<&Allocation, AllocateError> {
+        self.make_way(wish, now)?;
+        let grantee = wish.username.grantee;
+        let counted = grantee.party == Party::Viewer;
+        let room = self.sessions.has_room(&grantee.session)
+            && (!counted || self.sources.has_room(&wish.flow.source()));
+        if !room {
+            return Err(AllocateError::Quota);
+        }
+        if self.by_flow.len() >= self.total as usize {
+            return Err(AllocateError::Full);
+        }
+        let port = self.free_port().ok_or(AllocateError::Full)?;
+        let left = seconds_left(wish.username.expires, now.unix);
+        let allocation = Allocation {
+            flow: wish.flow,
+            grantee,
+            family: Family::of(&wish.own),
+            relayed: SocketAddr::new(wish.own, port),
+            transaction: wish.transaction,
+            username: wish.text.to_owned(),
+            credential_expires: wish.username.expires,
+            key: wish.key,
+            expires: now.at + wish.lifetime.min(left),
+            permitted_until: None,
+            channels: Vec::new(),
+            heard: now.at,
+            requests: Bucket::full(REQUESTS, now.at),
+        };
+        Ok(self.insert(allocation))
+    }
+
+    /// Ends what `wish` replaces: an allocation that has expired, one made with an older credential
+    /// of the same grantee, or one that has fallen silent.
+    fn make_way(&mut self, wish: &Wish<'_>, now: Moment) -> Result<(), AllocateError> {
+        // A flow is free unless its allocation has expired unswept: the caller has looked.
+        self.release_flow(&wish.flow);
+        let Some(&slot) = self.by_grantee.get(&wish.username.grantee) else { return Ok(()) };
+        if let Some(Some(old)) = self.slots.get(slot) {
+            let renewed =
+                old.username != wish.text && old.credential_expires <= wish.username.expires;
+            let silent = now.at.saturating_duration_since(old.heard) >= SILENCE;
+            if old.is_live(now.at) && !renewed && !silent {
+                return Err(AllocateError::Quota);
+            }
+        }
+        self.release(slot);
+        Ok(())
+    }
+
+    fn insert(&mut self, allocation: Allocation) -> &Allocation {
+        let slot = self.free.pop().unwrap_or(self.slots.len());
+        self.by_flow.insert(allocation.flow, slot);
+        self.by_port.insert(allocation.relayed.port(), slot);
+        self.by_grantee.insert(allocation.grantee, slot);
+        self.sessions.add(allocation.grantee.session);
+        if allocation.grantee.party == Party::Viewer {
+            self.sources.add(allocation.flow.source());
+        }
+        if slot == self.slots.len() {
+            self.slots.push(None);
+        }
+        // The slot exists: it was free, or has just been pushed.
+        self.slots[slot].insert(allocation)
+    }
+
+    /// Ends the allocation of `flow`, if it has one.
+    pub fn release_flow(&mut self, flow: &Flow) {
+        if let Some(&slot) = self.by_flow.get(flow) {
+            self.release(slot);
+        }
+    }
+
+    /// Ends everything that has expired.
+    pub fn sweep(&mut self, now: Instant) {
+        let expired = |slot: &Option<Allocation>| slot.as_ref().is_some_and(|it| !it.is_live(now));
+        let over: Vec<usize> = (0..self.slots.len())
+            .filter(|&slot| self.slots.get(slot).is_some_and(expired))
+            .collect();
+        for slot in over {
+            self.release(slot);
+        }
+    }
+
+    fn release(&mut self, slot: usize) {
+        let Some(allocation) = self.slots.get_mut(slot).and_then(Option::take) else { return };
+        self.by_flow.remove(&allocation.flow);
+        self.by_port.remove(&allocation.relayed.port());
+        self.by_grantee.remove(&allocation.grantee);
+        self.sessions.remove(&allocation.grantee.session);
+        if allocation.grantee.party == Party::Viewer {
+            self.sources.remove(&allocation.flow.source());
+        }
+        self.free.push(slot);
+    }
+
+    /// A random free port: nobody can tell the next one.
+    fn free_port(&self) -> Option<u16> {
+        let mut random = [0; 2];
+        rand::fill(&mut random).ok()?;
+        let start = u16::from_be_bytes(random) % PORTS;
+        let nth = |step: u16| {
+            FIRST_PORT + (u32::from(start) + u32::from(step)).rem_euclid(PORTS.into()) as u16
+        };
+        (0..PORTS).map(nth).find(|port| !self.by_port.contains_key(port))
+    }
+
+    /// Checks the invariant at the top of this module.
+    #[cfg(test)]
+    pub(crate) fn verify_invariants(&self) {
+        let used: Vec<(usize, &Allocation)> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, it)| Some((slot, it.as_ref()?)))
+            .collect();
+        assert_eq!(used.len() + self.free.len(), self.slots.len());
+        assert!(self.free.iter().all(|&slot| self.slots[slot].is_none()));
+        for (slot, allocation) in &used {
+            assert_eq!(self.by_flow.get(&allocation.flow), Some(slot));
+            assert_eq!(self.by_port.get(&allocation.relayed.port()), Some(slot));
+            assert_eq!(self.by_grantee.get(&allocation.grantee), Some(slot));
+            assert!(allocation.relayed.port() >= FIRST_PORT);
+            assert!(allocation.channels.len() <= MAX_CHANNELS);
+        }
+        for indexed in [self.by_flow.len(), self.by_port.len(), self.by_grantee.len()] {
+            assert_eq!(indexed, used.len());
+        }
+        let sessions: std::collections::HashSet<_> =
+            used.iter().map(|(_, it)| it.grantee.session).collect();
+        assert_eq!(self.sessions.keys(), sessions.len());
+        assert!(used.len() <= self.total as usize);
+    }
+}
+
+fn seconds_left(expires: UnixSeconds, now: UnixSeconds) -> Duration {
+    Duration::from_secs(expires.0.saturating_sub(now.0))
+}

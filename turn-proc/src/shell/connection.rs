@@ -1,0 +1,201 @@
+//! One TCP or TLS connection: bytes to messages and messages to bytes, never blocking.
+//!
+//! INVARIANT: what waits to be sent is bounded. A message that does not fit is lost whole, as a
+//! datagram would be: the media behind it is worth more than a queue.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::Instant,
+};
+
+use bytes::{Buf, BytesMut};
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::{framing::Framer, moment::Flow};
+
+/// Bytes that may wait for a slow receiver: a quarter of a second of a fast stream.
+const MAX_PENDING_BYTES: usize = 256 * 1024;
+
+/// Reads before others get their turn.
+const READS_A_TURN: usize = 8;
+
+/// Plain bytes handed to TLS at a time: one record.
+const RECORD_BYTES: usize = 16 * 1024;
+
+/// A client's connection.
+pub(super) struct Connection {
+    stream: TcpStream,
+    tls: Option<Box<ServerConnection>>,
+    framer: Framer,
+    pending: BytesMut,
+    /// Who is at the other end.
+    pub(super) flow: Flow,
+    /// Since when it has no allocation.
+    pub(super) idle_since: Instant,
+    /// Whether the event loop waits for room to send.
+    pub(super) waits_for_room: bool,
+}
+
+/// The connection is over.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+impl From<io::Error> for Closed {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        stream: TcpStream,
+        tls: Option<&Arc<ServerConfig>>,
+        flow: Flow,
+        now: Instant,
+    ) -> Result<Self, Closed> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        let tls = match tls {
+            None => None,
+            Some(config) => {
+                Some(Box::new(ServerConnection::new(Arc::clone(config)).map_err(|_| Closed)?))
+            }
+        };
+        Ok(Self {
+            stream,
+            tls,
+            framer: Framer::default(),
+            pending: BytesMut::new(),
+            flow,
+            idle_since: now,
+            waits_for_room: false,
+        })
+    }
+
+    pub(super) const fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Reads what has come and appends each whole message to `messages`.
+    pub(super) fn read(
+        &mut self,
+        scratch: &mut [u8],
+        messages: &mut Vec<BytesMut>,
+    ) -> Result<(), Closed> {
+        for _ in 0..READS_A_TURN {
+            let some = match &mut self.tls {
+                None => read_some(&mut self.stream, scratch, &mut self.framer)?,
+                Some(tls) => read_tls(&mut self.stream, tls, scratch, &mut self.framer)?,
+            };
+            while let Some(message) = self.framer.next_message().map_err(|_| Closed)? {
+                messages.push(message);
+            }
+            if !some {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `message` to be sent. False when it is lost for lack of room.
+    pub(super) fn queue(&mut self, message: &[u8]) -> bool {
+        let room = self.pending.len() + message.len() <= MAX_PENDING_BYTES;
+        if room {
+            self.pending.extend_from_slice(message);
+        }
+        room
+    }
+
+    /// Sends as much as the kernel takes. True when something is left.
+    pub(super) fn write(&mut self) -> Result<bool, Closed> {
+        match &mut self.tls {
+            None => {
+                while !self.pending.is_empty() {
+                    match would_block(self.stream.write(&self.pending))? {
+                        Some(0) => return Err(Closed),
+                        Some(written) => self.pending.advance(written),
+                        None => return Ok(true),
+                    }
+                }
+                Ok(false)
+            }
+            Some(tls) => write_tls(&mut self.stream, tls, &mut self.pending),
+        }
+    }
+}
+
+/// Reads once. False when there is nothing more.
+fn read_some(
+    stream: &mut TcpStream,
+    scratch: &mut [u8],
+    framer: &mut Framer,
+) -> Result<bool, Closed> {
+    match would_block(stream.read(scratch))? {
+        None => Ok(false),
+        Some(0) => Err(Closed),
+        Some(length) => {
+            framer.push(scratch.get(..length).unwrap_or_default());
+            Ok(length == scratch.len())
+        }
+    }
+}
+
+fn read_tls(
+    stream: &mut TcpStream,
+    tls: &mut ServerConnection,
+    scratch: &mut [u8],
+    framer: &mut Framer,
+) -> Result<bool, Closed> {
+    let more = match would_block(tls.read_tls(stream))? {
+        None => false,
+        Some(0) => return Err(Closed),
+        Some(_) => true,
+    };
+    if tls.process_new_packets().is_err() {
+        // Tells the client why, if the kernel takes it at once.
+        let _ = tls.write_tls(stream);
+        return Err(Closed);
+    }
+    loop {
+        match would_block(tls.reader().read(scratch))? {
+            None => return Ok(more),
+            Some(0) => return Err(Closed),
+            Some(length) => framer.push(scratch.get(..length).unwrap_or_default()),
+        }
+    }
+}
+
+fn write_tls(
+    stream: &mut TcpStream,
+    tls: &mut ServerConnection,
+    pending: &mut BytesMut,
+) -> Result<bool, Closed> {
+    loop {
+        while tls.wants_write() {
+            if would_block(tls.write_tls(stream))?.is_none() {
+                return Ok(true);
+            }
+        }
+        if pending.is_empty() || tls.is_handshaking() {
+            return Ok(false);
+        }
+        let record = pending.len().min(RECORD_BYTES);
+        let taken = tls.writer().write(pending.get(..record).unwrap_or_default())?;
+        pending.advance(taken);
+    }
+}
+
+/// "Not now" is no error.
+fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(count) => Ok(Some(count)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

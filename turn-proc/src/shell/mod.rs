@@ -1,0 +1,334 @@
+//! The event loop: granted sockets on one side, [`Relay`] on the other. One thread owns it all.
+//!
+//! Decides nothing about TURN. Its own limits are about connections: how many there are, how fast
+//! one source may open them (before TLS costs anything), and how long one may stay without an
+//! allocation.
+
+mod connection;
+mod connections;
+mod datagrams;
+mod tls;
+
+use std::{
+    io,
+    net::{TcpListener, UdpSocket},
+    ops::ControlFlow,
+    os::fd::AsFd,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use bytes::BytesMut;
+use lumen_ipc_runtime::metrics::{Counter, Registry};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rustls::ServerConfig;
+
+pub use self::{
+    connections::ConnectionLimits,
+    tls::{TlsError, server_config},
+};
+use self::{
+    connections::Connections,
+    datagrams::{Datagrams, Received},
+};
+use crate::{
+    moment::{Carrier, Flow, Moment, UnixSeconds},
+    relay::{Outcome, Relay},
+};
+
+/// How often what has expired is forgotten.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Datagram batches of one socket before others get their turn.
+const BATCHES_A_TURN: usize = 8;
+
+/// Connections accepted before others get their turn.
+const ACCEPTS_A_TURN: usize = 32;
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 64;
+
+/// The sockets the relay was granted.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// UDP, bound to one local address each: answers leave from the address that was asked.
+    pub datagrams: Vec<UdpSocket>,
+    /// TCP.
+    pub streams: Vec<TcpListener>,
+    /// TCP that speaks TLS first.
+    pub secured: Vec<TcpListener>,
+}
+
+/// The relay cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    /// TLS sockets without a certificate.
+    #[error("there are TLS sockets but no certificate")]
+    NoCertificate,
+    /// A granted socket or the kernel's event queue fails.
+    #[error("cannot {doing}")]
+    Io {
+        /// What failed.
+        doing: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn failing(doing: &'static str) -> impl FnOnce(io::Error) -> ShellError {
+    move |source| ShellError::Io { doing, source }
+}
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Token {
+    Stop,
+    Datagrams(u8),
+    Listener(u8),
+    Connection(u64),
+}
+
+/// Connections are numbered from here on, so that every token is one number.
+const FIRST_CONNECTION: u64 = 1024;
+
+impl Token {
+    const fn number(self) -> u64 {
+        match self {
+            Self::Stop => 0,
+            Self::Datagrams(index) => 256 + index as u64,
+            Self::Listener(index) => 512 + index as u64,
+            Self::Connection(number) => number,
+        }
+    }
+
+    const fn of(number: u64) -> Self {
+        match number {
+            0..256 => Self::Stop,
+            256..512 => Self::Datagrams((number - 256) as u8),
+            512..FIRST_CONNECTION => Self::Listener((number - 512) as u8),
+            _ => Self::Connection(number),
+        }
+    }
+}
+
+/// The running relay.
+pub struct Server {
+    epoll: Epoll,
+    relay: Relay,
+    datagrams: Vec<Datagrams>,
+    listeners: Vec<(TcpListener, Option<Arc<ServerConfig>>)>,
+    connections: Connections,
+    /// The answer being written.
+    out: BytesMut,
+    received: Vec<Received>,
+    swept: Instant,
+    lost: Counter,
+}
+
+/// Both clocks.
+#[must_use]
+pub fn now() -> Moment {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    // A clock before 1970 lets nobody in: every credential claims to live too long.
+    Moment { at: Instant::now(), unix: UnixSeconds(unix.map_or(0, |since| since.as_secs())) }
+}
+
+impl Server {
+    /// Takes the sockets. Nothing is read before [`Self::run`].
+    ///
+    /// # Errors
+    /// [`ShellError`] when a socket cannot be used.
+    pub fn new(
+        sockets: Sockets,
+        relay: Relay,
+        tls: Option<Arc<ServerConfig>>,
+        limits: ConnectionLimits,
+        registry: &Registry,
+    ) -> Result<Self, ShellError> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
+            .map_err(|errno| failing("make an event queue")(errno.into()))?;
+        if tls.is_none() && !sockets.secured.is_empty() {
+            return Err(ShellError::NoCertificate);
+        }
+        let datagrams =
+            sockets.datagrams.into_iter().map(Datagrams::new).collect::<io::Result<_>>();
+        let plain = sockets.streams.into_iter().map(|listener| (listener, None));
+        let secured = sockets.secured.into_iter().map(|listener| (listener, tls.clone()));
+        let started = Instant::now();
+        let mut server = Self {
+            epoll,
+            relay,
+            datagrams: datagrams.map_err(failing("use a UDP socket"))?,
+            listeners: plain.chain(secured).collect(),
+            connections: Connections::new(limits, registry, started),
+            out: BytesMut::new(),
+            received: Vec::new(),
+            swept: started,
+            lost: registry.counter("relay_lost_total"),
+        };
+        server.register()?;
+        Ok(server)
+    }
+
+    fn register(&mut self) -> Result<(), ShellError> {
+        let watch = failing("watch a socket");
+        let mut all = Vec::new();
+        for (index, datagrams) in (0_u8..=u8::MAX).zip(&self.datagrams) {
+            all.push((datagrams.socket().as_fd(), Token::Datagrams(index)));
+        }
+        for (index, (listener, _)) in (0_u8..=u8::MAX).zip(&self.listeners) {
+            if let Err(error) = listener.set_nonblocking(true) {
+                return Err(watch(error));
+            }
+            all.push((listener.as_fd(), Token::Listener(index)));
+        }
+        let add = |(fd, token): (_, Token)| self.epoll.add(fd, readable(token));
+        all.into_iter().try_for_each(add).map_err(|errno| watch(errno.into()))
+    }
+
+    /// Relays until `on_stop`, which is called whenever `stop` is readable, breaks.
+    ///
+    /// # Errors
+    /// [`ShellError`] when a granted socket fails.
+    pub fn run(
+        &mut self,
+        stop: impl AsFd,
+        mut on_stop: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<(), ShellError> {
+        let wait = || failing("wait for events");
+        self.epoll.add(&stop, readable(Token::Stop)).map_err(|errno| wait()(errno.into()))?;
+        let mut events = [EpollEvent::empty(); EVENTS];
+        loop {
+            let count =
+                match self.epoll.wait(&mut events, EpollTimeout::from(SWEEP.as_millis() as u16)) {
+                    Ok(count) => count,
+                    Err(nix::errno::Errno::EINTR) => 0,
+                    Err(errno) => return Err(wait()(errno.into())),
+                };
+            let now = now();
+            for event in events.iter().take(count) {
+                match Token::of(event.data()) {
+                    Token::Stop if on_stop().is_break() => return Ok(()),
+                    Token::Stop => {}
+                    Token::Datagrams(index) => self.serve_datagrams(index, now)?,
+                    Token::Listener(index) => self.accept(index, now),
+                    Token::Connection(number) => self.serve_connection(number, event.events(), now),
+                }
+            }
+            self.flush()?;
+            self.sweep(now);
+        }
+    }
+
+    fn serve_datagrams(&mut self, index: u8, now: Moment) -> Result<(), ShellError> {
+        let mut received = std::mem::take(&mut self.received);
+        for _ in 0..BATCHES_A_TURN {
+            let Some(datagrams) = self.datagrams.get_mut(usize::from(index)) else { break };
+            let more = datagrams.receive(&mut received).map_err(failing("read a UDP socket"))?;
+            for datagram in &received {
+                let from = Flow { carrier: Carrier::Datagrams(index), remote: datagram.from };
+                let Some(datagrams) = self.datagrams.get(usize::from(index)) else { break };
+                let outcome =
+                    self.relay.handle(now, from, datagrams.bytes(datagram), &mut self.out);
+                self.dispatch(outcome, from)?;
+            }
+            self.flush()?;
+            if !more {
+                break;
+            }
+        }
+        self.received = received;
+        Ok(())
+    }
+
+    /// Queues what the relay has written where it belongs.
+    fn dispatch(&mut self, outcome: Outcome, from: Flow) -> Result<(), ShellError> {
+        let to = match outcome {
+            Outcome::Dropped(_) => return Ok(()),
+            Outcome::Forward(to) => to,
+            Outcome::Reply => from,
+        };
+        match to.carrier {
+            Carrier::Datagrams(index) => match self.datagrams.get_mut(usize::from(index)) {
+                Some(datagrams) => datagrams
+                    .queue(&mut self.out, to.remote)
+                    .map_err(failing("write to a UDP socket")),
+                None => Ok(()),
+            },
+            Carrier::Stream(number) => {
+                if !self.connections.queue(number, &self.out) {
+                    self.lost.increment();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn accept(&mut self, index: u8, now: Moment) {
+        let Some((listener, tls)) = self.listeners.get(usize::from(index)) else { return };
+        for _ in 0..ACCEPTS_A_TURN {
+            // Errors other than "nobody waits" are of the connection that was to be accepted.
+            let Ok((stream, remote)) = listener.accept() else { break };
+            let Some((number, connection)) =
+                self.connections.admit(stream, remote, tls.as_ref(), now.at)
+            else {
+                continue;
+            };
+            if self.epoll.add(connection.stream(), readable(Token::Connection(number))).is_err() {
+                self.connections.remove(number);
+            }
+        }
+    }
+
+    fn serve_connection(&mut self, number: u64, events: EpollFlags, now: Moment) {
+        if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+            let mut messages = Vec::new();
+            let read = self.connections.read(number, &mut messages);
+            let Some(from) = self.connections.flow(number) else { return };
+            for message in &messages {
+                let outcome = self.relay.handle(now, from, message, &mut self.out);
+                // A UDP socket that fails does so again at its own turn.
+                let _ = self.dispatch(outcome, from);
+            }
+            if read.is_err() {
+                return self.close(number);
+            }
+        }
+        self.connections.touch(number);
+    }
+
+    /// Sends what all of this turn has queued.
+    fn flush(&mut self) -> Result<(), ShellError> {
+        for datagrams in &mut self.datagrams {
+            datagrams.flush().map_err(failing("write to a UDP socket"))?;
+        }
+        while let Some(number) = self.connections.next_dirty() {
+            if self.connections.write(number, &self.epoll).is_err() {
+                self.close(number);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, number: u64) {
+        if let Some(flow) = self.connections.remove(number) {
+            self.relay.close(&flow);
+        }
+    }
+
+    fn sweep(&mut self, now: Moment) {
+        if now.at.saturating_duration_since(self.swept) < SWEEP {
+            return;
+        }
+        self.swept = now.at;
+        self.relay.sweep(now);
+        let relay = &self.relay;
+        for number in self.connections.idle(now.at, |flow| relay.serves(flow, now)) {
+            self.close(number);
+        }
+    }
+}
+
+fn readable(token: Token) -> EpollEvent {
+    EpollEvent::new(EpollFlags::EPOLLIN, token.number())
+}
