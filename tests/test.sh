@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 
 step() { printf '\n==> test: %s\n' "$*"; }
 
+measured=tests/.artifacts/measured.txt
+rm -f "$measured"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -45,6 +47,11 @@ cargo build --quiet --locked --workspace --all-targets
 
 step 'unit, process and end-to-end tests'
 run cargo test --quiet --locked --workspace --no-fail-fast
+
+if [ -s "$measured" ]; then
+    step 'measured on the way'
+    cat "$measured"
+fi
 
 read -r passed failed < <(sum_up)
 if [ "$failed_runners" -gt 0 ] && [ "$failed" -eq 0 ]; then

@@ -58,14 +58,22 @@ export function instrument() {
     return { x, y, width, height };
   }
 
-  /** What the youngest peer connection says of its video. */
-  async function videoStats() {
-    const peer = peers.at(-1);
-    if (!peer) return null;
-    for (const report of (await peer.getStats()).values()) {
-      if (report.type === 'inbound-rtp' && report.kind === 'video') return { ...report };
-    }
-    return null;
+  /** A report of the youngest peer connection. */
+  async function report(type) {
+    const reports = await peers.at(-1)?.getStats();
+    return [...(reports?.values() ?? [])].find((candidate) => candidate.type === type) ?? null;
+  }
+
+  /** Bytes that crossed the youngest peer connection in both directions. */
+  async function transportBytes() {
+    const transport = await report('transport');
+    return transport && transport.bytesReceived + transport.bytesSent;
+  }
+
+  /** Mean time of a frame in the jitter buffer. */
+  async function jitterBufferMillis() {
+    const video = await report('inbound-rtp');
+    return video && (video.jitterBufferDelay / video.jitterBufferEmittedCount) * 1000;
   }
 
   /**
@@ -94,5 +102,17 @@ export function instrument() {
     });
   }
 
-  window.lumenTest = { frames, colourAt, pictureBox, videoStats, keyToPixel, peers };
+  /** Latencies of `count` key presses, at moments that no frame clock could be in step with. */
+  async function keyLatencies(count) {
+    const latencies = [];
+    for (let press = 0; press < count; press += 1) {
+      latencies.push(await keyToPixel(['KeyA', 'KeyS'][press % 2], [0.5, 0.5]));
+      await new Promise((resolve) => setTimeout(resolve, 80 + Math.random() * 80));
+    }
+    return latencies;
+  }
+
+  window.lumenTest = {
+    frames, peers, colourAt, pictureBox, transportBytes, jitterBufferMillis, keyLatencies,
+  };
 }

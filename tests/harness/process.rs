@@ -4,13 +4,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
-
-/// Milliseconds per tick of `/proc/PID/stat`: `USER_HZ` is 100 on every architecture Lumen runs on
-/// (proc(5), sysconf(3) `_SC_CLK_TCK`).
-const MILLIS_PER_TICK: u64 = 10;
 
 /// A process, by its id. It may be gone; then everything asked of it is an error.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -87,36 +84,34 @@ impl Process {
         Ok(link.to_string_lossy().into_owned())
     }
 
-    /// Processor time used by all its threads, in milliseconds.
+    /// Processor time used by all its living threads.
     ///
     /// # Errors
     /// When the process is gone.
-    pub fn cpu_millis(self) -> Result<u64> {
-        let stat = self.read("stat")?;
-        // The name in parentheses may hold anything; the fields after it are numbers. The 12th
-        // and 13th of them are user and system time (proc(5), fields 14 and 15).
-        let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat without a name")?;
-        let ticks: Vec<u64> = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse().context("a number of ticks"))
-            .collect::<Result<_>>()?;
-        Ok(ticks.iter().sum::<u64>() * MILLIS_PER_TICK)
+    pub fn processor_time(self) -> Result<Duration> {
+        // Documentation/scheduler/sched-stats.rst: the first field is the time spent running, in
+        // nanoseconds; far finer than the ticks of `/proc/PID/stat`.
+        let nanos = self.sum_over_threads("schedstat", |text| text.split(' ').next())?;
+        Ok(Duration::from_nanos(nanos))
     }
 
-    /// How often its threads have slept and been woken.
+    /// How often its living threads have slept and been woken.
     ///
     /// # Errors
     /// When the process is gone.
     pub fn wake_ups(self) -> Result<u64> {
+        self.sum_over_threads("status", |text| {
+            text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        })
+    }
+
+    fn sum_over_threads(self, file: &str, number: fn(&str) -> Option<&str>) -> Result<u64> {
         let mut sum = 0;
         for task in fs::read_dir(self.folder().join("task"))? {
             // A thread that ended since the listing takes its count with it.
-            let Ok(status) = fs::read_to_string(task?.path().join("status")) else { continue };
-            let count =
-                status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            sum += count.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or(0);
+            let Ok(text) = fs::read_to_string(task?.path().join(file)) else { continue };
+            let found = number(&text).with_context(|| format!("{file} of {}", self.0))?;
+            sum += found.trim().parse::<u64>()?;
         }
         Ok(sum)
     }

@@ -4,9 +4,17 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// Folders whose crates run as processes of their own, and the two they stand on.
-const PROCESS_FOLDERS: [&str; 5] =
-    ["compositor-proc", "ipc", "media-proc", "rtc-proc", "supervisor"];
+/// Folders whose crates run as processes of their own, and the one they stand on; those that do
+/// not exist yet are passed over.
+const PROCESS_FOLDERS: [&str; 7] = [
+    "compositor-proc",
+    "gamepad-proc",
+    "ipc",
+    "media-proc",
+    "rtc-proc",
+    "supervisor",
+    "turn-proc",
+];
 
 /// One file.
 pub(crate) struct Source {
@@ -76,8 +84,10 @@ pub(crate) fn all() -> Result<Vec<Source>> {
 /// Every Rust file of the processes' crates.
 pub(crate) fn of_processes() -> Result<Vec<Source>> {
     let mut sources = Vec::new();
-    for folder in PROCESS_FOLDERS {
-        collect(&root().join(folder), &mut sources)?;
+    for folder in PROCESS_FOLDERS.map(|folder| root().join(folder)) {
+        if folder.exists() {
+            collect(&folder, &mut sources)?;
+        }
     }
     Ok(sources)
 }

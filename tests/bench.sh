@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Everything `make bench` prints: first the crates' own benchmarks (each with its floor), then the
+# whole of Lumen. A few minutes; leave the machine alone meanwhile.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n==> bench: %s\n' "$*"; }
+
+step 'building release'
+cargo build --quiet --release --locked --workspace --bins
+npm --prefix tests/browser ci --silent --no-audit --no-fund
+
+step 'compositing'
+cargo bench --quiet --locked -p lumen-compositor --bench composite
+
+step 'converting and encoding'
+cargo bench --quiet --locked -p lumen-media --bench encode
+
+step 'the whole of Lumen'
+"${CARGO_TARGET_DIR:-target}/release/lumen-bench"
