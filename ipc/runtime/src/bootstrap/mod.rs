@@ -4,10 +4,10 @@
 //!
 //! 1. every descriptor from 5 on is closed; 3 must be the control socket and 4 the grants socket,
 //!    or the process was started by hand and ends;
-//! 2. the main thread serves `control` until `start` is asked for ([`control`]);
+//! 2. the main thread serves `control` until `start` is asked for (`control`);
 //! 3. the grants are received and [`Worker::acquire`] opens, maps and warms up;
 //! 4. [`crate::confine::confine`] takes away the rest;
-//! 5. the control thread takes over `control` and the later grants ([`supervision`]), `start` is
+//! 5. the control thread takes over `control` and the later grants (`supervision`), `start` is
 //!    answered, and [`Worker::serve`] runs on the main thread until it is drained.
 //!
 //! INVARIANT: nothing is read from a peer before step 5. No thread starts before step 4 is over.

@@ -5,10 +5,10 @@
 //!
 //! 1. sets `no_new_privs` (the supervisor has; saying it twice costs nothing),
 //! 2. drops every capability, from the bounding and ambient sets too,
-//! 3. restricts files, TCP and signals by Landlock, as far as the kernel can ([`landlock`]),
-//! 4. lowers the resource limits ([`limits`]),
-//! 5. installs the handler that names a forbidden system call ([`trap`]),
-//! 6. filters system calls ([`seccomp`]).
+//! 3. restricts files, TCP and signals by Landlock, as far as the kernel can (`landlock`),
+//! 4. lowers the resource limits (`limits`),
+//! 5. installs the handler that names a forbidden system call (`trap`),
+//! 6. filters system calls (`seccomp`).
 //!
 //! All of it must happen before the process has a second thread: Landlock binds only the calling
 //! thread and those it starts.

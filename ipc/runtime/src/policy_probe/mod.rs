@@ -24,12 +24,12 @@
 //! ```
 //!
 //! What is claimed:
-//! - each permission lets its call through when its conditions hold ([`Claim::Rule`]);
+//! - each permission lets its call through when its conditions hold (`Claim::Rule`);
 //! - a call whose conditions do not hold, and each known call in no permission, ends the process
-//!   with [`ExitCode::ForbiddenSyscall`] and a line that names it ([`Claim::Forbidden`]);
-//! - each refusal fails with its error ([`Claim::Refusal`]);
-//! - every way out in [`escape`] is closed ([`Claim::Escape`]);
-//! - a panic still ends with [`ExitCode::Panicked`] ([`Claim::Panic`]).
+//!   with [`ExitCode::ForbiddenSyscall`] and a line that names it (`Claim::Forbidden`);
+//! - each refusal fails with its error (`Claim::Refusal`);
+//! - every way out in `escape` is closed (`Claim::Escape`);
+//! - a panic still ends with [`ExitCode::Panicked`] (`Claim::Panic`).
 //!
 //! The program starts itself anew with a claim's number as its argument. Arguments no condition
 //! speaks of have all bits set, which is an invalid pointer, descriptor, length and flag alike: the
