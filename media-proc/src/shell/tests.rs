@@ -29,6 +29,9 @@ const CORNER: Rect = Rect { x: 0, y: 0, width: 16, height: 16 };
 type Compositor = Channel<ToCompositor, FromCompositor>;
 type Rtc = Channel<ToRtc, FromRtc>;
 
+/// What a hostile peer does to a session that runs well.
+type Attack = Box<dyn Fn(&mut Rig)>;
+
 /// Media between its two peers, in virtual time.
 struct Rig {
     session: Session,
@@ -70,11 +73,11 @@ impl Rig {
         rig
     }
 
-    fn watch(&mut self, watchers: u16) {
+    fn watch(&self, watchers: u16) {
         self.session.desk().put(Wishes { watchers: Some(watchers), ..Wishes::default() });
     }
 
-    fn ask_for_a_key(&mut self) {
+    fn ask_for_a_key(&self) {
         self.session.desk().put(Wishes { key: true, ..Wishes::default() });
     }
 
@@ -364,7 +367,7 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
     let small = memory_of(FrameSize::nearest(16, 16));
     let taller = FrameSize::nearest(u32::from(WIDTH), u32::from(HEIGHT) + 2);
     let outside = Rect { x: WIDTH - 1, y: 0, width: 2, height: 1 };
-    let attacks: [(&str, Box<dyn Fn(&mut Rig)>); 9] = [
+    let attacks: [(&str, Attack); 9] = [
         ("slot twice", Box::new(|rig| rig.announce(1, 0, size()))),
         ("old generation", Box::new(|rig| rig.announce(0, 1, size()))),
         (
@@ -389,7 +392,7 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
         (
             "no memory",
             Box::new(|rig| {
-                rig.announce_memory(&announced(1, 1, size()), std::io::stdin().as_fd());
+                rig.announce_memory(&announced(1, 1, size()), io::stdin().as_fd());
             }),
         ),
         (

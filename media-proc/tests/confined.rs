@@ -1,0 +1,38 @@
+//! x264 and the converter do all that media asks of them while it is confined: a call outside the
+//! policy would end this process. Not a `#[test]`: confinement is for the whole process, for good.
+
+use anyhow::{Context, ensure};
+use lumen_ipc::{
+    process::Worker,
+    units::{Fps, FrameSize},
+};
+use lumen_ipc_runtime::confine;
+use lumen_media::{
+    convert::{Frame, MacroblockMap, Planes},
+    policy,
+    video::{Picture, PictureKind, Quantizer, x264::Encoder},
+};
+
+fn main() -> anyhow::Result<()> {
+    confine::confine(&policy::policy(), Worker::Media).context("confinement")?;
+    // A desktop, a smaller one, and the largest: each opens an encoder anew.
+    for (width, height) in [(1920, 1080), (640, 360), (4096, 4096)] {
+        encode(FrameSize::new(width, height)?).context("after confinement")?;
+    }
+    Ok(())
+}
+
+fn encode(size: FrameSize) -> anyhow::Result<()> {
+    let pixels = vec![100; size.frame_bytes()];
+    let frame = Frame::new(&pixels, size.stride_bytes(), size)?;
+    let (mut planes, mut changed) = (Planes::new(size), MacroblockMap::constant(size));
+    changed.mark_all();
+    planes.update(frame, &changed)?;
+    let mut encoder = Encoder::open(size, Fps::clamped(60))?;
+    for kind in [PictureKind::Key, PictureKind::Predicted] {
+        let quantizer = Quantizer::FINEST;
+        let picture = Picture { planes: &planes, changed: &changed, kind, quantizer };
+        ensure!(!encoder.encode(picture)?.bytes.is_empty(), "nothing came out for {size}");
+    }
+    Ok(())
+}
