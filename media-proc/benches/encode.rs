@@ -19,6 +19,7 @@ use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
     video::{Picture, PictureKind, Quantizer, x264::Encoder},
 };
+use rustix::time::{ClockId, clock_gettime};
 use yuv::{
     YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
 };

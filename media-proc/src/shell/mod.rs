@@ -1,7 +1,7 @@
 //! The worker as the supervisor sees it: what it takes at start, and its event loop.
 //!
-//! The loop sleeps on the links, the tuning desk and the supervisor, with the deadline the
-//! [`session`] names. Everything it does on waking is in there.
+//! The loop sleeps on the links, the tuning desk and the supervisor, with the deadline the session
+//! names. Everything it does on waking is in there.
 
 mod figures;
 mod outlet;
