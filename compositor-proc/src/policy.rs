@@ -4,7 +4,7 @@
 //! granted. It makes no socket, no process and no executable memory, which the base policy already
 //! rules out.
 
-use lumen_ipc_runtime::confine::{Condition, Policy};
+use lumen_ipc_runtime::confine::Policy;
 
 /// Descriptors at once: each app brings its socket and one descriptor per pool of shared memory;
 /// a browser has dozens of pools.
@@ -18,13 +18,5 @@ pub fn policy() -> Policy {
         .allow(libc::SYS_memfd_create, "frames shared with media; keymaps sent to apps")
         .allow(libc::SYS_ftruncate, "a new frame's memory gets its size")
         .allow(libc::SYS_lseek, "a keymap's memory is rewound after writing")
-        .allow_when(
-            libc::SYS_getsockopt,
-            &[
-                Condition::arg(1).equals(libc::SOL_SOCKET),
-                Condition::arg(2).equals(libc::SO_PEERCRED),
-            ],
-            "which process an app is, for its own protocol errors",
-        )
         .open_files(OPEN_FILES)
 }

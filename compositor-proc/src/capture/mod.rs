@@ -145,8 +145,8 @@ impl Capture {
             return Outcome::Failed;
         }
         let committed = state.schedule.changed_since().unwrap_or_else(|| state.now());
-        let elements = scene(state, &mut self.renderer);
         let started = clock::now();
+        let elements = scene(state, &mut self.renderer);
         let Some((damage, states)) = self.render(state, &elements) else {
             state.metrics.frames_failed.increment();
             return Outcome::Failed;

@@ -86,7 +86,8 @@ impl Stack {
             let is_dialog = parent.is_some() || (small && !alone);
             entry.role = if is_dialog { Role::Dialog } else { Role::Main };
         }
-        if entry.mapped.is_some() {
+        if entry.mapped.is_some() && parent.is_some() {
+            self.move_up(id);
             self.raise_descendants(id);
         }
     }

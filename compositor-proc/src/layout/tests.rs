@@ -89,6 +89,15 @@ fn describe_with_a_circle_of_parents_breaks_the_circle() {
 }
 
 #[test]
+fn describe_with_a_parent_above_raises_the_dialog() {
+    let mut stack = Stack::default();
+    open(&mut stack, TWO, Hints::default(), (200, 100));
+    open(&mut stack, ONE, Hints::default(), (800, 570));
+    stack.describe(TWO, Hints { parent: Some(ONE), ..Hints::default() }, screen());
+    assert_eq!(stack.mapped().collect::<Vec<_>>(), [ONE, TWO]);
+}
+
+#[test]
 fn oversized_content_keeps_its_top_left_corner_visible() {
     let mut stack = Stack::default();
     open(&mut stack, ONE, Hints::default(), (1000, 1000));

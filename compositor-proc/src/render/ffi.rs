@@ -10,7 +10,7 @@ use smithay::{
         Bind,
         pixman::{PixmanError, PixmanRenderer, PixmanTarget},
     },
-    reexports::pixman::{FormatCode, Image},
+    reexports::pixman::{FormatCode, Image, Operation},
 };
 
 /// A frame's memory, shared with media, and Pixman's view of it.
@@ -80,6 +80,14 @@ impl Canvas {
     #[must_use]
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.memory.descriptor()
+    }
+
+    /// Copies a whole frame by the one Pixman call that does it: the floor a drawn frame is
+    /// measured against.
+    pub fn copy_from(&mut self, source: &Self) {
+        let size = (i32::from(self.size.width()), i32::from(self.size.height()));
+        let origin = (0, 0);
+        self.image.composite32(Operation::Src, &source.image, None, origin, origin, origin, size);
     }
 
     /// Makes this what `renderer` draws on.

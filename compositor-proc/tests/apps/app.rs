@@ -1,0 +1,393 @@
+//! A Wayland app under the test's control, of the protocol's own client library.
+
+use std::{
+    fs::File,
+    os::{fd::AsFd, unix::fs::FileExt},
+};
+
+use lumen_ipc_runtime::shm::SharedMemory;
+use wayland_client::{
+    Connection, Dispatch, EventQueue, QueueHandle, WEnum, delegate_noop,
+    globals::{GlobalList, GlobalListContents, registry_queue_init},
+    protocol::{
+        wl_buffer::WlBuffer,
+        wl_callback::{self, WlCallback},
+        wl_compositor::WlCompositor,
+        wl_keyboard::{self, KeyState, WlKeyboard},
+        wl_pointer::{self, WlPointer},
+        wl_registry::{self, WlRegistry},
+        wl_seat::{self, WlSeat},
+        wl_shm::{Format, WlShm},
+        wl_shm_pool::WlShmPool,
+        wl_surface::WlSurface,
+    },
+};
+use wayland_protocols::xdg::shell::client::{
+    xdg_popup::{self, XdgPopup},
+    xdg_positioner::{Anchor, ConstraintAdjustment, Gravity, XdgPositioner},
+    xdg_surface::{self, XdgSurface},
+    xdg_toplevel::{self, State as ToplevelFlag, XdgToplevel},
+    xdg_wm_base::{self, XdgWmBase},
+};
+
+use super::rig::Rig;
+
+/// What an app was told, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Event {
+    Configured { width: i32, height: i32, maximized: bool },
+    PopupConfigured { x: i32, y: i32, width: i32, height: i32 },
+    CalledBack,
+    KeyboardEntered,
+    KeyboardLeft,
+    Key { key: u32, down: bool },
+    PointerEntered,
+    Moved { x: f64, y: f64 },
+    Button { button: u32, down: bool },
+    AxisSource(u32),
+    Axis { vertical: bool, value: f64 },
+    AxisStop { vertical: bool },
+    Axis120 { vertical: bool, steps: i32 },
+}
+
+/// What an app remembers.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) events: Vec<Event>,
+    pub(crate) enter_serial: u32,
+    size: (i32, i32, bool),
+    popup: Option<(i32, i32, i32, i32)>,
+}
+
+/// An app.
+pub(crate) struct App {
+    pub(crate) connection: Connection,
+    queue: EventQueue<Memory>,
+    pub(crate) memory: Memory,
+    globals: GlobalList,
+    pub(crate) pointer: WlPointer,
+}
+
+/// A window of an app.
+pub(crate) struct Window {
+    pub(crate) surface: WlSurface,
+    pub(crate) xdg: XdgSurface,
+    pub(crate) toplevel: XdgToplevel,
+}
+
+impl App {
+    /// An app that has bound what it needs.
+    pub(crate) fn start(rig: &mut Rig) -> Self {
+        let stream = rig.connect();
+        let connection = Connection::from_socket(stream).expect("client");
+        let (globals, mut queue) = with_turns(rig, || {
+            registry_queue_init::<Memory>(&connection).expect("the list of globals")
+        });
+        let handle = queue.handle();
+        let seat: WlSeat = globals.bind(&handle, 1..=9, ()).expect("wl_seat");
+        let pointer = seat.get_pointer(&handle, ());
+        seat.get_keyboard(&handle, ());
+        let mut memory = Memory::default();
+        queue.dispatch_pending(&mut memory).expect("dispatch");
+        Self { connection, queue, memory, globals, pointer }
+    }
+
+    pub(crate) fn handle(&self) -> QueueHandle<Memory> {
+        self.queue.handle()
+    }
+
+    fn compositor(&self) -> WlCompositor {
+        self.globals.bind(&self.handle(), 1..=6, ()).expect("wl_compositor")
+    }
+
+    pub(crate) fn surface(&self) -> WlSurface {
+        self.compositor().create_surface(&self.handle(), ())
+    }
+
+    fn wm_base(&self) -> XdgWmBase {
+        self.globals.bind(&self.handle(), 1..=6, ()).expect("xdg_wm_base")
+    }
+
+    /// A toplevel that has asked to be configured.
+    pub(crate) fn open(&self) -> Window {
+        let (surface, handle) = (self.surface(), self.handle());
+        let xdg = self.wm_base().get_xdg_surface(&surface, &handle, ());
+        let toplevel = xdg.get_toplevel(&handle, ());
+        surface.commit();
+        Window { surface, xdg, toplevel }
+    }
+
+    /// A popup of `size` at the lower right corner of `anchor`, allowed to slide.
+    pub(crate) fn popup(&self, parent: &Window, anchor: (i32, i32), size: (i32, i32)) -> Popup {
+        let (surface, handle) = (self.surface(), self.handle());
+        let base = self.wm_base();
+        let positioner = base.create_positioner(&handle, ());
+        positioner.set_size(size.0, size.1);
+        positioner.set_anchor_rect(anchor.0, anchor.1, 1, 1);
+        positioner.set_anchor(Anchor::BottomRight);
+        positioner.set_gravity(Gravity::BottomRight);
+        positioner
+            .set_constraint_adjustment(ConstraintAdjustment::SlideX | ConstraintAdjustment::SlideY);
+        let xdg = base.get_xdg_surface(&surface, &handle, ());
+        xdg.get_popup(Some(&parent.xdg), &positioner, &handle, ());
+        surface.commit();
+        Popup { surface }
+    }
+
+    /// A buffer of one color, 0xAARRGGBB.
+    pub(crate) fn buffer(&self, width: i32, height: i32, color: u32) -> WlBuffer {
+        self.buffer_of(Format::Argb8888, width, height, color)
+    }
+
+    /// A buffer of one color in a format of four bytes a pixel.
+    pub(crate) fn buffer_of(
+        &self,
+        format: Format,
+        width: i32,
+        height: i32,
+        color: u32,
+    ) -> WlBuffer {
+        let bytes = (width * height * 4) as usize;
+        let memory = SharedMemory::create("app", bytes).expect("memory");
+        memory.write(0, &color.to_le_bytes().repeat(bytes / 4)).expect("in bounds");
+        let shm: WlShm = self.globals.bind(&self.handle(), 1..=1, ()).expect("wl_shm");
+        let pool = shm.create_pool(memory.descriptor(), bytes as i32, &self.handle(), ());
+        pool.create_buffer(0, width, height, width * 4, format, &self.handle(), ())
+    }
+
+    /// A buffer in a file that the app can cut short.
+    pub(crate) fn buffer_in(&self, file: &File, width: i32, height: i32) -> WlBuffer {
+        let bytes = width * height * 4;
+        file.set_len(bytes as u64).expect("room");
+        file.write_all_at(&[0x55; 64], 0).expect("room");
+        let shm: WlShm = self.globals.bind(&self.handle(), 1..=1, ()).expect("wl_shm");
+        let pool = shm.create_pool(file.as_fd(), bytes, &self.handle(), ());
+        pool.create_buffer(0, width, height, width * 4, Format::Xrgb8888, &self.handle(), ())
+    }
+
+    /// Shows a buffer, all of it damaged, and asks to be called back.
+    pub(crate) fn show(&self, surface: &WlSurface, buffer: &WlBuffer) {
+        surface.attach(Some(buffer), 0, 0);
+        surface.damage_buffer(0, 0, i32::MAX, i32::MAX);
+        surface.frame(&self.handle(), ());
+        surface.commit();
+    }
+
+    /// Sends what was asked, and takes what has come. Says whether the connection lives.
+    pub(crate) fn exchange(&mut self) -> bool {
+        let sent = self.connection.flush().is_ok();
+        if let Some(guard) = self.queue.prepare_read() {
+            // Nothing there is no error worth a test's while.
+            let _ = guard.read();
+        }
+        sent && self.queue.dispatch_pending(&mut self.memory).is_ok()
+            && self.connection.protocol_error().is_none()
+    }
+
+    /// Turns until this app was told `event`.
+    pub(crate) fn until_told(&mut self, rig: &mut Rig, event: &Event) {
+        self.until(rig, |memory| memory.events.contains(event));
+    }
+
+    pub(crate) fn until(&mut self, rig: &mut Rig, mut condition: impl FnMut(&Memory) -> bool) {
+        let mut seen = Vec::new();
+        rig.until(|_| {
+            let alive = self.exchange();
+            seen.clone_from(&self.memory.events);
+            assert!(alive, "disconnected after {seen:?}");
+            condition(&self.memory)
+        });
+    }
+
+    pub(crate) fn count(&self, event: &Event) -> usize {
+        self.memory.events.iter().filter(|one| *one == event).count()
+    }
+}
+
+/// A popup of an app.
+pub(crate) struct Popup {
+    pub(crate) surface: WlSurface,
+}
+
+/// Runs a call of the client library that blocks for the compositor, which turns meanwhile.
+fn with_turns<T: Send>(rig: &mut Rig, call: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let task = scope.spawn(call);
+        rig.until(|_| task.is_finished());
+        task.join().expect("the call returns")
+    })
+}
+
+impl Dispatch<WlRegistry, GlobalListContents> for Memory {
+    fn event(
+        _: &mut Self,
+        _: &WlRegistry,
+        _: wl_registry::Event,
+        _: &GlobalListContents,
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+    }
+}
+
+impl Dispatch<XdgWmBase, ()> for Memory {
+    fn event(
+        _: &mut Self,
+        base: &XdgWmBase,
+        event: xdg_wm_base::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let xdg_wm_base::Event::Ping { serial } = event {
+            base.pong(serial);
+        }
+    }
+}
+
+impl Dispatch<XdgSurface, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        surface: &XdgSurface,
+        event: xdg_surface::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        let xdg_surface::Event::Configure { serial } = event else { return };
+        surface.ack_configure(serial);
+        let told = match memory.popup.take() {
+            Some((x, y, width, height)) => Event::PopupConfigured { x, y, width, height },
+            None => {
+                let (width, height, maximized) = memory.size;
+                Event::Configured { width, height, maximized }
+            }
+        };
+        memory.events.push(told);
+    }
+}
+
+impl Dispatch<XdgToplevel, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &XdgToplevel,
+        event: xdg_toplevel::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let xdg_toplevel::Event::Configure { width, height, states } = event {
+            let maximized = states
+                .chunks_exact(4)
+                .any(|flag| flag == (ToplevelFlag::Maximized as u32).to_ne_bytes());
+            memory.size = (width, height, maximized);
+        }
+    }
+}
+
+impl Dispatch<XdgPopup, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &XdgPopup,
+        event: xdg_popup::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let xdg_popup::Event::Configure { x, y, width, height } = event {
+            memory.popup = Some((x, y, width, height));
+        }
+    }
+}
+
+impl Dispatch<WlCallback, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &WlCallback,
+        _: wl_callback::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        memory.events.push(Event::CalledBack);
+    }
+}
+
+impl Dispatch<WlSeat, ()> for Memory {
+    fn event(
+        _: &mut Self,
+        _: &WlSeat,
+        _: wl_seat::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+    }
+}
+
+impl Dispatch<WlKeyboard, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &WlKeyboard,
+        event: wl_keyboard::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        memory.events.extend(match event {
+            wl_keyboard::Event::Enter { .. } => Some(Event::KeyboardEntered),
+            wl_keyboard::Event::Leave { .. } => Some(Event::KeyboardLeft),
+            wl_keyboard::Event::Key { key, state, .. } => {
+                Some(Event::Key { key, down: state == WEnum::Value(KeyState::Pressed) })
+            }
+            _ => None,
+        });
+    }
+}
+
+impl Dispatch<WlPointer, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &WlPointer,
+        event: wl_pointer::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        let vertical =
+            |axis: WEnum<wl_pointer::Axis>| axis == WEnum::Value(wl_pointer::Axis::VerticalScroll);
+        memory.events.extend(match event {
+            wl_pointer::Event::Enter { serial, .. } => {
+                memory.enter_serial = serial;
+                Some(Event::PointerEntered)
+            }
+            wl_pointer::Event::Motion { surface_x: x, surface_y: y, .. } => {
+                Some(Event::Moved { x, y })
+            }
+            wl_pointer::Event::Button { button, state, .. } => {
+                let down = state == WEnum::Value(wl_pointer::ButtonState::Pressed);
+                Some(Event::Button { button, down })
+            }
+            wl_pointer::Event::AxisSource { axis_source } => {
+                Some(Event::AxisSource(axis_source.into()))
+            }
+            wl_pointer::Event::Axis { axis, value, .. } => {
+                Some(Event::Axis { vertical: vertical(axis), value })
+            }
+            wl_pointer::Event::AxisStop { axis, .. } => {
+                Some(Event::AxisStop { vertical: vertical(axis) })
+            }
+            wl_pointer::Event::AxisValue120 { axis, value120: steps } => {
+                Some(Event::Axis120 { vertical: vertical(axis), steps })
+            }
+            _ => None,
+        });
+    }
+}
+
+delegate_noop!(Memory: ignore WlBuffer);
+delegate_noop!(Memory: WlCompositor);
+delegate_noop!(Memory: ignore WlShm);
+delegate_noop!(Memory: WlShmPool);
+delegate_noop!(Memory: ignore WlSurface);
+delegate_noop!(Memory: XdgPositioner);

@@ -1,0 +1,223 @@
+//! A compositor with the test at the other end of every link, all in one thread: a turn of the
+//! shell, then what came over the links, until a condition holds.
+
+use std::{
+    collections::HashMap,
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
+
+use lumen_compositor::{compositor::Compositor, shell::Shell};
+use lumen_ipc::{
+    link::LinkName,
+    message::{
+        desktop,
+        frames::{self, FrameReady, FrameReleased, ToMedia},
+        grants::ToWorker,
+        input::{self, Action},
+    },
+    service::{CompositorConfig, Keymap, MetricValue, ResizePolicy},
+    units::{BufferGeneration, Fps, FrameSize, PeerId},
+};
+use lumen_ipc_runtime::{
+    bootstrap::Grant,
+    channel::{Channel, ReceiveError},
+    shm::SharedView,
+};
+
+/// Everything a test waits for comes within this, on the busiest machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long "nothing comes" is watched.
+pub(crate) const QUIET: Duration = Duration::from_millis(150);
+/// One viewer.
+pub(crate) const PEER: PeerId = PeerId(1);
+
+type MediaEnd = Channel<ToMedia, frames::ToCompositor>;
+type InputEnd = Channel<input::ToRtc, input::ToCompositor>;
+type DesktopEnd = Channel<desktop::ToRtc, desktop::ToCompositor>;
+
+/// The compositor and its surroundings.
+pub(crate) struct Rig {
+    pub(crate) shell: Shell,
+    pub(crate) media: Option<MediaEnd>,
+    pub(crate) input: Option<InputEnd>,
+    pub(crate) desktop: Option<DesktopEnd>,
+    pub(crate) frames: Vec<FrameReady>,
+    pub(crate) told: Vec<desktop::ToRtc>,
+    buffers: HashMap<BufferGeneration, (FrameSize, SharedView)>,
+}
+
+impl Rig {
+    /// A desktop of 640x480 at 60 frames a second, with every link attached.
+    pub(crate) fn new() -> Self {
+        Self::sized(FrameSize::new(640, 480).expect("legal size"), 60)
+    }
+
+    /// A desktop of `size` at `fps` frames a second, with every link attached.
+    pub(crate) fn sized(size: FrameSize, fps: u64) -> Self {
+        let config = CompositorConfig {
+            size,
+            max_fps: Fps::new(fps).expect("legal rate"),
+            resize: ResizePolicy::Follow,
+            keymap: Keymap::default(),
+        };
+        let compositor = Compositor::new(&config).expect("a desktop");
+        let mut rig = Self {
+            shell: Shell::new(compositor).expect("a shell"),
+            media: None,
+            input: None,
+            desktop: None,
+            frames: Vec::new(),
+            told: Vec::new(),
+            buffers: HashMap::new(),
+        };
+        rig.attach_media();
+        rig.attach_input();
+        rig.attach_desktop();
+        rig
+    }
+
+    pub(crate) fn attach_media(&mut self) {
+        let (ours, theirs) = Channel::pair().expect("socketpair");
+        self.grant(LinkName::Frames, theirs);
+        self.media = Some(ours);
+    }
+
+    pub(crate) fn attach_input(&mut self) {
+        let (ours, theirs) = Channel::pair().expect("socketpair");
+        self.grant(LinkName::Input, theirs);
+        self.input = Some(ours);
+    }
+
+    pub(crate) fn attach_desktop(&mut self) {
+        let (ours, theirs) = Channel::pair().expect("socketpair");
+        self.grant(LinkName::Desktop, theirs);
+        self.desktop = Some(ours);
+    }
+
+    fn grant<In, Out>(&mut self, link: LinkName, end: Channel<In, Out>)
+    where
+        In: lumen_ipc::codec::Message,
+        Out: lumen_ipc::codec::Message,
+    {
+        let descriptor = end.into_descriptor();
+        let grant = Grant { what: ToWorker::LinkEnd(link), descriptor };
+        self.shell.grant(grant).expect("a link end");
+    }
+
+    /// The app's end of a connection.
+    pub(crate) fn connect(&mut self) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
+        self.shell.compositor().accept(theirs);
+        ours
+    }
+
+    /// A viewer does something.
+    pub(crate) fn act(&self, action: Action) {
+        let input = self.input.as_ref().expect("rtc is there");
+        input.send(&input::ToCompositor { peer: PEER, action }, &[]).expect("room");
+    }
+
+    /// One turn of the shell, and what came over the links by it.
+    pub(crate) fn turn(&mut self, patience: Duration) {
+        self.shell.turn(Some(patience)).expect("the loop turns");
+        self.take_frames();
+        self.take_told();
+    }
+
+    fn take_frames(&mut self) {
+        let Some(media) = &self.media else { return };
+        loop {
+            match media.receive() {
+                Ok(received) => match received.message {
+                    ToMedia::BufferAnnounced(buffer) => {
+                        let descriptor =
+                            received.descriptors.into_iter().next().expect("one descriptor");
+                        let bytes =
+                            buffer.stride_bytes as usize * usize::from(buffer.size.height());
+                        let view = SharedView::map(descriptor, bytes).expect("sealed and large");
+                        self.buffers.insert(buffer.generation, (buffer.size, view));
+                    }
+                    ToMedia::FrameReady(frame) => self.frames.push(frame),
+                },
+                Err(ReceiveError::Empty | ReceiveError::PeerGone) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn take_told(&mut self) {
+        let Some(desktop) = &self.desktop else { return };
+        while let Ok(received) = desktop.receive() {
+            self.told.push(received.message);
+        }
+    }
+
+    /// Media has read the last frame.
+    pub(crate) fn release(&self) {
+        let frame = self.frames.last().expect("a frame");
+        let released = FrameReleased {
+            generation: frame.generation,
+            slot: frame.slot,
+            sequence: frame.sequence,
+        };
+        self.tell(frames::ToCompositor::FrameReleased(released));
+    }
+
+    pub(crate) fn tell(&self, message: frames::ToCompositor) {
+        self.media.as_ref().expect("media is there").send(&message, &[]).expect("room");
+    }
+
+    /// Turns until a frame beyond the first `count` came, and returns it.
+    pub(crate) fn frame_after(&mut self, count: usize) -> FrameReady {
+        self.until(|rig| rig.frames.len() > count);
+        self.frames[count].clone()
+    }
+
+    /// Turns until `condition` holds.
+    pub(crate) fn until(&mut self, mut condition: impl FnMut(&mut Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(Instant::now() < end, "the condition never holds");
+            self.turn(Duration::from_millis(5));
+        }
+    }
+
+    /// Turns for a while.
+    pub(crate) fn wait_quietly(&mut self) {
+        let end = Instant::now() + QUIET;
+        while Instant::now() < end {
+            self.turn(end.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// A pixel of the last frame as 0xRRGGBB.
+    pub(crate) fn pixel(&self, x: usize, y: usize) -> u32 {
+        let frame = self.frames.last().expect("a frame");
+        let (size, view) = &self.buffers[&frame.generation];
+        let at = y * size.stride_bytes() + x * 4;
+        let bytes = view.bytes();
+        u32::from_be_bytes([0, bytes[at + 2], bytes[at + 1], bytes[at]])
+    }
+
+    pub(crate) fn counter(&mut self, name: &str) -> u64 {
+        match self.metric(name) {
+            MetricValue::Counter(value) => value,
+            other => panic!("{other:?} is no counter"),
+        }
+    }
+
+    /// How many values a histogram has, and their sum.
+    pub(crate) fn histogram(&mut self, name: &str) -> (u64, u64) {
+        match self.metric(name) {
+            MetricValue::Histogram(values) => (values.counts.iter().sum(), values.sum),
+            other => panic!("{other:?} is no histogram"),
+        }
+    }
+
+    fn metric(&mut self, name: &str) -> MetricValue {
+        let metrics = self.shell.compositor().state.metrics.registry.snapshot();
+        let metric = metrics.into_iter().find(|metric| metric.name.as_str() == name);
+        metric.expect("a metric of this name").value
+    }
+}
