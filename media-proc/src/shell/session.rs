@@ -12,7 +12,7 @@ use lumen_ipc::{
     units::{Fps, FrameSize, Kbps},
 };
 use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry};
-use tracing::{debug, info, warn};
+use tracing::{info, trace, warn};
 
 use super::{
     Broken,
@@ -239,7 +239,7 @@ impl Session {
         };
         let delivery = self.outlet.send(unit.bytes, packet)?;
         shown.changed.clear();
-        debug!(?work, quantizer = quantizer.value(), length, "a picture was encoded");
+        trace!(?work, quantizer = quantizer.value(), length, "a picture was encoded");
         self.figures.count(work, length, encoded.since(begun));
         Ok(delivery)
     }
