@@ -47,5 +47,4 @@ extern crate self as lumen_turn;
 
 #[cfg(test)]
 #[path = "../tests/client/mod.rs"]
-#[allow(missing_docs, unreachable_pub, reason = "shared with the integration tests")]
 mod client;

@@ -95,6 +95,15 @@ struct Checks {
     unknown: Unknown,
 }
 
+/// What EVEN-PORT asks for (RFC 8656, section 18.7).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EvenPort {
+    /// An even port.
+    Alone,
+    /// An even port, and the next one kept for later.
+    WithNext,
+}
+
 /// Attributes that must be understood and are not.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Unknown {
@@ -177,8 +186,11 @@ fn check_stun(bytes: &[u8]) -> Result<Checks, Malformed> {
     Ok(checks)
 }
 
-/// Splits off the first attribute: its type, its value, and what comes after its padding.
-fn split_attribute(bytes: &[u8]) -> Result<Option<(u16, &[u8], &[u8])>, Malformed> {
+/// An attribute's type, its value, and what comes after its padding.
+type Split<'a> = (u16, &'a [u8], &'a [u8]);
+
+/// Splits off the first attribute.
+fn split_attribute(bytes: &[u8]) -> Result<Option<Split<'_>>, Malformed> {
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -190,8 +202,8 @@ fn split_attribute(bytes: &[u8]) -> Result<Option<(u16, &[u8], &[u8])>, Malforme
     Ok(Some((u16::from_be_bytes([k0, k1]), value, after)))
 }
 
-/// The attributes the relay acts on. Mobility, even ports, reservations and access tokens are not
-/// among them on purpose: nobody here needs them, and relays have been broken through each.
+/// The attributes the relay acts on. Mobility, reservations and access tokens are not among them on
+/// purpose: nobody here needs them, and relays have been broken through each.
 const fn is_understood(kind: AttributeType) -> bool {
     matches!(
         kind,
@@ -200,6 +212,7 @@ const fn is_understood(kind: AttributeType) -> bool {
             | AttributeType::Lifetime
             | AttributeType::XorPeerAddress
             | AttributeType::Data
+            | AttributeType::EvenPort
             | AttributeType::Realm
             | AttributeType::Nonce
             | AttributeType::RequestedAddressFamily
@@ -213,6 +226,7 @@ fn check_size(kind: AttributeType, length: usize) -> Result<(), Malformed> {
         | AttributeType::Lifetime
         | AttributeType::RequestedAddressFamily
         | AttributeType::RequestedTransport => length == 4,
+        AttributeType::EvenPort => length == 1,
         AttributeType::XorPeerAddress => length == 8 || length == 20,
         AttributeType::UserName => length <= 508,
         AttributeType::Realm | AttributeType::Nonce => length <= 763,
@@ -332,6 +346,13 @@ impl<'a> StunFrame<'a> {
     #[must_use]
     pub fn family(&self) -> Option<u8> {
         self.message.get_for_type(AttributeType::RequestedAddressFamily)?.first().copied()
+    }
+
+    /// What EVEN-PORT asks for.
+    #[must_use]
+    pub fn even_port(&self) -> Option<EvenPort> {
+        let value = *self.message.get_for_type(AttributeType::EvenPort)?.first()?;
+        Some(if value & 0x80 == 0 { EvenPort::Alone } else { EvenPort::WithNext })
     }
 
     /// Whether the holder of `key` wrote it (RFC 8489, section 14.5): the HMAC is over everything

@@ -3,7 +3,7 @@
 //! The username says who and until when, the password is its HMAC under the relay secret, so the
 //! relay needs no list of users:
 //! ```text
-//! username = EXPIRES ":" PARTY ":" SESSION ":" PEER ":" SERIAL      (decimal; PARTY "rtc" or "viewer")
+//! username = EXPIRES ":" PARTY ":" SESSION ":" PEER ":" SERIAL      (decimal; PARTY "probe", "rtc" or "viewer")
 //! password = lowercase hex of the first 16 bytes of HMAC-SHA256(secret, username)
 //! ```
 //! INVARIANT: each [`Grantee`] and serial has exactly one username, so comparing usernames compares
@@ -33,6 +33,8 @@ const PASSWORD_TAG_BYTES: usize = 16;
 /// Which side of a session.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Party {
+    /// Somebody who tries which paths work, with two allocations that reach each other.
+    Probe,
     /// The session's rtc worker.
     Rtc,
     /// A browser.
@@ -50,12 +52,37 @@ pub struct Grantee {
     pub peer: PeerId,
 }
 
+impl Party {
+    /// The most allocations one grantee of it has.
+    #[must_use]
+    pub const fn allocations(self) -> u8 {
+        match self {
+            Self::Probe => 4,
+            Self::Rtc | Self::Viewer => 1,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Rtc => "rtc",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
 impl Grantee {
-    /// INVARIANT: data flows between the two sides of one session, and nowhere else. With the
-    /// peer addresses of [`crate::address`] this is the whole allow-list.
+    /// INVARIANT: data flows between the two sides of one session or the two ends of one probe,
+    /// and nowhere else. With the peer addresses of [`crate::address`] this is the whole allow-list.
     #[must_use]
     pub fn may_reach(&self, other: &Self) -> bool {
-        self.session == other.session && self.party != other.party
+        match (self.party, other.party) {
+            (Party::Rtc, Party::Viewer) | (Party::Viewer, Party::Rtc) => {
+                self.session == other.session
+            }
+            (Party::Probe, Party::Probe) => self == other,
+            _ => false,
+        }
     }
 }
 
@@ -109,6 +136,7 @@ impl FromStr for Username {
             expires: UnixSeconds(number(next()?)?),
             grantee: Grantee {
                 party: match next()? {
+                    "probe" => Party::Probe,
                     "rtc" => Party::Rtc,
                     "viewer" => Party::Viewer,
                     _ => return Err(BadUsername::Malformed),
@@ -134,11 +162,7 @@ fn number<N: FromStr + fmt::Display>(digits: &str) -> Result<N, BadUsername> {
 impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Grantee { session, party, peer } = self.grantee;
-        let party = match party {
-            Party::Rtc => "rtc",
-            Party::Viewer => "viewer",
-        };
-        write!(f, "{}:{party}:{}:{}:{}", self.expires.0, session.0, peer.0, self.serial)
+        write!(f, "{}:{}:{}:{}:{}", self.expires.0, party.word(), session.0, peer.0, self.serial)
     }
 }
 
@@ -312,6 +336,10 @@ mod tests {
         assert!(!rtc.may_reach(&of(2, Party::Viewer, 7)));
         assert!(!rtc.may_reach(&of(1, Party::Rtc, 1)));
         assert!(!of(1, Party::Viewer, 7).may_reach(&of(1, Party::Viewer, 8)));
+        let probe = of(1, Party::Probe, 3);
+        assert!(probe.may_reach(&probe));
+        assert!(!probe.may_reach(&of(1, Party::Probe, 4)) && !probe.may_reach(&rtc));
+        assert!(!rtc.may_reach(&of(1, Party::Probe, 0)));
     }
 
     proptest! {

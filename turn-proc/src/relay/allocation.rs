@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: every allocation is found under its flow, its port and its grantee, and counted once
 //! under its session and its source; a slot that is free is found under nothing. One grantee has at
-//! most one allocation.
+//! most as many allocations as its party allows: one, but for probes.
 //!
 //! Relayed addresses are an own address and a port that no socket is bound to: data for it is handed
 //! to the allocation in this process. So the relay cannot be made to send anywhere but to a client
@@ -53,7 +53,7 @@ pub struct AllocationLimits {
     pub total: u32,
     /// Of one user, whose desktop the session is.
     pub session: u32,
-    /// Of viewers at one address; rtc's are not counted, as they all come from this host.
+    /// Of viewers and probes at one address; rtc's are not counted, as they all come from this host.
     pub source: u32,
 }
 
@@ -76,6 +76,8 @@ pub struct Allocation {
     pub relayed: SocketAddr,
     /// The transaction that made it, to tell a retransmission.
     pub transaction: [u8; 12],
+    /// Which of its grantee's.
+    ordinal: u8,
     username: String,
     credential_expires: UnixSeconds,
     key: MessageKey,
@@ -172,6 +174,13 @@ impl Allocation {
         Ok(())
     }
 
+    fn yields_to(&self, wish: &Wish<'_>, now: Moment) -> bool {
+        let renewed =
+            self.username != wish.text && self.credential_expires <= wish.username.expires;
+        let silent = now.at.saturating_duration_since(self.heard) >= SILENCE;
+        !self.is_live(now.at) || renewed || silent
+    }
+
     /// The peer's port that `number` is bound to.
     #[must_use]
     pub fn peer_of(&self, number: u16, now: Instant) -> Option<u16> {
@@ -200,6 +209,8 @@ pub struct Wish<'a> {
     pub key: MessageKey,
     /// The relay's own address that it wants a port of.
     pub own: IpAddr,
+    /// Whether the port must be even.
+    pub even_port: bool,
     /// How long it wants it.
     pub lifetime: Duration,
     /// The transaction that asks.
@@ -224,7 +235,7 @@ pub struct Allocations {
     free: Vec<usize>,
     by_flow: HashMap<Flow, usize>,
     by_port: HashMap<u16, usize>,
-    by_grantee: HashMap<Grantee, usize>,
+    by_grantee: HashMap<(Grantee, u8), usize>,
     sessions: Census<SessionId>,
     sources: Census<Source>,
     total: u32,
@@ -285,9 +296,9 @@ impl Allocations {
     /// # Errors
     /// [`AllocateError`] when a quota or the relay is used up.
     pub fn allocate(&mut self, wish: &Wish<'_>, now: Moment) -> Result<&Allocation, AllocateError> {
-        self.make_way(wish, now)?;
+        let ordinal = self.make_way(wish, now)?;
         let grantee = wish.username.grantee;
-        let counted = grantee.party == Party::Viewer;
+        let counted = grantee.party != Party::Rtc;
         let room = self.sessions.has_room(&grantee.session)
             && (!counted || self.sources.has_room(&wish.flow.source()));
         if !room {
@@ -296,7 +307,7 @@ impl Allocations {
         if self.by_flow.len() >= self.total as usize {
             return Err(AllocateError::Full);
         }
-        let port = self.free_port().ok_or(AllocateError::Full)?;
+        let port = self.free_port(wish.even_port).ok_or(AllocateError::Full)?;
         let left = seconds_left(wish.username.expires, now.unix);
         let allocation = Allocation {
             flow: wish.flow,
@@ -304,6 +315,7 @@ impl Allocations {
             family: Family::of(&wish.own),
             relayed: SocketAddr::new(wish.own, port),
             transaction: wish.transaction,
+            ordinal,
             username: wish.text.to_owned(),
             credential_expires: wish.username.expires,
             key: wish.key,
@@ -316,31 +328,34 @@ impl Allocations {
         Ok(self.insert(allocation))
     }
 
-    /// Ends what `wish` replaces: an allocation that has expired, one made with an older credential
-    /// of the same grantee, or one that has fallen silent.
-    fn make_way(&mut self, wish: &Wish<'_>, now: Moment) -> Result<(), AllocateError> {
+    /// Finds which of its grantee's allocations `wish` can be, and ends what it replaces: one that
+    /// has expired, was made with an older credential, or has fallen silent.
+    fn make_way(&mut self, wish: &Wish<'_>, now: Moment) -> Result<u8, AllocateError> {
         // A flow is free unless its allocation has expired unswept: the caller has looked.
         self.release_flow(&wish.flow);
-        let Some(&slot) = self.by_grantee.get(&wish.username.grantee) else { return Ok(()) };
-        if let Some(Some(old)) = self.slots.get(slot) {
-            let renewed =
-                old.username != wish.text && old.credential_expires <= wish.username.expires;
-            let silent = now.at.saturating_duration_since(old.heard) >= SILENCE;
-            if old.is_live(now.at) && !renewed && !silent {
-                return Err(AllocateError::Quota);
-            }
+        let grantee = wish.username.grantee;
+        let ordinals = 0..grantee.party.allocations();
+        let slot_of = |ordinal| self.by_grantee.get(&(grantee, ordinal)).copied();
+        if let Some(free) = ordinals.clone().find(|ordinal| slot_of(*ordinal).is_none()) {
+            return Ok(free);
         }
+        let replaceable = |slot: usize| {
+            self.slots.get(slot).and_then(Option::as_ref).is_none_or(|old| old.yields_to(wish, now))
+        };
+        let mut taken = ordinals.filter_map(|ordinal| Some((ordinal, slot_of(ordinal)?)));
+        let (ordinal, slot) =
+            taken.find(|(_, slot)| replaceable(*slot)).ok_or(AllocateError::Quota)?;
         self.release(slot);
-        Ok(())
+        Ok(ordinal)
     }
 
     fn insert(&mut self, allocation: Allocation) -> &Allocation {
         let slot = self.free.pop().unwrap_or(self.slots.len());
         self.by_flow.insert(allocation.flow, slot);
         self.by_port.insert(allocation.relayed.port(), slot);
-        self.by_grantee.insert(allocation.grantee, slot);
+        self.by_grantee.insert((allocation.grantee, allocation.ordinal), slot);
         self.sessions.add(allocation.grantee.session);
-        if allocation.grantee.party == Party::Viewer {
+        if allocation.grantee.party != Party::Rtc {
             self.sources.add(allocation.flow.source());
         }
         if slot == self.slots.len() {
@@ -372,23 +387,23 @@ impl Allocations {
         let Some(allocation) = self.slots.get_mut(slot).and_then(Option::take) else { return };
         self.by_flow.remove(&allocation.flow);
         self.by_port.remove(&allocation.relayed.port());
-        self.by_grantee.remove(&allocation.grantee);
+        self.by_grantee.remove(&(allocation.grantee, allocation.ordinal));
         self.sessions.remove(&allocation.grantee.session);
-        if allocation.grantee.party == Party::Viewer {
+        if allocation.grantee.party != Party::Rtc {
             self.sources.remove(&allocation.flow.source());
         }
         self.free.push(slot);
     }
 
     /// A random free port: nobody can tell the next one.
-    fn free_port(&self) -> Option<u16> {
+    fn free_port(&self, even: bool) -> Option<u16> {
         let mut random = [0; 2];
         rand::fill(&mut random).ok()?;
+        // Both below 2¹⁴, so that nothing overflows.
         let start = u16::from_be_bytes(random) % PORTS;
-        let nth = |step: u16| {
-            FIRST_PORT + (u32::from(start) + u32::from(step)).rem_euclid(PORTS.into()) as u16
-        };
-        (0..PORTS).map(nth).find(|port| !self.by_port.contains_key(port))
+        let nth = |step: u16| FIRST_PORT + (start + step) % PORTS;
+        let fits = |port: &u16| !(even && port % 2 == 1) && !self.by_port.contains_key(port);
+        (0..PORTS).map(nth).find(fits)
     }
 
     /// Checks the invariant at the top of this module.
@@ -405,7 +420,7 @@ impl Allocations {
         for (slot, allocation) in &used {
             assert_eq!(self.by_flow.get(&allocation.flow), Some(slot));
             assert_eq!(self.by_port.get(&allocation.relayed.port()), Some(slot));
-            assert_eq!(self.by_grantee.get(&allocation.grantee), Some(slot));
+            assert_eq!(self.by_grantee.get(&(allocation.grantee, allocation.ordinal)), Some(slot));
             assert!(allocation.relayed.port() >= FIRST_PORT);
             assert!(allocation.channels.len() <= MAX_CHANNELS);
         }

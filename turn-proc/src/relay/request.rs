@@ -21,7 +21,7 @@ use crate::{
         nonce::NonceState,
     },
     moment::{Flow, Moment},
-    wire::{CHANNELS, MessageMethod, MethodType, Refusal, StunFrame},
+    wire::{CHANNELS, EvenPort, MessageMethod, MethodType, Refusal, StunFrame},
 };
 
 /// Life of an allocation whose client names none, and the shortest (RFC 8656, section 7.2).
@@ -206,12 +206,17 @@ impl Core {
             Some(_) => return Err(Refusal::AddressFamilyNotSupported),
         };
         let own = self.own.of_family(family).ok_or(Refusal::AddressFamilyNotSupported)?;
+        // Ports are kept for nobody who has not come for them.
+        if frame.even_port() == Some(EvenPort::WithNext) {
+            return Err(Refusal::InsufficientCapacity);
+        }
         let wish = Wish {
             flow: request.from,
             username,
             text: request.text,
             key: request.key,
             own,
+            even_port: frame.even_port().is_some(),
             lifetime: frame.lifetime().unwrap_or_default().clamp(DEFAULT_LIFETIME, MAX_LIFETIME),
             transaction: frame.transaction(),
         };
@@ -224,7 +229,7 @@ impl Core {
 
     /// Tells a client what it has been given: the first time, and when it has missed that.
     fn repeat_allocation(
-        &mut self,
+        &self,
         request: &Signed<'_, '_>,
         out: &mut BytesMut,
     ) -> Result<(), Refusal> {

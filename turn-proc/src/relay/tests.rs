@@ -190,6 +190,26 @@ fn allocate_ipv6_on_request_and_nothing_else() {
 }
 
 #[test]
+fn allocate_even_port_is_even_and_reserves_nothing() {
+    let mut rig = Rig::new();
+    let mut viewer = Seat::viewer();
+    rig.fetch_nonce(&mut viewer);
+    let even = |viewer: &mut Seat, flags: u8| {
+        let builder = viewer
+            .client
+            .start(ALLOCATE)
+            .attribute(TRANSPORT_ATTRIBUTE, &[17, 0, 0, 0])
+            .attribute(EVEN_PORT_ATTRIBUTE, &[flags]);
+        viewer.client.sign(builder)
+    };
+    let with_next = even(&mut viewer, 0x80);
+    assert_eq!(rig.ask(viewer.flow, &with_next).error(), Some(508));
+    let alone = even(&mut viewer, 0);
+    let relayed = rig.ask(viewer.flow, &alone).address(RELAYED_ATTRIBUTE).unwrap();
+    assert_eq!(relayed.port() % 2, 0);
+}
+
+#[test]
 fn credential_wrong_expired_or_foreign_is_refused_and_nothing_is_kept() {
     let wrong_password = |seat: &mut Seat| seat.client.password_key = vec![1; 16];
     let expired = |seat: &mut Seat| {

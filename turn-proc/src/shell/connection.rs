@@ -4,6 +4,7 @@
 //! datagram would be: the media behind it is worth more than a queue.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     net::TcpStream,
     sync::Arc,
@@ -21,8 +22,8 @@ const MAX_PENDING_BYTES: usize = 256 * 1024;
 /// Reads before others get their turn.
 const READS_A_TURN: usize = 8;
 
-/// Plain bytes handed to TLS at a time: one record.
-const RECORD_BYTES: usize = 16 * 1024;
+/// Plain bytes handed to TLS between writes.
+const TLS_BYTES: usize = 16 * 1024;
 
 /// A client's connection.
 pub(super) struct Connection {
@@ -30,6 +31,8 @@ pub(super) struct Connection {
     tls: Option<Box<ServerConnection>>,
     framer: Framer,
     pending: BytesMut,
+    /// Lengths of the pending messages, for TLS.
+    lengths: VecDeque<usize>,
     /// Who is at the other end.
     pub(super) flow: Flow,
     /// Since when it has no allocation.
@@ -68,6 +71,7 @@ impl Connection {
             tls,
             framer: Framer::default(),
             pending: BytesMut::new(),
+            lengths: VecDeque::new(),
             flow,
             idle_since: now,
             waits_for_room: false,
@@ -104,6 +108,9 @@ impl Connection {
         let room = self.pending.len() + message.len() <= MAX_PENDING_BYTES;
         if room {
             self.pending.extend_from_slice(message);
+            if self.tls.is_some() {
+                self.lengths.push_back(message.len());
+            }
         }
         room
     }
@@ -121,7 +128,7 @@ impl Connection {
                 }
                 Ok(false)
             }
-            Some(tls) => write_tls(&mut self.stream, tls, &mut self.pending),
+            Some(tls) => write_tls(&mut self.stream, tls, &mut self.pending, &mut self.lengths),
         }
     }
 }
@@ -167,10 +174,12 @@ fn read_tls(
     }
 }
 
+/// Each message becomes a TLS record of its own: there are clients that take a record for a message.
 fn write_tls(
     stream: &mut TcpStream,
     tls: &mut ServerConnection,
     pending: &mut BytesMut,
+    lengths: &mut VecDeque<usize>,
 ) -> Result<bool, Closed> {
     loop {
         while tls.wants_write() {
@@ -181,9 +190,15 @@ fn write_tls(
         if pending.is_empty() || tls.is_handshaking() {
             return Ok(false);
         }
-        let record = pending.len().min(RECORD_BYTES);
-        let taken = tls.writer().write(pending.get(..record).unwrap_or_default())?;
-        pending.advance(taken);
+        let mut handed = 0;
+        while handed < TLS_BYTES
+            && let Some(length) = lengths.pop_front()
+        {
+            let message = pending.split_to(length.min(pending.len()));
+            // TLS has just been emptied, and takes more than is handed to it here.
+            tls.writer().write_all(&message)?;
+            handed += length;
+        }
     }
 }
 

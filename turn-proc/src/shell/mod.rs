@@ -155,7 +155,7 @@ impl Server {
         let plain = sockets.streams.into_iter().map(|listener| (listener, None));
         let secured = sockets.secured.into_iter().map(|listener| (listener, tls.clone()));
         let started = Instant::now();
-        let mut server = Self {
+        let server = Self {
             epoll,
             relay,
             datagrams: datagrams.map_err(failing("use a UDP socket"))?,
@@ -170,7 +170,7 @@ impl Server {
         Ok(server)
     }
 
-    fn register(&mut self) -> Result<(), ShellError> {
+    fn register(&self) -> Result<(), ShellError> {
         let watch = failing("watch a socket");
         let mut all = Vec::new();
         for (index, datagrams) in (0_u8..=u8::MAX).zip(&self.datagrams) {
