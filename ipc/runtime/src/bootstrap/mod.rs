@@ -20,7 +20,7 @@ mod inherited;
 mod process_metrics;
 mod supervision;
 
-use std::{error::Error, io, os::fd::OwnedFd, process::ExitCode as ProcessExitCode};
+use std::{error::Error, ffi::CString, io, os::fd::OwnedFd, process::ExitCode as ProcessExitCode};
 
 use lumen_ipc::{
     codec::ProtocolViolation,
@@ -180,6 +180,7 @@ pub fn run<W: Worker>() -> ProcessExitCode {
         return ExitCode::NotSupervised.into();
     };
     end_on_panic(W::WORKER);
+    show_name(W::WORKER);
     let filter = log::start();
     match live::<W>(inherited, filter) {
         Ok(()) => {
@@ -260,6 +261,15 @@ fn receive_grant(channel: &GrantsChannel) -> Result<Grant, Ended> {
             }
             Err(error) => return Err(Ended::because(ExitCode::CouldNotStart, &error)),
         }
+    }
+}
+
+/// Shows the worker's name in `ps` and `top`: the supervisor executes it by descriptor, from which
+/// the kernel makes a name like "7".
+fn show_name(worker: WorkerName) {
+    if let Ok(name) = CString::new(worker.binary()) {
+        // A nameless worker is as good.
+        let _ = rustix::thread::set_name(&name);
     }
 }
 
