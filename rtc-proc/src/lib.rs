@@ -24,4 +24,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod demand;
 pub mod gateway;
+pub mod outbox;
+pub mod peers;
+pub mod policy;
+pub mod session;
+pub mod shell;

@@ -1,0 +1,46 @@
+//! What viewers must know of the desktop, kept for those who join later.
+
+use lumen_ipc::message::desktop::ToRtc;
+
+use crate::session::encode::{self, DesktopState};
+
+/// The last statement of each kind, as bytes for the page.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    cursor: Option<Vec<u8>>,
+    size: Option<Vec<u8>>,
+    title: Option<Vec<u8>>,
+    state: DesktopState,
+}
+
+impl Desk {
+    /// Keeps a statement; returns its bytes.
+    pub(super) fn note(&mut self, message: &ToRtc) -> Vec<u8> {
+        let bytes = encode::desktop(message);
+        let kept = match message {
+            ToRtc::CursorChanged(_) => &mut self.cursor,
+            ToRtc::OutputResized(_) => &mut self.size,
+            ToRtc::TitleChanged(_) => &mut self.title,
+        };
+        *kept = Some(bytes.clone());
+        bytes
+    }
+
+    /// Keeps the state; returns its bytes if it is another one.
+    pub(super) fn note_state(&mut self, state: DesktopState) -> Option<Vec<u8>> {
+        let changed = std::mem::replace(&mut self.state, state) != state;
+        changed.then(|| encode::desktop_state(state))
+    }
+
+    /// The state as it was told last.
+    pub(super) const fn state(&self) -> DesktopState {
+        self.state
+    }
+
+    /// All that a viewer who just joined must be told.
+    pub(super) fn replay(&self) -> Vec<Vec<u8>> {
+        let kept = [&self.size, &self.cursor, &self.title];
+        let stated = kept.into_iter().flatten().cloned();
+        stated.chain([encode::desktop_state(self.state)]).collect()
+    }
+}

@@ -1,0 +1,517 @@
+//! All peers of the session, as one pure machine: signalling, datagrams, pictures and the
+//! compositor's statements in; datagrams, answers, input and demands on media out.
+//!
+//! Decides: who is admitted ([`MAX_PEERS`]), whose a datagram is, who gets a picture, what media is
+//! asked for ([`crate::demand`]), and what a viewer is told about the desktop ([`desk`]).
+//!
+//! Peers have two numbers. The gateway's is unique within one life of the gateway only; ours,
+//! which the compositor knows, is unique within ours, so that a peer that outlives the gateway is
+//! never confused with one the next gateway numbers alike.
+//!
+//! INVARIANT: every peer whose input reached the compositor is followed by one
+//! [`Action::PeerLeft`], whatever ended it.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    codec::{ProtocolViolation, Violation},
+    link::LinkName,
+    message::{
+        desktop,
+        input::{Action, ToCompositor},
+        packets::FrameStamps,
+        signalling::{Reason, Rights, ToGateway, ToRtc},
+    },
+    text::Text,
+    units::{FrameSize, Kbps, PeerId},
+};
+use str0m::{
+    Input as RtcInput,
+    net::{Protocol, Receive},
+};
+
+use crate::{
+    demand::{KeyframeFloor, RateControl},
+    session::{
+        Datagram, Ending, Input, Output as SessionOutput, Session, SessionEvent, Setup,
+        encode::DesktopState, estimate::FLOOR_BPS, media::VideoFrame,
+    },
+};
+
+mod desk;
+#[cfg(test)]
+mod tests;
+
+use desk::Desk;
+
+/// Most peers at a time: each is another encryption of every packet.
+pub const MAX_PEERS: usize = 16;
+/// Most remote addresses remembered; a browser uses two or three. Beyond that every peer is asked.
+const MAX_ROUTES: usize = 8 * MAX_PEERS;
+/// A browser that has not connected by then never will.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the machine wants.
+#[derive(Debug)]
+pub enum Output {
+    /// To ask media for another bit rate.
+    Bitrate(Kbps),
+    /// To note that a peer is over.
+    Ended {
+        /// Which, by our number.
+        peer: PeerId,
+        /// Why.
+        ending: Ending,
+    },
+    /// To note that the last packet of a frame left for one peer.
+    FrameSent(FrameStamps),
+    /// To ask media for a keyframe.
+    Keyframe,
+    /// To tell the gateway.
+    ToGateway(ToGateway),
+    /// To tell the compositor.
+    Input(ToCompositor),
+    /// To send.
+    Transmit {
+        /// For whom, by our number.
+        peer: PeerId,
+        /// What.
+        datagram: Datagram,
+    },
+    /// To tell media how many watch.
+    Watchers(u16),
+}
+
+/// All peers.
+#[derive(Debug)]
+pub struct Peers {
+    setup: Setup,
+    peers: BTreeMap<PeerId, Peer>,
+    routes: HashMap<SocketAddr, PeerId>,
+    generation: u32,
+    numbered: u64,
+    desk: Desk,
+    keyframes: KeyframeFloor,
+    rate: RateControl,
+    watchers: u16,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    generation: u32,
+    gateway_number: PeerId,
+    rights: Rights,
+    session: Option<Session>,
+    connect_by: Option<Instant>,
+    size_wanted: Option<FrameSize>,
+    has_acted: bool,
+}
+
+impl Peers {
+    /// Nobody yet; the encoder makes at most `encoder`.
+    #[must_use]
+    pub fn new(setup: Setup, encoder: Kbps) -> Self {
+        Self {
+            setup,
+            peers: BTreeMap::new(),
+            routes: HashMap::new(),
+            generation: 0,
+            numbered: 0,
+            desk: Desk::default(),
+            keyframes: KeyframeFloor::default(),
+            rate: RateControl::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
+            watchers: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Peers::timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let sessions =
+            self.peers.values().filter_map(|peer| Some(peer.session.as_ref()?.deadline()));
+        let patience = self.peers.values().filter_map(|peer| peer.connect_by);
+        sessions.chain(patience).chain(self.keyframes.deadline()).min()
+    }
+
+    /// Peers that exist, connected or not.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Peers that pictures flow to.
+    #[must_use]
+    pub const fn watchers(&self) -> u16 {
+        self.watchers
+    }
+
+    /// The bit rate asked of media last.
+    #[must_use]
+    pub const fn bitrate(&self) -> Kbps {
+        self.rate.told()
+    }
+
+    /// Another gateway speaks from now on. Its predecessor's browsers stay while they are heard of.
+    pub fn signalling_replaced(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.peers.retain(|_, peer| peer.session.is_some());
+    }
+
+    /// The gateway said something.
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when it contradicts what it said before.
+    pub fn signalling(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
+        match message {
+            ToRtc::PeerJoined { peer, rights } => self.join(now, peer, rights)?,
+            ToRtc::OfferMade { peer, sdp } => self.offer(now, peer, sdp.as_str()),
+            ToRtc::CandidateFound { peer, candidate } => {
+                if let Some(number) = self.number_of(peer) {
+                    self.feed(now, number, Input::Candidate(candidate.as_str()));
+                }
+            }
+            ToRtc::PeerGone { peer } => {
+                if let Some(number) = self.number_of(peer) {
+                    self.forget_gateway_number(number);
+                    self.close(now, number);
+                }
+            }
+        }
+        self.refresh_demand(now);
+        Ok(())
+    }
+
+    /// A datagram arrived. Returns whether it was some peer's.
+    pub fn datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
+        let Ok(parsed) = Receive::new(Protocol::Udp, source, destination, bytes) else {
+            return false;
+        };
+        let datagram = RtcInput::Receive(now, parsed);
+        let Some(number) = self.owner(source, &datagram) else { return false };
+        self.feed(now, number, Input::Datagram(datagram));
+        self.refresh_demand(now);
+        true
+    }
+
+    /// Media made a picture.
+    pub fn video(&mut self, now: Instant, frame: &VideoFrame) {
+        if frame.keyframe {
+            self.keyframes.served();
+        }
+        self.for_each(now, || Input::Video(frame));
+        let starving = self.sessions().any(Session::awaits_keyframe);
+        if starving && !frame.keyframe && self.keyframes.request(now) {
+            self.outputs.push_back(Output::Keyframe);
+        }
+        self.refresh_demand(now);
+    }
+
+    /// Media is gone; what its successor sends does not build on what was sent.
+    pub fn video_interrupted(&mut self, now: Instant) {
+        self.for_each(now, || Input::VideoInterrupted);
+        self.desktop_state(now, DesktopState::MediaRestarting);
+    }
+
+    /// Pictures flow (again).
+    pub fn video_resumed(&mut self, now: Instant) {
+        if self.desk.state() == DesktopState::MediaRestarting {
+            self.desktop_state(now, DesktopState::Running);
+        }
+    }
+
+    /// The compositor stated something.
+    pub fn desktop(&mut self, now: Instant, message: &desktop::ToRtc) {
+        let bytes = self.desk.note(message);
+        self.broadcast(now, &bytes);
+    }
+
+    /// A process the picture depends on is gone or back.
+    pub fn desktop_state(&mut self, now: Instant, state: DesktopState) {
+        if let Some(bytes) = self.desk.note_state(state) {
+            self.broadcast(now, &bytes);
+        }
+    }
+
+    /// Another compositor takes input from now on: it must be told what its predecessor knew and
+    /// still holds.
+    pub fn input_replaced(&mut self) {
+        let sizes =
+            self.peers.iter().filter_map(|(number, peer)| Some((*number, peer.size_wanted?)));
+        for (peer, size) in sizes.collect::<Vec<_>>() {
+            let message = ToCompositor { peer, action: Action::SizeWanted(size) };
+            self.outputs.push_back(Output::Input(message));
+        }
+    }
+
+    /// Ends a peer that does more than the compositor can take.
+    pub fn overflowed(&mut self, now: Instant, number: PeerId) {
+        let Some(peer) = self.peers.get(&number) else { return };
+        let reason = "The desktop is too busy to take your input; please try again.";
+        self.tell_closed(peer.generation, peer.gateway_number, reason, true);
+        self.forget_gateway_number(number);
+        self.close(now, number);
+    }
+
+    /// Ends everybody.
+    pub fn close_all(&mut self, now: Instant) {
+        for number in self.peers.keys().copied().collect::<Vec<_>>() {
+            if let Some(peer) = self.peers.get(&number) {
+                let reason = "The desktop's connection is being restarted.";
+                self.tell_closed(peer.generation, peer.gateway_number, reason, true);
+            }
+            self.forget_gateway_number(number);
+            self.close(now, number);
+        }
+        self.refresh_demand(now);
+    }
+
+    /// Time has come.
+    pub fn timeout(&mut self, now: Instant) {
+        let due = |peer: &Peer| peer.session.as_ref().is_some_and(|due| due.deadline() <= now);
+        let numbers = self.peers.iter().filter(|(_, peer)| due(peer)).map(|(number, _)| *number);
+        for number in numbers.collect::<Vec<_>>() {
+            self.feed(now, number, Input::Timeout);
+        }
+        self.expire(now);
+        if self.keyframes.due(now) {
+            self.outputs.push_back(Output::Keyframe);
+        }
+        self.refresh_demand(now);
+    }
+
+    fn join(
+        &mut self,
+        now: Instant,
+        name: PeerId,
+        rights: Rights,
+    ) -> Result<(), ProtocolViolation> {
+        if self.number_of(name).is_some() {
+            let what = Violation::Illegal("a peer joined twice");
+            return Err(ProtocolViolation { link: LinkName::Signalling, what });
+        }
+        if self.peers.len() >= MAX_PEERS {
+            let reason =
+                format!("This desktop has {MAX_PEERS} viewers already, as many as it may.");
+            self.tell_closed(self.generation, name, &reason, true);
+            return Ok(());
+        }
+        self.numbered += 1;
+        let peer = Peer {
+            generation: self.generation,
+            gateway_number: name,
+            rights,
+            session: None,
+            connect_by: Some(now + CONNECT_PATIENCE),
+            size_wanted: None,
+            has_acted: false,
+        };
+        self.peers.insert(PeerId(self.numbered), peer);
+        Ok(())
+    }
+
+    fn offer(&mut self, now: Instant, name: PeerId, sdp: &str) {
+        let Some(number) = self.number_of(name) else { return };
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        if peer.session.is_some() {
+            self.tell_closed(self.generation, name, "The page made a second offer.", true);
+            self.forget_gateway_number(number);
+            return self.close(now, number);
+        }
+        match Session::accept(now, &self.setup, peer.rights, sdp) {
+            Ok((session, answer)) => {
+                peer.session = Some(session);
+                let sdp = Text::truncated(answer);
+                self.outputs
+                    .push_back(Output::ToGateway(ToGateway::AnswerMade { peer: name, sdp }));
+                self.collect(now, number);
+            }
+            Err(error) => {
+                self.peers.remove(&number);
+                let reason = format!("This browser's {error}.").replace("the offer", "offer");
+                self.tell_closed(self.generation, name, &reason, false);
+            }
+        }
+    }
+
+    fn number_of(&self, name: PeerId) -> Option<PeerId> {
+        let is = |peer: &Peer| (peer.generation, peer.gateway_number) == (self.generation, name);
+        self.peers.iter().find(|(_, peer)| is(peer)).map(|(number, _)| *number)
+    }
+
+    /// Who must not be told of a peer's end: the gateway already knows.
+    fn forget_gateway_number(&mut self, number: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&number) {
+            peer.generation = self.generation.wrapping_sub(1);
+        }
+    }
+
+    fn owner(&mut self, source: SocketAddr, datagram: &RtcInput<'_>) -> Option<PeerId> {
+        let accepts = |peer: &Peer| peer.session.as_ref().is_some_and(|it| it.accepts(datagram));
+        if let Some(number) = self.routes.get(&source)
+            && self.peers.get(number).is_some_and(accepts)
+        {
+            return Some(*number);
+        }
+        let number =
+            self.peers.iter().find(|(_, peer)| accepts(peer)).map(|(number, _)| *number)?;
+        if self.routes.len() < MAX_ROUTES || self.routes.contains_key(&source) {
+            self.routes.insert(source, number);
+        }
+        Some(number)
+    }
+
+    fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.peers.values().filter_map(|peer| peer.session.as_ref())
+    }
+
+    fn for_each<'a>(&mut self, now: Instant, input: impl Fn() -> Input<'a>) {
+        for number in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.feed(now, number, input());
+        }
+    }
+
+    fn broadcast(&mut self, now: Instant, bytes: &[u8]) {
+        self.for_each(now, || Input::Message(bytes));
+    }
+
+    fn close(&mut self, now: Instant, number: PeerId) {
+        match self.peers.get(&number) {
+            Some(Peer { session: Some(_), .. }) => self.feed(now, number, Input::Close),
+            _ => drop(self.peers.remove(&number)),
+        }
+    }
+
+    fn feed(&mut self, now: Instant, number: PeerId, input: Input<'_>) {
+        let Some(session) = self.peers.get_mut(&number).and_then(|peer| peer.session.as_mut())
+        else {
+            return;
+        };
+        session.handle(now, input);
+        self.collect(now, number);
+    }
+
+    fn collect(&mut self, now: Instant, number: PeerId) {
+        loop {
+            let peer = self.peers.get_mut(&number);
+            let output = peer.and_then(|peer| peer.session.as_mut()?.poll_output());
+            match output {
+                None => return,
+                Some(SessionOutput::Transmit(datagram)) => {
+                    self.outputs.push_back(Output::Transmit { peer: number, datagram });
+                }
+                Some(SessionOutput::Event(event)) => self.on_event(now, number, event),
+            }
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, number: PeerId, event: SessionEvent) {
+        match event {
+            SessionEvent::Acted(action) => self.on_action(number, action),
+            SessionEvent::Connected => {
+                if let Some(peer) = self.peers.get_mut(&number) {
+                    peer.connect_by = None;
+                }
+                if self.keyframes.join(now) {
+                    self.outputs.push_back(Output::Keyframe);
+                }
+            }
+            SessionEvent::Ended(ending) => self.on_ended(number, ending),
+            // Taken up by `refresh_demand`.
+            SessionEvent::EstimateChanged { .. } => {}
+            SessionEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
+            SessionEvent::KeyframeWanted => {
+                if self.keyframes.request(now) {
+                    self.outputs.push_back(Output::Keyframe);
+                }
+            }
+            SessionEvent::MessagesWanted => {
+                for message in self.desk.replay() {
+                    let peer = self.peers.get_mut(&number);
+                    let Some(session) = peer.and_then(|peer| peer.session.as_mut()) else { return };
+                    session.handle(now, Input::Message(&message));
+                }
+            }
+        }
+    }
+
+    fn on_action(&mut self, number: PeerId, action: Action) {
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        peer.has_acted = true;
+        if let Action::SizeWanted(size) = action {
+            peer.size_wanted = Some(size);
+        }
+        self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
+    }
+
+    fn on_ended(&mut self, number: PeerId, ending: Ending) {
+        // What the session still has to send is its farewell.
+        let Some(mut peer) = self.peers.remove(&number) else { return };
+        while let Some(output) = peer.session.as_mut().and_then(Session::poll_output) {
+            if let SessionOutput::Transmit(datagram) = output {
+                self.outputs.push_back(Output::Transmit { peer: number, datagram });
+            }
+        }
+        self.routes.retain(|_, owner| *owner != number);
+        if peer.has_acted {
+            let message = ToCompositor { peer: number, action: Action::PeerLeft };
+            self.outputs.push_back(Output::Input(message));
+        }
+        let retry = !matches!(ending, Ending::Violation(_));
+        let reason = format!("The connection ended: {ending}.");
+        self.tell_closed(peer.generation, peer.gateway_number, &reason, retry);
+        self.outputs.push_back(Output::Ended { peer: number, ending });
+    }
+
+    fn tell_closed(&mut self, generation: u32, peer: PeerId, reason: &str, retry: bool) {
+        if generation == self.generation {
+            let reason = Reason::truncated(reason);
+            let message = ToGateway::PeerClosed { peer, reason, retry };
+            self.outputs.push_back(Output::ToGateway(message));
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let late = |peer: &Peer| peer.connect_by.is_some_and(|at| at <= now);
+        let numbers = self.peers.iter().filter(|(_, peer)| late(peer)).map(|(number, _)| *number);
+        for number in numbers.collect::<Vec<_>>() {
+            if let Some(peer) = self.peers.get(&number) {
+                let reason = "The browser could not reach this desktop over UDP.";
+                self.tell_closed(peer.generation, peer.gateway_number, reason, true);
+            }
+            self.forget_gateway_number(number);
+            self.close(now, number);
+        }
+    }
+
+    fn refresh_demand(&mut self, now: Instant) {
+        let connected = self.sessions().filter(|session| session.is_connected());
+        let (count, slowest) = connected.fold((0_u16, None), |(count, slowest), session| {
+            let bps = session.estimate_bps();
+            (count + 1, Some(slowest.map_or(bps, |least: u64| least.min(bps))))
+        });
+        if count != self.watchers {
+            self.watchers = count;
+            self.outputs.push_back(Output::Watchers(count));
+        }
+        if let Some(bitrate) = self.rate.update(now, slowest) {
+            self.outputs.push_back(Output::Bitrate(bitrate));
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Peers and their viewers in virtual time, without a network between.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    message::{
+        desktop::ToRtc as Statement,
+        input::{Action, ToCompositor},
+        packets::FrameStamps,
+        signalling::{Rights, ToGateway, ToRtc},
+    },
+    text::Text,
+    units::{FrameSize, Kbps, PeerId},
+};
+
+use super::{MAX_PEERS, Output, Peers};
+use crate::session::{Setup, media::VideoFrame, viewer::Viewer};
+
+const SERVER: &str = "10.0.0.1:5000";
+const CONTROL: Rights = Rights { control: true };
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("a constant address")
+}
+
+/// The machine, its viewers, and what it said.
+struct House {
+    now: Instant,
+    peers: Peers,
+    viewers: Vec<(SocketAddr, Viewer)>,
+    to_gateway: Vec<ToGateway>,
+    input: Vec<ToCompositor>,
+    keyframes: usize,
+    watchers: u16,
+}
+
+impl House {
+    fn new() -> Self {
+        let encoder = Kbps::new(8000).expect("legal");
+        let setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
+        Self {
+            now: Instant::now(),
+            peers: Peers::new(setup, encoder),
+            viewers: Vec::new(),
+            to_gateway: Vec::new(),
+            input: Vec::new(),
+            keyframes: 0,
+            watchers: 0,
+        }
+    }
+
+    fn signal(&mut self, message: ToRtc) {
+        self.peers.signalling(self.now, message).expect("a legal message");
+        self.collect();
+    }
+
+    /// A viewer joins as the gateway's number `name`; returns its index.
+    fn join(&mut self, name: u64, rights: Rights) -> usize {
+        let port = 6000 + self.viewers.len();
+        let at = address(&format!("10.0.0.2:{port}"));
+        let (mut viewer, offer) = Viewer::new(self.now, at);
+        let peer = PeerId(name);
+        self.signal(ToRtc::PeerJoined { peer, rights });
+        self.signal(ToRtc::OfferMade { peer, sdp: Text::new(offer).expect("short") });
+        let Some(ToGateway::AnswerMade { sdp, .. }) = self.to_gateway.pop() else {
+            panic!("an answer is expected");
+        };
+        viewer.answered(sdp.as_str());
+        viewer.advance(self.now);
+        self.viewers.push((at, viewer));
+        self.run(Duration::from_secs(2));
+        assert!(self.viewers.last().expect("just pushed").1.connected);
+        self.viewers.len() - 1
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.peers.poll_output() {
+            match output {
+                Output::Transmit { datagram, .. } => {
+                    let to = datagram.destination;
+                    let viewer = self.viewers.iter_mut().find(|(at, _)| *at == to);
+                    if let Some((at, viewer)) = viewer {
+                        viewer.receive(self.now, datagram.source, *at, &datagram.contents);
+                    }
+                }
+                Output::ToGateway(message) => self.to_gateway.push(message),
+                Output::Input(message) => self.input.push(message),
+                Output::Keyframe => self.keyframes += 1,
+                Output::Watchers(count) => self.watchers = count,
+                Output::Bitrate(_) | Output::Ended { .. } | Output::FrameSent(_) => {}
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += Duration::from_millis(1);
+            for index in 0..self.viewers.len() {
+                let (at, viewer) = &mut self.viewers[index];
+                let at = *at;
+                if viewer.deadline <= self.now {
+                    viewer.advance(self.now);
+                }
+                for sent in std::mem::take(&mut viewer.sent) {
+                    self.peers.datagram(self.now, at, sent.destination, &sent.contents);
+                }
+            }
+            if self.peers.deadline().is_some_and(|at| at <= self.now) {
+                self.peers.timeout(self.now);
+            }
+            self.collect();
+        }
+    }
+
+    fn send(&mut self, viewer: usize, bytes: &[u8]) {
+        let now = self.now;
+        let viewer = &mut self.viewers[viewer].1;
+        viewer.send(now, viewer.input, true, bytes);
+        self.run(Duration::from_millis(20));
+    }
+
+    fn show(&mut self, keyframe: bool) {
+        let kind = if keyframe { 0x65 } else { 0x41 };
+        let frame = VideoFrame {
+            data: vec![0, 0, 0, 1, kind, 1, 2, 3].into(),
+            keyframe,
+            rtp_ticks: (self.now.elapsed().as_millis() as u64 + 1) * 90,
+            captured: self.now,
+            stamps: FrameStamps::default(),
+        };
+        self.peers.video(self.now, &frame);
+        self.collect();
+    }
+
+    fn closed(&self) -> Vec<(u64, bool, &str)> {
+        let closed = self.to_gateway.iter().filter_map(|message| match message {
+            ToGateway::PeerClosed { peer, reason, retry } => {
+                Some((peer.0, *retry, reason.as_str()))
+            }
+            ToGateway::AnswerMade { .. } => None,
+        });
+        closed.collect()
+    }
+}
+
+#[test]
+fn joining_viewers_are_watched_and_each_gets_a_keyframe() {
+    let mut house = House::new();
+    house.join(1, CONTROL);
+    assert_eq!((house.watchers, house.keyframes), (1, 1));
+    house.join(2, CONTROL);
+    assert_eq!((house.watchers, house.keyframes), (2, 2));
+    house.signal(ToRtc::PeerGone { peer: PeerId(1) });
+    assert_eq!(house.watchers, 1);
+    assert!(house.closed().is_empty(), "the gateway knows already");
+}
+
+#[test]
+fn viewer_that_leaves_releases_what_it_held_exactly_once() {
+    let mut house = House::new();
+    let viewer = house.join(1, CONTROL);
+    house.send(viewer, &[1, 0, 30, 1]);
+    house.signal(ToRtc::PeerGone { peer: PeerId(1) });
+    house.run(Duration::from_secs(1));
+    let left = house.input.iter().filter(|message| message.action == Action::PeerLeft);
+    assert_eq!(left.count(), 1);
+    assert_eq!(house.input.last().map(|message| message.action), Some(Action::PeerLeft));
+}
+
+#[test]
+fn misbehaving_viewer_is_closed_for_good_and_nobody_else_notices() {
+    let mut house = House::new();
+    let bad = house.join(1, CONTROL);
+    let good = house.join(2, CONTROL);
+    house.send(bad, &[0xee]);
+    assert!(matches!(house.closed()[..], [(1, false, reason)] if reason.contains("0xee")));
+    house.send(good, &[7]);
+    assert_eq!(house.input.len(), 1);
+    assert_eq!(house.watchers, 1);
+}
+
+#[test]
+fn viewer_without_control_moves_nothing() {
+    let mut house = House::new();
+    let viewer = house.join(1, Rights { control: false });
+    house.send(viewer, &[1, 0, 30, 1]);
+    assert!(house.input.is_empty());
+    assert!(house.closed().is_empty());
+}
+
+#[test]
+fn viewers_outlive_the_gateway_and_its_successors_numbers() {
+    let mut house = House::new();
+    let old = house.join(1, CONTROL);
+    house.peers.signalling_replaced();
+    let new = house.join(1, CONTROL);
+    house.send(old, &[1, 0, 30, 1]);
+    house.send(new, &[1, 0, 31, 1]);
+    let numbers: Vec<_> = house.input.iter().map(|message| message.peer).collect();
+    assert_eq!(house.input.len(), 2);
+    assert_ne!(numbers[0], numbers[1]);
+    house.signal(ToRtc::PeerGone { peer: PeerId(1) });
+    assert_eq!(house.watchers, 1);
+    house.send(old, &[7]);
+    assert_eq!(house.input.last().map(|message| message.action), Some(Action::ReleaseAll));
+}
+
+#[test]
+fn desktop_is_told_to_those_who_join_later_and_a_new_compositor_learns_sizes() {
+    let mut house = House::new();
+    let size = FrameSize::new(1280, 720).expect("legal");
+    house.peers.desktop(house.now, &Statement::OutputResized(size));
+    house.peers.desktop(house.now, &Statement::TitleChanged(Text::truncated("x")));
+    let viewer = house.join(1, CONTROL);
+    let told = &house.viewers[viewer].1.messages;
+    assert_eq!(*told, [vec![0x84, 5, 0, 2, 0xd0], vec![0x85, 0, 1, b'x'], vec![0x86, 0]]);
+    house.send(viewer, &[8, 4, 0, 3, 0]);
+    house.input.clear();
+    house.peers.input_replaced();
+    house.collect();
+    let wanted = Action::SizeWanted(FrameSize::new(1024, 768).expect("legal"));
+    assert_eq!(house.input.iter().map(|message| message.action).collect::<Vec<_>>(), [wanted]);
+}
+
+#[test]
+fn interrupted_video_starts_with_a_keyframe_and_is_told() {
+    let mut house = House::new();
+    let viewer = house.join(1, CONTROL);
+    house.show(true);
+    house.peers.video_interrupted(house.now);
+    house.collect();
+    house.run(Duration::from_secs(1));
+    let asked = house.keyframes;
+    house.show(false);
+    assert_eq!(house.keyframes, asked + 1, "a viewer starves");
+    house.peers.video_resumed(house.now);
+    house.show(true);
+    house.run(Duration::from_millis(500));
+    let viewer = &house.viewers[viewer].1;
+    assert_eq!(viewer.frames.len(), 2);
+    assert_eq!(viewer.messages, [vec![0x86, 0], vec![0x86, 2], vec![0x86, 0]]);
+}
+
+#[test]
+fn seventeenth_viewer_is_refused_with_the_reason() {
+    let mut house = House::new();
+    for name in 0..=MAX_PEERS as u64 {
+        house.signal(ToRtc::PeerJoined { peer: PeerId(name), rights: CONTROL });
+    }
+    assert!(matches!(house.closed()[..], [(16, true, reason)] if reason.contains("16 viewers")));
+    // Browsers that never connect do not keep their places.
+    house.run(Duration::from_secs(21));
+    assert_eq!(house.peers.count(), 0);
+}
+
+#[test]
+fn bad_offer_and_bad_signalling_are_refused() {
+    let mut house = House::new();
+    let peer = PeerId(1);
+    house.signal(ToRtc::PeerJoined { peer, rights: CONTROL });
+    let twice = ToRtc::PeerJoined { peer, rights: CONTROL };
+    assert!(house.peers.signalling(house.now, twice).is_err());
+    house.signal(ToRtc::OfferMade { peer, sdp: Text::truncated("v=0\r\nx") });
+    assert!(matches!(house.closed()[..], [(1, false, _)]));
+    assert_eq!(house.peers.count(), 0);
+}
+
+#[test]
+fn datagram_of_nobody_is_nobodys() {
+    let mut house = House::new();
+    house.join(1, CONTROL);
+    let stranger = address("203.0.113.9:9");
+    for bytes in [&[][..], &[0; 20], &[22; 60], &[0x80; 60], &[255; 4]] {
+        assert!(!house.peers.datagram(house.now, stranger, address(SERVER), bytes));
+    }
+    house.collect();
+    assert_eq!(house.watchers, 1);
+}
+
+#[test]
+fn overflowing_viewer_is_closed_and_may_try_again() {
+    let mut house = House::new();
+    let viewer = house.join(1, CONTROL);
+    house.send(viewer, &[7]);
+    let number = house.input[0].peer;
+    house.peers.overflowed(house.now, number);
+    house.collect();
+    assert!(matches!(house.closed()[..], [(1, true, _)]));
+    assert_eq!(house.input.last().map(|message| message.action), Some(Action::PeerLeft));
+}

@@ -1,0 +1,20 @@
+//! Confinement of `lumen-rtc`: what it may do beyond what every worker may.
+//!
+//! It makes no socket, connects and binds nowhere and opens no file: the one UDP socket was granted
+//! with its options set, the DTLS key was made before confinement, and randomness comes from
+//! `getrandom`. What is left to a browser that breaks in is that socket and the links.
+
+use lumen_ipc_runtime::confine::Policy;
+
+/// Descriptors: 0–2, control, grants, socket, five link ends, event queue and waker of the control
+/// thread's runtime, the packet ring (its mapping outlives the descriptor), doubled while links are
+/// replaced.
+const OPEN_FILES: u64 = 48;
+
+/// The confinement.
+#[must_use]
+pub fn policy() -> Policy {
+    Policy::base()
+        .allow(libc::SYS_recvmmsg, "datagrams, several at once, on the granted socket")
+        .open_files(OPEN_FILES)
+}

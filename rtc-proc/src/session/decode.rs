@@ -1,0 +1,206 @@
+//! Data-channel messages of a browser, from bytes to meaning.
+//!
+//! A message is one tag byte and big-endian fields of fixed size; anything else is a
+//! [`DecodeError`], and its peer is closed. The table (units are those of
+//! [`lumen_ipc::message::input`]):
+//!
+//! | channel | tag | fields |
+//! |---|---|---|
+//! | input | 01 | key u16, state u8 |
+//! | motion | 02 | sequence u16, x u16, y u16 |
+//! | both | 03 | dx i16, dy i16 |
+//! | input | 04 | button u16, state u8, x u16, y u16 |
+//! | input | 05 | right v120 i16, down v120 i16 |
+//! | input | 06 | right sixteenths i16, down sixteenths i16 |
+//! | input | 07 | |
+//! | input | 08 | width u16, height u16 |
+
+use lumen_ipc::{
+    message::input::{Action, OutputPoint, PointerDelta, PressState},
+    units::{ButtonCode, FrameSize, KeyCode, OutOfRange},
+};
+
+/// Largest message a browser may send, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 1024;
+
+const KEY: u8 = 0x01;
+const POINTER_TO: u8 = 0x02;
+const POINTER_BY: u8 = 0x03;
+const BUTTON: u8 = 0x04;
+const WHEEL: u8 = 0x05;
+const SCROLL: u8 = 0x06;
+const RELEASE_ALL: u8 = 0x07;
+const SIZE_WANTED: u8 = 0x08;
+
+/// Bytes that are no message of their channel.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    /// No bytes at all.
+    #[error("an empty message")]
+    Empty,
+    /// A message with this tag has another length.
+    #[error("a message {tag:#04x} of {length} bytes")]
+    Length {
+        /// Its tag.
+        tag: u8,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// A key or button that does not exist.
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
+    /// A state that is neither down (1) nor up (0).
+    #[error("press state {0}, which is neither 0 nor 1")]
+    State(u8),
+    /// A tag this channel does not have.
+    #[error("unknown message {0:#04x}")]
+    Tag(u8),
+}
+
+/// A message of the unreliable `motion` channel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Motion {
+    /// The pointer moved by an amount; every such message counts, in whatever order.
+    By(PointerDelta),
+    /// The pointer is at a place; only the newest counts.
+    To {
+        /// Grows by one per message and wraps.
+        sequence: u16,
+        /// Where.
+        at: OutputPoint,
+    },
+}
+
+/// Decodes a message of the reliable `input` channel.
+///
+/// # Errors
+/// [`DecodeError`] for anything but exactly one message of the table.
+pub fn input(message: &[u8]) -> Result<Action, DecodeError> {
+    let (&tag, fields) = message.split_first().ok_or(DecodeError::Empty)?;
+    let length = DecodeError::Length { tag, length: message.len() };
+    match tag {
+        KEY => {
+            let [high, low, state] = exactly(fields, length)?;
+            let key = KeyCode::new(u64::from(u16::from_be_bytes([high, low])))?;
+            Ok(Action::Key { key, state: press_state(state)? })
+        }
+        POINTER_BY => delta(fields, length).map(Action::PointerBy),
+        BUTTON => {
+            let [high, low, state, x1, x0, y1, y0] = exactly(fields, length)?;
+            let button = ButtonCode::new(u64::from(u16::from_be_bytes([high, low])))?;
+            let at = point([x1, x0], [y1, y0]);
+            Ok(Action::Button { button, state: press_state(state)?, at })
+        }
+        WHEEL => {
+            let (right_v120, down_v120) = pair(fields, length)?;
+            Ok(Action::Wheel { right_v120, down_v120 })
+        }
+        SCROLL => {
+            let (right_sixteenths, down_sixteenths) = pair(fields, length)?;
+            Ok(Action::Scroll { right_sixteenths, down_sixteenths })
+        }
+        RELEASE_ALL => exactly::<0>(fields, length).map(|_| Action::ReleaseAll),
+        SIZE_WANTED => {
+            let [w1, w0, h1, h0] = exactly(fields, length)?;
+            let side = |bytes| u32::from(u16::from_be_bytes(bytes));
+            // A window has the size it has: an odd or tiny one is rounded, not refused.
+            Ok(Action::SizeWanted(FrameSize::nearest(side([w1, w0]), side([h1, h0]))))
+        }
+        unknown => Err(DecodeError::Tag(unknown)),
+    }
+}
+
+/// Decodes a message of the unreliable `motion` channel.
+///
+/// # Errors
+/// [`DecodeError`] for anything but exactly one message of the table.
+pub fn motion(message: &[u8]) -> Result<Motion, DecodeError> {
+    let (&tag, fields) = message.split_first().ok_or(DecodeError::Empty)?;
+    let length = DecodeError::Length { tag, length: message.len() };
+    match tag {
+        POINTER_TO => {
+            let [s1, s0, x1, x0, y1, y0] = exactly(fields, length)?;
+            let sequence = u16::from_be_bytes([s1, s0]);
+            Ok(Motion::To { sequence, at: point([x1, x0], [y1, y0]) })
+        }
+        POINTER_BY => delta(fields, length).map(Motion::By),
+        unknown => Err(DecodeError::Tag(unknown)),
+    }
+}
+
+fn exactly<const N: usize>(fields: &[u8], length: DecodeError) -> Result<[u8; N], DecodeError> {
+    fields.try_into().map_err(|_| length)
+}
+
+fn pair(fields: &[u8], length: DecodeError) -> Result<(i16, i16), DecodeError> {
+    let [a1, a0, b1, b0] = exactly(fields, length)?;
+    Ok((i16::from_be_bytes([a1, a0]), i16::from_be_bytes([b1, b0])))
+}
+
+fn delta(fields: &[u8], length: DecodeError) -> Result<PointerDelta, DecodeError> {
+    pair(fields, length).map(|(dx, dy)| PointerDelta { dx, dy })
+}
+
+fn point(x: [u8; 2], y: [u8; 2]) -> OutputPoint {
+    OutputPoint { x: u16::from_be_bytes(x), y: u16::from_be_bytes(y) }
+}
+
+fn press_state(state: u8) -> Result<PressState, DecodeError> {
+    match state {
+        0 => Ok(PressState::Released),
+        1 => Ok(PressState::Pressed),
+        unknown => Err(DecodeError::State(unknown)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn input_key_down_is_decoded() {
+        // KEY_A = 30 of linux/input-event-codes.h.
+        let key = KeyCode::new(30).expect("a key");
+        assert_eq!(input(&[1, 0, 30, 1]), Ok(Action::Key { key, state: PressState::Pressed }));
+    }
+
+    #[test]
+    fn input_button_carries_its_place() {
+        // BTN_LEFT = 0x110.
+        let button = ButtonCode::new(0x110).expect("a button");
+        let at = OutputPoint { x: 0x8000, y: 0xffff };
+        assert_eq!(
+            input(&[4, 1, 0x10, 0, 0x80, 0, 0xff, 0xff]),
+            Ok(Action::Button { button, state: PressState::Released, at })
+        );
+    }
+
+    #[test]
+    fn input_odd_window_is_rounded_to_a_legal_size() {
+        assert_eq!(
+            input(&[8, 0x05, 0x01, 0x02, 0xd1]),
+            Ok(Action::SizeWanted(FrameSize::new(1280, 720).expect("legal")))
+        );
+    }
+
+    #[test]
+    fn input_bad_bytes_are_refused_with_the_reason() {
+        assert_eq!(input(&[]), Err(DecodeError::Empty));
+        assert_eq!(input(&[1, 0, 30]), Err(DecodeError::Length { tag: 1, length: 3 }));
+        assert_eq!(input(&[7, 0]), Err(DecodeError::Length { tag: 7, length: 2 }));
+        assert_eq!(input(&[1, 0, 30, 2]), Err(DecodeError::State(2)));
+        assert!(matches!(input(&[1, 0, 0, 1]), Err(DecodeError::Range(_))));
+        assert!(matches!(input(&[4, 0, 1, 1, 0, 0, 0, 0]), Err(DecodeError::Range(_))));
+        assert_eq!(input(&[2, 0, 0, 0, 0, 0, 0]), Err(DecodeError::Tag(2)));
+        assert_eq!(motion(&[1, 0, 30, 1]), Err(DecodeError::Tag(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
+            let _ = input(&bytes);
+            let _ = motion(&bytes);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Data-channel messages to a browser, from meaning to bytes.
+//!
+//! Everything goes out on the reliable `input` channel. The table:
+//!
+//! | tag | fields |
+//! |---|---|
+//! | 81 | cursor hidden |
+//! | 82 | length u8, name: a CSS cursor |
+//! | 83 | width u8, height u8, hot spot x u8, y u8, RGBA rows |
+//! | 84 | output width u16, height u16 |
+//! | 85 | length u16, window title in UTF-8 |
+//! | 86 | [`DesktopState`] u8 |
+
+use lumen_ipc::{
+    message::desktop::{Cursor, ToRtc},
+    units::FrameSize,
+};
+
+const CURSOR_HIDDEN: u8 = 0x81;
+const CURSOR_NAMED: u8 = 0x82;
+const CURSOR_IMAGE: u8 = 0x83;
+const OUTPUT_SIZE: u8 = 0x84;
+const TITLE: u8 = 0x85;
+const DESKTOP_STATE: u8 = 0x86;
+
+/// Whether what the viewer sees is alive.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[repr(u8)]
+pub enum DesktopState {
+    /// It is.
+    #[default]
+    Running = 0,
+    /// The compositor is being restarted.
+    CompositorRestarting = 1,
+    /// Media is being restarted.
+    MediaRestarting = 2,
+}
+
+/// Encodes what the compositor states.
+#[must_use]
+pub fn desktop(message: &ToRtc) -> Vec<u8> {
+    match message {
+        ToRtc::CursorChanged(looks) => cursor(looks),
+        ToRtc::OutputResized(size) => output_size(*size),
+        ToRtc::TitleChanged(title) => {
+            let text = title.as_str().as_bytes();
+            // `Text<256>` fits a u16.
+            let length = u16::try_from(text.len()).unwrap_or_default();
+            [&[TITLE][..], &length.to_be_bytes(), text].concat()
+        }
+    }
+}
+
+/// Encodes whether the desktop is alive.
+#[must_use]
+pub fn desktop_state(state: DesktopState) -> Vec<u8> {
+    vec![DESKTOP_STATE, state as u8]
+}
+
+fn cursor(looks: &Cursor) -> Vec<u8> {
+    match looks {
+        Cursor::Hidden => vec![CURSOR_HIDDEN],
+        Cursor::Named(name) => {
+            let text = name.as_str().as_bytes();
+            // `Text<32>` fits a u8.
+            let length = u8::try_from(text.len()).unwrap_or_default();
+            [&[CURSOR_NAMED, length][..], text].concat()
+        }
+        Cursor::Image(image) => {
+            let ((width, height), (x, y)) = (image.size(), image.hotspot());
+            [&[CURSOR_IMAGE, width, height, x, y][..], image.rgba()].concat()
+        }
+    }
+}
+
+fn output_size(size: FrameSize) -> Vec<u8> {
+    let mut message = vec![OUTPUT_SIZE];
+    message.extend(size.width().to_be_bytes());
+    message.extend(size.height().to_be_bytes());
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lumen_ipc::{message::desktop::CursorImage, text::Text};
+
+    #[test]
+    fn desktop_cursors_have_their_three_forms() {
+        let form = |looks| desktop(&ToRtc::CursorChanged(looks));
+        assert_eq!(form(Cursor::Hidden), [0x81]);
+        assert_eq!(form(Cursor::Named(Text::truncated("text"))), *b"\x82\x04text");
+        let image = CursorImage::new((1, 1), (0, 0), vec![1, 2, 3, 4]).expect("legal");
+        assert_eq!(form(Cursor::Image(image)), [0x83, 1, 1, 0, 0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn desktop_title_counts_bytes_not_characters() {
+        assert_eq!(desktop(&ToRtc::TitleChanged(Text::truncated("ä"))), *b"\x85\x00\x02\xc3\xa4");
+    }
+
+    #[test]
+    fn desktop_size_and_state_are_big_endian() {
+        let size = FrameSize::new(1280, 720).expect("legal");
+        assert_eq!(desktop(&ToRtc::OutputResized(size)), [0x84, 5, 0, 2, 0xd0]);
+        assert_eq!(desktop_state(DesktopState::MediaRestarting), [0x86, 2]);
+    }
+}

@@ -1,0 +1,187 @@
+//! How much the network to one peer carries: when to believe the congestion controller.
+//!
+//! Google's congestion control assumes a sender that always fills the link. A desktop mostly sends
+//! next to nothing, and there every hiccup of a scheduler looks like congestion at that tiny rate:
+//! the estimate collapses and the next full frame would be paced over seconds. So a lower estimate
+//! counts only if enough was sent to have caused congestion; otherwise the controller is restarted
+//! at what was believed before.
+//!
+//! INVARIANT: what is believed lies between [`FLOOR_BPS`] and [`CEILING_BPS`].
+
+use std::time::{Duration, Instant};
+
+/// The least that is ever believed, in bit/s. Some clients report absurdly little (aiortc: 57
+/// kbit/s); below this a desktop is unusable anyway.
+pub const FLOOR_BPS: u64 = 500_000;
+/// The most that is ever believed, in bit/s: bounds bursts.
+pub const CEILING_BPS: u64 = 100_000_000;
+/// Sending this part of what the encoder may use is enough to have caused congestion.
+const BUSY_FRACTION: (u64, u64) = (1, 2);
+/// Time over which sending is measured: long enough for several frames, short enough that motion
+/// fills it soon.
+const WINDOW: Duration = Duration::from_millis(500);
+/// Least time between two restarts of the controller: each starts its own measurements anew.
+const RESTART_GAP: Duration = Duration::from_millis(500);
+
+/// What to do with a report of the congestion controller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Judgement {
+    /// It is the new belief.
+    Believed,
+    /// It is not, and the controller must go on from the belief.
+    Restart {
+        /// From where, in bit/s.
+        bps: u64,
+    },
+    /// It is not; nothing to do yet.
+    Ignored,
+}
+
+/// The belief about one peer's network.
+#[derive(Debug)]
+pub struct Estimate {
+    believed_bps: u64,
+    encoder_bps: u64,
+    window_start: Instant,
+    window_bytes: u64,
+    sent_bps: u64,
+    last_restart: Option<Instant>,
+}
+
+impl Estimate {
+    /// Starts believing `start_bps`; the encoder uses at most `encoder_bps`.
+    #[must_use]
+    pub fn new(now: Instant, start_bps: u64, encoder_bps: u64) -> Self {
+        Self {
+            believed_bps: start_bps.clamp(FLOOR_BPS, CEILING_BPS),
+            encoder_bps,
+            window_start: now,
+            window_bytes: 0,
+            sent_bps: 0,
+            last_restart: None,
+        }
+    }
+
+    /// What is believed, in bit/s.
+    #[must_use]
+    pub const fn bps(&self) -> u64 {
+        self.believed_bps
+    }
+
+    /// Whether the network is believed to carry less than the encoder may use.
+    #[must_use]
+    pub const fn is_limiting(&self) -> bool {
+        self.believed_bps < self.encoder_bps
+    }
+
+    /// Believes `bps` from now on, because something better than the controller says so.
+    pub fn assume(&mut self, bps: u64) {
+        self.believed_bps = bps.clamp(FLOOR_BPS, CEILING_BPS);
+    }
+
+    /// Notes that media was sent.
+    pub fn on_sent(&mut self, now: Instant, bytes: usize) {
+        self.roll(now);
+        self.window_bytes += bytes as u64;
+    }
+
+    /// Judges a report of the controller.
+    pub fn on_report(&mut self, now: Instant, reported_bps: u64) -> Judgement {
+        self.roll(now);
+        let reported = reported_bps.clamp(FLOOR_BPS, CEILING_BPS);
+        if reported >= self.believed_bps || self.is_busy() {
+            self.believed_bps = reported;
+            if reported_bps >= FLOOR_BPS {
+                return Judgement::Believed;
+            }
+        }
+        if self.last_restart.is_some_and(|last| now < last + RESTART_GAP) {
+            return Judgement::Ignored;
+        }
+        self.last_restart = Some(now);
+        Judgement::Restart { bps: self.believed_bps }
+    }
+
+    fn is_busy(&self) -> bool {
+        let current = self.window_bytes * 8_000 / WINDOW.as_millis() as u64;
+        let usable = self.believed_bps.min(self.encoder_bps);
+        let (part, whole) = BUSY_FRACTION;
+        self.sent_bps.max(current) >= usable * part / whole
+    }
+
+    fn roll(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.window_start);
+        if elapsed < WINDOW {
+            return;
+        }
+        // After a pause longer than a window the last full window was an empty one.
+        let stale = elapsed >= WINDOW * 2;
+        self.sent_bps =
+            if stale { 0 } else { self.window_bytes * 8_000 / WINDOW.as_millis() as u64 };
+        self.window_bytes = 0;
+        self.window_start = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ENCODER: u64 = 8_000_000;
+
+    #[test]
+    fn report_of_less_while_hardly_sending_restarts_the_controller() {
+        let now = Instant::now();
+        let mut estimate = Estimate::new(now, ENCODER, ENCODER);
+        estimate.on_sent(now, 1000);
+        assert_eq!(estimate.on_report(now, 90_000), Judgement::Restart { bps: ENCODER });
+        assert_eq!(estimate.on_report(now, 80_000), Judgement::Ignored);
+        assert_eq!(estimate.bps(), ENCODER);
+    }
+
+    #[test]
+    fn report_of_less_while_sending_much_is_believed() {
+        let now = Instant::now();
+        let mut estimate = Estimate::new(now, ENCODER, ENCODER);
+        // Half a second at the encoder's full rate.
+        estimate.on_sent(now, 500_000);
+        assert_eq!(estimate.on_report(now, 3_000_000), Judgement::Believed);
+        assert!(estimate.is_limiting());
+        assert_eq!(estimate.on_report(now, 4_000_000), Judgement::Believed);
+        assert_eq!(estimate.bps(), 4_000_000);
+    }
+
+    #[test]
+    fn report_below_the_floor_while_sending_much_restarts_at_the_floor() {
+        let now = Instant::now();
+        let mut estimate = Estimate::new(now, ENCODER, ENCODER);
+        estimate.on_sent(now, 500_000);
+        assert_eq!(estimate.on_report(now, 57_000), Judgement::Restart { bps: FLOOR_BPS });
+    }
+
+    #[test]
+    fn sending_long_ago_does_not_count() {
+        let now = Instant::now();
+        let mut estimate = Estimate::new(now, ENCODER, ENCODER);
+        estimate.on_sent(now, 500_000);
+        let later = now + Duration::from_secs(5);
+        assert_eq!(estimate.on_report(later, 3_000_000), Judgement::Restart { bps: ENCODER });
+    }
+
+    proptest! {
+        #[test]
+        fn belief_stays_in_its_bounds(
+            steps in prop::collection::vec((0_u64..2000, any::<u64>(), 0_usize..2_000_000), 1..50)
+        ) {
+            let mut now = Instant::now();
+            let mut estimate = Estimate::new(now, ENCODER, ENCODER);
+            for (millis, reported, bytes) in steps {
+                now += Duration::from_millis(millis);
+                estimate.on_sent(now, bytes);
+                estimate.on_report(now, reported);
+                prop_assert!((FLOOR_BPS..=CEILING_BPS).contains(&estimate.bps()));
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! One encoded picture on its way to a peer: its RTP time, and which pictures a peer may have.
+
+use std::{sync::Arc, time::Instant};
+
+use lumen_ipc::message::packets::FrameStamps;
+
+/// Ticks per second of every video RTP clock (RFC 6184, section 8.1).
+const TICKS_PER_SECOND: u64 = 90_000;
+/// Least distance of two frames: one millisecond.
+const LEAST_STEP: u64 = TICKS_PER_SECOND / 1000;
+
+/// One H.264 access unit in Annex B form, shared by all peers it goes to.
+#[derive(Clone, Debug)]
+pub struct VideoFrame {
+    /// Its bytes.
+    pub data: Arc<[u8]>,
+    /// Whether a decoder can start here.
+    pub keyframe: bool,
+    /// Its RTP time in ticks of 90 kHz, see [`RtpClock`].
+    pub rtp_ticks: u64,
+    /// The instant that RTP time stands for.
+    pub captured: Instant,
+    /// Its way so far.
+    pub stamps: FrameStamps,
+}
+
+/// Turns stamps into RTP times.
+///
+/// INVARIANT: times grow strictly. Two frames with one RTP time would be one frame to a receiver,
+/// and frames that only refine an older picture carry that picture's commit stamp.
+#[derive(Debug, Default)]
+pub struct RtpClock {
+    last: Option<u64>,
+}
+
+impl RtpClock {
+    /// The RTP time of a frame: that of its commit, unless a frame that late has been sent.
+    pub fn ticks(&mut self, stamps: &FrameStamps) -> u64 {
+        let least = self.last.map_or(0, |last| last + LEAST_STEP);
+        let ticks = [stamps.committed, stamps.rendered, stamps.encoded]
+            .map(|stamp| (u128::from(stamp.0) * u128::from(TICKS_PER_SECOND) / 1_000_000) as u64)
+            .into_iter()
+            .find(|ticks| *ticks >= least)
+            .unwrap_or(least);
+        // A stamp years ahead would hold all later frames there; a hostile one may, it only
+        // disturbs its own session. It must not overflow.
+        self.last = Some(ticks.min(u64::MAX / 2));
+        ticks.min(u64::MAX / 2)
+    }
+}
+
+/// Which frames a peer gets: none before its first keyframe, and none between a gap and the next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FrameGate {
+    /// Only a keyframe passes.
+    AwaitingKeyframe,
+    /// Everything passes.
+    Open,
+}
+
+impl FrameGate {
+    /// Whether a frame passes; a keyframe opens the gate.
+    pub fn admit(&mut self, keyframe: bool) -> bool {
+        if keyframe {
+            *self = Self::Open;
+        }
+        *self == Self::Open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lumen_ipc::units::MonotonicMicros;
+    use proptest::prelude::*;
+
+    fn stamps(committed: u64, rendered: u64) -> FrameStamps {
+        FrameStamps {
+            committed: MonotonicMicros(committed),
+            rendered: MonotonicMicros(rendered),
+            ..FrameStamps::default()
+        }
+    }
+
+    #[test]
+    fn ticks_follow_commit_and_a_refinement_follows_its_own_rendering() {
+        let mut clock = RtpClock::default();
+        assert_eq!(clock.ticks(&stamps(1_000_000, 1_001_000)), 90_000);
+        assert_eq!(clock.ticks(&stamps(1_000_000, 1_100_000)), 99_000);
+        assert_eq!(clock.ticks(&stamps(1_000_000, 1_100_000)), 99_090);
+    }
+
+    #[test]
+    fn gate_opens_with_a_keyframe() {
+        let mut gate = FrameGate::AwaitingKeyframe;
+        assert!(!gate.admit(false));
+        assert!(gate.admit(true));
+        assert!(gate.admit(false));
+    }
+
+    proptest! {
+        #[test]
+        fn ticks_grow_strictly(all in prop::collection::vec(any::<(u64, u64)>(), 1..50)) {
+            let mut clock = RtpClock::default();
+            let mut last = None;
+            for (committed, rendered) in all {
+                let ticks = clock.ticks(&stamps(committed / 2, rendered / 2));
+                prop_assert!(ticks >= u64::MAX / 2 || last.is_none_or(|last| ticks > last));
+                last = Some(ticks);
+            }
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! One peer: a pure machine around the WebRTC implementation. Bytes and instants in
+//! ([`Session::handle`]), datagrams and events out ([`Session::poll_output`]); it touches neither
+//! socket nor clock.
+//!
+//! Decides: the negotiated codec and extensions ([`setup`]), which pictures the peer gets
+//! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
+//! [`decode`]), what the network to it carries ([`estimate`]), and when its timers may wait
+//! ([`quiet`]).
+//!
+//! Trusts: nothing that arrives. What the implementation cannot authenticate it drops; what it can,
+//! but is not one of our messages, ends the session with a reason.
+//!
+//! INVARIANT: after [`Session::handle`] the implementation has been polled until it only waits for
+//! time, so [`Session::deadline`] and the queued outputs are all there is to know.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
+
+use lumen_ipc::message::{input::Action, packets::FrameStamps, signalling::Rights};
+use str0m::{
+    Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc, RtcError,
+    bwe::{Bitrate, BweKind},
+    channel::{ChannelData, ChannelId},
+    media::{Frequency, MediaKind, MediaTime, Mid, Pt},
+};
+
+pub mod channel;
+pub mod decode;
+pub mod encode;
+pub mod estimate;
+pub mod limit;
+pub mod media;
+pub mod quiet;
+pub mod setup;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod viewer;
+
+use channel::{ChannelKind, ChannelViolation, Channels};
+use estimate::{Estimate, Judgement};
+use media::{FrameGate, VideoFrame};
+use quiet::Activity;
+pub use setup::{BadOffer, Setup};
+
+/// More packets than this waiting for the pacer mean that the peer cannot follow: frames are
+/// dropped until the next keyframe. About 4 MB.
+const MAX_BACKLOG_PACKETS: usize = 4000;
+/// Outgoing time steps of the implementation that are taken without asking for the time again. It
+/// advances its clock by a microsecond per packet.
+const STEP: std::time::Duration = std::time::Duration::from_micros(2);
+/// Bounds the steps of one call: more than a maximal backlog needs.
+const MAX_STEPS: usize = 4 * MAX_BACKLOG_PACKETS;
+
+/// What happens to a session.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram that [`Session::accepts`].
+    Datagram(RtcInput<'a>),
+    /// One of the browser's addresses.
+    Candidate(&'a str),
+    /// A message for the browser's page, encoded by [`encode`].
+    Message(&'a [u8]),
+    /// A picture.
+    Video(&'a VideoFrame),
+    /// Pictures that follow do not build on those before: wait for a keyframe.
+    VideoInterrupted,
+    /// Time has come.
+    Timeout,
+    /// It must end.
+    Close,
+}
+
+/// What a session wants.
+#[derive(Debug)]
+pub enum Output {
+    /// To send.
+    Transmit(Datagram),
+    /// To tell.
+    Event(SessionEvent),
+}
+
+/// Bytes to send from one of our addresses to one of the browser's.
+#[derive(Debug)]
+pub struct Datagram {
+    /// Ours.
+    pub source: SocketAddr,
+    /// The browser's.
+    pub destination: SocketAddr,
+    /// What.
+    pub contents: Vec<u8>,
+}
+
+/// Something others must know.
+#[derive(Debug, PartialEq)]
+pub enum SessionEvent {
+    /// The viewer did something.
+    Acted(Action),
+    /// Pictures can flow.
+    Connected,
+    /// It is over.
+    Ended(Ending),
+    /// The network is believed to carry another amount.
+    EstimateChanged {
+        /// In bit/s.
+        bps: u64,
+    },
+    /// The last packet of a frame left.
+    FrameSent(FrameStamps),
+    /// The browser cannot decode without a keyframe.
+    KeyframeWanted,
+    /// The page can be told things from now on.
+    MessagesWanted,
+}
+
+/// Why a session is over.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Ending {
+    /// We were asked to.
+    #[error("closed")]
+    Asked,
+    /// The browser closed its end.
+    #[error("the browser closed the connection")]
+    Closed,
+    /// WebRTC broke.
+    #[error("the connection failed: {0}")]
+    Failed(String),
+    /// Nothing was heard of the browser.
+    #[error("the browser is out of reach")]
+    Lost,
+    /// The page sent what it must not.
+    #[error("the page sent {0}")]
+    Violation(#[from] ChannelViolation),
+}
+
+/// One peer.
+#[derive(Debug)]
+pub struct Session {
+    rtc: Rtc,
+    channels: Channels,
+    input: Option<ChannelId>,
+    motion: Option<ChannelId>,
+    video: Option<(Mid, Pt)>,
+    gate: FrameGate,
+    estimate: Estimate,
+    activity: Activity,
+    connected: bool,
+    in_flight: Option<FrameStamps>,
+    encoder: Bitrate,
+    now: Instant,
+    deadline: Instant,
+    outputs: VecDeque<Output>,
+    events: Vec<Event>,
+    ended: bool,
+}
+
+impl Session {
+    /// Accepts a browser's offer; returns the session and the answer.
+    ///
+    /// # Errors
+    /// [`BadOffer`] says what is wrong with it.
+    pub fn accept(
+        now: Instant,
+        setup: &Setup,
+        rights: Rights,
+        offer: &str,
+    ) -> Result<(Self, String), BadOffer> {
+        let (rtc, answer) = setup.accept(now, offer)?;
+        let mut session = Self {
+            rtc,
+            channels: Channels::new(now, rights),
+            input: None,
+            motion: None,
+            video: None,
+            gate: FrameGate::AwaitingKeyframe,
+            estimate: Estimate::new(now, setup.encoder_bps(), setup.encoder_bps()),
+            activity: Activity::Busy { last: now },
+            connected: false,
+            in_flight: None,
+            encoder: Bitrate::bps(setup.encoder_bps()),
+            now,
+            deadline: now,
+            outputs: VecDeque::new(),
+            events: Vec::new(),
+            ended: false,
+        };
+        session.handle(now, Input::Timeout);
+        Ok((session, answer))
+    }
+
+    /// Whether a datagram is this peer's: its credentials, its keys or its address say so.
+    #[must_use]
+    pub fn accepts(&self, datagram: &RtcInput<'_>) -> bool {
+        !self.ended && self.rtc.accepts(datagram)
+    }
+
+    /// Takes one input and does all that follows from it at once.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        if self.ended {
+            return;
+        }
+        self.now = self.now.max(now);
+        match input {
+            Input::Datagram(datagram) => self.receive(datagram),
+            Input::Candidate(line) => self.add_candidate(line),
+            Input::Message(message) => self.send_message(message),
+            Input::Video(frame) => self.write_frame(frame),
+            Input::VideoInterrupted => self.gate = FrameGate::AwaitingKeyframe,
+            Input::Timeout => self.advance(),
+            Input::Close => return self.close(Ending::Asked),
+        }
+        self.settle();
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call [`Session::handle`] with [`Input::Timeout`], unless something happens before.
+    #[must_use]
+    pub const fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether pictures can flow.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.connected && !self.ended
+    }
+
+    /// Whether the peer waits for a keyframe.
+    #[must_use]
+    pub fn awaits_keyframe(&self) -> bool {
+        self.is_connected() && self.gate == FrameGate::AwaitingKeyframe
+    }
+
+    /// What the network is believed to carry, in bit/s.
+    #[must_use]
+    pub const fn estimate_bps(&self) -> u64 {
+        self.estimate.bps()
+    }
+
+    /// Legal messages that did not count, because the peer has no right to control.
+    #[must_use]
+    pub const fn ignored_messages(&self) -> u64 {
+        self.channels.ignored()
+    }
+
+    fn receive(&mut self, datagram: RtcInput<'_>) {
+        // A datagram from the right address need not be the browser's: what does not parse or
+        // decrypt is nobody's fault and changes nothing. A failure that matters closes the machine,
+        // which `settle` notices.
+        if let Err(error) = self.rtc.handle_input(datagram) {
+            tracing::debug!(%error, "a datagram was refused");
+        }
+    }
+
+    fn advance(&mut self) {
+        let now = self.now;
+        if self.activity.has_faded(now) {
+            self.fall_quiet();
+        }
+        if let Err(error) = self.rtc.handle_input(RtcInput::Timeout(now)) {
+            self.end(Ending::Failed(error.to_string()));
+        }
+    }
+
+    fn add_candidate(&mut self, line: &str) {
+        // Browsers hide their addresses behind names only they can resolve (".local"); their
+        // connectivity checks reach us all the same and tell the address.
+        match str0m::Candidate::from_sdp_string(line) {
+            Ok(candidate) => self.rtc.add_remote_candidate(candidate),
+            Err(error) => tracing::debug!(%error, "a candidate is of no use"),
+        }
+    }
+
+    fn send_message(&mut self, message: &[u8]) {
+        let Some(mut channel) = self.input.and_then(|id| self.rtc.channel(id)) else { return };
+        match channel.write(true, message) {
+            Ok(true) => self.activity = Activity::Busy { last: self.now },
+            // 128 KiB unacknowledged: the browser has stopped reading. What it misses is replayed
+            // when it comes back.
+            Ok(false) => self.end(Ending::Lost),
+            Err(error) => self.end(Ending::Failed(error.to_string())),
+        }
+    }
+
+    fn write_frame(&mut self, frame: &VideoFrame) {
+        if !self.is_connected() {
+            return;
+        }
+        let Some((mid, payload_type)) = self.video else { return };
+        if self.queued_packets() > MAX_BACKLOG_PACKETS {
+            self.gate = FrameGate::AwaitingKeyframe;
+        }
+        if !self.gate.admit(frame.keyframe) {
+            return;
+        }
+        self.wake_up();
+        self.estimate.on_sent(self.now, frame.data.len());
+        let Some(writer) = self.rtc.writer(mid) else { return };
+        let time = MediaTime::new(frame.rtp_ticks, Frequency::NINETY_KHZ);
+        // Show at once: the receiver's jitter buffer may add nothing.
+        let writer = writer.playout_delay(MediaTime::ZERO, MediaTime::ZERO);
+        match writer.write(payload_type, frame.captured, time, Arc::clone(&frame.data)) {
+            Ok(()) => self.in_flight = Some(frame.stamps),
+            Err(error) => self.end(Ending::Failed(error.to_string())),
+        }
+    }
+
+    /// Polls until there is nothing to do but wait.
+    fn settle(&mut self) {
+        for _ in 0..MAX_STEPS {
+            if self.ended {
+                return;
+            }
+            match self.rtc.poll_output() {
+                Ok(RtcOutput::Transmit(transmit)) => {
+                    self.outputs.push_back(Output::Transmit(Datagram {
+                        source: transmit.source,
+                        destination: transmit.destination,
+                        contents: transmit.contents.into(),
+                    }));
+                }
+                // Handled once the machine is drained: it must not be changed in between.
+                Ok(RtcOutput::Event(event)) => self.events.push(event),
+                Ok(RtcOutput::Timeout(at)) => {
+                    if !self.settle_timeout(at) {
+                        return;
+                    }
+                }
+                Err(error) => self.fail(&error),
+            }
+        }
+    }
+
+    /// What follows a drained machine; returns whether there is more to poll.
+    fn settle_timeout(&mut self, at: Instant) -> bool {
+        if !self.events.is_empty() {
+            for event in std::mem::take(&mut self.events) {
+                self.on_event(event);
+            }
+            return !self.ended;
+        }
+        if !self.rtc.is_alive() {
+            self.end(Ending::Closed);
+            return false;
+        }
+        if at <= self.now + STEP {
+            self.now = self.now.max(at);
+            self.advance();
+            return true;
+        }
+        self.rest(at);
+        false
+    }
+
+    fn rest(&mut self, at: Instant) {
+        let queue_empty = self.queued_packets() == 0;
+        if queue_empty && let Some(stamps) = self.in_flight.take() {
+            self.emit(SessionEvent::FrameSent(stamps));
+        }
+        let reason = self.rtc.last_timeout_reason();
+        // Before there is a connection every timer is part of making it.
+        self.deadline = if self.connected {
+            self.activity.deadline(self.now, at, reason, queue_empty)
+        } else {
+            at
+        };
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected => self.on_connected(),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                self.end(Ending::Lost);
+            }
+            Event::MediaAdded(media) if media.kind == MediaKind::Video && self.video.is_none() => {
+                self.video = setup::sending_payload(&mut self.rtc, media.mid);
+            }
+            Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
+            Event::ChannelData(data) => self.on_channel_data(&data),
+            Event::KeyframeRequest(_) => self.emit(SessionEvent::KeyframeWanted),
+            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
+                self.on_estimate(estimate.as_u64());
+            }
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
+                self.on_receiver_estimate(estimate.as_u64());
+            }
+            Event::Closed => self.end(Ending::Closed),
+            _ => {}
+        }
+    }
+
+    fn on_connected(&mut self) {
+        self.connected = true;
+        if let Some(remote) = self.rtc_remote() {
+            let start = setup::start_bps(self.encoder.as_u64(), remote);
+            self.estimate.assume(start);
+        }
+        self.restart_estimate(self.estimate.bps());
+        self.emit(SessionEvent::Connected);
+    }
+
+    /// Where the connection goes: the destination of what was sent last.
+    fn rtc_remote(&self) -> Option<SocketAddr> {
+        self.outputs.iter().rev().find_map(|output| match output {
+            Output::Transmit(datagram) => Some(datagram.destination),
+            Output::Event(_) => None,
+        })
+    }
+
+    fn on_channel_open(&mut self, id: ChannelId, label: &str) {
+        match ChannelKind::from_label(label) {
+            Some(ChannelKind::Input) => {
+                self.input = Some(id);
+                self.emit(SessionEvent::MessagesWanted);
+            }
+            Some(ChannelKind::Motion) => self.motion = Some(id),
+            None => tracing::debug!("a data channel with a label that is not ours"),
+        }
+    }
+
+    fn on_channel_data(&mut self, data: &ChannelData) {
+        let kind = if Some(data.id) == self.input {
+            ChannelKind::Input
+        } else if Some(data.id) == self.motion {
+            ChannelKind::Motion
+        } else {
+            return;
+        };
+        match self.channels.receive(self.now, kind, data.binary, &data.data) {
+            Ok(Some(action)) => self.emit(SessionEvent::Acted(action)),
+            Ok(None) => {}
+            Err(violation) => self.close(violation.into()),
+        }
+    }
+
+    fn on_estimate(&mut self, reported_bps: u64) {
+        if self.activity == Activity::Quiet || !self.connected {
+            return;
+        }
+        let before = self.estimate.bps();
+        if let Judgement::Restart { bps } = self.estimate.on_report(self.now, reported_bps) {
+            self.restart_estimate(bps);
+        }
+        self.announce_estimate(before);
+    }
+
+    /// A receiver that estimates for itself (REMB) has no feedback ours could work with.
+    fn on_receiver_estimate(&mut self, reported_bps: u64) {
+        let before = self.estimate.bps();
+        let _ = self.estimate.on_report(self.now, reported_bps);
+        self.announce_estimate(before);
+    }
+
+    fn announce_estimate(&mut self, before: u64) {
+        let bps = self.estimate.bps();
+        if bps != before {
+            self.set_desired();
+            self.emit(SessionEvent::EstimateChanged { bps });
+        }
+    }
+
+    fn restart_estimate(&mut self, bps: u64) {
+        self.rtc.bwe().reset(Bitrate::bps(bps));
+        self.set_desired();
+    }
+
+    /// Probing is worth its bursts only while the network seems to limit the encoder.
+    fn set_desired(&mut self) {
+        let probe = self.estimate.is_limiting() && self.activity != Activity::Quiet;
+        let desired = if probe { self.encoder } else { Bitrate::ZERO };
+        self.rtc.bwe().set_bitrate(Bitrate::ZERO, desired);
+    }
+
+    /// An estimate of nothing makes the pacer stop padding; see [`quiet`].
+    fn fall_quiet(&mut self) {
+        if self.connected && self.queued_packets() == 0 {
+            self.activity = Activity::Quiet;
+            self.restart_estimate(0);
+        }
+    }
+
+    fn wake_up(&mut self) {
+        let was_quiet = self.activity == Activity::Quiet;
+        self.activity = Activity::Busy { last: self.now };
+        if was_quiet {
+            self.restart_estimate(self.estimate.bps());
+        }
+    }
+
+    fn queued_packets(&mut self) -> usize {
+        let Some((mid, _)) = self.video else { return 0 };
+        let mut direct = self.rtc.direct_api();
+        let stream = direct.stream_tx_by_mid(mid, None);
+        stream.and_then(|stream| stream.queue_info()).map_or(0, |queue| queue.packet_count())
+    }
+
+    fn fail(&mut self, error: &RtcError) {
+        self.end(Ending::Failed(error.to_string()));
+    }
+
+    /// Ends the session and tells the browser so.
+    fn close(&mut self, ending: Ending) {
+        if self.rtc.close().is_ok() {
+            for _ in 0..MAX_STEPS {
+                match self.rtc.poll_output() {
+                    Ok(RtcOutput::Transmit(transmit)) => {
+                        self.outputs.push_back(Output::Transmit(Datagram {
+                            source: transmit.source,
+                            destination: transmit.destination,
+                            contents: transmit.contents.into(),
+                        }));
+                    }
+                    Ok(RtcOutput::Event(_)) => {}
+                    Ok(RtcOutput::Timeout(_)) | Err(_) => break,
+                }
+            }
+        }
+        self.end(ending);
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if !self.ended {
+            self.ended = true;
+            self.rtc.disconnect();
+            self.emit(SessionEvent::Ended(ending));
+        }
+    }
+
+    fn emit(&mut self, event: SessionEvent) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}

@@ -1,0 +1,95 @@
+//! When a peer's timers may wait.
+//!
+//! The congestion controller and the pacer ask to be run 25 to 40 times a second for as long as a
+//! peer exists, and fill a silent link with padding. On a still screen that would be all the
+//! process does. Both are bookkeeping that any later moment serves as well while nothing is queued,
+//! so their timers are stretched, and a link that has been silent for [`QUIET_AFTER`] is quiet: no
+//! padding, no probes, and one look a second for the timers that hide behind.
+
+use std::time::{Duration, Instant};
+
+use str0m::{PacerReason, Reason};
+
+/// Silence that makes a link quiet.
+pub const QUIET_AFTER: Duration = Duration::from_secs(1);
+/// How long bookkeeping may wait on a busy link. Bounds the delay of timers hidden behind it
+/// (retransmissions of data channels, whose least time-out is ten times longer).
+const BUSY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long it may wait on a quiet link.
+const QUIET_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whether anything happens on a link.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Activity {
+    /// Something did, lately.
+    Busy {
+        /// When last.
+        last: Instant,
+    },
+    /// Nothing does.
+    Quiet,
+}
+
+impl Activity {
+    /// Whether the link has been silent long enough to become quiet.
+    #[must_use]
+    pub fn has_faded(self, now: Instant) -> bool {
+        matches!(self, Self::Busy { last } if now >= last + QUIET_AFTER)
+    }
+
+    /// When to run next, if the WebRTC machine asks for `at` because of `reason`.
+    #[must_use]
+    pub fn deadline(self, now: Instant, at: Instant, reason: Reason, queue_empty: bool) -> Instant {
+        if !(queue_empty && is_bookkeeping(reason)) {
+            return at;
+        }
+        match self {
+            // Not beyond the moment the link may turn quiet, or it would stay busy for longer.
+            Self::Busy { last } => at.max((now + BUSY_INTERVAL).min((last + QUIET_AFTER).max(now))),
+            Self::Quiet => at.max(now + QUIET_INTERVAL),
+        }
+    }
+}
+
+const fn is_bookkeeping(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BweDelayControl
+            | Reason::BweProbeControl
+            | Reason::BweProbeEstimator
+            | Reason::Pacer(PacerReason::Handle | PacerReason::Padding)
+            | Reason::PauseCheck
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACER: Reason = Reason::Pacer(PacerReason::Handle);
+
+    #[test]
+    fn deadline_with_packets_queued_or_real_work_is_kept() {
+        let now = Instant::now();
+        let at = now + Duration::from_millis(40);
+        assert_eq!(Activity::Quiet.deadline(now, at, PACER, false), at);
+        assert_eq!(Activity::Quiet.deadline(now, at, Reason::Sctp, true), at);
+    }
+
+    #[test]
+    fn deadline_of_bookkeeping_is_stretched() {
+        let now = Instant::now();
+        let at = now + Duration::from_millis(40);
+        let busy = Activity::Busy { last: now };
+        assert_eq!(busy.deadline(now, at, PACER, true), now + BUSY_INTERVAL);
+        assert_eq!(Activity::Quiet.deadline(now, at, PACER, true), now + QUIET_INTERVAL);
+    }
+
+    #[test]
+    fn busy_link_fades_after_silence() {
+        let now = Instant::now();
+        let busy = Activity::Busy { last: now };
+        assert!(!busy.has_faded(now + QUIET_AFTER - Duration::from_millis(1)));
+        assert!(busy.has_faded(now + QUIET_AFTER));
+    }
+}

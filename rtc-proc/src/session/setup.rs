@@ -1,0 +1,169 @@
+//! What every session is made with, and how an offer becomes one.
+//!
+//! The answer names one codec, H.264 constrained baseline in packetization mode 1, with
+//! retransmission; our addresses as host candidates; and ICE lite, because a worker that is reached
+//! at its own addresses need not probe: it sends no checks and so has none to wake up for.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::units::Kbps;
+use str0m::{
+    Candidate, IceCreds, Rtc, RtcConfig,
+    bwe::Bitrate,
+    change::SdpOffer,
+    config::{CryptoProvider, DtlsCert},
+    media::{Mid, Pt},
+    rtp::Extension,
+};
+
+/// Constrained baseline, level 3.1; levels may differ per direction.
+const PROFILE_LEVEL_ID: u32 = 0x42_e0_1f;
+/// Baseline without constraints, which some clients offer instead: what the encoder makes is a
+/// subset of both.
+const PLAIN_BASELINE_PROFILE_LEVEL_ID: u32 = 0x42_00_1f;
+/// Where the playout delay goes; the offer's number wins.
+const PLAYOUT_DELAY_ID: u8 = 5;
+/// Sender reports tie RTP time to wall time; nothing drifts faster than this.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// Sent packets that can be sent again, at least a large keyframe's worth.
+const RESEND_PACKETS: usize = 2000;
+/// Larger data-channel messages are not accepted: ours have at most 1 KiB.
+const MAX_CHANNEL_MESSAGE_BYTES: u32 = 16 * 1024;
+/// A host on this machine or its local network is reached with at least this, in bit/s. Only where
+/// pictures start from: congestion that shows is believed.
+const LOCAL_START_BPS: u64 = 50_000_000;
+
+/// An offer that cannot be answered.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadOffer {
+    /// The system has no randomness.
+    #[error("no random bytes for credentials: {0}")]
+    Random(String),
+    /// Something in it contradicts what WebRTC needs.
+    #[error("the offer cannot be accepted: {0}")]
+    Refused(String),
+    /// It is no session description.
+    #[error("the offer is no session description: {0}")]
+    Syntax(String),
+    /// No video section with a codec of ours.
+    #[error("the offer has no video section to receive H.264 in packetization mode 1")]
+    NoVideo,
+}
+
+/// What all sessions of the process share.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    provider: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    candidates: Vec<SocketAddr>,
+    encoder: Kbps,
+}
+
+/// No DTLS certificate could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the cryptography library cannot make a certificate")]
+pub struct NoCertificate;
+
+impl Setup {
+    /// Makes the process's certificate; sessions are reachable at `candidates` and the encoder
+    /// makes at most `encoder`.
+    ///
+    /// # Errors
+    /// [`NoCertificate`] when the cryptography library fails.
+    pub fn new(candidates: Vec<SocketAddr>, encoder: Kbps) -> Result<Self, NoCertificate> {
+        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = provider.dtls_provider.generate_certificate().ok_or(NoCertificate)?;
+        Ok(Self { provider, certificate, candidates, encoder })
+    }
+
+    /// The most the encoder makes, in bit/s.
+    #[must_use]
+    pub fn encoder_bps(&self) -> u64 {
+        u64::from(self.encoder.value()) * 1000
+    }
+
+    /// Whether `address` is one of ours.
+    #[must_use]
+    pub fn is_candidate(&self, address: SocketAddr) -> bool {
+        self.candidates.contains(&address)
+    }
+
+    pub(super) fn accept(&self, now: Instant, offer: &str) -> Result<(Rtc, String), BadOffer> {
+        let offer = SdpOffer::from_sdp_string(offer)
+            .map_err(|error| BadOffer::Syntax(error.to_string()))?;
+        let mut rtc = self.config()?.build(now);
+        for address in &self.candidates {
+            match Candidate::host(*address, "udp") {
+                Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
+                Err(error) => tracing::warn!(%error, "an address of ours is no candidate"),
+            }
+        }
+        let answer = rtc
+            .sdp_api()
+            .accept_offer(offer)
+            .map_err(|error| BadOffer::Refused(error.to_string()))?;
+        let answer = answer.to_sdp_string();
+        if !answer.to_ascii_lowercase().contains("h264/90000") {
+            return Err(BadOffer::NoVideo);
+        }
+        Ok((rtc, answer))
+    }
+
+    fn config(&self) -> Result<RtcConfig, BadOffer> {
+        let mut config = RtcConfig::new()
+            .set_crypto_provider(Arc::clone(&self.provider))
+            .set_dtls_cert(self.certificate.clone())
+            .set_local_ice_credentials(credentials()?)
+            .set_ice_lite(true)
+            .clear_codecs()
+            .set_extension(PLAYOUT_DELAY_ID, Extension::PlayoutDelay)
+            .enable_bwe(Some(Bitrate::bps(self.encoder_bps())))
+            .set_rtcp_report_interval_video(REPORT_INTERVAL)
+            .set_send_buffer_video(RESEND_PACKETS)
+            .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
+        let codecs = config.codec_config();
+        codecs.add_h264(108.into(), Some(109.into()), true, PROFILE_LEVEL_ID);
+        codecs.add_h264(127.into(), Some(121.into()), true, PLAIN_BASELINE_PROFILE_LEVEL_ID);
+        Ok(config)
+    }
+}
+
+/// The payload type to send on `mid`: constrained baseline if the browser takes it.
+pub(super) fn sending_payload(rtc: &mut Rtc, mid: Mid) -> Option<(Mid, Pt)> {
+    if !rtc.media(mid)?.direction().is_sending() {
+        return None;
+    }
+    let writer = rtc.writer(mid)?;
+    let usable = |level_id| {
+        writer.payload_params().find(move |params| {
+            let format = params.spec().format;
+            format.packetization_mode == Some(1)
+                && format.profile_level_id.is_some_and(|id| id >> 8 == level_id >> 8)
+        })
+    };
+    let params = usable(PROFILE_LEVEL_ID).or_else(|| usable(PLAIN_BASELINE_PROFILE_LEVEL_ID))?;
+    Some((mid, params.pt()))
+}
+
+/// What to believe of the network to `remote` before anything was sent, in bit/s.
+pub(super) fn start_bps(encoder_bps: u64, remote: SocketAddr) -> u64 {
+    let local = match remote.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    if local { encoder_bps.max(LOCAL_START_BPS) } else { encoder_bps }
+}
+
+/// Credentials from the system's randomness: they are what a datagram is recognised by, so they
+/// must not be guessable. RFC 8445, section 5.3: at least 24 and 128 bits.
+fn credentials() -> Result<IceCreds, BadOffer> {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|error| BadOffer::Random(error.to_string()))?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let (ufrag, pass) = digits.split_at(16);
+    Ok(IceCreds { ufrag: ufrag.to_owned(), pass: pass.to_owned() })
+}

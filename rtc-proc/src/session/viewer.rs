@@ -1,0 +1,136 @@
+//! A browser in a struct: what tests talk to a [`super::Session`] with. Sans I/O, so that a harness
+//! with real sockets can drive it as well.
+
+use std::{net::SocketAddr, time::Instant};
+
+use str0m::{
+    Candidate, Event, Input, Output, Rtc, RtcConfig,
+    change::{SdpAnswer, SdpPendingOffer},
+    channel::{ChannelConfig, ChannelId, Reliability},
+    media::{Direction, MediaKind},
+    net::{Protocol, Receive},
+};
+
+/// A datagram of the viewer's.
+pub(crate) struct Sent {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) contents: Vec<u8>,
+}
+
+/// A viewer that receives H.264 and has both data channels.
+pub(crate) struct Viewer {
+    pub(crate) rtc: Rtc,
+    pending: Option<SdpPendingOffer>,
+    pub(crate) input: ChannelId,
+    pub(crate) motion: ChannelId,
+    pub(crate) connected: bool,
+    pub(crate) frames: Vec<Vec<u8>>,
+    pub(crate) messages: Vec<Vec<u8>>,
+    pub(crate) open_channels: usize,
+    pub(crate) closed: bool,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) deadline: Instant,
+    pub(crate) mid: Option<str0m::media::Mid>,
+}
+
+impl Viewer {
+    /// A viewer at `address` and its offer.
+    pub(crate) fn new(now: Instant, address: SocketAddr) -> (Self, String) {
+        let mut config = RtcConfig::new().clear_codecs().set_reordering_size_video(2000);
+        config.codec_config().add_h264(102.into(), Some(103.into()), true, 0x42_e0_1f);
+        config.codec_config().add_h264(104.into(), Some(105.into()), false, 0x42_e0_1f);
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        let mut api = rtc.sdp_api();
+        let mid = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        let input = api.add_channel("input".to_owned());
+        let motion = api.add_channel_with_config(ChannelConfig {
+            label: "motion".to_owned(),
+            ordered: false,
+            reliability: Reliability::MaxRetransmits { retransmits: 0 },
+            ..ChannelConfig::default()
+        });
+        let (offer, pending) = api.apply().expect("there are changes");
+        let viewer = Self {
+            rtc,
+            pending: Some(pending),
+            input,
+            motion,
+            connected: false,
+            frames: Vec::new(),
+            messages: Vec::new(),
+            open_channels: 0,
+            closed: false,
+            sent: Vec::new(),
+            deadline: now,
+            mid: Some(mid),
+        };
+        (viewer, offer.to_sdp_string())
+    }
+
+    /// Takes the answer.
+    pub(crate) fn answered(&mut self, answer: &str) {
+        let answer = SdpAnswer::from_sdp_string(answer).expect("an answer");
+        let pending = self.pending.take().expect("one answer");
+        self.rtc.sdp_api().accept_answer(pending, answer).expect("the answer is accepted");
+    }
+
+    /// Takes a datagram.
+    pub(crate) fn receive(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let datagram = Receive::new(Protocol::Udp, from, to, bytes).expect("a legal datagram");
+        // A closed viewer refuses; tests look at its state instead.
+        let _ = self.rtc.handle_input(Input::Receive(now, datagram));
+        self.settle(now);
+    }
+
+    /// Lets time pass.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        let _ = self.rtc.handle_input(Input::Timeout(now));
+        self.settle(now);
+    }
+
+    /// Sends a message on a channel.
+    pub(crate) fn send(&mut self, now: Instant, channel: ChannelId, binary: bool, bytes: &[u8]) {
+        let mut channel = self.rtc.channel(channel).expect("an open channel");
+        assert!(channel.write(binary, bytes).expect("a working channel"));
+        self.advance(now);
+    }
+
+    fn settle(&mut self, now: Instant) {
+        loop {
+            match self.rtc.poll_output() {
+                Ok(Output::Transmit(transmit)) => self.sent.push(Sent {
+                    source: transmit.source,
+                    destination: transmit.destination,
+                    contents: transmit.contents.into(),
+                }),
+                Ok(Output::Event(event)) => self.on_event(event),
+                Ok(Output::Timeout(at)) if at <= now => {
+                    let _ = self.rtc.handle_input(Input::Timeout(now));
+                    self.deadline = at;
+                    break;
+                }
+                Ok(Output::Timeout(at)) => {
+                    self.deadline = at;
+                    break;
+                }
+                Err(_) => {
+                    self.closed = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected => self.connected = true,
+            Event::MediaData(data) => self.frames.push(data.data.to_vec()),
+            Event::ChannelOpen(..) => self.open_channels += 1,
+            Event::ChannelData(data) => self.messages.push(data.data),
+            Event::Closed => self.closed = true,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What rtc counts.
+
+use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
+
+/// The figures of this worker.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    pub(super) registry: Registry,
+    /// Datagrams sent.
+    pub(super) packets_sent: Counter,
+    /// Their bytes.
+    pub(super) sent: Counter,
+    /// Datagrams the kernel refused, or that found no room.
+    pub(super) send_errors: Counter,
+    /// Datagrams received.
+    pub(super) packets_received: Counter,
+    /// Of those, datagrams that were nobody's.
+    pub(super) packets_foreign: Counter,
+    /// Peers pictures flow to.
+    pub(super) peers: Gauge,
+    /// Peers that ended.
+    pub(super) peers_ended: Counter,
+    /// Peers whose messages were none of ours.
+    pub(super) peers_misbehaved: Counter,
+    /// Keyframes asked of media.
+    pub(super) keyframes_requested: Counter,
+    /// The bit rate asked of media.
+    pub(super) target: Gauge,
+    /// Input passed to the compositor.
+    pub(super) input_sent: Counter,
+    /// Link ends closed because a worker broke the contract.
+    pub(super) peer_violations: Counter,
+    /// From encoded to the last packet of the frame sent.
+    pub(super) encoded_to_sent: Histogram,
+    /// From the app's commit to the last packet of the frame sent.
+    pub(super) commit_to_sent: Histogram,
+    /// Times the event loop woke up.
+    pub(super) wakeups: Counter,
+}
+
+impl Figures {
+    pub(super) fn new() -> Self {
+        let registry = Registry::default();
+        Self {
+            packets_sent: registry.counter("packets_sent_total"),
+            sent: registry.counter("sent_bytes"),
+            send_errors: registry.counter("send_errors_total"),
+            packets_received: registry.counter("packets_received_total"),
+            packets_foreign: registry.counter("packets_foreign_total"),
+            peers: registry.gauge("peers_count"),
+            peers_ended: registry.counter("peers_ended_total"),
+            peers_misbehaved: registry.counter("peers_misbehaved_total"),
+            keyframes_requested: registry.counter("keyframes_requested_total"),
+            target: registry.gauge("target_kbps"),
+            input_sent: registry.counter("input_messages_sent_total"),
+            peer_violations: registry.counter("peer_violations_total"),
+            encoded_to_sent: registry.histogram("encoded_to_sent_microseconds"),
+            commit_to_sent: registry.histogram("commit_to_sent_microseconds"),
+            wakeups: registry.counter("wakeups_total"),
+            registry,
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The data links' ends, and what may wait on them.
+
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+use lumen_ipc::{
+    codec::{Message, ProtocolViolation, Violation},
+    link::LinkName,
+    message::{
+        packets::{ToMedia, ToRtc, VideoPacket},
+        signalling,
+    },
+    ring::RingReader,
+};
+use lumen_ipc_runtime::{
+    channel::{Channel, NotALink, ReceiveError, Received, SendError},
+    shm::SharedView,
+};
+
+/// Most answers that wait for a busy gateway: it reads them faster than browsers offer, or is
+/// broken.
+const MAX_ANSWERS_WAITING: usize = 64;
+
+/// Why a link is over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Over {
+    /// The peer closed its end: it restarts.
+    #[error("the other end is closed")]
+    Gone,
+    /// The peer broke the contract.
+    #[error(transparent)]
+    Violation(#[from] ProtocolViolation),
+    /// Something failed on our side.
+    #[error("the link failed: {0}")]
+    Failed(String),
+}
+
+/// Receives one message; `None` when there is none.
+pub(super) fn receive<In: Message, Out: Message>(
+    channel: &Channel<In, Out>,
+) -> Result<Option<Received<In>>, Over> {
+    match channel.receive() {
+        Ok(received) => Ok(Some(received)),
+        Err(ReceiveError::Empty) => Ok(None),
+        Err(ReceiveError::PeerGone) => Err(Over::Gone),
+        Err(ReceiveError::Violation(violation)) => Err(violation.into()),
+        Err(ReceiveError::Io(error)) => Err(Over::Failed(error.to_string())),
+    }
+}
+
+/// Sends one message; `false` when the link is full.
+pub(super) fn send<In: Message, Out: Message>(
+    channel: &Channel<In, Out>,
+    message: &Out,
+) -> Result<bool, Over> {
+    match channel.send(message, &[]) {
+        Ok(()) => Ok(true),
+        Err(SendError::Full) => Ok(false),
+        Err(SendError::PeerGone) => Err(Over::Gone),
+        Err(error) => Err(Over::Failed(error.to_string())),
+    }
+}
+
+/// The end of `packets`: encoded pictures out of media's ring.
+#[derive(Debug)]
+pub(super) struct Packets {
+    channel: Channel<ToRtc, ToMedia>,
+    ring: Option<(SharedView, RingReader)>,
+    unreported: bool,
+}
+
+impl Packets {
+    pub(super) fn new(link: OwnedFd) -> Result<Self, NotALink> {
+        Ok(Self { channel: Channel::from_descriptor(link)?, ring: None, unreported: false })
+    }
+
+    /// The next picture and its bytes, copied once.
+    pub(super) fn next(&mut self) -> Result<Option<(VideoPacket, Arc<[u8]>)>, Over> {
+        while let Some(received) = receive(&self.channel)? {
+            match received.message {
+                ToRtc::RingAnnounced { capacity } => {
+                    let descriptor = received.descriptors.into_iter().next();
+                    let descriptor = descriptor.ok_or_else(|| illegal("a ring without memory"))?;
+                    let bytes = usize::try_from(capacity.bytes()).unwrap_or(usize::MAX);
+                    let view = SharedView::map(descriptor, bytes)
+                        .map_err(|_| illegal("a ring that is not the sealed memory announced"))?;
+                    self.ring = Some((view, RingReader::new(capacity)));
+                }
+                ToRtc::VideoPacket(packet) => {
+                    let bytes = self.copy(&packet)?;
+                    self.report()?;
+                    return Ok(Some((packet, bytes)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells media what has been read, if it has not been told.
+    pub(super) fn report(&mut self) -> Result<(), Over> {
+        let Some((_, reader)) = &self.ring else { return Ok(()) };
+        let message = ToMedia::RingConsumed { position: reader.position() };
+        self.unreported = !send(&self.channel, &message)?;
+        Ok(())
+    }
+
+    pub(super) const fn wants_to_send(&self) -> bool {
+        self.unreported
+    }
+
+    fn copy(&mut self, packet: &VideoPacket) -> Result<Arc<[u8]>, Over> {
+        let ring = self.ring.as_mut();
+        let (view, reader) = ring.ok_or_else(|| illegal("a packet before any ring"))?;
+        let offset = reader.accept(packet.span).map_err(|_| illegal("a span outside the ring"))?;
+        let start = usize::try_from(offset).map_err(|_| illegal("a span outside the ring"))?;
+        let end = start.saturating_add(packet.span.length as usize);
+        let bytes =
+            view.bytes().get(start..end).ok_or_else(|| illegal("a span outside the ring"))?;
+        Ok(Arc::from(bytes))
+    }
+}
+
+impl AsFd for Packets {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+fn illegal(what: &'static str) -> Over {
+    ProtocolViolation { link: LinkName::Packets, what: Violation::Illegal(what) }.into()
+}
+
+/// The end of `signalling`, and the answers that wait for it.
+#[derive(Debug)]
+pub(super) struct Signalling {
+    channel: Channel<signalling::ToRtc, signalling::ToGateway>,
+    waiting: VecDeque<signalling::ToGateway>,
+}
+
+impl Signalling {
+    pub(super) fn new(link: OwnedFd) -> Result<Self, NotALink> {
+        Ok(Self { channel: Channel::from_descriptor(link)?, waiting: VecDeque::new() })
+    }
+
+    pub(super) fn next(&self) -> Result<Option<signalling::ToRtc>, Over> {
+        Ok(receive(&self.channel)?.map(|received| received.message))
+    }
+
+    pub(super) fn push(&mut self, message: signalling::ToGateway) -> Result<(), Over> {
+        if self.waiting.len() >= MAX_ANSWERS_WAITING {
+            return Err(Over::Failed("the gateway does not read".to_owned()));
+        }
+        self.waiting.push_back(message);
+        self.flush()
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Over> {
+        while let Some(message) = self.waiting.front() {
+            if !send(&self.channel, message)? {
+                break;
+            }
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    pub(super) fn wants_to_send(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
+impl AsFd for Signalling {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}

@@ -1,0 +1,480 @@
+//! The worker as the supervisor sees it: what it takes at start, and its event loop.
+//!
+//! One thread sleeps on the socket, the links and the supervisor, until the deadline [`Peers`]
+//! names. Nothing in it waits for anybody: what a link has no room for waits in a bounded queue
+//! until the link is writable, and media is told its orders by the control thread.
+//!
+//! A link end that closes means that its owner restarts; the next grant of that name replaces it.
+
+mod figures;
+mod links;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod tuning;
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Instant,
+};
+
+use lumen_ipc::{
+    link::LinkName,
+    message::{
+        desktop,
+        grants::ToWorker,
+        input,
+        packets::{FrameStamps, VideoPacket},
+    },
+    process::Worker as WorkerName,
+    service::{RtcConfig, WorkerConfig},
+    units::{Kbps, PeerId},
+};
+use lumen_ipc_runtime::{
+    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
+    channel::{Channel, NotALink},
+    clock::{self, Anchor},
+    confine::Policy,
+    log::RateLimit,
+    metrics::Registry,
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, ppoll},
+    sys::time::TimeSpec,
+};
+use tracing::{info, warn};
+
+use self::{
+    figures::Figures,
+    links::{Over, Packets, Signalling, receive, send},
+    socket::MediaSocket,
+    tuning::Tuning,
+};
+use crate::{
+    outbox::Outbox,
+    peers::{Output, Peers},
+    policy,
+    session::{
+        Datagram, Ending, Setup,
+        encode::DesktopState,
+        media::{RtpClock, VideoFrame},
+    },
+};
+
+type InputChannel = Channel<input::ToRtc, input::ToCompositor>;
+type DesktopChannel = Channel<desktop::ToRtc, desktop::ToCompositor>;
+
+/// Pictures taken per wake-up: datagrams must have their turn.
+const MAX_PICTURES: usize = 8;
+/// Statements and signals taken per wake-up.
+const MAX_MESSAGES: usize = 64;
+
+/// The rtc worker.
+#[derive(Debug)]
+pub struct Rtc {
+    socket: MediaSocket,
+    peers: Peers,
+    bitrate: Kbps,
+    packets: Option<Packets>,
+    input: Option<InputChannel>,
+    desktop: Option<DesktopChannel>,
+    signalling: Option<Signalling>,
+    tuning_link: Option<OwnedFd>,
+    outbox: Outbox,
+    clock: RtpClock,
+    anchor: Anchor,
+    figures: Figures,
+}
+
+impl Worker for Rtc {
+    const WORKER: WorkerName = WorkerName::Rtc;
+    type Config = RtcConfig;
+
+    fn own_config(config: WorkerConfig) -> Option<RtcConfig> {
+        match config {
+            WorkerConfig::Rtc(config) => Some(config),
+            _ => None,
+        }
+    }
+
+    fn acquire(config: RtcConfig, mut grants: Vec<Grant>) -> Result<Self, StartError> {
+        let position = grants.iter().position(|grant| grant.what == ToWorker::MediaSocket);
+        let socket = position.map(|index| grants.swap_remove(index).descriptor);
+        let socket = socket.ok_or_else(|| StartError::new("no media socket was granted"))?;
+        let socket = MediaSocket::new(socket)
+            .map_err(|error| StartError::caused("cannot use the media socket", error))?;
+        // Also warms the cryptography library up: what it reads of the processor and of the
+        // kernel's randomness it reads here.
+        let setup = Setup::new(config.candidates, config.bitrate)
+            .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
+        let mut rtc = Self {
+            socket,
+            peers: Peers::new(setup, config.bitrate),
+            bitrate: config.bitrate,
+            packets: None,
+            input: None,
+            desktop: None,
+            signalling: None,
+            tuning_link: None,
+            outbox: Outbox::default(),
+            clock: RtpClock::default(),
+            anchor: Anchor::new(),
+            figures: Figures::new(),
+        };
+        for grant in grants {
+            let what = grant.what;
+            rtc.take(grant)
+                .map_err(|error| StartError::caused(format!("cannot use grant {what:?}"), error))?;
+        }
+        Ok(rtc)
+    }
+
+    fn metrics(&self) -> Registry {
+        self.figures.registry.clone()
+    }
+
+    fn policy(&self) -> Policy {
+        policy::policy()
+    }
+
+    fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
+        let mut tuning = Tuning::new(supervision.handle(), self.bitrate);
+        self.figures.target.set(self.bitrate.value().into());
+        self.summarise(&supervision);
+        loop {
+            if let Some(link) = self.tuning_link.take() {
+                tuning.attach(link);
+            }
+            let ready = self
+                .wait(&supervision)
+                .map_err(|error| ServeError::caused("cannot wait for events", error))?;
+            self.figures.wakeups.increment();
+            let now = Instant::now();
+            if !self.heed(now, &supervision) {
+                self.peers.close_all(now);
+                self.act(now, &tuning, &supervision);
+                return Ok(());
+            }
+            self.read_links(now, &ready);
+            if ready.is(Source::Socket) {
+                self.read_socket(now)
+                    .map_err(|error| ServeError::caused("the media socket failed", error))?;
+            }
+            if self.peers.deadline().is_some_and(|at| at <= now) {
+                self.peers.timeout(now);
+            }
+            self.act(now, &tuning, &supervision);
+        }
+    }
+}
+
+impl Rtc {
+    /// Takes a descriptor that was granted.
+    fn take(&mut self, grant: Grant) -> Result<(), NotALink> {
+        let descriptor = grant.descriptor;
+        match grant.what {
+            ToWorker::LinkEnd(LinkName::Packets) => self.packets = Some(Packets::new(descriptor)?),
+            ToWorker::LinkEnd(LinkName::Tuning) => self.tuning_link = Some(descriptor),
+            ToWorker::LinkEnd(LinkName::Input) => {
+                self.input = Some(Channel::from_descriptor(descriptor)?);
+                self.outbox.clear();
+                self.peers.input_replaced();
+            }
+            ToWorker::LinkEnd(LinkName::Desktop) => {
+                self.desktop = Some(Channel::from_descriptor(descriptor)?);
+            }
+            ToWorker::LinkEnd(LinkName::Signalling) => {
+                self.signalling = Some(Signalling::new(descriptor)?);
+                self.peers.signalling_replaced();
+            }
+            other => warn!(?other, "a grant rtc has no use for"),
+        }
+        Ok(())
+    }
+
+    /// Sleeps until something can be done; says what.
+    fn wait(&self, supervision: &Supervision) -> Result<Ready, Errno> {
+        let packets = self.packets.as_ref();
+        let signalling = self.signalling.as_ref();
+        let sources = [
+            (Source::Supervision, Some(supervision.as_fd()), false),
+            (Source::Socket, Some(self.socket.as_fd()), self.socket.is_waiting()),
+            (
+                Source::Packets,
+                packets.map(AsFd::as_fd),
+                packets.is_some_and(Packets::wants_to_send),
+            ),
+            (Source::Input, self.input.as_ref().map(AsFd::as_fd), self.outbox.front().is_some()),
+            (Source::Desktop, self.desktop.as_ref().map(AsFd::as_fd), false),
+            (
+                Source::Signalling,
+                signalling.map(AsFd::as_fd),
+                signalling.is_some_and(Signalling::wants_to_send),
+            ),
+        ];
+        let (names, mut waits): (Vec<_>, Vec<_>) = sources
+            .into_iter()
+            .filter_map(|(name, fd, writes)| Some((name, poll_for(fd?, writes))))
+            .unzip();
+        let patience = self.peers.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        match ppoll(&mut waits, patience.map(TimeSpec::from), None) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+        let awake = waits.iter().zip(names).filter(|(wait, _)| wait.any() == Some(true));
+        Ok(Ready(awake.map(|(_, name)| name).collect()))
+    }
+
+    /// Does what the supervisor wants; `false` when that is to end.
+    fn heed(&mut self, now: Instant, supervision: &Supervision) -> bool {
+        while let Some(event) = supervision.next() {
+            match event {
+                SupervisorEvent::Drain => return false,
+                SupervisorEvent::Granted(grant) => {
+                    let what = grant.what;
+                    info!(?what, "a grant");
+                    if what == ToWorker::LinkEnd(LinkName::Desktop) {
+                        self.peers.desktop_state(now, DesktopState::Running);
+                    }
+                    if let Err(error) = self.take(grant) {
+                        warn!(?what, %error, "the grant is unusable");
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn read_links(&mut self, now: Instant, ready: &Ready) {
+        if ready.is(Source::Signalling) {
+            let result = self.read_signalling(now);
+            self.keep(LinkName::Signalling, now, result);
+        }
+        if ready.is(Source::Desktop) {
+            let result = self.read_desktop(now);
+            self.keep(LinkName::Desktop, now, result);
+        }
+        if ready.is(Source::Input) {
+            let result = self.read_input();
+            self.keep(LinkName::Input, now, result);
+        }
+        if ready.is(Source::Packets) {
+            let result = self.read_packets(now);
+            self.keep(LinkName::Packets, now, result);
+        }
+    }
+
+    fn read_signalling(&mut self, now: Instant) -> Result<(), Over> {
+        let Some(signalling) = &mut self.signalling else { return Ok(()) };
+        signalling.flush()?;
+        for _ in 0..MAX_MESSAGES {
+            let Some(message) = signalling.next()? else { break };
+            self.peers.signalling(now, message)?;
+        }
+        Ok(())
+    }
+
+    fn read_desktop(&mut self, now: Instant) -> Result<(), Over> {
+        let Some(desktop) = &self.desktop else { return Ok(()) };
+        for _ in 0..MAX_MESSAGES {
+            let Some(received) = receive(desktop)? else { break };
+            self.peers.desktop(now, &received.message);
+        }
+        Ok(())
+    }
+
+    /// Nothing is ever said here; what is noticed is the end.
+    fn read_input(&self) -> Result<(), Over> {
+        let Some(input) = &self.input else { return Ok(()) };
+        receive(input).map(|received| match received {
+            Some(received) => match received.message {},
+            None => (),
+        })
+    }
+
+    fn read_packets(&mut self, now: Instant) -> Result<(), Over> {
+        for _ in 0..MAX_PICTURES {
+            let Some(packets) = &mut self.packets else { return Ok(()) };
+            if packets.wants_to_send() {
+                packets.report()?;
+            }
+            let Some((packet, data)) = packets.next()? else { return Ok(()) };
+            let frame = self.frame(&packet, data);
+            self.peers.video_resumed(now);
+            self.peers.video(now, &frame);
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self, packet: &VideoPacket, data: std::sync::Arc<[u8]>) -> VideoFrame {
+        let stamps = packet.stamps;
+        VideoFrame {
+            data,
+            keyframe: packet.keyframe,
+            rtp_ticks: self.clock.ticks(&stamps),
+            captured: self.anchor.instant_of(stamps.committed),
+            stamps,
+        }
+    }
+
+    /// Gives up a link end that is over.
+    fn keep(&mut self, link: LinkName, now: Instant, result: Result<(), Over>) {
+        let Err(over) = result else { return };
+        match &over {
+            Over::Gone => info!(%link, "the other end is restarting"),
+            Over::Violation(_) => {
+                self.figures.peer_violations.increment();
+                warn!(%link, %over, "the link is given up");
+            }
+            Over::Failed(_) => warn!(%link, %over, "the link is given up"),
+        }
+        match link {
+            LinkName::Packets => {
+                self.packets = None;
+                self.peers.video_interrupted(now);
+            }
+            LinkName::Input => {
+                self.input = None;
+                self.outbox.clear();
+            }
+            LinkName::Desktop => {
+                self.desktop = None;
+                self.peers.desktop_state(now, DesktopState::CompositorRestarting);
+            }
+            LinkName::Signalling => self.signalling = None,
+            _ => {}
+        }
+    }
+
+    fn read_socket(&mut self, now: Instant) -> Result<(), Errno> {
+        let Self { socket, peers, figures, .. } = self;
+        socket.receive(|arrival, bytes| {
+            figures.packets_received.increment();
+            if !peers.datagram(now, arrival.source, arrival.destination, bytes) {
+                figures.packets_foreign.increment();
+            }
+        })
+    }
+
+    /// Does all that the peers want.
+    fn act(&mut self, now: Instant, tuning: &Tuning, supervision: &Supervision) {
+        let mut datagrams = Vec::new();
+        let mut sent = Vec::new();
+        while let Some(output) = self.peers.poll_output() {
+            match output {
+                Output::Transmit { datagram, .. } => datagrams.push(datagram),
+                Output::FrameSent(stamps) => sent.push(stamps),
+                Output::Input(message) => self.pass_on(now, message),
+                Output::ToGateway(message) => {
+                    let result = self.signalling.as_mut().map_or(Ok(()), |it| it.push(message));
+                    self.keep(LinkName::Signalling, now, result);
+                }
+                Output::Keyframe => {
+                    self.figures.keyframes_requested.increment();
+                    tuning.request_keyframe();
+                }
+                Output::Bitrate(bitrate) => {
+                    self.figures.target.set(bitrate.value().into());
+                    tuning.set_bitrate(bitrate);
+                    self.summarise(supervision);
+                }
+                Output::Watchers(count) => {
+                    self.figures.peers.set(count.into());
+                    tuning.set_watchers(count);
+                    self.summarise(supervision);
+                }
+                Output::Ended { peer, ending } => self.note_end(peer, &ending),
+            }
+        }
+        self.transmit(datagrams, &sent);
+        let result = self.flush_input();
+        self.keep(LinkName::Input, now, result);
+    }
+
+    fn transmit(&mut self, datagrams: Vec<Datagram>, frames: &[FrameStamps]) {
+        if datagrams.is_empty() && !self.socket.is_waiting() {
+            return;
+        }
+        let tally = self.socket.send(datagrams);
+        self.figures.packets_sent.add(tally.sent);
+        self.figures.sent.add(tally.bytes);
+        self.figures.send_errors.add(tally.failed);
+        let at = clock::now();
+        for stamps in frames {
+            self.figures.encoded_to_sent.record(at.since(stamps.encoded));
+            self.figures.commit_to_sent.record(at.since(stamps.committed));
+        }
+    }
+
+    fn pass_on(&mut self, now: Instant, message: input::ToCompositor) {
+        // Without a compositor nothing is held and nothing moves.
+        if self.input.is_none() {
+            return;
+        }
+        if let Err(overflow) = self.outbox.push(message) {
+            static LIMIT: RateLimit = RateLimit::per_second(1);
+            if LIMIT.allows() {
+                warn!(peer = %overflow.peer, "a peer does more than the compositor can take");
+            }
+            self.peers.overflowed(now, overflow.peer);
+        }
+    }
+
+    fn flush_input(&mut self) -> Result<(), Over> {
+        let Some(channel) = &self.input else { return Ok(()) };
+        while let Some(message) = self.outbox.front() {
+            if !send(channel, message)? {
+                break;
+            }
+            self.figures.input_sent.increment();
+            self.outbox.pop();
+        }
+        Ok(())
+    }
+
+    fn note_end(&self, peer: PeerId, ending: &Ending) {
+        static LIMIT: RateLimit = RateLimit::per_second(5);
+        self.figures.peers_ended.increment();
+        if matches!(ending, Ending::Violation(_)) {
+            self.figures.peers_misbehaved.increment();
+        }
+        if LIMIT.allows() {
+            info!(%peer, %ending, suppressed = LIMIT.suppressed(), "a peer is over");
+        }
+    }
+
+    fn summarise(&self, supervision: &Supervision) {
+        let viewers = match self.peers.watchers() {
+            0 => "no viewer".to_owned(),
+            1 => "1 viewer".to_owned(),
+            count => format!("{count} viewers"),
+        };
+        supervision.set_summary(format!("{viewers}, {} kbit/s", self.peers.bitrate()));
+    }
+}
+
+/// What the event loop sleeps on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
+    Desktop,
+    Input,
+    Packets,
+    Signalling,
+    Socket,
+    Supervision,
+}
+
+/// Which of them have something, or room, or are over.
+struct Ready(Vec<Source>);
+
+impl Ready {
+    fn is(&self, source: Source) -> bool {
+        self.0.contains(&source)
+    }
+}
+
+fn poll_for(descriptor: BorrowedFd<'_>, writes: bool) -> PollFd<'_> {
+    let flags = if writes { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+    PollFd::new(descriptor, flags)
+}
