@@ -1,0 +1,123 @@
+//! What the fuzz targets do with their input. Their seeds are run through it by an ordinary test.
+
+#![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+use lumen_ipc_runtime::metrics::Registry;
+use lumen_turn::{
+    address::OwnAddresses,
+    auth::credential::{Party, RelaySecret},
+    framing::Framer,
+    moment::{Carrier, Flow, Moment, UnixSeconds},
+    quota::StrangerRates,
+    relay::{MAX_STRANGER_FACTOR, Outcome, Relay, RelayConfig, allocation::AllocationLimits},
+    wire::MAX_MESSAGE_BYTES,
+};
+
+use crate::client::{
+    ALLOCATE, Answer, Builder, Client, NONCE_ATTRIBUTE, REALM, RELAYED_ATTRIBUTE, SECRET, grantee,
+};
+
+const START: u64 = 1_800_000_000;
+
+struct Rig {
+    relay: Relay,
+    now: Moment,
+    out: BytesMut,
+}
+
+fn flow(port: u16) -> Flow {
+    Flow { carrier: Carrier::Datagrams(0), remote: ([198, 51, 100, 7], port).into() }
+}
+
+impl Rig {
+    fn new() -> Self {
+        let own = ["203.0.113.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
+        let now = Moment { at: Instant::now(), unix: UnixSeconds(START) };
+        let config = RelayConfig {
+            own: OwnAddresses::new(&own).unwrap(),
+            realm: REALM.to_owned(),
+            secret: RelaySecret::new(&SECRET),
+            rates: StrangerRates::default(),
+            limits: AllocationLimits::default(),
+        };
+        let relay = Relay::new(config, &Registry::default(), now).unwrap();
+        Self { relay, now, out: BytesMut::new() }
+    }
+
+    fn say(&mut self, from: Flow, bytes: &[u8]) -> Outcome {
+        self.relay.handle(self.now, from, bytes, &mut self.out)
+    }
+
+    fn enter(&mut self, from: Flow, party: Party) -> Client {
+        let mut client = Client::new(grantee(party, 1, 0), START + 3600, 1);
+        let hello = client.hello();
+        assert_eq!(self.say(from, &hello), Outcome::Reply);
+        client.nonce = Answer::parse(&self.out).text(NONCE_ATTRIBUTE).unwrap();
+        let request = client.allocate();
+        assert_eq!(self.say(from, &request), Outcome::Reply);
+        let relayed = Answer::parse(&self.out).address(RELAYED_ATTRIBUTE).unwrap();
+        let permit = client.permit(relayed);
+        assert_eq!(self.say(from, &permit), Outcome::Reply);
+        client
+    }
+}
+
+/// Says `data` as a stranger, as a client, and as the body of a client's signed request.
+pub fn datagrams(data: &[u8]) {
+    let mut rig = Rig::new();
+    let (viewer, rtc, stranger) = (flow(1), flow(2), flow(3));
+    let mut client = rig.enter(viewer, Party::Viewer);
+    rig.enter(rtc, Party::Rtc);
+    if rig.say(stranger, data) == Outcome::Reply {
+        assert!(rig.out.len() <= data.len() * MAX_STRANGER_FACTOR, "an amplifier");
+    }
+    assert_eq!(rig.relay.allocations(), 2, "a stranger has left something behind");
+    if let Outcome::Forward(to) = rig.say(viewer, data) {
+        assert_eq!(to, rtc, "data goes to the other side only");
+    }
+    for method in [ALLOCATE, 4, 8, 9] {
+        let transaction = client.transaction();
+        let signed = client.sign(signed_body(method, data, transaction));
+        rig.say(viewer, &signed);
+    }
+    assert!(rig.relay.allocations() <= 2);
+}
+
+/// A request with attributes cut out of `data`: two bytes of type, one of length, the value.
+fn signed_body(method: u16, data: &[u8], transaction: [u8; 12]) -> Builder {
+    let mut builder = Builder::new(method, transaction);
+    let mut rest = data;
+    while let Some((&[high, low, length], after)) = rest.split_first_chunk::<3>() {
+        let (value, after) = after.split_at(usize::from(length).min(after.len()));
+        builder = builder.attribute(u16::from_be_bytes([high, low]), value);
+        rest = after;
+        // What does not fit a message is refused before it is looked at.
+        if data.len() - rest.len() > MAX_MESSAGE_BYTES {
+            break;
+        }
+    }
+    builder
+}
+
+/// Reads `data` as a stream in pieces; the first byte says how long they are.
+pub fn stream(data: &[u8]) {
+    let Some((&piece, bytes)) = data.split_first() else { return };
+    let mut framer = Framer::default();
+    let mut rig = Rig::new();
+    for piece in bytes.chunks(usize::from(piece) + 1) {
+        framer.push(piece);
+        loop {
+            match framer.next_message() {
+                Ok(Some(message)) => {
+                    rig.say(flow(1), &message);
+                }
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        assert!(framer.pending() < MAX_MESSAGE_BYTES);
+    }
+}

@@ -1,0 +1,44 @@
+//! The fuzz targets' seeds, as an ordinary test, and what made a target fail once.
+
+mod client;
+#[path = "../fuzz/drive.rs"]
+mod drive;
+
+use std::path::Path;
+
+fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut seeds: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.display().to_string(), std::fs::read(path).unwrap()))
+        .collect();
+    seeds.sort();
+    assert!(!seeds.is_empty(), "there are seeds for {target}");
+    seeds
+}
+
+#[test]
+fn datagrams_seeds_pass() {
+    for (name, seed) in seeds("datagrams") {
+        eprintln!("{name}");
+        drive::datagrams(&seed);
+        // Each cut and each flipped byte, too: decoders break at edges.
+        for at in 0..seed.len() {
+            drive::datagrams(&seed[..at]);
+            let mut flipped = seed.clone();
+            flipped[at] ^= 0xff;
+            drive::datagrams(&flipped);
+        }
+    }
+}
+
+#[test]
+fn stream_seeds_pass() {
+    for (name, seed) in seeds("stream") {
+        eprintln!("{name}");
+        for at in 0..=seed.len() {
+            drive::stream(&seed[..at]);
+        }
+    }
+}
