@@ -47,6 +47,11 @@ test('turn, a macOS trackpad whose ticks are a multiple of 120, is smooth', () =
   assert.deepEqual(counter.turn(turn({ deltaY: 40, wheelDeltaY: -120 }), 1), scroll(0, 640));
 });
 
+test('turn, a few pixels posing as a whole notch, is smooth', () => {
+  const message = new WheelCounter().turn(turn({ deltaY: 7, wheelDeltaY: -120 }), 1);
+  assert.deepEqual(message, scroll(0, 112));
+});
+
 test('turn, single lines, add up to a notch without loss', () => {
   const counter = new WheelCounter();
   let sum = 0;

@@ -22,6 +22,8 @@ const NOTCH = 120;
 const LINES_PER_NOTCH = 3;
 const MAC_TRACKPAD_RATIO = 3;
 const FINE_WHEEL_RATIO = 1.2;
+/** A notch moves a page by at least so many pixels, even one that is zoomed to 500 %. */
+const LEAST_NOTCH_PIXELS = 16;
 const I16_MAX = 32767;
 
 const DELTA_LINES = 1;
@@ -99,7 +101,8 @@ function axisIsWheel(pixels, wheelDelta) {
   if (distance === 0) return true;
   if (distance % 100 === 0 || distance % NOTCH === 0) return true;
   if (ticks === 0 || nearly(ticks, distance * MAC_TRACKPAD_RATIO)) return false;
-  return ticks % NOTCH === 0 || nearly(ticks, distance * FINE_WHEEL_RATIO);
+  if (ticks % NOTCH === 0) return distance >= LEAST_NOTCH_PIXELS;
+  return nearly(ticks, distance * FINE_WHEEL_RATIO);
 }
 
 /**

@@ -44,9 +44,11 @@ export class Keyboard {
 
   /** @param {KeyboardEvent} event */
   #up(event) {
+    // Also while nothing is sent: a key that came up meanwhile must not count as held later.
+    const changes = this.#held.release(event.code);
     if (!this.#isActive() || evdevKey(event.code) === null) return;
     event.preventDefault();
     event.stopPropagation();
-    this.#held.release(event.code).forEach((change) => this.#send(change));
+    changes.forEach((change) => this.#send(change));
   }
 }

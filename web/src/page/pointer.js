@@ -115,9 +115,10 @@ export class Pointer {
 
   /** @param {PointerEvent} event */
   #pressed(event) {
-    if (!this.#desktop.isActive() || !event.isPrimary) return;
+    if (!event.isPrimary) return;
+    // Also while nothing is sent: a button that came up meanwhile must not count as held later.
     const changes = this.#buttons.update(event.buttons);
-    if (changes.length === 0) return;
+    if (changes.length === 0 || !this.#desktop.isActive()) return;
     event.preventDefault();
     this.#pacer.settle();
     const place = this.#placeOf(event);
