@@ -132,7 +132,7 @@ impl Setup {
         })?;
         match url {
             Ok(url) => Rig::new(launched, url),
-            Err(status) => bail!("lumen run ended with {status} and said:\n{}", launched.said()),
+            Err(status) => bail!("lumen run ended with {status}"),
         }
     }
 
