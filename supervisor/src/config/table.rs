@@ -164,7 +164,7 @@ pub const COMMANDS: [CommandRow; 7] = [
         command: Command::Stop,
         name: "stop",
         operands: "",
-        summary: "End the desktop: workers finish, then the app is asked to end, then all is gone.",
+        summary: "End the desktop: workers finish and the app is asked to end, then all is gone.",
         details: "",
         examples: &[],
     },

@@ -15,16 +15,24 @@ use lumen_ipc::process::Worker;
 
 /// A worker's program that is not where it should be.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{binary} is not in {}; build or install all of Lumen's programs together, or name their \
-     directory by --workers-dir",
-    .looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" nor in ")
-)]
+#[error("{binary} is not in {}; {INSTALL_ADVICE}", self.places())]
 pub(crate) struct MissingWorker {
     /// Its name.
     pub(crate) binary: &'static str,
     /// Where it was looked for.
     pub(crate) looked: Vec<PathBuf>,
+}
+
+/// What to do about a missing worker.
+pub(crate) const INSTALL_ADVICE: &str =
+    "build or install all of Lumen's programs together, or name their directory by --workers-dir";
+
+impl MissingWorker {
+    /// Where it was looked for, for people.
+    pub(crate) fn places(&self) -> String {
+        let places = self.looked.iter().map(|path| path.display().to_string());
+        places.collect::<Vec<_>>().join(" nor in ")
+    }
 }
 
 /// Where workers' programs are looked for: where the command line says, else beside `lumen` and in
