@@ -1,6 +1,11 @@
 //! What the fuzz targets do with their input. Their seeds are run through it by an ordinary test.
 
-#![allow(dead_code, unreachable_pub, reason = "each target uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "each target uses a part of it, and a failure is what it looks for"
+)]
 
 use std::time::Instant;
 

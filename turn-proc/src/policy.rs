@@ -1,34 +1,32 @@
-//! What the relay may do while it serves: its sockets, the clock, and nothing with a path.
+//! Confinement of `lumen-turn`: what it may do beyond what every worker may.
+//!
+//! It makes no socket, connects and binds nowhere and opens no file: clients come through the
+//! sockets it was granted, and what it relays leaves through them. What is left to a client that
+//! breaks in is those sockets.
 
-use libc::{SYS_accept4, SYS_close, SYS_getrandom, SYS_recvfrom, SYS_recvmmsg, SYS_sendmmsg};
 use lumen_ipc_runtime::confine::{Condition, Policy};
 
-use crate::shell::ConnectionLimits;
+use crate::shell::MAX_CONNECTIONS;
 
-/// Descriptors besides connections: sockets granted, links, event queues.
-const OTHER_FILES: u64 = 64;
+/// Descriptors beside the connections: standard streams, control, grants, granted sockets (one UDP
+/// and up to two TCP for each local address), event queues, and the connections that are accepted
+/// only to be closed.
+const OTHER_DESCRIPTORS: u64 = 128;
 
-/// The policy of `lumen-turn`.
+/// The confinement.
 #[must_use]
-pub fn policy(limits: &ConnectionLimits) -> Policy {
-    let tcp =
-        [Condition::arg(1).equals(libc::IPPROTO_TCP), Condition::arg(2).equals(libc::TCP_NODELAY)];
+pub fn policy() -> Policy {
     Policy::base()
-        .allow(SYS_recvmmsg, "datagrams in, a batch at a time")
-        .allow(SYS_sendmmsg, "datagrams out, a batch at a time")
-        .allow(SYS_accept4, "connections to the granted TCP and TLS listeners")
-        .allow(SYS_recvfrom, "bytes of a connection")
-        .allow(libc::SYS_sendto, "bytes to a connection")
-        .allow(libc::SYS_writev, "TLS records to a connection")
-        .allow(SYS_close, "a connection that is over")
-        .allow(libc::SYS_epoll_wait, "the event loop's sleep")
-        .allow(libc::SYS_epoll_ctl, "a connection begins, ends, or waits for room to send")
-        .allow(SYS_getrandom, "ports of allocations and TLS handshakes")
-        .allow_when(libc::SYS_setsockopt, &tcp, "media must not wait for a full segment")
+        .allow(libc::SYS_recvmmsg, "datagrams, several at once, on the granted sockets")
+        .allow(libc::SYS_sendmmsg, "datagrams, several at once, on the granted sockets")
+        .allow(libc::SYS_accept4, "clients, on the granted listeners")
         .allow_when(
-            libc::SYS_ioctl,
-            &[Condition::arg(1).equals(libc::FIONBIO)],
-            "a connection must not block the loop",
+            libc::SYS_setsockopt,
+            &[
+                Condition::arg(1).equals(libc::IPPROTO_TCP),
+                Condition::arg(2).equals(libc::TCP_NODELAY),
+            ],
+            "media must not wait for an earlier packet's acknowledgement",
         )
-        .open_files(OTHER_FILES + limits.total as u64)
+        .open_files(MAX_CONNECTIONS as u64 + OTHER_DESCRIPTORS)
 }

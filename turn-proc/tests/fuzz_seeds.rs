@@ -1,5 +1,7 @@
 //! The fuzz targets' seeds, as an ordinary test, and what made a target fail once.
 
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod client;
 #[path = "../fuzz/drive.rs"]
 mod drive;

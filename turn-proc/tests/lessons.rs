@@ -1,6 +1,8 @@
 //! One test for each way in which relays have been broken before. The advisories are coturn's where
 //! nothing else is said; each test names what it stands for.
 
+#![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
 mod client;
 
 use std::{

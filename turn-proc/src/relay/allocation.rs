@@ -402,7 +402,8 @@ impl Allocations {
         // Both below 2¹⁴, so that nothing overflows.
         let start = u16::from_be_bytes(random) % PORTS;
         let nth = |step: u16| FIRST_PORT + (start + step) % PORTS;
-        let fits = |port: &u16| !(even && port % 2 == 1) && !self.by_port.contains_key(port);
+        let fits =
+            |port: &u16| (!even || port.is_multiple_of(2)) && !self.by_port.contains_key(port);
         (0..PORTS).map(nth).find(fits)
     }
 

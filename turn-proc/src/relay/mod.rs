@@ -3,8 +3,8 @@
 //! Decides what each packet may do, in this order, and the first "no" is final:
 //! 1. [`crate::wire`] — is it a message at all?
 //! 2. data: does its flow have an allocation, do both sides permit it, are they two sides of one
-//!    session? ([`data`])
-//! 3. requests: rate of the source, then nonce, then credential, then integrity ([`request`]).
+//!    session? (`data.rs`)
+//! 3. requests: rate of the source, then nonce, then credential, then integrity (`request.rs`).
 //!
 //! Nothing is kept for a flow before step 3 has passed. Whatever a stranger is answered is shorter
 //! than [`MAX_STRANGER_FACTOR`] times what it sent, and counted against its rate.
@@ -133,7 +133,7 @@ struct Figures {
 impl Figures {
     fn new(registry: &Registry) -> Self {
         Self {
-            allocations: registry.gauge("relay_allocations"),
+            allocations: registry.gauge("relay_allocations_count"),
             relayed: registry.counter("relay_packets_total"),
             relayed_bytes: registry.counter("relay_data_bytes"),
             bindings: registry.counter("relay_bindings_total"),

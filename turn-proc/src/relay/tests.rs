@@ -285,7 +285,7 @@ fn request_with_another_username_on_an_allocation_is_refused() {
     let Pair { mut rig, viewer, at_rtc, .. } = Rig::pair();
     let mut other = viewer.clone();
     other.client = Client::new(grantee(Party::Viewer, 1, 8), START + HOUR, 1);
-    other.client.nonce = viewer.client.nonce.clone();
+    other.client.nonce = viewer.client.nonce;
     assert_eq!(rig.permit(&mut other, at_rtc).error(), Some(441));
 }
 
@@ -384,7 +384,7 @@ fn data_passes_both_ways_as_indications_until_channels_are_bound() {
 
 #[test]
 fn channel_data_to_a_stream_is_padded_and_to_udp_is_not() {
-    let Pair { mut rig, viewer, mut rtc, at_viewer, .. } = Rig::pair();
+    let Pair { mut rig, mut viewer, mut rtc, at_viewer, .. } = Rig::pair();
     let mut on_tcp = Seat::viewer();
     on_tcp.flow.carrier = Carrier::Stream(4711);
     on_tcp.client = Client::new(grantee(Party::Viewer, 1, 8), START + HOUR, 1);
@@ -394,7 +394,7 @@ fn channel_data_to_a_stream_is_padded_and_to_udp_is_not() {
         rig.say(rtc.flow, &data);
         rig.out.len()
     };
-    for (seat, number) in [(&mut on_tcp, 0x4002), (&mut viewer.clone(), 0x4003)] {
+    for (seat, number) in [(&mut on_tcp, 0x4002), (&mut viewer, 0x4003)] {
         // Any port will do for a permission; the channel needs the real one.
         let relayed = SocketAddr::new(at_viewer.ip(), rtc_port(&rig, &rtc));
         let bind = seat.client.bind(number, relayed);
@@ -678,7 +678,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let seat = |index: u32| {
-            let party = if index % 3 == 0 { Party::Rtc } else { Party::Viewer };
+            let party = if index.is_multiple_of(3) { Party::Rtc } else { Party::Viewer };
             let remote = format!("198.51.100.{}:5000", index + 1);
             let mut seat = Seat::new(party, index / 3, u64::from(index % 3), &remote);
             if index % 2 == 1 {

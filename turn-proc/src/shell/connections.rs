@@ -22,6 +22,9 @@ use crate::{
     quota::{Census, Rate, SourceRates},
 };
 
+/// The most connections, whatever the limits say: the process is allowed descriptors for so many.
+pub const MAX_CONNECTIONS: usize = 512;
+
 /// How long a connection may be without an allocation.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -31,7 +34,7 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ConnectionLimits {
-    /// In all. The process must be allowed more descriptors than that.
+    /// In all, at most [`MAX_CONNECTIONS`].
     pub total: usize,
     /// Of one source.
     pub source: u32,
@@ -44,7 +47,7 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            total: 512,
+            total: MAX_CONNECTIONS,
             source: 32,
             opened: Rate { per_second: 5, burst: 30 },
             opened_by_all: Rate { per_second: 100, burst: 200 },
@@ -76,7 +79,7 @@ impl Connections {
             limits,
             dirty: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-            gauge: registry.gauge("relay_connections"),
+            gauge: registry.gauge("relay_connections_count"),
             refused: registry.counter("relay_connections_refused_total"),
         }
     }
@@ -91,7 +94,7 @@ impl Connections {
         now: Instant,
     ) -> Option<(u64, &Connection)> {
         let source = Source::of(remote.ip());
-        let welcome = self.open.len() < self.limits.total
+        let welcome = self.open.len() < self.limits.total.min(MAX_CONNECTIONS)
             && self.sources.has_room(&source)
             && self.rates.spend(source, now);
         if !welcome {

@@ -23,13 +23,13 @@ use lumen_ipc_runtime::metrics::{Counter, Registry};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use rustls::ServerConfig;
 
-pub use self::{
-    connections::ConnectionLimits,
-    tls::{TlsError, server_config},
-};
 use self::{
     connections::Connections,
     datagrams::{Datagrams, Received},
+};
+pub use self::{
+    connections::{ConnectionLimits, MAX_CONNECTIONS},
+    tls::{TlsError, server_config},
 };
 use crate::{
     moment::{Carrier, Flow, Moment, UnixSeconds},

@@ -1,7 +1,13 @@
 //! A TURN client for tests and measurements: it writes what it is told to, right or wrong, and reads
 //! what comes back. It shares no code with the relay's own reading and writing of messages.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests; each binary uses a part of it"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
