@@ -1,0 +1,77 @@
+//! What fuzzing feeds: one function per decoder that strangers reach. Shared by the fuzz targets
+//! and by the test that runs their seeds.
+
+use std::{net::SocketAddr, sync::OnceLock, time::Instant};
+
+use lumen_ipc::{
+    message::signalling::{Rights, ToRtc},
+    text::Text,
+    units::{Kbps, PeerId},
+};
+use lumen_rtc::{
+    peers::{Output, Peers},
+    session::{Setup, decode},
+};
+
+const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 5000);
+const BROWSER: ([u8; 4], u16) = ([10, 0, 0, 2], 6000);
+
+/// An offer as Chromium makes it.
+pub(crate) const OFFER: &str = include_str!("seeds/offer/chromium");
+
+/// A data-channel message.
+pub(crate) fn channel(bytes: &[u8]) {
+    let _ = decode::input(bytes);
+    let _ = decode::motion(bytes);
+}
+
+/// An offer, and a candidate after it.
+pub(crate) fn offer(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut peers = peers();
+    join(&mut peers, text);
+    let candidate = Text::truncated(text);
+    let found = ToRtc::CandidateFound { peer: PeerId(1), candidate };
+    peers.signalling(Instant::now(), found).expect("a legal message");
+    drain(&mut peers);
+}
+
+/// Datagrams at a peer that has made an offer: each is two bytes of length and its bytes.
+pub(crate) fn datagram(mut bytes: &[u8]) {
+    let mut peers = peers();
+    join(&mut peers, OFFER);
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (datagram, rest) = rest.split_at(length);
+        let (from, to) = (SocketAddr::from(BROWSER), SocketAddr::from(SERVER));
+        peers.datagram(Instant::now(), from, to, datagram);
+        drain(&mut peers);
+        bytes = rest;
+    }
+}
+
+fn peers() -> Peers {
+    static SETUP: OnceLock<Setup> = OnceLock::new();
+    let encoder = Kbps::clamped(8000);
+    let setup = SETUP.get_or_init(|| {
+        Setup::new(vec![SocketAddr::from(SERVER)], encoder).expect("a certificate")
+    });
+    Peers::new(setup.clone(), encoder)
+}
+
+fn join(peers: &mut Peers, sdp: &str) {
+    let (now, peer) = (Instant::now(), PeerId(1));
+    let joined = ToRtc::PeerJoined { peer, rights: Rights { control: true } };
+    peers.signalling(now, joined).expect("a legal message");
+    let made = ToRtc::OfferMade { peer, sdp: Text::truncated(sdp) };
+    peers.signalling(now, made).expect("a legal message");
+    drain(peers);
+}
+
+fn drain(peers: &mut Peers) {
+    while let Some(output) = peers.poll_output() {
+        if let Output::Transmit { datagram, .. } = output {
+            assert!(!datagram.contents.is_empty());
+        }
+    }
+}

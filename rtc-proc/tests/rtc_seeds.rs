@@ -1,0 +1,120 @@
+//! The seeds of the fuzz targets, on stable, and the message vectors shared with the page.
+
+use std::{fs, path::Path};
+
+use lumen_rtc::session::{decode, encode};
+use serde_json::Value;
+
+#[path = "../fuzz/entry.rs"]
+mod entry;
+
+fn each_seed(target: &str, run: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let seeds = fs::read_dir(folder).expect("seeds").map(|seed| seed.expect("a seed").path());
+    let count = seeds.map(|seed| run(&fs::read(seed).expect("readable"))).count();
+    assert!(count > 0, "{target} has no seeds");
+}
+
+#[test]
+fn channel_seeds_never_panic() {
+    each_seed("channel", entry::channel);
+}
+
+#[test]
+fn datagram_seeds_never_panic() {
+    each_seed("datagram", entry::datagram);
+}
+
+#[test]
+fn offer_seeds_and_every_cut_of_them_never_panic() {
+    each_seed("offer", |seed| {
+        entry::offer(seed);
+        for cut in (0..seed.len()).step_by(97) {
+            entry::offer(&seed[..cut]);
+        }
+    });
+}
+
+fn vectors(json: &str) -> Vec<(String, Vec<u8>, Value)> {
+    let vectors: Vec<Value> = serde_json::from_str(json).expect("a list");
+    let parse = |vector: Value| {
+        let text = |key: &str| vector[key].as_str().expect("a text").to_owned();
+        (text("name"), unhex(&text("hex")), vector["message"].clone())
+    };
+    vectors.into_iter().map(parse).collect()
+}
+
+fn unhex(digits: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).expect("hex");
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn input_vectors_of_the_page_are_decoded_on_their_channel() {
+    for (name, bytes, message) in vectors(include_str!("../../web/test/vectors/input.json")) {
+        let is_motion = message["type"] == "pointerTo";
+        let decoded = if is_motion {
+            decode::motion(&bytes).map(|motion| format!("{motion:?}"))
+        } else {
+            decode::input(&bytes).map(|action| format!("{action:?}"))
+        };
+        let decoded = decoded.unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Every number the page meant appears in what we understood.
+        for (key, value) in message.as_object().expect("an object") {
+            if let Some(number) = value.as_i64().filter(|_| !matches!(&**key, "width" | "height")) {
+                assert!(decoded.contains(&number.to_string()), "{name}: {key} in {decoded}");
+            }
+        }
+    }
+}
+
+#[test]
+fn refused_vectors_are_refused() {
+    for (name, bytes, _) in vectors(include_str!("../../web/test/vectors/input-refused.json")) {
+        let both = (decode::input(&bytes).is_err(), decode::motion(&bytes).is_err());
+        assert_eq!(both, (true, true), "{name}");
+    }
+}
+
+#[test]
+fn output_vectors_of_the_page_are_what_we_encode() {
+    use lumen_ipc::{
+        message::desktop::{Cursor, CursorImage, ToRtc},
+        text::Text,
+        units::FrameSize,
+    };
+    for (name, bytes, message) in vectors(include_str!("../../web/test/vectors/output.json")) {
+        let text = |key: &str| message[key].as_str().expect("a text").to_owned();
+        let number = |key: &str| message[key].as_u64().expect("a number");
+        let byte = |key: &str| u8::try_from(number(key)).expect("a byte");
+        let side = |key: &str| u16::try_from(number(key)).expect("a side");
+        let encoded = match message["type"].as_str().expect("a type") {
+            "cursorHidden" => encode::desktop(&ToRtc::CursorChanged(Cursor::Hidden)),
+            "cursorNamed" => {
+                let name = Text::new(text("name")).expect("short");
+                encode::desktop(&ToRtc::CursorChanged(Cursor::Named(name)))
+            }
+            "cursorImage" => {
+                let (size, spot) =
+                    ((byte("width"), byte("height")), (byte("hotspotX"), byte("hotspotY")));
+                let image = CursorImage::new(size, spot, unhex(&text("rgba"))).expect("legal");
+                encode::desktop(&ToRtc::CursorChanged(Cursor::Image(image)))
+            }
+            "outputResized" => {
+                let size = FrameSize::new(side("width"), side("height")).expect("legal");
+                encode::desktop(&ToRtc::OutputResized(size))
+            }
+            "titleChanged" => {
+                let title = Text::new(text("title")).expect("short");
+                encode::desktop(&ToRtc::TitleChanged(title))
+            }
+            "desktopState" => encode::desktop_state(match &*text("state") {
+                "compositorRestarting" => encode::DesktopState::CompositorRestarting,
+                "mediaRestarting" => encode::DesktopState::MediaRestarting,
+                _ => encode::DesktopState::Running,
+            }),
+            unknown => panic!("{name}: {unknown}"),
+        };
+        assert_eq!(encoded, bytes, "{name}");
+    }
+}
