@@ -229,10 +229,20 @@ struct Latency {
 fn latency(road: &Road) -> Result<Latency> {
     let mut buffer = [0; 4096];
     let mut micros = Vec::with_capacity(PINGS);
-    for _ in 0..PINGS {
+    let mut packet = road.packet.clone();
+    for number in 0..PINGS as u64 {
+        let mark = number.to_be_bytes();
+        let tail = packet.len() - mark.len();
+        packet[tail..].copy_from_slice(&mark);
         let sent = Instant::now();
-        road.from.send(&road.packet)?;
-        road.to.recv(&mut buffer)?;
+        road.from.send(&packet)?;
+        // Whatever else is still on its way is not the answer.
+        loop {
+            let length = road.to.recv(&mut buffer)?;
+            if buffer[..length].ends_with(&mark) {
+                break;
+            }
+        }
         micros.push(sent.elapsed().as_secs_f64() * 1e6);
     }
     micros.sort_by(f64::total_cmp);
@@ -280,8 +290,8 @@ fn compare() -> Result<()> {
     let direct = latency(&direct()?)?;
     println!("{:<28}{:>16}{:>14}{:>14}", "relay", "packets/s/core", "added p50 µs", "added p99 µs");
     let row = |name: &str, road: &Road, relay: &Process| -> Result<f64> {
-        let packets = throughput(road, relay)?;
         let through = latency(road)?;
+        let packets = throughput(road, relay)?;
         let (p50, p99) = (through.p50 - direct.p50, through.p99 - direct.p99);
         println!("{name:<28}{packets:>16.0}{p50:>14.1}{p99:>14.1}");
         Ok(packets)
