@@ -1,0 +1,249 @@
+//! A gateway over loopback between a scripted supervisor, a scripted rtc, and clients that can be
+//! as rude as they like.
+
+use std::{net::SocketAddr, os::unix::net::UnixStream};
+
+use futures::{SinkExt, StreamExt};
+use lumen_ipc::{
+    message::signalling::{Rights, Sdp, ToGateway, ToRtc},
+    service::{AuthMode, Broker, GatewayConfig, Login, LoginRefusal},
+    text::{Secret, Text},
+    units::{PeerId, SessionId},
+};
+use lumen_ipc_runtime::{
+    AsyncChannel, bootstrap::ServeError, channel::Channel, metrics::Registry, rpc,
+};
+use lumen_rtc::gateway::shell::{Event, Parts, SignallingLink, run};
+use tarpc::{
+    context::Context,
+    server::{BaseChannel, Channel as _},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+/// The token the scripted supervisor accepts, and the cookie it gives for it.
+pub(crate) const TOKEN: &str = "right";
+pub(crate) const COOKIE: &str = "c00kie";
+/// The token for which it has had enough.
+pub(crate) const TOKEN_TOO_OFTEN: &str = "often";
+pub(crate) const RETRY_AFTER: u16 = 17;
+
+/// Rtc's end of the signalling link.
+pub(crate) type RtcLink = AsyncChannel<ToRtc, ToGateway>;
+
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) rtc: RtcLink,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) served: JoinHandle<Result<(), ServeError>>,
+}
+
+#[derive(Clone)]
+struct Supervisor;
+
+impl Broker for Supervisor {
+    async fn authenticate(
+        self,
+        _: Context,
+        token: Secret,
+        _: SocketAddr,
+    ) -> Result<Login, LoginRefusal> {
+        match token.reveal() {
+            TOKEN => Ok(login()),
+            TOKEN_TOO_OFTEN => Err(LoginRefusal::TooMany { retry_after_seconds: RETRY_AFTER }),
+            _ => Err(LoginRefusal::Wrong),
+        }
+    }
+
+    async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
+        if cookie.reveal() == COOKIE { Ok(login()) } else { Err(LoginRefusal::Wrong) }
+    }
+}
+
+fn login() -> Login {
+    Login {
+        cookie: Secret::new(COOKIE).expect("short"),
+        session: SessionId(1),
+        rights: Rights { control: true },
+    }
+}
+
+/// Both ends of a signalling link.
+pub(crate) fn signalling_link() -> (SignallingLink, RtcLink) {
+    let (gateway, rtc) = Channel::pair().expect("socketpair");
+    (gateway, AsyncChannel::new(rtc).expect("epoll"))
+}
+
+impl Rig {
+    pub(crate) async fn start(auth: AuthMode) -> Self {
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
+        let transport = rpc::transport(ours.into()).expect("a stream socket");
+        let supervisor = BaseChannel::with_defaults(transport).execute(Supervisor.serve());
+        tokio::spawn(supervisor.for_each(|request| async { drop(tokio::spawn(request)) }));
+        Self::start_with_broker(auth, theirs).await
+    }
+
+    pub(crate) async fn start_with_broker(auth: AuthMode, broker: UnixStream) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("bound");
+        let (signalling, rtc) = signalling_link();
+        let config =
+            GatewayConfig { auth, listen: address, hostname: Text::new("desk").expect("short") };
+        let parts = Parts { config, listener, signalling, broker: broker.into() };
+        let (events, receiver) = mpsc::channel(8);
+        let served = tokio::spawn(async move {
+            run(parts, receiver, &Registry::default(), Box::new(drop)).await
+        });
+        Self { address, rtc, events, served }
+    }
+
+    /// Sends bytes and returns all that comes back until the gateway closes.
+    pub(crate) async fn exchange(&self, request: &[u8]) -> Response {
+        let mut stream = TcpStream::connect(self.address).await.expect("the gateway listens");
+        // A refusal may come, and the connection end, before all is written.
+        let _ = stream.write_all(request).await;
+        let mut bytes = Vec::new();
+        // A reset after the answer is an end too.
+        let _ = stream.read_to_end(&mut bytes).await;
+        Response(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// A request of this gateway's own page.
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Response {
+        let address = self.address;
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        self.exchange(request.as_bytes()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request("GET", path, "", "").await
+    }
+
+    /// A login as the page makes it, with this body.
+    pub(crate) async fn log_in(&self, body: &str) -> Response {
+        let origin = self.address;
+        let headers = format!("Origin: http://{origin}\r\nContent-Type: application/json\r\n");
+        self.request("POST", "/login", &headers, body).await
+    }
+
+    /// Opens the WebSocket; the status when it is refused.
+    pub(crate) async fn open(&self, origin: &str, cookie: Option<&str>) -> Result<Browser, u16> {
+        let address = self.address;
+        let mut request =
+            format!("ws://{address}/signal").into_client_request().expect("an address");
+        let origin = HeaderValue::try_from(origin).expect("a header value");
+        request.headers_mut().insert("origin", origin);
+        if let Some(cookie) = cookie {
+            let cookie = format!("lumen-{}={cookie}", address.port());
+            let cookie = HeaderValue::try_from(cookie).expect("a header value");
+            request.headers_mut().insert("cookie", cookie);
+        }
+        let stream = TcpStream::connect(address).await.expect("the gateway listens");
+        match client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Browser(socket)),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("no HTTP answer: {error}"),
+        }
+    }
+
+    /// A browser that has logged in.
+    pub(crate) async fn browser(&self) -> Browser {
+        let origin = format!("http://{}", self.address);
+        self.open(&origin, Some(COOKIE)).await.expect("everything is in order")
+    }
+
+    /// What rtc hears next.
+    pub(crate) async fn heard(&self) -> ToRtc {
+        self.rtc.receive().await.expect("a message").message
+    }
+
+    /// The peer of the offer rtc hears next, after its introduction.
+    pub(crate) async fn offered(&self) -> PeerId {
+        let ToRtc::PeerJoined { peer, .. } = self.heard().await else { panic!("no introduction") };
+        let ToRtc::OfferMade { peer: offering, .. } = self.heard().await else {
+            panic!("no offer")
+        };
+        assert_eq!(peer, offering);
+        peer
+    }
+
+    pub(crate) async fn answer(&self, peer: PeerId) {
+        let answer = ToGateway::AnswerMade { peer, sdp: Sdp::new("answer").expect("short") };
+        self.rtc.send(&answer, &[]).await.expect("the gateway reads");
+    }
+}
+
+/// A whole HTTP response as text.
+pub(crate) struct Response(pub(crate) String);
+
+impl Response {
+    pub(crate) fn status(&self) -> u16 {
+        self.0.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    /// The value of a header, named in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let head = self.0.split("\r\n\r\n").next()?;
+        head.lines()
+            .filter_map(|line| line.split_once(": "))
+            .find_map(|(found, value)| (found.to_ascii_lowercase() == name).then_some(value))
+    }
+
+    pub(crate) fn body(&self) -> &str {
+        self.0.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+    }
+}
+
+/// A browser's side of the signalling WebSocket.
+pub(crate) struct Browser(pub(crate) WebSocketStream<TcpStream>);
+
+impl Browser {
+    pub(crate) async fn say(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.expect("the gateway reads");
+    }
+
+    pub(crate) async fn offer(&mut self) {
+        self.say(r#"{"type":"offer","sdp":"offer"}"#).await;
+    }
+
+    /// The next text.
+    pub(crate) async fn hears(&mut self) -> String {
+        loop {
+            match self.0.next().await.expect("open").expect("whole") {
+                Message::Text(text) => return text.to_string(),
+                Message::Close(frame) => panic!("closed: {frame:?}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// The code the gateway closes with.
+    pub(crate) async fn close_code(&mut self) -> u16 {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                Some(Ok(_)) => {}
+                end => panic!("no close code but {end:?}"),
+            }
+        }
+    }
+}
