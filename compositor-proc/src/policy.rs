@@ -1,6 +1,6 @@
 //! What the compositor may ask of the kernel once it serves: one line per permission.
 //!
-//! It opens nothing by path: the keymap is compiled before confinement, and every socket is
+//! It opens no file that exists: the keymap is compiled before confinement, and every socket is
 //! granted. It makes no socket, no process and no executable memory, which the base policy already
 //! rules out.
 
@@ -18,5 +18,9 @@ pub fn policy() -> Policy {
         .allow(libc::SYS_memfd_create, "frames shared with media; keymaps sent to apps")
         .allow(libc::SYS_ftruncate, "a new frame's memory gets its size")
         .allow(libc::SYS_lseek, "a keymap's memory is rewound after writing")
+        .nameless_files_in(
+            "/dev/shm",
+            "Smithay sends clients of wl_seat below 7 the keymap in a temporary file",
+        )
         .open_files(OPEN_FILES)
 }
