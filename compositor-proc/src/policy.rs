@@ -15,9 +15,8 @@ const OPEN_FILES: u64 = 4096;
 pub fn policy() -> Policy {
     Policy::base()
         .allow(libc::SYS_accept4, "apps connect to the granted Wayland socket")
-        .allow(libc::SYS_memfd_create, "frames shared with media; keymaps sent to apps")
+        .allow(libc::SYS_memfd_create, "frames shared with media; keymaps for apps of old versions")
         .allow(libc::SYS_ftruncate, "a new frame's memory gets its size")
-        .allow(libc::SYS_lseek, "a keymap's memory is rewound after writing")
         .nameless_files_in(
             "/dev/shm",
             "Smithay sends clients of wl_seat below 7 the keymap in a temporary file",

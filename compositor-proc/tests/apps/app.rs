@@ -2,7 +2,10 @@
 
 use std::{
     fs::File,
-    os::{fd::AsFd, unix::fs::FileExt},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::FileExt,
+    },
 };
 
 use lumen_ipc_runtime::shm::SharedMemory;
@@ -35,6 +38,7 @@ use super::rig::Rig;
 /// What an app was told, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
+    Keymap { file: String },
     Configured { width: i32, height: i32, maximized: bool },
     PopupConfigured { x: i32, y: i32, width: i32, height: i32 },
     CalledBack,
@@ -78,13 +82,18 @@ pub(crate) struct Window {
 impl App {
     /// An app that has bound what it needs.
     pub(crate) fn start(rig: &mut Rig) -> Self {
+        Self::start_with_seat(rig, 9)
+    }
+
+    /// An app that speaks no newer `wl_seat` than this.
+    pub(crate) fn start_with_seat(rig: &mut Rig, version: u32) -> Self {
         let stream = rig.connect();
         let connection = Connection::from_socket(stream).expect("client");
         let (globals, mut queue) = with_turns(rig, || {
             registry_queue_init::<Memory>(&connection).expect("the list of globals")
         });
         let handle = queue.handle();
-        let seat: WlSeat = globals.bind(&handle, 1..=9, ()).expect("wl_seat");
+        let seat: WlSeat = globals.bind(&handle, 1..=version, ()).expect("wl_seat");
         let pointer = seat.get_pointer(&handle, ());
         seat.get_keyboard(&handle, ());
         let mut memory = Memory::default();
@@ -335,6 +344,11 @@ impl Dispatch<WlKeyboard, ()> for Memory {
         _: &QueueHandle<Self>,
     ) {
         memory.events.extend(match event {
+            wl_keyboard::Event::Keymap { fd, .. } => {
+                let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+                let target = std::fs::read_link(link).expect("an open descriptor");
+                Some(Event::Keymap { file: target.to_string_lossy().into_owned() })
+            }
             wl_keyboard::Event::Enter { .. } => Some(Event::KeyboardEntered),
             wl_keyboard::Event::Leave { .. } => Some(Event::KeyboardLeft),
             wl_keyboard::Event::Key { key, state, .. } => {
