@@ -65,10 +65,15 @@ export class Peer {
     if (this.#motion.readyState === 'open' && room) this.#motion.send(encodeInput(message));
   }
 
-  /** Ends the connection without telling the handlers. */
-  close() {
+  /** Tells the handlers nothing any more; the connection stays. */
+  retire() {
     clearInterval(this.#lookTimer);
     this.#listeners.abort();
+  }
+
+  /** Ends the connection without telling the handlers. */
+  close() {
+    this.retire();
     this.#connection.close();
   }
 
@@ -178,7 +183,7 @@ export class Peer {
   #lost(reason, error) {
     if (this.#listeners.signal.aborted) return;
     log('info', 'peer lost', { reason, error });
-    this.close();
+    this.retire();
     this.#handlers.lost(reason);
   }
 }

@@ -30,6 +30,8 @@ export class Viewer {
   #socket = null;
   /** @type {Peer | null} */
   #peer = null;
+  /** Given up, but not closed yet. @type {Peer | null} */
+  #retired = null;
   /** What the peer has to tell while the socket is not open. @type {string[]} */
   #unsent = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -85,6 +87,7 @@ export class Viewer {
   handle(event) {
     const actions = this.#session.handle(event, performance.now());
     for (const action of actions) this.#perform(action);
+    if (actions.includes('dropPeer') && !actions.includes('makePeer')) this.#closeRetired();
     this.#update();
   }
 
@@ -141,9 +144,11 @@ export class Viewer {
   }
 
   #makePeer() {
-    this.#dropPeer();
     const peer = new Peer({
-      offer: (sdp) => this.#signal(offerMessage(sdp)),
+      offer: (sdp) => {
+        this.#signal(offerMessage(sdp));
+        this.#closeRetired();
+      },
       candidate: (candidate) => {
         const text = candidateMessage(candidate);
         if (text !== null) this.#signal(text);
@@ -151,10 +156,7 @@ export class Viewer {
       stream: (stream) => this.#picture.show(stream, () => this.#firstFrame()),
       ready: () => this.#tellSize(),
       received: (message) => this.#received(message),
-      lost: (reason) => {
-        this.#peer = null;
-        this.handle({ type: 'peerLost', reason });
-      },
+      lost: (reason) => this.handle({ type: 'peerLost', reason }),
     });
     this.#peer = peer;
   }
@@ -162,8 +164,17 @@ export class Viewer {
   #dropPeer() {
     this.#unsent = [];
     this.#picture.drop();
-    this.#peer?.close();
+    this.#closeRetired();
+    this.#peer?.retire();
+    this.#retired = this.#peer;
     this.#peer = null;
+  }
+
+  // Once the desktop has its successor's offer, and not before: else it would report the end of the
+  // old connection, and the page would take that for the end of the new one.
+  #closeRetired() {
+    this.#retired?.close();
+    this.#retired = null;
   }
 
   /** @param {string} text */
