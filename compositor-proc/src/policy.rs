@@ -1,6 +1,6 @@
 //! What the compositor may ask of the kernel once it serves: one line per permission.
 //!
-//! It opens no file that exists: the keymap is compiled before confinement, and every socket is
+//! It opens nothing by path: the keymap is compiled before confinement, and every socket is
 //! granted. It makes no socket, no process and no executable memory, which the base policy already
 //! rules out.
 
@@ -17,9 +17,5 @@ pub fn policy() -> Policy {
         .allow(libc::SYS_accept4, "apps connect to the granted Wayland socket")
         .allow(libc::SYS_memfd_create, "frames shared with media; keymaps for apps of old versions")
         .allow(libc::SYS_ftruncate, "a new frame's memory gets its size")
-        .nameless_files_in(
-            "/dev/shm",
-            "Smithay sends clients of wl_seat below 7 the keymap in a temporary file",
-        )
         .open_files(OPEN_FILES)
 }
