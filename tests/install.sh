@@ -26,6 +26,7 @@ TEST='
 command:chromium                 chromium
 command:foot                     foot
 command:sway                     sway
+command:turnutils_uclient        coturn
 command:weston                   weston
 font                             fonts-dejavu-core
 '

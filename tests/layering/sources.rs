@@ -6,15 +6,8 @@ use anyhow::{Context, Result};
 
 /// Folders whose crates run as processes of their own, and the one they stand on; those that do
 /// not exist yet are passed over.
-const PROCESS_FOLDERS: [&str; 7] = [
-    "compositor-proc",
-    "gamepad-proc",
-    "ipc",
-    "media-proc",
-    "rtc-proc",
-    "supervisor",
-    "turn-proc",
-];
+const PROCESS_FOLDERS: [&str; 7] =
+    ["compositor-proc", "gamepad-proc", "ipc", "media-proc", "rtc-proc", "supervisor", "turn-proc"];
 
 /// One file.
 pub(crate) struct Source {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write,
+    io::{ErrorKind, Write},
     time::{Duration, Instant},
 };
 
@@ -14,6 +14,7 @@ use lumen_tests::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use wayland_client::{
     Connection, EventQueue, QueueHandle,
+    backend::WaylandError,
     globals::{GlobalList, registry_queue_init},
     protocol::{
         wl_compositor::WlCompositor, wl_pointer::WlPointer, wl_seat::WlSeat, wl_shm::WlShm,
@@ -103,8 +104,9 @@ impl Window {
     pub(crate) fn run(&mut self) -> Result<()> {
         while !self.state.closed {
             self.state.draw_if_due()?;
-            if self.turn().is_err() {
-                return self.state.log(&AppEvent::Disconnected);
+            if let Err(error) = self.turn() {
+                self.state.log(&AppEvent::Disconnected)?;
+                return Err(error);
             }
         }
         Ok(())
@@ -118,7 +120,11 @@ impl Window {
             // A signal counts as a wake-up without events.
             let ready = poll(&mut wanted, self.state.patience()).unwrap_or(0);
             if ready > 0 {
-                guard.read()?;
+                match guard.read() {
+                    // Less than a whole message, so far.
+                    Err(WaylandError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
+                    outcome => drop(outcome?),
+                }
             }
         }
         self.queue.dispatch_pending(&mut self.state)?;
