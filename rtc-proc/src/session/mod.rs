@@ -21,6 +21,7 @@ use str0m::{
     bwe::{Bitrate, BweKind},
     channel::{ChannelData, ChannelId},
     media::{Frequency, MediaKind, MediaTime, Mid, Pt},
+    net::Transmit,
 };
 
 pub mod channel;
@@ -31,6 +32,7 @@ pub mod limit;
 pub mod media;
 pub mod quiet;
 pub mod setup;
+pub mod stillness;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -41,6 +43,7 @@ use estimate::{Estimate, Judgement};
 use media::{FrameGate, VideoFrame};
 use quiet::Activity;
 pub use setup::{BadOffer, Setup};
+use stillness::{Stillness, sequence_of};
 
 /// More packets than this waiting for the pacer mean that the peer cannot follow: frames are
 /// dropped until the next keyframe. About 4 MB.
@@ -143,6 +146,7 @@ pub struct Session {
     gate: FrameGate,
     estimate: Estimate,
     activity: Activity,
+    stillness: Stillness,
     connected: bool,
     in_flight: Option<FrameStamps>,
     encoder: Bitrate,
@@ -174,6 +178,7 @@ impl Session {
             gate: FrameGate::AwaitingKeyframe,
             estimate: Estimate::new(now, setup.encoder_bps(), setup.encoder_bps()),
             activity: Activity::Busy { last: now },
+            stillness: Stillness::default(),
             connected: false,
             in_flight: None,
             encoder: Bitrate::bps(setup.encoder_bps()),
@@ -297,6 +302,7 @@ impl Session {
             return;
         }
         self.wake_up();
+        self.stillness.on_frame(self.now);
         self.estimate.on_sent(self.now, frame.data.len());
         let Some(writer) = self.rtc.writer(mid) else { return };
         let time = MediaTime::new(frame.rtp_ticks, Frequency::NINETY_KHZ);
@@ -315,13 +321,7 @@ impl Session {
                 return;
             }
             match self.rtc.poll_output() {
-                Ok(RtcOutput::Transmit(transmit)) => {
-                    self.outputs.push_back(Output::Transmit(Datagram {
-                        source: transmit.source,
-                        destination: transmit.destination,
-                        contents: transmit.contents.into(),
-                    }));
-                }
+                Ok(RtcOutput::Transmit(transmit)) => self.transmit(transmit),
                 // Handled once the machine is drained: it must not be changed in between.
                 Ok(RtcOutput::Event(event)) => self.events.push(event),
                 Ok(RtcOutput::Timeout(at)) => {
@@ -332,6 +332,16 @@ impl Session {
                 Err(error) => self.fail(&error),
             }
         }
+    }
+
+    fn transmit(&mut self, transmit: Transmit) {
+        let Transmit { source, destination, contents, .. } = transmit;
+        let sequence = self.video.and_then(|(_, kind)| sequence_of(&contents, *kind));
+        if let Some(sequence) = sequence {
+            self.stillness.on_packet(sequence);
+        }
+        let contents = contents.into();
+        self.outputs.push_back(Output::Transmit(Datagram { source, destination, contents }));
     }
 
     /// What follows a drained machine; returns whether there is more to poll.
@@ -380,7 +390,13 @@ impl Session {
             }
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
+            Event::KeyframeRequest(_) if self.stillness.excuses(self.now) => {}
             Event::KeyframeRequest(_) => self.emit(SessionEvent::KeyframeWanted),
+            Event::MediaEgressStats(stats) => {
+                if let Some(remote) = stats.remote {
+                    self.stillness.on_report(remote.maximum_sequence_number.as_u16());
+                }
+            }
             Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
                 self.on_estimate(estimate.as_u64());
             }
@@ -506,13 +522,7 @@ impl Session {
         if self.rtc.close().is_ok() {
             for _ in 0..MAX_STEPS {
                 match self.rtc.poll_output() {
-                    Ok(RtcOutput::Transmit(transmit)) => {
-                        self.outputs.push_back(Output::Transmit(Datagram {
-                            source: transmit.source,
-                            destination: transmit.destination,
-                            contents: transmit.contents.into(),
-                        }));
-                    }
+                    Ok(RtcOutput::Transmit(transmit)) => self.transmit(transmit),
                     Ok(RtcOutput::Event(_)) => {}
                     Ok(RtcOutput::Timeout(_)) | Err(_) => break,
                 }

@@ -59,6 +59,7 @@ const fn is_bookkeeping(reason: Reason) -> bool {
             | Reason::BweProbeEstimator
             | Reason::Pacer(PacerReason::Handle | PacerReason::Padding)
             | Reason::PauseCheck
+            | Reason::Stats
     )
 }
 

@@ -29,6 +29,8 @@ const PLAIN_BASELINE_PROFILE_LEVEL_ID: u32 = 0x42_00_1f;
 const PLAYOUT_DELAY_ID: u8 = 5;
 /// Sender reports tie RTP time to wall time; nothing drifts faster than this.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+/// How often what browsers report is looked at; they report about once a second.
+const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Sent packets that can be sent again, at least a large keyframe's worth.
 const RESEND_PACKETS: usize = 2000;
 /// Larger data-channel messages are not accepted: ours have at most 1 KiB.
@@ -123,6 +125,8 @@ impl Setup {
             .set_extension(PLAYOUT_DELAY_ID, Extension::PlayoutDelay)
             .enable_bwe(Some(Bitrate::bps(self.encoder_bps())))
             .set_rtcp_report_interval_video(REPORT_INTERVAL)
+            // For what the browser reports to have received.
+            .set_stats_interval(Some(STATISTICS_INTERVAL))
             .set_send_buffer_video(RESEND_PACKETS)
             .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
         let codecs = config.codec_config();

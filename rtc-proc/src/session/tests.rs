@@ -184,6 +184,15 @@ impl Pair {
         data
     }
 
+    fn request_keyframe(&mut self) {
+        let mid = self.viewer.mid.expect("a video section");
+        let mut direct = self.viewer.rtc.direct_api();
+        let stream = direct.stream_rx_by_mid(mid, None).expect("a stream");
+        stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
+        self.viewer.advance(self.now);
+        self.run(Duration::from_millis(100));
+    }
+
     fn count(&self, wanted: &SessionEvent) -> usize {
         self.events.iter().filter(|event| *event == wanted).count()
     }
@@ -273,12 +282,7 @@ fn keyframe_request_of_the_viewer_is_told() {
     let mut pair = Pair::connected();
     pair.show(true, 100, 1);
     pair.run(Duration::from_millis(100));
-    let mid = pair.viewer.mid.expect("a video section");
-    let mut direct = pair.viewer.rtc.direct_api();
-    let stream = direct.stream_rx_by_mid(mid, None).expect("a stream");
-    stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
-    pair.viewer.advance(pair.now);
-    pair.run(Duration::from_millis(100));
+    pair.request_keyframe();
     assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 1);
 }
 
@@ -331,6 +335,19 @@ fn still_screen_costs_few_wakeups_and_bytes() {
     // Ten a second is what all processes together may cost.
     assert!(pair.wakeups < 30 * 4, "{} wake-ups in 30 s", pair.wakeups);
     assert!(pair.datagrams < 30 * 2, "{} datagrams in 30 s", pair.datagrams);
+}
+
+#[test]
+fn bored_viewer_gets_no_keyframe_but_one_that_insists_does() {
+    let mut pair = Pair::connected();
+    pair.show(true, 100, 1);
+    pair.run(Duration::from_secs(4));
+    pair.request_keyframe();
+    assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 0);
+    pair.run(Duration::from_secs(1));
+    pair.request_keyframe();
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 1);
 }
 
 #[test]

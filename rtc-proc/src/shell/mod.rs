@@ -28,7 +28,7 @@ use lumen_ipc::{
     },
     process::Worker as WorkerName,
     service::{RtcConfig, WorkerConfig},
-    units::{Kbps, PeerId},
+    units::{Kbps, MonotonicMicros, PeerId},
 };
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
@@ -84,6 +84,7 @@ pub struct Rtc {
     outbox: Outbox,
     clock: RtpClock,
     anchor: Anchor,
+    newest_commit: MonotonicMicros,
     figures: Figures,
 }
 
@@ -120,6 +121,7 @@ impl Worker for Rtc {
             outbox: Outbox::default(),
             clock: RtpClock::default(),
             anchor: Anchor::new(),
+            newest_commit: MonotonicMicros::default(),
             figures: Figures::new(),
         };
         for grant in grants {
@@ -403,7 +405,11 @@ impl Rtc {
         let at = clock::now();
         for stamps in frames {
             self.figures.encoded_to_sent.record(at.since(stamps.encoded));
-            self.figures.commit_to_sent.record(at.since(stamps.committed));
+            // A keyframe of a still screen shows a commit that was sent long ago.
+            if stamps.committed > self.newest_commit {
+                self.newest_commit = stamps.committed;
+                self.figures.commit_to_sent.record(at.since(stamps.committed));
+            }
         }
     }
 
