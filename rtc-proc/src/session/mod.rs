@@ -17,7 +17,7 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
 use lumen_ipc::message::{input::Action, packets::FrameStamps, signalling::Rights};
 use str0m::{
-    Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc, RtcError,
+    Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
     bwe::{Bitrate, BweKind},
     channel::{ChannelData, ChannelId},
     media::{Frequency, MediaKind, MediaTime, Mid, Pt},
@@ -56,6 +56,7 @@ const MAX_STEPS: usize = 4 * MAX_BACKLOG_PACKETS;
 
 /// What happens to a session.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call, never stored")]
 pub enum Input<'a> {
     /// A datagram that [`Session::accepts`].
     Datagram(RtcInput<'a>),
@@ -148,6 +149,8 @@ pub struct Session {
     activity: Activity,
     stillness: Stillness,
     connected: bool,
+    /// Where the last datagram went.
+    remote: Option<SocketAddr>,
     in_flight: Option<FrameStamps>,
     encoder: Bitrate,
     now: Instant,
@@ -180,6 +183,7 @@ impl Session {
             activity: Activity::Busy { last: now },
             stillness: Stillness::default(),
             connected: false,
+            remote: None,
             in_flight: None,
             encoder: Bitrate::bps(setup.encoder_bps()),
             now,
@@ -329,7 +333,7 @@ impl Session {
                         return;
                     }
                 }
-                Err(error) => self.fail(&error),
+                Err(error) => self.end(Ending::Failed(error.to_string())),
             }
         }
     }
@@ -340,6 +344,7 @@ impl Session {
         if let Some(sequence) = sequence {
             self.stillness.on_packet(sequence);
         }
+        self.remote = Some(destination);
         let contents = contents.into();
         self.outputs.push_back(Output::Transmit(Datagram { source, destination, contents }));
     }
@@ -410,20 +415,12 @@ impl Session {
 
     fn on_connected(&mut self) {
         self.connected = true;
-        if let Some(remote) = self.rtc_remote() {
+        if let Some(remote) = self.remote {
             let start = setup::start_bps(self.encoder.as_u64(), remote);
             self.estimate.assume(start);
         }
         self.restart_estimate(self.estimate.bps());
         self.emit(SessionEvent::Connected);
-    }
-
-    /// Where the connection goes: the destination of what was sent last.
-    fn rtc_remote(&self) -> Option<SocketAddr> {
-        self.outputs.iter().rev().find_map(|output| match output {
-            Output::Transmit(datagram) => Some(datagram.destination),
-            Output::Event(_) => None,
-        })
     }
 
     fn on_channel_open(&mut self, id: ChannelId, label: &str) {
@@ -511,10 +508,6 @@ impl Session {
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None);
         stream.and_then(|stream| stream.queue_info()).map_or(0, |queue| queue.packet_count())
-    }
-
-    fn fail(&mut self, error: &RtcError) {
-        self.end(Ending::Failed(error.to_string()));
     }
 
     /// Ends the session and tells the browser so.

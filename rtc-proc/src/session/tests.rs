@@ -7,7 +7,7 @@ use std::{
 
 use lumen_ipc::{
     message::{
-        input::{Action, PressState},
+        input::{Action, OutputPoint, PressState},
         packets::FrameStamps,
         signalling::Rights,
     },
@@ -300,6 +300,15 @@ fn channels_carry_messages_both_ways() {
 }
 
 #[test]
+fn motion_travels_on_its_own_channel() {
+    let mut pair = Pair::connected();
+    pair.viewer.send(pair.now, pair.viewer.motion, true, &[2, 0, 1, 0, 5, 0, 6]);
+    pair.run(Duration::from_millis(100));
+    let action = Action::PointerTo(OutputPoint { x: 5, y: 6 });
+    assert_eq!(pair.count(&SessionEvent::Acted(action)), 1);
+}
+
+#[test]
 fn message_that_is_none_ends_the_session_and_the_viewer_hears() {
     let mut pair = Pair::connected();
     pair.viewer.send(pair.now, pair.viewer.input, true, &[0xee]);
@@ -376,7 +385,7 @@ fn malformed_and_foreign_datagrams_change_nothing() {
         // Each kind of datagram by its first byte: STUN, DTLS, RTP (RFC 7983).
         bytes[0] = [0, 22, 128, 255][(round % 4) as usize];
         let length = (round % 200) as usize;
-        pair.deliver(&bytes[..length].to_vec());
+        pair.deliver(&bytes[..length]);
     }
     let shown = pair.show(true, 5000, 9);
     pair.run(Duration::from_millis(300));

@@ -13,7 +13,6 @@ use str0m::{
 
 /// A datagram of the viewer's.
 pub(crate) struct Sent {
-    pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,
     pub(crate) contents: Vec<u8>,
 }
@@ -101,7 +100,6 @@ impl Viewer {
         loop {
             match self.rtc.poll_output() {
                 Ok(Output::Transmit(transmit)) => self.sent.push(Sent {
-                    source: transmit.source,
                     destination: transmit.destination,
                     contents: transmit.contents.into(),
                 }),

@@ -64,6 +64,13 @@ pub(super) fn send<In: Message, Out: Message>(
     }
 }
 
+/// An encoded picture, copied out of the ring.
+#[derive(Debug)]
+pub(super) struct Picture {
+    pub(super) packet: VideoPacket,
+    pub(super) data: Arc<[u8]>,
+}
+
 /// The end of `packets`: encoded pictures out of media's ring.
 #[derive(Debug)]
 pub(super) struct Packets {
@@ -78,7 +85,7 @@ impl Packets {
     }
 
     /// The next picture and its bytes, copied once.
-    pub(super) fn next(&mut self) -> Result<Option<(VideoPacket, Arc<[u8]>)>, Over> {
+    pub(super) fn next(&mut self) -> Result<Option<Picture>, Over> {
         while let Some(received) = receive(&self.channel)? {
             match received.message {
                 ToRtc::RingAnnounced { capacity } => {
@@ -90,9 +97,9 @@ impl Packets {
                     self.ring = Some((view, RingReader::new(capacity)));
                 }
                 ToRtc::VideoPacket(packet) => {
-                    let bytes = self.copy(&packet)?;
+                    let data = self.copy(&packet)?;
                     self.report()?;
-                    return Ok(Some((packet, bytes)));
+                    return Ok(Some(Picture { packet, data }));
                 }
             }
         }

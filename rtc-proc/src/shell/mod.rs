@@ -20,12 +20,7 @@ use std::{
 
 use lumen_ipc::{
     link::LinkName,
-    message::{
-        desktop,
-        grants::ToWorker,
-        input,
-        packets::{FrameStamps, VideoPacket},
-    },
+    message::{desktop, grants::ToWorker, input, packets::FrameStamps},
     process::Worker as WorkerName,
     service::{RtcConfig, WorkerConfig},
     units::{Kbps, MonotonicMicros, PeerId},
@@ -47,7 +42,7 @@ use tracing::{info, warn};
 
 use self::{
     figures::Figures,
-    links::{Over, Packets, Signalling, receive, send},
+    links::{Over, Packets, Picture, Signalling, receive, send},
     socket::MediaSocket,
     tuning::Tuning,
 };
@@ -289,10 +284,10 @@ impl Rtc {
     /// Nothing is ever said here; what is noticed is the end.
     fn read_input(&self) -> Result<(), Over> {
         let Some(input) = &self.input else { return Ok(()) };
-        receive(input).map(|received| match received {
+        match receive(input)? {
             Some(received) => match received.message {},
-            None => (),
-        })
+            None => Ok(()),
+        }
     }
 
     fn read_packets(&mut self, now: Instant) -> Result<(), Over> {
@@ -301,15 +296,15 @@ impl Rtc {
             if packets.wants_to_send() {
                 packets.report()?;
             }
-            let Some((packet, data)) = packets.next()? else { return Ok(()) };
-            let frame = self.frame(&packet, data);
+            let Some(picture) = packets.next()? else { return Ok(()) };
+            let frame = self.frame(picture);
             self.peers.video_resumed(now);
             self.peers.video(now, &frame);
         }
         Ok(())
     }
 
-    fn frame(&mut self, packet: &VideoPacket, data: std::sync::Arc<[u8]>) -> VideoFrame {
+    fn frame(&mut self, Picture { packet, data }: Picture) -> VideoFrame {
         let stamps = packet.stamps;
         VideoFrame {
             data,
