@@ -2,7 +2,7 @@
 //! compositor's statements in; datagrams, answers, input and demands on media out.
 //!
 //! Decides: who is admitted ([`MAX_PEERS`]), whose a datagram is, who gets a picture, what media is
-//! asked for ([`crate::demand`]), and what a viewer is told about the desktop ([`desk`]).
+//! asked for ([`crate::demand`]), and what a viewer is told about the desktop (`desk`).
 //!
 //! Peers have two numbers. The gateway's is unique within one life of the gateway only; ours,
 //! which the compositor knows, is unique within ours, so that a peer that outlives the gateway is
