@@ -44,8 +44,8 @@ pub enum FilterError {
     NotReloadable(#[from] reload::Error),
 }
 
-/// What comes first in every filter: tarpc reports each request at `info`.
-const QUIET: &str = "tarpc=warn";
+/// What comes first in every filter: tarpc reports each request at `info`, Smithay each span.
+const QUIET: &str = "smithay=warn,tarpc=warn";
 
 /// Starts logging to standard error at level `info`. The first call in a process decides.
 pub fn start() -> Filter {

@@ -85,8 +85,9 @@ pub(crate) fn choose(path: &OsStr, files: &Path) -> Result<Demo, NoDemo> {
 /// modifier is Alt, because browsers and their hosts keep the logo key.
 fn sway_config(terminal: Option<&Path>) -> String {
     let start = terminal.map_or(String::new(), |terminal| {
+        let looks = if terminal.ends_with("foot") { FOOT_LOOKS } else { "" };
         let terminal = terminal.display();
-        format!("bindsym Mod1+Return exec {terminal}\nexec {terminal}\n")
+        format!("bindsym Mod1+Return exec {terminal}{looks}\nexec {terminal}{looks}\n")
     });
     format!(
         "xwayland disable\n\
@@ -104,6 +105,10 @@ fn sway_config(terminal: Option<&Path>) -> String {
          {start}"
     )
 }
+
+/// Letters as large as a browser's: foot's own default is meant for a terminal on a desk.
+const FOOT_LOOKS: &str = " -o main.font=monospace:size=12 -o main.pad=8x8 \
+                          -o colors.background=10161d -o colors.foreground=d8dee6";
 
 const WESTON_CONFIG: &str = "[core]\nidle-time=0\n\n[shell]\nbackground-color=0xff24415c\n\
                              panel-position=top\nlocking=false\n";

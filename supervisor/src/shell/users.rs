@@ -130,9 +130,15 @@ fn nobody_in_particular(identity: Identity) -> SessionUser {
         identity,
         name: "lumen".into(),
         home: None,
-        shell: PathBuf::from("/bin/sh"),
+        shell: friendliest_shell(),
         groups: Vec::new(),
     }
+}
+
+/// A user without an account has no login shell: one that edits lines, where there is one.
+fn friendliest_shell() -> PathBuf {
+    let bash = PathBuf::from("/bin/bash");
+    if bash.exists() { bash } else { PathBuf::from("/bin/sh") }
 }
 
 /// The user set up for a worker, else one without a name.
