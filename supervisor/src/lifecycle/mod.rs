@@ -5,7 +5,7 @@
 //! since carries an old [`Instance`] and is ignored.
 //!
 //! # Invariants
-//! Checked by [`Lifecycle::verify_invariants`] after every step of the property test.
+//! Checked by `verify_invariants` (in `tests`) after every step of the property test.
 //! - At most one process of each worker runs at a time.
 //! - Whatever is not where it should be has a deadline: nothing waits for ever, except for a
 //!   process that was killed to be reaped and for an administrator to revive a failed worker.
