@@ -1,6 +1,6 @@
 //! `input`: rtc → compositor, what viewers do. Nothing comes back.
 //!
-//! The compositor keeps the ledger of what each peer holds down: [`ToCompositor::PeerLeft`] and
+//! The compositor keeps the ledger of what each peer holds down: [`Action::PeerLeft`] and
 //! the end of the link both release it. Repeated presses and stray releases are ignored there.
 
 use serde::{Deserialize, Serialize};
