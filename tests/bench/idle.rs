@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use lumen_tests::{
     app::Show,
     browser::{Browser, Page},
-    patience::wait_until,
     rig::{Rig, Setup},
 };
 
@@ -22,7 +21,7 @@ pub(crate) fn run() -> Result<()> {
     let browser = Browser::start()?;
     let page = browser.open_sized(rig.url(), 1920, 1080)?;
     page.wait_for_picture()?;
-    settle(&page)?;
+    page.wait_until_quiet()?;
     let before = bytes(&page)?;
     let usage = usage::over(&rig, SPAN)?;
     let kilobits = (bytes(&page)? - before) * 8.0 / 1000.0 / SPAN.as_secs_f64();
@@ -43,19 +42,6 @@ fn memory(rig: &Rig) -> Result<()> {
     );
     row("memory, sum of what each has resident (RSS)", &format!("{resident:.0} MB"), "");
     Ok(())
-}
-
-/// Waits until the picture has been improved as far as it will be: no frame between two looks a
-/// second apart.
-fn settle(page: &Page) -> Result<()> {
-    let mut last = (0, std::time::Instant::now());
-    wait_until("the still picture stops changing", || {
-        let count = page.evaluate("lumenTest.frames.length").unwrap_or(0_usize);
-        if count != last.0 {
-            last = (count, std::time::Instant::now());
-        }
-        last.1.elapsed() > Duration::from_secs(1)
-    })
 }
 
 /// Bytes that crossed the peer connection in both directions.

@@ -17,14 +17,20 @@ export function instrument() {
   const watched = new Set();
   /** The element that showed a frame last: the page may use several in turn. */
   let video = null;
+  /** RTP time of the frame that was shown last. */
+  let lastTimestamp = null;
 
   function watch(element) {
     element.requestVideoFrameCallback((_, frame) => {
+      watch(element);
+      // An element that loses its stream presents its last frame once more, or a black one that
+      // never came over the network.
+      if (frame.rtpTimestamp === undefined || frame.rtpTimestamp === lastTimestamp) return;
+      lastTimestamp = frame.rtpTimestamp;
       video = element;
       const at = performance.timeOrigin + performance.now();
       frames.push({ at, width: frame.width, height: frame.height });
       for (const listener of [...onFrame]) listener(frame);
-      watch(element);
     });
   }
 
@@ -112,7 +118,12 @@ export function instrument() {
     return latencies;
   }
 
+  /** How long ago the last frame was. */
+  function quietMillis() {
+    return performance.timeOrigin + performance.now() - (frames.at(-1)?.at ?? Infinity);
+  }
+
   window.lumenTest = {
-    frames, peers, colourAt, pictureBox, transportBytes, jitterBufferMillis, keyLatencies,
+    frames, peers, quietMillis, colourAt, pictureBox, transportBytes, jitterBufferMillis, keyLatencies,
   };
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    patience::{patience, wait_for_ok},
+    patience::{patience, wait_for_ok, wait_until},
     picture::Colour,
 };
 
@@ -180,6 +180,16 @@ impl Page {
             let frame: Option<DecodedFrame> = self.evaluate(&expression)?;
             let frame = frame.context("no newer frame")?;
             Ok(Duration::from_secs_f64((frame.at - millis) / 1000.0))
+        })
+    }
+
+    /// Waits until the picture is still and needs no more improving: no new frame for a second.
+    ///
+    /// # Errors
+    /// When frames keep coming.
+    pub fn wait_until_quiet(&self) -> Result<()> {
+        wait_until("no new frame for a second", || {
+            self.evaluate("lumenTest.quietMillis()").is_ok_and(|quiet: f64| quiet > 1000.0)
         })
     }
 

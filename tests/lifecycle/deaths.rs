@@ -39,6 +39,8 @@ impl Watched {
         page.key_up(KEY_A.1)?;
         let watched = Self { app: Process(rig.app_log().pid()?), rig, page, _browser: browser };
         watched.shows(KEY_A)?;
+        // A frame that improves the still picture would be taken for the successor's first.
+        watched.page.wait_until_quiet()?;
         Ok(watched)
     }
 

@@ -1,6 +1,6 @@
 //! Ends: asked for, forced, and by the app.
 
-use std::fs;
+use std::{fs, os::unix::fs::FileTypeExt};
 
 use anyhow::{Context, Result, ensure};
 use lumen_tests::{
@@ -19,7 +19,8 @@ fn all_gone(processes: &[Process]) -> Result<()> {
         })
 }
 
-/// Names of what is left in the folder for sockets.
+/// Every socket in the folder for them. Lock files stay: whoever removed one could not know that
+/// nobody is about to lock it.
 fn sockets(rig: &Rig) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut folders = vec![rig.runtime_folder().to_owned()];
@@ -28,7 +29,7 @@ fn sockets(rig: &Rig) -> Result<Vec<String>> {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
-            } else {
+            } else if entry.file_type()?.is_socket() {
                 names.push(entry.path().display().to_string());
             }
         }

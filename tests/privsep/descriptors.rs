@@ -1,6 +1,6 @@
 //! What a worker may hold open, derived from the link table and its grants, and what it holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use lumen_ipc::{link::TABLE, process::Worker};
@@ -41,9 +41,11 @@ pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
     let strange: BTreeMap<_, _> =
         held.iter().filter(|(_, target)| kind(target).is_none()).collect();
     ensure!(strange.is_empty(), "neither grant nor link: {strange:?}");
-    let count = |wanted| held.values().filter(|target| kind(target) == Some(wanted)).count();
+    // Counted by what they are: a second descriptor of the same socket reaches nothing more.
+    let sockets: BTreeSet<_> =
+        held.values().filter(|target| kind(target) == Some(Kind::Socket)).collect();
     let expected = standing_sockets(worker) + served_connections(worker);
-    ensure!(count(Kind::Socket) == expected, "expected {expected} sockets: {held:#?}");
+    ensure!(sockets.len() == expected, "expected {expected} sockets: {held:#?}");
     let streams: Vec<_> = held.iter().filter(|(number, _)| **number <= 2).collect();
     ensure!(streams.len() == 3, "standard streams: {streams:?}");
     let pipes = held.iter().filter(|(number, target)| **number > 2 && target.starts_with("pipe:"));

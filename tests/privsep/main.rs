@@ -37,23 +37,13 @@ fn is_confined(_: &Rig, _: Worker, process: Process) -> Result<()> {
         ("CapInh", "0000000000000000"),
         ("CapPrm", "0000000000000000"),
         ("CapEff", "0000000000000000"),
-        ("CapBnd", "0000000000000000"),
         ("CapAmb", "0000000000000000"),
     ];
-    // An ordinary user cannot empty the bounding set, and need not: with no_new_privs and no exec
-    // there is no way to gain from it.
-    let checked = expected.iter().filter(|(name, _)| runs_privileged(process) || *name != "CapBnd");
-    for (name, value) in checked {
+    for (name, value) in expected {
         let found = process.status_field(name)?;
-        ensure!(found == *value, "{name} is {found}, expected {value}");
+        ensure!(found == value, "{name} is {found}, expected {value}");
     }
     Ok(())
-}
-
-/// Whether the process was started by root.
-fn runs_privileged(process: Process) -> bool {
-    let parent = process.parent().and_then(Process::user_ids);
-    parent.is_ok_and(|ids| ids.contains(&0))
 }
 
 fn holds_its_grants_only(_: &Rig, worker: Worker, process: Process) -> Result<()> {

@@ -30,7 +30,8 @@ const NAL_IDR: u8 = 5;
 pub(super) struct Peer {
     rtc: Rtc,
     socket: UdpSocket,
-    signalling: Signalling,
+    /// `None` once the gateway is gone: the peer connection goes on without it, as a browser's does.
+    signalling: Option<Signalling>,
     bell: PipeReader,
     desk: Desk,
     pending: Option<SdpPendingOffer>,
@@ -59,7 +60,7 @@ impl Peer {
         let (offer, pending) = change.apply().context("an empty offer")?;
         signalling.send(json!({ "type": "offer", "sdp": offer.to_sdp_string() }).to_string())?;
         signalling.set_nonblocking()?;
-        let pending = Some(pending);
+        let (signalling, pending) = (Some(signalling), Some(pending));
         let channels = Vec::new();
         Ok(Self { rtc, socket, signalling, bell, desk, pending, channels, leaving: false })
     }
@@ -69,6 +70,10 @@ impl Peer {
         let mut outcome = Ok(());
         while !self.leaving && self.rtc.is_alive() && outcome.is_ok() {
             outcome = self.turn();
+        }
+        if self.leaving {
+            // Tells the other side, which would else find out by silence. It may be gone.
+            let _ = self.rtc.close().map(|()| self.drain());
         }
         let reason = match outcome {
             Err(error) => format!("{error:#}"),
@@ -104,11 +109,8 @@ impl Peer {
 
     fn wait(&self, time: Duration) -> Result<()> {
         let readable = |descriptor| PollFd::new(descriptor, PollFlags::POLLIN);
-        let mut sources = [
-            readable(self.socket.as_fd()),
-            readable(self.signalling.as_fd()),
-            readable(self.bell.as_fd()),
-        ];
+        let mut sources = vec![readable(self.socket.as_fd()), readable(self.bell.as_fd())];
+        sources.extend(self.signalling.as_ref().map(|signalling| readable(signalling.as_fd())));
         let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
         poll(&mut sources, time).context("waiting")?;
         Ok(())
@@ -142,7 +144,9 @@ impl Peer {
             match order {
                 Order::Leave => self.leaving = true,
                 Order::Send { channel, message } => self.send(channel, &message)?,
-                Order::SendRaw { text } => self.signalling.send(text)?,
+                Order::SendRaw { text } => {
+                    self.signalling.as_mut().context("the gateway is gone")?.send(text)?;
+                }
             }
         }
         Ok(())
@@ -157,19 +161,29 @@ impl Peer {
     }
 
     fn take_signalling(&mut self) -> Result<()> {
-        while let Some(said) = self.signalling.receive()? {
-            match said {
-                FromGateway::Answer { sdp } => {
-                    let answer = SdpAnswer::from_sdp_string(&sdp)?;
-                    let pending = self.pending.take().context("a second answer")?;
-                    self.rtc.sdp_api().accept_answer(pending, answer)?;
-                }
-                FromGateway::Closed { reason, .. } => {
-                    self.desk.seen().closed = Some(reason);
-                    self.leaving = true;
-                }
-                FromGateway::Other => {}
+        while let Some(signalling) = &mut self.signalling {
+            match signalling.receive() {
+                Ok(None) => return Ok(()),
+                Err(error) if self.pending.is_some() => return Err(error),
+                Err(_) => self.signalling = None,
+                Ok(Some(said)) => self.take_said(said)?,
             }
+        }
+        Ok(())
+    }
+
+    fn take_said(&mut self, said: FromGateway) -> Result<()> {
+        match said {
+            FromGateway::Answer { sdp } => {
+                let answer = SdpAnswer::from_sdp_string(&sdp)?;
+                let pending = self.pending.take().context("a second answer")?;
+                self.rtc.sdp_api().accept_answer(pending, answer)?;
+            }
+            FromGateway::Closed { reason, .. } => {
+                self.desk.seen().closed = Some(reason);
+                self.leaving = true;
+            }
+            FromGateway::Other => {}
         }
         Ok(())
     }

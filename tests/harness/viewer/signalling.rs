@@ -13,7 +13,7 @@ use tungstenite::{
     http::{HeaderName, HeaderValue},
 };
 
-use crate::patience::patience;
+use crate::patience::{patience, wait_until};
 
 /// How to ask for the WebSocket.
 #[derive(Clone, Debug)]
@@ -134,19 +134,15 @@ impl Signalling {
         }
     }
 
-    /// Reads until the gateway ends the connection, and returns what it said last.
+    /// Waits until the gateway says that the peer is closed, or ends the connection.
     ///
     /// # Errors
-    /// When it does not in time.
-    pub fn read_to_end(&mut self) -> Result<Option<FromGateway>> {
-        let mut last = None;
-        loop {
-            match self.receive() {
-                Ok(Some(said)) => last = Some(said),
-                Ok(None) => bail!("the gateway keeps the connection"),
-                Err(_) => return Ok(last),
-            }
-        }
+    /// When it does neither in time.
+    pub fn wait_until_closed(&mut self) -> Result<()> {
+        self.set_nonblocking()?;
+        wait_until("the gateway closes", || {
+            matches!(self.receive(), Err(_) | Ok(Some(FromGateway::Closed { .. })))
+        })
     }
 }
 
