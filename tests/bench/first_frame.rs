@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use lumen_tests::{
     browser::{Browser, Page},
     measured::percentile,
-    rig::Rig,
+    rig::Setup,
 };
 
 use crate::report::{pair, row};
@@ -17,7 +17,7 @@ const ROUNDS: usize = 5;
 pub(crate) fn run() -> Result<()> {
     let (mut first, mut joining, mut returning) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let rig = Rig::start()?;
+        let rig = Setup::new().quiet().start()?;
         rig.app_log().wait_until_drawn()?;
         let browser = Browser::start()?;
         let page = browser.open(rig.url())?;

@@ -16,7 +16,7 @@ const SPAN: Duration = Duration::from_secs(20);
 
 /// Prints the figures of this part.
 pub(crate) fn run() -> Result<()> {
-    let setup = Setup::new().option("--size", "1920x1080").option("--resize", "fixed");
+    let setup = Setup::new().quiet().option("--size", "1920x1080").option("--resize", "fixed");
     let rig = setup.show(Show::Quadrants, 60).start()?;
     let browser = Browser::start()?;
     let page = browser.open_sized(rig.url(), 1920, 1080)?;

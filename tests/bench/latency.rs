@@ -57,6 +57,7 @@ pub(crate) fn run() -> Result<()> {
 fn measure(setting: &Setting) -> Result<()> {
     let (width, height) = setting.size;
     let rig = Setup::new()
+        .quiet()
         .option("--size", &format!("{width}x{height}"))
         .option("--resize", "fixed")
         .option("--fps", &setting.fps.to_string())

@@ -18,7 +18,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn scroll(fps: u32, target: &str) -> Result<()> {
-    let setup = Setup::new().option("--size", "1920x1080").option("--resize", "fixed");
+    let setup = Setup::new().quiet().option("--size", "1920x1080").option("--resize", "fixed");
     let rig = setup.option("--fps", &fps.to_string()).show(Show::Scroll, fps).start()?;
     let viewer = Viewer::join(&rig)?;
     // The encoder and the estimate of the network have found their pace by then.

@@ -101,22 +101,37 @@ impl Picture {
         Self { width, bytes }
     }
 
-    /// A page that looks like text: light paper and short dark strokes that never repeat in a
-    /// line, as expensive to encode as real text.
+    /// A page that looks like text to an encoder: dark letters of a few strokes on light paper, in
+    /// words and lines of uneven length.
     #[must_use]
     pub fn text(width: usize, height: usize) -> Self {
+        const LETTER: usize = 9;
+        const LINE: usize = 18;
         let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
-        let mut bytes = Colour::new(250, 250, 245).bgrx().repeat(width * height);
-        for y in (0..height).filter(|y| y % 16 >= 4 && y % 16 < 14) {
-            for x in (40..width.saturating_sub(40)).filter(|x| x % 9 < 7) {
-                if noise.next().is_multiple_of(3)
-                    && let Some(pixel) = bytes.get_mut((y * width + x) * 4..(y * width + x) * 4 + 3)
-                {
-                    pixel.fill(40);
+        let mut page = Self::filled(width, height, Colour::new(250, 250, 245));
+        for top in (4..height.saturating_sub(LINE)).step_by(LINE) {
+            let length = width / LETTER * (40 + noise.next() as usize % 60) / 100;
+            for letter in 4..length.saturating_sub(1) {
+                // Every sixth place or so is between two words.
+                if !noise.next().is_multiple_of(6) {
+                    page.draw_letter(letter * LETTER, top, noise.next());
                 }
             }
         }
-        Self { width, bytes }
+        page
+    }
+
+    /// Strokes two pixels thick on a grid of 3 by 5, as `strokes` has bits.
+    fn draw_letter(&mut self, left: usize, top: usize, strokes: u64) {
+        for (y, x) in (0..10).flat_map(|y| (0..6).map(move |x| (y, x))) {
+            let bit = (y / 2) * 3 + x / 2;
+            let pixel = ((top + y) * self.width + left + x) * 4;
+            if strokes >> bit & 1 == 1
+                && let Some(pixel) = self.bytes.get_mut(pixel..pixel + 3)
+            {
+                pixel.fill(40);
+            }
+        }
     }
 
     /// A smooth, coloured gradient with a grain: what a film or a game looks like to an encoder.

@@ -47,6 +47,7 @@ pub struct Setup {
     options: Vec<OsString>,
     app: App,
     stage: Option<Stage>,
+    tells: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,7 @@ impl Default for Setup {
             options: Vec::new(),
             app: App::Test { show: Show::default(), fps: 60 },
             stage: None,
+            tells: true,
         }
     }
 }
@@ -113,6 +115,13 @@ impl Setup {
     #[must_use]
     pub fn on_stage(mut self, stage: Stage) -> Self {
         self.stage = Some(stage);
+        self
+    }
+
+    /// Does not show at the end what Lumen printed: for benchmarks, whose output is a table.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.tells = false;
         self
     }
 
@@ -171,7 +180,7 @@ impl Setup {
             .stderr(output)
             .spawn()
             .context("starting lumen run")?;
-        Ok(Launched { lumen, home, stage, log, _lock: lock })
+        Ok(Launched { lumen, home, stage, log, tells: self.tells, _lock: lock })
     }
 }
 
@@ -374,6 +383,7 @@ struct Launched {
     home: Home,
     stage: Stage,
     log: AppLog,
+    tells: bool,
     _lock: Flock<File>,
 }
 
@@ -400,8 +410,10 @@ impl Drop for Launched {
             // Left by a supervisor that was killed. Gone meanwhile is fine, too.
             let _ = kill_hard(process);
         }
-        // The test runner shows this only for a test that fails.
-        println!("--- what lumen printed ---\n{}--- end ---", self.said());
+        if self.tells {
+            // The test runner shows this only for a test that fails.
+            println!("--- what lumen printed ---\n{}--- end ---", self.said());
+        }
     }
 }
 

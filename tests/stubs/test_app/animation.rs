@@ -12,8 +12,8 @@ use crate::shared_pixels::{SharedPixels, Slot};
 const SQUARE: usize = 64;
 /// Rows by which `motion` moves a frame: enough that no macroblock stays.
 const MOTION_ROWS: usize = 24;
-/// Rows by which `scroll` moves a frame: a comfortable reader's wheel at 60 frames a second.
-const SCROLL_ROWS: usize = 48;
+/// Rows by which `scroll` moves a frame: a line of text, a fast reader's pace at 60 frames a second.
+const SCROLL_ROWS: usize = 18;
 
 /// A rectangle of buffer pixels: left, top, width, height.
 pub(crate) type Damage = (i32, i32, i32, i32);

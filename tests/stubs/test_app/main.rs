@@ -4,7 +4,7 @@
 //! - `quadrants`: four flat colours, still (the default);
 //! - `flat`: one flat colour, still;
 //! - `motion`: a coloured, grained picture that changes in every pixel;
-//! - `scroll`: a page of text that moves up three lines a frame;
+//! - `scroll`: a page of text that moves up one line a frame;
 //! - `blink`: one flat colour with a small square that changes.
 //!
 //! A key press fills the window with the key's own colour, so that a test can tell in the browser
