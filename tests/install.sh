@@ -26,7 +26,6 @@ TEST='
 command:chromium                 chromium
 command:foot                     foot
 command:sway                     sway
-command:turnutils_uclient        coturn
 command:weston                   weston
 font                             fonts-dejavu-core
 '
