@@ -1,3 +1,5 @@
+//! Conversion against a scalar reference, whole and by damage.
+
 use lumen_ipc::message::frames::Rect;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Pacing through whole histories in virtual time.
+
 use proptest::prelude::*;
 
 use super::*;

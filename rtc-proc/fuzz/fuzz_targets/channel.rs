@@ -1,3 +1,5 @@
+//! Whatever a browser sends on a data channel.
+
 #![no_main]
 #[path = "../entry.rs"]
 mod entry;

@@ -1,3 +1,5 @@
+//! Whatever anyone sends to the media socket.
+
 #![no_main]
 #[path = "../entry.rs"]
 mod entry;

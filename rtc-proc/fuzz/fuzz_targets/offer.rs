@@ -1,3 +1,5 @@
+//! Whatever a browser offers.
+
 #![no_main]
 #[path = "../entry.rs"]
 mod entry;
