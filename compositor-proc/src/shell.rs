@@ -22,7 +22,7 @@ use lumen_ipc::{
     message::{desktop, grants::ToWorker},
 };
 use lumen_ipc_runtime::{
-    bootstrap::{Grant, ServeError, Supervision, SupervisorEvent},
+    bootstrap::{Grant, ServeError, Supervision, SupervisorEvent, accuse},
     channel::{Channel, NotALink, ReceiveError},
     log::RateLimit,
 };
@@ -288,6 +288,7 @@ impl Turn {
     fn condemn(&self, link: LinkName, complaint: &dyn Display) {
         warn!(%link, %complaint, "peer broke the contract; its link end is closed");
         self.compositor.state.metrics.peer_violations.increment();
+        accuse(link);
     }
 
     fn go_on(&mut self, is_open: bool, close: impl FnOnce(&mut Compositor)) -> PostAction {

@@ -1,9 +1,6 @@
 //! The life of the process: acquire, confine, serve.
 
-use lumen_ipc::{
-    process::Worker as WorkerName,
-    service::{CompositorConfig, WorkerConfig},
-};
+use lumen_ipc::{process::Worker as WorkerName, service::CompositorConfig};
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, StartError, Supervision, Worker},
     confine::Policy,
@@ -21,13 +18,6 @@ pub struct CompositorWorker {
 impl Worker for CompositorWorker {
     const WORKER: WorkerName = WorkerName::Compositor;
     type Config = CompositorConfig;
-
-    fn own_config(config: WorkerConfig) -> Option<CompositorConfig> {
-        match config {
-            WorkerConfig::Compositor(config) => Some(config),
-            _ => None,
-        }
-    }
 
     /// Compiles the keymap, which reads files, and maps the first frame.
     fn acquire(config: CompositorConfig, grants: Vec<Grant>) -> Result<Self, StartError> {

@@ -24,10 +24,14 @@ pub enum LinkName {
     Frames,
     /// Supervisor → worker: descriptors.
     Grants,
+    /// Gateway → turn: connections on a shared port that are the relay's.
+    Handover,
     /// Rtc → compositor: what viewers do.
     Input,
     /// Media → rtc: encoded pictures.
     Packets,
+    /// Rtc → gamepad: what viewers' gamepads do.
+    Pads,
     /// Gateway ↔ rtc: the WebRTC handshake.
     Signalling,
     /// Rtc → media: what the network wants of the encoder.
@@ -77,7 +81,7 @@ pub struct Link {
 pub const MAX_DESCRIPTORS: usize = 4;
 
 /// Every link there is.
-pub const TABLE: [Link; 10] = [
+pub const TABLE: [Link; 12] = [
     Link {
         name: LinkName::Control,
         from: End::Supervisor,
@@ -91,7 +95,8 @@ pub const TABLE: [Link; 10] = [
         from: End::Supervisor,
         to: End::EachWorker,
         carriage: Carriage::Messages,
-        carries: "descriptors: sockets, devices, link ends; a new link end replaces the old",
+        carries: "descriptors: sockets, devices, link ends; a new link end replaces the old; back: \
+                  a peer broke the contract",
         max_descriptors: 1,
     },
     Link {
@@ -99,7 +104,7 @@ pub const TABLE: [Link; 10] = [
         from: End::Worker(Worker::Gateway),
         to: End::Supervisor,
         carriage: Carriage::Rpc,
-        carries: "log in by token, resume by cookie",
+        carries: "log in by token, resume by cookie, mint relay credentials",
         max_descriptors: 0,
     },
     Link {
@@ -143,6 +148,22 @@ pub const TABLE: [Link; 10] = [
         max_descriptors: 0,
     },
     Link {
+        name: LinkName::Pads,
+        from: End::Worker(Worker::Rtc),
+        to: End::Worker(Worker::Gamepad),
+        carriage: Carriage::Messages,
+        carries: "pad plugged, unplugged, reported; back: whether there are pads, rumble",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Handover,
+        from: End::Worker(Worker::Gateway),
+        to: End::Worker(Worker::Turn),
+        carriage: Carriage::Messages,
+        carries: "connections to a shared port that speak TURN, unread",
+        max_descriptors: 1,
+    },
+    Link {
         name: LinkName::Signalling,
         from: End::Worker(Worker::Gateway),
         to: End::Worker(Worker::Rtc),
@@ -171,8 +192,10 @@ impl LinkName {
             Self::Desktop => "desktop",
             Self::Frames => "frames",
             Self::Grants => "grants",
+            Self::Handover => "handover",
             Self::Input => "input",
             Self::Packets => "packets",
+            Self::Pads => "pads",
             Self::Signalling => "signalling",
             Self::Tuning => "tuning",
         }
@@ -201,21 +224,30 @@ impl Link {
     pub fn is_granted_to(&self, worker: Worker) -> bool {
         self.from == End::Worker(worker) || self.to == End::Worker(worker)
     }
+
+    /// Who holds the other end of `worker`'s, if it is a worker too.
+    #[must_use]
+    pub fn peer_of(&self, worker: Worker) -> Option<Worker> {
+        let (End::Worker(from), End::Worker(to)) = (self.from, self.to) else { return None };
+        [(from, to), (to, from)].into_iter().find_map(|(near, far)| (near == worker).then_some(far))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NAMES: [LinkName; 10] = [
+    const NAMES: [LinkName; 12] = [
         LinkName::Admin,
         LinkName::Broker,
         LinkName::Control,
         LinkName::Desktop,
         LinkName::Frames,
         LinkName::Grants,
+        LinkName::Handover,
         LinkName::Input,
         LinkName::Packets,
+        LinkName::Pads,
         LinkName::Signalling,
         LinkName::Tuning,
     ];

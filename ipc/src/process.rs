@@ -9,12 +9,16 @@ use serde::{Deserialize, Serialize};
 pub enum Worker {
     /// Wayland compositor of one session.
     Compositor,
+    /// Virtual gamepads of one session.
+    Gamepad,
     /// HTTP front door of the host.
     Gateway,
     /// Encoder of one session.
     Media,
     /// WebRTC of one session.
     Rtc,
+    /// TURN relay of the host.
+    Turn,
 }
 
 impl Worker {
@@ -26,9 +30,11 @@ impl Worker {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Compositor => "compositor",
+            Self::Gamepad => "gamepad",
             Self::Gateway => "gateway",
             Self::Media => "media",
             Self::Rtc => "rtc",
+            Self::Turn => "turn",
         }
     }
 
@@ -37,9 +43,11 @@ impl Worker {
     pub const fn binary(self) -> &'static str {
         match self {
             Self::Compositor => "lumen-compositor",
+            Self::Gamepad => "lumen-gamepad",
             Self::Gateway => "lumen-gateway",
             Self::Media => "lumen-media",
             Self::Rtc => "lumen-rtc",
+            Self::Turn => "lumen-turn",
         }
     }
 

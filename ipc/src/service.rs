@@ -3,7 +3,7 @@
 //! Requests and replies are encoded like messages ([`crate::codec`]); one frame is at most
 //! [`MAX_RPC_BYTES`]. Every refusal is a value, so that a caller can tell "no" from "broken".
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::{
     phase::Phase,
     process::Worker,
     text::{Secret, Text},
-    units::{Fps, FrameSize, Kbps, SessionId},
+    units::{Fps, FrameSize, Kbps, PeerId, SessionId},
 };
 
 /// Largest tarpc frame on any RPC link, in bytes: a page of log lines fits.
@@ -46,6 +46,9 @@ pub trait Broker {
     async fn authenticate(token: Secret, from: SocketAddr) -> Result<Login, LoginRefusal>;
     /// Recognises the cookie of an earlier login.
     async fn resume(cookie: Secret) -> Result<Login, LoginRefusal>;
+    /// Credentials with which `peer` of `session`, and rtc on its behalf, may use the relay; `None`
+    /// when there is none.
+    async fn mint_relay_credentials(session: SessionId, peer: PeerId) -> Option<RelayPair>;
 }
 
 /// Rtc → media.
@@ -102,12 +105,16 @@ impl Refusal {
 pub enum WorkerConfig {
     /// For the compositor.
     Compositor(CompositorConfig),
+    /// For gamepad.
+    Gamepad(GamepadConfig),
     /// For the gateway.
     Gateway(GatewayConfig),
     /// For media.
     Media(MediaConfig),
     /// For rtc.
     Rtc(RtcConfig),
+    /// For turn.
+    Turn(TurnConfig),
 }
 
 impl WorkerConfig {
@@ -116,12 +123,44 @@ impl WorkerConfig {
     pub const fn worker(&self) -> Worker {
         match self {
             Self::Compositor(_) => Worker::Compositor,
+            Self::Gamepad(_) => Worker::Gamepad,
             Self::Gateway(_) => Worker::Gateway,
             Self::Media(_) => Worker::Media,
             Self::Rtc(_) => Worker::Rtc,
+            Self::Turn(_) => Worker::Turn,
         }
     }
 }
+
+/// A configuration that is another worker's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the configuration is {0}'s")]
+pub struct OtherWorkers(pub Worker);
+
+/// Makes each part of [`WorkerConfig`] what a worker takes out of it.
+macro_rules! part_of_worker_config {
+    ($($variant:ident($part:ty)),*) => {$(
+        impl TryFrom<WorkerConfig> for $part {
+            type Error = OtherWorkers;
+
+            fn try_from(config: WorkerConfig) -> Result<Self, OtherWorkers> {
+                match config {
+                    WorkerConfig::$variant(part) => Ok(part),
+                    other => Err(OtherWorkers(other.worker())),
+                }
+            }
+        }
+    )*};
+}
+
+part_of_worker_config!(
+    Compositor(CompositorConfig),
+    Gamepad(GamepadConfig),
+    Gateway(GatewayConfig),
+    Media(MediaConfig),
+    Rtc(RtcConfig),
+    Turn(TurnConfig)
+);
 
 /// The compositor's part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,6 +199,8 @@ pub struct Keymap {
 /// Media's part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MediaConfig {
+    /// Size of the output at start, so that the encoder is there before the first frame.
+    pub size: FrameSize,
     /// The most frames the compositor draws per second.
     pub max_fps: Fps,
     /// Bit rate until the network says otherwise, and the most it may ever ask for.
@@ -174,6 +215,8 @@ pub struct RtcConfig {
     pub candidates: Vec<SocketAddr>,
     /// The encoder's configured bit rate: where the estimate starts and the most it may ask for.
     pub bitrate: Kbps,
+    /// Where the relay takes datagrams from this host; `None` when there is no relay.
+    pub relay: Option<SocketAddr>,
 }
 
 /// The gateway's part.
@@ -185,6 +228,75 @@ pub struct GatewayConfig {
     pub listen: SocketAddr,
     /// What the page is titled.
     pub hostname: Text<256>,
+    /// What of the listener's connections is the relay's.
+    pub handover: Handover,
+}
+
+/// Which connections to the gateway's port are handed to the relay.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Handover {
+    /// Those that speak STUN in the clear.
+    pub plain: bool,
+    /// Those that ask for this name by TLS; empty for none.
+    pub name: Text<253>,
+}
+
+/// Gamepad's part.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct GamepadConfig {
+    /// What the devices say they are.
+    pub identity: PadIdentity,
+    /// The user whose desktop it is: part of the devices' `phys`, by which the udev rule knows whom
+    /// to give them to.
+    pub owner: u32,
+}
+
+/// What a virtual gamepad says it is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum PadIdentity {
+    /// Microsoft X-Box 360 pad, which every game knows.
+    Xbox360,
+    /// Microsoft Xbox Wireless Controller.
+    XboxOne,
+    /// Sony DualShock 4.
+    DualShock4,
+    /// Nintendo Switch Pro Controller.
+    SwitchPro,
+}
+
+/// Turn's part. Its secret and its TLS key come as grants.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct TurnConfig {
+    /// This host's addresses, of which relayed addresses are made; the public one first, if the
+    /// administrator named one.
+    pub own: Vec<IpAddr>,
+    /// Realm of the long-term credential mechanism (RFC 8489, section 9.2).
+    pub realm: Text<128>,
+    /// Most allocations, two for each viewer that is relayed.
+    pub allocations: u32,
+}
+
+/// How to use the relay, once: minted for one party of one peer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RelayCredentials {
+    /// Where: `turn:` and `turns:` addresses (RFC 7065), the best first. A host of `*` stands for
+    /// whatever name the browser found the page under.
+    pub urls: Vec<Text<256>>,
+    /// As whom, and until when.
+    pub username: Text<96>,
+    /// The proof.
+    pub password: Secret,
+    /// Seconds until it expires.
+    pub lifetime_seconds: u32,
+}
+
+/// The credentials for one peer: its own, and those of the session's rtc on its behalf.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RelayPair {
+    /// For the browser.
+    pub viewer: RelayCredentials,
+    /// For rtc.
+    pub rtc: RelayCredentials,
 }
 
 /// How browsers prove who they are.

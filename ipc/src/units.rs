@@ -116,6 +116,10 @@ ranged! {
     ButtonCode: u16, "button code", 0x110, 0x117
 }
 ranged! {
+    /// Number of a gamepad at its browser (`Gamepad.index`).
+    PadIndex: u8, "gamepad index", 0, 3
+}
+ranged! {
     /// Width or height of a frame in pixels.
     Side: u16, "side in pixels", 16, 4096
 }

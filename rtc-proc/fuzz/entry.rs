@@ -61,7 +61,7 @@ fn peers() -> Peers {
 
 fn join(peers: &mut Peers, sdp: &str) {
     let (now, peer) = (Instant::now(), PeerId(1));
-    let joined = ToRtc::PeerJoined { peer, rights: Rights { control: true } };
+    let joined = ToRtc::PeerJoined { peer, rights: Rights { control: true }, relay: None };
     peers.signalling(now, joined).expect("a legal message");
     let made = ToRtc::OfferMade { peer, sdp: Text::truncated(sdp) };
     peers.signalling(now, made).expect("a legal message");

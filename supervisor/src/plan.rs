@@ -10,11 +10,17 @@ use lumen_ipc::{
     link::{Link, TABLE},
     message::grants::ToWorker,
     process::Worker,
-    service::{CompositorConfig, GatewayConfig, MediaConfig, RtcConfig, WorkerConfig},
+    service::{
+        CompositorConfig, GamepadConfig, GatewayConfig, Handover, MediaConfig, PadIdentity,
+        RtcConfig, TurnConfig, WorkerConfig,
+    },
     text::Text,
 };
 
 use crate::config::RunConfig;
+
+/// Most allocations of the relay: as many relayed viewers as a host of many desktops has, twice.
+const MOST_ALLOCATIONS: u32 = 512;
 
 /// A user and its group, by number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,6 +44,10 @@ pub enum Users {
         rtc: Identity,
         /// Gateway.
         gateway: Identity,
+        /// Turn.
+        turn: Identity,
+        /// Gamepad.
+        gamepad: Identity,
     },
 }
 
@@ -50,6 +60,8 @@ impl Users {
             (Self::Apart { session, .. }, Worker::Compositor | Worker::Media) => session,
             (Self::Apart { rtc, .. }, Worker::Rtc) => rtc,
             (Self::Apart { gateway, .. }, Worker::Gateway) => gateway,
+            (Self::Apart { turn, .. }, Worker::Turn) => turn,
+            (Self::Apart { gamepad, .. }, Worker::Gamepad) => gamepad,
         }
     }
 
@@ -90,19 +102,26 @@ pub struct WorkerPlan {
     pub identity: Identity,
     /// What it is told.
     pub config: WorkerConfig,
-    /// What it is granted besides its link ends.
+    /// What it is granted besides its link ends. A kind of which the machine has several is granted
+    /// several times, one of which it has none not at all.
     pub grants: &'static [ToWorker],
+}
+
+/// The workers this desktop has, in the order of [`Worker::ALL`].
+pub fn present(_config: &RunConfig) -> impl Iterator<Item = Worker> {
+    Worker::ALL.into_iter()
 }
 
 /// Every worker to run.
 #[must_use]
-pub fn plan(config: &RunConfig, facts: &Facts) -> [WorkerPlan; Worker::ALL.len()] {
-    Worker::ALL.map(|worker| WorkerPlan {
+pub fn plan(config: &RunConfig, facts: &Facts) -> Vec<WorkerPlan> {
+    let part = |worker| WorkerPlan {
         worker,
         identity: facts.users.of(worker),
         config: worker_config(worker, config, facts),
         grants: grants(worker),
-    })
+    };
+    present(config).map(part).collect()
 }
 
 /// The links whose ends `worker` is granted.
@@ -113,9 +132,18 @@ pub fn links(worker: Worker) -> impl Iterator<Item = &'static Link> {
 const fn grants(worker: Worker) -> &'static [ToWorker] {
     match worker {
         Worker::Compositor => &[ToWorker::WaylandListener],
+        Worker::Gamepad => &[ToWorker::PadDevices],
         Worker::Gateway => &[ToWorker::HttpListener],
         Worker::Media => &[],
         Worker::Rtc => &[ToWorker::MediaSocket],
+        Worker::Turn => &[
+            ToWorker::RelaySecret,
+            ToWorker::RelayCertificate,
+            ToWorker::RelayKey,
+            ToWorker::RelayDatagrams,
+            ToWorker::RelayStreams,
+            ToWorker::RelaySecured,
+        ],
     }
 }
 
@@ -131,19 +159,34 @@ fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerCon
             auth: config.auth,
             listen: facts.listen,
             hostname: Text::truncated(facts.hostname.clone()),
+            handover: Handover::default(),
         }),
-        Worker::Media => {
-            WorkerConfig::Media(MediaConfig { max_fps: config.fps, bitrate: config.bitrate })
-        }
+        Worker::Gamepad => WorkerConfig::Gamepad(GamepadConfig {
+            identity: PadIdentity::Xbox360,
+            owner: facts.users.session().uid,
+        }),
+        Worker::Media => WorkerConfig::Media(MediaConfig {
+            size: config.size,
+            max_fps: config.fps,
+            bitrate: config.bitrate,
+        }),
         Worker::Rtc => WorkerConfig::Rtc(RtcConfig {
             candidates: facts.candidates.clone(),
             bitrate: config.bitrate,
+            relay: None,
+        }),
+        Worker::Turn => WorkerConfig::Turn(TurnConfig {
+            own: facts.candidates.iter().map(SocketAddr::ip).collect(),
+            realm: Text::truncated(facts.hostname.clone()),
+            allocations: MOST_ALLOCATIONS,
         }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use lumen_ipc::link::LinkName;
 
     use super::*;
@@ -162,6 +205,8 @@ mod tests {
                 session: identity(1000),
                 rtc: identity(61184),
                 gateway: identity(61185),
+                turn: identity(61186),
+                gamepad: identity(61187),
             },
             listen: "127.0.0.1:8080".parse().expect("an address"),
             candidates: vec!["127.0.0.1:5000".parse().expect("an address")],
@@ -181,17 +226,23 @@ mod tests {
         let users = facts().users;
         assert_eq!(users.of(Worker::Compositor), users.session());
         assert_eq!(users.of(Worker::Media), users.session());
-        let uids = [users.session(), users.of(Worker::Rtc), users.of(Worker::Gateway)];
-        assert!(uids[0] != uids[1] && uids[1] != uids[2] && uids[0] != uids[2]);
+        let apart = [Worker::Rtc, Worker::Gamepad, Worker::Gateway, Worker::Turn];
+        let uids: BTreeSet<u32> = apart.map(|worker| users.of(worker).uid).into();
+        assert_eq!(uids.len(), apart.len());
+        assert!(!uids.contains(&users.session().uid));
     }
 
     #[test]
     fn links_follow_the_table() {
         let names = |worker| links(worker).map(|link| link.name).collect::<Vec<_>>();
-        use LinkName::{Broker, Desktop, Frames, Input, Packets, Signalling, Tuning};
+        use LinkName::{
+            Broker, Desktop, Frames, Handover, Input, Packets, Pads, Signalling, Tuning,
+        };
         assert_eq!(names(Worker::Compositor), [Frames, Input, Desktop]);
         assert_eq!(names(Worker::Media), [Frames, Packets, Tuning]);
-        assert_eq!(names(Worker::Rtc), [Packets, Tuning, Input, Desktop, Signalling]);
-        assert_eq!(names(Worker::Gateway), [Broker, Signalling]);
+        assert_eq!(names(Worker::Rtc), [Packets, Tuning, Input, Desktop, Pads, Signalling]);
+        assert_eq!(names(Worker::Gamepad), [Pads]);
+        assert_eq!(names(Worker::Gateway), [Broker, Handover, Signalling]);
+        assert_eq!(names(Worker::Turn), [Handover]);
     }
 }

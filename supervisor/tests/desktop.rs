@@ -197,6 +197,51 @@ fn killed_worker_comes_back_while_the_app_and_the_others_stay() {
 }
 
 #[test]
+fn accused_worker_is_ended_and_comes_back_while_its_accuser_stays() {
+    let stage = Stage::new();
+    let desktop = Desktop::start(stage.run("sleep 1000")).ready();
+    let before = stage.status();
+    let stage = stage.mode(Worker::Media, "accuse");
+    assert!(stage.ask(&["restart", "media"]).status.success());
+    let find = |worker| stage.status().workers.into_iter().find(|one| one.worker == worker);
+    wait_until("the compositor serves again", || {
+        find(Worker::Compositor)
+            .is_some_and(|one| one.restarts == 1 && one.state.as_str() == "ready")
+    });
+    let after = stage.status();
+    assert_eq!(find(Worker::Media).map(|media| media.restarts), Some(1), "only when asked");
+    for worker in [Worker::Rtc, Worker::Gateway] {
+        assert_eq!(pid_of(&after, worker), pid_of(&before, worker), "{worker}");
+    }
+    desktop.signal(Signal::SIGINT);
+    let (_, said) = desktop.end();
+    assert!(said.contains("compositor broke the contract on its link"), "{said}");
+}
+
+#[test]
+fn worker_that_breaks_the_contract_with_its_supervisor_is_ended_and_nobody_else() {
+    for mode in ["garbage", "oversize", "fd-flood"] {
+        let stage = Stage::new();
+        let desktop = Desktop::start(stage.run("sleep 1000")).ready();
+        let before = stage.status();
+        let stage = stage.mode(Worker::Media, mode);
+        assert!(stage.ask(&["restart", "media"]).status.success());
+        wait_until("media is given up", || {
+            let media = stage.status().workers.into_iter().find(|one| one.worker == Worker::Media);
+            media.is_some_and(|media| media.state.as_str() == "failed")
+        });
+        let after = stage.status();
+        assert_eq!(after.app.pid, before.app.pid, "{mode}");
+        for worker in [Worker::Compositor, Worker::Rtc, Worker::Gateway] {
+            assert_eq!(pid_of(&after, worker), pid_of(&before, worker), "{mode}: {worker}");
+        }
+        desktop.signal(Signal::SIGINT);
+        let (_, said) = desktop.end();
+        assert!(said.contains("broke the contract with its supervisor"), "{mode}: {said}");
+    }
+}
+
+#[test]
 fn workers_end_when_the_supervisor_is_killed() {
     let stage = Stage::new();
     let desktop = Desktop::start(stage.run("sleep 1000")).ready();

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
-use lumen_ipc::{link::TABLE, process::Worker};
+use lumen_ipc::{
+    link::{Link, TABLE},
+    process::Worker,
+};
 use lumen_tests::process::Process;
 
 /// Kinds of descriptors, as `/proc/PID/fd` tells them apart.
@@ -55,10 +58,14 @@ pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
 
 /// Control and grants, its ends of links, and its one socket to the world.
 fn standing_sockets(worker: Worker) -> usize {
-    let links = TABLE.iter().filter(|link| link.is_granted_to(worker)).count();
+    let is_wired = |link: &&Link| {
+        let runs = |peer| Worker::ALL.contains(&peer);
+        link.is_granted_to(worker) && link.peer_of(worker).is_none_or(runs)
+    };
+    let links = TABLE.iter().filter(is_wired).count();
     let outside = match worker {
         Worker::Compositor | Worker::Gateway | Worker::Rtc => 1,
-        Worker::Media => 0,
+        Worker::Gamepad | Worker::Media | Worker::Turn => 0,
     };
     2 + links + outside
 }
@@ -67,6 +74,6 @@ fn standing_sockets(worker: Worker) -> usize {
 fn served_connections(worker: Worker) -> usize {
     match worker {
         Worker::Compositor | Worker::Gateway => 1,
-        Worker::Media | Worker::Rtc => 0,
+        Worker::Gamepad | Worker::Media | Worker::Rtc | Worker::Turn => 0,
     }
 }

@@ -1,6 +1,6 @@
 //! A [`Channel`] for code that runs on a tokio runtime: the same messages, awaited.
 
-use std::{io, os::fd::BorrowedFd};
+use std::{io, os::fd::BorrowedFd, sync::Arc};
 
 use lumen_ipc::codec::Message;
 use tokio::io::unix::AsyncFd;
@@ -12,15 +12,16 @@ use crate::{
 
 /// A channel registered with the runtime it was made in.
 #[derive(Debug)]
-pub struct AsyncChannel<In, Out>(AsyncFd<Channel<In, Out>>);
+pub struct AsyncChannel<In, Out>(AsyncFd<Arc<Channel<In, Out>>>);
 
 impl<In: Message, Out: Message> AsyncChannel<In, Out> {
-    /// Registers `channel`; call it inside a tokio runtime.
+    /// Registers `channel`, of which others may keep hold to send on it; call it inside a tokio
+    /// runtime.
     ///
     /// # Errors
     /// What epoll says.
-    pub fn new(channel: Channel<In, Out>) -> io::Result<Self> {
-        ffi::watch(channel).map(Self)
+    pub fn new(channel: impl Into<Arc<Channel<In, Out>>>) -> io::Result<Self> {
+        ffi::watch(channel.into()).map(Self)
     }
 
     /// The channel, for sending without waiting.

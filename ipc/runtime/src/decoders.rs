@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::MAX_DESCRIPTORS,
-    message::{desktop, frames, grants, input, packets, signalling},
+    message::{desktop, frames, grants, handover, input, packets, pads, signalling},
     service,
 };
 use tarpc::{ClientMessage, Response};
@@ -24,10 +24,14 @@ pub const DECODERS: &[Decoder] = &[
     ("desktop_to_rtc", message::<desktop::ToRtc>),
     ("frames_to_compositor", message::<frames::ToCompositor>),
     ("frames_to_media", message::<frames::ToMedia>),
+    ("grants_to_supervisor", message::<grants::ToSupervisor>),
     ("grants_to_worker", message::<grants::ToWorker>),
+    ("handover_to_turn", message::<handover::ToTurn>),
     ("input_to_compositor", message::<input::ToCompositor>),
     ("packets_to_media", message::<packets::ToMedia>),
     ("packets_to_rtc", message::<packets::ToRtc>),
+    ("pads_to_gamepad", message::<pads::ToGamepad>),
+    ("pads_to_rtc", message::<pads::ToRtc>),
     ("rpc_admin", rpc_pair::<service::AdminRequest, service::AdminResponse>),
     ("rpc_broker", rpc_pair::<service::BrokerRequest, service::BrokerResponse>),
     ("rpc_control", rpc_pair::<service::ControlRequest, service::ControlResponse>),

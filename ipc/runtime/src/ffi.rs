@@ -5,6 +5,7 @@
 use std::{
     io,
     os::fd::{FromRawFd, OwnedFd, RawFd},
+    sync::Arc,
 };
 
 use lumen_ipc::{codec::Message, process::ExitCode};
@@ -60,10 +61,10 @@ pub(crate) fn call(number: libc::c_long, arguments: [u64; 6]) -> Result<libc::c_
 
 /// Registers a channel with the tokio runtime this is called in.
 pub(crate) fn watch<In: Message, Out: Message>(
-    channel: Channel<In, Out>,
-) -> io::Result<AsyncFd<Channel<In, Out>>> {
+    channel: Arc<Channel<In, Out>>,
+) -> io::Result<AsyncFd<Arc<Channel<In, Out>>>> {
     // SAFETY: a channel owns its descriptor until it is dropped, never replaces it, and
-    // `as_raw_fd` always returns that one; `AsyncFd` owns the channel from here on.
+    // `as_raw_fd` always returns that one; `AsyncFd` shares its ownership from here on.
     Ok(unsafe { AsyncFd::register(channel) }?)
 }
 

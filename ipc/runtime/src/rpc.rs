@@ -137,8 +137,9 @@ mod tests {
 
     use futures::StreamExt;
     use lumen_ipc::{
-        service::{Broker, BrokerClient, BrokerRequest, Login, LoginRefusal},
+        service::{Broker, BrokerClient, BrokerRequest, Login, LoginRefusal, RelayPair},
         text::Secret,
+        units::{PeerId, SessionId},
     };
     use tarpc::{
         client, context,
@@ -165,6 +166,15 @@ mod tests {
 
         async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
             Err(LoginRefusal::Wrong)
+        }
+
+        async fn mint_relay_credentials(
+            self,
+            _: context::Context,
+            _: SessionId,
+            _: PeerId,
+        ) -> Option<RelayPair> {
+            None
         }
     }
 

@@ -6,6 +6,8 @@
 pub mod desktop;
 pub mod frames;
 pub mod grants;
+pub mod handover;
 pub mod input;
 pub mod packets;
+pub mod pads;
 pub mod signalling;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Message, link::LinkName, text::Text, units::PeerId};
+use crate::{codec::Message, link::LinkName, service::RelayCredentials, text::Text, units::PeerId};
 
 /// A session description (RFC 8866). Chromium's offers are about 6 KiB.
 pub type Sdp = Text<{ 32 * 1024 }>;
@@ -23,6 +23,8 @@ pub enum ToRtc {
         peer: PeerId,
         /// What it may do.
         rights: Rights,
+        /// Rtc's own way to the relay for this peer; `None` when there is no relay.
+        relay: Option<RelayCredentials>,
     },
     /// Its offer.
     OfferMade {

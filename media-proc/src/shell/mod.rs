@@ -22,7 +22,7 @@ use lumen_ipc::{
     link::LinkName,
     message::grants::ToWorker,
     process::Worker as WorkerName,
-    service::{MediaConfig, WorkerConfig},
+    service::MediaConfig,
     units::FrameSize,
 };
 use lumen_ipc_runtime::{
@@ -97,13 +97,6 @@ impl From<ReceiveError> for Broken {
 impl Worker for Media {
     const WORKER: WorkerName = WorkerName::Media;
     type Config = MediaConfig;
-
-    fn own_config(config: WorkerConfig) -> Option<MediaConfig> {
-        match config {
-            WorkerConfig::Media(config) => Some(config),
-            _ => None,
-        }
-    }
 
     fn acquire(config: MediaConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         warm_up(&config)?;

@@ -7,11 +7,12 @@
 use std::{os::fd::BorrowedFd, time::Instant};
 
 use lumen_ipc::{
+    link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
     units::{Fps, FrameSize, Kbps},
 };
-use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry};
+use lumen_ipc_runtime::{bootstrap::accuse, clock, log::RateLimit, metrics::Registry};
 use tracing::{info, trace, warn};
 
 use super::{
@@ -248,7 +249,7 @@ impl Session {
         outcome
             .map_err(|broken| {
                 self.screen.detach();
-                self.report("frames", &broken);
+                self.report(LinkName::Frames, &broken);
             })
             .ok()
     }
@@ -257,22 +258,23 @@ impl Session {
         outcome
             .map_err(|broken| {
                 self.outlet.detach();
-                self.report("packets", &broken);
+                self.report(LinkName::Packets, &broken);
             })
             .ok()
     }
 
-    fn report(&self, link: &'static str, broken: &Broken) {
+    fn report(&self, link: LinkName, broken: &Broken) {
         static LIMIT: RateLimit = RateLimit::per_second(4);
         if matches!(broken, Broken::Gone) {
-            info!(link, "the peer is gone; waiting for its successor");
+            info!(%link, "the peer is gone; waiting for its successor");
             return;
         }
         if matches!(broken, Broken::Violation(_) | Broken::Deaf) {
             self.figures.peer_violations.increment();
+            accuse(link);
         }
         if LIMIT.allows() {
-            warn!(link, %broken, suppressed = LIMIT.suppressed(), "a link end is closed");
+            warn!(%link, %broken, suppressed = LIMIT.suppressed(), "a link end is closed");
         }
     }
 }

@@ -46,7 +46,8 @@ struct Rig {
 impl Rig {
     /// Both links attached, nothing announced, nobody watching.
     fn new() -> Self {
-        let config = MediaConfig { max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) };
+        let config =
+            MediaConfig { size: size(), max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) };
         let outlet = Outlet::new().expect("memory for the ring");
         let desk = Desk::new(config.bitrate).expect("eventfd");
         let now = Instant::now();

@@ -205,7 +205,7 @@ impl Switchboard {
         };
         self.next_peer += 1;
         self.owners.insert(peer, browser);
-        let joined = ToRtc::PeerJoined { peer, rights: caller.rights };
+        let joined = ToRtc::PeerJoined { peer, rights: caller.rights, relay: None };
         let messages = [joined, ToRtc::OfferMade { peer, sdp }].into_iter().chain(
             candidates.into_iter().map(|candidate| ToRtc::CandidateFound { peer, candidate }),
         );
@@ -327,7 +327,7 @@ mod tests {
         assert_eq!(
             drain(&mut switchboard),
             [
-                Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS }),
+                Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
                 Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("offer") }),
             ]
         );
@@ -399,7 +399,7 @@ mod tests {
         assert_eq!(
             drain(&mut switchboard),
             [
-                Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS }),
+                Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
                 Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("two") }),
             ]
         );

@@ -174,7 +174,7 @@ impl Peers {
     /// [`ProtocolViolation`] when it contradicts what it said before.
     pub fn signalling(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
         match message {
-            ToRtc::PeerJoined { peer, rights } => self.join(now, peer, rights)?,
+            ToRtc::PeerJoined { peer, rights, .. } => self.join(now, peer, rights)?,
             ToRtc::OfferMade { peer, sdp } => self.offer(now, peer, sdp.as_str()),
             ToRtc::CandidateFound { peer, candidate } => {
                 if let Some(number) = self.number_of(peer) {

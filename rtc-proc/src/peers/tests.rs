@@ -63,7 +63,7 @@ impl House {
         let at = address(&format!("10.0.0.2:{port}"));
         let (mut viewer, offer) = Viewer::new(self.now, at);
         let peer = PeerId(name);
-        self.signal(ToRtc::PeerJoined { peer, rights });
+        self.signal(ToRtc::PeerJoined { peer, rights, relay: None });
         self.signal(ToRtc::OfferMade { peer, sdp: Text::new(offer).expect("short") });
         let Some(ToGateway::AnswerMade { sdp, .. }) = self.to_gateway.pop() else {
             panic!("an answer is expected");
@@ -249,7 +249,7 @@ fn interrupted_video_starts_with_a_keyframe_and_is_told() {
 fn seventeenth_viewer_is_refused_with_the_reason() {
     let mut house = House::new();
     for name in 0..=MAX_PEERS as u64 {
-        house.signal(ToRtc::PeerJoined { peer: PeerId(name), rights: CONTROL });
+        house.signal(ToRtc::PeerJoined { peer: PeerId(name), rights: CONTROL, relay: None });
     }
     assert!(matches!(house.closed()[..], [(16, true, reason)] if reason.contains("16 viewers")));
     // Browsers that never connect do not keep their places.
@@ -261,8 +261,8 @@ fn seventeenth_viewer_is_refused_with_the_reason() {
 fn bad_offer_and_bad_signalling_are_refused() {
     let mut house = House::new();
     let peer = PeerId(1);
-    house.signal(ToRtc::PeerJoined { peer, rights: CONTROL });
-    let twice = ToRtc::PeerJoined { peer, rights: CONTROL };
+    house.signal(ToRtc::PeerJoined { peer, rights: CONTROL, relay: None });
+    let twice = ToRtc::PeerJoined { peer, rights: CONTROL, relay: None };
     assert!(house.peers.signalling(house.now, twice).is_err());
     house.signal(ToRtc::OfferMade { peer, sdp: Text::truncated("v=0\r\nx") });
     assert!(matches!(house.closed()[..], [(1, false, _)]));

@@ -22,11 +22,11 @@ use lumen_ipc::{
     link::LinkName,
     message::{desktop, grants::ToWorker, input, packets::FrameStamps},
     process::Worker as WorkerName,
-    service::{RtcConfig, WorkerConfig},
+    service::RtcConfig,
     units::{Kbps, MonotonicMicros, PeerId},
 };
 use lumen_ipc_runtime::{
-    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
+    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker, accuse},
     channel::{Channel, NotALink},
     clock::{self, Anchor},
     confine::Policy,
@@ -86,13 +86,6 @@ pub struct Rtc {
 impl Worker for Rtc {
     const WORKER: WorkerName = WorkerName::Rtc;
     type Config = RtcConfig;
-
-    fn own_config(config: WorkerConfig) -> Option<RtcConfig> {
-        match config {
-            WorkerConfig::Rtc(config) => Some(config),
-            _ => None,
-        }
-    }
 
     fn acquire(config: RtcConfig, mut grants: Vec<Grant>) -> Result<Self, StartError> {
         let position = grants.iter().position(|grant| grant.what == ToWorker::MediaSocket);
@@ -322,6 +315,7 @@ impl Rtc {
             Over::Gone => info!(%link, "the other end is restarting"),
             Over::Violation(_) => {
                 self.figures.peer_violations.increment();
+                accuse(link);
                 warn!(%link, %over, "the link is given up");
             }
             Over::Failed(_) => warn!(%link, %over, "the link is given up"),

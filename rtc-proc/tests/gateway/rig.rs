@@ -6,7 +6,7 @@ use std::{net::SocketAddr, os::unix::net::UnixStream};
 use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
     message::signalling::{Rights, Sdp, ToGateway, ToRtc},
-    service::{AuthMode, Broker, GatewayConfig, Login, LoginRefusal},
+    service::{AuthMode, Broker, GatewayConfig, Handover, Login, LoginRefusal, RelayPair},
     text::{Secret, Text},
     units::{PeerId, SessionId},
 };
@@ -66,6 +66,15 @@ impl Broker for Supervisor {
     async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
         if cookie.reveal() == COOKIE { Ok(login()) } else { Err(LoginRefusal::Wrong) }
     }
+
+    async fn mint_relay_credentials(
+        self,
+        _: Context,
+        _: SessionId,
+        _: PeerId,
+    ) -> Option<RelayPair> {
+        None
+    }
 }
 
 fn login() -> Login {
@@ -96,8 +105,12 @@ impl Rig {
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("bound");
         let (signalling, rtc) = signalling_link();
-        let config =
-            GatewayConfig { auth, listen: address, hostname: Text::new("desk").expect("short") };
+        let config = GatewayConfig {
+            auth,
+            listen: address,
+            hostname: Text::new("desk").expect("short"),
+            handover: Handover::default(),
+        };
         let parts = Parts { config, listener, signalling, broker: broker.into() };
         let (events, receiver) = mpsc::channel(8);
         let served = tokio::spawn(async move {

@@ -2,11 +2,15 @@
 //! file beside its program before it is confined, and serves nothing.
 //!
 //! `ok` serves and drains; `crash` ends while serving; `hang` never gets ready; `forbidden-syscall`
-//! makes one; `wrong-build` ends as one of another build does; `slow-drain` never drains.
+//! makes one; `wrong-build` ends as one of another build does; `slow-drain` never drains; `accuse`
+//! says that its peer on `frames` broke the contract; `garbage`, `oversize` and `fd-flood` break it
+//! themselves, on `grants`.
 
-use std::{fs, path::PathBuf, process::ExitCode as ProcessExitCode, time::Duration};
+use std::{fs, io::IoSlice, path::PathBuf, process::ExitCode as ProcessExitCode, time::Duration};
 
 use lumen_ipc::{
+    codec::MAX_MESSAGE_BYTES,
+    link::LinkName,
     process::{ExitCode, Worker as WorkerName},
     service::WorkerConfig,
 };
@@ -15,27 +19,44 @@ use lumen_ipc_runtime::{
     confine::Policy,
     metrics::Registry,
 };
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{ControlMessage, MsgFlags, sendmsg},
+};
+
+/// Where a worker finds its `grants` socket at exec.
+const GRANTS: i32 = 4;
 
 fn main() -> ProcessExitCode {
-    match own_name() {
-        Some(WorkerName::Compositor) => bootstrap::run::<Stub<0>>(),
-        Some(WorkerName::Media) => bootstrap::run::<Stub<1>>(),
-        Some(WorkerName::Rtc) => bootstrap::run::<Stub<2>>(),
-        Some(WorkerName::Gateway) => bootstrap::run::<Stub<3>>(),
-        None => ProcessExitCode::from(ExitCode::NotSupervised),
+    match own_index() {
+        Some(0) => bootstrap::run::<Stub<0>>(),
+        Some(1) => bootstrap::run::<Stub<1>>(),
+        Some(2) => bootstrap::run::<Stub<2>>(),
+        Some(3) => bootstrap::run::<Stub<3>>(),
+        Some(_) | None => ProcessExitCode::from(ExitCode::NotSupervised),
     }
 }
 
-fn own_name() -> Option<WorkerName> {
+/// Its place in [`WorkerName::ALL`].
+fn own_index() -> Option<usize> {
     let called = std::env::args().next()?;
-    WorkerName::ALL.into_iter().find(|worker| worker.binary() == called)
+    WorkerName::ALL.into_iter().position(|worker| worker.binary() == called)
 }
 
 fn own_mode(worker: WorkerName) -> String {
     let program = fs::read_link("/proc/self/exe").unwrap_or_default();
     let directory = program.parent().map(PathBuf::from).unwrap_or_default();
     fs::read_to_string(directory.join(format!("{worker}.mode"))).unwrap_or_else(|_| "ok".to_owned())
+}
+
+/// Sends on `grants` what no channel would: these bytes, and so many descriptors beside them.
+fn send_raw(bytes: &[u8], descriptors: usize) {
+    let flood = vec![GRANTS; descriptors];
+    let rights = [ControlMessage::ScmRights(&flood)];
+    let rights = if descriptors == 0 { &[][..] } else { &rights[..] };
+    let parts = [IoSlice::new(bytes)];
+    // Refused by the kernel or not: either way nothing but this stub may suffer.
+    let _ = sendmsg::<()>(GRANTS, &parts, rights, MsgFlags::empty(), None);
 }
 
 struct Stub<const INDEX: usize> {
@@ -46,10 +67,6 @@ struct Stub<const INDEX: usize> {
 impl<const INDEX: usize> Worker for Stub<INDEX> {
     const WORKER: WorkerName = WorkerName::ALL[INDEX];
     type Config = WorkerConfig;
-
-    fn own_config(config: WorkerConfig) -> Option<WorkerConfig> {
-        Some(config)
-    }
 
     fn acquire(_: WorkerConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let mode = own_mode(Self::WORKER);
@@ -77,6 +94,10 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
             "forbidden-syscall" => {
                 let _ = fs::read_to_string("/etc/passwd");
             }
+            "accuse" => bootstrap::accuse(LinkName::Frames),
+            "garbage" => send_raw(&[0xff; 16], 0),
+            "oversize" => send_raw(&[0; MAX_MESSAGE_BYTES + 1], 0),
+            "fd-flood" => send_raw(&[0, 0], 64),
             _ => {}
         }
         supervision.set_summary(format!("stub, {}", self.mode));

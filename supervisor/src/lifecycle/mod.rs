@@ -62,6 +62,8 @@ pub enum Input {
     HandshakeFailed(Worker, Instance),
     /// A worker is of another build.
     WrongBuild(Worker, Instance),
+    /// A worker broke the contract: the other side of this link says so.
+    Accused(Worker, &'static Link),
     /// A worker ended.
     Exited(Worker, Instance, Verdict),
     /// The app ended.
@@ -114,6 +116,8 @@ pub enum Action {
 /// Something the administrator should know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Notice {
+    /// A worker broke the contract on a link, and is killed.
+    Accused(Worker, &'static Link),
     /// The app ended with its compositor and is started anew.
     AppFollowsCompositor,
     /// A worker ended and is started anew after a while.
@@ -142,13 +146,20 @@ pub enum Outcome {
 
 /// Why a worker cannot be restarted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the desktop is ending")]
-pub struct Ending;
+pub enum CannotRestart {
+    /// There is none to restart.
+    #[error("this desktop runs without {0}; an option of `lumen run` turned it off")]
+    Absent(Worker),
+    /// Nothing is started any more.
+    #[error("the desktop is ending")]
+    Ending,
+}
 
 /// The whole machine.
 #[derive(Debug)]
 pub struct Lifecycle {
-    slots: [(Worker, Slot); Worker::ALL.len()],
+    /// One for each worker this desktop has, in the order they are started.
+    slots: Vec<(Worker, Slot)>,
     app: App,
     app_budget: Budget,
     compositor_died: Option<Instant>,
@@ -185,9 +196,18 @@ enum App {
 }
 
 impl Default for Lifecycle {
+    /// Of a desktop that has every worker.
     fn default() -> Self {
+        Self::of(&Worker::ALL)
+    }
+}
+
+impl Lifecycle {
+    /// Of a desktop that has these workers.
+    #[must_use]
+    pub fn of(present: &[Worker]) -> Self {
         Self {
-            slots: Worker::ALL.map(|worker| (worker, Slot::default())),
+            slots: present.iter().map(|worker| (*worker, Slot::default())).collect(),
             app: App::None,
             app_budget: Budget::default(),
             compositor_died: None,
@@ -195,29 +215,35 @@ impl Default for Lifecycle {
             actions: VecDeque::new(),
         }
     }
-}
 
-impl Lifecycle {
     /// Takes in what happened. Drain [`Lifecycle::poll_action`] afterwards.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Begin => self.begin(now),
             Input::Configured(worker, instance) => {
-                if self.slot(worker).configured(instance) {
+                if self.slot(worker).is_some_and(|slot| slot.configured(instance)) {
                     self.actions.push_back(Action::Start(worker));
                 }
             }
             Input::Ready(worker, instance) => {
-                if self.slot(worker).ready(now, instance) {
+                if self.slot(worker).is_some_and(|slot| slot.ready(now, instance)) {
                     self.announce_when_complete();
                 }
             }
             Input::HandshakeFailed(worker, instance) => {
-                self.slot(worker).handshake_failed(now, instance);
+                if let Some(slot) = self.slot(worker) {
+                    slot.handshake_failed(now, instance);
+                }
             }
             Input::WrongBuild(worker, instance) => {
-                let next = self.slot(worker).condemn(instance);
-                self.push(worker, next);
+                let next = self.slot(worker).map(|slot| slot.condemn(instance));
+                self.push(worker, next.unwrap_or(Next::Nothing));
+            }
+            Input::Accused(worker, link) => {
+                if self.slot(worker).map(Slot::accused) == Some(Next::Kill) {
+                    self.actions.push_back(Action::Say(Notice::Accused(worker, link)));
+                    self.push(worker, Next::Kill);
+                }
             }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
             Input::AppExited { success } => self.app_exited(now, success),
@@ -230,12 +256,13 @@ impl Lifecycle {
     /// Ends a worker, if it runs, and starts it anew; revives one that failed.
     ///
     /// # Errors
-    /// [`Ending`] when everything is being ended.
-    pub fn restart(&mut self, now: Instant, worker: Worker) -> Result<(), Ending> {
+    /// [`CannotRestart`] when everything is being ended, or the desktop has no such worker.
+    pub fn restart(&mut self, now: Instant, worker: Worker) -> Result<(), CannotRestart> {
         if !matches!(self.mode, Mode::Opening | Mode::Open) {
-            return Err(Ending);
+            return Err(CannotRestart::Ending);
         }
-        let next = self.slot(worker).restart(now);
+        let slot = self.slot(worker).ok_or(CannotRestart::Absent(worker))?;
+        let next = slot.restart(now);
         self.push(worker, next);
         self.advance(now);
         Ok(())
@@ -260,12 +287,26 @@ impl Lifecycle {
     /// A worker's state, its instance, when it got ready, and how often it was restarted.
     #[must_use]
     pub fn report(&self, worker: Worker) -> Report {
-        let slot = &self.slots[index(worker)].1;
-        Report { state: slot.name(), ready_since: slot.ready_since(), restarts: slot.restarts() }
+        self.present(worker).map_or(
+            Report { state: StateName::Gone, ready_since: None, restarts: 0 },
+            |slot| Report {
+                state: slot.name(),
+                ready_since: slot.ready_since(),
+                restarts: slot.restarts(),
+            },
+        )
     }
 
-    fn slot(&mut self, worker: Worker) -> &mut Slot {
-        &mut self.slots[index(worker)].1
+    fn present(&self, worker: Worker) -> Option<&Slot> {
+        self.slots.iter().find_map(|(present, slot)| (*present == worker).then_some(slot))
+    }
+
+    fn slot(&mut self, worker: Worker) -> Option<&mut Slot> {
+        self.slots.iter_mut().find_map(|(present, slot)| (*present == worker).then_some(slot))
+    }
+
+    fn workers(&self) -> Vec<Worker> {
+        self.slots.iter().map(|(worker, _)| *worker).collect()
     }
 
     fn begin(&mut self, now: Instant) {
@@ -273,7 +314,7 @@ impl Lifecycle {
             return;
         }
         self.mode = Mode::Opening;
-        for worker in Worker::ALL {
+        for worker in self.workers() {
             self.spawn(now, worker);
         }
         self.start_app(now);
@@ -285,9 +326,12 @@ impl Lifecycle {
     }
 
     fn spawn(&mut self, now: Instant, worker: Worker) {
-        let instance = self.slot(worker).spawned(now);
+        let Some(instance) = self.slot(worker).map(|slot| slot.spawned(now)) else { return };
         self.actions.push_back(Action::Spawn(worker, instance));
         for link in TABLE.iter().filter(|link| link.is_granted_to(worker)) {
+            if link.peer_of(worker).is_some_and(|peer| self.present(peer).is_none()) {
+                continue;
+            }
             let (from, to) = (self.takes(link.from), self.takes(link.to));
             self.actions.push_back(Action::Wire { link, from, to });
         }
@@ -297,7 +341,7 @@ impl Lifecycle {
     fn takes(&self, end: End) -> bool {
         match end {
             End::Supervisor => true,
-            End::Worker(worker) => self.slots[index(worker)].1.takes_links(),
+            End::Worker(worker) => self.present(worker).is_some_and(Slot::takes_links),
             End::CommandLine | End::EachWorker => false,
         }
     }
@@ -311,10 +355,8 @@ impl Lifecycle {
 
     fn exited(&mut self, now: Instant, worker: Worker, instance: Instance, verdict: Verdict) {
         let stopping = matches!(self.mode, Mode::Stopping(_));
-        let Some(notice) = self.slot(worker).exited(now, instance, worker, verdict, stopping)
-        else {
-            return;
-        };
+        let Some(slot) = self.slot(worker) else { return };
+        let Some(notice) = slot.exited(now, instance, worker, verdict, stopping) else { return };
         if worker == Worker::Compositor {
             self.compositor_died = Some(now);
         }
@@ -339,9 +381,9 @@ impl Lifecycle {
             return;
         }
         self.mode = Mode::Stopping(outcome);
-        for worker in Worker::ALL {
-            let next = self.slot(worker).stop(now);
-            self.push(worker, next);
+        for worker in self.workers() {
+            let next = self.slot(worker).map(|slot| slot.stop(now));
+            self.push(worker, next.unwrap_or(Next::Nothing));
         }
         match self.app {
             App::Running { .. } => {
@@ -355,8 +397,8 @@ impl Lifecycle {
 
     /// Lets every deadline that has passed take effect.
     fn advance(&mut self, now: Instant) {
-        for worker in Worker::ALL {
-            match self.slot(worker).advance(now) {
+        for worker in self.workers() {
+            match self.slot(worker).map_or(Next::Nothing, |slot| slot.advance(now)) {
                 Next::Spawn => self.spawn(now, worker),
                 Next::TooSlow => {
                     self.actions.push_back(Action::Say(Notice::TooSlow(worker)));
@@ -430,14 +472,4 @@ pub struct Report {
     pub ready_since: Option<Instant>,
     /// How often it was started again.
     pub restarts: u32,
-}
-
-/// Place of a worker in [`Worker::ALL`], hence in the array of slots.
-fn index(worker: Worker) -> usize {
-    match worker {
-        Worker::Compositor => 0,
-        Worker::Media => 1,
-        Worker::Rtc => 2,
-        Worker::Gateway => 3,
-    }
 }

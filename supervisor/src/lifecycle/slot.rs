@@ -165,6 +165,15 @@ impl Slot {
         }
     }
 
+    /// It broke the contract with a peer. It may do no more harm, not even by draining.
+    pub(super) fn accused(&mut self) -> Next {
+        match self.state {
+            State::Ending(Step::Killed) => Next::Nothing,
+            State::Starting { .. } | State::Ready { .. } | State::Ending(_) => self.kill(),
+            State::Failed | State::Gone | State::Waiting { .. } => Next::Nothing,
+        }
+    }
+
     pub(super) fn condemn(&mut self, instance: Instance) -> Next {
         if instance != self.instance || !matches!(self.state, State::Starting { .. }) {
             return Next::Nothing;

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::process::{ExitCode, Worker};
+use lumen_ipc::{
+    link::LinkName,
+    process::{ExitCode, Worker},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -118,7 +121,7 @@ impl World {
     fn verify_pairs(&self) {
         for link in &TABLE {
             let (End::Worker(from), End::Worker(to)) = (link.from, link.to) else { continue };
-            let takes = |worker| self.machine.slots[index(worker)].1.takes_links();
+            let takes = |worker| self.machine.present(worker).is_some_and(Slot::takes_links);
             if takes(from) && takes(to) {
                 let name = link.name.name();
                 let (near, far) = (self.ends.get(&(from, name)), self.ends.get(&(to, name)));
@@ -277,8 +280,38 @@ fn app_that_ends_with_its_compositor_is_started_anew() {
     assert!(world.app);
 }
 
+#[test]
+fn accused_worker_is_killed_once_and_started_anew() {
+    let mut world = World::open();
+    let accuse = |world: &mut World| {
+        world.input(Input::Accused(Worker::Compositor, LinkName::Frames.row()));
+    };
+    let actions = world.actions_since(accuse);
+    assert!(actions.contains(&Action::Kill(Worker::Compositor)), "{actions:?}");
+    assert_eq!(world.actions_since(accuse), Vec::new(), "it is on its way out");
+    world.die(Worker::Compositor, KILLED);
+    world.pass(Duration::from_secs(1));
+    assert!(world.running.contains_key(&Worker::Compositor));
+}
+
+#[test]
+fn absent_worker_is_neither_started_nor_wired_nor_restarted() {
+    let mut machine = Lifecycle::of(&[Worker::Compositor, Worker::Rtc, Worker::Gateway]);
+    machine.handle_input(Instant::now(), Input::Begin);
+    while let Some(action) = machine.poll_action() {
+        match action {
+            Action::Spawn(worker, _) => assert_ne!(worker, Worker::Media),
+            Action::Wire { link, .. } => assert!(!link.is_granted_to(Worker::Media), "{link:?}"),
+            _ => {}
+        }
+    }
+    let refused = machine.restart(Instant::now(), Worker::Media);
+    assert_eq!(refused, Err(CannotRestart::Absent(Worker::Media)));
+}
+
 #[derive(Clone, Debug)]
 enum Op {
+    Accuse(Worker),
     AppExit(bool),
     Configure(Worker),
     Die(Worker, Verdict),
@@ -301,6 +334,7 @@ fn op() -> impl Strategy<Value = Op> {
         Verdict::NotSpawned,
     ]);
     prop_oneof![
+        1 => worker().prop_map(Op::Accuse),
         2 => any::<bool>().prop_map(Op::AppExit),
         8 => worker().prop_map(Op::Configure),
         4 => (worker(), verdict).prop_map(|(worker, verdict)| Op::Die(worker, verdict)),
@@ -316,6 +350,7 @@ fn op() -> impl Strategy<Value = Op> {
 fn apply(world: &mut World, op: Op) {
     let instance = |world: &World, worker| world.running.get(&worker).copied().unwrap_or_default();
     match op {
+        Op::Accuse(worker) => world.input(Input::Accused(worker, LinkName::Grants.row())),
         Op::AppExit(success) => {
             if std::mem::take(&mut world.app) {
                 world.input(Input::AppExited { success });

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 
 use lumen_ipc::{
+    link::LinkName,
     process::Worker,
     service::{
         ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal, Refusal,
     },
     text::Secret,
 };
+use lumen_ipc_runtime::channel::ReceiveError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::lifecycle::{Instance, Verdict};
@@ -40,6 +42,10 @@ pub(crate) enum Event {
 /// News of one process of a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerEvent {
+    /// It says that its peer on this link broke the contract.
+    Accuses(LinkName),
+    /// It broke the contract with the supervisor; how.
+    Broke(ReceiveError),
     /// It has its configuration.
     Configured,
     /// It ended.

@@ -12,9 +12,10 @@ use lumen_ipc::{
     process::Worker,
     service::{
         Admin, AppStatus, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal, Metric,
-        Refusal, WorkerStatus,
+        Refusal, RelayPair, WorkerStatus,
     },
     text::{Secret, Text},
+    units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::rpc;
 use nix::unistd::Uid;
@@ -166,6 +167,15 @@ impl Broker for BrokerServer {
 
     async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
         self.ask(|reply| BrokerRequest::Resume(cookie, reply)).await
+    }
+
+    async fn mint_relay_credentials(
+        self,
+        _: Context,
+        _session: SessionId,
+        _peer: PeerId,
+    ) -> Option<RelayPair> {
+        None
     }
 }
 

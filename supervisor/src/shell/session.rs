@@ -8,6 +8,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    link::LinkName,
     process::{ExitCode, Worker},
     service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal},
     text::Text,
@@ -27,7 +28,7 @@ use super::{
     spawn::{self, Spawned},
     stage::Stage,
     watch,
-    worker::Workers,
+    worker::{GrantError, Workers},
 };
 use crate::{
     admin::ring::LogRing,
@@ -62,11 +63,12 @@ struct App {
 impl Session {
     pub(super) fn new(stage: Stage, access: Access) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
+        let present: Vec<Worker> = stage.plan.iter().map(|part| part.worker).collect();
         Self {
             workers: Workers::new(stage.namespaces, events.clone()),
             stage,
             access,
-            machine: Lifecycle::default(),
+            machine: Lifecycle::of(&present),
             app: App::default(),
             log: LogRing::default(),
             events,
@@ -128,6 +130,16 @@ impl Session {
 
     fn take_in_worker(&mut self, worker: Worker, instance: Instance, event: WorkerEvent) {
         match event {
+            WorkerEvent::Accuses(link) => {
+                // Only links between two workers have somebody to accuse.
+                if let Some(peer) = link.row().peer_of(worker) {
+                    self.feed(Input::Accused(peer, link.row()));
+                }
+            }
+            WorkerEvent::Broke(error) => {
+                error!(%worker, %error, "broke the contract with its supervisor; ending it");
+                self.feed(Input::Accused(worker, LinkName::Grants.row()));
+            }
             WorkerEvent::Configured => self.feed(Input::Configured(worker, instance)),
             WorkerEvent::Ended(verdict) => {
                 self.workers.forget(worker, instance);
@@ -180,16 +192,17 @@ impl Session {
     }
 
     fn spawn(&mut self, worker: Worker, instance: Instance) {
-        let part = self.stage.part(worker);
-        if let Err(error) = self.workers.spawn(part, instance) {
+        let absent = || io::Error::other("this desktop runs without it");
+        let part = self.stage.part(worker).ok_or_else(absent);
+        if let Err(error) = part.and_then(|part| self.workers.spawn(part, instance)) {
             error!(%worker, %error, "cannot execute");
             self.feed(Input::Exited(worker, instance, Verdict::NotSpawned));
         }
     }
 
     fn start(&mut self, worker: Worker) {
-        let part = self.stage.part(worker);
-        if let Err(error) = self.workers.start(part) {
+        let part = self.stage.part(worker).ok_or(GrantError::Gone);
+        if let Err(error) = part.and_then(|part| self.workers.start(part)) {
             error!(%worker, %error, "cannot hand over grants");
             self.workers.signal(worker, Signal::SIGKILL);
         }
@@ -235,7 +248,7 @@ impl Session {
             AdminRequest::Restart(worker, reply) => {
                 info!(%worker, "restart asked for");
                 let outcome = self.machine.restart(Instant::now(), worker);
-                let _ = reply.send(outcome.map_err(|ending| Refusal::because(ending.to_string())));
+                let _ = reply.send(outcome.map_err(|error| Refusal::because(error.to_string())));
             }
             AdminRequest::Status(reply) => {
                 let _ = reply.send((self.status(), self.workers.ready_clients(&self.machine)));
@@ -366,6 +379,9 @@ pub(super) fn signal_child(pid: Pid, signal: Signal) {
 
 fn say(notice: Notice) {
     match notice {
+        Notice::Accused(worker, link) => {
+            warn!(%worker, link = %link.name, "{worker} broke the contract on its link; ending it");
+        }
         Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
         Notice::Died(worker, verdict, wait) => {
             warn!(%worker, "{worker} {verdict}; starting it anew after {} ms", wait.as_millis());

@@ -102,7 +102,7 @@ impl StageError {
 /// Everything that is there before the first process starts. Dropping it removes what it made on
 /// disk.
 pub(crate) struct Stage {
-    pub(crate) plan: [WorkerPlan; Worker::ALL.len()],
+    pub(crate) plan: Vec<WorkerPlan>,
     pub(crate) app: AppLaunch,
     pub(crate) listen: SocketAddr,
     pub(crate) auth: AuthMode,
@@ -132,16 +132,8 @@ pub(crate) struct Part<'stage> {
 impl<'stage> Part<'stage> {
     /// What it is granted besides its link ends.
     pub(crate) fn grants(self) -> impl Iterator<Item = (ToWorker, BorrowedFd<'stage>)> {
-        self.plan.grants.iter().filter_map(move |grant| {
-            Some((
-                *grant,
-                match grant {
-                    ToWorker::HttpListener => self.stage.browsers.as_fd(),
-                    ToWorker::MediaSocket => self.stage.media.as_fd(),
-                    ToWorker::WaylandListener => self.stage.wayland.socket.as_fd(),
-                    ToWorker::LinkEnd(_) => return None,
-                },
-            ))
+        self.plan.grants.iter().flat_map(move |grant| {
+            self.stage.descriptors(*grant).into_iter().map(|descriptor| (*grant, descriptor))
         })
     }
 }
@@ -201,12 +193,29 @@ impl Stage {
         })
     }
 
-    /// One worker's share.
-    pub(crate) fn part(&self, worker: Worker) -> Part<'_> {
-        let plan = &self.plan[place_of(worker)];
-        let (_, program) = &self.programs[place_of(worker)];
+    /// One worker's share; `None` when this desktop runs without it.
+    pub(crate) fn part(&self, worker: Worker) -> Option<Part<'_>> {
+        let plan = self.plan.iter().find(|plan| plan.worker == worker)?;
+        let (_, program) = self.programs.iter().find(|(program, _)| *program == worker)?;
         let becomes = self.cast.users.are_apart().then_some(plan.identity);
-        Part { plan, program: program.as_fd(), becomes, log: &self.log, stage: self }
+        Some(Part { plan, program: program.as_fd(), becomes, log: &self.log, stage: self })
+    }
+
+    /// Everything of a kind that can be granted, link ends aside.
+    fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
+        match grant {
+            ToWorker::HttpListener => vec![self.browsers.as_fd()],
+            ToWorker::MediaSocket => vec![self.media.as_fd()],
+            ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
+            ToWorker::LinkEnd(_)
+            | ToWorker::PadDevices
+            | ToWorker::RelayCertificate
+            | ToWorker::RelayDatagrams
+            | ToWorker::RelayKey
+            | ToWorker::RelaySecret
+            | ToWorker::RelaySecured
+            | ToWorker::RelayStreams => Vec::new(),
+        }
     }
 
     /// Whom the desktop belongs to, if nobody was named: worth a line.
@@ -229,17 +238,11 @@ impl Stage {
     }
 }
 
-/// Place of a worker in [`Worker::ALL`], which the arrays of the stage follow.
-fn place_of(worker: Worker) -> usize {
-    Worker::ALL.iter().position(|each| *each == worker).unwrap_or_default()
-}
-
 fn programs_of(config: &RunConfig) -> Result<Vec<(Worker, OwnedFd)>, StageError> {
     let own = std::env::current_exe()
         .map_err(|source| StageError::System { what: "where lumen itself is", source })?;
     let directories = programs::worker_directories(config.workers_dir.as_deref(), &own);
-    Worker::ALL
-        .into_iter()
+    plan::present(config)
         .map(|worker| {
             let path = programs::worker(worker, &directories)?;
             let program = programs::open(&path)

@@ -83,7 +83,9 @@ pub(crate) fn cast(
     };
     let rtc = service(&mut pool, "lumen-rtc")?;
     let gateway = service(&mut pool, "lumen-gateway")?;
-    let users = Users::Apart { session: session.identity, rtc, gateway };
+    let turn = service(&mut pool, "lumen-turn")?;
+    let gamepad = service(&mut pool, "lumen-gamepad")?;
+    let users = Users::Apart { session: session.identity, rtc, gateway, turn, gamepad };
     Ok(Cast { users, session, _locks: pool.locks })
 }
 

@@ -7,6 +7,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
+    sync::Arc,
 };
 
 use lumen_ipc::{
@@ -16,7 +17,8 @@ use lumen_ipc::{
     service::{ConfinementReport, ControlClient},
 };
 use lumen_ipc_runtime::{
-    channel::{Channel, SendError},
+    AsyncChannel,
+    channel::{Channel, ReceiveError, SendError},
     rpc,
 };
 use nix::{
@@ -61,7 +63,7 @@ struct Process {
     instance: Instance,
     pid: Pid,
     client: ControlClient,
-    grants: Channel<ToSupervisor, ToWorker>,
+    grants: Arc<Channel<ToSupervisor, ToWorker>>,
     /// Link ends until it takes its grants; `None` since then.
     waiting: Option<BTreeMap<LinkName, OwnedFd>>,
     namespaces: Namespaces,
@@ -86,6 +88,7 @@ impl Workers {
             control: its_control.as_fd(),
             grants: its_grants.as_fd(),
         };
+        let grants = Arc::new(grants);
         let spawned = spawn::worker(&launch(self.namespaces)).or_else(|error| {
             if self.namespaces == Namespaces::Shared {
                 return Err(error);
@@ -103,7 +106,7 @@ impl Workers {
             instance,
             pid: spawned.pid,
             client: client.clone(),
-            grants,
+            grants: Arc::clone(&grants),
             waiting: Some(BTreeMap::new()),
             namespaces: self.namespaces,
             confinement: ConfinementReport::default(),
@@ -115,6 +118,7 @@ impl Workers {
         tokio::spawn(async move {
             news.send(handshake::introduce(client, worker, config, log).await).await;
         });
+        tokio::spawn(heed(report.clone(), AsyncChannel::new(grants)?));
         watch_process(report, spawned);
         Ok(())
     }
@@ -231,6 +235,19 @@ impl Report {
     async fn send(&self, news: WorkerEvent) {
         // A loop that has ended needs no news.
         let _ = self.events.send(Event::Worker(self.worker, self.instance, news)).await;
+    }
+}
+
+/// Takes what a worker says unasked, until it is gone.
+async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
+    loop {
+        match grants.receive().await.map(|received| received.message) {
+            Ok(ToSupervisor::PeerViolated(link)) => {
+                report.send(WorkerEvent::Accuses(link)).await;
+            }
+            Err(ReceiveError::PeerGone) => return,
+            Err(error) => return report.send(WorkerEvent::Broke(error)).await,
+        }
     }
 }
 

@@ -15,6 +15,7 @@
 //! The supervisor's end of `control` closing ends the process at once
 //! ([`ExitCode::SupervisorGone`]), as does a panic on any thread ([`ExitCode::Panicked`]).
 
+mod accusation;
 mod control;
 mod inherited;
 mod process_metrics;
@@ -37,6 +38,7 @@ use crate::{
     fds, ffi, log,
     metrics::Registry,
 };
+pub use accusation::accuse;
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
 use supervision::ControlThread;
@@ -50,10 +52,7 @@ pub trait Worker: Sized {
     /// Its name.
     const WORKER: WorkerName;
     /// Its part of [`WorkerConfig`].
-    type Config;
-
-    /// Picks its part; `None` when the configuration is another worker's.
-    fn own_config(config: WorkerConfig) -> Option<Self::Config>;
+    type Config: TryFrom<WorkerConfig, Error: std::fmt::Display>;
 
     /// Opens, maps and warms up all it needs, before confinement. Reads from no peer and starts no
     /// thread: a thread started here would stay outside Landlock.
@@ -226,11 +225,11 @@ fn prepare<W: Worker>(
     channel: &GrantsChannel,
     control: &Control,
 ) -> Result<(W, ConfinementReport), Ended> {
-    let wrong = || Ended {
+    let wrong = |error: <W::Config as TryFrom<WorkerConfig>>::Error| Ended {
         code: ExitCode::CouldNotStart,
-        reason: "the configuration is another worker's".to_owned(),
+        reason: error.to_string(),
     };
-    let config = W::own_config(config).ok_or_else(wrong)?;
+    let config = W::Config::try_from(config).map_err(wrong)?;
     let grants = receive_grants(channel, grants)?;
     let worker = W::acquire(config, grants)
         .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?;

@@ -14,7 +14,7 @@ use tokio::{io::unix::AsyncFd, runtime::Handle, sync::oneshot};
 use tracing::{error, warn};
 
 use super::{
-    Grant, GrantsChannel,
+    Grant, GrantsChannel, accusation,
     control::{Control, Shared, flush},
 };
 use crate::{AsyncChannel, channel::ReceiveError, ffi, metrics::Registry, wake::Waker};
@@ -172,6 +172,8 @@ impl ControlThread {
         registry: Registry,
     ) -> io::Result<(Self, Supervision)> {
         let events = Events::new()?;
+        let grants = Arc::new(grants);
+        accusation::open(Arc::clone(&grants));
         let shared = control.shared();
         shared.serve(registry, events.clone());
         let handle = control.runtime().handle().clone();
@@ -205,7 +207,7 @@ impl Drop for ControlThread {
 }
 
 /// Takes grants until the supervisor's end closes.
-async fn take_grants(grants: GrantsChannel, events: Events) {
+async fn take_grants(grants: Arc<GrantsChannel>, events: Events) {
     if let Err(error) = forward_grants(grants, &events).await {
         // The supervisor itself broke the contract, or the kernel did: nothing to go on with.
         error!("no more grants can be taken: {}", super::chain(&error));
@@ -213,7 +215,7 @@ async fn take_grants(grants: GrantsChannel, events: Events) {
     }
 }
 
-async fn forward_grants(grants: GrantsChannel, events: &Events) -> Result<(), ReceiveError> {
+async fn forward_grants(grants: Arc<GrantsChannel>, events: &Events) -> Result<(), ReceiveError> {
     let grants = AsyncChannel::new(grants).map_err(ReceiveError::Io)?;
     loop {
         match grants.receive().await {

@@ -8,21 +8,23 @@ use lumen_ipc::{
     message::{
         desktop::{self, Cursor, CursorImage},
         frames::{self, BufferAnnounced, Damage, FrameReady, FrameReleased, Rect},
-        grants,
+        grants, handover,
         input::{self, Action, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
+        pads::{self, PadAction, PadReport},
         signalling::{self, Rights},
     },
     process::Worker,
     ring::{RingCapacity, RingSpan},
     service::{
         AdminRequest, AdminResponse, BrokerRequest, BrokerResponse, ControlRequest,
-        ControlResponse, EncoderState, LogPage, LoginRefusal, TuningRequest, TuningResponse,
+        ControlResponse, EncoderState, LogPage, LoginRefusal, RelayCredentials, RelayPair,
+        TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
     units::{
         BufferGeneration, ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros,
-        PeerId, SlotIndex,
+        PadIndex, PeerId, SessionId, SlotIndex,
     },
 };
 use serde::Serialize;
@@ -38,10 +40,14 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("desktop_to_rtc", encode_all(&desktop_samples()));
     add("frames_to_compositor", encode_all(&frames_back_samples()));
     add("frames_to_media", encode_all(&frames_samples()));
+    add("grants_to_supervisor", encode_all(&grants_back_samples()));
     add("grants_to_worker", encode_all(&grants_samples()));
+    add("handover_to_turn", encode_all(&[handover::ToTurn::Plain, handover::ToTurn::Secured]));
     add("input_to_compositor", encode_all(&input_samples()));
     add("packets_to_media", encode_all(&[packets::ToMedia::RingConsumed { position: 70_000 }]));
     add("packets_to_rtc", encode_all(&packets_samples()));
+    add("pads_to_gamepad", encode_all(&pads_samples()));
+    add("pads_to_rtc", encode_all(&pads_back_samples()));
     add("signalling_to_gateway", encode_all(&signalling_back_samples()));
     add("signalling_to_rtc", encode_all(&signalling_samples()));
     add(
@@ -56,6 +62,11 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
         vec![
             request(BrokerRequest::Resume { cookie: Secret::new("cookie").expect("short") }),
             reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
+            request(BrokerRequest::MintRelayCredentials { session: SessionId(1), peer: PeerId(7) }),
+            reply(BrokerResponse::MintRelayCredentials(Some(RelayPair {
+                viewer: relay_credentials(),
+                rtc: relay_credentials(),
+            }))),
         ],
     );
     add(
@@ -150,7 +161,43 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::LinkEnd(LinkName::Frames),
         grants::ToWorker::HttpListener,
         grants::ToWorker::MediaSocket,
+        grants::ToWorker::PadDevices,
+        grants::ToWorker::RelayDatagrams,
         grants::ToWorker::WaylandListener,
+    ]
+}
+
+fn grants_back_samples() -> Vec<grants::ToSupervisor> {
+    vec![grants::ToSupervisor::PeerViolated(LinkName::Frames)]
+}
+
+fn relay_credentials() -> RelayCredentials {
+    RelayCredentials {
+        urls: vec![Text::truncated("turn:*:3478?transport=udp")],
+        username: Text::truncated("1800000000:viewer:1:7:1"),
+        password: Secret::new("proof").expect("short"),
+        lifetime_seconds: 3600,
+    }
+}
+
+fn pads_samples() -> Vec<pads::ToGamepad> {
+    let report =
+        PadReport { buttons: 1 << 16, sticks: [i16::MIN, 0, 1, i16::MAX], triggers: [0, 255] };
+    [
+        PadAction::Plugged(PadIndex::MIN),
+        PadAction::Reported(PadIndex::MAX, report),
+        PadAction::Unplugged(PadIndex::MIN),
+        PadAction::PeerLeft,
+    ]
+    .map(|action| pads::ToGamepad { peer: PeerId(3), action })
+    .to_vec()
+}
+
+fn pads_back_samples() -> Vec<pads::ToRtc> {
+    let (peer, pad) = (PeerId(3), PadIndex::MIN);
+    vec![
+        pads::ToRtc::Available(true),
+        pads::ToRtc::Rumbled { peer, pad, strong: u16::MAX, weak: 1, millis: 500 },
     ]
 }
 
@@ -188,7 +235,11 @@ fn packets_samples() -> Vec<packets::ToRtc> {
 fn signalling_samples() -> Vec<signalling::ToRtc> {
     let peer = PeerId(u64::MAX);
     vec![
-        signalling::ToRtc::PeerJoined { peer, rights: Rights { control: true } },
+        signalling::ToRtc::PeerJoined {
+            peer,
+            rights: Rights { control: true },
+            relay: Some(relay_credentials()),
+        },
         signalling::ToRtc::OfferMade { peer, sdp: Text::truncated("v=0\r\n") },
         signalling::ToRtc::CandidateFound { peer, candidate: Text::truncated("candidate:1") },
         signalling::ToRtc::PeerGone { peer },

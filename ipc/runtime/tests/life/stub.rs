@@ -9,7 +9,7 @@ use lumen_ipc::{
         packets::{ToMedia, ToRtc},
     },
     process::Worker as WorkerName,
-    service::{MediaConfig, WorkerConfig},
+    service::MediaConfig,
 };
 use lumen_ipc_runtime::{
     bootstrap::{self, Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
@@ -46,10 +46,6 @@ pub(crate) fn main() -> ExitCode {
 impl Worker for Stub {
     const WORKER: WorkerName = WorkerName::Media;
     type Config = MediaConfig;
-
-    fn own_config(config: WorkerConfig) -> Option<MediaConfig> {
-        if let WorkerConfig::Media(config) = config { Some(config) } else { None }
-    }
 
     fn acquire(_: MediaConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let mut stub = Self { link: None, registry: Registry::default() };

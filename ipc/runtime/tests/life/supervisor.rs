@@ -19,11 +19,11 @@ use lumen_ipc::{
     },
     process::{ExitCode, Worker},
     service::{
-        AuthMode, ConfinementReport, ControlClient, GatewayConfig, Hello, MediaConfig, Metric,
-        Refusal, WorkerConfig, WorkerStatus,
+        AuthMode, ConfinementReport, ControlClient, GatewayConfig, Handover, Hello, MediaConfig,
+        Metric, Refusal, WorkerConfig, WorkerStatus,
     },
     text::Text,
-    units::{Fps, Kbps},
+    units::{Fps, FrameSize, Kbps},
 };
 use lumen_ipc_runtime::{channel::Channel, rpc};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -195,7 +195,11 @@ fn wait(child: Child) -> End {
 }
 
 pub(crate) fn media_config() -> WorkerConfig {
-    WorkerConfig::Media(MediaConfig { max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) })
+    WorkerConfig::Media(MediaConfig {
+        size: FrameSize::nearest(64, 64),
+        max_fps: Fps::clamped(60),
+        bitrate: Kbps::clamped(8000),
+    })
 }
 
 pub(crate) fn bad_config() -> WorkerConfig {
@@ -203,5 +207,6 @@ pub(crate) fn bad_config() -> WorkerConfig {
         auth: AuthMode::None,
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
         hostname: Text::default(),
+        handover: Handover::default(),
     })
 }

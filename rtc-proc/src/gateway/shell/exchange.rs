@@ -8,11 +8,13 @@ use std::{
 };
 
 use lumen_ipc::{
+    link::LinkName,
     message::signalling::{Rights, ToGateway, ToRtc},
     units::PeerId,
 };
 use lumen_ipc_runtime::{
     AsyncChannel,
+    bootstrap::accuse,
     channel::{ReceiveError, SendError},
     clock,
 };
@@ -184,6 +186,7 @@ impl Exchange {
             ReceiveError::PeerGone => info!("rtc is gone; waiting for its successor"),
             ReceiveError::Violation(violation) => {
                 self.figures.peer_violations.increment();
+                accuse(LinkName::Signalling);
                 warn!(%violation, "rtc broke the contract; its link is given up");
             }
             ReceiveError::Empty | ReceiveError::Io(_) => {

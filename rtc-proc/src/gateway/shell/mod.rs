@@ -21,7 +21,7 @@ use lumen_ipc::{
         signalling::{ToGateway, ToRtc},
     },
     process::Worker as WorkerName,
-    service::{GatewayConfig, WorkerConfig},
+    service::GatewayConfig,
 };
 use lumen_ipc_runtime::{
     bootstrap::{
@@ -82,13 +82,6 @@ pub struct Gateway {
 impl Worker for Gateway {
     const WORKER: WorkerName = WorkerName::Gateway;
     type Config = GatewayConfig;
-
-    fn own_config(config: WorkerConfig) -> Option<GatewayConfig> {
-        match config {
-            WorkerConfig::Gateway(config) => Some(config),
-            WorkerConfig::Compositor(_) | WorkerConfig::Media(_) | WorkerConfig::Rtc(_) => None,
-        }
-    }
 
     fn acquire(config: GatewayConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let (mut listener, mut signalling, mut broker) = (None, None, None);
