@@ -25,6 +25,8 @@ font                             fonts-dejavu-core
 TEST='
 command:chromium                 chromium
 command:foot                     foot
+command:ip                       iproute2
+command:iptables                 iptables
 command:sway                     sway
 command:weston                   weston
 font                             fonts-dejavu-core

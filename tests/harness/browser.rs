@@ -16,6 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
+    network::{Host, spawn_on},
     patience::{patience, wait_for_ok, wait_until},
     picture::Colour,
 };
@@ -46,15 +47,22 @@ impl Browser {
     /// # Errors
     /// When Node, playwright or Chromium are missing; `make test` installs them.
     pub fn start() -> Result<Self> {
+        Self::start_on(None)
+    }
+
+    /// Starts Chromium on a host of its own.
+    ///
+    /// # Errors
+    /// As [`Browser::start`].
+    pub fn start_on(host: Option<&Host>) -> Result<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
-        let mut node = Command::new("node")
-            .arg("driver.mjs")
+        let mut node = Command::new("node");
+        node.arg("driver.mjs")
             .arg(patience().as_millis().to_string())
             .current_dir(&folder)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("starting node")?;
+            .stdout(Stdio::piped());
+        let mut node = spawn_on(host, &mut node)?;
         let commands = node.stdin.take().context("node's standard input")?;
         let answers = BufReader::new(node.stdout.take().context("node's standard output")?);
         let driver = Arc::new(Mutex::new(Driver { node, commands, answers }));

@@ -7,6 +7,7 @@
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
+//! - [`network`]: hosts, cables, firewalls and address translators of the tests' own;
 //! - [`process`]: what `/proc` says of a process;
 //! - [`patience`]: the one way to wait;
 //! - [`measured`]: figures worth printing, and percentiles.
@@ -22,6 +23,7 @@ pub mod app;
 pub mod app_event;
 pub mod browser;
 pub mod measured;
+pub mod network;
 pub mod patience;
 pub mod picture;
 pub mod process;

@@ -11,6 +11,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    rc::Rc,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -23,6 +24,7 @@ use nix::{
 
 use crate::{
     app::{AppLog, Show},
+    network::{Host, spawn_on},
     patience::{wait_for, wait_until},
     process::{Process, descendants},
     stage::{Folder, LUMEN, Stage, TEST_APP},
@@ -48,6 +50,8 @@ pub struct Setup {
     app: App,
     stage: Option<Stage>,
     tells: bool,
+    listen: String,
+    host: Option<Rc<Host>>,
 }
 
 #[derive(Debug)]
@@ -65,6 +69,8 @@ impl Default for Setup {
             app: App::Test { show: Show::default(), fps: 60 },
             stage: None,
             tells: true,
+            listen: "127.0.0.1:0".to_owned(),
+            host: None,
         }
     }
 }
@@ -118,6 +124,14 @@ impl Setup {
         self
     }
 
+    /// On a host of its own, where browsers find it at `listen`.
+    #[must_use]
+    pub fn on_host(mut self, host: &Rc<Host>, listen: &str) -> Self {
+        self.host = Some(Rc::clone(host));
+        listen.clone_into(&mut self.listen);
+        self
+    }
+
     /// Does not show at the end what Lumen printed: for benchmarks, whose output is a table.
     #[must_use]
     pub fn quiet(mut self) -> Self {
@@ -162,7 +176,7 @@ impl Setup {
         let home = Home::new(self.starter)?;
         let log = AppLog::at(home.path("app.jsonl"));
         let mut command = home.command(&stage.path(LUMEN));
-        command.args(["run", "--listen", "127.0.0.1:0"]).args(&self.options);
+        command.args(["run", "--listen", &self.listen]).args(&self.options);
         match &self.app {
             App::None => {}
             App::Command(words) => {
@@ -174,13 +188,10 @@ impl Setup {
             }
         }
         let output = OpenOptions::new().create(true).append(true).open(home.path("output.txt"))?;
-        let lumen = command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .context("starting lumen run")?;
-        Ok(Launched { lumen, home, stage, log, tells: self.tells, _lock: lock })
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let lumen = spawn_on(self.host.as_deref(), &mut command)?;
+        let tells = self.tells;
+        Ok(Launched { lumen, home, stage, log, tells, _host: self.host, _lock: lock })
     }
 }
 
@@ -220,6 +231,12 @@ impl Rig {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The address to open from another host, under which `host` is this one.
+    #[must_use]
+    pub fn url_from(&self, host: &str) -> String {
+        format!("http://{host}:{}/#token={}", self.address.port(), self.token())
     }
 
     /// Where the gateway listens.
@@ -384,6 +401,8 @@ struct Launched {
     stage: Stage,
     log: AppLog,
     tells: bool,
+    /// Gone only after what runs on it.
+    _host: Option<Rc<Host>>,
     _lock: Flock<File>,
 }
 
