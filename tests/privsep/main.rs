@@ -38,6 +38,7 @@ fn is_confined(_: &Rig, _: Worker, process: Process) -> Result<()> {
         ("CapPrm", "0000000000000000"),
         ("CapEff", "0000000000000000"),
         ("CapAmb", "0000000000000000"),
+        ("CapBnd", "0000000000000000"),
     ];
     for (name, value) in expected {
         let found = process.status_field(name)?;

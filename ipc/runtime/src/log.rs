@@ -44,8 +44,9 @@ pub enum FilterError {
     NotReloadable(#[from] reload::Error),
 }
 
-/// What comes first in every filter: tarpc reports each request at `info`, Smithay each span.
-const QUIET: &str = "smithay=warn,tarpc=warn";
+/// What comes first in every filter: tarpc reports each request at `info` and
+/// each peer that ends at `warn`, where this code says more; Smithay reports each span.
+const QUIET: &str = "smithay=warn,tarpc=error";
 
 /// Starts logging to standard error at level `info`. The first call in a process decides.
 pub fn start() -> Filter {

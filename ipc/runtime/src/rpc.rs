@@ -13,9 +13,13 @@ use std::{
     time::Duration,
 };
 
+use futures::StreamExt;
 use lumen_ipc::service::MAX_RPC_BYTES;
 use serde::{Serialize, de::DeserializeOwned};
-use tarpc::{ClientMessage, Response};
+use tarpc::{
+    ClientMessage, RequestName, Response,
+    server::{BaseChannel, Channel as _, Serve},
+};
 use tokio::net::UnixStream;
 use tokio_serde::{Deserializer, Serializer};
 use tokio_util::{
@@ -30,6 +34,9 @@ pub type Transport<Item, SinkItem> =
 /// A request may not wait longer. tarpc adds a request's deadline to the present and hands it to a
 /// timer wheel, and both panic when it lies too far ahead: a peer must not choose that.
 pub const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Requests of one peer that are answered at a time. Ours ask one or two; more is a flood.
+const MOST_AT_ONCE: usize = 16;
 
 /// What arrives in frames: [`ClientMessage`] at a server, [`Response`] at a client.
 pub trait Frame: DeserializeOwned {
@@ -75,6 +82,23 @@ where
         .max_frame_length(MAX_RPC_BYTES)
         .new_framed(UnixStream::from_std(socket)?);
     Ok(tarpc::serde_transport::new(framed, Postcard))
+}
+
+/// Answers the requests that come over a connected stream socket until its peer is gone, some at a
+/// time: further ones wait in the socket. Call it inside a tokio runtime.
+///
+/// # Errors
+/// As [`transport`].
+pub async fn answer<Service>(descriptor: OwnedFd, service: Service) -> io::Result<()>
+where
+    Service: Serve + Clone,
+    Service::Req: RequestName,
+    Service::Resp: Serialize,
+    ClientMessage<Service::Req>: Frame,
+{
+    let requests = BaseChannel::with_defaults(transport(descriptor)?).execute(service);
+    requests.for_each_concurrent(MOST_AT_ONCE, |request| request).await;
+    Ok(())
 }
 
 /// The encoding of frames.
@@ -133,18 +157,22 @@ pub fn decode_frame<Value: Frame>(frame: &[u8]) -> Result<Value, FrameError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, os::fd::AsFd, time::Instant};
+    use std::{
+        net::SocketAddr,
+        os::fd::AsFd,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Instant,
+    };
 
-    use futures::StreamExt;
     use lumen_ipc::{
         service::{Broker, BrokerClient, BrokerRequest, Login, LoginRefusal, RelayPair},
         text::Secret,
         units::{PeerId, SessionId},
     };
-    use tarpc::{
-        client, context,
-        server::{BaseChannel, Channel},
-    };
+    use tarpc::{client, context};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -178,21 +206,52 @@ mod tests {
         }
     }
 
+    /// Never answers; counts what it was asked.
+    #[derive(Clone)]
+    struct StuckBroker(Arc<AtomicUsize>);
+
+    impl Broker for StuckBroker {
+        async fn authenticate(
+            self,
+            _: context::Context,
+            _: Secret,
+            _: SocketAddr,
+        ) -> Result<Login, LoginRefusal> {
+            std::future::pending().await
+        }
+
+        async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        }
+
+        async fn mint_relay_credentials(
+            self,
+            _: context::Context,
+            _: SessionId,
+            _: PeerId,
+        ) -> Option<RelayPair> {
+            std::future::pending().await
+        }
+    }
+
     /// Serves the broker on one end and returns the other.
     fn served() -> OwnedFd {
         let (ours, theirs) = StdUnixStream::pair().expect("socketpair");
-        let server = BaseChannel::with_defaults(transport(theirs.into()).expect("a socket"));
-        let requests = server.execute(RefusingBroker.serve());
-        tokio::spawn(requests.for_each(|request| async { drop(tokio::spawn(request)) }));
+        tokio::spawn(answer(theirs.into(), RefusingBroker.serve()));
         ours.into()
     }
 
     fn request(deadline: Duration) -> Vec<u8> {
+        numbered(1, deadline)
+    }
+
+    fn numbered(id: u64, deadline: Duration) -> Vec<u8> {
         let mut context = context::current();
         context.deadline = Instant::now() + deadline;
         let cookie = Secret::new("cookie").expect("short");
         let message = BrokerRequest::Resume { cookie };
-        let request = tarpc::Request { context, id: 1, message };
+        let request = tarpc::Request { context, id, message };
         postcard::to_stdvec(&ClientMessage::Request(request)).expect("encodable")
     }
 
@@ -216,6 +275,27 @@ mod tests {
         let answer = broker.authenticate(context::current(), token, from).await;
         let refusal = LoginRefusal::TooMany { retry_after_seconds: 9 };
         assert_eq!(answer.expect("a reply"), Err(refusal));
+    }
+
+    #[tokio::test]
+    async fn flood_of_requests_waits_instead_of_being_worked_on_at_once() {
+        let (ours, theirs) = StdUnixStream::pair().expect("socketpair");
+        let begun = Arc::new(AtomicUsize::new(0));
+        tokio::spawn(answer(theirs.into(), StuckBroker(Arc::clone(&begun)).serve()));
+        let flood: Vec<u8> = (0..3 * MOST_AT_ONCE)
+            .flat_map(|id| {
+                let frame = numbered(id as u64, Duration::from_secs(60));
+                [(frame.len() as u32).to_be_bytes().to_vec(), frame].concat()
+            })
+            .collect();
+        ours.set_nonblocking(true).expect("a socket");
+        let mut ours = UnixStream::from_std(ours).expect("a socket");
+        ours.write_all(&flood).await.expect("room");
+        // One thread: each turn lets the server go on until it waits for something.
+        for _ in 0..10 * MOST_AT_ONCE {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begun.load(Ordering::Relaxed), MOST_AT_ONCE);
     }
 
     #[tokio::test]

@@ -9,16 +9,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use futures::StreamExt;
 use lumen_ipc::{
     service::{EncoderState, Tuning},
     units::Kbps,
 };
 use lumen_ipc_runtime::{rpc, wake::Waker};
-use tarpc::{
-    context::Context,
-    server::{BaseChannel, Channel},
-};
+use tarpc::context::Context;
 use tokio::runtime::Handle;
 use tracing::warn;
 
@@ -85,14 +81,8 @@ impl Desk {
         let server = Server { desk: self.clone(), link };
         control.spawn(async move {
             let desk = server.desk.clone();
-            match rpc::transport(descriptor) {
-                Ok(transport) => {
-                    BaseChannel::with_defaults(transport)
-                        .execute(server.serve())
-                        .for_each(|request| async { drop(tokio::spawn(request)) })
-                        .await;
-                }
-                Err(error) => warn!(%error, "the tuning link cannot be served"),
+            if let Err(error) = rpc::answer(descriptor, server.serve()).await {
+                warn!(%error, "the tuning link cannot be served");
             }
             desk.wish(link, |state| state.wishes.watchers = Some(0));
         });

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt, future::join_all};
+use futures::future::join_all;
 use lumen_ipc::{
     process::Worker,
     service::{
@@ -19,10 +19,7 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::rpc;
 use nix::unistd::Uid;
-use tarpc::{
-    context::{self, Context},
-    server::{BaseChannel, Channel},
-};
+use tarpc::context::{self, Context};
 use tokio::{net::UnixListener, sync::oneshot};
 use tracing::warn;
 
@@ -50,26 +47,18 @@ pub(super) async fn admin(listener: UnixListener, events: Events) {
         }
         let Ok(stream) = stream.into_std() else { continue };
         let server = AdminServer { events: events.clone() };
-        if let Ok(transport) = rpc::transport(OwnedFd::from(stream)) {
-            tokio::spawn(BaseChannel::with_defaults(transport).execute(server.serve()).for_each(
-                |answer| async {
-                    tokio::spawn(answer);
-                },
-            ));
-        }
+        tokio::spawn(rpc::answer(OwnedFd::from(stream), server.serve()));
     }
 }
 
 /// Answers the gateway on its broker link until it is gone.
-pub(super) fn broker(end: OwnedFd, events: Events) -> std::io::Result<()> {
-    let transport = rpc::transport(end)?;
+pub(super) fn broker(end: OwnedFd, events: Events) {
     let server = BrokerServer { events };
-    tokio::spawn(BaseChannel::with_defaults(transport).execute(server.serve()).for_each(
-        |answer| async {
-            tokio::spawn(answer);
-        },
-    ));
-    Ok(())
+    tokio::spawn(async move {
+        if let Err(error) = rpc::answer(end, server.serve()).await {
+            warn!(%error, "the broker link cannot be served");
+        }
+    });
 }
 
 #[derive(Clone)]

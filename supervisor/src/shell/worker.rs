@@ -130,7 +130,7 @@ impl Workers {
             // An end that nobody takes is closed: the other side sees a peer that is restarting.
             match owner {
                 End::Worker(worker) if takes => self.deliver(worker, link.name, end),
-                End::Supervisor if takes => service::broker(end, self.events.clone())?,
+                End::Supervisor if takes => service::broker(end, self.events.clone()),
                 _ => {}
             }
         }
