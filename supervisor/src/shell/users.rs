@@ -101,7 +101,7 @@ fn ordinary(wanted: Option<&str>) -> Result<Cast, UserError> {
             identity,
             name: user.name.into(),
             home: Some(user.dir),
-            shell: user.shell,
+            shell: usable(user.shell),
             groups: Vec::new(),
         },
         None => nobody_in_particular(identity),
@@ -122,7 +122,7 @@ fn named(name: &str) -> Result<SessionUser, UserError> {
         identity: Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() },
         name: user.name.into(),
         home: Some(user.dir),
-        shell: user.shell,
+        shell: usable(user.shell),
         groups,
     })
 }
@@ -135,6 +135,12 @@ fn nobody_in_particular(identity: Identity) -> SessionUser {
         shell: friendliest_shell(),
         groups: Vec::new(),
     }
+}
+
+/// A terminal in the desktop of a user who may not log in elsewhere must not end at once.
+fn usable(shell: PathBuf) -> PathBuf {
+    let refuses = shell.file_name().is_some_and(|name| name == "nologin" || name == "false");
+    if refuses || shell.as_os_str().is_empty() { friendliest_shell() } else { shell }
 }
 
 /// A user without an account has no login shell: one that edits lines, where there is one.
@@ -179,5 +185,18 @@ impl Pool<'_> {
             }
         }
         Err(UserError::NoUid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usable_shell_is_kept_and_one_that_refuses_is_not() {
+        assert_eq!(usable("/usr/bin/fish".into()), PathBuf::from("/usr/bin/fish"));
+        for refusing in ["/usr/sbin/nologin", "/bin/false", ""] {
+            assert_eq!(usable(refusing.into()), friendliest_shell());
+        }
     }
 }
