@@ -168,7 +168,8 @@ pub const TABLE: [Link; 12] = [
         from: End::Worker(Worker::Gateway),
         to: End::Worker(Worker::Rtc),
         carriage: Carriage::Messages,
-        carries: "peer joined, offer, candidate, peer gone; back: answer, peer refused or closed",
+        carries: "peer joined, offer, candidate, relay renewed, peer gone; back: answer, candidate, \
+                  peer refused or closed",
         max_descriptors: 0,
     },
     Link {

@@ -263,6 +263,11 @@ pub struct BufferGeneration(pub u32);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct SessionId(pub u32);
 
+impl SessionId {
+    /// The only one there is while one supervisor serves one desktop.
+    pub const SOLE: Self = Self(1);
+}
+
 /// One browser's peer connection, numbered by the gateway, never reused within its life.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct PeerId(pub u64);

@@ -5,10 +5,12 @@ use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 
 use lumen_ipc::{
     message::signalling::{Rights, ToRtc},
+    service::Handover,
     text::Text,
     units::{Kbps, PeerId},
 };
 use lumen_rtc::{
+    gateway::opening::{Opening, classify},
     peers::{Output, Peers},
     session::{Setup, decode},
 };
@@ -23,6 +25,15 @@ pub(crate) const OFFER: &str = include_str!("seeds/offer/chromium");
 pub(crate) fn channel(bytes: &[u8]) {
     let _ = decode::input(bytes);
     let _ = decode::motion(bytes);
+}
+
+/// The first bytes of a connection on a port shared with the relay.
+pub(crate) fn opening(bytes: &[u8]) {
+    let handover = Handover { plain: true, name: Text::truncated("relay.example") };
+    let opening = classify(bytes, &handover);
+    let end = bytes.len() / 2;
+    let earlier = bytes.get(..end).map(|part| classify(part, &handover));
+    assert!(earlier == Some(Opening::Unfinished) || earlier == Some(opening));
 }
 
 /// An offer, and a candidate after it.

@@ -26,7 +26,7 @@ pub enum ToRtc {
         /// Rtc's own way to the relay for this peer; `None` when there is no relay.
         relay: Option<RelayCredentials>,
     },
-    /// Its offer.
+    /// Its offer; a later one of the same peer begins ICE anew and changes nothing else.
     OfferMade {
         /// Whose.
         peer: PeerId,
@@ -45,6 +45,14 @@ pub enum ToRtc {
         /// Whose.
         peer: PeerId,
     },
+    /// Fresh credentials for a peer that has joined: the old ones are used, are about to expire, or
+    /// were for a relay that is gone.
+    RelayRenewed {
+        /// Whose.
+        peer: PeerId,
+        /// Rtc's own way to the relay from now on.
+        relay: RelayCredentials,
+    },
 }
 
 /// Rtc → gateway.
@@ -56,6 +64,13 @@ pub enum ToGateway {
         peer: PeerId,
         /// The answer.
         sdp: Sdp,
+    },
+    /// An address of ours that was not known when the answer was made.
+    CandidateFound {
+        /// For whom.
+        peer: PeerId,
+        /// The candidate.
+        candidate: CandidateLine,
     },
     /// Rtc has ended, or never began, this peer.
     PeerClosed {

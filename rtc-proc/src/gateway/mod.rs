@@ -11,6 +11,7 @@
 //!
 //! The data's way:
 //! ```text
+//! anybody ─TCP─▶ shell::server ─▶ shell::doorway ─▶ opening ─▶ relay, or:
 //! browser ─HTTP─▶ shell::server ─▶ shell::routes ─▶ assets | broker (login) | shell::socket
 //! browser ─WebSocket─▶ shell::socket ─▶ signal ─▶ switchboard ─▶ shell::exchange ─▶ rtc
 //! ```
@@ -21,6 +22,7 @@
 //! | [`cookie`] | reading and making the login cookie |
 //! | [`headers`] | what every response carries |
 //! | [`login`] | the body of a login |
+//! | [`opening`] | whose a connection is on a port shared with the relay |
 //! | [`origin`] | `Host` and `Origin`: who asks, and from which page |
 //! | [`policy`] | confinement |
 //! | [`quota`] | how many connections, how many messages |
@@ -32,6 +34,7 @@ pub mod assets;
 pub mod cookie;
 pub mod headers;
 pub mod login;
+pub mod opening;
 pub mod origin;
 pub mod policy;
 pub mod quota;

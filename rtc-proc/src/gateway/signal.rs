@@ -1,6 +1,10 @@
 //! The JSON of the signalling WebSocket: text in, a legal message or a refusal out.
 
-use lumen_ipc::message::signalling::{CandidateLine, Reason, Sdp};
+use lumen_ipc::{
+    message::signalling::{CandidateLine, Reason, Sdp},
+    service::RelayCredentials,
+    text::{Secret, Text},
+};
 use serde::{Deserialize, Serialize};
 
 /// Largest WebSocket message in bytes: an offer at the size limit of its SDP, escaped.
@@ -20,6 +24,13 @@ pub enum FromBrowser {
         /// The candidate attribute.
         candidate: CandidateLine,
     },
+    /// It wants to try which ways to the relay work, beside its peer connection.
+    Probe {},
+    /// The latest offer anew, with other ICE credentials: the way to it was lost, it was not.
+    Restart {
+        /// The description.
+        sdp: Sdp,
+    },
 }
 
 /// Gateway → browser.
@@ -31,6 +42,11 @@ pub enum ToBrowser {
         /// The description.
         sdp: Sdp,
     },
+    /// An address of rtc's that was not in its answer.
+    Candidate {
+        /// The candidate attribute.
+        candidate: CandidateLine,
+    },
     /// There is no peer connection, or no longer.
     Closed {
         /// Why, for the viewer.
@@ -38,6 +54,38 @@ pub enum ToBrowser {
         /// Whether trying again can help.
         retry: bool,
     },
+    /// What it asked for to try the relay; each is good for one way.
+    Probe {
+        /// How to use the relay; `None` when there is none.
+        relay: Option<RelayServer>,
+    },
+    /// How to use the relay from now on.
+    Relay {
+        /// Unused credentials.
+        relay: RelayServer,
+        /// The relay is a new process: who was relayed by the old one begins ICE anew.
+        restarted: bool,
+    },
+    /// The first message.
+    Welcome {
+        /// How to use the relay; `None` when there is none.
+        relay: Option<RelayServer>,
+    },
+}
+
+/// How to use the relay, in the words of `RTCIceServer`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RelayServer {
+    urls: Vec<Text<256>>,
+    username: Text<96>,
+    credential: Secret,
+}
+
+impl From<RelayCredentials> for RelayServer {
+    fn from(credentials: RelayCredentials) -> Self {
+        let RelayCredentials { urls, username, password, .. } = credentials;
+        Self { urls, username, credential: password }
+    }
 }
 
 /// Text that is no message.
@@ -83,6 +131,12 @@ mod tests {
                 .expect("legal"),
             FromBrowser::Candidate { candidate }
         );
+        assert_eq!(parse(r#"{"type":"probe"}"#).expect("legal"), FromBrowser::Probe {});
+        let sdp = Sdp::new("v=0\r\n").expect("short");
+        assert_eq!(
+            parse(r#"{"type":"restart","sdp":"v=0\r\n"}"#).expect("legal"),
+            FromBrowser::Restart { sdp }
+        );
     }
 
     #[test]
@@ -98,6 +152,7 @@ mod tests {
             r#"{"type":"offer"}"#,
             r#"{"type":"offer","sdp":null}"#,
             r#"{"type":"offer","sdp":"","extra":1}"#,
+            r#"{"type":"probe","extra":1}"#,
             r#"{"type":"offer","sdp":"","sdp":""}"#,
             r#"{"type":"answer","sdp":""}"#,
             r#"{"type":"Offer","sdp":""}"#,
@@ -115,6 +170,16 @@ mod tests {
         let closed = ToBrowser::Closed { reason: Reason::truncated("gone"), retry: true };
         let json = closed.to_json().expect("strings");
         assert_eq!(json, r#"{"type":"closed","reason":"gone","retry":true}"#);
+        let relay = RelayServer {
+            urls: vec![Text::truncated("turn:*:3478")],
+            username: Text::truncated("name"),
+            credential: Secret::new("word").expect("short"),
+        };
+        let json = ToBrowser::Welcome { relay: Some(relay) }.to_json().expect("strings");
+        let server = r#"{"urls":["turn:*:3478"],"username":"name","credential":"word"}"#;
+        assert_eq!(json, format!(r#"{{"type":"welcome","relay":{server}}}"#));
+        let json = ToBrowser::Welcome { relay: None }.to_json().expect("strings");
+        assert_eq!(json, r#"{"type":"welcome","relay":null}"#);
         let answer = ToBrowser::Answer { sdp: Sdp::truncated("v=0\r\n") };
         assert_eq!(answer.to_json().expect("strings"), r#"{"type":"answer","sdp":"v=0\r\n"}"#);
     }

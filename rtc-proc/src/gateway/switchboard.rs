@@ -6,6 +6,10 @@
 //! the successor is there: the offers wait here for it, so that they are under way before it can
 //! take them.
 //!
+//! Each browser holds relay credentials that nobody has used: it is given the first as it comes, and
+//! new ones as soon as an offer has used those, before they expire, and when the relay is replaced.
+//! Rtc is given its half of each. So neither side ever waits for credentials.
+//!
 //! INVARIANT: every peer rtc was told of and has not closed itself belongs to exactly one browser,
 //! or rtc was told that it is gone.
 
@@ -16,14 +20,21 @@ use std::{
 
 use lumen_ipc::{
     message::signalling::{CandidateLine, Reason, Rights, Sdp, ToGateway, ToRtc},
-    units::PeerId,
+    service::{RelayCredentials, RelayPair},
+    units::{PeerId, SessionId},
 };
 
 use super::signal::{FromBrowser, ToBrowser};
 
+#[cfg(test)]
+mod tests;
+
 /// How long an offer waits for an rtc process. Long enough for one restart with back-off; the page
 /// gives up after eight seconds.
 pub const OFFER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Credentials are renewed when half of their life is over, but not more often than this.
+const LEAST_RENEWAL: Duration = Duration::from_secs(60);
 
 /// Most candidates kept beside a waiting offer; a browser finds about ten.
 const MOST_WAITING_CANDIDATES: usize = 32;
@@ -45,6 +56,10 @@ pub enum Input {
     LinkDown,
     /// Rtc said something.
     FromRtc(ToGateway),
+    /// The answer to [`Output::Mint`].
+    Minted(BrowserId, Purpose, Option<RelayPair>),
+    /// The relay is a new process, which knows nothing of what the old one had given.
+    RelayReplaced,
     /// An instant of [`Switchboard::poll_timeout`] has come.
     Timeout,
 }
@@ -56,6 +71,26 @@ pub enum Output {
     ToRtc(ToRtc),
     /// Tell a browser.
     ToBrowser(BrowserId, ToBrowser),
+    /// Ask the supervisor for relay credentials, and come back with [`Input::Minted`].
+    Mint {
+        /// For whom.
+        browser: BrowserId,
+        /// What for.
+        purpose: Purpose,
+        /// Its desktop.
+        session: SessionId,
+        /// As which peer.
+        peer: PeerId,
+    },
+}
+
+/// What relay credentials are for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// To try one way to the relay.
+    Probe,
+    /// The next peer connection, or the next way of the one there is.
+    Stream,
 }
 
 /// The machine.
@@ -73,7 +108,24 @@ pub struct Switchboard {
 #[derive(Debug)]
 struct Browser {
     rights: Rights,
+    session: SessionId,
+    /// As whom it uses the relay, whatever its peers are called: one allocation at a time.
+    grantee: PeerId,
+    relay: Relay,
     call: Call,
+}
+
+/// What a browser holds of the relay.
+#[derive(Debug, Default)]
+struct Relay {
+    /// It has had its first message.
+    welcomed: bool,
+    /// It does not know yet that the relay is a new one.
+    restarted: bool,
+    /// Rtc's half of the credentials.
+    rtc: Option<RelayCredentials>,
+    /// When the credentials are to be renewed.
+    renewal: Option<Instant>,
 }
 
 /// How far a browser's call has got.
@@ -101,11 +153,14 @@ impl Switchboard {
         }
     }
 
-    /// A browser has come that may do what `rights` say.
-    pub fn join(&mut self, rights: Rights) -> BrowserId {
+    /// A browser has come to watch `session`, where it may do what `rights` say.
+    pub fn join(&mut self, rights: Rights, session: SessionId) -> BrowserId {
         let id = BrowserId(self.next_browser);
         self.next_browser += 1;
-        self.browsers.insert(id, Browser { rights, call: Call::None });
+        let grantee = self.number_peer();
+        let (relay, call) = (Relay::default(), Call::None);
+        self.browsers.insert(id, Browser { rights, session, grantee, relay, call });
+        self.mint(id, Purpose::Stream);
         id
     }
 
@@ -128,6 +183,8 @@ impl Switchboard {
             Input::Said(browser, FromBrowser::Candidate { candidate }) => {
                 self.found_candidate(browser, candidate);
             }
+            Input::Said(browser, FromBrowser::Probe {}) => self.mint(browser, Purpose::Probe),
+            Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(browser, sdp),
             Input::Left(browser) => {
                 self.give_up_call(browser);
                 self.browsers.remove(&browser);
@@ -140,12 +197,26 @@ impl Switchboard {
                     self.outputs.push_back(Output::ToBrowser(*browser, ToBrowser::Answer { sdp }));
                 }
             }
+            Input::FromRtc(ToGateway::CandidateFound { peer, candidate }) => {
+                if let Some(browser) = self.owners.get(&peer) {
+                    let found = ToBrowser::Candidate { candidate };
+                    self.outputs.push_back(Output::ToBrowser(*browser, found));
+                }
+            }
             Input::FromRtc(ToGateway::PeerClosed { peer, reason, retry }) => {
                 if let Some(browser) = self.owners.get(&peer).copied() {
                     self.end_call(browser);
                     self.tell_closed(browser, reason, retry);
                 }
             }
+            Input::Minted(browser, Purpose::Probe, pair) => {
+                if self.browsers.contains_key(&browser) {
+                    let relay = pair.map(|pair| pair.viewer.into());
+                    self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::Probe { relay }));
+                }
+            }
+            Input::Minted(browser, Purpose::Stream, pair) => self.minted(now, browser, pair),
+            Input::RelayReplaced => self.relay_replaced(),
             Input::Timeout => self.expire(now),
         }
     }
@@ -158,13 +229,12 @@ impl Switchboard {
     /// When to say [`Input::Timeout`] if nothing happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.browsers
-            .values()
-            .filter_map(|browser| match &browser.call {
-                Call::Waiting { until, .. } => Some(*until),
-                Call::None | Call::Joined(_) => None,
-            })
-            .min()
+        let waits = self.browsers.values().filter_map(|browser| match &browser.call {
+            Call::Waiting { until, .. } => Some(*until),
+            Call::None | Call::Joined(_) => None,
+        });
+        let renewals = self.browsers.values().filter_map(|browser| browser.relay.renewal);
+        waits.chain(renewals).min()
     }
 
     fn offered(&mut self, now: Instant, browser: BrowserId, sdp: Sdp) {
@@ -197,19 +267,99 @@ impl Switchboard {
     /// Makes a peer of a waiting offer.
     fn place_call(&mut self, browser: BrowserId) {
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
-        let peer = PeerId(self.next_peer);
-        let call = std::mem::replace(&mut caller.call, Call::Joined(peer));
-        let Call::Waiting { sdp, candidates, .. } = call else {
-            caller.call = call;
+        if !matches!(caller.call, Call::Waiting { .. }) {
             return;
-        };
-        self.next_peer += 1;
+        }
+        let (rights, relay) = (caller.rights, caller.relay.rtc.clone());
+        let call = std::mem::replace(&mut caller.call, Call::None);
+        let Call::Waiting { sdp, candidates, .. } = call else { return };
+        let peer = self.number_peer();
+        if let Some(caller) = self.browsers.get_mut(&browser) {
+            caller.call = Call::Joined(peer);
+        }
         self.owners.insert(peer, browser);
-        let joined = ToRtc::PeerJoined { peer, rights: caller.rights, relay: None };
+        let used = relay.is_some();
+        let joined = ToRtc::PeerJoined { peer, rights, relay };
         let messages = [joined, ToRtc::OfferMade { peer, sdp }].into_iter().chain(
             candidates.into_iter().map(|candidate| ToRtc::CandidateFound { peer, candidate }),
         );
         self.outputs.extend(messages.map(Output::ToRtc));
+        if used {
+            self.mint(browser, Purpose::Stream);
+        }
+    }
+
+    /// Passes the offer of a peer that rtc knows on; a peer it does not know cannot be mended.
+    fn restarted(&mut self, browser: BrowserId, sdp: Sdp) {
+        let Some(caller) = self.browsers.get(&browser) else { return };
+        let Call::Joined(peer) = caller.call else {
+            let reason = Reason::truncated("The desktop has forgotten this connection.");
+            return self.tell_closed(browser, reason, true);
+        };
+        let used = caller.relay.rtc.is_some();
+        self.outputs.push_back(Output::ToRtc(ToRtc::OfferMade { peer, sdp }));
+        if used {
+            self.mint(browser, Purpose::Stream);
+        }
+    }
+
+    /// Asks for credentials.
+    fn mint(&mut self, browser: BrowserId, purpose: Purpose) {
+        let Some(asking) = self.browsers.get_mut(&browser) else { return };
+        let (session, grantee) = (asking.session, asking.grantee);
+        let peer = match purpose {
+            Purpose::Probe => self.number_peer(),
+            Purpose::Stream => {
+                asking.relay.renewal = None;
+                grantee
+            }
+        };
+        self.outputs.push_back(Output::Mint { browser, purpose, session, peer });
+    }
+
+    /// Hands credentials to both sides.
+    fn minted(&mut self, now: Instant, browser: BrowserId, pair: Option<RelayPair>) {
+        let Some(holder) = self.browsers.get_mut(&browser) else { return };
+        let relay = &mut holder.relay;
+        // A page that has made its offer already uses its first credentials at once.
+        let used = !relay.welcomed && pair.is_some() && matches!(holder.call, Call::Joined(_));
+        let (viewer, rtc) = pair.map_or((None, None), |pair| (Some(pair.viewer), Some(pair.rtc)));
+        relay.renewal = rtc.as_ref().map(|rtc| {
+            let life = Duration::from_secs(rtc.lifetime_seconds.into());
+            now + (life / 2).max(LEAST_RENEWAL)
+        });
+        relay.rtc.clone_from(&rtc);
+        let message = match viewer.map(Into::into) {
+            viewer if !relay.welcomed => Some(ToBrowser::Welcome { relay: viewer }),
+            Some(viewer) => {
+                let restarted = std::mem::take(&mut relay.restarted);
+                Some(ToBrowser::Relay { relay: viewer, restarted })
+            }
+            None => None,
+        };
+        relay.welcomed = true;
+        self.outputs.extend(message.map(|message| Output::ToBrowser(browser, message)));
+        if let (Call::Joined(peer), Some(relay)) = (&holder.call, rtc) {
+            self.outputs.push_back(Output::ToRtc(ToRtc::RelayRenewed { peer: *peer, relay }));
+        }
+        if used {
+            self.mint(browser, Purpose::Stream);
+        }
+    }
+
+    fn relay_replaced(&mut self) {
+        for browser in self.browsers.keys().copied().collect::<Vec<_>>() {
+            if let Some(holder) = self.browsers.get_mut(&browser) {
+                holder.relay.restarted = holder.relay.welcomed;
+            }
+            self.mint(browser, Purpose::Stream);
+        }
+    }
+
+    fn number_peer(&mut self) -> PeerId {
+        let peer = PeerId(self.next_peer);
+        self.next_peer += 1;
+        peer
     }
 
     /// Ends a call from the browser's side.
@@ -276,248 +426,14 @@ impl Switchboard {
             self.end_call(browser);
             self.tell_closed(browser, Reason::truncated("The desktop is not available."), true);
         }
+        let due = |browser: &Browser| browser.relay.renewal.is_some_and(|at| at <= now);
+        let due = self.browsers.iter().filter(|(_, browser)| due(browser)).map(|(id, _)| *id);
+        for browser in due.collect::<Vec<_>>() {
+            self.mint(browser, Purpose::Stream);
+        }
     }
 
     fn tell_closed(&mut self, browser: BrowserId, reason: Reason, retry: bool) {
         self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::Closed { reason, retry }));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const RIGHTS: Rights = Rights { control: true };
-
-    fn sdp(text: &str) -> Sdp {
-        Sdp::new(text).expect("short")
-    }
-
-    fn offer(browser: BrowserId, text: &str) -> Input {
-        Input::Said(browser, FromBrowser::Offer { sdp: sdp(text) })
-    }
-
-    fn candidate(browser: BrowserId) -> Input {
-        let candidate = CandidateLine::new("candidate:1").expect("short");
-        Input::Said(browser, FromBrowser::Candidate { candidate })
-    }
-
-    fn drain(switchboard: &mut Switchboard) -> Vec<Output> {
-        std::iter::from_fn(|| switchboard.poll_output()).collect()
-    }
-
-    fn closed_for(outputs: &[Output], browser: BrowserId) -> bool {
-        outputs.iter().any(|output| {
-            matches!(output, Output::ToBrowser(to, ToBrowser::Closed { retry: true, .. }) if *to == browser)
-        })
-    }
-
-    #[test]
-    fn offer_while_linked_becomes_a_peer_and_its_answer_comes_back() {
-        let now = Instant::now();
-        let mut switchboard = Switchboard::new(PeerId(7));
-        switchboard.handle_input(now, Input::LinkUp);
-        let browser = switchboard.join(RIGHTS);
-        switchboard.handle_input(now, offer(browser, "offer"));
-        let peer = PeerId(7);
-        assert_eq!(
-            drain(&mut switchboard),
-            [
-                Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
-                Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("offer") }),
-            ]
-        );
-        let answer = ToGateway::AnswerMade { peer, sdp: sdp("answer") };
-        switchboard.handle_input(now, Input::FromRtc(answer));
-        assert_eq!(
-            drain(&mut switchboard),
-            [Output::ToBrowser(browser, ToBrowser::Answer { sdp: sdp("answer") })]
-        );
-    }
-
-    #[test]
-    fn offer_without_rtc_waits_for_it_with_its_candidates() {
-        let now = Instant::now();
-        let mut switchboard = Switchboard::new(PeerId(0));
-        let browser = switchboard.join(RIGHTS);
-        switchboard.handle_input(now, offer(browser, "offer"));
-        switchboard.handle_input(now, candidate(browser));
-        assert_eq!(drain(&mut switchboard), []);
-        switchboard.handle_input(now, Input::LinkUp);
-        assert_eq!(drain(&mut switchboard).len(), 3);
-        assert_eq!(switchboard.poll_timeout(), None);
-    }
-
-    #[test]
-    fn offer_without_rtc_for_too_long_is_closed_for_another_try() {
-        let now = Instant::now();
-        let mut switchboard = Switchboard::new(PeerId(0));
-        let browser = switchboard.join(RIGHTS);
-        switchboard.handle_input(now, offer(browser, "offer"));
-        assert_eq!(switchboard.poll_timeout(), Some(now + OFFER_PATIENCE));
-        switchboard.handle_input(now + OFFER_PATIENCE, Input::Timeout);
-        assert!(closed_for(&drain(&mut switchboard), browser));
-        switchboard.handle_input(now + OFFER_PATIENCE, Input::LinkUp);
-        assert_eq!(drain(&mut switchboard), []);
-    }
-
-    #[test]
-    fn second_offer_gives_the_first_peer_up() {
-        let now = Instant::now();
-        let mut switchboard = Switchboard::new(PeerId(1));
-        switchboard.handle_input(now, Input::LinkUp);
-        let browser = switchboard.join(RIGHTS);
-        switchboard.handle_input(now, offer(browser, "one"));
-        drain(&mut switchboard);
-        switchboard.handle_input(now, offer(browser, "two"));
-        let outputs = drain(&mut switchboard);
-        assert_eq!(outputs.first(), Some(&Output::ToRtc(ToRtc::PeerGone { peer: PeerId(1) })));
-        let late = ToGateway::AnswerMade { peer: PeerId(1), sdp: sdp("late") };
-        switchboard.handle_input(now, Input::FromRtc(late));
-        assert_eq!(drain(&mut switchboard), []);
-    }
-
-    #[test]
-    fn rtc_replaced_tells_every_browser_and_takes_their_new_offers() {
-        let now = Instant::now();
-        let mut switchboard = Switchboard::new(PeerId(0));
-        switchboard.handle_input(now, Input::LinkUp);
-        let watching = switchboard.join(RIGHTS);
-        let idle = switchboard.join(RIGHTS);
-        switchboard.handle_input(now, offer(watching, "one"));
-        drain(&mut switchboard);
-        switchboard.handle_input(now, Input::LinkDown);
-        let outputs = drain(&mut switchboard);
-        assert!(closed_for(&outputs, watching) && closed_for(&outputs, idle));
-        switchboard.handle_input(now, offer(watching, "two"));
-        switchboard.handle_input(now, Input::LinkUp);
-        let peer = PeerId(1);
-        assert_eq!(
-            drain(&mut switchboard),
-            [
-                Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
-                Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("two") }),
-            ]
-        );
-    }
-
-    #[test]
-    fn browser_that_leaves_takes_its_peer_along() {
-        let now = Instant::now();
-        let mut switchboard = Switchboard::new(PeerId(0));
-        switchboard.handle_input(now, Input::LinkUp);
-        let browser = switchboard.join(RIGHTS);
-        switchboard.handle_input(now, offer(browser, "offer"));
-        drain(&mut switchboard);
-        switchboard.handle_input(now, Input::Left(browser));
-        let gone = Output::ToRtc(ToRtc::PeerGone { peer: PeerId(0) });
-        assert_eq!(drain(&mut switchboard), [gone]);
-        assert_eq!((switchboard.browsers(), switchboard.peers()), (0, 0));
-    }
-
-    #[derive(Clone, Debug)]
-    enum Op {
-        Join,
-        Offer(usize),
-        Candidate(usize),
-        Leave(usize),
-        LinkUp,
-        LinkDown,
-        Answer(u64),
-        Close(u64, bool),
-        Wait(u64),
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        prop_oneof![
-            Just(Op::Join),
-            (0_usize..6).prop_map(Op::Offer),
-            (0_usize..6).prop_map(Op::Candidate),
-            (0_usize..6).prop_map(Op::Leave),
-            Just(Op::LinkUp),
-            Just(Op::LinkDown),
-            (0_u64..20).prop_map(Op::Answer),
-            (0_u64..20, any::<bool>()).prop_map(|(peer, retry)| Op::Close(peer, retry)),
-            (0_u64..8000).prop_map(Op::Wait),
-        ]
-    }
-
-    /// What rtc knows, from what it was told.
-    #[derive(Default)]
-    struct Rtc {
-        linked: bool,
-        peers: BTreeSet<u64>,
-        highest: Option<u64>,
-    }
-
-    impl Rtc {
-        fn hear(&mut self, message: &ToRtc) {
-            assert!(self.linked, "nobody listens to {message:?}");
-            match message {
-                ToRtc::PeerJoined { peer, .. } => {
-                    assert!(self.highest.is_none_or(|highest| peer.0 > highest), "{peer} again");
-                    self.highest = Some(peer.0);
-                    self.peers.insert(peer.0);
-                }
-                ToRtc::OfferMade { peer, .. } | ToRtc::CandidateFound { peer, .. } => {
-                    assert!(self.peers.contains(&peer.0), "{peer} was not introduced");
-                }
-                ToRtc::PeerGone { peer } => assert!(self.peers.remove(&peer.0), "{peer} twice"),
-            }
-        }
-    }
-
-    fn input(op: &Op, browsers: &[BrowserId]) -> Option<Input> {
-        let pick = |index: &usize| browsers.get(*index).copied();
-        Some(match op {
-            Op::Join => return None,
-            Op::Offer(index) => offer(pick(index)?, "offer"),
-            Op::Candidate(index) => candidate(pick(index)?),
-            Op::Leave(index) => Input::Left(pick(index)?),
-            Op::LinkUp => Input::LinkUp,
-            Op::LinkDown => Input::LinkDown,
-            Op::Answer(peer) => {
-                Input::FromRtc(ToGateway::AnswerMade { peer: PeerId(*peer), sdp: sdp("answer") })
-            }
-            Op::Close(peer, retry) => Input::FromRtc(ToGateway::PeerClosed {
-                peer: PeerId(*peer),
-                reason: Reason::default(),
-                retry: *retry,
-            }),
-            Op::Wait(_) => Input::Timeout,
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn switchboard_and_rtc_agree_on_who_exists(ops in prop::collection::vec(op(), 1..80)) {
-            let mut now = Instant::now();
-            let mut switchboard = Switchboard::new(PeerId(0));
-            let mut browsers = Vec::new();
-            let mut rtc = Rtc::default();
-            for op in &ops {
-                match op {
-                    Op::Join => browsers.push(switchboard.join(RIGHTS)),
-                    Op::Wait(millis) => now += Duration::from_millis(*millis),
-                    Op::LinkUp => rtc = Rtc { linked: true, peers: BTreeSet::new(), ..rtc },
-                    Op::LinkDown => rtc = Rtc { linked: false, peers: BTreeSet::new(), ..rtc },
-                    Op::Close(peer, _) => { rtc.peers.remove(peer); }
-                    _ => {}
-                }
-                if let Some(input) = input(op, &browsers) {
-                    switchboard.handle_input(now, input);
-                }
-                for output in drain(&mut switchboard) {
-                    if let Output::ToRtc(message) = output { rtc.hear(&message); }
-                }
-                let owned: BTreeSet<_> = switchboard.owners.keys().map(|peer| peer.0).collect();
-                prop_assert_eq!(&owned, &rtc.peers);
-                prop_assert!(!switchboard.linked || switchboard.poll_timeout().is_none());
-            }
-        }
     }
 }

@@ -181,6 +181,7 @@ impl Peers {
                     self.feed(now, number, Input::Candidate(candidate.as_str()));
                 }
             }
+            ToRtc::RelayRenewed { .. } => {}
             ToRtc::PeerGone { peer } => {
                 if let Some(number) = self.number_of(peer) {
                     self.forget_gateway_number(number);

@@ -141,7 +141,7 @@ impl House {
             ToGateway::PeerClosed { peer, reason, retry } => {
                 Some((peer.0, *retry, reason.as_str()))
             }
-            ToGateway::AnswerMade { .. } => None,
+            ToGateway::AnswerMade { .. } | ToGateway::CandidateFound { .. } => None,
         });
         closed.collect()
     }

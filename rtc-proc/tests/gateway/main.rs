@@ -1,5 +1,6 @@
 //! The gateway as browsers meet it, well-behaved and not.
 
+mod relay;
 mod rig;
 
 use std::os::unix::net::UnixStream;
@@ -146,7 +147,10 @@ async fn is_served(rig: &Rig, browser: &mut Browser) {
     let peer = loop {
         match rig.heard().await {
             ToRtc::OfferMade { peer, .. } => break peer,
-            ToRtc::PeerJoined { .. } | ToRtc::PeerGone { .. } | ToRtc::CandidateFound { .. } => {}
+            ToRtc::PeerJoined { .. }
+            | ToRtc::PeerGone { .. }
+            | ToRtc::CandidateFound { .. }
+            | ToRtc::RelayRenewed { .. } => {}
         }
     };
     rig.answer(peer).await;

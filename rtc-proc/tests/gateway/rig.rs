@@ -5,15 +5,20 @@ use std::{net::SocketAddr, os::unix::net::UnixStream};
 
 use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
-    message::signalling::{Rights, Sdp, ToGateway, ToRtc},
-    service::{AuthMode, Broker, GatewayConfig, Handover, Login, LoginRefusal, RelayPair},
+    message::{
+        handover::{ToGateway as FromTurn, ToTurn},
+        signalling::{Rights, Sdp, ToGateway, ToRtc},
+    },
+    service::{
+        AuthMode, Broker, GatewayConfig, Handover, Login, LoginRefusal, RelayCredentials, RelayPair,
+    },
     text::{Secret, Text},
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::{
     AsyncChannel, bootstrap::ServeError, channel::Channel, metrics::Registry, rpc,
 };
-use lumen_rtc::gateway::shell::{Event, Parts, SignallingLink, run};
+use lumen_rtc::gateway::shell::{Event, HandoverLink, Parts, SignallingLink, run};
 use tarpc::{
     context::Context,
     server::{BaseChannel, Channel as _},
@@ -47,7 +52,10 @@ pub(crate) struct Rig {
 }
 
 #[derive(Clone)]
-struct Supervisor;
+struct Supervisor {
+    /// Whether there is a relay to mint credentials for.
+    relay: bool,
+}
 
 impl Broker for Supervisor {
     async fn authenticate(
@@ -70,10 +78,16 @@ impl Broker for Supervisor {
     async fn mint_relay_credentials(
         self,
         _: Context,
-        _: SessionId,
-        _: PeerId,
+        session: SessionId,
+        peer: PeerId,
     ) -> Option<RelayPair> {
-        None
+        let credentials = |party: &str| RelayCredentials {
+            urls: vec![Text::truncated("turn:*:3478")],
+            username: Text::truncated(format!("{party} {}", session.0)),
+            password: Secret::new(peer.to_string()).expect("short"),
+            lifetime_seconds: 3600,
+        };
+        self.relay.then(|| RelayPair { viewer: credentials("viewer"), rtc: credentials("rtc") })
     }
 }
 
@@ -91,16 +105,48 @@ pub(crate) fn signalling_link() -> (SignallingLink, RtcLink) {
     (gateway, AsyncChannel::new(rtc).expect("epoll"))
 }
 
+/// The relay's end of the handover link.
+pub(crate) type RelayLink = AsyncChannel<ToTurn, FromTurn>;
+
+/// Both ends of a handover link.
+pub(crate) fn handover_link() -> (HandoverLink, RelayLink) {
+    let (gateway, relay) = Channel::pair().expect("socketpair");
+    (gateway, AsyncChannel::new(relay).expect("epoll"))
+}
+
+/// Serves a supervisor; returns the gateway's end of its broker link.
+fn supervisor(supervisor: Supervisor) -> UnixStream {
+    let (ours, theirs) = UnixStream::pair().expect("socketpair");
+    let transport = rpc::transport(ours.into()).expect("a stream socket");
+    let supervisor = BaseChannel::with_defaults(transport).execute(supervisor.serve());
+    tokio::spawn(supervisor.for_each(|request| async { drop(tokio::spawn(request)) }));
+    theirs
+}
+
 impl Rig {
     pub(crate) async fn start(auth: AuthMode) -> Self {
-        let (ours, theirs) = UnixStream::pair().expect("socketpair");
-        let transport = rpc::transport(ours.into()).expect("a stream socket");
-        let supervisor = BaseChannel::with_defaults(transport).execute(Supervisor.serve());
-        tokio::spawn(supervisor.for_each(|request| async { drop(tokio::spawn(request)) }));
-        Self::start_with_broker(auth, theirs).await
+        Self::start_with_broker(auth, supervisor(Supervisor { relay: false })).await
+    }
+
+    /// With a relay, whose connections on this port are told apart by `handover`; and the relay's
+    /// end of the link they come over.
+    pub(crate) async fn start_with_relay(handover: Handover) -> (Self, RelayLink) {
+        let (gateway, relay) = handover_link();
+        let broker = supervisor(Supervisor { relay: true });
+        let rig = Self::start_with(AuthMode::Token, broker, handover, Some(gateway)).await;
+        (rig, relay)
     }
 
     pub(crate) async fn start_with_broker(auth: AuthMode, broker: UnixStream) -> Self {
+        Self::start_with(auth, broker, Handover::default(), None).await
+    }
+
+    async fn start_with(
+        auth: AuthMode,
+        broker: UnixStream,
+        handover: Handover,
+        link: Option<HandoverLink>,
+    ) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("bound");
@@ -109,9 +155,9 @@ impl Rig {
             auth,
             listen: address,
             hostname: Text::new("desk").expect("short"),
-            handover: Handover::default(),
+            handover,
         };
-        let parts = Parts { config, listener, signalling, broker: broker.into() };
+        let parts = Parts { config, listener, signalling, broker: broker.into(), handover: link };
         let (events, receiver) = mpsc::channel(8);
         let served = tokio::spawn(async move {
             run(parts, receiver, &Registry::default(), Box::new(drop)).await
@@ -178,8 +224,15 @@ impl Rig {
         }
     }
 
-    /// A browser that has logged in.
+    /// A browser that has logged in and been welcomed, without a relay.
     pub(crate) async fn browser(&self) -> Browser {
+        let mut browser = self.newcomer().await;
+        assert_eq!(browser.hears().await, r#"{"type":"welcome","relay":null}"#);
+        browser
+    }
+
+    /// A browser that has logged in.
+    pub(crate) async fn newcomer(&self) -> Browser {
         let origin = format!("http://{}", self.address);
         self.open(&origin, Some(COOKIE)).await.expect("everything is in order")
     }

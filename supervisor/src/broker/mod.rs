@@ -28,7 +28,7 @@ use throttle::{Throttle, TooMany};
 /// Most cookies remembered; the one used longest ago makes room.
 const MOST_COOKIES: usize = 256;
 /// The one session there is.
-const SESSION: SessionId = SessionId(1);
+const SESSION: SessionId = SessionId::SOLE;
 
 /// The access token, the cookies given for it, and who tried.
 pub struct Access {

@@ -243,6 +243,7 @@ fn signalling_samples() -> Vec<signalling::ToRtc> {
         signalling::ToRtc::OfferMade { peer, sdp: Text::truncated("v=0\r\n") },
         signalling::ToRtc::CandidateFound { peer, candidate: Text::truncated("candidate:1") },
         signalling::ToRtc::PeerGone { peer },
+        signalling::ToRtc::RelayRenewed { peer, relay: relay_credentials() },
     ]
 }
 
@@ -250,6 +251,7 @@ fn signalling_back_samples() -> Vec<signalling::ToGateway> {
     let peer = PeerId(1);
     vec![
         signalling::ToGateway::AnswerMade { peer, sdp: Text::truncated("v=0\r\n") },
+        signalling::ToGateway::CandidateFound { peer, candidate: Text::truncated("candidate:1") },
         signalling::ToGateway::PeerClosed {
             peer,
             reason: Text::truncated("the offer has no video"),

@@ -26,6 +26,7 @@ pub(super) struct App {
 impl App {
     pub(super) fn new(
         config: GatewayConfig,
+        broker: Broker,
         exchange: Orders,
         draining: watch::Receiver<bool>,
         figures: Figures,
@@ -34,7 +35,7 @@ impl App {
             auth: config.auth,
             hostname: Arc::new(config.hostname),
             cookie: Arc::new(LoginCookie::of_port(config.listen.port())),
-            broker: Broker::default(),
+            broker,
             exchange,
             draining,
             figures,

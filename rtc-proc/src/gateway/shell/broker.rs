@@ -8,8 +8,9 @@ use std::{
 };
 
 use lumen_ipc::{
-    service::{BrokerClient, Login, LoginRefusal},
+    service::{BrokerClient, Login, LoginRefusal, RelayPair},
     text::Secret,
+    units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::rpc;
 use tarpc::{client, context::Context};
@@ -17,6 +18,8 @@ use tracing::warn;
 
 /// How long the supervisor may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take over relay credentials: a viewer can be served without.
+const RELAY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why there is no login.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -54,14 +57,21 @@ impl Broker {
         from: SocketAddr,
     ) -> Result<Login, LoginError> {
         let client = self.client()?;
-        let reply = client.authenticate(deadline(), token, from).await;
+        let reply = client.authenticate(deadline_in(PATIENCE), token, from).await;
         Ok(reply.map_err(|error| unavailable(&error))??)
     }
 
     pub(super) async fn resume(&self, cookie: Secret) -> Result<Login, LoginError> {
         let client = self.client()?;
-        let reply = client.resume(deadline(), cookie).await;
+        let reply = client.resume(deadline_in(PATIENCE), cookie).await;
         Ok(reply.map_err(|error| unavailable(&error))??)
+    }
+
+    /// Credentials for `peer` of `session`; `None` when there is no relay or no answer.
+    pub(super) async fn mint(&self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
+        let client = self.client().ok()?;
+        let reply = client.mint_relay_credentials(deadline_in(RELAY_PATIENCE), session, peer).await;
+        reply.map_err(|error| unavailable(&error)).ok()?
     }
 
     fn client(&self) -> Result<BrokerClient, LoginError> {
@@ -70,9 +80,9 @@ impl Broker {
     }
 }
 
-fn deadline() -> Context {
+fn deadline_in(patience: Duration) -> Context {
     let mut context = tarpc::context::current();
-    context.deadline = Instant::now() + PATIENCE;
+    context.deadline = Instant::now() + patience;
     context
 }
 

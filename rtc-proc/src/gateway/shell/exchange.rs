@@ -10,7 +10,8 @@ use std::{
 use lumen_ipc::{
     link::LinkName,
     message::signalling::{Rights, ToGateway, ToRtc},
-    units::PeerId,
+    service::RelayPair,
+    units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::{
     AsyncChannel,
@@ -20,6 +21,7 @@ use lumen_ipc_runtime::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
+    task::JoinSet,
     time::{sleep_until, timeout},
 };
 use tracing::{info, warn};
@@ -27,9 +29,10 @@ use tracing::{info, warn};
 use super::{
     super::{
         signal::{FromBrowser, ToBrowser},
-        switchboard::{BrowserId, Input, Output, Switchboard},
+        switchboard::{BrowserId, Input, Output, Purpose, Switchboard},
     },
     SignallingLink,
+    broker::Broker,
     figures::Figures,
 };
 
@@ -43,10 +46,11 @@ const LINK_PATIENCE: Duration = Duration::from_secs(1);
 /// What browsers' tasks and the supervisor ask for.
 #[derive(Debug)]
 enum Order {
-    Join { rights: Rights, joined: oneshot::Sender<Joined> },
+    Join { rights: Rights, session: SessionId, joined: oneshot::Sender<Joined> },
     Said(BrowserId, FromBrowser),
     Leave(BrowserId),
     ReplaceLink(SignallingLink),
+    ReplaceRelay,
 }
 
 /// A browser's place in the exchange.
@@ -63,9 +67,9 @@ pub(super) struct Orders(mpsc::Sender<Order>);
 
 impl Orders {
     /// `None` when the exchange has ended.
-    pub(super) async fn join(&self, rights: Rights) -> Option<Joined> {
+    pub(super) async fn join(&self, rights: Rights, session: SessionId) -> Option<Joined> {
         let (joined, answer) = oneshot::channel();
-        self.give(Order::Join { rights, joined }).await;
+        self.give(Order::Join { rights, session, joined }).await;
         answer.await.ok()
     }
 
@@ -81,6 +85,11 @@ impl Orders {
         self.give(Order::ReplaceLink(link)).await;
     }
 
+    /// The relay is another process from now on.
+    pub(super) async fn replace_relay(&self) {
+        self.give(Order::ReplaceRelay).await;
+    }
+
     async fn give(&self, order: Order) {
         // The exchange ends only with the process.
         let _ = self.0.send(order).await;
@@ -92,13 +101,24 @@ pub(super) struct Exchange {
     switchboard: Switchboard,
     link: Option<AsyncChannel<ToGateway, ToRtc>>,
     orders: mpsc::Receiver<Order>,
+    broker: Broker,
+    /// What is being asked of the broker.
+    mints: JoinSet<Minted>,
     browsers: HashMap<BrowserId, mpsc::Sender<ToBrowser>>,
     figures: Figures,
     summarise: Box<dyn Fn(String) + Send>,
 }
 
+/// Relay credentials, if there are any.
+struct Minted {
+    browser: BrowserId,
+    purpose: Purpose,
+    pair: Option<RelayPair>,
+}
+
 /// What the task woke up for.
 enum Woken {
+    Minted(Minted),
     Order(Order),
     Link(Result<ToGateway, ReceiveError>),
     Timeout,
@@ -106,7 +126,11 @@ enum Woken {
 }
 
 impl Exchange {
-    pub(super) fn new(figures: Figures, summarise: Box<dyn Fn(String) + Send>) -> (Self, Orders) {
+    pub(super) fn new(
+        broker: Broker,
+        figures: Figures,
+        summarise: Box<dyn Fn(String) + Send>,
+    ) -> (Self, Orders) {
         let (sender, orders) = mpsc::channel(MOST_ORDERS);
         let exchange = Self {
             // An earlier gateway process numbered its peers from an earlier microsecond, and made
@@ -114,6 +138,8 @@ impl Exchange {
             switchboard: Switchboard::new(PeerId(clock::now().0)),
             link: None,
             orders,
+            broker,
+            mints: JoinSet::new(),
             browsers: HashMap::new(),
             figures,
             summarise,
@@ -124,6 +150,9 @@ impl Exchange {
     pub(super) async fn run(mut self) {
         loop {
             match self.wait().await {
+                Woken::Minted(Minted { browser, purpose, pair }) => {
+                    self.put_in(Input::Minted(browser, purpose, pair));
+                }
                 Woken::Order(order) => self.obey(order),
                 Woken::Link(received) => self.hear(received),
                 Woken::Timeout => self.put_in(Input::Timeout),
@@ -149,6 +178,8 @@ impl Exchange {
             }
         };
         tokio::select! {
+            // An error would be a panic of the task, of which there is none.
+            Some(Ok(minted)) = self.mints.join_next() => Woken::Minted(minted),
             order = self.orders.recv() => order.map_or(Woken::Over, Woken::Order),
             received = link => Woken::Link(received),
             () = timeout => Woken::Timeout,
@@ -157,8 +188,8 @@ impl Exchange {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Join { rights, joined } => {
-                let browser = self.switchboard.join(rights);
+            Order::Join { rights, session, joined } => {
+                let browser = self.switchboard.join(rights, session);
                 let (sender, messages) = mpsc::channel(MOST_UNREAD);
                 self.browsers.insert(browser, sender);
                 if joined.send(Joined { browser, messages }).is_err() {
@@ -174,6 +205,7 @@ impl Exchange {
                 }
                 Err(error) => warn!(%error, "the signalling link is unusable"),
             },
+            Order::ReplaceRelay => self.put_in(Input::RelayReplaced),
         }
     }
 
@@ -215,6 +247,13 @@ impl Exchange {
             match output {
                 Output::ToRtc(message) => self.tell_rtc(message).await,
                 Output::ToBrowser(browser, message) => self.tell_browser(browser, message),
+                Output::Mint { browser, purpose, session, peer } => {
+                    let broker = self.broker.clone();
+                    self.mints.spawn(async move {
+                        let pair = broker.mint(session, peer).await;
+                        Minted { browser, purpose, pair }
+                    });
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use lumen_ipc_runtime::metrics::{Counter, Gauge, Registry};
 pub(super) struct Figures {
     pub(super) connections: Counter,
     pub(super) connections_refused: Counter,
+    pub(super) connections_handed_over: Counter,
     pub(super) logins: Counter,
     pub(super) logins_refused: Counter,
     pub(super) requests_refused: Counter,
@@ -20,6 +21,7 @@ impl Figures {
         Self {
             connections: registry.counter("http_connections_total"),
             connections_refused: registry.counter("http_connections_refused_total"),
+            connections_handed_over: registry.counter("relay_connections_handed_over_total"),
             logins: registry.counter("logins_total"),
             logins_refused: registry.counter("logins_refused_total"),
             requests_refused: registry.counter("http_requests_refused_total"),

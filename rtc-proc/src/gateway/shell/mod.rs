@@ -1,11 +1,12 @@
 //! The gateway's life: what it takes before confinement, and how it serves and drains.
 //!
 //! One thread, one tokio runtime: HTTP is small talk, and the pictures pass by elsewhere. `run`
-//! joins the parts: `server` accepts, `routes` answers, `socket` speaks with one browser,
+//! joins the parts: `server` accepts, `doorway` sorts, `routes` answers, `socket` speaks with one browser,
 //! `exchange` with rtc, `broker` with the supervisor.
 
 mod app;
 mod broker;
+mod doorway;
 mod exchange;
 mod figures;
 mod routes;
@@ -38,7 +39,8 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::{app::App, exchange::Exchange, figures::Figures};
+pub use self::doorway::HandoverLink;
+use self::{app::App, broker::Broker, doorway::Doorway, exchange::Exchange, figures::Figures};
 use super::policy;
 
 /// The gateway's end of the signalling link.
@@ -58,6 +60,8 @@ pub struct Parts {
     pub signalling: SignallingLink,
     /// Its end of the broker link.
     pub broker: OwnedFd,
+    /// Its end of the handover link, if there is a relay.
+    pub handover: Option<HandoverLink>,
 }
 
 /// What happens to a serving gateway from the supervisor's side.
@@ -67,6 +71,8 @@ pub enum Event {
     SignallingReplaced(SignallingLink),
     /// A new end of the broker link.
     BrokerReplaced(OwnedFd),
+    /// A new end of the handover link: the relay was replaced.
+    HandoverReplaced(HandoverLink),
     /// Finish.
     Drain,
 }
@@ -84,12 +90,14 @@ impl Worker for Gateway {
     type Config = GatewayConfig;
 
     fn acquire(config: GatewayConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
-        let (mut listener, mut signalling, mut broker) = (None, None, None);
+        let (mut listener, mut signalling) = (None, None);
+        let (mut broker, mut handover) = (None, None);
         for Grant { what, descriptor } in grants {
             let place = match what {
                 grants::ToWorker::HttpListener => &mut listener,
                 grants::ToWorker::LinkEnd(LinkName::Signalling) => &mut signalling,
                 grants::ToWorker::LinkEnd(LinkName::Broker) => &mut broker,
+                grants::ToWorker::LinkEnd(LinkName::Handover) => &mut handover,
                 other => {
                     return Err(StartError::new(format!("{other:?} is no grant of a gateway")));
                 }
@@ -105,11 +113,15 @@ impl Worker for Gateway {
             Channel::from_descriptor(signalling.ok_or_else(|| missing("LinkEnd(Signalling)"))?)
                 .map_err(|error| StartError::caused("cannot use the signalling link", error))?;
         let broker = broker.ok_or_else(|| missing("LinkEnd(Broker)"))?;
+        let handover = handover
+            .map(Channel::from_descriptor)
+            .transpose()
+            .map_err(|error| StartError::caused("cannot use the handover link", error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| StartError::caused("cannot build the event loop", error))?;
-        let parts = Parts { config, listener, signalling, broker };
+        let parts = Parts { config, listener, signalling, broker, handover };
         Ok(Self { runtime, parts, registry: Registry::default() })
     }
 
@@ -146,21 +158,28 @@ pub async fn run(
     registry: &Registry,
     summarise: Box<dyn Fn(String) + Send>,
 ) -> Result<(), ServeError> {
-    let Parts { config, listener, signalling, broker } = parts;
+    let Parts { config, listener, signalling, broker, handover } = parts;
     let unusable = |error| ServeError::caused("cannot wait for the HTTP listener", error);
     let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
     let figures = Figures::new(registry);
     let (drain, draining) = watch::channel(false);
-    let (exchange, orders) = Exchange::new(figures.clone(), summarise);
+    let supervisor = Broker::default();
+    supervisor.replace(broker);
+    let (exchange, orders) = Exchange::new(supervisor.clone(), figures.clone(), summarise);
     let mut exchanging = tokio::spawn(exchange.run());
     orders.replace_link(signalling).await;
-    let app = App::new(config, orders, draining.clone(), figures);
-    app.broker.replace(broker);
-    let serving = tokio::spawn(server::accept(listener, app.clone(), draining));
+    let doorway = Doorway::new(config.handover.clone(), handover, figures.clone());
+    let app = App::new(config, supervisor, orders, draining.clone(), figures);
+    let accepting = server::accept(listener, doorway.clone(), app.clone(), draining);
+    let serving = tokio::spawn(accepting);
     loop {
         match events.recv().await {
             Some(Event::SignallingReplaced(link)) => app.exchange.replace_link(link).await,
             Some(Event::BrokerReplaced(descriptor)) => app.broker.replace(descriptor),
+            Some(Event::HandoverReplaced(link)) => {
+                doorway.replace(link);
+                app.exchange.replace_relay().await;
+            }
             Some(Event::Drain) | None => break,
         }
     }
@@ -196,6 +215,10 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
             .ok()
             .map(Event::SignallingReplaced),
         grants::ToWorker::LinkEnd(LinkName::Broker) => Some(Event::BrokerReplaced(descriptor)),
+        grants::ToWorker::LinkEnd(LinkName::Handover) => Channel::from_descriptor(descriptor)
+            .inspect_err(|error| warn!(%error, "the granted handover link is unusable"))
+            .ok()
+            .map(Event::HandoverReplaced),
         other => {
             warn!(?other, "a grant that is none of a gateway's is dropped");
             None

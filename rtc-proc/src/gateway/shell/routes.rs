@@ -17,6 +17,7 @@ use axum::{
 use lumen_ipc::{
     message::signalling::Rights,
     service::{AuthMode, LoginRefusal},
+    units::SessionId,
 };
 use lumen_ipc_runtime::log::RateLimit;
 use serde::Serialize;
@@ -185,14 +186,22 @@ fn no_login(error: LoginError) -> Response {
     }
 }
 
-/// What the browser of this request may do.
-async fn rights(app: &App, headers: &HeaderMap) -> Result<Rights, Response> {
+/// What a browser is let in to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted {
+    pub(super) rights: Rights,
+    pub(super) session: SessionId,
+}
+
+/// What the browser of this request may do, and where.
+async fn admit(app: &App, headers: &HeaderMap) -> Result<Admitted, Response> {
     if app.auth == AuthMode::None {
-        return Ok(Rights { control: true });
+        return Ok(Admitted { rights: Rights { control: true }, session: SessionId::SOLE });
     }
     let wrong = LoginError::Refused(LoginRefusal::Wrong);
     let cookie = app.cookie.find(headers).ok_or_else(|| no_login(wrong))?;
-    app.broker.resume(cookie).await.map(|login| login.rights).map_err(no_login)
+    let login = app.broker.resume(cookie).await.map_err(no_login)?;
+    Ok(Admitted { rights: login.rights, session: login.session })
 }
 
 /// What the page has to know.
@@ -210,7 +219,7 @@ async fn session(
     if headers.contains_key(header::ORIGIN) {
         host.judge_origin(&headers).map_err(|refused| refuse(&app, refused).into_response())?;
     }
-    rights(&app, &headers).await?;
+    admit(&app, &headers).await?;
     Ok(axum::Json(Session { hostname: app.hostname.as_str() }).into_response())
 }
 
@@ -222,7 +231,8 @@ async fn signal(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Response> {
     host.judge_origin(&headers).map_err(|refused| refuse(&app, refused).into_response())?;
-    let rights = rights(&app, &headers).await?;
+    let admitted = admit(&app, &headers).await?;
     let upgrade = upgrade.map_err(IntoResponse::into_response)?;
-    Ok(socket::limit(upgrade).on_upgrade(move |socket| socket::serve(socket, app, rights, client)))
+    let serve = move |socket| socket::serve(socket, app, admitted, client);
+    Ok(socket::limit(upgrade).on_upgrade(serve))
 }

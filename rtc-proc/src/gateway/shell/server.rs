@@ -18,11 +18,12 @@ use tracing::{debug, warn};
 use super::{
     super::quota::{Connections, Place},
     app::{App, drained},
+    doorway::Doorway,
     routes,
 };
 
 /// A request's head has to be here within this time of the connection, or of the request before.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that is no WebSocket ends after this time, whatever it does.
 const CONNECTION_LIFE: Duration = Duration::from_secs(120);
 /// Largest head of a request in bytes; browsers send one or two kilobytes.
@@ -39,7 +40,12 @@ pub(super) struct Client {
 }
 
 /// Serves connections until the gateway drains; returns when all requests are answered.
-pub(super) async fn accept(listener: TcpListener, app: App, mut draining: watch::Receiver<bool>) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    doorway: Doorway,
+    app: App,
+    mut draining: watch::Receiver<bool>,
+) {
     let figures = app.figures.clone();
     let router = routes::router(app);
     let connections = Connections::default();
@@ -59,7 +65,17 @@ pub(super) async fn accept(listener: TcpListener, app: App, mut draining: watch:
                 };
                 figures.connections.increment();
                 let client = Client { address, place: Arc::new(place) };
-                tasks.spawn(serve(stream, client, router.clone(), draining.clone()));
+                let (doorway, router) = (doorway.clone(), router.clone());
+                let mut draining = draining.clone();
+                tasks.spawn(async move {
+                    let sorted = tokio::select! {
+                        sorted = doorway.sort(stream) => sorted,
+                        () = drained(&mut draining) => None,
+                    };
+                    if let Some(stream) = sorted {
+                        serve(stream, client, router, draining).await;
+                    }
+                });
             }
             Err(error) => {
                 static LIMIT: RateLimit = RateLimit::per_second(1);

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use lumen_ipc::message::signalling::Rights;
 use lumen_ipc_runtime::log::RateLimit;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite;
@@ -17,6 +16,7 @@ use super::{
     },
     app::{App, drained},
     exchange::Joined,
+    routes::Admitted,
     server::Client,
 };
 
@@ -53,8 +53,10 @@ pub(super) fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 }
 
 /// Serves a WebSocket until either side closes it. `client` holds its place among the connections.
-pub(super) async fn serve(mut socket: WebSocket, app: App, rights: Rights, client: Client) {
-    let Some(Joined { browser, mut messages }) = app.exchange.join(rights).await else { return };
+pub(super) async fn serve(mut socket: WebSocket, app: App, admitted: Admitted, client: Client) {
+    let Admitted { rights, session } = admitted;
+    let joined = app.exchange.join(rights, session).await;
+    let Some(Joined { browser, mut messages }) = joined else { return };
     let mut draining = app.draining.clone();
     let mut budget = MessageBudget::new(Instant::now());
     let mut heard = Instant::now();

@@ -1,0 +1,6 @@
+//! Whatever a browser openings.
+
+#![no_main]
+#[path = "../entry.rs"]
+mod entry;
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| entry::opening(bytes));

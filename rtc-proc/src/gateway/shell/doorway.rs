@@ -1,0 +1,130 @@
+//! Sorting connections on a port that the gateway shares with the relay.
+//!
+//! The first bytes are looked at and left where they are; what is the relay's is handed over with
+//! them unread. A request costs one look more than without; a connection that does not say what it
+//! is gets as long as one that does not finish its request's head.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use lumen_ipc::{
+    message::handover::{ToGateway, ToTurn},
+    service::Handover,
+};
+use lumen_ipc_runtime::{channel::Channel, log::RateLimit};
+use nix::sys::socket::{MsgFlags, recv};
+use tokio::{io::Interest, net::TcpStream, time::timeout};
+use tracing::{debug, warn};
+
+use super::{
+    super::opening::{MAX_HELLO_BYTES, Opening, STUN_BYTES, classify},
+    figures::Figures,
+    server::HEAD_PATIENCE,
+};
+
+/// The gateway's end of the handover link.
+pub type HandoverLink = Channel<ToGateway, ToTurn>;
+
+/// Where connections are sorted.
+#[derive(Clone, Debug)]
+pub(super) struct Doorway {
+    rules: Arc<Handover>,
+    link: Arc<Mutex<Option<HandoverLink>>>,
+    figures: Figures,
+}
+
+impl Doorway {
+    pub(super) fn new(rules: Handover, link: Option<HandoverLink>, figures: Figures) -> Self {
+        Self { rules: Arc::new(rules), link: Arc::new(Mutex::new(link)), figures }
+    }
+
+    /// Hands over to another relay from now on.
+    pub(super) fn replace(&self, link: HandoverLink) {
+        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
+    }
+
+    /// Gives the connection back if it is the gateway's.
+    pub(super) async fn sort(&self, stream: TcpStream) -> Option<TcpStream> {
+        if !self.rules.plain && self.rules.name.as_str().is_empty() {
+            return Some(stream);
+        }
+        let opening = match timeout(HEAD_PATIENCE, self.look(&stream)).await {
+            Ok(Ok(opening)) => opening,
+            Ok(Err(error)) => {
+                debug!(%error, "a connection ended before it said what it is");
+                return None;
+            }
+            Err(_) => {
+                debug!("a connection never said what it is");
+                return None;
+            }
+        };
+        match opening {
+            Opening::Plain => self.hand_over(stream, ToTurn::Plain),
+            Opening::Secured => self.hand_over(stream, ToTurn::Secured),
+            Opening::Http | Opening::Unfinished => return Some(stream),
+        }
+        None
+    }
+
+    async fn look(&self, stream: &TcpStream) -> io::Result<Opening> {
+        let mut long = Vec::new();
+        loop {
+            stream.readable().await?;
+            // Bytes that are only looked at leave the socket readable. To call that "would block"
+            // makes the event loop wait for more of them instead of looking again and again.
+            let looked =
+                stream.try_io(Interest::READABLE, || match self.look_once(stream, &mut long)? {
+                    Opening::Unfinished => Err(io::ErrorKind::WouldBlock.into()),
+                    opening => Ok(opening),
+                });
+            match looked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                looked => return looked,
+            }
+        }
+    }
+
+    fn look_once(&self, stream: &TcpStream, long: &mut Vec<u8>) -> io::Result<Opening> {
+        let mut short = [0; STUN_BYTES];
+        let seen = peek(stream, &mut short)?;
+        match short.get(..seen).unwrap_or_default() {
+            // The end: HTTP notices it as well.
+            [] => Ok(Opening::Http),
+            bytes => match classify(bytes, &self.rules) {
+                Opening::Unfinished if seen == short.len() => {
+                    long.resize(MAX_HELLO_BYTES, 0);
+                    let seen = peek(stream, long)?;
+                    Ok(classify(long.get(..seen).unwrap_or_default(), &self.rules))
+                }
+                opening => Ok(opening),
+            },
+        }
+    }
+
+    fn hand_over(&self, stream: TcpStream, kind: ToTurn) {
+        let sent = stream.into_std().map_err(|error| error.to_string()).and_then(|stream| {
+            let link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+            let link = link.as_ref().ok_or_else(|| "there is no relay".to_owned())?;
+            link.send(&kind, &[stream.as_fd()]).map_err(|error| error.to_string())
+        });
+        match sent {
+            Ok(()) => self.figures.connections_handed_over.increment(),
+            Err(error) => {
+                static LIMIT: RateLimit = RateLimit::per_second(1);
+                if LIMIT.allows() {
+                    let suppressed = LIMIT.suppressed();
+                    warn!(suppressed, %error, "a connection for the relay is dropped");
+                }
+            }
+        }
+    }
+}
+
+fn peek(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    Ok(recv(stream.as_raw_fd(), buffer, flags)?)
+}

@@ -1,0 +1,400 @@
+//! The switchboard between scripted browsers and a scripted rtc.
+
+use std::collections::BTreeSet;
+
+use lumen_ipc::text::{Secret, Text};
+use proptest::prelude::*;
+
+use super::*;
+
+const RIGHTS: Rights = Rights { control: true };
+
+fn sdp(text: &str) -> Sdp {
+    Sdp::new(text).expect("short")
+}
+
+fn offer(browser: BrowserId, text: &str) -> Input {
+    Input::Said(browser, FromBrowser::Offer { sdp: sdp(text) })
+}
+
+fn candidate(browser: BrowserId) -> Input {
+    let candidate = CandidateLine::new("candidate:1").expect("short");
+    Input::Said(browser, FromBrowser::Candidate { candidate })
+}
+
+/// A browser that comes and is told that there is no relay.
+fn join(switchboard: &mut Switchboard) -> BrowserId {
+    let browser = switchboard.join(RIGHTS, SessionId::SOLE);
+    let minted = Input::Minted(browser, Purpose::Stream, None);
+    switchboard.handle_input(Instant::now(), minted);
+    let outputs = drain(switchboard);
+    assert!(matches!(outputs.first(), Some(Output::Mint { purpose: Purpose::Stream, .. })));
+    let welcome = Output::ToBrowser(browser, ToBrowser::Welcome { relay: None });
+    assert_eq!(outputs.get(1..), Some(&[welcome][..]));
+    browser
+}
+
+fn drain(switchboard: &mut Switchboard) -> Vec<Output> {
+    std::iter::from_fn(|| switchboard.poll_output()).collect()
+}
+
+fn closed_for(outputs: &[Output], browser: BrowserId) -> bool {
+    outputs.iter().any(|output| {
+        matches!(output, Output::ToBrowser(to, ToBrowser::Closed { retry: true, .. }) if *to == browser)
+    })
+}
+
+#[test]
+fn offer_while_linked_becomes_a_peer_and_its_answer_comes_back() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(7));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    let peer = PeerId(8);
+    assert_eq!(
+        drain(&mut switchboard),
+        [
+            Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
+            Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("offer") }),
+        ]
+    );
+    let answer = ToGateway::AnswerMade { peer, sdp: sdp("answer") };
+    switchboard.handle_input(now, Input::FromRtc(answer));
+    assert_eq!(
+        drain(&mut switchboard),
+        [Output::ToBrowser(browser, ToBrowser::Answer { sdp: sdp("answer") })]
+    );
+}
+
+#[test]
+fn offer_without_rtc_waits_for_it_with_its_candidates() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    switchboard.handle_input(now, candidate(browser));
+    assert_eq!(drain(&mut switchboard), []);
+    switchboard.handle_input(now, Input::LinkUp);
+    assert_eq!(drain(&mut switchboard).len(), 3);
+    assert_eq!(switchboard.poll_timeout(), None);
+}
+
+#[test]
+fn offer_without_rtc_for_too_long_is_closed_for_another_try() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    assert_eq!(switchboard.poll_timeout(), Some(now + OFFER_PATIENCE));
+    switchboard.handle_input(now + OFFER_PATIENCE, Input::Timeout);
+    assert!(closed_for(&drain(&mut switchboard), browser));
+    switchboard.handle_input(now + OFFER_PATIENCE, Input::LinkUp);
+    assert_eq!(drain(&mut switchboard), []);
+}
+
+#[test]
+fn second_offer_gives_the_first_peer_up() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(1));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "one"));
+    drain(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "two"));
+    let outputs = drain(&mut switchboard);
+    assert_eq!(outputs.first(), Some(&Output::ToRtc(ToRtc::PeerGone { peer: PeerId(2) })));
+    let late = ToGateway::AnswerMade { peer: PeerId(2), sdp: sdp("late") };
+    switchboard.handle_input(now, Input::FromRtc(late));
+    assert_eq!(drain(&mut switchboard), []);
+}
+
+#[test]
+fn rtc_replaced_tells_every_browser_and_takes_their_new_offers() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let watching = join(&mut switchboard);
+    let idle = join(&mut switchboard);
+    switchboard.handle_input(now, offer(watching, "one"));
+    drain(&mut switchboard);
+    switchboard.handle_input(now, Input::LinkDown);
+    let outputs = drain(&mut switchboard);
+    assert!(closed_for(&outputs, watching) && closed_for(&outputs, idle));
+    switchboard.handle_input(now, offer(watching, "two"));
+    switchboard.handle_input(now, Input::LinkUp);
+    let peer = PeerId(3);
+    assert_eq!(
+        drain(&mut switchboard),
+        [
+            Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
+            Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("two") }),
+        ]
+    );
+}
+
+#[test]
+fn browser_that_leaves_takes_its_peer_along() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    switchboard.handle_input(now, Input::Left(browser));
+    let gone = Output::ToRtc(ToRtc::PeerGone { peer: PeerId(1) });
+    assert_eq!(drain(&mut switchboard), [gone]);
+    assert_eq!((switchboard.browsers(), switchboard.peers()), (0, 0));
+}
+
+const LIFETIME: u32 = 3600;
+
+fn credentials(serial: u32) -> RelayCredentials {
+    RelayCredentials {
+        urls: vec![Text::truncated("turn:*:3478")],
+        username: Text::truncated(format!("rtc {serial}")),
+        password: Secret::new("word").expect("short"),
+        lifetime_seconds: LIFETIME,
+    }
+}
+
+fn minted(browser: BrowserId, serial: u32) -> Input {
+    let pair = RelayPair { viewer: credentials(serial), rtc: credentials(serial) };
+    Input::Minted(browser, Purpose::Stream, Some(pair))
+}
+
+fn mints(outputs: &[Output]) -> usize {
+    outputs.iter().filter(|output| matches!(output, Output::Mint { .. })).count()
+}
+
+/// A linked switchboard and a browser that has been given its first credentials.
+fn with_relay(now: Instant) -> (Switchboard, BrowserId) {
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = switchboard.join(RIGHTS, SessionId::SOLE);
+    switchboard.handle_input(now, minted(browser, 1));
+    let outputs = drain(&mut switchboard);
+    let welcome = ToBrowser::Welcome { relay: Some(credentials(1).into()) };
+    assert_eq!(outputs.get(1), Some(&Output::ToBrowser(browser, welcome)));
+    (switchboard, browser)
+}
+
+#[test]
+fn offer_uses_credentials_up_and_both_sides_are_given_new_ones() {
+    let now = Instant::now();
+    let (mut switchboard, browser) = with_relay(now);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    let outputs = drain(&mut switchboard);
+    let peer = PeerId(1);
+    let joined = ToRtc::PeerJoined { peer, rights: RIGHTS, relay: Some(credentials(1)) };
+    assert_eq!(outputs.first(), Some(&Output::ToRtc(joined)));
+    let (session, purpose) = (SessionId::SOLE, Purpose::Stream);
+    // As the same grantee as before: its next allocation takes the place of its last.
+    let mint = Output::Mint { browser, purpose, session, peer: PeerId(0) };
+    assert_eq!(outputs.last(), Some(&mint));
+    switchboard.handle_input(now, minted(browser, 2));
+    let relay = ToBrowser::Relay { relay: credentials(2).into(), restarted: false };
+    assert_eq!(
+        drain(&mut switchboard),
+        [
+            Output::ToBrowser(browser, relay),
+            Output::ToRtc(ToRtc::RelayRenewed { peer, relay: credentials(2) }),
+        ]
+    );
+}
+
+#[test]
+fn offer_before_the_first_credentials_gets_them_and_the_next() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = switchboard.join(RIGHTS, SessionId::SOLE);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    switchboard.handle_input(now, minted(browser, 1));
+    let outputs = drain(&mut switchboard);
+    let renewed = ToRtc::RelayRenewed { peer: PeerId(1), relay: credentials(1) };
+    assert_eq!(outputs.get(1), Some(&Output::ToRtc(renewed)));
+    assert_eq!(mints(&outputs), 1);
+}
+
+#[test]
+fn relay_replaced_is_told_with_new_credentials() {
+    let now = Instant::now();
+    let (mut switchboard, browser) = with_relay(now);
+    switchboard.handle_input(now, Input::RelayReplaced);
+    assert_eq!(mints(&drain(&mut switchboard)), 1);
+    switchboard.handle_input(now, minted(browser, 2));
+    let relay = ToBrowser::Relay { relay: credentials(2).into(), restarted: true };
+    assert_eq!(drain(&mut switchboard), [Output::ToBrowser(browser, relay)]);
+}
+
+#[test]
+fn credentials_are_renewed_at_half_of_their_life() {
+    let now = Instant::now();
+    let (mut switchboard, _) = with_relay(now);
+    let renewal = now + Duration::from_secs(u64::from(LIFETIME) / 2);
+    assert_eq!(switchboard.poll_timeout(), Some(renewal));
+    switchboard.handle_input(renewal, Input::Timeout);
+    assert_eq!(mints(&drain(&mut switchboard)), 1);
+    assert_eq!(switchboard.poll_timeout(), None);
+}
+
+#[test]
+fn restart_of_a_known_peer_is_passed_on_and_of_an_unknown_one_is_closed() {
+    let now = Instant::now();
+    let (mut switchboard, browser) = with_relay(now);
+    let restart = || Input::Said(browser, FromBrowser::Restart { sdp: sdp("again") });
+    switchboard.handle_input(now, restart());
+    assert!(closed_for(&drain(&mut switchboard), browser));
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    switchboard.handle_input(now, restart());
+    let outputs = drain(&mut switchboard);
+    let made = ToRtc::OfferMade { peer: PeerId(1), sdp: sdp("again") };
+    assert_eq!(outputs.first(), Some(&Output::ToRtc(made)));
+    assert_eq!(mints(&outputs), 1);
+}
+
+#[test]
+fn probe_gets_credentials_of_its_own() {
+    let now = Instant::now();
+    let (mut switchboard, browser) = with_relay(now);
+    switchboard.handle_input(now, Input::Said(browser, FromBrowser::Probe {}));
+    let (session, purpose) = (SessionId::SOLE, Purpose::Probe);
+    let mint = Output::Mint { browser, purpose, session, peer: PeerId(1) };
+    assert_eq!(drain(&mut switchboard), [mint]);
+    switchboard.handle_input(now, Input::Minted(browser, purpose, None));
+    let probe = Output::ToBrowser(browser, ToBrowser::Probe { relay: None });
+    assert_eq!(drain(&mut switchboard), [probe]);
+}
+
+#[test]
+fn late_address_of_rtc_reaches_its_browser() {
+    let now = Instant::now();
+    let (mut switchboard, browser) = with_relay(now);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    let candidate = CandidateLine::new("candidate:1").expect("short");
+    let found = ToGateway::CandidateFound { peer: PeerId(1), candidate: candidate.clone() };
+    switchboard.handle_input(now, Input::FromRtc(found));
+    let told = Output::ToBrowser(browser, ToBrowser::Candidate { candidate });
+    assert_eq!(drain(&mut switchboard), [told]);
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Join,
+    Offer(usize),
+    Candidate(usize),
+    Restart(usize),
+    Minted(usize, bool),
+    RelayReplaced,
+    Leave(usize),
+    LinkUp,
+    LinkDown,
+    Answer(u64),
+    Close(u64, bool),
+    Wait(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        Just(Op::Join),
+        (0_usize..6).prop_map(Op::Offer),
+        (0_usize..6).prop_map(Op::Candidate),
+        (0_usize..6).prop_map(Op::Restart),
+        (0_usize..6, any::<bool>()).prop_map(|(index, any)| Op::Minted(index, any)),
+        Just(Op::RelayReplaced),
+        (0_usize..6).prop_map(Op::Leave),
+        Just(Op::LinkUp),
+        Just(Op::LinkDown),
+        (0_u64..20).prop_map(Op::Answer),
+        (0_u64..20, any::<bool>()).prop_map(|(peer, retry)| Op::Close(peer, retry)),
+        (0_u64..8000).prop_map(Op::Wait),
+    ]
+}
+
+/// What rtc knows, from what it was told.
+#[derive(Default)]
+struct Rtc {
+    linked: bool,
+    peers: BTreeSet<u64>,
+    highest: Option<u64>,
+}
+
+impl Rtc {
+    fn hear(&mut self, message: &ToRtc) {
+        assert!(self.linked, "nobody listens to {message:?}");
+        match message {
+            ToRtc::PeerJoined { peer, .. } => {
+                assert!(self.highest.is_none_or(|highest| peer.0 > highest), "{peer} again");
+                self.highest = Some(peer.0);
+                self.peers.insert(peer.0);
+            }
+            ToRtc::OfferMade { peer, .. }
+            | ToRtc::CandidateFound { peer, .. }
+            | ToRtc::RelayRenewed { peer, .. } => {
+                assert!(self.peers.contains(&peer.0), "{peer} was not introduced");
+            }
+            ToRtc::PeerGone { peer } => assert!(self.peers.remove(&peer.0), "{peer} twice"),
+        }
+    }
+}
+
+fn input(op: &Op, browsers: &[BrowserId]) -> Option<Input> {
+    let pick = |index: &usize| browsers.get(*index).copied();
+    Some(match op {
+        Op::Join => return None,
+        Op::Offer(index) => offer(pick(index)?, "offer"),
+        Op::Candidate(index) => candidate(pick(index)?),
+        Op::Restart(index) => {
+            Input::Said(pick(index)?, FromBrowser::Restart { sdp: sdp("restart") })
+        }
+        Op::Minted(index, true) => minted(pick(index)?, 1),
+        Op::Minted(index, false) => Input::Minted(pick(index)?, Purpose::Stream, None),
+        Op::RelayReplaced => Input::RelayReplaced,
+        Op::Leave(index) => Input::Left(pick(index)?),
+        Op::LinkUp => Input::LinkUp,
+        Op::LinkDown => Input::LinkDown,
+        Op::Answer(peer) => {
+            Input::FromRtc(ToGateway::AnswerMade { peer: PeerId(*peer), sdp: sdp("answer") })
+        }
+        Op::Close(peer, retry) => Input::FromRtc(ToGateway::PeerClosed {
+            peer: PeerId(*peer),
+            reason: Reason::default(),
+            retry: *retry,
+        }),
+        Op::Wait(_) => Input::Timeout,
+    })
+}
+
+proptest! {
+    #[test]
+    fn switchboard_and_rtc_agree_on_who_exists(ops in prop::collection::vec(op(), 1..80)) {
+        let mut now = Instant::now();
+        let mut switchboard = Switchboard::new(PeerId(0));
+        let mut browsers = Vec::new();
+        let mut rtc = Rtc::default();
+        for op in &ops {
+            match op {
+                Op::Join => browsers.push(switchboard.join(RIGHTS, SessionId::SOLE)),
+                Op::Wait(millis) => now += Duration::from_millis(*millis),
+                Op::LinkUp => rtc = Rtc { linked: true, peers: BTreeSet::new(), ..rtc },
+                Op::LinkDown => rtc = Rtc { linked: false, peers: BTreeSet::new(), ..rtc },
+                Op::Close(peer, _) => { rtc.peers.remove(peer); }
+                _ => {}
+            }
+            if let Some(input) = input(op, &browsers) {
+                switchboard.handle_input(now, input);
+            }
+            for output in drain(&mut switchboard) {
+                if let Output::ToRtc(message) = output { rtc.hear(&message); }
+            }
+            let owned: BTreeSet<_> = switchboard.owners.keys().map(|peer| peer.0).collect();
+            prop_assert_eq!(&owned, &rtc.peers);
+            let waits = |browser: &Browser| matches!(browser.call, Call::Waiting { .. });
+            prop_assert!(!switchboard.linked || !switchboard.browsers.values().any(waits));
+        }
+    }
+}
