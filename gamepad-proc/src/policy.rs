@@ -1,0 +1,24 @@
+//! What gamepad may still do once it serves: drive the devices it was given.
+//!
+//! `/dev/uinput` was opened by the supervisor and taken out of the deposit before confinement; this
+//! process opens nothing. Each request on it has a permission of its own, so that no other device's
+//! request gets through should the descriptor ever be another one.
+
+use lumen_ipc_runtime::confine::{Condition, Policy};
+
+use crate::uinput::REQUESTS;
+
+/// Descriptors: 0–2, control, grants, the deposit, four slots, one link end, event queue and wakers
+/// of the control thread's runtime and of the loop, doubled while the link is replaced.
+const OPEN_FILES: u64 = 48;
+
+/// The confinement.
+#[must_use]
+pub fn policy() -> Policy {
+    REQUESTS
+        .into_iter()
+        .fold(Policy::base(), |policy, (request, reason)| {
+            policy.allow_when(libc::SYS_ioctl, &[Condition::arg(1).equals(request)], reason)
+        })
+        .open_files(OPEN_FILES)
+}

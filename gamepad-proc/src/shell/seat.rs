@@ -1,0 +1,90 @@
+//! One slot's device, what it shows, and what its motors do.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+    time::Instant,
+};
+
+use lumen_ipc::message::pads::PadReport;
+
+use crate::{
+    events,
+    identity::Identity,
+    rumble::{Order, Rumble},
+    slots::PadName,
+    uinput::Device,
+};
+
+/// A slot.
+#[derive(Debug)]
+pub(super) struct Seat {
+    device: Device,
+    /// What was sent last; `None` when a predecessor sent it.
+    shown: Option<PadReport>,
+    rumble: Rumble,
+    /// Whose pad was told last what the motors do.
+    told: Option<PadName>,
+}
+
+impl Seat {
+    pub(super) const fn new(device: Device, now: Instant) -> Self {
+        Self { device, shown: None, rumble: Rumble::new(now), told: None }
+    }
+
+    pub(super) fn create(
+        &mut self,
+        now: Instant,
+        identity: &Identity,
+        phys: &str,
+    ) -> io::Result<()> {
+        self.rumble = Rumble::new(now);
+        (self.shown, self.told) = (None, None);
+        self.device.create(identity, phys)
+    }
+
+    pub(super) fn destroy(&mut self) -> io::Result<()> {
+        self.device.destroy()
+    }
+
+    /// Brings the device to this state; returns how many events that took.
+    pub(super) fn show(&mut self, identity: &Identity, report: PadReport) -> io::Result<u64> {
+        let events = events::events(identity, self.shown.as_ref(), &report);
+        self.device.emit(&events)?;
+        self.shown = Some(report);
+        Ok(events.len().try_into().unwrap_or(u64::MAX))
+    }
+
+    /// Its descriptor, to be waited on while it can be read.
+    pub(super) fn readable(&self) -> Option<BorrowedFd<'_>> {
+        self.device.exists().then(|| self.device.as_fd())
+    }
+
+    /// Takes what programs ask of it.
+    pub(super) fn heed_programs(&mut self, now: Instant) -> io::Result<()> {
+        if self.device.exists() {
+            for request in self.device.requests()? {
+                self.rumble.handle(now, request);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the pad that holds the slot must be told.
+    pub(super) fn poll_order(
+        &mut self,
+        now: Instant,
+        holder: Option<PadName>,
+    ) -> Option<(PadName, Order)> {
+        let holder = holder?;
+        if self.told.replace(holder) != Some(holder) {
+            self.rumble.pad_changed();
+        }
+        self.rumble.poll_order(now).map(|order| (holder, order))
+    }
+
+    /// When to call [`Seat::poll_order`].
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.rumble.deadline(now)
+    }
+}

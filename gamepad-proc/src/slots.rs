@@ -1,0 +1,315 @@
+//! Whose pad has which slot. Pure: what rtc says and the time in, what becomes of the devices out.
+//!
+//! A slot is a device while somebody's pad holds it, and for a while afterwards: a page that loads
+//! anew, an rtc that is restarted and a plug that wobbles come back to the device a game already
+//! plays with. Whoever has nothing to do with it any more has let go of its controls: a kept device
+//! is at rest.
+//!
+//! With all slots held a further pad waits, in the order of plugging.
+//!
+//! INVARIANT: a device is made only when no kept one can be had, and not faster than
+//! [`CREATION_INTERVAL`] after a burst: a storm of plugs is no storm of devices.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    message::pads::{PadAction, PadReport, SLOTS, ToGamepad},
+    units::{PadIndex, PeerId},
+};
+
+/// How long a device is kept after its peer is gone, or the link: rtc and pages reconnect in less.
+pub const GRACE: Duration = Duration::from_secs(5);
+/// How long it is kept after its pad was unplugged.
+pub const UNPLUG_GRACE: Duration = Duration::from_secs(1);
+/// The time between two new devices, once [`CREATION_BURST`] is used up.
+pub const CREATION_INTERVAL: Duration = Duration::from_secs(2);
+/// How many devices can be made at once.
+pub const CREATION_BURST: u32 = 2 * SLOTS as u32;
+/// Most pads known at a time: all that the most peers rtc admits can have.
+pub const MAX_PADS: usize = 64;
+
+/// Whose pad.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PadName {
+    /// The peer.
+    pub peer: PeerId,
+    /// Its number there.
+    pub pad: PadIndex,
+}
+
+/// A slot by number, below the number of slots there are.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct SlotNumber(usize);
+
+impl SlotNumber {
+    /// The number, from zero.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What becomes of a device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Make it.
+    Create(SlotNumber),
+    /// Remove it.
+    Destroy(SlotNumber),
+    /// Bring it to this state.
+    Show(SlotNumber, PadReport),
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Heard {
+    /// It counts.
+    Done,
+    /// There are [`MAX_PADS`] pads already.
+    Refused,
+    /// The pad gets its device when the next one may be made.
+    Throttled,
+    /// The pad waits for a slot.
+    Waits,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Slot {
+    /// The kernel made no device of it.
+    Broken,
+    /// There is no device.
+    Empty,
+    /// It is somebody's.
+    Held(PadName),
+    /// It is at rest until it is removed.
+    Kept { until: Instant, last: Option<PadName> },
+}
+
+/// A pad that is plugged in.
+#[derive(Clone, Copy, Debug)]
+struct Pad {
+    name: PadName,
+    report: PadReport,
+    slot: Option<SlotNumber>,
+}
+
+/// All slots and pads.
+#[derive(Debug)]
+pub struct Slots {
+    slots: Vec<Slot>,
+    /// In the order of plugging.
+    pads: Vec<Pad>,
+    budget: Budget,
+    actions: VecDeque<Action>,
+}
+
+impl Slots {
+    /// `count` slots without devices.
+    #[must_use]
+    pub fn new(now: Instant, count: usize) -> Self {
+        Self {
+            slots: vec![Slot::Empty; count.min(SLOTS)],
+            pads: Vec::new(),
+            budget: Budget { left: CREATION_BURST, counted: now },
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Every slot's number.
+    pub fn numbers(&self) -> impl Iterator<Item = SlotNumber> + use<> {
+        (0..self.slots.len()).map(SlotNumber)
+    }
+
+    /// A predecessor left a device in this slot.
+    pub fn found(&mut self, now: Instant, slot: SlotNumber) {
+        self.keep(slot, now + GRACE, None);
+    }
+
+    /// Rtc said something.
+    pub fn handle(&mut self, now: Instant, message: ToGamepad) -> Heard {
+        let name = |pad| PadName { peer: message.peer, pad };
+        match message.action {
+            PadAction::Plugged(pad) => self.report(now, name(pad), PadReport::default()),
+            PadAction::Reported(pad, report) => self.report(now, name(pad), report),
+            PadAction::Unplugged(pad) => {
+                self.leave(now + UNPLUG_GRACE, |other| other == name(pad));
+                self.place(now)
+            }
+            PadAction::PeerLeft => {
+                self.leave(now + GRACE, |other| other.peer == message.peer);
+                self.place(now)
+            }
+        }
+    }
+
+    /// The link is gone: whoever spoke on it holds nothing any more.
+    pub fn link_lost(&mut self, now: Instant) {
+        self.leave(now + GRACE, |_| true);
+    }
+
+    /// The device could not be made. Its pad waits for another slot.
+    pub fn failed(&mut self, now: Instant, slot: SlotNumber) {
+        self.set(slot, Slot::Broken);
+        for pad in self.pads.iter_mut().filter(|pad| pad.slot == Some(slot)) {
+            pad.slot = None;
+        }
+        self.place(now);
+    }
+
+    /// Time has come.
+    pub fn timeout(&mut self, now: Instant) {
+        for number in self.numbers() {
+            if matches!(self.slot(number), Slot::Kept { until, .. } if until <= now) {
+                self.set(number, Slot::Empty);
+                self.actions.push_back(Action::Destroy(number));
+            }
+        }
+        self.place(now);
+    }
+
+    /// When to call [`Slots::timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let kept = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Kept { until, .. } => Some(*until),
+            _ => None,
+        });
+        let waits = self.waiting() > 0 && self.slots.contains(&Slot::Empty);
+        kept.chain(waits.then(|| self.budget.next())).min()
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whose pad has this slot.
+    #[must_use]
+    pub fn holder(&self, slot: SlotNumber) -> Option<PadName> {
+        match self.slot(slot) {
+            Slot::Held(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Pads that have a slot.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot, Slot::Held(_))).count()
+    }
+
+    /// Pads that wait for one.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.pads.iter().filter(|pad| pad.slot.is_none()).count()
+    }
+
+    fn report(&mut self, now: Instant, name: PadName, report: PadReport) -> Heard {
+        if let Some(pad) = self.pads.iter_mut().find(|pad| pad.name == name) {
+            pad.report = report;
+            if let Some(slot) = pad.slot {
+                self.actions.push_back(Action::Show(slot, report));
+            }
+            return Heard::Done;
+        }
+        if self.pads.len() >= MAX_PADS {
+            return Heard::Refused;
+        }
+        self.pads.push(Pad { name, report, slot: None });
+        self.place(now)
+    }
+
+    /// Takes the pads that `whose` names out of play.
+    fn leave(&mut self, until: Instant, whose: impl Fn(PadName) -> bool) {
+        for number in self.numbers() {
+            if let Some(name) = self.holder(number).filter(|name| whose(*name)) {
+                self.keep(number, until, Some(name));
+            }
+        }
+        self.pads.retain(|pad| !whose(pad.name));
+    }
+
+    fn keep(&mut self, slot: SlotNumber, until: Instant, last: Option<PadName>) {
+        self.set(slot, Slot::Kept { until, last });
+        self.actions.push_back(Action::Show(slot, PadReport::default()));
+    }
+
+    /// Gives slots to pads that wait. Says how the last of them fared.
+    fn place(&mut self, now: Instant) -> Heard {
+        for index in 0..self.pads.len() {
+            let Some(Pad { name, report, slot: None }) = self.pads.get(index).copied() else {
+                continue;
+            };
+            let slot = match self.choose(name) {
+                None => return Heard::Waits,
+                Some(slot) if self.slot(slot) != Slot::Empty => slot,
+                Some(slot) => {
+                    if !self.budget.take(now) {
+                        return Heard::Throttled;
+                    }
+                    self.actions.push_back(Action::Create(slot));
+                    slot
+                }
+            };
+            self.set(slot, Slot::Held(name));
+            self.actions.push_back(Action::Show(slot, report));
+            if let Some(pad) = self.pads.get_mut(index) {
+                pad.slot = Some(slot);
+            }
+        }
+        Heard::Done
+    }
+
+    /// The device that was this pad's, else one that is kept, else a new one.
+    fn choose(&self, name: PadName) -> Option<SlotNumber> {
+        let find = |wanted: &dyn Fn(Slot) -> bool| {
+            self.numbers().find(|number| wanted(self.slot(*number)))
+        };
+        find(&|slot| matches!(slot, Slot::Kept { last: Some(last), .. } if last == name))
+            .or_else(|| find(&|slot| matches!(slot, Slot::Kept { .. })))
+            .or_else(|| find(&|slot| slot == Slot::Empty))
+    }
+
+    fn slot(&self, number: SlotNumber) -> Slot {
+        self.slots.get(number.0).copied().unwrap_or(Slot::Broken)
+    }
+
+    fn set(&mut self, number: SlotNumber, slot: Slot) {
+        if let Some(place) = self.slots.get_mut(number.0) {
+            *place = slot;
+        }
+    }
+}
+
+/// How many devices may be made.
+#[derive(Debug)]
+struct Budget {
+    left: u32,
+    counted: Instant,
+}
+
+impl Budget {
+    fn take(&mut self, now: Instant) -> bool {
+        while self.left < CREATION_BURST && self.next() <= now {
+            self.left += 1;
+            self.counted += CREATION_INTERVAL;
+        }
+        if self.left == CREATION_BURST {
+            self.counted = now;
+        }
+        let taken = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        taken
+    }
+
+    fn next(&self) -> Instant {
+        self.counted + CREATION_INTERVAL
+    }
+}
+
+#[cfg(test)]
+#[path = "slots_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+//! What programs ask of a device: effects uploaded and erased, which wait for our answer, and plays
+//! and gains, which do not.
+
+use std::{io, os::fd::BorrowedFd, time::Duration};
+
+use rustix::io::Errno;
+use tracing::debug;
+
+use super::ffi::{self, EVENT_BYTES};
+use crate::{
+    events::{EV_FF, Event},
+    rumble::{Effect, EffectId, Request},
+};
+
+/// `EV_UINPUT` of `linux/uinput.h`: a program waits for an answer.
+const EV_UINPUT: u16 = 0x0101;
+/// `UI_FF_UPLOAD`.
+const UPLOAD: u16 = 1;
+/// `UI_FF_ERASE`.
+const ERASE: u16 = 2;
+/// Most requests that wait at a time: `UINPUT_NUM_REQUESTS` of `drivers/input/misc/uinput.c`.
+const MOST_WAITING: u32 = 16;
+
+/// `FF_RUMBLE` of `linux/input-event-codes.h`.
+const FF_RUMBLE: u16 = 0x50;
+/// `FF_PERIODIC`.
+const FF_PERIODIC: u16 = 0x51;
+/// `FF_GAIN`, as the code of an `EV_FF` event.
+const FF_GAIN: u16 = 0x60;
+
+/// Most events taken per wake-up: all that the kernel queues.
+const BATCH: usize = 16;
+
+/// Takes what waits on the descriptor.
+pub(super) fn read(device: BorrowedFd<'_>) -> io::Result<Vec<Request>> {
+    let mut bytes = [0; BATCH * EVENT_BYTES];
+    let length = match rustix::io::read(device, &mut bytes) {
+        Ok(length) => length,
+        Err(Errno::AGAIN | Errno::INTR) => 0,
+        Err(errno) => return Err(errno.into()),
+    };
+    let events = bytes.get(..length).unwrap_or_default().chunks_exact(EVENT_BYTES);
+    Ok(events.filter_map(|bytes| request(device, ffi::event_from_bytes(bytes)?)).collect())
+}
+
+/// Answers whatever a predecessor has read and not answered: a program may wait for half a minute
+/// for it. Effects that are uploaded this way are lost; games upload anew.
+pub(super) fn settle_all(device: BorrowedFd<'_>) {
+    for number in 0..MOST_WAITING {
+        // Most numbers are nobody's, which the kernel says by an error.
+        let _ = ffi::answer_upload(device, number, |_| true);
+        let _ = ffi::answer_erase(device, number);
+    }
+}
+
+fn request(device: BorrowedFd<'_>, event: Event) -> Option<Request> {
+    let number = event.value.cast_unsigned();
+    match (event.kind, event.code) {
+        (EV_UINPUT, UPLOAD) => uploaded(device, number),
+        (EV_UINPUT, ERASE) => {
+            let erased = ffi::answer_erase(device, number);
+            let id = erased.inspect_err(|error| debug!(%error, "an erase without request")).ok()?;
+            EffectId::new(id).map(Request::Erase)
+        }
+        (EV_FF, FF_GAIN) => {
+            Some(Request::Gain(u16::try_from(event.value.max(0)).unwrap_or(u16::MAX)))
+        }
+        (EV_FF, id) => {
+            let times = event.value.max(0).cast_unsigned();
+            EffectId::new(id).map(|id| Request::Play(id, times))
+        }
+        _ => None,
+    }
+}
+
+fn uploaded(device: BorrowedFd<'_>, number: u32) -> Option<Request> {
+    let mut upload = None;
+    let answered = ffi::answer_upload(device, number, |effect| {
+        upload = EffectId::new(effect.id).zip(effect_of(effect));
+        upload.is_some()
+    });
+    // Settled already by a successor that found it waiting, or withdrawn.
+    answered.inspect_err(|error| debug!(%error, "an upload without request")).ok()?;
+    upload.map(|(id, effect)| Request::Upload(id, effect))
+}
+
+/// As the kernel's emulation of effects by motors has it; `None` for kinds it does not have either.
+fn effect_of(effect: &libc::ff_effect) -> Option<Effect> {
+    let union: Vec<u8> = effect.u.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let half = |at: usize| Some(u16::from_ne_bytes([*union.get(at)?, *union.get(at + 1)?]));
+    let (strong, weak) = match effect.type_ {
+        // `struct ff_rumble_effect`: strong, weak.
+        FF_RUMBLE => (half(0)?, half(2)?),
+        // `struct ff_periodic_effect`: waveform, period, signed magnitude.
+        FF_PERIODIC => {
+            let magnitude = half(4)?.cast_signed().unsigned_abs();
+            let both = magnitude.saturating_mul(2);
+            (both, both)
+        }
+        _ => return None,
+    };
+    let millis = |millis: u16| Duration::from_millis(millis.into());
+    let (length, delay) = (millis(effect.replay.length), millis(effect.replay.delay));
+    Some(Effect { strong, weak, length, delay })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(kind: u16, halves: [u16; 4]) -> libc::ff_effect {
+        let mut bytes = [0; 8];
+        for (place, half) in bytes.chunks_exact_mut(2).zip(halves) {
+            place.copy_from_slice(&half.to_ne_bytes());
+        }
+        let mut u = [0; 4];
+        u[0] = u64::from_ne_bytes(bytes);
+        libc::ff_effect {
+            type_: kind,
+            id: 3,
+            direction: 0,
+            trigger: libc::ff_trigger { button: 0, interval: 0 },
+            replay: libc::ff_replay { length: 500, delay: 20 },
+            u,
+        }
+    }
+
+    #[test]
+    fn rumble_has_its_two_motors_and_times() {
+        let found = effect_of(&effect(FF_RUMBLE, [0x1234, 0x5678, 9, 9]));
+        let (length, delay) = (Duration::from_millis(500), Duration::from_millis(20));
+        assert_eq!(found, Some(Effect { strong: 0x1234, weak: 0x5678, length, delay }));
+    }
+
+    #[test]
+    fn periodic_shakes_both_by_the_size_of_its_magnitude() {
+        let motors = |magnitude: i16| {
+            let found = effect_of(&effect(FF_PERIODIC, [0x5a, 100, magnitude.cast_unsigned(), 0]));
+            found.map(|effect| (effect.strong, effect.weak))
+        };
+        assert_eq!(motors(-0x4000), Some((0x8000, 0x8000)));
+        assert_eq!(motors(i16::MIN), Some((0xffff, 0xffff)));
+    }
+
+    #[test]
+    fn effects_that_motors_cannot_follow_are_refused() {
+        // FF_CONSTANT and FF_SPRING.
+        assert_eq!(effect_of(&effect(0x52, [1; 4])), None);
+        assert_eq!(effect_of(&effect(0x53, [1; 4])), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! The kernel's interface to virtual input devices: descriptors of `/dev/uinput`, one for each slot,
+//! on which a device can be made, driven and removed any number of times.
+//!
+//! Documented in <https://docs.kernel.org/input/uinput.html> and `linux/uinput.h`.
+//!
+//! Trusts: the kernel. What a program asks of a device through it is checked: an effect's number
+//! and kind, and nothing else is kept of it.
+
+mod deposit;
+mod feedback;
+mod ffi;
+
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+pub use deposit::{DepositError, take};
+pub use ffi::REQUESTS;
+
+use crate::{
+    events::{EV_ABS, EV_FF, EV_KEY, Event},
+    identity::{Axis, Identity, Key, Range},
+    rumble::{EFFECTS, Request},
+};
+
+/// Force-feedback effects two motors can follow, as the kernel's own emulation declares them:
+/// `FF_RUMBLE`, `FF_PERIODIC`, `FF_SQUARE`, `FF_TRIANGLE`, `FF_SINE`, `FF_GAIN`.
+const FEEDBACK: [u16; 6] = [0x50, 0x51, 0x58, 0x59, 0x5a, 0x60];
+
+/// One descriptor, with a device on it or without.
+#[derive(Debug)]
+pub struct Device {
+    descriptor: OwnedFd,
+    exists: bool,
+}
+
+impl Device {
+    /// A device on this descriptor, if a predecessor left one. What programs wait for from the
+    /// predecessor is settled, so that none hangs.
+    ///
+    /// # Errors
+    /// What the kernel says: the descriptor is none of uinput's.
+    pub fn adopt(descriptor: OwnedFd) -> io::Result<Self> {
+        let exists = ffi::has_device(descriptor.as_fd())?;
+        let device = Self { descriptor, exists };
+        if exists {
+            feedback::settle_all(device.as_fd());
+        }
+        Ok(device)
+    }
+
+    /// Whether there is a device.
+    #[must_use]
+    pub const fn exists(&self) -> bool {
+        self.exists
+    }
+
+    /// Makes the device.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn create(&mut self, identity: &Identity, phys: &str) -> io::Result<()> {
+        let device = self.descriptor.as_fd();
+        ffi::declare_kinds(device, &[EV_KEY, EV_ABS, EV_FF])?;
+        identity.buttons.iter().try_for_each(|(_, Key(code))| ffi::declare_key(device, *code))?;
+        for (Axis(code), range) in identity.axes() {
+            let Range { minimum, maximum, fuzz, flat } = range;
+            ffi::declare_axis(device, code, [minimum, maximum, fuzz, flat])?;
+        }
+        FEEDBACK.iter().try_for_each(|code| ffi::declare_feedback(device, *code))?;
+        ffi::declare_phys(device, &CString::new(phys)?)?;
+        // Fits: it is a small constant.
+        ffi::set_up(device, identity.numbers, identity.name, EFFECTS as u32)?;
+        ffi::create(device)?;
+        self.exists = true;
+        Ok(())
+    }
+
+    /// Removes the device.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn destroy(&mut self) -> io::Result<()> {
+        self.exists = false;
+        ffi::destroy(self.descriptor.as_fd())
+    }
+
+    /// Sends events, all of them or none.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn emit(&self, events: &[Event]) -> io::Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = events.iter().flat_map(ffi::event_to_bytes).collect();
+        match rustix::io::write(&self.descriptor, &bytes)? {
+            written if written == bytes.len() => Ok(()),
+            _ => Err(io::ErrorKind::WriteZero.into()),
+        }
+    }
+
+    /// What programs ask of the device, each time the descriptor is readable. Answers those that
+    /// wait for one.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn requests(&self) -> io::Result<Vec<Request>> {
+        feedback::read(self.as_fd())
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
