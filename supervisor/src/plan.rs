@@ -108,8 +108,11 @@ pub struct WorkerPlan {
 }
 
 /// The workers this desktop has, in the order of [`Worker::ALL`].
-pub fn present(_config: &RunConfig) -> impl Iterator<Item = Worker> {
-    Worker::ALL.into_iter()
+pub fn present(config: &RunConfig) -> impl Iterator<Item = Worker> {
+    Worker::ALL.into_iter().filter(|worker| match worker {
+        Worker::Gamepad => config.pad.is_some(),
+        _ => true,
+    })
 }
 
 /// Every worker to run.
@@ -162,7 +165,8 @@ fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerCon
             handover: Handover::default(),
         }),
         Worker::Gamepad => WorkerConfig::Gamepad(GamepadConfig {
-            identity: PadIdentity::Xbox360,
+            // Without one there is no such worker.
+            identity: config.pad.unwrap_or(PadIdentity::Xbox360),
             owner: facts.users.session().uid,
         }),
         Worker::Media => WorkerConfig::Media(MediaConfig {
@@ -193,7 +197,11 @@ mod tests {
     use crate::config::{Invocation, parse};
 
     fn config() -> RunConfig {
-        let (invocation, _) = parse(["run".into()], &|_| None).expect("legal");
+        config_of(&["run"])
+    }
+
+    fn config_of(words: &[&str]) -> RunConfig {
+        let (invocation, _) = parse(words.iter().map(Into::into), &|_| None).expect("legal");
         let Invocation::Run(config) = invocation else { panic!("not run") };
         *config
     }
@@ -219,6 +227,16 @@ mod tests {
         for part in plan(&config(), &facts()) {
             assert_eq!(part.config.worker(), part.worker);
         }
+    }
+
+    #[test]
+    fn plan_without_pads_has_no_gamepad() {
+        let workers = |words: &[&str]| -> Vec<Worker> {
+            plan(&config_of(words), &facts()).iter().map(|part| part.worker).collect()
+        };
+        assert_eq!(workers(&["run"]), Worker::ALL);
+        let without = workers(&["run", "--pad", "off"]);
+        assert!(!without.contains(&Worker::Gamepad) && without.len() == Worker::ALL.len() - 1);
     }
 
     #[test]

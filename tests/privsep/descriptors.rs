@@ -18,6 +18,8 @@ enum Kind {
     Memory,
     /// The null device.
     Null,
+    /// The kernel's maker of input devices.
+    InputMaker,
     /// One end of a pipe.
     Pipe,
     /// A socket.
@@ -25,12 +27,13 @@ enum Kind {
 }
 
 fn kind(target: &str) -> Option<Kind> {
-    const KINDS: [(&str, Kind); 7] = [
+    const KINDS: [(&str, Kind); 8] = [
         ("anon_inode:[eventfd", Kind::Event),
         ("anon_inode:[eventpoll", Kind::Event),
         ("anon_inode:[timerfd", Kind::Event),
         ("/memfd:", Kind::Memory),
         ("/dev/null", Kind::Null),
+        ("/dev/uinput", Kind::InputMaker),
         ("pipe:", Kind::Pipe),
         ("socket:", Kind::Socket),
     ];
@@ -44,6 +47,8 @@ pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
     let strange: BTreeMap<_, _> =
         held.iter().filter(|(_, target)| kind(target).is_none()).collect();
     ensure!(strange.is_empty(), "neither grant nor link: {strange:?}");
+    let makers = held.values().filter(|target| kind(target) == Some(Kind::InputMaker)).count();
+    ensure!(makers == 0 || worker == Worker::Gamepad, "makes input devices: {held:#?}");
     // Counted by what they are: a second descriptor of the same socket reaches nothing more.
     let sockets: BTreeSet<_> =
         held.values().filter(|target| kind(target) == Some(Kind::Socket)).collect();

@@ -33,6 +33,7 @@ fn main() -> ProcessExitCode {
         Some(1) => bootstrap::run::<Stub<1>>(),
         Some(2) => bootstrap::run::<Stub<2>>(),
         Some(3) => bootstrap::run::<Stub<3>>(),
+        Some(4) => bootstrap::run::<Stub<4>>(),
         Some(_) | None => ProcessExitCode::from(ExitCode::NotSupervised),
     }
 }

@@ -1,7 +1,7 @@
 //! `lumen doctor`: what this machine offers, line by line, and what to do about what is missing.
 
 use std::{
-    fs,
+    fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::output;
 use crate::{
     config::DoctorConfig,
-    shell::{demo, places, programs, sockets, spawn},
+    shell::{demo, pads, places, programs, sockets, spawn},
 };
 
 /// How good a finding is.
@@ -85,7 +85,7 @@ fn text(findings: &[Finding]) -> String {
 fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let mut findings = vec![kernel(), landlock(), seccomp(), namespaces(), rendering()];
     findings.extend(workers(config));
-    findings.extend([desktops(), runtime_dir(), browsers(config), media(config)]);
+    findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
     findings
 }
 
@@ -211,6 +211,27 @@ fn runtime_dir() -> Finding {
             format!("{} is not private to this user", Path::new(&value).display()),
             "a private directory in /tmp stands in",
         ),
+    }
+}
+
+/// Opens the device once, which makes nothing.
+fn gamepads() -> Finding {
+    let subject = "gamepads";
+    match pads::open().map_err(|error| error.kind()) {
+        Ok(_) => Finding::ok(subject, format!("{} can be used", pads::UINPUT)),
+        Err(io::ErrorKind::NotFound) => Finding::warn(
+            subject,
+            format!("there is no {}", pads::UINPUT),
+            "gamepads are off; load the kernel's module: modprobe uinput",
+        ),
+        Err(io::ErrorKind::PermissionDenied) => Finding::warn(
+            subject,
+            format!("{} is not for this user", pads::UINPUT),
+            "gamepads are off; run as root, or let a udev rule give it to a group of this user",
+        ),
+        Err(kind) => {
+            Finding::warn(subject, format!("{}: {kind}", pads::UINPUT), "gamepads are off")
+        }
     }
 }
 

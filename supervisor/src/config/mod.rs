@@ -15,7 +15,7 @@ use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf};
 
 use lumen_ipc::{
     process::Worker,
-    service::{AuthMode, Keymap, ResizePolicy},
+    service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
     units::{Fps, FrameSize, Kbps},
 };
@@ -94,6 +94,8 @@ pub struct RunConfig {
     pub user: Option<String>,
     /// Port of the media socket; zero for any.
     pub udp_port: u16,
+    /// What virtual gamepads say they are; `None` for no gamepads.
+    pub pad: Option<PadIdentity>,
     /// Keyboard.
     pub keymap: Keymap,
     /// The workers' log filter.

@@ -50,6 +50,8 @@ pub enum Key {
     Log,
     /// Which running Lumen is meant.
     Name,
+    /// What virtual gamepads say they are.
+    Pad,
     /// Whether the output follows the viewers' windows.
     Resize,
     /// Size of the output.
@@ -131,7 +133,7 @@ pub const COMMANDS: [CommandRow; 7] = [
         name: "restart",
         operands: "WORKER",
         summary: "End one worker and start it anew; the app and the other workers go on.",
-        details: "WORKER is compositor, media, rtc or gateway. Also revives a worker that failed \
+        details: "WORKER is compositor, media, rtc, gamepad or gateway. Also revives a worker that failed \
                   too often.",
         examples: &[("lumen restart media", "a new encoder")],
     },
@@ -182,7 +184,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 17] = [
+pub const OPTIONS: [OptionRow; 18] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -307,6 +309,16 @@ pub const OPTIONS: [OptionRow; 17] = [
         commands: RUN,
     },
     OptionRow {
+        key: Key::Pad,
+        name: "pad",
+        short: None,
+        environment: "LUMEN_PAD",
+        placeholder: Some("xbox360|xboxone|dualshock4|switchpro|off"),
+        default: "xbox360",
+        help: "What viewers' gamepads look like to games, or off for no gamepads.",
+        commands: RUN,
+    },
+    OptionRow {
         key: Key::Log,
         name: "log",
         short: None,
@@ -414,6 +426,7 @@ mod tests {
             Listen,
             Log,
             Name,
+            Pad,
             Resize,
             Size,
             UdpPort,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use lumen_ipc::{
-    service::{AuthMode, Keymap, ResizePolicy},
+    service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
     units::{Fps, FrameSize, Kbps},
 };
@@ -136,6 +136,17 @@ impl Values {
             "follow" => Ok(ResizePolicy::Follow),
             "fixed" => Ok(ResizePolicy::Fixed),
             _ => Err(self.bad(Key::Resize, "expected follow or fixed")),
+        }
+    }
+
+    pub(super) fn pad(&self) -> Result<Option<PadIdentity>, UsageError> {
+        match self.text(Key::Pad).0 {
+            "xbox360" => Ok(Some(PadIdentity::Xbox360)),
+            "xboxone" => Ok(Some(PadIdentity::XboxOne)),
+            "dualshock4" => Ok(Some(PadIdentity::DualShock4)),
+            "switchpro" => Ok(Some(PadIdentity::SwitchPro)),
+            "off" => Ok(None),
+            _ => Err(self.bad(Key::Pad, "expected xbox360, xboxone, dualshock4, switchpro or off")),
         }
     }
 

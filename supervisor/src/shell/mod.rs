@@ -8,6 +8,7 @@ mod app;
 pub(crate) mod demo;
 mod event;
 mod handshake;
+pub(crate) mod pads;
 pub(crate) mod places;
 mod proc;
 pub(crate) mod programs;

@@ -19,9 +19,11 @@ use lumen_ipc::{
     text::Text,
 };
 use nix::unistd::Uid;
+use tracing::info;
 
 use super::{
     app::{self, NoApp, Surroundings},
+    pads,
     places::{self, Listener, PlaceError, Temporary},
     programs::{self, MissingWorker},
     sockets,
@@ -111,6 +113,8 @@ pub(crate) struct Stage {
     programs: Vec<(Worker, OwnedFd)>,
     browsers: OwnedFd,
     media: OwnedFd,
+    /// The deposit of the gamepad worker; `None` without access to uinput.
+    pads: Option<OwnedFd>,
     wayland: Listener,
     pub(crate) admin: Listener,
     /// Before the locks in `cast` are given up.
@@ -186,6 +190,7 @@ impl Stage {
             programs,
             browsers: browsers.socket,
             media: media.socket,
+            pads: config.pad.and_then(|_| pads_deposit()),
             wayland,
             admin,
             _places: places.made,
@@ -206,9 +211,9 @@ impl Stage {
         match grant {
             ToWorker::HttpListener => vec![self.browsers.as_fd()],
             ToWorker::MediaSocket => vec![self.media.as_fd()],
+            ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
             ToWorker::LinkEnd(_)
-            | ToWorker::PadDevices
             | ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams
             | ToWorker::RelayKey
@@ -236,6 +241,12 @@ impl Stage {
             AuthMode::Token => format!("http://{address}/#token={}", access.token()),
         }
     }
+}
+
+/// No access to uinput is no error: the gamepad worker says so, and pads are off.
+fn pads_deposit() -> Option<OwnedFd> {
+    let told = |error: &io::Error| info!(%error, "{} cannot be opened", pads::UINPUT);
+    pads::deposit().inspect_err(told).ok()
 }
 
 fn programs_of(config: &RunConfig) -> Result<Vec<(Worker, OwnedFd)>, StageError> {
