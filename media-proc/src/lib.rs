@@ -11,7 +11,7 @@
 //! ```text
 //! frames ──▶ shell::screen ──▶ import ──▶ convert (damage only) ──▶ FrameReleased
 //!                                            │ planes, changed macroblocks
-//!            tuning ──▶ pacing, rate ──▶ video::x264 ──▶ shell::outlet ──▶ ring, packets
+//!    tuning ──▶ pacing, motion, rate ──▶ video::x264 ──▶ shell::outlet ──▶ ring, packets
 //! ```
 //! The planes are the one frame that ever waits: a frame that comes while the last is not yet
 //! encoded is converted into them and makes it newer. Nothing outlives the process; a restarted
@@ -21,6 +21,7 @@
 //! |---|---|
 //! | [`convert`] | BGRX to I420, damage only |
 //! | [`import`] | the compositor's buffers by slot |
+//! | [`motion`] | what a picture has in common with the one before |
 //! | [`pacing`] | when to encode what |
 //! | [`policy`] | this process's confinement |
 //! | [`rate`] | the quantizer from the bits there are |
@@ -29,6 +30,7 @@
 
 pub mod convert;
 pub mod import;
+pub mod motion;
 pub mod pacing;
 pub mod policy;
 pub mod rate;

@@ -2,25 +2,40 @@
 //!
 //! A bucket of bits fills with real time at the target rate, up to [`WINDOW`], and every picture
 //! drains it. The quantizer of a picture follows from what the bucket allows and from how many
-//! bits pictures of its kind took per macroblock before. A guess that was too low leaves the
-//! bucket in debt: the next picture then waits ([`Rate::affordable_at`]) and shows the newest
-//! screen when it comes, instead of a queue building up in the network.
+//! bits pictures of its kind took per macroblock before ([`model`]).
+//!
+//! The frame rate comes first, for a picture that was left out makes the next one dearer: what
+//! moved has moved further. A guess that was too low leaves the bucket in debt, and the pictures
+//! behind it pay it back by being coarser, down to [`COARSEST`]. Only in a deep debt ([`OWED`]),
+//! when even the coarsest pictures are too much, does a picture wait until its own bits have come
+//! ([`Rate::affordable_at`]), and shows the newest screen then.
 //!
 //! A still desktop has all the bits it wants, so changes stop at a quantizer that is pleasant in
 //! motion ([`MOTION`]), and refinement continues to one without visible loss ([`REFINED`]).
 //!
-//! INVARIANT: the level never exceeds what the target carries in [`WINDOW`], so in any stretch of
-//! time no more is sent than the target carries in it, plus one window, plus one picture.
+//! INVARIANT: changes begin with a level above [`LIMIT`]'s debt, and the level never exceeds what
+//! the target carries in [`WINDOW`]. So in any stretch of time changes take no more than the target
+//! carries in it, plus window and limit, plus one picture.
+
+mod model;
 
 use std::time::{Duration, Instant};
 
 use lumen_ipc::units::{Fps, Kbps};
 
+use self::model::{Model, fitting};
 use crate::video::Quantizer;
 
 /// How much unused time the bucket keeps: what a new window's picture may take at once. Longer
 /// makes pictures finer and the frames behind them later.
 pub const WINDOW: Duration = Duration::from_millis(300);
+
+/// The debt below which pictures wait for their own bits. It stands in the network's queue as
+/// delay, so it is no longer than a key press may take unnoticed.
+pub const OWED: Duration = Duration::from_millis(150);
+
+/// The debt in which no change begins, whatever it is expected to take.
+pub const LIMIT: Duration = Duration::from_millis(400);
 
 /// The finest quantizer of large changes: text is crisp, and half the bits of [`REFINED`] remain.
 pub const MOTION: Quantizer = Quantizer::nearest(23);
@@ -29,7 +44,7 @@ pub const MOTION: Quantizer = Quantizer::nearest(23);
 pub const REFINED: Quantizer = Quantizer::nearest(14);
 
 /// The coarsest ever used: beyond it text cannot be read, and fewer pictures are better.
-pub const COARSEST: Quantizer = Quantizer::nearest(46);
+pub const COARSEST: Quantizer = Quantizer::nearest(44);
 
 /// A change of at most one macroblock in this many is small: a cursor, a typed letter. It is
 /// encoded at [`REFINED`] at once and so needs no refinement after.
@@ -41,18 +56,26 @@ const WORTHWHILE: u8 = 4;
 /// The least a refinement improves on the picture.
 const REFINEMENT_STEP: u8 = 3;
 
+/// The most a picture in motion improves on the one before. What moved unharmed is coded anew
+/// where the quantizer becomes finer, so a step of two costs as much as ten pictures without.
+const SHARPENING_STEP: u8 = 2;
+
 /// A change after so long a pause is likelier to be a new picture than more of the motion before.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// Bits of a macroblock at quantizer 0, as first guess: an ordinary desktop's key picture.
-const GUESS: f64 = 4000.0;
+/// The part of what comes in that a picture in debt may take; the rest pays the debt.
+const SPENT_IN_DEBT: f64 = 0.75;
 
 /// Which model predicts a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// All of it, from nothing.
+    /// All of it, from nothing, as a start for decoders.
     Key,
-    /// Damage.
+    /// Damage that has nothing in common with the picture before.
+    Fresh,
+    /// Damage that is mostly the picture before in another place.
+    Moved,
+    /// Damage of which nothing is known.
     Change,
     /// Nothing changed; it becomes finer.
     Refinement,
@@ -82,9 +105,13 @@ pub struct Rate {
     /// The coarsest quantizer any macroblock of the picture was encoded with.
     picture: Quantizer,
     changed_at: Instant,
-    key: f64,
-    change: f64,
-    refinement: f64,
+    /// Whether the next change is expected to be like [`Kind::Moved`], because the last one was, or
+    /// because nothing is known yet of what a new picture does.
+    moving: bool,
+    key: Model,
+    change: Model,
+    moved: Model,
+    refinement: Model,
 }
 
 impl Rate {
@@ -99,10 +126,13 @@ impl Rate {
             at: now,
             picture: COARSEST,
             changed_at: now,
-            key: GUESS,
-            change: GUESS,
+            moving: true,
+            // First guesses: an ordinary desktop, half of it text.
+            key: Model::new(200.0),
+            change: Model::new(200.0),
+            moved: Model::new(12.0),
             // Only what the coarser picture lacks.
-            refinement: GUESS / 4.0,
+            refinement: Model::new(50.0),
         };
         rate.level = rate.capacity();
         rate
@@ -127,10 +157,16 @@ impl Rate {
         self.picture <= REFINED
     }
 
-    /// When the next change may be encoded.
+    /// When a change of `changed` macroblocks may be encoded.
     #[must_use]
-    pub fn affordable_at(&self) -> Instant {
-        self.reaches(-self.bits_in(self.interval))
+    pub fn affordable_at(&self, changed: usize) -> Instant {
+        if self.level >= -self.bits_in(OWED) {
+            return self.at;
+        }
+        let model = if self.moving { &self.moved } else { &self.change };
+        let own = model.at(COARSEST) * changed as f64 / SPENT_IN_DEBT;
+        let paid = self.changed_at + self.time_of(own);
+        paid.max(self.reaches(-self.bits_in(LIMIT))).min(self.reaches(-self.bits_in(OWED)))
     }
 
     /// When the next refinement may be encoded: with a nearly full bucket, so that a change right
@@ -143,32 +179,51 @@ impl Rate {
     /// The quantizer for a picture encoded at `now`.
     pub fn choose(&mut self, now: Instant, ask: Ask) -> Quantizer {
         self.fill(now);
-        let frame = self.bits_in(self.interval);
+        let total = ask.total as f64;
         match ask.kind {
             // A viewer waits for it, so debt is no reason to make it unreadable.
             Kind::Key => {
                 let allowance = self.level.max(self.capacity() / 4.0);
-                fitting(self.key, ask.total, allowance, MOTION)
+                fitting(|quantizer| self.key.at(quantizer) * total, allowance, MOTION)
             }
-            Kind::Change => {
-                let allowance = self.level.max(0.0) / 2.0 + frame;
-                self.choose_change(now, ask, allowance)
-            }
+            Kind::Fresh | Kind::Moved | Kind::Change => self.choose_change(now, ask),
             Kind::Refinement => {
                 let step = Quantizer::nearest(self.picture.value().saturating_sub(REFINEMENT_STEP));
-                let allowance = self.level.max(frame);
-                fitting(self.refinement, ask.total, allowance, REFINED).min(step).max(REFINED)
+                let allowance = self.level.max(self.bits_in(self.interval));
+                fitting(|quantizer| self.refinement.at(quantizer) * total, allowance, REFINED)
+                    .min(step)
+                    .max(REFINED)
             }
         }
     }
 
-    fn choose_change(&self, now: Instant, ask: Ask, allowance: f64) -> Quantizer {
+    fn choose_change(&self, now: Instant, ask: Ask) -> Quantizer {
         let small = ask.changed.saturating_mul(SMALL) <= ask.total;
+        let in_motion = now.saturating_duration_since(self.changed_at) < PAUSE;
+        let (changed, total) = (ask.changed as f64, ask.total as f64);
+        let cost = |quantizer| {
+            let bits = match ask.kind {
+                Kind::Moved => self.moved.at(quantizer),
+                Kind::Key | Kind::Fresh => self.key.at(quantizer),
+                _ if !small && !in_motion => {
+                    self.change.at(quantizer).max(self.key.at(quantizer) / 2.0)
+                }
+                _ => self.change.at(quantizer),
+            };
+            bits * changed
+        };
         let finest = if small { REFINED } else { MOTION };
-        let new_picture = !small && now.duration_since(self.changed_at) >= PAUSE;
-        let bits = if new_picture { self.change.max(self.key / 2.0) } else { self.change };
-        let alone = fitting(bits, ask.changed, allowance, finest);
-        let whole = fitting(bits, ask.total, allowance, MOTION);
+        let alone = fitting(cost, self.allowance(), finest);
+        if ask.kind == Kind::Fresh && ask.changed == ask.total {
+            return alone;
+        }
+        if !small && in_motion {
+            let rich = self.level >= self.capacity() / 2.0;
+            let step = if rich { SHARPENING_STEP } else { 0 };
+            return alone.max(Quantizer::nearest(self.picture.value().saturating_sub(step)));
+        }
+        let with_the_rest = |quantizer| cost(quantizer) + self.refinement.at(quantizer) * total;
+        let whole = fitting(with_the_rest, self.allowance(), MOTION);
         if whole.value() + WORTHWHILE <= self.picture.value() {
             return whole;
         }
@@ -176,23 +231,39 @@ impl Rate {
         alone.max(self.picture)
     }
 
+    /// What a change may take.
+    fn allowance(&self) -> f64 {
+        let frame = self.bits_in(self.interval);
+        if self.level < 0.0 { frame * SPENT_IN_DEBT } else { self.level / 2.0 + frame }
+    }
+
     /// Notes what a picture took.
     pub fn encoded(&mut self, now: Instant, ask: Ask, quantizer: Quantizer, bytes: usize) {
         self.fill(now);
         let bits = bytes as f64 * 8.0;
         self.level -= bits;
-        // A finer quantizer re-encodes what is coarser, see `video::x264`.
-        let everything = ask.kind != Kind::Change || quantizer < self.picture;
-        self.picture = if everything { quantizer } else { self.picture.max(quantizer) };
-        let macroblocks = if everything { ask.total } else { ask.changed };
-        let seen = bits * coarseness(quantizer) / macroblocks.max(1) as f64;
+        let seen = |macroblocks: usize| bits / macroblocks.max(1) as f64;
+        // A finer quantizer re-encodes what is coarser, see `video::x264`. What that takes says
+        // nothing about the next change.
+        let sharpened = quantizer < self.picture;
         match ask.kind {
-            Kind::Key => learn(&mut self.key, seen),
-            Kind::Change => learn(&mut self.change, seen),
-            Kind::Refinement => learn(&mut self.refinement, seen),
+            Kind::Key => self.key.learn(quantizer, seen(ask.total)),
+            Kind::Fresh => self.key.learn(quantizer, seen(ask.changed)),
+            Kind::Refinement => self.refinement.learn(quantizer, seen(ask.total)),
+            Kind::Moved if !sharpened => self.moved.learn(quantizer, seen(ask.changed)),
+            Kind::Change if !sharpened => self.change.learn(quantizer, seen(ask.changed)),
+            Kind::Moved | Kind::Change => {}
         }
-        if ask.kind == Kind::Change {
+        let everything = match ask.kind {
+            Kind::Key | Kind::Refinement => true,
+            Kind::Fresh | Kind::Moved | Kind::Change => sharpened || ask.changed == ask.total,
+        };
+        self.picture = if everything { quantizer } else { self.picture.max(quantizer) };
+        if matches!(ask.kind, Kind::Fresh | Kind::Moved | Kind::Change) {
             self.changed_at = now;
+        }
+        if ask.kind != Kind::Refinement {
+            self.moving = ask.kind != Kind::Change;
         }
     }
 
@@ -208,10 +279,14 @@ impl Rate {
         if missing < 1.0 {
             return self.at;
         }
+        self.at + self.time_of(missing)
+    }
+
+    /// How long the target takes to carry `bits`.
+    fn time_of(&self, bits: f64) -> Duration {
         // The target is at least 100 kbit/s, so the division gives a finite time. Rounded up to
         // whole microseconds, or the caller would wake a moment too early.
-        let micros = (missing * 1000.0 / f64::from(self.target.value())).ceil();
-        self.at + Duration::from_micros(micros as u64)
+        Duration::from_micros((bits * 1000.0 / f64::from(self.target.value())).ceil() as u64)
     }
 
     fn capacity(&self) -> f64 {
@@ -223,160 +298,5 @@ impl Rate {
     }
 }
 
-/// By how much a quantizer divides bits: twice as much for every six.
-fn coarseness(quantizer: Quantizer) -> f64 {
-    (f64::from(quantizer.value()) / 6.0).exp2()
-}
-
-/// The finest quantizer, not below `finest`, at which `macroblocks` should fit `allowance` bits.
-fn fitting(bits: f64, macroblocks: usize, allowance: f64, finest: Quantizer) -> Quantizer {
-    let excess = bits * macroblocks as f64 / allowance.max(1.0);
-    let value = (6.0 * excess.max(1.0).log2()).ceil().min(f64::from(COARSEST.value()));
-    // Between 0 and the coarsest, so the conversion is exact.
-    Quantizer::nearest(value as u8).max(finest).min(COARSEST)
-}
-
-/// Surprises upward count at once, downward by half: an overshoot costs more than a coarse frame.
-fn learn(model: &mut f64, seen: f64) {
-    *model = if seen > *model { seen } else { (*model + seen) / 2.0 };
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Macroblocks of 1920×1080.
-    const TOTAL: usize = 8160;
-    const KEY: Ask = Ask { kind: Kind::Key, changed: 0, total: TOTAL };
-    const SCROLL: Ask = Ask { kind: Kind::Change, changed: TOTAL, total: TOTAL };
-    const LETTER: Ask = Ask { kind: Kind::Change, changed: 4, total: TOTAL };
-    const REFINEMENT: Ask = Ask { kind: Kind::Refinement, changed: 0, total: TOTAL };
-
-    fn rate(now: Instant) -> Rate {
-        Rate::new(Kbps::clamped(8000), Fps::clamped(60), now)
-    }
-
-    #[test]
-    fn set_target_above_the_ceiling_is_capped() {
-        let now = Instant::now();
-        let mut rate = rate(now);
-        rate.set_target(now, Kbps::clamped(50_000));
-        assert_eq!(rate.target(), Kbps::clamped(8000));
-        rate.set_target(now, Kbps::clamped(500));
-        assert_eq!(rate.target(), Kbps::clamped(500));
-    }
-
-    #[test]
-    fn choose_letter_on_a_refined_picture_is_refined_at_once() {
-        let now = Instant::now();
-        let mut rate = rate(now);
-        rate.encoded(now, KEY, REFINED, 1000);
-        let quantizer = rate.choose(now, LETTER);
-        assert_eq!(quantizer, REFINED);
-        rate.encoded(now, LETTER, quantizer, 300);
-        assert!(rate.is_refined());
-    }
-
-    #[test]
-    fn choose_letter_on_a_coarse_picture_leaves_the_rest_alone() {
-        let now = Instant::now();
-        let mut rate = rate(now);
-        rate.encoded(now, KEY, Quantizer::nearest(25), 100_000);
-        assert_eq!(rate.choose(now, LETTER), Quantizer::nearest(25));
-    }
-
-    #[test]
-    fn choose_refinement_reaches_refined_in_a_few_frames() {
-        let mut now = Instant::now();
-        let mut rate = rate(now);
-        rate.encoded(now, KEY, Quantizer::nearest(26), 200_000);
-        let mut frames = 0;
-        while !rate.is_refined() {
-            now = now.max(rate.refinable_at());
-            let quantizer = rate.choose(now, REFINEMENT);
-            rate.encoded(now, REFINEMENT, quantizer, 100_000);
-            frames += 1;
-        }
-        assert!(frames <= 4, "{frames} frames");
-    }
-
-    #[test]
-    fn choose_after_an_overshoot_is_coarser_and_waits() {
-        let now = Instant::now();
-        let mut rate = rate(now);
-        let first = rate.choose(now, SCROLL);
-        rate.encoded(now, SCROLL, first, 600_000);
-        assert!(rate.affordable_at() > now);
-        assert!(rate.choose(rate.affordable_at(), SCROLL) > first);
-    }
-
-    /// One picture of a screen whose content takes `bits` per macroblock at quantizer 0.
-    #[derive(Clone, Copy, Debug)]
-    struct Op {
-        ask: Ask,
-        bits: f64,
-        pause_micros: u64,
-        target: Option<u64>,
-    }
-
-    fn op() -> impl Strategy<Value = Op> {
-        let ask = prop_oneof![
-            1 => Just(KEY),
-            4 => (1..=TOTAL).prop_map(|changed| Ask { changed, ..SCROLL }),
-            1 => Just(REFINEMENT),
-        ];
-        (ask, 1.0..40_000.0, 0_u64..200_000, prop::option::weighted(0.1, 100_u64..20_000))
-            .prop_map(|(ask, bits, pause_micros, target)| Op { ask, bits, pause_micros, target })
-    }
-
-    proptest! {
-        /// Whatever the content does: quantizers stay legal, waiting makes the next picture
-        /// affordable, and the level stays below what a window carries.
-        #[test]
-        fn choose_keeps_its_invariants(ops in prop::collection::vec(op(), 1..100)) {
-            let mut now = Instant::now();
-            let mut rate = rate(now);
-            for op in ops {
-                now += Duration::from_micros(op.pause_micros);
-                if let Some(target) = op.target {
-                    rate.set_target(now, Kbps::clamped(target));
-                }
-                if op.ask.kind == Kind::Change {
-                    now = now.max(rate.affordable_at());
-                }
-                let quantizer = rate.choose(now, op.ask);
-                prop_assert!((REFINED..=COARSEST).contains(&quantizer));
-                if op.ask.kind == Kind::Change {
-                    prop_assert!(rate.affordable_at() <= now);
-                    prop_assert!(quantizer >= MOTION || op.ask.changed * SMALL <= TOTAL
-                        || quantizer >= rate.picture);
-                }
-                let bytes = op.bits * op.ask.changed.max(1) as f64 / coarseness(quantizer) / 8.0;
-                rate.encoded(now, op.ask, quantizer, bytes as usize);
-                prop_assert!(rate.level <= rate.capacity());
-            }
-        }
-
-        /// Motion of any steady complexity comes to the target, or to the finest quantizer.
-        #[test]
-        fn choose_steady_motion_settles_at_the_target(bits in 50.0..20_000.0) {
-            let mut now = Instant::now();
-            let mut rate = rate(now);
-            let frame = Duration::from_micros(16_667);
-            let (mut sent, mut quantizer, start) = (0.0, COARSEST, now + frame * 60);
-            for _ in 0..240 {
-                now = (now + frame).max(rate.affordable_at());
-                quantizer = rate.choose(now, SCROLL);
-                let bytes = bits * TOTAL as f64 / coarseness(quantizer) / 8.0;
-                rate.encoded(now, SCROLL, quantizer, bytes as usize);
-                if now >= start {
-                    sent += bytes * 8.0;
-                }
-            }
-            let rate = sent / (now - start).as_secs_f64() / 8e6;
-            prop_assert!(rate < 1.15, "{rate} times the target");
-            prop_assert!(rate > 0.7 || quantizer == MOTION, "{rate} at {quantizer:?}");
-        }
-    }
-}
+mod tests;

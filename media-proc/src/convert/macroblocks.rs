@@ -93,6 +93,13 @@ impl MacroblockMap {
         self.flags.iter().filter(|flag| **flag == CHANGED).count()
     }
 
+    /// Whether any macroblock of a row of them changed.
+    #[must_use]
+    pub fn row_changed(&self, row: usize) -> bool {
+        let mut rows = self.flags.chunks_exact(columns(self.size));
+        rows.nth(row).is_some_and(|flags| flags.contains(&CHANGED))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn total(&self) -> usize {

@@ -23,6 +23,7 @@ use super::{
     tuning::{Desk, Wishes},
 };
 use crate::{
+    motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
     rate::{Ask, Kind, Rate},
     video::{
@@ -41,6 +42,8 @@ pub(super) struct Session {
     pacing: Pacing,
     rate: Rate,
     encoder: Option<Encoder>,
+    /// Of the picture encoded last.
+    memory: Memory,
     watchers: u16,
     figures: Figures,
     /// What the last summary was made of.
@@ -77,6 +80,7 @@ impl Session {
             pacing: Pacing::new(),
             rate: Rate::new(config.bitrate, config.max_fps, now),
             encoder: None,
+            memory: Memory::default(),
             watchers: 0,
             figures,
             summarised: None,
@@ -131,8 +135,9 @@ impl Session {
             self.note(now, taken);
         }
         self.pacing.set_outlet(self.outlet.is_open());
+        let changed = self.screen.picture().map_or(0, |shown| shown.changed.changed());
         let budget = Budget {
-            change_at: self.rate.affordable_at(),
+            change_at: self.rate.affordable_at(changed),
             refinement_at: self.rate.refinable_at(),
         };
         match self.pacing.step(now, budget) {
@@ -214,10 +219,9 @@ impl Session {
                 slot.insert(Encoder::open(size, self.max_fps).map_err(EncoderError::Open)?)
             }
         };
-        let ask = ask(work, shown);
-        let quantizer = self.rate.choose(now, ask);
-        let kind = if work == Work::Key { PictureKind::Key } else { PictureKind::Predicted };
         let begun = clock::now();
+        let (kind, ask) = describe(work, self.memory.relate(&shown.planes, &shown.changed), shown);
+        let quantizer = self.rate.choose(now, ask);
         let picture = Picture { planes: &shown.planes, changed: &shown.changed, kind, quantizer };
         let unit = encoder.encode(picture).map_err(EncoderError::Encode)?;
         let encoded = clock::now();
@@ -279,11 +283,15 @@ impl Session {
     }
 }
 
-fn ask(work: Work, shown: &Shown) -> Ask {
-    let kind = match work {
-        Work::Key => Kind::Key,
-        Work::Change => Kind::Change,
-        Work::Refinement => Kind::Refinement,
+/// How a picture is encoded and what the rate is told of it.
+fn describe(work: Work, relation: Relation, shown: &Shown) -> (PictureKind, Ask) {
+    let (picture, kind) = match (work, relation) {
+        (Work::Key, _) => (PictureKind::Key, Kind::Key),
+        (Work::Refinement, _) => (PictureKind::Predicted, Kind::Refinement),
+        (Work::Change, Relation::Altered) => (PictureKind::Predicted, Kind::Change),
+        (Work::Change, Relation::Fresh) => (PictureKind::Fresh, Kind::Fresh),
+        (Work::Change, Relation::Moved(rows)) => (PictureKind::Moved(rows), Kind::Moved),
     };
-    Ask { kind, changed: shown.changed.changed(), total: shown.changed.total() }
+    let ask = Ask { kind, changed: shown.changed.changed(), total: shown.changed.total() };
+    (picture, ask)
 }

@@ -39,8 +39,12 @@ impl Quantizer {
 /// How a picture refers to the ones before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PictureKind {
+    /// Not at all, because nothing of the picture before remained; no decoder can start there.
+    Fresh,
     /// Not at all: an IDR with parameter sets, where a decoder can start.
     Key,
+    /// To the picture before, most of which has moved so many rows.
+    Moved(u16),
     /// To the picture before.
     Predicted,
 }

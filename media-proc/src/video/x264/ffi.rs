@@ -16,12 +16,30 @@ use crate::video::{AccessUnit, Picture, PictureKind};
 /// BT.709 for `colorprim`, `transfer` and `colmatrix` (H.264, tables E-3 to E-5).
 const BT709: c_int = 1;
 
+/// Rows and columns the search for motion covers where nothing is known of it, `ultrafast`'s own.
+const NEAR: u16 = 16;
+
+/// The most it covers: further, content that is new takes longer to search than to encode.
+const FAR: u16 = 64;
+
 /// An open encoder.
 #[derive(Debug)]
 pub struct Encoder {
     handle: NonNull<x264::x264_t>,
+    /// As x264 has them.
+    parameters: Box<x264::x264_param_t>,
+    search: Search,
     size: FrameSize,
     pictures: i64,
+}
+
+/// How x264 looks for motion.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Search {
+    /// From the motion of neighbours on, as long as it gets better.
+    Near,
+    /// In uneven multi-hexagons of this reach wherever the neighbours' motion does not fit.
+    Far(u16),
 }
 
 // SAFETY: an x264_t is bound to no thread: it was opened with `i_threads = 1` and no lookahead
@@ -76,7 +94,10 @@ impl Encoder {
         // its string and callback fields are still those of `x264_param_default_preset`.
         let handle = unsafe { x264::x264_encoder_open(&mut parameters) };
         let handle = NonNull::new(handle).ok_or(OpenError::Refused(size))?;
-        Ok(Self { handle, size, pictures: 0 })
+        // SAFETY: the handle is open; x264 writes all of `parameters`, which is one of its own.
+        unsafe { x264::x264_encoder_parameters(handle.as_ptr(), &mut parameters) };
+        let parameters = Box::new(parameters);
+        Ok(Self { handle, parameters, search: Search::Near, size, pictures: 0 })
     }
 
     /// Size of its pictures.
@@ -96,6 +117,10 @@ impl Encoder {
                 return Err(EncodeError::Size { encoder: self.size, picture: size });
             }
         }
+        self.search(match picture.kind {
+            PictureKind::Moved(rows) => Search::Far(rows.clamp(NEAR, FAR)),
+            PictureKind::Fresh | PictureKind::Key | PictureKind::Predicted => Search::Near,
+        })?;
         let mut input = describe_picture(picture, self.pictures);
         self.pictures += 1;
         let mut output = MaybeUninit::<x264::x264_picture_t>::uninit();
@@ -130,6 +155,28 @@ impl Encoder {
             (slice::from_raw_parts(start, length.unsigned_abs() as usize), key)
         };
         Ok(AccessUnit { bytes, key })
+    }
+
+    /// Looks for motion in another way from the next picture on.
+    fn search(&mut self, search: Search) -> Result<(), EncodeError> {
+        if self.search == search {
+            return Ok(());
+        }
+        let (method, reach) = match search {
+            Search::Near => (x264::X264_ME_DIA, NEAR),
+            Search::Far(reach) => (x264::X264_ME_UMH, reach),
+        };
+        self.parameters.analyse.i_me_method = method as c_int;
+        self.parameters.analyse.i_me_range = reach.into();
+        // SAFETY: the handle is open and not shared (`&mut self`); `parameters` are x264's own of
+        // this encoder but for two values, and only read: x264 copies what it takes over.
+        let failed =
+            unsafe { x264::x264_encoder_reconfig(self.handle.as_ptr(), &mut *self.parameters) };
+        if failed != 0 {
+            return Err(EncodeError::Failed(failed));
+        }
+        self.search = search;
+        Ok(())
     }
 }
 
@@ -208,7 +255,8 @@ fn describe_picture(picture: Picture<'_>, number: i64) -> x264::x264_picture_t {
     let width = c_int::from(picture.planes.size().width());
     input.i_type = match picture.kind {
         PictureKind::Key => x264::X264_TYPE_IDR,
-        PictureKind::Predicted => x264::X264_TYPE_AUTO,
+        PictureKind::Fresh => x264::X264_TYPE_I,
+        PictureKind::Moved(_) | PictureKind::Predicted => x264::X264_TYPE_AUTO,
     } as c_int;
     // x264.h: "force quantizer for != X264_QP_AUTO", which is 0, hence plus one.
     input.i_qpplus1 = c_int::from(picture.quantizer.value()) + 1;

@@ -157,6 +157,43 @@ fn encode_without_being_asked_never_makes_an_idr() {
 }
 
 #[test]
+fn encode_fresh_is_intra_and_no_idr() {
+    let mut encoder = encoder();
+    let mut decoder = Decoder::new().expect("openh264 opens");
+    let (stream, _) = encode(&mut encoder, &busy(1), &all(), PictureKind::Key, FINE);
+    decoded(&mut decoder, &stream);
+    let planes = busy(2);
+    let (stream, key) = encode(&mut encoder, &planes, &all(), PictureKind::Fresh, FINE);
+    assert!(!key);
+    assert_eq!(unit_types(&stream), [1]);
+    let samples = decoded(&mut decoder, &stream);
+    assert!(samples.iter().zip(planes.luma()).all(|(one, other)| one[0].abs_diff(*other) < 16));
+}
+
+/// A pattern without repetition, seen from `top` rows down.
+fn busy_from(top: usize) -> Planes {
+    let mut state = 1_u32;
+    let mut pixels: Vec<u8> = vec![0; size().stride_bytes() * (usize::from(HEIGHT) + 200)];
+    for pixel in pixels.chunks_exact_mut(4) {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        pixel.fill((state >> 24) as u8);
+    }
+    planes_of(&pixels[top * size().stride_bytes()..][..size().frame_bytes()])
+}
+
+#[test]
+fn encode_moved_finds_motion_that_predicted_does_not() {
+    let bytes = |rows: u16, kind| {
+        let mut encoder = encoder();
+        let quantizer = Quantizer::nearest(30);
+        encode(&mut encoder, &busy_from(0), &all(), PictureKind::Key, quantizer);
+        encode(&mut encoder, &busy_from(rows.into()), &all(), kind, quantizer).0.len()
+    };
+    let (near, far) = (bytes(40, PictureKind::Predicted), bytes(40, PictureKind::Moved(40)));
+    assert!(far * 3 < near * 2, "{far} and {near} bytes");
+}
+
+#[test]
 fn encode_constant_macroblocks_keep_their_picture_and_cost_nothing() {
     let mut encoder = encoder();
     let mut decoder = Decoder::new().expect("openh264 opens");
