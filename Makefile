@@ -30,6 +30,17 @@ test: ## install what is missing, then lint, unit tests, web tests and end-to-en
 	@tests/install.sh test
 	@tests/test.sh
 
+.PHONY: test-vm
+test-vm: ## install what is missing and run the tests that need a kernel of their own, in a virtual machine
+	@echo '==> test-vm: installing what is missing'
+	@tests/install.sh vm
+	@CARGO=$(CARGO) tests/vm/run.sh $(TESTS)
+
+.PHONY: vm-shell
+vm-shell: ## a root shell in that machine
+	@tests/install.sh vm
+	@CARGO=$(CARGO) tests/vm/run.sh --shell
+
 .PHONY: bench
 bench: ## build release and print the measurements beside their targets
 	@echo '==> bench: installing what is missing'

@@ -3,6 +3,7 @@
 #
 #   tests/install.sh run     a compiler's libraries and a demo desktop
 #   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot
+#   tests/install.sh vm      what builds Lumen, makes the tests' virtual machine and runs it
 #
 # Each need is a probe and the Debian package that satisfies it. When every probe succeeds nothing
 # is done and nothing is asked of the network. Rust and Node are prerequisites, only checked.
@@ -30,6 +31,14 @@ command:iptables                 iptables
 command:sway                     sway
 command:weston                   weston
 font                             fonts-dejavu-core
+'
+VM='
+command:genext2fs                genext2fs
+command:mmdebstrap               mmdebstrap
+command:qemu-system-x86_64       qemu-system-x86
+command:resize2fs                e2fsprogs
+command:strip                    binutils
+path:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '
 
 say() { printf 'install: %s\n' "$*"; }
@@ -118,7 +127,11 @@ main() {
             require_toolchains node npm
             needs=$BUILD$TEST
             ;;
-        *) say 'usage: tests/install.sh run|test' >&2; exit 2 ;;
+        vm)
+            require_toolchains
+            needs=$BUILD$VM
+            ;;
+        *) say 'usage: tests/install.sh run|test|vm' >&2; exit 2 ;;
     esac
     packages=$(missing_of "$needs" | sort -u | tr '\n' ' ')
     if [ -n "$packages$wants_desktop" ]; then

@@ -1,0 +1,144 @@
+# shellcheck shell=bash
+# What tests share; `source /share/guest/lib.sh` begins each. A test fails with the first command
+# that does, and says why.
+set -euo pipefail
+
+# Seconds until a wait is given up. It decides how long a failing test takes, never whether a
+# correct one passes.
+PATIENCE=60
+
+scratch=$(mktemp --directory)
+chmod 755 "$scratch"
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    say "FAILED: $*"
+    exit 1
+}
+
+# expect WHAT FOUND EXPECTED
+expect() {
+    [ "$2" = "$3" ] || fail "$1 is '$2', expected '$3'"
+    say "$1: $2"
+}
+
+# wait_until WHAT COMMAND...: until the command succeeds.
+wait_until() {
+    local what=$1 deadline=$((SECONDS + PATIENCE))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "waited $PATIENCE s in vain: $what"
+        sleep 0.05 # between two looks; nothing is assumed to be done by then
+    done
+}
+
+# await_line FILE PATTERN PID: until the process, which writes the file, has written such a line.
+await_line() {
+    grep -q -m 1 -E -e "$2" \
+        < <(timeout "$PATIENCE" tail --lines=+1 --follow --pid="$3" "$1") || {
+        cat "$1"
+        fail "no line like '$2' in $1"
+    }
+}
+
+# as USER COMMAND...: with that user's rights and nothing of ours in the environment.
+as() {
+    local user=$1 home=/home/$1
+    shift
+    [ "$user" != root ] || home=/root
+    setpriv --reuid="$user" --regid="$user" --init-groups \
+        env --ignore-environment HOME="$home" USER="$user" PATH="$PATH" "$@"
+}
+
+# --- Lumen -------------------------------------------------------------------------------------
+# One desktop at a time; `lumen_user` is who started it, `lumen_pid` its supervisor.
+
+# start_lumen USER [OPTION...] [-- APP...]: returns when every worker is ready.
+start_lumen() {
+    lumen_user=$1
+    lumen_log=$scratch/lumen-$lumen_user.log
+    shift
+    : >"$lumen_log"
+    as "$lumen_user" lumen run --size 320x240 --listen 127.0.0.1:0 "$@" >>"$lumen_log" 2>&1 &
+    lumen_pid=$!
+    await_line "$lumen_log" '^Lumen is ready' "$lumen_pid"
+    wait_until 'all workers are ready' all_ready
+}
+
+lumen_status() { as "$lumen_user" lumen status --json; }
+
+# Names of the workers there are, as `lumen status` spells them.
+workers() { lumen_status | jq -r '.workers[].worker'; }
+
+worker_pid() {
+    lumen_status | jq -r --arg worker "$1" '.workers[] | select(.worker == $worker).pid'
+}
+
+all_ready() {
+    lumen_status | jq -e '.workers | length > 0 and all(.state == "ready")' >/dev/null
+}
+
+is_ready_other_than() {
+    lumen_status | jq -e --arg worker "$1" --argjson pid "$2" \
+        '.workers[] | select(.worker == $worker) | .state == "ready" and .pid != $pid' >/dev/null
+}
+
+# kill_worker NAME: with SIGKILL; returns when its successor is ready.
+kill_worker() {
+    local pid
+    pid=$(worker_pid "$1")
+    kill -KILL "$pid"
+    wait_until "$1 is ready again" is_ready_other_than "$1" "$pid"
+}
+
+stop_lumen() {
+    as "$lumen_user" lumen stop
+    wait "$lumen_pid" || fail "lumen run ended with $?"
+}
+
+# The address to open, with the token.
+lumen_address() { sed -n 's/^Lumen is ready: //p' "$lumen_log"; }
+
+# --- Input devices -----------------------------------------------------------------------------
+
+# holders DEVICE: who has it open, one line of pid and program each.
+holders() {
+    local link pid
+    # Processes end while find looks; that is no failure.
+    { find /proc/[0-9]*/fd -lname "$1" 2>/dev/null || true; } | while read -r link; do
+        pid=${link#/proc/}
+        pid=${pid%%/*}
+        printf '%s %s\n' "$pid" "$(cat "/proc/$pid/comm")"
+    done | sort -u
+}
+
+# make_pad PHYS: a pad of ours beside Lumen's, to try rules and instruments on. Its event and
+# joystick nodes are in `pad_event` and `pad_joystick`; `press CODE VALUE` and `turn CODE VALUE` use it.
+make_pad() {
+    # With the interfaces' drivers there already, the kernel makes both nodes at once.
+    modprobe --all uinput evdev joydev
+    coproc PAD { exec python3 /share/guest/pad.py "$1"; }
+    # bash forgets these when the process ends.
+    # shellcheck disable=SC2153 # coproc sets it
+    pad_input=${PAD[1]} pad_pid=$PAD_PID
+    read -r pad_event pad_joystick <&"${PAD[0]}" || fail 'the pad was not made'
+    udevadm wait --timeout="$PATIENCE" "$pad_event" "$pad_joystick"
+}
+
+press() { echo "key $1 $2" >&"$pad_input"; }
+turn() { echo "axis $1 $2" >&"$pad_input"; }
+
+unplug_pad() {
+    exec {pad_input}>&-
+    wait "$pad_pid"
+    wait_until 'the pad is gone' test ! -e "$pad_event"
+}
+
+# record_events DEVICE LOG: evtest in the background, its pid in `evtest_pid`; returns when it
+# listens. Then `await_line LOG 'BTN_SOUTH.* value 1' $evtest_pid` and the like.
+record_events() {
+    stdbuf --output=L evtest "$1" >"$2" 2>&1 &
+    evtest_pid=$!
+    await_line "$2" '^Testing' "$evtest_pid"
+}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Boots the VM and runs tests in it.
+#
+#   tests/vm/run.sh [TEST...]    all tests, or those named (kernel, desktop, ...)
+#   tests/vm/run.sh --shell      a root shell in the same machine; ctrl-a x ends it
+#
+# LUMEN_VM_BINARIES   folder of Lumen's binaries; built by cargo when not set
+# LUMEN_VM_CACHE      folder of images, tests/.artifacts/vm by default
+# LUMEN_VM_PATIENCE   seconds until a machine that does not end is ended, 900 by default
+# LUMEN_VM_ACCEL      qemu's accelerator, tcg by default: works everywhere
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+artifacts=$PWD/tests/.artifacts/vm
+share=$artifacts/share
+results=$share/results
+disk=$artifacts/binaries.img
+console=$artifacts/console.log
+
+say() { printf 'vm: %s\n' "$*"; }
+
+# Image and binaries have nothing to do with each other: one waits for the network, the other for
+# the processor.
+prepare() {
+    local building
+    mkdir -p "$artifacts"
+    tests/vm/image.sh >"$artifacts/image" &
+    building=$!
+    if [ -z "${LUMEN_VM_BINARIES-}" ]; then
+        ${CARGO:-cargo} build --quiet --locked --workspace --bins
+    fi
+    wait "$building"
+    image=$(<"$artifacts/image")
+    binaries=${LUMEN_VM_BINARIES:-${CARGO_TARGET_DIR:-target}/debug}
+}
+
+# Lumen's binaries as a package would install them, as a disk: programs start slowly from a share.
+# Without debug information they are a third as large.
+fill_disk() {
+    local tree=$artifacts/tree binary folder
+    rm -rf "$tree" "$disk"
+    mkdir -p "$tree"/{bin,libexec/lumen}
+    while IFS= read -r -d '' binary; do
+        folder=bin
+        [[ $binary != */lumen-* ]] || folder=libexec/lumen
+        strip --strip-debug -o "$tree/$folder/${binary##*/}" "$binary"
+    done < <(find "$binaries" -maxdepth 1 -type f -executable ! -name lumen-bench -print0)
+    genext2fs --squash-uids --block-size 4096 --size-in-blocks 65536 --root "$tree" "$disk"
+}
+
+# What else the machine gets to see, copied: nothing that it does to the share harms the sources.
+fill_share() {
+    local test
+    rm -rf "$share"
+    install -d "$share"/{guest,tests,systemd} "$results"
+    install -m 755 tests/vm/guest/* "$share/guest"
+    install -m 644 systemd/* "$share/systemd"
+    for test in "$@"; do
+        install -m 755 "tests/vm/tests/$test.sh" "$share/tests"
+        printf '%s\n' "$test"
+    done >"$share/selected"
+}
+
+# Runs qemu with this machine; more of its options follow. The disk is a snapshot: nothing outlives
+# a run.
+machine() {
+    timeout --foreground "$1" qemu-system-x86_64 -accel "${LUMEN_VM_ACCEL:-tcg}" \
+        -cpu max -smp 2 -m 2048 -nodefaults -no-user-config -no-reboot -nic none \
+        -kernel "$image/vmlinuz" -initrd "$image/initrd.img" \
+        -append "root=/dev/vda rw console=ttyS0 quiet fsck.mode=skip mitigations=off" \
+        -drive "file=$image/root.img,format=raw,if=virtio,snapshot=on" \
+        -drive "file=$disk,format=raw,if=virtio,readonly=on" \
+        -virtfs "local,path=$share,mount_tag=share,security_model=none" \
+        "${@:2}"
+}
+
+run_tests() {
+    local patience=${LUMEN_VM_PATIENCE:-900}
+    if ! machine "$patience" -display none -serial "file:$console"; then
+        say "the machine failed, or did not end within $patience s; its console says last:"
+        tail -n 20 "$console"
+    fi
+}
+
+# One line of the table for a test; false when it did not pass.
+report() {
+    local test=$1 shows status seconds result=FAILED
+    shows=$(sed -n 's/^# shows: //p' "tests/vm/tests/$test.sh")
+    if read -r status seconds <"$results/$test.status"; then
+        [ "$status" != success ] || result=ok
+    else
+        result='NOT RUN' seconds=-
+    fi 2>/dev/null
+    printf '%-10s %-8s %7s  %s\n' "$test" "$result" "$seconds" "$shows"
+    [ "$result" = ok ]
+}
+
+sum_up() {
+    local test failed=()
+    printf '\n%-10s %-8s %7s  %s\n' TEST RESULT SECONDS SHOWS
+    for test in "$@"; do
+        report "$test" || failed+=("$test")
+    done
+    for test in "${failed[@]}"; do
+        printf '\n--- %s printed:\n' "$test"
+        cat "$results/$test.log" 2>/dev/null || say "nothing; the console is in $console"
+    done
+    printf '\n%d passed, %d failed; journal and outputs are in %s\n' \
+        $(($# - ${#failed[@]})) ${#failed[@]} "${results#"$PWD"/}"
+    [ ${#failed[@]} = 0 ]
+}
+
+main() {
+    local tests=("$@")
+    if [ $# = 0 ]; then
+        mapfile -t tests < <(basename -s .sh tests/vm/tests/*.sh)
+    fi
+    prepare
+    fill_disk
+    if [ "${1-}" = --shell ]; then
+        fill_share
+        machine 0 -nographic
+        return
+    fi
+    fill_share "${tests[@]}"
+    say 'booting'
+    run_tests
+    sum_up "${tests[@]}"
+}
+
+main "$@"

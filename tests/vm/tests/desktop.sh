@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# shows: lumen run as root and as a user: workers ready, confined, back after kill -9, all gone after stop
+# shellcheck source=../guest/lib.sh
+source /share/guest/lib.sh
+
+# What the kernel says of a process: no new privileges, seccomp filters, no capability of any kind.
+CONFINED='NoNewPrivs=1 Seccomp=2 CapInh=0 CapPrm=0 CapEff=0 CapAmb=0'
+
+confinement() {
+    awk '
+        /^(CapInh|CapPrm|CapEff|CapAmb):/ { sub(/0+$/, "0", $2) }
+        /^(CapInh|CapPrm|CapEff|CapAmb|NoNewPrivs|Seccomp):/ {
+            sub(":", "", $1)
+            found[$1] = $2
+        }
+        /^Uid:/ && $2 == 0 { root = " uid=0" }
+        END {
+            printf "NoNewPrivs=%s Seccomp=%s CapInh=%s CapPrm=%s CapEff=%s CapAmb=%s%s",
+                found["NoNewPrivs"], found["Seccomp"], found["CapInh"], found["CapPrm"],
+                found["CapEff"], found["CapAmb"], root
+        }
+    ' "/proc/$1/status"
+}
+
+check_confinement() {
+    local worker pid abi
+    while read -r worker pid abi; do
+        expect "$worker" "$(confinement "$pid")" "$CONFINED"
+        [ "$abi" -ge 2 ] || fail "$worker has Landlock's ABI $abi"
+    done < <(lumen_status |
+        jq -r '.workers[] | "\(.worker) \(.pid) \(.confinement.landlock_abi)"')
+}
+
+check_deaths() {
+    local worker
+    for worker in $(workers); do
+        kill_worker "$worker"
+        say "$worker is back"
+    done
+    wait_until 'all workers are ready' all_ready
+}
+
+# What a desktop of either could leave: processes, sockets, shared memory.
+check_nothing_left() {
+    local left
+    left=$(pgrep --list-full '^(lumen|foot)' || true)
+    [ -z "$left" ] || fail "processes: $left"
+    left=$(find /run/lumen /tmp /dev/shm -type s 2>/dev/null; ls -A /dev/shm)
+    [ -z "$left" ] || fail "files: $left"
+}
+
+for user in root alice; do
+    say "--- started by $user"
+    start_lumen "$user" -- foot
+    check_confinement
+    check_deaths
+    check_confinement
+    stop_lumen
+    check_nothing_left
+done
