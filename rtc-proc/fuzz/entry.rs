@@ -25,6 +25,7 @@ pub(crate) const OFFER: &str = include_str!("seeds/offer/chromium");
 pub(crate) fn channel(bytes: &[u8]) {
     let _ = decode::input(bytes);
     let _ = decode::motion(bytes);
+    let _ = decode::pads(bytes);
 }
 
 /// The first bytes of a connection on a port shared with the relay.

@@ -6,7 +6,7 @@
 //!
 //! Decides: which peers exist ([`peers`]), what each of them may send and is sent ([`session`]),
 //! when media must make a keyframe and how many bits it may use ([`demand`]), and in which order
-//! viewers' input reaches the compositor ([`outbox`]).
+//! viewers' input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]).
 //!
 //! Trusts: nobody. A datagram may come from anyone; one that no peer's ICE credentials or DTLS keys
 //! vouch for costs a look and is counted. A data-channel message that is not exactly one of ours ends
@@ -27,6 +27,7 @@
 pub mod demand;
 pub mod gateway;
 pub mod outbox;
+pub mod pad_outbox;
 pub mod peers;
 pub mod policy;
 pub mod session;

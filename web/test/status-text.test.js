@@ -11,6 +11,7 @@ const text = (situation) =>
     session: { name: 'idle' },
     everStreamed: false,
     desktop: 'running',
+    notice: '',
     now: 0,
     ...situation,
   }).text;
@@ -32,6 +33,13 @@ test('describe, a long wait, counts down with the reason', () => {
   assert.equal(text({ session, everStreamed: true, now: 4500 }), 'Reconnecting…');
 });
 
+test('describe, a notice, stands only while all is well', () => {
+  const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
+  const notice = 'Gamepad 1 connected';
+  assert.equal(text({ session, notice }), notice);
+  assert.match(text({ session, notice, desktop: 'mediaRestarting' }), /picture is restarting/);
+});
+
 test('describe, parts of the desktop restart, names them', () => {
   const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
   assert.match(text({ session, desktop: 'compositorRestarting' }), /desktop is restarting/);
@@ -43,6 +51,7 @@ test('describe, a failure, is an error with a way out', () => {
     session: { name: 'failed', reason: 'No H.264.' },
     everStreamed: false,
     desktop: 'running',
+    notice: '',
     now: 0,
   });
   assert.deepEqual(status, { text: 'No H.264.', tone: 'error', action: 'retry' });

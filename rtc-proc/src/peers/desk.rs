@@ -11,6 +11,7 @@ pub(super) struct Desk {
     size: Option<Vec<u8>>,
     title: Option<Vec<u8>>,
     state: DesktopState,
+    pads: bool,
 }
 
 impl Desk {
@@ -37,10 +38,18 @@ impl Desk {
         self.state
     }
 
+    /// Keeps whether there are pads; returns its bytes if that is news.
+    pub(super) fn note_pads(&mut self, available: bool) -> Option<Vec<u8>> {
+        let changed = std::mem::replace(&mut self.pads, available) != available;
+        changed.then(|| encode::pads_available(available))
+    }
+
     /// All that a viewer who just joined must be told.
     pub(super) fn replay(&self) -> Vec<Vec<u8>> {
         let kept = [&self.size, &self.cursor, &self.title];
         let stated = kept.into_iter().flatten().cloned();
-        stated.chain([encode::desktop_state(self.state)]).collect()
+        // No word of pads is a word, too: that there are none.
+        let pads = self.pads.then(|| encode::pads_available(true));
+        stated.chain([encode::desktop_state(self.state)]).chain(pads).collect()
     }
 }

@@ -9,7 +9,7 @@
 //! never confused with one the next gateway numbers alike.
 //!
 //! INVARIANT: every peer whose input reached the compositor is followed by one
-//! [`Action::PeerLeft`], whatever ended it.
+//! [`Action::PeerLeft`], whatever ended it; so is every peer whose pads reached gamepad, by its like.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -24,6 +24,7 @@ use lumen_ipc::{
         desktop,
         input::{Action, ToCompositor},
         packets::FrameStamps,
+        pads::ToGamepad,
         signalling::{Reason, Rights, ToGateway, ToRtc},
     },
     text::Text,
@@ -37,16 +38,18 @@ use str0m::{
 use crate::{
     demand::{KeyframeFloor, RateControl},
     session::{
-        Datagram, Ending, Input, Output as SessionOutput, Session, SessionEvent, Setup,
+        Datagram, Ending, Input, Output as SessionOutput, Said, Session, SessionEvent, Setup,
         encode::DesktopState, estimate::FLOOR_BPS, media::VideoFrame,
     },
 };
 
 mod desk;
+mod pads;
 #[cfg(test)]
 mod tests;
 
 use desk::Desk;
+use pads::PluggedPads;
 
 /// Most peers at a time: each is another encryption of every packet.
 pub const MAX_PEERS: usize = 16;
@@ -75,6 +78,8 @@ pub enum Output {
     ToGateway(ToGateway),
     /// To tell the compositor.
     Input(ToCompositor),
+    /// To tell the gamepad worker.
+    Pad(ToGamepad),
     /// To send.
     Transmit {
         /// For whom, by our number.
@@ -95,6 +100,7 @@ pub struct Peers {
     generation: u32,
     numbered: u64,
     desk: Desk,
+    pads: PluggedPads,
     keyframes: KeyframeFloor,
     rate: RateControl,
     watchers: u16,
@@ -123,6 +129,7 @@ impl Peers {
             generation: 0,
             numbered: 0,
             desk: Desk::default(),
+            pads: PluggedPads::default(),
             keyframes: KeyframeFloor::default(),
             rate: RateControl::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
             watchers: 0,
@@ -424,7 +431,8 @@ impl Peers {
 
     fn on_event(&mut self, now: Instant, number: PeerId, event: SessionEvent) {
         match event {
-            SessionEvent::Acted(action) => self.on_action(number, action),
+            SessionEvent::Said(Said::Acted(action)) => self.on_action(number, action),
+            SessionEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
             SessionEvent::Connected => {
                 if let Some(peer) = self.peers.get_mut(&number) {
                     peer.connect_by = None;
@@ -474,6 +482,7 @@ impl Peers {
             let message = ToCompositor { peer: number, action: Action::PeerLeft };
             self.outputs.push_back(Output::Input(message));
         }
+        self.pads_of_peer_gone(number);
         let retry = !matches!(ending, Ending::Violation(_));
         let reason = format!("The connection ended: {ending}.");
         self.tell_closed(peer.generation, peer.gateway_number, &reason, retry);

@@ -1,14 +1,17 @@
-//! What one peer may say on its data channels: strict decoding, the order of unreliable motion, a
+//! What one peer may say on its data channels: strict decoding, the order of unordered messages, a
 //! rate limit, and rights.
 //!
-//! INVARIANT: no [`Action`] leaves [`Channels`] for a peer without the right to control.
+//! INVARIANT: no [`Said`] leaves [`Channels`] for a peer without the right to control.
 
 use std::time::Instant;
 
-use lumen_ipc::message::{input::Action, signalling::Rights};
+use lumen_ipc::{
+    message::{input::Action, pads::PadAction, signalling::Rights},
+    units::PadIndex,
+};
 
 use super::{
-    decode::{self, DecodeError, MAX_MESSAGE_BYTES, Motion},
+    decode::{self, DecodeError, MAX_MESSAGE_BYTES, Motion, PadNews},
     limit::TokenBucket,
 };
 
@@ -16,6 +19,11 @@ use super::{
 pub const INPUT_LABEL: &str = "input";
 /// Label of the unreliable channel.
 pub const MOTION_LABEL: &str = "motion";
+/// Label of the channel of gamepads: nothing on it is lost, but what is late does not hold up what
+/// is newer.
+pub const PADS_LABEL: &str = "pads";
+/// Pads a browser can have.
+const PADS: usize = PadIndex::MAX.value() as usize + 1;
 
 /// Which channel a message came on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,6 +32,8 @@ pub enum ChannelKind {
     Input,
     /// The unreliable, unordered one.
     Motion,
+    /// The reliable, unordered one.
+    Pads,
 }
 
 impl ChannelKind {
@@ -33,9 +43,19 @@ impl ChannelKind {
         match label {
             INPUT_LABEL => Some(Self::Input),
             MOTION_LABEL => Some(Self::Motion),
+            PADS_LABEL => Some(Self::Pads),
             _ => None,
         }
     }
+}
+
+/// What a viewer did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Said {
+    /// With keyboard, pointer or window.
+    Acted(Action),
+    /// With a gamepad.
+    Pad(PadAction),
 }
 
 /// Why a peer's messages end it.
@@ -65,6 +85,8 @@ const MESSAGES_BURST: u32 = 2000;
 pub struct Channels {
     rights: Rights,
     newest_motion: Option<u16>,
+    /// Of each pad.
+    newest_news: [Option<u16>; PADS],
     allowance: TokenBucket,
     ignored: u64,
 }
@@ -74,10 +96,11 @@ impl Channels {
     #[must_use]
     pub fn new(now: Instant, rights: Rights) -> Self {
         let allowance = TokenBucket::new(now, MESSAGES_PER_SECOND, MESSAGES_BURST);
-        Self { rights, newest_motion: None, allowance, ignored: 0 }
+        let newest_news = [None; PADS];
+        Self { rights, newest_motion: None, newest_news, allowance, ignored: 0 }
     }
 
-    /// Judges one message: an action to pass on, `None` to ignore it.
+    /// Judges one message: something to pass on, `None` to ignore it.
     ///
     /// # Errors
     /// [`ChannelViolation`]: the peer must be closed.
@@ -87,7 +110,7 @@ impl Channels {
         kind: ChannelKind,
         binary: bool,
         message: &[u8],
-    ) -> Result<Option<Action>, ChannelViolation> {
+    ) -> Result<Option<Said>, ChannelViolation> {
         if !binary {
             return Err(ChannelViolation::Text);
         }
@@ -97,14 +120,15 @@ impl Channels {
         if !self.allowance.take(now) {
             return Err(ChannelViolation::Flood);
         }
-        let action = match kind {
-            ChannelKind::Input => Some(decode::input(message)?),
-            ChannelKind::Motion => self.newest(decode::motion(message)?),
+        let said = match kind {
+            ChannelKind::Input => Some(Said::Acted(decode::input(message)?)),
+            ChannelKind::Motion => self.newest(decode::motion(message)?).map(Said::Acted),
+            ChannelKind::Pads => self.news(decode::pads(message)?).map(Said::Pad),
         };
         if self.rights.control {
-            return Ok(action);
+            return Ok(said);
         }
-        self.ignored += u64::from(action.is_some());
+        self.ignored += u64::from(said.is_some());
         Ok(None)
     }
 
@@ -118,14 +142,27 @@ impl Channels {
         match motion {
             Motion::By(delta) => Some(Action::PointerBy(delta)),
             Motion::To { sequence, at } => {
-                if self.newest_motion.is_some_and(|newest| !is_newer(sequence, newest)) {
-                    return None;
-                }
-                self.newest_motion = Some(sequence);
-                Some(Action::PointerTo(at))
+                advance(&mut self.newest_motion, sequence).then_some(Action::PointerTo(at))
             }
         }
     }
+
+    fn news(&mut self, PadNews { pad, sequence, report }: PadNews) -> Option<PadAction> {
+        let newest = self.newest_news.get_mut(usize::from(pad.value()))?;
+        advance(newest, sequence).then_some(match report {
+            Some(report) => PadAction::Reported(pad, report),
+            None => PadAction::Unplugged(pad),
+        })
+    }
+}
+
+/// Whether `sequence` is newer than all before, which it then is not any more.
+fn advance(newest: &mut Option<u16>, sequence: u16) -> bool {
+    let newer = newest.is_none_or(|newest| is_newer(sequence, newest));
+    if newer {
+        *newest = Some(sequence);
+    }
+    newer
 }
 
 /// Serial-number order (RFC 1982): newer is up to half the circle ahead.
@@ -152,12 +189,28 @@ mod tests {
         let mut channels = Channels::new(now, CONTROL);
         let mut receive =
             |sequence| channels.receive(now, ChannelKind::Motion, true, &motion_to(sequence));
-        let moved = Ok(Some(Action::PointerTo(OutputPoint { x: 1, y: 2 })));
+        let moved = Ok(Some(Said::Acted(Action::PointerTo(OutputPoint { x: 1, y: 2 }))));
         assert_eq!(receive(0xfffe), moved);
         assert_eq!(receive(1), moved);
         assert_eq!(receive(0xffff), Ok(None));
         assert_eq!(receive(1), Ok(None));
         assert_eq!(receive(2), moved);
+    }
+
+    #[test]
+    fn pads_late_news_is_dropped_for_each_pad_by_itself() {
+        let now = Instant::now();
+        let mut channels = Channels::new(now, CONTROL);
+        let mut unplug =
+            |pad, sequence| channels.receive(now, ChannelKind::Pads, true, &[10, pad, 0, sequence]);
+        let unplugged = |pad| {
+            let pad = PadIndex::new(pad).expect("legal");
+            Ok(Some(Said::Pad(PadAction::Unplugged(pad))))
+        };
+        assert_eq!(unplug(0, 5), unplugged(0));
+        assert_eq!(unplug(0, 4), Ok(None));
+        assert_eq!(unplug(1, 4), unplugged(1));
+        assert!(unplug(4, 6).is_err());
     }
 
     #[test]
@@ -178,7 +231,7 @@ mod tests {
         assert_eq!(receive(false, &[7]), Err(ChannelViolation::Text));
         assert_eq!(receive(true, &[7; 1025]), Err(ChannelViolation::Oversize(1025)));
         for _ in 0..MESSAGES_BURST {
-            assert_eq!(receive(true, &[7]), Ok(Some(Action::ReleaseAll)));
+            assert_eq!(receive(true, &[7]), Ok(Some(Said::Acted(Action::ReleaseAll))));
         }
         assert_eq!(receive(true, &[7]), Err(ChannelViolation::Flood));
         let later = now + Duration::from_millis(10);

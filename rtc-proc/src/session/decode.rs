@@ -14,10 +14,15 @@
 //! | input | 06 | right sixteenths i16, down sixteenths i16 |
 //! | input | 07 | |
 //! | input | 08 | width u16, height u16 |
+//! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: all of a pad |
+//! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
 
 use lumen_ipc::{
-    message::input::{Action, OutputPoint, PointerDelta, PressState},
-    units::{ButtonCode, FrameSize, KeyCode, OutOfRange},
+    message::{
+        input::{Action, OutputPoint, PointerDelta, PressState},
+        pads::PadReport,
+    },
+    units::{ButtonCode, FrameSize, KeyCode, OutOfRange, PadIndex},
 };
 
 /// Largest message a browser may send, in bytes.
@@ -31,6 +36,8 @@ const WHEEL: u8 = 0x05;
 const SCROLL: u8 = 0x06;
 const RELEASE_ALL: u8 = 0x07;
 const SIZE_WANTED: u8 = 0x08;
+const PAD: u8 = 0x09;
+const PAD_UNPLUGGED: u8 = 0x0a;
 
 /// Bytes that are no message of their channel.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -46,7 +53,7 @@ pub enum DecodeError {
         /// Its length in bytes.
         length: usize,
     },
-    /// A key or button that does not exist.
+    /// A key, button or pad that does not exist.
     #[error(transparent)]
     Range(#[from] OutOfRange),
     /// A state that is neither down (1) nor up (0).
@@ -69,6 +76,17 @@ pub enum Motion {
         /// Where.
         at: OutputPoint,
     },
+}
+
+/// A message of the unordered `pads` channel.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PadNews {
+    /// Which pad.
+    pub pad: PadIndex,
+    /// Grows by one per message of this pad and wraps; only the newest counts.
+    pub sequence: u16,
+    /// How it is; `None` when it is unplugged.
+    pub report: Option<PadReport>,
 }
 
 /// Decodes a message of the reliable `input` channel.
@@ -126,6 +144,31 @@ pub fn motion(message: &[u8]) -> Result<Motion, DecodeError> {
         POINTER_BY => delta(fields, length).map(Motion::By),
         unknown => Err(DecodeError::Tag(unknown)),
     }
+}
+
+/// Decodes a message of the unordered `pads` channel.
+///
+/// # Errors
+/// [`DecodeError`] for anything but exactly one message of the table.
+pub fn pads(message: &[u8]) -> Result<PadNews, DecodeError> {
+    let (&tag, fields) = message.split_first().ok_or(DecodeError::Empty)?;
+    let length = DecodeError::Length { tag, length: message.len() };
+    let (pad, sequence, report) = match tag {
+        PAD => {
+            let [pad, s1, s0, b3, b2, b1, b0, state @ ..] = exactly::<17>(fields, length)?;
+            let [x1, x0, y1, y0, rx1, rx0, ry1, ry0, left, right] = state;
+            let sticks = [[x1, x0], [y1, y0], [rx1, rx0], [ry1, ry0]].map(i16::from_be_bytes);
+            let buttons = u32::from_be_bytes([b3, b2, b1, b0]);
+            (pad, [s1, s0], Some(PadReport { buttons, sticks, triggers: [left, right] }))
+        }
+        PAD_UNPLUGGED => {
+            let [pad, s1, s0] = exactly(fields, length)?;
+            (pad, [s1, s0], None)
+        }
+        unknown => return Err(DecodeError::Tag(unknown)),
+    };
+    let pad = PadIndex::new(pad.into())?;
+    Ok(PadNews { pad, sequence: u16::from_be_bytes(sequence), report })
 }
 
 fn exactly<const N: usize>(fields: &[u8], length: DecodeError) -> Result<[u8; N], DecodeError> {
@@ -196,11 +239,32 @@ mod tests {
         assert_eq!(motion(&[1, 0, 30, 1]), Err(DecodeError::Tag(1)));
     }
 
+    #[test]
+    fn pads_state_and_end_are_decoded() {
+        let pad = PadIndex::new(3).expect("legal");
+        let state = [9, 3, 1, 2, 0, 1, 0, 0x81, 0x80, 0, 0x7f, 0xff, 0xff, 0xff, 0, 1, 255, 7];
+        let sticks = [i16::MIN, i16::MAX, -1, 1];
+        let report = PadReport { buttons: 0x1_0081, sticks, triggers: [255, 7] };
+        assert_eq!(pads(&state), Ok(PadNews { pad, sequence: 0x102, report: Some(report) }));
+        assert_eq!(pads(&[10, 3, 0, 9]), Ok(PadNews { pad, sequence: 9, report: None }));
+    }
+
+    #[test]
+    fn pads_bad_bytes_are_refused_with_the_reason() {
+        assert_eq!(pads(&[]), Err(DecodeError::Empty));
+        assert!(matches!(pads(&[10, 255, 0, 0]), Err(DecodeError::Range(_))));
+        assert_eq!(pads(&[10, 0, 0]), Err(DecodeError::Length { tag: 10, length: 3 }));
+        assert_eq!(pads(&[9; 19]), Err(DecodeError::Length { tag: 9, length: 19 }));
+        assert_eq!(pads(&[7]), Err(DecodeError::Tag(7)));
+        assert_eq!(input(&[10, 0, 0, 0]), Err(DecodeError::Tag(10)));
+    }
+
     proptest! {
         #[test]
         fn any_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..32)) {
             let _ = input(&bytes);
             let _ = motion(&bytes);
+            let _ = pads(&bytes);
         }
     }
 }

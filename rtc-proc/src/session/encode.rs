@@ -10,10 +10,12 @@
 //! | 84 | output width u16, height u16 |
 //! | 85 | length u16, window title in UTF-8 |
 //! | 86 | [`DesktopState`] u8 |
+//! | 87 | whether there are gamepads u8 |
+//! | 88 | pad u8, strong motor u16, weak motor u16, milliseconds u16 |
 
 use lumen_ipc::{
     message::desktop::{Cursor, ToRtc},
-    units::FrameSize,
+    units::{FrameSize, PadIndex},
 };
 
 const CURSOR_HIDDEN: u8 = 0x81;
@@ -22,6 +24,8 @@ const CURSOR_IMAGE: u8 = 0x83;
 const OUTPUT_SIZE: u8 = 0x84;
 const TITLE: u8 = 0x85;
 const DESKTOP_STATE: u8 = 0x86;
+const PADS_AVAILABLE: u8 = 0x87;
+const PAD_RUMBLED: u8 = 0x88;
 
 /// Whether what the viewer sees is alive.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -55,6 +59,19 @@ pub fn desktop(message: &ToRtc) -> Vec<u8> {
 #[must_use]
 pub fn desktop_state(state: DesktopState) -> Vec<u8> {
     vec![DESKTOP_STATE, state as u8]
+}
+
+/// Encodes whether gamepads are of any use.
+#[must_use]
+pub fn pads_available(available: bool) -> Vec<u8> {
+    vec![PADS_AVAILABLE, available.into()]
+}
+
+/// Encodes what a pad's motors do, strong and weak, and for how many milliseconds at most.
+#[must_use]
+pub fn pad_rumbled(pad: PadIndex, motors: [u16; 2], millis: u16) -> Vec<u8> {
+    let [strong, weak] = motors.map(u16::to_be_bytes);
+    [&[PAD_RUMBLED, pad.value()][..], &strong, &weak, &millis.to_be_bytes()].concat()
 }
 
 fn cursor(looks: &Cursor) -> Vec<u8> {
@@ -97,6 +114,14 @@ mod tests {
     #[test]
     fn desktop_title_counts_bytes_not_characters() {
         assert_eq!(desktop(&ToRtc::TitleChanged(Text::truncated("ä"))), *b"\x85\x00\x02\xc3\xa4");
+    }
+
+    #[test]
+    fn pads_have_their_two_forms() {
+        assert_eq!(pads_available(true), [0x87, 1]);
+        let pad = PadIndex::new(2).expect("legal");
+        let rumbled = pad_rumbled(pad, [0xffff, 0x0102], 500);
+        assert_eq!(rumbled, [0x88, 2, 0xff, 0xff, 1, 2, 1, 0xf4]);
     }
 
     #[test]

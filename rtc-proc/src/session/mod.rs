@@ -15,7 +15,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
-use lumen_ipc::message::{input::Action, packets::FrameStamps, signalling::Rights};
+use lumen_ipc::message::{packets::FrameStamps, signalling::Rights};
 use str0m::{
     Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
     bwe::{Bitrate, BweKind},
@@ -38,6 +38,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod viewer;
 
+pub use channel::Said;
 use channel::{ChannelKind, ChannelViolation, Channels};
 use estimate::{Estimate, Judgement};
 use media::{FrameGate, VideoFrame};
@@ -98,7 +99,7 @@ pub struct Datagram {
 #[derive(Debug, PartialEq)]
 pub enum SessionEvent {
     /// The viewer did something.
-    Acted(Action),
+    Said(Said),
     /// Pictures can flow.
     Connected,
     /// It is over.
@@ -143,6 +144,7 @@ pub struct Session {
     channels: Channels,
     input: Option<ChannelId>,
     motion: Option<ChannelId>,
+    pads: Option<ChannelId>,
     video: Option<(Mid, Pt)>,
     gate: FrameGate,
     estimate: Estimate,
@@ -177,6 +179,7 @@ impl Session {
             channels: Channels::new(now, rights),
             input: None,
             motion: None,
+            pads: None,
             video: None,
             gate: FrameGate::AwaitingKeyframe,
             estimate: Estimate::new(now, setup.encoder_bps(), setup.encoder_bps()),
@@ -430,20 +433,21 @@ impl Session {
                 self.emit(SessionEvent::MessagesWanted);
             }
             Some(ChannelKind::Motion) => self.motion = Some(id),
+            Some(ChannelKind::Pads) => self.pads = Some(id),
             None => tracing::debug!("a data channel with a label that is not ours"),
         }
     }
 
     fn on_channel_data(&mut self, data: &ChannelData) {
-        let kind = if Some(data.id) == self.input {
-            ChannelKind::Input
-        } else if Some(data.id) == self.motion {
-            ChannelKind::Motion
-        } else {
-            return;
-        };
+        let kinds = [
+            (self.input, ChannelKind::Input),
+            (self.motion, ChannelKind::Motion),
+            (self.pads, ChannelKind::Pads),
+        ];
+        let found = kinds.into_iter().find(|(channel, _)| *channel == Some(data.id));
+        let Some((_, kind)) = found else { return };
         match self.channels.receive(self.now, kind, data.binary, &data.data) {
-            Ok(Some(action)) => self.emit(SessionEvent::Acted(action)),
+            Ok(Some(said)) => self.emit(SessionEvent::Said(said)),
             Ok(None) => {}
             Err(violation) => self.close(violation.into()),
         }

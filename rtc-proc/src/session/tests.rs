@@ -19,7 +19,7 @@ use str0m::{
 };
 
 use super::{
-    Datagram, Ending, Input, Output, Session, SessionEvent, Setup,
+    Datagram, Ending, Input, Output, Said, Session, SessionEvent, Setup,
     media::{RtpClock, VideoFrame},
     viewer::Viewer,
 };
@@ -80,7 +80,7 @@ impl Pair {
     fn connected() -> Self {
         let mut pair = Self::new();
         pair.run_until(Duration::from_secs(5), |pair| {
-            pair.viewer.connected && pair.viewer.open_channels == 2
+            pair.viewer.connected && pair.viewer.open_channels == 3
         });
         pair
     }
@@ -216,7 +216,7 @@ fn access_unit(keyframe: bool, bytes: usize, seed: u8) -> Vec<u8> {
 }
 
 #[test]
-fn session_connects_and_opens_both_channels() {
+fn session_connects_and_opens_every_channel() {
     let pair = Pair::connected();
     assert_eq!(pair.count(&SessionEvent::Connected), 1);
     assert_eq!(pair.count(&SessionEvent::MessagesWanted), 1);
@@ -295,7 +295,7 @@ fn channels_carry_messages_both_ways() {
     pair.run(Duration::from_millis(100));
     let key = KeyCode::new(30).expect("a key");
     let action = Action::Key { key, state: PressState::Pressed };
-    assert_eq!(pair.count(&SessionEvent::Acted(action)), 1);
+    assert_eq!(pair.count(&SessionEvent::Said(Said::Acted(action))), 1);
     assert_eq!(pair.viewer.messages, [vec![0x81]]);
 }
 
@@ -305,7 +305,7 @@ fn motion_travels_on_its_own_channel() {
     pair.viewer.send(pair.now, pair.viewer.motion, true, &[2, 0, 1, 0, 5, 0, 6]);
     pair.run(Duration::from_millis(100));
     let action = Action::PointerTo(OutputPoint { x: 5, y: 6 });
-    assert_eq!(pair.count(&SessionEvent::Acted(action)), 1);
+    assert_eq!(pair.count(&SessionEvent::Said(Said::Acted(action))), 1);
 }
 
 #[test]

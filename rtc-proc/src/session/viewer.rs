@@ -17,12 +17,13 @@ pub(crate) struct Sent {
     pub(crate) contents: Vec<u8>,
 }
 
-/// A viewer that receives H.264 and has both data channels.
+/// A viewer that receives H.264 and has all data channels.
 pub(crate) struct Viewer {
     pub(crate) rtc: Rtc,
     pending: Option<SdpPendingOffer>,
     pub(crate) input: ChannelId,
     pub(crate) motion: ChannelId,
+    pub(crate) pads: ChannelId,
     pub(crate) connected: bool,
     pub(crate) frames: Vec<Vec<u8>>,
     pub(crate) messages: Vec<Vec<u8>>,
@@ -50,12 +51,18 @@ impl Viewer {
             reliability: Reliability::MaxRetransmits { retransmits: 0 },
             ..ChannelConfig::default()
         });
+        let pads = api.add_channel_with_config(ChannelConfig {
+            label: "pads".to_owned(),
+            ordered: false,
+            ..ChannelConfig::default()
+        });
         let (offer, pending) = api.apply().expect("there are changes");
         let viewer = Self {
             rtc,
             pending: Some(pending),
             input,
             motion,
+            pads,
             connected: false,
             frames: Vec::new(),
             messages: Vec::new(),

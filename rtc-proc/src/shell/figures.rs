@@ -28,6 +28,8 @@ pub(super) struct Figures {
     pub(super) target: Gauge,
     /// Input passed to the compositor.
     pub(super) input_sent: Counter,
+    /// Gamepads' messages passed to the gamepad worker.
+    pub(super) pads_sent: Counter,
     /// Link ends closed because a worker broke the contract.
     pub(super) peer_violations: Counter,
     /// From encoded to the last packet of the frame sent.
@@ -53,6 +55,7 @@ impl Figures {
             keyframes_requested: registry.counter("keyframes_requested_total"),
             target: registry.gauge("target_kbps"),
             input_sent: registry.counter("input_messages_sent_total"),
+            pads_sent: registry.counter("pad_messages_sent_total"),
             peer_violations: registry.counter("peer_violations_total"),
             encoded_to_sent: registry.histogram("encoded_to_sent_microseconds"),
             commit_to_sent: registry.histogram("commit_to_sent_microseconds"),

@@ -8,6 +8,7 @@
 
 mod figures;
 mod links;
+mod pads;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -43,11 +44,12 @@ use tracing::{info, warn};
 use self::{
     figures::Figures,
     links::{Over, Packets, Picture, Signalling, receive, send},
+    pads::Pads,
     socket::MediaSocket,
     tuning::Tuning,
 };
 use crate::{
-    outbox::Outbox,
+    outbox::{Outbox, Overflow},
     peers::{Output, Peers},
     policy,
     session::{
@@ -77,6 +79,7 @@ pub struct Rtc {
     signalling: Option<Signalling>,
     tuning_link: Option<OwnedFd>,
     outbox: Outbox,
+    pads: Pads,
     clock: RtpClock,
     anchor: Anchor,
     newest_commit: MonotonicMicros,
@@ -107,6 +110,7 @@ impl Worker for Rtc {
             signalling: None,
             tuning_link: None,
             outbox: Outbox::default(),
+            pads: Pads::default(),
             clock: RtpClock::default(),
             anchor: Anchor::new(),
             newest_commit: MonotonicMicros::default(),
@@ -174,6 +178,10 @@ impl Rtc {
             ToWorker::LinkEnd(LinkName::Desktop) => {
                 self.desktop = Some(Channel::from_descriptor(descriptor)?);
             }
+            ToWorker::LinkEnd(LinkName::Pads) => {
+                self.pads.attach(descriptor)?;
+                self.peers.pads_replaced();
+            }
             ToWorker::LinkEnd(LinkName::Signalling) => {
                 self.signalling = Some(Signalling::new(descriptor)?);
                 self.peers.signalling_replaced();
@@ -197,6 +205,7 @@ impl Rtc {
             ),
             (Source::Input, self.input.as_ref().map(AsFd::as_fd), self.outbox.front().is_some()),
             (Source::Desktop, self.desktop.as_ref().map(AsFd::as_fd), false),
+            (Source::Pads, self.pads.descriptor(), self.pads.wants_to_send()),
             (
                 Source::Signalling,
                 signalling.map(AsFd::as_fd),
@@ -249,6 +258,10 @@ impl Rtc {
             let result = self.read_input();
             self.keep(LinkName::Input, now, result);
         }
+        if ready.is(Source::Pads) {
+            let result = self.read_pads(now);
+            self.keep(LinkName::Pads, now, result);
+        }
         if ready.is(Source::Packets) {
             let result = self.read_packets(now);
             self.keep(LinkName::Packets, now, result);
@@ -281,6 +294,14 @@ impl Rtc {
             Some(received) => match received.message {},
             None => Ok(()),
         }
+    }
+
+    fn read_pads(&mut self, now: Instant) -> Result<(), Over> {
+        for _ in 0..MAX_MESSAGES {
+            let Some(message) = self.pads.next()? else { break };
+            self.peers.pads_said(now, message);
+        }
+        Ok(())
     }
 
     fn read_packets(&mut self, now: Instant) -> Result<(), Over> {
@@ -333,6 +354,7 @@ impl Rtc {
                 self.desktop = None;
                 self.peers.desktop_state(now, DesktopState::CompositorRestarting);
             }
+            LinkName::Pads => self.pads.detach(),
             LinkName::Signalling => self.signalling = None,
             _ => {}
         }
@@ -357,6 +379,11 @@ impl Rtc {
                 Output::Transmit { datagram, .. } => datagrams.push(datagram),
                 Output::FrameSent(stamps) => sent.push(stamps),
                 Output::Input(message) => self.pass_on(now, message),
+                Output::Pad(message) => {
+                    if let Err(overflow) = self.pads.push(message) {
+                        self.note_overflow(now, overflow);
+                    }
+                }
                 Output::ToGateway(message) => {
                     let result = self.signalling.as_mut().map_or(Ok(()), |it| it.push(message));
                     self.keep(LinkName::Signalling, now, result);
@@ -381,6 +408,8 @@ impl Rtc {
         self.transmit(datagrams, &sent);
         let result = self.flush_input();
         self.keep(LinkName::Input, now, result);
+        let result = self.flush_pads();
+        self.keep(LinkName::Pads, now, result);
     }
 
     fn transmit(&mut self, datagrams: Vec<Datagram>, frames: &[FrameStamps]) {
@@ -408,12 +437,22 @@ impl Rtc {
             return;
         }
         if let Err(overflow) = self.outbox.push(message) {
-            static LIMIT: RateLimit = RateLimit::per_second(1);
-            if LIMIT.allows() {
-                warn!(peer = %overflow.peer, "a peer does more than the compositor can take");
-            }
-            self.peers.overflowed(now, overflow.peer);
+            self.note_overflow(now, overflow);
         }
+    }
+
+    fn note_overflow(&mut self, now: Instant, overflow: Overflow) {
+        static LIMIT: RateLimit = RateLimit::per_second(1);
+        if LIMIT.allows() {
+            warn!(peer = %overflow.peer, "a peer does more than the desktop can take");
+        }
+        self.peers.overflowed(now, overflow.peer);
+    }
+
+    fn flush_pads(&mut self) -> Result<(), Over> {
+        let sent = self.pads.flush()?;
+        self.figures.pads_sent.add(sent);
+        Ok(())
     }
 
     fn flush_input(&mut self) -> Result<(), Over> {
@@ -455,6 +494,7 @@ enum Source {
     Desktop,
     Input,
     Packets,
+    Pads,
     Signalling,
     Socket,
     Supervision,

@@ -13,6 +13,7 @@
  * - `pointerBy`, `scroll`: sixteenths of an output pixel.
  * - `wheel`: 120 is one notch.
  * - `sizeWanted`: the viewport in device pixels.
+ * - `pad`: all of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0 … 255.
  * @typedef {{ type: 'key', key: number, pressed: boolean }
  *   | { type: 'pointerTo', sequence: number, x: number, y: number }
  *   | { type: 'pointerBy', dx: number, dy: number }
@@ -20,7 +21,10 @@
  *   | { type: 'wheel', rightV120: number, downV120: number }
  *   | { type: 'scroll', rightSixteenths: number, downSixteenths: number }
  *   | { type: 'releaseAll' }
- *   | { type: 'sizeWanted', width: number, height: number }} InputMessage
+ *   | { type: 'sizeWanted', width: number, height: number }
+ *   | { type: 'pad', pad: number, sequence: number, buttons: number,
+ *       sticks: [number, number, number, number], triggers: [number, number] }
+ *   | { type: 'padUnplugged', pad: number, sequence: number }} InputMessage
  */
 
 /**
@@ -32,7 +36,10 @@
  *       rgba: Uint8Array<ArrayBuffer> }
  *   | { type: 'outputResized', width: number, height: number }
  *   | { type: 'titleChanged', title: string }
- *   | { type: 'desktopState', state: DesktopState }} OutputMessage
+ *   | { type: 'desktopState', state: DesktopState }
+ *   | { type: 'padsAvailable', available: boolean }
+ *   | { type: 'padRumbled', pad: number, strong: number, weak: number, millis: number }
+ *   } OutputMessage
  */
 
 const Tag = Object.freeze({
@@ -44,12 +51,16 @@ const Tag = Object.freeze({
   scroll: 0x06,
   releaseAll: 0x07,
   sizeWanted: 0x08,
+  pad: 0x09,
+  padUnplugged: 0x0a,
   cursorHidden: 0x81,
   cursorNamed: 0x82,
   cursorImage: 0x83,
   outputResized: 0x84,
   titleChanged: 0x85,
   desktopState: 0x86,
+  padsAvailable: 0x87,
+  padRumbled: 0x88,
 });
 
 /** @type {readonly DesktopState[]} */
@@ -99,6 +110,21 @@ export function encodeInput(message) {
         view.setUint16(1, message.width);
         view.setUint16(3, message.height);
       });
+    case 'pad':
+      return bytes(18, (view) => {
+        view.setUint8(0, Tag.pad);
+        view.setUint8(1, message.pad);
+        view.setUint16(2, message.sequence);
+        view.setUint32(4, message.buttons);
+        message.sticks.forEach((axis, place) => view.setInt16(8 + 2 * place, axis));
+        message.triggers.forEach((axis, place) => view.setUint8(16 + place, axis));
+      });
+    case 'padUnplugged':
+      return bytes(4, (view) => {
+        view.setUint8(0, Tag.padUnplugged);
+        view.setUint8(1, message.pad);
+        view.setUint16(2, message.sequence);
+      });
   }
 }
 
@@ -123,6 +149,11 @@ export function decodeOutput(buffer) {
       return decodeTitle(view);
     case Tag.desktopState:
       return decodeDesktopState(view);
+    case Tag.padsAvailable:
+      if (buffer.byteLength !== 2 || view.getUint8(1) > 1) return null;
+      return { type: 'padsAvailable', available: view.getUint8(1) === 1 };
+    case Tag.padRumbled:
+      return decodeRumble(view);
     default:
       return null;
   }
@@ -174,6 +205,16 @@ function decodeDesktopState(view) {
   if (view.byteLength !== 2) return null;
   const state = DESKTOP_STATES[view.getUint8(1)];
   return state === undefined ? null : { type: 'desktopState', state };
+}
+
+/**
+ * @param {DataView<ArrayBuffer>} view
+ * @returns {OutputMessage | null}
+ */
+function decodeRumble(view) {
+  if (view.byteLength !== 8 || view.getUint8(1) > 3) return null;
+  const [strong, weak, millis] = [view.getUint16(2), view.getUint16(4), view.getUint16(6)];
+  return { type: 'padRumbled', pad: view.getUint8(1), strong, weak, millis };
 }
 
 /**

@@ -5,7 +5,8 @@
 
 /**
  * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: 'retry' | null }} Status
- * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState, now: number }} Situation
+ * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState,
+ *   notice: string, now: number }} Situation
  */
 
 /** @type {Status} */
@@ -15,7 +16,7 @@ const QUIET = Object.freeze({ text: '', tone: 'quiet', action: null });
  * @param {Situation} situation
  * @returns {Status}
  */
-export function describe({ session, everStreamed, desktop, now }) {
+export function describe({ session, everStreamed, desktop, notice, now }) {
   switch (session.name) {
     case 'idle':
     case 'login':
@@ -27,7 +28,7 @@ export function describe({ session, everStreamed, desktop, now }) {
     case 'failed':
       return { text: session.reason, tone: 'error', action: 'retry' };
     case 'streaming':
-      return describeDesktop(desktop);
+      return desktop === 'running' ? { ...QUIET, text: notice } : describeDesktop(desktop);
   }
 }
 
@@ -45,13 +46,11 @@ function waitingText({ until, reason }, everStreamed, now) {
 }
 
 /**
- * @param {DesktopState} desktop
+ * @param {Exclude<DesktopState, 'running'>} desktop
  * @returns {Status}
  */
 function describeDesktop(desktop) {
   switch (desktop) {
-    case 'running':
-      return QUIET;
     case 'compositorRestarting':
       return busy('The desktop is restarting…');
     case 'mediaRestarting':

@@ -1,6 +1,7 @@
 // Where the page starts: connects at once and joins the viewer to its input devices.
 
 import { findElements } from './elements.js';
+import { Gamepads } from './gamepads.js';
 import { Keyboard } from './keyboard.js';
 import { Login } from './login.js';
 import { Pointer } from './pointer.js';
@@ -11,7 +12,15 @@ import { Viewer } from './viewer.js';
 const { signal } = new AbortController();
 
 const elements = findElements();
-const viewer = new Viewer(elements, () => login.ask(), signal);
+const viewer = new Viewer(
+  elements,
+  {
+    loginNeeded: () => login.ask(),
+    padsAvailable: (available) => gamepads.setAvailable(available),
+    padRumbled: (message) => gamepads.rumble(message),
+  },
+  signal,
+);
 const login = new Login(elements, () => viewer.handle({ type: 'start' }), signal);
 const keyboard = new Keyboard(
   { send: (message) => viewer.send(message), isActive: () => viewer.isStreaming },
@@ -30,10 +39,20 @@ const pointer = new Pointer(
   signal,
 );
 
+const gamepads = new Gamepads(
+  {
+    send: (message) => viewer.sendPad(message),
+    isActive: () => viewer.isStreaming,
+    notify: (text) => viewer.notify(text),
+  },
+  signal,
+);
+
 /** What is held is let go: the releases happen where this window does not see them. */
 function releaseAll() {
   const [keys, buttons] = [keyboard.forget(), pointer.forget()];
   if (keys || buttons) viewer.send({ type: 'releaseAll' });
+  gamepads.release();
 }
 
 function start() {

@@ -25,6 +25,8 @@ export class Peer {
   #connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   #input = this.#connection.createDataChannel('input');
   #motion = this.#connection.createDataChannel('motion', { ordered: false, maxRetransmits: 0 });
+  // What is lost comes again, but does not hold up what is newer.
+  #pads = this.#connection.createDataChannel('pads', { ordered: false });
   #listeners = new AbortController();
   #handlers;
   /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -63,6 +65,16 @@ export class Peer {
   sendMotion(message) {
     const room = this.#motion.bufferedAmount <= MAX_QUEUED_MOTION;
     if (this.#motion.readyState === 'open' && room) this.#motion.send(encodeInput(message));
+  }
+
+  /**
+   * @param {InputMessage} message of a gamepad
+   * @returns {boolean} whether it could be sent
+   */
+  sendPad(message) {
+    if (this.#pads.readyState !== 'open') return false;
+    this.#pads.send(encodeInput(message));
+    return true;
   }
 
   /** Tells the handlers nothing any more; the connection stays. */

@@ -18,6 +18,14 @@ import { Viewport } from './viewport.js';
 /** @import { GatewayMessage } from '../core/signalling.js' */
 /** @import { Elements } from './elements.js' */
 
+/**
+ * @typedef {{ loginNeeded: () => void, padsAvailable: (available: boolean) => void,
+ *   padRumbled: (message: OutputMessage & { type: 'padRumbled' }) => void }} ViewerHandlers
+ */
+
+/** For so many milliseconds a notice stands. */
+const NOTICE_TIME = 4000;
+
 export class Viewer {
   #elements;
   #session = new Session();
@@ -25,7 +33,7 @@ export class Viewer {
   #cursor;
   #status;
   #viewport;
-  #loginNeeded;
+  #handlers;
   /** @type {SignallingSocket | null} */
   #socket = null;
   /** @type {Peer | null} */
@@ -42,15 +50,18 @@ export class Viewer {
   #desktop = 'running';
   #hostname = '';
   #windowTitle = '';
+  #notice = '';
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #noticeTimer;
 
   /**
    * @param {Elements} elements
-   * @param {() => void} loginNeeded
+   * @param {ViewerHandlers} handlers
    * @param {AbortSignal} signal
    */
-  constructor(elements, loginNeeded, signal) {
+  constructor(elements, handlers, signal) {
     this.#elements = elements;
-    this.#loginNeeded = loginNeeded;
+    this.#handlers = handlers;
     this.#picture = new Picture(elements.pictures, signal);
     this.#cursor = new Cursor(elements.stage);
     this.#status = new StatusLine(elements, () => this.#retry(), signal);
@@ -81,6 +92,28 @@ export class Viewer {
   /** @param {InputMessage} message */
   sendMotion(message) {
     this.#peer?.sendMotion(message);
+  }
+
+  /**
+   * @param {InputMessage} message of a gamepad
+   * @returns {boolean} whether it could be sent
+   */
+  sendPad(message) {
+    return this.#peer?.sendPad(message) ?? false;
+  }
+
+  /**
+   * Says something for a moment, while all is well.
+   * @param {string} text
+   */
+  notify(text) {
+    clearTimeout(this.#noticeTimer);
+    this.#notice = text;
+    this.#noticeTimer = setTimeout(() => {
+      this.#notice = '';
+      this.#update();
+    }, NOTICE_TIME);
+    this.#update();
   }
 
   /** @param {Event} event */
@@ -164,6 +197,7 @@ export class Viewer {
   #dropPeer() {
     this.#unsent = [];
     this.#picture.drop();
+    this.#handlers.padsAvailable(false);
     this.#closeRetired();
     this.#peer?.retire();
     this.#retired = this.#peer;
@@ -219,6 +253,12 @@ export class Viewer {
         this.#desktop = message.state;
         this.#update();
         return;
+      case 'padsAvailable':
+        this.#handlers.padsAvailable(message.available);
+        return;
+      case 'padRumbled':
+        this.#handlers.padRumbled(message);
+        return;
     }
   }
 
@@ -229,7 +269,7 @@ export class Viewer {
     this.#checkingLogin = false;
     if (outcome.type === 'loginNeeded') {
       this.handle({ type: 'loginNeeded' });
-      this.#loginNeeded();
+      this.#handlers.loginNeeded();
     } else if (outcome.type === 'ok') {
       this.#hostname = outcome.hostname;
       this.#showTitle();
@@ -245,9 +285,8 @@ export class Viewer {
     const { state, deadline } = this.#session;
     const now = performance.now();
     this.#elements.root.dataset['state'] = state.name;
-    this.#status.show(
-      describe({ session: state, everStreamed: this.#everStreamed, desktop: this.#desktop, now }),
-    );
+    const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice];
+    this.#status.show(describe({ session: state, everStreamed, desktop, notice, now }));
     clearTimeout(this.#timer);
     if (deadline === null) return;
     // A countdown is redrawn each second.

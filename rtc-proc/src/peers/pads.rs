@@ -1,0 +1,80 @@
+//! Which viewers have which gamepads plugged in, kept so that a new gamepad worker can be told.
+//!
+//! INVARIANT: gamepad is told of a pad only between its `Plugged` and its `Unplugged` or the end of
+//! its peer.
+
+use std::time::Instant;
+
+use lumen_ipc::{
+    message::pads::{PadAction, PadReport, ToGamepad, ToRtc},
+    units::{PadIndex, PeerId},
+};
+
+use super::{Output, Peers};
+use crate::session::{Input, encode};
+
+/// Every pad, in the order of plugging: a new gamepad worker gives them devices in that order, as
+/// its predecessor did.
+#[derive(Debug, Default)]
+pub(super) struct PluggedPads(Vec<(PeerId, PadIndex, PadReport)>);
+
+impl Peers {
+    /// Another gamepad worker takes pads from now on.
+    pub fn pads_replaced(&mut self) {
+        for (peer, pad, report) in &self.pads.0 {
+            for action in [PadAction::Plugged(*pad), PadAction::Reported(*pad, *report)] {
+                self.outputs.push_back(Output::Pad(ToGamepad { peer: *peer, action }));
+            }
+        }
+    }
+
+    /// The gamepad worker said something.
+    pub fn pads_said(&mut self, now: Instant, message: ToRtc) {
+        match message {
+            ToRtc::Available(available) => {
+                if let Some(bytes) = self.desk.note_pads(available) {
+                    self.broadcast(now, &bytes);
+                }
+            }
+            ToRtc::Rumbled { peer, pad, strong, weak, millis } => {
+                let message = encode::pad_rumbled(pad, [strong, weak], millis);
+                self.feed(now, peer, Input::Message(&message));
+            }
+        }
+    }
+
+    pub(super) fn on_pad(&mut self, peer: PeerId, action: PadAction) {
+        let mut tell = |action| self.outputs.push_back(Output::Pad(ToGamepad { peer, action }));
+        let pads = &mut self.pads.0;
+        let position = |pad| pads.iter().position(|(owner, own, _)| (*owner, *own) == (peer, pad));
+        match action {
+            PadAction::Reported(pad, report) => {
+                match position(pad).and_then(|at| pads.get_mut(at)) {
+                    Some((_, _, known)) => *known = report,
+                    None => {
+                        pads.push((peer, pad, report));
+                        tell(PadAction::Plugged(pad));
+                    }
+                }
+                tell(action);
+            }
+            PadAction::Unplugged(pad) => {
+                if let Some(at) = position(pad) {
+                    pads.remove(at);
+                    tell(action);
+                }
+            }
+            // Sessions say neither: the first state plugs a pad in, and an end speaks for itself.
+            PadAction::Plugged(_) | PadAction::PeerLeft => {}
+        }
+    }
+
+    pub(super) fn pads_of_peer_gone(&mut self, peer: PeerId) {
+        let before = self.pads.0.len();
+        self.pads.0.retain(|(owner, _, _)| *owner != peer);
+        if self.pads.0.len() != before {
+            let message = ToGamepad { peer, action: PadAction::PeerLeft };
+            self.outputs.push_back(Output::Pad(message));
+        }
+    }
+}
