@@ -29,7 +29,9 @@ fn encode(size: FrameSize) -> anyhow::Result<()> {
     changed.mark_all();
     planes.update(frame, &changed)?;
     let mut encoder = Encoder::open(size, Fps::clamped(60))?;
-    for kind in [PictureKind::Key, PictureKind::Predicted] {
+    for kind in
+        [PictureKind::Key, PictureKind::Predicted, PictureKind::Moved(64), PictureKind::Fresh]
+    {
         let quantizer = Quantizer::FINEST;
         let picture = Picture { planes: &planes, changed: &changed, kind, quantizer };
         ensure!(!encoder.encode(picture)?.bytes.is_empty(), "nothing came out for {size}");

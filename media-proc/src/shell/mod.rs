@@ -99,12 +99,12 @@ impl Worker for Media {
     type Config = MediaConfig;
 
     fn acquire(config: MediaConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
-        warm_up(&config)?;
+        let encoder = encoder(&config)?;
         let outlet = Outlet::new()
             .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
         let desk = Desk::new(config.bitrate)
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
-        let session = Session::new(&config, outlet, desk, Instant::now());
+        let session = Session::new(&config, encoder, outlet, desk, Instant::now());
         let mut media = Self { session, tuning: None };
         for grant in grants {
             let what = grant.what;
@@ -198,26 +198,29 @@ impl Media {
     }
 }
 
-/// Encodes one picture before confinement: x264 and the converter examine the processor, and what
-/// they would open or ask the kernel for shows here instead of in the policy.
-fn warm_up(config: &MediaConfig) -> Result<(), StartError> {
+/// An encoder for the desktop's first size that has encoded a picture: neither opening it nor its
+/// memory's first use then delays a viewer's first picture. It is also before confinement, where x264
+/// and the converter examine the processor.
+fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         StartError::caused("the encoder does not encode", error)
     };
+    let mut encoder =
+        Encoder::open(config.size, config.max_fps).map_err(|error| failed(error.into()))?;
     let size = FrameSize::nearest(64, 64);
     let pixels = vec![0; size.frame_bytes()];
     let frame =
         Frame::new(&pixels, size.stride_bytes(), size).map_err(|error| failed(error.into()))?;
-    let (mut planes, mut changed) = (Planes::new(size), MacroblockMap::constant(size));
+    let mut changed = MacroblockMap::constant(size);
     changed.mark_all();
-    planes.update(frame, &changed).map_err(|error| failed(error.into()))?;
+    Planes::new(size).update(frame, &changed).map_err(|error| failed(error.into()))?;
+
     let picture = Picture {
-        planes: &planes,
-        changed: &changed,
+        planes: &Planes::new(config.size),
+        changed: &MacroblockMap::constant(config.size),
         kind: PictureKind::Key,
         quantizer: Quantizer::COARSEST,
     };
-    let mut encoder = Encoder::open(size, config.max_fps).map_err(|error| failed(error.into()))?;
     encoder.encode(picture).map_err(|error| failed(error.into()))?;
-    Ok(())
+    Ok(encoder)
 }

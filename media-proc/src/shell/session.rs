@@ -41,7 +41,7 @@ pub(super) struct Session {
     desk: Desk,
     pacing: Pacing,
     rate: Rate,
-    encoder: Option<Encoder>,
+    encoder: Encoder,
     /// Of the picture encoded last.
     memory: Memory,
     watchers: u16,
@@ -69,7 +69,14 @@ enum PictureError {
 }
 
 impl Session {
-    pub(super) fn new(config: &MediaConfig, outlet: Outlet, desk: Desk, now: Instant) -> Self {
+    /// Serves with `encoder` until a frame of another size comes.
+    pub(super) fn new(
+        config: &MediaConfig,
+        encoder: Encoder,
+        outlet: Outlet,
+        desk: Desk,
+        now: Instant,
+    ) -> Self {
         let figures = Figures::new(Registry::default());
         figures.target.set(config.bitrate.value().into());
         Self {
@@ -79,7 +86,7 @@ impl Session {
             desk,
             pacing: Pacing::new(),
             rate: Rate::new(config.bitrate, config.max_fps, now),
-            encoder: None,
+            encoder,
             memory: Memory::default(),
             watchers: 0,
             figures,
@@ -212,18 +219,15 @@ impl Session {
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = shown.planes.size();
-        let encoder = match &mut self.encoder {
-            Some(encoder) if encoder.size() == size => encoder,
-            slot => {
-                info!(%size, "the encoder is opened");
-                slot.insert(Encoder::open(size, self.max_fps).map_err(EncoderError::Open)?)
-            }
-        };
+        if self.encoder.size() != size {
+            info!(%size, "an encoder of another size is opened");
+            self.encoder = Encoder::open(size, self.max_fps).map_err(EncoderError::Open)?;
+        }
         let begun = clock::now();
         let (kind, ask) = describe(work, self.memory.relate(&shown.planes, &shown.changed), shown);
         let quantizer = self.rate.choose(now, ask);
         let picture = Picture { planes: &shown.planes, changed: &shown.changed, kind, quantizer };
-        let unit = encoder.encode(picture).map_err(EncoderError::Encode)?;
+        let unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
         let encoded = clock::now();
         let length = unit.bytes.len();
         self.rate.encoded(now, ask, quantizer, length);
