@@ -1,5 +1,6 @@
 //! The hand-over of a frame from compositor to media: the real channel and message between two
-//! threads, and as its floor one byte over a bare socketpair of the same kind.
+//! threads, and as its floor one byte over a bare socketpair of the same kind. What is copied is
+//! measured in the real processes ([`copies`]).
 
 use std::{
     io,
@@ -24,7 +25,10 @@ use lumen_ipc_runtime::{
 use lumen_tests::measured::percentile;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::report::{pair, row};
+use crate::{
+    copies,
+    report::{pair, row},
+};
 
 /// Enough for a 99th percentile that ten values decide.
 const FRAMES: usize = 1000;
@@ -43,9 +47,8 @@ pub(crate) fn run() -> Result<()> {
     row("hand-over, p50 over its floor", &format!("{ratio:.2} x"), "");
     let mut buffer = vec![0; MAX_MESSAGE_BYTES];
     let bytes = encode(&frame(0)?, &mut buffer)?.len();
-    row("bytes of pixels copied per frame hand-over", "0", "0");
-    row("bytes of the message per frame hand-over", &bytes.to_string(), "");
-    Ok(())
+    row("bytes of the message that hands over a frame", &bytes.to_string(), "");
+    copies::run()
 }
 
 fn frame(sequence: u64) -> Result<ToMedia> {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
+mod copies;
 mod first_frame;
 mod handover;
 mod idle;

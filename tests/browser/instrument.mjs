@@ -123,7 +123,25 @@ export function instrument() {
     return performance.timeOrigin + performance.now() - (frames.at(-1)?.at ?? Infinity);
   }
 
+  /** The first frame after a moment of the wall clock, in milliseconds: the promise takes no part of
+   * the processor from what is measured, as repeated questions would. */
+  function frameAfter(millis, patience) {
+    const found = frames.find((frame) => frame.at > millis);
+    if (found) return Promise.resolve(found);
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const frame = frames.at(-1);
+        if (!frame || frame.at <= millis) return;
+        clearTimeout(timer);
+        onFrame.splice(onFrame.indexOf(look), 1);
+        resolve(frame);
+      };
+      const timer = setTimeout(() => reject(new Error(`no frame after ${millis}`)), patience);
+      onFrame.push(look);
+    });
+  }
+
   window.lumenTest = {
-    frames, peers, quietMillis, colourAt, pictureBox, transportBytes, jitterBufferMillis, keyLatencies,
+    frames, frameAfter, peers, quietMillis, colourAt, pictureBox, transportBytes, jitterBufferMillis, keyLatencies,
   };
 }

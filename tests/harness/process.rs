@@ -9,6 +9,17 @@ use std::{
 
 use anyhow::{Context, Result};
 
+/// A mapped memory file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MemoryFile {
+    /// Which file: equal in two processes that see the same pages.
+    pub inode: u64,
+    /// Whether writes go to the file's own pages.
+    pub shared: bool,
+    /// Bytes of it that this process has copies of.
+    pub copied: u64,
+}
+
 /// A process, by its id. It may be gone; then everything asked of it is an error.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Process(pub u32);
@@ -130,6 +141,50 @@ impl Process {
     /// When the process is gone.
     pub fn resident_memory(self) -> Result<u64> {
         self.kibibytes("status", "VmRSS:")
+    }
+
+    /// Bytes it has read and written through calls that copy them (files, pipes, streams; messages
+    /// on sockets are not among them).
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn bytes_through_calls(self) -> Result<u64> {
+        let text = self.read("io")?;
+        let counts = ["rchar: ", "wchar: "].map(|name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.with_context(|| format!("no {name}of {}", self.0))?.parse::<u64>().context("bytes")
+        });
+        counts.into_iter().sum()
+    }
+
+    /// Its mappings of memory files of this name.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn memory_files(self, name: &str) -> Result<Vec<MemoryFile>> {
+        let path = format!("/memfd:{name}");
+        let mut found: Vec<MemoryFile> = Vec::new();
+        let mut inside = false;
+        for line in self.read("smaps")?.lines() {
+            // proc(5): a mapping begins with addresses, permissions, offset, device, inode, path.
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            match fields[..] {
+                [addresses, permissions, _, _, inode, ref rest @ ..] if addresses.contains('-') => {
+                    inside = rest.first() == Some(&path.as_str());
+                    if inside {
+                        let shared = permissions.ends_with('s');
+                        found.push(MemoryFile { inode: inode.parse()?, shared, copied: 0 });
+                    }
+                }
+                ["Anonymous:", kibibytes, "kB"] if inside => {
+                    if let Some(file) = found.last_mut() {
+                        file.copied = kibibytes.parse::<u64>()? * 1024;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 
     /// Its parent.

@@ -1,0 +1,74 @@
+//! What of a frame is copied on its way from compositor to media, as the kernel sees it in both
+//! processes while a 1080p page scrolls: whether they map the same memory, how many of its pages one
+//! of them has copied, and what goes through calls that copy.
+//!
+//! What a process copies inside its own memory the kernel does not see.
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::{
+    process::Worker,
+    service::{Metric, MetricValue},
+};
+use lumen_tests::{
+    app::Show,
+    process::Process,
+    rig::{Rig, Setup},
+    viewer::Viewer,
+};
+
+use crate::report::row;
+
+/// Frames over which calls are counted.
+const FRAMES: usize = 300;
+
+/// Prints the figures of this part.
+pub(crate) fn run() -> Result<()> {
+    let setup = Setup::new().quiet().option("--size", "1920x1080").option("--resize", "fixed");
+    let rig = setup.option("--fps", "60").show(Show::Scroll, 60).start()?;
+    let viewer = Viewer::join(&rig)?;
+    viewer.wait_for_frame(60)?;
+    let processes = [Worker::Compositor, Worker::Media].map(|worker| rig.ready_worker(worker));
+    let [compositor, media] = processes;
+    let (compositor, media) = (compositor?, media?);
+    shared(compositor, media)?;
+
+    let before = calls_and_frames(&rig, [compositor, media])?;
+    let seen = viewer.seen().frames.len();
+    viewer.wait_for_frame(seen + FRAMES)?;
+    let after = calls_and_frames(&rig, [compositor, media])?;
+    let frames = after.1.saturating_sub(before.1);
+    ensure!(frames > 0, "media took no frame");
+    let bytes = after.0.saturating_sub(before.0) as f64 / frames as f64;
+    let figure = "read and write calls of both, bytes per 8 MB frame";
+    row(figure, &format!("{bytes:.1}"), "no pixels: < 100");
+    Ok(())
+}
+
+fn shared(compositor: Process, media: Process) -> Result<()> {
+    let drawn = compositor.memory_files("lumen-frame")?;
+    let read = media.memory_files("lumen-frame")?;
+    let same = |file: &&_| drawn.contains(file);
+    let common = read.iter().filter(|file| file.shared).filter(same).count();
+    let measured = format!("{common} of {}", read.len());
+    row("frame buffers media reads that are the compositor's memory", &measured, "all");
+    let copied: u64 = drawn.iter().chain(&read).map(|file| file.copied).sum();
+    row("bytes of them of which a process has its own copy", &copied.to_string(), "0");
+    Ok(())
+}
+
+/// Bytes the processes passed through calls, and the frames media took meanwhile.
+fn calls_and_frames(rig: &Rig, processes: [Process; 2]) -> Result<(u64, u64)> {
+    let output = rig.lumen(&["metrics", "--json"])?;
+    let metrics: Vec<(Worker, Vec<Metric>)> = serde_json::from_slice(&output.stdout)?;
+    let media = metrics.iter().find(|(worker, _)| *worker == Worker::Media);
+    let (_, metrics) = media.context("media has no metrics")?;
+    let taken = metrics.iter().find_map(|metric| match &metric.value {
+        MetricValue::Counter(count) if metric.name.as_str() == "frames_taken_total" => Some(*count),
+        _ => None,
+    });
+    let mut bytes = 0;
+    for process in processes {
+        bytes += process.bytes_through_calls()?;
+    }
+    Ok((bytes, taken.context("media counts no frames")?))
+}
