@@ -9,6 +9,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The relay is a workspace of its own; turn-proc/Cargo.toml says why.
+RELAY := --manifest-path turn-proc/Cargo.toml --target-dir $(TARGET)
 
 .PHONY: help
 help: ## list these targets
@@ -21,6 +23,7 @@ run: ## install what is missing, build, and show a demo desktop (ARGS="--app foo
 	@tests/install.sh run
 	@echo '==> run: building (release; a few minutes the first time)'
 	@$(CARGO) build --release --workspace --exclude lumen-tests --bins
+	@$(CARGO) build --release $(RELAY) --bins
 	@echo '==> run: starting Lumen; open the address it prints in a browser, Ctrl-C ends it'
 	@exec $(TARGET)/release/lumen run $(ARGS)
 
@@ -55,6 +58,7 @@ lint: ## check formatting, clippy, documentation, the web client, dependencies
 fmt: ## format the Rust code
 	@echo '==> fmt: cargo fmt'
 	@$(CARGO) fmt --all
+	@$(CARGO) fmt --manifest-path turn-proc/Cargo.toml
 
 .PHONY: clean
 clean: ## delete everything that was built

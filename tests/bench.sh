@@ -7,7 +7,11 @@ cd "$(dirname "$0")/.."
 step() { printf '\n==> bench: %s\n' "$*"; }
 
 step 'building release'
+target=${CARGO_TARGET_DIR:-target}
 cargo build --quiet --release --locked --workspace --bins
+# The relay is a workspace of its own; turn-proc/Cargo.toml says why.
+relay=(--manifest-path turn-proc/Cargo.toml --target-dir "$target")
+cargo build --quiet --release --locked "${relay[@]}" --bins
 npm --prefix tests/browser ci --silent --no-audit --no-fund
 
 step 'compositing'
@@ -16,5 +20,8 @@ cargo bench --quiet --locked -p lumen-compositor --bench composite
 step 'converting and encoding'
 cargo bench --quiet --locked -p lumen-media --bench encode
 
+step 'relaying, beside coturn'
+cargo bench --quiet --locked "${relay[@]}" --bench relay
+
 step 'the whole of Lumen'
-"${CARGO_TARGET_DIR:-target}/release/lumen-bench"
+"$target/release/lumen-bench"

@@ -2,7 +2,8 @@
 # Installs what building, running or testing Lumen needs and this machine lacks.
 #
 #   tests/install.sh run     a compiler's libraries and a demo desktop
-#   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot
+#   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot,
+#                            and coturn, the relay's referee
 #   tests/install.sh vm      what builds Lumen, makes the tests' virtual machine and runs it
 #
 # Each need is a probe and the Debian package that satisfies it. When every probe succeeds nothing
@@ -29,6 +30,7 @@ command:foot                     foot
 command:ip                       iproute2
 command:iptables                 iptables
 command:sway                     sway
+command:turnutils_uclient        coturn
 command:weston                   weston
 font                             fonts-dejavu-core
 '
@@ -102,8 +104,19 @@ install_missing() {
     say "installing $packages${wants_desktop:+ and a demo desktop} through apt"
     apt update
     [ -z "$wants_desktop" ] || packages="$packages $(desktop_packages)"
+    case " $packages " in *' coturn '*) keep_coturn_from_serving ;; esac
     # shellcheck disable=SC2086 # a list of names
     apt install $packages
+}
+
+# The tests use its client, and start its server themselves: a relay open to the world is nothing a
+# test may leave on somebody's machine. Whoever wants it there: systemctl unmask coturn.
+keep_coturn_from_serving() {
+    local unit=/etc/systemd/system/coturn.service
+    [ -e "$unit" ] || [ -L "$unit" ] || {
+        as_root mkdir -p "${unit%/*}"
+        as_root ln -s /dev/null "$unit"
+    }
 }
 
 # Tests that root runs need an ordinary user to be: sway, for one, refuses root.

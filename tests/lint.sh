@@ -5,15 +5,23 @@ cd "$(dirname "$0")/.."
 
 step() { printf '==> lint: %s\n' "$*"; }
 
+# The relay is a workspace of its own; turn-proc/Cargo.toml says why.
+relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
+
 step 'cargo fmt --check'
 cargo fmt --all --check
+cargo fmt --manifest-path turn-proc/Cargo.toml --check
 
 step 'cargo clippy, warnings denied'
 cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings
+cargo clippy --quiet --locked "${relay[@]}" --all-targets -- --deny warnings
 
 step 'cargo doc, warnings denied'
 RUSTDOCFLAGS='--deny warnings' \
     cargo doc --quiet --locked --workspace --no-deps --document-private-items
+# `--lib`, because the program and the library have one name.
+RUSTDOCFLAGS='--deny warnings' \
+    cargo doc --quiet --locked "${relay[@]}" --lib --no-deps --document-private-items
 
 step 'the web client: eslint and tsc'
 npm --prefix web ci --silent --no-audit --no-fund
@@ -23,6 +31,8 @@ npm --prefix web run --silent check
 if command -v cargo-deny >/dev/null; then
     step 'cargo deny: licences, bans, sources'
     cargo deny --log-level error check licenses bans sources
+    cargo deny --log-level error --manifest-path turn-proc/Cargo.toml check \
+        --config deny.toml licenses bans sources
 else
     step 'cargo deny is not installed; licences and bans are not checked'
 fi

@@ -44,9 +44,13 @@ step 'building all of it once'
 # All targets in one go: `cargo test` alone would leave out the binaries that the end-to-end tests
 # run, and building those by themselves would resolve features anew and compile much twice.
 cargo build --quiet --locked --workspace --all-targets
+# The relay is a workspace of its own; turn-proc/Cargo.toml says why.
+relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
+cargo build --quiet --locked "${relay[@]}" --bins --tests
 
 step 'unit, process and end-to-end tests'
 run cargo test --quiet --locked --workspace --no-fail-fast
+run cargo test --quiet --locked "${relay[@]}" --lib --bins --tests --no-fail-fast
 
 if [ -s "$measured" ]; then
     step 'measured on the way'

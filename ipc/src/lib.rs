@@ -3,8 +3,9 @@
 //!
 //! Decides: process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
-//! links ([`service`]), the units all of them use ([`units`]), the encoding and its caps
-//! ([`codec`]), and the bookkeeping of the packet ring ([`ring`]).
+//! links ([`service`]), what relay credentials say ([`relay`]), the units all of them use
+//! ([`units`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
+//! ([`ring`]).
 //!
 //! Trusts: nobody. Every value that another process can send is a type whose decoder refuses what
 //! is out of range, so code behind a decoded message never has to check it again. The one check a
@@ -21,6 +22,7 @@ pub mod link;
 pub mod message;
 pub mod phase;
 pub mod process;
+pub mod relay;
 pub mod ring;
 pub mod service;
 pub mod text;

@@ -23,8 +23,8 @@ pub enum Worker {
 
 impl Worker {
     /// Every worker, in the order `lumen status` lists them.
-    pub const ALL: [Self; 5] =
-        [Self::Compositor, Self::Media, Self::Rtc, Self::Gamepad, Self::Gateway];
+    pub const ALL: [Self; 6] =
+        [Self::Compositor, Self::Media, Self::Rtc, Self::Gamepad, Self::Gateway, Self::Turn];
 
     /// The word used for it in commands, logs and metrics.
     #[must_use]

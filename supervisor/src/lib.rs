@@ -24,7 +24,7 @@
 //! | [`config`] | one table of commands and options; parsing, help | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
 //! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
-//! | [`broker`] | token, cookies, throttle | but for randomness |
+//! | [`broker`] | token, cookies, throttle, relay credentials | but for randomness |
 //! | [`admin`] | where the admin socket is; the ring of log lines | yes |
 //! | [`cli`] | what each command prints | no |
 //! | `shell` | sockets, processes, files, the event loop | no |

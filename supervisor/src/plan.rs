@@ -4,7 +4,7 @@
 //! descriptors it starts with. Links come from the contract's table, so a row added there is wired
 //! without a change here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use lumen_ipc::{
     link::{Link, TABLE},
@@ -21,6 +21,8 @@ use crate::config::RunConfig;
 
 /// Most allocations of the relay: as many relayed viewers as a host of many desktops has, twice.
 const MOST_ALLOCATIONS: u32 = 512;
+/// The relay's realm. Any stranger is told it, so it says nothing about this host.
+const REALM: &str = "lumen";
 
 /// A user and its group, by number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,6 +93,17 @@ pub struct Facts {
     pub candidates: Vec<SocketAddr>,
     /// This machine's name.
     pub hostname: String,
+    /// The relay, if there is one.
+    pub relay: Option<RelayFacts>,
+}
+
+/// What the machine says of the relay.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RelayFacts {
+    /// Where this host itself finds it by UDP.
+    pub near: Option<SocketAddr>,
+    /// What relayed addresses can be made of, the public address first.
+    pub own: Vec<IpAddr>,
 }
 
 /// One worker to run.
@@ -111,6 +124,7 @@ pub struct WorkerPlan {
 pub fn present(config: &RunConfig) -> impl Iterator<Item = Worker> {
     Worker::ALL.into_iter().filter(|worker| match worker {
         Worker::Gamepad => config.pad.is_some(),
+        Worker::Turn => config.relay.is_some(),
         _ => true,
     })
 }
@@ -162,7 +176,10 @@ fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerCon
             auth: config.auth,
             listen: facts.listen,
             hostname: Text::truncated(facts.hostname.clone()),
-            handover: Handover::default(),
+            handover: Handover {
+                plain: config.relay.is_some(),
+                name: relay_name(config).unwrap_or_default(),
+            },
         }),
         Worker::Gamepad => WorkerConfig::Gamepad(GamepadConfig {
             // Without one there is no such worker.
@@ -177,14 +194,19 @@ fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerCon
         Worker::Rtc => WorkerConfig::Rtc(RtcConfig {
             candidates: facts.candidates.clone(),
             bitrate: config.bitrate,
-            relay: None,
+            relay: facts.relay.as_ref().and_then(|relay| relay.near),
         }),
         Worker::Turn => WorkerConfig::Turn(TurnConfig {
-            own: facts.candidates.iter().map(SocketAddr::ip).collect(),
-            realm: Text::truncated(facts.hostname.clone()),
+            own: facts.relay.iter().flat_map(|relay| relay.own.iter().copied()).collect(),
+            realm: Text::truncated(REALM),
             allocations: MOST_ALLOCATIONS,
         }),
     }
+}
+
+/// The TLS server name that belongs to the relay on the gateway's port.
+fn relay_name(config: &RunConfig) -> Option<Text<253>> {
+    config.relay.as_ref()?.tls.as_ref()?.name.clone()
 }
 
 #[cfg(test)]
@@ -219,6 +241,10 @@ mod tests {
             listen: "127.0.0.1:8080".parse().expect("an address"),
             candidates: vec!["127.0.0.1:5000".parse().expect("an address")],
             hostname: "host".to_owned(),
+            relay: Some(RelayFacts {
+                near: Some("127.0.0.1:3478".parse().expect("an address")),
+                own: vec!["192.0.2.7".parse().expect("an address")],
+            }),
         }
     }
 
@@ -237,6 +263,29 @@ mod tests {
         assert_eq!(workers(&["run"]), Worker::ALL);
         let without = workers(&["run", "--pad", "off"]);
         assert!(!without.contains(&Worker::Gamepad) && without.len() == Worker::ALL.len() - 1);
+    }
+
+    #[test]
+    fn plan_without_relay_has_neither_turn_nor_a_way_to_it() {
+        let config = RunConfig { relay: None, ..config() };
+        for part in plan(&config, &Facts { relay: None, ..facts() }) {
+            assert_ne!(part.worker, Worker::Turn);
+            match part.config {
+                WorkerConfig::Gateway(gateway) => assert_eq!(gateway.handover, Handover::default()),
+                WorkerConfig::Rtc(rtc) => assert_eq!(rtc.relay, None),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn plan_tells_rtc_where_the_relay_is_and_the_gateway_whose_connections_are_its() {
+        let parts = plan(&config(), &facts());
+        let of = |worker| parts.iter().find(|part| part.worker == worker).expect("planned");
+        let WorkerConfig::Rtc(rtc) = &of(Worker::Rtc).config else { panic!("rtc's") };
+        assert_eq!(rtc.relay, facts().relay.and_then(|relay| relay.near));
+        let WorkerConfig::Gateway(gateway) = &of(Worker::Gateway).config else { panic!("its") };
+        assert!(gateway.handover.plain && gateway.handover.name.as_str().is_empty());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What a worker may hold open, derived from the link table and its grants, and what it holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+};
 
 use anyhow::{Result, ensure};
 use lumen_ipc::{
@@ -61,7 +64,7 @@ pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
     Ok(())
 }
 
-/// Control and grants, its ends of links, and its one socket to the world.
+/// Control and grants, its ends of links, and its sockets to the world.
 fn standing_sockets(worker: Worker) -> usize {
     let is_wired = |link: &&Link| {
         let runs = |peer| Worker::ALL.contains(&peer);
@@ -70,9 +73,21 @@ fn standing_sockets(worker: Worker) -> usize {
     let links = TABLE.iter().filter(is_wired).count();
     let outside = match worker {
         Worker::Compositor | Worker::Gateway | Worker::Rtc => 1,
-        Worker::Gamepad | Worker::Media | Worker::Turn => 0,
+        Worker::Gamepad | Worker::Media => 0,
+        // On loopback, where the tests' desktops are: UDP and TCP for each IP version, and the pair
+        // that tokio's signal feature keeps, on which nothing ever comes.
+        Worker::Turn => 2 * loopback_addresses() + SIGNAL_PAIR,
     };
     2 + links + outside
+}
+
+/// Sockets of a tokio that was built with signals, as the relay's dependencies have it.
+const SIGNAL_PAIR: usize = 2;
+
+/// One for each IP version this machine has.
+fn loopback_addresses() -> usize {
+    let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    addresses.iter().filter(|ip| UdpSocket::bind((**ip, 0)).is_ok()).count()
 }
 
 /// Connections that it accepted on its listener: here one app or one viewer.

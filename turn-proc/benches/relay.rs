@@ -11,9 +11,10 @@
 mod client;
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Stdin},
     net::{SocketAddr, TcpListener, UdpSocket},
     ops::ControlFlow,
+    os::fd::{AsFd, BorrowedFd},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -27,7 +28,7 @@ use lumen_turn::{
     auth::credential::{Party, RelaySecret},
     quota::StrangerRates,
     relay::{Relay, RelayConfig, allocation::AllocationLimits},
-    shell::{ConnectionLimits, Server, Sockets, now, server_config},
+    shell::{ConnectionLimits, Overseer, Server, Sockets, now, server_config},
 };
 use turn_server::codec::{crypto::generate_password, message::attributes::PasswordAlgorithm};
 
@@ -74,8 +75,23 @@ fn serve() -> Result<()> {
     let tls = server_config(chain.as_bytes(), key.as_bytes())?;
     let mut server =
         Server::new(sockets, relay, Some(tls), ConnectionLimits::default(), &registry)?;
-    server.run(std::io::stdin(), || ControlFlow::Break(()))?;
+    server.run(&mut Until(std::io::stdin()))?;
     Ok(())
+}
+
+/// Ends the relay when standard input does.
+struct Until(Stdin);
+
+impl AsFd for Until {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Overseer for Until {
+    fn heed(&mut self, _: &mut Server) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
 }
 
 /// A relay's process. Ends with the value.

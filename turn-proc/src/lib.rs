@@ -17,6 +17,8 @@
 //! TCP ─▶ shell::connection ─▶ framing ──┴─▶ wire ─▶ relay ───┤
 //! TLS ─▶ shell::connection ─▶ framing ──┘                    └─▶ the other side (data)
 //! ```
+//! Connections are accepted on granted sockets, or accepted by the gateway on a port of its own and
+//! handed over ([`shell::Handover`]); from then on there is no difference.
 //!
 //! | module | is |
 //! |---|---|
@@ -29,6 +31,7 @@
 //! | [`relay`] | the machine: one packet in, at most one out |
 //! | [`shell`] | sockets, event loop, TLS |
 //! | [`wire`] | messages checked, read and written |
+//! | [`worker`] | what it takes at start, and what its supervisor hears |
 
 #![forbid(unsafe_code)]
 
@@ -41,6 +44,7 @@ pub mod quota;
 pub mod relay;
 pub mod shell;
 pub mod wire;
+pub mod worker;
 
 #[cfg(test)]
 extern crate self as lumen_turn;

@@ -8,11 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::address::unmapped;
+pub use lumen_ipc::relay::UnixSeconds;
 
-/// Seconds since 1970 (UTC).
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct UnixSeconds(pub u64);
+use crate::address::unmapped;
 
 /// Both clocks, read together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -140,7 +140,7 @@ fn cve_2026_73213_neighbours_of_the_own_ipv6_address_are_refused() {
 fn cve_2020_6061_and_4067_padding_shows_nothing() {
     let (mut rig, from, mut client) = inside();
     let (at_rtc, mut rtc) =
-        (flow("127.0.0.1:6000"), Client::new(grantee(Party::Rtc, 1, 0), START + 3600, 1));
+        (flow("127.0.0.1:6000"), Client::new(grantee(Party::Rtc, 1, 7), START + 3600, 1));
     let relayed = rig.enter(at_rtc, &mut rtc);
     let (allow_rtc, allow_viewer) = (client.permit(relayed), rtc.permit(relayed));
     rig.ask(from, &allow_rtc);

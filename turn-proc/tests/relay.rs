@@ -9,6 +9,7 @@ use std::{
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     ops::ControlFlow,
+    os::fd::{AsFd, BorrowedFd},
     process::{Command, Output},
     sync::Arc,
     thread::JoinHandle,
@@ -24,7 +25,7 @@ use lumen_turn::{
     framing::Framer,
     quota::{Rate, StrangerRates},
     relay::{Relay, RelayConfig, allocation::AllocationLimits},
-    shell::{ConnectionLimits, Server, Sockets, now, server_config},
+    shell::{ConnectionLimits, Overseer, Server, Sockets, now, server_config},
 };
 
 /// How long a test waits for what must come.
@@ -41,6 +42,21 @@ struct Running {
     stop: Waker,
     thread: Option<JoinHandle<()>>,
     registry: Registry,
+}
+
+/// Ends the relay when it wakes.
+struct Stop(Waker);
+
+impl AsFd for Stop {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Overseer for Stop {
+    fn heed(&mut self, _: &mut Server) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
 }
 
 #[derive(Default)]
@@ -87,7 +103,7 @@ impl Running {
         let (stopped, counted) = (stop.clone(), registry.clone());
         let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || {
             Server::new(sockets, relay, Some(tls_config), setup.connections, &counted)
-                .and_then(|mut server| server.run(&stopped, || ControlFlow::Break(())))
+                .and_then(|mut server| server.run(&mut Stop(stopped)))
                 .unwrap();
         })?;
         let (udp, tcp, tls) = addresses;
@@ -214,7 +230,7 @@ fn viewer(peer: u64) -> Client {
 }
 
 fn rtc() -> Client {
-    Client::new(grantee(Party::Rtc, 1, 0), expires(), 1)
+    Client::new(grantee(Party::Rtc, 1, 7), expires(), 1)
 }
 
 /// A viewer on `path` and rtc over UDP exchange data both ways.
@@ -325,7 +341,7 @@ mod any_certificate {
     }
 }
 
-/// Runs coturn's client, two allocations of a probe that send to each other.
+/// Runs coturn's client: allocations of a probe, two for each side of RTP, that send to each other.
 fn uclient(port: u16, username: &str, password: &str, more: &[&str]) -> Result<Output> {
     Command::new("turnutils_uclient")
         .args(["-y", "-c", "-n", "20", "-z", "5", "-l", "400"])

@@ -27,6 +27,7 @@
 //! | [`log`] | one line per event to standard error |
 //! | [`metrics`] | lock-free figures |
 //! | [`rpc`] | tarpc over a granted stream socket |
+//! | [`sealed`] | a few bytes granted by descriptor: secrets, keys |
 //! | [`shm`] | sealed shared memory |
 //! | [`timer`], [`wake`] | what an event loop sleeps on |
 //! | `decoders` | every decoder a peer can feed (feature `test-support`) |
@@ -46,6 +47,7 @@ pub mod metrics;
 #[cfg(feature = "test-support")]
 pub mod policy_probe;
 pub mod rpc;
+pub mod sealed;
 pub mod shm;
 pub mod timer;
 pub mod wake;

@@ -34,6 +34,7 @@ fn main() -> ProcessExitCode {
         Some(2) => bootstrap::run::<Stub<2>>(),
         Some(3) => bootstrap::run::<Stub<3>>(),
         Some(4) => bootstrap::run::<Stub<4>>(),
+        Some(5) => bootstrap::run::<Stub<5>>(),
         Some(_) | None => ProcessExitCode::from(ExitCode::NotSupervised),
     }
 }

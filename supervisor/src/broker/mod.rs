@@ -3,8 +3,9 @@
 //! Decides: whether a token or cookie opens the session, and how often somebody may try. Trusts the
 //! gateway to tell the browser's address, for throttling only: a gateway that lies gets its own
 //! attempts counted for everyone. Cookies live here, so they survive the gateway's restart; they end
-//! with the desktop.
+//! with the desktop. Credentials for the relay are minted here too ([`relay`]).
 
+pub mod relay;
 mod secret;
 mod throttle;
 

@@ -13,7 +13,7 @@ pub(crate) struct Key(Zeroizing<String>);
 /// The kernel gave no randomness.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the kernel gives no randomness: {0}")]
-pub struct NoRandomness(getrandom::Error);
+pub struct NoRandomness(pub(super) getrandom::Error);
 
 impl Key {
     /// A new one, as lower-case hexadecimal digits: they need no escaping in an address or cookie.

@@ -19,15 +19,15 @@ const ALL_TOGETHER: Allowance = Allowance { most: 50, refill: Duration::from_sec
 const MOST_ADDRESSES: usize = 1024;
 
 #[derive(Clone, Copy, Debug)]
-struct Allowance {
-    most: u32,
+pub(super) struct Allowance {
+    pub(super) most: u32,
     /// After this long one more attempt is allowed.
-    refill: Duration,
+    pub(super) refill: Duration,
 }
 
 /// Attempts used, as the instant at which none is used any more (GCRA).
 #[derive(Clone, Copy, Debug)]
-struct Meter {
+pub(super) struct Meter {
     clear_at: Instant,
 }
 
@@ -77,7 +77,8 @@ impl Throttle {
 }
 
 impl Allowance {
-    fn spend(self, meter: Option<Meter>, now: Instant) -> Result<Meter, TooMany> {
+    /// Counts one more, unless it is too many.
+    pub(super) fn spend(self, meter: Option<Meter>, now: Instant) -> Result<Meter, TooMany> {
         let from = meter.map_or(now, |meter| meter.clear_at.max(now));
         let clear_at = from + self.refill;
         let fullest = now + self.refill * self.most;

@@ -11,7 +11,12 @@ mod parse;
 pub mod table;
 mod values;
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use lumen_ipc::{
     process::Worker,
@@ -96,12 +101,38 @@ pub struct RunConfig {
     pub udp_port: u16,
     /// What virtual gamepads say they are; `None` for no gamepads.
     pub pad: Option<PadIdentity>,
+    /// This host's address as the world sees it, if it cannot be seen from here.
+    pub public_address: Option<IpAddr>,
+    /// The relay; `None` for none.
+    pub relay: Option<RelayConfig>,
     /// Keyboard.
     pub keymap: Keymap,
     /// The workers' log filter.
     pub log: Text<128>,
     /// Where the workers' binaries are, if told.
     pub workers_dir: Option<PathBuf>,
+}
+
+/// The relay's part of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RelayConfig {
+    /// Port of UDP and TCP.
+    pub port: u16,
+    /// TLS, if there is a certificate.
+    pub tls: Option<RelayTls>,
+}
+
+/// What the relay's TLS needs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RelayTls {
+    /// Its port.
+    pub port: u16,
+    /// File with the certificate chain, in PEM.
+    pub certificate: PathBuf,
+    /// File with the private key, in PEM.
+    pub key: PathBuf,
+    /// The server name that belongs to the relay on the gateway's port.
+    pub name: Option<Text<253>>,
 }
 
 /// What `lumen doctor` must know.
@@ -113,6 +144,8 @@ pub struct DoctorConfig {
     pub listen: SocketAddr,
     /// Port the media socket would take.
     pub udp_port: u16,
+    /// The relay; `None` for none.
+    pub relay: Option<RelayConfig>,
     /// Where the workers' binaries are, if told.
     pub workers_dir: Option<PathBuf>,
 }

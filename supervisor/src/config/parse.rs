@@ -157,6 +157,7 @@ impl Line {
             json: self.values.switch(Key::Json)?,
             listen: self.values.listen()?,
             udp_port: self.values.udp_port()?,
+            relay: self.values.relay()?,
             workers_dir: self.values.path(Key::WorkersDir),
         }))
     }
@@ -178,6 +179,8 @@ impl Line {
             user: values.optional(Key::User),
             udp_port: values.udp_port()?,
             pad: values.pad()?,
+            public_address: values.public_address()?,
+            relay: values.relay()?,
             keymap: values.keymap()?,
             log: values.log()?,
             workers_dir: values.path(Key::WorkersDir),
@@ -311,6 +314,14 @@ mod tests {
             ("run --listen 8080", "an address and a port"),
             ("run --auth maybe", "token or none"),
             ("run --pad n64", "switchpro or off"),
+            ("run --relay maybe", "on or off"),
+            ("run --relay-port 70000", "a port"),
+            ("run --relay-cert a.pem", "--relay-key"),
+            ("run --relay-key a.pem", "--relay-cert"),
+            ("run --relay-name relay.example.org", "--relay-cert"),
+            ("run --relay-name a_b --relay-cert a --relay-key b", "letters, digits"),
+            ("run --public-address example.org", "an IP address"),
+            ("run --public-address 0.0.0.0", "of one host"),
             ("run --name a/b", "letters"),
             ("run --fps", "needs a value"),
             ("status --json=1", "takes no value"),
@@ -326,6 +337,21 @@ mod tests {
             .filter(|(_, reason, said)| !said.contains(*reason))
             .collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn relay_is_on_without_tls_unless_told() {
+        let relay = run("run").relay.expect("on");
+        assert_eq!((relay.port, relay.tls), (3478, None));
+        assert_eq!(run("run --relay off --relay-cert a.pem").relay, None);
+    }
+
+    #[test]
+    fn relay_with_a_certificate_has_tls_and_maybe_a_name() {
+        let line = "run --relay-cert c.pem --relay-key k.pem --relay-name Relay.Example.org";
+        let tls = run(line).relay.and_then(|relay| relay.tls).expect("there is a certificate");
+        assert_eq!((tls.port, tls.certificate), (5349, "c.pem".into()));
+        assert_eq!(tls.name.expect("named").as_str(), "relay.example.org");
     }
 
     #[test]

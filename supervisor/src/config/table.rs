@@ -52,6 +52,20 @@ pub enum Key {
     Name,
     /// What virtual gamepads say they are.
     Pad,
+    /// This host's address as the world sees it.
+    PublicAddress,
+    /// Whether there is a relay.
+    Relay,
+    /// The relay's certificate.
+    RelayCert,
+    /// The certificate's key.
+    RelayKey,
+    /// The relay's name on the gateway's port.
+    RelayName,
+    /// The relay's port of UDP and TCP.
+    RelayPort,
+    /// The relay's port of TLS.
+    RelayTlsPort,
     /// Whether the output follows the viewers' windows.
     Resize,
     /// Size of the output.
@@ -133,8 +147,8 @@ pub const COMMANDS: [CommandRow; 7] = [
         name: "restart",
         operands: "WORKER",
         summary: "End one worker and start it anew; the app and the other workers go on.",
-        details: "WORKER is compositor, media, rtc, gamepad or gateway. Also revives a worker that failed \
-                  too often.",
+        details: "WORKER is compositor, media, rtc, gamepad, gateway or turn. Also revives a worker \
+                  that failed too often.",
         examples: &[("lumen restart media", "a new encoder")],
     },
     CommandRow {
@@ -184,7 +198,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 18] = [
+pub const OPTIONS: [OptionRow; 25] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -276,6 +290,79 @@ pub const OPTIONS: [OptionRow; 18] = [
         placeholder: Some("N"),
         default: "0",
         help: "UDP port of picture and input; 0 takes a free one.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::PublicAddress,
+        name: "public-address",
+        short: None,
+        environment: "LUMEN_PUBLIC_ADDRESS",
+        placeholder: Some("IP"),
+        default: "",
+        help: "Address under which browsers reach this host when it is not one of its own: behind \
+               a NAT that forwards the ports.",
+        commands: RUN,
+    },
+    OptionRow {
+        key: Key::Relay,
+        name: "relay",
+        short: None,
+        environment: "LUMEN_RELAY",
+        placeholder: Some("on|off"),
+        default: "on",
+        help: "Whether browsers that cannot reach the UDP port may use the built-in TURN relay.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::RelayPort,
+        name: "relay-port",
+        short: None,
+        environment: "LUMEN_RELAY_PORT",
+        placeholder: Some("N"),
+        default: "3478",
+        help: "UDP and TCP port of the relay; a free one is taken when it is in use.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::RelayTlsPort,
+        name: "relay-tls-port",
+        short: None,
+        environment: "LUMEN_RELAY_TLS_PORT",
+        placeholder: Some("N"),
+        default: "5349",
+        help: "TLS port of the relay, used when there is a certificate; a free one is taken when \
+               it is in use.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::RelayCert,
+        name: "relay-cert",
+        short: None,
+        environment: "LUMEN_RELAY_CERT",
+        placeholder: Some("FILE"),
+        default: "",
+        help: "The relay's TLS certificate with its chain, in PEM.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::RelayKey,
+        name: "relay-key",
+        short: None,
+        environment: "LUMEN_RELAY_KEY",
+        placeholder: Some("FILE"),
+        default: "",
+        help: "The private key of that certificate, in PEM.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::RelayName,
+        name: "relay-name",
+        short: None,
+        environment: "LUMEN_RELAY_NAME",
+        placeholder: Some("NAME"),
+        default: "",
+        help: "TLS connections to the port of --listen that ask for this name are the relay's: so \
+               one open port is enough.",
         commands: RUN_AND_DOCTOR,
     },
     OptionRow {
@@ -427,6 +514,13 @@ mod tests {
             Log,
             Name,
             Pad,
+            PublicAddress,
+            Relay,
+            RelayCert,
+            RelayKey,
+            RelayName,
+            RelayPort,
+            RelayTlsPort,
             Resize,
             Size,
             UdpPort,

@@ -1,6 +1,11 @@
 //! Options by key, from the command line or the environment, read as what they mean.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use lumen_ipc::{
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
@@ -9,9 +14,10 @@ use lumen_ipc::{
 };
 
 use super::{
-    InstanceName, Note, UsageError,
+    InstanceName, Note, RelayConfig, RelayTls, UsageError,
     table::{Command, Key, OptionRow},
 };
+use crate::broker::relay::MOST_NAME_BYTES;
 
 /// Where a value came from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,8 +107,61 @@ impl Values {
         self.number(Key::Listen, "an address and a port, such as 127.0.0.1:8080 or [::]:8080")
     }
 
+    fn port(&self, key: Key) -> Result<u16, UsageError> {
+        self.number(key, "a port, 0 to 65535")
+    }
+
     pub(super) fn udp_port(&self) -> Result<u16, UsageError> {
-        self.number(Key::UdpPort, "a port, 0 to 65535")
+        self.port(Key::UdpPort)
+    }
+
+    pub(super) fn public_address(&self) -> Result<Option<IpAddr>, UsageError> {
+        if self.text(Key::PublicAddress).0.is_empty() {
+            return Ok(None);
+        }
+        let address: IpAddr =
+            self.number(Key::PublicAddress, "an IP address, such as 203.0.113.5")?;
+        match address.is_unspecified() || address.is_multicast() {
+            true => Err(self.bad(Key::PublicAddress, "expected the address of one host")),
+            false => Ok(Some(address)),
+        }
+    }
+
+    /// The relay. What is said of one that is off is not looked at.
+    pub(super) fn relay(&self) -> Result<Option<RelayConfig>, UsageError> {
+        match self.text(Key::Relay).0 {
+            "off" => return Ok(None),
+            "on" => {}
+            _ => return Err(self.bad(Key::Relay, "expected on or off")),
+        }
+        let (port, name) = (self.port(Key::RelayPort)?, self.relay_name()?);
+        let tls = match (self.path(Key::RelayCert), self.path(Key::RelayKey)) {
+            (Some(certificate), Some(key)) => {
+                Some(RelayTls { port: self.port(Key::RelayTlsPort)?, certificate, key, name })
+            }
+            (Some(_), None) => return Err(self.bad(Key::RelayCert, "needs --relay-key too")),
+            (None, Some(_)) => return Err(self.bad(Key::RelayKey, "needs --relay-cert too")),
+            (None, None) if name.is_some() => {
+                return Err(self.bad(
+                    Key::RelayName,
+                    "is a name of TLS, which needs --relay-cert and --relay-key",
+                ));
+            }
+            (None, None) => None,
+        };
+        Ok(Some(RelayConfig { port, tls }))
+    }
+
+    fn relay_name(&self) -> Result<Option<Text<253>>, UsageError> {
+        let Some(name) = self.optional(Key::RelayName) else { return Ok(None) };
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+        if name.len() > MOST_NAME_BYTES || !name.bytes().all(legal) {
+            let expected =
+                format!("expected at most {MOST_NAME_BYTES} letters, digits, dots and hyphens");
+            return Err(self.bad(Key::RelayName, expected));
+        }
+        // TLS compares names without regard to case.
+        Ok(Some(Text::truncated(name.to_ascii_lowercase())))
     }
 
     pub(super) fn fps(&self) -> Result<Fps, UsageError> {

@@ -7,8 +7,10 @@ use lumen_ipc::{
     process::Worker,
     service::{
         ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal, Refusal,
+        RelayPair,
     },
     text::Secret,
+    units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::channel::ReceiveError;
 use tokio::sync::{mpsc, oneshot};
@@ -81,6 +83,8 @@ pub(crate) type Clients = Vec<(Worker, ControlClient)>;
 pub(crate) enum BrokerRequest {
     /// Trade a token for a login.
     Authenticate(Secret, SocketAddr, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// Mint relay credentials for a peer.
+    MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
     /// Recognise a cookie.
     Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
 }

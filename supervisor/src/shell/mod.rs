@@ -12,6 +12,7 @@ pub(crate) mod pads;
 pub(crate) mod places;
 mod proc;
 pub(crate) mod programs;
+pub(crate) mod relay;
 mod service;
 mod session;
 pub(crate) mod sockets;

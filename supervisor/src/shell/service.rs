@@ -131,16 +131,14 @@ struct BrokerServer {
 }
 
 impl BrokerServer {
-    async fn ask(
+    /// Asks the loop; `None` when it has ended.
+    async fn ask<Answer>(
         &self,
-        request: impl FnOnce(oneshot::Sender<Result<Login, LoginRefusal>>) -> BrokerRequest,
-    ) -> Result<Login, LoginRefusal> {
+        request: impl FnOnce(oneshot::Sender<Answer>) -> BrokerRequest,
+    ) -> Option<Answer> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.events.send(Event::Broker(request(reply))).await;
-        match (asked, answer.await) {
-            (Ok(()), Ok(answer)) => answer,
-            _ => Err(LoginRefusal::Wrong),
-        }
+        self.events.send(Event::Broker(request(reply))).await.ok()?;
+        answer.await.ok()
     }
 }
 
@@ -151,20 +149,24 @@ impl Broker for BrokerServer {
         token: Secret,
         from: SocketAddr,
     ) -> Result<Login, LoginRefusal> {
-        self.ask(|reply| BrokerRequest::Authenticate(token, from, reply)).await
+        self.ask(|reply| BrokerRequest::Authenticate(token, from, reply))
+            .await
+            .unwrap_or(Err(LoginRefusal::Wrong))
     }
 
     async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
-        self.ask(|reply| BrokerRequest::Resume(cookie, reply)).await
+        self.ask(|reply| BrokerRequest::Resume(cookie, reply))
+            .await
+            .unwrap_or(Err(LoginRefusal::Wrong))
     }
 
     async fn mint_relay_credentials(
         self,
         _: Context,
-        _session: SessionId,
-        _peer: PeerId,
+        session: SessionId,
+        peer: PeerId,
     ) -> Option<RelayPair> {
-        None
+        self.ask(|reply| BrokerRequest::MintRelayCredentials(session, peer, reply)).await.flatten()
     }
 }
 

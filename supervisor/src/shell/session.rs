@@ -4,14 +4,16 @@
 use std::{
     collections::VecDeque,
     io::{self, Write},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use lumen_ipc::{
     link::LinkName,
     process::{ExitCode, Worker},
-    service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal},
+    relay::UnixSeconds,
+    service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal, RelayPair},
     text::Text,
+    units::{PeerId, SessionId},
 };
 use nix::{
     errno::Errno,
@@ -32,7 +34,7 @@ use super::{
 };
 use crate::{
     admin::ring::LogRing,
-    broker::Access,
+    broker::{Access, relay::RelayMint},
     lifecycle::{Action, Input, Instance, Lifecycle, Notice, Outcome, Verdict},
 };
 
@@ -43,6 +45,7 @@ const APP_LINES: usize = 10;
 pub(super) struct Session {
     stage: Stage,
     access: Access,
+    mint: Option<RelayMint>,
     machine: Lifecycle,
     workers: Workers,
     app: App,
@@ -61,11 +64,12 @@ struct App {
 }
 
 impl Session {
-    pub(super) fn new(stage: Stage, access: Access) -> Self {
+    pub(super) fn new(mut stage: Stage, access: Access) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
         let present: Vec<Worker> = stage.plan.iter().map(|part| part.worker).collect();
         Self {
             workers: Workers::new(stage.namespaces, events.clone()),
+            mint: stage.mint.take(),
             stage,
             access,
             machine: Lifecycle::of(&present),
@@ -261,13 +265,29 @@ impl Session {
     }
 
     fn answer_gateway(&mut self, request: BrokerRequest) {
-        let (outcome, reply) = match request {
+        // A gateway that has gone asks again.
+        match request {
             BrokerRequest::Authenticate(token, from, reply) => {
-                (self.access.authenticate(Instant::now(), &token, from), reply)
+                let _ = reply.send(self.access.authenticate(Instant::now(), &token, from));
             }
-            BrokerRequest::Resume(cookie, reply) => (self.access.resume(&cookie), reply),
-        };
-        let _ = reply.send(outcome); // A gateway that has gone asks again.
+            BrokerRequest::MintRelayCredentials(session, peer, reply) => {
+                let _ = reply.send(self.mint(session, peer));
+            }
+            BrokerRequest::Resume(cookie, reply) => {
+                let _ = reply.send(self.access.resume(&cookie));
+            }
+        }
+    }
+
+    fn mint(&mut self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
+        // Before 1970 nothing is minted that the relay would take.
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let mint = self.mint.as_mut()?;
+        let pair = mint.mint(Instant::now(), UnixSeconds(unix.as_secs()), session, peer);
+        if pair.is_none() {
+            warn!(%peer, "no relay credentials: another session's, or too many a minute");
+        }
+        pair
     }
 
     fn status(&self) -> HostStatus {

@@ -1,8 +1,10 @@
-//! The sockets that outlive every worker: browsers' TCP, the media's UDP.
+//! The sockets that outlive every worker: browsers' TCP, the media's UDP, the relay's both.
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener},
+    net::{
+        IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, UdpSocket,
+    },
     os::fd::{AsRawFd, OwnedFd},
 };
 
@@ -28,9 +30,38 @@ pub(crate) struct Bound {
 
 /// Binds and listens where browsers connect.
 pub(crate) fn browsers(address: SocketAddr) -> io::Result<Bound> {
+    listening(new(address, SockType::Stream)?, address)
+}
+
+/// Binds and listens for one IP version only, so that the other can have a listener beside it.
+pub(crate) fn stream(address: SocketAddr) -> io::Result<Bound> {
+    let descriptor = new(address, SockType::Stream)?;
+    if address.is_ipv6() {
+        setsockopt(&descriptor, sockopt::Ipv6V6Only, &true)?;
+    }
+    listening(descriptor, address)
+}
+
+/// Binds a UDP socket to one address.
+pub(crate) fn datagrams(address: SocketAddr) -> io::Result<Bound> {
+    let descriptor = new(address, SockType::Datagram)?;
+    if address.is_ipv6() {
+        setsockopt(&descriptor, sockopt::Ipv6V6Only, &true)?;
+    }
+    bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
+    enlarge(&descriptor)?;
+    let socket = UdpSocket::from(descriptor);
+    let address = socket.local_addr()?;
+    Ok(Bound { socket: socket.into(), address })
+}
+
+fn new(address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let descriptor = socket(family, SockType::Stream, flags, None)?;
+    Ok(socket(family, kind, flags, None)?)
+}
+
+fn listening(descriptor: OwnedFd, address: SocketAddr) -> io::Result<Bound> {
     setsockopt(&descriptor, sockopt::ReuseAddr, &true)?;
     bind(descriptor.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&descriptor, Backlog::new(128)?)?;
@@ -82,27 +113,39 @@ fn enlarge(descriptor: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Every address the media socket can be reached at: of each interface, loopback included. Needs
-/// no default route. Link-local IPv6 is left out: a candidate carries no interface.
-pub(crate) fn candidates(media: SocketAddr) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses: Vec<SocketAddr> = getifaddrs()?
-        .filter_map(|interface| socket_address(interface.address.as_ref()?))
-        .filter(|address| media.is_ipv6() || address.is_ipv4())
+/// Every address of this host: of each interface, loopback last. Needs no default route. Link-local
+/// IPv6 is left out: neither a candidate nor an address in a URL carries an interface.
+pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
+    let mut addresses: Vec<IpAddr> = getifaddrs()?
+        .filter_map(|interface| ip_address(interface.address.as_ref()?))
         .filter(|address| match address {
-            SocketAddr::V4(_) => true,
-            SocketAddr::V6(address) => !address.ip().is_unicast_link_local(),
+            IpAddr::V4(_) => true,
+            IpAddr::V6(address) => !address.is_unicast_link_local(),
         })
-        .map(|address| SocketAddr::new(address.ip(), media.port()))
         .collect();
-    addresses.push(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), media.port()));
-    addresses.sort_by_key(|address| (address.ip().is_loopback(), *address));
+    addresses.push(Ipv4Addr::LOCALHOST.into());
+    addresses.sort_by_key(|address| (address.is_loopback(), *address));
     addresses.dedup();
     Ok(addresses)
 }
 
-fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+/// Where the media socket can be reached: first where the administrator says, then at each of
+/// `addresses`.
+pub(crate) fn candidates(
+    media: SocketAddr,
+    public: Option<IpAddr>,
+    addresses: &[IpAddr],
+) -> Vec<SocketAddr> {
+    let own = addresses.iter().copied().filter(|address| Some(*address) != public);
+    let all = public.into_iter().chain(own);
+    all.filter(|address| media.is_ipv6() || address.is_ipv4())
+        .map(|address| SocketAddr::new(address, media.port()))
+        .collect()
+}
+
+fn ip_address(address: &SockaddrStorage) -> Option<IpAddr> {
     if let Some(address) = address.as_sockaddr_in() {
-        return Some(SocketAddrV4::from(*address).into());
+        return Some(address.ip().into());
     }
-    address.as_sockaddr_in6().map(|address| SocketAddrV6::from(*address).into())
+    address.as_sockaddr_in6().map(|address| address.ip().into())
 }

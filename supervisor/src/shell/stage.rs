@@ -26,13 +26,14 @@ use super::{
     pads,
     places::{self, Listener, PlaceError, Temporary},
     programs::{self, MissingWorker},
+    relay::{Relay, RelayError, Whereabouts},
     sockets,
     spawn::{AppLaunch, Namespaces},
     users::{self, Cast, UserError},
 };
 use crate::{
     admin::{self, Home},
-    broker::Access,
+    broker::{Access, relay::RelayMint},
     config::RunConfig,
     plan::{self, Facts, Identity, WorkerPlan},
 };
@@ -65,6 +66,9 @@ pub(crate) enum StageError {
     /// A directory or socket on disk cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// The relay's sockets or files cannot be had.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
     /// Somebody else listens there.
     #[error("{0} is already in use; choose another address with --listen")]
     PortTaken(SocketAddr),
@@ -115,6 +119,9 @@ pub(crate) struct Stage {
     media: OwnedFd,
     /// The deposit of the gamepad worker; `None` without access to uinput.
     pads: Option<OwnedFd>,
+    relay: Option<Relay>,
+    /// For the broker, who takes it.
+    pub(crate) mint: Option<RelayMint>,
     wayland: Listener,
     pub(crate) admin: Listener,
     /// Before the locks in `cast` are given up.
@@ -168,14 +175,25 @@ impl Stage {
             places::listen(&places.runtime_dir.join(&places.display))
         })?;
         let app = app::launch(&config.app, &places.surroundings(&cast, caller))?;
+        let addresses = sockets::addresses()
+            .map_err(|source| StageError::System { what: "this machine's addresses", source })?;
+        let host = Whereabouts {
+            listen: browsers.address,
+            addresses: &addresses,
+            public: config.public_address,
+        };
+        let relay = config.relay.as_ref().map(|relay| Relay::set(relay, &host)).transpose()?;
+        let (relay, mint, relay_facts) = match relay {
+            Some((relay, mint, facts)) => (Some(relay), Some(mint), Some(facts)),
+            None => (None, None, None),
+        };
         let facts = Facts {
             users: cast.users,
             listen: browsers.address,
-            candidates: sockets::candidates(media.address).map_err(|source| {
-                StageError::System { what: "this machine's addresses", source }
-            })?,
+            candidates: sockets::candidates(media.address, config.public_address, &addresses),
             hostname: fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned()),
+            relay: relay_facts,
         };
         Ok(Self {
             plan: plan::plan(config, &facts),
@@ -191,6 +209,8 @@ impl Stage {
             browsers: browsers.socket,
             media: media.socket,
             pads: config.pad.and_then(|_| pads_deposit()),
+            relay,
+            mint,
             wayland,
             admin,
             _places: places.made,
@@ -213,13 +233,15 @@ impl Stage {
             ToWorker::MediaSocket => vec![self.media.as_fd()],
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
-            ToWorker::LinkEnd(_)
-            | ToWorker::RelayCertificate
+            ToWorker::LinkEnd(_) => Vec::new(),
+            ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams
             | ToWorker::RelayKey
             | ToWorker::RelaySecret
             | ToWorker::RelaySecured
-            | ToWorker::RelayStreams => Vec::new(),
+            | ToWorker::RelayStreams => {
+                self.relay.as_ref().map(|relay| relay.descriptors(grant)).unwrap_or_default()
+            }
         }
     }
 

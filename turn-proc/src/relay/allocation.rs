@@ -57,9 +57,17 @@ pub struct AllocationLimits {
     pub source: u32,
 }
 
+impl AllocationLimits {
+    /// At most `total`, of which no user has more than a part.
+    #[must_use]
+    pub const fn up_to(total: u32) -> Self {
+        Self { total, session: 64, source: 32 }
+    }
+}
+
 impl Default for AllocationLimits {
     fn default() -> Self {
-        Self { total: 1024, session: 32, source: 32 }
+        Self::up_to(1024)
     }
 }
 

@@ -46,7 +46,7 @@ impl Seat {
     }
 
     fn rtc() -> Self {
-        Self::new(Party::Rtc, 1, 0, "127.0.0.1:6000")
+        Self::new(Party::Rtc, 1, 7, "127.0.0.1:6000")
     }
 }
 
@@ -668,7 +668,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Two sessions with an rtc and two viewers each, and what each was given last.
+/// Two sessions with two viewers each, rtc on behalf of the first, and what each was given last.
 struct World {
     rig: Rig,
     seats: Vec<Seat>,
@@ -680,7 +680,7 @@ impl World {
         let seat = |index: u32| {
             let party = if index.is_multiple_of(3) { Party::Rtc } else { Party::Viewer };
             let remote = format!("198.51.100.{}:5000", index + 1);
-            let mut seat = Seat::new(party, index / 3, u64::from(index % 3), &remote);
+            let mut seat = Seat::new(party, index / 3, u64::from((index % 3).max(1)), &remote);
             if index % 2 == 1 {
                 seat.flow.carrier = Carrier::Stream(u64::from(index));
             }
@@ -732,13 +732,14 @@ impl World {
         self.rig.relay.core.allocations.verify_invariants();
     }
 
-    /// Whatever has happened before, data reaches the other side of its session or nobody.
+    /// Whatever has happened before, data reaches the other side of its peer or nobody.
     fn data(&mut self, seat: u8, bytes: &[u8]) {
         let from = usize::from(seat);
         if let Outcome::Forward(to) = self.rig.say(self.seats[from].flow, bytes) {
             let receiver = self.seats.iter().position(|seat| seat.flow == to).unwrap();
             assert_eq!(receiver / 3, from / 3, "data stays in its session");
-            assert_ne!(receiver % 3 == 0, from % 3 == 0, "data goes between rtc and a viewer");
+            assert_ne!(receiver % 3, from % 3, "data goes between a viewer and rtc");
+            assert!(receiver % 3 < 2 && from % 3 < 2, "which is there on its behalf");
             let allocations = &self.rig.relay.core.allocations;
             for flow in [self.seats[from].flow, to] {
                 let allocation = allocations.of_flow(&flow, self.rig.now.at).unwrap();

@@ -92,7 +92,7 @@ impl Connections {
         remote: SocketAddr,
         tls: Option<&Arc<ServerConfig>>,
         now: Instant,
-    ) -> Option<(u64, &Connection)> {
+    ) -> Option<u64> {
         let source = Source::of(remote.ip());
         let welcome = self.open.len() < self.limits.total.min(MAX_CONNECTIONS)
             && self.sources.has_room(&source)
@@ -106,8 +106,17 @@ impl Connections {
         let connection = Connection::new(stream, tls, flow, now).ok()?;
         self.next += 1;
         self.sources.add(source);
-        self.gauge.set(self.open.len() as i64 + 1);
-        Some((number, self.open.entry(number).or_insert(connection)))
+        self.open.insert(number, connection);
+        self.gauge.set(self.open.len() as i64);
+        Some(number)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn stream(&self, number: u64) -> Option<&TcpStream> {
+        self.open.get(&number).map(Connection::stream)
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<Flow> {

@@ -7,11 +7,12 @@
 mod connection;
 mod connections;
 mod datagrams;
+mod handover;
 mod tls;
 
 use std::{
-    io,
-    net::{TcpListener, UdpSocket},
+    fmt, io,
+    net::{SocketAddr, TcpListener, UdpSocket},
     ops::ControlFlow,
     os::fd::AsFd,
     sync::Arc,
@@ -26,9 +27,11 @@ use rustls::ServerConfig;
 use self::{
     connections::Connections,
     datagrams::{Datagrams, Received},
+    handover::Handed,
 };
 pub use self::{
     connections::{ConnectionLimits, MAX_CONNECTIONS},
+    handover::Handover,
     tls::{TlsError, server_config},
 };
 use crate::{
@@ -42,7 +45,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// Datagram batches of one socket before others get their turn.
 const BATCHES_A_TURN: usize = 8;
 
-/// Connections accepted before others get their turn.
+/// Connections accepted or handed over before others get their turn.
 const ACCEPTS_A_TURN: usize = 32;
 
 /// Events taken from the kernel at once.
@@ -82,7 +85,8 @@ fn failing(doing: &'static str) -> impl FnOnce(io::Error) -> ShellError {
 /// What an event is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Token {
-    Stop,
+    Overseer,
+    Handover,
     Datagrams(u8),
     Listener(u8),
     Connection(u64),
@@ -94,7 +98,8 @@ const FIRST_CONNECTION: u64 = 1024;
 impl Token {
     const fn number(self) -> u64 {
         match self {
-            Self::Stop => 0,
+            Self::Overseer => 0,
+            Self::Handover => 1,
             Self::Datagrams(index) => 256 + index as u64,
             Self::Listener(index) => 512 + index as u64,
             Self::Connection(number) => number,
@@ -103,12 +108,22 @@ impl Token {
 
     const fn of(number: u64) -> Self {
         match number {
-            0..256 => Self::Stop,
+            0 => Self::Overseer,
+            1..256 => Self::Handover,
             256..512 => Self::Datagrams((number - 256) as u8),
             512..FIRST_CONNECTION => Self::Listener((number - 512) as u8),
             _ => Self::Connection(number),
         }
     }
+}
+
+/// Whoever the server works for, as its event loop hears it.
+pub trait Overseer: AsFd {
+    /// Its descriptor is readable. The server ends when this breaks.
+    fn heed(&mut self, server: &mut Server) -> ControlFlow<()>;
+
+    /// About once a second, and at start.
+    fn look(&mut self, _server: &Server) {}
 }
 
 /// The running relay.
@@ -117,6 +132,8 @@ pub struct Server {
     relay: Relay,
     datagrams: Vec<Datagrams>,
     listeners: Vec<(TcpListener, Option<Arc<ServerConfig>>)>,
+    handover: Option<Handover>,
+    tls: Option<Arc<ServerConfig>>,
     connections: Connections,
     /// The answer being written.
     out: BytesMut,
@@ -160,6 +177,8 @@ impl Server {
             relay,
             datagrams: datagrams.map_err(failing("use a UDP socket"))?,
             listeners: plain.chain(secured).collect(),
+            handover: None,
+            tls,
             connections: Connections::new(limits, registry, started),
             out: BytesMut::new(),
             received: Vec::new(),
@@ -186,17 +205,30 @@ impl Server {
         all.into_iter().try_for_each(add).map_err(|errno| watch(errno.into()))
     }
 
-    /// Relays until `on_stop`, which is called whenever `stop` is readable, breaks.
+    /// Takes connections from the gateway too, over `link`, which replaces the one before.
+    ///
+    /// # Errors
+    /// [`ShellError`] when it cannot be watched.
+    pub fn hand_over_from(&mut self, link: Handover) -> Result<(), ShellError> {
+        // Closing the old end takes it out of the event queue.
+        self.handover = None;
+        self.epoll
+            .add(&link, readable(Token::Handover))
+            .map_err(|errno| failing("watch the gateway's link")(errno.into()))?;
+        self.handover = Some(link);
+        Ok(())
+    }
+
+    /// Relays until `overseer` ends it.
     ///
     /// # Errors
     /// [`ShellError`] when a granted socket fails.
-    pub fn run(
-        &mut self,
-        stop: impl AsFd,
-        mut on_stop: impl FnMut() -> ControlFlow<()>,
-    ) -> Result<(), ShellError> {
+    pub fn run(&mut self, overseer: &mut impl Overseer) -> Result<(), ShellError> {
         let wait = || failing("wait for events");
-        self.epoll.add(&stop, readable(Token::Stop)).map_err(|errno| wait()(errno.into()))?;
+        self.epoll
+            .add(&*overseer, readable(Token::Overseer))
+            .map_err(|errno| wait()(errno.into()))?;
+        overseer.look(self);
         let mut events = [EpollEvent::empty(); EVENTS];
         loop {
             let count =
@@ -208,15 +240,18 @@ impl Server {
             let now = now();
             for event in events.iter().take(count) {
                 match Token::of(event.data()) {
-                    Token::Stop if on_stop().is_break() => return Ok(()),
-                    Token::Stop => {}
+                    Token::Overseer if overseer.heed(self).is_break() => return Ok(()),
+                    Token::Overseer => {}
+                    Token::Handover => self.take_over(now),
                     Token::Datagrams(index) => self.serve_datagrams(index, now)?,
                     Token::Listener(index) => self.accept(index, now),
                     Token::Connection(number) => self.serve_connection(number, event.events(), now),
                 }
             }
             self.flush()?;
-            self.sweep(now);
+            if self.sweep(now) {
+                overseer.look(self);
+            }
         }
     }
 
@@ -269,13 +304,26 @@ impl Server {
         for _ in 0..ACCEPTS_A_TURN {
             // Errors other than "nobody waits" are of the connection that was to be accepted.
             let Ok((stream, remote)) = listener.accept() else { break };
-            let Some((number, connection)) =
-                self.connections.admit(stream, remote, tls.as_ref(), now.at)
-            else {
-                continue;
-            };
-            if self.epoll.add(connection.stream(), readable(Token::Connection(number))).is_err() {
-                self.connections.remove(number);
+            let admitted = self.connections.admit(stream, remote, tls.as_ref(), now.at);
+            watch(&self.epoll, &mut self.connections, admitted);
+        }
+    }
+
+    fn take_over(&mut self, now: Moment) {
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(link) = &self.handover else { return };
+            match link.receive() {
+                // Without a certificate there is no name to ask for, so nobody comes this way.
+                Handed::Connection(_, true, _) if self.tls.is_none() => {}
+                Handed::Connection(stream, secured, remote) => {
+                    let tls = self.tls.as_ref().filter(|_| secured);
+                    let admitted = self.connections.admit(stream, remote, tls, now.at);
+                    watch(&self.epoll, &mut self.connections, admitted);
+                }
+                Handed::Nothing => return,
+                // The gateway restarts, and with it comes a new end.
+                Handed::Over => self.handover = None,
+                Handed::Useless => {}
             }
         }
     }
@@ -316,9 +364,10 @@ impl Server {
         }
     }
 
-    fn sweep(&mut self, now: Moment) {
+    /// Forgets what has expired, once a second. True when it did.
+    fn sweep(&mut self, now: Moment) -> bool {
         if now.at.saturating_duration_since(self.swept) < SWEEP {
-            return;
+            return false;
         }
         self.swept = now.at;
         self.relay.sweep(now);
@@ -326,6 +375,34 @@ impl Server {
         for number in self.connections.idle(now.at, |flow| relay.serves(flow, now)) {
             self.close(number);
         }
+        true
+    }
+}
+
+/// What `lumen status` shows.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
+        let plain = self.datagrams.first().and_then(|one| one.socket().local_addr().ok());
+        let secured = self.listeners.iter().find(|(_, tls)| tls.is_some());
+        let secured = secured.and_then(|(listener, _)| listener.local_addr().ok());
+        write!(f, "port {}", port(plain))?;
+        if secured.is_some() {
+            write!(f, ", TLS {}", port(secured))?;
+        }
+        let (allocations, connections) = (self.relay.allocations(), self.connections.len());
+        write!(f, ", {allocations} allocations, {connections} connections")
+    }
+}
+
+/// Waits for what a new connection says; one that cannot be watched is closed.
+fn watch(epoll: &Epoll, connections: &mut Connections, number: Option<u64>) {
+    let Some(number) = number else { return };
+    let watched = connections
+        .stream(number)
+        .is_some_and(|stream| epoll.add(stream, readable(Token::Connection(number))).is_ok());
+    if !watched {
+        connections.remove(number);
     }
 }
 

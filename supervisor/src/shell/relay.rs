@@ -1,0 +1,297 @@
+//! What the relay is granted: its sockets, its secret, its certificate.
+//!
+//! The sockets outlive the worker, so that a restart refuses nobody. UDP has one socket for each
+//! address of this host, because an answer must leave from the address that was asked; TCP needs
+//! only a listener for each IP version.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use lumen_ipc::message::grants::ToWorker;
+use lumen_ipc_runtime::sealed;
+use tracing::{info, warn};
+use zeroize::Zeroizing;
+
+use super::sockets::{self, Bound};
+use crate::{
+    broker::{
+        NoRandomness,
+        relay::{RelayMint, RelayRoutes},
+    },
+    config::{RelayConfig, RelayTls},
+    plan::RelayFacts,
+};
+
+/// Most UDP sockets: a host with more addresses has them for something else.
+const MOST_ADDRESSES: usize = 32;
+/// Free ports tried until one is free for every address at once.
+const TRIES: usize = 16;
+/// Longest certificate chain or key, in bytes.
+const MOST_PEM_BYTES: usize = 64 * 1024;
+
+/// Why there is no relay.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RelayError {
+    /// Its port cannot be had.
+    #[error("cannot bind the relay's port {port}; choose another with --{option}")]
+    Bind {
+        /// Which.
+        port: u16,
+        /// What sets it.
+        option: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The certificate or the key cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{path} is no PEM file of at most {MOST_PEM_BYTES} bytes")]
+    NotPem {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The secret cannot be drawn.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// Memory for the secret or the key cannot be had.
+    #[error("cannot seal memory for the relay")]
+    Seal(#[source] io::Error),
+}
+
+/// Everything of the relay that is there before it starts.
+pub(crate) struct Relay {
+    sockets: Sockets,
+    secured: Vec<OwnedFd>,
+    secret: OwnedFd,
+    certificate: Option<OwnedFd>,
+    key: Option<OwnedFd>,
+}
+
+/// UDP and TCP on one port.
+struct Sockets {
+    port: u16,
+    datagrams: Vec<Bound>,
+    streams: Vec<OwnedFd>,
+}
+
+/// Where this host is.
+pub(crate) struct Whereabouts<'start> {
+    /// Where browsers connect.
+    pub(crate) listen: SocketAddr,
+    /// Every address of this host.
+    pub(crate) addresses: &'start [IpAddr],
+    /// What the administrator says.
+    pub(crate) public: Option<IpAddr>,
+}
+
+impl Relay {
+    /// Binds, reads and draws all of it.
+    pub(crate) fn set(
+        config: &RelayConfig,
+        host: &Whereabouts<'_>,
+    ) -> Result<(Self, RelayMint, RelayFacts), RelayError> {
+        let local = host.listen.ip().is_loopback();
+        let sockets = chosen_or_free(config.port, "relay-port", |port| {
+            let addresses = addresses(host.addresses, local);
+            bind(&addresses, &wildcards(local), port)
+        })?;
+        let tls = config.tls.as_ref();
+        let secured = tls.map(|tls| {
+            chosen_or_free(tls.port, "relay-tls-port", |port| bind(&[], &wildcards(local), port))
+        });
+        let secured = secured.transpose()?;
+        let routes = RelayRoutes {
+            public: host.public,
+            port: sockets.port,
+            secured: secured.as_ref().map(|secured| secured.port),
+            shared: host.listen.port(),
+            name: tls.and_then(|tls| tls.name.clone()),
+        };
+        let facts =
+            RelayFacts { near: near(&sockets.datagrams), own: own(host.addresses, host.public) };
+        let mint = RelayMint::new(routes)?;
+        let secret = sealed::seal("lumen-relay-secret", mint.secret()).map_err(RelayError::Seal)?;
+        let (certificate, key) = match tls {
+            Some(RelayTls { certificate, key, .. }) => {
+                (Some(sealed_file(certificate)?), Some(sealed_file(key)?))
+            }
+            None => (None, None),
+        };
+        let secured = secured.map(|secured| secured.streams).unwrap_or_default();
+        Ok((Self { sockets, secured, secret, certificate, key }, mint, facts))
+    }
+
+    /// Everything of a kind that it is granted.
+    pub(crate) fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
+        match grant {
+            ToWorker::RelayCertificate => self.certificate.iter().map(AsFd::as_fd).collect(),
+            ToWorker::RelayDatagrams => {
+                self.sockets.datagrams.iter().map(|bound| bound.socket.as_fd()).collect()
+            }
+            ToWorker::RelayKey => self.key.iter().map(AsFd::as_fd).collect(),
+            ToWorker::RelaySecret => vec![self.secret.as_fd()],
+            ToWorker::RelaySecured => self.secured.iter().map(AsFd::as_fd).collect(),
+            ToWorker::RelayStreams => self.sockets.streams.iter().map(AsFd::as_fd).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Which addresses the relay takes datagrams at.
+fn addresses(all: &[IpAddr], local: bool) -> Vec<IpAddr> {
+    all.iter().copied().filter(|ip| !local || ip.is_loopback()).take(MOST_ADDRESSES).collect()
+}
+
+/// Where it takes connections.
+fn wildcards(local: bool) -> [IpAddr; 2] {
+    match local {
+        true => [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        false => [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+    }
+}
+
+/// Where this host itself finds it: on loopback, unless it has none.
+fn near(datagrams: &[Bound]) -> Option<SocketAddr> {
+    let loopback = datagrams.iter().find(|bound| bound.address.ip().is_loopback());
+    loopback.or_else(|| datagrams.first()).map(|bound| bound.address)
+}
+
+/// What relayed addresses are made of: the public one stands for all of its family.
+fn own(all: &[IpAddr], public: Option<IpAddr>) -> Vec<IpAddr> {
+    let other = |ip: &&IpAddr| public.is_none_or(|public| ip.is_ipv4() != public.is_ipv4());
+    public.into_iter().chain(all.iter().filter(other).copied()).collect()
+}
+
+/// Binds `port`, or a free one if it is in use.
+fn chosen_or_free(
+    port: u16,
+    option: &'static str,
+    bind: impl Fn(u16) -> io::Result<Sockets>,
+) -> Result<Sockets, RelayError> {
+    let failed = |source| RelayError::Bind { port, option, source };
+    let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    let mut tried = match port {
+        0 => None,
+        port => Some(bind(port)),
+    };
+    let taken = matches!(&tried, Some(Err(error)) if in_use(error));
+    // A port the kernel finds free for one address may be taken on another.
+    for _ in 0..TRIES {
+        match &tried {
+            Some(Err(error)) if in_use(error) => {}
+            Some(_) => break,
+            None => {}
+        }
+        tried = Some(bind(0));
+    }
+    let sockets = tried.unwrap_or_else(|| bind(0)).map_err(failed)?;
+    if taken {
+        info!("port {port} is in use; the relay takes {} (--{option} chooses)", sockets.port);
+    }
+    Ok(sockets)
+}
+
+/// Binds everything on one port, which the first socket chooses if it is zero. An address or IP
+/// version that this host turns out not to have is left out.
+fn bind(datagrams: &[IpAddr], streams: &[IpAddr], port: u16) -> io::Result<Sockets> {
+    let mut sockets = Sockets { port, datagrams: Vec::new(), streams: Vec::new() };
+    for ip in streams {
+        let address = SocketAddr::new(*ip, sockets.port);
+        if let Some(bound) = if_there(sockets::stream(address), *ip)? {
+            sockets.port = bound.address.port();
+            sockets.streams.push(bound.socket);
+        }
+    }
+    for ip in datagrams {
+        let address = SocketAddr::new(*ip, sockets.port);
+        if let Some(bound) = if_there(sockets::datagrams(address), *ip)? {
+            sockets.port = bound.address.port();
+            sockets.datagrams.push(bound);
+        }
+    }
+    match sockets.streams.is_empty() {
+        true => Err(io::Error::from(io::ErrorKind::AddrNotAvailable)),
+        false => Ok(sockets),
+    }
+}
+
+fn if_there(bound: io::Result<Bound>, ip: IpAddr) -> io::Result<Option<Bound>> {
+    match bound {
+        Ok(bound) => Ok(Some(bound)),
+        Err(error) => match error.raw_os_error() {
+            Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL) => {
+                // IPv6 that is off, or an address that has gone or is not ready.
+                if !ip.is_unspecified() && !ip.is_loopback() {
+                    warn!("the relay cannot be reached at {ip}, which is not ready");
+                }
+                Ok(None)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// A PEM file in sealed memory. What is in it the relay reads, confined.
+fn sealed_file(path: &Path) -> Result<OwnedFd, RelayError> {
+    let pem = read_pem(path)?;
+    sealed::seal("lumen-relay-pem", &pem).map_err(RelayError::Seal)
+}
+
+/// The content of a PEM file, wiped when dropped.
+pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, RelayError> {
+    let failed = |source| RelayError::File { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    // Reserved in full, so that no reallocation leaves a copy of a key behind.
+    let mut pem = Zeroizing::new(Vec::with_capacity(MOST_PEM_BYTES + 1));
+    let most = u64::try_from(MOST_PEM_BYTES).unwrap_or(u64::MAX);
+    file.take(most + 1).read_to_end(&mut pem).map_err(failed)?;
+    let marked = pem.windows(11).any(|window| window == b"-----BEGIN ");
+    match marked && pem.len() <= MOST_PEM_BYTES {
+        true => Ok(pem),
+        false => Err(RelayError::NotPem { path: path.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ips(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().expect("an address")).collect()
+    }
+
+    #[test]
+    fn addresses_of_a_local_desktop_are_loopback_only() {
+        let all = ips(&["192.0.2.7", "2001:db8::7", "127.0.0.1", "::1"]);
+        assert_eq!(addresses(&all, true), ips(&["127.0.0.1", "::1"]));
+        assert_eq!(addresses(&all, false), all);
+        assert!(wildcards(true).iter().all(IpAddr::is_loopback));
+    }
+
+    #[test]
+    fn own_public_address_stands_for_all_of_its_family() {
+        let all = ips(&["192.0.2.7", "2001:db8::7", "127.0.0.1"]);
+        let public = Some("203.0.113.5".parse().expect("an address"));
+        assert_eq!(own(&all, public), ips(&["203.0.113.5", "2001:db8::7"]));
+        assert_eq!(own(&all, None), all);
+    }
+
+    #[test]
+    fn pem_file_that_is_none_is_refused() {
+        let refused = read_pem(Path::new("/proc/self/cmdline"));
+        assert!(matches!(refused, Err(RelayError::NotPem { .. })));
+        let missing = read_pem(Path::new("/proc/self/no-such-file"));
+        assert!(matches!(missing, Err(RelayError::File { .. })));
+    }
+}
