@@ -20,6 +20,7 @@ pub fn policy() -> Policy {
         .allow(libc::SYS_recvmmsg, "datagrams, several at once, on the granted sockets")
         .allow(libc::SYS_sendmmsg, "datagrams, several at once, on the granted sockets")
         .allow(libc::SYS_accept4, "clients, on the granted listeners")
+        .allow(libc::SYS_getpeername, "whose a connection is that the gateway hands over")
         .allow_when(
             libc::SYS_setsockopt,
             &[

@@ -12,7 +12,7 @@ mod tls;
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{TcpListener, UdpSocket},
     ops::ControlFlow,
     os::fd::AsFd,
     sync::Arc,
@@ -126,9 +126,28 @@ pub trait Overseer: AsFd {
     fn look(&mut self, _server: &Server) {}
 }
 
+/// Where clients come, for people.
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    plain: u16,
+    secured: Option<u16>,
+}
+
+impl Ports {
+    /// Asked while the process may still ask.
+    fn of(sockets: &Sockets) -> Self {
+        let port = |listener: &TcpListener| listener.local_addr().ok().map(|at| at.port());
+        Self {
+            plain: sockets.streams.first().and_then(port).unwrap_or(0),
+            secured: sockets.secured.first().and_then(port),
+        }
+    }
+}
+
 /// The running relay.
 pub struct Server {
     epoll: Epoll,
+    ports: Ports,
     relay: Relay,
     datagrams: Vec<Datagrams>,
     listeners: Vec<(TcpListener, Option<Arc<ServerConfig>>)>,
@@ -167,6 +186,7 @@ impl Server {
         if tls.is_none() && !sockets.secured.is_empty() {
             return Err(ShellError::NoCertificate);
         }
+        let ports = Ports::of(&sockets);
         let datagrams =
             sockets.datagrams.into_iter().map(Datagrams::new).collect::<io::Result<_>>();
         let plain = sockets.streams.into_iter().map(|listener| (listener, None));
@@ -174,6 +194,7 @@ impl Server {
         let started = Instant::now();
         let server = Self {
             epoll,
+            ports,
             relay,
             datagrams: datagrams.map_err(failing("use a UDP socket"))?,
             listeners: plain.chain(secured).collect(),
@@ -382,13 +403,10 @@ impl Server {
 /// What `lumen status` shows.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = |address: Option<SocketAddr>| address.map_or(0, |address| address.port());
-        let plain = self.datagrams.first().and_then(|one| one.socket().local_addr().ok());
-        let secured = self.listeners.iter().find(|(_, tls)| tls.is_some());
-        let secured = secured.and_then(|(listener, _)| listener.local_addr().ok());
-        write!(f, "port {}", port(plain))?;
-        if secured.is_some() {
-            write!(f, ", TLS {}", port(secured))?;
+        let Ports { plain, secured } = self.ports;
+        write!(f, "port {plain}")?;
+        if let Some(secured) = secured {
+            write!(f, ", TLS {secured}")?;
         }
         let (allocations, connections) = (self.relay.allocations(), self.connections.len());
         write!(f, ", {allocations} allocations, {connections} connections")
