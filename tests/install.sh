@@ -37,6 +37,7 @@ font                             fonts-dejavu-core
 VM='
 command:genext2fs                genext2fs
 command:mmdebstrap               mmdebstrap
+command:newuidmap                uidmap
 command:qemu-system-x86_64       qemu-system-x86
 command:resize2fs                e2fsprogs
 command:strip                    binutils

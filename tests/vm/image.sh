@@ -78,9 +78,12 @@ build() {
 main() {
     local image building
     image=$cache/image-$(recipe_hash)
+    mkdir -p "$cache"
+    # Whoever wants the image meanwhile waits for it.
+    exec 9>"$cache/lock"
+    flock 9
     if [ ! -d "$image" ]; then
         say 'building the image (a few minutes; kept until its recipe changes)'
-        mkdir -p "$cache"
         building=$(mktemp --directory "$cache/building-XXXXXX")
         # shellcheck disable=SC2064 # the folder as it is called now
         trap "rm -rf '$building'" EXIT
