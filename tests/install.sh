@@ -39,7 +39,7 @@ command:genext2fs                genext2fs
 command:mmdebstrap               mmdebstrap
 command:newuidmap                uidmap
 command:qemu-system-x86_64       qemu-system-x86
-command:resize2fs                e2fsprogs
+path:/usr/sbin/resize2fs         e2fsprogs
 command:strip                    binutils
 path:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '

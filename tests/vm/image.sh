@@ -6,6 +6,8 @@
 # never built twice. Works as root, and as a user who may make user namespaces.
 set -euo pipefail
 cd "$(dirname "$0")"
+# resize2fs is there, and in no ordinary user's PATH.
+PATH=$PATH:/usr/sbin
 
 SUITE=bookworm
 # A disk image needs room for what tests write; it is sparse, so the room costs nothing.

@@ -119,7 +119,7 @@ main() {
     fill_disk
     if [ "${1-}" = --shell ]; then
         fill_share
-        machine 0 -nographic
+        machine 0 -display none -serial mon:stdio
         return
     fi
     fill_share "${tests[@]}"
