@@ -10,7 +10,12 @@ PATIENCE=60
 scratch=$(mktemp --directory)
 chmod 755 "$scratch"
 
-say() { printf '%s\n' "$*"; }
+# With the seconds since the test began.
+began=${EPOCHREALTIME/./}
+say() {
+    local elapsed=$(((${EPOCHREALTIME/./} - began) / 100000))
+    printf '%3d.%d  %s\n' $((elapsed / 10)) $((elapsed % 10)) "$*"
+}
 
 fail() {
     say "FAILED: $*"
@@ -29,7 +34,7 @@ wait_until() {
     shift
     until "$@"; do
         [ "$SECONDS" -lt "$deadline" ] || fail "waited $PATIENCE s in vain: $what"
-        sleep 0.05 # between two looks; nothing is assumed to be done by then
+        sleep 0.2 # between two looks, which cost more than that; nothing is taken for done by then
     done
 }
 

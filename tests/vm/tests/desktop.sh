@@ -31,13 +31,26 @@ check_confinement() {
         jq -r '.workers[] | "\(.worker) \(.pid) \(.confinement.landlock_abi)"')
 }
 
-check_deaths() {
+check_deaths_one_by_one() {
     local worker
     for worker in $(workers); do
         kill_worker "$worker"
         say "$worker is back"
     done
     wait_until 'all workers are ready' all_ready
+}
+
+all_ready_other_than() {
+    lumen_status | jq -e --argjson dead "$1" \
+        '.workers | all(.state == "ready" and (.pid as $pid | $dead | index($pid) | not))' >/dev/null
+}
+
+check_death_of_all() {
+    local dead
+    dead=$(lumen_status | jq -c '[.workers[].pid]')
+    jq '.[]' <<<"$dead" | xargs kill -KILL
+    wait_until 'all workers are ready again' all_ready_other_than "$dead"
+    say 'all workers are back'
 }
 
 # What a desktop of either could leave: processes, sockets, shared memory.
@@ -49,12 +62,18 @@ check_nothing_left() {
     [ -z "$left" ] || fail "files: $left"
 }
 
-for user in root alice; do
-    say "--- started by $user"
-    start_lumen "$user" -- foot
+# check_desktop USER DEATHS
+check_desktop() {
+    say "--- started by $1"
+    start_lumen "$1" -- foot
     check_confinement
-    check_deaths
+    "$2"
+    # Successors, too.
     check_confinement
     stop_lumen
     check_nothing_left
-done
+    say 'nothing is left'
+}
+
+check_desktop root check_deaths_one_by_one
+check_desktop alice check_death_of_all
