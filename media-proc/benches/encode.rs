@@ -1,13 +1,17 @@
 //! Conversion and encoding per frame at 1920×1080, as ratios to the bare libraries in this run.
 //!
 //! The floors do what nobody can do less than: the whole frame through the colour converter in one
-//! call, and pictures through x264 with nothing around it. Ours goes the way the worker goes:
-//! damage to macroblocks, macroblocks to runs, runs to planes, planes and map to the encoder.
+//! call, and ready planes through x264 with nothing around it ([`raw`]). Ours goes the way the worker
+//! goes: damage to macroblocks, macroblocks to runs, runs to planes; planes and map to what they have
+//! in common with the picture before, and with that to the encoder.
 //!
 //! Rounds alternate between floor and ours, in changing order. The processor time of the least
 //! expensive round of each counts: what other programs do only ever adds.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+#[path = "raw/ffi.rs"]
+mod raw;
 
 use std::time::Duration;
 
@@ -17,14 +21,16 @@ use lumen_ipc::{
 };
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
+    motion::{Memory, Relation},
     video::{Picture, PictureKind, Quantizer, x264::Encoder},
 };
+use raw::Raw;
 use rustix::time::{ClockId, clock_gettime};
 use yuv::{
     YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
 };
 
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 60;
 /// Pixels the text moves per frame, no multiple of a macroblock.
 const SCROLL: usize = 7;
 /// What [`lumen_media::rate`] settles at in motion.
@@ -35,19 +41,27 @@ const QUANTIZER: Quantizer = Quantizer::nearest(23);
 struct Content {
     name: &'static str,
     damage: Option<Rect>,
+    /// Rows the page moves.
+    rows: usize,
 }
 
-const CONTENTS: [Content; 3] = [
-    Content { name: "full motion", damage: Some(Rect { x: 0, y: 0, width: 1920, height: 1080 }) },
-    Content { name: "small damage", damage: Some(Rect { x: 300, y: 400, width: 200, height: 40 }) },
-    Content { name: "static", damage: None },
+const FULL: Option<Rect> = Some(Rect { x: 0, y: 0, width: 1920, height: 1080 });
+const SMALL: Option<Rect> = Some(Rect { x: 300, y: 400, width: 200, height: 40 });
+const CONTENTS: [Content; 5] = [
+    Content { name: "full motion", damage: FULL, rows: SCROLL },
+    Content { name: "fast motion", damage: FULL, rows: 7 * SCROLL },
+    Content { name: "new picture", damage: FULL, rows: 0 },
+    Content { name: "small damage", damage: SMALL, rows: SCROLL },
+    Content { name: "static", damage: None, rows: 0 },
 ];
 
 fn main() {
     let size = FrameSize::nearest(1920, 1080);
     let page = page(size);
     println!("{size}, one thread, processor time, best of {ROUNDS} rounds");
-    for content in CONTENTS {
+    for content in
+        CONTENTS.into_iter().filter(|content| content.rows == SCROLL || content.damage.is_none())
+    {
         convert(size, &page, content);
     }
     for content in CONTENTS {
@@ -62,7 +76,7 @@ fn convert(size: FrameSize, page: &[u8], content: Content) {
     let (width, height) = (u32::from(size.width()), u32::from(size.height()));
     let mut image = YuvPlanarImageMut::<u8>::alloc(width, height, YuvChromaSubsampling::Yuv420);
     for round in 0..ROUNDS {
-        let pixels = frame_pixels(size, page, round);
+        let pixels = frame_pixels(size, page, round * SCROLL);
         floor = floor.min(time(|| {
             yuv::bgra_to_yuv420(
                 &mut image,
@@ -82,40 +96,53 @@ fn convert(size: FrameSize, page: &[u8], content: Content) {
     report("convert", content.name, ours, floor, "whole frame");
 }
 
-/// The floor is x264 on ready planes with every macroblock left to it to find out about.
 fn encode(size: FrameSize, page: &[u8], content: Content) {
-    let mut floor = Duration::MAX;
-    let mut ours = Duration::MAX;
-    let (mut bare, mut marked) = (open(size), open(size));
-    let unknown = full(size);
+    let mut floor = Vec::new();
+    let mut ours = Vec::new();
+    let mut raw = Raw::open(size);
+    let mut encoder = Encoder::open(size, Fps::clamped(60)).expect("x264 opens");
+    let mut memory = Memory::default();
     let mut planes = Planes::new(size);
-    let mut bytes = 0;
+    let mut bytes = [0; 2];
     for round in 0..ROUNDS {
-        let changed = if round == 0 { full(size) } else { map(size, content) };
-        let pixels = frame_pixels(size, page, if content.damage.is_some() { round } else { 0 });
+        let key = round == 0;
+        let changed = if key { full(size) } else { map(size, content) };
+        let flat;
+        let pixels = if content.damage == FULL && content.rows == 0 {
+            // A flat colour after another, as a window that opens.
+            flat = vec![40 + (round % 3 * 70) as u8; size.frame_bytes()];
+            &flat[..]
+        } else {
+            frame_pixels(size, page, round * content.rows)
+        };
         let frame = Frame::new(pixels, size.stride_bytes(), size).expect("covers the size");
         planes.update(frame, &changed).expect("same size");
-        let kind = if round == 0 { PictureKind::Key } else { PictureKind::Predicted };
-        let mut run = |encoder: &mut Encoder, changed| {
-            time(|| {
-                let picture = Picture { planes: &planes, changed, kind, quantizer: QUANTIZER };
-                bytes = encoder.encode(picture).expect("x264 encodes").bytes.len();
-            })
-        };
-        let (without, with) = if round % 2 == 0 {
-            let without = run(&mut bare, &unknown);
-            (without, run(&mut marked, &changed))
-        } else {
-            let with = run(&mut marked, &changed);
-            (run(&mut bare, &unknown), with)
-        };
-        if round > 0 {
-            floor = floor.min(without);
-            ours = ours.min(with);
+        for turn in [round % 2, 1 - round % 2] {
+            if turn == 0 {
+                floor.push(time(|| bytes[0] = raw.encode(&planes, key, QUANTIZER)));
+            } else {
+                ours.push(time(|| {
+                    let kind = kind(key, memory.relate(&planes, &changed));
+                    let quantizer = QUANTIZER;
+                    let picture = Picture { planes: &planes, changed: &changed, kind, quantizer };
+                    bytes[1] = encoder.encode(picture).expect("x264 encodes").bytes.len();
+                }));
+            }
         }
     }
-    report("encode", content.name, ours, floor, "x264 unaided");
-    println!("{:38}{bytes} bytes in the last frame", "");
+    let least = |times: Vec<Duration>| times.into_iter().skip(1).min().unwrap_or_default();
+    report("encode", content.name, least(ours), least(floor), "raw x264");
+    println!("{:24}{} bytes in the last frame, raw x264 {}", "", bytes[1], bytes[0]);
+}
+
+/// What the worker makes of it.
+fn kind(key: bool, relation: Relation) -> PictureKind {
+    match relation {
+        _ if key => PictureKind::Key,
+        Relation::Altered => PictureKind::Predicted,
+        Relation::Fresh => PictureKind::Fresh,
+        Relation::Moved(rows) => PictureKind::Moved(rows),
+    }
 }
 
 fn report(what: &str, content: &str, ours: Duration, floor: Duration, floor_name: &str) {
@@ -136,10 +163,6 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-fn open(size: FrameSize) -> Encoder {
-    Encoder::open(size, Fps::clamped(60)).expect("x264 opens")
-}
-
 fn full(size: FrameSize) -> MacroblockMap {
     let mut map = MacroblockMap::constant(size);
     map.mark_all();
@@ -152,15 +175,15 @@ fn map(size: FrameSize, content: Content) -> MacroblockMap {
     map
 }
 
-/// The part of the page that is visible in a round.
-fn frame_pixels(size: FrameSize, page: &[u8], round: usize) -> &[u8] {
-    let start = round * SCROLL * size.stride_bytes();
+/// The part of the page below `top`.
+fn frame_pixels(size: FrameSize, page: &[u8], top: usize) -> &[u8] {
+    let start = top * size.stride_bytes();
     &page[start..start + size.frame_bytes()]
 }
 
 /// Lines of dark strokes on light paper, tall enough to scroll through all rounds.
 fn page(size: FrameSize) -> Vec<u8> {
-    let rows = usize::from(size.height()) + ROUNDS * SCROLL;
+    let rows = usize::from(size.height()) + ROUNDS * SCROLL * 7;
     let mut page = vec![235_u8; rows * size.stride_bytes()];
     let mut state = 1_u32;
     let mut chance = move |sides: u32| {
