@@ -9,6 +9,7 @@ const BROWSER = [
   'HTMLElement',
   'HTMLFormElement',
   'HTMLInputElement',
+  'HTMLUListElement',
   'HTMLVideoElement',
   'ImageData',
   'MediaStream',
@@ -37,7 +38,7 @@ const BROWSER = [
   'window',
 ];
 const NODE = ['Buffer', 'URL'];
-const CORE = ['TextDecoder'];
+const CORE = ['TextDecoder', 'URLSearchParams'];
 
 /** @param {string[]} names */
 const readonly = (names) => Object.fromEntries(names.map((name) => [name, 'readonly']));

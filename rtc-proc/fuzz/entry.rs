@@ -5,13 +5,14 @@ use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 
 use lumen_ipc::{
     message::signalling::{Rights, ToRtc},
-    service::Handover,
-    text::Text,
+    service::{Handover, RelayCredentials},
+    text::{Secret, Text},
     units::{Kbps, PeerId},
 };
 use lumen_rtc::{
     gateway::opening::{Opening, classify},
     peers::{Output, Peers},
+    relay::Relay,
     session::{Setup, decode},
 };
 
@@ -62,13 +63,37 @@ pub(crate) fn datagram(mut bytes: &[u8]) {
     }
 }
 
+/// Datagrams from the relay, at a client that has asked it for an address: each is two bytes of
+/// length and its bytes.
+pub(crate) fn relay(mut bytes: &[u8]) {
+    let now = Instant::now();
+    let mut relay = Relay::new(SERVER.into(), &[SERVER.into()]).expect("an address");
+    relay.renew(
+        now,
+        RelayCredentials {
+            urls: Vec::new(),
+            username: Text::truncated("name"),
+            password: Secret::new("word").expect("short"),
+            lifetime_seconds: 600,
+        },
+    );
+    while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (datagram, rest) = rest.split_at(length);
+        let _ = relay.unwrap(now, datagram);
+        let sent = std::iter::from_fn(|| relay.poll_output()).count();
+        assert!(sent <= 4, "{sent} datagrams for one");
+        bytes = rest;
+    }
+}
+
 fn peers() -> Peers {
     static SETUP: OnceLock<Setup> = OnceLock::new();
     let encoder = Kbps::clamped(8000);
     let setup = SETUP.get_or_init(|| {
         Setup::new(vec![SocketAddr::from(SERVER)], encoder).expect("a certificate")
     });
-    Peers::new(setup.clone(), encoder)
+    Peers::new(setup.clone(), encoder, None)
 }
 
 fn join(peers: &mut Peers, sdp: &str) {
@@ -82,7 +107,7 @@ fn join(peers: &mut Peers, sdp: &str) {
 
 fn drain(peers: &mut Peers) {
     while let Some(output) = peers.poll_output() {
-        if let Output::Transmit { datagram, .. } = output {
+        if let Output::Transmit(datagram) = output {
             assert!(!datagram.contents.is_empty());
         }
     }

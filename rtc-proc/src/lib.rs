@@ -16,7 +16,8 @@
 //! The data's way: packets link → [`shell`] copies the access unit out of the ring once →
 //! [`peers`] hands it to every [`session`] that has had a keyframe → packetised, paced, encrypted →
 //! datagrams → the one UDP socket. Input goes back: datagram → session → [`session::decode`] →
-//! [`outbox`] → compositor.
+//! [`outbox`] → compositor. What comes from and goes to viewers behind the relay passes [`relay`] in
+//! between.
 //!
 //! # `lumen-gateway`
 //!
@@ -30,5 +31,6 @@ pub mod outbox;
 pub mod pad_outbox;
 pub mod peers;
 pub mod policy;
+pub mod relay;
 pub mod session;
 pub mod shell;

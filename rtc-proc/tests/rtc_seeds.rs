@@ -44,6 +44,15 @@ fn opening_seeds_and_every_cut_of_them_never_panic() {
     });
 }
 
+#[test]
+fn relay_seeds_and_every_cut_of_them_never_panic() {
+    each_seed("relay", |seed| {
+        for cut in 0..=seed.len() {
+            entry::relay(&seed[..cut]);
+        }
+    });
+}
+
 fn vectors(json: &str) -> Vec<(String, Vec<u8>, Value)> {
     let vectors: Vec<Value> = serde_json::from_str(json).expect("a list");
     let parse = |vector: Value| {

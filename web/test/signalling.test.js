@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { candidateMessage, offerMessage, parseGatewayMessage } from '../src/core/signalling.js';
+import {
+  candidateMessage,
+  offerMessage,
+  parseGatewayMessage,
+  probeMessage,
+  restartMessage,
+} from '../src/core/signalling.js';
 
 const HOST = 'candidate:1 1 udp 2113937151 192.0.2.1 50000 typ host';
 
@@ -33,6 +39,24 @@ test('parseGatewayMessage, legal messages, gives their parts', () => {
     reason: 'gone',
     retry: true,
   });
+});
+
+test('parseGatewayMessage, what it says of the relay, is understood', () => {
+  const relay = { urls: ['turn:*:3478'], username: 'name', credential: 'word' };
+  for (const message of [
+    { type: 'welcome', relay },
+    { type: 'welcome', relay: null },
+    { type: 'relay', relay, restarted: true },
+    { type: 'probe', relay },
+    { type: 'candidate', candidate: HOST },
+  ]) {
+    assert.deepEqual(parseGatewayMessage(JSON.stringify(message)), message);
+  }
+});
+
+test('restartMessage and probeMessage, are what the gateway reads', () => {
+  assert.equal(restartMessage('v=0'), '{"type":"restart","sdp":"v=0"}');
+  assert.equal(probeMessage(), '{"type":"probe"}');
 });
 
 test('parseGatewayMessage, anything else, is null', () => {

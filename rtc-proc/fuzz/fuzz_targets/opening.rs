@@ -1,4 +1,4 @@
-//! Whatever a browser openings.
+//! Whatever a connection begins with.
 
 #![no_main]
 #[path = "../entry.rs"]

@@ -30,13 +30,11 @@ use lumen_ipc::{
     text::Text,
     units::{FrameSize, Kbps, PeerId},
 };
-use str0m::{
-    Input as RtcInput,
-    net::{Protocol, Receive},
-};
+use str0m::Input as RtcInput;
 
 use crate::{
     demand::{KeyframeFloor, RateControl},
+    relay::Relay,
     session::{
         Datagram, Ending, Input, Output as SessionOutput, Said, Session, SessionEvent, Setup,
         encode::DesktopState, estimate::FLOOR_BPS, media::VideoFrame,
@@ -45,6 +43,7 @@ use crate::{
 
 mod desk;
 mod pads;
+mod relayed;
 #[cfg(test)]
 mod tests;
 
@@ -81,12 +80,7 @@ pub enum Output {
     /// To tell the gamepad worker.
     Pad(ToGamepad),
     /// To send.
-    Transmit {
-        /// For whom, by our number.
-        peer: PeerId,
-        /// What.
-        datagram: Datagram,
-    },
+    Transmit(Datagram),
     /// To tell media how many watch.
     Watchers(u16),
 }
@@ -95,6 +89,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Peers {
     setup: Setup,
+    relay: Option<Relay>,
     peers: BTreeMap<PeerId, Peer>,
     routes: HashMap<SocketAddr, PeerId>,
     generation: u32,
@@ -119,11 +114,13 @@ struct Peer {
 }
 
 impl Peers {
-    /// Nobody yet; the encoder makes at most `encoder`.
+    /// Nobody yet; the encoder makes at most `encoder`, and there may be a relay.
     #[must_use]
-    pub fn new(setup: Setup, encoder: Kbps) -> Self {
+    pub fn new(setup: Setup, encoder: Kbps, relay: Option<SocketAddr>) -> Self {
+        let relay = relay.and_then(|server| Relay::new(server, setup.candidates()));
         Self {
             setup,
+            relay,
             peers: BTreeMap::new(),
             routes: HashMap::new(),
             generation: 0,
@@ -148,7 +145,8 @@ impl Peers {
         let sessions =
             self.peers.values().filter_map(|peer| Some(peer.session.as_ref()?.deadline()));
         let patience = self.peers.values().filter_map(|peer| peer.connect_by);
-        sessions.chain(patience).chain(self.keyframes.deadline()).min()
+        let relay = self.relay.as_ref().and_then(Relay::deadline);
+        sessions.chain(patience).chain(self.keyframes.deadline()).chain(relay).min()
     }
 
     /// Peers that exist, connected or not.
@@ -181,14 +179,21 @@ impl Peers {
     /// [`ProtocolViolation`] when it contradicts what it said before.
     pub fn signalling(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
         match message {
-            ToRtc::PeerJoined { peer, rights, .. } => self.join(now, peer, rights)?,
+            ToRtc::PeerJoined { peer, rights, relay } => {
+                self.join(now, peer, rights)?;
+                self.renew_relay(now, relay);
+            }
             ToRtc::OfferMade { peer, sdp } => self.offer(now, peer, sdp.as_str()),
             ToRtc::CandidateFound { peer, candidate } => {
                 if let Some(number) = self.number_of(peer) {
                     self.feed(now, number, Input::Candidate(candidate.as_str()));
                 }
             }
-            ToRtc::RelayRenewed { .. } => {}
+            ToRtc::RelayRenewed { peer, relay } => {
+                if self.number_of(peer).is_some() {
+                    self.renew_relay(now, Some(relay));
+                }
+            }
             ToRtc::PeerGone { peer } => {
                 if let Some(number) = self.number_of(peer) {
                     self.forget_gateway_number(number);
@@ -198,24 +203,6 @@ impl Peers {
         }
         self.refresh_demand(now);
         Ok(())
-    }
-
-    /// A datagram arrived. Returns whether it was some peer's.
-    pub fn datagram(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) -> bool {
-        let Ok(parsed) = Receive::new(Protocol::Udp, source, destination, bytes) else {
-            return false;
-        };
-        let datagram = RtcInput::Receive(now, parsed);
-        let Some(number) = self.owner(source, &datagram) else { return false };
-        self.feed(now, number, Input::Datagram(datagram));
-        self.refresh_demand(now);
-        true
     }
 
     /// Media made a picture.
@@ -301,6 +288,7 @@ impl Peers {
         if self.keyframes.due(now) {
             self.outputs.push_back(Output::Keyframe);
         }
+        self.relay_timeout(now);
         self.refresh_demand(now);
     }
 
@@ -336,19 +324,29 @@ impl Peers {
 
     fn offer(&mut self, now: Instant, name: PeerId, sdp: &str) {
         let Some(number) = self.number_of(name) else { return };
+        let relayed = self.relay.as_ref().and_then(Relay::relayed);
         let Some(peer) = self.peers.get_mut(&number) else { return };
-        if peer.session.is_some() {
-            self.tell_closed(self.generation, name, "The page made a second offer.", true);
-            self.forget_gateway_number(number);
-            return self.close(now, number);
-        }
-        match Session::accept(now, &self.setup, peer.rights, sdp) {
-            Ok((session, answer)) => {
-                peer.session = Some(session);
+        let outcome = match &mut peer.session {
+            Some(session) => session.restart(now, sdp, relayed),
+            None => Session::accept(now, &self.setup, peer.rights, sdp, relayed).map(
+                |(session, answer)| {
+                    peer.session = Some(session);
+                    answer
+                },
+            ),
+        };
+        match outcome {
+            Ok(answer) => {
                 let sdp = Text::truncated(answer);
                 self.outputs
                     .push_back(Output::ToGateway(ToGateway::AnswerMade { peer: name, sdp }));
                 self.collect(now, number);
+            }
+            Err(error) if peer.session.is_some() => {
+                let reason = format!("The connection could not be mended: {error}.");
+                self.tell_closed(self.generation, name, &reason, true);
+                self.forget_gateway_number(number);
+                self.close(now, number);
             }
             Err(error) => {
                 self.peers.remove(&number);
@@ -421,9 +419,7 @@ impl Peers {
             let output = peer.and_then(|peer| peer.session.as_mut()?.poll_output());
             match output {
                 None => return,
-                Some(SessionOutput::Transmit(datagram)) => {
-                    self.outputs.push_back(Output::Transmit { peer: number, datagram });
-                }
+                Some(SessionOutput::Transmit(datagram)) => self.transmit(now, datagram),
                 Some(SessionOutput::Event(event)) => self.on_event(now, number, event),
             }
         }
@@ -441,7 +437,8 @@ impl Peers {
                     self.outputs.push_back(Output::Keyframe);
                 }
             }
-            SessionEvent::Ended(ending) => self.on_ended(number, ending),
+            SessionEvent::CandidateFound(line) => self.tell_candidate(number, line),
+            SessionEvent::Ended(ending) => self.on_ended(now, number, ending),
             // Taken up by `refresh_demand`.
             SessionEvent::EstimateChanged { .. } => {}
             SessionEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
@@ -469,12 +466,12 @@ impl Peers {
         self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
     }
 
-    fn on_ended(&mut self, number: PeerId, ending: Ending) {
+    fn on_ended(&mut self, now: Instant, number: PeerId, ending: Ending) {
         // What the session still has to send is its farewell.
         let Some(mut peer) = self.peers.remove(&number) else { return };
         while let Some(output) = peer.session.as_mut().and_then(Session::poll_output) {
             if let SessionOutput::Transmit(datagram) = output {
-                self.outputs.push_back(Output::Transmit { peer: number, datagram });
+                self.transmit(now, datagram);
             }
         }
         self.routes.retain(|_, owner| *owner != number);
@@ -487,6 +484,15 @@ impl Peers {
         let reason = format!("The connection ended: {ending}.");
         self.tell_closed(peer.generation, peer.gateway_number, &reason, retry);
         self.outputs.push_back(Output::Ended { peer: number, ending });
+    }
+
+    fn tell_candidate(&mut self, number: PeerId, line: String) {
+        let Some(peer) = self.peers.get(&number) else { return };
+        if peer.generation == self.generation {
+            let (peer, candidate) = (peer.gateway_number, Text::truncated(line));
+            let message = ToGateway::CandidateFound { peer, candidate };
+            self.outputs.push_back(Output::ToGateway(message));
+        }
     }
 
     fn tell_closed(&mut self, generation: u32, peer: PeerId, reason: &str, retry: bool) {
@@ -511,6 +517,9 @@ impl Peers {
     }
 
     fn refresh_demand(&mut self, now: Instant) {
+        if self.peers.is_empty() {
+            self.release_relay(now);
+        }
         let connected = self.sessions().filter(|session| session.is_connected());
         let (count, slowest) = connected.fold((0_u16, None), |(count, slowest), session| {
             let bps = session.estimate_bps();

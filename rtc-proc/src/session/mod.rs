@@ -65,6 +65,8 @@ pub enum Input<'a> {
     Candidate(&'a str),
     /// A message for the browser's page, encoded by [`encode`].
     Message(&'a [u8]),
+    /// Our address at the relay is another one, or there is none any more.
+    RelayedAddress(Option<SocketAddr>),
     /// A picture.
     Video(&'a VideoFrame),
     /// Pictures that follow do not build on those before: wait for a keyframe.
@@ -91,8 +93,18 @@ pub struct Datagram {
     pub source: SocketAddr,
     /// The browser's.
     pub destination: SocketAddr,
+    /// What the relay wants in front of it.
+    pub header: Option<[u8; 4]>,
     /// What.
     pub contents: Vec<u8>,
+}
+
+impl Datagram {
+    /// Bytes in all.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.header.map_or(0, |header| header.len()) + self.contents.len()
+    }
 }
 
 /// Something others must know.
@@ -100,6 +112,8 @@ pub struct Datagram {
 pub enum SessionEvent {
     /// The viewer did something.
     Said(Said),
+    /// The browser must know this address of ours, too.
+    CandidateFound(String),
     /// Pictures can flow.
     Connected,
     /// It is over.
@@ -151,8 +165,10 @@ pub struct Session {
     activity: Activity,
     stillness: Stillness,
     connected: bool,
-    /// Where the last datagram went.
-    remote: Option<SocketAddr>,
+    /// Our address at the relay.
+    relayed: Option<SocketAddr>,
+    /// The last datagram's addresses, ours first.
+    path: Option<(SocketAddr, SocketAddr)>,
     in_flight: Option<FrameStamps>,
     encoder: Bitrate,
     now: Instant,
@@ -172,8 +188,13 @@ impl Session {
         setup: &Setup,
         rights: Rights,
         offer: &str,
+        relayed: Option<SocketAddr>,
     ) -> Result<(Self, String), BadOffer> {
-        let (rtc, answer) = setup.accept(now, offer)?;
+        let (mut rtc, answer) = setup.accept(now, offer)?;
+        let answer = match relayed {
+            Some(relayed) => setup::answer_with_relayed(&mut rtc, &answer, relayed),
+            None => answer,
+        };
         let mut session = Self {
             rtc,
             channels: Channels::new(now, rights),
@@ -186,7 +207,8 @@ impl Session {
             activity: Activity::Busy { last: now },
             stillness: Stillness::default(),
             connected: false,
-            remote: None,
+            relayed,
+            path: None,
             in_flight: None,
             encoder: Bitrate::bps(setup.encoder_bps()),
             now,
@@ -197,6 +219,29 @@ impl Session {
         };
         session.handle(now, Input::Timeout);
         Ok((session, answer))
+    }
+
+    /// Begins ICE anew for the same connection, because the way to the browser was lost; returns the
+    /// answer.
+    ///
+    /// # Errors
+    /// [`BadOffer`] says what is wrong with the offer; the session goes on without it.
+    pub fn restart(
+        &mut self,
+        now: Instant,
+        offer: &str,
+        relayed: Option<SocketAddr>,
+    ) -> Result<String, BadOffer> {
+        self.forget_relayed();
+        let answer = setup::restart(&mut self.rtc, offer)?;
+        self.relayed = relayed;
+        let answer = match relayed {
+            Some(relayed) => setup::answer_with_relayed(&mut self.rtc, &answer, relayed),
+            None => answer,
+        };
+        self.activity = Activity::Busy { last: now };
+        self.handle(now, Input::Timeout);
+        Ok(answer)
     }
 
     /// Whether a datagram is this peer's: its credentials, its keys or its address say so.
@@ -215,6 +260,7 @@ impl Session {
             Input::Datagram(datagram) => self.receive(datagram),
             Input::Candidate(line) => self.add_candidate(line),
             Input::Message(message) => self.send_message(message),
+            Input::RelayedAddress(relayed) => self.move_relayed(relayed),
             Input::Video(frame) => self.write_frame(frame),
             Input::VideoInterrupted => self.gate = FrameGate::AwaitingKeyframe,
             Input::Timeout => self.advance(),
@@ -256,6 +302,21 @@ impl Session {
     #[must_use]
     pub const fn ignored_messages(&self) -> u64 {
         self.channels.ignored()
+    }
+
+    fn move_relayed(&mut self, relayed: Option<SocketAddr>) {
+        self.forget_relayed();
+        self.relayed = relayed;
+        if let Some(relayed) = relayed {
+            setup::add_relayed(&mut self.rtc, relayed);
+            self.emit(SessionEvent::CandidateFound(setup::relayed_line(relayed)));
+        }
+    }
+
+    fn forget_relayed(&mut self) {
+        if let Some(old) = self.relayed.take() {
+            setup::remove_relayed(&mut self.rtc, old);
+        }
     }
 
     fn receive(&mut self, datagram: RtcInput<'_>) {
@@ -347,9 +408,10 @@ impl Session {
         if let Some(sequence) = sequence {
             self.stillness.on_packet(sequence);
         }
-        self.remote = Some(destination);
+        self.path = Some((source, destination));
         let contents = contents.into();
-        self.outputs.push_back(Output::Transmit(Datagram { source, destination, contents }));
+        let datagram = Datagram { source, destination, header: None, contents };
+        self.outputs.push_back(Output::Transmit(datagram));
     }
 
     /// What follows a drained machine; returns whether there is more to poll.
@@ -418,8 +480,12 @@ impl Session {
 
     fn on_connected(&mut self) {
         self.connected = true;
-        if let Some(remote) = self.remote {
-            let start = setup::start_bps(self.encoder.as_u64(), remote);
+        if let Some((ours, theirs)) = self.path {
+            // Behind the relay is another network than the one to the relay.
+            let start = match self.relayed {
+                Some(relayed) if relayed == ours => self.encoder.as_u64(),
+                _ => setup::start_bps(self.encoder.as_u64(), theirs),
+            };
             self.estimate.assume(start);
         }
         self.restart_estimate(self.estimate.bps());

@@ -3,6 +3,9 @@
 //! The answer names one codec, H.264 constrained baseline in packetization mode 1, with
 //! retransmission; our addresses as host candidates; and ICE lite, because a worker that is reached
 //! at its own addresses need not probe: it sends no checks and so has none to wake up for.
+//!
+//! Our address at the relay is one more of them. To the WebRTC implementation it is a host address,
+//! the only kind that ICE lite has; the browser is told the truth, so that it prefers the others.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -88,6 +91,12 @@ impl Setup {
         u64::from(self.encoder.value()) * 1000
     }
 
+    /// Our addresses.
+    #[must_use]
+    pub fn candidates(&self) -> &[SocketAddr] {
+        &self.candidates
+    }
+
     /// Whether `address` is one of ours.
     #[must_use]
     pub fn is_candidate(&self, address: SocketAddr) -> bool {
@@ -95,8 +104,7 @@ impl Setup {
     }
 
     pub(super) fn accept(&self, now: Instant, offer: &str) -> Result<(Rtc, String), BadOffer> {
-        let offer = SdpOffer::from_sdp_string(offer)
-            .map_err(|error| BadOffer::Syntax(error.to_string()))?;
+        let offer = parse(offer)?;
         let mut rtc = self.config()?.build(now);
         for address in &self.candidates {
             match Candidate::host(*address, "udp") {
@@ -134,6 +142,70 @@ impl Setup {
         codecs.add_h264(127.into(), Some(121.into()), true, PLAIN_BASELINE_PROFILE_LEVEL_ID);
         Ok(config)
     }
+}
+
+fn parse(offer: &str) -> Result<SdpOffer, BadOffer> {
+    SdpOffer::from_sdp_string(offer).map_err(|error| BadOffer::Syntax(error.to_string()))
+}
+
+/// Answers an offer that begins ICE anew.
+///
+/// The implementation draws its new credentials from a generator that can be predicted; they are
+/// replaced, in it and in the answer.
+pub(super) fn restart(rtc: &mut Rtc, offer: &str) -> Result<String, BadOffer> {
+    let offer = parse(offer)?;
+    let before = rtc.direct_api().local_ice_credentials();
+    let answer = rtc
+        .sdp_api()
+        .accept_offer(offer)
+        .map_err(|error| BadOffer::Refused(error.to_string()))?
+        .to_sdp_string();
+    let drawn = rtc.direct_api().local_ice_credentials();
+    if drawn.ufrag == before.ufrag {
+        return Ok(answer);
+    }
+    let own = credentials()?;
+    let answer = answer.replace(&drawn.ufrag, &own.ufrag).replace(&drawn.pass, &own.pass);
+    rtc.direct_api().set_local_ice_credentials(own);
+    Ok(answer)
+}
+
+/// Makes `relayed` one of our addresses and names it in the answer, before the others.
+pub(super) fn answer_with_relayed(rtc: &mut Rtc, answer: &str, relayed: SocketAddr) -> String {
+    add_relayed(rtc, relayed);
+    let line = format!("a={}\r\n", relayed_line(relayed));
+    match answer.find("a=candidate:") {
+        Some(place) => {
+            let (before, after) = answer.split_at(place);
+            format!("{before}{line}{after}")
+        }
+        None => answer.to_owned(),
+    }
+}
+
+/// Makes `relayed` one of our addresses.
+pub(super) fn add_relayed(rtc: &mut Rtc, relayed: SocketAddr) {
+    match Candidate::host(relayed, "udp") {
+        Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
+        Err(error) => tracing::warn!(%error, "our address at the relay is no candidate"),
+    }
+}
+
+/// Makes `relayed` none of our addresses.
+pub(super) fn remove_relayed(rtc: &mut Rtc, relayed: SocketAddr) {
+    if let Ok(candidate) = Candidate::host(relayed, "udp") {
+        rtc.direct_api().invalidate_candidate(&candidate);
+    }
+}
+
+/// `relayed` as the candidate it is (RFC 8839, section 5.1). Whence we speak with the relay is
+/// nobody's business: the related address is left out, as browsers do.
+pub(super) fn relayed_line(relayed: SocketAddr) -> String {
+    // RFC 8445, section 5.1.2.1: type preference 0, the highest local one, component 1.
+    const PRIORITY: u32 = 65_535 << 8 | (256 - 1);
+    let (ip, port) = (relayed.ip(), relayed.port());
+    let nowhere = if relayed.is_ipv4() { "0.0.0.0" } else { "::" };
+    format!("candidate:relay 1 udp {PRIORITY} {ip} {port} typ relay raddr {nowhere} rport 0")
 }
 
 /// The payload type to send on `mid`: constrained baseline if the browser takes it.

@@ -59,7 +59,8 @@ impl Pair {
         let (mut viewer, offer) = Viewer::new(now, address(BROWSER));
         let encoder = Kbps::new(8000).expect("legal");
         let setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
-        let (session, answer) = Session::accept(now, &setup, rights, &offer).expect("an offer");
+        let (session, answer) =
+            Session::accept(now, &setup, rights, &offer, None).expect("an offer");
         viewer.answered(&answer);
         viewer.advance(now);
         Self {
@@ -95,7 +96,7 @@ impl Pair {
     fn collect(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Transmit(Datagram { source, destination, contents }) => {
+                Output::Transmit(Datagram { source, destination, contents, .. }) => {
                     assert_eq!((source, destination), (address(SERVER), address(BROWSER)));
                     self.datagrams += 1;
                     if !self.is_lost() {
@@ -397,7 +398,7 @@ fn bad_offers_are_refused_with_the_reason() {
     let now = Instant::now();
     let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");
     let refused = |offer: &str| {
-        Session::accept(now, &setup, Rights { control: true }, offer)
+        Session::accept(now, &setup, Rights { control: true }, offer, None)
             .map(|_| ())
             .expect_err("refused")
             .to_string()

@@ -75,6 +75,20 @@ impl Viewer {
         (viewer, offer.to_sdp_string())
     }
 
+    /// Is at this address from now on; for after the answer to [`Viewer::restart`].
+    pub(crate) fn move_to(&mut self, address: SocketAddr) {
+        self.rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+    }
+
+    /// Begins ICE anew, without any address yet; returns the offer.
+    pub(crate) fn restart(&mut self) -> String {
+        let mut api = self.rtc.sdp_api();
+        api.ice_restart(false);
+        let (offer, pending) = api.apply().expect("there are changes");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
     /// Takes the answer.
     pub(crate) fn answered(&mut self, answer: &str) {
         let answer = SdpAnswer::from_sdp_string(answer).expect("an answer");

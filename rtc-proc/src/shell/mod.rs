@@ -102,7 +102,7 @@ impl Worker for Rtc {
             .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
         let mut rtc = Self {
             socket,
-            peers: Peers::new(setup, config.bitrate),
+            peers: Peers::new(setup, config.bitrate, config.relay),
             bitrate: config.bitrate,
             packets: None,
             input: None,
@@ -376,7 +376,7 @@ impl Rtc {
         let mut sent = Vec::new();
         while let Some(output) = self.peers.poll_output() {
             match output {
-                Output::Transmit { datagram, .. } => datagrams.push(datagram),
+                Output::Transmit(datagram) => datagrams.push(datagram),
                 Output::FrameSent(stamps) => sent.push(stamps),
                 Output::Input(message) => self.pass_on(now, message),
                 Output::Pad(message) => {

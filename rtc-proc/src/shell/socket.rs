@@ -170,7 +170,7 @@ impl MediaSocket {
     fn retire(&mut self, count: usize, verdict: &Verdict, tally: &mut Tally) {
         let done = self.waiting.drain(..count);
         let (datagrams, bytes) = done.fold((0, 0), |(datagrams, bytes), datagram| {
-            (datagrams + 1, bytes + datagram.contents.len() as u64)
+            (datagrams + 1, bytes + datagram.length() as u64)
         });
         if let Verdict::Refused(error) = verdict {
             tally.failed += datagrams;
@@ -191,14 +191,14 @@ impl MediaSocket {
         let mut bytes = 0;
         let mut count = 0;
         for datagram in self.waiting.iter().take(MAX_SEGMENTS) {
-            let length = datagram.contents.len();
+            let length = datagram.length();
             let same = (datagram.source, datagram.destination) == (first.source, first.destination);
-            if !same || length > first.contents.len() || bytes + length > MAX_SEGMENTED_BYTES {
+            if !same || length > first.length() || bytes + length > MAX_SEGMENTED_BYTES {
                 break;
             }
             bytes += length;
             count += 1;
-            if length < first.contents.len() {
+            if length < first.length() {
                 break;
             }
         }
@@ -207,9 +207,8 @@ impl MediaSocket {
 
     fn send_run(&self, count: usize) -> Verdict {
         let Some(first) = self.waiting.front() else { return Verdict::Done };
-        let slices: Vec<_> =
-            self.waiting.iter().take(count).map(|it| IoSlice::new(&it.contents)).collect();
-        let segment = u16::try_from(first.contents.len()).unwrap_or(u16::MAX);
+        let slices: Vec<_> = self.waiting.iter().take(count).flat_map(slices_of).collect();
+        let segment = u16::try_from(first.length()).unwrap_or(u16::MAX);
         let segmented = (count > 1).then_some(ControlMessage::UdpGsoSegments(&segment));
         let (fd, flags) = (self.descriptor.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
         let result = if self.is_ipv6 {
@@ -248,6 +247,12 @@ impl AsFd for MediaSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// The parts of a datagram, put together by the kernel.
+fn slices_of(datagram: &Datagram) -> impl Iterator<Item = IoSlice<'_>> {
+    let header = datagram.header.as_ref().map(|header| IoSlice::new(header));
+    header.into_iter().chain([IoSlice::new(&datagram.contents)])
 }
 
 fn plain_address(address: &SockaddrStorage) -> Option<SocketAddr> {

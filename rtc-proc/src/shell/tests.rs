@@ -47,7 +47,12 @@ fn echo_from(bind: &str, local: &str) {
     assert_eq!(bytes, b"hello");
     // Equal lengths and a shorter end: one segmented send. Then a longer one.
     let lengths = [1000, 1000, 1000, 400, 1200];
-    let answer = |length| Datagram { source: own, destination: source, contents: vec![7; length] };
+    let answer = |length| Datagram {
+        source: own,
+        destination: source,
+        header: None,
+        contents: vec![7; length],
+    };
     let tally = socket.send(lengths.map(answer));
     assert_eq!(tally, Tally { sent: 5, bytes: 4600, failed: 0 });
     let mut buffer = [0; 2000];
@@ -77,7 +82,12 @@ fn refused_datagrams_are_counted_and_the_rest_is_sent() {
     let own = SocketAddr::new("127.0.0.1".parse().expect("an address"), port);
     let browser = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     let good = browser.local_addr().expect("bound");
-    let to = |destination, length| Datagram { source: own, destination, contents: vec![1; length] };
+    let to = |destination, length| Datagram {
+        source: own,
+        destination,
+        header: None,
+        contents: vec![1; length],
+    };
     // Larger than any datagram; to port 0, which no datagram may have; and a good one.
     let bad = SocketAddr::new(good.ip(), 0);
     let tally = socket.send([to(good, 70_000), to(bad, 10), to(good, 10)]);

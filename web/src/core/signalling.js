@@ -1,13 +1,31 @@
 // The JSON messages of the signalling WebSocket.
 
+import { parseRelay } from './relay.js';
+
+/** @import { RelayServer } from './relay.js' */
+
 /**
  * @typedef {{ type: 'answer', sdp: string }
- *   | { type: 'closed', reason: string, retry: boolean }} GatewayMessage
+ *   | { type: 'candidate', candidate: string }
+ *   | { type: 'closed', reason: string, retry: boolean }
+ *   | { type: 'probe', relay: RelayServer | null }
+ *   | { type: 'relay', relay: RelayServer | null, restarted: boolean }
+ *   | { type: 'welcome', relay: RelayServer | null }} GatewayMessage
  */
 
 /** @param {string} sdp */
 export function offerMessage(sdp) {
   return JSON.stringify({ type: 'offer', sdp });
+}
+
+/** @param {string} sdp of a connection the desktop knows, whose way to it is lost */
+export function restartMessage(sdp) {
+  return JSON.stringify({ type: 'restart', sdp });
+}
+
+/** Asks for credentials to try one way to the relay with. */
+export function probeMessage() {
+  return JSON.stringify({ type: 'probe' });
 }
 
 /**
@@ -29,14 +47,29 @@ export function candidateMessage(candidate) {
  */
 export function parseGatewayMessage(text) {
   const message = parseObject(text);
-  if (message?.['type'] === 'answer' && typeof message['sdp'] === 'string') {
-    return { type: 'answer', sdp: message['sdp'] };
+  switch (message?.['type']) {
+    case 'answer': {
+      const { sdp } = message;
+      return typeof sdp === 'string' ? { type: 'answer', sdp } : null;
+    }
+    case 'candidate': {
+      const { candidate } = message;
+      return typeof candidate === 'string' ? { type: 'candidate', candidate } : null;
+    }
+    case 'closed': {
+      const reason = typeof message['reason'] === 'string' ? message['reason'] : '';
+      return { type: 'closed', reason, retry: message['retry'] === true };
+    }
+    case 'probe':
+    case 'welcome':
+      return { type: message['type'], relay: parseRelay(message['relay']) };
+    case 'relay': {
+      const restarted = message['restarted'] === true;
+      return { type: 'relay', relay: parseRelay(message['relay']), restarted };
+    }
+    default:
+      return null;
   }
-  if (message?.['type'] === 'closed') {
-    const reason = typeof message['reason'] === 'string' ? message['reason'] : '';
-    return { type: 'closed', reason, retry: message['retry'] === true };
-  }
-  return null;
 }
 
 /**

@@ -58,7 +58,10 @@ function releaseAll() {
 function start() {
   const obstacle = findObstacle();
   if (obstacle !== null) viewer.handle({ type: 'impossible', reason: obstacle });
-  else if (!login.useFragment()) viewer.handle({ type: 'start' });
+  else {
+    viewer.prepare();
+    if (!login.useFragment()) viewer.handle({ type: 'start' });
+  }
 }
 
 window.addEventListener('blur', releaseAll, { signal });
@@ -80,5 +83,8 @@ window.addEventListener(
   },
   { signal },
 );
+
+// For whoever looks into why a connection is as it is: `await lumen.report()` in the console.
+Object.assign(window, { lumen: { report: () => viewer.report() } });
 
 start();

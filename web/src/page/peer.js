@@ -1,15 +1,23 @@
 // One peer connection: pictures in, input out.
 //
-// The offer goes out before any address of this browser is known; addresses follow one by one. The
-// desktop's own are in its answer.
+// The offer goes out before any address of this browser is known; addresses follow one by one, as
+// soon as it is known whether there is a relay. The desktop's own are in its answer.
+//
+// When the way to the desktop is lost, another one is looked for first (ICE restart): the picture
+// then goes on where it was. Only if none is found is the connection lost.
 
 import { decodeOutput, encodeInput } from '../core/input-codec.js';
+import { usedPath } from '../core/report.js';
 import { log } from '../util/log.js';
 
 /** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
+/** @import { RelayServer } from '../core/relay.js' */
+/** @import { Stats } from '../core/report.js' */
 
 /**
- * @typedef {{ offer: (sdp: string) => void, candidate: (candidate: string) => void,
+ * @typedef {{ servers: RelayServer[], relayOnly: boolean }} Paths
+ * @typedef {{ offer: (sdp: string) => void, restartOffer: (sdp: string) => void,
+ *   candidate: (candidate: string) => void, interrupted: () => boolean,
  *   stream: (stream: MediaStream) => void, ready: () => void,
  *   received: (message: OutputMessage) => void, lost: (reason: string) => void }} PeerHandlers
  */
@@ -20,6 +28,9 @@ const MAX_QUEUED_MOTION = 256;
 /** How often decoding is looked at, in milliseconds, and how many bad looks end the connection. */
 const LOOK_INTERVAL = 2000;
 const MAX_BAD_LOOKS = 2;
+
+/** Another way is found within so many milliseconds, or a new connection is made. */
+const RESTART_LIMIT = 4000;
 
 export class Peer {
   #connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
@@ -32,6 +43,13 @@ export class Peer {
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #lookTimer;
   #look = { packets: 0, frames: 0, bad: 0 };
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #restartTimer;
+  #started = false;
+  /** Resolves once the browser looks for addresses. @type {Promise<void>} */
+  #local;
+  /** @type {(paths: Paths) => void} */
+  #chosen = () => {};
 
   /** @param {PeerHandlers} handlers */
   constructor(handlers) {
@@ -39,7 +57,25 @@ export class Peer {
     this.#addVideo();
     this.#listenToConnection();
     this.#listenToInput();
-    void this.#makeOffer();
+    /** @type {Promise<Paths>} */
+    const paths = new Promise((resolve) => {
+      this.#chosen = resolve;
+    });
+    this.#local = this.#makeOffer(paths);
+  }
+
+  /**
+   * Looks for this browser's addresses. Counts once; ends the wait of {@link answer}.
+   *
+   * @param {Paths} paths
+   */
+  start(paths) {
+    this.#started = true;
+    this.#chosen(paths);
+  }
+
+  get isStarted() {
+    return this.#started;
   }
 
   get isReady() {
@@ -48,12 +84,57 @@ export class Peer {
 
   /** @param {string} sdp */
   async answer(sdp) {
+    await this.#local;
     if (this.#connection.signalingState !== 'have-local-offer') return;
     try {
       await this.#connection.setRemoteDescription({ type: 'answer', sdp });
     } catch (error) {
       this.#lost('The desktop and this browser found no common video format.', error);
     }
+  }
+
+  /** @param {string} candidate of the desktop's that was not in its answer */
+  async addCandidate(candidate) {
+    await this.#local;
+    try {
+      await this.#connection.addIceCandidate({ candidate, sdpMLineIndex: 0 });
+    } catch (error) {
+      log('debug', 'a candidate is of no use', { error });
+    }
+  }
+
+  /**
+   * Looks for another way to the desktop.
+   *
+   * @param {Paths} paths
+   */
+  async restart(paths) {
+    if (this.#connection.signalingState !== 'stable' || this.#restartTimer !== undefined) return;
+    log('info', 'looking for another way');
+    this.#restartTimer = setTimeout(() => this.#endRestart(), RESTART_LIMIT);
+    try {
+      this.#configure(paths);
+      this.#connection.restartIce();
+      await this.#connection.setLocalDescription();
+      const { localDescription } = this.#connection;
+      if (localDescription) this.#handlers.restartOffer(localDescription.sdp);
+    } catch (error) {
+      this.#lost('The connection to the desktop was lost.', error);
+    }
+  }
+
+  /** Whether the relay is in use. */
+  async isRelayed() {
+    const path = usedPath(await this.stats());
+    return path !== null && path.name !== 'direct UDP';
+  }
+
+  /** @returns {Promise<Stats[]>} */
+  async stats() {
+    /** @type {Stats[]} */
+    const all = [];
+    (await this.#connection.getStats()).forEach((one) => all.push(one));
+    return all;
   }
 
   /** @param {InputMessage} message */
@@ -80,6 +161,7 @@ export class Peer {
   /** Tells the handlers nothing any more; the connection stays. */
   retire() {
     clearInterval(this.#lookTimer);
+    clearTimeout(this.#restartTimer);
     this.#listeners.abort();
   }
 
@@ -125,9 +207,15 @@ export class Peer {
   #checkConnection() {
     const { iceConnectionState, connectionState } = this.#connection;
     log('debug', 'peer connection', { iceConnectionState, connectionState });
-    // "disconnected" follows seconds of silence: an attempt costs less than more of it.
+    // "disconnected" follows seconds of silence: another way costs less than more of it.
     if (['disconnected', 'failed'].includes(iceConnectionState)) {
-      this.#lost('The connection to the desktop was lost.');
+      const mending = this.#restartTimer !== undefined;
+      if (!mending && !this.#handlers.interrupted()) {
+        this.#lost('The connection to the desktop was lost.');
+      }
+    } else if (['connected', 'completed'].includes(iceConnectionState)) {
+      clearTimeout(this.#restartTimer);
+      this.#restartTimer = undefined;
     } else if (connectionState === 'failed') {
       this.#lost('The connection to the desktop could not be secured.');
     }
@@ -156,11 +244,32 @@ export class Peer {
     this.#handlers.ready();
   }
 
-  async #makeOffer() {
+  #endRestart() {
+    this.#restartTimer = undefined;
+    if (!['connected', 'completed'].includes(this.#connection.iceConnectionState)) {
+      this.#lost('The connection to the desktop was lost.');
+    }
+  }
+
+  /** @param {Paths} paths */
+  #configure({ servers, relayOnly }) {
+    /** @type {RTCIceTransportPolicy} */
+    const policy = relayOnly ? 'relay' : 'all';
+    this.#connection.setConfiguration({
+      bundlePolicy: 'max-bundle',
+      iceServers: servers,
+      iceTransportPolicy: policy,
+    });
+  }
+
+  /** @param {Promise<Paths>} paths */
+  async #makeOffer(paths) {
     try {
-      await this.#connection.setLocalDescription();
-      const { localDescription } = this.#connection;
-      if (localDescription) this.#handlers.offer(localDescription.sdp);
+      const offer = await this.#connection.createOffer();
+      // The desktop can begin to answer it while this page still waits for the paths.
+      this.#handlers.offer(offer.sdp ?? '');
+      this.#configure(await paths);
+      await this.#connection.setLocalDescription(offer);
     } catch (error) {
       this.#lost('This browser could not make an offer.', error);
     }

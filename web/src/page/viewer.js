@@ -2,12 +2,19 @@
 
 import { wantedSize } from '../core/letterbox.js';
 import { Session } from '../core/session.js';
-import { candidateMessage, offerMessage } from '../core/signalling.js';
+import { placeRelay, serversFor, wishedPath } from '../core/relay.js';
+import {
+  candidateMessage,
+  offerMessage,
+  probeMessage,
+  restartMessage,
+} from '../core/signalling.js';
 import { describe } from '../core/status-text.js';
 import { log } from '../util/log.js';
 import { Cursor } from './cursor.js';
 import { Peer } from './peer.js';
 import { Picture } from './picture.js';
+import { ReportPanel } from './report.js';
 import { fetchSession } from './server.js';
 import { SignallingSocket } from './socket.js';
 import { StatusLine } from './status-line.js';
@@ -15,8 +22,11 @@ import { Viewport } from './viewport.js';
 
 /** @import { DesktopState, InputMessage, OutputMessage } from '../core/input-codec.js' */
 /** @import { Action, Event } from '../core/session.js' */
+/** @import { RelayServer } from '../core/relay.js' */
+/** @import { Report } from '../core/report.js' */
 /** @import { GatewayMessage } from '../core/signalling.js' */
 /** @import { Elements } from './elements.js' */
+/** @import { Paths } from './peer.js' */
 
 /**
  * @typedef {{ loginNeeded: () => void, padsAvailable: (available: boolean) => void,
@@ -38,10 +48,18 @@ export class Viewer {
   #socket = null;
   /** @type {Peer | null} */
   #peer = null;
+  /** Made before it is wanted, to save that time. @type {Peer | null} */
+  #prepared = null;
   /** Given up, but not closed yet. @type {Peer | null} */
   #retired = null;
   /** What the peer has to tell while the socket is not open. @type {string[]} */
   #unsent = [];
+  #wish = wishedPath(location.search);
+  /** Unused; undefined before the gateway has said. @type {RelayServer | null | undefined} */
+  #relay;
+  /** Who waits for credentials to try a way with. @type {((relay: RelayServer | null) => void)[]} */
+  #probes = [];
+  #report;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #checkingLogin = false;
@@ -73,7 +91,26 @@ export class Viewer {
       },
       signal,
     );
+    this.#report = new ReportPanel(
+      elements,
+      {
+        stats: async () => (await this.#peer?.stats()) ?? [],
+        relayOnly: this.#wish.relayOnly,
+        askRelay: () => this.#askRelay(),
+      },
+      signal,
+    );
     signal.addEventListener('abort', () => this.handle({ type: 'stop' }));
+  }
+
+  /** Makes the first peer's offer while the page still logs in. */
+  prepare() {
+    this.#prepared ??= this.#newPeer();
+  }
+
+  /** @returns {Promise<Report>} which paths work from here */
+  report() {
+    return this.#report.make();
   }
 
   get isStreaming() {
@@ -160,6 +197,7 @@ export class Viewer {
       received: (message) => this.#signalled(message),
       closed: (opened) => {
         this.#socket = null;
+        this.#probes.splice(0).forEach((answer) => answer(null));
         this.handle({ type: 'socketClosed', opened });
       },
     });
@@ -168,30 +206,90 @@ export class Viewer {
 
   /** @param {GatewayMessage} message */
   #signalled(message) {
-    if (message.type === 'answer') {
-      void this.#peer?.answer(message.sdp);
-    } else {
-      log('info', 'closed by the server', { reason: message.reason, retry: message.retry });
-      this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
+    switch (message.type) {
+      case 'answer':
+        // An older gateway, or one whose supervisor does not answer: no relay then.
+        if (this.#peer?.isStarted === false) this.#peer.start(this.#paths());
+        void this.#peer?.answer(message.sdp);
+        return;
+      case 'candidate':
+        void this.#peer?.addCandidate(message.candidate);
+        return;
+      case 'closed':
+        log('info', 'closed by the server', { reason: message.reason, retry: message.retry });
+        this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
+        return;
+      case 'probe':
+        this.#probes.shift()?.(this.#placed(message.relay));
+        return;
+      case 'relay':
+        this.#relay = this.#placed(message.relay);
+        if (message.restarted) void this.#leaveDeadRelay();
+        return;
+      case 'welcome':
+        this.#relay = this.#placed(message.relay);
+        if (this.#peer?.isStarted === false) this.#peer.start(this.#paths());
+        return;
     }
   }
 
+  /** @param {RelayServer | null} relay */
+  #placed(relay) {
+    return relay && placeRelay(relay, location.hostname);
+  }
+
+  /** @returns {Paths} */
+  #paths() {
+    const servers = serversFor(this.#relay ?? null, this.#wish);
+    return { servers, relayOnly: this.#wish.relayOnly };
+  }
+
+  async #leaveDeadRelay() {
+    const peer = this.#peer;
+    // A connection that is still being made has asked the old relay too.
+    const affected = !this.isStreaming || (await peer?.isRelayed());
+    if (affected && peer === this.#peer) void peer?.restart(this.#paths());
+  }
+
+  /** @returns {Promise<RelayServer | null>} */
+  #askRelay() {
+    const socket = this.#socket;
+    if (!socket?.isOpen) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      this.#probes.push(resolve);
+      socket.send(probeMessage());
+    });
+  }
+
   #makePeer() {
-    const peer = new Peer({
+    const peer = this.#prepared ?? this.#newPeer();
+    this.#prepared = null;
+    this.#peer = peer;
+    if (this.#relay !== undefined) peer.start(this.#paths());
+  }
+
+  #newPeer() {
+    return new Peer({
       offer: (sdp) => {
         this.#signal(offerMessage(sdp));
         this.#closeRetired();
       },
+      restartOffer: (sdp) => this.#signal(restartMessage(sdp)),
       candidate: (candidate) => {
         const text = candidateMessage(candidate);
         if (text !== null) this.#signal(text);
+      },
+      interrupted: () => {
+        // Without the gateway nobody could answer.
+        if (!this.isStreaming || !this.#socket?.isOpen) return false;
+        void this.#peer?.restart(this.#paths());
+        return true;
       },
       stream: (stream) => this.#picture.show(stream, () => this.#firstFrame()),
       ready: () => this.#tellSize(),
       received: (message) => this.#received(message),
       lost: (reason) => this.handle({ type: 'peerLost', reason }),
     });
-    this.#peer = peer;
   }
 
   #dropPeer() {

@@ -1,0 +1,105 @@
+//! The way of datagrams: whose one is that arrives, and how one leaves, through the relay or not.
+
+use std::{net::SocketAddr, time::Instant};
+
+use lumen_ipc::service::RelayCredentials;
+use str0m::{
+    Input as RtcInput,
+    net::{Protocol, Receive},
+};
+
+use super::{Output, Peers};
+use crate::{
+    relay::{Output as RelayOutput, Relay, Unwrapped},
+    session::{Datagram, Input},
+};
+
+impl Peers {
+    /// A datagram arrived. Returns whether it was some peer's.
+    pub fn datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
+        let Some(relay) = self.relay.as_mut().filter(|relay| relay.server() == source) else {
+            return self.deliver(now, source, destination, bytes);
+        };
+        let unwrapped = relay.unwrap(now, bytes);
+        let known = match unwrapped {
+            Unwrapped::Control => true,
+            Unwrapped::Data { source, destination, contents } => {
+                self.deliver(now, source, destination, contents)
+            }
+            Unwrapped::Foreign => false,
+        };
+        self.settle_relay(now);
+        known
+    }
+
+    fn deliver(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
+        let Ok(parsed) = Receive::new(Protocol::Udp, source, destination, bytes) else {
+            return false;
+        };
+        let datagram = RtcInput::Receive(now, parsed);
+        let Some(number) = self.owner(source, &datagram) else { return false };
+        self.feed(now, number, Input::Datagram(datagram));
+        self.refresh_demand(now);
+        true
+    }
+
+    pub(super) fn renew_relay(&mut self, now: Instant, credentials: Option<RelayCredentials>) {
+        if let (Some(relay), Some(credentials)) = (self.relay.as_mut(), credentials) {
+            relay.renew(now, credentials);
+            self.settle_relay(now);
+        }
+    }
+
+    /// Does what the relay's client wants.
+    fn settle_relay(&mut self, now: Instant) {
+        while let Some(output) = self.relay.as_mut().and_then(Relay::poll_output) {
+            match output {
+                RelayOutput::Moved(address) => {
+                    self.for_each(now, || Input::RelayedAddress(address))
+                }
+                RelayOutput::Transmit(datagram) => {
+                    self.outputs.push_back(Output::Transmit(datagram))
+                }
+            }
+        }
+    }
+
+    /// Sends a session's datagram, through the relay if it comes from our address there.
+    pub(super) fn transmit(&mut self, now: Instant, datagram: Datagram) {
+        if self.setup.is_candidate(datagram.source) {
+            return self.outputs.push_back(Output::Transmit(datagram));
+        }
+        let wrapped = self.relay.as_mut().and_then(|relay| relay.wrap(now, datagram));
+        self.outputs.extend(wrapped.map(Output::Transmit));
+        self.settle_relay(now);
+    }
+
+    /// Nobody is there to be relayed.
+    pub(super) fn release_relay(&mut self, now: Instant) {
+        if let Some(relay) = self.relay.as_mut() {
+            relay.release(now);
+            self.settle_relay(now);
+        }
+    }
+
+    pub(super) fn relay_timeout(&mut self, now: Instant) {
+        if let Some(relay) = self.relay.as_mut()
+            && relay.deadline().is_some_and(|at| at <= now)
+        {
+            relay.timeout(now);
+            self.settle_relay(now);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Channels to viewers at the relay: four bytes before each datagram instead of a whole message.
+//!
+//! A channel is asked for when its viewer is first heard of, and used once the relay has agreed.
+//! INVARIANT: a number has one peer and a peer one number, for as long as the relay may remember
+//! either (RFC 8656, section 12: five minutes beyond the binding's life).
+
+use std::{
+    net::SocketAddr,
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
+
+/// Channel numbers (RFC 8656, section 12).
+const NUMBERS: RangeInclusive<u16> = 0x4000..=0x4FFF;
+/// How long a binding lasts (RFC 8656, section 12).
+const LIFETIME: Duration = Duration::from_secs(600);
+/// It is renewed so long before its end, if it is used.
+const MARGIN: Duration = Duration::from_secs(60);
+/// Most channels; beyond that datagrams travel as indications. As many viewers as there may be,
+/// and as many that have come back from another address.
+const MOST: usize = 32;
+
+/// A number for a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Channel {
+    pub(super) number: u16,
+    pub(super) peer: SocketAddr,
+}
+
+/// All channels of an allocation.
+#[derive(Debug, Default)]
+pub(super) struct Channels {
+    slots: Vec<Slot>,
+    taken: u16,
+}
+
+#[derive(Debug)]
+struct Slot {
+    channel: Channel,
+    /// Until when the relay knows it; `None` until it agrees.
+    bound_until: Option<Instant>,
+    used: Instant,
+}
+
+impl Channels {
+    /// The channel to ask for, now that `peer` has been heard of.
+    pub(super) fn hear(&mut self, now: Instant, peer: SocketAddr) -> Option<Channel> {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.channel.peer == peer) {
+            slot.used = now;
+            return None;
+        }
+        self.slots.retain(|slot| now < slot.used + LIFETIME);
+        let number = NUMBERS.start() + self.taken;
+        if self.slots.len() >= MOST || !NUMBERS.contains(&number) {
+            return None;
+        }
+        self.taken += 1;
+        let channel = Channel { number, peer };
+        self.slots.push(Slot { channel, bound_until: None, used: now });
+        Some(channel)
+    }
+
+    /// The relay agrees.
+    pub(super) fn bound(&mut self, now: Instant, channel: Channel) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.channel == channel) {
+            slot.bound_until = Some(now + LIFETIME);
+        }
+    }
+
+    /// The relay refuses, or does not answer; the peer is reached by indications.
+    pub(super) fn failed(&mut self, channel: Channel) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.channel == channel) {
+            slot.bound_until = None;
+        }
+    }
+
+    /// The number that reaches `peer`.
+    pub(super) fn number_of(&mut self, now: Instant, peer: SocketAddr) -> Option<u16> {
+        let slot = self.slots.iter_mut().find(|slot| slot.channel.peer == peer)?;
+        slot.used = now;
+        slot.bound_until.filter(|until| now < *until).map(|_| slot.channel.number)
+    }
+
+    /// The peer that `number` stands for.
+    pub(super) fn peer_of(&mut self, now: Instant, number: u16) -> Option<SocketAddr> {
+        let slot = self.slots.iter_mut().find(|slot| slot.channel.number == number)?;
+        slot.used = now;
+        Some(slot.channel.peer)
+    }
+
+    /// Channels to renew; forgets those that nobody uses.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<Channel> {
+        self.slots.retain(|slot| now < slot.used + LIFETIME);
+        let due = self.slots.iter_mut().filter(|slot| slot.renewal().is_some_and(|at| at <= now));
+        due.map(|slot| {
+            // Not again before this renewal had its time.
+            slot.bound_until = slot.bound_until.map(|until| until.max(now + 2 * MARGIN));
+            slot.channel
+        })
+        .collect()
+    }
+
+    /// When to look at [`Channels::due`].
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(Slot::renewal).min()
+    }
+}
+
+impl Slot {
+    fn renewal(&self) -> Option<Instant> {
+        self.bound_until.map(|until| until - MARGIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(port: u16) -> SocketAddr {
+        ([203, 0, 113, 1], port).into()
+    }
+
+    #[test]
+    fn channel_is_asked_for_once_and_used_when_bound() {
+        let now = Instant::now();
+        let mut channels = Channels::default();
+        let channel = channels.hear(now, peer(1)).expect("a channel");
+        assert_eq!(channels.hear(now, peer(1)), None);
+        assert_eq!(channels.number_of(now, peer(1)), None);
+        channels.bound(now, channel);
+        assert_eq!(channels.number_of(now, peer(1)), Some(channel.number));
+        assert_eq!(channels.peer_of(now, channel.number), Some(peer(1)));
+        assert_eq!(channels.peer_of(now, channel.number + 1), None);
+    }
+
+    #[test]
+    fn channel_in_use_is_renewed_before_its_end_and_an_idle_one_forgotten() {
+        let now = Instant::now();
+        let mut channels = Channels::default();
+        let channel = channels.hear(now, peer(1)).expect("a channel");
+        channels.bound(now, channel);
+        let renewal = now + LIFETIME - MARGIN;
+        assert_eq!(channels.deadline(), Some(renewal));
+        assert_eq!(channels.due(renewal), [channel]);
+        assert_eq!(channels.due(renewal), []);
+        assert_eq!(channels.due(now + LIFETIME), []);
+        assert_eq!(channels.deadline(), None);
+    }
+
+    #[test]
+    fn number_is_never_given_to_another_peer() {
+        let now = Instant::now();
+        let mut channels = Channels::default();
+        let first = channels.hear(now, peer(1)).expect("a channel");
+        let later = now + LIFETIME;
+        let second = channels.hear(later, peer(2)).expect("a channel");
+        assert_ne!(first.number, second.number);
+    }
+}

@@ -1,0 +1,123 @@
+// The connection report in words: which path is used, which ways to the relay work, and why others
+// do not.
+
+/** @import { RelayWay } from './relay.js' */
+
+/**
+ * @typedef {'direct UDP' | 'relay UDP' | 'relay TCP' | 'relay TLS'} PathName
+ * @typedef {{ name: PathName, roundTripMillis: number | null }} UsedPath
+ * @typedef {{ name: PathName, url: string | null, works: boolean | null, millis: number | null,
+ *   reason: string }} TriedPath
+ * @typedef {{ used: UsedPath | null, paths: TriedPath[] }} Report
+ * @typedef {{ type: string, id: string, [field: string]: unknown }} Stats
+ */
+
+/** @type {Record<RelayWay, PathName>} */
+const RELAY_NAMES = { udp: 'relay UDP', tcp: 'relay TCP', tls: 'relay TLS' };
+
+/** @param {RelayWay} way */
+export function relayName(way) {
+  return RELAY_NAMES[way];
+}
+
+/**
+ * @param {Stats[]} stats of a peer connection
+ * @returns {UsedPath | null} null while there is none
+ */
+export function usedPath(stats) {
+  const transport = stats.find((one) => one.type === 'transport');
+  const chosen = transport?.['selectedCandidatePairId'];
+  const pair =
+    stats.find((one) => one.type === 'candidate-pair' && one.id === chosen) ??
+    stats.find((one) => one.type === 'candidate-pair' && one['nominated'] === true);
+  if (pair === undefined) return null;
+  const local = stats.find((one) => one.id === pair['localCandidateId']);
+  const seconds = pair['currentRoundTripTime'];
+  return {
+    name: nameOf(local),
+    roundTripMillis: typeof seconds === 'number' ? Math.round(seconds * 10_000) / 10 : null,
+  };
+}
+
+/**
+ * @param {Stats[]} stats of a peer connection
+ * @returns {boolean} whether a check without the relay was ever answered
+ */
+export function directWorks(stats) {
+  return stats.some((one) => {
+    if (one.type !== 'candidate-pair' || one['state'] !== 'succeeded') return false;
+    const local = stats.find((other) => other.id === one['localCandidateId']);
+    return local?.['candidateType'] !== 'relay';
+  });
+}
+
+/**
+ * @param {Stats | undefined} local candidate
+ * @returns {PathName}
+ */
+function nameOf(local) {
+  if (local?.['candidateType'] !== 'relay') return 'direct UDP';
+  const way = local['relayProtocol'];
+  return way === 'tcp' || way === 'tls' ? RELAY_NAMES[way] : RELAY_NAMES.udp;
+}
+
+/**
+ * What an `icecandidateerror` means (RFC 8489, section 14.8, RFC 8656, section 19, and 701, which
+ * WebRTC adds for a server that cannot be reached).
+ *
+ * @param {number} code
+ * @param {RelayWay} way
+ */
+export function errorSentence(code, way) {
+  switch (code) {
+    case 401:
+    case 438:
+    case 441:
+      return 'The relay does not accept the credentials.';
+    case 403:
+      return 'The relay forbids it.';
+    case 486:
+      return 'The relay has given this viewer all it may have.';
+    case 508:
+      return 'The relay is full.';
+    case 701:
+      return UNREACHABLE[way];
+    default:
+      return `The relay refuses with code ${code}.`;
+  }
+}
+
+/** @type {Record<RelayWay, string>} */
+const UNREACHABLE = {
+  udp: 'No answer over UDP; a firewall on the way may block it.',
+  tcp: 'No connection over TCP; a firewall or proxy on the way may block the port.',
+  tls: 'No secure connection; the port may be blocked, or the certificate is not trusted.',
+};
+
+/** @param {RelayWay} way */
+export function silenceSentence(way) {
+  return UNREACHABLE[way];
+}
+
+/**
+ * The report as lines for people.
+ *
+ * @param {Report} report
+ * @returns {string[]}
+ */
+export function reportLines({ used, paths }) {
+  const first = used === null ? 'Not connected.' : `Connected by ${used.name}${roundTrip(used)}.`;
+  return [first, ...paths.map(pathLine)];
+}
+
+/** @param {UsedPath} used */
+function roundTrip({ roundTripMillis }) {
+  return roundTripMillis === null ? '' : `, ${roundTripMillis} ms there and back`;
+}
+
+/** @param {TriedPath} path */
+function pathLine({ name, works, millis, reason }) {
+  if (works === null) return `${name}: not tried. ${reason}`.trimEnd();
+  if (works) return millis === null ? `${name}: works.` : `${name}: works, ready in ${millis} ms.`;
+  return `${name}: does not work. ${reason}`.trimEnd();
+}

@@ -1,0 +1,95 @@
+// The connection report: made when somebody asks, shown in a small panel.
+
+import { directWorks, reportLines, usedPath } from '../core/report.js';
+import { log } from '../util/log.js';
+import { probe } from './probe.js';
+
+/** @import { RelayServer } from '../core/relay.js' */
+/** @import { Report, Stats, TriedPath } from '../core/report.js' */
+/** @import { Elements } from './elements.js' */
+
+/**
+ * @typedef {{ stats: () => Promise<Stats[]>, relayOnly: boolean,
+ *   askRelay: () => Promise<RelayServer | null> }} ReportSources
+ */
+
+/** More ways to the relay than any server names. */
+const MAX_WAYS = 6;
+
+export class ReportPanel {
+  #elements;
+  #sources;
+  /** @type {Promise<Report> | null} */
+  #pending = null;
+
+  /**
+   * @param {Elements} elements
+   * @param {ReportSources} sources
+   * @param {AbortSignal} signal
+   */
+  constructor(elements, sources, signal) {
+    this.#elements = elements;
+    this.#sources = sources;
+    elements.reportButton.addEventListener('click', () => void this.#toggle(), { signal });
+  }
+
+  /** Tries everything; whoever asks meanwhile gets the same report. */
+  make() {
+    this.#pending ??= this.#make().finally(() => {
+      this.#pending = null;
+    });
+    return this.#pending;
+  }
+
+  async #toggle() {
+    const { report } = this.#elements;
+    report.hidden = !report.hidden;
+    if (report.hidden) return;
+    this.#show(['Trying every path…']);
+    try {
+      this.#show(reportLines(await this.make()));
+    } catch (error) {
+      log('warn', 'no connection report', { error });
+      this.#show(['The paths could not be tried.']);
+    }
+  }
+
+  /** @param {string[]} lines */
+  #show(lines) {
+    const items = lines.map((line) => {
+      const item = document.createElement('li');
+      item.textContent = line;
+      return item;
+    });
+    this.#elements.reportLines.replaceChildren(...items);
+  }
+
+  /** @returns {Promise<Report>} */
+  async #make() {
+    const stats = await this.#sources.stats();
+    const used = usedPath(stats);
+    const paths = [this.#direct(stats)];
+    // Each way is tried with credentials of its own: one allocation is all that one of them gives.
+    for (let way = 0; way < MAX_WAYS; way += 1) {
+      const relay = await this.#sources.askRelay();
+      const url = relay?.urls[way];
+      if (relay === null || url === undefined) break;
+      paths.push(await probe({ ...relay, urls: [url] }));
+    }
+    return { used, paths };
+  }
+
+  /**
+   * @param {Stats[]} stats
+   * @returns {TriedPath}
+   */
+  #direct(stats) {
+    const path = { name: /** @type {const} */ ('direct UDP'), url: null, millis: null };
+    if (directWorks(stats)) return { ...path, works: true, reason: '' };
+    if (this.#sources.relayOnly) {
+      return { ...path, works: null, reason: 'This page was opened to use the relay alone.' };
+    }
+    const reason = 'The desktop did not answer over UDP; a firewall or NAT is in between.';
+    return { ...path, works: false, reason };
+  }
+}
