@@ -30,7 +30,9 @@ command:foot                     foot
 command:ip                       iproute2
 command:iptables                 iptables
 command:sway                     sway
+command:openssl                  openssl
 command:turnutils_uclient        coturn
+python-venv                      python3-venv
 command:weston                   weston
 font                             fonts-dejavu-core
 '
@@ -54,6 +56,7 @@ probe() {
         # bindgen, which x264-sys builds with, loads it at build time.
         libclang) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
             ldconfig -p 2>/dev/null | grep -q libclang ;;
+        python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         font) [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] ;;
         desktop) command -v labwc >/dev/null || command -v sway >/dev/null ;;
         *) say "unknown probe $1" >&2; exit 1 ;;
@@ -120,6 +123,16 @@ keep_coturn_from_serving() {
     }
 }
 
+# aiortc, a WebRTC implementation that shares no code with a browser's or ours, in a folder of its own.
+ensure_aiortc() {
+    local venv
+    venv=$(dirname "$0")/.artifacts/venv
+    "$venv/bin/python" -c 'import aiortc, websockets' 2>/dev/null && return
+    say "installing aiortc into $venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check 'aiortc==1.16.0' 'websockets==17.4'
+}
+
 # Tests that root runs need an ordinary user to be: sway, for one, refuses root.
 ensure_test_user() {
     [ "$(id -u)" = 0 ] || return 0
@@ -152,6 +165,7 @@ main() {
         install_missing "$packages" "$wants_desktop"
     fi
     [ "$1" != test ] || ensure_test_user
+    [ "$1" != test ] || ensure_aiortc
 }
 
 main "$@"

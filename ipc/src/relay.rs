@@ -102,17 +102,21 @@ impl Party {
 }
 
 impl Grantee {
-    /// INVARIANT: data flows between a viewer and rtc's allocation on its behalf, or between those
-    /// of one probe, and nowhere else.
+    /// INVARIANT: data flows between a session's rtc and its viewers, or between the allocations of
+    /// one probe, and nowhere else.
+    ///
+    /// Rtc has one allocation for all its viewers, made with whichever's credential came first: the
+    /// relay knows a client by the address of its socket, and rtc has one socket. It tells viewers
+    /// apart by their ICE credentials and DTLS keys, as it does without a relay.
     #[must_use]
     pub fn may_reach(&self, other: &Self) -> bool {
-        let same = self.session == other.session && self.peer == other.peer;
-        same && matches!(
-            (self.party, other.party),
-            (Party::Rtc, Party::Viewer)
-                | (Party::Viewer, Party::Rtc)
-                | (Party::Probe, Party::Probe)
-        )
+        match (self.party, other.party) {
+            (Party::Rtc, Party::Viewer) | (Party::Viewer, Party::Rtc) => {
+                self.session == other.session
+            }
+            (Party::Probe, Party::Probe) => self == other,
+            _ => false,
+        }
     }
 }
 
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn may_reach_is_the_other_side_of_the_same_peer_only() {
+    fn may_reach_is_the_other_side_of_the_same_session_only() {
         let of = |session, party, peer| Grantee {
             session: SessionId(session),
             party,
@@ -258,7 +262,8 @@ mod tests {
         let rtc = of(1, Party::Rtc, 7);
         assert!(rtc.may_reach(&of(1, Party::Viewer, 7)) && of(1, Party::Viewer, 7).may_reach(&rtc));
         assert!(!rtc.may_reach(&of(2, Party::Viewer, 7)), "another session");
-        assert!(!rtc.may_reach(&of(1, Party::Viewer, 8)), "another viewer");
+        assert!(rtc.may_reach(&of(1, Party::Viewer, 8)), "another viewer of the same desktop");
+        assert!(!of(1, Party::Viewer, 7).may_reach(&of(1, Party::Viewer, 8)), "two viewers");
         assert!(!rtc.may_reach(&of(1, Party::Rtc, 7)) && !rtc.may_reach(&of(1, Party::Rtc, 8)));
         assert!(!of(1, Party::Viewer, 7).may_reach(&of(1, Party::Viewer, 7)));
         let probe = of(1, Party::Probe, 3);

@@ -9,4 +9,5 @@ mod desktops;
 mod keyboard;
 mod picture;
 mod pointer;
+mod relay;
 mod several;

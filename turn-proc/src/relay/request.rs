@@ -17,7 +17,7 @@ use super::{
 use crate::{
     address::{Family, Foreign},
     auth::{
-        credential::{MessageKey, Username},
+        credential::{Grantee, MessageKey, Party, Username},
         nonce::NonceState,
     },
     moment::{Flow, Moment},
@@ -166,13 +166,21 @@ impl Core {
         if realm != self.realm {
             return Err(Unknown::Refused(Refusal::Unauthorized));
         }
-        let (username, key) = match self.allocations.of_flow_mut(&from, now.at) {
+        let known = match self.allocations.of_flow_mut(&from, now.at) {
             Some(allocation) => {
                 if !allocation.admits_request(now.at) {
                     return Err(Unknown::Limited);
                 }
-                let key = allocation.key_of(text);
-                (None, key.ok_or(Unknown::Refused(Refusal::WrongCredentials))?)
+                Some((allocation.grantee, allocation.key_of(text)))
+            }
+            None => None,
+        };
+        let (username, key) = match known {
+            Some((_, Some(key))) => (None, key),
+            Some((grantee, None)) => {
+                let username = successor(grantee, text, now, frame)
+                    .ok_or(Unknown::Refused(Refusal::WrongCredentials))?;
+                (Some(username), self.secret.message_key(text, &self.realm))
             }
             None => {
                 if !self.gate.admits_attempt(&from, now.at) {
@@ -335,6 +343,22 @@ impl Core {
             }
         }
     }
+}
+
+/// An rtc that begins anew: its socket is the one its predecessor had, whose allocation is in the
+/// way and which nobody else can end.
+fn successor(
+    predecessor: Grantee,
+    text: &str,
+    now: Moment,
+    frame: &StunFrame<'_>,
+) -> Option<Username> {
+    let username = Username::accept(text, now.unix).ok()?;
+    let same_rtc = (username.grantee.party, username.grantee.session)
+        == (Party::Rtc, predecessor.session)
+        && predecessor.party == Party::Rtc;
+    let allocates = frame.method() == MessageMethod::Allocate(MethodType::Request);
+    (same_rtc && allocates).then_some(username)
 }
 
 /// Why it is not known who asks.

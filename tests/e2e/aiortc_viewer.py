@@ -1,0 +1,96 @@
+"""An independent viewer: aiortc, through the relay alone.
+
+    aiortc_viewer.py HOST:PORT TOKEN WAY FRAMES
+
+Logs in, watches by one way to the relay (udp or tcp), decodes so many frames, and prints the size
+of the last one and the colour in the middle of its upper left quarter, as one line of JSON.
+"""
+
+import asyncio
+import json
+import sys
+import urllib.request
+
+import websockets
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc.sdp import candidate_from_sdp
+
+
+def log_in(address: str, token: str) -> str:
+    """Trades the token for a cookie."""
+    request = urllib.request.Request(
+        f"http://{address}/login",
+        data=json.dumps({"token": token}).encode(),
+        headers={"Content-Type": "application/json", "Origin": f"http://{address}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return reply.headers["Set-Cookie"].split(";")[0]
+
+
+def ice_server(relay: dict, host: str, way: str) -> RTCIceServer:
+    """The relay's address of this way, as the page would use it."""
+    urls = [url.replace(":*:", f":{host}:") for url in relay["urls"]]
+    url = next(url for url in urls if url.startswith("turn:") and f"transport={way}" in url)
+    return RTCIceServer(urls=url, username=relay["username"], credential=relay["credential"])
+
+
+def relayed_only(sdp: str) -> str:
+    """The description with the relay's candidates alone."""
+    lines = sdp.splitlines(keepends=True)
+    return "".join(
+        line for line in lines if not line.startswith("a=candidate:") or " typ relay" in line
+    )
+
+
+async def watch(address: str, token: str, way: str, frames: int) -> dict:
+    """Decodes frames and says what they are."""
+    headers = {"Cookie": log_in(address, token), "Origin": f"http://{address}"}
+    async with websockets.connect(f"ws://{address}/signal", additional_headers=headers) as socket:
+        welcome = json.loads(await socket.recv())
+        server = ice_server(welcome["relay"], address.rsplit(":", 1)[0], way)
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[server]))
+        peer.addTransceiver("video", direction="recvonly")
+        peer.createDataChannel("input")
+        tracks: asyncio.Queue = asyncio.Queue()
+        peer.on("track", tracks.put_nowait)
+        await peer.setLocalDescription(await peer.createOffer())
+        offer = relayed_only(peer.localDescription.sdp)
+        await socket.send(json.dumps({"type": "offer", "sdp": offer}))
+        trickled = asyncio.create_task(take_messages(socket, peer))
+        track = await tracks.get()
+        for _ in range(frames):
+            frame = await track.recv()
+        trickled.cancel()
+        await peer.close()
+        plane = frame.reformat(format="rgb24").planes[0]
+        start = frame.height // 4 * plane.line_size + frame.width // 4 * 3
+        colour = list(bytes(plane)[start : start + 3])
+        return {"width": frame.width, "height": frame.height, "colour": colour}
+
+
+async def take_messages(socket, peer: RTCPeerConnection) -> None:
+    """Takes the answer and what follows it, the relay's candidates alone."""
+    waiting = []
+    async for text in socket:
+        message = json.loads(text)
+        if message["type"] == "answer":
+            sdp = relayed_only(message["sdp"])
+            await peer.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
+            for candidate in waiting:
+                await peer.addIceCandidate(candidate)
+        elif message["type"] == "candidate":
+            candidate = candidate_from_sdp(message["candidate"].removeprefix("candidate:"))
+            candidate.sdpMLineIndex = 0
+            if peer.remoteDescription is None:
+                waiting.append(candidate)
+            else:
+                await peer.addIceCandidate(candidate)
+
+
+def main() -> None:
+    address, token, way, frames = sys.argv[1:]
+    seen = asyncio.run(asyncio.wait_for(watch(address, token, way, int(frames)), 60))
+    print(json.dumps(seen))
+
+
+main()
