@@ -27,6 +27,7 @@ font                             fonts-dejavu-core
 TEST='
 command:chromium                 chromium
 command:foot                     foot
+command:openssl                  openssl
 command:ip                       iproute2
 command:iptables                 iptables
 command:sway                     sway

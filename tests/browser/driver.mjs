@@ -37,20 +37,20 @@ let home = '';
 const windows = [];
 
 const commands = {
-  async launch() {
+  async launch({ flags = [] }) {
     home = await mkdtemp(join(tmpdir(), 'lumen-chromium-'));
     browser = await chromium.launch({
       executablePath: CHROMIUM,
-      args: FLAGS,
+      args: [...FLAGS, ...flags],
       ignoreDefaultArgs: ['--headless', '--mute-audio'],
       env: { ...process.env, HOME: home },
     });
   },
 
-  async open({ url, width, height }) {
+  async open({ url, width, height, relay = null }) {
     const context = await browser.newContext({ viewport: { width, height } });
     context.setDefaultTimeout(PATIENCE_MS);
-    await context.addInitScript(instrument);
+    await context.addInitScript(instrument, relay);
     const page = await context.newPage();
     const lines = [];
     page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`));

@@ -1,13 +1,33 @@
 // Runs in the page before the page's own code and watches it from outside: which frames were
-// decoded when, what they look like, and what WebRTC says of itself. Changes nothing the page does.
+// decoded when, what they look like, and what WebRTC says of itself. Changes nothing the page does,
+// but for the ways its connections may take when a test forces one.
 
-export function instrument() {
+/** @param {'udp' | 'tcp' | 'tls' | null} forced  the relay, by this transport and no other */
+export function instrument(forced) {
+  const isForced = (url) =>
+    forced === 'tls'
+      ? url.startsWith('turns:')
+      : url.startsWith('turn:') && url.endsWith(`transport=${forced}`);
+
+  /** What the page configures, with nothing left that is not forced. */
+  function narrowed(configuration = {}) {
+    if (!forced) return configuration;
+    const iceServers = (configuration.iceServers ?? [])
+      .map((server) => ({ ...server, urls: [server.urls].flat().filter(isForced) }))
+      .filter((server) => server.urls.length > 0);
+    return { ...configuration, iceServers, iceTransportPolicy: 'relay' };
+  }
+
   const peers = [];
   const NativePeer = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends NativePeer {
-    constructor(...parameters) {
-      super(...parameters);
+    constructor(configuration, ...rest) {
+      super(narrowed(configuration), ...rest);
       peers.push(this);
+    }
+
+    setConfiguration(configuration) {
+      super.setConfiguration(narrowed(configuration));
     }
   };
 
@@ -68,6 +88,15 @@ export function instrument() {
   async function report(type) {
     const reports = await peers.at(-1)?.getStats();
     return [...(reports?.values() ?? [])].find((candidate) => candidate.type === type) ?? null;
+  }
+
+  /** The path of the youngest peer connection: how it leaves the browser, and by way of what. */
+  async function path() {
+    const reports = await peers.at(-1)?.getStats();
+    const transport = await report('transport');
+    const pair = reports?.get(transport?.selectedCandidatePairId);
+    const local = reports?.get(pair?.localCandidateId);
+    return local ? { kind: local.candidateType, relayed: local.relayProtocol ?? null } : null;
   }
 
   /** Bytes that crossed the youngest peer connection in both directions. */
@@ -142,6 +171,7 @@ export function instrument() {
   }
 
   window.lumenTest = {
-    frames, frameAfter, peers, quietMillis, colourAt, pictureBox, transportBytes, jitterBufferMillis, keyLatencies,
+    frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
+    jitterBufferMillis, keyLatencies,
   };
 }

@@ -4,8 +4,8 @@
 //! in one language and read from top to bottom.
 
 use std::{
+    fmt,
     io::{BufRead, BufReader, Write},
-    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -47,15 +47,15 @@ impl Browser {
     /// # Errors
     /// When Node, playwright or Chromium are missing; `make test` installs them.
     pub fn start() -> Result<Self> {
-        Self::start_on(None)
+        Self::start_on(None, &[])
     }
 
-    /// Starts Chromium on a host of its own.
+    /// Starts Chromium on a host of its own, with flags besides the usual ones.
     ///
     /// # Errors
     /// As [`Browser::start`].
-    pub fn start_on(host: Option<&Host>) -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
+    pub fn start_on(host: Option<&Host>, flags: &[&str]) -> Result<Self> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("browser");
         let mut node = Command::new("node");
         node.arg("driver.mjs")
             .arg(patience().as_millis().to_string())
@@ -67,7 +67,7 @@ impl Browser {
         let answers = BufReader::new(node.stdout.take().context("node's standard output")?);
         let driver = Arc::new(Mutex::new(Driver { node, commands, answers }));
         let browser = Self { driver };
-        browser.ask(&json!({ "do": "launch" }))?;
+        browser.ask(&json!({ "do": "launch", "flags": flags }))?;
         Ok(browser)
     }
 
@@ -84,8 +84,22 @@ impl Browser {
     /// # Errors
     /// When the page cannot be loaded.
     pub fn open_sized(&self, url: &str, width: u32, height: u32) -> Result<Page> {
-        let command = json!({ "do": "open", "url": url, "width": width, "height": height });
-        let page = self.ask(&command)?.as_u64().context("the number of a page")?;
+        self.open_with(&json!({ "do": "open", "url": url, "width": width, "height": height }))
+    }
+
+    /// As [`Browser::open`], but the page's WebRTC may use the relay only, by this transport.
+    ///
+    /// # Errors
+    /// When the page cannot be loaded.
+    pub fn open_relayed(&self, url: &str, transport: Transport) -> Result<Page> {
+        let relay = transport.name();
+        self.open_with(
+            &json!({ "do": "open", "url": url, "width": 1280, "height": 720, "relay": relay }),
+        )
+    }
+
+    fn open_with(&self, command: &Value) -> Result<Page> {
+        let page = self.ask(command)?.as_u64().context("the number of a page")?;
         Ok(Page { browser: self.clone(), page })
     }
 
@@ -116,6 +130,54 @@ impl Drop for Driver {
         }
         let _ = self.node.wait();
     }
+}
+
+/// How a browser speaks to the relay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Transport {
+    /// UDP.
+    Udp,
+    /// TCP in the clear.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+impl Transport {
+    /// As WebRTC's statistics name it (`RTCIceCandidateStats.relayProtocol`).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// The way a page's picture comes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Path {
+    /// From rtc, by UDP.
+    Direct,
+    /// By the relay.
+    Relayed(Transport),
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct => f.write_str("direct UDP"),
+            Self::Relayed(transport) => write!(f, "relay {}", transport.name().to_uppercase()),
+        }
+    }
+}
+
+/// A path as the page's WebRTC describes it.
+#[derive(Deserialize)]
+struct SelectedPath {
+    kind: String,
+    relayed: Option<String>,
 }
 
 /// What a page knows of one decoded frame.
@@ -175,6 +237,22 @@ impl Page {
             let frames: usize = self.evaluate("lumenTest.frames.length")?;
             if frames > 0 { Ok(()) } else { bail!("no frame; the page says: {}", self.console()?) }
         })
+    }
+
+    /// The way the picture comes now.
+    ///
+    /// # Errors
+    /// When it does not come, or by a way nobody knows.
+    pub fn path(&self) -> Result<Path> {
+        let selected: Option<SelectedPath> = self.evaluate("lumenTest.path()")?;
+        let selected = selected.context("WebRTC has no path")?;
+        match (selected.kind.as_str(), selected.relayed.as_deref()) {
+            ("relay", Some("udp")) => Ok(Path::Relayed(Transport::Udp)),
+            ("relay", Some("tcp")) => Ok(Path::Relayed(Transport::Tcp)),
+            ("relay", Some("tls")) => Ok(Path::Relayed(Transport::Tls)),
+            ("host" | "srflx" | "prflx", _) => Ok(Path::Direct),
+            (kind, relayed) => bail!("a path by {kind}, {relayed:?}"),
+        }
     }
 
     /// Waits for a frame decoded after `instant`, and returns how much later that was. The page
@@ -312,7 +390,7 @@ impl Page {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn screenshot(&self, path: &Path) -> Result<()> {
+    pub fn screenshot(&self, path: &std::path::Path) -> Result<()> {
         self.ask(json!({ "do": "screenshot", "path": path })).map(drop)
     }
 

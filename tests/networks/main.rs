@@ -9,5 +9,6 @@
 
 #![forbid(unsafe_code)]
 
+mod certificate;
 mod matrix;
 mod topology;

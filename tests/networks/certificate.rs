@@ -1,0 +1,42 @@
+//! A certificate of the tests' own for the relay.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use lumen_tests::stage::Folder;
+
+/// Whom it is for (RFC 6761 keeps `.test` free).
+pub(crate) const NAME: &str = "relay.lumen.test";
+
+/// A key and a certificate that it signed itself, as files that any user may read.
+pub(crate) struct Certificate {
+    _folder: Folder,
+    chain: String,
+    key: String,
+}
+
+impl Certificate {
+    pub(crate) fn make() -> Result<Self> {
+        let folder = Folder::new("certificate", 0o755)?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let (chain, key) = (path("chain.pem"), path("key.pem"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
+            .args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", &format!("/CN={NAME}")])
+            .args(["-addext", &format!("subjectAltName=DNS:{NAME}")])
+            .args(["-keyout", &key, "-out", &chain])
+            .output()
+            .context("openssl; `tests/install.sh test` installs it")?;
+        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        Ok(Self { _folder: folder, chain, key })
+    }
+
+    pub(crate) fn chain(&self) -> &str {
+        &self.chain
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
