@@ -107,6 +107,8 @@ fn guard(router: &Host, gate: Gate) -> Result<()> {
             Gate::NoUdp => rule("-i lan ! -p udp -j ACCEPT")?,
             Gate::OnlyPort(port) => rule(&format!("-i lan -p tcp --dport {port} -j ACCEPT"))?,
         }
+        // There is no name server: who asks is told so at once, instead of being left to wait.
+        rule("-i lan -p udp --dport 53 -j REJECT")?;
         router.administer(&format!("{tables} -P FORWARD DROP"))?;
     }
     Ok(())
