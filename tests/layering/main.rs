@@ -122,3 +122,47 @@ fn every_package_inherits_the_workspace_lints() -> Result<()> {
     assert!(breaches.is_empty(), "no `[lints] workspace = true` in {breaches:#?}");
     Ok(())
 }
+
+#[test]
+fn relay_stands_on_runtime_and_contract_only() -> Result<()> {
+    let local = Workspace::read_relays()?.local();
+    assert_eq!(local, ["lumen-turn", CONTRACT, RUNTIME].map(str::to_owned).into());
+    Ok(())
+}
+
+#[test]
+fn relay_shares_the_versions_of_what_both_workspaces_use() -> Result<()> {
+    let (main, relays) = (Workspace::read()?.versions(), Workspace::read_relays()?.versions());
+    let drifted: Vec<_> = relays
+        .iter()
+        .filter_map(|(key, versions)| Some((key, versions, main.get(key)?)))
+        .filter(|(_, versions, others)| versions != others)
+        .map(|((name, _), versions, others)| {
+            format!(
+                "{name} is {versions:?} for the relay and {others:?} for the others: cargo update \
+                 --manifest-path turn-proc/Cargo.toml -p {name} --precise VERSION"
+            )
+        })
+        .collect();
+    assert!(drifted.is_empty(), "{drifted:#?}");
+    Ok(())
+}
+
+#[test]
+fn relay_repeats_the_lints_and_profiles_of_the_workspace() {
+    let (main, relays) =
+        (include_str!("../../Cargo.toml"), include_str!("../../turn-proc/Cargo.toml"));
+    // A section's lines, from its heading to the next empty one.
+    let section = |manifest: &'static str, heading: &str| -> Vec<&'static str> {
+        let lines = manifest.lines().skip_while(|line| *line != heading).skip(1);
+        lines.take_while(|line| !line.is_empty()).collect()
+    };
+    for heading in ["[profile.dev]", "[profile.dev.package.\"*\"]", "[profile.release]"] {
+        assert_eq!(section(relays, heading), section(main, heading), "{heading}");
+    }
+    for kind in ["rust", "clippy"] {
+        let of_all = section(main, &format!("[workspace.lints.{kind}]"));
+        assert_eq!(section(relays, &format!("[lints.{kind}]")), of_all, "{kind}");
+        assert!(!of_all.is_empty());
+    }
+}

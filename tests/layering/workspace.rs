@@ -25,6 +25,9 @@ struct Metadata {
 struct Package {
     id: String,
     name: String,
+    version: String,
+    /// Where it comes from; `None` for a folder of this repository.
+    source: Option<String>,
     manifest_path: String,
 }
 
@@ -59,7 +62,16 @@ impl Dependency {
 
 impl Workspace {
     pub(crate) fn read() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        Self::of("../Cargo.toml")
+    }
+
+    /// The relay's own.
+    pub(crate) fn read_relays() -> Result<Self> {
+        Self::of("../turn-proc/Cargo.toml")
+    }
+
+    fn of(manifest: &str) -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest);
         let output = Command::new(env!("CARGO"))
             .args(["metadata", "--format-version=1", "--locked", "--offline"])
             .args(["--filter-platform", "x86_64-unknown-linux-gnu", "--manifest-path"])
@@ -98,6 +110,27 @@ impl Workspace {
             }
         }
         Ok(seen.iter().map(|id| self.name(id)).collect())
+    }
+
+    /// Packages that come from these sources, not from a registry.
+    pub(crate) fn local(&self) -> BTreeSet<String> {
+        let local = self.metadata.packages.iter().filter(|package| package.source.is_none());
+        local.map(|package| package.name.clone()).collect()
+    }
+
+    /// Every package that was resolved, and its versions, one of each compatible kind (`1`, `0.3`).
+    pub(crate) fn versions(&self) -> BTreeMap<(String, String), BTreeSet<String>> {
+        let mut versions: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+        for package in &self.metadata.packages {
+            let mut numbers = package.version.split('.');
+            let kind = match (numbers.next(), numbers.next()) {
+                (Some("0"), Some(minor)) => format!("0.{minor}"),
+                (major, _) => major.unwrap_or_default().to_owned(),
+            };
+            let key = (package.name.clone(), kind);
+            versions.entry(key).or_default().insert(package.version.clone());
+        }
+        versions
     }
 
     /// Each member's manifest, as text.

@@ -19,7 +19,7 @@ const SEED: u64 = 2_026;
 const KEY: u16 = 30;
 
 /// Who dies: all but the compositor, whose death costs the app.
-const MORTAL: [Worker; 3] = [Worker::Gateway, Worker::Media, Worker::Rtc];
+const MORTAL: [Worker; 4] = [Worker::Gateway, Worker::Media, Worker::Rtc, Worker::Turn];
 
 /// After so many deaths of a worker its administrator restarts it, which makes the supervisor
 /// forget them: a worker that dies more often within a minute would rightly not be started again.
@@ -46,7 +46,7 @@ impl Census {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to pick one of three.
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to pick one of four.
 fn random(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -122,8 +122,10 @@ fn workers_of_root_with_network_have_users_of_their_own() -> Result<()> {
     let session = user(Worker::Compositor)?;
     ensure!(app.first() == Some(&session), "the app runs as {app:?}, its desktop as {session}");
     ensure!(user(Worker::Media)? == session, "media is another user than the compositor");
-    let users = BTreeSet::from([session, user(Worker::Rtc)?, user(Worker::Gateway)?]);
-    ensure!(users.len() == 3, "rtc, gateway and the session share users: {users:?}");
+    let apart = [Worker::Gamepad, Worker::Gateway, Worker::Rtc, Worker::Turn];
+    let others = apart.into_iter().map(user).collect::<Result<BTreeSet<_>>>()?;
+    ensure!(others.len() == apart.len(), "{apart:?} share users: {others:?}");
+    ensure!(!others.contains(&session), "one of {apart:?} is the session's user {session}");
     Ok(())
 }
 

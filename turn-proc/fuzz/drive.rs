@@ -7,75 +7,38 @@
     reason = "each target uses a part of it, and a failure is what it looks for"
 )]
 
-use std::time::Instant;
-
-use bytes::BytesMut;
-use lumen_ipc_runtime::metrics::Registry;
 use lumen_turn::{
-    address::OwnAddresses,
-    auth::credential::{Party, RelaySecret},
+    auth::credential::Party,
     framing::Framer,
-    moment::{Carrier, Flow, Moment, UnixSeconds},
-    quota::StrangerRates,
-    relay::{MAX_STRANGER_FACTOR, Outcome, Relay, RelayConfig, allocation::AllocationLimits},
+    moment::{Carrier, Flow},
+    relay::{MAX_STRANGER_FACTOR, Outcome},
     wire::MAX_MESSAGE_BYTES,
 };
 
 use crate::client::{
-    ALLOCATE, Answer, Builder, Client, NONCE_ATTRIBUTE, REALM, RELAYED_ATTRIBUTE, SECRET, grantee,
+    ALLOCATE, Builder, Client, grantee,
+    rig::{Rig, START},
 };
 
-const START: u64 = 1_800_000_000;
-
-struct Rig {
-    relay: Relay,
-    now: Moment,
-    out: BytesMut,
-}
-
-fn flow(port: u16) -> Flow {
+fn at(port: u16) -> Flow {
     Flow { carrier: Carrier::Datagrams(0), remote: ([198, 51, 100, 7], port).into() }
 }
 
-impl Rig {
-    fn new() -> Self {
-        let own = ["203.0.113.1".parse().unwrap(), "2001:db8::1".parse().unwrap()];
-        let now = Moment { at: Instant::now(), unix: UnixSeconds(START) };
-        let config = RelayConfig {
-            own: OwnAddresses::new(&own).unwrap(),
-            realm: REALM.to_owned(),
-            secret: RelaySecret::new(&SECRET),
-            rates: StrangerRates::default(),
-            limits: AllocationLimits::default(),
-        };
-        let relay = Relay::new(config, &Registry::default(), now).unwrap();
-        Self { relay, now, out: BytesMut::new() }
-    }
-
-    fn say(&mut self, from: Flow, bytes: &[u8]) -> Outcome {
-        self.relay.handle(self.now, from, bytes, &mut self.out)
-    }
-
-    fn enter(&mut self, from: Flow, party: Party) -> Client {
-        let mut client = Client::new(grantee(party, 1, 0), START + 3600, 1);
-        let hello = client.hello();
-        assert_eq!(self.say(from, &hello), Outcome::Reply);
-        client.nonce = Answer::parse(&self.out).text(NONCE_ATTRIBUTE).unwrap();
-        let request = client.allocate();
-        assert_eq!(self.say(from, &request), Outcome::Reply);
-        let relayed = Answer::parse(&self.out).address(RELAYED_ATTRIBUTE).unwrap();
-        let permit = client.permit(relayed);
-        assert_eq!(self.say(from, &permit), Outcome::Reply);
-        client
-    }
+/// A client with an allocation and permission to exchange data.
+fn enter(rig: &mut Rig, from: Flow, party: Party) -> Client {
+    let mut client = Client::new(grantee(party, 1, 0), START + 3600, 1);
+    let relayed = rig.enter(from, &mut client);
+    let permit = client.permit(relayed);
+    rig.ask(from, &permit);
+    client
 }
 
 /// Says `data` as a stranger, as a client, and as the body of a client's signed request.
 pub fn datagrams(data: &[u8]) {
     let mut rig = Rig::new();
-    let (viewer, rtc, stranger) = (flow(1), flow(2), flow(3));
-    let mut client = rig.enter(viewer, Party::Viewer);
-    rig.enter(rtc, Party::Rtc);
+    let (viewer, rtc, stranger) = (at(1), at(2), at(3));
+    let mut client = enter(&mut rig, viewer, Party::Viewer);
+    enter(&mut rig, rtc, Party::Rtc);
     if rig.say(stranger, data) == Outcome::Reply {
         assert!(rig.out.len() <= data.len() * MAX_STRANGER_FACTOR, "an amplifier");
     }
@@ -117,7 +80,7 @@ pub fn stream(data: &[u8]) {
         loop {
             match framer.next_message() {
                 Ok(Some(message)) => {
-                    rig.say(flow(1), &message);
+                    rig.say(at(1), &message);
                 }
                 Ok(None) => break,
                 Err(_) => return,

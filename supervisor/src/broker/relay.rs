@@ -74,7 +74,7 @@ impl RelayRoutes {
     }
 
     /// Where rtc is told to find it. It uses the address of its configuration; this is for people.
-    fn from_here(&self) -> Vec<Text<256>> {
+    fn near(&self) -> Vec<Text<256>> {
         vec![Text::truncated(format!("turn:localhost:{}?transport=udp", self.port))]
     }
 }
@@ -125,7 +125,7 @@ impl RelayMint {
         };
         Some(RelayPair {
             viewer: self.credentials(of(Party::Viewer), self.routes.urls()),
-            rtc: self.credentials(of(Party::Rtc), self.routes.from_here()),
+            rtc: self.credentials(of(Party::Rtc), self.routes.near()),
         })
     }
 

@@ -144,6 +144,8 @@ pub struct DoctorConfig {
     pub listen: SocketAddr,
     /// Port the media socket would take.
     pub udp_port: u16,
+    /// This host's address as the world sees it, if it cannot be seen from here.
+    pub public_address: Option<IpAddr>,
     /// The relay; `None` for none.
     pub relay: Option<RelayConfig>,
     /// Where the workers' binaries are, if told.

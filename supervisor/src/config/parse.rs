@@ -157,6 +157,7 @@ impl Line {
             json: self.values.switch(Key::Json)?,
             listen: self.values.listen()?,
             udp_port: self.values.udp_port()?,
+            public_address: self.values.public_address()?,
             relay: self.values.relay()?,
             workers_dir: self.values.path(Key::WorkersDir),
         }))

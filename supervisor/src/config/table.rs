@@ -301,7 +301,7 @@ pub const OPTIONS: [OptionRow; 25] = [
         default: "",
         help: "Address under which browsers reach this host when it is not one of its own: behind \
                a NAT that forwards the ports.",
-        commands: RUN,
+        commands: RUN_AND_DOCTOR,
     },
     OptionRow {
         key: Key::Relay,

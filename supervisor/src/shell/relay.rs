@@ -148,6 +148,22 @@ impl Relay {
     }
 }
 
+/// Whether the relay could have its ports, and where: all of it is given back at once.
+pub(crate) fn try_ports(
+    port: u16,
+    tls: Option<u16>,
+    all: &[IpAddr],
+    local: bool,
+) -> Result<Vec<IpAddr>, RelayError> {
+    let failed = |port, option| move |source| RelayError::Bind { port, option, source };
+    let sockets = bind(&addresses(all, local), &wildcards(local), port)
+        .map_err(failed(port, "relay-port"))?;
+    if let Some(port) = tls {
+        bind(&[], &wildcards(local), port).map_err(failed(port, "relay-tls-port"))?;
+    }
+    Ok(sockets.datagrams.iter().map(|bound| bound.address.ip()).collect())
+}
+
 /// Which addresses the relay takes datagrams at.
 fn addresses(all: &[IpAddr], local: bool) -> Vec<IpAddr> {
     all.iter().copied().filter(|ip| !local || ip.is_loopback()).take(MOST_ADDRESSES).collect()

@@ -9,6 +9,8 @@
     reason = "tests; each binary uses a part of it"
 )]
 
+pub mod rig;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use lumen_ipc::units::{PeerId, SessionId};

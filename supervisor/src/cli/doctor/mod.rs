@@ -1,5 +1,7 @@
 //! `lumen doctor`: what this machine offers, line by line, and what to do about what is missing.
 
+mod relay;
+
 use std::{
     fs, io,
     net::TcpListener,
@@ -86,6 +88,7 @@ fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let mut findings = vec![kernel(), landlock(), seccomp(), namespaces(), rendering()];
     findings.extend(workers(config));
     findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
+    findings.extend(relay::findings(config));
     findings
 }
 

@@ -1,0 +1,175 @@
+//! The relay: its ports, its addresses, its certificate.
+
+use std::{
+    io::{self, ErrorKind},
+    net::IpAddr,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use super::Finding;
+use crate::{
+    config::{DoctorConfig, RelayConfig, RelayTls},
+    shell::{
+        relay::{self, RelayError},
+        sockets,
+    },
+};
+
+/// A certificate that ends sooner is worth a line: a week.
+const SOON_SECONDS: &str = "604800";
+
+pub(super) fn findings(config: &DoctorConfig) -> Vec<Finding> {
+    let Some(relay) = &config.relay else {
+        let found = "off: viewers must reach the UDP port directly";
+        return vec![Finding::ok("relay", found)];
+    };
+    let mut findings = vec![ports(config, relay), address(config)];
+    findings.extend(relay.tls.as_ref().map(certificate));
+    findings
+}
+
+fn ports(config: &DoctorConfig, relay: &RelayConfig) -> Finding {
+    let subject = "relay";
+    let addresses = match sockets::addresses() {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            return Finding::warn(subject, format!("no addresses: {error}"), "is /proc mounted?");
+        }
+    };
+    let local = config.listen.ip().is_loopback();
+    let tls = relay.tls.as_ref().map(|tls| tls.port);
+    match relay::try_ports(relay.port, tls, &addresses, local) {
+        Ok(reached) => {
+            let reached: Vec<String> = reached.iter().map(IpAddr::to_string).collect();
+            let tls = tls.map_or(String::new(), |port| format!(", TLS port {port}"));
+            let port = relay.port;
+            Finding::ok(subject, format!("port {port}{tls} free at {}", reached.join(", ")))
+        }
+        Err(RelayError::Bind { port, source, .. }) if source.kind() == ErrorKind::AddrInUse => {
+            Finding::warn(
+                subject,
+                format!("port {port} is in use"),
+                "a free one will be taken, which firewalls may not know; see `lumen status`, or \
+                 choose with --relay-port and --relay-tls-port",
+            )
+        }
+        Err(error) => Finding::missing(
+            subject,
+            with_cause(&error),
+            "choose other ports with --relay-port and --relay-tls-port, or --relay off",
+        ),
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+/// Whether browsers elsewhere know where this host is.
+fn address(config: &DoctorConfig) -> Finding {
+    let subject = "address for viewers elsewhere";
+    if config.listen.ip().is_loopback() {
+        return Finding::ok(subject, "none: --listen is a loopback address");
+    }
+    if let Some(public) = config.public_address {
+        return Finding::ok(subject, format!("{public}, as --public-address says"));
+    }
+    let addresses = sockets::addresses().unwrap_or_default();
+    match addresses.iter().find(|address| is_global(address)) {
+        Some(address) => Finding::ok(subject, address.to_string()),
+        None => Finding::warn(
+            subject,
+            "all addresses of this machine are private",
+            "viewers of the same network reach it; for others forward the ports at the router and \
+             name its address with --public-address",
+        ),
+    }
+}
+
+fn is_global(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            // With the shared space of carrier-grade NAT (RFC 6598).
+            let shared = matches!(address.octets(), [100, 64..=127, ..]);
+            !(shared
+                || address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_unspecified())
+        }
+        // Global unicast (RFC 4291, section 2.4) is what is handed out.
+        IpAddr::V6(address) => matches!(address.segments(), [0x2000..=0x3fff, ..]),
+    }
+}
+
+/// Looks at the certificate with `openssl`: the supervisor has no parser for it, and wants none.
+fn certificate(tls: &RelayTls) -> Finding {
+    let subject = "relay's certificate";
+    let read = [&tls.certificate, &tls.key].map(|path| relay::read_pem(path).err());
+    if let Some(error) = read.into_iter().flatten().next() {
+        let advice = "name readable PEM files with --relay-cert and --relay-key";
+        return Finding::missing(subject, with_cause(&error), advice);
+    }
+    let (certificate, key) = (tls.certificate.as_path(), tls.key.as_path());
+    let asked = openssl(&["x509", "-noout", "-pubkey"], certificate)
+        .and_then(|public| Ok((public, openssl(&["pkey", "-pubout"], key)?)));
+    let Ok((public, of_key)) = asked else {
+        let advice = "install openssl for `lumen doctor` to look into it";
+        return Finding::warn(subject, "readable; nothing more is known", advice);
+    };
+    if !public.status.success() || !of_key.status.success() {
+        let advice = "openssl does not understand one of the two: are they PEM, and the key \
+                      without a passphrase?";
+        return Finding::missing(subject, certificate.display().to_string(), advice);
+    }
+    if public.stdout != of_key.stdout {
+        let found = format!("{} is not the key of it", key.display());
+        return Finding::missing(subject, found, "name the key that the certificate was made for");
+    }
+    lasts(subject, certificate)
+}
+
+fn lasts(subject: &str, certificate: &Path) -> Finding {
+    let ends = openssl(&["x509", "-noout", "-enddate"], certificate)
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().replace("notAfter=", ""))
+        .unwrap_or_default();
+    let lives = |seconds| {
+        openssl(&["x509", "-noout", "-checkend", seconds], certificate)
+            .is_ok_and(|output| output.status.success())
+    };
+    if !lives("0") {
+        let advice = "browsers refuse it; renew it";
+        return Finding::missing(subject, format!("expired on {ends}"), advice);
+    }
+    if !lives(SOON_SECONDS) {
+        return Finding::warn(subject, format!("expires on {ends}"), "renew it");
+    }
+    Finding::ok(subject, format!("{}, until {ends}", certificate.display()))
+}
+
+fn openssl(arguments: &[&str], file: &Path) -> io::Result<Output> {
+    Command::new("openssl")
+        .args(arguments)
+        .arg("-in")
+        .arg(file)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn global_addresses_are_told_from_private_ones() {
+        let global = |text: &str| is_global(&text.parse().expect("an address"));
+        assert!(["198.51.100.7", "172.32.0.1", "2001:db8::7"].into_iter().all(global));
+        let not = ["10.0.0.1", "192.168.1.2", "100.64.0.1", "127.0.0.1", "fd00::1", "::1"];
+        assert!(!not.into_iter().any(global));
+    }
+}
