@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lumen_tests::{
     rig::Rig,
-    viewer::{INPUT, MOTION, Viewer},
+    viewer::{INPUT, MOTION, PADS, Viewer},
 };
 
 use crate::gateway::witness_is_undisturbed;
@@ -11,13 +11,16 @@ use crate::gateway::witness_is_undisturbed;
 /// Each costs the viewer who sends it its connection, and another viewer nothing.
 #[test]
 fn data_channel_message_malformed_closes_its_sender() -> Result<()> {
-    let breaches: [(&str, &'static str, Vec<u8>); 6] = [
+    let breaches: [(&str, &'static str, Vec<u8>); 9] = [
         ("unknown tag", INPUT, vec![0x7f, 0, 0]),
         ("key cut short", INPUT, vec![1, 0]),
         ("key of no keyboard", INPUT, vec![1, 0xff, 0xff, 1]),
         ("state neither up nor down", INPUT, vec![1, 0, 30, 2]),
         ("longer than any message", INPUT, vec![1; 2048]),
         ("key on the channel for motion", MOTION, vec![1, 0, 30, 1]),
+        ("pad of number 255", PADS, vec![10, 255, 0, 1]),
+        ("pad cut short", PADS, vec![9, 0, 0, 1]),
+        ("key on the channel for pads", PADS, vec![1, 0, 30, 1]),
     ];
     let rig = Rig::start()?;
     let witness = Viewer::join(&rig)?;

@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use lumen_ipc::message::pads::PadReport;
 
 pub use self::{
     http::{Reply, get, login, post},
@@ -28,6 +29,8 @@ use crate::{patience::wait_for, rig::Rig};
 pub const INPUT: &str = "input";
 /// The data channel that may lose some.
 pub const MOTION: &str = "motion";
+/// The data channel of gamepads, which loses none and keeps no order.
+pub const PADS: &str = "pads";
 
 /// One received access unit.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,7 @@ pub struct ReceivedFrame {
 /// What a viewer has seen so far.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Whether ICE and DTLS have succeeded and both data channels are open.
+    /// Whether ICE and DTLS have succeeded and every data channel is open.
     pub connected: bool,
     /// Every frame.
     pub frames: Vec<ReceivedFrame>,
@@ -87,8 +90,16 @@ impl Viewer {
     /// # Errors
     /// When it is not let in.
     pub fn join(rig: &Rig) -> Result<Self> {
-        let cookie = login(rig.address(), rig.token())?.cookie().context("no cookie")?;
-        Self::with_cookie(rig.address(), &cookie)
+        Self::with_token(rig.address(), rig.token())
+    }
+
+    /// Logs in with a token and starts to watch.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn with_token(address: SocketAddr, token: &str) -> Result<Self> {
+        let cookie = login(address, token)?.cookie().context("no cookie")?;
+        Self::with_cookie(address, &cookie)
     }
 
     /// Starts to watch with the cookie of an earlier login.
@@ -160,6 +171,28 @@ impl Viewer {
     pub fn key(&self, code: u16, down: bool) -> Result<()> {
         let [high, low] = code.to_be_bytes();
         self.send(INPUT, &[1, high, low, u8::from(down)])
+    }
+
+    /// Tells all of a gamepad; its first state plugs it in.
+    ///
+    /// # Errors
+    /// When the viewer has ended.
+    pub fn pad(&self, pad: u8, sequence: u16, state: &PadReport) -> Result<()> {
+        let mut message = vec![9, pad];
+        message.extend(sequence.to_be_bytes());
+        message.extend(state.buttons.to_be_bytes());
+        message.extend(state.sticks.map(i16::to_be_bytes).concat());
+        message.extend(state.triggers);
+        self.send(PADS, &message)
+    }
+
+    /// Unplugs a gamepad.
+    ///
+    /// # Errors
+    /// When the viewer has ended.
+    pub fn unplug_pad(&self, pad: u8, sequence: u16) -> Result<()> {
+        let [high, low] = sequence.to_be_bytes();
+        self.send(PADS, &[10, pad, high, low])
     }
 
     fn order(&self, order: Order) -> Result<()> {

@@ -19,7 +19,7 @@ use str0m::{
 };
 
 use super::{
-    Desk, INPUT, MOTION, Order, ReceivedFrame,
+    Desk, INPUT, MOTION, Order, PADS, ReceivedFrame,
     signalling::{FromGateway, Signalling},
 };
 
@@ -55,6 +55,11 @@ impl Peer {
             label: MOTION.to_owned(),
             ordered: false,
             reliability: Reliability::MaxRetransmits { retransmits: 0 },
+            ..ChannelConfig::default()
+        });
+        change.add_channel_with_config(ChannelConfig {
+            label: PADS.to_owned(),
+            ordered: false,
             ..ChannelConfig::default()
         });
         let (offer, pending) = change.apply().context("an empty offer")?;
@@ -120,7 +125,7 @@ impl Peer {
         match event {
             Event::ChannelOpen(channel, label) => {
                 self.channels.push((channel, label));
-                let all = self.channels.len() == 2;
+                let all = self.channels.len() == 3;
                 self.desk.seen().connected = all;
             }
             Event::ChannelData(data) => self.desk.seen().messages.push(data.data),

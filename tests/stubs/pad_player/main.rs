@@ -1,0 +1,217 @@
+//! A viewer with gamepads in its hands and no eyes: `pad-player ADDRESS`, the address being the one
+//! that `lumen run` prints.
+//!
+//! Obeys lines of standard input:
+//! - `pad N BUTTONS X Y RX RY LEFT RIGHT`: the whole state of a pad; its first one plugs it in;
+//! - `unplug N`;
+//! - `storm N COUNT`: plugs and unplugs a pad so often, a thousand times a second;
+//! - `raw HEX`: these bytes on the pads' data channel;
+//! - `latency NODE COUNT`: presses a button of pad 0 so often and takes the times until each press
+//!   can be read from its device.
+//!
+//! Prints what it hears: `connected`, `available 0` or `1`, `rumble PAD STRONG WEAK MILLIS`, `closed
+//! REASON`, `latency p50 … ms p95 … ms`. Like a page it comes back when it is cut off, with all pads,
+//! unless it misbehaved.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "its output is what tests read")]
+
+mod device;
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, Write},
+    net::SocketAddr,
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use lumen_ipc::message::pads::PadReport;
+use lumen_tests::{
+    measured::percentile,
+    patience::wait_for_ok,
+    viewer::{PADS, Viewer},
+};
+
+use self::device::Device;
+
+/// How often it looks at what it has heard.
+const TICK: Duration = Duration::from_millis(2);
+
+/// A pad and the number of its last message.
+#[derive(Clone, Copy, Default)]
+struct Pad {
+    plugged: bool,
+    state: PadReport,
+    sequence: u16,
+}
+
+struct Player {
+    address: SocketAddr,
+    token: String,
+    viewer: Viewer,
+    heard: usize,
+    pads: BTreeMap<u8, Pad>,
+}
+
+fn main() -> Result<()> {
+    let url = std::env::args().nth(1).context("usage: pad-player ADDRESS")?;
+    let (address, token) = parse(&url)?;
+    let viewer = join(address, &token)?;
+    let mut player = Player { address, token, viewer, heard: 0, pads: BTreeMap::new() };
+    player.run(&lines())
+}
+
+/// `http://ADDRESS/#token=TOKEN`.
+fn parse(url: &str) -> Result<(SocketAddr, String)> {
+    let rest = url.trim().strip_prefix("http://").context("an http address is expected")?;
+    let (address, token) = rest.split_once("/#token=").context("the address has no token")?;
+    Ok((address.parse()?, token.to_owned()))
+}
+
+/// A desktop whose rtc is being restarted takes a moment.
+fn join(address: SocketAddr, token: &str) -> Result<Viewer> {
+    let viewer = wait_for_ok("the viewer is let in", || {
+        let viewer = Viewer::with_token(address, token)?;
+        viewer.wait_until_connected()?;
+        Ok(viewer)
+    })?;
+    say("connected");
+    Ok(viewer)
+}
+
+fn lines() -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// A reader that went away ends the player by the closed standard input.
+fn say(line: &str) {
+    println!("{line}");
+    let _ = std::io::stdout().flush();
+}
+
+impl Player {
+    fn run(&mut self, lines: &Receiver<String>) -> Result<()> {
+        loop {
+            match lines.recv_timeout(TICK) {
+                Ok(line) => self.obey(&line).with_context(|| line.clone())?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            self.listen()?;
+        }
+    }
+
+    fn obey(&mut self, line: &str) -> Result<()> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["pad", pad, buttons, x, y, rx, ry, left, right] => {
+                let sticks = [x.parse()?, y.parse()?, rx.parse()?, ry.parse()?];
+                let triggers = [left.parse()?, right.parse()?];
+                let state = PadReport { buttons: buttons.parse()?, sticks, triggers };
+                self.show(pad.parse()?, state)
+            }
+            ["unplug", pad] => self.unplug(pad.parse()?),
+            ["storm", pad, count] => self.storm(pad.parse()?, count.parse()?),
+            ["raw", digits] => self.viewer.send(PADS, &unhex(digits)?),
+            ["latency", node, count] => self.latency(node, count.parse()?),
+            _ => bail!("no such command"),
+        }
+    }
+
+    fn show(&mut self, number: u8, state: PadReport) -> Result<()> {
+        let pad = self.pads.entry(number).or_default();
+        *pad = Pad { plugged: true, state, sequence: pad.sequence.wrapping_add(1) };
+        self.viewer.pad(number, pad.sequence, &state)
+    }
+
+    fn unplug(&mut self, number: u8) -> Result<()> {
+        let pad = self.pads.get(&number).copied().unwrap_or_default();
+        // The number goes on, should the pad come back.
+        let sequence = pad.sequence.wrapping_add(1);
+        self.viewer.unplug_pad(number, sequence)?;
+        self.pads.insert(number, Pad { sequence, ..Pad::default() });
+        Ok(())
+    }
+
+    fn storm(&mut self, number: u8, count: u32) -> Result<()> {
+        let start = Instant::now();
+        for round in 0..count {
+            self.show(number, PadReport::default())?;
+            self.unplug(number)?;
+            let due = start + Duration::from_millis(round.into());
+            while Instant::now() < due {
+                std::thread::yield_now();
+            }
+        }
+        say("stormed");
+        Ok(())
+    }
+
+    fn latency(&mut self, node: &str, count: usize) -> Result<()> {
+        let mut device = Device::open(node)?;
+        let mut times = Vec::new();
+        for round in 0..2 * count {
+            let pressed = round % 2 == 0;
+            let began = Instant::now();
+            self.show(0, PadReport { buttons: pressed.into(), ..PadReport::default() })?;
+            device.wait_for_south(pressed)?;
+            if pressed {
+                times.push(began.elapsed().as_secs_f64() * 1000.0);
+            }
+        }
+        let [p50, p95] = [50.0, 95.0].map(|percent| percentile(&times, percent).unwrap_or(0.0));
+        say(&format!("latency p50 {p50:.2} ms p95 {p95:.2} ms"));
+        Ok(())
+    }
+
+    fn listen(&mut self) -> Result<()> {
+        let (messages, closed) = {
+            let seen = self.viewer.seen();
+            (seen.messages.get(self.heard..).unwrap_or_default().to_vec(), seen.closed.clone())
+        };
+        self.heard += messages.len();
+        for message in messages {
+            match message[..] {
+                [0x87, available] => say(&format!("available {available}")),
+                [0x88, pad, s1, s0, w1, w0, m1, m0] => {
+                    let [strong, weak, millis] =
+                        [[s1, s0], [w1, w0], [m1, m0]].map(u16::from_be_bytes);
+                    say(&format!("rumble {pad} {strong} {weak} {millis}"));
+                }
+                _ => {}
+            }
+        }
+        match closed {
+            Some(reason) => self.come_back(&reason),
+            None => Ok(()),
+        }
+    }
+
+    fn come_back(&mut self, reason: &str) -> Result<()> {
+        say(&format!("closed {reason}"));
+        ensure!(!reason.contains("the page sent"), "thrown out for good");
+        self.viewer = join(self.address, &self.token)?;
+        self.heard = 0;
+        let plugged = self.pads.iter().filter(|(_, pad)| pad.plugged);
+        let states: Vec<_> = plugged.map(|(number, pad)| (*number, pad.state)).collect();
+        states.into_iter().try_for_each(|(number, state)| self.show(number, state))
+    }
+}
+
+fn unhex(digits: &str) -> Result<Vec<u8>> {
+    let byte = |at: usize| -> Result<u8> {
+        let digits = digits.get(at..at + 2).context("an odd digit")?;
+        Ok(u8::from_str_radix(digits, 16)?)
+    };
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
