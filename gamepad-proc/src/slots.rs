@@ -20,8 +20,9 @@ use lumen_ipc::{
     units::{PadIndex, PeerId},
 };
 
-/// How long a device is kept after its peer is gone, or the link: rtc and pages reconnect in less.
-pub const GRACE: Duration = Duration::from_secs(5);
+/// How long a device is kept after its peer is gone, or the link: pages reconnect in less, unless the
+/// network is gone with them.
+pub const GRACE: Duration = Duration::from_secs(15);
 /// How long it is kept after its pad was unplugged.
 pub const UNPLUG_GRACE: Duration = Duration::from_secs(1);
 /// The time between two new devices, once [`CREATION_BURST`] is used up.

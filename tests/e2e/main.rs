@@ -7,6 +7,7 @@
 mod access;
 mod desktops;
 mod keyboard;
+mod pads;
 mod picture;
 mod pointer;
 mod relay;

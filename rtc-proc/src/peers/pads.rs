@@ -3,7 +3,7 @@
 //! INVARIANT: gamepad is told of a pad only between its `Plugged` and its `Unplugged` or the end of
 //! its peer.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use lumen_ipc::{
     message::pads::{PadAction, PadReport, ToGamepad, ToRtc},
@@ -13,15 +13,21 @@ use lumen_ipc::{
 use super::{Output, Peers};
 use crate::session::{Input, encode};
 
-/// Every pad, in the order of plugging: a new gamepad worker gives them devices in that order, as
-/// its predecessor did.
+/// The pads there are.
 #[derive(Debug, Default)]
-pub(super) struct PluggedPads(Vec<(PeerId, PadIndex, PadReport)>);
+pub(super) struct PluggedPads {
+    /// In the order of plugging: a new gamepad worker gives them devices in that order, as its
+    /// predecessor did.
+    pads: Vec<(PeerId, PadIndex, PadReport)>,
+    /// Every peer that gamepad was told of. One that has unplugged all its pads is among them: the
+    /// word of it may not have found room.
+    owners: BTreeSet<PeerId>,
+}
 
 impl Peers {
     /// Another gamepad worker takes pads from now on.
     pub fn pads_replaced(&mut self) {
-        for (peer, pad, report) in &self.pads.0 {
+        for (peer, pad, report) in &self.pads.pads {
             for action in [PadAction::Plugged(*pad), PadAction::Reported(*pad, *report)] {
                 self.outputs.push_back(Output::Pad(ToGamepad { peer: *peer, action }));
             }
@@ -45,7 +51,7 @@ impl Peers {
 
     pub(super) fn on_pad(&mut self, peer: PeerId, action: PadAction) {
         let mut tell = |action| self.outputs.push_back(Output::Pad(ToGamepad { peer, action }));
-        let pads = &mut self.pads.0;
+        let PluggedPads { pads, owners } = &mut self.pads;
         let position = |pad| pads.iter().position(|(owner, own, _)| (*owner, *own) == (peer, pad));
         match action {
             PadAction::Reported(pad, report) => {
@@ -53,6 +59,7 @@ impl Peers {
                     Some((_, _, known)) => *known = report,
                     None => {
                         pads.push((peer, pad, report));
+                        owners.insert(peer);
                         tell(PadAction::Plugged(pad));
                     }
                 }
@@ -70,9 +77,8 @@ impl Peers {
     }
 
     pub(super) fn pads_of_peer_gone(&mut self, peer: PeerId) {
-        let before = self.pads.0.len();
-        self.pads.0.retain(|(owner, _, _)| *owner != peer);
-        if self.pads.0.len() != before {
+        self.pads.pads.retain(|(owner, _, _)| *owner != peer);
+        if self.pads.owners.remove(&peer) {
             let message = ToGamepad { peer, action: PadAction::PeerLeft };
             self.outputs.push_back(Output::Pad(message));
         }

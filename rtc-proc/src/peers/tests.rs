@@ -285,6 +285,8 @@ fn pads_of_a_viewer_end_with_it_once_and_only_if_there_were_any() {
     let viewer = house.join(1, CONTROL);
     house.join(2, CONTROL);
     house.send_on_pads(viewer, &pad_pressed(1));
+    // Even if all are unplugged: the word of that may have found no room.
+    house.send_on_pads(viewer, &[10, 1, 0, 2]);
     house.pad_actions();
     house.signal(ToRtc::PeerGone { peer: PeerId(1) });
     house.signal(ToRtc::PeerGone { peer: PeerId(2) });

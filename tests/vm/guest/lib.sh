@@ -7,6 +7,8 @@ set -euo pipefail
 # correct one passes.
 PATIENCE=60
 
+declare -A player_orders=() player_pids=()
+
 scratch=$(mktemp --directory)
 chmod 755 "$scratch"
 
@@ -19,7 +21,19 @@ say() {
 
 fail() {
     say "FAILED: $*"
+    explain
     exit 1
+}
+
+# What a failed test's Lumen and viewers say of themselves.
+explain() {
+    local player
+    [ -n "${lumen_pid-}" ] || return 0
+    for player in "${!player_pids[@]}"; do
+        tail -n 20 "$scratch/$player" | sed "s/^/$player heard: /"
+    done
+    as "$lumen_user" lumen status || true
+    as "$lumen_user" lumen logs | tail -n 40 || true
 }
 
 # expect WHAT FOUND EXPECTED
@@ -146,4 +160,75 @@ record_events() {
     stdbuf --output=L evtest "$1" >"$2" 2>&1 &
     evtest_pid=$!
     await_line "$2" '^Testing' "$evtest_pid"
+}
+
+# --- Viewers' pads -----------------------------------------------------------------------------
+
+# start_pad_desktop: alice's desktop, started by root, where pads are hers.
+start_pad_desktop() {
+    modprobe --all uinput evdev joydev
+    udevadm wait --timeout="$PATIENCE" /dev/uinput
+    cp /share/systemd/72-lumen-pads.rules /etc/udev/rules.d
+    udevadm control --reload
+    start_lumen root --user alice -- foot
+}
+
+# start_player NAME: a viewer that has nothing but pads; `play NAME COMMAND...` tells it what to do,
+# what it hears is in $scratch/NAME. Returns when it may use pads.
+start_player() {
+    local orders
+    mkfifo "$scratch/$1.orders"
+    LUMEN_TEST_PATIENCE=$((2 * PATIENCE)) \
+        pad-player "$(lumen_address)" <"$scratch/$1.orders" >"$scratch/$1" 2>&1 &
+    player_pids[$1]=$!
+    exec {orders}>"$scratch/$1.orders"
+    player_orders[$1]=$orders
+    hears "$1" '^available 1$'
+}
+
+play() {
+    local name=$1
+    shift
+    echo "$*" >&"${player_orders[$name]}"
+}
+
+# leave NAME: the player says goodbye and ends. (Whatever was started since has its end of the orders,
+# too, and must have ended.)
+leave() {
+    local orders=${player_orders[$1]}
+    exec {orders}>&-
+    wait "${player_pids[$1]}" || fail "$1 ended with $?: $(cat "$scratch/$1")"
+}
+
+# hears NAME PATTERN: until the player has heard such a line.
+hears() { await_line "$scratch/$1" "$2" "${player_pids[$1]}"; }
+
+# lumen_pad SLOT KIND: the node of a slot's device, KIND being event or js; false when there is none.
+lumen_pad() {
+    local node
+    for node in /sys/class/input/"$2"[0-9]*; do
+        if [ "$(cat "$node/device/phys" 2>/dev/null)" = "lumen-1000/$1" ]; then
+            echo "/dev/input/${node##*/}"
+            return
+        fi
+    done
+    return 1
+}
+
+# await_pad SLOT: until its nodes are there and alice's; they are in `pad_event` and `pad_joystick`.
+await_pad() {
+    wait_until "slot $1 has nodes" eval "lumen_pad $1 event && lumen_pad $1 js" >/dev/null
+    pad_event=$(lumen_pad "$1" event)
+    pad_joystick=$(lumen_pad "$1" js)
+    udevadm wait --timeout="$PATIENCE" "$pad_event" "$pad_joystick"
+    wait_until "$pad_event is alice's" is_alices "$pad_event"
+    wait_until "$pad_joystick is alice's" is_alices "$pad_joystick"
+}
+
+is_alices() { [ "$(stat --format='%U %a' "$1")" = 'alice 600' ]; }
+
+# metric WORKER NAME: a counter or gauge.
+metric() {
+    as "$lumen_user" lumen metrics --json | jq --arg worker "$1" --arg name "$2" \
+        '.[] | select(.[0] == $worker)[1][] | select(.name == $name).value | .Counter // .Gauge'
 }
