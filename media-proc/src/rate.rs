@@ -2,7 +2,7 @@
 //!
 //! A bucket of bits fills with real time at the target rate, up to [`WINDOW`], and every picture
 //! drains it. The quantizer of a picture follows from what the bucket allows and from how many
-//! bits pictures of its kind took per macroblock before ([`model`]).
+//! bits pictures of its kind took per macroblock before (`model`).
 //!
 //! The frame rate comes first, for a picture that was left out makes the next one dearer: what
 //! moved has moved further. A guess that was too low leaves the bucket in debt, and the pictures
