@@ -12,7 +12,13 @@ import sys
 import urllib.request
 
 import websockets
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.sdp import candidate_from_sdp
 
 
@@ -48,7 +54,9 @@ async def watch(address: str, token: str, way: str, frames: int) -> dict:
     async with websockets.connect(f"ws://{address}/signal", additional_headers=headers) as socket:
         welcome = json.loads(await socket.recv())
         server = ice_server(welcome["relay"], address.rsplit(":", 1)[0], way)
-        peer = RTCPeerConnection(RTCConfiguration(iceServers=[server]))
+        # One transport for everything: a viewer has one allocation, which an unused one would take.
+        bundle = RTCBundlePolicy.MAX_BUNDLE
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[server], bundlePolicy=bundle))
         peer.addTransceiver("video", direction="recvonly")
         peer.createDataChannel("input")
         tracks: asyncio.Queue = asyncio.Queue()
@@ -69,22 +77,21 @@ async def watch(address: str, token: str, way: str, frames: int) -> dict:
 
 
 async def take_messages(socket, peer: RTCPeerConnection) -> None:
-    """Takes the answer and what follows it, the relay's candidates alone."""
-    waiting = []
+    """Takes the answer, and the relay's candidate, which is in it or follows it, by itself."""
     async for text in socket:
         message = json.loads(text)
+        found = []
         if message["type"] == "answer":
-            sdp = relayed_only(message["sdp"])
+            lines = relayed_only(message["sdp"]).splitlines(keepends=True)
+            found = [line.strip()[2:] for line in lines if line.startswith("a=candidate:")]
+            sdp = "".join(line for line in lines if not line.startswith("a=candidate:"))
             await peer.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
-            for candidate in waiting:
-                await peer.addIceCandidate(candidate)
         elif message["type"] == "candidate":
-            candidate = candidate_from_sdp(message["candidate"].removeprefix("candidate:"))
+            found = [message["candidate"]]
+        for line in found:
+            candidate = candidate_from_sdp(line.removeprefix("candidate:"))
             candidate.sdpMLineIndex = 0
-            if peer.remoteDescription is None:
-                waiting.append(candidate)
-            else:
-                await peer.addIceCandidate(candidate)
+            await peer.addIceCandidate(candidate)
 
 
 def main() -> None:
