@@ -1,9 +1,10 @@
 """An independent viewer: aiortc, through the relay alone.
 
-    aiortc_viewer.py HOST:PORT TOKEN WAY FRAMES
+    aiortc_viewer.py HOST:PORT TOKEN WAY RED GREEN BLUE
 
-Logs in, watches by one way to the relay (udp or tcp), decodes so many frames, and prints the size
-of the last one and the colour in the middle of its upper left quarter, as one line of JSON.
+Logs in, watches by one way to the relay (udp or tcp), and decodes until the middle of the upper
+left quarter has about this colour: the first frames may come before the app has drawn. Prints that
+frame's size as one line of JSON.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.sdp import candidate_from_sdp
+
+# How far a colour may be off after its way through the encoder, of 255.
+TOLERANCE = 24
 
 
 def log_in(address: str, token: str) -> str:
@@ -48,8 +52,15 @@ def relayed_only(sdp: str) -> str:
     )
 
 
-async def watch(address: str, token: str, way: str, frames: int) -> dict:
-    """Decodes frames and says what they are."""
+def colour_of(frame) -> list[int]:
+    """The colour in the middle of the upper left quarter."""
+    plane = frame.reformat(format="rgb24").planes[0]
+    start = frame.height // 4 * plane.line_size + frame.width // 4 * 3
+    return list(bytes(plane)[start : start + 3])
+
+
+async def watch(address: str, token: str, way: str, colour: list[int]) -> dict:
+    """Decodes frames until one has the colour."""
     headers = {"Cookie": log_in(address, token), "Origin": f"http://{address}"}
     async with websockets.connect(f"ws://{address}/signal", additional_headers=headers) as socket:
         welcome = json.loads(await socket.recv())
@@ -66,14 +77,12 @@ async def watch(address: str, token: str, way: str, frames: int) -> dict:
         await socket.send(json.dumps({"type": "offer", "sdp": offer}))
         trickled = asyncio.create_task(take_messages(socket, peer))
         track = await tracks.get()
-        for _ in range(frames):
+        frame = await track.recv()
+        while max(abs(a - b) for a, b in zip(colour_of(frame), colour)) > TOLERANCE:
             frame = await track.recv()
         trickled.cancel()
         await peer.close()
-        plane = frame.reformat(format="rgb24").planes[0]
-        start = frame.height // 4 * plane.line_size + frame.width // 4 * 3
-        colour = list(bytes(plane)[start : start + 3])
-        return {"width": frame.width, "height": frame.height, "colour": colour}
+        return {"width": frame.width, "height": frame.height}
 
 
 async def take_messages(socket, peer: RTCPeerConnection) -> None:
@@ -95,8 +104,8 @@ async def take_messages(socket, peer: RTCPeerConnection) -> None:
 
 
 def main() -> None:
-    address, token, way, frames = sys.argv[1:]
-    seen = asyncio.run(asyncio.wait_for(watch(address, token, way, int(frames)), 60))
+    address, token, way, *colour = sys.argv[1:]
+    seen = asyncio.run(asyncio.wait_for(watch(address, token, way, [int(c) for c in colour]), 60))
     print(json.dumps(seen))
 
 

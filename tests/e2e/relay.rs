@@ -17,7 +17,7 @@ use lumen_tests::{
     browser::{Browser, Page},
     measured::note_time,
     patience::wait_for_ok,
-    picture::{Colour, QUADRANTS, colour_of_key},
+    picture::{QUADRANTS, colour_of_key},
     rig::{Rig, Setup},
     stage::Folder,
 };
@@ -195,7 +195,6 @@ fn rtc_killed_brings_a_relayed_viewer_back() -> Result<()> {
 /// What the independent viewer saw.
 #[derive(Debug, Deserialize)]
 struct Seen {
-    colour: [u8; 3],
     height: u32,
     width: u32,
 }
@@ -205,7 +204,10 @@ fn seen_by_aiortc(rig: &Rig, way: &str) -> Result<Seen> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(tests.join(".artifacts/venv/bin/python"))
         .arg(tests.join("e2e/aiortc_viewer.py"))
-        .args([rig.address().to_string().as_str(), rig.token(), way, "1"])
+        .args([rig.address().to_string().as_str(), rig.token(), way])
+        .args(
+            [QUADRANTS[0].red, QUADRANTS[0].green, QUADRANTS[0].blue].map(|part| part.to_string()),
+        )
         .output()
         .context("running aiortc, which `tests/install.sh test` installs")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -216,10 +218,8 @@ fn seen_by_aiortc(rig: &Rig, way: &str) -> Result<Seen> {
 fn aiortc_decodes_the_picture_through_the_relay() -> Result<()> {
     let rig = Setup::new().option("--size", "1280x720").start()?;
     for way in ["udp", "tcp"] {
-        let Seen { colour: [red, green, blue], height, width } = seen_by_aiortc(&rig, way)?;
+        let Seen { height, width } = seen_by_aiortc(&rig, way)?;
         assert_eq!((width, height), (1280, 720), "{way}");
-        let colour = Colour { red, green, blue };
-        assert!(QUADRANTS[0].is_about(colour), "{way}: {colour}");
     }
     Ok(())
 }
