@@ -15,6 +15,8 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use nix::sched::{CloneFlags, setns};
 
+use crate::patience::wait_until;
+
 /// A host with nothing but a loopback interface, until cables are plugged in. Unplugged and gone
 /// when dropped; what still runs on it keeps its dead network.
 #[derive(Debug)]
@@ -73,7 +75,23 @@ impl Host {
             }
             host.ip(&format!("link set {interface} up"))?;
         }
-        Ok(())
+        self.settle(here.0)?;
+        other.settle(there.0)
+    }
+
+    /// Waits until an interface is up and its addresses are its own: the kernel tells of both a
+    /// while later, and a browser that is told of a changed network drops what it is loading.
+    fn settle(&self, interface: &str) -> Result<()> {
+        wait_until(&format!("{interface} of {} is up", self.name), || {
+            let look = |what: &[&str]| self.look(what).unwrap_or_default();
+            look(&["-o", "link", "show", "dev", interface]).contains("state UP")
+                && look(&["-o", "address", "show", "dev", interface, "tentative"]).is_empty()
+        })
+    }
+
+    fn look(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new("ip").args(["-n", &self.name]).args(arguments).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Lets it forward packets of both families.
