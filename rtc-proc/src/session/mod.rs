@@ -239,7 +239,8 @@ impl Session {
             Some(relayed) => setup::answer_with_relayed(&mut self.rtc, &answer, relayed),
             None => answer,
         };
-        self.activity = Activity::Busy { last: now };
+        self.now = now;
+        self.wake_up();
         self.handle(now, Input::Timeout);
         Ok(answer)
     }
@@ -350,7 +351,7 @@ impl Session {
     fn send_message(&mut self, message: &[u8]) {
         let Some(mut channel) = self.input.and_then(|id| self.rtc.channel(id)) else { return };
         match channel.write(true, message) {
-            Ok(true) => self.activity = Activity::Busy { last: self.now },
+            Ok(true) => self.wake_up(),
             // 128 KiB unacknowledged: the browser has stopped reading. What it misses is replayed
             // when it comes back.
             Ok(false) => self.end(Ending::Lost),
@@ -565,6 +566,8 @@ impl Session {
         }
     }
 
+    /// The only way out of quiet: whatever wakes the link gives the pacer its rate back, or the next
+    /// picture would drip out of it.
     fn wake_up(&mut self) {
         let was_quiet = self.activity == Activity::Quiet;
         self.activity = Activity::Busy { last: self.now };

@@ -372,6 +372,19 @@ fn frame_after_stillness_leaves_at_once() {
 }
 
 #[test]
+fn frame_after_a_message_that_ended_stillness_leaves_at_once_too() {
+    let mut pair = Pair::connected();
+    pair.show(true, 2000, 1);
+    pair.run(Duration::from_secs(10));
+    // The cursor changes, or media restarts and the page is told: then the picture follows.
+    pair.session.handle(pair.now, Input::Message(&[0x86, 0]));
+    pair.run(Duration::from_millis(100));
+    let before = pair.datagrams;
+    pair.show(false, 60_000, 2);
+    assert!(pair.datagrams - before > 50, "{} datagrams at once", pair.datagrams - before);
+}
+
+#[test]
 fn malformed_and_foreign_datagrams_change_nothing() {
     let mut pair = Pair::connected();
     let mut bytes = vec![0_u8; 200];
