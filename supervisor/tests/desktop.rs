@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::{process::Worker, service::HostStatus};
+use lumen_ipc::{
+    process::Worker,
+    service::{HostStatus, ProcessStatus},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -71,6 +74,11 @@ impl Stage {
     fn status(&self) -> HostStatus {
         let answer = self.ask(&["status", "--json"]);
         serde_json::from_slice(&answer.stdout).expect("status is JSON")
+    }
+
+    /// How one worker is.
+    fn process(&self, worker: Worker) -> Option<ProcessStatus> {
+        self.status().workers.into_iter().find(|one| one.worker == worker)
     }
 }
 
@@ -185,8 +193,9 @@ fn killed_worker_comes_back_while_the_app_and_the_others_stay() {
     let media = pid_of(&before, Worker::Media).expect("it runs");
     kill(Pid::from_raw(media.cast_signed()), Signal::SIGKILL).expect("ours");
     wait_until("media serves again", || {
-        let media = stage.status().workers.into_iter().find(|one| one.worker == Worker::Media);
-        media.is_some_and(|media| media.restarts == 1 && media.state.as_str() == "ready")
+        stage
+            .process(Worker::Media)
+            .is_some_and(|media| media.restarts == 1 && media.state.as_str() == "ready")
     });
     let after = stage.status();
     assert_eq!(after.app.pid, before.app.pid);
@@ -203,13 +212,17 @@ fn accused_worker_is_ended_and_comes_back_while_its_accuser_stays() {
     let before = stage.status();
     let stage = stage.mode(Worker::Media, "accuse");
     assert!(stage.ask(&["restart", "media"]).status.success());
-    let find = |worker| stage.status().workers.into_iter().find(|one| one.worker == worker);
     wait_until("the compositor serves again", || {
-        find(Worker::Compositor)
+        stage
+            .process(Worker::Compositor)
             .is_some_and(|one| one.restarts == 1 && one.state.as_str() == "ready")
     });
     let after = stage.status();
-    assert_eq!(find(Worker::Media).map(|media| media.restarts), Some(1), "only when asked");
+    assert_eq!(
+        stage.process(Worker::Media).map(|media| media.restarts),
+        Some(1),
+        "only when asked"
+    );
     for worker in [Worker::Rtc, Worker::Gateway] {
         assert_eq!(pid_of(&after, worker), pid_of(&before, worker), "{worker}");
     }
@@ -227,8 +240,7 @@ fn worker_that_breaks_the_contract_with_its_supervisor_is_ended_and_nobody_else(
         let stage = stage.mode(Worker::Media, mode);
         assert!(stage.ask(&["restart", "media"]).status.success());
         wait_until("media is started again unasked", || {
-            let media = stage.status().workers.into_iter().find(|one| one.worker == Worker::Media);
-            media.is_some_and(|media| media.restarts > 1)
+            stage.process(Worker::Media).is_some_and(|media| media.restarts > 1)
         });
         let after = stage.status();
         assert_eq!(after.app.pid, before.app.pid, "{mode}");
@@ -282,8 +294,7 @@ fn forbidden_syscall_is_named_and_not_repeated_for_ever() {
     stage = stage.mode(Worker::Media, "forbidden-syscall");
     assert!(stage.ask(&["restart", "media"]).status.success());
     wait_until("media is given up", || {
-        let media = stage.status().workers.into_iter().find(|one| one.worker == Worker::Media);
-        media.is_some_and(|media| media.state.as_str() == "failed")
+        stage.process(Worker::Media).is_some_and(|media| media.state.as_str() == "failed")
     });
     desktop.signal(Signal::SIGINT);
     let (_, said) = desktop.end();
