@@ -99,11 +99,11 @@ impl Schedule {
         self.interval
     }
 
-    /// How much later than its slot a frame may be drawn without the slots after it moving: the
-    /// jitter of timers, which would otherwise add up to a lower rate.
+    /// How much later than its slot a frame may be drawn without the slots after it moving. What
+    /// timers, apps and a busy machine are late would otherwise add up to a lower rate.
     #[must_use]
     pub fn slack(&self) -> Duration {
-        self.interval / 8
+        self.interval / 2
     }
 
     /// Whether frames are drawn at all at present.

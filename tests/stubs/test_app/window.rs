@@ -61,6 +61,8 @@ pub(crate) struct State {
     cursor: Cursor,
     animation: Animation,
     interval: Duration,
+    /// No frame of a moving picture is drawn before.
+    due: Instant,
     pace: Pace,
     /// Size named by the last toplevel configure, until the surface configure that applies it.
     pending_size: (u32, u32),
@@ -73,10 +75,10 @@ pub(crate) struct State {
 
 /// When the next frame of a moving picture may be drawn.
 enum Pace {
-    /// The compositor has not shown the last one.
+    /// Once the compositor has shown the last one.
     Shown,
-    /// At this instant.
-    From(Instant),
+    /// As soon as it is due.
+    Due,
 }
 
 /// How the app makes its cursor recognisable.
@@ -160,7 +162,8 @@ impl State {
             pixels: None,
             animation: Animation::of(options.show),
             interval: options.frame_interval,
-            pace: Pace::From(Instant::now()),
+            due: Instant::now(),
+            pace: Pace::Due,
             pending_size: OWN_SIZE,
             scroll: events::PointerFrame::default(),
             generation: 0,
@@ -187,8 +190,8 @@ impl State {
     /// How long to wait for events.
     fn patience(&self) -> PollTimeout {
         match self.pace {
-            Pace::From(at) if self.animation.moves() => {
-                let wait = at.saturating_duration_since(Instant::now());
+            Pace::Due if self.animation.moves() => {
+                let wait = self.due.saturating_duration_since(Instant::now());
                 // Rounded up: waking a little early would only spin.
                 PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
             }
@@ -198,7 +201,7 @@ impl State {
 
     fn draw_if_due(&mut self) -> Result<()> {
         match self.pace {
-            Pace::From(at) if self.animation.moves() && at <= Instant::now() => self.draw(),
+            Pace::Due if self.animation.moves() && self.due <= Instant::now() => self.draw(),
             _ => Ok(()),
         }
     }
@@ -228,20 +231,22 @@ impl State {
     fn draw(&mut self) -> Result<()> {
         let Some(pixels) = &mut self.pixels else { return Ok(()) };
         self.pace = Pace::Shown;
+        // What drawing takes does not add to the interval, and a frame that was late makes no other.
+        self.due = (self.due + self.interval).max(Instant::now());
         let free = pixels.free();
         self.owed = free.is_none();
         let Some(slot) = free else { return Ok(()) };
         let (x, y, width, height) = self.animation.draw(pixels, slot)?;
         self.surface.attach(pixels.take(slot), 0, 0);
         self.surface.damage_buffer(x, y, width, height);
-        self.surface.frame(&self.queue, Instant::now());
+        self.surface.frame(&self.queue, ());
         self.surface.commit();
         Ok(())
     }
 
-    /// The compositor showed the frame drawn at `drawn`.
-    fn shown(&mut self, drawn: Instant) {
-        self.pace = Pace::From(drawn + self.interval);
+    /// The compositor showed the last frame.
+    const fn shown(&mut self) {
+        self.pace = Pace::Due;
     }
 
     fn released(&mut self, slot: Slot) -> Result<()> {

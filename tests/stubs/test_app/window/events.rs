@@ -1,7 +1,5 @@
 //! What the compositor says, object by object, written down and acted upon.
 
-use std::time::Instant;
-
 use lumen_tests::app_event::AppEvent;
 use wayland_client::{
     Connection, Dispatch, QueueHandle, WEnum, delegate_noop,
@@ -227,17 +225,17 @@ impl Dispatch<WlBuffer, Slot> for State {
     }
 }
 
-impl Dispatch<WlCallback, Instant> for State {
+impl Dispatch<WlCallback, ()> for State {
     fn event(
         state: &mut Self,
         _: &WlCallback,
         event: wl_callback::Event,
-        drawn: &Instant,
+        (): &(),
         _: &Connection,
         _: &QueueHandle<Self>,
     ) {
         if let wl_callback::Event::Done { .. } = event {
-            state.shown(*drawn);
+            state.shown();
         }
     }
 }
