@@ -130,12 +130,15 @@ fn start_lumen() -> Result<(Process, SocketAddr)> {
 
 fn start_coturn() -> Result<(Process, SocketAddr)> {
     let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let scratch = std::env::temp_dir().display().to_string();
     let child = Command::new("turnserver")
         .args(["-n", "--no-cli", "-a", "-u", "bench:bench", "-r", REALM, "-m", "1"])
         .args(["-L", "127.0.0.1", "-E", "127.0.0.1", "-p", &port.to_string()])
-        .args(["--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-stdout-log"])
-        .args(["--log-file", "/dev/null", "--pidfile", "/dev/null"])
-        .args(["--db", &format!("{}/lumen-bench-turndb", std::env::temp_dir().display())])
+        .args(["--allow-loopback-peers", "--no-tls", "--no-dtls"])
+        // Told any file, even /dev/null, it makes one beside it, with the date in its name.
+        .args(["--log-file", "stdout"])
+        .args(["--pidfile", &format!("{scratch}/lumen-bench-turn.pid")])
+        .args(["--db", &format!("{scratch}/lumen-bench-turndb")])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

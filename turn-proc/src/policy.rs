@@ -23,11 +23,19 @@ pub fn policy() -> Policy {
         .allow(libc::SYS_getpeername, "whose a connection is that the gateway hands over")
         .allow_when(
             libc::SYS_setsockopt,
-            &[
-                Condition::arg(1).equals(libc::IPPROTO_TCP),
-                Condition::arg(2).equals(libc::TCP_NODELAY),
-            ],
+            &option(libc::IPPROTO_TCP, libc::TCP_NODELAY),
             "media must not wait for an earlier packet's acknowledgement",
         )
+        .allow_when(libc::SYS_setsockopt, &option(libc::SOL_SOCKET, libc::SO_KEEPALIVE), DEAD)
+        .allow_when(libc::SYS_setsockopt, &option(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE), DEAD)
+        .allow_when(libc::SYS_setsockopt, &option(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL), DEAD)
+        .allow_when(libc::SYS_setsockopt, &option(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT), DEAD)
         .open_files(MAX_CONNECTIONS as u64 + OTHER_DESCRIPTORS)
+}
+
+/// Why options of connections are set that end them.
+const DEAD: &str = "clients that die without a goodbye must not keep their connections";
+
+fn option(level: i32, name: i32) -> [Condition; 2] {
+    [Condition::arg(1).equals(level), Condition::arg(2).equals(name)]
 }

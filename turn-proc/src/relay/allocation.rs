@@ -43,6 +43,11 @@ const MAX_CHANNELS: usize = 64;
 /// another flow: its NAT has most likely forgotten it.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
+/// An allocation whose client has been silent for so long gives way to somebody else's, should a quota
+/// be used up: consent to receive media has run out by then (RFC 7675, section 5.1), so nobody
+/// watches by it.
+pub const ABANDONED: Duration = Duration::from_secs(30);
+
 /// Requests of one allocation.
 const REQUESTS: Rate = Rate { per_second: 20, burst: 100 };
 
@@ -185,8 +190,23 @@ impl Allocation {
     fn yields_to(&self, wish: &Wish<'_>, now: Moment) -> bool {
         let renewed =
             self.username != wish.text && self.credential_expires <= wish.username.expires;
-        let silent = now.at.saturating_duration_since(self.heard) >= SILENCE;
-        !self.is_live(now.at) || renewed || silent
+        !self.is_live(now.at) || renewed || self.silence(now.at) >= SILENCE
+    }
+
+    /// Whether it counts among those of its source.
+    fn is_counted(&self) -> bool {
+        self.grantee.party != Party::Rtc
+    }
+
+    /// Whether it is of no use to its client any more. Rtc's always is of use: it
+    /// waits for the next viewer.
+    fn is_abandoned(&self, now: Instant) -> bool {
+        let silent = self.grantee.party != Party::Rtc && self.silence(now) >= ABANDONED;
+        silent || !self.is_live(now)
+    }
+
+    fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
     }
 
     /// The peer's port that `number` is bound to.
@@ -305,21 +325,12 @@ impl Allocations {
     /// [`AllocateError`] when a quota or the relay is used up.
     pub fn allocate(&mut self, wish: &Wish<'_>, now: Moment) -> Result<&Allocation, AllocateError> {
         let ordinal = self.make_way(wish, now)?;
-        let grantee = wish.username.grantee;
-        let counted = grantee.party != Party::Rtc;
-        let room = self.sessions.has_room(&grantee.session)
-            && (!counted || self.sources.has_room(&wish.flow.source()));
-        if !room {
-            return Err(AllocateError::Quota);
-        }
-        if self.by_flow.len() >= self.total as usize {
-            return Err(AllocateError::Full);
-        }
+        self.make_room(wish, now.at)?;
         let port = self.free_port(wish.even_port).ok_or(AllocateError::Full)?;
         let left = seconds_left(wish.username.expires, now.unix);
         let allocation = Allocation {
             flow: wish.flow,
-            grantee,
+            grantee: wish.username.grantee,
             family: Family::of(&wish.own),
             relayed: SocketAddr::new(wish.own, port),
             transaction: wish.transaction,
@@ -357,13 +368,43 @@ impl Allocations {
         Ok(ordinal)
     }
 
+    /// Sees that no quota is used up. Clients that die say no goodbye, and their allocations may have
+    /// minutes to live: the longest silent of them ends instead of a new client being refused.
+    fn make_room(&mut self, wish: &Wish<'_>, now: Instant) -> Result<(), AllocateError> {
+        let Grantee { session, party, .. } = wish.username.grantee;
+        let source = wish.flow.source();
+        let full = !self.sessions.has_room(&session);
+        if full && !self.end_abandoned(now, |it| it.grantee.session == session) {
+            return Err(AllocateError::Quota);
+        }
+        let full = party != Party::Rtc && !self.sources.has_room(&source);
+        if full && !self.end_abandoned(now, |it| it.is_counted() && it.flow.source() == source) {
+            return Err(AllocateError::Quota);
+        }
+        let full = self.len() >= self.total as usize;
+        if full && !self.end_abandoned(now, |_| true) {
+            return Err(AllocateError::Full);
+        }
+        Ok(())
+    }
+
+    /// Ends the longest silent of those among `these` that are abandoned. False when none is.
+    fn end_abandoned(&mut self, now: Instant, these: impl Fn(&Allocation) -> bool) -> bool {
+        let used = (0..).zip(&self.slots).filter_map(|(slot, it)| Some((slot, it.as_ref()?)));
+        let longest = used
+            .filter(|(_, allocation)| allocation.is_abandoned(now) && these(allocation))
+            .min_by_key(|(_, allocation)| allocation.heard)
+            .map(|(slot, _)| slot);
+        longest.inspect(|slot| self.release(*slot)).is_some()
+    }
+
     fn insert(&mut self, allocation: Allocation) -> &Allocation {
         let slot = self.free.pop().unwrap_or(self.slots.len());
         self.by_flow.insert(allocation.flow, slot);
         self.by_port.insert(allocation.relayed.port(), slot);
         self.by_grantee.insert((allocation.grantee, allocation.ordinal), slot);
         self.sessions.add(allocation.grantee.session);
-        if allocation.grantee.party != Party::Rtc {
+        if allocation.is_counted() {
             self.sources.add(allocation.flow.source());
         }
         if slot == self.slots.len() {
@@ -397,7 +438,7 @@ impl Allocations {
         self.by_port.remove(&allocation.relayed.port());
         self.by_grantee.remove(&(allocation.grantee, allocation.ordinal));
         self.sessions.remove(&allocation.grantee.session);
-        if allocation.grantee.party != Party::Rtc {
+        if allocation.is_counted() {
             self.sources.remove(&allocation.flow.source());
         }
         self.free.push(slot);

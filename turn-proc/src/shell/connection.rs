@@ -12,6 +12,10 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use nix::{
+    errno::Errno,
+    sys::socket::{setsockopt, sockopt},
+};
 use rustls::{ServerConfig, ServerConnection};
 
 use crate::{framing::Framer, moment::Flow};
@@ -21,6 +25,14 @@ const MAX_PENDING_BYTES: usize = 256 * 1024;
 
 /// Reads before others get their turn.
 const READS_A_TURN: usize = 8;
+
+/// Seconds of silence after which the kernel asks whether the other end is still there, and between
+/// such questions.
+const ASKED_AFTER: u32 = 10;
+
+/// Milliseconds until an end that acknowledges nothing is taken for dead: as long as consent to
+/// receive media lasts (RFC 7675, section 5.1).
+const DEAD_AFTER: u32 = 30_000;
 
 /// Plain bytes handed to TLS between writes.
 const TLS_BYTES: usize = 16 * 1024;
@@ -45,6 +57,12 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct Closed;
 
+impl From<Errno> for Closed {
+    fn from(_: Errno) -> Self {
+        Self
+    }
+}
+
 impl From<io::Error> for Closed {
     fn from(_: io::Error) -> Self {
         Self
@@ -60,6 +78,7 @@ impl Connection {
     ) -> Result<Self, Closed> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
+        notice_death(&stream)?;
         let tls = match tls {
             None => None,
             Some(config) => {
@@ -131,6 +150,15 @@ impl Connection {
             Some(tls) => write_tls(&mut self.stream, tls, &mut self.pending, &mut self.lengths),
         }
     }
+}
+
+/// Has the kernel end a connection whose other end has died without a goodbye. It would keep its place
+/// until its allocation expires otherwise.
+fn notice_death(stream: &TcpStream) -> nix::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &ASKED_AFTER)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &ASKED_AFTER)?;
+    setsockopt(stream, sockopt::TcpUserTimeout, &DEAD_AFTER)
 }
 
 /// Reads once. False when there is nothing more.
@@ -212,5 +240,29 @@ fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use nix::sys::socket::getsockopt;
+
+    use super::*;
+    use crate::moment::Carrier;
+
+    #[test]
+    fn new_connection_is_watched_for_the_death_of_its_other_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, remote) = listener.accept().unwrap();
+        let flow = Flow { carrier: Carrier::Stream(1), remote };
+        let connection = Connection::new(stream, None, flow, Instant::now()).unwrap();
+        let stream = connection.stream();
+        assert_eq!(getsockopt(stream, sockopt::KeepAlive), Ok(true));
+        assert_eq!(getsockopt(stream, sockopt::TcpKeepIdle), Ok(ASKED_AFTER));
+        assert_eq!(getsockopt(stream, sockopt::TcpKeepInterval), Ok(ASKED_AFTER));
+        assert_eq!(getsockopt(stream, sockopt::TcpUserTimeout), Ok(DEAD_AFTER));
     }
 }

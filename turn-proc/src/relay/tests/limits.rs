@@ -57,6 +57,67 @@ fn quotas_of_session_source_and_relay_hold() {
     assert_eq!(refused, [None, None, session_full, None, source_full, None, None, relay_full]);
 }
 
+/// Viewers 1 and 2 of a session, at one address, with a second between them, and the limits that
+/// are reached by them.
+fn two_viewers(limits: AllocationLimits) -> (Rig, [Seat; 2]) {
+    let mut rig = Rig::with(generous(), limits);
+    let mut seats =
+        [1, 2].map(|peer| Seat::new(Party::Viewer, 1, peer, &format!("198.51.100.1:{peer}")));
+    for seat in &mut seats {
+        rig.allocated(seat);
+        rig.pass(1);
+    }
+    (rig, seats)
+}
+
+const EACH_QUOTA_OF_TWO: [AllocationLimits; 3] = [
+    AllocationLimits { total: 2, session: 9, source: 9 },
+    AllocationLimits { total: 9, session: 2, source: 9 },
+    AllocationLimits { total: 9, session: 9, source: 2 },
+];
+
+#[test]
+fn allocation_over_a_quota_takes_the_place_of_the_longest_silent_one() {
+    for limits in EACH_QUOTA_OF_TWO {
+        let (mut rig, [first, second]) = two_viewers(limits);
+        let mut third = Seat::new(Party::Viewer, 1, 3, "198.51.100.1:3");
+        rig.pass(ABANDONED.as_secs() - 3);
+        assert!(rig.allocate(&mut third).error().is_some(), "nobody is silent enough: {limits:?}");
+        rig.pass(2);
+        rig.allocated(&mut third);
+        assert!(!rig.relay.serves(&first.flow, rig.now), "the first was silent longest");
+        assert!(rig.relay.serves(&second.flow, rig.now), "one is enough");
+        let mut fourth = Seat::new(Party::Viewer, 1, 4, "198.51.100.1:4");
+        rig.allocated(&mut fourth);
+        assert!(!rig.relay.serves(&second.flow, rig.now));
+        let mut fifth = Seat::new(Party::Viewer, 1, 5, "198.51.100.1:5");
+        assert!(rig.allocate(&mut fifth).error().is_some(), "all are of use: {limits:?}");
+    }
+}
+
+#[test]
+fn client_that_is_heard_keeps_its_place_whatever_it_says() {
+    for limits in EACH_QUOTA_OF_TWO {
+        let (mut rig, [first, second]) = two_viewers(limits);
+        rig.pass(ABANDONED.as_secs());
+        rig.say(first.flow, &channel_data(0x4000, b"x"));
+        rig.allocated(&mut Seat::new(Party::Viewer, 1, 3, "198.51.100.1:3"));
+        assert!(rig.relay.serves(&first.flow, rig.now));
+        assert!(!rig.relay.serves(&second.flow, rig.now));
+    }
+}
+
+#[test]
+fn silent_rtc_keeps_its_place() {
+    let limits = AllocationLimits { total: 9, session: 1, source: 9 };
+    let mut rig = Rig::with(generous(), limits);
+    let mut rtc = Seat::rtc();
+    rig.allocated(&mut rtc);
+    rig.pass(ABANDONED.as_secs() * 2);
+    assert_eq!(rig.allocate(&mut Seat::viewer()).error(), Some(486));
+    assert!(rig.relay.serves(&rtc.flow, rig.now));
+}
+
 #[test]
 fn refresh_of_zero_gives_everything_back() {
     let Pair { mut rig, mut viewer, mut rtc, at_viewer, .. } = Rig::pair();
