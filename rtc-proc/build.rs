@@ -1,5 +1,9 @@
 //! Gathers the browser client's files into one table, so that the gateway serves them from memory
 //! and opens no file.
+//!
+//! The page names its parts by addresses that begin with the version of all of them: what a browser
+//! keeps under such an address is never out of date, and it need not ask. Imports are relative, so
+//! that a module's imports are of its own version.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -12,20 +16,32 @@ use std::{
 };
 
 /// Files at the top of the client's folder that browsers ask for. Everything under `src/` is too.
-const TOP: [&str; 4] = ["favicon.svg", "index.html", "manifest.webmanifest", "style.css"];
+const TOP: [&str; 4] = ["favicon.svg", PAGE, "manifest.webmanifest", "style.css"];
+
+const PAGE: &str = "index.html";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let web = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../web").canonicalize()?;
     let mut files: Vec<_> = TOP.iter().map(|name| web.join(name)).collect();
     modules(&web.join("src"), &mut files)?;
     files.sort();
+    let version = version_of(&files)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut table = String::from("&[\n");
     for file in &files {
         println!("cargo::rerun-if-changed={}", file.display());
-        table.push_str(&row(&web, file)?);
+        let path = file.strip_prefix(&web)?.to_str().ok_or("a file name is not UTF-8")?;
+        if path == PAGE {
+            let page = out.join(PAGE);
+            fs::write(&page, versioned(&fs::read_to_string(file)?, &version))?;
+            table.push_str(&row("/", &page)?);
+        } else {
+            table.push_str(&row(&format!("/{path}"), file)?);
+        }
     }
     table.push_str("]\n");
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("assets.rs"), table)?;
+    fs::write(out.join("assets.rs"), table)?;
+    println!("cargo::rustc-env=LUMEN_WEB_VERSION={version}");
     Ok(())
 }
 
@@ -42,17 +58,32 @@ fn modules(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-fn row(web: &Path, file: &Path) -> Result<String, Box<dyn Error>> {
-    let path = file.strip_prefix(web)?.to_str().ok_or("a file name is not UTF-8")?;
+/// The version of all files together.
+fn version_of(files: &[PathBuf]) -> Result<String, Box<dyn Error>> {
+    let mut all = Vec::new();
+    for file in files {
+        all.extend(fs::read(file)?);
+    }
+    Ok(format!("{:016x}", hash(&all)))
+}
+
+/// The page with its parts under the version's addresses. Its manifest stays where it is: it is what
+/// an installed page is known by.
+fn versioned(page: &str, version: &str) -> String {
+    ["src/", "favicon.svg", "style.css"].iter().fold(page.to_owned(), |page, part| {
+        page.replace(&format!("=\"/{part}"), &format!("=\"/{version}/{part}"))
+    })
+}
+
+fn row(address: &str, file: &Path) -> Result<String, Box<dyn Error>> {
     let content_type = match file.extension().and_then(|extension| extension.to_str()) {
         Some("css") => "text/css; charset=utf-8",
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("webmanifest") => "application/manifest+json",
-        other => return Err(format!("{path}: no content type for {other:?}").into()),
+        other => return Err(format!("{address}: no content type for {other:?}").into()),
     };
-    let address = if path == "index.html" { "/".to_owned() } else { format!("/{path}") };
     let mut row = String::new();
     writeln!(
         row,

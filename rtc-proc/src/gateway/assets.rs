@@ -13,6 +13,9 @@ pub struct Asset {
     pub bytes: &'static [u8],
 }
 
+/// The version of all files together.
+const VERSION: &str = env!("LUMEN_WEB_VERSION");
+
 /// Every file.
 pub const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
@@ -22,6 +25,14 @@ impl Asset {
     pub fn find(path: &str) -> Option<&'static Self> {
         let path = if path == "/index.html" { "/" } else { path };
         ASSETS.iter().find(|asset| asset.path == path)
+    }
+
+    /// The file at a `path` of this version: it is never another one. The page itself has no such
+    /// path, so that a browser asks for it each time and learns of new versions.
+    #[must_use]
+    pub fn find_lasting(path: &str) -> Option<&'static Self> {
+        let path = path.strip_prefix('/')?.strip_prefix(VERSION)?;
+        Self::find(path).filter(|asset| asset.path != "/")
     }
 
     /// Whether a browser that sent `If-None-Match: …` has this version already. A weak tag is as
@@ -61,10 +72,27 @@ mod tests {
     }
 
     #[test]
-    fn page_loads_every_module_at_once() {
-        let page = String::from_utf8_lossy(Asset::find("/").expect("there is a page").bytes);
-        for asset in ASSETS.iter().filter(|asset| asset.path.ends_with(".js")) {
-            assert!(page.contains(&format!("\"{}\"", asset.path)), "{} is missing", asset.path);
+    fn find_lasting_is_of_this_version_and_never_the_page() {
+        let lasting = |path: &str| Asset::find_lasting(path).map(|asset| asset.path);
+        let main = "/src/page/main.js";
+        assert_eq!(lasting(&format!("/{VERSION}{main}")), Some(main));
+        for path in [main, "/0123456789abcdef/src/page/main.js", "", "/", VERSION] {
+            assert_eq!(lasting(path), None, "{path}");
         }
+        for page in ["", "/", "/index.html"] {
+            assert_eq!(lasting(&format!("/{VERSION}{page}")), None, "{page}");
+        }
+    }
+
+    #[test]
+    fn page_names_its_parts_by_lasting_addresses() {
+        let page = String::from_utf8_lossy(Asset::find("/").expect("there is a page").bytes);
+        let named: Vec<_> = page
+            .split(['"', '\''])
+            .filter(|part| part.starts_with('/') && *part != "/manifest.webmanifest")
+            .map(|part| (part, Asset::find_lasting(part).is_some()))
+            .collect();
+        assert!(named.len() > 3, "{named:?}");
+        assert!(named.iter().all(|(_, found)| *found), "{named:?}");
     }
 }

@@ -72,6 +72,22 @@ async fn asset_known_version_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn asset_as_the_page_names_it_is_kept_and_the_page_is_not() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let page = rig.get("/").await;
+    assert_eq!(page.header("cache-control"), Some("no-cache"));
+    let style = page.body().split('"').find(|part| part.ends_with("/style.css")).expect("a style");
+    let kept = rig.get(style).await;
+    assert_eq!(
+        (kept.status(), kept.header("content-type")),
+        (200, Some("text/css; charset=utf-8"))
+    );
+    assert_eq!(kept.header("cache-control"), Some("max-age=31536000, immutable"));
+    assert_eq!(rig.get("/style.css").await.header("cache-control"), Some("no-cache"));
+    assert_eq!(rig.get("/0123456789abcdef/style.css").await.status(), 404);
+}
+
+#[tokio::test]
 async fn login_right_token_sets_a_cookie_that_opens_the_session() {
     let rig = Rig::start(AuthMode::Token).await;
     let response = rig.log_in(&format!(r#"{{"token":"{TOKEN}"}}"#)).await;

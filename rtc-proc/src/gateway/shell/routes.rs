@@ -100,13 +100,15 @@ fn refuse(app: &App, refused: Refused) -> Refusal {
 }
 
 async fn asset(request: Request) -> Response {
-    let Some(asset) = Asset::find(request.uri().path()) else {
+    let path = request.uri().path();
+    let lasting = Asset::find_lasting(path).map(|asset| (asset, "max-age=31536000, immutable"));
+    let Some((asset, caching)) = lasting.or_else(|| Some((Asset::find(path)?, "no-cache"))) else {
         return Refusal(StatusCode::NOT_FOUND, "There is nothing here.".to_owned()).into_response();
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET,HEAD")]).into_response();
     }
-    let kept = [(header::ETAG, asset.etag), (header::CACHE_CONTROL, "no-cache")];
+    let kept = [(header::ETAG, asset.etag), (header::CACHE_CONTROL, caching)];
     let known = request
         .headers()
         .get(header::IF_NONE_MATCH)
