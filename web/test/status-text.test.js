@@ -12,6 +12,7 @@ const text = (situation) =>
     everStreamed: false,
     desktop: 'running',
     notice: '',
+    complaint: '',
     now: 0,
     ...situation,
   }).text;
@@ -40,6 +41,14 @@ test('describe, a notice, stands only while all is well', () => {
   assert.match(text({ session, notice, desktop: 'mediaRestarting' }), /picture is restarting/);
 });
 
+test('describe, a part of the page is missing, says so where nothing else is to be said', () => {
+  const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
+  const complaint = 'The keyboard could not be loaded.';
+  assert.equal(text({ session, complaint, notice: 'Gamepad 1 connected' }), complaint);
+  assert.equal(text({ session: { name: 'login' }, complaint }), complaint);
+  assert.match(text({ session, complaint, desktop: 'mediaRestarting' }), /picture is restarting/);
+});
+
 test('describe, parts of the desktop restart, names them', () => {
   const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
   assert.match(text({ session, desktop: 'compositorRestarting' }), /desktop is restarting/);
@@ -52,6 +61,7 @@ test('describe, a failure, is an error with a way out', () => {
     everStreamed: false,
     desktop: 'running',
     notice: '',
+    complaint: '',
     now: 0,
   });
   assert.deepEqual(status, { text: 'No H.264.', tone: 'error', action: 'retry' });

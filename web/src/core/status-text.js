@@ -6,7 +6,7 @@
 /**
  * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: 'retry' | null }} Status
  * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState,
- *   notice: string, now: number }} Situation
+ *   notice: string, complaint: string, now: number }} Situation
  */
 
 /** @type {Status} */
@@ -16,19 +16,20 @@ const QUIET = Object.freeze({ text: '', tone: 'quiet', action: null });
  * @param {Situation} situation
  * @returns {Status}
  */
-export function describe({ session, everStreamed, desktop, notice, now }) {
+export function describe({ session, everStreamed, desktop, notice, complaint, now }) {
   switch (session.name) {
     case 'idle':
     case 'login':
-      return QUIET;
+      return complaint === '' ? QUIET : error(complaint);
     case 'attempting':
       return busy(everStreamed ? 'Reconnecting…' : 'Connecting…');
     case 'waiting':
       return { ...busy(waitingText(session, everStreamed, now)), action: 'retry' };
     case 'failed':
-      return { text: session.reason, tone: 'error', action: 'retry' };
+      return { ...error(session.reason), action: 'retry' };
     case 'streaming':
-      return desktop === 'running' ? { ...QUIET, text: notice } : describeDesktop(desktop);
+      if (desktop !== 'running') return describeDesktop(desktop);
+      return complaint === '' ? { ...QUIET, text: notice } : error(complaint);
   }
 }
 
@@ -64,4 +65,12 @@ function describeDesktop(desktop) {
  */
 function busy(text) {
   return { text, tone: 'busy', action: null };
+}
+
+/**
+ * @param {string} text
+ * @returns {Status}
+ */
+function error(text) {
+  return { text, tone: 'error', action: null };
 }

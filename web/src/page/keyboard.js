@@ -2,7 +2,6 @@
 
 import { HeldKeys } from '../core/held-keys.js';
 import { evdevKey } from '../core/keymap.js';
-import { keyboardPlatform } from './support.js';
 
 /** @import { InputMessage } from '../core/input-codec.js' */
 
@@ -51,4 +50,11 @@ export class Keyboard {
     event.stopPropagation();
     changes.forEach((change) => this.#send(change));
   }
+}
+
+/** @returns {'mac' | 'windows' | 'other'} whose habits the keyboard has */
+function keyboardPlatform() {
+  const name = navigator.platform.toLowerCase();
+  if (/^(mac|iphone|ipad)/.test(name)) return 'mac';
+  return name.startsWith('win') ? 'windows' : 'other';
 }

@@ -1,4 +1,4 @@
-// The access token: taken from the address, or asked for.
+// The form that asks for the access token.
 
 import { logIn } from './server.js';
 
@@ -20,19 +20,6 @@ export class Login {
     elements.login.addEventListener('submit', (event) => this.#submitted(event), { signal });
   }
 
-  /**
-   * Uses the token in the address's fragment and takes it out of the address, so that it does not
-   * stay in the history.
-   * @returns {boolean} whether there was one
-   */
-  useFragment() {
-    const token = new URLSearchParams(location.hash.slice(1)).get('token');
-    if (token === null || token === '') return false;
-    history.replaceState(null, '', location.pathname + location.search);
-    void this.#tryToken(token);
-    return true;
-  }
-
   /** Asks for a token. */
   ask(error = '') {
     const { login, loginToken, loginError } = this.#elements;
@@ -40,6 +27,17 @@ export class Login {
     if (!login.hidden) return;
     login.hidden = false;
     loginToken.focus();
+  }
+
+  /**
+   * Asks for another token, or to try this one again.
+   * @param {string} token
+   * @param {LoginOutcome} outcome
+   */
+  refused(token, outcome) {
+    // What could not be judged is worth another try: the form keeps it.
+    this.#elements.loginToken.value = outcome.type === 'wrong' ? '' : token;
+    this.ask(errorText(outcome));
   }
 
   /** @param {SubmitEvent} event */
@@ -50,19 +48,16 @@ export class Login {
 
   /** @param {string} token */
   async #tryToken(token) {
-    const { login, loginToken, loginButton } = this.#elements;
+    const { loginToken, loginButton } = this.#elements;
     loginButton.disabled = true;
     const outcome = await logIn(token);
     loginButton.disabled = false;
-    if (outcome.type === 'ok') {
-      login.hidden = true;
-      loginToken.value = '';
-      this.#loggedIn();
+    if (outcome.type !== 'ok') {
+      this.refused(token, outcome);
       return;
     }
-    // What could not be judged is worth another try: the form keeps it.
-    loginToken.value = outcome.type === 'wrong' ? '' : token;
-    this.ask(errorText(outcome));
+    loginToken.value = '';
+    this.#loggedIn();
   }
 }
 

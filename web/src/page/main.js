@@ -1,12 +1,16 @@
-// Where the page starts: connects at once and joins the viewer to its input devices.
+// Where the page starts: connects at once and joins the viewer to its controls.
+//
+// What is imported here, and by it, is all that the first picture takes: every module more makes it
+// later. What a viewer has use for only then is imported when it is needed.
 
 import { findElements } from './elements.js';
-import { Gamepads } from './gamepads.js';
-import { Keyboard } from './keyboard.js';
-import { Login } from './login.js';
-import { Pointer } from './pointer.js';
-import { findObstacle } from './support.js';
+import { findObstacle } from './peer.js';
+import { logIn } from './server.js';
 import { Viewer } from './viewer.js';
+import { log } from '../util/log.js';
+
+/** @import { Controls } from './controls.js' */
+/** @import { Login } from './login.js' */
 
 /** Owns every listener; the page lives as long as its window, so nothing aborts it. */
 const { signal } = new AbortController();
@@ -15,66 +19,91 @@ const elements = findElements();
 const viewer = new Viewer(
   elements,
   {
-    loginNeeded: () => login.ask(),
-    padsAvailable: (available) => gamepads.setAvailable(available),
-    padRumbled: (message) => gamepads.rumble(message),
-  },
-  signal,
-);
-const login = new Login(elements, () => viewer.handle({ type: 'start' }), signal);
-const keyboard = new Keyboard(
-  { send: (message) => viewer.send(message), isActive: () => viewer.isStreaming },
-  signal,
-);
-const pointer = new Pointer(
-  elements.stage,
-  {
-    send: (message) => viewer.send(message),
-    sendMotion: (message) => viewer.sendMotion(message),
-    isActive: () => viewer.isStreaming,
-    box: () => viewer.picture.box,
-    scale: () => viewer.picture.scale,
-    isControlDown: () => keyboard.isDown('ControlLeft') || keyboard.isDown('ControlRight'),
+    loginNeeded: () => void loginForm().then((form) => form?.ask()),
+    answered: () => void controls(),
+    settled: () => void controls().then((loaded) => loaded?.rescale()),
+    received: (message) => void controls().then((loaded) => loaded?.received(message)),
   },
   signal,
 );
 
-const gamepads = new Gamepads(
-  {
-    send: (message) => viewer.sendPad(message),
-    isActive: () => viewer.isStreaming,
-    notify: (text) => viewer.notify(text),
-  },
-  signal,
-);
+/** @type {Promise<Controls | null> | undefined} */
+let loadedControls;
+/** @type {Promise<Login | null> | undefined} */
+let loadedLogin;
 
-/** What is held is let go: the releases happen where this window does not see them. */
-function releaseAll() {
-  const [keys, buttons] = [keyboard.forget(), pointer.forget()];
-  if (keys || buttons) viewer.send({ type: 'releaseAll' });
-  gamepads.release();
+/** Whoever asks meanwhile waits for the same ones, in the order of asking. */
+function controls() {
+  loadedControls ??= import('./controls.js')
+    .then(({ Controls }) => new Controls(elements, viewer, signal))
+    .catch((error) => missing('Keyboard, mouse and gamepads', error));
+  return loadedControls;
+}
+
+function loginForm() {
+  loadedLogin ??= import('./login.js')
+    .then(({ Login }) => new Login(elements, loggedIn, signal))
+    .catch((error) => missing('The form to log in', error));
+  return loadedLogin;
+}
+
+/**
+ * @param {string} what could not be loaded; a browser may not try a second time
+ * @param {unknown} error
+ * @returns {null}
+ */
+function missing(what, error) {
+  log('error', 'a part of the page is missing', { what, error });
+  viewer.complain(`${what} could not be loaded. Reload the page.`);
+  return null;
+}
+
+/**
+ * Uses the token in the address's fragment and takes it out of the address, so that it does not stay
+ * in the history.
+ * @returns {boolean} whether there was one
+ */
+function useFragment() {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (token === null || token === '') return false;
+  history.replaceState(null, '', location.pathname + location.search);
+  void enter(token);
+  return true;
+}
+
+/** @param {string} token */
+async function enter(token) {
+  const outcome = await logIn(token);
+  if (outcome.type === 'ok') loggedIn();
+  else (await loginForm())?.refused(token, outcome);
+}
+
+function loggedIn() {
+  elements.login.hidden = true;
+  viewer.handle({ type: 'start' });
 }
 
 function start() {
   const obstacle = findObstacle();
   if (obstacle !== null) viewer.handle({ type: 'impossible', reason: obstacle });
-  else {
-    viewer.prepare();
-    if (!login.useFragment()) viewer.handle({ type: 'start' });
-  }
+  else if (useFragment()) viewer.prepare();
+  else viewer.handle({ type: 'start' });
 }
 
-window.addEventListener('blur', releaseAll, { signal });
+elements.reportButton.addEventListener(
+  'click',
+  () => void controls().then((loaded) => loaded?.toggleReport()),
+  { signal },
+);
 document.addEventListener(
   'visibilitychange',
   () => {
-    if (document.hidden) releaseAll();
-    else viewer.handle({ type: 'wakeUp' });
+    if (!document.hidden) viewer.handle({ type: 'wakeUp' });
   },
   { signal },
 );
 window.addEventListener('online', () => viewer.handle({ type: 'wakeUp' }), { signal });
-window.addEventListener('hashchange', () => login.useFragment(), { signal });
+window.addEventListener('hashchange', () => useFragment(), { signal });
 window.addEventListener('pagehide', () => viewer.handle({ type: 'stop' }), { signal });
 window.addEventListener(
   'pageshow',
@@ -85,6 +114,6 @@ window.addEventListener(
 );
 
 // For whoever looks into why a connection is as it is: `await lumen.report()` in the console.
-Object.assign(window, { lumen: { report: () => viewer.report() } });
+Object.assign(window, { lumen: { report: async () => (await controls())?.report() } });
 
 start();

@@ -7,7 +7,6 @@
 // then goes on where it was. Only if none is found is the connection lost.
 
 import { decodeOutput, encodeInput } from '../core/input-codec.js';
-import { usedPath } from '../core/report.js';
 import { log } from '../util/log.js';
 
 /** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
@@ -31,6 +30,25 @@ const MAX_BAD_LOOKS = 2;
 
 /** Another way is found within so many milliseconds, or a new connection is made. */
 const RESTART_LIMIT = 4000;
+
+const BROWSERS = 'Chrome, Chromium, Edge or Safari';
+
+/**
+ * What this browser lacks, to be said before anything is tried.
+ * @returns {string | null} what is missing and what to do about it, null when nothing is
+ */
+export function findObstacle() {
+  if (!('RTCPeerConnection' in window)) {
+    return `This browser has no WebRTC, or it is switched off. Use a current ${BROWSERS}.`;
+  }
+  const video = RTCRtpReceiver.getCapabilities?.('video');
+  const hasH264 = video?.codecs.some((codec) => codec.mimeType.toLowerCase() === 'video/h264');
+  // Without the list the offer is tried; the desktop refuses one it has no codec for.
+  if (video && !hasH264) {
+    return `This browser cannot decode H.264 video. Use ${BROWSERS}, or in Firefox switch on the OpenH264 plugin.`;
+  }
+  return null;
+}
 
 export class Peer {
   #connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
@@ -125,6 +143,8 @@ export class Peer {
 
   /** Whether the relay is in use. */
   async isRelayed() {
+    // As a rule it is there already, for the connection report.
+    const { usedPath } = await import('../core/report.js');
     const path = usedPath(await this.stats());
     return path !== null && path.name !== 'direct UDP';
   }

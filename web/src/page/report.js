@@ -9,7 +9,7 @@ import { probe } from './probe.js';
 /** @import { Elements } from './elements.js' */
 
 /**
- * @typedef {{ stats: () => Promise<Stats[]>, relayOnly: boolean,
+ * @typedef {{ stats: () => Promise<Stats[]>, readonly relayOnly: boolean,
  *   askRelay: () => Promise<RelayServer | null> }} ReportSources
  */
 
@@ -25,12 +25,10 @@ export class ReportPanel {
   /**
    * @param {Elements} elements
    * @param {ReportSources} sources
-   * @param {AbortSignal} signal
    */
-  constructor(elements, sources, signal) {
+  constructor(elements, sources) {
     this.#elements = elements;
     this.#sources = sources;
-    elements.reportButton.addEventListener('click', () => void this.#toggle(), { signal });
   }
 
   /** Tries everything; whoever asks meanwhile gets the same report. */
@@ -41,7 +39,7 @@ export class ReportPanel {
     return this.#pending;
   }
 
-  async #toggle() {
+  async toggle() {
     const { report } = this.#elements;
     report.hidden = !report.hidden;
     if (report.hidden) return;

@@ -11,26 +11,28 @@ import {
 } from '../core/signalling.js';
 import { describe } from '../core/status-text.js';
 import { log } from '../util/log.js';
-import { Cursor } from './cursor.js';
 import { Peer } from './peer.js';
 import { Picture } from './picture.js';
-import { ReportPanel } from './report.js';
-import { fetchSession } from './server.js';
-import { SignallingSocket } from './socket.js';
+import { SignallingSocket, fetchSession } from './server.js';
 import { StatusLine } from './status-line.js';
 import { Viewport } from './viewport.js';
 
 /** @import { DesktopState, InputMessage, OutputMessage } from '../core/input-codec.js' */
 /** @import { Action, Event } from '../core/session.js' */
 /** @import { RelayServer } from '../core/relay.js' */
-/** @import { Report } from '../core/report.js' */
+/** @import { Stats } from '../core/report.js' */
 /** @import { GatewayMessage } from '../core/signalling.js' */
 /** @import { Elements } from './elements.js' */
 /** @import { Paths } from './peer.js' */
 
 /**
- * @typedef {{ loginNeeded: () => void, padsAvailable: (available: boolean) => void,
- *   padRumbled: (message: OutputMessage & { type: 'padRumbled' }) => void }} ViewerHandlers
+ * What becomes of the connection:
+ * - `loginNeeded`: nobody is logged in.
+ * - `answered`: the desktop has; the network is the one to wait for.
+ * - `settled`: there is a picture, or no picture for the time being. Told again and again.
+ * - `received`: a message that does not concern the viewer itself.
+ * @typedef {{ loginNeeded: () => void, answered: () => void, settled: () => void,
+ *   received: (message: OutputMessage) => void }} ViewerHandlers
  */
 
 /** For so many milliseconds a notice stands. */
@@ -40,7 +42,6 @@ export class Viewer {
   #elements;
   #session = new Session();
   #picture;
-  #cursor;
   #status;
   #viewport;
   #handlers;
@@ -59,7 +60,6 @@ export class Viewer {
   #relay;
   /** Who waits for credentials to try a way with. @type {((relay: RelayServer | null) => void)[]} */
   #probes = [];
-  #report;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #checkingLogin = false;
@@ -71,6 +71,7 @@ export class Viewer {
   #notice = '';
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #noticeTimer;
+  #complaint = '';
 
   /**
    * @param {Elements} elements
@@ -81,22 +82,12 @@ export class Viewer {
     this.#elements = elements;
     this.#handlers = handlers;
     this.#picture = new Picture(elements.pictures, signal);
-    this.#cursor = new Cursor(elements.stage);
     this.#status = new StatusLine(elements, () => this.#retry(), signal);
     this.#viewport = new Viewport(
       elements.stage,
       {
         changed: (size, pixelRatio) => this.#picture.resize(size, pixelRatio),
         settled: () => this.#tellSize(),
-      },
-      signal,
-    );
-    this.#report = new ReportPanel(
-      elements,
-      {
-        stats: async () => (await this.#peer?.stats()) ?? [],
-        relayOnly: this.#wish.relayOnly,
-        askRelay: () => this.#askRelay(),
       },
       signal,
     );
@@ -108,9 +99,23 @@ export class Viewer {
     this.#prepared ??= this.#newPeer();
   }
 
-  /** @returns {Promise<Report>} which paths work from here */
-  report() {
-    return this.#report.make();
+  /** @returns {Promise<Stats[]>} of the peer connection */
+  async stats() {
+    return (await this.#peer?.stats()) ?? [];
+  }
+
+  get relayOnly() {
+    return this.#wish.relayOnly;
+  }
+
+  /** @returns {Promise<RelayServer | null>} with credentials to try a way to it */
+  askRelay() {
+    const socket = this.#socket;
+    if (!socket?.isOpen) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      this.#probes.push(resolve);
+      socket.send(probeMessage());
+    });
   }
 
   get isStreaming() {
@@ -153,12 +158,22 @@ export class Viewer {
     this.#update();
   }
 
+  /**
+   * Says what is wrong with the page itself, for as long as it lives.
+   * @param {string} text
+   */
+  complain(text) {
+    this.#complaint = text;
+    this.#update();
+  }
+
   /** @param {Event} event */
   handle(event) {
     const actions = this.#session.handle(event, performance.now());
     for (const action of actions) this.#perform(action);
     if (actions.includes('dropPeer') && !actions.includes('makePeer')) this.#closeRetired();
     this.#update();
+    if (!['idle', 'attempting'].includes(this.#session.state.name)) this.#handlers.settled();
   }
 
   #retry() {
@@ -192,7 +207,6 @@ export class Viewer {
       opened: () => {
         this.handle({ type: 'socketOpened' });
         this.#unsent.splice(0).forEach((text) => socket.send(text));
-        if (this.#hostname === '') void this.#checkLogin();
       },
       received: (message) => this.#signalled(message),
       closed: (opened) => {
@@ -208,9 +222,8 @@ export class Viewer {
   #signalled(message) {
     switch (message.type) {
       case 'answer':
-        // An older gateway, or one whose supervisor does not answer: no relay then.
-        if (this.#peer?.isStarted === false) this.#peer.start(this.#paths());
         void this.#peer?.answer(message.sdp);
+        this.#handlers.answered();
         return;
       case 'candidate':
         void this.#peer?.addCandidate(message.candidate);
@@ -251,16 +264,6 @@ export class Viewer {
     if (affected && peer === this.#peer) void peer?.restart(this.#paths());
   }
 
-  /** @returns {Promise<RelayServer | null>} */
-  #askRelay() {
-    const socket = this.#socket;
-    if (!socket?.isOpen) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      this.#probes.push(resolve);
-      socket.send(probeMessage());
-    });
-  }
-
   #makePeer() {
     const peer = this.#prepared ?? this.#newPeer();
     this.#prepared = null;
@@ -295,7 +298,7 @@ export class Viewer {
   #dropPeer() {
     this.#unsent = [];
     this.#picture.drop();
-    this.#handlers.padsAvailable(false);
+    this.#handlers.received({ type: 'padsAvailable', available: false });
     this.#closeRetired();
     this.#peer?.retire();
     this.#retired = this.#peer;
@@ -319,8 +322,8 @@ export class Viewer {
     performance.mark('lumen-first-frame');
     this.#everStreamed = true;
     this.#elements.root.dataset['picture'] = 'shown';
-    this.#cursor.rescale(this.#picture.scale);
     this.handle({ type: 'firstFrame' });
+    if (this.#hostname === '') void this.#checkLogin();
   }
 
   #tellSize() {
@@ -330,16 +333,6 @@ export class Viewer {
   /** @param {OutputMessage} message */
   #received(message) {
     switch (message.type) {
-      case 'cursorHidden':
-        this.#cursor.hide();
-        return;
-      case 'cursorNamed':
-        this.#cursor.showNamed(message.name);
-        return;
-      case 'cursorImage':
-        this.#cursor.rescale(this.#picture.scale);
-        this.#cursor.showImage(message);
-        return;
       case 'outputResized':
         // The frames themselves say how large they are; this only announces them.
         return;
@@ -351,12 +344,8 @@ export class Viewer {
         this.#desktop = message.state;
         this.#update();
         return;
-      case 'padsAvailable':
-        this.#handlers.padsAvailable(message.available);
-        return;
-      case 'padRumbled':
-        this.#handlers.padRumbled(message);
-        return;
+      default:
+        this.#handlers.received(message);
     }
   }
 
@@ -384,7 +373,8 @@ export class Viewer {
     const now = performance.now();
     this.#elements.root.dataset['state'] = state.name;
     const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice];
-    this.#status.show(describe({ session: state, everStreamed, desktop, notice, now }));
+    const complaint = this.#complaint;
+    this.#status.show(describe({ session: state, everStreamed, desktop, notice, complaint, now }));
     clearTimeout(this.#timer);
     if (deadline === null) return;
     // A countdown is redrawn each second.

@@ -1,0 +1,106 @@
+// What a viewer has use for once there is a picture: the input devices, the desktop's cursor, and
+// the connection report.
+
+import { Cursor } from './cursor.js';
+import { Gamepads } from './gamepads.js';
+import { Keyboard } from './keyboard.js';
+import { Pointer } from './pointer.js';
+import { ReportPanel } from './report.js';
+
+/** @import { OutputMessage } from '../core/input-codec.js' */
+/** @import { Elements } from './elements.js' */
+/** @import { Viewer } from './viewer.js' */
+
+export class Controls {
+  #viewer;
+  #cursor;
+  #keyboard;
+  #pointer;
+  #gamepads;
+  #report;
+
+  /**
+   * @param {Elements} elements
+   * @param {Viewer} viewer
+   * @param {AbortSignal} signal
+   */
+  constructor(elements, viewer, signal) {
+    this.#viewer = viewer;
+    this.#cursor = new Cursor(elements.stage);
+    this.#keyboard = new Keyboard(
+      { send: (message) => viewer.send(message), isActive: () => viewer.isStreaming },
+      signal,
+    );
+    this.#pointer = new Pointer(
+      elements.stage,
+      {
+        send: (message) => viewer.send(message),
+        sendMotion: (message) => viewer.sendMotion(message),
+        isActive: () => viewer.isStreaming,
+        box: () => viewer.picture.box,
+        scale: () => viewer.picture.scale,
+        isControlDown: () => ['ControlLeft', 'ControlRight'].some((key) => this.#keyboard.isDown(key)),
+      },
+      signal,
+    );
+    this.#gamepads = new Gamepads(
+      {
+        send: (message) => viewer.sendPad(message),
+        isActive: () => viewer.isStreaming,
+        notify: (text) => viewer.notify(text),
+      },
+      signal,
+    );
+    this.#report = new ReportPanel(elements, viewer);
+    window.addEventListener('blur', () => this.#releaseAll(), { signal });
+    document.addEventListener(
+      'visibilitychange',
+      () => {
+        if (document.hidden) this.#releaseAll();
+      },
+      { signal },
+    );
+  }
+
+  /** Draws the cursor as large as the picture is. */
+  rescale() {
+    this.#cursor.rescale(this.#viewer.picture.scale);
+  }
+
+  /** @param {OutputMessage} message about a cursor or a pad; others are not for this */
+  received(message) {
+    switch (message.type) {
+      case 'cursorHidden':
+        this.#cursor.hide();
+        return;
+      case 'cursorNamed':
+        this.#cursor.showNamed(message.name);
+        return;
+      case 'cursorImage':
+        this.rescale();
+        this.#cursor.showImage(message);
+        return;
+      case 'padsAvailable':
+        this.#gamepads.setAvailable(message.available);
+        return;
+      case 'padRumbled':
+        this.#gamepads.rumble(message);
+        return;
+    }
+  }
+
+  report() {
+    return this.#report.make();
+  }
+
+  toggleReport() {
+    return this.#report.toggle();
+  }
+
+  /** What is held is let go: the releases happen where this window does not see them. */
+  #releaseAll() {
+    const [keys, buttons] = [this.#keyboard.forget(), this.#pointer.forget()];
+    if (keys || buttons) this.#viewer.send({ type: 'releaseAll' });
+    this.#gamepads.release();
+  }
+}
