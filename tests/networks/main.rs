@@ -5,6 +5,8 @@
 //! (`matrix`). A way passes when the picture comes and the page says that it came by the path that
 //! is expected there. The table of all is printed and kept in `tests/.artifacts/networks.txt`.
 //!
+//! `LUMEN_TEST_NETWORK=443` tries only those with "443" in their names.
+//!
 //! Needs root, `ip`, `iptables` and Chromium.
 
 #![forbid(unsafe_code)]
