@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lumen_tests::{
-    browser::{Browser, Page},
+    browser::{Browser, Page, Path, Transport},
     patience::wait_until,
     picture::QUADRANTS,
     rig::{Rig, Setup},
@@ -31,6 +31,23 @@ fn first_page_shows_the_apps_colours() -> Result<()> {
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     shows_quadrants(&page)
+}
+
+#[test]
+fn page_at_the_ipv6_loopback_shows_the_apps_colours_by_each_way() -> Result<()> {
+    let rig = Setup::new().listen("[::1]:0").start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    shows_quadrants(&page)?;
+    assert_eq!(page.path()?, Path::Direct);
+    page.close()?;
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let page = browser.open_relayed(rig.url(), transport)?;
+        shows_quadrants(&page)?;
+        assert_eq!(page.path()?, Path::Relayed(transport));
+        page.close()?;
+    }
+    Ok(())
 }
 
 #[test]

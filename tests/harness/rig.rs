@@ -124,12 +124,18 @@ impl Setup {
         self
     }
 
+    /// Browsers find it at `listen`.
+    #[must_use]
+    pub fn listen(mut self, listen: &str) -> Self {
+        listen.clone_into(&mut self.listen);
+        self
+    }
+
     /// On a host of its own, where browsers find it at `listen`.
     #[must_use]
     pub fn on_host(mut self, host: &Rc<Host>, listen: &str) -> Self {
         self.host = Some(Rc::clone(host));
-        listen.clone_into(&mut self.listen);
-        self
+        self.listen(listen)
     }
 
     /// Does not show at the end what Lumen printed: for benchmarks, whose output is a table.
