@@ -75,7 +75,8 @@ fn window_resized_gives_the_desktop_its_size() -> Result<()> {
     shows_quadrants(&page)
 }
 
-fn has_size(page: &Page, width: u32, height: u32) -> Result<()> {
+/// Waits for a picture of this size.
+pub(crate) fn has_size(page: &Page, width: u32, height: u32) -> Result<()> {
     wait_until(&format!("the picture is {width}x{height}"), || {
         let last = page.frames().ok().and_then(|frames| frames.last().copied());
         last.is_some_and(|frame| (frame.width, frame.height) == (width, height))

@@ -9,6 +9,8 @@ use lumen_tests::{
     rig::{Rig, Setup},
 };
 
+use crate::picture::has_size;
+
 /// `BTN_LEFT` of `linux/input-event-codes.h`.
 const BTN_LEFT: u32 = 0x110;
 /// `BTN_RIGHT`.
@@ -48,16 +50,12 @@ fn click_lands_on_the_pixel_under_the_pointer() -> Result<()> {
     let rig = Rig::start()?;
     let browser = Browser::start()?;
     let page = browser.open_sized(rig.url(), 1000, 600)?;
-    wait_for_size(rig.app_log(), (1000, 600))?;
-    page.wait_for_picture()?;
+    // The first picture is that of a desktop of another size, with bars beside it.
+    has_size(&page, 1000, 600)?;
     click(&page, 333.0, 444.0)?;
     let place = clicked_at(rig.app_log(), 0)?;
     assert!(is_at(place, (333.0, 444.0)), "at {place:?}");
     rig.app_log().wait_until_nothing_held()
-}
-
-fn wait_for_size(log: &AppLog, (width, height): (u32, u32)) -> Result<()> {
-    log.wait_for_event(0, &AppEvent::Sized { width, height })
 }
 
 #[test]
