@@ -6,7 +6,7 @@
 #
 # LUMEN_VM_BINARIES   folder of Lumen's binaries; built by cargo when not set
 # LUMEN_VM_CACHE      folder of images, tests/.artifacts/vm by default
-# LUMEN_VM_PATIENCE   seconds until a machine that does not end is ended, 900 by default
+# LUMEN_VM_PATIENCE   seconds until a machine that does not end is ended, 1800 by default
 # LUMEN_VM_ACCEL      qemu's accelerator, tcg by default: works everywhere
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,6 +28,9 @@ prepare() {
     building=$!
     if [ -z "${LUMEN_VM_BINARIES-}" ]; then
         ${CARGO:-cargo} build --quiet --locked --workspace --bins
+        # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
+        ${CARGO:-cargo} build --quiet --locked --bins --manifest-path turn-proc/Cargo.toml \
+            --target-dir "${CARGO_TARGET_DIR:-target}"
     fi
     wait "$building"
     image=$(<"$artifacts/image")
@@ -75,7 +78,7 @@ machine() {
 }
 
 run_tests() {
-    local patience=${LUMEN_VM_PATIENCE:-900}
+    local patience=${LUMEN_VM_PATIENCE:-1800}
     if ! machine "$patience" -display none -serial "file:$console"; then
         say "the machine failed, or did not end within $patience s; its console says last:"
         tail -n 20 "$console"
@@ -91,13 +94,13 @@ report() {
     else
         result='NOT RUN' seconds=-
     fi 2>/dev/null
-    printf '%-10s %-8s %7s  %s\n' "$test" "$result" "$seconds" "$shows"
+    printf '%-12s %-8s %7s  %s\n' "$test" "$result" "$seconds" "$shows"
     [ "$result" = ok ]
 }
 
 sum_up() {
     local test failed=()
-    printf '\n%-10s %-8s %7s  %s\n' TEST RESULT SECONDS SHOWS
+    printf '\n%-12s %-8s %7s  %s\n' TEST RESULT SECONDS SHOWS
     for test in "$@"; do
         report "$test" || failed+=("$test")
     done
@@ -105,8 +108,8 @@ sum_up() {
         printf '\n--- %s printed:\n' "$test"
         cat "$results/$test.log" 2>/dev/null || say "nothing; the console is in $console"
     done
-    printf '\n%d passed, %d failed; journal and outputs are in %s\n' \
-        $(($# - ${#failed[@]})) ${#failed[@]} "${results#"$PWD"/}"
+    printf '\nJournal and outputs are in %s.\n' "${results#"$PWD"/}"
+    printf '\n%d passed, %d failed\n' $(($# - ${#failed[@]})) ${#failed[@]}
     [ ${#failed[@]} = 0 ]
 }
 

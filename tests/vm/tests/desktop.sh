@@ -27,7 +27,7 @@ check_confinement() {
     while read -r worker pid abi; do
         expect "$worker" "$(confinement "$pid")" "$CONFINED"
         [ "$abi" -ge 2 ] || fail "$worker has Landlock's ABI $abi"
-    done < <(lumen_status |
+    done < <(as "$lumen_user" lumen status --json |
         jq -r '.workers[] | "\(.worker) \(.pid) \(.confinement.landlock_abi)"')
 }
 
@@ -40,16 +40,11 @@ check_deaths_one_by_one() {
     wait_until 'all workers are ready' all_ready
 }
 
-all_ready_other_than() {
-    lumen_status | jq -e --argjson dead "$1" \
-        '.workers | all(.state == "ready" and (.pid as $pid | $dead | index($pid) | not))' >/dev/null
-}
-
 check_death_of_all() {
     local dead
-    dead=$(lumen_status | jq -c '[.workers[].pid]')
-    jq '.[]' <<<"$dead" | xargs kill -KILL
-    wait_until 'all workers are ready again' all_ready_other_than "$dead"
+    mapfile -t dead < <(lumen_workers | cut -d' ' -f2)
+    kill -KILL "${dead[@]}"
+    wait_until 'all workers are ready again' all_ready "${dead[@]}"
     say 'all workers are back'
 }
 

@@ -77,12 +77,12 @@ check_owner() {
     done
     expect 'who holds /dev/uinput' "$(holders /dev/uinput | cut -d' ' -f2)" lumen-gamepad
     expect 'its user is neither root nor alice' \
-        "$(stat --format=%u "/proc/$(worker_pid Gamepad)" | grep -cvxE '0|1000')" 1
+        "$(stat --format=%u "/proc/$(worker_pid gamepad)" | grep -cvxE '0|1000')" 1
 }
 
 start_pad_desktop
 start_player pads
-expect 'devices before any pad' "$(metric Gamepad devices_count)" 0
+expect 'devices before any pad' "$(metric gamepad devices_count)" 0
 play pads 'pad 0 0 0 0 0 0 0 0'
 await_pad 0
 say "nodes: $pad_event $pad_joystick"
