@@ -22,7 +22,7 @@ use lumen_ipc::{
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
     motion::{Memory, Relation},
-    video::{Picture, PictureKind, Quantizer, x264::Encoder},
+    video::{Encoder, Picture, PictureKind, Quantizer},
 };
 use raw::Raw;
 use rustix::time::{ClockId, clock_gettime};

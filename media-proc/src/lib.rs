@@ -11,7 +11,7 @@
 //! ```text
 //! frames ──▶ shell::screen ──▶ import ──▶ convert (damage only) ──▶ FrameReleased
 //!                                            │ planes, changed macroblocks
-//!    tuning ──▶ pacing, motion, rate ──▶ video::x264 ──▶ shell::outlet ──▶ ring, packets
+//!    tuning ──▶ pacing, motion, rate ──▶ video ──▶ shell::outlet ──▶ ring, packets
 //! ```
 //! The planes are the one frame that ever waits: a frame that comes while the last is not yet
 //! encoded is converted into them and makes it newer. Nothing outlives the process; a restarted

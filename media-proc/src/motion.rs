@@ -23,8 +23,8 @@ pub enum Relation {
     Altered,
     /// Nothing remained.
     Fresh,
-    /// Most of it is the picture before, so many rows away.
-    Moved(u16),
+    /// Most of it is the picture before, so many rows further down; negative is up.
+    Moved(i16),
 }
 
 /// Strips in which rows are compared.
@@ -155,8 +155,8 @@ fn hash(bytes: &[u8]) -> u32 {
     (mixed >> 32) as u32
 }
 
-/// How far most of what changed has moved, up or down.
-fn distance(before: &[u32], after: &[u32], height: usize) -> Option<u16> {
+/// How many rows down most of what changed has moved.
+fn distance(before: &[u32], after: &[u32], height: usize) -> Option<i16> {
     let mut votes = vec![0_u32; 2 * height];
     let (mut looked_for, mut found) = (0, 0);
     for (before, after) in before.chunks_exact(height).zip(after.chunks_exact(height)) {
@@ -184,7 +184,8 @@ fn distance(before: &[u32], after: &[u32], height: usize) -> Option<u16> {
     }
     let (index, most) = votes.into_iter().enumerate().max_by_key(|(_, votes)| *votes)?;
     let moved = most >= QUORUM && most * 2 > found && most * 4 > looked_for;
-    moved.then(|| u16::try_from(index.abs_diff(height)).unwrap_or(u16::MAX))
+    let down = i16::try_from(index as i64 - height as i64).ok()?;
+    moved.then_some(down)
 }
 
 /// A rolling hash of every [`WINDOW`] rows; none where they are all alike, as paper is.
@@ -280,7 +281,7 @@ mod tests {
         let desktop = |x: usize, y: usize| (x / 3 + y / 5) as u8;
         let before = planes(|x, y| if inside(x, y) { text(x, y) } else { desktop(x, y) });
         let after = planes(|x, y| if inside(x, y) { text(x, y + 11) } else { desktop(x, y) });
-        assert_eq!(relation(&before, &after), Relation::Moved(11));
+        assert_eq!(relation(&before, &after), Relation::Moved(-11));
     }
 
     #[test]
@@ -290,7 +291,7 @@ mod tests {
             memory.relate(&planes(|x, y| text(x, y + top)), &all());
         }
         let next = planes(|x, y| text(x, y + 107));
-        assert_eq!(memory.relate(&next, &all()), Relation::Moved(7));
+        assert_eq!(memory.relate(&next, &all()), Relation::Moved(-7));
     }
 
     proptest! {
@@ -302,7 +303,8 @@ mod tests {
             let (first, second) = if up { (0, rows) } else { (rows, 0) };
             let before = planes(|x, y| text(x, y + first));
             let after = planes(|x, y| text(x, y + second));
-            prop_assert_eq!(relation(&before, &after), Relation::Moved(rows as u16));
+            let down = if up { -(rows as i16) } else { rows as i16 };
+            prop_assert_eq!(relation(&before, &after), Relation::Moved(down));
         }
 
         /// Whatever is there, busy content is never taken for new: coding it anew is dear.

@@ -10,7 +10,7 @@ use lumen_ipc_runtime::confine;
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
     policy,
-    video::{Picture, PictureKind, Quantizer, x264::Encoder},
+    video::{Encoder, Picture, PictureKind, Quantizer},
 };
 
 fn main() -> anyhow::Result<()> {

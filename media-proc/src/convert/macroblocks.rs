@@ -106,6 +106,11 @@ impl MacroblockMap {
         self.flags.len()
     }
 
+    /// The rows of macroblocks.
+    pub fn rows(&self) -> impl Iterator<Item = RowChanges<'_>> {
+        self.flags.chunks_exact(columns(self.size)).map(|flags| RowChanges { flags: flags.iter() })
+    }
+
     /// One flag per macroblock, as x264's `mb_info` wants them.
     #[must_use]
     pub fn flags(&self) -> &[u8] {
@@ -124,6 +129,20 @@ impl MacroblockMap {
                 height: (y + MACROBLOCK).min(height) - y,
             })
         })
+    }
+}
+
+/// Whether each macroblock of a row changed, from left to right.
+#[derive(Clone, Debug)]
+pub struct RowChanges<'map> {
+    flags: std::slice::Iter<'map, u8>,
+}
+
+impl Iterator for RowChanges<'_> {
+    type Item = bool;
+
+    fn next(&mut self) -> Option<bool> {
+        self.flags.next().map(|flag| *flag == CHANGED)
     }
 }
 

@@ -16,7 +16,7 @@ use yuv::{
     bgra_to_yuv420,
 };
 
-pub use macroblocks::{MACROBLOCK, MacroblockMap, Run};
+pub use macroblocks::{MACROBLOCK, MacroblockMap, RowChanges, Run};
 
 /// Luma of black in limited range (BT.709, section 3.5).
 const BLACK: u8 = 16;

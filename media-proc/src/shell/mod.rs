@@ -38,7 +38,7 @@ use self::{outlet::Outlet, session::Session, tuning::Desk};
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
     policy,
-    video::{Picture, PictureKind, Quantizer, x264::Encoder},
+    video::{Encoder, Picture, PictureKind, Quantizer},
 };
 
 /// The media worker.

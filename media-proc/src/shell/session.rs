@@ -26,10 +26,7 @@ use crate::{
     motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
     rate::{Ask, Kind, Rate},
-    video::{
-        Picture, PictureKind,
-        x264::{self, Encoder},
-    },
+    video::{Encoder, EncoderError as EncodeError, Picture, PictureKind, x264},
 };
 
 /// Everything that serves one desktop.
@@ -56,7 +53,7 @@ pub(super) enum EncoderError {
     #[error("the encoder cannot be opened")]
     Open(#[from] x264::OpenError),
     #[error("the encoder failed")]
-    Encode(#[from] x264::EncodeError),
+    Encode(#[from] EncodeError),
 }
 
 /// Why a picture was not sent.

@@ -1,10 +1,15 @@
 //! Pictures to H.264.
 //!
-//! Decides what an encoder is asked ([`Picture`]) and what it answers ([`AccessUnit`]). The one
-//! encoder is [`x264`]; how coarse a picture may be is decided in [`crate::rate`], when one is
-//! encoded in [`crate::pacing`].
+//! Decides what an encoder is asked ([`Picture`]), what it answers ([`AccessUnit`]), and who of two
+//! encodes: [`Encoder`] gives pictures that are mostly known already to `direct`, which is quick at
+//! them, and all others to [`x264`]. How coarse a picture may be is decided in [`crate::rate`], when
+//! one is encoded in [`crate::pacing`].
 
+mod direct;
+mod encoder;
 pub mod x264;
+
+pub use encoder::{Encoder, EncoderError};
 
 use crate::convert::{MacroblockMap, Planes};
 
@@ -43,8 +48,8 @@ pub enum PictureKind {
     Fresh,
     /// Not at all: an IDR with parameter sets, where a decoder can start.
     Key,
-    /// To the picture before, most of which has moved so many rows.
-    Moved(u16),
+    /// To the picture before, most of which has moved so many rows down; negative is up.
+    Moved(i16),
     /// To the picture before.
     Predicted,
 }

@@ -11,7 +11,10 @@ use std::{ffi::c_int, mem::MaybeUninit, ptr::NonNull, slice};
 use lumen_ipc::units::{Fps, FrameSize};
 use x264_sys as x264;
 
-use crate::video::{AccessUnit, Picture, PictureKind};
+use crate::{
+    convert::MACROBLOCK,
+    video::{AccessUnit, Picture, PictureKind, direct::Decoded},
+};
 
 /// BT.709 for `colorprim`, `transfer` and `colmatrix` (H.264, tables E-3 to E-5).
 const BT709: c_int = 1;
@@ -31,7 +34,22 @@ pub struct Encoder {
     search: Search,
     size: FrameSize,
     pictures: i64,
+    /// The picture encoded last, which the next refers to.
+    reference: Option<Reference>,
 }
+
+/// x264's decoded picture, in x264's memory: luma, then Cb and Cr interleaved, each with a border of
+/// repeated samples around whole macroblocks. Valid until the next call of `x264_encoder_encode`.
+#[derive(Clone, Copy, Debug)]
+struct Reference {
+    planes: [NonNull<u8>; 2],
+    /// Bytes from one row to the next.
+    strides: [usize; 2],
+}
+
+/// Bytes by which x264 repeats the samples at the left and the right of every row, and the rows at the
+/// top and the bottom of luma (`PADH` and `PADV`); of chroma half as many rows.
+const BORDER: usize = 32;
 
 /// How x264 looks for motion.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,6 +89,9 @@ pub enum EncodeError {
     /// libx264 failed.
     #[error("libx264 failed with {0}")]
     Failed(c_int),
+    /// libx264 did not hand out the picture that others are to refer to.
+    #[error("libx264 did not hand out what it decoded, or not as expected")]
+    Reference,
     /// libx264 kept the picture, which its settings rule out.
     #[error("libx264 returned nothing for a picture")]
     Withheld,
@@ -97,7 +118,7 @@ impl Encoder {
         // SAFETY: the handle is open; x264 writes all of `parameters`, which is one of its own.
         unsafe { x264::x264_encoder_parameters(handle.as_ptr(), &mut parameters) };
         let parameters = Box::new(parameters);
-        Ok(Self { handle, parameters, search: Search::Near, size, pictures: 0 })
+        Ok(Self { handle, parameters, search: Search::Near, size, pictures: 0, reference: None })
     }
 
     /// Size of its pictures.
@@ -118,9 +139,10 @@ impl Encoder {
             }
         }
         self.search(match picture.kind {
-            PictureKind::Moved(rows) => Search::Far(rows.clamp(NEAR, FAR)),
+            PictureKind::Moved(rows) => Search::Far(rows.unsigned_abs().clamp(NEAR, FAR)),
             PictureKind::Fresh | PictureKind::Key | PictureKind::Predicted => Search::Near,
         })?;
+        self.reference = None;
         let mut input = describe_picture(picture, self.pictures);
         self.pictures += 1;
         let mut output = MaybeUninit::<x264::x264_picture_t>::uninit();
@@ -149,12 +171,78 @@ impl Encoder {
         // the payloads of all NAL units lie one after the other from the first one's on, `length`
         // bytes together (x264.h, at `x264_encoder_encode`). They stay untouched until the next
         // call or the close, both of which need the `&mut self` that the result borrows.
-        let (bytes, key) = unsafe {
+        let (bytes, output) = unsafe {
             let start = (*units).p_payload;
-            let key = (*output.as_ptr()).b_keyframe != 0;
-            (slice::from_raw_parts(start, length.unsigned_abs() as usize), key)
+            (slice::from_raw_parts(start, length.unsigned_abs() as usize), output.assume_init_ref())
         };
-        Ok(AccessUnit { bytes, key })
+        self.reference = Reference::of(&output.img, self.size);
+        Ok(AccessUnit { bytes, key: output.b_keyframe != 0 })
+    }
+
+    /// Copies the picture that the next one refers to; `false` if x264 did not hand it out.
+    pub(in crate::video) fn read_reference(&self, into: &mut Decoded) -> bool {
+        let Some(reference) = self.reference else { return false };
+        let (columns, _) = into.macroblocks();
+        let width = columns * MACROBLOCK;
+        let (luma, [blue, red]) = into.planes_mut();
+        for (row, line) in luma.chunks_exact_mut(width).enumerate() {
+            // SAFETY: `luma` has whole rows of whole macroblocks of the encoder's size, as has
+            // x264's plane; nobody writes it outside of calls that need `&mut self`.
+            line.copy_from_slice(unsafe { reference.row(0, row, width) });
+        }
+        let lines = blue.chunks_exact_mut(width / 2).zip(red.chunks_exact_mut(width / 2));
+        for (row, (blue, red)) in lines.enumerate() {
+            // SAFETY: as above; a row of the second plane has a byte of each for two pixels.
+            let (pairs, _) = unsafe { reference.row(1, row, width) }.as_chunks::<2>();
+            for ((blue, red), pair) in blue.iter_mut().zip(red).zip(pairs) {
+                [*blue, *red] = *pair;
+            }
+        }
+        true
+    }
+
+    /// Makes the next picture refer to `from` instead; `false` if that cannot be.
+    ///
+    /// x264.h promises that the picture it hands out is the decoded one, not that it is the one the
+    /// next refers to. It is in every version so far; a test holds what comes of it against another
+    /// decoder.
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "it writes to what the handle owns")]
+    pub(in crate::video) fn write_reference(&mut self, from: &Decoded) -> bool {
+        let Some(reference) = self.reference else { return false };
+        let (columns, rows) = from.macroblocks();
+        let width = columns * MACROBLOCK;
+        let bordered = |rows: usize, border: usize| {
+            (0..rows + 2 * border).map(move |row| {
+                let inside = row.saturating_sub(border).min(rows - 1);
+                (row as isize - border as isize, inside)
+            })
+        };
+        for (row, inside) in bordered(rows * MACROBLOCK, BORDER) {
+            let line = &from.luma()[inside * width..][..width];
+            // SAFETY: x264's luma has whole macroblocks of the encoder's size, as has `from`, and
+            // a border of `BORDER` bytes and rows around them; `&mut self` keeps others away.
+            let into = unsafe { reference.row_mut(0, row, width) };
+            let (left, rest) = into.split_at_mut(BORDER);
+            let (middle, right) = rest.split_at_mut(width);
+            left.fill(line[0]);
+            middle.copy_from_slice(line);
+            right.fill(line[width - 1]);
+        }
+        let half = width / 2;
+        for (row, inside) in bordered(rows * MACROBLOCK / 2, BORDER / 2) {
+            let [blue, red] = from.chroma().each_ref().map(|plane| &plane[inside * half..][..half]);
+            // SAFETY: as above, with half as many rows.
+            let into = unsafe { reference.row_mut(1, row, width) };
+            let (pairs, _) = into.as_chunks_mut::<2>();
+            let (left, rest) = pairs.split_at_mut(BORDER / 2);
+            let (middle, right) = rest.split_at_mut(half);
+            left.fill([blue[0], red[0]]);
+            for (pair, (blue, red)) in middle.iter_mut().zip(blue.iter().zip(red)) {
+                *pair = [*blue, *red];
+            }
+            right.fill([blue[half - 1], red[half - 1]]);
+        }
+        true
     }
 
     /// Looks for motion in another way from the next picture on.
@@ -177,6 +265,47 @@ impl Encoder {
         }
         self.search = search;
         Ok(())
+    }
+}
+
+impl Reference {
+    /// Of a picture that x264 handed out for an encoder of `size`.
+    fn of(image: &x264::x264_image_t, size: FrameSize) -> Option<Self> {
+        let width = usize::from(size.width()).next_multiple_of(MACROBLOCK);
+        let [luma, chroma, ..] = image.plane;
+        let [luma_stride, chroma_stride, ..] = image.i_stride;
+        let strides = [usize::try_from(luma_stride).ok()?, usize::try_from(chroma_stride).ok()?];
+        let expected = image.i_csp == x264::X264_CSP_NV12 as c_int
+            && image.i_plane == 2
+            && strides.iter().all(|stride| *stride >= width + 2 * BORDER);
+        let planes = [NonNull::new(luma)?, NonNull::new(chroma)?];
+        expected.then_some(Self { planes, strides })
+    }
+
+    /// A row of plane `plane` without its border.
+    ///
+    /// # Safety
+    /// The plane has that row and it has `width` bytes; nobody writes it while the result lives.
+    const unsafe fn row(&self, plane: usize, row: usize, width: usize) -> &[u8] {
+        // SAFETY: the caller's promise; strides are x264's own.
+        unsafe {
+            slice::from_raw_parts(self.planes[plane].as_ptr().add(row * self.strides[plane]), width)
+        }
+    }
+
+    /// A row of plane `plane` with its border, which negative rows are part of.
+    ///
+    /// # Safety
+    /// The plane has that row, and it has `width` bytes and `BORDER` more on either side; nobody
+    /// else has access to it while the result lives.
+    #[expect(clippy::mut_from_ref, reason = "the memory is x264's; the caller answers for access")]
+    const unsafe fn row_mut(&self, plane: usize, row: isize, width: usize) -> &mut [u8] {
+        let stride = self.strides[plane] as isize;
+        // SAFETY: the caller's promise; strides are x264's own.
+        unsafe {
+            let start = self.planes[plane].as_ptr().offset(row * stride).sub(BORDER);
+            slice::from_raw_parts_mut(start, width + 2 * BORDER)
+        }
     }
 }
 

@@ -1,0 +1,200 @@
+//! Bits of the raw byte sequence payload: written, read, and wrapped as a NAL unit
+//! (H.264, sections 7.2, 7.3.1 and 9.1).
+
+/// Writes bits, the most significant first.
+#[derive(Debug, Default)]
+pub(super) struct BitWriter {
+    bytes: Vec<u8>,
+    /// The last `held` bits written, not yet in `bytes`.
+    pending: u64,
+    held: u32,
+}
+
+impl BitWriter {
+    /// Forgets all that was written; keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        (self.pending, self.held) = (0, 0);
+    }
+
+    /// `u(count)`: the low `count` bits of `value`, at most 32.
+    #[inline]
+    pub(super) fn bits(&mut self, count: u32, value: u32) {
+        debug_assert!(count <= 32 && (count == 32 || value >> count == 0));
+        self.pending = self.pending << count | u64::from(value);
+        self.held += count;
+        if self.held >= 32 {
+            self.held -= 32;
+            let whole = (self.pending >> self.held) as u32;
+            self.bytes.extend_from_slice(&whole.to_be_bytes());
+        }
+    }
+
+    pub(super) fn flag(&mut self, value: bool) {
+        self.bits(1, value.into());
+    }
+
+    /// `ue(v)`.
+    #[inline]
+    pub(super) fn unsigned(&mut self, value: u32) {
+        debug_assert!(value < 1 << 16);
+        let length = 32 - (value + 1).leading_zeros();
+        self.bits(2 * length - 1, value + 1);
+    }
+
+    /// `se(v)`.
+    #[inline]
+    pub(super) fn signed(&mut self, value: i32) {
+        let twice = value.unsigned_abs() * 2;
+        self.unsigned(if value > 0 { twice - 1 } else { twice });
+    }
+
+    /// Ends the payload (`rbsp_trailing_bits`) and hands it out.
+    pub(super) fn finish(&mut self) -> &[u8] {
+        self.bits(1, 1);
+        let rest = self.held.next_multiple_of(8) - self.held;
+        self.bits(rest, 0);
+        while self.held > 0 {
+            self.held -= 8;
+            self.bytes.push((self.pending >> self.held) as u8);
+        }
+        &self.bytes
+    }
+}
+
+/// Reads bits, the most significant first.
+#[derive(Clone, Debug)]
+pub(super) struct BitReader<'bytes> {
+    bytes: &'bytes [u8],
+    at: usize,
+}
+
+impl<'bytes> BitReader<'bytes> {
+    pub(super) const fn new(bytes: &'bytes [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// Bits read so far.
+    pub(super) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// `u(count)`, or nothing at the end; at most 32 bits.
+    pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
+        let mut value = 0;
+        for _ in 0..count {
+            let byte = self.bytes.get(self.at / 8)?;
+            value = value << 1 | u32::from(byte >> (7 - self.at % 8) & 1);
+            self.at += 1;
+        }
+        Some(value)
+    }
+
+    pub(super) fn flag(&mut self) -> Option<bool> {
+        Some(self.bits(1)? == 1)
+    }
+
+    /// `ue(v)`.
+    pub(super) fn unsigned(&mut self) -> Option<u32> {
+        let mut zeros = 0;
+        while !self.flag()? {
+            zeros += 1;
+            if zeros > 16 {
+                return None;
+            }
+        }
+        Some((1 << zeros | self.bits(zeros)?) - 1)
+    }
+
+    /// `se(v)`.
+    pub(super) fn signed(&mut self) -> Option<i32> {
+        let code = i32::try_from(self.unsigned()?).ok()?;
+        Some(if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) })
+    }
+}
+
+/// Appends `payload` to `stream` as a NAL unit with start code and emulation prevention.
+pub(super) fn wrap(header: u8, payload: &[u8], stream: &mut Vec<u8>) {
+    stream.extend_from_slice(&[0, 0, 0, 1, header]);
+    let mut zeros = 0;
+    for byte in payload {
+        if zeros == 2 && *byte <= 3 {
+            stream.push(3);
+            zeros = 0;
+        }
+        stream.push(*byte);
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+    }
+}
+
+/// The payload of a NAL unit, `unit` being all behind its header byte.
+pub(super) fn unwrap(unit: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(unit.len());
+    let mut zeros = 0;
+    for byte in unit {
+        if zeros == 2 && *byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        payload.push(*byte);
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+    }
+    payload
+}
+
+/// The NAL units of an Annex B stream, without start codes.
+pub(super) fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut starts = (0..stream.len().saturating_sub(2))
+        .filter(|at| stream[*at..].starts_with(&[0, 0, 1]))
+        .map(|at| at + 3)
+        .peekable();
+    std::iter::from_fn(move || {
+        let start = starts.next()?;
+        let end = starts.peek().map_or(stream.len(), |next| next - 3);
+        let unit = &stream[start..end];
+        // A start code of four bytes begins with one more zero, and no unit ends with one.
+        Some(unit.strip_suffix(&[0]).unwrap_or(unit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_written(values in prop::collection::vec(-3000_i32..3000, 0..50)) {
+            let mut writer = BitWriter::default();
+            for value in &values {
+                writer.signed(*value);
+                writer.unsigned(value.unsigned_abs());
+                writer.bits(13, value.unsigned_abs());
+            }
+            let payload = writer.finish().to_vec();
+            let mut reader = BitReader::new(&payload);
+            for value in &values {
+                prop_assert_eq!(reader.signed(), Some(*value));
+                prop_assert_eq!(reader.unsigned(), Some(value.unsigned_abs()));
+                prop_assert_eq!(reader.bits(13), Some(value.unsigned_abs()));
+            }
+            prop_assert_eq!(reader.flag(), Some(true));
+        }
+
+        #[test]
+        fn units_and_payloads_are_found_again(
+            payloads in prop::collection::vec(prop::collection::vec(0_u8..5, 1..40), 1..4),
+        ) {
+            let mut stream = Vec::new();
+            for payload in &payloads {
+                // No payload ends with a zero: there is always a stop bit.
+                wrap(0x41, &[payload.as_slice(), &[0x80]].concat(), &mut stream);
+            }
+            let found: Vec<Vec<u8>> = units(&stream).map(|unit| unwrap(&unit[1..])).collect();
+            let expected: Vec<Vec<u8>> =
+                payloads.iter().map(|payload| [payload.as_slice(), &[0x80]].concat()).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

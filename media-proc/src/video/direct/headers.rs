@@ -1,0 +1,203 @@
+//! What a slice header needs of x264's parameter sets, slice headers of our own, and x264's slices
+//! under another `frame_num` (H.264, sections 7.3.2.1.1, 7.3.2.2 and 7.3.3).
+//!
+//! Only what [`x264`](crate::video::x264) is set up to write is understood: anything else is
+//! [`Unsupported`], and then x264 encodes every picture.
+
+use lumen_ipc::units::FrameSize;
+
+use super::bits::{BitReader, BitWriter, units, unwrap, wrap};
+use crate::{convert::MACROBLOCK, video::Quantizer};
+
+/// Slices of a picture of nothing else (H.264, table 7-6).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum SliceType {
+    /// May refer to the picture before.
+    P = 5,
+    /// Refers to itself only.
+    I = 7,
+}
+
+/// Header byte of a coded slice of a picture that is referred to: `nal_ref_idc` 2, type 1.
+const SLICE: u8 = 0x41;
+const SLICE_TYPE: u8 = 1;
+const IDR_TYPE: u8 = 5;
+const SEQUENCE_SET: u8 = 7;
+const PICTURE_SET: u8 = 8;
+
+/// What is needed of the parameter sets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Parameters {
+    /// `log2_max_frame_num`.
+    frame_num_bits: u32,
+    /// `26 + pic_init_qp_minus26`.
+    initial_quantizer: i32,
+    chroma_offset: i32,
+    /// `deblocking_filter_control_present_flag`.
+    controls_deblocking: bool,
+}
+
+/// Parameter sets or slices of another kind than expected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the encoder's headers are not understood: {0}")]
+pub(in crate::video) struct Unsupported(&'static str);
+
+impl Parameters {
+    /// Of the sets in front of an IDR, for pictures of `size`.
+    pub(super) fn of(stream: &[u8], size: FrameSize) -> Result<Self, Unsupported> {
+        let set = |kind| {
+            units(stream)
+                .find(|unit| unit.first().is_some_and(|header| header & 0x1F == kind))
+                .map(|unit| unwrap(&unit[1..]))
+                .ok_or(Unsupported("no parameter sets"))
+        };
+        let frame_num_bits = sequence(&set(SEQUENCE_SET)?, size)?;
+        let picture = set(PICTURE_SET)?;
+        picture_set(&picture).ok_or(Unsupported("picture parameter set"))?.with(frame_num_bits)
+    }
+
+    pub(super) const fn chroma_offset(&self) -> i32 {
+        self.chroma_offset
+    }
+
+    /// Begins a picture of one slice; macroblocks follow.
+    pub(super) fn write_slice_header(
+        &self,
+        writer: &mut BitWriter,
+        slice: SliceType,
+        frame_num: u32,
+        quantizer: Quantizer,
+    ) {
+        writer.unsigned(0); // first_mb_in_slice
+        writer.unsigned(slice as u32);
+        writer.unsigned(0); // pic_parameter_set_id
+        writer.bits(self.frame_num_bits, self.wrapped(frame_num));
+        if slice == SliceType::P {
+            writer.flag(false); // num_ref_idx_active_override_flag
+            writer.flag(false); // ref_pic_list_modification_flag_l0
+        }
+        writer.flag(false); // adaptive_ref_pic_marking_mode_flag
+        writer.signed(i32::from(quantizer.value()) - self.initial_quantizer);
+        if self.controls_deblocking {
+            writer.unsigned(1); // disable_deblocking_filter_idc
+        }
+    }
+
+    /// Appends the slice that `writer` holds to `stream`.
+    pub(super) fn finish_slice(writer: &mut BitWriter, stream: &mut Vec<u8>) {
+        wrap(SLICE, writer.finish(), stream);
+    }
+
+    /// Appends x264's `picture` to `stream`, with every slice under `frame_num`.
+    pub(super) fn renumber(
+        &self,
+        picture: &[u8],
+        frame_num: u32,
+        stream: &mut Vec<u8>,
+    ) -> Result<(), Unsupported> {
+        for unit in units(picture) {
+            let (header, rest) = unit.split_first().ok_or(Unsupported("empty unit"))?;
+            let mut payload = unwrap(rest);
+            match header & 0x1F {
+                SLICE_TYPE => self
+                    .put_frame_num(&mut payload, frame_num)
+                    .ok_or(Unsupported("slice header"))?,
+                IDR_TYPE => return Err(Unsupported("an IDR's frame number is zero")),
+                _ => {}
+            }
+            wrap(*header, &payload, stream);
+        }
+        Ok(())
+    }
+
+    fn put_frame_num(&self, payload: &mut [u8], frame_num: u32) -> Option<()> {
+        let mut reader = BitReader::new(payload);
+        for _ in ["first_mb_in_slice", "slice_type", "pic_parameter_set_id"] {
+            reader.unsigned()?;
+        }
+        let start = reader.position();
+        reader.bits(self.frame_num_bits)?;
+        let value = self.wrapped(frame_num);
+        for index in 0..self.frame_num_bits {
+            let bit = value >> (self.frame_num_bits - 1 - index) & 1 == 1;
+            let at = start + index as usize;
+            let mask = 0x80 >> (at % 8);
+            let byte = payload.get_mut(at / 8)?;
+            *byte = if bit { *byte | mask } else { *byte & !mask };
+        }
+        Some(())
+    }
+
+    const fn wrapped(&self, frame_num: u32) -> u32 {
+        frame_num & ((1 << self.frame_num_bits) - 1)
+    }
+}
+
+/// `log2_max_frame_num` of a sequence parameter set that is as expected.
+fn sequence(payload: &[u8], size: FrameSize) -> Result<u32, Unsupported> {
+    const END: Unsupported = Unsupported("sequence parameter set");
+    const BASELINE: u32 = 66;
+    let mut reader = BitReader::new(payload);
+    if reader.bits(8).ok_or(END)? != BASELINE {
+        return Err(Unsupported("another profile than baseline"));
+    }
+    reader.bits(16).ok_or(END)?; // constraint flags and level_idc
+    reader.unsigned().ok_or(END)?; // seq_parameter_set_id
+    let frame_num_bits = reader.unsigned().ok_or(END)? + 4;
+    if frame_num_bits > 16 {
+        return Err(END);
+    }
+    if reader.unsigned().ok_or(END)? != 2 {
+        return Err(Unsupported("pictures that are shown in another order"));
+    }
+    if reader.unsigned().ok_or(END)? != 1 {
+        return Err(Unsupported("more than one reference picture"));
+    }
+    reader.flag().ok_or(END)?; // gaps_in_frame_num_value_allowed_flag
+    let macroblocks = |side: u16| u32::from(side).div_ceil(MACROBLOCK as u32);
+    let columns = reader.unsigned().ok_or(END)? + 1;
+    let rows = reader.unsigned().ok_or(END)? + 1;
+    let frames_only = reader.flag().ok_or(END)?;
+    if (columns, rows) != (macroblocks(size.width()), macroblocks(size.height())) || !frames_only {
+        return Err(Unsupported("another picture size, or fields"));
+    }
+    Ok(frame_num_bits)
+}
+
+/// A picture parameter set that is as expected, without what the sequence's says.
+struct PictureSet {
+    initial_quantizer: i32,
+    chroma_offset: i32,
+    controls_deblocking: bool,
+    plain: bool,
+}
+
+impl PictureSet {
+    const fn with(self, frame_num_bits: u32) -> Result<Parameters, Unsupported> {
+        if !self.plain {
+            return Err(Unsupported("tools that baseline encoding of a desktop does not use"));
+        }
+        let Self { initial_quantizer, chroma_offset, controls_deblocking, .. } = self;
+        Ok(Parameters { frame_num_bits, initial_quantizer, chroma_offset, controls_deblocking })
+    }
+}
+
+fn picture_set(payload: &[u8]) -> Option<PictureSet> {
+    let mut reader = BitReader::new(payload);
+    let mut plain = reader.unsigned()? == 0; // pic_parameter_set_id
+    reader.unsigned()?; // seq_parameter_set_id
+    plain &= !reader.flag()?; // entropy_coding_mode_flag
+    plain &= !reader.flag()?; // bottom_field_pic_order_in_frame_present_flag
+    plain &= reader.unsigned()? == 0; // num_slice_groups_minus1
+    plain &= reader.unsigned()? == 0; // num_ref_idx_l0_default_active_minus1
+    reader.unsigned()?; // num_ref_idx_l1_default_active_minus1
+    plain &= !reader.flag()?; // weighted_pred_flag
+    plain &= reader.bits(2)? == 0; // weighted_bipred_idc
+    let initial_quantizer = reader.signed()? + 26;
+    reader.signed()?; // pic_init_qs_minus26
+    let chroma_offset = reader.signed()?;
+    let controls_deblocking = reader.flag()?;
+    plain &= !reader.flag()?; // constrained_intra_pred_flag
+    plain &= !reader.flag()?; // redundant_pic_cnt_present_flag
+    Some(PictureSet { initial_quantizer, chroma_offset, controls_deblocking, plain })
+}

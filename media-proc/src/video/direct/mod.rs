@@ -1,0 +1,379 @@
+//! Pictures of which most is known already, coded by ourselves.
+//!
+//! x264 walks over every macroblock of every picture, which at 1920×1080 takes several milliseconds
+//! even when one letter was typed. A desktop's pictures are mostly what was there before: the same,
+//! or moved up or down by whole rows, beside a few macroblocks that are new. Such a picture is
+//! coded here in a fraction of the time, as one slice of Constrained Baseline: skipped and moved
+//! macroblocks are named, and only new ones are transformed. A picture of a few plain colours, a new
+//! window, is one of intra macroblocks. Everything else stays x264's:
+//! [`Direct::encode`] says so by returning nothing.
+//!
+//! Both take turns in one stream, so both must refer to the same decoded picture. After pictures of
+//! our own, x264's reference is overwritten with ours ([`super::Encoder`] does it), and its slices
+//! are renumbered.
+//!
+//! INVARIANT: [`Direct::decoded`] is what every decoder of the stream shows after the last picture of
+//! ours, bit for bit. The tests hold it against another codec.
+//!
+//! Modules: `bits` and `headers` around slices, `samples` the pictures, `survey` what a row of
+//! macroblocks has in common with them, `neighbours` what macroblocks predict of each other, `macroblock` one of them, `transform`, `residual` and `tables`
+//! its levels.
+
+mod bits;
+mod headers;
+mod macroblock;
+mod neighbours;
+mod residual;
+mod samples;
+mod survey;
+mod tables;
+mod transform;
+
+use lumen_ipc::units::FrameSize;
+
+use self::{
+    bits::BitWriter,
+    headers::{Parameters, SliceType, Unsupported},
+    macroblock::{Inter, Intra, Scales, write_as_around, write_copy, write_intra},
+    neighbours::{Coded, Neighbours},
+    samples::{Colour, Samples, source},
+    survey::Survey,
+    transform::Scale,
+};
+use super::{Picture, PictureKind, Quantizer};
+use crate::{convert::RowChanges, rate};
+
+pub(super) use samples::Decoded;
+
+/// One macroblock in this many may be new. More take longer here than x264's vector instructions.
+const NEW: usize = 8;
+
+/// How one macroblock is coded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Choice {
+    /// As it was, so many rows down.
+    Copy(i32),
+    /// With a residual to what was so many rows down, or to its edges.
+    New(i32),
+    /// In one colour.
+    Plain(Colour),
+}
+
+/// What is the same for all macroblocks of a picture.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    slice: SliceType,
+    /// Whether the picture is made in other memory than the one before.
+    moves: bool,
+    scales: Scales,
+}
+
+/// The coder of a stream's simple pictures.
+#[derive(Debug)]
+pub(super) struct Direct {
+    parameters: Parameters,
+    /// Of the next picture: the number of pictures since the IDR.
+    frame_num: u32,
+    decoded: Decoded,
+    /// The picture before, while the next is made of it.
+    previous: Decoded,
+    choices: Vec<Choice>,
+    survey: Survey,
+    neighbours: Neighbours,
+    writer: BitWriter,
+    /// Of the row above; then, from the left, of this row: colours of decoded macroblocks that were
+    /// to have only one and do.
+    plains: Vec<Option<Colour>>,
+    /// Macroblocks skipped since the last that was written.
+    skipped: u32,
+}
+
+impl Direct {
+    /// Goes on behind `idr`, which x264 made of a picture of `size`.
+    ///
+    /// # Errors
+    /// [`Unsupported`] when its headers are of another kind than expected.
+    pub(super) fn behind(idr: &[u8], size: FrameSize) -> Result<Self, Unsupported> {
+        Ok(Self {
+            parameters: Parameters::of(idr, size)?,
+            frame_num: 1,
+            decoded: Decoded::new(size),
+            previous: Decoded::new(size),
+            choices: Vec::new(),
+            survey: Survey::default(),
+            neighbours: Neighbours::default(),
+            writer: BitWriter::default(),
+            plains: Vec::new(),
+            skipped: 0,
+        })
+    }
+
+    /// Goes on behind another IDR.
+    pub(super) fn restart(&mut self, idr: &[u8], size: FrameSize) -> Result<(), Unsupported> {
+        self.parameters = Parameters::of(idr, size)?;
+        self.frame_num = 1;
+        Ok(())
+    }
+
+    /// The picture that decoders show.
+    pub(super) const fn decoded(&self) -> &Decoded {
+        &self.decoded
+    }
+
+    /// To be filled with the picture that decoders show, when it was x264's.
+    pub(super) const fn decoded_mut(&mut self) -> &mut Decoded {
+        &mut self.decoded
+    }
+
+    /// Appends a picture of x264's to `stream`, under the number it has among all.
+    pub(super) fn renumber(
+        &mut self,
+        picture: &[u8],
+        stream: &mut Vec<u8>,
+    ) -> Result<(), Unsupported> {
+        self.parameters.renumber(picture, self.frame_num, stream)?;
+        self.frame_num += 1;
+        Ok(())
+    }
+
+    /// Counts a picture of x264's that needs no other number.
+    pub(super) const fn count(&mut self) {
+        self.frame_num += 1;
+    }
+
+    /// Whether [`Self::encode`] may encode `picture`, as far as can be told without the picture before.
+    pub(super) fn suits(picture: &Picture<'_>) -> bool {
+        let (changed, total) = (picture.changed.changed(), picture.changed.total());
+        match picture.kind {
+            PictureKind::Key => false,
+            // Nothing changed means that all is to become finer; a coarse quantizer, that bits are
+            // scarce, of which x264 needs fewer.
+            PictureKind::Predicted => {
+                (1..=total / NEW).contains(&changed) && picture.quantizer <= rate::MOTION
+            }
+            PictureKind::Moved(_) | PictureKind::Fresh => true,
+        }
+    }
+
+    /// Appends `picture` to `stream`; `false` if too much of it is new.
+    ///
+    /// [`Self::decoded`] is the picture before, and becomes this one.
+    pub(super) fn encode(&mut self, picture: &Picture<'_>, stream: &mut Vec<u8>) -> bool {
+        let moves = matches!(picture.kind, PictureKind::Moved(_));
+        if moves {
+            std::mem::swap(&mut self.decoded, &mut self.previous);
+        }
+        if !self.choose(picture) {
+            if moves {
+                std::mem::swap(&mut self.decoded, &mut self.previous);
+            }
+            return false;
+        }
+        // A picture of which nothing remained has no use for the one before.
+        let fresh = picture.kind == PictureKind::Fresh;
+        let whole = picture.changed.changed() == picture.changed.total();
+        let slice = if fresh && whole { SliceType::I } else { SliceType::P };
+        let scales = Scales {
+            luma: Scale::luma(picture.quantizer),
+            chroma: Scale::chroma(picture.quantizer, self.parameters.chroma_offset()),
+        };
+        self.writer.clear();
+        let (parameters, frame_num) = (self.parameters, self.frame_num);
+        parameters.write_slice_header(&mut self.writer, slice, frame_num, picture.quantizer);
+        self.write(picture, Task { slice, moves, scales });
+        Parameters::finish_slice(&mut self.writer, stream);
+        self.frame_num += 1;
+        true
+    }
+
+    /// Decides about every macroblock; `false` if too many are new. What moved is copied at once.
+    fn choose(&mut self, picture: &Picture<'_>) -> bool {
+        let (columns, rows) = self.decoded.macroblocks();
+        let limit = columns * rows / NEW;
+        let mut new = 0;
+        self.choices.clear();
+        for (row, changed) in picture.changed.rows().enumerate() {
+            new += match picture.kind {
+                PictureKind::Moved(down) => {
+                    self.choose_moved(picture, row, changed, -i32::from(down))
+                }
+                _ => self.choose_unmoved(picture, row, changed),
+            };
+            if new > limit {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Of a row of a picture that stayed where it was. Returns how many macroblocks are new.
+    fn choose_unmoved(
+        &mut self,
+        picture: &Picture<'_>,
+        row: usize,
+        changed: RowChanges<'_>,
+    ) -> usize {
+        let from = self.choices.len();
+        self.choices.extend(changed.map(
+            |changed| {
+                if changed { Choice::New(0) } else { Choice::Copy(0) }
+            },
+        ));
+        let choices = &mut self.choices[from..];
+        // One colour is coded as quickly as it is copied.
+        if picture.kind == PictureKind::Fresh {
+            self.survey.plain(picture.planes, row);
+            for (choice, colour) in choices.iter_mut().zip(&self.survey.colours) {
+                if let (Choice::New(_), Some(colour)) = (&choice, colour) {
+                    *choice = Choice::Plain(*colour);
+                }
+            }
+        }
+        choices.iter().filter(|choice| matches!(choice, Choice::New(_))).count()
+    }
+
+    /// Of a row of a picture that moved so that what it shows was `motion` rows down.
+    fn choose_moved(
+        &mut self,
+        picture: &Picture<'_>,
+        row: usize,
+        changed: RowChanges<'_>,
+        motion: i32,
+    ) -> usize {
+        let bearable = bearable(picture.quantizer);
+        let from = self.choices.len();
+        self.choices.extend(changed.map(
+            |changed| {
+                if changed { Choice::New(0) } else { Choice::Copy(0) }
+            },
+        ));
+        let choices = &mut self.choices[from..];
+        let mut best = vec![u32::MAX; choices.len()];
+        for motion in [motion, 0] {
+            let undecided = choices.iter().any(|choice| matches!(choice, Choice::New(_)));
+            if !undecided || !self.previous.covers(row, motion) {
+                continue;
+            }
+            self.survey.compare(picture.planes, &self.previous, row, motion);
+            let measured = best.iter_mut().zip(&self.survey.distances);
+            for (choice, (best, distance)) in choices.iter_mut().zip(measured) {
+                match choice {
+                    Choice::New(_) if *distance <= bearable => *choice = Choice::Copy(motion),
+                    Choice::New(base) if distance < best => (*base, *best) = (motion, *distance),
+                    _ => {}
+                }
+            }
+        }
+        let mut column = 0;
+        for run in choices.chunk_by(|one, other| one == other) {
+            if let [Choice::Copy(motion), ..] = run {
+                self.decoded.copy_from(&self.previous, row, column..column + run.len(), *motion);
+            }
+            column += run.len();
+        }
+        choices.iter().filter(|choice| matches!(choice, Choice::New(_))).count()
+    }
+
+    /// Writes all macroblocks as they were chosen to be.
+    fn write(&mut self, picture: &Picture<'_>, task: Task) {
+        let (columns, _) = self.decoded.macroblocks();
+        let choices = std::mem::take(&mut self.choices);
+        self.neighbours.begin(columns);
+        self.plains.clear();
+        self.plains.resize(columns, None);
+        self.skipped = 0;
+        for (at, choice) in choices.iter().enumerate() {
+            let place = (at % columns, at / columns);
+            let coded = match *choice {
+                Choice::Copy(motion) => self.copy(motion, task.slice),
+                Choice::New(motion) => {
+                    let wanted = source(picture.planes, place.0, place.1);
+                    self.write_new(&wanted, place, motion, task)
+                }
+                Choice::Plain(colour) => self.write_plain(colour, place, task),
+            };
+            if !matches!(choice, Choice::Plain(_)) {
+                self.plains[place.0] = None;
+            }
+            self.neighbours.push(coded);
+        }
+        if self.skipped > 0 {
+            self.writer.unsigned(self.skipped);
+        }
+        self.choices = choices;
+    }
+
+    fn copy(&mut self, motion: i32, slice: SliceType) -> Coded {
+        if motion == self.neighbours.skipped_motion() {
+            self.skipped += 1;
+            return Coded::copied(motion);
+        }
+        self.end_skips(slice);
+        write_copy(&mut self.writer, &self.neighbours, motion)
+    }
+
+    /// Of one colour: nothing but its type if what is around it has the same.
+    fn write_plain(&mut self, colour: Colour, place: (usize, usize), task: Task) -> Coded {
+        let (column, row) = place;
+        let left = column.checked_sub(1).map(|left| self.plains[left]);
+        let above = (row > 0).then(|| self.plains[column]);
+        let around = [left, above];
+        let wanted = Samples::flat(colour[0], [colour[1], colour[2]]);
+        let mut same = around.iter().flatten().peekable();
+        if same.peek().is_some() && same.all(|around| *around == Some(colour)) {
+            self.decoded.put(column, row, &wanted);
+            self.plains[column] = Some(colour);
+            self.end_skips(task.slice);
+            return write_as_around(&mut self.writer, task.slice, &self.neighbours, row > 0);
+        }
+        let coded = self.write_new(&wanted, place, 0, task);
+        self.plains[column] = self.decoded.samples(column, row, 0).colour();
+        coded
+    }
+
+    fn write_new(
+        &mut self,
+        wanted: &Samples,
+        (column, row): (usize, usize),
+        motion: i32,
+        task: Task,
+    ) -> Coded {
+        let edges = self.decoded.chroma_edges(column, row);
+        let intra = Intra::of(wanted, &self.decoded.luma_edges(column, row), &edges);
+        let before = if task.moves { &self.previous } else { &self.decoded };
+        let before = before.samples(column, row, motion);
+        if task.slice == SliceType::I || intra.distance(wanted) < wanted.distance(&before) {
+            self.end_skips(task.slice);
+            let (writer, neighbours) = (&mut self.writer, &self.neighbours);
+            let (samples, coded) =
+                write_intra(writer, task.slice, neighbours, wanted, &intra, task.scales);
+            self.decoded.put(column, row, &samples);
+            return coded;
+        }
+        let inter = Inter::of(wanted, &before, task.scales);
+        self.decoded.put(column, row, inter.decoded());
+        if !inter.has_residual() && motion == self.neighbours.skipped_motion() {
+            self.skipped += 1;
+            return Coded::copied(motion);
+        }
+        self.end_skips(task.slice);
+        inter.write(&mut self.writer, &self.neighbours, motion)
+    }
+
+    /// Writes how many macroblocks were skipped before the next (`mb_skip_run`).
+    fn end_skips(&mut self, slice: SliceType) {
+        let skipped = std::mem::take(&mut self.skipped);
+        if slice == SliceType::P {
+            self.writer.unsigned(skipped);
+        }
+    }
+}
+
+/// The squared error of a macroblock that coding it again with `quantizer` would not lessen: that of
+/// samples anywhere within a quantizer step.
+fn bearable(quantizer: Quantizer) -> u32 {
+    /// Luma and chroma.
+    const SAMPLES: f64 = 384.0;
+    let step = 0.625 * (f64::from(quantizer.value()) / 6.0).exp2();
+    (SAMPLES * step * step / 12.0) as u32
+}

@@ -1,0 +1,136 @@
+//! What was coded around a macroblock: its motion and how many levels its blocks have.
+//!
+//! Motion is always straight up or down by whole rows, so a vector is one number.
+
+/// Everything later macroblocks ask of one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Coded {
+    /// Luma rows down to where it was predicted from; nothing for intra.
+    pub(super) motion: Option<i32>,
+    /// Levels of the luma blocks, in raster order.
+    pub(super) luma: [u8; 16],
+    /// Levels beyond the first of the blocks of Cb and Cr, in raster order.
+    pub(super) chroma: [[u8; 4]; 2],
+}
+
+impl Coded {
+    /// Predicted from `motion` rows down, without residual.
+    pub(super) const fn copied(motion: i32) -> Self {
+        Self { motion: Some(motion), luma: [0; 16], chroma: [[0; 4]; 2] }
+    }
+}
+
+/// The macroblocks coded last, while one picture of one slice is coded in raster order.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    /// Of the row above; then, from the left, of this row.
+    above: Vec<Coded>,
+    /// The one above and left, which `above` no longer holds.
+    corner: Coded,
+    columns: usize,
+    column: usize,
+    row: usize,
+}
+
+impl Neighbours {
+    /// A new picture of rows of `columns`.
+    pub(super) fn begin(&mut self, columns: usize) {
+        self.above.clear();
+        self.above.resize(columns, Coded::default());
+        (self.columns, self.column, self.row) = (columns, 0, 0);
+    }
+
+    /// Takes the next macroblock.
+    pub(super) fn push(&mut self, coded: Coded) {
+        self.corner = std::mem::replace(&mut self.above[self.column], coded);
+        self.column += 1;
+        if self.column == self.columns {
+            (self.column, self.row) = (0, self.row + 1);
+        }
+    }
+
+    fn left(&self) -> Option<&Coded> {
+        self.above.get(self.column.checked_sub(1)?)
+    }
+
+    fn above(&self) -> Option<&Coded> {
+        (self.row > 0).then(|| &self.above[self.column])
+    }
+
+    fn above_right(&self) -> Option<&Coded> {
+        if self.row == 0 {
+            return None;
+        }
+        match self.above.get(self.column + 1) {
+            Some(coded) => Some(coded),
+            None => (self.column > 0).then_some(&self.corner),
+        }
+    }
+
+    /// The motion predicted for the next macroblock (H.264, section 8.4.1.3).
+    pub(super) fn predicted_motion(&self) -> i32 {
+        let (left, above, right) = (self.left(), self.above(), self.above_right());
+        if let (Some(left), None, None) = (left, above, right) {
+            return left.motion.unwrap_or(0);
+        }
+        let motions = [left, above, right].map(|coded| coded.and_then(|coded| coded.motion));
+        let mut inter = motions.iter().flatten();
+        match (inter.next(), inter.next()) {
+            (Some(only), None) => *only,
+            _ => {
+                let mut values = motions.map(|motion| motion.unwrap_or(0));
+                values.sort_unstable();
+                values[1]
+            }
+        }
+    }
+
+    /// The motion of a skipped macroblock (H.264, section 8.4.1.1).
+    pub(super) fn skipped_motion(&self) -> i32 {
+        match (self.left(), self.above()) {
+            (Some(left), Some(above)) if left.motion != Some(0) && above.motion != Some(0) => {
+                self.predicted_motion()
+            }
+            _ => 0,
+        }
+    }
+
+    /// nC of the luma block at raster index `block`, those of this macroblock so far in `luma`
+    /// (H.264, section 9.2.1).
+    pub(super) fn luma_levels(&self, luma: &[u8; 16], block: usize) -> u8 {
+        let left = if block.is_multiple_of(4) {
+            self.left().map(|coded| coded.luma[block + 3])
+        } else {
+            Some(luma[block - 1])
+        };
+        let above = if block < 4 {
+            self.above().map(|coded| coded.luma[block + 12])
+        } else {
+            Some(luma[block - 4])
+        };
+        mean(left, above)
+    }
+
+    /// The same of the chroma block at raster index `block` of plane `plane`.
+    pub(super) fn chroma_levels(&self, chroma: &[u8; 4], plane: usize, block: usize) -> u8 {
+        let left = if block.is_multiple_of(2) {
+            self.left().map(|coded| coded.chroma[plane][block + 1])
+        } else {
+            Some(chroma[block - 1])
+        };
+        let above = if block < 2 {
+            self.above().map(|coded| coded.chroma[plane][block + 2])
+        } else {
+            Some(chroma[block - 2])
+        };
+        mean(left, above)
+    }
+}
+
+const fn mean(left: Option<u8>, above: Option<u8>) -> u8 {
+    match (left, above) {
+        (Some(left), Some(above)) => (left + above).div_ceil(2),
+        (Some(only), None) | (None, Some(only)) => only,
+        (None, None) => 0,
+    }
+}

@@ -1,0 +1,99 @@
+//! What a row of macroblocks has in common with the picture before, or with one colour.
+//!
+//! Line by line over the whole row, because that is how memory is read quickly. Only samples that are
+//! seen count: what lies beyond the picture's edge may differ.
+
+use super::samples::{CHROMA_SIDE, Colour, Decoded, between, squares};
+use crate::convert::{MACROBLOCK, Planes};
+
+/// Figures of one row of macroblocks, from left to right.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Sums of squared differences.
+    pub(super) distances: Vec<u32>,
+    /// The colour of those that have only one.
+    pub(super) colours: Vec<Option<Colour>>,
+}
+
+impl Survey {
+    /// Measures how far the row at `row` of `planes` is from what is `motion` rows further down in
+    /// `before`, which covers it.
+    pub(super) fn compare(&mut self, planes: &Planes, before: &Decoded, row: usize, motion: i32) {
+        let (columns, _) = before.macroblocks();
+        let (width, height) = sides(planes);
+        self.distances.clear();
+        self.distances.resize(columns, 0);
+        let further = |line: usize, down: i32| line.saturating_add_signed(down as isize);
+        for line in (row * MACROBLOCK..height).take(MACROBLOCK) {
+            let wanted = &planes.luma()[line * width..][..width];
+            let stride = columns * MACROBLOCK;
+            let shown = &before.luma()[further(line, motion) * stride..][..stride];
+            add_squares::<MACROBLOCK>(&mut self.distances, wanted, shown);
+        }
+        let (width, height, stride) = (width / 2, height / 2, columns * CHROMA_SIDE);
+        let mut mean = Vec::new();
+        for (wanted, shown) in [planes.blue(), planes.red()].into_iter().zip(before.chroma()) {
+            for line in (row * CHROMA_SIDE..height).take(CHROMA_SIDE) {
+                let wanted = &wanted[line * width..][..width];
+                let from = further(line, motion.div_euclid(2)) * stride;
+                let mut line = &shown[from..][..stride];
+                if motion % 2 != 0 {
+                    mean.clear();
+                    let lower = &shown[from + stride..][..stride];
+                    mean.extend(line.iter().zip(lower).map(|(one, other)| between(*one, *other)));
+                    line = &mean;
+                }
+                add_squares::<CHROMA_SIDE>(&mut self.distances, wanted, line);
+            }
+        }
+    }
+
+    /// Finds the macroblocks of one colour in the row at `row` of `planes`.
+    pub(super) fn plain(&mut self, planes: &Planes, row: usize) {
+        let (width, height) = sides(planes);
+        let chroma = |plane: &[u8], column: usize| {
+            plane[row * CHROMA_SIDE * (width / 2) + column * CHROMA_SIDE]
+        };
+        self.colours.clear();
+        self.colours.extend((0..width.div_ceil(MACROBLOCK)).map(|column| {
+            let luma = planes.luma()[row * MACROBLOCK * width + column * MACROBLOCK];
+            Some([luma, chroma(planes.blue(), column), chroma(planes.red(), column)])
+        }));
+        for line in (row * MACROBLOCK..height).take(MACROBLOCK) {
+            keep_plain::<MACROBLOCK>(&mut self.colours, 0, &planes.luma()[line * width..][..width]);
+        }
+        let (width, height) = (width / 2, height / 2);
+        for (component, plane) in [(1, planes.blue()), (2, planes.red())] {
+            for line in (row * CHROMA_SIDE..height).take(CHROMA_SIDE) {
+                let line = &plane[line * width..][..width];
+                keep_plain::<CHROMA_SIDE>(&mut self.colours, component, line);
+            }
+        }
+    }
+}
+
+fn sides(planes: &Planes) -> (usize, usize) {
+    (planes.size().width().into(), planes.size().height().into())
+}
+
+fn add_squares<const SIDE: usize>(distances: &mut [u32], wanted: &[u8], shown: &[u8]) {
+    let (whole, rest) = wanted.as_chunks::<SIDE>();
+    let (shown, _) = shown.as_chunks::<SIDE>();
+    for (distance, (wanted, shown)) in distances.iter_mut().zip(whole.iter().zip(shown)) {
+        *distance += squares(wanted, shown);
+    }
+    if let (Some(distance), Some(shown)) = (distances.get_mut(whole.len()), shown.get(whole.len()))
+    {
+        let mut seen = *shown;
+        seen[..rest.len()].copy_from_slice(rest);
+        *distance += squares(&seen, shown);
+    }
+}
+
+fn keep_plain<const SIDE: usize>(colours: &mut [Option<Colour>], component: usize, line: &[u8]) {
+    for (colour, samples) in colours.iter_mut().zip(line.chunks(SIDE)) {
+        if colour.is_some_and(|colour| samples.iter().any(|sample| *sample != colour[component])) {
+            *colour = None;
+        }
+    }
+}

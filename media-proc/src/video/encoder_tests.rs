@@ -1,0 +1,279 @@
+//! Both coders in one stream, held against another decoder: openh264 must show, bit for bit, what they
+//! go on from.
+
+use lumen_ipc::message::frames::Rect;
+use openh264::{decoder::Decoder, formats::YUVSource};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    convert::{Frame, Planes},
+    video::{Quantizer, direct::Decoded},
+};
+
+/// Not a multiple of a macroblock in either direction.
+const WIDTH: usize = 200;
+const HEIGHT: usize = 120;
+/// Rows of the page that is scrolled.
+const PAGE: usize = 600;
+
+fn size() -> FrameSize {
+    FrameSize::new(WIDTH as u16, HEIGHT as u16).expect("legal size")
+}
+
+/// A stream and who watches it.
+struct Stream {
+    encoder: Encoder,
+    decoder: Decoder,
+    planes: Planes,
+    pixels: Vec<u8>,
+    top: usize,
+}
+
+impl Stream {
+    fn begin(quantizer: u8) -> Self {
+        let mut stream = Self {
+            encoder: Encoder::open(size(), Fps::clamped(60)).expect("x264 opens"),
+            decoder: Decoder::new().expect("openh264 opens"),
+            planes: Planes::new(size()),
+            pixels: vec![0; size().frame_bytes()],
+            top: 100,
+        };
+        stream.scroll_to(100);
+        stream.encode(PictureKind::Key, &all(), quantizer);
+        stream
+    }
+
+    /// Shows the page from row `top` on.
+    fn scroll_to(&mut self, top: usize) {
+        self.top = top;
+        for (at, pixel) in self.pixels.chunks_exact_mut(4).enumerate() {
+            pixel.copy_from_slice(&page(at % WIDTH, at / WIDTH + top));
+        }
+    }
+
+    fn fill(&mut self, rect: Rect, colour: [u8; 3]) {
+        let (x, y) = (usize::from(rect.x), usize::from(rect.y));
+        for row in self.pixels.chunks_exact_mut(WIDTH * 4).skip(y).take(rect.height.into()) {
+            for pixel in row.chunks_exact_mut(4).skip(x).take(rect.width.into()) {
+                pixel[..3].copy_from_slice(&colour);
+            }
+        }
+    }
+
+    /// Encodes and decodes a picture, compares, and says how many bytes it took and whether `direct`
+    /// made it.
+    fn encode(
+        &mut self,
+        kind: PictureKind,
+        changed: &MacroblockMap,
+        quantizer: u8,
+    ) -> (usize, bool) {
+        let frame =
+            Frame::new(&self.pixels, size().stride_bytes(), size()).expect("covers the size");
+        self.planes.update(frame, changed).expect("same size");
+        let quantizer = Quantizer::nearest(quantizer);
+        let picture = Picture { planes: &self.planes, changed, kind, quantizer };
+        let bytes = self.encoder.encode(picture).expect("encodes").bytes.to_vec();
+        self.compare(&bytes);
+        (bytes.len(), self.encoder.newest == Newest::Direct)
+    }
+
+    fn compare(&mut self, bytes: &[u8]) {
+        let expected = self.encoder.decoded();
+        let shown = self.decoder.decode(bytes).expect("legal stream").expect("one picture");
+        assert_eq!(shown.dimensions(), (WIDTH, HEIGHT));
+        let (columns, _) = expected.macroblocks();
+        let (luma_stride, blue_stride, red_stride) = shown.strides();
+        let planes = [
+            (shown.y(), luma_stride, expected.luma(), columns * 16, WIDTH, HEIGHT),
+            (shown.u(), blue_stride, &expected.chroma()[0], columns * 8, WIDTH / 2, HEIGHT / 2),
+            (shown.v(), red_stride, &expected.chroma()[1], columns * 8, WIDTH / 2, HEIGHT / 2),
+        ];
+        for (index, (shown, stride, expected, width, across, down)) in planes.iter().enumerate() {
+            for y in 0..*down {
+                let shown = &shown[y * stride..][..*across];
+                let expected = &expected[y * width..][..*across];
+                assert_eq!(shown, expected, "row {y} of plane {index}");
+            }
+        }
+    }
+
+    /// The mean difference of luma to what is to be shown.
+    fn error(&self) -> f64 {
+        let decoded = self.encoder.decoded();
+        let (columns, _) = decoded.macroblocks();
+        let mut sum = 0_u64;
+        for (row, wanted) in self.planes.luma().chunks_exact(WIDTH).enumerate() {
+            let shown = &decoded.luma()[row * columns * 16..];
+            sum += wanted.iter().zip(shown).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>();
+        }
+        sum as f64 / (WIDTH * HEIGHT) as f64
+    }
+}
+
+impl Encoder {
+    /// What decoders show.
+    fn decoded(&self) -> Decoded {
+        if let (Newest::Direct, Some(direct)) = (self.newest, &self.direct) {
+            return direct.decoded().clone();
+        }
+        let mut decoded = Decoded::new(self.size());
+        assert!(self.x264.read_reference(&mut decoded));
+        decoded
+    }
+}
+
+/// Coloured letters of chance on paper, some of it a photograph.
+fn page(x: usize, y: usize) -> [u8; 4] {
+    let chance = (x / 7 + y / 14 * 97 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let stroke = chance >> ((y % 14 / 2) * 3 + x % 7 / 3) & 1 == 1;
+    if x > 150 {
+        return [(x * y / 9) as u8, (x + y) as u8, (y / 2) as u8, 0];
+    }
+    if y % 14 < 10 && stroke { [(chance >> 20) as u8 / 2, 30, 60, 0] } else { [250, 250, 245, 0] }
+}
+
+fn all() -> MacroblockMap {
+    let mut map = MacroblockMap::constant(size());
+    map.mark_all();
+    map
+}
+
+fn only(rect: Rect) -> MacroblockMap {
+    let mut map = MacroblockMap::constant(size());
+    map.mark(rect);
+    map
+}
+
+const LETTER: Rect = Rect { x: 37, y: 43, width: 9, height: 14 };
+
+#[test]
+fn encode_small_change_is_direct_and_exact() {
+    let mut stream = Stream::begin(20);
+    stream.fill(LETTER, [0, 0, 200]);
+    let (bytes, direct) = stream.encode(PictureKind::Predicted, &only(LETTER), 14);
+    assert!(direct);
+    assert!(bytes < 600, "{bytes} bytes for a letter");
+}
+
+#[test]
+fn encode_scrolled_page_is_direct_and_small() {
+    for rows in [-18_i16, -7, 5, 16] {
+        let mut stream = Stream::begin(23);
+        let (whole, _) = stream.encode(PictureKind::Fresh, &all(), 23);
+        stream.scroll_to(stream.top.saturating_add_signed(-isize::from(rows)));
+        let (bytes, direct) = stream.encode(PictureKind::Moved(rows), &all(), 23);
+        assert!(!direct || bytes * 2 < whole, "{rows} rows took {bytes} bytes of {whole}");
+    }
+}
+
+#[test]
+fn encode_flat_fill_is_direct_and_tiny() {
+    let mut stream = Stream::begin(23);
+    let rect = Rect { x: 0, y: 0, width: WIDTH as u16, height: HEIGHT as u16 };
+    for colour in [[10, 200, 30], [255, 255, 255], [0, 0, 0]] {
+        stream.fill(rect, colour);
+        let (bytes, direct) = stream.encode(PictureKind::Fresh, &all(), 23);
+        assert!(direct);
+        assert!(bytes < 200, "{bytes} bytes for one colour");
+        assert!(stream.error() < 2.0);
+    }
+}
+
+#[test]
+fn encode_after_direct_pictures_x264_goes_on_from_them() {
+    let mut stream = Stream::begin(30);
+    for round in 0..40_u16 {
+        let rect = Rect { x: round % 12 * 16, y: round % 7 * 16, width: 12, height: 12 };
+        stream.fill(rect, [(round * 6) as u8, 100, 200]);
+        assert!(stream.encode(PictureKind::Predicted, &only(rect), 23).1);
+    }
+    let nothing = MacroblockMap::constant(size());
+    let rough = stream.error();
+    let (_, direct) = stream.encode(PictureKind::Predicted, &nothing, 12);
+    assert!(!direct);
+    assert!(stream.error() < rough, "{} is no finer than {rough}", stream.error());
+    // And the other way round, across the wrap of the frame number.
+    for round in 0..40_u16 {
+        stream.fill(LETTER, [(round * 6) as u8, 0, 0]);
+        let changed = if round % 3 == 0 { all() } else { only(LETTER) };
+        stream.encode(PictureKind::Predicted, &changed, 20);
+    }
+}
+
+#[test]
+fn encode_key_after_direct_pictures_begins_anew() {
+    let mut stream = Stream::begin(23);
+    stream.fill(LETTER, [0, 0, 200]);
+    stream.encode(PictureKind::Predicted, &only(LETTER), 14);
+    stream.decoder = Decoder::new().expect("openh264 opens");
+    stream.encode(PictureKind::Key, &all(), 23);
+    stream.fill(LETTER, [0, 90, 200]);
+    assert!(stream.encode(PictureKind::Predicted, &only(LETTER), 14).1);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Fill(Rect, [u8; 3]),
+    Scroll(i16),
+    /// As a scroll, of which only a window is said to have changed.
+    Refine,
+    Key,
+    Flat([u8; 3]),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let rect = (0..WIDTH as u16, 0..HEIGHT as u16, 1..60_u16, 1..40_u16).prop_map(
+        |(x, y, width, height)| Rect {
+            x,
+            y,
+            width: width.min(WIDTH as u16 - x),
+            height: height.min(HEIGHT as u16 - y),
+        },
+    );
+    prop_oneof![
+        6 => (rect, any::<[u8; 3]>()).prop_map(|(rect, colour)| Step::Fill(rect, colour)),
+        6 => (-40_i16..40).prop_map(Step::Scroll),
+        2 => Just(Step::Refine),
+        1 => Just(Step::Key),
+        1 => any::<[u8; 3]>().prop_map(Step::Flat),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever happens on a screen, decoders show what the encoder goes on from.
+    #[test]
+    fn decoders_show_what_is_gone_on_from(
+        steps in prop::collection::vec((step(), 12_u8..45), 1..25),
+    ) {
+        let mut stream = Stream::begin(26);
+        for (step, quantizer) in steps {
+            match step {
+                Step::Fill(rect, colour) => {
+                    stream.fill(rect, colour);
+                    stream.encode(PictureKind::Predicted, &only(rect), quantizer);
+                }
+                Step::Scroll(rows) => {
+                    let top = stream.top.saturating_add_signed(-isize::from(rows));
+                    stream.scroll_to(top.min(PAGE));
+                    stream.encode(PictureKind::Moved(rows), &all(), quantizer);
+                }
+                Step::Refine => {
+                    let nothing = MacroblockMap::constant(size());
+                    stream.encode(PictureKind::Predicted, &nothing, quantizer);
+                }
+                Step::Key => {
+                    stream.encode(PictureKind::Key, &all(), quantizer);
+                }
+                Step::Flat(colour) => {
+                    let rect = Rect { x: 0, y: 0, width: WIDTH as u16, height: HEIGHT as u16 };
+                    stream.fill(rect, colour);
+                    stream.encode(PictureKind::Fresh, &all(), quantizer);
+                }
+            }
+        }
+    }
+}
