@@ -18,6 +18,8 @@ pub(super) struct Figures {
     pub(super) keys_encoded: Counter,
     /// Of those, refinements.
     pub(super) refinements_encoded: Counter,
+    /// Of those, pictures that x264 had no part in.
+    pub(super) direct_encoded: Counter,
     /// Packets that found no room.
     pub(super) packets_dropped: Counter,
     /// Bytes handed to rtc.
@@ -44,6 +46,7 @@ impl Figures {
             pictures_encoded: registry.counter("pictures_encoded_total"),
             keys_encoded: registry.counter("key_pictures_encoded_total"),
             refinements_encoded: registry.counter("refinements_encoded_total"),
+            direct_encoded: registry.counter("direct_pictures_encoded_total"),
             packets_dropped: registry.counter("packets_dropped_total"),
             encoded: registry.counter("encoded_bytes"),
             peer_violations: registry.counter("peer_violations_total"),
@@ -55,9 +58,11 @@ impl Figures {
             registry,
         }
     }
+
     /// One picture of `bytes` was encoded in `micros`.
-    pub(super) fn count(&self, work: Work, bytes: usize, micros: u64) {
+    pub(super) fn count(&self, work: Work, direct: bool, bytes: usize, micros: u64) {
         self.pictures_encoded.increment();
+        self.direct_encoded.add(direct.into());
         match work {
             Work::Key => self.keys_encoded.increment(),
             Work::Refinement => self.refinements_encoded.increment(),

@@ -226,7 +226,7 @@ impl Session {
         let picture = Picture { planes: &shown.planes, changed: &shown.changed, kind, quantizer };
         let unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
         let encoded = clock::now();
-        let length = unit.bytes.len();
+        let (length, direct) = (unit.bytes.len(), unit.direct);
         self.rate.encoded(now, ask, quantizer, length);
         self.pacing.encoded(now, work, self.rate.is_refined());
         let times = shown.times;
@@ -246,7 +246,7 @@ impl Session {
         let delivery = self.outlet.send(unit.bytes, packet)?;
         shown.changed.clear();
         trace!(?work, quantizer = quantizer.value(), length, "a picture was encoded");
-        self.figures.count(work, length, encoded.since(begun));
+        self.figures.count(work, direct, length, encoded.since(begun));
         Ok(delivery)
     }
 

@@ -69,7 +69,7 @@ impl Encoder {
         self.changed.add(picture.changed);
         self.stream.clear();
         if self.encode_directly(&picture) {
-            return Ok(AccessUnit { bytes: &self.stream, key: false });
+            return Ok(AccessUnit { bytes: &self.stream, key: false, direct: true });
         }
         self.encode_with_x264(picture)
     }
@@ -115,7 +115,7 @@ impl Encoder {
                 if direct.renumber(unit.bytes, &mut self.stream).is_err() {
                     return Err(EncoderError::Reference);
                 }
-                Ok(AccessUnit { bytes: &self.stream, key: false })
+                Ok(AccessUnit { bytes: &self.stream, key: false, direct: false })
             }
             Some(direct) => {
                 direct.count();

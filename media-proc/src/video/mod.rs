@@ -74,4 +74,6 @@ pub struct AccessUnit<'encoder> {
     pub bytes: &'encoder [u8],
     /// Whether it is an IDR.
     pub key: bool,
+    /// Whether x264 had no part in it.
+    pub direct: bool,
 }

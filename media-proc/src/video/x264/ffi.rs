@@ -176,7 +176,7 @@ impl Encoder {
             (slice::from_raw_parts(start, length.unsigned_abs() as usize), output.assume_init_ref())
         };
         self.reference = Reference::of(&output.img, self.size);
-        Ok(AccessUnit { bytes, key: output.b_keyframe != 0 })
+        Ok(AccessUnit { bytes, key: output.b_keyframe != 0, direct: false })
     }
 
     /// Copies the picture that the next one refers to; `false` if x264 did not hand it out.
