@@ -169,6 +169,32 @@ fn encode_scrolled_page_is_direct_and_small() {
 }
 
 #[test]
+fn encode_motion_beyond_the_level_is_left_to_x264() {
+    // Level 4: vectors of less than 512 rows.
+    let tall = FrameSize::new(16, 4096).expect("legal size");
+    for (rows, expected) in [(496, true), (512, false)] {
+        let mut encoder = Encoder::open(tall, Fps::clamped(20)).expect("x264 opens");
+        let mut everything = MacroblockMap::constant(tall);
+        everything.mark_all();
+        let mut planes = Planes::new(tall);
+        for (kind, top) in
+            [(PictureKind::Key, 0), (PictureKind::Moved(-rows), usize::from(rows.unsigned_abs()))]
+        {
+            let pixels: Vec<u8> =
+                (0..16 * 4096).flat_map(|at| page(at % 16, at / 16 + top)).collect();
+            let frame = Frame::new(&pixels, tall.stride_bytes(), tall).expect("covers the size");
+            planes.update(frame, &everything).expect("same size");
+            let (changed, quantizer) = (&everything, Quantizer::nearest(40));
+            let direct = encoder
+                .encode(Picture { planes: &planes, changed, kind, quantizer })
+                .expect("encodes")
+                .direct;
+            assert_eq!(direct, expected && kind != PictureKind::Key, "{rows} rows, {kind:?}");
+        }
+    }
+}
+
+#[test]
 fn encode_flat_fill_is_direct_and_tiny() {
     let mut stream = Stream::begin(23);
     let rect = Rect { x: 0, y: 0, width: WIDTH as u16, height: HEIGHT as u16 };

@@ -28,13 +28,21 @@ const PICTURE_SET: u8 = 8;
 /// What is needed of the parameter sets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Parameters {
-    /// `log2_max_frame_num`.
-    frame_num_bits: u32,
+    sequence: Sequence,
     /// `26 + pic_init_qp_minus26`.
     initial_quantizer: i32,
     chroma_offset: i32,
     /// `deblocking_filter_control_present_flag`.
     controls_deblocking: bool,
+}
+
+/// What is needed of a sequence parameter set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Sequence {
+    /// `log2_max_frame_num`.
+    frame_num_bits: u32,
+    /// Luma rows that motion may go up or down.
+    reach: u32,
 }
 
 /// Parameter sets or slices of another kind than expected.
@@ -51,9 +59,14 @@ impl Parameters {
                 .map(|unit| unwrap(&unit[1..]))
                 .ok_or(Unsupported("no parameter sets"))
         };
-        let frame_num_bits = sequence(&set(SEQUENCE_SET)?, size)?;
+        let sequence = sequence(&set(SEQUENCE_SET)?, size)?;
         let picture = set(PICTURE_SET)?;
-        picture_set(&picture).ok_or(Unsupported("picture parameter set"))?.with(frame_num_bits)
+        picture_set(&picture).ok_or(Unsupported("picture parameter set"))?.with(sequence)
+    }
+
+    /// Luma rows that motion may go up or down.
+    pub(super) const fn reach(&self) -> u32 {
+        self.sequence.reach
     }
 
     pub(super) const fn chroma_offset(&self) -> i32 {
@@ -71,7 +84,7 @@ impl Parameters {
         writer.unsigned(0); // first_mb_in_slice
         writer.unsigned(slice as u32);
         writer.unsigned(0); // pic_parameter_set_id
-        writer.bits(self.frame_num_bits, self.wrapped(frame_num));
+        writer.bits(self.sequence.frame_num_bits, self.wrapped(frame_num));
         if slice == SliceType::P {
             writer.flag(false); // num_ref_idx_active_override_flag
             writer.flag(false); // ref_pic_list_modification_flag_l0
@@ -116,10 +129,10 @@ impl Parameters {
             reader.unsigned()?;
         }
         let start = reader.position();
-        reader.bits(self.frame_num_bits)?;
+        reader.bits(self.sequence.frame_num_bits)?;
         let value = self.wrapped(frame_num);
-        for index in 0..self.frame_num_bits {
-            let bit = value >> (self.frame_num_bits - 1 - index) & 1 == 1;
+        for index in 0..self.sequence.frame_num_bits {
+            let bit = value >> (self.sequence.frame_num_bits - 1 - index) & 1 == 1;
             let at = start + index as usize;
             let mask = 0x80 >> (at % 8);
             let byte = payload.get_mut(at / 8)?;
@@ -129,19 +142,26 @@ impl Parameters {
     }
 
     const fn wrapped(&self, frame_num: u32) -> u32 {
-        frame_num & ((1 << self.frame_num_bits) - 1)
+        frame_num & ((1 << self.sequence.frame_num_bits) - 1)
     }
 }
 
-/// `log2_max_frame_num` of a sequence parameter set that is as expected.
-fn sequence(payload: &[u8], size: FrameSize) -> Result<u32, Unsupported> {
+/// Reads a sequence parameter set that is as expected.
+fn sequence(payload: &[u8], size: FrameSize) -> Result<Sequence, Unsupported> {
     const END: Unsupported = Unsupported("sequence parameter set");
     const BASELINE: u32 = 66;
     let mut reader = BitReader::new(payload);
     if reader.bits(8).ok_or(END)? != BASELINE {
         return Err(Unsupported("another profile than baseline"));
     }
-    reader.bits(16).ok_or(END)?; // constraint flags and level_idc
+    reader.bits(8).ok_or(END)?; // constraint flags
+    // Less a row, for the range is open at one end (H.264, table A-1, MaxVmvR).
+    let reach = match reader.bits(8).ok_or(END)? {
+        ..=10 => 63,
+        11..=20 => 127,
+        21..=30 => 255,
+        31.. => 511,
+    };
     reader.unsigned().ok_or(END)?; // seq_parameter_set_id
     let frame_num_bits = reader.unsigned().ok_or(END)? + 4;
     if frame_num_bits > 16 {
@@ -161,7 +181,7 @@ fn sequence(payload: &[u8], size: FrameSize) -> Result<u32, Unsupported> {
     if (columns, rows) != (macroblocks(size.width()), macroblocks(size.height())) || !frames_only {
         return Err(Unsupported("another picture size, or fields"));
     }
-    Ok(frame_num_bits)
+    Ok(Sequence { frame_num_bits, reach })
 }
 
 /// A picture parameter set that is as expected, without what the sequence's says.
@@ -173,12 +193,12 @@ struct PictureSet {
 }
 
 impl PictureSet {
-    const fn with(self, frame_num_bits: u32) -> Result<Parameters, Unsupported> {
+    const fn with(self, sequence: Sequence) -> Result<Parameters, Unsupported> {
         if !self.plain {
             return Err(Unsupported("tools that baseline encoding of a desktop does not use"));
         }
         let Self { initial_quantizer, chroma_offset, controls_deblocking, .. } = self;
-        Ok(Parameters { frame_num_bits, initial_quantizer, chroma_offset, controls_deblocking })
+        Ok(Parameters { sequence, initial_quantizer, chroma_offset, controls_deblocking })
     }
 }
 

@@ -213,13 +213,7 @@ impl Direct {
         row: usize,
         changed: RowChanges<'_>,
     ) -> usize {
-        let from = self.choices.len();
-        self.choices.extend(changed.map(
-            |changed| {
-                if changed { Choice::New(0) } else { Choice::Copy(0) }
-            },
-        ));
-        let choices = &mut self.choices[from..];
+        let choices = begin_row(&mut self.choices, changed);
         // One colour is coded as quickly as it is copied.
         if picture.kind == PictureKind::Fresh {
             self.survey.plain(picture.planes, row);
@@ -241,17 +235,12 @@ impl Direct {
         motion: i32,
     ) -> usize {
         let bearable = bearable(picture.quantizer);
-        let from = self.choices.len();
-        self.choices.extend(changed.map(
-            |changed| {
-                if changed { Choice::New(0) } else { Choice::Copy(0) }
-            },
-        ));
-        let choices = &mut self.choices[from..];
+        let choices = begin_row(&mut self.choices, changed);
         let mut best = vec![u32::MAX; choices.len()];
         for motion in [motion, 0] {
             let undecided = choices.iter().any(|choice| matches!(choice, Choice::New(_)));
-            if !undecided || !self.previous.covers(row, motion) {
+            let reached = motion.unsigned_abs() <= self.parameters.reach();
+            if !undecided || !reached || !self.previous.covers(row, motion) {
                 continue;
             }
             self.survey.compare(picture.planes, &self.previous, row, motion);
@@ -367,6 +356,19 @@ impl Direct {
             self.writer.unsigned(skipped);
         }
     }
+}
+
+/// Begins a row of choices: what changed is new until something better is found.
+fn begin_row<'choices>(
+    choices: &'choices mut Vec<Choice>,
+    changed: RowChanges<'_>,
+) -> &'choices mut [Choice] {
+    let from = choices.len();
+    choices.extend(changed.map(|changed| match changed {
+        true => Choice::New(0),
+        false => Choice::Copy(0),
+    }));
+    &mut choices[from..]
 }
 
 /// The squared error of a macroblock that coding it again with `quantizer` would not lessen: that of
