@@ -84,6 +84,12 @@ export function instrument(forced) {
     return { x, y, width, height };
   }
 
+  /** Whether the page has what takes keys, and a way to send them by. */
+  function isControllable() {
+    const { controls, input } = document.documentElement.dataset;
+    return controls === 'ready' && input === 'open';
+  }
+
   /** A report of the youngest peer connection. */
   async function report(type) {
     const reports = await peers.at(-1)?.getStats();
@@ -172,6 +178,6 @@ export function instrument(forced) {
 
   window.lumenTest = {
     frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
-    jitterBufferMillis, keyLatencies,
+    isControllable, jitterBufferMillis, keyLatencies,
   };
 }

@@ -228,14 +228,15 @@ impl Page {
         self.evaluate("lumenTest.frames")
     }
 
-    /// Waits until the page shows a picture.
+    /// Waits until the page shows a picture and takes keys.
     ///
     /// # Errors
     /// When it never does.
     pub fn wait_for_picture(&self) -> Result<()> {
-        wait_for_ok("a first decoded frame", || {
-            let frames: usize = self.evaluate("lumenTest.frames.length")?;
-            if frames > 0 { Ok(()) } else { bail!("no frame; the page says: {}", self.console()?) }
+        wait_for_ok("a first decoded frame, and controls", || {
+            let ready = "lumenTest.frames.length > 0 && lumenTest.isControllable()";
+            let ready: bool = self.evaluate(ready)?;
+            if ready { Ok(()) } else { bail!("not yet; the page says: {}", self.console()?) }
         })
     }
 

@@ -60,6 +60,7 @@ export class Controls {
       },
       { signal },
     );
+    elements.root.dataset['controls'] = 'ready';
   }
 
   /** Draws the cursor as large as the picture is. */

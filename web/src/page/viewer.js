@@ -289,7 +289,10 @@ export class Viewer {
         return true;
       },
       stream: (stream) => this.#picture.show(stream, () => this.#firstFrame()),
-      ready: () => this.#tellSize(),
+      ready: () => {
+        this.#elements.root.dataset['input'] = 'open';
+        this.#tellSize();
+      },
       received: (message) => this.#received(message),
       lost: (reason) => this.handle({ type: 'peerLost', reason }),
     });
@@ -297,6 +300,7 @@ export class Viewer {
 
   #dropPeer() {
     this.#unsent = [];
+    delete this.#elements.root.dataset['input'];
     this.#picture.drop();
     this.#handlers.received({ type: 'padsAvailable', available: false });
     this.#closeRetired();
