@@ -1,6 +1,6 @@
 //! The encoder of a stream: each picture goes to whoever is quicker at it.
 //!
-//! `direct` codes pictures that are mostly known already, [`x264`](super::x264) all others. Both make one
+//! `direct` codes pictures that are mostly known already, [`x264`] all others. Both make one
 //! stream, so before one goes on behind the other it gets the other's decoded picture, and x264's
 //! slices are numbered anew once there were others between them.
 

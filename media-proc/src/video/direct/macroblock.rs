@@ -49,8 +49,7 @@ struct Pattern {
     chroma: u8,
 }
 
-/// Predicts `source` by `prediction`, which lies `motion` rows down in the picture before. Returns
-/// what decoders see and how it was coded; nothing is written if it needs no residual.
+/// A macroblock predicted from the picture before: what is left to say of it, and what decoders see.
 pub(super) struct Inter {
     levels: Levels,
     pattern: Pattern,

@@ -61,7 +61,7 @@ impl Scale {
         Self { step: quantizer as usize % 6, octave: quantizer as u32 / 6 }
     }
 
-    /// Levels of transformed values. The first is left alone if `keep_first`.
+    /// Levels of transformed values; zero for the first if `skip_first`.
     pub(super) fn quantize(self, values: &Block, rounding: Rounding, skip_first: bool) -> Block {
         let shift = 15 + self.octave;
         let half = rounding.part(shift);
@@ -72,8 +72,7 @@ impl Scale {
         levels
     }
 
-    /// Values of levels; the first is left alone, for [`Self::luma_dc`] and [`Self::chroma_dc`],
-    /// if `skip_first`.
+    /// Values of levels; zero for the first if `skip_first`, which then has levels of its own.
     pub(super) fn restore(self, levels: &Block, skip_first: bool) -> Block {
         let mut values = [0; 16];
         for at in usize::from(skip_first)..16 {
