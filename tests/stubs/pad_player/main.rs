@@ -147,8 +147,7 @@ impl Player {
     fn storm(&mut self, number: u8, count: u32) -> Result<()> {
         let start = Instant::now();
         for round in 0..count {
-            let sent =
-                self.show(number, PadReport::default()).and_then(|()| self.unplug(number));
+            let sent = self.show(number, PadReport::default()).and_then(|()| self.unplug(number));
             // The desktop may end a viewer that storms; `listen` hears why.
             if sent.is_err() {
                 return Ok(());
