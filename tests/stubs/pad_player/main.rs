@@ -148,8 +148,10 @@ impl Player {
         let start = Instant::now();
         for round in 0..count {
             let sent = self.show(number, PadReport::default()).and_then(|()| self.unplug(number));
-            // The desktop may end a viewer that storms; `listen` hears why.
+            // The desktop may end a viewer that storms; `listen` hears why, and it comes back without
+            // this pad, as it would have been after the storm.
             if sent.is_err() {
+                self.pads.remove(&number);
                 return Ok(());
             }
             let due = start + Duration::from_millis(round.into());
