@@ -5,8 +5,8 @@
 //! or moved up or down by whole rows, beside a few macroblocks that are new. Such a picture is
 //! coded here in a fraction of the time, as one slice of Constrained Baseline: skipped and moved
 //! macroblocks are named, and only new ones are transformed. A picture of a few plain colours, a new
-//! window, is one of intra macroblocks. Everything else stays x264's:
-//! [`Direct::encode`] says so by returning nothing.
+//! window, is one of intra macroblocks. Everything else stays x264's, which [`Direct::suits`] or
+//! [`Direct::encode`] says.
 //!
 //! Both take turns in one stream, so both must refer to the same decoded picture. After pictures of
 //! our own, x264's reference is overwritten with ours ([`super::Encoder`] does it), and its slices
@@ -16,8 +16,8 @@
 //! ours, bit for bit. The tests hold it against another codec.
 //!
 //! Modules: `bits` and `headers` around slices, `samples` the pictures, `survey` what a row of
-//! macroblocks has in common with them, `neighbours` what macroblocks predict of each other, `macroblock` one of them, `transform`, `residual` and `tables`
-//! its levels.
+//! macroblocks has in common with them, `neighbours` what macroblocks predict of each other,
+//! `macroblock` one of them, `transform`, `residual` and `tables` its levels.
 
 mod bits;
 mod headers;
