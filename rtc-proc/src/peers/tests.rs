@@ -118,7 +118,7 @@ impl House {
         match &self.relay {
             Some(relay) if to != address(SERVER) => {
                 if relay.allocation == Some(to) && relay.permitted {
-                    let bytes = relay.wrap(from, bytes);
+                    let bytes = relay.wrap(self.now, from, bytes);
                     self.peers.datagram(self.now, address(RELAY), address(SERVER), &bytes);
                 }
             }
@@ -130,7 +130,7 @@ impl House {
     fn relay(&mut self, datagram: &Datagram) {
         let relay = self.relay.as_mut().expect("a relay");
         let header = datagram.header.as_ref().map_or(&[][..], |header| header);
-        match relay.take(&[header, &datagram.contents].concat()) {
+        match relay.take(self.now, &[header, &datagram.contents].concat()) {
             Done::Answered(answer) => {
                 self.peers.datagram(self.now, address(RELAY), address(SERVER), &answer);
             }
@@ -476,7 +476,7 @@ fn viewer_behind_the_relay_gets_pictures_by_channel() {
     house.run(Duration::from_millis(200));
     assert_eq!(house.viewers[0].1.frames.len(), 1);
     let relay = house.relay.as_ref().expect("a relay");
-    assert_eq!(relay.channels.values().collect::<Vec<_>>(), [&address("203.0.113.1:50000")]);
+    assert_eq!(relay.channel_peers(), [address("203.0.113.1:50000")]);
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub(super) struct Channels {
 #[derive(Debug)]
 struct Slot {
     channel: Channel,
+    /// When the relay was last asked for it: it may know the channel from then on, even if its
+    /// answer was lost.
+    asked: Instant,
     /// Until when the relay knows it; `None` until it agrees.
     bound_until: Option<Instant>,
     used: Instant,
@@ -47,16 +50,17 @@ impl Channels {
     pub(super) fn hear(&mut self, now: Instant, peer: SocketAddr) -> Option<Channel> {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.channel.peer == peer) {
             slot.used = now;
-            return None;
+            let refused = slot.bound_until.is_none() && slot.asked + MARGIN <= now;
+            return refused.then(|| slot.ask(now));
         }
-        self.slots.retain(|slot| now < slot.used + LIFETIME);
+        self.forget(now);
         let number = NUMBERS.start() + self.taken;
         if self.slots.len() >= MOST || !NUMBERS.contains(&number) {
             return None;
         }
         self.taken += 1;
         let channel = Channel { number, peer };
-        self.slots.push(Slot { channel, bound_until: None, used: now });
+        self.slots.push(Slot { channel, asked: now, bound_until: None, used: now });
         Some(channel)
     }
 
@@ -90,12 +94,12 @@ impl Channels {
 
     /// Channels to renew; forgets those that nobody uses.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Channel> {
-        self.slots.retain(|slot| now < slot.used + LIFETIME);
+        self.forget(now);
         let due = self.slots.iter_mut().filter(|slot| slot.renewal().is_some_and(|at| at <= now));
         due.map(|slot| {
             // Not again before this renewal had its time.
             slot.bound_until = slot.bound_until.map(|until| until.max(now + 2 * MARGIN));
-            slot.channel
+            slot.ask(now)
         })
         .collect()
     }
@@ -104,11 +108,24 @@ impl Channels {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.slots.iter().filter_map(Slot::renewal).min()
     }
+
+    /// Forgets what neither we nor the relay can still use.
+    fn forget(&mut self, now: Instant) {
+        self.slots
+            .retain(|slot| now < slot.used + LIFETIME || now < slot.asked + LIFETIME + MARGIN);
+    }
 }
 
 impl Slot {
+    fn ask(&mut self, now: Instant) -> Channel {
+        self.asked = now;
+        self.channel
+    }
+
+    /// When to renew it, if it is used until then.
     fn renewal(&self) -> Option<Instant> {
-        self.bound_until.map(|until| until - MARGIN)
+        let at = self.bound_until? - MARGIN;
+        (at < self.used + LIFETIME).then_some(at)
     }
 }
 
@@ -142,9 +159,37 @@ mod tests {
         let renewal = now + LIFETIME - MARGIN;
         assert_eq!(channels.deadline(), Some(renewal));
         assert_eq!(channels.due(renewal), [channel]);
+        channels.bound(renewal, channel);
         assert_eq!(channels.due(renewal), []);
-        assert_eq!(channels.due(now + LIFETIME), []);
-        assert_eq!(channels.deadline(), None);
+        assert_eq!(channels.deadline(), None, "nobody has used it since");
+        assert_eq!(channels.due(renewal + LIFETIME + MARGIN), []);
+        assert_eq!(channels.peer_of(renewal, channel.number), None);
+    }
+
+    #[test]
+    fn channel_that_the_relay_may_still_use_is_known() {
+        let now = Instant::now();
+        let mut channels = Channels::default();
+        let channel = channels.hear(now, peer(1)).expect("a channel");
+        channels.bound(now, channel);
+        let renewed = now + LIFETIME - MARGIN;
+        assert_eq!(channels.due(renewed), [channel]);
+        channels.bound(renewed, channel);
+        let last = renewed + LIFETIME - Duration::from_secs(1);
+        assert_eq!(channels.due(last), []);
+        assert_eq!(channels.peer_of(last, channel.number), Some(peer(1)));
+        assert_eq!(channels.deadline(), Some(last + Duration::from_secs(1) - MARGIN), "used again");
+    }
+
+    #[test]
+    fn refused_channel_is_asked_for_again_after_a_while() {
+        let now = Instant::now();
+        let mut channels = Channels::default();
+        let channel = channels.hear(now, peer(1)).expect("a channel");
+        channels.failed(channel);
+        assert_eq!(channels.hear(now, peer(1)), None);
+        assert_eq!(channels.hear(now + MARGIN, peer(1)), Some(channel));
+        assert_eq!(channels.hear(now + MARGIN, peer(1)), None);
     }
 
     #[test]
@@ -152,7 +197,7 @@ mod tests {
         let now = Instant::now();
         let mut channels = Channels::default();
         let first = channels.hear(now, peer(1)).expect("a channel");
-        let later = now + LIFETIME;
+        let later = now + LIFETIME + MARGIN;
         let second = channels.hear(later, peer(2)).expect("a channel");
         assert_ne!(first.number, second.number);
     }

@@ -1,6 +1,11 @@
-//! A relay for tests: one client's view of it, without sockets, clock or permissions of others.
+//! A relay for tests: one client's view of it, without sockets or permissions of others, in virtual
+//! time. Of its lifetimes it keeps that of channels.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use stun_types::{
     attribute::{ErrorCode, Nonce, Realm, Username},
@@ -17,6 +22,9 @@ use turn_types::{
 const REALM: &str = "lumen";
 /// The password of every user.
 pub(crate) const PASSWORD: &str = "word";
+
+/// How long a channel lasts (RFC 8656, section 12).
+const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 
 /// What the relay does with a packet.
 #[derive(Debug, PartialEq)]
@@ -38,9 +46,16 @@ pub(crate) struct Scripted {
     pub(crate) allocation: Option<SocketAddr>,
     pub(crate) owner: String,
     pub(crate) permitted: bool,
-    pub(crate) channels: BTreeMap<u16, SocketAddr>,
+    channels: BTreeMap<u16, Binding>,
     /// Every signed request, by its method.
     pub(crate) requests: Vec<&'static str>,
+}
+
+/// What a channel's number stands for.
+#[derive(Debug)]
+struct Binding {
+    peer: SocketAddr,
+    until: Instant,
 }
 
 impl Scripted {
@@ -62,13 +77,19 @@ impl Scripted {
         *self = Self { nonce, ..Self::new(next) };
     }
 
+    /// The peers that have a channel.
+    pub(crate) fn channel_peers(&self) -> Vec<SocketAddr> {
+        self.channels.values().map(|binding| binding.peer).collect()
+    }
+
     /// Takes a packet of its client's.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Done {
+    pub(crate) fn take(&mut self, now: Instant, bytes: &[u8]) -> Done {
+        self.channels.retain(|_, binding| now < binding.until);
         if let [0x40..=0x4f, _, high, low, data @ ..] = bytes {
             let number = u16::from_be_bytes([bytes[0], bytes[1]]);
             assert_eq!(data.len(), usize::from(u16::from_be_bytes([*high, *low])));
             return match self.channels.get(&number) {
-                Some(to) if self.permitted => self.forward(*to, data, true),
+                Some(binding) if self.permitted => self.forward(binding.peer, data, true),
                 _ => Done::Dropped,
             };
         }
@@ -79,12 +100,13 @@ impl Scripted {
             let data = message.attribute::<Data<'_>>().expect("data").data().to_vec();
             return if self.permitted { self.forward(to, &data, false) } else { Done::Dropped };
         }
-        Done::Answered(self.answer(&message))
+        Done::Answered(self.answer(now, &message))
     }
 
     /// Data from a peer, as its client gets it.
-    pub(crate) fn wrap(&self, from: SocketAddr, data: &[u8]) -> Vec<u8> {
-        if let Some((number, _)) = self.channels.iter().find(|(_, peer)| **peer == from) {
+    pub(crate) fn wrap(&self, now: Instant, from: SocketAddr, data: &[u8]) -> Vec<u8> {
+        let bound = |binding: &Binding| binding.peer == from && now < binding.until;
+        if let Some((number, _)) = self.channels.iter().find(|(_, binding)| bound(binding)) {
             let length = u16::try_from(data.len()).expect("short");
             return [&number.to_be_bytes(), &length.to_be_bytes(), data].concat();
         }
@@ -103,7 +125,7 @@ impl Scripted {
         }
     }
 
-    fn answer(&mut self, message: &Message<'_>) -> Vec<u8> {
+    fn answer(&mut self, now: Instant, message: &Message<'_>) -> Vec<u8> {
         let (Ok(user), Ok(nonce)) = (message.attribute::<Username>(), message.attribute::<Nonce>())
         else {
             return self.refuse(message, 401, None);
@@ -153,7 +175,7 @@ impl Scripted {
             "bind" => {
                 let number = message.attribute::<ChannelNumber>().expect("a number").channel();
                 let peer = message.attribute::<XorPeerAddress>().expect("a peer").addr(id);
-                self.channels.insert(number, peer);
+                self.channels.insert(number, Binding { peer, until: now + CHANNEL_LIFETIME });
             }
             _ => self.permitted = true,
         }

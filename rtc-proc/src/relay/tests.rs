@@ -86,7 +86,7 @@ impl Pair {
         if self.cut {
             return;
         }
-        match self.server.take(&bytes) {
+        match self.server.take(self.now, &bytes) {
             Done::Answered(answer) => {
                 // Foreign if an earlier answer has made it meaningless.
                 let unwrapped = self.client.unwrap(self.now, &answer);
@@ -108,7 +108,7 @@ impl Pair {
 
     /// The viewer sends something.
     fn hear(&mut self) {
-        let bytes = self.server.wrap(VIEWER.into(), b"media");
+        let bytes = self.server.wrap(self.now, VIEWER.into(), b"media");
         let expected = Unwrapped::Data {
             source: VIEWER.into(),
             destination: self.client.relayed().expect("an allocation"),
