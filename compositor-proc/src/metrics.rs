@@ -15,6 +15,8 @@ pub struct Metrics {
     pub release: Histogram,
     /// Frames handed to media.
     pub frames_rendered: Counter,
+    /// Of those, frames that are an app's buffer as it is.
+    pub frames_undrawn: Counter,
     /// Commits that changed nothing to be seen.
     pub frames_unchanged: Counter,
     /// Frames that could not be drawn.
@@ -47,6 +49,7 @@ impl Default for Metrics {
             render: registry.histogram("render_microseconds"),
             release: registry.histogram("frame_release_microseconds"),
             frames_rendered: registry.counter("frames_rendered_total"),
+            frames_undrawn: registry.counter("frames_undrawn_total"),
             frames_unchanged: registry.counter("frames_unchanged_total"),
             frames_failed: registry.counter("frames_failed_total"),
             damage_bytes: registry.counter("damage_bytes"),

@@ -23,8 +23,14 @@ use smithay::{
 };
 
 use crate::{
-    capture::Schedule, desktop::Desktop, handlers::Protocols, input::InputState, layout::Screen,
-    metrics::Metrics, output::DesktopOutput, windows::Windows,
+    capture::Schedule,
+    desktop::Desktop,
+    handlers::{PoolFiles, Protocols},
+    input::InputState,
+    layout::Screen,
+    metrics::Metrics,
+    output::DesktopOutput,
+    windows::Windows,
 };
 
 /// Milliseconds a key is held before apps repeat it, and how often a second they do then: what
@@ -61,6 +67,8 @@ pub struct State {
     pub desktop: Desktop,
     /// What viewers hold and where they point.
     pub input: InputState,
+    /// Where apps' pixels lie.
+    pub pool_files: PoolFiles,
     /// Clients that could not be drawn and must go.
     pub faulty: HashSet<WlSurface>,
     /// Figures.
@@ -117,6 +125,7 @@ impl State {
             schedule: Schedule::new(config.max_fps),
             desktop: Desktop::new(config.size),
             input: InputState::default(),
+            pool_files: PoolFiles::default(),
             faulty: HashSet::new(),
             metrics,
             pointer_stale: false,

@@ -95,7 +95,7 @@ macro_rules! ranged {
 
 ranged! {
     /// Index of a shared frame buffer.
-    SlotIndex: u8, "slot index", 0, 3
+    SlotIndex: u8, "slot index", 0, 7
 }
 ranged! {
     /// Frames per second.

@@ -119,7 +119,7 @@ impl<Memory> Buffers<Memory> {
 #[cfg(test)]
 mod tests {
     use lumen_ipc::{
-        message::frames::Damage,
+        message::frames::{BufferMemory, Damage},
         units::{FrameSequence, MonotonicMicros},
     };
 
@@ -132,6 +132,7 @@ mod tests {
             slot: SlotIndex::new(slot).expect("legal slot"),
             size,
             stride_bytes: u32::from(width) * 4,
+            memory: BufferMemory::Compositor,
         }
     }
 

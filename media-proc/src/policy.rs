@@ -9,8 +9,8 @@ use lumen_ipc_runtime::confine::Policy;
 
 /// Descriptors: 0–2, control, grants, three link ends, ring, event queue and wakers of the control
 /// thread's runtime and of the loop (8), and the announced buffers of one generation while those
-/// of the next arrive (8), doubled.
-const OPEN_FILES: u64 = 64;
+/// of the next arrive (16), doubled.
+const OPEN_FILES: u64 = 72;
 
 /// The confinement.
 #[must_use]

@@ -1,12 +1,14 @@
-//! x264 and the converter do all that media asks of them while it is confined: a call outside the
-//! policy would end this process. Not a `#[test]`: confinement is for the whole process, for good.
+//! x264 and the converter do all that media asks of them while it is confined, and so does the guard
+//! of an app's memory: a call outside the policy would end this process. Not a `#[test]`: confinement is for the whole process, for good.
+
+use std::os::fd::OwnedFd;
 
 use anyhow::{Context, ensure};
 use lumen_ipc::{
     process::Worker,
     units::{Fps, FrameSize},
 };
-use lumen_ipc_runtime::confine;
+use lumen_ipc_runtime::{confine, shm::GuardedView};
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
     policy,
@@ -14,11 +16,22 @@ use lumen_media::{
 };
 
 fn main() -> anyhow::Result<()> {
+    let short = memfd::MemfdOptions::default().create("short")?.into_file();
+    short.set_len(1)?;
     confine::confine(&policy::policy(), Worker::Media).context("confinement")?;
     // A desktop, a smaller one, and the largest: each opens an encoder anew.
     for (width, height) in [(1920, 1080), (640, 360), (4096, 4096)] {
         encode(FrameSize::new(width, height)?).context("after confinement")?;
     }
+    torn(short.into()).context("after confinement")
+}
+
+/// Reads memory that ends in its first page.
+fn torn(short: OwnedFd) -> anyhow::Result<()> {
+    const BYTES: usize = 1 << 20;
+    let view = GuardedView::map(short, 0, BYTES)?;
+    ensure!(view.bytes().iter().all(|byte| *byte == 0), "memory that is gone is not empty");
+    ensure!(view.is_torn(), "nobody noticed");
     Ok(())
 }
 

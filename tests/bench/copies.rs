@@ -1,6 +1,7 @@
 //! What of a frame is copied on its way from compositor to media, as the kernel sees it in both
 //! processes while a 1080p page scrolls: whether they map the same memory, how many of its pages one
-//! of them has copied, and what goes through calls that copy.
+//! of them has copied, and what goes through calls that copy. Once for frames the compositor draws,
+//! once for those it leaves in the app's buffer.
 //!
 //! What a process copies inside its own memory the kernel does not see.
 
@@ -23,25 +24,48 @@ const FRAMES: usize = 300;
 
 /// Prints the figures of this part.
 pub(crate) fn run() -> Result<()> {
-    let setup = Setup::new().quiet().option("--size", "1920x1080").option("--resize", "fixed");
-    let rig = setup.option("--fps", "60").show(Show::Scroll, 60).start()?;
-    let viewer = Viewer::join(&rig)?;
-    viewer.wait_for_frame(60)?;
-    let processes = [Worker::Compositor, Worker::Media].map(|worker| rig.ready_worker(worker));
-    let [compositor, media] = processes;
-    let (compositor, media) = (compositor?, media?);
-    shared(compositor, media)?;
-
-    let before = calls_and_frames(&rig, [compositor, media])?;
-    let seen = viewer.seen().frames.len();
-    viewer.wait_for_frame(seen + FRAMES)?;
-    let after = calls_and_frames(&rig, [compositor, media])?;
-    let frames = after.1.saturating_sub(before.1);
-    ensure!(frames > 0, "media took no frame");
-    let bytes = after.0.saturating_sub(before.0) as f64 / frames as f64;
+    let drawn = Scroll::start(Setup::show_drawn)?;
+    shared(drawn.compositor, drawn.media)?;
     let figure = "read and write calls of both, bytes per 8 MB frame";
-    row(figure, &format!("{bytes:.1}"), "no pixels: < 100");
+    row(figure, &format!("{:.1}", drawn.bytes_by_calls()?), "no pixels: < 100");
+    drop(drawn);
+    let undrawn = Scroll::start(Setup::show)?;
+    let figure = "the same where the app's buffer is the frame";
+    row(figure, &format!("{:.1}", undrawn.bytes_by_calls()?), "no pixels: < 100");
     Ok(())
+}
+
+/// A page that scrolls, and a viewer that watches it.
+struct Scroll {
+    rig: Rig,
+    viewer: Viewer,
+    compositor: Process,
+    media: Process,
+}
+
+impl Scroll {
+    /// The app is set up by `show`.
+    fn start(show: impl FnOnce(Setup, Show, u32) -> Setup) -> Result<Self> {
+        let setup = Setup::new().quiet().option("--size", "1920x1080").option("--resize", "fixed");
+        let rig = show(setup.option("--fps", "60"), Show::Scroll, 60).start()?;
+        let viewer = Viewer::join(&rig)?;
+        viewer.wait_for_frame(60)?;
+        let compositor = rig.ready_worker(Worker::Compositor)?;
+        let media = rig.ready_worker(Worker::Media)?;
+        Ok(Self { rig, viewer, compositor, media })
+    }
+
+    /// What goes through calls that copy, for each frame.
+    fn bytes_by_calls(&self) -> Result<f64> {
+        let processes = [self.compositor, self.media];
+        let before = calls_and_frames(&self.rig, processes)?;
+        let seen = self.viewer.seen().frames.len();
+        self.viewer.wait_for_frame(seen + FRAMES)?;
+        let after = calls_and_frames(&self.rig, processes)?;
+        let frames = after.1.saturating_sub(before.1);
+        ensure!(frames > 0, "media took no frame");
+        Ok(after.0.saturating_sub(before.0) as f64 / frames as f64)
+    }
 }
 
 fn shared(compositor: Process, media: Process) -> Result<()> {

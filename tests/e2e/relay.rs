@@ -173,7 +173,7 @@ fn interrupted_by_death_of(worker: Worker) -> Result<(Duration, usize)> {
         page.evaluate::<Option<f64>>(&end_of_gap)?
             .with_context(|| format!("it stands still: {}", page.console().unwrap_or_default()))
     })?;
-    Ok((Duration::from_secs_f64(millis / 1000.0), page.evaluate("lumenTest.peers.length")?))
+    Ok((Duration::from_secs_f64(millis / 1000.0), page.connections_made()?))
 }
 
 #[test]

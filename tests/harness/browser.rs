@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -233,11 +233,41 @@ impl Page {
     /// # Errors
     /// When it never does.
     pub fn wait_for_picture(&self) -> Result<()> {
-        wait_for_ok("a first decoded frame, and controls", || {
-            let ready = "lumenTest.frames.length > 0 && lumenTest.isControllable()";
-            let ready: bool = self.evaluate(ready)?;
-            if ready { Ok(()) } else { bail!("not yet; the page says: {}", self.console()?) }
+        self.wait_until_true("a first decoded frame", "lumenTest.frames.length > 0")?;
+        self.wait_for_controls()
+    }
+
+    fn wait_for_controls(&self) -> Result<()> {
+        self.wait_until_true("a page that takes keys", "lumenTest.isControllable()")
+    }
+
+    fn wait_until_true(&self, what: &str, expression: &str) -> Result<()> {
+        wait_for_ok(what, || {
+            let holds: bool = self.evaluate(expression)?;
+            if holds { Ok(()) } else { bail!("not yet; the page says: {}", self.console()?) }
         })
+    }
+
+    /// How many connections the page has made so far; a page that lost none has made one.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn connections_made(&self) -> Result<usize> {
+        self.evaluate("lumenTest.peers.length")
+    }
+
+    /// Makes sure that the page has made no connection since there were `before`.
+    ///
+    /// # Errors
+    /// When it has, with what it says about that.
+    pub fn ensure_still_connected(&self, before: usize) -> Result<()> {
+        let made = self.connections_made()?;
+        ensure!(
+            made == before,
+            "the page connected anew, {made} times in all; it says: {}",
+            self.console()?
+        );
+        Ok(())
     }
 
     /// The way the picture comes now.
@@ -302,12 +332,18 @@ impl Page {
         })
     }
 
+    /// Does something once the page takes it: what was done before would be lost.
+    fn act(&self, command: Value) -> Result<()> {
+        self.wait_for_controls()?;
+        self.ask(command).map(drop)
+    }
+
     /// Presses a key, by its `KeyboardEvent.code`.
     ///
     /// # Errors
-    /// When the page is gone.
+    /// When the page is gone, or never takes keys.
     pub fn key_down(&self, code: &str) -> Result<()> {
-        self.ask(json!({ "do": "key", "code": code, "down": true })).map(drop)
+        self.act(json!({ "do": "key", "code": code, "down": true }))
     }
 
     /// Releases a key.
@@ -321,9 +357,9 @@ impl Page {
     /// Moves the mouse to a place in the window, in CSS pixels.
     ///
     /// # Errors
-    /// When the page is gone.
+    /// When the page is gone, or never takes it.
     pub fn mouse_to(&self, x: f64, y: f64) -> Result<()> {
-        self.ask(json!({ "do": "mouse", "x": x, "y": y })).map(drop)
+        self.act(json!({ "do": "mouse", "x": x, "y": y }))
     }
 
     /// Presses or releases a mouse button.
@@ -342,9 +378,9 @@ impl Page {
     /// Turns the wheel by this many CSS pixels.
     ///
     /// # Errors
-    /// When the page is gone.
+    /// When the page is gone, or never takes it.
     pub fn wheel(&self, right: f64, down: f64) -> Result<()> {
-        self.ask(json!({ "do": "wheel", "right": right, "down": down })).map(drop)
+        self.act(json!({ "do": "wheel", "right": right, "down": down }))
     }
 
     /// Takes the focus from the window, as switching to another one does.

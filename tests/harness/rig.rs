@@ -58,7 +58,7 @@ pub struct Setup {
 enum App {
     Command(Vec<String>),
     None,
-    Test { show: Show, fps: u32 },
+    Test { show: Show, fps: u32, format: &'static str },
 }
 
 impl Default for Setup {
@@ -66,7 +66,7 @@ impl Default for Setup {
         Self {
             starter: Starter::Ordinary,
             options: Vec::new(),
-            app: App::Test { show: Show::default(), fps: 60 },
+            app: App::Test { show: Show::default(), fps: 60, format: "xrgb" },
             stage: None,
             tells: true,
             listen: "127.0.0.1:0".to_owned(),
@@ -85,7 +85,15 @@ impl Setup {
     /// What the test app shows, at most so often a second.
     #[must_use]
     pub fn show(mut self, show: Show, fps: u32) -> Self {
-        self.app = App::Test { show, fps };
+        self.app = App::Test { show, fps, format: "xrgb" };
+        self
+    }
+
+    /// As [`Self::show`], in a window that the compositor has to draw: something behind it might be
+    /// seen.
+    #[must_use]
+    pub fn show_drawn(mut self, show: Show, fps: u32) -> Self {
+        self.app = App::Test { show, fps, format: "argb" };
         self
     }
 
@@ -188,9 +196,10 @@ impl Setup {
             App::Command(words) => {
                 command.arg("--").args(words);
             }
-            App::Test { show, fps } => {
+            App::Test { show, fps, format } => {
                 command.arg("--").arg(stage.path(TEST_APP)).arg("--log").arg(log.path());
                 command.args(["--picture", show.name(), "--fps", &fps.to_string()]);
+                command.args(["--format", format]);
             }
         }
         let output = OpenOptions::new().create(true).append(true).open(home.path("output.txt"))?;

@@ -1,28 +1,35 @@
 //! From the state of the desktop to frames in media's hands: the `frames` link.
 //!
-//! One buffer is enough. A frame is drawn only after media has read the one before
-//! ([`Schedule`]'s one-frame invariant), so the buffer's content is always the last frame: its age
-//! is 1, exactly the damage is repainted, and what is repainted is exactly what media must convert.
-//! More buffers would only be older, and cold in the cache. A new size or a new link end starts a
-//! new generation, with everything damaged.
+//! One buffer to draw in is enough: the canvas. A frame is drawn only after media has read the one
+//! before ([`Schedule`]'s one-frame invariant), so the canvas shows the last frame that was drawn,
+//! exactly the damage is repainted, and what is repainted is exactly what media must convert. More
+//! buffers would only be older, and cold in the cache.
+//!
+//! Where one app's buffer is the whole picture nothing is drawn at all: media reads that buffer
+//! ([`scanout`]). A new size, a new link end or the end of such a buffer starts a new generation of
+//! buffers.
 //!
 //! Trusts media with nothing but the frame's pixels: a release of what was not handed over is a
 //! violation.
 
 mod callbacks;
 mod damage;
+mod scanout;
 mod schedule;
+mod slots;
 
 pub use damage::damage_of;
 pub use schedule::{IDLE_INTERVAL, Outcome, Schedule, Step, Waiting};
 
-use std::rc::Rc;
+use std::{os::fd::AsFd, rc::Rc};
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
-    message::frames::{BufferAnnounced, Damage, FrameReady, FrameReleased, ToCompositor, ToMedia},
-    units::{BufferGeneration, FrameSequence, MonotonicMicros, SlotIndex},
+    message::frames::{
+        BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, ToCompositor, ToMedia,
+    },
+    units::{FrameSequence, MonotonicMicros},
 };
 use lumen_ipc_runtime::{
     channel::{Channel, SendError},
@@ -33,11 +40,18 @@ use smithay::{
         damage::OutputDamageTracker,
         element::{Element, Id, RenderElementStates},
         pixman::PixmanRenderer,
+        utils::Buffer,
     },
     output::Output,
+    reexports::wayland_server::{Resource, backend::ObjectId},
+    utils::{Physical, Rectangle},
 };
 use tracing::{error, info, warn};
 
+use self::{
+    scanout::Scanout,
+    slots::{Slot, Slots},
+};
 use crate::{
     render::{BACKGROUND, Canvas, CanvasError, SceneElement, scene},
     state::State,
@@ -46,9 +60,6 @@ use crate::{
 /// Our end of the `frames` link.
 pub type FramesLink = Channel<ToCompositor, ToMedia>;
 
-/// The one buffer, see the module's page.
-const SLOT: SlotIndex = SlotIndex::MIN;
-
 /// Draws frames and hands them over.
 pub struct Capture {
     renderer: PixmanRenderer,
@@ -56,11 +67,32 @@ pub struct Capture {
     canvas: Canvas,
     /// Whether the canvas shows the frame the tracker remembers.
     intact: bool,
+    /// Whether media has that frame, so that damage can be told from there.
+    continued: bool,
     link: Option<Rc<FramesLink>>,
-    generation: BufferGeneration,
-    announced: bool,
+    slots: Slots<ObjectId>,
     sequence: FrameSequence,
-    unreleased: Option<(FrameReleased, MonotonicMicros)>,
+    unreleased: Option<Unreleased>,
+}
+
+/// A frame that media reads.
+struct Unreleased {
+    answer: FrameReleased,
+    since: MonotonicMicros,
+    /// The app's, which must not draw in it meanwhile.
+    _buffer: Option<Buffer>,
+}
+
+/// What differs, and what of each element is seen.
+type Made = (Vec<Rectangle<i32, Physical>>, RenderElementStates);
+
+/// What the picture became.
+struct Picture {
+    /// `None` when it is the same as before.
+    damage: Option<Damage>,
+    states: RenderElementStates,
+    /// Where it is, if not on the canvas.
+    scanout: Option<Scanout>,
 }
 
 /// Frames that cannot be handed over.
@@ -83,9 +115,9 @@ impl Capture {
             tracker: tracker_for(&state.output.wayland),
             canvas: Canvas::new(state.output.size)?,
             intact: false,
+            continued: false,
             link: None,
-            generation: BufferGeneration::default(),
-            announced: false,
+            slots: Slots::default(),
             sequence: FrameSequence::default(),
             unreleased: None,
         })
@@ -122,12 +154,11 @@ impl Capture {
     ) -> Result<(), ProtocolViolation> {
         match message {
             ToCompositor::FrameReleased(released) => {
-                let Some((_, handed_over)) = self.unreleased.take_if(|(one, _)| *one == released)
-                else {
+                let Some(frame) = self.unreleased.take_if(|frame| frame.answer == released) else {
                     let what = Violation::Illegal("release of a frame that was not handed over");
                     return Err(ProtocolViolation { link: LinkName::Frames, what });
                 };
-                state.metrics.release.record(clock::now().since(handed_over));
+                state.metrics.release.record(clock::now().since(frame.since));
                 state.schedule.released();
             }
             ToCompositor::ViewersChanged { watching } => {
@@ -147,7 +178,7 @@ impl Capture {
         let committed = state.schedule.changed_since().unwrap_or_else(|| state.now());
         let started = clock::now();
         let elements = scene(state, &mut self.renderer);
-        let Some((damage, states)) = self.render(state, &elements) else {
+        let Some(Picture { damage, states, scanout }) = self.render(state, &elements) else {
             state.metrics.frames_failed.increment();
             return Outcome::Failed;
         };
@@ -158,7 +189,7 @@ impl Capture {
                 let rendered = clock::now();
                 state.metrics.render.record(rendered.since(started));
                 let committed = state.micros_of(committed);
-                self.hand_over(state, damage, committed, rendered)
+                self.hand_over(state, scanout, damage, (committed, rendered))
             }
             None => {
                 state.metrics.frames_unchanged.increment();
@@ -175,50 +206,64 @@ impl Capture {
         callbacks::send(state)
     }
 
-    /// The damage of the picture as drawn, `None` when it is the same as before; or nothing at all
-    /// when it could not be drawn.
-    fn render(
-        &mut self,
-        state: &State,
-        elements: &[SceneElement],
-    ) -> Option<(Option<Damage>, RenderElementStates)> {
-        let age = usize::from(self.intact);
+    /// Makes the picture, if an app has not; `None` when it could not be drawn.
+    fn render(&mut self, state: &State, elements: &[SceneElement]) -> Option<Picture> {
         let size = self.canvas.size();
-        let drawn =
-            self.canvas.bind(&mut self.renderer).map_err(|error| error.to_string()).and_then(
-                |mut target| {
-                    let renderer = &mut self.renderer;
-                    self.tracker
-                        .render_output(renderer, &mut target, age, elements, BACKGROUND)
-                        .map_err(|error| error.to_string())
-                },
-            );
-        match drawn {
-            Ok(result) => {
-                self.intact = true;
-                let damage = result.damage.and_then(|rects| damage_of(rects, size));
-                Some((damage, result.states))
+        let scanout = Scanout::of(elements, &mut self.renderer, &state.pool_files, size);
+        let made = match scanout {
+            Some(_) => self.track(elements),
+            None => self.paint(elements),
+        };
+        match made {
+            Ok((rects, states)) => {
+                self.continued = true;
+                self.intact = scanout.is_none();
+                Some(Picture { damage: damage_of(&rects, size), states, scanout })
             }
             Err(reason) => {
-                self.intact = false;
+                (self.continued, self.intact) = (false, false);
                 error!(reason, output = ?state.output.size, "cannot draw a frame");
                 None
             }
         }
     }
 
+    /// What differs from the last frame, without drawing it.
+    fn track(&mut self, elements: &[SceneElement]) -> Result<Made, String> {
+        let age = usize::from(self.continued);
+        let tracked = self.tracker.damage_output(age, elements);
+        let (damage, states) = tracked.map_err(|error| error.to_string())?;
+        Ok((damage.cloned().unwrap_or_default(), states))
+    }
+
+    /// Draws what differs from the last frame; everything, if that is not on the canvas.
+    fn paint(&mut self, elements: &[SceneElement]) -> Result<Made, String> {
+        let age = usize::from(self.intact);
+        let renderer = &mut self.renderer;
+        let mut target = self.canvas.bind(renderer).map_err(|error| error.to_string())?;
+        let drawn = self
+            .tracker
+            .render_output(renderer, &mut target, age, elements, BACKGROUND)
+            .map_err(|error| error.to_string())?;
+        Ok((drawn.damage.cloned().unwrap_or_default(), drawn.states))
+    }
+
     fn hand_over(
         &mut self,
         state: &mut State,
+        scanout: Option<Scanout>,
         damage: Damage,
-        committed: MonotonicMicros,
-        rendered: MonotonicMicros,
+        times: (MonotonicMicros, MonotonicMicros),
     ) -> Outcome {
         let bytes = damaged_bytes(&damage, self.canvas.size());
-        match self.send(damage, committed, rendered) {
+        let (committed, rendered) = times;
+        let undrawn = scanout.is_some();
+        self.slots.retain(|buffer| state.pool_files.has_buffer(buffer));
+        match self.send(state, scanout, damage, times) {
             Ok(()) => {
                 let metrics = &state.metrics;
                 metrics.frames_rendered.increment();
+                metrics.frames_undrawn.add(undrawn.into());
                 metrics.damage_bytes.add(bytes);
                 metrics.commit_to_rendered.record(rendered.since(committed));
                 Outcome::Sent
@@ -233,23 +278,39 @@ impl Capture {
 
     fn send(
         &mut self,
+        state: &State,
+        scanout: Option<Scanout>,
         damage: Damage,
-        committed: MonotonicMicros,
-        rendered: MonotonicMicros,
+        (committed, rendered): (MonotonicMicros, MonotonicMicros),
     ) -> Result<(), HandOverError> {
         let link = self.link.as_ref().ok_or(HandOverError::NoLink)?;
-        let (generation, slot, size) = (self.generation, SLOT, self.canvas.size());
-        if !self.announced {
-            let stride_bytes = u32::from(size.width()) * 4;
-            let buffer = BufferAnnounced { generation, slot, size, stride_bytes };
-            link.send(&ToMedia::BufferAnnounced(buffer), &[self.canvas.descriptor()])?;
-            self.announced = true;
+        let size = self.canvas.size();
+        let (slot, memory, stride_bytes, descriptor) = match &scanout {
+            Some(Scanout { buffer, file, place }) => {
+                let memory = BufferMemory::App { offset_bytes: place.offset_bytes };
+                (self.slots.of_app(buffer.id()), memory, place.stride_bytes, file.as_fd())
+            }
+            None => {
+                let stride_bytes = u32::from(size.width()) * 4;
+                let descriptor = self.canvas.descriptor();
+                (self.slots.canvas(), BufferMemory::Compositor, stride_bytes, descriptor)
+            }
+        };
+        let Slot { generation, index: slot, is_new } = slot;
+        if is_new {
+            let buffer = BufferAnnounced { generation, slot, size, stride_bytes, memory };
+            link.send(&ToMedia::BufferAnnounced(buffer), &[descriptor])?;
+            state.metrics.buffers_announced.increment();
         }
         let sequence = self.sequence.next();
         let frame = FrameReady { generation, slot, sequence, damage, committed, rendered };
         link.send(&ToMedia::FrameReady(frame), &[])?;
         self.sequence = sequence;
-        self.unreleased = Some((FrameReleased { generation, slot, sequence }, rendered));
+        self.unreleased = Some(Unreleased {
+            answer: FrameReleased { generation, slot, sequence },
+            since: rendered,
+            _buffer: scanout.map(|scanout| scanout.buffer),
+        });
         Ok(())
     }
 
@@ -260,16 +321,12 @@ impl Capture {
             self.canvas = Canvas::new(state.output.size)?;
             self.start_generation();
         }
-        if !self.announced {
-            state.metrics.buffers_announced.increment();
-        }
         Ok(())
     }
 
-    const fn start_generation(&mut self) {
-        self.generation = BufferGeneration(self.generation.0.wrapping_add(1));
-        self.announced = false;
-        self.intact = false;
+    fn start_generation(&mut self) {
+        self.slots.clear();
+        (self.continued, self.intact) = (false, false);
     }
 }
 

@@ -1,25 +1,19 @@
-//! `wl_compositor`, `wl_subcompositor`, `wl_shm`: surfaces, their content, and what a commit means.
+//! `wl_compositor`, `wl_subcompositor`: surfaces, their content, and what a commit means.
 
 use smithay::{
     backend::renderer::utils::{on_commit_buffer_handler, with_renderer_surface_state},
-    delegate_compositor, delegate_shm,
+    delegate_compositor,
     desktop::{
         PopupKind, WindowSurfaceType, layer_map_for_output, utils::with_surfaces_surface_tree,
     },
     input::pointer::CursorImageStatus,
     reexports::wayland_server::{
-        Client, Resource,
-        backend::protocol::ProtocolError,
-        protocol::{wl_buffer::WlBuffer, wl_surface::WlSurface},
+        Client, Resource, backend::protocol::ProtocolError, protocol::wl_surface::WlSurface,
     },
     utils::Transform,
-    wayland::{
-        buffer::BufferHandler,
-        compositor::{
-            CompositorClientState, CompositorHandler, CompositorState, SurfaceAttributes,
-            get_parent, is_sync_subsurface, send_surface_state, with_states,
-        },
-        shm::{ShmHandler, ShmState},
+    wayland::compositor::{
+        CompositorClientState, CompositorHandler, CompositorState, SurfaceAttributes, get_parent,
+        is_sync_subsurface, send_surface_state, with_states,
     },
 };
 
@@ -74,16 +68,6 @@ impl CompositorHandler for State {
         self.faulty.remove(surface);
         self.drag_icon.take_if(|icon| icon == surface);
         self.rearranged();
-    }
-}
-
-impl BufferHandler for State {
-    fn buffer_destroyed(&mut self, _buffer: &WlBuffer) {}
-}
-
-impl ShmHandler for State {
-    fn shm_state(&self) -> &ShmState {
-        &self.protocols.shm
     }
 }
 
@@ -168,4 +152,3 @@ fn wants_callback(root: &WlSurface) -> bool {
 }
 
 delegate_compositor!(State);
-delegate_shm!(State);

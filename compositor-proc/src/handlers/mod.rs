@@ -6,10 +6,12 @@ mod constraints;
 mod layer_shell;
 mod seat;
 mod selection;
+mod shm;
 mod small;
 mod xdg_shell;
 
 pub use constraints::Hold;
+pub use shm::PoolFiles;
 
 use smithay::{
     input::SeatState,

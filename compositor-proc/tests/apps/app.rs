@@ -13,7 +13,7 @@ use wayland_client::{
     Connection, Dispatch, EventQueue, QueueHandle, WEnum, delegate_noop,
     globals::{GlobalList, GlobalListContents, registry_queue_init},
     protocol::{
-        wl_buffer::WlBuffer,
+        wl_buffer::{self, WlBuffer},
         wl_callback::{self, WlCallback},
         wl_compositor::WlCompositor,
         wl_keyboard::{self, KeyState, WlKeyboard},
@@ -42,6 +42,7 @@ pub(crate) enum Event {
     Configured { width: i32, height: i32, maximized: bool },
     PopupConfigured { x: i32, y: i32, width: i32, height: i32 },
     CalledBack,
+    BufferReleased,
     KeyboardEntered,
     KeyboardLeft,
     Key { key: u32, down: bool },
@@ -157,11 +158,23 @@ impl App {
         color: u32,
     ) -> WlBuffer {
         let bytes = (width * height * 4) as usize;
+        self.pool(bytes, color).create_buffer(
+            0,
+            width,
+            height,
+            width * 4,
+            format,
+            &self.handle(),
+            (),
+        )
+    }
+
+    /// A pool of pixels of one color, 0xAARRGGBB.
+    pub(crate) fn pool(&self, bytes: usize, color: u32) -> WlShmPool {
         let memory = SharedMemory::create("app", bytes).expect("memory");
         memory.write(0, &color.to_le_bytes().repeat(bytes / 4)).expect("in bounds");
         let shm: WlShm = self.globals.bind(&self.handle(), 1..=1, ()).expect("wl_shm");
-        let pool = shm.create_pool(memory.descriptor(), bytes as i32, &self.handle(), ());
-        pool.create_buffer(0, width, height, width * 4, format, &self.handle(), ())
+        shm.create_pool(memory.descriptor(), bytes as i32, &self.handle(), ())
     }
 
     /// A buffer in a file that the app can cut short.
@@ -309,6 +322,19 @@ impl Dispatch<XdgPopup, ()> for Memory {
     }
 }
 
+impl Dispatch<WlBuffer, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &WlBuffer,
+        _: wl_buffer::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        memory.events.push(Event::BufferReleased);
+    }
+}
+
 impl Dispatch<WlCallback, ()> for Memory {
     fn event(
         memory: &mut Self,
@@ -399,7 +425,6 @@ impl Dispatch<WlPointer, ()> for Memory {
     }
 }
 
-delegate_noop!(Memory: ignore WlBuffer);
 delegate_noop!(Memory: WlCompositor);
 delegate_noop!(Memory: ignore WlShm);
 delegate_noop!(Memory: WlShmPool);

@@ -3,6 +3,7 @@
 
 mod app;
 mod rig;
+mod scanout;
 
 use std::fs::File;
 
@@ -16,7 +17,7 @@ use lumen_ipc::{
     text::Text,
     units::{ButtonCode, FrameSize, KeyCode},
 };
-use rig::Rig;
+use rig::{Rig, rig_past_its_first_frame as rig};
 
 const RED: u32 = 0xffff_0000;
 const GREEN: u32 = 0xff00_ff00;
@@ -40,14 +41,6 @@ fn red_window(rig: &mut Rig) -> (App, Window) {
     app.exchange();
     rig.frame_after(count);
     (app, window)
-}
-
-/// A rig past its first frame, the empty desktop.
-fn rig() -> Rig {
-    let mut rig = Rig::new();
-    rig.frame_after(0);
-    rig.release();
-    rig
 }
 
 fn whole(frame: &FrameReady, size: FrameSize) -> bool {

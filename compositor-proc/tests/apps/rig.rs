@@ -3,7 +3,8 @@
 
 use std::{
     collections::HashMap,
-    os::unix::net::UnixStream,
+    fs::File,
+    os::unix::{fs::FileExt, net::UnixStream},
     time::{Duration, Instant},
 };
 
@@ -12,12 +13,12 @@ use lumen_ipc::{
     link::LinkName,
     message::{
         desktop,
-        frames::{self, FrameReady, FrameReleased, ToMedia},
+        frames::{self, BufferAnnounced, BufferMemory, FrameReady, FrameReleased, ToMedia},
         grants::ToWorker,
         input::{self, Action},
     },
     service::{CompositorConfig, Keymap, MetricValue, ResizePolicy},
-    units::{BufferGeneration, Fps, FrameSize, PeerId},
+    units::{BufferGeneration, Fps, FrameSize, PeerId, SlotIndex},
 };
 use lumen_ipc_runtime::{
     bootstrap::Grant,
@@ -44,7 +45,21 @@ pub(crate) struct Rig {
     pub(crate) desktop: Option<DesktopEnd>,
     pub(crate) frames: Vec<FrameReady>,
     pub(crate) told: Vec<desktop::ToRtc>,
-    buffers: HashMap<BufferGeneration, (FrameSize, SharedView)>,
+    buffers: HashMap<(BufferGeneration, SlotIndex), (BufferAnnounced, Pixels)>,
+}
+
+/// How media reads a buffer.
+enum Pixels {
+    Mapped(SharedView),
+    File(File),
+}
+
+/// A rig past its first frame, the empty desktop.
+pub(crate) fn rig_past_its_first_frame() -> Rig {
+    let mut rig = Rig::new();
+    rig.frame_after(0);
+    rig.release();
+    rig
 }
 
 impl Rig {
@@ -135,8 +150,15 @@ impl Rig {
                             received.descriptors.into_iter().next().expect("one descriptor");
                         let bytes =
                             buffer.stride_bytes as usize * usize::from(buffer.size.height());
-                        let view = SharedView::map(descriptor, bytes).expect("sealed and large");
-                        self.buffers.insert(buffer.generation, (buffer.size, view));
+                        let pixels = match buffer.memory {
+                            BufferMemory::Compositor => Pixels::Mapped(
+                                SharedView::map(descriptor, bytes).expect("sealed and large"),
+                            ),
+                            BufferMemory::App { .. } => Pixels::File(descriptor.into()),
+                        };
+                        let place = (buffer.generation, buffer.slot);
+                        let before = self.buffers.insert(place, (buffer, pixels));
+                        assert!(before.is_none(), "{buffer:?} is announced again");
                     }
                     ToMedia::FrameReady(frame) => self.frames.push(frame),
                 },
@@ -194,10 +216,24 @@ impl Rig {
     /// A pixel of the last frame as 0xRRGGBB.
     pub(crate) fn pixel(&self, x: usize, y: usize) -> u32 {
         let frame = self.frames.last().expect("a frame");
-        let (size, view) = &self.buffers[&frame.generation];
-        let at = y * size.stride_bytes() + x * 4;
-        let bytes = view.bytes();
-        u32::from_be_bytes([0, bytes[at + 2], bytes[at + 1], bytes[at]])
+        let (buffer, pixels) = &self.buffers[&(frame.generation, frame.slot)];
+        let at = y * buffer.stride_bytes as usize + x * 4;
+        let mut pixel = [0; 4];
+        match (pixels, buffer.memory) {
+            (Pixels::Mapped(view), _) => pixel.copy_from_slice(&view.bytes()[at..at + 4]),
+            (Pixels::File(file), BufferMemory::App { offset_bytes }) => {
+                let at = u64::from(offset_bytes) + at as u64;
+                file.read_exact_at(&mut pixel, at).expect("the app's pixels");
+            }
+            (Pixels::File(_), BufferMemory::Compositor) => panic!("it is mapped"),
+        }
+        u32::from_le_bytes(pixel) & 0xff_ffff
+    }
+
+    /// Whose memory the last frame lies in.
+    pub(crate) fn memory(&self) -> BufferMemory {
+        let frame = self.frames.last().expect("a frame");
+        self.buffers[&(frame.generation, frame.slot)].0.memory
     }
 
     pub(crate) fn counter(&mut self, name: &str) -> u64 {

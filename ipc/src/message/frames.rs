@@ -4,6 +4,9 @@
 //! frame is ever unreleased: the compositor draws the next one only after [`FrameReleased`], which
 //! media sends as soon as it has read the pixels (before it encodes), so that drawing overlaps
 //! encoding and nothing queues.
+//!
+//! A frame that is nothing but one app's buffer need not be drawn: media reads it where the app drew
+//! it ([`BufferMemory::App`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -34,8 +37,7 @@ pub enum ToCompositor {
     },
 }
 
-/// A sealed memfd (`F_SEAL_SHRINK | F_SEAL_GROW`) of at least `stride_bytes × height` bytes of
-/// BGRX. One descriptor.
+/// Memory for `stride_bytes × height` bytes of BGRX. One descriptor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BufferAnnounced {
     /// The set this buffer belongs to; a higher one retires all buffers of the lower.
@@ -46,9 +48,24 @@ pub struct BufferAnnounced {
     pub size: FrameSize,
     /// Bytes from one row to the next, at least `size.stride_bytes()`.
     pub stride_bytes: u32,
+    /// Whose it is.
+    pub memory: BufferMemory,
 }
 
-/// A frame lies in a slot and stays untouched until released.
+/// Whose a buffer's memory is, and so how it may be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum BufferMemory {
+    /// The compositor's: a memfd sealed with `F_SEAL_SHRINK | F_SEAL_GROW`, to be mapped.
+    Compositor,
+    /// An app's (`wl_shm`): a file in memory that the app may write to and cut short at any time. To
+    /// be mapped only under guard, and to be believed nothing but colours.
+    App {
+        /// Where the pixels begin.
+        offset_bytes: u32,
+    },
+}
+
+/// A frame lies in a slot and stays untouched until released; an app's, if the app keeps its word.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrameReady {
     /// The set of the slot.

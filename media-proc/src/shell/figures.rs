@@ -10,6 +10,10 @@ pub(super) struct Figures {
     pub(super) registry: Registry,
     /// Frames read from the compositor's buffers.
     pub(super) frames_taken: Counter,
+    /// Of those, frames read from an app's own memory.
+    pub(super) app_frames_taken: Counter,
+    /// Of those, frames of which a part was not there.
+    pub(super) frames_torn: Counter,
     /// Macroblocks converted.
     pub(super) macroblocks_converted: Counter,
     /// Pictures encoded, of any kind.
@@ -42,6 +46,8 @@ impl Figures {
     pub(super) fn new(registry: Registry) -> Self {
         Self {
             frames_taken: registry.counter("frames_taken_total"),
+            app_frames_taken: registry.counter("app_frames_taken_total"),
+            frames_torn: registry.counter("torn_frames_total"),
             macroblocks_converted: registry.counter("macroblocks_converted_total"),
             pictures_encoded: registry.counter("pictures_encoded_total"),
             keys_encoded: registry.counter("key_pictures_encoded_total"),

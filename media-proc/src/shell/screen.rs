@@ -8,19 +8,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
-    message::frames::{BufferAnnounced, FrameReady, FrameReleased, ToCompositor, ToMedia},
+    message::frames::{
+        BufferAnnounced, BufferMemory, FrameReady, FrameReleased, ToCompositor, ToMedia,
+    },
     units::{FrameSequence, FrameSize, MonotonicMicros},
 };
 use lumen_ipc_runtime::{
     channel::{Channel, ReceiveError},
     clock,
-    shm::SharedView,
+    shm::{GuardedView, MapError, SharedView},
 };
 
 use super::{Broken, figures::Figures};
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
-    import::{self, Buffers},
+    import::{self, Buffer, Buffers},
 };
 
 /// Media's end.
@@ -39,9 +41,16 @@ pub(super) struct Screen {
 #[derive(Debug)]
 struct Link {
     channel: Frames,
-    buffers: Buffers<SharedView>,
+    buffers: Buffers<Memory>,
     /// The first frame of a link says nothing about the planes that were there before.
     fresh: bool,
+}
+
+/// A buffer's memory.
+#[derive(Debug)]
+enum Memory {
+    Compositor(SharedView),
+    App(GuardedView),
 }
 
 /// The newest screen.
@@ -135,10 +144,13 @@ impl Link {
             .into_iter()
             .next()
             .ok_or_else(|| violation(Violation::Illegal("a buffer without memory")))?;
-        let memory = SharedView::map(descriptor, bytes).map_err(|error| {
-            tracing::info!(%error, "an announced buffer is not usable");
-            violation(Violation::Illegal("a buffer's memory is unsealed, too small or no memfd"))
-        })?;
+        let memory = match announced.memory {
+            BufferMemory::Compositor => SharedView::map(descriptor, bytes).map(Memory::Compositor),
+            BufferMemory::App { offset_bytes } => {
+                GuardedView::map(descriptor, offset_bytes.into(), bytes).map(Memory::App)
+            }
+        };
+        let memory = memory.map_err(unusable)?;
         self.buffers.announce(announced, memory).map_err(violation)
     }
 
@@ -161,9 +173,7 @@ impl Link {
         if anew {
             damage.mark_all();
         }
-        let frame = Frame::new(buffer.memory.bytes(), buffer.stride_bytes, buffer.size)
-            .map_err(|_| violation(Violation::Illegal("a frame larger than its buffer")))?;
-        shown.planes.update(frame, &damage).map_err(std::io::Error::other).map_err(Broken::Io)?;
+        convert(buffer, &mut shown.planes, &damage, figures)?;
         self.fresh = false;
         let converted = clock::now();
         let released = FrameReleased {
@@ -211,6 +221,32 @@ impl Shown {
         };
         self.changed.add(damage);
     }
+}
+
+fn unusable(error: MapError) -> Broken {
+    tracing::info!(%error, "an announced buffer is not usable");
+    violation(Violation::Illegal("a buffer's memory is unsealed, too small or no memfd"))
+}
+
+/// Converts what is damaged of the frame in `buffer`.
+fn convert(
+    buffer: &Buffer<Memory>,
+    planes: &mut Planes,
+    damage: &MacroblockMap,
+    figures: &Figures,
+) -> Result<(), Broken> {
+    let pixels = match &buffer.memory {
+        Memory::Compositor(view) => view.bytes(),
+        Memory::App(view) => view.bytes(),
+    };
+    let frame = Frame::new(pixels, buffer.stride_bytes, buffer.size)
+        .map_err(|_| violation(Violation::Illegal("a frame larger than its buffer")))?;
+    planes.update(frame, damage).map_err(std::io::Error::other).map_err(Broken::Io)?;
+    if let Memory::App(view) = &buffer.memory {
+        figures.app_frames_taken.increment();
+        figures.frames_torn.add(view.is_torn().into());
+    }
+    Ok(())
 }
 
 fn violation(what: Violation) -> Broken {

@@ -8,7 +8,8 @@ use std::{
 use lumen_ipc::{
     message::{
         frames::{
-            BufferAnnounced, Damage, FrameReady, Rect, ToCompositor, ToMedia as FromCompositor,
+            BufferAnnounced, BufferMemory, Damage, FrameReady, Rect, ToCompositor,
+            ToMedia as FromCompositor,
         },
         packets::{ToMedia as FromRtc, ToRtc, VideoPacket},
     },
@@ -98,10 +99,14 @@ impl Rig {
     }
 
     fn frame(&mut self, generation: u32, damage: Damage) {
+        self.frame_in(generation, SlotIndex::MIN, damage);
+    }
+
+    fn frame_in(&mut self, generation: u32, slot: SlotIndex, damage: Damage) {
         self.sequence += 1;
         let ready = FrameReady {
             generation: BufferGeneration(generation),
-            slot: SlotIndex::MIN,
+            slot,
             sequence: FrameSequence(self.sequence),
             damage,
             committed: MonotonicMicros(self.sequence),
@@ -180,6 +185,7 @@ fn announced(generation: u32, slot: u64, size: FrameSize) -> BufferAnnounced {
         slot: SlotIndex::new(slot).expect("legal slot"),
         size,
         stride_bytes: u32::from(size.width()) * 4,
+        memory: BufferMemory::Compositor,
     }
 }
 
@@ -369,7 +375,7 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
     let small = memory_of(FrameSize::nearest(16, 16));
     let taller = FrameSize::nearest(u32::from(WIDTH), u32::from(HEIGHT) + 2);
     let outside = Rect { x: WIDTH - 1, y: 0, width: 2, height: 1 };
-    let attacks: [(&str, Attack); 9] = [
+    let attacks: [(&str, Attack); 10] = [
         ("slot twice", Box::new(|rig| rig.announce(1, 0, size()))),
         ("old generation", Box::new(|rig| rig.announce(0, 1, size()))),
         (
@@ -402,6 +408,14 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
             Box::new(|rig| {
                 let short = BufferAnnounced { stride_bytes: 4, ..announced(1, 1, size()) };
                 rig.announce_memory(&short, rig.memory.descriptor());
+            }),
+        ),
+        (
+            "an app's memory that is no memory",
+            Box::new(|rig| {
+                let memory = BufferMemory::App { offset_bytes: 0 };
+                let buffer = BufferAnnounced { memory, ..announced(1, 1, size()) };
+                rig.announce_memory(&buffer, io::stdin().as_fd());
             }),
         ),
         ("wrong generation", Box::new(|rig| rig.frame(2, corner()))),
@@ -455,6 +469,12 @@ fn figures_all_move() {
     // One colour after another needs no x264.
     rig.fill(200);
     rig.frame(1, Damage::full(size()));
+    rig.settle();
+    // An app's buffer, of which nothing is there.
+    let memory = BufferMemory::App { offset_bytes: 1 << 20 };
+    let buffer = BufferAnnounced { memory, ..announced(1, 1, size()) };
+    rig.announce_memory(&buffer, rig.memory.descriptor());
+    rig.frame_in(1, buffer.slot, Damage::full(size()));
     rig.settle();
     rig.rtc.send(&FromRtc::RingConsumed { position: u64::MAX }, &[]).expect("media reads");
     rig.run();

@@ -40,6 +40,7 @@ impl SharedPixels {
     pub(crate) fn new(
         shm: &wl_shm::WlShm,
         queue: &QueueHandle<State>,
+        format: wl_shm::Format,
         (width, height): (usize, usize),
         generation: u32,
     ) -> Result<Self> {
@@ -55,7 +56,7 @@ impl SharedPixels {
                     width as i32,
                     height as i32,
                     (width * 4) as i32,
-                    wl_shm::Format::Xrgb8888,
+                    format,
                     queue,
                     Slot { index, generation },
                 )

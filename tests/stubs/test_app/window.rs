@@ -17,7 +17,10 @@ use wayland_client::{
     backend::WaylandError,
     globals::{GlobalList, registry_queue_init},
     protocol::{
-        wl_compositor::WlCompositor, wl_pointer::WlPointer, wl_seat::WlSeat, wl_shm::WlShm,
+        wl_compositor::WlCompositor,
+        wl_pointer::WlPointer,
+        wl_seat::WlSeat,
+        wl_shm::{Format, WlShm},
         wl_surface::WlSurface,
     },
 };
@@ -61,6 +64,7 @@ pub(crate) struct State {
     cursor: Cursor,
     animation: Animation,
     interval: Duration,
+    format: Format,
     /// No frame of a moving picture is drawn before.
     due: Instant,
     pace: Pace,
@@ -162,6 +166,7 @@ impl State {
             pixels: None,
             animation: Animation::of(options.show),
             interval: options.frame_interval,
+            format: options.format,
             due: Instant::now(),
             pace: Pace::Due,
             pending_size: OWN_SIZE,
@@ -214,7 +219,8 @@ impl State {
             return Ok(());
         }
         self.generation += 1;
-        self.pixels = Some(SharedPixels::new(&self.shm, &self.queue, size, self.generation)?);
+        let (shm, queue) = (&self.shm, &self.queue);
+        self.pixels = Some(SharedPixels::new(shm, queue, self.format, size, self.generation)?);
         self.animation.restart();
         self.draw()?;
         self.log(&AppEvent::Sized { width, height })
@@ -268,7 +274,8 @@ impl Cursor {
             return Ok(Self::Named(manager));
         }
         let surface = compositor.create_surface(queue, ());
-        let pixels = SharedPixels::new(shm, queue, (CURSOR_SIDE, CURSOR_SIDE), u32::MAX)?;
+        let size = (CURSOR_SIDE, CURSOR_SIDE);
+        let pixels = SharedPixels::new(shm, queue, Format::Xrgb8888, size, u32::MAX)?;
         Ok(Self::Picture { surface, pixels })
     }
 

@@ -1,7 +1,7 @@
 //! Mapping shared memory: the `unsafe` of [`super`], behind two types that know their length.
 //!
 //! Trusts: its caller to have checked that the file is at least as long as the mapping and cannot
-//! shrink. Where that does not hold an access raises `SIGBUS`, which ends the process; it never
+//! shrink, or to have guarded the mapping ([`super::guarded`]). Where that does not hold an access raises `SIGBUS`, which ends the process; it never
 //! reads other memory.
 
 #![allow(unsafe_code, reason = "mmap and raw memory; every block states why it is sound")]
@@ -32,11 +32,17 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    fn new(descriptor: BorrowedFd<'_>, length: usize, protection: ProtFlags) -> io::Result<Self> {
+    fn new(
+        descriptor: BorrowedFd<'_>,
+        offset: u64,
+        length: usize,
+        protection: ProtFlags,
+    ) -> io::Result<Self> {
         // SAFETY: with a null hint and without MAP_FIXED the kernel picks a range that overlaps no
         // other, so no memory Rust knows of is touched.
-        let start =
-            unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, descriptor, 0) }?;
+        let start = unsafe {
+            mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, descriptor, offset)
+        }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { start, length })
     }
@@ -58,7 +64,7 @@ pub(super) struct WriteMapping(Mapping);
 
 impl WriteMapping {
     pub(super) fn new(descriptor: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
-        Mapping::new(descriptor, length, ProtFlags::READ | ProtFlags::WRITE).map(Self)
+        Mapping::new(descriptor, 0, length, ProtFlags::READ | ProtFlags::WRITE).map(Self)
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -88,7 +94,12 @@ pub(super) struct ReadMapping(Mapping);
 
 impl ReadMapping {
     pub(super) fn new(descriptor: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
-        Mapping::new(descriptor, length, ProtFlags::READ).map(Self)
+        Self::at(descriptor, 0, length)
+    }
+
+    /// From `offset` on, a multiple of the page size.
+    pub(super) fn at(descriptor: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Self> {
+        Mapping::new(descriptor, offset, length, ProtFlags::READ).map(Self)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

@@ -4,9 +4,12 @@
 //! checked the seals and the size can never be killed by a writer that cuts the file short
 //! (`SIGBUS`). Both checks happen before anything is mapped.
 //!
+//! Apps' memory has no such seals. It is read through a [`GuardedView`].
+//!
 //! INVARIANT: sizes here are the reader's, stated by a decoded message; the memory must have at
 //! least that many bytes.
 
+mod guarded;
 mod map;
 
 use std::{
@@ -14,6 +17,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+pub use guarded::GuardedView;
 use map::{ReadMapping, WriteMapping};
 use memfd::{FileSeal, MemfdOptions};
 use rustix::fs::SealFlags;

@@ -12,7 +12,7 @@ use lumen_ipc::{
     link::MAX_DESCRIPTORS,
     message::{
         desktop::{self, Cursor, CursorImage},
-        frames::{self, BufferAnnounced, Damage, FrameReady, FrameReleased, Rect},
+        frames::{self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Rect},
         grants,
         input::{self, Action, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
@@ -178,7 +178,11 @@ proptest! {
         }));
         let stride_bytes = numbers.0;
         there_and_back(&frames::ToMedia::BufferAnnounced(BufferAnnounced {
-            generation, slot, size, stride_bytes,
+            generation, slot, size, stride_bytes, memory: BufferMemory::Compositor,
+        }));
+        let memory = BufferMemory::App { offset_bytes: numbers.0 };
+        there_and_back(&frames::ToMedia::BufferAnnounced(BufferAnnounced {
+            generation, slot, size, stride_bytes, memory,
         }));
         there_and_back(&frames::ToCompositor::FrameReleased(FrameReleased {
             generation, slot, sequence,

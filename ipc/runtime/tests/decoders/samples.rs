@@ -7,7 +7,7 @@ use lumen_ipc::{
     link::LinkName,
     message::{
         desktop::{self, Cursor, CursorImage},
-        frames::{self, BufferAnnounced, Damage, FrameReady, FrameReleased, Rect},
+        frames::{self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Rect},
         grants, handover,
         input::{self, Action, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
@@ -133,6 +133,14 @@ fn frames_samples() -> Vec<frames::ToMedia> {
             slot: SlotIndex::MIN,
             size: size(),
             stride_bytes: 1920 * 4,
+            memory: BufferMemory::Compositor,
+        }),
+        frames::ToMedia::BufferAnnounced(BufferAnnounced {
+            generation: BufferGeneration(1),
+            slot: SlotIndex::MAX,
+            size: size(),
+            stride_bytes: 2048 * 4,
+            memory: BufferMemory::App { offset_bytes: 4096 },
         }),
         frames::ToMedia::FrameReady(FrameReady {
             generation: BufferGeneration(1),

@@ -1,0 +1,96 @@
+//! Frames that need no drawing: one app's buffer is the whole picture.
+//!
+//! So it is with a game, a video, and above all with another compositor, which is how most desktops
+//! run here. Media then reads the app's buffer itself, and the app gets it back when media has.
+//!
+//! Decides whether the foremost surface hides everything else, pixel for pixel.
+
+use std::{os::fd::OwnedFd, rc::Rc};
+
+use lumen_ipc::units::FrameSize;
+use rustix::fs::{fcntl_get_seals, fstat};
+use smithay::{
+    backend::renderer::{
+        element::{Element, RenderElement, UnderlyingStorage},
+        pixman::PixmanRenderer,
+        utils::Buffer,
+    },
+    reexports::wayland_server::protocol::wl_shm::Format,
+    utils::{Physical, Rectangle, Transform},
+    wayland::shm::{BufferData, with_buffer_contents},
+};
+
+use crate::{handlers::PoolFiles, render::SceneElement};
+
+/// An app's buffer that is the whole picture.
+#[derive(Debug)]
+pub(super) struct Scanout {
+    /// The app gets it back when this is dropped.
+    pub(super) buffer: Buffer,
+    pub(super) file: Rc<OwnedFd>,
+    pub(super) place: Place,
+}
+
+/// Where in its file a buffer lies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Place {
+    pub(super) offset_bytes: u32,
+    pub(super) stride_bytes: u32,
+}
+
+impl Scanout {
+    /// What can be handed over in the place of a drawing of `scene`.
+    pub(super) fn of(
+        scene: &[SceneElement],
+        renderer: &mut PixmanRenderer,
+        files: &PoolFiles,
+        size: FrameSize,
+    ) -> Option<Self> {
+        let foremost = scene.first()?;
+        let buffer = match foremost.underlying_storage(renderer)? {
+            UnderlyingStorage::Wayland(buffer) => buffer.clone(),
+            UnderlyingStorage::Memory(_) => return None,
+        };
+        let file = Rc::clone(files.of_buffer(&buffer)?);
+        let data = with_buffer_contents(&buffer, |_, _, data| data).ok()?;
+        let place = Place::of(data, size)?;
+        let end = u64::from(place.offset_bytes) + place.bytes(size);
+        (hides_all(foremost, size) && holds(&file, end)).then_some(Self { buffer, file, place })
+    }
+}
+
+impl Place {
+    /// Of a buffer whose pixels are a frame of `size`.
+    fn of(data: BufferData, size: FrameSize) -> Option<Self> {
+        let (width, height) = (i32::from(size.width()), i32::from(size.height()));
+        let fits = (data.width, data.height) == (width, height)
+            && matches!(data.format, Format::Xrgb8888 | Format::Argb8888);
+        let offset_bytes = u32::try_from(data.offset).ok()?;
+        let stride_bytes = u32::try_from(data.stride).ok()?;
+        fits.then_some(Self { offset_bytes, stride_bytes })
+    }
+
+    fn bytes(self, size: FrameSize) -> u64 {
+        u64::from(self.stride_bytes) * u64::from(size.height())
+    }
+}
+
+/// Whether nothing behind `element` can be seen in a picture of `size`, and it itself is seen as it
+/// is. Transparency that the app says is none does not count.
+fn hides_all(element: &SceneElement, size: FrameSize) -> bool {
+    let (width, height) = (i32::from(size.width()), i32::from(size.height()));
+    let picture = Rectangle::<i32, Physical>::from_size((width, height).into());
+    let source = Rectangle::from_size((f64::from(width), f64::from(height)).into());
+    let opaque = element.opaque_regions(1.0.into());
+    element.geometry(1.0.into()) == picture
+        && element.src() == source
+        && element.transform() == Transform::Normal
+        && element.alpha() >= 1.0
+        && opaque.iter().any(|region| region.contains_rect(picture))
+}
+
+/// Whether `file` lies in memory and has so many bytes now. It can be cut short any time later.
+fn holds(file: &OwnedFd, bytes: u64) -> bool {
+    fcntl_get_seals(file).is_ok()
+        && fstat(file).is_ok_and(|found| u64::try_from(found.st_size).is_ok_and(|is| is >= bytes))
+}

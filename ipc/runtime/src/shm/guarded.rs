@@ -1,0 +1,252 @@
+//! Memory that another process may cut short while it is read.
+//!
+//! An app's shared memory cannot be made to stay: its file is as long as the app likes, at any
+//! moment. The kernel answers an access to what is gone with `SIGBUS`, which ends a process that
+//! has made no provision. Here a handler puts empty memory in the place of what is gone; the reader
+//! goes on with zeros and finds out afterwards ([`GuardedView::is_torn`]). Accesses outside guarded
+//! memory end the process as ever.
+//!
+//! INVARIANT: the handler is async-signal-safe. It reads atomics and calls only `mmap` and
+//! `sigaction`, both of which every policy allows as it uses them.
+
+#![allow(unsafe_code, reason = "a signal handler and mmap; every block states why it is sound")]
+
+use std::{
+    io,
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    ptr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use libc::{c_int, c_void, siginfo_t};
+use rustix::{
+    fs::fcntl_get_seals,
+    mm::{MapFlags, ProtFlags, mmap_anonymous},
+    param::page_size,
+};
+
+use super::{MapError, map::ReadMapping};
+
+/// Views at once: every slot of two generations of frames, with room.
+const VIEWS: usize = 32;
+
+/// A guarded range of addresses; free while `start` is zero, nobody's while it is one.
+#[derive(Debug)]
+struct Range {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    torn: AtomicBool,
+}
+
+static RANGES: [Range; VIEWS] = [const {
+    Range { start: AtomicUsize::new(0), end: AtomicUsize::new(0), torn: AtomicBool::new(false) }
+}; VIEWS];
+
+/// Memory that reads as zeros where it is gone.
+#[derive(Debug)]
+pub struct GuardedView {
+    // Before `mapping`: fields are dropped in this order, and a range must not be guarded that may
+    // be somebody else's already.
+    range: Claim,
+    mapping: ReadMapping,
+    /// From the first mapped page to the first byte asked for.
+    skipped: usize,
+}
+
+/// A range that is taken, until this is dropped.
+#[derive(Debug)]
+struct Claim(&'static Range);
+
+impl GuardedView {
+    /// Maps `bytes` bytes of a file from `offset` on for reading; the file may have fewer.
+    ///
+    /// # Errors
+    /// [`MapError`] for zero bytes, a file that does not lie in memory (reading could take for ever),
+    /// or too many views.
+    pub fn map(descriptor: OwnedFd, offset: u64, bytes: usize) -> Result<Self, MapError> {
+        if bytes == 0 {
+            return Err(MapError::Empty);
+        }
+        // Only files in memory have seals, be it none.
+        fcntl_get_seals(&descriptor).map_err(|error| MapError::NotSealable(error.into()))?;
+        install_once().map_err(MapError::Io)?;
+        // Less than a page.
+        let skipped = (offset % page_size() as u64) as usize;
+        let length = bytes.checked_add(skipped).ok_or(MapError::Io(too_much()))?;
+        let start = offset - skipped as u64;
+        let mapping = ReadMapping::at(descriptor.as_fd(), start, length).map_err(MapError::Io)?;
+        let range = Claim::of(&mapping).ok_or(MapError::Io(too_much()))?;
+        Ok(Self { range, mapping, skipped })
+    }
+
+    /// The memory, of which any part may change or become zeros at any time.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.mapping.bytes()[self.skipped..]
+    }
+
+    /// Whether a part was gone when it was read.
+    #[must_use]
+    pub fn is_torn(&self) -> bool {
+        self.range.0.torn.load(Ordering::Acquire)
+    }
+}
+
+fn too_much() -> io::Error {
+    io::ErrorKind::OutOfMemory.into()
+}
+
+impl Claim {
+    fn of(mapping: &ReadMapping) -> Option<Self> {
+        let free = |range: &&Range| {
+            range.start.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        let range = RANGES.iter().find(free)?;
+        let bytes = mapping.bytes().as_ptr_range();
+        range.torn.store(false, Ordering::Release);
+        range.end.store((bytes.end as usize).next_multiple_of(page_size()), Ordering::Release);
+        // The last: from now on it is looked at.
+        range.start.store(bytes.start as usize, Ordering::Release);
+        Some(Self(range))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.end.store(0, Ordering::Release);
+        self.0.start.store(0, Ordering::Release);
+    }
+}
+
+fn install_once() -> io::Result<()> {
+    static OUTCOME: OnceLock<Result<(), i32>> = OnceLock::new();
+    OUTCOME.get_or_init(install).map_err(io::Error::from_raw_os_error)
+}
+
+fn install() -> Result<(), i32> {
+    // SAFETY: all zeroes is a valid sigaction: no flags, empty mask, default handler.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = on_bus_error as *const () as usize;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: `action` is initialised, names a handler of SA_SIGINFO's signature that is
+    // async-signal-safe (see the module), and outlives the call; the old action is not asked for.
+    let outcome = unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error().raw_os_error().unwrap_or(0)) }
+}
+
+extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, _context: *mut c_void) {
+    // SAFETY: the kernel passes a complete siginfo_t to a handler installed with SA_SIGINFO; for
+    // SIGBUS it holds the address of the access.
+    let address = unsafe { (*info).si_addr() } as usize;
+    if !mend(address) {
+        // SAFETY: SIG_DFL is a valid action for any signal; the access, which is repeated when this
+        // returns, then ends the process.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Puts empty memory in the place of everything from `address` to the end of its guarded range:
+/// where one byte is behind a file's end, so are all after it.
+fn mend(address: usize) -> bool {
+    let holds = |range: &&Range| {
+        let start = range.start.load(Ordering::Acquire);
+        (start..range.end.load(Ordering::Acquire)).contains(&address)
+    };
+    let Some(range) = RANGES.iter().find(holds) else { return false };
+    let page = address - address % page_size();
+    let length = range.end.load(Ordering::Acquire).saturating_sub(page);
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED;
+    // SAFETY: the range belongs to a live `ReadMapping`, page-aligned at both ends as mappings are,
+    // so nothing but the mapping's own pages is replaced, by memory that is read just as they were.
+    let mended = unsafe { mmap_anonymous(page as *mut c_void, length, ProtFlags::READ, flags) };
+    range.torn.store(true, Ordering::Release);
+    mended.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::Write,
+        os::{fd::AsFd, unix::process::ExitStatusExt},
+        process::Command,
+    };
+
+    use memfd::MemfdOptions;
+
+    use super::*;
+
+    const BYTES: usize = 3 * 65536;
+
+    fn file_of(byte: u8) -> File {
+        let mut file = MemfdOptions::default().create("app").expect("memfd").into_file();
+        file.write_all(&[byte; BYTES]).expect("room");
+        file
+    }
+
+    fn view(file: &File, offset: u64, bytes: usize) -> GuardedView {
+        let descriptor = file.as_fd().try_clone_to_owned().expect("a descriptor");
+        GuardedView::map(descriptor, offset, bytes).expect("in memory")
+    }
+
+    #[test]
+    fn memory_is_read_from_any_offset() {
+        let mut file = file_of(1);
+        file.write_all(&[7, 8, 9]).expect("room");
+        assert_eq!(view(&file, BYTES as u64, 3).bytes(), [7, 8, 9]);
+    }
+
+    #[test]
+    fn what_is_cut_off_reads_as_zeros_and_is_noticed() {
+        let (file, other) = (file_of(1), file_of(2));
+        let (cut, whole) = (view(&file, 5, BYTES - 5), view(&other, 0, BYTES));
+        assert_eq!(cut.bytes()[BYTES - 6], 1);
+        file.set_len(65536).expect("cut");
+        assert_eq!((cut.bytes()[0], cut.bytes()[65530]), (1, 1));
+        assert!(!cut.is_torn());
+        assert!(cut.bytes()[65531..].iter().all(|byte| *byte == 0));
+        assert!(cut.is_torn() && !whole.is_torn());
+        assert!(whole.bytes().iter().all(|byte| *byte == 2));
+    }
+
+    #[test]
+    fn views_beyond_the_last_are_refused_and_places_come_back() {
+        // Others of this process's tests hold views too.
+        for _ in 0..3 {
+            let file = file_of(1);
+            let clone = || file.as_fd().try_clone_to_owned().expect("a descriptor");
+            let views: Vec<_> =
+                std::iter::from_fn(|| GuardedView::map(clone(), 0, 1).ok()).take(99).collect();
+            assert!((VIEWS - 8..=VIEWS).contains(&views.len()), "{}", views.len());
+        }
+    }
+
+    #[test]
+    fn file_outside_memory_is_refused() {
+        let file = File::open("/dev/zero").expect("there is one");
+        assert!(matches!(GuardedView::map(file.into(), 0, 1), Err(MapError::NotSealable(_))));
+    }
+
+    /// Set in the process that is to die.
+    const VICTIM: &str = "LUMEN_TEST_BUS_ERROR";
+
+    #[test]
+    fn access_to_other_memory_that_is_gone_ends_the_process() {
+        if std::env::var_os(VICTIM).is_some() {
+            let (guarded, file) = (file_of(1), file_of(1));
+            let _view = view(&guarded, 0, BYTES);
+            let unguarded = ReadMapping::at(file.as_fd(), 0, BYTES).expect("mapped");
+            file.set_len(0).expect("cut");
+            panic!("read {}", unguarded.bytes()[0]);
+        }
+        let name = "shm::guarded::tests::access_to_other_memory_that_is_gone_ends_the_process";
+        let this = std::env::current_exe().expect("a path");
+        let mut victim = Command::new(this);
+        let output = victim.args(["--exact", name]).env(VICTIM, "1").output().expect("it runs");
+        assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{output:?}");
+    }
+}
