@@ -1,8 +1,12 @@
 //! What every session is made with, and how an offer becomes one.
 //!
 //! The answer names one codec, H.264 constrained baseline in packetization mode 1, with
-//! retransmission; our addresses as host candidates; and ICE lite, because a worker that is reached
-//! at its own addresses need not probe: it sends no checks and so has none to wake up for.
+//! retransmission; and our addresses as host candidates.
+//!
+//! ICE is lite, because a worker that is reached at its own addresses need not probe: it sends no
+//! checks and so has none to wake up for. The answer does not say so: to a lite agent browsers
+//! nominate a pair only with their second check, 50 ms after the first, and nothing can be sent
+//! before. They need no checks of ours for anything else.
 //!
 //! Our address at the relay is one more of them. To the WebRTC implementation it is a host address,
 //! the only kind that ICE lite has; the browser is told the truth, so that it prefers the others.
@@ -112,11 +116,7 @@ impl Setup {
                 Err(error) => tracing::warn!(%error, "an address of ours is no candidate"),
             }
         }
-        let answer = rtc
-            .sdp_api()
-            .accept_offer(offer)
-            .map_err(|error| BadOffer::Refused(error.to_string()))?;
-        let answer = answer.to_sdp_string();
+        let answer = answer(&mut rtc, offer)?;
         if !answer.to_ascii_lowercase().contains("h264/90000") {
             return Err(BadOffer::NoVideo);
         }
@@ -128,7 +128,6 @@ impl Setup {
             .set_crypto_provider(Arc::clone(&self.provider))
             .set_dtls_cert(self.certificate.clone())
             .set_local_ice_credentials(credentials()?)
-            .set_ice_lite(true)
             .clear_codecs()
             .set_extension(PLAYOUT_DELAY_ID, Extension::PlayoutDelay)
             .enable_bwe(Some(Bitrate::bps(self.encoder_bps())))
@@ -144,6 +143,14 @@ impl Setup {
     }
 }
 
+/// Answers as a full agent, and goes on as a lite one.
+fn answer(rtc: &mut Rtc, offer: SdpOffer) -> Result<String, BadOffer> {
+    rtc.direct_api().set_ice_lite(false);
+    let answer = rtc.sdp_api().accept_offer(offer);
+    rtc.direct_api().set_ice_lite(true);
+    Ok(answer.map_err(|error| BadOffer::Refused(error.to_string()))?.to_sdp_string())
+}
+
 fn parse(offer: &str) -> Result<SdpOffer, BadOffer> {
     SdpOffer::from_sdp_string(offer).map_err(|error| BadOffer::Syntax(error.to_string()))
 }
@@ -155,11 +162,7 @@ fn parse(offer: &str) -> Result<SdpOffer, BadOffer> {
 pub(super) fn restart(rtc: &mut Rtc, offer: &str) -> Result<String, BadOffer> {
     let offer = parse(offer)?;
     let before = rtc.direct_api().local_ice_credentials();
-    let answer = rtc
-        .sdp_api()
-        .accept_offer(offer)
-        .map_err(|error| BadOffer::Refused(error.to_string()))?
-        .to_sdp_string();
+    let answer = answer(rtc, offer)?;
     let drawn = rtc.direct_api().local_ice_credentials();
     if drawn.ufrag == before.ufrag {
         return Ok(answer);
