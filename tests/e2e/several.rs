@@ -69,3 +69,20 @@ fn joining_viewer_starts_with_a_keyframe() -> Result<()> {
     assert!(second.wait_for_frame(0)?.keyframe, "{:?}", second.seen());
     Ok(())
 }
+
+#[test]
+fn viewer_that_joins_a_still_desktop_sees_it_at_the_first_attempt() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let first = browser.open(rig.url())?;
+    shows_quadrants(&first)?;
+    first.wait_until_quiet()?;
+    // Nothing follows the pictures it is greeted with, so it must miss none.
+    for _ in 0..6 {
+        let joining = browser.open(rig.url())?;
+        shows_quadrants(&joining)?;
+        joining.ensure_still_connected(1)?;
+        joining.close()?;
+    }
+    Ok(())
+}

@@ -6,7 +6,7 @@
 //! buffers would only be older, and cold in the cache.
 //!
 //! Where one app's buffer is the whole picture nothing is drawn at all: media reads that buffer
-//! ([`scanout`]). A new size, a new link end or the end of such a buffer starts a new generation of
+//! (`scanout`). A new size, a new link end or the end of such a buffer starts a new generation of
 //! buffers.
 //!
 //! Trusts media with nothing but the frame's pixels: a release of what was not handed over is a

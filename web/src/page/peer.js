@@ -58,6 +58,7 @@ export class Peer {
   #pads = this.#connection.createDataChannel('pads', { ordered: false });
   #listeners = new AbortController();
   #handlers;
+  #receiver;
   /** @type {ReturnType<typeof setInterval> | undefined} */
   #lookTimer;
   #look = { packets: 0, frames: 0, bad: 0 };
@@ -72,7 +73,7 @@ export class Peer {
   /** @param {PeerHandlers} handlers */
   constructor(handlers) {
     this.#handlers = handlers;
-    this.#addVideo();
+    this.#receiver = this.#addVideo();
     this.#listenToConnection();
     this.#listenToInput();
     /** @type {Promise<Paths>} */
@@ -80,6 +81,7 @@ export class Peer {
       this.#chosen = resolve;
     });
     this.#local = this.#makeOffer(paths);
+    this.#showVideo();
   }
 
   /**
@@ -201,6 +203,15 @@ export class Peer {
       ['video/h264', 'video/rtx'].includes(mimeType.toLowerCase()),
     );
     if (codecs) transceiver.setCodecPreferences?.(codecs);
+    return receiver;
+  }
+
+  // Before there is a connection: a frame that is decoded while nobody looks is lost, and on a still
+  // desktop no other follows.
+  #showVideo() {
+    const { track } = this.#receiver;
+    track.contentHint = 'detail';
+    this.#handlers.stream(new MediaStream([track]));
   }
 
   #listenToConnection() {
@@ -209,14 +220,6 @@ export class Peer {
     connection.addEventListener(
       'icecandidate',
       ({ candidate }) => this.#handlers.candidate(candidate?.candidate ?? ''),
-      { signal },
-    );
-    connection.addEventListener(
-      'track',
-      ({ track, streams }) => {
-        track.contentHint = 'detail';
-        this.#handlers.stream(streams[0] ?? new MediaStream([track]));
-      },
       { signal },
     );
     const check = () => this.#checkConnection();

@@ -76,10 +76,10 @@ impl GuardedView {
         install_once().map_err(MapError::Io)?;
         // Less than a page.
         let skipped = (offset % page_size() as u64) as usize;
-        let length = bytes.checked_add(skipped).ok_or(MapError::Io(too_much()))?;
+        let length = bytes.checked_add(skipped).ok_or_else(too_much)?;
         let start = offset - skipped as u64;
         let mapping = ReadMapping::at(descriptor.as_fd(), start, length).map_err(MapError::Io)?;
-        let range = Claim::of(&mapping).ok_or(MapError::Io(too_much()))?;
+        let range = Claim::of(&mapping).ok_or_else(too_much)?;
         Ok(Self { range, mapping, skipped })
     }
 
@@ -96,8 +96,8 @@ impl GuardedView {
     }
 }
 
-fn too_much() -> io::Error {
-    io::ErrorKind::OutOfMemory.into()
+fn too_much() -> MapError {
+    MapError::Io(io::ErrorKind::OutOfMemory.into())
 }
 
 impl Claim {
