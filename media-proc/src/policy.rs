@@ -8,9 +8,9 @@
 use lumen_ipc_runtime::confine::Policy;
 
 /// Descriptors: 0–2, control, grants, three link ends, ring, event queue and wakers of the control
-/// thread's runtime and of the loop (8), and the announced buffers of one generation while those
-/// of the next arrive (16), doubled.
-const OPEN_FILES: u64 = 72;
+/// thread's runtime and of the loop (8), and room for those that arrive: an announced buffer's is
+/// closed as soon as the buffer is mapped.
+const OPEN_FILES: u64 = 64;
 
 /// The confinement.
 #[must_use]

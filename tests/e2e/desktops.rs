@@ -33,7 +33,7 @@ fn shows_itself(command: &[&str], at_least: usize) -> Result<()> {
         colours(&page).is_ok_and(|colours| colours.len() >= at_least)
     })?;
     // It draws without end or error: still there, still connected.
-    page.ensure_still_connected(1)
+    page.ensure_connected_once()
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn key_of_the_browser_itself_goes_to_the_app() -> Result<()> {
     page.key_up("F5")?;
     rig.app_log().wait_for_event(0, &AppEvent::Key { code: KEY_F5, pressed: true })?;
     assert!(page.evaluate("lumenTest.isFirst === true")?, "the browser reloaded the page");
-    page.ensure_still_connected(1)
+    page.ensure_connected_once()
 }
 
 #[test]

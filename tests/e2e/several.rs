@@ -81,7 +81,7 @@ fn viewer_that_joins_a_still_desktop_sees_it_at_the_first_attempt() -> Result<()
     for _ in 0..6 {
         let joining = browser.open(rig.url())?;
         shows_quadrants(&joining)?;
-        joining.ensure_still_connected(1)?;
+        joining.ensure_connected_once()?;
         joining.close()?;
     }
     Ok(())

@@ -256,14 +256,14 @@ impl Page {
         self.evaluate("lumenTest.peers.length")
     }
 
-    /// Makes sure that the page has made no connection since there were `before`.
+    /// Makes sure that the page has made one connection and no other.
     ///
     /// # Errors
-    /// When it has, with what it says about that.
-    pub fn ensure_still_connected(&self, before: usize) -> Result<()> {
+    /// When it has made none or several, with what it says about that.
+    pub fn ensure_connected_once(&self) -> Result<()> {
         let made = self.connections_made()?;
         ensure!(
-            made == before,
+            made == 1,
             "the page connected anew, {made} times in all; it says: {}",
             self.console()?
         );

@@ -8,7 +8,7 @@
 use std::{os::fd::OwnedFd, rc::Rc};
 
 use lumen_ipc::units::FrameSize;
-use rustix::fs::{fcntl_get_seals, fstat};
+use rustix::fs::fstat;
 use smithay::{
     backend::renderer::{
         element::{Element, RenderElement, UnderlyingStorage},
@@ -89,8 +89,7 @@ fn hides_all(element: &SceneElement, size: FrameSize) -> bool {
         && opaque.iter().any(|region| region.contains_rect(picture))
 }
 
-/// Whether `file` lies in memory and has so many bytes now. It can be cut short any time later.
+/// Whether `file` has so many bytes now. It can be cut short any time later.
 fn holds(file: &OwnedFd, bytes: u64) -> bool {
-    fcntl_get_seals(file).is_ok()
-        && fstat(file).is_ok_and(|found| u64::try_from(found.st_size).is_ok_and(|is| is >= bytes))
+    fstat(file).is_ok_and(|found| u64::try_from(found.st_size).is_ok_and(|is| is >= bytes))
 }

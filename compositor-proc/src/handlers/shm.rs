@@ -6,6 +6,7 @@
 
 use std::{collections::HashMap, os::fd::OwnedFd, rc::Rc};
 
+use rustix::fs::fcntl_get_seals;
 use smithay::{
     reexports::wayland_server::{
         Client, DataInit, Dispatch, DisplayHandle, Resource,
@@ -26,7 +27,7 @@ use smithay::{
 
 use crate::state::State;
 
-/// Files of pools and buffers large enough for a frame.
+/// Files of pools and buffers that lie in memory and are large enough for a frame.
 #[derive(Debug, Default)]
 pub struct PoolFiles {
     pools: HashMap<ObjectId, Rc<OwnedFd>>,
@@ -78,6 +79,8 @@ impl Dispatch<WlShm, ()> for State {
     ) {
         if let wl_shm::Request::CreatePool { fd, size, .. } = &request
             && state.may_hold_frame(*size)
+            // Only files in memory have seals, be it none; media maps no other.
+            && fcntl_get_seals(fd).is_ok()
             && let Some(pool) = newborn::<WlShmPool>(client, display, |pool| {
                 pool.data::<ShmPoolUserData>().is_some()
             })

@@ -9,7 +9,8 @@
 //!
 //! A key press fills the window with the key's own colour, so that a test can tell in the browser
 //! which key arrived. In the format `argb` something behind the window might be seen as far as a
-//! compositor knows, so it has to draw the window. Trusts its compositor: it is a test's tool and fails loudly.
+//! compositor knows, so it has to draw the window. Trusts its compositor: it is a test's tool and
+//! fails loudly.
 
 #![forbid(unsafe_code)]
 

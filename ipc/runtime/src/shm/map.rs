@@ -1,8 +1,8 @@
 //! Mapping shared memory: the `unsafe` of [`super`], behind two types that know their length.
 //!
 //! Trusts: its caller to have checked that the file is at least as long as the mapping and cannot
-//! shrink, or to have guarded the mapping ([`super::guarded`]). Where that does not hold an access raises `SIGBUS`, which ends the process; it never
-//! reads other memory.
+//! shrink, or to have guarded the mapping ([`super::guarded`]). Where that does not hold an access
+//! raises `SIGBUS`, which ends the process; it never reads other memory.
 
 #![allow(unsafe_code, reason = "mmap and raw memory; every block states why it is sound")]
 
