@@ -54,14 +54,28 @@ probe() {
         command:*) command -v "${1#command:}" >/dev/null ;;
         module:*) pkg-config --exists "${1#module:}" 2>/dev/null ;;
         path:*) [ -e "${1#path:}" ] ;;
-        # bindgen, which x264-sys builds with, loads it at build time.
-        libclang) compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
-            ldconfig -p 2>/dev/null | grep -q libclang ;;
+        libclang) has_libclang && has_clang_headers ;;
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         font) [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] ;;
         desktop) command -v labwc >/dev/null || command -v sway >/dev/null ;;
         *) say "unknown probe $1" >&2; exit 1 ;;
     esac
+}
+
+# bindgen, which x264-sys builds with, loads libclang at build time. It takes the file names below, and
+# not libclang-cpp, the library of the compiler itself, which other packages bring along.
+has_libclang() {
+    find ${LIBCLANG_PATH:+"$LIBCLANG_PATH"} /usr/lib/llvm-*/lib /usr/lib /usr/lib64 /usr/local/lib \
+        -maxdepth 2 \( -name 'libclang.so' -o -name 'libclang.so.*' \
+        -o -name 'libclang-[0-9]*.so' -o -name 'libclang-[0-9]*.so.*' \) -print -quit 2>/dev/null |
+        grep -q .
+}
+
+# libclang parses C with headers of its own (stddef.h), which are in another package than it.
+has_clang_headers() {
+    compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null ||
+        compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null ||
+        compgen -G '/usr/lib64/clang/*/include/stddef.h' >/dev/null
 }
 
 # The packages of the table in $1 whose probe fails.
