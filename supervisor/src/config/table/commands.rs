@@ -1,0 +1,73 @@
+//! The table of commands.
+
+use super::{Command, CommandRow};
+
+/// Every command, in the order `--help` lists them.
+pub const COMMANDS: [CommandRow; 7] = [
+    CommandRow {
+        command: Command::Run,
+        name: "run",
+        operands: "[OPTIONS] [--app CMD | -- CMD...]",
+        summary: "Start a desktop and show it to a browser.",
+        details: "Starts CMD inside a new desktop and prints the address to open. Without a CMD \
+                  the first of labwc, sway, weston and foot that is installed is started. The \
+                  desktop ends when the app exits, on ctrl-c, and on `lumen stop`. Needs neither \
+                  root, nor a GPU, nor a configuration file.",
+        examples: &[
+            ("lumen run", "a demo desktop on http://127.0.0.1:8080"),
+            ("lumen run -- foot", "one app, full-screen"),
+            ("lumen run --app \"sway\" --size 1280x720 --fps 30", "a smaller, calmer desktop"),
+            ("sudo lumen run --user alice", "alice's desktop, workers under uids of their own"),
+        ],
+    },
+    CommandRow {
+        command: Command::Status,
+        name: "status",
+        operands: "[--json]",
+        summary: "Show every process: pid, uid, state, uptime, restarts, CPU, memory, confinement.",
+        details: "",
+        examples: &[("lumen status --json", "the same for scripts")],
+    },
+    CommandRow {
+        command: Command::Restart,
+        name: "restart",
+        operands: "WORKER",
+        summary: "End one worker and start it anew; the app and the other workers go on.",
+        details: "WORKER is compositor, media, rtc, gamepad, gateway or turn. Also revives a worker \
+                  that failed too often.",
+        examples: &[("lumen restart media", "a new encoder")],
+    },
+    CommandRow {
+        command: Command::Logs,
+        name: "logs",
+        operands: "[WORKER] [-f]",
+        summary: "Show what the workers logged, of one or of all.",
+        details: "The last few thousand lines are kept in memory.",
+        examples: &[("lumen logs rtc -f", "rtc's lines, and each new one as it comes")],
+    },
+    CommandRow {
+        command: Command::Doctor,
+        name: "doctor",
+        operands: "[--json]",
+        summary: "Show what this machine offers, what is missing, and what to do about it.",
+        details: "Exits with 1 when something that Lumen cannot do without is missing.",
+        examples: &[],
+    },
+    CommandRow {
+        command: Command::Metrics,
+        name: "metrics",
+        operands: "[--json]",
+        summary: "Show the figures every worker keeps.",
+        details: "Histograms are shown as count, mean, median and 99th percentile, rounded up to \
+                  a power of two.",
+        examples: &[],
+    },
+    CommandRow {
+        command: Command::Stop,
+        name: "stop",
+        operands: "",
+        summary: "End the desktop: workers finish and the app is asked to end, then all is gone.",
+        details: "",
+        examples: &[],
+    },
+];
