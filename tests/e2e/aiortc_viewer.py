@@ -62,7 +62,7 @@ def colour_of(frame) -> list[int]:
 async def watch(address: str, token: str, way: str, colour: list[int]) -> dict:
     """Decodes frames until one has the colour."""
     headers = {"Cookie": log_in(address, token), "Origin": f"http://{address}"}
-    async with websockets.connect(f"ws://{address}/signal", additional_headers=headers) as socket:
+    async with websockets.connect(f"ws://{address}/ws/signal", additional_headers=headers) as socket:
         welcome = json.loads(await socket.recv())
         server = ice_server(welcome["relay"], address.rsplit(":", 1)[0], way)
         # One transport for everything: a viewer has one allocation, which an unused one would take.

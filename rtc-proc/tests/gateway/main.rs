@@ -33,7 +33,7 @@ async fn response_whatever_it_is_carries_the_security_headers() {
         (200, rig.get("/src/page/main.js").await),
         (200, rig.get("/healthz").await),
         (401, rig.get("/api/session").await),
-        (403, rig.request("GET", "/signal", "Origin: http://evil.example\r\n", "").await),
+        (403, rig.request("GET", "/ws/signal", "Origin: http://evil.example\r\n", "").await),
         (404, rig.get("/nothing").await),
         (405, rig.request("POST", "/", "", "").await),
         (405, rig.get("/login").await),

@@ -208,7 +208,7 @@ impl Rig {
     pub(crate) async fn open(&self, origin: &str, cookie: Option<&str>) -> Result<Browser, u16> {
         let address = self.address;
         let mut request =
-            format!("ws://{address}/signal").into_client_request().expect("an address");
+            format!("ws://{address}/ws/signal").into_client_request().expect("an address");
         let origin = HeaderValue::try_from(origin).expect("a header value");
         request.headers_mut().insert("origin", origin);
         if let Some(cookie) = cookie {

@@ -80,7 +80,7 @@ impl Signalling {
     pub fn open(handshake: Handshake) -> Result<Self> {
         let stream = TcpStream::connect(handshake.address).context("connecting to the gateway")?;
         stream.set_read_timeout(Some(patience()))?;
-        let mut request = format!("ws://{}/signal", handshake.address).into_client_request()?;
+        let mut request = format!("ws://{}/ws/signal", handshake.address).into_client_request()?;
         for (name, value) in handshake.headers {
             let value = HeaderValue::from_str(&value)?;
             request.headers_mut().insert(HeaderName::from_static(name), value);

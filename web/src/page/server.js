@@ -62,7 +62,7 @@ export class SignallingSocket {
 
   /** @param {SocketHandlers} handlers */
   constructor(handlers) {
-    const address = new URL('/signal', location.href);
+    const address = new URL('/ws/signal', location.href);
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
     this.#socket = new WebSocket(address);
     const { signal } = this.#listeners;

@@ -46,7 +46,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/login", post(log_in))
         .route("/api/session", get(session))
-        .route("/signal", get(signal))
+        .route("/ws/signal", get(signal))
         .fallback(asset)
         .layer(middleware::from_fn_with_state(app.clone(), judge_host))
         .layer(middleware::map_response(|mut response: Response| async {
