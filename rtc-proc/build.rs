@@ -3,7 +3,8 @@
 //!
 //! The page names its parts by addresses that begin with the version of all of them: what a browser
 //! keeps under such an address is never out of date, and it need not ask. Imports are relative, so
-//! that a module's imports are of its own version.
+//! that a module's imports are of its own version; so are the page's addresses, so that it works under
+//! any path of a proxy.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -71,7 +72,7 @@ fn version_of(files: &[PathBuf]) -> Result<String, Box<dyn Error>> {
 /// an installed page is known by.
 fn versioned(page: &str, version: &str) -> String {
     ["src/", "favicon.svg", "style.css"].iter().fold(page.to_owned(), |page, part| {
-        page.replace(&format!("=\"/{part}"), &format!("=\"/{version}/{part}"))
+        page.replace(&format!("=\"{part}"), &format!("=\"{version}/{part}"))
     })
 }
 

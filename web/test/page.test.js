@@ -36,8 +36,18 @@ const ANY = /(?:^(?:import|export) [^;]*?from |\bimport\()'([^']+)'/gm;
 
 test('index.html preloads what the first picture takes, and nothing else', () => {
   const preloaded = [...page.matchAll(/<link rel="modulepreload" href="([^"]+)">/g)];
-  const named = ['/src/page/main.js', ...preloaded.map(([, address]) => address ?? '')];
+  const named = ['/src/page/main.js', ...preloaded.map(([, address]) => `/${address}`)];
   assert.deepEqual(named.sort(), [...closureOf('/src/page/main.js', STATIC)].sort());
+});
+
+test('no address of the page begins at the root, which another page of a proxy may have', () => {
+  const manifest = readFileSync(new URL('manifest.webmanifest', web), 'utf8');
+  assert.doesNotMatch(page, /(?:href|src)="\//);
+  assert.doesNotMatch(manifest, /": "\//);
+  for (const module of modules) {
+    const source = readFileSync(new URL(`.${module}`, web), 'utf8');
+    assert.doesNotMatch(source, /(?:fetch|URL|import)\(\s*['"`]\//, module);
+  }
 });
 
 test('every module is imported by the page, sooner or later', () => {

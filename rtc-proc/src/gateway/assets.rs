@@ -87,10 +87,12 @@ mod tests {
     #[test]
     fn page_names_its_parts_by_lasting_addresses() {
         let page = String::from_utf8_lossy(Asset::find("/").expect("there is a page").bytes);
-        let named: Vec<_> = page
-            .split(['"', '\''])
-            .filter(|part| part.starts_with('/') && *part != "/manifest.webmanifest")
-            .map(|part| (part, Asset::find_lasting(part).is_some()))
+        let named: Vec<_> = ["href=\"", "src=\""]
+            .iter()
+            .flat_map(|attribute| page.split(attribute).skip(1))
+            .filter_map(|rest| rest.split('"').next())
+            .filter(|address| *address != "manifest.webmanifest")
+            .map(|address| (address, Asset::find_lasting(&format!("/{address}")).is_some()))
             .collect();
         assert!(named.len() > 3, "{named:?}");
         assert!(named.iter().all(|(_, found)| *found), "{named:?}");

@@ -1,5 +1,5 @@
 // What the page says to its server: requests, each with every answer it can get, and the signalling
-// WebSocket.
+// WebSocket. Addresses are relative to the page's own, so that it works under any path of a proxy.
 
 import { parseGatewayMessage } from '../core/signalling.js';
 import { log } from '../util/log.js';
@@ -23,7 +23,7 @@ const PATIENCE = 5000;
  */
 export async function logIn(token) {
   try {
-    const response = await fetch('/login', {
+    const response = await fetch('login', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ token }),
@@ -43,7 +43,7 @@ export async function logIn(token) {
 /** @returns {Promise<SessionOutcome>} */
 export async function fetchSession() {
   try {
-    const response = await fetch('/api/session', { signal: AbortSignal.timeout(PATIENCE) });
+    const response = await fetch('api/session', { signal: AbortSignal.timeout(PATIENCE) });
     if (response.status === 401) return { type: 'loginNeeded' };
     if (!response.ok) return { type: 'unavailable' };
     /** @type {unknown} */
@@ -62,7 +62,7 @@ export class SignallingSocket {
 
   /** @param {SocketHandlers} handlers */
   constructor(handlers) {
-    const address = new URL('/ws/signal', location.href);
+    const address = new URL('ws/signal', document.baseURI);
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
     this.#socket = new WebSocket(address);
     const { signal } = this.#listeners;
