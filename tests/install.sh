@@ -6,32 +6,40 @@
 #                            and coturn, the relay's referee
 #   tests/install.sh vm      what builds Lumen, makes the tests' virtual machine and runs it
 #
-# Each need is a probe and the Debian package that satisfies it. When every probe succeeds nothing
-# is done and nothing is asked of the network. Rust and Node are prerequisites, only checked.
+# Each need is a probe and the Debian package that satisfies it. A probe asks for what is used (a
+# compiler that finds its headers, a font that a terminal can draw with), because the first thing of
+# a like name satisfies nobody. When every probe succeeds nothing is done and nothing is asked of the
+# network. Rust and Node are prerequisites, only checked.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+# Debian leaves the programs of administrators out of an ordinary user's PATH, and out of root's after
+# `su`. What tests run as root is found there all the same.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # probe                          package
 BUILD='
-command:cc                       build-essential
+compilers                        build-essential
 command:pkg-config               pkg-config
 module:x264                      libx264-dev
 module:pixman-1                  libpixman-1-dev
 module:xkbcommon                 libxkbcommon-dev
 libclang                         libclang-dev
-path:/usr/share/X11/xkb/rules    xkb-data
+path:/usr/share/X11/xkb/rules/evdev xkb-data
 '
 RUN='
+command:fc-list                  fontconfig
 command:foot                     foot
 font                             fonts-dejavu-core
 '
 TEST='
-command:chromium                 chromium
+chromium                         chromium
+command:fc-list                  fontconfig
 command:foot                     foot
-command:openssl                  openssl
 command:ip                       iproute2
 command:iptables                 iptables
-command:sway                     sway
 command:openssl                  openssl
+command:sway                     sway
+command:sysctl                   procps
 command:turnutils_uclient        coturn
 python-venv                      python3-venv
 command:weston                   weston
@@ -54,12 +62,22 @@ probe() {
         command:*) command -v "${1#command:}" >/dev/null ;;
         module:*) pkg-config --exists "${1#module:}" 2>/dev/null ;;
         path:*) [ -e "${1#path:}" ] ;;
+        chromium) [ -x "${LUMEN_TEST_CHROMIUM:-/usr/bin/chromium}" ] ;;
+        compilers) compiles c cc stdlib.h && compiles c++ c++ vector ;;
         libclang) has_libclang && has_clang_headers ;;
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
-        font) [ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ] ;;
+        # A terminal's: icons and symbols alone are fonts, too.
+        font) [ -n "$(fc-list :spacing=mono:lang=en 2>/dev/null)" ] ;;
         desktop) command -v labwc >/dev/null || command -v sway >/dev/null ;;
         *) say "unknown probe $1" >&2; exit 1 ;;
     esac
+}
+
+# A compiler comes without the headers and start files of the C library, which are a package of their
+# own. One that does not find the header lacks both.
+compiles() {
+    local language=$1 compiler=$2 header=$3
+    printf '#include <%s>\n' "$header" | "$compiler" -x "$language" -fsyntax-only - 2>/dev/null
 }
 
 # bindgen, which x264-sys builds with, loads libclang at build time. It takes the file names below, and
@@ -91,7 +109,9 @@ as_root() {
 }
 
 apt() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -qq --no-install-recommends "$@" </dev/null
+    # A machine just started is often updating itself: its lock is worth some minutes.
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
 # labwc looks more like a desktop, but not every release of Debian has it.
@@ -103,14 +123,35 @@ desktop_packages() {
     fi
 }
 
-require_toolchains() {
-    local tool
-    for tool in cargo "$@"; do
-        command -v "$tool" >/dev/null || {
-            say "$tool is missing. Install Rust from https://rustup.rs and Node 20 or later first." >&2
+# The first version number that a tool says; nothing when there is none, or only rustup's stand-in for
+# a toolchain that is not there.
+version_of() { "$1" --version 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1 || true; }
+
+# Prerequisite $1, as its tool $2 says, of at least the version $3; $4 says how it is had.
+require() {
+    local found
+    found=$(version_of "$2")
+    [ -z "$found" ] || ! printf '%s\n' "$3" "$found" | sort --check=quiet --version-sort || return 0
+    say "$1 $3 or later is needed${found:+, and this is $found}: $4" >&2
+    exit 1
+}
+
+require_rust() {
+    require Rust cargo "$(sed -nE 's/^rust-version = "(.*)"/\1/p' Cargo.toml)" \
+        'install it from https://rustup.rs, or update it with rustup update'
+}
+
+# What linting and testing ask of the toolchains besides.
+require_toolchains_of_tests() {
+    local component
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 || {
+            say "cargo $component is missing: rustup component add rustfmt clippy" >&2
             exit 1
         }
     done
+    require Node node 20 'install it from https://nodejs.org; Debian 12 has an older one'
+    require npm npm 9 'it comes with Node'
 }
 
 install_missing() {
@@ -120,8 +161,14 @@ install_missing() {
         say "$packages${wants_desktop:+ labwc (or sway)}" >&2
         exit 1
     fi
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        say "installing needs root, and there is no sudo. Please run as root:" >&2
+        say "apt-get install $packages${wants_desktop:+$(desktop_packages)}" >&2
+        exit 1
+    fi
     say "installing $packages${wants_desktop:+ and a demo desktop} through apt"
-    apt update
+    # One repository of many that fails is no reason: what is lacking may come from another.
+    apt update || say 'apt could not refresh all its lists; going on with what there is'
     [ -z "$wants_desktop" ] || packages="$packages $(desktop_packages)"
     case " $packages " in *' coturn '*) keep_coturn_from_serving ;; esac
     # shellcheck disable=SC2086 # a list of names
@@ -140,12 +187,17 @@ keep_coturn_from_serving() {
 
 # aiortc, a WebRTC implementation that shares no code with a browser's or ours, in a folder of its own.
 ensure_aiortc() {
-    local venv
-    venv=$(dirname "$0")/.artifacts/venv
-    "$venv/bin/python" -c 'import aiortc, websockets' 2>/dev/null && return
+    local venv=tests/.artifacts/venv wanted=(aiortc==1.16.0 websockets==17.4)
+    "$venv/bin/python" - "${wanted[@]}" 2>/dev/null <<'PYTHON' && return
+import sys
+from importlib.metadata import version
+import aiortc, websockets
+for name, wanted in (pin.split("==") for pin in sys.argv[1:]):
+    assert version(name) == wanted
+PYTHON
     say "installing aiortc into $venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check 'aiortc==1.16.0' 'websockets==17.4'
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "${wanted[@]}"
 }
 
 # Tests that root runs need an ordinary user to be: sway, for one, refuses root.
@@ -161,16 +213,17 @@ main() {
     local needs wants_desktop='' packages
     case ${1-} in
         run)
-            require_toolchains
+            require_rust
             needs=$BUILD$RUN
             probe desktop || wants_desktop=yes
             ;;
         test)
-            require_toolchains node npm
+            require_rust
+            require_toolchains_of_tests
             needs=$BUILD$TEST
             ;;
         vm)
-            require_toolchains
+            require_rust
             needs=$BUILD$VM
             ;;
         *) say 'usage: tests/install.sh run|test|vm' >&2; exit 2 ;;
