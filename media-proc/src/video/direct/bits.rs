@@ -37,9 +37,16 @@ impl BitWriter {
     /// `ue(v)`.
     #[inline]
     pub(super) fn unsigned(&mut self, value: u32) {
-        debug_assert!(value < 1 << 16);
+        debug_assert!(value < u32::MAX);
         let length = 32 - (value + 1).leading_zeros();
-        self.bits(2 * length - 1, value + 1);
+        // As many zeros as bits follow the first: with them a small number, as nearly all are, is
+        // written in one go.
+        if length <= 16 {
+            self.bits(2 * length - 1, value + 1);
+        } else {
+            self.bits(length - 1, 0);
+            self.bits(length, value + 1);
+        }
     }
 
     /// `se(v)`.
@@ -99,7 +106,7 @@ impl<'bytes> BitReader<'bytes> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;
-            if zeros > 16 {
+            if zeros > 31 {
                 return None;
             }
         }
@@ -178,6 +185,22 @@ mod tests {
                 prop_assert_eq!(reader.signed(), Some(*value));
                 prop_assert_eq!(reader.unsigned(), Some(value.unsigned_abs()));
                 prop_assert_eq!(reader.bits(13), Some(value.unsigned_abs()));
+            }
+            prop_assert_eq!(reader.flag(), Some(true));
+        }
+
+        /// A picture's whole skip run is one number, and need not fit 16 bits.
+        #[test]
+        fn numbers_of_any_length_are_read_as_written(
+            values in prop::collection::vec((0_u32..32, any::<u32>()), 0..50),
+        ) {
+            let values = values.iter().map(|(shift, value)| (value >> shift).min(u32::MAX - 1));
+            let mut writer = BitWriter::default();
+            values.clone().for_each(|value| writer.unsigned(value));
+            let payload = writer.finish().to_vec();
+            let mut reader = BitReader::new(&payload);
+            for value in values {
+                prop_assert_eq!(reader.unsigned(), Some(value));
             }
             prop_assert_eq!(reader.flag(), Some(true));
         }
