@@ -4,7 +4,7 @@
 //! Decides: process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
 //! links ([`service`]), what relay credentials say ([`relay`]), the units all of them use
-//! ([`units`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
+//! ([`units`]) and how they hang together in H.264 ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
 //! ([`ring`]).
 //!
 //! Trusts: nobody. Every value that another process can send is a type whose decoder refuses what
@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod level;
 pub mod link;
 pub mod message;
 pub mod phase;

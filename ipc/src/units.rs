@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::level::Level;
+
 /// A value outside the range its type allows.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{what} is {found}, which is outside {low} to {high}")]
@@ -132,7 +134,8 @@ impl Fps {
     }
 }
 
-/// Size of a frame in pixels. Both sides are even, because H.264 4:2:0 halves them.
+/// Size of a frame in pixels. Both sides are even, because H.264 4:2:0 halves them, and all of it has
+/// no more macroblocks than [`Level::HIGHEST`] allows: no decoder would take the picture.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "(u16, u16)", into = "(u16, u16)")]
 pub struct FrameSize {
@@ -154,14 +157,31 @@ pub enum BadFrameSize {
     /// A side is too small or too large.
     #[error(transparent)]
     Side(#[from] OutOfRange),
+    /// Both sides are legal, and all of it is too large.
+    #[error(
+        "{width}x{height} is more than H.264 allows up to level 5.2, which is {most} blocks of \
+         16x16 pixels; the largest size of this shape is {largest}",
+        most = Level::HIGHEST.macroblocks()
+    )]
+    TooManyMacroblocks {
+        /// Width found.
+        width: u16,
+        /// Height found.
+        height: u16,
+        /// What is allowed instead.
+        largest: FrameSize,
+    },
 }
+
+/// Pixels along each side of a macroblock, in which H.264 codes pictures.
+pub const MACROBLOCK: u16 = 16;
 
 /// Bytes of one pixel: every raw frame is BGRX, 8 bits each, in memory order B, G, R, X
 /// (`WL_SHM_FORMAT_XRGB8888`, Pixman's `x8r8g8b8` on a little-endian machine).
 pub const PIXEL_BYTES: usize = 4;
 
 impl FrameSize {
-    /// Checks both sides.
+    /// Checks both sides, and what they make together.
     ///
     /// # Errors
     /// [`BadFrameSize`] says which rule the size breaks.
@@ -169,14 +189,49 @@ impl FrameSize {
         if width % 2 == 1 || height % 2 == 1 {
             return Err(BadFrameSize::Odd { width, height });
         }
-        Ok(Self { width: Side::new(width.into())?, height: Side::new(height.into())? })
+        let size = Self { width: Side::new(width.into())?, height: Side::new(height.into())? };
+        if size.macroblocks() > Level::HIGHEST.macroblocks() {
+            let largest = Self::nearest(width.into(), height.into());
+            return Err(BadFrameSize::TooManyMacroblocks { width, height, largest });
+        }
+        Ok(size)
     }
 
-    /// The nearest legal size: sides rounded down to even numbers and clamped.
+    /// The size for a window of `width` × `height` pixels: its own with even sides if that is legal,
+    /// else the largest legal one of its shape. What is too small is enlarged.
+    ///
+    /// The page does the same (`wantedSize`), by the same whole numbers.
     #[must_use]
     pub fn nearest(width: u32, height: u32) -> Self {
         let side = |length: u32| Side::clamped(u64::from(length & !1));
-        Self { width: side(width), height: side(height) }
+        let is_small = |size: Self| size.macroblocks() <= Level::HIGHEST.macroblocks();
+        let own = Self { width: side(width), height: side(height) };
+        let most = u32::from(Side::MAX.value());
+        if width.max(height) < most + 2 && is_small(own) {
+            return own;
+        }
+        let (long, short) = (u64::from(width.max(height)), u64::from(width.min(height)));
+        let shaped = |pairs: u32| {
+            let other = u32::try_from(u64::from(2 * pairs) * short / long).unwrap_or(u32::MAX);
+            let (long, short) = (side(2 * pairs), side(other));
+            if width >= height {
+                Self { width: long, height: short }
+            } else {
+                Self { width: short, height: long }
+            }
+        };
+        // Half of the long side. Whatever the shape, the smallest such size is legal.
+        let mut legal = u32::from(Side::MIN.value()) / 2;
+        let mut beyond = most.min(width.max(height)) / 2 + 1;
+        while beyond - legal > 1 {
+            let middle = legal.midpoint(beyond);
+            if is_small(shaped(middle)) {
+                legal = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        shaped(legal)
     }
 
     /// Width in pixels.
@@ -189,6 +244,30 @@ impl FrameSize {
     #[must_use]
     pub const fn height(self) -> u16 {
         self.height.value()
+    }
+
+    /// Macroblocks from left to right.
+    #[must_use]
+    pub fn columns(self) -> u32 {
+        self.width().div_ceil(MACROBLOCK).into()
+    }
+
+    /// Macroblocks from top to bottom.
+    #[must_use]
+    pub fn rows(self) -> u32 {
+        self.height().div_ceil(MACROBLOCK).into()
+    }
+
+    /// Macroblocks in all.
+    #[must_use]
+    pub fn macroblocks(self) -> u32 {
+        self.columns() * self.rows()
+    }
+
+    /// How often in a second there may be such a frame at the most.
+    #[must_use]
+    pub fn fastest(self) -> Fps {
+        Fps::clamped(Level::HIGHEST.pictures_per_second(self.macroblocks()).into())
     }
 
     /// Bytes from one row to the next of a tightly packed BGRX frame.
@@ -280,6 +359,8 @@ impl fmt::Display for PeerId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -291,10 +372,64 @@ mod tests {
     }
 
     #[test]
-    fn frame_size_nearest_is_always_legal() {
-        for (width, height) in [(0, 0), (1, 4097), (1281, 721), (u32::MAX, u32::MAX)] {
+    fn frame_size_of_more_macroblocks_than_the_highest_level_is_refused_with_one_that_is_not() {
+        for (width, height, largest) in
+            [(3840, 2880, "3542x2656"), (4096, 2560, "3872x2420"), (4096, 4096, "3072x3072")]
+        {
+            let reason = FrameSize::new(width, height).unwrap_err().to_string();
+            assert!(reason.contains("level 5.2") && reason.ends_with(largest), "{reason}");
+        }
+        for (width, height) in [(4096, 2304), (2304, 4096), (3072, 3072), (4096, 16)] {
+            assert!(FrameSize::new(width, height).is_ok(), "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn frame_size_nearest_is_the_windows_own_where_that_is_legal() {
+        for (window, size) in [
+            ((1365, 767), "1364x766"),
+            ((1365, 1364), "1364x1364"),
+            ((4097, 2305), "4096x2304"),
+            ((0, 0), "16x16"),
+            ((5, 900), "16x900"),
+        ] {
+            assert_eq!(FrameSize::nearest(window.0, window.1).to_string(), size);
+        }
+    }
+
+    #[test]
+    fn frame_size_nearest_is_as_fast_as_the_highest_level_allows() {
+        let fastest = |width, height| FrameSize::nearest(width, height).fastest().value();
+        assert_eq!(fastest(1920, 1080), 240);
+        assert_eq!(fastest(3840, 2160), 64);
+        assert_eq!(fastest(4096, 2304), 56);
+    }
+
+    proptest! {
+        #[test]
+        fn frame_size_nearest_is_legal_of_the_windows_shape_and_the_largest(
+            width in 1_u32..9000, height in 1_u32..9000,
+        ) {
             let size = FrameSize::nearest(width, height);
-            assert_eq!(FrameSize::new(size.width(), size.height()), Ok(size));
+            let (wide, high) = (u32::from(size.width()), u32::from(size.height()));
+            prop_assert_eq!(FrameSize::new(size.width(), size.height()), Ok(size));
+            prop_assert!(wide <= width.max(16) && high <= height.max(16));
+            // Not more than an even number off, unless a side could not be smaller.
+            let (long, short) = (u64::from(width.max(height)), u64::from(width.min(height)));
+            let (size_long, size_short) = (u64::from(wide.max(high)), u64::from(wide.min(high)));
+            let exact = size_long * short / long;
+            prop_assert!(size_short.abs_diff(exact) <= 2 || size_short == 16);
+            // Two pixels more along the long side are too many, unless the window has no more.
+            let more = size_long + 2;
+            let blocks = |side: u64| side.div_ceil(16);
+            let larger = blocks(more) * blocks((more * short / long) & !1);
+            prop_assert!(more > long || more > 4096 || larger > 36_864);
+        }
+
+        #[test]
+        fn frame_size_nearest_takes_any_numbers(width in any::<u32>(), height in any::<u32>()) {
+            let size = FrameSize::nearest(width, height);
+            prop_assert_eq!(FrameSize::new(size.width(), size.height()), Ok(size));
         }
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use lumen_ipc::{
     message::frames::Rect,
-    units::{Fps, FrameSize},
+    units::{Fps, FrameSize, Kbps},
 };
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
@@ -100,7 +100,8 @@ fn encode(size: FrameSize, page: &[u8], content: Content) {
     let mut floor = Vec::new();
     let mut ours = Vec::new();
     let mut raw = Raw::open(size);
-    let mut encoder = Encoder::open(size, Fps::clamped(60)).expect("x264 opens");
+    let mut encoder =
+        Encoder::open(size, Fps::clamped(60), Kbps::clamped(8000)).expect("x264 opens");
     let mut memory = Memory::default();
     let mut planes = Planes::new(size);
     let mut bytes = [0; 2];

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, ensure};
 use lumen_ipc::{
     process::Worker,
-    units::{Fps, FrameSize},
+    units::{Fps, FrameSize, Kbps},
 };
 use lumen_ipc_runtime::{confine, shm::GuardedView};
 use lumen_media::{
@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     short.set_len(1)?;
     confine::confine(&policy::policy(), Worker::Media).context("confinement")?;
     // A desktop, a smaller one, and the largest: each opens an encoder anew.
-    for (width, height) in [(1920, 1080), (640, 360), (4096, 4096)] {
+    for (width, height) in [(1920, 1080), (640, 360), (4096, 2304)] {
         encode(FrameSize::new(width, height)?).context("after confinement")?;
     }
     torn(short.into()).context("after confinement")
@@ -41,7 +41,7 @@ fn encode(size: FrameSize) -> anyhow::Result<()> {
     let (mut planes, mut changed) = (Planes::new(size), MacroblockMap::constant(size));
     changed.mark_all();
     planes.update(frame, &changed)?;
-    let mut encoder = Encoder::open(size, Fps::clamped(60))?;
+    let mut encoder = Encoder::open(size, Fps::clamped(60), Kbps::clamped(8000))?;
     for kind in
         [PictureKind::Key, PictureKind::Predicted, PictureKind::Moved(64), PictureKind::Fresh]
     {

@@ -39,6 +39,17 @@ fn size_too_large_is_refused_with_the_limits() -> Result<()> {
 }
 
 #[test]
+fn size_that_no_decoder_takes_is_refused_with_the_largest_of_its_shape() -> Result<()> {
+    for (size, largest) in
+        [("3840x2880", "3542x2656"), ("4096x2560", "3872x2420"), ("4096x4096", "3072x3072")]
+    {
+        let ended = refused_option("--size", size)?;
+        assert!(ended.said.contains(largest), "{}", ended.said);
+    }
+    Ok(())
+}
+
+#[test]
 fn size_that_is_no_size_is_refused_with_an_example() -> Result<()> {
     let ended = refused_option("--size", "large")?;
     assert!(ended.said.contains("1280x720"), "{}", ended.said);

@@ -205,8 +205,8 @@ fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         StartError::caused("the encoder does not encode", error)
     };
-    let mut encoder =
-        Encoder::open(config.size, config.max_fps).map_err(|error| failed(error.into()))?;
+    let mut encoder = Encoder::open(config.size, config.max_fps, config.bitrate)
+        .map_err(|error| failed(error.into()))?;
     let size = FrameSize::nearest(64, 64);
     let pixels = vec![0; size.frame_bytes()];
     let frame =

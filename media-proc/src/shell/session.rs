@@ -33,6 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Session {
     max_fps: Fps,
+    max_bitrate: Kbps,
     screen: Screen,
     outlet: Outlet,
     desk: Desk,
@@ -78,6 +79,7 @@ impl Session {
         figures.target.set(config.bitrate.value().into());
         Self {
             max_fps: config.max_fps,
+            max_bitrate: config.bitrate,
             screen: Screen::default(),
             outlet,
             desk,
@@ -218,7 +220,8 @@ impl Session {
         let size = shown.planes.size();
         if self.encoder.size() != size {
             info!(%size, "an encoder of another size is opened");
-            self.encoder = Encoder::open(size, self.max_fps).map_err(EncoderError::Open)?;
+            self.encoder =
+                Encoder::open(size, self.max_fps, self.max_bitrate).map_err(EncoderError::Open)?;
         }
         let begun = clock::now();
         let (kind, ask) = describe(work, self.memory.relate(&shown.planes, &shown.changed), shown);

@@ -52,7 +52,8 @@ impl Rig {
         let outlet = Outlet::new().expect("memory for the ring");
         let desk = Desk::new(config.bitrate).expect("eventfd");
         let now = Instant::now();
-        let encoder = Encoder::open(config.size, config.max_fps).expect("x264 opens");
+        let encoder =
+            Encoder::open(config.size, config.max_fps, config.bitrate).expect("x264 opens");
         let mut session = Session::new(&config, encoder, outlet, desk, now);
         let (compositor, frames) = Channel::pair().expect("socketpair");
         session.attach_frames(frames);

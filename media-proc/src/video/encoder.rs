@@ -4,7 +4,7 @@
 //! stream, so before one goes on behind the other it gets the other's decoded picture, and x264's
 //! slices are numbered anew once there were others between them.
 
-use lumen_ipc::units::{Fps, FrameSize};
+use lumen_ipc::units::{Fps, FrameSize, Kbps};
 
 use super::{AccessUnit, Picture, PictureKind, direct::Direct, x264};
 use crate::convert::MacroblockMap;
@@ -35,13 +35,13 @@ enum Newest {
 }
 
 impl Encoder {
-    /// Opens an encoder for pictures of `size`. `fps` only decides the level that is signalled.
+    /// Opens an encoder for pictures of `size`, at most `fps` of them a second in at most `bitrate`.
     ///
     /// # Errors
     /// [`x264::OpenError`] says what libx264 refused.
-    pub fn open(size: FrameSize, fps: Fps) -> Result<Self, x264::OpenError> {
+    pub fn open(size: FrameSize, fps: Fps, bitrate: Kbps) -> Result<Self, x264::OpenError> {
         Ok(Self {
-            x264: x264::Encoder::open(size, fps)?,
+            x264: x264::Encoder::open(size, fps, bitrate)?,
             direct: None,
             newest: Newest::X264,
             renumbered: false,

@@ -33,7 +33,8 @@ struct Stream {
 impl Stream {
     fn begin(quantizer: u8) -> Self {
         let mut stream = Self {
-            encoder: Encoder::open(size(), Fps::clamped(60)).expect("x264 opens"),
+            encoder: Encoder::open(size(), Fps::clamped(60), Kbps::clamped(8000))
+                .expect("x264 opens"),
             decoder: Decoder::new().expect("openh264 opens"),
             planes: Planes::new(size()),
             pixels: vec![0; size().frame_bytes()],
@@ -173,7 +174,8 @@ fn encode_motion_beyond_the_level_is_left_to_x264() {
     // Level 4: vectors of less than 512 rows.
     let tall = FrameSize::new(16, 4096).expect("legal size");
     for (rows, expected) in [(496, true), (512, false)] {
-        let mut encoder = Encoder::open(tall, Fps::clamped(20)).expect("x264 opens");
+        let mut encoder =
+            Encoder::open(tall, Fps::clamped(20), Kbps::clamped(8000)).expect("x264 opens");
         let mut everything = MacroblockMap::constant(tall);
         everything.mark_all();
         let mut planes = Planes::new(tall);

@@ -309,6 +309,8 @@ mod tests {
         let cases = [
             ("run --size 0x720", "outside 16 to 4096"),
             ("run --size 99999999x720", "outside 16 to 4096"),
+            ("run --size 3840x2880", "the largest size of this shape is 3542x2656"),
+            ("run --size 4096x4096", "level 5.2"),
             ("run --size big", "WIDTHxHEIGHT"),
             ("run --fps 0", "outside 1 to 240"),
             ("run --bitrate 5", "outside 100 to 200000"),

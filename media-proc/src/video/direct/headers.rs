@@ -4,10 +4,10 @@
 //! Only what [`x264`](crate::video::x264) is set up to write is understood: anything else is
 //! [`Unsupported`], and then x264 encodes every picture.
 
-use lumen_ipc::units::FrameSize;
+use lumen_ipc::{level::Level, units::FrameSize};
 
 use super::bits::{BitReader, BitWriter, units, unwrap, wrap};
-use crate::{convert::MACROBLOCK, video::Quantizer};
+use crate::video::Quantizer;
 
 /// Slices of a picture of nothing else (H.264, table 7-6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -155,13 +155,11 @@ fn sequence(payload: &[u8], size: FrameSize) -> Result<Sequence, Unsupported> {
         return Err(Unsupported("another profile than baseline"));
     }
     reader.bits(8).ok_or(END)?; // constraint flags
-    // Less a row, for the range is open at one end (H.264, table A-1, MaxVmvR).
-    let reach = match reader.bits(8).ok_or(END)? {
-        ..=10 => 63,
-        11..=20 => 127,
-        21..=30 => 255,
-        31.. => 511,
-    };
+    let number = reader.bits(8).ok_or(END)?;
+    let level = u8::try_from(number).ok().and_then(Level::numbered);
+    let level = level.ok_or(Unsupported("a level that no stream of ours has"))?;
+    // Less a row, for the range is open at one end.
+    let reach = u32::from(level.reach()) - 1;
     reader.unsigned().ok_or(END)?; // seq_parameter_set_id
     let frame_num_bits = reader.unsigned().ok_or(END)? + 4;
     if frame_num_bits > 16 {
@@ -174,11 +172,10 @@ fn sequence(payload: &[u8], size: FrameSize) -> Result<Sequence, Unsupported> {
         return Err(Unsupported("more than one reference picture"));
     }
     reader.flag().ok_or(END)?; // gaps_in_frame_num_value_allowed_flag
-    let macroblocks = |side: u16| u32::from(side).div_ceil(MACROBLOCK as u32);
     let columns = reader.unsigned().ok_or(END)? + 1;
     let rows = reader.unsigned().ok_or(END)? + 1;
     let frames_only = reader.flag().ok_or(END)?;
-    if (columns, rows) != (macroblocks(size.width()), macroblocks(size.height())) || !frames_only {
+    if (columns, rows) != (size.columns(), size.rows()) || !frames_only {
         return Err(Unsupported("another picture size, or fields"));
     }
     Ok(Sequence { frame_num_bits, reach })

@@ -8,7 +8,10 @@
 
 use std::{ffi::c_int, mem::MaybeUninit, ptr::NonNull, slice};
 
-use lumen_ipc::units::{Fps, FrameSize};
+use lumen_ipc::{
+    level::Level,
+    units::{Fps, FrameSize, Kbps},
+};
 use x264_sys as x264;
 
 use crate::{
@@ -98,13 +101,15 @@ pub enum EncodeError {
 }
 
 impl Encoder {
-    /// Opens an encoder for pictures of `size`. `fps` only decides the level that is signalled.
+    /// Opens an encoder for pictures of `size`, at most `fps` of them a second in at most `bitrate`:
+    /// together they decide the level of the stream.
     ///
     /// # Errors
     /// [`OpenError`] says what libx264 refused.
-    pub fn open(size: FrameSize, fps: Fps) -> Result<Self, OpenError> {
+    pub fn open(size: FrameSize, fps: Fps, bitrate: Kbps) -> Result<Self, OpenError> {
         let mut parameters = preset()?;
-        describe(&mut parameters, size, fps);
+        let fps = fps.min(size.fastest());
+        describe(&mut parameters, size, fps, Level::of(size, fps, bitrate));
         // SAFETY: `parameters` is initialised by `preset`, the name is NUL-terminated and static.
         let applied =
             unsafe { x264::x264_param_apply_profile(&mut parameters, c"baseline".as_ptr()) };
@@ -336,12 +341,14 @@ fn preset() -> Result<x264::x264_param_t, OpenError> {
 }
 
 /// Everything that differs from the preset.
-fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps) {
+fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps, level: Level) {
     parameters.i_width = size.width().into();
     parameters.i_height = size.height().into();
     parameters.i_csp = x264::X264_CSP_I420 as c_int;
     parameters.i_fps_num = fps.value().into();
     parameters.i_fps_den = 1;
+    // Also how far motion may reach. x264's own choice would know nothing of the bit rate.
+    parameters.i_level_idc = level.number().into();
     parameters.b_vfr_input = 0;
     // Its default handler prints to standard error past our log; failures come back as values.
     parameters.i_log_level = x264::X264_LOG_NONE;

@@ -2,8 +2,9 @@
 //! bit by bit.
 
 use lumen_ipc::{
+    level::Level,
     message::frames::Rect,
-    units::{Fps, FrameSize},
+    units::{Fps, FrameSize, Kbps},
 };
 use openh264::{decoder::Decoder, formats::YUVSource};
 
@@ -24,7 +25,7 @@ fn size() -> FrameSize {
 }
 
 fn encoder() -> Encoder {
-    Encoder::open(size(), Fps::clamped(60)).expect("x264 opens")
+    Encoder::open(size(), Fps::clamped(60), Kbps::clamped(8000)).expect("x264 opens")
 }
 
 /// One 32×32 patch of `colours` beside the other on black, as blue, green, red.
@@ -263,9 +264,37 @@ fn encode_picture_of_another_size_is_refused() {
 
 #[test]
 fn open_smallest_and_largest_size_works() {
-    for (width, height) in [(16, 16), (4096, 4096)] {
+    for (width, height) in [(16, 16), (16, 4096), (4096, 2304), (3072, 3072)] {
         let size = FrameSize::new(width, height).expect("legal size");
-        assert!(Encoder::open(size, Fps::clamped(60)).is_ok(), "{size}");
+        assert!(Encoder::open(size, Fps::clamped(60), Kbps::clamped(8000)).is_ok(), "{size}");
+    }
+}
+
+#[test]
+fn parameter_set_names_the_level_that_size_rate_and_bits_make() {
+    for (width, height, fps, kbps) in [
+        (1280, 720, 30, 8_000),
+        (1280, 720, 60, 50_000),
+        (1920, 1080, 60, 8_000),
+        (3840, 2160, 60, 200_000),
+        // Faster than the highest level has pictures of this size: it is still that level.
+        (4096, 2304, 240, 8_000),
+        (2464, 3814, 60, 8_000),
+        (16, 4096, 30, 100),
+        (16, 16, 1, 100),
+    ] {
+        let size = FrameSize::new(width, height).expect("legal size");
+        let (fps, bitrate) = (Fps::clamped(fps), Kbps::clamped(kbps));
+        let mut encoder = Encoder::open(size, fps, bitrate).expect("x264 opens");
+        let picture = Picture {
+            planes: &Planes::new(size),
+            changed: &MacroblockMap::constant(size),
+            kind: PictureKind::Key,
+            quantizer: FINE,
+        };
+        let stream = encoder.encode(picture).expect("x264 encodes").bytes.to_vec();
+        let unit = units(&stream).find(|unit| unit[0] & 0x1F == 7).expect("a parameter set");
+        assert_eq!(unit[3], Level::of(size, fps, bitrate).number(), "{size} at {fps}");
     }
 }
 

@@ -43,7 +43,8 @@ pub const OPTIONS: [OptionRow; 25] = [
         environment: "LUMEN_SIZE",
         placeholder: Some("WxH"),
         default: "1920x1080",
-        help: "Size of the desktop in pixels, 16x16 to 4096x4096, both sides even.",
+        help: "Size of the desktop in pixels: sides of 16 to 4096, both even, and together no more than \
+               H.264 level 5.2 allows, such as 4096x2304, 3840x2400 or 3072x3072.",
         commands: RUN,
     },
     OptionRow {
