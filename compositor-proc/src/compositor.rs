@@ -196,6 +196,7 @@ impl Compositor {
             info!(%size, "output resized");
             self.state.metrics.output_resizes.increment();
             self.state.output.set_size(size);
+            self.state.schedule.set_rate(self.state.output.rate());
             layer_map_for_output(&self.state.output.wayland).arrange();
             self.state.configure_all();
             self.state.desktop.set_size(size);

@@ -46,7 +46,7 @@ impl DesktopOutput {
         let mode = Mode {
             size: (i32::from(size.width()), i32::from(size.height())).into(),
             // Millihertz, as wl_output wants it.
-            refresh: i32::from(self.max_fps.value()) * 1000,
+            refresh: i32::from(self.rate_of(size).value()) * 1000,
         };
         let old = self.wayland.current_mode();
         let scale = Scale::Integer(1);
@@ -62,6 +62,17 @@ impl DesktopOutput {
             self.wayland.delete_mode(old);
         }
         self.size = size;
+    }
+
+    /// The most frames a second at its size.
+    #[must_use]
+    pub fn rate(&self) -> Fps {
+        self.rate_of(self.size)
+    }
+
+    /// No decoder need keep up with more, so no encoder may make them.
+    fn rate_of(&self, size: FrameSize) -> Fps {
+        self.max_fps.min(size.fastest())
     }
 
     /// Where it lies and how large it is.
@@ -121,6 +132,21 @@ mod tests {
 
     fn size(width: u16) -> FrameSize {
         FrameSize::new(width, 480).expect("legal size")
+    }
+
+    #[test]
+    fn output_of_more_pixels_than_decoders_keep_up_with_at_its_rate_is_slower() {
+        let rate = |width, height, fps| {
+            let (size, fps) = (FrameSize::nearest(width, height), Fps::clamped(fps));
+            let output = DesktopOutput::new(size, fps, ResizePolicy::Follow);
+            let announced = output.wayland.current_mode().map(|mode| mode.refresh);
+            assert_eq!(announced, Some(i32::from(output.rate().value()) * 1000));
+            output.rate().value()
+        };
+        assert_eq!(rate(1920, 1080, 60), 60);
+        assert_eq!(rate(3840, 2160, 60), 60);
+        assert_eq!(rate(4096, 2304, 60), 56);
+        assert_eq!(rate(3840, 2160, 240), 64);
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl State {
             drag_icon: None,
             cursor: CursorImageStatus::default_named(),
             cursor_changed: true,
-            schedule: Schedule::new(config.max_fps),
+            schedule: Schedule::new(output.rate()),
             desktop: Desktop::new(config.size),
             input: InputState::default(),
             pool_files: PoolFiles::default(),

@@ -93,6 +93,11 @@ impl Schedule {
         }
     }
 
+    /// Allows `max_fps` frames a second from the next frame on.
+    pub fn set_rate(&mut self, max_fps: Fps) {
+        self.interval = Duration::from_micros(max_fps.interval_micros());
+    }
+
     /// Time between two frames at the full rate.
     #[must_use]
     pub const fn interval(&self) -> Duration {

@@ -56,6 +56,15 @@ fn change_soon_after_a_frame_waits_for_the_slot() {
 }
 
 #[test]
+fn change_after_another_rate_was_set_waits_for_its_slot() {
+    let now = Instant::now();
+    let mut schedule = settled(now);
+    schedule.set_rate(Fps::new(FPS / 2).expect("legal rate"));
+    schedule.change(now + ms(3));
+    assert_eq!(schedule.next(now + ms(3)), Step::Wait(now + 2 * INTERVAL));
+}
+
+#[test]
 fn change_while_a_frame_is_unreleased_waits_for_the_release() {
     let now = Instant::now();
     let mut schedule = attached(now);

@@ -64,7 +64,8 @@ pub const OPTIONS: [OptionRow; 25] = [
         environment: "LUMEN_FPS",
         placeholder: Some("N"),
         default: "60",
-        help: "The most frames per second, 1 to 240; a still screen sends none.",
+        help: "The most frames per second, 1 to 240, and no more than H.264 level 5.2 has of the \
+               desktop's size (64 at 3840x2160); a still screen sends none.",
         commands: RUN,
     },
     OptionRow {
