@@ -121,7 +121,7 @@ pub fn input(message: &[u8]) -> Result<Action, DecodeError> {
         SIZE_WANTED => {
             let [w1, w0, h1, h0] = exactly(fields, length)?;
             let side = |bytes| u32::from(u16::from_be_bytes(bytes));
-            // A window has the size it has: an odd or tiny one is rounded, not refused.
+            // A window has the size it has: one that no desktop can have is fitted, not refused.
             Ok(Action::SizeWanted(FrameSize::nearest(side([w1, w0]), side([h1, h0]))))
         }
         unknown => Err(DecodeError::Tag(unknown)),

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::units::Kbps;
+use lumen_ipc::{level::Level, units::Kbps};
 use str0m::{
     Candidate, IceCreds, Rtc, RtcConfig,
     bwe::Bitrate,
@@ -27,11 +27,13 @@ use str0m::{
     rtp::Extension,
 };
 
-/// Constrained baseline, level 3.1; levels may differ per direction.
-const PROFILE_LEVEL_ID: u32 = 0x42_e0_1f;
+/// Constrained baseline of the highest level that a picture may take, which each picture's size
+/// decides later. Browsers offer level 3.1 whatever they can decode, and let levels differ per
+/// direction: that is no limit, and one that cannot show a picture asks for a smaller one.
+const PROFILE_LEVEL_ID: u32 = 0x42_e0_00 | Level::HIGHEST.number() as u32;
 /// Baseline without constraints, which some clients offer instead: what the encoder makes is a
 /// subset of both.
-const PLAIN_BASELINE_PROFILE_LEVEL_ID: u32 = 0x42_00_1f;
+const PLAIN_BASELINE_PROFILE_LEVEL_ID: u32 = 0x42_00_00 | Level::HIGHEST.number() as u32;
 /// Where the playout delay goes; the offer's number wins.
 const PLAYOUT_DELAY_ID: u8 = 5;
 /// Sender reports tie RTP time to wall time; nothing drifts faster than this.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    level::Level,
     message::{
         input::{Action, OutputPoint, PressState},
         packets::FrameStamps,
@@ -404,6 +405,20 @@ fn malformed_and_foreign_datagrams_change_nothing() {
     let shown = pair.show(true, 5000, 9);
     pair.run(Duration::from_millis(300));
     assert_eq!(pair.viewer.frames, [shown]);
+}
+
+#[test]
+fn answer_names_the_highest_level_whatever_level_was_offered() {
+    let now = Instant::now();
+    let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");
+    let (_, offer) = Viewer::new(now, address(BROWSER));
+    for level in ["1f", "0d", "34"] {
+        let offer = offer.replace("42e01f", &format!("42e0{level}"));
+        let control = Rights { control: true };
+        let (_, answer) = Session::accept(now, &setup, control, &offer, None).expect("an offer");
+        let highest = format!("profile-level-id=42e0{:02x}", Level::HIGHEST.number());
+        assert!(answer.contains(&highest), "{answer}");
+    }
 }
 
 #[test]
