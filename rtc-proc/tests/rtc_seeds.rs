@@ -92,6 +92,19 @@ fn input_vectors_of_the_page_are_decoded_on_their_channel() {
 }
 
 #[test]
+fn size_vectors_of_the_page_are_what_a_desktop_makes_of_a_window() {
+    use lumen_ipc::units::FrameSize;
+    let json = include_str!("../../web/test/vectors/sizes.json");
+    let vectors: Vec<Value> = serde_json::from_str(json).expect("a list");
+    for vector in vectors {
+        let pair = |key: &str| [0, 1].map(|at| vector[key][at].as_u64().expect("a side") as u32);
+        let ([width, height], [wide, high]) = (pair("window"), pair("size"));
+        let size = FrameSize::nearest(width, height);
+        assert_eq!(size.to_string(), format!("{wide}x{high}"), "{}", vector["name"]);
+    }
+}
+
+#[test]
 fn refused_vectors_are_refused() {
     for (name, bytes, _) in vectors(include_str!("../../web/test/vectors/input-refused.json")) {
         assert!(decode::input(&bytes).is_err(), "{name}");

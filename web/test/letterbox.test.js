@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { fractionOf, placePicture, wantedSize } from '../src/core/letterbox.js';
+import { fractionOf, placePicture } from '../src/core/letterbox.js';
 
 const size = (/** @type {number} */ width, /** @type {number} */ height) => ({ width, height });
 
@@ -76,17 +76,4 @@ test('fractionOf, every device pixel at every ratio, hits that pixel of the desk
       assert.equal(Math.floor((x * side) / 65535), pixel, `ratio ${ratio}`);
     }
   }
-});
-
-test('wantedSize, odd sides, are made even', () => {
-  assert.deepEqual(wantedSize(size(1365, 767)), size(1364, 766));
-});
-
-test('wantedSize, a window beyond the limit, keeps its aspect', () => {
-  assert.deepEqual(wantedSize(size(8192, 4096)), size(4096, 2048));
-});
-
-test('wantedSize, nothing at all, is the smallest desktop', () => {
-  assert.deepEqual(wantedSize(size(0, 0)), size(16, 16));
-  assert.deepEqual(wantedSize(size(NaN, 3)), size(16, 16));
 });

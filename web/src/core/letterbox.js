@@ -13,10 +13,6 @@
 /** Up to this scale a picture is shown pixel by pixel with a thin border instead. */
 const MAX_BORDERED_SCALE = 1.01;
 
-/** What encoders and the desktop accept for either side. */
-export const MIN_SIDE = 16;
-export const MAX_SIDE = 4096;
-
 /** The largest value of a place's fraction. */
 const FRACTION = 65535;
 
@@ -61,20 +57,4 @@ export function fractionOf(place, box) {
 function fraction(distance, length) {
   if (!(length > 0)) return 0;
   return Math.round(Math.min(Math.max(distance / length, 0), 1) * FRACTION);
-}
-
-/**
- * @param {Size} viewport in device pixels
- * @returns {Size} the size the desktop should have: even, within its limits, in the same aspect if
- *   the window is too large
- */
-export function wantedSize(viewport) {
-  const shrink = Math.min(1, MAX_SIDE / viewport.width, MAX_SIDE / viewport.height);
-  return { width: legalSide(viewport.width * shrink), height: legalSide(viewport.height * shrink) };
-}
-
-/** @param {number} length */
-function legalSide(length) {
-  const even = Math.floor(length / 2) * 2;
-  return Math.min(Math.max(Number.isFinite(even) ? even : MIN_SIDE, MIN_SIDE), MAX_SIDE);
 }

@@ -1,6 +1,6 @@
 // Carries out what the session decides: sockets, peer connections, picture and status.
 
-import { wantedSize } from '../core/letterbox.js';
+import { wantedSize } from '../core/frame-size.js';
 import { Session } from '../core/session.js';
 import { placeRelay, serversFor, wishedPath } from '../core/relay.js';
 import {

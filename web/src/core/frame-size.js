@@ -1,0 +1,61 @@
+// What size the desktop should have for a window: one that every decoder of H.264 level 5.2 takes.
+//
+// lumen-rtc does the same with what it is told (`FrameSize::nearest`), by the same whole numbers;
+// test/vectors/sizes.json holds for both.
+
+/** @import { Size } from './letterbox.js' */
+
+/** What a desktop may have for either side. */
+const MIN_SIDE = 16;
+const MAX_SIDE = 4096;
+
+/** Pixels along each side of a macroblock, in which H.264 codes pictures. */
+const MACROBLOCK = 16;
+
+/** As many macroblocks as level 5.2 allows (H.264, table A-1). */
+export const MAX_MACROBLOCKS = 36864;
+
+/**
+ * @param {Size} size
+ * @returns {number} macroblocks of a picture of that size
+ */
+export function macroblocksOf(size) {
+  return Math.ceil(size.width / MACROBLOCK) * Math.ceil(size.height / MACROBLOCK);
+}
+
+/**
+ * @param {Size} viewport in device pixels
+ * @param {number} [most] macroblocks the desktop may have
+ * @returns {Size} the size the desktop should have: that of the window, with even sides, if it is
+ *   legal, else the largest legal one of its shape
+ */
+export function wantedSize(viewport, most = MAX_MACROBLOCKS) {
+  const [width, height] = [wholeSide(viewport.width), wholeSide(viewport.height)];
+  const own = { width: legalSide(width), height: legalSide(height) };
+  const [long, short] = [Math.max(width, height), Math.min(width, height)];
+  if (long < MAX_SIDE + 2 && macroblocksOf(own) <= most) return own;
+  /** @param {number} pairs half of the long side */
+  const shaped = (pairs) => {
+    const [one, other] = [legalSide(2 * pairs), legalSide(Math.floor((2 * pairs * short) / long))];
+    return width >= height ? { width: one, height: other } : { width: other, height: one };
+  };
+  // Whatever the shape, the smallest such size is legal.
+  let legal = MIN_SIDE / 2;
+  let beyond = Math.floor(Math.min(MAX_SIDE, long) / 2) + 1;
+  while (beyond - legal > 1) {
+    const middle = Math.floor((legal + beyond) / 2);
+    if (macroblocksOf(shaped(middle)) <= most) legal = middle;
+    else beyond = middle;
+  }
+  return shaped(legal);
+}
+
+/** @param {number} length */
+function wholeSide(length) {
+  return Number.isFinite(length) ? Math.max(Math.floor(length), 0) : 0;
+}
+
+/** @param {number} length */
+function legalSide(length) {
+  return Math.min(Math.max(Math.floor(length / 2) * 2, MIN_SIDE), MAX_SIDE);
+}
