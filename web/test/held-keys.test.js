@@ -11,11 +11,11 @@ const META_LEFT = 125;
 const SHIFT_LEFT = 42;
 
 /** @param {string} code */
-const stroke = (code, timeStamp = 0, repeat = false) => ({ code, timeStamp, repeat });
+const stroke = (code, timeStamp = 0, repeat = false) => ({ code, timeStamp, repeat, locks: null });
 /** @param {number} key */
-const down = (key) => ({ type: 'key', key, pressed: true });
+const down = (key) => ({ type: 'key', key, pressed: true, locks: null });
 /** @param {number} key */
-const up = (key) => ({ type: 'key', key, pressed: false });
+const up = (key) => ({ type: 'key', key, pressed: false, locks: null });
 
 test('press and release, one key, are told once each', () => {
   const keys = new HeldKeys('other');

@@ -1,10 +1,11 @@
 //! What viewers do, made into what apps see.
 //!
-//! Viewers share one seat. [`Ledger`] decides what that means for keys and buttons, [`scroll`] for
-//! wheels; this file applies their answers, finds the surface under the pointer, and gives the
+//! Viewers share one seat. [`Ledger`] decides what that means for keys and buttons, `locks` for Caps
+//! Lock and Num Lock, [`scroll`] for wheels; this file applies their answers, finds the surface under the pointer, and gives the
 //! keyboard to the window that is clicked.
 
 pub mod ledger;
+mod locks;
 pub mod scroll;
 
 use lumen_ipc::{
@@ -62,7 +63,12 @@ impl State {
         self.metrics.input_events.increment();
         let peer = message.peer;
         match message.action {
-            Action::Key { key, state } => self.press(peer, Pressable::Key(key), state),
+            Action::Key { key, state, locks } => {
+                if let Some(locks) = locks {
+                    self.follow_locks(locks);
+                }
+                self.press(peer, Pressable::Key(key), state);
+            }
             Action::PointerTo(at) => self.point_to(at),
             Action::PointerBy(delta) => self.point_by(delta),
             Action::Button { button, state, at } => self.click(peer, button, state, at),

@@ -46,6 +46,7 @@ pub(crate) enum Event {
     KeyboardEntered,
     KeyboardLeft,
     Key { key: u32, down: bool },
+    Modifiers { depressed: u32, locked: u32, layout: u32 },
     PointerEntered,
     Moved { x: f64, y: f64 },
     Button { button: u32, down: bool },
@@ -379,6 +380,10 @@ impl Dispatch<WlKeyboard, ()> for Memory {
             wl_keyboard::Event::Leave { .. } => Some(Event::KeyboardLeft),
             wl_keyboard::Event::Key { key, state, .. } => {
                 Some(Event::Key { key, down: state == WEnum::Value(KeyState::Pressed) })
+            }
+            wl_keyboard::Event::Modifiers { mods_depressed, mods_locked, group, .. } => {
+                let (depressed, locked) = (mods_depressed, mods_locked);
+                Some(Event::Modifiers { depressed, locked, layout: group })
             }
             _ => None,
         });

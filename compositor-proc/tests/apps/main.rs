@@ -2,6 +2,7 @@
 //! privilege and no display: everything runs in this process, over socketpairs.
 
 mod app;
+mod keys;
 mod rig;
 mod scanout;
 
@@ -28,7 +29,7 @@ fn size(width: u16, height: u16) -> FrameSize {
 }
 
 fn key(key: u64, state: PressState) -> Action {
-    Action::Key { key: KeyCode::new(key).expect("legal key"), state }
+    Action::Key { key: KeyCode::new(key).expect("legal key"), state, locks: None }
 }
 
 /// An app with a red window that fills the screen, whose frame media has not released.

@@ -70,13 +70,17 @@ impl Rig {
 
     /// A desktop of `size` at `fps` frames a second, with every link attached.
     pub(crate) fn sized(size: FrameSize, fps: u64) -> Self {
-        let config = CompositorConfig {
+        Self::configured(&CompositorConfig {
             size,
             max_fps: Fps::new(fps).expect("legal rate"),
             resize: ResizePolicy::Follow,
             keymap: Keymap::default(),
-        };
-        let compositor = Compositor::new(&config).expect("a desktop");
+        })
+    }
+
+    /// A desktop with every link attached.
+    pub(crate) fn configured(config: &CompositorConfig) -> Self {
+        let compositor = Compositor::new(config).expect("a desktop");
         let mut rig = Self {
             shell: Shell::new(compositor).expect("a shell"),
             media: None,
@@ -129,8 +133,13 @@ impl Rig {
 
     /// A viewer does something.
     pub(crate) fn act(&self, action: Action) {
+        self.act_as(PEER, action);
+    }
+
+    /// One of several viewers does something.
+    pub(crate) fn act_as(&self, peer: PeerId, action: Action) {
         let input = self.input.as_ref().expect("rtc is there");
-        input.send(&input::ToCompositor { peer: PEER, action }, &[]).expect("room");
+        input.send(&input::ToCompositor { peer, action }, &[]).expect("room");
     }
 
     /// One turn of the shell, and what came over the links by it.

@@ -33,6 +33,8 @@ pub enum Action {
         key: KeyCode,
         /// Down or up.
         state: PressState,
+        /// The lock keys of the viewer's keyboard at that moment, where the viewer's system says.
+        locks: Option<Locks>,
     },
     /// The pointer moved to a place on the output.
     PointerTo(OutputPoint),
@@ -78,6 +80,16 @@ pub enum PressState {
     Pressed,
     /// Up.
     Released,
+}
+
+/// Which lock keys of a viewer's keyboard are on. ScrollLock is not among them: XKB's keymaps keep
+/// no state for it, so it is a key like any other.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub struct Locks {
+    /// Caps Lock.
+    pub caps: bool,
+    /// Num Lock.
+    pub num: bool,
 }
 
 /// A place on the output as a fraction of its size: 0 is the left or top edge, 65535 the right or

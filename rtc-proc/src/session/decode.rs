@@ -6,7 +6,7 @@
 //!
 //! | channel | tag | fields |
 //! |---|---|---|
-//! | input | 01 | key u16, state u8 |
+//! | input | 01 | key u16, key state u8 |
 //! | motion | 02 | sequence u16, x u16, y u16 |
 //! | both | 03 | dx i16, dy i16 |
 //! | input | 04 | button u16, state u8, x u16, y u16 |
@@ -16,10 +16,13 @@
 //! | input | 08 | width u16, height u16 |
 //! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: all of a pad |
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
+//!
+//! A state is 1 for down and 0 for up. A key state that is down may say how the viewer's lock keys are:
+//! then bit 2 is set, and bits 4 and 8 stand for Caps Lock and Num Lock.
 
 use lumen_ipc::{
     message::{
-        input::{Action, OutputPoint, PointerDelta, PressState},
+        input::{Action, Locks, OutputPoint, PointerDelta, PressState},
         pads::PadReport,
     },
     units::{ButtonCode, FrameSize, KeyCode, OutOfRange, PadIndex},
@@ -39,6 +42,12 @@ const SIZE_WANTED: u8 = 0x08;
 const PAD: u8 = 0x09;
 const PAD_UNPLUGGED: u8 = 0x0a;
 
+/// Bits of a key state.
+const DOWN: u8 = 1;
+const LOCKS_SAID: u8 = 2;
+const CAPS_LOCK: u8 = 4;
+const NUM_LOCK: u8 = 8;
+
 /// Bytes that are no message of their channel.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
@@ -56,8 +65,8 @@ pub enum DecodeError {
     /// A key, button or pad that does not exist.
     #[error(transparent)]
     Range(#[from] OutOfRange),
-    /// A state that is neither down (1) nor up (0).
-    #[error("press state {0}, which is neither 0 nor 1")]
+    /// A state that is neither down nor up.
+    #[error("press state {0}, which means nothing")]
     State(u8),
     /// A tag this channel does not have.
     #[error("unknown message {0:#04x}")]
@@ -100,7 +109,8 @@ pub fn input(message: &[u8]) -> Result<Action, DecodeError> {
         KEY => {
             let [high, low, state] = exactly(fields, length)?;
             let key = KeyCode::new(u64::from(u16::from_be_bytes([high, low])))?;
-            Ok(Action::Key { key, state: press_state(state)? })
+            let (state, locks) = key_state(state)?;
+            Ok(Action::Key { key, state, locks })
         }
         POINTER_BY => delta(fields, length).map(Action::PointerBy),
         BUTTON => {
@@ -188,6 +198,14 @@ fn point(x: [u8; 2], y: [u8; 2]) -> OutputPoint {
     OutputPoint { x: u16::from_be_bytes(x), y: u16::from_be_bytes(y) }
 }
 
+fn key_state(state: u8) -> Result<(PressState, Option<Locks>), DecodeError> {
+    let locks = Locks { caps: state & CAPS_LOCK != 0, num: state & NUM_LOCK != 0 };
+    match state & !(CAPS_LOCK | NUM_LOCK) {
+        said if said == DOWN | LOCKS_SAID => Ok((PressState::Pressed, Some(locks))),
+        _ => press_state(state).map(|state| (state, None)),
+    }
+}
+
 fn press_state(state: u8) -> Result<PressState, DecodeError> {
     match state {
         0 => Ok(PressState::Released),
@@ -205,7 +223,19 @@ mod tests {
     fn input_key_down_is_decoded() {
         // KEY_A = 30 of linux/input-event-codes.h.
         let key = KeyCode::new(30).expect("a key");
-        assert_eq!(input(&[1, 0, 30, 1]), Ok(Action::Key { key, state: PressState::Pressed }));
+        let down = |locks| Ok(Action::Key { key, state: PressState::Pressed, locks });
+        assert_eq!(input(&[1, 0, 30, 1]), down(None));
+        assert_eq!(input(&[1, 0, 30, 3]), down(Some(Locks { caps: false, num: false })));
+        assert_eq!(input(&[1, 0, 30, 7]), down(Some(Locks { caps: true, num: false })));
+        assert_eq!(input(&[1, 0, 30, 11]), down(Some(Locks { caps: false, num: true })));
+    }
+
+    #[test]
+    fn input_every_key_state_that_means_nothing_is_refused() {
+        let legal = [0, 1, 3, 7, 11, 15];
+        for state in (0..=u8::MAX).filter(|state| !legal.contains(state)) {
+            assert_eq!(input(&[1, 0, 30, state]), Err(DecodeError::State(state)));
+        }
     }
 
     #[test]

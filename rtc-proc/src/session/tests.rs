@@ -296,7 +296,7 @@ fn channels_carry_messages_both_ways() {
     pair.session.handle(pair.now, Input::Message(&[0x81]));
     pair.run(Duration::from_millis(100));
     let key = KeyCode::new(30).expect("a key");
-    let action = Action::Key { key, state: PressState::Pressed };
+    let action = Action::Key { key, state: PressState::Pressed, locks: None };
     assert_eq!(pair.count(&SessionEvent::Said(Said::Acted(action))), 1);
     assert_eq!(pair.viewer.messages, [vec![0x81]]);
 }

@@ -10,9 +10,11 @@
 
 import { evdevKey } from './keymap.js';
 
+/** @import { Locks, Platform } from './locks.js' */
+
 /**
- * @typedef {{ code: string, repeat: boolean, timeStamp: number }} KeyStroke
- * @typedef {{ type: 'key', key: number, pressed: boolean }} KeyChange
+ * @typedef {{ code: string, repeat: boolean, timeStamp: number, locks: Locks | null }} KeyStroke
+ * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }} KeyChange
  */
 
 /** The two parts of an AltGr stroke on Windows are reported at most this many milliseconds apart. */
@@ -35,7 +37,7 @@ export class HeldKeys {
   #held = new Map();
   #platform;
 
-  /** @param {'mac' | 'windows' | 'other'} platform */
+  /** @param {Platform} platform */
   constructor(platform) {
     this.#platform = platform;
   }
@@ -57,7 +59,7 @@ export class HeldKeys {
   press(stroke) {
     if (this.#platform === 'mac' && stroke.code === 'CapsLock') return fullStroke(stroke.code);
     if (stroke.repeat || this.#held.has(stroke.code)) return [];
-    const change = keyChange(stroke.code, true);
+    const change = keyChange(stroke.code, true, stroke.locks);
     if (change.length === 0) return [];
     const undone = this.#takeBackFalseControl(stroke);
     this.#held.set(stroke.code, stroke.timeStamp);
@@ -115,9 +117,10 @@ function fullStroke(code) {
 /**
  * @param {string} code
  * @param {boolean} pressed
+ * @param {Locks | null} [locks] while it goes down
  * @returns {KeyChange[]} none for a key the desktop does not know
  */
-function keyChange(code, pressed) {
+function keyChange(code, pressed, locks = null) {
   const key = evdevKey(code);
-  return key === null ? [] : [{ type: 'key', key, pressed }];
+  return key === null ? [] : [{ type: 'key', key, pressed, locks }];
 }

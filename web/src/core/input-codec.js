@@ -5,16 +5,18 @@
 // one direction only: `decodeOutput` answers null for a message it does not understand, so that the
 // page shows a picture even if a cursor got lost.
 
+/** @import { Locks } from './locks.js' */
+
 /**
  * What a viewer does. Names and units are those of lumen-rtc:
- * - `key`: evdev key code.
+ * - `key`: evdev key code; what lock keys are on while it goes down, where that is known.
  * - `button`: evdev button code, at a place on the output.
  * - `pointerTo`: a place on the output as fractions, 0 … 65535 for each axis.
  * - `pointerBy`, `scroll`: sixteenths of an output pixel.
  * - `wheel`: 120 is one notch.
  * - `sizeWanted`: the viewport in device pixels.
  * - `pad`: all of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0 … 255.
- * @typedef {{ type: 'key', key: number, pressed: boolean }
+ * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }
  *   | { type: 'pointerTo', sequence: number, x: number, y: number }
  *   | { type: 'pointerBy', dx: number, dy: number }
  *   | { type: 'button', button: number, pressed: boolean, x: number, y: number }
@@ -79,7 +81,7 @@ export function encodeInput(message) {
       return bytes(4, (view) => {
         view.setUint8(0, Tag.key);
         view.setUint16(1, message.key);
-        view.setUint8(3, Number(message.pressed));
+        view.setUint8(3, keyState(message.pressed, message.locks));
       });
     case 'pointerTo':
       return bytes(7, (view) => {
@@ -126,6 +128,15 @@ export function encodeInput(message) {
         view.setUint16(2, message.sequence);
       });
   }
+}
+
+/**
+ * @param {boolean} pressed
+ * @param {Locks | null} locks
+ */
+function keyState(pressed, locks) {
+  if (!pressed || locks === null) return Number(pressed);
+  return 3 | (Number(locks.caps) << 2) | (Number(locks.num) << 3);
 }
 
 /**

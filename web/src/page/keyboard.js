@@ -2,11 +2,14 @@
 
 import { HeldKeys } from '../core/held-keys.js';
 import { evdevKey } from '../core/keymap.js';
+import { locksOf } from '../core/locks.js';
 
 /** @import { InputMessage } from '../core/input-codec.js' */
+/** @import { Platform } from '../core/locks.js' */
 
 export class Keyboard {
-  #held = new HeldKeys(keyboardPlatform());
+  #platform = keyboardPlatform();
+  #held = new HeldKeys(this.#platform);
   #send;
   #isActive;
 
@@ -38,7 +41,9 @@ export class Keyboard {
     if (!this.#isActive() || evdevKey(event.code) === null) return;
     event.preventDefault();
     event.stopPropagation();
-    this.#held.press(event).forEach((change) => this.#send(change));
+    const { code, repeat, timeStamp } = event;
+    const stroke = { code, repeat, timeStamp, locks: locksOf(event, this.#platform) };
+    this.#held.press(stroke).forEach((change) => this.#send(change));
   }
 
   /** @param {KeyboardEvent} event */
@@ -52,9 +57,11 @@ export class Keyboard {
   }
 }
 
-/** @returns {'mac' | 'windows' | 'other'} whose habits the keyboard has */
+/** @returns {Platform} */
 function keyboardPlatform() {
   const name = navigator.platform.toLowerCase();
+  // Chrome OS gives itself out as Linux there.
+  if (/\bCrOS\b/.test(navigator.userAgent)) return 'chromeos';
   if (/^(mac|iphone|ipad)/.test(name)) return 'mac';
   return name.startsWith('win') ? 'windows' : 'other';
 }

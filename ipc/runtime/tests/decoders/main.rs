@@ -14,7 +14,7 @@ use lumen_ipc::{
         desktop::{self, Cursor, CursorImage},
         frames::{self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Rect},
         grants,
-        input::{self, Action, OutputPoint, PointerDelta, PressState},
+        input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
         signalling,
     },
@@ -130,8 +130,10 @@ fn any_action() -> impl Strategy<Value = Action> {
     let state = || prop_oneof![Just(PressState::Pressed), Just(PressState::Released)];
     let point = || any::<(u16, u16)>().prop_map(|(x, y)| OutputPoint { x, y });
     prop_oneof![
-        (any::<u64>(), state())
-            .prop_map(|(key, state)| Action::Key { key: KeyCode::clamped(key), state }),
+        (any::<u64>(), state(), any::<Option<(bool, bool)>>()).prop_map(|(key, state, locks)| {
+            let locks = locks.map(|(caps, num)| Locks { caps, num });
+            Action::Key { key: KeyCode::clamped(key), state, locks }
+        }),
         point().prop_map(Action::PointerTo),
         any::<(i16, i16)>().prop_map(|(dx, dy)| Action::PointerBy(PointerDelta { dx, dy })),
         (any::<u64>(), state(), point()).prop_map(|(button, state, at)| Action::Button {

@@ -9,7 +9,7 @@ use lumen_ipc::{
         desktop::{self, Cursor, CursorImage},
         frames::{self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Rect},
         grants, handover,
-        input::{self, Action, OutputPoint, PointerDelta, PressState},
+        input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
         pads::{self, PadAction, PadReport},
         signalling::{self, Rights},
@@ -213,7 +213,7 @@ fn input_samples() -> Vec<input::ToCompositor> {
     let at = OutputPoint { x: 0, y: u16::MAX };
     let state = PressState::Pressed;
     [
-        Action::Key { key: KeyCode::MIN, state },
+        Action::Key { key: KeyCode::MIN, state, locks: Some(Locks { caps: true, num: false }) },
         Action::PointerTo(at),
         Action::PointerBy(PointerDelta { dx: i16::MIN, dy: i16::MAX }),
         Action::Button { button: ButtonCode::MIN, state: PressState::Released, at },
