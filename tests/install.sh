@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building, running or testing Lumen needs and this machine lacks.
 #
-#   tests/install.sh run     a compiler's libraries and a demo desktop
+#   tests/install.sh run     a compiler's libraries and a demo desktop with a terminal, a file manager
+#                            and an editor
 #   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot,
 #                            and coturn, the relay's referee
 #   tests/install.sh vm      what builds Lumen, makes the tests' virtual machine and runs it
@@ -26,15 +27,25 @@ module:xkbcommon                 libxkbcommon-dev
 libclang                         libclang-dev
 path:/usr/share/X11/xkb/rules/evdev xkb-data
 '
-RUN='
+DESKTOP='
+command:dbus-run-session         dbus-daemon
 command:fc-list                  fontconfig
 command:foot                     foot
+command:perl                     perl-base
+command:swaybg                   swaybg
+command:waybar                   waybar
+command:wofi                     wofi
 font                             fonts-dejavu-core
+family:Cantarell                 fonts-cantarell
+path:/usr/share/icons/Adwaita/cursors adwaita-icon-theme
+svg-icons                        librsvg2-common
+'
+RUN='
+app:FileManager                  thunar
+app:TextEditor                   mousepad
 '
 TEST='
 chromium                         chromium
-command:fc-list                  fontconfig
-command:foot                     foot
 command:ip                       iproute2
 command:iptables                 iptables
 command:openssl                  openssl
@@ -43,7 +54,6 @@ command:sysctl                   procps
 command:turnutils_uclient        coturn
 python-venv                      python3-venv
 command:weston                   weston
-font                             fonts-dejavu-core
 '
 VM='
 command:genext2fs                genext2fs
@@ -68,6 +78,9 @@ probe() {
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         # A terminal's: icons and symbols alone are fonts, too.
         font) [ -n "$(fc-list :spacing=mono:lang=en 2>/dev/null)" ] ;;
+        family:*) [ -n "$(fc-list ":family=${1#family:}" 2>/dev/null)" ] ;;
+        app:*) has_app "${1#app:}" ;;
+        svg-icons) compgen -G '/usr/lib/*/gdk-pixbuf-2.0/*/loaders/*svg.so' >/dev/null ;;
         desktop) command -v labwc >/dev/null || command -v sway >/dev/null ;;
         *) say "unknown probe $1" >&2; exit 1 ;;
     esac
@@ -96,6 +109,16 @@ has_clang_headers() {
         compgen -G '/usr/lib64/clang/*/include/stddef.h' >/dev/null
 }
 
+# An app of a category of the desktop menu's, with a window of its own.
+has_app() {
+    local file
+    for file in /usr/share/applications/*.desktop /usr/local/share/applications/*.desktop; do
+        grep -qsE "^Categories=.*\b$1\b" "$file" &&
+            ! grep -qE '^(Terminal|NoDisplay)=true' "$file" && return
+    done
+    return 1
+}
+
 # The packages of the table in $1 whose probe fails.
 missing_of() {
     local what package
@@ -114,12 +137,12 @@ apt() {
         apt-get -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-# labwc looks more like a desktop, but not every release of Debian has it.
+# labwc has windows with every button, but not every release of Debian has it.
 desktop_packages() {
     if apt-cache show labwc >/dev/null 2>&1; then
-        echo labwc swaybg
+        echo labwc
     else
-        echo sway swaybg sway-backgrounds
+        echo sway
     fi
 }
 
@@ -214,13 +237,13 @@ main() {
     case ${1-} in
         run)
             require_rust
-            needs=$BUILD$RUN
+            needs=$BUILD$DESKTOP$RUN
             probe desktop || wants_desktop=yes
             ;;
         test)
             require_rust
             require_toolchains_of_tests
-            needs=$BUILD$TEST
+            needs=$BUILD$DESKTOP$TEST
             ;;
         vm)
             require_rust
