@@ -1,5 +1,7 @@
 //! `wlr_layer_shell`: panels, backgrounds, launchers.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use smithay::{
     delegate_layer_shell,
     desktop::{LayerSurface, PopupKind, WindowSurfaceType, layer_map_for_output},
@@ -9,7 +11,7 @@ use smithay::{
         shell::{
             wlr_layer::{
                 KeyboardInteractivity, Layer, LayerSurface as WlrLayerSurface, LayerSurfaceData,
-                WlrLayerShellHandler, WlrLayerShellState,
+                LayerSurfaceState, WlrLayerShellHandler, WlrLayerShellState,
             },
             xdg::PopupSurface,
         },
@@ -62,7 +64,9 @@ impl State {
         map.arrange();
         let layer = map.layer_for_surface(surface, WindowSurfaceType::TOPLEVEL).cloned();
         drop(map);
-        if let Some(layer) = layer.filter(|_| !is_configured(surface)) {
+        if is_unmapped_by_commit(surface) {
+            begin_anew(surface);
+        } else if let Some(layer) = layer.filter(|_| !is_configured(surface)) {
             layer.layer_surface().send_configure();
         }
         if self.screen() != before {
@@ -92,6 +96,35 @@ fn is_configured(surface: &WlSurface) -> bool {
         let data = states.data_map.get::<LayerSurfaceData>();
         data.and_then(|data| data.lock().ok()).is_some_and(|data| data.initial_configure_sent)
     })
+}
+
+/// Whether a surface had content before a commit that took it away.
+fn is_unmapped_by_commit(surface: &WlSurface) -> bool {
+    /// Whether it had content after the last commit.
+    struct HadContent(AtomicBool);
+    let has_content = has_content(surface);
+    let had_content = with_states(surface, |states| {
+        states.data_map.insert_if_missing_threadsafe(|| HadContent(AtomicBool::new(false)));
+        let before = states.data_map.get::<HadContent>();
+        before.is_some_and(|before| before.0.swap(has_content, Ordering::Relaxed))
+    });
+    had_content && !has_content
+}
+
+/// A panel that takes its content away is as it was when it was made: its next commit asks for a
+/// configure event (wlr-layer-shell, "Unmapping a layer_surface").
+fn begin_anew(surface: &WlSurface) {
+    with_states(surface, |states| {
+        let data = states.data_map.get::<LayerSurfaceData>();
+        if let Some(mut data) = data.and_then(|data| data.lock().ok()) {
+            data.configured = false;
+            data.configure_serial = None;
+            data.initial_configure_sent = false;
+            data.server_pending = None;
+            data.last_acked = None;
+            data.current = LayerSurfaceState::default();
+        }
+    });
 }
 
 delegate_layer_shell!(State);

@@ -40,6 +40,8 @@ use super::rig::Rig;
 pub(crate) enum Event {
     Keymap { file: String },
     Configured { width: i32, height: i32, maximized: bool },
+    Decorated { by_us: bool },
+    LayerConfigured { width: u32, height: u32 },
     PopupConfigured { x: i32, y: i32, width: i32, height: i32 },
     CalledBack,
     BufferReleased,
@@ -48,6 +50,7 @@ pub(crate) enum Event {
     Key { key: u32, down: bool },
     Modifiers { depressed: u32, locked: u32, layout: u32 },
     PointerEntered,
+    PointerLeft,
     Moved { x: f64, y: f64 },
     Button { button: u32, down: bool },
     AxisSource(u32),
@@ -61,6 +64,7 @@ pub(crate) enum Event {
 pub(crate) struct Memory {
     pub(crate) events: Vec<Event>,
     pub(crate) enter_serial: u32,
+    pub(crate) button_serial: u32,
     size: (i32, i32, bool),
     popup: Option<(i32, i32, i32, i32)>,
 }
@@ -70,7 +74,8 @@ pub(crate) struct App {
     pub(crate) connection: Connection,
     queue: EventQueue<Memory>,
     pub(crate) memory: Memory,
-    globals: GlobalList,
+    pub(crate) globals: GlobalList,
+    seat: WlSeat,
     pub(crate) pointer: WlPointer,
 }
 
@@ -100,7 +105,7 @@ impl App {
         seat.get_keyboard(&handle, ());
         let mut memory = Memory::default();
         queue.dispatch_pending(&mut memory).expect("dispatch");
-        Self { connection, queue, memory, globals, pointer }
+        Self { connection, queue, memory, globals, seat, pointer }
     }
 
     pub(crate) fn handle(&self) -> QueueHandle<Memory> {
@@ -121,15 +126,46 @@ impl App {
 
     /// A toplevel that has asked to be configured.
     pub(crate) fn open(&self) -> Window {
+        let window = self.unconfigured();
+        window.surface.commit();
+        window
+    }
+
+    /// A toplevel that has not asked to be configured.
+    pub(crate) fn unconfigured(&self) -> Window {
         let (surface, handle) = (self.surface(), self.handle());
         let xdg = self.wm_base().get_xdg_surface(&surface, &handle, ());
         let toplevel = xdg.get_toplevel(&handle, ());
-        surface.commit();
         Window { surface, xdg, toplevel }
+    }
+
+    /// A popup of `size` at the lower right corner of `anchor`, allowed to slide, which takes the
+    /// pointer and the keyboard for the button that went down last.
+    pub(crate) fn grabbing_popup(
+        &self,
+        parent: &Window,
+        anchor: (i32, i32),
+        size: (i32, i32),
+    ) -> Popup {
+        let (popup, surface) = self.placed_popup(parent, anchor, size);
+        popup.grab(&self.seat, self.memory.button_serial);
+        surface.commit();
+        Popup { surface }
     }
 
     /// A popup of `size` at the lower right corner of `anchor`, allowed to slide.
     pub(crate) fn popup(&self, parent: &Window, anchor: (i32, i32), size: (i32, i32)) -> Popup {
+        let (_, surface) = self.placed_popup(parent, anchor, size);
+        surface.commit();
+        Popup { surface }
+    }
+
+    fn placed_popup(
+        &self,
+        parent: &Window,
+        anchor: (i32, i32),
+        size: (i32, i32),
+    ) -> (XdgPopup, WlSurface) {
         let (surface, handle) = (self.surface(), self.handle());
         let base = self.wm_base();
         let positioner = base.create_positioner(&handle, ());
@@ -140,9 +176,8 @@ impl App {
         positioner
             .set_constraint_adjustment(ConstraintAdjustment::SlideX | ConstraintAdjustment::SlideY);
         let xdg = base.get_xdg_surface(&surface, &handle, ());
-        xdg.get_popup(Some(&parent.xdg), &positioner, &handle, ());
-        surface.commit();
-        Popup { surface }
+        let popup = xdg.get_popup(Some(&parent.xdg), &positioner, &handle, ());
+        (popup, surface)
     }
 
     /// A buffer of one color, 0xAARRGGBB.
@@ -406,10 +441,12 @@ impl Dispatch<WlPointer, ()> for Memory {
                 memory.enter_serial = serial;
                 Some(Event::PointerEntered)
             }
+            wl_pointer::Event::Leave { .. } => Some(Event::PointerLeft),
             wl_pointer::Event::Motion { surface_x: x, surface_y: y, .. } => {
                 Some(Event::Moved { x, y })
             }
-            wl_pointer::Event::Button { button, state, .. } => {
+            wl_pointer::Event::Button { serial, button, state, .. } => {
+                memory.button_serial = serial;
                 let down = state == WEnum::Value(wl_pointer::ButtonState::Pressed);
                 Some(Event::Button { button, down })
             }

@@ -3,6 +3,7 @@
 
 mod app;
 mod keys;
+mod panels;
 mod rig;
 mod scanout;
 
