@@ -52,6 +52,7 @@ command:openssl                  openssl
 command:sway                     sway
 command:sysctl                   procps
 command:turnutils_uclient        coturn
+python-gtk3                      gir1.2-gtk-3.0 python3-gi
 python-venv                      python3-venv
 command:weston                   weston
 '
@@ -76,6 +77,7 @@ probe() {
         compilers) compiles c cc stdlib.h && compiles c++ c++ vector ;;
         libclang) has_libclang && has_clang_headers ;;
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        python-gtk3) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "3.0")' 2>/dev/null ;;
         # A terminal's: icons and symbols alone are fonts, too.
         font) [ -n "$(fc-list :spacing=mono:lang=en 2>/dev/null)" ] ;;
         family:*) [ -n "$(fc-list ":family=${1#family:}" 2>/dev/null)" ] ;;

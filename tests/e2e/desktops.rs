@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lumen_tests::{
-    browser::{Browser, Page},
+    browser::{Browser, MouseButton, Page},
     patience::wait_until,
     picture::Colour,
     rig::Setup,
@@ -62,4 +62,24 @@ fn demo_desktop_is_found_without_naming_one() -> Result<()> {
     wait_until("the demo desktop shows itself", || {
         colours(&page).is_ok_and(|colours| colours.len() >= 2)
     })
+}
+
+#[test]
+fn gtk3_list_opened_by_a_click_stays_open_for_the_next() -> Result<()> {
+    const APP: &str = include_str!("../stubs/gtk3_choices.py");
+    let rig = Setup::new().app(["/usr/bin/python3", "-c", APP]).start()?;
+    let browser = Browser::start()?;
+    let page = browser.open_sized(rig.url(), 800, 600)?;
+    wait_until("the window is there", || rig.said().contains("mapped"))?;
+    page.wait_for_picture()?;
+    let click = |y: f64| {
+        page.mouse_to(400.0, y)?;
+        page.mouse_button(MouseButton::Left, true)?;
+        page.mouse_button(MouseButton::Left, false)
+    };
+    click(300.0)?;
+    wait_until("the list opens", || rig.said().contains("list open True"))?;
+    // The list lies with its current line over the box; the next lines are below.
+    click(340.0)?;
+    wait_until("another line is chosen", || rig.said().contains("chosen "))
 }

@@ -14,13 +14,13 @@ use crate::state::State;
 
 /// What holds the pointer back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Hold {
+pub enum Constraint {
     /// It stays on its surface.
     Confined,
-    /// Nothing.
-    Free,
     /// It does not move.
     Locked,
+    /// Nothing.
+    None,
 }
 
 impl PointerConstraintsHandler for State {
@@ -39,9 +39,11 @@ impl PointerConstraintsHandler for State {
         let active = with_pointer_constraint(surface, pointer, |constraint| {
             constraint.is_some_and(|constraint| constraint.is_active())
         });
+        let at = pointer.current_location();
         let origin = self.pointer_origin(surface);
         if let Some(origin) = origin.filter(|_| active) {
-            pointer.set_location(origin + location);
+            let way = location - (at - origin);
+            pointer.set_location(at + way.upscale(self.shrink_under(at)));
         }
     }
 }
@@ -65,14 +67,14 @@ impl State {
 
     /// What holds the pointer back where it is.
     #[must_use]
-    pub fn pointer_hold(&self) -> Hold {
+    pub fn pointer_constraint(&self) -> Constraint {
         let pointer = self.pointer();
-        let Some(surface) = pointer.current_focus() else { return Hold::Free };
+        let Some(surface) = pointer.current_focus() else { return Constraint::None };
         with_pointer_constraint(&surface, &pointer, |constraint| {
             match constraint.filter(|constraint| constraint.is_active()).as_deref() {
-                Some(PointerConstraint::Locked(_)) => Hold::Locked,
-                Some(PointerConstraint::Confined(_)) => Hold::Confined,
-                None => Hold::Free,
+                Some(PointerConstraint::Locked(_)) => Constraint::Locked,
+                Some(PointerConstraint::Confined(_)) => Constraint::Confined,
+                None => Constraint::None,
             }
         })
     }

@@ -10,7 +10,7 @@ mod shm;
 mod small;
 mod xdg_shell;
 
-pub use constraints::Hold;
+pub use constraints::Constraint;
 pub use shm::PoolFiles;
 
 use smithay::{

@@ -15,7 +15,7 @@ use smithay::{
         },
         wayland_server::protocol::{wl_output::WlOutput, wl_seat::WlSeat, wl_surface::WlSurface},
     },
-    utils::{Logical, Point, Serial, Size},
+    utils::{Logical, Rectangle, Serial, Size},
     wayland::{
         compositor::with_states,
         shell::xdg::{
@@ -28,6 +28,7 @@ use smithay::{
 
 use super::compositor::has_content;
 use crate::{
+    input::hold::HoldGrab,
     layout::{Hints, Wanted, WindowId},
     state::State,
     windows::surface_of,
@@ -124,9 +125,10 @@ impl XdgDecorationHandler for State {
     }
 }
 
-/// We draw no decorations, and apps need none: "server side" makes them leave theirs out.
+/// We draw no decorations, so apps are told to draw theirs: a dialog must have a title and a way to
+/// close it.
 fn decorate(toplevel: &ToplevelSurface) {
-    toplevel.with_pending_state(|state| state.decoration_mode = Some(Mode::ServerSide));
+    toplevel.with_pending_state(|state| state.decoration_mode = Some(Mode::ClientSide));
     if toplevel.is_initial_configure_sent() {
         toplevel.send_pending_configure();
     }
@@ -153,10 +155,14 @@ impl State {
         window.on_commit();
         let Some(toplevel) = window.toplevel() else { return };
         if has_content(toplevel.wl_surface()) {
-            if self.windows.stack.set_content(id, window.geometry().size) {
+            let size = window.geometry().size;
+            if self.windows.stack.set_content(id, size) {
                 self.focused_layer = None;
                 self.refresh_focus();
                 self.pointer_stale = true;
+            }
+            if matches!(self.windows.stack.wanted(id, self.screen()), Wanted::Cut { .. }) {
+                self.configure(id);
             }
         } else if self.windows.stack.unmap(id) {
             self.output.wayland.leave(toplevel.wl_surface());
@@ -248,22 +254,24 @@ impl State {
     pub(super) fn place_popup(&self, popup: &PopupSurface) {
         let kind = PopupKind::Xdg(popup.clone());
         let Ok(root) = find_popup_root_surface(&kind) else { return };
-        let origin = self.origin_of(&root).unwrap_or_default();
-        let mut room = self.output.rectangle();
-        room.loc -= origin + get_popup_toplevel_coords(&kind);
+        let mut room = self.output_seen_from(&root).unwrap_or_else(|| self.output.rectangle());
+        room.loc -= get_popup_toplevel_coords(&kind);
         popup.with_pending_state(|state| {
             state.geometry = state.positioner.get_unconstrained_geometry(room);
         });
     }
 
-    /// Where the content of a window or panel begins on the output.
-    fn origin_of(&self, root: &WlSurface) -> Option<Point<i32, Logical>> {
+    /// The output, in the pixels of a window or panel from the corner of its content.
+    fn output_seen_from(&self, root: &WlSurface) -> Option<Rectangle<i32, Logical>> {
+        let output = self.output.rectangle();
         if let Some(id) = self.windows.of_surface(root) {
-            return self.windows.stack.place(id, self.screen()).map(|place| place.loc);
+            let place = self.windows.stack.place(id, self.screen())?;
+            return Some(place.rectangle_in_content(output));
         }
         let map = layer_map_for_output(&self.output.wayland);
         let layer = map.layer_for_surface(root, WindowSurfaceType::TOPLEVEL)?;
-        map.layer_geometry(layer).map(|place| place.loc)
+        let corner = map.layer_geometry(layer)?.loc;
+        Some(Rectangle::new(output.loc - corner, output.size))
     }
 
     fn grab_for_popup(&mut self, seat: &Seat<Self>, popup: PopupKind, serial: Serial) {
@@ -281,7 +289,15 @@ impl State {
         }
         keyboard.set_focus(self, grab.current_grab(), serial);
         keyboard.set_grab(self, PopupKeyboardGrab::new(&grab), serial);
-        pointer.set_grab(self, PopupPointerGrab::new(&grab), serial, Focus::Keep);
+        match self.input.hold.zip(pointer.grab_start_data()) {
+            // The button that opened it is still down, and belongs to the surface it went down on.
+            Some((hold, start)) => {
+                let grab = HoldGrab::before(hold, start, grab);
+                pointer.set_grab(self, grab, serial, Focus::Keep);
+                self.input.hold = Some(hold);
+            }
+            None => pointer.set_grab(self, PopupPointerGrab::new(&grab), serial, Focus::Keep),
+        }
     }
 }
 
@@ -300,7 +316,8 @@ fn apply(state: &mut ToplevelState, wanted: Wanted) {
     let (size, bounds, maximized, fullscreen) = match wanted {
         Wanted::Fill(size) => (Some(size), size, true, false),
         Wanted::FillOutput(size) => (Some(size), size, false, true),
-        Wanted::Within(size) => (None, size, false, false),
+        Wanted::Within(bounds) => (None, bounds, false, false),
+        Wanted::Cut { size, bounds } => (Some(size), bounds, false, false),
     };
     state.size = size;
     state.bounds = Some(bounds);

@@ -1,9 +1,11 @@
 //! What viewers do, made into what apps see.
 //!
 //! Viewers share one seat. [`Ledger`] decides what that means for keys and buttons, `locks` for Caps
-//! Lock and Num Lock, [`scroll`] for wheels; this file applies their answers, finds the surface under the pointer, and gives the
-//! keyboard to the window that is clicked.
+//! Lock and Num Lock, [`scroll`] for wheels, [`hold`] to whom the pointer belongs while a button is
+//! down; this file applies their answers, finds the surface under the pointer, and gives the keyboard
+//! to the window that is clicked.
 
+pub mod hold;
 pub mod ledger;
 mod locks;
 pub mod scroll;
@@ -17,18 +19,19 @@ use smithay::{
     desktop::{LayerSurface, WindowSurfaceType, layer_map_for_output},
     input::{
         keyboard::{FilterResult, Keycode},
-        pointer::{AxisFrame, ButtonEvent, MotionEvent, RelativeMotionEvent},
+        pointer::{AxisFrame, ButtonEvent, Focus, MotionEvent, RelativeMotionEvent},
     },
     reexports::wayland_server::protocol::wl_surface::WlSurface,
-    utils::{Logical, Point, SERIAL_COUNTER},
+    utils::{Logical, Point, SERIAL_COUNTER, Serial},
     wayland::shell::wlr_layer::Layer,
 };
 
 use self::{
+    hold::{Hold, HoldGrab},
     ledger::{Ledger, Pressable},
     scroll::FingerScroll,
 };
-use crate::{handlers::Hold, layout::WindowId, render::Part, state::State};
+use crate::{handlers::Constraint, layout::WindowId, render::Part, state::State};
 
 /// XKB numbers keys eight above the kernel (`xkb_keycode_t`, "evdev + 8").
 const XKB_OFFSET: u32 = 8;
@@ -49,9 +52,27 @@ pub struct InputState {
     pointed: Option<Point<f64, Logical>>,
     /// What was under the pointer when apps were last told.
     under: Option<Target>,
+    /// Where the first of the buttons that are down went down.
+    pub hold: Option<Hold>,
 }
 
-/// What lies at a place, from the user's point of view.
+impl InputState {
+    /// The last button is up: whatever is under the pointer is to be told that it is there.
+    pub fn forget_hold(&mut self) {
+        self.hold = None;
+        self.under = None;
+    }
+}
+
+/// What lies at a place.
+struct Found {
+    /// From the user's point of view.
+    owner: Owner,
+    target: Target,
+    /// The length of a pixel of the surface on the output, above 0.
+    shrink: f64,
+}
+
 enum Owner {
     Layer(LayerSurface),
     Window(WindowId),
@@ -115,33 +136,41 @@ impl State {
     /// The foremost surface at a place of the output.
     #[must_use]
     pub fn surface_under(&self, at: Point<f64, Logical>) -> Option<Target> {
-        self.under(at).map(|(_, target)| target)
+        self.under(at).map(|found| found.target)
     }
 
-    fn under(&self, at: Point<f64, Logical>) -> Option<(Owner, Target)> {
+    /// The length of a pixel of the surface at a place on the output, above 0.
+    #[must_use]
+    pub fn shrink_under(&self, at: Point<f64, Logical>) -> f64 {
+        self.under(at).map_or(1.0, |found| found.shrink)
+    }
+
+    fn under(&self, at: Point<f64, Logical>) -> Option<Found> {
         self.z_order().into_iter().find_map(|part| match part {
             Part::Layer(layer) => self.layer_under(layer, at),
             Part::Windows => self.window_under(at),
         })
     }
 
-    fn window_under(&self, at: Point<f64, Logical>) -> Option<(Owner, Target)> {
+    fn window_under(&self, at: Point<f64, Logical>) -> Option<Found> {
         let screen = self.screen();
         self.windows.stack.mapped().rev().find_map(|id| {
             let window = self.windows.window(id)?;
             let place = self.windows.stack.place(id, screen)?;
-            let origin = (place.loc - window.geometry().loc).to_f64();
-            let (surface, offset) = window.surface_under(at - origin, WindowSurfaceType::ALL)?;
-            Some((Owner::Window(id), (surface, origin + offset.to_f64())))
+            let within = place.in_content(at) + window.geometry().loc.to_f64();
+            let (surface, offset) = window.surface_under(within, WindowSurfaceType::ALL)?;
+            let target = (surface, at - (within - offset.to_f64()));
+            Some(Found { owner: Owner::Window(id), target, shrink: place.shrink })
         })
     }
 
-    fn layer_under(&self, layer: Layer, at: Point<f64, Logical>) -> Option<(Owner, Target)> {
+    fn layer_under(&self, layer: Layer, at: Point<f64, Logical>) -> Option<Found> {
         let map = layer_map_for_output(&self.output.wayland);
         map.layers_on(layer).rev().find_map(|surface| {
             let origin = map.layer_geometry(surface)?.loc.to_f64();
             let (found, offset) = surface.surface_under(at - origin, WindowSurfaceType::ALL)?;
-            Some((Owner::Layer(surface.clone()), (found, origin + offset.to_f64())))
+            let target = (found, origin + offset.to_f64());
+            Some(Found { owner: Owner::Layer(surface.clone()), target, shrink: 1.0 })
         })
     }
 
@@ -180,10 +209,25 @@ impl State {
                     PressState::Released => ButtonState::Released,
                 };
                 let button = button.value().into();
-                self.pointer().button(self, &ButtonEvent { serial, time, button, state });
-                self.pointer().frame(self);
+                let (pointer, was_grabbed) = (self.pointer(), self.pointer().is_grabbed());
+                pointer.button(self, &ButtonEvent { serial, time, button, state });
+                if !was_grabbed {
+                    self.begin_hold(serial);
+                }
+                pointer.frame(self);
             }
         }
+    }
+
+    /// Takes the place of the grab that a button's press has begun.
+    fn begin_hold(&mut self, serial: Serial) {
+        let pointer = self.pointer();
+        let Some(start) = pointer.grab_start_data() else { return };
+        let from = start.location;
+        let origin = start.focus.as_ref().map_or(from, |(_, origin)| *origin);
+        let hold = Hold { from, origin, shrink: self.shrink_under(from) };
+        self.input.hold = Some(hold);
+        pointer.set_grab(self, HoldGrab::new(hold, start), serial, Focus::Keep);
     }
 
     fn click(&mut self, peer: PeerId, button: ButtonCode, state: PressState, at: OutputPoint) {
@@ -197,11 +241,13 @@ impl State {
     fn focus_under_pointer(&mut self) {
         let at = self.pointer().current_location();
         match self.under(at) {
-            Some((Owner::Window(id), _)) => {
+            Some(Found { owner: Owner::Window(id), .. }) => {
                 self.focused_layer = None;
                 self.windows.stack.focus(id);
             }
-            Some((Owner::Layer(layer), _)) if layer.can_receive_keyboard_focus() => {
+            Some(Found { owner: Owner::Layer(layer), .. })
+                if layer.can_receive_keyboard_focus() =>
+            {
                 self.focused_layer = Some(layer);
             }
             _ => return,
@@ -234,10 +280,10 @@ impl State {
             let under = self.surface_under(pointer.current_location());
             pointer.relative_motion(self, under, &event);
         }
-        let may_move = match self.pointer_hold() {
-            Hold::Free => true,
-            Hold::Confined => self.confinement_permits(to),
-            Hold::Locked => false,
+        let may_move = match self.pointer_constraint() {
+            Constraint::None => true,
+            Constraint::Confined => self.confinement_permits(to),
+            Constraint::Locked => false,
         };
         if may_move {
             self.move_pointer(to);

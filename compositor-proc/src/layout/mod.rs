@@ -2,12 +2,19 @@
 //! places out.
 //!
 //! One desktop is one screen, so there is nothing to arrange: ordinary windows fill the screen,
-//! the newest on top; dialogs keep their size and are centred over the window they belong to.
+//! the newest on top; dialogs keep their size and are centred over the window they belong to. An
+//! app may draw another size than it was told: what is smaller is centred, what is larger is shown
+//! smaller ([`Place`]).
 //!
 //! INVARIANT (stack): a dialog lies above its parent. INVARIANT (focus): the focused window is
-//! mapped; while any window is mapped, one is focused.
+//! mapped; while any window is mapped, one is focused. INVARIANT (place): all of a mapped window
+//! lies in the room that it may have.
 
-use smithay::utils::{Logical, Point, Rectangle, Size};
+mod place;
+
+use smithay::utils::{Logical, Rectangle, Size};
+
+pub use self::place::Place;
 
 /// Names one window for as long as it exists.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -33,6 +40,13 @@ pub enum Wanted {
     FillOutput(Size<i32, Logical>),
     /// Whatever it likes, preferably within this.
     Within(Size<i32, Logical>),
+    /// Exactly `size`, because what it liked is not within `bounds`.
+    Cut {
+        /// Its own size, as much of it as there is room for.
+        size: Size<i32, Logical>,
+        /// The room.
+        bounds: Size<i32, Logical>,
+    },
 }
 
 /// The screen windows are placed on.
@@ -165,19 +179,26 @@ impl Stack {
     pub fn wanted(&self, id: WindowId, screen: Screen) -> Wanted {
         match self.entry(id) {
             Some(entry) if entry.hints.fullscreen => Wanted::FillOutput(screen.output.size),
-            Some(Entry { role: Role::Dialog, .. }) => Wanted::Within(screen.free.size),
+            Some(Entry { role: Role::Dialog, mapped, .. }) => {
+                let bounds = screen.free.size;
+                let too_large = mapped.filter(|size| size.w > bounds.w || size.h > bounds.h);
+                too_large.map_or(Wanted::Within(bounds), |size| Wanted::Cut {
+                    size: (size.w.min(bounds.w), size.h.min(bounds.h)).into(),
+                    bounds,
+                })
+            }
             _ => Wanted::Fill(screen.free.size),
         }
     }
 
     /// Where a mapped window's content lies.
     #[must_use]
-    pub fn place(&self, id: WindowId, screen: Screen) -> Option<Rectangle<i32, Logical>> {
+    pub fn place(&self, id: WindowId, screen: Screen) -> Option<Place> {
         let entry = self.entry(id)?;
-        let size = entry.mapped?;
+        let content = entry.mapped?;
         let parent = entry.hints.parent.and_then(|parent| self.place(parent, screen));
         let room = if entry.hints.fullscreen { screen.output } else { screen.free };
-        Some(Rectangle::new(centred(size, parent.unwrap_or(room), room), size))
+        Some(Place::centred(content, parent.map_or(room, |parent| parent.shown), room))
     }
 
     fn top(&self) -> Option<WindowId> {
@@ -217,23 +238,6 @@ impl Stack {
             self.move_up(descendant);
         }
     }
-}
-
-/// Centres `size` over `over`, moved so that it lies in `room`; what does not fit at all keeps its
-/// top left corner visible.
-fn centred(
-    size: Size<i32, Logical>,
-    over: Rectangle<i32, Logical>,
-    room: Rectangle<i32, Logical>,
-) -> Point<i32, Logical> {
-    let axis = |over_start: i32, over_length: i32, start: i32, room_length: i32, length: i32| {
-        let middle = over_start + (over_length - length) / 2;
-        middle.min(start + room_length - length).max(start)
-    };
-    Point::from((
-        axis(over.loc.x, over.size.w, room.loc.x, room.size.w, size.w),
-        axis(over.loc.y, over.size.h, room.loc.y, room.size.h, size.h),
-    ))
 }
 
 #[cfg(test)]

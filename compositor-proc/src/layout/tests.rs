@@ -38,7 +38,7 @@ fn fullscreen_window_covers_panels() {
     let mut stack = Stack::default();
     open(&mut stack, ONE, Hints { fullscreen: true, ..Hints::default() }, (800, 600));
     assert_eq!(stack.wanted(ONE, screen()), Wanted::FillOutput((800, 600).into()));
-    assert_eq!(stack.place(ONE, screen()), Some(screen().output));
+    assert_eq!(stack.place(ONE, screen()).map(|place| place.shown), Some(screen().output));
     assert!(stack.covers_panels());
 }
 
@@ -50,7 +50,7 @@ fn dialog_is_centred_over_its_parent_and_above_it() {
     stack.focus(ONE);
     assert_eq!(stack.wanted(TWO, screen()), Wanted::Within((800, 570).into()));
     assert_eq!(
-        stack.place(TWO, screen()),
+        stack.place(TWO, screen()).map(|place| place.shown),
         Some(Rectangle::new((300, 265).into(), (200, 100).into()))
     );
     assert_eq!(stack.mapped().collect::<Vec<_>>(), [ONE, TWO]);
@@ -98,10 +98,14 @@ fn describe_with_a_parent_above_raises_the_dialog() {
 }
 
 #[test]
-fn oversized_content_keeps_its_top_left_corner_visible() {
+fn dialog_larger_than_the_screen_is_asked_to_be_smaller_until_it_fits() {
     let mut stack = Stack::default();
-    open(&mut stack, ONE, Hints::default(), (1000, 1000));
-    assert_eq!(stack.place(ONE, screen()).map(|place| place.loc), Some((0, 30).into()));
+    open(&mut stack, ONE, Hints::default(), (800, 570));
+    open(&mut stack, TWO, Hints { parent: Some(ONE), ..Hints::default() }, (500, 900));
+    let bounds = (800, 570).into();
+    assert_eq!(stack.wanted(TWO, screen()), Wanted::Cut { size: (500, 570).into(), bounds });
+    stack.set_content(TWO, (500, 570).into());
+    assert_eq!(stack.wanted(TWO, screen()), Wanted::Within(bounds));
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +138,7 @@ fn verify_invariants(stack: &Stack) {
         let parent = entry.hints.parent.and_then(|id| order.iter().position(|other| *other == id));
         assert!(parent.is_none_or(|parent| Some(parent) < above), "a dialog below its parent");
         let place = stack.place(entry.id, screen()).expect("mapped windows have a place");
-        assert!(screen().output.contains(place.loc), "{place:?} begins off the screen");
+        assert!(screen().output.contains_rect(place.shown), "{place:?} is not all on the screen");
     }
     assert_eq!(stack.focused().is_some(), !order.is_empty(), "focus without window or reverse");
     assert!(stack.focused().is_none_or(|id| order.contains(&id)));

@@ -2,6 +2,9 @@
 //!
 //! A client can cut its shared memory short while we read it. Smithay turns the fault into an
 //! error of that one surface; passed on, it would abort the whole frame and every frame after it.
+//!
+//! A surface of a window that is too large for the screen is drawn smaller, towards the window's
+//! corner ([`SceneElement::shrunk`]).
 
 use std::cell::Cell;
 
@@ -21,10 +24,45 @@ use smithay::{
 /// A surface in the picture.
 pub struct SceneElement {
     surface: WaylandSurfaceRenderElement<PixmanRenderer>,
+    shrink: Option<Shrink>,
     faulty: Cell<bool>,
 }
 
+/// A factor below one, and the point that stays where it is.
+#[derive(Clone, Copy)]
+struct Shrink {
+    towards: Point<i32, Physical>,
+    factor: Scale<f64>,
+}
+
+impl Shrink {
+    fn place(self, mut place: Rectangle<i32, Physical>) -> Rectangle<i32, Physical> {
+        place.loc -= self.towards;
+        let mut place = place.to_f64().upscale(self.factor).to_i32_round();
+        place.loc += self.towards;
+        place
+    }
+
+    /// The pixels that can differ when these do.
+    fn around(self, area: Rectangle<i32, Physical>) -> Rectangle<i32, Physical> {
+        area.to_f64().upscale(self.factor).to_i32_up()
+    }
+
+    /// The pixels that show nothing but these.
+    fn within(self, area: Rectangle<i32, Physical>) -> Rectangle<i32, Physical> {
+        area.to_f64().upscale(self.factor).to_i32_down()
+    }
+}
+
 impl SceneElement {
+    /// Shows it smaller, by `factor`, with everything else of its window that is shrunk `towards`
+    /// the same point.
+    #[must_use]
+    pub fn shrunk(mut self, towards: Point<i32, Physical>, factor: f64) -> Self {
+        self.shrink = (factor < 1.0).then(|| Shrink { towards, factor: factor.into() });
+        self
+    }
+
     /// Whether it could not be drawn.
     #[must_use]
     pub fn is_faulty(&self) -> bool {
@@ -34,7 +72,7 @@ impl SceneElement {
 
 impl From<WaylandSurfaceRenderElement<PixmanRenderer>> for SceneElement {
     fn from(surface: WaylandSurfaceRenderElement<PixmanRenderer>) -> Self {
-        Self { surface, faulty: Cell::new(false) }
+        Self { surface, shrink: None, faulty: Cell::new(false) }
     }
 }
 
@@ -52,11 +90,8 @@ impl Element for SceneElement {
     }
 
     fn geometry(&self, scale: Scale<f64>) -> Rectangle<i32, Physical> {
-        self.surface.geometry(scale)
-    }
-
-    fn location(&self, scale: Scale<f64>) -> Point<i32, Physical> {
-        self.surface.location(scale)
+        let place = self.surface.geometry(scale);
+        self.shrink.map_or(place, |shrink| shrink.place(place))
     }
 
     fn transform(&self) -> Transform {
@@ -68,11 +103,19 @@ impl Element for SceneElement {
         scale: Scale<f64>,
         commit: Option<CommitCounter>,
     ) -> DamageSet<i32, Physical> {
-        self.surface.damage_since(scale, commit)
+        let damage = self.surface.damage_since(scale, commit);
+        match self.shrink {
+            None => damage,
+            Some(shrink) => damage.into_iter().map(|area| shrink.around(area)).collect(),
+        }
     }
 
     fn opaque_regions(&self, scale: Scale<f64>) -> OpaqueRegions<i32, Physical> {
-        self.surface.opaque_regions(scale)
+        let opaque = self.surface.opaque_regions(scale);
+        match self.shrink {
+            None => opaque,
+            Some(shrink) => opaque.into_iter().map(|area| shrink.within(area)).collect(),
+        }
     }
 
     fn alpha(&self) -> f32 {

@@ -78,14 +78,16 @@ fn windows(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<Scen
     for id in state.windows.stack.mapped().rev() {
         let place = state.windows.stack.place(id, screen);
         let Some((window, place)) = state.windows.window(id).zip(place) else { continue };
-        let origin = physical(place.loc - window.geometry().loc);
-        elements.extend(AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
+        let corner = physical(place.shown.loc);
+        let origin = physical(place.shown.loc - window.geometry().loc);
+        let surfaces = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
             window,
             renderer,
             origin,
             SCALE.into(),
             1.0,
-        ));
+        );
+        elements.extend(surfaces.into_iter().map(|surface| surface.shrunk(corner, place.shrink)));
     }
 }
 

@@ -6,6 +6,7 @@ mod keys;
 mod panels;
 mod rig;
 mod scanout;
+mod windows;
 
 use std::fs::File;
 

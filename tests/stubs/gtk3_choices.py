@@ -1,0 +1,19 @@
+"""A GTK 3 window that is one combo box. Prints when its list opens and closes, and what is chosen."""
+
+import gi
+
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gtk
+
+box = Gtk.ComboBoxText()
+for word in ("one", "two", "three", "four"):
+    box.append_text(word)
+box.set_active(0)
+box.connect("notify::popup-shown", lambda box, _: print("list open", box.props.popup_shown, flush=True))
+box.connect("changed", lambda box: print("chosen", box.get_active_text(), flush=True))
+
+window = Gtk.Window(title="choices")
+window.add(box)
+window.connect("map-event", lambda *_: print("mapped", flush=True))
+window.show_all()
+Gtk.main()
