@@ -1,0 +1,128 @@
+//! What the machine is told and what it decides: the words between it and the shell.
+
+use std::time::{Duration, Instant};
+
+use lumen_ipc::{link::Link, process::Worker};
+
+use super::{StateName, Verdict};
+
+/// Numbers the processes of one worker, so that late news of an old one can be told apart.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Instance(pub u32);
+
+/// What happened.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Input {
+    /// Everything is prepared; start.
+    Begin,
+    /// A worker has its configuration and waits for its grants.
+    Configured(Worker, Instance),
+    /// A worker serves.
+    Ready(Worker, Instance),
+    /// A worker answered wrongly or not at all before it was ready.
+    HandshakeFailed(Worker, Instance),
+    /// A worker is of another build.
+    WrongBuild(Worker, Instance),
+    /// A worker broke the contract: the other side of this link says so.
+    Accused(Worker, &'static Link),
+    /// A worker ended.
+    Exited(Worker, Instance, Verdict),
+    /// The app ended.
+    AppExited {
+        /// Whether with success.
+        success: bool,
+    },
+    /// Everything shall end.
+    Stop,
+    /// Time has passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Tell the user that the desktop is there: every worker is ready for the first time.
+    Announce,
+    /// Ask a worker to finish.
+    Drain(Worker),
+    /// Everything has ended; leave.
+    Finish(Outcome),
+    /// Send SIGKILL to a worker.
+    Kill(Worker),
+    /// Send SIGKILL to the app's processes.
+    KillApp,
+    /// Tell the log.
+    Say(Notice),
+    /// Execute a worker's program.
+    Spawn(Worker, Instance),
+    /// Hand a worker its grants and ask it to serve.
+    Start(Worker),
+    /// Execute the app.
+    StartApp,
+    /// Send SIGTERM to a worker.
+    Terminate(Worker),
+    /// Send SIGTERM to the app's processes.
+    TerminateApp,
+    /// Make a new pair for a link and hand its ends to these.
+    Wire {
+        /// The link.
+        link: &'static Link,
+        /// Whether the owner of the calling end takes its end; if not, it is closed.
+        from: bool,
+        /// The same for the other end.
+        to: bool,
+    },
+}
+
+/// Something the administrator should know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// A worker broke the contract on a link, and is killed.
+    Accused(Worker, &'static Link),
+    /// The app ended with its compositor and is started anew.
+    AppFollowsCompositor,
+    /// A worker ended and is started anew after a while.
+    Died(Worker, Verdict, Duration),
+    /// A worker is not started any more; why.
+    Failed(Worker, Verdict, &'static str),
+    /// A worker did not get ready in time.
+    TooSlow(Worker),
+}
+
+/// How it all ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// The app ended.
+    AppEnded {
+        /// With success.
+        success: bool,
+        /// Too soon to have worked.
+        early: bool,
+    },
+    /// A worker could not be brought up.
+    CouldNotStart(Worker),
+    /// Somebody asked for it.
+    Stopped,
+}
+
+/// Why a worker cannot be restarted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CannotRestart {
+    /// There is none to restart.
+    #[error("this desktop runs without {0}; an option of `lumen run` turned it off")]
+    Absent(Worker),
+    /// Nothing is started any more.
+    #[error("the desktop is ending")]
+    Ending,
+}
+
+/// What the machine knows of one worker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// Its state.
+    pub state: StateName,
+    /// When it got ready.
+    pub ready_since: Option<Instant>,
+    /// How often it was started again.
+    pub restarts: u32,
+}
