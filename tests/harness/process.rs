@@ -221,6 +221,16 @@ pub fn all() -> Vec<Process> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Process)).collect()
 }
 
+/// The children of `parent` that have ended and that it has not asked about.
+#[must_use]
+pub fn zombies_of(parent: Process) -> Vec<Process> {
+    let is_zombie = |child: &Process| {
+        let state = child.status_field("State").unwrap_or_default();
+        state.starts_with('Z') && child.parent().is_ok_and(|of| of == parent)
+    };
+    all().into_iter().filter(is_zombie).collect()
+}
+
 /// The living descendants of `ancestor`, without itself.
 #[must_use]
 pub fn descendants(ancestor: Process) -> Vec<Process> {

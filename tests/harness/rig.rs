@@ -52,6 +52,7 @@ pub struct Setup {
     tells: bool,
     listen: String,
     host: Option<Rc<Host>>,
+    launcher: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -71,6 +72,7 @@ impl Default for Setup {
             tells: true,
             listen: "127.0.0.1:0".to_owned(),
             host: None,
+            launcher: Vec::new(),
         }
     }
 }
@@ -146,6 +148,13 @@ impl Setup {
         self.listen(listen)
     }
 
+    /// Another program starts Lumen as its only child: this one, with these arguments.
+    #[must_use]
+    pub fn through<S: Into<String>>(mut self, launcher: impl IntoIterator<Item = S>) -> Self {
+        self.launcher = launcher.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Does not show at the end what Lumen printed: for benchmarks, whose output is a table.
     #[must_use]
     pub fn quiet(mut self) -> Self {
@@ -158,6 +167,7 @@ impl Setup {
     /// # Errors
     /// When it ends instead, with what it said.
     pub fn start(self) -> Result<Rig> {
+        let launches = !self.launcher.is_empty();
         let mut launched = self.launch()?;
         let url = wait_for("lumen run prints its address or ends", || {
             let ended = launched.lumen.try_wait().ok().flatten();
@@ -168,7 +178,7 @@ impl Setup {
             }
         })?;
         match url {
-            Ok(url) => Rig::new(launched, url),
+            Ok(url) => Rig::new(launched, url, launches),
             Err(status) => bail!("lumen run ended with {status}"),
         }
     }
@@ -189,7 +199,15 @@ impl Setup {
         let stage = self.stage.map_or_else(Stage::new, Ok)?;
         let home = Home::new(self.starter)?;
         let log = AppLog::at(home.path("app.jsonl"));
-        let mut command = home.command(&stage.path(LUMEN));
+        let lumen = stage.path(LUMEN);
+        let mut command = match self.launcher.split_first() {
+            None => home.command(&lumen),
+            Some((launcher, arguments)) => {
+                let mut command = home.command(Path::new(launcher));
+                command.args(arguments).arg(&lumen);
+                command
+            }
+        };
         command.args(["run", "--listen", &self.listen]).args(&self.options);
         match &self.app {
             App::None => {}
@@ -223,15 +241,21 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Rig {
     launched: Launched,
+    supervisor: Process,
     url: String,
     address: SocketAddr,
 }
 
 impl Rig {
-    fn new(launched: Launched, url: String) -> Result<Self> {
+    /// `launches` says that the process started was not Lumen itself but its parent.
+    fn new(launched: Launched, url: String, launches: bool) -> Result<Self> {
         let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
         let address = host.parse().with_context(|| format!("{host} in the printed address"))?;
-        Ok(Self { launched, url, address })
+        let started = Process(launched.lumen.id());
+        let mut children = descendants(started).into_iter();
+        let child = children.find(|child| child.parent().is_ok_and(|parent| parent == started));
+        let supervisor = if launches { child.context("Lumen's process")? } else { started };
+        Ok(Self { launched, supervisor, url, address })
     }
 
     /// Starts Lumen with the test app's quadrants, and nothing else special.
@@ -287,7 +311,7 @@ impl Rig {
     /// The supervisor.
     #[must_use]
     pub fn supervisor(&self) -> Process {
-        Process(self.launched.lumen.id())
+        self.supervisor
     }
 
     /// Runs another command of `lumen` on this desktop.

@@ -6,4 +6,5 @@
 
 mod deaths;
 mod leaks;
+mod orphans;
 mod stop;

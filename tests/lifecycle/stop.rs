@@ -4,9 +4,12 @@ use std::{fs, os::unix::fs::FileTypeExt};
 
 use anyhow::{Context, Result, ensure};
 use lumen_tests::{
+    app::AppLog,
+    app_event::AppEvent,
     patience::wait_until,
     process::{Process, descendants},
     rig::{Rig, Setup, kill_hard},
+    stage::{Folder, Stage, TEST_APP},
     viewer::Viewer,
 };
 
@@ -87,6 +90,24 @@ fn app_that_ignores_the_end_is_ended() -> Result<()> {
     let family = descendants(rig.supervisor());
     rig.stop()?;
     all_gone(&family)
+}
+
+#[test]
+fn app_that_is_asked_to_end_can_still_show_a_window() -> Result<()> {
+    let stage = Stage::new()?;
+    let notes = Folder::new("notes", 0o1777)?;
+    let log = AppLog::at(notes.path().join("farewell.jsonl"));
+    // What an app shows at its end, such as "Save changes?", takes a compositor.
+    let (app, path) = (stage.path(TEST_APP), log.path().display());
+    let farewell =
+        format!("{} --log {path} & while ! grep -q sized {path}; do :; done", app.display());
+    let script = format!("trap '{farewell}; exit' TERM; while :; do read x; sleep 0.1; done");
+    let mut rig = Setup::new().on_stage(stage).app(["sh", "-c", &script]).start()?;
+    let status = rig.stop()?;
+    ensure!(status.success(), "ended with {status}");
+    let drawn = log.events().iter().any(|event| matches!(event, AppEvent::Sized { .. }));
+    ensure!(drawn, "no window came: {:?}", log.events());
+    Ok(())
 }
 
 #[test]

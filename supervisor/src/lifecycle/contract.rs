@@ -32,6 +32,8 @@ pub enum Input {
         /// Whether with success.
         success: bool,
     },
+    /// Of the processes that [`Action::TerminateRest`] meant none is left.
+    RestGone,
     /// Everything shall end.
     Stop,
     /// Time has passed.
@@ -49,8 +51,10 @@ pub enum Action {
     Finish(Outcome),
     /// Send SIGKILL to a worker.
     Kill(Worker),
-    /// Send SIGKILL to the app's processes.
+    /// Send SIGKILL to the app and its process group.
     KillApp,
+    /// Send SIGKILL to every process that descends from this one and is no worker.
+    KillRest,
     /// Tell the log.
     Say(Notice),
     /// Execute a worker's program.
@@ -61,8 +65,11 @@ pub enum Action {
     StartApp,
     /// Send SIGTERM to a worker.
     Terminate(Worker),
-    /// Send SIGTERM to the app's processes.
+    /// Send SIGTERM to the app and its process group.
     TerminateApp,
+    /// Send SIGTERM to every process that descends from this one and is no worker, and say
+    /// [`Input::RestGone`] when none is left.
+    TerminateRest,
     /// Make a new pair for a link and hand its ends to these.
     Wire {
         /// The link.
@@ -85,6 +92,8 @@ pub enum Notice {
     Died(Worker, Verdict, Duration),
     /// A worker is not started any more; why.
     Failed(Worker, Verdict, &'static str),
+    /// Something the app left behind could not even be killed.
+    RestStays,
     /// A worker did not get ready in time.
     TooSlow(Worker),
 }

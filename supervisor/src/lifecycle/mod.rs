@@ -15,6 +15,7 @@
 
 pub mod budget;
 mod contract;
+mod ending;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -32,13 +33,14 @@ use lumen_ipc::{
 
 use budget::{Budget, MOST_DEATHS};
 pub use contract::{Action, CannotRestart, Input, Instance, Notice, Outcome, Report};
+use ending::Stage;
 pub use slot::StateName;
 use slot::{Next, Slot};
 pub use verdict::Verdict;
 
 /// A worker that is not ready after so long is killed.
 pub const START_TIMEOUT: Duration = Duration::from_secs(15);
-/// Time between two steps of drain, SIGTERM, SIGKILL.
+/// Time between two steps of an end: being asked, being asked harder, being killed.
 pub const ESCALATION: Duration = Duration::from_secs(2);
 /// An app that ends sooner than this after its start has not worked.
 pub const APP_EARLY: Duration = Duration::from_secs(2);
@@ -68,7 +70,7 @@ enum Mode {
     /// In service.
     Open,
     /// Everything is being ended.
-    Stopping(Outcome),
+    Stopping(Outcome, Stage),
     /// Nothing is left.
     Done,
 }
@@ -81,10 +83,6 @@ enum App {
     Running { since: Instant },
     /// Ended by itself; what to make of it is decided later.
     Ended { since: Instant, at: Instant, success: bool },
-    /// Asked to end; killed at the deadline.
-    Terminating { deadline: Instant },
-    /// Killed.
-    Killed,
 }
 
 impl Default for Lifecycle {
@@ -139,6 +137,7 @@ impl Lifecycle {
             }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
             Input::AppExited { success } => self.app_exited(now, success),
+            Input::RestGone => self.rest_gone(now),
             Input::Stop => self.stop(now, Outcome::Stopped),
             Input::Tick => {}
         }
@@ -170,10 +169,14 @@ impl Lifecycle {
     pub fn timeout(&self) -> Option<Instant> {
         let app = match self.app {
             App::Ended { at, .. } => Some(at + APP_VERDICT_WAIT),
-            App::Terminating { deadline } => Some(deadline),
-            App::None | App::Running { .. } | App::Killed => None,
+            App::None | App::Running { .. } => None,
         };
-        self.slots.iter().filter_map(|(_, slot)| slot.deadline()).chain(app).min()
+        let ending = match self.mode {
+            Mode::Stopping(_, stage) => stage.deadline(),
+            Mode::Idle | Mode::Opening | Mode::Open | Mode::Done => None,
+        };
+        let slots = self.slots.iter().filter_map(|(_, slot)| slot.deadline());
+        slots.chain(app).chain(ending).min()
     }
 
     /// A worker's state, its instance, when it got ready, and how often it was restarted.
@@ -246,7 +249,7 @@ impl Lifecycle {
     }
 
     fn exited(&mut self, now: Instant, worker: Worker, instance: Instance, verdict: Verdict) {
-        let stopping = matches!(self.mode, Mode::Stopping(_));
+        let stopping = self.is_stopping();
         let Some(slot) = self.slot(worker) else { return };
         let Some(notice) = slot.exited(now, instance, worker, verdict, stopping) else { return };
         if worker == Worker::Compositor {
@@ -260,31 +263,16 @@ impl Lifecycle {
         }
     }
 
-    fn app_exited(&mut self, now: Instant, success: bool) {
-        self.app = match self.app {
-            App::Running { since } => App::Ended { since, at: now, success },
-            App::Terminating { .. } | App::Killed => App::None,
-            App::None | App::Ended { .. } => return,
-        };
+    fn is_stopping(&self) -> bool {
+        matches!(self.mode, Mode::Stopping(..))
     }
 
-    fn stop(&mut self, now: Instant, outcome: Outcome) {
-        if matches!(self.mode, Mode::Stopping(_) | Mode::Done) {
-            return;
-        }
-        self.mode = Mode::Stopping(outcome);
-        for worker in self.workers() {
-            let next = self.slot(worker).map(|slot| slot.stop(now));
-            self.push(worker, next.unwrap_or(Next::Nothing));
-        }
-        match self.app {
-            App::Running { .. } => {
-                self.app = App::Terminating { deadline: now + ESCALATION };
-                self.actions.push_back(Action::TerminateApp);
-            }
-            App::Ended { .. } => self.app = App::None,
-            App::None | App::Terminating { .. } | App::Killed => {}
-        }
+    fn app_exited(&mut self, now: Instant, success: bool) {
+        self.app = match self.app {
+            App::Running { .. } if self.is_stopping() => App::None,
+            App::Running { since } => App::Ended { since, at: now, success },
+            App::None | App::Ended { .. } => return,
+        };
     }
 
     /// Lets every deadline that has passed take effect.
@@ -300,15 +288,12 @@ impl Lifecycle {
             }
         }
         self.advance_app(now);
+        self.advance_ending(now);
         self.finish_when_empty();
     }
 
     fn advance_app(&mut self, now: Instant) {
         match self.app {
-            App::Terminating { deadline } if deadline <= now => {
-                self.app = App::Killed;
-                self.actions.push_back(Action::KillApp);
-            }
             App::Ended { since, at, success } if at + APP_VERDICT_WAIT <= now => {
                 let followed = self.compositor_died.is_some_and(|died| {
                     died >= since && at.saturating_duration_since(died) < APP_FOLLOWS_COMPOSITOR
@@ -325,14 +310,6 @@ impl Lifecycle {
         }
     }
 
-    fn finish_when_empty(&mut self) {
-        let Mode::Stopping(outcome) = self.mode else { return };
-        if self.app == App::None && self.slots.iter().all(|(_, slot)| slot.is_gone()) {
-            self.mode = Mode::Done;
-            self.actions.push_back(Action::Finish(outcome));
-        }
-    }
-
     fn push(&mut self, worker: Worker, next: Next) {
         match next {
             Next::Drain => self.actions.push_back(Action::Drain(worker)),
@@ -346,7 +323,7 @@ impl Lifecycle {
     #[cfg(test)]
     pub(crate) fn verify_invariants(&self) {
         for (worker, slot) in &self.slots {
-            slot.verify_invariants(*worker, matches!(self.mode, Mode::Stopping(_) | Mode::Done));
+            slot.verify_invariants(*worker, matches!(self.mode, Mode::Stopping(..) | Mode::Done));
         }
         if self.mode == Mode::Done {
             assert_eq!(self.app, App::None);

@@ -263,6 +263,13 @@ impl Slot {
         }
     }
 
+    /// Everything is about to end: what has no process gets none any more.
+    pub(super) fn abandon(&mut self) {
+        if !self.has_process() {
+            self.state = State::Gone;
+        }
+    }
+
     pub(super) fn stop(&mut self, now: Instant) -> Next {
         let deadline = now + ESCALATION;
         match self.state {
@@ -274,11 +281,7 @@ impl Slot {
                 self.state = State::Ending(Step::Terminating { deadline });
                 Next::Terminate
             }
-            State::Ending(_) => Next::Nothing,
-            State::Failed | State::Gone | State::Waiting { .. } => {
-                self.state = State::Gone;
-                Next::Nothing
-            }
+            State::Ending(_) | State::Failed | State::Gone | State::Waiting { .. } => Next::Nothing,
         }
     }
 

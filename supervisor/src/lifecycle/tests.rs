@@ -24,6 +24,10 @@ struct World {
     ends: BTreeMap<(Worker, &'static str), u32>,
     pairs: u32,
     app: bool,
+    /// Whether the app has left something behind.
+    rest: bool,
+    /// Whether the kernel ends none of these, not even by SIGKILL.
+    immortal: bool,
     log: Vec<Action>,
     finished: Option<Outcome>,
 }
@@ -37,6 +41,8 @@ impl World {
             ends: BTreeMap::new(),
             pairs: 0,
             app: false,
+            rest: false,
+            immortal: false,
             log: Vec::new(),
             finished: None,
         }
@@ -108,12 +114,42 @@ impl World {
                 assert!(self.running.contains_key(&worker), "{worker} has no process");
             }
             Action::StartApp => assert!(!std::mem::replace(&mut self.app, true)),
-            Action::TerminateApp | Action::KillApp => assert!(self.app),
+            Action::TerminateApp => assert!(self.app),
+            Action::KillApp => {
+                assert!(self.app);
+                if !self.immortal {
+                    self.exit_app(false);
+                }
+            }
+            Action::TerminateRest => {
+                assert!(!self.app || self.immortal, "the app goes first");
+                if !self.rest {
+                    self.answer(Input::RestGone);
+                }
+            }
+            Action::KillRest => {
+                if !self.immortal {
+                    self.rest = false;
+                    self.answer(Input::RestGone);
+                }
+            }
             Action::Finish(outcome) => {
-                assert!(self.running.is_empty() && !self.app);
+                assert!(self.running.is_empty());
+                assert!(self.immortal || !(self.app || self.rest));
                 self.finished = Some(outcome);
             }
             Action::Announce | Action::Say(_) => {}
+        }
+    }
+
+    /// What the shell says while it carries out an action.
+    fn answer(&mut self, input: Input) {
+        self.machine.handle_input(self.now, input);
+    }
+
+    fn exit_app(&mut self, success: bool) {
+        if std::mem::take(&mut self.app) {
+            self.answer(Input::AppExited { success });
         }
     }
 
@@ -234,16 +270,53 @@ fn worker_that_hangs_in_the_handshake_is_killed_and_counted() {
 }
 
 #[test]
-fn stop_drains_then_terminates_then_kills() {
+fn stop_ends_the_app_then_what_it_left_then_the_workers() {
     let mut world = World::open();
-    let drained = world.actions_since(|world| world.input(Input::Stop));
-    assert!(drained.contains(&Action::Drain(Worker::Rtc)));
-    assert!(drained.contains(&Action::TerminateApp));
+    world.rest = true;
+    let asked = world.actions_since(|world| world.input(Input::Stop));
+    assert_eq!(asked, [Action::TerminateApp], "the workers still serve the app");
+    let app_gone = world.actions_since(|world| {
+        world.app = false;
+        world.input(Input::AppExited { success: true });
+    });
+    assert_eq!(app_gone, [Action::TerminateRest]);
+    let rest_gone = world.actions_since(|world| {
+        world.rest = false;
+        world.input(Input::RestGone);
+    });
+    assert_eq!(rest_gone, Worker::ALL.map(Action::Drain));
+}
+
+#[test]
+fn stop_forces_whoever_does_not_go_when_asked() {
+    let mut world = World::open();
+    world.rest = true;
+    world.input(Input::Stop);
+    let app = world.actions_since(|world| world.pass(ESCALATION));
+    assert_eq!(app, [Action::KillApp, Action::TerminateRest]);
+    let rest = world.actions_since(|world| world.pass(ESCALATION));
+    assert_eq!(rest.first(), Some(&Action::KillRest));
+    assert!(rest.contains(&Action::Drain(Worker::Rtc)));
     let terminated = world.actions_since(|world| world.pass(ESCALATION));
     assert!(terminated.contains(&Action::Terminate(Worker::Rtc)));
-    assert!(terminated.contains(&Action::KillApp));
     let killed = world.actions_since(|world| world.pass(ESCALATION));
     assert!(killed.contains(&Action::Kill(Worker::Rtc)));
+}
+
+#[test]
+fn stop_goes_on_without_what_the_kernel_does_not_end() {
+    let mut world = World::open();
+    (world.rest, world.immortal) = (true, true);
+    world.input(Input::Stop);
+    for _ in 0..4 {
+        world.pass(ESCALATION);
+    }
+    assert!(world.log.contains(&Action::Say(Notice::RestStays)));
+    assert!(world.log.contains(&Action::Drain(Worker::Compositor)));
+    for worker in Worker::ALL {
+        world.die(worker, Verdict::Exited(0));
+    }
+    assert_eq!(world.finished, Some(Outcome::Stopped));
 }
 
 #[test]
@@ -315,6 +388,7 @@ fn absent_worker_is_neither_started_nor_wired_nor_restarted() {
 enum Op {
     Accuse(Worker),
     AppExit(bool),
+    AppLeaves(bool),
     Configure(Worker),
     Die(Worker, Verdict),
     FailHandshake(Worker),
@@ -338,6 +412,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => worker().prop_map(Op::Accuse),
         2 => any::<bool>().prop_map(Op::AppExit),
+        2 => any::<bool>().prop_map(Op::AppLeaves),
         8 => worker().prop_map(Op::Configure),
         4 => (worker(), verdict).prop_map(|(worker, verdict)| Op::Die(worker, verdict)),
         1 => worker().prop_map(Op::FailHandshake),
@@ -358,6 +433,8 @@ fn apply(world: &mut World, op: Op) {
                 world.input(Input::AppExited { success });
             }
         }
+        // Nobody else can leave something behind.
+        Op::AppLeaves(rest) => world.rest = if world.app { rest } else { world.rest },
         Op::Configure(worker) => world.input(Input::Configured(worker, instance(world, worker))),
         Op::Die(worker, verdict) => world.die(worker, verdict),
         Op::FailHandshake(worker) => {
@@ -385,13 +462,12 @@ proptest! {
             apply(&mut world, op);
         }
         world.input(Input::Stop);
-        world.pass(ESCALATION);
-        world.pass(ESCALATION);
+        // The app, what it left, and the workers take two steps each at most.
+        for _ in 0..6 {
+            world.pass(ESCALATION);
+        }
         for worker in Worker::ALL {
             world.die(worker, KILLED);
-        }
-        if std::mem::take(&mut world.app) {
-            world.input(Input::AppExited { success: false });
         }
         prop_assert!(world.finished.is_some());
     }

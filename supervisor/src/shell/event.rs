@@ -35,6 +35,8 @@ pub(crate) enum Event {
     AppWrote(String),
     /// The gateway asks.
     Broker(BrokerRequest),
+    /// A child has ended, perhaps one that nobody waits for.
+    ChildEnded,
     /// SIGINT, SIGTERM or SIGHUP.
     Signal,
     /// News of a worker.

@@ -7,6 +7,8 @@
 mod app;
 pub(crate) mod demo;
 mod event;
+mod family;
+mod guests;
 mod handshake;
 pub(crate) mod pads;
 pub(crate) mod places;
@@ -77,6 +79,7 @@ pub(crate) fn run(config: &RunConfig) -> Result<ExitCode, RunError> {
         warn!(%error, "the log filter is not understood; logging at info");
     }
     let signals = block_signals()?;
+    let children = family::adopt()?;
     let stage = Stage::set(config, &|name| std::env::var_os(name))?;
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
@@ -86,7 +89,8 @@ pub(crate) fn run(config: &RunConfig) -> Result<ExitCode, RunError> {
     runtime.block_on(async {
         let admin = stage.admin.socket.try_clone()?;
         let session = Session::new(stage, access);
-        tokio::spawn(watch_signals(signals, session.events()));
+        tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
+        tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
         tokio::spawn(service::admin(UnixListener::from_std(admin)?, session.events()));
         Ok(session.run().await)
     })
@@ -102,14 +106,18 @@ fn block_signals() -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
 }
 
-async fn watch_signals(signals: SignalFd, events: Events) -> io::Result<()> {
+async fn watch_signals(
+    signals: SignalFd,
+    events: Events,
+    news: impl Fn() -> Event,
+) -> io::Result<()> {
     let waiting = spawn::watched(signals.as_fd().try_clone_to_owned()?)?;
     loop {
         let mut ready = waiting.readable().await?;
         match signals.read_signal()? {
             Some(_) => {
                 // A loop that has ended needs no telling.
-                let _ = events.send(Event::Signal).await;
+                let _ = events.send(news()).await;
             }
             None => ready.clear_ready(),
         }

@@ -2,7 +2,6 @@
 //! lifecycle decides.
 
 use std::{
-    collections::VecDeque,
     io::{self, Write},
     time::{Instant, SystemTime},
 };
@@ -17,7 +16,7 @@ use lumen_ipc::{
 };
 use nix::{
     errno::Errno,
-    sys::signal::{Signal, kill, killpg},
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tokio::sync::mpsc;
@@ -26,10 +25,9 @@ use tracing::{error, info, warn};
 use super::{
     app,
     event::{AdminRequest, BrokerRequest, Event, Events, QUEUE, WorkerEvent},
+    guests::Guests,
     handshake, proc,
-    spawn::{self, Spawned},
     stage::Stage,
-    watch,
     worker::{GrantError, Workers},
 };
 use crate::{
@@ -38,9 +36,6 @@ use crate::{
     lifecycle::{Action, Input, Instance, Lifecycle, Notice, Outcome, Verdict},
 };
 
-/// How many of the app's last lines are shown when it fails at once.
-const APP_LINES: usize = 10;
-
 /// Everything a running desktop consists of.
 pub(super) struct Session {
     stage: Stage,
@@ -48,19 +43,10 @@ pub(super) struct Session {
     mint: Option<RelayMint>,
     machine: Lifecycle,
     workers: Workers,
-    app: App,
+    guests: Guests,
     log: LogRing,
     events: Events,
     inbox: mpsc::Receiver<Event>,
-}
-
-/// The app's process.
-#[derive(Default)]
-struct App {
-    /// Its process, which is also its process group.
-    pid: Option<Pid>,
-    last_lines: VecDeque<String>,
-    last_end: Option<Verdict>,
 }
 
 impl Session {
@@ -73,7 +59,7 @@ impl Session {
             stage,
             access,
             machine: Lifecycle::of(&present),
-            app: App::default(),
+            guests: Guests::new(events.clone()),
             log: LogRing::default(),
             events,
             inbox,
@@ -112,18 +98,16 @@ impl Session {
         match event {
             Event::Admin(request) => self.answer_admin(request),
             Event::AppEnded(verdict) => {
-                self.app.pid = None;
-                self.app.last_end = Some(verdict);
+                self.guests.app_ended(verdict);
                 self.feed(Input::AppExited { success: verdict == Verdict::Exited(0) });
+                self.child_ended();
             }
             Event::AppWrote(line) => {
                 forward("app", &line);
-                if self.app.last_lines.len() >= APP_LINES {
-                    self.app.last_lines.pop_front();
-                }
-                self.app.last_lines.push_back(line);
+                self.guests.app_wrote(line);
             }
             Event::Broker(request) => self.answer_gateway(request),
+            Event::ChildEnded => self.child_ended(),
             Event::Signal => {
                 info!("asked to end");
                 self.feed(Input::Stop);
@@ -148,6 +132,7 @@ impl Session {
             WorkerEvent::Ended(verdict) => {
                 self.workers.forget(worker, instance);
                 self.feed(Input::Exited(worker, instance, verdict));
+                self.child_ended();
             }
             WorkerEvent::HandshakeFailed(reason) => {
                 // Mostly the echo of its end, which tells more and follows.
@@ -178,13 +163,15 @@ impl Session {
                 }
                 Action::Finish(outcome) => return Some(outcome),
                 Action::Kill(worker) => self.workers.signal(worker, Signal::SIGKILL),
-                Action::KillApp => self.signal_app(Signal::SIGKILL),
+                Action::KillApp => self.guests.signal_app(Signal::SIGKILL),
+                Action::KillRest => self.end_rest(Signal::SIGKILL),
                 Action::Say(notice) => say(notice),
                 Action::Spawn(worker, instance) => self.spawn(worker, instance),
                 Action::Start(worker) => self.start(worker),
                 Action::StartApp => self.start_app(),
                 Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
-                Action::TerminateApp => self.signal_app(Signal::SIGTERM),
+                Action::TerminateApp => self.guests.signal_app(Signal::SIGTERM),
+                Action::TerminateRest => self.end_rest(Signal::SIGTERM),
                 Action::Wire { link, from, to } => {
                     if let Err(error) = self.workers.wire(link, from, to) {
                         error!(link = %link.name, %error, "a link cannot be made");
@@ -213,33 +200,20 @@ impl Session {
     }
 
     fn start_app(&mut self) {
-        self.app.last_lines.clear();
-        let Spawned { pid, pidfd, output } = match spawn::app(&self.stage.app) {
-            Ok(spawned) => spawned,
-            Err(error) => {
-                self.app.last_lines.push_back(error.to_string());
-                self.app.last_end = Some(Verdict::NotSpawned);
-                return self.feed(Input::AppExited { success: false });
-            }
-        };
-        self.app.pid = Some(pid);
-        let (ended, wrote) = (self.events.clone(), self.events.clone());
-        tokio::spawn(async move {
-            // What the app leaves in its group would outlive the desktop.
-            let verdict = watch::end(pid, pidfd, || signal_group(pid, Signal::SIGTERM)).await;
-            let _ = ended.send(Event::AppEnded(verdict)).await; // The loop outlives the app.
-        });
-        tokio::spawn(async move {
-            let report = async |line| {
-                let _ = wrote.send(Event::AppWrote(line)).await; // Lines after the end are lost.
-            };
-            watch::lines(output, report).await
-        });
+        if self.guests.start_app(&self.stage.app).is_err() {
+            self.feed(Input::AppExited { success: false });
+        }
     }
 
-    fn signal_app(&self, signal: Signal) {
-        if let Some(pid) = self.app.pid {
-            signal_group(pid, signal);
+    fn end_rest(&mut self, signal: Signal) {
+        if self.guests.end_rest(signal, |pid| self.workers.has(pid)) {
+            self.feed(Input::RestGone);
+        }
+    }
+
+    fn child_ended(&mut self) {
+        if self.guests.child_ended(|pid| self.workers.has(pid)) {
+            self.feed(Input::RestGone);
         }
     }
 
@@ -318,7 +292,7 @@ impl Session {
             supervisor_pid: std::process::id(),
             app: AppStatus {
                 command: Text::truncated(app::command_line(&self.stage.app)),
-                pid: self.app.pid.map(|pid| pid.as_raw().unsigned_abs()),
+                pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
             },
             workers: workers.collect(),
         }
@@ -361,31 +335,17 @@ impl Session {
 
     fn explain_app(&self, early: bool) {
         let command = app::command_line(&self.stage.app);
-        let how = self.app.last_end.map_or(String::new(), |verdict| match verdict {
+        let how = self.guests.last_end().map_or(String::new(), |verdict| match verdict {
             Verdict::Exited(code) => format!("exited with {code}"),
             verdict => verdict.to_string(),
         });
         let when = if early { " at once" } else { "" };
         forward("lumen", &format!("the app `{command}` {how}{when}; the desktop ends with it"));
         if early {
-            for line in &self.app.last_lines {
+            for line in self.guests.last_lines() {
                 forward("lumen", &format!("  its last lines: {line}"));
             }
         }
-    }
-}
-
-impl Drop for Session {
-    /// Nothing of ours may outlive the loop, however it ends.
-    fn drop(&mut self) {
-        self.signal_app(Signal::SIGKILL);
-    }
-}
-
-fn signal_group(leader: Pid, signal: Signal) {
-    match killpg(leader, signal) {
-        Ok(()) | Err(Errno::ESRCH) => {}
-        Err(error) => warn!(%error, "cannot signal the app"),
     }
 }
 
@@ -409,6 +369,7 @@ fn say(notice: Notice) {
         Notice::Failed(worker, verdict, reason) => {
             error!(%worker, "{worker} {verdict} and is not started again: {reason}");
         }
+        Notice::RestStays => warn!("something that the app left behind does not end; going on"),
         Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),
     }
 }

@@ -190,6 +190,11 @@ impl Workers {
         }
     }
 
+    /// Whether a process is a worker's.
+    pub(super) fn has(&self, pid: Pid) -> bool {
+        self.processes.values().any(|process| process.pid == pid)
+    }
+
     /// Keeps what a worker says of its confinement.
     pub(super) fn confined(
         &mut self,

@@ -66,7 +66,8 @@ pub const COMMANDS: [CommandRow; 7] = [
         command: Command::Stop,
         name: "stop",
         operands: "",
-        summary: "End the desktop: workers finish and the app is asked to end, then all is gone.",
+        summary: "End the desktop: the app is asked to end, then what it left behind, then the \
+                  workers; all is gone.",
         details: "",
         examples: &[],
     },

@@ -1,0 +1,221 @@
+//! The processes that descend from this one: the app, what it started and left behind, whatever
+//! daemonised. They become this process's children when their parents end (it is their
+//! "subreaper", prctl(2)), so none gets lost, and none stays as a zombie.
+//!
+//! INVARIANTS
+//! - A process that a task of `watch` waits for is reaped by that task alone, which needs its status.
+//! - No signal goes to a number that may have become another process's: a pidfd is opened first and
+//!   the family tie is read again after that.
+//!
+//! Trusts `/proc`, which may be that of another pid namespace (`unshare --pid --fork` leaves it so):
+//! numbers are translated by its `NSpid` lines, and what cannot be seen is not signalled.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    sys::{
+        prctl,
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    },
+    unistd::Pid,
+};
+use rustix::process::{
+    Pid as PidFdPid, PidfdFlags, Signal as PidFdSignal, pidfd_open, pidfd_send_signal,
+};
+use tracing::debug;
+
+/// Makes this process the new parent of its descendants' orphans, and has news of children's ends
+/// wait in a descriptor.
+pub(super) fn adopt() -> io::Result<SignalFd> {
+    prctl::set_child_subreaper(true)?;
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGCHLD);
+    signals.thread_block()?;
+    Ok(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+/// Reaps every child that has ended, except those that are `watched`.
+pub(super) fn reap_orphans(watched: impl Fn(Pid) -> bool) {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    loop {
+        let Ok(WaitStatus::Exited(ended, _) | WaitStatus::Signaled(ended, ..)) =
+            waitid(Id::All, peek)
+        else {
+            // No child, or none that has ended.
+            return;
+        };
+        // Orphans behind it come to the front once its task has reaped it.
+        if watched(ended) || waitpid(ended, Some(WaitPidFlag::WNOHANG)).is_err() {
+            return;
+        }
+        debug!(pid = ended.as_raw(), "an orphan has ended");
+    }
+}
+
+/// Sends a signal to every descendant but those that are `spared`; returns how many there are.
+pub(super) fn signal_descendants(
+    signal: Signal,
+    spared: impl Fn(Pid) -> bool,
+) -> io::Result<usize> {
+    let proc = Proc::own()?;
+    let found = descendants(&proc.all(), proc.own);
+    let found: Vec<Entry> = found.into_iter().filter(|entry| !spared(entry.pid)).collect();
+    for entry in &found {
+        debug!(pid = entry.pid.as_raw(), name = entry.name, %signal, "ending what is left");
+        if let Err(error) = send(&proc, entry, signal) {
+            debug!(pid = entry.pid.as_raw(), %error, "it cannot be signalled");
+        }
+    }
+    Ok(found.len())
+}
+
+/// How many descendants there are but those that are `spared`.
+pub(super) fn count_descendants(spared: impl Fn(Pid) -> bool) -> io::Result<usize> {
+    let proc = Proc::own()?;
+    let found = descendants(&proc.all(), proc.own);
+    Ok(found.iter().filter(|entry| !spared(entry.pid)).count())
+}
+
+fn send(proc: &Proc, entry: &Entry, signal: Signal) -> io::Result<()> {
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let pidfd =
+        pidfd_open(PidFdPid::from_raw(entry.pid.as_raw()).ok_or_else(gone)?, PidfdFlags::empty())?;
+    // What the descriptor means is what was found only if the number still has the same parent, or
+    // this process in its place.
+    let still = proc.entry(entry.number).ok_or_else(gone)?;
+    if still.parent != entry.parent && still.parent != proc.own {
+        return Err(gone());
+    }
+    let signal = match signal {
+        Signal::SIGKILL => PidFdSignal::KILL,
+        _ => PidFdSignal::TERM,
+    };
+    Ok(pidfd_send_signal(pidfd, signal)?)
+}
+
+/// One living process, as `/proc/NUMBER/status` tells.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Entry {
+    /// Its number in `/proc`.
+    number: i32,
+    /// Its parent's number in `/proc`.
+    parent: i32,
+    /// Its number here.
+    pid: Pid,
+    name: String,
+}
+
+/// `/proc`, and how its numbers relate to those of this process's pid namespace.
+struct Proc {
+    /// This process's number in it.
+    own: i32,
+    /// Which of the numbers of an `NSpid` line is the one that counts here.
+    depth: usize,
+}
+
+impl Proc {
+    fn own() -> io::Result<Self> {
+        let status = fs::read_to_string("/proc/self/status")?;
+        let numbers = namespace_numbers(&status);
+        let own =
+            *numbers.first().ok_or_else(|| io::Error::other("no Pid in /proc/self/status"))?;
+        Ok(Self { own, depth: numbers.len() - 1 })
+    }
+
+    fn all(&self) -> Vec<Entry> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter_map(|number| self.entry(number)).collect()
+    }
+
+    /// `None` when it is gone, a zombie, or cannot be seen from here.
+    fn entry(&self, number: i32) -> Option<Entry> {
+        let path: PathBuf = Path::new("/proc").join(number.to_string()).join("status");
+        parse(&fs::read_to_string(path).ok()?, number, self.depth)
+    }
+}
+
+/// One process by the text of its `status` (proc(5)).
+fn parse(status: &str, number: i32, depth: usize) -> Option<Entry> {
+    let field = |name: &str| {
+        status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    };
+    if field("State").is_none_or(|state| state.starts_with(['Z', 'X'])) {
+        return None;
+    }
+    let pid = *namespace_numbers(status).get(depth)?;
+    Some(Entry {
+        number,
+        parent: field("PPid")?.parse().ok()?,
+        pid: Pid::from_raw(pid),
+        name: field("Name").unwrap_or_default().to_owned(),
+    })
+}
+
+/// The numbers of a process, from `/proc`'s own namespace down to its innermost one.
+fn namespace_numbers(status: &str) -> Vec<i32> {
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let numbers = line("NSpid:").or_else(|| line("Pid:")).unwrap_or_default();
+    numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+fn descendants(all: &[Entry], ancestor: i32) -> Vec<Entry> {
+    let mut children: BTreeMap<i32, Vec<&Entry>> = BTreeMap::new();
+    for entry in all {
+        children.entry(entry.parent).or_default().push(entry);
+    }
+    let (mut found, mut waiting) = (Vec::new(), vec![ancestor]);
+    while let Some(parent) = waiting.pop() {
+        // Taken out: numbers read at different moments could form a ring.
+        for child in children.remove(&parent).into_iter().flatten() {
+            waiting.push(child.number);
+            found.push(child.clone());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(state: &str, parent: i32, numbers: &str) -> String {
+        format!("Name:\ta b\nState:\t{state}\nPid:\t9\nPPid:\t{parent}\nNSpid:\t{numbers}\n")
+    }
+
+    #[test]
+    fn parse_takes_the_number_of_its_own_namespace() {
+        let nested = parse(&status("S (sleeping)", 1, "4711\t12\t3"), 4711, 1).expect("alive");
+        assert_eq!((nested.pid, nested.parent, &*nested.name), (Pid::from_raw(12), 1, "a b"));
+        assert_eq!(parse(&status("S (sleeping)", 1, "4711"), 4711, 1), None, "is not in it");
+        assert_eq!(parse(&status("Z (zombie)", 1, "4711\t12"), 4711, 1), None);
+        assert_eq!(parse("", 4711, 0), None);
+    }
+
+    #[test]
+    fn namespace_numbers_of_an_old_kernel_are_the_one_there_is() {
+        assert_eq!(namespace_numbers("Pid:\t7\nPPid:\t1\n"), [7]);
+    }
+
+    #[test]
+    fn descendants_are_all_generations_and_no_strangers() {
+        let entry = |number, parent| Entry {
+            number,
+            parent,
+            pid: Pid::from_raw(number),
+            name: String::new(),
+        };
+        let all = [entry(5, 4), entry(2, 1), entry(4, 3), entry(3, 2), entry(8, 9), entry(9, 8)];
+        let mut found: Vec<i32> =
+            descendants(&all, 2).into_iter().map(|entry| entry.number).collect();
+        found.sort_unstable();
+        assert_eq!(found, [3, 4, 5]);
+        assert_eq!(descendants(&all, 8).len(), 2, "a ring ends");
+    }
+}
