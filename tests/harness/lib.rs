@@ -22,6 +22,7 @@
 pub mod app;
 pub mod app_event;
 pub mod browser;
+mod home;
 pub mod measured;
 pub mod network;
 pub mod patience;
