@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::{User, chown, geteuid};
+use nix::unistd::{Gid, Uid, User, chown, geteuid};
 
 use crate::stage::Folder;
 
@@ -20,6 +20,8 @@ pub const TEST_USER: &str = "lumen-test";
 pub(crate) enum Starter {
     /// An ordinary user: whoever runs the tests, or [`TEST_USER`] if that is root.
     Ordinary,
+    /// An ordinary user of this number, whom no database names.
+    Nameless(u32),
     /// Root, for the desktop of [`TEST_USER`].
     Root,
 }
@@ -29,23 +31,26 @@ pub(crate) enum Starter {
 pub(crate) struct Home {
     folder: Folder,
     pub(crate) runtime: PathBuf,
-    user: Option<User>,
+    user: Option<(Uid, Gid)>,
 }
 
 impl Home {
     pub(crate) fn new(starter: Starter) -> Result<Self> {
         let user = match (starter, geteuid().is_root()) {
-            (Starter::Root, false) => bail!("this test starts Lumen as root, so root must run it"),
+            (Starter::Root | Starter::Nameless(_), false) => {
+                bail!("this test starts Lumen as root or as a stranger, so root must run it")
+            }
             (Starter::Root, true) | (Starter::Ordinary, false) => None,
-            (Starter::Ordinary, true) => Some(test_user()?),
+            (Starter::Nameless(id), true) => Some((Uid::from_raw(id), Gid::from_raw(id))),
+            (Starter::Ordinary, true) => Some(test_user().map(|user| (user.uid, user.gid))?),
         };
         // Everybody may enter and write: the app may run as another user than the supervisor.
         let folder = Folder::new("home", 0o1777)?;
         let runtime = folder.path().join("runtime");
         fs::create_dir(&runtime)?;
         fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-        if let Some(user) = &user {
-            chown(&runtime, Some(user.uid), Some(user.gid))?;
+        if let Some((uid, gid)) = user {
+            chown(&runtime, Some(uid), Some(gid))?;
         }
         Ok(Self { folder, runtime, user })
     }
@@ -65,8 +70,8 @@ impl Home {
             .env("XDG_RUNTIME_DIR", &self.runtime)
             .env("LUMEN_NAME", "test")
             .current_dir(self.folder.path());
-        if let Some(user) = &self.user {
-            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid.as_raw()).gid(gid.as_raw());
         }
         command
     }

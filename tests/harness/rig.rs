@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     rc::Rc,
 };
@@ -21,6 +21,7 @@ use nix::{
     unistd::{Pid, geteuid},
 };
 
+pub use crate::home::{TEST_USER, runs_as_root};
 use crate::{
     app::{AppLog, Show},
     home::{Home, Starter},
@@ -29,7 +30,6 @@ use crate::{
     process::{Process, descendants},
     stage::{LUMEN, Stage, TEST_APP},
 };
-pub use crate::home::{TEST_USER, runs_as_root};
 
 /// How to start Lumen.
 #[derive(Debug)]
@@ -42,6 +42,15 @@ pub struct Setup {
     listen: String,
     host: Option<Rc<Host>>,
     launcher: Vec<String>,
+    caller: Caller,
+}
+
+/// What starts Lumen in another way than a shell would.
+#[derive(Debug, Default)]
+struct Caller {
+    executor: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -62,6 +71,7 @@ impl Default for Setup {
             listen: "127.0.0.1:0".to_owned(),
             host: None,
             launcher: Vec::new(),
+            caller: Caller::default(),
         }
     }
 }
@@ -114,6 +124,34 @@ impl Setup {
     pub fn as_root(mut self) -> Self {
         self.starter = Starter::Root;
         self.option("--user", TEST_USER)
+    }
+
+    /// An ordinary user whom no database names starts Lumen, as in many containers.
+    #[must_use]
+    pub fn as_nameless(mut self, uid: u32) -> Self {
+        self.starter = Starter::Nameless(uid);
+        self
+    }
+
+    /// A command that is given Lumen's command line as its own last words and executes it.
+    #[must_use]
+    pub fn executed_by<S: Into<OsString>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.caller.executor = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// A variable in the environment that Lumen is started with.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.caller.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The folder that Lumen is started in.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.caller.folder = Some(folder.to_owned());
+        self
     }
 
     /// Other binaries than those that were built.
@@ -188,15 +226,7 @@ impl Setup {
         let stage = self.stage.map_or_else(Stage::new, Ok)?;
         let home = Home::new(self.starter)?;
         let log = AppLog::at(home.path("app.jsonl"));
-        let lumen = stage.path(LUMEN);
-        let mut command = match self.launcher.split_first() {
-            None => home.command(&lumen),
-            Some((launcher, arguments)) => {
-                let mut command = home.command(Path::new(launcher));
-                command.args(arguments).arg(&lumen);
-                command
-            }
-        };
+        let mut command = self.caller.command(&self.launcher, &home, &stage.path(LUMEN));
         command.args(["run", "--listen", &self.listen]).args(&self.options);
         match &self.app {
             App::None => {}
@@ -214,6 +244,21 @@ impl Setup {
         let lumen = spawn_on(self.host.as_deref(), &mut command)?;
         let tells = self.tells;
         Ok(Launched { lumen, home, stage, log, tells, _host: self.host, _lock: lock })
+    }
+}
+
+impl Caller {
+    fn command(&self, launcher: &[String], home: &Home, lumen: &Path) -> Command {
+        let mut words: Vec<OsString> = launcher.iter().map(OsString::from).collect();
+        words.extend(self.executor.iter().cloned());
+        words.push(lumen.into());
+        let mut command = home.command(words.first().map_or(lumen, Path::new));
+        command.args(words.iter().skip(1));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command
     }
 }
 
@@ -377,6 +422,14 @@ impl Rig {
         wait_for(&format!("{worker} is ready again"), || {
             self.ready_worker(worker).ok().filter(|process| *process != killed)
         })
+    }
+
+    /// Sends Lumen a signal.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn send(&self, sent: Signal) -> Result<()> {
+        signal(self.supervisor(), sent)
     }
 
     /// Asks Lumen to end as ctrl-c does and waits for it.

@@ -8,6 +8,7 @@ mod app;
 pub(crate) mod demo;
 mod event;
 mod family;
+mod ffi;
 mod guests;
 mod handshake;
 pub(crate) mod pads;
@@ -96,11 +97,16 @@ pub(crate) fn run(config: &RunConfig) -> Result<ExitCode, RunError> {
     })
 }
 
-/// Has the signals that ask for an end wait in a descriptor instead of ending us.
+/// Has the signals that ask for an end wait in a descriptor instead of ending us. Those that the
+/// caller has us ignore (`nohup`, a shell's `&`) stay ignored: blocked they would wait, too.
 fn block_signals() -> io::Result<SignalFd> {
+    // Whose children's ends are ignored cannot wait for them.
+    ffi::restore_signal(Signal::SIGCHLD as i32);
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
-        signals.add(signal);
+        if !ffi::is_ignored(signal)? {
+            signals.add(signal);
+        }
     }
     signals.thread_block()?;
     Ok(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)

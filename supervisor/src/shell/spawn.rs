@@ -41,6 +41,7 @@ use nix::{
 use rustix::process::{Pid as PidFdPid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
+use super::ffi;
 use crate::plan::Identity;
 
 /// Where a worker finds its control socket.
@@ -172,7 +173,7 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
     unsafe {
         command.pre_exec(move || {
             close_on_exec_from(CONTROL)?;
-            SigSet::empty().thread_set_mask()?;
+            forget_signals()?;
             unistd::setsid()?;
             if let Some(identity) = identity {
                 become_user(identity, &groups)?;
@@ -223,8 +224,7 @@ impl Prepared {
         place(self.control, CONTROL)?;
         place(self.grants, GRANTS)?;
         close_on_exec_from(GRANTS + 1)?;
-        // The supervisor blocks signals, which exec would pass on.
-        SigSet::empty().thread_set_mask()?;
+        forget_signals()?;
         unistd::setsid()?;
         // A core dump would hold keys.
         setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
@@ -244,6 +244,13 @@ impl Prepared {
         // After the change of user, which resets it.
         die_with(self.parent, Signal::SIGKILL)
     }
+}
+
+/// Makes every signal do what it does by default, as after a login: exec would pass on which ones
+/// the supervisor blocks, and which ones whoever started it ignores.
+fn forget_signals() -> io::Result<()> {
+    ffi::restore_signals();
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 /// Duplicates `from` to the number `to`, open across exec.
