@@ -22,6 +22,7 @@
 //! | module | is | pure |
 //! |---|---|---|
 //! | [`config`] | one table of commands and options; parsing, help | yes |
+//! | [`environment`] | what of the caller's variables reaches the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
 //! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
 //! | [`broker`] | token, cookies, throttle, relay credentials | but for randomness |
@@ -33,6 +34,7 @@ pub mod admin;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod environment;
 pub mod lifecycle;
 pub mod plan;
 mod shell;

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     spawn::AppLaunch,
     users::SessionUser,
 };
-use crate::config::AppChoice;
+use crate::{config::AppChoice, environment::Environment};
 
 /// Where the app runs.
 pub(crate) struct Surroundings<'start> {
@@ -27,8 +27,29 @@ pub(crate) struct Surroundings<'start> {
     pub(crate) display: String,
     /// Where a demo's configuration goes.
     pub(crate) files: PathBuf,
-    /// The caller's environment.
-    pub(crate) caller: &'start dyn Fn(&str) -> Option<OsString>,
+    /// Who asks for it.
+    pub(crate) caller: &'start Caller,
+}
+
+/// The process that started `lumen run`, as far as it shapes the app's.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Its variables.
+    pub(crate) environment: Environment,
+    /// Its working directory, if that is still there.
+    pub(crate) directory: Option<PathBuf>,
+}
+
+impl Caller {
+    /// Ours.
+    pub(crate) fn here() -> Self {
+        Self { environment: std::env::vars_os().collect(), directory: std::env::current_dir().ok() }
+    }
+
+    /// A variable's value.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        self.environment.get(name).map(OsStr::to_owned)
+    }
 }
 
 /// Why there is nothing to start.
@@ -59,7 +80,7 @@ pub(crate) fn launch(
     choice: &AppChoice,
     surroundings: &Surroundings<'_>,
 ) -> Result<AppLaunch, NoApp> {
-    let own_path = (surroundings.caller)("PATH").filter(|_| !surroundings.become_user);
+    let own_path = surroundings.caller.variable("PATH").filter(|_| !surroundings.become_user);
     let path = programs::search_path(own_path);
     let (program, arguments, extra) = match choice {
         AppChoice::Demo => {
@@ -75,13 +96,22 @@ pub(crate) fn launch(
         }
     };
     let mut environment = environment(surroundings, path);
-    environment.extend(extra);
-    let home = &surroundings.home;
-    let directory = if home.is_dir() { home.clone() } else { PathBuf::from("/") };
+    for (name, value) in extra {
+        environment.set(name, value);
+    }
     let identity = surroundings
         .become_user
         .then(|| (surroundings.user.identity, surroundings.user.groups.clone()));
-    Ok(AppLaunch { program, arguments, environment, directory, identity })
+    let directories = directories(choice, surroundings);
+    Ok(AppLaunch { program, arguments, environment, directories, identity })
+}
+
+/// Where it starts, the first that its user may enter: where the caller is, as a command of the
+/// caller's would. A desktop begins at home, as after a login.
+fn directories(choice: &AppChoice, surroundings: &Surroundings<'_>) -> Vec<PathBuf> {
+    let callers = surroundings.caller.directory.clone();
+    let usual = [surroundings.home.clone(), PathBuf::from("/")];
+    callers.filter(|_| *choice != AppChoice::Demo).into_iter().chain(usual).collect()
 }
 
 fn named(words: &[OsString], path: &OsStr) -> Result<(PathBuf, Vec<OsString>), NoApp> {
@@ -96,21 +126,23 @@ fn named(words: &[OsString], path: &OsStr) -> Result<(PathBuf, Vec<OsString>), N
     Ok((found, arguments.to_vec()))
 }
 
-/// What a login would set, and nothing that leads back to the supervisor.
-fn environment(surroundings: &Surroundings<'_>, path: OsString) -> Vec<(&'static str, OsString)> {
-    let user = surroundings.user;
-    let language = (surroundings.caller)("LANG").filter(|language| !language.is_empty());
-    let as_os = |path: &Path| path.as_os_str().to_owned();
-    vec![
-        ("HOME", as_os(&surroundings.home)),
-        // Programs like terminals refuse to work without a UTF-8 locale; C.UTF-8 is always there.
-        ("LANG", language.unwrap_or_else(|| "C.UTF-8".into())),
-        ("LOGNAME", user.name.clone()),
-        ("PATH", path),
-        ("SHELL", as_os(&user.shell)),
-        ("USER", user.name.clone()),
-        ("WAYLAND_DISPLAY", surroundings.display.clone().into()),
-        ("XDG_RUNTIME_DIR", as_os(&surroundings.runtime_dir)),
-        ("XDG_SESSION_TYPE", "wayland".into()),
-    ]
+/// The caller's own environment, or what a login of another user would set; and the way to the
+/// desktop.
+fn environment(surroundings: &Surroundings<'_>, path: OsString) -> Environment {
+    let (user, caller) = (surroundings.user, &surroundings.caller.environment);
+    let mut environment = match surroundings.become_user {
+        true => caller.of_nobody(),
+        false => caller.inherited(),
+    };
+    // Programs like terminals refuse to work without a UTF-8 locale; C.UTF-8 is always there.
+    environment.set_default("LANG", "C.UTF-8");
+    environment.set_default("LOGNAME", &user.name);
+    environment.set_default("SHELL", &user.shell);
+    environment.set_default("USER", &user.name);
+    environment.set("HOME", &surroundings.home);
+    environment.set("PATH", path);
+    environment.set("WAYLAND_DISPLAY", &surroundings.display);
+    environment.set("XDG_RUNTIME_DIR", &surroundings.runtime_dir);
+    environment.set("XDG_SESSION_TYPE", "wayland");
+    environment
 }

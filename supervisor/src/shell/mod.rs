@@ -41,6 +41,7 @@ use crate::{
     broker::{Access, NoRandomness},
     config::RunConfig,
 };
+use app::Caller;
 use event::{Event, Events};
 use session::Session;
 use spawn::ReservedNumbers;
@@ -81,7 +82,7 @@ pub(crate) fn run(config: &RunConfig) -> Result<ExitCode, RunError> {
     }
     let signals = block_signals()?;
     let children = family::adopt()?;
-    let stage = Stage::set(config, &|name| std::env::var_os(name))?;
+    let stage = Stage::set(config, &Caller::here())?;
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
     }

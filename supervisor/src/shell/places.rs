@@ -13,7 +13,7 @@ use std::{
 
 use nix::{
     fcntl::{Flock, FlockArg},
-    unistd::{Gid, Uid, setegid, seteuid},
+    unistd::{AccessFlags, Gid, Uid, access, setegid, seteuid},
 };
 
 use crate::plan::Identity;
@@ -72,6 +72,15 @@ impl Drop for Temporary {
 pub(crate) fn runtime_dir(uid: u32, variable: Option<OsString>) -> Option<PathBuf> {
     let path = PathBuf::from(variable.filter(|value| !value.is_empty())?);
     check_private(&path, uid).ok().map(|()| path)
+}
+
+/// Whether the caller can live in a directory: its own or one it may write to.
+pub(crate) fn is_home(path: &Path) -> bool {
+    let own = Uid::effective().as_raw();
+    path.is_absolute()
+        && fs::metadata(path).is_ok_and(|found| {
+            found.is_dir() && (found.uid() == own || access(path, AccessFlags::W_OK).is_ok())
+        })
 }
 
 /// Makes a directory with these permissions unless it is there, and checks that it is ours.

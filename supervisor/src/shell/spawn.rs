@@ -18,7 +18,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::process::CommandExt,
+        unix::{ffi::OsStrExt, process::CommandExt},
     },
     path::PathBuf,
     process::{Command, Stdio},
@@ -42,7 +42,7 @@ use rustix::process::{Pid as PidFdPid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
 use super::ffi;
-use crate::plan::Identity;
+use crate::{environment::Environment, plan::Identity};
 
 /// Where a worker finds its control socket.
 const CONTROL: RawFd = 3;
@@ -151,9 +151,9 @@ pub(crate) struct AppLaunch {
     /// Its arguments.
     pub(crate) arguments: Vec<OsString>,
     /// All of its environment.
-    pub(crate) environment: Vec<(&'static str, OsString)>,
-    /// Where it starts.
-    pub(crate) directory: PathBuf,
+    pub(crate) environment: Environment,
+    /// Where it starts: in the first of these that its user may enter.
+    pub(crate) directories: Vec<PathBuf>,
     /// The user to become, and all its groups; `None` to stay who we are.
     pub(crate) identity: Option<(Identity, Vec<Gid>)>,
 }
@@ -161,8 +161,12 @@ pub(crate) struct AppLaunch {
 /// Executes the app.
 pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
     let mut command = Command::new(&launch.program);
-    command.args(&launch.arguments).env_clear().current_dir(&launch.directory);
-    command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+    command.args(&launch.arguments).env_clear().envs(launch.environment.iter());
+    let directories = launch
+        .directories
+        .iter()
+        .map(|directory| CString::new(directory.as_os_str().as_bytes()))
+        .collect::<Result<Vec<_>, _>>()?;
     let (identity, groups) = match &launch.identity {
         Some((identity, groups)) => (Some(*identity), groups.clone()),
         None => (None, Vec::new()),
@@ -178,6 +182,7 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
             if let Some(identity) = identity {
                 become_user(identity, &groups)?;
             }
+            enter_first(&directories)?;
             die_with(parent, Signal::SIGTERM)
         })
     };
@@ -251,6 +256,18 @@ impl Prepared {
 fn forget_signals() -> io::Result<()> {
     ffi::restore_signals();
     Ok(SigSet::empty().thread_set_mask()?)
+}
+
+/// Enters the first of these directories that this user may enter.
+fn enter_first(directories: &[CString]) -> io::Result<()> {
+    let mut outcome = Ok(());
+    for directory in directories {
+        outcome = unistd::chdir(directory.as_c_str());
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    Ok(outcome?)
 }
 
 /// Duplicates `from` to the number `to`, open across exec.

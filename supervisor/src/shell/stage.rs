@@ -22,7 +22,7 @@ use nix::unistd::Uid;
 use tracing::info;
 
 use super::{
-    app::{self, NoApp, Surroundings},
+    app::{self, Caller, NoApp, Surroundings},
     pads,
     places::{self, Listener, PlaceError, Temporary},
     programs::{self, MissingWorker},
@@ -151,10 +151,7 @@ impl<'stage> Part<'stage> {
 
 impl Stage {
     /// Prepares everything, or nothing.
-    pub(crate) fn set(
-        config: &RunConfig,
-        caller: &dyn Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, StageError> {
+    pub(crate) fn set(config: &RunConfig, caller: &Caller) -> Result<Self, StageError> {
         let programs = programs_of(config)?;
         let browsers = sockets::browsers(config.listen).map_err(|source| {
             let address = config.listen;
@@ -165,12 +162,12 @@ impl Stage {
         })?;
         let port = config.udp_port;
         let media = sockets::media(port).map_err(|source| StageError::Media { port, source })?;
-        let home = own_home(caller("XDG_RUNTIME_DIR"))?;
+        let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
         let admin = places::listen(&home.socket(&config.name))?;
-        let sudo = caller("SUDO_USER").and_then(|name| name.into_string().ok());
+        let sudo = caller.variable("SUDO_USER").and_then(|name| name.into_string().ok());
         let locks = home.directory.join("users");
         let cast = users::cast(config.user.as_deref(), sudo.as_deref(), &locks)?;
-        let places = Places::make(config, &home, &cast, caller("XDG_RUNTIME_DIR"))?;
+        let places = Places::make(config, &home, &cast, caller)?;
         let wayland = places::as_user(cast.users.session(), || {
             places::listen(&places.runtime_dir.join(&places.display))
         })?;
@@ -316,7 +313,7 @@ impl Places {
         config: &RunConfig,
         home: &Home,
         cast: &Cast,
-        runtime_dir: Option<OsString>,
+        caller: &Caller,
     ) -> Result<Self, PlaceError> {
         let session = cast.users.session();
         let (uid, apart) = (session.uid, cast.users.are_apart());
@@ -325,7 +322,7 @@ impl Places {
         let mode = if apart { 0o755 } else { 0o700 };
         let mut made = vec![places::fresh_directory(&files, mode, own)?];
         let usual = match apart {
-            false => places::runtime_dir(uid, runtime_dir),
+            false => places::runtime_dir(uid, caller.variable("XDG_RUNTIME_DIR")),
             true => Some(PathBuf::from(format!("/run/user/{uid}"))).filter(|path| is_of(path, uid)),
         };
         let mut private = |name: &str| {
@@ -337,9 +334,13 @@ impl Places {
             Some(usual) => usual,
             None => private("runtime")?,
         };
-        let home = match &cast.session.home {
-            Some(home) => home.clone(),
-            None => private("home")?,
+        let own_home = caller.variable("HOME").map(PathBuf::from).filter(|_| !apart);
+        let home = match own_home.filter(|home| places::is_home(home)) {
+            Some(home) => home,
+            None => match &cast.session.home {
+                Some(home) => home.clone(),
+                None => private("home")?,
+            },
         };
         // Inner directories before outer ones.
         made.reverse();
@@ -355,7 +356,7 @@ impl Places {
     fn surroundings<'start>(
         &self,
         cast: &'start Cast,
-        caller: &'start dyn Fn(&str) -> Option<OsString>,
+        caller: &'start Caller,
     ) -> Surroundings<'start> {
         Surroundings {
             user: &cast.session,
