@@ -3,8 +3,9 @@
 //!
 //! Decides: process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
-//! links ([`service`]), what relay credentials say ([`relay`]), the units all of them use
-//! ([`units`]) and how they hang together in H.264 ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
+//! links ([`service`]), where browsers find the gateway ([`front_door`]), what relay credentials say
+//! ([`relay`]), the units all of them use ([`units`]) and how they hang together in H.264
+//! ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
 //! ([`ring`]).
 //!
 //! Trusts: nobody. Every value that another process can send is a type whose decoder refuses what
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod front_door;
 pub mod level;
 pub mod link;
 pub mod message;
