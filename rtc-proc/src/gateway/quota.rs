@@ -12,43 +12,73 @@ pub const MAX_CONNECTIONS: usize = 256;
 /// Most connections at a time from one address.
 pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 32;
 
-/// Every open connection.
+/// Every open connection, and whose each is.
 #[derive(Clone, Debug, Default)]
 pub struct Connections {
-    /// How many there are per address. Entries of zero are removed, so it is as large as the number
-    /// of connections at most.
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    connections: usize,
+    /// How many each address has. Entries of zero are removed, so it is as large as the number of
+    /// connections at most.
+    shares: HashMap<IpAddr, usize>,
 }
 
 /// A place among the [`Connections`], given back on drop.
 #[derive(Debug)]
 pub struct Place {
     connections: Connections,
-    from: IpAddr,
+    /// Whether it stands for a connection of its own.
+    connection: bool,
+    /// Whose share it is of.
+    of: Option<IpAddr>,
 }
 
 impl Connections {
     /// A place for a connection from `address`, if there is one.
     #[must_use]
     pub fn enter(&self, address: IpAddr) -> Option<Place> {
-        let from = subscriber(address);
+        self.place(true, Some(subscriber(address)))
+    }
+
+    /// A place for a proxy's connection, which brings many browsers: their requests
+    /// [`share`](Self::share) it.
+    #[must_use]
+    pub fn enter_for_others(&self) -> Option<Place> {
+        self.place(true, None)
+    }
+
+    /// A part of a proxy's connection for a request from `address`.
+    #[must_use]
+    pub fn share(&self, address: IpAddr) -> Option<Place> {
+        self.place(false, Some(subscriber(address)))
+    }
+
+    fn place(&self, connection: bool, of: Option<IpAddr>) -> Option<Place> {
         let mut open = self.open();
-        let total: usize = open.values().sum();
-        let here = open.get(&from).copied().unwrap_or_default();
-        if total >= MAX_CONNECTIONS || here >= MAX_CONNECTIONS_PER_ADDRESS {
+        if connection && open.connections >= MAX_CONNECTIONS {
             return None;
         }
-        open.insert(from, here + 1);
-        Some(Place { connections: self.clone(), from })
+        if let Some(of) = of {
+            let here = open.shares.get(&of).copied().unwrap_or_default();
+            if here >= MAX_CONNECTIONS_PER_ADDRESS {
+                return None;
+            }
+            open.shares.insert(of, here + 1);
+        }
+        open.connections += usize::from(connection);
+        Some(Place { connections: self.clone(), connection, of })
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.open().values().sum()
+        self.open().connections
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,10 +86,12 @@ impl Connections {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.open();
-        if let Some(here) = open.get_mut(&self.from) {
+        open.connections = open.connections.saturating_sub(usize::from(self.connection));
+        let Some(of) = self.of else { return };
+        if let Some(here) = open.shares.get_mut(&of) {
             *here = here.saturating_sub(1);
             if *here == 0 {
-                open.remove(&self.from);
+                open.shares.remove(&of);
             }
         }
     }
@@ -141,7 +173,21 @@ mod tests {
         assert_eq!(places.len(), MAX_CONNECTIONS);
         drop(places);
         assert_eq!(connections.count(), 0);
-        assert!(connections.open().is_empty());
+        assert!(connections.open().shares.is_empty());
+    }
+
+    #[test]
+    fn enter_for_others_is_limited_by_whom_it_is_for_and_in_all() {
+        let connections = Connections::default();
+        let proxy: Vec<_> = std::iter::from_fn(|| connections.enter_for_others()).collect();
+        assert_eq!((proxy.len(), connections.count()), (MAX_CONNECTIONS, MAX_CONNECTIONS));
+        assert!(connections.enter(HOME).is_none());
+        let shares: Vec<_> = std::iter::from_fn(|| connections.share(HOME)).collect();
+        assert_eq!(shares.len(), MAX_CONNECTIONS_PER_ADDRESS);
+        assert!(connections.share("198.51.100.1".parse().unwrap()).is_some());
+        drop((proxy, shares));
+        assert_eq!(connections.count(), 0);
+        assert!(connections.open().shares.is_empty());
     }
 
     #[test]
