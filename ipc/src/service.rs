@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ProtoHash,
+    front_door::{FrontDoor, Listen},
     message::signalling::Rights,
     phase::Phase,
     process::Worker,
@@ -43,7 +44,7 @@ pub trait Control {
 #[tarpc::service]
 pub trait Broker {
     /// Trades the access token for a login. `from` is the browser's address, for throttling.
-    async fn authenticate(token: Secret, from: SocketAddr) -> Result<Login, LoginRefusal>;
+    async fn authenticate(token: Secret, from: IpAddr) -> Result<Login, LoginRefusal>;
     /// Recognises the cookie of an earlier login.
     async fn resume(cookie: Secret) -> Result<Login, LoginRefusal>;
     /// Credentials with which `peer` of `session`, and rtc on its behalf, may use the relay; `None`
@@ -224,8 +225,8 @@ pub struct RtcConfig {
 pub struct GatewayConfig {
     /// How browsers prove who they are.
     pub auth: AuthMode,
-    /// Where the listener is bound.
-    pub listen: SocketAddr,
+    /// Where browsers find it.
+    pub front_door: FrontDoor,
     /// What the page is titled.
     pub hostname: Text<256>,
     /// What of the listener's connections is the relay's.
@@ -393,7 +394,7 @@ pub struct Histogram {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostStatus {
     /// Where browsers connect.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// How browsers prove who they are.
     pub auth: AuthMode,
     /// Process id of the supervisor.

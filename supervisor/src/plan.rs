@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lumen_ipc::{
+    front_door::{FrontDoor, Listen},
     link::{Link, TABLE},
     message::grants::ToWorker,
     process::Worker,
@@ -88,7 +89,7 @@ pub struct Facts {
     /// Who runs what.
     pub users: Users,
     /// Where the listener is bound, its port known.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Where the media socket can be reached.
     pub candidates: Vec<SocketAddr>,
     /// This machine's name.
@@ -174,7 +175,7 @@ fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerCon
         }),
         Worker::Gateway => WorkerConfig::Gateway(GatewayConfig {
             auth: config.auth,
-            listen: facts.listen,
+            front_door: FrontDoor { listen: facts.listen.clone(), ..config.front_door.clone() },
             hostname: Text::truncated(facts.hostname.clone()),
             handover: Handover {
                 plain: config.relay.is_some(),

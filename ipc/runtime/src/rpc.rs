@@ -158,7 +158,7 @@ pub fn decode_frame<Value: Frame>(frame: &[u8]) -> Result<Value, FrameError> {
 #[cfg(test)]
 mod tests {
     use std::{
-        net::SocketAddr,
+        net::IpAddr,
         os::fd::AsFd,
         sync::{
             Arc,
@@ -177,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    const FROM: &str = "127.0.0.1:9";
+    const FROM: &str = "192.0.2.9";
 
     #[derive(Clone)]
     struct RefusingBroker;
@@ -187,9 +187,10 @@ mod tests {
             self,
             _: context::Context,
             _: Secret,
-            from: SocketAddr,
+            from: IpAddr,
         ) -> Result<Login, LoginRefusal> {
-            Err(LoginRefusal::TooMany { retry_after_seconds: from.port() })
+            assert_eq!(from.to_string(), FROM);
+            Err(LoginRefusal::TooMany { retry_after_seconds: 9 })
         }
 
         async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
@@ -215,7 +216,7 @@ mod tests {
             self,
             _: context::Context,
             _: Secret,
-            _: SocketAddr,
+            _: IpAddr,
         ) -> Result<Login, LoginRefusal> {
             std::future::pending().await
         }

@@ -1,22 +1,33 @@
 //! The login cookie.
 //!
 //! Cookies do not know ports: two desktops on one host would overwrite each other's. So the port is
-//! part of the name.
+//! part of the name, or the path of the socket in its place.
+
+use std::hash::{DefaultHasher, Hasher};
 
 use axum::http::{HeaderMap, HeaderValue, header, header::InvalidHeaderValue};
-use lumen_ipc::text::Secret;
+use lumen_ipc::{front_door::Listen, text::Secret};
 
-/// The cookie of the gateway on one port.
+/// The cookie of one gateway.
 #[derive(Clone, Debug)]
 pub struct LoginCookie {
     name: String,
 }
 
 impl LoginCookie {
-    /// The cookie of the gateway that listens on `port`.
+    /// The cookie of the gateway that listens there.
     #[must_use]
-    pub fn of_port(port: u16) -> Self {
-        Self { name: format!("lumen-{port}") }
+    pub fn of(listen: &Listen) -> Self {
+        let name = match listen {
+            Listen::Tcp(address) => format!("lumen-{}", address.port()),
+            Listen::Unix(path) => {
+                // It tells sockets apart, nothing more; nobody gains by two that are alike.
+                let mut hasher = DefaultHasher::new();
+                hasher.write(path.as_str().as_bytes());
+                format!("lumen-{:016x}", hasher.finish())
+            }
+        };
+        Self { name }
     }
 
     /// The login a request brings, if it brings one that can be one.
@@ -32,16 +43,22 @@ impl LoginCookie {
             .and_then(|(_, value)| Secret::new(value).ok())
     }
 
-    /// The header that makes a browser keep `login`. `secure` keeps it off plain connections.
+    /// The header that makes a browser keep `login` and show it under `path`, which is known to be fit
+    /// for a header. `secure` keeps it off plain connections.
     ///
     /// # Errors
     /// When the login is no legal header value: a bug of the supervisor's.
-    pub fn keep(&self, login: &Secret, secure: bool) -> Result<HeaderValue, InvalidHeaderValue> {
+    pub fn keep(
+        &self,
+        login: &Secret,
+        path: &str,
+        secure: bool,
+    ) -> Result<HeaderValue, InvalidHeaderValue> {
         let secure = if secure { "; Secure" } else { "" };
         let name = &self.name;
         let login = login.reveal();
         let mut value = HeaderValue::try_from(format!(
-            "{name}={login}; Path=/; HttpOnly; SameSite=Strict{secure}"
+            "{name}={login}; Path={path}; HttpOnly; SameSite=Strict{secure}"
         ))?;
         value.set_sensitive(true);
         Ok(value)
@@ -60,12 +77,21 @@ mod tests {
         headers
     }
 
+    fn of_port(port: u16) -> LoginCookie {
+        LoginCookie::of(&Listen::Tcp(([127, 0, 0, 1], port).into()))
+    }
+
+    #[test]
+    fn cookies_of_two_sockets_have_two_names() {
+        let of = |path: &str| LoginCookie::of(&path.parse().expect("legal")).name;
+        assert_ne!(of("unix:/run/a.sock"), of("unix:/run/b.sock"));
+        assert_eq!(of("unix:/run/a.sock"), of("unix:/run/a.sock"));
+    }
+
     #[test]
     fn find_picks_the_cookie_of_its_port() {
         let headers = request(&["a=b; lumen-8080=one", "lumen-8081=two"]);
-        let found = |port| {
-            LoginCookie::of_port(port).find(&headers).map(|secret| secret.reveal().to_owned())
-        };
+        let found = |port| of_port(port).find(&headers).map(|secret| secret.reveal().to_owned());
         assert_eq!(found(8080).as_deref(), Some("one"));
         assert_eq!(found(8081).as_deref(), Some("two"));
         assert_eq!(found(80), None);
@@ -74,17 +100,17 @@ mod tests {
     #[test]
     fn find_malformed_cookies_is_none() {
         let headers = request(&["lumen-8080", ";;=", "lumen-80800=x", " = "]);
-        assert_eq!(LoginCookie::of_port(8080).find(&headers), None);
+        assert_eq!(of_port(8080).find(&headers), None);
     }
 
     #[test]
     fn keep_is_out_of_reach_of_scripts_and_other_sites() {
-        let cookie = LoginCookie::of_port(8080);
+        let cookie = of_port(8080);
         let secret = Secret::new("s3cret").expect("short");
-        let plain = cookie.keep(&secret, false).expect("legal");
+        let plain = cookie.keep(&secret, "/", false).expect("legal");
         assert_eq!(plain, "lumen-8080=s3cret; Path=/; HttpOnly; SameSite=Strict");
-        let secure = cookie.keep(&secret, true).expect("legal");
-        assert_eq!(secure, "lumen-8080=s3cret; Path=/; HttpOnly; SameSite=Strict; Secure");
+        let secure = cookie.keep(&secret, "/desk/", true).expect("legal");
+        assert_eq!(secure, "lumen-8080=s3cret; Path=/desk/; HttpOnly; SameSite=Strict; Secure");
         assert!(!format!("{secure:?}").contains("s3cret"));
     }
 }

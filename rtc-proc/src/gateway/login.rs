@@ -3,13 +3,10 @@
 use lumen_ipc::text::Secret;
 use serde::Deserialize;
 
+use super::refusal::Refusal;
+
 /// Largest body of a login in bytes.
 pub const MAX_LOGIN_BYTES: usize = 1024;
-
-/// A login that asks for nothing legal.
-#[derive(Debug, thiserror::Error)]
-#[error("a login is a JSON object with a token of at most 256 bytes")]
-pub struct BadLogin;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,11 +25,11 @@ pub fn is_json(content_type: &str) -> bool {
 /// The token in a body.
 ///
 /// # Errors
-/// [`BadLogin`] for anything but the one legal object. The reason is not told: it would quote the
-/// token.
-pub fn parse(body: &[u8]) -> Result<Secret, BadLogin> {
-    let body: Body = serde_json::from_slice(body).map_err(|_| BadLogin)?;
-    Secret::new(body.token).map_err(|_| BadLogin)
+/// [`Refusal::BadLogin`] for anything but the one legal object. The reason is not told: it would
+/// quote the token.
+pub fn parse(body: &[u8]) -> Result<Secret, Refusal> {
+    let body: Body = serde_json::from_slice(body).map_err(|_| Refusal::BadLogin)?;
+    Secret::new(body.token).map_err(|_| Refusal::BadLogin)
 }
 
 #[cfg(test)]

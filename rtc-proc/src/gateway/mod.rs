@@ -1,8 +1,8 @@
 //! `lumen-gateway`: the host's HTTP front door.
 //!
-//! Decides: which requests are looked at at all ([`origin`], [`quota`]), what the client's files are
-//! ([`assets`]), and which browser's offer goes to rtc under which number ([`switchboard`]). Who may
-//! log in it does *not* decide: the supervisor does, over the broker link.
+//! Decides: which requests are looked at at all ([`forwarded`], [`origin`], [`quota`]), what the
+//! client's files are ([`assets`]), and which browser's offer goes to rtc under which number
+//! ([`switchboard`]). Who may log in it does *not* decide: the supervisor does, over the broker link.
 //!
 //! Trusts: nobody who connects. A request is bounded in size, time and number before anything in it
 //! counts; a WebSocket speaks only after its `Origin`, its `Host` and its cookie have been judged,
@@ -20,24 +20,30 @@
 //! |---|---|
 //! | [`assets`] | the client's files, from memory |
 //! | [`cookie`] | reading and making the login cookie |
+//! | [`forwarded`] | who asks, as a trusted proxy tells it |
 //! | [`headers`] | what every response carries |
 //! | [`login`] | the body of a login |
 //! | [`opening`] | whose a connection is on a port shared with the relay |
 //! | [`origin`] | `Host` and `Origin`: who asks, and from which page |
 //! | [`policy`] | confinement |
+//! | [`path`] | the page's path, whether a proxy strips it or not |
 //! | [`quota`] | how many connections, how many messages |
+//! | [`refusal`] | why a request is refused, in words |
 //! | [`shell`] | sockets, timers, links |
 //! | [`signal`] | the JSON of the signalling WebSocket |
 //! | [`switchboard`] | browsers and their peers, as a machine |
 
 pub mod assets;
 pub mod cookie;
+pub mod forwarded;
 pub mod headers;
 pub mod login;
 pub mod opening;
 pub mod origin;
+pub mod path;
 pub mod policy;
 pub mod quota;
+pub mod refusal;
 pub mod shell;
 pub mod signal;
 pub mod switchboard;

@@ -7,22 +7,57 @@
 //! other. Without one ([`lumen_ipc::service::AuthMode::None`], loopback only) `Host` itself must
 //! name the loopback.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
-use axum::http::{HeaderMap, Uri, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderValue, Uri, header, uri::Authority};
 
-/// Why a request is refused, as a sentence for its sender.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refused {
-    /// `Host` is missing, twice there or malformed (RFC 9112, section 3.2).
-    #[error("the Host header is missing or malformed")]
-    BadHost,
-    /// The request comes from another site's page, or from none.
-    #[error("the Origin header does not name this server")]
-    ForeignOrigin,
-    /// The gateway needs no login and was reached by a name other than the loopback's.
-    #[error("without a login this server answers only to localhost")]
-    NotLoopback,
+use super::refusal::Refusal;
+
+/// How a browser reaches a page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// By TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme of a page's origin.
+    #[must_use]
+    pub fn of_origin(text: &str) -> Option<Self> {
+        match text {
+            "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
+            _ => None,
+        }
+    }
+
+    /// The scheme of a request as proxies name it; some name that of its WebSocket.
+    #[must_use]
+    pub fn forwarded(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "http" | "ws" => Some(Self::Http),
+            "https" | "wss" => Some(Self::Https),
+            _ => None,
+        }
+    }
+
+    const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
 }
 
 /// The name a browser used to reach the gateway.
@@ -43,16 +78,15 @@ impl Host {
     /// The host a request names.
     ///
     /// # Errors
-    /// [`Refused::BadHost`] unless there is exactly one and it is well-formed.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Refused> {
-        let mut values = headers.get_all(header::HOST).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Refused::BadHost);
-        };
-        value.to_str().ok().and_then(Self::parse).ok_or(Refused::BadHost)
+    /// [`Refusal::BadHost`] unless there is exactly one and it is well-formed.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let value = only(headers, header::HOST).ok_or(Refusal::BadHost)?;
+        value.to_str().ok().and_then(Self::parse).ok_or(Refusal::BadHost)
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// The host in `text`, if it is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let authority: Authority = text.parse().ok()?;
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return None;
@@ -81,39 +115,45 @@ impl Host {
         })
     }
 
-    /// Judges the `Origin` of a request that reached the gateway by this name.
-    ///
-    /// # Errors
-    /// [`Refused::ForeignOrigin`] unless there is exactly one, and it is this host's.
-    pub fn judge_origin(&self, headers: &HeaderMap) -> Result<OwnOrigin, Refused> {
-        let mut values = headers.get_all(header::ORIGIN).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Refused::ForeignOrigin);
-        };
-        value.to_str().ok().and_then(|origin| self.own_origin(origin)).ok_or(Refused::ForeignOrigin)
+    /// Judges the `Origin` of a request that reached the gateway by this name, and by `scheme` if
+    /// somebody knows; `None` unless there is exactly one, and it is this host's.
+    #[must_use]
+    pub fn judge_origin(&self, headers: &HeaderMap, scheme: Option<Scheme>) -> Option<OwnOrigin> {
+        let origin = self.own_origin(only(headers, header::ORIGIN)?.to_str().ok()?)?;
+        scheme.is_none_or(|scheme| (scheme == Scheme::Https) == origin.secure).then_some(origin)
     }
 
     fn own_origin(&self, origin: &str) -> Option<OwnOrigin> {
         let uri: Uri = origin.parse().ok()?;
-        let (secure, default_port) = match uri.scheme_str()? {
-            "http" => (false, 80),
-            "https" => (true, 443),
-            _ => return None,
-        };
+        let scheme = Scheme::of_origin(uri.scheme_str()?)?;
         // An origin has no path; the parser makes "/" of none.
         if uri.path() != "/" || uri.query().is_some() || origin.ends_with('/') {
             return None;
         }
         let page = Self::parse(uri.authority()?.as_str())?;
-        let port = |host: &Self| host.port.unwrap_or(default_port);
-        (page.name == self.name && port(&page) == port(self)).then_some(OwnOrigin { secure })
+        let port = |host: &Self| host.port.unwrap_or_else(|| scheme.default_port());
+        let own = page.name == self.name && port(&page) == port(self);
+        own.then_some(OwnOrigin { secure: scheme == Scheme::Https })
     }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}:{port}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// The value of a header that is there exactly once.
+fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn request(host: &str, origin: &str) -> HeaderMap {
@@ -123,9 +163,9 @@ mod tests {
         headers
     }
 
-    fn judge(host: &str, origin: &str) -> Result<OwnOrigin, Refused> {
+    fn judge(host: &str, origin: &str, scheme: Option<Scheme>) -> Option<OwnOrigin> {
         let headers = request(host, origin);
-        Host::of(&headers)?.judge_origin(&headers)
+        Host::of(&headers).expect("well-formed").judge_origin(&headers, scheme)
     }
 
     #[test]
@@ -138,7 +178,7 @@ mod tests {
             ("desk.example:443", "https://desk.example", true),
             ("desk.example", "http://desk.example:80", false),
         ] {
-            assert_eq!(judge(host, origin), Ok(OwnOrigin { secure }), "{origin} at {host}");
+            assert_eq!(judge(host, origin, None), Some(OwnOrigin { secure }), "{origin} at {host}");
         }
     }
 
@@ -156,7 +196,21 @@ mod tests {
             ("127.0.0.1:8080", "file://127.0.0.1:8080"),
             ("desk.example", "https://desk.example.evil.example"),
         ] {
-            assert_eq!(judge(host, origin), Err(Refused::ForeignOrigin), "{origin} at {host}");
+            assert_eq!(judge(host, origin, None), None, "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn judge_origin_of_another_scheme_than_the_proxys_is_refused() {
+        let (plain, secure) = (OwnOrigin { secure: false }, OwnOrigin { secure: true });
+        for (origin, scheme, judged) in [
+            ("https://desk.example", Scheme::Https, Some(secure)),
+            ("http://desk.example", Scheme::Http, Some(plain)),
+            ("http://desk.example", Scheme::Https, None),
+            ("https://desk.example", Scheme::Http, None),
+            ("http://desk.example:443", Scheme::Https, None),
+        ] {
+            assert_eq!(judge("desk.example", origin, Some(scheme)), judged, "{origin}, {scheme}");
         }
     }
 
@@ -165,18 +219,18 @@ mod tests {
         let mut headers = request("a.example", "http://a.example");
         let host = Host::of(&headers).expect("well-formed");
         headers.append(header::ORIGIN, HeaderValue::from_static("http://a.example"));
-        assert_eq!(host.judge_origin(&headers), Err(Refused::ForeignOrigin));
+        assert_eq!(host.judge_origin(&headers, None), None);
         headers.remove(header::ORIGIN);
-        assert_eq!(host.judge_origin(&headers), Err(Refused::ForeignOrigin));
+        assert_eq!(host.judge_origin(&headers, None), None);
     }
 
     #[test]
     fn host_malformed_is_refused() {
         for host in ["", "a b", "a@b", "a:b", "a:99999", ":80", "a/b"] {
             let headers = request(host, "http://a.example");
-            assert_eq!(Host::of(&headers), Err(Refused::BadHost), "{host}");
+            assert_eq!(Host::of(&headers), Err(Refusal::BadHost), "{host}");
         }
-        assert_eq!(Host::of(&HeaderMap::new()), Err(Refused::BadHost));
+        assert_eq!(Host::of(&HeaderMap::new()), Err(Refusal::BadHost));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The gateway as browsers meet it, well-behaved and not.
 
+mod proxy;
 mod relay;
 mod rig;
 

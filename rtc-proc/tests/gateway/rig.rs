@@ -1,10 +1,14 @@
 //! A gateway over loopback between a scripted supervisor, a scripted rtc, and clients that can be
 //! as rude as they like.
 
-use std::{net::SocketAddr, os::unix::net::UnixStream};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::unix::net::UnixStream,
+};
 
 use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
+    front_door::{BasePath, FrontDoor, Listen, Network},
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
         signalling::{Rights, Sdp, ToGateway, ToRtc},
@@ -18,7 +22,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::{
     AsyncChannel, bootstrap::ServeError, channel::Channel, metrics::Registry, rpc,
 };
-use lumen_rtc::gateway::shell::{Event, HandoverLink, Parts, SignallingLink, run};
+use lumen_rtc::gateway::shell::{Event, HandoverLink, Listener, Parts, SignallingLink, run};
 use tarpc::{
     context::Context,
     server::{BaseChannel, Channel as _},
@@ -55,6 +59,8 @@ pub(crate) struct Rig {
 struct Supervisor {
     /// Whether there is a relay to mint credentials for.
     relay: bool,
+    /// Told from where each login was tried.
+    tried: Option<mpsc::UnboundedSender<IpAddr>>,
 }
 
 impl Broker for Supervisor {
@@ -62,8 +68,11 @@ impl Broker for Supervisor {
         self,
         _: Context,
         token: Secret,
-        _: SocketAddr,
+        from: IpAddr,
     ) -> Result<Login, LoginRefusal> {
+        if let Some(tried) = &self.tried {
+            tried.send(from).expect("the test listens");
+        }
         match token.reveal() {
             TOKEN => Ok(login()),
             TOKEN_TOO_OFTEN => Err(LoginRefusal::TooMany { retry_after_seconds: RETRY_AFTER }),
@@ -125,25 +134,44 @@ fn supervisor(supervisor: Supervisor) -> UnixStream {
 
 impl Rig {
     pub(crate) async fn start(auth: AuthMode) -> Self {
-        Self::start_with_broker(auth, supervisor(Supervisor { relay: false })).await
+        Self::start_with_broker(auth, supervisor(Supervisor { relay: false, tried: None })).await
     }
 
     /// With a relay, whose connections on this port are told apart by `handover`; and the relay's
     /// end of the link they come over.
     pub(crate) async fn start_with_relay(handover: Handover) -> (Self, RelayLink) {
         let (gateway, relay) = handover_link();
-        let broker = supervisor(Supervisor { relay: true });
-        let rig = Self::start_with(AuthMode::Token, broker, handover, Some(gateway)).await;
+        let broker = supervisor(Supervisor { relay: true, tried: None });
+        let (trusted, base) = (Vec::new(), BasePath::default());
+        let rig =
+            Self::start_with(AuthMode::Token, broker, trusted, base, handover, Some(gateway)).await;
         (rig, relay)
     }
 
+    /// Behind proxies of the `trusted` networks that show it under `base`; and from where logins are
+    /// tried.
+    pub(crate) async fn start_behind_proxies(
+        trusted: &[&str],
+        base: &str,
+    ) -> (Self, mpsc::UnboundedReceiver<IpAddr>) {
+        let (tried, from) = mpsc::unbounded_channel();
+        let broker = supervisor(Supervisor { relay: false, tried: Some(tried) });
+        let trusted = trusted.iter().map(|text| text.parse().expect("a network")).collect();
+        let base = base.parse().expect("a base path");
+        let handover = Handover::default();
+        (Self::start_with(AuthMode::Token, broker, trusted, base, handover, None).await, from)
+    }
+
     pub(crate) async fn start_with_broker(auth: AuthMode, broker: UnixStream) -> Self {
-        Self::start_with(auth, broker, Handover::default(), None).await
+        let (trusted, base) = (Vec::new(), BasePath::default());
+        Self::start_with(auth, broker, trusted, base, Handover::default(), None).await
     }
 
     async fn start_with(
         auth: AuthMode,
         broker: UnixStream,
+        trusted: Vec<Network>,
+        base: BasePath,
         handover: Handover,
         link: Option<HandoverLink>,
     ) -> Self {
@@ -153,10 +181,11 @@ impl Rig {
         let (signalling, rtc) = signalling_link();
         let config = GatewayConfig {
             auth,
-            listen: address,
+            front_door: FrontDoor { listen: Listen::Tcp(address), trusted, base },
             hostname: Text::new("desk").expect("short"),
             handover,
         };
+        let listener = Listener::Tcp(listener);
         let parts = Parts { config, listener, signalling, broker: broker.into(), handover: link };
         let (events, receiver) = mpsc::channel(8);
         let served = tokio::spawn(async move {
@@ -206,11 +235,25 @@ impl Rig {
 
     /// Opens the WebSocket; the status when it is refused.
     pub(crate) async fn open(&self, origin: &str, cookie: Option<&str>) -> Result<Browser, u16> {
+        self.open_through("", origin, cookie).await
+    }
+
+    /// As [`Self::open`], through a proxy that forwards for `source`; empty for none.
+    pub(crate) async fn open_through(
+        &self,
+        source: &str,
+        origin: &str,
+        cookie: Option<&str>,
+    ) -> Result<Browser, u16> {
         let address = self.address;
         let mut request =
             format!("ws://{address}/ws/signal").into_client_request().expect("an address");
         let origin = HeaderValue::try_from(origin).expect("a header value");
         request.headers_mut().insert("origin", origin);
+        if !source.is_empty() {
+            let source = HeaderValue::try_from(source).expect("a header value");
+            request.headers_mut().insert("x-forwarded-for", source);
+        }
         if let Some(cookie) = cookie {
             let cookie = format!("lumen-{}={cookie}", address.port());
             let cookie = HeaderValue::try_from(cookie).expect("a header value");
@@ -300,6 +343,11 @@ impl Browser {
                 _ => {}
             }
         }
+    }
+
+    /// Whether the gateway asks for a sign of life before it says anything else.
+    pub(crate) async fn is_pinged(&mut self) -> bool {
+        matches!(self.0.next().await, Some(Ok(Message::Ping(_))))
     }
 
     /// The code the gateway closes with.

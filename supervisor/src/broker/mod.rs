@@ -11,7 +11,7 @@ mod throttle;
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -68,14 +68,14 @@ impl Access {
         &mut self,
         now: Instant,
         token: &Secret,
-        from: SocketAddr,
+        from: IpAddr,
     ) -> Result<Login, LoginRefusal> {
-        self.throttle.attempt(now, from.ip()).map_err(refused)?;
+        self.throttle.attempt(now, from).map_err(refused)?;
         let open = self.mode == AuthMode::None;
         if !open && !self.token.matches(token) {
             return Err(LoginRefusal::Wrong);
         }
-        self.throttle.succeeded(from.ip());
+        self.throttle.succeeded(from);
         let cookie = Key::random().map_err(|_| LoginRefusal::Wrong)?;
         let login = login(&cookie);
         if self.cookies.len() >= MOST_COOKIES {
@@ -117,8 +117,8 @@ fn refused(refusal: TooMany) -> LoginRefusal {
 mod tests {
     use super::*;
 
-    fn browser() -> SocketAddr {
-        "192.0.2.7:4711".parse().expect("an address")
+    fn browser() -> IpAddr {
+        "192.0.2.7".parse().expect("an address")
     }
 
     fn access() -> Access {

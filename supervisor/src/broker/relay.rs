@@ -44,8 +44,8 @@ pub struct RelayRoutes {
     pub port: u16,
     /// Port of TLS, if there is a certificate.
     pub secured: Option<u16>,
-    /// Port that the gateway shares with it.
-    pub shared: u16,
+    /// Port that the gateway shares with it, if the gateway has one.
+    pub shared: Option<u16>,
     /// The relay's name on the shared port's TLS; at most [`MOST_NAME_BYTES`] long.
     pub name: Option<Text<253>>,
 }
@@ -62,14 +62,17 @@ impl RelayRoutes {
         };
         // A certificate is made out to a name, hardly ever to an address.
         let secured = self.name.as_ref().map_or(PAGE_HOST, Text::as_str);
-        let (port, shared) = (self.port, self.shared);
+        let port = self.port;
         let mut urls = vec![
             format!("turn:{plain}:{port}?transport=udp"),
             format!("turn:{plain}:{port}?transport=tcp"),
         ];
         urls.extend(self.secured.map(|port| format!("turns:{secured}:{port}?transport=tcp")));
-        urls.push(format!("turn:{PAGE_HOST}:{shared}?transport=tcp"));
-        urls.extend(self.name.iter().map(|name| format!("turns:{name}:{shared}?transport=tcp")));
+        if let Some(shared) = self.shared {
+            urls.push(format!("turn:{PAGE_HOST}:{shared}?transport=tcp"));
+            let secured = |name| format!("turns:{name}:{shared}?transport=tcp");
+            urls.extend(self.name.iter().map(secured));
+        }
         urls.into_iter().map(Text::truncated).collect()
     }
 
@@ -153,7 +156,7 @@ mod tests {
     const UNIX: UnixSeconds = UnixSeconds(1_800_000_000);
 
     fn routes() -> RelayRoutes {
-        RelayRoutes { public: None, port: 3478, secured: None, shared: 8080, name: None }
+        RelayRoutes { public: None, port: 3478, secured: None, shared: Some(8080), name: None }
     }
 
     fn mint() -> RelayMint {
@@ -237,6 +240,11 @@ mod tests {
             texts(&routes().urls()),
             ["turn:*:3478?transport=udp", "turn:*:3478?transport=tcp", "turn:*:8080?transport=tcp"]
         );
+        let unshared = RelayRoutes { shared: None, ..routes() };
+        assert_eq!(
+            texts(&unshared.urls()),
+            ["turn:*:3478?transport=udp", "turn:*:3478?transport=tcp"]
+        );
         let v6 = RelayRoutes { public: "2001:db8::7".parse().ok(), ..routes() };
         assert_eq!(v6.urls()[0].as_str(), "turn:[2001:db8::7]:3478?transport=udp");
     }
@@ -244,7 +252,8 @@ mod tests {
     #[test]
     fn longest_name_fits_its_address() {
         let name = Some(Text::truncated("n".repeat(MOST_NAME_BYTES)));
-        let urls = RelayRoutes { name, secured: Some(65535), shared: 65535, ..routes() }.urls();
+        let urls =
+            RelayRoutes { name, secured: Some(65535), shared: Some(65535), ..routes() }.urls();
         assert!(urls.iter().skip(1).all(|url| url.as_str().ends_with("?transport=tcp")));
     }
 

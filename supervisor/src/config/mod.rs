@@ -11,14 +11,10 @@ mod parse;
 pub mod table;
 mod values;
 
-use std::{
-    ffi::OsString,
-    fmt,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-};
+use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf};
 
 use lumen_ipc::{
+    front_door::FrontDoor,
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
@@ -83,8 +79,8 @@ pub struct RunConfig {
     pub name: InstanceName,
     /// What to start inside.
     pub app: AppChoice,
-    /// Where browsers connect.
-    pub listen: SocketAddr,
+    /// Where browsers find it.
+    pub front_door: FrontDoor,
     /// Size of the output.
     pub size: FrameSize,
     /// Whether it follows the viewers' windows.
@@ -140,8 +136,8 @@ pub struct RelayTls {
 pub struct DoctorConfig {
     /// As JSON.
     pub json: bool,
-    /// Where browsers would connect.
-    pub listen: SocketAddr,
+    /// Where browsers would find it.
+    pub front_door: FrontDoor,
     /// Port the media socket would take.
     pub udp_port: u16,
     /// This host's address as the world sees it, if it cannot be seen from here.

@@ -155,7 +155,7 @@ impl Line {
     fn doctor(&self) -> Result<Invocation, UsageError> {
         Ok(Invocation::Doctor(DoctorConfig {
             json: self.values.switch(Key::Json)?,
-            listen: self.values.listen()?,
+            front_door: self.values.front_door()?,
             udp_port: self.values.udp_port()?,
             public_address: self.values.public_address()?,
             relay: self.values.relay()?,
@@ -167,16 +167,16 @@ impl Line {
         let app = self.app()?;
         let size = self.values.size()?;
         let values = &self.values;
-        let listen = values.listen()?;
+        let front_door = values.front_door()?;
         Ok(Invocation::Run(Box::new(RunConfig {
             name: values.name()?,
             app,
-            listen,
             size,
             resize: values.resize()?,
             fps: values.fps()?,
             bitrate: values.bitrate()?,
-            auth: values.auth(listen)?,
+            auth: values.auth(&front_door)?,
+            front_door,
             user: values.optional(Key::User),
             udp_port: values.udp_port()?,
             pad: values.pad()?,
@@ -265,7 +265,8 @@ mod tests {
     #[test]
     fn run_without_options_has_the_defaults() {
         let config = run("run");
-        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.front_door.listen.to_string(), "127.0.0.1:8080");
+        assert!(config.front_door.trusted.is_empty() && config.front_door.base.is_root());
         assert_eq!(config.size.to_string(), "1920x1080");
         assert_eq!((config.fps.value(), config.bitrate.value()), (60, 8000));
         assert_eq!((config.resize, config.auth), (ResizePolicy::Follow, AuthMode::Token));
@@ -315,6 +316,12 @@ mod tests {
             ("run --fps 0", "outside 1 to 240"),
             ("run --bitrate 5", "outside 100 to 200000"),
             ("run --listen 8080", "an address and a port"),
+            ("run --listen unix:web.sock", "the absolute path"),
+            ("run --trusted-proxy proxy.example", "an address or a network"),
+            ("run --trusted-proxy 10.0.0.1,", "an address or a network"),
+            ("run --trusted-proxy 10.1.0.0/8", "10.0.0.0/8"),
+            ("run --trusted-proxy 0.0.0.0/0", "everybody"),
+            ("run --base-path desk", "begins and ends with a slash"),
             ("run --auth maybe", "token or none"),
             ("run --pad n64", "switchpro or off"),
             ("run --relay maybe", "on or off"),
@@ -361,6 +368,27 @@ mod tests {
     fn auth_none_is_for_loopback_only() {
         assert_eq!(run("run --auth none").auth, AuthMode::None);
         assert!(refusal("run --auth none --listen 0.0.0.0:80").contains("own the desktop"));
+    }
+
+    #[test]
+    fn auth_none_is_not_for_those_whom_a_proxy_passes_on() {
+        for line in [
+            "run --auth none --trusted-proxy 127.0.0.1",
+            "run --auth none --listen unix:/run/a.sock",
+        ] {
+            assert!(refusal(line).contains("own the desktop"), "{line}");
+        }
+    }
+
+    #[test]
+    fn front_door_behind_a_proxy_has_its_networks_and_its_path() {
+        let line = "run --listen unix:/run/web.sock --trusted-proxy 127.0.0.1,2001:db8::/64 \
+                    --base-path /desk/";
+        let door = run(line).front_door;
+        assert_eq!(door.listen.to_string(), "unix:/run/web.sock");
+        let trusted: Vec<_> = door.trusted.iter().map(ToString::to_string).collect();
+        assert_eq!(trusted, ["127.0.0.1/32", "2001:db8::/64"]);
+        assert_eq!(door.base.as_str(), "/desk/");
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum Key {
     App,
     /// How browsers prove who they are.
     Auth,
+    /// Path of the page.
+    BasePath,
     /// Bit rate.
     Bitrate,
     /// Whether `logs` goes on.
@@ -76,6 +78,8 @@ pub enum Key {
     Resize,
     /// Size of the output.
     Size,
+    /// Whose word about browsers is believed.
+    TrustedProxy,
     /// Port of the media socket.
     UdpPort,
     /// Whose session.
@@ -167,6 +171,7 @@ mod tests {
         let keys = [
             App,
             Auth,
+            BasePath,
             Bitrate,
             Follow,
             Fps,
@@ -187,6 +192,7 @@ mod tests {
             RelayTlsPort,
             Resize,
             Size,
+            TrustedProxy,
             UdpPort,
             User,
             WorkersDir,

@@ -1,13 +1,9 @@
 //! Options by key, from the command line or the environment, read as what they mean.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
 use lumen_ipc::{
+    front_door::{BadNetwork, FrontDoor, Listen},
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
     units::{Fps, FrameSize, Kbps},
@@ -103,8 +99,26 @@ impl Values {
         self.text(key).0.parse().map_err(|_| self.bad(key, format!("expected {expected}")))
     }
 
-    pub(super) fn listen(&self) -> Result<SocketAddr, UsageError> {
-        self.number(Key::Listen, "an address and a port, such as 127.0.0.1:8080 or [::]:8080")
+    pub(super) fn front_door(&self) -> Result<FrontDoor, UsageError> {
+        let trusted = self.text(Key::TrustedProxy).0;
+        let trusted = match trusted.is_empty() {
+            true => Vec::new(),
+            false => trusted
+                .split(',')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .map_err(|error: BadNetwork| self.bad(Key::TrustedProxy, error.to_string()))?,
+        };
+        Ok(FrontDoor {
+            listen: self.parsed(Key::Listen)?,
+            trusted,
+            base: self.parsed(Key::BasePath)?,
+        })
+    }
+
+    /// A value whose type says itself what was expected.
+    fn parsed<T: FromStr<Err: fmt::Display>>(&self, key: Key) -> Result<T, UsageError> {
+        self.text(key).0.parse().map_err(|error: T::Err| self.bad(key, error.to_string()))
     }
 
     fn port(&self, key: Key) -> Result<u16, UsageError> {
@@ -210,16 +224,20 @@ impl Values {
     }
 
     /// The way to log in. Nobody but this machine may be let in without one.
-    pub(super) fn auth(&self, listen: SocketAddr) -> Result<AuthMode, UsageError> {
-        match self.text(Key::Auth).0 {
-            "token" => Ok(AuthMode::Token),
-            "none" if listen.ip().is_loopback() => Ok(AuthMode::None),
-            "none" => Err(self.bad(
+    pub(super) fn auth(&self, front_door: &FrontDoor) -> Result<AuthMode, UsageError> {
+        match (self.text(Key::Auth).0, &front_door.listen) {
+            ("token", _) => Ok(AuthMode::Token),
+            ("none", _) if front_door.is_local() => Ok(AuthMode::None),
+            ("none", Listen::Tcp(address)) if !address.ip().is_loopback() => Err(self.bad(
                 Key::Auth,
                 format!(
-                    "anyone who reaches {listen} would own the desktop; listen on a loopback \
+                    "anyone who reaches {address} would own the desktop; listen on a loopback \
                      address such as 127.0.0.1, or keep --auth token"
                 ),
+            )),
+            ("none", _) => Err(self.bad(
+                Key::Auth,
+                "anyone who reaches the proxy would own the desktop; keep --auth token",
             )),
             _ => Err(self.bad(Key::Auth, "expected token or none")),
         }

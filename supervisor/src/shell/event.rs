@@ -1,6 +1,6 @@
 //! What reaches the loop, from tasks that each watch one thing.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use lumen_ipc::{
     link::LinkName,
@@ -84,7 +84,7 @@ pub(crate) type Clients = Vec<(Worker, ControlClient)>;
 #[derive(Debug)]
 pub(crate) enum BrokerRequest {
     /// Trade a token for a login.
-    Authenticate(Secret, SocketAddr, oneshot::Sender<Result<Login, LoginRefusal>>),
+    Authenticate(Secret, IpAddr, oneshot::Sender<Result<Login, LoginRefusal>>),
     /// Mint relay credentials for a peer.
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
     /// Recognise a cookie.

@@ -87,8 +87,10 @@ struct Sockets {
 
 /// Where this host is.
 pub(crate) struct Whereabouts<'start> {
-    /// Where browsers connect.
-    pub(crate) listen: SocketAddr,
+    /// Whether this machine's own programs alone are served.
+    pub(crate) local: bool,
+    /// The gateway's port, if it has one.
+    pub(crate) shared: Option<u16>,
     /// Every address of this host.
     pub(crate) addresses: &'start [IpAddr],
     /// What the administrator says.
@@ -101,7 +103,7 @@ impl Relay {
         config: &RelayConfig,
         host: &Whereabouts<'_>,
     ) -> Result<(Self, RelayMint, RelayFacts), RelayError> {
-        let local = host.listen.ip().is_loopback();
+        let local = host.local;
         let sockets = chosen_or_free(config.port, "relay-port", |port| {
             let addresses = addresses(host.addresses, local);
             bind(&addresses, &wildcards(local), port)
@@ -115,7 +117,7 @@ impl Relay {
             public: host.public,
             port: sockets.port,
             secured: secured.as_ref().map(|secured| secured.port),
-            shared: host.listen.port(),
+            shared: host.shared,
             name: tls.and_then(|tls| tls.name.clone()),
         };
         let facts =

@@ -2,13 +2,14 @@
 //! only pass requests to the loop, which owns everything.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
 use lumen_ipc::{
+    front_door::Listen,
     process::Worker,
     service::{
         Admin, AppStatus, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal, Metric,
@@ -147,7 +148,7 @@ impl Broker for BrokerServer {
         self,
         _: Context,
         token: Secret,
-        from: SocketAddr,
+        from: IpAddr,
     ) -> Result<Login, LoginRefusal> {
         self.ask(|reply| BrokerRequest::Authenticate(token, from, reply))
             .await
@@ -179,7 +180,7 @@ fn soon() -> Context {
 /// The status of a desktop that ends this moment.
 fn nothing() -> HostStatus {
     HostStatus {
-        listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+        listen: Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 0))),
         auth: AuthMode::Token,
         supervisor_pid: std::process::id(),
         app: AppStatus { command: Text::default(), pid: None },

@@ -287,7 +287,7 @@ impl Session {
             }
         });
         HostStatus {
-            listen: self.stage.listen,
+            listen: self.stage.front_door.listen.clone(),
             auth: self.stage.auth,
             supervisor_pid: std::process::id(),
             app: AppStatus {

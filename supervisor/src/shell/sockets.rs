@@ -1,12 +1,21 @@
 //! The sockets that outlive every worker: browsers' TCP, the media's UDP, the relay's both.
 
 use std::{
-    io,
+    fs, io,
     net::{
         IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, UdpSocket,
     },
-    os::fd::{AsRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{
+            fs::{FileTypeExt, PermissionsExt},
+            net::{UnixListener, UnixStream},
+        },
+    },
+    path::{Path, PathBuf},
 };
+
+use lumen_ipc::front_door::Listen;
 
 use nix::{
     ifaddrs::getifaddrs,
@@ -15,6 +24,8 @@ use nix::{
         getsockname, listen, setsockopt, socket, sockopt,
     },
 };
+
+use super::places::Temporary;
 
 /// Room for half a second of the highest bit rate's datagrams, each way; the kernel may give less.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -28,9 +39,54 @@ pub(crate) struct Bound {
     pub(crate) address: SocketAddr,
 }
 
+/// Where browsers connect.
+pub(crate) struct Door {
+    /// The listening socket.
+    pub(crate) socket: OwnedFd,
+    /// Where it is, with the port it got.
+    pub(crate) listen: Listen,
+    /// Its file, if it is a Unix socket.
+    pub(crate) file: Option<Temporary>,
+}
+
 /// Binds and listens where browsers connect.
-pub(crate) fn browsers(address: SocketAddr) -> io::Result<Bound> {
-    listening(new(address, SockType::Stream)?, address)
+pub(crate) fn browsers(listen: &Listen) -> io::Result<Door> {
+    match listen {
+        Listen::Tcp(address) => {
+            let bound = listening(new(*address, SockType::Stream)?, *address)?;
+            Ok(Door { socket: bound.socket, listen: Listen::Tcp(bound.address), file: None })
+        }
+        Listen::Unix(path) => {
+            let path = Path::new(path.as_str());
+            is_free(path)?;
+            if fs::symlink_metadata(path).is_ok_and(|left| left.file_type().is_socket()) {
+                fs::remove_file(path)?;
+            }
+            let socket = UnixListener::bind(path)?;
+            let file = Some(Temporary::File(PathBuf::from(path)));
+            // Who may connect is believed about others: the owner and one group, the folder's if the
+            // folder passes it on.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+            Ok(Door { socket: socket.into(), listen: listen.clone(), file })
+        }
+    }
+}
+
+/// Whether a Unix socket can be made there: nothing else is there but one that nobody listens on.
+pub(crate) fn is_free(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
+            Some(folder) => fs::metadata(folder).map(drop),
+            None => Ok(()),
+        },
+        Err(error) => Err(error),
+        Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+        },
+    }
 }
 
 /// Binds and listens for one IP version only, so that the other can have a listener beside it.

@@ -13,6 +13,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    front_door::{FrontDoor, Listen},
     message::grants::ToWorker,
     process::{ExitCode, Worker},
     service::AuthMode,
@@ -48,7 +49,7 @@ pub(crate) enum StageError {
     #[error("cannot listen on {address}")]
     Listen {
         /// Which.
-        address: SocketAddr,
+        address: Listen,
         /// What the kernel says.
         source: io::Error,
     },
@@ -71,7 +72,7 @@ pub(crate) enum StageError {
     Relay(#[from] RelayError),
     /// Somebody else listens there.
     #[error("{0} is already in use; choose another address with --listen")]
-    PortTaken(SocketAddr),
+    PortTaken(Listen),
     /// A worker's program cannot be opened.
     #[error("cannot open {path}")]
     Program {
@@ -110,7 +111,7 @@ impl StageError {
 pub(crate) struct Stage {
     pub(crate) plan: Vec<WorkerPlan>,
     pub(crate) app: AppLaunch,
-    pub(crate) listen: SocketAddr,
+    pub(crate) front_door: FrontDoor,
     pub(crate) auth: AuthMode,
     pub(crate) namespaces: Namespaces,
     log: Text<128>,
@@ -153,8 +154,8 @@ impl Stage {
     /// Prepares everything, or nothing.
     pub(crate) fn set(config: &RunConfig, caller: &Caller) -> Result<Self, StageError> {
         let programs = programs_of(config)?;
-        let browsers = sockets::browsers(config.listen).map_err(|source| {
-            let address = config.listen;
+        let door = sockets::browsers(&config.front_door.listen).map_err(|source| {
+            let address = config.front_door.listen.clone();
             match source.kind() {
                 io::ErrorKind::AddrInUse => StageError::PortTaken(address),
                 _ => StageError::Listen { address, source },
@@ -175,7 +176,8 @@ impl Stage {
         let addresses = sockets::addresses()
             .map_err(|source| StageError::System { what: "this machine's addresses", source })?;
         let host = Whereabouts {
-            listen: browsers.address,
+            local: config.front_door.is_local(),
+            shared: door.listen.tcp().map(|address| address.port()),
             addresses: &addresses,
             public: config.public_address,
         };
@@ -186,7 +188,7 @@ impl Stage {
         };
         let facts = Facts {
             users: cast.users,
-            listen: browsers.address,
+            listen: door.listen.clone(),
             candidates: sockets::candidates(media.address, config.public_address, &addresses),
             hostname: fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned()),
@@ -195,7 +197,7 @@ impl Stage {
         Ok(Self {
             plan: plan::plan(config, &facts),
             app,
-            listen: browsers.address,
+            front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
             namespaces: match cast.users.are_apart() {
                 true => Namespaces::Privileged,
@@ -203,14 +205,14 @@ impl Stage {
             },
             log: config.log.clone(),
             programs,
-            browsers: browsers.socket,
+            browsers: door.socket,
             media: media.socket,
             pads: config.pad.and_then(|_| pads_deposit()),
             relay,
             mint,
             wayland,
             admin,
-            _places: places.made,
+            _places: door.file.into_iter().chain(places.made).collect(),
             cast,
         })
     }
@@ -248,16 +250,23 @@ impl Stage {
         (self.cast.users.are_apart() && session.home.is_none()).then_some(session.identity.uid)
     }
 
-    /// The address to open. An unspecified one is reached on loopback, among others.
+    /// The address to open. An unspecified one is reached on loopback, among others; of a Unix socket
+    /// the proxy's is the one, which only its administrator knows.
     pub(crate) fn url(&self, access: &Access) -> String {
-        let ip = match self.listen.ip() {
-            ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ip => ip,
+        let site = match &self.front_door.listen {
+            Listen::Tcp(listen) => {
+                let ip = match listen.ip() {
+                    ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    ip => ip,
+                };
+                format!("http://{}", SocketAddr::new(ip, listen.port()))
+            }
+            Listen::Unix(_) => "https://YOUR-PROXY".to_owned(),
         };
-        let address = SocketAddr::new(ip, self.listen.port());
+        let base = &self.front_door.base;
         match self.auth {
-            AuthMode::None => format!("http://{address}/"),
-            AuthMode::Token => format!("http://{address}/#token={}", access.token()),
+            AuthMode::None => format!("{site}{base}"),
+            AuthMode::Token => format!("{site}{base}#token={}", access.token()),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::{
 
 use lumen_ipc::{
     PROTO_HASH,
+    front_door::{BasePath, FrontDoor, Listen},
     link::LinkName,
     message::{
         grants::{ToSupervisor, ToWorker},
@@ -205,7 +206,11 @@ pub(crate) fn media_config() -> WorkerConfig {
 pub(crate) fn bad_config() -> WorkerConfig {
     WorkerConfig::Gateway(GatewayConfig {
         auth: AuthMode::None,
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        front_door: FrontDoor {
+            listen: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            trusted: Vec::new(),
+            base: BasePath::default(),
+        },
         hostname: Text::default(),
         handover: Handover::default(),
     })

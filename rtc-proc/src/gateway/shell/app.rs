@@ -3,17 +3,25 @@
 use std::sync::Arc;
 
 use lumen_ipc::{
+    front_door::FrontDoor,
     service::{AuthMode, GatewayConfig},
     text::Text,
 };
 use tokio::sync::watch;
 
-use super::{super::cookie::LoginCookie, broker::Broker, exchange::Orders, figures::Figures};
+use super::{
+    super::{cookie::LoginCookie, quota::Connections},
+    broker::Broker,
+    exchange::Orders,
+    figures::Figures,
+};
 
 /// Cheap to clone: one per request.
 #[derive(Clone, Debug)]
 pub(super) struct App {
     pub(super) auth: AuthMode,
+    pub(super) front_door: Arc<FrontDoor>,
+    pub(super) connections: Connections,
     pub(super) hostname: Arc<Text<256>>,
     pub(super) cookie: Arc<LoginCookie>,
     pub(super) broker: Broker,
@@ -34,7 +42,9 @@ impl App {
         Self {
             auth: config.auth,
             hostname: Arc::new(config.hostname),
-            cookie: Arc::new(LoginCookie::of_port(config.listen.port())),
+            cookie: Arc::new(LoginCookie::of(&config.front_door.listen)),
+            front_door: Arc::new(config.front_door),
+            connections: Connections::default(),
             broker,
             exchange,
             draining,

@@ -1,7 +1,7 @@
 //! Asking the supervisor who a browser is. Its answer is final; the gateway keeps no logins.
 
 use std::{
-    net::SocketAddr,
+    net::IpAddr,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -54,7 +54,7 @@ impl Broker {
     pub(super) async fn authenticate(
         &self,
         token: Secret,
-        from: SocketAddr,
+        from: IpAddr,
     ) -> Result<Login, LoginError> {
         let client = self.client()?;
         let reply = client.authenticate(deadline_in(PATIENCE), token, from).await;

@@ -1,21 +1,29 @@
 //! The gateway's life: what it takes before confinement, and how it serves and drains.
 //!
 //! One thread, one tokio runtime: HTTP is small talk, and the pictures pass by elsewhere. `run`
-//! joins the parts: `server` accepts, `doorway` sorts, `routes` answers, `socket` speaks with one browser,
+//! joins the parts: `server` accepts, `doorway` sorts, `entrance` lets in, `routes` answers, `socket` speaks with one browser,
 //! `exchange` with rtc, `broker` with the supervisor.
 
 mod app;
 mod broker;
 mod doorway;
+mod entrance;
 mod exchange;
 mod figures;
 mod routes;
 mod server;
 mod socket;
 
-use std::{net::TcpListener, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::TcpListener,
+    os::{fd::OwnedFd, unix::net::UnixListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use lumen_ipc::{
+    front_door::Listen,
     link::LinkName,
     message::{
         grants,
@@ -55,13 +63,40 @@ pub struct Parts {
     /// Its configuration.
     pub config: GatewayConfig,
     /// The bound and listening socket.
-    pub listener: TcpListener,
+    pub listener: Listener,
     /// Its end of the signalling link.
     pub signalling: SignallingLink,
     /// Its end of the broker link.
     pub broker: OwnedFd,
     /// Its end of the handover link, if there is a relay.
     pub handover: Option<HandoverLink>,
+}
+
+/// A bound and listening socket that does not block.
+#[derive(Debug)]
+pub enum Listener {
+    /// For browsers and proxies.
+    Tcp(TcpListener),
+    /// For a proxy.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// The granted socket, which is of the kind that the configuration says.
+    fn new(descriptor: OwnedFd, listen: &Listen) -> io::Result<Self> {
+        match listen {
+            Listen::Tcp(_) => {
+                let listener = TcpListener::from(descriptor);
+                listener.set_nonblocking(true)?;
+                Ok(Self::Tcp(listener))
+            }
+            Listen::Unix(_) => {
+                let listener = UnixListener::from(descriptor);
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(listener))
+            }
+        }
+    }
 }
 
 /// What happens to a serving gateway from the supervisor's side.
@@ -105,9 +140,8 @@ impl Worker for Gateway {
             *place = Some(descriptor);
         }
         let missing = |what: &str| StartError::new(format!("the grant {what} is missing"));
-        let listener = TcpListener::from(listener.ok_or_else(|| missing("HttpListener"))?);
-        listener
-            .set_nonblocking(true)
+        let listener = listener.ok_or_else(|| missing("HttpListener"))?;
+        let listener = Listener::new(listener, &config.front_door.listen)
             .map_err(|error| StartError::caused("cannot configure the HTTP listener", error))?;
         let signalling =
             Channel::from_descriptor(signalling.ok_or_else(|| missing("LinkEnd(Signalling)"))?)
@@ -160,7 +194,7 @@ pub async fn run(
 ) -> Result<(), ServeError> {
     let Parts { config, listener, signalling, broker, handover } = parts;
     let unusable = |error| ServeError::caused("cannot wait for the HTTP listener", error);
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(unusable)?;
+    let listener = server::Listener::new(listener).map_err(unusable)?;
     let figures = Figures::new(registry);
     let (drain, draining) = watch::channel(false);
     let supervisor = Broker::default();

@@ -1,13 +1,14 @@
 //! Accepting connections, and what each may cost.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lumen_ipc_runtime::log::RateLimit;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
@@ -16,7 +17,7 @@ use tower_service::Service;
 use tracing::{debug, warn};
 
 use super::{
-    super::quota::{Connections, Place},
+    super::{forwarded::Sender, quota::Place},
     app::{App, drained},
     doorway::Doorway,
     routes,
@@ -26,6 +27,10 @@ use super::{
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that is no WebSocket ends after this time, whatever it does.
 const CONNECTION_LIFE: Duration = Duration::from_secs(120);
+/// The same of a proxy's connection, which is kept for other requests and lives as long as it likes: one
+/// that is closed just when it is used again costs a browser its request. Proxies close idle ones
+/// themselves, after two minutes at most.
+const PROXY_PATIENCE: Duration = Duration::from_secs(300);
 /// Largest head of a request in bytes; browsers send one or two kilobytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// A pause after accepting failed, for descriptors to come free.
@@ -34,21 +39,67 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Who is at the other end of a request's connection.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    pub(super) address: SocketAddr,
+    pub(super) sender: Sender,
     /// Held by a WebSocket for as long as it lives.
-    pub(super) place: Arc<Place>,
+    _place: Arc<Place>,
+}
+
+/// Where connections come from.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Call it inside a runtime.
+    pub(super) fn new(listener: super::Listener) -> io::Result<Self> {
+        Ok(match listener {
+            super::Listener::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
+            super::Listener::Unix(listener) => Self::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Stream::Tcp(stream, address)
+            }
+            Self::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+        })
+    }
+}
+
+impl Client {
+    /// Who a connection is from, if there is a place for it.
+    fn admit(stream: &Stream, app: &App) -> Option<Self> {
+        let address = match stream {
+            Stream::Tcp(_, address) => Some(address.ip()),
+            Stream::Unix(_) => None,
+        };
+        let sender = Sender::of(address, &app.front_door.trusted);
+        let place = match sender {
+            Sender { address: Some(address), trusted: false } => app.connections.enter(address),
+            _ => app.connections.enter_for_others(),
+        };
+        Some(Self { sender, _place: Arc::new(place?) })
+    }
 }
 
 /// Serves connections until the gateway drains; returns when all requests are answered.
 pub(super) async fn accept(
-    listener: TcpListener,
+    listener: Listener,
     doorway: Doorway,
     app: App,
     mut draining: watch::Receiver<bool>,
 ) {
     let figures = app.figures.clone();
-    let router = routes::router(app);
-    let connections = Connections::default();
+    let router = routes::router(app.clone());
     let mut tasks = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -58,24 +109,15 @@ pub(super) async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => {
-                let Some(place) = connections.enter(address.ip()) else {
+            Ok(stream) => {
+                let Some(client) = Client::admit(&stream, &app) else {
                     figures.connections_refused.increment();
                     continue;
                 };
                 figures.connections.increment();
-                let client = Client { address, place: Arc::new(place) };
                 let (doorway, router) = (doorway.clone(), router.clone());
-                let mut draining = draining.clone();
-                tasks.spawn(async move {
-                    let sorted = tokio::select! {
-                        sorted = doorway.sort(stream) => sorted,
-                        () = drained(&mut draining) => None,
-                    };
-                    if let Some(stream) = sorted {
-                        serve(stream, client, router, draining).await;
-                    }
-                });
+                let draining = draining.clone();
+                tasks.spawn(receive(stream, client, doorway, router, draining));
             }
             Err(error) => {
                 static LIMIT: RateLimit = RateLimit::per_second(1);
@@ -86,18 +128,44 @@ pub(super) async fn accept(
             }
         }
     }
-    drop(router);
+    drop((router, app));
     while tasks.join_next().await.is_some() {}
 }
 
+/// Serves a connection, unless it turns out to be the relay's.
+async fn receive(
+    stream: Stream,
+    client: Client,
+    doorway: Doorway,
+    router: Router,
+    mut draining: watch::Receiver<bool>,
+) {
+    match stream {
+        Stream::Tcp(stream, _) => {
+            let sorted = tokio::select! {
+                sorted = doorway.sort(stream) => sorted,
+                () = drained(&mut draining) => None,
+            };
+            let Some(stream) = sorted else { return };
+            // Without it answers are slower, nothing worse.
+            let _ = stream.set_nodelay(true);
+            serve(stream, client, router, draining).await;
+        }
+        // A proxy speaks HTTP and nothing else.
+        Stream::Unix(stream) => serve(stream, client, router, draining).await,
+    }
+}
+
 async fn serve(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     client: Client,
     router: Router,
     mut draining: watch::Receiver<bool>,
 ) {
-    // Without it answers are slower, nothing worse.
-    let _ = stream.set_nodelay(true);
+    let (head, life) = match client.sender.trusted {
+        true => (PROXY_PATIENCE, Duration::MAX),
+        false => (HEAD_PATIENCE, CONNECTION_LIFE),
+    };
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(client.clone());
@@ -105,12 +173,12 @@ async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(head)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let served = timeout(CONNECTION_LIFE, async {
+    let served = timeout(life, async {
         tokio::select! {
             served = connection.as_mut() => return served,
             () = drained(&mut draining) => {}

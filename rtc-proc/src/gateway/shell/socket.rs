@@ -15,6 +15,7 @@ use super::{
         switchboard::BrowserId,
     },
     app::{App, drained},
+    entrance::Visit,
     exchange::Joined,
     routes::Admitted,
     server::Client,
@@ -52,8 +53,13 @@ pub(super) fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .read_buffer_size(READ_BUFFER)
 }
 
-/// Serves a WebSocket until either side closes it. `client` holds its place among the connections.
-pub(super) async fn serve(mut socket: WebSocket, app: App, admitted: Admitted, client: Client) {
+/// Serves a WebSocket until either side closes it. `places` are its among the connections.
+pub(super) async fn serve(
+    mut socket: WebSocket,
+    app: App,
+    admitted: Admitted,
+    places: (Client, Visit),
+) {
     let Admitted { rights, session } = admitted;
     let joined = app.exchange.join(rights, session).await;
     let Some(Joined { browser, mut messages }) = joined else { return };
@@ -92,7 +98,7 @@ pub(super) async fn serve(mut socket: WebSocket, app: App, admitted: Admitted, c
     if let Some(ending) = ending {
         say_goodbye(socket, &app, &ending).await;
     }
-    drop(client.place);
+    drop(places);
 }
 
 /// Whether the WebSocket goes on.

@@ -9,7 +9,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use lumen_ipc::process::{ExitCode, Worker};
+use lumen_ipc::{
+    front_door::Listen,
+    process::{ExitCode, Worker},
+};
 use nix::unistd::Uid;
 use serde::Serialize;
 
@@ -239,11 +242,16 @@ fn gamepads() -> Finding {
 }
 
 fn browsers(config: &DoctorConfig) -> Finding {
-    match TcpListener::bind(config.listen) {
-        Ok(_) => Finding::ok("TCP for browsers", format!("{} is free", config.listen)),
+    let listen = &config.front_door.listen;
+    let tried = match listen {
+        Listen::Tcp(address) => TcpListener::bind(address).map(drop),
+        Listen::Unix(path) => sockets::is_free(Path::new(path.as_str())),
+    };
+    match tried {
+        Ok(()) => Finding::ok("door for browsers", format!("{listen} is free")),
         Err(error) => Finding::warn(
-            "TCP for browsers",
-            format!("{}: {error}", config.listen),
+            "door for browsers",
+            format!("{listen}: {error}"),
             "choose another with --listen, or see `lumen status`",
         ),
     }

@@ -37,7 +37,7 @@ fn ports(config: &DoctorConfig, relay: &RelayConfig) -> Finding {
             return Finding::warn(subject, format!("no addresses: {error}"), "is /proc mounted?");
         }
     };
-    let local = config.listen.ip().is_loopback();
+    let local = config.front_door.is_local();
     let tls = relay.tls.as_ref().map(|tls| tls.port);
     match relay::try_ports(relay.port, tls, &addresses, local) {
         Ok(reached) => {
@@ -72,8 +72,11 @@ fn with_cause(error: &dyn std::error::Error) -> String {
 /// Whether browsers elsewhere know where this host is.
 fn address(config: &DoctorConfig) -> Finding {
     let subject = "address for viewers elsewhere";
-    if config.listen.ip().is_loopback() {
-        return Finding::ok(subject, "none: --listen is a loopback address");
+    if config.front_door.is_local() {
+        return Finding::ok(
+            subject,
+            "none: --listen is a loopback address, and no proxy is trusted",
+        );
     }
     if let Some(public) = config.public_address {
         return Finding::ok(subject, format!("{public}, as --public-address says"));

@@ -14,7 +14,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 25] = [
+pub const OPTIONS: [OptionRow; 27] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -31,9 +31,31 @@ pub const OPTIONS: [OptionRow; 25] = [
         name: "listen",
         short: None,
         environment: "LUMEN_LISTEN",
-        placeholder: Some("ADDR:PORT"),
+        placeholder: Some("ADDR:PORT|unix:PATH"),
         default: "127.0.0.1:8080",
-        help: "Where browsers connect; port 0 takes a free one.",
+        help: "Where browsers connect; port 0 takes a free one. A Unix socket is for a proxy, which \
+               is believed like one of --trusted-proxy: its owner and its group may connect.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::TrustedProxy,
+        name: "trusted-proxy",
+        short: None,
+        environment: "LUMEN_TRUSTED_PROXY",
+        placeholder: Some("ADDR[/BITS],..."),
+        default: "",
+        help: "Addresses or networks of proxies that are believed when X-Forwarded-For, -Host and \
+               -Proto say who asks, for which host and by which scheme.",
+        commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::BasePath,
+        name: "base-path",
+        short: None,
+        environment: "LUMEN_BASE_PATH",
+        placeholder: Some("/PATH/"),
+        default: "/",
+        help: "Path under which a proxy shows the page, whether it strips it or not.",
         commands: RUN_AND_DOCTOR,
     },
     OptionRow {

@@ -1,0 +1,265 @@
+//! Why a request is refused: a word for the page, a sentence for people, the same in answer and log.
+//!
+//! A refusal that somebody can do something about says what: which option, which line of a proxy.
+
+use axum::http::{HeaderName, StatusCode};
+
+use super::{forwarded::Sender, login::MAX_LOGIN_BYTES};
+
+/// The header that carries [`Refusal::word`]: what a proxy answers by itself lacks it.
+pub const REFUSAL: HeaderName = HeaderName::from_static("lumen-refusal");
+/// Where proxies are explained.
+const GUIDE: &str = "web/PROXY.md";
+/// As much of a header as is quoted.
+const MOST_QUOTED_BYTES: usize = 100;
+
+/// Every way to be refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// A trusted proxy wrote what cannot be understood.
+    BadForwarded {
+        /// Where.
+        header: HeaderName,
+    },
+    /// `Host` is missing, twice there or malformed (RFC 9112, section 3.2).
+    BadHost,
+    /// The body is no login.
+    BadLogin,
+    /// The request comes from another site's page, or from none, or through a proxy that does not say
+    /// so.
+    ForeignOrigin(Names),
+    /// The body of a login is too long.
+    LoginTooLong,
+    /// The body of a login takes too long.
+    LoginTooSlow,
+    /// The body of a login is none by its type.
+    LoginType,
+    /// Nobody is logged in, or no longer.
+    LoginNeeded,
+    /// There is nothing under this path.
+    NotFound,
+    /// The gateway needs no login and was reached by a name other than the loopback's.
+    NotLoopback {
+        /// That name.
+        host: Quoted,
+    },
+    /// The socket for signalling was asked for by a plain request.
+    NoUpgrade,
+    /// Too many wrong tokens.
+    TooManyAttempts {
+        /// When the next one is looked at.
+        retry_after_seconds: u16,
+    },
+    /// Too many connections of one address.
+    TooManyConnections,
+    /// The supervisor says nothing.
+    Unavailable,
+    /// The token is wrong.
+    WrongToken,
+}
+
+/// Whose page asked, and whom it seems to have asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Names {
+    /// The page's origin.
+    pub origin: Quoted,
+    /// The host and, if somebody said, the scheme that the request names.
+    pub host: Quoted,
+    /// Whose connection it came on.
+    pub sender: Sender,
+}
+
+/// A part of a request, fit to be quoted in a sentence.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Quoted(String);
+
+impl Quoted {
+    /// What a stranger wrote, shortened, with nothing in it but plain characters.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let plain = |letter: char| if letter.is_ascii_graphic() { letter } else { '?' };
+        Self(text.chars().take(MOST_QUOTED_BYTES).map(plain).collect())
+    }
+}
+
+impl Refusal {
+    /// The word that the page knows it by.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::BadForwarded { .. } => "bad-forwarded",
+            Self::BadHost => "bad-host",
+            Self::BadLogin => "bad-login",
+            Self::ForeignOrigin(_) => "foreign-origin",
+            Self::LoginTooLong => "login-too-long",
+            Self::LoginTooSlow => "login-too-slow",
+            Self::LoginType => "login-type",
+            Self::LoginNeeded => "login-needed",
+            Self::NotFound => "not-found",
+            Self::NotLoopback { .. } => "not-loopback",
+            Self::NoUpgrade => "no-upgrade",
+            Self::TooManyAttempts { .. } => "too-many-attempts",
+            Self::TooManyConnections => "too-many-connections",
+            Self::Unavailable => "unavailable",
+            Self::WrongToken => "wrong-token",
+        }
+    }
+
+    /// The status it is answered with.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::BadForwarded { .. } | Self::BadHost | Self::BadLogin => StatusCode::BAD_REQUEST,
+            Self::ForeignOrigin(_) | Self::NotLoopback { .. } => StatusCode::FORBIDDEN,
+            Self::LoginTooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LoginTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::LoginType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::LoginNeeded | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NoUpgrade => StatusCode::UPGRADE_REQUIRED,
+            Self::TooManyAttempts { .. } | Self::TooManyConnections => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What the log has to add to the sentence: the address that strangers are not told.
+    #[must_use]
+    pub fn for_the_log(&self) -> String {
+        match self {
+            Self::ForeignOrigin(Names { sender: Sender { trusted: false, address }, .. }) => {
+                address
+                    .filter(|address| !address.is_loopback())
+                    .map(|address| format!(" That is --trusted-proxy {}.", address.to_canonical()))
+                    .unwrap_or_default()
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// After how many seconds it is worth trying again, if that is known.
+    #[must_use]
+    pub const fn retry_after_seconds(&self) -> Option<u16> {
+        match self {
+            Self::TooManyAttempts { retry_after_seconds } => Some(*retry_after_seconds),
+            Self::TooManyConnections | Self::Unavailable => Some(1),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BadForwarded { header } => write!(
+                f,
+                "The proxy sent a {header} header that cannot be understood; see {GUIDE}."
+            ),
+            Self::BadHost => f.write_str("The Host header is missing or malformed."),
+            Self::BadLogin => {
+                f.write_str("A login is a JSON object with a token of at most 256 bytes.")
+            }
+            Self::ForeignOrigin(names) => names.fmt(f),
+            Self::LoginTooLong => write!(f, "A login has at most {MAX_LOGIN_BYTES} bytes."),
+            Self::LoginTooSlow => f.write_str("The login took too long."),
+            Self::LoginType => f.write_str("A login is application/json."),
+            Self::LoginNeeded => f.write_str("Nobody is logged in, or the login has expired."),
+            Self::NotFound => write!(
+                f,
+                "There is nothing here. If a proxy shows Lumen under a path, name it with \
+                 --base-path; see {GUIDE}."
+            ),
+            Self::NotLoopback { host } => write!(
+                f,
+                "Started with --auth none, Lumen answers to localhost only, not to {}.",
+                host.0
+            ),
+            Self::NoUpgrade => write!(
+                f,
+                "The WebSocket arrived as a plain request: the proxy has to pass the Upgrade and \
+                 Connection headers on; see {GUIDE}."
+            ),
+            Self::TooManyAttempts { retry_after_seconds } => {
+                write!(f, "Too many attempts. Try again in {retry_after_seconds} s.")
+            }
+            Self::TooManyConnections => {
+                f.write_str("There are too many connections from this address.")
+            }
+            Self::Unavailable => {
+                f.write_str("The gateway cannot reach its supervisor. Try again in a moment.")
+            }
+            Self::WrongToken => f.write_str("This token is wrong or has expired."),
+        }
+    }
+}
+
+impl std::fmt::Display for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { origin, host, sender } = self;
+        write!(f, "The page is {}, but the request is for {}. ", origin.0, host.0)?;
+        match (sender.trusted, sender.address) {
+            (true, _) => write!(
+                f,
+                "The proxy has to tell the browser's own host and scheme by X-Forwarded-Host and \
+                 X-Forwarded-Proto; see {GUIDE}."
+            ),
+            // A stranger need not learn where in an inner network a proxy is; the log has it.
+            (false, Some(address)) if address.is_loopback() => write!(
+                f,
+                "If a proxy stands between, start Lumen with --trusted-proxy {address} and see \
+                 {GUIDE}."
+            ),
+            (false, _) => write!(
+                f,
+                "If a proxy stands between, start Lumen with --trusted-proxy and the proxy's \
+                 address, which `lumen logs gateway` shows, and see {GUIDE}."
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn foreign(address: Option<&str>, trusted: bool) -> Refusal {
+        let address = address.map(|text| text.parse().expect("an address"));
+        let names = Names {
+            origin: Quoted::new("http://desk.example"),
+            host: Quoted::new("127.0.0.1:8080"),
+            sender: Sender { address, trusted },
+        };
+        Refusal::ForeignOrigin(names)
+    }
+
+    #[test]
+    fn foreign_origin_says_what_was_seen_and_what_to_set() {
+        let stranger = foreign(Some("127.0.0.1"), false).to_string();
+        assert!(
+            stranger
+                .contains("The page is http://desk.example, but the request is for 127.0.0.1:8080")
+        );
+        assert!(stranger.contains("--trusted-proxy 127.0.0.1"), "{stranger}");
+        let proxy = foreign(Some("127.0.0.1"), true).to_string();
+        assert!(proxy.contains("X-Forwarded-Host") && !proxy.contains("--trusted"), "{proxy}");
+        assert!(foreign(None, true).to_string().contains("X-Forwarded-Host"));
+    }
+
+    #[test]
+    fn foreign_origin_keeps_a_proxys_inner_address_to_the_log() {
+        let refusal = foreign(Some("::ffff:10.1.2.3"), false);
+        let answer = refusal.to_string();
+        assert!(!answer.contains("10.1.2.3") && answer.contains("lumen logs gateway"), "{answer}");
+        assert_eq!(refusal.for_the_log(), " That is --trusted-proxy 10.1.2.3.");
+        for plain in [foreign(Some("127.0.0.1"), false), foreign(Some("10.1.2.3"), true)] {
+            assert_eq!(plain.for_the_log(), "");
+        }
+    }
+
+    #[test]
+    fn quoted_is_short_and_plain() {
+        assert_eq!(Quoted::new("a\n<b> \u{e9}").0, "a?<b>??");
+        assert_eq!(Quoted::new(&"x".repeat(1000)).0.len(), MOST_QUOTED_BYTES);
+    }
+}

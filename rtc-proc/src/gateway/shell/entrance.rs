@@ -1,0 +1,99 @@
+//! What is decided of every request before it has a route: who asks, whether so many may, and where in
+//! the site it leads.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use lumen_ipc::service::AuthMode;
+
+use super::{
+    super::{
+        forwarded::Asker,
+        path::{self, Place},
+        quota,
+        refusal::{Quoted, Refusal},
+    },
+    app::App,
+    routes::refuse,
+    server::Client,
+};
+
+/// A request that has been let in.
+#[derive(Clone, Debug)]
+pub(super) struct Visit {
+    pub(super) asker: Asker,
+    /// Whether the request named the page's path.
+    named: bool,
+    /// Its browser's share of a proxy's connection.
+    _share: Option<Arc<quota::Place>>,
+}
+
+impl Visit {
+    /// The path under which the browser sees the page. A proxy that is not believed may have stripped
+    /// it: then every path of the host has to do.
+    pub(super) fn cookie_path<'app>(&self, app: &'app App) -> &'app str {
+        match self.named || self.asker.sender.trusted {
+            true => app.front_door.base.as_str(),
+            false => "/",
+        }
+    }
+}
+
+/// Lets a request in, or refuses it.
+pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let Some(client) = request.extensions().get::<Client>().cloned() else {
+        tracing::error!("a request without a connection");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let asker = match Asker::of(request.headers(), client.sender, &app.front_door.trusted) {
+        Ok(asker) => asker,
+        Err(refusal) => return refuse(&app, None, refusal).into_response(),
+    };
+    if app.auth == AuthMode::None && !asker.host.is_loopback() {
+        let host = Quoted::new(&asker.host.to_string());
+        return refuse(&app, Some(&asker), Refusal::NotLoopback { host }).into_response();
+    }
+    // Who comes by itself has a place of its own.
+    let share = match client.sender.trusted {
+        false => None,
+        true => match app.connections.share(asker.source) {
+            Some(share) => Some(Arc::new(share)),
+            None => {
+                app.figures.connections_refused.increment();
+                return refuse(&app, Some(&asker), Refusal::TooManyConnections).into_response();
+            }
+        },
+    };
+    let base = &app.front_door.base;
+    let named = match path::find(base, request.uri().path()) {
+        Place::Below => return to(base.as_str()),
+        Place::Inside { named, path } => {
+            if let Some(inner) = inner(request.uri(), path) {
+                *request.uri_mut() = inner;
+            }
+            named
+        }
+    };
+    request.extensions_mut().insert(Visit { asker, named, _share: share });
+    next.run(request).await
+}
+
+/// The address with another path. The query stays; nothing of the gateway's has one.
+fn inner(uri: &Uri, path: &str) -> Option<Uri> {
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    Some(Uri::from(PathAndQuery::try_from(text).ok()?))
+}
+
+fn to(path: &str) -> Response {
+    // A base path is letters and slashes.
+    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
+}

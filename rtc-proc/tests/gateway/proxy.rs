@@ -1,0 +1,186 @@
+//! The gateway behind proxies, believed and not. The tests connect from 127.0.0.1.
+
+use lumen_ipc::service::AuthMode;
+use lumen_rtc::gateway::quota::MAX_CONNECTIONS_PER_ADDRESS;
+
+use std::time::Duration;
+
+use super::rig::{COOKIE, RETRY_AFTER, Response, Rig, TOKEN, TOKEN_TOO_OFTEN};
+
+const JSON: &str = "Content-Type: application/json\r\n";
+/// What a proxy says of a browser at 192.0.2.7 that found it as https://desk.example.
+const FORWARDED: &str = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: desk.example\r\n\
+                         X-Forwarded-Proto: https\r\n";
+const ORIGIN: &str = "Origin: https://desk.example\r\n";
+
+async fn log_in(rig: &Rig, path: &str, headers: &str, token: &str) -> Response {
+    let body = format!(r#"{{"token":"{token}"}}"#);
+    rig.request("POST", path, &format!("{JSON}{headers}"), &body).await
+}
+
+/// The word and the sentence of a refusal.
+fn refusal(response: &Response) -> (u16, &str, &str) {
+    let word = response.header("lumen-refusal").unwrap_or_default();
+    (response.status(), word, response.body().trim())
+}
+
+#[tokio::test]
+async fn login_through_a_trusted_proxy_is_its_browsers() {
+    let (rig, mut tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/desk/").await;
+    let response = log_in(&rig, "/desk/login", &format!("{FORWARDED}{ORIGIN}"), TOKEN).await;
+    assert_eq!(response.status(), 204, "{}", response.0);
+    let cookie = response.header("set-cookie").expect("a cookie");
+    assert!(cookie.contains("; Path=/desk/; ") && cookie.ends_with("; Secure"), "{cookie}");
+    assert_eq!(tried.recv().await.expect("tried").to_string(), "192.0.2.7");
+}
+
+#[tokio::test]
+async fn login_in_the_clear_through_a_trusted_proxy_gets_a_cookie_for_that() {
+    let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.0/8"], "/").await;
+    let headers = "X-Forwarded-Host: desk.example\r\nX-Forwarded-Proto: http\r\n\
+                   Origin: http://desk.example\r\n";
+    let response = log_in(&rig, "/login", headers, TOKEN).await;
+    let cookie = response.header("set-cookie").expect("a cookie");
+    assert!(cookie.contains("; Path=/; ") && !cookie.contains("Secure"), "{cookie}");
+}
+
+#[tokio::test]
+async fn login_from_a_stranger_that_forges_headers_is_the_strangers_own() {
+    let (rig, mut tried) = Rig::start_behind_proxies(&["192.0.2.0/24"], "/").await;
+    let forged = log_in(&rig, "/login", &format!("{FORWARDED}{ORIGIN}"), TOKEN).await;
+    assert_eq!((forged.status(), forged.header("set-cookie")), (403, None));
+    let own = format!("{FORWARDED}Origin: http://{}\r\n", rig.address);
+    let response = log_in(&rig, "/login", &own, TOKEN).await;
+    assert!(!response.header("set-cookie").expect("a cookie").contains("Secure"));
+    assert_eq!(tried.recv().await.expect("tried").to_string(), "127.0.0.1");
+}
+
+#[tokio::test]
+async fn login_with_another_scheme_or_host_than_the_proxys_is_refused() {
+    let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/").await;
+    for origin in ["http://desk.example", "https://evil.example", "https://desk.example:8443"] {
+        let headers = format!("{FORWARDED}Origin: {origin}\r\n");
+        let response = log_in(&rig, "/login", &headers, TOKEN).await;
+        let (status, word, text) = refusal(&response);
+        assert_eq!((status, word), (403, "foreign-origin"), "{origin}");
+        assert!(text.contains(origin) && text.contains("https://desk.example"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn request_with_a_proxys_word_that_is_none_is_refused() {
+    let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/").await;
+    for header in ["X-Forwarded-For: unknown", "X-Forwarded-Host: a b", "X-Forwarded-Proto: gopher"]
+    {
+        let response = rig.request("GET", "/", &format!("{header}\r\n"), "").await;
+        let (status, word, text) = refusal(&response);
+        assert_eq!((status, word), (400, "bad-forwarded"), "{header}");
+        let name = header.split(':').next().expect("a name").to_lowercase();
+        assert!(text.contains(&name), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_behind_one_proxy_have_a_share_each() {
+    let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/").await;
+    let origin = format!("http://{}", rig.address);
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS_PER_ADDRESS {
+        let opened = rig.open_through("192.0.2.7", &origin, Some(COOKIE)).await;
+        held.push(opened.expect("within the share"));
+    }
+    assert_eq!(rig.open_through("192.0.2.7", &origin, Some(COOKIE)).await.err(), Some(429));
+    assert!(rig.open_through("198.51.100.1", &origin, Some(COOKIE)).await.is_ok());
+    drop(held.pop());
+    // The share is given back when the gateway has seen the end: until then it refuses.
+    while rig.open_through("192.0.2.7", &origin, Some(COOKIE)).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// nginx, as it comes, ends a connection on which nothing has passed for so long.
+const MOST_IDLE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn signal_quiet_socket_is_pinged_twice_before_a_proxy_would_end_it() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let mut browser = rig.browser().await;
+    // The clock runs as soon as nothing else does.
+    tokio::time::pause();
+    for _ in 0..2 {
+        let pinged = tokio::time::timeout(MOST_IDLE / 2, browser.is_pinged()).await;
+        assert!(pinged.expect("in time"), "the socket was closed");
+    }
+}
+
+#[tokio::test]
+async fn base_path_is_found_whether_the_proxy_strips_it_or_not() {
+    let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/desk/").await;
+    for (path, status) in [
+        ("/desk/", 200),
+        ("/desk/src/page/main.js", 200),
+        ("/", 200),
+        ("/src/page/main.js", 200),
+        ("/desktop/", 404),
+        ("/desk/desk/", 404),
+    ] {
+        assert_eq!(rig.get(path).await.status(), status, "{path}");
+    }
+    let below = rig.get("/desk").await;
+    assert_eq!((below.status(), below.header("location")), (308, Some("/desk/")));
+}
+
+#[tokio::test]
+async fn base_path_that_a_proxy_strips_is_the_cookies_if_the_proxy_is_believed() {
+    for (trusted, path) in [("127.0.0.1", "/desk/"), ("192.0.2.1", "/")] {
+        let (rig, _tried) = Rig::start_behind_proxies(&[trusted], "/desk/").await;
+        let own = format!("Origin: http://{}\r\n", rig.address);
+        let response = log_in(&rig, "/login", &own, TOKEN).await;
+        let cookie = response.header("set-cookie").expect("a cookie");
+        assert!(cookie.contains(&format!("; Path={path}; ")), "{cookie}");
+    }
+}
+
+#[tokio::test]
+async fn refusal_has_a_word_for_the_page_and_a_true_sentence() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let own = format!("Origin: http://{}\r\n", rig.address);
+    let cookie = format!("Cookie: lumen-{}={COOKIE}\r\n", rig.address.port());
+    let wait = format!("Try again in {RETRY_AFTER} s");
+    let cases = [
+        (log_in(&rig, "/login", &own, "guess").await, 401, "wrong-token", "wrong or has expired"),
+        (log_in(&rig, "/login", &own, TOKEN_TOO_OFTEN).await, 429, "too-many-attempts", &*wait),
+        (
+            log_in(&rig, "/login", "Origin: http://desk.example\r\n", TOKEN).await,
+            403,
+            "foreign-origin",
+            "--trusted-proxy 127.0.0.1",
+        ),
+        (rig.request("POST", "/api/session", &own, "").await, 401, "login-needed", "logged in"),
+        (
+            rig.request("POST", "/api/session", &cookie, "").await,
+            403,
+            "foreign-origin",
+            "The page is unknown",
+        ),
+        (
+            rig.request("GET", "/ws/signal", &format!("{own}{cookie}"), "").await,
+            426,
+            "no-upgrade",
+            "Upgrade",
+        ),
+        (rig.get("/desk/").await, 404, "not-found", "--base-path"),
+        (rig.exchange(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n").await, 400, "bad-host", "Host"),
+    ];
+    for (response, status, word, sentence) in cases {
+        let (found, named, text) = refusal(&response);
+        assert_eq!((found, named), (status, word), "{}", response.0);
+        assert!(text.contains(sentence), "{text}");
+    }
+    let open = Rig::start(AuthMode::None).await;
+    let rebound = b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
+    let response = open.exchange(rebound).await;
+    let (status, word, text) = refusal(&response);
+    assert_eq!((status, word), (403, "not-loopback"));
+    assert!(text.contains("--auth none") && text.contains("evil.example"), "{text}");
+}
