@@ -183,3 +183,42 @@ function follow(open, action) {
   if (action === 'makePeer') open.peer = true;
   if (action === 'dropPeer') open.peer = false;
 }
+
+test('socketBlocked, a server that answers and a socket that does not, is what the viewer reads', () => {
+  const session = new Session(() => 0);
+  session.handle({ type: 'start' }, 0);
+  session.handle({ type: 'socketClosed', opened: false }, 1);
+  session.handle({ type: 'socketClosed', opened: false }, 2);
+  assert.equal(reasonOf(session), 'The server cannot be reached.');
+  session.handle({ type: 'socketBlocked' }, 3);
+  assert.match(reasonOf(session), /WebSocket.*Upgrade/);
+  session.handle({ type: 'tick' }, 10_000);
+  session.handle({ type: 'socketClosed', opened: false }, 10_001);
+  assert.match(reasonOf(session), /WebSocket.*Upgrade/);
+});
+
+test('socketExplained, then opened, is forgotten', () => {
+  const session = new Session(() => 0);
+  session.handle({ type: 'start' }, 0);
+  session.handle({ type: 'socketExplained', reason: 'because' }, 1);
+  session.handle({ type: 'socketOpened' }, 2);
+  session.handle({ type: 'socketExplained', reason: 'too late' }, 3);
+  session.handle({ type: 'socketClosed', opened: true }, 4);
+  session.handle({ type: 'socketClosed', opened: false }, 5);
+  assert.equal(reasonOf(session), 'The server cannot be reached.');
+});
+
+test('refused before there is a picture, ends with its reason; after that it costs nothing', () => {
+  const session = new Session();
+  session.handle({ type: 'start' }, 0);
+  session.handle({ type: 'refused', reason: 'a proxy' }, 1);
+  assert.deepEqual(session.state, { name: 'failed', reason: 'a proxy' });
+  const streaming = streamingSession();
+  assert.deepEqual(streaming.handle({ type: 'refused', reason: 'a proxy' }, 1), []);
+  assert.equal(streaming.state.name, 'streaming');
+});
+
+/** @param {Session} session that waits */
+function reasonOf(session) {
+  return session.state.name === 'waiting' ? session.state.reason : session.state.name;
+}

@@ -10,6 +10,12 @@ import { Backoff } from './reconnect.js';
 /** An attempt that has shown no picture after so many milliseconds has failed. */
 export const ATTEMPT_LIMIT = 8000;
 
+/** Why a socket does not open, as long as nobody knows better. */
+const UNREACHABLE = 'The server cannot be reached.';
+/** The server lets this page in, and yet the socket does not open. */
+const BLOCKED =
+  'The server answers, but its WebSocket does not: a proxy has to pass the Upgrade header on.';
+
 /**
  * @typedef {{ name: 'idle' }
  *   | { name: 'attempting', deadline: number }
@@ -23,6 +29,9 @@ export const ATTEMPT_LIMIT = 8000;
  *   | { type: 'wakeUp' }
  *   | { type: 'socketOpened' }
  *   | { type: 'socketClosed', opened: boolean }
+ *   | { type: 'socketBlocked' }
+ *   | { type: 'socketExplained', reason: string }
+ *   | { type: 'refused', reason: string }
  *   | { type: 'loginNeeded' }
  *   | { type: 'peerClosed', reason: string, retry: boolean }
  *   | { type: 'peerLost', reason: string }
@@ -37,6 +46,7 @@ export class Session {
   /** @type {'none' | 'opening' | 'open'} */
   #socket = 'none';
   #socketOpenedAt = 0;
+  #socketReason = UNREACHABLE;
   /** @type {number | null} */
   #socketRetryAt = null;
   #backoff;
@@ -85,6 +95,14 @@ export class Session {
         return this.#socketOpened(now);
       case 'socketClosed':
         return this.#socketClosed(event.opened, now);
+      case 'socketBlocked':
+        return this.#socketExplained(BLOCKED);
+      case 'socketExplained':
+        return this.#socketExplained(event.reason);
+      case 'refused':
+        // The picture needs no socket: it goes on for as long as it comes.
+        if (this.#state.name === 'streaming') return [];
+        return this.#end({ name: 'failed', reason: event.reason });
       case 'loginNeeded':
         return this.#end({ name: 'login' });
       case 'peerClosed':
@@ -178,6 +196,7 @@ export class Session {
   #socketOpened(now) {
     this.#socket = 'open';
     this.#socketOpenedAt = now;
+    this.#socketReason = UNREACHABLE;
     if (this.#state.name === 'attempting') this.#state.deadline = now + ATTEMPT_LIMIT;
     return [];
   }
@@ -195,13 +214,25 @@ export class Session {
     const check = opened ? [] : ['checkLogin'];
     switch (this.#state.name) {
       case 'attempting':
-        return [...check, ...this.#fail('The server cannot be reached.', now)];
+        return [...check, ...this.#fail(this.#socketReason, now)];
       case 'streaming':
         this.#socketRetryAt = now + this.#socketBackoff.fail();
         return check;
       default:
         return [];
     }
+  }
+
+  /**
+   * What is learned about a socket that did not open, perhaps only after the next was tried.
+   * @param {string} reason
+   * @returns {Action[]}
+   */
+  #socketExplained(reason) {
+    if (this.#socket === 'open') return [];
+    this.#socketReason = reason;
+    if (this.#state.name === 'waiting') this.#state.reason = reason;
+    return [];
   }
 
   /**

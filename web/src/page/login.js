@@ -2,8 +2,8 @@
 
 import { logIn } from './server.js';
 
+/** @import { Refusal } from '../core/refusal.js' */
 /** @import { Elements } from './elements.js' */
-/** @import { LoginOutcome } from './server.js' */
 
 export class Login {
   #elements;
@@ -32,12 +32,12 @@ export class Login {
   /**
    * Asks for another token, or to try this one again.
    * @param {string} token
-   * @param {LoginOutcome} outcome
+   * @param {Refusal} refusal
    */
-  refused(token, outcome) {
+  refused(token, refusal) {
     // What could not be judged is worth another try: the form keeps it.
-    this.#elements.loginToken.value = outcome.type === 'wrong' ? '' : token;
-    this.ask(errorText(outcome));
+    this.#elements.loginToken.value = refusal.type === 'wrong' ? '' : token;
+    this.ask(refusal.reason);
   }
 
   /** @param {SubmitEvent} event */
@@ -69,21 +69,4 @@ function tokenOf(pasted) {
   const trimmed = pasted.trim();
   const marker = trimmed.indexOf('#token=');
   return marker === -1 ? trimmed : trimmed.slice(marker + '#token='.length);
-}
-
-/**
- * @param {LoginOutcome} outcome
- * @returns {string}
- */
-function errorText(outcome) {
-  switch (outcome.type) {
-    case 'ok':
-      return '';
-    case 'wrong':
-      return 'This token is wrong or has expired.';
-    case 'tooMany':
-      return `Too many attempts. Try again in ${outcome.seconds} s.`;
-    case 'unavailable':
-      return outcome.reason;
-  }
 }

@@ -4,18 +4,20 @@
 import { parseGatewayMessage } from '../core/signalling.js';
 import { log } from '../util/log.js';
 
+/** @import { Refusal } from '../core/refusal.js' */
 /** @import { GatewayMessage } from '../core/signalling.js' */
 
 /**
- * @typedef {{ type: 'ok' } | { type: 'wrong' } | { type: 'tooMany', seconds: number }
- *   | { type: 'unavailable', reason: string }} LoginOutcome
- * @typedef {{ type: 'ok', hostname: string } | { type: 'loginNeeded' }
- *   | { type: 'unavailable' }} SessionOutcome
+ * @typedef {{ type: 'ok' } | Refusal} LoginOutcome
+ * @typedef {{ type: 'ok', hostname: string } | Refusal} SessionOutcome
  * @typedef {{ opened: () => void, received: (message: GatewayMessage) => void,
  *   closed: (opened: boolean) => void }} SocketHandlers
  */
 
 const PATIENCE = 5000;
+
+/** @type {Refusal} */
+const UNREACHABLE = Object.freeze({ type: 'later', reason: 'The server cannot be reached.' });
 
 /**
  * @param {string} token
@@ -29,29 +31,45 @@ export async function logIn(token) {
       body: JSON.stringify({ token }),
       signal: AbortSignal.timeout(PATIENCE),
     });
-    if (response.ok) return { type: 'ok' };
-    if (response.status === 429) {
-      return { type: 'tooMany', seconds: Number(response.headers.get('Retry-After')) || 1 };
-    }
-    if (response.status === 503) return { type: 'unavailable', reason: await response.text() };
-    return { type: 'wrong' };
+    return response.ok ? { type: 'ok' } : await refusalOf(response);
   } catch {
-    return { type: 'unavailable', reason: 'The server cannot be reached.' };
+    return UNREACHABLE;
   }
 }
 
-/** @returns {Promise<SessionOutcome>} */
+/**
+ * Asks who is logged in, and is judged like the socket, whose own refusal a page is not told.
+ * @returns {Promise<SessionOutcome>}
+ */
 export async function fetchSession() {
   try {
-    const response = await fetch('api/session', { signal: AbortSignal.timeout(PATIENCE) });
-    if (response.status === 401) return { type: 'loginNeeded' };
-    if (!response.ok) return { type: 'unavailable' };
+    // Browsers name the page's origin only with what might change something.
+    const signal = AbortSignal.timeout(PATIENCE);
+    const response = await fetch('api/session', { method: 'POST', signal });
+    if (!response.ok) return await refusalOf(response);
     /** @type {unknown} */
     const session = await response.json();
     const named = typeof session === 'object' && session !== null && 'hostname' in session;
     return { type: 'ok', hostname: named ? String(session.hostname) : '' };
   } catch {
-    return { type: 'unavailable' };
+    return UNREACHABLE;
+  }
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<Refusal>}
+ */
+async function refusalOf(response) {
+  const { status, headers } = response;
+  try {
+    const { REFUSAL_HEADER, explain } = await import('../core/refusal.js');
+    const text = (await response.text()).trim();
+    return explain({ status, word: headers.get(REFUSAL_HEADER), text });
+  } catch {
+    // Whoever answers does not have the rest of the page.
+    const reason = `The server cannot be reached; a proxy answers with status ${status}.`;
+    return { type: 'later', reason };
   }
 }
 

@@ -358,12 +358,21 @@ export class Viewer {
     this.#checkingLogin = true;
     const outcome = await fetchSession();
     this.#checkingLogin = false;
-    if (outcome.type === 'loginNeeded') {
-      this.handle({ type: 'loginNeeded' });
-      this.#handlers.loginNeeded();
-    } else if (outcome.type === 'ok') {
-      this.#hostname = outcome.hostname;
-      this.#showTitle();
+    switch (outcome.type) {
+      case 'ok':
+        this.#hostname = outcome.hostname;
+        this.#showTitle();
+        this.handle({ type: 'socketBlocked' });
+        return;
+      case 'loginNeeded':
+        this.handle({ type: 'loginNeeded' });
+        this.#handlers.loginNeeded();
+        return;
+      case 'later':
+        this.handle({ type: 'socketExplained', reason: outcome.reason });
+        return;
+      default:
+        this.handle({ type: 'refused', reason: outcome.reason });
     }
   }
 
