@@ -7,6 +7,7 @@
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
+//! - [`certificate`]: one that the tests sign themselves;
 //! - [`network`]: hosts, cables, firewalls and address translators of the tests' own;
 //! - [`process`]: what `/proc` says of a process;
 //! - [`patience`]: the one way to wait;
@@ -22,6 +23,7 @@
 pub mod app;
 pub mod app_event;
 pub mod browser;
+pub mod certificate;
 mod home;
 pub mod measured;
 pub mod network;

@@ -11,6 +11,5 @@
 
 #![forbid(unsafe_code)]
 
-mod certificate;
 mod matrix;
 mod topology;

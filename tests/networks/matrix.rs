@@ -14,14 +14,12 @@ use lumen_tests::{
         Path::{Direct, Relayed},
         Transport::{Tcp, Tls, Udp},
     },
+    certificate::{Certificate, NAME},
     rig::{Rig, Setup},
     stage::artifacts,
 };
 
-use crate::{
-    certificate::{Certificate, NAME},
-    topology::{Gate, Network, SERVER_V4, SERVER_V6},
-};
+use crate::topology::{Gate, Network, SERVER_V4, SERVER_V6};
 
 /// What a browser is told to do.
 #[derive(Clone, Copy, Debug)]

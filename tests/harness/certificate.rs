@@ -1,22 +1,28 @@
-//! A certificate of the tests' own for the relay.
+//! A certificate of the tests' own, for the relay and for proxies.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use lumen_tests::stage::Folder;
+
+use crate::stage::Folder;
 
 /// Whom it is for (RFC 6761 keeps `.test` free).
-pub(crate) const NAME: &str = "relay.lumen.test";
+pub const NAME: &str = "relay.lumen.test";
 
 /// A key and a certificate that it signed itself, as files that any user may read.
-pub(crate) struct Certificate {
+#[derive(Debug)]
+pub struct Certificate {
     _folder: Folder,
     chain: String,
     key: String,
 }
 
 impl Certificate {
-    pub(crate) fn make() -> Result<Self> {
+    /// Makes both.
+    ///
+    /// # Errors
+    /// When openssl is missing or fails.
+    pub fn make() -> Result<Self> {
         let folder = Folder::new("certificate", 0o755)?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         let (chain, key) = (path("chain.pem"), path("key.pem"));
@@ -32,11 +38,15 @@ impl Certificate {
         Ok(Self { _folder: folder, chain, key })
     }
 
-    pub(crate) fn chain(&self) -> &str {
+    /// The file of the certificate.
+    #[must_use]
+    pub fn chain(&self) -> &str {
         &self.chain
     }
 
-    pub(crate) fn key(&self) -> &str {
+    /// The file of its key.
+    #[must_use]
+    pub fn key(&self) -> &str {
         &self.key
     }
 }
