@@ -4,7 +4,7 @@
 #   tests/install.sh run     a compiler's libraries and a demo desktop with a terminal, a file manager
 #                            and an editor
 #   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot,
-#                            and coturn, the relay's referee
+#                            coturn, the relay's referee, and nginx, a proxy
 #   tests/install.sh vm      what builds Lumen, makes the tests' virtual machine and runs it
 #
 # Each need is a probe and the Debian package that satisfies it. A probe asks for what is used (a
@@ -48,6 +48,7 @@ TEST='
 chromium                         chromium
 command:ip                       iproute2
 command:iptables                 iptables
+command:nginx                    nginx-light
 command:openssl                  openssl
 command:sway                     sway
 command:sysctl                   procps
@@ -195,19 +196,32 @@ install_missing() {
     # One repository of many that fails is no reason: what is lacking may come from another.
     apt update || say 'apt could not refresh all its lists; going on with what there is'
     [ -z "$wants_desktop" ] || packages="$packages $(desktop_packages)"
-    case " $packages " in *' coturn '*) keep_coturn_from_serving ;; esac
+    keep_from_serving "$packages"
     # shellcheck disable=SC2086 # a list of names
     apt install $packages
 }
 
-# The tests use its client, and start its server themselves: a relay open to the world is nothing a
-# test may leave on somebody's machine. Whoever wants it there: systemctl unmask coturn.
-keep_coturn_from_serving() {
-    local unit=/etc/systemd/system/coturn.service
-    [ -e "$unit" ] || [ -L "$unit" ] || {
-        as_root mkdir -p "${unit%/*}"
-        as_root ln -s /dev/null "$unit"
-    }
+# The tests start these servers themselves: a relay or a site open to the world is nothing that a test
+# may leave on somebody's machine. A service that is there already is somebody's, and is left alone.
+# Whoever wants one later: systemctl unmask SERVICE.
+#
+# package                        service
+SERVERS='
+coturn                           coturn
+nginx-light                      nginx
+'
+
+# Masks the services of those packages in $1 that would start when they are installed.
+keep_from_serving() {
+    local package service unit
+    while read -r package service; do
+        case " $1 " in *" ${package:-none} "*) ;; *) continue ;; esac
+        unit=/etc/systemd/system/$service.service
+        [ -e "$unit" ] || [ -L "$unit" ] || [ -e "/lib/systemd/system/$service.service" ] || {
+            as_root mkdir -p "${unit%/*}"
+            as_root ln -s /dev/null "$unit"
+        }
+    done <<<"$SERVERS"
 }
 
 # aiortc, a WebRTC implementation that shares no code with a browser's or ours, in a folder of its own.

@@ -10,5 +10,6 @@ mod keyboard;
 mod pads;
 mod picture;
 mod pointer;
+mod proxy;
 mod relay;
 mod several;

@@ -7,7 +7,7 @@
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
-//! - [`certificate`]: one that the tests sign themselves;
+//! - [`nginx`]: a real reverse proxy, and [`certificate`], which one needs for TLS;
 //! - [`network`]: hosts, cables, firewalls and address translators of the tests' own;
 //! - [`process`]: what `/proc` says of a process;
 //! - [`patience`]: the one way to wait;
@@ -27,6 +27,7 @@ pub mod certificate;
 mod home;
 pub mod measured;
 pub mod network;
+pub mod nginx;
 pub mod patience;
 pub mod picture;
 pub mod process;

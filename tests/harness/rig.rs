@@ -277,14 +277,18 @@ pub struct Rig {
     launched: Launched,
     supervisor: Process,
     url: String,
-    address: SocketAddr,
+    /// `None` when it listens on a Unix socket.
+    address: Option<SocketAddr>,
 }
 
 impl Rig {
     /// `launches` says that the process started was not Lumen itself but its parent.
     fn new(launched: Launched, url: String, launches: bool) -> Result<Self> {
-        let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
-        let address = host.parse().with_context(|| format!("{host} in the printed address"))?;
+        let address = url.strip_prefix("http://").map(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            host.parse::<SocketAddr>().with_context(|| format!("{host} in the printed address"))
+        });
+        let address = address.transpose()?;
         let started = Process(launched.lumen.id());
         let mut children = descendants(started).into_iter();
         let child = children.find(|child| child.parent().is_ok_and(|parent| parent == started));
@@ -309,13 +313,16 @@ impl Rig {
     /// The address to open from another host, under which `host` is this one.
     #[must_use]
     pub fn url_from(&self, host: &str) -> String {
-        format!("http://{host}:{}/#token={}", self.address.port(), self.token())
+        format!("http://{host}:{}/#token={}", self.address().port(), self.token())
     }
 
     /// Where the gateway listens.
+    ///
+    /// # Panics
+    /// On one that listens on a Unix socket, which a test chooses itself.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.address.expect("this Lumen listens on a port")
     }
 
     /// The token in the printed address.
@@ -465,7 +472,8 @@ fn signal(process: Process, signal: Signal) -> Result<()> {
 
 /// The address in what `lumen run` printed.
 fn printed_url(said: &str) -> Option<String> {
-    said.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    let is_url = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
+    said.split_whitespace().find(is_url).map(str::to_owned)
 }
 
 fn lock_file() -> Result<File> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use lumen_tests::{
-    rig::Rig,
+    rig::{Rig, Setup},
     viewer::{Handshake, Signalling, Viewer, get, login, post},
 };
 
@@ -24,6 +24,26 @@ fn login_guessed_often_is_slowed_down() -> Result<()> {
         .map(|attempt| Ok(login(rig.address(), &format!("guess-{attempt}"))?.status))
         .collect::<Result<_>>()?;
     assert!(statuses.contains(&429), "{statuses:?}");
+    Ok(())
+}
+
+#[test]
+fn login_guessed_often_through_a_proxy_slows_down_who_guesses() -> Result<()> {
+    let rig = Setup::new().option("--trusted-proxy", "127.0.0.1").start()?;
+    let origin = format!("http://{}", rig.address());
+    let log_in = |from: &str, token: &str| -> Result<u16> {
+        let body = serde_json::json!({ "token": token }).to_string();
+        let headers = [("Origin", &*origin), ("X-Forwarded-For", from)];
+        Ok(post(rig.address(), "/login", &headers, &body)?.status)
+    };
+    // What a browser puts before its proxy's word does not make it somebody else.
+    let guesses: Vec<u16> = (0..10)
+        .map(|guess| log_in(&format!("198.51.100.{guess}, 192.0.2.7"), "guess"))
+        .collect::<Result<_>>()?;
+    assert!(guesses.contains(&429), "{guesses:?}");
+    assert_eq!(log_in("192.0.2.7", rig.token())?, 429);
+    assert_eq!(log_in("192.0.2.8", rig.token())?, 204);
+    assert!(rig.said().contains("192.0.2.7"), "the log names the proxy instead: {}", rig.said());
     Ok(())
 }
 

@@ -1,12 +1,20 @@
 //! Starts that fail, or whose app does.
 
-use std::{net::TcpListener, process::Command};
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixListener,
+    },
+    process::Command,
+};
 
 use anyhow::Result;
 use lumen_ipc::process::{ExitCode, Worker};
 use lumen_tests::{
     rig::Setup,
-    stage::{Misbehaviour, Stage},
+    stage::{Folder, Misbehaviour, Stage},
 };
 
 #[test]
@@ -16,6 +24,38 @@ fn port_taken_ends_with_the_address() -> Result<()> {
     let ended = Setup::new().option("--listen", &address).run_to_end()?;
     assert!(!ended.status.success());
     assert!(ended.said.contains(&address), "{}", ended.said);
+    Ok(())
+}
+
+#[test]
+fn socket_that_somebody_listens_on_or_another_file_is_refused_and_left_alone() -> Result<()> {
+    let folder = Folder::new("taken", 0o1777)?;
+    let socket = folder.path().join("web.sock");
+    let _listener = UnixListener::bind(&socket)?;
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))?;
+    let file = folder.path().join("file");
+    fs::write(&file, "mine")?;
+    for path in [&socket, &file] {
+        let listen = format!("unix:{}", path.display());
+        let ended = Setup::new().listen(&listen).run_to_end()?;
+        assert!(!ended.status.success());
+        assert!(ended.said.contains(&listen), "{}", ended.said);
+    }
+    assert!(fs::symlink_metadata(&socket)?.file_type().is_socket());
+    assert_eq!(fs::read_to_string(&file)?, "mine");
+    Ok(())
+}
+
+#[test]
+fn socket_that_is_left_behind_is_replaced_by_one_for_owner_and_group() -> Result<()> {
+    let folder = Folder::new("left", 0o777)?;
+    let socket = folder.path().join("web.sock");
+    drop(UnixListener::bind(&socket)?);
+    let rig = Setup::new().listen(&format!("unix:{}", socket.display())).start()?;
+    let mode = fs::symlink_metadata(&socket)?.permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    drop(rig);
+    assert!(!socket.exists(), "the socket is left behind");
     Ok(())
 }
 

@@ -1,0 +1,144 @@
+//! Behind a real nginx: as it comes, as the guide says, under a path, by TLS and by a Unix socket.
+
+use anyhow::{Result, ensure};
+use lumen_tests::{
+    browser::{Browser, Page, Path},
+    nginx::{Nginx, documented},
+    patience::{wait_for_ok, wait_until},
+    rig::{Rig, Setup},
+    stage::Folder,
+};
+
+const LOGIN_ERROR: &str = "document.querySelector('#login-error').textContent";
+const STATUS: &str = "document.querySelector('#status-text').textContent";
+
+/// Lumen behind a proxy on this machine, with the page under `base`.
+fn behind_proxy(base: &str) -> Result<Rig> {
+    Setup::new().option("--trusted-proxy", "127.0.0.0/8").option("--base-path", base).start()
+}
+
+fn upstream(rig: &Rig) -> String {
+    format!("http://{}", rig.address())
+}
+
+/// Waits until the page says something, at `place`, with all of `words` in it.
+fn wait_until_it_says(page: &Page, place: &str, words: &[&str]) -> Result<()> {
+    wait_for_ok("the page says what is wrong", || {
+        let said: String = page.evaluate(place)?;
+        let missing: Vec<_> = words.iter().filter(|word| !said.contains(**word)).collect();
+        ensure!(missing.is_empty(), "no {missing:?} in {said:?}");
+        Ok(())
+    })
+}
+
+/// Opens the page, which comes with its picture, and again without the token.
+fn shows_its_picture(rig: &Rig, nginx: &Nginx, path: &str) -> Result<()> {
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("{}{path}#token={}", nginx.origin(), rig.token()))?;
+    page.wait_for_picture()?;
+    page.ensure_connected_once()?;
+    assert_eq!(page.path()?, Path::Direct);
+    page.reload()?;
+    page.wait_for_picture()
+}
+
+#[test]
+fn proxy_with_its_defaults_is_refused_with_what_to_set() -> Result<()> {
+    let rig = Rig::start()?;
+    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", upstream(&rig)))?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("{}/#token={}", nginx.origin(), rig.token()))?;
+    let seen = rig.address().to_string();
+    let words = [&*nginx.origin(), &seen, "--trusted-proxy 127.0.0.1", "web/PROXY.md"];
+    wait_until_it_says(&page, LOGIN_ERROR, &words)?;
+    wait_until("the log says so, too", || rig.said().contains("--trusted-proxy 127.0.0.1"))
+}
+
+#[test]
+fn proxy_that_is_trusted_and_keeps_the_host_to_itself_is_refused_with_what_to_set() -> Result<()> {
+    let rig = behind_proxy("/")?;
+    let nginx = Nginx::start(&format!("location / {{ proxy_pass {}; }}", upstream(&rig)))?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("{}/#token={}", nginx.origin(), rig.token()))?;
+    wait_until_it_says(&page, LOGIN_ERROR, &[&nginx.origin(), "X-Forwarded-Host"])
+}
+
+#[test]
+fn proxy_that_keeps_the_upgrade_to_itself_is_named_as_the_obstacle() -> Result<()> {
+    let rig = behind_proxy("/")?;
+    let snippet = documented(&upstream(&rig))?;
+    let without: Vec<_> = snippet
+        .lines()
+        .filter(|line| !line.contains("Upgrade") && !line.contains("Connection"))
+        .collect();
+    let nginx = Nginx::start(&without.join("\n"))?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("{}/#token={}", nginx.origin(), rig.token()))?;
+    wait_until_it_says(&page, STATUS, &["WebSocket", "Upgrade"])?;
+    wait_until("the log says so, too", || rig.said().contains("has to pass the Upgrade"))
+}
+
+#[test]
+fn proxy_whose_lumen_is_gone_is_not_taken_for_a_wrong_token() -> Result<()> {
+    let mut rig = behind_proxy("/")?;
+    let nginx = Nginx::start(&documented(&upstream(&rig))?)?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("{}/", nginx.origin()))?;
+    wait_until("the page asks for a token", || {
+        page.evaluate("!document.querySelector('#login').hidden").unwrap_or(false)
+    })?;
+    rig.stop()?;
+    page.evaluate::<()>(
+        "void (document.querySelector('#login-token').value = 'x', \
+         document.querySelector('#login').requestSubmit())",
+    )?;
+    wait_until_it_says(&page, LOGIN_ERROR, &["proxy", "502"])
+}
+
+#[test]
+fn proxy_as_documented_shows_the_picture_and_its_browsers_address_is_logged() -> Result<()> {
+    let rig = behind_proxy("/")?;
+    let nginx = Nginx::start(&documented(&upstream(&rig))?)?;
+    shows_its_picture(&rig, &nginx, "/")?;
+    assert!(rig.said().contains("a browser logged in"), "{}", rig.said());
+    Ok(())
+}
+
+#[test]
+fn proxy_under_a_path_passed_on_shows_the_picture() -> Result<()> {
+    let rig = behind_proxy("/desk/")?;
+    assert!(rig.url().contains("/desk/#token="), "{}", rig.url());
+    let snippet = documented(&upstream(&rig))?.replace("location / {", "location /desk/ {");
+    let nginx = Nginx::start(&snippet)?;
+    shows_its_picture(&rig, &nginx, "/desk/")
+}
+
+#[test]
+fn proxy_under_a_path_stripped_shows_the_picture() -> Result<()> {
+    let rig = behind_proxy("/a/desk/")?;
+    let upstream = format!("{}/", upstream(&rig));
+    let snippet = documented(&upstream)?.replace("location / {", "location /a/desk/ {");
+    let nginx = Nginx::start(&snippet)?;
+    shows_its_picture(&rig, &nginx, "/a/desk/")
+}
+
+#[test]
+fn proxy_that_ends_tls_shows_the_picture() -> Result<()> {
+    let rig = behind_proxy("/")?;
+    let nginx = Nginx::start_secure(&documented(&upstream(&rig))?)?;
+    shows_its_picture(&rig, &nginx, "/")
+}
+
+#[test]
+fn proxy_by_a_unix_socket_shows_the_picture() -> Result<()> {
+    let folder = Folder::new("door", 0o1777)?;
+    let socket = folder.path().join("desk.sock").display().to_string();
+    let rig =
+        Setup::new().listen(&format!("unix:{socket}")).option("--base-path", "/desk/").start()?;
+    let snippet = documented(&format!("http://unix:{socket}:/"))?;
+    let nginx = Nginx::start(&snippet.replace("location / {", "location /desk/ {"))?;
+    shows_its_picture(&rig, &nginx, "/desk/")?;
+    drop(rig);
+    assert!(!std::path::Path::new(&socket).exists(), "the socket is left behind");
+    Ok(())
+}
