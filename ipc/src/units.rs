@@ -95,6 +95,10 @@ macro_rules! ranged {
     };
 }
 
+mod output;
+
+pub use output::{OutputSize, Scale};
+
 ranged! {
     /// Index of a shared frame buffer.
     SlotIndex: u8, "slot index", 0, 7
