@@ -166,7 +166,8 @@ impl Compositor {
         let (size, apps) = (self.state.output.size, self.clients.value());
         let windows = self.state.windows.stack.mapped().count();
         let pace = if self.state.schedule.is_watched() { "watched" } else { "unwatched" };
-        format!("{size}, {windows} windows of {apps} apps, {pace}")
+        let (pixels, scale) = (size.pixels, size.scale.factor());
+        format!("{pixels} at scale {scale}, {windows} windows of {apps} apps, {pace}")
     }
 
     /// Does everything that is due and returns when to be called again; `None` when only an event
@@ -193,13 +194,15 @@ impl Compositor {
     fn resize(&mut self) {
         let (now, current) = (self.state.now(), self.state.output.size);
         if let Some(size) = self.state.output.resizing.take(now, current) {
-            info!(%size, "output resized");
+            info!(size = %size.pixels, scale = size.scale.factor(), "output resized");
             self.state.metrics.output_resizes.increment();
             self.state.output.set_size(size);
             self.state.schedule.set_rate(self.state.output.rate());
+            self.state.advise_surfaces();
+            self.state.cursor_changed = true;
             layer_map_for_output(&self.state.output.wayland).arrange();
             self.state.configure_all();
-            self.state.desktop.set_size(size);
+            self.state.desktop.set_size(size.pixels);
             self.state.rearranged();
         }
     }
@@ -251,7 +254,8 @@ impl Compositor {
 
     fn refresh_cursor(&mut self) {
         if std::mem::take(&mut self.state.cursor_changed) {
-            let cursor = cursor::describe(self.capture.renderer(), &self.state.cursor);
+            let scale = self.state.output.scale();
+            let cursor = cursor::describe(self.capture.renderer(), &self.state.cursor, scale);
             self.state.desktop.set_cursor(cursor);
         }
     }

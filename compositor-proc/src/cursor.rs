@@ -19,19 +19,23 @@ use smithay::{
     desktop::utils::bbox_from_surface_tree,
     input::pointer::{CursorImageStatus, CursorImageSurfaceData},
     reexports::{pixman::Image, wayland_server::protocol::wl_surface::WlSurface},
-    utils::{Logical, Point, Rectangle, Size, Transform},
+    utils::{Logical, Physical, Point, Rectangle, Scale, Size, Transform},
     wayland::compositor::with_states,
 };
 
 use crate::render::SceneElement;
 
-/// What rtc is told about a pointer that looks like `status`.
-pub fn describe(renderer: &mut PixmanRenderer, status: &CursorImageStatus) -> Cursor {
+/// What rtc is told about a pointer that looks like `status` on an output of this scale.
+pub fn describe(
+    renderer: &mut PixmanRenderer,
+    status: &CursorImageStatus,
+    scale: Scale<f64>,
+) -> Cursor {
     match status {
         CursorImageStatus::Hidden => Cursor::Hidden,
         CursorImageStatus::Named(icon) => Cursor::Named(Text::truncated(icon.name())),
         // A cursor that cannot be drawn must not vanish: its user would be lost.
-        CursorImageStatus::Surface(surface) => image_of(renderer, surface)
+        CursorImageStatus::Surface(surface) => image_of(renderer, surface, scale)
             .unwrap_or_else(|_| Cursor::Named(Text::truncated("default"))),
     }
 }
@@ -58,16 +62,23 @@ pub fn move_hotspot(surface: &WlSurface, delta: Point<i32, Logical>) {
     });
 }
 
-fn image_of(renderer: &mut PixmanRenderer, surface: &WlSurface) -> Result<Cursor, PixmanError> {
+fn image_of(
+    renderer: &mut PixmanRenderer,
+    surface: &WlSurface,
+    scale: Scale<f64>,
+) -> Result<Cursor, PixmanError> {
+    let hotspot = hotspot_of(surface);
     let bounds = bbox_from_surface_tree(surface, (0, 0));
+    let scale = fitting(bounds.size, scale);
+    let hotspot = (hotspot - bounds.loc).to_f64().to_physical(scale).to_i32_floor::<i32>();
+    let bounds: Rectangle<i32, Physical> = bounds.to_physical_precise_round(scale);
     let limit = i32::from(CursorImage::MAX_SIDE);
     let size = Size::from((bounds.size.w.min(limit), bounds.size.h.min(limit)));
     if size.w <= 0 || size.h <= 0 {
         return Ok(Cursor::Hidden);
     }
-    let mut rgba = draw_alone(renderer, surface, bounds.loc, size)?;
+    let mut rgba = draw_alone(renderer, surface, Rectangle::new(bounds.loc, size), scale)?;
     unpremultiply(&mut rgba);
-    let hotspot = hotspot_of(surface) - bounds.loc;
     let within = |value: i32, side: i32| u8::try_from(value.clamp(0, side - 1)).unwrap_or(0);
     let side = |length: i32| u8::try_from(length).unwrap_or(CursorImage::MAX_SIDE);
     let image = CursorImage::new(
@@ -78,25 +89,34 @@ fn image_of(renderer: &mut PixmanRenderer, surface: &WlSurface) -> Result<Cursor
     Ok(image.map_or(Cursor::Hidden, Cursor::Image))
 }
 
-/// Draws a surface tree on transparent ground and returns premultiplied RGBA.
+/// `scale`, or less of it for a cursor that would be larger than a message holds: a small one is of
+/// more use than one without its edges.
+fn fitting(size: Size<i32, Logical>, scale: Scale<f64>) -> Scale<f64> {
+    let longest = f64::from(size.w.max(size.h).max(1)) * scale.x.max(scale.y);
+    let shrunk = (f64::from(CursorImage::MAX_SIDE) / longest).min(1.0);
+    Scale::from((scale.x * shrunk, scale.y * shrunk))
+}
+
+/// Draws `part` of a surface tree on transparent ground and returns premultiplied RGBA.
 fn draw_alone(
     renderer: &mut PixmanRenderer,
     surface: &WlSurface,
-    origin: Point<i32, Logical>,
-    size: Size<i32, Logical>,
+    part: Rectangle<i32, Physical>,
+    scale: Scale<f64>,
 ) -> Result<Vec<u8>, PixmanError> {
-    let (buffer_size, physical_size) = (Size::from((size.w, size.h)), size.to_physical(1));
-    let whole = Rectangle::from_size(physical_size);
-    let at = (Point::from((0, 0)) - origin).to_physical(1);
+    let size = part.size;
+    let buffer_size = Size::from((size.w, size.h));
+    let whole = Rectangle::from_size(size);
+    let at = Point::from((0, 0)) - part.loc;
     let mut ground: Image<'static, 'static> =
         renderer.create_buffer(Fourcc::Abgr8888, buffer_size)?;
     let elements: Vec<SceneElement> =
-        render_elements_from_surface_tree(renderer, surface, at, 1.0, 1.0, Kind::Cursor);
+        render_elements_from_surface_tree(renderer, surface, at, scale, 1.0, Kind::Cursor);
     let mut target = renderer.bind(&mut ground)?;
-    let mut frame = renderer.render(&mut target, physical_size, Transform::Normal)?;
+    let mut frame = renderer.render(&mut target, size, Transform::Normal)?;
     frame.clear(Color32F::TRANSPARENT, &[whole])?;
     for element in elements.iter().rev() {
-        let place = element.geometry(1.0.into());
+        let place = element.geometry(scale);
         let damage = Rectangle::from_size(place.size);
         RenderElement::<PixmanRenderer>::draw(
             element,

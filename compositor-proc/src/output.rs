@@ -4,11 +4,16 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::{
     service::ResizePolicy,
-    units::{Fps, FrameSize},
+    units::{Fps, FrameSize, OutputSize},
 };
 use smithay::{
-    output::{Mode, Output, PhysicalProperties, Scale, Subpixel},
-    utils::{Logical, Rectangle, Transform},
+    output::{Mode, Output, PhysicalProperties, Scale as Announced, Subpixel},
+    reexports::wayland_server::protocol::wl_surface::WlSurface,
+    utils::{Logical, Rectangle, Scale, Transform},
+    wayland::{
+        compositor::{SurfaceData, send_surface_state},
+        fractional_scale::with_fractional_scale,
+    },
 };
 
 /// The output as apps see it.
@@ -17,7 +22,7 @@ pub struct DesktopOutput {
     /// What the globals announce.
     pub wayland: Output,
     /// Its size.
-    pub size: FrameSize,
+    pub size: OutputSize,
     /// Its next size.
     pub resizing: Resizing,
     max_fps: Fps,
@@ -26,7 +31,7 @@ pub struct DesktopOutput {
 impl DesktopOutput {
     /// An output of `size` whose apps are told it refreshes `max_fps` times a second.
     #[must_use]
-    pub fn new(size: FrameSize, max_fps: Fps, policy: ResizePolicy) -> Self {
+    pub fn new(size: OutputSize, max_fps: Fps, policy: ResizePolicy) -> Self {
         let wayland = Output::new(
             "LUMEN-1".to_owned(),
             PhysicalProperties {
@@ -42,14 +47,19 @@ impl DesktopOutput {
     }
 
     /// Gives the output another size and tells apps.
-    pub fn set_size(&mut self, size: FrameSize) {
+    pub fn set_size(&mut self, size: OutputSize) {
         let mode = Mode {
-            size: (i32::from(size.width()), i32::from(size.height())).into(),
+            size: (i32::from(size.pixels.width()), i32::from(size.pixels.height())).into(),
             // Millihertz, as wl_output wants it.
-            refresh: i32::from(self.rate_of(size).value()) * 1000,
+            refresh: i32::from(self.rate_of(size.pixels).value()) * 1000,
         };
         let old = self.wayland.current_mode();
-        let scale = Scale::Integer(1);
+        // Apps that know whole scales only are told the next larger one: what they draw too finely is
+        // drawn smaller, which looks better than the other way round.
+        let scale = match size.scale.whole() {
+            Some(whole) => Announced::Integer(whole.into()),
+            None => Announced::Fractional(size.scale.factor()),
+        };
         let place = (0, 0).into();
         self.wayland.change_current_state(
             Some(mode),
@@ -67,7 +77,7 @@ impl DesktopOutput {
     /// The most frames a second at its size.
     #[must_use]
     pub fn rate(&self) -> Fps {
-        self.rate_of(self.size)
+        self.rate_of(self.size.pixels)
     }
 
     /// No decoder need keep up with more, so no encoder may make them.
@@ -78,8 +88,22 @@ impl DesktopOutput {
     /// Where it lies and how large it is.
     #[must_use]
     pub fn rectangle(&self) -> Rectangle<i32, Logical> {
-        let (width, height) = (self.size.width(), self.size.height());
-        Rectangle::from_size((i32::from(width), i32::from(height)).into())
+        Rectangle::from_size(self.size.logical().into())
+    }
+
+    /// Pixels of a frame in one of an app's.
+    #[must_use]
+    pub fn scale(&self) -> Scale<f64> {
+        self.size.scale.factor().into()
+    }
+
+    /// Tells a surface how finely it had best be drawn.
+    pub fn advise(&self, surface: &WlSurface, states: &SurfaceData) {
+        let whole = self.wayland.current_scale().integer_scale();
+        send_surface_state(surface, states, whole, Transform::Normal);
+        with_fractional_scale(states, |scale| {
+            scale.set_preferred_scale(self.size.scale.factor());
+        });
     }
 }
 
@@ -88,7 +112,7 @@ impl DesktopOutput {
 #[derive(Debug)]
 pub struct Resizing {
     policy: ResizePolicy,
-    wanted: Option<FrameSize>,
+    wanted: Option<OutputSize>,
     last: Option<Instant>,
 }
 
@@ -103,7 +127,7 @@ impl Resizing {
     }
 
     /// A viewer's window has this size.
-    pub fn want(&mut self, size: FrameSize) {
+    pub fn want(&mut self, size: OutputSize) {
         if self.policy == ResizePolicy::Follow {
             self.wanted = Some(size);
         }
@@ -116,7 +140,7 @@ impl Resizing {
     }
 
     /// The size to change to at `now`, if any.
-    pub fn take(&mut self, now: Instant, current: FrameSize) -> Option<FrameSize> {
+    pub fn take(&mut self, now: Instant, current: OutputSize) -> Option<OutputSize> {
         if self.due(now)? > now {
             return None;
         }
@@ -129,15 +153,17 @@ impl Resizing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lumen_ipc::units::Scale;
 
-    fn size(width: u16) -> FrameSize {
-        FrameSize::new(width, 480).expect("legal size")
+    fn size(width: u32) -> OutputSize {
+        OutputSize::nearest(width, 480, Scale::ONE)
     }
 
     #[test]
     fn output_of_more_pixels_than_decoders_keep_up_with_at_its_rate_is_slower() {
         let rate = |width, height, fps| {
-            let (size, fps) = (FrameSize::nearest(width, height), Fps::clamped(fps));
+            let size = OutputSize::nearest(width, height, Scale::ONE);
+            let fps = Fps::clamped(fps);
             let output = DesktopOutput::new(size, fps, ResizePolicy::Follow);
             let announced = output.wayland.current_mode().map(|mode| mode.refresh);
             assert_eq!(announced, Some(i32::from(output.rate().value()) * 1000));
@@ -168,6 +194,14 @@ mod tests {
         let mut resizing = Resizing::new(ResizePolicy::Follow);
         resizing.want(size(640));
         assert_eq!(resizing.take(Instant::now(), size(640)), None);
+    }
+
+    #[test]
+    fn take_of_the_same_pixels_at_another_scale_is_a_change() {
+        let mut resizing = Resizing::new(ResizePolicy::Follow);
+        let finer = OutputSize::nearest(640, 480, Scale::nearest(2.0));
+        resizing.want(finer);
+        assert_eq!(resizing.take(Instant::now(), size(640)), Some(finer));
     }
 
     #[test]

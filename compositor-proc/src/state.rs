@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::{service::CompositorConfig, units::MonotonicMicros};
+use lumen_ipc::{
+    service::CompositorConfig,
+    units::{MonotonicMicros, OutputSize, Scale},
+};
 use lumen_ipc_runtime::clock::Anchor;
 use smithay::{
     desktop::{LayerSurface, PopupManager, layer_map_for_output},
@@ -104,7 +107,8 @@ impl State {
         config: &CompositorConfig,
         metrics: Metrics,
     ) -> Result<Self, SetupError> {
-        let output = DesktopOutput::new(config.size, config.max_fps, config.resize);
+        let size = OutputSize { pixels: config.size, scale: Scale::ONE };
+        let output = DesktopOutput::new(size, config.max_fps, config.resize);
         let mut protocols = Protocols::new(display);
         output.wayland.create_global::<Self>(display);
         let mut seat = protocols.seat.new_wl_seat(display, "seat0");

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { MAX_MACROBLOCKS, macroblocksOf, wantedSize } from '../src/core/frame-size.js';
+import { MAX_MACROBLOCKS, macroblocksOf, wantedScale, wantedSize } from '../src/core/frame-size.js';
 
 /** @type {{ name: string, window: [number, number], size: [number, number] }[]} */
 const sizes = JSON.parse(readFileSync(new URL('vectors/sizes.json', import.meta.url), 'utf8'));
@@ -33,4 +33,18 @@ test('wantedSize, any window, is legal, and legal again', () => {
       assert.deepEqual(wantedSize(wanted), wanted, `${width}x${height}`);
     }
   }
+});
+
+test('wantedScale, an ordinary window, is the ratio in 120ths, one to four', () => {
+  for (const [ratio, scale] of [[0.5, 120], [1, 120], [1.25, 150], [2.625, 315], [5, 480], [NaN, 120]]) {
+    const viewport = { width: 1365, height: 767 };
+    assert.equal(wantedScale(viewport, wantedSize(viewport), Number(ratio)), scale, `ratio ${ratio}`);
+  }
+});
+
+test('wantedScale, a window beyond the limit, keeps its room', () => {
+  const viewport = { width: 8192, height: 4096 };
+  const wanted = wantedSize(viewport);
+  const scale = wantedScale(viewport, wanted, 3);
+  assert.ok(Math.abs(wanted.width / (scale / 120) - 8192 / 3) < 20, `${wanted.width} at ${scale}`);
 });

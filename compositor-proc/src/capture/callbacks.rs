@@ -91,6 +91,18 @@ pub(super) fn for_each_surface(state: &State, mut each: impl FnMut(&WlSurface, &
     }
 }
 
+impl State {
+    /// Tells every surface there is how finely it had best be drawn.
+    pub fn advise_surfaces(&self) {
+        let output = &self.output;
+        let mut advise = |surface: &WlSurface, data: &SurfaceData| output.advise(surface, data);
+        for_each_surface(self, &mut advise);
+        if let CursorImageStatus::Surface(cursor) = &self.cursor {
+            with_surfaces_surface_tree(cursor, advise);
+        }
+    }
+}
+
 /// The root surface of everything that is drawn.
 fn roots(state: &State) -> Vec<WlSurface> {
     let mut roots: Vec<WlSurface> =

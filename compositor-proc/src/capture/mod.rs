@@ -113,7 +113,7 @@ impl Capture {
         Ok(Self {
             renderer,
             tracker: tracker_for(&state.output.wayland),
-            canvas: Canvas::new(state.output.size)?,
+            canvas: Canvas::new(state.output.size.pixels)?,
             intact: false,
             continued: false,
             link: None,
@@ -209,7 +209,8 @@ impl Capture {
     /// Makes the picture, if an app has not; `None` when it could not be drawn.
     fn render(&mut self, state: &State, elements: &[SceneElement]) -> Option<Picture> {
         let size = self.canvas.size();
-        let scanout = Scanout::of(elements, &mut self.renderer, &state.pool_files, size);
+        let scale = state.output.scale();
+        let scanout = Scanout::of(elements, &mut self.renderer, &state.pool_files, (size, scale));
         let made = match scanout {
             Some(_) => self.track(elements),
             None => self.paint(elements),
@@ -317,8 +318,9 @@ impl Capture {
     /// Makes the canvas as large as the output. Media keeps the old memory for as long as it
     /// needs it: the mapping is its own.
     fn fit_canvas(&mut self, state: &State) -> Result<(), CanvasError> {
-        if self.canvas.size() != state.output.size {
-            self.canvas = Canvas::new(state.output.size)?;
+        let size = state.output.size.pixels;
+        if self.canvas.size() != size {
+            self.canvas = Canvas::new(size)?;
             self.start_generation();
         }
         Ok(())

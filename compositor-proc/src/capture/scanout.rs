@@ -16,7 +16,7 @@ use smithay::{
         utils::Buffer,
     },
     reexports::wayland_server::protocol::wl_shm::Format,
-    utils::{Physical, Rectangle, Transform},
+    utils::{Physical, Rectangle, Scale, Transform},
     wayland::shm::{BufferData, with_buffer_contents},
 };
 
@@ -44,7 +44,7 @@ impl Scanout {
         scene: &[SceneElement],
         renderer: &mut PixmanRenderer,
         files: &PoolFiles,
-        size: FrameSize,
+        (size, scale): (FrameSize, Scale<f64>),
     ) -> Option<Self> {
         let foremost = scene.first()?;
         let buffer = match foremost.underlying_storage(renderer)? {
@@ -55,7 +55,11 @@ impl Scanout {
         let data = with_buffer_contents(&buffer, |_, _, data| data).ok()?;
         let place = Place::of(data, size)?;
         let end = u64::from(place.offset_bytes) + place.bytes(size);
-        (hides_all(foremost, size) && holds(&file, end)).then_some(Self { buffer, file, place })
+        (hides_all(foremost, size, scale) && holds(&file, end)).then_some(Self {
+            buffer,
+            file,
+            place,
+        })
     }
 }
 
@@ -76,13 +80,13 @@ impl Place {
 }
 
 /// Whether nothing behind `element` can be seen in a picture of `size`, and it itself is seen as it
-/// is. Transparency that the app says is none does not count.
-fn hides_all(element: &SceneElement, size: FrameSize) -> bool {
+/// is, a pixel of the app's for each. Transparency that the app says is none does not count.
+fn hides_all(element: &SceneElement, size: FrameSize, scale: Scale<f64>) -> bool {
     let (width, height) = (i32::from(size.width()), i32::from(size.height()));
     let picture = Rectangle::<i32, Physical>::from_size((width, height).into());
     let source = Rectangle::from_size((f64::from(width), f64::from(height)).into());
-    let opaque = element.opaque_regions(1.0.into());
-    element.geometry(1.0.into()) == picture
+    let opaque = element.opaque_regions(scale);
+    element.geometry(scale) == picture
         && element.src() == source
         && element.transform() == Transform::Normal
         && element.alpha() >= 1.0

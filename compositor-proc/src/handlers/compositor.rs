@@ -10,10 +10,9 @@ use smithay::{
     reexports::wayland_server::{
         Client, Resource, backend::protocol::ProtocolError, protocol::wl_surface::WlSurface,
     },
-    utils::Transform,
     wayland::compositor::{
         CompositorClientState, CompositorHandler, CompositorState, SurfaceAttributes, get_parent,
-        is_sync_subsurface, send_surface_state, with_states,
+        is_sync_subsurface, with_states,
     },
 };
 
@@ -37,7 +36,7 @@ impl CompositorHandler for State {
     }
 
     fn new_surface(&mut self, surface: &WlSurface) {
-        with_states(surface, |states| send_surface_state(surface, states, 1, Transform::Normal));
+        with_states(surface, |states| self.output.advise(surface, states));
         let Some(client) = surface.client() else { return };
         if client.get_data::<ClientState>().is_some_and(|state| !state.surface_created()) {
             client.kill(&self.display, too_many_surfaces());
@@ -45,6 +44,8 @@ impl CompositorHandler for State {
     }
 
     fn commit(&mut self, surface: &WlSurface) {
+        // It may not have been part of anything when the scale changed.
+        with_states(surface, |states| self.output.advise(surface, states));
         on_commit_buffer_handler::<Self>(surface);
         // What a synchronised subsurface commits is applied by its parent's commit.
         if is_sync_subsurface(surface) {

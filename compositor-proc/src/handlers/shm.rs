@@ -63,7 +63,7 @@ impl BufferHandler for State {
 impl State {
     /// Whether a pool of `bytes` may hold a buffer as large as the output.
     fn may_hold_frame(&self, bytes: i32) -> bool {
-        usize::try_from(bytes).is_ok_and(|bytes| bytes >= self.output.size.frame_bytes())
+        usize::try_from(bytes).is_ok_and(|bytes| bytes >= self.output.size.pixels.frame_bytes())
     }
 }
 

@@ -9,7 +9,7 @@ use smithay::{
     reexports::wayland_server::protocol::wl_surface::WlSurface,
     wayland::{
         compositor::with_states,
-        fractional_scale::{FractionalScaleHandler, with_fractional_scale},
+        fractional_scale::FractionalScaleHandler,
         output::OutputHandler,
         xdg_activation::{
             XdgActivationHandler, XdgActivationState, XdgActivationToken, XdgActivationTokenData,
@@ -24,9 +24,7 @@ const TOKEN_LIFE: Duration = Duration::from_secs(10);
 
 impl FractionalScaleHandler for State {
     fn new_fractional_scale(&mut self, surface: WlSurface) {
-        with_states(&surface, |states| {
-            with_fractional_scale(states, |scale| scale.set_preferred_scale(1.0));
-        });
+        with_states(&surface, |states| self.output.advise(&surface, states));
     }
 }
 

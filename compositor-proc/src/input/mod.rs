@@ -35,7 +35,7 @@ use crate::{handlers::Constraint, layout::WindowId, render::Part, state::State};
 
 /// XKB numbers keys eight above the kernel (`xkb_keycode_t`, "evdev + 8").
 const XKB_OFFSET: u32 = 8;
-/// A relative motion counts sixteenths of a pixel.
+/// A relative motion counts sixteenths of a pixel of a frame.
 const SIXTEENTHS: f64 = 16.0;
 /// The last place that is still on the output: `wl_fixed` counts 256ths.
 const EDGE: f64 = 1.0 / 256.0;
@@ -98,7 +98,8 @@ impl State {
             }
             Action::Scroll { right_sixteenths, down_sixteenths } => {
                 let time = self.event_time();
-                let frame = self.input.finger.moved(time, right_sixteenths, down_sixteenths);
+                let (way, scale) = ((right_sixteenths, down_sixteenths), self.output.size.scale);
+                let frame = self.input.finger.moved(time, way, scale);
                 if let Some(frame) = frame {
                     self.axis(frame);
                 }
@@ -115,7 +116,8 @@ impl State {
     pub fn release_everything(&mut self) {
         let released = self.input.ledger.release_all();
         self.lift(released);
-        let lifted = self.input.finger.moved(self.event_time(), 0, 0);
+        let (time, scale) = (self.event_time(), self.output.size.scale);
+        let lifted = self.input.finger.moved(time, (0, 0), scale);
         if let Some(frame) = lifted {
             self.axis(frame);
         }
@@ -257,14 +259,14 @@ impl State {
     }
 
     fn point_to(&mut self, at: OutputPoint) {
-        let to = self.on_output(at.in_pixels(self.output.size).into());
+        let to = self.on_output(at.on(self.output.size).into());
         let from = self.input.pointed.unwrap_or(to);
         self.travel(to, to - from);
     }
 
     fn point_by(&mut self, delta: PointerDelta) {
-        let delta =
-            Point::from((f64::from(delta.dx) / SIXTEENTHS, f64::from(delta.dy) / SIXTEENTHS));
+        let unit = SIXTEENTHS * self.output.size.scale.factor();
+        let delta = Point::from((f64::from(delta.dx) / unit, f64::from(delta.dy) / unit));
         let to = self.on_output(self.pointer().current_location() + delta);
         self.travel(to, delta);
     }
@@ -309,8 +311,8 @@ impl State {
     }
 
     fn on_output(&self, at: Point<f64, Logical>) -> Point<f64, Logical> {
-        let (width, height) = (self.output.size.width(), self.output.size.height());
-        let within = |value: f64, side: u16| value.clamp(0.0, f64::from(side) - EDGE);
+        let (width, height) = self.output.size.logical();
+        let within = |value: f64, side: i32| value.clamp(0.0, f64::from(side) - EDGE);
         Point::from((within(at.x, width), within(at.y, height)))
     }
 }

@@ -1,5 +1,6 @@
 //! What a wheel or a finger does, in the units of `wl_pointer`. Pure.
 
+use lumen_ipc::units::Scale;
 use smithay::{
     backend::input::{Axis, AxisSource},
     input::pointer::AxisFrame,
@@ -32,16 +33,21 @@ pub struct FingerScroll {
 }
 
 impl FingerScroll {
-    /// The axis events of a finger that moved by so many sixteenths of a pixel, or was lifted
-    /// (both zero); `None` when that says nothing new.
-    pub fn moved(&mut self, time: u32, right: i16, down: i16) -> Option<AxisFrame> {
+    /// The axis events of a finger that moved by so many sixteenths of a pixel of a frame, of which
+    /// `scale` make one of an app's, or was lifted (both zero); `None` when that says nothing new.
+    pub fn moved(
+        &mut self,
+        time: u32,
+        (right, down): (i16, i16),
+        scale: Scale,
+    ) -> Option<AxisFrame> {
         let frame = AxisFrame::new(time).source(AxisSource::Finger);
         if right == 0 && down == 0 {
             return self.lifted(frame);
         }
         self.horizontal |= right != 0;
         self.vertical |= down != 0;
-        let value = |sixteenths: i16| f64::from(sixteenths) / SIXTEENTHS;
+        let value = |sixteenths: i16| f64::from(sixteenths) / SIXTEENTHS / scale.factor();
         Some(frame.value(Axis::Horizontal, value(right)).value(Axis::Vertical, value(down)))
     }
 
@@ -77,8 +83,15 @@ mod tests {
     #[test]
     fn finger_lifted_stops_only_the_axis_it_moved() {
         let mut finger = FingerScroll::default();
-        assert!(finger.moved(1, 0, 24).is_some_and(|frame| frame.axis == (0.0, 1.5)));
-        assert!(finger.moved(2, 0, 0).is_some_and(|frame| frame.stop == (false, true)));
-        assert!(finger.moved(3, 0, 0).is_none());
+        let one = Scale::ONE;
+        assert!(finger.moved(1, (0, 24), one).is_some_and(|frame| frame.axis == (0.0, 1.5)));
+        assert!(finger.moved(2, (0, 0), one).is_some_and(|frame| frame.stop == (false, true)));
+        assert!(finger.moved(3, (0, 0), one).is_none());
+    }
+
+    #[test]
+    fn finger_on_a_finer_output_moves_as_far_as_its_pixels_go() {
+        let frame = FingerScroll::default().moved(1, (-48, 24), Scale::nearest(1.5));
+        assert!(frame.is_some_and(|frame| frame.axis == (-2.0, 1.0)));
     }
 }

@@ -68,6 +68,25 @@ impl SceneElement {
     pub fn is_faulty(&self) -> bool {
         self.faulty.get()
     }
+
+    /// How far a pixel of the app's is seen beyond its place, in pixels of the picture: one that is
+    /// drawn larger or smaller is mixed with its neighbours.
+    fn smear(&self, scale: Scale<f64>) -> i32 {
+        let drawn = self.geometry(scale).size.to_f64();
+        let source = self.transform().transform_size(self.src().size);
+        if (drawn.w, drawn.h) == (source.w, source.h) {
+            return 0;
+        }
+        let enlarged = (drawn.w / source.w.max(1.0)).max(drawn.h / source.h.max(1.0));
+        // At most the size of the largest frame over one pixel.
+        enlarged.ceil().max(1.0) as i32
+    }
+}
+
+/// `part` and what lies within `by` pixels of it.
+fn grown(part: Rectangle<i32, Physical>, by: i32) -> Rectangle<i32, Physical> {
+    let (start, size) = (part.loc, part.size);
+    Rectangle::new((start.x - by, start.y - by).into(), (size.w + 2 * by, size.h + 2 * by).into())
 }
 
 impl From<WaylandSurfaceRenderElement<PixmanRenderer>> for SceneElement {
@@ -104,10 +123,16 @@ impl Element for SceneElement {
         commit: Option<CommitCounter>,
     ) -> DamageSet<i32, Physical> {
         let damage = self.surface.damage_since(scale, commit);
-        match self.shrink {
-            None => damage,
-            Some(shrink) => damage.into_iter().map(|area| shrink.around(area)).collect(),
+        let smear = self.smear(scale);
+        if smear == 0 {
+            return damage;
         }
+        let whole = Rectangle::from_size(self.geometry(scale).size);
+        let placed = damage.into_iter().map(|part| match self.shrink {
+            Some(shrink) => shrink.around(part),
+            None => part,
+        });
+        placed.filter_map(|part| grown(part, smear).intersection(whole)).collect()
     }
 
     fn opaque_regions(&self, scale: Scale<f64>) -> OpaqueRegions<i32, Physical> {

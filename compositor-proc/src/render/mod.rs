@@ -15,7 +15,6 @@ use smithay::{
         pixman::PixmanRenderer,
     },
     desktop::layer_map_for_output,
-    utils::{Logical, Physical, Point},
     wayland::shell::wlr_layer::Layer,
 };
 
@@ -23,9 +22,6 @@ use crate::state::State;
 
 /// What is seen where no surface is.
 pub const BACKGROUND: Color32F = Color32F::new(0.07, 0.08, 0.10, 1.0);
-
-/// The output's scale. Viewers scale the video instead.
-const SCALE: f64 = 1.0;
 
 /// Everything in the picture, the foremost first.
 pub fn scene(state: &State, renderer: &mut PixmanRenderer) -> Vec<SceneElement> {
@@ -65,26 +61,27 @@ impl State {
 
 fn drag_icon(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<SceneElement>) {
     if let Some(icon) = &state.drag_icon {
-        let at = physical(state.pointer().current_location().to_i32_round());
+        let scale = state.output.scale();
+        let at = state.pointer().current_location().to_physical(scale).to_i32_round::<i32>();
         let kind = Kind::Unspecified;
         elements.extend(render_elements_from_surface_tree::<_, SceneElement>(
-            renderer, icon, at, SCALE, 1.0, kind,
+            renderer, icon, at, scale, 1.0, kind,
         ));
     }
 }
 
 fn windows(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<SceneElement>) {
-    let screen = state.screen();
+    let (screen, scale) = (state.screen(), state.output.scale());
     for id in state.windows.stack.mapped().rev() {
         let place = state.windows.stack.place(id, screen);
         let Some((window, place)) = state.windows.window(id).zip(place) else { continue };
-        let corner = physical(place.shown.loc);
-        let origin = physical(place.shown.loc - window.geometry().loc);
+        let corner = place.shown.loc.to_physical_precise_round(scale);
+        let origin = place.shown.loc - window.geometry().loc;
         let surfaces = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
             window,
             renderer,
-            origin,
-            SCALE.into(),
+            origin.to_physical_precise_round(scale),
+            scale,
             1.0,
         );
         elements.extend(surfaces.into_iter().map(|surface| surface.shrunk(corner, place.shrink)));
@@ -97,19 +94,15 @@ fn layer_surfaces(
     layer: Layer,
     elements: &mut Vec<SceneElement>,
 ) {
-    let map = layer_map_for_output(&state.output.wayland);
+    let (map, scale) = (layer_map_for_output(&state.output.wayland), state.output.scale());
     for surface in map.layers_on(layer).rev() {
         let Some(place) = map.layer_geometry(surface) else { continue };
         elements.extend(AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
             surface,
             renderer,
-            physical(place.loc),
-            SCALE.into(),
+            place.loc.to_physical_precise_round(scale),
+            scale,
             1.0,
         ));
     }
-}
-
-fn physical(point: Point<i32, Logical>) -> Point<i32, Physical> {
-    point.to_physical(1)
 }

@@ -22,7 +22,7 @@ use wayland_client::{
         wl_seat::{self, WlSeat},
         wl_shm::{Format, WlShm},
         wl_shm_pool::WlShmPool,
-        wl_surface::WlSurface,
+        wl_surface::{self, WlSurface},
     },
 };
 use wayland_protocols::xdg::shell::client::{
@@ -42,6 +42,10 @@ pub(crate) enum Event {
     Configured { width: i32, height: i32, maximized: bool },
     Decorated { by_us: bool },
     LayerConfigured { width: u32, height: u32 },
+    PreferredBufferScale(i32),
+    PreferredScale { parts: u32 },
+    OutputScale(i32),
+    OutputLogicalSize { width: i32, height: i32 },
     PopupConfigured { x: i32, y: i32, width: i32, height: i32 },
     CalledBack,
     BufferReleased,
@@ -205,10 +209,30 @@ impl App {
         )
     }
 
+    /// A buffer of the first of two colors, with one pixel of the second at `spot`.
+    pub(crate) fn spotted(
+        &self,
+        width: i32,
+        height: i32,
+        (ground, color): (u32, u32),
+        spot: (i32, i32),
+    ) -> WlBuffer {
+        let mut pixels = vec![ground; (width * height) as usize];
+        pixels[(spot.1 * width + spot.0) as usize] = color;
+        let pool = self.pool_of(&pixels);
+        pool.create_buffer(0, width, height, width * 4, Format::Argb8888, &self.handle(), ())
+    }
+
     /// A pool of pixels of one color, 0xAARRGGBB.
     pub(crate) fn pool(&self, bytes: usize, color: u32) -> WlShmPool {
+        self.pool_of(&vec![color; bytes / 4])
+    }
+
+    fn pool_of(&self, pixels: &[u32]) -> WlShmPool {
+        let bytes = pixels.len() * 4;
+        let contents: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
         let memory = SharedMemory::create("app", bytes).expect("memory");
-        memory.write(0, &color.to_le_bytes().repeat(bytes / 4)).expect("in bounds");
+        memory.write(0, &contents).expect("in bounds");
         let shm: WlShm = self.globals.bind(&self.handle(), 1..=1, ()).expect("wl_shm");
         shm.create_pool(memory.descriptor(), bytes as i32, &self.handle(), ())
     }
@@ -467,8 +491,22 @@ impl Dispatch<WlPointer, ()> for Memory {
     }
 }
 
+impl Dispatch<WlSurface, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &WlSurface,
+        event: wl_surface::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wl_surface::Event::PreferredBufferScale { factor } = event {
+            memory.events.push(Event::PreferredBufferScale(factor));
+        }
+    }
+}
+
 delegate_noop!(Memory: WlCompositor);
 delegate_noop!(Memory: ignore WlShm);
 delegate_noop!(Memory: WlShmPool);
-delegate_noop!(Memory: ignore WlSurface);
 delegate_noop!(Memory: XdgPositioner);

@@ -5,6 +5,7 @@ mod app;
 mod keys;
 mod panels;
 mod rig;
+mod scale;
 mod scanout;
 mod windows;
 
@@ -18,7 +19,7 @@ use lumen_ipc::{
         input::{Action, OutputPoint, PressState},
     },
     text::Text,
-    units::{ButtonCode, FrameSize, KeyCode},
+    units::{ButtonCode, FrameSize, KeyCode, OutputSize, Scale},
 };
 use rig::{Rig, rig_past_its_first_frame as rig};
 
@@ -225,7 +226,7 @@ fn wanted_size_resizes_the_output_the_window_and_the_buffers() {
     rig.release();
     let count = rig.frames.len();
     let before = rig.frames[count - 1].generation;
-    rig.act(Action::SizeWanted(size(800, 600)));
+    rig.act(Action::SizeWanted(OutputSize::nearest(800, 600, Scale::ONE)));
     app.until_told(&mut rig, &Event::Configured { width: 800, height: 600, maximized: true });
     let frame = rig.frame_after(count);
     assert!(frame.generation > before && whole(&frame, size(800, 600)));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::Message,
     link::LinkName,
-    units::{ButtonCode, FrameSize, KeyCode, PeerId},
+    units::{ButtonCode, KeyCode, OutputSize, PeerId},
 };
 
 /// Rtc → compositor.
@@ -57,7 +57,7 @@ pub enum Action {
         /// Downward.
         down_v120: i16,
     },
-    /// A finger or another smooth device scrolled, in sixteenths of an output pixel. Both zero:
+    /// A finger or another smooth device scrolled, in sixteenths of a pixel of the frame. Both zero:
     /// the fingers were lifted.
     Scroll {
         /// Rightward.
@@ -69,8 +69,8 @@ pub enum Action {
     ReleaseAll,
     /// The peer is gone: release all it holds and forget it.
     PeerLeft,
-    /// The viewer's window has this many pixels.
-    SizeWanted(FrameSize),
+    /// The viewer's window has this many pixels, and so many of them make one of the page's.
+    SizeWanted(OutputSize),
 }
 
 /// Down or up.
@@ -102,7 +102,7 @@ pub struct OutputPoint {
     pub y: u16,
 }
 
-/// A relative motion in sixteenths of an output pixel.
+/// A relative motion in sixteenths of an output pixel: of those of the frame, whatever the scale.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct PointerDelta {
     /// Rightward.
@@ -112,12 +112,13 @@ pub struct PointerDelta {
 }
 
 impl OutputPoint {
-    /// The place in pixels on an output of `size`.
+    /// The place in an app's pixels on an output of `size`.
     #[must_use]
-    pub fn in_pixels(self, size: FrameSize) -> (f64, f64) {
-        let scale =
-            |fraction: u16, side: u16| f64::from(fraction) * f64::from(side) / f64::from(u16::MAX);
-        (scale(self.x, size.width()), scale(self.y, size.height()))
+    pub fn on(self, size: OutputSize) -> (f64, f64) {
+        let place = |fraction: u16, side: u16| {
+            f64::from(fraction) * f64::from(side) / f64::from(u16::MAX) / size.scale.factor()
+        };
+        (place(self.x, size.pixels.width()), place(self.y, size.pixels.height()))
     }
 }
 

@@ -28,7 +28,7 @@ use lumen_ipc::{
         signalling::{Reason, Rights, ToGateway, ToRtc},
     },
     text::Text,
-    units::{FrameSize, Kbps, PeerId},
+    units::{Kbps, OutputSize, PeerId},
 };
 use str0m::Input as RtcInput;
 
@@ -109,7 +109,7 @@ struct Peer {
     rights: Rights,
     session: Option<Session>,
     connect_by: Option<Instant>,
-    size_wanted: Option<FrameSize>,
+    size_wanted: Option<OutputSize>,
     has_acted: bool,
 }
 

@@ -15,7 +15,7 @@ use lumen_ipc::{
     },
     service::RelayCredentials,
     text::{Secret, Text},
-    units::{FrameSize, Kbps, PadIndex, PeerId},
+    units::{FrameSize, Kbps, OutputSize, PadIndex, PeerId, Scale},
 };
 
 use super::{MAX_PEERS, Output, Peers};
@@ -352,11 +352,11 @@ fn desktop_is_told_to_those_who_join_later_and_a_new_compositor_learns_sizes() {
     let viewer = house.join(1, CONTROL);
     let told = &house.viewers[viewer].1.messages;
     assert_eq!(*told, [vec![0x84, 5, 0, 2, 0xd0], vec![0x85, 0, 1, b'x'], vec![0x86, 0]]);
-    house.send(viewer, &[8, 4, 0, 3, 0]);
+    house.send(viewer, &[8, 4, 0, 3, 0, 0, 150]);
     house.input.clear();
     house.peers.input_replaced();
     house.collect();
-    let wanted = Action::SizeWanted(FrameSize::new(1024, 768).expect("legal"));
+    let wanted = Action::SizeWanted(OutputSize::nearest(1024, 768, Scale::nearest(1.25)));
     assert_eq!(house.input.iter().map(|message| message.action).collect::<Vec<_>>(), [wanted]);
 }
 

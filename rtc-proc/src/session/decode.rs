@@ -13,7 +13,7 @@
 //! | input | 05 | right v120 i16, down v120 i16 |
 //! | input | 06 | right sixteenths i16, down sixteenths i16 |
 //! | input | 07 | |
-//! | input | 08 | width u16, height u16 |
+//! | input | 08 | width u16, height u16, scale in 120ths u16 |
 //! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: all of a pad |
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
 //!
@@ -25,7 +25,7 @@ use lumen_ipc::{
         input::{Action, Locks, OutputPoint, PointerDelta, PressState},
         pads::PadReport,
     },
-    units::{ButtonCode, FrameSize, KeyCode, OutOfRange, PadIndex},
+    units::{ButtonCode, KeyCode, OutOfRange, OutputSize, PadIndex, Scale},
 };
 
 /// Largest message a browser may send, in bytes.
@@ -129,10 +129,13 @@ pub fn input(message: &[u8]) -> Result<Action, DecodeError> {
         }
         RELEASE_ALL => exactly::<0>(fields, length).map(|_| Action::ReleaseAll),
         SIZE_WANTED => {
-            let [w1, w0, h1, h0] = exactly(fields, length)?;
+            let [w1, w0, h1, h0, s1, s0] = exactly(fields, length)?;
             let side = |bytes| u32::from(u16::from_be_bytes(bytes));
-            // A window has the size it has: one that no desktop can have is fitted, not refused.
-            Ok(Action::SizeWanted(FrameSize::nearest(side([w1, w0]), side([h1, h0]))))
+            // A window has the size and the scale it has: what no desktop can have is fitted, not
+            // refused.
+            let scale = Scale::clamped(u16::from_be_bytes([s1, s0]).into());
+            let size = OutputSize::nearest(side([w1, w0]), side([h1, h0]), scale);
+            Ok(Action::SizeWanted(size))
         }
         unknown => Err(DecodeError::Tag(unknown)),
     }
@@ -251,10 +254,10 @@ mod tests {
 
     #[test]
     fn input_odd_window_is_rounded_to_a_legal_size() {
-        assert_eq!(
-            input(&[8, 0x05, 0x01, 0x02, 0xd1]),
-            Ok(Action::SizeWanted(FrameSize::new(1280, 720).expect("legal")))
-        );
+        let size = OutputSize::nearest(1280, 720, Scale::nearest(2.0));
+        assert_eq!(input(&[8, 0x05, 0x01, 0x02, 0xd1, 0, 240]), Ok(Action::SizeWanted(size)));
+        let smallest = input(&[8, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(smallest, Ok(Action::SizeWanted(OutputSize::nearest(16, 16, Scale::ONE))));
     }
 
     #[test]

@@ -15,6 +15,11 @@ const MACROBLOCK = 16;
 /** As many macroblocks as level 5.2 allows (H.264, table A-1). */
 export const MAX_MACROBLOCKS = 36864;
 
+/** A scale counts 120ths; the desktop's is one to four. */
+const SCALE_PARTS = 120;
+const MIN_SCALE = SCALE_PARTS;
+const MAX_SCALE = 4 * SCALE_PARTS;
+
 /**
  * @param {Size} size
  * @returns {number} macroblocks of a picture of that size
@@ -48,6 +53,20 @@ export function wantedSize(viewport, most = MAX_MACROBLOCKS) {
     else beyond = middle;
   }
   return shaped(legal);
+}
+
+/**
+ * @param {Size} viewport in device pixels
+ * @param {Size} wanted what {@link wantedSize} makes of it
+ * @param {number} pixelRatio
+ * @returns {number} the scale the desktop should have, in 120ths: a desktop that is smaller than the
+ *   window, and shown enlarged, has room for as much
+ */
+export function wantedScale(viewport, wanted, pixelRatio) {
+  const shrinks = wanted.width + 1 < viewport.width || wanted.height + 1 < viewport.height;
+  const shrink = Math.min(wanted.width / viewport.width, wanted.height / viewport.height);
+  const scale = Math.round(pixelRatio * (shrinks ? shrink : 1) * SCALE_PARTS);
+  return Math.min(Math.max(Number.isFinite(scale) ? scale : MIN_SCALE, MIN_SCALE), MAX_SCALE);
 }
 
 /** @param {number} length */

@@ -14,7 +14,7 @@
  * - `pointerTo`: a place on the output as fractions, 0 … 65535 for each axis.
  * - `pointerBy`, `scroll`: sixteenths of an output pixel.
  * - `wheel`: 120 is one notch.
- * - `sizeWanted`: the viewport in device pixels.
+ * - `sizeWanted`: the viewport in device pixels, and its scale in 120ths.
  * - `pad`: all of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0 … 255.
  * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }
  *   | { type: 'pointerTo', sequence: number, x: number, y: number }
@@ -23,7 +23,7 @@
  *   | { type: 'wheel', rightV120: number, downV120: number }
  *   | { type: 'scroll', rightSixteenths: number, downSixteenths: number }
  *   | { type: 'releaseAll' }
- *   | { type: 'sizeWanted', width: number, height: number }
+ *   | { type: 'sizeWanted', width: number, height: number, scale: number }
  *   | { type: 'pad', pad: number, sequence: number, buttons: number,
  *       sticks: [number, number, number, number], triggers: [number, number] }
  *   | { type: 'padUnplugged', pad: number, sequence: number }} InputMessage
@@ -107,10 +107,11 @@ export function encodeInput(message) {
     case 'releaseAll':
       return bytes(1, (view) => view.setUint8(0, Tag.releaseAll));
     case 'sizeWanted':
-      return bytes(5, (view) => {
+      return bytes(7, (view) => {
         view.setUint8(0, Tag.sizeWanted);
         view.setUint16(1, message.width);
         view.setUint16(3, message.height);
+        view.setUint16(5, message.scale);
       });
     case 'pad':
       return bytes(18, (view) => {

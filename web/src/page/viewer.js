@@ -1,6 +1,6 @@
 // Carries out what the session decides: sockets, peer connections, picture and status.
 
-import { wantedSize } from '../core/frame-size.js';
+import { wantedScale, wantedSize } from '../core/frame-size.js';
 import { Session } from '../core/session.js';
 import { placeRelay, serversFor, wishedPath } from '../core/relay.js';
 import {
@@ -331,7 +331,10 @@ export class Viewer {
   }
 
   #tellSize() {
-    this.send({ type: 'sizeWanted', ...wantedSize(this.#viewport.size) });
+    const { size } = this.#viewport;
+    const wanted = wantedSize(size);
+    const scale = wantedScale(size, wanted, window.devicePixelRatio);
+    this.send({ type: 'sizeWanted', ...wanted, scale });
   }
 
   /** @param {OutputMessage} message */

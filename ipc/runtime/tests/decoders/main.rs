@@ -21,8 +21,8 @@ use lumen_ipc::{
     ring::RingSpan,
     text::Text,
     units::{
-        BufferGeneration, ButtonCode, FrameSequence, FrameSize, KeyCode, MonotonicMicros, PeerId,
-        SlotIndex,
+        BufferGeneration, ButtonCode, FrameSequence, FrameSize, KeyCode, MonotonicMicros,
+        OutputSize, PeerId, Scale, SlotIndex,
     },
 };
 use lumen_ipc_runtime::decoders::{self, DECODERS};
@@ -143,7 +143,9 @@ fn any_action() -> impl Strategy<Value = Action> {
         }),
         any::<(i16, i16)>()
             .prop_map(|(right_v120, down_v120)| Action::Wheel { right_v120, down_v120 }),
-        any_size().prop_map(Action::SizeWanted),
+        any::<(u32, u32, u64)>().prop_map(|(width, height, scale)| {
+            Action::SizeWanted(OutputSize::nearest(width, height, Scale::clamped(scale)))
+        }),
     ]
 }
 

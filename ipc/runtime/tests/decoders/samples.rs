@@ -24,7 +24,7 @@ use lumen_ipc::{
     text::{Secret, Text},
     units::{
         BufferGeneration, ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros,
-        PadIndex, PeerId, SessionId, SlotIndex,
+        OutputSize, PadIndex, PeerId, Scale, SessionId, SlotIndex,
     },
 };
 use serde::Serialize;
@@ -221,7 +221,7 @@ fn input_samples() -> Vec<input::ToCompositor> {
         Action::Scroll { right_sixteenths: 7, down_sixteenths: 0 },
         Action::ReleaseAll,
         Action::PeerLeft,
-        Action::SizeWanted(size()),
+        Action::SizeWanted(OutputSize::nearest(1280, 720, Scale::nearest(1.25))),
     ]
     .map(|action| input::ToCompositor { peer: PeerId(3), action })
     .to_vec()
