@@ -2,7 +2,8 @@
 //! compositor's statements in; datagrams, answers, input and demands on media out.
 //!
 //! Decides: who is admitted ([`MAX_PEERS`]), whose a datagram is, who gets a picture, what media is
-//! asked for ([`crate::demand`]), and what a viewer is told about the desktop (`desk`).
+//! asked for ([`crate::demand`]), whose window the desktop is as large as (`sizes`), and what a viewer
+//! is told about the desktop (`desk`).
 //!
 //! Peers have two numbers. The gateway's is unique within one life of the gateway only; ours,
 //! which the compositor knows, is unique within ours, so that a peer that outlives the gateway is
@@ -28,7 +29,7 @@ use lumen_ipc::{
         signalling::{Reason, Rights, ToGateway, ToRtc},
     },
     text::Text,
-    units::{Kbps, OutputSize, PeerId},
+    units::{Kbps, PeerId},
 };
 use str0m::Input as RtcInput;
 
@@ -44,11 +45,13 @@ use crate::{
 mod desk;
 mod pads;
 mod relayed;
+mod sizes;
 #[cfg(test)]
 mod tests;
 
 use desk::Desk;
 use pads::PluggedPads;
+use sizes::Sizes;
 
 /// Most peers at a time: each is another encryption of every packet.
 pub const MAX_PEERS: usize = 16;
@@ -96,6 +99,7 @@ pub struct Peers {
     numbered: u64,
     desk: Desk,
     pads: PluggedPads,
+    sizes: Sizes,
     keyframes: KeyframeFloor,
     rate: RateControl,
     watchers: u16,
@@ -109,7 +113,6 @@ struct Peer {
     rights: Rights,
     session: Option<Session>,
     connect_by: Option<Instant>,
-    size_wanted: Option<OutputSize>,
     has_acted: bool,
 }
 
@@ -127,6 +130,7 @@ impl Peers {
             numbered: 0,
             desk: Desk::default(),
             pads: PluggedPads::default(),
+            sizes: Sizes::default(),
             keyframes: KeyframeFloor::default(),
             rate: RateControl::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
             watchers: 0,
@@ -247,12 +251,8 @@ impl Peers {
     /// Another compositor takes input from now on: it must be told what its predecessor knew and
     /// still holds.
     pub fn input_replaced(&mut self) {
-        let sizes =
-            self.peers.iter().filter_map(|(number, peer)| Some((*number, peer.size_wanted?)));
-        for (peer, size) in sizes.collect::<Vec<_>>() {
-            let message = ToCompositor { peer, action: Action::SizeWanted(size) };
-            self.outputs.push_back(Output::Input(message));
-        }
+        self.sizes.forget_told();
+        self.tell_size();
     }
 
     /// Ends a peer that does more than the compositor can take.
@@ -315,7 +315,6 @@ impl Peers {
             rights,
             session: None,
             connect_by: Some(now + CONNECT_PATIENCE),
-            size_wanted: None,
             has_acted: false,
         };
         self.peers.insert(PeerId(self.numbered), peer);
@@ -460,10 +459,18 @@ impl Peers {
     fn on_action(&mut self, number: PeerId, action: Action) {
         let Some(peer) = self.peers.get_mut(&number) else { return };
         peer.has_acted = true;
-        if let Action::SizeWanted(size) = action {
-            peer.size_wanted = Some(size);
+        if !matches!(action, Action::SizeWanted(_)) {
+            self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
         }
-        self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
+        self.sizes.note(number, action);
+        self.tell_size();
+    }
+
+    fn tell_size(&mut self) {
+        if let Some((peer, size)) = self.sizes.untold() {
+            let message = ToCompositor { peer, action: Action::SizeWanted(size) };
+            self.outputs.push_back(Output::Input(message));
+        }
     }
 
     fn on_ended(&mut self, now: Instant, number: PeerId, ending: Ending) {
@@ -479,6 +486,8 @@ impl Peers {
             let message = ToCompositor { peer: number, action: Action::PeerLeft };
             self.outputs.push_back(Output::Input(message));
         }
+        self.sizes.leave(number);
+        self.tell_size();
         self.pads_of_peer_gone(number);
         let retry = !matches!(ending, Ending::Violation(_));
         let reason = format!("The connection ended: {ending}.");

@@ -361,6 +361,19 @@ fn desktop_is_told_to_those_who_join_later_and_a_new_compositor_learns_sizes() {
 }
 
 #[test]
+fn desktop_follows_the_first_viewer_again_when_the_second_has_left() {
+    let mut house = House::new();
+    let first = house.join(1, CONTROL);
+    house.send(first, &[8, 3, 32, 2, 88, 0, 120]);
+    let second = house.join(2, CONTROL);
+    house.send(second, &[8, 1, 244, 2, 188, 0, 240]);
+    house.input.clear();
+    house.signal(ToRtc::PeerGone { peer: PeerId(2) });
+    let last = house.input.last().map(|message| message.action);
+    assert_eq!(last, Some(Action::SizeWanted(OutputSize::nearest(800, 600, Scale::ONE))));
+}
+
+#[test]
 fn interrupted_video_starts_with_a_keyframe_and_is_told() {
     let mut house = House::new();
     let viewer = house.join(1, CONTROL);
