@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { fractionOf, placePicture } from '../src/core/letterbox.js';
+import { deviceSize, fractionOf, isOnPicture, placePicture } from '../src/core/letterbox.js';
 
 const size = (/** @type {number} */ width, /** @type {number} */ height) => ({ width, height });
 
@@ -76,4 +76,40 @@ test('fractionOf, every device pixel at every ratio, hits that pixel of the desk
       assert.equal(Math.floor((x * side) / 65535), pixel, `ratio ${ratio}`);
     }
   }
+});
+
+test('deviceSize, the browser knows it exactly, is what it says', () => {
+  assert.deepEqual(deviceSize(size(910.67, 600.4), 1.5, size(1367, 900)), size(1367, 900));
+});
+
+for (const ratio of [1.25, 1.5, 2, 3]) {
+  test(`deviceSize, ratio ${ratio} is emulated, counts the pixels that the page is laid out for`, () => {
+    const expected = size(Math.round(1280 * ratio), Math.round(720 * ratio));
+    assert.deepEqual(deviceSize(size(1280, 720), ratio, size(1280, 720)), expected);
+    assert.deepEqual(deviceSize(size(1280, 720), ratio, null), expected);
+  });
+}
+
+test('placePicture, a small window that a desktop cannot have exactly, is not scaled', () => {
+  const box = placePicture(size(354, 600), size(359, 605), 3);
+  assert.deepEqual(box, { left: 2 / 3, top: 2 / 3, width: 118, height: 200 });
+});
+
+test('isOnPicture, a bar beside it, is not', () => {
+  const box = { left: 100, top: 0, width: 800, height: 600 };
+  assert.equal(isOnPicture({ x: 99, y: 300 }, box), false);
+  assert.equal(isOnPicture({ x: 901, y: 300 }, box), false);
+  assert.equal(isOnPicture({ x: 100, y: 300 }, box), true);
+  assert.equal(isOnPicture({ x: 900, y: 600 }, box), true);
+});
+
+test('isOnPicture, a border of a few pixels, is its edge', () => {
+  const box = { left: 0.5, top: 2, width: 799, height: 596 };
+  for (const [x, y] of [[0, 0], [799.9, 599.9], [0, 300], [400, 599]]) {
+    assert.equal(isOnPicture({ x: Number(x), y: Number(y) }, box), true, `${x},${y}`);
+  }
+});
+
+test('isOnPicture, no picture yet, is false', () => {
+  assert.equal(isOnPicture({ x: 0, y: 0 }, { left: 0, top: 0, width: 0, height: 0 }), false);
 });

@@ -13,8 +13,28 @@
 /** Up to this scale a picture is shown pixel by pixel with a thin border instead. */
 const MAX_BORDERED_SCALE = 1.01;
 
+/** And so is one that lacks so many device pixels at most: a desktop is even, and a whole number of
+ * its apps' pixels, which a window need not be. */
+const MAX_MISSING = 10;
+/** A border of so many CSS pixels belongs to the picture's edge, which a pointer must find. */
+const EDGE_BORDER = 6;
+
 /** The largest value of a place's fraction. */
 const FRACTION = 65535;
+
+/**
+ * @param {Size} css the window in CSS pixels
+ * @param {number} pixelRatio
+ * @param {Size | null} exact what the browser says the window has in device pixels
+ * @returns {Size} the window in device pixels: `exact`, which knows how a fraction was rounded, but
+ *   not if it is of other pixels than those `pixelRatio` counts, as where the ratio is emulated
+ */
+export function deviceSize(css, pixelRatio, exact) {
+  const [width, height] = [css.width * pixelRatio, css.height * pixelRatio];
+  const agrees =
+    exact !== null && Math.abs(exact.width - width) <= 1 && Math.abs(exact.height - height) <= 1;
+  return agrees ? exact : { width: Math.round(width), height: Math.round(height) };
+}
 
 /**
  * @param {Size} picture in its own pixels
@@ -24,7 +44,9 @@ const FRACTION = 65535;
  */
 export function placePicture(picture, viewport, pixelRatio) {
   const fitting = Math.min(viewport.width / picture.width, viewport.height / picture.height);
-  const scale = fitting >= 1 && fitting <= MAX_BORDERED_SCALE ? 1 : fitting;
+  const missing = Math.max(viewport.width - picture.width, viewport.height - picture.height);
+  const nearly = fitting <= MAX_BORDERED_SCALE || missing <= MAX_MISSING;
+  const scale = fitting >= 1 && nearly ? 1 : fitting;
   const width = picture.width * scale;
   const height = picture.height * scale;
   const left = Math.floor((viewport.width - width) / 2);
@@ -48,6 +70,28 @@ export function fractionOf(place, box) {
     x: fraction(place.x - box.left, box.width),
     y: fraction(place.y - box.top, box.height),
   };
+}
+
+/**
+ * @param {{ x: number, y: number }} place in CSS pixels of the window
+ * @param {Box} box where the picture is, in the middle of the window
+ * @returns {boolean} whether the place is on the picture, or on a border too thin to be beside it
+ */
+export function isOnPicture(place, box) {
+  return (
+    isWithin(place.x - box.left, box.width, box.left) &&
+    isWithin(place.y - box.top, box.height, box.top)
+  );
+}
+
+/**
+ * @param {number} distance
+ * @param {number} length
+ * @param {number} border
+ */
+function isWithin(distance, length, border) {
+  if (!(length > 0)) return false;
+  return border <= EDGE_BORDER || (distance >= 0 && distance <= length);
 }
 
 /**

@@ -14,14 +14,17 @@ export class Picture {
   /** Owns the listeners for the first frame of the stream in the back. */
   #awaiting = new AbortController();
   #viewport = { width: 0, height: 0, pixelRatio: 1 };
+  #laidOut;
   /** @type {Box} */
   #box = { left: 0, top: 0, width: 0, height: 0 };
 
   /**
    * @param {readonly [HTMLVideoElement, HTMLVideoElement]} elements
+   * @param {() => void} laidOut told when the picture may be elsewhere, or of another size
    * @param {AbortSignal} signal
    */
-  constructor([front, back], signal) {
+  constructor([front, back], laidOut, signal) {
+    this.#laidOut = laidOut;
     this.#front = front;
     this.#back = back;
     for (const element of [front, back]) {
@@ -97,5 +100,6 @@ export class Picture {
       element.style.width = `${box.width}px`;
       element.style.height = `${box.height}px`;
     }
+    this.#laidOut();
   }
 }

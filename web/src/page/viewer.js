@@ -81,7 +81,7 @@ export class Viewer {
   constructor(elements, handlers, signal) {
     this.#elements = elements;
     this.#handlers = handlers;
-    this.#picture = new Picture(elements.pictures, signal);
+    this.#picture = new Picture(elements.pictures, () => this.#tellSettled(), signal);
     this.#status = new StatusLine(elements, () => this.#retry(), signal);
     this.#viewport = new Viewport(
       elements.stage,
@@ -173,6 +173,10 @@ export class Viewer {
     for (const action of actions) this.#perform(action);
     if (actions.includes('dropPeer') && !actions.includes('makePeer')) this.#closeRetired();
     this.#update();
+    this.#tellSettled();
+  }
+
+  #tellSettled() {
     if (!['idle', 'attempting'].includes(this.#session.state.name)) this.#handlers.settled();
   }
 
@@ -331,9 +335,9 @@ export class Viewer {
   }
 
   #tellSize() {
-    const { size } = this.#viewport;
+    const { size, pixelRatio } = this.#viewport;
     const wanted = wantedSize(size);
-    const scale = wantedScale(size, wanted, window.devicePixelRatio);
+    const scale = wantedScale(size, wanted, pixelRatio);
     this.send({ type: 'sizeWanted', ...wanted, scale });
   }
 

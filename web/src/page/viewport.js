@@ -1,16 +1,27 @@
-// The window's size in device pixels, exact even where the ratio to CSS pixels is fractional.
+// The window's size in device pixels, and the ratio of these to CSS pixels.
+//
+// Both are taken at the same moment from the same element, and each time anew: a window that is
+// zoomed or moved to another monitor changes the one, the other, or both.
+
+import { deviceSize } from '../core/letterbox.js';
 
 /** @import { Size } from '../core/letterbox.js' */
 
-/** A size that has not changed for so many milliseconds is told to the desktop. */
+/** What has not changed for so many milliseconds is told to the desktop. */
 const SETTLED_AFTER = 150;
 
-/** @typedef {{ changed: (size: Size, pixelRatio: number) => void, settled: (size: Size) => void }}
+/** @typedef {{ changed: (size: Size, pixelRatio: number) => void, settled: () => void }}
  *   ViewportHandlers */
 
 export class Viewport {
-  #size;
+  #stage;
   #handlers;
+  #signal;
+  #pixelRatio = 1;
+  /** @type {Size} */
+  #size = { width: 0, height: 0 };
+  /** What the browser says the stage has in whole device pixels. @type {Size | null} */
+  #exact = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
@@ -20,43 +31,65 @@ export class Viewport {
    * @param {AbortSignal} signal
    */
   constructor(stage, handlers, signal) {
+    this.#stage = stage;
     this.#handlers = handlers;
-    this.#size = roundedSize();
-    const observer = new ResizeObserver((entries) => {
-      const exact = entries.at(-1)?.devicePixelContentBoxSize?.[0];
-      this.#update(exact ? { width: exact.inlineSize, height: exact.blockSize } : roundedSize());
-    });
-    try {
-      observer.observe(stage, { box: 'device-pixel-content-box' });
-    } catch {
-      // Safari has no such box.
-      observer.observe(stage);
-    }
-    signal.addEventListener('abort', () => {
-      observer.disconnect();
-      clearTimeout(this.#timer);
-    });
+    this.#signal = signal;
+    this.#measure();
+    this.#observe();
+    this.#watchRatio();
+    window.addEventListener('resize', () => this.#update(), { signal });
+    signal.addEventListener('abort', () => clearTimeout(this.#timer));
   }
 
   get size() {
     return this.#size;
   }
 
-  /** @param {Size} size */
-  #update(size) {
-    const differs = size.width !== this.#size.width || size.height !== this.#size.height;
-    this.#size = size;
-    this.#handlers.changed(size, window.devicePixelRatio);
-    if (!differs) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#handlers.settled(this.#size), SETTLED_AFTER);
+  get pixelRatio() {
+    return this.#pixelRatio;
   }
-}
 
-/** @returns {Size} */
-function roundedSize() {
-  return {
-    width: Math.round(window.innerWidth * window.devicePixelRatio),
-    height: Math.round(window.innerHeight * window.devicePixelRatio),
-  };
+  #observe() {
+    const observer = new ResizeObserver((entries) => {
+      const exact = entries.at(-1)?.devicePixelContentBoxSize?.[0];
+      this.#exact = exact ? { width: exact.inlineSize, height: exact.blockSize } : null;
+      this.#update();
+    });
+    try {
+      observer.observe(this.#stage, { box: 'device-pixel-content-box' });
+    } catch {
+      // Safari has no such box.
+      observer.observe(this.#stage);
+    }
+    this.#signal.addEventListener('abort', () => observer.disconnect());
+  }
+
+  /** Zooming changes the ratio and no device pixel, so no observer of sizes tells of it. */
+  #watchRatio() {
+    const query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
+    const options = { once: true, signal: this.#signal };
+    const changed = () => {
+      this.#update();
+      this.#watchRatio();
+    };
+    query.addEventListener('change', changed, options);
+  }
+
+  #update() {
+    const [size, pixelRatio] = [this.#size, this.#pixelRatio];
+    this.#measure();
+    this.#handlers.changed(this.#size, this.#pixelRatio);
+    const same =
+      size.width === this.#size.width &&
+      size.height === this.#size.height &&
+      pixelRatio === this.#pixelRatio;
+    if (same) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#handlers.settled(), SETTLED_AFTER);
+  }
+
+  #measure() {
+    this.#pixelRatio = window.devicePixelRatio;
+    this.#size = deviceSize(this.#stage.getBoundingClientRect(), this.#pixelRatio, this.#exact);
+  }
 }
