@@ -38,3 +38,20 @@ test('releaseAll, buttons down, forgets them and says so', () => {
   assert.equal(buttons.releaseAll(), false);
   assert.deepEqual(buttons.update(0), []);
 });
+
+test('update, pressed where it does not count, is nothing until all buttons are up', () => {
+  const held = new HeldButtons();
+  assert.deepEqual(held.update(1, false), []);
+  assert.deepEqual(held.update(1, true), []);
+  assert.deepEqual(held.update(3, true), []);
+  assert.equal(held.any, false);
+  assert.deepEqual(held.update(0, true), []);
+  assert.deepEqual(held.update(1, true), [{ button: 0x110, pressed: true }]);
+});
+
+test('update, dragged to where no press counts, goes on and ends there', () => {
+  const held = new HeldButtons();
+  held.update(1, true);
+  assert.deepEqual(held.update(3, false), [{ button: 0x111, pressed: true }]);
+  assert.deepEqual(held.update(0, false).length, 2);
+});

@@ -18,6 +18,8 @@ const BUTTONS = Object.freeze([
 
 export class HeldButtons {
   #mask = 0;
+  /** Whether what is down was pressed where it does not count. */
+  #ignores = false;
 
   /** Whether any button is down. */
   get any() {
@@ -26,9 +28,14 @@ export class HeldButtons {
 
   /**
    * @param {number} mask `PointerEvent.buttons`
+   * @param {boolean} counts whether a first button pressed here counts; if not, nothing does until
+   *   all are up
    * @returns {{ button: number, pressed: boolean }[]} what changed, releases first
    */
-  update(mask) {
+  update(mask, counts = true) {
+    if (mask === 0) this.#ignores = false;
+    else if (this.#mask === 0 && !counts) this.#ignores = true;
+    if (this.#ignores) return [];
     const changes = BUTTONS.filter(([bit]) => (mask & bit) !== (this.#mask & bit)).map(
       ([bit, button]) => ({ button, pressed: (mask & bit) !== 0 }),
     );

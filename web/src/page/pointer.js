@@ -1,7 +1,7 @@
 // Mouse, pen, finger and wheel.
 
 import { HeldButtons } from '../core/held-buttons.js';
-import { fractionOf } from '../core/letterbox.js';
+import { fractionOf, isOnPicture } from '../core/letterbox.js';
 import { MotionPacer } from '../core/motion-pacer.js';
 import { WheelCounter } from '../core/wheel.js';
 
@@ -23,6 +23,8 @@ export class Pointer {
   #buttons = new HeldButtons();
   #pacer = new MotionPacer();
   #wheel = new WheelCounter();
+  /** Whether the pointer was on the picture when it moved last. */
+  #inside = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #motionTimer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -94,6 +96,11 @@ export class Pointer {
   /** @param {PointerEvent} event */
   #moved(event) {
     if (!this.#desktop.isActive() || !event.isPrimary) return;
+    const wasInside = this.#inside;
+    this.#inside = this.#isInside(event);
+    // A movement that leaves the picture ends at its edge, and what follows beside it is the page's
+    // own, unless it is a drag that began on the picture.
+    if (!this.#inside && !wasInside && !this.#buttons.any) return;
     const message = this.#pacer.move(this.#placeOf(event), performance.now());
     if (message) this.#desktop.sendMotion(message);
     this.#armMotion();
@@ -117,7 +124,7 @@ export class Pointer {
   #pressed(event) {
     if (!event.isPrimary) return;
     // Also while nothing is sent: a button that came up meanwhile must not count as held later.
-    const changes = this.#buttons.update(event.buttons);
+    const changes = this.#buttons.update(event.buttons, this.#isInside(event));
     if (changes.length === 0 || !this.#desktop.isActive()) return;
     event.preventDefault();
     this.#pacer.settle();
@@ -132,7 +139,7 @@ export class Pointer {
   /** @param {WheelEvent} event */
   #turned(event) {
     event.preventDefault();
-    if (!this.#desktop.isActive()) return;
+    if (!this.#desktop.isActive() || !this.#isInside(event)) return;
     // A pinch on a trackpad poses as Control and wheel.
     if (event.ctrlKey && !this.#desktop.isControlDown()) return;
     const message = this.#wheel.turn(event, 1 / this.#desktop.scale());
@@ -144,6 +151,11 @@ export class Pointer {
   #lifted() {
     const message = this.#wheel.lift();
     if (message) this.#desktop.send(message);
+  }
+
+  /** @param {MouseEvent} event */
+  #isInside(event) {
+    return isOnPicture({ x: event.clientX, y: event.clientY }, this.#desktop.box());
   }
 
   /** @param {PointerEvent} event */
