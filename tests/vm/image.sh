@@ -6,6 +6,7 @@
 # never built twice. Works as root, and as a user who may make user namespaces.
 set -euo pipefail
 cd "$(dirname "$0")"
+source ../debian.sh
 # resize2fs is there, and in no ordinary user's PATH.
 PATH=$PATH:/usr/sbin
 
@@ -18,26 +19,11 @@ cache=${LUMEN_VM_CACHE:-$(realpath ../..)/tests/.artifacts/vm}
 say() { printf 'image: %s\n' "$*" >&2; }
 
 recipe_hash() {
-    cat image.sh image/* | sha256sum | cut -c1-16
+    cat image.sh ../debian.sh image/* | sha256sum | cut -c1-16
 }
 
 packages() {
     sed -E 's/#.*//; s/[[:space:]]+//g; /^$/d' image/packages | paste -sd,
-}
-
-# The mirrors of Debian that this machine's own apt uses, one `deb` line each. None on a machine of
-# another release; mmdebstrap then takes Debian's own.
-mirrors() {
-    # shellcheck disable=SC2016 # apt's variables, not the shell's
-    apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-        'Created-By: Packages' 'Origin: Debian' |
-        awk -v suite="$SUITE" '$3 == suite || index($3, suite "-") == 1' | sort -u
-}
-
-# How this machine's own apt reaches the network: proxies, certificates.
-network_options() {
-    apt-config dump --format '%F "%v";%n' Acquire::http
-    apt-config dump --format '%F "%v";%n' Acquire::https
 }
 
 # dpkg never unpacks what no test needs; documentation and drivers are two thirds of a system.
@@ -57,10 +43,11 @@ UNPACK=(
 )
 
 build() {
+    say 'building the image (a few minutes; kept until its recipe changes)'
     local folder=$1 units=/etc/systemd/system options=() sources
     network_options >"$folder/apt.conf"
     [ ! -s "$folder/apt.conf" ] || options+=(--aptopt="$folder/apt.conf")
-    mapfile -t sources < <(mirrors)
+    mapfile -t sources < <(mirrors "$SUITE")
     # shellcheck disable=SC2016 # $1 is the new system's folder, filled in when a hook runs
     mmdebstrap --variant=essential --format=ext2 "${options[@]}" \
         --aptopt='APT::Install-Recommends "false"' \
@@ -77,25 +64,4 @@ build() {
     resize2fs -f "$folder/root.img" >/dev/null 2>&1
 }
 
-main() {
-    local image building
-    image=$cache/image-$(recipe_hash)
-    mkdir -p "$cache"
-    # Whoever wants the image meanwhile waits for it.
-    exec 9>"$cache/lock"
-    flock 9
-    if [ ! -d "$image" ]; then
-        say 'building the image (a few minutes; kept until its recipe changes)'
-        building=$(mktemp --directory "$cache/building-XXXXXX")
-        # shellcheck disable=SC2064 # the folder as it is called now
-        trap "rm -rf '$building'" EXIT
-        build "$building"
-        rm -rf "$cache"/image-*
-        # In one step: a folder of this name is a whole image.
-        mv "$building" "$image"
-        say "built in $SECONDS s"
-    fi
-    printf '%s\n' "$image"
-}
-
-main
+cached "$cache" "image-$(recipe_hash)" build
