@@ -33,6 +33,12 @@ test: ## install what is missing, then lint, unit tests, web tests and end-to-en
 	@tests/install.sh test
 	@tests/test.sh
 
+.PHONY: test-fresh
+test-fresh: ## install what is missing and try `make run` and `make test` in a bare Debian (SYSTEM=debian13 for another)
+	@echo '==> test-fresh: installing what is missing'
+	@tests/install.sh fresh
+	@tests/fresh/run.sh
+
 .PHONY: test-vm
 test-vm: ## install what is missing and run the tests that need a kernel of their own, in a virtual machine
 	@echo '==> test-vm: installing what is missing'

@@ -5,6 +5,7 @@
 #                            and an editor
 #   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot,
 #                            coturn, the relay's referee, and nginx, a proxy
+#   tests/install.sh fresh   what makes bare systems, and the browser that looks into them
 #   tests/install.sh vm      what builds Lumen, makes the tests' virtual machine and runs it
 #
 # Each need is a probe and the Debian package that satisfies it. A probe asks for what is used (a
@@ -56,6 +57,13 @@ command:turnutils_uclient        coturn
 python-gtk3                      gir1.2-gtk-3.0 python3-gi
 python-venv                      python3-venv
 command:weston                   weston
+'
+FRESH='
+chromium                         chromium
+command:git                      git
+command:mmdebstrap               mmdebstrap
+command:newuidmap                uidmap
+path:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '
 VM='
 command:genext2fs                genext2fs
@@ -176,6 +184,10 @@ require_toolchains_of_tests() {
             exit 1
         }
     done
+    require_node
+}
+
+require_node() {
     require Node node 20 'install it from https://nodejs.org; Debian 12 has an older one'
     require npm npm 9 'it comes with Node'
 }
@@ -261,11 +273,16 @@ main() {
             require_toolchains_of_tests
             needs=$BUILD$DESKTOP$TEST
             ;;
+        fresh)
+            require_rust
+            require_node
+            needs=$FRESH
+            ;;
         vm)
             require_rust
             needs=$BUILD$VM
             ;;
-        *) say 'usage: tests/install.sh run|test|vm' >&2; exit 2 ;;
+        *) say 'usage: tests/install.sh run|test|fresh|vm' >&2; exit 2 ;;
     esac
     packages=$(missing_of "$needs" | sort -u | tr '\n' ' ')
     if [ -n "$packages$wants_desktop" ]; then
