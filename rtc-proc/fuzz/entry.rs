@@ -27,6 +27,7 @@ pub(crate) fn channel(bytes: &[u8]) {
     let _ = decode::input(bytes);
     let _ = decode::motion(bytes);
     let _ = decode::pads(bytes);
+    let _ = decode::asks_for_keyframe(bytes);
 }
 
 /// The first bytes of a connection on a port shared with the relay.

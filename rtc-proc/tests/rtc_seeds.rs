@@ -72,6 +72,10 @@ fn input_vectors_of_the_page_are_decoded_on_their_channel() {
     for (name, bytes, message) in vectors(include_str!("../../web/test/vectors/input.json")) {
         let decoded = match message["type"].as_str().expect("a type") {
             "pointerTo" => decode::motion(&bytes).map(|motion| format!("{motion:?}")),
+            "keyframeWanted" => {
+                assert!(decode::asks_for_keyframe(&bytes), "{name}");
+                continue;
+            }
             "pad" | "padUnplugged" => decode::pads(&bytes).map(|news| format!("{news:?}")),
             _ => decode::input(&bytes).map(|action| format!("{action:?}")),
         };
@@ -110,6 +114,7 @@ fn refused_vectors_are_refused() {
         assert!(decode::input(&bytes).is_err(), "{name}");
         assert!(decode::motion(&bytes).is_err(), "{name}");
         assert!(decode::pads(&bytes).is_err(), "{name}");
+        assert!(!decode::asks_for_keyframe(&bytes), "{name}");
     }
 }
 
@@ -145,6 +150,7 @@ fn output_vectors_of_the_page_are_what_we_encode() {
                 let title = Text::new(text("title")).expect("short");
                 encode::desktop(&ToRtc::TitleChanged(title))
             }
+            "pictureSent" => encode::picture_sent(number("time")),
             "padsAvailable" => encode::pads_available(message["available"] == true),
             "padRumbled" => {
                 let pad = PadIndex::new(number("pad")).expect("legal");

@@ -441,7 +441,7 @@ impl Peers {
             // Taken up by `refresh_demand`.
             SessionEvent::EstimateChanged { .. } => {}
             SessionEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
-            SessionEvent::KeyframeWanted => {
+            SessionEvent::KeyframeWanted | SessionEvent::Said(Said::KeyframeWanted) => {
                 if self.keyframes.request(now) {
                     self.outputs.push_back(Output::Keyframe);
                 }

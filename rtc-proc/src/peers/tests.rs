@@ -389,7 +389,9 @@ fn interrupted_video_starts_with_a_keyframe_and_is_told() {
     house.run(Duration::from_millis(500));
     let viewer = &house.viewers[viewer].1;
     assert_eq!(viewer.frames.len(), 2);
-    assert_eq!(viewer.messages, [vec![0x86, 0], vec![0x86, 2], vec![0x86, 0]]);
+    // Besides, it is told which pictures left (0x89).
+    let states = viewer.messages.iter().filter(|message| message[0] == 0x86);
+    assert_eq!(states.collect::<Vec<_>>(), [&[0x86, 0], &[0x86, 2], &[0x86, 0]]);
 }
 
 #[test]

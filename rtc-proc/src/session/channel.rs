@@ -1,7 +1,8 @@
 //! What one peer may say on its data channels: strict decoding, the order of unordered messages, a
 //! rate limit, and rights.
 //!
-//! INVARIANT: no [`Said`] leaves [`Channels`] for a peer without the right to control.
+//! INVARIANT: nothing that acts leaves [`Channels`] for a peer without the right to control. What it
+//! needs to see the desktop it may say.
 
 use std::time::Instant;
 
@@ -49,12 +50,14 @@ impl ChannelKind {
     }
 }
 
-/// What a viewer did.
+/// What a viewer said.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Said {
-    /// With keyboard, pointer or window.
+    /// That it acted with keyboard, pointer or window.
     Acted(Action),
-    /// With a gamepad.
+    /// That a picture is missing.
+    KeyframeWanted,
+    /// That it acted with a gamepad.
     Pad(PadAction),
 }
 
@@ -119,6 +122,9 @@ impl Channels {
         }
         if !self.allowance.take(now) {
             return Err(ChannelViolation::Flood);
+        }
+        if kind == ChannelKind::Input && decode::asks_for_keyframe(message) {
+            return Ok(Some(Said::KeyframeWanted));
         }
         let said = match kind {
             ChannelKind::Input => Some(Said::Acted(decode::input(message)?)),
@@ -220,6 +226,17 @@ mod tests {
         assert_eq!(channels.receive(now, ChannelKind::Input, true, &[1, 0, 30, 1]), Ok(None));
         assert_eq!(channels.ignored(), 1);
         assert!(channels.receive(now, ChannelKind::Input, true, &[0xff]).is_err());
+    }
+
+    #[test]
+    fn keyframe_may_be_asked_for_without_control_and_on_the_input_channel_only() {
+        let now = Instant::now();
+        let mut channels = Channels::new(now, Rights { control: false });
+        let mut ask = |kind, message: &[u8]| channels.receive(now, kind, true, message);
+        assert_eq!(ask(ChannelKind::Input, &[0x0b]), Ok(Some(Said::KeyframeWanted)));
+        assert!(ask(ChannelKind::Input, &[0x0b, 0]).is_err());
+        assert!(ask(ChannelKind::Motion, &[0x0b]).is_err());
+        assert!(ask(ChannelKind::Pads, &[0x0b]).is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | input | 06 | right sixteenths i16, down sixteenths i16 |
 //! | input | 07 | |
 //! | input | 08 | width u16, height u16, scale in 120ths u16 |
+//! | input | 0b | : a picture is missing, and a whole one is asked for |
 //! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: all of a pad |
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
 //!
@@ -41,6 +42,7 @@ const RELEASE_ALL: u8 = 0x07;
 const SIZE_WANTED: u8 = 0x08;
 const PAD: u8 = 0x09;
 const PAD_UNPLUGGED: u8 = 0x0a;
+const KEYFRAME_WANTED: u8 = 0x0b;
 
 /// Bits of a key state.
 const DOWN: u8 = 1;
@@ -98,7 +100,14 @@ pub struct PadNews {
     pub report: Option<PadReport>,
 }
 
-/// Decodes a message of the reliable `input` channel.
+/// Whether a message of the reliable `input` channel asks for a keyframe, which is no input for the
+/// desktop.
+#[must_use]
+pub const fn asks_for_keyframe(message: &[u8]) -> bool {
+    matches!(message, [KEYFRAME_WANTED])
+}
+
+/// Decodes a message of the reliable `input` channel that is for the desktop.
 ///
 /// # Errors
 /// [`DecodeError`] for anything but exactly one message of the table.

@@ -12,6 +12,7 @@
 //! | 86 | [`DesktopState`] u8 |
 //! | 87 | whether there are gamepads u8 |
 //! | 88 | pad u8, strong motor u16, weak motor u16, milliseconds u16 |
+//! | 89 | RTP time u32 of the newest picture that left |
 
 use lumen_ipc::{
     message::desktop::{Cursor, ToRtc},
@@ -26,6 +27,7 @@ const TITLE: u8 = 0x85;
 const DESKTOP_STATE: u8 = 0x86;
 const PADS_AVAILABLE: u8 = 0x87;
 const PAD_RUMBLED: u8 = 0x88;
+const PICTURE_SENT: u8 = 0x89;
 
 /// Whether what the viewer sees is alive.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -72,6 +74,12 @@ pub fn pads_available(available: bool) -> Vec<u8> {
 pub fn pad_rumbled(pad: PadIndex, motors: [u16; 2], millis: u16) -> Vec<u8> {
     let [strong, weak] = motors.map(u16::to_be_bytes);
     [&[PAD_RUMBLED, pad.value()][..], &strong, &weak, &millis.to_be_bytes()].concat()
+}
+
+/// Encodes which picture is the newest that left, by its RTP time, which wraps as in its packets.
+#[must_use]
+pub fn picture_sent(rtp_ticks: u64) -> Vec<u8> {
+    [&[PICTURE_SENT][..], &(rtp_ticks as u32).to_be_bytes()].concat()
 }
 
 fn cursor(looks: &Cursor) -> Vec<u8> {
@@ -122,6 +130,11 @@ mod tests {
         let pad = PadIndex::new(2).expect("legal");
         let rumbled = pad_rumbled(pad, [0xffff, 0x0102], 500);
         assert_eq!(rumbled, [0x88, 2, 0xff, 0xff, 1, 2, 1, 0xf4]);
+    }
+
+    #[test]
+    fn picture_sent_wraps_as_rtp_times_do() {
+        assert_eq!(picture_sent(0x1_0203_0405), [0x89, 2, 3, 4, 5]);
     }
 
     #[test]

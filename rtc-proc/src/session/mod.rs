@@ -4,8 +4,8 @@
 //!
 //! Decides: the negotiated codec and extensions ([`setup`]), which pictures the peer gets
 //! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
-//! [`decode`]), what the network to it carries ([`estimate`]), and when its timers may wait
-//! ([`quiet`]).
+//! [`decode`]), what the page is told of pictures ([`sent`]), what the network to it carries
+//! ([`estimate`]), and when its timers may wait ([`quiet`]).
 //!
 //! Trusts: nothing that arrives. What the implementation cannot authenticate it drops; what it can,
 //! but is not one of our messages, ends the session with a reason.
@@ -31,6 +31,7 @@ pub mod estimate;
 pub mod limit;
 pub mod media;
 pub mod quiet;
+pub mod sent;
 pub mod setup;
 pub mod stillness;
 #[cfg(test)]
@@ -43,6 +44,7 @@ use channel::{ChannelKind, ChannelViolation, Channels};
 use estimate::{Estimate, Judgement};
 use media::{FrameGate, VideoFrame};
 use quiet::Activity;
+use sent::SentPictures;
 pub use setup::{BadOffer, Setup};
 use stillness::{Stillness, sequence_of};
 
@@ -169,7 +171,9 @@ pub struct Session {
     relayed: Option<SocketAddr>,
     /// The last datagram's addresses, ours first.
     path: Option<(SocketAddr, SocketAddr)>,
-    in_flight: Option<FrameStamps>,
+    /// Of the frame written last, until all of it has left: its stamps and its RTP time.
+    in_flight: Option<(FrameStamps, u64)>,
+    sent: SentPictures,
     encoder: Bitrate,
     now: Instant,
     deadline: Instant,
@@ -210,6 +214,7 @@ impl Session {
             relayed,
             path: None,
             in_flight: None,
+            sent: SentPictures::default(),
             encoder: Bitrate::bps(setup.encoder_bps()),
             now,
             deadline: now,
@@ -378,7 +383,7 @@ impl Session {
         // Show at once: the receiver's jitter buffer may add nothing.
         let writer = writer.playout_delay(MediaTime::ZERO, MediaTime::ZERO);
         match writer.write(payload_type, frame.captured, time, Arc::clone(&frame.data)) {
-            Ok(()) => self.in_flight = Some(frame.stamps),
+            Ok(()) => self.in_flight = Some((frame.stamps, frame.rtp_ticks)),
             Err(error) => self.end(Ending::Failed(error.to_string())),
         }
     }
@@ -432,15 +437,30 @@ impl Session {
             self.advance();
             return true;
         }
-        self.rest(at);
+        let queue_empty = self.queued_packets() == 0;
+        if queue_empty && let Some((stamps, rtp_ticks)) = self.in_flight.take() {
+            self.emit(SessionEvent::FrameSent(stamps));
+            self.sent.on_sent(rtp_ticks);
+        }
+        if self.tell_sent() {
+            return true;
+        }
+        self.rest(at, queue_empty);
         false
     }
 
-    fn rest(&mut self, at: Instant) {
-        let queue_empty = self.queued_packets() == 0;
-        if queue_empty && let Some(stamps) = self.in_flight.take() {
-            self.emit(SessionEvent::FrameSent(stamps));
-        }
+    /// Tells the page which picture left, if it is time; returns whether there is more to poll.
+    fn tell_sent(&mut self) -> bool {
+        let Some(mut channel) = self.input.and_then(|id| self.rtc.channel(id)) else {
+            return false;
+        };
+        // A channel that is full or broken shows in what matters more than this.
+        self.sent.take(self.now).is_some_and(|ticks| {
+            matches!(channel.write(true, &encode::picture_sent(ticks)), Ok(true))
+        })
+    }
+
+    fn rest(&mut self, at: Instant, queue_empty: bool) {
         let reason = self.rtc.last_timeout_reason();
         // Before there is a connection every timer is part of making it.
         self.deadline = if self.connected {
@@ -448,6 +468,11 @@ impl Session {
         } else {
             at
         };
+        if self.input.is_some()
+            && let Some(due) = self.sent.due(self.now)
+        {
+            self.deadline = self.deadline.min(due);
+        }
     }
 
     fn on_event(&mut self, event: Event) {
@@ -514,6 +539,7 @@ impl Session {
         let found = kinds.into_iter().find(|(channel, _)| *channel == Some(data.id));
         let Some((_, kind)) = found else { return };
         match self.channels.receive(self.now, kind, data.binary, &data.data) {
+            Ok(Some(Said::KeyframeWanted)) => self.emit(SessionEvent::KeyframeWanted),
             Ok(Some(said)) => self.emit(SessionEvent::Said(said)),
             Ok(None) => {}
             Err(violation) => self.close(violation.into()),

@@ -21,6 +21,7 @@ use str0m::{
 
 use super::{
     Datagram, Ending, Input, Output, Said, Session, SessionEvent, Setup,
+    encode::picture_sent,
     media::{RtpClock, VideoFrame},
     viewer::Viewer,
 };
@@ -405,6 +406,31 @@ fn malformed_and_foreign_datagrams_change_nothing() {
     let shown = pair.show(true, 5000, 9);
     pair.run(Duration::from_millis(300));
     assert_eq!(pair.viewer.frames, [shown]);
+}
+
+#[test]
+fn page_is_told_of_the_newest_picture_that_left_and_then_nothing_more() {
+    let mut pair = Pair::connected();
+    for index in 0..60 {
+        pair.show(index == 0, 3000, index);
+        pair.run(Duration::from_millis(16));
+    }
+    // Without stamps the clock counts milliseconds.
+    let newest = 59 * 90;
+    pair.run(Duration::from_secs(2));
+    let told: Vec<_> = pair.viewer.messages.iter().filter(|message| message[0] == 0x89).collect();
+    assert!((2..=4).contains(&told.len()), "{} messages for a second of pictures", told.len());
+    assert_eq!(told.last(), Some(&&picture_sent(newest)));
+    pair.run(Duration::from_secs(30));
+    assert!(pair.viewer.messages.len() <= 4, "a still screen needs no words");
+}
+
+#[test]
+fn keyframe_asked_for_by_the_page_is_told() {
+    let mut pair = Pair::connected();
+    pair.viewer.send(pair.now, pair.viewer.input, true, &[0x0b]);
+    pair.run(Duration::from_millis(100));
+    assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 1);
 }
 
 #[test]

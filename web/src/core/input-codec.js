@@ -15,6 +15,7 @@
  * - `pointerBy`, `scroll`: sixteenths of an output pixel.
  * - `wheel`: 120 is one notch.
  * - `sizeWanted`: the viewport in device pixels, and its scale in 120ths.
+ * - `keyframeWanted`: a picture is missing, and a whole one is asked for.
  * - `pad`: all of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0 … 255.
  * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }
  *   | { type: 'pointerTo', sequence: number, x: number, y: number }
@@ -24,13 +25,14 @@
  *   | { type: 'scroll', rightSixteenths: number, downSixteenths: number }
  *   | { type: 'releaseAll' }
  *   | { type: 'sizeWanted', width: number, height: number, scale: number }
+ *   | { type: 'keyframeWanted' }
  *   | { type: 'pad', pad: number, sequence: number, buttons: number,
  *       sticks: [number, number, number, number], triggers: [number, number] }
  *   | { type: 'padUnplugged', pad: number, sequence: number }} InputMessage
  */
 
 /**
- * What the desktop tells its viewers.
+ * What the desktop tells its viewers; `pictureSent`: the RTP time of the newest picture that left.
  * @typedef {'running' | 'compositorRestarting' | 'mediaRestarting'} DesktopState
  * @typedef {{ type: 'cursorHidden' }
  *   | { type: 'cursorNamed', name: string }
@@ -41,6 +43,7 @@
  *   | { type: 'desktopState', state: DesktopState }
  *   | { type: 'padsAvailable', available: boolean }
  *   | { type: 'padRumbled', pad: number, strong: number, weak: number, millis: number }
+ *   | { type: 'pictureSent', time: number }
  *   } OutputMessage
  */
 
@@ -55,6 +58,7 @@ const Tag = Object.freeze({
   sizeWanted: 0x08,
   pad: 0x09,
   padUnplugged: 0x0a,
+  keyframeWanted: 0x0b,
   cursorHidden: 0x81,
   cursorNamed: 0x82,
   cursorImage: 0x83,
@@ -63,6 +67,7 @@ const Tag = Object.freeze({
   desktopState: 0x86,
   padsAvailable: 0x87,
   padRumbled: 0x88,
+  pictureSent: 0x89,
 });
 
 /** @type {readonly DesktopState[]} */
@@ -122,6 +127,8 @@ export function encodeInput(message) {
         message.sticks.forEach((axis, place) => view.setInt16(8 + 2 * place, axis));
         message.triggers.forEach((axis, place) => view.setUint8(16 + place, axis));
       });
+    case 'keyframeWanted':
+      return bytes(1, (view) => view.setUint8(0, Tag.keyframeWanted));
     case 'padUnplugged':
       return bytes(4, (view) => {
         view.setUint8(0, Tag.padUnplugged);
@@ -166,6 +173,9 @@ export function decodeOutput(buffer) {
       return { type: 'padsAvailable', available: view.getUint8(1) === 1 };
     case Tag.padRumbled:
       return decodeRumble(view);
+    case Tag.pictureSent:
+      if (buffer.byteLength !== 5) return null;
+      return { type: 'pictureSent', time: view.getUint32(1) };
     default:
       return null;
   }
