@@ -11,6 +11,7 @@ const text = (situation) =>
     session: { name: 'idle' },
     everStreamed: false,
     desktop: 'running',
+    trouble: null,
     notice: '',
     complaint: '',
     now: 0,
@@ -49,6 +50,21 @@ test('describe, a part of the page is missing, says so where nothing else is to 
   assert.match(text({ session, complaint, desktop: 'mediaRestarting' }), /picture is restarting/);
 });
 
+test('describe, a picture that is missing, says what is done about it', () => {
+  const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
+  assert.match(text({ session, trouble: 'missed' }), /missing\. Asking for another…$/);
+  assert.match(text({ session, trouble: 'lost' }), /lost on its way\. Asking for another…$/);
+  assert.match(text({ session, trouble: 'tooLarge' }), /this size\. Asking for a smaller one…$/);
+  assert.match(text({ session, trouble: 'missed', desktop: 'mediaRestarting' }), /restarting/);
+});
+
+test('describe, a connection given up for its picture, says so while there is another', () => {
+  const session = /** @type {const} */ ({ name: 'attempting', deadline: 1 });
+  const said = text({ session, everStreamed: true, trouble: 'undecodable' });
+  assert.equal(said, 'This browser could not decode the picture. Reconnecting…');
+  assert.match(text({ session, trouble: 'unreceived' }), /never arrived\. Connecting…$/);
+});
+
 test('describe, parts of the desktop restart, names them', () => {
   const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
   assert.match(text({ session, desktop: 'compositorRestarting' }), /desktop is restarting/);
@@ -60,6 +76,7 @@ test('describe, a failure, is an error with a way out', () => {
     session: { name: 'failed', reason: 'No H.264.' },
     everStreamed: false,
     desktop: 'running',
+    trouble: null,
     notice: '',
     complaint: '',
     now: 0,

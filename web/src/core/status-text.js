@@ -1,12 +1,13 @@
 // What the status line says. Nothing while all is well.
 
+/** @import { Trouble } from './decoding.js' */
 /** @import { State } from './session.js' */
 /** @import { DesktopState } from './input-codec.js' */
 
 /**
  * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: 'retry' | null }} Status
  * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState,
- *   notice: string, complaint: string, now: number }} Situation
+ *   trouble: Trouble | null, notice: string, complaint: string, now: number }} Situation
  */
 
 /** @type {Status} */
@@ -16,19 +17,20 @@ const QUIET = Object.freeze({ text: '', tone: 'quiet', action: null });
  * @param {Situation} situation
  * @returns {Status}
  */
-export function describe({ session, everStreamed, desktop, notice, complaint, now }) {
+export function describe({ session, everStreamed, desktop, trouble, notice, complaint, now }) {
   switch (session.name) {
     case 'idle':
     case 'login':
       return complaint === '' ? QUIET : error(complaint);
     case 'attempting':
-      return busy(everStreamed ? 'Reconnecting…' : 'Connecting…');
+      return busy(`${troubleText(trouble)} ${verb(everStreamed)}…`.trimStart());
     case 'waiting':
       return { ...busy(waitingText(session, everStreamed, now)), action: 'retry' };
     case 'failed':
       return { ...error(session.reason), action: 'retry' };
     case 'streaming':
       if (desktop !== 'running') return describeDesktop(desktop);
+      if (trouble !== null) return busy(`${troubleText(trouble)} ${remedy(trouble)}`.trimEnd());
       return complaint === '' ? { ...QUIET, text: notice } : error(complaint);
   }
 }
@@ -40,10 +42,48 @@ export function describe({ session, everStreamed, desktop, notice, complaint, no
  */
 function waitingText({ until, reason }, everStreamed, now) {
   const seconds = Math.ceil((until - now) / 1000);
-  const verb = everStreamed ? 'Reconnecting' : 'Connecting';
   // Short waits would make the line flicker.
-  if (seconds <= 1) return `${verb}…`;
-  return `${reason} ${verb} in ${seconds} s…`.trimStart();
+  if (seconds <= 1) return `${verb(everStreamed)}…`;
+  return `${reason} ${verb(everStreamed)} in ${seconds} s…`.trimStart();
+}
+
+/** @param {boolean} everStreamed */
+function verb(everStreamed) {
+  return everStreamed ? 'Reconnecting' : 'Connecting';
+}
+
+/**
+ * @param {Trouble | null} trouble
+ * @returns {string} a sentence, or nothing
+ */
+export function troubleText(trouble) {
+  switch (trouble) {
+    case null:
+      return '';
+    case 'missed':
+      return 'A picture is missing.';
+    case 'lost':
+      return 'The picture is lost on its way.';
+    case 'tooLarge':
+      return 'This browser does not decode a picture of this size.';
+    case 'undecodable':
+      return 'This browser could not decode the picture.';
+    case 'unreceived':
+      return 'The picture never arrived.';
+  }
+}
+
+/** @param {Trouble} trouble */
+function remedy(trouble) {
+  switch (trouble) {
+    case 'missed':
+    case 'lost':
+      return 'Asking for another…';
+    case 'tooLarge':
+      return 'Asking for a smaller one…';
+    default:
+      return '';
+  }
 }
 
 /**

@@ -2,6 +2,7 @@
 // the connection report.
 
 import { Cursor } from './cursor.js';
+import { DecoderWatch } from './decoder-watch.js';
 import { Gamepads } from './gamepads.js';
 import { Keyboard } from './keyboard.js';
 import { Pointer } from './pointer.js';
@@ -18,6 +19,7 @@ export class Controls {
   #pointer;
   #gamepads;
   #report;
+  #watch;
 
   /**
    * @param {Elements} elements
@@ -52,6 +54,7 @@ export class Controls {
       signal,
     );
     this.#report = new ReportPanel(elements, viewer);
+    this.#watch = new DecoderWatch(viewer, signal);
     window.addEventListener('blur', () => this.#releaseAll(), { signal });
     document.addEventListener(
       'visibilitychange',
@@ -68,7 +71,13 @@ export class Controls {
     this.#cursor.rescale(this.#viewer.picture.scale);
   }
 
-  /** @param {OutputMessage} message about a cursor or a pad; others are not for this */
+  /** The connection is gone, and with it what the desktop said by it. */
+  disconnected() {
+    this.#gamepads.setAvailable(false);
+    this.#watch.replaced();
+  }
+
+  /** @param {OutputMessage} message about a cursor, a pad or a picture; others are not for this */
   received(message) {
     switch (message.type) {
       case 'cursorHidden':
@@ -83,6 +92,12 @@ export class Controls {
         return;
       case 'padsAvailable':
         this.#gamepads.setAvailable(message.available);
+        return;
+      case 'outputResized':
+        this.#watch.resized(message);
+        return;
+      case 'pictureSent':
+        this.#watch.sent(message);
         return;
       case 'padRumbled':
         this.#gamepads.rumble(message);

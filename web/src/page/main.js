@@ -22,6 +22,7 @@ const viewer = new Viewer(
     loginNeeded: () => void loginForm().then((form) => form?.ask()),
     answered: () => void controls(),
     settled: () => void controls().then((loaded) => loaded?.rescale()),
+    disconnected: () => void controls().then((loaded) => loaded?.disconnected()),
     received: (message) => void controls().then((loaded) => loaded?.received(message)),
   },
   signal,

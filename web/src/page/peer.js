@@ -24,10 +24,6 @@ import { log } from '../util/log.js';
 /** Motion that would queue behind so many bytes is old when it arrives; newer follows. */
 const MAX_QUEUED_MOTION = 256;
 
-/** How often decoding is looked at, in milliseconds, and how many bad looks end the connection. */
-const LOOK_INTERVAL = 2000;
-const MAX_BAD_LOOKS = 2;
-
 /** Another way is found within so many milliseconds, or a new connection is made. */
 const RESTART_LIMIT = 4000;
 
@@ -59,9 +55,8 @@ export class Peer {
   #listeners = new AbortController();
   #handlers;
   #receiver;
-  /** @type {ReturnType<typeof setInterval> | undefined} */
-  #lookTimer;
-  #look = { packets: 0, frames: 0, bad: 0 };
+  /** @type {number | null} */
+  #shownTime = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #restartTimer;
   #started = false;
@@ -96,6 +91,14 @@ export class Peer {
 
   get isStarted() {
     return this.#started;
+  }
+
+  /** RTP time of the picture that was shown last, null before there is one. */
+  get shownTime() {
+    const [source] = this.#receiver.getSynchronizationSources?.() ?? [];
+    // Ten seconds later the browser does not know any more.
+    this.#shownTime = source?.rtpTimestamp ?? this.#shownTime;
+    return this.#shownTime;
   }
 
   get isReady() {
@@ -159,6 +162,17 @@ export class Peer {
     return all;
   }
 
+  /** @returns {Promise<{ received: number, decoded: number }>} how many pictures, the former whole */
+  async countPictures() {
+    const count = { received: 0, decoded: 0 };
+    for (const stats of await this.stats()) {
+      if (stats.type !== 'inbound-rtp' || stats['kind'] !== 'video') continue;
+      count.received = Number(stats['framesReceived'] ?? 0);
+      count.decoded = Number(stats['framesDecoded'] ?? 0);
+    }
+    return count;
+  }
+
   /** @param {InputMessage} message */
   send(message) {
     if (this.isReady) this.#input.send(encodeInput(message));
@@ -182,7 +196,6 @@ export class Peer {
 
   /** Tells the handlers nothing any more; the connection stays. */
   retire() {
-    clearInterval(this.#lookTimer);
     clearTimeout(this.#restartTimer);
     this.#listeners.abort();
   }
@@ -239,8 +252,10 @@ export class Peer {
     } else if (['connected', 'completed'].includes(iceConnectionState)) {
       clearTimeout(this.#restartTimer);
       this.#restartTimer = undefined;
-    } else if (connectionState === 'failed') {
-      this.#lost('The connection to the desktop could not be secured.');
+      // There is a way, and no security on it.
+      if (connectionState === 'failed') {
+        this.#lost('The connection to the desktop could not be secured.');
+      }
     }
   }
 
@@ -263,7 +278,6 @@ export class Peer {
   }
 
   #opened() {
-    this.#lookTimer = setInterval(() => void this.#lookAtDecoding(), LOOK_INTERVAL);
     this.#handlers.ready();
   }
 
@@ -296,28 +310,6 @@ export class Peer {
     } catch (error) {
       this.#lost('This browser could not make an offer.', error);
     }
-  }
-
-  // Packets that come while no frame is decoded mean a decoder that is stuck. Silence means
-  // nothing: a still desktop sends no packets.
-  async #lookAtDecoding() {
-    if (document.hidden) return;
-    const { packets, frames } = await this.#countFrames();
-    const stuck = packets > this.#look.packets && frames === this.#look.frames;
-    const bad = stuck ? this.#look.bad + 1 : 0;
-    this.#look = { packets, frames, bad };
-    if (bad >= MAX_BAD_LOOKS) this.#lost('The picture could not be decoded.');
-  }
-
-  async #countFrames() {
-    const count = { packets: 0, frames: 0 };
-    const report = await this.#connection.getStats();
-    report.forEach((stats) => {
-      if (stats.type !== 'inbound-rtp' || stats.kind !== 'video') return;
-      count.packets = stats.packetsReceived ?? 0;
-      count.frames = stats.framesDecoded ?? 0;
-    });
-    return count;
   }
 
   /**

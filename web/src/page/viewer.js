@@ -1,6 +1,6 @@
 // Carries out what the session decides: sockets, peer connections, picture and status.
 
-import { wantedScale, wantedSize } from '../core/frame-size.js';
+import { MAX_MACROBLOCKS, wantedScale, wantedSize } from '../core/frame-size.js';
 import { Session } from '../core/session.js';
 import { placeRelay, serversFor, wishedPath } from '../core/relay.js';
 import {
@@ -9,7 +9,7 @@ import {
   probeMessage,
   restartMessage,
 } from '../core/signalling.js';
-import { describe } from '../core/status-text.js';
+import { describe, troubleText } from '../core/status-text.js';
 import { log } from '../util/log.js';
 import { Peer } from './peer.js';
 import { Picture } from './picture.js';
@@ -17,6 +17,7 @@ import { SignallingSocket, fetchSession } from './server.js';
 import { StatusLine } from './status-line.js';
 import { Viewport } from './viewport.js';
 
+/** @import { Trouble } from '../core/decoding.js' */
 /** @import { DesktopState, InputMessage, OutputMessage } from '../core/input-codec.js' */
 /** @import { Action, Event } from '../core/session.js' */
 /** @import { RelayServer } from '../core/relay.js' */
@@ -30,9 +31,10 @@ import { Viewport } from './viewport.js';
  * - `loginNeeded`: nobody is logged in.
  * - `answered`: the desktop has; the network is the one to wait for.
  * - `settled`: there is a picture, or no picture for the time being. Told again and again.
+ * - `disconnected`: there is no connection, or not yet another one.
  * - `received`: a message that does not concern the viewer itself.
  * @typedef {{ loginNeeded: () => void, answered: () => void, settled: () => void,
- *   received: (message: OutputMessage) => void }} ViewerHandlers
+ *   disconnected: () => void, received: (message: OutputMessage) => void }} ViewerHandlers
  */
 
 /** For so many milliseconds a notice stands. */
@@ -72,6 +74,10 @@ export class Viewer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #noticeTimer;
   #complaint = '';
+  /** What is wrong with the picture. @type {Trouble | null} */
+  #trouble = null;
+  /** How many macroblocks the desktop may have for this browser to show it. */
+  #mostMacroblocks = MAX_MACROBLOCKS;
 
   /**
    * @param {Elements} elements
@@ -124,6 +130,39 @@ export class Viewer {
 
   get picture() {
     return this.#picture;
+  }
+
+  /** The peer connection as something to be told from others. */
+  get connection() {
+    return this.#peer;
+  }
+
+  /** RTP time of the picture that was shown last, null if there is none. */
+  get shownTime() {
+    return this.#peer?.shownTime ?? null;
+  }
+
+  /** How many pictures this connection received whole, and how many were decoded. */
+  async countPictures() {
+    return (await this.#peer?.countPictures()) ?? { received: 0, decoded: 0 };
+  }
+
+  /** @param {number} mostMacroblocks that the desktop may have from now on */
+  limitDesktop(mostMacroblocks) {
+    this.#mostMacroblocks = mostMacroblocks;
+    this.#tellSize();
+  }
+
+  /** @param {Trouble | null} trouble with the picture, for as long as there is any */
+  say(trouble) {
+    if (trouble === this.#trouble) return;
+    this.#trouble = trouble;
+    this.#update();
+  }
+
+  /** The connection is of no use, for its picture cannot be seen. */
+  losePicture() {
+    this.handle({ type: 'peerLost', reason: troubleText(this.#trouble) });
   }
 
   /** @param {InputMessage} message */
@@ -306,7 +345,7 @@ export class Viewer {
     this.#unsent = [];
     delete this.#elements.root.dataset['input'];
     this.#picture.drop();
-    this.#handlers.received({ type: 'padsAvailable', available: false });
+    this.#handlers.disconnected();
     this.#closeRetired();
     this.#peer?.retire();
     this.#retired = this.#peer;
@@ -336,7 +375,7 @@ export class Viewer {
 
   #tellSize() {
     const { size, pixelRatio } = this.#viewport;
-    const wanted = wantedSize(size);
+    const wanted = wantedSize(size, this.#mostMacroblocks);
     const scale = wantedScale(size, wanted, pixelRatio);
     this.send({ type: 'sizeWanted', ...wanted, scale });
   }
@@ -344,9 +383,6 @@ export class Viewer {
   /** @param {OutputMessage} message */
   #received(message) {
     switch (message.type) {
-      case 'outputResized':
-        // The frames themselves say how large they are; this only announces them.
-        return;
       case 'titleChanged':
         this.#windowTitle = message.title;
         this.#showTitle();
@@ -393,8 +429,9 @@ export class Viewer {
     const now = performance.now();
     this.#elements.root.dataset['state'] = state.name;
     const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice];
-    const complaint = this.#complaint;
-    this.#status.show(describe({ session: state, everStreamed, desktop, notice, complaint, now }));
+    const [complaint, trouble] = [this.#complaint, this.#trouble];
+    const situation = { session: state, everStreamed, desktop, trouble, notice, complaint, now };
+    this.#status.show(describe(situation));
     clearTimeout(this.#timer);
     if (deadline === null) return;
     // A countdown is redrawn each second.
