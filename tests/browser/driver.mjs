@@ -47,10 +47,10 @@ const commands = {
     });
   },
 
-  async open({ url, width, height, relay = null }) {
+  async open({ url, width, height, relay = null, spoil = null }) {
     const context = await browser.newContext({ viewport: { width, height } });
     context.setDefaultTimeout(PATIENCE_MS);
-    await context.addInitScript(instrument, relay);
+    await context.addInitScript(instrument, { relay, spoil });
     const page = await context.newPage();
     const lines = [];
     page.on('console', (message) => lines.push(`${message.type()}: ${message.text()}`));

@@ -1,9 +1,13 @@
 // Runs in the page before the page's own code and watches it from outside: which frames were
 // decoded when, what they look like, and what WebRTC says of itself. Changes nothing the page does,
-// but for the ways its connections may take when a test forces one.
+// but for what a test forces: the ways its connections may take, the key they are secured with, and
+// pictures that a decoder cannot make anything of.
 
-/** @param {'udp' | 'tcp' | 'tls' | null} forced  the relay, by this transport and no other */
-export function instrument(forced) {
+/**
+ * @param {{ relay: 'udp' | 'tcp' | 'tls' | null, spoil: { garblesFrom?: number } | null }} forced
+ *   the relay, by this transport and no other; that pictures can be spoiled, and which are at once
+ */
+export function instrument({ relay: forced, spoil: spoiled }) {
   const isForced = (url) =>
     forced === 'tls'
       ? url.startsWith('turns:')
@@ -18,18 +22,88 @@ export function instrument(forced) {
     return { ...configuration, iceServers, iceTransportPolicy: 'relay' };
   }
 
+  /**
+   * Pictures of so many macroblocks or more become garbage, or get lost; until the page asks for a
+   * keyframe or for ever. `since` is when the first was.
+   */
+  const spoil = { garblesFrom: Infinity, losesFrom: Infinity, untilAsked: false, since: null, ...spoiled };
+
+  /** Between what assembles pictures of packets and what decodes them. */
+  function intercept(receiver) {
+    let macroblocks = 0;
+    const { readable, writable } = receiver.createEncodedStreams();
+    const spoiler = new TransformStream({
+      transform(frame, controller) {
+        const { width, height } = frame.getMetadata();
+        // Only keyframes say.
+        if (width > 0) macroblocks = Math.ceil(width / 16) * Math.ceil(height / 16);
+        const [lost, garbled] = [macroblocks >= spoil.losesFrom, macroblocks >= spoil.garblesFrom];
+        if (lost || garbled) spoil.since ??= performance.now();
+        if (lost) return;
+        if (garbled) new Uint8Array(frame.data).fill(0x5a);
+        controller.enqueue(frame);
+      },
+    });
+    readable.pipeThrough(spoiler).pipeTo(writable).catch(() => {});
+  }
+
+  const KEYFRAME_WANTED = 0x0b;
+  /** Messages of the page to the desktop: when, and what by their first byte. */
+  const said = [];
+  function listenTo(channel) {
+    const send = channel.send.bind(channel);
+    channel.send = (message) => {
+      const [tag] = new Uint8Array(message.buffer ?? message);
+      said.push({ at: performance.now(), tag });
+      if (tag === KEYFRAME_WANTED && spoil.untilAsked) {
+        spoil.garblesFrom = spoil.losesFrom = Infinity;
+      }
+      send(message);
+    };
+    return channel;
+  }
+
+  /** What the next connections are secured with, if not with what the browser chooses. */
+  let certificates;
+  async function useRsaKeys() {
+    const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 2048 };
+    const publicExponent = new Uint8Array([1, 0, 1]);
+    certificates = [await NativePeer.generateCertificate({ ...algorithm, publicExponent })];
+  }
+
   const peers = [];
   const NativePeer = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends NativePeer {
+    #forced;
+
     constructor(configuration, ...rest) {
-      super(narrowed(configuration), ...rest);
+      const forced = { ...(spoiled && { encodedInsertableStreams: true }), ...(certificates && { certificates }) };
+      super({ ...narrowed(configuration), ...forced }, ...rest);
+      this.#forced = forced;
       peers.push(this);
     }
 
     setConfiguration(configuration) {
-      super.setConfiguration(narrowed(configuration));
+      super.setConfiguration({ ...narrowed(configuration), ...this.#forced });
+    }
+
+    addTransceiver(...rest) {
+      const transceiver = super.addTransceiver(...rest);
+      if (spoiled) intercept(transceiver.receiver);
+      return transceiver;
+    }
+
+    createDataChannel(...rest) {
+      return listenTo(super.createDataChannel(...rest));
     }
   };
+
+  /** All that the status line said, one after the other. */
+  const statuses = [];
+  function noteStatus() {
+    const text = document.querySelector('#status-text')?.textContent ?? '';
+    if (text !== '' && text !== statuses.at(-1)) statuses.push(text);
+  }
 
   const frames = [];
   const onFrame = [];
@@ -61,7 +135,11 @@ export function instrument(forced) {
       watch(element);
     }
   }
-  new MutationObserver(findVideos).observe(document, { childList: true, subtree: true });
+  function look() {
+    findVideos();
+    noteStatus();
+  }
+  new MutationObserver(look).observe(document, { childList: true, subtree: true });
 
   /** The colour at fractions of the picture's width and height. */
   function colourAt(x, y) {
@@ -178,6 +256,6 @@ export function instrument(forced) {
 
   window.lumenTest = {
     frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
-    isControllable, jitterBufferMillis, keyLatencies,
+    isControllable, jitterBufferMillis, keyLatencies, said, spoil, statuses, useRsaKeys,
   };
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod decoding;
 mod desktops;
 mod keyboard;
 mod pads;

@@ -98,6 +98,23 @@ impl Browser {
         )
     }
 
+    /// As [`Browser::open_sized`], but a test can spoil the page's pictures before they are decoded,
+    /// and those of so many macroblocks or more are spoiled from the beginning.
+    ///
+    /// # Errors
+    /// When the page cannot be loaded.
+    pub fn open_spoiled(
+        &self,
+        url: &str,
+        (width, height): (u32, u32),
+        macroblocks: Option<u32>,
+    ) -> Result<Page> {
+        let spoil = macroblocks.map_or_else(|| json!({}), |from| json!({ "garblesFrom": from }));
+        self.open_with(
+            &json!({ "do": "open", "url": url, "width": width, "height": height, "spoil": spoil }),
+        )
+    }
+
     fn open_with(&self, command: &Value) -> Result<Page> {
         let page = self.ask(command)?.as_u64().context("the number of a page")?;
         Ok(Page { browser: self.clone(), page })
@@ -245,6 +262,26 @@ impl Page {
         wait_for_ok(what, || {
             let holds: bool = self.evaluate(expression)?;
             if holds { Ok(()) } else { bail!("not yet; the page says: {}", self.console()?) }
+        })
+    }
+
+    /// All that the page's status line has said.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn statuses(&self) -> Result<Vec<String>> {
+        self.evaluate("lumenTest.statuses")
+    }
+
+    /// Waits until the status line says, or has said, something with this in it.
+    ///
+    /// # Errors
+    /// When it never does.
+    pub fn wait_for_status(&self, part: &str) -> Result<()> {
+        wait_for_ok("a word in the status line", || {
+            let statuses = self.statuses()?;
+            ensure!(statuses.iter().any(|status| status.contains(part)), "it says {statuses:?}");
+            Ok(())
         })
     }
 
