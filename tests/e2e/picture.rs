@@ -84,6 +84,35 @@ pub(crate) fn has_size(page: &Page, width: u32, height: u32) -> Result<()> {
 }
 
 #[test]
+fn window_larger_than_any_decoder_takes_gets_the_largest_desktop_of_its_shape() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open_sized(rig.url(), 4112, 2658)?;
+    has_size(&page, 3814, 2464)?;
+    shows_quadrants(&page)?;
+    page.resize(4500, 3000)?;
+    has_size(&page, 3746, 2496)?;
+    shows_quadrants(&page)?;
+    page.resize(3000, 4500)?;
+    has_size(&page, 2496, 3746)?;
+    shows_quadrants(&page)?;
+    page.ensure_connected_once()
+}
+
+#[test]
+fn desktop_of_the_largest_sizes_is_decoded() -> Result<()> {
+    for size in ["4096x2304", "3072x3072"] {
+        let rig = Setup::new().option("--size", size).option("--resize", "fixed").start()?;
+        let browser = Browser::start()?;
+        let page = browser.open_sized(rig.url(), 1280, 720)?;
+        shows_quadrants(&page)?;
+        let (width, height) = size.split_once('x').expect("two sides");
+        has_size(&page, width.parse()?, height.parse()?)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn window_resized_letterboxes_a_desktop_of_fixed_size() -> Result<()> {
     let setup = Setup::new().option("--size", "1280x720").option("--resize", "fixed");
     let rig = setup.start()?;
