@@ -54,3 +54,14 @@ fn no_authentication_on_loopback_lets_in_without_a_token() -> Result<()> {
     let page = browser.open(rig.url())?;
     page.wait_for_picture()
 }
+
+#[test]
+fn browser_with_an_rsa_key_is_refused_with_the_keys_that_are_taken() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.evaluate::<()>("lumenTest.useRsaKeys().then(() => lumenTest.peers[0].close())")?;
+    page.wait_for_status("its certificate must have an ECDSA key")?;
+    wait_until("the log says so", || rig.said().contains("must have an ECDSA key"))
+}

@@ -489,7 +489,7 @@ impl Peers {
         self.sizes.leave(number);
         self.tell_size();
         self.pads_of_peer_gone(number);
-        let retry = !matches!(ending, Ending::Violation(_));
+        let retry = !matches!(ending, Ending::Unsecured(_) | Ending::Violation(_));
         let reason = format!("The connection ended: {ending}.");
         self.tell_closed(peer.generation, peer.gateway_number, &reason, retry);
         self.outputs.push_back(Output::Ended { peer: number, ending });

@@ -11,7 +11,7 @@ use str0m::{
 use super::{Output, Peers};
 use crate::{
     relay::{Output as RelayOutput, Relay, Unwrapped},
-    session::{Datagram, Input},
+    session::{Datagram, FatalAlert, Input},
 };
 
 impl Peers {
@@ -51,6 +51,9 @@ impl Peers {
         let datagram = RtcInput::Receive(now, parsed);
         let Some(number) = self.owner(source, &datagram) else { return false };
         self.feed(now, number, Input::Datagram(datagram));
+        if let Some(alert) = FatalAlert::in_clear(bytes) {
+            self.feed(now, number, Input::Refused(alert));
+        }
         self.refresh_demand(now);
         true
     }

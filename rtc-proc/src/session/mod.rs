@@ -24,6 +24,7 @@ use str0m::{
     net::Transmit,
 };
 
+pub mod alert;
 pub mod channel;
 pub mod decode;
 pub mod encode;
@@ -39,6 +40,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) mod viewer;
 
+pub use alert::FatalAlert;
 pub use channel::Said;
 use channel::{ChannelKind, ChannelViolation, Channels};
 use estimate::{Estimate, Judgement};
@@ -67,6 +69,8 @@ pub enum Input<'a> {
     Candidate(&'a str),
     /// A message for the browser's page, encoded by [`encode`].
     Message(&'a [u8]),
+    /// An alert in a datagram that [`Session::accepts`].
+    Refused(FatalAlert),
     /// Our address at the relay is another one, or there is none any more.
     RelayedAddress(Option<SocketAddr>),
     /// A picture.
@@ -145,6 +149,9 @@ pub enum Ending {
     /// WebRTC broke.
     #[error("the connection failed: {0}")]
     Failed(String),
+    /// The browser will not secure the connection.
+    #[error("the browser refused to secure it, {0}")]
+    Unsecured(FatalAlert),
     /// Nothing was heard of the browser.
     #[error("the browser is out of reach")]
     Lost,
@@ -266,6 +273,10 @@ impl Session {
             Input::Datagram(datagram) => self.receive(datagram),
             Input::Candidate(line) => self.add_candidate(line),
             Input::Message(message) => self.send_message(message),
+            // Believed while the handshake goes on, though it may be anybody's: who can send from the
+            // browser's address can spoil the handshake in other ways.
+            Input::Refused(alert) if !self.connected => self.end(Ending::Unsecured(alert)),
+            Input::Refused(_) => {}
             Input::RelayedAddress(relayed) => self.move_relayed(relayed),
             Input::Video(frame) => self.write_frame(frame),
             Input::VideoInterrupted => self.gate = FrameGate::AwaitingKeyframe,

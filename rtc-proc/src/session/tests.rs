@@ -20,7 +20,7 @@ use str0m::{
 };
 
 use super::{
-    Datagram, Ending, Input, Output, Said, Session, SessionEvent, Setup,
+    Datagram, Ending, FatalAlert, Input, Output, Said, Session, SessionEvent, Setup,
     encode::picture_sent,
     media::{RtpClock, VideoFrame},
     viewer::Viewer,
@@ -45,6 +45,8 @@ struct Pair {
     clock: RtpClock,
     wakeups: usize,
     datagrams: usize,
+    /// Whether the session has said anything of its own in the handshake of DTLS.
+    handshaking: bool,
 }
 
 fn address(text: &str) -> SocketAddr {
@@ -77,6 +79,7 @@ impl Pair {
             clock: RtpClock::default(),
             wakeups: 0,
             datagrams: 0,
+            handshaking: false,
         }
     }
 
@@ -101,6 +104,8 @@ impl Pair {
                 Output::Transmit(Datagram { source, destination, contents, .. }) => {
                     assert_eq!((source, destination), (address(SERVER), address(BROWSER)));
                     self.datagrams += 1;
+                    // The record type of handshakes (RFC 5246, section 6.2.1).
+                    self.handshaking |= contents.first() == Some(&22);
                     if !self.is_lost() {
                         self.to_viewer.push((self.now + DELAY, contents));
                     }
@@ -404,6 +409,24 @@ fn malformed_and_foreign_datagrams_change_nothing() {
         pair.deliver(&bytes[..length]);
     }
     let shown = pair.show(true, 5000, 9);
+    pair.run(Duration::from_millis(300));
+    assert_eq!(pair.viewer.frames, [shown]);
+}
+
+#[test]
+fn handshake_that_the_browser_refuses_ends_with_the_reason_and_a_later_alert_does_not() {
+    // A fatal alert, handshake_failure, in the clear.
+    let datagram = [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2, 2, 40];
+    let alert = FatalAlert::in_clear(&datagram).expect("an alert");
+    let mut pair = Pair::new();
+    pair.run_until(Duration::from_secs(5), |pair| pair.handshaking);
+    pair.session.handle(pair.now, Input::Refused(alert));
+    pair.collect();
+    assert_eq!(pair.events.last(), Some(&SessionEvent::Ended(Ending::Unsecured(alert))));
+
+    let mut pair = Pair::connected();
+    pair.session.handle(pair.now, Input::Refused(alert));
+    let shown = pair.show(true, 100, 1);
     pair.run(Duration::from_millis(300));
     assert_eq!(pair.viewer.frames, [shown]);
 }
