@@ -73,7 +73,7 @@ mod tests {
     }
 
     fn key(state: PressState) -> Action {
-        Action::Key { key: KeyCode::MIN, state }
+        Action::Key { key: KeyCode::MIN, state, locks: None }
     }
 
     #[test]
