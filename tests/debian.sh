@@ -24,16 +24,18 @@ network_options() {
 # name is always whole, and whoever wants it meanwhile waits. A name is a kind, a dash and a hash of all
 # that the recipe consists of, so that nothing is stale; what the recipe made before is deleted.
 cached() {
-    local cache=$1 name=$2 build=$3 building started=$SECONDS
+    local cache=$1 name=$2 build=$3 kind=${2%-*} building started=$SECONDS
     mkdir -p "$cache"
-    exec 9>"$cache/lock-${name%-*}"
+    exec 9>"$cache/lock-$kind"
     flock 9
     if [ ! -d "$cache/$name" ]; then
-        building=$(mktemp --directory "$cache/building-XXXXXX")
+        # What one that was killed left behind.
+        rm -rf "$cache/building-$kind"-*
+        building=$(mktemp --directory "$cache/building-$kind-XXXXXX")
         # shellcheck disable=SC2064 # the folder as it is called now
         trap "rm -rf '$building'" EXIT
         "$build" "$building"
-        rm -rf "$cache/${name%-*}"-*
+        rm -rf "$cache/$kind"-*
         mv "$building" "$cache/$name"
         printf '%s: built in %s s\n' "$name" $((SECONDS - started)) >&2
     fi
