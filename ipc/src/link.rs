@@ -104,7 +104,8 @@ pub const TABLE: [Link; 12] = [
         from: End::Worker(Worker::Gateway),
         to: End::Supervisor,
         carriage: Carriage::Rpc,
-        carries: "log in by token, resume by cookie, mint relay credentials",
+        carries: "log in by token, resume by cookie, mint relay credentials, how the app is, start \
+                  it again",
         max_descriptors: 0,
     },
     Link {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ProtoHash,
     front_door::{FrontDoor, Listen},
-    message::signalling::Rights,
+    message::signalling::{Reason, Rights},
     phase::Phase,
     process::Worker,
     text::{Secret, Text},
@@ -50,6 +50,12 @@ pub trait Broker {
     /// Credentials with which `peer` of `session`, and rtc on its behalf, may use the relay; `None`
     /// when there is none.
     async fn mint_relay_credentials(session: SessionId, peer: PeerId) -> Option<RelayPair>;
+    /// How the app is, as soon as that is something else than the news numbered `seen`; zero asks
+    /// for what there is. Asking on says that every page has been told. `None` when another gateway
+    /// asks, or there has been no news for long.
+    async fn watch_app(seen: u32) -> Option<AppNews>;
+    /// Starts the app of `session` again after it has ended, for a viewer that may control it.
+    async fn start_app(session: SessionId) -> Result<(), Refusal>;
 }
 
 /// Rtc → media.
@@ -332,6 +338,32 @@ pub enum LoginRefusal {
         /// When the next attempt is looked at.
         retry_after_seconds: u16,
     },
+}
+
+/// How the app is, and the how manieth news of it this is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AppNews {
+    /// Counts from 1.
+    pub number: u32,
+    /// How it is.
+    pub state: AppState,
+}
+
+/// How the app of a session is, for its viewers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum AppState {
+    /// It has ended. The desktop stays, and the app can be started again.
+    Ended {
+        /// How, as a sentence.
+        reason: Reason,
+    },
+    /// The desktop ends: there is nothing to come back to.
+    Over {
+        /// Why, as a sentence.
+        reason: Reason,
+    },
+    /// It runs, or is about to.
+    Running,
 }
 
 /// What media's encoder does.

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lumen_supervisor::cli::main(std::env::args_os().skip(1)).into()
+    lumen_supervisor::cli::main(std::env::args_os().skip(1))
 }

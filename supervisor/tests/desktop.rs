@@ -305,15 +305,33 @@ fn forbidden_syscall_is_named_and_not_repeated_for_ever() {
 fn app_that_exits_at_once_is_shown_with_its_last_lines() {
     let stage = Stage::new();
     let (code, said) = Desktop::start(stage.run("echo cannot find the thing >&2; exit 3")).end();
-    assert_eq!(code.code(), Some(1), "{said}");
-    assert!(said.contains("exited with 3 at once"), "{said}");
+    assert_eq!(code.code(), Some(3), "{said}");
+    assert!(said.contains("ended at once with exit code 3"), "{said}");
     assert!(said.contains("its last lines: cannot find the thing"), "{said}");
 }
 
 #[test]
-fn app_that_exits_later_ends_the_desktop_with_success() {
+fn app_that_exits_by_itself_ends_the_desktop_with_its_own_status() {
+    for (app, status) in [
+        ("sleep 3", 0),
+        ("sleep 3; exit 42", 42),
+        ("sleep 3; kill -SEGV $$", 128 + 11),
+        ("exit 0", 0),
+        ("kill -TERM $$", 128 + 15),
+    ] {
+        let stage = Stage::new();
+        let (code, said) = Desktop::start(stage.run(app)).end();
+        assert_eq!(code.code(), Some(status), "{app}: {said}");
+        assert!(said.contains("the desktop ends with it"), "{app}: {said}");
+    }
+}
+
+#[test]
+fn desktop_that_is_stopped_ends_with_success_whatever_its_app_says() {
     let stage = Stage::new();
-    let (code, said) = Desktop::start(stage.run("sleep 3")).end();
+    let desktop = Desktop::start(stage.run("trap 'exit 7' TERM; sleep 1000 & wait")).ready();
+    desktop.signal(Signal::SIGTERM);
+    let (code, said) = desktop.end();
     assert_eq!(code.code(), Some(0), "{said}");
 }
 

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod app;
 mod deaths;
 mod leaks;
 mod orphans;

@@ -79,7 +79,8 @@ fn app_that_ends_ends_lumen() -> Result<()> {
     let mut rig = Rig::start()?;
     let family = descendants(rig.supervisor());
     kill_hard(Process(rig.app_log().pid()?))?;
-    rig.wait_for_end()?;
+    let status = rig.wait_for_end()?;
+    assert_eq!(status.code(), Some(128 + 9), "as a shell says it");
     all_gone(&family)
 }
 

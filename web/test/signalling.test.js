@@ -7,6 +7,7 @@ import {
   parseGatewayMessage,
   probeMessage,
   restartMessage,
+  startAppMessage,
 } from '../src/core/signalling.js';
 
 const HOST = 'candidate:1 1 udp 2113937151 192.0.2.1 50000 typ host';
@@ -54,8 +55,22 @@ test('parseGatewayMessage, what it says of the relay, is understood', () => {
   }
 });
 
-test('restartMessage and probeMessage, are what the gateway reads', () => {
+test('parseGatewayMessage, what it says of the app, is understood', () => {
+  const ended = { type: 'app', running: false, reason: 'It ended.', startable: true };
+  assert.deepEqual(parseGatewayMessage(JSON.stringify(ended)), ended);
+  assert.deepEqual(parseGatewayMessage('{"type":"app","running":"yes","reason":1}'), {
+    type: 'app',
+    running: false,
+    reason: '',
+    startable: false,
+  });
+  const notice = { type: 'notice', text: 'It runs.' };
+  assert.deepEqual(parseGatewayMessage(JSON.stringify(notice)), notice);
+});
+
+test('restartMessage, probeMessage and startAppMessage, are what the gateway reads', () => {
   assert.equal(restartMessage('v=0'), '{"type":"restart","sdp":"v=0"}');
+  assert.equal(startAppMessage(), '{"type":"startApp"}');
   assert.equal(probeMessage(), '{"type":"probe"}');
 });
 

@@ -11,6 +11,7 @@ const text = (situation) =>
     session: { name: 'idle' },
     everStreamed: false,
     desktop: 'running',
+    app: null,
     trouble: null,
     notice: '',
     complaint: '',
@@ -33,6 +34,27 @@ test('describe, a long wait, counts down with the reason', () => {
   const session = /** @type {const} */ ({ name: 'waiting', until: 5000, reason: 'No answer.' });
   assert.equal(text({ session, everStreamed: true }), 'No answer. Reconnecting in 5 s…');
   assert.equal(text({ session, everStreamed: true, now: 4500 }), 'Reconnecting…');
+});
+
+test('describe, an app that has ended, offers to start it to who may', () => {
+  const situation = {
+    session: /** @type {const} */ ({ name: 'streaming', since: 0 }),
+    everStreamed: true,
+    desktop: /** @type {const} */ ('running'),
+    trouble: null,
+    notice: '',
+    complaint: '',
+    now: 0,
+  };
+  const reason = 'The app ended with exit code 3.';
+  const [master, watcher] = [true, false].map((startable) =>
+    describe({ ...situation, app: { reason, startable } }),
+  );
+  assert.deepEqual(master, { text: reason, tone: 'error', action: 'startApp' });
+  assert.deepEqual(watcher, { text: reason, tone: 'error', action: null });
+  const notice = 'Try again in 3 s.';
+  const refused = describe({ ...situation, app: { reason, startable: true }, notice });
+  assert.deepEqual(refused, { text: notice, tone: 'error', action: 'startApp' });
 });
 
 test('describe, a notice, stands only while all is well', () => {
@@ -76,6 +98,7 @@ test('describe, a failure, is an error with a way out', () => {
     session: { name: 'failed', reason: 'No H.264.' },
     everStreamed: false,
     desktop: 'running',
+    app: null,
     trouble: null,
     notice: '',
     complaint: '',

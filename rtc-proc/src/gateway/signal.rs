@@ -26,6 +26,9 @@ pub enum FromBrowser {
     },
     /// It wants to try which ways to the relay work, beside its peer connection.
     Probe {},
+    /// The app has ended and shall be started again.
+    #[serde(rename = "startApp")]
+    StartApp {},
     /// The latest offer anew, with other ICE credentials: the way to it was lost, it was not.
     Restart {
         /// The description.
@@ -47,12 +50,26 @@ pub enum ToBrowser {
         /// The candidate attribute.
         candidate: CandidateLine,
     },
+    /// How the app is. Not said of one that runs and has run all the while.
+    App {
+        /// Whether it runs, or is about to.
+        running: bool,
+        /// How it has ended, for the viewer.
+        reason: Reason,
+        /// Whether this viewer may start it again.
+        startable: bool,
+    },
     /// There is no peer connection, or no longer.
     Closed {
         /// Why, for the viewer.
         reason: Reason,
         /// Whether trying again can help.
         retry: bool,
+    },
+    /// Something to tell the viewer once.
+    Notice {
+        /// What, as a sentence.
+        text: Reason,
     },
     /// What it asked for to try the relay; each is good for one way.
     Probe {
@@ -132,6 +149,7 @@ mod tests {
             FromBrowser::Candidate { candidate }
         );
         assert_eq!(parse(r#"{"type":"probe"}"#).expect("legal"), FromBrowser::Probe {});
+        assert_eq!(parse(r#"{"type":"startApp"}"#).expect("legal"), FromBrowser::StartApp {});
         let sdp = Sdp::new("v=0\r\n").expect("short");
         assert_eq!(
             parse(r#"{"type":"restart","sdp":"v=0\r\n"}"#).expect("legal"),
@@ -153,6 +171,7 @@ mod tests {
             r#"{"type":"offer","sdp":null}"#,
             r#"{"type":"offer","sdp":"","extra":1}"#,
             r#"{"type":"probe","extra":1}"#,
+            r#"{"type":"startApp","command":"sh"}"#,
             r#"{"type":"offer","sdp":"","sdp":""}"#,
             r#"{"type":"answer","sdp":""}"#,
             r#"{"type":"Offer","sdp":""}"#,
@@ -170,6 +189,10 @@ mod tests {
         let closed = ToBrowser::Closed { reason: Reason::truncated("gone"), retry: true };
         let json = closed.to_json().expect("strings");
         assert_eq!(json, r#"{"type":"closed","reason":"gone","retry":true}"#);
+        let reason = Reason::truncated("It ended.");
+        let app = ToBrowser::App { running: false, reason, startable: true };
+        let json = app.to_json().expect("strings");
+        assert_eq!(json, r#"{"type":"app","running":false,"reason":"It ended.","startable":true}"#);
         let relay = RelayServer {
             urls: vec![Text::truncated("turn:*:3478")],
             username: Text::truncated("name"),

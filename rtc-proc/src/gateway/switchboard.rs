@@ -20,12 +20,13 @@ use std::{
 
 use lumen_ipc::{
     message::signalling::{CandidateLine, Reason, Rights, Sdp, ToGateway, ToRtc},
-    service::{RelayCredentials, RelayPair},
+    service::{AppState, RelayCredentials, RelayPair},
     units::{PeerId, SessionId},
 };
 
 use super::signal::{FromBrowser, ToBrowser};
 
+mod app;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +47,10 @@ pub struct BrowserId(u64);
 /// What happens.
 #[derive(Debug)]
 pub enum Input {
+    /// How the app is.
+    App(AppState),
+    /// The answer to [`Output::StartApp`] was no; why.
+    AppRefused(BrowserId, Reason),
     /// A browser said something.
     Said(BrowserId, FromBrowser),
     /// A browser's WebSocket is closed.
@@ -67,6 +72,9 @@ pub enum Input {
 /// What is to be done.
 #[derive(Debug, PartialEq)]
 pub enum Output {
+    /// Ask the supervisor to start the app of a session, and come back with [`Input::AppRefused`] if
+    /// it refuses.
+    StartApp(BrowserId, SessionId),
     /// Tell rtc.
     ToRtc(ToRtc),
     /// Tell a browser.
@@ -100,6 +108,7 @@ pub struct Switchboard {
     /// Whose each joined peer is.
     owners: HashMap<PeerId, BrowserId>,
     linked: bool,
+    app: AppState,
     next_browser: u64,
     next_peer: u64,
     outputs: VecDeque<Output>,
@@ -147,6 +156,7 @@ impl Switchboard {
             browsers: BTreeMap::new(),
             owners: HashMap::new(),
             linked: false,
+            app: AppState::Running,
             next_browser: 0,
             next_peer: first_peer.0,
             outputs: VecDeque::new(),
@@ -179,10 +189,13 @@ impl Switchboard {
     /// Takes in what happened; [`Switchboard::poll_output`] says what follows from it.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
+            Input::App(state) => self.app_is(state),
+            Input::AppRefused(browser, reason) => self.app_refused(browser, reason),
             Input::Said(browser, FromBrowser::Offer { sdp }) => self.offered(now, browser, sdp),
             Input::Said(browser, FromBrowser::Candidate { candidate }) => {
                 self.found_candidate(browser, candidate);
             }
+            Input::Said(browser, FromBrowser::StartApp {}) => self.start_app(browser),
             Input::Said(browser, FromBrowser::Probe {}) => self.mint(browser, Purpose::Probe),
             Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(browser, sdp),
             Input::Left(browser) => {
@@ -337,13 +350,16 @@ impl Switchboard {
             }
             None => None,
         };
-        relay.welcomed = true;
+        let newcomer = !std::mem::replace(&mut relay.welcomed, true);
         self.outputs.extend(message.map(|message| Output::ToBrowser(browser, message)));
         if let (Call::Joined(peer), Some(relay)) = (&holder.call, rtc) {
             self.outputs.push_back(Output::ToRtc(ToRtc::RelayRenewed { peer: *peer, relay }));
         }
         if used {
             self.mint(browser, Purpose::Stream);
+        }
+        if newcomer && self.app != AppState::Running {
+            self.tell_app(browser);
         }
     }
 

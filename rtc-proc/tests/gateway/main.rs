@@ -1,5 +1,6 @@
 //! The gateway as browsers meet it, well-behaved and not.
 
+mod app;
 mod proxy;
 mod relay;
 mod rig;

@@ -14,7 +14,8 @@ use lumen_ipc::{
         signalling::{Rights, Sdp, ToGateway, ToRtc},
     },
     service::{
-        AuthMode, Broker, GatewayConfig, Handover, Login, LoginRefusal, RelayCredentials, RelayPair,
+        AppNews, AppState, AuthMode, Broker, GatewayConfig, Handover, Login, LoginRefusal, Refusal,
+        RelayCredentials, RelayPair,
     },
     text::{Secret, Text},
     units::{PeerId, SessionId},
@@ -30,7 +31,7 @@ use tarpc::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 use tokio_tungstenite::{
@@ -61,6 +62,25 @@ struct Supervisor {
     relay: bool,
     /// Told from where each login was tried.
     tried: Option<mpsc::UnboundedSender<IpAddr>>,
+    app: watch::Receiver<AppNews>,
+    /// The newest news that every page has been told.
+    told: watch::Sender<u32>,
+}
+
+/// The supervisor's side of the app.
+pub(crate) struct App {
+    /// How it is.
+    pub(crate) news: watch::Sender<AppNews>,
+    /// The newest news that every page has been told.
+    pub(crate) told: watch::Receiver<u32>,
+}
+
+impl Supervisor {
+    fn new(relay: bool) -> (Self, App) {
+        let (news, app) = watch::channel(AppNews { number: 1, state: AppState::Running });
+        let (tell, told) = watch::channel(0);
+        (Self { relay, tried: None, app, told: tell }, App { news, told })
+    }
 }
 
 impl Broker for Supervisor {
@@ -98,6 +118,14 @@ impl Broker for Supervisor {
         };
         self.relay.then(|| RelayPair { viewer: credentials("viewer"), rtc: credentials("rtc") })
     }
+    async fn watch_app(mut self, _: Context, seen: u32) -> Option<AppNews> {
+        self.told.send_replace(seen);
+        self.app.wait_for(|news| news.number != seen).await.ok().map(|news| news.clone())
+    }
+
+    async fn start_app(self, _: Context, session: SessionId) -> Result<(), Refusal> {
+        Err(Refusal::because(format!("The app of desktop {} runs.", session.0)))
+    }
 }
 
 fn login() -> Login {
@@ -134,14 +162,20 @@ fn supervisor(supervisor: Supervisor) -> UnixStream {
 
 impl Rig {
     pub(crate) async fn start(auth: AuthMode) -> Self {
-        Self::start_with_broker(auth, supervisor(Supervisor { relay: false, tried: None })).await
+        Self::start_with_app(auth).await.0
+    }
+
+    /// With the supervisor's side of the app.
+    pub(crate) async fn start_with_app(auth: AuthMode) -> (Self, App) {
+        let (broker, app) = Supervisor::new(false);
+        (Self::start_with_broker(auth, supervisor(broker)).await, app)
     }
 
     /// With a relay, whose connections on this port are told apart by `handover`; and the relay's
     /// end of the link they come over.
     pub(crate) async fn start_with_relay(handover: Handover) -> (Self, RelayLink) {
         let (gateway, relay) = handover_link();
-        let broker = supervisor(Supervisor { relay: true, tried: None });
+        let broker = supervisor(Supervisor::new(true).0);
         let (trusted, base) = (Vec::new(), BasePath::default());
         let rig =
             Self::start_with(AuthMode::Token, broker, trusted, base, handover, Some(gateway)).await;
@@ -155,7 +189,8 @@ impl Rig {
         base: &str,
     ) -> (Self, mpsc::UnboundedReceiver<IpAddr>) {
         let (tried, from) = mpsc::unbounded_channel();
-        let broker = supervisor(Supervisor { relay: false, tried: Some(tried) });
+        let broker = Supervisor { tried: Some(tried), ..Supervisor::new(false).0 };
+        let broker = supervisor(broker);
         let trusted = trusted.iter().map(|text| text.parse().expect("a network")).collect();
         let base = base.parse().expect("a base path");
         let handover = Handover::default();

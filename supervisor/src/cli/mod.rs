@@ -10,7 +10,7 @@ mod metrics;
 mod output;
 mod status;
 
-use std::{error::Error, ffi::OsString};
+use std::{error::Error, ffi::OsString, process};
 
 use lumen_ipc::process::ExitCode;
 
@@ -19,22 +19,24 @@ use crate::{
     shell,
 };
 
-/// Carries out a command line. `arguments` follow the program's name.
-pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Carries out a command line. `arguments` follow the program's name. Returns one of Lumen's own exit
+/// codes; or the app's, when its end was that of `lumen run`.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode {
     let environment = |name: &str| std::env::var(name).ok();
     let (invocation, notes) = match config::parse(arguments, &environment) {
         Ok(parsed) => parsed,
-        Err(error) => return failed(&error, ExitCode::Usage),
+        Err(error) => return failed(&error, ExitCode::Usage).into(),
     };
     for note in notes {
         output::tell(&format!("lumen: {}", note.0));
     }
-    match invocation {
+    let code = match invocation {
         Invocation::Help(None) => output::print(&help::overview()),
         Invocation::Help(Some(command)) => output::print(&help::of(command)),
         Invocation::Version => output::print(&format!("lumen {}\n", env!("CARGO_PKG_VERSION"))),
         Invocation::Run(config) => {
-            shell::run(&config).unwrap_or_else(|error| failed(&error, error.exit_code()))
+            return shell::run(&config)
+                .unwrap_or_else(|error| failed(&error, error.exit_code()).into());
         }
         Invocation::Doctor(config) => doctor::run(&config),
         Invocation::Status { name, json } => answered(status::run(&name, json)),
@@ -46,7 +48,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Invocation::Stop { name } => {
             answered(client::with(&name, async |admin| client::stop(&admin).await))
         }
-    }
+    };
+    code.into()
 }
 
 fn answered(outcome: Result<ExitCode, client::AdminError>) -> ExitCode {

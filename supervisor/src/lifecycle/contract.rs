@@ -28,10 +28,9 @@ pub enum Input {
     /// A worker ended.
     Exited(Worker, Instance, Verdict),
     /// The app ended.
-    AppExited {
-        /// Whether with success.
-        success: bool,
-    },
+    AppExited(Verdict),
+    /// Every page has been told the newest news.
+    PagesTold,
     /// Of the processes that [`Action::TerminateRest`] meant none is left.
     RestGone,
     /// Everything shall end.
@@ -63,6 +62,8 @@ pub enum Action {
     Start(Worker),
     /// Execute the app.
     StartApp,
+    /// Tell the pages.
+    Tell(News),
     /// Send SIGTERM to a worker.
     Terminate(Worker),
     /// Send SIGTERM to the app and its process group.
@@ -98,13 +99,29 @@ pub enum Notice {
     TooSlow(Worker),
 }
 
+/// What the pages are to know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum News {
+    /// The app ended, so; the desktop stays.
+    AppEnded {
+        /// How.
+        verdict: Verdict,
+        /// Too soon to have worked.
+        early: bool,
+    },
+    /// The app has been started again.
+    AppRuns,
+    /// The desktop ends, so.
+    Over(Outcome),
+}
+
 /// How it all ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// The app ended.
     AppEnded {
-        /// With success.
-        success: bool,
+        /// How.
+        verdict: Verdict,
         /// Too soon to have worked.
         early: bool,
     },
@@ -123,6 +140,20 @@ pub enum CannotRestart {
     /// Nothing is started any more.
     #[error("the desktop is ending")]
     Ending,
+}
+
+/// Why the app is not started.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CannotStartApp {
+    /// Everything is being ended.
+    #[error("The desktop is ending.")]
+    Ending,
+    /// It has not ended.
+    #[error("The app is running.")]
+    Running,
+    /// It ended too soon, and too often, to be started again at once.
+    #[error("The app has ended too often. Try again in {} s.", .0.as_secs() + 1)]
+    TooSoon(Duration),
 }
 
 /// What the machine knows of one worker.

@@ -1,10 +1,15 @@
 //! The end of everything, in stages: the app goes while its compositor still serves it, then what
-//! the app left behind, then the workers. Each stage asks, waits for [`ESCALATION`], forces, waits
+//! the app left behind; the pages are told; then the workers go. Each stage asks, waits for [`ESCALATION`], forces, waits
 //! once more and goes on: what the kernel does not let end may not keep the desktop from ending.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Action, App, ESCALATION, Lifecycle, Mode, Next, Notice, Outcome};
+use lumen_ipc::process::Worker;
+
+use super::{Action, App, ESCALATION, Lifecycle, Mode, News, Next, Notice, Outcome, Slot};
+
+/// How long the pages may take to be told that the desktop ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Who is being ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -13,6 +18,8 @@ pub(super) enum Stage {
     App(Step),
     /// Every other process that is no worker.
     Rest(Step),
+    /// Nobody: the pages are being told.
+    Farewell { deadline: Instant },
     /// The workers, each by its own deadlines.
     Workers,
 }
@@ -45,6 +52,7 @@ impl Stage {
     pub(super) fn deadline(self) -> Option<Instant> {
         match self {
             Self::App(step) | Self::Rest(step) => Some(step.deadline()),
+            Self::Farewell { deadline } => Some(deadline),
             Self::Workers => None,
         }
     }
@@ -64,7 +72,7 @@ impl Lifecycle {
         }
         match self.app {
             App::Running { .. } => self.actions.push_back(Action::TerminateApp),
-            App::Ended { .. } => self.app = App::None,
+            App::Ended { .. } | App::Resting { .. } => self.app = App::None,
             App::None => {}
         }
     }
@@ -72,6 +80,13 @@ impl Lifecycle {
     /// Nothing is left of what the app left behind.
     pub(super) fn rest_gone(&mut self, now: Instant) {
         if let Mode::Stopping(outcome, Stage::Rest(_)) = self.mode {
+            self.say_farewell(now, outcome);
+        }
+    }
+
+    /// Every page knows the newest news.
+    pub(super) fn pages_told(&mut self, now: Instant) {
+        if let Mode::Stopping(outcome, Stage::Farewell { .. }) = self.mode {
             self.end_workers(now, outcome);
         }
     }
@@ -96,15 +111,26 @@ impl Lifecycle {
             }
             Stage::Rest(Step::Killed { .. }) if due => {
                 self.actions.push_back(Action::Say(Notice::RestStays));
-                self.end_workers(now, outcome);
+                self.say_farewell(now, outcome);
             }
-            Stage::App(_) | Stage::Rest(_) | Stage::Workers => {}
+            Stage::Farewell { .. } if due => self.end_workers(now, outcome),
+            Stage::App(_) | Stage::Rest(_) | Stage::Farewell { .. } | Stage::Workers => {}
         }
     }
 
     fn end_rest(&mut self, now: Instant, outcome: Outcome) {
         self.mode = Mode::Stopping(outcome, Stage::Rest(Step::asked(now)));
         self.actions.push_back(Action::TerminateRest);
+    }
+
+    /// Without a gateway there is nobody to tell the pages, nor to say that they have been told.
+    fn say_farewell(&mut self, now: Instant, outcome: Outcome) {
+        if self.present(Worker::Gateway).is_some_and(Slot::is_ready) {
+            self.mode = Mode::Stopping(outcome, Stage::Farewell { deadline: now + FAREWELL });
+            self.actions.push_back(Action::Tell(News::Over(outcome)));
+        } else {
+            self.end_workers(now, outcome);
+        }
     }
 
     fn end_workers(&mut self, now: Instant, outcome: Outcome) {

@@ -13,6 +13,7 @@
 //!   gets a new pair when it starts. So two running workers always hold ends of the same pair.
 //! - [`Action::Finish`] comes once, last, when no process is left.
 
+mod app;
 pub mod budget;
 mod contract;
 mod ending;
@@ -31,8 +32,12 @@ use lumen_ipc::{
     process::Worker,
 };
 
-use budget::{Budget, MOST_DEATHS};
-pub use contract::{Action, CannotRestart, Input, Instance, Notice, Outcome, Report};
+pub use app::APP_EARLY;
+use app::App;
+use budget::Budget;
+pub use contract::{
+    Action, CannotRestart, CannotStartApp, Input, Instance, News, Notice, Outcome, Report,
+};
 use ending::Stage;
 pub use slot::StateName;
 use slot::{Next, Slot};
@@ -42,13 +47,6 @@ pub use verdict::Verdict;
 pub const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time between two steps of an end: being asked, being asked harder, being killed.
 pub const ESCALATION: Duration = Duration::from_secs(2);
-/// An app that ends sooner than this after its start has not worked.
-pub const APP_EARLY: Duration = Duration::from_secs(2);
-/// An app that ends this long after its compositor did ended because of it.
-const APP_FOLLOWS_COMPOSITOR: Duration = Duration::from_secs(5);
-/// How long to wait after an app's end for news of its compositor's, which may come later.
-const APP_VERDICT_WAIT: Duration = Duration::from_millis(100);
-
 /// The whole machine.
 #[derive(Debug)]
 pub struct Lifecycle {
@@ -56,6 +54,10 @@ pub struct Lifecycle {
     slots: Vec<(Worker, Slot)>,
     app: App,
     app_budget: Budget,
+    /// Whether the app has ever run for long enough to have worked.
+    app_worked: bool,
+    /// Whether the desktop stays when its app ends.
+    outlives_app: bool,
     compositor_died: Option<Instant>,
     mode: Mode,
     actions: VecDeque<Action>,
@@ -75,16 +77,6 @@ enum Mode {
     Done,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum App {
-    /// No process.
-    None,
-    /// Running since.
-    Running { since: Instant },
-    /// Ended by itself; what to make of it is decided later.
-    Ended { since: Instant, at: Instant, success: bool },
-}
-
 impl Default for Lifecycle {
     /// Of a desktop that has every worker.
     fn default() -> Self {
@@ -100,10 +92,19 @@ impl Lifecycle {
             slots: present.iter().map(|worker| (*worker, Slot::default())).collect(),
             app: App::None,
             app_budget: Budget::default(),
+            app_worked: false,
+            outlives_app: false,
             compositor_died: None,
             mode: Mode::Idle,
             actions: VecDeque::new(),
         }
+    }
+
+    /// Of a desktop that stays when its app ends, if it has ever worked.
+    #[must_use]
+    pub fn outliving_its_app(mut self, outlives: bool) -> Self {
+        self.outlives_app = outlives;
+        self
     }
 
     /// Takes in what happened. Drain [`Lifecycle::poll_action`] afterwards.
@@ -136,7 +137,8 @@ impl Lifecycle {
                 }
             }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
-            Input::AppExited { success } => self.app_exited(now, success),
+            Input::AppExited(verdict) => self.app_exited(now, verdict),
+            Input::PagesTold => self.pages_told(now),
             Input::RestGone => self.rest_gone(now),
             Input::Stop => self.stop(now, Outcome::Stopped),
             Input::Tick => {}
@@ -167,10 +169,7 @@ impl Lifecycle {
     /// When to come back with [`Input::Tick`] at the latest.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
-        let app = match self.app {
-            App::Ended { at, .. } => Some(at + APP_VERDICT_WAIT),
-            App::None | App::Running { .. } => None,
-        };
+        let app = self.app.deadline();
         let ending = match self.mode {
             Mode::Stopping(_, stage) => stage.deadline(),
             Mode::Idle | Mode::Opening | Mode::Open | Mode::Done => None,
@@ -213,11 +212,6 @@ impl Lifecycle {
             self.spawn(now, worker);
         }
         self.start_app(now);
-    }
-
-    fn start_app(&mut self, now: Instant) {
-        self.app = App::Running { since: now };
-        self.actions.push_back(Action::StartApp);
     }
 
     fn spawn(&mut self, now: Instant, worker: Worker) {
@@ -267,14 +261,6 @@ impl Lifecycle {
         matches!(self.mode, Mode::Stopping(..))
     }
 
-    fn app_exited(&mut self, now: Instant, success: bool) {
-        self.app = match self.app {
-            App::Running { .. } if self.is_stopping() => App::None,
-            App::Running { since } => App::Ended { since, at: now, success },
-            App::None | App::Ended { .. } => return,
-        };
-    }
-
     /// Lets every deadline that has passed take effect.
     fn advance(&mut self, now: Instant) {
         for worker in self.workers() {
@@ -290,24 +276,6 @@ impl Lifecycle {
         self.advance_app(now);
         self.advance_ending(now);
         self.finish_when_empty();
-    }
-
-    fn advance_app(&mut self, now: Instant) {
-        match self.app {
-            App::Ended { since, at, success } if at + APP_VERDICT_WAIT <= now => {
-                let followed = self.compositor_died.is_some_and(|died| {
-                    died >= since && at.saturating_duration_since(died) < APP_FOLLOWS_COMPOSITOR
-                });
-                let early = at.saturating_duration_since(since) < APP_EARLY;
-                if followed && self.app_budget.spend(now, early, MOST_DEATHS).is_some() {
-                    self.actions.push_back(Action::Say(Notice::AppFollowsCompositor));
-                    self.start_app(now);
-                } else {
-                    self.stop(now, Outcome::AppEnded { success, early });
-                }
-            }
-            _ => {}
-        }
     }
 
     fn push(&mut self, worker: Worker, next: Next) {

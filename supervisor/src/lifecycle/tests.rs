@@ -11,9 +11,14 @@ use lumen_ipc::{
 };
 use proptest::prelude::*;
 
-use super::*;
+use super::{budget::MOST_DEATHS, *};
+
+mod app;
+mod ending;
 
 const KILLED: Verdict = Verdict::Killed(9);
+const SUCCESS: Verdict = Verdict::Exited(0);
+const FAILURE: Verdict = Verdict::Exited(3);
 
 /// The machine, the processes its actions made, and the time.
 struct World {
@@ -28,6 +33,8 @@ struct World {
     rest: bool,
     /// Whether the kernel ends none of these, not even by SIGKILL.
     immortal: bool,
+    /// Whether the gateway says at once that the pages have been told.
+    pages: bool,
     log: Vec<Action>,
     finished: Option<Outcome>,
 }
@@ -43,6 +50,7 @@ impl World {
             app: false,
             rest: false,
             immortal: false,
+            pages: true,
             log: Vec::new(),
             finished: None,
         }
@@ -118,7 +126,7 @@ impl World {
             Action::KillApp => {
                 assert!(self.app);
                 if !self.immortal {
-                    self.exit_app(false);
+                    self.exit_app(KILLED);
                 }
             }
             Action::TerminateRest => {
@@ -131,6 +139,11 @@ impl World {
                 if !self.immortal {
                     self.rest = false;
                     self.answer(Input::RestGone);
+                }
+            }
+            Action::Tell(_) => {
+                if self.pages {
+                    self.answer(Input::PagesTold);
                 }
             }
             Action::Finish(outcome) => {
@@ -147,9 +160,9 @@ impl World {
         self.machine.handle_input(self.now, input);
     }
 
-    fn exit_app(&mut self, success: bool) {
+    fn exit_app(&mut self, verdict: Verdict) {
         if std::mem::take(&mut self.app) {
-            self.answer(Input::AppExited { success });
+            self.answer(Input::AppExited(verdict));
         }
     }
 
@@ -270,92 +283,6 @@ fn worker_that_hangs_in_the_handshake_is_killed_and_counted() {
 }
 
 #[test]
-fn stop_ends_the_app_then_what_it_left_then_the_workers() {
-    let mut world = World::open();
-    world.rest = true;
-    let asked = world.actions_since(|world| world.input(Input::Stop));
-    assert_eq!(asked, [Action::TerminateApp], "the workers still serve the app");
-    let app_gone = world.actions_since(|world| {
-        world.app = false;
-        world.input(Input::AppExited { success: true });
-    });
-    assert_eq!(app_gone, [Action::TerminateRest]);
-    let rest_gone = world.actions_since(|world| {
-        world.rest = false;
-        world.input(Input::RestGone);
-    });
-    assert_eq!(rest_gone, Worker::ALL.map(Action::Drain));
-}
-
-#[test]
-fn stop_forces_whoever_does_not_go_when_asked() {
-    let mut world = World::open();
-    world.rest = true;
-    world.input(Input::Stop);
-    let app = world.actions_since(|world| world.pass(ESCALATION));
-    assert_eq!(app, [Action::KillApp, Action::TerminateRest]);
-    let rest = world.actions_since(|world| world.pass(ESCALATION));
-    assert_eq!(rest.first(), Some(&Action::KillRest));
-    assert!(rest.contains(&Action::Drain(Worker::Rtc)));
-    let terminated = world.actions_since(|world| world.pass(ESCALATION));
-    assert!(terminated.contains(&Action::Terminate(Worker::Rtc)));
-    let killed = world.actions_since(|world| world.pass(ESCALATION));
-    assert!(killed.contains(&Action::Kill(Worker::Rtc)));
-}
-
-#[test]
-fn stop_goes_on_without_what_the_kernel_does_not_end() {
-    let mut world = World::open();
-    (world.rest, world.immortal) = (true, true);
-    world.input(Input::Stop);
-    for _ in 0..4 {
-        world.pass(ESCALATION);
-    }
-    assert!(world.log.contains(&Action::Say(Notice::RestStays)));
-    assert!(world.log.contains(&Action::Drain(Worker::Compositor)));
-    for worker in Worker::ALL {
-        world.die(worker, Verdict::Exited(0));
-    }
-    assert_eq!(world.finished, Some(Outcome::Stopped));
-}
-
-#[test]
-fn finish_comes_when_the_last_process_is_gone() {
-    let mut world = World::open();
-    world.input(Input::Stop);
-    for worker in Worker::ALL {
-        world.die(worker, Verdict::Exited(0));
-    }
-    assert_eq!(world.finished, None);
-    world.app = false;
-    world.input(Input::AppExited { success: true });
-    assert_eq!(world.finished, Some(Outcome::Stopped));
-}
-
-#[test]
-fn app_that_ends_alone_ends_the_desktop() {
-    let mut world = World::open();
-    world.pass(APP_EARLY);
-    world.app = false;
-    world.input(Input::AppExited { success: true });
-    world.pass(APP_VERDICT_WAIT);
-    for worker in Worker::ALL {
-        world.die(worker, Verdict::Exited(0));
-    }
-    assert_eq!(world.finished, Some(Outcome::AppEnded { success: true, early: false }));
-}
-
-#[test]
-fn app_that_ends_with_its_compositor_is_started_anew() {
-    let mut world = World::open();
-    world.app = false;
-    world.input(Input::AppExited { success: false });
-    world.die(Worker::Compositor, KILLED);
-    world.pass(APP_VERDICT_WAIT);
-    assert!(world.app);
-}
-
-#[test]
 fn accused_worker_is_killed_once_and_started_anew() {
     let mut world = World::open();
     let accuse = |world: &mut World| {
@@ -387,7 +314,8 @@ fn absent_worker_is_neither_started_nor_wired_nor_restarted() {
 #[derive(Clone, Debug)]
 enum Op {
     Accuse(Worker),
-    AppExit(bool),
+    AppAgain,
+    AppExit(Verdict),
     AppLeaves(bool),
     Configure(Worker),
     Die(Worker, Verdict),
@@ -401,20 +329,23 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let worker = || proptest::sample::select(Worker::ALL.to_vec());
-    let verdict = proptest::sample::select(vec![
-        KILLED,
-        Verdict::Exited(0),
-        Verdict::Exited(1),
-        Verdict::Exited(111),
-        Verdict::Exited(148),
-        Verdict::NotSpawned,
-    ]);
+    let verdict = || {
+        proptest::sample::select(vec![
+            KILLED,
+            Verdict::Exited(0),
+            Verdict::Exited(1),
+            Verdict::Exited(111),
+            Verdict::Exited(148),
+            Verdict::NotSpawned,
+        ])
+    };
     prop_oneof![
         1 => worker().prop_map(Op::Accuse),
-        2 => any::<bool>().prop_map(Op::AppExit),
+        2 => Just(Op::AppAgain),
+        2 => verdict().prop_map(Op::AppExit),
         2 => any::<bool>().prop_map(Op::AppLeaves),
         8 => worker().prop_map(Op::Configure),
-        4 => (worker(), verdict).prop_map(|(worker, verdict)| Op::Die(worker, verdict)),
+        4 => (worker(), verdict()).prop_map(|(worker, verdict)| Op::Die(worker, verdict)),
         1 => worker().prop_map(Op::FailHandshake),
         8 => (0_u64..20_000).prop_map(Op::Pass),
         8 => worker().prop_map(Op::Ready),
@@ -428,9 +359,13 @@ fn apply(world: &mut World, op: Op) {
     let instance = |world: &World, worker| world.running.get(&worker).copied().unwrap_or_default();
     match op {
         Op::Accuse(worker) => world.input(Input::Accused(worker, LinkName::Grants.row())),
-        Op::AppExit(success) => {
+        Op::AppAgain => {
+            let _ = world.machine.start_app_again(world.now); // Refused unless it has ended.
+            world.settle();
+        }
+        Op::AppExit(verdict) => {
             if std::mem::take(&mut world.app) {
-                world.input(Input::AppExited { success });
+                world.input(Input::AppExited(verdict));
             }
         }
         // Nobody else can leave something behind.
@@ -455,15 +390,18 @@ proptest! {
     #[test]
     fn any_history_keeps_the_invariants_and_can_be_stopped(
         ops in proptest::collection::vec(op(), 0..120),
+        (outlives, pages) in any::<(bool, bool)>(),
     ) {
         let mut world = World::new();
+        world.machine = world.machine.outliving_its_app(outlives);
+        world.pages = pages;
         world.input(Input::Begin);
         for op in ops {
             apply(&mut world, op);
         }
         world.input(Input::Stop);
-        // The app, what it left, and the workers take two steps each at most.
-        for _ in 0..6 {
+        // The app, what it left, and the workers take two steps each at most, the pages one.
+        for _ in 0..7 {
             world.pass(ESCALATION);
         }
         for worker in Worker::ALL {

@@ -36,6 +36,19 @@ impl Verdict {
         }
     }
 
+    /// The exit status by which a shell tells of such an end: the process's own, or 128 and the
+    /// signal's number (POSIX, "Shell Command Language", 2.8.2). `None` when nothing ran.
+    #[must_use]
+    pub fn as_status(self) -> Option<u8> {
+        let status = match self {
+            // The kernel keeps eight bits of it.
+            Self::Exited(code) => code & 0xff,
+            Self::Killed(signal) => 128 + (signal & 0x7f),
+            Self::NotSpawned => return None,
+        };
+        u8::try_from(status).ok()
+    }
+
     /// Whether a system call outside the policy ended it.
     #[must_use]
     pub fn is_forbidden_syscall(self) -> bool {
@@ -67,6 +80,14 @@ mod tests {
         assert!(hopeless(ExitCode::CouldNotConfine).is_some());
         assert!(hopeless(ExitCode::Panicked).is_none());
         assert!(Verdict::Killed(9).is_hopeless().is_none());
+    }
+
+    #[test]
+    fn verdict_as_a_status_is_what_a_shell_says() {
+        assert_eq!(Verdict::Exited(0).as_status(), Some(0));
+        assert_eq!(Verdict::Exited(255).as_status(), Some(255));
+        assert_eq!(Verdict::Killed(9).as_status(), Some(137));
+        assert_eq!(Verdict::NotSpawned.as_status(), None);
     }
 
     #[test]

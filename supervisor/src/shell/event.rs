@@ -6,8 +6,8 @@ use lumen_ipc::{
     link::LinkName,
     process::Worker,
     service::{
-        ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal, Refusal,
-        RelayPair,
+        AppNews, ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal,
+        Refusal, RelayPair,
     },
     text::Secret,
     units::{PeerId, SessionId},
@@ -89,4 +89,8 @@ pub(crate) enum BrokerRequest {
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
     /// Recognise a cookie.
     Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// Start the app of a session again.
+    StartApp(SessionId, oneshot::Sender<Result<(), Refusal>>),
+    /// Say how the app is, once there is news after those with this number.
+    WatchApp(u32, oneshot::Sender<AppNews>),
 }

@@ -15,8 +15,6 @@ use super::{
     spawn::{self, AppLaunch, Spawned},
     watch,
 };
-use crate::lifecycle::Verdict;
-
 /// How many of the app's last lines are shown when it fails at once.
 const APP_LINES: usize = 10;
 
@@ -25,7 +23,6 @@ pub(super) struct Guests {
     /// The app's process, which is also its process group.
     app: Option<Pid>,
     last_lines: VecDeque<String>,
-    last_end: Option<Verdict>,
     /// What everything that is left has been sent, since its end was decided.
     ending: Option<Signal>,
     events: Events,
@@ -33,7 +30,7 @@ pub(super) struct Guests {
 
 impl Guests {
     pub(super) fn new(events: Events) -> Self {
-        Self { app: None, last_lines: VecDeque::new(), last_end: None, ending: None, events }
+        Self { app: None, last_lines: VecDeque::new(), ending: None, events }
     }
 
     /// Executes the app. What keeps it from running is told as its end.
@@ -41,7 +38,6 @@ impl Guests {
         self.last_lines.clear();
         let Spawned { pid, pidfd, output } = spawn::app(launch).inspect_err(|error| {
             self.last_lines.push_back(error.to_string());
-            self.last_end = Some(Verdict::NotSpawned);
         })?;
         self.app = Some(pid);
         let (ended, wrote) = (self.events.clone(), self.events.clone());
@@ -59,9 +55,8 @@ impl Guests {
         Ok(())
     }
 
-    pub(super) fn app_ended(&mut self, verdict: Verdict) {
+    pub(super) fn app_ended(&mut self) {
         self.app = None;
-        self.last_end = Some(verdict);
     }
 
     pub(super) fn app_wrote(&mut self, line: String) {
@@ -73,10 +68,6 @@ impl Guests {
 
     pub(super) fn app_pid(&self) -> Option<Pid> {
         self.app
-    }
-
-    pub(super) fn last_end(&self) -> Option<Verdict> {
-        self.last_end
     }
 
     pub(super) fn last_lines(&self) -> impl Iterator<Item = &String> {

@@ -11,6 +11,7 @@ mod family;
 mod ffi;
 mod guests;
 mod handshake;
+mod news;
 pub(crate) mod pads;
 pub(crate) mod places;
 mod proc;
@@ -25,7 +26,7 @@ mod users;
 mod watch;
 mod worker;
 
-use std::{io, os::fd::AsFd};
+use std::{io, os::fd::AsFd, process};
 
 use lumen_ipc::process::ExitCode;
 use lumen_ipc_runtime::log;
@@ -71,8 +72,9 @@ impl RunError {
     }
 }
 
-/// Starts a desktop and serves it until it ends.
-pub(crate) fn run(config: &RunConfig) -> Result<ExitCode, RunError> {
+/// Starts a desktop and serves it until it ends; returns what `lumen` ends with, which may be the
+/// app's own status.
+pub(crate) fn run(config: &RunConfig) -> Result<process::ExitCode, RunError> {
     let _reserved = ReservedNumbers::take()?;
     // What we make is for us, unless it says otherwise.
     umask(Mode::from_bits_truncate(0o022));

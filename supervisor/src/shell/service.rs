@@ -12,8 +12,8 @@ use lumen_ipc::{
     front_door::Listen,
     process::Worker,
     service::{
-        Admin, AppStatus, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal, Metric,
-        Refusal, RelayPair, WorkerStatus,
+        Admin, AppNews, AppStatus, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal,
+        Metric, Refusal, RelayPair, WorkerStatus,
     },
     text::{Secret, Text},
     units::{PeerId, SessionId},
@@ -168,6 +168,16 @@ impl Broker for BrokerServer {
         peer: PeerId,
     ) -> Option<RelayPair> {
         self.ask(|reply| BrokerRequest::MintRelayCredentials(session, peer, reply)).await.flatten()
+    }
+
+    async fn watch_app(self, _: Context, seen: u32) -> Option<AppNews> {
+        self.ask(|reply| BrokerRequest::WatchApp(seen, reply)).await
+    }
+
+    async fn start_app(self, _: Context, session: SessionId) -> Result<(), Refusal> {
+        self.ask(|reply| BrokerRequest::StartApp(session, reply))
+            .await
+            .unwrap_or_else(|| Err(Refusal::because("The desktop has ended.")))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, Write},
+    process,
     time::{Instant, SystemTime},
 };
 
@@ -26,14 +27,16 @@ use super::{
     app,
     event::{AdminRequest, BrokerRequest, Event, Events, QUEUE, WorkerEvent},
     guests::Guests,
-    handshake, proc,
+    handshake,
+    news::{self, Bulletin},
+    proc,
     stage::Stage,
     worker::{GrantError, Workers},
 };
 use crate::{
     admin::ring::LogRing,
     broker::{Access, relay::RelayMint},
-    lifecycle::{Action, Input, Instance, Lifecycle, Notice, Outcome, Verdict},
+    lifecycle::{Action, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict},
 };
 
 /// Everything a running desktop consists of.
@@ -44,6 +47,7 @@ pub(super) struct Session {
     machine: Lifecycle,
     workers: Workers,
     guests: Guests,
+    bulletin: Bulletin,
     log: LogRing,
     events: Events,
     inbox: mpsc::Receiver<Event>,
@@ -56,10 +60,11 @@ impl Session {
         Self {
             workers: Workers::new(stage.namespaces, events.clone()),
             mint: stage.mint.take(),
+            machine: Lifecycle::of(&present).outliving_its_app(stage.outlives_app),
             stage,
             access,
-            machine: Lifecycle::of(&present),
             guests: Guests::new(events.clone()),
+            bulletin: Bulletin::new(),
             log: LogRing::default(),
             events,
             inbox,
@@ -72,7 +77,7 @@ impl Session {
     }
 
     /// Runs until everything has ended.
-    pub(super) async fn run(mut self) -> ExitCode {
+    pub(super) async fn run(mut self) -> process::ExitCode {
         self.feed(Input::Begin);
         loop {
             if let Some(outcome) = self.carry_out() {
@@ -98,8 +103,8 @@ impl Session {
         match event {
             Event::Admin(request) => self.answer_admin(request),
             Event::AppEnded(verdict) => {
-                self.guests.app_ended(verdict);
-                self.feed(Input::AppExited { success: verdict == Verdict::Exited(0) });
+                self.guests.app_ended();
+                self.feed(Input::AppExited(verdict));
                 self.child_ended();
             }
             Event::AppWrote(line) => {
@@ -169,6 +174,7 @@ impl Session {
                 Action::Spawn(worker, instance) => self.spawn(worker, instance),
                 Action::Start(worker) => self.start(worker),
                 Action::StartApp => self.start_app(),
+                Action::Tell(news) => self.tell(news),
                 Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
                 Action::TerminateApp => self.guests.signal_app(Signal::SIGTERM),
                 Action::TerminateRest => self.end_rest(Signal::SIGTERM),
@@ -201,8 +207,16 @@ impl Session {
 
     fn start_app(&mut self) {
         if self.guests.start_app(&self.stage.app).is_err() {
-            self.feed(Input::AppExited { success: false });
+            self.feed(Input::AppExited(Verdict::NotSpawned));
         }
+    }
+
+    /// Tells the pages, and whoever reads the log.
+    fn tell(&mut self, news: News) {
+        if let News::AppEnded { verdict, early } = news {
+            self.explain_app(verdict, early, "the desktop stays");
+        }
+        self.bulletin.tell(news::state(news, ""));
     }
 
     fn end_rest(&mut self, signal: Signal) {
@@ -250,7 +264,23 @@ impl Session {
             BrokerRequest::Resume(cookie, reply) => {
                 let _ = reply.send(self.access.resume(&cookie));
             }
+            BrokerRequest::StartApp(session, reply) => {
+                let _ = reply.send(self.start_app_again(session));
+            }
+            BrokerRequest::WatchApp(seen, reply) => {
+                if self.bulletin.ask(seen, reply) {
+                    self.feed(Input::PagesTold);
+                }
+            }
         }
+    }
+
+    fn start_app_again(&mut self, session: SessionId) -> Result<(), Refusal> {
+        if session != SessionId::SOLE {
+            return Err(Refusal::because("There is no such desktop."));
+        }
+        let started = self.machine.start_app_again(Instant::now());
+        started.map_err(|error| Refusal::because(error.to_string()))
     }
 
     fn mint(&mut self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
@@ -289,7 +319,7 @@ impl Session {
         HostStatus {
             listen: self.stage.front_door.listen.clone(),
             auth: self.stage.auth,
-            supervisor_pid: std::process::id(),
+            supervisor_pid: process::id(),
             app: AppStatus {
                 command: Text::truncated(app::command_line(&self.stage.app)),
                 pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
@@ -301,10 +331,13 @@ impl Session {
     /// The one place where the token is shown: standard output, once.
     fn announce(&self) {
         let address = self.stage.url(&self.access);
+        let ends = match self.stage.outlives_app {
+            true => "on ctrl-c and on `lumen stop`",
+            false => "on ctrl-c, on `lumen stop`, or when its app exits",
+        };
         let text = format!(
-            "Lumen is ready: {address}\n  Open it in a browser. The desktop ends on ctrl-c, on \
-             `lumen stop`, or when its app exits.\n  `lumen status` shows how it is, `lumen logs \
-             -f` what it logs.\n"
+            "Lumen is ready: {address}\n  Open it in a browser. The desktop ends {ends}.\n  \
+             `lumen status` shows how it is, `lumen logs -f` what it logs.\n"
         );
         let mut output = io::stdout().lock();
         if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
@@ -312,35 +345,28 @@ impl Session {
         }
     }
 
-    fn conclude(&self, outcome: Outcome) -> ExitCode {
+    /// Says why it ended, and what `lumen` ends with: the app's own status if it was the app.
+    fn conclude(&self, outcome: Outcome) -> process::ExitCode {
         match outcome {
-            Outcome::Stopped => ExitCode::Ok,
-            Outcome::AppEnded { success: true, early: false } => {
-                info!("the app has ended, and the desktop with it");
-                ExitCode::Ok
-            }
-            Outcome::AppEnded { early, .. } => {
-                self.explain_app(early);
-                ExitCode::Failed
+            Outcome::Stopped => ExitCode::Ok.into(),
+            Outcome::AppEnded { verdict, early } => {
+                self.explain_app(verdict, early, "the desktop ends with it");
+                verdict.as_status().map_or_else(|| ExitCode::CouldNotStart.into(), Into::into)
             }
             Outcome::CouldNotStart(worker) => {
                 forward(
                     "lumen",
                     &format!("{worker} could not be started; its lines above say why"),
                 );
-                ExitCode::CouldNotStart
+                ExitCode::CouldNotStart.into()
             }
         }
     }
 
-    fn explain_app(&self, early: bool) {
+    fn explain_app(&self, verdict: Verdict, early: bool, desktop: &str) {
         let command = app::command_line(&self.stage.app);
-        let how = self.guests.last_end().map_or(String::new(), |verdict| match verdict {
-            Verdict::Exited(code) => format!("exited with {code}"),
-            verdict => verdict.to_string(),
-        });
-        let when = if early { " at once" } else { "" };
-        forward("lumen", &format!("the app `{command}` {how}{when}; the desktop ends with it"));
+        let how = news::ended(verdict, early);
+        forward("lumen", &format!("the app `{command}` {how}; {desktop}"));
         if early {
             for line in self.guests.last_lines() {
                 forward("lumen", &format!("  its last lines: {line}"));

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     admin::{self, Home},
     broker::{Access, relay::RelayMint},
-    config::RunConfig,
+    config::{AppChoice, RunConfig},
     plan::{self, Facts, Identity, WorkerPlan},
 };
 
@@ -111,6 +111,8 @@ impl StageError {
 pub(crate) struct Stage {
     pub(crate) plan: Vec<WorkerPlan>,
     pub(crate) app: AppLaunch,
+    /// Whether the desktop stays when its app ends: nobody named the app, so nobody waits for its end.
+    pub(crate) outlives_app: bool,
     pub(crate) front_door: FrontDoor,
     pub(crate) auth: AuthMode,
     pub(crate) namespaces: Namespaces,
@@ -197,6 +199,7 @@ impl Stage {
         Ok(Self {
             plan: plan::plan(config, &facts),
             app,
+            outlives_app: config.app == AppChoice::Demo,
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
             namespaces: match cast.users.are_apart() {

@@ -6,8 +6,10 @@ import { parseRelay } from './relay.js';
 
 /**
  * @typedef {{ type: 'answer', sdp: string }
+ *   | { type: 'app', running: boolean, reason: string, startable: boolean }
  *   | { type: 'candidate', candidate: string }
  *   | { type: 'closed', reason: string, retry: boolean }
+ *   | { type: 'notice', text: string }
  *   | { type: 'probe', relay: RelayServer | null }
  *   | { type: 'relay', relay: RelayServer | null, restarted: boolean }
  *   | { type: 'welcome', relay: RelayServer | null }} GatewayMessage
@@ -21,6 +23,11 @@ export function offerMessage(sdp) {
 /** @param {string} sdp of a connection the desktop knows, whose way to it is lost */
 export function restartMessage(sdp) {
   return JSON.stringify({ type: 'restart', sdp });
+}
+
+/** Asks for the app that has ended to be started again. */
+export function startAppMessage() {
+  return JSON.stringify({ type: 'startApp' });
 }
 
 /** Asks for credentials to try one way to the relay with. */
@@ -52,14 +59,20 @@ export function parseGatewayMessage(text) {
       const { sdp } = message;
       return typeof sdp === 'string' ? { type: 'answer', sdp } : null;
     }
+    case 'app': {
+      const { running, startable } = message;
+      const reason = textOf(message['reason']);
+      return { type: 'app', running: running === true, reason, startable: startable === true };
+    }
     case 'candidate': {
       const { candidate } = message;
       return typeof candidate === 'string' ? { type: 'candidate', candidate } : null;
     }
     case 'closed': {
-      const reason = typeof message['reason'] === 'string' ? message['reason'] : '';
-      return { type: 'closed', reason, retry: message['retry'] === true };
+      return { type: 'closed', reason: textOf(message['reason']), retry: message['retry'] === true };
     }
+    case 'notice':
+      return { type: 'notice', text: textOf(message['text']) };
     case 'probe':
     case 'welcome':
       return { type: message['type'], relay: parseRelay(message['relay']) };
@@ -70,6 +83,11 @@ export function parseGatewayMessage(text) {
     default:
       return null;
   }
+}
+
+/** @param {unknown} value */
+function textOf(value) {
+  return typeof value === 'string' ? value : '';
 }
 
 /**

@@ -5,8 +5,10 @@
 /** @import { DesktopState } from './input-codec.js' */
 
 /**
- * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: 'retry' | null }} Status
- * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState,
+ * @typedef {'retry' | 'startApp'} Offer what the viewer can do about it
+ * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: Offer | null }} Status
+ * @typedef {{ reason: string, startable: boolean }} AppEnd how the app has ended
+ * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState, app: AppEnd | null,
  *   trouble: Trouble | null, notice: string, complaint: string, now: number }} Situation
  */
 
@@ -17,7 +19,8 @@ const QUIET = Object.freeze({ text: '', tone: 'quiet', action: null });
  * @param {Situation} situation
  * @returns {Status}
  */
-export function describe({ session, everStreamed, desktop, trouble, notice, complaint, now }) {
+export function describe(situation) {
+  const { session, everStreamed, desktop, app, trouble, notice, complaint, now } = situation;
   switch (session.name) {
     case 'idle':
     case 'login':
@@ -30,6 +33,9 @@ export function describe({ session, everStreamed, desktop, trouble, notice, comp
       return { ...error(session.reason), action: 'retry' };
     case 'streaming':
       if (desktop !== 'running') return describeDesktop(desktop);
+      if (app !== null) {
+        return { ...error(notice || app.reason), action: app.startable ? 'startApp' : null };
+      }
       if (trouble !== null) return busy(`${troubleText(trouble)} ${remedy(trouble)}`.trimEnd());
       return complaint === '' ? { ...QUIET, text: notice } : error(complaint);
   }

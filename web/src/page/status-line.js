@@ -1,7 +1,10 @@
 // The status line at the bottom: one sentence, and a button where the viewer can do something.
 
 /** @import { Elements } from './elements.js' */
-/** @import { Status } from '../core/status-text.js' */
+/** @import { Offer, Status } from '../core/status-text.js' */
+
+/** @type {Record<Offer, string>} */
+const LABELS = { retry: 'Try now', startApp: 'Start again' };
 
 /** A state that passes sooner is not worth a word. */
 const QUIET_TIME = 400;
@@ -15,12 +18,16 @@ export class StatusLine {
 
   /**
    * @param {Elements} elements
-   * @param {() => void} retry
+   * @param {(action: Offer) => void} act
    * @param {AbortSignal} signal
    */
-  constructor(elements, retry, signal) {
+  constructor(elements, act, signal) {
     this.#elements = elements;
-    elements.statusAction.addEventListener('click', retry, { signal });
+    const clicked = () => {
+      const action = this.#status?.action ?? null;
+      if (action !== null) act(action);
+    };
+    elements.statusAction.addEventListener('click', clicked, { signal });
     signal.addEventListener('abort', () => clearTimeout(this.#timer));
   }
 
@@ -48,5 +55,6 @@ export class StatusLine {
     // A live region is read aloud at each change: only real ones.
     if (statusText.textContent !== text) statusText.textContent = text;
     statusAction.hidden = action === null;
+    if (action !== null) statusAction.textContent = LABELS[action];
   }
 }

@@ -8,6 +8,7 @@ import {
   offerMessage,
   probeMessage,
   restartMessage,
+  startAppMessage,
 } from '../core/signalling.js';
 import { describe, troubleText } from '../core/status-text.js';
 import { log } from '../util/log.js';
@@ -23,6 +24,7 @@ import { Viewport } from './viewport.js';
 /** @import { RelayServer } from '../core/relay.js' */
 /** @import { Stats } from '../core/report.js' */
 /** @import { GatewayMessage } from '../core/signalling.js' */
+/** @import { AppEnd, Offer } from '../core/status-text.js' */
 /** @import { Elements } from './elements.js' */
 /** @import { Paths } from './peer.js' */
 
@@ -68,6 +70,8 @@ export class Viewer {
   #everStreamed = false;
   /** @type {DesktopState} */
   #desktop = 'running';
+  /** @type {AppEnd | null} */
+  #app = null;
   #hostname = '';
   #windowTitle = '';
   #notice = '';
@@ -88,7 +92,7 @@ export class Viewer {
     this.#elements = elements;
     this.#handlers = handlers;
     this.#picture = new Picture(elements.pictures, () => this.#tellSettled(), signal);
-    this.#status = new StatusLine(elements, () => this.#retry(), signal);
+    this.#status = new StatusLine(elements, (action) => this.#act(action), signal);
     this.#viewport = new Viewport(
       elements.stage,
       {
@@ -219,8 +223,12 @@ export class Viewer {
     if (!['idle', 'attempting'].includes(this.#session.state.name)) this.#handlers.settled();
   }
 
-  #retry() {
-    this.handle({ type: this.#session.state.name === 'waiting' ? 'wakeUp' : 'start' });
+  /** @param {Offer} action */
+  #act(action) {
+    if (action === 'startApp') {
+      // Without a socket there is nobody to ask; the next one says how the app is.
+      if (this.#socket?.isOpen) this.#socket.send(startAppMessage());
+    } else this.handle({ type: this.#session.state.name === 'waiting' ? 'wakeUp' : 'start' });
   }
 
   /** @param {Action} action */
@@ -268,12 +276,19 @@ export class Viewer {
         void this.#peer?.answer(message.sdp);
         this.#handlers.answered();
         return;
+      case 'app':
+        this.#app = message.running ? null : message;
+        this.#update();
+        return;
       case 'candidate':
         void this.#peer?.addCandidate(message.candidate);
         return;
       case 'closed':
         log('info', 'closed by the server', { reason: message.reason, retry: message.retry });
         this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
+        return;
+      case 'notice':
+        this.notify(message.text);
         return;
       case 'probe':
         this.#probes.shift()?.(this.#placed(message.relay));
@@ -283,6 +298,8 @@ export class Viewer {
         if (message.restarted) void this.#leaveDeadRelay();
         return;
       case 'welcome':
+        // Whatever else there is to say of the app follows.
+        this.#app = null;
         this.#relay = this.#placed(message.relay);
         if (this.#peer?.isStarted === false) this.#peer.start(this.#paths());
         return;
@@ -429,9 +446,9 @@ export class Viewer {
     const now = performance.now();
     this.#elements.root.dataset['state'] = state.name;
     const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice];
-    const [complaint, trouble] = [this.#complaint, this.#trouble];
-    const situation = { session: state, everStreamed, desktop, trouble, notice, complaint, now };
-    this.#status.show(describe(situation));
+    const [app, complaint, trouble] = [this.#app, this.#complaint, this.#trouble];
+    const told = { session: state, everStreamed, desktop, app, trouble, notice, complaint, now };
+    this.#status.show(describe(told));
     clearTimeout(this.#timer);
     if (deadline === null) return;
     // A countdown is redrawn each second.

@@ -17,9 +17,9 @@ use lumen_ipc::{
     process::Worker,
     ring::{RingCapacity, RingSpan},
     service::{
-        AdminRequest, AdminResponse, BrokerRequest, BrokerResponse, ControlRequest,
-        ControlResponse, EncoderState, LogPage, LoginRefusal, RelayCredentials, RelayPair,
-        TuningRequest, TuningResponse,
+        AdminRequest, AdminResponse, AppNews, AppState, BrokerRequest, BrokerResponse,
+        ControlRequest, ControlResponse, EncoderState, LogPage, LoginRefusal, Refusal,
+        RelayCredentials, RelayPair, TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
     units::{
@@ -67,6 +67,13 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
                 viewer: relay_credentials(),
                 rtc: relay_credentials(),
             }))),
+            request(BrokerRequest::WatchApp { seen: 300 }),
+            reply(BrokerResponse::WatchApp(Some(AppNews {
+                number: 301,
+                state: AppState::Ended { reason: Text::truncated("It ended.") },
+            }))),
+            request(BrokerRequest::StartApp { session: SessionId(1) }),
+            reply(BrokerResponse::StartApp(Err(Refusal::because("It runs.")))),
         ],
     );
     add(

@@ -8,7 +8,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    service::{BrokerClient, Login, LoginRefusal, RelayPair},
+    service::{AppNews, BrokerClient, Login, LoginRefusal, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
 };
@@ -20,6 +20,9 @@ use tracing::warn;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it may take over relay credentials: a viewer can be served without.
 const RELAY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long news of the app may fail to come before the question is asked anew.
+const NEWS_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Why there is no login.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -72,6 +75,20 @@ impl Broker {
         let client = self.client().ok()?;
         let reply = client.mint_relay_credentials(deadline_in(RELAY_PATIENCE), session, peer).await;
         reply.map_err(|error| unavailable(&error)).ok()?
+    }
+
+    /// How the app is, once there is news after that numbered `seen`; `None` to ask again later.
+    pub(super) async fn watch_app(&self, seen: u32) -> Option<AppNews> {
+        let client = self.client().ok()?;
+        client.watch_app(deadline_in(NEWS_PATIENCE), seen).await.ok()?
+    }
+
+    /// Asks for the app of `session` to be started.
+    pub(super) async fn start_app(&self, session: SessionId) -> Result<(), Refusal> {
+        let unavailable = || Refusal::because("The desktop does not answer at the moment.");
+        let client = self.client().map_err(|_| unavailable())?;
+        let reply = client.start_app(deadline_in(PATIENCE), session).await;
+        reply.map_err(|_| unavailable())?
     }
 
     fn client(&self) -> Result<BrokerClient, LoginError> {

@@ -9,8 +9,8 @@ use std::{
 
 use lumen_ipc::{
     link::LinkName,
-    message::signalling::{Rights, ToGateway, ToRtc},
-    service::RelayPair,
+    message::signalling::{Reason, Rights, ToGateway, ToRtc},
+    service::{AppState, RelayPair},
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::{
@@ -46,6 +46,7 @@ const LINK_PATIENCE: Duration = Duration::from_secs(1);
 /// What browsers' tasks and the supervisor ask for.
 #[derive(Debug)]
 enum Order {
+    App { state: AppState, told: oneshot::Sender<()> },
     Join { rights: Rights, session: SessionId, joined: oneshot::Sender<Joined> },
     Said(BrowserId, FromBrowser),
     Leave(BrowserId),
@@ -85,6 +86,14 @@ impl Orders {
         self.give(Order::ReplaceLink(link)).await;
     }
 
+    /// The app is like this; returns when every browser's task has it to tell.
+    pub(super) async fn app_is(&self, state: AppState) {
+        let (told, telling) = oneshot::channel();
+        self.give(Order::App { state, told }).await;
+        // An exchange that has ended has nobody to tell.
+        let _ = telling.await;
+    }
+
     /// The relay is another process from now on.
     pub(super) async fn replace_relay(&self) {
         self.give(Order::ReplaceRelay).await;
@@ -104,6 +113,10 @@ pub(super) struct Exchange {
     broker: Broker,
     /// What is being asked of the broker.
     mints: JoinSet<Minted>,
+    /// Starts of the app that are being asked for.
+    starts: JoinSet<Option<(BrowserId, Reason)>>,
+    /// Who waits until the browsers' tasks have what was put in before.
+    telling: Vec<oneshot::Sender<()>>,
     browsers: HashMap<BrowserId, mpsc::Sender<ToBrowser>>,
     figures: Figures,
     summarise: Box<dyn Fn(String) + Send>,
@@ -118,6 +131,7 @@ struct Minted {
 
 /// What the task woke up for.
 enum Woken {
+    Refused(BrowserId, Reason),
     Minted(Minted),
     Order(Order),
     Link(Result<ToGateway, ReceiveError>),
@@ -140,6 +154,8 @@ impl Exchange {
             orders,
             broker,
             mints: JoinSet::new(),
+            starts: JoinSet::new(),
+            telling: Vec::new(),
             browsers: HashMap::new(),
             figures,
             summarise,
@@ -153,12 +169,17 @@ impl Exchange {
                 Woken::Minted(Minted { browser, purpose, pair }) => {
                     self.put_in(Input::Minted(browser, purpose, pair));
                 }
+                Woken::Refused(browser, reason) => self.put_in(Input::AppRefused(browser, reason)),
                 Woken::Order(order) => self.obey(order),
                 Woken::Link(received) => self.hear(received),
                 Woken::Timeout => self.put_in(Input::Timeout),
                 Woken::Over => return,
             }
             self.carry_out().await;
+            for told in self.telling.drain(..) {
+                // Whoever asked for it may have ended.
+                let _ = told.send(());
+            }
             self.report();
         }
     }
@@ -180,6 +201,9 @@ impl Exchange {
         tokio::select! {
             // An error would be a panic of the task, of which there is none.
             Some(Ok(minted)) = self.mints.join_next() => Woken::Minted(minted),
+            Some(Ok(Some((browser, reason)))) = self.starts.join_next() => {
+                Woken::Refused(browser, reason)
+            }
             order = self.orders.recv() => order.map_or(Woken::Over, Woken::Order),
             received = link => Woken::Link(received),
             () = timeout => Woken::Timeout,
@@ -188,6 +212,10 @@ impl Exchange {
 
     fn obey(&mut self, order: Order) {
         match order {
+            Order::App { state, told } => {
+                self.telling.push(told);
+                self.put_in(Input::App(state));
+            }
             Order::Join { rights, session, joined } => {
                 let browser = self.switchboard.join(rights, session);
                 let (sender, messages) = mpsc::channel(MOST_UNREAD);
@@ -245,6 +273,13 @@ impl Exchange {
     async fn carry_out(&mut self) {
         while let Some(output) = self.switchboard.poll_output() {
             match output {
+                Output::StartApp(browser, session) => {
+                    let broker = self.broker.clone();
+                    self.starts.spawn(async move {
+                        let refusal = broker.start_app(session).await.err()?;
+                        Some((browser, Reason::truncated(refusal.0.as_str())))
+                    });
+                }
                 Output::ToRtc(message) => self.tell_rtc(message).await,
                 Output::ToBrowser(browser, message) => self.tell_browser(browser, message),
                 Output::Mint { browser, purpose, session, peer } => {

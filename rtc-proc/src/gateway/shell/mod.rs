@@ -30,7 +30,7 @@ use lumen_ipc::{
         signalling::{ToGateway, ToRtc},
     },
     process::Worker as WorkerName,
-    service::GatewayConfig,
+    service::{AppNews, GatewayConfig},
 };
 use lumen_ipc_runtime::{
     bootstrap::{
@@ -43,12 +43,18 @@ use lumen_ipc_runtime::{
 use tokio::{
     runtime::Runtime,
     sync::{mpsc, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::warn;
 
 pub use self::doorway::HandoverLink;
-use self::{app::App, broker::Broker, doorway::Doorway, exchange::Exchange, figures::Figures};
+use self::{
+    app::App,
+    broker::Broker,
+    doorway::Doorway,
+    exchange::{Exchange, Orders},
+    figures::Figures,
+};
 use super::policy;
 
 /// The gateway's end of the signalling link.
@@ -56,6 +62,9 @@ pub type SignallingLink = Channel<ToGateway, ToRtc>;
 
 /// How long WebSockets may take to close when the gateway drains.
 const FAREWELL: Duration = Duration::from_millis(1500);
+
+/// How long to wait before news of the app is asked for again.
+const NEWS_PAUSE: Duration = Duration::from_secs(1);
 
 /// All the gateway needs to serve.
 #[derive(Debug)]
@@ -203,6 +212,7 @@ pub async fn run(
     let mut exchanging = tokio::spawn(exchange.run());
     orders.replace_link(signalling).await;
     let doorway = Doorway::new(config.handover.clone(), handover, figures.clone());
+    let watching = tokio::spawn(watch_app(supervisor.clone(), orders.clone()));
     let app = App::new(config, supervisor, orders, draining.clone(), figures);
     let accepting = server::accept(listener, doorway.clone(), app.clone(), draining);
     let serving = tokio::spawn(accepting);
@@ -219,12 +229,28 @@ pub async fn run(
     }
     // Nobody waits for it any more when all tasks have ended already.
     let _ = drain.send(true);
+    watching.abort();
     drop(app);
     // The exchange ends when the last WebSocket has left it.
     if timeout(FAREWELL, async { (serving.await, (&mut exchanging).await) }).await.is_err() {
         warn!("some browsers did not close in time");
     }
     Ok(())
+}
+
+/// Passes news of the app on for ever.
+async fn watch_app(broker: Broker, orders: Orders) {
+    let mut seen = 0;
+    loop {
+        match broker.watch_app(seen).await {
+            Some(AppNews { number, state }) => {
+                seen = number;
+                orders.app_is(state).await;
+            }
+            // The link is being replaced, or there was no news for an hour.
+            None => sleep(NEWS_PAUSE).await,
+        }
+    }
 }
 
 /// Ends when nobody receives any more, or the runtime does.

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use lumen_ipc_runtime::log::RateLimit;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
 use tokio_tungstenite::tungstenite;
 use tracing::warn;
 
@@ -91,7 +94,10 @@ pub(super) async fn serve(
                     break None;
                 }
             }
-            () = drained(&mut draining) => break Some(RESTART),
+            () = drained(&mut draining) => {
+                tell_last(&mut socket, &mut messages).await;
+                break Some(RESTART);
+            }
         }
     };
     app.exchange.leave(browser).await;
@@ -99,6 +105,15 @@ pub(super) async fn serve(
         say_goodbye(socket, &app, &ending).await;
     }
     drop(places);
+}
+
+/// Sends what waits: it may say that there is nothing to come back to.
+async fn tell_last(socket: &mut WebSocket, messages: &mut mpsc::Receiver<ToBrowser>) {
+    while let Ok(message) = messages.try_recv() {
+        if !send(socket, &message).await {
+            return;
+        }
+    }
 }
 
 /// Whether the WebSocket goes on.

@@ -67,6 +67,65 @@ fn offer_while_linked_becomes_a_peer_and_its_answer_comes_back() {
     );
 }
 
+fn ended() -> AppState {
+    AppState::Ended { reason: Reason::truncated("It ended.") }
+}
+
+/// What a browser is told of an app that has ended.
+fn told(startable: bool) -> ToBrowser {
+    ToBrowser::App { running: false, reason: Reason::truncated("It ended."), startable }
+}
+
+#[test]
+fn app_that_ends_is_told_to_every_browser_and_to_later_ones() {
+    let mut switchboard = Switchboard::new(PeerId(0));
+    let early = join(&mut switchboard);
+    switchboard.handle_input(Instant::now(), Input::App(ended()));
+    assert_eq!(drain(&mut switchboard), [Output::ToBrowser(early, told(true))]);
+    switchboard.handle_input(Instant::now(), Input::App(ended()));
+    assert_eq!(drain(&mut switchboard), [], "it is no news");
+    let late = switchboard.join(Rights { control: false }, SessionId::SOLE);
+    let minted = Input::Minted(late, Purpose::Stream, None);
+    switchboard.handle_input(Instant::now(), minted);
+    let welcome = Output::ToBrowser(late, ToBrowser::Welcome { relay: None });
+    let outputs = drain(&mut switchboard);
+    assert_eq!(outputs.get(1..), Some(&[welcome, Output::ToBrowser(late, told(false))][..]));
+}
+
+#[test]
+fn app_is_started_for_who_may_control_and_for_nobody_else() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    let master = join(&mut switchboard);
+    let watcher = switchboard.join(Rights { control: false }, SessionId::SOLE);
+    drain(&mut switchboard);
+    switchboard.handle_input(now, Input::Said(watcher, FromBrowser::StartApp {}));
+    assert_eq!(drain(&mut switchboard), []);
+    switchboard.handle_input(now, Input::Said(master, FromBrowser::StartApp {}));
+    assert_eq!(drain(&mut switchboard), [Output::StartApp(master, SessionId::SOLE)]);
+    let text = Reason::truncated("It runs.");
+    switchboard.handle_input(now, Input::AppRefused(master, text.clone()));
+    let notice = Output::ToBrowser(master, ToBrowser::Notice { text });
+    assert_eq!(drain(&mut switchboard), [notice]);
+}
+
+#[test]
+fn desktop_that_ends_is_told_as_nothing_to_come_back_to() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    let reason = Reason::truncated("The desktop was ended.");
+    switchboard.handle_input(now, Input::App(AppState::Over { reason: reason.clone() }));
+    let outputs = drain(&mut switchboard);
+    let closed = Output::ToBrowser(browser, ToBrowser::Closed { reason, retry: false });
+    assert!(
+        matches!(outputs[..], [Output::ToRtc(ToRtc::PeerGone { .. }), ref last] if *last == closed)
+    );
+}
+
 #[test]
 fn offer_without_rtc_waits_for_it_with_its_candidates() {
     let now = Instant::now();

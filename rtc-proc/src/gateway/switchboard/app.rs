@@ -1,0 +1,54 @@
+//! What browsers are told of the app, and what they may ask for.
+
+use lumen_ipc::{message::signalling::Reason, service::AppState};
+
+use super::{
+    super::signal::ToBrowser,
+    {BrowserId, Output, Switchboard},
+};
+
+impl Switchboard {
+    /// Tells every browser that has had its first message; the others are told after that.
+    pub(super) fn app_is(&mut self, state: AppState) {
+        if state == self.app {
+            return;
+        }
+        self.app = state;
+        let welcomed = self.browsers.iter().filter(|(_, browser)| browser.relay.welcomed);
+        for browser in welcomed.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.tell_app(browser);
+        }
+    }
+
+    pub(super) fn tell_app(&mut self, browser: BrowserId) {
+        let Some(told) = self.browsers.get(&browser) else { return };
+        let startable = told.rights.control;
+        let message = match self.app.clone() {
+            AppState::Ended { reason } => ToBrowser::App { running: false, reason, startable },
+            AppState::Over { reason } => {
+                self.give_up_call(browser);
+                return self.tell_closed(browser, reason, false);
+            }
+            AppState::Running => {
+                ToBrowser::App { running: true, reason: Reason::default(), startable: false }
+            }
+        };
+        self.outputs.push_back(Output::ToBrowser(browser, message));
+    }
+
+    /// Asks for a start on behalf of a browser that may control the desktop; of one that may only
+    /// watch it is nothing to be told, because its page does not offer it.
+    pub(super) fn start_app(&mut self, browser: BrowserId) {
+        let Some(asking) = self.browsers.get(&browser).filter(|asking| asking.rights.control)
+        else {
+            return;
+        };
+        self.outputs.push_back(Output::StartApp(browser, asking.session));
+    }
+
+    pub(super) fn app_refused(&mut self, browser: BrowserId, text: Reason) {
+        if self.browsers.contains_key(&browser) {
+            self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::Notice { text }));
+        }
+    }
+}
