@@ -15,6 +15,7 @@ use lumen_ipc::{
     codec::ProtocolViolation,
     message::{desktop, frames, input},
     service::CompositorConfig,
+    text::counted,
 };
 use lumen_ipc_runtime::{
     channel::{Channel, SendError},
@@ -167,7 +168,8 @@ impl Compositor {
         let windows = self.state.windows.stack.mapped().count();
         let pace = if self.state.schedule.is_watched() { "watched" } else { "unwatched" };
         let (pixels, scale) = (size.pixels, size.scale.factor());
-        format!("{pixels} at scale {scale}, {windows} windows of {apps} apps, {pace}")
+        let (windows, apps) = (counted(windows, "window"), counted(apps, "app"));
+        format!("{pixels} at scale {scale}, {windows} of {apps}, {pace}")
     }
 
     /// Does everything that is due and returns when to be called again; `None` when only an event

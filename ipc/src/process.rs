@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// A worker: any process the supervisor spawns.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+// As `name` has them: JSON for scripts spells them as the command line does.
+#[serde(rename_all = "lowercase")]
 pub enum Worker {
     /// Wayland compositor of one session.
     Compositor,

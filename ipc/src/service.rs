@@ -308,6 +308,8 @@ pub struct RelayPair {
 
 /// How browsers prove who they are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+// As the command line has them.
+#[serde(rename_all = "lowercase")]
 pub enum AuthMode {
     /// Not at all; the supervisor allows this on loopback only.
     None,
@@ -404,6 +406,7 @@ pub struct Metric {
 
 /// The value of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum MetricValue {
     /// Only ever grows.
     Counter(u64),

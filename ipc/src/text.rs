@@ -108,9 +108,22 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// "1 viewer", "2 viewers": how many there are of something whose plural only adds an s.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counted_adds_an_s_to_all_but_one() {
+        let shown = [0, 1, 2].map(|count| counted(count, "peer"));
+        assert_eq!(shown, ["0 peers", "1 peer", "2 peers"]);
+    }
 
     #[test]
     fn new_at_limit_is_accepted_and_above_is_refused() {

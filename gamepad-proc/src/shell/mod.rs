@@ -22,6 +22,7 @@ use lumen_ipc::{
     },
     process::Worker as WorkerName,
     service::GamepadConfig,
+    text::counted,
 };
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker, accuse},
@@ -324,9 +325,8 @@ impl Gamepad {
         let summary = match (self.seats.len(), self.slots.held(), self.slots.waiting()) {
             (0, _, _) => "no access to /dev/uinput".to_owned(),
             (_, 0, 0) => "no pad".to_owned(),
-            (_, 1, 0) => "1 pad".to_owned(),
-            (_, held, 0) => format!("{held} pads"),
-            (_, held, waiting) => format!("{held} pads, {waiting} waiting"),
+            (_, held, 0) => counted(held, "pad"),
+            (_, held, waiting) => format!("{}, {waiting} waiting", counted(held, "pad")),
         };
         if summary != self.summary {
             debug!(summary, "pads");

@@ -24,6 +24,7 @@ use lumen_ipc::{
     message::{desktop, grants::ToWorker, input, packets::FrameStamps},
     process::Worker as WorkerName,
     service::RtcConfig,
+    text::counted,
     units::{Kbps, MonotonicMicros, PeerId},
 };
 use lumen_ipc_runtime::{
@@ -481,8 +482,7 @@ impl Rtc {
     fn summarise(&self, supervision: &Supervision) {
         let viewers = match self.peers.watchers() {
             0 => "no viewer".to_owned(),
-            1 => "1 viewer".to_owned(),
-            count => format!("{count} viewers"),
+            count => counted(count.into(), "viewer"),
         };
         supervision.set_summary(format!("{viewers}, {} kbit/s", self.peers.bitrate()));
     }

@@ -97,7 +97,19 @@ fn duration(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::process::Worker;
+
     use super::*;
+
+    #[test]
+    fn json_spells_workers_and_modes_as_the_command_line_does() {
+        for worker in Worker::ALL {
+            let json = serde_json::to_value(worker).expect("JSON");
+            assert_eq!(json, worker.name());
+        }
+        let modes = [AuthMode::None, AuthMode::Token].map(|mode| serde_json::to_value(mode).ok());
+        assert_eq!(modes, ["none", "token"].map(|mode| Some(mode.into())));
+    }
 
     #[test]
     fn duration_shows_the_two_largest_units() {

@@ -20,6 +20,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use lumen_ipc::text::counted;
 use lumen_ipc_runtime::metrics::{Counter, Registry};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use rustls::ServerConfig;
@@ -409,7 +410,8 @@ impl fmt::Display for Server {
             write!(f, ", TLS {secured}")?;
         }
         let (allocations, connections) = (self.relay.allocations(), self.connections.len());
-        write!(f, ", {allocations} allocations, {connections} connections")
+        let allocations = counted(allocations, "allocation");
+        write!(f, ", {allocations}, {}", counted(connections, "connection"))
     }
 }
 

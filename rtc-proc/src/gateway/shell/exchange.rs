@@ -11,6 +11,7 @@ use lumen_ipc::{
     link::LinkName,
     message::signalling::{Reason, Rights, ToGateway, ToRtc},
     service::{AppState, RelayPair},
+    text::counted,
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::{
@@ -320,6 +321,7 @@ impl Exchange {
         self.figures.browsers.set(figure(browsers));
         self.figures.peers.set(figure(peers));
         let rtc = if self.link.is_some() { "" } else { ", waiting for rtc" };
-        (self.summarise)(format!("{browsers} browsers, {peers} peers{rtc}"));
+        let (browsers, peers) = (counted(browsers, "browser"), counted(peers, "peer"));
+        (self.summarise)(format!("{browsers}, {peers}{rtc}"));
     }
 }
