@@ -3,40 +3,27 @@
 //! INVARIANT: every event's code is one the identity declares, and its value is in the range it
 //! declares, whatever the report.
 
+use evdev::{AbsoluteAxisCode as Axis, EventType, InputEvent, KeyCode as Key, SynchronizationCode};
 use lumen_ipc::message::pads::PadReport;
 
-use crate::identity::{Axis, DOWN, Identity, LEFT, RIGHT, Range, STICKS, TRIGGERS, UP};
+use crate::identity::{DOWN, Identity, LEFT, RIGHT, Range, STICKS, TRIGGERS, UP};
 
-/// One input event, without its time, which the kernel stamps.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Event {
-    /// `EV_*`.
-    pub kind: u16,
-    /// The key, axis or marker.
-    pub code: u16,
-    /// What it is now.
-    pub value: i32,
+/// What came before happened together.
+fn report() -> InputEvent {
+    InputEvent::new(EventType::SYNCHRONIZATION.0, SynchronizationCode::SYN_REPORT.0, 0)
 }
-
-/// `EV_SYN` of `linux/input-event-codes.h`: the end of a packet of events.
-pub const EV_SYN: u16 = 0x00;
-/// `EV_KEY`: keys and buttons.
-pub const EV_KEY: u16 = 0x01;
-/// `EV_ABS`: absolute axes.
-pub const EV_ABS: u16 = 0x03;
-/// `EV_FF`: force feedback, from programs to the device.
-pub const EV_FF: u16 = 0x15;
-
-/// `SYN_REPORT`: what came before happened together.
-const REPORT: Event = Event { kind: EV_SYN, code: 0, value: 0 };
 
 /// The events that bring a device from `before` to `after`; all of them when it is not known how the
 /// device is. None when nothing changes, else the last one closes the packet.
 #[must_use]
-pub fn events(identity: &Identity, before: Option<&PadReport>, after: &PadReport) -> Vec<Event> {
-    let changed = |event: &Event, was: Option<Event>| was.as_ref() != Some(event);
+pub fn events(
+    identity: &Identity,
+    before: Option<&PadReport>,
+    after: &PadReport,
+) -> Vec<InputEvent> {
+    let changed = |event: &InputEvent, was: Option<InputEvent>| was.as_ref() != Some(event);
     let states = states(identity, after);
-    let mut events: Vec<Event> = match before {
+    let mut events: Vec<InputEvent> = match before {
         None => states.collect(),
         Some(before) => states
             .zip(self::states(identity, before))
@@ -45,29 +32,28 @@ pub fn events(identity: &Identity, before: Option<&PadReport>, after: &PadReport
             .collect(),
     };
     if !events.is_empty() {
-        events.push(REPORT);
+        events.push(report());
     }
     events
 }
 
 /// Every control's state, always in the same order.
-fn states(identity: &Identity, report: &PadReport) -> impl Iterator<Item = Event> {
-    let PadReport { buttons, sticks, triggers } = *report;
+fn states(identity: &Identity, pad: &PadReport) -> impl Iterator<Item = InputEvent> {
+    let PadReport { buttons, sticks, triggers } = *pad;
     let pressed =
         move |place: u8| 1_u32.checked_shl(place.into()).is_some_and(|bit| buttons & bit != 0);
-    let key = move |&(place, key): &(u8, crate::identity::Key)| Event {
-        kind: EV_KEY,
-        code: key.0,
-        value: pressed(place).into(),
+    let key = move |&(place, key): &(u8, Key)| {
+        InputEvent::new(EventType::KEY.0, key.0, pressed(place).into())
     };
-    let axis = |axis: Axis, value| Event { kind: EV_ABS, code: axis.0, value };
+    let axis = |axis: Axis, value| InputEvent::new(EventType::ABSOLUTE.0, axis.0, value);
     let towards = move |less, more| i32::from(pressed(more)) - i32::from(pressed(less));
     let range = identity.sticks;
     let sticks = STICKS.into_iter().zip(sticks).map(move |(it, at)| axis(it, stick(range, at)));
     let triggers = identity.triggers.into_iter().flat_map(move |range| {
         TRIGGERS.into_iter().zip(triggers).map(move |(it, at)| axis(it, trigger(range, at)))
     });
-    let hat = [axis(Axis::HAT_X, towards(LEFT, RIGHT)), axis(Axis::HAT_Y, towards(UP, DOWN))];
+    let hat =
+        [axis(Axis::ABS_HAT0X, towards(LEFT, RIGHT)), axis(Axis::ABS_HAT0Y, towards(UP, DOWN))];
     identity.buttons.iter().map(key).chain(sticks).chain(triggers).chain(hat)
 }
 
@@ -91,14 +77,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::identity::Key;
 
-    fn all(identity: PadIdentity, report: PadReport) -> Vec<Event> {
+    fn all(identity: PadIdentity, report: PadReport) -> Vec<InputEvent> {
         events(Identity::of(identity), None, &report)
     }
 
-    fn value(events: &[Event], kind: u16, code: u16) -> Option<i32> {
-        events.iter().find(|event| (event.kind, event.code) == (kind, code)).map(|it| it.value)
+    fn value(events: &[InputEvent], kind: EventType, code: u16) -> Option<i32> {
+        let it = events.iter().find(|event| (event.event_type(), event.code()) == (kind, code));
+        it.map(InputEvent::value)
     }
 
     #[test]
@@ -111,10 +97,15 @@ mod tests {
         ] {
             let events = all(identity, PadReport::default());
             for axis in STICKS {
-                assert_eq!(value(&events, EV_ABS, axis.0), Some(centre), "{identity:?}");
+                assert_eq!(
+                    value(&events, EventType::ABSOLUTE, axis.0),
+                    Some(centre),
+                    "{identity:?}"
+                );
             }
-            assert_eq!(value(&events, EV_ABS, Axis::HAT_X.0), Some(0));
-            assert!(events.iter().filter(|event| event.kind == EV_KEY).all(|key| key.value == 0));
+            assert_eq!(value(&events, EventType::ABSOLUTE, Axis::ABS_HAT0X.0), Some(0));
+            let mut keys = events.iter().filter(|event| event.event_type() == EventType::KEY);
+            assert!(keys.all(|key| key.value() == 0));
         }
     }
 
@@ -123,21 +114,27 @@ mod tests {
         let report =
             PadReport { buttons: 0, sticks: [i16::MIN, i16::MAX, -1, 1], triggers: [255, 128] };
         let xbox = all(PadIdentity::Xbox360, report);
-        let axis = |events: &[Event], axis: Axis| value(events, EV_ABS, axis.0);
+        let axis = |events: &[InputEvent], axis: Axis| value(events, EventType::ABSOLUTE, axis.0);
         assert_eq!(STICKS.map(|it| axis(&xbox, it)), [-32768, 32767, -1, 1].map(Some));
         assert_eq!(TRIGGERS.map(|it| axis(&xbox, it)), [255, 128].map(Some));
         let sony = all(PadIdentity::DualShock4, report);
         assert_eq!(STICKS.map(|it| axis(&sony, it)), [0, 255, 127, 128].map(Some));
         let one = all(PadIdentity::XboxOne, report);
         assert_eq!(TRIGGERS.map(|it| axis(&one, it)), [1023, 513].map(Some));
-        assert_eq!(axis(&all(PadIdentity::SwitchPro, report), Axis::Z), None);
+        assert_eq!(axis(&all(PadIdentity::SwitchPro, report), Axis::ABS_Z), None);
     }
 
     #[test]
     fn face_buttons_have_the_codes_of_each_makers_driver() {
         let report = PadReport { buttons: 1 << 2, ..PadReport::default() };
-        assert_eq!(value(&all(PadIdentity::Xbox360, report), EV_KEY, Key::NORTH.0), Some(1));
-        assert_eq!(value(&all(PadIdentity::DualShock4, report), EV_KEY, Key::WEST.0), Some(1));
+        assert_eq!(
+            value(&all(PadIdentity::Xbox360, report), EventType::KEY, Key::BTN_NORTH.0),
+            Some(1)
+        );
+        assert_eq!(
+            value(&all(PadIdentity::DualShock4, report), EventType::KEY, Key::BTN_WEST.0),
+            Some(1)
+        );
     }
 
     #[test]
@@ -145,7 +142,8 @@ mod tests {
         let pressed = |buttons| PadReport { buttons, ..PadReport::default() };
         let hat = |report| {
             let events = all(PadIdentity::Xbox360, report);
-            [Axis::HAT_X, Axis::HAT_Y].map(|axis| value(&events, EV_ABS, axis.0).expect("a hat"))
+            [Axis::ABS_HAT0X, Axis::ABS_HAT0Y]
+                .map(|axis| value(&events, EventType::ABSOLUTE, axis.0).expect("a hat"))
         };
         assert_eq!(hat(pressed(1 << UP | 1 << LEFT)), [-1, -1]);
         assert_eq!(hat(pressed(1 << DOWN | 1 << RIGHT)), [1, 1]);
@@ -158,8 +156,8 @@ mod tests {
         let (rest, pressed) =
             (PadReport::default(), PadReport { buttons: 1, ..PadReport::default() });
         assert!(events(identity, Some(&rest), &rest).is_empty());
-        let press = Event { kind: EV_KEY, code: Key::SOUTH.0, value: 1 };
-        assert_eq!(events(identity, Some(&rest), &pressed), [press, REPORT]);
+        let press = InputEvent::new(EventType::KEY.0, Key::BTN_SOUTH.0, 1);
+        assert_eq!(events(identity, Some(&rest), &pressed), [press, report()]);
     }
 
     fn identity() -> impl Strategy<Value = PadIdentity> {
@@ -180,22 +178,22 @@ mod tests {
             let identity = Identity::of(identity);
             let all = events(identity, None, &report);
             for event in &all {
-                match event.kind {
-                    EV_KEY => {
-                        prop_assert!(identity.buttons.iter().any(|(_, key)| key.0 == event.code));
-                        prop_assert!((0..=1).contains(&event.value));
+                match event.event_type() {
+                    EventType::KEY => {
+                        prop_assert!(identity.buttons.iter().any(|(_, key)| key.0 == event.code()));
+                        prop_assert!((0..=1).contains(&event.value()));
                     }
-                    EV_ABS => {
+                    EventType::ABSOLUTE => {
                         let (_, range) = identity
                             .axes()
-                            .find(|(axis, _)| axis.0 == event.code)
+                            .find(|(axis, _)| axis.0 == event.code())
                             .expect("a declared axis");
-                        prop_assert!((range.minimum..=range.maximum).contains(&event.value));
+                        prop_assert!((range.minimum..=range.maximum).contains(&event.value()));
                     }
-                    _ => prop_assert_eq!(*event, REPORT),
+                    _ => prop_assert_eq!(*event, super::report()),
                 }
             }
-            prop_assert_eq!(all.last(), Some(&REPORT));
+            prop_assert_eq!(all.last(), Some(&super::report()));
             prop_assert!(events(identity, Some(&report), &report).is_empty());
         }
     }

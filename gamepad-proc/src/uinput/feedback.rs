@@ -3,30 +3,15 @@
 
 use std::{io, os::fd::BorrowedFd, time::Duration};
 
+use evdev::{EventType, FFEffectCode, InputEvent, UInputCode};
 use rustix::io::Errno;
 use tracing::debug;
 
 use super::ffi::{self, EVENT_BYTES};
-use crate::{
-    events::{EV_FF, Event},
-    rumble::{Effect, EffectId, Request},
-};
+use crate::rumble::{Effect, EffectId, Request};
 
-/// `EV_UINPUT` of `linux/uinput.h`: a program waits for an answer.
-const EV_UINPUT: u16 = 0x0101;
-/// `UI_FF_UPLOAD`.
-const UPLOAD: u16 = 1;
-/// `UI_FF_ERASE`.
-const ERASE: u16 = 2;
 /// Most requests that wait at a time: `UINPUT_NUM_REQUESTS` of `drivers/input/misc/uinput.c`.
 const MOST_WAITING: u32 = 16;
-
-/// `FF_RUMBLE` of `linux/input-event-codes.h`.
-const FF_RUMBLE: u16 = 0x50;
-/// `FF_PERIODIC`.
-const FF_PERIODIC: u16 = 0x51;
-/// `FF_GAIN`, as the code of an `EV_FF` event.
-const FF_GAIN: u16 = 0x60;
 
 /// Most events taken per wake-up: all that the kernel queues.
 const BATCH: usize = 16;
@@ -53,24 +38,34 @@ pub(super) fn settle_all(device: BorrowedFd<'_>) {
     }
 }
 
-fn request(device: BorrowedFd<'_>, event: Event) -> Option<Request> {
-    let number = event.value.cast_unsigned();
-    match (event.kind, event.code) {
-        (EV_UINPUT, UPLOAD) => uploaded(device, number),
-        (EV_UINPUT, ERASE) => {
+fn request(device: BorrowedFd<'_>, event: InputEvent) -> Option<Request> {
+    let number = event.value().cast_unsigned();
+    match event.event_type() {
+        EventType::UINPUT => answer(device, UInputCode(event.code()), number),
+        EventType::FORCEFEEDBACK => asked(event.code(), event.value().max(0)),
+        _ => None,
+    }
+}
+
+/// Answers the program that waits for it.
+fn answer(device: BorrowedFd<'_>, code: UInputCode, number: u32) -> Option<Request> {
+    match code {
+        UInputCode::UI_FF_UPLOAD => uploaded(device, number),
+        UInputCode::UI_FF_ERASE => {
             let erased = ffi::answer_erase(device, number);
             let id = erased.inspect_err(|error| debug!(%error, "an erase without request")).ok()?;
             EffectId::new(id).map(Request::Erase)
         }
-        (EV_FF, FF_GAIN) => {
-            Some(Request::Gain(u16::try_from(event.value.max(0)).unwrap_or(u16::MAX)))
-        }
-        (EV_FF, id) => {
-            let times = event.value.max(0).cast_unsigned();
-            EffectId::new(id).map(|id| Request::Play(id, times))
-        }
         _ => None,
     }
+}
+
+/// What a program asks without waiting: to set the gain, or to play the effect that `code` names.
+fn asked(code: u16, value: i32) -> Option<Request> {
+    if FFEffectCode(code) == FFEffectCode::FF_GAIN {
+        return Some(Request::Gain(u16::try_from(value).unwrap_or(u16::MAX)));
+    }
+    EffectId::new(code).map(|id| Request::Play(id, value.cast_unsigned()))
 }
 
 fn uploaded(device: BorrowedFd<'_>, number: u32) -> Option<Request> {
@@ -88,11 +83,11 @@ fn uploaded(device: BorrowedFd<'_>, number: u32) -> Option<Request> {
 fn effect_of(effect: &libc::ff_effect) -> Option<Effect> {
     let union: Vec<u8> = effect.u.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let half = |at: usize| Some(u16::from_ne_bytes([*union.get(at)?, *union.get(at + 1)?]));
-    let (strong, weak) = match effect.type_ {
+    let (strong, weak) = match FFEffectCode(effect.type_) {
         // `struct ff_rumble_effect`: strong, weak.
-        FF_RUMBLE => (half(0)?, half(2)?),
+        FFEffectCode::FF_RUMBLE => (half(0)?, half(2)?),
         // `struct ff_periodic_effect`: waveform, period, signed magnitude.
-        FF_PERIODIC => {
+        FFEffectCode::FF_PERIODIC => {
             let magnitude = half(4)?.cast_signed().unsigned_abs();
             let both = magnitude.saturating_mul(2);
             (both, both)
@@ -108,7 +103,7 @@ fn effect_of(effect: &libc::ff_effect) -> Option<Effect> {
 mod tests {
     use super::*;
 
-    fn effect(kind: u16, halves: [u16; 4]) -> libc::ff_effect {
+    fn effect(FFEffectCode(kind): FFEffectCode, halves: [u16; 4]) -> libc::ff_effect {
         let mut bytes = [0; 8];
         for (place, half) in bytes.chunks_exact_mut(2).zip(halves) {
             place.copy_from_slice(&half.to_ne_bytes());
@@ -127,7 +122,7 @@ mod tests {
 
     #[test]
     fn rumble_has_its_two_motors_and_times() {
-        let found = effect_of(&effect(FF_RUMBLE, [0x1234, 0x5678, 9, 9]));
+        let found = effect_of(&effect(FFEffectCode::FF_RUMBLE, [0x1234, 0x5678, 9, 9]));
         let (length, delay) = (Duration::from_millis(500), Duration::from_millis(20));
         assert_eq!(found, Some(Effect { strong: 0x1234, weak: 0x5678, length, delay }));
     }
@@ -135,7 +130,10 @@ mod tests {
     #[test]
     fn periodic_shakes_both_by_the_size_of_its_magnitude() {
         let motors = |magnitude: i16| {
-            let found = effect_of(&effect(FF_PERIODIC, [0x5a, 100, magnitude.cast_unsigned(), 0]));
+            let found = effect_of(&effect(
+                FFEffectCode::FF_PERIODIC,
+                [FFEffectCode::FF_SINE.0, 100, magnitude.cast_unsigned(), 0],
+            ));
             found.map(|effect| (effect.strong, effect.weak))
         };
         assert_eq!(motors(-0x4000), Some((0x8000, 0x8000)));
@@ -144,8 +142,8 @@ mod tests {
 
     #[test]
     fn effects_that_motors_cannot_follow_are_refused() {
-        // FF_CONSTANT and FF_SPRING.
-        assert_eq!(effect_of(&effect(0x52, [1; 4])), None);
-        assert_eq!(effect_of(&effect(0x53, [1; 4])), None);
+        for kind in [FFEffectCode::FF_CONSTANT, FFEffectCode::FF_SPRING, FFEffectCode(0xffff)] {
+            assert_eq!(effect_of(&effect(kind, [1; 4])), None);
+        }
     }
 }

@@ -8,9 +8,8 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd},
 };
 
+use evdev::{AbsoluteAxisCode, EventType, FFEffectCode, InputEvent, KeyCode};
 use nix::errno::Errno;
-
-use crate::events::Event;
 
 /// `UINPUT_IOCTL_BASE`.
 const BASE: u8 = b'U';
@@ -76,10 +75,10 @@ pub(super) const EVENT_BYTES: usize = size_of::<libc::input_event>();
 const TIME_BYTES: usize = EVENT_BYTES - 8;
 
 /// A `struct input_event` without a time.
-pub(super) fn event_to_bytes(event: &Event) -> [u8; EVENT_BYTES] {
+pub(super) fn event_to_bytes(event: &InputEvent) -> [u8; EVENT_BYTES] {
     let mut bytes = [0; EVENT_BYTES];
-    let (kind, code, value) =
-        (event.kind.to_ne_bytes(), event.code.to_ne_bytes(), event.value.to_ne_bytes());
+    let kind = event.event_type().0.to_ne_bytes();
+    let (code, value) = (event.code().to_ne_bytes(), event.value().to_ne_bytes());
     let fields = kind.into_iter().chain(code).chain(value);
     for (place, byte) in bytes.iter_mut().skip(TIME_BYTES).zip(fields) {
         *place = byte;
@@ -88,13 +87,13 @@ pub(super) fn event_to_bytes(event: &Event) -> [u8; EVENT_BYTES] {
 }
 
 /// The event in a `struct input_event`.
-pub(super) fn event_from_bytes(bytes: &[u8]) -> Option<Event> {
+pub(super) fn event_from_bytes(bytes: &[u8]) -> Option<InputEvent> {
     let [k0, k1, c0, c1, v0, v1, v2, v3] = *bytes.get(TIME_BYTES..)?.first_chunk()?;
-    Some(Event {
-        kind: u16::from_ne_bytes([k0, k1]),
-        code: u16::from_ne_bytes([c0, c1]),
-        value: i32::from_ne_bytes([v0, v1, v2, v3]),
-    })
+    Some(InputEvent::new(
+        u16::from_ne_bytes([k0, k1]),
+        u16::from_ne_bytes([c0, c1]),
+        i32::from_ne_bytes([v0, v1, v2, v3]),
+    ))
 }
 
 /// Whether there is a device on this descriptor: whether it has a name in sysfs.
@@ -109,32 +108,32 @@ pub(super) fn has_device(device: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 /// Declares kinds of events.
-pub(super) fn declare_kinds(device: BorrowedFd<'_>, kinds: &[u16]) -> io::Result<()> {
+pub(super) fn declare_kinds(device: BorrowedFd<'_>, kinds: &[EventType]) -> io::Result<()> {
     kinds.iter().try_for_each(|kind| {
         // SAFETY: the argument is a number; the kernel checks its range.
-        unsafe { raw::set_kind(device.as_raw_fd(), c_int::from(*kind)) }?;
+        unsafe { raw::set_kind(device.as_raw_fd(), c_int::from(kind.0)) }?;
         Ok(())
     })
 }
 
 /// Declares a button.
-pub(super) fn declare_key(device: BorrowedFd<'_>, code: u16) -> io::Result<()> {
+pub(super) fn declare_key(device: BorrowedFd<'_>, key: KeyCode) -> io::Result<()> {
     // SAFETY: the argument is a number; the kernel checks its range.
-    unsafe { raw::set_key(device.as_raw_fd(), c_int::from(code)) }?;
+    unsafe { raw::set_key(device.as_raw_fd(), c_int::from(key.0)) }?;
     Ok(())
 }
 
 /// Declares a force-feedback effect.
-pub(super) fn declare_feedback(device: BorrowedFd<'_>, code: u16) -> io::Result<()> {
+pub(super) fn declare_feedback(device: BorrowedFd<'_>, effect: FFEffectCode) -> io::Result<()> {
     // SAFETY: the argument is a number; the kernel checks its range.
-    unsafe { raw::set_feedback(device.as_raw_fd(), c_int::from(code)) }?;
+    unsafe { raw::set_feedback(device.as_raw_fd(), c_int::from(effect.0)) }?;
     Ok(())
 }
 
 /// Declares an axis: its minimum, maximum, fuzz and flat.
 pub(super) fn declare_axis(
     device: BorrowedFd<'_>,
-    code: u16,
+    AbsoluteAxisCode(code): AbsoluteAxisCode,
     [minimum, maximum, fuzz, flat]: [i32; 4],
 ) -> io::Result<()> {
     let absinfo = libc::input_absinfo { value: 0, minimum, maximum, fuzz, flat, resolution: 0 };
@@ -254,7 +253,7 @@ mod tests {
 
     #[test]
     fn event_comes_back_from_its_bytes() {
-        let event = Event { kind: 3, code: 0x11, value: -1 };
+        let event = InputEvent::new(3, 0x11, -1);
         let bytes = event_to_bytes(&event);
         assert_eq!(event_from_bytes(&bytes), Some(event));
         assert!(bytes.iter().take(TIME_BYTES).all(|byte| *byte == 0));

@@ -1,7 +1,10 @@
 //! The kernel's interface to virtual input devices: descriptors of `/dev/uinput`, one for each slot,
 //! on which a device can be made, driven and removed any number of times.
 //!
-//! Documented in <https://docs.kernel.org/input/uinput.html> and `linux/uinput.h`.
+//! Documented in <https://docs.kernel.org/input/uinput.html> and `linux/uinput.h`. Codes and events are
+//! the crate `evdev`'s. Making devices is ours: the crate opens `/dev/uinput` by its path, and a
+//! worker holds descriptors. So is reading effects: the crate's conversion panics at a kind that it
+//! does not know, and the kind comes from a program.
 //!
 //! Trusts: the kernel. What a program asks of a device through it is checked: an effect's number
 //! and kind, and nothing else is kept of it.
@@ -17,17 +20,23 @@ use std::{
 };
 
 pub use deposit::{DepositError, take};
+use evdev::{EventType, FFEffectCode, InputEvent};
 pub use ffi::REQUESTS;
 
 use crate::{
-    events::{EV_ABS, EV_FF, EV_KEY, Event},
-    identity::{Axis, Identity, Key, Range},
+    identity::{Identity, Range},
     rumble::{EFFECTS, Request},
 };
 
-/// Force-feedback effects two motors can follow, as the kernel's own emulation declares them:
-/// `FF_RUMBLE`, `FF_PERIODIC`, `FF_SQUARE`, `FF_TRIANGLE`, `FF_SINE`, `FF_GAIN`.
-const FEEDBACK: [u16; 6] = [0x50, 0x51, 0x58, 0x59, 0x5a, 0x60];
+/// Force-feedback effects two motors can follow, as the kernel's own emulation declares them.
+const FEEDBACK: [FFEffectCode; 6] = [
+    FFEffectCode::FF_RUMBLE,
+    FFEffectCode::FF_PERIODIC,
+    FFEffectCode::FF_SQUARE,
+    FFEffectCode::FF_TRIANGLE,
+    FFEffectCode::FF_SINE,
+    FFEffectCode::FF_GAIN,
+];
 
 /// One descriptor, with a device on it or without.
 #[derive(Debug)]
@@ -63,13 +72,14 @@ impl Device {
     /// What the kernel says.
     pub fn create(&mut self, identity: &Identity, phys: &str) -> io::Result<()> {
         let device = self.descriptor.as_fd();
-        ffi::declare_kinds(device, &[EV_KEY, EV_ABS, EV_FF])?;
-        identity.buttons.iter().try_for_each(|(_, Key(code))| ffi::declare_key(device, *code))?;
-        for (Axis(code), range) in identity.axes() {
+        let kinds = [EventType::KEY, EventType::ABSOLUTE, EventType::FORCEFEEDBACK];
+        ffi::declare_kinds(device, &kinds)?;
+        identity.buttons.iter().try_for_each(|(_, key)| ffi::declare_key(device, *key))?;
+        for (axis, range) in identity.axes() {
             let Range { minimum, maximum, fuzz, flat } = range;
-            ffi::declare_axis(device, code, [minimum, maximum, fuzz, flat])?;
+            ffi::declare_axis(device, axis, [minimum, maximum, fuzz, flat])?;
         }
-        FEEDBACK.iter().try_for_each(|code| ffi::declare_feedback(device, *code))?;
+        FEEDBACK.iter().try_for_each(|effect| ffi::declare_feedback(device, *effect))?;
         ffi::declare_phys(device, &CString::new(phys)?)?;
         // Fits: it is a small constant.
         ffi::set_up(device, identity.numbers, identity.name, EFFECTS as u32)?;
@@ -91,7 +101,7 @@ impl Device {
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn emit(&self, events: &[Event]) -> io::Result<()> {
+    pub fn emit(&self, events: &[InputEvent]) -> io::Result<()> {
         if events.is_empty() {
             return Ok(());
         }
