@@ -155,6 +155,14 @@ impl Compositor {
         self.state.release_everything();
     }
 
+    /// Lets go of what is held by viewers of whom nothing was heard for too long at `asked`: a moment
+    /// since which the `input` link has been read, so that nobody's word is still unread because we
+    /// were late ourselves.
+    pub fn release_lapsed(&mut self, asked: Instant) {
+        self.state.set_now(Instant::now());
+        self.state.release_lapsed(asked);
+    }
+
     /// Rtc has a new link end, or none.
     pub fn set_desktop_link(&mut self, link: Option<Rc<DesktopLink>>) {
         self.desktop_link = link;
@@ -184,7 +192,8 @@ impl Compositor {
         let retry = self.tell_desktop();
         self.flush();
         let resize = self.state.output.resizing.due(self.state.now());
-        [next_step, retry, resize].into_iter().flatten().min()
+        let lapse = self.state.lapse_due();
+        [lapse, next_step, retry, resize].into_iter().flatten().min()
     }
 
     /// Sends apps what they are to be told. A full or broken socket ends its app only.

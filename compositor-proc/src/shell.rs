@@ -122,9 +122,11 @@ impl Shell {
     /// [`ShellError`] when the event loop itself fails.
     pub fn turn(&mut self, patience: Option<Duration>) -> Result<(), ShellError> {
         let due = self.turn.compositor.settle();
-        let due = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let asked = Instant::now();
+        let due = due.map(|due| due.saturating_duration_since(asked));
         let wait = [due, patience].into_iter().flatten().min();
         self.events.dispatch(wait, &mut self.turn)?;
+        self.turn.compositor.release_lapsed(asked);
         Ok(())
     }
 

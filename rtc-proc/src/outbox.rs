@@ -1,6 +1,7 @@
 //! Viewers' input on its way to the compositor, while the link is full.
 //!
-//! The compositor may be busy for a moment. Motion is worth nothing then but its end: it is merged.
+//! The compositor may be busy for a moment. Motion is worth nothing then but its end: it is merged,
+//! and so are signs of life.
 //! A key or button that is lost would stay down: it is kept, up to [`MAX_WAITING`], and a peer that
 //! goes on beyond that is closed. That a peer left is always told.
 //!
@@ -44,7 +45,7 @@ impl Outbox {
         }
         let full = self.waiting.len() >= MAX_WAITING;
         match message.action {
-            Action::PointerTo(_) | Action::PointerBy(_) if full => Ok(()),
+            Action::PointerTo(_) | Action::PointerBy(_) | Action::StillHeld if full => Ok(()),
             // Bounded by themselves: one per peer and life.
             Action::PeerLeft => {
                 self.waiting.push_back(message);
@@ -75,10 +76,12 @@ impl Outbox {
     }
 }
 
-/// Two motions in a row, as one.
+/// Two motions or signs of life in a row, as one.
 fn merge(earlier: Action, later: Action) -> Option<Action> {
     match (earlier, later) {
-        (Action::PointerTo(_), Action::PointerTo(_)) => Some(later),
+        (Action::PointerTo(_), Action::PointerTo(_)) | (Action::StillHeld, Action::StillHeld) => {
+            Some(later)
+        }
         (Action::PointerBy(a), Action::PointerBy(b)) => {
             let dx = a.dx.checked_add(b.dx)?;
             let dy = a.dy.checked_add(b.dy)?;

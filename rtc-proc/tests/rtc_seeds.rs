@@ -71,7 +71,7 @@ fn unhex(digits: &str) -> Vec<u8> {
 fn input_vectors_of_the_page_are_decoded_on_their_channel() {
     for (name, bytes, message) in vectors(include_str!("../../web/test/vectors/input.json")) {
         let decoded = match message["type"].as_str().expect("a type") {
-            "pointerTo" => decode::motion(&bytes).map(|motion| format!("{motion:?}")),
+            "pointerTo" | "stillHeld" => decode::motion(&bytes).map(|motion| format!("{motion:?}")),
             "keyframeWanted" => {
                 assert!(decode::asks_for_keyframe(&bytes), "{name}");
                 continue;

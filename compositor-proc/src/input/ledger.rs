@@ -3,11 +3,21 @@
 //! Viewers share one keyboard and one pointer. A key goes down when the first peer presses it and
 //! up when the last lets go; repeated presses and stray releases change nothing.
 //!
+//! A peer whose browser or network stands still cannot let go. So each has to be heard of while it
+//! holds something, and is taken to have let go of everything after [`HOLD_PATIENCE`] of silence.
+//!
 //! INVARIANT: a key or button is down exactly while at least one peer holds it.
+//! INVARIANT: exactly the peers that hold something have a time they were last heard of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
-use lumen_ipc::units::{ButtonCode, KeyCode, PeerId};
+use lumen_ipc::{
+    message::input::HOLD_PATIENCE,
+    units::{ButtonCode, KeyCode, PeerId},
+};
 
 /// A key or a button.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -22,6 +32,7 @@ pub enum Pressable {
 #[derive(Debug, Default)]
 pub struct Ledger {
     holders: BTreeMap<Pressable, BTreeSet<PeerId>>,
+    heard: BTreeMap<PeerId, Instant>,
 }
 
 impl Ledger {
@@ -30,11 +41,12 @@ impl Ledger {
     const MAX_HOLDERS: usize = 256;
 
     /// `peer` presses `what`. Returns whether it goes down by that.
-    pub fn press(&mut self, peer: PeerId, what: Pressable) -> bool {
+    pub fn press(&mut self, now: Instant, peer: PeerId, what: Pressable) -> bool {
         let holders = self.holders.entry(what).or_default();
         let goes_down = holders.is_empty();
         if holders.len() < Self::MAX_HOLDERS {
             holders.insert(peer);
+            self.heard.insert(peer, now);
         }
         goes_down
     }
@@ -47,7 +59,30 @@ impl Ledger {
         if goes_up {
             self.holders.remove(&what);
         }
+        if !self.holders.values().any(|holders| holders.contains(&peer)) {
+            self.heard.remove(&peer);
+        }
         goes_up
+    }
+
+    /// `peer` is there, whatever it said.
+    pub fn hear(&mut self, now: Instant, peer: PeerId) {
+        if let Some(heard) = self.heard.get_mut(&peer) {
+            *heard = now;
+        }
+    }
+
+    /// When somebody has been silent for too long, unless heard of; `None` while nothing is held.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.heard.values().min().map(|heard| *heard + HOLD_PATIENCE)
+    }
+
+    /// Those who have been silent for too long let go of everything. Returns what goes up by that.
+    pub fn lapse(&mut self, now: Instant) -> Vec<Pressable> {
+        let silent = self.heard.iter().filter(|(_, heard)| **heard + HOLD_PATIENCE <= now);
+        let silent: Vec<PeerId> = silent.map(|(peer, _)| *peer).collect();
+        silent.into_iter().flat_map(|peer| self.release_peer(peer)).collect()
     }
 
     /// `peer` lets go of everything. Returns what goes up by that.
@@ -63,13 +98,17 @@ impl Ledger {
 
     /// Everybody lets go of everything. Returns what goes up by that.
     pub fn release_all(&mut self) -> Vec<Pressable> {
+        self.heard.clear();
         std::mem::take(&mut self.holders).into_keys().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::{
+        collections::{HashMap, HashSet},
+        time::Duration,
+    };
 
     use proptest::prelude::*;
 
@@ -77,6 +116,7 @@ mod tests {
 
     const ALICE: PeerId = PeerId(1);
     const BOB: PeerId = PeerId(2);
+    const INSTANT: Duration = Duration::from_millis(1);
 
     fn key(code: u64) -> Pressable {
         Pressable::Key(KeyCode::new(code).expect("legal key"))
@@ -84,29 +124,71 @@ mod tests {
 
     #[test]
     fn press_by_two_peers_goes_down_once_and_up_with_the_last() {
-        let mut ledger = Ledger::default();
-        assert!(ledger.press(ALICE, key(30)));
-        assert!(!ledger.press(BOB, key(30)));
+        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        assert!(ledger.press(now, ALICE, key(30)));
+        assert!(!ledger.press(now, BOB, key(30)));
         assert!(!ledger.release(ALICE, key(30)));
         assert!(ledger.release(BOB, key(30)));
     }
 
     #[test]
     fn press_repeated_and_release_stray_change_nothing() {
-        let mut ledger = Ledger::default();
+        let (mut ledger, now) = (Ledger::default(), Instant::now());
         assert!(!ledger.release(ALICE, key(30)));
-        assert!(ledger.press(ALICE, key(30)));
-        assert!(!ledger.press(ALICE, key(30)));
+        assert!(ledger.press(now, ALICE, key(30)));
+        assert!(!ledger.press(now, ALICE, key(30)));
         assert!(!ledger.release(BOB, key(30)));
         assert!(ledger.release(ALICE, key(30)));
+    }
+
+    #[test]
+    fn lapse_after_silence_releases_what_the_silent_one_alone_holds() {
+        let (mut ledger, start) = (Ledger::default(), Instant::now());
+        ledger.press(start, ALICE, key(14));
+        ledger.press(start, ALICE, key(30));
+        ledger.press(start, BOB, key(30));
+        let silence = start + HOLD_PATIENCE;
+        ledger.hear(silence - INSTANT, BOB);
+        assert_eq!(ledger.due(), Some(silence));
+        assert_eq!(ledger.lapse(silence - INSTANT), []);
+        assert_eq!(ledger.lapse(silence), [key(14)]);
+        assert_eq!(ledger.due(), Some(silence - INSTANT + HOLD_PATIENCE));
+    }
+
+    #[test]
+    fn lapse_is_not_undone_by_a_sign_of_life_but_by_a_press() {
+        let (mut ledger, start) = (Ledger::default(), Instant::now());
+        ledger.press(start, ALICE, key(14));
+        let later = start + HOLD_PATIENCE;
+        assert_eq!(ledger.lapse(later), [key(14)]);
+        ledger.hear(later, ALICE);
+        assert_eq!(ledger.due(), None);
+        assert!(!ledger.release(ALICE, key(14)));
+        assert!(ledger.press(later, ALICE, key(14)));
+    }
+
+    #[test]
+    fn due_while_nothing_is_held_is_never() {
+        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        ledger.hear(now, ALICE);
+        assert_eq!(ledger.due(), None);
+        ledger.press(now, ALICE, key(30));
+        ledger.press(now, ALICE, key(31));
+        ledger.release(ALICE, key(30));
+        assert!(ledger.due().is_some());
+        ledger.release(ALICE, key(31));
+        assert_eq!(ledger.due(), None);
     }
 
     #[derive(Clone, Copy, Debug)]
     enum Op {
         Press(u64, u64),
         Release(u64, u64),
+        Hear(u64),
         ReleasePeer(u64),
         ReleaseAll,
+        /// Milliseconds in which whoever is stalled or killed says nothing.
+        Pass(u64),
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -115,55 +197,97 @@ mod tests {
         prop_oneof![
             (peer.clone(), code.clone()).prop_map(|(peer, code)| Op::Press(peer, code)),
             (peer.clone(), code).prop_map(|(peer, code)| Op::Release(peer, code)),
+            peer.clone().prop_map(Op::Hear),
             peer.prop_map(Op::ReleasePeer),
             Just(Op::ReleaseAll),
+            (1_u64..700).prop_map(Op::Pass),
         ]
     }
 
+    /// What some peer holds, and when each was heard of last, by the plainest bookkeeping.
+    #[derive(Default)]
+    struct Model {
+        holds: HashSet<(u64, u64)>,
+        heard: HashMap<u64, Instant>,
+    }
+
+    impl Model {
+        fn forget_silent(&mut self, now: Instant) {
+            let heard = &self.heard;
+            self.holds.retain(|(peer, _)| heard[peer] + HOLD_PATIENCE > now);
+        }
+
+        fn held(&self) -> HashSet<u64> {
+            self.holds.iter().map(|(_, code)| *code).collect()
+        }
+    }
+
     proptest! {
-        /// What apps were told is down is what the model says some peer holds, after every step.
+        /// Whatever peers do, and however they stall or die: what apps were told is down is what some
+        /// peer holds that was heard of within the patience, after every step of a loop that wakes
+        /// when it is due.
         #[test]
-        fn down_exactly_while_held(ops in prop::collection::vec(op(), 0..200)) {
+        fn down_exactly_while_held_by_one_who_is_heard_of(
+            ops in prop::collection::vec(op(), 0..200)
+        ) {
             let mut ledger = Ledger::default();
-            let mut model: HashSet<(u64, u64)> = HashSet::new();
+            let mut model = Model::default();
             let mut down: HashSet<u64> = HashSet::new();
+            let mut now = Instant::now();
             for op in ops {
+                let mut lifted = Vec::new();
                 match op {
                     Op::Press(peer, code) => {
-                        model.insert((peer, code));
-                        if ledger.press(PeerId(peer), key(code)) {
+                        model.holds.insert((peer, code));
+                        model.heard.insert(peer, now);
+                        ledger.hear(now, PeerId(peer));
+                        if ledger.press(now, PeerId(peer), key(code)) {
                             prop_assert!(down.insert(code), "went down twice");
                         }
                     }
                     Op::Release(peer, code) => {
-                        model.remove(&(peer, code));
+                        model.holds.remove(&(peer, code));
+                        model.heard.insert(peer, now);
+                        ledger.hear(now, PeerId(peer));
                         if ledger.release(PeerId(peer), key(code)) {
-                            prop_assert!(down.remove(&code), "went up twice");
+                            lifted.push(key(code));
                         }
+                    }
+                    Op::Hear(peer) => {
+                        model.heard.insert(peer, now);
+                        ledger.hear(now, PeerId(peer));
                     }
                     Op::ReleasePeer(peer) => {
-                        model.retain(|(holder, _)| *holder != peer);
-                        for what in ledger.release_peer(PeerId(peer)) {
-                            prop_assert!(down.remove(&code_of(what)));
-                        }
+                        model.holds.retain(|(holder, _)| *holder != peer);
+                        lifted = ledger.release_peer(PeerId(peer));
                     }
                     Op::ReleaseAll => {
-                        model.clear();
-                        for what in ledger.release_all() {
-                            prop_assert!(down.remove(&code_of(what)));
+                        model.holds.clear();
+                        lifted = ledger.release_all();
+                    }
+                    Op::Pass(millis) => {
+                        let end = now + Duration::from_millis(millis);
+                        while let Some(due) = ledger.due().filter(|due| *due <= end) {
+                            lifted.extend(ledger.lapse(due));
+                            prop_assert!(ledger.due() > Some(due) || ledger.due().is_none());
                         }
+                        now = end;
+                        model.forget_silent(now);
                     }
                 }
-                let held: HashSet<u64> = model.iter().map(|(_, code)| *code).collect();
-                prop_assert_eq!(&held, &down);
+                for what in lifted {
+                    prop_assert!(down.remove(&code_of(what)), "went up twice");
+                }
+                prop_assert_eq!(&model.held(), &down);
+                prop_assert_eq!(ledger.due().is_some(), !down.is_empty());
             }
         }
     }
 
     fn code_of(what: Pressable) -> u64 {
         match what {
-            Pressable::Key(code) => code.into(),
             Pressable::Button(code) => code.into(),
+            Pressable::Key(code) => code.into(),
         }
     }
 }

@@ -10,6 +10,8 @@ pub mod ledger;
 mod locks;
 pub mod scroll;
 
+use std::time::Instant;
+
 use lumen_ipc::{
     message::input::{Action, OutputPoint, PointerDelta, PressState, ToCompositor},
     units::{ButtonCode, PeerId},
@@ -83,6 +85,7 @@ impl State {
     pub fn apply_input(&mut self, message: ToCompositor) {
         self.metrics.input_events.increment();
         let peer = message.peer;
+        self.input.ledger.hear(self.now(), peer);
         match message.action {
             Action::Key { key, state, locks } => {
                 if let Some(locks) = locks {
@@ -108,6 +111,8 @@ impl State {
                 let released = self.input.ledger.release_peer(peer);
                 self.lift(released);
             }
+            // That it came is all.
+            Action::StillHeld => {}
             Action::SizeWanted(size) => self.output.resizing.want(size),
         }
     }
@@ -121,6 +126,18 @@ impl State {
         if let Some(frame) = lifted {
             self.axis(frame);
         }
+    }
+
+    /// Lets go of what is held by viewers of whom nothing was heard for too long at `asked`.
+    pub fn release_lapsed(&mut self, asked: Instant) {
+        let lapsed = self.input.ledger.lapse(asked);
+        self.lift(lapsed);
+    }
+
+    /// When to look for silent viewers; `None` while nothing is held.
+    #[must_use]
+    pub fn lapse_due(&self) -> Option<Instant> {
+        self.input.ledger.due()
     }
 
     /// Looks again what is under the pointer, after windows moved below it.
@@ -178,7 +195,7 @@ impl State {
 
     fn press(&mut self, peer: PeerId, what: Pressable, state: PressState) {
         let changes = match state {
-            PressState::Pressed => self.input.ledger.press(peer, what),
+            PressState::Pressed => self.input.ledger.press(self.now(), peer, what),
             PressState::Released => self.input.ledger.release(peer, what),
         };
         if changes {

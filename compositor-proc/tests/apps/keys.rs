@@ -1,7 +1,9 @@
 //! What apps are told about keys and lock keys.
 
+use std::time::Instant;
+
 use lumen_ipc::{
-    message::input::{Action, Locks, PressState},
+    message::input::{Action, HOLD_PATIENCE, Locks, PressState},
     service::{CompositorConfig, Keymap, ResizePolicy},
     text::Text,
     units::{Fps, FrameSize, KeyCode, PeerId},
@@ -175,4 +177,34 @@ fn locks_set_in_the_second_layout_keep_it() {
     told(&mut rig, &mut app, KEY_A, 1);
     let last = app.memory.events.iter().rfind(|event| matches!(event, Event::Modifiers { .. }));
     assert_eq!(last, Some(&Event::Modifiers { depressed: 0, locked, layout: 1 }));
+}
+
+#[test]
+fn key_of_a_viewer_that_falls_silent_is_released_and_not_pressed_again_by_a_sign_of_life() {
+    let mut rig = rig_past_its_first_frame();
+    let (mut app, _window) = focused(&mut rig);
+    rig.act(press(KEY_A, None));
+    let pressed = Instant::now();
+    // Nothing else happens on the desktop: the loop has to wake up by itself.
+    told(&mut rig, &mut app, KEY_A, 1);
+    assert!(pressed.elapsed() >= HOLD_PATIENCE);
+    rig.act(Action::StillHeld);
+    rig.act(press(KEY_LEFT_SHIFT, None));
+    app.until_told(&mut rig, &key(KEY_LEFT_SHIFT, true));
+    assert_eq!(app.count(&key(KEY_A, true)), 1);
+}
+
+#[test]
+fn key_of_a_viewer_with_signs_of_life_stays_down() {
+    let mut rig = rig_past_its_first_frame();
+    let (mut app, _window) = focused(&mut rig);
+    rig.act(press(KEY_A, None));
+    app.until_told(&mut rig, &key(KEY_A, true));
+    let end = Instant::now() + 3 * HOLD_PATIENCE;
+    while Instant::now() < end {
+        rig.act(Action::StillHeld);
+        rig.turn(HOLD_PATIENCE / 9);
+    }
+    app.exchange();
+    assert_eq!(app.count(&key(KEY_A, false)), 0);
 }

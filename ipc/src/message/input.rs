@@ -1,7 +1,10 @@
 //! `input`: rtc → compositor, what viewers do. Nothing comes back.
 //!
 //! The compositor keeps the ledger of what each peer holds down: [`Action::PeerLeft`] and
-//! the end of the link both release it. Repeated presses and stray releases are ignored there.
+//! the end of the link both release it. Repeated presses and stray releases are ignored there. A peer
+//! that holds something and says nothing for [`HOLD_PATIENCE`] is taken to have let go.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,11 @@ use crate::{
     link::LinkName,
     units::{ButtonCode, KeyCode, OutputSize, PeerId},
 };
+
+/// How long a peer may be silent while it holds a key or button; while it does, it says
+/// [`Action::StillHeld`] several times in that time. Apps repeat a held key by themselves, 25 times a
+/// second, so this bounds what a viewer whose browser or network stands still deletes with Backspace.
+pub const HOLD_PATIENCE: Duration = Duration::from_millis(450);
 
 /// Rtc → compositor.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +79,8 @@ pub enum Action {
     PeerLeft,
     /// The viewer's window has this many pixels, and so many of them make one of the page's.
     SizeWanted(OutputSize),
+    /// A sign of life: the viewer is there, and lets go of nothing that it holds. It presses nothing.
+    StillHeld,
 }
 
 /// Down or up.

@@ -147,6 +147,7 @@ impl Channels {
     fn newest(&mut self, motion: Motion) -> Option<Action> {
         match motion {
             Motion::By(delta) => Some(Action::PointerBy(delta)),
+            Motion::StillHeld => Some(Action::StillHeld),
             Motion::To { sequence, at } => {
                 advance(&mut self.newest_motion, sequence).then_some(Action::PointerTo(at))
             }
@@ -201,6 +202,17 @@ mod tests {
         assert_eq!(receive(0xffff), Ok(None));
         assert_eq!(receive(1), Ok(None));
         assert_eq!(receive(2), moved);
+    }
+
+    #[test]
+    fn motion_sign_of_life_passes_with_control_only() {
+        let now = Instant::now();
+        let receive = |control| {
+            let mut channels = Channels::new(now, Rights { control });
+            channels.receive(now, ChannelKind::Motion, true, &[12])
+        };
+        assert_eq!(receive(true), Ok(Some(Said::Acted(Action::StillHeld))));
+        assert_eq!(receive(false), Ok(None));
     }
 
     #[test]

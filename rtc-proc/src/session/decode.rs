@@ -17,6 +17,7 @@
 //! | input | 0b | : a picture is missing, and a whole one is asked for |
 //! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: all of a pad |
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
+//! | motion | 0c | : a sign of life, while something is held |
 //!
 //! A state is 1 for down and 0 for up. A key state that is down may say how the viewer's lock keys are:
 //! then bit 2 is set, and bits 4 and 8 stand for Caps Lock and Num Lock.
@@ -43,6 +44,7 @@ const SIZE_WANTED: u8 = 0x08;
 const PAD: u8 = 0x09;
 const PAD_UNPLUGGED: u8 = 0x0a;
 const KEYFRAME_WANTED: u8 = 0x0b;
+const STILL_HELD: u8 = 0x0c;
 
 /// Bits of a key state.
 const DOWN: u8 = 1;
@@ -80,6 +82,8 @@ pub enum DecodeError {
 pub enum Motion {
     /// The pointer moved by an amount; every such message counts, in whatever order.
     By(PointerDelta),
+    /// Nothing moved, but what is held still is.
+    StillHeld,
     /// The pointer is at a place; only the newest counts.
     To {
         /// Grows by one per message and wraps.
@@ -164,6 +168,7 @@ pub fn motion(message: &[u8]) -> Result<Motion, DecodeError> {
             Ok(Motion::To { sequence, at: point([x1, x0], [y1, y0]) })
         }
         POINTER_BY => delta(fields, length).map(Motion::By),
+        STILL_HELD => exactly::<0>(fields, length).map(|_| Motion::StillHeld),
         unknown => Err(DecodeError::Tag(unknown)),
     }
 }
@@ -279,6 +284,8 @@ mod tests {
         assert!(matches!(input(&[4, 0, 1, 1, 0, 0, 0, 0]), Err(DecodeError::Range(_))));
         assert_eq!(input(&[2, 0, 0, 0, 0, 0, 0]), Err(DecodeError::Tag(2)));
         assert_eq!(motion(&[1, 0, 30, 1]), Err(DecodeError::Tag(1)));
+        assert_eq!(motion(&[12, 0]), Err(DecodeError::Length { tag: 12, length: 2 }));
+        assert_eq!(input(&[12]), Err(DecodeError::Tag(12)));
     }
 
     #[test]

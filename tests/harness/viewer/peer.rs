@@ -1,6 +1,7 @@
 //! The viewer's thread: a str0m peer between a UDP socket and the signalling connection.
 
 use std::{
+    collections::BTreeSet,
     io::{PipeReader, Read},
     net::UdpSocket,
     os::fd::AsFd,
@@ -26,6 +27,11 @@ use super::{
 /// `nal_unit_type` of an IDR slice (ITU-T H.264, table 7-1).
 const NAL_IDR: u8 = 5;
 
+/// Tag of a sign of life, due while a key is held.
+const STILL_HELD: u8 = 0x0c;
+/// How often one is sent then, as the page does.
+const SIGN_INTERVAL: Duration = Duration::from_millis(100);
+
 /// A viewer's side of the connection.
 pub(super) struct Peer {
     rtc: Rtc,
@@ -37,6 +43,9 @@ pub(super) struct Peer {
     pending: Option<SdpPendingOffer>,
     channels: Vec<(ChannelId, String)>,
     leaving: bool,
+    /// Codes of the keys held.
+    held: BTreeSet<[u8; 2]>,
+    next_sign: Instant,
 }
 
 impl Peer {
@@ -66,8 +75,18 @@ impl Peer {
         signalling.send(json!({ "type": "offer", "sdp": offer.to_sdp_string() }).to_string())?;
         signalling.set_nonblocking()?;
         let (signalling, pending) = (Some(signalling), Some(pending));
-        let channels = Vec::new();
-        Ok(Self { rtc, socket, signalling, bell, desk, pending, channels, leaving: false })
+        Ok(Self {
+            rtc,
+            socket,
+            signalling,
+            bell,
+            desk,
+            pending,
+            channels: Vec::new(),
+            leaving: false,
+            held: BTreeSet::new(),
+            next_sign: Instant::now(),
+        })
     }
 
     /// Serves the connection until it is over or the viewer leaves.
@@ -89,9 +108,11 @@ impl Peer {
 
     fn turn(&mut self) -> Result<()> {
         let deadline = self.drain()?;
-        let wait = deadline.saturating_duration_since(Instant::now());
-        self.wait(wait)?;
+        let sign = (!self.held.is_empty()).then_some(self.next_sign);
+        let deadline = sign.map_or(deadline, |sign| sign.min(deadline));
+        self.wait(deadline.saturating_duration_since(Instant::now()))?;
         self.take_orders()?;
+        self.give_sign()?;
         self.take_signalling()?;
         self.take_packets()?;
         self.rtc.handle_input(Input::Timeout(Instant::now()))?;
@@ -157,7 +178,20 @@ impl Peer {
         Ok(())
     }
 
+    fn give_sign(&mut self) -> Result<()> {
+        if self.held.is_empty() || Instant::now() < self.next_sign {
+            return Ok(());
+        }
+        self.next_sign = Instant::now() + SIGN_INTERVAL;
+        self.send(MOTION, &[STILL_HELD])
+    }
+
     fn send(&mut self, label: &str, message: &[u8]) -> Result<()> {
+        match (label, message) {
+            (INPUT, [1, high, low, 0]) => drop(self.held.remove(&[*high, *low])),
+            (INPUT, [1, high, low, 1]) => drop(self.held.insert([*high, *low])),
+            _ => {}
+        }
         let channel = self.channels.iter().find(|(_, other)| other == label);
         let (channel, _) = channel.with_context(|| format!("channel {label} is not open"))?;
         let mut channel = self.rtc.channel(*channel).context("a closed channel")?;

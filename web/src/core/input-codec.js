@@ -16,6 +16,7 @@
  * - `wheel`: 120 is one notch.
  * - `sizeWanted`: the viewport in device pixels, and its scale in 120ths.
  * - `keyframeWanted`: a picture is missing, and a whole one is asked for.
+ * - `stillHeld`: a sign of life, due while a key or button is held.
  * - `pad`: all of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0 … 255.
  * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }
  *   | { type: 'pointerTo', sequence: number, x: number, y: number }
@@ -26,6 +27,7 @@
  *   | { type: 'releaseAll' }
  *   | { type: 'sizeWanted', width: number, height: number, scale: number }
  *   | { type: 'keyframeWanted' }
+ *   | { type: 'stillHeld' }
  *   | { type: 'pad', pad: number, sequence: number, buttons: number,
  *       sticks: [number, number, number, number], triggers: [number, number] }
  *   | { type: 'padUnplugged', pad: number, sequence: number }} InputMessage
@@ -59,6 +61,7 @@ const Tag = Object.freeze({
   pad: 0x09,
   padUnplugged: 0x0a,
   keyframeWanted: 0x0b,
+  stillHeld: 0x0c,
   cursorHidden: 0x81,
   cursorNamed: 0x82,
   cursorImage: 0x83,
@@ -111,6 +114,8 @@ export function encodeInput(message) {
       return signedPair(Tag.scroll, message.rightSixteenths, message.downSixteenths);
     case 'releaseAll':
       return bytes(1, (view) => view.setUint8(0, Tag.releaseAll));
+    case 'stillHeld':
+      return bytes(1, (view) => view.setUint8(0, Tag.stillHeld));
     case 'sizeWanted':
       return bytes(7, (view) => {
         view.setUint8(0, Tag.sizeWanted);

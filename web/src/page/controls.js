@@ -7,8 +7,9 @@ import { Gamepads } from './gamepads.js';
 import { Keyboard } from './keyboard.js';
 import { Pointer } from './pointer.js';
 import { ReportPanel } from './report.js';
+import { SignOfLife } from './sign-of-life.js';
 
-/** @import { OutputMessage } from '../core/input-codec.js' */
+/** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
 /** @import { Elements } from './elements.js' */
 /** @import { Viewer } from './viewer.js' */
 
@@ -18,6 +19,7 @@ export class Controls {
   #keyboard;
   #pointer;
   #gamepads;
+  #life;
   #report;
   #watch;
 
@@ -30,18 +32,25 @@ export class Controls {
     this.#viewer = viewer;
     this.#cursor = new Cursor(elements.stage);
     this.#keyboard = new Keyboard(
-      { send: (message) => viewer.send(message), isActive: () => viewer.isStreaming },
+      { send: (message) => this.#act(message), isActive: () => viewer.isStreaming },
       signal,
     );
     this.#pointer = new Pointer(
       elements.stage,
       {
-        send: (message) => viewer.send(message),
+        send: (message) => this.#act(message),
         sendMotion: (message) => viewer.sendMotion(message),
         isActive: () => viewer.isStreaming,
         box: () => viewer.picture.box,
         scale: () => viewer.picture.scale,
         isControlDown: () => ['ControlLeft', 'ControlRight'].some((key) => this.#keyboard.isDown(key)),
+      },
+      signal,
+    );
+    this.#life = new SignOfLife(
+      {
+        isHolding: () => this.#keyboard.isHolding || this.#pointer.isHolding,
+        send: () => viewer.sendMotion({ type: 'stillHeld' }),
       },
       signal,
     );
@@ -111,6 +120,12 @@ export class Controls {
 
   toggleReport() {
     return this.#report.toggle();
+  }
+
+  /** @param {InputMessage} message of keyboard or pointer */
+  #act(message) {
+    this.#viewer.send(message);
+    this.#life.watch();
   }
 
   /** What is held is let go: the releases happen where this window does not see them. */

@@ -26,6 +26,11 @@ export class Keyboard {
     window.addEventListener('keyup', (event) => this.#up(event), options);
   }
 
+  /** Whether any key is down. */
+  get isHolding() {
+    return this.#held.size > 0;
+  }
+
   /** @param {string} code */
   isDown(code) {
     return this.#held.has(code);

@@ -48,6 +48,11 @@ export class Pointer {
     });
   }
 
+  /** Whether any button is down. */
+  get isHolding() {
+    return this.#buttons.any;
+  }
+
   /** @returns {boolean} whether any button was down */
   forget() {
     this.#pacer.settle();

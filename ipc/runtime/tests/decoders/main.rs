@@ -146,6 +146,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         any::<(u32, u32, u64)>().prop_map(|(width, height, scale)| {
             Action::SizeWanted(OutputSize::nearest(width, height, Scale::clamped(scale)))
         }),
+        Just(Action::StillHeld),
     ]
 }
 

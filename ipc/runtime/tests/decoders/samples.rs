@@ -229,6 +229,7 @@ fn input_samples() -> Vec<input::ToCompositor> {
         Action::ReleaseAll,
         Action::PeerLeft,
         Action::SizeWanted(OutputSize::nearest(1280, 720, Scale::nearest(1.25))),
+        Action::StillHeld,
     ]
     .map(|action| input::ToCompositor { peer: PeerId(3), action })
     .to_vec()
