@@ -1,40 +1,52 @@
-// Which keys the viewer holds, so that every key that went down comes up.
+// Which keys the viewer holds, so that every key that went down comes up, and what is typed is what the
+// viewer typed.
 //
 // Browsers lose key releases in known ways; each has its rule here:
-// - macOS reports no release of a key while Meta (⌘) is held: those keys are released with Meta.
+// - Every event tells which modifiers are on, and what is held is made to agree (modifiers.js).
+// - A key that goes down again without having come up has lost its release in between.
+// - macOS reports no release of a key while Meta (⌘) is held: such a key is one full stroke, and so is
+//   each of its repeats. Those that went down before Meta are released with it.
 // - macOS reports CapsLock as down when it locks and up when it unlocks: each is one full stroke.
 // - Windows reports AltGr as ControlLeft and AltRight at the same instant, and apps would see
 //   Ctrl+AltGr: the ControlLeft that is none is taken back.
 // - A window that loses focus gets no releases at all: `releaseAll` forgets everything, and one
 //   message makes the desktop do the same.
+// - A key that the viewer's input method takes for itself is not pressed: what becomes of it is text,
+//   which no key types. A dead key is pressed like any other: the desktop's layout composes.
+//
+// The desktop lets go of what it heard nothing about for a while. So what is held is said again whenever
+// it matters, with each repeat and before each other key and button: that changes nothing there, or
+// presses again what was let go.
 
 import { evdevKey } from './keymap.js';
+import { corrections, modifiersOf, modifiersOfCode, modifiersOfKey } from './modifiers.js';
 
 /** @import { Locks, Platform } from './locks.js' */
+/** @import { Modifiers, ReportingEvent } from './modifiers.js' */
 
 /**
- * @typedef {{ code: string, repeat: boolean, timeStamp: number, locks: Locks | null }} KeyStroke
+ * What a key event says. `age` is how many milliseconds ago it happened.
+ * @typedef {ReportingEvent & { code: string, key: string, repeat: boolean, timeStamp: number,
+ *   isComposing: boolean, keyCode: number }} KeyEvent
+ * @typedef {{ event: KeyEvent, age: number, locks: Locks | null }} KeyStroke
  * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }} KeyChange
+ * @typedef {{ since: number, kinds: Modifiers, standsIn: boolean }} Hold
  */
 
 /** The two parts of an AltGr stroke on Windows are reported at most this many milliseconds apart. */
 const ALT_GRAPH_WINDOW = 2;
 
-const META = Object.freeze(['MetaLeft', 'MetaRight', 'OSLeft', 'OSRight']);
+/** A repeat that is older has waited while the browser stood still; the key may be up by now. */
+const STALE_AFTER = 250;
 
-const MODIFIERS = Object.freeze([
-  'AltLeft',
-  'AltRight',
-  'ControlLeft',
-  'ControlRight',
-  'ShiftLeft',
-  'ShiftRight',
-  ...META,
-]);
+/** `KeyboardEvent.keyCode` of a key that an input method has taken (UI Events, section 7.3.2). */
+const TAKEN_BY_INPUT_METHOD = 229;
 
 export class HeldKeys {
-  /** Code to the time it went down. @type {Map<string, number>} */
+  /** By code. @type {Map<string, Hold>} */
   #held = new Map();
+  /** When the youngest key event happened. */
+  #youngest = -Infinity;
   #platform;
 
   /** @param {Platform} platform */
@@ -56,14 +68,20 @@ export class HeldKeys {
    * @param {KeyStroke} stroke
    * @returns {KeyChange[]}
    */
-  press(stroke) {
-    if (this.#platform === 'mac' && stroke.code === 'CapsLock') return fullStroke(stroke.code);
-    if (stroke.repeat || this.#held.has(stroke.code)) return [];
-    const change = keyChange(stroke.code, true, stroke.locks);
-    if (change.length === 0) return [];
-    const undone = this.#takeBackFalseControl(stroke);
-    this.#held.set(stroke.code, stroke.timeStamp);
-    return [...undone, ...change];
+  press({ event, age, locks }) {
+    const { code, key, repeat, timeStamp } = event;
+    if (evdevKey(code) === null || isTakenByInputMethod(event)) return [];
+    if (this.#platform === 'mac' && code === 'CapsLock') return fullStroke(code, null);
+    if (repeat) return age > STALE_AFTER ? [] : this.#repeat(event, locks);
+    this.#youngest = Math.max(this.#youngest, timeStamp);
+    const kinds = modifiersOfKey(code, key);
+    const before = kinds.size > 0 ? this.#letGo(event, kinds) : this.#agree(event);
+    const stale = this.#held.get(code);
+    if (stale && !stale.standsIn) before.push(...this.release(code));
+    if (kinds.size === 0 && this.#swallowsReleases) return [...before, ...fullStroke(code, locks)];
+    before.push(...this.#takeBackFalseControl(code, timeStamp));
+    this.#held.set(code, { since: timeStamp, kinds, standsIn: false });
+    return [...before, ...keyChange(code, true, locks)];
   }
 
   /**
@@ -71,11 +89,40 @@ export class HeldKeys {
    * @returns {KeyChange[]}
    */
   release(code) {
-    if (this.#platform === 'mac' && code === 'CapsLock') return fullStroke(code);
-    if (!this.#held.delete(code)) return [];
-    const swallowed =
-      this.#platform === 'mac' && META.includes(code) ? this.#releaseNonModifiers() : [];
-    return [...swallowed, ...keyChange(code, false)];
+    if (this.#platform === 'mac' && code === 'CapsLock') return fullStroke(code, null);
+    const hold = this.#held.get(code);
+    if (!hold) return [];
+    const swallowed = this.#swallowsReleases && hold.kinds.has('meta') ? this.#plainKeys() : [];
+    return [...swallowed, code].flatMap((one) => this.#lift(one));
+  }
+
+  /**
+   * A key came up: it, what stood in for a modifier that it is, and what is not reported any more.
+   * @param {ReportingEvent & { code: string, key: string, timeStamp: number }} event
+   * @returns {KeyChange[]}
+   */
+  releaseBy(event) {
+    this.#youngest = Math.max(this.#youngest, event.timeStamp);
+    const kinds = modifiersOfKey(event.code, event.key);
+    const standIns = [...this.#held]
+      .filter(([, hold]) => hold.standsIn && [...hold.kinds].some((kind) => kinds.has(kind)))
+      .map(([code]) => code);
+    const released = [event.code, ...standIns].flatMap((code) => this.release(code));
+    return [...released, ...this.#letGo(event, kinds)];
+  }
+
+  /**
+   * Lets go of the modifiers that an event of the pointer does not report; where something is done by
+   * it (`acts`), those that it reports are down after it.
+   * @param {ReportingEvent & { timeStamp: number }} event
+   * @param {boolean} acts
+   * @returns {KeyChange[]}
+   */
+  heed(event, acts) {
+    if (!acts && this.#held.size === 0) return [];
+    // Motion waits for the next frame of the page; keys do not.
+    if (event.timeStamp < this.#youngest) return [];
+    return acts ? this.#agree(event) : this.#letGo(event);
   }
 
   /** Forgets all keys. @returns {boolean} whether any was down */
@@ -85,42 +132,107 @@ export class HeldKeys {
     return any;
   }
 
+  /** Whether the releases of other keys are not reported: macOS does so while Meta is held. */
+  get #swallowsReleases() {
+    if (this.#platform !== 'mac') return false;
+    return [...this.#held.values()].some(({ kinds }) => kinds.has('meta'));
+  }
+
   /**
-   * @param {KeyStroke} stroke
+   * @param {KeyEvent} event
+   * @param {Locks | null} locks
    * @returns {KeyChange[]}
    */
-  #takeBackFalseControl(stroke) {
-    const controlSince = this.#held.get('ControlLeft');
+  #repeat(event, locks) {
+    const hold = this.#held.get(event.code);
+    if (!hold) return this.#swallowsReleases ? fullStroke(event.code, locks) : [];
+    const before = hold.kinds.size > 0 ? [] : this.#agree(event);
+    return [...before, ...keyChange(event.code, true, locks)];
+  }
+
+  /**
+   * @param {ReportingEvent} event
+   * @param {Modifiers} [silent]
+   * @returns {KeyChange[]}
+   */
+  #letGo(event, silent) {
+    return this.#corrections(event, silent).release.flatMap((code) => this.release(code));
+  }
+
+  /**
+   * @param {ReportingEvent} event
+   * @returns {KeyChange[]}
+   */
+  #agree(event) {
+    const { release, press } = this.#corrections(event);
+    const released = release.flatMap((code) => this.release(code));
+    for (const code of press) {
+      const kinds = modifiersOfCode(code);
+      this.#held.set(code, { since: -Infinity, kinds, standsIn: true });
+    }
+    const modifiers = [...this.#held].filter(([, { kinds }]) => kinds.size > 0);
+    return [...released, ...modifiers.flatMap(([code]) => keyChange(code, true, null))];
+  }
+
+  /**
+   * @param {ReportingEvent} event
+   * @param {Modifiers} [silent]
+   */
+  #corrections(event, silent) {
+    const held = new Map([...this.#held].map(([code, { kinds }]) => [code, kinds]));
+    return corrections(modifiersOf(event, this.#platform), held, this.#platform, silent);
+  }
+
+  /**
+   * @param {string} code
+   * @param {number} timeStamp
+   * @returns {KeyChange[]}
+   */
+  #takeBackFalseControl(code, timeStamp) {
+    const control = this.#held.get('ControlLeft');
     const isAltGraph =
       this.#platform === 'windows' &&
-      stroke.code === 'AltRight' &&
-      controlSince !== undefined &&
-      stroke.timeStamp - controlSince <= ALT_GRAPH_WINDOW;
+      code === 'AltRight' &&
+      control !== undefined &&
+      timeStamp - control.since <= ALT_GRAPH_WINDOW;
     return isAltGraph ? this.release('ControlLeft') : [];
   }
 
-  /** @returns {KeyChange[]} */
-  #releaseNonModifiers() {
-    const codes = [...this.#held.keys()].filter((code) => !MODIFIERS.includes(code));
-    return codes.flatMap((code) => this.release(code));
+  /** Codes of the keys held that are no modifiers. */
+  #plainKeys() {
+    return [...this.#held].filter(([, { kinds }]) => kinds.size === 0).map(([code]) => code);
   }
+
+  /**
+   * @param {string} code
+   * @returns {KeyChange[]}
+   */
+  #lift(code) {
+    return this.#held.delete(code) ? keyChange(code, false, null) : [];
+  }
+}
+
+/** @param {KeyEvent} event */
+function isTakenByInputMethod({ isComposing, key, keyCode }) {
+  return isComposing || key === 'Process' || keyCode === TAKEN_BY_INPUT_METHOD;
 }
 
 /**
  * @param {string} code
+ * @param {Locks | null} locks
  * @returns {KeyChange[]}
  */
-function fullStroke(code) {
-  return [...keyChange(code, true), ...keyChange(code, false)];
+function fullStroke(code, locks) {
+  return [...keyChange(code, true, locks), ...keyChange(code, false, null)];
 }
 
 /**
  * @param {string} code
  * @param {boolean} pressed
- * @param {Locks | null} [locks] while it goes down
+ * @param {Locks | null} locks while it goes down
  * @returns {KeyChange[]} none for a key the desktop does not know
  */
-function keyChange(code, pressed, locks = null) {
+function keyChange(code, pressed, locks) {
   const key = evdevKey(code);
   return key === null ? [] : [{ type: 'key', key, pressed, locks }];
 }

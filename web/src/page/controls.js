@@ -43,6 +43,7 @@ export class Controls {
         isActive: () => viewer.isStreaming,
         box: () => viewer.picture.box,
         scale: () => viewer.picture.scale,
+        heed: (event, acts) => this.#keyboard.heed(event, acts),
         isControlDown: () => ['ControlLeft', 'ControlRight'].some((key) => this.#keyboard.isDown(key)),
       },
       signal,

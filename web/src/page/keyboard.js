@@ -4,6 +4,7 @@ import { HeldKeys } from '../core/held-keys.js';
 import { evdevKey } from '../core/keymap.js';
 import { locksOf } from '../core/locks.js';
 
+/** @import { KeyChange } from '../core/held-keys.js' */
 /** @import { InputMessage } from '../core/input-codec.js' */
 /** @import { Platform } from '../core/locks.js' */
 
@@ -12,6 +13,8 @@ export class Keyboard {
   #held = new HeldKeys(this.#platform);
   #send;
   #isActive;
+  /** Keys that arrive after the focus has gone are another window's: their releases go there. */
+  #focused = true;
 
   /**
    * @param {{ send: (message: InputMessage) => void, isActive: () => boolean }} desktop
@@ -24,6 +27,11 @@ export class Keyboard {
     const options = { signal, capture: true };
     window.addEventListener('keydown', (event) => this.#down(event), options);
     window.addEventListener('keyup', (event) => this.#up(event), options);
+    window.addEventListener('blur', () => (this.#focused = false), { signal });
+    // A press on the page gives it the focus, and comes before the event that says so.
+    for (const type of ['focus', 'pointerdown']) {
+      window.addEventListener(type, () => (this.#focused = true), options);
+    }
   }
 
   /** Whether any key is down. */
@@ -41,24 +49,42 @@ export class Keyboard {
     return this.#held.releaseAll();
   }
 
+  /**
+   * Makes the modifiers agree with what an event of the pointer reports.
+   * @param {MouseEvent} event
+   * @param {boolean} acts whether something is done by it that they matter for
+   */
+  heed(event, acts) {
+    const active = this.#isActive();
+    this.#tell(this.#held.heed(event, acts && active), active);
+  }
+
   /** @param {KeyboardEvent} event */
   #down(event) {
-    if (!this.#isActive() || evdevKey(event.code) === null) return;
+    const mine = this.#isActive() && this.#focused && !document.hidden;
+    if (!mine || evdevKey(event.code) === null) return;
     event.preventDefault();
     event.stopPropagation();
-    const { code, repeat, timeStamp } = event;
-    const stroke = { code, repeat, timeStamp, locks: locksOf(event, this.#platform) };
-    this.#held.press(stroke).forEach((change) => this.#send(change));
+    const age = performance.now() - event.timeStamp;
+    this.#tell(this.#held.press({ event, age, locks: locksOf(event, this.#platform) }), true);
   }
 
   /** @param {KeyboardEvent} event */
   #up(event) {
     // Also while nothing is sent: a key that came up meanwhile must not count as held later.
-    const changes = this.#held.release(event.code);
+    const changes = this.#held.releaseBy(event);
     if (!this.#isActive() || evdevKey(event.code) === null) return;
     event.preventDefault();
     event.stopPropagation();
-    changes.forEach((change) => this.#send(change));
+    this.#tell(changes, true);
+  }
+
+  /**
+   * @param {KeyChange[]} changes
+   * @param {boolean} active
+   */
+  #tell(changes, active) {
+    if (active) changes.forEach((change) => this.#send(change));
   }
 }
 

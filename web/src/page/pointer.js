@@ -11,7 +11,8 @@ import { WheelCounter } from '../core/wheel.js';
 /**
  * @typedef {{ send: (message: InputMessage) => void, sendMotion: (message: InputMessage) => void,
  *   isActive: () => boolean, box: () => Box, scale: () => number,
- *   isControlDown: () => boolean }} PointerDesktop
+ *   isControlDown: () => boolean,
+ *   heed: (event: MouseEvent, acts: boolean) => void }} PointerDesktop
  */
 
 /** Fingers that have not scrolled for so many milliseconds are off the device. */
@@ -101,6 +102,7 @@ export class Pointer {
   /** @param {PointerEvent} event */
   #moved(event) {
     if (!this.#desktop.isActive() || !event.isPrimary) return;
+    this.#desktop.heed(event, false);
     const wasInside = this.#inside;
     this.#inside = this.#isInside(event);
     // A movement that leaves the picture ends at its edge, and what follows beside it is the page's
@@ -132,6 +134,7 @@ export class Pointer {
     const changes = this.#buttons.update(event.buttons, this.#isInside(event));
     if (changes.length === 0 || !this.#desktop.isActive()) return;
     event.preventDefault();
+    this.#desktop.heed(event, changes.some(({ pressed }) => pressed));
     this.#pacer.settle();
     const place = this.#placeOf(event);
     for (const change of changes) this.#desktop.send({ type: 'button', ...change, ...place });
@@ -147,6 +150,7 @@ export class Pointer {
     if (!this.#desktop.isActive() || !this.#isInside(event)) return;
     // A pinch on a trackpad poses as Control and wheel.
     if (event.ctrlKey && !this.#desktop.isControlDown()) return;
+    this.#desktop.heed(event, true);
     const message = this.#wheel.turn(event, 1 / this.#desktop.scale());
     if (message) this.#desktop.send(message);
     clearTimeout(this.#wheelTimer);
