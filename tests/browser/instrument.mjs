@@ -221,6 +221,43 @@ export function instrument({ relay: forced, spoil: spoiled }) {
     });
   }
 
+  /** What a keyboard does in ways that the driver's cannot: its lock keys on, its releases lost. */
+  function keyEvent(type, code, more) {
+    const event = new KeyboardEvent(type, { code, bubbles: true, cancelable: true, ...more });
+    (document.activeElement ?? document.body).dispatchEvent(event);
+  }
+
+  /** Notes when the page gives signs of life from here on, in `lumenTest.signs`. */
+  function noteSigns() {
+    const { send } = RTCDataChannel.prototype;
+    window.lumenTest.signs = [];
+    RTCDataChannel.prototype.send = function noted(data) {
+      if (data.byteLength === 1 && data[0] === 0x0c) window.lumenTest.signs.push(performance.now());
+      return send.call(this, data);
+    };
+  }
+
+  /**
+   * Keys and movements as a browser would report them that loses every third release, by chance with
+   * a seed, so that it is the same each time.
+   */
+  function keyStorm(count) {
+    const codes = ['ShiftLeft', 'ControlLeft', 'AltRight', 'KeyA', 'KeyB', 'Enter', 'Numpad4'];
+    let seed = 1;
+    // Numerical Recipes' linear congruential generator.
+    const chance = (below) => {
+      seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+      return Math.floor((seed / 2 ** 32) * below);
+    };
+    for (let number = 0; number < count; number += 1) {
+      const code = codes[chance(codes.length)];
+      const key = code.replace(/(Left|Right)$/, '');
+      const type = chance(3) === 0 ? 'keyup' : 'keydown';
+      const modifiers = { shiftKey: chance(2) === 0, ctrlKey: chance(4) === 0 };
+      keyEvent(type, code, { key, repeat: chance(5) === 0, ...modifiers });
+    }
+  }
+
   /** Latencies of `count` key presses, at moments that no frame clock could be in step with. */
   async function keyLatencies(count) {
     const latencies = [];
@@ -256,6 +293,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
   window.lumenTest = {
     frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
-    isControllable, jitterBufferMillis, keyLatencies, said, spoil, statuses, useRsaKeys,
+    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, noteSigns, said, spoil,
+    statuses, useRsaKeys,
   };
 }

@@ -1,10 +1,26 @@
 //! Keys, from the browser to the app.
 
-use anyhow::Result;
-use lumen_tests::{app_event::AppEvent, browser::Browser, picture::colour_of_key, rig::Rig};
+use std::time::Instant;
 
-/// `KEY_Q`, `KEY_LEFTSHIFT` and `KEY_F5` of `linux/input-event-codes.h`.
+use anyhow::Result;
+use lumen_tests::{
+    app::AppLog,
+    app_event::AppEvent,
+    browser::{Browser, MouseButton, Page},
+    measured::{note, note_time},
+    patience::wait_until,
+    picture::colour_of_key,
+    rig::Rig,
+};
+use serde_json::json;
+
+/// `BTN_LEFT`, and `KEY_BACKSPACE`, `KEY_Q`, `KEY_LEFTCTRL`, `KEY_RIGHTALT`, `KEY_LEFTSHIFT` and
+/// `KEY_F5` of `linux/input-event-codes.h`.
+const BTN_LEFT: u32 = 0x110;
+const KEY_BACKSPACE: u32 = 14;
 const KEY_Q: u32 = 16;
+const KEY_LEFT_CONTROL: u32 = 29;
+const KEY_RIGHT_ALT: u32 = 100;
 const KEY_LEFT_SHIFT: u32 = 42;
 const KEY_F5: u32 = 63;
 
@@ -60,4 +76,179 @@ fn page_closed_releases_every_held_key() -> Result<()> {
     rig.app_log().wait_for_event(0, &AppEvent::Key { code: KEY_Q, pressed: true })?;
     page.close()?;
     rig.app_log().wait_until_nothing_held()
+}
+
+/// The keys and buttons that went down and up, in order.
+fn presses(log: &AppLog) -> Vec<(u32, bool)> {
+    let press = |event| match event {
+        AppEvent::Key { code, pressed } | AppEvent::Button { code, pressed } => {
+            Some((code, pressed))
+        }
+        _ => None,
+    };
+    log.events().into_iter().filter_map(press).collect()
+}
+
+fn stroke(page: &Page, code: &str) -> Result<()> {
+    page.key_down(code)?;
+    page.key_up(code)
+}
+
+fn click(page: &Page) -> Result<()> {
+    page.mouse_to(100.0, 100.0)?;
+    page.mouse_button(MouseButton::Left, true)?;
+    page.mouse_button(MouseButton::Left, false)
+}
+
+/// Waits until `code` has come up, and tells all that went down and up until then.
+fn presses_until_up(log: &AppLog, code: u32) -> Result<Vec<(u32, bool)>> {
+    wait_until("a key or button comes up", || presses(log).last() == Some(&(code, false)))?;
+    Ok(presses(log))
+}
+
+#[test]
+fn shift_whose_release_was_never_seen_shifts_no_key() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    // The driver's keyboard knows nothing of this, so its events report no Shift.
+    page.key_event("keydown", "ShiftLeft", &json!({ "key": "Shift", "shiftKey": true }))?;
+    let log = rig.app_log();
+    log.wait_for_event(0, &AppEvent::Key { code: KEY_LEFT_SHIFT, pressed: true })?;
+    stroke(&page, "KeyQ")?;
+    assert_eq!(
+        presses_until_up(log, KEY_Q)?,
+        [(KEY_LEFT_SHIFT, true), (KEY_LEFT_SHIFT, false), (KEY_Q, true), (KEY_Q, false)]
+    );
+    Ok(())
+}
+
+#[test]
+fn shift_whose_release_was_never_seen_shifts_no_click() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.key_event("keydown", "ShiftLeft", &json!({ "key": "Shift", "shiftKey": true }))?;
+    let log = rig.app_log();
+    log.wait_for_event(0, &AppEvent::Key { code: KEY_LEFT_SHIFT, pressed: true })?;
+    click(&page)?;
+    assert_eq!(
+        presses_until_up(log, BTN_LEFT)?,
+        [(KEY_LEFT_SHIFT, true), (KEY_LEFT_SHIFT, false), (BTN_LEFT, true), (BTN_LEFT, false)]
+    );
+    Ok(())
+}
+
+#[test]
+fn shift_from_before_the_page_had_the_focus_counts_for_a_click() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.blur()?;
+    page.key_down("ShiftLeft")?;
+    click(&page)?;
+    let log = rig.app_log();
+    assert_eq!(
+        presses_until_up(log, BTN_LEFT)?,
+        [(KEY_LEFT_SHIFT, true), (BTN_LEFT, true), (BTN_LEFT, false)]
+    );
+    page.key_up("ShiftLeft")?;
+    log.wait_until_nothing_held()
+}
+
+#[test]
+fn key_after_the_window_lost_the_focus_is_not_pressed() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.blur()?;
+    page.key_event("keydown", "ControlLeft", &json!({ "key": "Control", "ctrlKey": true }))?;
+    page.focus()?;
+    stroke(&page, "KeyQ")?;
+    assert_eq!(presses_until_up(rig.app_log(), KEY_Q)?, [(KEY_Q, true), (KEY_Q, false)]);
+    Ok(())
+}
+
+#[test]
+fn held_key_of_a_browser_that_stands_still_is_released() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.key_down("Backspace")?;
+    let log = rig.app_log();
+    log.wait_for_event(0, &AppEvent::Key { code: KEY_BACKSPACE, pressed: true })?;
+    let stall = browser.stall()?;
+    let stopped = Instant::now();
+    log.wait_for_event(0, &AppEvent::Key { code: KEY_BACKSPACE, pressed: false })?;
+    note_time("key released after its browser stands still", stopped.elapsed());
+    // The browser goes on, and its signs of life with it: what was let go stays so.
+    drop(stall);
+    stroke(&page, "KeyQ")?;
+    assert_eq!(
+        presses_until_up(log, KEY_Q)?,
+        [(KEY_BACKSPACE, true), (KEY_BACKSPACE, false), (KEY_Q, true), (KEY_Q, false)]
+    );
+    Ok(())
+}
+
+#[test]
+fn held_modifier_that_was_let_go_is_down_again_with_the_next_key() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.key_down("ControlLeft")?;
+    let log = rig.app_log();
+    log.wait_for_event(0, &AppEvent::Key { code: KEY_LEFT_CONTROL, pressed: true })?;
+    let stall = browser.stall()?;
+    log.wait_until_nothing_held()?;
+    drop(stall);
+    stroke(&page, "KeyQ")?;
+    let last = presses_until_up(log, KEY_Q)?.split_off(2);
+    assert_eq!(last, [(KEY_LEFT_CONTROL, true), (KEY_Q, true), (KEY_Q, false)]);
+    page.key_up("ControlLeft")?;
+    log.wait_until_nothing_held()
+}
+
+#[test]
+fn held_key_has_signs_of_life_and_a_released_one_none() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.evaluate::<()>("lumenTest.noteSigns()")?;
+    let signs = || page.evaluate::<Vec<f64>>("lumenTest.signs");
+    page.key_down("KeyQ")?;
+    wait_until("twenty signs of life", || signs().is_ok_and(|signs| signs.len() >= 20))?;
+    page.key_up("KeyQ")?;
+    let given = signs()?;
+    let gaps = given.windows(2).map(|pair| pair[1] - pair[0]);
+    note("longest time between two signs of life, ms", gaps.fold(0.0, f64::max));
+    // As long as ten of them took at least.
+    page.evaluate::<()>("new Promise((done) => setTimeout(done, 1000))")?;
+    assert_eq!(signs()?.len(), given.len());
+    Ok(())
+}
+
+#[test]
+fn storm_of_keys_with_lost_releases_leaves_nothing_down() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.evaluate::<()>("lumenTest.keyStorm(400)")?;
+    stroke(&page, "KeyQ")?;
+    let log = rig.app_log();
+    log.wait_for_event(0, &AppEvent::Key { code: KEY_Q, pressed: false })?;
+    // A key that reports no modifier leaves none.
+    let modifiers = [KEY_LEFT_CONTROL, KEY_LEFT_SHIFT, KEY_RIGHT_ALT];
+    let held = log.held();
+    assert!(!held.iter().any(|code| modifiers.contains(code)), "{held:?}");
+    page.blur()?;
+    log.wait_until_nothing_held()
 }

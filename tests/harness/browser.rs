@@ -3,6 +3,8 @@
 //! The program reads one JSON command a line and answers each with one line, so that tests stay
 //! in one language and read from top to bottom.
 
+mod keys;
+
 use std::{
     fmt,
     io::{BufRead, BufReader, Write},
@@ -19,6 +21,8 @@ use crate::{
     network::{Host, spawn_on},
     patience::{patience, wait_for_ok, wait_until},
     picture::Colour,
+    process::{Process, descendants},
+    stall::Stall,
 };
 
 /// A running Chromium. Dropping it ends it.
@@ -118,6 +122,15 @@ impl Browser {
     fn open_with(&self, command: &Value) -> Result<Page> {
         let page = self.ask(command)?.as_u64().context("the number of a page")?;
         Ok(Page { browser: self.clone(), page })
+    }
+
+    /// Every process of Chromium stands still until the value is dropped.
+    ///
+    /// # Errors
+    /// When one cannot be stopped.
+    pub fn stall(&self) -> Result<Stall> {
+        let driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        Stall::of(&descendants(Process(driver.node.id())))
     }
 
     fn ask(&self, command: &Value) -> Result<Value> {
@@ -375,22 +388,6 @@ impl Page {
         self.ask(command).map(drop)
     }
 
-    /// Presses a key, by its `KeyboardEvent.code`.
-    ///
-    /// # Errors
-    /// When the page is gone, or never takes keys.
-    pub fn key_down(&self, code: &str) -> Result<()> {
-        self.act(json!({ "do": "key", "code": code, "down": true }))
-    }
-
-    /// Releases a key.
-    ///
-    /// # Errors
-    /// When the page is gone.
-    pub fn key_up(&self, code: &str) -> Result<()> {
-        self.ask(json!({ "do": "key", "code": code, "down": false })).map(drop)
-    }
-
     /// Moves the mouse to a place in the window, in CSS pixels.
     ///
     /// # Errors
@@ -418,14 +415,6 @@ impl Page {
     /// When the page is gone, or never takes it.
     pub fn wheel(&self, right: f64, down: f64) -> Result<()> {
         self.act(json!({ "do": "wheel", "right": right, "down": down }))
-    }
-
-    /// Takes the focus from the window, as switching to another one does.
-    ///
-    /// # Errors
-    /// When the page is gone.
-    pub fn blur(&self) -> Result<()> {
-        self.evaluate("void window.dispatchEvent(new FocusEvent('blur'))")
     }
 
     /// Gives the window another size.

@@ -33,4 +33,5 @@ pub mod picture;
 pub mod process;
 pub mod rig;
 pub mod stage;
+pub mod stall;
 pub mod viewer;
