@@ -55,6 +55,7 @@ command:sway                     sway
 command:sysctl                   procps
 command:turnutils_uclient        coturn
 python-gtk3                      gir1.2-gtk-3.0 python3-gi
+python-gtk4                      gir1.2-gtk-4.0 python3-gi
 python-venv                      python3-venv
 command:weston                   weston
 '
@@ -87,6 +88,7 @@ probe() {
         libclang) has_libclang && has_clang_headers ;;
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         python-gtk3) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "3.0")' 2>/dev/null ;;
+        python-gtk4) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "4.0")' 2>/dev/null ;;
         # A terminal's: icons and symbols alone are fonts, too.
         font) [ -n "$(fc-list :spacing=mono:lang=en 2>/dev/null)" ] ;;
         family:*) [ -n "$(fc-list ":family=${1#family:}" 2>/dev/null)" ] ;;

@@ -14,3 +14,4 @@ mod pointer;
 mod proxy;
 mod relay;
 mod several;
+mod typing;

@@ -34,7 +34,6 @@ use smithay::{
         shm::ShmState,
         single_pixel_buffer::SinglePixelBufferState,
         tablet_manager::TabletManagerState,
-        text_input::TextInputManagerState,
         viewporter::ViewporterState,
         xdg_activation::XdgActivationState,
     },
@@ -75,6 +74,9 @@ impl Protocols {
 }
 
 /// Their handles hold nothing but the id of a global that is never withdrawn.
+///
+/// `zwp_text_input_manager_v3` is not among them: an app that sees it leaves dead keys and Compose to the
+/// input method behind it, and there is none.
 fn announce_stateless(display: &DisplayHandle) {
     CursorShapeManagerState::new::<State>(display);
     FractionalScaleManagerState::new::<State>(display);
@@ -85,7 +87,6 @@ fn announce_stateless(display: &DisplayHandle) {
     RelativePointerManagerState::new::<State>(display);
     SinglePixelBufferState::new::<State>(display);
     TabletManagerState::new::<State>(display);
-    TextInputManagerState::new::<State>(display);
     ViewporterState::new::<State>(display);
     XdgDecorationState::new::<State>(display);
 }

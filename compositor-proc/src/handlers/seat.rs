@@ -2,7 +2,7 @@
 
 use smithay::{
     delegate_cursor_shape, delegate_pointer_gestures, delegate_relative_pointer, delegate_seat,
-    delegate_tablet_manager, delegate_text_input_manager,
+    delegate_tablet_manager,
     input::{Seat, SeatHandler, SeatState, pointer::CursorImageStatus},
     reexports::wayland_server::{Resource, protocol::wl_surface::WlSurface},
     wayland::{
@@ -41,4 +41,3 @@ delegate_pointer_gestures!(State);
 delegate_relative_pointer!(State);
 delegate_seat!(State);
 delegate_tablet_manager!(State);
-delegate_text_input_manager!(State);

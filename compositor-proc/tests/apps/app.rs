@@ -116,6 +116,12 @@ impl App {
         self.queue.handle()
     }
 
+    /// The interfaces of all globals.
+    pub(crate) fn announced(&self) -> Vec<String> {
+        let globals = self.globals.contents().clone_list();
+        globals.into_iter().map(|global| global.interface).collect()
+    }
+
     fn compositor(&self) -> WlCompositor {
         self.globals.bind(&self.handle(), 1..=6, ()).expect("wl_compositor")
     }

@@ -208,3 +208,13 @@ fn key_of_a_viewer_with_signs_of_life_stays_down() {
     app.exchange();
     assert_eq!(app.count(&key(KEY_A, false)), 0);
 }
+
+#[test]
+fn text_input_without_an_input_method_is_not_announced() {
+    let mut rig = rig_past_its_first_frame();
+    let app = App::start(&mut rig);
+    let announced = app.announced();
+    assert!(announced.iter().any(|interface| interface == "wl_seat"), "{announced:?}");
+    let of_text = announced.iter().filter(|interface| interface.contains("text_input"));
+    assert_eq!(of_text.count(), 0, "{announced:?}");
+}
