@@ -384,6 +384,8 @@ pub struct ConfinementReport {
     pub seccomp_rules: u16,
     /// Namespaces of its own, as `/proc/self/ns` names them.
     pub namespaces: Vec<Text<16>>,
+    /// Resources that a container does not let be limited.
+    pub unlimited: Vec<Text<16>>,
 }
 
 /// How a worker is.

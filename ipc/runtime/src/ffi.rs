@@ -16,11 +16,28 @@ use crate::{channel::Channel, wake::Waker};
 /// Closes every descriptor from `first` on. Only for the first moments of a process, before any
 /// descriptor above its inherited ones has an owner.
 pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
-    let (first, last, flags) = (first.unsigned_abs(), u32::MAX, 0_u32);
+    let (from, last, flags) = (first.unsigned_abs(), u32::MAX, 0_u32);
     // SAFETY: close_range touches no memory. That no Rust value owns a descriptor it closes is the
     // caller's promise, kept by `bootstrap::run` calling it before it opens anything.
-    let outcome = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    match unsafe { libc::syscall(libc::SYS_close_range, from, last, flags) } {
+        0 => Ok(()),
+        // Some containers refuse it.
+        _ => close_each_from(first),
+    }
+}
+
+/// [`close_from`] by the list of what is open.
+fn close_each_from(first: RawFd) -> io::Result<()> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        open.extend(entry?.file_name().to_string_lossy().parse::<RawFd>());
+    }
+    for number in open.into_iter().filter(|number| *number >= first) {
+        // SAFETY: close touches no memory; the caller's promise holds here, too. The list's own
+        // descriptor is closed already, and closing a number that is not open does nothing.
+        unsafe { libc::close(number) };
+    }
+    Ok(())
 }
 
 /// Takes ownership of an inherited descriptor, if there is one of that number. Only for numbers

@@ -82,7 +82,12 @@ fn confinement(report: &ConfinementReport) -> String {
         0 => "no Landlock".to_owned(),
         abi => format!("Landlock {abi}"),
     };
-    format!("seccomp {} rules, {landlock}, {namespaces}", report.seccomp_rules)
+    let unlimited: Vec<_> = report.unlimited.iter().map(|limit| limit.as_str()).collect();
+    let limits = match unlimited.is_empty() {
+        true => String::new(),
+        false => format!(", no limit of {}", unlimited.join(" and ")),
+    };
+    format!("seccomp {} rules, {landlock}, {namespaces}{limits}", report.seccomp_rules)
 }
 
 fn duration(millis: u64) -> String {

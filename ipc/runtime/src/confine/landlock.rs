@@ -4,6 +4,8 @@
 //! Best effort: every access right a kernel knows is taken away, and what it does not know is left
 //! to seccomp. The report names the ABI in force, so that `lumen status` shows a weak kernel.
 
+use std::{error::Error, io};
+
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
     Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
@@ -14,22 +16,39 @@ use super::{ConfineError, Policy};
 /// The newest ABI whose rights are handled.
 const NEWEST: ABI = ABI::V7;
 
-/// Restricts this thread, and every thread it starts; returns the ABI in force.
+/// Restricts this thread, and every thread it starts; returns the ABI in force, zero for none.
 pub(super) fn restrict(policy: &Policy) -> Result<u8, ConfineError> {
-    let mut ruleset = deny_all().map_err(ConfineError::Landlock)?;
-    for readable in policy.paths() {
-        let path = readable.path;
-        let parent = PathFd::new(path).map_err(|source| ConfineError::Path { path, source })?;
-        ruleset = ruleset
-            .add_rule(PathBeneath::new(parent, AccessFs::from_read(NEWEST)))
-            .map_err(ConfineError::Landlock)?;
+    let mut readable = Vec::new();
+    for path in policy.paths().iter().map(|readable| readable.path) {
+        readable.push(PathFd::new(path).map_err(|source| ConfineError::Path { path, source })?);
     }
-    let status = ruleset.restrict_self().map_err(ConfineError::Landlock)?;
-    Ok(match status.landlock {
-        // ABIs are small numbers counted by the kernel.
-        LandlockStatus::Available { effective_abi, .. } => effective_abi as u8,
-        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
-    })
+    let restricted = deny_all().and_then(|mut ruleset| {
+        for parent in readable {
+            let rule = PathBeneath::new(parent, AccessFs::from_read(NEWEST));
+            ruleset = ruleset.add_rule(rule)?;
+        }
+        ruleset.restrict_self()
+    });
+    match restricted {
+        Ok(status) => Ok(match status.landlock {
+            // ABIs are small numbers counted by the kernel.
+            LandlockStatus::Available { effective_abi, .. } => effective_abi as u8,
+            LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
+        }),
+        Err(error) if is_refused_to_everybody(&error) => Ok(0),
+        Err(error) => Err(ConfineError::Landlock(error)),
+    }
+}
+
+/// Whether a call was refused by a container that does not know Landlock, or not all of it: then this
+/// machine is like one without, and seccomp alone keeps the worker from files and sockets.
+fn is_refused_to_everybody(error: &RulesetError) -> bool {
+    let mut cause: &dyn Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let errno = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    matches!(errno, Some(libc::EPERM | libc::ENOSYS))
 }
 
 fn deny_all() -> Result<landlock::RulesetCreated, RulesetError> {

@@ -26,7 +26,7 @@ mod seccomp;
 mod syscalls;
 mod trap;
 
-use lumen_ipc::{process::Worker, service::ConfinementReport};
+use lumen_ipc::{process::Worker, service::ConfinementReport, text::Text};
 use rustix::{io::Errno, thread};
 
 use crate::clock;
@@ -66,7 +66,7 @@ pub enum ConfineError {
         limit: &'static str,
         /// Why not.
         #[source]
-        errno: Errno,
+        errno: nix::errno::Errno,
     },
     /// `prctl(PR_SET_NO_NEW_PRIVS)`.
     #[error("cannot give up gaining privileges")]
@@ -86,23 +86,31 @@ pub fn confine(policy: &Policy, worker: Worker) -> Result<ConfinementReport, Con
     // rustix looks for the vDSO at the first reading, by a prctl that no policy allows.
     let _ = clock::now();
     let landlock_abi = landlock::restrict(policy)?;
-    limits::lower(policy)?;
+    let unlimited = limits::lower(policy)?;
     trap::install(worker).map_err(ConfineError::Trap)?;
     let seccomp_rules = seccomp::apply(policy)?;
-    Ok(ConfinementReport { landlock_abi, seccomp_rules, namespaces: Vec::new() })
+    let unlimited = unlimited.into_iter().map(Text::truncated).collect();
+    Ok(ConfinementReport { landlock_abi, seccomp_rules, namespaces: Vec::new(), unlimited })
 }
 
 fn drop_capabilities() -> Result<(), Errno> {
     for capability in thread::CapabilitySet::all().iter() {
         match thread::remove_capability_from_bounding_set(capability) {
-            // Without CAP_SETPCAP the bounding set stays, and grants nothing: no_new_privs is on.
-            // Kernels older than rustix do not know the newest capabilities.
-            Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+            // Without CAP_SETPCAP, or where a container refuses the call, the bounding set stays, and
+            // grants nothing: no_new_privs is on. Kernels older than rustix do not know the newest
+            // capabilities.
+            Ok(()) | Err(Errno::PERM | Errno::INVAL | Errno::NOSYS) => {}
             Err(errno) => return Err(errno),
         }
     }
-    thread::clear_ambient_capability_set()?;
+    // The kernel takes from the ambient set what the sets below lose; this only comes first.
+    let _ = thread::clear_ambient_capability_set();
     let none = thread::CapabilitySet::empty();
     let sets = thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
-    thread::set_capabilities(None, sets)
+    thread::set_capabilities(None, sets).or_else(|errno| {
+        // Who has none needs no call to lose them.
+        let has = thread::capabilities(None).map_err(|_| errno)?;
+        let all = has.effective | has.permitted | has.inheritable;
+        if all.is_empty() { Ok(()) } else { Err(errno) }
+    })
 }
