@@ -28,7 +28,7 @@ use crate::{
     network::{Host, spawn_on},
     patience::{wait_for, wait_until},
     process::{Process, descendants},
-    stage::{LUMEN, Stage, TEST_APP},
+    stage::{LUMEN, SANDBOX, Stage, TEST_APP},
 };
 
 /// How to start Lumen.
@@ -49,6 +49,7 @@ pub struct Setup {
 #[derive(Debug, Default)]
 struct Caller {
     executor: Vec<OsString>,
+    sandbox: Option<Vec<String>>,
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
 }
@@ -140,6 +141,15 @@ impl Setup {
         self
     }
 
+    /// Root starts Lumen, and every other command of it, in a sandbox with these options
+    /// (`tests/stubs/sandbox`).
+    #[must_use]
+    pub fn in_sandbox(mut self, options: &[&str]) -> Self {
+        self.starter = Starter::Root;
+        self.caller.sandbox = Some(options.iter().map(|option| (*option).to_owned()).collect());
+        self
+    }
+
     /// A variable in the environment that Lumen is started with.
     #[must_use]
     pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
@@ -226,7 +236,7 @@ impl Setup {
         let stage = self.stage.map_or_else(Stage::new, Ok)?;
         let home = Home::new(self.starter)?;
         let log = AppLog::at(home.path("app.jsonl"));
-        let mut command = self.caller.command(&self.launcher, &home, &stage.path(LUMEN));
+        let mut command = self.caller.command(&self.launcher, &home, &stage);
         command.args(["run", "--listen", &self.listen]).args(&self.options);
         match &self.app {
             App::None => {}
@@ -243,22 +253,33 @@ impl Setup {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let lumen = spawn_on(self.host.as_deref(), &mut command)?;
         let tells = self.tells;
-        Ok(Launched { lumen, home, stage, log, tells, _host: self.host, _lock: lock })
+        let caller = self.caller;
+        Ok(Launched { lumen, caller, home, stage, log, tells, _host: self.host, _lock: lock })
     }
 }
 
 impl Caller {
-    fn command(&self, launcher: &[String], home: &Home, lumen: &Path) -> Command {
+    /// `lumen`, as the caller starts it.
+    fn command(&self, launcher: &[String], home: &Home, stage: &Stage) -> Command {
         let mut words: Vec<OsString> = launcher.iter().map(OsString::from).collect();
         words.extend(self.executor.iter().cloned());
-        words.push(lumen.into());
-        let mut command = home.command(words.first().map_or(lumen, Path::new));
+        words.extend(self.sandboxed(stage));
+        let lumen = stage.path(LUMEN);
+        words.push(lumen.clone().into());
+        let mut command = home.command(words.first().map_or(lumen.as_path(), Path::new));
         command.args(words.iter().skip(1));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
         command
+    }
+
+    /// The words before those of a command that is to run in the sandbox.
+    fn sandboxed(&self, stage: &Stage) -> Vec<OsString> {
+        let Some(options) = &self.sandbox else { return Vec::new() };
+        let options = options.iter().map(OsString::from);
+        [stage.path(SANDBOX).into()].into_iter().chain(options).chain(["--".into()]).collect()
     }
 }
 
@@ -360,7 +381,9 @@ impl Rig {
     /// # Errors
     /// When it cannot be started.
     pub fn lumen(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = self.launched.home.command(&self.launched.stage.path(LUMEN));
+        let Launched { caller, home, stage, .. } = &self.launched;
+        let asked = Caller { sandbox: caller.sandbox.clone(), ..Caller::default() };
+        let mut command = asked.command(&[], home, stage);
         command.args(arguments).stdin(Stdio::null()).output().context("running lumen")
     }
 
@@ -486,6 +509,7 @@ fn lock_file() -> Result<File> {
 #[derive(Debug)]
 struct Launched {
     lumen: Child,
+    caller: Caller,
     home: Home,
     stage: Stage,
     log: AppLog,
