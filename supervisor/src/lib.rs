@@ -24,6 +24,7 @@
 //! | [`config`] | one table of commands and options; parsing, help | yes |
 //! | [`environment`] | what of the caller's variables reaches the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
+//! | [`protection`] | what a machine may lack, in words | yes |
 //! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
 //! | [`broker`] | token, cookies, throttle, relay credentials | but for randomness |
 //! | [`admin`] | where the admin socket is; the ring of log lines | yes |
@@ -37,4 +38,5 @@ pub mod config;
 pub mod environment;
 pub mod lifecycle;
 pub mod plan;
+pub mod protection;
 mod shell;

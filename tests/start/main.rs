@@ -5,4 +5,5 @@
 #![forbid(unsafe_code)]
 
 mod caller;
+mod places;
 mod signals;

@@ -28,12 +28,14 @@ use nix::{
 use rustix::process::{
     Pid as PidFdPid, PidfdFlags, Signal as PidFdSignal, pidfd_open, pidfd_send_signal,
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Makes this process the new parent of its descendants' orphans, and has news of children's ends
 /// wait in a descriptor.
 pub(super) fn adopt() -> io::Result<SignalFd> {
-    prctl::set_child_subreaper(true)?;
+    if let Err(error) = prctl::set_child_subreaper(true) {
+        warn!(%error, "what the app leaves behind is not adopted, and not ended with the desktop");
+    }
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     signals.thread_block()?;

@@ -2,9 +2,19 @@
 
 #![allow(unsafe_code, reason = "raw system calls; every block states why it is sound")]
 
-use std::{io, mem::MaybeUninit, ptr};
+use std::{
+    io::{self, Read},
+    mem::MaybeUninit,
+    os::fd::{AsRawFd, RawFd},
+    ptr,
+};
 
-use nix::{libc, sys::signal::Signal};
+use nix::{
+    errno::Errno,
+    libc,
+    sys::{signal::Signal, wait::waitpid},
+    unistd::{ForkResult, fork},
+};
 
 /// Whether this process ignores a signal: whoever started it chose so, as `nohup` does.
 pub(crate) fn is_ignored(signal: Signal) -> io::Result<bool> {
@@ -30,4 +40,162 @@ pub(crate) fn restore_signal(number: i32) {
     // SAFETY: the default action runs no code of ours. That the kernel and the C library refuse it
     // for a few numbers is fine: nobody can ignore those.
     let _ = unsafe { libc::signal(number, libc::SIG_DFL) };
+}
+
+/// The way to mark descriptors to be closed by exec.
+#[derive(Debug)]
+pub(crate) enum CloseOnExec {
+    /// The kernel does it for a range.
+    ByRange,
+    /// Each one, where a container refuses `close_range`: those that were open when this was made.
+    /// What the supervisor opens is born with the mark, so nothing is missed.
+    Each(Vec<RawFd>),
+}
+
+impl CloseOnExec {
+    /// Finds the way, before the fork.
+    pub(crate) fn find() -> io::Result<Self> {
+        // There is no such descriptor: this only asks whether the call is to be had.
+        if close_on_exec_range(u32::MAX).is_ok() {
+            return Ok(Self::ByRange);
+        }
+        let names = std::fs::read_dir("/proc/self/fd")?;
+        let numbers = names.map(|entry| Ok(entry?.file_name().to_string_lossy().parse().ok()));
+        Ok(Self::Each(numbers.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect()))
+    }
+
+    /// Marks every descriptor from `first` on. Async-signal-safe.
+    pub(crate) fn mark_from(&self, first: RawFd) -> io::Result<()> {
+        match self {
+            Self::ByRange => close_on_exec_range(first.unsigned_abs()),
+            Self::Each(open) => open
+                .iter()
+                .filter(|number| **number >= first)
+                .try_for_each(|number| close_on_exec(*number)),
+        }
+    }
+}
+
+fn close_on_exec_range(first: u32) -> io::Result<()> {
+    let (last, flag) = (u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    // SAFETY: close_range(2) with CLOSE_RANGE_CLOEXEC sets a flag and touches no memory.
+    match unsafe { libc::syscall(libc::SYS_close_range, first, last, flag) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn close_on_exec(number: RawFd) -> io::Result<()> {
+    // SAFETY: F_SETFD sets a flag, whatever the number is.
+    match unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } {
+        0 => Ok(()),
+        _ => match io::Error::last_os_error() {
+            // Closed since the list was made, as that of the folder itself is.
+            error if error.raw_os_error() == Some(libc::EBADF) => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+/// Does something in a child of its own, whose answer is two numbers, and reaps it. `act` must
+/// neither allocate nor lock, as between fork and exec. For the single-threaded start.
+pub(crate) fn in_child(act: impl FnOnce() -> [u32; 2]) -> io::Result<[u32; 2]> {
+    let (reader, writer) = io::pipe()?;
+    // SAFETY: the child makes system calls over memory prepared before the fork, writes a few bytes
+    // and ends without running destructors or anything else of this process.
+    let child = match unsafe { fork() }? {
+        ForkResult::Child => {
+            let [first, second] = act();
+            let mut answer = [0; 8];
+            answer[..4].copy_from_slice(&first.to_ne_bytes());
+            answer[4..].copy_from_slice(&second.to_ne_bytes());
+            // SAFETY: the pointer and length are those of a live array; _exit takes any number and
+            // does not return. Without an answer the parent knows that something is wrong.
+            unsafe {
+                let _ = libc::write(writer.as_raw_fd(), answer.as_ptr().cast(), answer.len());
+                libc::_exit(0)
+            }
+        }
+        ForkResult::Parent { child } => child,
+    };
+    drop(writer);
+    let mut answer = [0; 8];
+    let read = (&reader).read_exact(&mut answer);
+    while waitpid(child, None) == Err(Errno::EINTR) {}
+    read?;
+    let [a, b, c, d, e, f, g, h] = answer;
+    Ok([u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])])
+}
+
+/// Takes every capability out of the set that exec could ever give back, as far as the kernel
+/// permits: root and the owner of a new user namespace may. Async-signal-safe.
+pub(crate) fn empty_bounding_set() {
+    // Numbers end where the kernel says EINVAL; 64 is what its set has room for.
+    for capability in 0..64_u64 {
+        // SAFETY: PR_CAPBSET_DROP takes a number and touches no memory.
+        let outcome =
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0_u64, 0_u64, 0_u64) };
+        if outcome != 0 {
+            return;
+        }
+    }
+}
+
+/// Whether a filter of system calls can be put on, tried in a child: one that lets all through.
+pub(crate) fn takes_a_filter() -> io::Result<()> {
+    // BPF_RET | BPF_K (linux/bpf_common.h) with SECCOMP_RET_ALLOW.
+    let mut allow = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
+    let program = libc::sock_fprog { len: 1, filter: allow.as_mut_ptr() };
+    tried(|| {
+        // SAFETY: `program` and the one instruction it points to outlive the call, which only reads
+        // them; the flags are none. The child whose filter it is ends right after.
+        unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1_u64, 0_u64, 0_u64, 0_u64) == 0
+                && libc::syscall(
+                    libc::SYS_seccomp,
+                    libc::SECCOMP_SET_MODE_FILTER,
+                    0_u32,
+                    &raw const program,
+                ) == 0
+        }
+    })
+}
+
+/// The version of Landlock that a process can really put on itself, tried in a child
+/// (<https://docs.kernel.org/userspace-api/landlock.html>, "Landlock ABI versions").
+pub(crate) fn landlock_abi() -> io::Result<u8> {
+    const CREATE_RULESET_VERSION: u32 = 1;
+    let nothing = ptr::null::<libc::c_void>();
+    // SAFETY: with this flag the call takes a null pointer and a size of zero, makes nothing and
+    // returns the version.
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, CREATE_RULESET_VERSION)
+    };
+    if version <= 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // The first field of struct landlock_ruleset_attr: rights on files, of which this is to execute.
+    let execute = 1_u64;
+    tried(|| {
+        // SAFETY: the attribute outlives the call that reads its eight bytes; the other call takes
+        // two numbers. The child whose restriction it is ends right after.
+        unsafe {
+            let attribute = &raw const execute;
+            let ruleset =
+                libc::syscall(libc::SYS_landlock_create_ruleset, attribute, 8_usize, 0_u32);
+            ruleset >= 0
+                && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1_u64, 0_u64, 0_u64, 0_u64) == 0
+                && libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0_u32) == 0
+        }
+    })?;
+    Ok(u8::try_from(version).unwrap_or(u8::MAX))
+}
+
+/// Tries something in a child that ends right after.
+fn tried(act: impl FnOnce() -> bool) -> io::Result<()> {
+    let [failed, errno] = in_child(|| match act() {
+        true => [0, 0],
+        false => [1, Errno::last_raw().unsigned_abs()],
+    })?;
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(errno.cast_signed())) }
 }

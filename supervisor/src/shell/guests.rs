@@ -36,14 +36,14 @@ impl Guests {
     /// Executes the app. What keeps it from running is told as its end.
     pub(super) fn start_app(&mut self, launch: &AppLaunch) -> io::Result<()> {
         self.last_lines.clear();
-        let Spawned { pid, pidfd, output } = spawn::app(launch).inspect_err(|error| {
+        let Spawned { pid, ended: gone, output } = spawn::app(launch).inspect_err(|error| {
             self.last_lines.push_back(error.to_string());
         })?;
         self.app = Some(pid);
         let (ended, wrote) = (self.events.clone(), self.events.clone());
         tokio::spawn(async move {
             // What the app leaves in its group would outlive it.
-            let verdict = watch::end(pid, pidfd, || signal_group(pid, Signal::SIGTERM)).await;
+            let verdict = watch::end(pid, gone, || signal_group(pid, Signal::SIGTERM)).await;
             let _ = ended.send(Event::AppEnded(verdict)).await; // The loop outlives the app.
         });
         tokio::spawn(async move {

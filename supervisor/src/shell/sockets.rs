@@ -24,6 +24,7 @@ use nix::{
         getsockname, listen, setsockopt, socket, sockopt,
     },
 };
+use tracing::warn;
 
 use super::places::Temporary;
 
@@ -171,9 +172,15 @@ fn enlarge(descriptor: &OwnedFd) -> io::Result<()> {
 
 /// Every address of this host: of each interface, loopback last. Needs no default route. Link-local
 /// IPv6 is left out: neither a candidate nor an address in a URL carries an interface.
-pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
-    let mut addresses: Vec<IpAddr> = getifaddrs()?
-        .filter_map(|interface| ip_address(interface.address.as_ref()?))
+pub(crate) fn addresses() -> Vec<IpAddr> {
+    let interfaces = getifaddrs()
+        .map(|all| all.filter_map(|interface| ip_address(interface.address.as_ref()?)).collect());
+    let found: Vec<IpAddr> = interfaces.unwrap_or_else(|error| {
+        warn!(%error, "the interfaces cannot be listed; only the addresses of default routes are used");
+        routed_addresses()
+    });
+    let mut addresses: Vec<IpAddr> = found
+        .into_iter()
         .filter(|address| match address {
             IpAddr::V4(_) => true,
             IpAddr::V6(address) => !address.is_unicast_link_local(),
@@ -182,7 +189,27 @@ pub(crate) fn addresses() -> io::Result<Vec<IpAddr>> {
     addresses.push(Ipv4Addr::LOCALHOST.into());
     addresses.sort_by_key(|address| (address.is_loopback(), *address));
     addresses.dedup();
-    Ok(addresses)
+    addresses
+}
+
+/// The addresses that datagrams to far away would come from, where a sandbox refuses to list them
+/// all. Connecting a UDP socket sends nothing.
+fn routed_addresses() -> Vec<IpAddr> {
+    // Addresses of documentation (RFC 5737, RFC 3849), which are nobody's.
+    let far: [SocketAddr; 2] = [
+        (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
+        (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
+    ];
+    let own = |far: SocketAddr| -> io::Result<IpAddr> {
+        let any: SocketAddr = match far.is_ipv4() {
+            true => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            false => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any)?;
+        socket.connect(far)?;
+        Ok(socket.local_addr()?.ip())
+    };
+    far.into_iter().filter_map(|far| own(far).ok()).collect()
 }
 
 /// Where the media socket can be reached: first where the administrator says, then at each of

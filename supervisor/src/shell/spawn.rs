@@ -14,14 +14,15 @@
 )]
 
 use std::{
-    ffi::{CStr, CString, OsString},
+    ffi::{CString, OsString},
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::{ffi::OsStrExt, process::CommandExt},
     },
     path::PathBuf,
     process::{Command, Stdio},
+    thread,
 };
 
 use lumen_ipc::process::Worker;
@@ -29,19 +30,20 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
     libc,
-    sched::{CloneFlags, unshare},
     sys::{
-        prctl,
-        resource::{Resource, setrlimit},
         signal::{SigSet, Signal},
         stat::Mode,
+        wait::{Id, WaitPidFlag, waitid},
     },
-    unistd::{self, Gid, Pid, Uid},
+    unistd::{self, Gid, Pid},
 };
 use rustix::process::{Pid as PidFdPid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
-use super::ffi;
+use super::{
+    fence::{Fence, Namespaces, become_user, die_with},
+    ffi::{self, CloseOnExec},
+};
 use crate::{environment::Environment, plan::Identity};
 
 /// Where a worker finds its control socket.
@@ -76,41 +78,9 @@ pub(crate) struct Spawned {
     /// Its process id, valid until it is reaped.
     pub(crate) pid: Pid,
     /// Readable when it has ended.
-    pub(crate) pidfd: OwnedFd,
+    pub(crate) ended: OwnedFd,
     /// What it writes to standard output and error.
     pub(crate) output: OwnedFd,
-}
-
-/// The namespaces a worker gets.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Namespaces {
-    /// None: the kernel forbids them.
-    Shared,
-    /// Network, IPC and host name, made with root's privilege.
-    Privileged,
-    /// The same and a user namespace, which an ordinary user needs to make them. It maps the user
-    /// to itself, so that no capability outlives exec.
-    WithUser,
-}
-
-impl Namespaces {
-    /// Their names, as `/proc/self/ns` has them.
-    pub(crate) fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Shared => &[],
-            Self::Privileged => &["net", "ipc", "uts"],
-            Self::WithUser => &["user", "net", "ipc", "uts"],
-        }
-    }
-
-    fn flags(self) -> CloneFlags {
-        let apart = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-        match self {
-            Self::Shared => CloneFlags::empty(),
-            Self::Privileged => apart,
-            Self::WithUser => apart | CloneFlags::CLONE_NEWUSER,
-        }
-    }
 }
 
 /// What a worker's process is made from.
@@ -171,19 +141,19 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
         Some((identity, groups)) => (Some(*identity), groups.clone()),
         None => (None, Vec::new()),
     };
-    let parent = unistd::getpid();
+    let (parent, descriptors) = (unistd::getpid(), CloseOnExec::find()?);
     // SAFETY: the closure makes system calls over memory prepared before the fork and does nothing
     // else, which is what a child of a process that may have threads is allowed to do.
     unsafe {
         command.pre_exec(move || {
-            close_on_exec_from(CONTROL)?;
+            descriptors.mark_from(CONTROL)?;
             forget_signals()?;
             unistd::setsid()?;
             if let Some(identity) = identity {
                 become_user(identity, &groups)?;
             }
             enter_first(&directories)?;
-            die_with(parent, Signal::SIGTERM)
+            Ok(die_with(parent, Signal::SIGTERM)?)
         })
     };
     execute(command)
@@ -193,61 +163,58 @@ fn execute(mut command: Command) -> io::Result<Spawned> {
     let (output, input) = unistd::pipe2(OFlag::O_CLOEXEC)?;
     command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
     let child = command.spawn()?;
-    // The child is reaped through its pidfd; `Child` does nothing when dropped.
-    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-    let named = PidFdPid::from_raw(pid).ok_or_else(|| io::Error::other("process id zero"))?;
-    let pidfd = pidfd_open(named, PidfdFlags::empty())?;
-    Ok(Spawned { pid: Pid::from_raw(pid), pidfd, output })
+    // The child is reaped by whom its end is told; `Child` does nothing when dropped.
+    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
+    Ok(Spawned { pid, ended: ended(pid)?, output })
 }
+
+/// A descriptor that is readable when a child has ended: its pidfd, or, where a container refuses
+/// those, a pipe whose other end is closed by a thread that waits for the child. The child is left to
+/// be reaped.
+fn ended(pid: Pid) -> io::Result<OwnedFd> {
+    let named = PidFdPid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("process zero"))?;
+    if let Ok(pidfd) = pidfd_open(named, PidfdFlags::empty()) {
+        return Ok(pidfd);
+    }
+    let (ended, alive) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let waits = move || {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
+        drop(alive);
+    };
+    // Ends with the child, of which it holds nothing.
+    thread::Builder::new().name(format!("wait {pid}")).stack_size(WAIT_STACK).spawn(waits)?;
+    Ok(ended)
+}
+
+/// Room for a thread that does nothing but wait.
+const WAIT_STACK: usize = 64 * 1024;
 
 /// Everything a worker's child needs between fork and exec.
 struct Prepared {
     control: RawFd,
     grants: RawFd,
-    parent: Pid,
-    identity: Option<Identity>,
-    namespaces: Namespaces,
-    uid_map: CString,
-    gid_map: CString,
+    descriptors: CloseOnExec,
+    fence: Fence,
 }
 
 impl Prepared {
     fn for_worker(launch: &WorkerLaunch<'_>) -> io::Result<Self> {
-        let (uid, gid) = (unistd::geteuid(), unistd::getegid());
         Ok(Self {
             control: launch.control.as_raw_fd(),
             grants: launch.grants.as_raw_fd(),
-            parent: unistd::getpid(),
-            identity: launch.identity,
-            namespaces: launch.namespaces,
-            uid_map: CString::new(format!("{uid} {uid} 1"))?,
-            gid_map: CString::new(format!("{gid} {gid} 1"))?,
+            descriptors: CloseOnExec::find()?,
+            fence: Fence::new(launch.identity, launch.namespaces)?,
         })
     }
 
     fn worker(&self) -> io::Result<()> {
         place(self.control, CONTROL)?;
         place(self.grants, GRANTS)?;
-        close_on_exec_from(GRANTS + 1)?;
+        self.descriptors.mark_from(GRANTS + 1)?;
         forget_signals()?;
         unistd::setsid()?;
-        // A core dump would hold keys.
-        setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
-        unshare(self.namespaces.flags())?;
-        if self.namespaces == Namespaces::WithUser {
-            write_file(c"/proc/self/setgroups", c"deny")?;
-            write_file(c"/proc/self/uid_map", &self.uid_map)?;
-            write_file(c"/proc/self/gid_map", &self.gid_map)?;
-        }
-        if self.identity.is_some() || self.namespaces == Namespaces::WithUser {
-            empty_bounding_set()?;
-        }
-        if let Some(identity) = self.identity {
-            become_user(identity, &[])?;
-        }
-        prctl::set_no_new_privs()?;
-        // After the change of user, which resets it.
-        die_with(self.parent, Signal::SIGKILL)
+        Ok(self.fence.put_up()?)
     }
 }
 
@@ -278,76 +245,9 @@ fn place(from: RawFd, to: RawFd) -> io::Result<()> {
     if outcome == to { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Marks every descriptor from `first` on to be closed by exec.
-fn close_on_exec_from(first: RawFd) -> io::Result<()> {
-    let (first, last) = (first.unsigned_abs(), u32::MAX);
-    // SAFETY: close_range(2) with CLOSE_RANGE_CLOEXEC sets a flag and touches no memory.
-    let outcome =
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Takes every capability out of the set that exec could ever give back, by the privilege that root
-/// has, or the owner of a new user namespace.
-fn empty_bounding_set() -> io::Result<()> {
-    // Numbers end where the kernel says EINVAL; 64 is what its set has room for.
-    for capability in 0..64_u64 {
-        // SAFETY: PR_CAPBSET_DROP takes a number and touches no memory.
-        let outcome =
-            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0_u64, 0_u64, 0_u64) };
-        if outcome != 0 {
-            let error = io::Error::last_os_error();
-            let is_last = error.raw_os_error() == Some(libc::EINVAL) && capability > 0;
-            return if is_last { Ok(()) } else { Err(error) };
-        }
-    }
-    Ok(())
-}
-
-/// Becomes a user for good. Every step is checked, the outcome is read back, and the way back must
-/// be closed: a worker that is still root is worse than none.
-fn become_user(identity: Identity, groups: &[Gid]) -> io::Result<()> {
-    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-    unistd::setgroups(groups)?;
-    unistd::setresgid(gid, gid, gid)?;
-    unistd::setresuid(uid, uid, uid)?;
-    let (users, own) = (unistd::getresuid()?, unistd::getresgid()?);
-    let is_uid = users.real == uid && users.effective == uid && users.saved == uid;
-    let is_gid = own.real == gid && own.effective == gid && own.saved == gid;
-    let way_back = !uid.is_root() && unistd::setuid(Uid::from_raw(0)).is_ok();
-    if is_uid && is_gid && !way_back { Ok(()) } else { Err(Errno::EPERM.into()) }
-}
-
-/// Asks for a signal when the supervisor dies, and dies now if it has already. The signal follows
-/// the thread that forked: the supervisor has one.
-fn die_with(parent: Pid, signal: Signal) -> io::Result<()> {
-    prctl::set_pdeathsig(signal)?;
-    if unistd::getppid() == parent { Ok(()) } else { Err(Errno::ESRCH.into()) }
-}
-
-fn write_file(path: &CStr, content: &CStr) -> io::Result<()> {
-    let file = open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let written = unistd::write(file.as_fd(), content.to_bytes())?;
-    if written == content.count_bytes() { Ok(()) } else { Err(Errno::EIO.into()) }
-}
-
 /// Watches a descriptor by the event loop.
 pub(crate) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as it exists, and it
     // exists as long as the `AsyncFd` that owns it.
     Ok(unsafe { AsyncFd::register(descriptor) }?)
-}
-
-/// The version of Landlock the kernel offers, zero for none
-/// (<https://docs.kernel.org/userspace-api/landlock.html>, "Landlock ABI versions"). Here because
-/// this file is the crate's only one with system calls that no crate wraps.
-pub(crate) fn landlock_abi() -> u8 {
-    const CREATE_RULESET_VERSION: u32 = 1;
-    let nothing = std::ptr::null::<libc::c_void>();
-    // SAFETY: with this flag the call takes a null pointer and a size of zero, makes nothing and
-    // returns the version.
-    let version = unsafe {
-        libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0_usize, CREATE_RULESET_VERSION)
-    };
-    u8::try_from(version).unwrap_or_default()
 }

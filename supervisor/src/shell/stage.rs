@@ -20,16 +20,17 @@ use lumen_ipc::{
     text::Text,
 };
 use nix::unistd::Uid;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     app::{self, Caller, NoApp, Surroundings},
+    fence::{self, Namespaces, NoFence},
     pads,
     places::{self, Listener, PlaceError, Temporary},
     programs::{self, MissingWorker},
     relay::{Relay, RelayError, Whereabouts},
     sockets,
-    spawn::{AppLaunch, Namespaces},
+    spawn::AppLaunch,
     users::{self, Cast, UserError},
 };
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
     broker::{Access, relay::RelayMint},
     config::{AppChoice, RunConfig},
     plan::{self, Facts, Identity, WorkerPlan},
+    protection::Loss,
 };
 
 /// Why nothing was started.
@@ -45,6 +47,9 @@ pub(crate) enum StageError {
     /// No app.
     #[error(transparent)]
     App(#[from] NoApp),
+    /// Workers cannot be confined.
+    #[error(transparent)]
+    Fence(#[from] NoFence),
     /// The address browsers should connect to cannot be had.
     #[error("cannot listen on {address}")]
     Listen {
@@ -170,13 +175,16 @@ impl Stage {
         let sudo = caller.variable("SUDO_USER").and_then(|name| name.into_string().ok());
         let locks = home.directory.join("users");
         let cast = users::cast(config.user.as_deref(), sudo.as_deref(), &locks)?;
+        let fence = fence::find(cast.users)?;
+        if let Some(refused) = fence.refused {
+            warn!("{} ({refused})", Loss::Namespaces.sentence());
+        }
         let places = Places::make(config, &home, &cast, caller)?;
         let wayland = places::as_user(cast.users.session(), || {
             places::listen(&places.runtime_dir.join(&places.display))
         })?;
         let app = app::launch(&config.app, &places.surroundings(&cast, caller))?;
-        let addresses = sockets::addresses()
-            .map_err(|source| StageError::System { what: "this machine's addresses", source })?;
+        let addresses = sockets::addresses();
         let host = Whereabouts {
             local: config.front_door.is_local(),
             shared: door.listen.tcp().map(|address| address.port()),
@@ -202,10 +210,7 @@ impl Stage {
             outlives_app: config.app == AppChoice::Demo,
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
-            namespaces: match cast.users.are_apart() {
-                true => Namespaces::Privileged,
-                false => Namespaces::WithUser,
-            },
+            namespaces: fence.namespaces,
             log: config.log.clone(),
             programs,
             browsers: door.socket,

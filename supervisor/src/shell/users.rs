@@ -66,6 +66,16 @@ pub(crate) enum UserError {
     Place(#[from] PlaceError),
 }
 
+/// Users as a desktop of the caller's might have, for trying out what they may do.
+pub(crate) fn example() -> Users {
+    let uid = Uid::effective();
+    if !uid.is_root() {
+        return Users::Own(Identity { uid: uid.as_raw(), gid: Gid::effective().as_raw() });
+    }
+    let nth = |number| Identity { uid: DYNAMIC.start() + number, gid: DYNAMIC.start() + number };
+    Users::Apart { session: nth(0), rtc: nth(1), gateway: nth(2), turn: nth(3), gamepad: nth(4) }
+}
+
 /// Finds the users. `wanted` is `--user`, `sudo` the user who called sudo.
 pub(crate) fn cast(
     wanted: Option<&str>,

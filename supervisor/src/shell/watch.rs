@@ -13,10 +13,10 @@ use crate::{admin::ring::LineSplitter, lifecycle::Verdict};
 
 /// Waits for a child to end and reaps it. `before_reaping` runs while its process id, and with it
 /// its process group's, still cannot be anyone else's.
-pub(super) async fn end(pid: Pid, pidfd: OwnedFd, before_reaping: impl FnOnce()) -> Verdict {
-    // Readiness cannot fail for a pidfd that polls; if it does, the wait below still blocks right.
-    if let Ok(pidfd) = watched(pidfd) {
-        let _ = pidfd.readable().await;
+pub(super) async fn end(pid: Pid, ended: OwnedFd, before_reaping: impl FnOnce()) -> Verdict {
+    // Readiness cannot fail for what polls; if it does, the wait below still blocks right.
+    if let Ok(ended) = watched(ended) {
+        let _ = ended.readable().await;
     }
     before_reaping();
     match waitpid(pid, Some(WaitPidFlag::empty())) {

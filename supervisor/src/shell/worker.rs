@@ -33,9 +33,10 @@ use tracing::{error, warn};
 
 use super::{
     event::{Clients, Event, Events, WorkerEvent},
+    fence::Namespaces,
     handshake, service,
     session::signal_child,
-    spawn::{self, Namespaces, Spawned, WorkerLaunch},
+    spawn::{self, Spawned, WorkerLaunch},
     stage::Part,
     watch,
 };
@@ -66,7 +67,6 @@ struct Process {
     grants: Arc<Channel<ToSupervisor, ToWorker>>,
     /// Link ends until it takes its grants; `None` since then.
     waiting: Option<BTreeMap<LinkName, OwnedFd>>,
-    namespaces: Namespaces,
     confinement: ConfinementReport,
 }
 
@@ -80,25 +80,14 @@ impl Workers {
         let worker = part.plan.worker;
         let (control, its_control) = UnixStream::pair()?;
         let (grants, its_grants) = Channel::<ToSupervisor, ToWorker>::pair()?;
-        let launch = |namespaces| WorkerLaunch {
+        let grants = Arc::new(grants);
+        let spawned = spawn::worker(&WorkerLaunch {
             worker,
             program: part.program,
             identity: part.becomes,
-            namespaces,
+            namespaces: self.namespaces,
             control: its_control.as_fd(),
             grants: its_grants.as_fd(),
-        };
-        let grants = Arc::new(grants);
-        let spawned = spawn::worker(&launch(self.namespaces)).or_else(|error| {
-            if self.namespaces == Namespaces::Shared {
-                return Err(error);
-            }
-            // Kernels and containers that forbid namespaces are common. The rest of the
-            // confinement does not depend on them.
-            let spawned = spawn::worker(&launch(Namespaces::Shared))?;
-            warn!(%error, "workers get no namespaces of their own; see `lumen doctor`");
-            self.namespaces = Namespaces::Shared;
-            Ok(spawned)
         })?;
         let transport = rpc::transport(OwnedFd::from(control))?;
         let client = ControlClient::new(client::Config::default(), transport).spawn();
@@ -108,7 +97,6 @@ impl Workers {
             client: client.clone(),
             grants: Arc::clone(&grants),
             waiting: Some(BTreeMap::new()),
-            namespaces: self.namespaces,
             confinement: ConfinementReport::default(),
         };
         self.processes.insert(worker, process);
@@ -168,7 +156,7 @@ impl Workers {
             process.grants.send(&ToWorker::LinkEnd(*link), &[end.as_fd()])?;
             count += 1;
         }
-        let (client, namespaces) = (process.client.clone(), process.namespaces.names());
+        let (client, namespaces) = (process.client.clone(), self.namespaces.names());
         let report = Report { worker, instance: process.instance, events: self.events.clone() };
         tokio::spawn(async move {
             report.send(handshake::start(client, count, namespaces).await).await;
@@ -257,10 +245,10 @@ async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
 }
 
 fn watch_process(report: Report, spawned: Spawned) {
-    let Spawned { pid, pidfd, output } = spawned;
+    let Spawned { pid, ended, output } = spawned;
     let lines = report.clone();
     tokio::spawn(async move {
-        let verdict = watch::end(pid, pidfd, || {}).await;
+        let verdict = watch::end(pid, ended, || {}).await;
         report.send(WorkerEvent::Ended(verdict)).await;
     });
     tokio::spawn(async move {

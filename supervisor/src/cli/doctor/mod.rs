@@ -6,20 +6,23 @@ use std::{
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use lumen_ipc::{
     front_door::Listen,
     process::{ExitCode, Worker},
 };
-use nix::unistd::Uid;
+use nix::{
+    sys::resource::{Resource, getrlimit, setrlimit},
+    unistd::Uid,
+};
 use serde::Serialize;
 
 use super::output;
 use crate::{
     config::DoctorConfig,
-    shell::{demo, pads, places, programs, sockets, spawn},
+    protection::Loss,
+    shell::{demo, fence, ffi, pads, places, programs, sockets, users},
 };
 
 /// How good a finding is.
@@ -56,6 +59,16 @@ impl Finding {
         Self { verdict: Verdict::Warn, advice: Some(advice), ..Self::ok(subject, found) }
     }
 
+    /// A protection that is lost, in the words that README has for it.
+    fn lost(
+        subject: &str,
+        loss: Loss,
+        because: impl std::fmt::Display,
+        advice: &'static str,
+    ) -> Self {
+        Self::warn(subject, format!("{} ({because})", loss.sentence()), advice)
+    }
+
     fn missing(subject: impl Into<String>, found: impl Into<String>, advice: &'static str) -> Self {
         Self { verdict: Verdict::Missing, advice: Some(advice), ..Self::ok(subject, found) }
     }
@@ -88,7 +101,9 @@ fn text(findings: &[Finding]) -> String {
 }
 
 fn examine(config: &DoctorConfig) -> Vec<Finding> {
-    let mut findings = vec![kernel(), landlock(), seccomp(), namespaces(), rendering()];
+    let mut findings = vec![kernel(), landlock(), seccomp()];
+    findings.extend(fences());
+    findings.extend([limits(), rendering()]);
     findings.extend(workers(config));
     findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
     findings.extend(relay::findings(config));
@@ -110,52 +125,64 @@ fn kernel() -> Finding {
 }
 
 fn landlock() -> Finding {
-    let modules = read("/sys/kernel/security/lsm");
-    match (spawn::landlock_abi(), modules) {
-        (0, Some(modules)) => Finding::warn(
+    match ffi::landlock_abi() {
+        Ok(abi) => Finding::ok("Landlock", format!("ABI {abi}")),
+        Err(error) => Finding::lost(
             "Landlock",
-            format!("off (security modules: {modules})"),
-            "workers keep to seccomp; boot with lsm=landlock,... for a second fence",
+            Loss::Landlock,
+            error,
+            "a kernel from 5.13 on with landlock in its lsm=... has it, if the container permits it",
         ),
-        (0, None) => Finding::warn("Landlock", "off", "workers keep to seccomp"),
-        (abi, _) => Finding::ok("Landlock", format!("ABI {abi}")),
     }
 }
 
 fn seccomp() -> Finding {
-    match read("/proc/sys/kernel/seccomp/actions_avail") {
-        Some(actions) if actions.split(' ').any(|action| action == "trap") => {
-            Finding::ok("seccomp", "filters with trap")
-        }
-        _ => Finding::missing(
+    match ffi::takes_a_filter() {
+        Ok(()) => Finding::ok("seccomp", "filters can be put on"),
+        Err(error) => Finding::missing(
             "seccomp",
-            "no filters",
-            "a kernel with CONFIG_SECCOMP_FILTER is needed",
+            format!("no filter can be put on: {error}"),
+            "a kernel with CONFIG_SECCOMP_FILTER is needed, and a container that permits it",
         ),
     }
 }
 
-/// Tries them out as the caller, because a dozen settings can forbid them.
-fn namespaces() -> Finding {
-    let subject = "namespaces";
-    if Uid::effective().is_root() {
-        return Finding::ok(subject, "root needs no user namespace to make the others");
-    }
-    let tried = Command::new("unshare")
-        .args(["--user", "--net", "--ipc", "--uts", "true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    match tried {
-        Ok(status) if status.success() => Finding::ok(subject, "user, net, ipc, uts"),
-        Ok(_) => Finding::warn(
-            subject,
-            "forbidden to ordinary users",
-            "workers share the host's; see kernel.unprivileged_userns_clone and \
-             kernel.apparmor_restrict_unprivileged_userns",
+/// Tries out what `lumen run` does to a worker, because a dozen settings can forbid it.
+fn fences() -> Vec<Finding> {
+    let subject = "users and privileges";
+    let found = match fence::find(users::example()) {
+        Ok(found) => found,
+        Err(error) => return vec![Finding::missing(subject, error.to_string(), "nothing starts")],
+    };
+    let whose = match Uid::effective().is_root() {
+        true => "workers become other users, for good",
+        false => "workers run as this user, without a way to gain privileges",
+    };
+    let namespaces = match found.refused {
+        None => Finding::ok("namespaces", found.namespaces.names().join(", ")),
+        Some(refused) => Finding::lost(
+            "namespaces",
+            Loss::Namespaces,
+            refused,
+            "an ordinary user's need kernel.unprivileged_userns_clone=1, user.max_user_namespaces \
+             and kernel.apparmor_restrict_unprivileged_userns=0; root's need CAP_SYS_ADMIN",
         ),
-        Err(_) => Finding::warn(subject, "unknown", "install util-linux for `unshare` to find out"),
+    };
+    vec![Finding::ok(subject, whose), namespaces]
+}
+
+/// Sets a limit to what it is.
+fn limits() -> Finding {
+    let tried = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, soft, hard));
+    match tried {
+        Ok(()) => Finding::ok("resource limits", "can be lowered"),
+        Err(errno) => Finding::lost(
+            "resource limits",
+            Loss::Limits,
+            errno.desc(),
+            "let the container call setrlimit",
+        ),
     }
 }
 

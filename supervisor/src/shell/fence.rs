@@ -1,0 +1,365 @@
+//! The outer fence: what the supervisor takes from a worker between fork and exec (other users' and
+//! root's identity, namespaces it would share, core dumps, gaining privileges), and finding out at
+//! the start, in children that do nothing else, how much of it this machine permits.
+//!
+//! INVARIANT: a step that fails fails the worker, with two exceptions that are decided once, before
+//! anything runs, and said: an ordinary user goes without namespaces where they are refused, and so
+//! does root where the kernel says that it may not or cannot make them, as in most containers.
+//! Changing the user and giving up privileges are never left out.
+
+use std::{
+    ffi::{CStr, CString},
+    fmt, io,
+    os::fd::AsFd,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, open},
+    sched::{CloneFlags, unshare},
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+        signal::Signal,
+        stat::Mode,
+    },
+    unistd::{self, Gid, Pid, Uid},
+};
+
+use super::ffi;
+use crate::plan::{Identity, Users};
+
+/// The namespaces a worker gets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Namespaces {
+    /// None: the kernel forbids them.
+    Shared,
+    /// Network, IPC and host name, made with root's privilege.
+    Privileged,
+    /// The same and a user namespace, which an ordinary user needs to make them. It maps the user
+    /// to itself, so that no capability outlives exec.
+    WithUser,
+}
+
+impl Namespaces {
+    /// Their names, as `/proc/self/ns` has them.
+    pub(crate) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Shared => &[],
+            Self::Privileged => &["net", "ipc", "uts"],
+            Self::WithUser => &["user", "net", "ipc", "uts"],
+        }
+    }
+
+    fn flags(self) -> CloneFlags {
+        let apart = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+        match self {
+            Self::Shared => CloneFlags::empty(),
+            Self::Privileged => apart,
+            Self::WithUser => apart | CloneFlags::CLONE_NEWUSER,
+        }
+    }
+}
+
+/// What is done to a worker, in this order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    CoreDumps,
+    Namespaces,
+    UserMap,
+    Groups,
+    Group,
+    User,
+    WayBack,
+    Privileges,
+    Parent,
+}
+
+/// All steps, so that a number from a child becomes one again.
+const STEPS: [Step; 9] = [
+    Step::CoreDumps,
+    Step::Namespaces,
+    Step::UserMap,
+    Step::Groups,
+    Step::Group,
+    Step::User,
+    Step::WayBack,
+    Step::Privileges,
+    Step::Parent,
+];
+
+/// A step that the kernel, or a container's filter before it, refuses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Refused {
+    step: Step,
+    /// What it says.
+    pub(crate) errno: Errno,
+}
+
+impl Refused {
+    fn is_about_namespaces(self) -> bool {
+        matches!(self.step, Step::Namespaces | Step::UserMap)
+    }
+
+    fn is_for_want_of_power(self) -> bool {
+        matches!(self.errno, Errno::EPERM | Errno::EINVAL | Errno::ENOSYS)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.step {
+            Step::CoreDumps => {
+                "core dumps cannot be turned off by setrlimit nor by coredump_filter"
+            }
+            Step::Namespaces => "unshare is refused",
+            Step::UserMap => "a user namespace may not map its own user",
+            Step::Groups => "setgroups is refused",
+            Step::Group => "setresgid is refused",
+            Step::User => "setresuid is refused",
+            Step::WayBack => "a user that root became can become root again",
+            Step::Privileges => "prctl(PR_SET_NO_NEW_PRIVS) is refused",
+            Step::Parent => "the supervisor is gone",
+        })?;
+        write!(f, ": {}", self.errno.desc())
+    }
+}
+
+/// For std, which passes on between fork and exec no more than a number.
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        refused.errno.into()
+    }
+}
+
+fn at<Failure: Into<Errno>>(step: Step) -> impl Fn(Failure) -> Refused {
+    move |failure| Refused { step, errno: failure.into() }
+}
+
+/// Why no worker may run here.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoFence {
+    /// Nothing tells what may be done.
+    #[error("cannot find out what workers may do here")]
+    Trial(#[source] io::Error),
+    /// Root may not become somebody else.
+    #[error(
+        "root may not become another user here, as each worker and the app must ({0}); give this \
+         container CAP_SETUID, CAP_SETGID and a range of users, or start Lumen as an ordinary user"
+    )]
+    Users(Refused),
+    /// Root lacks something else than power.
+    #[error(
+        "root can make no namespaces for the workers ({0}); see /proc/sys/user/max_*_namespaces"
+    )]
+    Namespaces(Refused),
+    /// A mandatory step.
+    #[error("no worker may run unconfined, and this machine refuses to confine it: {0}")]
+    Mandatory(Refused),
+}
+
+/// How much of a fence there is here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// The namespaces that workers get.
+    pub(crate) namespaces: Namespaces,
+    /// Why they are not all.
+    pub(crate) refused: Option<Refused>,
+}
+
+/// Tries out, as each of `users`, what workers may do. For the single-threaded start.
+pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
+    let (wanted, others) = match users {
+        Users::Own(_) => (Namespaces::WithUser, vec![None]),
+        Users::Apart { session, rtc, gateway, turn, gamepad } => {
+            (Namespaces::Privileged, [session, rtc, gateway, turn, gamepad].map(Some).to_vec())
+        }
+    };
+    let first = others.first().copied().flatten();
+    let mut found = Found { namespaces: wanted, refused: None };
+    if let Err(refused) = try_out(first, wanted)? {
+        found = without_namespaces(users, refused)?;
+    }
+    for identity in others {
+        try_out(identity, found.namespaces)?.map_err(mandatory)?;
+    }
+    Ok(found)
+}
+
+fn without_namespaces(users: Users, refused: Refused) -> Result<Found, NoFence> {
+    if !refused.is_about_namespaces() {
+        return Err(mandatory(refused));
+    }
+    if users.are_apart() && !refused.is_for_want_of_power() {
+        return Err(NoFence::Namespaces(refused));
+    }
+    Ok(Found { namespaces: Namespaces::Shared, refused: Some(refused) })
+}
+
+fn mandatory(refused: Refused) -> NoFence {
+    match refused.step {
+        Step::Groups | Step::Group | Step::User | Step::WayBack => NoFence::Users(refused),
+        _ => NoFence::Mandatory(refused),
+    }
+}
+
+fn try_out(
+    identity: Option<Identity>,
+    namespaces: Namespaces,
+) -> Result<Result<(), Refused>, NoFence> {
+    let fence = Fence::new(identity, namespaces).map_err(NoFence::Trial)?;
+    // A number past the steps says that all went well.
+    let answer = ffi::in_child(|| match fence.put_up() {
+        Ok(()) => [u32::MAX, 0],
+        Err(refused) => [refused.step as u32, (refused.errno as i32).unsigned_abs()],
+    });
+    let [step, errno] = answer.map_err(NoFence::Trial)?;
+    let step = usize::try_from(step).ok().and_then(|step| STEPS.get(step).copied());
+    Ok(step
+        .map_or(Ok(()), |step| Err(Refused { step, errno: Errno::from_raw(errno.cast_signed()) })))
+}
+
+/// What is put around one worker.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    parent: Pid,
+    identity: Option<Identity>,
+    namespaces: Namespaces,
+    uid_map: CString,
+    gid_map: CString,
+}
+
+impl Fence {
+    /// Around a worker that becomes `identity` (`None` to stay who we are). To be made before the
+    /// fork.
+    pub(crate) fn new(identity: Option<Identity>, namespaces: Namespaces) -> io::Result<Self> {
+        let (uid, gid) = (unistd::geteuid(), unistd::getegid());
+        Ok(Self {
+            parent: unistd::getpid(),
+            identity,
+            namespaces,
+            uid_map: CString::new(format!("{uid} {uid} 1"))?,
+            gid_map: CString::new(format!("{gid} {gid} 1"))?,
+        })
+    }
+
+    /// Puts it around this process, a child of `new`'s, for good. Neither allocates nor locks.
+    pub(crate) fn put_up(&self) -> Result<(), Refused> {
+        forbid_core_dumps()?;
+        if self.namespaces != Namespaces::Shared {
+            unshare(self.namespaces.flags()).map_err(at(Step::Namespaces))?;
+        }
+        if self.namespaces == Namespaces::WithUser {
+            let write = |path, content| write_file(path, content).map_err(at(Step::UserMap));
+            write(c"/proc/self/setgroups", c"deny")?;
+            write(c"/proc/self/uid_map", &self.uid_map)?;
+            write(c"/proc/self/gid_map", &self.gid_map)?;
+        }
+        // Where it may not be emptied, it grants nothing all the same: see the last step but one.
+        ffi::empty_bounding_set();
+        if let Some(identity) = self.identity {
+            become_user(identity, &[])?;
+        }
+        prctl::set_no_new_privs().map_err(at(Step::Privileges))?;
+        // After the change of user, which resets it.
+        die_with(self.parent, Signal::SIGKILL)
+    }
+}
+
+/// A core dump would hold keys. Where its size cannot be limited, no memory goes into it (core(5)).
+fn forbid_core_dumps() -> Result<(), Refused> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)
+        .or_else(|_| write_file(c"/proc/self/coredump_filter", c"0"))
+        .map_err(at(Step::CoreDumps))
+}
+
+/// Becomes a user for good. Every step is checked, the outcome is read back, and the way back must
+/// be closed: a worker that is still root is worse than none.
+pub(crate) fn become_user(identity: Identity, groups: &[Gid]) -> Result<(), Refused> {
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    unistd::setgroups(groups).map_err(at(Step::Groups))?;
+    unistd::setresgid(gid, gid, gid).map_err(at(Step::Group))?;
+    unistd::setresuid(uid, uid, uid).map_err(at(Step::User))?;
+    let users = unistd::getresuid().map_err(at(Step::User))?;
+    let own = unistd::getresgid().map_err(at(Step::Group))?;
+    let is_uid = users.real == uid && users.effective == uid && users.saved == uid;
+    let is_gid = own.real == gid && own.effective == gid && own.saved == gid;
+    let way_back = !uid.is_root() && unistd::setuid(Uid::from_raw(0)).is_ok();
+    if is_uid && is_gid && !way_back { Ok(()) } else { Err(at(Step::WayBack)(Errno::EPERM)) }
+}
+
+/// Asks for `signal` when the supervisor, our parent, dies, and makes sure that it has not yet. Where
+/// that may not be asked for, a worker still ends with its control link.
+pub(crate) fn die_with(parent: Pid, signal: Signal) -> Result<(), Refused> {
+    let _ = prctl::set_pdeathsig(signal);
+    if unistd::getppid() == parent { Ok(()) } else { Err(at(Step::Parent)(Errno::ESRCH)) }
+}
+
+fn write_file(path: &CStr, content: &CStr) -> Result<(), Errno> {
+    let file = open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let written = unistd::write(file.as_fd(), content.to_bytes())?;
+    if written == content.count_bytes() { Ok(()) } else { Err(Errno::EIO) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Users = Users::Own(Identity { uid: 1000, gid: 1000 });
+
+    fn apart() -> Users {
+        let identity = |id| Identity { uid: id, gid: id };
+        Users::Apart {
+            session: identity(1000),
+            rtc: identity(61184),
+            gateway: identity(61185),
+            turn: identity(61186),
+            gamepad: identity(61187),
+        }
+    }
+
+    fn refused(step: Step, errno: Errno) -> Refused {
+        Refused { step, errno }
+    }
+
+    #[test]
+    fn steps_are_listed_by_their_numbers() {
+        for (number, step) in STEPS.into_iter().enumerate() {
+            assert_eq!(step as usize, number);
+        }
+    }
+
+    #[test]
+    fn namespaces_refused_to_an_ordinary_user_are_done_without() {
+        for step in [Step::Namespaces, Step::UserMap] {
+            for errno in [Errno::EPERM, Errno::ENOSPC, Errno::ENOSYS] {
+                let found = without_namespaces(OWN, refused(step, errno)).expect("starts");
+                assert_eq!(found.namespaces, Namespaces::Shared);
+                assert_eq!(found.refused, Some(refused(step, errno)));
+            }
+        }
+    }
+
+    #[test]
+    fn namespaces_refused_to_root_are_done_without_only_for_want_of_power() {
+        let outcome = |errno| without_namespaces(apart(), refused(Step::Namespaces, errno));
+        assert!(outcome(Errno::EPERM).is_ok() && outcome(Errno::ENOSYS).is_ok());
+        assert!(matches!(outcome(Errno::ENOSPC), Err(NoFence::Namespaces(_))));
+        assert!(matches!(outcome(Errno::ENOMEM), Err(NoFence::Namespaces(_))));
+    }
+
+    #[test]
+    fn change_of_user_refused_ends_the_start_with_what_to_do() {
+        let error = without_namespaces(apart(), refused(Step::User, Errno::EPERM)).expect_err("no");
+        let said = error.to_string();
+        assert!(said.contains("CAP_SETUID") && said.contains("setresuid is refused"), "{said}");
+    }
+
+    #[test]
+    fn privileges_that_cannot_be_given_up_end_the_start_of_anybody() {
+        for users in [OWN, apart()] {
+            let error = without_namespaces(users, refused(Step::Privileges, Errno::EPERM));
+            assert!(matches!(error, Err(NoFence::Mandatory(_))));
+        }
+    }
+}
