@@ -343,7 +343,7 @@ fn app_gets_a_clean_environment() {
         .lines()
         .filter_map(|line| line.strip_prefix("app: ")?.split_once('='))
         .map(|(name, _)| name)
-        .filter(|name| !["PWD", "OLDPWD", "SHLVL", "_"].contains(name))
+        .filter(|name| !["PWD", "OLDPWD", "PROMPT_COMMAND", "SHLVL", "_"].contains(name))
         .collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();
@@ -359,6 +359,18 @@ fn app_gets_a_clean_environment() {
         "XDG_SESSION_TYPE",
     ];
     assert_eq!(sorted, expected, "{said}");
+}
+
+#[test]
+fn layout_reaches_the_app_by_the_variables_that_keymaps_are_made_from() {
+    let stage = Stage::new();
+    let mut command = stage.run("env; exit 1");
+    command.args(["--layout", "de,fr", "--layout-variant", "nodeadkeys,"]);
+    let (_, said) = Desktop::start(command).end();
+    for expected in ["XKB_DEFAULT_LAYOUT=de,fr", "XKB_DEFAULT_VARIANT=nodeadkeys,"] {
+        assert!(said.contains(&format!("app: {expected}\n")), "{said}");
+    }
+    assert!(!said.contains("XKB_DEFAULT_OPTIONS"), "{said}");
 }
 
 #[test]

@@ -127,6 +127,13 @@ impl Setup {
         self.option("--user", TEST_USER)
     }
 
+    /// Root starts Lumen, for a user that exists only meanwhile.
+    #[must_use]
+    pub fn as_root_for_nobody(mut self) -> Self {
+        self.starter = Starter::Root;
+        self
+    }
+
     /// An ordinary user whom no database names starts Lumen, as in many containers.
     #[must_use]
     pub fn as_nameless(mut self, uid: u32) -> Self {

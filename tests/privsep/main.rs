@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
+    patience::wait_until,
     process::Process,
     rig::{Rig, Setup, runs_as_root},
     viewer::Viewer,
@@ -106,6 +107,22 @@ fn workers_of_root_are_confined_and_nobody_is_root() -> Result<()> {
         ensure!(!ids.contains(&0), "user ids {ids:?}");
         holds_its_grants_only(rig, worker, process)
     })
+}
+
+#[test]
+fn user_that_exists_only_meanwhile_has_a_name_a_home_and_a_prompt() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    let script = "echo \"user=$(whoami) group=$(id -gn) skeleton=$(ls -A ~ | grep -c bashrc)\"; \
+                  bash -ic 'echo \"prompt=${PS1@P}\"'; exec sleep 1000";
+    let rig = Setup::new().as_root_for_nobody().app(["sh", "-c", script]).start()?;
+    wait_until("the app has told who it is", || rig.said().contains("prompt="))?;
+    let said = rig.said();
+    ensure!(said.contains("user=lumen group=lumen skeleton=1"), "{said}");
+    ensure!(said.contains("lumen@") && !said.contains("no name"), "{said}");
+    Ok(())
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::{
     path::PathBuf,
 };
 
+use lumen_ipc::service::Keymap;
+
 use super::{
     demo::{self, NoDemo},
-    programs,
+    nameless, programs,
     spawn::AppLaunch,
     users::SessionUser,
 };
@@ -27,6 +29,8 @@ pub(crate) struct Surroundings<'start> {
     pub(crate) display: String,
     /// Where a demo's configuration goes.
     pub(crate) files: PathBuf,
+    /// The layout of the keyboard.
+    pub(crate) keymap: &'start Keymap,
     /// Who asks for it.
     pub(crate) caller: &'start Caller,
 }
@@ -96,14 +100,22 @@ pub(crate) fn launch(
         }
     };
     let mut environment = environment(surroundings, path);
-    for (name, value) in extra {
+    for (name, value) in layout(surroundings.keymap).chain(extra) {
         environment.set(name, value);
     }
+    let is_nameless = surroundings.user.home.is_none();
+    if is_nameless {
+        environment.set_default("PROMPT_COMMAND", nameless::PROMPT);
+    }
+    let bound = match is_nameless && surroundings.become_user {
+        true => nameless::databases(surroundings.user, &surroundings.home, &surroundings.files),
+        false => Vec::new(),
+    };
     let identity = surroundings
         .become_user
         .then(|| (surroundings.user.identity, surroundings.user.groups.clone()));
     let directories = directories(choice, surroundings);
-    Ok(AppLaunch { program, arguments, environment, directories, identity })
+    Ok(AppLaunch { program, arguments, environment, directories, identity, bound })
 }
 
 /// Where it starts, the first that its user may enter: where the caller is, as a command of the
@@ -124,6 +136,20 @@ fn named(words: &[OsString], path: &OsStr) -> Result<(PathBuf, Vec<OsString>), N
         path: path.to_string_lossy().into_owned(),
     })?;
     Ok((found, arguments.to_vec()))
+}
+
+/// The layout by the variables of libxkbcommon: a desktop inside this one, as sway is, has a keyboard
+/// of its own and takes no layout from ours.
+fn layout(keymap: &Keymap) -> impl Iterator<Item = (&'static str, OsString)> {
+    let variables = [
+        ("XKB_DEFAULT_LAYOUT", keymap.layout.as_str()),
+        ("XKB_DEFAULT_VARIANT", keymap.variant.as_str()),
+        ("XKB_DEFAULT_OPTIONS", keymap.options.as_str()),
+    ];
+    variables
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name, OsString::from(value)))
 }
 
 /// The caller's own environment, or what a login of another user would set; and the way to the

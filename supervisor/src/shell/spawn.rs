@@ -30,6 +30,8 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, open},
     libc,
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
     sys::{
         signal::{SigSet, Signal},
         stat::Mode,
@@ -126,6 +128,17 @@ pub(crate) struct AppLaunch {
     pub(crate) directories: Vec<PathBuf>,
     /// The user to become, and all its groups; `None` to stay who we are.
     pub(crate) identity: Option<(Identity, Vec<Gid>)>,
+    /// Files that the app sees in the place of the real ones, where root may arrange that.
+    pub(crate) bound: Vec<BoundFile>,
+}
+
+/// A file that the app sees in the place of another.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundFile {
+    /// What it sees.
+    pub(crate) copy: CString,
+    /// Where.
+    pub(crate) real: CString,
 }
 
 /// Executes the app.
@@ -141,6 +154,7 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
         Some((identity, groups)) => (Some(*identity), groups.clone()),
         None => (None, Vec::new()),
     };
+    let bound = launch.bound.clone();
     let (parent, descriptors) = (unistd::getpid(), CloseOnExec::find()?);
     // SAFETY: the closure makes system calls over memory prepared before the fork and does nothing
     // else, which is what a child of a process that may have threads is allowed to do.
@@ -149,6 +163,10 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
             descriptors.mark_from(CONTROL)?;
             forget_signals()?;
             unistd::setsid()?;
+            if !bound.is_empty() {
+                // A container's root often may not; the app is no worse off than without.
+                let _ = bind(&bound);
+            }
             if let Some(identity) = identity {
                 become_user(identity, &groups)?;
             }
@@ -157,6 +175,19 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
         })
     };
     execute(command)
+}
+
+/// Puts files in the place of others, for this process and its children. What the host mounts later
+/// arrives here all the same, and nothing of this arrives there.
+fn bind(files: &[BoundFile]) -> io::Result<()> {
+    const NOTHING: Option<&CStr> = None;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(NOTHING, c"/", NOTHING, MsFlags::MS_REC | MsFlags::MS_SLAVE, NOTHING)?;
+    for file in files {
+        let (copy, real) = (file.copy.as_c_str(), file.real.as_c_str());
+        mount(Some(copy), real, NOTHING, MsFlags::MS_BIND, NOTHING)?;
+    }
+    Ok(())
 }
 
 fn execute(mut command: Command) -> io::Result<Spawned> {

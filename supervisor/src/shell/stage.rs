@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use super::{
     app::{self, Caller, NoApp, Surroundings},
     fence::{self, Namespaces, NoFence},
-    pads,
+    nameless, pads,
     places::{self, Listener, PlaceError, Temporary},
     programs::{self, MissingWorker},
     relay::{Relay, RelayError, Whereabouts},
@@ -183,7 +183,7 @@ impl Stage {
         let wayland = places::as_user(cast.users.session(), || {
             places::listen(&places.runtime_dir.join(&places.display))
         })?;
-        let app = app::launch(&config.app, &places.surroundings(&cast, caller))?;
+        let app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
         let addresses = sockets::addresses();
         let host = Whereabouts {
             local: config.front_door.is_local(),
@@ -356,7 +356,11 @@ impl Places {
             Some(home) => home,
             None => match &cast.session.home {
                 Some(home) => home.clone(),
-                None => private("home")?,
+                None => {
+                    let home = private("home")?;
+                    places::as_user(session, || nameless::furnish(&home))?;
+                    home
+                }
             },
         };
         // Inner directories before outer ones.
@@ -372,6 +376,7 @@ impl Places {
 
     fn surroundings<'start>(
         &self,
+        config: &'start RunConfig,
         cast: &'start Cast,
         caller: &'start Caller,
     ) -> Surroundings<'start> {
@@ -382,6 +387,7 @@ impl Places {
             runtime_dir: self.runtime_dir.clone(),
             display: self.display.clone(),
             files: self.files.clone(),
+            keymap: &config.keymap,
             caller,
         }
     }

@@ -89,7 +89,7 @@ pub(crate) fn cast(
     let mut pool = Pool { next: *DYNAMIC.start(), directory: locks, locks: Vec::new() };
     let session = match wanted.or_else(|| sudo.filter(|name| *name != "root")) {
         Some(name) => named(name)?,
-        None => nobody_in_particular(pool.take()?),
+        None => nobody_in_particular(pool.take()?)?,
     };
     let rtc = service(&mut pool, "lumen-rtc")?;
     let gateway = service(&mut pool, "lumen-gateway")?;
@@ -114,7 +114,7 @@ fn ordinary(wanted: Option<&str>) -> Result<Cast, UserError> {
             shell: usable(user.shell),
             groups: Vec::new(),
         },
-        None => nobody_in_particular(identity),
+        None => nobody_in_particular(identity)?,
     };
     Ok(Cast { users: Users::Own(identity), session, _locks: Vec::new() })
 }
@@ -137,14 +137,16 @@ fn named(name: &str) -> Result<SessionUser, UserError> {
     })
 }
 
-fn nobody_in_particular(identity: Identity) -> SessionUser {
-    SessionUser {
+fn nobody_in_particular(identity: Identity) -> Result<SessionUser, UserError> {
+    let taken = User::from_name("lumen").map_err(UserError::Database)?.is_some();
+    let name = if taken { format!("lumen-{}", identity.uid) } else { "lumen".to_owned() };
+    Ok(SessionUser {
         identity,
-        name: "lumen".into(),
+        name: name.into(),
         home: None,
         shell: friendliest_shell(),
         groups: Vec::new(),
-    }
+    })
 }
 
 /// A terminal in the desktop of a user who may not log in elsewhere must not end at once.
