@@ -44,6 +44,7 @@ svg-icons                        librsvg2-common
 RUN='
 app:FileManager                  thunar
 app:TextEditor                   mousepad
+path:/usr/share/dbus-1/services/org.xfce.Tumbler.Thumbnailer1.service tumbler
 '
 TEST='
 chromium                         chromium

@@ -55,16 +55,6 @@ fn weston_shows_itself_nested() -> Result<()> {
 }
 
 #[test]
-fn demo_desktop_is_found_without_naming_one() -> Result<()> {
-    let rig = Setup::new().no_app().start()?;
-    let browser = Browser::start()?;
-    let page = browser.open(rig.url())?;
-    wait_until("the demo desktop shows itself", || {
-        colours(&page).is_ok_and(|colours| colours.len() >= 2)
-    })
-}
-
-#[test]
 fn gtk3_list_opened_by_a_click_stays_open_for_the_next() -> Result<()> {
     const APP: &str = include_str!("../stubs/gtk3_choices.py");
     let rig = Setup::new().app(["/usr/bin/python3", "-c", APP]).start()?;

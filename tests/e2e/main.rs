@@ -6,6 +6,7 @@
 
 mod access;
 mod decoding;
+mod demo;
 mod desktops;
 mod keyboard;
 mod pads;

@@ -17,12 +17,14 @@ macro_rules! files {
 
 /// All of them; `wallpaper.svg`, from which the picture is made, stays at home.
 const FILES: &[(&str, &[u8])] = files![
+    "bar",
     "bar.css",
     "bar.jsonc",
     "data/applications/foot-server.desktop",
     "data/applications/foot.desktop",
     "data/applications/footclient.desktop",
     "data/applications/lumen-keyboard.desktop",
+    "data/applications/thunar-bulk-rename.desktop",
     "environment",
     "keyboard",
     "labwc/autostart",
@@ -44,6 +46,7 @@ const FILES: &[(&str, &[u8])] = files![
     "sway/waybar.conf",
     "sway/xdg/foot/foot.ini",
     "sway/xdg/gtk-3.0/settings.ini",
+    "tell-bus",
     "terminal",
     "wallpaper.png",
 ];
