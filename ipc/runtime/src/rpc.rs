@@ -168,7 +168,9 @@ mod tests {
     };
 
     use lumen_ipc::{
-        service::{Broker, BrokerClient, BrokerRequest, Login, LoginRefusal, RelayPair},
+        service::{
+            AppNews, Broker, BrokerClient, BrokerRequest, Login, LoginRefusal, Refusal, RelayPair,
+        },
         text::Secret,
         units::{PeerId, SessionId},
     };
@@ -205,6 +207,14 @@ mod tests {
         ) -> Option<RelayPair> {
             None
         }
+
+        async fn watch_app(self, _: context::Context, _: u32) -> Option<AppNews> {
+            None
+        }
+
+        async fn start_app(self, _: context::Context, _: SessionId) -> Result<(), Refusal> {
+            Err(Refusal::because("there is none"))
+        }
     }
 
     /// Never answers; counts what it was asked.
@@ -232,6 +242,14 @@ mod tests {
             _: SessionId,
             _: PeerId,
         ) -> Option<RelayPair> {
+            std::future::pending().await
+        }
+
+        async fn watch_app(self, _: context::Context, _: u32) -> Option<AppNews> {
+            std::future::pending().await
+        }
+
+        async fn start_app(self, _: context::Context, _: SessionId) -> Result<(), Refusal> {
             std::future::pending().await
         }
     }
