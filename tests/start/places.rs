@@ -53,7 +53,8 @@ fn users(rig: &Rig) -> Result<Vec<u32>> {
 #[test]
 fn root_in_plain_docker_shows_an_app_and_says_what_is_lost() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let rig = shows_an_app(&["--docker"])?;
     says_lost(&rig, NO_NAMESPACES, "no namespaces")?;
@@ -65,7 +66,8 @@ fn root_in_plain_docker_shows_an_app_and_says_what_is_lost() -> Result<()> {
 #[test]
 fn user_without_a_name_in_plain_docker_shows_an_app_and_says_what_is_lost() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let rig = shows_an_app(&["--docker", "--user", "1001"])?;
     says_lost(&rig, NO_NAMESPACES, "no namespaces")?;
@@ -76,7 +78,8 @@ fn user_without_a_name_in_plain_docker_shows_an_app_and_says_what_is_lost() -> R
 #[test]
 fn older_docker_shows_an_app_to_root_and_to_a_user() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     for user in ["0", "1001"] {
         let rig = shows_an_app(&["--older-docker", "--user", user])?;
@@ -96,7 +99,8 @@ fn run_folder() -> Result<Folder> {
 #[test]
 fn root_in_podman_shows_an_app_and_says_what_is_lost() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let run = run_folder()?;
     let rig = shows_an_app(&["--mapped", &run.path().to_string_lossy()])?;
@@ -106,7 +110,8 @@ fn root_in_podman_shows_an_app_and_says_what_is_lost() -> Result<()> {
 #[test]
 fn root_in_a_container_that_is_nearly_a_machine_loses_nothing() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let run = run_folder()?;
     let rig = shows_an_app(&["--capable", "--mapped", &run.path().to_string_lossy()])?;
@@ -119,7 +124,8 @@ fn root_in_a_container_that_is_nearly_a_machine_loses_nothing() -> Result<()> {
 #[test]
 fn user_where_user_namespaces_are_forbidden_shows_an_app_and_says_what_is_lost() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let run = run_folder()?;
     let run = run.path().to_string_lossy();
@@ -133,7 +139,8 @@ fn user_where_user_namespaces_are_forbidden_shows_an_app_and_says_what_is_lost()
 #[test]
 fn machine_without_landlock_shows_an_app_and_says_what_is_lost() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let rig = shows_an_app(&["--refuse", "landlock_create_ruleset=ENOSYS", "--user", "1001"])?;
     says_lost(&rig, NO_LANDLOCK, "no Landlock")
@@ -142,7 +149,8 @@ fn machine_without_landlock_shows_an_app_and_says_what_is_lost() -> Result<()> {
 #[test]
 fn call_that_is_not_needed_stops_nobody_when_it_is_refused() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let calls = [
         "close_range",
@@ -178,7 +186,8 @@ fn call_that_is_not_needed_stops_nobody_when_it_is_refused() -> Result<()> {
 #[test]
 fn descriptor_of_the_caller_reaches_nobody_where_close_range_is_refused() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let setup = Setup::new().in_sandbox(&["--refuse", "close_range=EPERM"]);
     let script = "exec 9</etc/hostname; exec \"$@\"";
@@ -205,7 +214,8 @@ fn refused(options: &[&str]) -> Result<Ended> {
 #[test]
 fn call_that_protects_ends_the_start_with_a_sentence_when_it_is_refused() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let cases = [
         ("setgroups", "setgroups is refused"),
@@ -223,7 +233,8 @@ fn call_that_protects_ends_the_start_with_a_sentence_when_it_is_refused() -> Res
 #[test]
 fn root_that_may_not_become_others_is_told_what_to_do() -> Result<()> {
     if !runs_as_root() {
-        return Ok(println!("not root: nothing to test"));
+        println!("not root: nothing to test");
+        return Ok(());
     }
     let ended = refused(&["--refuse", "setresuid=EPERM"])?;
     ensure!(ended.said.contains("CAP_SETUID"), "{}", ended.said);
