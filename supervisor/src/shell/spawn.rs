@@ -14,7 +14,7 @@
 )]
 
 use std::{
-    ffi::{CString, OsString},
+    ffi::{CStr, CString, OsString},
     io,
     os::{
         fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
