@@ -47,8 +47,9 @@ const commands = {
     });
   },
 
-  async open({ url, width, height, relay = null, spoil = null }) {
-    const context = await browser.newContext({ viewport: { width, height } });
+  async open({ url, width, height, relay = null, spoil = null, ratio = 1, plain = false }) {
+    const emulated = { viewport: { width, height }, deviceScaleFactor: ratio };
+    const context = await browser.newContext(plain ? { viewport: null } : emulated);
     context.setDefaultTimeout(PATIENCE_MS);
     await context.addInitScript(instrument, { relay, spoil });
     const page = await context.newPage();
@@ -76,6 +77,19 @@ const commands = {
 
   wheel: ({ page, right, down }) => windows[page].page.mouse.wheel(right, down),
   resize: ({ page, width, height }) => windows[page].page.setViewportSize({ width, height }),
+  async rescale({ page, width, height, ratio }) {
+    const { page: tab } = windows[page];
+    const session = await tab.context().newCDPSession(tab);
+    const metrics = { width, height, deviceScaleFactor: ratio, mobile: false };
+    await session.send('Emulation.setDeviceMetricsOverride', metrics);
+  },
+
+  async brightness({ page, x, y, width, height }) {
+    const { page: tab } = windows[page];
+    const picture = (await tab.screenshot({ scale: 'device' })).toString('base64');
+    return tab.evaluate(readBrightness, { picture, x, y, width, height });
+  },
+
   reload: ({ page }) => windows[page].page.reload({ waitUntil: 'domcontentloaded' }),
   goTo: ({ page, url }) => windows[page].page.goto(url, { waitUntil: 'domcontentloaded' }),
   close: ({ page }) => windows[page].page.context().close(),
@@ -87,6 +101,17 @@ const commands = {
     await rm(home, { recursive: true, force: true });
   },
 };
+
+/** Runs in the page, which knows how to read a PNG. */
+async function readBrightness({ picture, x, y, width, height }) {
+  const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+  const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+  context.drawImage(bitmap, 0, 0);
+  const { data } = context.getImageData(x, y, width, height);
+  // Of grey, each channel says how bright it is.
+  return Array.from({ length: width * height }, (_, pixel) => data[pixel * 4 + 1]);
+}
 
 async function carryOut(line) {
   const command = JSON.parse(line);

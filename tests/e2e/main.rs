@@ -14,5 +14,6 @@ mod picture;
 mod pointer;
 mod proxy;
 mod relay;
+mod scale;
 mod several;
 mod typing;

@@ -19,29 +19,29 @@ const BTN_RIGHT: u32 = 0x111;
 const BTN_MIDDLE: u32 = 0x112;
 
 /// Where the pointer was when the first button went down after `mark`.
-fn clicked_at(log: &AppLog, mark: usize) -> Result<(f64, f64)> {
+pub(crate) fn clicked_at(log: &AppLog, mark: usize) -> Result<(f64, f64)> {
     log.wait_for("a click arrives", mark, |event| {
         matches!(event, AppEvent::Button { code: BTN_LEFT, pressed: true }).then_some(())
     })?;
     let mut place = (f64::NAN, f64::NAN);
-    for event in log.events() {
+    for (index, event) in log.events().into_iter().enumerate() {
         match event {
             AppEvent::PointerAt { x, y } => place = (x, y),
-            AppEvent::Button { pressed: true, .. } => break,
+            AppEvent::Button { pressed: true, .. } if index >= mark => break,
             _ => {}
         }
     }
     Ok(place)
 }
 
-fn click(page: &Page, x: f64, y: f64) -> Result<()> {
+pub(crate) fn click(page: &Page, x: f64, y: f64) -> Result<()> {
     page.mouse_to(x, y)?;
     page.mouse_button(MouseButton::Left, true)?;
     page.mouse_button(MouseButton::Left, false)
 }
 
 /// One pixel: half a pixel each for the browser's and for the protocol's rounding.
-fn is_at(found: (f64, f64), expected: (f64, f64)) -> bool {
+pub(crate) fn is_at(found: (f64, f64), expected: (f64, f64)) -> bool {
     (found.0 - expected.0).abs() <= 1.0 && (found.1 - expected.1).abs() <= 1.0
 }
 

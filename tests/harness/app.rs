@@ -17,6 +17,8 @@ use crate::{
 pub enum Show {
     /// One flat colour in which a small square changes.
     Blink,
+    /// One flat colour with a chequered square of single pixels in the middle, still.
+    Checkers,
     /// One flat colour, still.
     Flat,
     /// A coloured picture that changes in every pixel.
@@ -30,14 +32,15 @@ pub enum Show {
 
 impl Show {
     /// Every picture.
-    pub const ALL: [Self; 5] =
-        [Self::Blink, Self::Flat, Self::Motion, Self::Quadrants, Self::Scroll];
+    pub const ALL: [Self; 6] =
+        [Self::Blink, Self::Checkers, Self::Flat, Self::Motion, Self::Quadrants, Self::Scroll];
 
     /// Its word on the app's command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Blink => "blink",
+            Self::Checkers => "checkers",
             Self::Flat => "flat",
             Self::Motion => "motion",
             Self::Quadrants => "quadrants",

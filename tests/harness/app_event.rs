@@ -15,10 +15,15 @@ pub enum AppEvent {
     },
     /// The compositor gave the window this size, and it has been drawn.
     Sized {
-        /// Width in pixels.
+        /// Width in surface pixels.
         width: u32,
-        /// Height in pixels.
+        /// Height in surface pixels.
         height: u32,
+    },
+    /// The compositor wants the window drawn so finely from now on.
+    Scaled {
+        /// Pixels of a buffer in 120 of the surface's.
+        parts: u32,
     },
     /// The window is flat from now on.
     Filled {

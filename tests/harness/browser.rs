@@ -91,6 +91,25 @@ impl Browser {
         self.open_with(&json!({ "do": "open", "url": url, "width": width, "height": height }))
     }
 
+    /// As [`Browser::open_sized`], on a display whose device pixels are so many to a CSS pixel, as a
+    /// browser's device mode emulates it.
+    ///
+    /// # Errors
+    /// When the page cannot be loaded.
+    pub fn open_scaled(&self, url: &str, (width, height): (u32, u32), ratio: f64) -> Result<Page> {
+        self.open_with(
+            &json!({ "do": "open", "url": url, "width": width, "height": height, "ratio": ratio }),
+        )
+    }
+
+    /// As [`Browser::open`], in a window as it is, of which nothing is emulated.
+    ///
+    /// # Errors
+    /// When the page cannot be loaded.
+    pub fn open_plain(&self, url: &str) -> Result<Page> {
+        self.open_with(&json!({ "do": "open", "url": url, "plain": true }))
+    }
+
     /// As [`Browser::open`], but the page's WebRTC may use the relay only, by this transport.
     ///
     /// # Errors
@@ -423,6 +442,25 @@ impl Page {
     /// When the page is gone.
     pub fn resize(&self, width: u32, height: u32) -> Result<()> {
         self.ask(json!({ "do": "resize", "width": width, "height": height })).map(drop)
+    }
+
+    /// Gives the window another size and its display another ratio, as zooming and another monitor do.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn rescale(&self, (width, height): (u32, u32), ratio: f64) -> Result<()> {
+        let command = json!({ "do": "rescale", "width": width, "height": height, "ratio": ratio });
+        self.ask(command).map(drop)
+    }
+
+    /// What the window shows, how bright each device pixel of a part of it is, row by row.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn brightness(&self, (x, y): (u32, u32), (width, height): (u32, u32)) -> Result<Vec<u8>> {
+        let command =
+            json!({ "do": "brightness", "x": x, "y": y, "width": width, "height": height });
+        Ok(serde_json::from_value(self.ask(command)?)?)
     }
 
     /// Loads the page anew.

@@ -59,6 +59,9 @@ pub const QUADRANTS: [Colour; 4] = [
 /// What the app fills its window with while nothing else is asked.
 pub const BACKGROUND: Colour = Colour::new(40, 44, 52);
 
+/// Side of the chequered square.
+pub const CHECKERS: usize = 48;
+
 /// What a key fills the window with: any two neighbouring key codes differ by more than twice
 /// [`TOLERANCE`] in some channel, and so does each from [`BACKGROUND`] and [`QUADRANTS`].
 #[must_use]
@@ -85,6 +88,20 @@ impl Picture {
     #[must_use]
     pub fn filled(width: usize, height: usize, colour: Colour) -> Self {
         Self { width, bytes: colour.bgrx().repeat(width * height) }
+    }
+
+    /// [`BACKGROUND`] with a square of black and white pixels in turn; it begins with a black one at
+    /// the middle, and is [`CHECKERS`] pixels wide and high.
+    #[must_use]
+    pub fn checkers(width: usize, height: usize) -> Self {
+        let mut picture = Self::filled(width, height, BACKGROUND);
+        for (y, x) in (0..CHECKERS).flat_map(|y| (0..CHECKERS).map(move |x| (y, x))) {
+            let pixel = ((height / 2 + y) * width + width / 2 + x) * 4;
+            if let Some(pixel) = picture.bytes.get_mut(pixel..pixel + 3) {
+                pixel.fill(if (x + y).is_multiple_of(2) { 0 } else { 255 });
+            }
+        }
+        picture
     }
 
     /// Four flat quadrants; an odd middle row or column belongs to the bottom or right.

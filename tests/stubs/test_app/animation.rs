@@ -26,6 +26,7 @@ pub(crate) struct Animation {
 
 enum Content {
     Blinking,
+    Checkers,
     Flat(Colour),
     Quadrants,
     Rolling { page: Option<Picture>, paint: fn(usize, usize) -> Picture, step: usize },
@@ -36,6 +37,7 @@ impl Animation {
         let rolling = |paint, step| Content::Rolling { page: None, paint, step };
         let content = match show {
             Show::Blink => Content::Blinking,
+            Show::Checkers => Content::Checkers,
             Show::Flat => Content::Flat(BACKGROUND),
             Show::Motion => rolling(Picture::gradient, MOTION_ROWS),
             Show::Quadrants => Content::Quadrants,
@@ -71,6 +73,7 @@ impl Animation {
             Content::Flat(colour) => {
                 pixels.write(slot, &Picture::filled(width, height, *colour), 0)?;
             }
+            Content::Checkers => pixels.write(slot, &Picture::checkers(width, height), 0)?,
             Content::Quadrants => pixels.write(slot, &Picture::quadrants(width, height), 0)?,
             Content::Rolling { page, paint, step } => {
                 let page = page.get_or_insert_with(|| paint(width, height));

@@ -25,9 +25,13 @@ use wayland_client::{
     },
 };
 use wayland_protocols::{
-    wp::cursor_shape::v1::client::{
-        wp_cursor_shape_device_v1::{Shape, WpCursorShapeDeviceV1},
-        wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+    wp::{
+        cursor_shape::v1::client::{
+            wp_cursor_shape_device_v1::{Shape, WpCursorShapeDeviceV1},
+            wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+        },
+        fractional_scale::v1::client::wp_fractional_scale_manager_v1::WpFractionalScaleManagerV1,
+        viewporter::client::{wp_viewport::WpViewport, wp_viewporter::WpViewporter},
     },
     xdg::shell::client::xdg_wm_base::XdgWmBase,
 };
@@ -70,6 +74,9 @@ pub(crate) struct State {
     pace: Pace,
     /// Size named by the last toplevel configure, until the surface configure that applies it.
     pending_size: (u32, u32),
+    fineness: Fineness,
+    /// The size and scale of `pixels`.
+    drawn: ((u32, u32), u32),
     scroll: events::PointerFrame,
     generation: u32,
     /// A frame could not be drawn, because the compositor still read every buffer.
@@ -83,6 +90,15 @@ enum Pace {
     Shown,
     /// As soon as it is due.
     Due,
+}
+
+/// How finely the window is drawn.
+struct Fineness {
+    /// Pixels of a buffer in 120 of the surface's, as the compositor prefers it.
+    parts: u32,
+    /// Tells the compositor; `None` where it knows no fractions, and one buffer pixel is one of the
+    /// surface's.
+    viewport: Option<WpViewport>,
 }
 
 /// How the app makes its cursor recognisable.
@@ -156,6 +172,7 @@ impl State {
         let toplevel = shell.get_xdg_surface(&surface, queue, ()).get_toplevel(queue, ());
         toplevel.set_title("Lumen test app".to_owned());
         toplevel.set_app_id("lumen-test-app".to_owned());
+        let fineness = Fineness::new(globals, queue, &surface);
         surface.commit();
         Ok(Self {
             queue: queue.clone(),
@@ -170,6 +187,8 @@ impl State {
             due: Instant::now(),
             pace: Pace::Due,
             pending_size: OWN_SIZE,
+            fineness,
+            drawn: ((0, 0), 0),
             scroll: events::PointerFrame::default(),
             generation: 0,
             owed: false,
@@ -214,10 +233,12 @@ impl State {
     /// Applies the size of the last configure, if it is new, and draws.
     fn apply_size(&mut self) -> Result<()> {
         let (width, height) = self.pending_size;
-        let size = (width as usize, height as usize);
-        if self.pixels.as_ref().is_some_and(|pixels| pixels.size() == size) {
+        let wanted = (self.pending_size, self.fineness.parts);
+        if self.drawn == wanted {
             return Ok(());
         }
+        self.drawn = wanted;
+        let size = self.fineness.apply(width, height);
         self.generation += 1;
         let (shm, queue) = (&self.shm, &self.queue);
         self.pixels = Some(SharedPixels::new(shm, queue, self.format, size, self.generation)?);
@@ -260,6 +281,27 @@ impl State {
             pixels.release(slot);
         }
         if self.owed { self.draw() } else { Ok(()) }
+    }
+}
+
+impl Fineness {
+    fn new(globals: &GlobalList, queue: &QueueHandle<State>, surface: &WlSurface) -> Self {
+        let scales = globals.bind::<WpFractionalScaleManagerV1, _, _>(queue, 1..=1, ());
+        let viewporter = globals.bind::<WpViewporter, _, _>(queue, 1..=1, ());
+        let viewport = scales.ok().zip(viewporter.ok()).map(|(scales, viewporter)| {
+            scales.get_fractional_scale(surface, queue, ());
+            viewporter.get_viewport(surface, queue, ())
+        });
+        Self { parts: 120, viewport }
+    }
+
+    /// The size of a buffer for a window of `width` × `height`, which the compositor is told.
+    fn apply(&self, width: u32, height: u32) -> (usize, usize) {
+        let Some(viewport) = &self.viewport else { return (width as usize, height as usize) };
+        viewport.set_destination(width as i32, height as i32);
+        // Rounded half up, as wp_fractional_scale_v1 has it.
+        let pixels = |side: u32| ((side * self.parts * 2 + 120) / 240) as usize;
+        (pixels(width), pixels(height))
     }
 }
 

@@ -18,9 +18,16 @@ use wayland_client::{
     },
 };
 use wayland_protocols::{
-    wp::cursor_shape::v1::client::{
-        wp_cursor_shape_device_v1::WpCursorShapeDeviceV1,
-        wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+    wp::{
+        cursor_shape::v1::client::{
+            wp_cursor_shape_device_v1::WpCursorShapeDeviceV1,
+            wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+        },
+        fractional_scale::v1::client::{
+            wp_fractional_scale_manager_v1::WpFractionalScaleManagerV1,
+            wp_fractional_scale_v1::{self, WpFractionalScaleV1},
+        },
+        viewporter::client::{wp_viewport::WpViewport, wp_viewporter::WpViewporter},
     },
     xdg::shell::client::{
         xdg_surface::{self, XdgSurface},
@@ -208,6 +215,26 @@ impl Dispatch<XdgSurface, ()> for State {
     }
 }
 
+impl Dispatch<WpFractionalScaleV1, ()> for State {
+    fn event(
+        state: &mut Self,
+        _: &WpFractionalScaleV1,
+        event: wp_fractional_scale_v1::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wp_fractional_scale_v1::Event::PreferredScale { scale: parts } = event {
+            state.note(&AppEvent::Scaled { parts });
+            state.fineness.parts = parts;
+            // Before it is configured, a window must not be drawn.
+            if state.pixels.is_some() && state.apply_size().is_err() {
+                state.closed = true;
+            }
+        }
+    }
+}
+
 impl Dispatch<WlBuffer, Slot> for State {
     fn event(
         state: &mut Self,
@@ -255,6 +282,9 @@ impl Dispatch<WlRegistry, GlobalListContents> for State {
 
 delegate_noop!(State: WlCompositor);
 delegate_noop!(State: WlShmPool);
+delegate_noop!(State: WpFractionalScaleManagerV1);
+delegate_noop!(State: WpViewport);
+delegate_noop!(State: WpViewporter);
 delegate_noop!(State: WpCursorShapeManagerV1);
 delegate_noop!(State: WpCursorShapeDeviceV1);
 delegate_noop!(State: ignore WlShm);
