@@ -29,7 +29,7 @@ libclang                         libclang-dev
 path:/usr/share/X11/xkb/rules/evdev xkb-data
 '
 DESKTOP='
-command:dbus-run-session         dbus-daemon
+command:dbus-daemon              dbus-daemon
 command:fc-list                  fontconfig
 command:foot                     foot
 command:perl                     perl-base
@@ -48,6 +48,8 @@ path:/usr/share/dbus-1/services/org.xfce.Tumbler.Thumbnailer1.service tumbler
 '
 TEST='
 chromium                         chromium
+command:Xwayland                 xwayland
+command:dbus-send                dbus-bin
 command:ip                       iproute2
 command:iptables                 iptables
 command:nginx                    nginx-light
@@ -59,6 +61,7 @@ python-gtk3                      gir1.2-gtk-3.0 python3-gi
 python-gtk4                      gir1.2-gtk-4.0 python3-gi
 python-venv                      python3-venv
 command:weston                   weston
+command:xclock                   x11-apps
 '
 FRESH='
 chromium                         chromium

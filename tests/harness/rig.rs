@@ -120,6 +120,13 @@ impl Setup {
         self
     }
 
+    /// An option of `lumen run` that has no value.
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.options.push(name.into());
+        self
+    }
+
     /// Root starts Lumen, for the desktop of [`TEST_USER`].
     #[must_use]
     pub fn as_root(mut self) -> Self {

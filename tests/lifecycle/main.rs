@@ -6,6 +6,7 @@
 
 mod app;
 mod deaths;
+mod helpers;
 mod leaks;
 mod orphans;
 mod stop;

@@ -101,6 +101,8 @@ pub struct RunConfig {
     pub public_address: Option<IpAddr>,
     /// The relay; `None` for none.
     pub relay: Option<RelayConfig>,
+    /// Whether an X server shows X apps.
+    pub x11: bool,
     /// Keyboard.
     pub keymap: Keymap,
     /// The workers' log filter.

@@ -182,6 +182,7 @@ impl Line {
             pad: values.pad()?,
             public_address: values.public_address()?,
             relay: values.relay()?,
+            x11: values.switch(Key::X11)?,
             keymap: values.keymap()?,
             log: values.log()?,
             workers_dir: values.path(Key::WorkersDir),

@@ -86,6 +86,8 @@ pub enum Key {
     User,
     /// Where the workers' binaries are.
     WorkersDir,
+    /// Whether an X server shows X apps.
+    X11,
 }
 
 /// One command.
@@ -196,6 +198,7 @@ mod tests {
             UdpPort,
             User,
             WorkersDir,
+            X11,
         ];
         for key in keys {
             assert_eq!(OPTIONS.iter().filter(|row| row.key == key).count(), 1, "{key:?}");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::{link::Link, process::Worker};
 
-use super::{StateName, Verdict};
+use super::{Helper, StateName, Verdict};
 
 /// Numbers the processes of one worker, so that late news of an old one can be told apart.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -29,6 +29,10 @@ pub enum Input {
     Exited(Worker, Instance, Verdict),
     /// The app ended.
     AppExited(Verdict),
+    /// A helper serves.
+    HelperReady(Helper, Instance),
+    /// A helper ended, or could not be executed.
+    HelperExited(Helper, Instance, Verdict),
     /// Every page has been told the newest news.
     PagesTold,
     /// Of the processes that [`Action::TerminateRest`] meant none is left.
@@ -52,6 +56,8 @@ pub enum Action {
     Kill(Worker),
     /// Send SIGKILL to the app and its process group.
     KillApp,
+    /// Send SIGKILL to a helper.
+    KillHelper(Helper),
     /// Send SIGKILL to every process that descends from this one and is no worker.
     KillRest,
     /// Tell the log.
@@ -62,6 +68,8 @@ pub enum Action {
     Start(Worker),
     /// Execute the app.
     StartApp,
+    /// Execute a helper's program.
+    StartHelper(Helper, Instance),
     /// Tell the pages.
     Tell(News),
     /// Send SIGTERM to a worker.
@@ -89,10 +97,16 @@ pub enum Notice {
     Accused(Worker, &'static Link),
     /// The app ended with its compositor and is started anew.
     AppFollowsCompositor,
+    /// The app ended with its helper and is started anew.
+    AppFollowsHelper,
     /// A worker ended and is started anew after a while.
     Died(Worker, Verdict, Duration),
     /// A worker is not started any more; why.
     Failed(Worker, Verdict, &'static str),
+    /// A helper ended and is started anew.
+    HelperDied(Helper, Verdict),
+    /// A helper ended and is not started any more.
+    HelperFailed(Helper, Verdict),
     /// Something the app left behind could not even be killed.
     RestStays,
     /// A worker did not get ready in time.
@@ -115,6 +129,19 @@ pub enum News {
     Over(Outcome),
 }
 
+impl News {
+    /// Whether they are of an app that failed.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::AppEnded { verdict, .. } | Self::Over(Outcome::AppEnded { verdict, .. }) => {
+                !verdict.is_success()
+            }
+            Self::AppRuns | Self::Over(_) => false,
+        }
+    }
+}
+
 /// How it all ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
@@ -125,6 +152,8 @@ pub enum Outcome {
         /// Too soon to have worked.
         early: bool,
     },
+    /// A helper that the app needs could not be brought up.
+    CouldNotHelp(Helper),
     /// A worker could not be brought up.
     CouldNotStart(Worker),
     /// Somebody asked for it.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::process::Worker;
 
-use super::{Action, App, ESCALATION, Lifecycle, Mode, News, Next, Notice, Outcome, Slot};
+use super::{
+    Action, App, ESCALATION, Lifecycle, Mode, News, Next, Notice, Outcome, Slot, helper::HelperSlot,
+};
 
 /// How long the pages may take to be told that the desktop ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -70,9 +72,13 @@ impl Lifecycle {
                 slot.abandon();
             }
         }
-        match self.app {
-            App::Running { .. } => self.actions.push_back(Action::TerminateApp),
-            App::Ended { .. } | App::Resting { .. } => self.app = App::None,
+        self.helpers.iter_mut().for_each(HelperSlot::abandon);
+        match &mut self.app {
+            App::Running { doomed, .. } => {
+                *doomed = None;
+                self.actions.push_back(Action::TerminateApp);
+            }
+            App::Preparing | App::Ended { .. } | App::Resting { .. } => self.app = App::None,
             App::None => {}
         }
     }

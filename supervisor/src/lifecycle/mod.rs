@@ -17,6 +17,7 @@ mod app;
 pub mod budget;
 mod contract;
 mod ending;
+mod helper;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,8 @@ pub use contract::{
     Action, CannotRestart, CannotStartApp, Input, Instance, News, Notice, Outcome, Report,
 };
 use ending::Stage;
+use helper::HelperSlot;
+pub use helper::{Helper, Need};
 pub use slot::StateName;
 use slot::{Next, Slot};
 pub use verdict::Verdict;
@@ -52,6 +55,9 @@ pub const ESCALATION: Duration = Duration::from_secs(2);
 pub struct Lifecycle {
     /// One for each worker this desktop has, in the order they are started.
     slots: Vec<(Worker, Slot)>,
+    /// One for each helper this desktop has, in the order they are started.
+    helpers: Vec<HelperSlot>,
+    helper_died: Option<Instant>,
     app: App,
     app_budget: Budget,
     /// Whether the app has ever run for long enough to have worked.
@@ -90,6 +96,8 @@ impl Lifecycle {
     pub fn of(present: &[Worker]) -> Self {
         Self {
             slots: present.iter().map(|worker| (*worker, Slot::default())).collect(),
+            helpers: Vec::new(),
+            helper_died: None,
             app: App::None,
             app_budget: Budget::default(),
             app_worked: false,
@@ -138,6 +146,10 @@ impl Lifecycle {
             }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
             Input::AppExited(verdict) => self.app_exited(now, verdict),
+            Input::HelperReady(helper, instance) => self.helper_ready(now, helper, instance),
+            Input::HelperExited(helper, instance, verdict) => {
+                self.helper_exited(now, helper, instance, verdict);
+            }
             Input::PagesTold => self.pages_told(now),
             Input::RestGone => self.rest_gone(now),
             Input::Stop => self.stop(now, Outcome::Stopped),
@@ -175,7 +187,8 @@ impl Lifecycle {
             Mode::Idle | Mode::Opening | Mode::Open | Mode::Done => None,
         };
         let slots = self.slots.iter().filter_map(|(_, slot)| slot.deadline());
-        slots.chain(app).chain(ending).min()
+        let helpers = self.helpers.iter().filter_map(HelperSlot::deadline);
+        slots.chain(helpers).chain(app).chain(ending).min()
     }
 
     /// A worker's state, its instance, when it got ready, and how often it was restarted.
@@ -274,6 +287,7 @@ impl Lifecycle {
             }
         }
         self.advance_app(now);
+        self.advance_helpers(now);
         self.advance_ending(now);
         self.finish_when_empty();
     }
@@ -293,6 +307,7 @@ impl Lifecycle {
         for (worker, slot) in &self.slots {
             slot.verify_invariants(*worker, matches!(self.mode, Mode::Stopping(..) | Mode::Done));
         }
+        self.verify_helpers();
         if self.mode == Mode::Done {
             assert_eq!(self.app, App::None);
             assert!(self.slots.iter().all(|(_, slot)| slot.is_gone()));

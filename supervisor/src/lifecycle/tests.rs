@@ -15,6 +15,7 @@ use super::{budget::MOST_DEATHS, *};
 
 mod app;
 mod ending;
+mod helper;
 
 const KILLED: Verdict = Verdict::Killed(9);
 const SUCCESS: Verdict = Verdict::Exited(0);
@@ -28,6 +29,8 @@ struct World {
     /// The pair that each worker's end of each link belongs to.
     ends: BTreeMap<(Worker, &'static str), u32>,
     pairs: u32,
+    /// The helpers' processes, and whether each serves.
+    helpers: BTreeMap<Helper, (Instance, bool)>,
     app: bool,
     /// Whether the app has left something behind.
     rest: bool,
@@ -47,6 +50,7 @@ impl World {
             running: BTreeMap::new(),
             ends: BTreeMap::new(),
             pairs: 0,
+            helpers: BTreeMap::new(),
             app: false,
             rest: false,
             immortal: false,
@@ -76,6 +80,13 @@ impl World {
         let Some(instance) = self.running.remove(&worker) else { return };
         self.ends.retain(|(holder, _), _| *holder != worker);
         self.input(Input::Exited(worker, instance, verdict));
+    }
+
+    fn serve(&mut self, helper: Helper) {
+        let Some((instance, serves)) = self.helpers.get_mut(&helper) else { return };
+        *serves = true;
+        let ready = Input::HelperReady(helper, *instance);
+        self.input(ready);
     }
 
     fn input(&mut self, input: Input) {
@@ -122,6 +133,10 @@ impl World {
                 assert!(self.running.contains_key(&worker), "{worker} has no process");
             }
             Action::StartApp => assert!(!std::mem::replace(&mut self.app, true)),
+            Action::StartHelper(helper, instance) => {
+                assert_eq!(self.helpers.insert(helper, (instance, false)), None, "runs twice");
+            }
+            Action::KillHelper(helper) => self.end_helper(helper, KILLED),
             Action::TerminateApp => assert!(self.app),
             Action::KillApp => {
                 assert!(self.app);
@@ -132,12 +147,14 @@ impl World {
             Action::TerminateRest => {
                 assert!(!self.app || self.immortal, "the app goes first");
                 if !self.rest {
+                    self.end_helpers();
                     self.answer(Input::RestGone);
                 }
             }
             Action::KillRest => {
                 if !self.immortal {
                     self.rest = false;
+                    self.end_helpers();
                     self.answer(Input::RestGone);
                 }
             }
@@ -149,6 +166,7 @@ impl World {
             Action::Finish(outcome) => {
                 assert!(self.running.is_empty());
                 assert!(self.immortal || !(self.app || self.rest));
+                assert!(self.immortal || self.helpers.is_empty());
                 self.finished = Some(outcome);
             }
             Action::Announce | Action::Say(_) => {}
@@ -158,6 +176,18 @@ impl World {
     /// What the shell says while it carries out an action.
     fn answer(&mut self, input: Input) {
         self.machine.handle_input(self.now, input);
+    }
+
+    fn end_helper(&mut self, helper: Helper, verdict: Verdict) {
+        if let Some((instance, _)) = self.helpers.remove(&helper) {
+            self.answer(Input::HelperExited(helper, instance, verdict));
+        }
+    }
+
+    fn end_helpers(&mut self) {
+        for helper in [Helper::XServer, Helper::Bus] {
+            self.end_helper(helper, KILLED);
+        }
     }
 
     fn exit_app(&mut self, verdict: Verdict) {
@@ -320,6 +350,8 @@ enum Op {
     Configure(Worker),
     Die(Worker, Verdict),
     FailHandshake(Worker),
+    HelperDies(Helper, Verdict),
+    HelperServes(Helper),
     Pass(u64),
     Ready(Worker),
     Restart(Worker),
@@ -329,6 +361,7 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let worker = || proptest::sample::select(Worker::ALL.to_vec());
+    let helper = || proptest::sample::select(vec![Helper::XServer, Helper::Bus]);
     let verdict = || {
         proptest::sample::select(vec![
             KILLED,
@@ -347,6 +380,8 @@ fn op() -> impl Strategy<Value = Op> {
         8 => worker().prop_map(Op::Configure),
         4 => (worker(), verdict()).prop_map(|(worker, verdict)| Op::Die(worker, verdict)),
         1 => worker().prop_map(Op::FailHandshake),
+        2 => (helper(), verdict()).prop_map(|(helper, verdict)| Op::HelperDies(helper, verdict)),
+        8 => helper().prop_map(Op::HelperServes),
         8 => (0_u64..20_000).prop_map(Op::Pass),
         8 => worker().prop_map(Op::Ready),
         2 => worker().prop_map(Op::Restart),
@@ -375,6 +410,11 @@ fn apply(world: &mut World, op: Op) {
         Op::FailHandshake(worker) => {
             world.input(Input::HandshakeFailed(worker, instance(world, worker)));
         }
+        Op::HelperDies(helper, verdict) => {
+            world.end_helper(helper, verdict);
+            world.settle();
+        }
+        Op::HelperServes(helper) => world.serve(helper),
         Op::Pass(millis) => world.pass(Duration::from_millis(millis)),
         Op::Ready(worker) => world.input(Input::Ready(worker, instance(world, worker))),
         Op::Restart(worker) => {
@@ -390,10 +430,14 @@ proptest! {
     #[test]
     fn any_history_keeps_the_invariants_and_can_be_stopped(
         ops in proptest::collection::vec(op(), 0..120),
-        (outlives, pages) in any::<(bool, bool)>(),
+        (outlives, pages, helped) in any::<(bool, bool, bool)>(),
     ) {
         let mut world = World::new();
         world.machine = world.machine.outliving_its_app(outlives);
+        if helped {
+            let needs = [(Helper::Bus, Need::Optional), (Helper::XServer, Need::Needed)];
+            world.machine = world.machine.helped_by(&needs);
+        }
         world.pages = pages;
         world.input(Input::Begin);
         for op in ops {

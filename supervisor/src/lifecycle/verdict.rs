@@ -49,6 +49,12 @@ impl Verdict {
         u8::try_from(status).ok()
     }
 
+    /// Whether it ended as it was meant to.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Exited(0)
+    }
+
     /// Whether a system call outside the policy ended it.
     #[must_use]
     pub fn is_forbidden_syscall(self) -> bool {

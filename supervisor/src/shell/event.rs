@@ -15,7 +15,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::channel::ReceiveError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::lifecycle::{Instance, Verdict};
+use crate::lifecycle::{Helper, Instance, Verdict};
 
 /// How many events may wait. When it is full their sources wait: a worker that logs faster than
 /// the log is taken away blocks in its write.
@@ -35,12 +35,25 @@ pub(crate) enum Event {
     AppWrote(String),
     /// The gateway asks.
     Broker(BrokerRequest),
+    /// News of a helper.
+    Helper(Helper, Instance, HelperEvent),
     /// A child has ended, perhaps one that nobody waits for.
     ChildEnded,
     /// SIGINT, SIGTERM or SIGHUP.
     Signal,
     /// News of a worker.
     Worker(Worker, Instance, WorkerEvent),
+}
+
+/// News of one process of a helper.
+#[derive(Debug)]
+pub(crate) enum HelperEvent {
+    /// It ended.
+    Ended(Verdict),
+    /// It serves, and said this.
+    Ready(String),
+    /// It wrote a line.
+    Wrote(String),
 }
 
 /// News of one process of a worker.

@@ -1,6 +1,11 @@
-//! Somebody else's programs in the desktop: the app, and what it leaves behind.
+//! Somebody else's programs in the desktop: the app, its helpers, and what they leave behind.
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    ffi::OsString,
+    io,
+    os::fd::OwnedFd,
+};
 
 use nix::{
     errno::Errno,
@@ -10,11 +15,14 @@ use nix::{
 use tracing::warn;
 
 use super::{
-    event::{Event, Events},
+    event::{Event, Events, HelperEvent},
     family,
+    helpers::HelperLaunch,
     spawn::{self, AppLaunch, Spawned},
     watch,
 };
+use crate::lifecycle::{Helper, Instance};
+
 /// How many of the app's last lines are shown when it fails at once.
 const APP_LINES: usize = 10;
 
@@ -23,6 +31,10 @@ pub(super) struct Guests {
     /// The app's process, which is also its process group.
     app: Option<Pid>,
     last_lines: VecDeque<String>,
+    /// The helpers' processes, each its process group, too.
+    helpers: BTreeMap<Helper, (Pid, Instance)>,
+    /// What helpers that serve have to say to the app's environment.
+    said: BTreeMap<Helper, (&'static str, OsString)>,
     /// What everything that is left has been sent, since its end was decided.
     ending: Option<Signal>,
     events: Events,
@@ -30,13 +42,21 @@ pub(super) struct Guests {
 
 impl Guests {
     pub(super) fn new(events: Events) -> Self {
-        Self { app: None, last_lines: VecDeque::new(), ending: None, events }
+        Self {
+            app: None,
+            last_lines: VecDeque::new(),
+            helpers: BTreeMap::new(),
+            said: BTreeMap::new(),
+            ending: None,
+            events,
+        }
     }
 
     /// Executes the app. What keeps it from running is told as its end.
     pub(super) fn start_app(&mut self, launch: &AppLaunch) -> io::Result<()> {
         self.last_lines.clear();
-        let Spawned { pid, ended: gone, output } = spawn::app(launch).inspect_err(|error| {
+        let launch = self.with_helpers(launch);
+        let Spawned { pid, ended: gone, output } = spawn::app(&launch).inspect_err(|error| {
             self.last_lines.push_back(error.to_string());
         })?;
         self.app = Some(pid);
@@ -53,6 +73,70 @@ impl Guests {
             watch::lines(output, report).await
         });
         Ok(())
+    }
+
+    /// Executes a helper, as the app's user in the app's environment.
+    pub(super) fn start_helper(
+        &mut self,
+        helper: &HelperLaunch,
+        instance: Instance,
+        app: &AppLaunch,
+    ) -> io::Result<()> {
+        let mut launch = self.with_helpers(app);
+        launch.program.clone_from(&helper.program);
+        launch.arguments.clone_from(&helper.arguments);
+        for (variable, value) in &helper.own {
+            launch.environment.set(*variable, value);
+        }
+        let (Spawned { pid, ended: gone, output }, ready) = spawn::helper(&launch)?;
+        let name = helper.helper;
+        self.helpers.insert(name, (pid, instance));
+        let events = self.events.clone();
+        // The loop outlives its helpers.
+        let report = move |news| {
+            let events = events.clone();
+            async move {
+                let _ = events.send(Event::Helper(name, instance, news)).await;
+            }
+        };
+        let (ended, wrote) = (report.clone(), report.clone());
+        tokio::spawn(async move {
+            let verdict = watch::end(pid, gone, || {}).await;
+            ended(HelperEvent::Ended(verdict)).await;
+        });
+        tokio::spawn(async move {
+            watch::lines(output, async |line| wrote(HelperEvent::Wrote(line)).await).await
+        });
+        tokio::spawn(announced(ready, async move |line| report(HelperEvent::Ready(line)).await));
+        Ok(())
+    }
+
+    /// A helper serves, and said this.
+    pub(super) fn helper_ready(&mut self, launch: &HelperLaunch, line: &str) {
+        if let Some((variable, before)) = launch.said {
+            self.said.insert(launch.helper, (variable, format!("{before}{line}").into()));
+        }
+    }
+
+    pub(super) fn helper_ended(&mut self, helper: Helper, instance: Instance) {
+        if self.helpers.get(&helper).is_some_and(|(_, present)| *present == instance) {
+            self.helpers.remove(&helper);
+            self.said.remove(&helper);
+        }
+    }
+
+    pub(super) fn kill_helper(&self, helper: Helper) {
+        if let Some((pid, _)) = self.helpers.get(&helper) {
+            signal_group(*pid, Signal::SIGKILL);
+        }
+    }
+
+    fn with_helpers(&self, launch: &AppLaunch) -> AppLaunch {
+        let mut launch = launch.clone();
+        for (variable, value) in self.said.values() {
+            launch.environment.set(*variable, value);
+        }
+        launch
     }
 
     pub(super) fn app_ended(&mut self) {
@@ -88,8 +172,9 @@ impl Guests {
 
     /// A child has ended: reaps it if nobody else does. Whether nothing is left of what is to end.
     pub(super) fn child_ended(&self, is_worker: impl Fn(Pid) -> bool) -> bool {
-        let app = self.app;
-        family::reap_orphans(|pid| app == Some(pid) || is_worker(pid));
+        let helpers = self.helpers.values().map(|(pid, _)| *pid);
+        let watched: Vec<Pid> = helpers.chain(self.app).collect();
+        family::reap_orphans(|pid| watched.contains(&pid) || is_worker(pid));
         match self.ending {
             None => false,
             // Whoever was about to fork when it was killed has left a child.
@@ -105,7 +190,21 @@ impl Drop for Guests {
     /// Nothing of ours may outlive the loop, however it ends.
     fn drop(&mut self) {
         self.signal_app(Signal::SIGKILL);
+        for helper in self.helpers.keys() {
+            self.kill_helper(*helper);
+        }
     }
+}
+
+/// Reports the first line that a helper says on its descriptor 3; nothing if it ends without.
+async fn announced<Report: Future<Output = ()>>(
+    ready: OwnedFd,
+    report: impl FnOnce(String) -> Report,
+) -> io::Result<()> {
+    if let Some(line) = watch::first_line(ready).await? {
+        report(line).await;
+    }
+    Ok(())
 }
 
 fn nothing_of(left: io::Result<usize>) -> bool {

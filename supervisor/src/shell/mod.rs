@@ -12,6 +12,7 @@ pub(crate) mod fence;
 pub(crate) mod ffi;
 mod guests;
 mod handshake;
+mod helpers;
 mod nameless;
 mod news;
 pub(crate) mod pads;

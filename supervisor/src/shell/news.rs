@@ -54,6 +54,9 @@ pub(super) fn state(news: News, hint: &str) -> AppState {
                 Outcome::AppEnded { verdict, early } => {
                     sentence(format!("The app {}, and the desktop with it.", ended(verdict, early)))
                 }
+                Outcome::CouldNotHelp(helper) => {
+                    Reason::truncated(format!("The desktop has lost {helper}, and ends."))
+                }
                 Outcome::CouldNotStart(worker) => {
                     Reason::truncated(format!("The desktop has no {worker}, and ends."))
                 }

@@ -25,9 +25,9 @@ use tracing::{error, info, warn};
 
 use super::{
     app,
-    event::{AdminRequest, BrokerRequest, Event, Events, QUEUE, WorkerEvent},
+    event::{AdminRequest, BrokerRequest, Event, Events, HelperEvent, QUEUE, WorkerEvent},
     guests::Guests,
-    handshake,
+    handshake, helpers,
     news::{self, Bulletin},
     proc,
     stage::Stage,
@@ -36,7 +36,7 @@ use super::{
 use crate::{
     admin::ring::LogRing,
     broker::{Access, relay::RelayMint},
-    lifecycle::{Action, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict},
+    lifecycle::{Action, Helper, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict},
 };
 
 /// Everything a running desktop consists of.
@@ -60,7 +60,9 @@ impl Session {
         Self {
             workers: Workers::new(stage.namespaces, events.clone()),
             mint: stage.mint.take(),
-            machine: Lifecycle::of(&present).outliving_its_app(stage.outlives_app),
+            machine: Lifecycle::of(&present)
+                .outliving_its_app(stage.outlives_app)
+                .helped_by(&stage.helper_needs()),
             stage,
             access,
             guests: Guests::new(events.clone()),
@@ -113,11 +115,29 @@ impl Session {
             }
             Event::Broker(request) => self.answer_gateway(request),
             Event::ChildEnded => self.child_ended(),
+            Event::Helper(helper, instance, event) => self.take_in_helper(helper, instance, event),
             Event::Signal => {
                 info!("asked to end");
                 self.feed(Input::Stop);
             }
             Event::Worker(worker, instance, event) => self.take_in_worker(worker, instance, event),
+        }
+    }
+
+    fn take_in_helper(&mut self, helper: Helper, instance: Instance, event: HelperEvent) {
+        match event {
+            HelperEvent::Ended(verdict) => {
+                self.guests.helper_ended(helper, instance);
+                self.feed(Input::HelperExited(helper, instance, verdict));
+                self.child_ended();
+            }
+            HelperEvent::Ready(line) => {
+                if let Some(launch) = self.stage.helper(helper) {
+                    self.guests.helper_ready(launch, &line);
+                }
+                self.feed(Input::HelperReady(helper, instance));
+            }
+            HelperEvent::Wrote(line) => forward(&helper.to_string(), &line),
         }
     }
 
@@ -169,11 +189,13 @@ impl Session {
                 Action::Finish(outcome) => return Some(outcome),
                 Action::Kill(worker) => self.workers.signal(worker, Signal::SIGKILL),
                 Action::KillApp => self.guests.signal_app(Signal::SIGKILL),
+                Action::KillHelper(helper) => self.guests.kill_helper(helper),
                 Action::KillRest => self.end_rest(Signal::SIGKILL),
                 Action::Say(notice) => say(notice),
                 Action::Spawn(worker, instance) => self.spawn(worker, instance),
                 Action::Start(worker) => self.start(worker),
                 Action::StartApp => self.start_app(),
+                Action::StartHelper(helper, instance) => self.start_helper(helper, instance),
                 Action::Tell(news) => self.tell(news),
                 Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
                 Action::TerminateApp => self.guests.signal_app(Signal::SIGTERM),
@@ -211,12 +233,24 @@ impl Session {
         }
     }
 
+    fn start_helper(&mut self, helper: Helper, instance: Instance) {
+        let absent = || io::Error::other("this desktop runs without it");
+        let launch = self.stage.helper(helper).ok_or_else(absent);
+        let app = &self.stage.app;
+        let started = launch.and_then(|launch| self.guests.start_helper(launch, instance, app));
+        if let Err(error) = started {
+            error!(%helper, %error, "cannot execute");
+            self.feed(Input::HelperExited(helper, instance, Verdict::NotSpawned));
+        }
+    }
+
     /// Tells the pages, and whoever reads the log.
     fn tell(&mut self, news: News) {
         if let News::AppEnded { verdict, early } = news {
             self.explain_app(verdict, early, "the desktop stays");
         }
-        self.bulletin.tell(news::state(news, ""));
+        let hint = if news.is_failure() { self.hint() } else { "" };
+        self.bulletin.tell(news::state(news, hint));
     }
 
     fn end_rest(&mut self, signal: Signal) {
@@ -353,6 +387,11 @@ impl Session {
                 self.explain_app(verdict, early, "the desktop ends with it");
                 verdict.as_status().map_or_else(|| ExitCode::CouldNotStart.into(), Into::into)
             }
+            Outcome::CouldNotHelp(helper) => {
+                let sentence = format!("{helper} could not be started; its lines above say why");
+                forward("lumen", &sentence);
+                ExitCode::CouldNotStart.into()
+            }
             Outcome::CouldNotStart(worker) => {
                 forward(
                     "lumen",
@@ -363,10 +402,20 @@ impl Session {
         }
     }
 
+    /// What may help an app that has ended.
+    fn hint(&self) -> &'static str {
+        if self.stage.helper(Helper::XServer).is_some() {
+            return "";
+        }
+        helpers::hint(self.guests.last_lines())
+    }
+
     fn explain_app(&self, verdict: Verdict, early: bool, desktop: &str) {
         let command = app::command_line(&self.stage.app);
         let how = news::ended(verdict, early);
-        forward("lumen", &format!("the app `{command}` {how}; {desktop}"));
+        let hint = if verdict.is_success() { "" } else { self.hint() };
+        let stop = if hint.is_empty() { "" } else { "." };
+        forward("lumen", &format!("the app `{command}` {how}; {desktop}{stop}{hint}"));
         if early {
             for line in self.guests.last_lines() {
                 forward("lumen", &format!("  its last lines: {line}"));
@@ -389,11 +438,20 @@ fn say(notice: Notice) {
             warn!(%worker, link = %link.name, "{worker} broke the contract on its link; ending it");
         }
         Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
+        Notice::AppFollowsHelper => {
+            warn!("the app ended with a helper it cannot do without; starting both anew");
+        }
         Notice::Died(worker, verdict, wait) => {
             warn!(%worker, "{worker} {verdict}; starting it anew after {} ms", wait.as_millis());
         }
         Notice::Failed(worker, verdict, reason) => {
             error!(%worker, "{worker} {verdict} and is not started again: {reason}");
+        }
+        Notice::HelperDied(helper, verdict) => {
+            warn!("{helper} {verdict}; starting it anew");
+        }
+        Notice::HelperFailed(helper, verdict) => {
+            error!("{helper} {verdict} and is not started again: it ended too often");
         }
         Notice::RestStays => warn!("something that the app left behind does not end; going on"),
         Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),

@@ -17,7 +17,7 @@ use std::{
     ffi::{CStr, CString, OsString},
     io,
     os::{
-        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::{ffi::OsStrExt, process::CommandExt},
     },
     path::PathBuf,
@@ -143,6 +143,17 @@ pub(crate) struct BoundFile {
 
 /// Executes the app.
 pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
+    guest(launch, None)
+}
+
+/// Executes a helper; returns what it writes to its descriptor 3, too.
+pub(crate) fn helper(launch: &AppLaunch) -> io::Result<(Spawned, OwnedFd)> {
+    let (ready, says) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    Ok((guest(launch, Some(says.as_fd()))?, ready))
+}
+
+/// Executes somebody else's program, which has `says` as its descriptor 3.
+fn guest(launch: &AppLaunch, says: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
     let mut command = Command::new(&launch.program);
     command.args(&launch.arguments).env_clear().envs(launch.environment.iter());
     let directories = launch
@@ -156,11 +167,18 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
     };
     let bound = launch.bound.clone();
     let (parent, descriptors) = (unistd::getpid(), CloseOnExec::find()?);
+    let says = says.map(|says| says.as_raw_fd());
     // SAFETY: the closure makes system calls over memory prepared before the fork and does nothing
     // else, which is what a child of a process that may have threads is allowed to do.
     unsafe {
         command.pre_exec(move || {
-            descriptors.mark_from(CONTROL)?;
+            match says {
+                Some(says) => {
+                    place(says, CONTROL)?;
+                    descriptors.mark_from(CONTROL + 1)?;
+                }
+                None => descriptors.mark_from(CONTROL)?,
+            }
             forget_signals()?;
             unistd::setsid()?;
             if !bound.is_empty() {

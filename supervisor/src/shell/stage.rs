@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use super::{
     app::{self, Caller, NoApp, Surroundings},
     fence::{self, Namespaces, NoFence},
+    helpers::{self, HelperError, HelperLaunch},
     nameless, pads,
     places::{self, Listener, PlaceError, Temporary},
     programs::{self, MissingWorker},
@@ -37,6 +38,7 @@ use crate::{
     admin::{self, Home},
     broker::{Access, relay::RelayMint},
     config::{AppChoice, RunConfig},
+    lifecycle::{Helper, Need},
     plan::{self, Facts, Identity, WorkerPlan},
     protection::Loss,
 };
@@ -66,6 +68,9 @@ pub(crate) enum StageError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// No helper.
+    #[error(transparent)]
+    Helper(#[from] HelperError),
     /// A worker's program is missing.
     #[error(transparent)]
     MissingWorker(#[from] MissingWorker),
@@ -121,6 +126,7 @@ pub(crate) struct Stage {
     pub(crate) front_door: FrontDoor,
     pub(crate) auth: AuthMode,
     pub(crate) namespaces: Namespaces,
+    helpers: Vec<HelperLaunch>,
     log: Text<128>,
     programs: Vec<(Worker, OwnedFd)>,
     browsers: OwnedFd,
@@ -183,7 +189,14 @@ impl Stage {
         let wayland = places::as_user(cast.users.session(), || {
             places::listen(&places.runtime_dir.join(&places.display))
         })?;
-        let app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
+        let mut app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
+        if config.x11 {
+            helpers::x_sockets()?;
+        }
+        let helpers = places::as_user(cast.users.session(), || {
+            let (runtime_dir, own) = (&places.runtime_dir, &places.helpers);
+            Ok(helpers::needed(config.x11, &mut app.environment, runtime_dir, own))
+        })??;
         let addresses = sockets::addresses();
         let host = Whereabouts {
             local: config.front_door.is_local(),
@@ -207,6 +220,7 @@ impl Stage {
         Ok(Self {
             plan: plan::plan(config, &facts),
             app,
+            helpers,
             outlives_app: config.app == AppChoice::Demo,
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
@@ -231,6 +245,16 @@ impl Stage {
         let (_, program) = self.programs.iter().find(|(program, _)| *program == worker)?;
         let becomes = self.cast.users.are_apart().then_some(plan.identity);
         Some(Part { plan, program: program.as_fd(), becomes, log: &self.log, stage: self })
+    }
+
+    /// How a helper is started; `None` when this desktop runs without it.
+    pub(crate) fn helper(&self, helper: Helper) -> Option<&HelperLaunch> {
+        self.helpers.iter().find(|launch| launch.helper == helper)
+    }
+
+    /// Every helper of this desktop.
+    pub(crate) fn helper_needs(&self) -> Vec<(Helper, Need)> {
+        self.helpers.iter().map(|launch| (launch.helper, launch.need)).collect()
     }
 
     /// Everything of a kind that can be granted, link ends aside.
@@ -320,6 +344,8 @@ pub(crate) fn find_home(runtime_dir: Option<OsString>) -> Home {
 struct Places {
     files: PathBuf,
     home: PathBuf,
+    /// What helpers keep for themselves.
+    helpers: PathBuf,
     runtime_dir: PathBuf,
     display: String,
     made: Vec<Temporary>,
@@ -363,11 +389,13 @@ impl Places {
                 }
             },
         };
+        let helpers = private("helpers")?;
         // Inner directories before outer ones.
         made.reverse();
         Ok(Self {
             files,
             home,
+            helpers,
             runtime_dir,
             display: format!("wayland-lumen-{}", config.name),
             made,

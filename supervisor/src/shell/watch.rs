@@ -27,6 +27,28 @@ pub(super) async fn end(pid: Pid, ended: OwnedFd, before_reaping: impl FnOnce())
     }
 }
 
+/// The longest line that is read of whoever announces itself.
+const LONGEST: usize = 512;
+
+/// Reads the first line of a pipe; `None` when it is closed before one is whole, or is too long.
+pub(super) async fn first_line(pipe: OwnedFd) -> io::Result<Option<String>> {
+    let mut pipe = Receiver::from_owned_fd(pipe)?;
+    let (mut line, mut buffer) = (Vec::new(), [0_u8; LONGEST]);
+    while line.len() < LONGEST {
+        let count = pipe.read(&mut buffer).await?;
+        let read = buffer.get(..count).unwrap_or_default();
+        line.extend(read);
+        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            line.truncate(end);
+            return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
+        }
+        if count == 0 {
+            break;
+        }
+    }
+    Ok(None)
+}
+
 /// Reads what a child writes, line by line, until it and all who inherited its output are gone.
 pub(super) async fn lines<Report: Future<Output = ()>>(
     output: OwnedFd,

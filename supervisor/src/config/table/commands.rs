@@ -16,6 +16,7 @@ pub const COMMANDS: [CommandRow; 7] = [
         examples: &[
             ("lumen run", "a demo desktop on http://127.0.0.1:8080"),
             ("lumen run -- foot", "one app, full-screen"),
+            ("lumen run --x11 -- startxfce4", "an X desktop"),
             ("lumen run --app \"sway\" --size 1280x720 --fps 30", "a smaller, calmer desktop"),
             ("sudo lumen run --user alice", "alice's desktop, workers under uids of their own"),
         ],

@@ -14,7 +14,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 27] = [
+pub const OPTIONS: [OptionRow; 28] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -204,6 +204,17 @@ pub const OPTIONS: [OptionRow; 27] = [
         help: "TLS connections to the port of --listen that ask for this name are the relay's: so \
                one open port is enough.",
         commands: RUN_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::X11,
+        name: "x11",
+        short: None,
+        environment: "LUMEN_X11",
+        placeholder: None,
+        default: "",
+        help: "Start an X server for the app, whose root window is the whole desktop: for an X app \
+               or an X desktop such as startxfce4. Needs Xwayland.",
+        commands: RUN,
     },
     OptionRow {
         key: Key::Layout,

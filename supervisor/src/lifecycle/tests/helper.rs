@@ -1,0 +1,122 @@
+//! The helpers' life.
+
+use super::{super::helper::HELPER_TIMEOUT, *};
+
+/// A desktop that begins with these helpers.
+fn helped_by(helpers: &[(Helper, Need)]) -> World {
+    let mut world = World::new();
+    world.machine = std::mem::take(&mut world.machine).helped_by(helpers);
+    world.input(Input::Begin);
+    world
+}
+
+/// One that is in service, with an app that needs an X server.
+fn with_x_server() -> World {
+    let mut world = helped_by(&[(Helper::XServer, Need::Needed)]);
+    world.serve(Helper::XServer);
+    for worker in Worker::ALL {
+        world.bring_up(worker);
+    }
+    world
+}
+
+#[test]
+fn app_waits_for_its_helpers_which_start_one_after_the_other() {
+    let mut world = helped_by(&[(Helper::Bus, Need::Optional), (Helper::XServer, Need::Needed)]);
+    assert_eq!(world.helpers.keys().collect::<Vec<_>>(), [&Helper::XServer]);
+    world.serve(Helper::XServer);
+    assert!(world.helpers.contains_key(&Helper::Bus) && !world.app);
+    world.serve(Helper::Bus);
+    assert!(world.app);
+}
+
+#[test]
+fn optional_helper_that_does_not_start_keeps_nobody_waiting() {
+    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+    let actions = world.actions_since(|world| world.pass(HELPER_TIMEOUT));
+    assert!(actions.contains(&Action::KillHelper(Helper::Bus)), "{actions:?}");
+    assert!(world.app);
+}
+
+#[test]
+fn optional_helper_that_dies_is_started_anew_and_the_app_goes_on() {
+    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+    world.serve(Helper::Bus);
+    let actions = world.actions_since(|world| {
+        world.end_helper(Helper::Bus, KILLED);
+        world.settle();
+    });
+    assert_eq!(actions.first(), Some(&Action::Say(Notice::HelperDied(Helper::Bus, KILLED))));
+    assert!(world.helpers.contains_key(&Helper::Bus) && world.app, "{actions:?}");
+}
+
+#[test]
+fn optional_helper_that_keeps_dying_is_given_up_and_the_app_goes_on() {
+    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+    world.serve(Helper::Bus);
+    for worker in Worker::ALL {
+        world.bring_up(worker);
+    }
+    for _ in 0..MOST_DEATHS {
+        world.end_helper(Helper::Bus, KILLED);
+        world.settle();
+        while let Some(next) = world.machine.timeout().filter(|_| world.helpers.is_empty()) {
+            world.pass(next - world.now);
+        }
+        world.serve(Helper::Bus);
+    }
+    let failed = Action::Say(Notice::HelperFailed(Helper::Bus, KILLED));
+    assert!(world.log.contains(&failed) && world.app && !world.machine.is_stopping());
+}
+
+#[test]
+fn needed_helper_that_cannot_start_ends_the_start() {
+    let mut world = helped_by(&[(Helper::XServer, Need::Needed)]);
+    for _ in 0..3 {
+        world.end_helper(Helper::XServer, Verdict::Exited(1));
+        world.settle();
+        world.pass(Duration::from_millis(500));
+    }
+    for worker in Worker::ALL {
+        world.die(worker, SUCCESS);
+    }
+    assert_eq!(world.finished, Some(Outcome::CouldNotHelp(Helper::XServer)));
+    assert!(!world.log.contains(&Action::StartApp));
+}
+
+#[test]
+fn needed_helper_that_dies_takes_the_app_along_and_both_come_back() {
+    let mut world = with_x_server();
+    let actions = world.actions_since(|world| {
+        world.end_helper(Helper::XServer, KILLED);
+        world.settle();
+    });
+    assert!(actions.contains(&Action::TerminateApp), "{actions:?}");
+    world.app = false;
+    world.input(Input::AppExited(FAILURE));
+    world.pass(Duration::from_millis(100));
+    world.serve(Helper::XServer);
+    assert!(world.app && world.log.contains(&Action::Say(Notice::AppFollowsHelper)));
+}
+
+#[test]
+fn app_that_does_not_notice_the_death_of_its_helper_is_killed() {
+    let mut world = with_x_server();
+    world.end_helper(Helper::XServer, KILLED);
+    world.settle();
+    let actions = world.actions_since(|world| world.pass(ESCALATION));
+    assert!(actions.contains(&Action::KillApp), "{actions:?}");
+}
+
+#[test]
+fn late_news_of_an_old_helper_is_ignored() {
+    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+    let (old, _) = world.helpers[&Helper::Bus];
+    world.end_helper(Helper::Bus, KILLED);
+    world.settle();
+    let actions = world.actions_since(|world| {
+        world.input(Input::HelperReady(Helper::Bus, old));
+        world.input(Input::HelperExited(Helper::Bus, old, KILLED));
+    });
+    assert_eq!(actions, []);
+}

@@ -1,0 +1,306 @@
+//! Which helpers a session needs, how each is started, and what the app's environment says of it.
+//!
+//! Every helper says on descriptor 3 that it serves, by one line: dbus-daemon its address
+//! (`--print-address`), Xwayland the number of its display (`-displayfd`).
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        net::UnixStream,
+    },
+    path::{Path, PathBuf},
+};
+
+use tracing::info;
+
+use super::{
+    places::{self, PlaceError},
+    programs,
+};
+use crate::{
+    environment::Environment,
+    lifecycle::{Helper, Need},
+};
+
+/// How a helper's process is made.
+#[derive(Clone, Debug)]
+pub(crate) struct HelperLaunch {
+    pub(crate) helper: Helper,
+    pub(crate) need: Need,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// Variables of its own, where they are not the app's.
+    pub(crate) own: Vec<(&'static str, OsString)>,
+    /// The variable of the app that the helper's line says, and what stands before the line.
+    pub(crate) said: Option<(&'static str, &'static str)>,
+}
+
+/// Why a helper cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HelperError {
+    /// X was asked for, and there is no X server.
+    #[error(
+        "--x11 needs Xwayland, which is not in {path}; on Debian or Ubuntu: apt install xwayland"
+    )]
+    NoXwayland {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// No cookie could be made.
+    #[error("no randomness for the X server's cookie")]
+    NoRandomness,
+    /// The cookie cannot be written.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+}
+
+/// The helpers of an app with this environment, which is told of them. `directory` is the session
+/// user's own; to be called as that user.
+pub(crate) fn needed(
+    x11: bool,
+    environment: &mut Environment,
+    runtime_dir: &Path,
+    directory: &Path,
+) -> Result<Vec<HelperLaunch>, HelperError> {
+    let path = environment.get("PATH").unwrap_or_default().to_owned();
+    let mut helpers = Vec::new();
+    if x11 {
+        helpers.push(x_server(environment, &path, directory)?);
+    }
+    match bus(environment.get(BUS_ADDRESS), runtime_dir, &path, directory) {
+        Bus::None | Bus::There(None) => {}
+        Bus::There(Some(address)) => environment.set(BUS_ADDRESS, address),
+        Bus::Ours(address, launch) => {
+            environment.set(BUS_ADDRESS, address);
+            helpers.push(launch);
+        }
+    }
+    Ok(helpers)
+}
+
+/// A session bus, unless there is one: at `address`, or where a login's is.
+fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Path) -> Bus {
+    if address.is_some_and(answers) {
+        return Bus::There(None);
+    }
+    let usual = runtime_dir.join("bus");
+    if UnixStream::connect(&usual).is_ok() {
+        return Bus::There(Some(unix(&usual)));
+    }
+    let Some(program) = programs::find("dbus-daemon".as_ref(), path) else {
+        info!(
+            "there is no session bus, and no dbus-daemon to start one: some apps work only in part; \
+             on Debian or Ubuntu: apt install dbus"
+        );
+        return Bus::None;
+    };
+    let address = unix(&directory.join("bus"));
+    let mut listen = OsString::from("--address=");
+    listen.push(&address);
+    let fixed = ["--session", "--nofork", "--nopidfile", "--print-address=3"];
+    // It tells its address with an identity in it, which a successor does not share.
+    let launch = HelperLaunch {
+        helper: Helper::Bus,
+        need: Need::Optional,
+        program,
+        arguments: fixed.map(OsString::from).into_iter().chain([listen]).collect(),
+        own: Vec::new(),
+        said: None,
+    };
+    Bus::Ours(address, launch)
+}
+
+/// The variable that names the session bus.
+const BUS_ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
+
+/// Which session bus there is.
+enum Bus {
+    /// None, and none can be started.
+    None,
+    /// One of ours is to be started, to be found at this address.
+    Ours(OsString, HelperLaunch),
+    /// Somebody else's; at this address if the environment does not say so.
+    There(Option<OsString>),
+}
+
+/// The address of a bus at a path; bytes that mean something in addresses are escaped (D-Bus
+/// Specification, "Server Addresses").
+fn unix(path: &Path) -> OsString {
+    let mut address = String::from("unix:path=");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'/' | b'.' => {
+                address.push(char::from(*byte));
+            }
+            byte => address.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    address.into()
+}
+
+/// Whether somebody listens at a bus address. Of one that is no path nothing is known; whoever set
+/// it will know.
+fn answers(address: &OsStr) -> bool {
+    let text = address.to_string_lossy();
+    text.split(';').any(|one| match one.strip_prefix("unix:").and_then(path_of) {
+        Some(path) => UnixStream::connect(path).is_ok(),
+        None => !one.is_empty() && !one.starts_with("unix:path="),
+    })
+}
+
+/// The path among the parts of a `unix:` address.
+fn path_of(parts: &str) -> Option<PathBuf> {
+    let escaped = parts.split(',').find_map(|part| part.strip_prefix("path="))?.as_bytes();
+    let (mut bytes, mut rest) = (Vec::new(), escaped);
+    while let Some((first, after)) = rest.split_first() {
+        let escape = match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digits = [*high, *low];
+                let digits = std::str::from_utf8(&digits).ok()?;
+                Some((u8::from_str_radix(digits, 16).ok()?, after))
+            }
+            _ => None,
+        };
+        let (byte, after) = escape.unwrap_or((*first, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    Some(PathBuf::from(OsStr::from_bytes(&bytes)))
+}
+
+/// An X server whose root window is the desktop. It alone is told of the compositor: many an app would
+/// choose that before the X server.
+fn x_server(
+    environment: &mut Environment,
+    path: &OsStr,
+    directory: &Path,
+) -> Result<HelperLaunch, HelperError> {
+    let program = programs::find("Xwayland".as_ref(), path)
+        .ok_or_else(|| HelperError::NoXwayland { path: path.to_string_lossy().into_owned() })?;
+    let authority = directory.join("xauthority");
+    write_cookie(&authority)?;
+    let mut arguments: Vec<OsString> = vec!["-auth".into(), authority.clone().into()];
+    // On the abstract socket, too: clients ask there first, so whoever else had it would get them, and
+    // without it the server takes a display that another one has.
+    let fixed = ["-displayfd", "3", "-nolisten", "tcp", "-noreset", "-shm"];
+    arguments.extend(fixed.map(OsString::from));
+    let compositor = environment.get("WAYLAND_DISPLAY").unwrap_or_default().to_owned();
+    // Not taken out: what is unset means `wayland-0`, which may be the desktop outside.
+    environment.set("WAYLAND_DISPLAY", "");
+    environment.set("XDG_SESSION_TYPE", "x11");
+    environment.set("XAUTHORITY", authority);
+    Ok(HelperLaunch {
+        helper: Helper::XServer,
+        need: Need::Needed,
+        program,
+        arguments,
+        own: vec![("WAYLAND_DISPLAY", compositor)],
+        said: Some(("DISPLAY", ":")),
+    })
+}
+
+/// Makes the directory of X servers' sockets where no system has made it at boot. An X server does
+/// that for root only.
+pub(crate) fn x_sockets() -> Result<(), PlaceError> {
+    let path = Path::new("/tmp/.X11-unix");
+    let mode = 0o1777;
+    match DirBuilder::new().mode(mode).create(path) {
+        // The mask took some of it.
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+    .map_err(places::at(path))
+}
+
+/// Writes a new cookie, with which alone the X server lets a client in.
+fn write_cookie(path: &Path) -> Result<(), HelperError> {
+    let mut cookie = [0; 16];
+    getrandom::fill(&mut cookie).map_err(|_| HelperError::NoRandomness)?;
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(&authority(&cookie))
+    };
+    Ok(write().map_err(places::at(path))?)
+}
+
+/// One entry of an authority file: family, address, display, name and data, each but the first after
+/// its length (libXau, `AuWrite.c`). It is for any address and any display.
+fn authority(cookie: &[u8; 16]) -> Vec<u8> {
+    const FAMILY_WILD: u16 = 0xffff;
+    let mut entry = FAMILY_WILD.to_be_bytes().to_vec();
+    for part in [b"".as_slice(), b"", b"MIT-MAGIC-COOKIE-1", cookie] {
+        let length = u16::try_from(part.len()).unwrap_or_default();
+        entry.extend(length.to_be_bytes());
+        entry.extend(part);
+    }
+    entry
+}
+
+/// What an app that ends for want of an X server says to that, and what helps.
+pub(crate) fn hint<'lines>(mut last_lines: impl Iterator<Item = &'lines String>) -> &'static str {
+    const COMPLAINTS: [&str; 6] = [
+        "open display",
+        "open x display",
+        "connect to display",
+        "connect to x server",
+        "connect to the x server",
+        "missing x server",
+    ];
+    let complains = last_lines.any(|line| {
+        let line = line.to_lowercase();
+        COMPLAINTS.iter().any(|complaint| line.contains(complaint))
+    });
+    if complains { " It seems to need X: start it by `lumen run --x11 -- APP`." } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unix_address_leads_back_to_its_path() {
+        for path in ["/run/user/1000/bus", "/tmp/a b;c,d=e%/\u{e4}"] {
+            let address = unix(Path::new(path)).into_string().expect("ASCII");
+            let parts = address.strip_prefix("unix:").expect("unix");
+            assert!(!parts.trim_start_matches("path=").contains([',', ';', '=', ' ']), "{parts}");
+            assert_eq!(path_of(parts).as_deref(), Some(Path::new(path)));
+        }
+    }
+
+    #[test]
+    fn address_of_a_path_where_nobody_listens_does_not_answer() {
+        assert!(!answers("unix:path=/nowhere/bus,guid=1".as_ref()));
+        assert!(!answers("".as_ref()));
+        assert!(answers("unix:abstract=somewhere".as_ref()), "cannot be told from here");
+        assert!(answers("unix:path=/nowhere/bus;tcp:host=localhost".as_ref()));
+    }
+
+    #[test]
+    fn authority_is_an_entry_for_any_display() {
+        let entry = authority(&[7; 16]);
+        assert_eq!(entry.get(..8), Some(&[0xff, 0xff, 0, 0, 0, 0, 0, 18][..]));
+        assert_eq!(entry.get(8..26), Some(&b"MIT-MAGIC-COOKIE-1"[..]));
+        assert_eq!(entry.get(26..28), Some(&[0, 16][..]));
+        assert_eq!(entry.get(28..), Some(&[7; 16][..]));
+    }
+
+    #[test]
+    fn hint_comes_for_whoever_misses_an_x_server_and_nobody_else() {
+        for line in [
+            "Error: Can't open display: ",
+            "xterm: Xt error: Can't open display: ",
+            "(pcmanfm:7): Gtk-WARNING **: 10:00:00.000: cannot open display: ",
+            "qt.qpa.xcb: could not connect to display ",
+            "[1:1:ERROR:ozone_platform_x11.cc(239)] Missing X server or $DISPLAY",
+        ] {
+            let lines = ["first".to_owned(), line.to_owned()];
+            assert!(hint(lines.iter()).contains("--x11"), "{line}");
+        }
+        assert_eq!(hint(["no such file".to_owned()].iter()), "");
+    }
+}
