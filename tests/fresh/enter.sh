@@ -45,8 +45,10 @@ if [ "$user" = root ]; then
 else
     path=/usr/local/bin:/usr/bin:/bin
 fi
+# Crates have the same path for every user, or what one has compiled would not do for the next.
 mapfile -t environment </etc/lumen-fresh
 cd /srv/lumen
 exec setpriv --reuid="$user" --regid="$user" --init-groups \
     env -i "HOME=$home" "USER=$user" "LOGNAME=$user" "PATH=$tools:$path" LANG=C.UTF-8 \
+    CARGO_HOME=/srv/cargo \
     "${environment[@]}" "$@"

@@ -42,14 +42,14 @@ make_machine() {
     # A mount covers /dev, and nobody but root may make what is in it.
     tar -xpf "$LUMEN_FRESH_BASE/root.tar" --numeric-owner --exclude='./dev/*' -C "$root"
     reach_network "$root"
-    mkdir -p "$root/srv/lumen"
+    mkdir -p "$root"/srv/{cargo,lumen}
     checkout | tar -x -C "$root/srv/lumen"
     [ "$user" = root ] || {
         chroot "$root" useradd --create-home --shell /bin/bash "$user"
         printf '%s ALL=(ALL) NOPASSWD: ALL\nDefaults env_keep += "%s"\n' "$user" \
             'http_proxy https_proxy no_proxy' >"$root/etc/sudoers.d/$user"
     }
-    chroot "$root" chown -R "$user:" /srv/lumen
+    chroot "$root" chown -R "$user:" /srv/cargo /srv/lumen
     as "$user" sh -c 'cargo --version && node --version && npm --version' >"$logs/tools" || {
         say "Rust or Node of this machine does not run in a bare $SYSTEM; see $logs/tools" >&2
         exit 1
@@ -199,7 +199,9 @@ main() {
         # the first compiled, but installs its packages itself.
         if [ -d "$work/$previous/srv/lumen/target" ]; then
             mv "$work/$previous/srv/lumen/target" "$work/$user/srv/lumen/target"
-            chroot "$work/$user" chown -R "$user:" /srv/lumen/target
+            rmdir "$work/$user/srv/cargo"
+            mv "$work/$previous/srv/cargo" "$work/$user/srv/cargo"
+            chroot "$work/$user" chown -R "$user:" /srv/lumen/target /srv/cargo
         fi
         [ -z "$previous" ] || rm -rf "${work:?}/$previous"
         for command in $COMMANDS; do
