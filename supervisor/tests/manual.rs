@@ -43,9 +43,9 @@ fn manual_has_no_option_the_tables_lack() {
         OPTIONS.iter().map(|row| row.name).chain(["help", "version", "app"]).collect();
     let page = plain();
     let named = page.split("--").skip(1).map(|rest| {
-        rest.split(|letter: char| !letter.is_ascii_lowercase() && letter != '-')
-            .next()
-            .unwrap_or_default()
+        let in_name =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        rest.split(|letter: char| !in_name(letter)).next().unwrap_or_default()
     });
     let unknown: Vec<&str> =
         named.filter(|name| !name.is_empty() && !known.contains(name)).collect();
