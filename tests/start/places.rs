@@ -129,7 +129,8 @@ fn user_where_user_namespaces_are_forbidden_shows_an_app_and_says_what_is_lost()
     }
     let run = run_folder()?;
     let run = run.path().to_string_lossy();
-    let by_sysctl = ["--capable", "--no-user-namespaces", "--mapped", &run, "--user", "1001"];
+    // Not the user of the other tests, whose folder below /tmp is another's to this namespace.
+    let by_sysctl = ["--capable", "--no-user-namespaces", "--mapped", &run, "--user", "1002"];
     says_lost(&shows_an_app(&by_sysctl)?, NO_NAMESPACES, "no namespaces")?;
     // As AppArmor does on a hardened Ubuntu.
     let by_refusal = ["--refuse", "unshare=EPERM", "--user", "1001"];
