@@ -25,6 +25,7 @@
 //! | [`environment`] | what of the caller's variables reaches the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
 //! | [`protection`] | what a machine may lack, in words | yes |
+//! | [`locale`] | a locale that this machine has, and UTF-8 | yes |
 //! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
 //! | [`broker`] | token, cookies, throttle, relay credentials | but for randomness |
 //! | [`admin`] | where the admin socket is; the ring of log lines | yes |
@@ -37,6 +38,7 @@ pub mod cli;
 pub mod config;
 pub mod environment;
 pub mod lifecycle;
+pub mod locale;
 pub mod plan;
 pub mod protection;
 mod shell;

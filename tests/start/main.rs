@@ -5,5 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod caller;
+mod locale;
 mod places;
 mod signals;

@@ -6,14 +6,15 @@ use std::{
 };
 
 use lumen_ipc::service::Keymap;
+use tracing::warn;
 
 use super::{
     demo::{self, NoDemo},
-    nameless, programs,
+    ffi, nameless, programs,
     spawn::AppLaunch,
     users::SessionUser,
 };
-use crate::{config::AppChoice, environment::Environment};
+use crate::{config::AppChoice, environment::Environment, locale};
 
 /// Where the app runs.
 pub(crate) struct Surroundings<'start> {
@@ -160,8 +161,9 @@ fn environment(surroundings: &Surroundings<'_>, path: OsString) -> Environment {
         true => caller.of_nobody(),
         false => caller.inherited(),
     };
-    // Programs like terminals refuse to work without a UTF-8 locale; C.UTF-8 is always there.
-    environment.set_default("LANG", "C.UTF-8");
+    for replaced in locale::settle(&mut environment, &ffi::codeset) {
+        warn!("{replaced}; {}", locale::ADVICE);
+    }
     environment.set_default("LOGNAME", &user.name);
     environment.set_default("SHELL", &user.shell);
     environment.set_default("USER", &user.name);

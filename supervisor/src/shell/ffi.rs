@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "raw system calls; every block states why it is sound")]
 
 use std::{
+    ffi::{CStr, CString, OsStr},
     io::{self, Read},
     mem::MaybeUninit,
     os::fd::{AsRawFd, RawFd},
@@ -40,6 +41,23 @@ pub(crate) fn restore_signal(number: i32) {
     // SAFETY: the default action runs no code of ours. That the kernel and the C library refuse it
     // for a few numbers is fine: nobody can ignore those.
     let _ = unsafe { libc::signal(number, libc::SIG_DFL) };
+}
+
+/// The character set of a locale; `None` for one that is not installed.
+pub(crate) fn codeset(locale: &OsStr) -> Option<String> {
+    let name = CString::new(locale.as_encoded_bytes()).ok()?;
+    // SAFETY: the name is a C string that outlives the call, and no locale is changed by it.
+    let found = unsafe { libc::newlocale(libc::LC_ALL_MASK, name.as_ptr(), ptr::null_mut()) };
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: `found` is a locale until it is freed below, and with it lives the string, which the
+    // C library ends with a zero.
+    let set = unsafe { CStr::from_ptr(libc::nl_langinfo_l(libc::CODESET, found)) };
+    let set = set.to_string_lossy().into_owned();
+    // SAFETY: `found` came from newlocale, nobody else has it, and nothing of it is used hereafter.
+    unsafe { libc::freelocale(found) };
+    Some(set)
 }
 
 /// The way to mark descriptors to be closed by exec.
