@@ -76,6 +76,12 @@ impl Stage {
         serde_json::from_slice(&answer.stdout).expect("status is JSON")
     }
 
+    /// How all is once the app runs, which waits for the session's helpers.
+    fn status_with_app(&self) -> HostStatus {
+        wait_until("the app runs", || self.status().app.pid.is_some());
+        self.status()
+    }
+
     /// How one worker is.
     fn process(&self, worker: Worker) -> Option<ProcessStatus> {
         self.status().workers.into_iter().find(|one| one.worker == worker)
@@ -162,7 +168,7 @@ fn pid_of(status: &HostStatus, worker: Worker) -> Option<u32> {
 fn stop_ends_every_process_and_exits_with_success() {
     let stage = Stage::new();
     let desktop = Desktop::start(stage.run("sleep 1000")).ready();
-    let status = stage.status();
+    let status = stage.status_with_app();
     assert_eq!(pids(&status).len(), Worker::ALL.len());
     assert!(stage.ask(&["stop"]).status.success());
     let (code, said) = desktop.end();
@@ -189,7 +195,7 @@ fn token_is_printed_once_and_not_logged() {
 fn killed_worker_comes_back_while_the_app_and_the_others_stay() {
     let stage = Stage::new();
     let desktop = Desktop::start(stage.run("sleep 1000")).ready();
-    let before = stage.status();
+    let before = stage.status_with_app();
     let media = pid_of(&before, Worker::Media).expect("it runs");
     kill(Pid::from_raw(media.cast_signed()), Signal::SIGKILL).expect("ours");
     wait_until("media serves again", || {
@@ -236,7 +242,7 @@ fn worker_that_breaks_the_contract_with_its_supervisor_is_ended_and_nobody_else(
     for mode in ["garbage", "oversize", "fd-flood"] {
         let stage = Stage::new();
         let desktop = Desktop::start(stage.run("sleep 1000")).ready();
-        let before = stage.status();
+        let before = stage.status_with_app();
         let stage = stage.mode(Worker::Media, mode);
         assert!(stage.ask(&["restart", "media"]).status.success());
         wait_until("media is started again unasked", || {
