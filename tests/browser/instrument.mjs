@@ -227,16 +227,6 @@ export function instrument({ relay: forced, spoil: spoiled }) {
     (document.activeElement ?? document.body).dispatchEvent(event);
   }
 
-  /** Notes when the page gives signs of life from here on, in `lumenTest.signs`. */
-  function noteSigns() {
-    const { send } = RTCDataChannel.prototype;
-    window.lumenTest.signs = [];
-    RTCDataChannel.prototype.send = function noted(data) {
-      if (data.byteLength === 1 && data[0] === 0x0c) window.lumenTest.signs.push(performance.now());
-      return send.call(this, data);
-    };
-  }
-
   /**
    * Keys and movements as a browser would report them that loses every third release, by chance with
    * a seed, so that it is the same each time.
@@ -293,7 +283,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
   window.lumenTest = {
     frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
-    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, noteSigns, said, spoil,
+    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, said, spoil,
     statuses, useRsaKeys,
   };
 }

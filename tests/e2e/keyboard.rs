@@ -221,8 +221,9 @@ fn held_key_has_signs_of_life_and_a_released_one_none() -> Result<()> {
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_picture()?;
-    page.evaluate::<()>("lumenTest.noteSigns()")?;
-    let signs = || page.evaluate::<Vec<f64>>("lumenTest.signs");
+    // By the first byte of the message `stillHeld`.
+    let told = "lumenTest.said.filter(({ tag }) => tag === 0x0c).map(({ at }) => at)";
+    let signs = || page.evaluate::<Vec<f64>>(told);
     page.key_down("KeyQ")?;
     wait_until("twenty signs of life", || signs().is_ok_and(|signs| signs.len() >= 20))?;
     page.key_up("KeyQ")?;

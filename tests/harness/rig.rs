@@ -507,10 +507,10 @@ fn signal(process: Process, signal: Signal) -> Result<()> {
     kill(pid, signal).with_context(|| format!("sending {signal} to {}", process.0))
 }
 
-/// The address in what `lumen run` printed.
+/// The address in what `lumen run` printed. An app's lines may have others before it.
 fn printed_url(said: &str) -> Option<String> {
-    let is_url = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
-    said.split_whitespace().find(is_url).map(str::to_owned)
+    let (_, url) = said.split_once("Lumen is ready: ")?;
+    url.split_whitespace().next().map(str::to_owned)
 }
 
 fn lock_file() -> Result<File> {

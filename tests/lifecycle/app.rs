@@ -38,9 +38,11 @@ fn app_that_fails_is_told_by_the_page_with_its_exit_code_and_ends_lumen_with_it(
         pid.display(),
     );
     let mut rig = Setup::new().on_stage(stage).app(["sh", "-c", &script]).start()?;
+    let begun = Instant::now();
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
+    wait_until("the app has run for a while", || begun.elapsed() > HAS_WORKED)?;
     kill_hard(Process(std::fs::read_to_string(&pid)?.trim().parse()?))?;
     assert_eq!(rig.wait_for_end()?.code(), Some(42));
     says(&page, "The app ended with exit code 42, and the desktop with it.")?;
