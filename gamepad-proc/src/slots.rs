@@ -17,13 +17,10 @@ use std::{
 
 use lumen_ipc::{
     message::pads::{PadAction, PadReport, SLOTS, ToGamepad},
-    units::{PadIndex, PeerId},
+    units::{PadGrace, PadIndex, PeerId},
 };
 
-/// How long a device is kept after its peer is gone, or the link: pages reconnect in less, unless the
-/// network is gone with them.
-pub const GRACE: Duration = Duration::from_secs(15);
-/// How long it is kept after its pad was unplugged.
+/// How long a device is kept after its pad was unplugged.
 pub const UNPLUG_GRACE: Duration = Duration::from_secs(1);
 /// The time between two new devices, once [`CREATION_BURST`] is used up.
 pub const CREATION_INTERVAL: Duration = Duration::from_secs(2);
@@ -104,14 +101,17 @@ pub struct Slots {
     /// In the order of plugging.
     pads: Vec<Pad>,
     budget: Budget,
+    /// How long a device is kept after its peer is gone, or the link.
+    grace: Duration,
     actions: VecDeque<Action>,
 }
 
 impl Slots {
-    /// `count` slots without devices.
+    /// `count` slots without devices, which are kept for `grace` when their peer is gone, or the link.
     #[must_use]
-    pub fn new(now: Instant, count: usize) -> Self {
+    pub fn new(now: Instant, count: usize, grace: PadGrace) -> Self {
         Self {
+            grace: Duration::from_secs(grace.value().into()),
             slots: vec![Slot::Empty; count.min(SLOTS)],
             pads: Vec::new(),
             budget: Budget { left: CREATION_BURST, counted: now },
@@ -126,7 +126,7 @@ impl Slots {
 
     /// A predecessor left a device in this slot.
     pub fn found(&mut self, now: Instant, slot: SlotNumber) {
-        self.keep(slot, now + GRACE, None);
+        self.keep(slot, now + self.grace, None);
     }
 
     /// Rtc said something.
@@ -140,7 +140,7 @@ impl Slots {
                 self.place(now)
             }
             PadAction::PeerLeft => {
-                self.leave(now + GRACE, |other| other.peer == message.peer);
+                self.leave(now + self.grace, |other| other.peer == message.peer);
                 self.place(now)
             }
         }
@@ -148,7 +148,7 @@ impl Slots {
 
     /// The link is gone: whoever spoke on it holds nothing any more.
     pub fn link_lost(&mut self, now: Instant) {
-        self.leave(now + GRACE, |_| true);
+        self.leave(now + self.grace, |_| true);
     }
 
     /// The device could not be made. Its pad waits for another slot.

@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// As configured by default.
+const GRACE: Duration = Duration::from_secs(15);
+
 /// The devices, as the actions leave them, and all that happened.
 struct House {
     slots: Slots,
@@ -18,7 +21,8 @@ struct House {
 impl House {
     fn new() -> Self {
         let now = Instant::now();
-        let (devices, slots) = (BTreeMap::new(), Slots::new(now, SLOTS));
+        let (devices, slots) =
+            (BTreeMap::new(), Slots::new(now, SLOTS, PadGrace::clamped(GRACE.as_secs())));
         Self { slots, now, devices, created: 0, destroyed: 0 }
     }
 
@@ -221,7 +225,7 @@ fn slot_the_kernel_refuses_is_passed_over() {
 #[test]
 fn without_slots_every_pad_waits() {
     let now = Instant::now();
-    let mut slots = Slots::new(now, 0);
+    let mut slots = Slots::new(now, 0, PadGrace::MIN);
     let message = ToGamepad { peer: PeerId(1), action: PadAction::Plugged(index(0)) };
     assert_eq!(slots.handle(now, message), Heard::Waits);
     assert_eq!((slots.poll_action(), slots.deadline()), (None, None));

@@ -14,7 +14,7 @@ use crate::{
     phase::Phase,
     process::Worker,
     text::{Secret, Text},
-    units::{Fps, FrameSize, Kbps, PeerId, SessionId},
+    units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
 };
 
 /// Largest tarpc frame on any RPC link, in bytes: a page of log lines fits.
@@ -256,6 +256,8 @@ pub struct GamepadConfig {
     /// The user whose desktop it is: part of the devices' `phys`, by which the udev rule knows whom
     /// to give them to.
     pub owner: u32,
+    /// How long a device outlives its viewer's connection, which may come back.
+    pub grace: PadGrace,
 }
 
 /// What a virtual gamepad says it is.

@@ -126,6 +126,10 @@ ranged! {
     PadIndex: u8, "gamepad index", 0, 3
 }
 ranged! {
+    /// Seconds for which a game keeps the device of a viewer who has gone.
+    PadGrace: u16, "seconds of a gamepad's grace", 1, 3600
+}
+ranged! {
     /// Width or height of a frame in pixels.
     Side: u16, "side in pixels", 16, 4096
 }

@@ -186,6 +186,7 @@ fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerCon
             // Without one there is no such worker.
             identity: config.pad.unwrap_or(PadIdentity::Xbox360),
             owner: facts.users.session().uid,
+            grace: config.pad_grace,
         }),
         Worker::Media => WorkerConfig::Media(MediaConfig {
             size: config.size,

@@ -75,7 +75,7 @@ impl Worker for Gamepad {
         if devices.is_empty() {
             info!("there is no access to /dev/uinput: gamepads are off; see `lumen doctor`");
         }
-        let mut slots = Slots::new(now, devices.len());
+        let mut slots = Slots::new(now, devices.len(), config.grace);
         for (slot, _) in slots.numbers().zip(&devices).filter(|(_, device)| device.exists()) {
             slots.found(now, slot);
         }

@@ -18,7 +18,7 @@ use lumen_ipc::{
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
-    units::{Fps, FrameSize, Kbps},
+    units::{Fps, FrameSize, Kbps, PadGrace},
 };
 
 pub use parse::parse;
@@ -97,6 +97,8 @@ pub struct RunConfig {
     pub udp_port: u16,
     /// What virtual gamepads say they are; `None` for no gamepads.
     pub pad: Option<PadIdentity>,
+    /// How long a game keeps the gamepad of a viewer who has gone.
+    pub pad_grace: PadGrace,
     /// This host's address as the world sees it, if it cannot be seen from here.
     pub public_address: Option<IpAddr>,
     /// The relay; `None` for none.

@@ -60,6 +60,8 @@ pub enum Key {
     Name,
     /// What virtual gamepads say they are.
     Pad,
+    /// How long a game keeps the gamepad of a viewer who has gone.
+    PadGrace,
     /// This host's address as the world sees it.
     PublicAddress,
     /// Whether there is a relay.
@@ -185,6 +187,7 @@ mod tests {
             Log,
             Name,
             Pad,
+            PadGrace,
             PublicAddress,
             Relay,
             RelayCert,

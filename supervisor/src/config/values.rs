@@ -6,7 +6,7 @@ use lumen_ipc::{
     front_door::{BadNetwork, FrontDoor, Listen},
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
-    units::{Fps, FrameSize, Kbps},
+    units::{Fps, FrameSize, Kbps, PadGrace},
 };
 
 use super::{
@@ -221,6 +221,11 @@ impl Values {
             "off" => Ok(None),
             _ => Err(self.bad(Key::Pad, "expected xbox360, xboxone, dualshock4, switchpro or off")),
         }
+    }
+
+    pub(super) fn pad_grace(&self) -> Result<PadGrace, UsageError> {
+        let number = self.number(Key::PadGrace, "a number of seconds, 1 to 3600")?;
+        PadGrace::new(number).map_err(|error| self.bad(Key::PadGrace, error.to_string()))
     }
 
     /// The way to log in. Nobody but this machine may be let in without one.

@@ -174,13 +174,14 @@ record_events() {
 
 # --- Viewers' pads -----------------------------------------------------------------------------
 
-# start_pad_desktop: alice's desktop, started by root, where pads are hers.
+# start_pad_desktop: alice's desktop, started by root, where pads are hers, and wait for a viewer who is
+# slow to come back: the machine is emulated, and may be on a slow one.
 start_pad_desktop() {
     modprobe --all uinput evdev joydev
     udevadm wait --timeout="$PATIENCE" /dev/uinput
     cp /share/systemd/72-lumen-pads.rules /etc/udev/rules.d
     udevadm control --reload
-    start_lumen root --user alice -- foot
+    start_lumen root --user alice --pad-grace 60 -- foot
 }
 
 # start_player NAME: a viewer that has nothing but pads; `play NAME COMMAND...` tells it what to do,

@@ -35,7 +35,7 @@ for round in 1 2; do
     check_press
     expect 'devices made by the successor' "$(metric gamepad devices_created_total)" 0
 
-    # The viewer has the seconds of gamepad's grace to come back; nobody else uses the processor
+    # The viewer has the seconds of the pads' grace to come back; nobody else uses the processor
     # meanwhile.
     connected=$(grep -c ^connected "$scratch/pads")
     kill -KILL "$(worker_pid rtc)"

@@ -14,7 +14,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 28] = [
+pub const OPTIONS: [OptionRow; 29] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -254,6 +254,17 @@ pub const OPTIONS: [OptionRow; 28] = [
         placeholder: Some("xbox360|xboxone|dualshock4|switchpro|off"),
         default: "xbox360",
         help: "What viewers' gamepads look like to games, or off for no gamepads.",
+        commands: RUN,
+    },
+    OptionRow {
+        key: Key::PadGrace,
+        name: "pad-grace",
+        short: None,
+        environment: "LUMEN_PAD_GRACE",
+        placeholder: Some("SECONDS"),
+        default: "15",
+        help: "How long games keep the gamepad of a viewer whose connection is lost and may come \
+               back, 1 to 3600.",
         commands: RUN,
     },
     OptionRow {
