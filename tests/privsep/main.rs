@@ -122,6 +122,7 @@ fn user_that_exists_only_meanwhile_has_a_name_a_home_and_a_prompt() -> Result<()
     let said = rig.said();
     ensure!(said.contains("user=lumen group=lumen skeleton=1"), "{said}");
     ensure!(said.contains("lumen@") && !said.contains("no name"), "{said}");
+    ensure!(said.contains("outlives the desktop"), "nobody is told that the home goes: {said}");
     Ok(())
 }
 

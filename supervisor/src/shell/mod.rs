@@ -91,6 +91,10 @@ pub(crate) fn run(config: &RunConfig) -> Result<process::ExitCode, RunError> {
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
     }
+    if let Some(home) = stage.passing_home() {
+        let home = home.display();
+        info!("nothing that is saved in {home} outlives the desktop; a user with a home keeps it");
+    }
     let access = Access::new(config.auth)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -140,6 +140,7 @@ pub(crate) struct Stage {
     pub(crate) admin: Listener,
     /// Before the locks in `cast` are given up.
     _places: Vec<Temporary>,
+    passing_home: Option<PathBuf>,
     cast: Cast,
 }
 
@@ -234,6 +235,7 @@ impl Stage {
             mint,
             wayland,
             admin,
+            passing_home: places.home.starts_with(&places.files).then(|| places.home.clone()),
             _places: door.file.into_iter().chain(places.made).collect(),
             cast,
         })
@@ -274,6 +276,11 @@ impl Stage {
                 self.relay.as_ref().map(|relay| relay.descriptors(grant)).unwrap_or_default()
             }
         }
+    }
+
+    /// The home that is removed with the desktop, and all that is saved there: worth a line.
+    pub(crate) fn passing_home(&self) -> Option<&Path> {
+        self.passing_home.as_deref()
     }
 
     /// Whom the desktop belongs to, if nobody was named: worth a line.
