@@ -37,7 +37,7 @@ const BROWSER = [
   'setTimeout',
   'window',
 ];
-const NODE = ['Buffer', 'URL'];
+const NODE = ['AbortController', 'Buffer', 'Event', 'EventTarget', 'URL'];
 const CORE = ['TextDecoder', 'URLSearchParams'];
 
 /** @param {string[]} names */

@@ -71,12 +71,13 @@ export class Keyboard {
 
   /** @param {KeyboardEvent} event */
   #up(event) {
-    // Also while nothing is sent: a key that came up meanwhile must not count as held later.
-    const changes = this.#held.releaseBy(event);
-    if (!this.#isActive() || evdevKey(event.code) === null) return;
+    // Also while nothing is sent: a key that came up meanwhile must not count as held later. And also
+    // of a key that the desktop does not know: the modifiers that it reports are as true as any.
+    const active = this.#isActive();
+    this.#tell(this.#held.releaseBy(event), active);
+    if (!active || evdevKey(event.code) === null) return;
     event.preventDefault();
     event.stopPropagation();
-    this.#tell(changes, true);
   }
 
   /**

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Keyboard } from '../src/page/keyboard.js';
+
+/** @import { InputMessage } from '../src/core/input-codec.js' */
+
+const SHIFT_LEFT = 42;
+
+/** As much of a browser as the keyboard looks at. */
+function openPage() {
+  const page = {
+    window: new EventTarget(),
+    document: { hidden: false },
+    navigator: { platform: 'Linux x86_64', userAgent: '' },
+  };
+  for (const [name, value] of Object.entries(page)) {
+    Object.defineProperty(globalThis, name, { value, configurable: true });
+  }
+  /** @type {InputMessage[]} */
+  const sent = [];
+  const desktop = { send: (/** @type {InputMessage} */ message) => sent.push(message) };
+  const keyboard = new Keyboard(
+    { ...desktop, isActive: () => true },
+    new AbortController().signal,
+  );
+  /**
+   * @param {'keydown' | 'keyup'} type
+   * @param {string} code
+   * @param {string} key
+   * @param {boolean} shiftKey
+   */
+  const happen = (type, code, key, shiftKey) => {
+    const event = new Event(type, { cancelable: true });
+    const modifiers = { altKey: false, ctrlKey: false, metaKey: false, shiftKey };
+    const getModifierState = (/** @type {string} */ name) => name === 'Shift' && shiftKey;
+    Object.assign(event, { code, key, repeat: false, ...modifiers, getModifierState });
+    page.window.dispatchEvent(event);
+    return event;
+  };
+  return { keyboard, sent, happen };
+}
+
+test('keyup of a key the desktop does not know lets go of a modifier whose own release was lost', () => {
+  for (const code of ['Fn', '']) {
+    const { keyboard, sent, happen } = openPage();
+    happen('keydown', 'ShiftLeft', 'Shift', true);
+    const event = happen('keyup', code, 'Unidentified', false);
+    const told = sent.map((message) => message.type === 'key' && [message.key, message.pressed]);
+    assert.deepEqual(told, [
+      [SHIFT_LEFT, true],
+      [SHIFT_LEFT, false],
+    ]);
+    assert.equal(keyboard.isHolding, false);
+    assert.equal(event.defaultPrevented, false, 'what else that key does is the browser\'s affair');
+  }
+});
