@@ -55,3 +55,18 @@ test('update, dragged to where no press counts, goes on and ends there', () => {
   assert.deepEqual(held.update(3, false), [{ button: 0x111, pressed: true }]);
   assert.deepEqual(held.update(0, false).length, 2);
 });
+
+test('cancel, a finger beside the picture is gone, and the next one counts', () => {
+  const held = new HeldButtons();
+  held.update(1, false);
+  assert.equal(held.cancel(), false);
+  assert.deepEqual(held.update(1, true), [{ button: 0x110, pressed: true }]);
+  assert.equal(held.cancel(), true);
+});
+
+test('releaseAll, pressed where it does not count, is still ignored until all buttons are up', () => {
+  const held = new HeldButtons();
+  held.update(1, false);
+  held.releaseAll();
+  assert.deepEqual(held.update(1, true), []);
+});

@@ -43,6 +43,15 @@ export class HeldButtons {
     return changes.sort((one, other) => Number(one.pressed) - Number(other.pressed));
   }
 
+  /**
+   * What pressed the buttons is gone without a word of them: what is pressed next is another press.
+   * @returns {boolean} whether any was down
+   */
+  cancel() {
+    this.#ignores = false;
+    return this.releaseAll();
+  }
+
   /** Forgets all buttons. @returns {boolean} whether any was down */
   releaseAll() {
     const any = this.any;

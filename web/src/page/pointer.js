@@ -141,7 +141,8 @@ export class Pointer {
   }
 
   #cancelled() {
-    if (this.forget()) this.#desktop.send({ type: 'releaseAll' });
+    this.#pacer.settle();
+    if (this.#buttons.cancel()) this.#desktop.send({ type: 'releaseAll' });
   }
 
   /** @param {WheelEvent} event */
