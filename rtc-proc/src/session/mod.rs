@@ -462,11 +462,11 @@ impl Session {
 
     /// Tells the page which picture left, if it is time; returns whether there is more to poll.
     fn tell_sent(&mut self) -> bool {
-        let Some(mut channel) = self.input.and_then(|id| self.rtc.channel(id)) else {
-            return false;
-        };
-        // A channel that is full or broken shows in what matters more than this.
-        self.sent.take(self.now).is_some_and(|ticks| {
+        let Some(id) = self.input else { return false };
+        let Some(ticks) = self.sent.take(self.now) else { return false };
+        // A channel that is full or broken shows in what matters more than this. A page that has closed
+        // it does not want to know, and what was taken for it is not due for ever.
+        self.rtc.channel(id).is_some_and(|mut channel| {
             matches!(channel.write(true, &encode::picture_sent(ticks)), Ok(true))
         })
     }

@@ -449,6 +449,21 @@ fn page_is_told_of_the_newest_picture_that_left_and_then_nothing_more() {
 }
 
 #[test]
+fn page_that_has_closed_its_channel_costs_no_wakeups_for_what_it_is_not_told() {
+    let mut pair = Pair::connected();
+    let input = pair.viewer.input;
+    pair.viewer.rtc.direct_api().close_data_channel(input);
+    pair.viewer.advance(pair.now);
+    pair.run(Duration::from_millis(500));
+    let shown = pair.show(true, 3000, 1);
+    pair.run(Duration::from_secs(5));
+    assert_eq!(pair.viewer.frames, [shown], "pictures go on");
+    pair.wakeups = 0;
+    pair.run(Duration::from_secs(10));
+    assert!(pair.wakeups < 100, "{} wake-ups in ten still seconds", pair.wakeups);
+}
+
+#[test]
 fn keyframe_asked_for_by_the_page_is_told() {
     let mut pair = Pair::connected();
     pair.viewer.send(pair.now, pair.viewer.input, true, &[0x0b]);
