@@ -18,7 +18,7 @@ use smithay::{
         pixman::{PixmanError, PixmanRenderer},
         utils::{CommitCounter, DamageSet, OpaqueRegions},
     },
-    utils::{Buffer, Physical, Point, Rectangle, Scale, Transform},
+    utils::{Buffer, Physical, Point, Rectangle, Scale, Size, Transform},
 };
 
 /// A surface in the picture.
@@ -48,9 +48,10 @@ impl Shrink {
         area.to_f64().upscale(self.factor).to_i32_up()
     }
 
-    /// The pixels that show nothing but these.
-    fn within(self, area: Rectangle<i32, Physical>) -> Rectangle<i32, Physical> {
-        area.to_f64().upscale(self.factor).to_i32_down()
+    /// The pixels that show nothing but these, if there are any.
+    fn within(self, area: Rectangle<i32, Physical>) -> Option<Rectangle<i32, Physical>> {
+        let area = area.to_f64().upscale(self.factor);
+        filled(area.loc.to_i32_ceil(), (area.loc + area.size).to_i32_floor())
     }
 }
 
@@ -78,15 +79,30 @@ impl SceneElement {
             return 0;
         }
         let enlarged = (drawn.w / source.w.max(1.0)).max(drawn.h / source.h.max(1.0));
-        // At most the size of the largest frame over one pixel.
+        // An app may want to be drawn as large as it likes; a float becomes the nearest integer there is.
         enlarged.ceil().max(1.0) as i32
     }
 }
 
-/// `part` and what lies within `by` pixels of it.
-fn grown(part: Rectangle<i32, Physical>, by: i32) -> Rectangle<i32, Physical> {
-    let (start, size) = (part.loc, part.size);
-    Rectangle::new((start.x - by, start.y - by).into(), (size.w + 2 * by, size.h + 2 * by).into())
+/// `part` and what lies within `by` pixels of it, as far as that is part of an element of `size`.
+fn grown(
+    part: Rectangle<i32, Physical>,
+    by: i32,
+    size: Size<i32, Physical>,
+) -> Option<Rectangle<i32, Physical>> {
+    let end = part.loc + part.size;
+    filled(
+        (part.loc.x.saturating_sub(by).max(0), part.loc.y.saturating_sub(by).max(0)).into(),
+        (end.x.saturating_add(by).min(size.w), end.y.saturating_add(by).min(size.h)).into(),
+    )
+}
+
+/// The rectangle between two corners, unless nothing is between them.
+fn filled(
+    start: Point<i32, Physical>,
+    end: Point<i32, Physical>,
+) -> Option<Rectangle<i32, Physical>> {
+    (start.x < end.x && start.y < end.y).then(|| Rectangle::from_extremities(start, end))
 }
 
 impl From<WaylandSurfaceRenderElement<PixmanRenderer>> for SceneElement {
@@ -127,19 +143,19 @@ impl Element for SceneElement {
         if smear == 0 {
             return damage;
         }
-        let whole = Rectangle::from_size(self.geometry(scale).size);
+        let size = self.geometry(scale).size;
         let placed = damage.into_iter().map(|part| match self.shrink {
             Some(shrink) => shrink.around(part),
             None => part,
         });
-        placed.filter_map(|part| grown(part, smear).intersection(whole)).collect()
+        placed.filter_map(|part| grown(part, smear, size)).collect()
     }
 
     fn opaque_regions(&self, scale: Scale<f64>) -> OpaqueRegions<i32, Physical> {
         let opaque = self.surface.opaque_regions(scale);
         match self.shrink {
             None => opaque,
-            Some(shrink) => opaque.into_iter().map(|area| shrink.within(area)).collect(),
+            Some(shrink) => opaque.into_iter().filter_map(|area| shrink.within(area)).collect(),
         }
     }
 
@@ -175,5 +191,48 @@ impl RenderElement<PixmanRenderer> for SceneElement {
 
     fn underlying_storage(&self, renderer: &mut PixmanRenderer) -> Option<UnderlyingStorage<'_>> {
         self.surface.underlying_storage(renderer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn area(x: i32, y: i32, width: i32, height: i32) -> Rectangle<i32, Physical> {
+        Rectangle::new((x, y).into(), (width, height).into())
+    }
+
+    fn shrink(factor: f64) -> Shrink {
+        Shrink { towards: (0, 0).into(), factor: factor.into() }
+    }
+
+    #[test]
+    fn within_of_what_fills_no_pixel_is_nothing() {
+        assert_eq!(shrink(0.3).within(area(3, 0, 1, 40)), None);
+        assert_eq!(shrink(0.5).within(area(1, 1, 5, 6)), Some(area(1, 1, 2, 2)));
+    }
+
+    #[test]
+    fn grown_reaches_its_neighbours_and_no_further_than_the_element() {
+        let size = Size::from((800, 600));
+        assert_eq!(grown(area(10, 20, 3, 4), 2, size), Some(area(8, 18, 7, 8)));
+        assert_eq!(grown(area(900, 20, 3, 4), 2, size), None);
+        for by in [800, i32::MAX / 2, i32::MAX] {
+            assert_eq!(grown(area(10, 20, i32::MAX, 4), by, size), Some(area(0, 0, 800, 600)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn within_any_area_lies_around_it_and_never_panics(
+            x in 0..5000, y in 0..5000, width in 1..5000, height in 1..5000, factor in 0.001_f64..1.0,
+        ) {
+            let opaque = area(x, y, width, height);
+            let around = shrink(factor).around(opaque);
+            let within = shrink(factor).within(opaque);
+            prop_assert!(within.is_none_or(|within| !within.is_empty() && around.contains_rect(within)));
+        }
     }
 }
