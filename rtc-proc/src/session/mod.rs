@@ -5,7 +5,7 @@
 //! Decides: the negotiated codec and extensions ([`setup`]), which pictures the peer gets
 //! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
 //! [`decode`]), what the page is told of pictures ([`sent`]), what the network to it carries
-//! ([`estimate`]), and when its timers may wait ([`quiet`]).
+//! ([`estimate`]), and when its timers may wait ([`quiet`]); `pace` acts on the last two.
 //!
 //! Trusts: nothing that arrives. What the implementation cannot authenticate it drops; what it can,
 //! but is not one of our messages, ends the session with a reason.
@@ -31,24 +31,27 @@ pub mod encode;
 pub mod estimate;
 pub mod limit;
 pub mod media;
+mod pace;
 pub mod quiet;
 pub mod sent;
 pub mod setup;
 pub mod stillness;
 #[cfg(test)]
 mod tests;
+mod traffic;
 #[cfg(test)]
 pub(crate) mod viewer;
 
 pub use alert::FatalAlert;
 pub use channel::Said;
-use channel::{ChannelKind, ChannelViolation, Channels};
-use estimate::{Estimate, Judgement};
+use channel::{ChannelKind, Channels};
+use estimate::Estimate;
 use media::{FrameGate, VideoFrame};
 use quiet::Activity;
 use sent::SentPictures;
 pub use setup::{BadOffer, Setup};
 use stillness::{Stillness, sequence_of};
+pub use traffic::{Datagram, Ending, Input, Output, SessionEvent};
 
 /// More packets than this waiting for the pacer mean that the peer cannot follow: frames are
 /// dropped until the next keyframe. About 4 MB.
@@ -58,107 +61,6 @@ const MAX_BACKLOG_PACKETS: usize = 4000;
 const STEP: std::time::Duration = std::time::Duration::from_micros(2);
 /// Bounds the steps of one call: more than a maximal backlog needs.
 const MAX_STEPS: usize = 4 * MAX_BACKLOG_PACKETS;
-
-/// What happens to a session.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one call, never stored")]
-pub enum Input<'a> {
-    /// A datagram that [`Session::accepts`].
-    Datagram(RtcInput<'a>),
-    /// One of the browser's addresses.
-    Candidate(&'a str),
-    /// A message for the browser's page, encoded by [`encode`].
-    Message(&'a [u8]),
-    /// An alert in a datagram that [`Session::accepts`].
-    Refused(FatalAlert),
-    /// Our address at the relay is another one, or there is none any more.
-    RelayedAddress(Option<SocketAddr>),
-    /// A picture.
-    Video(&'a VideoFrame),
-    /// Pictures that follow do not build on those before: wait for a keyframe.
-    VideoInterrupted,
-    /// Time has come.
-    Timeout,
-    /// It must end.
-    Close,
-}
-
-/// What a session wants.
-#[derive(Debug)]
-pub enum Output {
-    /// To send.
-    Transmit(Datagram),
-    /// To tell.
-    Event(SessionEvent),
-}
-
-/// Bytes to send from one of our addresses to one of the browser's.
-#[derive(Debug)]
-pub struct Datagram {
-    /// Ours.
-    pub source: SocketAddr,
-    /// The browser's.
-    pub destination: SocketAddr,
-    /// What the relay wants in front of it.
-    pub header: Option<[u8; 4]>,
-    /// What.
-    pub contents: Vec<u8>,
-}
-
-impl Datagram {
-    /// Bytes in all.
-    #[must_use]
-    pub fn length(&self) -> usize {
-        self.header.map_or(0, |header| header.len()) + self.contents.len()
-    }
-}
-
-/// Something others must know.
-#[derive(Debug, PartialEq)]
-pub enum SessionEvent {
-    /// The viewer did something.
-    Said(Said),
-    /// The browser must know this address of ours, too.
-    CandidateFound(String),
-    /// Pictures can flow.
-    Connected,
-    /// It is over.
-    Ended(Ending),
-    /// The network is believed to carry another amount.
-    EstimateChanged {
-        /// In bit/s.
-        bps: u64,
-    },
-    /// The last packet of a frame left.
-    FrameSent(FrameStamps),
-    /// The browser cannot decode without a keyframe.
-    KeyframeWanted,
-    /// The page can be told things from now on.
-    MessagesWanted,
-}
-
-/// Why a session is over.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Ending {
-    /// We were asked to.
-    #[error("closed")]
-    Asked,
-    /// The browser closed its end.
-    #[error("the browser closed the connection")]
-    Closed,
-    /// WebRTC broke.
-    #[error("the connection failed: {0}")]
-    Failed(String),
-    /// The browser will not secure the connection.
-    #[error("the browser refused to secure it, {0}")]
-    Unsecured(FatalAlert),
-    /// Nothing was heard of the browser.
-    #[error("the browser is out of reach")]
-    Lost,
-    /// The page sent what it must not.
-    #[error("the page sent {0}")]
-    Violation(#[from] ChannelViolation),
-}
 
 /// One peer.
 #[derive(Debug)]
@@ -554,62 +456,6 @@ impl Session {
             Ok(Some(said)) => self.emit(SessionEvent::Said(said)),
             Ok(None) => {}
             Err(violation) => self.close(violation.into()),
-        }
-    }
-
-    fn on_estimate(&mut self, reported_bps: u64) {
-        if self.activity == Activity::Quiet || !self.connected {
-            return;
-        }
-        let before = self.estimate.bps();
-        if let Judgement::Restart { bps } = self.estimate.on_report(self.now, reported_bps) {
-            self.restart_estimate(bps);
-        }
-        self.announce_estimate(before);
-    }
-
-    /// A receiver that estimates for itself (REMB) has no feedback ours could work with.
-    fn on_receiver_estimate(&mut self, reported_bps: u64) {
-        let before = self.estimate.bps();
-        let _ = self.estimate.on_report(self.now, reported_bps);
-        self.announce_estimate(before);
-    }
-
-    fn announce_estimate(&mut self, before: u64) {
-        let bps = self.estimate.bps();
-        if bps != before {
-            self.set_desired();
-            self.emit(SessionEvent::EstimateChanged { bps });
-        }
-    }
-
-    fn restart_estimate(&mut self, bps: u64) {
-        self.rtc.bwe().reset(Bitrate::bps(bps));
-        self.set_desired();
-    }
-
-    /// Probing is worth its bursts only while the network seems to limit the encoder.
-    fn set_desired(&mut self) {
-        let probe = self.estimate.is_limiting() && self.activity != Activity::Quiet;
-        let desired = if probe { self.encoder } else { Bitrate::ZERO };
-        self.rtc.bwe().set_bitrate(Bitrate::ZERO, desired);
-    }
-
-    /// An estimate of nothing makes the pacer stop padding; see [`quiet`].
-    fn fall_quiet(&mut self) {
-        if self.connected && self.queued_packets() == 0 {
-            self.activity = Activity::Quiet;
-            self.restart_estimate(0);
-        }
-    }
-
-    /// The only way out of quiet: whatever wakes the link gives the pacer its rate back, or the next
-    /// picture would drip out of it.
-    fn wake_up(&mut self) {
-        let was_quiet = self.activity == Activity::Quiet;
-        self.activity = Activity::Busy { last: self.now };
-        if was_quiet {
-            self.restart_estimate(self.estimate.bps());
         }
     }
 
