@@ -2,7 +2,7 @@
 //! them from outside, as an app, as a browser and as an administrator would.
 //!
 //! - [`stage`]: the binaries under test, laid out so that any user may run them;
-//! - [`rig`]: one running Lumen, started for one test and ended with it;
+//! - [`rig`]: one running Lumen, started for one test, as `setup` has it, and ended with it;
 //! - [`app`]: the Wayland app the tests show, seen through the log it writes; its pictures are in
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
@@ -32,6 +32,7 @@ pub mod patience;
 pub mod picture;
 pub mod process;
 pub mod rig;
+mod setup;
 pub mod stage;
 pub mod stall;
 pub mod viewer;

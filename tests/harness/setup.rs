@@ -1,0 +1,317 @@
+//! How a test's Lumen is started: with which app and options, by whom, where and as what.
+
+use std::{
+    ffi::OsString,
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    rc::Rc,
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::geteuid,
+};
+
+use crate::{
+    app::{AppLog, Show},
+    home::{Home, Starter, TEST_USER},
+    network::{Host, spawn_on},
+    patience::wait_for,
+    rig::{Launched, Rig},
+    stage::{LUMEN, SANDBOX, Stage, TEST_APP},
+};
+
+/// How to start Lumen.
+#[derive(Debug)]
+pub struct Setup {
+    starter: Starter,
+    options: Vec<OsString>,
+    app: App,
+    stage: Option<Stage>,
+    tells: bool,
+    listen: String,
+    host: Option<Rc<Host>>,
+    launcher: Vec<String>,
+    caller: Caller,
+}
+
+/// What starts Lumen in another way than a shell would.
+#[derive(Debug, Default)]
+pub(crate) struct Caller {
+    executor: Vec<OsString>,
+    sandbox: Option<Vec<String>>,
+    environment: Vec<(OsString, OsString)>,
+    folder: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum App {
+    Command(Vec<String>),
+    None,
+    Test { show: Show, fps: u32, format: &'static str },
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            starter: Starter::Ordinary,
+            options: Vec::new(),
+            app: App::Test { show: Show::default(), fps: 60, format: "xrgb" },
+            stage: None,
+            tells: true,
+            listen: "127.0.0.1:0".to_owned(),
+            host: None,
+            launcher: Vec::new(),
+            caller: Caller::default(),
+        }
+    }
+}
+
+impl Setup {
+    /// An ordinary user starts Lumen with the test app.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the test app shows, at most so often a second.
+    #[must_use]
+    pub fn show(mut self, show: Show, fps: u32) -> Self {
+        self.app = App::Test { show, fps, format: "xrgb" };
+        self
+    }
+
+    /// As [`Self::show`], in a window that the compositor has to draw: something behind it might be
+    /// seen.
+    #[must_use]
+    pub fn show_drawn(mut self, show: Show, fps: u32) -> Self {
+        self.app = App::Test { show, fps, format: "argb" };
+        self
+    }
+
+    /// Another app than the test app.
+    #[must_use]
+    pub fn app<S: Into<String>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
+        self.app = App::Command(command.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// No app is named.
+    #[must_use]
+    pub fn no_app(mut self) -> Self {
+        self.app = App::None;
+        self
+    }
+
+    /// An option of `lumen run` with its value.
+    #[must_use]
+    pub fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([name.into(), value.into()]);
+        self
+    }
+
+    /// An option of `lumen run` that has no value.
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.options.push(name.into());
+        self
+    }
+
+    /// Root starts Lumen, for the desktop of [`TEST_USER`].
+    #[must_use]
+    pub fn as_root(mut self) -> Self {
+        self.starter = Starter::Root;
+        self.option("--user", TEST_USER)
+    }
+
+    /// Root starts Lumen, for a user that exists only meanwhile.
+    #[must_use]
+    pub fn as_root_for_nobody(mut self) -> Self {
+        self.starter = Starter::Root;
+        self
+    }
+
+    /// An ordinary user whom no database names starts Lumen, as in many containers.
+    #[must_use]
+    pub fn as_nameless(mut self, uid: u32) -> Self {
+        self.starter = Starter::Nameless(uid);
+        self
+    }
+
+    /// A command that is given Lumen's command line as its own last words and executes it.
+    #[must_use]
+    pub fn executed_by<S: Into<OsString>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
+        self.caller.executor = words.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Root starts Lumen, and every other command of it, in a sandbox with these options
+    /// (`tests/stubs/sandbox`).
+    #[must_use]
+    pub fn in_sandbox(mut self, options: &[&str]) -> Self {
+        self.starter = Starter::Root;
+        self.caller.sandbox = Some(options.iter().map(|option| (*option).to_owned()).collect());
+        self
+    }
+
+    /// A variable in the environment that Lumen is started with.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.caller.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The folder that Lumen is started in.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.caller.folder = Some(folder.to_owned());
+        self
+    }
+
+    /// Other binaries than those that were built.
+    #[must_use]
+    pub fn on_stage(mut self, stage: Stage) -> Self {
+        self.stage = Some(stage);
+        self
+    }
+
+    /// Browsers find it at `listen`.
+    #[must_use]
+    pub fn listen(mut self, listen: &str) -> Self {
+        listen.clone_into(&mut self.listen);
+        self
+    }
+
+    /// On a host of its own, where browsers find it at `listen`.
+    #[must_use]
+    pub fn on_host(mut self, host: &Rc<Host>, listen: &str) -> Self {
+        self.host = Some(Rc::clone(host));
+        self.listen(listen)
+    }
+
+    /// Another program starts Lumen as its only child: this one, with these arguments.
+    #[must_use]
+    pub fn through<S: Into<String>>(mut self, launcher: impl IntoIterator<Item = S>) -> Self {
+        self.launcher = launcher.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Does not show at the end what Lumen printed: for benchmarks, whose output is a table.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.tells = false;
+        self
+    }
+
+    /// Starts Lumen and waits until it has printed its address.
+    ///
+    /// # Errors
+    /// When it ends instead, with what it said.
+    pub fn start(self) -> Result<Rig> {
+        let launches = !self.launcher.is_empty();
+        let mut launched = self.launch()?;
+        let url = wait_for("lumen run prints its address or ends", || {
+            let ended = launched.lumen.try_wait().ok().flatten();
+            match (printed_url(&launched.said()), ended) {
+                (Some(url), _) => Some(Ok(url)),
+                (None, Some(status)) => Some(Err(status)),
+                (None, None) => None,
+            }
+        })?;
+        match url {
+            Ok(url) => Rig::new(launched, url, launches),
+            Err(status) => bail!("lumen run ended with {status}"),
+        }
+    }
+
+    /// Starts Lumen where it is expected to end by itself, and waits for that.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub fn run_to_end(self) -> Result<Ended> {
+        let mut launched = self.launch()?;
+        let status = wait_for("lumen run ends by itself", || launched.lumen.try_wait().ok()?)?;
+        Ok(Ended { status, said: launched.said() })
+    }
+
+    fn launch(self) -> Result<Launched> {
+        let lock = Flock::lock(lock_file()?, FlockArg::LockExclusive)
+            .map_err(|(_, error)| anyhow::Error::from(error).context("waiting for other rigs"))?;
+        let stage = self.stage.map_or_else(Stage::new, Ok)?;
+        let home = Home::new(self.starter)?;
+        let log = AppLog::at(home.path("app.jsonl"));
+        let mut command = self.caller.command(&self.launcher, &home, &stage);
+        command.args(["run", "--listen", &self.listen]).args(&self.options);
+        match &self.app {
+            App::None => {}
+            App::Command(words) => {
+                command.arg("--").args(words);
+            }
+            App::Test { show, fps, format } => {
+                command.arg("--").arg(stage.path(TEST_APP)).arg("--log").arg(log.path());
+                command.args(["--picture", show.name(), "--fps", &fps.to_string()]);
+                command.args(["--format", format]);
+            }
+        }
+        let output = OpenOptions::new().create(true).append(true).open(home.path("output.txt"))?;
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let lumen = spawn_on(self.host.as_deref(), &mut command)?;
+        let tells = self.tells;
+        let caller = self.caller;
+        Ok(Launched { lumen, caller, home, stage, log, tells, _host: self.host, _lock: lock })
+    }
+}
+
+impl Caller {
+    /// `lumen`, as the caller starts it.
+    fn command(&self, launcher: &[String], home: &Home, stage: &Stage) -> Command {
+        let mut words: Vec<OsString> = launcher.iter().map(OsString::from).collect();
+        words.extend(self.executor.iter().cloned());
+        words.extend(self.sandboxed(stage));
+        let lumen = stage.path(LUMEN);
+        words.push(lumen.clone().into());
+        let mut command = home.command(words.first().map_or(lumen.as_path(), Path::new));
+        command.args(words.iter().skip(1));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command
+    }
+
+    /// `lumen`, as somebody beside the caller starts it: where the caller is, and in no other way.
+    pub(crate) fn asking(&self, home: &Home, stage: &Stage) -> Command {
+        let asking = Self { sandbox: self.sandbox.clone(), ..Self::default() };
+        asking.command(&[], home, stage)
+    }
+
+    /// The words before those of a command that is to run in the sandbox.
+    fn sandboxed(&self, stage: &Stage) -> Vec<OsString> {
+        let Some(options) = &self.sandbox else { return Vec::new() };
+        let options = options.iter().map(OsString::from);
+        [stage.path(SANDBOX).into()].into_iter().chain(options).chain(["--".into()]).collect()
+    }
+}
+
+/// What remains of a Lumen that ended by itself.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub status: ExitStatus,
+    /// All that it printed.
+    pub said: String,
+}
+
+/// The address in what `lumen run` printed. An app's lines may have others before it.
+fn printed_url(said: &str) -> Option<String> {
+    let (_, url) = said.split_once("Lumen is ready: ")?;
+    url.split_whitespace().next().map(str::to_owned)
+}
+
+fn lock_file() -> Result<File> {
+    let path = std::env::temp_dir().join(format!("lumen-tests-{}.lock", geteuid()));
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    file.with_context(|| format!("opening {}", path.display()))
+}
