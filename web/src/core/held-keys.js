@@ -22,7 +22,7 @@ import { evdevKey } from './keymap.js';
 import { corrections, modifiersOf, modifiersOfCode, modifiersOfKey } from './modifiers.js';
 
 /** @import { Locks, Platform } from './locks.js' */
-/** @import { Modifiers, ReportingEvent } from './modifiers.js' */
+/** @import { Modifier, Modifiers, ReportingEvent } from './modifiers.js' */
 
 /**
  * What a key event says. `age` is how many milliseconds ago it happened.
@@ -59,9 +59,9 @@ export class HeldKeys {
     return this.#held.size;
   }
 
-  /** @param {string} code */
-  has(code) {
-    return this.#held.has(code);
+  /** @param {Modifier} modifier */
+  holds(modifier) {
+    return [...this.#held.values()].some(({ kinds }) => kinds.has(modifier));
   }
 
   /**
@@ -134,8 +134,7 @@ export class HeldKeys {
 
   /** Whether the releases of other keys are not reported: macOS does so while Meta is held. */
   get #swallowsReleases() {
-    if (this.#platform !== 'mac') return false;
-    return [...this.#held.values()].some(({ kinds }) => kinds.has('meta'));
+    return this.#platform === 'mac' && this.holds('meta');
   }
 
   /**

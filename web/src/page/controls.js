@@ -44,7 +44,7 @@ export class Controls {
         box: () => viewer.picture.box,
         scale: () => viewer.picture.scale,
         heed: (event, acts) => this.#keyboard.heed(event, acts),
-        isControlDown: () => ['ControlLeft', 'ControlRight'].some((key) => this.#keyboard.isDown(key)),
+        isControlDown: () => this.#keyboard.isControlDown,
       },
       signal,
     );

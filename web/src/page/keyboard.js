@@ -39,9 +39,9 @@ export class Keyboard {
     return this.#held.size > 0;
   }
 
-  /** @param {string} code */
-  isDown(code) {
-    return this.#held.has(code);
+  /** Whether a key is down that is Control here, wherever on the keyboard it is. */
+  get isControlDown() {
+    return this.#held.holds('control');
   }
 
   /** @returns {boolean} whether any key was down */
