@@ -344,7 +344,7 @@ pub enum LoginRefusal {
     },
 }
 
-/// How the app is, and the how manieth news of it this is.
+/// How the app is, with the number of this piece of news.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AppNews {
     /// Counts from 1.

@@ -84,9 +84,7 @@ impl Asker {
         let forwarded = source.is_some();
         Ok(Self { source: source.unwrap_or(own), forwarded, host, scheme, sender })
     }
-}
 
-impl Asker {
     /// Judges the `Origin` of the request.
     ///
     /// # Errors

@@ -12,12 +12,12 @@
 //! | input | 04 | button u16, state u8, x u16, y u16 |
 //! | input | 05 | right v120 i16, down v120 i16 |
 //! | input | 06 | right sixteenths i16, down sixteenths i16 |
-//! | input | 07 | |
+//! | input | 07 | none: everything is let go |
 //! | input | 08 | width u16, height u16, scale in 120ths u16 |
-//! | input | 0b | : a picture is missing, and a whole one is asked for |
+//! | input | 0b | none: a picture is missing, and a whole one is asked for |
 //! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: all of a pad |
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
-//! | motion | 0c | : a sign of life, while something is held |
+//! | motion | 0c | none: a sign of life, while something is held |
 //!
 //! A state is 1 for down and 0 for up. A key state that is down may say how the viewer's lock keys are:
 //! then bit 2 is set, and bits 4 and 8 stand for Caps Lock and Num Lock.

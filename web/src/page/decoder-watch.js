@@ -1,7 +1,7 @@
 // Looks after the picture: asks the browser what it shows when the desktop has sent one, and carries
 // out what is decided about a picture that is missing.
 //
-// What the browser shows last it says at once and for nothing; its statistics take a while, and are
+// Which picture it shows the browser says at once and at no cost; its statistics take a while, and are
 // asked for only when a picture is missing.
 
 import { Decoding } from '../core/decoding.js';

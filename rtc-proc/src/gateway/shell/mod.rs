@@ -1,8 +1,8 @@
 //! The gateway's life: what it takes before confinement, and how it serves and drains.
 //!
 //! One thread, one tokio runtime: HTTP is small talk, and the pictures pass by elsewhere. `run`
-//! joins the parts: `server` accepts, `doorway` sorts, `entrance` lets in, `routes` answers, `socket` speaks with one browser,
-//! `exchange` with rtc, `broker` with the supervisor.
+//! joins the parts: `server` accepts, `doorway` sorts, `entrance` lets in, `routes` answers, `socket`
+//! speaks with one browser, `exchange` with rtc, `broker` with the supervisor.
 
 mod app;
 mod broker;

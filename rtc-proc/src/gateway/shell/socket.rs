@@ -56,7 +56,7 @@ pub(super) fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .read_buffer_size(READ_BUFFER)
 }
 
-/// Serves a WebSocket until either side closes it. `places` are its among the connections.
+/// Serves a WebSocket until either side closes it. `places` are what it takes up among the connections.
 pub(super) async fn serve(
     mut socket: WebSocket,
     app: App,

@@ -36,8 +36,8 @@ impl Switchboard {
         self.outputs.push_back(Output::ToBrowser(browser, message));
     }
 
-    /// Asks for a start on behalf of a browser that may control the desktop; of one that may only
-    /// watch it is nothing to be told, because its page does not offer it.
+    /// Asks for a start on behalf of a browser that may control the desktop. One that may only watch
+    /// is not answered, because its page offers no start.
     pub(super) fn start_app(&mut self, browser: BrowserId) {
         let Some(asking) = self.browsers.get(&browser).filter(|asking| asking.rights.control)
         else {
