@@ -1,9 +1,6 @@
-//! A session and a viewer, joined by a simulated network in virtual time.
+//! What a session does for a viewer at the other end of a simulated network.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use lumen_ipc::{
     level::Level,
@@ -14,214 +11,15 @@ use lumen_ipc::{
     },
     units::{Kbps, KeyCode},
 };
-use str0m::{
-    Input as RtcInput,
-    net::{Protocol, Receive},
-};
 
 use super::{
-    Datagram, Ending, FatalAlert, Input, Output, Said, Session, SessionEvent, Setup,
-    encode::picture_sent,
-    media::{RtpClock, VideoFrame},
+    Ending, FatalAlert, Input, Said, Session, SessionEvent, Setup, encode::picture_sent,
     viewer::Viewer,
 };
 
-const SERVER: &str = "10.0.0.1:5000";
-const BROWSER: &str = "10.0.0.2:6000";
-/// One way.
-const DELAY: Duration = Duration::from_millis(5);
+mod pair;
 
-/// Both ends and what is between them.
-struct Pair {
-    now: Instant,
-    session: Session,
-    viewer: Viewer,
-    to_session: Vec<(Instant, Vec<u8>)>,
-    to_viewer: Vec<(Instant, Vec<u8>)>,
-    events: Vec<SessionEvent>,
-    /// One datagram in this many to the viewer is lost.
-    loss: Option<u64>,
-    chance: u64,
-    clock: RtpClock,
-    wakeups: usize,
-    datagrams: usize,
-    /// Whether the session has said anything of its own in the handshake of DTLS.
-    handshaking: bool,
-}
-
-fn address(text: &str) -> SocketAddr {
-    text.parse().expect("a constant address")
-}
-
-impl Pair {
-    fn new() -> Self {
-        Self::with_rights(Rights { control: true })
-    }
-
-    fn with_rights(rights: Rights) -> Self {
-        let now = Instant::now();
-        let (mut viewer, offer) = Viewer::new(now, address(BROWSER));
-        let encoder = Kbps::new(8000).expect("legal");
-        let setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
-        let (session, answer) =
-            Session::accept(now, &setup, rights, &offer, None).expect("an offer");
-        viewer.answered(&answer);
-        viewer.advance(now);
-        Self {
-            now,
-            session,
-            viewer,
-            to_session: Vec::new(),
-            to_viewer: Vec::new(),
-            events: Vec::new(),
-            loss: None,
-            chance: 1,
-            clock: RtpClock::default(),
-            wakeups: 0,
-            datagrams: 0,
-            handshaking: false,
-        }
-    }
-
-    fn connected() -> Self {
-        let mut pair = Self::new();
-        pair.run_until(Duration::from_secs(5), |pair| {
-            pair.viewer.connected && pair.viewer.open_channels == 3
-        });
-        pair
-    }
-
-    /// A linear congruential generator: seeded chance.
-    fn is_lost(&mut self) -> bool {
-        let Some(one_in) = self.loss else { return false };
-        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (self.chance >> 33).is_multiple_of(one_in)
-    }
-
-    fn collect(&mut self) {
-        while let Some(output) = self.session.poll_output() {
-            match output {
-                Output::Transmit(Datagram { source, destination, contents, .. }) => {
-                    assert_eq!((source, destination), (address(SERVER), address(BROWSER)));
-                    self.datagrams += 1;
-                    // The record type of handshakes (RFC 5246, section 6.2.1).
-                    self.handshaking |= contents.first() == Some(&22);
-                    if !self.is_lost() {
-                        self.to_viewer.push((self.now + DELAY, contents));
-                    }
-                }
-                Output::Event(event) => self.events.push(event),
-            }
-        }
-        for sent in std::mem::take(&mut self.viewer.sent) {
-            self.to_session.push((self.now + DELAY, sent.contents));
-        }
-    }
-
-    fn next_instant(&self) -> Instant {
-        let arrivals = self.to_session.iter().chain(&self.to_viewer).map(|(at, _)| *at);
-        let deadlines = [self.session.deadline(), self.viewer.deadline];
-        arrivals.chain(deadlines).min().expect("two deadlines").max(self.now)
-    }
-
-    fn step(&mut self) {
-        self.collect();
-        // The viewer asks for "at once" as a time that has passed; time must go on all the same.
-        self.now = self.next_instant().max(self.now + Duration::from_micros(10));
-        let now = self.now;
-        let due = |queue: &mut Vec<(Instant, Vec<u8>)>| {
-            let (due, later) = std::mem::take(queue).into_iter().partition(|(at, _)| *at <= now);
-            *queue = later;
-            let due: Vec<(Instant, Vec<u8>)> = due;
-            due
-        };
-        for (_, bytes) in due(&mut self.to_viewer) {
-            self.viewer.receive(now, address(SERVER), address(BROWSER), &bytes);
-        }
-        for (_, bytes) in due(&mut self.to_session) {
-            self.wakeups += 1;
-            self.deliver(&bytes);
-        }
-        if self.session.deadline() <= now {
-            self.wakeups += 1;
-            self.session.handle(now, Input::Timeout);
-        }
-        if self.viewer.deadline <= now {
-            self.viewer.advance(now);
-        }
-    }
-
-    fn deliver(&mut self, bytes: &[u8]) {
-        let parsed = Receive::new(Protocol::Udp, address(BROWSER), address(SERVER), bytes);
-        let Ok(datagram) = parsed else { return };
-        let datagram = RtcInput::Receive(self.now, datagram);
-        if self.session.accepts(&datagram) {
-            self.session.handle(self.now, Input::Datagram(datagram));
-        }
-    }
-
-    fn run(&mut self, time: Duration) {
-        let end = self.now + time;
-        while self.next_instant() < end {
-            self.step();
-        }
-        self.collect();
-        self.now = self.now.max(end);
-    }
-
-    fn run_until(&mut self, patience: Duration, done: impl Fn(&Self) -> bool) {
-        let end = self.now + patience;
-        while !done(self) {
-            assert!(self.now < end, "it takes longer than {patience:?}; events {:?}", self.events);
-            self.step();
-        }
-    }
-
-    fn show(&mut self, keyframe: bool, bytes: usize, seed: u8) -> Vec<u8> {
-        let data = access_unit(keyframe, bytes, seed);
-        let stamps = FrameStamps::default();
-        let frame = VideoFrame {
-            data: data.clone().into(),
-            keyframe,
-            rtp_ticks: self.clock.ticks(&stamps),
-            captured: self.now,
-            stamps,
-        };
-        self.session.handle(self.now, Input::Video(&frame));
-        self.collect();
-        data
-    }
-
-    fn request_keyframe(&mut self) {
-        let mid = self.viewer.mid.expect("a video section");
-        let mut direct = self.viewer.rtc.direct_api();
-        let stream = direct.stream_rx_by_mid(mid, None).expect("a stream");
-        stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
-        self.viewer.advance(self.now);
-        self.run(Duration::from_millis(100));
-    }
-
-    fn count(&self, wanted: &SessionEvent) -> usize {
-        self.events.iter().filter(|event| *event == wanted).count()
-    }
-}
-
-/// An access unit in Annex B form that no byte of is a start code by accident: parameter sets and
-/// one slice.
-fn access_unit(keyframe: bool, bytes: usize, seed: u8) -> Vec<u8> {
-    let start = [0, 0, 0, 1];
-    let mut unit = Vec::new();
-    if keyframe {
-        // Types 7 (SPS) and 8 (PPS) of H.264, table 7-1.
-        unit.extend([&start[..], &[0x67, 0x42, 0xe0, 0x1f, 1, 2, 3]].concat());
-        unit.extend([&start[..], &[0x68, 0xce, 4, 5]].concat());
-    }
-    unit.extend(start);
-    // Types 5 (IDR slice) and 1 (other slice).
-    unit.push(if keyframe { 0x65 } else { 0x41 });
-    unit.extend((0..bytes).map(|index| (index as u8).wrapping_mul(31).wrapping_add(seed) | 1));
-    unit
-}
+use pair::{BROWSER, Pair, SERVER, address};
 
 #[test]
 fn session_connects_and_opens_every_channel() {
