@@ -10,7 +10,7 @@
 //! never confused with one the next gateway numbers alike.
 //!
 //! INVARIANT: every peer whose input reached the compositor is followed by one
-//! [`Action::PeerLeft`], whatever ended it; so is every peer whose pads reached gamepad, by its like.
+//! [`PeerLeft`](lumen_ipc::message::input::Action::PeerLeft), whatever ended it; so is every peer whose pads reached gamepad, by its like.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -23,10 +23,10 @@ use lumen_ipc::{
     link::LinkName,
     message::{
         desktop,
-        input::{Action, ToCompositor},
+        input::ToCompositor,
         packets::FrameStamps,
         pads::ToGamepad,
-        signalling::{Reason, Rights, ToGateway, ToRtc},
+        signalling::{Rights, ToGateway, ToRtc},
     },
     text::Text,
     units::{Kbps, PeerId},
@@ -37,12 +37,13 @@ use crate::{
     demand::{KeyframeFloor, RateControl},
     relay::Relay,
     session::{
-        Datagram, Ending, Input, Output as SessionOutput, Said, Session, SessionEvent, Setup,
-        encode::DesktopState, estimate::FLOOR_BPS, media::VideoFrame,
+        Datagram, Ending, Input, Output as SessionOutput, Session, Setup, encode::DesktopState,
+        estimate::FLOOR_BPS, media::VideoFrame,
     },
 };
 
 mod desk;
+mod events;
 mod pads;
 mod relayed;
 mod sizes;
@@ -421,94 +422,6 @@ impl Peers {
                 Some(SessionOutput::Transmit(datagram)) => self.transmit(now, datagram),
                 Some(SessionOutput::Event(event)) => self.on_event(now, number, event),
             }
-        }
-    }
-
-    fn on_event(&mut self, now: Instant, number: PeerId, event: SessionEvent) {
-        match event {
-            SessionEvent::Said(Said::Acted(action)) => self.on_action(number, action),
-            SessionEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
-            SessionEvent::Connected => {
-                if let Some(peer) = self.peers.get_mut(&number) {
-                    peer.connect_by = None;
-                }
-                if self.keyframes.join(now) {
-                    self.outputs.push_back(Output::Keyframe);
-                }
-            }
-            SessionEvent::CandidateFound(line) => self.tell_candidate(number, line),
-            SessionEvent::Ended(ending) => self.on_ended(now, number, ending),
-            // Taken up by `refresh_demand`.
-            SessionEvent::EstimateChanged { .. } => {}
-            SessionEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
-            SessionEvent::KeyframeWanted | SessionEvent::Said(Said::KeyframeWanted) => {
-                if self.keyframes.request(now) {
-                    self.outputs.push_back(Output::Keyframe);
-                }
-            }
-            SessionEvent::MessagesWanted => {
-                for message in self.desk.replay() {
-                    let peer = self.peers.get_mut(&number);
-                    let Some(session) = peer.and_then(|peer| peer.session.as_mut()) else { return };
-                    session.handle(now, Input::Message(&message));
-                }
-            }
-        }
-    }
-
-    fn on_action(&mut self, number: PeerId, action: Action) {
-        let Some(peer) = self.peers.get_mut(&number) else { return };
-        peer.has_acted = true;
-        if !matches!(action, Action::SizeWanted(_)) {
-            self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
-        }
-        self.sizes.note(number, action);
-        self.tell_size();
-    }
-
-    fn tell_size(&mut self) {
-        if let Some((peer, size)) = self.sizes.untold() {
-            let message = ToCompositor { peer, action: Action::SizeWanted(size) };
-            self.outputs.push_back(Output::Input(message));
-        }
-    }
-
-    fn on_ended(&mut self, now: Instant, number: PeerId, ending: Ending) {
-        // What the session still has to send is its farewell.
-        let Some(mut peer) = self.peers.remove(&number) else { return };
-        while let Some(output) = peer.session.as_mut().and_then(Session::poll_output) {
-            if let SessionOutput::Transmit(datagram) = output {
-                self.transmit(now, datagram);
-            }
-        }
-        self.routes.retain(|_, owner| *owner != number);
-        if peer.has_acted {
-            let message = ToCompositor { peer: number, action: Action::PeerLeft };
-            self.outputs.push_back(Output::Input(message));
-        }
-        self.sizes.leave(number);
-        self.tell_size();
-        self.pads_of_peer_gone(number);
-        let retry = !matches!(ending, Ending::Unsecured(_) | Ending::Violation(_));
-        let reason = format!("The connection ended: {ending}.");
-        self.tell_closed(peer.generation, peer.gateway_number, &reason, retry);
-        self.outputs.push_back(Output::Ended { peer: number, ending });
-    }
-
-    fn tell_candidate(&mut self, number: PeerId, line: String) {
-        let Some(peer) = self.peers.get(&number) else { return };
-        if peer.generation == self.generation {
-            let (peer, candidate) = (peer.gateway_number, Text::truncated(line));
-            let message = ToGateway::CandidateFound { peer, candidate };
-            self.outputs.push_back(Output::ToGateway(message));
-        }
-    }
-
-    fn tell_closed(&mut self, generation: u32, peer: PeerId, reason: &str, retry: bool) {
-        if generation == self.generation {
-            let reason = Reason::truncated(reason);
-            let message = ToGateway::PeerClosed { peer, reason, retry };
-            self.outputs.push_back(Output::ToGateway(message));
         }
     }
 

@@ -1,0 +1,105 @@
+//! What happens to a session, and what follows from it for the others, the compositor and the gateway.
+
+use std::time::Instant;
+
+use lumen_ipc::{
+    message::{
+        input::{Action, ToCompositor},
+        signalling::{Reason, ToGateway},
+    },
+    text::Text,
+    units::PeerId,
+};
+
+use super::{Output, Peers};
+use crate::session::{Ending, Input, Output as SessionOutput, Said, Session, SessionEvent};
+
+impl Peers {
+    pub(super) fn on_event(&mut self, now: Instant, number: PeerId, event: SessionEvent) {
+        match event {
+            SessionEvent::Said(Said::Acted(action)) => self.on_action(number, action),
+            SessionEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
+            SessionEvent::Connected => {
+                if let Some(peer) = self.peers.get_mut(&number) {
+                    peer.connect_by = None;
+                }
+                if self.keyframes.join(now) {
+                    self.outputs.push_back(Output::Keyframe);
+                }
+            }
+            SessionEvent::CandidateFound(line) => self.tell_candidate(number, line),
+            SessionEvent::Ended(ending) => self.on_ended(now, number, ending),
+            // Taken up by `refresh_demand`.
+            SessionEvent::EstimateChanged { .. } => {}
+            SessionEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
+            SessionEvent::KeyframeWanted | SessionEvent::Said(Said::KeyframeWanted) => {
+                if self.keyframes.request(now) {
+                    self.outputs.push_back(Output::Keyframe);
+                }
+            }
+            SessionEvent::MessagesWanted => {
+                for message in self.desk.replay() {
+                    let peer = self.peers.get_mut(&number);
+                    let Some(session) = peer.and_then(|peer| peer.session.as_mut()) else { return };
+                    session.handle(now, Input::Message(&message));
+                }
+            }
+        }
+    }
+
+    fn on_action(&mut self, number: PeerId, action: Action) {
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        peer.has_acted = true;
+        if !matches!(action, Action::SizeWanted(_)) {
+            self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
+        }
+        self.sizes.note(number, action);
+        self.tell_size();
+    }
+
+    pub(super) fn tell_size(&mut self) {
+        if let Some((peer, size)) = self.sizes.untold() {
+            let message = ToCompositor { peer, action: Action::SizeWanted(size) };
+            self.outputs.push_back(Output::Input(message));
+        }
+    }
+
+    fn on_ended(&mut self, now: Instant, number: PeerId, ending: Ending) {
+        // What the session still has to send is its farewell.
+        let Some(mut peer) = self.peers.remove(&number) else { return };
+        while let Some(output) = peer.session.as_mut().and_then(Session::poll_output) {
+            if let SessionOutput::Transmit(datagram) = output {
+                self.transmit(now, datagram);
+            }
+        }
+        self.routes.retain(|_, owner| *owner != number);
+        if peer.has_acted {
+            let message = ToCompositor { peer: number, action: Action::PeerLeft };
+            self.outputs.push_back(Output::Input(message));
+        }
+        self.sizes.leave(number);
+        self.tell_size();
+        self.pads_of_peer_gone(number);
+        let retry = !matches!(ending, Ending::Unsecured(_) | Ending::Violation(_));
+        let reason = format!("The connection ended: {ending}.");
+        self.tell_closed(peer.generation, peer.gateway_number, &reason, retry);
+        self.outputs.push_back(Output::Ended { peer: number, ending });
+    }
+
+    fn tell_candidate(&mut self, number: PeerId, line: String) {
+        let Some(peer) = self.peers.get(&number) else { return };
+        if peer.generation == self.generation {
+            let (peer, candidate) = (peer.gateway_number, Text::truncated(line));
+            let message = ToGateway::CandidateFound { peer, candidate };
+            self.outputs.push_back(Output::ToGateway(message));
+        }
+    }
+
+    pub(super) fn tell_closed(&mut self, generation: u32, peer: PeerId, reason: &str, retry: bool) {
+        if generation == self.generation {
+            let reason = Reason::truncated(reason);
+            let message = ToGateway::PeerClosed { peer, reason, retry };
+            self.outputs.push_back(Output::ToGateway(message));
+        }
+    }
+}
