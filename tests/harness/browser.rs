@@ -4,6 +4,7 @@
 //! in one language and read from top to bottom.
 
 mod keys;
+mod mouse;
 
 use std::{
     fmt,
@@ -16,6 +17,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+
+pub use mouse::MouseButton;
 
 use crate::{
     network::{Host, spawn_on},
@@ -240,17 +243,6 @@ pub struct DecodedFrame {
     pub height: u32,
 }
 
-/// A mouse button.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MouseButton {
-    /// `BTN_LEFT`.
-    Left,
-    /// `BTN_RIGHT`.
-    Right,
-    /// `BTN_MIDDLE`.
-    Middle,
-}
-
 /// An open page. Dropping it leaves it open until its browser ends.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -405,35 +397,6 @@ impl Page {
     fn act(&self, command: Value) -> Result<()> {
         self.wait_for_controls()?;
         self.ask(command).map(drop)
-    }
-
-    /// Moves the mouse to a place in the window, in CSS pixels.
-    ///
-    /// # Errors
-    /// When the page is gone, or never takes it.
-    pub fn mouse_to(&self, x: f64, y: f64) -> Result<()> {
-        self.act(json!({ "do": "mouse", "x": x, "y": y }))
-    }
-
-    /// Presses or releases a mouse button.
-    ///
-    /// # Errors
-    /// When the page is gone.
-    pub fn mouse_button(&self, button: MouseButton, down: bool) -> Result<()> {
-        let name = match button {
-            MouseButton::Left => "left",
-            MouseButton::Right => "right",
-            MouseButton::Middle => "middle",
-        };
-        self.ask(json!({ "do": "button", "button": name, "down": down })).map(drop)
-    }
-
-    /// Turns the wheel by this many CSS pixels.
-    ///
-    /// # Errors
-    /// When the page is gone, or never takes it.
-    pub fn wheel(&self, right: f64, down: f64) -> Result<()> {
-        self.act(json!({ "do": "wheel", "right": right, "down": down }))
     }
 
     /// Gives the window another size.
