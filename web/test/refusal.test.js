@@ -24,6 +24,11 @@ test('explain, an answer without a word, is not taken for one of the gateway', (
     assert.equal(type, 'later');
     assert.match(reason, /proxy cannot reach Lumen/);
   }
+  for (const status of [429, 500, 521, 530]) {
+    const { type, reason } = explain({ status, word: null, text });
+    assert.equal(type, 'later');
+    assert.match(reason, new RegExp(`Status ${status}.*proxy`));
+  }
   for (const status of [301, 401, 403, 404, 413]) {
     const { type, reason } = explain({ status, word: null, text });
     assert.equal(type, 'never');

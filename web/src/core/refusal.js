@@ -45,7 +45,8 @@ function explainStranger(status) {
       return { type: 'later', reason: `The proxy cannot reach Lumen (status ${status}).` };
     default: {
       const reason = `Status ${status} came without a word from Lumen: a proxy may have answered.`;
-      return { type: 'never', reason };
+      // Too many requests, and every fault of a server's own, pass.
+      return { type: status === 429 || status >= 500 ? 'later' : 'never', reason };
     }
   }
 }
