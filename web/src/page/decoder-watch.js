@@ -60,9 +60,14 @@ export class DecoderWatch {
 
   async #count() {
     const { connection } = this.#viewer;
-    const counts = await this.#viewer.countPictures();
+    const counts = await this.#viewer.countPictures().catch((error) => {
+      log('warn', 'no statistics of pictures', { error });
+      return null;
+    });
     if (connection !== this.#viewer.connection) return;
-    this.#handle({ type: 'looked', shown: this.#viewer.shownTime, ...counts });
+    // Without them nothing can be judged until the desktop sends another picture.
+    if (counts === null) this.replaced();
+    else this.#handle({ type: 'looked', shown: this.#viewer.shownTime, ...counts });
   }
 
   get #isDue() {
