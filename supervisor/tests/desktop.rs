@@ -324,6 +324,8 @@ fn app_that_exits_by_itself_ends_the_desktop_with_its_own_status() {
         ("sleep 3; kill -SEGV $$", 128 + 11),
         ("exit 0", 0),
         ("kill -TERM $$", 128 + 15),
+        // A real-time signal, which has no name.
+        ("kill -42 $$", 128 + 42),
     ] {
         let stage = Stage::new();
         let (code, said) = Desktop::start(stage.run(app)).end();

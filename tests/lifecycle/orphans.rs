@@ -39,12 +39,15 @@ impl Notes {
     }
 }
 
-/// An app that leaves orphans behind, each of which writes a line when it ends, and stays.
+/// An app that leaves orphans behind, each of which writes a line when it ends, and stays. The first
+/// ends earlier, by a real-time signal, which has no name.
 fn leaves_orphans(notes: &Notes) -> [String; 3] {
     let ended = notes.path("ended");
     let ended = ended.display();
     let orphan = format!("(sh -c 'sleep 0.1; echo ended >>{ended}' &)");
-    ["sh".into(), "-c".into(), format!("{}; exec sleep 1000", vec![orphan; ORPHANS].join("; "))]
+    let killed = "(sh -c 'kill -42 $$' &)";
+    let orphans = vec![orphan; ORPHANS].join("; ");
+    ["sh".into(), "-c".into(), format!("{killed}; {orphans}; exec sleep 1000")]
 }
 
 fn reaps_orphans(notes: &Notes, setup: Setup) -> Result<()> {

@@ -21,14 +21,16 @@ use nix::{
         prctl,
         signal::{SigSet, Signal},
         signalfd::{SfdFlags, SignalFd},
-        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
     unistd::Pid,
 };
 use rustix::process::{
-    Pid as PidFdPid, PidfdFlags, Signal as PidFdSignal, pidfd_open, pidfd_send_signal,
+    Pid as PidFdPid, PidfdFlags, Signal as PidFdSignal, WaitOptions, WaitStatus, pidfd_open,
+    pidfd_send_signal, waitpid,
 };
 use tracing::{debug, warn};
+
+use super::ffi;
 
 /// Makes this process the new parent of its descendants' orphans, and has news of children's ends
 /// wait in a descriptor.
@@ -44,20 +46,19 @@ pub(super) fn adopt() -> io::Result<SignalFd> {
 
 /// Reaps every child that has ended, except those that are `watched`.
 pub(super) fn reap_orphans(watched: impl Fn(Pid) -> bool) {
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    loop {
-        let Ok(WaitStatus::Exited(ended, _) | WaitStatus::Signaled(ended, ..)) =
-            waitid(Id::All, peek)
-        else {
-            // No child, or none that has ended.
-            return;
-        };
+    while let Some(ended) = ffi::ended_child() {
         // Orphans behind it come to the front once its task has reaped it.
-        if watched(ended) || waitpid(ended, Some(WaitPidFlag::WNOHANG)).is_err() {
+        if watched(ended) || reap(ended, WaitOptions::NOHANG).is_none() {
             return;
         }
         debug!(pid = ended.as_raw(), "an orphan has ended");
     }
+}
+
+/// Reaps a child; `None` when it has not ended, or is none.
+pub(super) fn reap(child: Pid, options: WaitOptions) -> Option<WaitStatus> {
+    let child = PidFdPid::from_raw(child.as_raw())?;
+    waitpid(Some(child), options).ok().flatten().map(|(_, status)| status)
 }
 
 /// Sends a signal to every descendant but those that are `spared`; returns how many there are.

@@ -14,7 +14,7 @@ use nix::{
     errno::Errno,
     libc,
     sys::{signal::Signal, wait::waitpid},
-    unistd::{ForkResult, fork},
+    unistd::{ForkResult, Pid, fork},
 };
 
 /// Whether this process ignores a signal: whoever started it chose so, as `nohup` does.
@@ -157,6 +157,19 @@ pub(crate) fn empty_bounding_set() {
             return;
         }
     }
+}
+
+/// A child that has ended and is still to be reaped, if there is one; of whatever signal it ended: nix,
+/// which has no names for real-time signals, fails at those.
+pub(crate) fn ended_child() -> Option<Pid> {
+    // SAFETY: all zeroes is a valid siginfo_t; the kernel leaves it so where it has nothing to say.
+    let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the answer is written to `info`, which is large enough and outlives the call.
+    let outcome = unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, flags) };
+    // SAFETY: what waitid says of a child has this field; without one it is zero, as above.
+    let pid = unsafe { info.si_pid() };
+    (outcome == 0 && pid != 0).then(|| Pid::from_raw(pid))
 }
 
 /// Whether a filter of system calls can be put on, tried in a child: one that lets all through.

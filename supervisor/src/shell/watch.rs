@@ -2,13 +2,11 @@
 
 use std::{io, os::fd::OwnedFd};
 
-use nix::{
-    sys::wait::{WaitPidFlag, WaitStatus, waitpid},
-    unistd::Pid,
-};
+use nix::unistd::Pid;
+use rustix::process::WaitOptions;
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
-use super::spawn::watched;
+use super::{family, spawn::watched};
 use crate::{admin::ring::LineSplitter, lifecycle::Verdict};
 
 /// Waits for a child to end and reaps it. `before_reaping` runs while its process id, and with it
@@ -19,12 +17,10 @@ pub(super) async fn end(pid: Pid, ended: OwnedFd, before_reaping: impl FnOnce())
         let _ = ended.readable().await;
     }
     before_reaping();
-    match waitpid(pid, Some(WaitPidFlag::empty())) {
-        Ok(WaitStatus::Exited(_, code)) => Verdict::Exited(code),
-        Ok(WaitStatus::Signaled(_, signal, _)) => Verdict::Killed(signal as i32),
-        // Neither stopped nor continued children are asked for, and nobody else reaps ours.
-        _ => Verdict::Killed(0),
-    }
+    // Neither stopped nor continued children are asked for, and nobody else reaps ours.
+    let Some(status) = family::reap(pid, WaitOptions::empty()) else { return Verdict::Killed(0) };
+    let killed = || Verdict::Killed(status.terminating_signal().unwrap_or(0));
+    status.exit_status().map_or_else(killed, Verdict::Exited)
 }
 
 /// The longest line that is read of whoever announces itself.
