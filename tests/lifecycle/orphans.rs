@@ -93,24 +93,38 @@ fn leaves_daemon(notes: &Notes, begins: &str, app: &str) -> [String; 3] {
     ["sh".into(), "-c".into(), format!("(setsid sh -c '{daemon}' &); {app}")]
 }
 
-fn ends_with_the_desktop(begins: &str) -> Result<()> {
+fn ends_with_the_desktop(begins: &str, setup: Setup) -> Result<()> {
     let notes = Notes::new()?;
-    let mut rig = Setup::new().app(leaves_daemon(&notes, begins, "exec sleep 1000")).start()?;
+    let mut rig = setup.app(leaves_daemon(&notes, begins, "exec sleep 1000")).start()?;
     let daemon = notes.process("daemon")?;
     ensure!(daemon.is_alive(), "the daemon ended before the desktop");
+    let family = descendants(rig.supervisor());
     rig.stop()?;
-    ensure!(!daemon.is_alive(), "the daemon outlives the desktop");
+    let left = family.iter().filter(|process| process.is_alive());
+    let left: Vec<_> = left.map(|process| process.command_line()).collect();
+    ensure!(left.is_empty(), "outlives the desktop: {left:?}");
     Ok(())
 }
 
 #[test]
 fn daemon_of_the_app_ends_with_the_desktop() -> Result<()> {
-    ends_with_the_desktop(":")
+    ends_with_the_desktop(":", Setup::new())
 }
 
 #[test]
 fn daemon_that_ignores_the_end_is_ended() -> Result<()> {
-    ends_with_the_desktop(STUBBORN)
+    ends_with_the_desktop(STUBBORN, Setup::new())
+}
+
+#[test]
+fn daemon_where_pidfds_are_refused_is_ended() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    // What it starts is no child of the supervisor's until it has ended itself.
+    let begins = format!("{STUBBORN}; sleep 1000 & :");
+    ends_with_the_desktop(&begins, Setup::new().in_sandbox(&["--older-docker"]))
 }
 
 #[test]

@@ -5,7 +5,9 @@
 //! INVARIANTS
 //! - A process that a task of `watch` waits for is reaped by that task alone, which needs its status.
 //! - No signal goes to a number that may have become another process's: a pidfd is opened first and
-//!   the family tie is read again after that.
+//!   the family tie is read again after that. Where a container refuses pidfds, only children of this
+//!   process are signalled, whose numbers are theirs until it reaps them. What is further down becomes
+//!   its child when those end.
 //!
 //! Trusts `/proc`, which may be that of another pid namespace (`unshare --pid --fork` leaves it so):
 //! numbers are translated by its `NSpid` lines, and what cannot be seen is not signalled.
@@ -19,14 +21,17 @@ use std::{
 use nix::{
     sys::{
         prctl,
-        signal::{SigSet, Signal},
+        signal::{SigSet, Signal, kill},
         signalfd::{SfdFlags, SignalFd},
     },
     unistd::Pid,
 };
-use rustix::process::{
-    Pid as PidFdPid, PidfdFlags, Signal as PidFdSignal, WaitOptions, WaitStatus, pidfd_open,
-    pidfd_send_signal, waitpid,
+use rustix::{
+    io::Errno,
+    process::{
+        Pid as PidFdPid, PidfdFlags, Signal as PidFdSignal, WaitOptions, WaitStatus, pidfd_open,
+        pidfd_send_signal, waitpid,
+    },
 };
 use tracing::{debug, warn};
 
@@ -87,19 +92,22 @@ pub(super) fn count_descendants(spared: impl Fn(Pid) -> bool) -> io::Result<usiz
 
 fn send(proc: &Proc, entry: &Entry, signal: Signal) -> io::Result<()> {
     let gone = || io::Error::from(io::ErrorKind::NotFound);
-    let pidfd =
-        pidfd_open(PidFdPid::from_raw(entry.pid.as_raw()).ok_or_else(gone)?, PidfdFlags::empty())?;
+    let pid = PidFdPid::from_raw(entry.pid.as_raw()).ok_or_else(gone)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty());
     // What the descriptor means is what was found only if the number still has the same parent, or
     // this process in its place.
     let still = proc.entry(entry.number).ok_or_else(gone)?;
     if still.parent != entry.parent && still.parent != proc.own {
         return Err(gone());
     }
-    let signal = match signal {
+    let by_pidfd = match signal {
         Signal::SIGKILL => PidFdSignal::KILL,
         _ => PidFdSignal::TERM,
     };
-    Ok(pidfd_send_signal(pidfd, signal)?)
+    match pidfd.and_then(|pidfd| pidfd_send_signal(pidfd, by_pidfd)) {
+        Err(Errno::PERM | Errno::NOSYS) if still.parent == proc.own => Ok(kill(still.pid, signal)?),
+        sent => Ok(sent?),
+    }
 }
 
 /// One living process, as `/proc/NUMBER/status` tells.
