@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lumen_tests::{
     patience::{wait_for, wait_until},
     process::{Process, descendants, zombies_of},
-    rig::{Setup, runs_as_root},
+    rig::{Setup, kill_hard, runs_as_root},
     stage::Folder,
 };
 
@@ -150,5 +150,24 @@ fn daemon_ends_with_an_app_that_ends_by_itself() -> Result<()> {
     let ended = Setup::new().app(app).run_to_end()?;
     let daemon = notes.process("daemon")?;
     ensure!(ended.status.success() && !daemon.is_alive(), "{}: {}", ended.status, ended.said);
+    Ok(())
+}
+
+#[test]
+fn process_that_was_there_before_lumen_outlives_the_desktop() -> Result<()> {
+    let notes = Notes::new()?;
+    let began = format!(
+        "sh -c 'sleep 1000 & echo $! >{}; wait' & echo $! >{}; exec \"$@\"",
+        notes.path("its-child").display(),
+        notes.path("stranger").display(),
+    );
+    let mut rig = Setup::new().executed_by(["/bin/sh", "-c", &began, "sh"]).start()?;
+    let strangers = [notes.process("stranger")?, notes.process("its-child")?];
+    rig.stop()?;
+    let alive = strangers.map(Process::is_alive);
+    for stranger in strangers {
+        kill_hard(stranger)?;
+    }
+    assert_eq!(alive, [true; 2]);
     Ok(())
 }

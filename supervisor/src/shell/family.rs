@@ -3,6 +3,7 @@
 //! "subreaper", prctl(2)), so none gets lost, and none stays as a zombie.
 //!
 //! INVARIANTS
+//! - Who was there before this program was is left alone, but for being reaped.
 //! - A process that a task of `watch` waits for is reaped by that task alone, which needs its status.
 //! - No signal goes to a number that may have become another process's: a pidfd is opened first and
 //!   the family tie is read again after that. Where a container refuses pidfds, only children of this
@@ -13,7 +14,7 @@
 //! numbers are translated by its `NSpid` lines, and what cannot be seen is not signalled.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -37,26 +38,65 @@ use tracing::{debug, warn};
 
 use super::ffi;
 
+/// The descendants of this process that are the desktop's.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// Children that this process had before it was executed, by a script's `PROGRAM & exec lumen run`.
+    /// They and what descends from them are none of the desktop's.
+    strangers: BTreeSet<Pid>,
+}
+
 /// Makes this process the new parent of its descendants' orphans, and has news of children's ends
-/// wait in a descriptor.
-pub(super) fn adopt() -> io::Result<SignalFd> {
+/// wait in a descriptor. To be called before any child is made.
+pub(super) fn adopt() -> io::Result<(Family, SignalFd)> {
     if let Err(error) = prctl::set_child_subreaper(true) {
         warn!(%error, "what the app leaves behind is not adopted, and not ended with the desktop");
     }
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     signals.thread_block()?;
-    Ok(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+    let news = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    // Without `/proc` nobody is signalled, thus no stranger either.
+    let strangers = Proc::own().map(|proc| proc.children()).unwrap_or_default();
+    Ok((Family { strangers }, news))
 }
 
-/// Reaps every child that has ended, except those that are `watched`.
-pub(super) fn reap_orphans(watched: impl Fn(Pid) -> bool) {
-    while let Some(ended) = ffi::ended_child() {
-        // Orphans behind it come to the front once its task has reaped it.
-        if watched(ended) || reap(ended, WaitOptions::NOHANG).is_none() {
-            return;
+impl Family {
+    /// Reaps every child that has ended, except those that are `watched`.
+    pub(super) fn reap_orphans(&mut self, watched: impl Fn(Pid) -> bool) {
+        while let Some(ended) = ffi::ended_child() {
+            // Orphans behind it come to the front once its task has reaped it.
+            if watched(ended) || reap(ended, WaitOptions::NOHANG).is_none() {
+                return;
+            }
+            // Its number may become that of one of the desktop's.
+            self.strangers.remove(&ended);
+            debug!(pid = ended.as_raw(), "an orphan has ended");
         }
-        debug!(pid = ended.as_raw(), "an orphan has ended");
+    }
+
+    /// Sends a signal to every descendant but those that are `spared`; returns how many there are.
+    pub(super) fn signal(&self, signal: Signal, spared: impl Fn(Pid) -> bool) -> io::Result<usize> {
+        let proc = Proc::own()?;
+        let found = self.descendants(&proc, spared);
+        for entry in &found {
+            debug!(pid = entry.pid.as_raw(), name = entry.name, %signal, "ending what is left");
+            if let Err(error) = send(&proc, entry, signal) {
+                debug!(pid = entry.pid.as_raw(), %error, "it cannot be signalled");
+            }
+        }
+        Ok(found.len())
+    }
+
+    /// How many descendants there are but those that are `spared`.
+    pub(super) fn count(&self, spared: impl Fn(Pid) -> bool) -> io::Result<usize> {
+        Ok(self.descendants(&Proc::own()?, spared).len())
+    }
+
+    fn descendants(&self, proc: &Proc, spared: impl Fn(Pid) -> bool) -> Vec<Entry> {
+        let mut found = descendants(&proc.all(), proc.own, &self.strangers);
+        found.retain(|entry| !spared(entry.pid));
+        found
     }
 }
 
@@ -64,30 +104,6 @@ pub(super) fn reap_orphans(watched: impl Fn(Pid) -> bool) {
 pub(super) fn reap(child: Pid, options: WaitOptions) -> Option<WaitStatus> {
     let child = PidFdPid::from_raw(child.as_raw())?;
     waitpid(Some(child), options).ok().flatten().map(|(_, status)| status)
-}
-
-/// Sends a signal to every descendant but those that are `spared`; returns how many there are.
-pub(super) fn signal_descendants(
-    signal: Signal,
-    spared: impl Fn(Pid) -> bool,
-) -> io::Result<usize> {
-    let proc = Proc::own()?;
-    let found = descendants(&proc.all(), proc.own);
-    let found: Vec<Entry> = found.into_iter().filter(|entry| !spared(entry.pid)).collect();
-    for entry in &found {
-        debug!(pid = entry.pid.as_raw(), name = entry.name, %signal, "ending what is left");
-        if let Err(error) = send(&proc, entry, signal) {
-            debug!(pid = entry.pid.as_raw(), %error, "it cannot be signalled");
-        }
-    }
-    Ok(found.len())
-}
-
-/// How many descendants there are but those that are `spared`.
-pub(super) fn count_descendants(spared: impl Fn(Pid) -> bool) -> io::Result<usize> {
-    let proc = Proc::own()?;
-    let found = descendants(&proc.all(), proc.own);
-    Ok(found.iter().filter(|entry| !spared(entry.pid)).count())
 }
 
 fn send(proc: &Proc, entry: &Entry, signal: Signal) -> io::Result<()> {
@@ -145,6 +161,11 @@ impl Proc {
         numbers.filter_map(|number| self.entry(number)).collect()
     }
 
+    fn children(&self) -> BTreeSet<Pid> {
+        let all = self.all().into_iter();
+        all.filter(|entry| entry.parent == self.own).map(|entry| entry.pid).collect()
+    }
+
     /// `None` when it is gone, a zombie, or cannot be seen from here.
     fn entry(&self, number: i32) -> Option<Entry> {
         let path: PathBuf = Path::new("/proc").join(number.to_string()).join("status");
@@ -176,9 +197,10 @@ fn namespace_numbers(status: &str) -> Vec<i32> {
     numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-fn descendants(all: &[Entry], ancestor: i32) -> Vec<Entry> {
+/// Those that descend from `ancestor` and not from `strangers`, who are left out as well.
+fn descendants(all: &[Entry], ancestor: i32, strangers: &BTreeSet<Pid>) -> Vec<Entry> {
     let mut children: BTreeMap<i32, Vec<&Entry>> = BTreeMap::new();
-    for entry in all {
+    for entry in all.iter().filter(|entry| !strangers.contains(&entry.pid)) {
         children.entry(entry.parent).or_default().push(entry);
     }
     let (mut found, mut waiting) = (Vec::new(), vec![ancestor]);
@@ -223,10 +245,15 @@ mod tests {
             name: String::new(),
         };
         let all = [entry(5, 4), entry(2, 1), entry(4, 3), entry(3, 2), entry(8, 9), entry(9, 8)];
-        let mut found: Vec<i32> =
-            descendants(&all, 2).into_iter().map(|entry| entry.number).collect();
-        found.sort_unstable();
-        assert_eq!(found, [3, 4, 5]);
-        assert_eq!(descendants(&all, 8).len(), 2, "a ring ends");
+        let found = |ancestor, strangers: &[i32]| {
+            let strangers = strangers.iter().copied().map(Pid::from_raw).collect();
+            let found = descendants(&all, ancestor, &strangers);
+            let mut found: Vec<i32> = found.into_iter().map(|entry| entry.number).collect();
+            found.sort_unstable();
+            found
+        };
+        assert_eq!(found(2, &[]), [3, 4, 5]);
+        assert_eq!(found(1, &[3]), [2], "neither the stranger nor what it started");
+        assert_eq!(found(8, &[]), [8, 9], "a ring ends");
     }
 }

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::{
     event::{Event, Events, HelperEvent},
-    family,
+    family::Family,
     helpers::HelperLaunch,
     spawn::{self, AppLaunch, Spawned},
     watch,
@@ -37,17 +37,19 @@ pub(super) struct Guests {
     said: BTreeMap<Helper, (&'static str, OsString)>,
     /// What everything that is left has been sent, since its end was decided.
     ending: Option<Signal>,
+    family: Family,
     events: Events,
 }
 
 impl Guests {
-    pub(super) fn new(events: Events) -> Self {
+    pub(super) fn new(family: Family, events: Events) -> Self {
         Self {
             app: None,
             last_lines: VecDeque::new(),
             helpers: BTreeMap::new(),
             said: BTreeMap::new(),
             ending: None,
+            family,
             events,
         }
     }
@@ -167,21 +169,19 @@ impl Guests {
     /// Ends all that is left, workers aside; whether nothing is.
     pub(super) fn end_rest(&mut self, signal: Signal, is_worker: impl Fn(Pid) -> bool) -> bool {
         self.ending = Some(signal);
-        nothing_of(family::signal_descendants(signal, is_worker))
+        nothing_of(self.family.signal(signal, is_worker))
     }
 
     /// A child has ended: reaps it if nobody else does. Whether nothing is left of what is to end.
-    pub(super) fn child_ended(&self, is_worker: impl Fn(Pid) -> bool) -> bool {
+    pub(super) fn child_ended(&mut self, is_worker: impl Fn(Pid) -> bool) -> bool {
         let helpers = self.helpers.values().map(|(pid, _)| *pid);
         let watched: Vec<Pid> = helpers.chain(self.app).collect();
-        family::reap_orphans(|pid| watched.contains(&pid) || is_worker(pid));
+        self.family.reap_orphans(|pid| watched.contains(&pid) || is_worker(pid));
         match self.ending {
             None => false,
             // Whoever was about to fork when it was killed has left a child.
-            Some(Signal::SIGKILL) => {
-                nothing_of(family::signal_descendants(Signal::SIGKILL, is_worker))
-            }
-            Some(_) => nothing_of(family::count_descendants(is_worker)),
+            Some(Signal::SIGKILL) => nothing_of(self.family.signal(Signal::SIGKILL, is_worker)),
+            Some(_) => nothing_of(self.family.count(is_worker)),
         }
     }
 }

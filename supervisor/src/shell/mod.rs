@@ -86,7 +86,7 @@ pub(crate) fn run(config: &RunConfig) -> Result<process::ExitCode, RunError> {
         warn!(%error, "the log filter is not understood; logging at info");
     }
     let signals = block_signals()?;
-    let children = family::adopt()?;
+    let (family, children) = family::adopt()?;
     let stage = Stage::set(config, &Caller::here())?;
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
@@ -99,7 +99,7 @@ pub(crate) fn run(config: &RunConfig) -> Result<process::ExitCode, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let admin = stage.admin.socket.try_clone()?;
-        let session = Session::new(stage, access);
+        let session = Session::new(stage, access, family);
         tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
         tokio::spawn(service::admin(UnixListener::from_std(admin)?, session.events()));

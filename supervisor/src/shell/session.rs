@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 use super::{
     app,
     event::{AdminRequest, BrokerRequest, Event, Events, HelperEvent, QUEUE, WorkerEvent},
+    family::Family,
     guests::Guests,
     handshake, helpers,
     news::{self, Bulletin},
@@ -54,7 +55,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(mut stage: Stage, access: Access) -> Self {
+    pub(super) fn new(mut stage: Stage, access: Access, family: Family) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
         let present: Vec<Worker> = stage.plan.iter().map(|part| part.worker).collect();
         Self {
@@ -65,7 +66,7 @@ impl Session {
                 .helped_by(&stage.helper_needs()),
             stage,
             access,
-            guests: Guests::new(events.clone()),
+            guests: Guests::new(family, events.clone()),
             bulletin: Bulletin::new(),
             log: LogRing::default(),
             events,
