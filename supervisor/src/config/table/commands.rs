@@ -11,7 +11,7 @@ pub const COMMANDS: [CommandRow; 7] = [
         summary: "Start a desktop and show it to a browser.",
         details: "Starts CMD inside a new desktop and prints the address to open. Without a CMD \
                   the first of labwc, sway, weston and foot that is installed is started. The \
-                  desktop ends when the app exits, on ctrl-c, and on `lumen stop`. Needs neither \
+                  desktop ends when CMD exits, on ctrl-c, and on `lumen stop`. Needs neither \
                   root, nor a GPU, nor a configuration file.",
         examples: &[
             ("lumen run", "a demo desktop on http://127.0.0.1:8080"),
@@ -67,9 +67,9 @@ pub const COMMANDS: [CommandRow; 7] = [
         command: Command::Stop,
         name: "stop",
         operands: "",
-        summary: "End the desktop: the app is asked to end, then what it left behind, then the \
-                  workers; all is gone.",
-        details: "",
+        summary: "Ask the desktop to end: first its app, then what that left behind, then the \
+                  workers.",
+        details: "Returns at once. Whoever does not end in time is killed.",
         examples: &[],
     },
 ];

@@ -108,7 +108,7 @@ pub const OPTIONS: [OptionRow; 29] = [
         placeholder: Some("token|none"),
         default: "token",
         help: "How browsers prove who they are: by the token in the printed address, or not at \
-               all, which is allowed on a loopback address only.",
+               all, which is allowed on a loopback address and without a proxy only.",
         commands: RUN,
     },
     OptionRow {
