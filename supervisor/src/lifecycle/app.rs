@@ -1,9 +1,9 @@
 //! The app's part of the machine: what its end means, and when it is started again.
 //!
-//! An app that ends with its compositor, or with a helper it needs, could not help it, and is started anew. Of any other the end
-//! is the desktop's too; unless the desktop is one that stays, and the app one that has worked: then
-//! it rests until somebody asks for it. Nothing but a person's wish starts it then, so one that keeps
-//! failing cannot loop, and its failures make the wait between two wishes longer.
+//! An app that ends with its compositor, or with a helper it needs, could not help it, and is started
+//! anew. The end of any other is the desktop's, too; unless the desktop is one that stays, and the app
+//! one that has worked: then it rests until somebody asks for it. Nothing but a person's wish starts it
+//! then, so one that keeps failing cannot loop, and its failures make the wait between two wishes longer.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
-//! The end of everything, in stages: the app goes while its compositor still serves it, then what
-//! the app left behind; the pages are told; then the workers go. Each stage asks, waits for [`ESCALATION`], forces, waits
-//! once more and goes on: what the kernel does not let end may not keep the desktop from ending.
+//! The end of everything, in stages: the app goes while its compositor still serves it, then what the
+//! app left behind; the pages are told; then the workers go. Each stage asks, waits for [`ESCALATION`],
+//! forces, waits once more and goes on: what the kernel does not let end may not keep the desktop from
+//! ending.
 
 use std::time::{Duration, Instant};
 

@@ -50,6 +50,7 @@ pub use verdict::Verdict;
 pub const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time between two steps of an end: being asked, being asked harder, being killed.
 pub const ESCALATION: Duration = Duration::from_secs(2);
+
 /// The whole machine.
 #[derive(Debug)]
 pub struct Lifecycle {
@@ -57,6 +58,7 @@ pub struct Lifecycle {
     slots: Vec<(Worker, Slot)>,
     /// One for each helper this desktop has, in the order they are started.
     helpers: Vec<HelperSlot>,
+    /// When a helper that the app needs ended last.
     helper_died: Option<Instant>,
     app: App,
     app_budget: Budget,
