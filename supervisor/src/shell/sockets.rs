@@ -8,7 +8,7 @@ use std::{
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::{
-            fs::{FileTypeExt, PermissionsExt},
+            fs::FileTypeExt,
             net::{UnixListener, UnixStream},
         },
     },
@@ -19,9 +19,12 @@ use lumen_ipc::front_door::Listen;
 
 use nix::{
     ifaddrs::getifaddrs,
-    sys::socket::{
-        AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage, bind,
-        getsockname, listen, setsockopt, socket, sockopt,
+    sys::{
+        socket::{
+            AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage,
+            bind, getsockname, listen, setsockopt, socket, sockopt,
+        },
+        stat::{Mode, umask},
     },
 };
 use tracing::warn;
@@ -63,14 +66,21 @@ pub(crate) fn browsers(listen: &Listen) -> io::Result<Door> {
             if fs::symlink_metadata(path).is_ok_and(|left| left.file_type().is_socket()) {
                 fs::remove_file(path)?;
             }
-            let socket = UnixListener::bind(path)?;
+            let socket = listening_file(path)?;
             let file = Some(Temporary::File(PathBuf::from(path)));
-            // Who may connect is believed about others: the owner and one group, the folder's if the
-            // folder passes it on.
-            fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
             Ok(Door { socket: socket.into(), listen: listen.clone(), file })
         }
     }
+}
+
+/// Who may connect is believed about others: the owner and one group, the folder's if the folder passes
+/// it on. The socket is born so, because a change by its path would follow a link that whoever may
+/// write to the folder had put in its place. For the single-threaded start.
+fn listening_file(path: &Path) -> io::Result<UnixListener> {
+    let usual = umask(Mode::from_bits_truncate(0o117));
+    let listener = UnixListener::bind(path);
+    umask(usual);
+    listener
 }
 
 /// Whether a Unix socket can be made there: nothing else is there but one that nobody listens on.
