@@ -57,6 +57,13 @@ impl Home {
     pub fn files(&self, name: &InstanceName) -> PathBuf {
         self.directory.join(name.as_str())
     }
+
+    /// The directory of the locks that keep two desktops from sharing a user without a name. Names of
+    /// desktops have no dot, so none has its files, which are removed at its start, there.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.directory.join("users.locks")
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +81,16 @@ mod tests {
         assert_eq!(socket(1000, user, "default"), Path::new("/run/user/1000/lumen/admin.sock"));
         assert_eq!(socket(1000, None, "default"), Path::new("/tmp/lumen-1000/lumen/admin.sock"));
         assert_eq!(socket(0, user, "default"), Path::new("/run/lumen/admin.sock"));
+    }
+
+    #[test]
+    fn locks_are_where_no_desktop_can_have_its_files() {
+        let locks = home(0, None).locks();
+        let name = locks.file_name().and_then(|name| name.to_str()).expect("text");
+        assert_eq!(
+            (locks.parent(), InstanceName::new(name)),
+            (Some(Path::new("/run/lumen")), None)
+        );
     }
 
     #[test]

@@ -180,8 +180,7 @@ impl Stage {
         let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
         let admin = places::listen(&home.socket(&config.name))?;
         let sudo = caller.variable("SUDO_USER").and_then(|name| name.into_string().ok());
-        let locks = home.directory.join("users");
-        let cast = users::cast(config.user.as_deref(), sudo.as_deref(), &locks)?;
+        let cast = users::cast(config.user.as_deref(), sudo.as_deref(), &home.locks())?;
         let fence = fence::find(cast.users)?;
         if let Some(refused) = fence.refused {
             warn!("{} ({refused})", Loss::Namespaces.sentence());
