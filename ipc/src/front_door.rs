@@ -23,7 +23,7 @@ const OWN_PATHS: [&str; 5] = ["api", "healthz", "login", "src", "ws"];
 /// What stands before the path of a Unix socket.
 const UNIX: &str = "unix:";
 
-/// All of it.
+/// Everything about the way from a browser to the gateway.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrontDoor {
     /// Where the listener is bound.
@@ -255,7 +255,7 @@ impl BasePath {
         self.as_str().strip_suffix('/').unwrap_or_default()
     }
 
-    /// Whether it is none.
+    /// Whether the page is at the root of its site.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.as_str() == "/"

@@ -1,5 +1,6 @@
-#![allow(unsafe_code, reason = "Pixman is told by pointer where to draw")]
 //! The one unsafe step of drawing: a Pixman image over shared memory.
+
+#![allow(unsafe_code, reason = "Pixman is told by pointer where to draw")]
 
 use std::{io, os::fd::BorrowedFd};
 
