@@ -7,7 +7,7 @@
 
 mod descriptors;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
@@ -123,6 +123,27 @@ fn user_that_exists_only_meanwhile_has_a_name_a_home_and_a_prompt() -> Result<()
     ensure!(said.contains("user=lumen group=lumen skeleton=1"), "{said}");
     ensure!(said.contains("lumen@") && !said.contains("no name"), "{said}");
     ensure!(said.contains("outlives the desktop"), "nobody is told that the home goes: {said}");
+    Ok(())
+}
+
+#[test]
+fn user_that_a_process_has_is_given_to_no_desktop() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    // The first of those that are given out.
+    let user = 61184;
+    let mut left = Command::new("sleep").arg("1000").uid(user).gid(user).spawn()?;
+    let rig = Setup::new().as_root_for_nobody().start();
+    let users = rig.and_then(|rig| {
+        let workers = rig.ready_workers()?;
+        workers.iter().map(|worker| worker.user_ids()).collect::<Result<Vec<_>>>()
+    });
+    left.kill()?;
+    left.wait()?;
+    let users = users?.concat();
+    ensure!(!users.contains(&user) && !users.contains(&0), "{users:?}");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
-//! What the kernel counts for a process: `/proc/PID/stat` and `/proc/PID/statm` (proc(5)).
+//! What the kernel tells of processes: `/proc/PID/stat`, `statm` and `status` (proc(5)).
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -35,6 +35,18 @@ fn resident_pages(statm: &str) -> u64 {
     statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default()
 }
 
+/// Every user that a process has, in whatever part.
+pub(super) fn users() -> BTreeSet<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let statuses = entries.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
+    statuses.flat_map(|status| users_of(&status)).collect()
+}
+
+fn users_of(status: &str) -> Vec<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    line.split_whitespace().filter_map(|user| user.parse().ok()).collect()
+}
+
 fn system(variable: SysconfVar, usual: u64) -> u64 {
     match sysconf(variable) {
         Ok(Some(value)) => value.unsigned_abs().max(1),
@@ -51,6 +63,13 @@ mod tests {
         let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 99 0 0";
         assert_eq!(ticks(stat), 300);
         assert_eq!(ticks(""), 0);
+    }
+
+    #[test]
+    fn users_of_a_process_are_those_of_all_its_parts() {
+        let status = "Name:\ta\nUid:\t1000\t0\t61184\t1000\nGid:\t7\t7\t7\t7\n";
+        assert_eq!(users_of(status), [1000, 0, 61184, 1000]);
+        assert!(users().contains(&nix::unistd::geteuid().as_raw()));
     }
 
     #[test]

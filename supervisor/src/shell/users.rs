@@ -1,9 +1,12 @@
 //! Who runs what: from the command line, `sudo` and the user database.
 //!
 //! Root's own uid runs no worker and no app. Users that no database names come from the range that
-//! systemd sets aside for dynamic users, locked so that two desktops never share one.
+//! systemd sets aside for dynamic users, locked so that two desktops never share one. One that any
+//! process has, left by a desktop that was killed or a service's, is passed over: that process
+//! would have power over the new desktop.
 
 use std::{
+    collections::BTreeSet,
     ffi::{CString, OsString},
     fs::File,
     path::{Path, PathBuf},
@@ -14,7 +17,10 @@ use nix::{
     unistd::{Gid, Uid, User, getgrouplist},
 };
 
-use super::places::{self, PlaceError};
+use super::{
+    places::{self, PlaceError},
+    proc,
+};
 use crate::plan::{Identity, Users};
 
 /// Uids without a name: <https://systemd.io/UIDS-GIDS/>, "dynamic service users".
@@ -86,7 +92,8 @@ pub(crate) fn cast(
         return ordinary(wanted);
     }
     places::directory(locks, 0o700)?;
-    let mut pool = Pool { next: *DYNAMIC.start(), directory: locks, locks: Vec::new() };
+    let (next, used) = (*DYNAMIC.start(), proc::users());
+    let mut pool = Pool { next, used, directory: locks, locks: Vec::new() };
     let session = match wanted.or_else(|| sudo.filter(|name| *name != "root")) {
         Some(name) => named(name)?,
         None => nobody_in_particular(pool.take()?)?,
@@ -174,6 +181,8 @@ fn service(pool: &mut Pool<'_>, name: &str) -> Result<Identity, UserError> {
 /// Hands out uids that no user has and no other desktop uses.
 struct Pool<'pool> {
     next: u32,
+    /// Those that processes have.
+    used: BTreeSet<u32>,
     directory: &'pool Path,
     locks: Vec<Flock<File>>,
 }
@@ -184,7 +193,7 @@ impl Pool<'_> {
             let id = self.next;
             self.next += 1;
             let user = User::from_uid(Uid::from_raw(id)).map_err(UserError::Database)?;
-            if user.is_some() {
+            if user.is_some() || self.used.contains(&id) {
                 continue;
             }
             match places::lock(&self.directory.join(id.to_string())) {
