@@ -17,7 +17,7 @@ use crate::session::{Ending, Input, Output as SessionOutput, Said, Session, Sess
 impl Peers {
     pub(super) fn on_event(&mut self, now: Instant, number: PeerId, event: SessionEvent) {
         match event {
-            SessionEvent::Said(Said::Acted(action)) => self.on_action(number, action),
+            SessionEvent::Said(Said::Acted(action)) => self.on_action(now, number, action),
             SessionEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
             SessionEvent::Connected => {
                 if let Some(peer) = self.peers.get_mut(&number) {
@@ -47,13 +47,13 @@ impl Peers {
         }
     }
 
-    fn on_action(&mut self, number: PeerId, action: Action) {
+    fn on_action(&mut self, now: Instant, number: PeerId, action: Action) {
         let Some(peer) = self.peers.get_mut(&number) else { return };
         peer.has_acted = true;
         if !matches!(action, Action::SizeWanted(_)) {
             self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
         }
-        self.sizes.note(number, action);
+        self.sizes.note(now, number, action);
         self.tell_size();
     }
 
