@@ -43,7 +43,7 @@ impl Session {
         self.rtc.bwe().set_bitrate(Bitrate::ZERO, desired);
     }
 
-    /// An estimate of nothing makes the pacer stop padding; see [`quiet`].
+    /// An estimate of nothing makes the pacer stop padding; see [`super::quiet`].
     pub(super) fn fall_quiet(&mut self) {
         if self.connected && self.queued_packets() == 0 {
             self.activity = Activity::Quiet;
