@@ -53,9 +53,11 @@ fn app_that_fails_is_told_by_the_page_with_its_exit_code_and_ends_lumen_with_it(
 #[test]
 fn app_that_is_killed_is_told_by_the_page_with_the_signal() -> Result<()> {
     let mut rig = Rig::start()?;
+    let begun = Instant::now();
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
+    wait_until("the app has run for a while", || begun.elapsed() > HAS_WORKED)?;
     kill_hard(Process(rig.app_log().pid()?))?;
     assert_eq!(rig.wait_for_end()?.code(), Some(128 + 9));
     says(&page, "The app was ended by signal 9 (SIGKILL), and the desktop with it.")
