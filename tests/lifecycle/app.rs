@@ -15,6 +15,14 @@ use lumen_tests::{
 /// An app that has worked ran for two seconds (`APP_EARLY` in the supervisor).
 const HAS_WORKED: Duration = Duration::from_secs(2);
 
+/// Waits until the app has run for long enough to have worked. It begins after the session's helpers,
+/// which may be after Lumen said that it is ready.
+fn let_work(rig: &Rig) -> Result<()> {
+    wait_until("the app runs", || rig.status().is_ok_and(|status| status.app.pid.is_some()))?;
+    let begun = Instant::now();
+    wait_until("the app has run for a while", || begun.elapsed() > HAS_WORKED)
+}
+
 fn says(page: &Page, wanted: &str) -> Result<()> {
     let said = || page.evaluate::<String>("document.querySelector('#status-text').textContent");
     wait_until(&format!("the page says `{wanted}`"), || said().is_ok_and(|said| said == wanted))
@@ -38,11 +46,10 @@ fn app_that_fails_is_told_by_the_page_with_its_exit_code_and_ends_lumen_with_it(
         pid.display(),
     );
     let mut rig = Setup::new().on_stage(stage).app(["sh", "-c", &script]).start()?;
-    let begun = Instant::now();
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
-    wait_until("the app has run for a while", || begun.elapsed() > HAS_WORKED)?;
+    let_work(&rig)?;
     kill_hard(Process(std::fs::read_to_string(&pid)?.trim().parse()?))?;
     assert_eq!(rig.wait_for_end()?.code(), Some(42));
     says(&page, "The app ended with exit code 42, and the desktop with it.")?;
@@ -53,11 +60,10 @@ fn app_that_fails_is_told_by_the_page_with_its_exit_code_and_ends_lumen_with_it(
 #[test]
 fn app_that_is_killed_is_told_by_the_page_with_the_signal() -> Result<()> {
     let mut rig = Rig::start()?;
-    let begun = Instant::now();
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
-    wait_until("the app has run for a while", || begun.elapsed() > HAS_WORKED)?;
+    let_work(&rig)?;
     kill_hard(Process(rig.app_log().pid()?))?;
     assert_eq!(rig.wait_for_end()?.code(), Some(128 + 9));
     says(&page, "The app was ended by signal 9 (SIGKILL), and the desktop with it.")
@@ -75,12 +81,11 @@ fn desktop_that_is_stopped_is_told_by_the_page() -> Result<()> {
 
 #[test]
 fn demo_that_ends_is_started_again_by_the_page() -> Result<()> {
-    let begun = Instant::now();
     let rig = Setup::new().no_app().start()?;
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_picture()?;
-    wait_until("the demo has run for a while", || begun.elapsed() > HAS_WORKED)?;
+    let_work(&rig)?;
     let before = rig.status()?.app.pid.context("the demo runs")?;
     kill_hard(Process(before))?;
     says(&page, "The app was ended by signal 9 (SIGKILL).")?;
