@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    os::unix::net::UnixListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -28,11 +29,21 @@ impl Programs {
         self
     }
 
+    /// The folder is the user's runtime folder, too; in it, a service manager's socket.
+    fn with_service_manager(self) -> Self {
+        let folder = self.0.join("systemd");
+        fs::create_dir_all(&folder).expect("a folder");
+        // The script only asks whether it is a socket, which it stays when nobody listens any more.
+        UnixListener::bind(folder.join("private")).expect("a socket");
+        self
+    }
+
     /// What a script of the demo's prints here.
     fn run(&self, script: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(script);
         let mut shell = Command::new("/bin/sh");
-        let output = shell.arg(path).env("PATH", &self.0).output().expect("a shell");
+        shell.arg(path).env("PATH", &self.0).env("XDG_RUNTIME_DIR", &self.0);
+        let output = shell.output().expect("a shell");
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).expect("text")
     }
@@ -47,6 +58,7 @@ impl Drop for Programs {
 /// What `tell-bus` tells a bus whose service manager knows these variables.
 fn told(name: &str, known: &str) -> String {
     let programs = Programs::new(name)
+        .with_service_manager()
         .with("dbus-update-activation-environment", "echo \"told $*\"")
         .with("systemctl", &format!("printf '{known}'"));
     programs.run("tell-bus")
