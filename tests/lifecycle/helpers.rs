@@ -17,7 +17,7 @@ use nix::{sys::stat::Mode, unistd::mkfifo};
 /// What the X app is filled with.
 const FILLED: Colour = Colour { red: 192, green: 32, blue: 64 };
 /// A place of the picture where that app's window has no text.
-const EMPTY: (f64, f64) = (0.2, 0.6);
+const EMPTY: (f64, f64) = (0.2, 0.3);
 
 /// An app, `sh`, that runs a command each time it is asked, and the folder for what that says.
 struct Asked {
