@@ -135,7 +135,7 @@ mod tests {
             ("LANG", "C.UTF-8"),
             ("LANGUAGE", "de:en"),
             ("LC_TIME", "C"),
-            ("LD_PRELOAD", "/root/library.so"),
+            ("LD_PRELOAD", "/opt/library.so"),
             ("SECRET", "of root"),
             ("TZ", "UTC"),
         ]);
