@@ -29,7 +29,7 @@ use smithay::{
 use super::compositor::has_content;
 use crate::{
     input::hold::HoldGrab,
-    layout::{Hints, Wanted, WindowId},
+    layout::{Content, Hints, Wanted, WindowId},
     state::State,
     windows::surface_of,
 };
@@ -155,13 +155,16 @@ impl State {
         window.on_commit();
         let Some(toplevel) = window.toplevel() else { return };
         if has_content(toplevel.wl_surface()) {
-            let size = window.geometry().size;
-            if self.windows.stack.set_content(id, size) {
+            let content = self.windows.stack.set_content(id, window.geometry().size);
+            if content == Content::New {
                 self.focused_layer = None;
                 self.refresh_focus();
                 self.pointer_stale = true;
             }
-            if matches!(self.windows.stack.wanted(id, self.screen()), Wanted::Cut { .. }) {
+            // Asked at a change of size only: a video commits sixty times a second.
+            if content != Content::Unchanged
+                && matches!(self.windows.stack.wanted(id, self.screen()), Wanted::Cut { .. })
+            {
                 self.configure(id);
             }
         } else if self.windows.stack.unmap(id) {

@@ -31,6 +31,17 @@ pub struct Hints {
     pub fullscreen: bool,
 }
 
+/// What a commit did to the content of a window.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Content {
+    /// It has some for the first time, or again.
+    New,
+    /// It has another size than before.
+    Resized,
+    /// It is as large as before.
+    Unchanged,
+}
+
 /// The size a window is asked to have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Wanted {
@@ -106,15 +117,17 @@ impl Stack {
         }
     }
 
-    /// A window has content of this size. Returns whether it had none before; then it is raised
-    /// and focused.
-    pub fn set_content(&mut self, id: WindowId, size: Size<i32, Logical>) -> bool {
-        let Some(entry) = self.entry_mut(id) else { return false };
-        let is_new = entry.mapped.replace(size).is_none();
-        if is_new {
-            self.focus(id);
+    /// A window has content of this size. One that had none before is raised and focused.
+    pub fn set_content(&mut self, id: WindowId, size: Size<i32, Logical>) -> Content {
+        let Some(entry) = self.entry_mut(id) else { return Content::Unchanged };
+        match entry.mapped.replace(size) {
+            None => {
+                self.focus(id);
+                Content::New
+            }
+            Some(before) if before == size => Content::Unchanged,
+            Some(_) => Content::Resized,
         }
-        is_new
     }
 
     /// A window has no content any more. Returns whether it had some.
