@@ -11,9 +11,9 @@ use lumen_ipc::{
 };
 use lumen_rtc::{
     gateway::opening::{Opening, classify},
+    peer::{Setup, decode},
     peers::{Output, Peers},
     relay::Relay,
-    session::{Setup, decode},
 };
 
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 5000);

@@ -4,7 +4,7 @@
 //!
 //! # `lumen-rtc`
 //!
-//! Decides: which peers exist ([`peers`]), what each of them may send and is sent ([`session`]),
+//! Decides: which peers exist ([`peers`]), what each of them may send and is sent ([`peer`]),
 //! when media must make a keyframe and how many bits it may use ([`demand`]), and in which order
 //! viewers' input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]).
 //!
@@ -14,8 +14,8 @@
 //! and the compositor's pictures are checked before use.
 //!
 //! The data's way: packets link → [`shell`] copies the access unit out of the ring once →
-//! [`peers`] hands it to every [`session`] that has had a keyframe → packetised, paced, encrypted →
-//! datagrams → the one UDP socket. Input goes back: datagram → session → [`session::decode`] →
+//! [`peers`] hands it to every [`peer`] that has had a keyframe → packetised, paced, encrypted →
+//! datagrams → the one UDP socket. Input goes back: datagram → peer → [`peer::decode`] →
 //! [`outbox`] → compositor. What comes from and goes to viewers behind the relay passes [`relay`] in
 //! between.
 //!
@@ -29,8 +29,8 @@ pub mod demand;
 pub mod gateway;
 pub mod outbox;
 pub mod pad_outbox;
+pub mod peer;
 pub mod peers;
 pub mod policy;
 pub mod relay;
-pub mod session;
 pub mod shell;

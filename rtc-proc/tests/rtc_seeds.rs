@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use lumen_rtc::session::{decode, encode};
+use lumen_rtc::peer::{decode, encode};
 use serde_json::Value;
 
 #[path = "../fuzz/entry.rs"]

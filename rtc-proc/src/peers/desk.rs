@@ -2,7 +2,7 @@
 
 use lumen_ipc::message::desktop::ToRtc;
 
-use crate::session::encode::{self, DesktopState};
+use crate::peer::encode::{self, DesktopState};
 
 /// The last statement of each kind, as bytes for the page.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! What happens to a session, and what follows from it for the others, the compositor and the gateway.
+//! What happens to a peer, and what follows from it for the others, the compositor and the gateway.
 
 use std::time::Instant;
 
@@ -12,44 +12,44 @@ use lumen_ipc::{
 };
 
 use super::{Output, Peers};
-use crate::session::{Ending, Input, Output as SessionOutput, Said, Session, SessionEvent};
+use crate::peer::{Ending, Input, Output as PeerOutput, Peer, PeerEvent, Said};
 
 impl Peers {
-    pub(super) fn on_event(&mut self, now: Instant, number: PeerId, event: SessionEvent) {
+    pub(super) fn on_event(&mut self, now: Instant, number: PeerId, event: PeerEvent) {
         match event {
-            SessionEvent::Said(Said::Acted(action)) => self.on_action(now, number, action),
-            SessionEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
-            SessionEvent::Connected => {
-                if let Some(peer) = self.peers.get_mut(&number) {
-                    peer.connect_by = None;
+            PeerEvent::Said(Said::Acted(action)) => self.on_action(now, number, action),
+            PeerEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
+            PeerEvent::Connected => {
+                if let Some(entry) = self.peers.get_mut(&number) {
+                    entry.connect_by = None;
                 }
                 if self.keyframes.join(now) {
                     self.outputs.push_back(Output::Keyframe);
                 }
             }
-            SessionEvent::CandidateFound(line) => self.tell_candidate(number, line),
-            SessionEvent::Ended(ending) => self.on_ended(now, number, ending),
+            PeerEvent::CandidateFound(line) => self.tell_candidate(number, line),
+            PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
             // Taken up by `refresh_demand`.
-            SessionEvent::EstimateChanged { .. } => {}
-            SessionEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
-            SessionEvent::KeyframeWanted | SessionEvent::Said(Said::KeyframeWanted) => {
+            PeerEvent::EstimateChanged { .. } => {}
+            PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
+            PeerEvent::KeyframeWanted | PeerEvent::Said(Said::KeyframeWanted) => {
                 if self.keyframes.request(now) {
                     self.outputs.push_back(Output::Keyframe);
                 }
             }
-            SessionEvent::MessagesWanted => {
+            PeerEvent::MessagesWanted => {
                 for message in self.desk.replay() {
-                    let peer = self.peers.get_mut(&number);
-                    let Some(session) = peer.and_then(|peer| peer.session.as_mut()) else { return };
-                    session.handle(now, Input::Message(&message));
+                    let entry = self.peers.get_mut(&number);
+                    let Some(peer) = entry.and_then(|entry| entry.peer.as_mut()) else { return };
+                    peer.handle(now, Input::Message(&message));
                 }
             }
         }
     }
 
     fn on_action(&mut self, now: Instant, number: PeerId, action: Action) {
-        let Some(peer) = self.peers.get_mut(&number) else { return };
-        peer.has_acted = true;
+        let Some(entry) = self.peers.get_mut(&number) else { return };
+        entry.has_acted = true;
         if !matches!(action, Action::SizeWanted(_)) {
             self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
         }
@@ -65,15 +65,15 @@ impl Peers {
     }
 
     fn on_ended(&mut self, now: Instant, number: PeerId, ending: Ending) {
-        // What the session still has to send is its farewell.
-        let Some(mut peer) = self.peers.remove(&number) else { return };
-        while let Some(output) = peer.session.as_mut().and_then(Session::poll_output) {
-            if let SessionOutput::Transmit(datagram) = output {
+        // What the peer still has to send is its farewell.
+        let Some(mut entry) = self.peers.remove(&number) else { return };
+        while let Some(output) = entry.peer.as_mut().and_then(Peer::poll_output) {
+            if let PeerOutput::Transmit(datagram) = output {
                 self.transmit(now, datagram);
             }
         }
         self.routes.retain(|_, owner| *owner != number);
-        if peer.has_acted {
+        if entry.has_acted {
             let message = ToCompositor { peer: number, action: Action::PeerLeft };
             self.outputs.push_back(Output::Input(message));
         }
@@ -82,14 +82,14 @@ impl Peers {
         self.pads_of_peer_gone(number);
         let retry = !matches!(ending, Ending::Unsecured(_) | Ending::Violation(_));
         let reason = format!("The connection ended: {ending}.");
-        self.tell_closed(peer.generation, peer.gateway_number, &reason, retry);
+        self.tell_closed(entry.generation, entry.gateway_number, &reason, retry);
         self.outputs.push_back(Output::Ended { peer: number, ending });
     }
 
     fn tell_candidate(&mut self, number: PeerId, line: String) {
-        let Some(peer) = self.peers.get(&number) else { return };
-        if peer.generation == self.generation {
-            let (peer, candidate) = (peer.gateway_number, Text::truncated(line));
+        let Some(entry) = self.peers.get(&number) else { return };
+        if entry.generation == self.generation {
+            let (peer, candidate) = (entry.gateway_number, Text::truncated(line));
             let message = ToGateway::CandidateFound { peer, candidate };
             self.outputs.push_back(Output::ToGateway(message));
         }

@@ -35,11 +35,11 @@ use str0m::Input as RtcInput;
 
 use crate::{
     demand::{KeyframeFloor, RateControl},
-    relay::Relay,
-    session::{
-        Datagram, Ending, Input, Output as SessionOutput, Session, Setup, encode::DesktopState,
+    peer::{
+        Datagram, Ending, Input, Output as PeerOutput, Peer, Setup, encode::DesktopState,
         estimate::FLOOR_BPS, media::VideoFrame,
     },
+    relay::Relay,
 };
 
 mod desk;
@@ -94,7 +94,7 @@ pub enum Output {
 pub struct Peers {
     setup: Setup,
     relay: Option<Relay>,
-    peers: BTreeMap<PeerId, Peer>,
+    peers: BTreeMap<PeerId, Entry>,
     routes: HashMap<SocketAddr, PeerId>,
     generation: u32,
     numbered: u64,
@@ -107,12 +107,13 @@ pub struct Peers {
     outputs: VecDeque<Output>,
 }
 
+/// What is known of a peer from its joining on; it exists itself from its first offer on.
 #[derive(Debug)]
-struct Peer {
+struct Entry {
     generation: u32,
     gateway_number: PeerId,
     rights: Rights,
-    session: Option<Session>,
+    peer: Option<Peer>,
     connect_by: Option<Instant>,
     has_acted: bool,
 }
@@ -147,11 +148,10 @@ impl Peers {
     /// When to call [`Peers::timeout`].
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let sessions =
-            self.peers.values().filter_map(|peer| Some(peer.session.as_ref()?.deadline()));
-        let patience = self.peers.values().filter_map(|peer| peer.connect_by);
+        let peers = self.peers().map(Peer::deadline);
+        let patience = self.peers.values().filter_map(|entry| entry.connect_by);
         let relay = self.relay.as_ref().and_then(Relay::deadline);
-        sessions.chain(patience).chain(self.keyframes.deadline()).chain(relay).min()
+        peers.chain(patience).chain(self.keyframes.deadline()).chain(relay).min()
     }
 
     /// Peers that exist, connected or not.
@@ -175,7 +175,7 @@ impl Peers {
     /// Another gateway speaks from now on. Its predecessor's browsers stay while they are heard of.
     pub fn signalling_replaced(&mut self) {
         self.generation = self.generation.wrapping_add(1);
-        self.peers.retain(|_, peer| peer.session.is_some());
+        self.peers.retain(|_, entry| entry.peer.is_some());
     }
 
     /// The gateway said something.
@@ -216,7 +216,7 @@ impl Peers {
             self.keyframes.served();
         }
         self.for_each(now, || Input::Video(frame));
-        let starving = self.sessions().any(Session::awaits_keyframe);
+        let starving = self.peers().any(Peer::awaits_keyframe);
         if starving && !frame.keyframe && self.keyframes.request(now) {
             self.outputs.push_back(Output::Keyframe);
         }
@@ -258,9 +258,9 @@ impl Peers {
 
     /// Ends a peer that does more than the compositor can take.
     pub fn overflowed(&mut self, now: Instant, number: PeerId) {
-        let Some(peer) = self.peers.get(&number) else { return };
+        let Some(entry) = self.peers.get(&number) else { return };
         let reason = "The desktop is too busy to take your input; please try again.";
-        self.tell_closed(peer.generation, peer.gateway_number, reason, true);
+        self.tell_closed(entry.generation, entry.gateway_number, reason, true);
         self.forget_gateway_number(number);
         self.close(now, number);
     }
@@ -268,9 +268,9 @@ impl Peers {
     /// Ends everybody.
     pub fn close_all(&mut self, now: Instant) {
         for number in self.peers.keys().copied().collect::<Vec<_>>() {
-            if let Some(peer) = self.peers.get(&number) {
+            if let Some(entry) = self.peers.get(&number) {
                 let reason = "The desktop's connection is being restarted.";
-                self.tell_closed(peer.generation, peer.gateway_number, reason, true);
+                self.tell_closed(entry.generation, entry.gateway_number, reason, true);
             }
             self.forget_gateway_number(number);
             self.close(now, number);
@@ -280,8 +280,8 @@ impl Peers {
 
     /// Time has come.
     pub fn timeout(&mut self, now: Instant) {
-        let due = |peer: &Peer| peer.session.as_ref().is_some_and(|due| due.deadline() <= now);
-        let numbers = self.peers.iter().filter(|(_, peer)| due(peer)).map(|(number, _)| *number);
+        let due = |entry: &Entry| entry.peer.as_ref().is_some_and(|due| due.deadline() <= now);
+        let numbers = self.peers.iter().filter(|(_, entry)| due(entry)).map(|(number, _)| *number);
         for number in numbers.collect::<Vec<_>>() {
             self.feed(now, number, Input::Timeout);
         }
@@ -310,30 +310,30 @@ impl Peers {
             return Ok(());
         }
         self.numbered += 1;
-        let peer = Peer {
+        let entry = Entry {
             generation: self.generation,
             gateway_number: name,
             rights,
-            session: None,
+            peer: None,
             connect_by: Some(now + CONNECT_PATIENCE),
             has_acted: false,
         };
-        self.peers.insert(PeerId(self.numbered), peer);
+        self.peers.insert(PeerId(self.numbered), entry);
         Ok(())
     }
 
     fn offer(&mut self, now: Instant, name: PeerId, sdp: &str) {
         let Some(number) = self.number_of(name) else { return };
         let relayed = self.relay.as_ref().and_then(Relay::relayed);
-        let Some(peer) = self.peers.get_mut(&number) else { return };
-        let outcome = match &mut peer.session {
-            Some(session) => session.restart(now, sdp, relayed),
-            None => Session::accept(now, &self.setup, peer.rights, sdp, relayed).map(
-                |(session, answer)| {
-                    peer.session = Some(session);
+        let Some(entry) = self.peers.get_mut(&number) else { return };
+        let outcome = match &mut entry.peer {
+            Some(peer) => peer.restart(now, sdp, relayed),
+            None => {
+                Peer::accept(now, &self.setup, entry.rights, sdp, relayed).map(|(peer, answer)| {
+                    entry.peer = Some(peer);
                     answer
-                },
-            ),
+                })
+            }
         };
         match outcome {
             Ok(answer) => {
@@ -342,7 +342,7 @@ impl Peers {
                     .push_back(Output::ToGateway(ToGateway::AnswerMade { peer: name, sdp }));
                 self.collect(now, number);
             }
-            Err(error) if peer.session.is_some() => {
+            Err(error) if entry.peer.is_some() => {
                 let reason = format!("The connection could not be mended: {error}.");
                 self.tell_closed(self.generation, name, &reason, true);
                 self.forget_gateway_number(number);
@@ -357,34 +357,35 @@ impl Peers {
     }
 
     fn number_of(&self, name: PeerId) -> Option<PeerId> {
-        let is = |peer: &Peer| (peer.generation, peer.gateway_number) == (self.generation, name);
-        self.peers.iter().find(|(_, peer)| is(peer)).map(|(number, _)| *number)
+        let is =
+            |entry: &Entry| (entry.generation, entry.gateway_number) == (self.generation, name);
+        self.peers.iter().find(|(_, entry)| is(entry)).map(|(number, _)| *number)
     }
 
     /// Who must not be told of a peer's end: the gateway already knows.
     fn forget_gateway_number(&mut self, number: PeerId) {
-        if let Some(peer) = self.peers.get_mut(&number) {
-            peer.generation = self.generation.wrapping_sub(1);
+        if let Some(entry) = self.peers.get_mut(&number) {
+            entry.generation = self.generation.wrapping_sub(1);
         }
     }
 
     fn owner(&mut self, source: SocketAddr, datagram: &RtcInput<'_>) -> Option<PeerId> {
-        let accepts = |peer: &Peer| peer.session.as_ref().is_some_and(|it| it.accepts(datagram));
+        let accepts = |entry: &Entry| entry.peer.as_ref().is_some_and(|it| it.accepts(datagram));
         if let Some(number) = self.routes.get(&source)
             && self.peers.get(number).is_some_and(accepts)
         {
             return Some(*number);
         }
         let number =
-            self.peers.iter().find(|(_, peer)| accepts(peer)).map(|(number, _)| *number)?;
+            self.peers.iter().find(|(_, entry)| accepts(entry)).map(|(number, _)| *number)?;
         if self.routes.len() < MAX_ROUTES || self.routes.contains_key(&source) {
             self.routes.insert(source, number);
         }
         Some(number)
     }
 
-    fn sessions(&self) -> impl Iterator<Item = &Session> {
-        self.peers.values().filter_map(|peer| peer.session.as_ref())
+    fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values().filter_map(|entry| entry.peer.as_ref())
     }
 
     fn for_each<'a>(&mut self, now: Instant, input: impl Fn() -> Input<'a>) {
@@ -399,39 +400,38 @@ impl Peers {
 
     fn close(&mut self, now: Instant, number: PeerId) {
         match self.peers.get(&number) {
-            Some(Peer { session: Some(_), .. }) => self.feed(now, number, Input::Close),
+            Some(Entry { peer: Some(_), .. }) => self.feed(now, number, Input::Close),
             _ => drop(self.peers.remove(&number)),
         }
     }
 
     fn feed(&mut self, now: Instant, number: PeerId, input: Input<'_>) {
-        let Some(session) = self.peers.get_mut(&number).and_then(|peer| peer.session.as_mut())
-        else {
+        let Some(peer) = self.peers.get_mut(&number).and_then(|entry| entry.peer.as_mut()) else {
             return;
         };
-        session.handle(now, input);
+        peer.handle(now, input);
         self.collect(now, number);
     }
 
     fn collect(&mut self, now: Instant, number: PeerId) {
         loop {
-            let peer = self.peers.get_mut(&number);
-            let output = peer.and_then(|peer| peer.session.as_mut()?.poll_output());
+            let entry = self.peers.get_mut(&number);
+            let output = entry.and_then(|entry| entry.peer.as_mut()?.poll_output());
             match output {
                 None => return,
-                Some(SessionOutput::Transmit(datagram)) => self.transmit(now, datagram),
-                Some(SessionOutput::Event(event)) => self.on_event(now, number, event),
+                Some(PeerOutput::Transmit(datagram)) => self.transmit(now, datagram),
+                Some(PeerOutput::Event(event)) => self.on_event(now, number, event),
             }
         }
     }
 
     fn expire(&mut self, now: Instant) {
-        let late = |peer: &Peer| peer.connect_by.is_some_and(|at| at <= now);
-        let numbers = self.peers.iter().filter(|(_, peer)| late(peer)).map(|(number, _)| *number);
+        let late = |entry: &Entry| entry.connect_by.is_some_and(|at| at <= now);
+        let numbers = self.peers.iter().filter(|(_, entry)| late(entry)).map(|(number, _)| *number);
         for number in numbers.collect::<Vec<_>>() {
-            if let Some(peer) = self.peers.get(&number) {
+            if let Some(entry) = self.peers.get(&number) {
                 let reason = "The browser could not reach this desktop over UDP.";
-                self.tell_closed(peer.generation, peer.gateway_number, reason, true);
+                self.tell_closed(entry.generation, entry.gateway_number, reason, true);
             }
             self.forget_gateway_number(number);
             self.close(now, number);
@@ -442,9 +442,9 @@ impl Peers {
         if self.peers.is_empty() {
             self.release_relay(now);
         }
-        let connected = self.sessions().filter(|session| session.is_connected());
-        let (count, slowest) = connected.fold((0_u16, None), |(count, slowest), session| {
-            let bps = session.estimate_bps();
+        let connected = self.peers().filter(|peer| peer.is_connected());
+        let (count, slowest) = connected.fold((0_u16, None), |(count, slowest), peer| {
+            let bps = peer.estimate_bps();
             (count + 1, Some(slowest.map_or(bps, |least: u64| least.min(bps))))
         });
         if count != self.watchers {

@@ -11,7 +11,7 @@ use lumen_ipc::{
 };
 
 use super::{Output, Peers};
-use crate::session::{Input, encode};
+use crate::peer::{Input, encode};
 
 /// The pads there are.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Peers {
                     tell(action);
                 }
             }
-            // Sessions say neither: the first state plugs a pad in, and an end speaks for itself.
+            // Peers say neither: the first state plugs a pad in, and an end speaks for itself.
             PadAction::Plugged(_) | PadAction::PeerLeft => {}
         }
     }

@@ -10,8 +10,8 @@ use str0m::{
 
 use super::{Output, Peers};
 use crate::{
+    peer::{Datagram, FatalAlert, Input},
     relay::{Output as RelayOutput, Relay, Unwrapped},
-    session::{Datagram, FatalAlert, Input},
 };
 
 impl Peers {
@@ -79,7 +79,7 @@ impl Peers {
         }
     }
 
-    /// Sends a session's datagram, through the relay if it comes from our address there.
+    /// Sends a peer's datagram, through the relay if it comes from our address there.
     pub(super) fn transmit(&mut self, now: Instant, datagram: Datagram) {
         if self.setup.is_candidate(datagram.source) {
             return self.outputs.push_back(Output::Transmit(datagram));

@@ -20,8 +20,8 @@ use lumen_ipc::{
 
 use super::{MAX_PEERS, Output, Peers};
 use crate::{
+    peer::{Datagram, Setup, media::VideoFrame, viewer::Viewer},
     relay::scripted::{Done, PASSWORD, Scripted},
-    session::{Datagram, Setup, media::VideoFrame, viewer::Viewer},
 };
 
 const SERVER: &str = "10.0.0.1:5000";

@@ -2,7 +2,7 @@
 //!
 //! The relay passes data only between its own clients, so a viewer behind it is reached from an
 //! allocation of ours. One is enough: the relay knows us by the address of our one socket, and the
-//! viewers by theirs. Towards the sessions a relayed viewer is a peer at its relayed address like
+//! viewers by theirs. Towards the peers a relayed viewer is a peer at its relayed address like
 //! any other, and we are at ours; [`Relay::wrap`] and [`Relay::unwrap`] are all the difference.
 //!
 //! Decides: when to allocate, renew and give back; when the relay must have been replaced (it does
@@ -29,7 +29,7 @@ use std::{
 use lumen_ipc::service::RelayCredentials;
 use stun_types::message::TransactionId;
 
-use crate::session::Datagram;
+use crate::peer::Datagram;
 use channels::Channels;
 use wire::{Answer, Incoming, Login, Request};
 

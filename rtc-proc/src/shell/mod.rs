@@ -51,13 +51,13 @@ use self::{
 };
 use crate::{
     outbox::{Outbox, Overflow},
-    peers::{Output, Peers},
-    policy,
-    session::{
+    peer::{
         Datagram, Ending, Setup,
         encode::DesktopState,
         media::{RtpClock, VideoFrame},
     },
+    peers::{Output, Peers},
+    policy,
 };
 
 type InputChannel = Channel<input::ToRtc, input::ToCompositor>;

@@ -24,7 +24,7 @@ use nix::{
     },
 };
 
-use crate::session::Datagram;
+use crate::peer::Datagram;
 
 /// Datagrams taken with one call.
 const RECEIVE_BATCH: usize = 16;

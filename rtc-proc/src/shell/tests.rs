@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
 use super::socket::{MediaSocket, Tally};
-use crate::session::Datagram;
+use crate::peer::Datagram;
 
 /// Far longer than loopback takes.
 const PATIENCE_MILLIS: u16 = 5000;

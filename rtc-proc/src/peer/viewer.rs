@@ -1,4 +1,4 @@
-//! A browser in a struct: what tests talk to a [`super::Session`] with. Sans I/O, so that a harness
+//! A browser in a struct: what tests talk to a [`super::Peer`] with. Sans I/O, so that a harness
 //! with real sockets can drive it as well.
 
 use std::{net::SocketAddr, time::Instant};

@@ -1,4 +1,4 @@
-//! What a session does for a viewer at the other end of a simulated network.
+//! What a peer does for a viewer at the other end of a simulated network.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,7 @@ use lumen_ipc::{
 };
 
 use super::{
-    Ending, FatalAlert, Input, Said, Session, SessionEvent, Setup, encode::picture_sent,
-    viewer::Viewer,
+    Ending, FatalAlert, Input, Peer, PeerEvent, Said, Setup, encode::picture_sent, viewer::Viewer,
 };
 
 mod pair;
@@ -22,11 +21,11 @@ mod pair;
 use pair::{BROWSER, Pair, SERVER, address};
 
 #[test]
-fn session_connects_and_opens_every_channel() {
+fn peer_connects_and_opens_every_channel() {
     let pair = Pair::connected();
-    assert_eq!(pair.count(&SessionEvent::Connected), 1);
-    assert_eq!(pair.count(&SessionEvent::MessagesWanted), 1);
-    assert!(pair.session.awaits_keyframe());
+    assert_eq!(pair.count(&PeerEvent::Connected), 1);
+    assert_eq!(pair.count(&PeerEvent::MessagesWanted), 1);
+    assert!(pair.peer.awaits_keyframe());
 }
 
 #[test]
@@ -40,7 +39,7 @@ fn frames_before_the_first_keyframe_are_held_back_and_then_all_arrive() {
     }
     pair.run(Duration::from_millis(200));
     assert_eq!(pair.viewer.frames, shown);
-    assert_eq!(pair.count(&SessionEvent::FrameSent(FrameStamps::default())), 20);
+    assert_eq!(pair.count(&PeerEvent::FrameSent(FrameStamps::default())), 20);
 }
 
 #[test]
@@ -76,7 +75,7 @@ fn interrupted_video_waits_for_a_keyframe() {
     let mut pair = Pair::connected();
     let first = pair.show(true, 100, 1);
     pair.run(Duration::from_millis(50));
-    pair.session.handle(pair.now, Input::VideoInterrupted);
+    pair.peer.handle(pair.now, Input::VideoInterrupted);
     pair.show(false, 100, 2);
     let second = pair.show(true, 100, 3);
     pair.run(Duration::from_millis(500));
@@ -89,7 +88,7 @@ fn keyframe_request_of_the_viewer_is_told() {
     pair.show(true, 100, 1);
     pair.run(Duration::from_millis(100));
     pair.request_keyframe();
-    assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 1);
+    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 1);
 }
 
 #[test]
@@ -97,11 +96,11 @@ fn channels_carry_messages_both_ways() {
     let mut pair = Pair::connected();
     // KEY_A = 30 goes down.
     pair.viewer.send(pair.now, pair.viewer.input, true, &[1, 0, 30, 1]);
-    pair.session.handle(pair.now, Input::Message(&[0x81]));
+    pair.peer.handle(pair.now, Input::Message(&[0x81]));
     pair.run(Duration::from_millis(100));
     let key = KeyCode::new(30).expect("a key");
     let action = Action::Key { key, state: PressState::Pressed, locks: None };
-    assert_eq!(pair.count(&SessionEvent::Said(Said::Acted(action))), 1);
+    assert_eq!(pair.count(&PeerEvent::Said(Said::Acted(action))), 1);
     assert_eq!(pair.viewer.messages, [vec![0x81]]);
 }
 
@@ -111,17 +110,17 @@ fn motion_travels_on_its_own_channel() {
     pair.viewer.send(pair.now, pair.viewer.motion, true, &[2, 0, 1, 0, 5, 0, 6]);
     pair.run(Duration::from_millis(100));
     let action = Action::PointerTo(OutputPoint { x: 5, y: 6 });
-    assert_eq!(pair.count(&SessionEvent::Said(Said::Acted(action))), 1);
+    assert_eq!(pair.count(&PeerEvent::Said(Said::Acted(action))), 1);
 }
 
 #[test]
-fn message_that_is_none_ends_the_session_and_the_viewer_hears() {
+fn message_that_is_none_ends_the_peer_and_the_viewer_hears() {
     let mut pair = Pair::connected();
     pair.viewer.send(pair.now, pair.viewer.input, true, &[0xee]);
     pair.run(Duration::from_millis(200));
     assert!(matches!(
         pair.events.last(),
-        Some(SessionEvent::Ended(Ending::Violation(violation)))
+        Some(PeerEvent::Ended(Ending::Violation(violation)))
             if violation.to_string().contains("unknown message 0xee")
     ));
     assert!(pair.viewer.closed);
@@ -134,7 +133,7 @@ fn silent_viewer_is_lost() {
     pair.viewer.deadline = pair.now + Duration::from_secs(3600);
     pair.to_viewer.clear();
     pair.run(Duration::from_secs(60));
-    assert!(matches!(pair.events.last(), Some(SessionEvent::Ended(Ending::Lost))));
+    assert!(matches!(pair.events.last(), Some(PeerEvent::Ended(Ending::Lost))));
 }
 
 #[test]
@@ -158,11 +157,11 @@ fn bored_viewer_gets_no_keyframe_but_one_that_insists_does() {
     pair.show(true, 100, 1);
     pair.run(Duration::from_secs(4));
     pair.request_keyframe();
-    assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 0);
+    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 0);
     pair.run(Duration::from_secs(1));
     pair.request_keyframe();
     pair.run(Duration::from_secs(2));
-    assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 1);
+    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 1);
 }
 
 #[test]
@@ -182,7 +181,7 @@ fn frame_after_a_message_that_ended_stillness_leaves_at_once_too() {
     pair.show(true, 2000, 1);
     pair.run(Duration::from_secs(10));
     // The cursor changes, or media restarts and the page is told: then the picture follows.
-    pair.session.handle(pair.now, Input::Message(&[0x86, 0]));
+    pair.peer.handle(pair.now, Input::Message(&[0x86, 0]));
     pair.run(Duration::from_millis(100));
     let before = pair.datagrams;
     pair.show(false, 60_000, 2);
@@ -218,12 +217,12 @@ fn handshake_that_the_browser_refuses_ends_with_the_reason_and_a_later_alert_doe
     let alert = FatalAlert::in_clear(&datagram).expect("an alert");
     let mut pair = Pair::new();
     pair.run_until(Duration::from_secs(5), |pair| pair.handshaking);
-    pair.session.handle(pair.now, Input::Refused(alert));
+    pair.peer.handle(pair.now, Input::Refused(alert));
     pair.collect();
-    assert_eq!(pair.events.last(), Some(&SessionEvent::Ended(Ending::Unsecured(alert))));
+    assert_eq!(pair.events.last(), Some(&PeerEvent::Ended(Ending::Unsecured(alert))));
 
     let mut pair = Pair::connected();
-    pair.session.handle(pair.now, Input::Refused(alert));
+    pair.peer.handle(pair.now, Input::Refused(alert));
     let shown = pair.show(true, 100, 1);
     pair.run(Duration::from_millis(300));
     assert_eq!(pair.viewer.frames, [shown]);
@@ -266,7 +265,7 @@ fn keyframe_asked_for_by_the_page_is_told() {
     let mut pair = Pair::connected();
     pair.viewer.send(pair.now, pair.viewer.input, true, &[0x0b]);
     pair.run(Duration::from_millis(100));
-    assert_eq!(pair.count(&SessionEvent::KeyframeWanted), 1);
+    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 1);
 }
 
 #[test]
@@ -277,7 +276,7 @@ fn answer_names_the_highest_level_whatever_level_was_offered() {
     for level in ["1f", "0d", "34"] {
         let offer = offer.replace("42e01f", &format!("42e0{level}"));
         let control = Rights { control: true };
-        let (_, answer) = Session::accept(now, &setup, control, &offer, None).expect("an offer");
+        let (_, answer) = Peer::accept(now, &setup, control, &offer, None).expect("an offer");
         let highest = format!("profile-level-id=42e0{:02x}", Level::HIGHEST.number());
         assert!(answer.contains(&highest), "{answer}");
     }
@@ -288,7 +287,7 @@ fn bad_offers_are_refused_with_the_reason() {
     let now = Instant::now();
     let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");
     let refused = |offer: &str| {
-        Session::accept(now, &setup, Rights { control: true }, offer, None)
+        Peer::accept(now, &setup, Rights { control: true }, offer, None)
             .map(|_| ())
             .expect_err("refused")
             .to_string()

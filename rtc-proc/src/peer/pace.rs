@@ -1,10 +1,10 @@
-//! What a session makes of the network's estimate, and how it falls quiet and wakes up again.
+//! What a peer makes of the network's estimate, and how it falls quiet and wakes up again.
 
 use str0m::bwe::Bitrate;
 
-use super::{Session, SessionEvent, estimate::Judgement, quiet::Activity};
+use super::{Peer, PeerEvent, estimate::Judgement, quiet::Activity};
 
-impl Session {
+impl Peer {
     pub(super) fn on_estimate(&mut self, reported_bps: u64) {
         if self.activity == Activity::Quiet || !self.connected {
             return;
@@ -27,7 +27,7 @@ impl Session {
         let bps = self.estimate.bps();
         if bps != before {
             self.set_desired();
-            self.emit(SessionEvent::EstimateChanged { bps });
+            self.emit(PeerEvent::EstimateChanged { bps });
         }
     }
 

@@ -1,5 +1,5 @@
 //! One peer: a pure machine around the WebRTC implementation. Bytes and instants in
-//! ([`Session::handle`]), datagrams and events out ([`Session::poll_output`]); it touches neither
+//! ([`Peer::handle`]), datagrams and events out ([`Peer::poll_output`]); it touches neither
 //! socket nor clock.
 //!
 //! Decides: the negotiated codec and extensions ([`setup`]), which pictures the peer gets
@@ -8,10 +8,10 @@
 //! ([`estimate`]), and when its timers may wait ([`quiet`]); `pace` acts on the last two.
 //!
 //! Trusts: nothing that arrives. What the implementation cannot authenticate it drops; what it can,
-//! but is not one of our messages, ends the session with a reason.
+//! but is not one of our messages, ends the peer with a reason.
 //!
-//! INVARIANT: after [`Session::handle`] the implementation has been polled until it only waits for
-//! time, so [`Session::deadline`] and the queued outputs are all there is to know.
+//! INVARIANT: after [`Peer::handle`] the implementation has been polled until it only waits for
+//! time, so [`Peer::deadline`] and the queued outputs are all there is to know.
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -51,7 +51,7 @@ use quiet::Activity;
 use sent::SentPictures;
 pub use setup::{BadOffer, Setup};
 use stillness::{Stillness, sequence_of};
-pub use traffic::{Datagram, Ending, Input, Output, SessionEvent};
+pub use traffic::{Datagram, Ending, Input, Output, PeerEvent};
 
 /// More packets than this waiting for the pacer mean that the peer cannot follow: frames are
 /// dropped until the next keyframe. About 4 MB.
@@ -64,7 +64,7 @@ const MAX_STEPS: usize = 4 * MAX_BACKLOG_PACKETS;
 
 /// One peer.
 #[derive(Debug)]
-pub struct Session {
+pub struct Peer {
     rtc: Rtc,
     channels: Channels,
     input: Option<ChannelId>,
@@ -91,8 +91,8 @@ pub struct Session {
     ended: bool,
 }
 
-impl Session {
-    /// Accepts a browser's offer; returns the session and the answer.
+impl Peer {
+    /// Accepts a browser's offer; returns the peer and the answer.
     ///
     /// # Errors
     /// [`BadOffer`] says what is wrong with it.
@@ -108,7 +108,7 @@ impl Session {
             Some(relayed) => setup::answer_with_relayed(&mut rtc, &answer, relayed),
             None => answer,
         };
-        let mut session = Self {
+        let mut peer = Self {
             rtc,
             channels: Channels::new(now, rights),
             input: None,
@@ -131,15 +131,15 @@ impl Session {
             events: Vec::new(),
             ended: false,
         };
-        session.handle(now, Input::Timeout);
-        Ok((session, answer))
+        peer.handle(now, Input::Timeout);
+        Ok((peer, answer))
     }
 
     /// Begins ICE anew for the same connection, because the way to the browser was lost; returns the
     /// answer.
     ///
     /// # Errors
-    /// [`BadOffer`] says what is wrong with the offer; the session goes on without it.
+    /// [`BadOffer`] says what is wrong with the offer; the peer goes on without it.
     pub fn restart(
         &mut self,
         now: Instant,
@@ -193,7 +193,7 @@ impl Session {
         self.outputs.pop_front()
     }
 
-    /// When to call [`Session::handle`] with [`Input::Timeout`], unless something happens before.
+    /// When to call [`Peer::handle`] with [`Input::Timeout`], unless something happens before.
     #[must_use]
     pub const fn deadline(&self) -> Instant {
         self.deadline
@@ -228,7 +228,7 @@ impl Session {
         self.relayed = relayed;
         if let Some(relayed) = relayed {
             setup::add_relayed(&mut self.rtc, relayed);
-            self.emit(SessionEvent::CandidateFound(setup::relayed_line(relayed)));
+            self.emit(PeerEvent::CandidateFound(setup::relayed_line(relayed)));
         }
     }
 
@@ -352,7 +352,7 @@ impl Session {
         }
         let queue_empty = self.queued_packets() == 0;
         if queue_empty && let Some((stamps, rtp_ticks)) = self.in_flight.take() {
-            self.emit(SessionEvent::FrameSent(stamps));
+            self.emit(PeerEvent::FrameSent(stamps));
             self.sent.on_sent(rtp_ticks);
         }
         if self.tell_sent() {
@@ -400,7 +400,7 @@ impl Session {
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
             Event::KeyframeRequest(_) if self.stillness.excuses(self.now) => {}
-            Event::KeyframeRequest(_) => self.emit(SessionEvent::KeyframeWanted),
+            Event::KeyframeRequest(_) => self.emit(PeerEvent::KeyframeWanted),
             Event::MediaEgressStats(stats) => {
                 if let Some(remote) = stats.remote {
                     self.stillness.on_report(remote.maximum_sequence_number.as_u16());
@@ -428,14 +428,14 @@ impl Session {
             self.estimate.assume(start);
         }
         self.restart_estimate(self.estimate.bps());
-        self.emit(SessionEvent::Connected);
+        self.emit(PeerEvent::Connected);
     }
 
     fn on_channel_open(&mut self, id: ChannelId, label: &str) {
         match ChannelKind::from_label(label) {
             Some(ChannelKind::Input) => {
                 self.input = Some(id);
-                self.emit(SessionEvent::MessagesWanted);
+                self.emit(PeerEvent::MessagesWanted);
             }
             Some(ChannelKind::Motion) => self.motion = Some(id),
             Some(ChannelKind::Pads) => self.pads = Some(id),
@@ -452,8 +452,8 @@ impl Session {
         let found = kinds.into_iter().find(|(channel, _)| *channel == Some(data.id));
         let Some((_, kind)) = found else { return };
         match self.channels.receive(self.now, kind, data.binary, &data.data) {
-            Ok(Some(Said::KeyframeWanted)) => self.emit(SessionEvent::KeyframeWanted),
-            Ok(Some(said)) => self.emit(SessionEvent::Said(said)),
+            Ok(Some(Said::KeyframeWanted)) => self.emit(PeerEvent::KeyframeWanted),
+            Ok(Some(said)) => self.emit(PeerEvent::Said(said)),
             Ok(None) => {}
             Err(violation) => self.close(violation.into()),
         }
@@ -466,7 +466,7 @@ impl Session {
         stream.and_then(|stream| stream.queue_info()).map_or(0, |queue| queue.packet_count())
     }
 
-    /// Ends the session and tells the browser so.
+    /// Ends the peer and tells the browser so.
     fn close(&mut self, ending: Ending) {
         if self.rtc.close().is_ok() {
             for _ in 0..MAX_STEPS {
@@ -484,11 +484,11 @@ impl Session {
         if !self.ended {
             self.ended = true;
             self.rtc.disconnect();
-            self.emit(SessionEvent::Ended(ending));
+            self.emit(PeerEvent::Ended(ending));
         }
     }
 
-    fn emit(&mut self, event: SessionEvent) {
+    fn emit(&mut self, event: PeerEvent) {
         self.outputs.push_back(Output::Event(event));
     }
 }

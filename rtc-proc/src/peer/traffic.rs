@@ -1,4 +1,4 @@
-//! What goes into a session, and what comes out of it.
+//! What goes into a peer, and what comes out of it.
 
 use std::net::SocketAddr;
 
@@ -11,17 +11,17 @@ use super::{
     media::VideoFrame,
 };
 
-/// What happens to a session.
+/// What happens to a peer.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "lives on the stack for one call, never stored")]
 pub enum Input<'a> {
-    /// A datagram that [`Session::accepts`](super::Session::accepts).
+    /// A datagram that [`Peer::accepts`](super::Peer::accepts).
     Datagram(RtcInput<'a>),
     /// One of the browser's addresses.
     Candidate(&'a str),
     /// A message for the browser's page, encoded by [`encode`](super::encode).
     Message(&'a [u8]),
-    /// An alert in a datagram that [`Session::accepts`](super::Session::accepts).
+    /// An alert in a datagram that [`Peer::accepts`](super::Peer::accepts).
     Refused(FatalAlert),
     /// Our address at the relay is another one, or there is none any more.
     RelayedAddress(Option<SocketAddr>),
@@ -35,13 +35,13 @@ pub enum Input<'a> {
     Close,
 }
 
-/// What a session wants.
+/// What a peer wants.
 #[derive(Debug)]
 pub enum Output {
     /// To send.
     Transmit(Datagram),
     /// To tell.
-    Event(SessionEvent),
+    Event(PeerEvent),
 }
 
 /// Bytes to send from one of our addresses to one of the browser's.
@@ -67,7 +67,7 @@ impl Datagram {
 
 /// Something others must know.
 #[derive(Debug, PartialEq)]
-pub enum SessionEvent {
+pub enum PeerEvent {
     /// The viewer did something.
     Said(Said),
     /// The browser must know this address of ours, too.
@@ -89,7 +89,7 @@ pub enum SessionEvent {
     MessagesWanted,
 }
 
-/// Why a session is over.
+/// Why a peer is over.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Ending {
     /// We were asked to.

@@ -1,4 +1,4 @@
-//! A session and a viewer, joined by a simulated network in virtual time.
+//! A peer and a viewer, joined by a simulated network in virtual time.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,7 @@ use str0m::{
 };
 
 use super::super::{
-    Datagram, Input, Output, Session, SessionEvent, Setup,
+    Datagram, Input, Output, Peer, PeerEvent, Setup,
     media::{RtpClock, VideoFrame},
     viewer::Viewer,
 };
@@ -28,18 +28,18 @@ const DELAY: Duration = Duration::from_millis(5);
 /// Both ends and what is between them.
 pub(super) struct Pair {
     pub(super) now: Instant,
-    pub(super) session: Session,
+    pub(super) peer: Peer,
     pub(super) viewer: Viewer,
-    to_session: Vec<(Instant, Vec<u8>)>,
+    to_peer: Vec<(Instant, Vec<u8>)>,
     pub(super) to_viewer: Vec<(Instant, Vec<u8>)>,
-    pub(super) events: Vec<SessionEvent>,
+    pub(super) events: Vec<PeerEvent>,
     /// One datagram in this many to the viewer is lost.
     pub(super) loss: Option<u64>,
     chance: u64,
     clock: RtpClock,
     pub(super) wakeups: usize,
     pub(super) datagrams: usize,
-    /// Whether the session has said anything of its own in the handshake of DTLS.
+    /// Whether the peer has said anything of its own in the handshake of DTLS.
     pub(super) handshaking: bool,
 }
 
@@ -57,15 +57,14 @@ impl Pair {
         let (mut viewer, offer) = Viewer::new(now, address(BROWSER));
         let encoder = Kbps::new(8000).expect("legal");
         let setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
-        let (session, answer) =
-            Session::accept(now, &setup, rights, &offer, None).expect("an offer");
+        let (peer, answer) = Peer::accept(now, &setup, rights, &offer, None).expect("an offer");
         viewer.answered(&answer);
         viewer.advance(now);
         Self {
             now,
-            session,
+            peer,
             viewer,
-            to_session: Vec::new(),
+            to_peer: Vec::new(),
             to_viewer: Vec::new(),
             events: Vec::new(),
             loss: None,
@@ -93,7 +92,7 @@ impl Pair {
     }
 
     pub(super) fn collect(&mut self) {
-        while let Some(output) = self.session.poll_output() {
+        while let Some(output) = self.peer.poll_output() {
             match output {
                 Output::Transmit(Datagram { source, destination, contents, .. }) => {
                     assert_eq!((source, destination), (address(SERVER), address(BROWSER)));
@@ -108,13 +107,13 @@ impl Pair {
             }
         }
         for sent in std::mem::take(&mut self.viewer.sent) {
-            self.to_session.push((self.now + DELAY, sent.contents));
+            self.to_peer.push((self.now + DELAY, sent.contents));
         }
     }
 
     fn next_instant(&self) -> Instant {
-        let arrivals = self.to_session.iter().chain(&self.to_viewer).map(|(at, _)| *at);
-        let deadlines = [self.session.deadline(), self.viewer.deadline];
+        let arrivals = self.to_peer.iter().chain(&self.to_viewer).map(|(at, _)| *at);
+        let deadlines = [self.peer.deadline(), self.viewer.deadline];
         arrivals.chain(deadlines).min().expect("two deadlines").max(self.now)
     }
 
@@ -132,13 +131,13 @@ impl Pair {
         for (_, bytes) in due(&mut self.to_viewer) {
             self.viewer.receive(now, address(SERVER), address(BROWSER), &bytes);
         }
-        for (_, bytes) in due(&mut self.to_session) {
+        for (_, bytes) in due(&mut self.to_peer) {
             self.wakeups += 1;
             self.deliver(&bytes);
         }
-        if self.session.deadline() <= now {
+        if self.peer.deadline() <= now {
             self.wakeups += 1;
-            self.session.handle(now, Input::Timeout);
+            self.peer.handle(now, Input::Timeout);
         }
         if self.viewer.deadline <= now {
             self.viewer.advance(now);
@@ -149,8 +148,8 @@ impl Pair {
         let parsed = Receive::new(Protocol::Udp, address(BROWSER), address(SERVER), bytes);
         let Ok(datagram) = parsed else { return };
         let datagram = RtcInput::Receive(self.now, datagram);
-        if self.session.accepts(&datagram) {
-            self.session.handle(self.now, Input::Datagram(datagram));
+        if self.peer.accepts(&datagram) {
+            self.peer.handle(self.now, Input::Datagram(datagram));
         }
     }
 
@@ -181,7 +180,7 @@ impl Pair {
             captured: self.now,
             stamps,
         };
-        self.session.handle(self.now, Input::Video(&frame));
+        self.peer.handle(self.now, Input::Video(&frame));
         self.collect();
         data
     }
@@ -195,7 +194,7 @@ impl Pair {
         self.run(Duration::from_millis(100));
     }
 
-    pub(super) fn count(&self, wanted: &SessionEvent) -> usize {
+    pub(super) fn count(&self, wanted: &PeerEvent) -> usize {
         self.events.iter().filter(|event| *event == wanted).count()
     }
 }

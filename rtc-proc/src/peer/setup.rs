@@ -1,4 +1,4 @@
-//! What every session is made with, and how an offer becomes one.
+//! What every peer is made with, and how an offer becomes one.
 //!
 //! The answer names one codec, H.264 constrained baseline in packetization mode 1, with
 //! retransmission; and our addresses as host candidates.
@@ -65,7 +65,7 @@ pub enum BadOffer {
     NoVideo,
 }
 
-/// What all sessions of the process share.
+/// What all peers of the process share.
 #[derive(Clone, Debug)]
 pub struct Setup {
     provider: Arc<CryptoProvider>,
@@ -80,7 +80,7 @@ pub struct Setup {
 pub struct NoCertificate;
 
 impl Setup {
-    /// Makes the process's certificate; sessions are reachable at `candidates` and the encoder
+    /// Makes the process's certificate; peers are reachable at `candidates` and the encoder
     /// makes at most `encoder`.
     ///
     /// # Errors
