@@ -6,7 +6,7 @@
 //! links ([`service`]), where browsers find the gateway ([`front_door`]), what relay credentials say
 //! ([`relay`]), the units all of them use ([`units`]) and how they hang together in H.264
 //! ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
-//! ([`ring`]).
+//! ([`ring`]) and of credit ([`flow`]).
 //!
 //! Trusts: nobody. Every value that another process can send is a type whose decoder refuses what
 //! is out of range, so code behind a decoded message never has to check it again. The one check a
@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod flow;
 pub mod front_door;
 pub mod level;
 pub mod link;
@@ -30,6 +31,7 @@ pub mod ring;
 pub mod service;
 pub mod text;
 pub mod units;
+pub mod utf8;
 
 /// Hash of this crate's sources. Two processes may talk only if theirs are equal.
 pub const PROTO_HASH: ProtoHash = ProtoHash(parse_hash(env!("LUMEN_PROTO_HASH")));

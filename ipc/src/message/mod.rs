@@ -11,3 +11,4 @@ pub mod input;
 pub mod packets;
 pub mod pads;
 pub mod signalling;
+pub mod transfer;
