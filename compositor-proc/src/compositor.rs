@@ -33,7 +33,7 @@ use tracing::{info, warn};
 use crate::{
     capture::{Capture, FramesLink, Step},
     client::{ClientCount, ClientState},
-    cursor,
+    cursor, handlers,
     metrics::Metrics,
     render::CanvasError,
     state::{SetupError, State},
@@ -85,7 +85,9 @@ impl Compositor {
     /// [`CreateError`] says what is missing.
     pub fn new(config: &CompositorConfig) -> Result<Self, CreateError> {
         let display = Display::new()?;
-        let state = State::new(&display.handle(), config, Metrics::default())?;
+        let handle = display.handle();
+        let protocols = handlers::announce(&handle);
+        let state = State::new(&handle, protocols, config, Metrics::default())?;
         let capture = Capture::new(PixmanRenderer::new()?, &state)?;
         Ok(Self { display, state, capture, desktop_link: None, clients: ClientCount::default() })
     }

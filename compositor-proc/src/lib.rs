@@ -16,9 +16,10 @@
 //! ```
 //!
 //! Modules: pure ones are [`layout`], [`desktop`], the schedule and damage of [`capture`], the
-//! ledger and wheel of [`input`], and the resizing of [`output`]; [`handlers`] and [`state`] are
-//! what Smithay calls; [`compositor`] is one turn of the loop; [`shell`] does the I/O; [`worker`]
-//! is the life of the process; [`policy`] its confinement.
+//! ledger and wheel of [`seat`], and the resizing of [`output`]. [`state`] owns the parts, none of
+//! which knows it; [`handlers`], which Smithay calls, and [`input`] change them. [`compositor`] is
+//! one turn of the loop; [`shell`] does the I/O; [`worker`] is the life of the process; [`policy`]
+//! its confinement.
 
 pub mod capture;
 pub mod client;
@@ -31,7 +32,10 @@ pub mod layout;
 pub mod metrics;
 pub mod output;
 pub mod policy;
+pub mod pools;
+pub mod protocols;
 pub mod render;
+pub mod seat;
 pub mod shell;
 pub mod state;
 pub mod windows;

@@ -26,14 +26,8 @@ use smithay::{
 };
 
 use crate::{
-    capture::Schedule,
-    desktop::Desktop,
-    handlers::{PoolFiles, Protocols},
-    input::InputState,
-    layout::Screen,
-    metrics::Metrics,
-    output::DesktopOutput,
-    windows::Windows,
+    capture::Schedule, desktop::Desktop, layout::Screen, metrics::Metrics, output::DesktopOutput,
+    pools::PoolFiles, protocols::Protocols, seat::InputState, windows::Windows,
 };
 
 /// Milliseconds a key is held before apps repeat it, and how often a second they do then: what
@@ -45,7 +39,7 @@ pub struct State {
     /// For finding clients and flushing them.
     pub display: DisplayHandle,
     /// The globals and their bookkeeping.
-    pub protocols: Protocols,
+    pub protocols: Protocols<Self>,
     /// The one keyboard and pointer, shared by all viewers.
     pub seat: Seat<Self>,
     keyboard: KeyboardHandle<Self>,
@@ -104,12 +98,12 @@ impl State {
     /// [`SetupError`] names what is unusable in the configuration.
     pub fn new(
         display: &DisplayHandle,
+        mut protocols: Protocols<Self>,
         config: &CompositorConfig,
         metrics: Metrics,
     ) -> Result<Self, SetupError> {
         let size = OutputSize { pixels: config.size, scale: Scale::ONE };
         let output = DesktopOutput::new(size, config.max_fps, config.resize);
-        let mut protocols = Protocols::new(display);
         output.wayland.create_global::<Self>(display);
         let mut seat = protocols.seat.new_wl_seat(display, "seat0");
         let keyboard = add_keyboard(&mut seat, config)?;

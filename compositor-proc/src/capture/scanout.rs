@@ -20,7 +20,7 @@ use smithay::{
     wayland::shm::{BufferData, with_buffer_contents},
 };
 
-use crate::{handlers::PoolFiles, render::SceneElement};
+use crate::{pools::PoolFiles, render::SceneElement};
 
 /// An app's buffer that is the whole picture.
 #[derive(Debug)]

@@ -11,7 +11,6 @@ mod small;
 mod xdg_shell;
 
 pub use constraints::Constraint;
-pub use shm::PoolFiles;
 
 use smithay::{
     input::SeatState,
@@ -39,37 +38,22 @@ use smithay::{
     },
 };
 
-use crate::state::State;
+use crate::{protocols::Protocols, state::State};
 
-/// The globals: one field per protocol that keeps state. The others live as long as the display.
-pub struct Protocols {
-    activation: XdgActivationState,
-    compositor: CompositorState,
-    data_device: DataDeviceState,
-    layer_shell: WlrLayerShellState,
-    primary_selection: PrimarySelectionState,
-    /// Seats, for making ours.
-    pub seat: SeatState<State>,
-    shm: ShmState,
-    xdg_shell: XdgShellState,
-}
-
-impl Protocols {
-    /// Announces every protocol we speak.
-    #[must_use]
-    pub fn new(display: &DisplayHandle) -> Self {
-        announce_stateless(display);
-        Self {
-            activation: XdgActivationState::new::<State>(display),
-            compositor: CompositorState::new_v6::<State>(display),
-            data_device: DataDeviceState::new::<State>(display),
-            layer_shell: WlrLayerShellState::new::<State>(display),
-            primary_selection: PrimarySelectionState::new::<State>(display),
-            seat: SeatState::new(),
-            // XRGB8888 and ARGB8888, which every client can do and which Pixman is quickest with.
-            shm: ShmState::new::<State>(display, []),
-            xdg_shell: XdgShellState::new::<State>(display),
-        }
+/// Announces every protocol we speak.
+#[must_use]
+pub fn announce(display: &DisplayHandle) -> Protocols<State> {
+    announce_stateless(display);
+    Protocols {
+        activation: XdgActivationState::new::<State>(display),
+        compositor: CompositorState::new_v6::<State>(display),
+        data_device: DataDeviceState::new::<State>(display),
+        layer_shell: WlrLayerShellState::new::<State>(display),
+        primary_selection: PrimarySelectionState::new::<State>(display),
+        seat: SeatState::new(),
+        // XRGB8888 and ARGB8888, which every client can do and which Pixman is quickest with.
+        shm: ShmState::new::<State>(display, []),
+        xdg_shell: XdgShellState::new::<State>(display),
     }
 }
 

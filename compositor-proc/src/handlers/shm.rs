@@ -4,7 +4,7 @@
 //! buffer is read by media from that file ([`crate::capture`]). So requests pass by here on their
 //! way, and files of pools that may hold such a buffer are kept beside Smithay's.
 
-use std::{collections::HashMap, os::fd::OwnedFd, rc::Rc};
+use std::rc::Rc;
 
 use rustix::fs::fcntl_get_seals;
 use smithay::{
@@ -26,27 +26,6 @@ use smithay::{
 };
 
 use crate::state::State;
-
-/// Files of pools and buffers that lie in memory and are large enough for a frame.
-#[derive(Debug, Default)]
-pub struct PoolFiles {
-    pools: HashMap<ObjectId, Rc<OwnedFd>>,
-    buffers: HashMap<ObjectId, Rc<OwnedFd>>,
-}
-
-impl PoolFiles {
-    /// Whether `buffer` still is, and its file is kept.
-    #[must_use]
-    pub fn has_buffer(&self, buffer: &ObjectId) -> bool {
-        self.buffers.contains_key(buffer)
-    }
-
-    /// The file a buffer lies in, if it is kept.
-    #[must_use]
-    pub fn of_buffer(&self, buffer: &WlBuffer) -> Option<&Rc<OwnedFd>> {
-        self.buffers.get(&buffer.id())
-    }
-}
 
 impl ShmHandler for State {
     fn shm_state(&self) -> &ShmState {

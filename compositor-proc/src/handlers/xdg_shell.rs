@@ -28,7 +28,7 @@ use smithay::{
 
 use super::compositor::has_content;
 use crate::{
-    input::hold::HoldGrab,
+    input::grab::HoldGrab,
     layout::{Content, Hints, Wanted, WindowId},
     state::State,
     windows::surface_of,

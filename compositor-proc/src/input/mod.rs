@@ -1,14 +1,11 @@
 //! What viewers do, made into what apps see.
 //!
-//! Viewers share one seat. [`Ledger`] decides what that means for keys and buttons, `locks` for Caps
-//! Lock and Num Lock, [`scroll`] for wheels, [`hold`] to whom the pointer belongs while a button is
-//! down; this file applies their answers, finds the surface under the pointer, and gives the keyboard
+//! Viewers share one seat. [`crate::seat`] decides what that means for keys and buttons, `locks` for Caps
+//! Lock and Num Lock, [`grab`] to whom the pointer belongs while a button is down; this file applies their answers, finds the surface under the pointer, and gives the keyboard
 //! to the window that is clicked.
 
-pub mod hold;
-pub mod ledger;
+pub mod grab;
 mod locks;
-pub mod scroll;
 
 use std::time::Instant;
 
@@ -23,17 +20,18 @@ use smithay::{
         keyboard::{FilterResult, Keycode},
         pointer::{AxisFrame, ButtonEvent, Focus, MotionEvent, RelativeMotionEvent},
     },
-    reexports::wayland_server::protocol::wl_surface::WlSurface,
     utils::{Logical, Point, SERIAL_COUNTER, Serial},
     wayland::shell::wlr_layer::Layer,
 };
 
-use self::{
-    hold::{Hold, HoldGrab},
-    ledger::{Ledger, Pressable},
-    scroll::FingerScroll,
+use self::grab::HoldGrab;
+use crate::{
+    handlers::Constraint,
+    layout::WindowId,
+    render::Part,
+    seat::{Hold, Pressable, Target, scroll},
+    state::State,
 };
-use crate::{handlers::Constraint, layout::WindowId, render::Part, state::State};
 
 /// XKB numbers keys eight above the kernel (`xkb_keycode_t`, "evdev + 8").
 const XKB_OFFSET: u32 = 8;
@@ -41,30 +39,6 @@ const XKB_OFFSET: u32 = 8;
 const SIXTEENTHS: f64 = 16.0;
 /// The last place that is still on the output: `wl_fixed` counts 256ths.
 const EDGE: f64 = 1.0 / 256.0;
-
-/// A surface, and where its origin lies on the output.
-type Target = (WlSurface, Point<f64, Logical>);
-
-/// What viewers hold and where they point.
-#[derive(Debug, Default)]
-pub struct InputState {
-    ledger: Ledger,
-    finger: FingerScroll,
-    /// Where a viewer pointed last; `None` until one does, so that nothing is hovered before.
-    pointed: Option<Point<f64, Logical>>,
-    /// What was under the pointer when apps were last told.
-    under: Option<Target>,
-    /// Where the first of the buttons that are down went down.
-    pub hold: Option<Hold>,
-}
-
-impl InputState {
-    /// The last button is up: whatever is under the pointer is to be told that it is there.
-    pub fn forget_hold(&mut self) {
-        self.hold = None;
-        self.under = None;
-    }
-}
 
 /// What lies at a place.
 struct Found {

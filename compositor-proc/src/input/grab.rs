@@ -17,29 +17,9 @@ use smithay::{
     utils::{Logical, Point},
 };
 
-use crate::state::State;
+use crate::{seat::Hold, state::State};
 
 type Target = Option<(WlSurface, Point<f64, Logical>)>;
-
-/// Where a button went down, and how a surface's pixels follow the pointer from there.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hold {
-    /// Where the pointer was on the output.
-    pub from: Point<f64, Logical>,
-    /// Where the surface's origin was on the output for that place of the pointer.
-    pub origin: Point<f64, Logical>,
-    /// The length of a pixel of the surface on the output, above 0.
-    pub shrink: f64,
-}
-
-impl Hold {
-    /// Where the surface's origin has to be for the pointer at `at` to be seen where it is.
-    #[must_use]
-    pub fn origin_at(self, at: Point<f64, Logical>) -> Point<f64, Logical> {
-        let moved = at - self.from;
-        self.origin + moved - moved.downscale(self.shrink)
-    }
-}
 
 /// The grab while a button is down, and what comes after it.
 #[derive(Debug)]
@@ -198,24 +178,5 @@ impl PointerGrab<State> for HoldGrab {
 
     fn unset(&mut self, state: &mut State) {
         state.input.hold = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origin_at_stays_where_a_window_is_shown_as_it_is() {
-        let hold = Hold { from: (50.0, 60.0).into(), origin: (10.0, 20.0).into(), shrink: 1.0 };
-        assert_eq!(hold.origin_at((300.0, 5.0).into()), (10.0, 20.0).into());
-    }
-
-    #[test]
-    fn origin_at_makes_steps_longer_in_a_window_that_is_shown_smaller() {
-        let hold = Hold { from: (50.0, 60.0).into(), origin: (10.0, 20.0).into(), shrink: 0.5 };
-        let at = Point::from((60.0, 64.0));
-        // 40 and 40 pixels from the origin at first; ten and four shown pixels are 20 and eight.
-        assert_eq!(at - hold.origin_at(at), (60.0, 48.0).into());
     }
 }
