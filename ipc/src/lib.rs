@@ -3,7 +3,7 @@
 //!
 //! Decides: process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
-//! links ([`service`]), where browsers find the gateway ([`front_door`]), what relay credentials say
+//! links ([`service`]) and what they tell of a host's state ([`status`]), where browsers find the gateway ([`front_door`]), what relay credentials say
 //! ([`relay`]), the units all of them use ([`units`]) and how they hang together in H.264
 //! ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
 //! ([`ring`]) and of credit ([`flow`]).
@@ -29,6 +29,7 @@ pub mod process;
 pub mod relay;
 pub mod ring;
 pub mod service;
+pub mod status;
 pub mod text;
 pub mod units;
 pub mod utf8;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::Worker;
+use crate::process::{Scope, Worker};
 
 /// Name of a link.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -49,6 +49,17 @@ pub enum End {
     EachWorker,
     /// One kind of worker.
     Worker(Worker),
+}
+
+impl End {
+    /// Whose this end is; `None` where each scope has one of its own, or neither has.
+    #[must_use]
+    pub const fn scope(self) -> Option<Scope> {
+        match self {
+            Self::Worker(worker) => Some(worker.scope()),
+            Self::CommandLine | Self::Supervisor | Self::EachWorker => None,
+        }
+    }
 }
 
 /// How a link carries its messages.
@@ -227,6 +238,15 @@ impl Link {
         self.from == End::Worker(worker) || self.to == End::Worker(worker)
     }
 
+    /// Whether one end is the host's and the other a session's, so that no one scope can wire it.
+    #[must_use]
+    pub fn crosses_scopes(&self) -> bool {
+        match (self.from.scope(), self.to.scope()) {
+            (Some(from), Some(to)) => from != to,
+            _ => false,
+        }
+    }
+
     /// Who holds the other end of `worker`'s, if it is a worker too.
     #[must_use]
     pub fn peer_of(&self, worker: Worker) -> Option<Worker> {
@@ -259,6 +279,12 @@ mod tests {
         for name in NAMES {
             assert_eq!(TABLE.iter().filter(|link| link.name == name).count(), 1, "{name}");
         }
+    }
+
+    #[test]
+    fn signalling_alone_crosses_scopes() {
+        let crossing = TABLE.iter().filter(|link| link.crosses_scopes()).map(|link| link.name);
+        assert_eq!(crossing.collect::<Vec<_>>(), [LinkName::Signalling]);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A worker: any process the supervisor spawns.
+use crate::units::SessionId;
+
+/// A kind of worker: any process the supervisor spawns.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 // As `name` has them: JSON for scripts spells them as the command line does.
 #[serde(rename_all = "lowercase")]
@@ -54,6 +56,15 @@ impl Worker {
         }
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::Compositor | Self::Gamepad | Self::Media | Self::Rtc => Scope::Session,
+            Self::Gateway | Self::Turn => Scope::Host,
+        }
+    }
+
     /// The worker called `name`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -64,6 +75,92 @@ impl Worker {
 impl fmt::Display for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Whose a process is. Each scope is planned, started, restarted and ended by itself.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Scope {
+    /// The front that all sessions share: there is one of each of its workers.
+    Host,
+    /// One user's desktop: each session has its own.
+    Session,
+}
+
+/// One worker among all of a host and its sessions: its kind, and the session it belongs to unless
+/// it is the host's.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "RawProcessId", into = "RawProcessId")]
+pub struct ProcessId {
+    session: Option<SessionId>,
+    kind: Worker,
+}
+
+/// A session where there can be none, or none where there must be one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0} is a worker of the other scope")]
+pub struct WrongScope(pub Worker);
+
+#[derive(Serialize, Deserialize)]
+struct RawProcessId {
+    session: Option<SessionId>,
+    kind: Worker,
+}
+
+impl TryFrom<RawProcessId> for ProcessId {
+    type Error = WrongScope;
+
+    fn try_from(raw: RawProcessId) -> Result<Self, WrongScope> {
+        Self::new(raw.session, raw.kind)
+    }
+}
+
+impl From<ProcessId> for RawProcessId {
+    fn from(id: ProcessId) -> Self {
+        Self { session: id.session, kind: id.kind }
+    }
+}
+
+impl ProcessId {
+    /// The worker of this kind of a session, or of the host.
+    ///
+    /// # Errors
+    /// [`WrongScope`] when a worker of the host is said to be a session's, or the other way round.
+    pub const fn new(session: Option<SessionId>, kind: Worker) -> Result<Self, WrongScope> {
+        match (kind.scope(), session) {
+            (Scope::Host, None) | (Scope::Session, Some(_)) => Ok(Self { session, kind }),
+            (Scope::Host, Some(_)) | (Scope::Session, None) => Err(WrongScope(kind)),
+        }
+    }
+
+    /// The worker of this kind that serves `session`: its own, or the host's.
+    #[must_use]
+    pub const fn serving(session: SessionId, kind: Worker) -> Self {
+        match kind.scope() {
+            Scope::Host => Self { session: None, kind },
+            Scope::Session => Self { session: Some(session), kind },
+        }
+    }
+
+    /// The session it belongs to; `None` for the host's.
+    #[must_use]
+    pub const fn session(self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Which worker it is.
+    #[must_use]
+    pub const fn kind(self) -> Worker {
+        self.kind
+    }
+}
+
+impl fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.session {
+            Some(session) => write!(f, "{session} {}", self.kind),
+            None => self.kind.fmt(f),
+        }
     }
 }
 
@@ -141,6 +238,29 @@ mod tests {
             assert_eq!(ExitCode::from_number(i32::from(code.number())), Some(code));
         }
         assert_eq!(ExitCode::from_number(77), None);
+    }
+
+    #[test]
+    fn process_of_the_wrong_scope_cannot_be_said() {
+        let session = Some(SessionId(7));
+        assert!(ProcessId::new(session, Worker::Rtc).is_ok());
+        assert!(ProcessId::new(None, Worker::Gateway).is_ok());
+        for (session, kind) in [(session, Worker::Turn), (None, Worker::Media)] {
+            assert_eq!(ProcessId::new(session, kind), Err(WrongScope(kind)));
+            let mut buffer = [0; 16];
+            let bytes = postcard::to_slice(&(session, kind), &mut buffer).expect("room");
+            assert!(postcard::from_bytes::<ProcessId>(bytes).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn process_reads_as_its_session_and_kind() {
+        let of = |kind| ProcessId::serving(SessionId(7), kind);
+        assert_eq!(of(Worker::Rtc).to_string(), "7 rtc");
+        assert_eq!(
+            (of(Worker::Turn).to_string(), of(Worker::Turn).session()),
+            ("turn".into(), None)
+        );
     }
 
     #[test]

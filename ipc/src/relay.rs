@@ -14,8 +14,10 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    text::Secret,
+    text::{Secret, Text},
     units::{PeerId, SessionId},
 };
 
@@ -193,6 +195,29 @@ pub fn password(tag: &[u8; SECRET_BYTES]) -> Secret {
 /// A secret, a username and the password the two must make, wherever it is computed.
 pub const EXAMPLE: ([u8; SECRET_BYTES], &str, &str) =
     ([0x0b; SECRET_BYTES], "1800000060:viewer:3:17:5", "a214a897f260464dc70b5110a8dda5b3");
+
+/// How to use the relay, once: minted for one party of one peer.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RelayCredentials {
+    /// Where: `turn:` and `turns:` addresses (RFC 7065), the best first. A host of `*` stands for
+    /// whatever name the browser found the page under.
+    pub urls: Vec<Text<256>>,
+    /// As whom, and until when.
+    pub username: Text<96>,
+    /// The proof.
+    pub password: Secret,
+    /// Seconds until it expires.
+    pub lifetime_seconds: u32,
+}
+
+/// The credentials for one peer: its own, and those of the session's rtc on its behalf.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct RelayPair {
+    /// For the browser.
+    pub viewer: RelayCredentials,
+    /// For rtc.
+    pub rtc: RelayCredentials,
+}
 
 #[cfg(test)]
 mod tests {

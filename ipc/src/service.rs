@@ -10,11 +10,18 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ProtoHash,
     front_door::{FrontDoor, Listen},
-    message::signalling::{Reason, Rights},
-    phase::Phase,
-    process::Worker,
+    message::signalling::Rights,
+    process::{ProcessId, Worker},
     text::{Secret, Text},
     units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
+};
+
+pub use crate::{
+    relay::{RelayCredentials, RelayPair},
+    status::{
+        AppNews, AppState, AppStatus, ConfinementReport, Histogram, LogLine, LogPage, Metric,
+        MetricValue, ProcessStatus, Refusal, SessionStatus, WorkerStatus,
+    },
 };
 
 /// Largest tarpc frame on any RPC link, in bytes: a page of log lines fits.
@@ -76,11 +83,11 @@ pub trait Admin {
     /// Every process and how it is.
     async fn status() -> HostStatus;
     /// Ends one worker and starts it anew.
-    async fn restart(worker: Worker) -> Result<(), Refusal>;
+    async fn restart(process: ProcessId) -> Result<(), Refusal>;
     /// Log lines with numbers above `after`, of one worker or of all, oldest first.
     async fn logs(worker: Option<Worker>, after: u64) -> LogPage;
     /// Every metric of every worker.
-    async fn metrics() -> Vec<(Worker, Vec<Metric>)>;
+    async fn metrics() -> Vec<(ProcessId, Vec<Metric>)>;
     /// Ends everything.
     async fn stop();
 }
@@ -92,19 +99,6 @@ pub struct Hello {
     pub proto_hash: ProtoHash,
     /// The worker that is meant (by the supervisor) or that answers.
     pub worker: Worker,
-}
-
-/// Why a request was not carried out, as a sentence.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub Text<1024>);
-
-impl Refusal {
-    /// A refusal with this reason, shortened if need be.
-    #[must_use]
-    pub fn because(reason: impl Into<String>) -> Self {
-        Self(Text::truncated(reason))
-    }
 }
 
 /// What a worker must know. No secret travels here.
@@ -285,29 +279,6 @@ pub struct TurnConfig {
     pub allocations: u32,
 }
 
-/// How to use the relay, once: minted for one party of one peer.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct RelayCredentials {
-    /// Where: `turn:` and `turns:` addresses (RFC 7065), the best first. A host of `*` stands for
-    /// whatever name the browser found the page under.
-    pub urls: Vec<Text<256>>,
-    /// As whom, and until when.
-    pub username: Text<96>,
-    /// The proof.
-    pub password: Secret,
-    /// Seconds until it expires.
-    pub lifetime_seconds: u32,
-}
-
-/// The credentials for one peer: its own, and those of the session's rtc on its behalf.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct RelayPair {
-    /// For the browser.
-    pub viewer: RelayCredentials,
-    /// For rtc.
-    pub rtc: RelayCredentials,
-}
-
 /// How browsers prove who they are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 // As the command line has them.
@@ -344,89 +315,11 @@ pub enum LoginRefusal {
     },
 }
 
-/// How the app is, with the number of this piece of news.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct AppNews {
-    /// Counts from 1.
-    pub number: u32,
-    /// How it is.
-    pub state: AppState,
-}
-
-/// How the app of a session is, for its viewers.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub enum AppState {
-    /// It has ended. The desktop stays, and the app can be started again.
-    Ended {
-        /// How, as a sentence.
-        reason: Reason,
-    },
-    /// The desktop ends: there is nothing to come back to.
-    Over {
-        /// Why, as a sentence.
-        reason: Reason,
-    },
-    /// It runs, or is about to.
-    Running,
-}
-
 /// What media's encoder does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct EncoderState {
     /// What it aims for.
     pub target: Kbps,
-}
-
-/// What confinement a worker put on, strongest available.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct ConfinementReport {
-    /// Landlock ABI in force; zero when the kernel has none.
-    pub landlock_abi: u8,
-    /// Rules of the seccomp filter.
-    pub seccomp_rules: u16,
-    /// Namespaces of its own, as `/proc/self/ns` names them.
-    pub namespaces: Vec<Text<16>>,
-    /// Resources that a container does not let be limited.
-    pub unlimited: Vec<Text<16>>,
-}
-
-/// How a worker is.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct WorkerStatus {
-    /// Its phase.
-    pub phase: Phase,
-    /// A few words on what it is doing, for `lumen status`.
-    pub summary: Text<256>,
-}
-
-/// One figure. The unit is the end of its name (`_total`, `_bytes`, `_microseconds`…).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metric {
-    /// Name, Prometheus style: `video_frames_encoded_total`.
-    pub name: Text<64>,
-    /// Value.
-    pub value: MetricValue,
-}
-
-/// The value of a metric.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MetricValue {
-    /// Only ever grows.
-    Counter(u64),
-    /// Goes up and down.
-    Gauge(i64),
-    /// How often values fell below each bound.
-    Histogram(Histogram),
-}
-
-/// A distribution: `counts[i]` values were at most `2^i` units, and above `2^(i-1)`.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Histogram {
-    /// Values per power of two, the last takes everything larger.
-    pub counts: Vec<u64>,
-    /// Sum of all values.
-    pub sum: u64,
 }
 
 /// Everything `lumen status` shows.
@@ -436,62 +329,26 @@ pub struct HostStatus {
     pub listen: Listen,
     /// How browsers prove who they are.
     pub auth: AuthMode,
-    /// Process id of the supervisor.
+    /// Process id of the host's supervisor.
     pub supervisor_pid: u32,
-    /// The user's app.
-    pub app: AppStatus,
-    /// Every worker.
+    /// The host's own workers.
     pub workers: Vec<ProcessStatus>,
+    /// Every session.
+    pub sessions: Vec<SessionStatus>,
 }
 
-/// The user's app.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct AppStatus {
-    /// Its command line.
-    pub command: Text<1024>,
-    /// Its process id while it runs.
-    pub pid: Option<u32>,
-}
+impl HostStatus {
+    /// Every worker of every scope: the sessions', then the host's.
+    pub fn processes(&self) -> impl Iterator<Item = &ProcessStatus> {
+        self.sessions.iter().flat_map(|session| &session.workers).chain(&self.workers)
+    }
 
-/// One worker.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProcessStatus {
-    /// Which.
-    pub worker: Worker,
-    /// Its process id while it runs.
-    pub pid: Option<u32>,
-    /// The user it runs as.
-    pub uid: u32,
-    /// Its state, as the lifecycle names it.
-    pub state: Text<32>,
-    /// Milliseconds since it became ready.
-    pub uptime_millis: u64,
-    /// How often it was restarted.
-    pub restarts: u32,
-    /// Processor time used by this process, in milliseconds.
-    pub cpu_millis: u64,
-    /// Resident memory in bytes.
-    pub memory_bytes: u64,
-    /// Its confinement.
-    pub confinement: ConfinementReport,
-    /// What it says of itself.
-    pub summary: Text<256>,
-}
-
-/// Some log lines.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LogPage {
-    /// The lines, at most as many as fit a frame.
-    pub lines: Vec<LogLine>,
-}
-
-/// One line a worker wrote to its standard error.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Its number, counted from 1 over all workers.
-    pub number: u64,
-    /// Who wrote it.
-    pub worker: Worker,
-    /// The line, without its end.
-    pub text: Text<2048>,
+    /// The session that needs no name because there is no other.
+    #[must_use]
+    pub fn sole_session(&self) -> Option<&SessionStatus> {
+        match self.sessions.as_slice() {
+            [session] => Some(session),
+            _ => None,
+        }
+    }
 }

@@ -350,6 +350,12 @@ pub struct BufferGeneration(pub u32);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct SessionId(pub u32);
 
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl SessionId {
     /// The only one there is while one supervisor serves one desktop.
     pub const SOLE: Self = Self(1);

@@ -78,13 +78,13 @@ impl Stage {
 
     /// How all is once the app runs, which waits for the session's helpers.
     fn status_with_app(&self) -> HostStatus {
-        wait_until("the app runs", || self.status().app.pid.is_some());
+        wait_until("the app runs", || app_pid(&self.status()).is_some());
         self.status()
     }
 
     /// How one worker is.
     fn process(&self, worker: Worker) -> Option<ProcessStatus> {
-        self.status().workers.into_iter().find(|one| one.worker == worker)
+        self.status().processes().find(|one| one.process.kind() == worker).cloned()
     }
 }
 
@@ -157,11 +157,15 @@ fn is_running(pid: u32) -> bool {
 }
 
 fn pids(status: &HostStatus) -> Vec<u32> {
-    status.workers.iter().filter_map(|worker| worker.pid).collect()
+    status.processes().filter_map(|worker| worker.pid).collect()
+}
+
+fn app_pid(status: &HostStatus) -> Option<u32> {
+    status.sole_session()?.app.pid
 }
 
 fn pid_of(status: &HostStatus, worker: Worker) -> Option<u32> {
-    status.workers.iter().find(|process| process.worker == worker)?.pid
+    status.processes().find(|process| process.process.kind() == worker)?.pid
 }
 
 #[test]
@@ -174,7 +178,7 @@ fn stop_ends_every_process_and_exits_with_success() {
     let (code, said) = desktop.end();
     assert_eq!(code.code(), Some(0), "{said}");
     let left: Vec<u32> =
-        pids(&status).into_iter().chain(status.app.pid).filter(|pid| is_running(*pid)).collect();
+        pids(&status).into_iter().chain(app_pid(&status)).filter(|pid| is_running(*pid)).collect();
     assert_eq!(left, Vec::<u32>::new());
     assert!(!stage.ask(&["status"]).status.success());
 }
@@ -204,7 +208,7 @@ fn killed_worker_comes_back_while_the_app_and_the_others_stay() {
             .is_some_and(|media| media.restarts == 1 && media.state.as_str() == "ready")
     });
     let after = stage.status();
-    assert_eq!(after.app.pid, before.app.pid);
+    assert_eq!(app_pid(&after), app_pid(&before));
     for worker in [Worker::Compositor, Worker::Rtc, Worker::Gateway] {
         assert_eq!(pid_of(&after, worker), pid_of(&before, worker), "{worker}");
     }
@@ -249,7 +253,7 @@ fn worker_that_breaks_the_contract_with_its_supervisor_is_ended_and_nobody_else(
             stage.process(Worker::Media).is_some_and(|media| media.restarts > 1)
         });
         let after = stage.status();
-        assert_eq!(after.app.pid, before.app.pid, "{mode}");
+        assert_eq!(app_pid(&after), app_pid(&before), "{mode}");
         for worker in [Worker::Compositor, Worker::Rtc, Worker::Gateway] {
             assert_eq!(pid_of(&after, worker), pid_of(&before, worker), "{mode}: {worker}");
         }

@@ -139,13 +139,21 @@ impl Rig {
         serde_json::from_slice(&output.stdout).context("what lumen status --json printed")
     }
 
+    /// The process id of the only session's app, if it runs.
+    ///
+    /// # Errors
+    /// As [`Rig::status`].
+    pub fn app_pid(&self) -> Result<Option<u32>> {
+        Ok(self.status()?.sole_session().and_then(|session| session.app.pid))
+    }
+
     /// The process of a worker, if it has one.
     ///
     /// # Errors
     /// As [`Rig::status`].
     pub fn worker(&self, worker: Worker) -> Result<Option<Process>> {
         let status = self.status()?;
-        let process = status.workers.iter().find(|process| process.worker == worker);
+        let process = status.processes().find(|process| process.process.kind() == worker);
         Ok(process.and_then(|process| process.pid).map(Process))
     }
 
@@ -156,7 +164,7 @@ impl Rig {
     pub fn ready_worker(&self, worker: Worker) -> Result<Process> {
         wait_for(&format!("{worker} is ready"), || {
             let status = self.status().ok()?;
-            let process = status.workers.iter().find(|process| process.worker == worker)?;
+            let process = status.processes().find(|process| process.process.kind() == worker)?;
             (process.state.as_str() == "ready").then_some(process.pid).flatten().map(Process)
         })
     }

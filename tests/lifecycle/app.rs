@@ -18,7 +18,7 @@ const HAS_WORKED: Duration = Duration::from_secs(2);
 /// Waits until the app has run for long enough to have worked. It begins after the session's helpers,
 /// which may be after Lumen said that it is ready.
 fn let_work(rig: &Rig) -> Result<()> {
-    wait_until("the app runs", || rig.status().is_ok_and(|status| status.app.pid.is_some()))?;
+    wait_until("the app runs", || rig.app_pid().is_ok_and(|pid| pid.is_some()))?;
     let begun = Instant::now();
     wait_until("the app has run for a while", || begun.elapsed() > HAS_WORKED)
 }
@@ -86,14 +86,14 @@ fn demo_that_ends_is_started_again_by_the_page() -> Result<()> {
     let page = browser.open(rig.url())?;
     page.wait_for_picture()?;
     let_work(&rig)?;
-    let before = rig.status()?.app.pid.context("the demo runs")?;
+    let before = rig.app_pid()?.context("the demo runs")?;
     kill_hard(Process(before))?;
     says(&page, "The app was ended by signal 9 (SIGKILL).")?;
     assert_eq!(offers(&page)?, "Start again");
-    assert_eq!(rig.status()?.app.pid, None);
+    assert_eq!(rig.app_pid()?, None);
     page.evaluate::<()>("document.querySelector('#status-action').click()")?;
     says(&page, "")?;
-    let after = rig.status()?.app.pid.context("another demo runs")?;
+    let after = rig.app_pid()?.context("another demo runs")?;
     assert_ne!(after, before);
     page.ensure_connected_once()
 }

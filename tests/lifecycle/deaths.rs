@@ -122,7 +122,7 @@ fn rtc_killed_releases_what_was_held() -> Result<()> {
 /// Where the running desktop's relay is, by its own word.
 fn relay_of(rig: &Rig) -> Result<SocketAddr> {
     let status = rig.status()?;
-    let turn = status.workers.iter().find(|process| process.worker == Worker::Turn);
+    let turn = status.processes().find(|one| one.process.kind() == Worker::Turn);
     let summary = turn.context("there is no relay")?.summary.as_str();
     let port = summary.strip_prefix("port ").and_then(|rest| rest.split(',').next());
     let port = port.with_context(|| format!("no port in `{summary}`"))?.parse()?;

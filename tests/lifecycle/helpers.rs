@@ -85,11 +85,11 @@ fn session_without_a_bus_gets_one_that_ends_with_it() -> Result<()> {
 fn bus_that_dies_comes_back_where_it_was_and_the_app_stays() -> Result<()> {
     let asked = Asked::new()?;
     let rig = Setup::new().app(asked.app(ASK_BUS)).start()?;
-    let (app, first) = (rig.status()?.app.pid, asked.ask()?);
+    let (app, first) = (rig.app_pid()?, asked.ask()?);
     kill_hard(running(&rig, "dbus-daemon").context("a bus")?)?;
     let another = |answer: String| answer.contains("method return") && answer != first;
     wait_until("another bus answers", || asked.ask().is_ok_and(another))?;
-    assert_eq!(rig.status()?.app.pid, app);
+    assert_eq!(rig.app_pid()?, app);
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn x_app_without_an_x_server_ends_with_a_hint() -> Result<()> {
 #[test]
 fn x_server_that_dies_comes_back_with_the_app() -> Result<()> {
     let rig = Setup::new().switch("--x11").app(x_app()).start()?;
-    let app = || rig.status().ok()?.app.pid;
+    let app = || rig.app_pid().ok()?;
     let before = wait_for("the app runs", app)?;
     kill_hard(running(&rig, "Xwayland").context("an X server")?)?;
     wait_until("another app runs", || app().is_some_and(|pid| pid != before))?;

@@ -140,7 +140,7 @@ pub(crate) fn witness_is_undisturbed(rig: &Rig, witness: &Viewer) -> Result<()> 
     witness.wait_for_frame(frames)?;
     assert_eq!(witness.seen().closed, None);
     let restarts: Vec<_> =
-        rig.status()?.workers.into_iter().map(|worker| (worker.worker, worker.restarts)).collect();
+        rig.status()?.processes().map(|one| (one.process.kind(), one.restarts)).collect();
     assert!(restarts.iter().all(|(_, restarts)| *restarts == 0), "{restarts:?}");
     Ok(())
 }

@@ -2,7 +2,11 @@
 
 use std::collections::VecDeque;
 
-use lumen_ipc::{process::Worker, service::LogLine, text::Text};
+use lumen_ipc::{
+    process::{ProcessId, Worker},
+    service::LogLine,
+    text::Text,
+};
 
 /// Most lines kept.
 const MOST_LINES: usize = 4096;
@@ -20,13 +24,13 @@ pub struct LogRing {
 
 impl LogRing {
     /// Keeps a line; the oldest makes room.
-    pub fn push(&mut self, worker: Worker, text: impl Into<String>) {
+    pub fn push(&mut self, process: ProcessId, text: impl Into<String>) {
         self.last += 1;
         if self.lines.len() >= MOST_LINES {
             self.lines.pop_front();
         }
         let text = Text::truncated(text);
-        self.lines.push_back(LogLine { number: self.last, worker, text });
+        self.lines.push_back(LogLine { number: self.last, process, text });
     }
 
     /// Lines with numbers above `after`, of one worker or of all, oldest first, as many as fit one
@@ -36,7 +40,7 @@ impl LogRing {
         let mut room = PAGE_BYTES;
         self.lines
             .iter()
-            .filter(|line| line.number > after && worker.is_none_or(|of| of == line.worker))
+            .filter(|line| line.number > after && worker.is_none_or(|of| of == line.process.kind()))
             .take_while(|line| {
                 let size = line.text.as_str().len() + LINE_OVERHEAD;
                 let fits = room >= size;
@@ -98,9 +102,14 @@ impl LineSplitter {
 
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::units::SessionId;
     use proptest::prelude::*;
 
     use super::*;
+
+    fn process(kind: Worker) -> ProcessId {
+        ProcessId::serving(SessionId::SOLE, kind)
+    }
 
     fn lines(chunks: &[&[u8]]) -> Vec<String> {
         let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
@@ -133,9 +142,9 @@ mod tests {
     #[test]
     fn page_holds_lines_after_a_number_of_one_worker() {
         let mut ring = LogRing::default();
-        ring.push(Worker::Media, "one");
-        ring.push(Worker::Rtc, "two");
-        ring.push(Worker::Media, "three");
+        ring.push(process(Worker::Media), "one");
+        ring.push(process(Worker::Rtc), "two");
+        ring.push(process(Worker::Media), "three");
         let page = |worker, after| {
             let lines = ring.page(worker, after);
             lines.into_iter().map(|line| line.text.into_string()).collect::<Vec<_>>()
@@ -151,7 +160,7 @@ mod tests {
         ) {
             let mut ring = LogRing::default();
             for length in &lengths {
-                ring.push(Worker::Rtc, "x".repeat(*length));
+                ring.push(process(Worker::Rtc), "x".repeat(*length));
             }
             let (mut after, mut seen) = (0, 0);
             loop {

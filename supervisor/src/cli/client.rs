@@ -7,8 +7,9 @@ use std::{
 };
 
 use lumen_ipc::{
-    process::{ExitCode, Worker},
+    process::{ExitCode, ProcessId, Worker},
     service::{AdminClient, Refusal},
+    units::SessionId,
 };
 use lumen_ipc_runtime::rpc;
 use tarpc::{
@@ -76,7 +77,8 @@ pub(super) fn with<Answer>(
 
 /// `lumen restart`.
 pub(super) async fn restart(admin: &AdminClient, worker: Worker) -> Result<ExitCode, AdminError> {
-    admin.restart(context::current(), worker).await??;
+    let process = ProcessId::serving(SessionId::SOLE, worker);
+    admin.restart(context::current(), process).await??;
     Ok(output::print(&format!("{worker} is being restarted\n")))
 }
 

@@ -40,7 +40,7 @@ pub(super) fn run(
 /// Prints one page and tells the number of its last line.
 async fn page(admin: &AdminClient, worker: Option<Worker>, after: u64) -> Result<u64, AdminError> {
     let page = admin.logs(context::current(), worker, after).await?;
-    let lines = page.lines.iter().map(|line| format!("{}: {}\n", line.worker, line.text));
+    let lines = page.lines.iter().map(|line| format!("{}: {}\n", line.process.kind(), line.text));
     output::print(&lines.collect::<String>());
     Ok(page.lines.last().map_or(after, |line| line.number))
 }

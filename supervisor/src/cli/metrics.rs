@@ -19,9 +19,9 @@ pub(super) fn run(name: &InstanceName, json: bool) -> Result<ExitCode, AdminErro
     }
     let rows: Vec<Vec<String>> = metrics
         .iter()
-        .flat_map(|(worker, metrics)| {
+        .flat_map(|(process, metrics)| {
             metrics.iter().map(move |metric| {
-                vec![worker.to_string(), metric.name.to_string(), value(&metric.value)]
+                vec![process.kind().to_string(), metric.name.to_string(), value(&metric.value)]
             })
         })
         .collect();

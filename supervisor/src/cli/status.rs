@@ -35,21 +35,23 @@ fn text(status: &HostStatus) -> String {
         AuthMode::None => "no login",
         AuthMode::Token => "login by token",
     };
-    let app = status.app.pid.map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
+    let mut text = format!(
+        "listening on {} ({auth}), supervisor pid {}\n",
+        status.listen, status.supervisor_pid
+    );
+    for session in &status.sessions {
+        let app =
+            session.app.pid.map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
+        text.push_str(&format!("app: {} ({app})\n", session.app.command));
+    }
     let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
-    rows.extend(status.workers.iter().map(row));
-    format!(
-        "listening on {} ({auth}), supervisor pid {}\napp: {} ({app})\n\n{}",
-        status.listen,
-        status.supervisor_pid,
-        status.app.command,
-        output::table(&rows)
-    )
+    rows.extend(status.processes().map(row));
+    format!("{text}\n{}", output::table(&rows))
 }
 
 fn row(process: &ProcessStatus) -> Vec<String> {
     vec![
-        process.worker.to_string(),
+        process.process.kind().to_string(),
         process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         process.uid.to_string(),
         process.state.to_string(),

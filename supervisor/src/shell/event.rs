@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use lumen_ipc::{
     link::LinkName,
-    process::Worker,
+    process::{ProcessId, Worker},
     service::{
         AppNews, ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal,
         Refusal, RelayPair,
@@ -83,7 +83,7 @@ pub(crate) enum AdminRequest {
     /// Lines of one worker or all after a number.
     Logs(Option<Worker>, u64, oneshot::Sender<LogPage>),
     /// Restart a worker.
-    Restart(Worker, oneshot::Sender<Result<(), Refusal>>),
+    Restart(ProcessId, oneshot::Sender<Result<(), Refusal>>),
     /// How everything is, as far as the supervisor knows, and whom to ask for the rest.
     Status(oneshot::Sender<(HostStatus, Clients)>),
     /// End everything.
@@ -91,7 +91,7 @@ pub(crate) enum AdminRequest {
 }
 
 /// Workers that can be asked.
-pub(crate) type Clients = Vec<(Worker, ControlClient)>;
+pub(crate) type Clients = Vec<(ProcessId, ControlClient)>;
 
 /// A request on the broker link and where its answer goes.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use std::{
 use futures::future::join_all;
 use lumen_ipc::{
     front_door::Listen,
-    process::Worker,
+    process::{ProcessId, Worker},
     service::{
-        Admin, AppNews, AppStatus, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal,
-        Metric, Refusal, RelayPair, WorkerStatus,
+        Admin, AppNews, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal, Metric,
+        Refusal, RelayPair, WorkerStatus,
     },
-    text::{Secret, Text},
+    text::Secret,
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::rpc;
@@ -89,10 +89,12 @@ impl Admin for AdminServer {
         let answers = join_all(
             clients
                 .iter()
-                .map(async |(worker, client)| (*worker, client.status(soon()).await.ok())),
+                .map(async |(process, client)| (*process, client.status(soon()).await.ok())),
         );
-        for (worker, answer) in answers.await {
-            let of = status.workers.iter_mut().find(|process| process.worker == worker);
+        let sessions = status.sessions.iter_mut().flat_map(|session| &mut session.workers);
+        let mut processes: Vec<_> = sessions.chain(&mut status.workers).collect();
+        for (asked, answer) in answers.await {
+            let of = processes.iter_mut().find(|process| process.process == asked);
             if let (Some(process), Some(WorkerStatus { summary, .. })) = (of, answer) {
                 process.summary = summary;
             }
@@ -100,8 +102,8 @@ impl Admin for AdminServer {
         status
     }
 
-    async fn restart(self, _: Context, worker: Worker) -> Result<(), Refusal> {
-        self.ask(|reply| AdminRequest::Restart(worker, reply))
+    async fn restart(self, _: Context, process: ProcessId) -> Result<(), Refusal> {
+        self.ask(|reply| AdminRequest::Restart(process, reply))
             .await
             .unwrap_or_else(|| Err(Refusal::because("the desktop has ended")))
     }
@@ -112,10 +114,10 @@ impl Admin for AdminServer {
             .unwrap_or_else(|| LogPage { lines: Vec::new() })
     }
 
-    async fn metrics(self, _: Context) -> Vec<(Worker, Vec<Metric>)> {
+    async fn metrics(self, _: Context) -> Vec<(ProcessId, Vec<Metric>)> {
         let (_, clients) = self.snapshot().await;
-        let answers = join_all(clients.iter().map(async |(worker, client)| {
-            (*worker, client.metrics(soon()).await.unwrap_or_default())
+        let answers = join_all(clients.iter().map(async |(process, client)| {
+            (*process, client.metrics(soon()).await.unwrap_or_default())
         }));
         answers.await
     }
@@ -193,7 +195,7 @@ fn nothing() -> HostStatus {
         listen: Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 0))),
         auth: AuthMode::Token,
         supervisor_pid: std::process::id(),
-        app: AppStatus { command: Text::default(), pid: None },
         workers: Vec::new(),
+        sessions: Vec::new(),
     }
 }

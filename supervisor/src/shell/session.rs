@@ -9,9 +9,9 @@ use std::{
 
 use lumen_ipc::{
     link::LinkName,
-    process::{ExitCode, Worker},
+    process::{ExitCode, ProcessId, Scope, Worker},
     relay::UnixSeconds,
-    service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal, RelayPair},
+    service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal, RelayPair, SessionStatus},
     text::Text,
     units::{PeerId, SessionId},
 };
@@ -172,7 +172,7 @@ impl Session {
             WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
             WorkerEvent::Wrote(line) => {
                 forward(worker.name(), &line);
-                self.log.push(worker, line);
+                self.log.push(ProcessId::serving(SessionId::SOLE, worker), line);
             }
         }
     }
@@ -272,9 +272,9 @@ impl Session {
             AdminRequest::Logs(worker, after, reply) => {
                 let _ = reply.send(LogPage { lines: self.log.page(worker, after) });
             }
-            AdminRequest::Restart(worker, reply) => {
-                info!(%worker, "restart asked for");
-                let outcome = self.machine.restart(Instant::now(), worker);
+            AdminRequest::Restart(process, reply) => {
+                info!(%process, "restart asked for");
+                let outcome = self.machine.restart(Instant::now(), process.kind());
                 let _ = reply.send(outcome.map_err(|error| Refusal::because(error.to_string())));
             }
             AdminRequest::Status(reply) => {
@@ -330,8 +330,27 @@ impl Session {
     }
 
     fn status(&self) -> HostStatus {
+        HostStatus {
+            listen: self.stage.front_door.listen.clone(),
+            auth: self.stage.auth,
+            supervisor_pid: process::id(),
+            workers: self.workers_of(Scope::Host),
+            sessions: vec![SessionStatus {
+                id: SessionId::SOLE,
+                supervisor_pid: process::id(),
+                app: AppStatus {
+                    command: Text::truncated(app::command_line(&self.stage.app)),
+                    pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
+                },
+                workers: self.workers_of(Scope::Session),
+            }],
+        }
+    }
+
+    fn workers_of(&self, scope: Scope) -> Vec<ProcessStatus> {
         let now = Instant::now();
-        let workers = self.stage.plan.iter().map(|part| {
+        let parts = self.stage.plan.iter().filter(|part| part.worker.scope() == scope);
+        let workers = parts.map(|part| {
             let report = self.machine.report(part.worker);
             let pid = self.workers.pid(part.worker);
             let usage = pid.map(proc::usage).unwrap_or_default();
@@ -339,7 +358,7 @@ impl Session {
                 now.saturating_duration_since(since).as_millis().try_into().unwrap_or(u64::MAX)
             });
             ProcessStatus {
-                worker: part.worker,
+                process: ProcessId::serving(SessionId::SOLE, part.worker),
                 pid,
                 uid: part.identity.uid,
                 state: Text::truncated(report.state.to_string()),
@@ -351,16 +370,7 @@ impl Session {
                 summary: Text::default(),
             }
         });
-        HostStatus {
-            listen: self.stage.front_door.listen.clone(),
-            auth: self.stage.auth,
-            supervisor_pid: process::id(),
-            app: AppStatus {
-                command: Text::truncated(app::command_line(&self.stage.app)),
-                pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
-            },
-            workers: workers.collect(),
-        }
+        workers.collect()
     }
 
     /// The one place where the token is shown: standard output, once.

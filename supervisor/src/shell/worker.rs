@@ -13,8 +13,9 @@ use std::{
 use lumen_ipc::{
     link::{Carriage, End, Link, LinkName},
     message::grants::{ToSupervisor, ToWorker},
-    process::Worker,
+    process::{ProcessId, Worker},
     service::{ConfinementReport, ControlClient},
+    units::SessionId,
 };
 use lumen_ipc_runtime::{
     AsyncChannel,
@@ -212,7 +213,8 @@ impl Workers {
     pub(super) fn ready_clients(&self, machine: &Lifecycle) -> Clients {
         let ready = |worker: &Worker| machine.report(*worker).state == StateName::Ready;
         let processes = self.processes.iter().filter(|(worker, _)| ready(worker));
-        processes.map(|(worker, process)| (*worker, process.client.clone())).collect()
+        let named = |worker| ProcessId::serving(SessionId::SOLE, worker);
+        processes.map(|(worker, process)| (named(*worker), process.client.clone())).collect()
     }
 }
 

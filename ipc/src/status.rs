@@ -1,0 +1,167 @@
+//! How a host, its sessions and their processes are, as `lumen status`, `logs` and `metrics` show it,
+//! and what viewers are told of an app.
+//!
+//! These types cross from a session's supervisor to its host's, which may be of another build; see
+//! [`crate::message::session`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    message::signalling::Reason, phase::Phase, process::ProcessId, text::Text, units::SessionId,
+};
+
+/// Why a request was not carried out, as a sentence.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub Text<1024>);
+
+impl Refusal {
+    /// A refusal with this reason, shortened if need be.
+    #[must_use]
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self(Text::truncated(reason))
+    }
+}
+
+/// One session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    /// Which.
+    pub id: SessionId,
+    /// Process id of its supervisor.
+    pub supervisor_pid: u32,
+    /// The user's app.
+    pub app: AppStatus,
+    /// Its workers.
+    pub workers: Vec<ProcessStatus>,
+}
+
+/// The user's app.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AppStatus {
+    /// Its command line.
+    pub command: Text<1024>,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// Which.
+    pub process: ProcessId,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+    /// The user it runs as.
+    pub uid: u32,
+    /// Its state, as the lifecycle names it.
+    pub state: Text<32>,
+    /// Milliseconds since it became ready.
+    pub uptime_millis: u64,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// Processor time used by this process, in milliseconds.
+    pub cpu_millis: u64,
+    /// Resident memory in bytes.
+    pub memory_bytes: u64,
+    /// Its confinement.
+    pub confinement: ConfinementReport,
+    /// What it says of itself.
+    pub summary: Text<256>,
+}
+
+/// What confinement a worker put on, strongest available.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConfinementReport {
+    /// Landlock ABI in force; zero when the kernel has none.
+    pub landlock_abi: u8,
+    /// Rules of the seccomp filter.
+    pub seccomp_rules: u16,
+    /// Namespaces of its own, as `/proc/self/ns` names them.
+    pub namespaces: Vec<Text<16>>,
+    /// Resources that a container does not let be limited.
+    pub unlimited: Vec<Text<16>>,
+}
+
+/// How a worker is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its phase.
+    pub phase: Phase,
+    /// A few words on what it is doing, for `lumen status`.
+    pub summary: Text<256>,
+}
+
+/// One figure. The unit is the end of its name (`_total`, `_bytes`, `_microseconds`…).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Name, Prometheus style: `video_frames_encoded_total`.
+    pub name: Text<64>,
+    /// Value.
+    pub value: MetricValue,
+}
+
+/// The value of a metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricValue {
+    /// Only ever grows.
+    Counter(u64),
+    /// Goes up and down.
+    Gauge(i64),
+    /// How often values fell below each bound.
+    Histogram(Histogram),
+}
+
+/// A distribution: `counts[i]` values were at most `2^i` units, and above `2^(i-1)`.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Values per power of two, the last takes everything larger.
+    pub counts: Vec<u64>,
+    /// Sum of all values.
+    pub sum: u64,
+}
+
+/// Some log lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The lines, at most as many as fit a frame.
+    pub lines: Vec<LogLine>,
+}
+
+/// One line a worker wrote to its standard error.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Its number, counted from 1 over all workers of its scope.
+    pub number: u64,
+    /// Who wrote it.
+    pub process: ProcessId,
+    /// The line, without its end.
+    pub text: Text<2048>,
+}
+
+/// How the app is, with the number of this piece of news.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct AppNews {
+    /// Counts from 1.
+    pub number: u32,
+    /// How it is.
+    pub state: AppState,
+}
+
+/// How the app of a session is, for its viewers.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum AppState {
+    /// It has ended. The desktop stays, and the app can be started again.
+    Ended {
+        /// How, as a sentence.
+        reason: Reason,
+    },
+    /// The desktop ends: there is nothing to come back to.
+    Over {
+        /// Why, as a sentence.
+        reason: Reason,
+    },
+    /// It runs, or is about to.
+    Running,
+}
