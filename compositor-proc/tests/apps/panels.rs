@@ -58,6 +58,8 @@ fn panel_that_took_its_content_away_is_configured_and_shown_again() {
     rig.release();
     assert_eq!(rig.pixel(320, 20), 0xff0000);
 
+    // The frame without the panel may come before or after the configure event.
+    let mut count = rig.frames.len();
     surface.attach(None, 0, 0);
     for _ in 0..3 {
         surface.commit();
@@ -65,7 +67,6 @@ fn panel_that_took_its_content_away_is_configured_and_shown_again() {
     app.until(&mut rig, |memory| {
         memory.events.iter().filter(|event| **event == configured).count() == 2
     });
-    let mut count = rig.frames.len();
     app.show(&surface, &app.buffer(640, 40, GREEN));
     rig.until(|rig| {
         app.exchange();
