@@ -214,6 +214,7 @@ impl Compositor {
             self.state.advise_surfaces();
             self.state.cursor_changed = true;
             layer_map_for_output(&self.state.output.wayland).arrange();
+            self.state.refresh_screen();
             self.state.configure_all();
             self.state.desktop.set_size(size.pixels);
             self.state.rearranged();

@@ -114,7 +114,7 @@ impl State {
             seat,
             keyboard,
             pointer,
-            windows: Windows::default(),
+            windows: Windows::new(screen_of(&output)),
             popups: PopupManager::default(),
             focused_layer: None,
             drag_icon: None,
@@ -181,11 +181,9 @@ impl State {
         self.pointer.clone()
     }
 
-    /// Where windows may lie.
-    #[must_use]
-    pub fn screen(&self) -> Screen {
-        let free = layer_map_for_output(&self.output.wayland).non_exclusive_zone();
-        Screen { output: self.output.rectangle(), free }
+    /// Looks again where windows may lie. Returns whether that has changed.
+    pub fn refresh_screen(&mut self) -> bool {
+        self.windows.stack.set_screen(screen_of(&self.output))
     }
 
     /// Something that may be seen has changed.
@@ -209,7 +207,7 @@ impl State {
         let target = layer
             .map(|layer| layer.wl_surface().clone())
             .or_else(|| self.surface_of_window(focused?).cloned());
-        self.activate_focused_window();
+        self.windows.activate_focused();
         let keyboard = self.keyboard();
         if keyboard.current_focus() != target {
             keyboard.set_focus(self, target, SERIAL_COUNTER.next_serial());
@@ -223,6 +221,11 @@ impl State {
         let title = focused.and_then(|id| self.title_of(id)).unwrap_or_default();
         self.desktop.set_title(title);
     }
+}
+
+fn screen_of(output: &DesktopOutput) -> Screen {
+    let free = layer_map_for_output(&output.wayland).non_exclusive_zone();
+    Screen { output: output.rectangle(), free }
 }
 
 fn add_keyboard(

@@ -36,6 +36,8 @@ impl WlrLayerShellHandler for State {
         let mut map = layer_map_for_output(&self.output.wayland);
         // Fails for a surface that is mapped already: not a new one.
         let _ = map.map_layer(&LayerSurface::new(surface, namespace));
+        drop(map);
+        self.refresh_screen();
     }
 
     fn new_popup(&mut self, _parent: WlrLayerSurface, popup: PopupSurface) {
@@ -51,6 +53,7 @@ impl WlrLayerShellHandler for State {
             map.unmap_layer(&layer);
         }
         drop(map);
+        self.refresh_screen();
         self.configure_all();
         self.refresh_focus();
         self.rearranged();
@@ -59,7 +62,6 @@ impl WlrLayerShellHandler for State {
 
 impl State {
     pub(super) fn layer_committed(&mut self, surface: &WlSurface) {
-        let before = self.screen();
         let mut map = layer_map_for_output(&self.output.wayland);
         map.arrange();
         let layer = map.layer_for_surface(surface, WindowSurfaceType::TOPLEVEL).cloned();
@@ -69,7 +71,7 @@ impl State {
         } else if let Some(layer) = layer.filter(|_| !is_configured(surface)) {
             layer.layer_surface().send_configure();
         }
-        if self.screen() != before {
+        if self.refresh_screen() {
             self.configure_all();
         }
         self.refresh_focus();

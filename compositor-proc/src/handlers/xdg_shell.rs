@@ -163,7 +163,7 @@ impl State {
             }
             // Asked at a change of size only: a video commits sixty times a second.
             if content != Content::Unchanged
-                && matches!(self.windows.stack.wanted(id, self.screen()), Wanted::Cut { .. })
+                && matches!(self.windows.stack.wanted(id), Wanted::Cut { .. })
             {
                 self.configure(id);
             }
@@ -192,21 +192,7 @@ impl State {
         }
     }
 
-    /// Tells windows which of them has the keyboard.
-    pub fn activate_focused_window(&self) {
-        let focused = self.windows.stack.focused();
-        for (id, window) in self.windows.all() {
-            if window.set_activated(Some(id) == focused)
-                && let Some(toplevel) = window.toplevel()
-                && toplevel.is_initial_configure_sent()
-            {
-                toplevel.send_pending_configure();
-            }
-        }
-    }
-
     fn describe(&mut self, id: WindowId) {
-        let screen = self.screen();
         let Some(toplevel) = self.windows.window(id).and_then(Window::toplevel) else { return };
         let hints = Hints {
             parent: toplevel.parent().and_then(|parent| self.windows.of_surface(&parent)),
@@ -214,11 +200,11 @@ impl State {
             fullscreen: toplevel
                 .with_pending_state(|state| state.states.contains(ToplevelFlag::Fullscreen)),
         };
-        self.windows.stack.describe(id, hints, screen);
+        self.windows.stack.describe(id, hints);
     }
 
     fn configure(&self, id: WindowId) {
-        let wanted = self.windows.stack.wanted(id, self.screen());
+        let wanted = self.windows.stack.wanted(id);
         let Some(toplevel) = self.windows.window(id).and_then(Window::toplevel) else { return };
         toplevel.with_pending_state(|state| apply(state, wanted));
         if toplevel.is_initial_configure_sent() {
@@ -240,7 +226,7 @@ impl State {
             && toplevel.is_initial_configure_sent()
         {
             self.describe(id);
-            let wanted = self.windows.stack.wanted(id, self.screen());
+            let wanted = self.windows.stack.wanted(id);
             toplevel.with_pending_state(|state| apply(state, wanted));
             toplevel.send_configure();
             self.rearranged();
@@ -268,7 +254,7 @@ impl State {
     fn output_seen_from(&self, root: &WlSurface) -> Option<Rectangle<i32, Logical>> {
         let output = self.output.rectangle();
         if let Some(id) = self.windows.of_surface(root) {
-            let place = self.windows.stack.place(id, self.screen())?;
+            let place = self.windows.stack.place(id)?;
             return Some(place.rectangle_in_content(output));
         }
         let map = layer_map_for_output(&self.output.wayland);

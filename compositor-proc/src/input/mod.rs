@@ -146,10 +146,9 @@ impl State {
     }
 
     fn window_under(&self, at: Point<f64, Logical>) -> Option<Found> {
-        let screen = self.screen();
         self.windows.stack.mapped().rev().find_map(|id| {
             let window = self.windows.window(id)?;
-            let place = self.windows.stack.place(id, screen)?;
+            let place = self.windows.stack.place(id)?;
             let within = place.in_content(at) + window.geometry().loc.to_f64();
             let (surface, offset) = window.surface_under(within, WindowSurfaceType::ALL)?;
             let target = (surface, at - (within - offset.to_f64()));

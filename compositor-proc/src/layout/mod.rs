@@ -8,16 +8,23 @@
 //!
 //! INVARIANT (stack): a dialog lies above its parent. INVARIANT (focus): the focused window is
 //! mapped; while any window is mapped, one is focused. INVARIANT (place): all of a mapped window
-//! lies in the room that it may have.
+//! lies in the room that it may have. INVARIANT (cache): what is kept of a place is what would be
+//! computed afresh.
+//!
+//! Every frame and every motion of the pointer asks where windows lie, so places are kept, and
+//! computed when something changes: a window's content, its parent, the screen. A change costs at
+//! most what the windows that depend on it are many.
 
 mod place;
+
+use std::collections::{HashMap, HashSet};
 
 use smithay::utils::{Logical, Rectangle, Size};
 
 pub use self::place::Place;
 
 /// Names one window for as long as it exists.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WindowId(pub u32);
 
 /// What a window says about itself.
@@ -69,74 +76,127 @@ pub struct Screen {
     pub free: Rectangle<i32, Logical>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Role {
     Dialog,
+    #[default]
     Main,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entry {
-    id: WindowId,
     hints: Hints,
     role: Role,
     /// Size of its content while it has one.
     mapped: Option<Size<i32, Logical>>,
+    /// The windows that belong to it.
+    children: Vec<WindowId>,
+    /// Where its content lies while it has one.
+    place: Option<Place>,
 }
 
-/// All windows of the desktop, the lowest first.
-#[derive(Debug, Default)]
+/// All windows of the desktop.
+#[derive(Debug)]
 pub struct Stack {
-    entries: Vec<Entry>,
+    screen: Screen,
+    windows: HashMap<WindowId, Entry>,
+    /// Those that are mapped, the lowest first.
+    order: Vec<WindowId>,
     focused: Option<WindowId>,
+    covers_panels: bool,
 }
 
 impl Stack {
+    /// No windows yet on `screen`.
+    #[must_use]
+    pub fn new(screen: Screen) -> Self {
+        Self {
+            screen,
+            windows: HashMap::new(),
+            order: Vec::new(),
+            focused: None,
+            covers_panels: false,
+        }
+    }
+
     /// A window appeared; it has no content yet.
     pub fn insert(&mut self, id: WindowId) {
-        self.entries.push(Entry { id, hints: Hints::default(), role: Role::Main, mapped: None });
+        self.windows.insert(id, Entry::default());
+    }
+
+    /// The output or the panels changed their size. Returns whether that is new.
+    pub fn set_screen(&mut self, screen: Screen) -> bool {
+        let changes = screen != self.screen;
+        self.screen = screen;
+        if changes {
+            // The room of every window is another, even of those whose parent stays where it is.
+            for id in self.parents_first() {
+                let place = self.placed(id);
+                if let Some(entry) = self.windows.get_mut(&id) {
+                    entry.place = place;
+                }
+            }
+        }
+        changes
     }
 
     /// A window says something new about itself.
-    pub fn describe(&mut self, id: WindowId, hints: Hints, screen: Screen) {
-        let parent = hints.parent.filter(|parent| *parent != id && !self.descends(*parent, id));
-        let hints = Hints { parent, ..hints };
-        let alone = self.entries.iter().all(|entry| entry.id == id || entry.mapped.is_none());
-        let small = hints
-            .fixed
-            .is_some_and(|fixed| fixed.w < screen.free.size.w || fixed.h < screen.free.size.h);
-        let Some(entry) = self.entry_mut(id) else { return };
-        entry.hints = hints;
+    pub fn describe(&mut self, id: WindowId, hints: Hints) {
+        let parent = hints.parent.filter(|parent| {
+            self.windows.contains_key(parent) && *parent != id && !self.descends(*parent, id)
+        });
+        let alone = self.order.iter().all(|other| *other == id);
+        let free = self.screen.free.size;
+        let small = hints.fixed.is_some_and(|fixed| fixed.w < free.w || fixed.h < free.h);
+        let Some(entry) = self.windows.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut entry.hints, Hints { parent, ..hints });
         if entry.mapped.is_none() || parent.is_some() {
             let is_dialog = parent.is_some() || (small && !alone);
             entry.role = if is_dialog { Role::Dialog } else { Role::Main };
         }
-        if entry.mapped.is_some() && parent.is_some() {
-            self.move_up(id);
-            self.raise_descendants(id);
+        let is_mapped = entry.mapped.is_some();
+        if old.parent != parent {
+            self.disown(id, old.parent);
+            if let Some(parent) = parent.and_then(|parent| self.windows.get_mut(&parent)) {
+                parent.children.push(id);
+            }
         }
+        if is_mapped && parent.is_some() {
+            self.raise(id);
+        }
+        self.place_anew(vec![id]);
+        self.look_at_panels();
     }
 
     /// A window has content of this size. One that had none before is raised and focused.
     pub fn set_content(&mut self, id: WindowId, size: Size<i32, Logical>) -> Content {
-        let Some(entry) = self.entry_mut(id) else { return Content::Unchanged };
-        match entry.mapped.replace(size) {
-            None => {
-                self.focus(id);
-                Content::New
-            }
-            Some(before) if before == size => Content::Unchanged,
-            Some(_) => Content::Resized,
+        let Some(entry) = self.windows.get_mut(&id) else { return Content::Unchanged };
+        let before = entry.mapped.replace(size);
+        if before == Some(size) {
+            return Content::Unchanged;
         }
+        self.place_anew(vec![id]);
+        if before.is_some() {
+            return Content::Resized;
+        }
+        self.order.push(id);
+        self.focus(id);
+        Content::New
     }
 
     /// A window has no content any more. Returns whether it had some.
     pub fn unmap(&mut self, id: WindowId) -> bool {
-        let parent = self.entry(id).and_then(|entry| entry.hints.parent);
-        let was_mapped = self.entry_mut(id).and_then(|entry| entry.mapped.take()).is_some();
+        let Some(entry) = self.windows.get_mut(&id) else { return false };
+        let parent = entry.hints.parent;
+        let was_mapped = entry.mapped.take().is_some();
+        if was_mapped {
+            self.order.retain(|other| *other != id);
+            self.place_anew(vec![id]);
+            self.look_at_panels();
+        }
         if self.focused == Some(id) {
-            let below = parent.filter(|parent| self.is_mapped(*parent)).or_else(|| self.top());
-            self.focused = below;
+            let below = parent.filter(|parent| self.is_mapped(*parent));
+            self.focused = below.or_else(|| self.order.last().copied());
         }
         was_mapped
     }
@@ -144,20 +204,22 @@ impl Stack {
     /// A window is gone.
     pub fn remove(&mut self, id: WindowId) {
         self.unmap(id);
-        self.entries.retain(|entry| entry.id != id);
-        for entry in &mut self.entries {
-            if entry.hints.parent == Some(id) {
-                entry.hints.parent = None;
+        let Some(entry) = self.windows.remove(&id) else { return };
+        self.disown(id, entry.hints.parent);
+        for child in &entry.children {
+            if let Some(child) = self.windows.get_mut(child) {
+                child.hints.parent = None;
             }
         }
+        self.place_anew(entry.children);
     }
 
     /// Raises a mapped window, its dialogs above it, and gives it the keyboard.
     pub fn focus(&mut self, id: WindowId) {
         if self.is_mapped(id) {
-            self.move_up(id);
-            self.raise_descendants(id);
+            self.raise(id);
             self.focused = Some(id);
+            self.look_at_panels();
         }
     }
 
@@ -168,88 +230,114 @@ impl Stack {
     }
 
     /// Mapped windows, the lowest first.
-    pub fn mapped(&self) -> impl DoubleEndedIterator<Item = WindowId> + '_ {
-        self.entries.iter().filter(|entry| entry.mapped.is_some()).map(|entry| entry.id)
+    pub fn mapped(&self) -> impl DoubleEndedIterator<Item = WindowId> + ExactSizeIterator {
+        self.order.iter().copied()
     }
 
     /// Whether a window has content.
     #[must_use]
     pub fn is_mapped(&self, id: WindowId) -> bool {
-        self.entry(id).is_some_and(|entry| entry.mapped.is_some())
+        self.windows.get(&id).is_some_and(|entry| entry.mapped.is_some())
     }
 
     /// Whether the topmost ordinary window covers the whole output, panels included.
     #[must_use]
-    pub fn covers_panels(&self) -> bool {
-        self.entries
-            .iter()
-            .rfind(|entry| entry.role == Role::Main && entry.mapped.is_some())
-            .is_some_and(|entry| entry.hints.fullscreen)
+    pub const fn covers_panels(&self) -> bool {
+        self.covers_panels
     }
 
     /// The size a window is asked to have.
     #[must_use]
-    pub fn wanted(&self, id: WindowId, screen: Screen) -> Wanted {
-        match self.entry(id) {
-            Some(entry) if entry.hints.fullscreen => Wanted::FillOutput(screen.output.size),
+    pub fn wanted(&self, id: WindowId) -> Wanted {
+        let bounds = self.screen.free.size;
+        match self.windows.get(&id) {
+            Some(entry) if entry.hints.fullscreen => Wanted::FillOutput(self.screen.output.size),
             Some(Entry { role: Role::Dialog, mapped, .. }) => {
-                let bounds = screen.free.size;
                 let too_large = mapped.filter(|size| size.w > bounds.w || size.h > bounds.h);
                 too_large.map_or(Wanted::Within(bounds), |size| Wanted::Cut {
                     size: (size.w.min(bounds.w), size.h.min(bounds.h)).into(),
                     bounds,
                 })
             }
-            _ => Wanted::Fill(screen.free.size),
+            _ => Wanted::Fill(bounds),
         }
     }
 
     /// Where a mapped window's content lies.
     #[must_use]
-    pub fn place(&self, id: WindowId, screen: Screen) -> Option<Place> {
-        let entry = self.entry(id)?;
+    pub fn place(&self, id: WindowId) -> Option<Place> {
+        self.windows.get(&id)?.place
+    }
+
+    /// Places these windows, and those that belong to them as far as that changes anything.
+    fn place_anew(&mut self, mut open: Vec<WindowId>) {
+        while let Some(id) = open.pop() {
+            let place = self.placed(id);
+            if let Some(entry) = self.windows.get_mut(&id)
+                && entry.place != place
+            {
+                entry.place = place;
+                open.extend(&entry.children);
+            }
+        }
+    }
+
+    /// Every window, behind the one it belongs to.
+    fn parents_first(&self) -> Vec<WindowId> {
+        let roots = self.windows.iter().filter(|(_, entry)| entry.hints.parent.is_none());
+        let mut all: Vec<WindowId> = roots.map(|(id, _)| *id).collect();
+        let mut next = 0;
+        while let Some(entry) = all.get(next).and_then(|id| self.windows.get(id)) {
+            all.extend(&entry.children);
+            next += 1;
+        }
+        all
+    }
+
+    /// Where a window lies, its parent being placed.
+    fn placed(&self, id: WindowId) -> Option<Place> {
+        let entry = self.windows.get(&id)?;
         let content = entry.mapped?;
-        let parent = entry.hints.parent.and_then(|parent| self.place(parent, screen));
-        let room = if entry.hints.fullscreen { screen.output } else { screen.free };
+        let parent = entry.hints.parent.and_then(|parent| self.place(parent));
+        let room = if entry.hints.fullscreen { self.screen.output } else { self.screen.free };
         Some(Place::centred(content, parent.map_or(room, |parent| parent.shown), room))
     }
 
-    fn top(&self) -> Option<WindowId> {
-        self.mapped().next_back()
+    fn look_at_panels(&mut self) {
+        let mapped = self.order.iter().rev().filter_map(|id| self.windows.get(id));
+        let main = mapped.into_iter().find(|entry| entry.role == Role::Main);
+        self.covers_panels = main.is_some_and(|main| main.hints.fullscreen);
     }
 
-    fn entry(&self, id: WindowId) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.id == id)
-    }
-
-    fn entry_mut(&mut self, id: WindowId) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.id == id)
+    /// `id` no longer belongs to `parent`.
+    fn disown(&mut self, id: WindowId, parent: Option<WindowId>) {
+        if let Some(parent) = parent.and_then(|parent| self.windows.get_mut(&parent)) {
+            parent.children.retain(|child| *child != id);
+        }
     }
 
     /// Whether `id` belongs, directly or not, to `ancestor`. Ends, because `describe` refuses a
     /// parent that descends from its child.
     fn descends(&self, id: WindowId, ancestor: WindowId) -> bool {
-        let parent = self.entry(id).and_then(|entry| entry.hints.parent);
-        parent.is_some_and(|parent| parent == ancestor || self.descends(parent, ancestor))
+        let parent_of = |id: &WindowId| self.windows.get(id)?.hints.parent;
+        std::iter::successors(parent_of(&id), parent_of).any(|parent| parent == ancestor)
     }
 
-    fn move_up(&mut self, id: WindowId) {
-        if let Some(index) = self.entries.iter().position(|entry| entry.id == id) {
-            let entry = self.entries.remove(index);
-            self.entries.push(entry);
+    /// Raises a window, and above it all that belongs to it, in the order they lie in.
+    fn raise(&mut self, id: WindowId) {
+        let mut raised = HashSet::new();
+        let mut open = vec![id];
+        while let Some(next) = open.pop() {
+            raised.insert(next);
+            open.extend(self.windows.get(&next).map_or(&[][..], |entry| &entry.children));
         }
-    }
-
-    fn raise_descendants(&mut self, id: WindowId) {
-        let descendants: Vec<WindowId> = self
-            .entries
-            .iter()
-            .map(|entry| entry.id)
-            .filter(|other| self.descends(*other, id))
-            .collect();
-        for descendant in descendants {
-            self.move_up(descendant);
-        }
+        // The window itself comes first: it may have been mapped after what belongs to it.
+        raised.remove(&id);
+        let above: Vec<WindowId> =
+            self.order.iter().copied().filter(|other| raised.contains(other)).collect();
+        self.order.retain(|other| *other != id && !raised.contains(other));
+        self.order.push(id);
+        self.order.extend(above);
     }
 }
 

@@ -21,36 +21,36 @@ fn fixed(width: i32, height: i32) -> Hints {
 
 fn open(stack: &mut Stack, id: WindowId, hints: Hints, size: (i32, i32)) {
     stack.insert(id);
-    stack.describe(id, hints, screen());
+    stack.describe(id, hints);
     stack.set_content(id, size.into());
 }
 
 #[test]
 fn first_window_fills_the_screen_even_if_its_size_is_fixed() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     stack.insert(ONE);
-    stack.describe(ONE, fixed(300, 200), screen());
-    assert_eq!(stack.wanted(ONE, screen()), Wanted::Fill((800, 570).into()));
+    stack.describe(ONE, fixed(300, 200));
+    assert_eq!(stack.wanted(ONE), Wanted::Fill((800, 570).into()));
 }
 
 #[test]
 fn fullscreen_window_covers_panels() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     open(&mut stack, ONE, Hints { fullscreen: true, ..Hints::default() }, (800, 600));
-    assert_eq!(stack.wanted(ONE, screen()), Wanted::FillOutput((800, 600).into()));
-    assert_eq!(stack.place(ONE, screen()).map(|place| place.shown), Some(screen().output));
+    assert_eq!(stack.wanted(ONE), Wanted::FillOutput((800, 600).into()));
+    assert_eq!(stack.place(ONE).map(|place| place.shown), Some(screen().output));
     assert!(stack.covers_panels());
 }
 
 #[test]
 fn dialog_is_centred_over_its_parent_and_above_it() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     open(&mut stack, ONE, Hints::default(), (800, 570));
     open(&mut stack, TWO, Hints { parent: Some(ONE), ..Hints::default() }, (200, 100));
     stack.focus(ONE);
-    assert_eq!(stack.wanted(TWO, screen()), Wanted::Within((800, 570).into()));
+    assert_eq!(stack.wanted(TWO), Wanted::Within((800, 570).into()));
     assert_eq!(
-        stack.place(TWO, screen()).map(|place| place.shown),
+        stack.place(TWO).map(|place| place.shown),
         Some(Rectangle::new((300, 265).into(), (200, 100).into()))
     );
     assert_eq!(stack.mapped().collect::<Vec<_>>(), [ONE, TWO]);
@@ -58,15 +58,15 @@ fn dialog_is_centred_over_its_parent_and_above_it() {
 
 #[test]
 fn second_window_of_small_fixed_size_is_a_dialog() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     open(&mut stack, ONE, Hints::default(), (800, 570));
     open(&mut stack, TWO, fixed(300, 200), (300, 200));
-    assert_eq!(stack.wanted(TWO, screen()), Wanted::Within((800, 570).into()));
+    assert_eq!(stack.wanted(TWO), Wanted::Within((800, 570).into()));
 }
 
 #[test]
 fn closing_returns_focus_to_the_parent_else_to_the_one_below() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     let three = WindowId(3);
     open(&mut stack, ONE, Hints::default(), (800, 570));
     open(&mut stack, TWO, Hints::default(), (800, 570));
@@ -81,65 +81,86 @@ fn closing_returns_focus_to_the_parent_else_to_the_one_below() {
 
 #[test]
 fn describe_with_a_circle_of_parents_breaks_the_circle() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     open(&mut stack, ONE, Hints::default(), (800, 570));
     open(&mut stack, TWO, Hints { parent: Some(ONE), ..Hints::default() }, (200, 100));
-    stack.describe(ONE, Hints { parent: Some(TWO), ..Hints::default() }, screen());
-    assert!(stack.place(ONE, screen()).is_some());
+    stack.describe(ONE, Hints { parent: Some(TWO), ..Hints::default() });
+    assert!(stack.place(ONE).is_some());
 }
 
 #[test]
 fn describe_with_a_parent_above_raises_the_dialog() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     open(&mut stack, TWO, Hints::default(), (200, 100));
     open(&mut stack, ONE, Hints::default(), (800, 570));
-    stack.describe(TWO, Hints { parent: Some(ONE), ..Hints::default() }, screen());
+    stack.describe(TWO, Hints { parent: Some(ONE), ..Hints::default() });
     assert_eq!(stack.mapped().collect::<Vec<_>>(), [ONE, TWO]);
 }
 
 #[test]
 fn dialog_larger_than_the_screen_is_asked_to_be_smaller_until_it_fits() {
-    let mut stack = Stack::default();
+    let mut stack = Stack::new(screen());
     open(&mut stack, ONE, Hints::default(), (800, 570));
     open(&mut stack, TWO, Hints { parent: Some(ONE), ..Hints::default() }, (500, 900));
     let bounds = (800, 570).into();
-    assert_eq!(stack.wanted(TWO, screen()), Wanted::Cut { size: (500, 570).into(), bounds });
+    assert_eq!(stack.wanted(TWO), Wanted::Cut { size: (500, 570).into(), bounds });
     stack.set_content(TWO, (500, 570).into());
-    assert_eq!(stack.wanted(TWO, screen()), Wanted::Within(bounds));
+    assert_eq!(stack.wanted(TWO), Wanted::Within(bounds));
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Insert(u32),
-    Describe(u32, Option<u32>),
+    Describe(u32, Option<u32>, bool),
     Map(u32, i32, i32),
     Unmap(u32),
     Remove(u32),
     Focus(u32),
+    /// An output, and how much of it a panel takes.
+    Screen(i32, i32, i32),
 }
 
 fn op() -> impl Strategy<Value = Op> {
     let id = 0_u32..6;
     prop_oneof![
         id.clone().prop_map(Op::Insert),
-        (id.clone(), prop::option::of(id.clone()))
-            .prop_map(|(id, parent)| Op::Describe(id, parent)),
+        (id.clone(), prop::option::of(id.clone()), any::<bool>())
+            .prop_map(|(id, parent, fullscreen)| Op::Describe(id, parent, fullscreen)),
         (id.clone(), 1..2000, 1..2000).prop_map(|(id, width, height)| Op::Map(id, width, height)),
         id.clone().prop_map(Op::Unmap),
         id.clone().prop_map(Op::Remove),
         id.prop_map(Op::Focus),
+        (64..2000, 64..2000, 0..60)
+            .prop_map(|(width, height, panel)| Op::Screen(width, height, panel)),
     ]
+}
+
+/// Where a window lies, computed from nothing that is kept.
+fn place_afresh(stack: &Stack, id: WindowId) -> Option<Place> {
+    let entry = stack.windows.get(&id)?;
+    let parent = entry.hints.parent.and_then(|parent| place_afresh(stack, parent));
+    let room = if entry.hints.fullscreen { stack.screen.output } else { stack.screen.free };
+    Some(Place::centred(entry.mapped?, parent.map_or(room, |parent| parent.shown), room))
 }
 
 fn verify_invariants(stack: &Stack) {
     let order: Vec<WindowId> = stack.mapped().collect();
-    for entry in stack.entries.iter().filter(|entry| entry.mapped.is_some()) {
-        let above = order.iter().position(|id| *id == entry.id);
+    for (id, entry) in stack.windows.iter().filter(|(_, entry)| entry.mapped.is_some()) {
+        let above = order.iter().position(|other| other == id);
+        assert!(above.is_some(), "a mapped window is not in the stack");
         let parent = entry.hints.parent.and_then(|id| order.iter().position(|other| *other == id));
         assert!(parent.is_none_or(|parent| Some(parent) < above), "a dialog below its parent");
-        let place = stack.place(entry.id, screen()).expect("mapped windows have a place");
-        assert!(screen().output.contains_rect(place.shown), "{place:?} is not all on the screen");
+        let place = stack.place(*id).expect("mapped windows have a place");
+        let screen = stack.screen.output;
+        assert!(screen.contains_rect(place.shown), "{place:?} is not all on the screen");
     }
+    for id in stack.windows.keys() {
+        assert_eq!(stack.place(*id), place_afresh(stack, *id), "what is kept of {id:?} is stale");
+    }
+    assert_eq!(order.len(), stack.windows.values().filter(|entry| entry.mapped.is_some()).count());
+    let main = order.iter().rfind(|id| stack.windows[id].role == Role::Main);
+    let covers = main.is_some_and(|id| stack.windows[id].hints.fullscreen);
+    assert_eq!(stack.covers_panels(), covers);
     assert_eq!(stack.focused().is_some(), !order.is_empty(), "focus without window or reverse");
     assert!(stack.focused().is_none_or(|id| order.contains(&id)));
 }
@@ -147,14 +168,15 @@ fn verify_invariants(stack: &Stack) {
 proptest! {
     #[test]
     fn invariants_hold_whatever_windows_do(ops in prop::collection::vec(op(), 0..120)) {
-        let mut stack = Stack::default();
+        let mut stack = Stack::new(screen());
         for op in ops {
             match op {
-                Op::Insert(id) if stack.entry(WindowId(id)).is_none() => stack.insert(WindowId(id)),
+                Op::Insert(id) if !stack.windows.contains_key(&WindowId(id)) => stack.insert(WindowId(id)),
                 Op::Insert(_) => {}
-                Op::Describe(id, parent) => {
-                    let hints = Hints { parent: parent.map(WindowId), ..Hints::default() };
-                    stack.describe(WindowId(id), hints, screen());
+                Op::Describe(id, parent, fullscreen) => {
+                    let parent = parent.map(WindowId);
+                    let hints = Hints { parent, fullscreen, ..Hints::default() };
+                    stack.describe(WindowId(id), hints);
                 }
                 Op::Map(id, width, height) => {
                     stack.set_content(WindowId(id), (width, height).into());
@@ -164,6 +186,12 @@ proptest! {
                 }
                 Op::Remove(id) => stack.remove(WindowId(id)),
                 Op::Focus(id) => stack.focus(WindowId(id)),
+                Op::Screen(width, height, panel) => {
+                    stack.set_screen(Screen {
+                        output: Rectangle::from_size((width, height).into()),
+                        free: Rectangle::new((0, panel).into(), (width, height - panel).into()),
+                    });
+                }
             }
             verify_invariants(&stack);
         }

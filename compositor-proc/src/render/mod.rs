@@ -71,9 +71,9 @@ fn drag_icon(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<Sc
 }
 
 fn windows(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<SceneElement>) {
-    let (screen, scale) = (state.screen(), state.output.scale());
+    let scale = state.output.scale();
     for id in state.windows.stack.mapped().rev() {
-        let place = state.windows.stack.place(id, screen);
+        let place = state.windows.stack.place(id);
         let Some((window, place)) = state.windows.window(id).zip(place) else { continue };
         let corner = place.shown.loc.to_physical_precise_round(scale);
         let origin = place.shown.loc - window.geometry().loc;
