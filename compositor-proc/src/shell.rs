@@ -175,9 +175,9 @@ impl Turn {
     fn grant(&mut self, Grant { what, descriptor }: Grant) -> Result<(), ShellError> {
         match what {
             ToWorker::WaylandListener => self.listen(descriptor),
-            ToWorker::LinkEnd(LinkName::Frames) => self.attach_frames(descriptor),
-            ToWorker::LinkEnd(LinkName::Input) => self.attach_input(descriptor),
-            ToWorker::LinkEnd(LinkName::Desktop) => self.attach_desktop(descriptor),
+            ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(descriptor),
+            ToWorker::LinkEnd { link: LinkName::Input, .. } => self.attach_input(descriptor),
+            ToWorker::LinkEnd { link: LinkName::Desktop, .. } => self.attach_desktop(descriptor),
             other => Err(ShellError::Useless(other)),
         }
     }

@@ -38,6 +38,27 @@ pub enum LinkName {
     Tuning,
 }
 
+/// Numbers the pairs that a link is made of, one after the other: a word about a link means one pair,
+/// and says nothing about those before and after it.
+#[derive(
+    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
+)]
+pub struct Generation(pub u32);
+
+impl Generation {
+    /// That of the next pair.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
 /// One end of a link.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum End {
@@ -107,7 +128,7 @@ pub const TABLE: [Link; 12] = [
         to: End::EachWorker,
         carriage: Carriage::Messages,
         carries: "descriptors: sockets, devices, link ends; a new link end replaces the old; back: \
-                  a peer broke the contract",
+                  a link is lost, a peer broke the contract",
         max_descriptors: 1,
     },
     Link {

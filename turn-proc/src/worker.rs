@@ -117,7 +117,7 @@ impl Granted {
     fn take(&mut self, grant: Grant) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let Grant { what, descriptor } = grant;
         match what {
-            ToWorker::LinkEnd(LinkName::Handover) => {
+            ToWorker::LinkEnd { link: LinkName::Handover, .. } => {
                 self.handover = Some(Handover::from_descriptor(descriptor)?);
             }
             ToWorker::RelayCertificate => {
@@ -166,7 +166,7 @@ impl Overseer for Supervisor {
             match event {
                 SupervisorEvent::Drain => return ControlFlow::Break(()),
                 SupervisorEvent::Granted(Grant {
-                    what: ToWorker::LinkEnd(LinkName::Handover),
+                    what: ToWorker::LinkEnd { link: LinkName::Handover, .. },
                     descriptor,
                 }) => {
                     let taken = Handover::from_descriptor(descriptor)

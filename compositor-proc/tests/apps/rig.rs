@@ -10,7 +10,7 @@ use std::{
 
 use lumen_compositor::{compositor::Compositor, shell::Shell};
 use lumen_ipc::{
-    link::LinkName,
+    link::{Generation, LinkName},
     message::{
         desktop,
         frames::{self, BufferAnnounced, BufferMemory, FrameReady, FrameReleased, ToMedia},
@@ -120,7 +120,8 @@ impl Rig {
         Out: lumen_ipc::codec::Message,
     {
         let descriptor = end.into_descriptor();
-        let grant = Grant { what: ToWorker::LinkEnd(link), descriptor };
+        let grant =
+            Grant { what: ToWorker::LinkEnd { link, generation: Generation(1) }, descriptor };
         self.shell.grant(grant).expect("a link end");
     }
 

@@ -137,7 +137,7 @@ impl Gamepad {
     /// Takes a link end, in place of the one before.
     fn take(&mut self, grant: Grant) -> Result<(), NotALink> {
         match grant.what {
-            ToWorker::LinkEnd(LinkName::Pads) => {
+            ToWorker::LinkEnd { link: LinkName::Pads, .. } => {
                 self.link = Some(Channel::from_descriptor(grant.descriptor)?);
                 self.slots.link_lost(Instant::now());
             }

@@ -2,15 +2,25 @@
 //!
 //! INVARIANT: a worker opens nothing by path after it has started; what it needs arrives here.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Message, link::LinkName};
+use crate::{
+    codec::Message,
+    link::{Generation, LinkName},
+};
 
 /// Supervisor → worker. The descriptor beside it is what it names.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
     /// This worker's end of a link. Replaces the end it had, whose other side is gone.
-    LinkEnd(LinkName),
+    LinkEnd {
+        /// Which link.
+        link: LinkName,
+        /// Which of the pairs that the link is made of, one after the other.
+        generation: Generation,
+    },
     /// Gateway: the bound and listening TCP socket browsers connect to.
     HttpListener,
     /// Rtc: the bound UDP socket all peers of the session share.
@@ -40,9 +50,49 @@ pub enum ToWorker {
 /// Worker → supervisor.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum ToSupervisor {
-    /// The other side of this link broke the contract, and the worker has closed its end. The
-    /// supervisor ends the offender and starts it anew, which brings both a new link.
-    PeerViolated(LinkName),
+    /// The worker has closed its end of a link, and nobody broke the contract.
+    LinkLost {
+        /// Which link.
+        link: LinkName,
+        /// Which pair: a word about one that has been replaced is about nothing.
+        generation: Generation,
+        /// Why.
+        reason: LossReason,
+    },
+    /// The other side of a link broke the contract, and the worker has closed its end.
+    PeerViolated {
+        /// Which link.
+        link: LinkName,
+        /// Which pair.
+        generation: Generation,
+    },
+}
+
+/// Why an end of a link was closed.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum LossReason {
+    /// The other side closed its end first; mostly because its process has ended.
+    Closed,
+    /// The kernel refused to send or to receive.
+    Failed,
+    /// The other side does not read what is sent.
+    Full,
+    /// The other side does not answer.
+    TimedOut,
+    /// The descriptor that was granted is no end of this link, or the worker gave up on it.
+    Unusable,
+}
+
+impl fmt::Display for LossReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the other end is closed",
+            Self::Failed => "the kernel refused to carry a message",
+            Self::Full => "the other side does not read",
+            Self::TimedOut => "the other side does not answer",
+            Self::Unusable => "the end could not be used",
+        })
+    }
 }
 
 impl Message for ToWorker {

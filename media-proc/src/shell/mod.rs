@@ -160,13 +160,15 @@ impl Media {
     /// Takes a link end, in place of the one before.
     fn accept(&mut self, grant: Grant) -> Result<(), Broken> {
         match grant.what {
-            ToWorker::LinkEnd(LinkName::Frames) => {
+            ToWorker::LinkEnd { link: LinkName::Frames, .. } => {
                 self.session.attach_frames(Channel::from_descriptor(grant.descriptor)?);
             }
-            ToWorker::LinkEnd(LinkName::Packets) => {
+            ToWorker::LinkEnd { link: LinkName::Packets, .. } => {
                 self.session.attach_packets(Channel::from_descriptor(grant.descriptor)?);
             }
-            ToWorker::LinkEnd(LinkName::Tuning) => self.tuning = Some(grant.descriptor),
+            ToWorker::LinkEnd { link: LinkName::Tuning, .. } => {
+                self.tuning = Some(grant.descriptor)
+            }
             what => info!(?what, "a grant that media has no use for is closed"),
         }
         Ok(())

@@ -169,21 +169,23 @@ impl Rtc {
     fn take(&mut self, grant: Grant) -> Result<(), NotALink> {
         let descriptor = grant.descriptor;
         match grant.what {
-            ToWorker::LinkEnd(LinkName::Packets) => self.packets = Some(Packets::new(descriptor)?),
-            ToWorker::LinkEnd(LinkName::Tuning) => self.tuning_link = Some(descriptor),
-            ToWorker::LinkEnd(LinkName::Input) => {
+            ToWorker::LinkEnd { link: LinkName::Packets, .. } => {
+                self.packets = Some(Packets::new(descriptor)?)
+            }
+            ToWorker::LinkEnd { link: LinkName::Tuning, .. } => self.tuning_link = Some(descriptor),
+            ToWorker::LinkEnd { link: LinkName::Input, .. } => {
                 self.input = Some(Channel::from_descriptor(descriptor)?);
                 self.outbox.clear();
                 self.peers.input_replaced();
             }
-            ToWorker::LinkEnd(LinkName::Desktop) => {
+            ToWorker::LinkEnd { link: LinkName::Desktop, .. } => {
                 self.desktop = Some(Channel::from_descriptor(descriptor)?);
             }
-            ToWorker::LinkEnd(LinkName::Pads) => {
+            ToWorker::LinkEnd { link: LinkName::Pads, .. } => {
                 self.pads.attach(descriptor)?;
                 self.peers.pads_replaced();
             }
-            ToWorker::LinkEnd(LinkName::Signalling) => {
+            ToWorker::LinkEnd { link: LinkName::Signalling, .. } => {
                 self.signalling = Some(Signalling::new(descriptor)?);
                 self.peers.signalling_replaced();
             }
@@ -234,7 +236,7 @@ impl Rtc {
                 SupervisorEvent::Granted(grant) => {
                     let what = grant.what;
                     info!(?what, "a grant");
-                    if what == ToWorker::LinkEnd(LinkName::Desktop) {
+                    if matches!(what, ToWorker::LinkEnd { link: LinkName::Desktop, .. }) {
                         self.peers.desktop_state(now, DesktopState::Running);
                     }
                     if let Err(error) = self.take(grant) {

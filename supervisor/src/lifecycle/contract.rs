@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use lumen_ipc::{link::Link, process::Worker};
+use lumen_ipc::{
+    link::{Generation, Link},
+    message::grants::LossReason,
+    process::Worker,
+};
 
 use super::{Helper, StateName, Verdict};
 
@@ -23,8 +27,10 @@ pub enum Input {
     HandshakeFailed(Worker, Instance),
     /// A worker is of another build.
     WrongBuild(Worker, Instance),
-    /// A worker broke the contract: the other side of this link says so.
-    Accused(Worker, &'static Link),
+    /// A worker says something about one of its links.
+    Said(Word),
+    /// A worker broke the contract with its supervisor.
+    Broke(Worker, Instance),
     /// A worker ended.
     Exited(Worker, Instance, Verdict),
     /// The app ended.
@@ -41,6 +47,28 @@ pub enum Input {
     Stop,
     /// Time has passed.
     Tick,
+}
+
+/// What a worker says about one of its links.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Word {
+    /// Who says it.
+    pub by: Worker,
+    /// About which link.
+    pub link: &'static Link,
+    /// About which pair.
+    pub generation: Generation,
+    /// What.
+    pub complaint: Complaint,
+}
+
+/// What is wrong with a link.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Complaint {
+    /// The end is closed, and nobody broke the contract.
+    Lost(LossReason),
+    /// The end is closed, because the other side broke the contract.
+    Violated,
 }
 
 /// What to do.
@@ -83,6 +111,8 @@ pub enum Action {
     Wire {
         /// The link.
         link: &'static Link,
+        /// Which pair of it this is.
+        generation: Generation,
         /// Whether the owner of the calling end takes its end; if not, it is closed.
         from: bool,
         /// The same for the other end.
@@ -95,6 +125,8 @@ pub enum Action {
 pub enum Notice {
     /// A worker broke the contract on a link, and is killed.
     Accused(Worker, &'static Link),
+    /// A worker broke the contract with its supervisor, and is killed.
+    Broke(Worker),
     /// The app ended with its compositor and is started anew.
     AppFollowsCompositor,
     /// The app ended with its helper and is started anew.

@@ -18,6 +18,7 @@ pub mod budget;
 mod contract;
 mod ending;
 mod helper;
+mod links;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -37,11 +38,13 @@ pub use app::APP_EARLY;
 use app::App;
 use budget::Budget;
 pub use contract::{
-    Action, CannotRestart, CannotStartApp, Input, Instance, News, Notice, Outcome, Report,
+    Action, CannotRestart, CannotStartApp, Complaint, Input, Instance, News, Notice, Outcome,
+    Report, Word,
 };
 use ending::Stage;
 use helper::HelperSlot;
 pub use helper::{Helper, Need};
+use links::Links;
 pub use slot::StateName;
 use slot::{Next, Slot};
 pub use verdict::Verdict;
@@ -56,6 +59,7 @@ pub const ESCALATION: Duration = Duration::from_secs(2);
 pub struct Lifecycle {
     /// One for each worker this desktop has, in the order they are started.
     slots: Vec<(Worker, Slot)>,
+    links: Links,
     /// One for each helper this desktop has, in the order they are started.
     helpers: Vec<HelperSlot>,
     /// When a helper that the app needs ended last.
@@ -98,6 +102,7 @@ impl Lifecycle {
     pub fn of(present: &[Worker]) -> Self {
         Self {
             slots: present.iter().map(|worker| (*worker, Slot::default())).collect(),
+            links: Links::default(),
             helpers: Vec::new(),
             helper_died: None,
             app: App::None,
@@ -140,9 +145,10 @@ impl Lifecycle {
                 let next = self.slot(worker).map(|slot| slot.condemn(instance));
                 self.push(worker, next.unwrap_or(Next::Nothing));
             }
-            Input::Accused(worker, link) => {
-                if self.slot(worker).map(Slot::accused) == Some(Next::Kill) {
-                    self.actions.push_back(Action::Say(Notice::Accused(worker, link)));
+            Input::Said(word) => self.said(word),
+            Input::Broke(worker, instance) => {
+                if self.slot(worker).map(|slot| slot.broke(instance)) == Some(Next::Kill) {
+                    self.actions.push_back(Action::Say(Notice::Broke(worker)));
                     self.push(worker, Next::Kill);
                 }
             }
@@ -237,7 +243,22 @@ impl Lifecycle {
                 continue;
             }
             let (from, to) = (self.takes(link.from), self.takes(link.to));
-            self.actions.push_back(Action::Wire { link, from, to });
+            let generation = self.links.wire(link);
+            self.actions.push_back(Action::Wire { link, generation, from, to });
+        }
+    }
+
+    /// Heeds a worker's word about the present pair of a link. Only links between two workers have
+    /// somebody to accuse.
+    fn said(&mut self, word: Word) {
+        let Word { by, link, generation, complaint } = word;
+        let Some(peer) = link.peer_of(by) else { return };
+        if complaint != Complaint::Violated || !self.links.is_present(link, generation) {
+            return;
+        }
+        if self.slot(peer).map(Slot::accused) == Some(Next::Kill) {
+            self.actions.push_back(Action::Say(Notice::Accused(peer, link)));
+            self.push(peer, Next::Kill);
         }
     }
 

@@ -174,6 +174,11 @@ impl Slot {
         }
     }
 
+    /// It broke the contract with its supervisor.
+    pub(super) fn broke(&mut self, instance: Instance) -> Next {
+        if instance == self.instance { self.accused() } else { Next::Nothing }
+    }
+
     pub(super) fn condemn(&mut self, instance: Instance) -> Next {
         if instance != self.instance || !matches!(self.state, State::Starting { .. }) {
             return Next::Nothing;

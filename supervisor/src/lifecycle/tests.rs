@@ -6,7 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    link::LinkName,
+    link::{Generation, LinkName},
     process::{ExitCode, Worker},
 };
 use proptest::prelude::*;
@@ -29,6 +29,8 @@ struct World {
     /// The pair that each worker's end of each link belongs to.
     ends: BTreeMap<(Worker, &'static str), u32>,
     pairs: u32,
+    /// The present pair of each link.
+    generations: BTreeMap<&'static str, Generation>,
     /// The helpers' processes, and whether each serves.
     helpers: BTreeMap<Helper, (Instance, bool)>,
     app: bool,
@@ -50,6 +52,7 @@ impl World {
             running: BTreeMap::new(),
             ends: BTreeMap::new(),
             pairs: 0,
+            generations: BTreeMap::new(),
             helpers: BTreeMap::new(),
             app: false,
             rest: false,
@@ -80,6 +83,13 @@ impl World {
         let Some(instance) = self.running.remove(&worker) else { return };
         self.ends.retain(|(holder, _), _| *holder != worker);
         self.input(Input::Exited(worker, instance, verdict));
+    }
+
+    /// Lets a worker say that its peer on the present pair of a link broke the contract.
+    fn accuse(&mut self, by: Worker, link: LinkName) {
+        let generation = self.generations[link.name()];
+        let word = Word { by, link: link.row(), generation, complaint: Complaint::Violated };
+        self.input(Input::Said(word));
     }
 
     fn serve(&mut self, helper: Helper) {
@@ -117,7 +127,9 @@ impl World {
             Action::Spawn(worker, instance) => {
                 assert_eq!(self.running.insert(worker, instance), None, "{worker} runs twice");
             }
-            Action::Wire { link, from, to } => {
+            Action::Wire { link, generation, from, to } => {
+                let old = self.generations.insert(link.name.name(), generation);
+                assert!(old < Some(generation), "{link:?}: {old:?}, then {generation:?}");
                 self.pairs += 1;
                 for (end, takes) in [(link.from, from), (link.to, to)] {
                     if let (End::Worker(worker), true) = (end, takes) {
@@ -239,7 +251,7 @@ fn death_respawns_at_once_and_rewires_every_link_of_the_dead() {
     let wired: Vec<&str> = actions
         .iter()
         .filter_map(|action| match action {
-            Action::Wire { link, from: true, to: true } => Some(link.name.name()),
+            Action::Wire { link, from: true, to: true, .. } => Some(link.name.name()),
             _ => None,
         })
         .collect();
@@ -315,15 +327,33 @@ fn worker_that_hangs_in_the_handshake_is_killed_and_counted() {
 #[test]
 fn accused_worker_is_killed_once_and_started_anew() {
     let mut world = World::open();
-    let accuse = |world: &mut World| {
-        world.input(Input::Accused(Worker::Compositor, LinkName::Frames.row()));
-    };
+    let accuse = |world: &mut World| world.accuse(Worker::Media, LinkName::Frames);
     let actions = world.actions_since(accuse);
     assert!(actions.contains(&Action::Kill(Worker::Compositor)), "{actions:?}");
     assert_eq!(world.actions_since(accuse), Vec::new(), "it is on its way out");
     world.die(Worker::Compositor, KILLED);
     world.pass(Duration::from_secs(1));
     assert!(world.running.contains_key(&Worker::Compositor));
+}
+
+#[test]
+fn late_accusation_does_not_reach_the_successor() {
+    let mut world = World::open();
+    let generation = world.generations["frames"];
+    world.die(Worker::Compositor, KILLED);
+    world.bring_up(Worker::Compositor);
+    let (by, link) = (Worker::Media, LinkName::Frames.row());
+    let word = Word { by, link, generation, complaint: Complaint::Violated };
+    assert_eq!(world.actions_since(|world| world.input(Input::Said(word))), []);
+}
+
+#[test]
+fn late_breach_of_an_old_process_does_not_reach_the_successor() {
+    let mut world = World::open();
+    let old = world.running[&Worker::Rtc];
+    world.die(Worker::Rtc, KILLED);
+    let actions = world.actions_since(|world| world.input(Input::Broke(Worker::Rtc, old)));
+    assert_eq!(actions, []);
 }
 
 #[test]
@@ -343,10 +373,10 @@ fn absent_worker_is_neither_started_nor_wired_nor_restarted() {
 
 #[derive(Clone, Debug)]
 enum Op {
-    Accuse(Worker),
     AppAgain,
     AppExit(Verdict),
     AppLeaves(bool),
+    Break(Worker),
     Configure(Worker),
     Die(Worker, Verdict),
     FailHandshake(Worker),
@@ -373,10 +403,10 @@ fn op() -> impl Strategy<Value = Op> {
         ])
     };
     prop_oneof![
-        1 => worker().prop_map(Op::Accuse),
         2 => Just(Op::AppAgain),
         2 => verdict().prop_map(Op::AppExit),
         2 => any::<bool>().prop_map(Op::AppLeaves),
+        1 => worker().prop_map(Op::Break),
         8 => worker().prop_map(Op::Configure),
         4 => (worker(), verdict()).prop_map(|(worker, verdict)| Op::Die(worker, verdict)),
         1 => worker().prop_map(Op::FailHandshake),
@@ -393,7 +423,7 @@ fn op() -> impl Strategy<Value = Op> {
 fn apply(world: &mut World, op: Op) {
     let instance = |world: &World, worker| world.running.get(&worker).copied().unwrap_or_default();
     match op {
-        Op::Accuse(worker) => world.input(Input::Accused(worker, LinkName::Grants.row())),
+        Op::Break(worker) => world.input(Input::Broke(worker, instance(world, worker))),
         Op::AppAgain => {
             let _ = world.machine.start_app_again(world.now); // Refused unless it has ended.
             world.settle();

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use lumen_ipc::{
-    link::LinkName,
+    message::grants::ToSupervisor,
     process::{ProcessId, Worker},
     service::{
         AppNews, ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal,
@@ -59,8 +59,6 @@ pub(crate) enum HelperEvent {
 /// News of one process of a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerEvent {
-    /// It says that its peer on this link broke the contract.
-    Accuses(LinkName),
     /// It broke the contract with the supervisor; how.
     Broke(ReceiveError),
     /// It has its configuration.
@@ -71,6 +69,8 @@ pub(crate) enum WorkerEvent {
     HandshakeFailed(String),
     /// It serves, confined like this.
     Ready(ConfinementReport),
+    /// It says something about one of its links.
+    Said(ToSupervisor),
     /// It is of another build.
     WrongBuild,
     /// It wrote a line.

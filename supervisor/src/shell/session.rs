@@ -8,7 +8,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    link::LinkName,
+    message::grants::ToSupervisor,
     process::{ExitCode, ProcessId, Scope, Worker},
     relay::UnixSeconds,
     service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal, RelayPair, SessionStatus},
@@ -37,7 +37,9 @@ use super::{
 use crate::{
     admin::ring::LogRing,
     broker::{Access, relay::RelayMint},
-    lifecycle::{Action, Helper, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict},
+    lifecycle::{
+        Action, Complaint, Helper, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict, Word,
+    },
 };
 
 /// Everything a running desktop consists of.
@@ -144,15 +146,9 @@ impl Session {
 
     fn take_in_worker(&mut self, worker: Worker, instance: Instance, event: WorkerEvent) {
         match event {
-            WorkerEvent::Accuses(link) => {
-                // Only links between two workers have somebody to accuse.
-                if let Some(peer) = link.row().peer_of(worker) {
-                    self.feed(Input::Accused(peer, link.row()));
-                }
-            }
             WorkerEvent::Broke(error) => {
-                error!(%worker, %error, "broke the contract with its supervisor; ending it");
-                self.feed(Input::Accused(worker, LinkName::Grants.row()));
+                warn!(%worker, %error, "it says what no worker says");
+                self.feed(Input::Broke(worker, instance));
             }
             WorkerEvent::Configured => self.feed(Input::Configured(worker, instance)),
             WorkerEvent::Ended(verdict) => {
@@ -169,6 +165,7 @@ impl Session {
                 self.workers.confined(worker, instance, report);
                 self.feed(Input::Ready(worker, instance));
             }
+            WorkerEvent::Said(said) => self.feed(Input::Said(word(worker, said))),
             WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
             WorkerEvent::Wrote(line) => {
                 forward(worker.name(), &line);
@@ -201,8 +198,8 @@ impl Session {
                 Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
                 Action::TerminateApp => self.guests.signal_app(Signal::SIGTERM),
                 Action::TerminateRest => self.end_rest(Signal::SIGTERM),
-                Action::Wire { link, from, to } => {
-                    if let Err(error) = self.workers.wire(link, from, to) {
+                Action::Wire { link, generation, from, to } => {
+                    if let Err(error) = self.workers.wire(link, generation, from, to) {
                         error!(link = %link.name, %error, "a link cannot be made");
                     }
                 }
@@ -443,6 +440,16 @@ pub(super) fn signal_child(pid: Pid, signal: Signal) {
     }
 }
 
+fn word(by: Worker, said: ToSupervisor) -> Word {
+    let (link, generation, complaint) = match said {
+        ToSupervisor::LinkLost { link, generation, reason } => {
+            (link, generation, Complaint::Lost(reason))
+        }
+        ToSupervisor::PeerViolated { link, generation } => (link, generation, Complaint::Violated),
+    };
+    Word { by, link: link.row(), generation, complaint }
+}
+
 fn say(notice: Notice) {
     match notice {
         Notice::Accused(worker, link) => {
@@ -451,6 +458,9 @@ fn say(notice: Notice) {
         Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
         Notice::AppFollowsHelper => {
             warn!("the app ended with a helper it cannot do without; starting both anew");
+        }
+        Notice::Broke(worker) => {
+            error!(%worker, "{worker} broke the contract with its supervisor; ending it");
         }
         Notice::Died(worker, verdict, wait) => {
             warn!(%worker, "{worker} {verdict}; starting it anew after {} ms", wait.as_millis());

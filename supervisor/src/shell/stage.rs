@@ -265,7 +265,7 @@ impl Stage {
             ToWorker::MediaSocket => vec![self.media.as_fd()],
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
-            ToWorker::LinkEnd(_) => Vec::new(),
+            ToWorker::LinkEnd { .. } => Vec::new(),
             ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams
             | ToWorker::RelayKey

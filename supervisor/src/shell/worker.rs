@@ -11,7 +11,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    link::{Carriage, End, Link, LinkName},
+    link::{Carriage, End, Generation, Link, LinkName},
     message::grants::{ToSupervisor, ToWorker},
     process::{ProcessId, Worker},
     service::{ConfinementReport, ControlClient},
@@ -67,7 +67,7 @@ struct Process {
     client: ControlClient,
     grants: Arc<Channel<ToSupervisor, ToWorker>>,
     /// Link ends until it takes its grants; `None` since then.
-    waiting: Option<BTreeMap<LinkName, OwnedFd>>,
+    waiting: Option<BTreeMap<LinkName, (Generation, OwnedFd)>>,
     confinement: ConfinementReport,
 }
 
@@ -113,12 +113,18 @@ impl Workers {
     }
 
     /// Makes a new pair for a link and hands its ends to those that take them.
-    pub(super) fn wire(&mut self, link: &Link, from: bool, to: bool) -> io::Result<()> {
+    pub(super) fn wire(
+        &mut self,
+        link: &Link,
+        generation: Generation,
+        from: bool,
+        to: bool,
+    ) -> io::Result<()> {
         let (near, far) = pair(link.carriage)?;
         for (owner, end, takes) in [(link.from, near, from), (link.to, far, to)] {
             // An end that nobody takes is closed: the other side sees a peer that is restarting.
             match owner {
-                End::Worker(worker) if takes => self.deliver(worker, link.name, end),
+                End::Worker(worker) if takes => self.deliver(worker, link.name, generation, end),
                 End::Supervisor if takes => service::broker(end, self.events.clone()),
                 _ => {}
             }
@@ -126,13 +132,13 @@ impl Workers {
         Ok(())
     }
 
-    fn deliver(&mut self, worker: Worker, link: LinkName, end: OwnedFd) {
+    fn deliver(&mut self, worker: Worker, link: LinkName, generation: Generation, end: OwnedFd) {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         if let Some(waiting) = &mut process.waiting {
-            waiting.insert(link, end);
+            waiting.insert(link, (generation, end));
             return;
         }
-        let grant = ToWorker::LinkEnd(link);
+        let grant = ToWorker::LinkEnd { link, generation };
         match process.grants.send(&grant, &[end.as_fd()]) {
             // A worker that is gone is news that its end brings.
             Ok(()) | Err(SendError::PeerGone) => {}
@@ -153,8 +159,8 @@ impl Workers {
             process.grants.send(&grant, &[descriptor])?;
             count += 1;
         }
-        for (link, end) in &ends {
-            process.grants.send(&ToWorker::LinkEnd(*link), &[end.as_fd()])?;
+        for (link, (generation, end)) in ends {
+            process.grants.send(&ToWorker::LinkEnd { link, generation }, &[end.as_fd()])?;
             count += 1;
         }
         let (client, namespaces) = (process.client.clone(), self.namespaces.names());
@@ -237,9 +243,7 @@ impl Report {
 async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
     loop {
         match grants.receive().await.map(|received| received.message) {
-            Ok(ToSupervisor::PeerViolated(link)) => {
-                report.send(WorkerEvent::Accuses(link)).await;
-            }
+            Ok(said) => report.send(WorkerEvent::Said(said)).await,
             Err(ReceiveError::PeerGone) => return,
             Err(error) => return report.send(WorkerEvent::Broke(error)).await,
         }

@@ -247,6 +247,7 @@ fn receive_grant(channel: &GrantsChannel) -> Result<Grant, Ended> {
     loop {
         match channel.receive() {
             Ok(received) => {
+                accusation::note(received.message);
                 let missing = || Ended {
                     code: ExitCode::CouldNotStart,
                     reason: "a grant came without its descriptor".to_owned(),

@@ -221,6 +221,7 @@ async fn forward_grants(grants: Arc<GrantsChannel>, events: &Events) -> Result<(
         match grants.receive().await {
             Ok(received) => {
                 let what = received.message;
+                accusation::note(what);
                 let taken = Option::from(received).is_some_and(|grant| events.grant(grant));
                 if !taken {
                     warn!(?what, "a grant is dropped: the worker does not take them");

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
-    link::LinkName,
+    link::{Generation, LinkName},
     message::{
         desktop::{self, Cursor, CursorImage},
         frames::{self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Rect},
@@ -173,7 +173,7 @@ fn frames_back_samples() -> Vec<frames::ToCompositor> {
 
 pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
     vec![
-        grants::ToWorker::LinkEnd(LinkName::Frames),
+        grants::ToWorker::LinkEnd { link: LinkName::Frames, generation: Generation(300) },
         grants::ToWorker::HttpListener,
         grants::ToWorker::MediaSocket,
         grants::ToWorker::PadDevices,
@@ -183,7 +183,16 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
 }
 
 fn grants_back_samples() -> Vec<grants::ToSupervisor> {
-    vec![grants::ToSupervisor::PeerViolated(LinkName::Frames)]
+    let (link, generation) = (LinkName::Frames, Generation(300));
+    let lost = |reason| grants::ToSupervisor::LinkLost { link, generation, reason };
+    vec![
+        lost(grants::LossReason::Closed),
+        lost(grants::LossReason::Failed),
+        lost(grants::LossReason::Full),
+        lost(grants::LossReason::TimedOut),
+        lost(grants::LossReason::Unusable),
+        grants::ToSupervisor::PeerViolated { link, generation },
+    ]
 }
 
 fn relay_credentials() -> RelayCredentials {

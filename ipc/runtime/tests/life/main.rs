@@ -11,7 +11,7 @@ use std::{fs, panic, process::ExitCode as ProcessExitCode};
 
 use lumen_ipc::{
     ProtoHash,
-    link::LinkName,
+    link::{Generation, LinkName},
     message::grants::ToWorker,
     phase::Phase,
     process::{ExitCode, Worker},
@@ -169,7 +169,10 @@ fn start_with_unusable_grant() {
     supervisor.hello(HELLO).expect("same build");
     supervisor.configure(media_config(), "info").expect("legal");
     let file = fs::File::open("/dev/null").expect("open");
-    supervisor.grant(ToWorker::LinkEnd(LinkName::Packets), file.into());
+    supervisor.grant(
+        ToWorker::LinkEnd { link: LinkName::Packets, generation: Generation(1) },
+        file.into(),
+    );
     let refusal = supervisor.start(1).expect_err("a file is no link");
     assert!(refusal.0.as_str().contains("link"), "{refusal}");
     assert_eq!(supervisor.end().code, ExitCode::CouldNotStart);

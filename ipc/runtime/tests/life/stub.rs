@@ -95,7 +95,7 @@ impl Worker for Stub {
 
 impl Stub {
     fn take(&mut self, grant: Grant) -> Result<(), lumen_ipc_runtime::channel::NotALink> {
-        assert_eq!(grant.what, ToWorker::LinkEnd(LinkName::Packets));
+        assert!(matches!(grant.what, ToWorker::LinkEnd { link: LinkName::Packets, .. }));
         self.link = Some(Channel::from_descriptor(grant.descriptor)?);
         self.registry.counter("stub_grants_total").increment();
         Ok(())

@@ -13,7 +13,7 @@ use std::{
 use lumen_ipc::{
     PROTO_HASH,
     front_door::{BasePath, FrontDoor, Listen},
-    link::LinkName,
+    link::{Generation, LinkName},
     message::{
         grants::{ToSupervisor, ToWorker},
         packets::{ToMedia, ToRtc},
@@ -44,6 +44,7 @@ pub(crate) struct Supervisor {
     control: ControlClient,
     grants: Channel<ToSupervisor, ToWorker>,
     link: Option<PeerLink>,
+    generation: Generation,
     child: Child,
 }
 
@@ -65,7 +66,7 @@ impl Supervisor {
             let transport = rpc::transport(control.into()).expect("a stream socket");
             ControlClient::new(client::Config::default(), transport).spawn()
         });
-        Self { runtime, control, grants, link: None, child }
+        Self { runtime, control, grants, link: None, generation: Generation::default(), child }
     }
 
     pub(crate) fn hello(&self, hello: Hello) -> Result<Hello, Refusal> {
@@ -113,7 +114,9 @@ impl Supervisor {
 
     fn grant_link(&mut self) {
         let (ours, theirs) = PeerLink::pair().expect("socketpair");
-        self.grant(ToWorker::LinkEnd(LinkName::Packets), theirs.into_descriptor());
+        self.generation = self.generation.next();
+        let (link, generation) = (LinkName::Packets, self.generation);
+        self.grant(ToWorker::LinkEnd { link, generation }, theirs.into_descriptor());
         self.link = Some(ours);
     }
 
@@ -153,7 +156,7 @@ impl Supervisor {
 
     /// Waits for the worker's end.
     pub(crate) fn end(self) -> End {
-        let Self { control, grants, link, child, runtime } = self;
+        let Self { control, grants, link, child, runtime, .. } = self;
         let end = wait(child);
         drop((control, grants, link, runtime));
         end
@@ -161,7 +164,7 @@ impl Supervisor {
 
     /// Closes everything towards the worker, then waits for its end.
     pub(crate) fn end_by_closing(self) -> End {
-        let Self { control, grants, link, child, runtime } = self;
+        let Self { control, grants, link, child, runtime, .. } = self;
         drop((control, grants, link, runtime));
         wait(child)
     }

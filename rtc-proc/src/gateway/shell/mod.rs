@@ -139,9 +139,9 @@ impl Worker for Gateway {
         for Grant { what, descriptor } in grants {
             let place = match what {
                 grants::ToWorker::HttpListener => &mut listener,
-                grants::ToWorker::LinkEnd(LinkName::Signalling) => &mut signalling,
-                grants::ToWorker::LinkEnd(LinkName::Broker) => &mut broker,
-                grants::ToWorker::LinkEnd(LinkName::Handover) => &mut handover,
+                grants::ToWorker::LinkEnd { link: LinkName::Signalling, .. } => &mut signalling,
+                grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => &mut broker,
+                grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => &mut handover,
                 other => {
                     return Err(StartError::new(format!("{other:?} is no grant of a gateway")));
                 }
@@ -270,15 +270,21 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
         SupervisorEvent::Granted(grant) => grant,
     };
     match what {
-        grants::ToWorker::LinkEnd(LinkName::Signalling) => Channel::from_descriptor(descriptor)
-            .inspect_err(|error| warn!(%error, "the granted signalling link is unusable"))
-            .ok()
-            .map(Event::SignallingReplaced),
-        grants::ToWorker::LinkEnd(LinkName::Broker) => Some(Event::BrokerReplaced(descriptor)),
-        grants::ToWorker::LinkEnd(LinkName::Handover) => Channel::from_descriptor(descriptor)
-            .inspect_err(|error| warn!(%error, "the granted handover link is unusable"))
-            .ok()
-            .map(Event::HandoverReplaced),
+        grants::ToWorker::LinkEnd { link: LinkName::Signalling, .. } => {
+            Channel::from_descriptor(descriptor)
+                .inspect_err(|error| warn!(%error, "the granted signalling link is unusable"))
+                .ok()
+                .map(Event::SignallingReplaced)
+        }
+        grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => {
+            Some(Event::BrokerReplaced(descriptor))
+        }
+        grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => {
+            Channel::from_descriptor(descriptor)
+                .inspect_err(|error| warn!(%error, "the granted handover link is unusable"))
+                .ok()
+                .map(Event::HandoverReplaced)
+        }
         other => {
             warn!(?other, "a grant that is none of a gateway's is dropped");
             None
