@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::{
     service::ResizePolicy,
-    units::{Fps, FrameSize, OutputSize},
+    units::{Fps, FrameSize, OutputId, OutputSize},
 };
 use smithay::{
     output::{Mode, Output, PhysicalProperties, Scale as Announced, Subpixel},
@@ -19,6 +19,8 @@ use smithay::{
 /// The output as apps see it.
 #[derive(Debug)]
 pub struct DesktopOutput {
+    /// What links call it.
+    pub id: OutputId,
     /// What the globals announce.
     pub wayland: Output,
     /// Its size.
@@ -41,7 +43,8 @@ impl DesktopOutput {
                 model: "Browser".to_owned(),
             },
         );
-        let mut output = Self { wayland, size, resizing: Resizing::new(policy), max_fps };
+        let (id, resizing) = (OutputId::PRIMARY, Resizing::new(policy));
+        let mut output = Self { id, wayland, size, resizing, max_fps };
         output.set_size(size);
         output
     }

@@ -145,7 +145,8 @@ pub const TABLE: [Link; 12] = [
         from: End::Worker(Worker::Compositor),
         to: End::Worker(Worker::Media),
         carriage: Carriage::Messages,
-        carries: "buffer announced, frame ready with damage and times; back: released, demand",
+        carries: "buffer announced and retired, frame ready with damage and times; back: released, \
+                  demand",
         max_descriptors: MAX_DESCRIPTORS,
     },
     Link {

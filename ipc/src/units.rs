@@ -100,8 +100,14 @@ mod output;
 pub use output::{OutputSize, Scale};
 
 ranged! {
-    /// Index of a shared frame buffer.
-    SlotIndex: u8, "slot index", 0, 7
+    /// A screen of a session. So many bound what a peer can name, not what there is: a receiver that
+    /// has no such output takes its name for a breach of the contract.
+    OutputId: u8, "output", 0, 7
+}
+ranged! {
+    /// Place of a frame buffer, by which frames name it: room for the buffers of every window of a
+    /// desktop.
+    SlotIndex: u16, "slot index", 0, 1023
 }
 ranged! {
     /// Frames per second.
@@ -132,6 +138,11 @@ ranged! {
 ranged! {
     /// Width or height of a frame in pixels.
     Side: u16, "side in pixels", 16, 4096
+}
+
+impl OutputId {
+    /// The one that every desktop has.
+    pub const PRIMARY: Self = Self::MIN;
 }
 
 impl Fps {
@@ -338,13 +349,6 @@ impl FrameSequence {
         Self(self.0.wrapping_add(1))
     }
 }
-
-/// Which set of buffers a slot belongs to. A resize or a new link end starts a new generation, so
-/// that a late message about an old buffer can be told from one about its replacement.
-#[derive(
-    Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
-)]
-pub struct BufferGeneration(pub u32);
 
 /// One user's desktop.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]

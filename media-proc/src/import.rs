@@ -1,25 +1,24 @@
-//! The compositor's buffers: announced once, then named by slot.
+//! The compositor's buffers: announced once, then named by slot until retired.
 //!
-//! Decides whether an announcement and a later frame make sense together. Generic over the memory,
-//! which the shell maps and this module only keeps.
+//! Decides whether an announcement, a retirement and a frame make sense together. Generic over the
+//! memory, which the shell maps and this module only keeps.
 //!
-//! INVARIANT: all buffers kept are of one generation and one size, and each was announced with at
-//! least `stride × height` bytes, which the memory was checked to have.
+//! INVARIANT: each buffer kept was announced for the output served here and with at least
+//! `stride × height` bytes, which the memory was checked to have. There are never more of them than
+//! slots.
 
 use lumen_ipc::{
     codec::Violation,
-    message::frames::{BufferAnnounced, FrameReady, Rect},
-    units::{BufferGeneration, FrameSize, SlotIndex},
+    message::frames::{BufferAnnounced, FrameReady, Picture, Rect},
+    units::{FrameSize, OutputId, SlotIndex},
 };
 
-/// As many as slot indices.
-const SLOTS: usize = SlotIndex::MAX.value() as usize + 1;
-
-/// The buffers of the newest generation.
+/// The buffers of one output.
 #[derive(Debug)]
 pub struct Buffers<Memory> {
-    set: Option<(BufferGeneration, FrameSize)>,
-    slots: [Option<Buffer<Memory>>; SLOTS],
+    output: OutputId,
+    /// As long as the highest slot that was ever taken needs.
+    slots: Vec<Option<Buffer<Memory>>>,
 }
 
 /// One buffer.
@@ -38,7 +37,7 @@ pub struct Buffer<Memory> {
 /// # Errors
 /// [`Violation`] when its rows are too short, or it is larger than memory can be.
 pub fn needed_bytes(announced: &BufferAnnounced) -> Result<usize, Violation> {
-    let stride = usize::try_from(announced.stride_bytes).unwrap_or(usize::MAX);
+    let stride = usize::try_from(announced.memory.stride_bytes()).unwrap_or(usize::MAX);
     if stride < announced.size.stride_bytes() {
         return Err(Violation::Illegal("a buffer's rows are shorter than its frames"));
     }
@@ -47,65 +46,60 @@ pub fn needed_bytes(announced: &BufferAnnounced) -> Result<usize, Violation> {
         .ok_or(Violation::Illegal("a buffer is larger than memory"))
 }
 
-impl<Memory> Default for Buffers<Memory> {
-    fn default() -> Self {
-        Self { set: None, slots: std::array::from_fn(|_| None) }
-    }
-}
-
 impl<Memory> Buffers<Memory> {
-    /// Keeps an announced buffer. A new generation retires the one before.
+    /// None yet of `output`.
+    #[must_use]
+    pub const fn new(output: OutputId) -> Self {
+        Self { output, slots: Vec::new() }
+    }
+
+    /// Keeps an announced buffer.
     ///
     /// # Errors
-    /// [`Violation`] for an old generation, a slot that is taken, or two sizes in one generation.
+    /// [`Violation`] for another output or a slot that is taken.
     pub fn announce(
         &mut self,
         announced: &BufferAnnounced,
         memory: Memory,
     ) -> Result<(), Violation> {
-        let new = match self.set {
-            None => true,
-            Some((current, _)) if announced.generation < current => {
-                return Err(Violation::Illegal("a buffer of a retired generation is announced"));
-            }
-            Some((current, size)) if announced.generation == current => {
-                if announced.size != size {
-                    return Err(Violation::Illegal("buffers of one generation differ in size"));
-                }
-                false
-            }
-            Some(_) => true,
-        };
-        if new {
-            *self = Self { set: Some((announced.generation, announced.size)), ..Self::default() };
+        self.check(announced.output)?;
+        let place = usize::from(announced.slot.value());
+        if self.slots.len() <= place {
+            self.slots.resize_with(place + 1, || None);
         }
-        let slot = self
-            .slots
-            .get_mut(usize::from(announced.slot.value()))
-            .ok_or(Violation::Illegal("a slot beyond the last"))?;
+        let slot = self.slots.get_mut(place).ok_or(Violation::Illegal("a slot beyond the last"))?;
         if slot.is_some() {
             return Err(Violation::Illegal("a slot is announced twice"));
         }
         // A stride was checked to fit by `needed_bytes`, and a `u32` fits anyway on 64 bits.
-        let stride_bytes = announced.stride_bytes as usize;
+        let stride_bytes = announced.memory.stride_bytes() as usize;
         *slot = Some(Buffer { memory, size: announced.size, stride_bytes });
         Ok(())
+    }
+
+    /// Lets go of a buffer.
+    ///
+    /// # Errors
+    /// [`Violation`] for another output or a slot that holds no buffer.
+    pub fn retire(&mut self, output: OutputId, slot: SlotIndex) -> Result<(), Violation> {
+        self.check(output)?;
+        let retired = self.slots.get_mut(usize::from(slot.value())).and_then(Option::take);
+        retired.map(drop).ok_or(Violation::Illegal("a buffer that was not announced is retired"))
     }
 
     /// The buffer a frame lies in, and its damage.
     ///
     /// # Errors
-    /// [`Violation`] for another generation, an unannounced slot, or damage outside the frame.
+    /// [`Violation`] for another output, a slot that holds no buffer, or damage outside the frame.
     pub fn frame<'frame>(
         &self,
         ready: &'frame FrameReady,
     ) -> Result<(&Buffer<Memory>, &'frame [Rect]), Violation> {
-        if self.set.is_none_or(|(current, _)| current != ready.generation) {
-            return Err(Violation::Illegal("a frame of another generation than announced"));
-        }
+        self.check(ready.output)?;
+        let Picture::Drawn(slot) = ready.picture;
         let buffer = self
             .slots
-            .get(usize::from(ready.slot.value()))
+            .get(usize::from(slot.value()))
             .and_then(Option::as_ref)
             .ok_or(Violation::Illegal("a frame in a slot that was not announced"))?;
         let rects = ready
@@ -113,6 +107,13 @@ impl<Memory> Buffers<Memory> {
             .rects_within(buffer.size)
             .map_err(|_| Violation::Illegal("damage outside the frame"))?;
         Ok((buffer, rects))
+    }
+
+    fn check(&self, output: OutputId) -> Result<(), Violation> {
+        if output == self.output {
+            return Ok(());
+        }
+        Err(Violation::Illegal("an output that nothing is encoded of"))
     }
 }
 
@@ -122,24 +123,26 @@ mod tests {
         message::frames::{BufferMemory, Damage},
         units::{FrameSequence, MonotonicMicros},
     };
+    use proptest::prelude::*;
 
     use super::*;
 
-    fn announced(generation: u32, slot: u64, width: u16) -> BufferAnnounced {
-        let size = FrameSize::new(width, 64).expect("legal size");
-        BufferAnnounced {
-            generation: BufferGeneration(generation),
-            slot: SlotIndex::new(slot).expect("legal slot"),
-            size,
-            stride_bytes: u32::from(width) * 4,
-            memory: BufferMemory::Compositor,
-        }
+    const OTHER: OutputId = OutputId::MAX;
+
+    fn slot(slot: u64) -> SlotIndex {
+        SlotIndex::new(slot).expect("legal slot")
     }
 
-    fn ready(generation: u32, slot: u64, rect: Rect) -> FrameReady {
+    fn announced(slot: SlotIndex, width: u16) -> BufferAnnounced {
+        let size = FrameSize::new(width, 64).expect("legal size");
+        let memory = BufferMemory::Shared { stride_bytes: u32::from(width) * 4 };
+        BufferAnnounced { output: OutputId::PRIMARY, slot, size, memory }
+    }
+
+    fn ready(slot: SlotIndex, rect: Rect) -> FrameReady {
         FrameReady {
-            generation: BufferGeneration(generation),
-            slot: SlotIndex::new(slot).expect("legal slot"),
+            output: OutputId::PRIMARY,
+            picture: Picture::Drawn(slot),
             sequence: FrameSequence(1),
             damage: Damage::new(vec![rect]).expect("legal rect"),
             committed: MonotonicMicros(0),
@@ -152,36 +155,75 @@ mod tests {
 
     #[test]
     fn needed_bytes_of_short_rows_is_a_violation() {
-        let short = BufferAnnounced { stride_bytes: 255, ..announced(1, 0, 64) };
+        let memory = BufferMemory::Shared { stride_bytes: 255 };
+        let short = BufferAnnounced { memory, ..announced(slot(0), 64) };
         assert!(needed_bytes(&short).is_err());
-        assert_eq!(needed_bytes(&announced(1, 0, 64)), Ok(64 * 64 * 4));
+        assert_eq!(needed_bytes(&announced(slot(0), 64)), Ok(64 * 64 * 4));
     }
 
     #[test]
-    fn announce_taken_slot_old_generation_or_other_size_is_a_violation() {
-        let mut buffers = Buffers::default();
-        buffers.announce(&announced(2, 0, 64), ()).expect("first");
-        buffers.announce(&announced(2, 1, 64), ()).expect("second");
-        assert!(buffers.announce(&announced(2, 1, 64), ()).is_err());
-        assert!(buffers.announce(&announced(1, 2, 64), ()).is_err());
-        assert!(buffers.announce(&announced(2, 2, 66), ()).is_err());
+    fn announce_taken_slot_is_a_violation_until_it_is_retired() {
+        let mut buffers = Buffers::new(OutputId::PRIMARY);
+        buffers.announce(&announced(slot(3), 64), ()).expect("first");
+        assert!(buffers.announce(&announced(slot(3), 64), ()).is_err());
+        buffers.retire(OutputId::PRIMARY, slot(3)).expect("announced");
+        assert!(buffers.frame(&ready(slot(3), INSIDE)).is_err());
+        buffers.announce(&announced(slot(3), 66), ()).expect("free again");
+        assert!(buffers.frame(&ready(slot(3), INSIDE)).is_ok());
     }
 
     #[test]
-    fn announce_new_generation_retires_the_old() {
-        let mut buffers = Buffers::default();
-        buffers.announce(&announced(1, 0, 64), ()).expect("old");
-        buffers.announce(&announced(2, 1, 66), ()).expect("new");
-        assert!(buffers.frame(&ready(1, 0, INSIDE)).is_err());
-        assert!(buffers.frame(&ready(2, 0, INSIDE)).is_err());
-        assert!(buffers.frame(&ready(2, 1, INSIDE)).is_ok());
+    fn retire_what_was_not_announced_is_a_violation() {
+        let mut buffers = Buffers::new(OutputId::PRIMARY);
+        buffers.announce(&announced(slot(3), 64), ()).expect("first");
+        for never in [slot(0), slot(4), SlotIndex::MAX] {
+            assert!(buffers.retire(OutputId::PRIMARY, never).is_err(), "{never}");
+        }
+        buffers.retire(OutputId::PRIMARY, slot(3)).expect("announced");
+        assert!(buffers.retire(OutputId::PRIMARY, slot(3)).is_err());
+    }
+
+    #[test]
+    fn message_of_another_output_is_a_violation() {
+        let mut buffers = Buffers::new(OutputId::PRIMARY);
+        let buffer = BufferAnnounced { output: OTHER, ..announced(slot(0), 64) };
+        assert!(buffers.announce(&buffer, ()).is_err());
+        buffers.announce(&announced(slot(0), 64), ()).expect("first");
+        let frame = FrameReady { output: OTHER, ..ready(slot(0), INSIDE) };
+        assert!(buffers.frame(&frame).is_err());
+        assert!(buffers.retire(OTHER, slot(0)).is_err());
     }
 
     #[test]
     fn frame_with_damage_outside_is_a_violation() {
-        let mut buffers = Buffers::default();
-        buffers.announce(&announced(1, 0, 64), ()).expect("first");
-        assert!(buffers.frame(&ready(1, 0, INSIDE)).is_ok());
-        assert!(buffers.frame(&ready(1, 0, OUTSIDE)).is_err());
+        let mut buffers = Buffers::new(OutputId::PRIMARY);
+        buffers.announce(&announced(SlotIndex::MAX, 64), ()).expect("first");
+        assert!(buffers.frame(&ready(SlotIndex::MAX, INSIDE)).is_ok());
+        assert!(buffers.frame(&ready(SlotIndex::MAX, OUTSIDE)).is_err());
+    }
+
+    proptest! {
+        /// Whatever is announced and retired in whatever order: a frame is taken from exactly the
+        /// slots that hold a buffer.
+        #[test]
+        fn frame_is_taken_from_announced_slots_only(
+            steps in prop::collection::vec((any::<bool>(), 0_u64..6), 1..60)
+        ) {
+            let mut buffers = Buffers::new(OutputId::PRIMARY);
+            let mut held = std::collections::BTreeSet::new();
+            for (announce, number) in steps {
+                if announce {
+                    let outcome = buffers.announce(&announced(slot(number), 64), ());
+                    prop_assert_eq!(outcome.is_ok(), held.insert(number));
+                } else {
+                    let outcome = buffers.retire(OutputId::PRIMARY, slot(number));
+                    prop_assert_eq!(outcome.is_ok(), held.remove(&number));
+                }
+                for number in 0..6 {
+                    let frame = ready(slot(number), INSIDE);
+                    prop_assert_eq!(buffers.frame(&frame).is_ok(), held.contains(&number));
+                }
+            }
+        }
     }
 }

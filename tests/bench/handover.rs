@@ -15,8 +15,8 @@ use std::{
 use anyhow::{Context, Result};
 use lumen_ipc::{
     codec::{MAX_MESSAGE_BYTES, encode},
-    message::frames::{Damage, FrameReady, ToCompositor, ToMedia},
-    units::{BufferGeneration, FrameSequence, FrameSize, MonotonicMicros, SlotIndex},
+    message::frames::{Damage, FrameReady, Picture, ToCompositor, ToMedia},
+    units::{FrameSequence, FrameSize, MonotonicMicros, OutputId, SlotIndex},
 };
 use lumen_ipc_runtime::{
     channel::{Channel, ReceiveError},
@@ -53,8 +53,8 @@ pub(crate) fn run() -> Result<()> {
 
 fn frame(sequence: u64) -> Result<ToMedia> {
     Ok(ToMedia::FrameReady(FrameReady {
-        generation: BufferGeneration(1),
-        slot: SlotIndex::new(0)?,
+        output: OutputId::PRIMARY,
+        picture: Picture::Drawn(SlotIndex::new(0)?),
         sequence: FrameSequence(sequence),
         damage: Damage::full(FrameSize::new(1920, 1080)?),
         committed: clock::now(),

@@ -6,8 +6,8 @@
 //! buffers would only be older, and cold in the cache.
 //!
 //! Where one app's buffer is the whole picture nothing is drawn at all: media reads that buffer
-//! (`scanout`). A new size, a new link end or the end of such a buffer starts a new generation of
-//! buffers.
+//! (`scanout`). Each buffer is announced once and retired when it is no more; a new size brings a new
+//! canvas, a new link end knows of none (`slots`).
 //!
 //! Trusts media with nothing but the frame's pixels: a release of what was not handed over is a
 //! violation.
@@ -27,7 +27,8 @@ use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
     message::frames::{
-        BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, ToCompositor, ToMedia,
+        BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture as Place,
+        ToCompositor, ToMedia,
     },
     units::{FrameSequence, MonotonicMicros},
 };
@@ -132,7 +133,8 @@ impl Capture {
     pub fn attach(&mut self, state: &mut State, link: Rc<FramesLink>) {
         self.link = Some(link);
         self.unreleased = None;
-        self.start_generation();
+        self.slots.clear();
+        self.start_over();
         state.schedule.attach(state.now());
     }
 
@@ -146,7 +148,8 @@ impl Capture {
     /// Applies what media says.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] for the release of a frame that is not media's.
+    /// [`ProtocolViolation`] for an output that there is not, or the release of a frame that is not
+    /// media's.
     pub fn apply(
         &mut self,
         state: &mut State,
@@ -161,9 +164,13 @@ impl Capture {
                 state.metrics.release.record(clock::now().since(frame.since));
                 state.schedule.released();
             }
-            ToCompositor::ViewersChanged { watching } => {
-                info!(watching, "viewers changed");
-                state.schedule.set_watching(state.now(), watching);
+            ToCompositor::DemandChanged { output, watched } => {
+                if output != state.output.id {
+                    let what = Violation::Illegal("an output that there is not");
+                    return Err(ProtocolViolation { link: LinkName::Frames, what });
+                }
+                info!(watched, "demand changed");
+                state.schedule.set_watching(state.now(), watched);
             }
         }
         Ok(())
@@ -285,30 +292,35 @@ impl Capture {
         (committed, rendered): (MonotonicMicros, MonotonicMicros),
     ) -> Result<(), HandOverError> {
         let link = self.link.as_ref().ok_or(HandOverError::NoLink)?;
-        let size = self.canvas.size();
-        let (slot, memory, stride_bytes, descriptor) = match &scanout {
+        let (output, size) = (state.output.id, self.canvas.size());
+        let (slot, memory, descriptor) = match &scanout {
             Some(Scanout { buffer, file, place }) => {
-                let memory = BufferMemory::App { offset_bytes: place.offset_bytes };
-                (self.slots.of_app(buffer.id()), memory, place.stride_bytes, file.as_fd())
+                let (offset_bytes, stride_bytes) = (place.offset_bytes, place.stride_bytes);
+                let memory = BufferMemory::App { offset_bytes, stride_bytes };
+                (self.slots.of_app(buffer.id()), memory, file.as_fd())
             }
             None => {
-                let stride_bytes = u32::from(size.width()) * 4;
-                let descriptor = self.canvas.descriptor();
-                (self.slots.canvas(), BufferMemory::Compositor, stride_bytes, descriptor)
+                let memory = BufferMemory::Shared { stride_bytes: u32::from(size.width()) * 4 };
+                (self.slots.canvas(), memory, self.canvas.descriptor())
             }
         };
-        let Slot { generation, index: slot, is_new } = slot;
+        // First of all: the slot may be that of a buffer which media still holds.
+        while let Some(slot) = self.slots.next_retired() {
+            link.send(&ToMedia::BufferRetired { output, slot }, &[])?;
+        }
+        let Slot { index: slot, is_new } = slot;
         if is_new {
-            let buffer = BufferAnnounced { generation, slot, size, stride_bytes, memory };
+            let buffer = BufferAnnounced { output, slot, size, memory };
             link.send(&ToMedia::BufferAnnounced(buffer), &[descriptor])?;
             state.metrics.buffers_announced.increment();
         }
         let sequence = self.sequence.next();
-        let frame = FrameReady { generation, slot, sequence, damage, committed, rendered };
+        let picture = Place::Drawn(slot);
+        let frame = FrameReady { output, picture, sequence, damage, committed, rendered };
         link.send(&ToMedia::FrameReady(frame), &[])?;
         self.sequence = sequence;
         self.unreleased = Some(Unreleased {
-            answer: FrameReleased { generation, slot, sequence },
+            answer: FrameReleased { output, sequence },
             since: rendered,
             _buffer: scanout.map(|scanout| scanout.buffer),
         });
@@ -321,13 +333,14 @@ impl Capture {
         let size = state.output.size.pixels;
         if self.canvas.size() != size {
             self.canvas = Canvas::new(size)?;
-            self.start_generation();
+            self.slots.replace_canvas();
+            self.start_over();
         }
         Ok(())
     }
 
-    fn start_generation(&mut self) {
-        self.slots.clear();
+    /// The next frame is a whole one.
+    const fn start_over(&mut self) {
         (self.continued, self.intact) = (false, false);
     }
 }

@@ -1,27 +1,40 @@
 //! Which slots of the `frames` link's buffers are taken, and by what. Pure.
 //!
-//! The first is the canvas's. The others go to apps' buffers as they come, and are never given to
-//! another: when all are taken, or an app has given one of its buffers up, everything is announced
-//! anew under the next generation, so that media lets go of what is no more.
+//! The first is the canvas's. The others go to apps' buffers as they come. A buffer that is no more is
+//! retired, so that media lets go of it; so is the one that was not shown for longest, when apps use
+//! more buffers than [`MOST_OF_APPS`]. A slot is given to another buffer only after media has been told
+//! that its own is retired.
 
-use lumen_ipc::units::{BufferGeneration, SlotIndex};
+use lumen_ipc::units::SlotIndex;
 
 /// The canvas's slot.
 pub(super) const CANVAS: SlotIndex = SlotIndex::MIN;
 
-/// The slots of one generation. `Name` tells apps' buffers apart.
+/// Most buffers of apps that media holds at a time: an app that fills the screen has three or four, and
+/// every one more is memory that is not returned when the app is done with it.
+const MOST_OF_APPS: usize = 32;
+
+/// The slots of one link end. `Name` tells apps' buffers apart.
 #[derive(Debug)]
 pub(super) struct Slots<Name> {
-    generation: BufferGeneration,
     canvas_announced: bool,
-    /// From the first slot behind the canvas's on.
-    apps: Vec<Name>,
+    apps: Vec<AppSlot<Name>>,
+    /// Not told yet.
+    retired: Vec<SlotIndex>,
+    /// Counts what was handed out.
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct AppSlot<Name> {
+    name: Name,
+    index: SlotIndex,
+    used: u64,
 }
 
 /// Where a buffer goes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Slot {
-    pub(super) generation: BufferGeneration,
     pub(super) index: SlotIndex,
     /// Whether media has to be told about it.
     pub(super) is_new: bool,
@@ -29,48 +42,72 @@ pub(super) struct Slot {
 
 impl<Name> Default for Slots<Name> {
     fn default() -> Self {
-        Self { generation: BufferGeneration::default(), canvas_announced: false, apps: Vec::new() }
+        Self { canvas_announced: false, apps: Vec::new(), retired: Vec::new(), uses: 0 }
     }
 }
 
 impl<Name: PartialEq> Slots<Name> {
-    /// Everything is announced anew.
+    /// Media has a new link end and knows of no buffer.
     pub(super) fn clear(&mut self) {
-        self.generation = BufferGeneration(self.generation.0.wrapping_add(1));
-        self.canvas_announced = false;
-        self.apps.clear();
+        *self = Self::default();
     }
 
-    /// Makes media let go of buffers that are no more.
+    /// Retires apps' buffers that are no more.
     pub(super) fn retain(&mut self, is_alive: impl Fn(&Name) -> bool) {
-        if !self.apps.iter().all(is_alive) {
-            self.clear();
+        let dead = self.apps.extract_if(.., |app| !is_alive(&app.name));
+        self.retired.extend(dead.map(|app| app.index));
+    }
+
+    /// Retires the canvas: there is another.
+    pub(super) fn replace_canvas(&mut self) {
+        if std::mem::take(&mut self.canvas_announced) {
+            self.retired.push(CANVAS);
         }
+    }
+
+    /// The next slot to be retired at media, before anything is announced.
+    pub(super) fn next_retired(&mut self) -> Option<SlotIndex> {
+        self.retired.pop()
     }
 
     /// The canvas's slot.
     pub(super) fn canvas(&mut self) -> Slot {
         let is_new = !std::mem::replace(&mut self.canvas_announced, true);
-        Slot { generation: self.generation, index: CANVAS, is_new }
+        Slot { index: CANVAS, is_new }
     }
 
     /// The slot of an app's buffer.
     pub(super) fn of_app(&mut self, name: Name) -> Slot {
-        let known = self.apps.iter().position(|known| *known == name);
-        if known.is_none() && self.apps.len() >= usize::from(SlotIndex::MAX.value()) {
-            self.clear();
+        self.uses += 1;
+        let used = self.uses;
+        if let Some(known) = self.apps.iter_mut().find(|app| app.name == name) {
+            known.used = used;
+            return Slot { index: known.index, is_new: false };
         }
-        let at = known.unwrap_or_else(|| {
-            self.apps.push(name);
-            self.apps.len() - 1
-        });
-        let index = SlotIndex::clamped(at as u64 + 1);
-        Slot { generation: self.generation, index, is_new: known.is_none() }
+        if self.apps.len() >= MOST_OF_APPS
+            && let Some(oldest) = (0..self.apps.len()).min_by_key(|at| self.apps[*at].used)
+        {
+            self.retired.push(self.apps.swap_remove(oldest).index);
+        }
+        let index = self.free();
+        self.apps.push(AppSlot { name, index, used });
+        Slot { index, is_new: true }
+    }
+
+    /// The lowest slot behind the canvas's that no app's buffer has. Slots of which media is still to
+    /// be told that they are retired count as free, because that is told first.
+    fn free(&self) -> SlotIndex {
+        let is_taken = |index: &SlotIndex| self.apps.iter().any(|app| app.index == *index);
+        let mut behind = (u64::from(CANVAS.value()) + 1..).map(SlotIndex::clamped);
+        // There are fewer buffers than slots, so one is free before the numbers end.
+        behind.find(|index| !is_taken(index)).unwrap_or(SlotIndex::MAX)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -83,41 +120,70 @@ mod tests {
         assert_eq!(slots.of_app('a'), Slot { is_new: false, ..first });
         assert_ne!(slots.of_app('b').index, first.index);
         assert_eq!((slots.canvas().is_new, slots.canvas().is_new), (true, false));
+        assert_eq!(slots.next_retired(), None);
     }
 
     #[test]
-    fn buffer_that_is_no_more_begins_a_generation() {
+    fn buffer_that_is_no_more_is_retired_alone() {
         let mut slots = Slots::default();
-        let before = slots.of_app('a');
-        slots.retain(|_| true);
-        assert_eq!(slots.of_app('a').generation, before.generation);
+        let (gone, kept) = (slots.of_app('a'), slots.of_app('b'));
         slots.retain(|name| *name != 'a');
-        let after = slots.canvas();
-        assert!(after.is_new && after.generation > before.generation);
+        assert_eq!((slots.next_retired(), slots.next_retired()), (Some(gone.index), None));
+        assert_eq!(slots.of_app('b'), Slot { is_new: false, ..kept });
+        assert_eq!(slots.of_app('c'), gone);
+    }
+
+    #[test]
+    fn canvas_of_another_size_is_retired_if_media_knows_it() {
+        let mut slots = Slots::<char>::default();
+        slots.replace_canvas();
+        assert_eq!(slots.next_retired(), None);
+        slots.canvas();
+        slots.replace_canvas();
+        assert_eq!(slots.next_retired(), Some(CANVAS));
+        assert!(slots.canvas().is_new);
+    }
+
+    #[test]
+    fn buffer_beyond_the_most_takes_the_place_of_the_one_not_shown_for_longest() {
+        let mut slots = Slots::default();
+        let first = slots.of_app(0);
+        let second = slots.of_app(1);
+        for name in 2..MOST_OF_APPS {
+            slots.of_app(name);
+        }
+        slots.of_app(0);
+        assert_eq!(slots.of_app(MOST_OF_APPS), second);
+        assert_eq!(slots.next_retired(), Some(second.index));
+        assert_eq!(slots.of_app(0), Slot { is_new: false, ..first });
     }
 
     proptest! {
-        /// What media checks: a slot is announced at most once in a generation, and none is used
-        /// that was not.
+        /// What media checks: only free slots are announced, only announced ones are retired and used,
+        /// and each holds the buffer it is used for.
         #[test]
-        fn slots_are_what_media_expects(names in prop::collection::vec(0..12_u8, 1..200)) {
+        fn slots_are_what_media_expects(
+            steps in prop::collection::vec((0..4_u8, 0..60_u8), 1..300)
+        ) {
             let mut slots = Slots::default();
-            let mut generation = BufferGeneration::default();
-            let mut announced = Vec::new();
-            for name in names {
-                let slot = if name == 0 { slots.canvas() } else { slots.of_app(name) };
-                if slot.generation > generation {
-                    generation = slot.generation;
-                    announced.clear();
+            let mut held = BTreeMap::new();
+            for (what, name) in steps {
+                match what {
+                    0 => slots.retain(|other| other % 7 != name % 7),
+                    1 => slots.replace_canvas(),
+                    _ => {
+                        let slot = if name == 0 { slots.canvas() } else { slots.of_app(name) };
+                        while let Some(retired) = slots.next_retired() {
+                            prop_assert!(held.remove(&retired).is_some());
+                        }
+                        if slot.is_new {
+                            prop_assert_eq!(held.insert(slot.index, name), None);
+                        }
+                        prop_assert_eq!(held.get(&slot.index), Some(&name));
+                        prop_assert_eq!(slot.index == CANVAS, name == 0);
+                    }
                 }
-                prop_assert_eq!(slot.generation, generation);
-                prop_assert_eq!(slot.index == CANVAS, name == 0);
-                let known = announced.contains(&(slot.index, name));
-                prop_assert_eq!(slot.is_new, !known);
-                if slot.is_new {
-                    prop_assert!(announced.iter().all(|(index, _)| *index != slot.index));
-                    announced.push((slot.index, name));
-                }
+                prop_assert!(held.len() <= MOST_OF_APPS + 1);
             }
         }
     }

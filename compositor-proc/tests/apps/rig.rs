@@ -13,12 +13,14 @@ use lumen_ipc::{
     link::{Generation, LinkName},
     message::{
         desktop,
-        frames::{self, BufferAnnounced, BufferMemory, FrameReady, FrameReleased, ToMedia},
+        frames::{
+            self, BufferAnnounced, BufferMemory, FrameReady, FrameReleased, Picture, ToMedia,
+        },
         grants::ToWorker,
         input::{self, Action},
     },
     service::{CompositorConfig, Keymap, MetricValue, ResizePolicy},
-    units::{BufferGeneration, Fps, FrameSize, PeerId, SlotIndex},
+    units::{Fps, FrameSize, OutputId, PeerId, SlotIndex},
 };
 use lumen_ipc_runtime::{
     bootstrap::Grant,
@@ -45,7 +47,9 @@ pub(crate) struct Rig {
     pub(crate) desktop: Option<DesktopEnd>,
     pub(crate) frames: Vec<FrameReady>,
     pub(crate) told: Vec<desktop::ToRtc>,
-    buffers: HashMap<(BufferGeneration, SlotIndex), (BufferAnnounced, Pixels)>,
+    buffers: HashMap<SlotIndex, (BufferAnnounced, Pixels)>,
+    /// Slots that media was told to let go of.
+    pub(crate) retired: Vec<SlotIndex>,
 }
 
 /// How media reads a buffer.
@@ -89,6 +93,7 @@ impl Rig {
             frames: Vec::new(),
             told: Vec::new(),
             buffers: HashMap::new(),
+            retired: Vec::new(),
         };
         rig.attach_media();
         rig.attach_input();
@@ -100,6 +105,7 @@ impl Rig {
         let (ours, theirs) = Channel::pair().expect("socketpair");
         self.grant(LinkName::Frames, theirs);
         self.media = Some(ours);
+        self.buffers.clear();
     }
 
     pub(crate) fn attach_input(&mut self) {
@@ -158,17 +164,20 @@ impl Rig {
                     ToMedia::BufferAnnounced(buffer) => {
                         let descriptor =
                             received.descriptors.into_iter().next().expect("one descriptor");
-                        let bytes =
-                            buffer.stride_bytes as usize * usize::from(buffer.size.height());
+                        let stride = buffer.memory.stride_bytes() as usize;
+                        let bytes = stride * usize::from(buffer.size.height());
                         let pixels = match buffer.memory {
-                            BufferMemory::Compositor => Pixels::Mapped(
+                            BufferMemory::Shared { .. } => Pixels::Mapped(
                                 SharedView::map(descriptor, bytes).expect("sealed and large"),
                             ),
                             BufferMemory::App { .. } => Pixels::File(descriptor.into()),
                         };
-                        let place = (buffer.generation, buffer.slot);
-                        let before = self.buffers.insert(place, (buffer, pixels));
+                        let before = self.buffers.insert(buffer.slot, (buffer, pixels));
                         assert!(before.is_none(), "{buffer:?} is announced again");
+                    }
+                    ToMedia::BufferRetired { slot, .. } => {
+                        assert!(self.buffers.remove(&slot).is_some(), "{slot} was not announced");
+                        self.retired.push(slot);
                     }
                     ToMedia::FrameReady(frame) => self.frames.push(frame),
                 },
@@ -188,11 +197,7 @@ impl Rig {
     /// Media has read the last frame.
     pub(crate) fn release(&self) {
         let frame = self.frames.last().expect("a frame");
-        let released = FrameReleased {
-            generation: frame.generation,
-            slot: frame.slot,
-            sequence: frame.sequence,
-        };
+        let released = FrameReleased { output: frame.output, sequence: frame.sequence };
         self.tell(frames::ToCompositor::FrameReleased(released));
     }
 
@@ -225,25 +230,40 @@ impl Rig {
 
     /// A pixel of the last frame as 0xRRGGBB.
     pub(crate) fn pixel(&self, x: usize, y: usize) -> u32 {
-        let frame = self.frames.last().expect("a frame");
-        let (buffer, pixels) = &self.buffers[&(frame.generation, frame.slot)];
-        let at = y * buffer.stride_bytes as usize + x * 4;
+        let (buffer, pixels) = &self.buffers[&self.slot()];
+        let at = y * buffer.memory.stride_bytes() as usize + x * 4;
         let mut pixel = [0; 4];
         match (pixels, buffer.memory) {
             (Pixels::Mapped(view), _) => pixel.copy_from_slice(&view.bytes()[at..at + 4]),
-            (Pixels::File(file), BufferMemory::App { offset_bytes }) => {
+            (Pixels::File(file), BufferMemory::App { offset_bytes, .. }) => {
                 let at = u64::from(offset_bytes) + at as u64;
                 file.read_exact_at(&mut pixel, at).expect("the app's pixels");
             }
-            (Pixels::File(_), BufferMemory::Compositor) => panic!("it is mapped"),
+            (Pixels::File(_), BufferMemory::Shared { .. }) => panic!("it is mapped"),
         }
         u32::from_le_bytes(pixel) & 0xff_ffff
     }
 
+    /// Where the last frame lies.
+    pub(crate) fn slot(&self) -> SlotIndex {
+        let Picture::Drawn(slot) = self.frames.last().expect("a frame").picture;
+        slot
+    }
+
     /// Whose memory the last frame lies in.
     pub(crate) fn memory(&self) -> BufferMemory {
-        let frame = self.frames.last().expect("a frame");
-        self.buffers[&(frame.generation, frame.slot)].0.memory
+        self.buffers[&self.slot()].0.memory
+    }
+
+    /// Whether the last frame was drawn by the compositor.
+    pub(crate) fn is_drawn(&self) -> bool {
+        matches!(self.memory(), BufferMemory::Shared { .. })
+    }
+
+    /// Media says whether anybody watches.
+    pub(crate) fn watch(&self, watched: bool) {
+        let output = OutputId::PRIMARY;
+        self.tell(frames::ToCompositor::DemandChanged { output, watched });
     }
 
     pub(crate) fn counter(&mut self, name: &str) -> u64 {

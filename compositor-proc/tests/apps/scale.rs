@@ -36,7 +36,7 @@ use super::{
     rig::{Rig, rig_past_its_first_frame as rig},
 };
 
-const IN_APP: BufferMemory = BufferMemory::App { offset_bytes: 0 };
+const IN_APP: BufferMemory = BufferMemory::App { offset_bytes: 0, stride_bytes: 640 * 4 };
 
 /// A viewer's window of `width` × `height` device pixels at `factor`.
 fn want(rig: &mut Rig, width: u32, height: u32, factor: f64) -> OutputSize {
@@ -152,7 +152,7 @@ fn buffer_of_a_fractional_scale_is_read_where_the_app_drew_it() {
         let buffer = app.buffer_of(Format::Xrgb8888, pixels(width), pixels(height), RED);
         window.surface.attach(Some(&buffer), 0, 0);
         shown(&mut rig, &mut app, &window);
-        assert_eq!(rig.memory(), IN_APP, "{factor}: {size:?}");
+        assert!(!rig.is_drawn(), "{factor}: {size:?}");
     }
 }
 
@@ -165,7 +165,7 @@ fn app_that_knows_no_scale_is_drawn_as_large_as_it_wants_to_be() {
         let (width, height) = size.logical();
         window.surface.attach(Some(&app.buffer(width, height, RED)), 0, 0);
         shown(&mut rig, &mut app, &window);
-        assert_eq!(rig.memory(), BufferMemory::Compositor, "{factor}");
+        assert!(rig.is_drawn(), "{factor}");
         let last = (usize::from(size.pixels.width()), usize::from(size.pixels.height()));
         // Not the last row and column: they are mixed with what is beyond.
         for place in [(4, 4), (last.0 / 2, last.1 / 2), (last.0 - 4, last.1 - 4)] {

@@ -1,9 +1,13 @@
 //! `frames`: compositor → media, raw pictures.
 //!
-//! Buffers are announced once, with their descriptor, and then referred to by slot. At most one
-//! frame is ever unreleased: the compositor draws the next one only after [`FrameReleased`], which
-//! media sends as soon as it has read the pixels (before it encodes), so that drawing overlaps
-//! encoding and nothing queues.
+//! Every message names the output it is about. Buffers are announced once, with their descriptors,
+//! then referred to by slot, and retired by the same name; a slot that was retired is free for another
+//! buffer. Messages arrive in order, so none can be about the buffer that had the slot before.
+//!
+//! At most one frame of an output is ever unreleased: the compositor draws the next one only after
+//! [`FrameReleased`], which media sends as soon as the pixels have been read (before it encodes), so
+//! that drawing overlaps encoding and nothing queues. A buffer may be retired while a frame in it is
+//! unreleased; that frame is read and released like any other.
 //!
 //! A frame that is nothing but one app's buffer need not be drawn: media reads it where the app drew
 //! it ([`BufferMemory::App`]).
@@ -13,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::Message,
     link::LinkName,
-    units::{BufferGeneration, FrameSequence, FrameSize, MonotonicMicros, SlotIndex},
+    units::{FrameSequence, FrameSize, MonotonicMicros, OutputId, SlotIndex},
 };
 
 /// Compositor → media.
@@ -21,6 +25,13 @@ use crate::{
 pub enum ToMedia {
     /// A buffer to read frames from.
     BufferAnnounced(BufferAnnounced),
+    /// A buffer that no later frame lies in: media lets go of its memory.
+    BufferRetired {
+        /// The output it was announced for.
+        output: OutputId,
+        /// Its slot, which is free from here on.
+        slot: SlotIndex,
+    },
     /// A frame to encode.
     FrameReady(FrameReady),
 }
@@ -28,53 +39,82 @@ pub enum ToMedia {
 /// Media → compositor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToCompositor {
+    /// What is wanted of an output; the whole of it, whenever a part of it changes and on a new link.
+    DemandChanged {
+        /// The output.
+        output: OutputId,
+        /// Whether at least one peer wants pictures: without any the compositor draws at its idle
+        /// pace.
+        watched: bool,
+    },
     /// The pixels have been read.
     FrameReleased(FrameReleased),
-    /// Whether anybody watches: without viewers the compositor draws at its idle pace.
-    ViewersChanged {
-        /// Whether at least one peer wants pictures.
-        watching: bool,
-    },
 }
 
-/// Memory for `stride_bytes × height` bytes of BGRX. One descriptor.
+/// A buffer of BGRX rows, with as many descriptors as its memory has planes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BufferAnnounced {
-    /// The set this buffer belongs to; a higher one retires all buffers of the lower.
-    pub generation: BufferGeneration,
-    /// Its index in the set.
+    /// The output whose frames lie in it.
+    pub output: OutputId,
+    /// What frames call it by.
     pub slot: SlotIndex,
     /// Size of the frames in it.
     pub size: FrameSize,
-    /// Bytes from one row to the next, at least `size.stride_bytes()`.
-    pub stride_bytes: u32,
-    /// Whose it is.
+    /// Whose it is and how it is laid out.
     pub memory: BufferMemory,
 }
 
-/// Whose a buffer's memory is, and so how it may be read.
+/// Whose a buffer's memory is, how it is laid out, and so how it may be read.
+///
+/// Memory of a graphics processor is a third kind, which belongs here: a format, a modifier and up to
+/// [`MAX_DESCRIPTORS`](crate::link::MAX_DESCRIPTORS) planes, each with an offset and a stride of its
+/// own and a descriptor, which [`BufferMemory::planes`] counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum BufferMemory {
-    /// The compositor's: a memfd sealed with `F_SEAL_SHRINK | F_SEAL_GROW`, to be mapped.
-    Compositor,
     /// An app's (`wl_shm`): a file in memory that the app may write to and cut short at any time. To
     /// be mapped only under guard, and to be believed nothing but colours.
     App {
         /// Where the pixels begin.
         offset_bytes: u32,
+        /// Bytes from one row to the next.
+        stride_bytes: u32,
+    },
+    /// The compositor's: a memfd sealed with `F_SEAL_SHRINK | F_SEAL_GROW`, to be mapped from its
+    /// beginning.
+    Shared {
+        /// Bytes from one row to the next.
+        stride_bytes: u32,
     },
 }
 
-/// A frame lies in a slot and stays untouched until released; an app's, if the app keeps its word.
+impl BufferMemory {
+    /// How many descriptors it is announced with: one for each plane.
+    #[must_use]
+    pub const fn planes(self) -> usize {
+        match self {
+            Self::App { .. } | Self::Shared { .. } => 1,
+        }
+    }
+
+    /// Bytes from one row to the next.
+    #[must_use]
+    pub const fn stride_bytes(self) -> u32 {
+        match self {
+            Self::App { stride_bytes, .. } | Self::Shared { stride_bytes } => stride_bytes,
+        }
+    }
+}
+
+/// A frame, which stays untouched until released; in an app's memory, if the app keeps its word.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrameReady {
-    /// The set of the slot.
-    pub generation: BufferGeneration,
+    /// The output it shows.
+    pub output: OutputId,
     /// Where the pixels are.
-    pub slot: SlotIndex,
+    pub picture: Picture,
     /// Its number.
     pub sequence: FrameSequence,
-    /// What differs from the frame sent before on this link end.
+    /// What differs from the frame of this output sent before on this link end.
     pub damage: Damage,
     /// When the oldest change it shows was committed by its app.
     pub committed: MonotonicMicros,
@@ -82,13 +122,21 @@ pub struct FrameReady {
     pub rendered: MonotonicMicros,
 }
 
-/// Answer to one [`FrameReady`].
+/// What a frame is made of.
+///
+/// A frame that media is to compose itself, of the surfaces of windows, is a second kind, which
+/// belongs here: a bounded list of layers, each a slot with a crop, a place and a transform.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Picture {
+    /// All of it lies in one buffer.
+    Drawn(SlotIndex),
+}
+
+/// Answer to one [`FrameReady`]: its pixels have been read, from whichever buffers they lay in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrameReleased {
-    /// The set of the slot.
-    pub generation: BufferGeneration,
-    /// The slot.
-    pub slot: SlotIndex,
+    /// The output it shows.
+    pub output: OutputId,
     /// The frame's number.
     pub sequence: FrameSequence,
 }
@@ -190,8 +238,8 @@ impl Message for ToMedia {
 
     fn descriptors(&self) -> usize {
         match self {
-            Self::BufferAnnounced(_) => 1,
-            Self::FrameReady(_) => 0,
+            Self::BufferAnnounced(announced) => announced.memory.planes(),
+            Self::BufferRetired { .. } | Self::FrameReady(_) => 0,
         }
     }
 }

@@ -11,7 +11,7 @@ use lumen_ipc::{
     message::frames::{
         BufferAnnounced, BufferMemory, FrameReady, FrameReleased, ToCompositor, ToMedia,
     },
-    units::{FrameSequence, FrameSize, MonotonicMicros},
+    units::{FrameSequence, FrameSize, MonotonicMicros, OutputId},
 };
 use lumen_ipc_runtime::{
     channel::{Channel, ReceiveError},
@@ -31,9 +31,10 @@ pub(super) type Frames = Channel<ToMedia, ToCompositor>;
 /// Messages taken in one go, so that a compositor that never stops cannot keep rtc waiting.
 const AT_ONCE: usize = 8;
 
-/// The link while there is a compositor, and the picture, which survives it.
-#[derive(Debug, Default)]
+/// One output: the link while there is a compositor, and the picture, which survives it.
+#[derive(Debug)]
 pub(super) struct Screen {
+    output: OutputId,
     link: Option<Link>,
     picture: Option<Shown>,
 }
@@ -49,8 +50,8 @@ struct Link {
 /// A buffer's memory.
 #[derive(Debug)]
 enum Memory {
-    Compositor(SharedView),
     App(GuardedView),
+    Shared(SharedView),
 }
 
 /// The newest screen.
@@ -82,9 +83,14 @@ pub(super) struct Taken {
 }
 
 impl Screen {
+    /// Of `output`, whose compositor is not there yet.
+    pub(super) const fn new(output: OutputId) -> Self {
+        Self { output, link: None, picture: None }
+    }
+
     /// A new compositor, which replaces the one before.
     pub(super) fn attach(&mut self, channel: Frames) {
-        self.link = Some(Link { channel, buffers: Buffers::default(), fresh: true });
+        self.link = Some(Link { channel, buffers: Buffers::new(self.output), fresh: true });
     }
 
     pub(super) fn detach(&mut self) {
@@ -101,10 +107,11 @@ impl Screen {
         self.picture.as_mut()
     }
 
-    /// Tells the compositor whether anybody watches.
-    pub(super) fn tell_watching(&self, watching: bool) -> Result<(), Broken> {
+    /// Tells the compositor what is wanted of the output.
+    pub(super) fn tell_demand(&self, watched: bool) -> Result<(), Broken> {
         if let Some(link) = &self.link {
-            link.channel.send(&ToCompositor::ViewersChanged { watching }, &[])?;
+            let demand = ToCompositor::DemandChanged { output: self.output, watched };
+            link.channel.send(&demand, &[])?;
         }
         Ok(())
     }
@@ -118,6 +125,9 @@ impl Screen {
                 Ok(received) => match received.message {
                     ToMedia::BufferAnnounced(announced) => {
                         link.announced(&announced, received.descriptors)?;
+                    }
+                    ToMedia::BufferRetired { output, slot } => {
+                        link.buffers.retire(output, slot).map_err(violation)?;
                     }
                     ToMedia::FrameReady(ready) => {
                         let brought = link.frame(&mut self.picture, &ready, figures)?;
@@ -145,10 +155,10 @@ impl Link {
             .next()
             .ok_or_else(|| violation(Violation::Illegal("a buffer without memory")))?;
         let memory = match announced.memory {
-            BufferMemory::Compositor => SharedView::map(descriptor, bytes).map(Memory::Compositor),
-            BufferMemory::App { offset_bytes } => {
+            BufferMemory::App { offset_bytes, .. } => {
                 GuardedView::map(descriptor, offset_bytes.into(), bytes).map(Memory::App)
             }
+            BufferMemory::Shared { .. } => SharedView::map(descriptor, bytes).map(Memory::Shared),
         };
         let memory = memory.map_err(unusable)?;
         self.buffers.announce(announced, memory).map_err(violation)
@@ -176,11 +186,7 @@ impl Link {
         convert(buffer, &mut shown.planes, &damage, figures)?;
         self.fresh = false;
         let converted = clock::now();
-        let released = FrameReleased {
-            generation: ready.generation,
-            slot: ready.slot,
-            sequence: ready.sequence,
-        };
+        let released = FrameReleased { output: ready.output, sequence: ready.sequence };
         self.channel.send(&ToCompositor::FrameReleased(released), &[])?;
 
         shown.note(ready, &damage, taken, converted);
@@ -236,8 +242,8 @@ fn convert(
     figures: &Figures,
 ) -> Result<(), Broken> {
     let pixels = match &buffer.memory {
-        Memory::Compositor(view) => view.bytes(),
         Memory::App(view) => view.bytes(),
+        Memory::Shared(view) => view.bytes(),
     };
     let frame = Frame::new(pixels, buffer.stride_bytes, buffer.size)
         .map_err(|_| violation(Violation::Illegal("a frame larger than its buffer")))?;

@@ -10,7 +10,7 @@ use lumen_ipc::{
     link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
-    units::{Fps, FrameSize, Kbps},
+    units::{Fps, FrameSize, Kbps, OutputId},
 };
 use lumen_ipc_runtime::{bootstrap::accuse, clock, log::RateLimit, metrics::Registry};
 use tracing::{info, trace, warn};
@@ -80,7 +80,7 @@ impl Session {
         Self {
             max_fps: config.max_fps,
             max_bitrate: config.bitrate,
-            screen: Screen::default(),
+            screen: Screen::new(OutputId::PRIMARY),
             outlet,
             desk,
             pacing: Pacing::new(),
@@ -116,7 +116,7 @@ impl Session {
     /// A new compositor.
     pub(super) fn attach_frames(&mut self, channel: Frames) {
         self.screen.attach(channel);
-        let told = self.screen.tell_watching(self.watchers > 0);
+        let told = self.screen.tell_demand(self.watchers > 0);
         self.frames_outcome(told);
     }
 
@@ -178,7 +178,7 @@ impl Session {
             let watching = watchers > 0;
             if watching != (self.watchers > 0) {
                 info!(watching, "viewers changed");
-                let told = self.screen.tell_watching(watching);
+                let told = self.screen.tell_demand(watching);
                 self.frames_outcome(told);
             }
             self.watchers = watchers;

@@ -8,14 +8,14 @@ use std::{
 use lumen_ipc::{
     message::{
         frames::{
-            BufferAnnounced, BufferMemory, Damage, FrameReady, Rect, ToCompositor,
-            ToMedia as FromCompositor,
+            BufferAnnounced, BufferMemory, Damage, FrameReady, Picture as Shown, Rect,
+            ToCompositor, ToMedia as FromCompositor,
         },
         packets::{ToMedia as FromRtc, ToRtc, VideoPacket},
     },
     ring::{RingReader, RingSpan},
     service::MediaConfig,
-    units::{BufferGeneration, Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, SlotIndex},
+    units::{Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, OutputId, SlotIndex},
 };
 use lumen_ipc_runtime::shm::{SharedMemory, SharedView};
 use openh264::{decoder::Decoder, formats::YUVSource};
@@ -66,10 +66,10 @@ impl Rig {
     /// One viewer has the first key picture of a grey screen.
     fn watched() -> Self {
         let mut rig = Self::new();
-        rig.announce(1, 0, size());
+        rig.announce(0, size());
         rig.fill(128);
         rig.watch(1);
-        rig.frame(1, Damage::full(size()));
+        rig.frame(Damage::full(size()));
         let packets = rig.run();
         assert_eq!(packets.len(), 1);
         assert!(packets[0].0.keyframe);
@@ -85,8 +85,14 @@ impl Rig {
         self.session.desk().put(Wishes { key: true, ..Wishes::default() });
     }
 
-    fn announce(&self, generation: u32, slot: u64, size: FrameSize) {
-        self.announce_memory(&announced(generation, slot, size), self.memory.descriptor());
+    fn announce(&self, slot: u64, size: FrameSize) {
+        self.announce_memory(&announced(slot, size), self.memory.descriptor());
+    }
+
+    fn retire(&self, slot: u64) {
+        let (output, slot) = (OutputId::PRIMARY, SlotIndex::new(slot).expect("legal slot"));
+        let retired = FromCompositor::BufferRetired { output, slot };
+        self.compositor.send(&retired, &[]).expect("media reads");
     }
 
     fn announce_memory(&self, announced: &BufferAnnounced, descriptor: BorrowedFd<'_>) {
@@ -99,15 +105,15 @@ impl Rig {
         self.memory.write(0, &vec![level; self.memory.len()]).expect("inside");
     }
 
-    fn frame(&mut self, generation: u32, damage: Damage) {
-        self.frame_in(generation, SlotIndex::MIN, damage);
+    fn frame(&mut self, damage: Damage) {
+        self.frame_in(0, damage);
     }
 
-    fn frame_in(&mut self, generation: u32, slot: SlotIndex, damage: Damage) {
+    fn frame_in(&mut self, slot: u64, damage: Damage) {
         self.sequence += 1;
         let ready = FrameReady {
-            generation: BufferGeneration(generation),
-            slot,
+            output: OutputId::PRIMARY,
+            picture: Shown::Drawn(SlotIndex::new(slot).expect("legal slot")),
             sequence: FrameSequence(self.sequence),
             damage,
             committed: MonotonicMicros(self.sequence),
@@ -180,14 +186,17 @@ fn memory_of(size: FrameSize) -> SharedMemory {
     SharedMemory::create("test-frames", size.frame_bytes()).expect("memfd")
 }
 
-fn announced(generation: u32, slot: u64, size: FrameSize) -> BufferAnnounced {
+fn announced(slot: u64, size: FrameSize) -> BufferAnnounced {
     BufferAnnounced {
-        generation: BufferGeneration(generation),
+        output: OutputId::PRIMARY,
         slot: SlotIndex::new(slot).expect("legal slot"),
         size,
-        stride_bytes: u32::from(size.width()) * 4,
-        memory: BufferMemory::Compositor,
+        memory: BufferMemory::Shared { stride_bytes: u32::from(size.width()) * 4 },
     }
+}
+
+fn demand(watched: bool) -> ToCompositor {
+    ToCompositor::DemandChanged { output: OutputId::PRIMARY, watched }
 }
 
 fn corner() -> Damage {
@@ -197,11 +206,11 @@ fn corner() -> Damage {
 #[test]
 fn frame_is_released_before_anybody_watches_and_not_encoded() {
     let mut rig = Rig::new();
-    rig.announce(1, 0, size());
-    rig.frame(1, Damage::full(size()));
+    rig.announce(0, size());
+    rig.frame(Damage::full(size()));
     assert!(rig.run().is_empty());
     let messages = rig.messages();
-    assert_eq!(messages[0], ToCompositor::ViewersChanged { watching: false });
+    assert_eq!(messages[0], demand(false));
     assert!(matches!(&messages[1], ToCompositor::FrameReleased(released)
         if released.sequence == FrameSequence(1)));
 }
@@ -209,14 +218,14 @@ fn frame_is_released_before_anybody_watches_and_not_encoded() {
 #[test]
 fn viewer_of_a_still_screen_gets_the_newest_picture_at_once() {
     let mut rig = Rig::new();
-    rig.announce(1, 0, size());
+    rig.announce(0, size());
     rig.fill(200);
-    rig.frame(1, Damage::full(size()));
+    rig.frame(Damage::full(size()));
     rig.run();
     rig.messages();
     rig.watch(1);
     let packets = rig.run();
-    assert_eq!(rig.messages(), [ToCompositor::ViewersChanged { watching: true }]);
+    assert_eq!(rig.messages(), [demand(true)]);
     assert_eq!(packets.len(), 1);
     assert!(packets[0].0.keyframe);
     let mut decoder = Decoder::new().expect("openh264 opens");
@@ -228,7 +237,7 @@ fn viewer_of_a_still_screen_gets_the_newest_picture_at_once() {
 #[test]
 fn frame_carries_its_stamps_in_order() {
     let mut rig = Rig::watched();
-    rig.frame(1, corner());
+    rig.frame(corner());
     let (packet, _) = rig.run().remove(0);
     let stamps = packet.stamps;
     assert_eq!((packet.sequence, stamps.committed), (FrameSequence(2), MonotonicMicros(2)));
@@ -269,17 +278,17 @@ fn compositor_that_returns_is_encoded_anew_from_its_first_frame() {
     let (compositor, frames) = Channel::pair().expect("socketpair");
     rig.compositor = compositor;
     rig.session.attach_frames(frames);
-    rig.announce(1, 0, size());
+    rig.announce(0, size());
     // Only a corner is said to have changed, but all of it is new to media.
     rig.fill(30);
-    rig.frame(1, corner());
+    rig.frame(corner());
     let (packet, bytes) = rig.run().remove(0);
     assert!(packet.keyframe);
     let mut decoder = Decoder::new().expect("openh264 opens");
     let picture = decoder.decode(&bytes).expect("legal stream").expect("one picture");
     let (stride, last) = (picture.strides().0, usize::from(HEIGHT) - 1);
     assert!(picture.y()[last * stride + usize::from(WIDTH) - 1].abs_diff(42) <= 2);
-    assert_eq!(rig.messages()[0], ToCompositor::ViewersChanged { watching: true });
+    assert_eq!(rig.messages()[0], demand(true));
 }
 
 #[test]
@@ -296,12 +305,13 @@ fn rtc_that_returns_gets_the_ring_and_a_key_picture() {
 }
 
 #[test]
-fn new_generation_of_another_size_starts_with_a_key_picture() {
+fn buffer_of_another_size_in_the_slot_of_a_retired_one_starts_with_a_key_picture() {
     let mut rig = Rig::watched();
     let larger = FrameSize::new(200, 120).expect("legal size");
     rig.memory = memory_of(larger);
-    rig.announce(2, 0, larger);
-    rig.frame(2, Damage::full(larger));
+    rig.retire(0);
+    rig.announce(0, larger);
+    rig.frame(Damage::full(larger));
     let (packet, _) = rig.run().remove(0);
     assert!(packet.keyframe);
     assert_eq!(packet.size, larger);
@@ -311,10 +321,10 @@ fn new_generation_of_another_size_starts_with_a_key_picture() {
 fn watchers_gone_stops_encoding_and_tells_the_compositor() {
     let mut rig = Rig::watched();
     rig.watch(0);
-    rig.frame(1, corner());
+    rig.frame(corner());
     assert!(rig.settle().is_empty());
     let messages = rig.messages();
-    assert_eq!(messages[0], ToCompositor::ViewersChanged { watching: false });
+    assert_eq!(messages[0], demand(false));
     assert!(matches!(messages[1], ToCompositor::FrameReleased(_)));
 }
 
@@ -326,7 +336,7 @@ fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_key_picture() {
     let encoded = rig.session.registry().counter("pictures_encoded_total");
     for round in 0_u32..5_000 {
         rig.now += Duration::from_millis(20);
-        rig.frame(1, corner());
+        rig.frame(corner());
         let _ = rig.session.turn(rig.now).expect("x264 works");
         let _ = rig.session.turn(rig.now).expect("x264 works");
         rig.messages();
@@ -336,7 +346,7 @@ fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_key_picture() {
         }
     }
     let before = encoded.value();
-    rig.frame(1, corner());
+    rig.frame(corner());
     while rig.session.turn(rig.now).expect("x264 works").is_some_and(|at| at <= rig.now) {}
     assert_eq!(encoded.value(), before);
     rig.packets();
@@ -359,7 +369,7 @@ fn target_lowered_makes_motion_smaller() {
                 })
                 .collect();
             rig.memory.write(0, &noise).expect("inside");
-            rig.frame(1, Damage::full(size()));
+            rig.frame(Damage::full(size()));
             rig.now += Duration::from_millis(17);
             bytes += rig.run().iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
         }
@@ -376,54 +386,69 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
     let small = memory_of(FrameSize::nearest(16, 16));
     let taller = FrameSize::nearest(u32::from(WIDTH), u32::from(HEIGHT) + 2);
     let outside = Rect { x: WIDTH - 1, y: 0, width: 2, height: 1 };
-    let attacks: [(&str, Attack); 10] = [
-        ("slot twice", Box::new(|rig| rig.announce(1, 0, size()))),
-        ("old generation", Box::new(|rig| rig.announce(0, 1, size()))),
+    let attacks: [(&str, Attack); 12] = [
+        ("slot twice", Box::new(|rig| rig.announce(0, size()))),
+        ("retired slot", Box::new(|rig| rig.retire(1))),
         (
-            "two sizes",
+            "frame in a retired slot",
+            Box::new(|rig| {
+                rig.retire(0);
+                rig.frame(corner());
+            }),
+        ),
+        (
+            "too small memory of another size",
             Box::new(move |rig| {
-                let memory = memory_of(taller);
-                rig.announce_memory(&announced(1, 1, taller), memory.descriptor());
+                rig.announce_memory(&announced(1, taller), rig.memory.descriptor());
             }),
         ),
         (
             "unsealed memory",
             Box::new(move |rig| {
-                rig.announce_memory(&announced(1, 1, size()), unsealed.as_file().as_fd());
+                rig.announce_memory(&announced(1, size()), unsealed.as_file().as_fd());
             }),
         ),
         (
             "too small memory",
             Box::new(move |rig| {
-                rig.announce_memory(&announced(1, 1, size()), small.descriptor());
+                rig.announce_memory(&announced(1, size()), small.descriptor());
             }),
         ),
         (
             "no memory",
             Box::new(|rig| {
-                rig.announce_memory(&announced(1, 1, size()), io::stdin().as_fd());
+                rig.announce_memory(&announced(1, size()), io::stdin().as_fd());
             }),
         ),
         (
             "short rows",
             Box::new(|rig| {
-                let short = BufferAnnounced { stride_bytes: 4, ..announced(1, 1, size()) };
+                let memory = BufferMemory::Shared { stride_bytes: 4 };
+                let short = BufferAnnounced { memory, ..announced(1, size()) };
                 rig.announce_memory(&short, rig.memory.descriptor());
             }),
         ),
         (
             "an app's memory that is no memory",
             Box::new(|rig| {
-                let memory = BufferMemory::App { offset_bytes: 0 };
-                let buffer = BufferAnnounced { memory, ..announced(1, 1, size()) };
+                let stride_bytes = u32::from(WIDTH) * 4;
+                let memory = BufferMemory::App { offset_bytes: 0, stride_bytes };
+                let buffer = BufferAnnounced { memory, ..announced(1, size()) };
                 rig.announce_memory(&buffer, io::stdin().as_fd());
             }),
         ),
-        ("wrong generation", Box::new(|rig| rig.frame(2, corner()))),
+        ("unannounced slot", Box::new(|rig| rig.frame_in(1, corner()))),
+        (
+            "another output",
+            Box::new(|rig| {
+                let buffer = BufferAnnounced { output: OutputId::MAX, ..announced(1, size()) };
+                rig.announce_memory(&buffer, rig.memory.descriptor());
+            }),
+        ),
         (
             "damage outside",
             Box::new(move |rig| {
-                rig.frame(1, Damage::new(vec![outside]).expect("legal by itself"));
+                rig.frame(Damage::new(vec![outside]).expect("legal by itself"));
             }),
         ),
     ];
@@ -447,7 +472,7 @@ fn hostile_rtc_is_cut_off_and_the_compositor_still_served() {
         rig.rtc.send(&FromRtc::RingConsumed { position }, &[]).expect("media reads");
         rig.run();
         assert!(rig.rtc_is_cut_off());
-        rig.frame(1, corner());
+        rig.frame(corner());
         rig.run();
         assert!(matches!(rig.messages()[..], [ToCompositor::FrameReleased(_)]));
     }
@@ -469,13 +494,14 @@ fn figures_all_move() {
     rig.settle();
     // One colour after another needs no x264.
     rig.fill(200);
-    rig.frame(1, Damage::full(size()));
+    rig.frame(Damage::full(size()));
     rig.settle();
     // An app's buffer, of which nothing is there.
-    let memory = BufferMemory::App { offset_bytes: 1 << 20 };
-    let buffer = BufferAnnounced { memory, ..announced(1, 1, size()) };
+    let stride_bytes = u32::from(WIDTH) * 4;
+    let memory = BufferMemory::App { offset_bytes: 1 << 20, stride_bytes };
+    let buffer = BufferAnnounced { memory, ..announced(1, size()) };
     rig.announce_memory(&buffer, rig.memory.descriptor());
-    rig.frame_in(1, buffer.slot, Damage::full(size()));
+    rig.frame_in(1, Damage::full(size()));
     rig.settle();
     rig.rtc.send(&FromRtc::RingConsumed { position: u64::MAX }, &[]).expect("media reads");
     rig.run();

@@ -23,6 +23,7 @@ use std::{
 };
 
 use libc::{c_int, c_void, siginfo_t};
+use lumen_ipc::units::SlotIndex;
 use rustix::{
     fs::fcntl_get_seals,
     mm::{MapFlags, ProtFlags, mmap_anonymous},
@@ -31,8 +32,8 @@ use rustix::{
 
 use super::{MapError, map::ReadMapping};
 
-/// Views at once: every slot of two generations of frames, with room.
-const VIEWS: usize = 32;
+/// Views at once: one for every slot that a frame may lie in.
+const VIEWS: usize = SlotIndex::MAX.value() as usize + 1;
 
 /// A guarded range of addresses; free while `start` is zero, nobody's while it is one.
 #[derive(Debug)]
@@ -219,8 +220,9 @@ mod tests {
         for _ in 0..3 {
             let file = file_of(1);
             let clone = || file.as_fd().try_clone_to_owned().expect("a descriptor");
-            let views: Vec<_> =
-                std::iter::from_fn(|| GuardedView::map(clone(), 0, 1).ok()).take(99).collect();
+            let views: Vec<_> = std::iter::from_fn(|| GuardedView::map(clone(), 0, 1).ok())
+                .take(VIEWS + 1)
+                .collect();
             assert!((VIEWS - 8..=VIEWS).contains(&views.len()), "{}", views.len());
         }
     }

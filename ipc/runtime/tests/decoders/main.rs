@@ -12,7 +12,9 @@ use lumen_ipc::{
     link::MAX_DESCRIPTORS,
     message::{
         desktop::{self, Cursor, CursorImage},
-        frames::{self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Rect},
+        frames::{
+            self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture, Rect,
+        },
         grants,
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
@@ -21,8 +23,8 @@ use lumen_ipc::{
     ring::RingSpan,
     text::Text,
     units::{
-        BufferGeneration, ButtonCode, FrameSequence, FrameSize, KeyCode, MonotonicMicros,
-        OutputSize, PeerId, Scale, SlotIndex,
+        ButtonCode, FrameSequence, FrameSize, KeyCode, MonotonicMicros, OutputId, OutputSize,
+        PeerId, Scale, SlotIndex,
     },
 };
 use lumen_ipc_runtime::decoders::{self, DECODERS};
@@ -165,33 +167,44 @@ proptest! {
 
     #[test]
     fn frame_there_and_back_is_the_same(
-        numbers in any::<(u32, u64, u64, u64)>(),
-        slot in any::<u64>(),
+        numbers in any::<(u32, u32, u64, u64, u64)>(),
+        names in any::<(u64, u64, bool)>(),
         damage in any_damage(),
         size in any_size(),
     ) {
-        let (generation, sequence, committed, rendered) = numbers;
-        let (generation, slot) = (BufferGeneration(generation), SlotIndex::clamped(slot));
+        let (offset_bytes, stride_bytes, sequence, committed, rendered) = numbers;
+        let (output, slot) = (OutputId::clamped(names.0), SlotIndex::clamped(names.1));
         let sequence = FrameSequence(sequence);
         there_and_back(&frames::ToMedia::FrameReady(FrameReady {
-            generation,
-            slot,
+            output,
+            picture: Picture::Drawn(slot),
             sequence,
             damage,
             committed: MonotonicMicros(committed),
             rendered: MonotonicMicros(rendered),
         }));
-        let stride_bytes = numbers.0;
-        there_and_back(&frames::ToMedia::BufferAnnounced(BufferAnnounced {
-            generation, slot, size, stride_bytes, memory: BufferMemory::Compositor,
-        }));
-        let memory = BufferMemory::App { offset_bytes: numbers.0 };
-        there_and_back(&frames::ToMedia::BufferAnnounced(BufferAnnounced {
-            generation, slot, size, stride_bytes, memory,
-        }));
-        there_and_back(&frames::ToCompositor::FrameReleased(FrameReleased {
-            generation, slot, sequence,
-        }));
+        let app = BufferMemory::App { offset_bytes, stride_bytes };
+        for memory in [app, BufferMemory::Shared { stride_bytes }] {
+            let buffer = BufferAnnounced { output, slot, size, memory };
+            there_and_back(&frames::ToMedia::BufferAnnounced(buffer));
+        }
+        there_and_back(&frames::ToMedia::BufferRetired { output, slot });
+        there_and_back(&frames::ToCompositor::FrameReleased(FrameReleased { output, sequence }));
+        there_and_back(&frames::ToCompositor::DemandChanged { output, watched: names.2 });
+    }
+
+    #[test]
+    fn any_count_of_descriptors_but_one_for_each_plane_is_refused(count in 0..=MAX_DESCRIPTORS) {
+        for message in samples::frames_samples() {
+            let mut buffer = [0; 256];
+            let bytes = codec::encode(&message, &mut buffer).expect("it fits");
+            let decoded = codec::decode::<frames::ToMedia>(bytes, count);
+            let planes = match &message {
+                frames::ToMedia::BufferAnnounced(buffer) => buffer.memory.planes(),
+                _ => 0,
+            };
+            prop_assert_eq!(decoded.is_ok(), count == planes);
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ use lumen_ipc::{
     link::{Generation, LinkName},
     message::{
         desktop::{self, Cursor, CursorImage},
-        frames::{self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Rect},
+        frames::{
+            self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture, Rect,
+        },
         grants, handover,
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
@@ -23,8 +25,8 @@ use lumen_ipc::{
     },
     text::{Secret, Text},
     units::{
-        BufferGeneration, ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros,
-        OutputSize, PadIndex, PeerId, Scale, SessionId, SlotIndex,
+        ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros, OutputId, OutputSize,
+        PadIndex, PeerId, Scale, SessionId, SlotIndex,
     },
 };
 use serde::Serialize;
@@ -132,42 +134,39 @@ fn desktop_samples() -> Vec<desktop::ToRtc> {
     ]
 }
 
-fn frames_samples() -> Vec<frames::ToMedia> {
+pub(crate) fn frames_samples() -> Vec<frames::ToMedia> {
     let rect = Rect { x: 10, y: 20, width: 300, height: 400 };
+    let (output, size) = (OutputId::PRIMARY, size());
     vec![
         frames::ToMedia::BufferAnnounced(BufferAnnounced {
-            generation: BufferGeneration(1),
+            output,
             slot: SlotIndex::MIN,
-            size: size(),
-            stride_bytes: 1920 * 4,
-            memory: BufferMemory::Compositor,
+            size,
+            memory: BufferMemory::Shared { stride_bytes: 1920 * 4 },
         }),
         frames::ToMedia::BufferAnnounced(BufferAnnounced {
-            generation: BufferGeneration(1),
+            output: OutputId::MAX,
             slot: SlotIndex::MAX,
-            size: size(),
-            stride_bytes: 2048 * 4,
-            memory: BufferMemory::App { offset_bytes: 4096 },
+            size,
+            memory: BufferMemory::App { offset_bytes: 4096, stride_bytes: 2048 * 4 },
         }),
         frames::ToMedia::FrameReady(FrameReady {
-            generation: BufferGeneration(1),
-            slot: SlotIndex::MAX,
+            output,
+            picture: Picture::Drawn(SlotIndex::MAX),
             sequence: FrameSequence(300),
             damage: Damage::new(vec![rect; 3]).expect("legal"),
             committed: MonotonicMicros(1_000_000),
             rendered: MonotonicMicros(1_001_700),
         }),
+        frames::ToMedia::BufferRetired { output, slot: SlotIndex::MAX },
     ]
 }
 
 fn frames_back_samples() -> Vec<frames::ToCompositor> {
+    let output = OutputId::PRIMARY;
     vec![
-        frames::ToCompositor::FrameReleased(FrameReleased {
-            generation: BufferGeneration(1),
-            slot: SlotIndex::MIN,
-            sequence: FrameSequence(300),
-        }),
-        frames::ToCompositor::ViewersChanged { watching: true },
+        frames::ToCompositor::FrameReleased(FrameReleased { output, sequence: FrameSequence(300) }),
+        frames::ToCompositor::DemandChanged { output, watched: true },
     ]
 }
 
