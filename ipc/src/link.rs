@@ -154,7 +154,7 @@ pub const TABLE: [Link; 12] = [
         from: End::Worker(Worker::Media),
         to: End::Worker(Worker::Rtc),
         carriage: Carriage::Messages,
-        carries: "ring announced, packet written; back: ring consumed",
+        carries: "rings announced and retired by stream, packet written; back: ring consumed",
         max_descriptors: 1,
     },
     Link {

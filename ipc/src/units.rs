@@ -110,6 +110,11 @@ ranged! {
     SlotIndex: u16, "slot index", 0, 1023
 }
 ranged! {
+    /// An encoded flow of a session: the picture of an output, or sound. So many bound what a peer can
+    /// name, as with [`OutputId`].
+    StreamId: u8, "stream", 0, 15
+}
+ranged! {
     /// Frames per second.
     Fps: u16, "frame rate", 1, 240
 }
@@ -143,6 +148,11 @@ ranged! {
 impl OutputId {
     /// The one that every desktop has.
     pub const PRIMARY: Self = Self::MIN;
+}
+
+impl StreamId {
+    /// The picture of [`OutputId::PRIMARY`].
+    pub const VIDEO: Self = Self::MIN;
 }
 
 impl Fps {

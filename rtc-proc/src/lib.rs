@@ -33,4 +33,5 @@ pub mod peer;
 pub mod peers;
 pub mod policy;
 pub mod relay;
+pub mod ring;
 pub mod shell;

@@ -65,7 +65,10 @@ impl<In: Message, Out: Message> AsyncChannel<In, Out> {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::message::packets::{ToMedia, ToRtc};
+    use lumen_ipc::{
+        message::packets::{ToMedia, ToRtc},
+        units::StreamId,
+    };
 
     use super::*;
 
@@ -73,7 +76,7 @@ mod tests {
     async fn receive_waits_for_the_message() {
         let (media, rtc) = Channel::<ToMedia, ToRtc>::pair().expect("socketpair");
         let media = AsyncChannel::new(media).expect("epoll");
-        let sent = ToMedia::RingConsumed { position: 7 };
+        let sent = ToMedia::RingConsumed { stream: StreamId::VIDEO, position: 7 };
         let (received, ()) = tokio::join!(media.receive(), async {
             tokio::task::yield_now().await;
             rtc.send(&sent, &[]).expect("room");

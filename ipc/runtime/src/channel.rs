@@ -260,6 +260,7 @@ mod tests {
     use lumen_ipc::{
         message::packets::{ToMedia, ToRtc},
         ring::RingCapacity,
+        units::StreamId,
     };
     use rustix::net::{SendFlags, send};
 
@@ -274,7 +275,11 @@ mod tests {
 
     fn announcement() -> ToRtc {
         let capacity = RingCapacity::new(64 * 1024).expect("legal capacity");
-        ToRtc::RingAnnounced { capacity }
+        ToRtc::RingAnnounced { stream: StreamId::VIDEO, capacity }
+    }
+
+    fn consumed(position: u64) -> ToMedia {
+        ToMedia::RingConsumed { stream: StreamId::VIDEO, position }
     }
 
     fn encoded(message: &ToRtc) -> Vec<u8> {
@@ -323,7 +328,7 @@ mod tests {
     #[test]
     fn receive_after_the_peer_closed_yields_what_it_sent_then_says_so() {
         let (media, rtc) = link();
-        rtc.send(&ToMedia::RingConsumed { position: 1 }, &[]).expect("room");
+        rtc.send(&consumed(1), &[]).expect("room");
         drop(rtc);
         assert!(media.receive().is_ok());
         assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
@@ -343,15 +348,14 @@ mod tests {
     fn send_to_closed_peer_says_so() {
         let (media, rtc) = link();
         drop(media);
-        let refusal = rtc.send(&ToMedia::RingConsumed { position: 1 }, &[]);
+        let refusal = rtc.send(&consumed(1), &[]);
         assert!(matches!(refusal, Err(SendError::PeerGone)));
     }
 
     #[test]
     fn send_to_slow_peer_is_full() {
         let (_media, rtc) = link();
-        let refusal = (0..1_000_000)
-            .find_map(|position| rtc.send(&ToMedia::RingConsumed { position }, &[]).err());
+        let refusal = (0..1_000_000).find_map(|position| rtc.send(&consumed(position), &[]).err());
         assert!(matches!(refusal, Some(SendError::Full)));
     }
 

@@ -1,4 +1,7 @@
-//! `packets`: media → rtc, encoded pictures in a shared ring.
+//! `packets`: media → rtc, encoded streams in shared memory.
+//!
+//! Each stream has a ring of its own, so that none waits for another's room. A ring is announced
+//! before the stream's first packet, and retired when the stream is over; both are named by stream.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +9,26 @@ use crate::{
     codec::Message,
     link::LinkName,
     ring::{RingCapacity, RingSpan},
-    units::{FrameSequence, FrameSize, MonotonicMicros},
+    units::{FrameSequence, FrameSize, MonotonicMicros, StreamId},
 };
 
 /// Media → rtc.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToRtc {
-    /// The memory packets are written to: a sealed memfd of `capacity` bytes. One descriptor.
+    /// The memory a stream's packets are written to: a sealed memfd of `capacity` bytes. One
+    /// descriptor.
     RingAnnounced {
+        /// The stream.
+        stream: StreamId,
         /// Its size.
         capacity: RingCapacity,
     },
-    /// One H.264 access unit lies in the ring.
+    /// A stream is over: rtc lets go of its ring.
+    RingRetired {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// One access unit lies in its stream's ring.
     VideoPacket(VideoPacket),
 }
 
@@ -26,6 +37,8 @@ pub enum ToRtc {
 pub enum ToMedia {
     /// Everything before `position` may be overwritten.
     RingConsumed {
+        /// Of the ring of this stream.
+        stream: StreamId,
         /// Byte position, see [`crate::ring`].
         position: u64,
     },
@@ -34,7 +47,9 @@ pub enum ToMedia {
 /// One H.264 access unit in Annex B form, parameter sets before each IDR.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct VideoPacket {
-    /// Where it lies.
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// Where in the stream's ring it lies.
     pub span: RingSpan,
     /// Whether a decoder can start here (IDR).
     pub keyframe: bool,
@@ -67,7 +82,7 @@ impl Message for ToRtc {
     fn descriptors(&self) -> usize {
         match self {
             Self::RingAnnounced { .. } => 1,
-            Self::VideoPacket(_) => 0,
+            Self::RingRetired { .. } | Self::VideoPacket(_) => 0,
         }
     }
 }

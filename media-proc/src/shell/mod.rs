@@ -23,7 +23,7 @@ use lumen_ipc::{
     message::grants::ToWorker,
     process::Worker as WorkerName,
     service::MediaConfig,
-    units::FrameSize,
+    units::{FrameSize, StreamId},
 };
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
@@ -100,7 +100,7 @@ impl Worker for Media {
 
     fn acquire(config: MediaConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let encoder = encoder(&config)?;
-        let outlet = Outlet::new()
+        let outlet = Outlet::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
         let desk = Desk::new(config.bitrate)
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
@@ -143,7 +143,10 @@ impl Worker for Media {
             }
             while let Some(event) = supervision.next() {
                 match event {
-                    SupervisorEvent::Drain => return Ok(()),
+                    SupervisorEvent::Drain => {
+                        self.session.end();
+                        return Ok(());
+                    }
                     SupervisorEvent::Granted(grant) => {
                         let what = grant.what;
                         if let Err(error) = self.accept(grant) {

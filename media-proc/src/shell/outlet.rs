@@ -1,4 +1,4 @@
-//! The `packets` link: encoded pictures into the ring, and rtc's reports of what it has read.
+//! The `packets` link: one stream's access units into its ring, and rtc's reports of what it has read.
 //!
 //! The ring is made once and serves every rtc in turn: its positions start over with each link
 //! end, and the rtc before is gone when the next is granted.
@@ -13,6 +13,7 @@ use lumen_ipc::{
     link::LinkName,
     message::packets::{ToMedia, ToRtc, VideoPacket},
     ring::{RingCapacity, RingSpan, RingWriter},
+    units::StreamId,
 };
 use lumen_ipc_runtime::{
     channel::{Channel, ReceiveError, SendError},
@@ -28,9 +29,10 @@ pub(super) type Packets = Channel<ToMedia, ToRtc>;
 /// Two seconds at 32 Mbit/s. Memory that was never written costs nothing.
 const RING_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The ring and, while there is an rtc, the link.
+/// A stream's ring and, while there is an rtc, the link.
 #[derive(Debug)]
 pub(super) struct Outlet {
+    stream: StreamId,
     memory: SharedMemory,
     capacity: RingCapacity,
     link: Option<Link>,
@@ -66,18 +68,18 @@ pub(super) enum Delivery {
 }
 
 impl Outlet {
-    /// Makes the ring.
-    pub(super) fn new() -> io::Result<Self> {
+    /// Makes the ring of `stream`.
+    pub(super) fn new(stream: StreamId) -> io::Result<Self> {
         let capacity = RingCapacity::new(RING_BYTES).map_err(io::Error::other)?;
         let bytes = usize::try_from(RING_BYTES).map_err(io::Error::other)?;
         let memory = SharedMemory::create("lumen-packets", bytes)?;
-        Ok(Self { memory, capacity, link: None })
+        Ok(Self { stream, memory, capacity, link: None })
     }
 
     /// Announces the ring to a new rtc, which replaces the one before.
     pub(super) fn attach(&mut self, channel: Packets) -> Result<(), Broken> {
         self.link = None;
-        let announced = ToRtc::RingAnnounced { capacity: self.capacity };
+        let announced = ToRtc::RingAnnounced { stream: self.stream, capacity: self.capacity };
         channel.send(&announced, &[self.memory.descriptor()])?;
         let ring = RingWriter::new(self.capacity);
         self.link = Some(Link { channel, ring, written: 0, read: 0, blocked: Blocked::No });
@@ -86,6 +88,14 @@ impl Outlet {
 
     pub(super) fn detach(&mut self) {
         self.link = None;
+    }
+
+    /// The stream is over.
+    pub(super) fn retire(&mut self) {
+        if let Some(link) = self.link.take() {
+            // An rtc that cannot be told sees the end of the link instead.
+            let _ = link.channel.send(&ToRtc::RingRetired { stream: self.stream }, &[]);
+        }
     }
 
     /// Whether a packet would be taken.
@@ -112,18 +122,18 @@ impl Outlet {
         let Some(link) = &mut self.link else { return Ok(()) };
         loop {
             match link.channel.receive() {
-                Ok(received) => link.take(received.message)?,
+                Ok(received) => link.take(self.stream, received.message)?,
                 Err(ReceiveError::Empty) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Puts `bytes` into the ring and says so; `describe` makes the message from the place.
+    /// Puts `bytes` into the ring and says so; `describe` makes the message from stream and place.
     pub(super) fn send(
         &mut self,
         bytes: &[u8],
-        describe: impl FnOnce(RingSpan) -> VideoPacket,
+        describe: impl FnOnce(StreamId, RingSpan) -> VideoPacket,
     ) -> Result<Delivery, Broken> {
         let Some(link) = &mut self.link else { return Ok(Delivery::Dropped) };
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -139,7 +149,7 @@ impl Outlet {
         link.written = span.position + u64::from(span.length);
         let offset = usize::try_from(link.ring.offset(span)).unwrap_or(usize::MAX);
         self.memory.write(offset, bytes).map_err(io::Error::other).map_err(Broken::Io)?;
-        match link.channel.send(&ToRtc::VideoPacket(describe(span)), &[]) {
+        match link.channel.send(&ToRtc::VideoPacket(describe(self.stream, span)), &[]) {
             Ok(()) => Ok(Delivery::Sent),
             Err(SendError::Full) => {
                 link.blocked = Blocked::BySocket;
@@ -151,8 +161,12 @@ impl Outlet {
 }
 
 impl Link {
-    fn take(&mut self, message: ToMedia) -> Result<(), Broken> {
-        let ToMedia::RingConsumed { position } = message;
+    fn take(&mut self, ours: StreamId, message: ToMedia) -> Result<(), Broken> {
+        let ToMedia::RingConsumed { stream, position } = message;
+        if stream != ours {
+            let what = Violation::Illegal("a report of a stream that there is not");
+            return Err(ProtocolViolation { link: LinkName::Packets, what }.into());
+        }
         self.ring.consumed(position).map_err(|error| {
             info!(%error, "rtc's report contradicts the ring");
             let what = Violation::Illegal("a report of what was never written, or taken back");

@@ -127,6 +127,11 @@ impl Session {
         self.packets_outcome(attached);
     }
 
+    /// Nothing more is encoded.
+    pub(super) fn end(&mut self) {
+        self.outlet.retire();
+    }
+
     /// Does all there is to do, and says when there is more to do without an event.
     ///
     /// # Errors
@@ -233,7 +238,8 @@ impl Session {
         self.rate.encoded(now, ask, quantizer, length);
         self.pacing.encoded(now, work, self.rate.is_refined());
         let times = shown.times;
-        let packet = |span| VideoPacket {
+        let packet = |stream, span| VideoPacket {
+            stream,
             span,
             keyframe: unit.key,
             sequence: times.sequence,

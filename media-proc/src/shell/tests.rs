@@ -15,7 +15,7 @@ use lumen_ipc::{
     },
     ring::{RingReader, RingSpan},
     service::MediaConfig,
-    units::{Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, OutputId, SlotIndex},
+    units::{Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, OutputId, SlotIndex, StreamId},
 };
 use lumen_ipc_runtime::shm::{SharedMemory, SharedView};
 use openh264::{decoder::Decoder, formats::YUVSource};
@@ -49,7 +49,7 @@ impl Rig {
     fn new() -> Self {
         let config =
             MediaConfig { size: size(), max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) };
-        let outlet = Outlet::new().expect("memory for the ring");
+        let outlet = Outlet::new(StreamId::VIDEO).expect("memory for the ring");
         let desk = Desk::new(config.bitrate).expect("eventfd");
         let now = Instant::now();
         let encoder =
@@ -143,12 +143,13 @@ impl Rig {
         let mut packets = Vec::new();
         while let Ok(received) = self.rtc.receive() {
             match received.message {
-                ToRtc::RingAnnounced { capacity } => {
+                ToRtc::RingAnnounced { capacity, .. } => {
                     let descriptor = received.descriptors.into_iter().next().expect("a ring");
                     let bytes = usize::try_from(capacity.bytes()).expect("64 bits");
                     let view = SharedView::map(descriptor, bytes).expect("sealed");
                     self.ring = Some((view, RingReader::new(capacity)));
                 }
+                ToRtc::RingRetired { .. } => self.ring = None,
                 ToRtc::VideoPacket(packet) => packets.push((packet, self.read(packet.span))),
             }
         }
@@ -159,7 +160,7 @@ impl Rig {
         let (view, reader) = self.ring.as_mut().expect("announced before");
         let offset = usize::try_from(reader.accept(span).expect("legal span")).expect("64 bits");
         let bytes = view.bytes()[offset..offset + span.length as usize].to_vec();
-        self.rtc.send(&FromRtc::RingConsumed { position: reader.position() }, &[]).expect("read");
+        self.rtc.send(&consumed(reader.position()), &[]).expect("read");
         bytes
     }
 
@@ -197,6 +198,10 @@ fn announced(slot: u64, size: FrameSize) -> BufferAnnounced {
 
 fn demand(watched: bool) -> ToCompositor {
     ToCompositor::DemandChanged { output: OutputId::PRIMARY, watched }
+}
+
+fn consumed(position: u64) -> FromRtc {
+    FromRtc::RingConsumed { stream: StreamId::VIDEO, position }
 }
 
 fn corner() -> Damage {
@@ -302,6 +307,15 @@ fn rtc_that_returns_gets_the_ring_and_a_key_picture() {
     let packets = rig.run();
     assert!(packets[0].0.keyframe);
     assert_eq!(packets[0].0.span.position, 0);
+}
+
+#[test]
+fn media_that_ends_retires_its_stream() {
+    let mut rig = Rig::watched();
+    rig.settle();
+    rig.session.end();
+    rig.packets();
+    assert!(rig.ring.is_none() && rig.rtc_is_cut_off());
 }
 
 #[test]
@@ -467,9 +481,10 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
 
 #[test]
 fn hostile_rtc_is_cut_off_and_the_compositor_still_served() {
-    for position in [u64::MAX, 1 << 40] {
+    let elsewhere = FromRtc::RingConsumed { stream: StreamId::MAX, position: 0 };
+    for report in [consumed(u64::MAX), consumed(1 << 40), elsewhere] {
         let mut rig = Rig::watched();
-        rig.rtc.send(&FromRtc::RingConsumed { position }, &[]).expect("media reads");
+        rig.rtc.send(&report, &[]).expect("media reads");
         rig.run();
         assert!(rig.rtc_is_cut_off());
         rig.frame(corner());
@@ -503,7 +518,7 @@ fn figures_all_move() {
     rig.announce_memory(&buffer, rig.memory.descriptor());
     rig.frame_in(1, Damage::full(size()));
     rig.settle();
-    rig.rtc.send(&FromRtc::RingConsumed { position: u64::MAX }, &[]).expect("media reads");
+    rig.rtc.send(&consumed(u64::MAX), &[]).expect("media reads");
     rig.run();
     // Only a full link moves it; `rtc_that_reads_nothing…` sees to that one.
     let elsewhere = ["packets_dropped_total"];

@@ -13,12 +13,14 @@ use lumen_ipc::{
         packets::{ToMedia, ToRtc, VideoPacket},
         signalling,
     },
-    ring::RingReader,
+    units::StreamId,
 };
 use lumen_ipc_runtime::{
     channel::{Channel, NotALink, ReceiveError, Received, SendError},
     shm::SharedView,
 };
+
+use crate::ring::StreamRing;
 
 /// Most answers that wait for a busy gateway: it reads them faster than browsers offer, or is
 /// broken.
@@ -75,26 +77,31 @@ pub(super) struct Picture {
 #[derive(Debug)]
 pub(super) struct Packets {
     channel: Channel<ToRtc, ToMedia>,
-    ring: Option<(SharedView, RingReader)>,
+    video: StreamRing<SharedView>,
     unreported: bool,
 }
 
 impl Packets {
     pub(super) fn new(link: OwnedFd) -> Result<Self, NotALink> {
-        Ok(Self { channel: Channel::from_descriptor(link)?, ring: None, unreported: false })
+        let (channel, video) = (Channel::from_descriptor(link)?, StreamRing::new(StreamId::VIDEO));
+        Ok(Self { channel, video, unreported: false })
     }
 
     /// The next picture and its bytes, copied once.
     pub(super) fn next(&mut self) -> Result<Option<Picture>, Over> {
         while let Some(received) = receive(&self.channel)? {
             match received.message {
-                ToRtc::RingAnnounced { capacity } => {
+                ToRtc::RingAnnounced { stream, capacity } => {
                     let descriptor = received.descriptors.into_iter().next();
                     let descriptor = descriptor.ok_or_else(|| illegal("a ring without memory"))?;
                     let bytes = usize::try_from(capacity.bytes()).unwrap_or(usize::MAX);
                     let view = SharedView::map(descriptor, bytes)
                         .map_err(|_| illegal("a ring that is not the sealed memory announced"))?;
-                    self.ring = Some((view, RingReader::new(capacity)));
+                    self.video.announce(stream, capacity, view).map_err(violation)?;
+                }
+                ToRtc::RingRetired { stream } => {
+                    self.video.retire(stream).map_err(violation)?;
+                    self.unreported = false;
                 }
                 ToRtc::VideoPacket(packet) => {
                     let data = self.copy(&packet)?;
@@ -108,8 +115,8 @@ impl Packets {
 
     /// Tells media what has been read, if it has not been told.
     pub(super) fn report(&mut self) -> Result<(), Over> {
-        let Some((_, reader)) = &self.ring else { return Ok(()) };
-        let message = ToMedia::RingConsumed { position: reader.position() };
+        let Some(position) = self.video.position() else { return Ok(()) };
+        let message = ToMedia::RingConsumed { stream: self.video.stream(), position };
         self.unreported = !send(&self.channel, &message)?;
         Ok(())
     }
@@ -119,9 +126,7 @@ impl Packets {
     }
 
     fn copy(&mut self, packet: &VideoPacket) -> Result<Arc<[u8]>, Over> {
-        let ring = self.ring.as_mut();
-        let (view, reader) = ring.ok_or_else(|| illegal("a packet before any ring"))?;
-        let offset = reader.accept(packet.span).map_err(|_| illegal("a span outside the ring"))?;
+        let (view, offset) = self.video.accept(packet.stream, packet.span).map_err(violation)?;
         let start = usize::try_from(offset).map_err(|_| illegal("a span outside the ring"))?;
         let end = start.saturating_add(packet.span.length as usize);
         let bytes =
@@ -137,7 +142,11 @@ impl AsFd for Packets {
 }
 
 fn illegal(what: &'static str) -> Over {
-    ProtocolViolation { link: LinkName::Packets, what: Violation::Illegal(what) }.into()
+    violation(Violation::Illegal(what))
+}
+
+fn violation(what: Violation) -> Over {
+    ProtocolViolation { link: LinkName::Packets, what }.into()
 }
 
 /// The end of `signalling`, and the answers that wait for it.

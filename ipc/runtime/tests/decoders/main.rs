@@ -24,7 +24,7 @@ use lumen_ipc::{
     text::Text,
     units::{
         ButtonCode, FrameSequence, FrameSize, KeyCode, MonotonicMicros, OutputId, OutputSize,
-        PeerId, Scale, SlotIndex,
+        PeerId, Scale, SlotIndex, StreamId,
     },
 };
 use lumen_ipc_runtime::decoders::{self, DECODERS};
@@ -212,17 +212,20 @@ proptest! {
         numbers in any::<(u64, u32, bool, u64)>(),
         times in any::<[u64; 5]>(),
         size in any_size(),
+        stream in any::<u64>().prop_map(StreamId::clamped),
     ) {
         let (position, length, keyframe, sequence) = numbers;
         let [committed, rendered, taken, converted, encoded] = times.map(MonotonicMicros);
         there_and_back(&packets::ToRtc::VideoPacket(VideoPacket {
+            stream,
             span: RingSpan { position, length },
             keyframe,
             sequence: FrameSequence(sequence),
             size,
             stamps: FrameStamps { committed, rendered, taken, converted, encoded },
         }));
-        there_and_back(&packets::ToMedia::RingConsumed { position });
+        there_and_back(&packets::ToRtc::RingRetired { stream });
+        there_and_back(&packets::ToMedia::RingConsumed { stream, position });
     }
 
     #[test]

@@ -26,7 +26,7 @@ use lumen_ipc::{
     text::{Secret, Text},
     units::{
         ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros, OutputId, OutputSize,
-        PadIndex, PeerId, Scale, SessionId, SlotIndex,
+        PadIndex, PeerId, Scale, SessionId, SlotIndex, StreamId,
     },
 };
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("grants_to_worker", encode_all(&grants_samples()));
     add("handover_to_turn", encode_all(&[handover::ToTurn::Plain, handover::ToTurn::Secured]));
     add("input_to_compositor", encode_all(&input_samples()));
-    add("packets_to_media", encode_all(&[packets::ToMedia::RingConsumed { position: 70_000 }]));
+    add("packets_to_media", encode_all(&packets_back_samples()));
     add("packets_to_rtc", encode_all(&packets_samples()));
     add("pads_to_gamepad", encode_all(&pads_samples()));
     add("pads_to_rtc", encode_all(&pads_back_samples()));
@@ -245,15 +245,24 @@ fn input_samples() -> Vec<input::ToCompositor> {
 
 fn packets_samples() -> Vec<packets::ToRtc> {
     vec![
-        packets::ToRtc::RingAnnounced { capacity: RingCapacity::new(1 << 20).expect("legal") },
+        packets::ToRtc::RingAnnounced {
+            stream: StreamId::VIDEO,
+            capacity: RingCapacity::new(1 << 20).expect("legal"),
+        },
         packets::ToRtc::VideoPacket(VideoPacket {
+            stream: StreamId::VIDEO,
             span: RingSpan { position: 1 << 40, length: 90_000 },
             keyframe: true,
             sequence: FrameSequence(300),
             size: size(),
             stamps: FrameStamps::default(),
         }),
+        packets::ToRtc::RingRetired { stream: StreamId::MAX },
     ]
+}
+
+fn packets_back_samples() -> Vec<packets::ToMedia> {
+    vec![packets::ToMedia::RingConsumed { stream: StreamId::VIDEO, position: 70_000 }]
 }
 
 fn signalling_samples() -> Vec<signalling::ToRtc> {

@@ -78,7 +78,7 @@ impl Worker for Stub {
             }
             match self.link.as_ref().map(Channel::receive) {
                 Some(Ok(received)) => {
-                    let ToMedia::RingConsumed { position } = received.message;
+                    let ToMedia::RingConsumed { position, .. } = received.message;
                     if !obey(position) {
                         return Ok(());
                     }

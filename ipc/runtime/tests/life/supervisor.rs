@@ -24,7 +24,7 @@ use lumen_ipc::{
         Metric, Refusal, WorkerConfig, WorkerStatus,
     },
     text::Text,
-    units::{Fps, FrameSize, Kbps},
+    units::{Fps, FrameSize, Kbps, StreamId},
 };
 use lumen_ipc_runtime::{channel::Channel, rpc};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -133,7 +133,8 @@ impl Supervisor {
 
     pub(crate) fn order(&self, order: Order) {
         let link = self.link.as_ref().expect("the worker has a link");
-        link.send(&ToMedia::RingConsumed { position: order as u64 }, &[]).expect("room");
+        let (stream, position) = (StreamId::VIDEO, order as u64);
+        link.send(&ToMedia::RingConsumed { stream, position }, &[]).expect("room");
     }
 
     pub(crate) fn send_garbage(&self) {
