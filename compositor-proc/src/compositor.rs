@@ -12,7 +12,8 @@ use std::{
 };
 
 use lumen_ipc::{
-    codec::ProtocolViolation,
+    codec::{ProtocolViolation, Violation},
+    link::LinkName,
     message::{desktop, frames, input},
     service::CompositorConfig,
     text::counted,
@@ -146,9 +147,17 @@ impl Compositor {
     }
 
     /// A viewer did something.
-    pub fn apply_input(&mut self, message: input::ToCompositor) {
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] for an output that there is not.
+    pub fn apply_input(&mut self, message: input::ToCompositor) -> Result<(), ProtocolViolation> {
+        if message.output != self.state.output.id {
+            let what = Violation::Illegal("input on an output that there is not");
+            return Err(ProtocolViolation { link: LinkName::Input, what });
+        }
         self.state.set_now(Instant::now());
         self.state.apply_input(message);
+        Ok(())
     }
 
     /// Every viewer is gone.

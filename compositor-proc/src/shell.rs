@@ -239,8 +239,7 @@ impl Turn {
         let source = Generic::new(link, Interest::READ, Mode::Level);
         let token = insert(&self.handle, source, |turn: &mut Self, link| {
             let open = turn.read(link, |compositor, message| {
-                compositor.apply_input(message);
-                Ok(())
+                compositor.apply_input(message).map_err(|violation| violation.to_string())
             });
             Ok(turn.go_on(open, Compositor::release_input))
         })?;

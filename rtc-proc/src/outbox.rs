@@ -37,7 +37,7 @@ impl Outbox {
     /// [`Overflow`] when there is no room and the message cannot be spared.
     pub fn push(&mut self, message: ToCompositor) -> Result<(), Overflow> {
         if let Some(last) = self.waiting.back_mut()
-            && last.peer == message.peer
+            && (last.peer, last.output) == (message.peer, message.output)
             && let Some(merged) = merge(last.action, message.action)
         {
             last.action = merged;
@@ -94,10 +94,10 @@ fn merge(earlier: Action, later: Action) -> Option<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lumen_ipc::message::input::OutputPoint;
+    use lumen_ipc::{message::input::OutputPoint, units::OutputId};
 
     fn from(peer: u64, action: Action) -> ToCompositor {
-        ToCompositor { peer: PeerId(peer), action }
+        ToCompositor { peer: PeerId(peer), output: OutputId::PRIMARY, action }
     }
 
     fn to(x: u16) -> Action {

@@ -21,7 +21,7 @@ use lumen_ipc::{
     text::Text,
     units::{ButtonCode, FrameSize, KeyCode, OutputId, OutputSize, Scale},
 };
-use rig::{Rig, rig_past_its_first_frame as rig};
+use rig::{PEER, Rig, rig_past_its_first_frame as rig};
 
 const RED: u32 = 0xffff_0000;
 const GREEN: u32 = 0xff00_ff00;
@@ -276,6 +276,13 @@ fn release_of_a_frame_never_sent_closes_the_link_end() {
 fn demand_of_another_output_closes_the_link_end() {
     let mut rig = rig();
     rig.tell(ToCompositor::DemandChanged { output: OutputId::MAX, watched: true });
+    rig.until(|rig| rig.counter("peer_violations_total") == 1);
+}
+
+#[test]
+fn input_on_another_output_closes_the_link_end() {
+    let mut rig = rig();
+    rig.act_on(OutputId::MAX, PEER, Action::StillHeld);
     rig.until(|rig| rig.counter("peer_violations_total") == 1);
 }
 

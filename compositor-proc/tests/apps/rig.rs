@@ -145,8 +145,13 @@ impl Rig {
 
     /// One of several viewers does something.
     pub(crate) fn act_as(&self, peer: PeerId, action: Action) {
+        self.act_on(OutputId::PRIMARY, peer, action);
+    }
+
+    /// A viewer does something on one of several outputs.
+    pub(crate) fn act_on(&self, output: OutputId, peer: PeerId, action: Action) {
         let input = self.input.as_ref().expect("rtc is there");
-        input.send(&input::ToCompositor { peer, action }, &[]).expect("room");
+        input.send(&input::ToCompositor { peer, output, action }, &[]).expect("room");
     }
 
     /// One turn of the shell, and what came over the links by it.

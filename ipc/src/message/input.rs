@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::Message,
     link::LinkName,
-    units::{ButtonCode, KeyCode, OutputSize, PeerId},
+    units::{ButtonCode, KeyCode, OutputId, OutputSize, PeerId},
 };
 
 /// How long a peer may be silent while it holds a key or button; while it does, it says
@@ -24,6 +24,8 @@ pub const HOLD_PATIENCE: Duration = Duration::from_millis(450);
 pub struct ToCompositor {
     /// Who did it.
     pub peer: PeerId,
+    /// The output that was looked at meanwhile: the one that places are on.
+    pub output: OutputId,
     /// What was done.
     pub action: Action,
 }

@@ -8,7 +8,7 @@ use lumen_ipc::{
         signalling::{Reason, ToGateway},
     },
     text::Text,
-    units::PeerId,
+    units::{OutputId, PeerId},
 };
 
 use super::{Output, Peers};
@@ -51,7 +51,7 @@ impl Peers {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         entry.has_acted = true;
         if !matches!(action, Action::SizeWanted(_)) {
-            self.outputs.push_back(Output::Input(ToCompositor { peer: number, action }));
+            self.input(number, action);
         }
         self.sizes.note(now, number, action);
         self.tell_size();
@@ -59,9 +59,14 @@ impl Peers {
 
     pub(super) fn tell_size(&mut self) {
         if let Some((peer, size)) = self.sizes.untold() {
-            let message = ToCompositor { peer, action: Action::SizeWanted(size) };
-            self.outputs.push_back(Output::Input(message));
+            self.input(peer, Action::SizeWanted(size));
         }
+    }
+
+    /// Tells the compositor what a viewer did. Every viewer looks at the same output.
+    fn input(&mut self, peer: PeerId, action: Action) {
+        let output = OutputId::PRIMARY;
+        self.outputs.push_back(Output::Input(ToCompositor { peer, output, action }));
     }
 
     fn on_ended(&mut self, now: Instant, number: PeerId, ending: Ending) {
@@ -74,8 +79,7 @@ impl Peers {
         }
         self.routes.retain(|_, owner| *owner != number);
         if entry.has_acted {
-            let message = ToCompositor { peer: number, action: Action::PeerLeft };
-            self.outputs.push_back(Output::Input(message));
+            self.input(number, Action::PeerLeft);
         }
         self.sizes.leave(number);
         self.tell_size();

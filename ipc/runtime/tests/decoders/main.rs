@@ -124,6 +124,10 @@ fn any_peer() -> impl Strategy<Value = PeerId> {
     any::<u64>().prop_map(PeerId)
 }
 
+fn any_output() -> impl Strategy<Value = OutputId> {
+    any::<u64>().prop_map(OutputId::clamped)
+}
+
 fn any_size() -> impl Strategy<Value = FrameSize> {
     any::<(u32, u32)>().prop_map(|(width, height)| FrameSize::nearest(width, height))
 }
@@ -161,8 +165,12 @@ fn any_damage() -> impl Strategy<Value = Damage> {
 
 proptest! {
     #[test]
-    fn input_there_and_back_is_the_same(peer in any_peer(), action in any_action()) {
-        there_and_back(&input::ToCompositor { peer, action });
+    fn input_there_and_back_is_the_same(
+        peer in any_peer(),
+        output in any_output(),
+        action in any_action(),
+    ) {
+        there_and_back(&input::ToCompositor { peer, output, action });
     }
 
     #[test]

@@ -239,7 +239,7 @@ fn input_samples() -> Vec<input::ToCompositor> {
         Action::SizeWanted(OutputSize::nearest(1280, 720, Scale::nearest(1.25))),
         Action::StillHeld,
     ]
-    .map(|action| input::ToCompositor { peer: PeerId(3), action })
+    .map(|action| input::ToCompositor { peer: PeerId(3), output: OutputId::MAX, action })
     .to_vec()
 }
 
