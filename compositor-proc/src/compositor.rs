@@ -225,7 +225,7 @@ impl Compositor {
             layer_map_for_output(&self.state.output.wayland).arrange();
             self.state.refresh_screen();
             self.state.configure_all();
-            self.state.desktop.set_size(size.pixels);
+            self.state.desktop.set_size(size);
             self.state.rearranged();
         }
     }
@@ -285,9 +285,11 @@ impl Compositor {
 
     fn tell_desktop(&mut self) -> Option<Instant> {
         let link = self.desktop_link.clone()?;
-        while let Some(fact) = self.state.desktop.untold() {
-            match link.send(&fact, &[]) {
-                Ok(()) => self.state.desktop.told(&fact),
+        let output = self.state.output.id;
+        while let Some(statement) = self.state.desktop.untold() {
+            let message = desktop::ToRtc { output, statement };
+            match link.send(&message, &[]) {
+                Ok(()) => self.state.desktop.told(&message.statement),
                 Err(SendError::Full) => return Some(self.state.now() + RETRY),
                 Err(error) => {
                     if !matches!(error, SendError::PeerGone) {

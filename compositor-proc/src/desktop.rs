@@ -4,16 +4,16 @@
 //! only its latest value.
 
 use lumen_ipc::{
-    message::desktop::{Cursor, ToRtc},
+    message::desktop::{Cursor, Statement},
     text::Text,
-    units::FrameSize,
+    units::OutputSize,
 };
 
 /// The facts, and which of them rtc has not been told.
 #[derive(Debug)]
 pub struct Desktop {
     cursor: Fact<Cursor>,
-    size: Fact<FrameSize>,
+    size: Fact<OutputSize>,
     title: Fact<Text<256>>,
 }
 
@@ -38,7 +38,7 @@ impl<T: PartialEq> Fact<T> {
 impl Desktop {
     /// A desktop of `size` with the default pointer and no window.
     #[must_use]
-    pub fn new(size: FrameSize) -> Self {
+    pub fn new(size: OutputSize) -> Self {
         Self {
             cursor: Fact::new(Cursor::Named(Text::truncated("default"))),
             size: Fact::new(size),
@@ -52,7 +52,7 @@ impl Desktop {
     }
 
     /// The output has this size.
-    pub fn set_size(&mut self, size: FrameSize) {
+    pub fn set_size(&mut self, size: OutputSize) {
         self.size.set(size);
     }
 
@@ -70,33 +70,35 @@ impl Desktop {
 
     /// The next thing to tell; [`Desktop::told`] says that it was.
     #[must_use]
-    pub fn untold(&self) -> Option<ToRtc> {
+    pub fn untold(&self) -> Option<Statement> {
         if !self.size.told {
-            Some(ToRtc::OutputResized(self.size.value))
+            Some(Statement::OutputResized(self.size.value))
         } else if !self.cursor.told {
-            Some(ToRtc::CursorChanged(self.cursor.value.clone()))
+            Some(Statement::CursorChanged(self.cursor.value.clone()))
         } else if !self.title.told {
-            Some(ToRtc::TitleChanged(self.title.value.clone()))
+            Some(Statement::TitleChanged(self.title.value.clone()))
         } else {
             None
         }
     }
 
     /// Rtc was told what [`Desktop::untold`] returned.
-    pub const fn told(&mut self, fact: &ToRtc) {
+    pub const fn told(&mut self, fact: &Statement) {
         match fact {
-            ToRtc::CursorChanged(_) => self.cursor.told = true,
-            ToRtc::OutputResized(_) => self.size.told = true,
-            ToRtc::TitleChanged(_) => self.title.told = true,
+            Statement::CursorChanged(_) => self.cursor.told = true,
+            Statement::OutputResized(_) => self.size.told = true,
+            Statement::TitleChanged(_) => self.title.told = true,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::units::Scale;
+
     use super::*;
 
-    fn tell_all(desktop: &mut Desktop) -> Vec<ToRtc> {
+    fn tell_all(desktop: &mut Desktop) -> Vec<Statement> {
         let mut facts = Vec::new();
         while let Some(fact) = desktop.untold() {
             desktop.told(&fact);
@@ -106,7 +108,7 @@ mod tests {
     }
 
     fn desktop() -> Desktop {
-        Desktop::new(FrameSize::new(640, 480).expect("legal size"))
+        Desktop::new(OutputSize::nearest(640, 480, Scale::ONE))
     }
 
     #[test]
@@ -123,7 +125,7 @@ mod tests {
         tell_all(&mut desktop);
         desktop.set_title("one".to_owned());
         desktop.set_title("two".to_owned());
-        assert_eq!(tell_all(&mut desktop), [ToRtc::TitleChanged(Text::truncated("two"))]);
+        assert_eq!(tell_all(&mut desktop), [Statement::TitleChanged(Text::truncated("two"))]);
         desktop.set_title("two".to_owned());
         assert!(tell_all(&mut desktop).is_empty());
     }

@@ -121,7 +121,7 @@ impl State {
             cursor: CursorImageStatus::default_named(),
             cursor_changed: true,
             schedule: Schedule::new(output.rate()),
-            desktop: Desktop::new(config.size),
+            desktop: Desktop::new(size),
             input: InputState::default(),
             pool_files: PoolFiles::default(),
             faulty: HashSet::new(),

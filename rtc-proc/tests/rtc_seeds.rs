@@ -121,9 +121,9 @@ fn refused_vectors_are_refused() {
 #[test]
 fn output_vectors_of_the_page_are_what_we_encode() {
     use lumen_ipc::{
-        message::desktop::{Cursor, CursorImage, ToRtc},
+        message::desktop::{Cursor, CursorImage, Statement},
         text::Text,
-        units::{FrameSize, PadIndex},
+        units::{FrameSize, OutputSize, PadIndex, Scale},
     };
     for (name, bytes, message) in vectors(include_str!("../../web/test/vectors/output.json")) {
         let text = |key: &str| message[key].as_str().expect("a text").to_owned();
@@ -131,24 +131,25 @@ fn output_vectors_of_the_page_are_what_we_encode() {
         let byte = |key: &str| u8::try_from(number(key)).expect("a byte");
         let side = |key: &str| u16::try_from(number(key)).expect("a side");
         let encoded = match message["type"].as_str().expect("a type") {
-            "cursorHidden" => encode::desktop(&ToRtc::CursorChanged(Cursor::Hidden)),
+            "cursorHidden" => encode::desktop(&Statement::CursorChanged(Cursor::Hidden)),
             "cursorNamed" => {
                 let name = Text::new(text("name")).expect("short");
-                encode::desktop(&ToRtc::CursorChanged(Cursor::Named(name)))
+                encode::desktop(&Statement::CursorChanged(Cursor::Named(name)))
             }
             "cursorImage" => {
                 let (size, spot) =
                     ((byte("width"), byte("height")), (byte("hotspotX"), byte("hotspotY")));
                 let image = CursorImage::new(size, spot, unhex(&text("rgba"))).expect("legal");
-                encode::desktop(&ToRtc::CursorChanged(Cursor::Image(image)))
+                encode::desktop(&Statement::CursorChanged(Cursor::Image(image)))
             }
             "outputResized" => {
-                let size = FrameSize::new(side("width"), side("height")).expect("legal");
-                encode::desktop(&ToRtc::OutputResized(size))
+                let pixels = FrameSize::new(side("width"), side("height")).expect("legal");
+                let size = OutputSize { pixels, scale: Scale::ONE };
+                encode::desktop(&Statement::OutputResized(size))
             }
             "titleChanged" => {
                 let title = Text::new(text("title")).expect("short");
-                encode::desktop(&ToRtc::TitleChanged(title))
+                encode::desktop(&Statement::TitleChanged(title))
             }
             "pictureSent" => encode::picture_sent(number("time")),
             "padsAvailable" => encode::pads_available(message["available"] == true),

@@ -14,7 +14,7 @@ use std::fs::File;
 use app::{App, Event, Window};
 use lumen_ipc::{
     message::{
-        desktop::{Cursor, ToRtc},
+        desktop::{Cursor, Statement},
         frames::{Damage, FrameReady, Rect, ToCompositor},
         input::{Action, OutputPoint, PressState},
     },
@@ -226,11 +226,12 @@ fn wanted_size_resizes_the_output_the_window_and_the_buffers() {
     rig.release();
     let count = rig.frames.len();
     let place = rig.slot();
-    rig.act(Action::SizeWanted(OutputSize::nearest(800, 600, Scale::ONE)));
+    let wanted = OutputSize::nearest(800, 600, Scale::ONE);
+    rig.act(Action::SizeWanted(wanted));
     app.until_told(&mut rig, &Event::Configured { width: 800, height: 600, maximized: true });
     let frame = rig.frame_after(count);
     assert!(rig.retired.contains(&place) && whole(&frame, size(800, 600)));
-    assert!(rig.told.contains(&ToRtc::OutputResized(size(800, 600))));
+    assert!(rig.told.contains(&Statement::OutputResized(wanted)));
 }
 
 #[test]
@@ -330,8 +331,8 @@ fn cursor_surface_becomes_an_image_and_never_a_frame() {
     cursor.attach(Some(&app.buffer(16, 12, 0x8080_0000)), 0, 0);
     cursor.commit();
     app.exchange();
-    rig.until(|rig| matches!(rig.told.last(), Some(ToRtc::CursorChanged(Cursor::Image(_)))));
-    let Some(ToRtc::CursorChanged(Cursor::Image(image))) = rig.told.last() else {
+    rig.until(|rig| matches!(rig.told.last(), Some(Statement::CursorChanged(Cursor::Image(_)))));
+    let Some(Statement::CursorChanged(Cursor::Image(image))) = rig.told.last() else {
         panic!("an image was told")
     };
     assert_eq!((image.size(), image.hotspot()), ((16, 12), (3, 4)));
@@ -345,11 +346,12 @@ fn desktop_facts_are_stated_again_on_a_new_end() {
     let (app, window) = red_window(&mut rig);
     window.toplevel.set_title("Paint".to_owned());
     app.connection.flush().expect("sent");
-    let title = ToRtc::TitleChanged(Text::truncated("Paint"));
+    let title = Statement::TitleChanged(Text::truncated("Paint"));
     rig.until(|rig| rig.told.contains(&title));
     rig.told.clear();
     rig.attach_desktop();
     rig.until(|rig| rig.told.len() == 3);
     assert!(rig.told.contains(&title));
-    assert!(rig.told.contains(&ToRtc::OutputResized(size(640, 480))));
+    let shown = OutputSize::nearest(640, 480, Scale::ONE);
+    assert!(rig.told.contains(&Statement::OutputResized(shown)));
 }

@@ -12,7 +12,7 @@ use lumen_compositor::{compositor::Compositor, shell::Shell};
 use lumen_ipc::{
     link::{Generation, LinkName},
     message::{
-        desktop,
+        desktop::{self, Statement},
         frames::{
             self, BufferAnnounced, BufferMemory, FrameReady, FrameReleased, Picture, ToMedia,
         },
@@ -46,7 +46,7 @@ pub(crate) struct Rig {
     pub(crate) input: Option<InputEnd>,
     pub(crate) desktop: Option<DesktopEnd>,
     pub(crate) frames: Vec<FrameReady>,
-    pub(crate) told: Vec<desktop::ToRtc>,
+    pub(crate) told: Vec<Statement>,
     buffers: HashMap<SlotIndex, (BufferAnnounced, Pixels)>,
     /// Slots that media was told to let go of.
     pub(crate) retired: Vec<SlotIndex>,
@@ -195,7 +195,8 @@ impl Rig {
     fn take_told(&mut self) {
         let Some(desktop) = &self.desktop else { return };
         while let Ok(received) = desktop.receive() {
-            self.told.push(received.message);
+            assert_eq!(received.message.output, OutputId::PRIMARY);
+            self.told.push(received.message.statement);
         }
     }
 

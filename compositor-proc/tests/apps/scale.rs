@@ -3,7 +3,7 @@
 
 use lumen_ipc::{
     message::{
-        desktop::{Cursor, ToRtc},
+        desktop::{Cursor, Statement},
         frames::BufferMemory,
         input::{Action, OutputPoint},
     },
@@ -262,14 +262,14 @@ fn cursor_is_drawn_as_finely_as_the_output_is() {
             rig.told.iter().any(|fact| {
                 matches!(
                     fact,
-                    ToRtc::CursorChanged(Cursor::Image(image))
+                    Statement::CursorChanged(Cursor::Image(image))
                         if image.size() == (32, 24) && image.hotspot() == (6, 8)
                 )
             })
         });
         app.pointer.set_cursor(app.memory.enter_serial, None, 0, 0);
         app.exchange();
-        rig.until(|rig| rig.told.contains(&ToRtc::CursorChanged(Cursor::Hidden)));
+        rig.until(|rig| rig.told.contains(&Statement::CursorChanged(Cursor::Hidden)));
     }
 }
 
@@ -291,7 +291,7 @@ fn cursor_too_large_for_a_message_is_smaller_and_whole() {
         rig.told.iter().any(|fact| {
             matches!(
                 fact,
-                ToRtc::CursorChanged(Cursor::Image(image))
+                Statement::CursorChanged(Cursor::Image(image))
                     if image.size() == (120, 60) && image.hotspot() == (60, 30)
             )
         })

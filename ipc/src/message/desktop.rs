@@ -4,16 +4,30 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Message, link::LinkName, text::Text, units::FrameSize};
+use crate::{
+    codec::Message,
+    link::LinkName,
+    text::Text,
+    units::{OutputId, OutputSize},
+};
 
 /// Compositor → rtc.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum ToRtc {
-    /// The pointer looks different.
+pub struct ToRtc {
+    /// The output it is about.
+    pub output: OutputId,
+    /// What is to be known.
+    pub statement: Statement,
+}
+
+/// What viewers of an output must know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Statement {
+    /// The pointer looks different there.
     CursorChanged(Cursor),
     /// The output has this size.
-    OutputResized(FrameSize),
-    /// The focused window is called this; empty when there is none.
+    OutputResized(OutputSize),
+    /// The window that is focused there is called this; empty when there is none.
     TitleChanged(Text<256>),
 }
 

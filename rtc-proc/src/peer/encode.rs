@@ -15,7 +15,7 @@
 //! | 89 | RTP time u32 of the newest picture that left |
 
 use lumen_ipc::{
-    message::desktop::{Cursor, ToRtc},
+    message::desktop::{Cursor, Statement},
     units::{FrameSize, PadIndex},
 };
 
@@ -44,11 +44,11 @@ pub enum DesktopState {
 
 /// Encodes what the compositor states.
 #[must_use]
-pub fn desktop(message: &ToRtc) -> Vec<u8> {
-    match message {
-        ToRtc::CursorChanged(looks) => cursor(looks),
-        ToRtc::OutputResized(size) => output_size(*size),
-        ToRtc::TitleChanged(title) => {
+pub fn desktop(statement: &Statement) -> Vec<u8> {
+    match statement {
+        Statement::CursorChanged(looks) => cursor(looks),
+        Statement::OutputResized(size) => output_size(size.pixels),
+        Statement::TitleChanged(title) => {
             let text = title.as_str().as_bytes();
             // `Text<256>` fits a u16.
             let length = u16::try_from(text.len()).unwrap_or_default();
@@ -108,11 +108,15 @@ fn output_size(size: FrameSize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lumen_ipc::{message::desktop::CursorImage, text::Text};
+    use lumen_ipc::{
+        message::desktop::CursorImage,
+        text::Text,
+        units::{OutputSize, Scale},
+    };
 
     #[test]
     fn desktop_cursors_have_their_three_forms() {
-        let form = |looks| desktop(&ToRtc::CursorChanged(looks));
+        let form = |looks| desktop(&Statement::CursorChanged(looks));
         assert_eq!(form(Cursor::Hidden), [0x81]);
         assert_eq!(form(Cursor::Named(Text::truncated("text"))), *b"\x82\x04text");
         let image = CursorImage::new((1, 1), (0, 0), vec![1, 2, 3, 4]).expect("legal");
@@ -121,7 +125,10 @@ mod tests {
 
     #[test]
     fn desktop_title_counts_bytes_not_characters() {
-        assert_eq!(desktop(&ToRtc::TitleChanged(Text::truncated("ä"))), *b"\x85\x00\x02\xc3\xa4");
+        assert_eq!(
+            desktop(&Statement::TitleChanged(Text::truncated("ä"))),
+            *b"\x85\x00\x02\xc3\xa4"
+        );
     }
 
     #[test]
@@ -139,8 +146,8 @@ mod tests {
 
     #[test]
     fn desktop_size_and_state_are_big_endian() {
-        let size = FrameSize::new(1280, 720).expect("legal");
-        assert_eq!(desktop(&ToRtc::OutputResized(size)), [0x84, 5, 0, 2, 0xd0]);
+        let size = OutputSize::nearest(1280, 720, Scale::nearest(2.0));
+        assert_eq!(desktop(&Statement::OutputResized(size)), [0x84, 5, 0, 2, 0xd0]);
         assert_eq!(desktop_state(DesktopState::MediaRestarting), [0x86, 2]);
     }
 }

@@ -1,6 +1,6 @@
 //! What viewers must know of the desktop, kept for those who join later.
 
-use lumen_ipc::message::desktop::ToRtc;
+use lumen_ipc::message::desktop::Statement;
 
 use crate::peer::encode::{self, DesktopState};
 
@@ -16,12 +16,12 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Keeps a statement; returns its bytes.
-    pub(super) fn note(&mut self, message: &ToRtc) -> Vec<u8> {
-        let bytes = encode::desktop(message);
-        let kept = match message {
-            ToRtc::CursorChanged(_) => &mut self.cursor,
-            ToRtc::OutputResized(_) => &mut self.size,
-            ToRtc::TitleChanged(_) => &mut self.title,
+    pub(super) fn note(&mut self, statement: &Statement) -> Vec<u8> {
+        let bytes = encode::desktop(statement);
+        let kept = match statement {
+            Statement::CursorChanged(_) => &mut self.cursor,
+            Statement::OutputResized(_) => &mut self.size,
+            Statement::TitleChanged(_) => &mut self.title,
         };
         *kept = Some(bytes.clone());
         bytes

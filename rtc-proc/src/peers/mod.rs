@@ -29,7 +29,7 @@ use lumen_ipc::{
         signalling::{Rights, ToGateway, ToRtc},
     },
     text::Text,
-    units::{Kbps, PeerId},
+    units::{Kbps, OutputId, PeerId},
 };
 use str0m::Input as RtcInput;
 
@@ -237,9 +237,21 @@ impl Peers {
     }
 
     /// The compositor stated something.
-    pub fn desktop(&mut self, now: Instant, message: &desktop::ToRtc) {
-        let bytes = self.desk.note(message);
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when it is about an output that no viewer looks at.
+    pub fn desktop(
+        &mut self,
+        now: Instant,
+        message: &desktop::ToRtc,
+    ) -> Result<(), ProtocolViolation> {
+        if message.output != OutputId::PRIMARY {
+            let what = Violation::Illegal("a statement on an output that no viewer looks at");
+            return Err(ProtocolViolation { link: LinkName::Desktop, what });
+        }
+        let bytes = self.desk.note(&message.statement);
         self.broadcast(now, &bytes);
+        Ok(())
     }
 
     /// A process the picture depends on is gone or back.

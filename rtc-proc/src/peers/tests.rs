@@ -7,7 +7,7 @@ use std::{
 
 use lumen_ipc::{
     message::{
-        desktop::ToRtc as Statement,
+        desktop::{self, Cursor, Statement},
         input::{Action, ToCompositor},
         packets::FrameStamps,
         pads::{self, PadAction, PadReport, ToGamepad},
@@ -15,7 +15,7 @@ use lumen_ipc::{
     },
     service::RelayCredentials,
     text::{Secret, Text},
-    units::{FrameSize, Kbps, OutputSize, PadIndex, PeerId, Scale},
+    units::{Kbps, OutputId, OutputSize, PadIndex, PeerId, Scale},
 };
 
 use super::{MAX_PEERS, Output, Peers};
@@ -88,6 +88,12 @@ impl House {
         self.run(Duration::from_secs(2));
         assert!(self.viewers.last().expect("just pushed").1.connected);
         self.viewers.len() - 1
+    }
+
+    /// The compositor states something.
+    fn state(&mut self, statement: Statement) {
+        let message = desktop::ToRtc { output: OutputId::PRIMARY, statement };
+        self.peers.desktop(self.now, &message).expect("an output there is");
     }
 
     fn collect(&mut self) {
@@ -344,11 +350,23 @@ fn viewers_outlive_the_gateway_and_its_successors_numbers() {
 }
 
 #[test]
+fn statement_on_another_output_is_a_violation_that_nobody_is_told() {
+    let mut house = House::new();
+    let viewer = house.join(1, CONTROL);
+    let before = house.viewers[viewer].1.messages.len();
+    let statement = Statement::CursorChanged(Cursor::Hidden);
+    let message = desktop::ToRtc { output: OutputId::MAX, statement };
+    assert!(house.peers.desktop(house.now, &message).is_err());
+    house.collect();
+    assert_eq!(house.viewers[viewer].1.messages.len(), before);
+}
+
+#[test]
 fn desktop_is_told_to_those_who_join_later_and_a_new_compositor_learns_sizes() {
     let mut house = House::new();
-    let size = FrameSize::new(1280, 720).expect("legal");
-    house.peers.desktop(house.now, &Statement::OutputResized(size));
-    house.peers.desktop(house.now, &Statement::TitleChanged(Text::truncated("x")));
+    let size = OutputSize::nearest(1280, 720, Scale::ONE);
+    house.state(Statement::OutputResized(size));
+    house.state(Statement::TitleChanged(Text::truncated("x")));
     let viewer = house.join(1, CONTROL);
     let told = &house.viewers[viewer].1.messages;
     assert_eq!(*told, [vec![0x84, 5, 0, 2, 0xd0], vec![0x85, 0, 1, b'x'], vec![0x86, 0]]);

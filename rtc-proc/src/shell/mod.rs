@@ -285,7 +285,7 @@ impl Rtc {
         let Some(desktop) = &self.desktop else { return Ok(()) };
         for _ in 0..MAX_MESSAGES {
             let Some(received) = receive(desktop)? else { break };
-            self.peers.desktop(now, &received.message);
+            self.peers.desktop(now, &received.message)?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use lumen_ipc::{
     codec::{self, Message},
     link::MAX_DESCRIPTORS,
     message::{
-        desktop::{self, Cursor, CursorImage},
+        desktop::{self, Cursor, CursorImage, Statement},
         frames::{
             self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture, Rect,
         },
@@ -238,7 +238,8 @@ proptest! {
 
     #[test]
     fn texts_there_and_back_are_the_same(peer in any_peer(), text in ".{0,300}", flag: bool) {
-        there_and_back(&desktop::ToRtc::TitleChanged(Text::truncated(text.clone())));
+        let statement = Statement::TitleChanged(Text::truncated(text.clone()));
+        there_and_back(&desktop::ToRtc { output: OutputId::PRIMARY, statement });
         there_and_back(&signalling::ToRtc::OfferMade { peer, sdp: Text::truncated(text.clone()) });
         there_and_back(&signalling::ToGateway::PeerClosed {
             peer,
@@ -252,11 +253,13 @@ proptest! {
         width in 1_u8..=CursorImage::MAX_SIDE,
         height in 1_u8..=CursorImage::MAX_SIDE,
         shade: u8,
+        output in any_output(),
     ) {
         let rgba = vec![shade; usize::from(width) * usize::from(height) * 4];
         let image = CursorImage::new((width, height), (width - 1, height - 1), rgba);
         let cursor = Cursor::Image(image.expect("legal"));
-        there_and_back(&desktop::ToRtc::CursorChanged(cursor));
+        let statement = Statement::CursorChanged(cursor);
+        there_and_back(&desktop::ToRtc { output, statement });
     }
 
     #[test]

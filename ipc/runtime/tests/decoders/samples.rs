@@ -6,7 +6,7 @@ use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::{Generation, LinkName},
     message::{
-        desktop::{self, Cursor, CursorImage},
+        desktop::{self, Cursor, CursorImage, Statement},
         frames::{
             self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture, Rect,
         },
@@ -125,13 +125,15 @@ fn size() -> FrameSize {
 
 fn desktop_samples() -> Vec<desktop::ToRtc> {
     let image = CursorImage::new((2, 2), (1, 1), (0..16).collect()).expect("legal");
-    vec![
-        desktop::ToRtc::CursorChanged(Cursor::Hidden),
-        desktop::ToRtc::CursorChanged(Cursor::Named(Text::truncated("pointer"))),
-        desktop::ToRtc::CursorChanged(Cursor::Image(image)),
-        desktop::ToRtc::OutputResized(size()),
-        desktop::ToRtc::TitleChanged(Text::truncated("Häuser.txt")),
+    [
+        Statement::CursorChanged(Cursor::Hidden),
+        Statement::CursorChanged(Cursor::Named(Text::truncated("pointer"))),
+        Statement::CursorChanged(Cursor::Image(image)),
+        Statement::OutputResized(OutputSize::nearest(1920, 1080, Scale::nearest(1.5))),
+        Statement::TitleChanged(Text::truncated("Häuser.txt")),
     ]
+    .map(|statement| desktop::ToRtc { output: OutputId::PRIMARY, statement })
+    .to_vec()
 }
 
 pub(crate) fn frames_samples() -> Vec<frames::ToMedia> {
