@@ -5,10 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+mod messages;
 mod sources;
 mod workspace;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use self::workspace::Workspace;
 
@@ -38,6 +39,21 @@ fn arrows_point_from_processes_to_runtime_to_contract_only() -> Result<()> {
         breaches.extend(forbidden.map(|arrow| format!("{package} → {arrow}")));
     }
     assert!(breaches.is_empty(), "{breaches:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_message_of_a_picture_or_of_input_names_its_output_or_stream() -> Result<()> {
+    let mut nameless = Vec::new();
+    for link in ["desktop", "frames", "input", "packets"] {
+        let path = format!("ipc/src/message/{link}.rs");
+        let all = sources::of_processes()?;
+        let source = all.iter().find(|source| source.path == path);
+        let source = source.with_context(|| format!("there is no {path}"))?;
+        let found = messages::nameless(&source.text)?;
+        nameless.extend(found.into_iter().map(|message| format!("{link}: {message}")));
+    }
+    assert!(nameless.is_empty(), "what are these about? {nameless:#?}");
     Ok(())
 }
 
