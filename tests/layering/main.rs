@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod circles;
 mod messages;
 mod sources;
 mod workspace;
@@ -20,6 +21,9 @@ const RUNTIME: &str = "lumen-ipc-runtime";
 /// The most packages that the supervisor may be built from, itself included. It holds privilege,
 /// so every one of them is trusted with it. Raising this number is a decision of its own.
 const SUPERVISOR_BUDGET: usize = 90;
+
+/// Crates of whose files none depend on each other in a circle.
+const WITHOUT_CIRCLES: [&str; 1] = ["compositor-proc"];
 
 /// Files that may hold `unsafe`, as house rules name them; every other crate file forbids it.
 const UNSAFE_FILES: [&str; 5] = ["ffi.rs", "shm/guarded.rs", "shm/map.rs", "spawn.rs", "trap.rs"];
@@ -83,6 +87,23 @@ fn unsafe_stands_only_in_files_named_for_it() -> Result<()> {
         .map(|source| source.path)
         .collect();
     assert!(breaches.is_empty(), "unsafe code in {breaches:#?}");
+    Ok(())
+}
+
+#[test]
+fn no_files_of_a_crate_depend_on_each_other_in_a_circle() -> Result<()> {
+    let sources = sources::of_processes()?;
+    for folder in WITHOUT_CIRCLES {
+        let below = format!("{folder}/src/");
+        let of_crate = |source: &sources::Source| {
+            Some((source.path.strip_prefix(&below)?.to_owned(), source.text.clone()))
+        };
+        let files = sources.iter().filter_map(of_crate).collect();
+        let read = circles::Crate::read("lib.rs", &files)?;
+        assert!(read.arrows().len() > 10, "{folder} has more files than were read");
+        let circles = read.circles();
+        assert!(circles.is_empty(), "{folder}: {circles:#?}");
+    }
     Ok(())
 }
 
