@@ -25,18 +25,14 @@ use lumen_ipc_runtime::{
 use smithay::{
     backend::renderer::pixman::{PixmanError, PixmanRenderer},
     desktop::layer_map_for_output,
-    input::pointer::CursorImageStatus,
     reexports::wayland_server::{Display, Resource, backend::DisconnectReason},
-    utils::IsAlive,
 };
 use tracing::{info, warn};
 
 use crate::{
-    capture::{Capture, FramesLink, Step},
+    capture::{FramesLink, Step},
     client::{ClientCount, ClientState},
     cursor, handlers,
-    metrics::Metrics,
-    render::CanvasError,
     state::{SetupError, State},
 };
 
@@ -57,7 +53,6 @@ pub struct Compositor {
     display: Display<State>,
     /// The desktop.
     pub state: State,
-    capture: Capture,
     desktop_link: Option<Rc<DesktopLink>>,
     clients: ClientCount,
 }
@@ -71,9 +66,6 @@ pub enum CreateError {
     /// The renderer.
     #[error("Pixman cannot start")]
     Renderer(#[from] PixmanError),
-    /// The frame buffer.
-    #[error(transparent)]
-    Canvas(#[from] CanvasError),
     /// The configuration.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -88,9 +80,8 @@ impl Compositor {
         let display = Display::new()?;
         let handle = display.handle();
         let protocols = handlers::announce(&handle);
-        let state = State::new(&handle, protocols, config, Metrics::default())?;
-        let capture = Capture::new(PixmanRenderer::new()?, &state)?;
-        Ok(Self { display, state, capture, desktop_link: None, clients: ClientCount::default() })
+        let state = State::new(&handle, protocols, config, PixmanRenderer::new()?)?;
+        Ok(Self { display, state, desktop_link: None, clients: ClientCount::default() })
     }
 
     /// The Wayland side, for polling.
@@ -128,13 +119,13 @@ impl Compositor {
     pub fn attach_media(&mut self, link: Rc<FramesLink>) {
         info!("media attached");
         self.state.set_now(Instant::now());
-        self.capture.attach(&mut self.state, link);
+        self.state.capture.attach(self.state.now(), link);
     }
 
     /// Media's link end is closed.
     pub fn detach_media(&mut self) {
         info!("media is gone; frames wait for its successor");
-        self.capture.detach(&mut self.state);
+        self.state.capture.detach();
     }
 
     /// Media says something.
@@ -143,7 +134,7 @@ impl Compositor {
     /// [`ProtocolViolation`] when it must not be listened to any more.
     pub fn apply_media(&mut self, message: frames::ToCompositor) -> Result<(), ProtocolViolation> {
         self.state.set_now(Instant::now());
-        self.capture.apply(&mut self.state, message)
+        self.state.capture.apply(self.state.now(), self.state.output.id, message)
     }
 
     /// A viewer did something.
@@ -184,8 +175,8 @@ impl Compositor {
     #[must_use]
     pub fn summary(&self) -> String {
         let (size, apps) = (self.state.output.size, self.clients.value());
-        let windows = self.state.windows.stack.mapped().count();
-        let pace = if self.state.schedule.is_watched() { "watched" } else { "unwatched" };
+        let windows = self.state.tree.windows.stack.mapped().count();
+        let pace = if self.state.capture.schedule.is_watched() { "watched" } else { "unwatched" };
         let (pixels, scale) = (size.pixels, size.scale.factor());
         let (windows, apps) = (counted(windows, "window"), counted(apps, "app"));
         format!("{pixels} at scale {scale}, {windows} of {apps}, {pace}")
@@ -219,9 +210,9 @@ impl Compositor {
             info!(size = %size.pixels, scale = size.scale.factor(), "output resized");
             self.state.metrics.output_resizes.increment();
             self.state.output.set_size(size);
-            self.state.schedule.set_rate(self.state.output.rate());
+            self.state.capture.schedule.set_rate(self.state.output.rate());
             self.state.advise_surfaces();
-            self.state.cursor_changed = true;
+            self.state.seat.cursor_changed = true;
             layer_map_for_output(&self.state.output.wayland).arrange();
             self.state.refresh_screen();
             self.state.configure_all();
@@ -232,14 +223,9 @@ impl Compositor {
 
     /// Forgets what is dead and looks again at what lies under the pointer.
     fn tidy(&mut self) {
-        self.state.popups.cleanup();
-        if let CursorImageStatus::Surface(surface) = &self.state.cursor
-            && !surface.alive()
-        {
-            self.state.cursor = CursorImageStatus::default_named();
-            self.state.cursor_changed = true;
-        }
-        if std::mem::take(&mut self.state.pointer_stale) {
+        self.state.tree.popups.cleanup();
+        self.state.seat.forget_dead_cursor();
+        if std::mem::take(&mut self.state.seat.pointer_stale) {
             self.state.refresh_pointer();
         }
     }
@@ -248,25 +234,19 @@ impl Compositor {
         for _ in 0..STEPS_PER_TURN {
             let now = Instant::now();
             self.state.set_now(now);
-            match self.state.schedule.next(now) {
-                Step::Draw => {
-                    let outcome = self.capture.draw(&mut self.state);
-                    self.state.schedule.drawn(now, outcome);
-                }
-                Step::CallBack => {
-                    let left = self.capture.call_back(&mut self.state);
-                    self.state.schedule.called_back(now, left);
-                }
+            match self.state.capture.schedule.next(now) {
+                Step::Draw => self.state.draw(),
+                Step::CallBack => self.state.call_back(),
                 Step::Wait(at) => return Some(at),
                 Step::Idle => return None,
             }
         }
-        Some(self.state.now() + self.state.schedule.interval())
+        Some(self.state.now() + self.state.capture.schedule.interval())
     }
 
     /// Ends apps whose memory could not be read: they cut it short while we drew it.
     fn disconnect_faulty(&mut self) {
-        for surface in std::mem::take(&mut self.state.faulty) {
+        for surface in std::mem::take(&mut self.state.capture.faulty) {
             let Some(client) = surface.client() else { continue };
             warn!(client = ?client.id(), "an app's memory cannot be read; it is disconnected");
             self.state.metrics.clients_faulty.increment();
@@ -276,9 +256,10 @@ impl Compositor {
     }
 
     fn refresh_cursor(&mut self) {
-        if std::mem::take(&mut self.state.cursor_changed) {
+        if std::mem::take(&mut self.state.seat.cursor_changed) {
             let scale = self.state.output.scale();
-            let cursor = cursor::describe(self.capture.renderer(), &self.state.cursor, scale);
+            let cursor =
+                cursor::describe(self.state.capture.renderer(), &self.state.seat.cursor, scale);
             self.state.desktop.set_cursor(cursor);
         }
     }

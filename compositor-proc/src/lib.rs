@@ -15,11 +15,12 @@
 //! rtc  ◀── desktop link ◀──── desktop ◀───────┘      capture ──▶ frames link ──┴─▶ media
 //! ```
 //!
-//! Modules: pure ones are [`layout`], [`desktop`], the schedule and damage of [`capture`], the
-//! ledger and wheel of [`seat`], and the resizing of [`output`]. [`state`] owns the parts, none of
-//! which knows it; [`handlers`], which Smithay calls, and [`input`] change them. [`compositor`] is
-//! one turn of the loop; [`shell`] does the I/O; [`worker`] is the life of the process; [`policy`]
-//! its confinement.
+//! Modules: [`state`] owns the parts, none of which knows it: [`output`], [`seat`], the windows,
+//! popups and panels of the [`tree`] with their [`layout`], [`capture`] with what it draws ([`render`])
+//! and [`desktop`]. [`handlers`], which Smithay calls, and [`input`] change several of them at once.
+//! Pure are [`layout`], [`desktop`], the schedule and damage of [`capture`], the ledger and wheel of
+//! [`seat`], and the resizing of [`output`]. [`compositor`] is one turn of the loop; [`shell`] does
+//! the I/O; [`worker`] is the life of the process; [`policy`] its confinement.
 
 pub mod capture;
 pub mod client;
@@ -38,6 +39,7 @@ pub mod render;
 pub mod seat;
 pub mod shell;
 pub mod state;
+pub mod tree;
 pub mod windows;
 pub mod worker;
 

@@ -17,11 +17,13 @@ mod damage;
 mod scanout;
 mod schedule;
 mod slots;
+mod view;
 
 pub use damage::damage_of;
 pub use schedule::{IDLE_INTERVAL, Outcome, Schedule, Step, Waiting};
+pub use view::View;
 
-use std::{os::fd::AsFd, rc::Rc};
+use std::{collections::HashSet, os::fd::AsFd, rc::Rc, time::Instant};
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
@@ -30,7 +32,7 @@ use lumen_ipc::{
         BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture as Place,
         ToCompositor, ToMedia,
     },
-    units::{FrameSequence, MonotonicMicros},
+    units::{FrameSequence, MonotonicMicros, OutputId},
 };
 use lumen_ipc_runtime::{
     channel::{Channel, SendError},
@@ -44,7 +46,7 @@ use smithay::{
         utils::Buffer,
     },
     output::Output,
-    reexports::wayland_server::{Resource, backend::ObjectId},
+    reexports::wayland_server::{Resource, backend::ObjectId, protocol::wl_surface::WlSurface},
     utils::{Physical, Rectangle},
 };
 use tracing::{error, info, warn};
@@ -54,8 +56,10 @@ use self::{
     slots::{Slot, Slots},
 };
 use crate::{
+    metrics::Metrics,
+    output::DesktopOutput,
     render::{BACKGROUND, Canvas, CanvasError, SceneElement, scene},
-    state::State,
+    tree::for_each_surface,
 };
 
 /// Our end of the `frames` link.
@@ -63,6 +67,11 @@ pub type FramesLink = Channel<ToCompositor, ToMedia>;
 
 /// Draws frames and hands them over.
 pub struct Capture {
+    /// When to draw.
+    pub schedule: Schedule,
+    /// Surfaces that could not be drawn and whose clients must go.
+    pub faulty: HashSet<WlSurface>,
+    metrics: Metrics,
     renderer: PixmanRenderer,
     tracker: OutputDamageTracker,
     canvas: Canvas,
@@ -110,11 +119,18 @@ impl Capture {
     ///
     /// # Errors
     /// [`CanvasError`] when there is no memory for a frame.
-    pub fn new(renderer: PixmanRenderer, state: &State) -> Result<Self, CanvasError> {
+    pub fn new(
+        renderer: PixmanRenderer,
+        output: &DesktopOutput,
+        metrics: Metrics,
+    ) -> Result<Self, CanvasError> {
         Ok(Self {
+            schedule: Schedule::new(output.rate()),
+            faulty: HashSet::new(),
+            metrics,
             renderer,
-            tracker: tracker_for(&state.output.wayland),
-            canvas: Canvas::new(state.output.size.pixels)?,
+            tracker: tracker_for(&output.wayland),
+            canvas: Canvas::new(output.size.pixels)?,
             intact: false,
             continued: false,
             link: None,
@@ -130,19 +146,19 @@ impl Capture {
     }
 
     /// Frames go to this link end from now on.
-    pub fn attach(&mut self, state: &mut State, link: Rc<FramesLink>) {
+    pub fn attach(&mut self, now: Instant, link: Rc<FramesLink>) {
         self.link = Some(link);
         self.unreleased = None;
         self.slots.clear();
         self.start_over();
-        state.schedule.attach(state.now());
+        self.schedule.attach(now);
     }
 
     /// The link end is closed, by the peer or because it must not be listened to.
-    pub fn detach(&mut self, state: &mut State) {
+    pub fn detach(&mut self) {
         self.link = None;
         self.unreleased = None;
-        state.schedule.detach();
+        self.schedule.detach();
     }
 
     /// Applies what media says.
@@ -152,7 +168,8 @@ impl Capture {
     /// media's.
     pub fn apply(
         &mut self,
-        state: &mut State,
+        now: Instant,
+        served: OutputId,
         message: ToCompositor,
     ) -> Result<(), ProtocolViolation> {
         match message {
@@ -161,63 +178,68 @@ impl Capture {
                     let what = Violation::Illegal("release of a frame that was not handed over");
                     return Err(ProtocolViolation { link: LinkName::Frames, what });
                 };
-                state.metrics.release.record(clock::now().since(frame.since));
-                state.schedule.released();
+                self.metrics.release.record(clock::now().since(frame.since));
+                self.schedule.released();
             }
             ToCompositor::DemandChanged { output, watched } => {
-                if output != state.output.id {
+                if output != served {
                     let what = Violation::Illegal("an output that there is not");
                     return Err(ProtocolViolation { link: LinkName::Frames, what });
                 }
                 info!(watched, "demand changed");
-                state.schedule.set_watching(state.now(), watched);
+                self.schedule.set_watching(now, watched);
             }
         }
         Ok(())
     }
 
     /// Draws what changed and hands it over.
-    pub fn draw(&mut self, state: &mut State) -> Outcome {
-        if let Err(error) = self.fit_canvas(state) {
+    pub fn draw(&mut self, view: &View<'_>) {
+        let outcome = self.try_draw(view);
+        self.schedule.drawn(view.now, outcome);
+    }
+
+    fn try_draw(&mut self, view: &View<'_>) -> Outcome {
+        if let Err(error) = self.fit_canvas(view) {
             error!(error = &error as &dyn std::error::Error, "no memory for a frame");
             return Outcome::Failed;
         }
-        let committed = state.schedule.changed_since().unwrap_or_else(|| state.now());
+        let committed = self.schedule.changed_since().unwrap_or(view.now);
         let started = clock::now();
-        let elements = scene(state, &mut self.renderer);
-        let Some(Picture { damage, states, scanout }) = self.render(state, &elements) else {
-            state.metrics.frames_failed.increment();
+        let elements = scene(view.output, view.tree, view.drag, &mut self.renderer);
+        let Some(Picture { damage, states, scanout }) = self.render(view, &elements) else {
+            self.metrics.frames_failed.increment();
             return Outcome::Failed;
         };
-        report_faults(state, &elements);
-        callbacks::note_visibility(state, &states);
+        self.report_faults(view, &elements);
+        callbacks::note_visibility(view, &states);
         let outcome = match damage {
             Some(damage) => {
                 let rendered = clock::now();
-                state.metrics.render.record(rendered.since(started));
-                let committed = state.micros_of(committed);
-                self.hand_over(state, scanout, damage, (committed, rendered))
+                self.metrics.render.record(rendered.since(started));
+                self.hand_over(view, scanout, damage, (view.micros_of(committed), rendered))
             }
             None => {
-                state.metrics.frames_unchanged.increment();
+                self.metrics.frames_unchanged.increment();
                 Outcome::Unchanged
             }
         };
-        callbacks::present(state, self.sequence);
+        callbacks::present(view, self.schedule.interval(), self.sequence);
         outcome
     }
 
     /// Lets apps draw.
-    pub fn call_back(&mut self, state: &mut State) -> Waiting {
-        state.metrics.callback_rounds.increment();
-        callbacks::send(state)
+    pub fn call_back(&mut self, view: &View<'_>) {
+        self.metrics.callback_rounds.increment();
+        let left = callbacks::send(view, self.schedule.is_watched());
+        self.schedule.called_back(view.now, left);
     }
 
     /// Makes the picture, if an app has not; `None` when it could not be drawn.
-    fn render(&mut self, state: &State, elements: &[SceneElement]) -> Option<Picture> {
+    fn render(&mut self, view: &View<'_>, elements: &[SceneElement]) -> Option<Picture> {
         let size = self.canvas.size();
-        let scale = state.output.scale();
-        let scanout = Scanout::of(elements, &mut self.renderer, &state.pool_files, (size, scale));
+        let scale = view.output.scale();
+        let scanout = Scanout::of(elements, &mut self.renderer, view.pools, (size, scale));
         let made = match scanout {
             Some(_) => self.track(elements),
             None => self.paint(elements),
@@ -230,7 +252,7 @@ impl Capture {
             }
             Err(reason) => {
                 (self.continued, self.intact) = (false, false);
-                error!(reason, output = ?state.output.size, "cannot draw a frame");
+                error!(reason, output = ?view.output.size, "cannot draw a frame");
                 None
             }
         }
@@ -258,7 +280,7 @@ impl Capture {
 
     fn hand_over(
         &mut self,
-        state: &mut State,
+        view: &View<'_>,
         scanout: Option<Scanout>,
         damage: Damage,
         times: (MonotonicMicros, MonotonicMicros),
@@ -266,10 +288,10 @@ impl Capture {
         let bytes = damaged_bytes(&damage, self.canvas.size());
         let (committed, rendered) = times;
         let undrawn = scanout.is_some();
-        self.slots.retain(|buffer| state.pool_files.has_buffer(buffer));
-        match self.send(state, scanout, damage, times) {
+        self.slots.retain(|buffer| view.pools.has_buffer(buffer));
+        match self.send(view, scanout, damage, times) {
             Ok(()) => {
-                let metrics = &state.metrics;
+                let metrics = &self.metrics;
                 metrics.frames_rendered.increment();
                 metrics.frames_undrawn.add(undrawn.into());
                 metrics.damage_bytes.add(bytes);
@@ -278,7 +300,7 @@ impl Capture {
             }
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "a frame was lost");
-                self.detach(state);
+                self.detach();
                 Outcome::Failed
             }
         }
@@ -286,13 +308,13 @@ impl Capture {
 
     fn send(
         &mut self,
-        state: &State,
+        view: &View<'_>,
         scanout: Option<Scanout>,
         damage: Damage,
         (committed, rendered): (MonotonicMicros, MonotonicMicros),
     ) -> Result<(), HandOverError> {
         let link = self.link.as_ref().ok_or(HandOverError::NoLink)?;
-        let (output, size) = (state.output.id, self.canvas.size());
+        let (output, size) = (view.output.id, self.canvas.size());
         let (slot, memory, descriptor) = match &scanout {
             Some(Scanout { buffer, file, place }) => {
                 let (offset_bytes, stride_bytes) = (place.offset_bytes, place.stride_bytes);
@@ -312,7 +334,7 @@ impl Capture {
         if is_new {
             let buffer = BufferAnnounced { output, slot, size, memory };
             link.send(&ToMedia::BufferAnnounced(buffer), &[descriptor])?;
-            state.metrics.buffers_announced.increment();
+            self.metrics.buffers_announced.increment();
         }
         let sequence = self.sequence.next();
         let picture = Place::Drawn(slot);
@@ -327,10 +349,25 @@ impl Capture {
         Ok(())
     }
 
+    /// Notes whose surfaces could not be drawn; the shell disconnects them.
+    fn report_faults(&mut self, view: &View<'_>, elements: &[SceneElement]) {
+        let faulty: Vec<&Id> =
+            elements.iter().filter(|element| element.is_faulty()).map(Element::id).collect();
+        if faulty.is_empty() {
+            return;
+        }
+        for_each_surface(&view.roots(), |surface, _| {
+            if faulty.contains(&&Id::from_wayland_resource(surface)) {
+                self.faulty.insert(surface.clone());
+            }
+        });
+        self.schedule.change(view.now);
+    }
+
     /// Makes the canvas as large as the output. Media keeps the old memory for as long as it
     /// needs it: the mapping is its own.
-    fn fit_canvas(&mut self, state: &State) -> Result<(), CanvasError> {
-        let size = state.output.size.pixels;
+    fn fit_canvas(&mut self, view: &View<'_>) -> Result<(), CanvasError> {
+        let size = view.output.size.pixels;
         if self.canvas.size() != size {
             self.canvas = Canvas::new(size)?;
             self.slots.replace_canvas();
@@ -353,21 +390,4 @@ fn damaged_bytes(damage: &Damage, size: lumen_ipc::units::FrameSize) -> u64 {
     let rects = damage.rects_within(size).unwrap_or_default();
     let pixels = rects.iter().map(|rect| u64::from(rect.width) * u64::from(rect.height));
     pixels.sum::<u64>() * lumen_ipc::units::PIXEL_BYTES as u64
-}
-
-/// Notes whose surfaces could not be drawn; the shell disconnects them.
-fn report_faults(state: &mut State, elements: &[SceneElement]) {
-    let faulty: Vec<&Id> =
-        elements.iter().filter(|element| element.is_faulty()).map(Element::id).collect();
-    if faulty.is_empty() {
-        return;
-    }
-    let mut found = Vec::new();
-    callbacks::for_each_surface(state, |surface, _| {
-        if faulty.contains(&&Id::from_wayland_resource(surface)) {
-            found.push(surface.clone());
-        }
-    });
-    state.faulty.extend(found);
-    state.changed();
 }

@@ -1,11 +1,9 @@
 //! `wl_compositor`, `wl_subcompositor`: surfaces, their content, and what a commit means.
 
 use smithay::{
-    backend::renderer::utils::{on_commit_buffer_handler, with_renderer_surface_state},
+    backend::renderer::utils::on_commit_buffer_handler,
     delegate_compositor,
-    desktop::{
-        PopupKind, WindowSurfaceType, layer_map_for_output, utils::with_surfaces_surface_tree,
-    },
+    desktop::{PopupKind, utils::with_surfaces_surface_tree},
     input::pointer::CursorImageStatus,
     reexports::wayland_server::{
         Client, Resource, backend::protocol::ProtocolError, protocol::wl_surface::WlSurface,
@@ -20,6 +18,7 @@ use crate::{
     client::{ClientState, MAX_SURFACES},
     cursor,
     state::State,
+    tree::has_content,
 };
 
 impl CompositorHandler for State {
@@ -52,13 +51,13 @@ impl CompositorHandler for State {
             return;
         }
         let root = root_of(surface);
-        self.popups.commit(surface);
+        self.tree.popups.commit(surface);
         if !self.cursor_committed(surface) {
             self.role_committed(&root);
             self.changed();
         }
         if wants_callback(surface) {
-            self.schedule.want_callback();
+            self.capture.schedule.want_callback();
         }
     }
 
@@ -66,7 +65,7 @@ impl CompositorHandler for State {
         if let Some(state) = surface.client().as_ref().and_then(|client| client.get_data()) {
             ClientState::surface_destroyed(state);
         }
-        self.faulty.remove(surface);
+        self.capture.faulty.remove(surface);
         self.drag_icon.take_if(|icon| icon == surface);
         self.rearranged();
     }
@@ -77,11 +76,11 @@ impl State {
         if has_content(root) {
             self.output.wayland.enter(root);
         }
-        if let Some(id) = self.windows.of_surface(root) {
+        if let Some(id) = self.tree.windows.of_surface(root) {
             self.window_committed(id);
-        } else if let Some(popup) = self.popups.find_popup(root) {
+        } else if let Some(popup) = self.tree.popups.find_popup(root) {
             self.popup_committed(&popup);
-        } else if self.is_layer(root) {
+        } else if self.tree.is_layer(root) {
             self.layer_committed(root);
         }
     }
@@ -93,13 +92,13 @@ impl State {
             // Fails for a popup that cannot be moved any more: not this one, it was never placed.
             let _ = popup.send_configure();
         }
-        self.pointer_stale = true;
+        self.seat.pointer_stale = true;
     }
 
     /// Whether `surface` is the pointer's, which is not part of the picture.
     fn cursor_committed(&mut self, surface: &WlSurface) -> bool {
         let root = root_of(surface);
-        if self.cursor != CursorImageStatus::Surface(root.clone()) {
+        if self.seat.cursor != CursorImageStatus::Surface(root.clone()) {
             return false;
         }
         let delta = with_states(&root, |states| {
@@ -108,14 +107,8 @@ impl State {
         if let Some(delta) = delta {
             cursor::move_hotspot(&root, delta);
         }
-        self.cursor_changed = true;
+        self.seat.cursor_changed = true;
         true
-    }
-
-    fn is_layer(&self, surface: &WlSurface) -> bool {
-        layer_map_for_output(&self.output.wayland)
-            .layer_for_surface(surface, WindowSurfaceType::TOPLEVEL)
-            .is_some()
     }
 }
 
@@ -136,11 +129,6 @@ pub(super) fn root_of(surface: &WlSurface) -> WlSurface {
         root = parent;
     }
     root
-}
-
-/// Whether a surface has a buffer.
-pub(super) fn has_content(surface: &WlSurface) -> bool {
-    with_renderer_surface_state(surface, |state| state.buffer().is_some()).unwrap_or(false)
 }
 
 fn wants_callback(root: &WlSurface) -> bool {

@@ -43,7 +43,7 @@ impl PointerConstraintsHandler for State {
         let origin = self.pointer_origin(surface);
         if let Some(origin) = origin.filter(|_| active) {
             let way = location - (at - origin);
-            pointer.set_location(at + way.upscale(self.shrink_under(at)));
+            pointer.set_location(at + way.upscale(self.tree.shrink_under(at)));
         }
     }
 }
@@ -84,7 +84,7 @@ impl State {
     pub fn confinement_permits(&self, to: Point<f64, Logical>) -> bool {
         let pointer = self.pointer();
         let Some(surface) = pointer.current_focus() else { return true };
-        let under = self.surface_under(to).filter(|(under, _)| *under == surface);
+        let under = self.tree.surface_under(to).filter(|(under, _)| *under == surface);
         let Some((_, origin)) = under else { return false };
         let within = (to - origin).to_i32_round();
         with_pointer_constraint(&surface, &pointer, |constraint| {
@@ -96,7 +96,7 @@ impl State {
 
     /// Where the surface under the pointer begins on the output.
     fn pointer_origin(&self, surface: &WlSurface) -> Option<Point<f64, Logical>> {
-        let under = self.surface_under(self.pointer().current_location())?;
+        let under = self.tree.surface_under(self.pointer().current_location())?;
         (under.0 == *surface).then_some(under.1)
     }
 }

@@ -10,16 +10,15 @@ use smithay::{
         compositor::with_states,
         shell::{
             wlr_layer::{
-                KeyboardInteractivity, Layer, LayerSurface as WlrLayerSurface, LayerSurfaceData,
-                LayerSurfaceState, WlrLayerShellHandler, WlrLayerShellState,
+                Layer, LayerSurface as WlrLayerSurface, LayerSurfaceData, LayerSurfaceState,
+                WlrLayerShellHandler, WlrLayerShellState,
             },
             xdg::PopupSurface,
         },
     },
 };
 
-use super::compositor::has_content;
-use crate::state::State;
+use crate::{state::State, tree::has_content};
 
 impl WlrLayerShellHandler for State {
     fn shell_state(&mut self) -> &mut WlrLayerShellState {
@@ -43,7 +42,7 @@ impl WlrLayerShellHandler for State {
     fn new_popup(&mut self, _parent: WlrLayerSurface, popup: PopupSurface) {
         // Its parent was not known when it was created, so neither was its room.
         self.place_popup(&popup);
-        self.popups.commit(PopupKind::Xdg(popup).wl_surface());
+        self.tree.popups.commit(PopupKind::Xdg(popup).wl_surface());
     }
 
     fn layer_destroyed(&mut self, surface: WlrLayerSurface) {
@@ -75,22 +74,8 @@ impl State {
             self.configure_all();
         }
         self.refresh_focus();
-        self.pointer_stale = true;
+        self.seat.pointer_stale = true;
     }
-
-    /// The panel that insists on the keyboard, the foremost if several do.
-    #[must_use]
-    pub fn exclusive_layer(&self) -> Option<LayerSurface> {
-        let map = layer_map_for_output(&self.output.wayland);
-        [Layer::Overlay, Layer::Top].into_iter().find_map(|layer| {
-            map.layers_on(layer).rev().find(|surface| insists_on_keyboard(surface)).cloned()
-        })
-    }
-}
-
-fn insists_on_keyboard(layer: &LayerSurface) -> bool {
-    layer.cached_state().keyboard_interactivity == KeyboardInteractivity::Exclusive
-        && has_content(layer.wl_surface())
 }
 
 fn is_configured(surface: &WlSurface) -> bool {

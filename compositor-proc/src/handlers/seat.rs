@@ -29,8 +29,7 @@ impl SeatHandler for State {
     }
 
     fn cursor_image(&mut self, _seat: &Seat<Self>, image: CursorImageStatus) {
-        self.cursor = image;
-        self.cursor_changed = true;
+        self.seat.set_cursor(image);
     }
 }
 

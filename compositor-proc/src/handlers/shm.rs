@@ -35,7 +35,7 @@ impl ShmHandler for State {
 
 impl BufferHandler for State {
     fn buffer_destroyed(&mut self, buffer: &WlBuffer) {
-        self.pool_files.buffers.remove(&buffer.id());
+        self.pools.buffers.remove(&buffer.id());
     }
 }
 
@@ -66,7 +66,7 @@ impl Dispatch<WlShm, ()> for State {
             // Without another descriptor its frames are drawn, as any others.
             && let Ok(file) = fd.try_clone()
         {
-            state.pool_files.pools.insert(pool, Rc::new(file));
+            state.pools.pools.insert(pool, Rc::new(file));
         }
         <ShmState as Dispatch<WlShm, (), Self>>::request(
             state, client, shm, request, data, display, init,
@@ -85,13 +85,13 @@ impl Dispatch<WlShmPool, ShmPoolUserData> for State {
         init: &mut DataInit<'_, Self>,
     ) {
         if let wl_shm_pool::Request::CreateBuffer { .. } = &request
-            && let Some(file) = state.pool_files.pools.get(&pool.id())
+            && let Some(file) = state.pools.pools.get(&pool.id())
             && let Some(buffer) = newborn::<WlBuffer>(client, display, |buffer| {
                 buffer.data::<ShmBufferUserData>().is_some()
                     || buffer.data::<SinglePixelBufferUserData>().is_some()
             })
         {
-            state.pool_files.buffers.insert(buffer, Rc::clone(file));
+            state.pools.buffers.insert(buffer, Rc::clone(file));
         }
         <ShmState as Dispatch<WlShmPool, ShmPoolUserData, Self>>::request(
             state, client, pool, request, data, display, init,
@@ -99,7 +99,7 @@ impl Dispatch<WlShmPool, ShmPoolUserData> for State {
     }
 
     fn destroyed(state: &mut Self, _client: ClientId, pool: &WlShmPool, _data: &ShmPoolUserData) {
-        state.pool_files.pools.remove(&pool.id());
+        state.pools.pools.remove(&pool.id());
     }
 }
 

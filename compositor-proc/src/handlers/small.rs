@@ -38,7 +38,7 @@ impl XdgActivationHandler for State {
     /// Only an app that just got input may pass the focus on; others would steal it.
     fn token_created(&mut self, _token: XdgActivationToken, data: XdgActivationTokenData) -> bool {
         let Some((serial, seat)) = data.serial else { return false };
-        let ours = Seat::<Self>::from_resource(&seat).is_some_and(|seat| seat == self.seat);
+        let ours = Seat::<Self>::from_resource(&seat).is_some_and(|seat| seat == self.seat.wayland);
         let last_enter = self.keyboard().last_enter();
         ours && last_enter.is_some_and(|last| serial.is_no_older_than(&last))
     }
@@ -50,10 +50,10 @@ impl XdgActivationHandler for State {
         surface: WlSurface,
     ) {
         self.protocols.activation.remove_token(&token);
-        if data.timestamp.elapsed() < TOKEN_LIFE
-            && let Some(id) = self.windows.of_surface(&surface)
+        if self.now().saturating_duration_since(data.timestamp) < TOKEN_LIFE
+            && let Some(id) = self.tree.windows.of_surface(&surface)
         {
-            self.windows.stack.focus(id);
+            self.tree.windows.stack.focus(id);
             self.refresh_focus();
             self.rearranged();
         }

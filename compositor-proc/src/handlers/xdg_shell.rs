@@ -4,10 +4,12 @@ use smithay::{
     delegate_xdg_decoration, delegate_xdg_shell,
     desktop::{
         PopupKeyboardGrab, PopupKind, PopupPointerGrab, PopupUngrabStrategy, Window,
-        WindowSurfaceType, find_popup_root_surface, get_popup_toplevel_coords,
-        layer_map_for_output,
+        find_popup_root_surface, get_popup_toplevel_coords,
     },
-    input::{Seat, pointer::Focus},
+    input::{
+        Seat,
+        pointer::{CursorImageStatus, Focus},
+    },
     reexports::{
         wayland_protocols::xdg::{
             decoration::zv1::server::zxdg_toplevel_decoration_v1::Mode,
@@ -15,23 +17,21 @@ use smithay::{
         },
         wayland_server::protocol::{wl_output::WlOutput, wl_seat::WlSeat, wl_surface::WlSurface},
     },
-    utils::{Logical, Rectangle, Serial, Size},
+    utils::{Logical, Serial, Size},
     wayland::{
         compositor::with_states,
         shell::xdg::{
             PopupSurface, PositionerState, SurfaceCachedState, ToplevelState, ToplevelSurface,
-            XdgShellHandler, XdgShellState, XdgToplevelSurfaceData,
-            decoration::XdgDecorationHandler,
+            XdgShellHandler, XdgShellState, decoration::XdgDecorationHandler,
         },
     },
 };
 
-use super::compositor::has_content;
 use crate::{
     input::grab::HoldGrab,
     layout::{Content, Hints, Wanted, WindowId},
     state::State,
-    windows::surface_of,
+    tree::{for_each_surface, has_content},
 };
 
 impl XdgShellHandler for State {
@@ -43,14 +43,14 @@ impl XdgShellHandler for State {
         toplevel.with_pending_state(|state| {
             state.capabilities.replace([WmCapabilities::Fullscreen, WmCapabilities::Maximize]);
         });
-        self.windows.insert(Window::new_wayland_window(toplevel));
+        self.tree.windows.insert(Window::new_wayland_window(toplevel));
     }
 
     fn new_popup(&mut self, popup: PopupSurface, positioner: PositionerState) {
         popup.with_pending_state(|state| state.positioner = positioner);
         self.place_popup(&popup);
         // Fails when its parent is dead, and then so is it.
-        let _ = self.popups.track_popup(PopupKind::Xdg(popup));
+        let _ = self.tree.popups.track_popup(PopupKind::Xdg(popup));
     }
 
     fn reposition_request(&mut self, popup: PopupSurface, positioner: PositionerState, token: u32) {
@@ -83,8 +83,8 @@ impl XdgShellHandler for State {
     }
 
     fn toplevel_destroyed(&mut self, toplevel: ToplevelSurface) {
-        if let Some(id) = self.windows.of_surface(toplevel.wl_surface()) {
-            self.windows.remove(id);
+        if let Some(id) = self.tree.windows.of_surface(toplevel.wl_surface()) {
+            self.tree.windows.remove(id);
             self.refresh_focus();
             self.rearranged();
         }
@@ -95,13 +95,14 @@ impl XdgShellHandler for State {
     }
 
     fn title_changed(&mut self, toplevel: ToplevelSurface) {
-        if self.windows.of_surface(toplevel.wl_surface()) == self.windows.stack.focused() {
+        if self.tree.windows.of_surface(toplevel.wl_surface()) == self.tree.windows.stack.focused()
+        {
             self.refresh_title();
         }
     }
 
     fn parent_changed(&mut self, toplevel: ToplevelSurface) {
-        if let Some(id) = self.windows.of_surface(toplevel.wl_surface())
+        if let Some(id) = self.tree.windows.of_surface(toplevel.wl_surface())
             && toplevel.is_initial_configure_sent()
         {
             self.describe(id);
@@ -135,42 +136,27 @@ fn decorate(toplevel: &ToplevelSurface) {
 }
 
 impl State {
-    /// The surface of a window.
-    #[must_use]
-    pub fn surface_of_window(&self, id: WindowId) -> Option<&WlSurface> {
-        surface_of(self.windows.window(id)?)
-    }
-
-    /// The title of a window.
-    #[must_use]
-    pub fn title_of(&self, id: WindowId) -> Option<String> {
-        with_states(self.surface_of_window(id)?, |states| {
-            let data = states.data_map.get::<XdgToplevelSurfaceData>()?.lock().ok()?;
-            data.title.clone()
-        })
-    }
-
     pub(super) fn window_committed(&mut self, id: WindowId) {
-        let Some(window) = self.windows.window(id).cloned() else { return };
+        let Some(window) = self.tree.windows.window(id).cloned() else { return };
         window.on_commit();
         let Some(toplevel) = window.toplevel() else { return };
         if has_content(toplevel.wl_surface()) {
-            let content = self.windows.stack.set_content(id, window.geometry().size);
+            let content = self.tree.windows.stack.set_content(id, window.geometry().size);
             if content == Content::New {
-                self.focused_layer = None;
+                self.tree.focused_layer = None;
                 self.refresh_focus();
-                self.pointer_stale = true;
+                self.seat.pointer_stale = true;
             }
             // Asked at a change of size only: a video commits sixty times a second.
             if content != Content::Unchanged
-                && matches!(self.windows.stack.wanted(id), Wanted::Cut { .. })
+                && matches!(self.tree.windows.stack.wanted(id), Wanted::Cut { .. })
             {
                 self.configure(id);
             }
-        } else if self.windows.stack.unmap(id) {
+        } else if self.tree.windows.stack.unmap(id) {
             self.output.wayland.leave(toplevel.wl_surface());
             self.refresh_focus();
-            self.pointer_stale = true;
+            self.seat.pointer_stale = true;
         } else if !toplevel.is_initial_configure_sent() {
             self.describe(id);
             self.configure(id);
@@ -179,9 +165,10 @@ impl State {
 
     /// Tells every window what size it should have on a changed screen.
     pub fn configure_all(&mut self) {
-        let ids: Vec<WindowId> = self.windows.all().map(|(id, _)| id).collect();
+        let ids: Vec<WindowId> = self.tree.windows.all().map(|(id, _)| id).collect();
         for id in ids {
             let configured = self
+                .tree
                 .windows
                 .window(id)
                 .and_then(Window::toplevel)
@@ -192,20 +179,33 @@ impl State {
         }
     }
 
+    /// Tells every surface there is how finely it had best be drawn.
+    pub fn advise_surfaces(&self) {
+        let mut roots = self.roots();
+        if let CursorImageStatus::Surface(cursor) = &self.seat.cursor {
+            roots.push(cursor.clone());
+        }
+        for_each_surface(&roots, |surface, data| self.output.advise(surface, data));
+    }
+
     fn describe(&mut self, id: WindowId) {
-        let Some(toplevel) = self.windows.window(id).and_then(Window::toplevel) else { return };
+        let Some(toplevel) = self.tree.windows.window(id).and_then(Window::toplevel) else {
+            return;
+        };
         let hints = Hints {
-            parent: toplevel.parent().and_then(|parent| self.windows.of_surface(&parent)),
+            parent: toplevel.parent().and_then(|parent| self.tree.windows.of_surface(&parent)),
             fixed: fixed_size(toplevel.wl_surface()),
             fullscreen: toplevel
                 .with_pending_state(|state| state.states.contains(ToplevelFlag::Fullscreen)),
         };
-        self.windows.stack.describe(id, hints);
+        self.tree.windows.stack.describe(id, hints);
     }
 
     fn configure(&self, id: WindowId) {
-        let wanted = self.windows.stack.wanted(id);
-        let Some(toplevel) = self.windows.window(id).and_then(Window::toplevel) else { return };
+        let wanted = self.tree.windows.stack.wanted(id);
+        let Some(toplevel) = self.tree.windows.window(id).and_then(Window::toplevel) else {
+            return;
+        };
         toplevel.with_pending_state(|state| apply(state, wanted));
         if toplevel.is_initial_configure_sent() {
             toplevel.send_pending_configure();
@@ -222,11 +222,11 @@ impl State {
                 state.states.unset(ToplevelFlag::Fullscreen)
             }
         });
-        if let Some(id) = self.windows.of_surface(toplevel.wl_surface())
+        if let Some(id) = self.tree.windows.of_surface(toplevel.wl_surface())
             && toplevel.is_initial_configure_sent()
         {
             self.describe(id);
-            let wanted = self.windows.stack.wanted(id);
+            let wanted = self.tree.windows.stack.wanted(id);
             toplevel.with_pending_state(|state| apply(state, wanted));
             toplevel.send_configure();
             self.rearranged();
@@ -243,30 +243,18 @@ impl State {
     pub(super) fn place_popup(&self, popup: &PopupSurface) {
         let kind = PopupKind::Xdg(popup.clone());
         let Ok(root) = find_popup_root_surface(&kind) else { return };
-        let mut room = self.output_seen_from(&root).unwrap_or_else(|| self.output.rectangle());
+        let output = self.output.rectangle();
+        let mut room = self.tree.seen_from(&root, output).unwrap_or(output);
         room.loc -= get_popup_toplevel_coords(&kind);
         popup.with_pending_state(|state| {
             state.geometry = state.positioner.get_unconstrained_geometry(room);
         });
     }
 
-    /// The output, in the pixels of a window or panel from the corner of its content.
-    fn output_seen_from(&self, root: &WlSurface) -> Option<Rectangle<i32, Logical>> {
-        let output = self.output.rectangle();
-        if let Some(id) = self.windows.of_surface(root) {
-            let place = self.windows.stack.place(id)?;
-            return Some(place.rectangle_in_content(output));
-        }
-        let map = layer_map_for_output(&self.output.wayland);
-        let layer = map.layer_for_surface(root, WindowSurfaceType::TOPLEVEL)?;
-        let corner = map.layer_geometry(layer)?.loc;
-        Some(Rectangle::new(output.loc - corner, output.size))
-    }
-
     fn grab_for_popup(&mut self, seat: &Seat<Self>, popup: PopupKind, serial: Serial) {
         let Ok(root) = find_popup_root_surface(&popup) else { return };
         // A refusal has dismissed the popup or told the client why.
-        let Ok(mut grab) = self.popups.grab_popup(root, popup, seat, serial) else { return };
+        let Ok(mut grab) = self.tree.popups.grab_popup(root, popup, seat, serial) else { return };
         let before = grab.previous_serial().unwrap_or(serial);
         let (keyboard, pointer) = (self.keyboard(), self.pointer());
         let taken = |is_grabbed: bool, ours: bool| is_grabbed && !ours;
@@ -278,12 +266,12 @@ impl State {
         }
         keyboard.set_focus(self, grab.current_grab(), serial);
         keyboard.set_grab(self, PopupKeyboardGrab::new(&grab), serial);
-        match self.input.hold.zip(pointer.grab_start_data()) {
+        match self.seat.hold.zip(pointer.grab_start_data()) {
             // The button that opened it is still down, and belongs to the surface it went down on.
             Some((hold, start)) => {
                 let grab = HoldGrab::before(hold, start, grab);
                 pointer.set_grab(self, grab, serial, Focus::Keep);
-                self.input.hold = Some(hold);
+                self.seat.hold = Some(hold);
             }
             None => pointer.set_grab(self, PopupPointerGrab::new(&grab), serial, Focus::Keep),
         }

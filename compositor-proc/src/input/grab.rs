@@ -76,8 +76,8 @@ impl PointerGrab<State> for HoldGrab {
         if !handle.current_pressed().is_empty() {
             return;
         }
-        state.input.forget_hold();
-        state.pointer_stale = true;
+        state.seat.forget_hold();
+        state.seat.pointer_stale = true;
         match self.popup.take().filter(|popup| !popup.has_ended()) {
             Some(popup) => {
                 let grab = PopupPointerGrab::new(&popup);
@@ -177,6 +177,6 @@ impl PointerGrab<State> for HoldGrab {
     }
 
     fn unset(&mut self, state: &mut State) {
-        state.input.hold = None;
+        state.seat.hold = None;
     }
 }

@@ -68,7 +68,7 @@ impl State {
         // That has made the first layout the active one.
         keyboard.with_xkb_state(self, |mut context| context.set_layout(layout));
         if let Some(focus) = keyboard.current_focus() {
-            let (seat, state) = (self.seat.clone(), keyboard.modifier_state());
+            let (seat, state) = (self.seat.wayland.clone(), keyboard.modifier_state());
             let serial = SERIAL_COUNTER.next_serial();
             KeyboardTarget::modifiers(&focus, &seat, self, state, serial);
         }

@@ -15,22 +15,19 @@ use lumen_ipc::{
 };
 use smithay::{
     backend::input::{ButtonState, KeyState},
-    desktop::{LayerSurface, WindowSurfaceType, layer_map_for_output},
     input::{
         keyboard::{FilterResult, Keycode},
         pointer::{AxisFrame, ButtonEvent, Focus, MotionEvent, RelativeMotionEvent},
     },
     utils::{Logical, Point, SERIAL_COUNTER, Serial},
-    wayland::shell::wlr_layer::Layer,
 };
 
 use self::grab::HoldGrab;
 use crate::{
     handlers::Constraint,
-    layout::WindowId,
-    render::Part,
-    seat::{Hold, Pressable, Target, scroll},
+    seat::{Hold, Pressable, scroll},
     state::State,
+    tree::{Found, Owner},
 };
 
 /// XKB numbers keys eight above the kernel (`xkb_keycode_t`, "evdev + 8").
@@ -40,26 +37,12 @@ const SIXTEENTHS: f64 = 16.0;
 /// The last place that is still on the output: `wl_fixed` counts 256ths.
 const EDGE: f64 = 1.0 / 256.0;
 
-/// What lies at a place.
-struct Found {
-    /// From the user's point of view.
-    owner: Owner,
-    target: Target,
-    /// The length of a pixel of the surface on the output, above 0.
-    shrink: f64,
-}
-
-enum Owner {
-    Layer(LayerSurface),
-    Window(WindowId),
-}
-
 impl State {
     /// Applies one message of the `input` link.
     pub fn apply_input(&mut self, message: ToCompositor) {
         self.metrics.input_events.increment();
         let peer = message.peer;
-        self.input.ledger.hear(self.now(), peer);
+        self.seat.ledger.hear(self.now(), peer);
         match message.action {
             Action::Key { key, state, locks } => {
                 if let Some(locks) = locks {
@@ -76,13 +59,13 @@ impl State {
             Action::Scroll { right_sixteenths, down_sixteenths } => {
                 let time = self.event_time();
                 let (way, scale) = ((right_sixteenths, down_sixteenths), self.output.size.scale);
-                let frame = self.input.finger.moved(time, way, scale);
+                let frame = self.seat.finger.moved(time, way, scale);
                 if let Some(frame) = frame {
                     self.axis(frame);
                 }
             }
             Action::ReleaseAll | Action::PeerLeft => {
-                let released = self.input.ledger.release_peer(peer);
+                let released = self.seat.ledger.release_peer(peer);
                 self.lift(released);
             }
             // That it came is all.
@@ -93,10 +76,10 @@ impl State {
 
     /// Every viewer is gone.
     pub fn release_everything(&mut self) {
-        let released = self.input.ledger.release_all();
+        let released = self.seat.ledger.release_all();
         self.lift(released);
         let (time, scale) = (self.event_time(), self.output.size.scale);
-        let lifted = self.input.finger.moved(time, (0, 0), scale);
+        let lifted = self.seat.finger.moved(time, (0, 0), scale);
         if let Some(frame) = lifted {
             self.axis(frame);
         }
@@ -104,72 +87,32 @@ impl State {
 
     /// Lets go of what is held by viewers of whom nothing was heard for too long at `asked`.
     pub fn release_lapsed(&mut self, asked: Instant) {
-        let lapsed = self.input.ledger.lapse(asked);
+        let lapsed = self.seat.ledger.lapse(asked);
         self.lift(lapsed);
     }
 
     /// When to look for silent viewers; `None` while nothing is held.
     #[must_use]
     pub fn lapse_due(&self) -> Option<Instant> {
-        self.input.ledger.due()
+        self.seat.ledger.due()
     }
 
     /// Looks again what is under the pointer, after windows moved below it.
     pub fn refresh_pointer(&mut self) {
-        if self.input.pointed.is_none() {
+        if self.seat.pointed.is_none() {
             return;
         }
         let location = self.pointer().current_location();
-        if self.surface_under(location) != self.input.under {
+        if self.tree.surface_under(location) != self.seat.under {
             self.move_pointer(location);
             self.pointer().frame(self);
         }
     }
 
-    /// The foremost surface at a place of the output.
-    #[must_use]
-    pub fn surface_under(&self, at: Point<f64, Logical>) -> Option<Target> {
-        self.under(at).map(|found| found.target)
-    }
-
-    /// The length of a pixel of the surface at a place on the output, above 0.
-    #[must_use]
-    pub fn shrink_under(&self, at: Point<f64, Logical>) -> f64 {
-        self.under(at).map_or(1.0, |found| found.shrink)
-    }
-
-    fn under(&self, at: Point<f64, Logical>) -> Option<Found> {
-        self.z_order().into_iter().find_map(|part| match part {
-            Part::Layer(layer) => self.layer_under(layer, at),
-            Part::Windows => self.window_under(at),
-        })
-    }
-
-    fn window_under(&self, at: Point<f64, Logical>) -> Option<Found> {
-        self.windows.stack.mapped().rev().find_map(|id| {
-            let window = self.windows.window(id)?;
-            let place = self.windows.stack.place(id)?;
-            let within = place.in_content(at) + window.geometry().loc.to_f64();
-            let (surface, offset) = window.surface_under(within, WindowSurfaceType::ALL)?;
-            let target = (surface, at - (within - offset.to_f64()));
-            Some(Found { owner: Owner::Window(id), target, shrink: place.shrink })
-        })
-    }
-
-    fn layer_under(&self, layer: Layer, at: Point<f64, Logical>) -> Option<Found> {
-        let map = layer_map_for_output(&self.output.wayland);
-        map.layers_on(layer).rev().find_map(|surface| {
-            let origin = map.layer_geometry(surface)?.loc.to_f64();
-            let (found, offset) = surface.surface_under(at - origin, WindowSurfaceType::ALL)?;
-            let target = (found, origin + offset.to_f64());
-            Some(Found { owner: Owner::Layer(surface.clone()), target, shrink: 1.0 })
-        })
-    }
-
     fn press(&mut self, peer: PeerId, what: Pressable, state: PressState) {
         let changes = match state {
-            PressState::Pressed => self.input.ledger.press(self.now(), peer, what),
-            PressState::Released => self.input.ledger.release(peer, what),
+            PressState::Pressed => self.seat.ledger.press(self.now(), peer, what),
+            PressState::Released => self.seat.ledger.release(peer, what),
         };
         if changes {
             self.send_press(what, state);
@@ -217,8 +160,8 @@ impl State {
         let Some(start) = pointer.grab_start_data() else { return };
         let from = start.location;
         let origin = start.focus.as_ref().map_or(from, |(_, origin)| *origin);
-        let hold = Hold { from, origin, shrink: self.shrink_under(from) };
-        self.input.hold = Some(hold);
+        let hold = Hold { from, origin, shrink: self.tree.shrink_under(from) };
+        self.seat.hold = Some(hold);
         pointer.set_grab(self, HoldGrab::new(hold, start), serial, Focus::Keep);
     }
 
@@ -232,15 +175,15 @@ impl State {
 
     fn focus_under_pointer(&mut self) {
         let at = self.pointer().current_location();
-        match self.under(at) {
+        match self.tree.under(at) {
             Some(Found { owner: Owner::Window(id), .. }) => {
-                self.focused_layer = None;
-                self.windows.stack.focus(id);
+                self.tree.focused_layer = None;
+                self.tree.windows.stack.focus(id);
             }
             Some(Found { owner: Owner::Layer(layer), .. })
                 if layer.can_receive_keyboard_focus() =>
             {
-                self.focused_layer = Some(layer);
+                self.tree.focused_layer = Some(layer);
             }
             _ => return,
         }
@@ -250,7 +193,7 @@ impl State {
 
     fn point_to(&mut self, at: OutputPoint) {
         let to = self.on_output(at.on(self.output.size).into());
-        let from = self.input.pointed.unwrap_or(to);
+        let from = self.seat.pointed.unwrap_or(to);
         self.travel(to, to - from);
     }
 
@@ -264,12 +207,12 @@ impl State {
     /// Moves the pointer as far as its constraint lets it; the app that constrains it is told the
     /// whole motion all the same.
     fn travel(&mut self, to: Point<f64, Logical>, delta: Point<f64, Logical>) {
-        self.input.pointed = Some(to);
+        self.seat.pointed = Some(to);
         let pointer = self.pointer();
         if delta != Point::default() {
             let utime = self.micros().0;
             let event = RelativeMotionEvent { delta, delta_unaccel: delta, utime };
-            let under = self.surface_under(pointer.current_location());
+            let under = self.tree.surface_under(pointer.current_location());
             pointer.relative_motion(self, under, &event);
         }
         let may_move = match self.pointer_constraint() {
@@ -284,8 +227,8 @@ impl State {
     }
 
     fn move_pointer(&mut self, location: Point<f64, Logical>) {
-        let under = self.surface_under(location);
-        self.input.under.clone_from(&under);
+        let under = self.tree.surface_under(location);
+        self.seat.under.clone_from(&under);
         let (serial, time) = (SERIAL_COUNTER.next_serial(), self.event_time());
         self.pointer().motion(self, under, &MotionEvent { location, serial, time });
         self.activate_constraint();

@@ -15,54 +15,49 @@ use smithay::{
         pixman::PixmanRenderer,
     },
     desktop::layer_map_for_output,
+    reexports::wayland_server::protocol::wl_surface::WlSurface,
+    utils::{Logical, Point, Scale},
     wayland::shell::wlr_layer::Layer,
 };
 
-use crate::state::State;
+use crate::{
+    output::DesktopOutput,
+    tree::{Part, WindowTree},
+};
 
 /// What is seen where no surface is.
 pub const BACKGROUND: Color32F = Color32F::new(0.07, 0.08, 0.10, 1.0);
 
+/// What is drawn under the pointer, and where the pointer is.
+pub type Dragged<'a> = Option<(&'a WlSurface, Point<f64, Logical>)>;
+
 /// Everything in the picture, the foremost first.
-pub fn scene(state: &State, renderer: &mut PixmanRenderer) -> Vec<SceneElement> {
+pub fn scene(
+    output: &DesktopOutput,
+    tree: &WindowTree,
+    drag: Dragged<'_>,
+    renderer: &mut PixmanRenderer,
+) -> Vec<SceneElement> {
+    let scale = output.scale();
     let mut elements = Vec::new();
-    drag_icon(state, renderer, &mut elements);
-    for part in state.z_order() {
+    drag_icon(drag, scale, renderer, &mut elements);
+    for part in tree.z_order() {
         match part {
-            Part::Layer(layer) => layer_surfaces(state, renderer, layer, &mut elements),
-            Part::Windows => windows(state, renderer, &mut elements),
+            Part::Layer(layer) => layer_surfaces(output, layer, renderer, &mut elements),
+            Part::Windows => windows(tree, scale, renderer, &mut elements),
         }
     }
     elements
 }
 
-/// A part of the picture that lies between two others.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Part {
-    /// The surfaces of one layer of the layer shell.
-    Layer(Layer),
-    /// The windows.
-    Windows,
-}
-
-impl State {
-    /// The parts of the picture, the foremost first.
-    #[must_use]
-    pub fn z_order(&self) -> [Part; 5] {
-        let (above, below) = if self.windows.stack.covers_panels() {
-            (Part::Windows, Part::Layer(Layer::Top))
-        } else {
-            (Part::Layer(Layer::Top), Part::Windows)
-        };
-        let (bottom, background) = (Part::Layer(Layer::Bottom), Part::Layer(Layer::Background));
-        [Part::Layer(Layer::Overlay), above, below, bottom, background]
-    }
-}
-
-fn drag_icon(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<SceneElement>) {
-    if let Some(icon) = &state.drag_icon {
-        let scale = state.output.scale();
-        let at = state.pointer().current_location().to_physical(scale).to_i32_round::<i32>();
+fn drag_icon(
+    drag: Dragged<'_>,
+    scale: Scale<f64>,
+    renderer: &mut PixmanRenderer,
+    elements: &mut Vec<SceneElement>,
+) {
+    if let Some((icon, at)) = drag {
+        let at = at.to_physical(scale).to_i32_round::<i32>();
         let kind = Kind::Unspecified;
         elements.extend(render_elements_from_surface_tree::<_, SceneElement>(
             renderer, icon, at, scale, 1.0, kind,
@@ -70,11 +65,15 @@ fn drag_icon(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<Sc
     }
 }
 
-fn windows(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<SceneElement>) {
-    let scale = state.output.scale();
-    for id in state.windows.stack.mapped().rev() {
-        let place = state.windows.stack.place(id);
-        let Some((window, place)) = state.windows.window(id).zip(place) else { continue };
+fn windows(
+    tree: &WindowTree,
+    scale: Scale<f64>,
+    renderer: &mut PixmanRenderer,
+    elements: &mut Vec<SceneElement>,
+) {
+    for id in tree.windows.stack.mapped().rev() {
+        let place = tree.windows.stack.place(id);
+        let Some((window, place)) = tree.windows.window(id).zip(place) else { continue };
         let corner = place.shown.loc.to_physical_precise_round(scale);
         let origin = place.shown.loc - window.geometry().loc;
         let surfaces = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
@@ -89,12 +88,12 @@ fn windows(state: &State, renderer: &mut PixmanRenderer, elements: &mut Vec<Scen
 }
 
 fn layer_surfaces(
-    state: &State,
-    renderer: &mut PixmanRenderer,
+    output: &DesktopOutput,
     layer: Layer,
+    renderer: &mut PixmanRenderer,
     elements: &mut Vec<SceneElement>,
 ) {
-    let (map, scale) = (layer_map_for_output(&state.output.wayland), state.output.scale());
+    let (map, scale) = (layer_map_for_output(&output.wayland), output.scale());
     for surface in map.layers_on(layer).rev() {
         let Some(place) = map.layer_geometry(surface) else { continue };
         elements.extend(AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(

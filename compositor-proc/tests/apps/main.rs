@@ -253,7 +253,7 @@ fn unwatched_desktop_draws_nothing_until_watched() {
     let (mut app, window) = red_window(&mut rig);
     rig.release();
     rig.watch(false);
-    rig.until(|rig| !rig.shell.compositor().state.schedule.is_watched());
+    rig.until(|rig| !rig.shell.compositor().state.capture.schedule.is_watched());
     let count = rig.frames.len();
     app.show(&window.surface, &app.buffer(640, 480, GREEN));
     app.exchange();
