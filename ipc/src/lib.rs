@@ -3,8 +3,9 @@
 //!
 //! Decides: process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
-//! links ([`service`]) and what they tell of a host's state ([`status`]), where browsers find the gateway ([`front_door`]), what relay credentials say
-//! ([`relay`]), the units all of them use ([`units`]) and how they hang together in H.264
+//! links ([`service`]) and what they tell of a host's state ([`status`]), where browsers find the
+//! gateway ([`front_door`]), how they sign in and what they get for it ([`login`]), what relay
+//! credentials say ([`relay`]), the units all of them use ([`units`]) and how they hang together in H.264
 //! ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
 //! ([`ring`]) and of credit ([`flow`]).
 //!
@@ -23,6 +24,7 @@ pub mod flow;
 pub mod front_door;
 pub mod level;
 pub mod link;
+pub mod login;
 pub mod message;
 pub mod phase;
 pub mod process;

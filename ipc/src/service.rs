@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ProtoHash,
     front_door::{FrontDoor, Listen},
-    message::signalling::Rights,
+    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     process::{ProcessId, Worker},
     text::{Secret, Text},
     units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
@@ -50,10 +50,14 @@ pub trait Control {
 /// Gateway → supervisor.
 #[tarpc::service]
 pub trait Broker {
-    /// Trades the access token for a login. `from` is the browser's address, for throttling.
-    async fn authenticate(token: Secret, from: IpAddr) -> Result<Login, LoginRefusal>;
-    /// Recognises the cookie of an earlier login.
+    /// Begins to sign a browser in. `from` is where it is, as far as anybody can tell, for penalties.
+    /// The answer may take as long as a person does, and no other request waits for it.
+    async fn begin(method: Method, from: IpAddr) -> Result<SignedIn, LoginRefusal>;
+    /// Recognises the cookie of an earlier login, which counts as used by that.
     async fn resume(cookie: Secret) -> Result<Login, LoginRefusal>;
+    /// Ends the login of a cookie; says which one that was, so that all that hangs on it can be
+    /// ended.
+    async fn sign_out(cookie: Secret) -> Option<LoginId>;
     /// Credentials with which `peer` of `session`, and rtc on its behalf, may use the relay; `None`
     /// when there is none.
     async fn mint_relay_credentials(session: SessionId, peer: PeerId) -> Option<RelayPair>;
@@ -288,31 +292,6 @@ pub enum AuthMode {
     None,
     /// By the token printed at start, then by cookie.
     Token,
-}
-
-/// A successful login.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Login {
-    /// The value of the browser's cookie from now on.
-    pub cookie: Secret,
-    /// The desktop it opens.
-    pub session: SessionId,
-    /// What the browser may do there.
-    pub rights: Rights,
-}
-
-/// Why there is no login.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
-pub enum LoginRefusal {
-    /// Wrong token, or a cookie nobody was given.
-    #[error("wrong or expired credentials")]
-    Wrong,
-    /// Too many attempts.
-    #[error("too many attempts; try again in {retry_after_seconds} s")]
-    TooMany {
-        /// When the next attempt is looked at.
-        retry_after_seconds: u16,
-    },
 }
 
 /// What media's encoder does.

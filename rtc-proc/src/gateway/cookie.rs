@@ -54,11 +54,28 @@ impl LoginCookie {
         path: &str,
         secure: bool,
     ) -> Result<HeaderValue, InvalidHeaderValue> {
+        self.header(login.reveal(), path, secure, "")
+    }
+
+    /// The header that makes a browser forget the login it shows under `path`.
+    ///
+    /// # Errors
+    /// When the path is not fit for a header.
+    pub fn forget(&self, path: &str, secure: bool) -> Result<HeaderValue, InvalidHeaderValue> {
+        self.header("", path, secure, "; Max-Age=0")
+    }
+
+    fn header(
+        &self,
+        login: &str,
+        path: &str,
+        secure: bool,
+        end: &str,
+    ) -> Result<HeaderValue, InvalidHeaderValue> {
         let secure = if secure { "; Secure" } else { "" };
         let name = &self.name;
-        let login = login.reveal();
         let mut value = HeaderValue::try_from(format!(
-            "{name}={login}; Path={path}; HttpOnly; SameSite=Strict{secure}"
+            "{name}={login}; Path={path}; HttpOnly; SameSite=Strict{secure}{end}"
         ))?;
         value.set_sensitive(true);
         Ok(value)
@@ -112,5 +129,11 @@ mod tests {
         let secure = cookie.keep(&secret, "/desk/", true).expect("legal");
         assert_eq!(secure, "lumen-8080=s3cret; Path=/desk/; HttpOnly; SameSite=Strict; Secure");
         assert!(!format!("{secure:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn forget_names_the_same_cookie_and_ends_it() {
+        let gone = of_port(8080).forget("/desk/", true).expect("legal");
+        assert_eq!(gone, "lumen-8080=; Path=/desk/; HttpOnly; SameSite=Strict; Secure; Max-Age=0");
     }
 }

@@ -22,6 +22,7 @@
 //! | [`cookie`] | reading and making the login cookie |
 //! | [`forwarded`] | who asks, as a trusted proxy tells it |
 //! | [`headers`] | what every response carries |
+//! | [`lease`] | how long a WebSocket may count on its login |
 //! | [`login`] | the body of a login |
 //! | [`opening`] | whose a connection is on a port shared with the relay |
 //! | [`origin`] | `Host` and `Origin`: who asks, and from which page |
@@ -37,6 +38,7 @@ pub mod assets;
 pub mod cookie;
 pub mod forwarded;
 pub mod headers;
+pub mod lease;
 pub mod login;
 pub mod opening;
 pub mod origin;

@@ -38,7 +38,7 @@ pub enum FromBrowser {
 
 /// Gateway → browser.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[serde(tag = "type", rename_all = "camelCase")]
 pub enum ToBrowser {
     /// Rtc's answer.
     Answer {
@@ -66,6 +66,8 @@ pub enum ToBrowser {
         /// Whether trying again can help.
         retry: bool,
     },
+    /// The login has ended: it was signed out of, or has expired. Nothing follows.
+    LoginEnded {},
     /// Something to tell the viewer once.
     Notice {
         /// What, as a sentence.
@@ -203,6 +205,8 @@ mod tests {
         assert_eq!(json, format!(r#"{{"type":"welcome","relay":{server}}}"#));
         let json = ToBrowser::Welcome { relay: None }.to_json().expect("strings");
         assert_eq!(json, r#"{"type":"welcome","relay":null}"#);
+        let json = ToBrowser::LoginEnded {}.to_json().expect("strings");
+        assert_eq!(json, r#"{"type":"loginEnded"}"#);
         let answer = ToBrowser::Answer { sdp: Sdp::truncated("v=0\r\n") };
         assert_eq!(answer.to_json().expect("strings"), r#"{"type":"answer","sdp":"v=0\r\n"}"#);
     }

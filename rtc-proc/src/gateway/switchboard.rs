@@ -19,7 +19,8 @@ use std::{
 };
 
 use lumen_ipc::{
-    message::signalling::{CandidateLine, Reason, Rights, Sdp, ToGateway, ToRtc},
+    login::{Login, LoginId},
+    message::signalling::{CandidateLine, Reason, Sdp, ToGateway, ToRtc},
     service::{AppState, RelayCredentials, RelayPair},
     units::{PeerId, SessionId},
 };
@@ -55,6 +56,10 @@ pub enum Input {
     Said(BrowserId, FromBrowser),
     /// A browser's WebSocket is closed.
     Left(BrowserId),
+    /// A login has ended: it was signed out of, or has expired.
+    LoginEnded(LoginId),
+    /// A browser's login has been resumed, and is like this.
+    LoginRenewed(BrowserId, Login),
     /// There is an rtc process to talk to; it is a new one.
     LinkUp,
     /// The rtc process is gone.
@@ -75,6 +80,8 @@ pub enum Output {
     /// Ask the supervisor to start the app of a session, and come back with [`Input::AppRefused`] if
     /// it refuses.
     StartApp(BrowserId, SessionId),
+    /// Close a browser's WebSocket once it has what it was told before.
+    Dismiss(BrowserId),
     /// Tell rtc.
     ToRtc(ToRtc),
     /// Tell a browser.
@@ -116,8 +123,7 @@ pub struct Switchboard {
 
 #[derive(Debug)]
 struct Browser {
-    rights: Rights,
-    session: SessionId,
+    login: Login,
     /// As whom it uses the relay, whatever its peers are called: one allocation at a time.
     grantee: PeerId,
     relay: Relay,
@@ -163,13 +169,13 @@ impl Switchboard {
         }
     }
 
-    /// A browser has come to watch `session`, where it may do what `rights` say.
-    pub fn join(&mut self, rights: Rights, session: SessionId) -> BrowserId {
+    /// A browser has come, which may do what `login` says.
+    pub fn join(&mut self, login: Login) -> BrowserId {
         let id = BrowserId(self.next_browser);
         self.next_browser += 1;
         let grantee = self.number_peer();
         let (relay, call) = (Relay::default(), Call::None);
-        self.browsers.insert(id, Browser { rights, session, grantee, relay, call });
+        self.browsers.insert(id, Browser { login, grantee, relay, call });
         self.mint(id, Purpose::Stream);
         id
     }
@@ -198,9 +204,12 @@ impl Switchboard {
             Input::Said(browser, FromBrowser::StartApp {}) => self.start_app(browser),
             Input::Said(browser, FromBrowser::Probe {}) => self.mint(browser, Purpose::Probe),
             Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(browser, sdp),
-            Input::Left(browser) => {
-                self.give_up_call(browser);
-                self.browsers.remove(&browser);
+            Input::Left(browser) => self.left(browser),
+            Input::LoginEnded(login) => self.login_ended(login),
+            Input::LoginRenewed(browser, login) => {
+                if let Some(holder) = self.browsers.get_mut(&browser) {
+                    holder.login = login;
+                }
             }
             Input::LinkUp => self.link_up(),
             Input::LinkDown => self.link_down(),
@@ -250,6 +259,22 @@ impl Switchboard {
         waits.chain(renewals).min()
     }
 
+    fn left(&mut self, browser: BrowserId) {
+        self.give_up_call(browser);
+        self.browsers.remove(&browser);
+    }
+
+    /// Ends what every browser of a login has, and tells them.
+    fn login_ended(&mut self, login: LoginId) {
+        let of = |browser: &Browser| browser.login.id == login;
+        let own = self.browsers.iter().filter(|(_, browser)| of(browser)).map(|(id, _)| *id);
+        for browser in own.collect::<Vec<_>>() {
+            self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::LoginEnded {}));
+            self.outputs.push_back(Output::Dismiss(browser));
+            self.left(browser);
+        }
+    }
+
     fn offered(&mut self, now: Instant, browser: BrowserId, sdp: Sdp) {
         self.give_up_call(browser);
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
@@ -283,7 +308,7 @@ impl Switchboard {
         if !matches!(caller.call, Call::Waiting { .. }) {
             return;
         }
-        let (rights, relay) = (caller.rights, caller.relay.rtc.clone());
+        let (rights, relay) = (caller.login.rights, caller.relay.rtc.clone());
         let call = std::mem::replace(&mut caller.call, Call::None);
         let Call::Waiting { sdp, candidates, .. } = call else { return };
         let peer = self.number_peer();
@@ -319,7 +344,7 @@ impl Switchboard {
     /// Asks for credentials.
     fn mint(&mut self, browser: BrowserId, purpose: Purpose) {
         let Some(asking) = self.browsers.get_mut(&browser) else { return };
-        let (session, grantee) = (asking.session, asking.grantee);
+        let (session, grantee) = (asking.login.session, asking.grantee);
         let peer = match purpose {
             Purpose::Probe => self.number_peer(),
             Purpose::Stream => {

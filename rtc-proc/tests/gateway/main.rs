@@ -1,6 +1,7 @@
 //! The gateway as browsers meet it, well-behaved and not.
 
 mod app;
+mod login;
 mod proxy;
 mod relay;
 mod rig;
@@ -99,7 +100,7 @@ async fn login_right_token_sets_a_cookie_that_opens_the_session() {
     assert_eq!(response.header("set-cookie"), Some(cookie.as_str()));
     let headers = format!("Cookie: lumen-{port}={COOKIE}\r\n");
     let session = rig.request("GET", "/api/session", &headers, "").await;
-    assert_eq!((session.status(), session.body()), (200, r#"{"hostname":"desk"}"#));
+    assert_eq!((session.status(), session.body()), (200, r#"{"hostname":"desk","signedIn":true}"#));
 }
 
 #[tokio::test]

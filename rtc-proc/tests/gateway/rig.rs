@@ -4,18 +4,23 @@
 use std::{
     net::{IpAddr, SocketAddr},
     os::unix::net::UnixStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
+    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
         signalling::{Rights, Sdp, ToGateway, ToRtc},
     },
     service::{
-        AppNews, AppState, AuthMode, Broker, GatewayConfig, Handover, Login, LoginRefusal, Refusal,
-        RelayCredentials, RelayPair,
+        AppNews, AppState, AuthMode, Broker, GatewayConfig, Handover, Refusal, RelayCredentials,
+        RelayPair,
     },
     text::{Secret, Text},
     units::{PeerId, SessionId},
@@ -24,10 +29,7 @@ use lumen_ipc_runtime::{
     AsyncChannel, bootstrap::ServeError, channel::Channel, metrics::Registry, rpc,
 };
 use lumen_rtc::gateway::shell::{Event, HandoverLink, Listener, Parts, SignallingLink, run};
-use tarpc::{
-    context::Context,
-    server::{BaseChannel, Channel as _},
-};
+use tarpc::context::Context;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -45,6 +47,14 @@ pub(crate) const COOKIE: &str = "c00kie";
 /// The token for which it has had enough.
 pub(crate) const TOKEN_TOO_OFTEN: &str = "often";
 pub(crate) const RETRY_AFTER: u16 = 17;
+/// The token over which it thinks for ever.
+pub(crate) const TOKEN_UNANSWERED: &str = "unanswered";
+/// The cookie of another login.
+pub(crate) const OTHER_COOKIE: &str = "b1scuit";
+const LOGIN: LoginId = LoginId(1);
+const OTHER_LOGIN: LoginId = LoginId(2);
+/// Seconds that a login lasts unless it is resumed.
+pub(crate) const LIFE: u32 = 3600;
 
 /// Rtc's end of the signalling link.
 pub(crate) type RtcLink = AsyncChannel<ToRtc, ToGateway>;
@@ -56,6 +66,17 @@ pub(crate) struct Rig {
     pub(crate) served: JoinHandle<Result<(), ServeError>>,
 }
 
+/// The supervisor's side of the logins.
+#[derive(Clone, Default)]
+pub(crate) struct Logins {
+    /// Whether that of [`COOKIE`] has ended.
+    pub(crate) ended: Arc<AtomicBool>,
+    /// How many were begun.
+    pub(crate) begun: watch::Sender<u32>,
+    /// How often one was resumed.
+    pub(crate) resumed: watch::Sender<u32>,
+}
+
 #[derive(Clone)]
 struct Supervisor {
     /// Whether there is a relay to mint credentials for.
@@ -65,6 +86,7 @@ struct Supervisor {
     app: watch::Receiver<AppNews>,
     /// The newest news that every page has been told.
     told: watch::Sender<u32>,
+    logins: Logins,
 }
 
 /// The supervisor's side of the app.
@@ -79,29 +101,53 @@ impl Supervisor {
     fn new(relay: bool) -> (Self, App) {
         let (news, app) = watch::channel(AppNews { number: 1, state: AppState::Running });
         let (tell, told) = watch::channel(0);
-        (Self { relay, tried: None, app, told: tell }, App { news, told })
+        let logins = Logins::default();
+        (Self { relay, tried: None, app, told: tell, logins }, App { news, told })
     }
 }
 
 impl Broker for Supervisor {
-    async fn authenticate(
+    async fn begin(
         self,
         _: Context,
-        token: Secret,
+        method: Method,
         from: IpAddr,
-    ) -> Result<Login, LoginRefusal> {
+    ) -> Result<SignedIn, LoginRefusal> {
+        let token = match method {
+            Method::Open => {
+                let login = Login { expires_in_seconds: None, ..login(LoginId::OPEN) };
+                return Ok(SignedIn { login, cookie: None });
+            }
+            Method::Token(token) => token,
+        };
+        self.logins.begun.send_modify(|count| *count += 1);
         if let Some(tried) = &self.tried {
             tried.send(from).expect("the test listens");
         }
         match token.reveal() {
-            TOKEN => Ok(login()),
+            TOKEN => {
+                let cookie = Secret::new(COOKIE).expect("short");
+                Ok(SignedIn { login: login(LOGIN), cookie: Some(cookie) })
+            }
             TOKEN_TOO_OFTEN => Err(LoginRefusal::TooMany { retry_after_seconds: RETRY_AFTER }),
+            TOKEN_UNANSWERED => std::future::pending().await,
             _ => Err(LoginRefusal::Wrong),
         }
     }
 
     async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
-        if cookie.reveal() == COOKIE { Ok(login()) } else { Err(LoginRefusal::Wrong) }
+        self.logins.resumed.send_modify(|count| *count += 1);
+        let ended = self.logins.ended.load(Ordering::Relaxed);
+        match cookie.reveal() {
+            COOKIE if !ended => Ok(login(LOGIN)),
+            OTHER_COOKIE => Ok(login(OTHER_LOGIN)),
+            _ => Err(LoginRefusal::Wrong),
+        }
+    }
+
+    async fn sign_out(self, _: Context, cookie: Secret) -> Option<LoginId> {
+        let ended = &self.logins.ended;
+        (cookie.reveal() == COOKIE && !ended.swap(true, Ordering::Relaxed)).then_some(LOGIN)
     }
 
     async fn mint_relay_credentials(
@@ -128,12 +174,9 @@ impl Broker for Supervisor {
     }
 }
 
-fn login() -> Login {
-    Login {
-        cookie: Secret::new(COOKIE).expect("short"),
-        session: SessionId(1),
-        rights: Rights { control: true },
-    }
+fn login(id: LoginId) -> Login {
+    let rights = Rights { control: true };
+    Login { id, session: SessionId(1), rights, expires_in_seconds: Some(LIFE) }
 }
 
 /// Both ends of a signalling link.
@@ -151,12 +194,10 @@ pub(crate) fn handover_link() -> (HandoverLink, RelayLink) {
     (gateway, AsyncChannel::new(relay).expect("epoll"))
 }
 
-/// Serves a supervisor; returns the gateway's end of its broker link.
+/// Serves a supervisor as the real one is served; returns the gateway's end of its broker link.
 fn supervisor(supervisor: Supervisor) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().expect("socketpair");
-    let transport = rpc::transport(ours.into()).expect("a stream socket");
-    let supervisor = BaseChannel::with_defaults(transport).execute(supervisor.serve());
-    tokio::spawn(supervisor.for_each(|request| async { drop(tokio::spawn(request)) }));
+    tokio::spawn(rpc::answer(ours.into(), supervisor.serve()));
     theirs
 }
 
@@ -169,6 +210,13 @@ impl Rig {
     pub(crate) async fn start_with_app(auth: AuthMode) -> (Self, App) {
         let (broker, app) = Supervisor::new(false);
         (Self::start_with_broker(auth, supervisor(broker)).await, app)
+    }
+
+    /// With the supervisor's side of the logins.
+    pub(crate) async fn start_with_logins() -> (Self, Logins) {
+        let (broker, _) = Supervisor::new(false);
+        let logins = broker.logins.clone();
+        (Self::start_with_broker(AuthMode::Token, supervisor(broker)).await, logins)
     }
 
     /// With a relay, whose connections on this port are told apart by `handover`; and the relay's

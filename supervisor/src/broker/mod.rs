@@ -1,113 +1,131 @@
-//! Who may see the desktop. The gateway asks, because it must not know the answer beforehand.
+//! Who may see which desktop. The gateway asks, because it must not know the answer beforehand.
 //!
-//! Decides: whether a token or cookie opens the session, and how often somebody may try. Trusts the
-//! gateway to tell the browser's address, for throttling only: a gateway that lies gets its own
-//! attempts counted for everyone. Cookies live here, so they survive the gateway's restart; they end
-//! with the desktop. Credentials for the relay are minted here too ([`relay`]).
+//! Decides: which desktop a token opens and with which rights, how long the login that is given for
+//! it lasts ([`logins`]), and when it is taken back. Trusts the gateway to tell where a browser is,
+//! for penalties only: a gateway that lies puts them on others, and whoever has the right token
+//! passes all the same. Logins live here, so they survive the gateway's restart; they end with the
+//! host. Credentials for the relay are minted here too ([`relay`]).
+//!
+//! Every answer is given at once; the shell lets each question wait for its own answer only, so one
+//! that needs a person or another program holds up nobody.
 
+mod logins;
 pub mod relay;
 mod secret;
 mod throttle;
 
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
 
 use lumen_ipc::{
+    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::signalling::Rights,
-    service::{AuthMode, Login, LoginRefusal},
+    service::AuthMode,
     text::Secret,
     units::SessionId,
 };
 
+pub use logins::Lifetimes;
+use logins::{Logins, Proof};
 use secret::Key;
 pub use secret::NoRandomness;
 use throttle::{Throttle, TooMany};
 
-/// Most cookies remembered; the one used longest ago makes room.
-const MOST_COOKIES: usize = 256;
 /// The one session there is.
 const SESSION: SessionId = SessionId::SOLE;
+/// What the token of a desktop and an open door give.
+const FULL: Rights = Rights { control: true };
 
-/// The access token, the cookies given for it, and who tried.
+/// The access tokens, the logins given for them, and who was wrong.
 pub struct Access {
     mode: AuthMode,
-    token: Key,
-    /// The one used last is last.
-    cookies: VecDeque<Key>,
+    tokens: BTreeMap<SessionId, Key>,
+    logins: Logins,
     throttle: Throttle,
 }
 
 impl Access {
-    /// A new token, and nobody logged in.
+    /// A new token for the one session, and nobody signed in.
     ///
     /// # Errors
     /// [`NoRandomness`] when the kernel gives none.
-    pub fn new(mode: AuthMode) -> Result<Self, NoRandomness> {
+    pub fn new(mode: AuthMode, lifetimes: Lifetimes) -> Result<Self, NoRandomness> {
         Ok(Self {
             mode,
-            token: Key::random()?,
-            cookies: VecDeque::new(),
+            tokens: BTreeMap::from([(SESSION, Key::random()?)]),
+            logins: Logins::new(lifetimes),
             throttle: Throttle::default(),
         })
     }
 
-    /// The token: for the line that is printed once, nothing else.
+    /// The token of a session: for the line that is printed once, nothing else.
     #[must_use]
-    pub fn token(&self) -> &str {
-        self.token.reveal()
+    pub fn token(&self, session: SessionId) -> Option<&str> {
+        self.tokens.get(&session).map(Key::reveal)
     }
 
-    /// Trades the token for a login.
+    /// Signs a browser in.
     ///
     /// # Errors
-    /// [`LoginRefusal`] when the token is wrong or `from` has tried too often.
-    pub fn authenticate(
+    /// [`LoginRefusal`] when what it brings is wrong, and more so when that happens often from there.
+    pub fn begin(
         &mut self,
         now: Instant,
-        token: &Secret,
+        method: &Method,
         from: IpAddr,
-    ) -> Result<Login, LoginRefusal> {
-        self.throttle.attempt(now, from).map_err(refused)?;
-        let open = self.mode == AuthMode::None;
-        if !open && !self.token.matches(token) {
-            return Err(LoginRefusal::Wrong);
+    ) -> Result<SignedIn, LoginRefusal> {
+        match method {
+            Method::Open if self.mode == AuthMode::None => {
+                let (id, session) = (LoginId::OPEN, SESSION);
+                let login = Login { id, session, rights: FULL, expires_in_seconds: None };
+                Ok(SignedIn { login, cookie: None })
+            }
+            Method::Token(token) => match self.opened_by(token) {
+                Some(session) => {
+                    let given = self.logins.give(now, session, FULL, Proof::Token);
+                    let (login, cookie) = given.map_err(|_| LoginRefusal::Wrong)?;
+                    Ok(SignedIn { login, cookie: Some(cookie) })
+                }
+                None => Err(self.wrong(now, from)),
+            },
+            Method::Open => Err(self.wrong(now, from)),
         }
-        self.throttle.succeeded(from);
-        let cookie = Key::random().map_err(|_| LoginRefusal::Wrong)?;
-        let login = login(&cookie);
-        if self.cookies.len() >= MOST_COOKIES {
-            self.cookies.pop_front();
-        }
-        self.cookies.push_back(cookie);
-        Ok(login)
     }
 
-    /// Recognises a cookie.
+    /// Recognises a cookie, whose login counts as used by that.
     ///
     /// # Errors
-    /// [`LoginRefusal::Wrong`] when nobody was given it.
-    pub fn resume(&mut self, cookie: &Secret) -> Result<Login, LoginRefusal> {
-        // Compares with every cookie, so that the time taken does not tell which one is near.
-        let found = self.cookies.iter().enumerate().fold(None, |found, (place, known)| {
-            if known.matches(cookie) { Some(place) } else { found }
-        });
-        let known =
-            found.and_then(|place| self.cookies.remove(place)).ok_or(LoginRefusal::Wrong)?;
-        let login = login(&known);
-        self.cookies.push_back(known);
-        Ok(login)
+    /// [`LoginRefusal::Wrong`] when nobody was given it or its login has ended.
+    pub fn resume(&mut self, now: Instant, cookie: &Secret) -> Result<Login, LoginRefusal> {
+        self.logins.resume(now, cookie).ok_or(LoginRefusal::Wrong)
+    }
+
+    /// Ends the login of a cookie; says which one that was.
+    pub fn sign_out(&mut self, cookie: &Secret) -> Option<LoginId> {
+        let (id, proof) = self.logins.take_back(cookie)?;
+        tracing::info!(?proof, "a browser signed out");
+        Some(id)
+    }
+
+    /// Compares with every token, so that the time taken does not tell which one is near.
+    fn opened_by(&self, token: &Secret) -> Option<SessionId> {
+        self.tokens
+            .iter()
+            .fold(None, |found, (session, key)| key.matches(token).then_some(*session).or(found))
+    }
+
+    fn wrong(&mut self, now: Instant, from: IpAddr) -> LoginRefusal {
+        match self.throttle.wrong(now, from) {
+            Ok(()) => LoginRefusal::Wrong,
+            Err(refusal) => too_many(refusal),
+        }
     }
 }
 
-fn login(cookie: &Key) -> Login {
-    let rights = Rights { control: true };
-    Login { cookie: cookie.to_secret(), session: SESSION, rights }
-}
-
-fn refused(refusal: TooMany) -> LoginRefusal {
+fn too_many(refusal: TooMany) -> LoginRefusal {
     let whole = refusal.retry_after + Duration::from_millis(999);
     let retry_after_seconds = u16::try_from(whole.as_secs()).unwrap_or(u16::MAX);
     LoginRefusal::TooMany { retry_after_seconds }
@@ -117,67 +135,87 @@ fn refused(refusal: TooMany) -> LoginRefusal {
 mod tests {
     use super::*;
 
+    const LIFETIMES: Lifetimes =
+        Lifetimes { idle: Duration::from_secs(100), whole: Duration::from_secs(1000) };
+
     fn browser() -> IpAddr {
         "192.0.2.7".parse().expect("an address")
     }
 
     fn access() -> Access {
-        Access::new(AuthMode::Token).expect("random")
+        Access::new(AuthMode::Token, LIFETIMES).expect("random")
     }
 
-    fn log_in(access: &mut Access, now: Instant) -> Login {
-        let token = access.token.to_secret();
-        access.authenticate(now, &token, browser()).expect("right token")
+    fn with_token(text: &str) -> Method {
+        Method::Token(Secret::new(text).expect("short enough"))
+    }
+
+    fn right(access: &Access) -> Method {
+        with_token(access.token(SESSION).expect("a token"))
     }
 
     #[test]
     fn right_token_gives_a_cookie_that_resumes() {
-        let mut access = access();
-        let login = log_in(&mut access, Instant::now());
-        assert_eq!(access.resume(&login.cookie), Ok(login.clone()));
-        assert_eq!(access.resume(&login.cookie), Ok(login));
+        let (mut access, now) = (access(), Instant::now());
+        let method = right(&access);
+        let signed_in = access.begin(now, &method, browser()).expect("right token");
+        let cookie = signed_in.cookie.expect("a cookie");
+        assert_eq!(access.resume(now, &cookie), Ok(signed_in.login));
+        assert_eq!(access.resume(now, &cookie), Ok(signed_in.login));
+        assert_eq!(access.resume(now + LIFETIMES.idle, &cookie), Err(LoginRefusal::Wrong));
     }
 
     #[test]
-    fn wrong_token_and_unknown_cookie_are_refused() {
-        let mut access = access();
-        let wrong = Secret::new("0".repeat(64)).expect("short enough");
-        let answer = access.authenticate(Instant::now(), &wrong, browser());
+    fn wrong_token_and_unknown_cookie_and_a_token_for_a_cookie_are_refused() {
+        let (mut access, now) = (access(), Instant::now());
+        let zeros = "0".repeat(64);
+        let answer = access.begin(now, &with_token(&zeros), browser());
         assert_eq!(answer, Err(LoginRefusal::Wrong));
-        assert_eq!(access.resume(&wrong), Err(LoginRefusal::Wrong));
+        let unknown = Secret::new(zeros).expect("short enough");
+        assert_eq!(access.resume(now, &unknown), Err(LoginRefusal::Wrong));
+        let token = Secret::new(access.token(SESSION).expect("a token")).expect("short enough");
+        assert_eq!(access.resume(now, &token), Err(LoginRefusal::Wrong));
     }
 
     #[test]
-    fn token_is_no_cookie() {
-        let mut access = access();
-        let token = access.token.to_secret();
-        assert_eq!(access.resume(&token), Err(LoginRefusal::Wrong));
+    fn door_is_open_only_where_nobody_has_to_sign_in() {
+        let now = Instant::now();
+        assert_eq!(access().begin(now, &Method::Open, browser()), Err(LoginRefusal::Wrong));
+        let mut open = Access::new(AuthMode::None, LIFETIMES).expect("random");
+        let signed_in = open.begin(now, &Method::Open, browser()).expect("it is open");
+        assert_eq!((signed_in.login.id, signed_in.cookie), (LoginId::OPEN, None));
     }
 
     #[test]
-    fn too_many_wrong_tokens_shut_out_the_right_one_for_a_while() {
+    fn wrong_tokens_shut_nobody_out_who_has_the_right_one() {
         let (mut access, now) = (access(), Instant::now());
-        let wrong = Secret::new("guess").expect("short enough");
+        let guess = with_token("guess");
         for _ in 0..5 {
-            let answer = access.authenticate(now, &wrong, browser());
-            assert_eq!(answer, Err(LoginRefusal::Wrong));
+            assert_eq!(access.begin(now, &guess, browser()), Err(LoginRefusal::Wrong));
         }
-        let token = access.token.to_secret();
-        let refusal = access.authenticate(now, &token, browser());
+        let refusal = access.begin(now, &guess, browser());
         assert_eq!(refusal, Err(LoginRefusal::TooMany { retry_after_seconds: 6 }));
-        assert!(access.authenticate(now + Duration::from_secs(6), &token, browser()).is_ok());
+        let strangers = (1..10_000_u32).map(|bits| IpAddr::V4(bits.into()));
+        for stranger in strangers {
+            let _ = access.begin(now, &guess, stranger);
+        }
+        let method = right(&access);
+        for from in [browser(), "198.51.100.1".parse().expect("an address")] {
+            assert!(access.begin(now, &method, from).is_ok(), "{from}");
+        }
+        let elsewhere = "198.51.100.2".parse().expect("an address");
+        assert_eq!(access.begin(now, &guess, elsewhere), Err(LoginRefusal::Wrong));
     }
 
     #[test]
-    fn oldest_cookie_makes_room_when_the_table_is_full() {
+    fn signed_out_cookie_opens_nothing_and_says_which_login_ended() {
         let (mut access, now) = (access(), Instant::now());
-        let first = log_in(&mut access, now);
-        let second = log_in(&mut access, now);
-        access.resume(&first.cookie).expect("still known");
-        for second in 1..=u64::try_from(MOST_COOKIES - 1).expect("small") {
-            log_in(&mut access, now + Duration::from_secs(second));
-        }
-        assert!(access.resume(&first.cookie).is_ok(), "used last, so kept");
-        assert!(access.resume(&second.cookie).is_err());
+        let method = right(&access);
+        let signed_in = access.begin(now, &method, browser()).expect("right token");
+        let cookie = signed_in.cookie.expect("a cookie");
+        assert_eq!(access.sign_out(&cookie), Some(signed_in.login.id));
+        assert_eq!(access.sign_out(&cookie), None);
+        assert_eq!(access.resume(now, &cookie), Err(LoginRefusal::Wrong));
+        assert!(access.begin(now, &method, browser()).is_ok(), "the token still opens");
     }
 }

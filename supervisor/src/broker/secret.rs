@@ -1,6 +1,8 @@
-//! Tokens and cookies: made from the kernel's randomness, compared in constant time, wiped.
+//! Tokens and cookies: made from the kernel's randomness, compared in constant time or by their
+//! digests, wiped.
 
 use lumen_ipc::text::Secret;
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -46,9 +48,33 @@ impl Key {
     }
 }
 
+/// What is kept of a cookie: enough to recognise it, and nothing to sign in with.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Digest([u8; BYTES]);
+
+impl Digest {
+    /// The digest of what a browser brings. To look it up may take as long as it likes: a digest
+    /// that is nearly right belongs to no cookie that anybody could compute.
+    pub(crate) fn of(secret: &Secret) -> Self {
+        Self(Sha256::digest(secret.reveal().as_bytes()).into())
+    }
+}
+
+/// A number that nobody was given before, for what must never be confused and need not be secret.
+pub(crate) fn random_number() -> Result<u64, NoRandomness> {
+    getrandom::u64().map_err(NoRandomness)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digest_is_the_same_for_the_same_secret_only() {
+        let secret = |text: &str| Secret::new(text).expect("short");
+        assert_eq!(Digest::of(&secret("one")), Digest::of(&secret("one")));
+        assert_ne!(Digest::of(&secret("one")), Digest::of(&secret("one ")));
+    }
 
     #[test]
     fn random_keys_are_long_and_differ() {

@@ -24,6 +24,8 @@ use lumen_ipc::{
 pub use parse::parse;
 use table::Command;
 
+use crate::broker::Lifetimes;
+
 /// What `lumen` is asked to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invocation {
@@ -91,6 +93,8 @@ pub struct RunConfig {
     pub bitrate: Kbps,
     /// How browsers prove who they are.
     pub auth: AuthMode,
+    /// How long logins last.
+    pub lifetimes: Lifetimes,
     /// Whose session, if root says so.
     pub user: Option<String>,
     /// Port of the media socket; zero for any.

@@ -56,6 +56,10 @@ pub enum Key {
     Listen,
     /// What is logged.
     Log,
+    /// How long a login lasts unused.
+    LoginIdle,
+    /// How long a login lasts.
+    LoginLife,
     /// Which running Lumen is meant.
     Name,
     /// What virtual gamepads say they are.
@@ -185,6 +189,8 @@ mod tests {
             LayoutVariant,
             Listen,
             Log,
+            LoginIdle,
+            LoginLife,
             Name,
             Pad,
             PadGrace,

@@ -1,6 +1,6 @@
 //! Options by key, from the command line or the environment, read as what they mean.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use lumen_ipc::{
     front_door::{BadNetwork, FrontDoor, Listen},
@@ -13,7 +13,10 @@ use super::{
     InstanceName, Note, RelayConfig, RelayTls, UsageError,
     table::{Command, Key, OptionRow},
 };
-use crate::broker::relay::MOST_NAME_BYTES;
+use crate::broker::{Lifetimes, relay::MOST_NAME_BYTES};
+
+/// The longest time an option may name: longer than anybody stays.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Where a value came from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -248,6 +251,17 @@ impl Values {
         }
     }
 
+    /// How long logins last.
+    pub(super) fn lifetimes(&self) -> Result<Lifetimes, UsageError> {
+        Ok(Lifetimes { idle: self.time(Key::LoginIdle)?, whole: self.time(Key::LoginLife)? })
+    }
+
+    fn time(&self, key: Key) -> Result<Duration, UsageError> {
+        time(self.text(key).0).ok_or_else(|| {
+            self.bad(key, "expected a time from 1s to 366d, such as 90m, 12h or 30d")
+        })
+    }
+
     fn limited<const MAX: usize>(&self, key: Key) -> Result<Text<MAX>, UsageError> {
         Text::new(self.text(key).0).map_err(|error| self.bad(key, error.to_string()))
     }
@@ -262,5 +276,39 @@ impl Values {
             variant: self.limited(Key::LayoutVariant)?,
             options: self.limited(Key::LayoutOptions)?,
         })
+    }
+}
+
+/// A whole number with the letter of its unit.
+fn time(text: &str) -> Option<Duration> {
+    let (at, unit) = text.char_indices().next_back()?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return None,
+    };
+    // `parse` would take a sign.
+    let number =
+        text.get(..at).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let time = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);
+    (!time.is_zero() && time <= LONGEST).then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_a_number_with_a_unit_and_nothing_else() {
+        for (text, seconds) in [("1s", 1), ("90m", 5400), ("24h", 86_400), ("366d", 31_622_400)] {
+            assert_eq!(time(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "s", "5", "0s", "-1s", "+1s", "1.5h", "1 h", "367d", "1w", "5\u{b5}"] {
+            assert_eq!(time(text), None, "{text}");
+        }
+        assert_eq!(time("99999999999999999999d"), None);
+        assert_eq!(time("18446744073709551615d"), None);
     }
 }

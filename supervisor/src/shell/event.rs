@@ -3,12 +3,10 @@
 use std::net::IpAddr;
 
 use lumen_ipc::{
+    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::grants::ToSupervisor,
     process::{ProcessId, Worker},
-    service::{
-        AppNews, ConfinementReport, ControlClient, HostStatus, LogPage, Login, LoginRefusal,
-        Refusal, RelayPair,
-    },
+    service::{AppNews, ConfinementReport, ControlClient, HostStatus, LogPage, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
 };
@@ -93,15 +91,17 @@ pub(crate) enum AdminRequest {
 /// Workers that can be asked.
 pub(crate) type Clients = Vec<(ProcessId, ControlClient)>;
 
-/// A request on the broker link and where its answer goes.
+/// A request on the broker link and where its answer goes, whenever there is one.
 #[derive(Debug)]
 pub(crate) enum BrokerRequest {
-    /// Trade a token for a login.
-    Authenticate(Secret, IpAddr, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// Sign a browser in.
+    Begin(Method, IpAddr, oneshot::Sender<Result<SignedIn, LoginRefusal>>),
     /// Mint relay credentials for a peer.
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
     /// Recognise a cookie.
     Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// End the login of a cookie.
+    SignOut(Secret, oneshot::Sender<Option<LoginId>>),
     /// Start the app of a session again.
     StartApp(SessionId, oneshot::Sender<Result<(), Refusal>>),
     /// Say how the app is, once there is news after those with this number.

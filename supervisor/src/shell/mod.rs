@@ -95,7 +95,7 @@ pub(crate) fn run(config: &RunConfig) -> Result<process::ExitCode, RunError> {
         let home = home.display();
         info!("nothing that is saved in {home} outlives the desktop; a user with a home keeps it");
     }
-    let access = Access::new(config.auth)?;
+    let access = Access::new(config.auth, config.lifetimes)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let admin = stage.admin.socket.try_clone()?;

@@ -10,10 +10,11 @@ use std::{
 use futures::future::join_all;
 use lumen_ipc::{
     front_door::Listen,
+    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     process::{ProcessId, Worker},
     service::{
-        Admin, AppNews, AuthMode, Broker, HostStatus, LogPage, Login, LoginRefusal, Metric,
-        Refusal, RelayPair, WorkerStatus,
+        Admin, AppNews, AuthMode, Broker, HostStatus, LogPage, Metric, Refusal, RelayPair,
+        WorkerStatus,
     },
     text::Secret,
     units::{PeerId, SessionId},
@@ -146,13 +147,13 @@ impl BrokerServer {
 }
 
 impl Broker for BrokerServer {
-    async fn authenticate(
+    async fn begin(
         self,
         _: Context,
-        token: Secret,
+        method: Method,
         from: IpAddr,
-    ) -> Result<Login, LoginRefusal> {
-        self.ask(|reply| BrokerRequest::Authenticate(token, from, reply))
+    ) -> Result<SignedIn, LoginRefusal> {
+        self.ask(|reply| BrokerRequest::Begin(method, from, reply))
             .await
             .unwrap_or(Err(LoginRefusal::Wrong))
     }
@@ -161,6 +162,10 @@ impl Broker for BrokerServer {
         self.ask(|reply| BrokerRequest::Resume(cookie, reply))
             .await
             .unwrap_or(Err(LoginRefusal::Wrong))
+    }
+
+    async fn sign_out(self, _: Context, cookie: Secret) -> Option<LoginId> {
+        self.ask(|reply| BrokerRequest::SignOut(cookie, reply)).await.flatten()
     }
 
     async fn mint_relay_credentials(

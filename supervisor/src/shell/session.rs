@@ -287,14 +287,17 @@ impl Session {
     fn answer_gateway(&mut self, request: BrokerRequest) {
         // A gateway that has gone asks again.
         match request {
-            BrokerRequest::Authenticate(token, from, reply) => {
-                let _ = reply.send(self.access.authenticate(Instant::now(), &token, from));
+            BrokerRequest::Begin(method, from, reply) => {
+                let _ = reply.send(self.access.begin(Instant::now(), &method, from));
             }
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));
             }
             BrokerRequest::Resume(cookie, reply) => {
-                let _ = reply.send(self.access.resume(&cookie));
+                let _ = reply.send(self.access.resume(Instant::now(), &cookie));
+            }
+            BrokerRequest::SignOut(cookie, reply) => {
+                let _ = reply.send(self.access.sign_out(&cookie));
             }
             BrokerRequest::StartApp(session, reply) => {
                 let _ = reply.send(self.start_app_again(session));

@@ -18,6 +18,7 @@ use lumen_ipc::{
     process::{ExitCode, Worker},
     service::AuthMode,
     text::Text,
+    units::SessionId,
 };
 use nix::unistd::Uid;
 use tracing::{info, warn};
@@ -304,7 +305,10 @@ impl Stage {
         let base = &self.front_door.base;
         match self.auth {
             AuthMode::None => format!("{site}{base}"),
-            AuthMode::Token => format!("{site}{base}#token={}", access.token()),
+            AuthMode::Token => {
+                let token = access.token(SessionId::SOLE).unwrap_or_default();
+                format!("{site}{base}#token={token}")
+            }
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Asking the supervisor who a browser is. Its answer is final; the gateway keeps no logins.
+//!
+//! A sign-in may take as long as a person does. Only so many are under way at a time that every
+//! other question finds room on the link.
 
 use std::{
     net::IpAddr,
@@ -8,16 +11,22 @@ use std::{
 };
 
 use lumen_ipc::{
-    service::{AppNews, BrokerClient, Login, LoginRefusal, Refusal, RelayPair},
+    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+    service::{AppNews, BrokerClient, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::rpc;
 use tarpc::{client, context::Context};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 /// How long the supervisor may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it may take over a sign-in.
+const SIGN_IN_PATIENCE: Duration = Duration::from_secs(30);
+/// Sign-ins under way at a time: half of what the link carries at once.
+const MOST_SIGN_INS: usize = 8;
 /// How long it may take over relay credentials: a viewer can be served without.
 const RELAY_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,12 +45,19 @@ pub(super) enum LoginError {
 }
 
 /// The link to the supervisor's broker.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Broker {
     client: Arc<Mutex<Option<BrokerClient>>>,
+    sign_ins: Arc<Semaphore>,
 }
 
 impl Broker {
+    /// Without a link yet.
+    pub(super) fn new() -> Self {
+        let sign_ins = Arc::new(Semaphore::new(MOST_SIGN_INS));
+        Self { client: Arc::default(), sign_ins }
+    }
+
     /// Uses a new end of the link; call it inside a runtime.
     pub(super) fn replace(&self, descriptor: OwnedFd) {
         let client = match rpc::transport(descriptor) {
@@ -54,14 +70,20 @@ impl Broker {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    pub(super) async fn authenticate(
-        &self,
-        token: Secret,
-        from: IpAddr,
-    ) -> Result<Login, LoginError> {
+    pub(super) async fn begin(&self, method: Method, from: IpAddr) -> Result<SignedIn, LoginError> {
+        // It is never closed.
+        let turn = self.sign_ins.acquire().await.map_err(|_| LoginError::Unavailable)?;
         let client = self.client()?;
-        let reply = client.authenticate(deadline_in(PATIENCE), token, from).await;
+        let reply = client.begin(deadline_in(SIGN_IN_PATIENCE), method, from).await;
+        drop(turn);
         Ok(reply.map_err(|error| unavailable(&error))??)
+    }
+
+    /// Ends the login of a cookie; says which one that was, if there was one.
+    pub(super) async fn sign_out(&self, cookie: Secret) -> Result<Option<LoginId>, LoginError> {
+        let client = self.client()?;
+        let reply = client.sign_out(deadline_in(PATIENCE), cookie).await;
+        reply.map_err(|error| unavailable(&error))
     }
 
     pub(super) async fn resume(&self, cookie: Secret) -> Result<Login, LoginError> {

@@ -9,10 +9,11 @@ use std::{
 
 use lumen_ipc::{
     link::LinkName,
-    message::signalling::{Reason, Rights, ToGateway, ToRtc},
+    login::{Login, LoginId},
+    message::signalling::{Reason, ToGateway, ToRtc},
     service::{AppState, RelayPair},
     text::counted,
-    units::{PeerId, SessionId},
+    units::PeerId,
 };
 use lumen_ipc_runtime::{
     AsyncChannel,
@@ -48,9 +49,11 @@ const LINK_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 enum Order {
     App { state: AppState, told: oneshot::Sender<()> },
-    Join { rights: Rights, session: SessionId, joined: oneshot::Sender<Joined> },
+    Join { login: Login, joined: oneshot::Sender<Joined> },
     Said(BrowserId, FromBrowser),
     Leave(BrowserId),
+    LoginRenewed(BrowserId, Login),
+    LoginEnded(LoginId),
     ReplaceLink(SignallingLink),
     ReplaceRelay,
 }
@@ -69,9 +72,9 @@ pub(super) struct Orders(mpsc::Sender<Order>);
 
 impl Orders {
     /// `None` when the exchange has ended.
-    pub(super) async fn join(&self, rights: Rights, session: SessionId) -> Option<Joined> {
+    pub(super) async fn join(&self, login: Login) -> Option<Joined> {
         let (joined, answer) = oneshot::channel();
-        self.give(Order::Join { rights, session, joined }).await;
+        self.give(Order::Join { login, joined }).await;
         answer.await.ok()
     }
 
@@ -81,6 +84,16 @@ impl Orders {
 
     pub(super) async fn leave(&self, browser: BrowserId) {
         self.give(Order::Leave(browser)).await;
+    }
+
+    /// A browser's login has been resumed, and is like this.
+    pub(super) async fn login_renewed(&self, browser: BrowserId, login: Login) {
+        self.give(Order::LoginRenewed(browser, login)).await;
+    }
+
+    /// A login has ended, and with it whatever its browsers have.
+    pub(super) async fn login_ended(&self, login: LoginId) {
+        self.give(Order::LoginEnded(login)).await;
     }
 
     pub(super) async fn replace_link(&self, link: SignallingLink) {
@@ -217,8 +230,8 @@ impl Exchange {
                 self.telling.push(told);
                 self.put_in(Input::App(state));
             }
-            Order::Join { rights, session, joined } => {
-                let browser = self.switchboard.join(rights, session);
+            Order::Join { login, joined } => {
+                let browser = self.switchboard.join(login);
                 let (sender, messages) = mpsc::channel(MOST_UNREAD);
                 self.browsers.insert(browser, sender);
                 if joined.send(Joined { browser, messages }).is_err() {
@@ -227,6 +240,10 @@ impl Exchange {
             }
             Order::Said(browser, message) => self.put_in(Input::Said(browser, message)),
             Order::Leave(browser) => self.let_go(browser),
+            Order::LoginRenewed(browser, login) => {
+                self.put_in(Input::LoginRenewed(browser, login));
+            }
+            Order::LoginEnded(login) => self.put_in(Input::LoginEnded(login)),
             Order::ReplaceLink(link) => match AsyncChannel::new(link) {
                 Ok(link) => {
                     self.link = Some(link);
@@ -281,6 +298,8 @@ impl Exchange {
                         Some((browser, Reason::truncated(refusal.0.as_str())))
                     });
                 }
+                // Its task sends what it has been given before, and closes the WebSocket.
+                Output::Dismiss(browser) => drop(self.browsers.remove(&browser)),
                 Output::ToRtc(message) => self.tell_rtc(message).await,
                 Output::ToBrowser(browser, message) => self.tell_browser(browser, message),
                 Output::Mint { browser, purpose, session, peer } => {

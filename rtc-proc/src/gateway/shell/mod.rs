@@ -206,7 +206,7 @@ pub async fn run(
     let listener = server::Listener::new(listener).map_err(unusable)?;
     let figures = Figures::new(registry);
     let (drain, draining) = watch::channel(false);
-    let supervisor = Broker::default();
+    let supervisor = Broker::new();
     supervisor.replace(broker);
     let (exchange, orders) = Exchange::new(supervisor.clone(), figures.clone(), summarise);
     let mut exchanging = tokio::spawn(exchange.run());

@@ -9,16 +9,15 @@ use axum::{
         Request, State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, header::InvalidHeaderValue},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use lumen_ipc::{
-    message::signalling::Rights,
-    service::{AuthMode, LoginRefusal},
+    login::{Login, LoginRefusal, Method as SignIn, SignedIn},
+    service::AuthMode,
     text::Secret,
-    units::SessionId,
 };
 use lumen_ipc_runtime::log::RateLimit;
 use serde::Serialize;
@@ -50,6 +49,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/login", post(log_in))
         // Browsers say which page asks only with what might change something: so the client posts.
         .route("/api/session", get(session).post(session))
+        .route("/api/sign-out", post(sign_out))
         .route("/ws/signal", get(signal))
         .fallback(asset)
         .with_state(app.clone());
@@ -141,21 +141,13 @@ async fn log_in(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let from = asker.source;
-    match app.broker.authenticate(token, from).await {
-        Ok(login) => {
+    match app.broker.begin(SignIn::Token(token), from).await {
+        Ok(SignedIn { cookie, .. }) => {
             app.figures.logins.increment();
             info!(%from, "a browser logged in");
             let path = visit.cookie_path(&app);
-            let cookie = app.cookie.keep(&login.cookie, path, origin.secure);
-            Ok(match cookie {
-                Ok(cookie) => {
-                    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the supervisor's cookie is no header value");
-                    StatusCode::INTERNAL_SERVER_ERROR.into_response()
-                }
-            })
+            let kept = cookie.map(|cookie| app.cookie.keep(&cookie, path, origin.secure));
+            Ok(with_cookie(kept))
         }
         Err(error) => {
             app.figures.logins_refused.increment();
@@ -168,6 +160,39 @@ async fn log_in(
     }
 }
 
+/// No content, and what becomes of the cookie.
+fn with_cookie(cookie: Option<Result<HeaderValue, InvalidHeaderValue>>) -> Response {
+    match cookie {
+        Some(Ok(cookie)) => {
+            (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
+        }
+        Some(Err(error)) => {
+            tracing::error!(%error, "the supervisor's cookie is no header value");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+        None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// Ends a browser's login, and with it whatever hangs on it, in every window.
+async fn sign_out(
+    State(app): State<App>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let asker = &visit.asker;
+    let origin =
+        asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
+    if let Some(cookie) = app.cookie.find(&headers) {
+        if let Some(login) = app.broker.sign_out(cookie).await? {
+            info!(from = %asker.source, "a browser signed out");
+            app.exchange.login_ended(login).await;
+        }
+    }
+    let forgotten = app.cookie.forget(visit.cookie_path(&app), origin.secure);
+    Ok(with_cookie(Some(forgotten)))
+}
+
 async fn read_login(body: Body) -> Result<Secret, Refusal> {
     let bytes = timeout(BODY_PATIENCE, to_bytes(body, login::MAX_LOGIN_BYTES))
         .await
@@ -176,44 +201,52 @@ async fn read_login(body: Body) -> Result<Secret, Refusal> {
     login::parse(&bytes)
 }
 
-/// What a browser is let in to.
-#[derive(Clone, Copy, Debug)]
+/// What a browser is let in by.
+#[derive(Clone, Debug)]
 pub(super) struct Admitted {
-    pub(super) rights: Rights,
-    pub(super) session: SessionId,
+    pub(super) login: Login,
+    /// What to have the login resumed with; `None` where nobody has to sign in.
+    pub(super) cookie: Option<Secret>,
 }
 
 /// What the browser of this request may do, and where.
-async fn admit(app: &App, headers: &HeaderMap) -> Result<Admitted, Refusal> {
+async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted, Refusal> {
     if app.auth == AuthMode::None {
-        return Ok(Admitted { rights: Rights { control: true }, session: SessionId::SOLE });
+        let from = visit.asker.source;
+        let SignedIn { login, cookie } = app.broker.begin(SignIn::Open, from).await?;
+        return Ok(Admitted { login, cookie });
     }
     let cookie = app.cookie.find(headers).ok_or(Refusal::LoginNeeded)?;
-    let login = app.broker.resume(cookie).await.map_err(|error| match error {
+    let login = app.broker.resume(cookie.clone()).await.map_err(|error| match error {
         LoginError::Refused(LoginRefusal::Wrong) => Refusal::LoginNeeded,
         other => other.into(),
     })?;
-    Ok(Admitted { rights: login.rights, session: login.session })
+    Ok(Admitted { login, cookie: Some(cookie) })
 }
 
 /// What the page has to know.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Session<'hostname> {
     hostname: &'hostname str,
+    /// Whether there is something to sign out of.
+    signed_in: bool,
 }
 
 async fn session(
     State(app): State<App>,
-    Extension(Visit { asker, .. }): Extension<Visit>,
+    Extension(visit): Extension<Visit>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     // Browsers send no Origin with a page's own GET; where there is one, it counts.
     if method == Method::POST || headers.contains_key(header::ORIGIN) {
-        asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(&asker), refusal))?;
+        let asker = &visit.asker;
+        asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
     }
-    admit(&app, &headers).await?;
-    Ok(axum::Json(Session { hostname: app.hostname.as_str() }).into_response())
+    let Admitted { cookie, .. } = admit(&app, &visit, &headers).await?;
+    let session = Session { hostname: app.hostname.as_str(), signed_in: cookie.is_some() };
+    Ok(axum::Json(session).into_response())
 }
 
 async fn signal(
@@ -225,7 +258,7 @@ async fn signal(
 ) -> Result<Response, Refusal> {
     let asker = &visit.asker;
     asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
-    let admitted = admit(&app, &headers).await?;
+    let admitted = admit(&app, &visit, &headers).await?;
     let upgrade = upgrade.map_err(|_| refuse(&app, Some(asker), Refusal::NoUpgrade))?;
     let serve = move |socket| socket::serve(socket, app, admitted, (client, visit));
     Ok(socket::limit(upgrade).on_upgrade(serve))

@@ -6,18 +6,21 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use lumen_ipc_runtime::log::RateLimit;
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval, timeout},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite;
 use tracing::warn;
 
 use super::{
     super::{
+        lease::Lease,
         quota::MessageBudget,
         signal::{self, MAX_SIGNAL_BYTES, ToBrowser},
         switchboard::BrowserId,
     },
     app::{App, drained},
+    broker::LoginError,
     entrance::Visit,
     exchange::Joined,
     routes::Admitted,
@@ -45,6 +48,7 @@ const NOT_TEXT: Ending = Ending { code: close_code::UNSUPPORTED, reason: "messag
 const TOO_FAST: Ending = Ending { code: close_code::POLICY, reason: "too many messages" };
 const BROKEN: Ending = Ending { code: close_code::PROTOCOL, reason: "broken WebSocket frame" };
 const UNREAD: Ending = Ending { code: close_code::POLICY, reason: "messages were not read" };
+const LOGIN_ENDED: Ending = Ending { code: close_code::POLICY, reason: "the login has ended" };
 const RESTART: Ending = Ending { code: close_code::RESTART, reason: "the server restarts" };
 
 /// Bounds what one WebSocket can make the gateway keep. Twice the limit is read before the
@@ -63,9 +67,12 @@ pub(super) async fn serve(
     admitted: Admitted,
     places: (Client, Visit),
 ) {
-    let Admitted { rights, session } = admitted;
-    let joined = app.exchange.join(rights, session).await;
+    let Admitted { login, cookie } = admitted;
+    let joined = app.exchange.join(login).await;
     let Some(Joined { browser, mut messages }) = joined else { return };
+    let mut lease = Lease::new(Instant::now(), &login);
+    let mut renewals = JoinSet::new();
+    let mut login_ended = false;
     let mut draining = app.draining.clone();
     let mut budget = MessageBudget::new(Instant::now());
     let mut heard = Instant::now();
@@ -84,9 +91,26 @@ pub(super) async fn serve(
                 }
             }
             message = messages.recv() => match message {
+                None if login_ended => break Some(LOGIN_ENDED),
                 None => break Some(UNREAD),
-                Some(message) if send(&mut socket, &message).await => {}
+                Some(message) if send(&mut socket, &message).await => {
+                    login_ended = message == ToBrowser::LoginEnded {};
+                }
                 Some(_) => break None,
+            },
+            () = due(&lease), if renewals.is_empty() => {
+                // Only a login that never ends has no cookie, and it is never due.
+                let Some(cookie) = cookie.clone() else { continue };
+                let broker = app.broker.clone();
+                renewals.spawn(async move { broker.resume(cookie).await });
+            }
+            Some(Ok(renewed)) = renewals.join_next() => match renewed {
+                Ok(login) => {
+                    lease = Lease::new(Instant::now(), &login);
+                    app.exchange.login_renewed(browser, login).await;
+                }
+                Err(LoginError::Unavailable) if !lease.unanswered(Instant::now()) => {}
+                Err(_) => app.exchange.login_ended(login.id).await,
             },
             _ = pings.tick() => {
                 let silent = heard.elapsed() > MOST_SILENCE;
@@ -101,10 +125,23 @@ pub(super) async fn serve(
         }
     };
     app.exchange.leave(browser).await;
+    if let Some(cookie) = cookie {
+        // From now on the login is idle. One that has ended is not resumed by that.
+        let broker = app.broker.clone();
+        tokio::spawn(async move { broker.resume(cookie).await });
+    }
     if let Some(ending) = ending {
         say_goodbye(socket, &app, &ending).await;
     }
     drop(places);
+}
+
+/// Waits until the login is to be resumed.
+async fn due(lease: &Lease) {
+    match lease.deadline() {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Sends what waits: it may say that there is nothing to come back to.
@@ -159,7 +196,7 @@ fn ending_of(error: axum::Error) -> Option<Ending> {
 }
 
 async fn say_goodbye(mut socket: WebSocket, app: &App, ending: &Ending) {
-    if ending.code != close_code::RESTART {
+    if ending.code != close_code::RESTART && ending.reason != LOGIN_ENDED.reason {
         app.figures.signals_refused.increment();
         static LIMIT: RateLimit = RateLimit::per_second(1);
         if LIMIT.allows() {

@@ -22,7 +22,7 @@ impl Switchboard {
 
     pub(super) fn tell_app(&mut self, browser: BrowserId) {
         let Some(told) = self.browsers.get(&browser) else { return };
-        let startable = told.rights.control;
+        let startable = told.login.rights.control;
         let message = match self.app.clone() {
             AppState::Ended { reason } => ToBrowser::App { running: false, reason, startable },
             AppState::Over { reason } => {
@@ -39,11 +39,11 @@ impl Switchboard {
     /// Asks for a start on behalf of a browser that may control the desktop. One that may only watch
     /// is not answered, because its page offers no start.
     pub(super) fn start_app(&mut self, browser: BrowserId) {
-        let Some(asking) = self.browsers.get(&browser).filter(|asking| asking.rights.control)
+        let Some(asking) = self.browsers.get(&browser).filter(|asking| asking.login.rights.control)
         else {
             return;
         };
-        self.outputs.push_back(Output::StartApp(browser, asking.session));
+        self.outputs.push_back(Output::StartApp(browser, asking.login.session));
     }
 
     pub(super) fn app_refused(&mut self, browser: BrowserId, text: Reason) {

@@ -2,12 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use lumen_ipc::text::{Secret, Text};
+use lumen_ipc::{
+    message::signalling::Rights,
+    text::{Secret, Text},
+};
 use proptest::prelude::*;
 
 use super::*;
 
 const RIGHTS: Rights = Rights { control: true };
+
+/// A login, and which one it is.
+fn login(rights: Rights, id: u64) -> Login {
+    let session = SessionId::SOLE;
+    Login { id: LoginId(id), session, rights, expires_in_seconds: Some(60) }
+}
 
 fn sdp(text: &str) -> Sdp {
     Sdp::new(text).expect("short")
@@ -24,7 +33,7 @@ fn candidate(browser: BrowserId) -> Input {
 
 /// A browser that comes and is told that there is no relay.
 fn join(switchboard: &mut Switchboard) -> BrowserId {
-    let browser = switchboard.join(RIGHTS, SessionId::SOLE);
+    let browser = switchboard.join(login(RIGHTS, 1));
     let minted = Input::Minted(browser, Purpose::Stream, None);
     switchboard.handle_input(Instant::now(), minted);
     let outputs = drain(switchboard);
@@ -67,6 +76,30 @@ fn offer_while_linked_becomes_a_peer_and_its_answer_comes_back() {
     );
 }
 
+#[test]
+fn login_that_ends_takes_its_browsers_and_their_peers_along_and_nobody_elses() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let own = [join(&mut switchboard), join(&mut switchboard)];
+    let other = switchboard.join(login(RIGHTS, 2));
+    for browser in [own[0], other] {
+        switchboard.handle_input(now, offer(browser, "offer"));
+    }
+    drain(&mut switchboard);
+    switchboard.handle_input(now, Input::LoginEnded(LoginId(1)));
+    let told = |browser| Output::ToBrowser(browser, ToBrowser::LoginEnded {});
+    let outputs = drain(&mut switchboard);
+    for browser in own {
+        let at = outputs.iter().position(|output| *output == told(browser)).expect("it is told");
+        assert_eq!(outputs.get(at + 1), Some(&Output::Dismiss(browser)));
+    }
+    let gone =
+        outputs.iter().filter(|output| matches!(output, Output::ToRtc(ToRtc::PeerGone { .. })));
+    assert_eq!((gone.count(), outputs.len()), (1, 5));
+    assert_eq!((switchboard.browsers(), switchboard.peers()), (1, 1));
+}
+
 fn ended() -> AppState {
     AppState::Ended { reason: Reason::truncated("It ended.") }
 }
@@ -84,7 +117,7 @@ fn app_that_ends_is_told_to_every_browser_and_to_later_ones() {
     assert_eq!(drain(&mut switchboard), [Output::ToBrowser(early, told(true))]);
     switchboard.handle_input(Instant::now(), Input::App(ended()));
     assert_eq!(drain(&mut switchboard), [], "it is no news");
-    let late = switchboard.join(Rights { control: false }, SessionId::SOLE);
+    let late = switchboard.join(login(Rights { control: false }, 2));
     let minted = Input::Minted(late, Purpose::Stream, None);
     switchboard.handle_input(Instant::now(), minted);
     let welcome = Output::ToBrowser(late, ToBrowser::Welcome { relay: None });
@@ -97,7 +130,7 @@ fn app_is_started_for_who_may_control_and_for_nobody_else() {
     let now = Instant::now();
     let mut switchboard = Switchboard::new(PeerId(0));
     let master = join(&mut switchboard);
-    let watcher = switchboard.join(Rights { control: false }, SessionId::SOLE);
+    let watcher = switchboard.join(login(Rights { control: false }, 2));
     drain(&mut switchboard);
     switchboard.handle_input(now, Input::Said(watcher, FromBrowser::StartApp {}));
     assert_eq!(drain(&mut switchboard), []);
@@ -230,7 +263,7 @@ fn mints(outputs: &[Output]) -> usize {
 fn with_relay(now: Instant) -> (Switchboard, BrowserId) {
     let mut switchboard = Switchboard::new(PeerId(0));
     switchboard.handle_input(now, Input::LinkUp);
-    let browser = switchboard.join(RIGHTS, SessionId::SOLE);
+    let browser = switchboard.join(login(RIGHTS, 1));
     switchboard.handle_input(now, minted(browser, 1));
     let outputs = drain(&mut switchboard);
     let welcome = ToBrowser::Welcome { relay: Some(credentials(1).into()) };
@@ -267,7 +300,7 @@ fn offer_before_the_first_credentials_gets_them_and_the_next() {
     let now = Instant::now();
     let mut switchboard = Switchboard::new(PeerId(0));
     switchboard.handle_input(now, Input::LinkUp);
-    let browser = switchboard.join(RIGHTS, SessionId::SOLE);
+    let browser = switchboard.join(login(RIGHTS, 1));
     switchboard.handle_input(now, offer(browser, "offer"));
     drain(&mut switchboard);
     switchboard.handle_input(now, minted(browser, 1));
@@ -437,7 +470,7 @@ proptest! {
         let mut rtc = Rtc::default();
         for op in &ops {
             match op {
-                Op::Join => browsers.push(switchboard.join(RIGHTS, SessionId::SOLE)),
+                Op::Join => browsers.push(switchboard.join(login(RIGHTS, 1))),
                 Op::Wait(millis) => now += Duration::from_millis(*millis),
                 Op::LinkUp => rtc = Rtc { linked: true, peers: BTreeSet::new(), ..rtc },
                 Op::LinkDown => rtc = Rtc { linked: false, peers: BTreeSet::new(), ..rtc },

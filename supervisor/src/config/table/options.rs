@@ -14,7 +14,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 29] = [
+pub const OPTIONS: [OptionRow; 31] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -109,6 +109,26 @@ pub const OPTIONS: [OptionRow; 29] = [
         default: "token",
         help: "How browsers prove who they are: by the token in the printed address, or not at \
                all, which is allowed on a loopback address and without a proxy only.",
+        commands: RUN,
+    },
+    OptionRow {
+        key: Key::LoginIdle,
+        name: "login-idle",
+        short: None,
+        environment: "LUMEN_LOGIN_IDLE",
+        placeholder: Some("TIME"),
+        default: "24h",
+        help: "How long a login lasts while no page uses it: a number with s, m, h or d.",
+        commands: RUN,
+    },
+    OptionRow {
+        key: Key::LoginLife,
+        name: "login-life",
+        short: None,
+        environment: "LUMEN_LOGIN_LIFE",
+        placeholder: Some("TIME"),
+        default: "30d",
+        help: "How long a login lasts at most, even while a page uses it: a number with s, m, h or d.",
         commands: RUN,
     },
     OptionRow {

@@ -1,0 +1,107 @@
+//! How long a login lasts and what its end takes along, over a gateway's real sockets.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use lumen_ipc::{message::signalling::ToRtc, service::AuthMode};
+
+use crate::rig::{Browser, COOKIE, OTHER_COOKIE, Response, Rig, TOKEN, TOKEN_UNANSWERED};
+
+/// More than the link to the supervisor carries at once, and fewer connections than one may have.
+const MANY: usize = 20;
+/// As many sign-ins as are under way at a time.
+const AT_ONCE: u32 = 8;
+
+async fn sign_out(rig: &Rig, cookie: &str) -> Response {
+    let (address, port) = (rig.address, rig.address.port());
+    let headers = format!("Origin: http://{address}\r\nCookie: lumen-{port}={cookie}\r\n");
+    rig.request("POST", "/api/sign-out", &headers, "").await
+}
+
+/// A browser of another login, welcomed.
+async fn stranger(rig: &Rig) -> Browser {
+    let own = format!("http://{}", rig.address);
+    let mut browser = rig.open(&own, Some(OTHER_COOKIE)).await.expect("another login");
+    assert!(browser.hears().await.contains("welcome"));
+    browser
+}
+
+async fn hears_the_end(browser: &mut Browser) {
+    assert_eq!(browser.hears().await, r#"{"type":"loginEnded"}"#);
+    assert_eq!(browser.close_code().await, 1008);
+}
+
+#[tokio::test]
+async fn sign_out_ends_the_cookie_and_every_window_and_peer_of_it_and_nobody_elses() {
+    let (rig, _) = Rig::start_with_logins().await;
+    let (mut one, mut two) = (rig.browser().await, rig.browser().await);
+    let mut other = stranger(&rig).await;
+    one.offer().await;
+    let peer = rig.offered().await;
+    let response = sign_out(&rig, COOKIE).await;
+    assert_eq!(response.status(), 204, "{}", response.0);
+    let cookie = response.header("set-cookie").expect("a cookie that is none any more");
+    assert!(cookie.contains("=; Path=/;") && cookie.ends_with("; Max-Age=0"), "{cookie}");
+    hears_the_end(&mut one).await;
+    hears_the_end(&mut two).await;
+    assert_eq!(rig.heard().await, ToRtc::PeerGone { peer });
+    let own = format!("http://{}", rig.address);
+    assert_eq!(rig.open(&own, Some(COOKIE)).await.err(), Some(401));
+    other.offer().await;
+    rig.offered().await;
+}
+
+#[tokio::test]
+async fn sign_out_from_a_foreign_page_ends_nothing_and_twice_is_no_fault() {
+    let (rig, logins) = Rig::start_with_logins().await;
+    let port = rig.address.port();
+    let foreign = format!("Origin: http://evil.example\r\nCookie: lumen-{port}={COOKIE}\r\n");
+    assert_eq!(rig.request("POST", "/api/sign-out", &foreign, "").await.status(), 403);
+    assert!(!logins.ended.load(Ordering::Relaxed));
+    assert_eq!(sign_out(&rig, COOKIE).await.status(), 204);
+    assert_eq!(sign_out(&rig, COOKIE).await.status(), 204);
+}
+
+/// The clock of this test runs as soon as nothing else does.
+#[tokio::test(start_paused = true)]
+async fn login_of_an_open_page_is_kept_alive_and_its_end_is_told() {
+    let (rig, logins) = Rig::start_with_logins().await;
+    let mut browser = rig.browser().await;
+    let mut resumed = logins.resumed.subscribe();
+    let listening = tokio::spawn(async move {
+        let told = browser.hears().await;
+        (browser.close_code().await, told)
+    });
+    // Once at the entrance, then by the page that stays open.
+    resumed.wait_for(|count| *count >= 4).await.expect("the gateway asks");
+    assert!(!listening.is_finished());
+    logins.ended.store(true, Ordering::Relaxed);
+    let (code, told) = listening.await.expect("no panic");
+    assert_eq!((code, told.as_str()), (1008, r#"{"type":"loginEnded"}"#));
+}
+
+#[tokio::test]
+async fn sign_ins_that_wait_for_their_answer_hold_up_nobody_who_is_signed_in() {
+    let (rig, logins) = Rig::start_with_logins().await;
+    let mut begun = logins.begun.subscribe();
+    let rig = Arc::new(rig);
+    for _ in 0..MANY {
+        let rig = Arc::clone(&rig);
+        let body = format!(r#"{{"token":"{TOKEN_UNANSWERED}"}}"#);
+        tokio::spawn(async move { rig.log_in(&body).await });
+    }
+    begun.wait_for(|count| *count >= AT_ONCE).await.expect("the gateway asks");
+    let mut browser = rig.browser().await;
+    browser.offer().await;
+    rig.offered().await;
+}
+
+#[tokio::test]
+async fn session_says_whether_there_is_something_to_sign_out_of() {
+    let (rig, _) = Rig::start_with_logins().await;
+    let headers = format!("Cookie: lumen-{}={COOKIE}\r\n", rig.address.port());
+    let session = rig.request("GET", "/api/session", &headers, "").await;
+    assert_eq!(session.body(), r#"{"hostname":"desk","signedIn":true}"#);
+    assert_eq!(rig.log_in(&format!(r#"{{"token":"{TOKEN}"}}"#)).await.status(), 204);
+    let open = Rig::start(AuthMode::None).await;
+    assert_eq!(open.get("/api/session").await.body(), r#"{"hostname":"desk","signedIn":false}"#);
+}

@@ -1,0 +1,212 @@
+//! Who is signed in: the cookies that were given, what each stands for, and when it ends.
+//!
+//! A login ends when it has not been used for long ([`Lifetimes::idle`]), at the latest so long after
+//! it was given ([`Lifetimes::whole`]), and as soon as it is taken back. An open page uses its login.
+//!
+//! INVARIANT: no cookie is kept, only its digest; and what has ended is not found, whether it has
+//! been removed or not.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    login::{Login, LoginId},
+    message::signalling::Rights,
+    text::Secret,
+    units::SessionId,
+};
+
+use super::secret::{Digest, Key, NoRandomness, random_number};
+
+/// Most logins remembered; the one used longest ago makes room.
+const MOST_LOGINS: usize = 256;
+
+/// How long logins last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lifetimes {
+    /// Since they were used last.
+    pub idle: Duration,
+    /// Since they were given.
+    pub whole: Duration,
+}
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Proof {
+    /// By the access token of the desktop.
+    Token,
+}
+
+/// What is kept of a login.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: LoginId,
+    session: SessionId,
+    rights: Rights,
+    proof: Proof,
+    given: Instant,
+    used: Instant,
+}
+
+/// Every login.
+#[derive(Debug)]
+pub(super) struct Logins {
+    lifetimes: Lifetimes,
+    entries: BTreeMap<Digest, Entry>,
+}
+
+impl Logins {
+    /// Nobody is signed in.
+    pub(super) const fn new(lifetimes: Lifetimes) -> Self {
+        Self { lifetimes, entries: BTreeMap::new() }
+    }
+
+    /// Gives a login for `session` and the cookie that stands for it.
+    pub(super) fn give(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        rights: Rights,
+        proof: Proof,
+    ) -> Result<(Login, Secret), NoRandomness> {
+        let (id, cookie) = (self.unused_id()?, Key::random()?.to_secret());
+        self.forget_ended(now);
+        if self.entries.len() >= MOST_LOGINS {
+            let longest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
+            if let Some(digest) = longest.map(|(digest, _)| *digest) {
+                self.entries.remove(&digest);
+            }
+        }
+        let entry = Entry { id, session, rights, proof, given: now, used: now };
+        self.entries.insert(Digest::of(&cookie), entry);
+        Ok((self.login(now, &entry), cookie))
+    }
+
+    /// The login of a cookie, which counts as used by that.
+    pub(super) fn resume(&mut self, now: Instant, cookie: &Secret) -> Option<Login> {
+        self.forget_ended(now);
+        let entry = self.entries.get_mut(&Digest::of(cookie))?;
+        entry.used = now;
+        let entry = *entry;
+        Some(self.login(now, &entry))
+    }
+
+    /// Takes a login back; says which it was and how it had been given.
+    pub(super) fn take_back(&mut self, cookie: &Secret) -> Option<(LoginId, Proof)> {
+        self.entries.remove(&Digest::of(cookie)).map(|entry| (entry.id, entry.proof))
+    }
+
+    fn login(&self, now: Instant, entry: &Entry) -> Login {
+        let left = self.end_of(entry).saturating_duration_since(now).as_secs();
+        let expires_in_seconds = Some(u32::try_from(left).unwrap_or(u32::MAX));
+        Login { id: entry.id, session: entry.session, rights: entry.rights, expires_in_seconds }
+    }
+
+    fn end_of(&self, entry: &Entry) -> Instant {
+        (entry.used + self.lifetimes.idle).min(entry.given + self.lifetimes.whole)
+    }
+
+    fn forget_ended(&mut self, now: Instant) {
+        let Lifetimes { idle, whole } = self.lifetimes;
+        self.entries.retain(|_, entry| now < (entry.used + idle).min(entry.given + whole));
+    }
+
+    /// A number that no login has, and not the one that stands for everybody.
+    fn unused_id(&self) -> Result<LoginId, NoRandomness> {
+        loop {
+            let id = LoginId(random_number()?);
+            if id != LoginId::OPEN && self.entries.values().all(|entry| entry.id != id) {
+                return Ok(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIFETIMES: Lifetimes =
+        Lifetimes { idle: Duration::from_secs(100), whole: Duration::from_secs(250) };
+    const RIGHTS: Rights = Rights { control: true };
+
+    fn give(logins: &mut Logins, now: Instant) -> (Login, Secret) {
+        logins.give(now, SessionId::SOLE, RIGHTS, Proof::Token).expect("random")
+    }
+
+    #[test]
+    fn login_that_is_not_used_ends_after_the_idle_time() {
+        let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let (login, cookie) = give(&mut logins, now);
+        assert_eq!(login.expires_in_seconds, Some(100));
+        let resumed = logins.resume(now + Duration::from_secs(99), &cookie).expect("alive");
+        assert_eq!((resumed.id, resumed.expires_in_seconds), (login.id, Some(100)));
+        assert_eq!(logins.resume(now + Duration::from_secs(199), &cookie), None);
+    }
+
+    #[test]
+    fn login_that_is_used_all_the_time_ends_after_the_whole_time() {
+        let (start, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let (_, cookie) = give(&mut logins, start);
+        let left = |logins: &mut Logins, second| {
+            let login = logins.resume(start + Duration::from_secs(second), &cookie);
+            login.and_then(|login| login.expires_in_seconds)
+        };
+        assert_eq!(left(&mut logins, 90), Some(100));
+        assert_eq!(left(&mut logins, 180), Some(70));
+        assert_eq!(left(&mut logins, 249), Some(1));
+        assert_eq!(left(&mut logins, 250), None);
+    }
+
+    #[test]
+    fn login_that_is_taken_back_is_gone_at_once_and_no_other_is() {
+        let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let (one, cookie) = give(&mut logins, now);
+        let (other, other_cookie) = give(&mut logins, now);
+        assert_ne!(one.id, other.id);
+        assert_eq!(logins.take_back(&cookie), Some((one.id, Proof::Token)));
+        assert_eq!(logins.take_back(&cookie), None);
+        assert_eq!(logins.resume(now, &cookie), None);
+        assert_eq!(logins.resume(now, &other_cookie), Some(other));
+    }
+
+    #[test]
+    fn login_used_longest_ago_makes_room_when_the_table_is_full() {
+        let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let (_, first) = give(&mut logins, now);
+        let (_, second) = give(&mut logins, now);
+        let later = now + Duration::from_secs(1);
+        logins.resume(later, &first).expect("alive");
+        for _ in 0..MOST_LOGINS - 1 {
+            give(&mut logins, later);
+        }
+        assert!(logins.resume(later, &first).is_some(), "used last, so kept");
+        assert!(logins.resume(later, &second).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn login_never_outlives_its_times_and_the_table_stays_bounded(
+            steps in prop::collection::vec((0_u64..120, 0_usize..400, 0_u8..4), 1..400)
+        ) {
+            let (mut now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+            let mut given: Vec<(Secret, Instant, Instant)> = Vec::new();
+            for (seconds, which, what) in steps {
+                now += Duration::from_secs(if what == 0 { seconds } else { 0 });
+                if what < 2 {
+                    given.push((give(&mut logins, now).1, now, now));
+                } else if let Some((cookie, given, used)) = given.get_mut(which) {
+                    let end = (*used + LIFETIMES.idle).min(*given + LIFETIMES.whole);
+                    let alive = logins.resume(now, cookie).is_some();
+                    prop_assert!(!alive || now < end);
+                    *used = if alive { now } else { *used };
+                }
+                prop_assert!(logins.entries.len() <= MOST_LOGINS);
+            }
+        }
+    }
+}
