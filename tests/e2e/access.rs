@@ -56,6 +56,33 @@ fn no_authentication_on_loopback_lets_in_without_a_token() -> Result<()> {
 }
 
 #[test]
+fn signing_out_ends_picture_and_login_at_once_and_in_every_window() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    wait_until("there is something to sign out of", || {
+        page.evaluate("!document.querySelector('#sign-out').hidden").unwrap_or(false)
+    })?;
+    page.evaluate::<()>("void document.querySelector('#sign-out').click()")?;
+    asks_for_token(&page)?;
+    wait_until("the viewer is gone", || {
+        let status = rig.lumen(&["status"]);
+        status.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains("no viewer"))
+    })?;
+    page.reload()?;
+    asks_for_token(&page)
+}
+
+#[test]
+fn login_whose_life_is_over_asks_for_the_token_while_the_page_is_open() -> Result<()> {
+    let rig = Setup::new().option("--login-life", "8s").start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    asks_for_token(&page)
+}
+
+#[test]
 fn browser_with_an_rsa_key_is_refused_with_the_keys_that_are_taken() -> Result<()> {
     let rig = Rig::start()?;
     let browser = Browser::start()?;

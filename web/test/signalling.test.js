@@ -64,6 +64,7 @@ test('parseGatewayMessage, what it says of the app, is understood', () => {
     reason: '',
     startable: false,
   });
+  assert.deepEqual(parseGatewayMessage('{"type":"loginEnded"}'), { type: 'loginEnded' });
   const notice = { type: 'notice', text: 'It runs.' };
   assert.deepEqual(parseGatewayMessage(JSON.stringify(notice)), notice);
 });

@@ -9,6 +9,7 @@ import { parseRelay } from './relay.js';
  *   | { type: 'app', running: boolean, reason: string, startable: boolean }
  *   | { type: 'candidate', candidate: string }
  *   | { type: 'closed', reason: string, retry: boolean }
+ *   | { type: 'loginEnded' }
  *   | { type: 'notice', text: string }
  *   | { type: 'probe', relay: RelayServer | null }
  *   | { type: 'relay', relay: RelayServer | null, restarted: boolean }
@@ -71,6 +72,8 @@ export function parseGatewayMessage(text) {
     case 'closed': {
       return { type: 'closed', reason: textOf(message['reason']), retry: message['retry'] === true };
     }
+    case 'loginEnded':
+      return { type: 'loginEnded' };
     case 'notice':
       return { type: 'notice', text: textOf(message['text']) };
     case 'probe':

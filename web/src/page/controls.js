@@ -8,6 +8,7 @@ import { Keyboard } from './keyboard.js';
 import { Pointer } from './pointer.js';
 import { ReportPanel } from './report.js';
 import { SignOfLife } from './sign-of-life.js';
+import { SignOut } from './sign-out.js';
 
 /** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
 /** @import { Elements } from './elements.js' */
@@ -65,6 +66,11 @@ export class Controls {
     );
     this.#report = new ReportPanel(elements, viewer);
     this.#watch = new DecoderWatch(viewer, signal);
+    new SignOut(
+      elements,
+      { signedOut: () => viewer.loginEnded(), failed: (reason) => viewer.notify(reason) },
+      signal,
+    );
     window.addEventListener('blur', () => this.#releaseAll(), { signal });
     document.addEventListener(
       'visibilitychange',

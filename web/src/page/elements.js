@@ -27,6 +27,7 @@ export function findElements() {
     report: required('#report', HTMLElement),
     reportButton: required('#report-button', HTMLButtonElement),
     reportLines: required('#report ul', HTMLUListElement),
+    signOutButton: required('#sign-out', HTMLButtonElement),
     status: required('#status', HTMLElement),
     statusText: required('#status-text', HTMLElement),
     statusAction: required('#status-action', HTMLButtonElement),

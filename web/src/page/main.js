@@ -19,7 +19,7 @@ const elements = findElements();
 const viewer = new Viewer(
   elements,
   {
-    loginNeeded: () => void loginForm().then((form) => form?.ask()),
+    loginNeeded: (reason) => void loginForm().then((form) => form?.ask(reason)),
     answered: () => void controls(),
     settled: () => void controls().then((loaded) => loaded?.rescale()),
     disconnected: () => void controls().then((loaded) => loaded?.disconnected()),

@@ -9,12 +9,15 @@ import { log } from '../util/log.js';
 
 /**
  * @typedef {{ type: 'ok' } | Refusal} LoginOutcome
- * @typedef {{ type: 'ok', hostname: string } | Refusal} SessionOutcome
+ * @typedef {{ type: 'ok' } | Refusal} SignOutOutcome
+ * @typedef {{ type: 'ok', hostname: string, signedIn: boolean } | Refusal} SessionOutcome
  * @typedef {{ opened: () => void, received: (message: GatewayMessage) => void,
  *   closed: (opened: boolean) => void }} SocketHandlers
  */
 
 const PATIENCE = 5000;
+/** As long as the server waits for whoever judges a login, and a little longer. */
+const LOGIN_PATIENCE = 35_000;
 
 /** @type {Refusal} */
 const UNREACHABLE = Object.freeze({ type: 'later', reason: 'The server cannot be reached.' });
@@ -29,7 +32,7 @@ export async function logIn(token) {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ token }),
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: AbortSignal.timeout(LOGIN_PATIENCE),
     });
     return response.ok ? { type: 'ok' } : await refusalOf(response);
   } catch {
@@ -49,8 +52,24 @@ export async function fetchSession() {
     if (!response.ok) return await refusalOf(response);
     /** @type {unknown} */
     const session = await response.json();
-    const named = typeof session === 'object' && session !== null && 'hostname' in session;
-    return { type: 'ok', hostname: named ? String(session.hostname) : '' };
+    const told = typeof session === 'object' && session !== null ? session : {};
+    const hostname = 'hostname' in told ? String(told.hostname) : '';
+    const signedIn = 'signedIn' in told && told.signedIn === true;
+    return { type: 'ok', hostname, signedIn };
+  } catch {
+    return UNREACHABLE;
+  }
+}
+
+/**
+ * Ends this browser's login, in every window.
+ * @returns {Promise<SignOutOutcome>}
+ */
+export async function signOut() {
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    const response = await fetch('api/sign-out', { method: 'POST', signal });
+    return response.ok ? { type: 'ok' } : await refusalOf(response);
   } catch {
     return UNREACHABLE;
   }

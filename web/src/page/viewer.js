@@ -30,12 +30,12 @@ import { Viewport } from './viewport.js';
 
 /**
  * What becomes of the connection:
- * - `loginNeeded`: nobody is logged in.
+ * - `loginNeeded`: nobody is logged in, or no longer; why, if that is worth a word.
  * - `answered`: the desktop has; the network is the one to wait for.
  * - `settled`: there is a picture, or no picture for the time being. Told again and again.
  * - `disconnected`: there is no connection, or not yet another one.
  * - `received`: a message that does not concern the viewer itself.
- * @typedef {{ loginNeeded: () => void, answered: () => void, settled: () => void,
+ * @typedef {{ loginNeeded: (reason: string) => void, answered: () => void, settled: () => void,
  *   disconnected: () => void, received: (message: OutputMessage) => void }} ViewerHandlers
  */
 
@@ -287,6 +287,9 @@ export class Viewer {
         log('info', 'closed by the server', { reason: message.reason, retry: message.retry });
         this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
         return;
+      case 'loginEnded':
+        this.loginEnded();
+        return;
       case 'notice':
         this.notify(message.text);
         return;
@@ -421,12 +424,12 @@ export class Viewer {
     switch (outcome.type) {
       case 'ok':
         this.#hostname = outcome.hostname;
+        this.#elements.signOutButton.hidden = !outcome.signedIn;
         this.#showTitle();
         this.handle({ type: 'socketBlocked' });
         return;
       case 'loginNeeded':
-        this.handle({ type: 'loginNeeded' });
-        this.#handlers.loginNeeded();
+        this.#askLogin('');
         return;
       case 'later':
         this.handle({ type: 'socketExplained', reason: outcome.reason });
@@ -434,6 +437,17 @@ export class Viewer {
       default:
         this.handle({ type: 'refused', reason: outcome.reason });
     }
+  }
+
+  /** Whoever was logged in is so no longer. */
+  loginEnded() {
+    this.#askLogin('You are signed out.');
+  }
+
+  /** @param {string} reason */
+  #askLogin(reason) {
+    this.handle({ type: 'loginNeeded' });
+    this.#handlers.loginNeeded(reason);
   }
 
   #showTitle() {
