@@ -1,16 +1,27 @@
 //! How many connections there may be, and how fast one may talk.
+//!
+//! What is counted against whom: a connection belongs to the address it came from until its browser
+//! shows a login, and to that login from then on. Many people may be behind one address (a proxy
+//! that does not name them, a tunnel), so an address whose share is full shuts nobody out: the
+//! newcomer takes the place of the one that has been there longest without a login. Logins keep
+//! their places, each up to a share of its own, whatever strangers do.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use lumen_ipc::login::LoginId;
+use tokio::sync::Notify;
+
 /// Most connections at a time.
 pub const MAX_CONNECTIONS: usize = 256;
-/// Most connections at a time from one address.
-pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 32;
+/// Most of them without a login.
+pub const MAX_STRANGERS: usize = MAX_CONNECTIONS / 2;
+/// Most connections at a time from one address without a login, and most of one login.
+pub const MAX_CONNECTIONS_PER_HOLDER: usize = 32;
 
 /// Every open connection, and whose each is.
 #[derive(Clone, Debug, Default)]
@@ -20,20 +31,34 @@ pub struct Connections {
 
 #[derive(Debug, Default)]
 struct Open {
-    connections: usize,
-    /// How many each address has. Entries of zero are removed, so it is as large as the number of
-    /// connections at most.
-    shares: HashMap<IpAddr, usize>,
+    next: u64,
+    /// The oldest first.
+    places: BTreeMap<u64, Taken>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    /// Whether it stands for a connection of its own.
+    connection: bool,
+    /// `None` for a proxy's connection, which brings many browsers.
+    holder: Option<Holder>,
+    /// Told when the place is given to somebody else.
+    displaced: Arc<Notify>,
+}
+
+/// Whose share a place is part of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Holder {
+    Address(IpAddr),
+    Login(LoginId),
 }
 
 /// A place among the [`Connections`], given back on drop.
 #[derive(Debug)]
 pub struct Place {
     connections: Connections,
-    /// Whether it stands for a connection of its own.
-    connection: bool,
-    /// Whose share it is of.
-    of: Option<IpAddr>,
+    number: u64,
+    displaced: Arc<Notify>,
 }
 
 impl Connections {
@@ -56,26 +81,27 @@ impl Connections {
         self.place(false, Some(subscriber(address)))
     }
 
-    fn place(&self, connection: bool, of: Option<IpAddr>) -> Option<Place> {
+    fn place(&self, connection: bool, address: Option<IpAddr>) -> Option<Place> {
         let mut open = self.open();
-        if connection && open.connections >= MAX_CONNECTIONS {
+        if let Some(address) = address {
+            open.make_room_for(address);
+        }
+        if connection && open.connections() >= MAX_CONNECTIONS {
             return None;
         }
-        if let Some(of) = of {
-            let here = open.shares.get(&of).copied().unwrap_or_default();
-            if here >= MAX_CONNECTIONS_PER_ADDRESS {
-                return None;
-            }
-            open.shares.insert(of, here + 1);
-        }
-        open.connections += usize::from(connection);
-        Some(Place { connections: self.clone(), connection, of })
+        let number = open.next;
+        open.next += 1;
+        let displaced = Arc::new(Notify::new());
+        let holder = address.map(Holder::Address);
+        let taken = Taken { connection, holder, displaced: Arc::clone(&displaced) };
+        open.places.insert(number, taken);
+        Some(Place { connections: self.clone(), number, displaced })
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.open().connections
+        self.open().connections()
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -83,17 +109,72 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.connections.open();
-        open.connections = open.connections.saturating_sub(usize::from(self.connection));
-        let Some(of) = self.of else { return };
-        if let Some(here) = open.shares.get_mut(&of) {
-            *here = here.saturating_sub(1);
-            if *here == 0 {
-                open.shares.remove(&of);
+impl Open {
+    fn connections(&self) -> usize {
+        self.places.values().filter(|place| place.connection).count()
+    }
+
+    fn share_of(&self, holder: Holder) -> usize {
+        self.places.values().filter(|place| place.holder == Some(holder)).count()
+    }
+
+    /// Displaces a stranger, if one more from `address` would be too many: one from there, or from
+    /// where most are.
+    fn make_room_for(&mut self, address: IpAddr) {
+        if self.share_of(Holder::Address(address)) >= MAX_CONNECTIONS_PER_HOLDER {
+            return self.displace(address);
+        }
+        let mut shares = BTreeMap::<IpAddr, usize>::new();
+        for place in self.places.values() {
+            if let Some(Holder::Address(address)) = place.holder {
+                *shares.entry(address).or_default() += 1;
             }
         }
+        if shares.values().sum::<usize>() >= MAX_STRANGERS
+            && let Some((largest, _)) = shares.into_iter().max_by_key(|(_, share)| *share)
+        {
+            self.displace(largest);
+        }
+    }
+
+    fn displace(&mut self, address: IpAddr) {
+        let holder = Some(Holder::Address(address));
+        let oldest = self.places.iter().find(|(_, place)| place.holder == holder);
+        if let Some(number) = oldest.map(|(number, _)| *number)
+            && let Some(place) = self.places.remove(&number)
+        {
+            place.displaced.notify_one();
+        }
+    }
+}
+
+impl Place {
+    /// Counts for a login from now on; `false` when that has as many as it may.
+    #[must_use]
+    pub fn belongs_to(&self, login: LoginId) -> bool {
+        let mut open = self.connections.open();
+        let holder = Some(Holder::Login(login));
+        match open.places.get(&self.number) {
+            Some(place) if place.holder == holder => return true,
+            _ if open.share_of(Holder::Login(login)) >= MAX_CONNECTIONS_PER_HOLDER => return false,
+            _ => {}
+        }
+        // One that is displaced just now ends all the same.
+        if let Some(place) = open.places.get_mut(&self.number) {
+            place.holder = holder;
+        }
+        true
+    }
+
+    /// Waits until somebody else has the place, and what holds it must end.
+    pub async fn displaced(&self) {
+        self.displaced.notified().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connections.open().places.remove(&self.number);
     }
 }
 
@@ -146,48 +227,78 @@ mod tests {
 
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
+    /// Whether somebody else has been given the place.
+    fn is_displaced(place: &Place) -> bool {
+        !place.connections.open().places.contains_key(&place.number)
+    }
+
+    fn number(number: u32) -> IpAddr {
+        IpAddr::V4(number.into())
+    }
+
     #[test]
-    fn enter_one_address_too_often_is_refused_until_one_leaves() {
+    fn enter_one_address_too_often_displaces_its_oldest_and_nobody_elses() {
         let connections = Connections::default();
-        let mut places: Vec<_> = std::iter::from_fn(|| connections.enter(HOME)).collect();
-        assert_eq!(places.len(), MAX_CONNECTIONS_PER_ADDRESS);
-        assert!(connections.enter("198.51.100.1".parse().unwrap()).is_some());
-        places.pop();
-        assert!(connections.enter(HOME).is_some());
+        let other = connections.enter(number(1)).expect("room");
+        let enter = || connections.enter(HOME).expect("a newcomer is never refused");
+        let places: Vec<_> = (0..MAX_CONNECTIONS_PER_HOLDER + 3).map(|_| enter()).collect();
+        let gone: Vec<_> = places.iter().map(is_displaced).collect();
+        assert!(gone.iter().take(3).all(|gone| *gone) && gone.iter().skip(3).all(|gone| !*gone));
+        assert!(!is_displaced(&other));
+        assert_eq!(connections.count(), MAX_CONNECTIONS_PER_HOLDER + 1);
     }
 
     #[test]
     fn enter_one_subscriber_under_many_addresses_counts_as_one() {
         let connections = Connections::default();
         let address = |host: u16| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host));
-        let places: Vec<_> = (0..100).map_while(|host| connections.enter(address(host))).collect();
-        assert_eq!(places.len(), MAX_CONNECTIONS_PER_ADDRESS);
-    }
-
-    #[test]
-    fn enter_too_many_in_all_is_refused() {
-        let connections = Connections::default();
-        let address = |number: u32| IpAddr::V4(number.into());
-        let places: Vec<_> =
-            (0..1000).map_while(|number| connections.enter(address(number))).collect();
-        assert_eq!(places.len(), MAX_CONNECTIONS);
+        let places: Vec<_> = (0..100).map(|host| connections.enter(address(host))).collect();
+        assert_eq!(connections.count(), MAX_CONNECTIONS_PER_HOLDER);
         drop(places);
         assert_eq!(connections.count(), 0);
-        assert!(connections.open().shares.is_empty());
     }
 
     #[test]
-    fn enter_for_others_is_limited_by_whom_it_is_for_and_in_all() {
+    fn enter_from_everywhere_displaces_the_largest_share_and_leaves_logins_alone() {
+        let connections = Connections::default();
+        let owner = connections.enter(HOME).expect("room");
+        assert!(owner.belongs_to(LoginId(1)));
+        let crowd: Vec<_> = (0..20).filter_map(|_| connections.enter(number(0))).collect();
+        let others: Vec<_> = (1..1000).filter_map(|host| connections.enter(number(host))).collect();
+        assert_eq!(connections.count(), MAX_STRANGERS + 1);
+        assert!(!is_displaced(&owner));
+        // Until its share is as small as everybody's.
+        assert!(crowd.iter().filter(|place| !is_displaced(place)).count() <= 1);
+        assert!(connections.enter(HOME).is_some_and(|place| place.belongs_to(LoginId(1))));
+        drop((owner, crowd, others));
+        assert_eq!(connections.count(), 0);
+    }
+
+    #[test]
+    fn belongs_to_one_login_too_often_is_refused_until_one_leaves() {
+        let connections = Connections::default();
+        let enter = || connections.enter(HOME).expect("room");
+        let mut places: Vec<_> = (0..MAX_CONNECTIONS_PER_HOLDER).map(|_| enter()).collect();
+        assert!(places.iter().all(|place| place.belongs_to(LoginId(1))));
+        let one_more = enter();
+        assert!(!one_more.belongs_to(LoginId(1)) && one_more.belongs_to(LoginId(2)));
+        places.pop();
+        let again = enter();
+        assert!(again.belongs_to(LoginId(1)) && again.belongs_to(LoginId(1)));
+        assert!(!places.iter().any(is_displaced));
+    }
+
+    #[test]
+    fn enter_for_others_is_limited_in_all_and_by_whom_it_is_for() {
         let connections = Connections::default();
         let proxy: Vec<_> = std::iter::from_fn(|| connections.enter_for_others()).collect();
         assert_eq!((proxy.len(), connections.count()), (MAX_CONNECTIONS, MAX_CONNECTIONS));
         assert!(connections.enter(HOME).is_none());
-        let shares: Vec<_> = std::iter::from_fn(|| connections.share(HOME)).collect();
-        assert_eq!(shares.len(), MAX_CONNECTIONS_PER_ADDRESS);
-        assert!(connections.share("198.51.100.1".parse().unwrap()).is_some());
+        let share = || connections.share(HOME).expect("a newcomer is never refused");
+        let shares: Vec<_> = (0..=MAX_CONNECTIONS_PER_HOLDER).map(|_| share()).collect();
+        assert_eq!(shares.iter().filter(|share| is_displaced(share)).count(), 1);
         drop((proxy, shares));
         assert_eq!(connections.count(), 0);
-        assert!(connections.open().shares.is_empty());
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub enum Refusal {
         /// When the next one is looked at.
         retry_after_seconds: u16,
     },
-    /// Too many connections of one address.
+    /// Too many connections of one address or one login.
     TooManyConnections,
     /// The supervisor says nothing.
     Unavailable,
@@ -184,7 +184,7 @@ impl std::fmt::Display for Refusal {
                 write!(f, "Too many attempts. Try again in {retry_after_seconds} s.")
             }
             Self::TooManyConnections => {
-                f.write_str("There are too many connections from this address.")
+                f.write_str("There are too many connections from this address or of this login.")
             }
             Self::Unavailable => {
                 f.write_str("The gateway cannot reach its supervisor. Try again in a moment.")

@@ -14,7 +14,7 @@ use lumen_ipc::{
     service::AuthMode,
 };
 use lumen_ipc_runtime::channel::ReceiveError;
-use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_ADDRESS, shell::Event};
+use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
 use rig::{Browser, COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, signalling_link};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -289,17 +289,34 @@ async fn request_that_never_ends_its_head_is_cut() {
 }
 
 #[tokio::test]
-async fn connections_beyond_an_address_share_are_closed() {
+async fn strangers_at_the_same_address_shut_nobody_out_and_end_nobody_who_is_logged_in() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let mut early = rig.browser().await;
+    let mut silent = Vec::new();
+    for _ in 0..2 * MAX_CONNECTIONS_PER_HOLDER {
+        silent.push(TcpStream::connect(rig.address).await.expect("the gateway listens"));
+    }
+    // The first had to make room for the last.
+    let first = silent.first_mut().expect("there are some");
+    assert_eq!(first.read(&mut [0; 1]).await.expect("an end"), 0);
+    let mut late = rig.browser().await;
+    for browser in [&mut early, &mut late] {
+        is_served(&rig, browser).await;
+    }
+}
+
+#[tokio::test]
+async fn windows_beyond_the_share_of_a_login_are_refused() {
     let rig = Rig::start(AuthMode::Token).await;
     let mut held = Vec::new();
-    for _ in 0..MAX_CONNECTIONS_PER_ADDRESS {
+    for _ in 0..MAX_CONNECTIONS_PER_HOLDER {
         held.push(rig.browser().await);
     }
-    let mut stream = TcpStream::connect(rig.address).await.expect("the gateway listens");
-    assert_eq!(stream.read(&mut [0; 1]).await.expect("an end"), 0);
+    let own = format!("http://{}", rig.address);
+    assert_eq!(rig.open(&own, Some(COOKIE)).await.err(), Some(429));
     drop(held.pop());
-    // The freed place is given back when the gateway has seen the end: until then it refuses.
-    while rig.get("/healthz").await.status() != 200 {
+    // The place is given back when the gateway has seen the end: until then it refuses.
+    while rig.open(&own, Some(COOKIE)).await.is_err() {
         tokio::task::yield_now().await;
     }
 }

@@ -1,11 +1,16 @@
 //! The gateway behind proxies, believed and not. The tests connect from 127.0.0.1.
 
 use lumen_ipc::service::AuthMode;
-use lumen_rtc::gateway::quota::MAX_CONNECTIONS_PER_ADDRESS;
+use lumen_rtc::gateway::quota::MAX_CONNECTIONS_PER_HOLDER;
 
 use std::time::Duration;
 
-use super::rig::{COOKIE, RETRY_AFTER, Response, Rig, TOKEN, TOKEN_TOO_OFTEN};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::rig::{COOKIE, OTHER_COOKIE, RETRY_AFTER, Response, Rig, TOKEN, TOKEN_TOO_OFTEN};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 /// What a proxy says of a browser at 192.0.2.7 that found it as https://desk.example.
@@ -16,6 +21,11 @@ const ORIGIN: &str = "Origin: https://desk.example\r\n";
 async fn log_in(rig: &Rig, path: &str, headers: &str, token: &str) -> Response {
     let body = format!(r#"{{"token":"{token}"}}"#);
     rig.request("POST", path, &format!("{JSON}{headers}"), &body).await
+}
+
+/// The header of the gateway's own page.
+fn own(rig: &Rig) -> String {
+    format!("Origin: http://{}\r\n", rig.address)
 }
 
 /// The word and the sentence of a refusal.
@@ -81,21 +91,51 @@ async fn request_with_a_proxys_word_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn browsers_behind_one_proxy_have_a_share_each() {
+async fn logins_behind_one_proxy_have_a_share_each_whether_it_names_addresses_or_not() {
     let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/").await;
     let origin = format!("http://{}", rig.address);
-    let mut held = Vec::new();
-    for _ in 0..MAX_CONNECTIONS_PER_ADDRESS {
-        let opened = rig.open_through("192.0.2.7", &origin, Some(COOKIE)).await;
-        held.push(opened.expect("within the share"));
+    for source in ["192.0.2.7", ""] {
+        let mut held = Vec::new();
+        while held.len() < MAX_CONNECTIONS_PER_HOLDER {
+            // A share is given back when the gateway has seen the end: until then it refuses.
+            match rig.open_through(source, &origin, Some(COOKIE)).await {
+                Ok(browser) => held.push(browser),
+                Err(429) => tokio::task::yield_now().await,
+                Err(status) => panic!("refused with {status}"),
+            }
+        }
+        assert_eq!(rig.open_through(source, &origin, Some(COOKIE)).await.err(), Some(429));
+        assert!(rig.open_through(source, &origin, Some(OTHER_COOKIE)).await.is_ok());
     }
-    assert_eq!(rig.open_through("192.0.2.7", &origin, Some(COOKIE)).await.err(), Some(429));
-    assert!(rig.open_through("198.51.100.1", &origin, Some(COOKIE)).await.is_ok());
-    drop(held.pop());
-    // The share is given back when the gateway has seen the end: until then it refuses.
-    while rig.open_through("192.0.2.7", &origin, Some(COOKIE)).await.is_err() {
-        tokio::task::yield_now().await;
+}
+
+/// The beginning of a login whose body never comes.
+async fn stall(rig: &Rig) -> TcpStream {
+    let address = rig.address;
+    let head = format!(
+        "POST /login HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\n{JSON}\
+         Content-Length: 9\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(address).await.expect("the gateway listens");
+    stream.write_all(head.as_bytes()).await.expect("room");
+    stream
+}
+
+#[tokio::test]
+async fn strangers_behind_a_proxy_that_names_nobody_shut_nobody_out() {
+    let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/").await;
+    let mut stalled = Vec::new();
+    for _ in 0..=MAX_CONNECTIONS_PER_HOLDER {
+        stalled.push(stall(&rig).await);
     }
+    // The first had to make room for the last, and is told so.
+    let mut answer = [0; 64];
+    let first = stalled.first_mut().expect("there are some");
+    let length = first.read(&mut answer).await.expect("an answer");
+    let answer = String::from_utf8_lossy(answer.get(..length).unwrap_or_default()).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+    assert_eq!(log_in(&rig, "/login", &own(&rig), TOKEN).await.status(), 204);
+    rig.browser().await;
 }
 
 /// nginx, as it comes, ends a connection on which nothing has passed for so long.

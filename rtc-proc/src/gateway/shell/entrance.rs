@@ -9,7 +9,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use lumen_ipc::service::AuthMode;
+use lumen_ipc::{login::LoginId, service::AuthMode};
 
 use super::{
     super::{
@@ -29,11 +29,19 @@ pub(super) struct Visit {
     pub(super) asker: Asker,
     /// Whether the request named the page's path.
     named: bool,
-    /// Its browser's share of a proxy's connection.
-    _share: Option<Arc<quota::Place>>,
+    /// What it takes up among the connections: its own, or a share of a proxy's.
+    place: Arc<quota::Place>,
 }
 
 impl Visit {
+    /// Counts for a login from now on, and not for the address it comes from.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyConnections`] when the login has as many as it may.
+    pub(super) fn belongs_to(&self, login: LoginId) -> Result<(), Refusal> {
+        self.place.belongs_to(login).then_some(()).ok_or(Refusal::TooManyConnections)
+    }
+
     /// The path under which the browser sees the page. A proxy that is not believed may have stripped
     /// it: then every path of the host has to do.
     pub(super) fn cookie_path<'app>(&self, app: &'app App) -> &'app str {
@@ -59,14 +67,11 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
         return refuse(&app, Some(&asker), Refusal::NotLoopback { host }).into_response();
     }
     // Who comes by itself has a place of its own.
-    let share = match client.sender.trusted {
-        false => None,
+    let place = match client.sender.trusted {
+        false => Arc::clone(&client.place),
         true => match app.connections.share(asker.source) {
-            Some(share) => Some(Arc::new(share)),
-            None => {
-                app.figures.connections_refused.increment();
-                return refuse(&app, Some(&asker), Refusal::TooManyConnections).into_response();
-            }
+            Some(share) => Arc::new(share),
+            None => return crowded(&app, &asker),
         },
     };
     let base = &app.front_door.base;
@@ -79,8 +84,20 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
             named
         }
     };
-    request.extensions_mut().insert(Visit { asker, named, _share: share });
-    next.run(request).await
+    let visit = Visit { asker: asker.clone(), named, place: Arc::clone(&place) };
+    request.extensions_mut().insert(visit);
+    if !client.sender.trusted {
+        return next.run(request).await;
+    }
+    tokio::select! {
+        response = next.run(request) => response,
+        () = place.displaced() => crowded(&app, &asker),
+    }
+}
+
+fn crowded(app: &App, asker: &Asker) -> Response {
+    app.figures.connections_refused.increment();
+    refuse(app, Some(asker), Refusal::TooManyConnections).into_response()
 }
 
 /// The address with another path. The query stays; nothing of the gateway's has one.

@@ -183,11 +183,11 @@ async fn sign_out(
     let asker = &visit.asker;
     let origin =
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
-    if let Some(cookie) = app.cookie.find(&headers) {
-        if let Some(login) = app.broker.sign_out(cookie).await? {
-            info!(from = %asker.source, "a browser signed out");
-            app.exchange.login_ended(login).await;
-        }
+    if let Some(cookie) = app.cookie.find(&headers)
+        && let Some(login) = app.broker.sign_out(cookie).await?
+    {
+        info!(from = %asker.source, "a browser signed out");
+        app.exchange.login_ended(login).await;
     }
     let forgotten = app.cookie.forget(visit.cookie_path(&app), origin.secure);
     Ok(with_cookie(Some(forgotten)))
@@ -214,6 +214,7 @@ async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted
     if app.auth == AuthMode::None {
         let from = visit.asker.source;
         let SignedIn { login, cookie } = app.broker.begin(SignIn::Open, from).await?;
+        visit.belongs_to(login.id)?;
         return Ok(Admitted { login, cookie });
     }
     let cookie = app.cookie.find(headers).ok_or(Refusal::LoginNeeded)?;
@@ -221,6 +222,7 @@ async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted
         LoginError::Refused(LoginRefusal::Wrong) => Refusal::LoginNeeded,
         other => other.into(),
     })?;
+    visit.belongs_to(login.id)?;
     Ok(Admitted { login, cookie: Some(cookie) })
 }
 

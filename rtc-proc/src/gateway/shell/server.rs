@@ -41,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Client {
     pub(super) sender: Sender,
     /// Held by a WebSocket for as long as it lives.
-    _place: Arc<Place>,
+    pub(super) place: Arc<Place>,
 }
 
 /// Where connections come from.
@@ -87,7 +87,7 @@ impl Client {
             Sender { address: Some(address), trusted: false } => app.connections.enter(address),
             _ => app.connections.enter_for_others(),
         };
-        Some(Self { sender, _place: Arc::new(place?) })
+        Some(Self { sender, place: Arc::new(place?) })
     }
 }
 
@@ -116,8 +116,14 @@ pub(super) async fn accept(
                 };
                 figures.connections.increment();
                 let (doorway, router) = (doorway.clone(), router.clone());
-                let draining = draining.clone();
-                tasks.spawn(receive(stream, client, doorway, router, draining));
+                let (draining, figures) = (draining.clone(), figures.clone());
+                tasks.spawn(async move {
+                    let place = Arc::clone(&client.place);
+                    tokio::select! {
+                        () = receive(stream, client, doorway, router, draining) => {}
+                        () = place.displaced() => figures.connections_refused.increment(),
+                    }
+                });
             }
             Err(error) => {
                 static LIMIT: RateLimit = RateLimit::per_second(1);
