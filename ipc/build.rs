@@ -1,5 +1,6 @@
 //! Stamps the crate with a hash of its own sources, so that two processes of different builds
-//! refuse each other at `Hello` instead of misreading each other later.
+//! refuse each other at `Hello` instead of misreading each other later; and with a narrower one of what
+//! the links between a host and its sessions consist of, which may be of different builds.
 
 use std::{env, fs, io, path::Path};
 
@@ -8,12 +9,31 @@ use std::{env, fs, io, path::Path};
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
+/// What the `session` link's messages and the `signalling` link's are made of.
+const SESSION_SOURCES: [&str; 9] = [
+    "codec.rs",
+    "identity.rs",
+    "message/session.rs",
+    "message/signalling.rs",
+    "phase.rs",
+    "process.rs",
+    "relay.rs",
+    "status.rs",
+    "text.rs",
+];
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src");
     let mut hash = FNV_OFFSET;
     absorb(env!("CARGO_PKG_VERSION").as_bytes(), &mut hash);
     absorb_folder(Path::new("src"), &mut hash)?;
     println!("cargo::rustc-env=LUMEN_PROTO_HASH={hash}");
+    let mut hash = FNV_OFFSET;
+    for path in SESSION_SOURCES {
+        absorb(&fs::read(Path::new("src").join(path))?, &mut hash);
+    }
+    println!("cargo::rustc-env=LUMEN_SESSION_HASH={hash}");
+    println!("cargo::rustc-env=LUMEN_SESSION_SOURCES={}", SESSION_SOURCES.join(" "));
     Ok(())
 }
 

@@ -5,7 +5,8 @@
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
 //! links ([`service`]) and what they tell of a host's state ([`status`]), where browsers find the
 //! gateway ([`front_door`]), how they sign in and what they get for it ([`login`]), what relay
-//! credentials say ([`relay`]), the units all of them use ([`units`]) and how they hang together in H.264
+//! credentials say ([`relay`]), the units all of them use ([`units`],
+//! [`identity`]) and how they hang together in H.264
 //! ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
 //! ([`ring`]) and of credit ([`flow`]).
 //!
@@ -22,6 +23,7 @@
 pub mod codec;
 pub mod flow;
 pub mod front_door;
+pub mod identity;
 pub mod level;
 pub mod link;
 pub mod login;

@@ -32,6 +32,8 @@ pub enum LinkName {
     Packets,
     /// Rtc → gamepad: what viewers' gamepads do.
     Pads,
+    /// Session ↔ host: registration, ends of the signalling link, the app, the administrator.
+    Session,
     /// Gateway ↔ rtc: the WebRTC handshake.
     Signalling,
     /// Rtc → media: what the network wants of the encoder.
@@ -64,8 +66,12 @@ impl fmt::Display for Generation {
 pub enum End {
     /// The `lumen` command line.
     CommandLine,
-    /// The supervisor.
+    /// The supervisor of the other end's scope.
     Supervisor,
+    /// The supervisor of the host.
+    Host,
+    /// The supervisor of a session.
+    Session,
     /// Every worker.
     EachWorker,
     /// One kind of worker.
@@ -78,6 +84,8 @@ impl End {
     pub const fn scope(self) -> Option<Scope> {
         match self {
             Self::Worker(worker) => Some(worker.scope()),
+            Self::Host => Some(Scope::Host),
+            Self::Session => Some(Scope::Session),
             Self::CommandLine | Self::Supervisor | Self::EachWorker => None,
         }
     }
@@ -113,7 +121,7 @@ pub struct Link {
 pub const MAX_DESCRIPTORS: usize = 4;
 
 /// Every link there is.
-pub const TABLE: [Link; 12] = [
+pub const TABLE: [Link; 13] = [
     Link {
         name: LinkName::Control,
         from: End::Supervisor,
@@ -207,6 +215,15 @@ pub const TABLE: [Link; 12] = [
         max_descriptors: 0,
     },
     Link {
+        name: LinkName::Session,
+        from: End::Session,
+        to: End::Host,
+        carriage: Carriage::Messages,
+        carries: "registered, how the app is, signalling end wanted, answers; back: welcomed, opened, \
+                  signalling end, questions, stop",
+        max_descriptors: 1,
+    },
+    Link {
         name: LinkName::Admin,
         from: End::CommandLine,
         to: End::Supervisor,
@@ -231,6 +248,7 @@ impl LinkName {
             Self::Input => "input",
             Self::Packets => "packets",
             Self::Pads => "pads",
+            Self::Session => "session",
             Self::Signalling => "signalling",
             Self::Tuning => "tuning",
         }
@@ -281,7 +299,7 @@ impl Link {
 mod tests {
     use super::*;
 
-    const NAMES: [LinkName; 12] = [
+    const NAMES: [LinkName; 13] = [
         LinkName::Admin,
         LinkName::Broker,
         LinkName::Control,
@@ -292,6 +310,7 @@ mod tests {
         LinkName::Input,
         LinkName::Packets,
         LinkName::Pads,
+        LinkName::Session,
         LinkName::Signalling,
         LinkName::Tuning,
     ];
@@ -304,9 +323,9 @@ mod tests {
     }
 
     #[test]
-    fn signalling_alone_crosses_scopes() {
+    fn signalling_and_what_hands_its_ends_over_cross_scopes() {
         let crossing = TABLE.iter().filter(|link| link.crosses_scopes()).map(|link| link.name);
-        assert_eq!(crossing.collect::<Vec<_>>(), [LinkName::Signalling]);
+        assert_eq!(crossing.collect::<Vec<_>>(), [LinkName::Signalling, LinkName::Session]);
     }
 
     #[test]

@@ -17,8 +17,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    identity::{PeerId, SessionId},
     text::{Secret, Text},
-    units::{PeerId, SessionId},
 };
 
 /// The longest a credential may live. One that claims more was not minted by this build.

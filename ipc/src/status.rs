@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    message::signalling::Reason, phase::Phase, process::ProcessId, text::Text, units::SessionId,
+    identity::SessionId, message::signalling::Reason, phase::Phase, process::ProcessId, text::Text,
 };
 
 /// Why a request was not carried out, as a sentence.
@@ -28,6 +28,8 @@ impl Refusal {
 pub struct SessionStatus {
     /// Which.
     pub id: SessionId,
+    /// What people call it.
+    pub name: Text<32>,
     /// Process id of its supervisor.
     pub supervisor_pid: u32,
     /// The user's app.

@@ -99,6 +99,8 @@ mod output;
 
 pub use output::{OutputSize, Scale};
 
+pub use crate::identity::{PeerId, SessionId};
+
 ranged! {
     /// A screen of a session. So many bound what a peer can name, not what there is: a receiver that
     /// has no such output takes its name for a breach of the contract.
@@ -357,31 +359,6 @@ impl FrameSequence {
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
-    }
-}
-
-/// One user's desktop.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct SessionId(pub u32);
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl SessionId {
-    /// The only one there is while one supervisor serves one desktop.
-    pub const SOLE: Self = Self(1);
-}
-
-/// One browser's peer connection, numbered by the gateway, never reused within its life.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct PeerId(pub u64);
-
-impl fmt::Display for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "peer-{}", self.0)
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::MAX_DESCRIPTORS,
-    message::{desktop, frames, grants, handover, input, packets, pads, signalling},
+    message::{desktop, frames, grants, handover, input, packets, pads, session, signalling},
     service,
 };
 use tarpc::{ClientMessage, Response};
@@ -36,6 +36,8 @@ pub const DECODERS: &[Decoder] = &[
     ("rpc_broker", rpc_pair::<service::BrokerRequest, service::BrokerResponse>),
     ("rpc_control", rpc_pair::<service::ControlRequest, service::ControlResponse>),
     ("rpc_tuning", rpc_pair::<service::TuningRequest, service::TuningResponse>),
+    ("session_to_host", message::<session::ToHost>),
+    ("session_to_session", message::<session::ToSession>),
     ("signalling_to_gateway", message::<signalling::ToGateway>),
     ("signalling_to_rtc", message::<signalling::ToRtc>),
 ];

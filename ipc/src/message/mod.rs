@@ -10,5 +10,6 @@ pub mod handover;
 pub mod input;
 pub mod packets;
 pub mod pads;
+pub mod session;
 pub mod signalling;
 pub mod transfer;

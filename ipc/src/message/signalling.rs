@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Message, link::LinkName, service::RelayCredentials, text::Text, units::PeerId};
+use crate::{
+    codec::Message, identity::PeerId, link::LinkName, relay::RelayCredentials, text::Text,
+};
 
 /// A session description (RFC 8866). Chromium's offers are about 6 KiB.
 pub type Sdp = Text<{ 32 * 1024 }>;

@@ -267,7 +267,7 @@ impl Lifecycle {
         match end {
             End::Supervisor => true,
             End::Worker(worker) => self.present(worker).is_some_and(Slot::takes_links),
-            End::CommandLine | End::EachWorker => false,
+            End::CommandLine | End::EachWorker | End::Host | End::Session => false,
         }
     }
 

@@ -337,6 +337,7 @@ impl Session {
             workers: self.workers_of(Scope::Host),
             sessions: vec![SessionStatus {
                 id: SessionId::SOLE,
+                name: Text::truncated(SessionId::SOLE.to_string()),
                 supervisor_pid: process::id(),
                 app: AppStatus {
                     command: Text::truncated(app::command_line(&self.stage.app)),

@@ -14,14 +14,15 @@ use lumen_ipc::{
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
         pads::{self, PadAction, PadReport},
+        session::{self, SessionHash, SessionName, TokenDigest},
         signalling::{self, Rights},
     },
     process::Worker,
     ring::{RingCapacity, RingSpan},
     service::{
-        AdminRequest, AdminResponse, AppNews, AppState, BrokerRequest, BrokerResponse,
+        AdminRequest, AdminResponse, AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse,
         ControlRequest, ControlResponse, EncoderState, LogPage, LoginRefusal, Refusal,
-        RelayCredentials, RelayPair, TuningRequest, TuningResponse,
+        RelayCredentials, RelayPair, SessionStatus, TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
     units::{
@@ -50,6 +51,8 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("packets_to_rtc", encode_all(&packets_samples()));
     add("pads_to_gamepad", encode_all(&pads_samples()));
     add("pads_to_rtc", encode_all(&pads_back_samples()));
+    add("session_to_host", encode_all(&session_samples()));
+    add("session_to_session", encode_all(&session_back_samples()));
     add("signalling_to_gateway", encode_all(&signalling_back_samples()));
     add("signalling_to_rtc", encode_all(&signalling_samples()));
     add(
@@ -265,6 +268,56 @@ fn packets_samples() -> Vec<packets::ToRtc> {
 
 fn packets_back_samples() -> Vec<packets::ToMedia> {
     vec![packets::ToMedia::RingConsumed { stream: StreamId::VIDEO, position: 70_000 }]
+}
+
+fn session_samples() -> Vec<session::ToHost> {
+    let registered = |was, name| session::ToHost::Registered {
+        // A hash of the sources would change the seed with every change of them.
+        form: SessionHash(300),
+        was,
+        name,
+        token: TokenDigest([7; 32]),
+        supervisor_pid: 4711,
+    };
+    let answered = |answer| session::ToHost::Answered { number: 300, answer };
+    let state = AppState::Ended { reason: Text::truncated("It ended.") };
+    let app = AppStatus { command: Text::truncated("foot"), pid: Some(4712) };
+    let status = SessionStatus {
+        id: SessionId(3),
+        name: Text::truncated("work"),
+        supervisor_pid: 4711,
+        app,
+        workers: Vec::new(),
+    };
+    vec![
+        registered(None, None),
+        registered(Some(SessionId(3)), SessionName::new("work").ok()),
+        session::ToHost::AppChanged { serial: 2, state },
+        session::ToHost::SignallingWanted,
+        answered(session::Answer::Done(Err(Refusal::because("It runs.")))),
+        answered(session::Answer::Logs(LogPage { lines: Vec::new() })),
+        answered(session::Answer::Metrics(Vec::new())),
+        answered(session::Answer::Status(status)),
+    ]
+}
+
+fn session_back_samples() -> Vec<session::ToSession> {
+    let asked = |question| session::ToSession::Asked { number: 300, question };
+    let worker = Worker::Rtc;
+    vec![
+        session::ToSession::Refused { reason: Text::truncated("There is one of that name.") },
+        session::ToSession::Welcomed { session: SessionId(3), relay: None },
+        session::ToSession::Opened { page: Text::truncated("http://a/"), with_token: true },
+        session::ToSession::SignallingEnd,
+        session::ToSession::RtcViolated,
+        session::ToSession::PagesTold { serial: 2 },
+        asked(session::Question::Logs { worker: Some(worker), after: 300 }),
+        asked(session::Question::Metrics { worker }),
+        asked(session::Question::Restart { worker }),
+        asked(session::Question::StartApp),
+        asked(session::Question::Status),
+        session::ToSession::StopAsked,
+    ]
 }
 
 fn signalling_samples() -> Vec<signalling::ToRtc> {

@@ -1,0 +1,278 @@
+//! `session`: a session's supervisor ↔ its host's.
+//!
+//! A session registers as soon as it has found its host, at first and again after each restart of the
+//! host; what it tells then is all the host has to know of it. The session outlives the link: its apps
+//! and its viewers do not notice that the host is gone.
+//!
+//! # Versions
+//! Both sides may be of different builds, because a host is upgraded under its sessions. They compare
+//! [`SESSION_HASH`], which covers the sources that this link's messages and the signalling link's are
+//! made of, and no others.
+//!
+//! INVARIANT: [`ToHost::Registered`] begins with that hash and is the first variant, as
+//! [`ToSession::Refused`] is; so each side can read the other's first word whatever its build is, as
+//! far as it has to.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    codec::Message,
+    identity::SessionId,
+    link::LinkName,
+    message::signalling::Reason,
+    process::Worker,
+    status::{AppState, LogPage, Metric, Refusal, SessionStatus},
+    text::Text,
+};
+
+/// Hash of what the `session` and `signalling` links consist of.
+pub const SESSION_HASH: SessionHash = SessionHash(crate::parse_hash(env!("LUMEN_SESSION_HASH")));
+
+/// Identifies one form of the `session` and `signalling` links.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SessionHash(pub u64);
+
+/// SHA-256 of a session's access token: enough to recognise the token, not to use it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct TokenDigest(pub [u8; 32]);
+
+/// What people call a session: 1 to 32 letters, digits, `-` and `_`, and neither a number, which would
+/// be a session's number, nor a worker's name.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "Text<32>", into = "Text<32>")]
+pub struct SessionName(Text<32>);
+
+/// A text that is no name of a session.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "{0:?} is no name of a session: 1 to 32 letters, digits, - and _, neither a number nor the name of \
+     a worker"
+)]
+pub struct NotAName(pub String);
+
+impl TryFrom<Text<32>> for SessionName {
+    type Error = NotAName;
+
+    fn try_from(text: Text<32>) -> Result<Self, NotAName> {
+        let name = text.as_str();
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+        match name.bytes().all(legal) && !is_number && Worker::from_name(name).is_none() {
+            true => Ok(Self(text)),
+            false => Err(NotAName(name.to_owned())),
+        }
+    }
+}
+
+impl From<SessionName> for Text<32> {
+    fn from(name: SessionName) -> Self {
+        name.0
+    }
+}
+
+impl SessionName {
+    /// Wraps `name` if it is legal.
+    ///
+    /// # Errors
+    /// [`NotAName`] when it is not.
+    pub fn new(name: &str) -> Result<Self, NotAName> {
+        Text::new(name).map_err(|_| NotAName(name.to_owned()))?.try_into()
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// Session → host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToHost {
+    /// A session is there. First of all, once for each link.
+    Registered {
+        /// The form of the link that it speaks.
+        form: SessionHash,
+        /// The number that an earlier host gave it.
+        was: Option<SessionId>,
+        /// What people call it, if that is not its number.
+        name: Option<SessionName>,
+        /// By which browsers sign in to it. Also its proof that the number it had is its own.
+        token: TokenDigest,
+        /// Process id of its supervisor.
+        supervisor_pid: u32,
+    },
+    /// How its app is; once after it has registered, and whenever that changes.
+    AppChanged {
+        /// Counts up.
+        serial: u32,
+        /// How it is.
+        state: AppState,
+    },
+    /// Its rtc is a new process, or has no link to the gateway: it needs an end.
+    SignallingWanted,
+    /// The answer to [`ToSession::Asked`].
+    Answered {
+        /// The question's number.
+        number: u32,
+        /// The answer.
+        answer: Answer,
+    },
+}
+
+/// Host → session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToSession {
+    /// The host does not take the session; the link is over.
+    Refused {
+        /// Why.
+        reason: Reason,
+    },
+    /// The host has the session in its table.
+    Welcomed {
+        /// Its number from now on, which no other session ever has.
+        session: SessionId,
+        /// Where the relay takes datagrams from this machine; `None` when there is no relay.
+        relay: Option<SocketAddr>,
+    },
+    /// Browsers can come.
+    Opened {
+        /// The address of the page.
+        page: Text<1024>,
+        /// Whether they have to bring the session's token.
+        with_token: bool,
+    },
+    /// The end of the signalling link that is rtc's; the descriptor is beside it.
+    SignallingEnd,
+    /// Rtc broke the contract on the signalling link: the gateway says so.
+    RtcViolated,
+    /// Every page of the session has been told the news with this serial number.
+    PagesTold {
+        /// Which.
+        serial: u32,
+    },
+    /// The administrator or a viewer wants to know or have something.
+    Asked {
+        /// Comes back with the answer.
+        number: u32,
+        /// What.
+        question: Question,
+    },
+    /// The administrator wants the session to end.
+    StopAsked,
+}
+
+/// What a session can be asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// Lines of its log after a number, of one of its workers or of all.
+    Logs {
+        /// Whose.
+        worker: Option<Worker>,
+        /// The number.
+        after: u64,
+    },
+    /// The figures of a worker.
+    Metrics {
+        /// Whose.
+        worker: Worker,
+    },
+    /// To restart a worker.
+    Restart {
+        /// Which.
+        worker: Worker,
+    },
+    /// To start its app again.
+    StartApp,
+    /// How it is.
+    Status,
+}
+
+/// What it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To [`Question::Restart`] and [`Question::StartApp`].
+    Done(Result<(), Refusal>),
+    /// To [`Question::Logs`].
+    Logs(LogPage),
+    /// To [`Question::Metrics`].
+    Metrics(Vec<Metric>),
+    /// To [`Question::Status`].
+    Status(SessionStatus),
+}
+
+impl Message for ToHost {
+    const LINK: LinkName = LinkName::Session;
+}
+
+impl Message for ToSession {
+    const LINK: LinkName = LinkName::Session;
+
+    fn descriptors(&self) -> usize {
+        match self {
+            Self::SignallingEnd => 1,
+            _ => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn name_of_a_session_is_no_number_and_no_worker() {
+        for legal in ["work", "a", "7up", "my_desk-2"] {
+            assert_eq!(SessionName::new(legal).expect("legal").as_str(), legal);
+        }
+        let long = "x".repeat(33);
+        for illegal in ["", "7", "123", "rtc", "gateway", "a b", "a/b", "é", &long] {
+            assert!(SessionName::new(illegal).is_err(), "{illegal:?}");
+        }
+    }
+
+    #[test]
+    fn first_words_are_read_whatever_build_the_other_side_is_of() {
+        let form = SessionHash(u64::MAX);
+        let token = TokenDigest([0; 32]);
+        let first = ToHost::Registered { form, was: None, name: None, token, supervisor_pid: 1 };
+        let mut buffer = [0; 128];
+        let bytes = crate::codec::encode(&first, &mut buffer).expect("room");
+        let (variant, rest) = postcard::take_from_bytes::<u32>(bytes).expect("a number");
+        let (found, _) = postcard::take_from_bytes::<SessionHash>(rest).expect("a hash");
+        assert_eq!((variant, found), (0, form));
+        let refused = ToSession::Refused { reason: Reason::truncated("no") };
+        let bytes = crate::codec::encode(&refused, &mut buffer).expect("room");
+        assert_eq!(bytes.first(), Some(&0));
+    }
+
+    /// What decides how the link's messages look must be part of the hash, or two builds that do not
+    /// understand each other would try.
+    #[test]
+    fn hash_covers_whatever_its_sources_import() {
+        let listed: Vec<&str> = env!("LUMEN_SESSION_SOURCES").split(' ').collect();
+        let module = |path: &str| path.trim_end_matches(".rs").replace('/', "::");
+        let modules: Vec<String> = listed.iter().map(|path| module(path)).collect();
+        for path in &listed {
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path);
+            let text = fs::read_to_string(source).expect("a source");
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let imports = code.split("use crate::").nth(1).unwrap_or_default();
+            let imports = imports.split(';').next().unwrap_or_default();
+            for word in imports.split([',', '{', '}', ' ', '\n']).filter(|word| word.contains("::"))
+            {
+                let from = word.trim_end_matches("::");
+                // A link's name is for the log; it is not part of a message.
+                let known = from.starts_with("link")
+                    || modules
+                        .iter()
+                        .any(|module| from.starts_with(module.as_str()) || module.ends_with(from));
+                assert!(known, "{path} imports {from}, which the hash does not cover");
+            }
+        }
+    }
+}
