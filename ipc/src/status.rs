@@ -145,8 +145,10 @@ pub struct LogLine {
 /// How the app is, with the number of this piece of news.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AppNews {
-    /// Counts from 1.
+    /// Counts from 1, over the news of all sessions.
     pub number: u32,
+    /// Whose app it is.
+    pub session: SessionId,
     /// How it is.
     pub state: AppState,
 }

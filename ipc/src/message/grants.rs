@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::Message,
     link::{Generation, LinkName},
+    units::SessionId,
 };
 
 /// Supervisor → worker. The descriptor beside it is what it names.
@@ -43,6 +44,14 @@ pub enum ToWorker {
     RelaySecured,
     /// Turn: a bound and listening TCP socket.
     RelayStreams,
+    /// Gateway: its end of the signalling link to the rtc of this session, of which it has one for
+    /// each session. Replaces the one it had to that session.
+    SignallingEnd {
+        /// Whose rtc is at the other end.
+        session: SessionId,
+        /// Which of the pairs that the link is made of, one after the other.
+        generation: Generation,
+    },
     /// Compositor: the bound and listening Wayland socket.
     WaylandListener,
 }
@@ -63,6 +72,23 @@ pub enum ToSupervisor {
     PeerViolated {
         /// Which link.
         link: LinkName,
+        /// Which pair.
+        generation: Generation,
+    },
+    /// Gateway: it has closed its end of the signalling link to the rtc of a session, and nobody broke
+    /// the contract.
+    SignallingLost {
+        /// Whose rtc is at the other end.
+        session: SessionId,
+        /// Which pair.
+        generation: Generation,
+        /// Why.
+        reason: LossReason,
+    },
+    /// Gateway: the rtc of a session broke the contract, and the gateway has closed its end.
+    SignallingViolated {
+        /// Whose rtc it is.
+        session: SessionId,
         /// Which pair.
         generation: Generation,
     },

@@ -3,13 +3,14 @@
 use lumen_ipc::{
     message::signalling::Reason,
     service::{AppNews, AppState, AuthMode},
+    units::SessionId,
 };
 use lumen_rtc::gateway::shell::Event;
 
 use crate::rig::{App, Rig};
 
 fn tell(app: &App, number: u32, state: AppState) {
-    app.news.send_replace(AppNews { number, state });
+    app.news.send_replace(AppNews { number, session: SessionId::SOLE, state });
 }
 
 #[tokio::test]

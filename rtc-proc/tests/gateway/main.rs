@@ -10,12 +10,17 @@ use std::os::unix::net::UnixStream;
 
 use futures::SinkExt;
 use lumen_ipc::{
+    link::Generation,
     message::signalling::{Reason, ToGateway, ToRtc},
     service::AuthMode,
+    units::SessionId,
 };
 use lumen_ipc_runtime::channel::ReceiveError;
 use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
-use rig::{Browser, COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, signalling_link};
+use rig::{
+    Browser, COOKIE, ELSEWHERE, ELSEWHERE_COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN,
+    signalling_link,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -245,11 +250,59 @@ async fn rtc_replaced_makes_every_browser_offer_anew_before_it_is_there() {
     let told = browser.hears().await;
     assert!(told.starts_with(r#"{"type":"closed""#) && told.contains(r#""retry":true"#), "{told}");
     browser.offer().await;
-    let replaced = Event::SignallingReplaced(gateway);
+    let replaced = Event::SignallingReplaced(SessionId::SOLE, Generation(2), gateway);
     rig.events.send(replaced).await.expect("the gateway serves");
     let peer = rig.offered().await;
     rig.answer(peer).await;
     assert_eq!(browser.hears().await, r#"{"type":"answer","sdp":"answer"}"#);
+}
+
+#[tokio::test]
+async fn browsers_of_two_sessions_reach_each_its_own_rtc() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let (gateway, others_rtc) = signalling_link();
+    rig.events
+        .send(Event::SignallingReplaced(ELSEWHERE, Generation(1), gateway))
+        .await
+        .expect("the gateway serves");
+    let origin = format!("http://{}", rig.address);
+    let mut other = rig.open(&origin, Some(ELSEWHERE_COOKIE)).await.expect("logged in");
+    assert_eq!(other.hears().await, r#"{"type":"welcome","relay":null}"#);
+    let mut browser = rig.browser().await;
+    other.offer().await;
+    browser.offer().await;
+    let peer = rig.offered().await;
+    let ToRtc::PeerJoined { peer: others_peer, .. } =
+        others_rtc.receive().await.expect("a message").message
+    else {
+        panic!("no introduction")
+    };
+    // A session that names every peer reaches its own viewers only.
+    for peer in [peer, others_peer] {
+        let reason = Reason::truncated("mine");
+        let closed = ToGateway::PeerClosed { peer, reason, retry: false };
+        others_rtc.send(&closed, &[]).await.expect("the gateway listens");
+    }
+    assert!(other.hears().await.contains("mine"));
+    rig.answer(peer).await;
+    assert_eq!(browser.hears().await, r#"{"type":"answer","sdp":"answer"}"#);
+}
+
+#[tokio::test]
+async fn session_whose_rtc_is_gone_leaves_the_others_browsers_alone() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let (gateway, others_rtc) = signalling_link();
+    rig.events
+        .send(Event::SignallingReplaced(ELSEWHERE, Generation(1), gateway))
+        .await
+        .expect("the gateway serves");
+    let origin = format!("http://{}", rig.address);
+    let mut other = rig.open(&origin, Some(ELSEWHERE_COOKIE)).await.expect("logged in");
+    assert_eq!(other.hears().await, r#"{"type":"welcome","relay":null}"#);
+    let mut browser = rig.browser().await;
+    drop(others_rtc);
+    assert!(other.hears().await.starts_with(r#"{"type":"closed""#));
+    is_served(&rig, &mut browser).await;
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use std::{
 use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
+    link::Generation,
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
@@ -44,6 +45,10 @@ use tokio_tungstenite::{
 /// The token the scripted supervisor accepts, and the cookie it gives for it.
 pub(crate) const TOKEN: &str = "right";
 pub(crate) const COOKIE: &str = "c00kie";
+/// The cookie of a browser that has logged in to another session.
+pub(crate) const ELSEWHERE_COOKIE: &str = "e1sewhere";
+/// That session.
+pub(crate) const ELSEWHERE: SessionId = SessionId(2);
 /// The token for which it has had enough.
 pub(crate) const TOKEN_TOO_OFTEN: &str = "often";
 pub(crate) const RETRY_AFTER: u16 = 17;
@@ -99,7 +104,11 @@ pub(crate) struct App {
 
 impl Supervisor {
     fn new(relay: bool) -> (Self, App) {
-        let (news, app) = watch::channel(AppNews { number: 1, state: AppState::Running });
+        let (news, app) = watch::channel(AppNews {
+            number: 1,
+            session: SessionId::SOLE,
+            state: AppState::Running,
+        });
         let (tell, told) = watch::channel(0);
         let logins = Logins::default();
         (Self { relay, tried: None, app, told: tell, logins }, App { news, told })
@@ -141,6 +150,7 @@ impl Broker for Supervisor {
         match cookie.reveal() {
             COOKIE if !ended => Ok(login(LOGIN)),
             OTHER_COOKIE => Ok(login(OTHER_LOGIN)),
+            ELSEWHERE_COOKIE => Ok(Login { session: ELSEWHERE, ..login(OTHER_LOGIN) }),
             _ => Err(LoginRefusal::Wrong),
         }
     }
@@ -176,7 +186,7 @@ impl Broker for Supervisor {
 
 fn login(id: LoginId) -> Login {
     let rights = Rights { control: true };
-    Login { id, session: SessionId(1), rights, expires_in_seconds: Some(LIFE) }
+    Login { id, session: SessionId::SOLE, rights, expires_in_seconds: Some(LIFE) }
 }
 
 /// Both ends of a signalling link.
@@ -269,6 +279,7 @@ impl Rig {
             handover,
         };
         let listener = Listener::Tcp(listener);
+        let signalling = vec![(SessionId::SOLE, Generation(1), signalling)];
         let parts = Parts { config, listener, signalling, broker: broker.into(), handover: link };
         let (events, receiver) = mpsc::channel(8);
         let served = tokio::spawn(async move {

@@ -3,6 +3,7 @@
 use lumen_ipc::{
     message::signalling::Reason,
     service::{AppNews, AppState},
+    units::SessionId,
 };
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
@@ -18,11 +19,15 @@ pub(super) struct Bulletin {
 
 impl Bulletin {
     pub(super) fn new() -> Self {
-        Self { newest: AppNews { number: 1, state: AppState::Running }, waiting: None }
+        Self {
+            newest: AppNews { number: 1, session: SessionId::SOLE, state: AppState::Running },
+            waiting: None,
+        }
     }
 
     pub(super) fn tell(&mut self, state: AppState) {
-        self.newest = AppNews { number: self.newest.number.wrapping_add(1), state };
+        let number = self.newest.number.wrapping_add(1);
+        self.newest = AppNews { number, session: SessionId::SOLE, state };
         if let Some(waiting) = self.waiting.take() {
             // A gateway that has gone asks again.
             let _ = waiting.send(self.newest.clone());

@@ -8,6 +8,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    link::LinkName,
     message::grants::ToSupervisor,
     process::{ExitCode, ProcessId, Scope, Worker},
     relay::UnixSeconds,
@@ -450,6 +451,12 @@ fn word(by: Worker, said: ToSupervisor) -> Word {
             (link, generation, Complaint::Lost(reason))
         }
         ToSupervisor::PeerViolated { link, generation } => (link, generation, Complaint::Violated),
+        ToSupervisor::SignallingLost { generation, reason, .. } => {
+            (LinkName::Signalling, generation, Complaint::Lost(reason))
+        }
+        ToSupervisor::SignallingViolated { generation, .. } => {
+            (LinkName::Signalling, generation, Complaint::Violated)
+        }
     };
     Word { by, link: link.row(), generation, complaint }
 }

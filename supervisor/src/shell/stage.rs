@@ -266,7 +266,7 @@ impl Stage {
             ToWorker::MediaSocket => vec![self.media.as_fd()],
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
-            ToWorker::LinkEnd { .. } => Vec::new(),
+            ToWorker::LinkEnd { .. } | ToWorker::SignallingEnd { .. } => Vec::new(),
             ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams
             | ToWorker::RelayKey

@@ -138,7 +138,7 @@ impl Workers {
             waiting.insert(link, (generation, end));
             return;
         }
-        let grant = ToWorker::LinkEnd { link, generation };
+        let grant = end_of(worker, link, generation);
         match process.grants.send(&grant, &[end.as_fd()]) {
             // A worker that is gone is news that its end brings.
             Ok(()) | Err(SendError::PeerGone) => {}
@@ -160,7 +160,7 @@ impl Workers {
             count += 1;
         }
         for (link, (generation, end)) in ends {
-            process.grants.send(&ToWorker::LinkEnd { link, generation }, &[end.as_fd()])?;
+            process.grants.send(&end_of(worker, link, generation), &[end.as_fd()])?;
             count += 1;
         }
         let (client, namespaces) = (process.client.clone(), self.namespaces.names());
@@ -247,6 +247,16 @@ async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
             Err(ReceiveError::PeerGone) => return,
             Err(error) => return report.send(WorkerEvent::Broke(error)).await,
         }
+    }
+}
+
+/// How a worker is told of its end of a link: the gateway has one to the rtc of each session.
+fn end_of(worker: Worker, link: LinkName, generation: Generation) -> ToWorker {
+    match (worker, link) {
+        (Worker::Gateway, LinkName::Signalling) => {
+            ToWorker::SignallingEnd { session: SessionId::SOLE, generation }
+        }
+        _ => ToWorker::LinkEnd { link, generation },
     }
 }
 

@@ -38,7 +38,7 @@ use crate::{
     fds, ffi, log,
     metrics::Registry,
 };
-pub use accusation::accuse;
+pub use accusation::{accuse, signalling_given_up};
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
 use supervision::ControlThread;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::{Generation, LinkName},
+    login::LoginRefusal,
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
         frames::{
@@ -21,8 +22,8 @@ use lumen_ipc::{
     ring::{RingCapacity, RingSpan},
     service::{
         AdminRequest, AdminResponse, AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse,
-        ControlRequest, ControlResponse, EncoderState, LogPage, LoginRefusal, Refusal,
-        RelayCredentials, RelayPair, SessionStatus, TuningRequest, TuningResponse,
+        ControlRequest, ControlResponse, EncoderState, LogPage, Refusal, RelayCredentials,
+        RelayPair, SessionStatus, TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
     units::{
@@ -75,6 +76,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
             request(BrokerRequest::WatchApp { seen: 300 }),
             reply(BrokerResponse::WatchApp(Some(AppNews {
                 number: 301,
+                session: SessionId(1),
                 state: AppState::Ended { reason: Text::truncated("It ended.") },
             }))),
             request(BrokerRequest::StartApp { session: SessionId(1) }),
@@ -182,6 +184,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::MediaSocket,
         grants::ToWorker::PadDevices,
         grants::ToWorker::RelayDatagrams,
+        grants::ToWorker::SignallingEnd { session: SessionId(300), generation: Generation(300) },
         grants::ToWorker::WaylandListener,
     ]
 }
@@ -189,6 +192,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
 fn grants_back_samples() -> Vec<grants::ToSupervisor> {
     let (link, generation) = (LinkName::Frames, Generation(300));
     let lost = |reason| grants::ToSupervisor::LinkLost { link, generation, reason };
+    let session = SessionId(300);
     vec![
         lost(grants::LossReason::Closed),
         lost(grants::LossReason::Failed),
@@ -196,6 +200,12 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
         lost(grants::LossReason::TimedOut),
         lost(grants::LossReason::Unusable),
         grants::ToSupervisor::PeerViolated { link, generation },
+        grants::ToSupervisor::SignallingLost {
+            session,
+            generation,
+            reason: grants::LossReason::Full,
+        },
+        grants::ToSupervisor::SignallingViolated { session, generation },
     ]
 }
 

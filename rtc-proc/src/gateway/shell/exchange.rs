@@ -1,23 +1,30 @@
-//! The task that owns the switchboard and the signalling link: browsers' tasks send it orders, it
-//! sends them messages.
+//! The task that owns the switchboards and the signalling links, one of each for every session:
+//! browsers' tasks send it orders, it sends them messages.
+//!
+//! INVARIANT: what the rtc of a session says goes into that session's switchboard, which knows the
+//! browsers of that session only. So no session can reach another's viewers by naming their peers.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     future,
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use lumen_ipc::{
-    link::LinkName,
+    link::Generation,
     login::{Login, LoginId},
-    message::signalling::{Reason, ToGateway, ToRtc},
+    message::{
+        grants::LossReason,
+        signalling::{Reason, ToGateway, ToRtc},
+    },
     service::{AppState, RelayPair},
     text::counted,
-    units::PeerId,
+    units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::{
     AsyncChannel,
-    bootstrap::accuse,
+    bootstrap::signalling_given_up,
     channel::{ReceiveError, SendError},
     clock,
 };
@@ -48,20 +55,27 @@ const LINK_PATIENCE: Duration = Duration::from_secs(1);
 /// What browsers' tasks and the supervisor ask for.
 #[derive(Debug)]
 enum Order {
-    App { state: AppState, told: oneshot::Sender<()> },
+    App { session: SessionId, state: AppState, told: oneshot::Sender<()> },
     Join { login: Login, joined: oneshot::Sender<Joined> },
-    Said(BrowserId, FromBrowser),
-    Leave(BrowserId),
-    LoginRenewed(BrowserId, Login),
+    Said(Seat, FromBrowser),
+    Leave(Seat),
+    LoginRenewed(Seat, Login),
     LoginEnded(LoginId),
-    ReplaceLink(SignallingLink),
+    ReplaceLink(SessionId, Generation, SignallingLink),
     ReplaceRelay,
+}
+
+/// One signalling WebSocket among those of all sessions.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Seat {
+    session: SessionId,
+    browser: BrowserId,
 }
 
 /// A browser's place in the exchange.
 #[derive(Debug)]
 pub(super) struct Joined {
-    pub(super) browser: BrowserId,
+    pub(super) seat: Seat,
     /// What it is to be told; ends when the browser is let go.
     pub(super) messages: mpsc::Receiver<ToBrowser>,
 }
@@ -78,17 +92,17 @@ impl Orders {
         answer.await.ok()
     }
 
-    pub(super) async fn said(&self, browser: BrowserId, message: FromBrowser) {
-        self.give(Order::Said(browser, message)).await;
+    pub(super) async fn said(&self, seat: Seat, message: FromBrowser) {
+        self.give(Order::Said(seat, message)).await;
     }
 
-    pub(super) async fn leave(&self, browser: BrowserId) {
-        self.give(Order::Leave(browser)).await;
+    pub(super) async fn leave(&self, seat: Seat) {
+        self.give(Order::Leave(seat)).await;
     }
 
     /// A browser's login has been resumed, and is like this.
-    pub(super) async fn login_renewed(&self, browser: BrowserId, login: Login) {
-        self.give(Order::LoginRenewed(browser, login)).await;
+    pub(super) async fn login_renewed(&self, seat: Seat, login: Login) {
+        self.give(Order::LoginRenewed(seat, login)).await;
     }
 
     /// A login has ended, and with it whatever its browsers have.
@@ -96,14 +110,21 @@ impl Orders {
         self.give(Order::LoginEnded(login)).await;
     }
 
-    pub(super) async fn replace_link(&self, link: SignallingLink) {
-        self.give(Order::ReplaceLink(link)).await;
+    /// The rtc of a session is reached by this link from now on.
+    pub(super) async fn replace_link(
+        &self,
+        session: SessionId,
+        generation: Generation,
+        link: SignallingLink,
+    ) {
+        self.give(Order::ReplaceLink(session, generation, link)).await;
     }
 
-    /// The app is like this; returns when every browser's task has it to tell.
-    pub(super) async fn app_is(&self, state: AppState) {
+    /// The app of a session is like this; returns when the task of each of its browsers has it to
+    /// tell.
+    pub(super) async fn app_is(&self, session: SessionId, state: AppState) {
         let (told, telling) = oneshot::channel();
-        self.give(Order::App { state, told }).await;
+        self.give(Order::App { session, state, told }).await;
         // An exchange that has ended has nobody to tell.
         let _ = telling.await;
     }
@@ -121,34 +142,56 @@ impl Orders {
 
 /// The task.
 pub(super) struct Exchange {
-    switchboard: Switchboard,
-    link: Option<AsyncChannel<ToGateway, ToRtc>>,
+    desks: BTreeMap<SessionId, Desk>,
     orders: mpsc::Receiver<Order>,
     broker: Broker,
     /// What is being asked of the broker.
     mints: JoinSet<Minted>,
     /// Starts of the app that are being asked for.
-    starts: JoinSet<Option<(BrowserId, Reason)>>,
+    starts: JoinSet<Option<(Seat, Reason)>>,
     /// Who waits until the browsers' tasks have what was put in before.
     telling: Vec<oneshot::Sender<()>>,
-    browsers: HashMap<BrowserId, mpsc::Sender<ToBrowser>>,
+    browsers: HashMap<Seat, mpsc::Sender<ToBrowser>>,
     figures: Figures,
     summarise: Box<dyn Fn(String) + Send>,
 }
 
+/// What there is of one session.
+struct Desk {
+    switchboard: Switchboard,
+    link: Option<AsyncChannel<ToGateway, ToRtc>>,
+    /// Which pair of the link that is, or was.
+    generation: Generation,
+    /// Nothing comes after this.
+    over: bool,
+}
+
+impl Desk {
+    fn new() -> Self {
+        // An earlier gateway process numbered its peers from an earlier microsecond, and made
+        // fewer than one in each: numbers do not repeat within the life of an rtc process.
+        let switchboard = Switchboard::new(PeerId(clock::now().0));
+        Self { switchboard, link: None, generation: Generation::default(), over: false }
+    }
+
+    fn is_of_use(&self) -> bool {
+        self.switchboard.browsers() > 0 || self.link.is_some() || !self.over
+    }
+}
+
 /// Relay credentials, if there are any.
 struct Minted {
-    browser: BrowserId,
+    seat: Seat,
     purpose: Purpose,
     pair: Option<RelayPair>,
 }
 
 /// What the task woke up for.
 enum Woken {
-    Refused(BrowserId, Reason),
+    Refused(Seat, Reason),
     Minted(Minted),
     Order(Order),
-    Link(Result<ToGateway, ReceiveError>),
+    Link(SessionId, Result<ToGateway, ReceiveError>),
     Timeout,
     Over,
 }
@@ -161,10 +204,7 @@ impl Exchange {
     ) -> (Self, Orders) {
         let (sender, orders) = mpsc::channel(MOST_ORDERS);
         let exchange = Self {
-            // An earlier gateway process numbered its peers from an earlier microsecond, and made
-            // fewer than one in each: numbers do not repeat within the life of an rtc process.
-            switchboard: Switchboard::new(PeerId(clock::now().0)),
-            link: None,
+            desks: BTreeMap::new(),
             orders,
             broker,
             mints: JoinSet::new(),
@@ -180,13 +220,15 @@ impl Exchange {
     pub(super) async fn run(mut self) {
         loop {
             match self.wait().await {
-                Woken::Minted(Minted { browser, purpose, pair }) => {
-                    self.put_in(Input::Minted(browser, purpose, pair));
+                Woken::Minted(Minted { seat, purpose, pair }) => {
+                    self.put_in(seat.session, Input::Minted(seat.browser, purpose, pair));
                 }
-                Woken::Refused(browser, reason) => self.put_in(Input::AppRefused(browser, reason)),
+                Woken::Refused(seat, reason) => {
+                    self.put_in(seat.session, Input::AppRefused(seat.browser, reason));
+                }
                 Woken::Order(order) => self.obey(order),
-                Woken::Link(received) => self.hear(received),
-                Woken::Timeout => self.put_in(Input::Timeout),
+                Woken::Link(session, received) => self.hear(session, received),
+                Woken::Timeout => self.put_in_all(|| Input::Timeout),
                 Woken::Over => return,
             }
             self.carry_out().await;
@@ -194,152 +236,204 @@ impl Exchange {
                 // Whoever asked for it may have ended.
                 let _ = told.send(());
             }
+            self.desks.retain(|_, desk| desk.is_of_use());
             self.report();
         }
     }
 
     async fn wait(&mut self) -> Woken {
-        let deadline = self.switchboard.poll_timeout();
+        let desks = self.desks.values();
+        let deadline = desks.filter_map(|desk| desk.switchboard.poll_timeout()).min();
         let timeout = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline.into()).await,
                 None => future::pending().await,
             }
         };
-        let link = async {
-            match &self.link {
-                Some(link) => link.receive().await.map(|received| received.message),
-                None => future::pending().await,
-            }
-        };
+        let mut links: FuturesUnordered<_> =
+            self.desks
+                .iter()
+                .filter_map(|(session, desk)| {
+                    let link = desk.link.as_ref()?;
+                    Some(async move {
+                        (*session, link.receive().await.map(|received| received.message))
+                    })
+                })
+                .collect();
         tokio::select! {
             // An error would be a panic of the task, of which there is none.
             Some(Ok(minted)) = self.mints.join_next() => Woken::Minted(minted),
-            Some(Ok(Some((browser, reason)))) = self.starts.join_next() => {
-                Woken::Refused(browser, reason)
+            Some(Ok(Some((seat, reason)))) = self.starts.join_next() => {
+                Woken::Refused(seat, reason)
             }
             order = self.orders.recv() => order.map_or(Woken::Over, Woken::Order),
-            received = link => Woken::Link(received),
+            Some((session, received)) = links.next() => Woken::Link(session, received),
             () = timeout => Woken::Timeout,
         }
     }
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::App { state, told } => {
+            Order::App { session, state, told } => {
                 self.telling.push(told);
-                self.put_in(Input::App(state));
+                self.desk(session).over = matches!(state, AppState::Over { .. });
+                self.put_in(session, Input::App(state));
             }
             Order::Join { login, joined } => {
-                let browser = self.switchboard.join(login);
+                let session = login.session;
+                let browser = self.desk(session).switchboard.join(login);
+                let seat = Seat { session, browser };
                 let (sender, messages) = mpsc::channel(MOST_UNREAD);
-                self.browsers.insert(browser, sender);
-                if joined.send(Joined { browser, messages }).is_err() {
-                    self.let_go(browser);
+                self.browsers.insert(seat, sender);
+                if joined.send(Joined { seat, messages }).is_err() {
+                    self.let_go(seat);
                 }
             }
-            Order::Said(browser, message) => self.put_in(Input::Said(browser, message)),
-            Order::Leave(browser) => self.let_go(browser),
-            Order::LoginRenewed(browser, login) => {
-                self.put_in(Input::LoginRenewed(browser, login));
+            Order::Said(seat, message) => {
+                self.put_in(seat.session, Input::Said(seat.browser, message));
             }
-            Order::LoginEnded(login) => self.put_in(Input::LoginEnded(login)),
-            Order::ReplaceLink(link) => match AsyncChannel::new(link) {
+            Order::Leave(seat) => self.let_go(seat),
+            Order::LoginRenewed(seat, login) => {
+                self.put_in(seat.session, Input::LoginRenewed(seat.browser, login));
+            }
+            Order::LoginEnded(login) => self.put_in_all(|| Input::LoginEnded(login)),
+            Order::ReplaceLink(session, generation, link) => match AsyncChannel::new(link) {
                 Ok(link) => {
-                    self.link = Some(link);
-                    self.put_in(Input::LinkUp);
+                    let desk = self.desk(session);
+                    (desk.link, desk.generation) = (Some(link), generation);
+                    self.put_in(session, Input::LinkUp);
                 }
-                Err(error) => warn!(%error, "the signalling link is unusable"),
+                Err(error) => {
+                    signalling_given_up(session, generation, Some(LossReason::Unusable));
+                    warn!(%session, %error, "the signalling link is unusable");
+                }
             },
-            Order::ReplaceRelay => self.put_in(Input::RelayReplaced),
+            Order::ReplaceRelay => self.put_in_all(|| Input::RelayReplaced),
         }
     }
 
-    fn hear(&mut self, received: Result<ToGateway, ReceiveError>) {
+    fn desk(&mut self, session: SessionId) -> &mut Desk {
+        self.desks.entry(session).or_insert_with(Desk::new)
+    }
+
+    fn hear(&mut self, session: SessionId, received: Result<ToGateway, ReceiveError>) {
         let error = match received {
-            Ok(message) => return self.put_in(Input::FromRtc(message)),
+            Ok(message) => return self.put_in(session, Input::FromRtc(message)),
             Err(error) => error,
         };
+        let generation = self.desk(session).generation;
         match error {
-            ReceiveError::PeerGone => info!("rtc is gone; waiting for its successor"),
+            ReceiveError::PeerGone => {
+                signalling_given_up(session, generation, Some(LossReason::Closed));
+                info!(%session, "rtc is gone; waiting for its successor");
+            }
             ReceiveError::Violation(violation) => {
                 self.figures.peer_violations.increment();
-                accuse(LinkName::Signalling);
-                warn!(%violation, "rtc broke the contract; its link is given up");
+                signalling_given_up(session, generation, None);
+                warn!(%session, %violation, "rtc broke the contract; its link is given up");
             }
             ReceiveError::Empty | ReceiveError::Io(_) => {
-                warn!(%error, "the signalling link is given up");
+                signalling_given_up(session, generation, Some(LossReason::Failed));
+                warn!(%session, %error, "the signalling link is given up");
             }
         }
-        self.cut_link();
+        self.cut_link(session);
     }
 
-    fn cut_link(&mut self) {
-        self.link = None;
-        self.put_in(Input::LinkDown);
+    fn cut_link(&mut self, session: SessionId) {
+        self.desk(session).link = None;
+        self.put_in(session, Input::LinkDown);
     }
 
-    fn let_go(&mut self, browser: BrowserId) {
-        self.browsers.remove(&browser);
-        self.put_in(Input::Left(browser));
+    fn let_go(&mut self, seat: Seat) {
+        self.browsers.remove(&seat);
+        self.put_in(seat.session, Input::Left(seat.browser));
     }
 
-    fn put_in(&mut self, input: Input) {
-        self.switchboard.handle_input(Instant::now(), input);
+    /// A session that is over and has no browser left is not there any more: nothing is lost by what
+    /// is said of it.
+    fn put_in(&mut self, session: SessionId, input: Input) {
+        if let Some(desk) = self.desks.get_mut(&session) {
+            desk.switchboard.handle_input(Instant::now(), input);
+        }
+    }
+
+    fn put_in_all(&mut self, input: impl Fn() -> Input) {
+        for desk in self.desks.values_mut() {
+            desk.switchboard.handle_input(Instant::now(), input());
+        }
     }
 
     async fn carry_out(&mut self) {
-        while let Some(output) = self.switchboard.poll_output() {
-            match output {
-                Output::StartApp(browser, session) => {
-                    let broker = self.broker.clone();
-                    self.starts.spawn(async move {
-                        let refusal = broker.start_app(session).await.err()?;
-                        Some((browser, Reason::truncated(refusal.0.as_str())))
-                    });
-                }
-                // Its task sends what it has been given before, and closes the WebSocket.
-                Output::Dismiss(browser) => drop(self.browsers.remove(&browser)),
-                Output::ToRtc(message) => self.tell_rtc(message).await,
-                Output::ToBrowser(browser, message) => self.tell_browser(browser, message),
-                Output::Mint { browser, purpose, session, peer } => {
-                    let broker = self.broker.clone();
-                    self.mints.spawn(async move {
-                        let pair = broker.mint(session, peer).await;
-                        Minted { browser, purpose, pair }
-                    });
-                }
+        for session in self.desks.keys().copied().collect::<Vec<_>>() {
+            while let Some(output) =
+                self.desks.get_mut(&session).and_then(|desk| desk.switchboard.poll_output())
+            {
+                self.obey_switchboard(session, output).await;
             }
         }
     }
 
-    async fn tell_rtc(&mut self, message: ToRtc) {
-        let Some(link) = &self.link else { return };
+    async fn obey_switchboard(&mut self, session: SessionId, output: Output) {
+        let seat = |browser| Seat { session, browser };
+        match output {
+            Output::StartApp(browser, _) => {
+                let (broker, seat) = (self.broker.clone(), seat(browser));
+                self.starts.spawn(async move {
+                    let refusal = broker.start_app(session).await.err()?;
+                    Some((seat, Reason::truncated(refusal.0.as_str())))
+                });
+            }
+            // Its task sends what it has been given before, and closes the WebSocket.
+            Output::Dismiss(browser) => drop(self.browsers.remove(&seat(browser))),
+            Output::ToRtc(message) => self.tell_rtc(session, message).await,
+            Output::ToBrowser(browser, message) => self.tell_browser(seat(browser), message),
+            Output::Mint { browser, purpose, peer, .. } => {
+                let (broker, seat) = (self.broker.clone(), seat(browser));
+                self.mints.spawn(async move {
+                    let pair = broker.mint(session, peer).await;
+                    Minted { seat, purpose, pair }
+                });
+            }
+        }
+    }
+
+    async fn tell_rtc(&mut self, session: SessionId, message: ToRtc) {
+        let link = self.desks.get(&session).and_then(|desk| desk.link.as_ref());
+        let Some(link) = link else { return };
         match timeout(LINK_PATIENCE, link.send(&message, &[])).await {
             // The end is noticed by reading too, where everything rtc still said comes first.
             Ok(Ok(()) | Err(SendError::PeerGone)) => {}
-            Ok(Err(error)) => warn!(%error, "a message to rtc is lost"),
+            Ok(Err(error)) => warn!(%session, %error, "a message to rtc is lost"),
             Err(_) => {
-                warn!("rtc does not read its link, which is given up");
-                self.cut_link();
+                warn!(%session, "rtc does not read its link, which is given up");
+                let generation = self.desk(session).generation;
+                signalling_given_up(session, generation, Some(LossReason::Full));
+                self.cut_link(session);
             }
         }
     }
 
-    fn tell_browser(&mut self, browser: BrowserId, message: ToBrowser) {
-        let Some(sender) = self.browsers.get(&browser) else { return };
+    fn tell_browser(&mut self, seat: Seat, message: ToBrowser) {
+        let Some(sender) = self.browsers.get(&seat) else { return };
         if sender.try_send(message).is_err() {
             // Its task sees the end of its messages and closes the WebSocket.
-            self.let_go(browser);
+            self.let_go(seat);
         }
     }
 
     fn report(&self) {
-        let (browsers, peers) = (self.switchboard.browsers(), self.switchboard.peers());
+        let switchboards = || self.desks.values().map(|desk| &desk.switchboard);
+        let browsers: usize = switchboards().map(Switchboard::browsers).sum();
+        let peers: usize = switchboards().map(Switchboard::peers).sum();
         let figure = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.figures.browsers.set(figure(browsers));
         self.figures.peers.set(figure(peers));
-        let rtc = if self.link.is_some() { "" } else { ", waiting for rtc" };
+        let waiting = self.desks.values().filter(|desk| desk.link.is_none()).count();
+        let rtc = match waiting {
+            0 => String::new(),
+            _ => format!(", {} waiting for rtc", counted(waiting, "session")),
+        };
         let (browsers, peers) = (counted(browsers, "browser"), counted(peers, "peer"));
         (self.summarise)(format!("{browsers}, {peers}{rtc}"));
     }

@@ -24,17 +24,19 @@ use std::{
 
 use lumen_ipc::{
     front_door::Listen,
-    link::LinkName,
+    link::{Generation, LinkName},
     message::{
-        grants,
+        grants::{self, LossReason},
         signalling::{ToGateway, ToRtc},
     },
     process::Worker as WorkerName,
     service::{AppNews, GatewayConfig},
+    units::SessionId,
 };
 use lumen_ipc_runtime::{
     bootstrap::{
         AsyncSupervision, Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker,
+        signalling_given_up,
     },
     channel::Channel,
     confine::Policy,
@@ -73,8 +75,8 @@ pub struct Parts {
     pub config: GatewayConfig,
     /// The bound and listening socket.
     pub listener: Listener,
-    /// Its end of the signalling link.
-    pub signalling: SignallingLink,
+    /// Its ends of the signalling links, one for each session that is there already.
+    pub signalling: Vec<(SessionId, Generation, SignallingLink)>,
     /// Its end of the broker link.
     pub broker: OwnedFd,
     /// Its end of the handover link, if there is a relay.
@@ -111,8 +113,8 @@ impl Listener {
 /// What happens to a serving gateway from the supervisor's side.
 #[derive(Debug)]
 pub enum Event {
-    /// A new end of the signalling link: rtc was replaced.
-    SignallingReplaced(SignallingLink),
+    /// A new end of the signalling link of a session: the session is new, or its rtc was replaced.
+    SignallingReplaced(SessionId, Generation, SignallingLink),
     /// A new end of the broker link.
     BrokerReplaced(OwnedFd),
     /// A new end of the handover link: the relay was replaced.
@@ -134,12 +136,18 @@ impl Worker for Gateway {
     type Config = GatewayConfig;
 
     fn acquire(config: GatewayConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
-        let (mut listener, mut signalling) = (None, None);
+        let (mut listener, mut signalling) = (None, Vec::new());
         let (mut broker, mut handover) = (None, None);
         for Grant { what, descriptor } in grants {
             let place = match what {
                 grants::ToWorker::HttpListener => &mut listener,
-                grants::ToWorker::LinkEnd { link: LinkName::Signalling, .. } => &mut signalling,
+                grants::ToWorker::SignallingEnd { session, generation } => {
+                    let link = Channel::from_descriptor(descriptor).map_err(|error| {
+                        StartError::caused("cannot use a signalling link", error)
+                    })?;
+                    signalling.push((session, generation, link));
+                    continue;
+                }
                 grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => &mut broker,
                 grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => &mut handover,
                 other => {
@@ -152,9 +160,6 @@ impl Worker for Gateway {
         let listener = listener.ok_or_else(|| missing("HttpListener"))?;
         let listener = Listener::new(listener, &config.front_door.listen)
             .map_err(|error| StartError::caused("cannot configure the HTTP listener", error))?;
-        let signalling =
-            Channel::from_descriptor(signalling.ok_or_else(|| missing("LinkEnd(Signalling)"))?)
-                .map_err(|error| StartError::caused("cannot use the signalling link", error))?;
         let broker = broker.ok_or_else(|| missing("LinkEnd(Broker)"))?;
         let handover = handover
             .map(Channel::from_descriptor)
@@ -210,7 +215,9 @@ pub async fn run(
     supervisor.replace(broker);
     let (exchange, orders) = Exchange::new(supervisor.clone(), figures.clone(), summarise);
     let mut exchanging = tokio::spawn(exchange.run());
-    orders.replace_link(signalling).await;
+    for (session, generation, link) in signalling {
+        orders.replace_link(session, generation, link).await;
+    }
     let doorway = Doorway::new(config.handover.clone(), handover, figures.clone());
     let watching = tokio::spawn(watch_app(supervisor.clone(), orders.clone()));
     let app = App::new(config, supervisor, orders, draining.clone(), figures);
@@ -218,7 +225,9 @@ pub async fn run(
     let serving = tokio::spawn(accepting);
     loop {
         match events.recv().await {
-            Some(Event::SignallingReplaced(link)) => app.exchange.replace_link(link).await,
+            Some(Event::SignallingReplaced(session, generation, link)) => {
+                app.exchange.replace_link(session, generation, link).await;
+            }
             Some(Event::BrokerReplaced(descriptor)) => app.broker.replace(descriptor),
             Some(Event::HandoverReplaced(link)) => {
                 doorway.replace(link);
@@ -243,9 +252,9 @@ async fn watch_app(broker: Broker, orders: Orders) {
     let mut seen = 0;
     loop {
         match broker.watch_app(seen).await {
-            Some(AppNews { number, state }) => {
+            Some(AppNews { number, session, state }) => {
                 seen = number;
-                orders.app_is(state).await;
+                orders.app_is(session, state).await;
             }
             // The link is being replaced, or there was no news for an hour.
             None => sleep(NEWS_PAUSE).await,
@@ -270,11 +279,15 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
         SupervisorEvent::Granted(grant) => grant,
     };
     match what {
-        grants::ToWorker::LinkEnd { link: LinkName::Signalling, .. } => {
-            Channel::from_descriptor(descriptor)
-                .inspect_err(|error| warn!(%error, "the granted signalling link is unusable"))
-                .ok()
-                .map(Event::SignallingReplaced)
+        grants::ToWorker::SignallingEnd { session, generation } => {
+            match Channel::from_descriptor(descriptor) {
+                Ok(link) => Some(Event::SignallingReplaced(session, generation, link)),
+                Err(error) => {
+                    warn!(%error, "the granted signalling link is unusable");
+                    signalling_given_up(session, generation, Some(LossReason::Unusable));
+                    None
+                }
+            }
         }
         grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => {
             Some(Event::BrokerReplaced(descriptor))

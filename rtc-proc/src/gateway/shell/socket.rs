@@ -17,12 +17,11 @@ use super::{
         lease::Lease,
         quota::MessageBudget,
         signal::{self, MAX_SIGNAL_BYTES, ToBrowser},
-        switchboard::BrowserId,
     },
     app::{App, drained},
     broker::LoginError,
     entrance::Visit,
-    exchange::Joined,
+    exchange::{Joined, Seat},
     routes::Admitted,
     server::Client,
 };
@@ -69,7 +68,7 @@ pub(super) async fn serve(
 ) {
     let Admitted { login, cookie } = admitted;
     let joined = app.exchange.join(login).await;
-    let Some(Joined { browser, mut messages }) = joined else { return };
+    let Some(Joined { seat, mut messages }) = joined else { return };
     let mut lease = Lease::new(Instant::now(), &login);
     let mut renewals = JoinSet::new();
     let mut login_ended = false;
@@ -84,7 +83,7 @@ pub(super) async fn serve(
         tokio::select! {
             received = socket.recv() => {
                 heard = Instant::now();
-                match take_in(&app, browser, received, &mut budget).await {
+                match take_in(&app, seat, received, &mut budget).await {
                     Ok(true) => {}
                     Ok(false) => break None,
                     Err(ending) => break Some(ending),
@@ -107,7 +106,7 @@ pub(super) async fn serve(
             Some(Ok(renewed)) = renewals.join_next() => match renewed {
                 Ok(login) => {
                     lease = Lease::new(Instant::now(), &login);
-                    app.exchange.login_renewed(browser, login).await;
+                    app.exchange.login_renewed(seat, login).await;
                 }
                 Err(LoginError::Unavailable) if !lease.unanswered(Instant::now()) => {}
                 Err(_) => app.exchange.login_ended(login.id).await,
@@ -124,7 +123,7 @@ pub(super) async fn serve(
             }
         }
     };
-    app.exchange.leave(browser).await;
+    app.exchange.leave(seat).await;
     if let Some(cookie) = cookie {
         // From now on the login is idle. One that has ended is not resumed by that.
         let broker = app.broker.clone();
@@ -156,7 +155,7 @@ async fn tell_last(socket: &mut WebSocket, messages: &mut mpsc::Receiver<ToBrows
 /// Whether the WebSocket goes on.
 async fn take_in(
     app: &App,
-    browser: BrowserId,
+    seat: Seat,
     received: Option<Result<Message, axum::Error>>,
     budget: &mut MessageBudget,
 ) -> Result<bool, Ending> {
@@ -172,7 +171,7 @@ async fn take_in(
         Message::Text(text) if text.len() > MAX_SIGNAL_BYTES => Err(OVERSIZE),
         Message::Text(text) => {
             let message = signal::parse(&text).map_err(|_| MALFORMED)?;
-            app.exchange.said(browser, message).await;
+            app.exchange.said(seat, message).await;
             Ok(true)
         }
         Message::Binary(_) => Err(NOT_TEXT),
