@@ -1,12 +1,19 @@
 //! One connected app, and how much of us it may use.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    ffi::CString,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use smithay::{
-    reexports::wayland_server::backend::{ClientData, ClientId, DisconnectReason},
+    reexports::wayland_server::{
+        DisplayHandle,
+        backend::{ClientData, ClientId, DisconnectReason},
+    },
     wayland::compositor::CompositorClientState,
 };
 use tracing::debug;
@@ -14,9 +21,31 @@ use tracing::debug;
 /// Apps connected at once. A desktop has dozens; each costs descriptors.
 pub const MAX_CLIENTS: usize = 256;
 
-/// Surfaces of one app at once. A browser has some hundred; the bound keeps a runaway app from
-/// taking all memory.
-pub const MAX_SURFACES: usize = 4096;
+/// Objects of all kinds that one app may have at once. A browser has some thousand.
+pub const MAX_OBJECTS: usize = 65_536;
+
+/// Objects of a kind that one app may have at once, unless the kind has a bound of its own.
+const MAX_OF_A_KIND: usize = 8192;
+
+/// Kinds with other bounds: what costs more than a few bytes, and what is needed by the thousand.
+const BOUNDS: [(&str, usize); 7] = [
+    // One for each request of a surface that was not answered yet.
+    ("wl_callback", 16_384),
+    ("wp_presentation_feedback", 16_384),
+    // A browser has some hundred.
+    ("wl_surface", 4096),
+    // Smithay goes down a tree of surfaces by recursion.
+    ("wl_subsurface", 1024),
+    // And a tree of popups. Menus nest a few levels deep.
+    ("xdg_popup", 256),
+    ("xdg_toplevel", 4096),
+    // Each has a descriptor, of which the process has 4096.
+    ("wl_shm_pool", MAX_MEMORIES),
+];
+
+/// Files of pixels that one app may share with us at once, whether their pools still exist or only
+/// buffers in them.
+pub const MAX_MEMORIES: usize = 1024;
 
 /// How many apps are connected.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +70,8 @@ impl ClientCount {
 pub struct ClientState {
     /// Smithay's own bookkeeping.
     pub compositor: CompositorClientState,
-    surfaces: AtomicUsize,
+    /// What it has made.
+    pub objects: Objects,
     count: ClientCount,
 }
 
@@ -52,19 +82,9 @@ impl ClientState {
         count.0.fetch_add(1, Ordering::Relaxed);
         Self {
             compositor: CompositorClientState::default(),
-            surfaces: AtomicUsize::new(0),
+            objects: Objects::default(),
             count: count.clone(),
         }
-    }
-
-    /// The app made a surface. Returns whether it may.
-    pub fn surface_created(&self) -> bool {
-        self.surfaces.fetch_add(1, Ordering::Relaxed) < MAX_SURFACES
-    }
-
-    /// One of its surfaces is gone.
-    pub fn surface_destroyed(&self) {
-        self.surfaces.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -81,5 +101,156 @@ impl ClientData for ClientState {
 
     fn disconnected(&self, client: ClientId, reason: DisconnectReason) {
         debug!(?client, ?reason, "app disconnected");
+    }
+}
+
+/// The objects of one app, by kind.
+#[derive(Debug, Default)]
+pub struct Objects {
+    counts: Mutex<Counts>,
+    memories: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_kind: HashMap<&'static str, usize>,
+}
+
+/// An app has as many as it may.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("more than {bound} of {kind} at once")]
+pub struct TooMany {
+    kind: &'static str,
+    bound: usize,
+}
+
+/// A file of pixels that one app shares with us, for as long as anything lies in it.
+#[derive(Debug)]
+pub struct MemoryInUse(Arc<AtomicUsize>);
+
+impl Drop for MemoryInUse {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl TooMany {
+    /// Of all kinds together.
+    pub const OBJECTS: Self = Self { kind: "all objects", bound: MAX_OBJECTS };
+
+    /// Tells the app so, by the one error that Wayland has for this, and disconnects it.
+    pub fn refuse(&self, display: &DisplayHandle, client: ClientId) {
+        /// `wl_display.error.no_memory`, on the display itself, the first of all objects.
+        const NO_MEMORY: u32 = 2;
+        const DISPLAY: u32 = 1;
+        let backend = display.backend_handle();
+        let mut found = None;
+        // Fails for a client that is gone.
+        let _ = backend.with_all_objects_for(client, |object| {
+            if object.protocol_id() == DISPLAY {
+                found = Some(object);
+            }
+        });
+        if let Some((object, message)) = found.zip(CString::new(self.to_string()).ok()) {
+            backend.post_error(object, NO_MEMORY, message);
+        }
+    }
+}
+
+impl Objects {
+    /// The app makes an object of this kind.
+    ///
+    /// # Errors
+    /// [`TooMany`] when it had better be disconnected.
+    pub fn make(&self, kind: &'static str) -> Result<(), TooMany> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all += 1;
+        let count = counts.by_kind.entry(kind).or_default();
+        *count += 1;
+        let bound = bound_of(kind);
+        if *count > bound {
+            return Err(TooMany { kind, bound });
+        }
+        if counts.all > MAX_OBJECTS {
+            return Err(TooMany::OBJECTS);
+        }
+        Ok(())
+    }
+
+    /// An object of this kind is gone. One that we made for the app was never counted.
+    pub fn unmake(&self, kind: &'static str) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.by_kind.get_mut(kind).filter(|count| **count > 0) {
+            *count -= 1;
+            counts.all -= 1;
+        }
+    }
+
+    /// The app shares another file with us.
+    ///
+    /// # Errors
+    /// [`TooMany`] when it had better be disconnected.
+    pub fn take_memory(&self) -> Result<MemoryInUse, TooMany> {
+        let before = self.memories.fetch_add(1, Ordering::Relaxed);
+        let memory = MemoryInUse(Arc::clone(&self.memories));
+        if before < MAX_MEMORIES {
+            Ok(memory)
+        } else {
+            Err(TooMany { kind: "files with pixels", bound: MAX_MEMORIES })
+        }
+    }
+}
+
+/// How many objects of a kind one app may have at once.
+#[must_use]
+pub fn bound_of(kind: &str) -> usize {
+    let own = BOUNDS.iter().find(|(name, _)| *name == kind);
+    own.map_or(MAX_OF_A_KIND, |(_, bound)| *bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_up_to_the_bound_of_their_kind_may_be_made_and_made_again() {
+        let objects = Objects::default();
+        let bound = bound_of("xdg_popup");
+        for _ in 0..3 {
+            assert!((0..bound).all(|_| objects.make("xdg_popup").is_ok()));
+            (0..bound).for_each(|_| objects.unmake("xdg_popup"));
+        }
+        assert!((0..bound).all(|_| objects.make("xdg_popup").is_ok()));
+        assert_eq!(objects.make("xdg_popup"), Err(TooMany { kind: "xdg_popup", bound }));
+        assert!(objects.make("wl_region").is_ok(), "another kind has a bound of its own");
+    }
+
+    #[test]
+    fn objects_of_all_kinds_together_are_bounded() {
+        let objects = Objects::default();
+        let kinds = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let made = (0..MAX_OBJECTS).all(|index| objects.make(kinds[index % kinds.len()]).is_ok());
+        assert!(made);
+        assert!(objects.make("j").is_err());
+    }
+
+    #[test]
+    fn unmake_of_what_was_never_counted_frees_no_room() {
+        let objects = Objects::default();
+        objects.unmake("wl_data_offer");
+        assert!(objects.make("wl_data_offer").is_ok());
+        let counts = objects.counts.lock().expect("not poisoned");
+        assert_eq!((counts.all, counts.by_kind["wl_data_offer"]), (1, 1));
+    }
+
+    #[test]
+    fn memory_is_in_use_until_the_last_that_lies_in_it_is_gone() {
+        let objects = Objects::default();
+        let mut taken: Vec<MemoryInUse> =
+            (0..MAX_MEMORIES).map(|_| objects.take_memory().expect("room")).collect();
+        assert!(objects.take_memory().is_err());
+        taken.pop();
+        assert!(objects.take_memory().is_ok());
     }
 }

@@ -31,7 +31,7 @@ use tracing::{info, warn};
 
 use crate::{
     capture::{FramesLink, Step},
-    client::{ClientCount, ClientState},
+    client::{ClientCount, ClientState, MAX_OBJECTS, TooMany},
     cursor, handlers,
     state::{SetupError, State},
 };
@@ -44,6 +44,9 @@ pub type DesktopLink = Channel<desktop::ToCompositor, desktop::ToRtc>;
 /// When to try again to tell rtc something while its link is full.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// The fewest requests after which all objects of all apps are counted.
+const CENSUS_AFTER: usize = MAX_OBJECTS / 2;
+
 /// The steps that can follow from one another within a turn; more is a bug, which must not become
 /// a busy loop.
 const STEPS_PER_TURN: usize = 8;
@@ -54,6 +57,9 @@ pub struct Compositor {
     /// The desktop.
     pub state: State,
     desktop_link: Option<Rc<DesktopLink>>,
+    /// Requests since all objects were counted, and at how many they are again.
+    uncounted: usize,
+    census_after: usize,
     clients: ClientCount,
 }
 
@@ -81,7 +87,14 @@ impl Compositor {
         let handle = display.handle();
         let protocols = handlers::announce(&handle);
         let state = State::new(&handle, protocols, config, PixmanRenderer::new()?)?;
-        Ok(Self { display, state, desktop_link: None, clients: ClientCount::default() })
+        Ok(Self {
+            display,
+            state,
+            desktop_link: None,
+            uncounted: 0,
+            census_after: CENSUS_AFTER,
+            clients: ClientCount::default(),
+        })
     }
 
     /// The Wayland side, for polling.
@@ -112,7 +125,33 @@ impl Compositor {
     /// What the kernel says about our own polling; an app's faults end that app only.
     pub fn dispatch_clients(&mut self) -> std::io::Result<()> {
         self.state.set_now(Instant::now());
-        self.display.dispatch_clients(&mut self.state).map(|_| ())
+        let requests = self.display.dispatch_clients(&mut self.state)?;
+        self.uncounted = self.uncounted.saturating_add(requests);
+        if self.uncounted >= self.census_after {
+            self.take_census();
+        }
+        Ok(())
+    }
+
+    /// Counts the objects of every app that the library makes without telling anybody: registries.
+    /// Each takes a request, so nothing is missed for long if everything is counted after as many
+    /// requests as there were objects; and so a request costs no more the more objects there are.
+    fn take_census(&mut self) {
+        let handle = self.display.handle();
+        let backend = handle.backend_handle();
+        let mut clients = Vec::new();
+        backend.with_all_clients(|client| clients.push(client));
+        let mut all = 0;
+        for id in clients {
+            let mut objects = 0;
+            // Fails for a client that is gone.
+            let _ = backend.with_all_objects_for(id.clone(), |_| objects += 1);
+            all += objects;
+            if objects > MAX_OBJECTS {
+                TooMany::OBJECTS.refuse(&handle, id);
+            }
+        }
+        (self.uncounted, self.census_after) = (0, all.max(CENSUS_AFTER));
     }
 
     /// Media has a new link end.

@@ -1,4 +1,5 @@
-//! Where apps' pixels lie: the files of their pools, as far as a frame may be read from them.
+//! Where apps' pixels lie: the files of their pools, counted, and kept as far as a frame may be read
+//! from them.
 
 use std::{collections::HashMap, os::fd::OwnedFd, rc::Rc};
 
@@ -6,25 +7,52 @@ use smithay::reexports::wayland_server::{
     Resource, backend::ObjectId, protocol::wl_buffer::WlBuffer,
 };
 
-/// Files of pools and buffers that lie in memory and are large enough for a frame.
+use crate::client::MemoryInUse;
+
+/// The file of a pool.
+#[derive(Debug)]
+pub struct PoolFile {
+    /// The file, if it lies in memory and is large enough for a frame.
+    pub file: Option<Rc<OwnedFd>>,
+    /// Its place in its app's count.
+    pub in_use: MemoryInUse,
+}
+
+/// Files of pools, by what lies in them.
 #[derive(Debug, Default)]
 pub struct PoolFiles {
-    /// By pool.
-    pub pools: HashMap<ObjectId, Rc<OwnedFd>>,
-    /// By buffer.
-    pub buffers: HashMap<ObjectId, Rc<OwnedFd>>,
+    pools: HashMap<ObjectId, Rc<PoolFile>>,
+    buffers: HashMap<ObjectId, Rc<PoolFile>>,
 }
 
 impl PoolFiles {
-    /// Whether `buffer` still is, and its file is kept.
+    /// A pool was made.
+    pub fn add_pool(&mut self, pool: ObjectId, file: PoolFile) {
+        self.pools.insert(pool, Rc::new(file));
+    }
+
+    /// A buffer was made in a pool.
+    pub fn add_buffer(&mut self, buffer: ObjectId, pool: &ObjectId) {
+        if let Some(file) = self.pools.get(pool) {
+            self.buffers.insert(buffer, Rc::clone(file));
+        }
+    }
+
+    /// A pool or a buffer is gone.
+    pub fn remove(&mut self, object: &ObjectId) {
+        self.pools.remove(object);
+        self.buffers.remove(object);
+    }
+
+    /// Whether `buffer` still is.
     #[must_use]
     pub fn has_buffer(&self, buffer: &ObjectId) -> bool {
         self.buffers.contains_key(buffer)
     }
 
-    /// The file a buffer lies in, if it is kept.
+    /// The file a buffer lies in, if a frame may be read from it.
     #[must_use]
     pub fn of_buffer(&self, buffer: &WlBuffer) -> Option<&Rc<OwnedFd>> {
-        self.buffers.get(&buffer.id())
+        self.buffers.get(&buffer.id())?.file.as_ref()
     }
 }

@@ -2,24 +2,16 @@
 
 use smithay::{
     backend::renderer::utils::on_commit_buffer_handler,
-    delegate_compositor,
     desktop::{PopupKind, utils::with_surfaces_surface_tree},
     input::pointer::CursorImageStatus,
-    reexports::wayland_server::{
-        Client, Resource, backend::protocol::ProtocolError, protocol::wl_surface::WlSurface,
-    },
+    reexports::wayland_server::{Client, protocol::wl_surface::WlSurface},
     wayland::compositor::{
         CompositorClientState, CompositorHandler, CompositorState, SurfaceAttributes, get_parent,
         is_sync_subsurface, with_states,
     },
 };
 
-use crate::{
-    client::{ClientState, MAX_SURFACES},
-    cursor,
-    state::State,
-    tree::has_content,
-};
+use crate::{client::ClientState, cursor, state::State, tree::has_content};
 
 impl CompositorHandler for State {
     fn compositor_state(&mut self) -> &mut CompositorState {
@@ -36,10 +28,6 @@ impl CompositorHandler for State {
 
     fn new_surface(&mut self, surface: &WlSurface) {
         with_states(surface, |states| self.output.advise(surface, states));
-        let Some(client) = surface.client() else { return };
-        if client.get_data::<ClientState>().is_some_and(|state| !state.surface_created()) {
-            client.kill(&self.display, too_many_surfaces());
-        }
     }
 
     fn commit(&mut self, surface: &WlSurface) {
@@ -62,9 +50,6 @@ impl CompositorHandler for State {
     }
 
     fn destroyed(&mut self, surface: &WlSurface) {
-        if let Some(state) = surface.client().as_ref().and_then(|client| client.get_data()) {
-            ClientState::surface_destroyed(state);
-        }
         self.capture.faulty.remove(surface);
         self.drag_icon.take_if(|icon| icon == surface);
         self.rearranged();
@@ -112,16 +97,6 @@ impl State {
     }
 }
 
-/// The one error Wayland has for "too much": `wl_display.error.no_memory` on the display itself.
-fn too_many_surfaces() -> ProtocolError {
-    ProtocolError {
-        code: 2,
-        object_id: 1,
-        object_interface: "wl_display".to_owned(),
-        message: format!("more than {MAX_SURFACES} surfaces"),
-    }
-}
-
 /// The surface at the root of a tree of subsurfaces.
 pub(super) fn root_of(surface: &WlSurface) -> WlSurface {
     let mut root = surface.clone();
@@ -139,5 +114,3 @@ fn wants_callback(root: &WlSurface) -> bool {
     });
     wants
 }
-
-delegate_compositor!(State);

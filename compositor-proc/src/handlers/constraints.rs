@@ -1,7 +1,6 @@
 //! `zwp_pointer_constraints`: games and 3D apps that lock or confine the pointer.
 
 use smithay::{
-    delegate_pointer_constraints,
     input::pointer::PointerHandle,
     reexports::wayland_server::protocol::wl_surface::WlSurface,
     utils::{Logical, Point},
@@ -100,5 +99,3 @@ impl State {
         (under.0 == *surface).then_some(under.1)
     }
 }
-
-delegate_pointer_constraints!(State);

@@ -4,6 +4,7 @@
 mod compositor;
 mod constraints;
 mod layer_shell;
+mod objects;
 mod seat;
 mod selection;
 mod shm;

@@ -1,8 +1,6 @@
 //! `wl_seat`, `wp_cursor_shape`, tablets: who gets input and how the pointer looks.
 
 use smithay::{
-    delegate_cursor_shape, delegate_pointer_gestures, delegate_relative_pointer, delegate_seat,
-    delegate_tablet_manager,
     input::{Seat, SeatHandler, SeatState, pointer::CursorImageStatus},
     reexports::wayland_server::{Resource, protocol::wl_surface::WlSurface},
     wayland::{
@@ -34,9 +32,3 @@ impl SeatHandler for State {
 }
 
 impl TabletSeatHandler for State {}
-
-delegate_cursor_shape!(State);
-delegate_pointer_gestures!(State);
-delegate_relative_pointer!(State);
-delegate_seat!(State);
-delegate_tablet_manager!(State);

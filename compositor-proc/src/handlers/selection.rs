@@ -1,7 +1,6 @@
 //! `wl_data_device` and primary selection: clipboard and drag-and-drop between apps.
 
 use smithay::{
-    delegate_data_device, delegate_primary_selection,
     input::Seat,
     reexports::wayland_server::protocol::{wl_data_source::WlDataSource, wl_surface::WlSurface},
     wayland::selection::{
@@ -49,6 +48,3 @@ impl ClientDndGrabHandler for State {
 }
 
 impl ServerDndGrabHandler for State {}
-
-delegate_data_device!(State);
-delegate_primary_selection!(State);

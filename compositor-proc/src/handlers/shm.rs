@@ -4,16 +4,15 @@
 //! buffer is read by media from that file ([`crate::capture`]). So requests pass by here on their
 //! way, and files of pools that may hold such a buffer are kept beside Smithay's.
 
-use std::rc::Rc;
+use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
 
 use rustix::fs::fcntl_get_seals;
 use smithay::{
     reexports::wayland_server::{
-        Client, DataInit, Dispatch, DisplayHandle, Resource,
-        backend::{ClientId, ObjectId},
-        delegate_dispatch, delegate_global_dispatch,
+        Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New, Resource,
+        backend::{ClientId, Handle, ObjectData, ObjectId, protocol::Message},
         protocol::{
-            wl_buffer::WlBuffer,
+            wl_buffer::{self, WlBuffer},
             wl_shm::{self, WlShm},
             wl_shm_pool::{self, WlShmPool},
         },
@@ -21,11 +20,13 @@ use smithay::{
     wayland::{
         buffer::BufferHandler,
         shm::{ShmBufferUserData, ShmHandler, ShmPoolUserData, ShmState},
-        single_pixel_buffer::SinglePixelBufferUserData,
     },
 };
 
-use crate::state::State;
+use crate::{client::ClientState, pools::PoolFile, state::State};
+
+/// Who carries out the requests of `wl_shm`: Smithay, after a look at them.
+pub(super) struct Shm;
 
 impl ShmHandler for State {
     fn shm_state(&self) -> &ShmState {
@@ -35,7 +36,7 @@ impl ShmHandler for State {
 
 impl BufferHandler for State {
     fn buffer_destroyed(&mut self, buffer: &WlBuffer) {
-        self.pools.buffers.remove(&buffer.id());
+        self.pools.remove(&buffer.id());
     }
 }
 
@@ -46,81 +47,140 @@ impl State {
     }
 }
 
-impl Dispatch<WlShm, ()> for State {
+impl GlobalDispatch<WlShm, (), State> for Shm {
+    fn bind(
+        state: &mut State,
+        display: &DisplayHandle,
+        client: &Client,
+        shm: New<WlShm>,
+        data: &(),
+        init: &mut DataInit<'_, State>,
+    ) {
+        <ShmState as GlobalDispatch<WlShm, (), State>>::bind(
+            state, display, client, shm, data, init,
+        );
+    }
+}
+
+impl Dispatch<WlShm, (), State> for Shm {
     fn request(
-        state: &mut Self,
+        state: &mut State,
         client: &Client,
         shm: &WlShm,
-        request: wl_shm::Request,
+        mut request: wl_shm::Request,
         data: &(),
         display: &DisplayHandle,
-        init: &mut DataInit<'_, Self>,
+        init: &mut DataInit<'_, State>,
     ) {
-        if let wl_shm::Request::CreatePool { fd, size, .. } = &request
-            && state.may_hold_frame(*size)
-            // Only files in memory have seals, be it none; media maps no other.
-            && fcntl_get_seals(fd).is_ok()
-            && let Some(pool) = newborn::<WlShmPool>(client, display, |pool| {
-                pool.data::<ShmPoolUserData>().is_some()
-            })
-            // Without another descriptor its frames are drawn, as any others.
-            && let Ok(file) = fd.try_clone()
-        {
-            state.pools.pools.insert(pool, Rc::new(file));
+        if let wl_shm::Request::CreatePool { id, fd, size } = request {
+            let (pool, id) = known(id, init);
+            // Only files in memory have seals, be it none; media maps no other. Without another
+            // descriptor its frames are drawn, as any others.
+            let may_be_read = state.may_hold_frame(size) && fcntl_get_seals(&fd).is_ok();
+            let file = may_be_read.then(|| fd.try_clone().ok()).flatten().map(Rc::new);
+            match client.get_data::<ClientState>().map(|client| client.objects.take_memory()) {
+                Some(Ok(in_use)) => state.pools.add_pool(pool, PoolFile { file, in_use }),
+                Some(Err(refusal)) => refusal.refuse(display, client.id()),
+                // Every client has a state.
+                None => {}
+            }
+            request = wl_shm::Request::CreatePool { id, fd, size };
         }
-        <ShmState as Dispatch<WlShm, (), Self>>::request(
+        <ShmState as Dispatch<WlShm, (), State>>::request(
             state, client, shm, request, data, display, init,
         );
     }
 }
 
-impl Dispatch<WlShmPool, ShmPoolUserData> for State {
+impl Dispatch<WlShmPool, ShmPoolUserData, State> for Shm {
     fn request(
-        state: &mut Self,
+        state: &mut State,
         client: &Client,
         pool: &WlShmPool,
-        request: wl_shm_pool::Request,
+        mut request: wl_shm_pool::Request,
         data: &ShmPoolUserData,
         display: &DisplayHandle,
-        init: &mut DataInit<'_, Self>,
+        init: &mut DataInit<'_, State>,
     ) {
-        if let wl_shm_pool::Request::CreateBuffer { .. } = &request
-            && let Some(file) = state.pools.pools.get(&pool.id())
-            && let Some(buffer) = newborn::<WlBuffer>(client, display, |buffer| {
-                buffer.data::<ShmBufferUserData>().is_some()
-                    || buffer.data::<SinglePixelBufferUserData>().is_some()
-            })
-        {
-            state.pools.buffers.insert(buffer, Rc::clone(file));
+        match request {
+            wl_shm_pool::Request::CreateBuffer { id, offset, width, height, stride, format } => {
+                let (buffer, id) = known(id, init);
+                state.pools.add_buffer(buffer, &pool.id());
+                request = wl_shm_pool::Request::CreateBuffer {
+                    id,
+                    offset,
+                    width,
+                    height,
+                    stride,
+                    format,
+                };
+            }
+            // Smithay would complain, and then panic at a size of nothing.
+            wl_shm_pool::Request::Resize { size } if size <= 0 => {
+                pool.post_error(wl_shm::Error::InvalidFd, "a pool has a size above zero");
+                return;
+            }
+            _ => {}
         }
-        <ShmState as Dispatch<WlShmPool, ShmPoolUserData, Self>>::request(
+        <ShmState as Dispatch<WlShmPool, ShmPoolUserData, State>>::request(
             state, client, pool, request, data, display, init,
         );
     }
 
-    fn destroyed(state: &mut Self, _client: ClientId, pool: &WlShmPool, _data: &ShmPoolUserData) {
-        state.pools.pools.remove(&pool.id());
+    fn destroyed(state: &mut State, _client: ClientId, pool: &WlShmPool, _data: &ShmPoolUserData) {
+        state.pools.remove(&pool.id());
     }
 }
 
-/// The object a request is about to make: the one of its kind that nothing is known of yet. The
-/// request itself does not tell its handler which.
-fn newborn<Kind: Resource>(
-    client: &Client,
-    display: &DisplayHandle,
-    is_known: impl Fn(&Kind) -> bool,
-) -> Option<ObjectId> {
-    let mut candidates = Vec::new();
-    let listed = display.backend_handle().with_all_objects_for(client.id(), |id| {
-        if id.interface().name == Kind::interface().name {
-            candidates.push(id);
-        }
-    });
-    listed.ok()?;
-    candidates
-        .into_iter()
-        .find(|id| Kind::from_id(display, id.clone()).is_ok_and(|resource| !is_known(&resource)))
+impl Dispatch<WlBuffer, ShmBufferUserData, State> for Shm {
+    fn request(
+        state: &mut State,
+        client: &Client,
+        buffer: &WlBuffer,
+        request: wl_buffer::Request,
+        data: &ShmBufferUserData,
+        display: &DisplayHandle,
+        init: &mut DataInit<'_, State>,
+    ) {
+        <ShmState as Dispatch<WlBuffer, ShmBufferUserData, State>>::request(
+            state, client, buffer, request, data, display, init,
+        );
+    }
+
+    fn destroyed(state: &mut State, client: ClientId, buffer: &WlBuffer, data: &ShmBufferUserData) {
+        <ShmState as Dispatch<WlBuffer, ShmBufferUserData, State>>::destroyed(
+            state, client, buffer, data,
+        );
+    }
 }
 
-delegate_global_dispatch!(State: [WlShm: ()] => ShmState);
-delegate_dispatch!(State: [WlBuffer: ShmBufferUserData] => ShmState);
+/// The name of an object that a request makes, and the object for whoever carries the request out.
+///
+/// An object says its name only when it is initialised; whoever carries the request out does that
+/// once more, or refuses the request and with it the client.
+fn known<Kind: Resource + 'static>(
+    object: New<Kind>,
+    init: &mut DataInit<'_, State>,
+) -> (ObjectId, New<Kind>) {
+    let object = init.custom_init(object, Arc::new(Refused));
+    (object.id(), New::wrap(object))
+}
+
+/// An object that nobody took on.
+struct Refused;
+
+impl ObjectData<State> for Refused {
+    fn request(
+        self: Arc<Self>,
+        _: &Handle,
+        _: &mut State,
+        _: ClientId,
+        _: Message<ObjectId, OwnedFd>,
+    ) -> Option<Arc<dyn ObjectData<State>>> {
+        None
+    }
+
+    fn destroyed(self: Arc<Self>, _: &Handle, state: &mut State, _: ClientId, object: ObjectId) {
+        state.pools.remove(&object);
+    }
+}

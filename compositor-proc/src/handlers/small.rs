@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use smithay::{
-    delegate_fractional_scale, delegate_output, delegate_presentation,
-    delegate_single_pixel_buffer, delegate_viewporter, delegate_xdg_activation,
     input::Seat,
     reexports::wayland_server::protocol::wl_surface::WlSurface,
     wayland::{
@@ -59,10 +57,3 @@ impl XdgActivationHandler for State {
         }
     }
 }
-
-delegate_fractional_scale!(State);
-delegate_output!(State);
-delegate_presentation!(State);
-delegate_single_pixel_buffer!(State);
-delegate_viewporter!(State);
-delegate_xdg_activation!(State);

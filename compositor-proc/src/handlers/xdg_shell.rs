@@ -1,7 +1,6 @@
 //! `xdg_wm_base` and `xdg_decoration`: windows and popups.
 
 use smithay::{
-    delegate_xdg_decoration, delegate_xdg_shell,
     desktop::{
         PopupKeyboardGrab, PopupKind, PopupPointerGrab, PopupUngrabStrategy, Window,
         find_popup_root_surface, get_popup_toplevel_coords,
@@ -308,6 +307,3 @@ fn apply(state: &mut ToplevelState, wanted: Wanted) {
         }
     }
 }
-
-delegate_xdg_decoration!(State);
-delegate_xdg_shell!(State);

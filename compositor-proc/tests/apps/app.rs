@@ -83,7 +83,7 @@ impl App {
         globals.into_iter().map(|global| global.interface).collect()
     }
 
-    fn compositor(&self) -> WlCompositor {
+    pub(crate) fn compositor(&self) -> WlCompositor {
         self.globals.bind(&self.handle(), 1..=6, ()).expect("wl_compositor")
     }
 

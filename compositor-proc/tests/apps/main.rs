@@ -2,6 +2,7 @@
 //! privilege and no display: everything runs in this process, over socketpairs.
 
 mod app;
+mod floods;
 mod keys;
 mod panels;
 mod rig;

@@ -1,0 +1,364 @@
+//! Every kind of object that apps make: who carries out its requests, and the count of it.
+//!
+//! Smithay implements the protocols, and a macro for each that passes requests on to it. Here stands
+//! one table in the place of those macros, because each object is counted on its way: an app that
+//! makes too many of a kind, or of all kinds together, is disconnected before it costs others
+//! anything ([`crate::client`] has the bounds). Only the callbacks of `wl_display.sync`, which are
+//! gone as soon as they are made, and registries never pass by; for those everything is counted now
+//! and then ([`crate::compositor`]).
+
+use smithay::{
+    input::SeatState,
+    reexports::{
+        wayland_protocols::{
+            wp::{
+                cursor_shape::v1::server::{
+                    wp_cursor_shape_device_v1::WpCursorShapeDeviceV1,
+                    wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+                },
+                fractional_scale::v1::server::{
+                    wp_fractional_scale_manager_v1::WpFractionalScaleManagerV1,
+                    wp_fractional_scale_v1::WpFractionalScaleV1,
+                },
+                pointer_constraints::zv1::server::{
+                    zwp_confined_pointer_v1::ZwpConfinedPointerV1,
+                    zwp_locked_pointer_v1::ZwpLockedPointerV1,
+                    zwp_pointer_constraints_v1::ZwpPointerConstraintsV1,
+                },
+                pointer_gestures::zv1::server::{
+                    zwp_pointer_gesture_hold_v1::ZwpPointerGestureHoldV1,
+                    zwp_pointer_gesture_pinch_v1::ZwpPointerGesturePinchV1,
+                    zwp_pointer_gesture_swipe_v1::ZwpPointerGestureSwipeV1,
+                    zwp_pointer_gestures_v1::ZwpPointerGesturesV1,
+                },
+                presentation_time::server::{
+                    wp_presentation::WpPresentation,
+                    wp_presentation_feedback::WpPresentationFeedback,
+                },
+                primary_selection::zv1::server::{
+                    zwp_primary_selection_device_manager_v1::ZwpPrimarySelectionDeviceManagerV1,
+                    zwp_primary_selection_device_v1::ZwpPrimarySelectionDeviceV1,
+                    zwp_primary_selection_source_v1::ZwpPrimarySelectionSourceV1,
+                },
+                relative_pointer::zv1::server::{
+                    zwp_relative_pointer_manager_v1::ZwpRelativePointerManagerV1,
+                    zwp_relative_pointer_v1::ZwpRelativePointerV1,
+                },
+                single_pixel_buffer::v1::server::wp_single_pixel_buffer_manager_v1::WpSinglePixelBufferManagerV1,
+                tablet::zv2::server::{
+                    zwp_tablet_manager_v2::ZwpTabletManagerV2, zwp_tablet_seat_v2::ZwpTabletSeatV2,
+                    zwp_tablet_tool_v2::ZwpTabletToolV2, zwp_tablet_v2::ZwpTabletV2,
+                },
+                viewporter::server::{wp_viewport::WpViewport, wp_viewporter::WpViewporter},
+            },
+            xdg::{
+                activation::v1::server::{
+                    xdg_activation_token_v1::XdgActivationTokenV1,
+                    xdg_activation_v1::XdgActivationV1,
+                },
+                decoration::zv1::server::{
+                    zxdg_decoration_manager_v1::ZxdgDecorationManagerV1,
+                    zxdg_toplevel_decoration_v1::ZxdgToplevelDecorationV1,
+                },
+                shell::server::{
+                    xdg_popup::XdgPopup, xdg_positioner::XdgPositioner, xdg_surface::XdgSurface,
+                    xdg_toplevel::XdgToplevel, xdg_wm_base::XdgWmBase,
+                },
+                xdg_output::zv1::server::{
+                    zxdg_output_manager_v1::ZxdgOutputManagerV1, zxdg_output_v1::ZxdgOutputV1,
+                },
+            },
+        },
+        wayland_protocols_wlr::layer_shell::v1::server::{
+            zwlr_layer_shell_v1::ZwlrLayerShellV1, zwlr_layer_surface_v1::ZwlrLayerSurfaceV1,
+        },
+        wayland_server::{
+            Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New, Resource, Weak,
+            backend::{ClientId, protocol::Interface},
+            protocol::{
+                wl_buffer::WlBuffer, wl_callback::WlCallback, wl_compositor::WlCompositor,
+                wl_data_device::WlDataDevice, wl_data_device_manager::WlDataDeviceManager,
+                wl_data_source::WlDataSource, wl_keyboard::WlKeyboard, wl_output::WlOutput,
+                wl_pointer::WlPointer, wl_region::WlRegion, wl_seat::WlSeat, wl_shm::WlShm,
+                wl_shm_pool::WlShmPool, wl_subcompositor::WlSubcompositor,
+                wl_subsurface::WlSubsurface, wl_surface::WlSurface, wl_touch::WlTouch,
+            },
+        },
+    },
+    wayland::{
+        compositor::{CompositorState, RegionUserData, SubsurfaceUserData, SurfaceUserData},
+        cursor_shape::{CursorShapeDeviceUserData, CursorShapeManagerState},
+        fractional_scale::FractionalScaleManagerState,
+        output::{OutputManagerState, OutputUserData, WlOutputData, XdgOutputUserData},
+        pointer_constraints::{PointerConstraintUserData, PointerConstraintsState},
+        pointer_gestures::{PointerGestureUserData, PointerGesturesState},
+        presentation::{PresentationFeedbackState, PresentationState},
+        relative_pointer::{RelativePointerManagerState, RelativePointerUserData},
+        seat::{KeyboardUserData, PointerUserData, SeatGlobalData, SeatUserData, TouchUserData},
+        selection::{
+            data_device::{DataDeviceState, DataDeviceUserData, DataSourceUserData},
+            primary_selection::{
+                PrimaryDeviceManagerGlobalData, PrimaryDeviceUserData, PrimarySelectionState,
+                PrimarySourceUserData,
+            },
+        },
+        shell::{
+            wlr_layer::{WlrLayerShellGlobalData, WlrLayerShellState, WlrLayerSurfaceUserData},
+            xdg::{
+                ToplevelSurface, XdgPositionerUserData, XdgShellState, XdgShellSurfaceUserData,
+                XdgSurfaceUserData, XdgWmBaseUserData,
+                decoration::{XdgDecorationManagerGlobalData, XdgDecorationState},
+            },
+        },
+        shm::{ShmBufferUserData, ShmPoolUserData},
+        single_pixel_buffer::{SinglePixelBufferState, SinglePixelBufferUserData},
+        tablet_manager::{
+            TabletManagerState, TabletSeatUserData, TabletToolUserData, TabletUserData,
+        },
+        viewporter::{ViewportState, ViewporterState},
+        xdg_activation::{ActivationTokenData, XdgActivationState},
+    },
+};
+
+use super::shm::Shm;
+use crate::{client::ClientState, state::State};
+
+/// Passes the requests of each kind of object on, and counts what they make and destroy.
+macro_rules! counted {
+    ($($who:ty {
+        globals: [$($global:ty: $global_data:ty),* $(,)?],
+        objects: [$($object:ty: $data:ty),* $(,)?],
+    })*) => {$(
+        $(impl GlobalDispatch<$global, $global_data> for State {
+            fn bind(
+                state: &mut Self,
+                display: &DisplayHandle,
+                client: &Client,
+                resource: New<$global>,
+                data: &$global_data,
+                init: &mut DataInit<'_, Self>,
+            ) {
+                count(client, display, <$global>::interface());
+                <$who as GlobalDispatch<$global, $global_data, Self>>::bind(
+                    state, display, client, resource, data, init,
+                );
+            }
+
+            fn can_view(client: Client, data: &$global_data) -> bool {
+                <$who as GlobalDispatch<$global, $global_data, Self>>::can_view(client, data)
+            }
+        })*
+        $(impl Dispatch<$object, $data> for State {
+            fn request(
+                state: &mut Self,
+                client: &Client,
+                object: &$object,
+                request: <$object as Resource>::Request,
+                data: &$data,
+                display: &DisplayHandle,
+                init: &mut DataInit<'_, Self>,
+            ) {
+                if let Some(made) = made_by(<$object>::interface(), request.opcode()) {
+                    count(client, display, made);
+                }
+                <$who as Dispatch<$object, $data, Self>>::request(
+                    state, client, object, request, data, display, init,
+                );
+            }
+
+            fn destroyed(state: &mut Self, client: ClientId, object: &$object, data: &$data) {
+                state.discount(client.clone(), <$object>::interface());
+                <$who as Dispatch<$object, $data, Self>>::destroyed(state, client, object, data);
+            }
+        })*
+    )*};
+}
+
+counted! {
+    CompositorState {
+        globals: [WlCompositor: (), WlSubcompositor: ()],
+        objects: [
+            WlCompositor: (),
+            WlSurface: SurfaceUserData,
+            WlRegion: RegionUserData,
+            WlCallback: (),
+            WlSubcompositor: (),
+            WlSubsurface: SubsurfaceUserData,
+        ],
+    }
+    Shm {
+        globals: [WlShm: ()],
+        objects: [
+            WlShm: (),
+            WlShmPool: ShmPoolUserData,
+            WlBuffer: ShmBufferUserData,
+        ],
+    }
+    XdgShellState {
+        globals: [XdgWmBase: ()],
+        objects: [
+            XdgWmBase: XdgWmBaseUserData,
+            XdgPositioner: XdgPositionerUserData,
+            XdgPopup: XdgShellSurfaceUserData,
+            XdgSurface: XdgSurfaceUserData,
+            XdgToplevel: XdgShellSurfaceUserData,
+        ],
+    }
+    XdgDecorationState {
+        globals: [ZxdgDecorationManagerV1: XdgDecorationManagerGlobalData],
+        objects: [
+            ZxdgDecorationManagerV1: (),
+            ZxdgToplevelDecorationV1: ToplevelSurface,
+        ],
+    }
+    XdgActivationState {
+        globals: [XdgActivationV1: ()],
+        objects: [
+            XdgActivationV1: (),
+            XdgActivationTokenV1: ActivationTokenData,
+        ],
+    }
+    WlrLayerShellState {
+        globals: [ZwlrLayerShellV1: WlrLayerShellGlobalData],
+        objects: [
+            ZwlrLayerShellV1: (),
+            ZwlrLayerSurfaceV1: WlrLayerSurfaceUserData,
+        ],
+    }
+    SeatState<Self> {
+        globals: [WlSeat: SeatGlobalData<Self>],
+        objects: [
+            WlSeat: SeatUserData<Self>,
+            WlPointer: PointerUserData<Self>,
+            WlKeyboard: KeyboardUserData<Self>,
+            WlTouch: TouchUserData<Self>,
+        ],
+    }
+    RelativePointerManagerState {
+        globals: [ZwpRelativePointerManagerV1: ()],
+        objects: [
+            ZwpRelativePointerManagerV1: (),
+            ZwpRelativePointerV1: RelativePointerUserData<Self>,
+        ],
+    }
+    PointerConstraintsState {
+        globals: [ZwpPointerConstraintsV1: ()],
+        objects: [
+            ZwpPointerConstraintsV1: (),
+            ZwpConfinedPointerV1: PointerConstraintUserData<Self>,
+            ZwpLockedPointerV1: PointerConstraintUserData<Self>,
+        ],
+    }
+    PointerGesturesState {
+        globals: [ZwpPointerGesturesV1: ()],
+        objects: [
+            ZwpPointerGesturesV1: (),
+            ZwpPointerGestureSwipeV1: PointerGestureUserData<Self>,
+            ZwpPointerGesturePinchV1: PointerGestureUserData<Self>,
+            ZwpPointerGestureHoldV1: PointerGestureUserData<Self>,
+        ],
+    }
+    CursorShapeManagerState {
+        globals: [WpCursorShapeManagerV1: ()],
+        objects: [
+            WpCursorShapeManagerV1: (),
+            WpCursorShapeDeviceV1: CursorShapeDeviceUserData<Self>,
+        ],
+    }
+    TabletManagerState {
+        globals: [ZwpTabletManagerV2: ()],
+        objects: [
+            ZwpTabletManagerV2: (),
+            ZwpTabletSeatV2: TabletSeatUserData,
+            ZwpTabletToolV2: TabletToolUserData,
+            ZwpTabletV2: TabletUserData,
+        ],
+    }
+    DataDeviceState {
+        globals: [WlDataDeviceManager: ()],
+        objects: [
+            WlDataDeviceManager: (),
+            WlDataDevice: DataDeviceUserData,
+            WlDataSource: DataSourceUserData,
+        ],
+    }
+    PrimarySelectionState {
+        globals: [ZwpPrimarySelectionDeviceManagerV1: PrimaryDeviceManagerGlobalData],
+        objects: [
+            ZwpPrimarySelectionDeviceManagerV1: (),
+            ZwpPrimarySelectionDeviceV1: PrimaryDeviceUserData,
+            ZwpPrimarySelectionSourceV1: PrimarySourceUserData,
+        ],
+    }
+    OutputManagerState {
+        globals: [WlOutput: WlOutputData, ZxdgOutputManagerV1: ()],
+        objects: [
+            WlOutput: OutputUserData,
+            ZxdgOutputV1: XdgOutputUserData,
+            ZxdgOutputManagerV1: (),
+        ],
+    }
+    ViewporterState {
+        globals: [WpViewporter: ()],
+        objects: [
+            WpViewporter: (),
+        ],
+    }
+    ViewportState {
+        globals: [],
+        objects: [
+            WpViewport: ViewportState,
+        ],
+    }
+    FractionalScaleManagerState {
+        globals: [WpFractionalScaleManagerV1: ()],
+        objects: [
+            WpFractionalScaleManagerV1: (),
+            WpFractionalScaleV1: Weak<WlSurface>,
+        ],
+    }
+    PresentationState {
+        globals: [WpPresentation: u32],
+        objects: [
+            WpPresentation: u32,
+        ],
+    }
+    PresentationFeedbackState {
+        globals: [],
+        objects: [
+            WpPresentationFeedback: (),
+        ],
+    }
+    SinglePixelBufferState {
+        globals: [WpSinglePixelBufferManagerV1: ()],
+        objects: [
+            WpSinglePixelBufferManagerV1: (),
+            WlBuffer: SinglePixelBufferUserData,
+        ],
+    }
+}
+
+/// The kind of object that a request makes, if it makes one.
+fn made_by(interface: &'static Interface, opcode: u16) -> Option<&'static Interface> {
+    interface.requests.get(usize::from(opcode))?.child_interface
+}
+
+/// `client` makes an object of this kind. If that is one too many, it is disconnected; the object is
+/// made all the same, as Smithay expects, and goes with the client.
+fn count(client: &Client, display: &DisplayHandle, kind: &'static Interface) {
+    let Some(state) = client.get_data::<ClientState>() else { return };
+    if let Err(refusal) = state.objects.make(kind.name) {
+        refusal.refuse(display, client.id());
+    }
+}
+
+impl State {
+    /// An object of this kind is gone. If its client is, too, so is the count.
+    fn discount(&self, client: ClientId, kind: &'static Interface) {
+        let data = self.display.backend_handle().get_client_data(client);
+        if let Some(state) = data.ok().as_ref().and_then(|data| data.downcast_ref::<ClientState>())
+        {
+            state.objects.unmake(kind.name);
+        }
+    }
+}
