@@ -398,9 +398,8 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
     let unsealed = memfd::MemfdOptions::default().create("test-unsealed").expect("memfd");
     unsealed.as_file().set_len(1 << 20).expect("length");
     let small = memory_of(FrameSize::nearest(16, 16));
-    let taller = FrameSize::nearest(u32::from(WIDTH), u32::from(HEIGHT) + 2);
     let outside = Rect { x: WIDTH - 1, y: 0, width: 2, height: 1 };
-    let attacks: [(&str, Attack); 12] = [
+    let attacks: [(&str, Attack); 11] = [
         ("slot twice", Box::new(|rig| rig.announce(0, size()))),
         ("retired slot", Box::new(|rig| rig.retire(1))),
         (
@@ -408,12 +407,6 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
             Box::new(|rig| {
                 rig.retire(0);
                 rig.frame(corner());
-            }),
-        ),
-        (
-            "too small memory of another size",
-            Box::new(move |rig| {
-                rig.announce_memory(&announced(1, taller), rig.memory.descriptor());
             }),
         ),
         (
