@@ -65,6 +65,7 @@ fmt: ## format the Rust code
 	@echo '==> fmt: cargo fmt'
 	@$(CARGO) fmt --all
 	@$(CARGO) fmt --manifest-path turn-proc/Cargo.toml
+	@$(CARGO) fmt --manifest-path ipc/runtime/models/Cargo.toml
 
 .PHONY: clean
 clean: ## delete everything that was built

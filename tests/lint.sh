@@ -11,6 +11,7 @@ relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-ta
 step 'cargo fmt --check'
 cargo fmt --all --check
 cargo fmt --manifest-path turn-proc/Cargo.toml --check
+cargo fmt --manifest-path ipc/runtime/models/Cargo.toml --check
 
 step 'cargo clippy, warnings denied'
 cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings

@@ -47,10 +47,14 @@ cargo build --quiet --locked --workspace --all-targets
 # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
 relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
 cargo build --quiet --locked "${relay[@]}" --bins --tests
+# So are the models, whose Cargo.toml says why, too.
+models=(--manifest-path ipc/runtime/models/Cargo.toml)
+models+=(--target-dir "${CARGO_TARGET_DIR:-target}/models")
 
 step 'unit, process and end-to-end tests'
 run cargo test --quiet --locked --workspace --no-fail-fast
 run cargo test --quiet --locked "${relay[@]}" --lib --bins --tests --no-fail-fast
+run cargo test --quiet --locked "${models[@]}" --no-fail-fast
 
 if [ -s "$measured" ]; then
     step 'measured on the way'

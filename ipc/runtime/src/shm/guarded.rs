@@ -16,10 +16,7 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
     ptr,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::OnceLock,
 };
 
 use libc::{c_int, c_void, siginfo_t};
@@ -30,22 +27,18 @@ use rustix::{
     param::page_size,
 };
 
-use super::{MapError, map::ReadMapping};
+use super::{
+    MapError,
+    atomic::{AtomicBool, AtomicUsize},
+    map::ReadMapping,
+    ranges::{self, Range},
+};
 
 /// Views at once: one for every slot that a frame may lie in.
 const VIEWS: usize = SlotIndex::MAX.value() as usize + 1;
 
-/// A guarded range of addresses; free while `start` is zero, nobody's while it is one.
-#[derive(Debug)]
-struct Range {
-    start: AtomicUsize,
-    end: AtomicUsize,
-    torn: AtomicBool,
-}
-
-static RANGES: [Range; VIEWS] = [const {
-    Range { start: AtomicUsize::new(0), end: AtomicUsize::new(0), torn: AtomicBool::new(false) }
-}; VIEWS];
+static RANGES: [Range; VIEWS] =
+    [const { Range::of(AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false)) }; VIEWS];
 
 /// Memory that reads as zeros where it is gone.
 #[derive(Debug)]
@@ -93,7 +86,7 @@ impl GuardedView {
     /// Whether a part was gone when it was read.
     #[must_use]
     pub fn is_torn(&self) -> bool {
-        self.range.0.torn.load(Ordering::Acquire)
+        self.range.0.is_torn()
     }
 }
 
@@ -103,23 +96,16 @@ fn too_much() -> MapError {
 
 impl Claim {
     fn of(mapping: &ReadMapping) -> Option<Self> {
-        let free = |range: &&Range| {
-            range.start.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-        };
-        let range = RANGES.iter().find(free)?;
         let bytes = mapping.bytes().as_ptr_range();
-        range.torn.store(false, Ordering::Release);
-        range.end.store((bytes.end as usize).next_multiple_of(page_size()), Ordering::Release);
-        // The last: from now on it is looked at.
-        range.start.store(bytes.start as usize, Ordering::Release);
-        Some(Self(range))
+        let end = (bytes.end as usize).next_multiple_of(page_size());
+        let addresses = bytes.start as usize..end;
+        RANGES.iter().find(|range| range.claim(&addresses)).map(Self)
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.0.end.store(0, Ordering::Release);
-        self.0.start.store(0, Ordering::Release);
+        self.0.release();
     }
 }
 
@@ -153,18 +139,14 @@ extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, _context: *mut c
 /// Puts empty memory in the place of everything from `address` to the end of its guarded range:
 /// where one byte is behind a file's end, so are all after it.
 fn mend(address: usize) -> bool {
-    let holds = |range: &&Range| {
-        let start = range.start.load(Ordering::Acquire);
-        (start..range.end.load(Ordering::Acquire)).contains(&address)
-    };
-    let Some(range) = RANGES.iter().find(holds) else { return false };
+    let Some((range, end)) = ranges::holding(&RANGES, address) else { return false };
     let page = address - address % page_size();
-    let length = range.end.load(Ordering::Acquire).saturating_sub(page);
+    let length = end.saturating_sub(page);
     let flags = MapFlags::PRIVATE | MapFlags::FIXED;
-    // SAFETY: the range belongs to a live `ReadMapping`, page-aligned at both ends as mappings are,
+    // SAFETY: the range belongs to the `ReadMapping` that this thread reads in, page-aligned at both ends as mappings are,
     // so nothing but the mapping's own pages is replaced, by memory that is read just as they were.
     let mended = unsafe { mmap_anonymous(page as *mut c_void, length, ProtFlags::READ, flags) };
-    range.torn.store(true, Ordering::Release);
+    range.tear();
     mended.is_ok()
 }
 

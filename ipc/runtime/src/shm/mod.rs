@@ -11,6 +11,12 @@
 
 mod guarded;
 mod map;
+mod ranges;
+
+/// What [`ranges`] is made of.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+}
 
 use std::{
     io,
