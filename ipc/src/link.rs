@@ -287,6 +287,17 @@ impl Link {
         }
     }
 
+    /// Who is ended if `accuser` says again and again that the other side of this link breaks the
+    /// contract: the less trusted of the two, or of two trusted alike the accuser. Never the
+    /// supervisor.
+    #[must_use]
+    pub fn answers_for(&self, accuser: Worker) -> Worker {
+        match self.peer_of(accuser) {
+            Some(peer) if peer.trust() < accuser.trust() => peer,
+            _ => accuser,
+        }
+    }
+
     /// Who holds the other end of `worker`'s, if it is a worker too.
     #[must_use]
     pub fn peer_of(&self, worker: Worker) -> Option<Worker> {
@@ -326,6 +337,29 @@ mod tests {
     fn signalling_and_what_hands_its_ends_over_cross_scopes() {
         let crossing = TABLE.iter().filter(|link| link.crosses_scopes()).map(|link| link.name);
         assert_eq!(crossing.collect::<Vec<_>>(), [LinkName::Signalling, LinkName::Session]);
+    }
+
+    #[test]
+    fn answers_for_never_names_the_more_trusted_side() {
+        for link in &TABLE {
+            let owners = Worker::ALL.into_iter().filter(|worker| link.is_granted_to(*worker));
+            for accuser in owners {
+                let ended = link.answers_for(accuser);
+                assert!(ended.trust() <= accuser.trust(), "{}: {accuser} ends {ended}", link.name);
+                assert!(link.is_granted_to(ended), "{}: {ended}", link.name);
+            }
+        }
+        assert_eq!(LinkName::Input.row().answers_for(Worker::Rtc), Worker::Rtc);
+        assert_eq!(LinkName::Input.row().answers_for(Worker::Compositor), Worker::Rtc);
+        assert_eq!(LinkName::Broker.row().answers_for(Worker::Gateway), Worker::Gateway);
+    }
+
+    #[test]
+    fn answers_for_of_two_trusted_alike_names_the_accuser() {
+        let (from, to) = (End::Worker(Worker::Rtc), End::Worker(Worker::Turn));
+        let link = Link { from, to, ..TABLE[0] };
+        assert_eq!(link.answers_for(Worker::Rtc), Worker::Rtc);
+        assert_eq!(link.answers_for(Worker::Turn), Worker::Turn);
     }
 
     #[test]

@@ -56,6 +56,18 @@ impl Worker {
         }
     }
 
+    /// How far its word counts against another's.
+    #[must_use]
+    pub const fn trust(self) -> Trust {
+        match self {
+            Self::Compositor => Trust::Apps,
+            Self::Media => Trust::Pictures,
+            Self::Gamepad => Trust::Devices,
+            Self::Gateway => Trust::FrontDoor,
+            Self::Rtc | Self::Turn => Trust::Network,
+        }
+    }
+
     /// Whose it is.
     #[must_use]
     pub const fn scope(self) -> Scope {
@@ -76,6 +88,22 @@ impl fmt::Display for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// How far a worker is trusted, compared with others: the less strangers can reach of it, and the
+/// more is lost with it, the further.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Trust {
+    /// Anybody on the network sends it datagrams.
+    Network,
+    /// Anybody on the network connects to it, and it holds no pictures and no input.
+    FrontDoor,
+    /// It hears of viewers through another worker, and games keep their devices without it.
+    Devices,
+    /// It hears only from workers and reads pixels.
+    Pictures,
+    /// The apps end with it.
+    Apps,
 }
 
 /// Whose a process is. Each scope is planned, started, restarted and ended by itself.

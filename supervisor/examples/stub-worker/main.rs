@@ -3,7 +3,7 @@
 //!
 //! `ok` serves and drains; `crash` ends while serving; `hang` never gets ready; `forbidden-syscall`
 //! makes one; `wrong-build` ends as one of another build does; `slow-drain` never drains; `accuse`
-//! says that its peer on `frames` broke the contract; `garbage`, `oversize` and `fd-flood` break it
+//! says of every pair of `frames` that its peer broke the contract; `garbage`, `oversize` and `fd-flood` break it
 //! themselves, on `grants`.
 
 use std::{fs, io::IoSlice, path::PathBuf, process::ExitCode as ProcessExitCode, time::Duration};
@@ -11,6 +11,7 @@ use std::{fs, io::IoSlice, path::PathBuf, process::ExitCode as ProcessExitCode, 
 use lumen_ipc::{
     codec::MAX_MESSAGE_BYTES,
     link::LinkName,
+    message::grants::ToWorker,
     process::{ExitCode, Worker as WorkerName},
     service::WorkerConfig,
 };
@@ -109,7 +110,13 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
                     std::thread::sleep(Duration::from_secs(60));
                 },
                 Some(SupervisorEvent::Drain) => return Ok(()),
-                Some(SupervisorEvent::Granted(_)) => {}
+                Some(SupervisorEvent::Granted(grant)) => {
+                    let frames =
+                        matches!(grant.what, ToWorker::LinkEnd { link: LinkName::Frames, .. });
+                    if frames && self.mode == "accuse" {
+                        bootstrap::accuse(LinkName::Frames);
+                    }
+                }
                 None => {
                     let mut waiting =
                         [PollFd::new(std::os::fd::AsFd::as_fd(&supervision), PollFlags::POLLIN)];

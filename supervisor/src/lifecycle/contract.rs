@@ -123,8 +123,8 @@ pub enum Action {
 /// Something the administrator should know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Notice {
-    /// A worker broke the contract on a link, and is killed.
-    Accused(Worker, &'static Link),
+    /// A worker is killed because of what was said about a link, repeatedly.
+    Accused(Worker, Word),
     /// A worker broke the contract with its supervisor, and is killed.
     Broke(Worker),
     /// The app ended with its compositor and is started anew.
@@ -139,6 +139,8 @@ pub enum Notice {
     HelperDied(Helper, Verdict),
     /// A helper ended and is not started any more.
     HelperFailed(Helper, Verdict),
+    /// A link is made anew because of this.
+    Rewired(Word),
     /// Something the app left behind could not even be killed.
     RestStays,
     /// A worker did not get ready in time.

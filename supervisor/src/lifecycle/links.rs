@@ -1,28 +1,227 @@
-//! The links' part of the machine: which pair of each link is the present one.
+//! The links' part of the machine: which pair of each link is the present one, and when the next is
+//! made.
+//!
+//! A link is *wired* while both of its owners hold ends of the present pair, *wiring* when a new pair
+//! is to be made at some instant, and *lost* while an owner takes no links: then the owner's next
+//! start makes the pair. Every pair has a generation of its own.
+//!
+//! What a worker says about a link is evidence, not a verdict: a worker that was taken over says what
+//! it likes. So its word costs both sides a new pair at first. Only a link that is complained of again
+//! within [`WINDOW`] costs a process, and that is the less trusted of the two, whoever accuses whom.
+//! What the supervisor sees itself (a broken `control` or `grants`) is a verdict, and none of this
+//! module's business.
+//!
+//! # Invariants
+//! Checked by `verify_invariants` and by the tests in `tests/links.rs`.
+//! - The generation grows with every pair. A word about any other than the present one has no effect.
+//! - A link of which both owners take links is wired, or is wiring and has a deadline: so every link
+//!   ends wired once its workers are quiet.
+//! - Nobody's word ends a worker that is more trusted than the one who said it, nor ever the
+//!   supervisor; of two workers trusted alike it ends the accuser.
+//! - Pairs that follow from words about young pairs come ever more slowly, at last every ten seconds:
+//!   two workers cannot keep the supervisor busy with a link.
 
-use lumen_ipc::link::{Generation, Link, LinkName};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-/// Every link of this desktop.
-#[derive(Debug, Default)]
+use lumen_ipc::{
+    link::{End, Generation, Link, TABLE},
+    message::grants::LossReason,
+    process::Worker,
+};
+
+use super::{
+    Complaint, Word,
+    budget::{Budget, WINDOW},
+};
+
+/// A pair that is lost sooner than this after it was made was lost early.
+const EARLY: Duration = Duration::from_secs(10);
+/// How long to wait after a worker has said that the other end is closed: mostly that is the echo of
+/// a death, of which the supervisor hears next, and whose successor's start makes a new pair anyway.
+pub(super) const ECHO: Duration = Duration::from_millis(500);
+/// The accusation within [`WINDOW`] that costs a process.
+pub(super) const MOST_ACCUSATIONS: usize = 2;
+
+/// Every link that this desktop wires.
+#[derive(Debug)]
 pub(super) struct Links {
-    rows: Vec<(LinkName, Generation)>,
+    rows: Vec<Row>,
+}
+
+/// What follows from a word.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Judgement {
+    /// The speaker has no end of this link: it breaks its contract with the supervisor.
+    Lie,
+    /// Nothing.
+    Nothing,
+    /// This worker is ended; its successor's start makes a new pair.
+    Restart(Worker),
+    /// A new pair is made, at once or later.
+    Rewire,
+}
+
+#[derive(Debug)]
+struct Row {
+    link: &'static Link,
+    /// Of the present pair, or of the last.
+    generation: Generation,
+    /// When that pair was made.
+    made: Option<Instant>,
+    /// Whether that pair has been complained of as a violation already.
+    accused: bool,
+    state: State,
+    /// Pairs that were lost and replaced.
+    losses: Budget,
+    /// When somebody was accused on it, within [`WINDOW`].
+    accusations: VecDeque<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// An owner takes no links.
+    Lost,
+    /// Both owners hold an end of the present pair.
+    Wired,
+    /// A new pair is made then. `counted` says whether this loss is counted among the row's already.
+    Wiring { at: Instant, counted: bool },
 }
 
 impl Links {
-    /// A new pair is made for a link: which one.
-    pub(super) fn wire(&mut self, link: &Link) -> Generation {
-        let index = self.rows.iter().position(|(name, _)| *name == link.name);
-        let index = index.unwrap_or_else(|| {
-            self.rows.push((link.name, Generation::default()));
-            self.rows.len() - 1
-        });
-        let (_, generation) = &mut self.rows[index];
-        *generation = generation.next();
-        *generation
+    /// Those with all owners among the supervisor and the workers `present`.
+    pub(super) fn of(present: &[Worker]) -> Self {
+        let is_here = |end| match end {
+            End::Supervisor => true,
+            End::Worker(worker) => present.contains(&worker),
+            End::CommandLine | End::EachWorker | End::Host | End::Session => false,
+        };
+        let rows = TABLE.iter().filter(|link| is_here(link.from) && is_here(link.to));
+        Self { rows: rows.map(Row::new).collect() }
     }
 
-    /// Whether a pair is the present one.
-    pub(super) fn is_present(&self, link: &Link, generation: Generation) -> bool {
-        self.rows.contains(&(link.name, generation))
+    /// Those with an end of `worker`'s.
+    pub(super) fn of_worker(&self, worker: Worker) -> Vec<&'static Link> {
+        let links = self.rows.iter().map(|row| row.link);
+        links.filter(|link| link.is_granted_to(worker)).collect()
+    }
+
+    /// A new pair is made, of which both owners take an end, or only one: which pair it is.
+    pub(super) fn wire(&mut self, now: Instant, link: &Link, complete: bool) -> Generation {
+        let Some(row) = self.rows.iter_mut().find(|row| row.link.name == link.name) else {
+            return Generation::default();
+        };
+        row.generation = row.generation.next();
+        row.made = Some(now);
+        row.accused = false;
+        row.state = if complete { State::Wired } else { State::Lost };
+        row.generation
+    }
+
+    /// Weighs what a worker says.
+    pub(super) fn weigh(&mut self, now: Instant, word: Word) -> Judgement {
+        if !word.link.is_granted_to(word.by) {
+            return Judgement::Lie;
+        }
+        let row = self.rows.iter_mut().find(|row| row.link.name == word.link.name);
+        let Some(row) = row.filter(|row| row.generation == word.generation) else {
+            return Judgement::Nothing;
+        };
+        match word.complaint {
+            Complaint::Lost(reason) => row.lost(now, reason),
+            Complaint::Violated => row.violated(now, word.by),
+        }
+    }
+
+    /// The links of which a new pair is to be made now, given who takes links.
+    pub(super) fn due(&mut self, now: Instant, takes: impl Fn(End) -> bool) -> Vec<&'static Link> {
+        let takes = |link: &Link| takes(link.from) && takes(link.to);
+        let due =
+            self.rows.iter_mut().filter_map(|row| row.is_due(now, &takes).then_some(row.link));
+        due.collect()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let deadlines = self.rows.iter().filter_map(|row| match row.state {
+            State::Wiring { at, .. } => Some(at),
+            State::Lost | State::Wired => None,
+        });
+        deadlines.min()
+    }
+
+    #[cfg(test)]
+    pub(super) fn verify_invariants(&self, takes: impl Fn(End) -> bool) {
+        for row in &self.rows {
+            let complete = takes(row.link.from) && takes(row.link.to);
+            assert_eq!(complete, row.state != State::Lost, "{row:?}");
+            assert!(row.accusations.len() < MOST_ACCUSATIONS, "{row:?}");
+        }
+    }
+}
+
+impl Row {
+    fn new(link: &'static Link) -> Self {
+        Self {
+            link,
+            generation: Generation::default(),
+            made: None,
+            accused: false,
+            state: State::Lost,
+            losses: Budget::default(),
+            accusations: VecDeque::new(),
+        }
+    }
+
+    fn lost(&mut self, now: Instant, reason: LossReason) -> Judgement {
+        if self.state != State::Wired {
+            return Judgement::Nothing;
+        }
+        self.state = match reason {
+            LossReason::Closed => State::Wiring { at: now + ECHO, counted: false },
+            LossReason::Failed | LossReason::Full | LossReason::TimedOut | LossReason::Unusable => {
+                State::Wiring { at: now + self.count(now), counted: true }
+            }
+        };
+        Judgement::Rewire
+    }
+
+    /// One side may have said that the link is lost before the other says why.
+    fn violated(&mut self, now: Instant, by: Worker) -> Judgement {
+        if self.state == State::Lost || std::mem::replace(&mut self.accused, true) {
+            return Judgement::Nothing;
+        }
+        self.accusations.retain(|at| now.saturating_duration_since(*at) < WINDOW);
+        self.accusations.push_back(now);
+        if self.accusations.len() >= MOST_ACCUSATIONS {
+            self.accusations.pop_front();
+            return Judgement::Restart(self.link.answers_for(by));
+        }
+        if !matches!(self.state, State::Wiring { counted: true, .. }) {
+            self.state = State::Wiring { at: now + self.count(now), counted: true };
+        }
+        Judgement::Rewire
+    }
+
+    /// Counts a loss, and says how long the next pair has to wait.
+    fn count(&mut self, now: Instant) -> Duration {
+        let early = self.made.is_none_or(|made| now.saturating_duration_since(made) < EARLY);
+        self.losses.spend(now, early, usize::MAX).unwrap_or_default()
+    }
+
+    fn is_due(&mut self, now: Instant, takes: &impl Fn(&Link) -> bool) -> bool {
+        if !takes(self.link) {
+            self.state = State::Lost;
+            return false;
+        }
+        match self.state {
+            State::Wiring { at, counted } if at <= now => {
+                let wait = if counted { Duration::ZERO } else { self.count(now) };
+                self.state = State::Wiring { at: now + wait, counted: true };
+                wait.is_zero()
+            }
+            State::Lost | State::Wired | State::Wiring { .. } => false,
+        }
     }
 }

@@ -10,7 +10,8 @@
 //! - Whatever is not where it should be has a deadline: nothing waits for ever, except for a
 //!   process that was killed to be reaped and for an administrator to revive a failed worker.
 //! - Both ends of a link go to workers that take links, or the other end goes to nobody: its owner
-//!   gets a new pair when it starts. So two running workers always hold ends of the same pair.
+//!   gets a new pair when it starts. So two running workers are granted ends of the same pair; what
+//!   becomes of those is the business of `links`.
 //! - [`Action::Finish`] comes once, last, when no process is left.
 
 mod app;
@@ -30,7 +31,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    link::{End, TABLE},
+    link::{End, Link},
     process::Worker,
 };
 
@@ -44,7 +45,7 @@ pub use contract::{
 use ending::Stage;
 use helper::HelperSlot;
 pub use helper::{Helper, Need};
-use links::Links;
+use links::{Judgement, Links};
 pub use slot::StateName;
 use slot::{Next, Slot};
 pub use verdict::Verdict;
@@ -102,7 +103,7 @@ impl Lifecycle {
     pub fn of(present: &[Worker]) -> Self {
         Self {
             slots: present.iter().map(|worker| (*worker, Slot::default())).collect(),
-            links: Links::default(),
+            links: Links::of(present),
             helpers: Vec::new(),
             helper_died: None,
             app: App::None,
@@ -142,14 +143,13 @@ impl Lifecycle {
                 }
             }
             Input::WrongBuild(worker, instance) => {
-                let next = self.slot(worker).map(|slot| slot.condemn(instance));
+                let next = self.slot(worker).map(|slot| slot.of_another_build(instance));
                 self.push(worker, next.unwrap_or(Next::Nothing));
             }
-            Input::Said(word) => self.said(word),
+            Input::Said(word) => self.said(now, word),
             Input::Broke(worker, instance) => {
                 if self.slot(worker).map(|slot| slot.broke(instance)) == Some(Next::Kill) {
-                    self.actions.push_back(Action::Say(Notice::Broke(worker)));
-                    self.push(worker, Next::Kill);
+                    self.kill(worker, Notice::Broke(worker));
                 }
             }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
@@ -196,7 +196,7 @@ impl Lifecycle {
         };
         let slots = self.slots.iter().filter_map(|(_, slot)| slot.deadline());
         let helpers = self.helpers.iter().filter_map(HelperSlot::deadline);
-        slots.chain(helpers).chain(app).chain(ending).min()
+        slots.chain(helpers).chain(app).chain(ending).chain(self.links.deadline()).min()
     }
 
     /// A worker's state, its instance, when it got ready, and how often it was restarted.
@@ -238,36 +238,39 @@ impl Lifecycle {
     fn spawn(&mut self, now: Instant, worker: Worker) {
         let Some(instance) = self.slot(worker).map(|slot| slot.spawned(now)) else { return };
         self.actions.push_back(Action::Spawn(worker, instance));
-        for link in TABLE.iter().filter(|link| link.is_granted_to(worker)) {
-            if link.peer_of(worker).is_some_and(|peer| self.present(peer).is_none()) {
-                continue;
-            }
-            let (from, to) = (self.takes(link.from), self.takes(link.to));
-            let generation = self.links.wire(link);
-            self.actions.push_back(Action::Wire { link, generation, from, to });
+        for link in self.links.of_worker(worker) {
+            let (from, to) = (takes(&self.slots, link.from), takes(&self.slots, link.to));
+            self.wire(now, link, from, to);
         }
     }
 
-    /// Heeds a worker's word about the present pair of a link. Only links between two workers have
-    /// somebody to accuse.
-    fn said(&mut self, word: Word) {
-        let Word { by, link, generation, complaint } = word;
-        let Some(peer) = link.peer_of(by) else { return };
-        if complaint != Complaint::Violated || !self.links.is_present(link, generation) {
-            return;
-        }
-        if self.slot(peer).map(Slot::accused) == Some(Next::Kill) {
-            self.actions.push_back(Action::Say(Notice::Accused(peer, link)));
-            self.push(peer, Next::Kill);
+    fn wire(&mut self, now: Instant, link: &'static Link, from: bool, to: bool) {
+        let generation = self.links.wire(now, link, from && to);
+        self.actions.push_back(Action::Wire { link, generation, from, to });
+    }
+
+    /// Does what follows from a worker's word about a link.
+    fn said(&mut self, now: Instant, word: Word) {
+        let (ended, notice) = match self.links.weigh(now, word) {
+            Judgement::Nothing => return,
+            Judgement::Rewire => return self.actions.push_back(Action::Say(Notice::Rewired(word))),
+            Judgement::Restart(worker) => (worker, Notice::Accused(worker, word)),
+            Judgement::Lie => (word.by, Notice::Broke(word.by)),
+        };
+        if self.slot(ended).map(Slot::condemned) == Some(Next::Kill) {
+            self.kill(ended, notice);
         }
     }
 
-    /// Whether the owner of an end can be handed one.
-    fn takes(&self, end: End) -> bool {
-        match end {
-            End::Supervisor => true,
-            End::Worker(worker) => self.present(worker).is_some_and(Slot::takes_links),
-            End::CommandLine | End::EachWorker | End::Host | End::Session => false,
+    fn kill(&mut self, worker: Worker, notice: Notice) {
+        self.actions.push_back(Action::Say(notice));
+        self.push(worker, Next::Kill);
+    }
+
+    /// Makes new pairs of the links that are due.
+    fn rewire(&mut self, now: Instant) {
+        for link in self.links.due(now, |end| takes(&self.slots, end)) {
+            self.wire(now, link, true, true);
         }
     }
 
@@ -312,6 +315,7 @@ impl Lifecycle {
         self.advance_app(now);
         self.advance_helpers(now);
         self.advance_ending(now);
+        self.rewire(now);
         self.finish_when_empty();
     }
 
@@ -331,9 +335,21 @@ impl Lifecycle {
             slot.verify_invariants(*worker, matches!(self.mode, Mode::Stopping(..) | Mode::Done));
         }
         self.verify_helpers();
+        self.links.verify_invariants(|end| takes(&self.slots, end));
         if self.mode == Mode::Done {
             assert_eq!(self.app, App::None);
             assert!(self.slots.iter().all(|(_, slot)| slot.is_gone()));
         }
+    }
+}
+
+/// Whether the owner of an end can be handed one.
+fn takes(slots: &[(Worker, Slot)], end: End) -> bool {
+    match end {
+        End::Supervisor => true,
+        End::Worker(owner) => {
+            slots.iter().any(|(worker, slot)| *worker == owner && slot.takes_links())
+        }
+        End::CommandLine | End::EachWorker | End::Host | End::Session => false,
     }
 }

@@ -105,7 +105,7 @@ pub(super) struct Slot {
     /// Its present process ends because an administrator wants a new one.
     restart_wanted: bool,
     /// Found to be of another build.
-    condemned: bool,
+    foreign: bool,
     /// When the present or last process got ready.
     ready_at: Option<Instant>,
 }
@@ -120,7 +120,7 @@ impl Default for Slot {
             ever_ready: false,
             forbidden: 0,
             restart_wanted: false,
-            condemned: false,
+            foreign: false,
             ready_at: None,
         }
     }
@@ -132,7 +132,7 @@ impl Slot {
         self.starts = self.starts.saturating_add(1);
         self.ready_at = None;
         self.restart_wanted = false;
-        self.condemned = false;
+        self.foreign = false;
         self.state = State::Starting { deadline: now + START_TIMEOUT, started: false };
         self.instance
     }
@@ -165,8 +165,8 @@ impl Slot {
         }
     }
 
-    /// It broke the contract with a peer. It may do no more harm, not even by draining.
-    pub(super) fn accused(&mut self) -> Next {
+    /// It is to end because of what it did. It may do no more harm, not even by draining.
+    pub(super) fn condemned(&mut self) -> Next {
         match self.state {
             State::Ending(Step::Killed) => Next::Nothing,
             State::Starting { .. } | State::Ready { .. } | State::Ending(_) => self.kill(),
@@ -176,14 +176,14 @@ impl Slot {
 
     /// It broke the contract with its supervisor.
     pub(super) fn broke(&mut self, instance: Instance) -> Next {
-        if instance == self.instance { self.accused() } else { Next::Nothing }
+        if instance == self.instance { self.condemned() } else { Next::Nothing }
     }
 
-    pub(super) fn condemn(&mut self, instance: Instance) -> Next {
+    pub(super) fn of_another_build(&mut self, instance: Instance) -> Next {
         if instance != self.instance || !matches!(self.state, State::Starting { .. }) {
             return Next::Nothing;
         }
-        self.condemned = true;
+        self.foreign = true;
         self.kill()
     }
 
@@ -226,7 +226,7 @@ impl Slot {
     }
 
     fn hopeless(&self, verdict: Verdict) -> Option<&'static str> {
-        if self.condemned {
+        if self.foreign {
             return Some("it is of another build; install all programs together");
         }
         if self.forbidden >= MOST_FORBIDDEN {

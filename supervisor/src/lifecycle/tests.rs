@@ -6,7 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    link::{Generation, LinkName},
+    link::{Generation, LinkName, TABLE},
     process::{ExitCode, Worker},
 };
 use proptest::prelude::*;
@@ -16,6 +16,7 @@ use super::{budget::MOST_DEATHS, *};
 mod app;
 mod ending;
 mod helper;
+mod links;
 
 const KILLED: Verdict = Verdict::Killed(9);
 const SUCCESS: Verdict = Verdict::Exited(0);
@@ -27,8 +28,9 @@ struct World {
     now: Instant,
     running: BTreeMap<Worker, Instance>,
     /// The pair that each worker's end of each link belongs to.
-    ends: BTreeMap<(Worker, &'static str), u32>,
-    pairs: u32,
+    held: BTreeMap<(Worker, &'static str), Generation>,
+    /// Those that have been killed and have not ended yet.
+    killed: Vec<Worker>,
     /// The present pair of each link.
     generations: BTreeMap<&'static str, Generation>,
     /// The helpers' processes, and whether each serves.
@@ -50,8 +52,8 @@ impl World {
             machine: Lifecycle::default(),
             now: Instant::now(),
             running: BTreeMap::new(),
-            ends: BTreeMap::new(),
-            pairs: 0,
+            held: BTreeMap::new(),
+            killed: Vec::new(),
             generations: BTreeMap::new(),
             helpers: BTreeMap::new(),
             app: false,
@@ -79,17 +81,25 @@ impl World {
         self.input(Input::Ready(worker, instance));
     }
 
-    fn die(&mut self, worker: Worker, verdict: Verdict) {
-        let Some(instance) = self.running.remove(&worker) else { return };
-        self.ends.retain(|(holder, _), _| *holder != worker);
-        self.input(Input::Exited(worker, instance, verdict));
+    /// Everything that has a process and is not ready gets ready.
+    fn bring_up_all(&mut self) {
+        for worker in self.running.keys().copied().collect::<Vec<_>>() {
+            self.bring_up(worker);
+        }
     }
 
-    /// Lets a worker say that its peer on the present pair of a link broke the contract.
-    fn accuse(&mut self, by: Worker, link: LinkName) {
-        let generation = self.generations[link.name()];
-        let word = Word { by, link: link.row(), generation, complaint: Complaint::Violated };
-        self.input(Input::Said(word));
+    /// Those that have been killed end.
+    fn end_killed(&mut self) {
+        while let Some(worker) = self.killed.pop() {
+            self.die(worker, KILLED);
+        }
+    }
+
+    fn die(&mut self, worker: Worker, verdict: Verdict) {
+        let Some(instance) = self.running.remove(&worker) else { return };
+        self.held.retain(|(holder, _), _| *holder != worker);
+        self.killed.retain(|killed| *killed != worker);
+        self.input(Input::Exited(worker, instance, verdict));
     }
 
     fn serve(&mut self, helper: Helper) {
@@ -130,19 +140,19 @@ impl World {
             Action::Wire { link, generation, from, to } => {
                 let old = self.generations.insert(link.name.name(), generation);
                 assert!(old < Some(generation), "{link:?}: {old:?}, then {generation:?}");
-                self.pairs += 1;
                 for (end, takes) in [(link.from, from), (link.to, to)] {
                     if let (End::Worker(worker), true) = (end, takes) {
                         assert!(self.running.contains_key(&worker), "{worker} has no process");
-                        self.ends.insert((worker, link.name.name()), self.pairs);
+                        self.held.insert((worker, link.name.name()), generation);
                     }
                 }
             }
-            Action::Start(worker)
-            | Action::Drain(worker)
-            | Action::Terminate(worker)
-            | Action::Kill(worker) => {
+            Action::Start(worker) | Action::Drain(worker) | Action::Terminate(worker) => {
                 assert!(self.running.contains_key(&worker), "{worker} has no process");
+            }
+            Action::Kill(worker) => {
+                assert!(self.running.contains_key(&worker), "{worker} has no process");
+                self.killed.push(worker);
             }
             Action::StartApp => assert!(!std::mem::replace(&mut self.app, true)),
             Action::StartHelper(helper, instance) => {
@@ -215,7 +225,7 @@ impl World {
             let takes = |worker| self.machine.present(worker).is_some_and(Slot::takes_links);
             if takes(from) && takes(to) {
                 let name = link.name.name();
-                let (near, far) = (self.ends.get(&(from, name)), self.ends.get(&(to, name)));
+                let (near, far) = (self.held.get(&(from, name)), self.held.get(&(to, name)));
                 assert!(near.is_some() && near == far, "{name}: {near:?} and {far:?}");
             }
         }
@@ -325,15 +335,17 @@ fn worker_that_hangs_in_the_handshake_is_killed_and_counted() {
 }
 
 #[test]
-fn accused_worker_is_killed_once_and_started_anew() {
+fn worker_that_breaks_the_contract_is_killed_once_and_started_anew() {
     let mut world = World::open();
-    let accuse = |world: &mut World| world.accuse(Worker::Media, LinkName::Frames);
-    let actions = world.actions_since(accuse);
-    assert!(actions.contains(&Action::Kill(Worker::Compositor)), "{actions:?}");
-    assert_eq!(world.actions_since(accuse), Vec::new(), "it is on its way out");
-    world.die(Worker::Compositor, KILLED);
+    let breach = |world: &mut World| {
+        world.input(Input::Broke(Worker::Media, world.running[&Worker::Media]));
+    };
+    let actions = world.actions_since(breach);
+    assert!(actions.contains(&Action::Kill(Worker::Media)), "{actions:?}");
+    assert_eq!(world.actions_since(breach), Vec::new(), "it is on its way out");
+    world.die(Worker::Media, KILLED);
     world.pass(Duration::from_secs(1));
-    assert!(world.running.contains_key(&Worker::Compositor));
+    assert!(world.running.contains_key(&Worker::Media));
 }
 
 #[test]

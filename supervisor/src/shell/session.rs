@@ -9,7 +9,7 @@ use std::{
 
 use lumen_ipc::{
     link::LinkName,
-    message::grants::ToSupervisor,
+    message::grants::{LossReason, ToSupervisor},
     process::{ExitCode, ProcessId, Scope, Worker},
     relay::UnixSeconds,
     service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal, RelayPair, SessionStatus},
@@ -463,8 +463,9 @@ fn word(by: Worker, said: ToSupervisor) -> Word {
 
 fn say(notice: Notice) {
     match notice {
-        Notice::Accused(worker, link) => {
-            warn!(%worker, link = %link.name, "{worker} broke the contract on its link; ending it");
+        Notice::Accused(worker, word) => {
+            let Word { by, link, .. } = word;
+            warn!(%worker, link = %link.name, "{by} accuses its peer again; ending {worker}");
         }
         Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
         Notice::AppFollowsHelper => {
@@ -486,6 +487,18 @@ fn say(notice: Notice) {
             error!("{helper} {verdict} and is not started again: it ended too often");
         }
         Notice::RestStays => warn!("something that the app left behind does not end; going on"),
+        Notice::Rewired(Word { by, link, complaint, .. }) => match complaint {
+            // Mostly the echo of a death, which is said by itself.
+            Complaint::Lost(LossReason::Closed) => {
+                tracing::debug!(%by, link = %link.name, "the other end is closed");
+            }
+            Complaint::Lost(reason) => {
+                warn!(%by, link = %link.name, "a link is lost, because {reason}; making it anew");
+            }
+            Complaint::Violated => {
+                warn!(%by, link = %link.name, "{by} accuses its peer; making the link anew");
+            }
+        },
         Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),
     }
 }
