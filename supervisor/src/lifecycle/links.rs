@@ -159,6 +159,12 @@ impl Links {
             assert!(row.accusations.len() < MOST_ACCUSATIONS, "{row:?}");
         }
     }
+
+    /// Whether both owners of a link hold ends of the present pair.
+    #[cfg(test)]
+    pub(super) fn is_wired(&self, link: &Link) -> bool {
+        self.rows.iter().any(|row| row.link.name == link.name && row.state == State::Wired)
+    }
 }
 
 impl Row {

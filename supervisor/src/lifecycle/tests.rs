@@ -16,6 +16,7 @@ use super::{budget::MOST_DEATHS, *};
 mod app;
 mod ending;
 mod helper;
+mod histories;
 mod links;
 
 const KILLED: Verdict = Verdict::Killed(9);
