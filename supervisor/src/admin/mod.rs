@@ -4,6 +4,7 @@
 //! The socket is judged by `SO_PEERCRED` on both sides: the supervisor answers its own user and
 //! root; the command line looks only in directories nobody else can write to.
 
+pub mod intake;
 pub mod ring;
 
 use std::path::{Path, PathBuf};
