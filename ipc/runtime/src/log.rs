@@ -19,7 +19,10 @@
 
 use std::{
     io::{self, Write},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tracing_subscriber::{
@@ -50,8 +53,15 @@ const QUIET: &str = "smithay=warn,tarpc=error";
 
 /// Starts logging to standard error at level `info`. The first call in a process decides.
 pub fn start() -> Filter {
+    start_to(write_line)
+}
+
+/// The same, but hands each line, without its end, to `sink`, which must neither block nor log.
+pub fn start_to(sink: impl Fn(&str) + Send + Sync + 'static) -> Filter {
     let (filter, handle) = reload::Layer::new(EnvFilter::new(format!("{QUIET},info")));
-    let lines = fmt::layer().without_time().with_ansi(false).with_writer(Lines::default);
+    let sink: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(sink);
+    let writer = move || Lines { line: Vec::new(), sink: Arc::clone(&sink) };
+    let lines = fmt::layer().without_time().with_ansi(false).with_writer(writer);
     // An error says that a test's subscriber is installed already; then that one logs.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Filter(handle)
@@ -67,10 +77,10 @@ impl Filter {
     }
 }
 
-/// Gathers one event and writes it as one line with one system call.
-#[derive(Debug, Default)]
+/// Gathers one event and hands it over as one line.
 struct Lines {
     line: Vec<u8>,
+    sink: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Write for Lines {
@@ -87,7 +97,7 @@ impl Write for Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         if !self.line.is_empty() {
-            write_line(&String::from_utf8_lossy(&self.line));
+            (self.sink)(&single_line(&String::from_utf8_lossy(&self.line)));
         }
     }
 }
