@@ -10,9 +10,10 @@ const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// What the `session` link's messages and the `signalling` link's are made of.
-const SESSION_SOURCES: [&str; 9] = [
+const SESSION_SOURCES: [&str; 10] = [
     "codec.rs",
     "identity.rs",
+    "log.rs",
     "message/session.rs",
     "message/signalling.rs",
     "phase.rs",

@@ -3,9 +3,9 @@
 //!
 //! Decides: process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
-//! links ([`service`]) and what they tell of a host's state ([`status`]), where browsers find the
-//! gateway ([`front_door`]), how they sign in and what they get for it ([`login`]), what relay
-//! credentials say ([`relay`]), the units all of them use ([`units`],
+//! links ([`service`]), what they tell of a host's state ([`status`]) and lines of the log ([`log`]),
+//! where browsers find the gateway ([`front_door`]), how they sign in and what they get for it
+//! ([`login`]), what relay credentials say ([`relay`]), the units all of them use ([`units`],
 //! [`identity`]) and how they hang together in H.264
 //! ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
 //! ([`ring`]) and of credit ([`flow`]).
@@ -26,6 +26,7 @@ pub mod front_door;
 pub mod identity;
 pub mod level;
 pub mod link;
+pub mod log;
 pub mod login;
 pub mod message;
 pub mod phase;

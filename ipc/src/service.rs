@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ProtoHash,
     front_door::{FrontDoor, Listen},
+    log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     process::{ProcessId, Worker},
     text::{Secret, Text},
@@ -19,8 +20,8 @@ use crate::{
 pub use crate::{
     relay::{RelayCredentials, RelayPair},
     status::{
-        AppNews, AppState, AppStatus, ConfinementReport, Histogram, LogLine, LogPage, Metric,
-        MetricValue, ProcessStatus, Refusal, SessionStatus, WorkerStatus,
+        AppNews, AppState, AppStatus, ConfinementReport, Histogram, Metric, MetricValue,
+        ProcessStatus, Refusal, SessionStatus, WorkerStatus,
     },
 };
 
@@ -88,8 +89,8 @@ pub trait Admin {
     async fn status() -> HostStatus;
     /// Ends one worker and starts it anew.
     async fn restart(process: ProcessId) -> Result<(), Refusal>;
-    /// Log lines with numbers above `after`, of one worker or of all, oldest first.
-    async fn logs(worker: Option<Worker>, after: u64) -> LogPage;
+    /// Log lines with numbers above `after`, of one source or of all, oldest first.
+    async fn logs(source: Option<LogSource>, after: u64) -> LogPage;
     /// Every metric of every worker.
     async fn metrics() -> Vec<(ProcessId, Vec<Metric>)>;
     /// Ends everything.

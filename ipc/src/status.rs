@@ -124,24 +124,6 @@ pub struct Histogram {
     pub sum: u64,
 }
 
-/// Some log lines.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LogPage {
-    /// The lines, at most as many as fit a frame.
-    pub lines: Vec<LogLine>,
-}
-
-/// One line a worker wrote to its standard error.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Its number, counted from 1 over all workers of its scope.
-    pub number: u64,
-    /// Who wrote it.
-    pub process: ProcessId,
-    /// The line, without its end.
-    pub text: Text<2048>,
-}
-
 /// How the app is, with the number of this piece of news.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AppNews {

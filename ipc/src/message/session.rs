@@ -21,9 +21,10 @@ use crate::{
     codec::Message,
     identity::SessionId,
     link::LinkName,
+    log::{LogPage, LogSource},
     message::signalling::Reason,
     process::Worker,
-    status::{AppState, LogPage, Metric, Refusal, SessionStatus},
+    status::{AppState, Metric, Refusal, SessionStatus},
     text::Text,
 };
 
@@ -167,10 +168,10 @@ pub enum ToSession {
 /// What a session can be asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Question {
-    /// Lines of its log after a number, of one of its workers or of all.
+    /// Lines of its log after a number, of one source or of all.
     Logs {
         /// Whose.
-        worker: Option<Worker>,
+        source: Option<LogSource>,
         /// The number.
         after: u64,
     },

@@ -1,177 +1,219 @@
-//! The last lines of every worker, bounded in lines and in bytes. Pure.
+//! The last lines of every source, each source in a bounded ring of its own. Pure.
+//!
+//! Whoever writes fills only the ring that is its own: a flood of the app's drops the app's oldest
+//! lines and nobody else's. Readers (whoever asks by `lumen logs`, and what passes the lines on to
+//! standard error) hold nothing up: one that is slow finds the oldest lines gone, and [`Printer`] says
+//! how many.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use lumen_ipc::{
-    process::{ProcessId, Worker},
-    service::LogLine,
+    log::{LogLine, LogSource},
     text::Text,
 };
 
-/// Most lines kept.
-const MOST_LINES: usize = 4096;
+/// Most lines kept of one source.
+pub const MOST_LINES: usize = 4096;
+/// Most bytes kept of one source.
+const MOST_BYTES: usize = 1024 * 1024;
 /// Most bytes of one page: with the overhead of numbers and lengths it fits an RPC frame.
 const PAGE_BYTES: usize = 128 * 1024;
-/// What a line's number, worker and length take on the wire, at most.
-const LINE_OVERHEAD: usize = 16;
+/// What a line's numbers, source and length take on the wire, at most.
+const LINE_OVERHEAD: usize = 26;
 
-/// The ring.
+/// All rings.
 #[derive(Debug, Default)]
-pub struct LogRing {
-    lines: VecDeque<LogLine>,
+pub struct Journal {
+    rings: BTreeMap<LogSource, Ring>,
     last: u64,
 }
 
-impl LogRing {
-    /// Keeps a line; the oldest makes room.
-    pub fn push(&mut self, process: ProcessId, text: impl Into<String>) {
+#[derive(Debug, Default)]
+struct Ring {
+    lines: VecDeque<LogLine>,
+    bytes: usize,
+    /// How many lines there have been, kept or not.
+    written: u64,
+}
+
+impl Journal {
+    /// Keeps a line; the oldest ones of its source make room.
+    pub fn push(&mut self, source: LogSource, text: impl Into<String>) {
         self.last += 1;
-        if self.lines.len() >= MOST_LINES {
-            self.lines.pop_front();
-        }
+        let ring = self.rings.entry(source).or_default();
+        ring.written += 1;
         let text = Text::truncated(text);
-        self.lines.push_back(LogLine { number: self.last, process, text });
+        ring.bytes += text.as_str().len();
+        let (number, sequence) = (self.last, ring.written);
+        ring.lines.push_back(LogLine { number, source, sequence, text });
+        while ring.lines.len() > MOST_LINES || ring.bytes > MOST_BYTES {
+            let Some(oldest) = ring.lines.pop_front() else { break };
+            ring.bytes -= oldest.text.as_str().len();
+        }
     }
 
-    /// Lines with numbers above `after`, of one worker or of all, oldest first, as many as fit one
+    /// Counts lines of a source that were dropped before they came here.
+    pub fn skip(&mut self, source: LogSource, lines: u64) {
+        self.rings.entry(source).or_default().written += lines;
+    }
+
+    /// Lines with numbers above `after`, of one source or of all, oldest first, as many as fit one
     /// page.
     #[must_use]
-    pub fn page(&self, worker: Option<Worker>, after: u64) -> Vec<LogLine> {
-        let mut room = PAGE_BYTES;
-        self.lines
-            .iter()
-            .filter(|line| line.number > after && worker.is_none_or(|of| of == line.process.kind()))
-            .take_while(|line| {
-                let size = line.text.as_str().len() + LINE_OVERHEAD;
-                let fits = room >= size;
-                room = room.saturating_sub(size);
-                fits
-            })
-            .cloned()
-            .collect()
+    pub fn page(&self, source: Option<LogSource>, after: u64) -> Vec<LogLine> {
+        let asked = self.rings.iter().filter(|(of, _)| source.is_none_or(|source| source == **of));
+        let mut unread: Vec<_> = asked.map(|(_, ring)| ring.after(after).peekable()).collect();
+        let (mut page, mut room) = (Vec::new(), PAGE_BYTES);
+        // Each ring is in order; the oldest of their next lines is the next of all.
+        while let Some(next) = unread
+            .iter_mut()
+            .filter_map(|lines| Some((lines.peek()?.number, lines)))
+            .min_by_key(|(number, _)| *number)
+            .and_then(|(_, lines)| lines.next())
+        {
+            let size = next.text.as_str().len() + LINE_OVERHEAD;
+            if room < size {
+                break;
+            }
+            room -= size;
+            page.push(next.clone());
+        }
+        page
+    }
+
+    /// The last lines of a source, oldest first.
+    pub fn latest(&self, source: LogSource, count: usize) -> impl Iterator<Item = &str> {
+        let lines = self.rings.get(&source).map(|ring| &ring.lines);
+        let skipped = lines.map_or(0, |lines| lines.len().saturating_sub(count));
+        lines.into_iter().flatten().skip(skipped).map(|line| line.text.as_str())
+    }
+
+    /// The number of the newest line.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last
     }
 }
 
-/// Cuts a worker's output into lines of bounded length.
+impl Ring {
+    fn after(&self, number: u64) -> impl Iterator<Item = &LogLine> {
+        let read = self.lines.partition_point(|line| line.number <= number);
+        self.lines.range(read..)
+    }
+}
+
+/// Turns pages into text, each line after the name of its source, and says where lines are missing.
 #[derive(Debug, Default)]
-pub struct LineSplitter {
-    pending: Vec<u8>,
-    /// The present line was too long; its rest is dropped.
-    skipping: bool,
+pub struct Printer {
+    seen: BTreeMap<LogSource, u64>,
 }
 
-/// Longest line kept, in bytes.
-const MOST_LINE_BYTES: usize = 2048;
-
-impl LineSplitter {
-    /// Takes in what was read and hands every finished line to `line`. Bytes that are no UTF-8 and
-    /// control characters are replaced, so that no line can pass for two or steer a terminal.
-    pub fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            let (head, rest) = bytes.split_at(end);
-            self.extend(head);
-            self.finish(&mut line);
-            bytes = rest.get(1..).unwrap_or_default();
+impl Printer {
+    /// The text of the next page.
+    pub fn print(&mut self, page: &[LogLine]) -> String {
+        let mut text = String::new();
+        for line in page {
+            let seen = self.seen.insert(line.source, line.sequence).unwrap_or_default();
+            let source = line.source;
+            match line.sequence.saturating_sub(seen + 1) {
+                0 => {}
+                1 => text.push_str(&format!("{source}: (1 line was dropped)\n")),
+                missing => text.push_str(&format!("{source}: ({missing} lines were dropped)\n")),
+            }
+            text.push_str(&format!("{source}: {}\n", line.text));
         }
-        self.extend(bytes);
-    }
-
-    /// The output is over: hands over what is left.
-    pub fn finish(&mut self, line: &mut impl FnMut(String)) {
-        let skipped = std::mem::take(&mut self.skipping);
-        if self.pending.is_empty() {
-            return;
-        }
-        let mut text: String = String::from_utf8_lossy(&self.pending)
-            .chars()
-            .map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter })
-            .collect();
-        if skipped {
-            text.push('…');
-        }
-        self.pending.clear();
-        line(text);
-    }
-
-    fn extend(&mut self, bytes: &[u8]) {
-        let room = MOST_LINE_BYTES.saturating_sub(self.pending.len());
-        self.skipping |= bytes.len() > room;
-        self.pending.extend(bytes.iter().take(room));
+        text
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::units::SessionId;
+    use lumen_ipc::process::Worker;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn process(kind: Worker) -> ProcessId {
-        ProcessId::serving(SessionId::SOLE, kind)
+    const MEDIA: LogSource = LogSource::Worker(Worker::Media);
+    const RTC: LogSource = LogSource::Worker(Worker::Rtc);
+
+    fn texts(page: Vec<LogLine>) -> Vec<String> {
+        page.into_iter().map(|line| line.text.into_string()).collect()
     }
 
-    fn lines(chunks: &[&[u8]]) -> Vec<String> {
-        let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
-        for chunk in chunks {
-            splitter.push(chunk, |line| lines.push(line));
+    /// Every page after `after`, one after the other.
+    fn all_pages(journal: &Journal, mut after: u64) -> Vec<LogLine> {
+        let mut lines = Vec::new();
+        loop {
+            let page = journal.page(None, after);
+            let Some(last) = page.last() else { return lines };
+            let bytes: usize = page.iter().map(|line| line.text.as_str().len()).sum();
+            assert!(bytes <= PAGE_BYTES);
+            after = last.number;
+            lines.extend(page);
         }
-        splitter.finish(&mut |line| lines.push(line));
-        lines
     }
 
     #[test]
-    fn splitter_joins_chunks_and_cuts_at_newlines() {
-        assert_eq!(lines(&[b"on", b"e\ntw", b"o\n\nrest"]), ["one", "two", "rest"]);
+    fn page_holds_lines_after_a_number_of_one_source() {
+        let mut journal = Journal::default();
+        journal.push(MEDIA, "one");
+        journal.push(RTC, "two");
+        journal.push(MEDIA, "three");
+        assert_eq!(texts(journal.page(None, 0)), ["one", "two", "three"]);
+        assert_eq!(texts(journal.page(Some(MEDIA), 1)), ["three"]);
+        assert_eq!(journal.latest(MEDIA, 1).collect::<Vec<_>>(), ["three"]);
     }
 
     #[test]
-    fn splitter_replaces_what_could_steer_a_terminal() {
-        assert_eq!(lines(&[b"a\x1b[2Jb\xff\n"]), ["a\u{fffd}[2Jb\u{fffd}"]);
+    fn flood_of_one_source_drops_no_line_of_another() {
+        let mut journal = Journal::default();
+        journal.push(RTC, "quiet");
+        (0..3 * MOST_LINES).for_each(|number| journal.push(LogSource::App, number.to_string()));
+        assert_eq!(texts(journal.page(Some(RTC), 0)), ["quiet"]);
+        assert_eq!(journal.page(Some(LogSource::App), 0)[0].text.as_str(), "8192", "the newest");
     }
 
     #[test]
-    fn splitter_cuts_a_long_line_and_says_so() {
-        let long = vec![b'x'; 3 * MOST_LINE_BYTES];
-        let cut = lines(&[&long, b"\nnext\n"]);
-        assert_eq!(cut[0].trim_end_matches('…').len(), MOST_LINE_BYTES);
-        assert!(cut[0].ends_with('…'));
-        assert_eq!(cut[1], "next");
+    fn printer_counts_the_lines_that_were_dropped_since_the_last_page() {
+        let (mut journal, mut printer) = (Journal::default(), Printer::default());
+        journal.push(RTC, "first");
+        let page = journal.page(None, 0);
+        assert_eq!(printer.print(&page), "rtc: first\n");
+        (0..MOST_LINES + 7).for_each(|_| journal.push(RTC, "x"));
+        let page = journal.page(None, page[0].number);
+        assert!(printer.print(&page).starts_with("rtc: (7 lines were dropped)\nrtc: x\n"));
     }
 
     #[test]
-    fn page_holds_lines_after_a_number_of_one_worker() {
-        let mut ring = LogRing::default();
-        ring.push(process(Worker::Media), "one");
-        ring.push(process(Worker::Rtc), "two");
-        ring.push(process(Worker::Media), "three");
-        let page = |worker, after| {
-            let lines = ring.page(worker, after);
-            lines.into_iter().map(|line| line.text.into_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(page(None, 0), ["one", "two", "three"]);
-        assert_eq!(page(Some(Worker::Media), 1), ["three"]);
+    fn printer_counts_the_lines_that_never_reached_a_ring() {
+        let (mut journal, mut printer) = (Journal::default(), Printer::default());
+        journal.skip(LogSource::App, 1);
+        journal.push(LogSource::App, "y");
+        assert_eq!(printer.print(&journal.page(None, 0)), "app: (1 line was dropped)\napp: y\n");
     }
 
     proptest! {
         #[test]
-        fn pages_are_bounded_and_lose_nothing_that_is_kept(
-            lengths in proptest::collection::vec(0_usize..4000, 0..300),
+        fn pages_are_in_order_and_miss_exactly_what_the_printer_counts(
+            written in proptest::collection::vec((0_usize..3, 0_usize..3000), 0..2000),
         ) {
-            let mut ring = LogRing::default();
-            for length in &lengths {
-                ring.push(process(Worker::Rtc), "x".repeat(*length));
+            let sources = [MEDIA, RTC, LogSource::App];
+            let mut journal = Journal::default();
+            for (source, length) in &written {
+                journal.push(sources[*source], "x".repeat(*length));
             }
-            let (mut after, mut seen) = (0, 0);
-            loop {
-                let page = ring.page(None, after);
-                let Some(last) = page.last() else { break };
-                let bytes: usize = page.iter().map(|line| line.text.as_str().len()).sum();
-                prop_assert!(bytes <= PAGE_BYTES);
-                seen += page.len();
-                after = last.number;
+            let lines = all_pages(&journal, 0);
+            prop_assert!(lines.is_sorted_by(|one, other| one.number < other.number));
+            for (index, source) in sources.into_iter().enumerate() {
+                let own: Vec<_> = lines.iter().filter(|line| line.source == source).collect();
+                let total = written.iter().filter(|(of, _)| *of == index).count();
+                let bytes: usize = own.iter().map(|line| line.text.as_str().len()).sum();
+                prop_assert!(own.len() <= MOST_LINES && bytes <= MOST_BYTES);
+                // What is kept is the newest without a gap.
+                let kept = own.iter().map(|line| line.sequence);
+                let newest = (total - own.len() + 1) as u64..=total as u64;
+                prop_assert!(kept.eq(newest));
             }
-            prop_assert_eq!(seen, lengths.len());
         }
     }
 }

@@ -1,32 +1,29 @@
-//! `lumen logs`: pages of the supervisor's ring, once or for ever.
+//! `lumen logs`: pages of the supervisor's rings, once or for ever.
 
 use std::time::Duration;
 
-use lumen_ipc::{
-    process::{ExitCode, Worker},
-    service::AdminClient,
-};
+use lumen_ipc::{log::LogSource, process::ExitCode, service::AdminClient};
 use tarpc::context;
 
 use super::{
     client::{self, AdminError},
     output,
 };
-use crate::config::InstanceName;
+use crate::{admin::ring::Printer, config::InstanceName};
 
 /// How often `--follow` asks for more.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) fn run(
     name: &InstanceName,
-    worker: Option<Worker>,
+    source: Option<LogSource>,
     follow: bool,
 ) -> Result<ExitCode, AdminError> {
     client::with(name, async |admin| {
-        let mut after = 0;
+        let (mut printer, mut after) = (Printer::default(), 0);
         loop {
             let seen = after;
-            after = page(&admin, worker, after).await?;
+            after = page(&admin, &mut printer, source, after).await?;
             if after == seen && !follow {
                 return Ok(ExitCode::Ok);
             }
@@ -38,9 +35,13 @@ pub(super) fn run(
 }
 
 /// Prints one page and tells the number of its last line.
-async fn page(admin: &AdminClient, worker: Option<Worker>, after: u64) -> Result<u64, AdminError> {
-    let page = admin.logs(context::current(), worker, after).await?;
-    let lines = page.lines.iter().map(|line| format!("{}: {}\n", line.process.kind(), line.text));
-    output::print(&lines.collect::<String>());
+async fn page(
+    admin: &AdminClient,
+    printer: &mut Printer,
+    source: Option<LogSource>,
+    after: u64,
+) -> Result<u64, AdminError> {
+    let page = admin.logs(context::current(), source, after).await?;
+    output::print(&printer.print(&page.lines));
     Ok(page.lines.last().map_or(after, |line| line.number))
 }

@@ -43,7 +43,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         Invocation::Restart { name, worker } => {
             answered(client::with(&name, async |admin| client::restart(&admin, worker).await))
         }
-        Invocation::Logs { name, worker, follow } => answered(logs::run(&name, worker, follow)),
+        Invocation::Logs { name, source, follow } => answered(logs::run(&name, source, follow)),
         Invocation::Metrics { name, json } => answered(metrics::run(&name, json)),
         Invocation::Stop { name } => {
             answered(client::with(&name, async |admin| client::stop(&admin).await))

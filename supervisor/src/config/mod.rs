@@ -15,6 +15,7 @@ use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf};
 
 use lumen_ipc::{
     front_door::FrontDoor,
+    log::LogSource,
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
@@ -38,7 +39,7 @@ pub enum Invocation {
         /// Which desktop.
         name: InstanceName,
         /// Of whom; `None` for all.
-        worker: Option<Worker>,
+        source: Option<LogSource>,
         /// Whether to go on.
         follow: bool,
     },

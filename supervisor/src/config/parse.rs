@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use lumen_ipc::process::Worker;
+use lumen_ipc::{log::LogSource, process::Worker};
 
 use super::{
     AppChoice, DoctorConfig, Invocation, Note, RunConfig, UsageError,
@@ -127,7 +127,7 @@ impl Line {
         let invocation = match self.command {
             Command::Doctor => self.doctor()?,
             Command::Logs => Invocation::Logs {
-                worker: self.worker()?,
+                source: self.source()?,
                 name: self.values.name()?,
                 follow: self.values.switch(Key::Follow)?,
             },
@@ -213,6 +213,21 @@ impl Line {
             let near = nearest(&word, Worker::ALL.map(Worker::name));
             let hint = hint(near, "");
             UsageError::Operand(format!("there is no worker `{word}`{hint}; {}", worker_names()))
+        })
+    }
+
+    fn source(&mut self) -> Result<Option<LogSource>, UsageError> {
+        if self.operands.is_empty() {
+            return Ok(None);
+        }
+        let word = self.operands.remove(0);
+        LogSource::from_name(&word).map(Some).ok_or_else(|| {
+            let names = LogSource::ALL.map(LogSource::name);
+            let hint = hint(nearest(&word, names), "");
+            let names = names.join(", ");
+            UsageError::Operand(format!(
+                "nobody called `{word}` logs{hint}; those who log are {names}"
+            ))
         })
     }
 
@@ -345,6 +360,8 @@ mod tests {
             ("run --app x -- y", "both --app"),
             ("run --", "nothing follows"),
             ("restart", "which worker"),
+            ("logs rct", "did you mean rtc?"),
+            ("logs nobody", "those who log are lumen, app, bus, xserver, compositor"),
             ("stop now", "no use for `now`"),
         ];
         let wrong: Vec<_> = cases

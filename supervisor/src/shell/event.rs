@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use lumen_ipc::{
+    log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::grants::ToSupervisor,
     process::{ProcessId, Worker},
-    service::{AppNews, ConfinementReport, ControlClient, HostStatus, LogPage, Refusal, RelayPair},
+    service::{AppNews, ConfinementReport, ControlClient, HostStatus, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
 };
@@ -78,8 +79,8 @@ pub(crate) enum WorkerEvent {
 /// A request on the admin socket and where its answer goes.
 #[derive(Debug)]
 pub(crate) enum AdminRequest {
-    /// Lines of one worker or all after a number.
-    Logs(Option<Worker>, u64, oneshot::Sender<LogPage>),
+    /// Lines of one source or all after a number.
+    Logs(Option<LogSource>, u64, oneshot::Sender<LogPage>),
     /// Restart a worker.
     Restart(ProcessId, oneshot::Sender<Result<(), Refusal>>),
     /// How everything is, as far as the supervisor knows, and whom to ask for the rest.

@@ -10,11 +10,11 @@ use std::{
 use futures::future::join_all;
 use lumen_ipc::{
     front_door::Listen,
+    log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
-    process::{ProcessId, Worker},
+    process::ProcessId,
     service::{
-        Admin, AppNews, AuthMode, Broker, HostStatus, LogPage, Metric, Refusal, RelayPair,
-        WorkerStatus,
+        Admin, AppNews, AuthMode, Broker, HostStatus, Metric, Refusal, RelayPair, WorkerStatus,
     },
     text::Secret,
     units::{PeerId, SessionId},
@@ -109,8 +109,8 @@ impl Admin for AdminServer {
             .unwrap_or_else(|| Err(Refusal::because("the desktop has ended")))
     }
 
-    async fn logs(self, _: Context, worker: Option<Worker>, after: u64) -> LogPage {
-        self.ask(|reply| AdminRequest::Logs(worker, after, reply))
+    async fn logs(self, _: Context, source: Option<LogSource>, after: u64) -> LogPage {
+        self.ask(|reply| AdminRequest::Logs(source, after, reply))
             .await
             .unwrap_or_else(|| LogPage { lines: Vec::new() })
     }

@@ -9,10 +9,11 @@ use std::{
 
 use lumen_ipc::{
     link::LinkName,
+    log::{LogPage, LogSource},
     message::grants::{LossReason, ToSupervisor},
     process::{ExitCode, ProcessId, Scope, Worker},
     relay::UnixSeconds,
-    service::{AppStatus, HostStatus, LogPage, ProcessStatus, Refusal, RelayPair, SessionStatus},
+    service::{AppStatus, HostStatus, ProcessStatus, Refusal, RelayPair, SessionStatus},
     text::Text,
     units::{PeerId, SessionId},
 };
@@ -36,7 +37,7 @@ use super::{
     worker::{GrantError, Workers},
 };
 use crate::{
-    admin::ring::LogRing,
+    admin::ring::Journal,
     broker::{Access, relay::RelayMint},
     lifecycle::{
         Action, Complaint, Helper, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict, Word,
@@ -52,7 +53,7 @@ pub(super) struct Session {
     workers: Workers,
     guests: Guests,
     bulletin: Bulletin,
-    log: LogRing,
+    log: Journal,
     events: Events,
     inbox: mpsc::Receiver<Event>,
 }
@@ -71,7 +72,7 @@ impl Session {
             access,
             guests: Guests::new(family, events.clone()),
             bulletin: Bulletin::new(),
-            log: LogRing::default(),
+            log: Journal::default(),
             events,
             inbox,
         }
@@ -115,6 +116,7 @@ impl Session {
             }
             Event::AppWrote(line) => {
                 forward("app", &line);
+                self.log.push(LogSource::App, line.clone());
                 self.guests.app_wrote(line);
             }
             Event::Broker(request) => self.answer_gateway(request),
@@ -141,7 +143,14 @@ impl Session {
                 }
                 self.feed(Input::HelperReady(helper, instance));
             }
-            HelperEvent::Wrote(line) => forward(&helper.to_string(), &line),
+            HelperEvent::Wrote(line) => {
+                let source = match helper {
+                    Helper::Bus => LogSource::Bus,
+                    Helper::XServer => LogSource::XServer,
+                };
+                forward(source.name(), &line);
+                self.log.push(source, line);
+            }
         }
     }
 
@@ -170,7 +179,7 @@ impl Session {
             WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
             WorkerEvent::Wrote(line) => {
                 forward(worker.name(), &line);
-                self.log.push(ProcessId::serving(SessionId::SOLE, worker), line);
+                self.log.push(LogSource::Worker(worker), line);
             }
         }
     }
@@ -267,8 +276,8 @@ impl Session {
     fn answer_admin(&mut self, request: AdminRequest) {
         // Whoever asked may have gone; then nobody misses the answer.
         match request {
-            AdminRequest::Logs(worker, after, reply) => {
-                let _ = reply.send(LogPage { lines: self.log.page(worker, after) });
+            AdminRequest::Logs(source, after, reply) => {
+                let _ = reply.send(LogPage { lines: self.log.page(source, after) });
             }
             AdminRequest::Restart(process, reply) => {
                 info!(%process, "restart asked for");

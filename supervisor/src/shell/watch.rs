@@ -7,7 +7,7 @@ use rustix::process::WaitOptions;
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
 use super::{family, spawn::watched};
-use crate::{admin::ring::LineSplitter, lifecycle::Verdict};
+use crate::{admin::intake::LineSplitter, lifecycle::Verdict};
 
 /// Waits for a child to end and reaps it. `before_reaping` runs while its process id, and with it
 /// its process group's, still cannot be anyone else's.

@@ -5,6 +5,7 @@ use std::time::Instant;
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::{Generation, LinkName},
+    log::{LogLine, LogPage, LogSource},
     login::LoginRefusal,
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
@@ -22,8 +23,8 @@ use lumen_ipc::{
     ring::{RingCapacity, RingSpan},
     service::{
         AdminRequest, AdminResponse, AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse,
-        ControlRequest, ControlResponse, EncoderState, LogPage, Refusal, RelayCredentials,
-        RelayPair, SessionStatus, TuningRequest, TuningResponse,
+        ControlRequest, ControlResponse, EncoderState, Refusal, RelayCredentials, RelayPair,
+        SessionStatus, TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
     units::{
@@ -59,8 +60,15 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add(
         "rpc_admin",
         vec![
-            request(AdminRequest::Logs { worker: Some(Worker::Rtc), after: 7 }),
-            reply(AdminResponse::Logs(LogPage { lines: Vec::new() })),
+            request(AdminRequest::Logs { source: Some(LogSource::Worker(Worker::Rtc)), after: 7 }),
+            reply(AdminResponse::Logs(LogPage {
+                lines: vec![LogLine {
+                    number: 70_000,
+                    source: LogSource::App,
+                    sequence: 300,
+                    text: Text::truncated("a line"),
+                }],
+            })),
         ],
     );
     add(
@@ -321,7 +329,7 @@ fn session_back_samples() -> Vec<session::ToSession> {
         session::ToSession::SignallingEnd,
         session::ToSession::RtcViolated,
         session::ToSession::PagesTold { serial: 2 },
-        asked(session::Question::Logs { worker: Some(worker), after: 300 }),
+        asked(session::Question::Logs { source: Some(LogSource::Worker(worker)), after: 300 }),
         asked(session::Question::Metrics { worker }),
         asked(session::Question::Restart { worker }),
         asked(session::Question::StartApp),

@@ -41,10 +41,14 @@ pub const COMMANDS: [CommandRow; 7] = [
     CommandRow {
         command: Command::Logs,
         name: "logs",
-        operands: "[WORKER] [-f]",
-        summary: "Show what the workers logged, of one or of all.",
-        details: "The last few thousand lines are kept in memory.",
-        examples: &[("lumen logs rtc -f", "rtc's lines, and each new one as it comes")],
+        operands: "[SOURCE] [-f]",
+        summary: "Show what was logged, by one source or by all.",
+        details: "SOURCE is a worker, lumen, app, bus or xserver. The last 4096 lines of each are kept in \
+                  memory; where older ones or too many at once were dropped, a line says how many.",
+        examples: &[
+            ("lumen logs rtc -f", "rtc's lines, and each new one as it comes"),
+            ("lumen logs app", "what the app printed"),
+        ],
     },
     CommandRow {
         command: Command::Doctor,

@@ -1,0 +1,100 @@
+//! Lines of the log as an administrator gets them: who wrote each, and which ones are missing.
+//!
+//! INVARIANT: a source's lines are numbered without gaps by [`LogLine::sequence`] as they are written,
+//! so whoever reads them sees by a jump how many were dropped before they could be read.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{process::Worker, text::Text};
+
+/// Whose lines they are. Each source has a ring of its own.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum LogSource {
+    /// The user's app, and what it has started.
+    App,
+    /// The session bus.
+    Bus,
+    /// The supervisor itself.
+    Supervisor,
+    /// A worker.
+    Worker(Worker),
+    /// The X server.
+    XServer,
+}
+
+impl LogSource {
+    /// Every source.
+    pub const ALL: [Self; 10] = [
+        Self::Supervisor,
+        Self::App,
+        Self::Bus,
+        Self::XServer,
+        Self::Worker(Worker::Compositor),
+        Self::Worker(Worker::Media),
+        Self::Worker(Worker::Rtc),
+        Self::Worker(Worker::Gamepad),
+        Self::Worker(Worker::Gateway),
+        Self::Worker(Worker::Turn),
+    ];
+
+    /// The word before its lines, by which a command asks for them.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Bus => "bus",
+            Self::Supervisor => "lumen",
+            Self::Worker(worker) => worker.name(),
+            Self::XServer => "xserver",
+        }
+    }
+
+    /// The source called `name`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+}
+
+impl fmt::Display for LogSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Some log lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The lines, at most as many as fit a frame.
+    pub lines: Vec<LogLine>,
+}
+
+/// One line.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Its number, counted over all sources: the order in which lines were read.
+    pub number: u64,
+    /// Who wrote it.
+    pub source: LogSource,
+    /// Its number among the lines of its source, counted from 1; those that were dropped count.
+    pub sequence: u64,
+    /// The line, without its end.
+    pub text: Text<2048>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_name_inverts_name_for_every_source() {
+        for source in LogSource::ALL {
+            assert_eq!(LogSource::from_name(source.name()), Some(source));
+        }
+        for worker in Worker::ALL {
+            assert_eq!(LogSource::from_name(worker.name()), Some(LogSource::Worker(worker)));
+        }
+    }
+}
