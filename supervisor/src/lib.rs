@@ -7,14 +7,14 @@
 //! Trusts: its own command line and environment, after parsing them; the kernel. It parses nothing
 //! that comes from a browser, an app or a media file: workers do, and tell it in bounded typed
 //! messages. What workers and the app write to standard error is cut into lines, kept and passed
-//! on, never read for meaning. The one secret, the access token, is printed once to standard output
-//! and never logged.
+//! on by threads of the log's own, never read for meaning. The one secret, the access token, is
+//! printed once to standard output and never logged.
 //!
 //! The data's way:
 //! ```text
 //! arguments, LUMEN_* ─▶ config ─▶ shell::stage (users, programs, places, sockets) ─▶ plan
 //!                                                                                     │
-//! ends, replies, lines, signals ─▶ shell::session ─▶ lifecycle ─▶ actions ─▶ shell::worker, spawn
+//! ends, replies, signals ───▶ shell::session ─▶ lifecycle ─▶ actions ─▶ shell::worker, spawn
 //!             gateway's broker link ──┘  │  └── admin socket ◀─ cli (status, restart, logs …)
 //!                                     broker
 //! ```
@@ -28,7 +28,7 @@
 //! | [`locale`] | a locale that this machine has, and UTF-8 | yes |
 //! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
 //! | [`broker`] | token, cookies, throttle, relay credentials | but for randomness |
-//! | [`admin`] | where the admin socket is; the ring of log lines | yes |
+//! | [`admin`] | where the admin socket is; how output becomes log lines, and their rings | yes |
 //! | [`cli`] | what each command prints | no |
 //! | `shell` | sockets, processes, files, the event loop | no |
 

@@ -1,6 +1,9 @@
 //! The real `lumen` with stubs in every worker's place: start, stop, death and bad input. Runs as
 //! whoever runs the tests, root or not; needs loopback and `/bin/sh`.
 
+#[path = "desktop/output.rs"]
+mod output;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read},

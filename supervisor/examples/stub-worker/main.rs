@@ -3,10 +3,16 @@
 //!
 //! `ok` serves and drains; `crash` ends while serving; `hang` never gets ready; `forbidden-syscall`
 //! makes one; `wrong-build` ends as one of another build does; `slow-drain` never drains; `accuse`
-//! says of every pair of `frames` that its peer broke the contract; `garbage`, `oversize` and `fd-flood` break it
-//! themselves, on `grants`.
+//! says of every pair of `frames` that its peer broke the contract; `log-flood` logs without end;
+//! `garbage`, `oversize` and `fd-flood` break the contract themselves, on `grants`.
 
-use std::{fs, io::IoSlice, path::PathBuf, process::ExitCode as ProcessExitCode, time::Duration};
+use std::{
+    fs,
+    io::{self, IoSlice, Write},
+    path::PathBuf,
+    process::ExitCode as ProcessExitCode,
+    time::Duration,
+};
 
 use lumen_ipc::{
     codec::MAX_MESSAGE_BYTES,
@@ -101,6 +107,12 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
             "garbage" => send_raw(&[0xff; 16], 0),
             "oversize" => send_raw(&[0; MAX_MESSAGE_BYTES + 1], 0),
             "fd-flood" => send_raw(&[0, 0], 64),
+            "log-flood" => {
+                std::thread::spawn(|| {
+                    let line = b"INFO stub: a line of the flood\n".repeat(100);
+                    while io::stderr().write_all(&line).is_ok() {}
+                });
+            }
             _ => {}
         }
         supervision.set_summary(format!("stub, {}", self.mode));

@@ -126,7 +126,7 @@ impl Allowance {
 
 /// Cuts output into lines of bounded length.
 #[derive(Debug, Default)]
-pub struct LineSplitter {
+struct LineSplitter {
     pending: Vec<u8>,
     /// The present line was too long; its rest is dropped.
     skipping: bool,
@@ -135,7 +135,7 @@ pub struct LineSplitter {
 impl LineSplitter {
     /// Takes in what was read and hands every finished line to `line`. Bytes that are no UTF-8 and
     /// control characters are replaced, so that no line can pass for two or steer a terminal.
-    pub fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
+    fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (head, rest) = bytes.split_at(end);
             self.extend(head);
@@ -146,7 +146,7 @@ impl LineSplitter {
     }
 
     /// The output is over: hands over what is left.
-    pub fn finish(&mut self, line: &mut impl FnMut(String)) {
+    fn finish(&mut self, line: &mut impl FnMut(String)) {
         let skipped = std::mem::take(&mut self.skipping);
         if self.pending.is_empty() {
             return;

@@ -35,8 +35,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         Invocation::Help(Some(command)) => output::print(&help::of(command)),
         Invocation::Version => output::print(&format!("lumen {}\n", env!("CARGO_PKG_VERSION"))),
         Invocation::Run(config) => {
-            return shell::run(&config)
-                .unwrap_or_else(|error| failed(&error, error.exit_code()).into());
+            return shell::run(&config);
         }
         Invocation::Doctor(config) => doctor::run(&config),
         Invocation::Status { name, json } => answered(status::run(&name, json)),
@@ -57,12 +56,6 @@ fn answered(outcome: Result<ExitCode, client::AdminError>) -> ExitCode {
 }
 
 fn failed(error: &dyn Error, code: ExitCode) -> ExitCode {
-    let mut sentence = format!("lumen: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        sentence.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    output::tell(&sentence);
+    output::tell(&format!("lumen: {}", shell::sentence(error)));
     code
 }

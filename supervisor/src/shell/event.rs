@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use lumen_ipc::{
-    log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::grants::ToSupervisor,
     process::{ProcessId, Worker},
@@ -16,8 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::lifecycle::{Helper, Instance, Verdict};
 
-/// How many events may wait. When it is full their sources wait: a worker that logs faster than
-/// the log is taken away blocks in its write.
+/// How many events may wait. When it is full their sources wait, each in its turn.
 pub(crate) const QUEUE: usize = 256;
 
 /// Where tasks report to.
@@ -30,8 +28,6 @@ pub(crate) enum Event {
     Admin(AdminRequest),
     /// The app ended, so.
     AppEnded(Verdict),
-    /// The app wrote a line.
-    AppWrote(String),
     /// The gateway asks.
     Broker(BrokerRequest),
     /// News of a helper.
@@ -51,8 +47,6 @@ pub(crate) enum HelperEvent {
     Ended(Verdict),
     /// It serves, and said this.
     Ready(String),
-    /// It wrote a line.
-    Wrote(String),
 }
 
 /// News of one process of a worker.
@@ -72,15 +66,11 @@ pub(crate) enum WorkerEvent {
     Said(ToSupervisor),
     /// It is of another build.
     WrongBuild,
-    /// It wrote a line.
-    Wrote(String),
 }
 
 /// A request on the admin socket and where its answer goes.
 #[derive(Debug)]
 pub(crate) enum AdminRequest {
-    /// Lines of one source or all after a number.
-    Logs(Option<LogSource>, u64, oneshot::Sender<LogPage>),
     /// Restart a worker.
     Restart(ProcessId, oneshot::Sender<Result<(), Refusal>>),
     /// How everything is, as far as the supervisor knows, and whom to ask for the rest.

@@ -167,7 +167,7 @@ pub(crate) struct Found {
     pub(crate) refused: Option<Refused>,
 }
 
-/// Tries out, as each of `users`, what workers may do. For the single-threaded start.
+/// Tries out, as each of `users`, what workers may do. For the start.
 pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
     let (wanted, others) = match users {
         Users::Own(_) => (Namespaces::WithUser, vec![None]),

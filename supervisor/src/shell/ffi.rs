@@ -116,7 +116,7 @@ fn close_on_exec(number: RawFd) -> io::Result<()> {
 }
 
 /// Does something in a child of its own, whose answer is two numbers, and reaps it. `act` must
-/// neither allocate nor lock, as between fork and exec. For the single-threaded start.
+/// neither allocate nor lock, as between fork and exec. For the start.
 pub(crate) fn in_child(act: impl FnOnce() -> [u32; 2]) -> io::Result<[u32; 2]> {
     let (reader, writer) = io::pipe()?;
     // SAFETY: the child makes system calls over memory prepared before the fork, writes a few bytes

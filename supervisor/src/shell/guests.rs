@@ -1,12 +1,8 @@
 //! Somebody else's programs in the desktop: the app, its helpers, and what they leave behind.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    ffi::OsString,
-    io,
-    os::fd::OwnedFd,
-};
+use std::{collections::BTreeMap, ffi::OsString, io, os::fd::OwnedFd};
 
+use lumen_ipc::log::LogSource;
 use nix::{
     errno::Errno,
     sys::signal::{Signal, killpg},
@@ -18,6 +14,7 @@ use super::{
     event::{Event, Events, HelperEvent},
     family::Family,
     helpers::HelperLaunch,
+    log::Log,
     spawn::{self, AppLaunch, Spawned},
     watch,
 };
@@ -30,7 +27,8 @@ const APP_LINES: usize = 10;
 pub(super) struct Guests {
     /// The app's process, which is also its process group.
     app: Option<Pid>,
-    last_lines: VecDeque<String>,
+    /// Why the app could not be executed.
+    not_executed: Option<String>,
     /// The helpers' processes, each its process group, too.
     helpers: BTreeMap<Helper, (Pid, Instance)>,
     /// What helpers that serve have to say to the app's environment.
@@ -39,40 +37,37 @@ pub(super) struct Guests {
     ending: Option<Signal>,
     family: Family,
     events: Events,
+    log: Log,
 }
 
 impl Guests {
-    pub(super) fn new(family: Family, events: Events) -> Self {
+    pub(super) fn new(family: Family, events: Events, log: Log) -> Self {
         Self {
             app: None,
-            last_lines: VecDeque::new(),
+            not_executed: None,
             helpers: BTreeMap::new(),
             said: BTreeMap::new(),
             ending: None,
             family,
             events,
+            log,
         }
     }
 
     /// Executes the app. What keeps it from running is told as its end.
     pub(super) fn start_app(&mut self, launch: &AppLaunch) -> io::Result<()> {
-        self.last_lines.clear();
+        self.not_executed = None;
         let launch = self.with_helpers(launch);
         let Spawned { pid, ended: gone, output } = spawn::app(&launch).inspect_err(|error| {
-            self.last_lines.push_back(error.to_string());
+            self.not_executed = Some(error.to_string());
         })?;
         self.app = Some(pid);
-        let (ended, wrote) = (self.events.clone(), self.events.clone());
+        let (ended, tail) = (self.events.clone(), self.log.follow(LogSource::App, output));
         tokio::spawn(async move {
             // What the app leaves in its group would outlive it.
             let verdict = watch::end(pid, gone, || signal_group(pid, Signal::SIGTERM)).await;
+            tail.settled().await;
             let _ = ended.send(Event::AppEnded(verdict)).await; // The loop outlives the app.
-        });
-        tokio::spawn(async move {
-            let report = async |line| {
-                let _ = wrote.send(Event::AppWrote(line)).await; // Lines after the end are lost.
-            };
-            watch::lines(output, report).await
         });
         Ok(())
     }
@@ -101,13 +96,11 @@ impl Guests {
                 let _ = events.send(Event::Helper(name, instance, news)).await;
             }
         };
-        let (ended, wrote) = (report.clone(), report.clone());
+        let (ended, tail) = (report.clone(), self.log.follow(source(name), output));
         tokio::spawn(async move {
             let verdict = watch::end(pid, gone, || {}).await;
+            tail.settled().await;
             ended(HelperEvent::Ended(verdict)).await;
-        });
-        tokio::spawn(async move {
-            watch::lines(output, async |line| wrote(HelperEvent::Wrote(line)).await).await
         });
         tokio::spawn(announced(ready, async move |line| report(HelperEvent::Ready(line)).await));
         Ok(())
@@ -145,19 +138,16 @@ impl Guests {
         self.app = None;
     }
 
-    pub(super) fn app_wrote(&mut self, line: String) {
-        if self.last_lines.len() >= APP_LINES {
-            self.last_lines.pop_front();
-        }
-        self.last_lines.push_back(line);
-    }
-
     pub(super) fn app_pid(&self) -> Option<Pid> {
         self.app
     }
 
-    pub(super) fn last_lines(&self) -> impl Iterator<Item = &String> {
-        self.last_lines.iter()
+    /// What the app said last, or why it could say nothing.
+    pub(super) fn last_lines(&self) -> Vec<String> {
+        match &self.not_executed {
+            Some(reason) => vec![reason.clone()],
+            None => self.log.latest(LogSource::App, APP_LINES),
+        }
     }
 
     pub(super) fn signal_app(&self, signal: Signal) {
@@ -193,6 +183,14 @@ impl Drop for Guests {
         for helper in self.helpers.keys() {
             self.kill_helper(*helper);
         }
+    }
+}
+
+/// Whose lines a helper's are.
+fn source(helper: Helper) -> LogSource {
+    match helper {
+        Helper::Bus => LogSource::Bus,
+        Helper::XServer => LogSource::XServer,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Order: descriptors 3 and 4 are reserved, the [`stage`] is set (everything that can be wrong is
 //! found there), then the [`session`]'s loop owns all until it has ended. One thread does it all, so
-//! that children's death signals, which follow the thread that forked them, follow the process.
+//! that children's death signals, which follow the thread that forked them, follow the process; others
+//! carry the [`log`], and wait where the loop may not.
 
 mod app;
 pub(crate) mod demo;
@@ -13,6 +14,7 @@ pub(crate) mod ffi;
 mod guests;
 mod handshake;
 mod helpers;
+mod log;
 mod nameless;
 mod news;
 pub(crate) mod pads;
@@ -29,10 +31,15 @@ pub(crate) mod users;
 mod watch;
 mod worker;
 
-use std::{io, os::fd::AsFd, process};
+use std::{
+    error::Error,
+    io::{self, Write},
+    os::fd::AsFd,
+    panic, process,
+};
 
 use lumen_ipc::process::ExitCode;
-use lumen_ipc_runtime::log;
+use lumen_ipc_runtime::log as tracing_log;
 use nix::sys::{
     signal::{SigSet, Signal},
     signalfd::{SfdFlags, SignalFd},
@@ -47,6 +54,7 @@ use crate::{
 };
 use app::Caller;
 use event::{Event, Events};
+use log::Log;
 use session::Session;
 use spawn::ReservedNumbers;
 use stage::{Stage, StageError};
@@ -76,16 +84,40 @@ impl RunError {
 }
 
 /// Starts a desktop and serves it until it ends; returns what `lumen` ends with, which may be the
-/// app's own status.
-pub(crate) fn run(config: &RunConfig) -> Result<process::ExitCode, RunError> {
-    let _reserved = ReservedNumbers::take()?;
+/// app's own status. What kept it from starting is said.
+pub(crate) fn run(config: &RunConfig) -> process::ExitCode {
+    let prepared = ReservedNumbers::take()
+        .and_then(|reserved| Ok((reserved, block_signals()?, Log::start()?)))
+        .map_err(RunError::from);
+    let (_reserved, signals, log) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // Without a log nothing else can be said either.
+            let _ = writeln!(io::stderr(), "lumen: {}", sentence(&error));
+            return error.exit_code().into();
+        }
+    };
+    let said = log.clone();
+    panic::set_hook(Box::new(move |bug| {
+        said.say(&format!("a bug: {bug}"));
+        said.flush();
+    }));
+    let code = serve(config, signals, &log).unwrap_or_else(|error| {
+        log.say(&sentence(&error));
+        error.exit_code().into()
+    });
+    log.flush();
+    code
+}
+
+fn serve(config: &RunConfig, signals: SignalFd, log: &Log) -> Result<process::ExitCode, RunError> {
     // What we make is for us, unless it says otherwise.
     umask(Mode::from_bits_truncate(0o022));
-    let filter = log::start();
+    let said = log.clone();
+    let filter = tracing_log::start_to(move |line| said.say(line));
     if let Err(error) = filter.replace(config.log.as_str()) {
         warn!(%error, "the log filter is not understood; logging at info");
     }
-    let signals = block_signals()?;
     let (family, children) = family::adopt()?;
     let stage = Stage::set(config, &Caller::here())?;
     if let Some(uid) = stage.anonymous_uid() {
@@ -99,12 +131,24 @@ pub(crate) fn run(config: &RunConfig) -> Result<process::ExitCode, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let admin = stage.admin.socket.try_clone()?;
-        let session = Session::new(stage, access, family);
+        let session = Session::new(stage, access, family, log.clone());
         tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
-        tokio::spawn(service::admin(UnixListener::from_std(admin)?, session.events()));
+        let admin = UnixListener::from_std(admin)?;
+        tokio::spawn(service::admin(admin, session.events(), log.clone()));
         Ok(session.run().await)
     })
+}
+
+/// An error with its causes.
+pub(crate) fn sentence(error: &dyn Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    sentence
 }
 
 /// Has the signals that ask for an end wait in a descriptor instead of ending us. Those that the

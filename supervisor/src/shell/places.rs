@@ -160,7 +160,8 @@ pub(crate) fn lock(path: &Path) -> Result<Flock<File>, PlaceError> {
 }
 
 /// Does something on disk as another user, so that what is made is the user's and a trap laid in
-/// the user's directory catches only the user. For the single-threaded start.
+/// the user's directory catches only the user. For the start, while no other thread opens
+/// files.
 pub(crate) fn as_user<T>(
     identity: Identity,
     act: impl FnOnce() -> Result<T, PlaceError>,

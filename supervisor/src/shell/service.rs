@@ -1,7 +1,8 @@
 //! The services the supervisor offers: `admin` to its administrator, `broker` to the gateway. Both
-//! only pass requests to the loop, which owns everything.
+//! only pass requests to the loop, which owns everything but the log.
 
 use std::{
+    collections::VecDeque,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
     time::{Duration, Instant},
@@ -22,16 +23,24 @@ use lumen_ipc::{
 use lumen_ipc_runtime::rpc;
 use nix::unistd::Uid;
 use tarpc::context::{self, Context};
-use tokio::{net::UnixListener, sync::oneshot};
+use tokio::{net::UnixListener, sync::oneshot, task::AbortHandle};
 use tracing::warn;
 
-use super::event::{AdminRequest, BrokerRequest, Clients, Event, Events};
+use super::{
+    event::{AdminRequest, BrokerRequest, Clients, Event, Events},
+    log::Log,
+};
 
 /// How long a worker may take to say how it is.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Accepts administrators for ever.
-pub(super) async fn admin(listener: UnixListener, events: Events) {
+/// Administrators that are connected at a time. Programs of the same user could otherwise take every
+/// descriptor that this process may have, with which it starts workers, too.
+const MOST_ADMINISTRATORS: usize = 64;
+
+/// Accepts administrators for ever. Of too many the one that came first is cut off.
+pub(super) async fn admin(listener: UnixListener, events: Events, log: Log) {
+    let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -48,8 +57,13 @@ pub(super) async fn admin(listener: UnixListener, events: Events) {
             continue;
         }
         let Ok(stream) = stream.into_std() else { continue };
-        let server = AdminServer { events: events.clone() };
-        tokio::spawn(rpc::answer(OwnedFd::from(stream), server.serve()));
+        let server = AdminServer { events: events.clone(), log: log.clone() };
+        connections.retain(|connection| !connection.is_finished());
+        while connections.len() >= MOST_ADMINISTRATORS {
+            connections.pop_front().iter().for_each(AbortHandle::abort);
+        }
+        let connection = tokio::spawn(rpc::answer(OwnedFd::from(stream), server.serve()));
+        connections.push_back(connection.abort_handle());
     }
 }
 
@@ -66,6 +80,7 @@ pub(super) fn broker(end: OwnedFd, events: Events) {
 #[derive(Clone)]
 struct AdminServer {
     events: Events,
+    log: Log,
 }
 
 impl AdminServer {
@@ -110,9 +125,7 @@ impl Admin for AdminServer {
     }
 
     async fn logs(self, _: Context, source: Option<LogSource>, after: u64) -> LogPage {
-        self.ask(|reply| AdminRequest::Logs(source, after, reply))
-            .await
-            .unwrap_or_else(|| LogPage { lines: Vec::new() })
+        self.log.page(source, after)
     }
 
     async fn metrics(self, _: Context) -> Vec<(ProcessId, Vec<Metric>)> {

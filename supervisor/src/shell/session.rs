@@ -2,14 +2,12 @@
 //! lifecycle decides.
 
 use std::{
-    io::{self, Write},
-    process,
+    io, process,
     time::{Instant, SystemTime},
 };
 
 use lumen_ipc::{
     link::LinkName,
-    log::{LogPage, LogSource},
     message::grants::{LossReason, ToSupervisor},
     process::{ExitCode, ProcessId, Scope, Worker},
     relay::UnixSeconds,
@@ -31,13 +29,13 @@ use super::{
     family::Family,
     guests::Guests,
     handshake, helpers,
+    log::Log,
     news::{self, Bulletin},
     proc,
     stage::Stage,
     worker::{GrantError, Workers},
 };
 use crate::{
-    admin::ring::Journal,
     broker::{Access, relay::RelayMint},
     lifecycle::{
         Action, Complaint, Helper, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict, Word,
@@ -53,26 +51,26 @@ pub(super) struct Session {
     workers: Workers,
     guests: Guests,
     bulletin: Bulletin,
-    log: Journal,
+    log: Log,
     events: Events,
     inbox: mpsc::Receiver<Event>,
 }
 
 impl Session {
-    pub(super) fn new(mut stage: Stage, access: Access, family: Family) -> Self {
+    pub(super) fn new(mut stage: Stage, access: Access, family: Family, log: Log) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
         let present: Vec<Worker> = stage.plan.iter().map(|part| part.worker).collect();
         Self {
-            workers: Workers::new(stage.namespaces, events.clone()),
+            workers: Workers::new(stage.namespaces, events.clone(), log.clone()),
             mint: stage.mint.take(),
             machine: Lifecycle::of(&present)
                 .outliving_its_app(stage.outlives_app)
                 .helped_by(&stage.helper_needs()),
             stage,
             access,
-            guests: Guests::new(family, events.clone()),
+            guests: Guests::new(family, events.clone(), log.clone()),
             bulletin: Bulletin::new(),
-            log: Journal::default(),
+            log,
             events,
             inbox,
         }
@@ -114,11 +112,6 @@ impl Session {
                 self.feed(Input::AppExited(verdict));
                 self.child_ended();
             }
-            Event::AppWrote(line) => {
-                forward("app", &line);
-                self.log.push(LogSource::App, line.clone());
-                self.guests.app_wrote(line);
-            }
             Event::Broker(request) => self.answer_gateway(request),
             Event::ChildEnded => self.child_ended(),
             Event::Helper(helper, instance, event) => self.take_in_helper(helper, instance, event),
@@ -142,14 +135,6 @@ impl Session {
                     self.guests.helper_ready(launch, &line);
                 }
                 self.feed(Input::HelperReady(helper, instance));
-            }
-            HelperEvent::Wrote(line) => {
-                let source = match helper {
-                    Helper::Bus => LogSource::Bus,
-                    Helper::XServer => LogSource::XServer,
-                };
-                forward(source.name(), &line);
-                self.log.push(source, line);
             }
         }
     }
@@ -177,10 +162,6 @@ impl Session {
             }
             WorkerEvent::Said(said) => self.feed(Input::Said(word(worker, said))),
             WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
-            WorkerEvent::Wrote(line) => {
-                forward(worker.name(), &line);
-                self.log.push(LogSource::Worker(worker), line);
-            }
         }
     }
 
@@ -276,9 +257,6 @@ impl Session {
     fn answer_admin(&mut self, request: AdminRequest) {
         // Whoever asked may have gone; then nobody misses the answer.
         match request {
-            AdminRequest::Logs(source, after, reply) => {
-                let _ = reply.send(LogPage { lines: self.log.page(source, after) });
-            }
             AdminRequest::Restart(process, reply) => {
                 info!(%process, "restart asked for");
                 let outcome = self.machine.restart(Instant::now(), process.kind());
@@ -395,10 +373,7 @@ impl Session {
             "Lumen is ready: {address}\n  Open it in a browser. The desktop ends {ends}.\n  \
              `lumen status` shows how it is, `lumen logs -f` what it logs.\n"
         );
-        let mut output = io::stdout().lock();
-        if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
-            warn!(%error, "nobody can read the address");
-        }
+        self.log.announce(text);
     }
 
     /// Says why it ended, and what `lumen` ends with: the app's own status if it was the app.
@@ -410,15 +385,11 @@ impl Session {
                 verdict.as_status().map_or_else(|| ExitCode::CouldNotStart.into(), Into::into)
             }
             Outcome::CouldNotHelp(helper) => {
-                let sentence = format!("{helper} could not be started; its lines above say why");
-                forward("lumen", &sentence);
+                self.log.say(&format!("{helper} could not be started; its lines above say why"));
                 ExitCode::CouldNotStart.into()
             }
             Outcome::CouldNotStart(worker) => {
-                forward(
-                    "lumen",
-                    &format!("{worker} could not be started; its lines above say why"),
-                );
+                self.log.say(&format!("{worker} could not be started; its lines above say why"));
                 ExitCode::CouldNotStart.into()
             }
         }
@@ -429,7 +400,7 @@ impl Session {
         if self.stage.helper(Helper::XServer).is_some() {
             return "";
         }
-        helpers::hint(self.guests.last_lines())
+        helpers::hint(self.guests.last_lines().iter())
     }
 
     fn explain_app(&self, verdict: Verdict, early: bool, desktop: &str) {
@@ -437,10 +408,10 @@ impl Session {
         let how = news::ended(verdict, early);
         let hint = if verdict.is_success() { "" } else { self.hint() };
         let stop = if hint.is_empty() { "" } else { "." };
-        forward("lumen", &format!("the app `{command}` {how}; {desktop}{stop}{hint}"));
+        self.log.say(&format!("the app `{command}` {how}; {desktop}{stop}{hint}"));
         if early {
             for line in self.guests.last_lines() {
-                forward("lumen", &format!("  its last lines: {line}"));
+                self.log.say(&format!("  its last lines: {line}"));
             }
         }
     }
@@ -510,11 +481,4 @@ fn say(notice: Notice) {
         },
         Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),
     }
-}
-
-/// Passes a line on to standard error with the name of who wrote it.
-fn forward(who: &str, line: &str) {
-    let line = format!("{who}: {line}\n");
-    // A terminal that is gone is no reason to end the desktop.
-    let _ = io::stderr().lock().write_all(line.as_bytes());
 }

@@ -75,7 +75,8 @@ pub(crate) fn browsers(listen: &Listen) -> io::Result<Door> {
 
 /// Who may connect is believed about others: the owner and one group, the folder's if the folder passes
 /// it on. The socket is born so, because a change by its path would follow a link that whoever may
-/// write to the folder had put in its place. For the single-threaded start.
+/// write to the folder had put in its place. For the
+/// start, while no other thread makes files.
 fn listening_file(path: &Path) -> io::Result<UnixListener> {
     let usual = umask(Mode::from_bits_truncate(0o117));
     let listener = UnixListener::bind(path);

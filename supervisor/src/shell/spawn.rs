@@ -28,7 +28,7 @@ use std::{
 use lumen_ipc::process::Worker;
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, open},
+    fcntl::{FcntlArg, OFlag, fcntl, open},
     libc,
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
@@ -45,6 +45,7 @@ use tokio::io::unix::AsyncFd;
 use super::{
     fence::{Fence, Namespaces, become_user, die_with},
     ffi::{self, CloseOnExec},
+    log,
 };
 use crate::{environment::Environment, plan::Identity};
 
@@ -210,6 +211,8 @@ fn bind(files: &[BoundFile]) -> io::Result<()> {
 
 fn execute(mut command: Command) -> io::Result<Spawned> {
     let (output, input) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    // Where the user may have no more, the usual size does.
+    let _ = fcntl(&output, FcntlArg::F_SETPIPE_SZ(log::PIPE_BYTES));
     command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
     let child = command.spawn()?;
     // The child is reaped by whom its end is told; `Child` does nothing when dropped.

@@ -1,4 +1,4 @@
-//! Tasks that each watch one thing of a child: its end, and what it writes.
+//! Tasks that each watch one thing of a child: its end, and the line by which it announces itself.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -7,7 +7,7 @@ use rustix::process::WaitOptions;
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
 use super::{family, spawn::watched};
-use crate::{admin::intake::LineSplitter, lifecycle::Verdict};
+use crate::lifecycle::Verdict;
 
 /// Waits for a child to end and reaps it. `before_reaping` runs while its process id, and with it
 /// its process group's, still cannot be anyone else's.
@@ -43,27 +43,4 @@ pub(super) async fn first_line(pipe: OwnedFd) -> io::Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// Reads what a child writes, line by line, until it and all who inherited its output are gone.
-pub(super) async fn lines<Report: Future<Output = ()>>(
-    output: OwnedFd,
-    report: impl Fn(String) -> Report,
-) -> io::Result<()> {
-    let mut output = Receiver::from_owned_fd(output)?;
-    let (mut splitter, mut buffer) = (LineSplitter::default(), [0_u8; 4096]);
-    loop {
-        let count = output.read(&mut buffer).await?;
-        let mut finished = Vec::new();
-        match buffer.get(..count).filter(|read| !read.is_empty()) {
-            Some(read) => splitter.push(read, |line| finished.push(line)),
-            None => splitter.finish(&mut |line| finished.push(line)),
-        }
-        for line in finished {
-            report(line).await;
-        }
-        if count == 0 {
-            return Ok(());
-        }
-    }
 }

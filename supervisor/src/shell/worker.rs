@@ -12,6 +12,7 @@ use std::{
 
 use lumen_ipc::{
     link::{Carriage, End, Generation, Link, LinkName},
+    log::LogSource,
     message::grants::{ToSupervisor, ToWorker},
     process::{ProcessId, Worker},
     service::{ConfinementReport, ControlClient},
@@ -30,12 +31,14 @@ use nix::{
     unistd::Pid,
 };
 use tarpc::client;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::{
     event::{Clients, Event, Events, WorkerEvent},
     fence::Namespaces,
-    handshake, service,
+    handshake,
+    log::Log,
+    service,
     session::signal_child,
     spawn::{self, Spawned, WorkerLaunch},
     stage::Part,
@@ -59,6 +62,7 @@ pub(super) struct Workers {
     processes: BTreeMap<Worker, Process>,
     namespaces: Namespaces,
     events: Events,
+    log: Log,
 }
 
 struct Process {
@@ -72,8 +76,8 @@ struct Process {
 }
 
 impl Workers {
-    pub(super) fn new(namespaces: Namespaces, events: Events) -> Self {
-        Self { processes: BTreeMap::new(), namespaces, events }
+    pub(super) fn new(namespaces: Namespaces, events: Events, log: Log) -> Self {
+        Self { processes: BTreeMap::new(), namespaces, events, log }
     }
 
     /// Executes a worker and introduces itself to it.
@@ -108,7 +112,7 @@ impl Workers {
             news.send(handshake::introduce(client, worker, config, log).await).await;
         });
         tokio::spawn(heed(report.clone(), AsyncChannel::new(grants)?));
-        watch_process(report, spawned);
+        watch_process(report, spawned, &self.log);
         Ok(())
     }
 
@@ -260,18 +264,13 @@ fn end_of(worker: Worker, link: LinkName, generation: Generation) -> ToWorker {
     }
 }
 
-fn watch_process(report: Report, spawned: Spawned) {
+fn watch_process(report: Report, spawned: Spawned, log: &Log) {
     let Spawned { pid, ended, output } = spawned;
-    let lines = report.clone();
+    let tail = log.follow(LogSource::Worker(report.worker), output);
     tokio::spawn(async move {
         let verdict = watch::end(pid, ended, || {}).await;
+        tail.settled().await;
         report.send(WorkerEvent::Ended(verdict)).await;
-    });
-    tokio::spawn(async move {
-        let read = watch::lines(output, async |line| lines.send(WorkerEvent::Wrote(line)).await);
-        if let Err(error) = read.await {
-            warn!(worker = %lines.worker, %error, "cannot read what it logs");
-        }
     });
 }
 

@@ -1,0 +1,294 @@
+//! The log: what children and this process write, kept in rings and passed on to standard error.
+//!
+//! Nothing of it can stop the loop. One thread reads the children's pipes, one writes to standard
+//! error, and between them lie the rings ([`Journal`]), under a lock that nobody holds while he waits.
+//! Where standard error is not read (a full pipe, a terminal that was stopped), only the writing thread
+//! stands still; the rings drop their oldest lines, and it says how many once it goes on. What goes to
+//! standard output has a thread of its own, for the same reason.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::log::{LogPage, LogSource};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, SigmaskHow},
+};
+use tokio::{
+    net::unix::pipe::Receiver,
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+
+use crate::admin::{
+    intake::{Intake, Taken},
+    ring::{Journal, Printer},
+};
+
+/// Most bytes taken from one pipe at a time.
+const BLOCK: usize = 256 * 1024;
+/// What a child's pipe is made to hold: a block.
+pub(super) const PIPE_BYTES: i32 = 256 * 1024;
+/// How long a child's last lines may take to be read after its end.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the last lines may take to be written at the end of everything.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The log, for all who write to it or ask for its lines.
+#[derive(Clone)]
+pub(super) struct Log {
+    shared: Arc<Shared>,
+    reader: Handle,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    /// There is more to write.
+    more: Condvar,
+    /// Something has been written.
+    written: Condvar,
+    /// Texts for standard output that have not been written.
+    announcing: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    journal: Journal,
+    /// The number of the last line that standard error has.
+    written: u64,
+}
+
+impl Shared {
+    /// The state, whose every change is whole: a panic elsewhere has broken nothing.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, source: LogSource, line: String) {
+        self.state().journal.push(source, line);
+        self.more.notify_one();
+    }
+
+    fn record(&self, source: LogSource, taken: Taken) {
+        let mut state = self.state();
+        state.journal.skip(source, taken.dropped);
+        for line in taken.lines {
+            state.journal.push(source, line);
+        }
+        drop(state);
+        self.more.notify_one();
+    }
+}
+
+impl Log {
+    /// Starts both threads. Signals are none of their business.
+    pub(super) fn start() -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            more: Condvar::new(),
+            written: Condvar::new(),
+            announcing: AtomicUsize::new(0),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let reader = runtime.handle().clone();
+        start_thread("log-reader", move || runtime.block_on(std::future::pending::<()>()))?;
+        let output = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let source = Arc::clone(&shared);
+        start_thread("log-writer", move || pass_on(&source, output))?;
+        Ok(Self { shared, reader })
+    }
+
+    /// Keeps a line of this process's own.
+    pub(super) fn say(&self, text: &str) {
+        for line in text.lines() {
+            self.shared.push(LogSource::Supervisor, line.to_owned());
+        }
+    }
+
+    /// Writes to standard output, by and by.
+    pub(super) fn announce(&self, text: String) {
+        let log = self.clone();
+        log.shared.announcing.fetch_add(1, Ordering::SeqCst);
+        let write = move || {
+            let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            write_all(&mut output, text.as_bytes())
+        };
+        let announced = start_thread("announcer", move || {
+            if let Err(error) = write() {
+                log.say(&format!("nobody can read the address: {error}"));
+            }
+            // Under the lock, so that who waits sees it.
+            let _state = log.shared.state();
+            log.shared.announcing.fetch_sub(1, Ordering::SeqCst);
+            log.shared.written.notify_all();
+        });
+        if let Err(error) = announced {
+            self.shared.announcing.fetch_sub(1, Ordering::SeqCst);
+            self.say(&format!("nobody can be told the address: {error}"));
+        }
+    }
+
+    /// Reads what a child writes until it and all who inherited its output are gone.
+    pub(super) fn follow(&self, source: LogSource, output: OwnedFd) -> Tail {
+        let (settle, asked) = mpsc::channel(1);
+        self.reader.spawn(read(Arc::clone(&self.shared), source, output, asked));
+        Tail { settle }
+    }
+
+    /// The last lines of a source, oldest first.
+    pub(super) fn latest(&self, source: LogSource, count: usize) -> Vec<String> {
+        self.shared.state().journal.latest(source, count).map(str::to_owned).collect()
+    }
+
+    /// Lines with numbers above `after`.
+    pub(super) fn page(&self, source: Option<LogSource>, after: u64) -> LogPage {
+        LogPage { lines: self.shared.state().journal.page(source, after) }
+    }
+
+    /// Waits until all that has been said is written, if somebody takes it in time.
+    pub(super) fn flush(&self) {
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
+        let mut state = self.shared.state();
+        let last = state.journal.last();
+        while state.written < last || self.shared.announcing.load(Ordering::SeqCst) > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.written.wait_timeout(state, left);
+            (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The end of one child's output.
+pub(super) struct Tail {
+    settle: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+impl Tail {
+    /// Waits until all that the child has written so far is in the log; not long.
+    pub(super) async fn settled(self) {
+        let settled = async {
+            let (reply, answer) = oneshot::channel();
+            // Whoever reads is gone when all has been read.
+            if self.settle.send(reply).await.is_ok() {
+                let _ = answer.await;
+            }
+        };
+        let _ = tokio::time::timeout(SETTLE_TIMEOUT, settled).await;
+    }
+}
+
+/// Reads one pipe, no faster than its [`Intake`] says.
+async fn read(
+    shared: Arc<Shared>,
+    source: LogSource,
+    output: OwnedFd,
+    mut settle: mpsc::Receiver<oneshot::Sender<()>>,
+) {
+    let pipe = match Receiver::from_owned_fd(output) {
+        Ok(pipe) => pipe,
+        Err(error) => {
+            let line = format!("cannot read what {source} logs: {error}");
+            return shared.push(LogSource::Supervisor, line);
+        }
+    };
+    let mut intake = Intake::new(Instant::now());
+    let (mut block, mut is_watched) = (vec![0; BLOCK], true);
+    loop {
+        let readable = async {
+            tokio::time::sleep_until(intake.rest_until().into()).await;
+            // What an error means is seen by reading.
+            let _ = pipe.readable().await;
+        };
+        let asked = tokio::select! {
+            asked = settle.recv(), if is_watched => {
+                is_watched = asked.is_some();
+                asked
+            }
+            () = readable => None,
+        };
+        let (count, ended) = fill(&pipe, &mut block);
+        let taken = intake.take(Instant::now(), block.get(..count).unwrap_or_default());
+        shared.record(source, taken);
+        if let Some(asked) = asked {
+            // Who asked may have waited long enough.
+            let _ = asked.send(());
+        }
+        if ended {
+            if let Some(line) = intake.finish() {
+                shared.push(source, line);
+            }
+            return;
+        }
+    }
+}
+
+/// Reads until a pipe is empty, or the block full; whether it has ended.
+fn fill(pipe: &Receiver, block: &mut [u8]) -> (usize, bool) {
+    let mut count = 0;
+    while let Some(room) = block.get_mut(count..).filter(|room| !room.is_empty()) {
+        match pipe.try_read(room) {
+            Ok(0) => return (count, true),
+            Ok(read) => count += read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(_) => return (count, true),
+        }
+    }
+    (count, false)
+}
+
+/// Writes every line to standard error, for ever.
+fn pass_on(shared: &Shared, mut output: File) {
+    let mut printer = Printer::default();
+    loop {
+        let mut state = shared.state();
+        while state.journal.last() == state.written {
+            state = shared.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let page = state.journal.page(None, state.written);
+        drop(state);
+        // Where standard error is gone (a terminal that was closed) nobody can be told anything, and
+        // the desktop goes on.
+        let _ = write_all(&mut output, printer.print(&page).as_bytes());
+        let mut state = shared.state();
+        state.written = page.last().map_or_else(|| state.journal.last(), |line| line.number);
+        shared.written.notify_all();
+    }
+}
+
+/// Writes all, to a descriptor that the caller may have made non-blocking, too.
+fn write_all(output: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match output.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut waiting = [PollFd::new(output.as_fd(), PollFlags::POLLOUT)];
+                poll(&mut waiting, PollTimeout::NONE)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Starts a thread that no signal reaches: those meant for this process wait for its first thread,
+/// which has them in descriptors, and a terminal stops none that writes to it from the background.
+fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let usual = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+    usual.thread_set_mask()?;
+    started.map(drop)
+}
