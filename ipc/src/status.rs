@@ -62,6 +62,8 @@ pub struct ProcessStatus {
     pub uptime_millis: u64,
     /// How often it was restarted.
     pub restarts: u32,
+    /// Milliseconds until it is started, if it has no process and is to have one.
+    pub next_try_millis: Option<u64>,
     /// Processor time used by this process, in milliseconds.
     pub cpu_millis: u64,
     /// Resident memory in bytes.

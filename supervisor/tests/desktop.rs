@@ -296,13 +296,19 @@ fn worker_that_cannot_start_is_given_up_after_three_attempts() {
 }
 
 #[test]
-fn forbidden_syscall_is_named_and_not_repeated_for_ever() {
+fn forbidden_syscall_is_named_and_its_worker_left_alone_until_it_is_well() {
     let mut stage = Stage::new();
     let desktop = Desktop::start(stage.run("sleep 1000")).ready();
     stage = stage.mode(Worker::Media, "forbidden-syscall");
     assert!(stage.ask(&["restart", "media"]).status.success());
-    wait_until("media is given up", || {
+    wait_until("media is left alone", || {
         stage.process(Worker::Media).is_some_and(|media| media.state.as_str() == "failed")
+    });
+    let status = String::from_utf8(stage.ask(&["status"]).stdout).expect("text");
+    assert!(status.contains("failed, next try in "), "{status}");
+    let stage = stage.mode(Worker::Media, "ok");
+    wait_until("media is well and comes back by itself", || {
+        stage.process(Worker::Media).is_some_and(|media| media.state.as_str() == "ready")
     });
     desktop.signal(Signal::SIGINT);
     let (_, said) = desktop.end();

@@ -54,7 +54,7 @@ fn row(process: &ProcessStatus) -> Vec<String> {
         process.process.kind().to_string(),
         process.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
         process.uid.to_string(),
-        process.state.to_string(),
+        state(process),
         duration(process.uptime_millis),
         process.restarts.to_string(),
         cpu(process),
@@ -62,6 +62,14 @@ fn row(process: &ProcessStatus) -> Vec<String> {
         confinement(&process.confinement),
         process.summary.to_string(),
     ]
+}
+
+/// Its state, and when the next process is tried if it has none.
+fn state(process: &ProcessStatus) -> String {
+    match process.next_try_millis {
+        Some(millis) => format!("{}, next try in {}", process.state, duration(millis)),
+        None => process.state.to_string(),
+    }
 }
 
 /// Processor time as a share of the time it has served.

@@ -133,8 +133,8 @@ pub enum Notice {
     AppFollowsHelper,
     /// A worker ended and is started anew after a while.
     Died(Worker, Verdict, Duration),
-    /// A worker is not started any more; why.
-    Failed(Worker, Verdict, &'static str),
+    /// A worker is left alone for a while; why, and for how long.
+    Failed(Worker, Verdict, &'static str, Duration),
     /// A helper ended and is started anew.
     HelperDied(Helper, Verdict),
     /// A helper ended and is not started any more.
@@ -228,4 +228,6 @@ pub struct Report {
     pub ready_since: Option<Instant>,
     /// How often it was started again.
     pub restarts: u32,
+    /// When it is started, if it has no process and is to have one.
+    pub next_try: Option<Instant>,
 }

@@ -8,7 +8,7 @@
 //! Checked by `verify_invariants` (in `tests`) after every step of the property test.
 //! - At most one process of each worker runs at a time.
 //! - Whatever is not where it should be has a deadline: nothing waits for ever, except for a
-//!   process that was killed to be reaped and for an administrator to revive a failed worker.
+//!   process that was killed to be reaped. A worker that failed is tried again, ever more slowly.
 //! - Both ends of a link go to workers that take links, or the other end goes to nobody: its owner
 //!   gets a new pair when it starts. So two running workers are granted ends of the same pair; what
 //!   becomes of those is the business of `links`.
@@ -203,11 +203,12 @@ impl Lifecycle {
     #[must_use]
     pub fn report(&self, worker: Worker) -> Report {
         self.present(worker).map_or(
-            Report { state: StateName::Gone, ready_since: None, restarts: 0 },
+            Report { state: StateName::Gone, ready_since: None, restarts: 0, next_try: None },
             |slot| Report {
                 state: slot.name(),
                 ready_since: slot.ready_since(),
                 restarts: slot.restarts(),
+                next_try: slot.next_try(),
             },
         )
     }

@@ -9,12 +9,16 @@ use lumen_ipc::process::Worker;
 
 use super::{
     ESCALATION, Instance, Notice, START_TIMEOUT,
-    budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS},
+    budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS, WINDOW},
     verdict::Verdict,
 };
 
 /// A death sooner than this after getting ready is an early one.
 const EARLY: Duration = Duration::from_secs(10);
+/// How long a worker that failed is left alone at first.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// How long at most.
+pub(super) const SLOWEST_RETRY: Duration = Duration::from_secs(60);
 /// So many forbidden system calls in a row mean that the policy, not chance, is wrong.
 const MOST_FORBIDDEN: u32 = 3;
 /// A worker whose handshake broke is probably exiting; it is killed if it has not by then, so that
@@ -37,7 +41,7 @@ pub(super) enum Next {
 pub enum StateName {
     /// Being ended.
     Ending,
-    /// Given up.
+    /// Given up for a while.
     Failed,
     /// Not started, or over.
     Gone,
@@ -74,8 +78,8 @@ enum State {
     Ending(Step),
     /// No process; one is wanted then.
     Waiting { until: Instant },
-    /// No process; one is wanted when an administrator says so.
-    Failed,
+    /// No process, because it ended too often; one is tried then, or when an administrator says so.
+    Failed { until: Instant },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,6 +104,8 @@ pub(super) struct Slot {
     budget: Budget,
     starts: u32,
     ever_ready: bool,
+    /// How often it failed since it last served for a good while.
+    failures: u32,
     /// Forbidden system calls since it last served for a while.
     forbidden: u32,
     /// Its present process ends because an administrator wants a new one.
@@ -118,6 +124,7 @@ impl Default for Slot {
             budget: Budget::default(),
             starts: 0,
             ever_ready: false,
+            failures: 0,
             forbidden: 0,
             restart_wanted: false,
             foreign: false,
@@ -170,7 +177,7 @@ impl Slot {
         match self.state {
             State::Ending(Step::Killed) => Next::Nothing,
             State::Starting { .. } | State::Ready { .. } | State::Ending(_) => self.kill(),
-            State::Failed | State::Gone | State::Waiting { .. } => Next::Nothing,
+            State::Failed { .. } | State::Gone | State::Waiting { .. } => Next::Nothing,
         }
     }
 
@@ -219,10 +226,19 @@ impl Slot {
                 Some(Some(Notice::Died(worker, verdict, wait)))
             }
             Err(reason) => {
-                self.state = State::Failed;
-                Some(Some(Notice::Failed(worker, verdict, reason)))
+                let wait = self.fail(now);
+                Some(Some(Notice::Failed(worker, verdict, reason, wait)))
             }
         }
+    }
+
+    /// Gives it up for a while, twice as long each time.
+    fn fail(&mut self, now: Instant) -> Duration {
+        let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        let wait = FIRST_RETRY.saturating_mul(factor).min(SLOWEST_RETRY);
+        self.failures = self.failures.saturating_add(1);
+        self.state = State::Failed { until: now + wait };
+        wait
     }
 
     fn hopeless(&self, verdict: Verdict) -> Option<&'static str> {
@@ -237,16 +253,24 @@ impl Slot {
         verdict.is_hopeless()
     }
 
+    /// How long to wait before the next start. One that failed has to serve for a while before it is
+    /// started at once again.
     fn wait(&mut self, now: Instant, early: bool) -> Result<Duration, &'static str> {
+        let served = self.ready_at.map(|at| now.saturating_duration_since(at));
+        if self.failures > 0 && served.is_none_or(|served| served < WINDOW) {
+            return Err("it ended soon after it was tried again; its log says why");
+        }
+        self.failures = 0;
         let most = if self.ever_ready { MOST_DEATHS } else { MOST_DEATHS_BEFORE_FIRST_SUCCESS };
         self.budget
             .spend(now, early, most)
-            .ok_or("it ended too often; its log says why, `lumen restart` tries again")
+            .ok_or("it ended too often; its log says why, `lumen restart` tries it at once")
     }
 
     pub(super) fn restart(&mut self, now: Instant) -> Next {
         self.budget.refill();
         self.forbidden = 0;
+        self.failures = 0;
         match self.state {
             State::Ready { .. } => {
                 self.restart_wanted = true;
@@ -261,7 +285,7 @@ impl Slot {
                 self.restart_wanted = true;
                 Next::Nothing
             }
-            State::Failed | State::Waiting { .. } | State::Gone => {
+            State::Failed { .. } | State::Waiting { .. } | State::Gone => {
                 self.state = State::Waiting { until: now };
                 Next::Nothing
             }
@@ -286,7 +310,9 @@ impl Slot {
                 self.state = State::Ending(Step::Terminating { deadline });
                 Next::Terminate
             }
-            State::Ending(_) | State::Failed | State::Gone | State::Waiting { .. } => Next::Nothing,
+            State::Ending(_) | State::Failed { .. } | State::Gone | State::Waiting { .. } => {
+                Next::Nothing
+            }
         }
     }
 
@@ -296,7 +322,7 @@ impl Slot {
             return Next::Nothing;
         }
         match self.state {
-            State::Waiting { .. } => Next::Spawn,
+            State::Failed { .. } | State::Waiting { .. } => Next::Spawn,
             State::Starting { .. } => {
                 self.state = State::Ending(Step::Killed);
                 Next::TooSlow
@@ -306,9 +332,7 @@ impl Slot {
                 Next::Terminate
             }
             State::Ending(Step::Leaving { .. } | Step::Terminating { .. }) => self.kill(),
-            State::Ending(Step::Killed) | State::Failed | State::Gone | State::Ready { .. } => {
-                Next::Nothing
-            }
+            State::Ending(Step::Killed) | State::Gone | State::Ready { .. } => Next::Nothing,
         }
     }
 
@@ -325,8 +349,9 @@ impl Slot {
                 | Step::Leaving { deadline }
                 | Step::Terminating { deadline },
             )
+            | State::Failed { until: deadline }
             | State::Waiting { until: deadline } => Some(deadline),
-            State::Ending(Step::Killed) | State::Failed | State::Gone | State::Ready { .. } => None,
+            State::Ending(Step::Killed) | State::Gone | State::Ready { .. } => None,
         }
     }
 
@@ -353,6 +378,14 @@ impl Slot {
         }
     }
 
+    /// When a process is started, if there is none and one is wanted.
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        match self.state {
+            State::Failed { until } | State::Waiting { until } => Some(until),
+            State::Ending(_) | State::Gone | State::Ready { .. } | State::Starting { .. } => None,
+        }
+    }
+
     pub(super) fn restarts(&self) -> u32 {
         self.starts.saturating_sub(1)
     }
@@ -360,7 +393,7 @@ impl Slot {
     pub(super) fn name(&self) -> StateName {
         match self.state {
             State::Ending(_) => StateName::Ending,
-            State::Failed => StateName::Failed,
+            State::Failed { .. } => StateName::Failed,
             State::Gone => StateName::Gone,
             State::Ready { .. } => StateName::Ready,
             State::Starting { .. } => StateName::Starting,
@@ -370,11 +403,9 @@ impl Slot {
 
     #[cfg(test)]
     pub(super) fn verify_invariants(&self, worker: Worker, stopping: bool) {
-        let waits_for_the_kernel_or_an_admin = matches!(
-            self.state,
-            State::Ending(Step::Killed) | State::Failed | State::Gone | State::Ready { .. }
-        );
-        assert!(self.deadline().is_some() || waits_for_the_kernel_or_an_admin, "{worker}");
+        let waits_for_the_kernel =
+            matches!(self.state, State::Ending(Step::Killed) | State::Gone | State::Ready { .. });
+        assert!(self.deadline().is_some() || waits_for_the_kernel, "{worker}");
         assert!(self.budget.spent() <= MOST_DEATHS, "{worker}");
         if stopping {
             assert!(self.has_process() || self.is_gone(), "{worker}: {:?}", self.state);

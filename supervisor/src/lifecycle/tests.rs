@@ -18,6 +18,7 @@ mod ending;
 mod helper;
 mod histories;
 mod links;
+mod retry;
 
 const KILLED: Verdict = Verdict::Killed(9);
 const SUCCESS: Verdict = Verdict::Exited(0);
@@ -283,35 +284,13 @@ fn late_news_of_an_old_process_is_ignored() {
 }
 
 #[test]
-fn ten_deaths_in_a_minute_fail_the_worker_and_an_admin_revives_it() {
-    let mut world = World::open();
-    for _ in 0..MOST_DEATHS {
-        world.die(Worker::Media, KILLED);
-        if let Some(timeout) =
-            world.machine.timeout().filter(|_| world.running.len() < Worker::ALL.len())
-        {
-            world.pass(timeout - world.now);
-        }
-        if world.running.contains_key(&Worker::Media) {
-            world.bring_up(Worker::Media);
-        }
-    }
-    assert_eq!(world.machine.report(Worker::Media).state, StateName::Failed);
-    assert_eq!(world.machine.timeout(), None);
-    assert_eq!(world.running.len(), Worker::ALL.len() - 1, "the others go on");
-    world.machine.restart(world.now, Worker::Media).expect("not ending");
-    world.settle();
-    assert_eq!(world.machine.report(Worker::Media).state, StateName::Starting);
-}
-
-#[test]
 fn wrong_build_is_not_tried_again_and_ends_the_start() {
     let mut world = World::new();
     world.input(Input::Begin);
     world.die(Worker::Rtc, Verdict::Exited(ExitCode::WrongBuild.number().into()));
     assert_eq!(world.machine.report(Worker::Rtc).state, StateName::Gone);
     assert!(world.log.iter().any(|action| {
-        matches!(action, Action::Say(Notice::Failed(Worker::Rtc, _, reason)) if reason.contains("build"))
+        matches!(action, Action::Say(Notice::Failed(Worker::Rtc, _, reason, _)) if reason.contains("build"))
     }));
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     io, process,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use lumen_ipc::{
@@ -343,15 +343,16 @@ impl Session {
             let report = self.machine.report(part.worker);
             let pid = self.workers.pid(part.worker);
             let usage = pid.map(proc::usage).unwrap_or_default();
-            let uptime = report.ready_since.map_or(0, |since| {
-                now.saturating_duration_since(since).as_millis().try_into().unwrap_or(u64::MAX)
-            });
+            let millis = |time: Duration| time.as_millis().try_into().unwrap_or(u64::MAX);
+            let since = |then: Instant| millis(now.saturating_duration_since(then));
+            let until = |then: Instant| millis(then.saturating_duration_since(now));
             ProcessStatus {
                 process: ProcessId::serving(SessionId::SOLE, part.worker),
                 pid,
                 uid: part.identity.uid,
                 state: Text::truncated(report.state.to_string()),
-                uptime_millis: uptime,
+                uptime_millis: report.ready_since.map_or(0, since),
+                next_try_millis: report.next_try.map(until),
                 restarts: report.restarts,
                 cpu_millis: usage.cpu_millis,
                 memory_bytes: usage.memory_bytes,
@@ -457,8 +458,9 @@ fn say(notice: Notice) {
         Notice::Died(worker, verdict, wait) => {
             warn!(%worker, "{worker} {verdict}; starting it anew after {} ms", wait.as_millis());
         }
-        Notice::Failed(worker, verdict, reason) => {
-            error!(%worker, "{worker} {verdict} and is not started again: {reason}");
+        Notice::Failed(worker, verdict, reason, wait) => {
+            let wait = wait.as_secs();
+            error!(%worker, "{worker} {verdict}; trying again after {wait} s: {reason}");
         }
         Notice::HelperDied(helper, verdict) => {
             warn!("{helper} {verdict}; starting it anew");
