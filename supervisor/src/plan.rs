@@ -10,15 +10,15 @@ use lumen_ipc::{
     front_door::{FrontDoor, Listen},
     link::{Link, TABLE},
     message::grants::ToWorker,
-    process::Worker,
+    process::{Scope, Worker},
     service::{
-        CompositorConfig, GamepadConfig, GatewayConfig, Handover, MediaConfig, PadIdentity,
-        RtcConfig, TurnConfig, WorkerConfig,
+        CompositorConfig, GamepadConfig, GatewayConfig, Handover, MediaConfig, RtcConfig,
+        TurnConfig, WorkerConfig,
     },
     text::Text,
 };
 
-use crate::config::RunConfig;
+use crate::config::{HostConfig, SessionConfig};
 
 /// Most allocations of the relay: as many relayed viewers as a host of many desktops has, twice.
 const MOST_ALLOCATIONS: u32 = 512;
@@ -83,28 +83,26 @@ impl Users {
     }
 }
 
-/// What the machine adds to the configuration.
+/// What the machine adds to a host's configuration.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+pub struct HostFacts {
     /// Who runs what.
     pub users: Users,
     /// Where the listener is bound, its port known.
     pub listen: Listen,
-    /// Where the media socket can be reached.
-    pub candidates: Vec<SocketAddr>,
     /// This machine's name.
     pub hostname: String,
-    /// The relay, if there is one.
-    pub relay: Option<RelayFacts>,
+    /// What relayed addresses can be made of, the public address first; none without a relay.
+    pub relay_addresses: Vec<IpAddr>,
 }
 
-/// What the machine says of the relay.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RelayFacts {
-    /// Where this host itself finds it by UDP.
-    pub near: Option<SocketAddr>,
-    /// What relayed addresses can be made of, the public address first.
-    pub own: Vec<IpAddr>,
+/// What the machine adds to a session's configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionFacts {
+    /// Who runs what.
+    pub users: Users,
+    /// Where the media socket can be reached.
+    pub candidates: Vec<SocketAddr>,
 }
 
 /// One worker to run.
@@ -121,25 +119,55 @@ pub struct WorkerPlan {
     pub grants: &'static [ToWorker],
 }
 
-/// The workers this desktop has, in the order of [`Worker::ALL`].
-pub fn present(config: &RunConfig) -> impl Iterator<Item = Worker> {
-    Worker::ALL.into_iter().filter(|worker| match worker {
-        Worker::Gamepad => config.pad.is_some(),
+/// The workers of a host, in the order of [`Worker::ALL`].
+#[must_use]
+pub fn host(config: &HostConfig, facts: &HostFacts) -> Vec<WorkerPlan> {
+    let present = |worker: &Worker| match worker {
         Worker::Turn => config.relay.is_some(),
-        _ => true,
-    })
+        other => other.scope() == Scope::Host,
+    };
+    let configured = |worker| match worker {
+        Worker::Gateway => Some(WorkerConfig::Gateway(gateway(config, facts))),
+        Worker::Turn => Some(WorkerConfig::Turn(TurnConfig {
+            own: facts.relay_addresses.clone(),
+            realm: Text::truncated(REALM),
+            allocations: MOST_ALLOCATIONS,
+        })),
+        _ => None,
+    };
+    planned(facts.users, present, configured)
 }
 
-/// Every worker to run.
+/// The workers of a session, in the order of [`Worker::ALL`].
 #[must_use]
-pub fn plan(config: &RunConfig, facts: &Facts) -> Vec<WorkerPlan> {
-    let part = |worker| WorkerPlan {
-        worker,
-        identity: facts.users.of(worker),
-        config: worker_config(worker, config, facts),
-        grants: grants(worker),
+pub fn session(config: &SessionConfig, facts: &SessionFacts) -> Vec<WorkerPlan> {
+    let present = |worker: &Worker| match worker {
+        Worker::Gamepad => config.pad.is_some(),
+        other => other.scope() == Scope::Session,
     };
-    present(config).map(part).collect()
+    planned(facts.users, present, |worker| session_worker(worker, config, facts))
+}
+
+/// Tells a session's rtc where the relay of its host takes datagrams from this machine, from its next
+/// start on.
+pub fn tell_relay(plan: &mut [WorkerPlan], near: Option<SocketAddr>) {
+    for part in plan {
+        if let WorkerConfig::Rtc(rtc) = &mut part.config {
+            rtc.relay = near;
+        }
+    }
+}
+
+fn planned(
+    users: Users,
+    present: impl Fn(&Worker) -> bool,
+    configured: impl Fn(Worker) -> Option<WorkerConfig>,
+) -> Vec<WorkerPlan> {
+    let part = |worker| {
+        let config = configured(worker)?;
+        Some(WorkerPlan { worker, identity: users.of(worker), config, grants: grants(worker) })
+    };
+    Worker::ALL.into_iter().filter(present).filter_map(part).collect()
 }
 
 /// The links whose ends `worker` is granted.
@@ -165,26 +193,33 @@ const fn grants(worker: Worker) -> &'static [ToWorker] {
     }
 }
 
-fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerConfig {
-    match worker {
+fn gateway(config: &HostConfig, facts: &HostFacts) -> GatewayConfig {
+    GatewayConfig {
+        auth: config.auth,
+        front_door: FrontDoor { listen: facts.listen.clone(), ..config.front_door.clone() },
+        hostname: Text::truncated(facts.hostname.clone()),
+        handover: Handover {
+            plain: config.relay.is_some(),
+            name: relay_name(config).unwrap_or_default(),
+        },
+    }
+}
+
+/// What a worker of a session is told; `None` for the host's, and for one that the session is without.
+fn session_worker(
+    worker: Worker,
+    config: &SessionConfig,
+    facts: &SessionFacts,
+) -> Option<WorkerConfig> {
+    Some(match worker {
         Worker::Compositor => WorkerConfig::Compositor(CompositorConfig {
             size: config.size,
             max_fps: config.fps,
             resize: config.resize,
             keymap: config.keymap.clone(),
         }),
-        Worker::Gateway => WorkerConfig::Gateway(GatewayConfig {
-            auth: config.auth,
-            front_door: FrontDoor { listen: facts.listen.clone(), ..config.front_door.clone() },
-            hostname: Text::truncated(facts.hostname.clone()),
-            handover: Handover {
-                plain: config.relay.is_some(),
-                name: relay_name(config).unwrap_or_default(),
-            },
-        }),
         Worker::Gamepad => WorkerConfig::Gamepad(GamepadConfig {
-            // Without one there is no such worker.
-            identity: config.pad.unwrap_or(PadIdentity::Xbox360),
+            identity: config.pad?,
             owner: facts.users.session().uid,
             grace: config.pad_grace,
         }),
@@ -196,18 +231,15 @@ fn worker_config(worker: Worker, config: &RunConfig, facts: &Facts) -> WorkerCon
         Worker::Rtc => WorkerConfig::Rtc(RtcConfig {
             candidates: facts.candidates.clone(),
             bitrate: config.bitrate,
-            relay: facts.relay.as_ref().and_then(|relay| relay.near),
+            // Its host says so later.
+            relay: None,
         }),
-        Worker::Turn => WorkerConfig::Turn(TurnConfig {
-            own: facts.relay.iter().flat_map(|relay| relay.own.iter().copied()).collect(),
-            realm: Text::truncated(REALM),
-            allocations: MOST_ALLOCATIONS,
-        }),
-    }
+        Worker::Gateway | Worker::Turn => return None,
+    })
 }
 
 /// The TLS server name that belongs to the relay on the gateway's port.
-fn relay_name(config: &RunConfig) -> Option<Text<253>> {
+fn relay_name(config: &HostConfig) -> Option<Text<253>> {
     config.relay.as_ref()?.tls.as_ref()?.name.clone()
 }
 
@@ -218,7 +250,7 @@ mod tests {
     use lumen_ipc::link::LinkName;
 
     use super::*;
-    use crate::config::{Invocation, parse};
+    use crate::config::{Invocation, RunConfig, parse};
 
     fn config() -> RunConfig {
         config_of(&["run"])
@@ -230,69 +262,87 @@ mod tests {
         *config
     }
 
-    fn facts() -> Facts {
+    fn users() -> Users {
         let identity = |id| Identity { uid: id, gid: id };
-        Facts {
-            users: Users::Apart {
-                session: identity(1000),
-                rtc: identity(61184),
-                gateway: identity(61185),
-                turn: identity(61186),
-                gamepad: identity(61187),
-            },
-            listen: "127.0.0.1:8080".parse().expect("an address"),
-            candidates: vec!["127.0.0.1:5000".parse().expect("an address")],
-            hostname: "host".to_owned(),
-            relay: Some(RelayFacts {
-                near: Some("127.0.0.1:3478".parse().expect("an address")),
-                own: vec!["192.0.2.7".parse().expect("an address")],
-            }),
+        Users::Apart {
+            session: identity(1000),
+            rtc: identity(61184),
+            gateway: identity(61185),
+            turn: identity(61186),
+            gamepad: identity(61187),
         }
     }
 
+    fn host_plan(config: &RunConfig) -> Vec<WorkerPlan> {
+        let facts = HostFacts {
+            users: users(),
+            listen: "127.0.0.1:8080".parse().expect("an address"),
+            hostname: "host".to_owned(),
+            relay_addresses: vec!["192.0.2.7".parse().expect("an address")],
+        };
+        host(&config.host, &facts)
+    }
+
+    fn session_plan(config: &RunConfig) -> Vec<WorkerPlan> {
+        let candidates = vec!["127.0.0.1:5000".parse().expect("an address")];
+        session(&config.session, &SessionFacts { users: users(), candidates })
+    }
+
+    fn workers(plan: &[WorkerPlan]) -> Vec<Worker> {
+        plan.iter().map(|part| part.worker).collect()
+    }
+
     #[test]
-    fn plan_tells_each_worker_its_own_part_only() {
-        for part in plan(&config(), &facts()) {
+    fn plans_tell_each_worker_its_own_part_only_and_share_no_worker() {
+        let (host, session) = (host_plan(&config()), session_plan(&config()));
+        for part in host.iter().chain(&session) {
             assert_eq!(part.config.worker(), part.worker);
         }
+        assert!(host.iter().all(|part| part.worker.scope() == Scope::Host));
+        assert!(session.iter().all(|part| part.worker.scope() == Scope::Session));
+        assert_eq!([workers(&session), workers(&host)].concat(), Worker::ALL);
     }
 
     #[test]
     fn plan_without_pads_has_no_gamepad() {
-        let workers = |words: &[&str]| -> Vec<Worker> {
-            plan(&config_of(words), &facts()).iter().map(|part| part.worker).collect()
-        };
-        assert_eq!(workers(&["run"]), Worker::ALL);
-        let without = workers(&["run", "--pad", "off"]);
-        assert!(!without.contains(&Worker::Gamepad) && without.len() == Worker::ALL.len() - 1);
+        let without = workers(&session_plan(&config_of(&["run", "--pad", "off"])));
+        assert_eq!(without, [Worker::Compositor, Worker::Media, Worker::Rtc]);
     }
 
     #[test]
     fn plan_without_relay_has_neither_turn_nor_a_way_to_it() {
-        let config = RunConfig { relay: None, ..config() };
-        for part in plan(&config, &Facts { relay: None, ..facts() }) {
-            assert_ne!(part.worker, Worker::Turn);
-            match part.config {
-                WorkerConfig::Gateway(gateway) => assert_eq!(gateway.handover, Handover::default()),
-                WorkerConfig::Rtc(rtc) => assert_eq!(rtc.relay, None),
-                _ => {}
-            }
-        }
+        let plan = host_plan(&config_of(&["run", "--relay", "off"]));
+        assert_eq!(workers(&plan), [Worker::Gateway]);
+        let WorkerConfig::Gateway(gateway) = &plan[0].config else { panic!("its") };
+        assert_eq!(gateway.handover, Handover::default());
     }
 
     #[test]
-    fn plan_tells_rtc_where_the_relay_is_and_the_gateway_whose_connections_are_its() {
-        let parts = plan(&config(), &facts());
-        let of = |worker| parts.iter().find(|part| part.worker == worker).expect("planned");
-        let WorkerConfig::Rtc(rtc) = &of(Worker::Rtc).config else { panic!("rtc's") };
-        assert_eq!(rtc.relay, facts().relay.and_then(|relay| relay.near));
-        let WorkerConfig::Gateway(gateway) = &of(Worker::Gateway).config else { panic!("its") };
+    fn plan_tells_the_gateway_whose_connections_are_the_relays() {
+        let plan = host_plan(&config());
+        let WorkerConfig::Gateway(gateway) = &plan[0].config else { panic!("its") };
         assert!(gateway.handover.plain && gateway.handover.name.as_str().is_empty());
     }
 
     #[test]
+    fn rtc_is_told_where_the_relay_is_as_soon_as_that_is_known() {
+        let mut plan = session_plan(&config());
+        let told = |plan: &[WorkerPlan]| -> Vec<_> {
+            let rtc = |part: &WorkerPlan| match &part.config {
+                WorkerConfig::Rtc(rtc) => Some(rtc.relay),
+                _ => None,
+            };
+            plan.iter().filter_map(rtc).collect()
+        };
+        assert_eq!(told(&plan), [None]);
+        let near = Some("127.0.0.1:3478".parse().expect("an address"));
+        tell_relay(&mut plan, near);
+        assert_eq!(told(&plan), [near]);
+    }
+
+    #[test]
     fn plan_of_root_gives_the_network_to_nobody_else() {
-        let users = facts().users;
+        let users = users();
         assert_eq!(users.of(Worker::Compositor), users.session());
         assert_eq!(users.of(Worker::Media), users.session());
         let apart = [Worker::Rtc, Worker::Gamepad, Worker::Gateway, Worker::Turn];

@@ -53,10 +53,10 @@ impl Home {
         self.directory.join(file)
     }
 
-    /// The directory of files made for the desktop called `name`.
+    /// The directory of files made for the session with this label.
     #[must_use]
-    pub fn files(&self, name: &InstanceName) -> PathBuf {
-        self.directory.join(name.as_str())
+    pub fn files(&self, label: &str) -> PathBuf {
+        self.directory.join(label)
     }
 
     /// The directory of the locks that keep two desktops from sharing a user without a name. Names of

@@ -75,15 +75,43 @@ pub enum Invocation {
     Version,
 }
 
-/// Everything `lumen run` must know.
+/// Everything `lumen run` must know: it is a host and its one session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunConfig {
-    /// Tells desktops of one user apart.
+    /// What the host must know.
+    pub host: HostConfig,
+    /// What the session must know.
+    pub session: SessionConfig,
+}
+
+/// Everything a host must know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostConfig {
+    /// Tells hosts of one user apart.
     pub name: InstanceName,
-    /// What to start inside.
-    pub app: AppChoice,
     /// Where browsers find it.
     pub front_door: FrontDoor,
+    /// How browsers prove who they are.
+    pub auth: AuthMode,
+    /// How long logins last.
+    pub lifetimes: Lifetimes,
+    /// This host's address as the world sees it, if it cannot be seen from here.
+    pub public_address: Option<IpAddr>,
+    /// The relay; `None` for none.
+    pub relay: Option<RelayConfig>,
+    /// The workers' log filter.
+    pub log: Text<128>,
+    /// Where the workers' binaries are, if told.
+    pub workers_dir: Option<PathBuf>,
+}
+
+/// Everything a session must know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionConfig {
+    /// The name of its host.
+    pub host: InstanceName,
+    /// What to start inside.
+    pub app: AppChoice,
     /// Size of the output.
     pub size: FrameSize,
     /// Whether it follows the viewers' windows.
@@ -92,10 +120,6 @@ pub struct RunConfig {
     pub fps: Fps,
     /// The most bits per second.
     pub bitrate: Kbps,
-    /// How browsers prove who they are.
-    pub auth: AuthMode,
-    /// How long logins last.
-    pub lifetimes: Lifetimes,
     /// Whose session, if root says so.
     pub user: Option<String>,
     /// Port of the media socket; zero for any.
@@ -106,8 +130,6 @@ pub struct RunConfig {
     pub pad_grace: PadGrace,
     /// This host's address as the world sees it, if it cannot be seen from here.
     pub public_address: Option<IpAddr>,
-    /// The relay; `None` for none.
-    pub relay: Option<RelayConfig>,
     /// Whether an X server shows X apps.
     pub x11: bool,
     /// Keyboard.

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use lumen_ipc::{log::LogSource, process::Worker};
 
 use super::{
-    AppChoice, DoctorConfig, Invocation, Note, RunConfig, UsageError,
+    AppChoice, DoctorConfig, HostConfig, Invocation, Note, RunConfig, SessionConfig, UsageError,
     nearest::nearest,
     table::{COMMANDS, Command, Key, OPTIONS, OptionRow},
     values::Values,
@@ -164,31 +164,46 @@ impl Line {
     }
 
     fn run(&mut self) -> Result<Invocation, UsageError> {
+        let (session, host) = (self.session()?, self.host()?);
+        Ok(Invocation::Run(Box::new(RunConfig { host, session })))
+    }
+
+    fn host(&self) -> Result<HostConfig, UsageError> {
+        let values = &self.values;
+        let front_door = values.front_door()?;
+        Ok(HostConfig {
+            name: values.name()?,
+            auth: values.auth(&front_door)?,
+            front_door,
+            lifetimes: values.lifetimes()?,
+            public_address: values.public_address()?,
+            relay: values.relay()?,
+            log: values.log()?,
+            workers_dir: values.path(Key::WorkersDir),
+        })
+    }
+
+    fn session(&mut self) -> Result<SessionConfig, UsageError> {
         let app = self.app()?;
         let size = self.values.size()?;
         let values = &self.values;
-        let front_door = values.front_door()?;
-        Ok(Invocation::Run(Box::new(RunConfig {
-            name: values.name()?,
+        Ok(SessionConfig {
+            host: values.name()?,
             app,
             size,
             resize: values.resize()?,
             fps: values.fps()?,
             bitrate: values.bitrate()?,
-            auth: values.auth(&front_door)?,
-            front_door,
-            lifetimes: values.lifetimes()?,
             user: values.optional(Key::User),
             udp_port: values.udp_port()?,
             pad: values.pad()?,
             pad_grace: values.pad_grace()?,
             public_address: values.public_address()?,
-            relay: values.relay()?,
             x11: values.switch(Key::X11)?,
             keymap: values.keymap()?,
             log: values.log()?,
             workers_dir: values.path(Key::WorkersDir),
-        })))
+        })
     }
 
     /// What follows `--` wins over `LUMEN_APP`, but not over `--app`: that would be two answers.
@@ -283,13 +298,16 @@ mod tests {
     #[test]
     fn run_without_options_has_the_defaults() {
         let config = run("run");
-        assert_eq!(config.front_door.listen.to_string(), "127.0.0.1:8080");
-        assert!(config.front_door.trusted.is_empty() && config.front_door.base.is_root());
-        assert_eq!(config.size.to_string(), "1920x1080");
-        assert_eq!((config.fps.value(), config.bitrate.value()), (60, 8000));
-        assert_eq!((config.resize, config.auth), (ResizePolicy::Follow, AuthMode::Token));
-        assert_eq!(config.app, AppChoice::Demo);
-        assert!(config.name.is_default());
+        assert_eq!(config.host.front_door.listen.to_string(), "127.0.0.1:8080");
+        assert!(config.host.front_door.trusted.is_empty() && config.host.front_door.base.is_root());
+        assert_eq!(config.session.size.to_string(), "1920x1080");
+        assert_eq!((config.session.fps.value(), config.session.bitrate.value()), (60, 8000));
+        assert_eq!(
+            (config.session.resize, config.host.auth),
+            (ResizePolicy::Follow, AuthMode::Token)
+        );
+        assert_eq!(config.session.app, AppChoice::Demo);
+        assert!(config.host.name.is_default());
     }
 
     #[test]
@@ -298,13 +316,19 @@ mod tests {
             parsed_with("run --fps=30", &[("LUMEN_FPS", "24"), ("LUMEN_SIZE", "640x480")])
                 .expect("legal");
         let Invocation::Run(config) = invocation else { panic!("not run") };
-        assert_eq!((config.fps.value(), config.size.to_string()), (30, "640x480".to_owned()));
+        assert_eq!(
+            (config.session.fps.value(), config.session.size.to_string()),
+            (30, "640x480".to_owned())
+        );
     }
 
     #[test]
     fn everything_after_the_dashes_is_the_app() {
         let config = run("run --fps 30 -- foot --title x");
-        assert_eq!(config.app, AppChoice::Command(["foot", "--title", "x"].map(Into::into).into()));
+        assert_eq!(
+            config.session.app,
+            AppChoice::Command(["foot", "--title", "x"].map(Into::into).into())
+        );
     }
 
     #[test]
@@ -319,7 +343,7 @@ mod tests {
     fn odd_size_is_corrected_down_and_said() {
         let (invocation, notes) = parsed("run --size 1281x721").expect("legal");
         let Invocation::Run(config) = invocation else { panic!("not run") };
-        assert_eq!(config.size.to_string(), "1280x720");
+        assert_eq!(config.session.size.to_string(), "1280x720");
         assert!(notes[0].0.contains("1281x721"), "{notes:?}");
     }
 
@@ -374,22 +398,22 @@ mod tests {
 
     #[test]
     fn relay_is_on_without_tls_unless_told() {
-        let relay = run("run").relay.expect("on");
+        let relay = run("run").host.relay.expect("on");
         assert_eq!((relay.port, relay.tls), (3478, None));
-        assert_eq!(run("run --relay off --relay-cert a.pem").relay, None);
+        assert_eq!(run("run --relay off --relay-cert a.pem").host.relay, None);
     }
 
     #[test]
     fn relay_with_a_certificate_has_tls_and_maybe_a_name() {
         let line = "run --relay-cert c.pem --relay-key k.pem --relay-name Relay.Example.org";
-        let tls = run(line).relay.and_then(|relay| relay.tls).expect("there is a certificate");
+        let tls = run(line).host.relay.and_then(|relay| relay.tls).expect("there is a certificate");
         assert_eq!((tls.port, tls.certificate), (5349, "c.pem".into()));
         assert_eq!(tls.name.expect("named").as_str(), "relay.example.org");
     }
 
     #[test]
     fn auth_none_is_for_loopback_only() {
-        assert_eq!(run("run --auth none").auth, AuthMode::None);
+        assert_eq!(run("run --auth none").host.auth, AuthMode::None);
         assert!(refusal("run --auth none --listen 0.0.0.0:80").contains("own the desktop"));
     }
 
@@ -407,7 +431,7 @@ mod tests {
     fn front_door_behind_a_proxy_has_its_networks_and_its_path() {
         let line = "run --listen unix:/run/web.sock --trusted-proxy 127.0.0.1,2001:db8::/64 \
                     --base-path /desk/";
-        let door = run(line).front_door;
+        let door = run(line).host.front_door;
         assert_eq!(door.listen.to_string(), "unix:/run/web.sock");
         let trusted: Vec<_> = door.trusted.iter().map(ToString::to_string).collect();
         assert_eq!(trusted, ["127.0.0.1/32", "2001:db8::/64"]);

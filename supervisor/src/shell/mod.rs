@@ -57,7 +57,7 @@ use event::{Event, Events};
 use log::Log;
 use session::Session;
 use spawn::ReservedNumbers;
-use stage::{Stage, StageError};
+use stage::{Ground, HostStage, SessionStage, StageError};
 
 /// Why there is no desktop.
 #[derive(Debug, thiserror::Error)]
@@ -115,11 +115,16 @@ fn serve(config: &RunConfig, signals: SignalFd, log: &Log) -> Result<process::Ex
     umask(Mode::from_bits_truncate(0o022));
     let said = log.clone();
     let filter = tracing_log::start_to(move |line| said.say(line));
-    if let Err(error) = filter.replace(config.log.as_str()) {
+    if let Err(error) = filter.replace(config.host.log.as_str()) {
         warn!(%error, "the log filter is not understood; logging at info");
     }
     let (family, children) = family::adopt()?;
-    let stage = Stage::set(config, &Caller::here())?;
+    let caller = Caller::here();
+    let (ground, cast) = Ground::find(&caller, config.session.user.as_deref())?;
+    let host = HostStage::set(&config.host, &ground)?;
+    let label = config.host.name.as_str();
+    let mut stage = SessionStage::set(&config.session, label, (&ground, cast), &caller)?;
+    stage.staff.tell_relay(host.relay_near);
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
     }
@@ -127,11 +132,11 @@ fn serve(config: &RunConfig, signals: SignalFd, log: &Log) -> Result<process::Ex
         let home = home.display();
         info!("nothing that is saved in {home} outlives the desktop; a user with a home keeps it");
     }
-    let access = Access::new(config.auth, config.lifetimes)?;
+    let access = Access::new(config.host.auth, config.host.lifetimes)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let admin = stage.admin.socket.try_clone()?;
-        let session = Session::new(stage, access, family, log.clone());
+        let admin = host.admin.socket.try_clone()?;
+        let session = Session::new(host, stage, ground.namespaces, access, family, log.clone());
         tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
         let admin = UnixListener::from_std(admin)?;

@@ -24,7 +24,6 @@ use crate::{
         relay::{RelayMint, RelayRoutes},
     },
     config::{RelayConfig, RelayTls},
-    plan::RelayFacts,
 };
 
 /// Most UDP sockets: a host with more addresses has them for something else.
@@ -83,6 +82,14 @@ struct Sockets {
     port: u16,
     datagrams: Vec<Bound>,
     streams: Vec<OwnedFd>,
+}
+
+/// What the sockets say of the relay.
+pub(crate) struct RelayFacts {
+    /// Where this host itself finds it by UDP.
+    pub(crate) near: Option<SocketAddr>,
+    /// What relayed addresses can be made of, the public address first.
+    pub(crate) own: Vec<IpAddr>,
 }
 
 /// Where this host is.

@@ -11,7 +11,7 @@ use lumen_ipc::{
     message::grants::{LossReason, ToSupervisor},
     process::{ExitCode, ProcessId, Scope, Worker},
     relay::UnixSeconds,
-    service::{AppStatus, HostStatus, ProcessStatus, Refusal, RelayPair, SessionStatus},
+    service::{AppStatus, AuthMode, HostStatus, ProcessStatus, Refusal, RelayPair, SessionStatus},
     text::Text,
     units::{PeerId, SessionId},
 };
@@ -27,12 +27,13 @@ use super::{
     app,
     event::{AdminRequest, BrokerRequest, Event, Events, HelperEvent, QUEUE, WorkerEvent},
     family::Family,
+    fence::Namespaces,
     guests::Guests,
     handshake, helpers,
     log::Log,
     news::{self, Bulletin},
     proc,
-    stage::Stage,
+    stage::{self, HostStage, SessionStage, Stage},
     worker::{GrantError, Workers},
 };
 use crate::{
@@ -44,7 +45,8 @@ use crate::{
 
 /// Everything a running desktop consists of.
 pub(super) struct Session {
-    stage: Stage,
+    host: HostStage,
+    stage: SessionStage,
     access: Access,
     mint: Option<RelayMint>,
     machine: Lifecycle,
@@ -57,15 +59,24 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(mut stage: Stage, access: Access, family: Family, log: Log) -> Self {
+    pub(super) fn new(
+        mut host: HostStage,
+        stage: SessionStage,
+        namespaces: Namespaces,
+        access: Access,
+        family: Family,
+        log: Log,
+    ) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
-        let present: Vec<Worker> = stage.plan.iter().map(|part| part.worker).collect();
+        let plans = stage.staff().plan.iter().chain(&host.staff().plan);
+        let present: Vec<Worker> = plans.map(|part| part.worker).collect();
         Self {
-            workers: Workers::new(stage.namespaces, events.clone(), log.clone()),
-            mint: stage.mint.take(),
+            workers: Workers::new(namespaces, events.clone(), log.clone()),
+            mint: host.mint.take(),
             machine: Lifecycle::of(&present)
                 .outliving_its_app(stage.outlives_app)
                 .helped_by(&stage.helper_needs()),
+            host,
             stage,
             access,
             guests: Guests::new(family, events.clone(), log.clone()),
@@ -201,7 +212,8 @@ impl Session {
 
     fn spawn(&mut self, worker: Worker, instance: Instance) {
         let absent = || io::Error::other("this desktop runs without it");
-        let part = self.stage.part(worker).ok_or_else(absent);
+        let stage = stage_of(worker, &self.host, &self.stage);
+        let part = stage::part(stage, worker).ok_or_else(absent);
         if let Err(error) = part.and_then(|part| self.workers.spawn(part, instance)) {
             error!(%worker, %error, "cannot execute");
             self.feed(Input::Exited(worker, instance, Verdict::NotSpawned));
@@ -209,7 +221,8 @@ impl Session {
     }
 
     fn start(&mut self, worker: Worker) {
-        let part = self.stage.part(worker).ok_or(GrantError::Gone);
+        let stage = stage_of(worker, &self.host, &self.stage);
+        let part = stage::part(stage, worker).ok_or(GrantError::Gone);
         if let Err(error) = part.and_then(|part| self.workers.start(part)) {
             error!(%worker, %error, "cannot hand over grants");
             self.workers.signal(worker, Signal::SIGKILL);
@@ -319,8 +332,8 @@ impl Session {
 
     fn status(&self) -> HostStatus {
         HostStatus {
-            listen: self.stage.front_door.listen.clone(),
-            auth: self.stage.auth,
+            listen: self.host.front_door.listen.clone(),
+            auth: self.host.auth,
             supervisor_pid: process::id(),
             workers: self.workers_of(Scope::Host),
             sessions: vec![SessionStatus {
@@ -338,8 +351,11 @@ impl Session {
 
     fn workers_of(&self, scope: Scope) -> Vec<ProcessStatus> {
         let now = Instant::now();
-        let parts = self.stage.plan.iter().filter(|part| part.worker.scope() == scope);
-        let workers = parts.map(|part| {
+        let staff = match scope {
+            Scope::Host => self.host.staff(),
+            Scope::Session => self.stage.staff(),
+        };
+        let workers = staff.plan.iter().map(|part| {
             let report = self.machine.report(part.worker);
             let pid = self.workers.pid(part.worker);
             let usage = pid.map(proc::usage).unwrap_or_default();
@@ -365,7 +381,11 @@ impl Session {
 
     /// The one place where the token is shown: standard output, once.
     fn announce(&self) {
-        let address = self.stage.url(&self.access);
+        let page = self.host.page();
+        let address = match (self.host.auth, self.access.token(SessionId::SOLE)) {
+            (AuthMode::Token, Some(token)) => format!("{page}#token={token}"),
+            _ => page,
+        };
         let ends = match self.stage.outlives_app {
             true => "on ctrl-c and on `lumen stop`",
             false => "on ctrl-c, on `lumen stop`, or when its app exits",
@@ -415,6 +435,17 @@ impl Session {
                 self.log.say(&format!("  its last lines: {line}"));
             }
         }
+    }
+}
+
+fn stage_of<'stage>(
+    worker: Worker,
+    host: &'stage HostStage,
+    session: &'stage SessionStage,
+) -> &'stage dyn Stage {
+    match worker.scope() {
+        Scope::Host => host,
+        Scope::Session => session,
     }
 }
 

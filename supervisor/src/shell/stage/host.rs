@@ -1,0 +1,133 @@
+//! A host's stage: the listening sockets of the gateway and of the administrator, and the relay.
+
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use lumen_ipc::{
+    front_door::{FrontDoor, Listen},
+    message::grants::ToWorker,
+    service::AuthMode,
+};
+
+use super::{
+    super::{
+        places::{self, Listener, Temporary},
+        relay::{Relay, Whereabouts},
+        sockets,
+    },
+    Ground, Staff, Stage, StageError,
+};
+use crate::{
+    broker::relay::RelayMint,
+    config::HostConfig,
+    plan::{self, HostFacts},
+};
+
+/// Everything of a host that is there before its first process starts. Dropping it removes what it
+/// made on disk.
+pub(crate) struct HostStage {
+    staff: Staff,
+    pub(crate) front_door: FrontDoor,
+    pub(crate) auth: AuthMode,
+    browsers: OwnedFd,
+    relay: Option<Relay>,
+    /// Where the relay takes datagrams from this machine.
+    pub(crate) relay_near: Option<SocketAddr>,
+    /// For the broker, who takes it.
+    pub(crate) mint: Option<RelayMint>,
+    pub(crate) admin: Listener,
+    _door_file: Option<Temporary>,
+}
+
+impl HostStage {
+    /// Prepares everything, or nothing.
+    pub(crate) fn set(config: &HostConfig, ground: &Ground) -> Result<Self, StageError> {
+        let door = sockets::browsers(&config.front_door.listen).map_err(|source| {
+            let address = config.front_door.listen.clone();
+            match source.kind() {
+                io::ErrorKind::AddrInUse => StageError::PortTaken(address),
+                _ => StageError::Listen { address, source },
+            }
+        })?;
+        let admin = places::listen(&ground.home.socket(&config.name))?;
+        let addresses = sockets::addresses();
+        let whereabouts = Whereabouts {
+            local: config.front_door.is_local(),
+            shared: door.listen.tcp().map(|address| address.port()),
+            addresses: &addresses,
+            public: config.public_address,
+        };
+        let relay = config.relay.as_ref();
+        let relay = relay.map(|relay| Relay::set(relay, &whereabouts)).transpose()?;
+        let (relay, mint, found) = match relay {
+            Some((relay, mint, found)) => (Some(relay), Some(mint), Some(found)),
+            None => (None, None, None),
+        };
+        let (relay_near, relay_addresses) =
+            found.map_or((None, Vec::new()), |found| (found.near, found.own));
+        let facts = HostFacts {
+            users: ground.users,
+            listen: door.listen.clone(),
+            hostname: fs::read_to_string("/proc/sys/kernel/hostname")
+                .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned()),
+            relay_addresses,
+        };
+        let plan = plan::host(config, &facts);
+        let directory = config.workers_dir.as_deref();
+        Ok(Self {
+            staff: Staff::new(plan, ground.users, config.log.clone(), directory)?,
+            front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
+            auth: config.auth,
+            browsers: door.socket,
+            relay,
+            relay_near,
+            mint,
+            admin,
+            _door_file: door.file,
+        })
+    }
+
+    /// The address of the page. An unspecified one is reached on loopback, among others; of a Unix
+    /// socket the proxy's is the one, which only its administrator knows.
+    pub(crate) fn page(&self) -> String {
+        let site = match &self.front_door.listen {
+            Listen::Tcp(listen) => {
+                let ip = match listen.ip() {
+                    ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                    ip => ip,
+                };
+                format!("http://{}", SocketAddr::new(ip, listen.port()))
+            }
+            Listen::Unix(_) => "https://YOUR-PROXY".to_owned(),
+        };
+        format!("{site}{}", self.front_door.base)
+    }
+}
+
+impl Stage for HostStage {
+    fn staff(&self) -> &Staff {
+        &self.staff
+    }
+
+    fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
+        match grant {
+            ToWorker::HttpListener => vec![self.browsers.as_fd()],
+            ToWorker::RelayCertificate
+            | ToWorker::RelayDatagrams
+            | ToWorker::RelayKey
+            | ToWorker::RelaySecret
+            | ToWorker::RelaySecured
+            | ToWorker::RelayStreams => {
+                self.relay.as_ref().map(|relay| relay.descriptors(grant)).unwrap_or_default()
+            }
+            ToWorker::LinkEnd { .. }
+            | ToWorker::MediaSocket
+            | ToWorker::PadDevices
+            | ToWorker::SignallingEnd { .. }
+            | ToWorker::WaylandListener => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Everything that must be there before the first process of a scope starts: users, programs, places,
+//! sockets and the plan. Each thing that can be wrong is found here, while nothing runs yet.
+//!
+//! A host and a session have a stage each; [`Ground`] is what both stand on.
+
+mod host;
+mod session;
+
+use std::{
+    ffi::OsString,
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use lumen_ipc::{
+    front_door::Listen,
+    message::grants::ToWorker,
+    process::{ExitCode, Worker},
+    text::Text,
+};
+use nix::unistd::Uid;
+use tracing::warn;
+
+pub(crate) use self::{host::HostStage, session::SessionStage};
+use super::{
+    app::{Caller, NoApp},
+    fence::{self, Namespaces, NoFence},
+    helpers::HelperError,
+    places::{self, PlaceError},
+    programs::{self, MissingWorker},
+    relay::RelayError,
+    users::{self, Cast, UserError},
+};
+use crate::{
+    admin::{self, Home},
+    plan::{self, Identity, Users, WorkerPlan},
+    protection::Loss,
+};
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StageError {
+    /// No app.
+    #[error(transparent)]
+    App(#[from] NoApp),
+    /// Workers cannot be confined.
+    #[error(transparent)]
+    Fence(#[from] NoFence),
+    /// The address browsers should connect to cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: Listen,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The media socket cannot be had.
+    #[error("cannot bind UDP port {port}; choose another with --udp-port")]
+    Media {
+        /// Which.
+        port: u16,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// No helper.
+    #[error(transparent)]
+    Helper(#[from] HelperError),
+    /// A worker's program is missing.
+    #[error(transparent)]
+    MissingWorker(#[from] MissingWorker),
+    /// A directory or socket on disk cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The relay's sockets or files cannot be had.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// Somebody else listens there.
+    #[error("{0} is already in use; choose another address with --listen")]
+    PortTaken(Listen),
+    /// A worker's program cannot be opened.
+    #[error("cannot open {path}")]
+    Program {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// This machine cannot be examined.
+    #[error("cannot tell {what}")]
+    System {
+        /// What was asked.
+        what: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Nobody to run it as.
+    #[error(transparent)]
+    User(#[from] UserError),
+}
+
+impl StageError {
+    /// What `lumen` ends with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::User(UserError::NotRoot | UserError::Root | UserError::Unknown(_)) => {
+                ExitCode::Usage
+            }
+            _ => ExitCode::CouldNotStart,
+        }
+    }
+}
+
+/// What both scopes stand on.
+pub(crate) struct Ground {
+    /// Where sockets and files of this user's hosts and sessions are.
+    pub(crate) home: Home,
+    /// What namespaces workers can have.
+    pub(crate) namespaces: Namespaces,
+    /// Who runs what.
+    pub(crate) users: Users,
+}
+
+impl Ground {
+    /// Finds it out. `user` is whose session it is, if that was said.
+    pub(crate) fn find(caller: &Caller, user: Option<&str>) -> Result<(Self, Cast), StageError> {
+        let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
+        let sudo = caller.variable("SUDO_USER").and_then(|name| name.into_string().ok());
+        let cast = users::cast(user, sudo.as_deref(), &home.locks())?;
+        let fence = fence::find(cast.users)?;
+        if let Some(refused) = fence.refused {
+            warn!("{} ({refused})", Loss::Namespaces.sentence());
+        }
+        Ok((Self { home, namespaces: fence.namespaces, users: cast.users }, cast))
+    }
+}
+
+/// Where one scope's processes are made.
+pub(crate) trait Stage {
+    /// Its workers.
+    fn staff(&self) -> &Staff;
+
+    /// Everything of a kind that its workers can be granted, link ends aside.
+    fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>>;
+}
+
+/// The workers of one scope.
+pub(crate) struct Staff {
+    pub(crate) plan: Vec<WorkerPlan>,
+    programs: Vec<(Worker, OwnedFd)>,
+    /// Whether each must become another user.
+    become_users: bool,
+    log: Text<128>,
+}
+
+impl Staff {
+    /// Opens the program of each worker of a plan.
+    fn new(
+        plan: Vec<WorkerPlan>,
+        users: Users,
+        log: Text<128>,
+        directory: Option<&Path>,
+    ) -> Result<Self, StageError> {
+        let own = std::env::current_exe()
+            .map_err(|source| StageError::System { what: "where lumen itself is", source })?;
+        let directories = programs::worker_directories(directory, &own);
+        let opened = |part: &WorkerPlan| {
+            let path = programs::worker(part.worker, &directories)?;
+            let program = programs::open(&path)
+                .map_err(|source| StageError::Program { path: path.clone(), source })?;
+            Ok((part.worker, program))
+        };
+        let programs = plan.iter().map(opened).collect::<Result<_, StageError>>()?;
+        Ok(Self { plan, programs, become_users: users.are_apart(), log })
+    }
+
+    /// Tells rtc where the relay is, from its next start on.
+    pub(crate) fn tell_relay(&mut self, near: Option<SocketAddr>) {
+        plan::tell_relay(&mut self.plan, near);
+    }
+}
+
+/// One worker's share of `stage`; `None` when it has no such worker.
+pub(crate) fn part(stage: &dyn Stage, worker: Worker) -> Option<Part<'_>> {
+    let staff = stage.staff();
+    let plan = staff.plan.iter().find(|plan| plan.worker == worker)?;
+    let (_, program) = staff.programs.iter().find(|(program, _)| *program == worker)?;
+    let becomes = staff.become_users.then_some(plan.identity);
+    Some(Part { plan, program: program.as_fd(), becomes, log: &staff.log, stage })
+}
+
+/// One worker's share of the stage.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'stage> {
+    pub(crate) plan: &'stage WorkerPlan,
+    pub(crate) program: BorrowedFd<'stage>,
+    /// The user it must become; `None` to stay who we are.
+    pub(crate) becomes: Option<Identity>,
+    pub(crate) log: &'stage Text<128>,
+    stage: &'stage dyn Stage,
+}
+
+impl<'stage> Part<'stage> {
+    /// What it is granted besides its link ends.
+    pub(crate) fn grants(self) -> impl Iterator<Item = (ToWorker, BorrowedFd<'stage>)> {
+        self.plan.grants.iter().flat_map(move |grant| {
+            self.stage.descriptors(*grant).into_iter().map(|descriptor| (*grant, descriptor))
+        })
+    }
+}
+
+/// The caller's own directory for sockets, made and checked.
+pub(crate) fn own_home(runtime_dir: Option<OsString>) -> Result<Home, PlaceError> {
+    let home = find_home(runtime_dir);
+    if let Some(parent) = &home.parent {
+        places::directory(parent, 0o700)?;
+    }
+    // Root's holds directories that other users pass through.
+    places::directory(&home.directory, if Uid::effective().is_root() { 0o755 } else { 0o700 })?;
+    Ok(home)
+}
+
+/// The caller's own directory for sockets, which may not be there.
+pub(crate) fn find_home(runtime_dir: Option<OsString>) -> Home {
+    let uid = Uid::effective().as_raw();
+    admin::home(uid, places::runtime_dir(uid, runtime_dir).as_deref())
+}

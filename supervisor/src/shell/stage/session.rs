@@ -1,0 +1,226 @@
+//! A session's stage: its users, its places on disk, the Wayland and media sockets, the app and its
+//! helpers.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use lumen_ipc::message::grants::ToWorker;
+use nix::unistd::Uid;
+use tracing::info;
+
+use super::{
+    super::{
+        app::{self, Caller, Surroundings},
+        helpers::{self, HelperLaunch},
+        nameless, pads,
+        places::{self, Listener, PlaceError, Temporary},
+        sockets,
+        spawn::AppLaunch,
+        users::Cast,
+    },
+    Ground, Staff, Stage, StageError,
+};
+use crate::{
+    admin::Home,
+    config::{AppChoice, SessionConfig},
+    lifecycle::{Helper, Need},
+    plan::{self, Identity, SessionFacts},
+};
+
+/// Everything of a session that is there before its first process starts. Dropping it removes what it
+/// made on disk.
+pub(crate) struct SessionStage {
+    pub(crate) staff: Staff,
+    pub(crate) app: AppLaunch,
+    /// Whether the desktop stays when its app ends: nobody named the app, so nobody waits for its end.
+    pub(crate) outlives_app: bool,
+    helpers: Vec<HelperLaunch>,
+    media: OwnedFd,
+    /// The deposit of the gamepad worker; `None` without access to uinput.
+    pads: Option<OwnedFd>,
+    wayland: Listener,
+    /// Before the locks in `cast` are given up.
+    _places: Vec<Temporary>,
+    passing_home: Option<PathBuf>,
+    cast: Cast,
+}
+
+impl SessionStage {
+    /// Prepares everything, or nothing. `label` tells the session's files from those of others.
+    pub(crate) fn set(
+        config: &SessionConfig,
+        label: &str,
+        (ground, cast): (&Ground, Cast),
+        caller: &Caller,
+    ) -> Result<Self, StageError> {
+        let port = config.udp_port;
+        let media = sockets::media(port).map_err(|source| StageError::Media { port, source })?;
+        let places = Places::make(label, &ground.home, &cast, caller)?;
+        let wayland = places::as_user(cast.users.session(), || {
+            places::listen(&places.runtime_dir.join(&places.display))
+        })?;
+        let mut app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
+        if config.x11 {
+            helpers::x_sockets()?;
+        }
+        let helpers = places::as_user(cast.users.session(), || {
+            let (runtime_dir, own) = (&places.runtime_dir, &places.helpers);
+            Ok(helpers::needed(config.x11, &mut app.environment, runtime_dir, own))
+        })??;
+        let addresses = sockets::addresses();
+        let facts = SessionFacts {
+            users: cast.users,
+            candidates: sockets::candidates(media.address, config.public_address, &addresses),
+        };
+        let plan = plan::session(config, &facts);
+        let directory = config.workers_dir.as_deref();
+        Ok(Self {
+            staff: Staff::new(plan, cast.users, config.log.clone(), directory)?,
+            app,
+            helpers,
+            outlives_app: config.app == AppChoice::Demo,
+            media: media.socket,
+            pads: config.pad.and_then(|_| pads_deposit()),
+            wayland,
+            passing_home: places.home.starts_with(&places.files).then(|| places.home.clone()),
+            _places: places.made,
+            cast,
+        })
+    }
+
+    /// How a helper is started; `None` when this desktop runs without it.
+    pub(crate) fn helper(&self, helper: Helper) -> Option<&HelperLaunch> {
+        self.helpers.iter().find(|launch| launch.helper == helper)
+    }
+
+    /// Every helper of this desktop.
+    pub(crate) fn helper_needs(&self) -> Vec<(Helper, Need)> {
+        self.helpers.iter().map(|launch| (launch.helper, launch.need)).collect()
+    }
+
+    /// The home that is removed with the desktop, and all that is saved there: worth a line.
+    pub(crate) fn passing_home(&self) -> Option<&Path> {
+        self.passing_home.as_deref()
+    }
+
+    /// Whom the desktop belongs to, if nobody was named: worth a line.
+    pub(crate) fn anonymous_uid(&self) -> Option<u32> {
+        let session = &self.cast.session;
+        (self.cast.users.are_apart() && session.home.is_none()).then_some(session.identity.uid)
+    }
+}
+
+impl Stage for SessionStage {
+    fn staff(&self) -> &Staff {
+        &self.staff
+    }
+
+    fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
+        match grant {
+            ToWorker::MediaSocket => vec![self.media.as_fd()],
+            ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
+            ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
+            ToWorker::HttpListener
+            | ToWorker::LinkEnd { .. }
+            | ToWorker::RelayCertificate
+            | ToWorker::RelayDatagrams
+            | ToWorker::RelayKey
+            | ToWorker::RelaySecret
+            | ToWorker::RelaySecured
+            | ToWorker::RelayStreams
+            | ToWorker::SignallingEnd { .. } => Vec::new(),
+        }
+    }
+}
+
+/// No access to uinput is no error: the gamepad worker says so, and pads are off.
+fn pads_deposit() -> Option<OwnedFd> {
+    let told = |error: &io::Error| info!(%error, "{} cannot be opened", pads::UINPUT);
+    pads::deposit().inspect_err(told).ok()
+}
+
+/// Where the session lives on disk.
+struct Places {
+    files: PathBuf,
+    home: PathBuf,
+    /// What helpers keep for themselves.
+    helpers: PathBuf,
+    runtime_dir: PathBuf,
+    display: String,
+    made: Vec<Temporary>,
+}
+
+impl Places {
+    fn make(label: &str, home: &Home, cast: &Cast, caller: &Caller) -> Result<Self, PlaceError> {
+        let session = cast.users.session();
+        let (uid, apart) = (session.uid, cast.users.are_apart());
+        let files = home.files(label);
+        let own = Identity { uid: Uid::effective().as_raw(), gid: nix::unistd::getegid().as_raw() };
+        let mode = if apart { 0o755 } else { 0o700 };
+        let mut made = vec![places::fresh_directory(&files, mode, own)?];
+        let usual = match apart {
+            false => places::runtime_dir(uid, caller.variable("XDG_RUNTIME_DIR")),
+            true => Some(PathBuf::from(format!("/run/user/{uid}"))).filter(|path| is_of(path, uid)),
+        };
+        let mut private = |name: &str| {
+            let path = files.join(name);
+            made.push(places::fresh_directory(&path, 0o700, session)?);
+            Ok::<_, PlaceError>(path)
+        };
+        let runtime_dir = match usual {
+            Some(usual) => usual,
+            None => private("runtime")?,
+        };
+        let own_home = caller.variable("HOME").map(PathBuf::from).filter(|_| !apart);
+        let home = match own_home.filter(|home| places::is_home(home)) {
+            Some(home) => home,
+            None => match &cast.session.home {
+                Some(home) => home.clone(),
+                None => {
+                    let home = private("home")?;
+                    places::as_user(session, || nameless::furnish(&home))?;
+                    home
+                }
+            },
+        };
+        let helpers = private("helpers")?;
+        // Inner directories before outer ones.
+        made.reverse();
+        Ok(Self {
+            files,
+            home,
+            helpers,
+            runtime_dir,
+            display: format!("wayland-lumen-{label}"),
+            made,
+        })
+    }
+
+    fn surroundings<'start>(
+        &self,
+        config: &'start SessionConfig,
+        cast: &'start Cast,
+        caller: &'start Caller,
+    ) -> Surroundings<'start> {
+        Surroundings {
+            user: &cast.session,
+            become_user: cast.users.are_apart(),
+            home: self.home.clone(),
+            runtime_dir: self.runtime_dir.clone(),
+            display: self.display.clone(),
+            files: self.files.clone(),
+            keymap: &config.keymap,
+            caller,
+        }
+    }
+}
+
+fn is_of(path: &Path, uid: u32) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid)
+}
