@@ -25,6 +25,7 @@
 //! | [`environment`] | what of the caller's variables reaches the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
 //! | [`protection`] | what a machine may lack, in words | yes |
+//! | [`pace`] | how fast something may come | yes |
 //! | [`locale`] | a locale that this machine has, and UTF-8 | yes |
 //! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
 //! | [`broker`] | token, cookies, throttle, relay credentials | but for randomness |
@@ -39,6 +40,7 @@ pub mod config;
 pub mod environment;
 pub mod lifecycle;
 pub mod locale;
+pub mod pace;
 pub mod plan;
 pub mod protection;
 mod shell;

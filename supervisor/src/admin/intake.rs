@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::pace::Pace;
+
 /// Longest line kept, in bytes.
 const MOST_LINE_BYTES: usize = 2048;
 /// Lines kept of one source, in the long run.
@@ -33,8 +35,8 @@ pub struct Taken {
 #[derive(Debug)]
 pub struct Intake {
     splitter: LineSplitter,
-    lines: Allowance,
-    bytes: Allowance,
+    lines: Pace,
+    bytes: Pace,
     rest_until: Instant,
 }
 
@@ -44,8 +46,8 @@ impl Intake {
     pub fn new(now: Instant) -> Self {
         Self {
             splitter: LineSplitter::default(),
-            lines: Allowance::new(now, LINES_PER_SECOND, LINES_AT_ONCE),
-            bytes: Allowance::new(now, BYTES_PER_SECOND, BYTES_AT_ONCE),
+            lines: Pace::new(now, LINES_PER_SECOND, LINES_AT_ONCE),
+            bytes: Pace::new(now, BYTES_PER_SECOND, BYTES_AT_ONCE),
             rest_until: now,
         }
     }
@@ -87,40 +89,6 @@ impl Intake {
         let ends = block.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         let last = ends.map(|(at, _)| at).nth(lines - 1);
         last.and_then(|last| block.get(last + 1..)).unwrap_or_default()
-    }
-}
-
-/// So many in the long run, so many at once: the generic cell rate algorithm (ITU-T I.371), which
-/// needs one moment for its whole state.
-#[derive(Debug)]
-struct Allowance {
-    each: Duration,
-    at_once: Duration,
-    /// When all that was spent would have been spent at the even rate.
-    paid: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant, per_second: u32, at_once: u32) -> Self {
-        let each = Duration::from_secs(1) / per_second;
-        Self { each, at_once: each * at_once, paid: now }
-    }
-
-    fn spend(&mut self, now: Instant, count: usize) {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.paid = self.paid.max(now) + self.each.saturating_mul(count);
-    }
-
-    /// How many may come now.
-    fn left(&self, now: Instant) -> u32 {
-        let spent = self.paid.saturating_duration_since(now);
-        let left = self.at_once.saturating_sub(spent).as_nanos() / self.each.as_nanos().max(1);
-        u32::try_from(left).unwrap_or(u32::MAX)
-    }
-
-    /// How long until some may come.
-    fn wait(&self, now: Instant) -> Duration {
-        self.paid.saturating_duration_since(now).saturating_sub(self.at_once)
     }
 }
 

@@ -1,16 +1,13 @@
 //! Somebody else's programs in the desktop: the app, its helpers, and what they leave behind.
 
-use std::{collections::BTreeMap, ffi::OsString, io, os::fd::OwnedFd};
+use std::{collections::BTreeMap, ffi::OsString, io, os::fd::OwnedFd, sync::Arc};
 
 use lumen_ipc::log::LogSource;
-use nix::{
-    errno::Errno,
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
+use nix::{sys::signal::Signal, unistd::Pid};
 use tracing::warn;
 
 use super::{
+    child::Child,
     event::{Event, Events, HelperEvent},
     family::Family,
     helpers::HelperLaunch,
@@ -25,12 +22,12 @@ const APP_LINES: usize = 10;
 
 /// The processes that are no workers.
 pub(super) struct Guests {
-    /// The app's process, which is also its process group.
-    app: Option<Pid>,
+    /// The app's process, which leads its process group.
+    app: Option<Arc<Child>>,
     /// Why the app could not be executed.
     not_executed: Option<String>,
-    /// The helpers' processes, each its process group, too.
-    helpers: BTreeMap<Helper, (Pid, Instance)>,
+    /// The helpers' processes, each of which leads its process group, too.
+    helpers: BTreeMap<Helper, (Arc<Child>, Instance)>,
     /// What helpers that serve have to say to the app's environment.
     said: BTreeMap<Helper, (&'static str, OsString)>,
     /// What everything that is left has been sent, since its end was decided.
@@ -58,14 +55,17 @@ impl Guests {
     pub(super) fn start_app(&mut self, launch: &AppLaunch) -> io::Result<()> {
         self.not_executed = None;
         let launch = self.with_helpers(launch);
-        let Spawned { pid, ended: gone, output } = spawn::app(&launch).inspect_err(|error| {
+        let Spawned { child, ended: gone, output } = spawn::app(&launch).inspect_err(|error| {
             self.not_executed = Some(error.to_string());
         })?;
-        self.app = Some(pid);
+        self.app = Some(Arc::clone(&child));
         let (ended, tail) = (self.events.clone(), self.log.follow(LogSource::App, output));
         tokio::spawn(async move {
             // What the app leaves in its group would outlive it.
-            let verdict = watch::end(pid, gone, || signal_group(pid, Signal::SIGTERM)).await;
+            let verdict = watch::end(&child, gone, || {
+                child.signal_group(Signal::SIGTERM);
+            });
+            let verdict = verdict.await;
             tail.settled().await;
             let _ = ended.send(Event::AppEnded(verdict)).await; // The loop outlives the app.
         });
@@ -85,9 +85,9 @@ impl Guests {
         for (variable, value) in &helper.own {
             launch.environment.set(*variable, value);
         }
-        let (Spawned { pid, ended: gone, output }, ready) = spawn::helper(&launch)?;
+        let (Spawned { child, ended: gone, output }, ready) = spawn::helper(&launch)?;
         let name = helper.helper;
-        self.helpers.insert(name, (pid, instance));
+        self.helpers.insert(name, (Arc::clone(&child), instance));
         let events = self.events.clone();
         // The loop outlives its helpers.
         let report = move |news| {
@@ -98,7 +98,7 @@ impl Guests {
         };
         let (ended, tail) = (report.clone(), self.log.follow(source(name), output));
         tokio::spawn(async move {
-            let verdict = watch::end(pid, gone, || {}).await;
+            let verdict = watch::end(&child, gone, || {}).await;
             tail.settled().await;
             ended(HelperEvent::Ended(verdict)).await;
         });
@@ -121,8 +121,8 @@ impl Guests {
     }
 
     pub(super) fn kill_helper(&self, helper: Helper) {
-        if let Some((pid, _)) = self.helpers.get(&helper) {
-            signal_group(*pid, Signal::SIGKILL);
+        if let Some((child, _)) = self.helpers.get(&helper) {
+            child.signal_group(Signal::SIGKILL);
         }
     }
 
@@ -139,7 +139,7 @@ impl Guests {
     }
 
     pub(super) fn app_pid(&self) -> Option<Pid> {
-        self.app
+        self.app.as_ref().map(|app| app.pid())
     }
 
     /// What the app said last, or why it could say nothing.
@@ -151,8 +151,8 @@ impl Guests {
     }
 
     pub(super) fn signal_app(&self, signal: Signal) {
-        if let Some(pid) = self.app {
-            signal_group(pid, signal);
+        if let Some(app) = &self.app {
+            app.signal_group(signal);
         }
     }
 
@@ -164,8 +164,8 @@ impl Guests {
 
     /// A child has ended: reaps it if nobody else does. Whether nothing is left of what is to end.
     pub(super) fn child_ended(&mut self, is_worker: impl Fn(Pid) -> bool) -> bool {
-        let helpers = self.helpers.values().map(|(pid, _)| *pid);
-        let watched: Vec<Pid> = helpers.chain(self.app).collect();
+        let helpers = self.helpers.values().map(|(child, _)| child.pid());
+        let watched: Vec<Pid> = helpers.chain(self.app_pid()).collect();
         self.family.reap_orphans(|pid| watched.contains(&pid) || is_worker(pid));
         match self.ending {
             None => false,
@@ -212,12 +212,5 @@ fn nothing_of(left: io::Result<usize>) -> bool {
             warn!(%error, "/proc does not tell what the app left behind; it is left alone");
             true
         }
-    }
-}
-
-fn signal_group(leader: Pid, signal: Signal) {
-    match killpg(leader, signal) {
-        Ok(()) | Err(Errno::ESRCH) => {}
-        Err(error) => warn!(%error, "cannot signal the app"),
     }
 }

@@ -6,6 +6,7 @@
 //! carry the [`log`], and wait where the loop may not.
 
 mod app;
+mod child;
 pub(crate) mod demo;
 mod event;
 mod family;

@@ -15,11 +15,7 @@ use lumen_ipc::{
     text::Text,
     units::{PeerId, SessionId},
 };
-use nix::{
-    errno::Errno,
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -446,14 +442,6 @@ fn stage_of<'stage>(
     match worker.scope() {
         Scope::Host => host,
         Scope::Session => session,
-    }
-}
-
-/// Sends a signal to a child that has not been reaped.
-pub(super) fn signal_child(pid: Pid, signal: Signal) {
-    match kill(pid, signal) {
-        Ok(()) | Err(Errno::ESRCH) => {}
-        Err(error) => warn!(%error, "cannot signal a worker"),
     }
 }
 

@@ -22,12 +22,11 @@ use std::{
     },
     path::PathBuf,
     process::{Command, Stdio},
-    thread,
+    sync::Arc,
 };
 
 use lumen_ipc::process::Worker;
 use nix::{
-    errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl, open},
     libc,
     mount::{MsFlags, mount},
@@ -35,14 +34,13 @@ use nix::{
     sys::{
         signal::{SigSet, Signal},
         stat::Mode,
-        wait::{Id, WaitPidFlag, waitid},
     },
     unistd::{self, Gid, Pid},
 };
-use rustix::process::{Pid as PidFdPid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 
 use super::{
+    child::Child,
     fence::{Fence, Namespaces, become_user, die_with},
     ffi::{self, CloseOnExec},
     log,
@@ -78,10 +76,10 @@ impl ReservedNumbers {
 /// A child that has been executed.
 #[derive(Debug)]
 pub(crate) struct Spawned {
-    /// Its process id, valid until it is reaped.
-    pub(crate) pid: Pid,
-    /// Readable when it has ended.
-    pub(crate) ended: OwnedFd,
+    /// Its process.
+    pub(crate) child: Arc<Child>,
+    /// Readable when it has ended, where the system lets anything be so.
+    pub(crate) ended: Option<OwnedFd>,
     /// What it writes to standard output and error.
     pub(crate) output: OwnedFd,
 }
@@ -215,32 +213,10 @@ fn execute(mut command: Command) -> io::Result<Spawned> {
     let _ = fcntl(&output, FcntlArg::F_SETPIPE_SZ(log::PIPE_BYTES));
     command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
     let child = command.spawn()?;
-    // The child is reaped by whom its end is told; `Child` does nothing when dropped.
-    let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-    Ok(Spawned { pid, ended: ended(pid)?, output })
+    // The child is reaped by whom its end is told; `std`'s does nothing when dropped.
+    let child = Child::new(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?));
+    Ok(Spawned { ended: child.end_descriptor(), child: Arc::new(child), output })
 }
-
-/// A descriptor that is readable when a child has ended: its pidfd, or, where a container refuses
-/// those, a pipe whose other end is closed by a thread that waits for the child. The child is left to
-/// be reaped.
-fn ended(pid: Pid) -> io::Result<OwnedFd> {
-    let named = PidFdPid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("process zero"))?;
-    if let Ok(pidfd) = pidfd_open(named, PidfdFlags::empty()) {
-        return Ok(pidfd);
-    }
-    let (ended, alive) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    let waits = move || {
-        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-        while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
-        drop(alive);
-    };
-    // Ends with the child, of which it holds nothing.
-    thread::Builder::new().name(format!("wait {pid}")).stack_size(WAIT_STACK).spawn(waits)?;
-    Ok(ended)
-}
-
-/// Room for a thread that does nothing but wait.
-const WAIT_STACK: usize = 64 * 1024;
 
 /// Everything a worker's child needs between fork and exec.
 struct Prepared {

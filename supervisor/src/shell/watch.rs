@@ -1,26 +1,32 @@
 //! Tasks that each watch one thing of a child: its end, and the line by which it announces itself.
 
-use std::{io, os::fd::OwnedFd};
+use std::{io, os::fd::OwnedFd, time::Duration};
 
-use nix::unistd::Pid;
-use rustix::process::WaitOptions;
 use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 
-use super::{family, spawn::watched};
+use super::{child::Child, spawn::watched};
 use crate::lifecycle::Verdict;
 
+/// How often to look at a child whose end cannot be watched.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Waits for a child to end and reaps it. `before_reaping` runs while its process id, and with it
-/// its process group's, still cannot be anyone else's.
-pub(super) async fn end(pid: Pid, ended: OwnedFd, before_reaping: impl FnOnce()) -> Verdict {
-    // Readiness cannot fail for what polls; if it does, the wait below still blocks right.
-    if let Ok(ended) = watched(ended) {
+/// its process group's, still cannot be anyone else's. Nothing here waits in any other way than as a
+/// task: a child that cannot be watched, for want of descriptors or memory, is looked at now and then.
+pub(super) async fn end(
+    child: &Child,
+    ended: Option<OwnedFd>,
+    before_reaping: impl FnOnce(),
+) -> Verdict {
+    if let Some(Ok(ended)) = ended.map(watched) {
+        // What an error means is seen below.
         let _ = ended.readable().await;
     }
+    while !child.has_ended() {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
     before_reaping();
-    // Neither stopped nor continued children are asked for, and nobody else reaps ours.
-    let Some(status) = family::reap(pid, WaitOptions::empty()) else { return Verdict::Killed(0) };
-    let killed = || Verdict::Killed(status.terminating_signal().unwrap_or(0));
-    status.exit_status().map_or_else(killed, Verdict::Exited)
+    child.reap()
 }
 
 /// The longest line that is read of whoever announces itself.
@@ -43,4 +49,59 @@ pub(super) async fn first_line(pipe: OwnedFd) -> io::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    use nix::{sys::signal::Signal, unistd::Pid};
+
+    use super::*;
+
+    #[expect(clippy::zombie_processes, reason = "what is tested reaps it")]
+    fn sleeper() -> Child {
+        let mut command = Command::new("sleep");
+        let child = command.arg("1000").stdin(Stdio::null()).spawn().expect("sleep is installed");
+        Child::new(Pid::from_raw(child.id().cast_signed()))
+    }
+
+    #[tokio::test]
+    async fn end_of_a_child_that_cannot_be_watched_holds_up_no_other_task() {
+        let no_epoll = || Some(File::open("/proc/self/exe").expect("a file").into());
+        for ended in [no_epoll(), None] {
+            let child = sleeper();
+            // The second is polled only if the first does not block.
+            let (verdict, sent) =
+                tokio::join!(end(&child, ended, || {}), async { child.signal(Signal::SIGKILL) });
+            assert_eq!((verdict, sent), (Verdict::Killed(9), true));
+        }
+    }
+
+    #[tokio::test]
+    async fn child_is_signalled_until_it_is_reaped_and_never_after() {
+        let child = sleeper();
+        assert!(child.signal(Signal::SIGKILL));
+        let mut before = None;
+        let descriptor = child.end_descriptor();
+        assert!(descriptor.is_some());
+        let verdict = end(&child, descriptor, || before = Some(child.signal(Signal::SIGTERM)));
+        assert_eq!(verdict.await, Verdict::Killed(9));
+        assert_eq!(before, Some(true), "a zombie still has its number");
+        assert!(!child.signal(Signal::SIGKILL) && !child.signal_group(Signal::SIGKILL));
+    }
+
+    #[tokio::test]
+    async fn first_line_of_a_flood_is_the_first_line_or_none() {
+        for (flood, line) in [("7\n".repeat(9000), Some("7")), ("7".repeat(9000), None)] {
+            let (ready, mut says) = io::pipe().expect("a pipe");
+            says.write_all(flood.as_bytes()).expect("room");
+            let said = first_line(ready.into()).await.expect("readable");
+            assert_eq!(said.as_deref(), line);
+        }
+    }
 }

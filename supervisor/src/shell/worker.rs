@@ -8,6 +8,7 @@ use std::{
         unix::net::UnixStream,
     },
     sync::Arc,
+    time::Instant,
 };
 
 use lumen_ipc::{
@@ -34,17 +35,20 @@ use tarpc::client;
 use tracing::error;
 
 use super::{
+    child::Child,
     event::{Clients, Event, Events, WorkerEvent},
     fence::Namespaces,
     handshake,
     log::Log,
     service,
-    session::signal_child,
     spawn::{self, Spawned, WorkerLaunch},
     stage::Part,
     watch,
 };
-use crate::lifecycle::{Instance, Lifecycle, StateName};
+use crate::{
+    lifecycle::{Instance, Lifecycle, StateName},
+    pace::Pace,
+};
 
 /// Why a worker could not be handed its grants.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +71,7 @@ pub(super) struct Workers {
 
 struct Process {
     instance: Instance,
-    pid: Pid,
+    child: Arc<Child>,
     client: ControlClient,
     grants: Arc<Channel<ToSupervisor, ToWorker>>,
     /// Link ends until it takes its grants; `None` since then.
@@ -85,7 +89,11 @@ impl Workers {
         let worker = part.plan.worker;
         let (control, its_control) = UnixStream::pair()?;
         let (grants, its_grants) = Channel::<ToSupervisor, ToWorker>::pair()?;
+        // All that may fail comes before the process, which nobody would wait for.
         let grants = Arc::new(grants);
+        let heard = AsyncChannel::new(Arc::clone(&grants))?;
+        let transport = rpc::transport(OwnedFd::from(control))?;
+        let client = ControlClient::new(client::Config::default(), transport).spawn();
         let spawned = spawn::worker(&WorkerLaunch {
             worker,
             program: part.program,
@@ -94,13 +102,11 @@ impl Workers {
             control: its_control.as_fd(),
             grants: its_grants.as_fd(),
         })?;
-        let transport = rpc::transport(OwnedFd::from(control))?;
-        let client = ControlClient::new(client::Config::default(), transport).spawn();
         let process = Process {
             instance,
-            pid: spawned.pid,
+            child: Arc::clone(&spawned.child),
             client: client.clone(),
-            grants: Arc::clone(&grants),
+            grants,
             waiting: Some(BTreeMap::new()),
             confinement: ConfinementReport::default(),
         };
@@ -111,7 +117,7 @@ impl Workers {
         tokio::spawn(async move {
             news.send(handshake::introduce(client, worker, config, log).await).await;
         });
-        tokio::spawn(heed(report.clone(), AsyncChannel::new(grants)?));
+        tokio::spawn(heed(report.clone(), heard));
         watch_process(report, spawned, &self.log);
         Ok(())
     }
@@ -148,7 +154,7 @@ impl Workers {
             Ok(()) | Err(SendError::PeerGone) => {}
             Err(error) => {
                 error!(%worker, %link, %error, "does not take its grants; ending it");
-                signal_child(process.pid, Signal::SIGKILL);
+                process.child.signal(Signal::SIGKILL);
             }
         }
     }
@@ -178,7 +184,7 @@ impl Workers {
     /// Sends a signal, if there is a process.
     pub(super) fn signal(&self, worker: Worker, signal: Signal) {
         if let Some(process) = self.processes.get(&worker) {
-            signal_child(process.pid, signal);
+            process.child.signal(signal);
         }
     }
 
@@ -191,7 +197,7 @@ impl Workers {
 
     /// Whether a process is a worker's.
     pub(super) fn has(&self, pid: Pid) -> bool {
-        self.processes.values().any(|process| process.pid == pid)
+        self.processes.values().any(|process| process.child.pid() == pid)
     }
 
     /// Keeps what a worker says of its confinement.
@@ -212,7 +218,7 @@ impl Workers {
     }
 
     pub(super) fn pid(&self, worker: Worker) -> Option<u32> {
-        self.processes.get(&worker).map(|process| process.pid.as_raw().unsigned_abs())
+        self.processes.get(&worker).map(|process| process.child.pid().as_raw().unsigned_abs())
     }
 
     pub(super) fn client(&self, worker: Worker) -> Option<ControlClient> {
@@ -243,9 +249,17 @@ impl Report {
     }
 }
 
+/// What a worker may say unasked, in the long run and at once: far more than one that is well has to
+/// say, far less than would keep the loop busy. One that says more waits.
+const WORDS_PER_SECOND: u32 = 32;
+const WORDS_AT_ONCE: u32 = 128;
+
 /// Takes what a worker says unasked, until it is gone.
 async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
+    let mut pace = Pace::new(Instant::now(), WORDS_PER_SECOND, WORDS_AT_ONCE);
     loop {
+        tokio::time::sleep(pace.wait(Instant::now())).await;
+        pace.spend(Instant::now(), 1);
         match grants.receive().await.map(|received| received.message) {
             Ok(said) => report.send(WorkerEvent::Said(said)).await,
             Err(ReceiveError::PeerGone) => return,
@@ -265,10 +279,10 @@ fn end_of(worker: Worker, link: LinkName, generation: Generation) -> ToWorker {
 }
 
 fn watch_process(report: Report, spawned: Spawned, log: &Log) {
-    let Spawned { pid, ended, output } = spawned;
+    let Spawned { child, ended, output } = spawned;
     let tail = log.follow(LogSource::Worker(report.worker), output);
     tokio::spawn(async move {
-        let verdict = watch::end(pid, ended, || {}).await;
+        let verdict = watch::end(&child, ended, || {}).await;
         tail.settled().await;
         report.send(WorkerEvent::Ended(verdict)).await;
     });
