@@ -3,8 +3,10 @@
 //! the start, in children that do nothing else, how much of it this machine permits.
 //!
 //! INVARIANT: a step that fails fails the worker, with two exceptions that are decided once, before
-//! anything runs, and said: an ordinary user goes without namespaces where they are refused, and so
-//! does root where the kernel says that it may not or cannot make them, as in most containers.
+//! anything runs, and said: root goes without namespaces where the kernel says that it may not or
+//! cannot make them, as in most containers, and so does an ordinary user, also where a security module
+//! or a limit of none says the same in another way. Any other error (no memory, a limit that has been
+//! reached) may be somebody's doing and gone the next moment: it never costs the workers their fence.
 //! Changing the user and giving up privileges are never left out.
 
 use std::{
@@ -101,8 +103,16 @@ impl Refused {
         matches!(self.step, Step::Namespaces | Step::UserMap)
     }
 
-    fn is_for_want_of_power(self) -> bool {
-        matches!(self.errno, Errno::EPERM | Errno::EINVAL | Errno::ENOSYS)
+    /// Whether it says that there are no namespaces for these users here, now and later.
+    fn is_for_good(self, users: Users, limits: Limits) -> bool {
+        match self.errno {
+            Errno::EPERM | Errno::EINVAL | Errno::ENOSYS => true,
+            // A security module's word for EPERM.
+            Errno::EACCES => !users.are_apart(),
+            // A limit was reached, which more than one program of a user can do, or there are to be none.
+            Errno::ENOSPC => !users.are_apart() && limits == Limits::None,
+            _ => false,
+        }
     }
 }
 
@@ -122,6 +132,26 @@ impl fmt::Display for Refused {
             Step::Parent => "the supervisor is gone",
         })?;
         write!(f, ": {}", self.errno.desc())
+    }
+}
+
+/// How many namespaces the administrator lets users have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Limits {
+    /// None of some kind that workers get.
+    None,
+    /// Some.
+    Some,
+}
+
+impl Limits {
+    /// Those of this system (namespaces(7), `/proc/sys/user`).
+    fn here() -> Self {
+        let none = ["user", "net", "ipc", "uts"].into_iter().any(|kind| {
+            let path = format!("/proc/sys/user/max_{kind}_namespaces");
+            std::fs::read_to_string(path).is_ok_and(|most| most.trim() == "0")
+        });
+        if none { Self::None } else { Self::Some }
     }
 }
 
@@ -148,9 +178,10 @@ pub(crate) enum NoFence {
          container CAP_SETUID, CAP_SETGID and a range of users, or start Lumen as an ordinary user"
     )]
     Users(Refused),
-    /// Root lacks something else than power.
+    /// Something else than power is lacking.
     #[error(
-        "root can make no namespaces for the workers ({0}); see /proc/sys/user/max_*_namespaces"
+        "the namespaces that workers need cannot be made now ({0}); see \
+         /proc/sys/user/max_*_namespaces, and whether another program uses them up"
     )]
     Namespaces(Refused),
     /// A mandatory step.
@@ -178,7 +209,7 @@ pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
     let first = others.first().copied().flatten();
     let mut found = Found { namespaces: wanted, refused: None };
     if let Err(refused) = try_out(first, wanted)? {
-        found = without_namespaces(users, refused)?;
+        found = without_namespaces(users, refused, Limits::here())?;
     }
     for identity in others {
         try_out(identity, found.namespaces)?.map_err(mandatory)?;
@@ -186,11 +217,11 @@ pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
     Ok(found)
 }
 
-fn without_namespaces(users: Users, refused: Refused) -> Result<Found, NoFence> {
+fn without_namespaces(users: Users, refused: Refused, limits: Limits) -> Result<Found, NoFence> {
     if !refused.is_about_namespaces() {
         return Err(mandatory(refused));
     }
-    if users.are_apart() && !refused.is_for_want_of_power() {
+    if !refused.is_for_good(users, limits) {
         return Err(NoFence::Namespaces(refused));
     }
     Ok(Found { namespaces: Namespaces::Shared, refused: Some(refused) })
@@ -330,19 +361,34 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_refused_to_an_ordinary_user_are_done_without() {
+    fn namespaces_refused_to_an_ordinary_user_for_good_are_done_without() {
         for step in [Step::Namespaces, Step::UserMap] {
-            for errno in [Errno::EPERM, Errno::ENOSPC, Errno::ENOSYS] {
-                let found = without_namespaces(OWN, refused(step, errno)).expect("starts");
+            for errno in [Errno::EPERM, Errno::EACCES, Errno::EINVAL, Errno::ENOSYS] {
+                let found = without_namespaces(OWN, refused(step, errno), Limits::Some);
+                let found = found.expect("starts");
                 assert_eq!(found.namespaces, Namespaces::Shared);
                 assert_eq!(found.refused, Some(refused(step, errno)));
+            }
+        }
+        let none = refused(Step::Namespaces, Errno::ENOSPC);
+        assert!(without_namespaces(OWN, none, Limits::None).is_ok());
+    }
+
+    #[test]
+    fn namespaces_that_cannot_be_made_at_the_moment_end_the_start_of_anybody() {
+        for users in [OWN, apart()] {
+            for errno in [Errno::ENOSPC, Errno::ENOMEM, Errno::EAGAIN, Errno::EMFILE, Errno::EIO] {
+                let refused = refused(Step::Namespaces, errno);
+                let outcome = without_namespaces(users, refused, Limits::Some);
+                assert!(matches!(outcome, Err(NoFence::Namespaces(_))), "{errno}");
             }
         }
     }
 
     #[test]
     fn namespaces_refused_to_root_are_done_without_only_for_want_of_power() {
-        let outcome = |errno| without_namespaces(apart(), refused(Step::Namespaces, errno));
+        let outcome =
+            |errno| without_namespaces(apart(), refused(Step::Namespaces, errno), Limits::None);
         assert!(outcome(Errno::EPERM).is_ok() && outcome(Errno::ENOSYS).is_ok());
         assert!(matches!(outcome(Errno::ENOSPC), Err(NoFence::Namespaces(_))));
         assert!(matches!(outcome(Errno::ENOMEM), Err(NoFence::Namespaces(_))));
@@ -350,7 +396,8 @@ mod tests {
 
     #[test]
     fn change_of_user_refused_ends_the_start_with_what_to_do() {
-        let error = without_namespaces(apart(), refused(Step::User, Errno::EPERM)).expect_err("no");
+        let error = without_namespaces(apart(), refused(Step::User, Errno::EPERM), Limits::Some)
+            .expect_err("no");
         let said = error.to_string();
         assert!(said.contains("CAP_SETUID") && said.contains("setresuid is refused"), "{said}");
     }
@@ -358,7 +405,8 @@ mod tests {
     #[test]
     fn privileges_that_cannot_be_given_up_end_the_start_of_anybody() {
         for users in [OWN, apart()] {
-            let error = without_namespaces(users, refused(Step::Privileges, Errno::EPERM));
+            let error =
+                without_namespaces(users, refused(Step::Privileges, Errno::EPERM), Limits::Some);
             assert!(matches!(error, Err(NoFence::Mandatory(_))));
         }
     }
