@@ -168,9 +168,8 @@ mod tests {
     };
 
     use lumen_ipc::{
-        service::{
-            AppNews, Broker, BrokerClient, BrokerRequest, Login, LoginRefusal, Refusal, RelayPair,
-        },
+        login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+        service::{AppNews, Broker, BrokerClient, BrokerRequest, Refusal, RelayPair},
         text::Secret,
         units::{PeerId, SessionId},
     };
@@ -185,18 +184,22 @@ mod tests {
     struct RefusingBroker;
 
     impl Broker for RefusingBroker {
-        async fn authenticate(
+        async fn begin(
             self,
             _: context::Context,
-            _: Secret,
+            _: Method,
             from: IpAddr,
-        ) -> Result<Login, LoginRefusal> {
+        ) -> Result<SignedIn, LoginRefusal> {
             assert_eq!(from.to_string(), FROM);
             Err(LoginRefusal::TooMany { retry_after_seconds: 9 })
         }
 
         async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
             Err(LoginRefusal::Wrong)
+        }
+
+        async fn sign_out(self, _: context::Context, _: Secret) -> Option<LoginId> {
+            None
         }
 
         async fn mint_relay_credentials(
@@ -222,17 +225,21 @@ mod tests {
     struct StuckBroker(Arc<AtomicUsize>);
 
     impl Broker for StuckBroker {
-        async fn authenticate(
+        async fn begin(
             self,
             _: context::Context,
-            _: Secret,
+            _: Method,
             _: IpAddr,
-        ) -> Result<Login, LoginRefusal> {
+        ) -> Result<SignedIn, LoginRefusal> {
             std::future::pending().await
         }
 
         async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
             self.0.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        }
+
+        async fn sign_out(self, _: context::Context, _: Secret) -> Option<LoginId> {
             std::future::pending().await
         }
 
@@ -289,9 +296,9 @@ mod tests {
     async fn call_over_a_socketpair_is_answered() {
         let transport = transport(served()).expect("a socket");
         let broker = BrokerClient::new(client::Config::default(), transport).spawn();
-        let token = Secret::new("token").expect("short");
+        let method = Method::Token(Secret::new("token").expect("short"));
         let from = FROM.parse().expect("an address");
-        let answer = broker.authenticate(context::current(), token, from).await;
+        let answer = broker.begin(context::current(), method, from).await;
         let refusal = LoginRefusal::TooMany { retry_after_seconds: 9 };
         assert_eq!(answer.expect("a reply"), Err(refusal));
     }
