@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod demand;
 pub mod flow;
 pub mod front_door;
 pub mod identity;

@@ -170,7 +170,7 @@ pub const TABLE: [Link; 13] = [
         from: End::Worker(Worker::Rtc),
         to: End::Worker(Worker::Media),
         carriage: Carriage::Rpc,
-        carries: "keyframe wanted, target bit rate, peers watching; back: encoder state",
+        carries: "what is wanted of a stream, whole each time: watchers, bit rate, key pictures",
         max_descriptors: 0,
     },
     Link {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ProtoHash,
+    demand::Demand,
     front_door::{FrontDoor, Listen},
     log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
@@ -73,12 +74,8 @@ pub trait Broker {
 /// Rtc → media.
 #[tarpc::service]
 pub trait Tuning {
-    /// The next frame must be an IDR, and comes at once even if the screen is still.
-    async fn request_keyframe() -> EncoderState;
-    /// The network carries this much.
-    async fn set_target_bitrate(target: Kbps) -> EncoderState;
-    /// So many peers want pictures. At zero media stops encoding.
-    async fn set_watchers(count: u16) -> EncoderState;
+    /// This is wanted from now on, all of it in place of what was wanted before.
+    async fn demand(demand: Demand) -> Result<(), Refusal>;
 }
 
 /// Command line → supervisor. Callers are judged by `SO_PEERCRED`: the supervisor's own user and
@@ -293,13 +290,6 @@ pub enum AuthMode {
     None,
     /// By the token printed at start, then by cookie.
     Token,
-}
-
-/// What media's encoder does.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct EncoderState {
-    /// What it aims for.
-    pub target: Kbps,
 }
 
 /// Everything `lumen status` shows.

@@ -13,10 +13,6 @@ use std::time::{Duration, Instant};
 /// between two frames of a 10 fps animation, shorter than a reader's glance.
 pub const STILL_AFTER: Duration = Duration::from_millis(200);
 
-/// The least time between a key picture and one that is merely asked for again: viewers that lose
-/// packets together all ask, and one answers them all.
-pub const KEY_INTERVAL: Duration = Duration::from_millis(250);
-
 /// What to encode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Work {
@@ -46,25 +42,14 @@ pub struct Budget {
     pub refinement_at: Instant,
 }
 
-/// Whether a key picture is due.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum KeyDemand {
-    /// Decoders follow.
-    None,
-    /// A viewer asks: one may have come a moment ago that answers this too.
-    Asked,
-    /// No decoder can follow without one.
-    Needed,
-}
-
 /// The machine.
 #[derive(Debug)]
 pub struct Pacing {
     picture: bool,
     watched: bool,
     outlet: bool,
-    key: KeyDemand,
-    key_at: Option<Instant>,
+    /// Whether a key picture is due. How often viewers may ask for one is decided where they ask.
+    key: bool,
     changed: bool,
     changed_at: Option<Instant>,
     refined: bool,
@@ -84,8 +69,7 @@ impl Pacing {
             picture: false,
             watched: false,
             outlet: false,
-            key: KeyDemand::Needed,
-            key_at: None,
+            key: true,
             changed: false,
             changed_at: None,
             refined: false,
@@ -99,22 +83,16 @@ impl Pacing {
         self.changed_at = Some(now);
     }
 
-    /// A viewer asks for a key picture.
-    pub fn key_asked(&mut self) {
-        if self.key == KeyDemand::None {
-            self.key = KeyDemand::Asked;
-        }
-    }
-
-    /// What was sent before is worth nothing: a new encoder, a dropped packet, a new reader.
-    pub fn reference_lost(&mut self) {
-        self.key = KeyDemand::Needed;
+    /// A decoder must be able to start: a viewer asks, or what was sent before is worth nothing,
+    /// because of a new encoder, a dropped packet or a new reader.
+    pub const fn key_needed(&mut self) {
+        self.key = true;
     }
 
     /// Whether anybody watches. The first viewer has seen nothing before.
     pub fn set_watched(&mut self, watched: bool) {
         if watched && !self.watched {
-            self.reference_lost();
+            self.key_needed();
         }
         self.watched = watched;
     }
@@ -130,11 +108,7 @@ impl Pacing {
         if !(self.picture && self.watched && self.outlet) {
             return Step::Wait(None);
         }
-        let key = match (self.key, self.key_at) {
-            (KeyDemand::None, _) => None,
-            (KeyDemand::Asked, Some(sent)) => Some(sent + KEY_INTERVAL),
-            (KeyDemand::Asked, None) | (KeyDemand::Needed, _) => Some(now),
-        };
+        let key = self.key.then_some(now);
         let change = self.changed.then_some(budget.change_at);
         let refinement = self.refinement_at(budget);
         let candidates = [(key, Work::Key), (change, Work::Change), (refinement, Work::Refinement)];
@@ -150,10 +124,9 @@ impl Pacing {
     }
 
     /// `work` was encoded and sent; `refined` says whether nothing is left to refine.
-    pub fn encoded(&mut self, now: Instant, work: Work, refined: bool) {
+    pub fn encoded(&mut self, work: Work, refined: bool) {
         if work == Work::Key {
-            self.key = KeyDemand::None;
-            self.key_at = Some(now);
+            self.key = false;
         }
         self.changed = false;
         self.refined = refined;

@@ -1,11 +1,15 @@
-//! What all peers together ask of media: keyframes, and a bit rate.
+//! What all peers together want of media: whether anybody watches, keyframes, and a bit rate.
 //!
 //! Media encodes once for everybody, so the slowest network decides the rate, and one keyframe
-//! serves all who wait.
+//! serves all who wait. Here, and nowhere else, is decided how often keyframes are asked for and how
+//! much is ever asked for.
 
 use std::time::{Duration, Instant};
 
-use lumen_ipc::units::Kbps;
+use lumen_ipc::{
+    demand::Demand,
+    units::{Kbps, StreamId},
+};
 
 /// Least time between two keyframes that browsers ask for: each costs many times a usual frame, and
 /// asking is free. A peer that joins does not wait for it.
@@ -20,16 +24,92 @@ const RAISE_GAP: Duration = Duration::from_secs(1);
 /// retransmissions and data channels.
 const ENCODER_PERCENT: u64 = 90;
 
+/// What is wanted of the one stream.
+#[derive(Debug)]
+pub struct Wanted {
+    demand: Demand,
+    /// Whether media has not been told of it.
+    is_news: bool,
+    keyframes: KeyframeFloor,
+    rate: RateControl,
+}
+
+impl Wanted {
+    /// Nobody watches; see [`RateControl::new`].
+    #[must_use]
+    pub fn new(least: Kbps, most: Kbps) -> Self {
+        let (stream, rate) = (StreamId::VIDEO, RateControl::new(least, most));
+        let demand = Demand { stream, watchers: 0, bitrate: rate.told(), keyframes: 0 };
+        Self { demand, is_news: false, keyframes: KeyframeFloor::default(), rate }
+    }
+
+    /// What is wanted.
+    #[must_use]
+    pub const fn demand(&self) -> Demand {
+        self.demand
+    }
+
+    /// What is wanted, if that has changed since this was asked.
+    pub fn news(&mut self) -> Option<Demand> {
+        std::mem::take(&mut self.is_news).then_some(self.demand)
+    }
+
+    /// A peer joined, which sees nothing before a keyframe.
+    pub fn joined(&mut self, now: Instant) {
+        if self.keyframes.join(now) {
+            self.want_keyframe();
+        }
+    }
+
+    /// A peer cannot go on without a keyframe.
+    pub fn keyframe_asked(&mut self, now: Instant) {
+        if self.keyframes.request(now) {
+            self.want_keyframe();
+        }
+    }
+
+    /// A keyframe came: whoever waited has it.
+    pub fn keyframe_came(&mut self) {
+        self.keyframes.served();
+    }
+
+    /// So many peers watch, and the slowest of their networks carries so many bit/s.
+    pub fn watched(&mut self, now: Instant, watchers: u16, slowest_bps: Option<u64>) {
+        let bitrate = self.rate.update(now, slowest_bps).unwrap_or(self.demand.bitrate);
+        let demand = Demand { watchers, bitrate, ..self.demand };
+        self.is_news |= demand != self.demand;
+        self.demand = demand;
+    }
+
+    /// Time has come.
+    pub fn timeout(&mut self, now: Instant) {
+        if self.keyframes.due(now) {
+            self.want_keyframe();
+        }
+    }
+
+    /// When to call [`Wanted::timeout`].
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.keyframes.deadline()
+    }
+
+    const fn want_keyframe(&mut self) {
+        self.demand.keyframes = self.demand.keyframes.wrapping_add(1);
+        self.is_news = true;
+    }
+}
+
 /// Decides when media is asked for a keyframe.
 #[derive(Debug, Default)]
-pub struct KeyframeFloor {
+struct KeyframeFloor {
     last: Option<Instant>,
     waiting: bool,
 }
 
 impl KeyframeFloor {
     /// A peer joined; returns whether to ask. Always: it sees nothing before.
-    pub fn join(&mut self, now: Instant) -> bool {
+    fn join(&mut self, now: Instant) -> bool {
         self.last = Some(now);
         self.waiting = false;
         true
@@ -37,13 +117,13 @@ impl KeyframeFloor {
 
     /// A browser asked; returns whether to ask media. If it is too soon, [`KeyframeFloor::due`]
     /// says so later.
-    pub fn request(&mut self, now: Instant) -> bool {
+    fn request(&mut self, now: Instant) -> bool {
         self.waiting = true;
         self.due(now)
     }
 
     /// Returns whether a request that came too soon is to be made now.
-    pub fn due(&mut self, now: Instant) -> bool {
+    fn due(&mut self, now: Instant) -> bool {
         let due = self.waiting && self.deadline().is_none_or(|at| now >= at);
         if due {
             self.join(now);
@@ -52,20 +132,19 @@ impl KeyframeFloor {
     }
 
     /// A keyframe came: whoever waited has it.
-    pub fn served(&mut self) {
+    fn served(&mut self) {
         self.waiting = false;
     }
 
     /// When to look at [`KeyframeFloor::due`] again.
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         self.last.filter(|_| self.waiting).map(|last| last + KEYFRAME_FLOOR)
     }
 }
 
 /// Decides the bit rate asked of media.
 #[derive(Debug)]
-pub struct RateControl {
+struct RateControl {
     most: Kbps,
     least: Kbps,
     told: Kbps,
@@ -74,14 +153,13 @@ pub struct RateControl {
 
 impl RateControl {
     /// Media starts at `most`, which is never exceeded; below `least` nothing is asked.
-    #[must_use]
-    pub fn new(least: Kbps, most: Kbps) -> Self {
+    fn new(least: Kbps, most: Kbps) -> Self {
         Self { most, least: least.min(most), told: most, changed: None }
     }
 
     /// Takes the slowest network's estimate in bit/s (`None`: nobody watches); returns the rate to
     /// ask for, if it is another one.
-    pub fn update(&mut self, now: Instant, slowest_bps: Option<u64>) -> Option<Kbps> {
+    fn update(&mut self, now: Instant, slowest_bps: Option<u64>) -> Option<Kbps> {
         let wanted = slowest_bps.map_or(self.most, |bps| self.usable(bps));
         if !self.is_worth_telling(now, wanted) {
             return None;
@@ -92,8 +170,7 @@ impl RateControl {
     }
 
     /// What was asked last.
-    #[must_use]
-    pub const fn told(&self) -> Kbps {
+    const fn told(&self) -> Kbps {
         self.told
     }
 
@@ -122,6 +199,25 @@ mod tests {
 
     fn kbps(value: u64) -> Kbps {
         Kbps::new(value).expect("legal")
+    }
+
+    #[test]
+    fn demand_is_news_once_and_whole() {
+        let start = Instant::now();
+        let mut wanted = Wanted::new(kbps(500), kbps(8000));
+        assert_eq!(wanted.news(), None);
+        wanted.joined(start);
+        wanted.watched(start, 1, Some(4_000_000));
+        let (stream, bitrate) = (StreamId::VIDEO, kbps(3600));
+        let expected = Demand { stream, watchers: 1, bitrate, keyframes: 1 };
+        assert_eq!((wanted.news(), wanted.news()), (Some(expected), None));
+        wanted.watched(start, 1, Some(4_000_000));
+        assert_eq!(wanted.news(), None);
+        wanted.keyframe_asked(start);
+        assert_eq!(wanted.news(), None, "the floor");
+        let at = wanted.deadline().expect("a keyframe that waits");
+        wanted.timeout(at);
+        assert_eq!(wanted.news(), Some(Demand { keyframes: 2, ..expected }));
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn running(now: Instant) -> Pacing {
     pacing.set_outlet(true);
     pacing.screen_changed(now);
     assert_eq!(pacing.step(now, rich(now)), Step::Encode(Work::Key));
-    pacing.encoded(now, Work::Key, false);
+    pacing.encoded(Work::Key, false);
     pacing
 }
 
@@ -61,37 +61,19 @@ fn step_still_screen_is_refined_and_then_left_alone() {
     let still = now + STILL_AFTER;
     assert_eq!(pacing.step(now, rich(now)), Step::Wait(Some(still)));
     assert_eq!(pacing.step(still, rich(still)), Step::Encode(Work::Refinement));
-    pacing.encoded(still, Work::Refinement, true);
+    pacing.encoded(Work::Refinement, true);
     assert_eq!(pacing.step(still, rich(still)), Step::Wait(None));
 }
 
 #[test]
-fn step_key_asked_on_a_still_screen_comes_at_once() {
+fn step_key_needed_comes_at_once_on_a_still_screen_and_right_after_another() {
     let now = Instant::now();
     let mut pacing = running(now);
-    pacing.encoded(now, Work::Refinement, true);
-    let later = now + KEY_INTERVAL;
-    pacing.key_asked();
-    assert_eq!(pacing.step(later, rich(later)), Step::Encode(Work::Key));
-}
-
-#[test]
-fn step_key_asked_right_after_a_key_waits_while_changes_go_on() {
-    let now = Instant::now();
-    let mut pacing = running(now);
-    pacing.key_asked();
-    let soon = now + Duration::from_millis(10);
-    pacing.screen_changed(soon);
-    assert_eq!(pacing.step(soon, rich(soon)), Step::Encode(Work::Change));
-    pacing.encoded(soon, Work::Change, true);
-    assert_eq!(pacing.step(soon, rich(soon)), Step::Wait(Some(now + KEY_INTERVAL)));
-}
-
-#[test]
-fn step_key_needed_right_after_a_key_does_not_wait() {
-    let now = Instant::now();
-    let mut pacing = running(now);
-    pacing.reference_lost();
+    pacing.encoded(Work::Refinement, true);
+    pacing.key_needed();
+    assert_eq!(pacing.step(now, rich(now)), Step::Encode(Work::Key));
+    pacing.encoded(Work::Key, true);
+    pacing.key_needed();
     assert_eq!(pacing.step(now, rich(now)), Step::Encode(Work::Key));
 }
 
@@ -107,8 +89,7 @@ fn step_returning_first_viewer_gets_a_key_at_once() {
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Change,
-    Ask,
-    Lose,
+    NeedKey,
     Watch(bool),
     Outlet(bool),
     Sleep(u64),
@@ -117,8 +98,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         Just(Op::Change),
-        Just(Op::Ask),
-        Just(Op::Lose),
+        Just(Op::NeedKey),
         any::<bool>().prop_map(Op::Watch),
         any::<bool>().prop_map(Op::Outlet),
         (0_u64..400_000).prop_map(Op::Sleep),
@@ -135,21 +115,20 @@ proptest! {
         for op in ops {
             match op {
                 Op::Change => pacing.screen_changed(now),
-                Op::Ask => pacing.key_asked(),
-                Op::Lose => pacing.reference_lost(),
+                Op::NeedKey => pacing.key_needed(),
                 Op::Watch(watched) => pacing.set_watched(watched),
                 Op::Outlet(open) => pacing.set_outlet(open),
                 Op::Sleep(micros) => now += Duration::from_micros(micros),
             }
             if let Step::Encode(work) = pacing.step(now, rich(now)) {
                 prop_assert!(pacing.picture && pacing.watched && pacing.outlet);
-                prop_assert!(work == Work::Key || pacing.key != KeyDemand::Needed);
-                pacing.encoded(now, work, work == Work::Refinement);
+                prop_assert!(work == Work::Key || !pacing.key);
+                pacing.encoded(work, work == Work::Refinement);
             }
         }
         for _ in 0..6 {
             match pacing.step(now, rich(now)) {
-                Step::Encode(work) => pacing.encoded(now, work, work == Work::Refinement),
+                Step::Encode(work) => pacing.encoded(work, work == Work::Refinement),
                 Step::Wait(Some(at)) => {
                     prop_assert!(at > now, "a wait that is over");
                     now = at;
@@ -159,6 +138,6 @@ proptest! {
         }
         prop_assert_eq!(pacing.step(now, rich(now)), Step::Wait(None));
         let able = pacing.picture && pacing.watched && pacing.outlet;
-        prop_assert!(!able || (!pacing.changed && pacing.key == KeyDemand::None && pacing.refined));
+        prop_assert!(!able || (!pacing.changed && !pacing.key && pacing.refined));
     }
 }

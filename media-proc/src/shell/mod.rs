@@ -19,6 +19,7 @@ use std::{
 
 use lumen_ipc::{
     codec::{EncodeError, ProtocolViolation},
+    demand::Demand,
     link::LinkName,
     message::grants::ToWorker,
     process::Worker as WorkerName,
@@ -102,7 +103,8 @@ impl Worker for Media {
         let encoder = encoder(&config)?;
         let outlet = Outlet::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
-        let desk = Desk::new(config.bitrate)
+        let (stream, bitrate) = (StreamId::VIDEO, config.bitrate);
+        let desk = Desk::new(Demand { stream, watchers: 0, bitrate, keyframes: 0 })
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
         let session = Session::new(&config, encoder, outlet, desk, Instant::now());
         let mut media = Self { session, tuning: None };

@@ -7,6 +7,7 @@
 use std::{os::fd::BorrowedFd, time::Instant};
 
 use lumen_ipc::{
+    demand::Demand,
     link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
@@ -20,7 +21,7 @@ use super::{
     figures::Figures,
     outlet::{Delivery, Outlet, Packets},
     screen::{Frames, Screen, Shown, Taken},
-    tuning::{Desk, Wishes},
+    tuning::Desk,
 };
 use crate::{
     motion::{Memory, Relation},
@@ -42,7 +43,8 @@ pub(super) struct Session {
     encoder: Encoder,
     /// Of the picture encoded last.
     memory: Memory,
-    watchers: u16,
+    /// What was wanted when the desk was last looked at.
+    demand: Demand,
     figures: Figures,
     /// What the last summary was made of.
     summarised: Option<(Option<FrameSize>, u16, Kbps)>,
@@ -75,7 +77,7 @@ impl Session {
         desk: Desk,
         now: Instant,
     ) -> Self {
-        let figures = Figures::new(Registry::default());
+        let (figures, demand) = (Figures::new(Registry::default()), desk.take());
         figures.target.set(config.bitrate.value().into());
         Self {
             max_fps: config.max_fps,
@@ -87,7 +89,7 @@ impl Session {
             rate: Rate::new(config.bitrate, config.max_fps, now),
             encoder,
             memory: Memory::default(),
-            watchers: 0,
+            demand,
             figures,
             summarised: None,
         }
@@ -116,14 +118,14 @@ impl Session {
     /// A new compositor.
     pub(super) fn attach_frames(&mut self, channel: Frames) {
         self.screen.attach(channel);
-        let told = self.screen.tell_demand(self.watchers > 0);
+        let told = self.screen.tell_demand(self.demand.watchers > 0);
         self.frames_outcome(told);
     }
 
     /// A new rtc, which has seen nothing.
     pub(super) fn attach_packets(&mut self, channel: Packets) {
         let attached = self.outlet.attach(channel);
-        self.pacing.reference_lost();
+        self.pacing.key_needed();
         self.packets_outcome(attached);
     }
 
@@ -137,8 +139,8 @@ impl Session {
     /// # Errors
     /// [`EncoderError`]: nothing more can be shown.
     pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, EncoderError> {
-        let wishes = self.desk.take();
-        self.grant(now, wishes);
+        let demand = self.desk.take();
+        self.meet(now, demand);
         let reports = self.outlet.receive();
         self.packets_outcome(reports);
         let frames = self.screen.receive(&self.figures);
@@ -164,40 +166,42 @@ impl Session {
     /// What `lumen status` shows, if that is news.
     pub(super) fn new_summary(&mut self) -> Option<String> {
         let size = self.screen.picture().map(|shown| shown.planes.size());
-        let state = (size, self.watchers, self.rate.target());
+        let (watchers, target) = (self.demand.watchers, self.rate.target());
+        let state = (size, watchers, target);
         if self.summarised == Some(state) {
             return None;
         }
         self.summarised = Some(state);
-        let (watchers, target) = (self.watchers, self.rate.target());
         let picture = size.map_or_else(|| "no picture yet".to_owned(), |size| size.to_string());
         Some(format!("{picture}, x264, at most {target} kbit/s, {watchers} watching"))
     }
 
-    fn grant(&mut self, now: Instant, wishes: Wishes) {
-        if let Some(target) = wishes.target {
-            self.rate.set_target(now, target);
+    /// Does what follows from another demand than before.
+    fn meet(&mut self, now: Instant, demand: Demand) {
+        let before = std::mem::replace(&mut self.demand, demand);
+        if demand == before {
+            return;
+        }
+        if demand.bitrate != before.bitrate {
+            self.rate.set_target(now, demand.bitrate);
             self.figures.target.set(self.rate.target().value().into());
         }
-        if let Some(watchers) = wishes.watchers {
-            let watching = watchers > 0;
-            if watching != (self.watchers > 0) {
-                info!(watching, "viewers changed");
-                let told = self.screen.tell_demand(watching);
-                self.frames_outcome(told);
-            }
-            self.watchers = watchers;
-            self.figures.watchers.set(watchers.into());
-            self.pacing.set_watched(watching);
+        let watched = demand.watchers > 0;
+        if watched != (before.watchers > 0) {
+            info!(watched, "viewers changed");
+            let told = self.screen.tell_demand(watched);
+            self.frames_outcome(told);
         }
-        if wishes.key {
-            self.pacing.key_asked();
+        self.figures.watchers.set(demand.watchers.into());
+        self.pacing.set_watched(watched);
+        if demand.keyframes != before.keyframes {
+            self.pacing.key_needed();
         }
     }
 
     fn note(&mut self, now: Instant, taken: Taken) {
         if taken.anew {
-            self.pacing.reference_lost();
+            self.pacing.key_needed();
         }
         if taken.changed {
             self.pacing.screen_changed(now);
@@ -209,11 +213,11 @@ impl Session {
             Ok(Delivery::Sent) => {}
             Ok(Delivery::Dropped) => {
                 self.figures.packets_dropped.increment();
-                self.pacing.reference_lost();
+                self.pacing.key_needed();
             }
             Err(PictureError::Encoder(error)) => return Err(error),
             Err(PictureError::Link(broken)) => {
-                self.pacing.reference_lost();
+                self.pacing.key_needed();
                 self.packets_outcome(Err::<(), _>(broken));
             }
         }
@@ -236,7 +240,7 @@ impl Session {
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);
         self.rate.encoded(now, ask, quantizer, length);
-        self.pacing.encoded(now, work, self.rate.is_refined());
+        self.pacing.encoded(work, self.rate.is_refined());
         let times = shown.times;
         let packet = |stream, span| VideoPacket {
             stream,

@@ -20,8 +20,8 @@ use lumen_ipc::{
 use lumen_ipc_runtime::shm::{SharedMemory, SharedView};
 use openh264::{decoder::Decoder, formats::YUVSource};
 
-use super::{session::Session, tuning::Wishes, *};
-use crate::pacing::{KEY_INTERVAL, STILL_AFTER};
+use super::{session::Session, *};
+use crate::pacing::STILL_AFTER;
 
 const WIDTH: u16 = 128;
 const HEIGHT: u16 = 96;
@@ -50,7 +50,9 @@ impl Rig {
         let config =
             MediaConfig { size: size(), max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) };
         let outlet = Outlet::new(StreamId::VIDEO).expect("memory for the ring");
-        let desk = Desk::new(config.bitrate).expect("eventfd");
+        let (stream, bitrate) = (StreamId::VIDEO, config.bitrate);
+        let nothing = Demand { stream, watchers: 0, bitrate, keyframes: 0 };
+        let desk = Desk::new(nothing).expect("eventfd");
         let now = Instant::now();
         let encoder =
             Encoder::open(config.size, config.max_fps, config.bitrate).expect("x264 opens");
@@ -78,11 +80,11 @@ impl Rig {
     }
 
     fn watch(&self, watchers: u16) {
-        self.session.desk().put(Wishes { watchers: Some(watchers), ..Wishes::default() });
+        self.session.desk().change(|demand| demand.watchers = watchers);
     }
 
     fn ask_for_a_key(&self) {
-        self.session.desk().put(Wishes { key: true, ..Wishes::default() });
+        self.session.desk().change(|demand| demand.keyframes += 1);
     }
 
     fn announce(&self, slot: u64, size: FrameSize) {
@@ -266,15 +268,16 @@ fn still_screen_is_refined_and_then_costs_nothing() {
 fn key_asked_on_a_still_screen_comes_once_for_many() {
     let mut rig = Rig::watched();
     rig.settle();
-    rig.now += KEY_INTERVAL;
     for _ in 0..5 {
         rig.ask_for_a_key();
     }
-    assert!(rig.run()[0].0.keyframe);
-    rig.ask_for_a_key();
-    assert!(rig.run().is_empty(), "the floor between two key pictures");
-    rig.now += KEY_INTERVAL;
-    assert!(rig.run()[0].0.keyframe);
+    let keys = |packets: Vec<(VideoPacket, Vec<u8>)>| {
+        packets.iter().filter(|(packet, _)| packet.keyframe).count()
+    };
+    assert_eq!(keys(rig.run()), 1);
+    // The same demand told again, as to a new link end, asks for nothing.
+    rig.watch(1);
+    assert_eq!(keys(rig.settle()), 0);
 }
 
 #[test]
@@ -372,7 +375,9 @@ fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_key_picture() {
 fn target_lowered_makes_motion_smaller() {
     let noisy = |target: Option<Kbps>| -> usize {
         let mut rig = Rig::watched();
-        rig.session.desk().put(Wishes { target, ..Wishes::default() });
+        if let Some(target) = target {
+            rig.session.desk().change(|demand| demand.bitrate = target);
+        }
         let mut state = 1_u32;
         let mut bytes = 0;
         for _ in 0..30 {
@@ -466,7 +471,6 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
         assert!(rig.compositor_is_cut_off(), "{name}");
         let violations = rig.session.registry().counter("peer_violations_total");
         assert_eq!(violations.value(), 1, "{name}");
-        rig.now += KEY_INTERVAL;
         rig.ask_for_a_key();
         assert!(rig.run()[0].0.keyframe, "{name}");
     }

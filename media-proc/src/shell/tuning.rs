@@ -1,7 +1,7 @@
-//! The `tuning` link: what rtc asks, brought from the control thread to the event loop.
+//! The `tuning` link: what rtc wants, brought from the control thread to the event loop.
 //!
-//! Wishes of one kind replace each other, so they need no queue and cannot pile up, however fast
-//! rtc asks. An rtc that is gone has no watchers.
+//! Each demand is a whole one and replaces the one before, so they need no queue and cannot pile up,
+//! however fast rtc asks. An rtc that is gone has no watchers.
 
 use std::{
     io,
@@ -10,64 +10,46 @@ use std::{
 };
 
 use lumen_ipc::{
-    service::{EncoderState, Tuning},
-    units::Kbps,
+    demand::Demand,
+    service::{Refusal, Tuning},
 };
 use lumen_ipc_runtime::{rpc, wake::Waker};
 use tarpc::context::Context;
 use tokio::runtime::Handle;
 use tracing::warn;
 
-/// What was asked since the loop last looked.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Wishes {
-    /// A key picture.
-    pub(super) key: bool,
-    /// A bit rate.
-    pub(super) target: Option<Kbps>,
-    /// A number of watchers.
-    pub(super) watchers: Option<u16>,
-}
-
-/// Where wishes wait. Readable while there are some.
+/// Where the newest demand waits. Readable while it has not been taken.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
-    shared: Arc<Shared>,
+    state: Arc<Mutex<State>>,
     waker: Waker,
 }
 
 #[derive(Debug)]
-struct Shared {
-    ceiling: Kbps,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
 struct State {
-    wishes: Wishes,
-    target: Kbps,
+    demand: Demand,
     /// Which link end speaks: an old one that ends late must not undo what the new one said.
     link: u64,
 }
 
 impl Desk {
-    pub(super) fn new(ceiling: Kbps) -> io::Result<Self> {
-        let state = State { wishes: Wishes::default(), target: ceiling, link: 0 };
-        let shared = Arc::new(Shared { ceiling, state: Mutex::new(state) });
-        Ok(Self { shared, waker: Waker::new()? })
+    /// `demand` is what is wanted until rtc says otherwise.
+    pub(super) fn new(demand: Demand) -> io::Result<Self> {
+        let state = Arc::new(Mutex::new(State { demand, link: 0 }));
+        Ok(Self { state, waker: Waker::new()? })
     }
 
-    /// Takes everything that was asked.
-    pub(super) fn take(&self) -> Wishes {
-        let mut state = self.state();
+    /// What is wanted.
+    pub(super) fn take(&self) -> Demand {
+        let state = self.state();
         self.waker.acknowledge();
-        std::mem::take(&mut state.wishes)
+        state.demand
     }
 
-    /// Leaves `wishes` as rtc would.
+    /// Changes what is wanted, as rtc would.
     #[cfg(test)]
-    pub(super) fn put(&self, wishes: Wishes) {
-        self.state().wishes = wishes;
+    pub(super) fn change(&self, change: impl FnOnce(&mut Demand)) {
+        change(&mut self.state().demand);
         self.waker.wake();
     }
 
@@ -84,22 +66,21 @@ impl Desk {
             if let Err(error) = rpc::answer(descriptor, server.serve()).await {
                 warn!(%error, "the tuning link cannot be served");
             }
-            desk.wish(link, |state| state.wishes.watchers = Some(0));
+            desk.set(link, |demand| demand.watchers = 0);
         });
     }
 
-    fn wish(&self, link: u64, change: impl FnOnce(&mut State)) -> EncoderState {
+    fn set(&self, link: u64, change: impl FnOnce(&mut Demand)) {
         let mut state = self.state();
         if link == state.link {
-            change(&mut state);
+            change(&mut state.demand);
             self.waker.wake();
         }
-        EncoderState { target: state.target }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change is one assignment, so a poisoned state is whole.
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,34 +98,40 @@ struct Server {
 }
 
 impl Tuning for Server {
-    async fn request_keyframe(self, _: Context) -> EncoderState {
-        self.desk.wish(self.link, |state| state.wishes.key = true)
-    }
-
-    async fn set_target_bitrate(self, _: Context, target: Kbps) -> EncoderState {
-        let target = target.min(self.desk.shared.ceiling);
-        self.desk.wish(self.link, |state| {
-            state.target = target;
-            state.wishes.target = Some(target);
-        })
-    }
-
-    async fn set_watchers(self, _: Context, count: u16) -> EncoderState {
-        self.desk.wish(self.link, |state| state.wishes.watchers = Some(count))
+    async fn demand(self, _: Context, demand: Demand) -> Result<(), Refusal> {
+        let stream = self.desk.state().demand.stream;
+        if demand.stream != stream {
+            return Err(Refusal::because(format!("There is no stream {}.", demand.stream)));
+        }
+        self.desk.set(self.link, |wanted| *wanted = demand);
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::units::{Kbps, StreamId};
+
     use super::*;
 
+    const NOTHING: Demand =
+        Demand { stream: StreamId::VIDEO, watchers: 0, bitrate: Kbps::MAX, keyframes: 0 };
+
     #[test]
-    fn wish_of_an_old_link_is_ignored() {
-        let desk = Desk::new(Kbps::clamped(8000)).expect("eventfd");
+    fn demand_of_an_old_link_is_ignored() {
+        let desk = Desk::new(NOTHING).expect("eventfd");
         desk.state().link = 2;
-        desk.wish(2, |state| state.wishes.watchers = Some(1));
-        desk.wish(1, |state| state.wishes.watchers = Some(0));
-        assert_eq!(desk.take(), Wishes { watchers: Some(1), ..Wishes::default() });
-        assert_eq!(desk.take(), Wishes::default());
+        desk.set(2, |demand| demand.watchers = 1);
+        desk.set(1, |demand| demand.watchers = 0);
+        assert_eq!(desk.take(), Demand { watchers: 1, ..NOTHING });
+    }
+
+    #[tokio::test]
+    async fn demand_of_another_stream_is_refused_and_changes_nothing() {
+        let desk = Desk::new(NOTHING).expect("eventfd");
+        let server = Server { desk: desk.clone(), link: 0 };
+        let other = Demand { stream: StreamId::MAX, watchers: 1, ..NOTHING };
+        assert!(server.demand(tarpc::context::current(), other).await.is_err());
+        assert_eq!(desk.take(), NOTHING);
     }
 }

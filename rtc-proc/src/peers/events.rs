@@ -23,9 +23,7 @@ impl Peers {
                 if let Some(entry) = self.peers.get_mut(&number) {
                     entry.connect_by = None;
                 }
-                if self.keyframes.join(now) {
-                    self.outputs.push_back(Output::Keyframe);
-                }
+                self.wanted.joined(now);
             }
             PeerEvent::CandidateFound(line) => self.tell_candidate(number, line),
             PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
@@ -33,9 +31,7 @@ impl Peers {
             PeerEvent::EstimateChanged { .. } => {}
             PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
             PeerEvent::KeyframeWanted | PeerEvent::Said(Said::KeyframeWanted) => {
-                if self.keyframes.request(now) {
-                    self.outputs.push_back(Output::Keyframe);
-                }
+                self.wanted.keyframe_asked(now);
             }
             PeerEvent::MessagesWanted => {
                 for message in self.desk.replay() {

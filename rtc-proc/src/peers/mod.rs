@@ -20,6 +20,7 @@ use std::{
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
+    demand::Demand,
     link::LinkName,
     message::{
         desktop,
@@ -34,7 +35,7 @@ use lumen_ipc::{
 use str0m::Input as RtcInput;
 
 use crate::{
-    demand::{KeyframeFloor, RateControl},
+    demand::Wanted,
     peer::{
         Datagram, Ending, Input, Output as PeerOutput, Peer, Setup, encode::DesktopState,
         estimate::FLOOR_BPS, media::VideoFrame,
@@ -64,8 +65,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
 /// What the machine wants.
 #[derive(Debug)]
 pub enum Output {
-    /// To ask media for another bit rate.
-    Bitrate(Kbps),
+    /// To tell media what is wanted from now on.
+    Demand(Demand),
     /// To note that a peer is over.
     Ended {
         /// Which, by our number.
@@ -75,8 +76,6 @@ pub enum Output {
     },
     /// To note that the last packet of a frame left for one peer.
     FrameSent(FrameStamps),
-    /// To ask media for a keyframe.
-    Keyframe,
     /// To tell the gateway.
     ToGateway(ToGateway),
     /// To tell the compositor.
@@ -85,8 +84,6 @@ pub enum Output {
     Pad(ToGamepad),
     /// To send.
     Transmit(Datagram),
-    /// To tell media how many watch.
-    Watchers(u16),
 }
 
 /// All peers.
@@ -101,9 +98,7 @@ pub struct Peers {
     desk: Desk,
     pads: PluggedPads,
     sizes: Sizes,
-    keyframes: KeyframeFloor,
-    rate: RateControl,
-    watchers: u16,
+    wanted: Wanted,
     outputs: VecDeque<Output>,
 }
 
@@ -133,16 +128,14 @@ impl Peers {
             desk: Desk::default(),
             pads: PluggedPads::default(),
             sizes: Sizes::default(),
-            keyframes: KeyframeFloor::default(),
-            rate: RateControl::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
-            watchers: 0,
+            wanted: Wanted::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
             outputs: VecDeque::new(),
         }
     }
 
     /// The next thing to do, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.wanted.news().map(Output::Demand))
     }
 
     /// When to call [`Peers::timeout`].
@@ -151,7 +144,7 @@ impl Peers {
         let peers = self.peers().map(Peer::deadline);
         let patience = self.peers.values().filter_map(|entry| entry.connect_by);
         let relay = self.relay.as_ref().and_then(Relay::deadline);
-        peers.chain(patience).chain(self.keyframes.deadline()).chain(relay).min()
+        peers.chain(patience).chain(self.wanted.deadline()).chain(relay).min()
     }
 
     /// Peers that exist, connected or not.
@@ -160,16 +153,10 @@ impl Peers {
         self.peers.len()
     }
 
-    /// Peers that pictures flow to.
+    /// What is wanted of media.
     #[must_use]
-    pub const fn watchers(&self) -> u16 {
-        self.watchers
-    }
-
-    /// The bit rate asked of media last.
-    #[must_use]
-    pub const fn bitrate(&self) -> Kbps {
-        self.rate.told()
+    pub const fn demand(&self) -> Demand {
+        self.wanted.demand()
     }
 
     /// Another gateway speaks from now on. Its predecessor's browsers stay while they are heard of.
@@ -213,12 +200,12 @@ impl Peers {
     /// Media made a picture.
     pub fn video(&mut self, now: Instant, frame: &VideoFrame) {
         if frame.keyframe {
-            self.keyframes.served();
+            self.wanted.keyframe_came();
         }
         self.for_each(now, || Input::Video(frame));
         let starving = self.peers().any(Peer::awaits_keyframe);
-        if starving && !frame.keyframe && self.keyframes.request(now) {
-            self.outputs.push_back(Output::Keyframe);
+        if starving && !frame.keyframe {
+            self.wanted.keyframe_asked(now);
         }
         self.refresh_demand(now);
     }
@@ -298,9 +285,7 @@ impl Peers {
             self.feed(now, number, Input::Timeout);
         }
         self.expire(now);
-        if self.keyframes.due(now) {
-            self.outputs.push_back(Output::Keyframe);
-        }
+        self.wanted.timeout(now);
         self.relay_timeout(now);
         self.refresh_demand(now);
     }
@@ -459,12 +444,6 @@ impl Peers {
             let bps = peer.estimate_bps();
             (count + 1, Some(slowest.map_or(bps, |least: u64| least.min(bps))))
         });
-        if count != self.watchers {
-            self.watchers = count;
-            self.outputs.push_back(Output::Watchers(count));
-        }
-        if let Some(bitrate) = self.rate.update(now, slowest) {
-            self.outputs.push_back(Output::Bitrate(bitrate));
-        }
+        self.wanted.watched(now, count, slowest);
     }
 }

@@ -41,7 +41,7 @@ struct House {
     to_gateway: Vec<ToGateway>,
     input: Vec<ToCompositor>,
     pads: Vec<ToGamepad>,
-    keyframes: usize,
+    keyframes: u64,
     watchers: u16,
 }
 
@@ -112,9 +112,10 @@ impl House {
                 Output::ToGateway(message) => self.to_gateway.push(message),
                 Output::Pad(message) => self.pads.push(message),
                 Output::Input(message) => self.input.push(message),
-                Output::Keyframe => self.keyframes += 1,
-                Output::Watchers(count) => self.watchers = count,
-                Output::Bitrate(_) | Output::Ended { .. } | Output::FrameSent(_) => {}
+                Output::Demand(demand) => {
+                    (self.keyframes, self.watchers) = (demand.keyframes, demand.watchers);
+                }
+                Output::Ended { .. } | Output::FrameSent(_) => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What rtc counts.
 
+use lumen_ipc::demand::Demand;
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
 
 /// The figures of this worker.
@@ -62,5 +63,12 @@ impl Figures {
             wakeups: registry.counter("wakeups_total"),
             registry,
         }
+    }
+
+    /// Something else is wanted of media than before.
+    pub(super) fn wanted(&self, before: Demand, demand: Demand) {
+        self.keyframes_requested.add(demand.keyframes.wrapping_sub(before.keyframes));
+        self.target.set(demand.bitrate.value().into());
+        self.peers.set(demand.watchers.into());
     }
 }

@@ -25,7 +25,7 @@ use lumen_ipc::{
     process::Worker as WorkerName,
     service::RtcConfig,
     text::counted,
-    units::{Kbps, MonotonicMicros, PeerId},
+    units::{MonotonicMicros, PeerId},
 };
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker, accuse},
@@ -73,7 +73,6 @@ const MAX_MESSAGES: usize = 64;
 pub struct Rtc {
     socket: MediaSocket,
     peers: Peers,
-    bitrate: Kbps,
     packets: Option<Packets>,
     input: Option<InputChannel>,
     desktop: Option<DesktopChannel>,
@@ -104,7 +103,6 @@ impl Worker for Rtc {
         let mut rtc = Self {
             socket,
             peers: Peers::new(setup, config.bitrate, config.relay),
-            bitrate: config.bitrate,
             packets: None,
             input: None,
             desktop: None,
@@ -134,8 +132,9 @@ impl Worker for Rtc {
     }
 
     fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
-        let mut tuning = Tuning::new(supervision.handle(), self.bitrate);
-        self.figures.target.set(self.bitrate.value().into());
+        let demand = self.peers.demand();
+        let mut tuning = Tuning::new(supervision.handle(), demand);
+        self.figures.wanted(demand, demand);
         self.summarise(&supervision);
         loop {
             if let Some(link) = self.tuning_link.take() {
@@ -391,18 +390,8 @@ impl Rtc {
                     let result = self.signalling.as_mut().map_or(Ok(()), |it| it.push(message));
                     self.keep(LinkName::Signalling, now, result);
                 }
-                Output::Keyframe => {
-                    self.figures.keyframes_requested.increment();
-                    tuning.request_keyframe();
-                }
-                Output::Bitrate(bitrate) => {
-                    self.figures.target.set(bitrate.value().into());
-                    tuning.set_bitrate(bitrate);
-                    self.summarise(supervision);
-                }
-                Output::Watchers(count) => {
-                    self.figures.peers.set(count.into());
-                    tuning.set_watchers(count);
+                Output::Demand(demand) => {
+                    self.figures.wanted(tuning.tell(demand), demand);
                     self.summarise(supervision);
                 }
                 Output::Ended { peer, ending } => self.note_end(peer, &ending),
@@ -482,11 +471,12 @@ impl Rtc {
     }
 
     fn summarise(&self, supervision: &Supervision) {
-        let viewers = match self.peers.watchers() {
+        let demand = self.peers.demand();
+        let viewers = match demand.watchers {
             0 => "no viewer".to_owned(),
             count => counted(count.into(), "viewer"),
         };
-        supervision.set_summary(format!("{viewers}, {} kbit/s", self.peers.bitrate()));
+        supervision.set_summary(format!("{viewers}, {} kbit/s", demand.bitrate));
     }
 }
 

@@ -1,15 +1,19 @@
-//! The `tuning` link: what peers ask of media, told from the control thread.
+//! The `tuning` link: what is wanted of media, told from the control thread.
 //!
-//! Demands of one kind replace each other, so the event loop never waits for media and nothing
-//! queues. A new media is told everything once.
+//! A demand is told whole and replaces the one before, so the event loop never waits for media and
+//! nothing queues. A media that does not answer in time is told again, whatever it was too late for;
+//! one that is new is told at once.
 
-use std::os::fd::OwnedFd;
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
-use lumen_ipc::{service::TuningClient, units::Kbps};
+use lumen_ipc::{demand::Demand, service::TuningClient};
 use lumen_ipc_runtime::rpc;
 use tarpc::{
     client::{Config, RpcError},
-    context,
+    context::{self, Context},
 };
 use tokio::{
     runtime::Handle,
@@ -18,16 +22,11 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-/// All that is asked of media.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Demand {
-    watchers: u16,
-    bitrate: Kbps,
-    /// Keyframes asked for so far.
-    keyframes: u64,
-}
+/// After so long without an answer media is told again. A lost demand leaves a picture still for as
+/// long; a request costs nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where demands are put down.
+/// Where the demand is put down.
 #[derive(Debug)]
 pub(super) struct Tuning {
     demand: watch::Sender<Demand>,
@@ -36,30 +35,24 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    /// Media encodes at `bitrate` until told otherwise.
-    pub(super) fn new(runtime: Handle, bitrate: Kbps) -> Self {
-        let (demand, _) = watch::channel(Demand { watchers: 0, bitrate, keyframes: 0 });
+    /// `demand` is what is wanted at first.
+    pub(super) fn new(runtime: Handle, demand: Demand) -> Self {
+        let (demand, _) = watch::channel(demand);
         Self { demand, runtime, teller: None }
     }
 
     /// Tells whoever is at the other end of `link` from now on.
     pub(super) fn attach(&mut self, link: OwnedFd) {
-        let told: JoinHandle<()> = self.runtime.spawn(tell(link, self.demand.subscribe()));
+        let told: JoinHandle<()> =
+            self.runtime.spawn(tell(link, self.demand.subscribe(), PATIENCE));
         if let Some(previous) = self.teller.replace(told.abort_handle()) {
             previous.abort();
         }
     }
 
-    pub(super) fn set_watchers(&self, watchers: u16) {
-        self.demand.send_modify(|demand| demand.watchers = watchers);
-    }
-
-    pub(super) fn set_bitrate(&self, bitrate: Kbps) {
-        self.demand.send_modify(|demand| demand.bitrate = bitrate);
-    }
-
-    pub(super) fn request_keyframe(&self) {
-        self.demand.send_modify(|demand| demand.keyframes += 1);
+    /// Has media told; returns what was wanted before.
+    pub(super) fn tell(&self, demand: Demand) -> Demand {
+        self.demand.send_replace(demand)
     }
 }
 
@@ -71,39 +64,113 @@ impl Drop for Tuning {
     }
 }
 
-async fn tell(link: OwnedFd, mut demand: watch::Receiver<Demand>) {
+async fn tell(link: OwnedFd, mut demand: watch::Receiver<Demand>, patience: Duration) {
     let client = match rpc::transport(link) {
         Ok(transport) => TuningClient::new(Config::default(), transport).spawn(),
         Err(error) => return warn!(%error, "the tuning link cannot be used"),
     };
-    let mut told = None;
     loop {
         let wanted = *demand.borrow_and_update();
-        if let Err(error) = tell_difference(&client, told, wanted).await {
+        match client.demand(within(patience), wanted).await {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => warn!(%refusal, "media refuses a demand"),
+            Err(RpcError::DeadlineExceeded) => {
+                debug!("media is late; it is told again");
+                continue;
+            }
             // A media that restarts; the new one's link end is on its way.
-            return debug!(%error, "media does not listen");
+            Err(error) => return debug!(%error, "media does not listen"),
         }
-        told = Some(wanted);
         if demand.changed().await.is_err() {
             return;
         }
     }
 }
 
-async fn tell_difference(
-    client: &TuningClient,
-    told: Option<Demand>,
-    wanted: Demand,
-) -> Result<(), RpcError> {
-    if told.is_none_or(|told| told.watchers != wanted.watchers) {
-        client.set_watchers(context::current(), wanted.watchers).await?;
+fn within(patience: Duration) -> Context {
+    let mut context = context::current();
+    context.deadline = Instant::now() + patience;
+    context
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::unix::net::UnixStream,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
+    use lumen_ipc::{
+        service::{Refusal, Tuning as Service},
+        units::{Kbps, StreamId},
+    };
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// A media that stands still until it is to answer.
+    #[derive(Clone)]
+    struct Late {
+        answers: Arc<AtomicBool>,
+        heard: mpsc::UnboundedSender<Demand>,
     }
-    // A new media begins with a keyframe anyway.
-    if told.is_some_and(|told| told.keyframes != wanted.keyframes) {
-        client.request_keyframe(context::current()).await?;
+
+    impl Service for Late {
+        async fn demand(self, _: Context, demand: Demand) -> Result<(), Refusal> {
+            self.heard.send(demand).expect("the test listens");
+            if !self.answers.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }
     }
-    if told.is_none_or(|told| told.bitrate != wanted.bitrate) {
-        client.set_target_bitrate(context::current(), wanted.bitrate).await?;
+
+    fn demand(watchers: u16, keyframes: u64) -> Demand {
+        Demand { stream: StreamId::VIDEO, watchers, bitrate: Kbps::MAX, keyframes }
     }
-    Ok(())
+
+    /// A new media at the other end of a new link, and what it hears.
+    fn media(answers: &Arc<AtomicBool>) -> (OwnedFd, mpsc::UnboundedReceiver<Demand>) {
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
+        let (heard, hearing) = mpsc::unbounded_channel();
+        let late = Late { answers: Arc::clone(answers), heard };
+        tokio::spawn(rpc::answer(theirs.into(), late.serve()));
+        (ours.into(), hearing)
+    }
+
+    /// Hears on, however often the same is said, until `demand` is.
+    async fn until(heard: &mut mpsc::UnboundedReceiver<Demand>, demand: Demand) {
+        while heard.recv().await.expect("rtc goes on telling") != demand {}
+    }
+
+    #[tokio::test]
+    async fn media_that_was_late_is_told_what_is_wanted_by_then() {
+        let answers = Arc::new(AtomicBool::new(false));
+        let (link, mut heard) = media(&answers);
+        let (sender, receiver) = watch::channel(demand(1, 1));
+        let telling = tokio::spawn(tell(link, receiver, Duration::from_millis(20)));
+        until(&mut heard, demand(1, 1)).await;
+        // While media stands still.
+        sender.send_replace(demand(1, 2));
+        until(&mut heard, demand(1, 2)).await;
+        answers.store(true, Ordering::Relaxed);
+        until(&mut heard, demand(1, 2)).await;
+        sender.send_replace(demand(0, 2));
+        until(&mut heard, demand(0, 2)).await;
+        telling.abort();
+    }
+
+    #[tokio::test]
+    async fn new_media_is_told_everything_at_once() {
+        let mut tuning = Tuning::new(Handle::current(), demand(0, 0));
+        assert_eq!(tuning.tell(demand(2, 7)), demand(0, 0));
+        for _ in 0..2 {
+            let (link, mut heard) = media(&Arc::new(AtomicBool::new(true)));
+            tuning.attach(link);
+            assert_eq!(heard.recv().await, Some(demand(2, 7)));
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
+    demand::Demand,
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
     login::LoginRefusal,
@@ -23,8 +24,8 @@ use lumen_ipc::{
     ring::{RingCapacity, RingSpan},
     service::{
         AdminRequest, AdminResponse, AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse,
-        ControlRequest, ControlResponse, EncoderState, Refusal, RelayCredentials, RelayPair,
-        SessionStatus, TuningRequest, TuningResponse,
+        ControlRequest, ControlResponse, Refusal, RelayCredentials, RelayPair, SessionStatus,
+        TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
     units::{
@@ -98,8 +99,15 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add(
         "rpc_tuning",
         vec![
-            request(TuningRequest::SetTargetBitrate { target: Kbps::MAX }),
-            reply(TuningResponse::RequestKeyframe(EncoderState { target: Kbps::MIN })),
+            request(TuningRequest::Demand {
+                demand: Demand {
+                    stream: StreamId::VIDEO,
+                    watchers: 2,
+                    bitrate: Kbps::MAX,
+                    keyframes: 300,
+                },
+            }),
+            reply(TuningResponse::Demand(Err(Refusal::because("There is no such stream.")))),
         ],
     );
     all

@@ -1,0 +1,23 @@
+//! What all viewers together want of a stream.
+//!
+//! Rtc owns it and tells media, which tells the compositor the part that is the compositor's. It is
+//! told as a state, the whole of it each time, never as a difference: whoever was told last knows
+//! everything, so neither a lost request nor a new link end leaves anything to be repaired.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Kbps, StreamId};
+
+/// What is wanted of a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Demand {
+    /// Of which.
+    pub stream: StreamId,
+    /// So many peers want it. With none media encodes nothing.
+    pub watchers: u16,
+    /// The network carries this much.
+    pub bitrate: Kbps,
+    /// Key pictures asked for so far. Another number than before: the next picture is one, and comes
+    /// at once even if the screen is still.
+    pub keyframes: u64,
+}
