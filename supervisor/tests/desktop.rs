@@ -435,3 +435,22 @@ fn second_desktop_of_the_same_name_is_refused() {
     assert_eq!(code.code(), Some(112));
     assert!(said.contains("--name"), "{said}");
 }
+
+#[test]
+fn optional_workers_that_cannot_start_end_nothing() {
+    let stage = Stage::new().mode(Worker::Gamepad, "cannot-start");
+    fs::remove_file(stage.directory.join(Worker::Turn.binary())).expect("there");
+    fs::copy("/bin/false", stage.directory.join(Worker::Turn.binary())).expect("coreutils");
+    let desktop = Desktop::start(stage.run("sleep 1000")).ready();
+    wait_until("both are given up for a while", || {
+        let failed =
+            |worker| stage.process(worker).is_some_and(|one| one.state.as_str() == "failed");
+        failed(Worker::Gamepad) && failed(Worker::Turn)
+    });
+    let status = stage.status_with_app();
+    for worker in [Worker::Compositor, Worker::Media, Worker::Rtc, Worker::Gateway] {
+        assert!(pid_of(&status, worker).is_some(), "{worker}");
+    }
+    desktop.signal(Signal::SIGINT);
+    assert_eq!(desktop.end().0.code(), Some(0));
+}

@@ -20,6 +20,18 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// How long what failed is left alone at first.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// How long at most.
+pub const SLOWEST_RETRY: Duration = Duration::from_secs(60);
+
+/// How long to leave alone what has failed so often before: twice as long each time.
+#[must_use]
+pub fn slow_retry(failures: u32) -> Duration {
+    let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+    FIRST_RETRY.saturating_mul(factor).min(SLOWEST_RETRY)
+}
+
 /// The deaths of one process within [`WINDOW`].
 #[derive(Clone, Debug, Default)]
 pub struct Budget {

@@ -137,8 +137,8 @@ pub enum Notice {
     Failed(Worker, Verdict, &'static str, Duration),
     /// A helper ended and is started anew.
     HelperDied(Helper, Verdict),
-    /// A helper ended and is not started any more.
-    HelperFailed(Helper, Verdict),
+    /// A helper ended too often and is tried again only after this while.
+    HelperFailed(Helper, Verdict, Duration),
     /// A link is made anew because of this.
     Rewired(Word),
     /// Something the app left behind could not even be killed.

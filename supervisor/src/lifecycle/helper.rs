@@ -2,8 +2,9 @@
 //!
 //! They are there before the app, one after the other, because a later one may use an earlier one.
 //! An *optional* one that ends is started anew by itself; an app does without it meanwhile, and one
-//! that never gets ready does not keep the app waiting. A *needed* one takes the app with it, and both
-//! are started anew, as after the compositor's death.
+//! that never gets ready does not keep the app waiting. An *essential* one takes the app with it, and
+//! both are started anew, as after the compositor's death. One that keeps ending is tried ever more
+//! slowly; an essential one that has never been ready ends the start instead.
 
 use std::{
     fmt,
@@ -12,11 +13,10 @@ use std::{
 
 use super::{
     Action, App, Instance, Lifecycle, Notice, Outcome, Verdict,
-    budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS},
+    budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS, WINDOW, slow_retry},
+    class::{Class, HELPER_TIMEOUT, Need, Process},
 };
 
-/// A helper that is not ready after so long is killed.
-pub(super) const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A helper that ends sooner than this after getting ready ended early.
 const EARLY: Duration = Duration::from_secs(10);
 
@@ -38,15 +38,6 @@ impl fmt::Display for Helper {
     }
 }
 
-/// What an app is without its helper.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Need {
-    /// Lost.
-    Needed,
-    /// Well enough.
-    Optional,
-}
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     /// No process; started before the next app.
@@ -59,8 +50,8 @@ enum State {
     Ready { since: Instant },
     /// Killed because it did not get ready.
     Killed,
-    /// Given up.
-    Failed,
+    /// No process after too many ends; tried again then.
+    Failed { until: Instant },
 }
 
 #[derive(Debug)]
@@ -71,17 +62,20 @@ pub(super) struct HelperSlot {
     instance: Instance,
     budget: Budget,
     ever_ready: bool,
+    /// How often it failed since it last served for a good while.
+    failures: u32,
 }
 
 impl HelperSlot {
-    pub(super) fn new(helper: Helper, need: Need) -> Self {
+    pub(super) fn new(helper: Helper) -> Self {
         Self {
             helper,
-            need,
+            need: Class::of(Process::Helper(helper)).need,
             state: State::Gone,
             instance: Instance::default(),
             budget: Budget::default(),
             ever_ready: false,
+            failures: 0,
         }
     }
 
@@ -97,8 +91,10 @@ impl HelperSlot {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting { until: at } | State::Starting { deadline: at } => Some(at),
-            State::Gone | State::Ready { .. } | State::Killed | State::Failed => None,
+            State::Failed { until: at }
+            | State::Waiting { until: at }
+            | State::Starting { deadline: at } => Some(at),
+            State::Gone | State::Ready { .. } | State::Killed => None,
         }
     }
 
@@ -114,14 +110,22 @@ impl HelperSlot {
 
     /// Its process is gone: what is there to say.
     fn exited(&mut self, now: Instant, verdict: Verdict) -> Notice {
-        let early = match self.state {
-            State::Ready { since } => now.saturating_duration_since(since) < EARLY,
-            _ => true,
+        let served = match self.state {
+            State::Ready { since } => now.saturating_duration_since(since),
+            _ => Duration::ZERO,
         };
+        if served >= WINDOW {
+            self.failures = 0;
+        }
+        let early = served < EARLY;
         let most = if self.ever_ready { MOST_DEATHS } else { MOST_DEATHS_BEFORE_FIRST_SUCCESS };
-        let Some(wait) = self.budget.spend(now, early, most) else {
-            self.state = State::Failed;
-            return Notice::HelperFailed(self.helper, verdict);
+        let spent = self.budget.spend(now, early, most);
+        // One that failed has to serve for a while before it is started at once again.
+        let Some(wait) = spent.filter(|_| self.failures == 0) else {
+            let wait = slow_retry(self.failures);
+            self.failures = self.failures.saturating_add(1);
+            self.state = State::Failed { until: now + wait };
+            return Notice::HelperFailed(self.helper, verdict, wait);
         };
         self.state = State::Waiting { until: now + wait };
         Notice::HelperDied(self.helper, verdict)
@@ -131,9 +135,8 @@ impl HelperSlot {
 impl Lifecycle {
     /// Of a desktop that has these helpers.
     #[must_use]
-    pub fn helped_by(mut self, helpers: &[(Helper, Need)]) -> Self {
-        self.helpers =
-            helpers.iter().map(|(helper, need)| HelperSlot::new(*helper, *need)).collect();
+    pub fn helped_by(mut self, helpers: &[Helper]) -> Self {
+        self.helpers = helpers.iter().copied().map(HelperSlot::new).collect();
         self.helpers.sort_by_key(|slot| slot.helper);
         self
     }
@@ -169,7 +172,7 @@ impl Lifecycle {
         let (served, need) = (matches!(slot.state, State::Ready { .. }), slot.need);
         let notice = slot.exited(now, verdict);
         self.actions.push_back(Action::Say(notice));
-        if served && need == Need::Needed {
+        if served && need == Need::Essential {
             self.helper_died = Some(now);
             self.doom_app(now);
         }
@@ -182,7 +185,7 @@ impl Lifecycle {
         }
         for slot in &mut self.helpers {
             match slot.state {
-                State::Waiting { until } if until <= now => {
+                State::Failed { until } | State::Waiting { until } if until <= now => {
                     let start = slot.start(now);
                     self.actions.push_back(start);
                 }
@@ -205,17 +208,23 @@ impl Lifecycle {
             match (slot.state, slot.need) {
                 (State::Ready { .. }, _) => {}
                 // It had its chance; a later app may find it.
-                (State::Waiting { .. } | State::Killed | State::Failed, Need::Optional) => {}
+                (State::Waiting { .. } | State::Killed | State::Failed { .. }, Need::Optional) => {}
                 (State::Gone, _) => {
                     let start = slot.start(now);
                     self.actions.push_back(start);
                     return;
                 }
-                (State::Failed, Need::Needed) => {
+                (State::Failed { .. }, Need::Essential) if !slot.ever_ready => {
                     let helper = slot.helper;
                     return self.stop(now, Outcome::CouldNotHelp(helper));
                 }
-                (State::Waiting { .. } | State::Starting { .. } | State::Killed, _) => return,
+                (
+                    State::Failed { .. }
+                    | State::Waiting { .. }
+                    | State::Starting { .. }
+                    | State::Killed,
+                    _,
+                ) => return,
             }
         }
         self.app = App::Running { since: now, doomed: None };
@@ -226,10 +235,7 @@ impl Lifecycle {
     pub(super) fn verify_helpers(&self) {
         let stopping = self.is_stopping();
         for slot in &self.helpers {
-            let rests = matches!(
-                slot.state,
-                State::Gone | State::Ready { .. } | State::Killed | State::Failed
-            );
+            let rests = matches!(slot.state, State::Gone | State::Ready { .. } | State::Killed);
             assert!(rests || slot.deadline().is_some(), "{slot:?}");
             assert!(!stopping || slot.deadline().is_none(), "{slot:?}");
         }

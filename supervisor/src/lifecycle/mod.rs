@@ -16,6 +16,7 @@
 
 mod app;
 pub mod budget;
+pub mod class;
 mod contract;
 mod ending;
 mod helper;
@@ -38,20 +39,20 @@ use lumen_ipc::{
 pub use app::APP_EARLY;
 use app::App;
 use budget::Budget;
+pub use class::START_TIMEOUT;
+use class::{Class, Process};
 pub use contract::{
     Action, CannotRestart, CannotStartApp, Complaint, Input, Instance, News, Notice, Outcome,
     Report, Word,
 };
 use ending::Stage;
+pub use helper::Helper;
 use helper::HelperSlot;
-pub use helper::{Helper, Need};
 use links::{Judgement, Links};
 pub use slot::StateName;
 use slot::{Next, Slot};
 pub use verdict::Verdict;
 
-/// A worker that is not ready after so long is killed.
-pub const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time between two steps of an end: being asked, being asked harder, being killed.
 pub const ESCALATION: Duration = Duration::from_secs(2);
 
@@ -80,7 +81,7 @@ pub struct Lifecycle {
 enum Mode {
     /// Nothing has begun.
     Idle,
-    /// Not every worker has been ready yet.
+    /// Not every essential worker has been ready yet.
     Opening,
     /// In service.
     Open,
@@ -119,7 +120,8 @@ impl Lifecycle {
     /// Of a desktop that stays when its app ends, if it has ever worked.
     #[must_use]
     pub fn outliving_its_app(mut self, outlives: bool) -> Self {
-        self.outlives_app = outlives;
+        let app = if outlives { Process::Demo } else { Process::App };
+        self.outlives_app = !Class::of(app).is_essential();
         self
     }
 
@@ -133,8 +135,8 @@ impl Lifecycle {
                 }
             }
             Input::Ready(worker, instance) => {
-                if self.slot(worker).is_some_and(|slot| slot.ready(now, instance)) {
-                    self.announce_when_complete();
+                if let Some(slot) = self.slot(worker) {
+                    slot.ready(now, instance);
                 }
             }
             Input::HandshakeFailed(worker, instance) => {
@@ -275,8 +277,14 @@ impl Lifecycle {
         }
     }
 
+    /// Says that the desktop is there once every essential worker is ready and each optional one is, or
+    /// has shown that it may take long.
     fn announce_when_complete(&mut self) {
-        if self.mode == Mode::Opening && self.slots.iter().all(|(_, slot)| slot.is_ready()) {
+        let is_there = |(worker, slot): &(Worker, Slot)| match is_essential(*worker) {
+            true => slot.is_ready(),
+            false => slot.is_ready() || slot.has_failed_once(),
+        };
+        if self.mode == Mode::Opening && self.slots.iter().all(is_there) {
             self.mode = Mode::Open;
             self.actions.push_back(Action::Announce);
         }
@@ -291,7 +299,8 @@ impl Lifecycle {
         }
         if let Some(notice) = notice {
             self.actions.push_back(Action::Say(notice));
-            if matches!(notice, Notice::Failed(..)) && self.mode == Mode::Opening {
+            let failed = matches!(notice, Notice::Failed(..)) && is_essential(worker);
+            if failed && self.mode == Mode::Opening {
                 self.stop(now, Outcome::CouldNotStart(worker));
             }
         }
@@ -313,6 +322,7 @@ impl Lifecycle {
                 next => self.push(worker, next),
             }
         }
+        self.announce_when_complete();
         self.advance_app(now);
         self.advance_helpers(now);
         self.advance_ending(now);
@@ -353,4 +363,8 @@ fn takes(slots: &[(Worker, Slot)], end: End) -> bool {
         }
         End::CommandLine | End::EachWorker | End::Host | End::Session => false,
     }
+}
+
+fn is_essential(worker: Worker) -> bool {
+    Class::of(Process::Worker(worker)).is_essential()
 }

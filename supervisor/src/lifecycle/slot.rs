@@ -9,16 +9,12 @@ use lumen_ipc::process::Worker;
 
 use super::{
     ESCALATION, Instance, Notice, START_TIMEOUT,
-    budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS, WINDOW},
+    budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS, WINDOW, slow_retry},
     verdict::Verdict,
 };
 
 /// A death sooner than this after getting ready is an early one.
 const EARLY: Duration = Duration::from_secs(10);
-/// How long a worker that failed is left alone at first.
-const FIRST_RETRY: Duration = Duration::from_secs(10);
-/// How long at most.
-pub(super) const SLOWEST_RETRY: Duration = Duration::from_secs(60);
 /// So many forbidden system calls in a row mean that the policy, not chance, is wrong.
 const MOST_FORBIDDEN: u32 = 3;
 /// A worker whose handshake broke is probably exiting; it is killed if it has not by then, so that
@@ -234,8 +230,7 @@ impl Slot {
 
     /// Gives it up for a while, twice as long each time.
     fn fail(&mut self, now: Instant) -> Duration {
-        let factor = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
-        let wait = FIRST_RETRY.saturating_mul(factor).min(SLOWEST_RETRY);
+        let wait = slow_retry(self.failures);
         self.failures = self.failures.saturating_add(1);
         self.state = State::Failed { until: now + wait };
         wait
@@ -365,6 +360,12 @@ impl Slot {
 
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
+    }
+
+    /// Whether its first process has ended without ever having served.
+    pub(super) fn has_failed_once(&self) -> bool {
+        let is_first = self.starts <= 1;
+        !is_first || matches!(self.state, State::Failed { .. } | State::Waiting { .. })
     }
 
     pub(super) fn is_gone(&self) -> bool {

@@ -457,7 +457,7 @@ proptest! {
         let mut world = World::new();
         world.machine = world.machine.outliving_its_app(outlives);
         if helped {
-            let needs = [(Helper::Bus, Need::Optional), (Helper::XServer, Need::Needed)];
+            let needs = [Helper::Bus, Helper::XServer];
             world.machine = world.machine.helped_by(&needs);
         }
         world.pages = pages;

@@ -21,16 +21,12 @@ use super::{
     places::{self, PlaceError},
     programs,
 };
-use crate::{
-    environment::Environment,
-    lifecycle::{Helper, Need},
-};
+use crate::{environment::Environment, lifecycle::Helper};
 
 /// How a helper's process is made.
 #[derive(Clone, Debug)]
 pub(crate) struct HelperLaunch {
     pub(crate) helper: Helper,
-    pub(crate) need: Need,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
     /// Variables of its own, where they are not the app's.
@@ -105,7 +101,6 @@ fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Pa
     // It tells its address with an identity in it, which a successor does not share.
     let launch = HelperLaunch {
         helper: Helper::Bus,
-        need: Need::Optional,
         program,
         arguments: fixed.map(OsString::from).into_iter().chain([listen]).collect(),
         own: Vec::new(),
@@ -195,7 +190,6 @@ fn x_server(
     environment.set("XAUTHORITY", authority);
     Ok(HelperLaunch {
         helper: Helper::XServer,
-        need: Need::Needed,
         program,
         arguments,
         own: vec![("WAYLAND_DISPLAY", compositor)],

@@ -71,7 +71,7 @@ impl Session {
             mint: host.mint.take(),
             machine: Lifecycle::of(&present)
                 .outliving_its_app(stage.outlives_app)
-                .helped_by(&stage.helper_needs()),
+                .helped_by(&stage.helpers()),
             host,
             stage,
             access,
@@ -484,8 +484,9 @@ fn say(notice: Notice) {
         Notice::HelperDied(helper, verdict) => {
             warn!("{helper} {verdict}; starting it anew");
         }
-        Notice::HelperFailed(helper, verdict) => {
-            error!("{helper} {verdict} and is not started again: it ended too often");
+        Notice::HelperFailed(helper, verdict, wait) => {
+            let wait = wait.as_secs();
+            error!("{helper} {verdict}; it ended too often, and is tried again after {wait} s");
         }
         Notice::RestStays => warn!("something that the app left behind does not end; going on"),
         Notice::Rewired(Word { by, link, complaint, .. }) => match complaint {

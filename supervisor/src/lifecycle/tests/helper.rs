@@ -1,9 +1,9 @@
 //! The helpers' life.
 
-use super::{super::helper::HELPER_TIMEOUT, *};
+use super::{super::class::HELPER_TIMEOUT, *};
 
 /// A desktop that begins with these helpers.
-fn helped_by(helpers: &[(Helper, Need)]) -> World {
+fn helped_by(helpers: &[Helper]) -> World {
     let mut world = World::new();
     world.machine = std::mem::take(&mut world.machine).helped_by(helpers);
     world.input(Input::Begin);
@@ -12,7 +12,7 @@ fn helped_by(helpers: &[(Helper, Need)]) -> World {
 
 /// One that is in service, with an app that needs an X server.
 fn with_x_server() -> World {
-    let mut world = helped_by(&[(Helper::XServer, Need::Needed)]);
+    let mut world = helped_by(&[Helper::XServer]);
     world.serve(Helper::XServer);
     for worker in Worker::ALL {
         world.bring_up(worker);
@@ -22,7 +22,7 @@ fn with_x_server() -> World {
 
 #[test]
 fn app_waits_for_its_helpers_which_start_one_after_the_other() {
-    let mut world = helped_by(&[(Helper::Bus, Need::Optional), (Helper::XServer, Need::Needed)]);
+    let mut world = helped_by(&[Helper::Bus, Helper::XServer]);
     assert_eq!(world.helpers.keys().collect::<Vec<_>>(), [&Helper::XServer]);
     world.serve(Helper::XServer);
     assert!(world.helpers.contains_key(&Helper::Bus) && !world.app);
@@ -32,7 +32,7 @@ fn app_waits_for_its_helpers_which_start_one_after_the_other() {
 
 #[test]
 fn optional_helper_that_does_not_start_keeps_nobody_waiting() {
-    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+    let mut world = helped_by(&[Helper::Bus]);
     let actions = world.actions_since(|world| world.pass(HELPER_TIMEOUT));
     assert!(actions.contains(&Action::KillHelper(Helper::Bus)), "{actions:?}");
     assert!(world.app);
@@ -40,7 +40,7 @@ fn optional_helper_that_does_not_start_keeps_nobody_waiting() {
 
 #[test]
 fn optional_helper_that_dies_is_started_anew_and_the_app_goes_on() {
-    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+    let mut world = helped_by(&[Helper::Bus]);
     world.serve(Helper::Bus);
     let actions = world.actions_since(|world| {
         world.end_helper(Helper::Bus, KILLED);
@@ -51,8 +51,8 @@ fn optional_helper_that_dies_is_started_anew_and_the_app_goes_on() {
 }
 
 #[test]
-fn optional_helper_that_keeps_dying_is_given_up_and_the_app_goes_on() {
-    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+fn optional_helper_that_keeps_dying_is_tried_ever_more_slowly_and_the_app_goes_on() {
+    let mut world = helped_by(&[Helper::Bus]);
     world.serve(Helper::Bus);
     for worker in Worker::ALL {
         world.bring_up(worker);
@@ -65,13 +65,21 @@ fn optional_helper_that_keeps_dying_is_given_up_and_the_app_goes_on() {
         }
         world.serve(Helper::Bus);
     }
-    let failed = Action::Say(Notice::HelperFailed(Helper::Bus, KILLED));
-    assert!(world.log.contains(&failed) && world.app && !world.machine.is_stopping());
+    let failed =
+        |wait| Action::Say(Notice::HelperFailed(Helper::Bus, KILLED, Duration::from_secs(wait)));
+    assert!(world.log.contains(&failed(10)) && world.app && !world.machine.is_stopping());
+    // The loop above has waited for that, and it serves.
+    world.end_helper(Helper::Bus, KILLED);
+    world.settle();
+    assert!(world.log.contains(&failed(20)), "it has not served for long");
+    world.pass(Duration::from_secs(20));
+    world.serve(Helper::Bus);
+    assert!(world.helpers.contains_key(&Helper::Bus) && world.app);
 }
 
 #[test]
 fn needed_helper_that_cannot_start_ends_the_start() {
-    let mut world = helped_by(&[(Helper::XServer, Need::Needed)]);
+    let mut world = helped_by(&[Helper::XServer]);
     for _ in 0..3 {
         world.end_helper(Helper::XServer, Verdict::Exited(1));
         world.settle();
@@ -110,7 +118,7 @@ fn app_that_does_not_notice_the_death_of_its_helper_is_killed() {
 
 #[test]
 fn late_news_of_an_old_helper_is_ignored() {
-    let mut world = helped_by(&[(Helper::Bus, Need::Optional)]);
+    let mut world = helped_by(&[Helper::Bus]);
     let (old, _) = world.helpers[&Helper::Bus];
     world.end_helper(Helper::Bus, KILLED);
     world.settle();

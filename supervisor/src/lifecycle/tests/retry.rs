@@ -1,7 +1,7 @@
 //! Workers that end too often: left alone for a while, never for good.
 
 use super::*;
-use crate::lifecycle::{budget::WINDOW, slot::SLOWEST_RETRY};
+use crate::lifecycle::budget::{SLOWEST_RETRY, WINDOW};
 
 /// Kills `worker` as often as it takes to make it fail.
 fn failed(worker: Worker) -> World {
@@ -86,4 +86,45 @@ fn failed_worker_is_not_tried_while_everything_ends() {
     let mut world = failed(Worker::Media);
     world.input(Input::Stop);
     assert_eq!(world.machine.report(Worker::Media).next_try, None);
+}
+
+#[test]
+fn optional_worker_that_cannot_start_ends_nothing_and_comes_once_it_is_well() {
+    for worker in [Worker::Gamepad, Worker::Turn] {
+        let mut world = World::new();
+        world.input(Input::Begin);
+        for other in Worker::ALL.into_iter().filter(|other| *other != worker) {
+            world.bring_up(other);
+        }
+        assert!(!world.log.contains(&Action::Announce), "{worker} is about to come");
+        world.die(worker, KILLED);
+        assert!(world.log.contains(&Action::Announce), "nobody waits for {worker}");
+        while state(&world, worker) != StateName::Failed {
+            if state(&world, worker) == StateName::Waiting {
+                until_next_try(&mut world, worker);
+            }
+            world.die(worker, KILLED);
+        }
+        assert!(!world.machine.is_stopping() && world.app, "{worker}");
+        until_next_try(&mut world, worker);
+        world.bring_up(worker);
+        assert_eq!(state(&world, worker), StateName::Ready, "{worker}");
+        let announced = world.log.iter().filter(|action| **action == Action::Announce);
+        assert_eq!(announced.count(), 1);
+    }
+}
+
+#[test]
+fn essential_worker_that_cannot_start_ends_the_start() {
+    for worker in [Worker::Compositor, Worker::Gateway, Worker::Media, Worker::Rtc] {
+        let mut world = World::new();
+        world.input(Input::Begin);
+        while !world.machine.is_stopping() {
+            if state(&world, worker) == StateName::Waiting {
+                until_next_try(&mut world, worker);
+            }
+            world.die(worker, KILLED);
+        }
+        assert!(!world.log.contains(&Action::Announce), "{worker}");
+    }
 }

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     admin::Home,
     config::{AppChoice, SessionConfig},
-    lifecycle::{Helper, Need},
+    lifecycle::Helper,
     plan::{self, Identity, SessionFacts},
 };
 
@@ -100,8 +100,8 @@ impl SessionStage {
     }
 
     /// Every helper of this desktop.
-    pub(crate) fn helper_needs(&self) -> Vec<(Helper, Need)> {
-        self.helpers.iter().map(|launch| (launch.helper, launch.need)).collect()
+    pub(crate) fn helpers(&self) -> Vec<Helper> {
+        self.helpers.iter().map(|launch| launch.helper).collect()
     }
 
     /// The home that is removed with the desktop, and all that is saved there: worth a line.
