@@ -59,7 +59,7 @@ impl State {
             Action::Scroll { right_sixteenths, down_sixteenths } => {
                 let time = self.event_time();
                 let (way, scale) = ((right_sixteenths, down_sixteenths), self.output.size.scale);
-                let frame = self.seat.finger.moved(time, way, scale);
+                let frame = self.seat.finger.moved(time, peer, way, scale);
                 if let Some(frame) = frame {
                     self.axis(frame);
                 }
@@ -67,6 +67,9 @@ impl State {
             Action::ReleaseAll | Action::PeerLeft => {
                 let released = self.seat.ledger.release_peer(peer);
                 self.lift(released);
+                let time = self.event_time();
+                let stopped = self.seat.finger.lifted(time, peer);
+                self.stop_scrolling(stopped);
             }
             // That it came is all.
             Action::StillHeld => {}
@@ -78,11 +81,9 @@ impl State {
     pub fn release_everything(&mut self) {
         let released = self.seat.ledger.release_all();
         self.lift(released);
-        let (time, scale) = (self.event_time(), self.output.size.scale);
-        let lifted = self.seat.finger.moved(time, (0, 0), scale);
-        if let Some(frame) = lifted {
-            self.axis(frame);
-        }
+        let time = self.event_time();
+        let stopped = self.seat.finger.all_lifted(time);
+        self.stop_scrolling(stopped);
     }
 
     /// Lets go of what is held by viewers of whom nothing was heard for too long at `asked`.
@@ -234,6 +235,12 @@ impl State {
         self.activate_constraint();
         if self.drag_icon.is_some() {
             self.changed();
+        }
+    }
+
+    fn stop_scrolling(&mut self, stopped: Option<AxisFrame>) {
+        if let Some(frame) = stopped {
+            self.axis(frame);
         }
     }
 

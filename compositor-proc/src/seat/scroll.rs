@@ -1,6 +1,8 @@
 //! What a wheel or a finger does, in the units of `wl_pointer`. Pure.
 
-use lumen_ipc::units::Scale;
+use std::collections::BTreeMap;
+
+use lumen_ipc::units::{PeerId, Scale};
 use smithay::{
     backend::input::{Axis, AxisSource},
     input::pointer::AxisFrame,
@@ -25,41 +27,80 @@ pub fn wheel(time: u32, right_v120: i16, down_v120: i16) -> AxisFrame {
         })
 }
 
-/// Which axes a finger is scrolling, so that lifting it stops those and no others.
+/// Which axes fingers are scrolling, and whose, so that lifting them stops those and no others.
+///
+/// Apps see one finger: an axis stops when the last of those who scroll it lifts theirs, or leaves.
 #[derive(Debug, Default)]
 pub struct FingerScroll {
+    scrolling: BTreeMap<PeerId, Axes>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Axes {
     horizontal: bool,
     vertical: bool,
 }
 
 impl FingerScroll {
-    /// The axis events of a finger that moved by so many sixteenths of a pixel of a frame, of which
-    /// `scale` make one of an app's, or was lifted (both zero); `None` when that says nothing new.
+    /// Peers that may scroll at once. rtc admits far fewer; the bound keeps a hostile one from
+    /// filling our memory with invented peers.
+    const MAX_PEERS: usize = 256;
+
+    /// The axis events of a finger of `peer` that moved by so many sixteenths of a pixel of a frame,
+    /// of which `scale` make one of an app's, or was lifted (both zero); `None` when that says
+    /// nothing new.
     pub fn moved(
         &mut self,
         time: u32,
+        peer: PeerId,
         (right, down): (i16, i16),
         scale: Scale,
     ) -> Option<AxisFrame> {
-        let frame = AxisFrame::new(time).source(AxisSource::Finger);
         if right == 0 && down == 0 {
-            return self.lifted(frame);
+            return self.lifted(time, peer);
         }
-        self.horizontal |= right != 0;
-        self.vertical |= down != 0;
+        if self.scrolling.len() < Self::MAX_PEERS || self.scrolling.contains_key(&peer) {
+            let axes = self.scrolling.entry(peer).or_default();
+            axes.horizontal |= right != 0;
+            axes.vertical |= down != 0;
+        }
         let value = |sixteenths: i16| f64::from(sixteenths) / SIXTEENTHS / scale.factor();
+        let frame = AxisFrame::new(time).source(AxisSource::Finger);
         Some(frame.value(Axis::Horizontal, value(right)).value(Axis::Vertical, value(down)))
     }
 
-    fn lifted(&mut self, mut frame: AxisFrame) -> Option<AxisFrame> {
-        let Self { horizontal, vertical } = std::mem::take(self);
-        if horizontal {
+    /// The axis events of `peer` lifting its finger, or leaving; `None` if it had none down.
+    pub fn lifted(&mut self, time: u32, peer: PeerId) -> Option<AxisFrame> {
+        let before = self.axes();
+        self.scrolling.remove(&peer);
+        self.stopped_since(time, before)
+    }
+
+    /// The axis events of everybody lifting their fingers; `None` if none was down.
+    pub fn all_lifted(&mut self, time: u32) -> Option<AxisFrame> {
+        let before = self.axes();
+        self.scrolling.clear();
+        self.stopped_since(time, before)
+    }
+
+    fn stopped_since(&self, time: u32, before: Axes) -> Option<AxisFrame> {
+        let after = self.axes();
+        let mut frame = AxisFrame::new(time).source(AxisSource::Finger);
+        if before.horizontal && !after.horizontal {
             frame = frame.stop(Axis::Horizontal);
         }
-        if vertical {
+        if before.vertical && !after.vertical {
             frame = frame.stop(Axis::Vertical);
         }
-        (horizontal || vertical).then_some(frame)
+        (before != after).then_some(frame)
+    }
+
+    /// The axes that anybody scrolls.
+    fn axes(&self) -> Axes {
+        Axes {
+            horizontal: self.scrolling.values().any(|axes| axes.horizontal),
+            vertical: self.scrolling.values().any(|axes| axes.vertical),
+        }
     }
 }
 
@@ -80,18 +121,41 @@ mod tests {
         assert_eq!(wheel(7, -30, 0).axis, (-3.75, 0.0));
     }
 
+    const ALICE: PeerId = PeerId(1);
+    const BOB: PeerId = PeerId(2);
+
     #[test]
     fn finger_lifted_stops_only_the_axis_it_moved() {
         let mut finger = FingerScroll::default();
-        let one = Scale::ONE;
-        assert!(finger.moved(1, (0, 24), one).is_some_and(|frame| frame.axis == (0.0, 1.5)));
-        assert!(finger.moved(2, (0, 0), one).is_some_and(|frame| frame.stop == (false, true)));
-        assert!(finger.moved(3, (0, 0), one).is_none());
+        let mut moved = |time, way| finger.moved(time, ALICE, way, Scale::ONE);
+        assert!(moved(1, (0, 24)).is_some_and(|frame| frame.axis == (0.0, 1.5)));
+        assert!(moved(2, (0, 0)).is_some_and(|frame| frame.stop == (false, true)));
+        assert!(moved(3, (0, 0)).is_none());
+    }
+
+    #[test]
+    fn finger_of_one_who_leaves_stops_what_nobody_else_scrolls() {
+        let mut finger = FingerScroll::default();
+        finger.moved(1, ALICE, (16, 16), Scale::ONE);
+        finger.moved(2, BOB, (0, 16), Scale::ONE);
+        assert!(finger.lifted(3, PeerId(3)).is_none());
+        assert!(finger.lifted(4, ALICE).is_some_and(|frame| frame.stop == (true, false)));
+        assert!(finger.all_lifted(5).is_some_and(|frame| frame.stop == (false, true)));
+        assert!(finger.lifted(6, BOB).is_none());
+    }
+
+    #[test]
+    fn fingers_of_invented_peers_take_no_room() {
+        let mut finger = FingerScroll::default();
+        for peer in 0..10_000 {
+            assert!(finger.moved(1, PeerId(peer), (0, 16), Scale::ONE).is_some());
+        }
+        assert_eq!(finger.scrolling.len(), FingerScroll::MAX_PEERS);
     }
 
     #[test]
     fn finger_on_a_finer_output_moves_as_far_as_its_pixels_go() {
-        let frame = FingerScroll::default().moved(1, (-48, 24), Scale::nearest(1.5));
+        let frame = FingerScroll::default().moved(1, ALICE, (-48, 24), Scale::nearest(1.5));
         assert!(frame.is_some_and(|frame| frame.axis == (-2.0, 1.0)));
     }
 }

@@ -20,7 +20,7 @@ use lumen_ipc::{
         input::{Action, OutputPoint, PressState},
     },
     text::Text,
-    units::{ButtonCode, FrameSize, KeyCode, OutputId, OutputSize, Scale},
+    units::{ButtonCode, FrameSize, KeyCode, OutputId, OutputSize, PeerId, Scale},
 };
 use rig::{PEER, Rig, rig_past_its_first_frame as rig};
 
@@ -175,6 +175,21 @@ fn finger_scroll_ends_with_a_stop() {
     rig.act(Action::Scroll { right_sixteenths: 0, down_sixteenths: 0 });
     app.until_told(&mut rig, &Event::AxisStop { vertical: true });
     assert_eq!(app.count(&Event::Axis { vertical: true, value: 2.5 }), 1);
+}
+
+#[test]
+fn finger_scroll_of_one_who_lets_go_of_everything_ends_with_a_stop() {
+    for end in [Action::PeerLeft, Action::ReleaseAll] {
+        let mut rig = rig();
+        let (mut app, _window) = red_window(&mut rig);
+        rig.act(Action::PointerTo(MIDDLE));
+        rig.act(Action::Scroll { right_sixteenths: 0, down_sixteenths: 40 });
+        rig.act_as(PeerId(7), end);
+        app.until_told(&mut rig, &Event::Axis { vertical: true, value: 2.5 });
+        assert_eq!(app.count(&Event::AxisStop { vertical: true }), 0, "another one's {end:?}");
+        rig.act(end);
+        app.until_told(&mut rig, &Event::AxisStop { vertical: true });
+    }
 }
 
 #[test]
