@@ -23,6 +23,7 @@ pub enum Phase {
 
 /// A request on the `control` link, as far as phases care.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[cfg_attr(test, derive(Deserialize))]
 pub enum Request {
     /// [`crate::service::Control::hello`].
     Hello,
@@ -70,14 +71,28 @@ impl fmt::Display for Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::variants::variants_of;
 
+    /// Every request in every phase: what is permitted, as the page of the life of a worker has it.
     #[test]
-    fn permits_each_life_step_in_exactly_one_phase() {
-        let phases =
-            [Phase::Starting, Phase::Granted, Phase::Confined, Phase::Ready, Phase::Draining];
-        let permitting = |request| phases.iter().filter(|phase| phase.permits(request)).count();
-        assert_eq!(permitting(Request::Hello), 1);
-        assert_eq!(permitting(Request::Configure), 1);
-        assert_eq!(permitting(Request::Start), 1);
+    fn permits_each_step_of_life_in_its_phase_and_asking_always() {
+        use Phase::{Confined, Draining, Granted, Ready, Starting};
+        let phases = [Starting, Granted, Confined, Ready, Draining];
+        let steps = [
+            (Request::Hello, &[Starting][..]),
+            (Request::Configure, &[Starting]),
+            (Request::Start, &[Granted]),
+            (Request::Observe, &phases),
+            (Request::Drain, &[Ready, Draining]),
+        ];
+        assert_eq!(phases.map(|phase| format!("{phase:?}")).as_slice(), variants_of::<Phase>());
+        let requests = steps.map(|(request, _)| format!("{request:?}"));
+        assert_eq!(requests.as_slice(), variants_of::<Request>());
+        for (request, permitting) in steps {
+            for phase in phases {
+                let expected = permitting.contains(&phase);
+                assert_eq!(phase.permits(request), expected, "{request:?} while {phase}");
+            }
+        }
     }
 }

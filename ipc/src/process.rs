@@ -259,6 +259,20 @@ impl From<ExitCode> for std::process::ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::variants::variants_of;
+
+    #[test]
+    fn lists_have_every_code_and_every_worker_once() {
+        let mut codes = ExitCode::ALL.map(|code| format!("{code:?}"));
+        let mut workers = Worker::ALL.map(Worker::name);
+        let (mut all_codes, mut all_workers) = (variants_of::<ExitCode>(), variants_of::<Worker>());
+        codes.sort();
+        workers.sort_unstable();
+        all_codes.sort_unstable();
+        all_workers.sort_unstable();
+        assert_eq!(codes.as_slice(), all_codes);
+        assert_eq!(workers.as_slice(), all_workers);
+    }
 
     #[test]
     fn from_number_inverts_number_for_every_code() {
