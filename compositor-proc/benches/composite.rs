@@ -15,10 +15,12 @@ use app::{App, Event, Window};
 use lumen_compositor::render::Canvas;
 use lumen_ipc::units::FrameSize;
 use nix::time::{ClockId, clock_gettime};
-use rig::Rig;
+use rig::{QUIET, Rig};
 use wayland_client::protocol::{wl_buffer::WlBuffer, wl_shm::Format};
 
 const FRAMES: usize = 200;
+/// Toplevels of which each belongs to the one before.
+const CHAIN: usize = 2000;
 /// Side of the damaged square of a small change: a blinking cursor, a hovered button.
 const SMALL: i32 = 64;
 
@@ -29,6 +31,8 @@ struct Bench {
     buffers: [WlBuffer; 2],
     /// A target and, as the app has, two sources.
     canvases: (Canvas, [Canvas; 2]),
+    /// Frames that were released by turns.
+    released: usize,
 }
 
 fn main() {
@@ -44,6 +48,13 @@ fn main() {
     println!("whole turn, full     {full:>9.1?}  ratio {:.2}", ratio(full, copy));
     println!("whole turn, {SMALL}x{SMALL}    {small:>9.1?}  ratio {:.2}", ratio(small, copy));
     println!("static               {} frames in 1 s", bench.still());
+    for (what, side) in
+        [("behind a large one", i32::from(size.width())), ("behind a small one", SMALL)]
+    {
+        let (one, many) = (chained(size, 1, side), chained(size, CHAIN, side));
+        let ratio = ratio(many, one);
+        println!("{CHAIN} dialogs {what} {many:>9.1?}  ratio {ratio:.2} to one dialog");
+    }
 }
 
 fn ratio(one: Duration, other: Duration) -> f64 {
@@ -80,7 +91,8 @@ impl Bench {
             source.copy_from(&target);
             source
         });
-        Self { rig, app, window, buffers, canvases: (target, sources) }
+        let released = rig.frames.len();
+        Self { rig, app, window, buffers, canvases: (target, sources), released }
     }
 
     /// Median cost of a frame whose upper left square of `side` changed, from the app's commit to
@@ -110,6 +122,37 @@ impl Bench {
         self.rig.release();
     }
 
+    /// One turn of both sides.
+    fn turn(&mut self) {
+        self.app.exchange();
+        self.rig.turn(Duration::ZERO);
+        if self.rig.frames.len() > self.released {
+            self.released = self.rig.frames.len();
+            self.rig.release();
+        }
+    }
+
+    /// Turns until nothing has been drawn for a while.
+    fn quiet(&mut self) {
+        let mut end = Instant::now() + QUIET;
+        let mut before = self.released;
+        while Instant::now() < end {
+            self.turn();
+            if self.released > before {
+                before = self.released;
+                end = Instant::now() + QUIET;
+            }
+        }
+    }
+
+    /// Turns until there is one more frame, and media has released it.
+    fn settle(&mut self) {
+        let before = self.released;
+        while self.released == before {
+            self.turn();
+        }
+    }
+
     fn still(&mut self) -> usize {
         let count = self.rig.frames.len();
         let end = Instant::now() + Duration::from_secs(1);
@@ -118,4 +161,38 @@ impl Bench {
         }
         self.rig.frames.len() - count
     }
+}
+
+/// Median cost of a frame in which the last of `count` windows changes a little, each of which is a
+/// dialog of the one before. The last is as wide as `side` and hides the others.
+fn chained(size: FrameSize, count: usize, side: i32) -> Duration {
+    let mut bench = Bench::new(size);
+    let mut parent = bench.app.open();
+    let small = bench.app.buffer_of(Format::Xrgb8888, SMALL, SMALL, 0x0040_6020);
+    let mut windows = Vec::new();
+    for _ in 0..count {
+        let window = bench.app.unconfigured();
+        window.toplevel.set_parent(Some(&parent.toplevel));
+        window.surface.commit();
+        bench.turn();
+        bench.app.show(&window.surface, &small);
+        bench.turn();
+        windows.push(std::mem::replace(&mut parent, window));
+    }
+    bench.quiet();
+    let height = side.min(i32::from(size.height()));
+    let buffers = [0x0020_4060, 0x0060_4020]
+        .map(|color| bench.app.buffer_of(Format::Xrgb8888, side, height, color));
+    bench.app.show(&parent.surface, &buffers[1]);
+    bench.quiet();
+    let mut times = Vec::new();
+    for index in 0..FRAMES {
+        let start = processor_time();
+        parent.surface.attach(Some(&buffers[index % 2]), 0, 0);
+        parent.surface.damage_buffer(0, 0, 8, 8);
+        parent.surface.commit();
+        bench.settle();
+        times.push(processor_time() - start);
+    }
+    median(times)
 }

@@ -1,6 +1,9 @@
 //! Who is told that a frame was drawn: frame callbacks and presentation feedback.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use lumen_ipc::units::FrameSequence;
 use smithay::{
@@ -8,9 +11,13 @@ use smithay::{
     desktop::utils::{
         OutputPresentationFeedback, send_frames_surface_tree, surface_primary_scanout_output,
         take_presentation_feedback_surface_tree, update_surface_primary_scanout_output,
+        with_surfaces_surface_tree,
     },
     input::pointer::CursorImageStatus,
-    reexports::wayland_protocols::wp::presentation_time::server::wp_presentation_feedback::Kind,
+    reexports::{
+        wayland_protocols::wp::presentation_time::server::wp_presentation_feedback::Kind,
+        wayland_server::protocol::wl_surface::WlSurface,
+    },
     utils::Monotonic,
     wayland::{compositor::SurfaceAttributes, presentation::Refresh},
 };
@@ -19,55 +26,115 @@ use super::{
     View,
     schedule::{IDLE_INTERVAL, Waiting},
 };
-use crate::tree::for_each_surface;
 
 /// Surfaces that cannot be seen are called back when this long has passed: a little less than the
 /// schedule's idle interval, so that they are due whenever it wakes for them.
 const HIDDEN_PAUSE: Duration = IDLE_INTERVAL.saturating_sub(Duration::from_millis(20));
 
-/// Sends frame callbacks and says which are left.
-pub(super) fn send(view: &View<'_>, is_watched: bool) -> Waiting {
-    let time = view.callback_time();
-    let output = &view.output.wayland;
-    let pause = if is_watched { HIDDEN_PAUSE } else { Duration::ZERO };
-    for root in view.roots() {
-        send_frames_surface_tree(&root, output, time, Some(pause), surface_primary_scanout_output);
+/// How often it is looked at surfaces that cannot be seen, whatever the frame rate.
+const HIDDEN_ROUND: Duration = Duration::from_millis(200);
+
+/// Which surfaces wait for frame callbacks, by the roots of their trees.
+///
+/// Every round looks at those that have asked since the last, and at those that are seen; at the
+/// others rarely, so a round costs nothing for what lies hidden.
+#[derive(Debug, Default)]
+pub(super) struct Callbacks {
+    asked: HashSet<WlSurface>,
+    left: HashSet<WlSurface>,
+    last_hidden_round: Option<Instant>,
+}
+
+impl Callbacks {
+    /// A surface in the tree of `root` has asked.
+    pub(super) fn ask(&mut self, root: WlSurface) {
+        self.asked.insert(root);
     }
-    // The pointer is never drawn here, so nothing says whether it can be seen.
-    if let CursorImageStatus::Surface(cursor) = view.cursor {
-        let whole = Some(output.clone());
-        send_frames_surface_tree(cursor, output, time, None, |_, _| whole.clone());
+
+    /// A surface is gone, and with it what it asked for.
+    pub(super) fn forget(&mut self, surface: &WlSurface) {
+        self.asked.remove(surface);
+        self.left.remove(surface);
     }
-    let mut left = Waiting::Nobody;
-    for_each_surface(&view.roots(), |_, data| {
-        let mut attributes = data.cached_state.get::<SurfaceAttributes>();
-        if !attributes.current().frame_callbacks.is_empty() {
-            left = Waiting::Hidden;
+
+    /// Calls back surfaces of which those in the trees of `seen` are seen, and says which are left.
+    pub(super) fn send(
+        &mut self,
+        view: &View<'_>,
+        seen: &[WlSurface],
+        is_watched: bool,
+    ) -> Waiting {
+        let mut due = std::mem::take(&mut self.asked);
+        let is_hidden_round = !is_watched
+            || self.last_hidden_round.is_none_or(|last| last + HIDDEN_ROUND <= view.now);
+        if is_hidden_round {
+            self.last_hidden_round = Some(view.now);
+            due.extend(self.left.drain());
         }
-    });
-    left
+        due.extend(seen.iter().filter_map(|root| self.left.take(root)));
+        let pause = if is_watched { HIDDEN_PAUSE } else { Duration::ZERO };
+        for root in due {
+            call_back(view, &root, pause);
+            if asks_still(&root) {
+                self.left.insert(root);
+            }
+        }
+        if self.left.is_empty() { Waiting::Nobody } else { Waiting::Hidden }
+    }
 }
 
-/// Remembers which surfaces could be seen in the picture just drawn.
-pub(super) fn note_visibility(view: &View<'_>, states: &RenderElementStates) {
+fn call_back(view: &View<'_>, root: &WlSurface, pause: Duration) {
+    let (time, output) = (view.callback_time(), &view.output.wayland);
+    // The pointer is never drawn here, so nothing says whether it can be seen.
+    if *view.cursor == CursorImageStatus::Surface(root.clone()) {
+        let whole = Some(output.clone());
+        send_frames_surface_tree(root, output, time, None, |_, _| whole.clone());
+    } else {
+        send_frames_surface_tree(root, output, time, Some(pause), surface_primary_scanout_output);
+    }
+}
+
+/// Whether a surface in the tree of `root` waits for a callback.
+pub(crate) fn asks_still(root: &WlSurface) -> bool {
+    let mut asks = false;
+    with_surfaces_surface_tree(root, |_, states| {
+        let mut attributes = states.cached_state.get::<SurfaceAttributes>();
+        asks |= !attributes.current().frame_callbacks.is_empty();
+    });
+    asks
+}
+
+/// Remembers which surfaces in the trees of `roots` could be seen in the picture just drawn.
+pub(super) fn note_visibility<'a>(
+    view: &View<'_>,
+    roots: impl IntoIterator<Item = &'a WlSurface>,
+    states: &RenderElementStates,
+) {
     let output = &view.output.wayland;
-    for_each_surface(&view.roots(), |surface, data| {
-        update_surface_primary_scanout_output(
-            surface,
-            output,
-            data,
-            states,
-            default_primary_scanout_output_compare,
-        );
-    });
+    for root in roots {
+        with_surfaces_surface_tree(root, |surface, data| {
+            update_surface_primary_scanout_output(
+                surface,
+                output,
+                data,
+                states,
+                default_primary_scanout_output_compare,
+            );
+        });
+    }
 }
 
-/// Tells apps that asked that their content is shown.
-pub(super) fn present(view: &View<'_>, interval: Duration, sequence: FrameSequence) {
+/// Tells apps that asked that their content in the trees of `roots` is shown.
+pub(super) fn present(
+    view: &View<'_>,
+    roots: &[WlSurface],
+    interval: Duration,
+    sequence: FrameSequence,
+) {
     let mut feedback = OutputPresentationFeedback::new(&view.output.wayland);
-    for root in view.roots() {
+    for root in roots {
         take_presentation_feedback_surface_tree(
-            &root,
+            root,
             &mut feedback,
             surface_primary_scanout_output,
             |_, _| Kind::empty(),

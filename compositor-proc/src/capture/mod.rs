@@ -52,13 +52,14 @@ use smithay::{
 use tracing::{error, info, warn};
 
 use self::{
+    callbacks::Callbacks,
     scanout::Scanout,
     slots::{Slot, Slots},
 };
 use crate::{
     metrics::Metrics,
     output::DesktopOutput,
-    render::{BACKGROUND, Canvas, CanvasError, SceneElement, scene},
+    render::{BACKGROUND, Canvas, CanvasError, Scene, SceneElement, scene},
     tree::for_each_surface,
 };
 
@@ -71,6 +72,9 @@ pub struct Capture {
     pub schedule: Schedule,
     /// Surfaces that could not be drawn and whose clients must go.
     pub faulty: HashSet<WlSurface>,
+    callbacks: Callbacks,
+    /// The roots of the surfaces in the last picture.
+    seen: Vec<WlSurface>,
     metrics: Metrics,
     renderer: PixmanRenderer,
     tracker: OutputDamageTracker,
@@ -127,6 +131,8 @@ impl Capture {
         Ok(Self {
             schedule: Schedule::new(output.rate()),
             faulty: HashSet::new(),
+            callbacks: Callbacks::default(),
+            seen: Vec::new(),
             metrics,
             renderer,
             tracker: tracker_for(&output.wayland),
@@ -206,13 +212,16 @@ impl Capture {
         }
         let committed = self.schedule.changed_since().unwrap_or(view.now);
         let started = clock::now();
-        let elements = scene(view.output, view.tree, view.drag, &mut self.renderer);
+        let Scene { elements, roots } =
+            scene(view.output, view.tree, view.drag, &mut self.renderer);
         let Some(Picture { damage, states, scanout }) = self.render(view, &elements) else {
             self.metrics.frames_failed.increment();
             return Outcome::Failed;
         };
         self.report_faults(view, &elements);
-        callbacks::note_visibility(view, &states);
+        // Those that were seen before may not be any more.
+        callbacks::note_visibility(view, self.seen.iter().chain(&roots), &states);
+        self.seen = roots;
         let outcome = match damage {
             Some(damage) => {
                 let rendered = clock::now();
@@ -224,14 +233,30 @@ impl Capture {
                 Outcome::Unchanged
             }
         };
-        callbacks::present(view, self.schedule.interval(), self.sequence);
+        callbacks::present(view, &self.seen, self.schedule.interval(), self.sequence);
         outcome
+    }
+
+    /// A surface was committed. If it or one below it waits for a frame callback, `root`, of whose tree
+    /// it is, is called back.
+    pub fn committed(&mut self, surface: &WlSurface, root: &WlSurface) {
+        if callbacks::asks_still(surface) {
+            self.callbacks.ask(root.clone());
+            self.schedule.want_callback();
+        }
+    }
+
+    /// A surface is gone.
+    pub fn forget(&mut self, surface: &WlSurface) {
+        self.faulty.remove(surface);
+        self.callbacks.forget(surface);
+        self.seen.retain(|seen| seen != surface);
     }
 
     /// Lets apps draw.
     pub fn call_back(&mut self, view: &View<'_>) {
         self.metrics.callback_rounds.increment();
-        let left = callbacks::send(view, self.schedule.is_watched());
+        let left = self.callbacks.send(view, &self.seen, self.schedule.is_watched());
         self.schedule.called_back(view.now, left);
     }
 

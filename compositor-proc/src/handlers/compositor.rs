@@ -2,7 +2,7 @@
 
 use smithay::{
     backend::renderer::utils::on_commit_buffer_handler,
-    desktop::{PopupKind, utils::with_surfaces_surface_tree},
+    desktop::PopupKind,
     input::pointer::CursorImageStatus,
     reexports::wayland_server::{Client, protocol::wl_surface::WlSurface},
     wayland::compositor::{
@@ -44,13 +44,11 @@ impl CompositorHandler for State {
             self.role_committed(&root);
             self.changed();
         }
-        if wants_callback(surface) {
-            self.capture.schedule.want_callback();
-        }
+        self.capture.committed(surface, &root);
     }
 
     fn destroyed(&mut self, surface: &WlSurface) {
-        self.capture.faulty.remove(surface);
+        self.capture.forget(surface);
         self.drag_icon.take_if(|icon| icon == surface);
         self.rearranged();
     }
@@ -104,13 +102,4 @@ pub(super) fn root_of(surface: &WlSurface) -> WlSurface {
         root = parent;
     }
     root
-}
-
-fn wants_callback(root: &WlSurface) -> bool {
-    let mut wants = false;
-    with_surfaces_surface_tree(root, |_, states| {
-        let mut attributes = states.cached_state.get::<SurfaceAttributes>();
-        wants |= !attributes.current().frame_callbacks.is_empty();
-    });
-    wants
 }

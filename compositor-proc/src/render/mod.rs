@@ -11,18 +11,19 @@ pub use ffi::{Canvas, CanvasError};
 use smithay::{
     backend::renderer::{
         Color32F,
-        element::{AsRenderElements, Kind, surface::render_elements_from_surface_tree},
+        element::{AsRenderElements, Element, Kind, surface::render_elements_from_surface_tree},
         pixman::PixmanRenderer,
     },
-    desktop::layer_map_for_output,
+    desktop::{PopupManager, layer_map_for_output},
     reexports::wayland_server::protocol::wl_surface::WlSurface,
-    utils::{Logical, Point, Scale},
+    utils::{Logical, Physical, Point, Rectangle, Scale},
     wayland::shell::wlr_layer::Layer,
 };
 
 use crate::{
     output::DesktopOutput,
     tree::{Part, WindowTree},
+    windows::surface_of,
 };
 
 /// What is seen where no surface is.
@@ -31,77 +32,144 @@ pub const BACKGROUND: Color32F = Color32F::new(0.07, 0.08, 0.10, 1.0);
 /// What is drawn under the pointer, and where the pointer is.
 pub type Dragged<'a> = Option<(&'a WlSurface, Point<f64, Logical>)>;
 
-/// Everything in the picture, the foremost first.
+/// What a picture is drawn from.
+pub struct Scene {
+    /// Everything that is seen, the foremost first. What other surfaces hide entirely is not among
+    /// it, so a picture costs what is seen in it, whatever lies behind.
+    pub elements: Vec<SceneElement>,
+    /// The roots of the trees of surfaces that the elements are of.
+    pub roots: Vec<WlSurface>,
+}
+
+/// The picture of `output`.
 pub fn scene(
     output: &DesktopOutput,
     tree: &WindowTree,
     drag: Dragged<'_>,
     renderer: &mut PixmanRenderer,
-) -> Vec<SceneElement> {
-    let scale = output.scale();
-    let mut elements = Vec::new();
-    drag_icon(drag, scale, renderer, &mut elements);
+) -> Scene {
+    let mut painter = Painter {
+        scale: output.scale(),
+        renderer,
+        scene: Scene { elements: Vec::new(), roots: Vec::new() },
+        hidden: Hidden::default(),
+    };
+    painter.drag_icon(drag);
+    let size = output.size.pixels;
+    let whole = Rectangle::from_size((i32::from(size.width()), i32::from(size.height())).into());
     for part in tree.z_order() {
+        if painter.hidden.contains(whole) {
+            break;
+        }
         match part {
-            Part::Layer(layer) => layer_surfaces(output, layer, renderer, &mut elements),
-            Part::Windows => windows(tree, scale, renderer, &mut elements),
+            Part::Layer(layer) => painter.layer_surfaces(output, layer),
+            Part::Windows => painter.windows(tree, whole),
         }
     }
-    elements
+    painter.scene
 }
 
-fn drag_icon(
-    drag: Dragged<'_>,
-    scale: Scale<f64>,
-    renderer: &mut PixmanRenderer,
-    elements: &mut Vec<SceneElement>,
-) {
-    if let Some((icon, at)) = drag {
-        let at = at.to_physical(scale).to_i32_round::<i32>();
-        let kind = Kind::Unspecified;
-        elements.extend(render_elements_from_surface_tree::<_, SceneElement>(
-            renderer, icon, at, scale, 1.0, kind,
-        ));
+/// What lies behind opaque surfaces.
+#[derive(Default)]
+struct Hidden(Vec<Rectangle<i32, Physical>>);
+
+impl Hidden {
+    /// So many rectangles are remembered; more would cost more than they save.
+    const MOST: usize = 16;
+
+    fn contains(&self, area: Rectangle<i32, Physical>) -> bool {
+        self.0.iter().any(|hidden| hidden.contains_rect(area))
+    }
+
+    fn add(&mut self, area: Rectangle<i32, Physical>) {
+        if self.0.len() < Self::MOST && !self.contains(area) {
+            self.0.push(area);
+        }
     }
 }
 
-fn windows(
-    tree: &WindowTree,
+/// Puts a scene together from the front to the back.
+struct Painter<'a> {
     scale: Scale<f64>,
-    renderer: &mut PixmanRenderer,
-    elements: &mut Vec<SceneElement>,
-) {
-    for id in tree.windows.stack.mapped().rev() {
-        let place = tree.windows.stack.place(id);
-        let Some((window, place)) = tree.windows.window(id).zip(place) else { continue };
-        let corner = place.shown.loc.to_physical_precise_round(scale);
-        let origin = place.shown.loc - window.geometry().loc;
-        let surfaces = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
-            window,
-            renderer,
-            origin.to_physical_precise_round(scale),
-            scale,
-            1.0,
-        );
-        elements.extend(surfaces.into_iter().map(|surface| surface.shrunk(corner, place.shrink)));
-    }
+    renderer: &'a mut PixmanRenderer,
+    scene: Scene,
+    hidden: Hidden,
 }
 
-fn layer_surfaces(
-    output: &DesktopOutput,
-    layer: Layer,
-    renderer: &mut PixmanRenderer,
-    elements: &mut Vec<SceneElement>,
-) {
-    let (map, scale) = (layer_map_for_output(&output.wayland), output.scale());
-    for surface in map.layers_on(layer).rev() {
-        let Some(place) = map.layer_geometry(surface) else { continue };
-        elements.extend(AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
-            surface,
-            renderer,
-            place.loc.to_physical_precise_round(scale),
-            scale,
-            1.0,
-        ));
+impl Painter<'_> {
+    fn drag_icon(&mut self, drag: Dragged<'_>) {
+        if let Some((icon, at)) = drag {
+            let at = at.to_physical(self.scale).to_i32_round::<i32>();
+            let kind = Kind::Unspecified;
+            self.scene.elements.extend(render_elements_from_surface_tree::<_, SceneElement>(
+                self.renderer,
+                icon,
+                at,
+                self.scale,
+                1.0,
+                kind,
+            ));
+            self.scene.roots.push(icon.clone());
+        }
+    }
+
+    fn windows(&mut self, tree: &WindowTree, whole: Rectangle<i32, Physical>) {
+        let scale = self.scale;
+        for id in tree.windows.stack.mapped().rev() {
+            if self.hidden.contains(whole) {
+                return;
+            }
+            let place = tree.windows.stack.place(id);
+            let Some((window, place)) = tree.windows.window(id).zip(place) else { continue };
+            let corner = place.shown.loc.to_physical_precise_round(scale);
+            let origin = place.shown.loc - window.geometry().loc;
+            // Of a window that is shown smaller, all of it lies within what it would cover as it is.
+            let mut area = window.bbox_with_popups();
+            area.loc += origin;
+            if self.hidden.contains(area.to_physical_precise_up(scale)) {
+                continue;
+            }
+            let surfaces = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
+                window,
+                self.renderer,
+                origin.to_physical_precise_round(scale),
+                scale,
+                1.0,
+            );
+            let shrunk = surfaces.into_iter().map(|part| part.shrunk(corner, place.shrink));
+            self.add(surface_of(window), shrunk.collect());
+        }
+    }
+
+    fn layer_surfaces(&mut self, output: &DesktopOutput, layer: Layer) {
+        let map = layer_map_for_output(&output.wayland);
+        for surface in map.layers_on(layer).rev() {
+            let Some(place) = map.layer_geometry(surface) else { continue };
+            let parts = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
+                surface,
+                self.renderer,
+                place.loc.to_physical_precise_round(self.scale),
+                self.scale,
+                1.0,
+            );
+            self.add(Some(surface.wl_surface()), parts);
+        }
+    }
+
+    /// Adds the elements of a tree of surfaces and its popups, behind all others.
+    fn add(&mut self, root: Option<&WlSurface>, elements: Vec<SceneElement>) {
+        for element in elements.iter().filter(|element| element.alpha() >= 1.0) {
+            let at = element.geometry(self.scale).loc;
+            for mut region in element.opaque_regions(self.scale) {
+                region.loc += at;
+                self.hidden.add(region);
+            }
+        }
+        self.scene.elements.extend(elements);
+        if let Some(root) = root {
+            let popups = PopupManager::popups_for_surface(root);
+            self.scene.roots.extend(popups.map(|(popup, _)| popup.wl_surface().clone()));
+            self.scene.roots.push(root.clone());
+        }
     }
 }

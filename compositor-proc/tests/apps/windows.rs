@@ -1,11 +1,15 @@
 //! Windows that are not what they were told to be, popups while a button is down, and who draws
 //! title bars.
 
+use lumen_compositor::render::scene;
 use lumen_ipc::{
     message::input::{Action, OutputPoint, PressState},
     units::ButtonCode,
 };
-use wayland_client::{Connection, Dispatch, QueueHandle, WEnum, delegate_noop};
+use smithay::backend::renderer::pixman::PixmanRenderer;
+use wayland_client::{
+    Connection, Dispatch, QueueHandle, WEnum, delegate_noop, protocol::wl_shm::Format,
+};
 use wayland_protocols::xdg::decoration::zv1::client::{
     zxdg_decoration_manager_v1::ZxdgDecorationManagerV1,
     zxdg_toplevel_decoration_v1::{self, Mode, ZxdgToplevelDecorationV1},
@@ -104,6 +108,75 @@ fn popup_opened_by_a_press_gets_the_pointer_after_the_release() {
     let up = Event::Button { button: LEFT_BUTTON, down: false };
     let place = |wanted: &Event| app.memory.events.iter().rposition(|event| event == wanted);
     assert!(place(&up) < place(&Event::PointerEntered), "{:?}", app.memory.events);
+}
+
+/// A window that fills the screen with one colour, mapped behind or before all others.
+fn filled(rig: &mut Rig, app: &mut App, color: u32) -> Window {
+    let window = app.open();
+    let configured = Event::Configured { width: 640, height: 480, maximized: true };
+    app.memory.events.clear();
+    app.until_told(rig, &configured);
+    let count = rig.frames.len();
+    app.show(&window.surface, &app.buffer_of(Format::Xrgb8888, 640, 480, color));
+    app.exchange();
+    rig.frame_after(count);
+    rig.release();
+    window
+}
+
+#[test]
+fn windows_behind_one_that_hides_them_are_not_part_of_the_picture_until_it_goes() {
+    let mut rig = rig();
+    let mut app = App::start(&mut rig);
+    let hidden: Vec<Window> = (0..20).map(|_| filled(&mut rig, &mut app, RED)).collect();
+    let front = filled(&mut rig, &mut app, GREEN);
+    let elements = |rig: &mut Rig| {
+        let state = &rig.shell.compositor().state;
+        let mut renderer = PixmanRenderer::new().expect("Pixman");
+        scene(&state.output, &state.tree, None, &mut renderer).elements.len()
+    };
+    assert_eq!((elements(&mut rig), rig.pixel(320, 240)), (1, 0x00ff00));
+    // What a hidden one draws changes nothing to be seen.
+    let count = rig.frames.len();
+    app.show(&hidden[0].surface, &app.buffer_of(Format::Xrgb8888, 640, 480, RED));
+    app.exchange();
+    rig.wait_quietly();
+    assert_eq!(rig.frames.len(), count);
+    front.surface.attach(None, 0, 0);
+    front.surface.commit();
+    app.exchange();
+    rig.frame_after(count);
+    assert_eq!((elements(&mut rig), rig.pixel(320, 240)), (1, 0xff0000));
+}
+
+#[test]
+fn hidden_window_is_called_back_rarely_while_the_one_before_it_draws_each_frame() {
+    let mut rig = rig();
+    let mut app = App::start(&mut rig);
+    let hidden = filled(&mut rig, &mut app, RED);
+    let front = filled(&mut rig, &mut app, GREEN);
+    let called = |app: &App| app.count(&Event::CalledBack);
+    // All that was asked so far has been answered.
+    app.until(&mut rig, |memory| {
+        memory.events.iter().filter(|event| **event == Event::CalledBack).count() >= 1
+    });
+    app.memory.events.clear();
+    hidden.surface.frame(&app.handle(), ());
+    hidden.surface.commit();
+    let mut asked = 0;
+    for _ in 0..10 {
+        let (count, before) = (rig.frames.len(), called(&app));
+        app.show(&front.surface, &app.spotted(640, 480, (GREEN, RED), (asked, 0)));
+        asked += 1;
+        app.exchange();
+        rig.frame_after(count);
+        rig.release();
+        app.until(&mut rig, |memory| {
+            memory.events.iter().filter(|event| **event == Event::CalledBack).count() > before
+        });
+    }
+    let answered = called(&app);
+    assert!((asked as usize..=asked as usize + 1).contains(&answered), "{answered} of {asked}");
 }
 
 impl Dispatch<ZxdgToplevelDecorationV1, ()> for Memory {
