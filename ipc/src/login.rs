@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{message::signalling::Rights, text::Secret, units::SessionId};
+use crate::{text::Secret, units::SessionId};
 
 /// Tells logins apart. Drawn at random, so that no host gives it twice; it is no secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -14,6 +14,13 @@ pub struct LoginId(pub u64);
 impl LoginId {
     /// The login that everybody has where nobody signs in.
     pub const OPEN: Self = Self(0);
+}
+
+/// What a viewer may do in a session. Judged by the broker, enforced by rtc.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Rights {
+    /// Whether its keyboard, pointer and window size count.
+    pub control: bool,
 }
 
 /// What a browser may do: where, what, and for how long.

@@ -4,10 +4,11 @@
 use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 
 use lumen_ipc::{
-    message::signalling::{Rights, ToRtc},
+    login::{Login, LoginId, Rights},
+    message::signalling::ToRtc,
     service::{Handover, RelayCredentials},
     text::{Secret, Text},
-    units::{Kbps, PeerId},
+    units::{Kbps, PeerId, SessionId},
 };
 use lumen_rtc::{
     gateway::opening::{Opening, classify},
@@ -99,7 +100,9 @@ fn peers() -> Peers {
 
 fn join(peers: &mut Peers, sdp: &str) {
     let (now, peer) = (Instant::now(), PeerId(1));
-    let joined = ToRtc::PeerJoined { peer, rights: Rights { control: true }, relay: None };
+    let (session, rights) = (SessionId::SOLE, Rights { control: true });
+    let login = Login { id: LoginId::OPEN, session, rights, expires_in_seconds: None };
+    let joined = ToRtc::PeerJoined { peer, login, relay: None };
     peers.signalling(now, joined).expect("a legal message");
     let made = ToRtc::OfferMade { peer, sdp: Text::truncated(sdp) };
     peers.signalling(now, made).expect("a legal message");

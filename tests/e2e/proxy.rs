@@ -1,13 +1,18 @@
 //! Behind a real nginx: as it comes, as the guide says, under a path, by TLS and by a Unix socket.
 
 use anyhow::{Result, ensure};
+use lumen_ipc::process::Worker;
 use lumen_tests::{
     browser::{Browser, Page, Path},
     nginx::{Nginx, documented},
     patience::{wait_for_ok, wait_until},
+    picture::colour_of_key,
     rig::{Rig, Setup},
     stage::Folder,
 };
+
+/// `KEY_W`.
+const KEY_W: u32 = 17;
 
 const LOGIN_ERROR: &str = "document.querySelector('#login-error').textContent";
 const STATUS: &str = "document.querySelector('#status-text').textContent";
@@ -127,6 +132,33 @@ fn proxy_that_ends_tls_shows_the_picture() -> Result<()> {
     let rig = behind_proxy("/")?;
     let nginx = Nginx::start_secure(&documented(&upstream(&rig))?)?;
     shows_its_picture(&rig, &nginx, "/")
+}
+
+/// How often the page's signalling has ended.
+fn sockets_lost(page: &Page) -> Result<usize> {
+    Ok(page.console()?.matches("signalling closed").count())
+}
+
+#[test]
+fn proxy_that_cuts_idle_sockets_costs_no_connection_and_neither_does_a_new_gateway() -> Result<()> {
+    let rig = behind_proxy("/")?;
+    let snippet = documented(&upstream(&rig))?;
+    let impatient = snippet.replace("proxy_pass", "proxy_read_timeout 1s; proxy_pass");
+    let nginx = Nginx::start(&impatient)?;
+    let browser = Browser::start()?;
+    let page = browser.open(&format!("{}/#token={}", nginx.origin(), rig.token()))?;
+    page.wait_for_picture()?;
+    wait_until("the proxy has cut three sockets", || sockets_lost(&page).is_ok_and(|it| it >= 3))?;
+    rig.kill(Worker::Gateway)?;
+    rig.ready_worker(Worker::Gateway)?;
+    wait_until("the page's peer is signalled for by the new gateway", || {
+        let status = rig.lumen(&["status"]);
+        status.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains("1 browser, 1 peer"))
+    })?;
+    page.key_down("KeyW")?;
+    page.key_up("KeyW")?;
+    page.wait_for_colour((0.5, 0.5), colour_of_key(KEY_W))?;
+    page.ensure_connected_once()
 }
 
 #[test]

@@ -52,6 +52,18 @@ test('socketClosed while streaming, leaves the peer alone and opens the socket a
   assert.equal(session.state.name, 'streaming');
   assert.equal(session.deadline, 10_000);
   assert.deepEqual(session.handle({ type: 'tick' }, 10_000), ['openSocket']);
+  assert.deepEqual(session.handle({ type: 'socketOpened' }, 10_100), ['resumePeer']);
+  assert.equal(session.state.name, 'streaming');
+});
+
+test('wakeUp while a lost socket waits to be opened again, opens it at once', () => {
+  const session = streamingSession();
+  session.handle({ type: 'socketClosed', opened: false }, 0);
+  session.handle({ type: 'tick' }, 0);
+  session.handle({ type: 'socketClosed', opened: false }, 1);
+  assert.equal(session.deadline, 101);
+  assert.deepEqual(session.handle({ type: 'wakeUp' }, 2), ['openSocket']);
+  assert.deepEqual(session.handle({ type: 'wakeUp' }, 3), []);
 });
 
 test('socketClosed again and again while streaming, is opened ever later', () => {
@@ -191,6 +203,8 @@ test('socketBlocked, a server that answers and a socket that does not, is what t
   session.handle({ type: 'socketClosed', opened: false }, 2);
   assert.equal(reasonOf(session), 'The server cannot be reached.');
   session.handle({ type: 'socketBlocked' }, 3);
+  assert.equal(reasonOf(session), 'The server cannot be reached.', 'it may have been restarted');
+  session.handle({ type: 'socketBlocked' }, 4);
   assert.match(reasonOf(session), /WebSocket.*Upgrade/);
   session.handle({ type: 'tick' }, 10_000);
   session.handle({ type: 'socketClosed', opened: false }, 10_001);

@@ -31,9 +31,10 @@ test('candidateMessage, what the desktop cannot use, is null', () => {
 });
 
 test('parseGatewayMessage, legal messages, gives their parts', () => {
-  assert.deepEqual(parseGatewayMessage('{"type":"answer","sdp":"v=0"}'), {
+  assert.deepEqual(parseGatewayMessage('{"type":"answer","sdp":"v=0","ticket":"x"}'), {
     type: 'answer',
     sdp: 'v=0',
+    ticket: 'x',
   });
   assert.deepEqual(parseGatewayMessage('{"type":"closed","reason":"gone","retry":true}'), {
     type: 'closed',

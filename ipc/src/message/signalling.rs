@@ -2,11 +2,19 @@
 //!
 //! The gateway has authenticated the browser before it says [`ToRtc::PeerJoined`]; rtc never sees
 //! how. SDP and candidates pass through the gateway unread: rtc parses them.
+//!
+//! A peer outlives its signalling for as long as it is healthy and its login lasts. Whoever comes with
+//! the peer's ticket and the same login takes it up again, through whichever gateway.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    codec::Message, identity::PeerId, link::LinkName, relay::RelayCredentials, text::Text,
+    codec::Message,
+    identity::PeerId,
+    link::LinkName,
+    login::{Login, LoginId},
+    relay::RelayCredentials,
+    text::{Secret, Text},
 };
 
 /// A session description (RFC 8866). Chromium's offers are about 6 KiB.
@@ -23,9 +31,20 @@ pub enum ToRtc {
     PeerJoined {
         /// Its number.
         peer: PeerId,
-        /// What it may do.
-        rights: Rights,
+        /// What it may do, and for how long.
+        login: Login,
         /// Rtc's own way to the relay for this peer; `None` when there is no relay.
+        relay: Option<RelayCredentials>,
+    },
+    /// A browser takes up the peer that it has. Rtc closes the number if there is no such peer.
+    PeerResumed {
+        /// The peer's number from now on.
+        peer: PeerId,
+        /// What it may do, and for how long.
+        login: Login,
+        /// The peer's.
+        ticket: Secret,
+        /// As at [`ToRtc::PeerJoined`].
         relay: Option<RelayCredentials>,
     },
     /// Its offer; a later one of the same peer begins ICE anew and changes nothing else.
@@ -42,10 +61,27 @@ pub enum ToRtc {
         /// The candidate.
         candidate: CandidateLine,
     },
-    /// Its signalling connection is gone, so it is.
+    /// Its browser is done with it.
     PeerGone {
         /// Whose.
         peer: PeerId,
+    },
+    /// Its signalling connection is gone, and its number with it. The peer may be taken up again.
+    SignallingLost {
+        /// Whose.
+        peer: PeerId,
+    },
+    /// Its login has been resumed, and is like this.
+    LoginRenewed {
+        /// Whose.
+        peer: PeerId,
+        /// The login.
+        login: Login,
+    },
+    /// A login has ended, and with it every peer of it, whether anybody signals for it or not.
+    LoginEnded {
+        /// Which.
+        login: LoginId,
     },
     /// Fresh credentials for a peer that has joined: the old ones are used, are about to expire, or
     /// were for a relay that is gone.
@@ -66,6 +102,8 @@ pub enum ToGateway {
         peer: PeerId,
         /// The answer.
         sdp: Sdp,
+        /// With what the browser can take the peer up when its signalling is lost. Nobody can guess it.
+        ticket: Secret,
     },
     /// An address of ours that was not known when the answer was made.
     CandidateFound {
@@ -83,13 +121,6 @@ pub enum ToGateway {
         /// Whether trying again can help.
         retry: bool,
     },
-}
-
-/// What a peer may do. Judged by the supervisor at log-in, enforced by rtc.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Rights {
-    /// Whether its keyboard, pointer and window size count.
-    pub control: bool,
 }
 
 impl Message for ToRtc {

@@ -43,7 +43,10 @@ impl Lease {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::{login::LoginId, message::signalling::Rights, units::SessionId};
+    use lumen_ipc::{
+        login::{LoginId, Rights},
+        units::SessionId,
+    };
 
     use super::*;
 

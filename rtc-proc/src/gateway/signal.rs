@@ -29,6 +29,11 @@ pub enum FromBrowser {
     /// The app has ended and shall be started again.
     #[serde(rename = "startApp")]
     StartApp {},
+    /// It has a peer whose signalling was lost, and signals for it from now on.
+    Resume {
+        /// What came with the answer to the peer's offer.
+        ticket: Secret,
+    },
     /// The latest offer anew, with other ICE credentials: the way to it was lost, it was not.
     Restart {
         /// The description.
@@ -44,6 +49,8 @@ pub enum ToBrowser {
     Answer {
         /// The description.
         sdp: Sdp,
+        /// With what to resume the peer.
+        ticket: Secret,
     },
     /// An address of rtc's that was not in its answer.
     Candidate {
@@ -151,6 +158,10 @@ mod tests {
             FromBrowser::Candidate { candidate }
         );
         assert_eq!(parse(r#"{"type":"probe"}"#).expect("legal"), FromBrowser::Probe {});
+        assert_eq!(
+            parse(r#"{"type":"resume","ticket":"x"}"#).expect("legal"),
+            FromBrowser::Resume { ticket: Secret::new("x").expect("short") }
+        );
         assert_eq!(parse(r#"{"type":"startApp"}"#).expect("legal"), FromBrowser::StartApp {});
         let sdp = Sdp::new("v=0\r\n").expect("short");
         assert_eq!(
@@ -207,8 +218,10 @@ mod tests {
         assert_eq!(json, r#"{"type":"welcome","relay":null}"#);
         let json = ToBrowser::LoginEnded {}.to_json().expect("strings");
         assert_eq!(json, r#"{"type":"loginEnded"}"#);
-        let answer = ToBrowser::Answer { sdp: Sdp::truncated("v=0\r\n") };
-        assert_eq!(answer.to_json().expect("strings"), r#"{"type":"answer","sdp":"v=0\r\n"}"#);
+        let ticket = Secret::new("ticket").expect("short");
+        let answer = ToBrowser::Answer { sdp: Sdp::truncated("v=0\r\n"), ticket };
+        let json = answer.to_json().expect("strings");
+        assert_eq!(json, r#"{"type":"answer","sdp":"v=0\r\n","ticket":"ticket"}"#);
     }
 
     proptest! {

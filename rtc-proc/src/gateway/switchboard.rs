@@ -10,8 +10,12 @@
 //! new ones as soon as an offer has used those, before they expire, and when the relay is replaced.
 //! Rtc is given its half of each. So neither side ever waits for credentials.
 //!
+//! A browser whose WebSocket is lost may still have its picture: rtc is told that nobody signals for the
+//! peer, and keeps it; the browser's next WebSocket takes it up with the ticket that came with the answer.
+//! A browser that says goodbye takes its peer along.
+//!
 //! INVARIANT: every peer rtc was told of and has not closed itself belongs to exactly one browser,
-//! or rtc was told that it is gone.
+//! or rtc was told that it is gone or that nobody signals for it.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -28,6 +32,7 @@ use lumen_ipc::{
 use super::signal::{FromBrowser, ToBrowser};
 
 mod app;
+mod login;
 #[cfg(test)]
 mod tests;
 
@@ -54,8 +59,10 @@ pub enum Input {
     AppRefused(BrowserId, Reason),
     /// A browser said something.
     Said(BrowserId, FromBrowser),
-    /// A browser's WebSocket is closed.
+    /// A browser has said goodbye, or may not go on.
     Left(BrowserId),
+    /// A browser's WebSocket is gone; its peer may be well.
+    Lost(BrowserId),
     /// A login has ended: it was signed out of, or has expired.
     LoginEnded(LoginId),
     /// A browser's login has been resumed, and is like this.
@@ -204,19 +211,18 @@ impl Switchboard {
             Input::Said(browser, FromBrowser::StartApp {}) => self.start_app(browser),
             Input::Said(browser, FromBrowser::Probe {}) => self.mint(browser, Purpose::Probe),
             Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(browser, sdp),
+            Input::Said(browser, FromBrowser::Resume { ticket }) => self.resumed(browser, ticket),
             Input::Left(browser) => self.left(browser),
+            Input::Lost(browser) => self.lost(browser),
             Input::LoginEnded(login) => self.login_ended(login),
-            Input::LoginRenewed(browser, login) => {
-                if let Some(holder) = self.browsers.get_mut(&browser) {
-                    holder.login = login;
-                }
-            }
+            Input::LoginRenewed(browser, login) => self.login_renewed(browser, login),
             Input::LinkUp => self.link_up(),
             Input::LinkDown => self.link_down(),
-            Input::FromRtc(ToGateway::AnswerMade { peer, sdp }) => {
+            Input::FromRtc(ToGateway::AnswerMade { peer, sdp, ticket }) => {
                 // A peer that is not known was given up while its answer was under way.
                 if let Some(browser) = self.owners.get(&peer) {
-                    self.outputs.push_back(Output::ToBrowser(*browser, ToBrowser::Answer { sdp }));
+                    let answer = ToBrowser::Answer { sdp, ticket };
+                    self.outputs.push_back(Output::ToBrowser(*browser, answer));
                 }
             }
             Input::FromRtc(ToGateway::CandidateFound { peer, candidate }) => {
@@ -259,22 +265,6 @@ impl Switchboard {
         waits.chain(renewals).min()
     }
 
-    fn left(&mut self, browser: BrowserId) {
-        self.give_up_call(browser);
-        self.browsers.remove(&browser);
-    }
-
-    /// Ends what every browser of a login has, and tells them.
-    fn login_ended(&mut self, login: LoginId) {
-        let of = |browser: &Browser| browser.login.id == login;
-        let own = self.browsers.iter().filter(|(_, browser)| of(browser)).map(|(id, _)| *id);
-        for browser in own.collect::<Vec<_>>() {
-            self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::LoginEnded {}));
-            self.outputs.push_back(Output::Dismiss(browser));
-            self.left(browser);
-        }
-    }
-
     fn offered(&mut self, now: Instant, browser: BrowserId, sdp: Sdp) {
         self.give_up_call(browser);
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
@@ -308,7 +298,7 @@ impl Switchboard {
         if !matches!(caller.call, Call::Waiting { .. }) {
             return;
         }
-        let (rights, relay) = (caller.login.rights, caller.relay.rtc.clone());
+        let (login, relay) = (caller.login, caller.relay.rtc.clone());
         let call = std::mem::replace(&mut caller.call, Call::None);
         let Call::Waiting { sdp, candidates, .. } = call else { return };
         let peer = self.number_peer();
@@ -317,7 +307,7 @@ impl Switchboard {
         }
         self.owners.insert(peer, browser);
         let used = relay.is_some();
-        let joined = ToRtc::PeerJoined { peer, rights, relay };
+        let joined = ToRtc::PeerJoined { peer, login, relay };
         let messages = [joined, ToRtc::OfferMade { peer, sdp }].into_iter().chain(
             candidates.into_iter().map(|candidate| ToRtc::CandidateFound { peer, candidate }),
         );

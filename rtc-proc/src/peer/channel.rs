@@ -7,7 +7,8 @@
 use std::time::Instant;
 
 use lumen_ipc::{
-    message::{input::Action, pads::PadAction, signalling::Rights},
+    login::Rights,
+    message::{input::Action, pads::PadAction},
     units::PadIndex,
 };
 
@@ -101,6 +102,11 @@ impl Channels {
         let allowance = TokenBucket::new(now, MESSAGES_PER_SECOND, MESSAGES_BURST);
         let newest_news = [None; PADS];
         Self { rights, newest_motion: None, newest_news, allowance, ignored: 0 }
+    }
+
+    /// The peer may do what `rights` say from now on.
+    pub const fn set_rights(&mut self, rights: Rights) {
+        self.rights = rights;
     }
 
     /// Judges one message: something to pass on, `None` to ignore it.

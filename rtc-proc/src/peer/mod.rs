@@ -15,7 +15,7 @@
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
-use lumen_ipc::message::{packets::FrameStamps, signalling::Rights};
+use lumen_ipc::{login::Rights, message::packets::FrameStamps};
 use str0m::{
     Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
     bwe::{Bitrate, BweKind},
@@ -157,6 +157,11 @@ impl Peer {
         self.wake_up();
         self.handle(now, Input::Timeout);
         Ok(answer)
+    }
+
+    /// It may do what `rights` say from now on.
+    pub const fn set_rights(&mut self, rights: Rights) {
+        self.channels.set_rights(rights);
     }
 
     /// Whether a datagram is this peer's: its credentials, its keys or its address say so.

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::{
     level::Level,
+    login::Rights,
     message::{
         input::{Action, OutputPoint, PressState},
         packets::FrameStamps,
-        signalling::Rights,
     },
     units::{Kbps, KeyCode},
 };

@@ -3,7 +3,7 @@
 //!
 //! Decides: who is admitted ([`MAX_PEERS`]), whose a datagram is, who gets a picture, what media is
 //! asked for ([`crate::demand`]), whose window the desktop is as large as (`sizes`), and what a viewer
-//! is told about the desktop (`desk`).
+//! is told about the desktop (`desk`). What the gateway says is `signalling`.
 //!
 //! Peers have two numbers. The gateway's is unique within one life of the gateway only; ours,
 //! which the compositor knows, is unique within ours, so that a peer that outlives the gateway is
@@ -22,14 +22,11 @@ use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     demand::Demand,
     link::LinkName,
+    login::{LoginId, Rights},
     message::{
-        desktop,
-        input::ToCompositor,
-        packets::FrameStamps,
-        pads::ToGamepad,
-        signalling::{Rights, ToGateway, ToRtc},
+        desktop, input::ToCompositor, packets::FrameStamps, pads::ToGamepad, signalling::ToGateway,
     },
-    text::Text,
+    text::Secret,
     units::{Kbps, OutputId, PeerId},
 };
 use str0m::Input as RtcInput;
@@ -47,6 +44,7 @@ mod desk;
 mod events;
 mod pads;
 mod relayed;
+mod signalling;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -107,7 +105,12 @@ pub struct Peers {
 struct Entry {
     generation: u32,
     gateway_number: PeerId,
+    /// With what a browser takes it up again.
+    ticket: Secret,
+    login: LoginId,
     rights: Rights,
+    /// When its login ends, unless it is renewed.
+    expires: Option<Instant>,
     peer: Option<Peer>,
     connect_by: Option<Instant>,
     has_acted: bool,
@@ -144,7 +147,9 @@ impl Peers {
         let peers = self.peers().map(Peer::deadline);
         let patience = self.peers.values().filter_map(|entry| entry.connect_by);
         let relay = self.relay.as_ref().and_then(Relay::deadline);
-        peers.chain(patience).chain(self.wanted.deadline()).chain(relay).min()
+        let logins = self.peers.values().filter_map(|entry| entry.expires);
+        let own = patience.chain(logins).chain(self.wanted.deadline()).chain(relay);
+        peers.chain(own).min()
     }
 
     /// Peers that exist, connected or not.
@@ -157,44 +162,6 @@ impl Peers {
     #[must_use]
     pub const fn demand(&self) -> Demand {
         self.wanted.demand()
-    }
-
-    /// Another gateway speaks from now on. Its predecessor's browsers stay while they are heard of.
-    pub fn signalling_replaced(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        self.peers.retain(|_, entry| entry.peer.is_some());
-    }
-
-    /// The gateway said something.
-    ///
-    /// # Errors
-    /// [`ProtocolViolation`] when it contradicts what it said before.
-    pub fn signalling(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
-        match message {
-            ToRtc::PeerJoined { peer, rights, relay } => {
-                self.join(now, peer, rights)?;
-                self.renew_relay(now, relay);
-            }
-            ToRtc::OfferMade { peer, sdp } => self.offer(now, peer, sdp.as_str()),
-            ToRtc::CandidateFound { peer, candidate } => {
-                if let Some(number) = self.number_of(peer) {
-                    self.feed(now, number, Input::Candidate(candidate.as_str()));
-                }
-            }
-            ToRtc::RelayRenewed { peer, relay } => {
-                if self.number_of(peer).is_some() {
-                    self.renew_relay(now, Some(relay));
-                }
-            }
-            ToRtc::PeerGone { peer } => {
-                if let Some(number) = self.number_of(peer) {
-                    self.forget_gateway_number(number);
-                    self.close(now, number);
-                }
-            }
-        }
-        self.refresh_demand(now);
-        Ok(())
     }
 
     /// Media made a picture.
@@ -266,14 +233,7 @@ impl Peers {
 
     /// Ends everybody.
     pub fn close_all(&mut self, now: Instant) {
-        for number in self.peers.keys().copied().collect::<Vec<_>>() {
-            if let Some(entry) = self.peers.get(&number) {
-                let reason = "The desktop's connection is being restarted.";
-                self.tell_closed(entry.generation, entry.gateway_number, reason, true);
-            }
-            self.forget_gateway_number(number);
-            self.close(now, number);
-        }
+        self.close_those(now, "The desktop's connection is being restarted.", |_| true);
         self.refresh_demand(now);
     }
 
@@ -288,82 +248,6 @@ impl Peers {
         self.wanted.timeout(now);
         self.relay_timeout(now);
         self.refresh_demand(now);
-    }
-
-    fn join(
-        &mut self,
-        now: Instant,
-        name: PeerId,
-        rights: Rights,
-    ) -> Result<(), ProtocolViolation> {
-        if self.number_of(name).is_some() {
-            let what = Violation::Illegal("a peer joined twice");
-            return Err(ProtocolViolation { link: LinkName::Signalling, what });
-        }
-        if self.peers.len() >= MAX_PEERS {
-            let reason =
-                format!("This desktop has {MAX_PEERS} viewers already, as many as it may.");
-            self.tell_closed(self.generation, name, &reason, true);
-            return Ok(());
-        }
-        self.numbered += 1;
-        let entry = Entry {
-            generation: self.generation,
-            gateway_number: name,
-            rights,
-            peer: None,
-            connect_by: Some(now + CONNECT_PATIENCE),
-            has_acted: false,
-        };
-        self.peers.insert(PeerId(self.numbered), entry);
-        Ok(())
-    }
-
-    fn offer(&mut self, now: Instant, name: PeerId, sdp: &str) {
-        let Some(number) = self.number_of(name) else { return };
-        let relayed = self.relay.as_ref().and_then(Relay::relayed);
-        let Some(entry) = self.peers.get_mut(&number) else { return };
-        let outcome = match &mut entry.peer {
-            Some(peer) => peer.restart(now, sdp, relayed),
-            None => {
-                Peer::accept(now, &self.setup, entry.rights, sdp, relayed).map(|(peer, answer)| {
-                    entry.peer = Some(peer);
-                    answer
-                })
-            }
-        };
-        match outcome {
-            Ok(answer) => {
-                let sdp = Text::truncated(answer);
-                self.outputs
-                    .push_back(Output::ToGateway(ToGateway::AnswerMade { peer: name, sdp }));
-                self.collect(now, number);
-            }
-            Err(error) if entry.peer.is_some() => {
-                let reason = format!("The connection could not be mended: {error}.");
-                self.tell_closed(self.generation, name, &reason, true);
-                self.forget_gateway_number(number);
-                self.close(now, number);
-            }
-            Err(error) => {
-                self.peers.remove(&number);
-                let reason = format!("This browser's {error}.").replace("the offer", "offer");
-                self.tell_closed(self.generation, name, &reason, false);
-            }
-        }
-    }
-
-    fn number_of(&self, name: PeerId) -> Option<PeerId> {
-        let is =
-            |entry: &Entry| (entry.generation, entry.gateway_number) == (self.generation, name);
-        self.peers.iter().find(|(_, entry)| is(entry)).map(|(number, _)| *number)
-    }
-
-    /// Who must not be told of a peer's end: the gateway already knows.
-    fn forget_gateway_number(&mut self, number: PeerId) {
-        if let Some(entry) = self.peers.get_mut(&number) {
-            entry.generation = self.generation.wrapping_sub(1);
-        }
     }
 
     fn owner(&mut self, source: SocketAddr, datagram: &RtcInput<'_>) -> Option<PeerId> {
@@ -423,11 +307,17 @@ impl Peers {
     }
 
     fn expire(&mut self, now: Instant) {
-        let late = |entry: &Entry| entry.connect_by.is_some_and(|at| at <= now);
-        let numbers = self.peers.iter().filter(|(_, entry)| late(entry)).map(|(number, _)| *number);
-        for number in numbers.collect::<Vec<_>>() {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let unreached = "The browser could not reach this desktop over UDP.";
+        self.close_those(now, unreached, |entry| is_due(entry.connect_by));
+        self.close_those(now, "The login has ended.", |entry| is_due(entry.expires));
+    }
+
+    /// Ends some peers and tells who signals for them.
+    fn close_those(&mut self, now: Instant, reason: &str, which: impl Fn(&Entry) -> bool) {
+        let numbers = self.peers.iter().filter(|(_, entry)| which(entry));
+        for number in numbers.map(|(number, _)| *number).collect::<Vec<_>>() {
             if let Some(entry) = self.peers.get(&number) {
-                let reason = "The browser could not reach this desktop over UDP.";
                 self.tell_closed(entry.generation, entry.gateway_number, reason, true);
             }
             self.forget_gateway_number(number);

@@ -6,16 +6,17 @@ use std::{
 };
 
 use lumen_ipc::{
+    login::{Login, LoginId, Rights},
     message::{
         desktop::{self, Cursor, Statement},
         input::{Action, ToCompositor},
         packets::FrameStamps,
         pads::{self, PadAction, PadReport, ToGamepad},
-        signalling::{Rights, ToGateway, ToRtc},
+        signalling::{ToGateway, ToRtc},
     },
     service::RelayCredentials,
     text::{Secret, Text},
-    units::{Kbps, OutputId, OutputSize, PadIndex, PeerId, Scale},
+    units::{Kbps, OutputId, OutputSize, PadIndex, PeerId, Scale, SessionId},
 };
 
 use super::{MAX_PEERS, Output, Peers};
@@ -23,6 +24,8 @@ use crate::{
     peer::{Datagram, Setup, media::VideoFrame, viewer::Viewer},
     relay::scripted::{Done, PASSWORD, Scripted},
 };
+
+mod signalling;
 
 const SERVER: &str = "10.0.0.1:5000";
 const RELAY: &str = "10.0.0.1:3478";
@@ -32,12 +35,20 @@ fn address(text: &str) -> SocketAddr {
     text.parse().expect("a constant address")
 }
 
+/// A login with these rights that never ends.
+fn login(rights: Rights) -> Login {
+    let session = SessionId::SOLE;
+    Login { id: LoginId(1), session, rights, expires_in_seconds: None }
+}
+
 /// The machine, its viewers, and what it said.
 struct House {
     now: Instant,
     peers: Peers,
     relay: Option<Scripted>,
     viewers: Vec<(SocketAddr, Viewer)>,
+    /// Of each viewer.
+    tickets: Vec<Secret>,
     to_gateway: Vec<ToGateway>,
     input: Vec<ToCompositor>,
     pads: Vec<ToGamepad>,
@@ -58,6 +69,7 @@ impl House {
             peers: Peers::new(setup, encoder, relay.as_ref().map(|_| address(RELAY))),
             relay,
             viewers: Vec::new(),
+            tickets: Vec::new(),
             to_gateway: Vec::new(),
             input: Vec::new(),
             pads: Vec::new(),
@@ -77,11 +89,12 @@ impl House {
         let at = address(&format!("10.0.0.2:{port}"));
         let (mut viewer, offer) = Viewer::new(self.now, at);
         let peer = PeerId(name);
-        self.signal(ToRtc::PeerJoined { peer, rights, relay: None });
+        self.signal(ToRtc::PeerJoined { peer, login: login(rights), relay: None });
         self.signal(ToRtc::OfferMade { peer, sdp: Text::new(offer).expect("short") });
-        let Some(ToGateway::AnswerMade { sdp, .. }) = self.to_gateway.pop() else {
+        let Some(ToGateway::AnswerMade { sdp, ticket, .. }) = self.to_gateway.pop() else {
             panic!("an answer is expected");
         };
+        self.tickets.push(ticket);
         viewer.answered(sdp.as_str());
         viewer.advance(self.now);
         self.viewers.push((at, viewer));
@@ -417,7 +430,7 @@ fn interrupted_video_starts_with_a_keyframe_and_is_told() {
 fn seventeenth_viewer_is_refused_with_the_reason() {
     let mut house = House::new();
     for name in 0..=MAX_PEERS as u64 {
-        house.signal(ToRtc::PeerJoined { peer: PeerId(name), rights: CONTROL, relay: None });
+        house.signal(ToRtc::PeerJoined { peer: PeerId(name), login: login(CONTROL), relay: None });
     }
     assert!(matches!(house.closed()[..], [(16, true, reason)] if reason.contains("16 viewers")));
     // Browsers that never connect do not keep their places.
@@ -429,8 +442,8 @@ fn seventeenth_viewer_is_refused_with_the_reason() {
 fn bad_offer_and_bad_signalling_are_refused() {
     let mut house = House::new();
     let peer = PeerId(1);
-    house.signal(ToRtc::PeerJoined { peer, rights: CONTROL, relay: None });
-    let twice = ToRtc::PeerJoined { peer, rights: CONTROL, relay: None };
+    house.signal(ToRtc::PeerJoined { peer, login: login(CONTROL), relay: None });
+    let twice = ToRtc::PeerJoined { peer, login: login(CONTROL), relay: None };
     assert!(house.peers.signalling(house.now, twice).is_err());
     house.signal(ToRtc::OfferMade { peer, sdp: Text::truncated("v=0\r\nx") });
     assert!(matches!(house.closed()[..], [(1, false, _)]));
@@ -483,7 +496,7 @@ impl House {
         let at = address("203.0.113.1:50000");
         let (mut viewer, offer) = Viewer::new(house.now, at);
         let (peer, relay) = (PeerId(1), Some(credentials()));
-        house.signal(ToRtc::PeerJoined { peer, rights: CONTROL, relay });
+        house.signal(ToRtc::PeerJoined { peer, login: login(CONTROL), relay });
         house.signal(ToRtc::OfferMade { peer, sdp: Text::new(offer).expect("short") });
         let answer = house.answer();
         assert!(answer.contains("203.0.113.1 60000 typ relay"), "{answer}");

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use lumen_ipc::{message::signalling::ToRtc, service::AuthMode};
 
-use crate::rig::{Browser, COOKIE, OTHER_COOKIE, Response, Rig, TOKEN, TOKEN_UNANSWERED};
+use crate::rig::{Browser, COOKIE, LOGIN, OTHER_COOKIE, Response, Rig, TOKEN, TOKEN_UNANSWERED};
 
 /// More than the link to the supervisor carries at once, and fewer connections than one may have.
 const MANY: usize = 20;
@@ -44,6 +44,7 @@ async fn sign_out_ends_the_cookie_and_every_window_and_peer_of_it_and_nobody_els
     hears_the_end(&mut one).await;
     hears_the_end(&mut two).await;
     assert_eq!(rig.heard().await, ToRtc::PeerGone { peer });
+    assert_eq!(rig.heard().await, ToRtc::LoginEnded { login: LOGIN });
     let own = format!("http://{}", rig.address);
     assert_eq!(rig.open(&own, Some(COOKIE)).await.err(), Some(401));
     other.offer().await;

@@ -18,8 +18,8 @@ use lumen_ipc::{
 use lumen_ipc_runtime::channel::ReceiveError;
 use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
 use rig::{
-    Browser, COOKIE, ELSEWHERE, ELSEWHERE_COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN,
-    signalling_link,
+    ANSWER, Browser, COOKIE, ELSEWHERE, ELSEWHERE_COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN,
+    signalling_link, ticket,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -173,12 +173,16 @@ async fn is_served(rig: &Rig, browser: &mut Browser) {
             ToRtc::OfferMade { peer, .. } => break peer,
             ToRtc::PeerJoined { .. }
             | ToRtc::PeerGone { .. }
+            | ToRtc::PeerResumed { .. }
+            | ToRtc::SignallingLost { .. }
+            | ToRtc::LoginRenewed { .. }
+            | ToRtc::LoginEnded { .. }
             | ToRtc::CandidateFound { .. }
             | ToRtc::RelayRenewed { .. } => {}
         }
     };
     rig.answer(peer).await;
-    assert_eq!(browser.hears().await, r#"{"type":"answer","sdp":"answer"}"#);
+    assert_eq!(browser.hears().await, ANSWER);
 }
 
 #[tokio::test]
@@ -190,7 +194,7 @@ async fn signal_offer_and_candidates_reach_rtc_and_the_answer_comes_back() {
     browser.say(r#"{"type":"candidate","candidate":"candidate:1"}"#).await;
     assert!(matches!(rig.heard().await, ToRtc::CandidateFound { peer: of, .. } if of == peer));
     rig.answer(peer).await;
-    assert_eq!(browser.hears().await, r#"{"type":"answer","sdp":"answer"}"#);
+    assert_eq!(browser.hears().await, ANSWER);
     let reason = Reason::new("full").expect("short");
     let closed = ToGateway::PeerClosed { peer, reason, retry: false };
     rig.rtc.send(&closed, &[]).await.expect("the gateway reads");
@@ -236,8 +240,25 @@ async fn browser_that_leaves_takes_its_peer_along() {
     let mut browser = rig.browser().await;
     browser.offer().await;
     let peer = rig.offered().await;
-    drop(browser);
+    browser.leave().await;
     assert_eq!(rig.heard().await, ToRtc::PeerGone { peer });
+}
+
+#[tokio::test]
+async fn browser_whose_socket_is_cut_leaves_its_peer_and_resumes_it() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let mut browser = rig.browser().await;
+    is_served(&rig, &mut browser).await;
+    drop(browser);
+    assert!(matches!(rig.heard().await, ToRtc::SignallingLost { .. }));
+    let mut browser = rig.browser().await;
+    browser.say(r#"{"type":"resume","ticket":"ticket"}"#).await;
+    let ToRtc::PeerResumed { peer, ticket: resumed, .. } = rig.heard().await else {
+        panic!("the peer is not resumed")
+    };
+    assert_eq!(resumed, ticket());
+    rig.answer(peer).await;
+    assert_eq!(browser.hears().await, ANSWER);
 }
 
 #[tokio::test]
@@ -254,7 +275,7 @@ async fn rtc_replaced_makes_every_browser_offer_anew_before_it_is_there() {
     rig.events.send(replaced).await.expect("the gateway serves");
     let peer = rig.offered().await;
     rig.answer(peer).await;
-    assert_eq!(browser.hears().await, r#"{"type":"answer","sdp":"answer"}"#);
+    assert_eq!(browser.hears().await, ANSWER);
 }
 
 #[tokio::test]
@@ -285,7 +306,7 @@ async fn browsers_of_two_sessions_reach_each_its_own_rtc() {
     }
     assert!(other.hears().await.contains("mine"));
     rig.answer(peer).await;
-    assert_eq!(browser.hears().await, r#"{"type":"answer","sdp":"answer"}"#);
+    assert_eq!(browser.hears().await, ANSWER);
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
     link::Generation,
-    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+    login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
-        signalling::{Rights, Sdp, ToGateway, ToRtc},
+        signalling::{Sdp, ToGateway, ToRtc},
     },
     service::{
         AppNews, AppState, AuthMode, Broker, GatewayConfig, Handover, Refusal, RelayCredentials,
@@ -39,7 +39,12 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream, client_async,
-    tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        http::HeaderValue,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
 };
 
 /// The token the scripted supervisor accepts, and the cookie it gives for it.
@@ -56,10 +61,17 @@ pub(crate) const RETRY_AFTER: u16 = 17;
 pub(crate) const TOKEN_UNANSWERED: &str = "unanswered";
 /// The cookie of another login.
 pub(crate) const OTHER_COOKIE: &str = "b1scuit";
-const LOGIN: LoginId = LoginId(1);
+pub(crate) const LOGIN: LoginId = LoginId(1);
 const OTHER_LOGIN: LoginId = LoginId(2);
 /// Seconds that a login lasts unless it is resumed.
 pub(crate) const LIFE: u32 = 3600;
+
+/// What [`Rig::answer`] says, as browsers hear it.
+pub(crate) const ANSWER: &str = r#"{"type":"answer","sdp":"answer","ticket":"ticket"}"#;
+
+pub(crate) fn ticket() -> Secret {
+    Secret::new("ticket").expect("short")
+}
 
 /// Rtc's end of the signalling link.
 pub(crate) type RtcLink = AsyncChannel<ToRtc, ToGateway>;
@@ -390,7 +402,8 @@ impl Rig {
     }
 
     pub(crate) async fn answer(&self, peer: PeerId) {
-        let answer = ToGateway::AnswerMade { peer, sdp: Sdp::new("answer").expect("short") };
+        let (sdp, ticket) = (Sdp::new("answer").expect("short"), ticket());
+        let answer = ToGateway::AnswerMade { peer, sdp, ticket };
         self.rtc.send(&answer, &[]).await.expect("the gateway reads");
     }
 }
@@ -442,6 +455,13 @@ impl Browser {
     /// Whether the gateway asks for a sign of life before it says anything else.
     pub(crate) async fn is_pinged(&mut self) -> bool {
         matches!(self.0.next().await, Some(Ok(Message::Ping(_))))
+    }
+
+    /// Says that it is done.
+    pub(crate) async fn leave(mut self) {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        self.0.send(Message::Close(Some(frame))).await.expect("the gateway reads");
+        while let Some(Ok(_)) = self.0.next().await {}
     }
 
     /// The code the gateway closes with.

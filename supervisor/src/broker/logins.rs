@@ -12,8 +12,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    login::{Login, LoginId},
-    message::signalling::Rights,
+    login::{Login, LoginId, Rights},
     text::Secret,
     units::SessionId,
 };

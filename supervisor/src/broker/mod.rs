@@ -21,8 +21,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
-    message::signalling::Rights,
+    login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
     service::AuthMode,
     text::Secret,
     units::SessionId,

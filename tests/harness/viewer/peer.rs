@@ -168,7 +168,10 @@ impl Peer {
             // One byte in the pipe for each order.
             self.bell.read_exact(&mut [0])?;
             match order {
-                Order::Leave => self.leaving = true,
+                Order::Leave => {
+                    self.leaving = true;
+                    self.signalling.iter_mut().for_each(Signalling::leave);
+                }
                 Order::Send { channel, message } => self.send(channel, &message)?,
                 Order::SendRaw { text } => {
                     self.signalling.as_mut().context("the gateway is gone")?.send(text)?;

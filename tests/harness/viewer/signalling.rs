@@ -11,6 +11,7 @@ use tungstenite::{
     Error, HandshakeError, Message, WebSocket,
     client::{IntoClientRequest, client},
     http::{HeaderName, HeaderValue},
+    protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
 use crate::patience::{patience, wait_until};
@@ -116,6 +117,13 @@ impl Signalling {
     /// When the connection is over.
     pub fn send_binary(&mut self, bytes: Vec<u8>) -> Result<()> {
         self.socket.send(Message::binary(bytes)).context("sending to the gateway")
+    }
+
+    /// Says that this viewer is done, which ends its peer; without that it may come back to it.
+    pub fn leave(&mut self) {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        // A gateway that has gone needs no goodbye.
+        let _ = self.socket.close(Some(frame));
     }
 
     /// The next thing the gateway says; `None` when there is nothing yet.

@@ -2,8 +2,9 @@
 //
 // There are two connections. The peer connection carries pictures and input; the signalling socket
 // sets it up and afterwards only tells that the desktop's side was replaced. An attempt starts both
-// at once. While pictures come, a lost socket is opened again in the background and nothing else
-// happens; a lost peer connection starts the next attempt, the first of them without delay.
+// at once. While pictures come, a lost socket is opened again in the background and takes up the peer
+// connection there is, and nothing else happens; a lost peer connection starts the next attempt, the
+// first of them without delay.
 
 import { Backoff } from './reconnect.js';
 
@@ -15,6 +16,8 @@ const UNREACHABLE = 'The server cannot be reached.';
 /** The server lets this page in, and yet the socket does not open. */
 const BLOCKED =
   'The server answers, but its WebSocket does not: a proxy has to pass the Upgrade header on.';
+/** So many times in a row: one failure may be a server that is just being started. */
+const BLOCKED_AFTER = 2;
 
 /**
  * @typedef {{ name: 'idle' }
@@ -37,7 +40,7 @@ const BLOCKED =
  *   | { type: 'peerLost', reason: string }
  *   | { type: 'firstFrame' }
  *   | { type: 'impossible', reason: string }} Event
- * @typedef {'openSocket' | 'closeSocket' | 'makePeer' | 'dropPeer' | 'checkLogin'} Action
+ * @typedef {'openSocket' | 'closeSocket' | 'makePeer' | 'resumePeer' | 'dropPeer' | 'checkLogin'} Action
  */
 
 export class Session {
@@ -47,6 +50,8 @@ export class Session {
   #socket = 'none';
   #socketOpenedAt = 0;
   #socketReason = UNREACHABLE;
+  /** How often in a row the socket has not opened though the server let this page in. */
+  #socketsBlocked = 0;
   /** @type {number | null} */
   #socketRetryAt = null;
   #backoff;
@@ -90,13 +95,14 @@ export class Session {
       case 'tick':
         return this.#tick(now);
       case 'wakeUp':
-        return this.#state.name === 'waiting' ? this.#attempt(now) : [];
+        return this.#wakeUp(now);
       case 'socketOpened':
         return this.#socketOpened(now);
       case 'socketClosed':
         return this.#socketClosed(event.opened, now);
       case 'socketBlocked':
-        return this.#socketExplained(BLOCKED);
+        this.#socketsBlocked += 1;
+        return this.#socketsBlocked < BLOCKED_AFTER ? [] : this.#socketExplained(BLOCKED);
       case 'socketExplained':
         return this.#socketExplained(event.reason);
       case 'refused':
@@ -115,6 +121,16 @@ export class Session {
       case 'impossible':
         return this.#end({ name: 'failed', reason: event.reason });
     }
+  }
+
+  /**
+   * What is waited for is tried at once.
+   * @param {number} now
+   * @returns {Action[]}
+   */
+  #wakeUp(now) {
+    if (this.#state.name === 'waiting') return this.#attempt(now);
+    return this.#socketRetryAt === null ? [] : this.#openSocket();
   }
 
   #isOver() {
@@ -197,8 +213,9 @@ export class Session {
     this.#socket = 'open';
     this.#socketOpenedAt = now;
     this.#socketReason = UNREACHABLE;
+    this.#socketsBlocked = 0;
     if (this.#state.name === 'attempting') this.#state.deadline = now + ATTEMPT_LIMIT;
-    return [];
+    return this.#state.name === 'streaming' ? ['resumePeer'] : [];
   }
 
   /**

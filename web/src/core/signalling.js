@@ -5,7 +5,7 @@ import { parseRelay } from './relay.js';
 /** @import { RelayServer } from './relay.js' */
 
 /**
- * @typedef {{ type: 'answer', sdp: string }
+ * @typedef {{ type: 'answer', sdp: string, ticket: string }
  *   | { type: 'app', running: boolean, reason: string, startable: boolean }
  *   | { type: 'candidate', candidate: string }
  *   | { type: 'closed', reason: string, retry: boolean }
@@ -24,6 +24,11 @@ export function offerMessage(sdp) {
 /** @param {string} sdp of a connection the desktop knows, whose way to it is lost */
 export function restartMessage(sdp) {
   return JSON.stringify({ type: 'restart', sdp });
+}
+
+/** @param {string} ticket that came with the answer of the connection there is */
+export function resumeMessage(ticket) {
+  return JSON.stringify({ type: 'resume', ticket });
 }
 
 /** Asks for the app that has ended to be started again. */
@@ -57,8 +62,8 @@ export function parseGatewayMessage(text) {
   const message = parseObject(text);
   switch (message?.['type']) {
     case 'answer': {
-      const { sdp } = message;
-      return typeof sdp === 'string' ? { type: 'answer', sdp } : null;
+      const { sdp, ticket } = message;
+      return typeof sdp === 'string' ? { type: 'answer', sdp, ticket: textOf(ticket) } : null;
     }
     case 'app': {
       const { running, startable } = message;

@@ -143,6 +143,7 @@ export class SignallingSocket {
   /** Closes without telling the handlers. */
   close() {
     this.#listeners.abort();
-    this.#socket.close();
+    // Only this code says that the page is done: the server keeps the connection of a lost socket.
+    this.#socket.close(1000);
   }
 }

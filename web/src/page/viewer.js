@@ -8,6 +8,7 @@ import {
   offerMessage,
   probeMessage,
   restartMessage,
+  resumeMessage,
   startAppMessage,
 } from '../core/signalling.js';
 import { describe, troubleText } from '../core/status-text.js';
@@ -57,6 +58,8 @@ export class Viewer {
   #prepared = null;
   /** Given up, but not closed yet. @type {Peer | null} */
   #retired = null;
+  /** With what the next socket takes the peer up. */
+  #ticket = '';
   /** What the peer has to tell while the socket is not open. @type {string[]} */
   #unsent = [];
   #wish = wishedPath(location.search);
@@ -244,6 +247,9 @@ export class Viewer {
       case 'makePeer':
         this.#makePeer();
         return;
+      case 'resumePeer':
+        this.#socket?.send(resumeMessage(this.#ticket));
+        return;
       case 'dropPeer':
         this.#dropPeer();
         return;
@@ -273,6 +279,7 @@ export class Viewer {
   #signalled(message) {
     switch (message.type) {
       case 'answer':
+        this.#ticket = message.ticket;
         void this.#peer?.answer(message.sdp);
         this.#handlers.answered();
         return;
@@ -346,9 +353,10 @@ export class Viewer {
         if (text !== null) this.#signal(text);
       },
       interrupted: () => {
-        // Without the gateway nobody could answer.
-        if (!this.isStreaming || !this.#socket?.isOpen) return false;
+        if (!this.isStreaming) return false;
+        // Without a socket the offer waits for the next one, which is tried for at once.
         void this.#peer?.restart(this.#paths());
+        this.handle({ type: 'wakeUp' });
         return true;
       },
       stream: (stream) => this.#picture.show(stream, () => this.#firstFrame()),

@@ -1,13 +1,13 @@
 //! One of every kind of message, request and reply, encoded: the fuzz targets' seeds.
 
-use std::time::Instant;
+use std::{net::Ipv4Addr, time::Instant};
 
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::Demand,
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
-    login::LoginRefusal,
+    login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
         frames::{
@@ -18,7 +18,7 @@ use lumen_ipc::{
         packets::{self, FrameStamps, VideoPacket},
         pads::{self, PadAction, PadReport},
         session::{self, SessionHash, SessionName, TokenDigest},
-        signalling::{self, Rights},
+        signalling,
     },
     process::Worker,
     ring::{RingCapacity, RingSpan},
@@ -90,6 +90,16 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
             }))),
             request(BrokerRequest::StartApp { session: SessionId(1) }),
             reply(BrokerResponse::StartApp(Err(Refusal::because("It runs.")))),
+            request(BrokerRequest::Begin {
+                method: Method::Token(secret("token")),
+                from: Ipv4Addr::LOCALHOST.into(),
+            }),
+            reply(BrokerResponse::Begin(Ok(SignedIn {
+                login: login(),
+                cookie: Some(secret("cookie")),
+            }))),
+            request(BrokerRequest::SignOut { cookie: secret("cookie") }),
+            reply(BrokerResponse::SignOut(Some(login().id))),
         ],
     );
     add(
@@ -346,25 +356,43 @@ fn session_back_samples() -> Vec<session::ToSession> {
     ]
 }
 
+fn secret(text: &str) -> Secret {
+    Secret::new(text).expect("short")
+}
+
+fn login() -> Login {
+    let (id, session, rights) = (LoginId(u64::MAX), SessionId(1), Rights { control: true });
+    Login { id, session, rights, expires_in_seconds: Some(86_400) }
+}
+
 fn signalling_samples() -> Vec<signalling::ToRtc> {
     let peer = PeerId(u64::MAX);
     vec![
-        signalling::ToRtc::PeerJoined {
-            peer,
-            rights: Rights { control: true },
-            relay: Some(relay_credentials()),
-        },
+        signalling::ToRtc::PeerJoined { peer, login: login(), relay: Some(relay_credentials()) },
         signalling::ToRtc::OfferMade { peer, sdp: Text::truncated("v=0\r\n") },
         signalling::ToRtc::CandidateFound { peer, candidate: Text::truncated("candidate:1") },
         signalling::ToRtc::PeerGone { peer },
         signalling::ToRtc::RelayRenewed { peer, relay: relay_credentials() },
+        signalling::ToRtc::PeerResumed {
+            peer,
+            login: login(),
+            ticket: secret("ticket"),
+            relay: None,
+        },
+        signalling::ToRtc::SignallingLost { peer },
+        signalling::ToRtc::LoginRenewed { peer, login: login() },
+        signalling::ToRtc::LoginEnded { login: login().id },
     ]
 }
 
 fn signalling_back_samples() -> Vec<signalling::ToGateway> {
     let peer = PeerId(1);
     vec![
-        signalling::ToGateway::AnswerMade { peer, sdp: Text::truncated("v=0\r\n") },
+        signalling::ToGateway::AnswerMade {
+            peer,
+            sdp: Text::truncated("v=0\r\n"),
+            ticket: secret("ticket"),
+        },
         signalling::ToGateway::CandidateFound { peer, candidate: Text::truncated("candidate:1") },
         signalling::ToGateway::PeerClosed {
             peer,

@@ -59,6 +59,7 @@ enum Order {
     Join { login: Login, joined: oneshot::Sender<Joined> },
     Said(Seat, FromBrowser),
     Leave(Seat),
+    Lose(Seat),
     LoginRenewed(Seat, Login),
     LoginEnded(LoginId),
     ReplaceLink(SessionId, Generation, SignallingLink),
@@ -96,8 +97,14 @@ impl Orders {
         self.give(Order::Said(seat, message)).await;
     }
 
+    /// A browser is done.
     pub(super) async fn leave(&self, seat: Seat) {
         self.give(Order::Leave(seat)).await;
+    }
+
+    /// A browser's WebSocket is gone.
+    pub(super) async fn lose(&self, seat: Seat) {
+        self.give(Order::Lose(seat)).await;
     }
 
     /// A browser's login has been resumed, and is like this.
@@ -286,13 +293,14 @@ impl Exchange {
                 let (sender, messages) = mpsc::channel(MOST_UNREAD);
                 self.browsers.insert(seat, sender);
                 if joined.send(Joined { seat, messages }).is_err() {
-                    self.let_go(seat);
+                    self.let_go(Input::Left(browser), seat);
                 }
             }
             Order::Said(seat, message) => {
                 self.put_in(seat.session, Input::Said(seat.browser, message));
             }
-            Order::Leave(seat) => self.let_go(seat),
+            Order::Leave(seat) => self.let_go(Input::Left(seat.browser), seat),
+            Order::Lose(seat) => self.let_go(Input::Lost(seat.browser), seat),
             Order::LoginRenewed(seat, login) => {
                 self.put_in(seat.session, Input::LoginRenewed(seat.browser, login));
             }
@@ -345,9 +353,9 @@ impl Exchange {
         self.put_in(session, Input::LinkDown);
     }
 
-    fn let_go(&mut self, seat: Seat) {
+    fn let_go(&mut self, how: Input, seat: Seat) {
         self.browsers.remove(&seat);
-        self.put_in(seat.session, Input::Left(seat.browser));
+        self.put_in(seat.session, how);
     }
 
     /// A session that is over and has no browser left is not there any more: nothing is lost by what
@@ -418,7 +426,7 @@ impl Exchange {
         let Some(sender) = self.browsers.get(&seat) else { return };
         if sender.try_send(message).is_err() {
             // Its task sees the end of its messages and closes the WebSocket.
-            self.let_go(seat);
+            self.let_go(Input::Lost(seat.browser), seat);
         }
     }
 

@@ -78,15 +78,22 @@ pub(super) async fn serve(
     let mut pings = interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
+    let mut farewell = Farewell::Lost;
     // `None`: the browser has closed or is gone.
     let ending = loop {
         tokio::select! {
             received = socket.recv() => {
                 heard = Instant::now();
                 match take_in(&app, seat, received, &mut budget).await {
-                    Ok(true) => {}
-                    Ok(false) => break None,
-                    Err(ending) => break Some(ending),
+                    Ok(Heard::Something) => {}
+                    Ok(Heard::End(how)) => {
+                        farewell = how;
+                        break None;
+                    }
+                    Err(ending) => {
+                        farewell = Farewell::Done;
+                        break Some(ending);
+                    }
                 }
             }
             message = messages.recv() => match message {
@@ -123,7 +130,10 @@ pub(super) async fn serve(
             }
         }
     };
-    app.exchange.leave(seat).await;
+    match farewell {
+        Farewell::Done => app.exchange.leave(seat).await,
+        Farewell::Lost => app.exchange.lose(seat).await,
+    }
     if let Some(cookie) = cookie {
         // From now on the login is idle. One that has ended is not resumed by that.
         let broker = app.broker.clone();
@@ -152,17 +162,32 @@ async fn tell_last(socket: &mut WebSocket, messages: &mut mpsc::Receiver<ToBrows
     }
 }
 
-/// Whether the WebSocket goes on.
+/// How a WebSocket ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Farewell {
+    /// The browser is done, or must be, and so is its peer.
+    Done,
+    /// It broke, or something in between closed it: the browser may come back to its peer.
+    Lost,
+}
+
+/// What came of waiting for a browser.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Heard {
+    Something,
+    End(Farewell),
+}
+
 async fn take_in(
     app: &App,
     seat: Seat,
     received: Option<Result<Message, axum::Error>>,
     budget: &mut MessageBudget,
-) -> Result<bool, Ending> {
+) -> Result<Heard, Ending> {
     let message = match received {
-        None => return Ok(false),
+        None => return Ok(Heard::End(Farewell::Lost)),
         Some(Ok(message)) => message,
-        Some(Err(error)) => return ending_of(error).map_or(Ok(false), Err),
+        Some(Err(error)) => return ending_of(error).map_or(Ok(Heard::End(Farewell::Lost)), Err),
     };
     if !budget.take(Instant::now()) {
         return Err(TOO_FAST);
@@ -172,11 +197,16 @@ async fn take_in(
         Message::Text(text) => {
             let message = signal::parse(&text).map_err(|_| MALFORMED)?;
             app.exchange.said(seat, message).await;
-            Ok(true)
+            Ok(Heard::Something)
         }
         Message::Binary(_) => Err(NOT_TEXT),
-        Message::Ping(_) | Message::Pong(_) => Ok(true),
-        Message::Close(_) => Ok(false),
+        Message::Ping(_) | Message::Pong(_) => Ok(Heard::Something),
+        // The page says this when it is done. What a proxy or a browser says that closes by itself is
+        // another code, or none.
+        Message::Close(Some(frame)) if frame.code == close_code::NORMAL => {
+            Ok(Heard::End(Farewell::Done))
+        }
+        Message::Close(_) => Ok(Heard::End(Farewell::Lost)),
     }
 }
 

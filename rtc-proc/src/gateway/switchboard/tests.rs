@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lumen_ipc::{
-    message::signalling::Rights,
+    login::Rights,
     text::{Secret, Text},
 };
 use proptest::prelude::*;
@@ -16,6 +16,10 @@ const RIGHTS: Rights = Rights { control: true };
 fn login(rights: Rights, id: u64) -> Login {
     let session = SessionId::SOLE;
     Login { id: LoginId(id), session, rights, expires_in_seconds: Some(60) }
+}
+
+fn ticket() -> Secret {
+    Secret::new("ticket").expect("short")
 }
 
 fn sdp(text: &str) -> Sdp {
@@ -64,16 +68,72 @@ fn offer_while_linked_becomes_a_peer_and_its_answer_comes_back() {
     assert_eq!(
         drain(&mut switchboard),
         [
-            Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
+            Output::ToRtc(ToRtc::PeerJoined { peer, login: login(RIGHTS, 1), relay: None }),
             Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("offer") }),
         ]
     );
-    let answer = ToGateway::AnswerMade { peer, sdp: sdp("answer") };
+    let answer = ToGateway::AnswerMade { peer, sdp: sdp("answer"), ticket: ticket() };
     switchboard.handle_input(now, Input::FromRtc(answer));
     assert_eq!(
         drain(&mut switchboard),
-        [Output::ToBrowser(browser, ToBrowser::Answer { sdp: sdp("answer") })]
+        [Output::ToBrowser(browser, ToBrowser::Answer { sdp: sdp("answer"), ticket: ticket() })]
     );
+}
+
+#[test]
+fn browser_that_is_lost_leaves_its_peer_and_takes_it_up_by_its_next_socket() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    switchboard.handle_input(now, Input::Lost(browser));
+    let peer = PeerId(1);
+    assert_eq!(drain(&mut switchboard), [Output::ToRtc(ToRtc::SignallingLost { peer })]);
+    assert_eq!((switchboard.browsers(), switchboard.peers()), (0, 0));
+
+    let again = join(&mut switchboard);
+    let resume = FromBrowser::Resume { ticket: ticket() };
+    switchboard.handle_input(now, Input::Said(again, resume));
+    let peer = PeerId(3);
+    let (login, ticket) = (login(RIGHTS, 1), ticket());
+    let resumed = ToRtc::PeerResumed { peer, login, ticket, relay: None };
+    assert_eq!(drain(&mut switchboard), [Output::ToRtc(resumed)]);
+    switchboard.handle_input(now, candidate(again));
+    let candidate = CandidateLine::new("candidate:1").expect("short");
+    let found = ToRtc::CandidateFound { peer, candidate };
+    assert_eq!(drain(&mut switchboard), [Output::ToRtc(found)]);
+    // Rtc does not know it any more.
+    let reason = Reason::truncated("forgotten");
+    let closed = ToGateway::PeerClosed { peer, reason, retry: true };
+    switchboard.handle_input(now, Input::FromRtc(closed));
+    assert!(closed_for(&drain(&mut switchboard), again));
+    assert_eq!(switchboard.peers(), 0);
+}
+
+#[test]
+fn browser_that_resumes_while_rtc_restarts_is_told_to_offer_anew() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    let browser = join(&mut switchboard);
+    let resume = FromBrowser::Resume { ticket: ticket() };
+    switchboard.handle_input(now, Input::Said(browser, resume));
+    assert!(closed_for(&drain(&mut switchboard), browser));
+}
+
+#[test]
+fn login_that_is_renewed_is_told_to_rtc_with_its_rights() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    let login = login(Rights { control: false }, 1);
+    switchboard.handle_input(now, Input::LoginRenewed(browser, login));
+    let renewed = ToRtc::LoginRenewed { peer: PeerId(1), login };
+    assert_eq!(drain(&mut switchboard), [Output::ToRtc(renewed)]);
 }
 
 #[test]
@@ -96,7 +156,9 @@ fn login_that_ends_takes_its_browsers_and_their_peers_along_and_nobody_elses() {
     }
     let gone =
         outputs.iter().filter(|output| matches!(output, Output::ToRtc(ToRtc::PeerGone { .. })));
-    assert_eq!((gone.count(), outputs.len()), (1, 5));
+    assert_eq!((gone.count(), outputs.len()), (1, 6));
+    let ended = Output::ToRtc(ToRtc::LoginEnded { login: LoginId(1) });
+    assert_eq!(outputs.last(), Some(&ended), "for peers that nobody signals for");
     assert_eq!((switchboard.browsers(), switchboard.peers()), (1, 1));
 }
 
@@ -196,7 +258,7 @@ fn second_offer_gives_the_first_peer_up() {
     switchboard.handle_input(now, offer(browser, "two"));
     let outputs = drain(&mut switchboard);
     assert_eq!(outputs.first(), Some(&Output::ToRtc(ToRtc::PeerGone { peer: PeerId(2) })));
-    let late = ToGateway::AnswerMade { peer: PeerId(2), sdp: sdp("late") };
+    let late = ToGateway::AnswerMade { peer: PeerId(2), sdp: sdp("late"), ticket: ticket() };
     switchboard.handle_input(now, Input::FromRtc(late));
     assert_eq!(drain(&mut switchboard), []);
 }
@@ -219,7 +281,7 @@ fn rtc_replaced_tells_every_browser_and_takes_their_new_offers() {
     assert_eq!(
         drain(&mut switchboard),
         [
-            Output::ToRtc(ToRtc::PeerJoined { peer, rights: RIGHTS, relay: None }),
+            Output::ToRtc(ToRtc::PeerJoined { peer, login: login(RIGHTS, 1), relay: None }),
             Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("two") }),
         ]
     );
@@ -278,7 +340,7 @@ fn offer_uses_credentials_up_and_both_sides_are_given_new_ones() {
     switchboard.handle_input(now, offer(browser, "offer"));
     let outputs = drain(&mut switchboard);
     let peer = PeerId(1);
-    let joined = ToRtc::PeerJoined { peer, rights: RIGHTS, relay: Some(credentials(1)) };
+    let joined = ToRtc::PeerJoined { peer, login: login(RIGHTS, 1), relay: Some(credentials(1)) };
     assert_eq!(outputs.first(), Some(&Output::ToRtc(joined)));
     let (session, purpose) = (SessionId::SOLE, Purpose::Stream);
     // As the same grantee as before: its next allocation takes the place of its last.
@@ -383,6 +445,10 @@ enum Op {
     Minted(usize, bool),
     RelayReplaced,
     Leave(usize),
+    Lose(usize),
+    Resume(usize),
+    Renew(usize),
+    EndLogin(u64),
     LinkUp,
     LinkDown,
     Answer(u64),
@@ -399,6 +465,10 @@ fn op() -> impl Strategy<Value = Op> {
         (0_usize..6, any::<bool>()).prop_map(|(index, any)| Op::Minted(index, any)),
         Just(Op::RelayReplaced),
         (0_usize..6).prop_map(Op::Leave),
+        (0_usize..6).prop_map(Op::Lose),
+        (0_usize..6).prop_map(Op::Resume),
+        (0_usize..6).prop_map(Op::Renew),
+        (1_u64..3).prop_map(Op::EndLogin),
         Just(Op::LinkUp),
         Just(Op::LinkDown),
         (0_u64..20).prop_map(Op::Answer),
@@ -419,17 +489,22 @@ impl Rtc {
     fn hear(&mut self, message: &ToRtc) {
         assert!(self.linked, "nobody listens to {message:?}");
         match message {
-            ToRtc::PeerJoined { peer, .. } => {
+            ToRtc::PeerJoined { peer, .. } | ToRtc::PeerResumed { peer, .. } => {
                 assert!(self.highest.is_none_or(|highest| peer.0 > highest), "{peer} again");
                 self.highest = Some(peer.0);
                 self.peers.insert(peer.0);
             }
             ToRtc::OfferMade { peer, .. }
             | ToRtc::CandidateFound { peer, .. }
+            | ToRtc::LoginRenewed { peer, .. }
             | ToRtc::RelayRenewed { peer, .. } => {
                 assert!(self.peers.contains(&peer.0), "{peer} was not introduced");
             }
-            ToRtc::PeerGone { peer } => assert!(self.peers.remove(&peer.0), "{peer} twice"),
+            ToRtc::PeerGone { peer } | ToRtc::SignallingLost { peer } => {
+                assert!(self.peers.remove(&peer.0), "{peer} twice");
+            }
+            // The switchboard has given up those of the login that somebody signals for.
+            ToRtc::LoginEnded { .. } => {}
         }
     }
 }
@@ -447,10 +522,15 @@ fn input(op: &Op, browsers: &[BrowserId]) -> Option<Input> {
         Op::Minted(index, false) => Input::Minted(pick(index)?, Purpose::Stream, None),
         Op::RelayReplaced => Input::RelayReplaced,
         Op::Leave(index) => Input::Left(pick(index)?),
+        Op::Lose(index) => Input::Lost(pick(index)?),
+        Op::Resume(index) => Input::Said(pick(index)?, FromBrowser::Resume { ticket: ticket() }),
+        Op::Renew(index) => Input::LoginRenewed(pick(index)?, login(RIGHTS, 1)),
+        Op::EndLogin(id) => Input::LoginEnded(LoginId(*id)),
         Op::LinkUp => Input::LinkUp,
         Op::LinkDown => Input::LinkDown,
         Op::Answer(peer) => {
-            Input::FromRtc(ToGateway::AnswerMade { peer: PeerId(*peer), sdp: sdp("answer") })
+            let (peer, sdp, ticket) = (PeerId(*peer), sdp("answer"), ticket());
+            Input::FromRtc(ToGateway::AnswerMade { peer, sdp, ticket })
         }
         Op::Close(peer, retry) => Input::FromRtc(ToGateway::PeerClosed {
             peer: PeerId(*peer),

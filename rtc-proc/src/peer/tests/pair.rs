@@ -5,10 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::{
-    message::{packets::FrameStamps, signalling::Rights},
-    units::Kbps,
-};
+use lumen_ipc::{login::Rights, message::packets::FrameStamps, units::Kbps};
 use str0m::{
     Input as RtcInput,
     net::{Protocol, Receive},

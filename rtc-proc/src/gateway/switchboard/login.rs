@@ -1,0 +1,69 @@
+//! How browsers leave: with their peers, without them, or because their login has ended; and how one
+//! comes back to its peer.
+
+use lumen_ipc::{
+    login::{Login, LoginId},
+    message::signalling::{Reason, ToRtc},
+    text::Secret,
+};
+
+use super::{
+    super::signal::ToBrowser,
+    {Browser, BrowserId, Call, Output, Switchboard},
+};
+
+impl Switchboard {
+    /// A browser is done.
+    pub(super) fn left(&mut self, browser: BrowserId) {
+        self.give_up_call(browser);
+        self.browsers.remove(&browser);
+    }
+
+    /// A browser's WebSocket is gone.
+    pub(super) fn lost(&mut self, browser: BrowserId) {
+        if let Some(peer) = self.end_call(browser) {
+            self.outputs.push_back(Output::ToRtc(ToRtc::SignallingLost { peer }));
+        }
+        self.browsers.remove(&browser);
+    }
+
+    /// Signals for the browser's peer under a new number; rtc closes that if there is no such peer.
+    pub(super) fn resumed(&mut self, browser: BrowserId, ticket: Secret) {
+        self.give_up_call(browser);
+        if !self.linked {
+            // Rtc has ended, and the peer with it.
+            let reason = Reason::truncated("The desktop's connection restarts.");
+            return self.tell_closed(browser, reason, true);
+        }
+        let peer = self.number_peer();
+        let Some(holder) = self.browsers.get_mut(&browser) else { return };
+        holder.call = Call::Joined(peer);
+        let (login, relay) = (holder.login, holder.relay.rtc.clone());
+        self.owners.insert(peer, browser);
+        let resumed = ToRtc::PeerResumed { peer, login, ticket, relay };
+        self.outputs.push_back(Output::ToRtc(resumed));
+    }
+
+    /// A browser's login has been resumed, and is like this.
+    pub(super) fn login_renewed(&mut self, browser: BrowserId, login: Login) {
+        let Some(holder) = self.browsers.get_mut(&browser) else { return };
+        holder.login = login;
+        if let Call::Joined(peer) = holder.call {
+            self.outputs.push_back(Output::ToRtc(ToRtc::LoginRenewed { peer, login }));
+        }
+    }
+
+    /// Ends what every browser of a login has, and tells them; and the peers that nobody signals for.
+    pub(super) fn login_ended(&mut self, login: LoginId) {
+        let of = |browser: &Browser| browser.login.id == login;
+        let own = self.browsers.iter().filter(|(_, browser)| of(browser)).map(|(id, _)| *id);
+        for browser in own.collect::<Vec<_>>() {
+            self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::LoginEnded {}));
+            self.outputs.push_back(Output::Dismiss(browser));
+            self.left(browser);
+        }
+        if self.linked {
+            self.outputs.push_back(Output::ToRtc(ToRtc::LoginEnded { login }));
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What the gateway says, and which peer it means.
+//!
+//! A peer outlives its signalling while it is healthy and its login lasts. It is taken up again, by
+//! whichever gateway, with its ticket and the same login. Until then nobody is told of it, and it
+//! gives way when the desktop has as many viewers as it may.
+
+use std::time::{Duration, Instant};
+
+use lumen_ipc::{
+    codec::{ProtocolViolation, Violation},
+    link::LinkName,
+    login::Login,
+    message::signalling::{ToGateway, ToRtc},
+    text::{Secret, Text},
+    units::PeerId,
+};
+
+use super::{CONNECT_PATIENCE, Entry, MAX_PEERS, Output, Peers};
+use crate::{
+    peer::{Input, Peer},
+    relay::Relay,
+};
+
+/// So much longer than its login a peer lives: the gateway, which has the login resumed before, hears
+/// of its end first and tells the page.
+const EXPIRY_GRACE: Duration = Duration::from_secs(10);
+/// Randomness of a ticket, in bytes.
+const TICKET_BYTES: usize = 32;
+
+impl Peers {
+    /// Another gateway speaks from now on. Its predecessor's browsers stay while they are heard of.
+    pub fn signalling_replaced(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        self.peers.retain(|_, entry| entry.peer.is_some());
+    }
+
+    /// The gateway said something.
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when it contradicts what it said before.
+    pub fn signalling(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
+        match message {
+            ToRtc::PeerJoined { peer, login, relay } => {
+                self.join(now, peer, &login)?;
+                self.renew_relay(now, relay);
+            }
+            ToRtc::PeerResumed { peer, login, ticket, relay } => {
+                self.resume(now, peer, &login, &ticket)?;
+                self.renew_relay(now, relay);
+            }
+            ToRtc::OfferMade { peer, sdp } => self.offer(now, peer, sdp.as_str()),
+            ToRtc::CandidateFound { peer, candidate } => {
+                if let Some(number) = self.number_of(peer) {
+                    self.feed(now, number, Input::Candidate(candidate.as_str()));
+                }
+            }
+            ToRtc::RelayRenewed { peer, relay } => {
+                if self.number_of(peer).is_some() {
+                    self.renew_relay(now, Some(relay));
+                }
+            }
+            ToRtc::PeerGone { peer } => {
+                if let Some(number) = self.number_of(peer) {
+                    self.forget_gateway_number(number);
+                    self.close(now, number);
+                }
+            }
+            ToRtc::SignallingLost { peer } => self.signalling_lost(peer),
+            ToRtc::LoginRenewed { peer, login } => {
+                if let Some(number) = self.number_of(peer) {
+                    self.admit(now, number, &login);
+                }
+            }
+            ToRtc::LoginEnded { login } => {
+                self.close_those(now, "The login has ended.", |entry| entry.login == login);
+            }
+        }
+        self.refresh_demand(now);
+        Ok(())
+    }
+
+    fn join(&mut self, now: Instant, name: PeerId, login: &Login) -> Result<(), ProtocolViolation> {
+        self.check_unused(name)?;
+        if self.peers.len() >= MAX_PEERS && !self.displace(now) {
+            let reason =
+                format!("This desktop has {MAX_PEERS} viewers already, as many as it may.");
+            self.tell_closed(self.generation, name, &reason, true);
+            return Ok(());
+        }
+        let ticket = match ticket() {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                let reason = format!("The desktop has no randomness: {error}.");
+                self.tell_closed(self.generation, name, &reason, true);
+                return Ok(());
+            }
+        };
+        self.numbered += 1;
+        let number = PeerId(self.numbered);
+        let entry = Entry {
+            generation: self.generation,
+            gateway_number: name,
+            ticket,
+            login: login.id,
+            rights: login.rights,
+            expires: None,
+            peer: None,
+            connect_by: Some(now + CONNECT_PATIENCE),
+            has_acted: false,
+        };
+        self.peers.insert(number, entry);
+        self.admit(now, number, login);
+        Ok(())
+    }
+
+    /// Gives a peer the number under which its browser signals from now on. Which ticket is nearly
+    /// right may be told by the time it takes: only who has the login gets so far.
+    fn resume(
+        &mut self,
+        now: Instant,
+        name: PeerId,
+        login: &Login,
+        ticket: &Secret,
+    ) -> Result<(), ProtocolViolation> {
+        self.check_unused(name)?;
+        let is = |entry: &Entry| {
+            entry.login == login.id && entry.ticket == *ticket && entry.peer.is_some()
+        };
+        let found = self.peers.iter_mut().find(|(_, entry)| is(entry));
+        let Some((number, entry)) = found else {
+            let reason = "The desktop has forgotten this connection.";
+            self.tell_closed(self.generation, name, reason, true);
+            return Ok(());
+        };
+        let number = *number;
+        let before = (entry.generation, entry.gateway_number);
+        (entry.generation, entry.gateway_number) = (self.generation, name);
+        // Its gateway has not seen yet that the connection it came by is dead.
+        self.tell_closed(before.0, before.1, "The page signals by another connection.", true);
+        self.admit(now, number, login);
+        Ok(())
+    }
+
+    fn check_unused(&self, name: PeerId) -> Result<(), ProtocolViolation> {
+        if self.number_of(name).is_none() {
+            return Ok(());
+        }
+        let what = Violation::Illegal("a peer joined twice");
+        Err(ProtocolViolation { link: LinkName::Signalling, what })
+    }
+
+    /// A peer may do what `login` says, for as long as it says.
+    fn admit(&mut self, now: Instant, number: PeerId, login: &Login) {
+        let Some(entry) = self.peers.get_mut(&number) else { return };
+        let life = login.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
+        entry.expires = life.and_then(|life| now.checked_add(life + EXPIRY_GRACE));
+        entry.rights = login.rights;
+        if let Some(peer) = &mut entry.peer {
+            peer.set_rights(login.rights);
+        }
+    }
+
+    /// A peer goes on without signalling; one that has no connection yet never gets one.
+    fn signalling_lost(&mut self, name: PeerId) {
+        let Some(number) = self.number_of(name) else { return };
+        self.forget_gateway_number(number);
+        if self.peers.get(&number).is_some_and(|entry| entry.peer.is_none()) {
+            self.peers.remove(&number);
+        }
+    }
+
+    /// Ends the peer that has been there longest of those that nobody signals for; `false` when there
+    /// is none.
+    fn displace(&mut self, now: Instant) -> bool {
+        let silent = |entry: &Entry| entry.generation != self.generation;
+        let longest = self.peers.iter().find(|(_, entry)| silent(entry));
+        let Some(number) = longest.map(|(number, _)| *number) else { return false };
+        self.close(now, number);
+        true
+    }
+
+    fn offer(&mut self, now: Instant, name: PeerId, sdp: &str) {
+        let Some(number) = self.number_of(name) else { return };
+        let relayed = self.relay.as_ref().and_then(Relay::relayed);
+        let Some(entry) = self.peers.get_mut(&number) else { return };
+        let outcome = match &mut entry.peer {
+            Some(peer) => peer.restart(now, sdp, relayed),
+            None => {
+                Peer::accept(now, &self.setup, entry.rights, sdp, relayed).map(|(peer, answer)| {
+                    entry.peer = Some(peer);
+                    answer
+                })
+            }
+        };
+        match outcome {
+            Ok(answer) => {
+                let (sdp, ticket) = (Text::truncated(answer), entry.ticket.clone());
+                let made = ToGateway::AnswerMade { peer: name, sdp, ticket };
+                self.outputs.push_back(Output::ToGateway(made));
+                self.collect(now, number);
+            }
+            Err(error) if entry.peer.is_some() => {
+                let reason = format!("The connection could not be mended: {error}.");
+                self.tell_closed(self.generation, name, &reason, true);
+                self.forget_gateway_number(number);
+                self.close(now, number);
+            }
+            Err(error) => {
+                self.peers.remove(&number);
+                let reason = format!("This browser's {error}.").replace("the offer", "offer");
+                self.tell_closed(self.generation, name, &reason, false);
+            }
+        }
+    }
+
+    pub(super) fn number_of(&self, name: PeerId) -> Option<PeerId> {
+        let is =
+            |entry: &Entry| (entry.generation, entry.gateway_number) == (self.generation, name);
+        self.peers.iter().find(|(_, entry)| is(entry)).map(|(number, _)| *number)
+    }
+
+    /// Who must not be told of a peer's end: the gateway already knows.
+    pub(super) fn forget_gateway_number(&mut self, number: PeerId) {
+        if let Some(entry) = self.peers.get_mut(&number) {
+            entry.generation = self.generation.wrapping_sub(1);
+        }
+    }
+}
+
+/// What nobody can guess.
+fn ticket() -> Result<Secret, getrandom::Error> {
+    let mut bytes = [0; TICKET_BYTES];
+    getrandom::fill(&mut bytes)?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Secret::new(digits).expect("64 digits fit 256 bytes"))
+}
