@@ -1,11 +1,13 @@
 //! Viewers' input on its way to the compositor, while the link is full.
 //!
-//! The compositor may be busy for a moment. Motion is worth nothing then but its end: it is merged,
-//! and so are signs of life.
-//! A key or button that is lost would stay down: it is kept, up to [`MAX_WAITING`], and a peer that
-//! goes on beyond that is closed. That a peer left is always told.
+//! The compositor may be busy for a moment. Every viewer has room of its own, so that nobody is closed
+//! for what another does. Motion is worth nothing then but its end: it is merged with the viewer's last,
+//! and when too much of it waits, the oldest gives way to the newest; so do signs of life. Of sizes only
+//! the last counts, whoever wants it.
+//! A key or button that is lost would stay down: it is kept, up to [`MAX_WAITING`] of one viewer, and a
+//! viewer that goes on beyond that is closed. That a peer left is always told.
 //!
-//! INVARIANT: the order of what one peer did is kept.
+//! INVARIANT: the order of what one peer did is kept, sizes aside.
 
 use std::collections::VecDeque;
 
@@ -14,8 +16,10 @@ use lumen_ipc::{
     units::PeerId,
 };
 
-/// Most messages that wait: half a minute of furious typing.
+/// Most messages of one viewer that wait and must not be lost: half a minute of furious typing.
 pub const MAX_WAITING: usize = 512;
+/// Most motions of one viewer that wait between those.
+const MAX_MOTIONS: usize = 32;
 
 /// A peer that did more than the compositor could take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,29 +38,38 @@ impl Outbox {
     /// Queues one message.
     ///
     /// # Errors
-    /// [`Overflow`] when there is no room and the message cannot be spared.
+    /// [`Overflow`] when its sender has no room left and it cannot be spared.
     pub fn push(&mut self, message: ToCompositor) -> Result<(), Overflow> {
-        if let Some(last) = self.waiting.back_mut()
-            && (last.peer, last.output) == (message.peer, message.output)
+        let own = |other: &ToCompositor| other.peer == message.peer;
+        if let Some(last) = self.waiting.iter_mut().rev().find(|other| own(other))
+            && last.output == message.output
             && let Some(merged) = merge(last.action, message.action)
         {
             last.action = merged;
             return Ok(());
         }
-        let full = self.waiting.len() >= MAX_WAITING;
         match message.action {
-            Action::PointerTo(_) | Action::PointerBy(_) | Action::StillHeld if full => Ok(()),
             // Bounded by themselves: one per peer and life.
-            Action::PeerLeft => {
-                self.waiting.push_back(message);
-                Ok(())
+            Action::PeerLeft => {}
+            Action::SizeWanted(_) => self.waiting.retain(|other| {
+                other.output != message.output || !matches!(other.action, Action::SizeWanted(_))
+            }),
+            action if is_motion(action) => {
+                let motions = |other: &ToCompositor| own(other) && is_motion(other.action);
+                if self.waiting.iter().filter(|other| motions(other)).count() >= MAX_MOTIONS {
+                    let oldest = self.waiting.iter().position(motions);
+                    oldest.and_then(|oldest| self.waiting.remove(oldest));
+                }
             }
-            _ if full => Err(Overflow { peer: message.peer }),
             _ => {
-                self.waiting.push_back(message);
-                Ok(())
+                let kept = |other: &&ToCompositor| own(other) && !is_motion(other.action);
+                if self.waiting.iter().filter(kept).count() >= MAX_WAITING {
+                    return Err(Overflow { peer: message.peer });
+                }
             }
         }
+        self.waiting.push_back(message);
+        Ok(())
     }
 
     /// The message to send next.
@@ -74,6 +87,11 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.waiting.clear();
     }
+}
+
+/// Whether it is worth nothing when a later one is known.
+const fn is_motion(action: Action) -> bool {
+    matches!(action, Action::PointerTo(_) | Action::PointerBy(_) | Action::StillHeld)
 }
 
 /// Two motions or signs of life in a row, as one.
@@ -94,7 +112,10 @@ fn merge(earlier: Action, later: Action) -> Option<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lumen_ipc::{message::input::OutputPoint, units::OutputId};
+    use lumen_ipc::{
+        message::input::OutputPoint,
+        units::{OutputId, OutputSize, Scale},
+    };
 
     fn from(peer: u64, action: Action) -> ToCompositor {
         ToCompositor { peer: PeerId(peer), output: OutputId::PRIMARY, action }
@@ -110,33 +131,80 @@ mod tests {
         drained
     }
 
+    /// Something that must not be lost.
+    fn key(peer: u64) -> ToCompositor {
+        from(peer, Action::ReleaseAll)
+    }
+
+    fn by(dx: i16) -> Action {
+        Action::PointerBy(PointerDelta { dx, dy: 1 })
+    }
+
+    fn size(width: u32) -> Action {
+        Action::SizeWanted(OutputSize::nearest(width, 600, Scale::ONE))
+    }
+
     #[test]
-    fn motion_of_one_peer_is_merged_but_not_across_other_input() {
+    fn motion_of_one_peer_is_merged_across_others_but_not_across_its_own_input() {
         let mut outbox = Outbox::default();
         for message in [from(1, to(1)), from(1, to(2)), from(2, to(3)), from(1, to(4))] {
             outbox.push(message).expect("room");
         }
-        let by = |dx| Action::PointerBy(PointerDelta { dx, dy: 1 });
+        outbox.push(key(1)).expect("room");
         outbox.push(from(1, by(5))).expect("room");
         outbox.push(from(1, by(6))).expect("room");
         let sum = Action::PointerBy(PointerDelta { dx: 11, dy: 2 });
-        assert_eq!(
-            drain(&mut outbox),
-            [from(1, to(2)), from(2, to(3)), from(1, to(4)), from(1, sum)]
-        );
+        assert_eq!(drain(&mut outbox), [from(1, to(4)), from(2, to(3)), key(1), from(1, sum)]);
     }
 
     #[test]
-    fn full_queue_spares_motion_and_refuses_keys_but_not_farewells() {
+    fn viewer_that_fills_its_room_is_refused_and_takes_nobody_elses() {
         let mut outbox = Outbox::default();
         for _ in 0..MAX_WAITING {
-            outbox.push(from(1, Action::ReleaseAll)).expect("room");
+            outbox.push(key(1)).expect("room");
         }
-        assert_eq!(outbox.push(from(2, to(1))), Ok(()));
-        let overflow = Err(Overflow { peer: PeerId(1) });
-        assert_eq!(outbox.push(from(1, Action::ReleaseAll)), overflow);
+        assert_eq!(outbox.push(key(1)), Err(Overflow { peer: PeerId(1) }));
+        for _ in 0..MAX_WAITING {
+            assert_eq!(outbox.push(key(2)), Ok(()));
+        }
         assert_eq!(outbox.push(from(1, Action::PeerLeft)), Ok(()));
         assert_eq!(drain(&mut outbox).last(), Some(&from(1, Action::PeerLeft)));
+    }
+
+    #[test]
+    fn motion_that_has_no_room_takes_that_of_its_viewers_oldest() {
+        let mut outbox = Outbox::default();
+        outbox.push(from(2, to(7))).expect("room");
+        for x in 0..1000 {
+            outbox.push(from(1, to(x))).expect("room");
+            // What follows a key or a button is another motion.
+            if x < 500 {
+                outbox.push(key(1)).expect("room");
+            }
+        }
+        let waiting = drain(&mut outbox);
+        let of = |peer| waiting.iter().filter(move |message| message.peer == PeerId(peer));
+        assert_eq!(of(2).count(), 1);
+        assert_eq!(of(1).next_back(), Some(&from(1, to(999))), "the newest is what counts");
+        let motions: Vec<_> = of(1).filter(|message| is_motion(message.action)).collect();
+        assert_eq!(motions.len(), MAX_MOTIONS);
+        assert_eq!(of(1).filter(|message| **message == key(1)).count(), 500);
+    }
+
+    #[test]
+    fn size_that_is_wanted_is_never_refused_and_only_the_last_counts() {
+        let mut outbox = Outbox::default();
+        for _ in 0..MAX_WAITING {
+            outbox.push(key(1)).expect("room");
+        }
+        for width in [500, 600, 700] {
+            assert_eq!(outbox.push(from(1, size(width))), Ok(()));
+        }
+        assert_eq!(outbox.push(from(2, size(800))), Ok(()));
+        let waiting = drain(&mut outbox);
+        let sizes: Vec<_> =
+            waiting.iter().filter(|it| matches!(it.action, Action::SizeWanted(_))).collect();
+        assert_eq!(sizes, [&from(2, size(800))]);
     }
 
     #[test]

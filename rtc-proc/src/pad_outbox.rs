@@ -1,7 +1,8 @@
 //! Viewers' gamepads on their way to the gamepad worker, while the link is full.
 //!
 //! States of a pad that wait are merged into the newest: each says all. Plugging is kept, up to
-//! [`MAX_WAITING`], and a peer that goes on beyond that is closed. That a peer left is always told.
+//! [`MAX_WAITING`] of one peer, and a peer that goes on beyond that is closed, and nobody else. That a
+//! peer left is always told.
 //!
 //! INVARIANT: the order of what one pad did is kept.
 
@@ -11,8 +12,8 @@ use lumen_ipc::message::pads::{PadAction, ToGamepad};
 
 use crate::outbox::Overflow;
 
-/// Most messages that wait: a state and a plug for every pad of all peers, twice.
-pub const MAX_WAITING: usize = 256;
+/// Most messages of one peer that wait: each of its pads plugged and unplugged again a few times.
+pub const MAX_WAITING: usize = 64;
 
 /// The queue.
 #[derive(Debug, Default)]
@@ -40,7 +41,8 @@ impl PadOutbox {
             }
         }
         // Farewells are bounded by themselves: one per peer and life.
-        if self.waiting.len() >= MAX_WAITING && message.action != PadAction::PeerLeft {
+        let own = self.waiting.iter().filter(|other| other.peer == message.peer).count();
+        if own >= MAX_WAITING && message.action != PadAction::PeerLeft {
             return Err(Overflow { peer: message.peer });
         }
         self.waiting.push_back(message);
@@ -112,13 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn full_queue_refuses_plugs_but_not_farewells() {
+    fn peer_that_fills_its_room_is_refused_plugs_but_no_farewell_and_nobody_else_is() {
         let mut outbox = PadOutbox::default();
         for _ in 0..MAX_WAITING {
             outbox.push(from(1, PadAction::Plugged(pad(0)))).expect("room");
         }
-        let overflow = Err(Overflow { peer: PeerId(2) });
-        assert_eq!(outbox.push(from(2, PadAction::Plugged(pad(0)))), overflow);
-        assert_eq!(outbox.push(from(2, PadAction::PeerLeft)), Ok(()));
+        let overflow = Err(Overflow { peer: PeerId(1) });
+        assert_eq!(outbox.push(from(1, PadAction::Plugged(pad(0)))), overflow);
+        assert_eq!(outbox.push(from(1, PadAction::PeerLeft)), Ok(()));
+        assert_eq!(outbox.push(from(2, PadAction::Plugged(pad(0)))), Ok(()));
     }
 }
