@@ -154,13 +154,17 @@ impl<In: Message, Out: Message> Channel<In, Out> {
     /// after [`ReceiveError::Violation`] the link is over.
     pub fn receive(&self) -> Result<Received<In>, ReceiveError> {
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
-        let datagram =
-            receive_datagram(self.as_fd(), &mut buffer).map_err(|errno| match errno {
-                Errno::AGAIN => ReceiveError::Empty,
-                // The peer closed its end before it had read all of ours.
-                Errno::CONNRESET => ReceiveError::PeerGone,
-                other => ReceiveError::Io(other.into()),
-            })?;
+        let received = match receive_datagram(self.as_fd(), &mut buffer) {
+            // The peer closed its end before it had read all of ours. The kernel says so once, before
+            // what the peer had sent and we have not read.
+            Err(Errno::CONNRESET) => receive_datagram(self.as_fd(), &mut buffer),
+            received => received,
+        };
+        let datagram = received.map_err(|errno| match errno {
+            Errno::AGAIN => ReceiveError::Empty,
+            Errno::CONNRESET => ReceiveError::PeerGone,
+            other => ReceiveError::Io(other.into()),
+        })?;
         // No message is empty, so an empty datagram is the end; so is a peer that sends one.
         let Some(bytes) = buffer.get(..datagram.length).filter(|bytes| !bytes.is_empty()) else {
             return Err(ReceiveError::PeerGone);
@@ -341,6 +345,23 @@ mod tests {
             .send(&announcement(), &[File::open("/dev/null").expect("open").as_fd()])
             .expect("room");
         drop(rtc);
+        assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
+    }
+
+    #[test]
+    fn receive_after_the_peer_closed_without_reading_yields_what_it_sent_first() {
+        let (media, rtc) = link();
+        media
+            .send(&announcement(), &[File::open("/dev/null").expect("open").as_fd()])
+            .expect("room");
+        for position in 1..=3 {
+            rtc.send(&consumed(position), &[]).expect("room");
+        }
+        drop(rtc);
+        for position in 1..=3 {
+            let received = media.receive().expect("it was sent before the end");
+            assert_eq!(received.message, consumed(position));
+        }
         assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
     }
 

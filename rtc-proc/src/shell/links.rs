@@ -53,15 +53,15 @@ pub(super) fn receive<In: Message, Out: Message>(
     }
 }
 
-/// Sends one message; `false` when the link is full.
+/// Sends one message; `false` when the link is full. That the other end is gone is learned by reading,
+/// where everything it still said comes first.
 pub(super) fn send<In: Message, Out: Message>(
     channel: &Channel<In, Out>,
     message: &Out,
 ) -> Result<bool, Over> {
     match channel.send(message, &[]) {
-        Ok(()) => Ok(true),
+        Ok(()) | Err(SendError::PeerGone) => Ok(true),
         Err(SendError::Full) => Ok(false),
-        Err(SendError::PeerGone) => Err(Over::Gone),
         Err(error) => Err(Over::Failed(error.to_string())),
     }
 }
