@@ -34,4 +34,5 @@ pub mod peers;
 pub mod policy;
 pub mod relay;
 pub mod ring;
+pub mod segmentation;
 pub mod shell;

@@ -24,7 +24,7 @@ use nix::{
     },
 };
 
-use crate::peer::Datagram;
+use crate::{peer::Datagram, segmentation::Segmentation};
 
 /// Datagrams taken with one call.
 const RECEIVE_BATCH: usize = 16;
@@ -47,7 +47,7 @@ pub(super) struct MediaSocket {
     descriptor: OwnedFd,
     port: u16,
     is_ipv6: bool,
-    segments: bool,
+    segmentation: Segmentation,
     waiting: VecDeque<Datagram>,
     buffers: Vec<[u8; RECEIVE_BYTES]>,
 }
@@ -71,7 +71,8 @@ pub(super) struct Arrival {
 enum Verdict {
     Done,
     Full,
-    NoSegments,
+    /// The datagrams have to be sent one by one.
+    Apart,
     Refused(Errno),
 }
 
@@ -94,7 +95,14 @@ impl MediaSocket {
         let _ = setsockopt(&descriptor, sockopt::SndBuf, &KERNEL_BUFFER_BYTES);
         let _ = setsockopt(&descriptor, sockopt::RcvBuf, &KERNEL_BUFFER_BYTES);
         let buffers = vec![[0; RECEIVE_BYTES]; RECEIVE_BATCH];
-        Ok(Self { descriptor, port, is_ipv6, segments: true, waiting: VecDeque::new(), buffers })
+        Ok(Self {
+            descriptor,
+            port,
+            is_ipv6,
+            segmentation: Segmentation::default(),
+            waiting: VecDeque::new(),
+            buffers,
+        })
     }
 
     /// Whether datagrams wait for room in the kernel.
@@ -160,7 +168,7 @@ impl MediaSocket {
             let count = self.run_length();
             match self.send_run(count) {
                 Verdict::Full => break,
-                Verdict::NoSegments => self.segments = false,
+                Verdict::Apart => {}
                 verdict => self.retire(count, &verdict, &mut tally),
             }
         }
@@ -185,7 +193,7 @@ impl MediaSocket {
     /// length, only the last may be shorter.
     fn run_length(&self) -> usize {
         let Some(first) = self.waiting.front() else { return 0 };
-        if !self.segments {
+        if !self.segmentation.is_allowed(first.destination.ip()) {
             return 1;
         }
         let mut bytes = 0;
@@ -205,8 +213,9 @@ impl MediaSocket {
         count.max(1)
     }
 
-    fn send_run(&self, count: usize) -> Verdict {
+    fn send_run(&mut self, count: usize) -> Verdict {
         let Some(first) = self.waiting.front() else { return Verdict::Done };
+        let destination = first.destination.ip();
         let slices: Vec<_> = self.waiting.iter().take(count).flat_map(slices_of).collect();
         let segment = u16::try_from(first.length()).unwrap_or(u16::MAX);
         let segmented = (count > 1).then_some(ControlMessage::UdpGsoSegments(&segment));
@@ -232,11 +241,15 @@ impl MediaSocket {
             sendmsg(fd, &slices, &control, flags, Some(&SockaddrIn::from(to)))
         };
         match result {
-            Ok(_) => Verdict::Done,
+            Ok(_) => {
+                if count > 1 {
+                    self.segmentation.succeeded();
+                }
+                Verdict::Done
+            }
             Err(Errno::EAGAIN | Errno::ENOBUFS) => Verdict::Full,
-            // A device without checksum offload, or a kernel without segmentation.
-            Err(Errno::EIO | Errno::EINVAL | Errno::EMSGSIZE | Errno::EOPNOTSUPP) if count > 1 => {
-                Verdict::NoSegments
+            Err(error) if count > 1 && self.segmentation.refused(destination, error) => {
+                Verdict::Apart
             }
             Err(error) => Verdict::Refused(error),
         }

@@ -1,0 +1,113 @@
+//! Where the kernel may be given several datagrams at once to cut apart (UDP segmentation offload).
+//!
+//! Some refusals are the path's: a datagram is larger than what its network takes, or its device cannot
+//! do it. They switch segmentation off for that destination. Others are the kernel's, and switch it off
+//! for good: it says that it has none, or refuses the request for being unknown before it ever took one.
+
+use std::{collections::VecDeque, net::IpAddr};
+
+use nix::errno::Errno;
+
+/// Most destinations remembered; the one refused longest ago is tried again.
+const MOST_DESTINATIONS: usize = 64;
+
+/// What the kernel has said so far.
+#[derive(Debug, Default)]
+pub struct Segmentation {
+    kernel: Kernel,
+    refused: VecDeque<IpAddr>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Kernel {
+    #[default]
+    Untried,
+    Able,
+    Unable,
+}
+
+impl Segmentation {
+    /// Whether datagrams for `destination` may be given to the kernel together.
+    #[must_use]
+    pub fn is_allowed(&self, destination: IpAddr) -> bool {
+        self.kernel != Kernel::Unable && !self.refused.contains(&destination)
+    }
+
+    /// Datagrams were taken together.
+    pub const fn succeeded(&mut self) {
+        self.kernel = Kernel::Able;
+    }
+
+    /// Datagrams for `destination` were refused together. Returns whether they are to be sent one by one,
+    /// because `error` is about their being together.
+    pub fn refused(&mut self, destination: IpAddr, error: Errno) -> bool {
+        match error {
+            Errno::EOPNOTSUPP | Errno::ENOPROTOOPT => self.kernel = Kernel::Unable,
+            Errno::EINVAL if self.kernel == Kernel::Untried => self.kernel = Kernel::Unable,
+            // A datagram too large for the path, or a device without checksum offload.
+            Errno::EINVAL | Errno::EIO | Errno::EMSGSIZE => self.refuse(destination),
+            _ => return false,
+        }
+        true
+    }
+
+    fn refuse(&mut self, destination: IpAddr) {
+        if self.refused.len() >= MOST_DESTINATIONS {
+            self.refused.pop_front();
+        }
+        self.refused.push_back(destination);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn path_that_is_too_narrow_costs_no_other_path_its_segmentation() {
+        for error in [Errno::EMSGSIZE, Errno::EIO] {
+            let mut segmentation = Segmentation::default();
+            assert!(segmentation.refused(address(1), error));
+            assert!(!segmentation.is_allowed(address(1)));
+            assert!(segmentation.is_allowed(address(2)), "{error}");
+        }
+    }
+
+    #[test]
+    fn kernel_that_has_none_is_not_asked_again() {
+        for error in [Errno::EOPNOTSUPP, Errno::EINVAL] {
+            let mut segmentation = Segmentation::default();
+            assert!(segmentation.refused(address(1), error));
+            assert!(!segmentation.is_allowed(address(2)), "{error}");
+        }
+    }
+
+    #[test]
+    fn kernel_that_has_proved_itself_refuses_a_path_only() {
+        let mut segmentation = Segmentation::default();
+        segmentation.succeeded();
+        assert!(segmentation.refused(address(1), Errno::EINVAL));
+        assert!(!segmentation.is_allowed(address(1)) && segmentation.is_allowed(address(2)));
+    }
+
+    #[test]
+    fn error_that_is_about_something_else_changes_nothing() {
+        let mut segmentation = Segmentation::default();
+        assert!(!segmentation.refused(address(1), Errno::EHOSTUNREACH));
+        assert!(segmentation.is_allowed(address(1)));
+    }
+
+    #[test]
+    fn destination_refused_longest_ago_is_tried_again_when_there_are_many() {
+        let mut segmentation = Segmentation::default();
+        for last in 0..=MOST_DESTINATIONS as u8 {
+            segmentation.refused(address(last), Errno::EMSGSIZE);
+        }
+        assert!(segmentation.is_allowed(address(0)) && !segmentation.is_allowed(address(1)));
+        assert_eq!(segmentation.refused.len(), MOST_DESTINATIONS);
+    }
+}
