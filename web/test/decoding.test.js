@@ -154,6 +154,22 @@ test('decoding, nothing of any size decoded, gives up and forgets the sizes', ()
   assert.equal(rig.decoding.trouble, null);
 });
 
+test('decoding, pictures that no longer arrive, keeps the size that this browser is known to show', () => {
+  const rig = new Rig();
+  rig.decoding.handle({ type: 'resized', macroblocks: HD }, 0);
+  rig.send({ decodes: false });
+  rig.run(PATIENCE);
+  rig.send({ decodes: false });
+  rig.run(PATIENCE);
+  rig.send();
+  assert.equal(rig.decoding.mostMacroblocks, 3600);
+  rig.send({ arrives: false });
+  rig.run(60_000);
+  assert.equal(rig.actions.at(-1), 'giveUp');
+  rig.decoding.handle({ type: 'replaced' }, rig.now);
+  assert.equal(rig.decoding.mostMacroblocks, 3600, 'another connection has the same decoder');
+});
+
 test('decoding, the smallest picture not decoded, has no smaller one to ask for', () => {
   const rig = new Rig();
   rig.decoding.handle({ type: 'resized', macroblocks: 1200 }, 0);

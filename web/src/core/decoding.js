@@ -172,8 +172,9 @@ export class Decoding {
   #giveUp(trouble) {
     this.#trouble = trouble;
     this.#state = { name: 'well' };
-    // Smaller ones were of no use.
-    this.#most = MAX_MACROBLOCKS;
+    // Smaller ones were of no use. What does not even arrive says nothing of what can be decoded, so
+    // then the next connection keeps to what this browser is known to show.
+    if (trouble === 'undecodable') this.#most = MAX_MACROBLOCKS;
     return ['giveUp'];
   }
 }

@@ -92,7 +92,7 @@ export class Pointer {
     for (const type of /** @type {const} */ (['pointerup', 'pointermove'])) {
       stage.addEventListener(type, (event) => this.#pressed(event), { signal });
     }
-    stage.addEventListener('pointercancel', () => this.#cancelled(), { signal });
+    stage.addEventListener('pointercancel', (event) => this.#cancelled(event), { signal });
     // Text selection, the context menu and going back in history are the browser's, not the desktop's.
     for (const type of ['mousedown', 'mouseup', 'auxclick', 'contextmenu', 'dragstart']) {
       stage.addEventListener(type, (event) => event.preventDefault(), { signal });
@@ -140,7 +140,10 @@ export class Pointer {
     for (const change of changes) this.#desktop.send({ type: 'button', ...change, ...place });
   }
 
-  #cancelled() {
+  /** @param {PointerEvent} event */
+  #cancelled(event) {
+    // A second finger pressed nothing here, so its end releases nothing.
+    if (!event.isPrimary) return;
     this.#pacer.settle();
     if (this.#buttons.cancel()) this.#desktop.send({ type: 'releaseAll' });
   }
