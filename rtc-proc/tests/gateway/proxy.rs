@@ -168,6 +168,8 @@ async fn base_path_is_found_whether_the_proxy_strips_it_or_not() {
     }
     let below = rig.get("/desk").await;
     assert_eq!((below.status(), below.header("location")), (308, Some("/desk/")));
+    let asking = rig.get("/desk?relay=only&x=%2F").await;
+    assert_eq!(asking.header("location"), Some("/desk/?relay=only&x=%2F"));
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
     };
     let base = &app.front_door.base;
     let named = match path::find(base, request.uri().path()) {
-        Place::Below => return to(base.as_str()),
+        Place::Below => return to(base.as_str(), request.uri().query()),
         Place::Inside { named, path } => {
             if let Some(inner) = inner(request.uri(), path) {
                 *request.uri_mut() = inner;
@@ -100,7 +100,7 @@ fn crowded(app: &App, asker: &Asker) -> Response {
     refuse(app, Some(asker), Refusal::TooManyConnections).into_response()
 }
 
-/// The address with another path. The query stays; nothing of the gateway's has one.
+/// The address with another path. The query stays.
 fn inner(uri: &Uri, path: &str) -> Option<Uri> {
     let text = match uri.query() {
         Some(query) => format!("{path}?{query}"),
@@ -109,8 +109,13 @@ fn inner(uri: &Uri, path: &str) -> Option<Uri> {
     Some(Uri::from(PathAndQuery::try_from(text).ok()?))
 }
 
-fn to(path: &str) -> Response {
-    // A base path is letters and slashes.
-    let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
+/// Sends a browser to a path, with what it asked for there.
+fn to(path: &str, query: Option<&str>) -> Response {
+    let target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    // A base path is letters and slashes, and a query has been in a request's first line.
+    let location = HeaderValue::try_from(target).unwrap_or(HeaderValue::from_static("/"));
     (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
 }
