@@ -1,8 +1,16 @@
 //! What all peers together want of media: whether anybody watches, keyframes, and a bit rate.
 //!
-//! Media encodes once for everybody, so the slowest network decides the rate, and one keyframe
-//! serves all who wait. Here, and nowhere else, is decided how often keyframes are asked for and how
-//! much is ever asked for.
+//! Media encodes once for everybody, so one rate serves all and one keyframe serves all who wait. Nobody
+//! may have too much of either at the others' cost:
+//!
+//! - The slowest network decides the rate, unless it is an outlier: it carries less than a quarter
+//!   ([`OUTLIER_PART`]) of what the middle one does. The rate then follows the slowest of the others, and
+//!   the outlier's viewer gets as much of the picture as its network carries.
+//! - A viewer may ask for a few keyframes at once, and then for one every few seconds
+//!   ([`KeyframeAllowance`]); all viewers together have one [`KeyframeFloor`] apart from that. What comes
+//!   too soon waits, and is served by whatever keyframe comes first.
+//!
+//! Here, and nowhere else, is decided how often keyframes are asked for and how much is ever asked for.
 
 use std::time::{Duration, Instant};
 
@@ -73,9 +81,10 @@ impl Wanted {
         self.keyframes.served();
     }
 
-    /// So many peers watch, and the slowest of their networks carries so many bit/s.
-    pub fn watched(&mut self, now: Instant, watchers: u16, slowest_bps: Option<u64>) {
-        let bitrate = self.rate.update(now, slowest_bps).unwrap_or(self.demand.bitrate);
+    /// These are the estimates, in bit/s, of the networks of all peers that watch.
+    pub fn watched(&mut self, now: Instant, estimates: Vec<u64>) {
+        let watchers = u16::try_from(estimates.len()).unwrap_or(u16::MAX);
+        let bitrate = self.rate.update(now, deciding(estimates)).unwrap_or(self.demand.bitrate);
         let demand = Demand { watchers, bitrate, ..self.demand };
         self.is_news |= demand != self.demand;
         self.demand = demand;
@@ -97,6 +106,61 @@ impl Wanted {
     const fn want_keyframe(&mut self) {
         self.demand.keyframes = self.demand.keyframes.wrapping_add(1);
         self.is_news = true;
+    }
+}
+
+/// A network that carries less than this part of the middle one's rate decides for its own viewer only.
+const OUTLIER_PART: u64 = 4;
+/// Keyframes one viewer may ask for at once…
+const ALLOWED_AT_ONCE: u32 = 3;
+/// …and how soon it may ask for one more.
+const ALLOWED_EVERY: Duration = Duration::from_secs(2);
+
+/// The estimate, in bit/s, that decides the rate for all; `None` when there is none.
+fn deciding(mut estimates: Vec<u64>) -> Option<u64> {
+    estimates.sort_unstable();
+    // Of two the faster is the middle one: a single slow viewer does not decide for a single fast one.
+    let middle = *estimates.get(estimates.len() / 2)?;
+    estimates.into_iter().find(|estimate| *estimate >= middle / OUTLIER_PART)
+}
+
+/// How many keyframes one viewer may still ask for.
+#[derive(Debug, Default)]
+pub struct KeyframeAllowance {
+    /// When all of them may be asked for again.
+    full_at: Option<Instant>,
+    waiting: bool,
+}
+
+impl KeyframeAllowance {
+    /// The viewer asks; returns whether that counts now. If it is too soon,
+    /// [`KeyframeAllowance::due`] says so later.
+    pub fn request(&mut self, now: Instant) -> bool {
+        self.waiting = true;
+        self.due(now)
+    }
+
+    /// Returns whether a request that came too soon counts now.
+    pub fn due(&mut self, now: Instant) -> bool {
+        let due = self.waiting && self.deadline().is_none_or(|at| now >= at);
+        if due {
+            self.waiting = false;
+            let full_at = self.full_at.map_or(now, |at| at.max(now));
+            self.full_at = Some(full_at + ALLOWED_EVERY);
+        }
+        due
+    }
+
+    /// A keyframe came: the viewer has it.
+    pub fn served(&mut self) {
+        self.waiting = false;
+    }
+
+    /// When to look at [`KeyframeAllowance::due`] again.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let full_at = self.full_at.filter(|_| self.waiting)?;
+        full_at.checked_sub(ALLOWED_EVERY * (ALLOWED_AT_ONCE - 1))
     }
 }
 
@@ -157,10 +221,10 @@ impl RateControl {
         Self { most, least: least.min(most), told: most, changed: None }
     }
 
-    /// Takes the slowest network's estimate in bit/s (`None`: nobody watches); returns the rate to
-    /// ask for, if it is another one.
-    fn update(&mut self, now: Instant, slowest_bps: Option<u64>) -> Option<Kbps> {
-        let wanted = slowest_bps.map_or(self.most, |bps| self.usable(bps));
+    /// Takes the estimate that decides in bit/s (`None`: nobody watches); returns the rate to ask for,
+    /// if it is another one.
+    fn update(&mut self, now: Instant, deciding_bps: Option<u64>) -> Option<Kbps> {
+        let wanted = deciding_bps.map_or(self.most, |bps| self.usable(bps));
         if !self.is_worth_telling(now, wanted) {
             return None;
         }
@@ -207,11 +271,11 @@ mod tests {
         let mut wanted = Wanted::new(kbps(500), kbps(8000));
         assert_eq!(wanted.news(), None);
         wanted.joined(start);
-        wanted.watched(start, 1, Some(4_000_000));
+        wanted.watched(start, vec![4_000_000]);
         let (stream, bitrate) = (StreamId::VIDEO, kbps(3600));
         let expected = Demand { stream, watchers: 1, bitrate, keyframes: 1 };
         assert_eq!((wanted.news(), wanted.news()), (Some(expected), None));
-        wanted.watched(start, 1, Some(4_000_000));
+        wanted.watched(start, vec![4_000_000]);
         assert_eq!(wanted.news(), None);
         wanted.keyframe_asked(start);
         assert_eq!(wanted.news(), None, "the floor");
@@ -242,6 +306,40 @@ mod tests {
         assert!(!floor.request(start));
         floor.served();
         assert!(!floor.due(start + KEYFRAME_FLOOR));
+    }
+
+    #[test]
+    fn viewer_that_keeps_asking_for_keyframes_gets_a_few_and_then_one_now_and_then() {
+        let start = Instant::now();
+        let mut allowance = KeyframeAllowance::default();
+        let mut granted = 0;
+        for millis in (0..60_000).step_by(100) {
+            granted += u32::from(allowance.request(start + Duration::from_millis(millis)));
+        }
+        assert!((30..=33).contains(&granted), "{granted} keyframes in a minute");
+        let later = start + Duration::from_secs(120);
+        let mut ask = || allowance.request(later);
+        assert_eq!([ask(), ask(), ask(), ask()], [true, true, true, false]);
+        assert_eq!(allowance.deadline(), Some(later + ALLOWED_EVERY));
+        assert!(allowance.due(later + ALLOWED_EVERY));
+        assert!(!allowance.request(later + ALLOWED_EVERY));
+        allowance.served();
+        assert_eq!(allowance.deadline(), None, "it has what it asked for");
+    }
+
+    #[test]
+    fn deciding_is_the_slowest_network_that_is_no_outlier() {
+        for (estimates, decides) in [
+            (vec![], None),
+            (vec![500_000], Some(500_000)),
+            (vec![500_000, 8_000_000], Some(8_000_000)),
+            (vec![3_000_000, 8_000_000], Some(3_000_000)),
+            (vec![500_000, 600_000, 8_000_000], Some(500_000)),
+            (vec![8_000_000, 500_000, 6_000_000], Some(6_000_000)),
+            (vec![2_000_000, 8_000_000, 500_000, 9_000_000], Some(2_000_000)),
+        ] {
+            assert_eq!(deciding(estimates.clone()), decides, "{estimates:?}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl ChannelKind {
 pub enum Said {
     /// That it acted with keyboard, pointer or window.
     Acted(Action),
-    /// That a picture is missing.
+    /// That it cannot go on without a keyframe: the page says so by a message, the browser by RTCP.
     KeyframeWanted,
     /// That it acted with a gamepad.
     Pad(PadAction),

@@ -23,6 +23,15 @@ const WINDOW: Duration = Duration::from_millis(500);
 /// Least time between two restarts of the controller: each starts its own measurements anew.
 const RESTART_GAP: Duration = Duration::from_millis(500);
 
+/// More packets than this waiting for the pacer mean that the peer cannot follow, however fast its
+/// network is: frames are dropped until the next keyframe. About 4 MB…
+pub const MAX_BACKLOG_PACKETS: usize = 4000;
+/// …and so do more than the network carries in this time, but for one keyframe's packets.
+const MAX_DELAY: Duration = Duration::from_secs(4);
+const KEYFRAME_PACKETS: u64 = 400;
+/// Bits of a packet that is full.
+const PACKET_BITS: u64 = 1200 * 8;
+
 /// What to do with a report of the congestion controller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Judgement {
@@ -66,6 +75,15 @@ impl Estimate {
     #[must_use]
     pub const fn bps(&self) -> u64 {
         self.believed_bps
+    }
+
+    /// How many packets may wait for the pacer. A viewer whose network is slower than what is sent to
+    /// all sees a picture now and then, and none that is a minute old.
+    #[must_use]
+    pub fn backlog_packets(&self) -> usize {
+        let carried = self.believed_bps * MAX_DELAY.as_secs() / PACKET_BITS;
+        let packets = carried.max(KEYFRAME_PACKETS);
+        usize::try_from(packets).unwrap_or(usize::MAX).min(MAX_BACKLOG_PACKETS)
     }
 
     /// Whether the network is believed to carry less than the encoder may use.
@@ -158,6 +176,15 @@ mod tests {
         let mut estimate = Estimate::new(now, ENCODER, ENCODER);
         estimate.on_sent(now, 500_000);
         assert_eq!(estimate.on_report(now, 57_000), Judgement::Restart { bps: FLOOR_BPS });
+    }
+
+    #[test]
+    fn backlog_is_what_the_network_carries_in_a_few_seconds() {
+        let mut estimate = Estimate::new(Instant::now(), ENCODER, ENCODER);
+        for (bps, packets) in [(500_000, 400), (4_800_000, 2000), (50_000_000, 4000)] {
+            estimate.assume(bps);
+            assert_eq!(estimate.backlog_packets(), packets, "{bps}");
+        }
     }
 
     #[test]

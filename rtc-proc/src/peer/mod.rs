@@ -53,14 +53,11 @@ pub use setup::{BadOffer, Setup};
 use stillness::{Stillness, sequence_of};
 pub use traffic::{Datagram, Ending, Input, Output, PeerEvent};
 
-/// More packets than this waiting for the pacer mean that the peer cannot follow: frames are
-/// dropped until the next keyframe. About 4 MB.
-const MAX_BACKLOG_PACKETS: usize = 4000;
 /// Outgoing time steps of the implementation that are taken without asking for the time again. It
 /// advances its clock by a microsecond per packet.
 const STEP: std::time::Duration = std::time::Duration::from_micros(2);
 /// Bounds the steps of one call: more than a maximal backlog needs.
-const MAX_STEPS: usize = 4 * MAX_BACKLOG_PACKETS;
+const MAX_STEPS: usize = 4 * estimate::MAX_BACKLOG_PACKETS;
 
 /// One peer.
 #[derive(Debug)]
@@ -73,6 +70,8 @@ pub struct Peer {
     video: Option<(Mid, Pt)>,
     gate: FrameGate,
     estimate: Estimate,
+    /// Whether the browser tells which packets it received.
+    gives_feedback: bool,
     activity: Activity,
     stillness: Stillness,
     connected: bool,
@@ -117,6 +116,7 @@ impl Peer {
             video: None,
             gate: FrameGate::AwaitingKeyframe,
             estimate: Estimate::new(now, setup.encoder_bps(), setup.encoder_bps()),
+            gives_feedback: setup::gives_feedback(&answer),
             activity: Activity::Busy { last: now },
             stillness: Stillness::default(),
             connected: false,
@@ -287,7 +287,7 @@ impl Peer {
             return;
         }
         let Some((mid, payload_type)) = self.video else { return };
-        if self.queued_packets() > MAX_BACKLOG_PACKETS {
+        if self.queued_packets() > self.estimate.backlog_packets() {
             self.gate = FrameGate::AwaitingKeyframe;
         }
         if !self.gate.admit(frame.keyframe) {
@@ -405,7 +405,7 @@ impl Peer {
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
             Event::KeyframeRequest(_) if self.stillness.excuses(self.now) => {}
-            Event::KeyframeRequest(_) => self.emit(PeerEvent::KeyframeWanted),
+            Event::KeyframeRequest(_) => self.emit(PeerEvent::Said(Said::KeyframeWanted)),
             Event::MediaEgressStats(stats) => {
                 if let Some(remote) = stats.remote {
                     self.stillness.on_report(remote.maximum_sequence_number.as_u16());
@@ -457,7 +457,6 @@ impl Peer {
         let found = kinds.into_iter().find(|(channel, _)| *channel == Some(data.id));
         let Some((_, kind)) = found else { return };
         match self.channels.receive(self.now, kind, data.binary, &data.data) {
-            Ok(Some(Said::KeyframeWanted)) => self.emit(PeerEvent::KeyframeWanted),
             Ok(Some(said)) => self.emit(PeerEvent::Said(said)),
             Ok(None) => {}
             Err(violation) => self.close(violation.into()),

@@ -16,8 +16,12 @@ impl Peer {
         self.announce_estimate(before);
     }
 
-    /// A receiver that estimates for itself (REMB) has no feedback ours could work with.
+    /// A receiver that estimates for itself (REMB) has no feedback that ours could work with. The
+    /// estimate of one that does give feedback is not believed: what it received says more.
     pub(super) fn on_receiver_estimate(&mut self, reported_bps: u64) {
+        if self.gives_feedback {
+            return;
+        }
         let before = self.estimate.bps();
         let _ = self.estimate.on_report(self.now, reported_bps);
         self.announce_estimate(before);

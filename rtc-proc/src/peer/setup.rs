@@ -175,6 +175,15 @@ pub(super) fn restart(rtc: &mut Rtc, offer: &str) -> Result<String, BadOffer> {
     Ok(answer)
 }
 
+/// Whether transport-wide congestion control was agreed on, by which a browser tells which packets it
+/// received: as a header extension and as a kind of feedback.
+pub(super) fn gives_feedback(answer: &str) -> bool {
+    answer.lines().any(|line| line.starts_with("a=extmap:") && line.contains("transport-wide-cc"))
+        && answer
+            .lines()
+            .any(|line| line.starts_with("a=rtcp-fb:") && line.ends_with("transport-cc"))
+}
+
 /// Makes `relayed` one of our addresses and names it in the answer, before the others.
 pub(super) fn answer_with_relayed(rtc: &mut Rtc, answer: &str, relayed: SocketAddr) -> String {
     add_relayed(rtc, relayed);

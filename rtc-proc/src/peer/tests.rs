@@ -13,7 +13,8 @@ use lumen_ipc::{
 };
 
 use super::{
-    Ending, FatalAlert, Input, Peer, PeerEvent, Said, Setup, encode::picture_sent, viewer::Viewer,
+    Ending, FatalAlert, Input, Peer, PeerEvent, Said, Setup, encode::picture_sent,
+    estimate::FLOOR_BPS, viewer::Viewer,
 };
 
 mod pair;
@@ -88,7 +89,7 @@ fn keyframe_request_of_the_viewer_is_told() {
     pair.show(true, 100, 1);
     pair.run(Duration::from_millis(100));
     pair.request_keyframe();
-    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 1);
+    assert_eq!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)), 1);
 }
 
 #[test]
@@ -157,11 +158,11 @@ fn bored_viewer_gets_no_keyframe_but_one_that_insists_does() {
     pair.show(true, 100, 1);
     pair.run(Duration::from_secs(4));
     pair.request_keyframe();
-    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 0);
+    assert_eq!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)), 0);
     pair.run(Duration::from_secs(1));
     pair.request_keyframe();
     pair.run(Duration::from_secs(2));
-    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 1);
+    assert_eq!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)), 1);
 }
 
 #[test]
@@ -265,7 +266,7 @@ fn keyframe_asked_for_by_the_page_is_told() {
     let mut pair = Pair::connected();
     pair.viewer.send(pair.now, pair.viewer.input, true, &[0x0b]);
     pair.run(Duration::from_millis(100));
-    assert_eq!(pair.count(&PeerEvent::KeyframeWanted), 1);
+    assert_eq!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)), 1);
 }
 
 #[test]
@@ -280,6 +281,27 @@ fn answer_names_the_highest_level_whatever_level_was_offered() {
         let highest = format!("profile-level-id=42e0{:02x}", Level::HIGHEST.number());
         assert!(answer.contains(&highest), "{answer}");
     }
+}
+
+/// As aiortc reports it of any network.
+const ABSURD_BPS: u64 = 57_000;
+
+#[test]
+fn estimate_of_a_receiver_counts_if_it_gives_no_feedback_and_never_below_the_floor() {
+    let now = Instant::now();
+    let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");
+    let (_, offer) = Viewer::new(now, address(BROWSER));
+    let control = Rights { control: true };
+    let believed = |offer: &str| {
+        let (mut peer, _) = Peer::accept(now, &setup, control, offer, None).expect("an offer");
+        // Enough was sent to have caused congestion.
+        peer.estimate.on_sent(now, 1_000_000);
+        peer.on_receiver_estimate(ABSURD_BPS);
+        peer.estimate_bps()
+    };
+    assert_eq!(believed(&offer), 8_000_000);
+    assert_eq!(believed(&offer.replace("transport-wide-cc", "other")), FLOOR_BPS);
+    assert_eq!(believed(&offer.replace("transport-cc", "other")), FLOOR_BPS);
 }
 
 #[test]

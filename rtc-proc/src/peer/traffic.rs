@@ -83,8 +83,6 @@ pub enum PeerEvent {
     },
     /// The last packet of a frame left.
     FrameSent(FrameStamps),
-    /// The browser cannot decode without a keyframe.
-    KeyframeWanted,
     /// The page can be told things from now on.
     MessagesWanted,
 }

@@ -30,9 +30,7 @@ impl Peers {
             // Taken up by `refresh_demand`.
             PeerEvent::EstimateChanged { .. } => {}
             PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
-            PeerEvent::KeyframeWanted | PeerEvent::Said(Said::KeyframeWanted) => {
-                self.wanted.keyframe_asked(now);
-            }
+            PeerEvent::Said(Said::KeyframeWanted) => self.on_keyframe_wanted(now, number),
             PeerEvent::MessagesWanted => {
                 for message in self.desk.replay() {
                     let entry = self.peers.get_mut(&number);
@@ -40,6 +38,14 @@ impl Peers {
                     peer.handle(now, Input::Message(&message));
                 }
             }
+        }
+    }
+
+    /// A viewer asks for a keyframe, which goes to everybody.
+    pub(super) fn on_keyframe_wanted(&mut self, now: Instant, number: PeerId) {
+        let Some(entry) = self.peers.get_mut(&number) else { return };
+        if entry.keyframes.request(now) {
+            self.wanted.keyframe_asked(now);
         }
     }
 

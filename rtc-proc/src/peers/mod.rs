@@ -32,7 +32,7 @@ use lumen_ipc::{
 use str0m::Input as RtcInput;
 
 use crate::{
-    demand::Wanted,
+    demand::{KeyframeAllowance, Wanted},
     peer::{
         Datagram, Ending, Input, Output as PeerOutput, Peer, Setup, encode::DesktopState,
         estimate::FLOOR_BPS, media::VideoFrame,
@@ -114,6 +114,8 @@ struct Entry {
     peer: Option<Peer>,
     connect_by: Option<Instant>,
     has_acted: bool,
+    /// What it may ask for.
+    keyframes: KeyframeAllowance,
 }
 
 impl Peers {
@@ -148,7 +150,9 @@ impl Peers {
         let patience = self.peers.values().filter_map(|entry| entry.connect_by);
         let relay = self.relay.as_ref().and_then(Relay::deadline);
         let logins = self.peers.values().filter_map(|entry| entry.expires);
-        let own = patience.chain(logins).chain(self.wanted.deadline()).chain(relay);
+        let asking = self.peers.values().filter_map(|entry| entry.keyframes.deadline());
+        let own = patience.chain(logins).chain(asking);
+        let own = own.chain(self.wanted.deadline()).chain(relay);
         peers.chain(own).min()
     }
 
@@ -168,13 +172,21 @@ impl Peers {
     pub fn video(&mut self, now: Instant, frame: &VideoFrame) {
         if frame.keyframe {
             self.wanted.keyframe_came();
+            self.peers.values_mut().for_each(|entry| entry.keyframes.served());
         }
         self.for_each(now, || Input::Video(frame));
-        let starving = self.peers().any(Peer::awaits_keyframe);
-        if starving && !frame.keyframe {
-            self.wanted.keyframe_asked(now);
+        if !frame.keyframe {
+            self.ask_for_the_starving(now);
         }
         self.refresh_demand(now);
+    }
+
+    fn ask_for_the_starving(&mut self, now: Instant) {
+        let starves = |entry: &Entry| entry.peer.as_ref().is_some_and(Peer::awaits_keyframe);
+        let starving = self.peers.iter().filter(|(_, entry)| starves(entry));
+        for number in starving.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.on_keyframe_wanted(now, number);
+        }
     }
 
     /// Media is gone; what its successor sends does not build on what was sent.
@@ -245,6 +257,11 @@ impl Peers {
             self.feed(now, number, Input::Timeout);
         }
         self.expire(now);
+        let due = self.peers.values_mut().map(|entry| entry.keyframes.due(now));
+        // Every one is asked, for each counts.
+        if due.fold(false, |any, due| any | due) {
+            self.wanted.keyframe_asked(now);
+        }
         self.wanted.timeout(now);
         self.relay_timeout(now);
         self.refresh_demand(now);
@@ -330,10 +347,6 @@ impl Peers {
             self.release_relay(now);
         }
         let connected = self.peers().filter(|peer| peer.is_connected());
-        let (count, slowest) = connected.fold((0_u16, None), |(count, slowest), peer| {
-            let bps = peer.estimate_bps();
-            (count + 1, Some(slowest.map_or(bps, |least: u64| least.min(bps))))
-        });
-        self.wanted.watched(now, count, slowest);
+        self.wanted.watched(now, connected.map(Peer::estimate_bps).collect());
     }
 }

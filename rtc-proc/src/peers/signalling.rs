@@ -17,6 +17,7 @@ use lumen_ipc::{
 
 use super::{CONNECT_PATIENCE, Entry, MAX_PEERS, Output, Peers};
 use crate::{
+    demand::KeyframeAllowance,
     peer::{Input, Peer},
     relay::Relay,
 };
@@ -107,6 +108,7 @@ impl Peers {
             peer: None,
             connect_by: Some(now + CONNECT_PATIENCE),
             has_acted: false,
+            keyframes: KeyframeAllowance::default(),
         };
         self.peers.insert(number, entry);
         self.admit(now, number, login);

@@ -427,6 +427,25 @@ fn interrupted_video_starts_with_a_keyframe_and_is_told() {
 }
 
 #[test]
+fn viewer_that_keeps_asking_for_keyframes_does_not_order_them_for_everybody() {
+    let mut house = House::new();
+    let greedy = house.join(1, Rights { control: false });
+    let other = house.join(2, CONTROL);
+    let before = house.keyframes;
+    // For twenty seconds, ten times a second, and each is served at once.
+    for _ in 0..200 {
+        house.send(greedy, &[0x0b]);
+        house.show(true);
+        house.run(Duration::from_millis(100));
+    }
+    let ordered = house.keyframes - before;
+    assert!((8..=14).contains(&ordered), "{ordered} keyframes in twenty seconds");
+    house.send(other, &[0x0b]);
+    house.run(Duration::from_millis(400));
+    assert_eq!(house.keyframes - before, ordered + 1, "another viewer has its own allowance");
+}
+
+#[test]
 fn seventeenth_viewer_is_refused_with_the_reason() {
     let mut house = House::new();
     for name in 0..=MAX_PEERS as u64 {
