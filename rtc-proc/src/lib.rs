@@ -5,8 +5,9 @@
 //! # `lumen-rtc`
 //!
 //! Decides: which peers exist ([`peers`]), what each of them may send and is sent ([`peer`]),
-//! when media must make a keyframe and how many bits it may use ([`demand`]), and in which order
-//! viewers' input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]).
+//! when media must make a keyframe and how many bits it may use ([`demand`]), in which order viewers'
+//! input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]), and where the
+//! kernel may cut datagrams apart ([`segmentation`]).
 //!
 //! Trusts: nobody. A datagram may come from anyone; one that no peer's ICE credentials or DTLS keys
 //! vouch for costs a look and is counted. A data-channel message that is not exactly one of ours ends
