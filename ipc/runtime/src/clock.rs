@@ -65,10 +65,15 @@ mod tests {
     }
 
     #[test]
-    fn instant_of_absurd_stamp_does_not_panic() {
+    fn instant_of_absurd_stamp_is_that_stamp_or_the_anchor() {
         let anchor = Anchor::new();
-        let _ = anchor.instant_of(MonotonicMicros(u64::MAX));
-        let _ = anchor.instant_of(MonotonicMicros(0));
+        for stamp in [u64::MAX, u64::MAX - 1, 1, 0].map(MonotonicMicros) {
+            let back = anchor.micros_of(anchor.instant_of(stamp));
+            assert!(back == stamp || back == anchor.micros, "{stamp:?} became {back:?}");
+        }
+        let (long_ago, far) =
+            (anchor.instant_of(MonotonicMicros(0)), anchor.instant_of(MonotonicMicros(u64::MAX)));
+        assert!(long_ago <= anchor.instant && anchor.instant <= far);
     }
 
     #[test]
