@@ -12,7 +12,7 @@ mod rig;
 use std::time::{Duration, Instant};
 
 use app::{App, Event, Window};
-use lumen_compositor::render::Canvas;
+use lumen_compositor::{render::Canvas, shell::Os};
 use lumen_ipc::units::FrameSize;
 use nix::time::{ClockId, clock_gettime};
 use rig::{QUIET, Rig};
@@ -84,7 +84,7 @@ impl Bench {
         let (width, height) = (i32::from(size.width()), i32::from(size.height()));
         let buffers = [0x0020_4060, 0x0060_4020]
             .map(|color| app.buffer_of(Format::Xrgb8888, width, height, color));
-        let canvas = || Canvas::new(size).expect("memory");
+        let canvas = || Canvas::new(&Os, size).expect("memory");
         let target = canvas();
         // Written once, as an app's buffers are: memory that never was is no memory yet.
         let sources = [canvas(), canvas()].map(|mut source| {

@@ -19,16 +19,16 @@
 //! popups and panels of the [`tree`] with their [`layout`], [`capture`] with what it draws ([`render`])
 //! and [`desktop`]. [`handlers`], which Smithay calls, and [`input`] change several of them at once.
 //! Pure are [`layout`], [`desktop`], the schedule and damage of [`capture`], the ledger and wheel of
-//! [`seat`], and the resizing of [`output`]. [`compositor`] is one turn of the loop; [`shell`] does
-//! the I/O; [`worker`] is the life of the process; [`policy`] its confinement.
+//! [`seat`], and the resizing of [`output`]. [`shell`] turns the loop and
+//! does the I/O, what others ask of the [`kernel`] included; [`worker`] is the life of the process; [`policy`] its confinement.
 
 pub mod capture;
 pub mod client;
-pub mod compositor;
 pub mod cursor;
 pub mod desktop;
 pub mod handlers;
 pub mod input;
+pub mod kernel;
 pub mod layout;
 pub mod metrics;
 pub mod output;

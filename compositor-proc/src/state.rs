@@ -5,7 +5,7 @@
 //! which does not know this one. Handlers (one file per protocol family, see [`crate::handlers`])
 //! and [`crate::input`] change several parts at once.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use lumen_ipc::{
     service::CompositorConfig,
@@ -22,6 +22,7 @@ use smithay::{
 use crate::{
     capture::{Capture, View},
     desktop::Desktop,
+    kernel::Kernel,
     metrics::Metrics,
     output::DesktopOutput,
     pools::PoolFiles,
@@ -53,6 +54,8 @@ pub struct State {
     pub pools: PoolFiles,
     /// Figures.
     pub metrics: Metrics,
+    /// What is asked of the operating system.
+    pub kernel: Rc<dyn Kernel>,
     clock: Anchor,
     now: Instant,
 }
@@ -69,7 +72,7 @@ pub enum SetupError {
 }
 
 impl State {
-    /// A desktop without clients, whose frames `renderer` draws. Reads the keymap's sources from disk.
+    /// A desktop without clients, whose frames `renderer` draws, at an instant `now` of `clock`. Reads the keymap's sources from disk.
     ///
     /// # Errors
     /// [`SetupError`] names what is unusable in the configuration.
@@ -78,6 +81,7 @@ impl State {
         mut protocols: Protocols<Self>,
         config: &CompositorConfig,
         renderer: PixmanRenderer,
+        (kernel, clock, now): (Rc<dyn Kernel>, Anchor, Instant),
     ) -> Result<Self, SetupError> {
         let size = OutputSize { pixels: config.size, scale: Scale::ONE };
         let output = DesktopOutput::new(size, config.max_fps, config.resize);
@@ -90,12 +94,13 @@ impl State {
             seat: DesktopSeat::new(seat, &config.keymap)?,
             tree: WindowTree::new(&output),
             drag_icon: None,
-            capture: Capture::new(renderer, &output, metrics.clone())?,
+            capture: Capture::new(renderer, &output, metrics.clone(), Rc::clone(&kernel))?,
             desktop: Desktop::new(size),
             pools: PoolFiles::default(),
             metrics,
-            clock: Anchor::new(),
-            now: Instant::now(),
+            kernel,
+            clock,
+            now,
             output,
         })
     }

@@ -7,7 +7,10 @@ use lumen_ipc_runtime::{
     metrics::Registry,
 };
 
-use crate::{compositor::Compositor, policy, shell::Shell};
+use crate::{
+    policy,
+    shell::{Compositor, Shell},
+};
 
 /// The compositor as a worker.
 pub struct CompositorWorker {

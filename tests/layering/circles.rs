@@ -64,6 +64,12 @@ impl Crate {
         circles.into_iter().collect()
     }
 
+    /// Each file, and the paths in its code, as they are written.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let modules = self.modules.values();
+        modules.flat_map(|module| module.paths.iter().map(|path| (module.file.as_str(), path)))
+    }
+
     /// Each file, and the files that define what it names.
     pub(crate) fn arrows(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();

@@ -108,6 +108,26 @@ fn no_files_of_a_crate_depend_on_each_other_in_a_circle() -> Result<()> {
 }
 
 #[test]
+fn compositor_reads_clocks_only_in_its_shell() -> Result<()> {
+    const READINGS: [&str; 4] = ["Anchor::new", "Instant::now", "SystemTime::now", "clock::now"];
+    let sources = sources::of_processes()?;
+    let of_crate = |source: &sources::Source| {
+        Some((source.path.strip_prefix("compositor-proc/src/")?.to_owned(), source.text.clone()))
+    };
+    let read = circles::Crate::read("lib.rs", &sources.iter().filter_map(of_crate).collect())?;
+    let reads_clock = |path: &[String]| {
+        let path = path.join("::");
+        READINGS.iter().any(|reading| path.ends_with(reading))
+    };
+    let readings: Vec<_> = read.paths().filter(|(_, path)| reads_clock(path)).collect();
+    let (shell, breaches): (Vec<_>, Vec<_>) =
+        readings.into_iter().partition(|(file, _)| file.starts_with("shell/"));
+    assert!(!shell.is_empty(), "the shell reads the clock in some other way");
+    assert!(breaches.is_empty(), "{breaches:#?}");
+    Ok(())
+}
+
+#[test]
 fn every_module_opens_with_its_page() -> Result<()> {
     let breaches: Vec<_> = sources::all()?
         .into_iter()

@@ -34,10 +34,7 @@ use lumen_ipc::{
     },
     units::{FrameSequence, MonotonicMicros, OutputId},
 };
-use lumen_ipc_runtime::{
-    channel::{Channel, SendError},
-    clock,
-};
+use lumen_ipc_runtime::channel::{Channel, SendError};
 use smithay::{
     backend::renderer::{
         damage::OutputDamageTracker,
@@ -57,6 +54,7 @@ use self::{
     slots::{Slot, Slots},
 };
 use crate::{
+    kernel::Kernel,
     metrics::Metrics,
     output::DesktopOutput,
     render::{BACKGROUND, Canvas, CanvasError, Scene, SceneElement, scene},
@@ -76,6 +74,7 @@ pub struct Capture {
     /// The roots of the surfaces in the last picture.
     seen: Vec<WlSurface>,
     metrics: Metrics,
+    kernel: Rc<dyn Kernel>,
     renderer: PixmanRenderer,
     tracker: OutputDamageTracker,
     canvas: Canvas,
@@ -127,6 +126,7 @@ impl Capture {
         renderer: PixmanRenderer,
         output: &DesktopOutput,
         metrics: Metrics,
+        kernel: Rc<dyn Kernel>,
     ) -> Result<Self, CanvasError> {
         Ok(Self {
             schedule: Schedule::new(output.rate()),
@@ -136,13 +136,14 @@ impl Capture {
             metrics,
             renderer,
             tracker: tracker_for(&output.wayland),
-            canvas: Canvas::new(output.size.pixels)?,
+            canvas: Canvas::new(&*kernel, output.size.pixels)?,
             intact: false,
             continued: false,
             link: None,
             slots: Slots::default(),
             sequence: FrameSequence::default(),
             unreleased: None,
+            kernel,
         })
     }
 
@@ -184,7 +185,7 @@ impl Capture {
                     let what = Violation::Illegal("release of a frame that was not handed over");
                     return Err(ProtocolViolation { link: LinkName::Frames, what });
                 };
-                self.metrics.release.record(clock::now().since(frame.since));
+                self.metrics.release.record(self.kernel.now().since(frame.since));
                 self.schedule.released();
             }
             ToCompositor::DemandChanged { output, watched } => {
@@ -211,7 +212,7 @@ impl Capture {
             return Outcome::Failed;
         }
         let committed = self.schedule.changed_since().unwrap_or(view.now);
-        let started = clock::now();
+        let started = self.kernel.now();
         let Scene { elements, roots } =
             scene(view.output, view.tree, view.drag, &mut self.renderer);
         let Some(Picture { damage, states, scanout }) = self.render(view, &elements) else {
@@ -224,7 +225,7 @@ impl Capture {
         self.seen = roots;
         let outcome = match damage {
             Some(damage) => {
-                let rendered = clock::now();
+                let rendered = self.kernel.now();
                 self.metrics.render.record(rendered.since(started));
                 self.hand_over(view, scanout, damage, (view.micros_of(committed), rendered))
             }
@@ -264,7 +265,8 @@ impl Capture {
     fn render(&mut self, view: &View<'_>, elements: &[SceneElement]) -> Option<Picture> {
         let size = self.canvas.size();
         let scale = view.output.scale();
-        let scanout = Scanout::of(elements, &mut self.renderer, view.pools, (size, scale));
+        let scanout =
+            Scanout::of(elements, &mut self.renderer, view.pools, &*self.kernel, (size, scale));
         let made = match scanout {
             Some(_) => self.track(elements),
             None => self.paint(elements),
@@ -394,7 +396,7 @@ impl Capture {
     fn fit_canvas(&mut self, view: &View<'_>) -> Result<(), CanvasError> {
         let size = view.output.size.pixels;
         if self.canvas.size() != size {
-            self.canvas = Canvas::new(size)?;
+            self.canvas = Canvas::new(&*self.kernel, size)?;
             self.slots.replace_canvas();
             self.start_over();
         }

@@ -5,10 +5,12 @@
 //!
 //! Decides whether the foremost surface hides everything else, pixel for pixel.
 
-use std::{os::fd::OwnedFd, rc::Rc};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+};
 
 use lumen_ipc::units::FrameSize;
-use rustix::fs::fstat;
 use smithay::{
     backend::renderer::{
         element::{Element, RenderElement, UnderlyingStorage},
@@ -20,7 +22,7 @@ use smithay::{
     wayland::shm::{BufferData, with_buffer_contents},
 };
 
-use crate::{pools::PoolFiles, render::SceneElement};
+use crate::{kernel::Kernel, pools::PoolFiles, render::SceneElement};
 
 /// An app's buffer that is the whole picture.
 #[derive(Debug)]
@@ -44,6 +46,7 @@ impl Scanout {
         scene: &[SceneElement],
         renderer: &mut PixmanRenderer,
         files: &PoolFiles,
+        kernel: &dyn Kernel,
         (size, scale): (FrameSize, Scale<f64>),
     ) -> Option<Self> {
         let foremost = scene.first()?;
@@ -55,7 +58,7 @@ impl Scanout {
         let data = with_buffer_contents(&buffer, |_, _, data| data).ok()?;
         let place = Place::of(data, size)?;
         let end = u64::from(place.offset_bytes) + place.bytes(size);
-        (hides_all(foremost, size, scale) && holds(&file, end)).then_some(Self {
+        (hides_all(foremost, size, scale) && holds(kernel, &file, end)).then_some(Self {
             buffer,
             file,
             place,
@@ -94,6 +97,6 @@ fn hides_all(element: &SceneElement, size: FrameSize, scale: Scale<f64>) -> bool
 }
 
 /// Whether `file` has so many bytes now. It can be cut short any time later.
-fn holds(file: &OwnedFd, bytes: u64) -> bool {
-    fstat(file).is_ok_and(|found| u64::try_from(found.st_size).is_ok_and(|is| is >= bytes))
+fn holds(kernel: &dyn Kernel, file: &OwnedFd, bytes: u64) -> bool {
+    kernel.length(file.as_fd()).is_some_and(|length| length >= bytes)
 }

@@ -4,9 +4,12 @@
 //! buffer is read by media from that file ([`crate::capture`]). So requests pass by here on their
 //! way, and files of pools that may hold such a buffer are kept beside Smithay's.
 
-use std::{os::fd::OwnedFd, rc::Rc, sync::Arc};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+    sync::Arc,
+};
 
-use rustix::fs::fcntl_get_seals;
 use smithay::{
     reexports::wayland_server::{
         Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New, Resource,
@@ -74,10 +77,10 @@ impl Dispatch<WlShm, (), State> for Shm {
     ) {
         if let wl_shm::Request::CreatePool { id, fd, size } = request {
             let (pool, id) = known(id, init);
-            // Only files in memory have seals, be it none; media maps no other. Without another
-            // descriptor its frames are drawn, as any others.
-            let may_be_read = state.may_hold_frame(size) && fcntl_get_seals(&fd).is_ok();
-            let file = may_be_read.then(|| fd.try_clone().ok()).flatten().map(Rc::new);
+            // Media maps no files but those in memory. Frames in others are drawn.
+            let may_hold_frame = state.may_hold_frame(size);
+            let file = may_hold_frame.then(|| state.kernel.keep_memory(fd.as_fd())).flatten();
+            let file = file.map(Rc::new);
             match client.get_data::<ClientState>().map(|client| client.objects.take_memory()) {
                 Some(Ok(in_use)) => state.pools.add_pool(pool, PoolFile { file, in_use }),
                 Some(Err(refusal)) => refusal.refuse(display, client.id()),

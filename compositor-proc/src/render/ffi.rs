@@ -14,6 +14,8 @@ use smithay::{
     reexports::pixman::{FormatCode, Image, Operation},
 };
 
+use crate::kernel::Kernel;
+
 /// A frame's memory, shared with media, and Pixman's view of it.
 pub struct Canvas {
     // Before `memory`: fields are dropped in this order, and the image points into the memory.
@@ -47,8 +49,9 @@ impl Canvas {
     ///
     /// # Errors
     /// [`CanvasError`] when there is no memory.
-    pub fn new(size: FrameSize) -> Result<Self, CanvasError> {
-        let memory = SharedMemory::create("lumen-frame", size.frame_bytes())
+    pub fn new(kernel: &dyn Kernel, size: FrameSize) -> Result<Self, CanvasError> {
+        let memory = kernel
+            .frame_memory(size.frame_bytes())
             .map_err(|source| CanvasError::Memory { size, source })?;
         let (width, height) = (usize::from(size.width()), usize::from(size.height()));
         let start = memory.as_mut_ptr().cast::<u32>();

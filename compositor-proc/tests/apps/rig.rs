@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_compositor::{compositor::Compositor, shell::Shell};
+use lumen_compositor::shell::{Compositor, Shell};
 use lumen_ipc::{
     link::{Generation, LinkName},
     message::{

@@ -5,6 +5,9 @@
 //! A link end that closes means its peer is being restarted; a new end comes as a grant. A link
 //! end whose peer broke the contract is closed by us, which the peer and the supervisor see.
 
+mod compositor;
+mod kernel;
+
 use std::{
     fmt::Display,
     io,
@@ -32,10 +35,11 @@ use smithay::reexports::calloop::{
 };
 use tracing::{debug, warn};
 
-use crate::{
-    capture::FramesLink,
-    compositor::{Compositor, DesktopLink, InputLink},
+pub use self::{
+    compositor::{Compositor, CreateError, DesktopLink, InputLink},
+    kernel::Os,
 };
+use crate::capture::FramesLink;
 
 /// Most messages taken from one link in a turn, so that a flood on it starves nobody.
 const BATCH: usize = 64;

@@ -20,6 +20,7 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::{
     channel::{Channel, SendError},
+    clock::Anchor,
     log::RateLimit,
 };
 use smithay::{
@@ -29,6 +30,7 @@ use smithay::{
 };
 use tracing::{info, warn};
 
+use super::kernel::Os;
 use crate::{
     capture::{FramesLink, Step},
     client::{ClientCount, ClientState, MAX_OBJECTS, TooMany},
@@ -86,7 +88,13 @@ impl Compositor {
         let display = Display::new()?;
         let handle = display.handle();
         let protocols = handlers::announce(&handle);
-        let state = State::new(&handle, protocols, config, PixmanRenderer::new()?)?;
+        let state = State::new(
+            &handle,
+            protocols,
+            config,
+            PixmanRenderer::new()?,
+            (Rc::new(Os), Anchor::new(), Instant::now()),
+        )?;
         Ok(Self {
             display,
             state,
