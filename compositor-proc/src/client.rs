@@ -27,11 +27,16 @@ pub const MAX_OBJECTS: usize = 65_536;
 /// Objects of a kind that one app may have at once, unless the kind has a bound of its own.
 const MAX_OF_A_KIND: usize = 8192;
 
+/// The kind of object that is made without our being told.
+pub const REGISTRY: &str = "wl_registry";
+
 /// Kinds with other bounds: what costs more than a few bytes, and what is needed by the thousand.
-const BOUNDS: [(&str, usize); 7] = [
+const BOUNDS: [(&str, usize); 8] = [
     // One for each request of a surface that was not answered yet.
     ("wl_callback", 16_384),
     ("wp_presentation_feedback", 16_384),
+    // A library has one of its own, and each is told of every global.
+    (REGISTRY, 1024),
     // A browser has some hundred.
     ("wl_surface", 4096),
     // Smithay goes down a tree of surfaces by recursion.
@@ -137,7 +142,17 @@ impl Drop for MemoryInUse {
 
 impl TooMany {
     /// Of all kinds together.
-    pub const OBJECTS: Self = Self { kind: "all objects", bound: MAX_OBJECTS };
+    const OBJECTS: Self = Self { kind: "all objects", bound: MAX_OBJECTS };
+
+    /// What is too much of an app that has so many objects, so many of them registries.
+    #[must_use]
+    pub fn of(objects: usize, registries: usize) -> Option<Self> {
+        let bound = bound_of(REGISTRY);
+        if registries > bound {
+            return Some(Self { kind: REGISTRY, bound });
+        }
+        (objects > MAX_OBJECTS).then_some(Self::OBJECTS)
+    }
 
     /// Tells the app so, by the one error that Wayland has for this, and disconnects it.
     pub fn refuse(&self, display: &DisplayHandle, client: ClientId) {

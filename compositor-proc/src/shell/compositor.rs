@@ -33,7 +33,7 @@ use tracing::{info, warn};
 use super::kernel::Os;
 use crate::{
     capture::{FramesLink, Step},
-    client::{ClientCount, ClientState, MAX_OBJECTS, TooMany},
+    client::{ClientCount, ClientState, REGISTRY, TooMany},
     cursor, handlers,
     state::{SetupError, State},
 };
@@ -47,7 +47,7 @@ pub type DesktopLink = Channel<desktop::ToCompositor, desktop::ToRtc>;
 const RETRY: Duration = Duration::from_millis(50);
 
 /// The fewest requests after which all objects of all apps are counted.
-const CENSUS_AFTER: usize = MAX_OBJECTS / 2;
+const CENSUS_AFTER: usize = 4096;
 
 /// The steps that can follow from one another within a turn; more is a bug, which must not become
 /// a busy loop.
@@ -151,12 +151,15 @@ impl Compositor {
         backend.with_all_clients(|client| clients.push(client));
         let mut all = 0;
         for id in clients {
-            let mut objects = 0;
+            let (mut objects, mut registries) = (0, 0);
             // Fails for a client that is gone.
-            let _ = backend.with_all_objects_for(id.clone(), |_| objects += 1);
+            let _ = backend.with_all_objects_for(id.clone(), |object| {
+                objects += 1;
+                registries += usize::from(object.interface().name == REGISTRY);
+            });
             all += objects;
-            if objects > MAX_OBJECTS {
-                TooMany::OBJECTS.refuse(&handle, id);
+            if let Some(refusal) = TooMany::of(objects, registries) {
+                refusal.refuse(&handle, id);
             }
         }
         (self.uncounted, self.census_after) = (0, all.max(CENSUS_AFTER));

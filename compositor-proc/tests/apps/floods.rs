@@ -193,10 +193,12 @@ fn assert_bounded_files() {
 fn app_of_too_many_registries_is_disconnected_alone() {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
-    let most = 2 * lumen_compositor::client::MAX_OBJECTS;
-    flood(&mut desktop, &mut app, most, |app| {
+    // They are counted with every few thousand requests.
+    flood(&mut desktop, &mut app, 8192, |app| {
         app.connection.display().get_registry(&app.handle(), ());
     });
+    let error = app.connection.protocol_error().expect("a protocol error");
+    assert_eq!(error.code, NO_MEMORY, "{error}");
     assert_serves_others(&mut desktop);
 }
 
