@@ -1,5 +1,6 @@
 //! `lumen doctor`: what this machine offers, line by line, and what to do about what is missing.
 
+mod finding;
 mod relay;
 
 use std::{
@@ -16,63 +17,14 @@ use nix::{
     sys::resource::{Resource, getrlimit, setrlimit},
     unistd::Uid,
 };
-use serde::Serialize;
 
+use self::finding::{Finding, Verdict};
 use super::output;
 use crate::{
     config::DoctorConfig,
     protection::Loss,
     shell::{demo, fence, ffi, pads, places, programs, sockets, users},
 };
-
-/// How good a finding is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    /// Lumen cannot run.
-    Missing,
-    /// All is well.
-    Ok,
-    /// Lumen runs, but less well.
-    Warn,
-}
-
-/// One line.
-#[derive(Debug, Serialize)]
-struct Finding {
-    /// What was looked at.
-    subject: String,
-    verdict: Verdict,
-    /// What was found.
-    found: String,
-    /// What to do, if anything.
-    advice: Option<&'static str>,
-}
-
-impl Finding {
-    fn ok(subject: impl Into<String>, found: impl Into<String>) -> Self {
-        let (subject, found) = (subject.into(), found.into());
-        Self { subject, verdict: Verdict::Ok, found, advice: None }
-    }
-
-    fn warn(subject: &str, found: impl Into<String>, advice: &'static str) -> Self {
-        Self { verdict: Verdict::Warn, advice: Some(advice), ..Self::ok(subject, found) }
-    }
-
-    /// A protection that is lost, in the words that README has for it.
-    fn lost(
-        subject: &str,
-        loss: Loss,
-        because: impl std::fmt::Display,
-        advice: &'static str,
-    ) -> Self {
-        Self::warn(subject, format!("{} ({because})", loss.sentence()), advice)
-    }
-
-    fn missing(subject: impl Into<String>, found: impl Into<String>, advice: &'static str) -> Self {
-        Self { verdict: Verdict::Missing, advice: Some(advice), ..Self::ok(subject, found) }
-    }
-}
 
 pub(super) fn run(config: &DoctorConfig) -> ExitCode {
     let findings = examine(config);

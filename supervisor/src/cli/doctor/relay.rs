@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::Finding;
+use super::finding::Finding;
 use crate::{
     config::{DoctorConfig, RelayConfig, RelayTls},
     shell::{
