@@ -72,36 +72,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
             })),
         ],
     );
-    add(
-        "rpc_broker",
-        vec![
-            request(BrokerRequest::Resume { cookie: Secret::new("cookie").expect("short") }),
-            reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
-            request(BrokerRequest::MintRelayCredentials { session: SessionId(1), peer: PeerId(7) }),
-            reply(BrokerResponse::MintRelayCredentials(Some(RelayPair {
-                viewer: relay_credentials(),
-                rtc: relay_credentials(),
-            }))),
-            request(BrokerRequest::WatchApp { seen: 300 }),
-            reply(BrokerResponse::WatchApp(Some(AppNews {
-                number: 301,
-                session: SessionId(1),
-                state: AppState::Ended { reason: Text::truncated("It ended.") },
-            }))),
-            request(BrokerRequest::StartApp { session: SessionId(1) }),
-            reply(BrokerResponse::StartApp(Err(Refusal::because("It runs.")))),
-            request(BrokerRequest::Begin {
-                method: Method::Token(secret("token")),
-                from: Ipv4Addr::LOCALHOST.into(),
-            }),
-            reply(BrokerResponse::Begin(Ok(SignedIn {
-                login: login(),
-                cookie: Some(secret("cookie")),
-            }))),
-            request(BrokerRequest::SignOut { cookie: secret("cookie") }),
-            reply(BrokerResponse::SignOut(Some(login().id))),
-        ],
-    );
+    add("rpc_broker", broker_samples());
     add(
         "rpc_control",
         vec![request(ControlRequest::Start { grants: 6 }), reply(ControlResponse::Drain(Ok(())))],
@@ -353,6 +324,36 @@ fn session_back_samples() -> Vec<session::ToSession> {
         asked(session::Question::StartApp),
         asked(session::Question::Status),
         session::ToSession::StopAsked,
+    ]
+}
+
+fn broker_samples() -> Vec<Vec<u8>> {
+    vec![
+        request(BrokerRequest::Resume { cookie: Secret::new("cookie").expect("short") }),
+        reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
+        request(BrokerRequest::MintRelayCredentials { session: SessionId(1), peer: PeerId(7) }),
+        reply(BrokerResponse::MintRelayCredentials(Some(RelayPair {
+            viewer: relay_credentials(),
+            rtc: relay_credentials(),
+        }))),
+        request(BrokerRequest::WatchApp { seen: 300 }),
+        reply(BrokerResponse::WatchApp(Some(AppNews {
+            number: 301,
+            session: SessionId(1),
+            state: AppState::Ended { reason: Text::truncated("It ended.") },
+        }))),
+        request(BrokerRequest::StartApp { session: SessionId(1) }),
+        reply(BrokerResponse::StartApp(Err(Refusal::because("It runs.")))),
+        request(BrokerRequest::Begin {
+            method: Method::Token(secret("token")),
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        reply(BrokerResponse::Begin(Ok(SignedIn {
+            login: login(),
+            cookie: Some(secret("cookie")),
+        }))),
+        request(BrokerRequest::SignOut { cookie: secret("cookie") }),
+        reply(BrokerResponse::SignOut(Some(login().id))),
     ]
 }
 
