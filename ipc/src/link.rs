@@ -127,7 +127,7 @@ pub const TABLE: [Link; 13] = [
         from: End::Supervisor,
         to: End::EachWorker,
         carriage: Carriage::Rpc,
-        carries: "hello, configure, start, status, metrics, drain",
+        carries: "hello, configure, start, candidates, status, metrics, drain",
         max_descriptors: 0,
     },
     Link {

@@ -35,6 +35,8 @@ pub enum Request {
     Observe,
     /// [`crate::service::Control::drain`].
     Drain,
+    /// [`crate::service::Control::set_candidates`]: what changes after the start.
+    Change,
 }
 
 impl Phase {
@@ -44,6 +46,7 @@ impl Phase {
         match request {
             Request::Hello | Request::Configure => matches!(self, Self::Starting),
             Request::Start => matches!(self, Self::Granted),
+            Request::Change => matches!(self, Self::Ready),
             Request::Observe => true,
             Request::Drain => matches!(self, Self::Ready | Self::Draining),
         }
@@ -84,6 +87,7 @@ mod tests {
             (Request::Start, &[Granted]),
             (Request::Observe, &phases),
             (Request::Drain, &[Ready, Draining]),
+            (Request::Change, &[Ready]),
         ];
         assert_eq!(phases.map(|phase| format!("{phase:?}")).as_slice(), variants_of::<Phase>());
         let requests = steps.map(|(request, _)| format!("{request:?}"));

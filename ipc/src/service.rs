@@ -30,7 +30,7 @@ pub use crate::{
 pub const MAX_RPC_BYTES: usize = 256 * 1024;
 
 /// Supervisor → worker. The life of a worker is `hello`, `configure`, `start`, then any number of
-/// `status` and `metrics`, then `drain`; see [`Phase::permits`].
+/// `status`, `metrics` and `set_candidates`, then `drain`; see [`Phase::permits`].
 #[tarpc::service]
 pub trait Control {
     /// Tells who calls and asks who answers. The supervisor compares; so does the worker.
@@ -41,6 +41,8 @@ pub trait Control {
     /// Asks to take `grants` grants from the `grants` link, acquire what is needed, confine and
     /// serve. Answered when the worker is [`Phase::Ready`].
     async fn start(grants: u16) -> Result<ConfinementReport, Refusal>;
+    /// Where the media socket can be reached from here on, as [`RtcConfig::candidates`]; for rtc.
+    async fn set_candidates(candidates: Vec<SocketAddr>) -> Result<(), Refusal>;
     /// How the worker is.
     async fn status() -> WorkerStatus;
     /// Every metric of the worker.

@@ -170,6 +170,15 @@ fn planned(
     Worker::ALL.into_iter().filter(present).filter_map(part).collect()
 }
 
+/// Notes where the media socket can be reached from here on.
+pub fn set_candidates(plan: &mut [WorkerPlan], candidates: &[SocketAddr]) {
+    for part in plan {
+        if let WorkerConfig::Rtc(rtc) = &mut part.config {
+            candidates.clone_into(&mut rtc.candidates);
+        }
+    }
+}
+
 /// The links whose ends `worker` is granted.
 pub fn links(worker: Worker) -> impl Iterator<Item = &'static Link> {
     TABLE.iter().filter(move |link| link.is_granted_to(worker))

@@ -103,6 +103,20 @@ impl Host {
         self.administer("sysctl -q -w net.ipv6.conf.all.forwarding=1")
     }
 
+    /// Does something there, in a thread of its own, whose threads and programs are there, too.
+    ///
+    /// # Errors
+    /// When the host cannot be had, and as `work`.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let namespace = File::open(format!("/run/netns/{}", self.name))?;
+        let on_host = move || {
+            setns(&namespace, CloneFlags::CLONE_NEWNET)?;
+            work()
+        };
+        let done = thread::scope(|scope| scope.spawn(on_host).join());
+        done.map_err(|panic| std::panic::resume_unwind(panic)).and_then(|outcome| outcome)
+    }
+
     /// Starts a program there.
     ///
     /// # Errors

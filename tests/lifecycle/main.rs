@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod app;
 mod deaths;
 mod helpers;

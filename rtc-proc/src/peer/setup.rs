@@ -71,8 +71,13 @@ pub struct Setup {
     provider: Arc<CryptoProvider>,
     certificate: DtlsCert,
     candidates: Vec<SocketAddr>,
+    /// Addresses that were ours when peers came who are still here, the oldest first.
+    former: Vec<SocketAddr>,
     encoder: Kbps,
 }
+
+/// Most former addresses kept: far more than networks a machine changes to during one connection.
+const MOST_FORMER: usize = 64;
 
 /// No DTLS certificate could be made.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +93,7 @@ impl Setup {
     pub fn new(candidates: Vec<SocketAddr>, encoder: Kbps) -> Result<Self, NoCertificate> {
         let provider = Arc::new(str0m::crypto::from_feature_flags());
         let certificate = provider.dtls_provider.generate_certificate().ok_or(NoCertificate)?;
-        Ok(Self { provider, certificate, candidates, encoder })
+        Ok(Self { provider, certificate, candidates, former: Vec::new(), encoder })
     }
 
     /// The most the encoder makes, in bit/s.
@@ -103,10 +108,19 @@ impl Setup {
         &self.candidates
     }
 
-    /// Whether `address` is one of ours.
+    /// New peers are reachable at these addresses; nothing changes for those that are there.
+    pub fn set_candidates(&mut self, candidates: Vec<SocketAddr>) {
+        let old = std::mem::replace(&mut self.candidates, candidates);
+        self.former.retain(|former| !old.contains(former));
+        self.former.extend(old);
+        let surplus = self.former.len().saturating_sub(MOST_FORMER);
+        self.former.drain(..surplus);
+    }
+
+    /// Whether `address` is one of ours, or was when a peer came.
     #[must_use]
     pub fn is_candidate(&self, address: SocketAddr) -> bool {
-        self.candidates.contains(&address)
+        self.candidates.contains(&address) || self.former.contains(&address)
     }
 
     pub(super) fn accept(&self, now: Instant, offer: &str) -> Result<(Rtc, String), BadOffer> {

@@ -305,6 +305,32 @@ fn estimate_of_a_receiver_counts_if_it_gives_no_feedback_and_never_below_the_flo
 }
 
 #[test]
+fn peer_that_comes_after_a_move_is_told_of_the_new_addresses_only() {
+    let now = Instant::now();
+    let [here, there] = ["192.0.2.10:5000", "198.51.100.7:5000"].map(address);
+    let mut setup = Setup::new(vec![here], Kbps::new(8000).expect("legal")).expect("keys");
+    let answer = |setup: &Setup| {
+        let (_, offer) = Viewer::new(now, address(BROWSER));
+        Peer::accept(now, setup, Rights { control: true }, &offer, None).expect("an offer").1
+    };
+    let before = answer(&setup);
+    assert!(before.contains("192.0.2.10") && !before.contains("198.51.100.7"), "{before}");
+    setup.set_candidates(vec![there]);
+    let after = answer(&setup);
+    assert!(after.contains("198.51.100.7") && !after.contains("192.0.2.10"), "{after}");
+    assert!(setup.is_candidate(there) && setup.is_candidate(here), "who came before sends on");
+}
+
+#[test]
+fn addresses_of_a_machine_that_moves_all_the_time_are_bounded() {
+    let at = |port| vec![std::net::SocketAddr::from(([192, 0, 2, 1], port))];
+    let mut setup = Setup::new(at(1), Kbps::new(8000).expect("legal")).expect("keys");
+    (2..1000).for_each(|port| setup.set_candidates(at(port)));
+    let known = (1..1000).filter(|port| setup.is_candidate(at(*port)[0])).count();
+    assert!((2..100).contains(&known), "{known}");
+}
+
+#[test]
 fn bad_offers_are_refused_with_the_reason() {
     let now = Instant::now();
     let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");

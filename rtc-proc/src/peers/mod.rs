@@ -119,6 +119,11 @@ struct Entry {
 }
 
 impl Peers {
+    /// The machine has other addresses: new viewers are told of those.
+    pub fn set_candidates(&mut self, candidates: Vec<SocketAddr>) {
+        self.setup.set_candidates(candidates);
+    }
+
     /// Nobody yet; the encoder makes at most `encoder`, and there may be a relay.
     #[must_use]
     pub fn new(setup: Setup, encoder: Kbps, relay: Option<SocketAddr>) -> Self {

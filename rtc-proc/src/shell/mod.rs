@@ -229,6 +229,10 @@ impl Rtc {
 
     /// Does what the supervisor wants; `false` when that is to end.
     fn heed(&mut self, now: Instant, supervision: &Supervision) -> bool {
+        if let Some(candidates) = supervision.new_candidates() {
+            info!(count = candidates.len(), "this machine has other addresses");
+            self.peers.set_candidates(candidates);
+        }
         while let Some(event) = supervision.next() {
             match event {
                 SupervisorEvent::Drain => return false,

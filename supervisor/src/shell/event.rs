@@ -30,6 +30,8 @@ pub(crate) enum Event {
     AppEnded(Verdict),
     /// The gateway asks.
     Broker(BrokerRequest),
+    /// The addresses of this machine are these from now on.
+    Moved(Vec<IpAddr>),
     /// News of a helper.
     Helper(Helper, Instance, HelperEvent),
     /// A child has ended, perhaps one that nobody waits for.

@@ -1,6 +1,6 @@
 //! The supervisor's side of a worker's first moments on `control`.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use lumen_ipc::{
     PROTO_HASH,
@@ -9,6 +9,7 @@ use lumen_ipc::{
     text::Text,
 };
 use tarpc::context::{self, Context};
+use tracing::debug;
 
 use super::event::WorkerEvent;
 use crate::lifecycle::START_TIMEOUT;
@@ -54,6 +55,15 @@ pub(super) async fn start(
         }),
         Ok(Err(refusal)) => WorkerEvent::HandshakeFailed(refusal.to_string()),
         Err(error) => WorkerEvent::HandshakeFailed(error.to_string()),
+    }
+}
+
+/// Tells rtc where the media socket can be reached.
+pub(super) async fn set_candidates(client: ControlClient, candidates: Vec<SocketAddr>) {
+    match client.set_candidates(patient(), candidates).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => debug!(%refusal, "rtc is told when it is ready"),
+        Err(error) => debug!(%error, "rtc is gone; the next one is told at its start"),
     }
 }
 

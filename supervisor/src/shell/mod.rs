@@ -5,6 +5,7 @@
 //! that children's death signals, which follow the thread that forked them, follow the process; others
 //! carry the [`log`], and wait where the loop may not.
 
+mod addresses;
 mod app;
 mod child;
 pub(crate) mod demo;

@@ -2,7 +2,9 @@
 //! lifecycle decides.
 
 use std::{
-    io, process,
+    io,
+    net::SocketAddr,
+    process,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -20,7 +22,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::{
-    app,
+    addresses, app,
     event::{AdminRequest, BrokerRequest, Event, Events, HelperEvent, QUEUE, WorkerEvent},
     family::Family,
     fence::Namespaces,
@@ -49,6 +51,8 @@ pub(super) struct Session {
     workers: Workers,
     guests: Guests,
     bulletin: Bulletin,
+    /// Where the media socket can be reached, if that has changed since the start.
+    candidates: Option<Vec<SocketAddr>>,
     log: Log,
     events: Events,
     inbox: mpsc::Receiver<Event>,
@@ -77,6 +81,7 @@ impl Session {
             access,
             guests: Guests::new(family, events.clone(), log.clone()),
             bulletin: Bulletin::new(),
+            candidates: None,
             log,
             events,
             inbox,
@@ -90,6 +95,7 @@ impl Session {
 
     /// Runs until everything has ended.
     pub(super) async fn run(mut self) -> process::ExitCode {
+        tokio::spawn(addresses::watch(self.stage.addresses.clone(), self.events()));
         self.feed(Input::Begin);
         loop {
             if let Some(outcome) = self.carry_out() {
@@ -122,6 +128,11 @@ impl Session {
             Event::Broker(request) => self.answer_gateway(request),
             Event::ChildEnded => self.child_ended(),
             Event::Helper(helper, instance, event) => self.take_in_helper(helper, instance, event),
+            Event::Moved(addresses) => {
+                info!(count = addresses.len(), "this machine has other addresses");
+                self.candidates = Some(self.stage.moved(&addresses));
+                self.tell_candidates();
+            }
             Event::Signal => {
                 info!("asked to end");
                 self.feed(Input::Stop);
@@ -166,9 +177,21 @@ impl Session {
             WorkerEvent::Ready(report) => {
                 self.workers.confined(worker, instance, report);
                 self.feed(Input::Ready(worker, instance));
+                if worker == Worker::Rtc {
+                    self.tell_candidates();
+                }
             }
             WorkerEvent::Said(said) => self.feed(Input::Said(word(worker, said))),
             WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
+        }
+    }
+
+    /// Tells rtc of addresses that have changed since the start. One that is starting is told when it is
+    /// ready: it may have been configured before.
+    fn tell_candidates(&self) {
+        if let (Some(candidates), Some(rtc)) = (&self.candidates, self.workers.client(Worker::Rtc))
+        {
+            tokio::spawn(handshake::set_candidates(rtc, candidates.clone()));
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Seen {
     pub connected: bool,
     /// Every frame.
     pub frames: Vec<ReceivedFrame>,
+    /// The session description it was answered with.
+    pub answer: String,
     /// Every message on the data channels.
     pub messages: Vec<Vec<u8>>,
     /// Why the connection is over, if it is.

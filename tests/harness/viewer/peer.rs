@@ -220,6 +220,7 @@ impl Peer {
                 let answer = SdpAnswer::from_sdp_string(&sdp)?;
                 let pending = self.pending.take().context("a second answer")?;
                 self.rtc.sdp_api().accept_answer(pending, answer)?;
+                self.desk.seen().answer = sdp;
             }
             FromGateway::Closed { reason, .. } => {
                 self.desk.seen().closed = Some(reason);

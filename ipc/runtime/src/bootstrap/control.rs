@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -220,6 +221,17 @@ impl Shared {
         Ok(started)
     }
 
+    fn set_candidates(&self, candidates: Vec<SocketAddr>) -> Result<(), Refusal> {
+        let state = self.permitted(Request::Change)?;
+        if self.worker != WorkerName::Rtc {
+            return Err(Refusal::because(format!("{} has no media socket", self.worker)));
+        }
+        if let Some(serving) = &state.serving {
+            serving.events.set_candidates(candidates);
+        }
+        Ok(())
+    }
+
     fn drain(&self) -> Result<(), Refusal> {
         let mut state = self.permitted(Request::Drain)?;
         if state.phase == Phase::Ready {
@@ -253,6 +265,10 @@ impl service::Control for Server {
         let started = self.0.order_start(grants)?;
         // The sender is dropped only on the way to the process's end.
         started.await.unwrap_or_else(|_| Err(Refusal::because("this worker is ending")))
+    }
+
+    async fn set_candidates(self, _: Context, candidates: Vec<SocketAddr>) -> Result<(), Refusal> {
+        self.0.set_candidates(candidates)
     }
 
     async fn status(self, _: Context) -> WorkerStatus {

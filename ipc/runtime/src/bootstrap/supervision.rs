@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     fmt, io,
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -42,6 +43,13 @@ impl Supervision {
     #[must_use]
     pub fn next(&self) -> Option<SupervisorEvent> {
         self.events.pop()
+    }
+
+    /// Where the media socket can be reached, if that has changed since this was last asked; only rtc is
+    /// told. It must ask whenever its descriptor was readable.
+    #[must_use]
+    pub fn new_candidates(&self) -> Option<Vec<SocketAddr>> {
+        self.events.take_candidates()
     }
 
     /// Sets what `lumen status` shows for this worker; cut at 256 bytes.
@@ -110,13 +118,26 @@ const MOST_EVENTS: usize = 32;
 /// queue's lock.
 #[derive(Clone)]
 pub(super) struct Events {
-    queue: Arc<Mutex<VecDeque<SupervisorEvent>>>,
+    queue: Arc<Mutex<Queue>>,
     waker: Waker,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<SupervisorEvent>,
+    /// The newest only: older ones mean nothing any more.
+    candidates: Option<Vec<SocketAddr>>,
+}
+
+impl Queue {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.candidates.is_none()
+    }
 }
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("waiting", &self.queue().len()).finish()
+        f.debug_struct("Events").field("waiting", &self.queue().waiting.len()).finish()
     }
 }
 
@@ -127,16 +148,33 @@ impl Events {
 
     /// Asks the worker to drain. Never refused: it comes once.
     pub(super) fn drain(&self) {
-        self.queue().push_back(SupervisorEvent::Drain);
+        let mut queue = self.queue();
+        queue.waiting.push_back(SupervisorEvent::Drain);
         self.waker.wake();
+    }
+
+    /// Replaces candidates that the worker has not asked for yet.
+    pub(super) fn set_candidates(&self, candidates: Vec<SocketAddr>) {
+        let mut queue = self.queue();
+        queue.candidates = Some(candidates);
+        self.waker.wake();
+    }
+
+    fn take_candidates(&self) -> Option<Vec<SocketAddr>> {
+        let mut queue = self.queue();
+        let candidates = queue.candidates.take()?;
+        if queue.is_empty() {
+            self.waker.acknowledge();
+        }
+        Some(candidates)
     }
 
     /// Whether there was room.
     fn grant(&self, grant: Grant) -> bool {
         let mut queue = self.queue();
-        let room = queue.len() < MOST_EVENTS;
+        let room = queue.waiting.len() < MOST_EVENTS;
         if room {
-            queue.push_back(SupervisorEvent::Granted(grant));
+            queue.waiting.push_back(SupervisorEvent::Granted(grant));
             self.waker.wake();
         }
         room
@@ -144,14 +182,14 @@ impl Events {
 
     fn pop(&self) -> Option<SupervisorEvent> {
         let mut queue = self.queue();
-        let event = queue.pop_front();
+        let event = queue.waiting.pop_front();
         if queue.is_empty() {
             self.waker.acknowledge();
         }
         event
     }
 
-    fn queue(&self) -> MutexGuard<'_, VecDeque<SupervisorEvent>> {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -249,6 +287,19 @@ mod tests {
         assert!(events.pop().is_some());
         assert!(!readable_now(&events.waker).expect("poll"));
         assert!(events.pop().is_none());
+    }
+
+    #[test]
+    fn candidates_are_the_newest_and_readable_until_they_are_taken() {
+        let events = Events::new().expect("eventfd");
+        let candidates = |port| vec![SocketAddr::from(([192, 0, 2, 1], port))];
+        events.set_candidates(candidates(1));
+        events.set_candidates(candidates(2));
+        assert!(readable_now(&events.waker).expect("poll") && events.pop().is_none());
+        assert!(readable_now(&events.waker).expect("poll"), "still to be taken");
+        assert_eq!(events.take_candidates(), Some(candidates(2)));
+        assert!(!readable_now(&events.waker).expect("poll"));
+        assert_eq!(events.take_candidates(), None);
     }
 
     #[test]

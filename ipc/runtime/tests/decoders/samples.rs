@@ -75,7 +75,16 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("rpc_broker", broker_samples());
     add(
         "rpc_control",
-        vec![request(ControlRequest::Start { grants: 6 }), reply(ControlResponse::Drain(Ok(())))],
+        vec![
+            request(ControlRequest::Start { grants: 6 }),
+            request(ControlRequest::SetCandidates {
+                candidates: vec![
+                    ([192, 0, 2, 1], 5000).into(),
+                    "[2001:db8::1]:5000".parse().expect("an address"),
+                ],
+            }),
+            reply(ControlResponse::Drain(Ok(()))),
+        ],
     );
     add(
         "rpc_tuning",

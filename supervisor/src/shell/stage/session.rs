@@ -3,6 +3,7 @@
 
 use std::{
     fs, io,
+    net::{IpAddr, SocketAddr},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::MetadataExt,
@@ -41,7 +42,11 @@ pub(crate) struct SessionStage {
     /// Whether the desktop stays when its app ends: nobody named the app, so nobody waits for its end.
     pub(crate) outlives_app: bool,
     helpers: Vec<HelperLaunch>,
-    media: OwnedFd,
+    media: sockets::Bound,
+    /// Where the media socket can be reached beside the machine's own addresses.
+    public: Option<IpAddr>,
+    /// The machine's addresses when all this was prepared.
+    pub(crate) addresses: Vec<IpAddr>,
     /// The deposit of the gamepad worker; `None` without access to uinput.
     pads: Option<OwnedFd>,
     wayland: Listener,
@@ -85,7 +90,9 @@ impl SessionStage {
             app,
             helpers,
             outlives_app: config.app == AppChoice::Demo,
-            media: media.socket,
+            media,
+            public: config.public_address,
+            addresses,
             pads: config.pad.and_then(|_| pads_deposit()),
             wayland,
             passing_home: places.home.starts_with(&places.files).then(|| places.home.clone()),
@@ -102,6 +109,14 @@ impl SessionStage {
     /// Every helper of this desktop.
     pub(crate) fn helpers(&self) -> Vec<Helper> {
         self.helpers.iter().map(|launch| launch.helper).collect()
+    }
+
+    /// The machine has other addresses: notes where the media socket can be reached, for this and every
+    /// later rtc, and returns that.
+    pub(crate) fn moved(&mut self, addresses: &[IpAddr]) -> Vec<SocketAddr> {
+        let candidates = sockets::candidates(self.media.address, self.public, addresses);
+        plan::set_candidates(&mut self.staff.plan, &candidates);
+        candidates
     }
 
     /// The home that is removed with the desktop, and all that is saved there: worth a line.
@@ -123,7 +138,7 @@ impl Stage for SessionStage {
 
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
-            ToWorker::MediaSocket => vec![self.media.as_fd()],
+            ToWorker::MediaSocket => vec![self.media.socket.as_fd()],
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
             ToWorker::HttpListener

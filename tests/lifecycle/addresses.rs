@@ -1,0 +1,54 @@
+//! A machine that gets other addresses while it is watched, on a network of the test's own.
+
+use std::{net::SocketAddr, rc::Rc};
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::Worker;
+use lumen_tests::{app::Show, network::Host, patience::wait_for, rig::Setup, viewer::Viewer};
+
+const HOME: &str = "192.0.2.10";
+const HOME_V6: &str = "2001:db8:1::10";
+const OFFICE: &str = "198.51.100.7";
+const OFFICE_V6: &str = "2001:db8:2::7";
+
+/// Who joins, once the desktop says that it is reached at exactly these of all four addresses.
+fn joins_by(door: SocketAddr, token: &str, expected: &[&str]) -> Result<Viewer> {
+    let mut last = String::new();
+    wait_for(&format!("viewers are told of {expected:?}"), || {
+        let viewer = Viewer::with_token(door, token).ok()?;
+        viewer.wait_for_frame(0).ok()?;
+        last.clone_from(&viewer.seen().answer);
+        let told = |address: &str| last.contains(&format!(" {address} "));
+        let all = [HOME, HOME_V6, OFFICE, OFFICE_V6];
+        all.iter().all(|one| told(one) == expected.contains(one)).then_some(viewer)
+    })
+    .with_context(|| last)
+}
+
+#[test]
+fn machine_that_changes_networks_lets_new_viewers_in_and_keeps_the_old() -> Result<()> {
+    let laptop = Rc::new(Host::new("laptop")?);
+    let network = Host::new("network")?;
+    laptop.plug(("wlan0", &["192.0.2.99/24"]), &network, ("lan", &["192.0.2.1/24"]))?;
+    let arrive = |addresses: [&str; 2]| -> Result<()> {
+        laptop.ip("address flush dev wlan0 scope global")?;
+        laptop.ip(&format!("address add {}/24 dev wlan0", addresses[0]))?;
+        laptop.ip(&format!("address add {}/64 dev wlan0 nodad", addresses[1]))
+    };
+    arrive([HOME, HOME_V6])?;
+    let setup = Setup::new().show(Show::Blink, 30).on_host(&laptop, "0.0.0.0:8080");
+    let rig = setup.start()?;
+    let (door, token) = (rig.address(), rig.token().to_owned());
+    let viewers = |expected: &[&str]| laptop.inside(|| joins_by(door, &token, expected));
+    let first = viewers(&[HOME, HOME_V6])?;
+    arrive([OFFICE, OFFICE_V6])?;
+    let second = viewers(&[OFFICE, OFFICE_V6])?;
+    // Another rtc begins with what the machine has, not with what it had at the start.
+    ensure!(first.seen().closed.is_none(), "{:?}", first.seen().closed);
+    let seen = first.seen().frames.len();
+    first.wait_for_frame(seen + 5)?;
+    let killed = rig.kill(Worker::Rtc)?;
+    rig.successor(Worker::Rtc, killed)?;
+    drop((first, second));
+    viewers(&[OFFICE, OFFICE_V6]).map(drop)
+}
