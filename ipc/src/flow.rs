@@ -156,6 +156,12 @@ impl Outflow {
         Ok(())
     }
 
+    /// Bytes that may be sent without another grant.
+    #[must_use]
+    pub const fn credit(&self) -> u32 {
+        self.credit
+    }
+
     /// How many bytes the next chunk may have; zero while there is no credit.
     #[must_use]
     pub fn allowance(&self) -> usize {

@@ -36,6 +36,8 @@ pub enum LinkName {
     Session,
     /// Gateway ↔ rtc: the WebRTC handshake.
     Signalling,
+    /// Rtc ↔ compositor: content of any length, such as the clipboard's.
+    Transfer,
     /// Rtc → media: what the network wants of the encoder.
     Tuning,
 }
@@ -250,6 +252,7 @@ impl LinkName {
             Self::Pads => "pads",
             Self::Session => "session",
             Self::Signalling => "signalling",
+            Self::Transfer => "transfer",
             Self::Tuning => "tuning",
         }
     }

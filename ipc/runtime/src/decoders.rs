@@ -9,7 +9,9 @@ use std::fmt::Debug;
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::MAX_DESCRIPTORS,
-    message::{desktop, frames, grants, handover, input, packets, pads, session, signalling},
+    message::{
+        desktop, frames, grants, handover, input, packets, pads, session, signalling, transfer,
+    },
     service,
 };
 use tarpc::{ClientMessage, Response};
@@ -40,6 +42,8 @@ pub const DECODERS: &[Decoder] = &[
     ("session_to_session", message::<session::ToSession>),
     ("signalling_to_gateway", message::<signalling::ToGateway>),
     ("signalling_to_rtc", message::<signalling::ToRtc>),
+    ("transfer_to_compositor", message::<transfer::ToCompositor>),
+    ("transfer_to_rtc", message::<transfer::ToRtc>),
 ];
 
 /// Runs the decoder called `name`, if there is one.

@@ -16,7 +16,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::flow::Credit;
+use crate::{codec::Message, flow::Credit, link::LinkName};
 
 /// Most bytes of one transfer. A sender stops there; a receiver takes more for a violation.
 pub const MAX_TRANSFER_BYTES: u64 = 64 * 1024 * 1024;
@@ -37,6 +37,34 @@ pub struct TransferId(pub u32);
 pub enum Kind {
     /// UTF-8 text.
     Text,
+}
+
+/// Which way the clipboard may go. Rtc and compositor both keep to it, and pages have no say.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
+pub enum ClipboardPolicy {
+    /// Both ways.
+    #[default]
+    Both,
+    /// From apps to viewers only.
+    FromDesktop,
+    /// No way.
+    Off,
+    /// From viewers to apps only.
+    ToDesktop,
+}
+
+impl ClipboardPolicy {
+    /// Whether viewers may copy what apps have.
+    #[must_use]
+    pub const fn from_desktop(self) -> bool {
+        matches!(self, Self::Both | Self::FromDesktop)
+    }
+
+    /// Whether apps may paste what viewers have.
+    #[must_use]
+    pub const fn to_desktop(self) -> bool {
+        matches!(self, Self::Both | Self::ToDesktop)
+    }
 }
 
 /// Something that can be had.
@@ -250,6 +278,14 @@ impl FromSender {
             | Self::Failed { transfer, .. } => *transfer,
         }
     }
+}
+
+impl Message for ToCompositor {
+    const LINK: LinkName = LinkName::Transfer;
+}
+
+impl Message for ToRtc {
+    const LINK: LinkName = LinkName::Transfer;
 }
 
 #[cfg(test)]
