@@ -12,15 +12,17 @@
 //! ```text
 //! apps ──▶ Wayland socket ──▶ handlers ──▶ State ──▶ render ──▶ shared memory ─┐
 //! rtc  ──▶ input link ──────▶ input ────────▲ │                               │
+//! rtc  ◀─▶ transfer link ◀──▶ transfers ◀────▶ selections ◀─▶ apps' pipes
 //! rtc  ◀── desktop link ◀──── desktop ◀───────┘      capture ──▶ frames link ──┴─▶ media
 //! ```
 //!
 //! Modules: [`state`] owns the parts, none of which knows it: [`output`], [`seat`], the windows,
-//! popups and panels of the [`tree`] with their [`layout`], [`capture`] with what it draws ([`render`])
-//! and [`desktop`]. [`handlers`], which Smithay calls, and [`input`] change several of them at once.
-//! Pure are [`layout`], [`desktop`], the schedule and damage of [`capture`], the ledger and wheel of
-//! [`seat`], and the resizing of [`output`]. [`shell`] turns the loop and
-//! does the I/O, what others ask of the [`kernel`] included; [`worker`] is the life of the process; [`policy`] its confinement.
+//! popups and panels of the [`tree`] with their [`layout`], [`capture`] with what it draws ([`render`]),
+//! [`desktop`] and [`selections`]. [`handlers`], which Smithay calls, and [`input`] change several of
+//! them at once. Pure are [`layout`], [`desktop`], [`selections`], the schedule and damage of
+//! [`capture`], the ledger and wheel of [`seat`], and the resizing of [`output`]. [`shell::transfers`] has the
+//! pipes that apps write and read. [`shell`] turns the loop and does the I/O, what others ask of the
+//! [`kernel`] included; [`worker`] is the life of the process; [`policy`] its confinement.
 
 pub mod capture;
 pub mod client;
@@ -37,6 +39,7 @@ pub mod pools;
 pub mod protocols;
 pub mod render;
 pub mod seat;
+pub mod selections;
 pub mod shell;
 pub mod state;
 pub mod tree;

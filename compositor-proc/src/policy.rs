@@ -17,5 +17,7 @@ pub fn policy() -> Policy {
         .allow(libc::SYS_accept4, "apps connect to the granted Wayland socket")
         .allow(libc::SYS_memfd_create, "frames shared with media; keymaps for apps of old versions")
         .allow(libc::SYS_ftruncate, "a new frame's memory gets its size")
+        .allow(libc::SYS_pipe2, "what an app writes of its clipboard, and what it is to read")
+        .allow(libc::SYS_splice, "fills an app's pipe without ever waiting for the app")
         .open_files(OPEN_FILES)
 }

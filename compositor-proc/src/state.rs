@@ -29,6 +29,7 @@ use crate::{
     protocols::Protocols,
     render::CanvasError,
     seat::{DesktopSeat, KeymapError},
+    selections::Selections,
     tree::WindowTree,
 };
 
@@ -50,6 +51,8 @@ pub struct State {
     pub capture: Capture,
     /// What rtc is told.
     pub desktop: Desktop,
+    /// The clipboard.
+    pub selections: Selections,
     /// Where apps' pixels lie.
     pub pools: PoolFiles,
     /// Figures.
@@ -96,6 +99,7 @@ impl State {
             drag_icon: None,
             capture: Capture::new(renderer, &output, metrics.clone(), Rc::clone(&kernel))?,
             desktop: Desktop::new(size),
+            selections: Selections::new(config.clipboard),
             pools: PoolFiles::default(),
             metrics,
             kernel,

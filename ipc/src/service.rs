@@ -13,6 +13,7 @@ use crate::{
     front_door::{FrontDoor, Listen},
     log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+    message::transfer::ClipboardPolicy,
     process::{ProcessId, Worker},
     text::{Secret, Text},
     units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
@@ -178,6 +179,8 @@ pub struct CompositorConfig {
     pub resize: ResizePolicy,
     /// Keyboard layout.
     pub keymap: Keymap,
+    /// Which way the clipboard may go.
+    pub clipboard: ClipboardPolicy,
 }
 
 /// What decides the output's size.
@@ -222,6 +225,8 @@ pub struct RtcConfig {
     pub bitrate: Kbps,
     /// Where the relay takes datagrams from this host; `None` when there is no relay.
     pub relay: Option<SocketAddr>,
+    /// Which way the clipboard may go.
+    pub clipboard: ClipboardPolicy,
 }
 
 /// The gateway's part.

@@ -226,6 +226,7 @@ fn session_worker(
             max_fps: config.fps,
             resize: config.resize,
             keymap: config.keymap.clone(),
+            clipboard: config.clipboard,
         }),
         Worker::Gamepad => WorkerConfig::Gamepad(GamepadConfig {
             identity: config.pad?,
@@ -242,6 +243,7 @@ fn session_worker(
             bitrate: config.bitrate,
             // Its host says so later.
             relay: None,
+            clipboard: config.clipboard,
         }),
         Worker::Gateway | Worker::Turn => return None,
     })

@@ -1,10 +1,17 @@
-//! `wl_data_device` and primary selection: clipboard and drag-and-drop between apps.
+//! `wl_data_device` and primary selection: clipboard and drag-and-drop, between apps and, of the
+//! clipboard, with viewers.
 
+use std::os::fd::OwnedFd;
+
+use lumen_ipc::message::transfer::OfferId;
 use smithay::{
     input::Seat,
-    reexports::wayland_server::protocol::{wl_data_source::WlDataSource, wl_surface::WlSurface},
+    reexports::wayland_server::{
+        Resource,
+        protocol::{wl_data_source::WlDataSource, wl_surface::WlSurface},
+    },
     wayland::selection::{
-        SelectionHandler,
+        SelectionHandler, SelectionSource, SelectionTarget,
         data_device::{
             ClientDndGrabHandler, DataDeviceHandler, DataDeviceState, ServerDndGrabHandler,
         },
@@ -15,7 +22,36 @@ use smithay::{
 use crate::state::State;
 
 impl SelectionHandler for State {
-    type SelectionUserData = ();
+    type SelectionUserData = OfferId;
+
+    fn new_selection(
+        &mut self,
+        target: SelectionTarget,
+        source: Option<SelectionSource>,
+        _seat: Seat<Self>,
+    ) {
+        if target == SelectionTarget::Clipboard {
+            // Only the app that has the keyboard may copy.
+            let focus = self.keyboard().current_focus();
+            let owner = focus.and_then(|surface| surface.client()).map(|client| client.id());
+            let names = source.map(|source| source.mime_types()).unwrap_or_default();
+            self.selections.copy(owner, &names);
+        }
+    }
+
+    fn send_selection(
+        &mut self,
+        target: SelectionTarget,
+        _name: String,
+        pipe: OwnedFd,
+        _seat: Seat<Self>,
+        offer: &OfferId,
+    ) {
+        // All names that it is offered under are of the same text.
+        if target == SelectionTarget::Clipboard {
+            self.selections.paste(*offer, pipe);
+        }
+    }
 }
 
 impl DataDeviceHandler for State {

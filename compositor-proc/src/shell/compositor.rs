@@ -14,7 +14,7 @@ use std::{
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
-    message::{desktop, frames, input},
+    message::{desktop, frames, input, transfer},
     service::CompositorConfig,
     text::counted,
 };
@@ -30,7 +30,10 @@ use smithay::{
 };
 use tracing::{info, warn};
 
-use super::kernel::Os;
+use super::{
+    kernel::Os,
+    transfers::{TransferLink, Transfers, WatchId},
+};
 use crate::{
     capture::{FramesLink, Step},
     client::{ClientCount, ClientState, REGISTRY, TooMany},
@@ -59,6 +62,7 @@ pub struct Compositor {
     /// The desktop.
     pub state: State,
     desktop_link: Option<Rc<DesktopLink>>,
+    transfers: Transfers,
     /// Requests since all objects were counted, and at how many they are again.
     uncounted: usize,
     census_after: usize,
@@ -99,6 +103,7 @@ impl Compositor {
             display,
             state,
             desktop_link: None,
+            transfers: Transfers::default(),
             uncounted: 0,
             census_after: CENSUS_AFTER,
             clients: ClientCount::default(),
@@ -221,6 +226,43 @@ impl Compositor {
         self.state.desktop.forget_told();
     }
 
+    /// Rtc has a new end of the `transfer` link, or none.
+    pub fn set_transfer_link(&mut self, link: Option<Rc<TransferLink>>) {
+        self.state.set_now(Instant::now());
+        match link {
+            Some(link) => self.transfers.attach(&mut self.state, link),
+            None => self.transfers.detach(&mut self.state),
+        }
+    }
+
+    /// Rtc says something about the clipboard.
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when it must not be listened to any more.
+    pub fn apply_transfer(
+        &mut self,
+        message: transfer::ToCompositor,
+    ) -> Result<(), ProtocolViolation> {
+        self.state.set_now(Instant::now());
+        self.transfers.apply(&mut self.state, message)
+    }
+
+    /// All transfers: for the pipes they wait for.
+    #[must_use]
+    pub const fn transfers(&self) -> &Transfers {
+        &self.transfers
+    }
+
+    /// Ends the transfers that have stood still for too long at `now`.
+    pub fn expire_transfers(&mut self, now: Instant) {
+        self.transfers.expire(now);
+    }
+
+    /// A pipe that a transfer waits for goes on.
+    pub fn transfer_ready(&mut self, watch: WatchId) {
+        self.transfers.ready(Instant::now(), watch);
+    }
+
     /// A few words for `lumen status`.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -242,10 +284,11 @@ impl Compositor {
         self.disconnect_faulty();
         self.refresh_cursor();
         let retry = self.tell_desktop();
+        let transfers = self.transfers.settle(&mut self.state);
         self.flush();
         let resize = self.state.output.resizing.due(self.state.now());
         let lapse = self.state.lapse_due();
-        [lapse, next_step, retry, resize].into_iter().flatten().min()
+        [lapse, next_step, retry, resize, transfers].into_iter().flatten().min()
     }
 
     /// Sends apps what they are to be told. A full or broken socket ends its app only.

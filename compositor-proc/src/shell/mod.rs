@@ -7,8 +7,10 @@
 
 mod compositor;
 mod kernel;
+pub mod transfers;
 
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     io,
     os::{
@@ -35,6 +37,7 @@ use smithay::reexports::calloop::{
 };
 use tracing::{debug, warn};
 
+use self::transfers::{TransferLink, WatchId};
 pub use self::{
     compositor::{Compositor, CreateError, DesktopLink, InputLink},
     kernel::Os,
@@ -67,6 +70,9 @@ struct Sources {
     frames: Option<RegistrationToken>,
     input: Option<RegistrationToken>,
     desktop: Option<RegistrationToken>,
+    transfer: Option<RegistrationToken>,
+    /// Pipes of apps that a transfer waits for.
+    pipes: BTreeMap<WatchId, RegistrationToken>,
     /// Held while descriptors are plenty, given up to refuse an app when there are none left.
     spare: Option<OwnedFd>,
 }
@@ -126,6 +132,7 @@ impl Shell {
     /// [`ShellError`] when the event loop itself fails.
     pub fn turn(&mut self, patience: Option<Duration>) -> Result<(), ShellError> {
         let due = self.turn.compositor.settle();
+        self.turn.watch_pipes();
         let asked = Instant::now();
         let due = due.map(|due| due.saturating_duration_since(asked));
         let wait = [due, patience].into_iter().flatten().min();
@@ -182,6 +189,7 @@ impl Turn {
             ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(descriptor),
             ToWorker::LinkEnd { link: LinkName::Input, .. } => self.attach_input(descriptor),
             ToWorker::LinkEnd { link: LinkName::Desktop, .. } => self.attach_desktop(descriptor),
+            ToWorker::LinkEnd { link: LinkName::Transfer, .. } => self.attach_transfer(descriptor),
             other => Err(ShellError::Useless(other)),
         }
     }
@@ -263,6 +271,56 @@ impl Turn {
         self.replace(|sources| &mut sources.desktop, token);
         self.compositor.set_desktop_link(Some(link));
         Ok(())
+    }
+
+    fn attach_transfer(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
+        let link: Rc<TransferLink> = Rc::new(open(LinkName::Transfer, descriptor)?);
+        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
+        let token = insert(&self.handle, source, |turn: &mut Self, link| {
+            let open = turn.read(link, |compositor, message| {
+                compositor.apply_transfer(message).map_err(|violation| violation.to_string())
+            });
+            Ok(turn.go_on(open, |compositor| compositor.set_transfer_link(None)))
+        })?;
+        self.replace(|sources| &mut sources.transfer, token);
+        self.compositor.set_transfer_link(Some(link));
+        Ok(())
+    }
+
+    /// Waits for exactly the pipes that transfers wait for. One that goes on is watched anew if its
+    /// transfer wants that: so a pipe whose transfer is over is closed at once.
+    fn watch_pipes(&mut self) {
+        let wanted = self.compositor.transfers().watches();
+        if wanted.is_empty() && self.sources.pipes.is_empty() {
+            return;
+        }
+        let handle = &self.handle;
+        self.sources.pipes.retain(|watch, token| {
+            let keep = wanted.contains_key(watch);
+            if !keep {
+                handle.remove(*token);
+            }
+            keep
+        });
+        let missing = wanted.iter().filter(|(watch, _)| !self.sources.pipes.contains_key(watch));
+        let missing: Vec<_> = missing.map(|(watch, pipe)| (*watch, Rc::clone(pipe))).collect();
+        for (watch, pipe) in missing {
+            let interest = match watch {
+                WatchId::Inward(_) => Interest::WRITE,
+                WatchId::Outward(_) => Interest::READ,
+            };
+            let source = Generic::new(pipe, interest, Mode::Level);
+            let inserted = insert(&self.handle, source, move |turn: &mut Self, _| {
+                turn.sources.pipes.remove(&watch);
+                turn.compositor.transfer_ready(watch);
+                Ok(PostAction::Remove)
+            });
+            match inserted {
+                Ok(token) => drop(self.sources.pipes.insert(watch, token)),
+                // Its transfer stands still, and is ended for that.
+                Err(error) => debug!(%error, "a pipe cannot be watched"),
+            }
+        }
     }
 
     /// Takes what waits on a link. Returns whether the link is still open.

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use lumen_ipc::{
     message::input::{Action, HOLD_PATIENCE, Locks, PressState},
-    service::{CompositorConfig, Keymap, ResizePolicy},
+    service::{CompositorConfig, Keymap},
     text::Text,
-    units::{Fps, FrameSize, KeyCode, PeerId},
+    units::{KeyCode, PeerId},
 };
 
 use super::{
@@ -156,12 +156,7 @@ fn locks_set_in_the_second_layout_keep_it() {
         options: Text::truncated("grp:shifts_toggle"),
         ..Keymap::default()
     };
-    let mut rig = Rig::configured(&CompositorConfig {
-        size: FrameSize::new(640, 480).expect("legal size"),
-        max_fps: Fps::new(60).expect("legal rate"),
-        resize: ResizePolicy::Follow,
-        keymap,
-    });
+    let mut rig = Rig::configured(&CompositorConfig { keymap, ..Rig::config() });
     rig.frame_after(0);
     rig.release();
     let (mut app, _window) = focused(&mut rig);

@@ -18,6 +18,7 @@ use lumen_ipc::{
         },
         grants::ToWorker,
         input::{self, Action},
+        transfer::{self, ClipboardPolicy},
     },
     service::{CompositorConfig, Keymap, MetricValue, ResizePolicy},
     units::{Fps, FrameSize, OutputId, PeerId, SlotIndex},
@@ -37,6 +38,7 @@ pub(crate) const PEER: PeerId = PeerId(1);
 
 type MediaEnd = Channel<ToMedia, frames::ToCompositor>;
 type InputEnd = Channel<input::ToRtc, input::ToCompositor>;
+type TransferEnd = Channel<transfer::ToRtc, transfer::ToCompositor>;
 type DesktopEnd = Channel<desktop::ToRtc, desktop::ToCompositor>;
 
 /// The compositor and its surroundings.
@@ -45,8 +47,10 @@ pub(crate) struct Rig {
     pub(crate) media: Option<MediaEnd>,
     pub(crate) input: Option<InputEnd>,
     pub(crate) desktop: Option<DesktopEnd>,
+    pub(crate) transfer: Option<TransferEnd>,
     pub(crate) frames: Vec<FrameReady>,
     pub(crate) told: Vec<Statement>,
+    pub(crate) said: Vec<transfer::ToRtc>,
     buffers: HashMap<SlotIndex, (BufferAnnounced, Pixels)>,
     /// Slots that media was told to let go of.
     pub(crate) retired: Vec<SlotIndex>,
@@ -72,14 +76,26 @@ impl Rig {
         Self::sized(FrameSize::new(640, 480).expect("legal size"), 60)
     }
 
-    /// A desktop of `size` at `fps` frames a second, with every link attached.
-    pub(crate) fn sized(size: FrameSize, fps: u64) -> Self {
-        Self::configured(&CompositorConfig {
-            size,
-            max_fps: Fps::new(fps).expect("legal rate"),
+    /// A desktop whose clipboard keeps to `policy`.
+    pub(crate) fn with_clipboard(clipboard: ClipboardPolicy) -> Self {
+        Self::configured(&CompositorConfig { clipboard, ..Self::config() })
+    }
+
+    /// What a desktop is like unless a test says otherwise.
+    pub(crate) fn config() -> CompositorConfig {
+        CompositorConfig {
+            size: FrameSize::new(640, 480).expect("legal size"),
+            max_fps: Fps::new(60).expect("legal rate"),
             resize: ResizePolicy::Follow,
             keymap: Keymap::default(),
-        })
+            clipboard: ClipboardPolicy::Both,
+        }
+    }
+
+    /// A desktop of `size` at `fps` frames a second, with every link attached.
+    pub(crate) fn sized(size: FrameSize, fps: u64) -> Self {
+        let max_fps = Fps::new(fps).expect("legal rate");
+        Self::configured(&CompositorConfig { size, max_fps, ..Self::config() })
     }
 
     /// A desktop with every link attached.
@@ -90,14 +106,17 @@ impl Rig {
             media: None,
             input: None,
             desktop: None,
+            transfer: None,
             frames: Vec::new(),
             told: Vec::new(),
+            said: Vec::new(),
             buffers: HashMap::new(),
             retired: Vec::new(),
         };
         rig.attach_media();
         rig.attach_input();
         rig.attach_desktop();
+        rig.attach_transfer();
         rig
     }
 
@@ -118,6 +137,12 @@ impl Rig {
         let (ours, theirs) = Channel::pair().expect("socketpair");
         self.grant(LinkName::Desktop, theirs);
         self.desktop = Some(ours);
+    }
+
+    pub(crate) fn attach_transfer(&mut self) {
+        let (ours, theirs) = Channel::pair().expect("socketpair");
+        self.grant(LinkName::Transfer, theirs);
+        self.transfer = Some(ours);
     }
 
     fn grant<In, Out>(&mut self, link: LinkName, end: Channel<In, Out>)
@@ -159,6 +184,14 @@ impl Rig {
         self.shell.turn(Some(patience)).expect("the loop turns");
         self.take_frames();
         self.take_told();
+        self.take_said();
+    }
+
+    fn take_said(&mut self) {
+        let Some(transfer) = &self.transfer else { return };
+        while let Ok(received) = transfer.receive() {
+            self.said.push(received.message);
+        }
     }
 
     fn take_frames(&mut self) {

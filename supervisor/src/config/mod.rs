@@ -16,6 +16,7 @@ use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf};
 use lumen_ipc::{
     front_door::FrontDoor,
     log::LogSource,
+    message::transfer::ClipboardPolicy,
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
@@ -116,6 +117,8 @@ pub struct SessionConfig {
     pub size: FrameSize,
     /// Whether it follows the viewers' windows.
     pub resize: ResizePolicy,
+    /// Which way the clipboard may go.
+    pub clipboard: ClipboardPolicy,
     /// The most frames per second.
     pub fps: Fps,
     /// The most bits per second.

@@ -192,6 +192,7 @@ impl Line {
             app,
             size,
             resize: values.resize()?,
+            clipboard: values.clipboard()?,
             fps: values.fps()?,
             bitrate: values.bitrate()?,
             user: values.optional(Key::User),

@@ -40,6 +40,8 @@ pub enum Key {
     BasePath,
     /// Bit rate.
     Bitrate,
+    /// Which way the clipboard may go.
+    Clipboard,
     /// Whether `logs` goes on.
     Follow,
     /// Frames per second.
@@ -181,6 +183,7 @@ mod tests {
             Auth,
             BasePath,
             Bitrate,
+            Clipboard,
             Follow,
             Fps,
             Json,

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, 
 
 use lumen_ipc::{
     front_door::{BadNetwork, FrontDoor, Listen},
+    message::transfer::ClipboardPolicy,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
     units::{Fps, FrameSize, Kbps, PadGrace},
@@ -212,6 +213,16 @@ impl Values {
             "follow" => Ok(ResizePolicy::Follow),
             "fixed" => Ok(ResizePolicy::Fixed),
             _ => Err(self.bad(Key::Resize, "expected follow or fixed")),
+        }
+    }
+
+    pub(super) fn clipboard(&self) -> Result<ClipboardPolicy, UsageError> {
+        match self.text(Key::Clipboard).0 {
+            "both" => Ok(ClipboardPolicy::Both),
+            "to-desktop" => Ok(ClipboardPolicy::ToDesktop),
+            "from-desktop" => Ok(ClipboardPolicy::FromDesktop),
+            "off" => Ok(ClipboardPolicy::Off),
+            _ => Err(self.bad(Key::Clipboard, "expected both, to-desktop, from-desktop or off")),
         }
     }
 

@@ -14,7 +14,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 31] = [
+pub const OPTIONS: [OptionRow; 32] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -77,6 +77,16 @@ pub const OPTIONS: [OptionRow; 31] = [
         placeholder: Some("follow|fixed"),
         default: "follow",
         help: "Whether the desktop follows the size of the browser's window or keeps its own.",
+        commands: RUN,
+    },
+    OptionRow {
+        key: Key::Clipboard,
+        name: "clipboard",
+        short: None,
+        environment: "LUMEN_CLIPBOARD",
+        placeholder: Some("both|to-desktop|from-desktop|off"),
+        default: "both",
+        help: "Which way copied text may go between the desktop and the browsers that control it.",
         commands: RUN,
     },
     OptionRow {

@@ -1,0 +1,400 @@
+//! The `transfer` link: apps' text to pages, pages' text to apps.
+//!
+//! Decides: which transfers there are, and when one is over. [`outward`] is one from an app, [`inward`]
+//! one to an app.
+//!
+//! Distrusts: apps, which may never write, never read, write what is no text, or hand in something else
+//! than a pipe; and rtc, which is held to its credit, to the policy and to the numbers of its offers.
+//!
+//! INVARIANT: nothing here waits. Pipes are read and filled only as far as they go; what cannot go on is
+//! watched ([`Transfers::watches`]), and what makes no progress for [`STALL`] is over. A transfer holds at
+//! most a window of bytes and three descriptors, and there are at most [`MAX_TRANSFERS`] of each
+//! direction.
+
+mod inward;
+mod outward;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    os::fd::OwnedFd,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    codec::{ProtocolViolation, Violation},
+    flow::{BadFlow, Credit},
+    link::LinkName,
+    message::transfer::{
+        Failure, FromReceiver, FromSender, Kind, MAX_TRANSFERS, Offer, OfferId, ToCompositor,
+        ToRtc, TransferId,
+    },
+};
+use lumen_ipc_runtime::channel::{Channel, SendError};
+use smithay::wayland::selection::data_device::{
+    clear_data_device_selection, request_data_device_client_selection, set_data_device_selection,
+};
+use tracing::{debug, warn};
+
+use self::{inward::Inward, outward::Outward};
+use crate::{
+    selections::{Paste, TEXT_NAMES},
+    state::State,
+};
+
+/// Our end of the `transfer` link.
+pub type TransferLink = Channel<ToCompositor, ToRtc>;
+
+/// How long a transfer may stand still: an app that never writes, an app that never reads, a page
+/// that does not answer.
+pub const STALL: Duration = Duration::from_secs(15);
+
+/// When to try again to send on a full link.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Messages that may wait for rtc. It asks for more only by not reading answers.
+const MAX_WAITING: usize = 256;
+
+/// Which pipe is watched.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum WatchId {
+    /// Until the app has read something.
+    Inward(TransferId),
+    /// Until the app has written something.
+    Outward(TransferId),
+}
+
+/// How a step of a transfer left it.
+enum Step {
+    /// It goes on when the pipe does.
+    Blocked,
+    /// It goes on when the other end of the link says something.
+    Idle,
+    /// It is over.
+    Over,
+}
+
+/// All transfers.
+#[derive(Default)]
+pub struct Transfers {
+    link: Option<Rc<TransferLink>>,
+    outbox: VecDeque<ToRtc>,
+    outward: BTreeMap<TransferId, Outward>,
+    inward: BTreeMap<TransferId, Inward>,
+    /// The newest that rtc asked for.
+    newest_outward: Option<TransferId>,
+    numbered_inward: u32,
+    watches: BTreeMap<WatchId, Rc<OwnedFd>>,
+}
+
+impl Transfers {
+    /// Rtc has a new link end.
+    pub fn attach(&mut self, state: &mut State, link: Rc<TransferLink>) {
+        self.detach(state);
+        self.link = Some(link);
+    }
+
+    /// Rtc's link end is closed: everything is over, and what only it could have sent is not offered.
+    pub fn detach(&mut self, state: &mut State) {
+        *self = Self::default();
+        state.selections.forget_rtc();
+        if state.selections.forget_page().is_some() {
+            clear_data_device_selection(&state.display, &state.seat.wayland);
+        }
+    }
+
+    /// Pipes to wait for: those of [`WatchId::Inward`] until they can be written, the others until they
+    /// can be read.
+    #[must_use]
+    pub const fn watches(&self) -> &BTreeMap<WatchId, Rc<OwnedFd>> {
+        &self.watches
+    }
+
+    /// A watched pipe goes on.
+    pub fn ready(&mut self, now: Instant, watch: WatchId) {
+        self.watches.remove(&watch);
+        match watch {
+            WatchId::Inward(transfer) => self.step_inward(now, transfer),
+            WatchId::Outward(transfer) => self.step_outward(now, transfer),
+        }
+    }
+
+    /// Rtc says something.
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when it must not be listened to any more.
+    pub fn apply(
+        &mut self,
+        state: &mut State,
+        message: ToCompositor,
+    ) -> Result<(), ProtocolViolation> {
+        if self.outbox.len() > MAX_WAITING {
+            return Err(illegal("rtc asks and does not read the answers"));
+        }
+        match message {
+            ToCompositor::Offered(offer) => self.take_offer(state, offer),
+            ToCompositor::Withdrawn { offer } => withdraw(state, offer),
+            ToCompositor::Receiver(FromReceiver::Requested { transfer, offer, kind, credit }) => {
+                return self.begin_outward(state, transfer, (offer, kind), credit);
+            }
+            ToCompositor::Receiver(FromReceiver::Granted { transfer, credit }) => {
+                self.check_outward(transfer)?;
+                if let Some(outward) = self.outward.get_mut(&transfer) {
+                    outward.grant(credit).map_err(bad_flow)?;
+                    self.step_outward(state.now(), transfer);
+                }
+            }
+            ToCompositor::Receiver(FromReceiver::Cancelled { transfer }) => {
+                self.check_outward(transfer)?;
+                self.end_outward(transfer);
+            }
+            ToCompositor::Sender(message) => return self.receive(state.now(), message),
+        }
+        Ok(())
+    }
+
+    /// Does what apps have asked for since, and ends what stands still. Returns when to be called again.
+    pub fn settle(&mut self, state: &mut State) -> Option<Instant> {
+        if self.link.is_none() {
+            // Whoever wants to paste gets an end of file at once.
+            state.selections.forget_rtc();
+            return None;
+        }
+        let lapsed = state.selections.take_lapsed();
+        self.outbox.extend(lapsed.into_iter().map(|offer| ToRtc::Lapsed { offer }));
+        for paste in state.selections.take_pastes() {
+            self.begin_inward(state, paste);
+        }
+        self.outbox.extend(state.selections.take_untold().map(ToRtc::Offered));
+        let now = state.now();
+        self.expire(now);
+        self.resume(now);
+        let retry = if self.flush() { None } else { Some(now + RETRY) };
+        if self.link.is_none() {
+            self.detach(state);
+            return None;
+        }
+        self.stalls().map(|(_, at)| at).chain(retry).min()
+    }
+
+    fn take_offer(&mut self, state: &mut State, Offer { offer, kind: Kind::Text, .. }: Offer) {
+        if state.selections.policy().to_desktop() {
+            let names = TEXT_NAMES.map(str::to_owned).to_vec();
+            state.selections.set_page(offer);
+            set_data_device_selection(&state.display, &state.seat.wayland, names, offer);
+            self.outbox.push_back(ToRtc::Taken { offer });
+        } else {
+            self.outbox.push_back(ToRtc::Lapsed { offer });
+        }
+    }
+
+    fn begin_outward(
+        &mut self,
+        state: &State,
+        transfer: TransferId,
+        (offer, Kind::Text): (OfferId, Kind),
+        credit: Credit,
+    ) -> Result<(), ProtocolViolation> {
+        if self.newest_outward.is_some_and(|newest| transfer <= newest) {
+            return Err(illegal("the number of a transfer was used before"));
+        }
+        self.newest_outward = Some(transfer);
+        let begun = if self.outward.len() < MAX_TRANSFERS {
+            ask_app(state, offer).map(|pipe| Outward::new(state.now(), pipe, credit))
+        } else {
+            Err(Failure::Busy)
+        };
+        match begun {
+            Ok(outward) => {
+                self.outward.insert(transfer, outward);
+                self.step_outward(state.now(), transfer);
+            }
+            Err(failure) => self.say_failed(transfer, failure),
+        }
+        Ok(())
+    }
+
+    fn begin_inward(&mut self, state: &State, Paste { offer, target }: Paste) {
+        if state.selections.page() != Some(offer) || self.inward.len() >= MAX_TRANSFERS {
+            debug!("an app pastes what is not there any more, or more at once than is possible");
+            return;
+        }
+        match Inward::new(state.now(), target) {
+            Ok(inward) => {
+                self.numbered_inward = self.numbered_inward.wrapping_add(1);
+                let transfer = TransferId(self.numbered_inward);
+                self.inward.insert(transfer, inward);
+                self.outbox.push_back(ToRtc::Receiver(FromReceiver::Requested {
+                    transfer,
+                    offer,
+                    kind: Kind::Text,
+                    credit: Credit::default(),
+                }));
+            }
+            Err(error) => debug!(%error, "an app cannot be sent what it pastes"),
+        }
+    }
+
+    fn receive(&mut self, now: Instant, message: FromSender) -> Result<(), ProtocolViolation> {
+        let transfer = message.transfer();
+        if transfer.0 > self.numbered_inward {
+            return Err(illegal("a transfer that nobody asked for"));
+        }
+        // What comes of one that is over was under way when it ended.
+        let Some(inward) = self.inward.get_mut(&transfer) else { return Ok(()) };
+        match message {
+            FromSender::Sent { chunk, .. } => inward.take(now, chunk.bytes())?,
+            FromSender::Ended { .. } => inward.end()?,
+            FromSender::Failed { failure, .. } => {
+                debug!(?failure, "a page does not send what an app pastes");
+                self.end_inward(transfer);
+                return Ok(());
+            }
+        }
+        if !self.watches.contains_key(&WatchId::Inward(transfer)) {
+            self.step_inward(now, transfer);
+        }
+        Ok(())
+    }
+
+    fn check_outward(&self, transfer: TransferId) -> Result<(), ProtocolViolation> {
+        match self.newest_outward {
+            Some(newest) if transfer <= newest => Ok(()),
+            _ => Err(illegal("a transfer that was never asked for")),
+        }
+    }
+
+    /// Reads on for transfers that waited for room on the link.
+    fn resume(&mut self, now: Instant) {
+        let watched = |transfer| self.watches.contains_key(&WatchId::Outward(transfer));
+        let waiting = self.outward.keys().copied().filter(|transfer| !watched(*transfer));
+        for transfer in waiting.collect::<Vec<_>>() {
+            self.step_outward(now, transfer);
+        }
+    }
+
+    fn step_outward(&mut self, now: Instant, transfer: TransferId) {
+        while self.flush() {
+            let Some(outward) = self.outward.get_mut(&transfer) else { return };
+            let (message, step) = outward.step(now, transfer);
+            self.outbox.extend(message.map(ToRtc::Sender));
+            match step {
+                Some(Step::Over) => return self.end_outward(transfer),
+                Some(Step::Blocked) => {
+                    let pipe = outward.pipe();
+                    self.watches.insert(WatchId::Outward(transfer), pipe);
+                    return;
+                }
+                Some(Step::Idle) => return,
+                None => {}
+            }
+        }
+    }
+
+    fn step_inward(&mut self, now: Instant, transfer: TransferId) {
+        let Some(inward) = self.inward.get_mut(&transfer) else { return };
+        let (credit, step) = inward.step(now);
+        let granted = credit.map(|credit| FromReceiver::Granted { transfer, credit });
+        match step {
+            Step::Over if inward.is_complete() => self.end_inward(transfer),
+            Step::Over => self.cancel_inward(transfer),
+            Step::Blocked => {
+                let target = inward.target();
+                self.watches.insert(WatchId::Inward(transfer), target);
+                self.outbox.extend(granted.map(ToRtc::Receiver));
+            }
+            Step::Idle => self.outbox.extend(granted.map(ToRtc::Receiver)),
+        }
+    }
+
+    /// Ends what has made no progress for [`STALL`] at `now`.
+    pub fn expire(&mut self, now: Instant) {
+        let due = self.stalls().filter(|(_, at)| *at <= now).map(|(watch, _)| watch);
+        for watch in due.collect::<Vec<_>>() {
+            debug!("a transfer stands still and is ended");
+            match watch {
+                WatchId::Inward(transfer) => self.cancel_inward(transfer),
+                WatchId::Outward(transfer) => {
+                    self.end_outward(transfer);
+                    self.say_failed(transfer, Failure::Stalled);
+                }
+            }
+        }
+    }
+
+    fn stalls(&self) -> impl Iterator<Item = (WatchId, Instant)> {
+        let outward = self.outward.iter();
+        let outward = outward.map(|(id, it)| (WatchId::Outward(*id), it.progressed() + STALL));
+        let inward = self.inward.iter();
+        outward.chain(inward.map(|(id, it)| (WatchId::Inward(*id), it.progressed() + STALL)))
+    }
+
+    fn say_failed(&mut self, transfer: TransferId, failure: Failure) {
+        self.outbox.push_back(ToRtc::Sender(FromSender::Failed { transfer, failure }));
+    }
+
+    fn end_outward(&mut self, transfer: TransferId) {
+        self.outward.remove(&transfer);
+        self.watches.remove(&WatchId::Outward(transfer));
+    }
+
+    fn end_inward(&mut self, transfer: TransferId) {
+        self.inward.remove(&transfer);
+        self.watches.remove(&WatchId::Inward(transfer));
+    }
+
+    fn cancel_inward(&mut self, transfer: TransferId) {
+        self.end_inward(transfer);
+        self.outbox.push_back(ToRtc::Receiver(FromReceiver::Cancelled { transfer }));
+    }
+
+    /// Sends what waits. Returns whether nothing does any more.
+    fn flush(&mut self) -> bool {
+        let Some(link) = &self.link else { return false };
+        while let Some(message) = self.outbox.front() {
+            match link.send(message, &[]) {
+                Ok(()) => drop(self.outbox.pop_front()),
+                Err(SendError::Full) => return false,
+                Err(error) => {
+                    if !matches!(error, SendError::PeerGone) {
+                        warn!(%error, "rtc cannot be told about the clipboard");
+                    }
+                    self.link = None;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+fn withdraw(state: &mut State, offer: OfferId) {
+    if state.selections.page() == Some(offer) {
+        state.selections.forget_page();
+        clear_data_device_selection(&state.display, &state.seat.wayland);
+    }
+}
+
+/// Asks the app that has `offer` to write it into a pipe; returns the end to read.
+fn ask_app(state: &State, offer: OfferId) -> Result<OwnedFd, Failure> {
+    let copied = state.selections.copied(offer).ok_or(Failure::Gone)?;
+    // The seat keeps offering what a dead app had; its pipe would end at once, like an empty text.
+    let backend = state.display.backend_handle();
+    backend.get_client_data(copied.owner.clone()).map_err(|_| Failure::Gone)?;
+    let (read, write) = outward::pipe().map_err(|_| Failure::Busy)?;
+    request_data_device_client_selection(&state.seat.wayland, copied.name.to_owned(), write)
+        .map_err(|_| Failure::Gone)?;
+    Ok(read)
+}
+
+fn illegal(what: &'static str) -> ProtocolViolation {
+    ProtocolViolation { link: LinkName::Transfer, what: Violation::Illegal(what) }
+}
+
+fn bad_flow(error: BadFlow) -> ProtocolViolation {
+    illegal(match error {
+        BadFlow::BadCredit => "more credit than a window",
+        BadFlow::BeyondCredit => "more bytes than there was credit for",
+        BadFlow::TooLarge => "more bytes than a transfer may have",
+    })
+}
