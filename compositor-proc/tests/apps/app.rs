@@ -16,6 +16,8 @@ use wayland_client::{
     protocol::{
         wl_buffer::WlBuffer,
         wl_compositor::WlCompositor,
+        wl_data_device::WlDataDevice,
+        wl_data_device_manager::WlDataDeviceManager,
         wl_pointer::WlPointer,
         wl_seat::WlSeat,
         wl_shm::{Format, WlShm},
@@ -81,6 +83,22 @@ impl App {
     pub(crate) fn announced(&self) -> Vec<String> {
         let globals = self.globals.contents().clone_list();
         globals.into_iter().map(|global| global.interface).collect()
+    }
+
+    fn data_manager(&self) -> WlDataDeviceManager {
+        self.globals.bind(&self.handle(), 1..=3, ()).expect("wl_data_device_manager")
+    }
+
+    /// What the app copies and pastes with.
+    pub(crate) fn data_device(&self) -> WlDataDevice {
+        self.data_manager().get_data_device(&self.seat, &self.handle(), ())
+    }
+
+    /// Puts something on the clipboard that it has under these names.
+    pub(crate) fn copy(&self, device: &WlDataDevice, names: &[&str]) {
+        let source = self.data_manager().create_data_source(&self.handle(), ());
+        names.iter().for_each(|name| source.offer((*name).to_owned()));
+        device.set_selection(Some(&source), 0);
     }
 
     pub(crate) fn compositor(&self) -> WlCompositor {

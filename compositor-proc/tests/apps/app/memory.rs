@@ -1,14 +1,18 @@
 //! What an app is told, and what it remembers of it.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use wayland_client::{
-    Connection, Dispatch, QueueHandle, WEnum, delegate_noop,
+    Connection, Dispatch, QueueHandle, WEnum, delegate_noop, event_created_child,
     globals::GlobalListContents,
     protocol::{
         wl_buffer::{self, WlBuffer},
         wl_callback::{self, WlCallback},
         wl_compositor::WlCompositor,
+        wl_data_device::{self, WlDataDevice},
+        wl_data_device_manager::WlDataDeviceManager,
+        wl_data_offer::{self, WlDataOffer},
+        wl_data_source::{self, WlDataSource},
         wl_keyboard::{self, KeyState, WlKeyboard},
         wl_pointer::{self, WlPointer},
         wl_registry::{self, WlRegistry},
@@ -60,6 +64,12 @@ pub(crate) struct Memory {
     pub(crate) events: Vec<Event>,
     pub(crate) enter_serial: u32,
     pub(crate) button_serial: u32,
+    /// What the app is to write of its clipboard: the name of the kind, and where to.
+    pub(crate) asked: Vec<(String, OwnedFd)>,
+    /// The clipboard as offered to it.
+    pub(crate) selection: Option<WlDataOffer>,
+    /// Names of the kinds of each offer it was told of, newest last.
+    pub(crate) offers: Vec<(WlDataOffer, Vec<String>)>,
     size: (i32, i32, bool),
     popup: Option<(i32, i32, i32, i32)>,
 }
@@ -274,3 +284,58 @@ delegate_noop!(Memory: WlCompositor);
 delegate_noop!(Memory: ignore WlShm);
 delegate_noop!(Memory: WlShmPool);
 delegate_noop!(Memory: XdgPositioner);
+
+delegate_noop!(Memory: ignore WlDataDeviceManager);
+
+impl Dispatch<WlDataDevice, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &WlDataDevice,
+        event: wl_data_device::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        match event {
+            wl_data_device::Event::DataOffer { id } => memory.offers.push((id, Vec::new())),
+            wl_data_device::Event::Selection { id } => memory.selection = id,
+            _ => {}
+        }
+    }
+
+    event_created_child!(Self, WlDataDevice, [
+        wl_data_device::EVT_DATA_OFFER_OPCODE => (WlDataOffer, ()),
+    ]);
+}
+
+impl Dispatch<WlDataOffer, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        offer: &WlDataOffer,
+        event: wl_data_offer::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wl_data_offer::Event::Offer { mime_type } = event
+            && let Some((_, names)) = memory.offers.iter_mut().find(|(known, _)| known == offer)
+        {
+            names.push(mime_type);
+        }
+    }
+}
+
+impl Dispatch<WlDataSource, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &WlDataSource,
+        event: wl_data_source::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wl_data_source::Event::Send { mime_type, fd } = event {
+            memory.asked.push((mime_type, fd));
+        }
+    }
+}
