@@ -6,8 +6,8 @@
 //!
 //! Decides: which peers exist ([`peers`]), what each of them may send and is sent ([`peer`]),
 //! when media must make a keyframe and how many bits it may use ([`demand`]), in which order viewers'
-//! input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]), and where the
-//! kernel may cut datagrams apart ([`segmentation`]).
+//! input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]), whose text is
+//! pasted where ([`clipboard`]), and where the kernel may cut datagrams apart ([`segmentation`]).
 //!
 //! Trusts: nobody. A datagram may come from anyone; one that no peer's ICE credentials or DTLS keys
 //! vouch for costs a look and is counted. A data-channel message that is not exactly one of ours ends
@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clipboard;
 pub mod demand;
 pub mod gateway;
 pub mod outbox;

@@ -39,6 +39,7 @@ pub mod stillness;
 #[cfg(test)]
 mod tests;
 mod traffic;
+pub mod transfer;
 #[cfg(test)]
 pub(crate) mod viewer;
 

@@ -1,0 +1,531 @@
+//! The clipboard between pages and a compositor, in any order of what they may say.
+
+use std::collections::BTreeMap;
+
+use lumen_ipc::{
+    flow::{Credit, Inflow, WINDOW},
+    message::transfer::{
+        Chunk, ClipboardPolicy, Failure, FromReceiver, FromSender, Kind, Offer, OfferId,
+        ToCompositor, ToRtc, TransferId,
+    },
+    units::PeerId,
+};
+use proptest::prelude::*;
+
+use super::{Clipboard, Output, PageViolation};
+use crate::peer::transfer::{self, PageSays};
+
+const ALICE: PeerId = PeerId(1);
+const BOB: PeerId = PeerId(2);
+const T: TransferId = TransferId(1);
+
+fn clipboard(policy: ClipboardPolicy) -> Clipboard {
+    let mut clipboard = Clipboard::new(policy);
+    clipboard.attach();
+    clipboard.join(ALICE);
+    drain(&mut clipboard);
+    clipboard
+}
+
+fn drain(clipboard: &mut Clipboard) -> Vec<Output> {
+    std::iter::from_fn(|| clipboard.poll_output()).collect()
+}
+
+fn says(clipboard: &mut Clipboard, message: PageSays) -> Vec<Output> {
+    clipboard.page_says(ALICE, message).expect("legal");
+    drain(clipboard)
+}
+
+fn hears(clipboard: &mut Clipboard, message: ToRtc) -> Vec<Output> {
+    clipboard.compositor_says(message).expect("legal");
+    drain(clipboard)
+}
+
+fn chunk(bytes: &[u8]) -> Chunk {
+    Chunk::new(bytes.to_vec()).expect("legal")
+}
+
+fn app_offers(offer: u32) -> ToRtc {
+    ToRtc::Offered(Offer { offer: OfferId(offer), kind: Kind::Text, bytes: None })
+}
+
+fn app_sends(transfer: TransferId, bytes: &[u8]) -> ToRtc {
+    ToRtc::Sender(FromSender::Sent { transfer, chunk: chunk(bytes) })
+}
+
+fn app_pastes(transfer: TransferId, offer: u32) -> ToRtc {
+    let (offer, kind, credit) = (OfferId(offer), Kind::Text, Credit::default());
+    ToRtc::Receiver(FromReceiver::Requested { transfer, offer, kind, credit })
+}
+
+fn to_page(message: Vec<u8>) -> Output {
+    Output::ToPage(ALICE, message)
+}
+
+fn failed(transfer: TransferId, failure: Failure) -> Output {
+    Output::ToCompositor(ToCompositor::Sender(FromSender::Failed { transfer, failure }))
+}
+
+/// A page whose text an app pastes, as transfer `T`.
+fn uploading() -> Clipboard {
+    let mut clipboard = clipboard(ClipboardPolicy::Both);
+    says(&mut clipboard, PageSays::Offered { offer: 9, bytes: 3 });
+    hears(&mut clipboard, ToRtc::Taken { offer: OfferId(1) });
+    let asked = hears(&mut clipboard, app_pastes(T, 1));
+    assert_eq!(asked, [to_page(transfer::requested(1, 9, Credit::default()))]);
+    clipboard
+}
+
+/// A page that is sent an app's text, as transfer `T`.
+fn downloading() -> Clipboard {
+    let mut clipboard = clipboard(ClipboardPolicy::Both);
+    hears(&mut clipboard, app_offers(5));
+    says(&mut clipboard, PageSays::Requested { transfer: 1, offer: OfferId(5) });
+    clipboard
+}
+
+#[test]
+fn offer_of_an_app_is_told_to_those_who_take_part_and_not_to_who_comes_later() {
+    let mut clipboard = clipboard(ClipboardPolicy::Both);
+    let told = hears(&mut clipboard, app_offers(5));
+    assert_eq!(told, [to_page(transfer::offered(OfferId(5)))]);
+    clipboard.join(BOB);
+    let ways = transfer::ways(ClipboardPolicy::Both);
+    assert_eq!(drain(&mut clipboard), [Output::ToPage(BOB, ways)]);
+}
+
+#[test]
+fn text_of_an_app_waits_for_the_network_and_its_credit_with_it() {
+    let mut clipboard = downloading();
+    let piece = vec![b'x'; Chunk::MAX_BYTES];
+    let pieces = WINDOW as usize / Chunk::MAX_BYTES;
+    for _ in 0..pieces {
+        assert_eq!(hears(&mut clipboard, app_sends(T, &piece)), []);
+    }
+    assert!(clipboard.compositor_says(app_sends(T, b"x")).is_err(), "beyond the credit");
+    let sent = transfer::sent(1, &chunk(&piece));
+    let mut granted = 0;
+    for _ in 0..pieces {
+        assert_eq!(clipboard.next_bulk(ALICE), Some(sent.clone()));
+        for output in drain(&mut clipboard) {
+            let Output::ToCompositor(ToCompositor::Receiver(FromReceiver::Granted {
+                credit, ..
+            })) = output
+            else {
+                panic!("{output:?}")
+            };
+            granted += credit.bytes();
+        }
+    }
+    assert_eq!(granted, WINDOW);
+    assert_eq!(clipboard.next_bulk(ALICE), None);
+    hears(&mut clipboard, ToRtc::Sender(FromSender::Ended { transfer: T }));
+    assert_eq!(clipboard.bulk_waits_for(), [ALICE]);
+    assert_eq!(clipboard.next_bulk(ALICE), Some(transfer::ended(1)));
+    assert_eq!(clipboard.bulk_waits_for(), []);
+}
+
+#[test]
+fn request_for_another_text_gives_up_the_one_before() {
+    let mut clipboard = downloading();
+    hears(&mut clipboard, app_sends(T, b"old"));
+    let asked = says(&mut clipboard, PageSays::Requested { transfer: 2, offer: OfferId(5) });
+    let cancelled = ToCompositor::Receiver(FromReceiver::Cancelled { transfer: T });
+    assert_eq!(asked.first(), Some(&Output::ToCompositor(cancelled)));
+    // What was under way is dropped.
+    assert_eq!(hears(&mut clipboard, app_sends(T, b"late")), []);
+    assert_eq!(clipboard.next_bulk(ALICE), None);
+    hears(&mut clipboard, app_sends(TransferId(2), b"new"));
+    assert_eq!(clipboard.next_bulk(ALICE), Some(transfer::sent(2, &chunk(b"new"))));
+    let again = PageSays::Requested { transfer: 2, offer: OfferId(5) };
+    assert_eq!(clipboard.page_says(ALICE, again), Err(PageViolation::Number));
+}
+
+#[test]
+fn text_of_a_page_passes_within_the_credit_of_the_compositor() {
+    let mut clipboard = uploading();
+    let piece = vec![b'x'; Chunk::MAX_BYTES];
+    let send = |bytes: &[u8]| PageSays::Sent { transfer: 1, chunk: chunk(bytes) };
+    for _ in 0..WINDOW as usize / Chunk::MAX_BYTES {
+        let passed = says(&mut clipboard, send(&piece));
+        let sent = FromSender::Sent { transfer: T, chunk: chunk(&piece) };
+        assert_eq!(passed, [Output::ToCompositor(ToCompositor::Sender(sent))]);
+    }
+    let beyond = clipboard.page_says(ALICE, send(b"x"));
+    assert_eq!(beyond, Err(PageViolation::BeyondCredit));
+    let credit = Credit::new(1).expect("legal");
+    let granted = ToRtc::Receiver(FromReceiver::Granted { transfer: T, credit });
+    assert_eq!(hears(&mut clipboard, granted), [to_page(transfer::granted(1, credit))]);
+    assert_eq!(clipboard.page_says(ALICE, send(b"x")), Ok(()));
+}
+
+#[test]
+fn text_of_a_page_that_is_none_is_a_violation() {
+    for bytes in [&b"\xff"[..], b"\xe2\x82"] {
+        let mut clipboard = uploading();
+        let sent = PageSays::Sent { transfer: 1, chunk: chunk(bytes) };
+        let outcome = clipboard
+            .page_says(ALICE, sent)
+            .and_then(|()| clipboard.page_says(ALICE, PageSays::Ended { transfer: 1 }));
+        assert_eq!(outcome, Err(PageViolation::NotText));
+    }
+}
+
+#[test]
+fn text_that_nobody_asked_for_is_a_violation_but_not_what_was_under_way() {
+    let mut clipboard = uploading();
+    let send = |bytes: &[u8]| PageSays::Sent { transfer: 1, chunk: chunk(bytes) };
+    assert_eq!(clipboard.page_says(BOB, send(b"x")), Ok(()), "who takes no part is not heard");
+    let cancelled = ToRtc::Receiver(FromReceiver::Cancelled { transfer: T });
+    assert_eq!(hears(&mut clipboard, cancelled), [to_page(transfer::cancelled(1))]);
+    for _ in 0..WINDOW as usize / Chunk::MAX_BYTES {
+        assert_eq!(says(&mut clipboard, send(&[b'x'; Chunk::MAX_BYTES])), []);
+    }
+    assert_eq!(clipboard.page_says(ALICE, send(b"x")), Err(PageViolation::BeyondCredit));
+}
+
+#[test]
+fn page_that_leaves_ends_all_that_is_its() {
+    let mut clipboard = uploading();
+    says(&mut clipboard, PageSays::Requested { transfer: 1, offer: OfferId(5) });
+    clipboard.leave(ALICE);
+    let offer = OfferId(1);
+    assert_eq!(
+        drain(&mut clipboard),
+        [
+            Output::ToCompositor(ToCompositor::Withdrawn { offer }),
+            failed(T, Failure::Gone),
+            Output::ToCompositor(ToCompositor::Receiver(FromReceiver::Cancelled { transfer: T })),
+        ]
+    );
+    let paste = hears(&mut clipboard, app_pastes(TransferId(2), 1));
+    assert_eq!(paste, [failed(TransferId(2), Failure::Gone)]);
+}
+
+#[test]
+fn compositor_that_goes_ends_all_and_the_next_one_counts_anew() {
+    let mut clipboard = uploading();
+    says(&mut clipboard, PageSays::Requested { transfer: 1, offer: OfferId(5) });
+    clipboard.detach();
+    assert_eq!(
+        drain(&mut clipboard),
+        [
+            to_page(transfer::lapsed(9)),
+            to_page(transfer::cancelled(1)),
+            to_page(transfer::failed(1, Failure::Gone)),
+        ]
+    );
+    let lapsed = says(&mut clipboard, PageSays::Offered { offer: 10, bytes: 1 });
+    assert_eq!(lapsed, [to_page(transfer::lapsed(10))]);
+    clipboard.attach();
+    let paste = hears(&mut clipboard, app_pastes(T, 1));
+    assert_eq!(paste, [failed(T, Failure::Gone)]);
+    // The page knows the next transfer by a number of its own, for some of the last may be under way.
+    says(&mut clipboard, PageSays::Offered { offer: 11, bytes: 1 });
+    let paste = hears(&mut clipboard, app_pastes(TransferId(2), 2));
+    assert_eq!(paste, [to_page(transfer::requested(2, 11, Credit::default()))]);
+}
+
+#[test]
+fn policy_is_kept_whatever_either_side_says() {
+    let mut clipboard = clipboard(ClipboardPolicy::FromDesktop);
+    let lapsed = says(&mut clipboard, PageSays::Offered { offer: 1, bytes: 1 });
+    assert_eq!(lapsed, [to_page(transfer::lapsed(1))]);
+    assert_eq!(hears(&mut clipboard, app_pastes(T, 1)), [failed(T, Failure::Gone)]);
+
+    let mut clipboard = self::clipboard(ClipboardPolicy::ToDesktop);
+    assert_eq!(hears(&mut clipboard, app_offers(5)), []);
+    let asked = says(&mut clipboard, PageSays::Requested { transfer: 1, offer: OfferId(5) });
+    assert_eq!(asked, [to_page(transfer::failed(1, Failure::Gone))]);
+}
+
+#[test]
+fn compositor_that_breaks_the_contract_is_refused() {
+    let breaches: [&[ToRtc]; 4] = [
+        &[app_pastes(T, 1), app_pastes(T, 1)],
+        &[app_sends(T, b"unasked")],
+        &[ToRtc::Receiver(FromReceiver::Granted { transfer: T, credit: Credit::default() })],
+        &[ToRtc::Receiver(FromReceiver::Cancelled { transfer: T })],
+    ];
+    for breach in breaches {
+        let mut clipboard = clipboard(ClipboardPolicy::Both);
+        let outcome = breach.iter().try_for_each(|one| clipboard.compositor_says(one.clone()));
+        assert!(outcome.is_err(), "{breach:?}");
+    }
+    for then in [app_sends(T, b"x"), ToRtc::Sender(FromSender::Ended { transfer: T })] {
+        let mut clipboard = downloading();
+        hears(&mut clipboard, ToRtc::Sender(FromSender::Ended { transfer: T }));
+        assert!(clipboard.compositor_says(then).is_err());
+    }
+}
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Op {
+    Join(u64),
+    Leave(u64),
+    Offer(u64),
+    Request(u64),
+    PageCancels(u64),
+    /// The page sends so many bytes of the transfer it was asked for last, if it has credit.
+    PageSends(u64, usize),
+    PageEnds(u64),
+    AppPastes,
+    AppCancels,
+    AppGrants(u32),
+    /// The app sends so many bytes of the newest request, if it has credit.
+    AppSends(usize),
+    AppEnds,
+    Bulk(u64),
+    Detach,
+    Attach,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let peer = || 1_u64..4;
+    let bytes = || 1..=Chunk::MAX_BYTES;
+    prop_oneof![
+        peer().prop_map(Op::Join),
+        peer().prop_map(Op::Leave),
+        peer().prop_map(Op::Offer),
+        peer().prop_map(Op::Request),
+        peer().prop_map(Op::PageCancels),
+        (peer(), bytes()).prop_map(|(peer, bytes)| Op::PageSends(peer, bytes)),
+        peer().prop_map(Op::PageEnds),
+        Just(Op::AppPastes),
+        Just(Op::AppCancels),
+        (1..=WINDOW).prop_map(Op::AppGrants),
+        bytes().prop_map(Op::AppSends),
+        Just(Op::AppEnds),
+        peer().prop_map(Op::Bulk),
+        Just(Op::Detach),
+        Just(Op::Attach),
+    ]
+}
+
+/// Honest pages and an honest compositor around the machine, which keep account of every transfer.
+struct House {
+    clipboard: Clipboard,
+    attached: bool,
+    joined: BTreeMap<PeerId, u32>,
+    /// The page's transfers that it was asked for, and the credit left.
+    uploads: BTreeMap<(PeerId, u32), u32>,
+    /// The compositor's: what it has asked for and is not told the end of.
+    pastes: BTreeMap<TransferId, Inflow>,
+    numbered: u32,
+    newest_offer: Option<OfferId>,
+    /// What pages wait for.
+    awaited: BTreeMap<(PeerId, u32), ()>,
+    /// What the compositor was asked for, and the credit left.
+    asked: BTreeMap<TransferId, u32>,
+}
+
+impl House {
+    fn new() -> Self {
+        Self {
+            clipboard: Clipboard::new(ClipboardPolicy::Both),
+            attached: false,
+            joined: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            pastes: BTreeMap::new(),
+            numbered: 0,
+            newest_offer: None,
+            awaited: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        }
+    }
+
+    fn page(&mut self, peer: PeerId, message: PageSays) {
+        self.clipboard.page_says(peer, message).expect("pages are honest");
+    }
+
+    fn compositor(&mut self, message: ToRtc) {
+        self.clipboard.compositor_says(message).expect("the compositor is honest");
+    }
+
+    fn number(&mut self) -> u32 {
+        self.numbered += 1;
+        self.numbered
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match *op {
+            Op::Join(peer) => {
+                if !self.joined.contains_key(&PeerId(peer)) {
+                    self.joined.insert(PeerId(peer), 0);
+                    self.clipboard.join(PeerId(peer));
+                }
+            }
+            Op::Leave(peer) => {
+                let peer = PeerId(peer);
+                self.joined.remove(&peer);
+                self.clipboard.leave(peer);
+                self.uploads.retain(|(owner, _), _| *owner != peer);
+                self.awaited.retain(|(owner, _), ()| *owner != peer);
+            }
+            Op::Offer(peer) => {
+                let offer = self.number();
+                self.page(PeerId(peer), PageSays::Offered { offer, bytes: 1 });
+            }
+            Op::Request(peer) if self.joined.contains_key(&PeerId(peer)) => {
+                let (peer, transfer) = (PeerId(peer), self.number());
+                self.awaited.retain(|(owner, _), ()| *owner != peer);
+                self.awaited.insert((peer, transfer), ());
+                self.page(peer, PageSays::Requested { transfer, offer: OfferId(1) });
+            }
+            Op::PageCancels(peer) => {
+                let awaited = self.awaited.keys().find(|(owner, _)| *owner == PeerId(peer));
+                if let Some((peer, transfer)) = awaited.copied() {
+                    self.awaited.remove(&(peer, transfer));
+                    self.page(peer, PageSays::Cancelled { transfer });
+                }
+            }
+            Op::PageSends(peer, bytes) => {
+                let upload = self.uploads.iter_mut().find(|((owner, _), _)| owner.0 == peer);
+                if let Some(((peer, transfer), credit)) = upload {
+                    let bytes = bytes.min(*credit as usize);
+                    let (peer, transfer) = (*peer, *transfer);
+                    *credit -= bytes as u32;
+                    if bytes > 0 {
+                        let chunk = chunk(&vec![b'x'; bytes]);
+                        self.page(peer, PageSays::Sent { transfer, chunk });
+                    }
+                }
+            }
+            Op::PageEnds(peer) => {
+                let upload = self.uploads.keys().find(|(owner, _)| owner.0 == peer).copied();
+                if let Some((peer, transfer)) = upload {
+                    self.uploads.remove(&(peer, transfer));
+                    self.page(peer, PageSays::Ended { transfer });
+                }
+            }
+            Op::AppPastes if self.attached => {
+                let (transfer, offer) = (TransferId(self.number()), self.newest_offer);
+                self.pastes.insert(transfer, Inflow::default());
+                self.compositor(app_pastes(transfer, offer.map_or(0, |offer| offer.0)));
+            }
+            Op::AppCancels => {
+                if let Some(transfer) = self.pastes.keys().next().copied() {
+                    self.pastes.remove(&transfer);
+                    self.compositor(ToRtc::Receiver(FromReceiver::Cancelled { transfer }));
+                }
+            }
+            Op::AppGrants(bytes) => {
+                let granted = self.pastes.iter_mut().find_map(|(transfer, inflow)| {
+                    Some((*transfer, inflow.release(bytes as usize)?))
+                });
+                if let Some((transfer, credit)) = granted {
+                    self.compositor(ToRtc::Receiver(FromReceiver::Granted { transfer, credit }));
+                }
+            }
+            Op::AppSends(bytes) => {
+                if let Some((transfer, credit)) = self.asked.iter_mut().next() {
+                    let (transfer, bytes) = (*transfer, bytes.min(*credit as usize));
+                    *credit -= bytes as u32;
+                    if bytes > 0 {
+                        self.compositor(app_sends(transfer, &vec![b'x'; bytes]));
+                    }
+                }
+            }
+            Op::AppEnds => {
+                if let Some(transfer) = self.asked.keys().next().copied() {
+                    self.asked.remove(&transfer);
+                    self.compositor(ToRtc::Sender(FromSender::Ended { transfer }));
+                }
+            }
+            Op::Bulk(peer) => {
+                if let Some(message) = self.clipboard.next_bulk(PeerId(peer)) {
+                    self.page_hears(PeerId(peer), &message);
+                }
+            }
+            Op::Detach => {
+                self.attached = false;
+                self.clipboard.detach();
+                (self.pastes, self.asked) = (BTreeMap::new(), BTreeMap::new());
+            }
+            Op::Attach => {
+                self.attached = true;
+                self.clipboard.attach();
+                (self.pastes, self.asked) = (BTreeMap::new(), BTreeMap::new());
+            }
+            Op::Request(_) | Op::AppPastes => {}
+        }
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.clipboard.poll_output() {
+            match output {
+                Output::ToPage(peer, message) => self.page_hears(peer, &message),
+                Output::ToCompositor(message) => self.compositor_hears(message),
+            }
+        }
+    }
+
+    fn page_hears(&mut self, peer: PeerId, message: &[u8]) {
+        let number = |at: usize| message.get(at..at + 4).map(|it| it.try_into().expect("four"));
+        let number = |at: usize| number(at).map_or(0, u32::from_be_bytes);
+        let transfer = number(1);
+        match message[0] {
+            0xa4 => drop(self.uploads.insert((peer, transfer), number(9))),
+            0xa5 => {
+                if let Some(credit) = self.uploads.get_mut(&(peer, transfer)) {
+                    *credit += number(5);
+                    assert!(*credit <= WINDOW);
+                }
+            }
+            0xa6 => drop(self.uploads.remove(&(peer, transfer))),
+            0xa7 => assert!(self.awaited.contains_key(&(peer, transfer)), "sent unasked"),
+            0xa8 | 0xa9 => drop(self.awaited.remove(&(peer, transfer))),
+            _ => {}
+        }
+    }
+
+    fn compositor_hears(&mut self, message: ToCompositor) {
+        match message {
+            ToCompositor::Offered(offer) => self.newest_offer = Some(offer.offer),
+            ToCompositor::Withdrawn { .. } => {}
+            ToCompositor::Receiver(FromReceiver::Requested { transfer, credit, .. }) => {
+                self.asked.insert(transfer, credit.bytes());
+            }
+            ToCompositor::Receiver(FromReceiver::Granted { transfer, credit }) => {
+                if let Some(left) = self.asked.get_mut(&transfer) {
+                    *left += credit.bytes();
+                    assert!(*left <= WINDOW);
+                }
+            }
+            ToCompositor::Receiver(FromReceiver::Cancelled { transfer }) => {
+                self.asked.remove(&transfer);
+            }
+            ToCompositor::Sender(FromSender::Sent { transfer, chunk }) => {
+                if let Some(inflow) = self.pastes.get_mut(&transfer) {
+                    inflow.receive(chunk.bytes().len()).expect("within the compositor's credit");
+                }
+            }
+            ToCompositor::Sender(
+                FromSender::Ended { transfer } | FromSender::Failed { transfer, .. },
+            ) => {
+                self.pastes.remove(&transfer);
+            }
+        }
+    }
+
+    /// Everybody goes: whatever anybody waits for must have ended.
+    fn close(&mut self) {
+        for peer in 1..4 {
+            self.apply(&Op::Leave(peer));
+        }
+        assert!(self.pastes.is_empty(), "the compositor waits for {:?}", self.pastes);
+        assert!(self.asked.is_empty(), "the compositor is left with {:?}", self.asked);
+        assert_eq!(self.clipboard.bulk_waits_for(), []);
+    }
+}
+
+proptest! {
+    #[test]
+    fn credit_is_kept_and_every_transfer_ends(ops in prop::collection::vec(op(), 0..200)) {
+        let mut house = House::new();
+        ops.iter().for_each(|op| house.apply(op));
+        house.close();
+    }
+}
