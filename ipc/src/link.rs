@@ -123,7 +123,7 @@ pub struct Link {
 pub const MAX_DESCRIPTORS: usize = 4;
 
 /// Every link there is.
-pub const TABLE: [Link; 13] = [
+pub const TABLE: [Link; 14] = [
     Link {
         name: LinkName::Control,
         from: End::Supervisor,
@@ -189,6 +189,14 @@ pub const TABLE: [Link; 13] = [
         to: End::Worker(Worker::Rtc),
         carriage: Carriage::Messages,
         carries: "cursor image, output size, window title",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Transfer,
+        from: End::Worker(Worker::Rtc),
+        to: End::Worker(Worker::Compositor),
+        carriage: Carriage::Messages,
+        carries: "clipboard offered, requested, sent in chunks with credit; back: the same",
         max_descriptors: 0,
     },
     Link {

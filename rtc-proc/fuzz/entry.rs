@@ -5,14 +5,14 @@ use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 
 use lumen_ipc::{
     login::{Login, LoginId, Rights},
-    message::signalling::ToRtc,
+    message::{signalling::ToRtc, transfer::ClipboardPolicy},
     service::{Handover, RelayCredentials},
     text::{Secret, Text},
     units::{Kbps, PeerId, SessionId},
 };
 use lumen_rtc::{
     gateway::opening::{Opening, classify},
-    peer::{Setup, decode},
+    peer::{Setup, decode, transfer},
     peers::{Output, Peers},
     relay::Relay,
 };
@@ -28,6 +28,7 @@ pub(crate) fn channel(bytes: &[u8]) {
     let _ = decode::input(bytes);
     let _ = decode::motion(bytes);
     let _ = decode::pads(bytes);
+    let _ = transfer::decode(bytes);
     let _ = decode::asks_for_keyframe(bytes);
 }
 
@@ -95,7 +96,7 @@ fn peers() -> Peers {
     let setup = SETUP.get_or_init(|| {
         Setup::new(vec![SocketAddr::from(SERVER)], encoder).expect("a certificate")
     });
-    Peers::new(setup.clone(), encoder, None)
+    Peers::new(setup.clone(), encoder, None, ClipboardPolicy::Both)
 }
 
 fn join(peers: &mut Peers, sdp: &str) {

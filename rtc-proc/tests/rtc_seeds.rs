@@ -2,7 +2,14 @@
 
 use std::{fs, path::Path};
 
-use lumen_rtc::peer::{decode, encode};
+use lumen_ipc::{
+    flow::Credit,
+    message::transfer::{Chunk, ClipboardPolicy, Failure, OfferId},
+};
+use lumen_rtc::peer::{
+    decode, encode,
+    transfer::{self, PageSays},
+};
 use serde_json::Value;
 
 #[path = "../fuzz/entry.rs"]
@@ -166,4 +173,53 @@ fn output_vectors_of_the_page_are_what_we_encode() {
         };
         assert_eq!(encoded, bytes, "{name}");
     }
+}
+
+#[test]
+fn clipboard_vectors_of_the_page_are_decoded() {
+    for (name, bytes, message) in
+        vectors(include_str!("../../web/test/vectors/clipboard-page.json"))
+    {
+        let number = |key: &str| message[key].as_u64().map_or(0, |number| number as u32);
+        let transfer = number("transfer");
+        let said = match message["type"].as_str().expect("a type") {
+            "offered" => PageSays::Offered { offer: number("offer"), bytes: number("bytes") },
+            "requested" => PageSays::Requested { transfer, offer: OfferId(number("offer")) },
+            "cancelled" => PageSays::Cancelled { transfer },
+            "sent" => PageSays::Sent { transfer, chunk: chunk(&message) },
+            "ended" => PageSays::Ended { transfer },
+            "failed" => PageSays::Failed { transfer },
+            unknown => panic!("{name}: {unknown}"),
+        };
+        assert_eq!(transfer::decode(&bytes), Ok(said), "{name}");
+    }
+}
+
+#[test]
+fn clipboard_vectors_of_the_desktop_are_what_we_encode() {
+    let json = include_str!("../../web/test/vectors/clipboard-desktop.json");
+    for (name, bytes, message) in vectors(json) {
+        let number = |key: &str| message[key].as_u64().map_or(0, |number| number as u32);
+        let transfer = number("transfer");
+        let credit = || Credit::new(number("credit")).expect("legal");
+        let encoded = match message["type"].as_str().expect("a type") {
+            "ways" if message["toDesktop"] == true => transfer::ways(ClipboardPolicy::Both),
+            "ways" => transfer::ways(ClipboardPolicy::FromDesktop),
+            "offered" => transfer::offered(OfferId(number("offer"))),
+            "taken" => transfer::taken(number("offer")),
+            "lapsed" => transfer::lapsed(number("offer")),
+            "requested" => transfer::requested(transfer, number("offer"), credit()),
+            "granted" => transfer::granted(transfer, credit()),
+            "cancelled" => transfer::cancelled(transfer),
+            "sent" => transfer::sent(transfer, &chunk(&message)),
+            "ended" => transfer::ended(transfer),
+            "failed" => transfer::failed(transfer, Failure::NotText),
+            unknown => panic!("{name}: {unknown}"),
+        };
+        assert_eq!(encoded, bytes, "{name}");
+    }
+}
+
+fn chunk(message: &Value) -> Chunk {
+    Chunk::new(message["text"].as_str().expect("a text").into()).expect("legal")
 }

@@ -15,7 +15,9 @@ use lumen_ipc::{
 use super::{
     decode::{self, DecodeError, MAX_MESSAGE_BYTES, Motion, PadNews},
     limit::TokenBucket,
+    transfer::{self, MAX_TRANSFER_MESSAGE_BYTES, PageSays},
 };
+use crate::clipboard::PageViolation;
 
 /// Label of the reliable channel.
 pub const INPUT_LABEL: &str = "input";
@@ -24,6 +26,8 @@ pub const MOTION_LABEL: &str = "motion";
 /// Label of the channel of gamepads: nothing on it is lost, but what is late does not hold up what
 /// is newer.
 pub const PADS_LABEL: &str = "pads";
+/// Label of the channel for text of any length: the clipboard.
+pub const TRANSFER_LABEL: &str = "transfer";
 /// Pads a browser can have.
 const PADS: usize = PadIndex::MAX.value() as usize + 1;
 
@@ -36,6 +40,8 @@ pub enum ChannelKind {
     Motion,
     /// The reliable, unordered one.
     Pads,
+    /// The one for text.
+    Transfer,
 }
 
 impl ChannelKind {
@@ -46,6 +52,7 @@ impl ChannelKind {
             INPUT_LABEL => Some(Self::Input),
             MOTION_LABEL => Some(Self::Motion),
             PADS_LABEL => Some(Self::Pads),
+            TRANSFER_LABEL => Some(Self::Transfer),
             _ => None,
         }
     }
@@ -69,10 +76,13 @@ pub enum ChannelViolation {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// More messages than any human or mouse produces.
-    #[error("more than {MESSAGES_PER_SECOND} messages per second")]
+    #[error("more messages per second than the channel allows")]
     Flood,
+    /// What must not be said about the clipboard.
+    #[error(transparent)]
+    Clipboard(#[from] PageViolation),
     /// Too long to be a message.
-    #[error("a message of {0} bytes where at most {MAX_MESSAGE_BYTES} are allowed")]
+    #[error("a message of {0} bytes, more than the channel allows")]
     Oversize(usize),
     /// A text message.
     #[error("a text message where only binary ones are sent")]
@@ -84,6 +94,12 @@ const MESSAGES_PER_SECOND: u32 = 2000;
 /// A page that was suspended sends what it queued at once.
 const MESSAGES_BURST: u32 = 2000;
 
+/// What a page says about the clipboard besides sending text, which credit bounds: it is said when somebody
+/// copies or pastes.
+const CLIPBOARD_PER_SECOND: u32 = 20;
+/// A page that was suspended says what it queued at once.
+const CLIPBOARD_BURST: u32 = 200;
+
 /// The state of one peer's channels.
 #[derive(Debug)]
 pub struct Channels {
@@ -92,6 +108,7 @@ pub struct Channels {
     /// Of each pad.
     newest_news: [Option<u16>; PADS],
     allowance: TokenBucket,
+    clipboard_allowance: TokenBucket,
     ignored: u64,
 }
 
@@ -100,8 +117,14 @@ impl Channels {
     #[must_use]
     pub fn new(now: Instant, rights: Rights) -> Self {
         let allowance = TokenBucket::new(now, MESSAGES_PER_SECOND, MESSAGES_BURST);
-        let newest_news = [None; PADS];
-        Self { rights, newest_motion: None, newest_news, allowance, ignored: 0 }
+        Self {
+            rights,
+            newest_motion: None,
+            newest_news: [None; PADS],
+            allowance,
+            clipboard_allowance: TokenBucket::new(now, CLIPBOARD_PER_SECOND, CLIPBOARD_BURST),
+            ignored: 0,
+        }
     }
 
     /// The peer may do what `rights` say from now on.
@@ -136,11 +159,42 @@ impl Channels {
             ChannelKind::Input => Some(Said::Acted(decode::input(message)?)),
             ChannelKind::Motion => self.newest(decode::motion(message)?).map(Said::Acted),
             ChannelKind::Pads => self.news(decode::pads(message)?).map(Said::Pad),
+            // Has a judge of its own.
+            ChannelKind::Transfer => None,
         };
         if self.rights.control {
             return Ok(said);
         }
         self.ignored += u64::from(said.is_some());
+        Ok(None)
+    }
+
+    /// Judges one message about the clipboard: something to pass on, `None` to ignore it.
+    ///
+    /// # Errors
+    /// [`ChannelViolation`]: the peer must be closed.
+    pub fn transfer(
+        &mut self,
+        now: Instant,
+        binary: bool,
+        message: &[u8],
+    ) -> Result<Option<PageSays>, ChannelViolation> {
+        if !binary {
+            return Err(ChannelViolation::Text);
+        }
+        if message.len() > MAX_TRANSFER_MESSAGE_BYTES {
+            return Err(ChannelViolation::Oversize(message.len()));
+        }
+        let said = transfer::decode(message)?;
+        // Who may control has credit for what it sends; all else is counted here.
+        let counts = !(self.rights.control && matches!(said, PageSays::Sent { .. }));
+        if counts && !self.clipboard_allowance.take(now) {
+            return Err(ChannelViolation::Flood);
+        }
+        if self.rights.control {
+            return Ok(Some(said));
+        }
+        self.ignored += 1;
         Ok(None)
     }
 
@@ -191,6 +245,32 @@ mod tests {
     use std::time::Duration;
 
     const CONTROL: Rights = Rights { control: true };
+
+    #[test]
+    fn transfer_without_control_is_ignored_and_counted_but_still_checked() {
+        let now = Instant::now();
+        let mut channels = Channels::new(now, Rights { control: false });
+        let offered = [0x20, 0, 0, 0, 1, 0, 0, 0, 3];
+        assert_eq!(channels.transfer(now, true, &offered), Ok(None));
+        assert_eq!(channels.ignored(), 1);
+        assert!(channels.transfer(now, true, &[0xff]).is_err());
+    }
+
+    #[test]
+    fn transfer_text_oversize_and_flood_are_violations_and_text_sent_is_no_flood() {
+        let now = Instant::now();
+        let mut channels = Channels::new(now, CONTROL);
+        let mut transfer = |binary, message: &[u8]| channels.transfer(now, binary, message);
+        assert_eq!(transfer(false, &[0x22, 0, 0, 0, 1]), Err(ChannelViolation::Text));
+        let long = [&[0x23, 0, 0, 0, 1][..], &vec![b'x'; 8193]].concat();
+        assert_eq!(transfer(true, &long), Err(ChannelViolation::Oversize(8198)));
+        let ended = [0x24, 0, 0, 0, 1];
+        for _ in 0..CLIPBOARD_BURST {
+            assert_eq!(transfer(true, &ended), Ok(Some(PageSays::Ended { transfer: 1 })));
+            assert!(matches!(transfer(true, &long[..8197]), Ok(Some(PageSays::Sent { .. }))));
+        }
+        assert_eq!(transfer(true, &ended), Err(ChannelViolation::Flood));
+    }
 
     fn motion_to(sequence: u16) -> Vec<u8> {
         [&[2][..], &sequence.to_be_bytes(), &[0, 1, 0, 2]].concat()

@@ -4,7 +4,7 @@
 //!
 //! Decides: the negotiated codec and extensions ([`setup`]), which pictures the peer gets
 //! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
-//! [`decode`]), what the page is told of pictures ([`sent`]), what the network to it carries
+//! [`decode`], [`transfer`]), what the page is told of pictures ([`sent`]), what the network to it carries
 //! ([`estimate`]), and when its timers may wait ([`quiet`]); `pace` acts on the last two.
 //!
 //! Trusts: nothing that arrives. What the implementation cannot authenticate it drops; what it can,
@@ -19,13 +19,14 @@ use lumen_ipc::{login::Rights, message::packets::FrameStamps};
 use str0m::{
     Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
     bwe::{Bitrate, BweKind},
-    channel::{ChannelData, ChannelId},
+    channel::ChannelId,
     media::{Frequency, MediaKind, MediaTime, Mid, Pt},
     net::Transmit,
 };
 
 pub mod alert;
 pub mod channel;
+mod data;
 pub mod decode;
 pub mod encode;
 pub mod estimate;
@@ -44,8 +45,9 @@ pub mod transfer;
 pub(crate) mod viewer;
 
 pub use alert::FatalAlert;
+use channel::Channels;
 pub use channel::Said;
-use channel::{ChannelKind, Channels};
+use data::Bulk;
 use estimate::Estimate;
 use media::{FrameGate, VideoFrame};
 use quiet::Activity;
@@ -68,6 +70,7 @@ pub struct Peer {
     input: Option<ChannelId>,
     motion: Option<ChannelId>,
     pads: Option<ChannelId>,
+    bulk: Bulk,
     video: Option<(Mid, Pt)>,
     gate: FrameGate,
     estimate: Estimate,
@@ -114,6 +117,7 @@ impl Peer {
             input: None,
             motion: None,
             pads: None,
+            bulk: Bulk::default(),
             video: None,
             gate: FrameGate::AwaitingKeyframe,
             estimate: Estimate::new(now, setup.encoder_bps(), setup.encoder_bps()),
@@ -181,6 +185,8 @@ impl Peer {
             Input::Datagram(datagram) => self.receive(datagram),
             Input::Candidate(line) => self.add_candidate(line),
             Input::Message(message) => self.send_message(message),
+            Input::Transfer(message) => self.send_transfer(message),
+            Input::Violated(violation) => return self.close(violation.into()),
             // Believed while the handshake goes on, though it may be anybody's: who can send from the
             // browser's address can spoil the handshake in other ways.
             Input::Refused(alert) if !self.connected => self.end(Ending::Unsecured(alert)),
@@ -272,17 +278,6 @@ impl Peer {
         }
     }
 
-    fn send_message(&mut self, message: &[u8]) {
-        let Some(mut channel) = self.input.and_then(|id| self.rtc.channel(id)) else { return };
-        match channel.write(true, message) {
-            Ok(true) => self.wake_up(),
-            // 128 KiB unacknowledged: the browser has stopped reading. What it misses is replayed
-            // when it comes back.
-            Ok(false) => self.end(Ending::Lost),
-            Err(error) => self.end(Ending::Failed(error.to_string())),
-        }
-    }
-
     fn write_frame(&mut self, frame: &VideoFrame) {
         if !self.is_connected() {
             return;
@@ -356,6 +351,7 @@ impl Peer {
             self.advance();
             return true;
         }
+        self.count_bulk();
         let queue_empty = self.queued_packets() == 0;
         if queue_empty && let Some((stamps, rtp_ticks)) = self.in_flight.take() {
             self.emit(PeerEvent::FrameSent(stamps));
@@ -435,33 +431,6 @@ impl Peer {
         }
         self.restart_estimate(self.estimate.bps());
         self.emit(PeerEvent::Connected);
-    }
-
-    fn on_channel_open(&mut self, id: ChannelId, label: &str) {
-        match ChannelKind::from_label(label) {
-            Some(ChannelKind::Input) => {
-                self.input = Some(id);
-                self.emit(PeerEvent::MessagesWanted);
-            }
-            Some(ChannelKind::Motion) => self.motion = Some(id),
-            Some(ChannelKind::Pads) => self.pads = Some(id),
-            None => tracing::debug!("a data channel with a label that is not ours"),
-        }
-    }
-
-    fn on_channel_data(&mut self, data: &ChannelData) {
-        let kinds = [
-            (self.input, ChannelKind::Input),
-            (self.motion, ChannelKind::Motion),
-            (self.pads, ChannelKind::Pads),
-        ];
-        let found = kinds.into_iter().find(|(channel, _)| *channel == Some(data.id));
-        let Some((_, kind)) = found else { return };
-        match self.channels.receive(self.now, kind, data.binary, &data.data) {
-            Ok(Some(said)) => self.emit(PeerEvent::Said(said)),
-            Ok(None) => {}
-            Err(violation) => self.close(violation.into()),
-        }
     }
 
     fn queued_packets(&mut self) -> usize {

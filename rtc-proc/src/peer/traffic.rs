@@ -9,6 +9,7 @@ use super::{
     alert::FatalAlert,
     channel::{ChannelViolation, Said},
     media::VideoFrame,
+    transfer::PageSays,
 };
 
 /// What happens to a peer.
@@ -21,6 +22,10 @@ pub enum Input<'a> {
     Candidate(&'a str),
     /// A message for the browser's page, encoded by [`encode`](super::encode).
     Message(&'a [u8]),
+    /// A message of the `transfer` channel, encoded by [`transfer`](super::transfer).
+    Transfer(&'a [u8]),
+    /// The page broke a rule that is not this machine's.
+    Violated(ChannelViolation),
     /// An alert in a datagram that [`Peer::accepts`](super::Peer::accepts).
     Refused(FatalAlert),
     /// Our address at the relay is another one, or there is none any more.
@@ -70,6 +75,10 @@ impl Datagram {
 pub enum PeerEvent {
     /// The viewer did something.
     Said(Said),
+    /// The page said something about the clipboard.
+    ClipboardSaid(PageSays),
+    /// The page can be told about the clipboard from now on.
+    ClipboardWanted,
     /// The browser must know this address of ours, too.
     CandidateFound(String),
     /// Pictures can flow.

@@ -24,9 +24,12 @@ pub(crate) struct Viewer {
     pub(crate) input: ChannelId,
     pub(crate) motion: ChannelId,
     pub(crate) pads: ChannelId,
+    pub(crate) transfer: ChannelId,
     pub(crate) connected: bool,
     pub(crate) frames: Vec<Vec<u8>>,
     pub(crate) messages: Vec<Vec<u8>>,
+    /// Those of the `transfer` channel.
+    pub(crate) transfers: Vec<Vec<u8>>,
     pub(crate) open_channels: usize,
     pub(crate) closed: bool,
     pub(crate) sent: Vec<Sent>,
@@ -56,6 +59,7 @@ impl Viewer {
             ordered: false,
             ..ChannelConfig::default()
         });
+        let transfer = api.add_channel("transfer".to_owned());
         let (offer, pending) = api.apply().expect("there are changes");
         let viewer = Self {
             rtc,
@@ -63,9 +67,11 @@ impl Viewer {
             input,
             motion,
             pads,
+            transfer,
             connected: false,
             frames: Vec::new(),
             messages: Vec::new(),
+            transfers: Vec::new(),
             open_channels: 0,
             closed: false,
             sent: Vec::new(),
@@ -147,6 +153,9 @@ impl Viewer {
             Event::Connected => self.connected = true,
             Event::MediaData(data) => self.frames.push(data.data.to_vec()),
             Event::ChannelOpen(..) => self.open_channels += 1,
+            Event::ChannelData(data) if data.id == self.transfer => {
+                self.transfers.push(data.data);
+            }
             Event::ChannelData(data) => self.messages.push(data.data),
             Event::Closed => self.closed = true,
             _ => {}

@@ -19,6 +19,8 @@ impl Peers {
         match event {
             PeerEvent::Said(Said::Acted(action)) => self.on_action(now, number, action),
             PeerEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
+            PeerEvent::ClipboardSaid(said) => self.on_clipboard_said(now, number, said),
+            PeerEvent::ClipboardWanted => self.on_clipboard_wanted(now, number),
             PeerEvent::Connected => {
                 if let Some(entry) = self.peers.get_mut(&number) {
                     entry.connect_by = None;
@@ -86,6 +88,7 @@ impl Peers {
         self.sizes.leave(number);
         self.tell_size();
         self.pads_of_peer_gone(number);
+        self.clipboard_of_peer_gone(now, number);
         let retry = !matches!(ending, Ending::Unsecured(_) | Ending::Violation(_));
         let reason = format!("The connection ended: {ending}.");
         self.tell_closed(entry.generation, entry.gateway_number, &reason, retry);

@@ -24,7 +24,12 @@ use lumen_ipc::{
     link::LinkName,
     login::{LoginId, Rights},
     message::{
-        desktop, input::ToCompositor, packets::FrameStamps, pads::ToGamepad, signalling::ToGateway,
+        desktop,
+        input::ToCompositor,
+        packets::FrameStamps,
+        pads::ToGamepad,
+        signalling::ToGateway,
+        transfer::{self, ClipboardPolicy},
     },
     text::Secret,
     units::{Kbps, OutputId, PeerId},
@@ -32,6 +37,7 @@ use lumen_ipc::{
 use str0m::Input as RtcInput;
 
 use crate::{
+    clipboard::Clipboard,
     demand::{KeyframeAllowance, Wanted},
     peer::{
         Datagram, Ending, Input, Output as PeerOutput, Peer, Setup, encode::DesktopState,
@@ -40,6 +46,9 @@ use crate::{
     relay::Relay,
 };
 
+mod clipboard;
+#[cfg(test)]
+mod clipboard_tests;
 mod desk;
 mod events;
 mod pads;
@@ -80,6 +89,8 @@ pub enum Output {
     Input(ToCompositor),
     /// To tell the gamepad worker.
     Pad(ToGamepad),
+    /// To tell the compositor, about the clipboard.
+    Transfer(transfer::ToCompositor),
     /// To send.
     Transmit(Datagram),
 }
@@ -97,6 +108,7 @@ pub struct Peers {
     pads: PluggedPads,
     sizes: Sizes,
     wanted: Wanted,
+    clipboard: Clipboard,
     outputs: VecDeque<Output>,
 }
 
@@ -126,7 +138,12 @@ impl Peers {
 
     /// Nobody yet; the encoder makes at most `encoder`, and there may be a relay.
     #[must_use]
-    pub fn new(setup: Setup, encoder: Kbps, relay: Option<SocketAddr>) -> Self {
+    pub fn new(
+        setup: Setup,
+        encoder: Kbps,
+        relay: Option<SocketAddr>,
+        clipboard: ClipboardPolicy,
+    ) -> Self {
         let relay = relay.and_then(|server| Relay::new(server, setup.candidates()));
         Self {
             setup,
@@ -139,6 +156,7 @@ impl Peers {
             pads: PluggedPads::default(),
             sizes: Sizes::default(),
             wanted: Wanted::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
+            clipboard: Clipboard::new(clipboard),
             outputs: VecDeque::new(),
         }
     }
@@ -156,7 +174,7 @@ impl Peers {
         let relay = self.relay.as_ref().and_then(Relay::deadline);
         let logins = self.peers.values().filter_map(|entry| entry.expires);
         let asking = self.peers.values().filter_map(|entry| entry.keyframes.deadline());
-        let own = patience.chain(logins).chain(asking);
+        let own = patience.chain(logins).chain(asking).chain(self.bulk_due());
         let own = own.chain(self.wanted.deadline()).chain(relay);
         peers.chain(own).min()
     }
@@ -269,6 +287,7 @@ impl Peers {
         }
         self.wanted.timeout(now);
         self.relay_timeout(now);
+        self.send_bulk(now);
         self.refresh_demand(now);
     }
 

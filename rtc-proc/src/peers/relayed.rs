@@ -54,6 +54,7 @@ impl Peers {
         if let Some(alert) = FatalAlert::in_clear(bytes) {
             self.feed(now, number, Input::Refused(alert));
         }
+        self.send_bulk(now);
         self.refresh_demand(now);
         true
     }

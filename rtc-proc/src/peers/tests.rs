@@ -13,6 +13,7 @@ use lumen_ipc::{
         packets::FrameStamps,
         pads::{self, PadAction, PadReport, ToGamepad},
         signalling::{ToGateway, ToRtc},
+        transfer::{self, ClipboardPolicy},
     },
     service::RelayCredentials,
     text::{Secret, Text},
@@ -30,7 +31,7 @@ mod signalling;
 
 const SERVER: &str = "10.0.0.1:5000";
 const RELAY: &str = "10.0.0.1:3478";
-const CONTROL: Rights = Rights { control: true };
+pub(super) const CONTROL: Rights = Rights { control: true };
 
 fn address(text: &str) -> SocketAddr {
     text.parse().expect("a constant address")
@@ -43,22 +44,23 @@ fn login(rights: Rights) -> Login {
 }
 
 /// The machine, its viewers, and what it said.
-struct House {
-    now: Instant,
-    peers: Peers,
+pub(super) struct House {
+    pub(super) now: Instant,
+    pub(super) peers: Peers,
     relay: Option<Scripted>,
-    viewers: Vec<(SocketAddr, Viewer)>,
+    pub(super) viewers: Vec<(SocketAddr, Viewer)>,
     /// Of each viewer.
     tickets: Vec<Secret>,
     to_gateway: Vec<ToGateway>,
     input: Vec<ToCompositor>,
     pads: Vec<ToGamepad>,
+    pub(super) transfer: Vec<transfer::ToCompositor>,
     keyframes: u64,
     watchers: u16,
 }
 
 impl House {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_relay(None)
     }
 
@@ -67,13 +69,19 @@ impl House {
         let setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
         Self {
             now: Instant::now(),
-            peers: Peers::new(setup, encoder, relay.as_ref().map(|_| address(RELAY))),
+            peers: Peers::new(
+                setup,
+                encoder,
+                relay.as_ref().map(|_| address(RELAY)),
+                ClipboardPolicy::Both,
+            ),
             relay,
             viewers: Vec::new(),
             tickets: Vec::new(),
             to_gateway: Vec::new(),
             input: Vec::new(),
             pads: Vec::new(),
+            transfer: Vec::new(),
             keyframes: 0,
             watchers: 0,
         }
@@ -85,7 +93,7 @@ impl House {
     }
 
     /// A viewer joins as the gateway's number `name`; returns its index.
-    fn join(&mut self, name: u64, rights: Rights) -> usize {
+    pub(super) fn join(&mut self, name: u64, rights: Rights) -> usize {
         let port = 6000 + self.viewers.len();
         let at = address(&format!("10.0.0.2:{port}"));
         let (mut viewer, offer) = Viewer::new(self.now, at);
@@ -110,7 +118,7 @@ impl House {
         self.peers.desktop(self.now, &message).expect("an output there is");
     }
 
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         while let Some(output) = self.peers.poll_output() {
             match output {
                 Output::Transmit(datagram) if datagram.destination == address(RELAY) => {
@@ -125,6 +133,7 @@ impl House {
                 }
                 Output::ToGateway(message) => self.to_gateway.push(message),
                 Output::Pad(message) => self.pads.push(message),
+                Output::Transfer(message) => self.transfer.push(message),
                 Output::Input(message) => self.input.push(message),
                 Output::Demand(demand) => {
                     (self.keyframes, self.watchers) = (demand.keyframes, demand.watchers);
@@ -165,7 +174,7 @@ impl House {
         }
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
             self.now += Duration::from_millis(1);

@@ -12,6 +12,7 @@ mod pads;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod tuning;
 
 use std::{
@@ -47,6 +48,7 @@ use self::{
     links::{Over, Packets, Picture, Signalling, receive, send},
     pads::Pads,
     socket::MediaSocket,
+    transfer::Transfer,
     tuning::Tuning,
 };
 use crate::{
@@ -80,6 +82,7 @@ pub struct Rtc {
     tuning_link: Option<OwnedFd>,
     outbox: Outbox,
     pads: Pads,
+    transfer: Transfer,
     clock: RtpClock,
     anchor: Anchor,
     newest_commit: MonotonicMicros,
@@ -102,7 +105,7 @@ impl Worker for Rtc {
             .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
         let mut rtc = Self {
             socket,
-            peers: Peers::new(setup, config.bitrate, config.relay),
+            peers: Peers::new(setup, config.bitrate, config.relay, config.clipboard),
             packets: None,
             input: None,
             desktop: None,
@@ -110,6 +113,7 @@ impl Worker for Rtc {
             tuning_link: None,
             outbox: Outbox::default(),
             pads: Pads::default(),
+            transfer: Transfer::default(),
             clock: RtpClock::default(),
             anchor: Anchor::new(),
             newest_commit: MonotonicMicros::default(),
@@ -184,6 +188,10 @@ impl Rtc {
                 self.pads.attach(descriptor)?;
                 self.peers.pads_replaced();
             }
+            ToWorker::LinkEnd { link: LinkName::Transfer, .. } => {
+                self.transfer.attach(descriptor)?;
+                self.peers.transfer_replaced(Instant::now());
+            }
             ToWorker::LinkEnd { link: LinkName::Signalling, .. } => {
                 self.signalling = Some(Signalling::new(descriptor)?);
                 self.peers.signalling_replaced();
@@ -208,6 +216,7 @@ impl Rtc {
             (Source::Input, self.input.as_ref().map(AsFd::as_fd), self.outbox.front().is_some()),
             (Source::Desktop, self.desktop.as_ref().map(AsFd::as_fd), false),
             (Source::Pads, self.pads.descriptor(), self.pads.wants_to_send()),
+            (Source::Transfer, self.transfer.descriptor(), self.transfer.wants_to_send()),
             (
                 Source::Signalling,
                 signalling.map(AsFd::as_fd),
@@ -268,6 +277,10 @@ impl Rtc {
             let result = self.read_pads(now);
             self.keep(LinkName::Pads, now, result);
         }
+        if ready.is(Source::Transfer) {
+            let result = self.read_transfer(now);
+            self.keep(LinkName::Transfer, now, result);
+        }
         if ready.is(Source::Packets) {
             let result = self.read_packets(now);
             self.keep(LinkName::Packets, now, result);
@@ -306,6 +319,14 @@ impl Rtc {
         for _ in 0..MAX_MESSAGES {
             let Some(message) = self.pads.next()? else { break };
             self.peers.pads_said(now, message);
+        }
+        Ok(())
+    }
+
+    fn read_transfer(&mut self, now: Instant) -> Result<(), Over> {
+        for _ in 0..MAX_MESSAGES {
+            let Some(message) = self.transfer.next()? else { break };
+            self.peers.transfer(now, message)?;
         }
         Ok(())
     }
@@ -361,6 +382,10 @@ impl Rtc {
                 self.peers.desktop_state(now, DesktopState::CompositorRestarting);
             }
             LinkName::Pads => self.pads.detach(),
+            LinkName::Transfer => {
+                self.transfer.detach();
+                self.peers.transfer_lost(now);
+            }
             LinkName::Signalling => self.signalling = None,
             _ => {}
         }
@@ -390,6 +415,7 @@ impl Rtc {
                         self.note_overflow(now, overflow);
                     }
                 }
+                Output::Transfer(message) => self.transfer.push(message),
                 Output::ToGateway(message) => {
                     let result = self.signalling.as_mut().map_or(Ok(()), |it| it.push(message));
                     self.keep(LinkName::Signalling, now, result);
@@ -406,6 +432,8 @@ impl Rtc {
         self.keep(LinkName::Input, now, result);
         let result = self.flush_pads();
         self.keep(LinkName::Pads, now, result);
+        let result = self.transfer.flush();
+        self.keep(LinkName::Transfer, now, result);
     }
 
     fn transmit(&mut self, datagrams: Vec<Datagram>, frames: &[FrameStamps]) {
@@ -494,6 +522,7 @@ enum Source {
     Signalling,
     Socket,
     Supervision,
+    Transfer,
 }
 
 /// Which of them have something, or room, or are over.

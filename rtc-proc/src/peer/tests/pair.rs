@@ -76,7 +76,7 @@ impl Pair {
     pub(super) fn connected() -> Self {
         let mut pair = Self::new();
         pair.run_until(Duration::from_secs(5), |pair| {
-            pair.viewer.connected && pair.viewer.open_channels == 3
+            pair.viewer.connected && pair.viewer.open_channels == 4
         });
         pair
     }

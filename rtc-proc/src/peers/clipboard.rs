@@ -1,0 +1,90 @@
+//! How peers and the compositor reach the clipboard, and when text goes to which page.
+
+use std::time::Instant;
+
+use lumen_ipc::{codec::ProtocolViolation, message::transfer::ToRtc, units::PeerId};
+
+use super::{Entry, Output, Peers};
+use crate::{
+    clipboard::Output as Told,
+    peer::{Input, Peer, transfer::PageSays},
+};
+
+impl Peers {
+    /// Another compositor shares the clipboard from now on.
+    pub fn transfer_replaced(&mut self, now: Instant) {
+        self.clipboard.attach();
+        self.tell_clipboard(now);
+    }
+
+    /// The compositor shares it no more.
+    pub fn transfer_lost(&mut self, now: Instant) {
+        self.clipboard.detach();
+        self.tell_clipboard(now);
+    }
+
+    /// The compositor said something about it.
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when it must not be listened to any more.
+    pub fn transfer(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
+        self.clipboard.compositor_says(message)?;
+        self.tell_clipboard(now);
+        Ok(())
+    }
+
+    /// A page can be told about the clipboard from now on. One without the right to control is told
+    /// nothing, and what it says has been dropped before.
+    pub(super) fn on_clipboard_wanted(&mut self, now: Instant, number: PeerId) {
+        if self.peers.get(&number).is_some_and(|entry| entry.rights.control) {
+            self.clipboard.join(number);
+            self.tell_clipboard(now);
+        }
+    }
+
+    pub(super) fn on_clipboard_said(&mut self, now: Instant, number: PeerId, said: PageSays) {
+        match self.clipboard.page_says(number, said) {
+            Ok(()) => self.tell_clipboard(now),
+            Err(violation) => self.feed(now, number, Input::Violated(violation.into())),
+        }
+    }
+
+    pub(super) fn clipboard_of_peer_gone(&mut self, now: Instant, number: PeerId) {
+        self.clipboard.leave(number);
+        self.tell_clipboard(now);
+    }
+
+    /// Tells all that the clipboard has to tell, and sends what text there is room for.
+    pub(super) fn tell_clipboard(&mut self, now: Instant) {
+        while let Some(told) = self.clipboard.poll_output() {
+            match told {
+                Told::ToCompositor(message) => self.outputs.push_back(Output::Transfer(message)),
+                Told::ToPage(peer, message) => self.feed(now, peer, Input::Transfer(&message)),
+            }
+        }
+        self.send_bulk(now);
+    }
+
+    /// Sends what text there is room for.
+    pub(super) fn send_bulk(&mut self, now: Instant) {
+        for number in self.clipboard.bulk_waits_for() {
+            let takes = |entry: &Entry| entry.peer.as_ref().is_some_and(|it| it.takes_bulk(now));
+            while self.peers.get(&number).is_some_and(takes) {
+                let Some(message) = self.clipboard.next_bulk(number) else { break };
+                self.feed(now, number, Input::Transfer(&message));
+            }
+        }
+        while let Some(told) = self.clipboard.poll_output() {
+            if let Told::ToCompositor(message) = told {
+                self.outputs.push_back(Output::Transfer(message));
+            }
+        }
+    }
+
+    /// When text may go on that waits for nothing but time.
+    pub(super) fn bulk_due(&self) -> Option<Instant> {
+        let waiting = self.clipboard.bulk_waits_for().into_iter();
+        let due = |number| self.peers.get(&number)?.peer.as_ref().and_then(Peer::bulk_due);
+        waiting.filter_map(due).min()
+    }
+}
