@@ -37,8 +37,16 @@ const BROWSER = [
   'setTimeout',
   'window',
 ];
-const NODE = ['AbortController', 'Buffer', 'Event', 'EventTarget', 'URL'];
-const CORE = ['TextDecoder', 'URLSearchParams'];
+const NODE = [
+  'AbortController',
+  'Buffer',
+  'Event',
+  'EventTarget',
+  'TextDecoder',
+  'TextEncoder',
+  'URL',
+];
+const CORE = ['TextDecoder', 'TextEncoder', 'URLSearchParams'];
 
 /** @param {string[]} names */
 const readonly = (names) => Object.fromEntries(names.map((name) => [name, 'readonly']));

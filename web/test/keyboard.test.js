@@ -8,7 +8,7 @@ import { Keyboard } from '../src/page/keyboard.js';
 const SHIFT_LEFT = 42;
 
 /** As much of a browser as the keyboard looks at. */
-function openPage() {
+function openPage({ takesText = false } = {}) {
   const page = {
     window: new EventTarget(),
     document: { hidden: false },
@@ -19,9 +19,13 @@ function openPage() {
   }
   /** @type {InputMessage[]} */
   const sent = [];
+  let pastes = 0;
+  const pasting = () => {
+    pastes += 1;
+  };
   const desktop = { send: (/** @type {InputMessage} */ message) => sent.push(message) };
   const keyboard = new Keyboard(
-    { ...desktop, isActive: () => true },
+    { ...desktop, isActive: () => true, wantsPaste: () => takesText, pasting },
     new AbortController().signal,
   );
   /**
@@ -29,16 +33,17 @@ function openPage() {
    * @param {string} code
    * @param {string} key
    * @param {boolean} shiftKey
+   * @param {boolean} [ctrlKey]
    */
-  const happen = (type, code, key, shiftKey) => {
+  const happen = (type, code, key, shiftKey, ctrlKey = false) => {
     const event = new Event(type, { cancelable: true });
-    const modifiers = { altKey: false, ctrlKey: false, metaKey: false, shiftKey };
+    const modifiers = { altKey: false, ctrlKey, metaKey: false, shiftKey };
     const getModifierState = (/** @type {string} */ name) => name === 'Shift' && shiftKey;
     Object.assign(event, { code, key, repeat: false, ...modifiers, getModifierState });
     page.window.dispatchEvent(event);
     return event;
   };
-  return { keyboard, sent, happen };
+  return { keyboard, sent, happen, pastes: () => pastes };
 }
 
 test('keyup of a key the desktop does not know lets go of a modifier whose own release was lost', () => {
@@ -53,5 +58,19 @@ test('keyup of a key the desktop does not know lets go of a modifier whose own r
     ]);
     assert.equal(keyboard.isHolding, false);
     assert.equal(event.defaultPrevented, false, 'what else that key does is the browser\'s affair');
+  }
+});
+
+test('keydown that pastes is left to the browser where the desktop takes text, and to nobody else', () => {
+  for (const takesText of [true, false]) {
+    const { sent, happen, pastes } = openPage({ takesText });
+    happen('keydown', 'ControlLeft', 'Control', false, true);
+    const copy = happen('keydown', 'KeyC', 'c', false, true);
+    const paste = happen('keydown', 'KeyV', 'v', false, true);
+    assert.equal(copy.defaultPrevented, true);
+    assert.equal(paste.defaultPrevented, !takesText);
+    assert.equal(pastes(), takesText ? 1 : 0);
+    const keys = sent.map((message) => message.type === 'key' && message.key);
+    assert.equal(keys.at(-1), 47, 'KEY_V is pressed on the desktop all the same');
   }
 });

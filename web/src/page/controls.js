@@ -1,6 +1,8 @@
-// What a viewer has use for once there is a picture: the input devices, the desktop's cursor, and
-// the connection report.
+// What a viewer has use for once there is a picture: the input devices, the clipboard, the desktop's
+// cursor, and the connection report.
 
+import { Gate } from '../core/gate.js';
+import { LocalClipboard } from './clipboard.js';
 import { Cursor } from './cursor.js';
 import { DecoderWatch } from './decoder-watch.js';
 import { Gamepads } from './gamepads.js';
@@ -17,6 +19,8 @@ import { SignOut } from './sign-out.js';
 export class Controls {
   #viewer;
   #cursor;
+  #gate;
+  #clipboard;
   #keyboard;
   #pointer;
   #gamepads;
@@ -32,8 +36,19 @@ export class Controls {
   constructor(elements, viewer, signal) {
     this.#viewer = viewer;
     this.#cursor = new Cursor(elements.stage);
+    this.#gate = new Gate((message) => viewer.send(message));
+    this.#clipboard = new LocalClipboard(
+      viewer,
+      { hold: () => this.#gate.close(), release: () => this.#gate.open() },
+      signal,
+    );
     this.#keyboard = new Keyboard(
-      { send: (message) => this.#act(message), isActive: () => viewer.isStreaming },
+      {
+        send: (message) => this.#act(message),
+        isActive: () => viewer.isStreaming,
+        wantsPaste: () => this.#clipboard.wantsPaste,
+        pasting: () => this.#clipboard.pasting(),
+      },
       signal,
     );
     this.#pointer = new Pointer(
@@ -90,6 +105,8 @@ export class Controls {
   /** The connection is gone, and with it what the desktop said by it. */
   disconnected() {
     this.#gamepads.setAvailable(false);
+    this.#gate.drop();
+    this.#clipboard.disconnected();
     this.#watch.replaced();
   }
 
@@ -121,6 +138,16 @@ export class Controls {
     }
   }
 
+  /** @param {ArrayBuffer} data about the clipboard */
+  transferred(data) {
+    this.#clipboard.received(data);
+  }
+
+  /** More text can be sent. */
+  transferRoom() {
+    this.#clipboard.roomMade();
+  }
+
   report() {
     return this.#report.make();
   }
@@ -131,14 +158,14 @@ export class Controls {
 
   /** @param {InputMessage} message of keyboard or pointer */
   #act(message) {
-    this.#viewer.send(message);
+    this.#gate.take(message);
     this.#life.watch();
   }
 
   /** What is held is let go: the releases happen where this window does not see them. */
   #releaseAll() {
     const [keys, buttons] = [this.#keyboard.forget(), this.#pointer.forget()];
-    if (keys || buttons) this.#viewer.send({ type: 'releaseAll' });
+    if (keys || buttons) this.#gate.take({ type: 'releaseAll' });
     this.#gamepads.release();
   }
 }

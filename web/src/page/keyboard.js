@@ -1,6 +1,7 @@
 // Keys, by place on the keyboard.
 
 import { HeldKeys } from '../core/held-keys.js';
+import { isPaste } from '../core/paste-keys.js';
 import { evdevKey } from '../core/keymap.js';
 import { locksOf } from '../core/locks.js';
 
@@ -8,21 +9,26 @@ import { locksOf } from '../core/locks.js';
 /** @import { InputMessage } from '../core/input-codec.js' */
 /** @import { Platform } from '../core/locks.js' */
 
+/**
+ * Where keys go. `wantsPaste`: whether the browser is to paste when a key means that; then `pasting` is
+ * called before that key is sent.
+ * @typedef {{ send: (message: InputMessage) => void, isActive: () => boolean,
+ *   wantsPaste: () => boolean, pasting: () => void }} Desktop
+ */
+
 export class Keyboard {
   #platform = keyboardPlatform();
   #held = new HeldKeys(this.#platform);
-  #send;
-  #isActive;
+  #desktop;
   /** Keys that arrive after the focus has gone are another window's: their releases go there. */
   #focused = true;
 
   /**
-   * @param {{ send: (message: InputMessage) => void, isActive: () => boolean }} desktop
+   * @param {Desktop} desktop
    * @param {AbortSignal} signal
    */
-  constructor({ send, isActive }, signal) {
-    this.#send = send;
-    this.#isActive = isActive;
+  constructor(desktop, signal) {
+    this.#desktop = desktop;
     // In the capture phase, so that no element of the page acts on a key of the desktop.
     const options = { signal, capture: true };
     window.addEventListener('keydown', (event) => this.#down(event), options);
@@ -55,15 +61,18 @@ export class Keyboard {
    * @param {boolean} acts whether something is done by it that they matter for
    */
   heed(event, acts) {
-    const active = this.#isActive();
+    const active = this.#desktop.isActive();
     this.#tell(this.#held.heed(event, acts && active), active);
   }
 
   /** @param {KeyboardEvent} event */
   #down(event) {
-    const mine = this.#isActive() && this.#focused && !document.hidden;
+    const mine = this.#desktop.isActive() && this.#focused && !document.hidden;
     if (!mine || evdevKey(event.code) === null) return;
-    event.preventDefault();
+    // With a key that pastes for it the browser makes an event that has the text.
+    if (isPaste(event, this.#platform) && this.#desktop.wantsPaste()) {
+      if (!event.repeat) this.#desktop.pasting();
+    } else event.preventDefault();
     event.stopPropagation();
     const age = performance.now() - event.timeStamp;
     this.#tell(this.#held.press({ event, age, locks: locksOf(event, this.#platform) }), true);
@@ -73,7 +82,7 @@ export class Keyboard {
   #up(event) {
     // Also while nothing is sent: a key that came up meanwhile must not count as held later. And also
     // of a key that the desktop does not know: the modifiers that it reports are as true as any.
-    const active = this.#isActive();
+    const active = this.#desktop.isActive();
     this.#tell(this.#held.releaseBy(event), active);
     if (!active || evdevKey(event.code) === null) return;
     event.preventDefault();
@@ -85,7 +94,7 @@ export class Keyboard {
    * @param {boolean} active
    */
   #tell(changes, active) {
-    if (active) changes.forEach((change) => this.#send(change));
+    if (active) changes.forEach((change) => this.#desktop.send(change));
   }
 }
 

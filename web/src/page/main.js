@@ -24,6 +24,8 @@ const viewer = new Viewer(
     settled: () => void controls().then((loaded) => loaded?.rescale()),
     disconnected: () => void controls().then((loaded) => loaded?.disconnected()),
     received: (message) => void controls().then((loaded) => loaded?.received(message)),
+    transferred: (data) => void controls().then((loaded) => loaded?.transferred(data)),
+    transferRoom: () => void controls().then((loaded) => loaded?.transferRoom()),
   },
   signal,
 );

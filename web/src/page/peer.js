@@ -18,14 +18,21 @@ import { log } from '../util/log.js';
  * @typedef {{ offer: (sdp: string) => void, restartOffer: (sdp: string) => void,
  *   candidate: (candidate: string) => void, interrupted: () => boolean,
  *   stream: (stream: MediaStream) => void, ready: () => void,
- *   received: (message: OutputMessage) => void, lost: (reason: string) => void }} PeerHandlers
+ *   received: (message: OutputMessage) => void, transferred: (data: ArrayBuffer) => void,
+ *   transferRoom: () => void, lost: (reason: string) => void }} PeerHandlers
  */
 
 /** Motion that would queue behind so many bytes is old when it arrives; newer follows. */
 const MAX_QUEUED_MOTION = 256;
 
+/** Text that waits here for the network, in bytes: as little as keeps it busy. */
+const MAX_QUEUED_TEXT = 32 * 1024;
+
 /** Another way is found within so many milliseconds, or a new connection is made. */
 const RESTART_LIMIT = 4000;
+
+/** Of WebRTC's priorities (https://w3c.github.io/webrtc-priority/); a browser that has none ignores it. */
+const LOW_PRIORITY = /** @type {RTCDataChannelInit} */ ({ priority: 'very-low' });
 
 const BROWSERS = 'Chrome, Chromium, Edge or Safari';
 
@@ -52,6 +59,8 @@ export class Peer {
   #motion = this.#connection.createDataChannel('motion', { ordered: false, maxRetransmits: 0 });
   // What is lost comes again, but does not hold up what is newer.
   #pads = this.#connection.createDataChannel('pads', { ordered: false });
+  // Text of any length. Whatever else there is to send goes first.
+  #transfer = this.#connection.createDataChannel('transfer', LOW_PRIORITY);
   #listeners = new AbortController();
   #handlers;
   #receiver;
@@ -71,6 +80,7 @@ export class Peer {
     this.#receiver = this.#addVideo();
     this.#listenToConnection();
     this.#listenToInput();
+    this.#listenToTransfer();
     /** @type {Promise<Paths>} */
     const paths = new Promise((resolve) => {
       this.#chosen = resolve;
@@ -194,6 +204,21 @@ export class Peer {
     return true;
   }
 
+  /**
+   * @param {Uint8Array<ArrayBuffer>} message about the clipboard
+   * @returns {boolean} whether it could be sent
+   */
+  sendTransfer(message) {
+    if (this.#transfer.readyState !== 'open') return false;
+    this.#transfer.send(message);
+    return true;
+  }
+
+  /** Whether a piece of text may be sent; the handler `transferRoom` is called when it may again. */
+  get hasTransferRoom() {
+    return this.#transfer.bufferedAmount < MAX_QUEUED_TEXT;
+  }
+
   /** Tells the handlers nothing any more; the connection stays. */
   retire() {
     clearTimeout(this.#restartTimer);
@@ -275,6 +300,22 @@ export class Peer {
       },
       { signal },
     );
+  }
+
+  #listenToTransfer() {
+    const { signal } = this.#listeners;
+    this.#transfer.binaryType = 'arraybuffer';
+    this.#transfer.bufferedAmountLowThreshold = MAX_QUEUED_TEXT / 2;
+    this.#transfer.addEventListener(
+      'message',
+      ({ data }) => {
+        if (data instanceof ArrayBuffer) this.#handlers.transferred(data);
+      },
+      { signal },
+    );
+    this.#transfer.addEventListener('bufferedamountlow', () => this.#handlers.transferRoom(), {
+      signal,
+    });
   }
 
   #opened() {

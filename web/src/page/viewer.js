@@ -36,8 +36,10 @@ import { Viewport } from './viewport.js';
  * - `settled`: there is a picture, or no picture for the time being. Told again and again.
  * - `disconnected`: there is no connection, or not yet another one.
  * - `received`: a message that does not concern the viewer itself.
+ * - `transferred`: a message about the clipboard; `transferRoom`: more text can be sent.
  * @typedef {{ loginNeeded: (reason: string) => void, answered: () => void, settled: () => void,
- *   disconnected: () => void, received: (message: OutputMessage) => void }} ViewerHandlers
+ *   disconnected: () => void, received: (message: OutputMessage) => void,
+ *   transferred: (data: ArrayBuffer) => void, transferRoom: () => void }} ViewerHandlers
  */
 
 /** For so many milliseconds a notice stands. */
@@ -188,6 +190,19 @@ export class Viewer {
    */
   sendPad(message) {
     return this.#peer?.sendPad(message) ?? false;
+  }
+
+  /**
+   * @param {Uint8Array<ArrayBuffer>} message about the clipboard
+   * @returns {boolean} whether it could be sent
+   */
+  sendTransfer(message) {
+    return this.#peer?.sendTransfer(message) ?? false;
+  }
+
+  /** Whether a piece of text may be sent. */
+  get hasTransferRoom() {
+    return this.#peer?.hasTransferRoom ?? false;
   }
 
   /**
@@ -365,6 +380,8 @@ export class Viewer {
         this.#tellSize();
       },
       received: (message) => this.#received(message),
+      transferred: (data) => this.#handlers.transferred(data),
+      transferRoom: () => this.#handlers.transferRoom(),
       lost: (reason) => this.handle({ type: 'peerLost', reason }),
     });
   }
