@@ -90,6 +90,16 @@ const commands = {
     return tab.evaluate(readBrightness, { picture, x, y, width, height });
   },
 
+  async copy({ url, text }) {
+    const page = await clipboardPage(url);
+    await page.evaluate((copied) => navigator.clipboard.writeText(copied), text);
+  },
+
+  async copied({ url }) {
+    const page = await clipboardPage(url);
+    return page.evaluate(() => navigator.clipboard.readText());
+  },
+
   reload: ({ page }) => windows[page].page.reload({ waitUntil: 'domcontentloaded' }),
   goTo: ({ page, url }) => windows[page].page.goto(url, { waitUntil: 'domcontentloaded' }),
   close: ({ page }) => windows[page].page.context().close(),
@@ -101,6 +111,20 @@ const commands = {
     await rm(home, { recursive: true, force: true });
   },
 };
+
+/** @type {import('playwright-core').Page | undefined} */
+let clipboard;
+
+/** A page that may read and write the clipboard of this computer, which no other page may. */
+async function clipboardPage(url) {
+  if (clipboard === undefined) {
+    const permissions = ['clipboard-read', 'clipboard-write'];
+    const context = await browser.newContext({ permissions });
+    clipboard = await context.newPage();
+    await clipboard.goto(url, { waitUntil: 'domcontentloaded' });
+  }
+  return clipboard;
+}
 
 /** Runs in the page, which knows how to read a PNG. */
 async function readBrightness({ picture, x, y, width, height }) {

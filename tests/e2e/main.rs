@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod clipboard;
 mod decoding;
 mod demo;
 mod desktops;

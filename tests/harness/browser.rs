@@ -3,6 +3,7 @@
 //! The program reads one JSON command a line and answers each with one line, so that tests stay
 //! in one language and read from top to bottom.
 
+mod clipboard;
 mod keys;
 mod mouse;
 

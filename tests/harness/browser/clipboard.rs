@@ -1,0 +1,25 @@
+//! The clipboard of the computer that the browser runs on.
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::Browser;
+
+impl Browser {
+    /// Puts a text on it, as another program would. `url` is of a page that may touch it.
+    ///
+    /// # Errors
+    /// When the browser does not do it.
+    pub fn copy(&self, url: &str, text: &str) -> Result<()> {
+        self.ask(&json!({ "do": "copy", "url": url, "text": text })).map(drop)
+    }
+
+    /// The text on it.
+    ///
+    /// # Errors
+    /// When the browser does not tell.
+    pub fn copied(&self, url: &str) -> Result<String> {
+        let text = self.ask(&json!({ "do": "copied", "url": url }))?;
+        text.as_str().map(str::to_owned).context("a text")
+    }
+}
