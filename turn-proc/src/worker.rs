@@ -115,7 +115,7 @@ impl Worker for Turn {
 
 impl Granted {
     fn take(&mut self, grant: Grant) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let Grant { what, descriptor } = grant;
+        let Grant { what, descriptor, .. } = grant;
         match what {
             ToWorker::LinkEnd { link: LinkName::Handover, .. } => {
                 self.handover = Some(Handover::from_descriptor(descriptor)?);
@@ -168,6 +168,7 @@ impl Overseer for Supervisor {
                 SupervisorEvent::Granted(Grant {
                     what: ToWorker::LinkEnd { link: LinkName::Handover, .. },
                     descriptor,
+                    ..
                 }) => {
                     let taken = Handover::from_descriptor(descriptor)
                         .map_err(|error| error.to_string())

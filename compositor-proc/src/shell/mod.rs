@@ -183,7 +183,7 @@ impl Turn {
         }
     }
 
-    fn grant(&mut self, Grant { what, descriptor }: Grant) -> Result<(), ShellError> {
+    fn grant(&mut self, Grant { what, descriptor, .. }: Grant) -> Result<(), ShellError> {
         match what {
             ToWorker::WaylandListener => self.listen(descriptor),
             ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(descriptor),

@@ -26,6 +26,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::{
     bootstrap::Grant,
     channel::{Channel, ReceiveError},
+    link_end::Reports,
     shm::SharedView,
 };
 
@@ -151,8 +152,11 @@ impl Rig {
         Out: lumen_ipc::codec::Message,
     {
         let descriptor = end.into_descriptor();
-        let grant =
-            Grant { what: ToWorker::LinkEnd { link, generation: Generation(1) }, descriptor };
+        let grant = Grant {
+            what: ToWorker::LinkEnd { link, generation: Generation(1) },
+            descriptor,
+            reports: Reports::default(),
+        };
         self.shell.grant(grant).expect("a link end");
     }
 

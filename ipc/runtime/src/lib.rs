@@ -24,6 +24,7 @@
 //! | [`AsyncChannel`] | the same on a tokio runtime |
 //! | [`clock`] | the monotonic clock all processes share |
 //! | [`confine`] | a worker's policy as data, and putting it on |
+//! | [`link_end`] | an end of a link that reports why it is over |
 //! | [`log`] | one line per event to standard error |
 //! | [`metrics`] | lock-free figures |
 //! | [`rpc`] | tarpc over a granted stream socket |
@@ -42,6 +43,7 @@ pub mod confine;
 pub mod decoders;
 mod fds;
 mod ffi;
+pub mod link_end;
 pub mod log;
 pub mod metrics;
 #[cfg(feature = "test-support")]

@@ -10,8 +10,7 @@ use std::{
 
 use lumen_ipc::{
     link::{Generation, LinkName},
-    message::grants::{LossReason, ToSupervisor, ToWorker},
-    units::SessionId,
+    message::grants::{ToSupervisor, ToWorker},
 };
 use tracing::warn;
 
@@ -45,18 +44,5 @@ pub fn accuse(link: LinkName) {
     };
     if let Err(error) = grants.send(&ToSupervisor::PeerViolated { link, generation }, &[]) {
         warn!(%link, %error, "a peer that broke the contract cannot be reported");
-    }
-}
-
-/// Tells the supervisor that this pair of the signalling link to the rtc of a session has been given
-/// up: for a reason, or, with none, because rtc broke the contract.
-pub fn signalling_given_up(session: SessionId, generation: Generation, reason: Option<LossReason>) {
-    let Some(grants) = SUPERVISOR.get() else { return };
-    let message = match reason {
-        None => ToSupervisor::SignallingViolated { session, generation },
-        Some(reason) => ToSupervisor::SignallingLost { session, generation, reason },
-    };
-    if let Err(error) = grants.send(&message, &[]) {
-        warn!(%session, %error, "a signalling link that is lost cannot be reported");
     }
 }

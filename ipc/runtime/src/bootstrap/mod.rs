@@ -19,12 +19,13 @@ mod accusation;
 mod control;
 mod inherited;
 mod process_metrics;
+mod signalling;
 mod supervision;
 
 use std::{error::Error, ffi::CString, io, os::fd::OwnedFd, process::ExitCode as ProcessExitCode};
 
 use lumen_ipc::{
-    codec::ProtocolViolation,
+    codec::{Message, ProtocolViolation},
     message::grants::{ToSupervisor, ToWorker},
     phase::Phase,
     process::{ExitCode, Worker as WorkerName},
@@ -33,14 +34,17 @@ use lumen_ipc::{
 use tracing::{error, info};
 
 use crate::{
-    channel::{Channel, ReceiveError, Received},
+    channel::{Channel, NotALink, ReceiveError, Received},
     confine::{self, Policy},
-    fds, ffi, log,
+    fds, ffi,
+    link_end::{LinkEnd, LinkGuard, Reports},
+    log,
     metrics::Registry,
 };
-pub use accusation::{accuse, signalling_given_up};
+pub use accusation::accuse;
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
+pub use signalling::signalling_given_up;
 use supervision::ControlThread;
 pub use supervision::{AsyncSupervision, Supervision, SupervisorEvent};
 
@@ -81,13 +85,37 @@ pub struct Grant {
     pub what: ToWorker,
     /// The descriptor.
     pub descriptor: OwnedFd,
+    /// Where the end of a link is reported.
+    pub reports: Reports,
 }
 
-impl From<Received<ToWorker>> for Option<Grant> {
-    fn from(received: Received<ToWorker>) -> Self {
-        // A decoded grant came with exactly one descriptor: its type says so.
+impl Grant {
+    /// `None` without a descriptor. A decoded grant came with exactly one: its type says so.
+    fn received(received: Received<ToWorker>, reports: &Reports) -> Option<Self> {
+        accusation::note(received.message);
         let descriptor = received.descriptors.into_iter().next()?;
-        Some(Grant { what: received.message, descriptor })
+        Some(Self { what: received.message, descriptor, reports: reports.clone() })
+    }
+
+    /// Takes it into use as the end of a link that it is.
+    ///
+    /// # Errors
+    /// [`NotALink`] when it is none, which is reported then.
+    pub fn into_link_end<In: Message, Out: Message>(self) -> Result<LinkEnd<In, Out>, NotALink> {
+        let (descriptor, guard) = self.into_guarded()?;
+        LinkEnd::new(descriptor, guard)
+    }
+
+    /// The same for a link of requests and replies: whoever speaks over the descriptor says by the
+    /// guard why it stops.
+    ///
+    /// # Errors
+    /// [`NotALink`] when something else was granted.
+    pub fn into_guarded(self) -> Result<(OwnedFd, LinkGuard), NotALink> {
+        let ToWorker::LinkEnd { link, generation } = self.what else {
+            return Err(NotALink::WrongKind);
+        };
+        Ok((self.descriptor, LinkGuard::new(link, generation, self.reports)))
     }
 }
 
@@ -198,10 +226,11 @@ fn live<W: Worker>(inherited: Inherited, filter: log::Filter) -> Result<(), Ende
     let control = Control::new::<W>(inherited.control, filter).map_err(could_not_start)?;
     let (control, order) = control.until_start()?;
     let StartOrder { config, grants, answer } = order;
-    match prepare::<W>(config, grants, &inherited.grants, &control) {
+    let (reports, made) = Reports::new();
+    match prepare::<W>(config, grants, (&inherited.grants, &reports), &control) {
         Ok((worker, report)) => {
             let (thread, supervision) =
-                ControlThread::start(control, inherited.grants, worker.metrics())
+                ControlThread::start(control, inherited.grants, (reports, made), worker.metrics())
                     .map_err(could_not_start)?;
             let started: Started = Ok(report);
             // The asker is gone only when the supervisor is, which ends the process anyway.
@@ -222,7 +251,7 @@ fn live<W: Worker>(inherited: Inherited, filter: log::Filter) -> Result<(), Ende
 fn prepare<W: Worker>(
     config: WorkerConfig,
     grants: u16,
-    channel: &GrantsChannel,
+    channel: (&GrantsChannel, &Reports),
     control: &Control,
 ) -> Result<(W, ConfinementReport), Ended> {
     let wrong = |error: <W::Config as TryFrom<WorkerConfig>>::Error| Ended {
@@ -239,20 +268,19 @@ fn prepare<W: Worker>(
     Ok((worker, report))
 }
 
-fn receive_grants(channel: &GrantsChannel, count: u16) -> Result<Vec<Grant>, Ended> {
+fn receive_grants(channel: (&GrantsChannel, &Reports), count: u16) -> Result<Vec<Grant>, Ended> {
     (0..count).map(|_| receive_grant(channel)).collect()
 }
 
-fn receive_grant(channel: &GrantsChannel) -> Result<Grant, Ended> {
+fn receive_grant((channel, reports): (&GrantsChannel, &Reports)) -> Result<Grant, Ended> {
     loop {
         match channel.receive() {
             Ok(received) => {
-                accusation::note(received.message);
                 let missing = || Ended {
                     code: ExitCode::CouldNotStart,
                     reason: "a grant came without its descriptor".to_owned(),
                 };
-                return Option::from(received).ok_or_else(missing);
+                return Grant::received(received, reports).ok_or_else(missing);
             }
             Err(ReceiveError::Empty) => fds::wait_readable(channel)
                 .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?,

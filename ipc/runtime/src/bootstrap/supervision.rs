@@ -10,15 +10,26 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use lumen_ipc::{process::ExitCode, text::Text};
-use tokio::{io::unix::AsyncFd, runtime::Handle, sync::oneshot};
-use tracing::{error, warn};
+use lumen_ipc::{
+    message::grants::{ToSupervisor, ToWorker},
+    process::ExitCode,
+    text::Text,
+};
+use tokio::{
+    io::unix::AsyncFd,
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
+use tracing::{debug, error};
 
 use super::{
     Grant, GrantsChannel, accusation,
     control::{Control, Shared, flush},
+    signalling,
 };
-use crate::{AsyncChannel, channel::ReceiveError, ffi, metrics::Registry, wake::Waker};
+use crate::{
+    AsyncChannel, channel::ReceiveError, ffi, link_end::Reports, metrics::Registry, wake::Waker,
+};
 
 /// A worker's view of its supervisor. Its descriptor is readable while [`Supervision::next`] has
 /// something.
@@ -108,10 +119,6 @@ impl AsyncSupervision {
     }
 }
 
-/// Most events waiting. Each may hold a descriptor; a worker that has not looked for so long that
-/// this many grants came is stuck, and is left without further ones.
-const MOST_EVENTS: usize = 32;
-
 /// Events on their way from the control thread to the main thread.
 ///
 /// INVARIANT: the waker is readable exactly while the queue is not empty: both change under the
@@ -169,15 +176,15 @@ impl Events {
         Some(candidates)
     }
 
-    /// Whether there was room.
-    fn grant(&self, grant: Grant) -> bool {
+    /// Adds a grant, in place of one of the same kind that still waits: so no more wait than there
+    /// are kinds, however late the worker looks, and it takes the newest of each.
+    fn grant(&self, grant: Grant) {
         let mut queue = self.queue();
-        let room = queue.waiting.len() < MOST_EVENTS;
-        if room {
-            queue.waiting.push_back(SupervisorEvent::Granted(grant));
-            self.waker.wake();
-        }
-        room
+        queue.waiting.retain(|event| {
+            !matches!(event, SupervisorEvent::Granted(older) if replaces(grant.what, older.what))
+        });
+        queue.waiting.push_back(SupervisorEvent::Granted(grant));
+        self.waker.wake();
     }
 
     fn pop(&self) -> Option<SupervisorEvent> {
@@ -194,6 +201,18 @@ impl Events {
     }
 }
 
+/// Whether a grant makes an older one worthless.
+fn replaces(newer: ToWorker, older: ToWorker) -> bool {
+    match (newer, older) {
+        (ToWorker::LinkEnd { link, .. }, ToWorker::LinkEnd { link: other, .. }) => link == other,
+        (
+            ToWorker::SignallingEnd { session, .. },
+            ToWorker::SignallingEnd { session: other, .. },
+        ) => session == other,
+        (newer, older) => newer == older,
+    }
+}
+
 /// The thread that serves `control` and takes grants while the main thread serves peers. Stopped
 /// and joined on drop.
 #[derive(Debug)]
@@ -207,11 +226,13 @@ impl ControlThread {
     pub(super) fn start(
         control: Control,
         grants: GrantsChannel,
+        (reports, made): (Reports, mpsc::UnboundedReceiver<ToSupervisor>),
         registry: Registry,
     ) -> io::Result<(Self, Supervision)> {
         let events = Events::new()?;
         let grants = Arc::new(grants);
         accusation::open(Arc::clone(&grants));
+        signalling::open(reports.clone());
         let shared = control.shared();
         shared.serve(registry, events.clone());
         let handle = control.runtime().handle().clone();
@@ -219,7 +240,7 @@ impl ControlThread {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
             control.runtime().block_on(async {
-                tokio::spawn(take_grants(grants, events));
+                tokio::spawn(serve_grants(grants, events, reports, made));
                 // A dropped sender stops it like a used one.
                 let _ = stopped.await;
                 flush().await;
@@ -244,25 +265,39 @@ impl Drop for ControlThread {
     }
 }
 
-/// Takes grants until the supervisor's end closes.
-async fn take_grants(grants: Arc<GrantsChannel>, events: Events) {
-    if let Err(error) = forward_grants(grants, &events).await {
+/// Takes grants and sends reports until the supervisor's end closes.
+async fn serve_grants(
+    grants: Arc<GrantsChannel>,
+    events: Events,
+    reports: Reports,
+    made: mpsc::UnboundedReceiver<ToSupervisor>,
+) {
+    let served = async {
+        let grants = AsyncChannel::new(grants).map_err(ReceiveError::Io)?;
+        tokio::select! {
+            ended = forward_grants(&grants, &events, &reports) => ended,
+            () = send_reports(&grants, made) => Ok(()),
+        }
+    };
+    if let Err(error) = served.await {
         // The supervisor itself broke the contract, or the kernel did: nothing to go on with.
         error!("no more grants can be taken: {}", super::chain(&error));
         ffi::exit_now(ExitCode::PeerViolation)
     }
 }
 
-async fn forward_grants(grants: Arc<GrantsChannel>, events: &Events) -> Result<(), ReceiveError> {
-    let grants = AsyncChannel::new(grants).map_err(ReceiveError::Io)?;
+type AsyncGrants = AsyncChannel<ToWorker, ToSupervisor>;
+
+async fn forward_grants(
+    grants: &AsyncGrants,
+    events: &Events,
+    reports: &Reports,
+) -> Result<(), ReceiveError> {
     loop {
         match grants.receive().await {
             Ok(received) => {
-                let what = received.message;
-                accusation::note(what);
-                let taken = Option::from(received).is_some_and(|grant| events.grant(grant));
-                if !taken {
-                    warn!(?what, "a grant is dropped: the worker does not take them");
+                if let Some(grant) = Grant::received(received, reports) {
+                    events.grant(grant);
                 }
             }
             // The control link ends with it, and ends the process.
@@ -272,8 +307,20 @@ async fn forward_grants(grants: Arc<GrantsChannel>, events: &Events) -> Result<(
     }
 }
 
+/// Waits while the supervisor is behind: a report that is lost is a link that stays lost.
+async fn send_reports(grants: &AsyncGrants, mut made: mpsc::UnboundedReceiver<ToSupervisor>) {
+    while let Some(report) = made.recv().await {
+        if let Err(error) = grants.send(&report, &[]).await {
+            // A supervisor that is gone ends the process by its control link.
+            debug!(%error, "a link cannot be reported");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::link::{Generation, LinkName};
+
     use super::*;
     use crate::fds::readable_now;
 
@@ -287,6 +334,19 @@ mod tests {
         assert!(events.pop().is_some());
         assert!(!readable_now(&events.waker).expect("poll"));
         assert!(events.pop().is_none());
+    }
+
+    fn waiting(events: &Events) -> Vec<ToWorker> {
+        let granted = std::iter::from_fn(|| events.pop());
+        let what = granted.filter_map(|event| match event {
+            SupervisorEvent::Granted(grant) => Some(grant.what),
+            SupervisorEvent::Drain => None,
+        });
+        what.collect()
+    }
+
+    fn end(link: LinkName, generation: u32) -> ToWorker {
+        ToWorker::LinkEnd { link, generation: Generation(generation) }
     }
 
     #[test]
@@ -303,15 +363,16 @@ mod tests {
     }
 
     #[test]
-    fn grants_beyond_the_most_are_refused() {
+    fn grants_of_a_worker_that_does_not_look_are_replaced_by_the_newest_of_each_link() {
         let events = Events::new().expect("eventfd");
-        let granted = (0..MOST_EVENTS + 1)
-            .map(|_| Grant {
-                what: lumen_ipc::message::grants::ToWorker::MediaSocket,
-                descriptor: events.waker.as_fd().try_clone_to_owned().expect("dup"),
-            })
-            .filter_map(|grant| events.grant(grant).then_some(()))
-            .count();
-        assert_eq!(granted, MOST_EVENTS);
+        let (reports, _) = Reports::new();
+        for generation in 1..=1000 {
+            for link in [LinkName::Frames, LinkName::Tuning] {
+                let descriptor = events.waker.as_fd().try_clone_to_owned().expect("dup");
+                let what = end(link, generation);
+                events.grant(Grant { what, descriptor, reports: reports.clone() });
+            }
+        }
+        assert_eq!(waiting(&events), [end(LinkName::Frames, 1000), end(LinkName::Tuning, 1000)]);
     }
 }

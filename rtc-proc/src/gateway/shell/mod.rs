@@ -138,7 +138,7 @@ impl Worker for Gateway {
     fn acquire(config: GatewayConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let (mut listener, mut signalling) = (None, Vec::new());
         let (mut broker, mut handover) = (None, None);
-        for Grant { what, descriptor } in grants {
+        for Grant { what, descriptor, .. } in grants {
             let place = match what {
                 grants::ToWorker::HttpListener => &mut listener,
                 grants::ToWorker::SignallingEnd { session, generation } => {
@@ -274,7 +274,7 @@ async fn pump_events(supervision: Arc<AsyncSupervision>, events: mpsc::Sender<Ev
 }
 
 fn translate(event: SupervisorEvent) -> Option<Event> {
-    let Grant { what, descriptor } = match event {
+    let Grant { what, descriptor, .. } = match event {
         SupervisorEvent::Drain => return Some(Event::Drain),
         SupervisorEvent::Granted(grant) => grant,
     };

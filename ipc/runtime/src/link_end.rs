@@ -1,0 +1,251 @@
+//! One end of a link as a worker holds it: it says by itself why it is over.
+//!
+//! Only the supervisor can make a link anew, and it does so for every reason there is, so it has to
+//! hear of every end that is closed. A worker that had to tell it would forget one way out. So an
+//! end reports itself, once: as soon as receiving or sending fails for good, when its owner says why
+//! it gives up, or at last when it is dropped.
+//!
+//! INVARIANT: no end of a granted link goes away unreported. An end that was replaced by a newer one is
+//! reported like any other; such a report is about an older pair, and the supervisor ignores it.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use lumen_ipc::{
+    codec::Message,
+    link::{Generation, LinkName},
+    message::grants::{LossReason, ToSupervisor},
+};
+use tokio::sync::mpsc;
+
+use crate::channel::{Channel, NotALink, ReceiveError, Received, SendError};
+
+/// Where reports go. One that was made by default goes nowhere: of a process without a supervisor.
+#[derive(Clone, Debug, Default)]
+pub struct Reports(Option<mpsc::UnboundedSender<ToSupervisor>>);
+
+impl Reports {
+    /// A way, and where it leads. Nothing bounds it but the number of ends that were granted, each of
+    /// which makes one report.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<ToSupervisor>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(Some(sender)), receiver)
+    }
+
+    pub(crate) fn send(&self, report: ToSupervisor) {
+        if let Some(sender) = &self.0 {
+            // Nobody listens to a worker that is ending.
+            let _ = sender.send(report);
+        }
+    }
+}
+
+/// Why an end is given up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum GiveUp {
+    /// Nobody broke the contract.
+    Lost(LossReason),
+    /// The other side broke the contract.
+    Violated,
+}
+
+/// Reports one end of a link, once; at the latest when it is dropped.
+#[derive(Debug)]
+pub struct LinkGuard {
+    link: LinkName,
+    generation: Generation,
+    reports: Reports,
+    reported: AtomicBool,
+}
+
+impl LinkGuard {
+    /// Of an end that is held from now on.
+    #[must_use]
+    pub const fn new(link: LinkName, generation: Generation, reports: Reports) -> Self {
+        Self { link, generation, reports, reported: AtomicBool::new(false) }
+    }
+
+    /// Of an end that nobody supervises, for tests of shells.
+    #[must_use]
+    pub fn unsupervised(link: LinkName) -> Self {
+        Self::new(link, Generation::default(), Reports::default())
+    }
+
+    /// Says why the end is over. The first reason counts.
+    pub fn give_up(&self, why: GiveUp) {
+        if self.reported.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (link, generation) = (self.link, self.generation);
+        self.reports.send(match why {
+            GiveUp::Lost(reason) => ToSupervisor::LinkLost { link, generation, reason },
+            GiveUp::Violated => ToSupervisor::PeerViolated { link, generation },
+        });
+    }
+}
+
+impl Drop for LinkGuard {
+    fn drop(&mut self) {
+        self.give_up(GiveUp::Lost(LossReason::Unusable));
+    }
+}
+
+/// One end of a link: a [`Channel`] that reports itself.
+#[derive(Debug)]
+pub struct LinkEnd<In, Out> {
+    channel: Channel<In, Out>,
+    guard: LinkGuard,
+}
+
+impl<In: Message, Out: Message> LinkEnd<In, Out> {
+    /// Takes a descriptor for the end that `guard` reports.
+    ///
+    /// # Errors
+    /// As [`Channel::from_descriptor`]; the end is reported then.
+    pub fn new(descriptor: OwnedFd, guard: LinkGuard) -> Result<Self, NotALink> {
+        Ok(Self { channel: Channel::from_descriptor(descriptor)?, guard })
+    }
+
+    /// As [`Channel::receive`]. Every error but [`ReceiveError::Empty`] ends the link, and has been
+    /// reported.
+    ///
+    /// # Errors
+    /// As [`Channel::receive`].
+    pub fn receive(&self) -> Result<Received<In>, ReceiveError> {
+        let outcome = self.channel.receive();
+        if let Err(error) = &outcome {
+            match error {
+                ReceiveError::Empty => {}
+                ReceiveError::Io(_) => self.give_up(GiveUp::Lost(LossReason::Failed)),
+                ReceiveError::PeerGone => self.give_up(GiveUp::Lost(LossReason::Closed)),
+                ReceiveError::Violation(_) => self.give_up(GiveUp::Violated),
+            }
+        }
+        outcome
+    }
+
+    /// As [`Channel::send`]. Every error but [`SendError::Full`] ends the link, and has been reported,
+    /// except that a peer that is gone is reported by [`LinkEnd::receive`], before which everything it
+    /// still said comes.
+    ///
+    /// # Errors
+    /// As [`Channel::send`].
+    pub fn send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
+        let outcome = self.channel.send(message, descriptors);
+        if let Err(SendError::Encode(_) | SendError::Io(_)) = &outcome {
+            self.give_up(GiveUp::Lost(LossReason::Failed));
+        }
+        outcome
+    }
+
+    /// Says why the link is over for its owner, who drops it next.
+    pub fn give_up(&self, why: GiveUp) {
+        self.guard.give_up(why);
+    }
+}
+
+/// An end that nobody supervises, for tests of shells.
+impl<In: Message, Out: Message> From<Channel<In, Out>> for LinkEnd<In, Out> {
+    fn from(channel: Channel<In, Out>) -> Self {
+        Self { channel, guard: LinkGuard::unsupervised(In::LINK) }
+    }
+}
+
+impl<In, Out> AsFd for LinkEnd<In, Out> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lumen_ipc::message::pads::{ToGamepad, ToRtc};
+    use rustix::net::{SendFlags, send};
+
+    use super::*;
+
+    type Ours = LinkEnd<ToRtc, ToGamepad>;
+    type Theirs = Channel<ToGamepad, ToRtc>;
+
+    const LINK: LinkName = LinkName::Pads;
+    const GENERATION: Generation = Generation(7);
+
+    fn end() -> (Ours, Theirs, mpsc::UnboundedReceiver<ToSupervisor>) {
+        let (near, far) = Channel::<ToRtc, ToGamepad>::pair().expect("socketpair");
+        let (reports, told) = Reports::new();
+        let guard = LinkGuard::new(LINK, GENERATION, reports);
+        (LinkEnd::new(near.into_descriptor(), guard).expect("an end"), far, told)
+    }
+
+    fn lost(reason: LossReason) -> ToSupervisor {
+        ToSupervisor::LinkLost { link: LINK, generation: GENERATION, reason }
+    }
+
+    /// What an end has reported once it is gone.
+    fn all(mut told: mpsc::UnboundedReceiver<ToSupervisor>) -> Vec<ToSupervisor> {
+        std::iter::from_fn(|| told.try_recv().ok()).collect()
+    }
+
+    #[test]
+    fn end_whose_peer_closed_says_so_once() {
+        let (end, far, told) = end();
+        drop(far);
+        assert!(matches!(end.receive(), Err(ReceiveError::PeerGone)));
+        assert!(matches!(end.receive(), Err(ReceiveError::PeerGone)));
+        drop(end);
+        assert_eq!(all(told), [lost(LossReason::Closed)]);
+    }
+
+    #[test]
+    fn end_whose_peer_broke_the_contract_accuses_it() {
+        let (end, far, told) = end();
+        send(&far, &[0xff; 9], SendFlags::empty()).expect("room");
+        assert!(matches!(end.receive(), Err(ReceiveError::Violation(_))));
+        drop(end);
+        let (link, generation) = (LINK, GENERATION);
+        assert_eq!(all(told), [ToSupervisor::PeerViolated { link, generation }]);
+    }
+
+    #[test]
+    fn end_that_is_given_up_says_why() {
+        let violated = ToSupervisor::PeerViolated { link: LINK, generation: GENERATION };
+        for (why, said) in [
+            (GiveUp::Violated, violated),
+            (GiveUp::Lost(LossReason::Full), lost(LossReason::Full)),
+            (GiveUp::Lost(LossReason::TimedOut), lost(LossReason::TimedOut)),
+        ] {
+            let (end, _far, told) = end();
+            end.give_up(why);
+            drop(end);
+            assert_eq!(all(told), [said]);
+        }
+    }
+
+    #[test]
+    fn end_that_is_merely_dropped_is_reported_all_the_same() {
+        let (end, _far, told) = end();
+        drop(end);
+        assert_eq!(all(told), [lost(LossReason::Unusable)]);
+    }
+
+    #[test]
+    fn descriptor_that_is_no_link_is_reported() {
+        let (reports, told) = Reports::new();
+        let file = std::fs::File::open("/dev/null").expect("open");
+        let guard = LinkGuard::new(LINK, GENERATION, reports);
+        assert!(Ours::new(file.into(), guard).is_err());
+        assert_eq!(all(told), [lost(LossReason::Unusable)]);
+    }
+
+    #[test]
+    fn idle_or_full_end_goes_on() {
+        let (end, far, mut told) = end();
+        assert!(matches!(end.receive(), Err(ReceiveError::Empty)));
+        far.send(&ToRtc::Available(true), &[]).expect("room");
+        assert!(end.receive().is_ok());
+        assert!(told.try_recv().is_err());
+    }
+}
