@@ -115,11 +115,12 @@ impl Worker for Turn {
 
 impl Granted {
     fn take(&mut self, grant: Grant) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if matches!(grant.what, ToWorker::LinkEnd { link: LinkName::Handover, .. }) {
+            self.handover = Some(Handover::from_grant(grant)?);
+            return Ok(());
+        }
         let Grant { what, descriptor, .. } = grant;
         match what {
-            ToWorker::LinkEnd { link: LinkName::Handover, .. } => {
-                self.handover = Some(Handover::from_descriptor(descriptor)?);
-            }
             ToWorker::RelayCertificate => {
                 self.certificate = Some(sealed::read(descriptor, MOST_PEM_BYTES)?);
             }
@@ -165,16 +166,15 @@ impl Overseer for Supervisor {
         while let Some(event) = self.supervision.next() {
             match event {
                 SupervisorEvent::Drain => return ControlFlow::Break(()),
-                SupervisorEvent::Granted(Grant {
-                    what: ToWorker::LinkEnd { link: LinkName::Handover, .. },
-                    descriptor,
-                    ..
-                }) => {
-                    let taken = Handover::from_descriptor(descriptor)
-                        .map_err(|error| error.to_string())
-                        .and_then(|link| {
-                            server.hand_over_from(link).map_err(|error| error.to_string())
-                        });
+                SupervisorEvent::Granted(
+                    grant @ Grant {
+                        what: ToWorker::LinkEnd { link: LinkName::Handover, .. }, ..
+                    },
+                ) => {
+                    let taken =
+                        Handover::from_grant(grant).map_err(|error| error.to_string()).and_then(
+                            |link| server.hand_over_from(link).map_err(|error| error.to_string()),
+                        );
                     if let Err(error) = taken {
                         warn!(error, "a new end of the gateway's link cannot be used");
                     }

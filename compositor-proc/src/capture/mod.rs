@@ -28,13 +28,19 @@ use std::{collections::HashSet, os::fd::AsFd, rc::Rc, time::Instant};
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
-    message::frames::{
-        BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture as Place,
-        ToCompositor, ToMedia,
+    message::{
+        frames::{
+            BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture as Place,
+            ToCompositor, ToMedia,
+        },
+        grants::LossReason,
     },
     units::{FrameSequence, MonotonicMicros, OutputId},
 };
-use lumen_ipc_runtime::channel::{Channel, SendError};
+use lumen_ipc_runtime::{
+    channel::SendError,
+    link_end::{GiveUp, LinkEnd},
+};
 use smithay::{
     backend::renderer::{
         damage::OutputDamageTracker,
@@ -62,7 +68,7 @@ use crate::{
 };
 
 /// Our end of the `frames` link.
-pub type FramesLink = Channel<ToCompositor, ToMedia>;
+pub type FramesLink = LinkEnd<ToCompositor, ToMedia>;
 
 /// Draws frames and hands them over.
 pub struct Capture {
@@ -327,6 +333,9 @@ impl Capture {
             }
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "a frame was lost");
+                if let (HandOverError::Send(SendError::Full), Some(link)) = (&error, &self.link) {
+                    link.give_up(GiveUp::Lost(LossReason::Full));
+                }
                 self.detach();
                 Outcome::Failed
             }

@@ -18,11 +18,7 @@ use lumen_ipc::{
     service::CompositorConfig,
     text::counted,
 };
-use lumen_ipc_runtime::{
-    channel::{Channel, SendError},
-    clock::Anchor,
-    log::RateLimit,
-};
+use lumen_ipc_runtime::{channel::SendError, clock::Anchor, link_end::LinkEnd, log::RateLimit};
 use smithay::{
     backend::renderer::pixman::{PixmanError, PixmanRenderer},
     desktop::layer_map_for_output,
@@ -42,9 +38,9 @@ use crate::{
 };
 
 /// Our end of the `input` link.
-pub type InputLink = Channel<input::ToCompositor, input::ToRtc>;
+pub type InputLink = LinkEnd<input::ToCompositor, input::ToRtc>;
 /// Our end of the `desktop` link.
-pub type DesktopLink = Channel<desktop::ToCompositor, desktop::ToRtc>;
+pub type DesktopLink = LinkEnd<desktop::ToCompositor, desktop::ToRtc>;
 
 /// When to try again to tell rtc something while its link is full.
 const RETRY: Duration = Duration::from_millis(50);

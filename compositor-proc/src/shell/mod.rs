@@ -2,8 +2,8 @@
 //!
 //! There are no periodic timers: the loop's only deadline is the one the last turn asked for.
 //!
-//! A link end that closes means its peer is being restarted; a new end comes as a grant. A link
-//! end whose peer broke the contract is closed by us, which the peer and the supervisor see.
+//! A link end that closes means its peer is being restarted; a new end comes as a grant. An end that we
+//! close says itself why, and a new one comes as well.
 
 mod compositor;
 mod kernel;
@@ -27,8 +27,9 @@ use lumen_ipc::{
     message::{desktop, grants::ToWorker},
 };
 use lumen_ipc_runtime::{
-    bootstrap::{Grant, ServeError, Supervision, SupervisorEvent, accuse},
-    channel::{Channel, NotALink, ReceiveError},
+    bootstrap::{Grant, ServeError, Supervision, SupervisorEvent},
+    channel::{NotALink, ReceiveError},
+    link_end::{GiveUp, LinkEnd},
     log::RateLimit,
 };
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -183,13 +184,13 @@ impl Turn {
         }
     }
 
-    fn grant(&mut self, Grant { what, descriptor, .. }: Grant) -> Result<(), ShellError> {
-        match what {
-            ToWorker::WaylandListener => self.listen(descriptor),
-            ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(descriptor),
-            ToWorker::LinkEnd { link: LinkName::Input, .. } => self.attach_input(descriptor),
-            ToWorker::LinkEnd { link: LinkName::Desktop, .. } => self.attach_desktop(descriptor),
-            ToWorker::LinkEnd { link: LinkName::Transfer, .. } => self.attach_transfer(descriptor),
+    fn grant(&mut self, grant: Grant) -> Result<(), ShellError> {
+        match grant.what {
+            ToWorker::WaylandListener => self.listen(grant.descriptor),
+            ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(grant),
+            ToWorker::LinkEnd { link: LinkName::Input, .. } => self.attach_input(grant),
+            ToWorker::LinkEnd { link: LinkName::Desktop, .. } => self.attach_desktop(grant),
+            ToWorker::LinkEnd { link: LinkName::Transfer, .. } => self.attach_transfer(grant),
             other => Err(ShellError::Useless(other)),
         }
     }
@@ -232,8 +233,8 @@ impl Turn {
         self.sources.spare = listener.as_fd().try_clone_to_owned().ok();
     }
 
-    fn attach_frames(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
-        let link: Rc<FramesLink> = Rc::new(open(LinkName::Frames, descriptor)?);
+    fn attach_frames(&mut self, grant: Grant) -> Result<(), ShellError> {
+        let link: Rc<FramesLink> = Rc::new(open(LinkName::Frames, grant)?);
         let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
         let token = insert(&self.handle, source, |turn: &mut Self, link| {
             let open = turn.read(link, |compositor, message| {
@@ -246,8 +247,8 @@ impl Turn {
         Ok(())
     }
 
-    fn attach_input(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
-        let link: InputLink = open(LinkName::Input, descriptor)?;
+    fn attach_input(&mut self, grant: Grant) -> Result<(), ShellError> {
+        let link: InputLink = open(LinkName::Input, grant)?;
         let source = Generic::new(link, Interest::READ, Mode::Level);
         let token = insert(&self.handle, source, |turn: &mut Self, link| {
             let open = turn.read(link, |compositor, message| {
@@ -261,8 +262,8 @@ impl Turn {
         Ok(())
     }
 
-    fn attach_desktop(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
-        let link: Rc<DesktopLink> = Rc::new(open(LinkName::Desktop, descriptor)?);
+    fn attach_desktop(&mut self, grant: Grant) -> Result<(), ShellError> {
+        let link: Rc<DesktopLink> = Rc::new(open(LinkName::Desktop, grant)?);
         let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
         let token = insert(&self.handle, source, |turn: &mut Self, link| {
             let open = turn.read(link, |_, nothing: desktop::ToCompositor| match nothing {});
@@ -273,8 +274,8 @@ impl Turn {
         Ok(())
     }
 
-    fn attach_transfer(&mut self, descriptor: OwnedFd) -> Result<(), ShellError> {
-        let link: Rc<TransferLink> = Rc::new(open(LinkName::Transfer, descriptor)?);
+    fn attach_transfer(&mut self, grant: Grant) -> Result<(), ShellError> {
+        let link: Rc<TransferLink> = Rc::new(open(LinkName::Transfer, grant)?);
         let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
         let token = insert(&self.handle, source, |turn: &mut Self, link| {
             let open = turn.read(link, |compositor, message| {
@@ -326,32 +327,38 @@ impl Turn {
     /// Takes what waits on a link. Returns whether the link is still open.
     fn read<In: Message, Out: Message>(
         &mut self,
-        link: &Channel<In, Out>,
+        link: &LinkEnd<In, Out>,
         mut apply: impl FnMut(&mut Compositor, In) -> Result<(), String>,
     ) -> bool {
         for _ in 0..BATCH {
             let complaint = match link.receive() {
                 Ok(received) => match apply(&mut self.compositor, received.message) {
                     Ok(()) => continue,
-                    Err(complaint) => complaint,
+                    Err(complaint) => {
+                        link.give_up(GiveUp::Violated);
+                        complaint
+                    }
                 },
                 Err(ReceiveError::Empty) => return true,
                 Err(ReceiveError::PeerGone) => {
                     debug!(link = %In::LINK, "link end closed by its peer");
                     return false;
                 }
-                Err(error) => error.to_string(),
+                Err(error @ ReceiveError::Io(_)) => {
+                    warn!(link = %In::LINK, %error, "the link end is closed");
+                    return false;
+                }
+                Err(ReceiveError::Violation(violation)) => violation.to_string(),
             };
-            self.condemn(In::LINK, &complaint);
+            self.note_violation(In::LINK, &complaint);
             return false;
         }
         true
     }
 
-    fn condemn(&self, link: LinkName, complaint: &dyn Display) {
+    fn note_violation(&self, link: LinkName, complaint: &dyn Display) {
         warn!(%link, %complaint, "peer broke the contract; its link end is closed");
         self.compositor.state.metrics.peer_violations.increment();
-        accuse(link);
     }
 
     fn go_on(&mut self, is_open: bool, close: impl FnOnce(&mut Compositor)) -> PostAction {
@@ -386,9 +393,9 @@ impl Turn {
 
 fn open<In: Message, Out: Message>(
     link: LinkName,
-    descriptor: OwnedFd,
-) -> Result<Channel<In, Out>, ShellError> {
-    Channel::from_descriptor(descriptor).map_err(|error| ShellError::NotALink(link, error))
+    grant: Grant,
+) -> Result<LinkEnd<In, Out>, ShellError> {
+    grant.into_link_end().map_err(|error| ShellError::NotALink(link, error))
 }
 
 /// Registers a source whose callback gets the turn and the descriptor.

@@ -25,9 +25,10 @@ use lumen_ipc::{
     text::counted,
 };
 use lumen_ipc_runtime::{
-    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker, accuse},
-    channel::{Channel, NotALink, ReceiveError, SendError},
+    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
+    channel::{NotALink, ReceiveError, SendError},
     confine::Policy,
+    link_end::LinkEnd,
     log::RateLimit,
     metrics::Registry,
 };
@@ -42,7 +43,7 @@ use crate::{
     uinput::{self, Device},
 };
 
-type PadsChannel = Channel<ToGamepad, ToRtc>;
+type PadsEnd = LinkEnd<ToGamepad, ToRtc>;
 
 /// Most messages taken from the link in a turn, so that a flood on it starves nobody.
 const BATCH: usize = 64;
@@ -53,7 +54,7 @@ pub struct Gamepad {
     config: GamepadConfig,
     seats: Vec<Seat>,
     slots: Slots,
-    link: Option<PadsChannel>,
+    link: Option<PadsEnd>,
     figures: Figures,
     summary: String,
 }
@@ -138,7 +139,7 @@ impl Gamepad {
     fn take(&mut self, grant: Grant) -> Result<(), NotALink> {
         match grant.what {
             ToWorker::LinkEnd { link: LinkName::Pads, .. } => {
-                self.link = Some(Channel::from_descriptor(grant.descriptor)?);
+                self.link = Some(grant.into_link_end()?);
                 self.slots.link_lost(Instant::now());
             }
             what => info!(?what, "a grant that gamepad has no use for is closed"),
@@ -185,7 +186,6 @@ impl Gamepad {
                 ReceiveError::Violation(violation) => {
                     self.figures.peer_violations.increment();
                     warn!(%violation, "rtc broke the contract; its link end is closed");
-                    accuse(LinkName::Pads);
                 }
                 error => warn!(%error, "the link failed"),
             }

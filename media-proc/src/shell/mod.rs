@@ -21,15 +21,16 @@ use lumen_ipc::{
     codec::{EncodeError, ProtocolViolation},
     demand::Demand,
     link::LinkName,
-    message::grants::ToWorker,
+    message::grants::{LossReason, ToWorker},
     process::Worker as WorkerName,
     service::MediaConfig,
     units::{FrameSize, StreamId},
 };
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
-    channel::{Channel, NotALink, ReceiveError, SendError},
+    channel::{NotALink, ReceiveError, SendError},
     confine::Policy,
+    link_end::{GiveUp, LinkGuard},
     metrics::Registry,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -46,7 +47,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Media {
     session: Session,
-    tuning: Option<OwnedFd>,
+    tuning: Option<(OwnedFd, LinkGuard)>,
 }
 
 /// Why a peer's link is over.
@@ -70,6 +71,19 @@ enum Broken {
     /// What was granted is no link.
     #[error(transparent)]
     NotALink(#[from] NotALink),
+}
+
+impl Broken {
+    /// What the supervisor is told of it.
+    fn verdict(&self) -> GiveUp {
+        match self {
+            Self::Violation(_) => GiveUp::Violated,
+            Self::Gone => GiveUp::Lost(LossReason::Closed),
+            Self::Deaf => GiveUp::Lost(LossReason::Full),
+            Self::Io(_) | Self::Encode(_) => GiveUp::Lost(LossReason::Failed),
+            Self::NotALink(_) => GiveUp::Lost(LossReason::Unusable),
+        }
+    }
 }
 
 impl From<SendError> for Broken {
@@ -127,8 +141,8 @@ impl Worker for Media {
 
     fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
         loop {
-            if let Some(tuning) = self.tuning.take() {
-                self.session.desk().serve(tuning, &supervision.handle());
+            if let Some((tuning, guard)) = self.tuning.take() {
+                self.session.desk().serve(tuning, guard, &supervision.handle());
             }
             let deadline = self
                 .session
@@ -166,13 +180,13 @@ impl Media {
     fn accept(&mut self, grant: Grant) -> Result<(), Broken> {
         match grant.what {
             ToWorker::LinkEnd { link: LinkName::Frames, .. } => {
-                self.session.attach_frames(Channel::from_descriptor(grant.descriptor)?);
+                self.session.attach_frames(grant.into_link_end()?);
             }
             ToWorker::LinkEnd { link: LinkName::Packets, .. } => {
-                self.session.attach_packets(Channel::from_descriptor(grant.descriptor)?);
+                self.session.attach_packets(grant.into_link_end()?);
             }
             ToWorker::LinkEnd { link: LinkName::Tuning, .. } => {
-                self.tuning = Some(grant.descriptor)
+                self.tuning = Some(grant.into_guarded()?)
             }
             what => info!(?what, "a grant that media has no use for is closed"),
         }

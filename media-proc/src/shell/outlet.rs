@@ -16,7 +16,8 @@ use lumen_ipc::{
     units::StreamId,
 };
 use lumen_ipc_runtime::{
-    channel::{Channel, ReceiveError, SendError},
+    channel::{ReceiveError, SendError},
+    link_end::LinkEnd,
     shm::SharedMemory,
 };
 use tracing::{debug, info};
@@ -24,7 +25,7 @@ use tracing::{debug, info};
 use super::Broken;
 
 /// Media's end.
-pub(super) type Packets = Channel<ToMedia, ToRtc>;
+pub(super) type Packets = LinkEnd<ToMedia, ToRtc>;
 
 /// Two seconds at 32 Mbit/s. Memory that was never written costs nothing.
 const RING_BYTES: u64 = 8 * 1024 * 1024;
@@ -40,7 +41,7 @@ pub(super) struct Outlet {
 
 #[derive(Debug)]
 struct Link {
-    channel: Packets,
+    end: Packets,
     ring: RingWriter,
     /// End of the last span reserved.
     written: u64,
@@ -77,24 +78,27 @@ impl Outlet {
     }
 
     /// Announces the ring to a new rtc, which replaces the one before.
-    pub(super) fn attach(&mut self, channel: Packets) -> Result<(), Broken> {
+    pub(super) fn attach(&mut self, end: Packets) -> Result<(), Broken> {
         self.link = None;
         let announced = ToRtc::RingAnnounced { stream: self.stream, capacity: self.capacity };
-        channel.send(&announced, &[self.memory.descriptor()])?;
+        end.send(&announced, &[self.memory.descriptor()])?;
         let ring = RingWriter::new(self.capacity);
-        self.link = Some(Link { channel, ring, written: 0, read: 0, blocked: Blocked::No });
+        self.link = Some(Link { end, ring, written: 0, read: 0, blocked: Blocked::No });
         Ok(())
     }
 
-    pub(super) fn detach(&mut self) {
-        self.link = None;
+    /// The link is over, because of this.
+    pub(super) fn detach(&mut self, why: &Broken) {
+        if let Some(link) = self.link.take() {
+            link.end.give_up(why.verdict());
+        }
     }
 
     /// The stream is over.
     pub(super) fn retire(&mut self) {
         if let Some(link) = self.link.take() {
             // An rtc that cannot be told sees the end of the link instead.
-            let _ = link.channel.send(&ToRtc::RingRetired { stream: self.stream }, &[]);
+            let _ = link.end.send(&ToRtc::RingRetired { stream: self.stream }, &[]);
         }
     }
 
@@ -105,7 +109,7 @@ impl Outlet {
 
     /// What to poll, and whether for writing too.
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        self.link.as_ref().map(|link| (link.channel.as_fd(), link.blocked == Blocked::BySocket))
+        self.link.as_ref().map(|link| (link.end.as_fd(), link.blocked == Blocked::BySocket))
     }
 
     /// Notes that the socket takes messages again.
@@ -121,7 +125,7 @@ impl Outlet {
     pub(super) fn receive(&mut self) -> Result<(), Broken> {
         let Some(link) = &mut self.link else { return Ok(()) };
         loop {
-            match link.channel.receive() {
+            match link.end.receive() {
                 Ok(received) => link.take(self.stream, received.message)?,
                 Err(ReceiveError::Empty) => return Ok(()),
                 Err(error) => return Err(error.into()),
@@ -149,7 +153,7 @@ impl Outlet {
         link.written = span.position + u64::from(span.length);
         let offset = usize::try_from(link.ring.offset(span)).unwrap_or(usize::MAX);
         self.memory.write(offset, bytes).map_err(io::Error::other).map_err(Broken::Io)?;
-        match link.channel.send(&ToRtc::VideoPacket(describe(self.stream, span)), &[]) {
+        match link.end.send(&ToRtc::VideoPacket(describe(self.stream, span)), &[]) {
             Ok(()) => Ok(Delivery::Sent),
             Err(SendError::Full) => {
                 link.blocked = Blocked::BySocket;

@@ -14,8 +14,9 @@ use lumen_ipc::{
     units::{FrameSequence, FrameSize, MonotonicMicros, OutputId},
 };
 use lumen_ipc_runtime::{
-    channel::{Channel, ReceiveError},
+    channel::ReceiveError,
     clock,
+    link_end::LinkEnd,
     shm::{GuardedView, MapError, SharedView},
 };
 
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// Media's end.
-pub(super) type Frames = Channel<ToMedia, ToCompositor>;
+pub(super) type Frames = LinkEnd<ToMedia, ToCompositor>;
 
 /// Messages taken in one go, so that a compositor that never stops cannot keep rtc waiting.
 const AT_ONCE: usize = 8;
@@ -41,7 +42,7 @@ pub(super) struct Screen {
 
 #[derive(Debug)]
 struct Link {
-    channel: Frames,
+    end: Frames,
     buffers: Buffers<Memory>,
     /// The first frame of a link says nothing about the planes that were there before.
     fresh: bool,
@@ -89,17 +90,20 @@ impl Screen {
     }
 
     /// A new compositor, which replaces the one before.
-    pub(super) fn attach(&mut self, channel: Frames) {
-        self.link = Some(Link { channel, buffers: Buffers::new(self.output), fresh: true });
+    pub(super) fn attach(&mut self, end: Frames) {
+        self.link = Some(Link { end, buffers: Buffers::new(self.output), fresh: true });
     }
 
-    pub(super) fn detach(&mut self) {
-        self.link = None;
+    /// The link is over, because of this.
+    pub(super) fn detach(&mut self, why: &Broken) {
+        if let Some(link) = self.link.take() {
+            link.end.give_up(why.verdict());
+        }
     }
 
     /// What to poll.
     pub(super) fn interest(&self) -> Option<BorrowedFd<'_>> {
-        self.link.as_ref().map(|link| link.channel.as_fd())
+        self.link.as_ref().map(|link| link.end.as_fd())
     }
 
     /// The newest screen, once there is one.
@@ -111,7 +115,7 @@ impl Screen {
     pub(super) fn tell_demand(&self, watched: bool) -> Result<(), Broken> {
         if let Some(link) = &self.link {
             let demand = ToCompositor::DemandChanged { output: self.output, watched };
-            link.channel.send(&demand, &[])?;
+            link.end.send(&demand, &[])?;
         }
         Ok(())
     }
@@ -121,7 +125,7 @@ impl Screen {
         let mut taken = Taken::default();
         let Some(link) = &mut self.link else { return Ok(taken) };
         for _ in 0..AT_ONCE {
-            match link.channel.receive() {
+            match link.end.receive() {
                 Ok(received) => match received.message {
                     ToMedia::BufferAnnounced(announced) => {
                         link.announced(&announced, received.descriptors)?;
@@ -187,7 +191,7 @@ impl Link {
         self.fresh = false;
         let converted = clock::now();
         let released = FrameReleased { output: ready.output, sequence: ready.sequence };
-        self.channel.send(&ToCompositor::FrameReleased(released), &[])?;
+        self.end.send(&ToCompositor::FrameReleased(released), &[])?;
 
         shown.note(ready, &damage, taken, converted);
         figures.frames_taken.increment();

@@ -13,7 +13,7 @@ use lumen_ipc::{
     service::MediaConfig,
     units::{Fps, FrameSize, Kbps, OutputId},
 };
-use lumen_ipc_runtime::{bootstrap::accuse, clock, log::RateLimit, metrics::Registry};
+use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry};
 use tracing::{info, trace, warn};
 
 use super::{
@@ -116,15 +116,15 @@ impl Session {
     }
 
     /// A new compositor.
-    pub(super) fn attach_frames(&mut self, channel: Frames) {
-        self.screen.attach(channel);
+    pub(super) fn attach_frames(&mut self, end: Frames) {
+        self.screen.attach(end);
         let told = self.screen.tell_demand(self.demand.watchers > 0);
         self.frames_outcome(told);
     }
 
     /// A new rtc, which has seen nothing.
-    pub(super) fn attach_packets(&mut self, channel: Packets) {
-        let attached = self.outlet.attach(channel);
+    pub(super) fn attach_packets(&mut self, end: Packets) {
+        let attached = self.outlet.attach(end);
         self.pacing.key_needed();
         self.packets_outcome(attached);
     }
@@ -266,7 +266,7 @@ impl Session {
     fn frames_outcome<T>(&mut self, outcome: Result<T, Broken>) -> Option<T> {
         outcome
             .map_err(|broken| {
-                self.screen.detach();
+                self.screen.detach(&broken);
                 self.report(LinkName::Frames, &broken);
             })
             .ok()
@@ -275,7 +275,7 @@ impl Session {
     fn packets_outcome<T>(&mut self, outcome: Result<T, Broken>) -> Option<T> {
         outcome
             .map_err(|broken| {
-                self.outlet.detach();
+                self.outlet.detach(&broken);
                 self.report(LinkName::Packets, &broken);
             })
             .ok()
@@ -287,9 +287,8 @@ impl Session {
             info!(%link, "the peer is gone; waiting for its successor");
             return;
         }
-        if matches!(broken, Broken::Violation(_) | Broken::Deaf) {
+        if matches!(broken, Broken::Violation(_)) {
             self.figures.peer_violations.increment();
-            accuse(link);
         }
         if LIMIT.allows() {
             warn!(%link, %broken, suppressed = LIMIT.suppressed(), "a link end is closed");

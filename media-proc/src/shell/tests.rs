@@ -17,6 +17,7 @@ use lumen_ipc::{
     service::MediaConfig,
     units::{Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, OutputId, SlotIndex, StreamId},
 };
+use lumen_ipc_runtime::channel::Channel;
 use lumen_ipc_runtime::shm::{SharedMemory, SharedView};
 use openh264::{decoder::Decoder, formats::YUVSource};
 
@@ -58,9 +59,9 @@ impl Rig {
             Encoder::open(config.size, config.max_fps, config.bitrate).expect("x264 opens");
         let mut session = Session::new(&config, encoder, outlet, desk, now);
         let (compositor, frames) = Channel::pair().expect("socketpair");
-        session.attach_frames(frames);
+        session.attach_frames(frames.into());
         let (rtc, packets) = Channel::pair().expect("socketpair");
-        session.attach_packets(packets);
+        session.attach_packets(packets.into());
         let memory = memory_of(size());
         Self { session, compositor, rtc, memory, ring: None, now, sequence: 0 }
     }
@@ -285,7 +286,7 @@ fn compositor_that_returns_is_encoded_anew_from_its_first_frame() {
     let mut rig = Rig::watched();
     let (compositor, frames) = Channel::pair().expect("socketpair");
     rig.compositor = compositor;
-    rig.session.attach_frames(frames);
+    rig.session.attach_frames(frames.into());
     rig.announce(0, size());
     // Only a corner is said to have changed, but all of it is new to media.
     rig.fill(30);
@@ -306,7 +307,7 @@ fn rtc_that_returns_gets_the_ring_and_a_key_picture() {
     let (rtc, packets) = Channel::pair().expect("socketpair");
     rig.rtc = rtc;
     rig.ring = None;
-    rig.session.attach_packets(packets);
+    rig.session.attach_packets(packets.into());
     let packets = rig.run();
     assert!(packets[0].0.keyframe);
     assert_eq!(packets[0].0.span.position, 0);

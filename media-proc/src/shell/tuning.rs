@@ -11,9 +11,14 @@ use std::{
 
 use lumen_ipc::{
     demand::Demand,
+    message::grants::LossReason,
     service::{Refusal, Tuning},
 };
-use lumen_ipc_runtime::{rpc, wake::Waker};
+use lumen_ipc_runtime::{
+    link_end::{GiveUp, LinkGuard},
+    rpc,
+    wake::Waker,
+};
 use tarpc::context::Context;
 use tokio::runtime::Handle;
 use tracing::warn;
@@ -53,8 +58,8 @@ impl Desk {
         self.waker.wake();
     }
 
-    /// Serves a new end of the link, on the control thread.
-    pub(super) fn serve(&self, descriptor: OwnedFd, control: &Handle) {
+    /// Serves a new end of the link, on the control thread; `guard` reports when it is over.
+    pub(super) fn serve(&self, descriptor: OwnedFd, guard: LinkGuard, control: &Handle) {
         let link = {
             let mut state = self.state();
             state.link += 1;
@@ -63,8 +68,9 @@ impl Desk {
         let server = Server { desk: self.clone(), link };
         control.spawn(async move {
             let desk = server.desk.clone();
-            if let Err(error) = rpc::answer(descriptor, server.serve()).await {
-                warn!(%error, "the tuning link cannot be served");
+            match rpc::answer(descriptor, server.serve()).await {
+                Ok(()) => guard.give_up(GiveUp::Lost(LossReason::Closed)),
+                Err(error) => warn!(%error, "the tuning link cannot be served"),
             }
             desk.set(link, |demand| demand.watchers = 0);
         });

@@ -6,16 +6,14 @@
 
 use std::{
     net::{SocketAddr, TcpStream},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
 };
 
-use lumen_ipc::{
-    link::LinkName,
-    message::handover::{ToGateway, ToTurn},
-};
+use lumen_ipc::message::handover::{ToGateway, ToTurn};
 use lumen_ipc_runtime::{
-    bootstrap::accuse,
-    channel::{Channel, NotALink, ReceiveError},
+    bootstrap::Grant,
+    channel::{NotALink, ReceiveError},
+    link_end::LinkEnd,
 };
 use tracing::{debug, warn};
 
@@ -23,7 +21,7 @@ use crate::address::unmapped;
 
 /// The relay's end of the link.
 #[derive(Debug)]
-pub struct Handover(Channel<ToTurn, ToGateway>);
+pub struct Handover(LinkEnd<ToTurn, ToGateway>);
 
 /// What came over it.
 #[derive(Debug)]
@@ -43,8 +41,8 @@ impl Handover {
     ///
     /// # Errors
     /// [`NotALink`] when it is none.
-    pub fn from_descriptor(descriptor: OwnedFd) -> Result<Self, NotALink> {
-        Channel::from_descriptor(descriptor).map(Self)
+    pub fn from_grant(grant: Grant) -> Result<Self, NotALink> {
+        grant.into_link_end().map(Self)
     }
 
     pub(super) fn receive(&self) -> Handed {
@@ -54,7 +52,6 @@ impl Handover {
             Err(ReceiveError::PeerGone) => return Handed::Over,
             Err(error @ ReceiveError::Violation(_)) => {
                 warn!(%error, "the gateway broke the contract");
-                accuse(LinkName::Handover);
                 return Handed::Over;
             }
             Err(error) => {
@@ -75,6 +72,12 @@ impl Handover {
                 Handed::Useless
             }
         }
+    }
+}
+
+impl From<LinkEnd<ToTurn, ToGateway>> for Handover {
+    fn from(end: LinkEnd<ToTurn, ToGateway>) -> Self {
+        Self(end)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use lumen_ipc::message::handover::{ToGateway, ToTurn};
-use lumen_ipc_runtime::{channel::Channel, metrics::Registry, wake::Waker};
+use lumen_ipc_runtime::{channel::Channel, link_end::LinkEnd, metrics::Registry, wake::Waker};
 use lumen_turn::{
     address::OwnAddresses,
     auth::credential::RelaySecret,
@@ -118,7 +118,7 @@ impl Running {
 
     /// Gives the relay its end of a link to a gateway.
     pub(crate) fn hand_over(&self, link: Channel<ToTurn, ToGateway>) -> Result<()> {
-        let link = Handover::from_descriptor(link.into_descriptor())?;
+        let link = Handover::from(LinkEnd::from(link));
         self.orders.send(Order::HandOver(link))?;
         self.waker.wake();
         Ok(())

@@ -30,7 +30,7 @@ use lumen_ipc::{
         ToRtc, TransferId,
     },
 };
-use lumen_ipc_runtime::channel::{Channel, SendError};
+use lumen_ipc_runtime::{channel::SendError, link_end::LinkEnd};
 use smithay::wayland::selection::data_device::{
     clear_data_device_selection, request_data_device_client_selection, set_data_device_selection,
 };
@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// Our end of the `transfer` link.
-pub type TransferLink = Channel<ToCompositor, ToRtc>;
+pub type TransferLink = LinkEnd<ToCompositor, ToRtc>;
 
 /// How long a transfer may stand still: an app that never writes, an app that never reads, a page
 /// that does not answer.
