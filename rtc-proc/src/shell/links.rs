@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     sync::Arc,
 };
 
@@ -10,13 +10,16 @@ use lumen_ipc::{
     codec::{Message, ProtocolViolation, Violation},
     link::LinkName,
     message::{
+        grants::LossReason,
         packets::{ToMedia, ToRtc, VideoPacket},
         signalling,
     },
     units::StreamId,
 };
 use lumen_ipc_runtime::{
-    channel::{Channel, NotALink, ReceiveError, Received, SendError},
+    bootstrap::Grant,
+    channel::{NotALink, ReceiveError, Received, SendError},
+    link_end::{GiveUp, LinkEnd},
     shm::SharedView,
 };
 
@@ -35,16 +38,31 @@ pub(super) enum Over {
     /// The peer broke the contract.
     #[error(transparent)]
     Violation(#[from] ProtocolViolation),
+    /// The peer does not read.
+    #[error("the other side does not read")]
+    Deaf,
     /// Something failed on our side.
     #[error("the link failed: {0}")]
     Failed(String),
 }
 
+impl Over {
+    /// What the supervisor is told of it.
+    pub(super) const fn verdict(&self) -> GiveUp {
+        match self {
+            Self::Gone => GiveUp::Lost(LossReason::Closed),
+            Self::Violation(_) => GiveUp::Violated,
+            Self::Deaf => GiveUp::Lost(LossReason::Full),
+            Self::Failed(_) => GiveUp::Lost(LossReason::Failed),
+        }
+    }
+}
+
 /// Receives one message; `None` when there is none.
 pub(super) fn receive<In: Message, Out: Message>(
-    channel: &Channel<In, Out>,
+    end: &LinkEnd<In, Out>,
 ) -> Result<Option<Received<In>>, Over> {
-    match channel.receive() {
+    match end.receive() {
         Ok(received) => Ok(Some(received)),
         Err(ReceiveError::Empty) => Ok(None),
         Err(ReceiveError::PeerGone) => Err(Over::Gone),
@@ -56,10 +74,10 @@ pub(super) fn receive<In: Message, Out: Message>(
 /// Sends one message; `false` when the link is full. That the other end is gone is learned by reading,
 /// where everything it still said comes first.
 pub(super) fn send<In: Message, Out: Message>(
-    channel: &Channel<In, Out>,
+    end: &LinkEnd<In, Out>,
     message: &Out,
 ) -> Result<bool, Over> {
-    match channel.send(message, &[]) {
+    match end.send(message, &[]) {
         Ok(()) | Err(SendError::PeerGone) => Ok(true),
         Err(SendError::Full) => Ok(false),
         Err(error) => Err(Over::Failed(error.to_string())),
@@ -76,20 +94,24 @@ pub(super) struct Picture {
 /// The end of `packets`: encoded pictures out of media's ring.
 #[derive(Debug)]
 pub(super) struct Packets {
-    channel: Channel<ToRtc, ToMedia>,
+    end: LinkEnd<ToRtc, ToMedia>,
     video: StreamRing<SharedView>,
     unreported: bool,
 }
 
 impl Packets {
-    pub(super) fn new(link: OwnedFd) -> Result<Self, NotALink> {
-        let (channel, video) = (Channel::from_descriptor(link)?, StreamRing::new(StreamId::VIDEO));
-        Ok(Self { channel, video, unreported: false })
+    pub(super) fn new(grant: Grant) -> Result<Self, NotALink> {
+        let (end, video) = (grant.into_link_end()?, StreamRing::new(StreamId::VIDEO));
+        Ok(Self { end, video, unreported: false })
+    }
+
+    pub(super) fn give_up(&self, why: GiveUp) {
+        self.end.give_up(why);
     }
 
     /// The next picture and its bytes, copied once.
     pub(super) fn next(&mut self) -> Result<Option<Picture>, Over> {
-        while let Some(received) = receive(&self.channel)? {
+        while let Some(received) = receive(&self.end)? {
             match received.message {
                 ToRtc::RingAnnounced { stream, capacity } => {
                     let descriptor = received.descriptors.into_iter().next();
@@ -117,7 +139,7 @@ impl Packets {
     pub(super) fn report(&mut self) -> Result<(), Over> {
         let Some(position) = self.video.position() else { return Ok(()) };
         let message = ToMedia::RingConsumed { stream: self.video.stream(), position };
-        self.unreported = !send(&self.channel, &message)?;
+        self.unreported = !send(&self.end, &message)?;
         Ok(())
     }
 
@@ -137,7 +159,7 @@ impl Packets {
 
 impl AsFd for Packets {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
+        self.end.as_fd()
     }
 }
 
@@ -152,22 +174,26 @@ fn violation(what: Violation) -> Over {
 /// The end of `signalling`, and the answers that wait for it.
 #[derive(Debug)]
 pub(super) struct Signalling {
-    channel: Channel<signalling::ToRtc, signalling::ToGateway>,
+    end: LinkEnd<signalling::ToRtc, signalling::ToGateway>,
     waiting: VecDeque<signalling::ToGateway>,
 }
 
 impl Signalling {
-    pub(super) fn new(link: OwnedFd) -> Result<Self, NotALink> {
-        Ok(Self { channel: Channel::from_descriptor(link)?, waiting: VecDeque::new() })
+    pub(super) fn new(grant: Grant) -> Result<Self, NotALink> {
+        Ok(Self { end: grant.into_link_end()?, waiting: VecDeque::new() })
+    }
+
+    pub(super) fn give_up(&self, why: GiveUp) {
+        self.end.give_up(why);
     }
 
     pub(super) fn next(&self) -> Result<Option<signalling::ToRtc>, Over> {
-        Ok(receive(&self.channel)?.map(|received| received.message))
+        Ok(receive(&self.end)?.map(|received| received.message))
     }
 
     pub(super) fn push(&mut self, message: signalling::ToGateway) -> Result<(), Over> {
         if self.waiting.len() >= MAX_ANSWERS_WAITING {
-            return Err(Over::Failed("the gateway does not read".to_owned()));
+            return Err(Over::Deaf);
         }
         self.waiting.push_back(message);
         self.flush()
@@ -175,7 +201,7 @@ impl Signalling {
 
     pub(super) fn flush(&mut self) -> Result<(), Over> {
         while let Some(message) = self.waiting.front() {
-            if !send(&self.channel, message)? {
+            if !send(&self.end, message)? {
                 break;
             }
             self.waiting.pop_front();
@@ -190,6 +216,6 @@ impl Signalling {
 
 impl AsFd for Signalling {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
+        self.end.as_fd()
     }
 }

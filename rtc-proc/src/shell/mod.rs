@@ -29,10 +29,11 @@ use lumen_ipc::{
     units::{MonotonicMicros, PeerId},
 };
 use lumen_ipc_runtime::{
-    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker, accuse},
-    channel::{Channel, NotALink},
+    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
+    channel::NotALink,
     clock::{self, Anchor},
     confine::Policy,
+    link_end::{LinkEnd, LinkGuard},
     log::RateLimit,
     metrics::Registry,
 };
@@ -62,8 +63,8 @@ use crate::{
     policy,
 };
 
-type InputChannel = Channel<input::ToRtc, input::ToCompositor>;
-type DesktopChannel = Channel<desktop::ToRtc, desktop::ToCompositor>;
+type InputEnd = LinkEnd<input::ToRtc, input::ToCompositor>;
+type DesktopEnd = LinkEnd<desktop::ToRtc, desktop::ToCompositor>;
 
 /// Pictures taken per wake-up: datagrams must have their turn.
 const MAX_PICTURES: usize = 8;
@@ -76,10 +77,10 @@ pub struct Rtc {
     socket: MediaSocket,
     peers: Peers,
     packets: Option<Packets>,
-    input: Option<InputChannel>,
-    desktop: Option<DesktopChannel>,
+    input: Option<InputEnd>,
+    desktop: Option<DesktopEnd>,
     signalling: Option<Signalling>,
-    tuning_link: Option<OwnedFd>,
+    tuning_link: Option<(OwnedFd, LinkGuard)>,
     outbox: Outbox,
     pads: Pads,
     transfer: Transfer,
@@ -141,8 +142,8 @@ impl Worker for Rtc {
         self.figures.wanted(demand, demand);
         self.summarise(&supervision);
         loop {
-            if let Some(link) = self.tuning_link.take() {
-                tuning.attach(link);
+            if let Some((link, guard)) = self.tuning_link.take() {
+                tuning.attach(link, guard);
             }
             let ready = self
                 .wait(&supervision)
@@ -170,30 +171,31 @@ impl Worker for Rtc {
 impl Rtc {
     /// Takes a descriptor that was granted.
     fn take(&mut self, grant: Grant) -> Result<(), NotALink> {
-        let descriptor = grant.descriptor;
         match grant.what {
             ToWorker::LinkEnd { link: LinkName::Packets, .. } => {
-                self.packets = Some(Packets::new(descriptor)?)
+                self.packets = Some(Packets::new(grant)?)
             }
-            ToWorker::LinkEnd { link: LinkName::Tuning, .. } => self.tuning_link = Some(descriptor),
+            ToWorker::LinkEnd { link: LinkName::Tuning, .. } => {
+                self.tuning_link = Some(grant.into_guarded()?)
+            }
             ToWorker::LinkEnd { link: LinkName::Input, .. } => {
-                self.input = Some(Channel::from_descriptor(descriptor)?);
+                self.input = Some(grant.into_link_end()?);
                 self.outbox.clear();
                 self.peers.input_replaced();
             }
             ToWorker::LinkEnd { link: LinkName::Desktop, .. } => {
-                self.desktop = Some(Channel::from_descriptor(descriptor)?);
+                self.desktop = Some(grant.into_link_end()?);
             }
             ToWorker::LinkEnd { link: LinkName::Pads, .. } => {
-                self.pads.attach(descriptor)?;
+                self.pads.attach(grant)?;
                 self.peers.pads_replaced();
             }
             ToWorker::LinkEnd { link: LinkName::Transfer, .. } => {
-                self.transfer.attach(descriptor)?;
+                self.transfer.attach(grant)?;
                 self.peers.transfer_replaced(Instant::now());
             }
             ToWorker::LinkEnd { link: LinkName::Signalling, .. } => {
-                self.signalling = Some(Signalling::new(descriptor)?);
+                self.signalling = Some(Signalling::new(grant)?);
                 self.peers.signalling_replaced();
             }
             other => warn!(?other, "a grant rtc has no use for"),
@@ -363,30 +365,32 @@ impl Rtc {
             Over::Gone => info!(%link, "the other end is restarting"),
             Over::Violation(_) => {
                 self.figures.peer_violations.increment();
-                accuse(link);
                 warn!(%link, %over, "the link is given up");
             }
-            Over::Failed(_) => warn!(%link, %over, "the link is given up"),
+            Over::Deaf | Over::Failed(_) => warn!(%link, %over, "the link is given up"),
         }
+        let why = over.verdict();
         match link {
             LinkName::Packets => {
-                self.packets = None;
+                self.packets.take().inspect(|packets| packets.give_up(why));
                 self.peers.video_interrupted(now);
             }
             LinkName::Input => {
-                self.input = None;
+                self.input.take().inspect(|input| input.give_up(why));
                 self.outbox.clear();
             }
             LinkName::Desktop => {
-                self.desktop = None;
+                self.desktop.take().inspect(|desktop| desktop.give_up(why));
                 self.peers.desktop_state(now, DesktopState::CompositorRestarting);
             }
-            LinkName::Pads => self.pads.detach(),
+            LinkName::Pads => self.pads.detach(why),
             LinkName::Transfer => {
-                self.transfer.detach();
+                self.transfer.detach(why);
                 self.peers.transfer_lost(now);
             }
-            LinkName::Signalling => self.signalling = None,
+            LinkName::Signalling => {
+                self.signalling.take().inspect(|signalling| signalling.give_up(why));
+            }
             _ => {}
         }
     }

@@ -1,9 +1,13 @@
 //! The end of `pads`, and what waits for it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use lumen_ipc::message::pads::{ToGamepad, ToRtc};
-use lumen_ipc_runtime::channel::{Channel, NotALink};
+use lumen_ipc_runtime::{
+    bootstrap::Grant,
+    channel::NotALink,
+    link_end::{GiveUp, LinkEnd},
+};
 
 use super::links::{Over, receive, send};
 use crate::{outbox::Overflow, pad_outbox::PadOutbox};
@@ -11,30 +15,34 @@ use crate::{outbox::Overflow, pad_outbox::PadOutbox};
 /// The end of `pads` while there is one.
 #[derive(Debug, Default)]
 pub(super) struct Pads {
-    channel: Option<Channel<ToRtc, ToGamepad>>,
+    end: Option<LinkEnd<ToRtc, ToGamepad>>,
     outbox: PadOutbox,
 }
 
 impl Pads {
-    pub(super) fn attach(&mut self, link: OwnedFd) -> Result<(), NotALink> {
-        self.channel = Some(Channel::from_descriptor(link)?);
+    pub(super) fn attach(&mut self, grant: Grant) -> Result<(), NotALink> {
+        self.end = Some(grant.into_link_end()?);
         self.outbox.clear();
         Ok(())
     }
 
-    pub(super) fn detach(&mut self) {
+    /// The link is over, because of this.
+    pub(super) fn detach(&mut self, why: GiveUp) {
+        if let Some(end) = &self.end {
+            end.give_up(why);
+        }
         *self = Self::default();
     }
 
     /// The next thing the gamepad worker said.
     pub(super) fn next(&self) -> Result<Option<ToRtc>, Over> {
-        let Some(channel) = &self.channel else { return Ok(None) };
-        Ok(receive(channel)?.map(|received| received.message))
+        let Some(end) = &self.end else { return Ok(None) };
+        Ok(receive(end)?.map(|received| received.message))
     }
 
     /// Without a gamepad worker nothing waits: its successor is told all.
     pub(super) fn push(&mut self, message: ToGamepad) -> Result<(), Overflow> {
-        if self.channel.is_none() {
+        if self.end.is_none() {
             return Ok(());
         }
         self.outbox.push(message)
@@ -43,9 +51,9 @@ impl Pads {
     /// Sends what waits; returns how many messages that were.
     pub(super) fn flush(&mut self) -> Result<u64, Over> {
         let mut sent = 0;
-        let Some(channel) = &self.channel else { return Ok(sent) };
+        let Some(end) = &self.end else { return Ok(sent) };
         while let Some(message) = self.outbox.front() {
-            if !send(channel, message)? {
+            if !send(end, message)? {
                 break;
             }
             self.outbox.pop();
@@ -59,6 +67,6 @@ impl Pads {
     }
 
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.channel.as_ref().map(AsFd::as_fd)
+        self.end.as_ref().map(AsFd::as_fd)
     }
 }

@@ -2,11 +2,15 @@
 
 use std::{
     collections::VecDeque,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
 };
 
 use lumen_ipc::message::transfer::{ToCompositor, ToRtc};
-use lumen_ipc_runtime::channel::{Channel, NotALink};
+use lumen_ipc_runtime::{
+    bootstrap::Grant,
+    channel::NotALink,
+    link_end::{GiveUp, LinkEnd},
+};
 
 use super::links::{Over, receive, send};
 
@@ -17,45 +21,49 @@ const MAX_WAITING: usize = 1024;
 /// The end of `transfer` while there is one.
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
-    channel: Option<Channel<ToRtc, ToCompositor>>,
+    end: Option<LinkEnd<ToRtc, ToCompositor>>,
     waiting: VecDeque<ToCompositor>,
 }
 
 impl Transfer {
-    pub(super) fn attach(&mut self, link: OwnedFd) -> Result<(), NotALink> {
-        self.channel = Some(Channel::from_descriptor(link)?);
+    pub(super) fn attach(&mut self, grant: Grant) -> Result<(), NotALink> {
+        self.end = Some(grant.into_link_end()?);
         self.waiting.clear();
         Ok(())
     }
 
-    pub(super) fn detach(&mut self) {
+    /// The link is over, because of this.
+    pub(super) fn detach(&mut self, why: GiveUp) {
+        if let Some(end) = &self.end {
+            end.give_up(why);
+        }
         *self = Self::default();
     }
 
     /// The next thing the compositor said.
     pub(super) fn next(&self) -> Result<Option<ToRtc>, Over> {
-        let Some(channel) = &self.channel else { return Ok(None) };
-        Ok(receive(channel)?.map(|received| received.message))
+        let Some(end) = &self.end else { return Ok(None) };
+        Ok(receive(end)?.map(|received| received.message))
     }
 
     /// Without a compositor nothing waits: its successor knows of no transfer.
     pub(super) fn push(&mut self, message: ToCompositor) {
-        if self.channel.is_some() {
+        if self.end.is_some() {
             self.waiting.push_back(message);
         }
     }
 
     /// Sends what waits.
     pub(super) fn flush(&mut self) -> Result<(), Over> {
-        let Some(channel) = &self.channel else { return Ok(()) };
+        let Some(end) = &self.end else { return Ok(()) };
         while let Some(message) = self.waiting.front() {
-            if !send(channel, message)? {
+            if !send(end, message)? {
                 break;
             }
             self.waiting.pop_front();
         }
         if self.waiting.len() > MAX_WAITING {
-            return Err(Over::Failed("the compositor does not read".to_owned()));
+            return Err(Over::Deaf);
         }
         Ok(())
     }
@@ -65,6 +73,6 @@ impl Transfer {
     }
 
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.channel.as_ref().map(AsFd::as_fd)
+        self.end.as_ref().map(AsFd::as_fd)
     }
 }

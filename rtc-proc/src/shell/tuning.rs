@@ -9,8 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::{demand::Demand, service::TuningClient};
-use lumen_ipc_runtime::rpc;
+use lumen_ipc::{demand::Demand, message::grants::LossReason, service::TuningClient};
+use lumen_ipc_runtime::{
+    link_end::{GiveUp, LinkGuard},
+    rpc,
+};
 use tarpc::{
     client::{Config, RpcError},
     context::{self, Context},
@@ -41,10 +44,10 @@ impl Tuning {
         Self { demand, runtime, teller: None }
     }
 
-    /// Tells whoever is at the other end of `link` from now on.
-    pub(super) fn attach(&mut self, link: OwnedFd) {
+    /// Tells whoever is at the other end of `link` from now on; `guard` reports why that ends.
+    pub(super) fn attach(&mut self, link: OwnedFd, guard: LinkGuard) {
         let told: JoinHandle<()> =
-            self.runtime.spawn(tell(link, self.demand.subscribe(), PATIENCE));
+            self.runtime.spawn(tell((link, guard), self.demand.subscribe(), PATIENCE));
         if let Some(previous) = self.teller.replace(told.abort_handle()) {
             previous.abort();
         }
@@ -64,7 +67,11 @@ impl Drop for Tuning {
     }
 }
 
-async fn tell(link: OwnedFd, mut demand: watch::Receiver<Demand>, patience: Duration) {
+async fn tell(
+    (link, guard): (OwnedFd, LinkGuard),
+    mut demand: watch::Receiver<Demand>,
+    patience: Duration,
+) {
     let client = match rpc::transport(link) {
         Ok(transport) => TuningClient::new(Config::default(), transport).spawn(),
         Err(error) => return warn!(%error, "the tuning link cannot be used"),
@@ -78,8 +85,11 @@ async fn tell(link: OwnedFd, mut demand: watch::Receiver<Demand>, patience: Dura
                 debug!("media is late; it is told again");
                 continue;
             }
-            // A media that restarts; the new one's link end is on its way.
-            Err(error) => return debug!(%error, "media does not listen"),
+            // Mostly a media that restarts; a new link end is on its way in any case.
+            Err(error) => {
+                guard.give_up(GiveUp::Lost(LossReason::Closed));
+                return debug!(%error, "media does not listen");
+            }
         }
         if demand.changed().await.is_err() {
             return;
@@ -104,6 +114,7 @@ mod tests {
     };
 
     use lumen_ipc::{
+        link::LinkName,
         service::{Refusal, Tuning as Service},
         units::{Kbps, StreamId},
     };
@@ -132,6 +143,10 @@ mod tests {
         Demand { stream: StreamId::VIDEO, watchers, bitrate: Kbps::MAX, keyframes }
     }
 
+    fn unsupervised() -> LinkGuard {
+        LinkGuard::unsupervised(LinkName::Tuning)
+    }
+
     /// A new media at the other end of a new link, and what it hears.
     fn media(answers: &Arc<AtomicBool>) -> (OwnedFd, mpsc::UnboundedReceiver<Demand>) {
         let (ours, theirs) = UnixStream::pair().expect("socketpair");
@@ -151,7 +166,8 @@ mod tests {
         let answers = Arc::new(AtomicBool::new(false));
         let (link, mut heard) = media(&answers);
         let (sender, receiver) = watch::channel(demand(1, 1));
-        let telling = tokio::spawn(tell(link, receiver, Duration::from_millis(20)));
+        let telling =
+            tokio::spawn(tell((link, unsupervised()), receiver, Duration::from_millis(20)));
         until(&mut heard, demand(1, 1)).await;
         // While media stands still.
         sender.send_replace(demand(1, 2));
@@ -169,7 +185,7 @@ mod tests {
         assert_eq!(tuning.tell(demand(2, 7)), demand(0, 0));
         for _ in 0..2 {
             let (link, mut heard) = media(&Arc::new(AtomicBool::new(true)));
-            tuning.attach(link);
+            tuning.attach(link, unsupervised());
             assert_eq!(heard.recv().await, Some(demand(2, 7)));
         }
     }

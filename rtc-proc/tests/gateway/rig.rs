@@ -13,7 +13,7 @@ use std::{
 use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
-    link::Generation,
+    link::{Generation, LinkName},
     login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
@@ -27,7 +27,8 @@ use lumen_ipc::{
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::{
-    AsyncChannel, bootstrap::ServeError, channel::Channel, metrics::Registry, rpc,
+    AsyncChannel, bootstrap::ServeError, channel::Channel, link_end::LinkGuard, metrics::Registry,
+    rpc,
 };
 use lumen_rtc::gateway::shell::{Event, HandoverLink, Listener, Parts, SignallingLink, run};
 use tarpc::context::Context;
@@ -213,7 +214,7 @@ pub(crate) type RelayLink = AsyncChannel<ToTurn, FromTurn>;
 /// Both ends of a handover link.
 pub(crate) fn handover_link() -> (HandoverLink, RelayLink) {
     let (gateway, relay) = Channel::pair().expect("socketpair");
-    (gateway, AsyncChannel::new(relay).expect("epoll"))
+    (gateway.into(), AsyncChannel::new(relay).expect("epoll"))
 }
 
 /// Serves a supervisor as the real one is served; returns the gateway's end of its broker link.
@@ -292,7 +293,8 @@ impl Rig {
         };
         let listener = Listener::Tcp(listener);
         let signalling = vec![(SessionId::SOLE, Generation(1), signalling)];
-        let parts = Parts { config, listener, signalling, broker: broker.into(), handover: link };
+        let broker = (broker.into(), LinkGuard::unsupervised(LinkName::Broker));
+        let parts = Parts { config, listener, signalling, broker, handover: link };
         let (events, receiver) = mpsc::channel(8);
         let served = tokio::spawn(async move {
             run(parts, receiver, &Registry::default(), Box::new(drop)).await

@@ -24,6 +24,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::{
     bootstrap::{self, Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
     confine::Policy,
+    link_end::GiveUp,
     metrics::Registry,
 };
 use nix::{
@@ -68,9 +69,23 @@ fn send_raw(bytes: &[u8], descriptors: usize) {
     let _ = sendmsg::<()>(GRANTS, &parts, rights, MsgFlags::empty(), None);
 }
 
+impl<const INDEX: usize> Stub<INDEX> {
+    /// Says of the end of `frames` that its peer broke the contract, if that is what this stub does;
+    /// keeps every other end.
+    fn accuse(&mut self, grant: Grant) {
+        let frames = matches!(grant.what, ToWorker::LinkEnd { link: LinkName::Frames, .. });
+        if self.mode != "accuse" || !frames {
+            return self.grants.push(grant);
+        }
+        if let Ok((_, guard)) = grant.into_guarded() {
+            guard.give_up(GiveUp::Violated);
+        }
+    }
+}
+
 struct Stub<const INDEX: usize> {
     mode: String,
-    _grants: Vec<Grant>,
+    grants: Vec<Grant>,
 }
 
 impl<const INDEX: usize> Worker for Stub<INDEX> {
@@ -85,7 +100,7 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
             },
             "wrong-build" => std::process::exit(ExitCode::WrongBuild.number().into()),
             "cannot-start" => Err(StartError::new("this stub is told not to start")),
-            _ => Ok(Self { mode, _grants: grants }),
+            _ => Ok(Self { mode, grants }),
         }
     }
 
@@ -97,13 +112,12 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
         Policy::base()
     }
 
-    fn serve(self, supervision: Supervision) -> Result<(), ServeError> {
+    fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
         match &*self.mode {
             "crash" => return Err(ServeError::new("this stub is told to crash")),
             "forbidden-syscall" => {
                 let _ = fs::read_to_string("/etc/passwd");
             }
-            "accuse" => bootstrap::accuse(LinkName::Frames),
             "garbage" => send_raw(&[0xff; 16], 0),
             "oversize" => send_raw(&[0; MAX_MESSAGE_BYTES + 1], 0),
             "fd-flood" => send_raw(&[0, 0], 64),
@@ -115,6 +129,9 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
             }
             _ => {}
         }
+        for grant in std::mem::take(&mut self.grants) {
+            self.accuse(grant);
+        }
         supervision.set_summary(format!("stub, {}", self.mode));
         loop {
             match supervision.next() {
@@ -123,11 +140,7 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
                 },
                 Some(SupervisorEvent::Drain) => return Ok(()),
                 Some(SupervisorEvent::Granted(grant)) => {
-                    let frames =
-                        matches!(grant.what, ToWorker::LinkEnd { link: LinkName::Frames, .. });
-                    if frames && self.mode == "accuse" {
-                        bootstrap::accuse(LinkName::Frames);
-                    }
+                    self.accuse(grant);
                 }
                 None => {
                     let mut waiting =

@@ -15,7 +15,6 @@
 //! The supervisor's end of `control` closing ends the process at once
 //! ([`ExitCode::SupervisorGone`]), as does a panic on any thread ([`ExitCode::Panicked`]).
 
-mod accusation;
 mod control;
 mod inherited;
 mod process_metrics;
@@ -41,7 +40,6 @@ use crate::{
     log,
     metrics::Registry,
 };
-pub use accusation::accuse;
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
 pub use signalling::signalling_given_up;
@@ -92,7 +90,6 @@ pub struct Grant {
 impl Grant {
     /// `None` without a descriptor. A decoded grant came with exactly one: its type says so.
     fn received(received: Received<ToWorker>, reports: &Reports) -> Option<Self> {
-        accusation::note(received.message);
         let descriptor = received.descriptors.into_iter().next()?;
         Some(Self { what: received.message, descriptor, reports: reports.clone() })
     }

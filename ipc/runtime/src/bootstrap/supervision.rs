@@ -23,7 +23,7 @@ use tokio::{
 use tracing::{debug, error};
 
 use super::{
-    Grant, GrantsChannel, accusation,
+    Grant, GrantsChannel,
     control::{Control, Shared, flush},
     signalling,
 };
@@ -231,7 +231,6 @@ impl ControlThread {
     ) -> io::Result<(Self, Supervision)> {
         let events = Events::new()?;
         let grants = Arc::new(grants);
-        accusation::open(Arc::clone(&grants));
         signalling::open(reports.clone());
         let shared = control.shared();
         shared.serve(registry, events.clone());

@@ -12,12 +12,19 @@ use std::{
 
 use lumen_ipc::{
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+    message::grants::LossReason,
     service::{AppNews, BrokerClient, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
 };
-use lumen_ipc_runtime::rpc;
-use tarpc::{client, context::Context};
+use lumen_ipc_runtime::{
+    link_end::{GiveUp, LinkGuard},
+    rpc,
+};
+use tarpc::{
+    client::{self, NewClient},
+    context::Context,
+};
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -58,10 +65,19 @@ impl Broker {
         Self { client: Arc::default(), sign_ins }
     }
 
-    /// Uses a new end of the link; call it inside a runtime.
-    pub(super) fn replace(&self, descriptor: OwnedFd) {
+    /// Uses a new end of the link, which `guard` reports when it is over; call it inside a runtime.
+    pub(super) fn replace(&self, descriptor: OwnedFd, guard: LinkGuard) {
         let client = match rpc::transport(descriptor) {
-            Ok(transport) => Some(BrokerClient::new(client::Config::default(), transport).spawn()),
+            Ok(transport) => {
+                let NewClient { client, dispatch } =
+                    BrokerClient::new(client::Config::default(), transport);
+                tokio::spawn(async move {
+                    // However it ends: the end is over.
+                    let _ = dispatch.await;
+                    guard.give_up(GiveUp::Lost(LossReason::Closed));
+                });
+                Some(client)
+            }
             Err(error) => {
                 warn!(%error, "the broker link is unusable");
                 None

@@ -14,7 +14,7 @@ use lumen_ipc::{
     message::handover::{ToGateway, ToTurn},
     service::Handover,
 };
-use lumen_ipc_runtime::{channel::Channel, log::RateLimit};
+use lumen_ipc_runtime::{link_end::LinkEnd, log::RateLimit};
 use nix::sys::socket::{MsgFlags, recv};
 use tokio::{io::Interest, net::TcpStream, time::timeout};
 use tracing::{debug, warn};
@@ -26,7 +26,7 @@ use super::{
 };
 
 /// The gateway's end of the handover link.
-pub type HandoverLink = Channel<ToGateway, ToTurn>;
+pub type HandoverLink = LinkEnd<ToGateway, ToTurn>;
 
 /// Where connections are sorted.
 #[derive(Clone, Debug)]

@@ -40,6 +40,7 @@ use lumen_ipc_runtime::{
     },
     channel::Channel,
     confine::Policy,
+    link_end::LinkGuard,
     metrics::Registry,
 };
 use tokio::{
@@ -78,7 +79,7 @@ pub struct Parts {
     /// Its ends of the signalling links, one for each session that is there already.
     pub signalling: Vec<(SessionId, Generation, SignallingLink)>,
     /// Its end of the broker link.
-    pub broker: OwnedFd,
+    pub broker: (OwnedFd, LinkGuard),
     /// Its end of the handover link, if there is a relay.
     pub handover: Option<HandoverLink>,
 }
@@ -116,7 +117,7 @@ pub enum Event {
     /// A new end of the signalling link of a session: the session is new, or its rtc was replaced.
     SignallingReplaced(SessionId, Generation, SignallingLink),
     /// A new end of the broker link.
-    BrokerReplaced(OwnedFd),
+    BrokerReplaced(OwnedFd, LinkGuard),
     /// A new end of the handover link: the relay was replaced.
     HandoverReplaced(HandoverLink),
     /// Finish.
@@ -138,33 +139,33 @@ impl Worker for Gateway {
     fn acquire(config: GatewayConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let (mut listener, mut signalling) = (None, Vec::new());
         let (mut broker, mut handover) = (None, None);
-        for Grant { what, descriptor, .. } in grants {
-            let place = match what {
-                grants::ToWorker::HttpListener => &mut listener,
+        let unusable =
+            |what| move |error| StartError::caused(format!("cannot use the grant {what:?}"), error);
+        for grant in grants {
+            let what = grant.what;
+            match what {
+                grants::ToWorker::HttpListener => listener = Some(grant.descriptor),
                 grants::ToWorker::SignallingEnd { session, generation } => {
-                    let link = Channel::from_descriptor(descriptor).map_err(|error| {
-                        StartError::caused("cannot use a signalling link", error)
-                    })?;
+                    let link =
+                        Channel::from_descriptor(grant.descriptor).map_err(unusable(what))?;
                     signalling.push((session, generation, link));
-                    continue;
                 }
-                grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => &mut broker,
-                grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => &mut handover,
+                grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => {
+                    broker = Some(grant.into_guarded().map_err(unusable(what))?);
+                }
+                grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => {
+                    handover = Some(grant.into_link_end().map_err(unusable(what))?);
+                }
                 other => {
                     return Err(StartError::new(format!("{other:?} is no grant of a gateway")));
                 }
-            };
-            *place = Some(descriptor);
+            }
         }
         let missing = |what: &str| StartError::new(format!("the grant {what} is missing"));
         let listener = listener.ok_or_else(|| missing("HttpListener"))?;
         let listener = Listener::new(listener, &config.front_door.listen)
             .map_err(|error| StartError::caused("cannot configure the HTTP listener", error))?;
         let broker = broker.ok_or_else(|| missing("LinkEnd(Broker)"))?;
-        let handover = handover
-            .map(Channel::from_descriptor)
-            .transpose()
-            .map_err(|error| StartError::caused("cannot use the handover link", error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -212,7 +213,8 @@ pub async fn run(
     let figures = Figures::new(registry);
     let (drain, draining) = watch::channel(false);
     let supervisor = Broker::new();
-    supervisor.replace(broker);
+    let (descriptor, guard) = broker;
+    supervisor.replace(descriptor, guard);
     let (exchange, orders) = Exchange::new(supervisor.clone(), figures.clone(), summarise);
     let mut exchanging = tokio::spawn(exchange.run());
     for (session, generation, link) in signalling {
@@ -228,7 +230,9 @@ pub async fn run(
             Some(Event::SignallingReplaced(session, generation, link)) => {
                 app.exchange.replace_link(session, generation, link).await;
             }
-            Some(Event::BrokerReplaced(descriptor)) => app.broker.replace(descriptor),
+            Some(Event::BrokerReplaced(descriptor, guard)) => {
+                app.broker.replace(descriptor, guard);
+            }
             Some(Event::HandoverReplaced(link)) => {
                 doorway.replace(link);
                 app.exchange.replace_relay().await;
@@ -274,13 +278,13 @@ async fn pump_events(supervision: Arc<AsyncSupervision>, events: mpsc::Sender<Ev
 }
 
 fn translate(event: SupervisorEvent) -> Option<Event> {
-    let Grant { what, descriptor, .. } = match event {
+    let grant = match event {
         SupervisorEvent::Drain => return Some(Event::Drain),
         SupervisorEvent::Granted(grant) => grant,
     };
-    match what {
+    match grant.what {
         grants::ToWorker::SignallingEnd { session, generation } => {
-            match Channel::from_descriptor(descriptor) {
+            match Channel::from_descriptor(grant.descriptor) {
                 Ok(link) => Some(Event::SignallingReplaced(session, generation, link)),
                 Err(error) => {
                     warn!(%error, "the granted signalling link is unusable");
@@ -290,14 +294,14 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
             }
         }
         grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => {
-            Some(Event::BrokerReplaced(descriptor))
+            let (descriptor, guard) = grant.into_guarded().ok()?;
+            Some(Event::BrokerReplaced(descriptor, guard))
         }
-        grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => {
-            Channel::from_descriptor(descriptor)
-                .inspect_err(|error| warn!(%error, "the granted handover link is unusable"))
-                .ok()
-                .map(Event::HandoverReplaced)
-        }
+        grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => grant
+            .into_link_end()
+            .inspect_err(|error| warn!(%error, "the granted handover link is unusable"))
+            .ok()
+            .map(Event::HandoverReplaced),
         other => {
             warn!(?other, "a grant that is none of a gateway's is dropped");
             None
