@@ -10,4 +10,5 @@ mod deaths;
 mod helpers;
 mod leaks;
 mod orphans;
+mod stalls;
 mod stop;

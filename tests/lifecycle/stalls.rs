@@ -1,0 +1,57 @@
+//! A worker stands still for a while, as one does that the kernel starves or a debugger holds: its peers
+//! give up links to it. It lives, so nobody is started anew; the links must be made again.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::Worker;
+use lumen_tests::{
+    patience::wait_until,
+    rig::Rig,
+    stall::Stall,
+    viewer::{Handshake, Signalling, Viewer, login},
+};
+
+/// An offer as large as one may be: few of them fill a link that nobody reads.
+fn large_offer() -> String {
+    format!(r#"{{"type":"offer","sdp":"{}"}}"#, "a".repeat(32 * 1024))
+}
+
+#[test]
+fn rtc_that_stood_still_while_offers_came_lets_viewers_in_afterwards() -> Result<()> {
+    let rig = Rig::start()?;
+    let rtc = rig.ready_worker(Worker::Rtc)?;
+    let cookie = login(rig.address(), rig.token())?.cookie().context("no cookie")?;
+    let still = Stall::of(&[rtc])?;
+    let mut browsers = Vec::new();
+    for _ in 0..30 {
+        let mut browser = Signalling::open(Handshake::of(rig.address()).cookie(&cookie))?;
+        browser.send(large_offer())?;
+        browsers.push(browser);
+    }
+    wait_until("the gateway gives up its link", || rig.said().contains("rtc does not read"))?;
+    drop((browsers, still));
+    Viewer::join(&rig)?.wait_for_frame(0)?;
+    ensure!(rig.ready_worker(Worker::Rtc)? == rtc, "rtc was started anew");
+    Ok(())
+}
+
+#[test]
+fn media_that_stood_still_for_long_shows_pictures_afterwards() -> Result<()> {
+    /// Longer than any request waits for its answer.
+    const LONG: Duration = Duration::from_secs(12);
+    let rig = Rig::start()?;
+    let first = Viewer::join(&rig)?;
+    first.wait_for_frame(0)?;
+    let media = rig.ready_worker(Worker::Media)?;
+    let still = Stall::of(&[media])?;
+    // A viewer who comes wants a key frame.
+    let second = Viewer::join(&rig)?;
+    second.wait_until_connected()?;
+    let since = Instant::now();
+    wait_until("every request has been given up", || since.elapsed() > LONG)?;
+    drop(still);
+    second.wait_for_frame(0)?;
+    ensure!(rig.ready_worker(Worker::Media)? == media, "media was started anew");
+    Ok(())
+}
