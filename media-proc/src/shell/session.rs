@@ -27,7 +27,7 @@ use crate::{
     motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
     rate::{Ask, Kind, Rate},
-    video::{Encoder, EncoderError as EncodeError, Picture, PictureKind, x264},
+    video::{Encoder, EncoderError as EncodeError, OpenError, Picture, PictureKind},
 };
 
 /// Everything that serves one desktop.
@@ -54,7 +54,7 @@ pub(super) struct Session {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EncoderError {
     #[error("the encoder cannot be opened")]
-    Open(#[from] x264::OpenError),
+    Open(#[from] OpenError),
     #[error("the encoder failed")]
     Encode(#[from] EncodeError),
 }
@@ -173,7 +173,8 @@ impl Session {
         }
         self.summarised = Some(state);
         let picture = size.map_or_else(|| "no picture yet".to_owned(), |size| size.to_string());
-        Some(format!("{picture}, x264, at most {target} kbit/s, {watchers} watching"))
+        let encoder = self.encoder.name();
+        Some(format!("{picture}, {encoder}, at most {target} kbit/s, {watchers} watching"))
     }
 
     /// Does what follows from another demand than before.

@@ -1,17 +1,77 @@
-//! Pictures to H.264.
+//! Pictures to access units.
 //!
-//! Decides what an encoder is asked ([`Picture`]), what it answers ([`AccessUnit`]), and who of two
-//! encodes: [`Encoder`] gives pictures that are mostly known already to `direct`, which is quick at
+//! Decides what an encoder is asked ([`Picture`]) and what it answers ([`AccessUnit`]). [`Encoder`] is
+//! any of those there are, one for each format; what is particular to a format stays behind it. So it
+//! is with H.264: `h264` gives pictures that are mostly known already to `direct`, which is quick at
 //! them, and all others to [`x264`]. How coarse a picture may be is decided in [`crate::rate`], when
 //! one is encoded in [`crate::pacing`].
 
 mod direct;
-mod encoder;
+pub mod h264;
 pub mod x264;
 
-pub use encoder::{Encoder, EncoderError};
+use lumen_ipc::units::{Fps, FrameSize, Kbps};
 
 use crate::convert::{MacroblockMap, Planes};
+
+/// An open encoder for pictures of one size.
+#[derive(Debug)]
+pub enum Encoder {
+    /// H.264.
+    H264(Box<h264::Encoder>),
+}
+
+/// Why there is no encoder.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum OpenError {
+    /// Of H.264.
+    #[error("no encoder of H.264")]
+    H264(#[from] x264::OpenError),
+}
+
+/// Why there is no picture; the encoder should then be opened anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EncoderError {
+    /// Of H.264.
+    #[error("H.264 cannot be encoded")]
+    H264(#[from] x264::EncodeError),
+}
+
+impl Encoder {
+    /// Opens an encoder for pictures of `size`, at most `fps` of them a second in at most `bitrate`.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what was refused.
+    pub fn open(size: FrameSize, fps: Fps, bitrate: Kbps) -> Result<Self, OpenError> {
+        Ok(Self::H264(Box::new(h264::Encoder::open(size, fps, bitrate)?)))
+    }
+
+    /// Size of its pictures.
+    #[must_use]
+    pub const fn size(&self) -> FrameSize {
+        match self {
+            Self::H264(encoder) => encoder.size(),
+        }
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::H264(_) => "x264",
+        }
+    }
+
+    /// Encodes `picture`. The result lies in the encoder's memory until the next call.
+    ///
+    /// # Errors
+    /// [`EncoderError`]; the encoder should then be opened anew.
+    pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncoderError> {
+        match self {
+            Self::H264(encoder) => Ok(encoder.encode(picture)?),
+        }
+    }
+}
 
 /// H.264's quantizer (`QP_Y`): 0 is finest, 51 coarsest; six more halve the bits, about.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -67,13 +127,13 @@ pub struct Picture<'planes> {
     pub quantizer: Quantizer,
 }
 
-/// One encoded picture in Annex B form, in the encoder's memory.
+/// One encoded picture, in the encoder's memory: of H.264 in Annex B form.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessUnit<'encoder> {
-    /// All its NAL units with start codes.
+    /// All of it.
     pub bytes: &'encoder [u8],
-    /// Whether it is an IDR.
+    /// Whether a decoder can start there.
     pub key: bool,
-    /// Whether x264 had no part in it.
+    /// Whether a coder made it that is quick at simple pictures and can make no others.
     pub direct: bool,
 }

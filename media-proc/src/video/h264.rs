@@ -1,4 +1,4 @@
-//! The encoder of a stream: each picture goes to whoever is quicker at it.
+//! The encoder of H.264: each picture goes to whoever is quicker at it.
 //!
 //! `direct` codes pictures that are mostly known already, [`x264`] all others. Both make one
 //! stream, so before one goes on behind the other it gets the other's decoded picture, and x264's
@@ -6,11 +6,12 @@
 
 use lumen_ipc::units::{Fps, FrameSize, Kbps};
 
-use super::{AccessUnit, Picture, PictureKind, direct::Direct, x264};
+use super::{
+    AccessUnit, Picture, PictureKind,
+    direct::Direct,
+    x264::{self, EncodeError},
+};
 use crate::convert::MacroblockMap;
-
-/// Why there is no picture; the encoder should then be opened anew.
-pub type EncoderError = x264::EncodeError;
 
 /// An open encoder for pictures of one size.
 #[derive(Debug)]
@@ -59,11 +60,11 @@ impl Encoder {
     /// Encodes `picture`. The result lies in the encoder's memory until the next call.
     ///
     /// # Errors
-    /// [`EncoderError`]; the encoder should then be opened anew.
-    pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncoderError> {
+    /// [`EncodeError`]; the encoder should then be opened anew.
+    pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncodeError> {
         for size in [picture.planes.size(), picture.changed.size()] {
             if size != self.size() {
-                return Err(EncoderError::Size { encoder: self.size(), picture: size });
+                return Err(EncodeError::Size { encoder: self.size(), picture: size });
             }
         }
         self.changed.add(picture.changed);
@@ -93,14 +94,14 @@ impl Encoder {
         true
     }
 
-    fn encode_with_x264(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncoderError> {
+    fn encode_with_x264(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncodeError> {
         let (key, size) = (picture.kind == PictureKind::Key, self.size());
         if let Some(direct) = &self.direct
             && self.newest == Newest::Direct
             && !key
             && !self.x264.write_reference(direct.decoded())
         {
-            return Err(EncoderError::Reference);
+            return Err(EncodeError::Reference);
         }
         let unit = self.x264.encode(Picture { changed: &self.changed, ..picture })?;
         self.changed.clear();
@@ -113,7 +114,7 @@ impl Encoder {
         match &mut self.direct {
             Some(direct) if self.renumbered => {
                 if direct.renumber(unit.bytes, &mut self.stream).is_err() {
-                    return Err(EncoderError::Reference);
+                    return Err(EncodeError::Reference);
                 }
                 Ok(AccessUnit { bytes: &self.stream, key: false, direct: false })
             }
@@ -138,5 +139,5 @@ fn continued(before: Option<Direct>, idr: &[u8], size: FrameSize) -> Option<Dire
 }
 
 #[cfg(test)]
-#[path = "encoder_tests.rs"]
+#[path = "h264_tests.rs"]
 mod tests;
