@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Kbps, StreamId};
+use crate::{
+    units::{Kbps, StreamId},
+    video::VideoFormat,
+};
 
 /// What is wanted of a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -15,6 +18,8 @@ pub struct Demand {
     pub stream: StreamId,
     /// So many peers want it. With none media encodes nothing.
     pub watchers: u16,
+    /// How it is to be encoded; `None` leaves it to media, before media has said what it can make.
+    pub format: Option<VideoFormat>,
     /// The network carries this much.
     pub bitrate: Kbps,
     /// Key pictures asked for so far. Another number than before: the next picture is one, and comes

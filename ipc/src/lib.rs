@@ -41,6 +41,7 @@ pub mod units;
 pub mod utf8;
 #[cfg(test)]
 mod variants;
+pub mod video;
 
 /// Hash of this crate's sources. Two processes may talk only if theirs are equal.
 pub const PROTO_HASH: ProtoHash = ProtoHash(parse_hash(env!("LUMEN_PROTO_HASH")));

@@ -164,7 +164,8 @@ pub const TABLE: [Link; 14] = [
         from: End::Worker(Worker::Media),
         to: End::Worker(Worker::Rtc),
         carriage: Carriage::Messages,
-        carries: "rings announced and retired by stream, packet written; back: ring consumed",
+        carries: "formats offered, rings announced and retired by stream, packet written; back: \
+                  ring consumed",
         max_descriptors: 1,
     },
     Link {

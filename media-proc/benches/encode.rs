@@ -18,6 +18,7 @@ use std::time::Duration;
 use lumen_ipc::{
     message::frames::Rect,
     units::{Fps, FrameSize, Kbps},
+    video::VideoFormat,
 };
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
@@ -100,8 +101,13 @@ fn encode(size: FrameSize, page: &[u8], content: Content) {
     let mut floor = Vec::new();
     let mut ours = Vec::new();
     let mut raw = Raw::open(size);
-    let mut encoder =
-        Encoder::open(size, Fps::clamped(60), Kbps::clamped(8000)).expect("x264 opens");
+    let mut encoder = Encoder::open(
+        VideoFormat::H264ConstrainedBaseline,
+        size,
+        Fps::clamped(60),
+        Kbps::clamped(8000),
+    )
+    .expect("x264 opens");
     let mut memory = Memory::default();
     let mut planes = Planes::new(size);
     let mut bytes = [0; 2];

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use lumen_ipc::{
     process::Worker,
     units::{Fps, FrameSize, Kbps},
+    video::VideoFormat,
 };
 use lumen_ipc_runtime::{confine, shm::GuardedView};
 use lumen_media::{
@@ -41,7 +42,12 @@ fn encode(size: FrameSize) -> anyhow::Result<()> {
     let (mut planes, mut changed) = (Planes::new(size), MacroblockMap::constant(size));
     changed.mark_all();
     planes.update(frame, &changed)?;
-    let mut encoder = Encoder::open(size, Fps::clamped(60), Kbps::clamped(8000))?;
+    let mut encoder = Encoder::open(
+        VideoFormat::H264ConstrainedBaseline,
+        size,
+        Fps::clamped(60),
+        Kbps::clamped(8000),
+    )?;
     for kind in
         [PictureKind::Key, PictureKind::Predicted, PictureKind::Moved(64), PictureKind::Fresh]
     {

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use lumen_ipc::{
     demand::Demand,
     units::{Kbps, StreamId},
+    video::{VideoFormat, VideoFormats},
 };
 
 /// Least time between two keyframes that browsers ask for: each costs many times a usual frame, and
@@ -40,6 +41,8 @@ pub struct Wanted {
     is_news: bool,
     keyframes: KeyframeFloor,
     rate: RateControl,
+    /// What media can make; unknown before it has said so.
+    offered: Option<VideoFormats>,
 }
 
 impl Wanted {
@@ -47,8 +50,9 @@ impl Wanted {
     #[must_use]
     pub fn new(least: Kbps, most: Kbps) -> Self {
         let (stream, rate) = (StreamId::VIDEO, RateControl::new(least, most));
-        let demand = Demand { stream, watchers: 0, bitrate: rate.told(), keyframes: 0 };
-        Self { demand, is_news: false, keyframes: KeyframeFloor::default(), rate }
+        let demand =
+            Demand { stream, watchers: 0, format: None, bitrate: rate.told(), keyframes: 0 };
+        Self { demand, is_news: false, keyframes: KeyframeFloor::default(), rate, offered: None }
     }
 
     /// What is wanted.
@@ -85,7 +89,24 @@ impl Wanted {
     pub fn watched(&mut self, now: Instant, estimates: Vec<u64>) {
         let watchers = u16::try_from(estimates.len()).unwrap_or(u16::MAX);
         let bitrate = self.rate.update(now, deciding(estimates)).unwrap_or(self.demand.bitrate);
-        let demand = Demand { watchers, bitrate, ..self.demand };
+        self.set(Demand { watchers, bitrate, ..self.demand });
+    }
+
+    /// Media says what it can make.
+    pub fn offered(&mut self, formats: VideoFormats) {
+        self.offered = Some(formats);
+    }
+
+    /// Chooses the format that most of those who watch take, which `takers` counts; of several the
+    /// one that media makes best. While nobody watches nothing is chosen.
+    pub fn choose(&mut self, takers: impl Fn(VideoFormat) -> usize) {
+        let (Some(offered), 1..) = (&self.offered, self.demand.watchers) else { return };
+        // The last of equals is taken, and the best is offered first.
+        let format = offered.iter().rev().max_by_key(|format| takers(*format));
+        self.set(Demand { format, ..self.demand });
+    }
+
+    fn set(&mut self, demand: Demand) {
         self.is_news |= demand != self.demand;
         self.demand = demand;
     }
@@ -273,7 +294,7 @@ mod tests {
         wanted.joined(start);
         wanted.watched(start, vec![4_000_000]);
         let (stream, bitrate) = (StreamId::VIDEO, kbps(3600));
-        let expected = Demand { stream, watchers: 1, bitrate, keyframes: 1 };
+        let expected = Demand { stream, watchers: 1, format: None, bitrate, keyframes: 1 };
         assert_eq!((wanted.news(), wanted.news()), (Some(expected), None));
         wanted.watched(start, vec![4_000_000]);
         assert_eq!(wanted.news(), None);
@@ -282,6 +303,24 @@ mod tests {
         let at = wanted.deadline().expect("a keyframe that waits");
         wanted.timeout(at);
         assert_eq!(wanted.news(), Some(Demand { keyframes: 2, ..expected }));
+    }
+
+    #[test]
+    fn format_is_chosen_from_what_media_offers_for_those_who_watch() {
+        let start = Instant::now();
+        let mut wanted = Wanted::new(kbps(500), kbps(8000));
+        wanted.watched(start, vec![9_000_000]);
+        wanted.choose(|_| 1);
+        assert_eq!(wanted.demand().format, None);
+        wanted.watched(start, vec![]);
+        wanted.offered(VideoFormats::all());
+        wanted.choose(|_| 0);
+        assert_eq!(wanted.demand().format, None);
+        wanted.news();
+        wanted.watched(start, vec![9_000_000]);
+        wanted.choose(|_| 1);
+        let format = Some(VideoFormat::H264ConstrainedBaseline);
+        assert_eq!(wanted.news().and_then(|demand| demand.format), format);
     }
 
     #[test]

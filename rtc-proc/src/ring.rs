@@ -80,7 +80,11 @@ impl<Memory> StreamRing<Memory> {
         self.ring.as_ref().map(|(_, reader)| reader.position())
     }
 
-    fn check(&self, stream: StreamId) -> Result<(), Violation> {
+    /// Refuses any other stream.
+    ///
+    /// # Errors
+    /// [`Violation`] for another stream than this is of.
+    pub fn check(&self, stream: StreamId) -> Result<(), Violation> {
         if stream == self.stream {
             return Ok(());
         }

@@ -10,11 +10,19 @@ use crate::{
     link::LinkName,
     ring::{RingCapacity, RingSpan},
     units::{FrameSequence, FrameSize, MonotonicMicros, StreamId},
+    video::{VideoFormat, VideoFormats},
 };
 
 /// Media → rtc.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToRtc {
+    /// What media can encode a stream in, told before its ring is announced.
+    FormatsOffered {
+        /// The stream.
+        stream: StreamId,
+        /// The formats.
+        formats: VideoFormats,
+    },
     /// The memory a stream's packets are written to: a sealed memfd of `capacity` bytes. One
     /// descriptor.
     RingAnnounced {
@@ -44,14 +52,16 @@ pub enum ToMedia {
     },
 }
 
-/// One H.264 access unit in Annex B form, parameter sets before each IDR.
+/// One access unit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct VideoPacket {
     /// The stream it belongs to.
     pub stream: StreamId,
     /// Where in the stream's ring it lies.
     pub span: RingSpan,
-    /// Whether a decoder can start here (IDR).
+    /// How it is encoded.
+    pub format: VideoFormat,
+    /// Whether a decoder can start here.
     pub keyframe: bool,
     /// The frame it shows.
     pub sequence: FrameSequence,
@@ -82,7 +92,7 @@ impl Message for ToRtc {
     fn descriptors(&self) -> usize {
         match self {
             Self::RingAnnounced { .. } => 1,
-            Self::RingRetired { .. } | Self::VideoPacket(_) => 0,
+            Self::FormatsOffered { .. } | Self::RingRetired { .. } | Self::VideoPacket(_) => 0,
         }
     }
 }

@@ -118,7 +118,7 @@ impl Worker for Media {
         let outlet = Outlet::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
         let (stream, bitrate) = (StreamId::VIDEO, config.bitrate);
-        let desk = Desk::new(Demand { stream, watchers: 0, bitrate, keyframes: 0 })
+        let desk = Desk::new(Demand { stream, watchers: 0, format: None, bitrate, keyframes: 0 })
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
         let session = Session::new(&config, encoder, outlet, desk, Instant::now());
         let mut media = Self { session, tuning: None };
@@ -226,7 +226,9 @@ fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         StartError::caused("the encoder does not encode", error)
     };
-    let mut encoder = Encoder::open(config.size, config.max_fps, config.bitrate)
+    let best = Encoder::formats().iter().next();
+    let best = best.ok_or_else(|| StartError::new("nothing can be encoded"))?;
+    let mut encoder = Encoder::open(best, config.size, config.max_fps, config.bitrate)
         .map_err(|error| failed(error.into()))?;
     let size = FrameSize::nearest(64, 64);
     let pixels = vec![0; size.frame_bytes()];

@@ -23,6 +23,7 @@ use lumen_ipc_runtime::{
 use tracing::{debug, info};
 
 use super::Broken;
+use crate::video::Encoder;
 
 /// Media's end.
 pub(super) type Packets = LinkEnd<ToMedia, ToRtc>;
@@ -77,9 +78,11 @@ impl Outlet {
         Ok(Self { stream, memory, capacity, link: None })
     }
 
-    /// Announces the ring to a new rtc, which replaces the one before.
+    /// Tells a new rtc, which replaces the one before, what can be encoded, and announces the ring.
     pub(super) fn attach(&mut self, end: Packets) -> Result<(), Broken> {
         self.link = None;
+        let (stream, formats) = (self.stream, Encoder::formats());
+        end.send(&ToRtc::FormatsOffered { stream, formats }, &[])?;
         let announced = ToRtc::RingAnnounced { stream: self.stream, capacity: self.capacity };
         end.send(&announced, &[self.memory.descriptor()])?;
         let ring = RingWriter::new(self.capacity);

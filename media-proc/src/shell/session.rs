@@ -195,7 +195,8 @@ impl Session {
         }
         self.figures.watchers.set(demand.watchers.into());
         self.pacing.set_watched(watched);
-        if demand.keyframes != before.keyframes {
+        let another = demand.format.is_some_and(|format| format != self.encoder.format());
+        if another || demand.keyframes != before.keyframes {
             self.pacing.key_needed();
         }
     }
@@ -228,10 +229,11 @@ impl Session {
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = shown.planes.size();
-        if self.encoder.size() != size {
-            info!(%size, "an encoder of another size is opened");
-            self.encoder =
-                Encoder::open(size, self.max_fps, self.max_bitrate).map_err(EncoderError::Open)?;
+        let format = self.demand.format.unwrap_or(self.encoder.format());
+        if (self.encoder.size(), self.encoder.format()) != (size, format) {
+            info!(%size, %format, "another encoder is opened");
+            self.encoder = Encoder::open(format, size, self.max_fps, self.max_bitrate)
+                .map_err(EncoderError::Open)?;
         }
         let begun = clock::now();
         let (kind, ask) = describe(work, self.memory.relate(&shown.planes, &shown.changed), shown);
@@ -246,6 +248,7 @@ impl Session {
         let packet = |stream, span| VideoPacket {
             stream,
             span,
+            format,
             keyframe: unit.key,
             sequence: times.sequence,
             size,

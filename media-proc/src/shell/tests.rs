@@ -16,6 +16,7 @@ use lumen_ipc::{
     ring::{RingReader, RingSpan},
     service::MediaConfig,
     units::{Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, OutputId, SlotIndex, StreamId},
+    video::VideoFormat,
 };
 use lumen_ipc_runtime::channel::Channel;
 use lumen_ipc_runtime::shm::{SharedMemory, SharedView};
@@ -24,6 +25,7 @@ use openh264::{decoder::Decoder, formats::YUVSource};
 use super::{session::Session, *};
 use crate::pacing::STILL_AFTER;
 
+const FORMAT: VideoFormat = VideoFormat::H264ConstrainedBaseline;
 const WIDTH: u16 = 128;
 const HEIGHT: u16 = 96;
 const CORNER: Rect = Rect { x: 0, y: 0, width: 16, height: 16 };
@@ -52,11 +54,11 @@ impl Rig {
             MediaConfig { size: size(), max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) };
         let outlet = Outlet::new(StreamId::VIDEO).expect("memory for the ring");
         let (stream, bitrate) = (StreamId::VIDEO, config.bitrate);
-        let nothing = Demand { stream, watchers: 0, bitrate, keyframes: 0 };
+        let nothing = Demand { stream, watchers: 0, format: None, bitrate, keyframes: 0 };
         let desk = Desk::new(nothing).expect("eventfd");
         let now = Instant::now();
         let encoder =
-            Encoder::open(config.size, config.max_fps, config.bitrate).expect("x264 opens");
+            Encoder::open(FORMAT, config.size, config.max_fps, config.bitrate).expect("x264 opens");
         let mut session = Session::new(&config, encoder, outlet, desk, now);
         let (compositor, frames) = Channel::pair().expect("socketpair");
         session.attach_frames(frames.into());
@@ -146,6 +148,9 @@ impl Rig {
         let mut packets = Vec::new();
         while let Ok(received) = self.rtc.receive() {
             match received.message {
+                ToRtc::FormatsOffered { formats, .. } => {
+                    assert!(self.ring.is_none() && formats == Encoder::formats());
+                }
                 ToRtc::RingAnnounced { capacity, .. } => {
                     let descriptor = received.descriptors.into_iter().next().expect("a ring");
                     let bytes = usize::try_from(capacity.bytes()).expect("64 bits");
@@ -251,6 +256,7 @@ fn frame_carries_its_stamps_in_order() {
     assert_eq!((packet.sequence, stamps.committed), (FrameSequence(2), MonotonicMicros(2)));
     assert!(stamps.rendered <= stamps.taken && stamps.taken <= stamps.converted);
     assert!(stamps.converted <= stamps.encoded);
+    assert_eq!(packet.format, FORMAT);
     assert!(!packet.keyframe);
 }
 
@@ -311,6 +317,17 @@ fn rtc_that_returns_gets_the_ring_and_a_key_picture() {
     let packets = rig.run();
     assert!(packets[0].0.keyframe);
     assert_eq!(packets[0].0.span.position, 0);
+}
+
+#[test]
+fn format_that_is_made_already_is_no_reason_for_a_key_picture() {
+    let mut rig = Rig::watched();
+    rig.settle();
+    rig.session.desk().change(|demand| demand.format = Some(FORMAT));
+    assert!(rig.settle().is_empty());
+    rig.frame(corner());
+    let (packet, _) = rig.run().remove(0);
+    assert_eq!((packet.keyframe, packet.format), (false, FORMAT));
 }
 
 #[test]

@@ -120,8 +120,13 @@ mod tests {
 
     use super::*;
 
-    const NOTHING: Demand =
-        Demand { stream: StreamId::VIDEO, watchers: 0, bitrate: Kbps::MAX, keyframes: 0 };
+    const NOTHING: Demand = Demand {
+        stream: StreamId::VIDEO,
+        watchers: 0,
+        format: None,
+        bitrate: Kbps::MAX,
+        keyframes: 0,
+    };
 
     #[test]
     fn demand_of_an_old_link_is_ignored() {

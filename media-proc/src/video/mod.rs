@@ -10,7 +10,10 @@ mod direct;
 pub mod h264;
 pub mod x264;
 
-use lumen_ipc::units::{Fps, FrameSize, Kbps};
+use lumen_ipc::{
+    units::{Fps, FrameSize, Kbps},
+    video::{VideoFormat, VideoFormats},
+};
 
 use crate::convert::{MacroblockMap, Planes};
 
@@ -38,12 +41,35 @@ pub enum EncoderError {
 }
 
 impl Encoder {
+    /// What can be opened, the best first.
+    #[must_use]
+    pub fn formats() -> VideoFormats {
+        VideoFormats::all()
+    }
+
     /// Opens an encoder for pictures of `size`, at most `fps` of them a second in at most `bitrate`.
     ///
     /// # Errors
     /// [`OpenError`] says what was refused.
-    pub fn open(size: FrameSize, fps: Fps, bitrate: Kbps) -> Result<Self, OpenError> {
-        Ok(Self::H264(Box::new(h264::Encoder::open(size, fps, bitrate)?)))
+    pub fn open(
+        format: VideoFormat,
+        size: FrameSize,
+        fps: Fps,
+        bitrate: Kbps,
+    ) -> Result<Self, OpenError> {
+        match format {
+            VideoFormat::H264ConstrainedBaseline => {
+                Ok(Self::H264(Box::new(h264::Encoder::open(size, fps, bitrate)?)))
+            }
+        }
+    }
+
+    /// What it makes.
+    #[must_use]
+    pub const fn format(&self) -> VideoFormat {
+        match self {
+            Self::H264(_) => VideoFormat::H264ConstrainedBaseline,
+        }
     }
 
     /// Size of its pictures.

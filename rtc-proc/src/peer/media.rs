@@ -2,18 +2,20 @@
 
 use std::{sync::Arc, time::Instant};
 
-use lumen_ipc::message::packets::FrameStamps;
+use lumen_ipc::{message::packets::FrameStamps, video::VideoFormat};
 
 /// Ticks per second of every video RTP clock (RFC 6184, section 8.1).
 const TICKS_PER_SECOND: u64 = 90_000;
 /// Least distance of two frames: one millisecond.
 const LEAST_STEP: u64 = TICKS_PER_SECOND / 1000;
 
-/// One H.264 access unit in Annex B form, shared by all peers it goes to.
+/// One access unit, shared by all peers it goes to.
 #[derive(Clone, Debug)]
 pub struct VideoFrame {
     /// Its bytes.
     pub data: Arc<[u8]>,
+    /// How it is encoded.
+    pub format: VideoFormat,
     /// Whether a decoder can start here.
     pub keyframe: bool,
     /// Its RTP time in ticks of 90 kHz, see [`RtpClock`].

@@ -15,12 +15,12 @@
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
-use lumen_ipc::{login::Rights, message::packets::FrameStamps};
+use lumen_ipc::{login::Rights, message::packets::FrameStamps, video::VideoFormat};
 use str0m::{
     Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
     bwe::{Bitrate, BweKind},
     channel::ChannelId,
-    media::{Frequency, MediaKind, MediaTime, Mid, Pt},
+    media::{Frequency, MediaKind, MediaTime},
     net::Transmit,
 };
 
@@ -52,6 +52,7 @@ use estimate::Estimate;
 use media::{FrameGate, VideoFrame};
 use quiet::Activity;
 use sent::SentPictures;
+use setup::Track;
 pub use setup::{BadOffer, Setup};
 use stillness::{Stillness, sequence_of};
 pub use traffic::{Datagram, Ending, Input, Output, PeerEvent};
@@ -71,7 +72,7 @@ pub struct Peer {
     motion: Option<ChannelId>,
     pads: Option<ChannelId>,
     bulk: Bulk,
-    video: Option<(Mid, Pt)>,
+    video: Option<Track>,
     gate: FrameGate,
     estimate: Estimate,
     /// Whether the browser tells which packets it received.
@@ -223,6 +224,12 @@ impl Peer {
         self.is_connected() && self.gate == FrameGate::AwaitingKeyframe
     }
 
+    /// Whether the browser takes pictures of `format`.
+    #[must_use]
+    pub fn takes(&self, format: VideoFormat) -> bool {
+        self.video.as_ref().is_some_and(|track| track.payload(format).is_some())
+    }
+
     /// What the network is believed to carry, in bit/s.
     #[must_use]
     pub const fn estimate_bps(&self) -> u64 {
@@ -282,7 +289,9 @@ impl Peer {
         if !self.is_connected() {
             return;
         }
-        let Some((mid, payload_type)) = self.video else { return };
+        let track = self.video.as_ref();
+        let place = track.and_then(|track| Some((track.mid, track.payload(frame.format)?)));
+        let Some((mid, payload_type)) = place else { return };
         if self.queued_packets() > self.estimate.backlog_packets() {
             self.gate = FrameGate::AwaitingKeyframe;
         }
@@ -324,7 +333,8 @@ impl Peer {
 
     fn transmit(&mut self, transmit: Transmit) {
         let Transmit { source, destination, contents, .. } = transmit;
-        let sequence = self.video.and_then(|(_, kind)| sequence_of(&contents, *kind));
+        let mut kinds = self.video.iter().flat_map(Track::payloads);
+        let sequence = kinds.find_map(|kind| sequence_of(&contents, *kind));
         if let Some(sequence) = sequence {
             self.stillness.on_packet(sequence);
         }
@@ -397,7 +407,7 @@ impl Peer {
                 self.end(Ending::Lost);
             }
             Event::MediaAdded(media) if media.kind == MediaKind::Video && self.video.is_none() => {
-                self.video = setup::sending_payload(&mut self.rtc, media.mid);
+                self.video = setup::track(&mut self.rtc, media.mid);
             }
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
@@ -434,7 +444,7 @@ impl Peer {
     }
 
     fn queued_packets(&mut self) -> usize {
-        let Some((mid, _)) = self.video else { return 0 };
+        let Some(mid) = self.video.as_ref().map(|track| track.mid) else { return 0 };
         let mut direct = self.rtc.direct_api();
         let stream = direct.stream_tx_by_mid(mid, None);
         stream.and_then(|stream| stream.queue_info()).map_or(0, |queue| queue.packet_count())

@@ -1,7 +1,7 @@
 //! What every peer is made with, and how an offer becomes one.
 //!
-//! The answer names one codec, H.264 constrained baseline in packetization mode 1, with
-//! retransmission; and our addresses as host candidates.
+//! The answer names each [`VideoFormat`] that the browser takes, with retransmission, and our addresses
+//! as host candidates. Which of them is sent is decided for all peers together ([`crate::demand`]).
 //!
 //! ICE is lite, because a worker that is reached at its own addresses need not probe: it sends no
 //! checks and so has none to wake up for. The answer does not say so: to a lite agent browsers
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::{level::Level, units::Kbps};
+use lumen_ipc::{level::Level, units::Kbps, video::VideoFormat};
 use str0m::{
     Candidate, IceCreds, Rtc, RtcConfig,
     bwe::Bitrate,
@@ -133,7 +133,8 @@ impl Setup {
             }
         }
         let answer = answer(&mut rtc, offer)?;
-        if !answer.to_ascii_lowercase().contains("h264/90000") {
+        let named = answer.to_ascii_lowercase();
+        if !VideoFormat::ALL.iter().any(|format| named.contains(encoding(*format))) {
             return Err(BadOffer::NoVideo);
         }
         Ok((rtc, answer))
@@ -153,9 +154,42 @@ impl Setup {
             .set_send_buffer_video(RESEND_PACKETS)
             .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
         let codecs = config.codec_config();
-        codecs.add_h264(108.into(), Some(109.into()), true, PROFILE_LEVEL_ID);
-        codecs.add_h264(127.into(), Some(121.into()), true, PLAIN_BASELINE_PROFILE_LEVEL_ID);
+        for format in VideoFormat::ALL {
+            match format {
+                VideoFormat::H264ConstrainedBaseline => {
+                    let plain = PLAIN_BASELINE_PROFILE_LEVEL_ID;
+                    codecs.add_h264(108.into(), Some(109.into()), true, PROFILE_LEVEL_ID);
+                    codecs.add_h264(127.into(), Some(121.into()), true, plain);
+                }
+            }
+        }
         Ok(config)
+    }
+}
+
+/// What a session description calls `format` (RFC 6184, section 8.2.1), in lower case.
+const fn encoding(format: VideoFormat) -> &'static str {
+    match format {
+        VideoFormat::H264ConstrainedBaseline => "h264/90000",
+    }
+}
+
+/// What can be sent to a browser: where, and each format as which payload type.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) mid: Mid,
+    payloads: Vec<(VideoFormat, Pt)>,
+}
+
+impl Track {
+    /// The payload type of `format`, if the browser takes it.
+    pub(super) fn payload(&self, format: VideoFormat) -> Option<Pt> {
+        self.payloads.iter().find(|(known, _)| *known == format).map(|(_, payload)| *payload)
+    }
+
+    /// Every payload type that pictures are sent as.
+    pub(super) fn payloads(&self) -> impl Iterator<Item = Pt> {
+        self.payloads.iter().map(|(_, payload)| *payload)
     }
 }
 
@@ -236,21 +270,32 @@ pub(super) fn relayed_line(relayed: SocketAddr) -> String {
     format!("candidate:relay 1 udp {PRIORITY} {ip} {port} typ relay raddr {nowhere} rport 0")
 }
 
-/// The payload type to send on `mid`: constrained baseline if the browser takes it.
-pub(super) fn sending_payload(rtc: &mut Rtc, mid: Mid) -> Option<(Mid, Pt)> {
+/// What can be sent on `mid`.
+pub(super) fn track(rtc: &mut Rtc, mid: Mid) -> Option<Track> {
     if !rtc.media(mid)?.direction().is_sending() {
         return None;
     }
+    let mut payload = |format| Some((format, payload_of(rtc, mid, format)?));
+    let payloads: Vec<_> = VideoFormat::ALL.into_iter().filter_map(&mut payload).collect();
+    (!payloads.is_empty()).then_some(Track { mid, payloads })
+}
+
+/// The payload type of `format`; that of constrained baseline if the browser takes plain baseline, too.
+fn payload_of(rtc: &mut Rtc, mid: Mid, format: VideoFormat) -> Option<Pt> {
     let writer = rtc.writer(mid)?;
-    let usable = |level_id| {
-        writer.payload_params().find(move |params| {
-            let format = params.spec().format;
-            format.packetization_mode == Some(1)
-                && format.profile_level_id.is_some_and(|id| id >> 8 == level_id >> 8)
-        })
-    };
-    let params = usable(PROFILE_LEVEL_ID).or_else(|| usable(PLAIN_BASELINE_PROFILE_LEVEL_ID))?;
-    Some((mid, params.pt()))
+    match format {
+        VideoFormat::H264ConstrainedBaseline => {
+            let usable = |level_id| {
+                writer.payload_params().find(move |params| {
+                    let format = params.spec().format;
+                    format.packetization_mode == Some(1)
+                        && format.profile_level_id.is_some_and(|id| id >> 8 == level_id >> 8)
+                })
+            };
+            let constrained = usable(PROFILE_LEVEL_ID);
+            Some(constrained.or_else(|| usable(PLAIN_BASELINE_PROFILE_LEVEL_ID))?.pt())
+        }
+    }
 }
 
 /// What to believe of the network to `remote` before anything was sent, in bit/s.

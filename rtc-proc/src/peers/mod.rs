@@ -33,6 +33,7 @@ use lumen_ipc::{
     },
     text::Secret,
     units::{Kbps, OutputId, PeerId},
+    video::{VideoFormat, VideoFormats},
 };
 use str0m::Input as RtcInput;
 
@@ -199,13 +200,21 @@ impl Peers {
         }
         self.for_each(now, || Input::Video(frame));
         if !frame.keyframe {
-            self.ask_for_the_starving(now);
+            self.ask_for_the_starving(now, frame.format);
         }
         self.refresh_demand(now);
     }
 
-    fn ask_for_the_starving(&mut self, now: Instant) {
-        let starves = |entry: &Entry| entry.peer.as_ref().is_some_and(Peer::awaits_keyframe);
+    /// Media says what it can make.
+    pub fn formats_offered(&mut self, now: Instant, formats: VideoFormats) {
+        self.wanted.offered(formats);
+        self.refresh_demand(now);
+    }
+
+    /// On behalf of those who take the format that is sent and cannot start.
+    fn ask_for_the_starving(&mut self, now: Instant, format: VideoFormat) {
+        let waits = |peer: &Peer| peer.takes(format) && peer.awaits_keyframe();
+        let starves = |entry: &Entry| entry.peer.as_ref().is_some_and(waits);
         let starving = self.peers.iter().filter(|(_, entry)| starves(entry));
         for number in starving.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.on_keyframe_wanted(now, number);
@@ -372,5 +381,10 @@ impl Peers {
         }
         let connected = self.peers().filter(|peer| peer.is_connected());
         self.wanted.watched(now, connected.map(Peer::estimate_bps).collect());
+        let Self { peers, wanted, .. } = self;
+        wanted.choose(|format| {
+            let connected = peers.values().filter_map(|entry| entry.peer.as_ref());
+            connected.filter(|peer| peer.is_connected() && peer.takes(format)).count()
+        });
     }
 }

@@ -18,6 +18,7 @@ use lumen_ipc::{
     service::RelayCredentials,
     text::{Secret, Text},
     units::{Kbps, OutputId, OutputSize, PadIndex, PeerId, Scale, SessionId},
+    video::{VideoFormat, VideoFormats},
 };
 
 use super::{MAX_PEERS, Output, Peers};
@@ -57,6 +58,7 @@ pub(super) struct House {
     pub(super) transfer: Vec<transfer::ToCompositor>,
     keyframes: u64,
     watchers: u16,
+    format: Option<VideoFormat>,
 }
 
 impl House {
@@ -84,6 +86,7 @@ impl House {
             transfer: Vec::new(),
             keyframes: 0,
             watchers: 0,
+            format: None,
         }
     }
 
@@ -137,6 +140,7 @@ impl House {
                 Output::Input(message) => self.input.push(message),
                 Output::Demand(demand) => {
                     (self.keyframes, self.watchers) = (demand.keyframes, demand.watchers);
+                    self.format = demand.format;
                 }
                 Output::Ended { .. } | Output::FrameSent(_) => {}
             }
@@ -218,6 +222,7 @@ impl House {
         let kind = if keyframe { 0x65 } else { 0x41 };
         let frame = VideoFrame {
             data: vec![0, 0, 0, 1, kind, 1, 2, 3].into(),
+            format: VideoFormat::H264ConstrainedBaseline,
             keyframe,
             rtp_ticks: (self.now.elapsed().as_millis() as u64 + 1) * 90,
             captured: self.now,
@@ -413,6 +418,16 @@ fn desktop_follows_the_first_viewer_again_when_the_second_has_left() {
     house.signal(ToRtc::PeerGone { peer: PeerId(2) });
     let last = house.input.last().map(|message| message.action);
     assert_eq!(last, Some(Action::SizeWanted(OutputSize::nearest(800, 600, Scale::ONE))));
+}
+
+#[test]
+fn format_that_media_offers_and_browsers_take_is_chosen() {
+    let mut house = House::new();
+    house.join(1, CONTROL);
+    assert_eq!(house.format, None, "media has not said what it can make");
+    house.peers.formats_offered(house.now, VideoFormats::all());
+    house.collect();
+    assert_eq!(house.format, Some(VideoFormat::H264ConstrainedBaseline));
 }
 
 #[test]

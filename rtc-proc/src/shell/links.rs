@@ -15,6 +15,7 @@ use lumen_ipc::{
         signalling,
     },
     units::StreamId,
+    video::VideoFormats,
 };
 use lumen_ipc_runtime::{
     bootstrap::Grant,
@@ -84,6 +85,15 @@ pub(super) fn send<In: Message, Out: Message>(
     }
 }
 
+/// What media said.
+#[derive(Debug)]
+pub(super) enum FromMedia {
+    /// It can encode in these formats.
+    Formats(VideoFormats),
+    /// It made a picture.
+    Picture(Picture),
+}
+
 /// An encoded picture, copied out of the ring.
 #[derive(Debug)]
 pub(super) struct Picture {
@@ -109,10 +119,14 @@ impl Packets {
         self.end.give_up(why);
     }
 
-    /// The next picture and its bytes, copied once.
-    pub(super) fn next(&mut self) -> Result<Option<Picture>, Over> {
+    /// What media said next; a picture's bytes are copied once.
+    pub(super) fn next(&mut self) -> Result<Option<FromMedia>, Over> {
         while let Some(received) = receive(&self.end)? {
             match received.message {
+                ToRtc::FormatsOffered { stream, formats } => {
+                    self.video.check(stream).map_err(violation)?;
+                    return Ok(Some(FromMedia::Formats(formats)));
+                }
                 ToRtc::RingAnnounced { stream, capacity } => {
                     let descriptor = received.descriptors.into_iter().next();
                     let descriptor = descriptor.ok_or_else(|| illegal("a ring without memory"))?;
@@ -128,7 +142,7 @@ impl Packets {
                 ToRtc::VideoPacket(packet) => {
                     let data = self.copy(&packet)?;
                     self.report()?;
-                    return Ok(Some(Picture { packet, data }));
+                    return Ok(Some(FromMedia::Picture(Picture { packet, data })));
                 }
             }
         }

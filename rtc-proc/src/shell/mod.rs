@@ -46,7 +46,7 @@ use tracing::{info, warn};
 
 use self::{
     figures::Figures,
-    links::{Over, Packets, Picture, Signalling, receive, send},
+    links::{FromMedia, Over, Packets, Picture, Signalling, receive, send},
     pads::Pads,
     socket::MediaSocket,
     transfer::Transfer,
@@ -339,7 +339,14 @@ impl Rtc {
             if packets.wants_to_send() {
                 packets.report()?;
             }
-            let Some(picture) = packets.next()? else { return Ok(()) };
+            let Some(news) = packets.next()? else { return Ok(()) };
+            let picture = match news {
+                FromMedia::Formats(formats) => {
+                    self.peers.formats_offered(now, formats);
+                    continue;
+                }
+                FromMedia::Picture(picture) => picture,
+            };
             let frame = self.frame(picture);
             self.peers.video_resumed(now);
             self.peers.video(now, &frame);
@@ -351,6 +358,7 @@ impl Rtc {
         let stamps = packet.stamps;
         VideoFrame {
             data,
+            format: packet.format,
             keyframe: packet.keyframe,
             rtp_ticks: self.clock.ticks(&stamps),
             captured: self.anchor.instant_of(stamps.committed),

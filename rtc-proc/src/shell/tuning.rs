@@ -140,7 +140,8 @@ mod tests {
     }
 
     fn demand(watchers: u16, keyframes: u64) -> Demand {
-        Demand { stream: StreamId::VIDEO, watchers, bitrate: Kbps::MAX, keyframes }
+        let (stream, bitrate) = (StreamId::VIDEO, Kbps::MAX);
+        Demand { stream, watchers, format: None, bitrate, keyframes }
     }
 
     fn unsupervised() -> LinkGuard {

@@ -26,6 +26,7 @@ use lumen_ipc::{
         ButtonCode, FrameSequence, FrameSize, KeyCode, MonotonicMicros, OutputId, OutputSize,
         PeerId, Scale, SlotIndex, StreamId,
     },
+    video::{VideoFormat, VideoFormats},
 };
 use lumen_ipc_runtime::decoders::{self, DECODERS};
 use proptest::prelude::*;
@@ -226,6 +227,7 @@ proptest! {
         let [committed, rendered, taken, converted, encoded] = times.map(MonotonicMicros);
         there_and_back(&packets::ToRtc::VideoPacket(VideoPacket {
             stream,
+            format: VideoFormat::H264ConstrainedBaseline,
             span: RingSpan { position, length },
             keyframe,
             sequence: FrameSequence(sequence),
@@ -233,6 +235,8 @@ proptest! {
             stamps: FrameStamps { committed, rendered, taken, converted, encoded },
         }));
         there_and_back(&packets::ToRtc::RingRetired { stream });
+        let formats = VideoFormats::all();
+        there_and_back(&packets::ToRtc::FormatsOffered { stream, formats });
         there_and_back(&packets::ToMedia::RingConsumed { stream, position });
     }
 

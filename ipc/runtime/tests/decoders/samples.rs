@@ -36,6 +36,7 @@ use lumen_ipc::{
         ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros, OutputId, OutputSize,
         PadIndex, PeerId, Scale, SessionId, SlotIndex, StreamId,
     },
+    video::{VideoFormat, VideoFormats},
 };
 use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
@@ -99,6 +100,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
                 demand: Demand {
                     stream: StreamId::VIDEO,
                     watchers: 2,
+                    format: Some(VideoFormat::H264ConstrainedBaseline),
                     bitrate: Kbps::MAX,
                     keyframes: 300,
                 },
@@ -279,12 +281,14 @@ fn packets_samples() -> Vec<packets::ToRtc> {
         packets::ToRtc::VideoPacket(VideoPacket {
             stream: StreamId::VIDEO,
             span: RingSpan { position: 1 << 40, length: 90_000 },
+            format: VideoFormat::H264ConstrainedBaseline,
             keyframe: true,
             sequence: FrameSequence(300),
             size: size(),
             stamps: FrameStamps::default(),
         }),
         packets::ToRtc::RingRetired { stream: StreamId::MAX },
+        packets::ToRtc::FormatsOffered { stream: StreamId::VIDEO, formats: VideoFormats::all() },
     ]
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::{login::Rights, message::packets::FrameStamps, units::Kbps};
+use lumen_ipc::{login::Rights, message::packets::FrameStamps, units::Kbps, video::VideoFormat};
 use str0m::{
     Input as RtcInput,
     net::{Protocol, Receive},
@@ -172,6 +172,7 @@ impl Pair {
         let stamps = FrameStamps::default();
         let frame = VideoFrame {
             data: data.clone().into(),
+            format: VideoFormat::H264ConstrainedBaseline,
             keyframe,
             rtp_ticks: self.clock.ticks(&stamps),
             captured: self.now,

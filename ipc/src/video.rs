@@ -1,0 +1,115 @@
+//! How a stream of pictures may be encoded.
+//!
+//! Media says what it can make, each browser what it takes, and rtc chooses ([`crate::demand`]). What is
+//! agreed on is codec and profile. The level is not: which one a stream is of follows from its size,
+//! frame rate and bits ([`crate::level`]), and what browsers offer is no limit of what they decode.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A codec and a profile of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub enum VideoFormat {
+    /// H.264, constrained baseline, in Annex B form, with parameter sets before each IDR. Decoders of
+    /// plain baseline take it, too.
+    H264ConstrainedBaseline,
+}
+
+impl VideoFormat {
+    /// Every one there is.
+    pub const ALL: [Self; 1] = [Self::H264ConstrainedBaseline];
+
+    /// What people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::H264ConstrainedBaseline => "H.264",
+        }
+    }
+}
+
+impl fmt::Display for VideoFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Formats, the best first: at least one, and none twice.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<VideoFormat>", into = "Vec<VideoFormat>")]
+pub struct VideoFormats(Vec<VideoFormat>);
+
+/// A list of formats that cannot be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadFormats {
+    /// None.
+    #[error("a list of no formats")]
+    Empty,
+    /// One of them twice.
+    #[error("{0} is listed twice")]
+    Twice(VideoFormat),
+}
+
+impl VideoFormats {
+    /// A list of `formats`.
+    ///
+    /// # Errors
+    /// [`BadFormats`] when there is none, or one twice.
+    pub fn new(formats: Vec<VideoFormat>) -> Result<Self, BadFormats> {
+        if formats.is_empty() {
+            return Err(BadFormats::Empty);
+        }
+        let again =
+            |(at, format): (usize, &VideoFormat)| formats.iter().take(at).any(|it| it == format);
+        match formats.iter().enumerate().find(|one| again(*one)) {
+            Some((_, format)) => Err(BadFormats::Twice(*format)),
+            None => Ok(Self(formats)),
+        }
+    }
+
+    /// Every format there is, in the order of their listing.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(VideoFormat::ALL.to_vec())
+    }
+
+    /// The formats, the best first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = VideoFormat> {
+        self.0.iter().copied()
+    }
+
+    /// Whether `format` is one of them.
+    #[must_use]
+    pub fn contains(&self, format: VideoFormat) -> bool {
+        self.0.contains(&format)
+    }
+}
+
+impl TryFrom<Vec<VideoFormat>> for VideoFormats {
+    type Error = BadFormats;
+
+    fn try_from(formats: Vec<VideoFormat>) -> Result<Self, BadFormats> {
+        Self::new(formats)
+    }
+}
+
+impl From<VideoFormats> for Vec<VideoFormat> {
+    fn from(formats: VideoFormats) -> Self {
+        formats.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_of_none_or_one_twice_are_refused() {
+        let format = VideoFormat::H264ConstrainedBaseline;
+        assert_eq!(VideoFormats::new(vec![]), Err(BadFormats::Empty));
+        assert_eq!(VideoFormats::new(vec![format; 2]), Err(BadFormats::Twice(format)));
+        assert!(VideoFormats::new(vec![format]).is_ok_and(|formats| formats.contains(format)));
+        assert_eq!(VideoFormats::new(VideoFormat::ALL.to_vec()), Ok(VideoFormats::all()));
+    }
+}
