@@ -229,7 +229,7 @@ impl Session {
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = shown.planes.size();
-        let format = self.demand.format.unwrap_or(self.encoder.format());
+        let format = self.demand.format.unwrap_or_else(|| self.encoder.format());
         if (self.encoder.size(), self.encoder.format()) != (size, format) {
             info!(%size, %format, "another encoder is opened");
             self.encoder = Encoder::open(format, size, self.max_fps, self.max_bitrate)
