@@ -23,7 +23,7 @@ use rustix::{
     pipe::{PipeFlags, SpliceFlags, pipe_with, splice},
 };
 
-use super::{Step, bad_flow, illegal};
+use super::step::{Step, bad_flow, illegal};
 
 /// A transfer to an app.
 pub(super) struct Inward {

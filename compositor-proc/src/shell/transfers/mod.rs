@@ -13,6 +13,7 @@
 
 mod inward;
 mod outward;
+mod step;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,9 +23,8 @@ use std::{
 };
 
 use lumen_ipc::{
-    codec::{ProtocolViolation, Violation},
-    flow::{BadFlow, Credit},
-    link::LinkName,
+    codec::ProtocolViolation,
+    flow::Credit,
     message::transfer::{
         Failure, FromReceiver, FromSender, Kind, MAX_TRANSFERS, Offer, OfferId, ToCompositor,
         ToRtc, TransferId,
@@ -36,7 +36,11 @@ use smithay::wayland::selection::data_device::{
 };
 use tracing::{debug, warn};
 
-use self::{inward::Inward, outward::Outward};
+use self::{
+    inward::Inward,
+    outward::Outward,
+    step::{Step, bad_flow, illegal},
+};
 use crate::{
     selections::{Paste, TEXT_NAMES},
     state::State,
@@ -62,16 +66,6 @@ pub enum WatchId {
     Inward(TransferId),
     /// Until the app has written something.
     Outward(TransferId),
-}
-
-/// How a step of a transfer left it.
-enum Step {
-    /// It goes on when the pipe does.
-    Blocked,
-    /// It goes on when the other end of the link says something.
-    Idle,
-    /// It is over.
-    Over,
 }
 
 /// All transfers.
@@ -385,16 +379,4 @@ fn ask_app(state: &State, offer: OfferId) -> Result<OwnedFd, Failure> {
     request_data_device_client_selection(&state.seat.wayland, copied.name.to_owned(), write)
         .map_err(|_| Failure::Gone)?;
     Ok(read)
-}
-
-fn illegal(what: &'static str) -> ProtocolViolation {
-    ProtocolViolation { link: LinkName::Transfer, what: Violation::Illegal(what) }
-}
-
-fn bad_flow(error: BadFlow) -> ProtocolViolation {
-    illegal(match error {
-        BadFlow::BadCredit => "more credit than a window",
-        BadFlow::BeyondCredit => "more bytes than there was credit for",
-        BadFlow::TooLarge => "more bytes than a transfer may have",
-    })
 }

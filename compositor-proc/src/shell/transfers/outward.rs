@@ -17,7 +17,7 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 
-use super::Step;
+use super::step::Step;
 
 /// A transfer from an app.
 pub(super) struct Outward {
