@@ -57,6 +57,12 @@ impl Callbacks {
         self.left.remove(surface);
     }
 
+    /// Whether surfaces in the trees of `seen` were left when others were called back. They may have
+    /// been hidden then, and are not to wait as long as those that still are.
+    pub(super) fn wait_among(&self, seen: &[WlSurface]) -> bool {
+        !self.left.is_empty() && seen.iter().any(|root| self.left.contains(root))
+    }
+
     /// Calls back surfaces of which those in the trees of `seen` are seen, and says which are left.
     pub(super) fn send(
         &mut self,

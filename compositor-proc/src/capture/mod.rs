@@ -227,8 +227,12 @@ impl Capture {
         };
         self.report_faults(view, &elements);
         // Those that were seen before may not be any more.
-        callbacks::note_visibility(view, self.seen.iter().chain(&roots), &states);
+        let gone = self.seen.iter().filter(|root| !roots.contains(root));
+        callbacks::note_visibility(view, gone.chain(&roots), &states);
         self.seen = roots;
+        if self.callbacks.wait_among(&self.seen) {
+            self.schedule.want_callback();
+        }
         let outcome = match damage {
             Some(damage) => {
                 let rendered = self.kernel.now();

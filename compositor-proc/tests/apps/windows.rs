@@ -1,9 +1,9 @@
 //! Windows that are not what they were told to be, popups while a button is down, and who draws
 //! title bars.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use lumen_compositor::render::scene;
+use lumen_compositor::{capture::IDLE_INTERVAL, render::scene};
 use lumen_ipc::{
     message::input::{Action, OutputPoint, PressState},
     units::ButtonCode,
@@ -209,6 +209,33 @@ fn decorations_are_the_apps_own_whatever_it_prefers() {
         memory.events.iter().any(|event| matches!(event, Event::Decorated { .. }))
     });
     assert_eq!(app.count(&Event::Decorated { by_us: true }), 0);
+}
+
+#[test]
+fn window_that_is_revealed_is_called_back_at_once() {
+    let mut rig = rig();
+    let mut app = App::start(&mut rig);
+    let hidden = filled(&mut rig, &mut app, RED);
+    app.until(&mut rig, |memory| memory.events.contains(&Event::CalledBack));
+    let front = filled(&mut rig, &mut app, GREEN);
+    app.until(&mut rig, |memory| memory.events.contains(&Event::CalledBack));
+    let (before, rounds) = (app.count(&Event::CalledBack), rig.counter("callback_rounds_total"));
+    hidden.surface.frame(&app.handle(), ());
+    hidden.surface.commit();
+    app.exchange();
+    rig.until(|rig| rig.counter("callback_rounds_total") > rounds);
+    let count = rig.frames.len();
+    front.surface.attach(None, 0, 0);
+    front.surface.commit();
+    app.exchange();
+    rig.frame_after(count);
+    rig.release();
+    rig.turn(Duration::ZERO);
+    let due = rig.shell.compositor().settle();
+    assert!(due.is_none_or(|due| due < Instant::now() + IDLE_INTERVAL / 2), "as if it were hidden");
+    app.until(&mut rig, |memory| {
+        memory.events.iter().filter(|event| **event == Event::CalledBack).count() > before
+    });
 }
 
 delegate_noop!(Memory: ZxdgDecorationManagerV1);
