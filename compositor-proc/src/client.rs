@@ -27,16 +27,21 @@ pub const MAX_OBJECTS: usize = 65_536;
 /// Objects of a kind that one app may have at once, unless the kind has a bound of its own.
 const MAX_OF_A_KIND: usize = 8192;
 
+/// Objects that one app may have at once of a kind that has no request to destroy it.
+const MAX_UNDYING: usize = 16_384;
+
 /// The kind of object that is made without our being told.
 pub const REGISTRY: &str = "wl_registry";
 
 /// Kinds with other bounds: what costs more than a few bytes, and what is needed by the thousand.
-const BOUNDS: [(&str, usize); 8] = [
+const BOUNDS: [(&str, usize); 9] = [
     // One for each request of a surface that was not answered yet.
     ("wl_callback", 16_384),
     ("wp_presentation_feedback", 16_384),
-    // A library has one of its own, and each is told of every global.
-    (REGISTRY, 1024),
+    // An app that is done with one of these cannot say so. Drivers make one for a single question, with
+    // every new size of a window, so an app that runs for days has thousands.
+    (REGISTRY, MAX_UNDYING),
+    ("wl_shm", MAX_UNDYING),
     // A browser has some hundred.
     ("wl_surface", 4096),
     // Smithay goes down a tree of surfaces by recursion.

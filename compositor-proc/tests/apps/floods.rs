@@ -8,8 +8,12 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use wayland_client::{
     Connection, Dispatch, Proxy, QueueHandle, delegate_noop,
     protocol::{
-        wl_region::WlRegion, wl_registry::WlRegistry, wl_shm::Format,
-        wl_subcompositor::WlSubcompositor, wl_subsurface::WlSubsurface, wl_surface::WlSurface,
+        wl_region::WlRegion,
+        wl_registry::WlRegistry,
+        wl_shm::{Format, WlShm},
+        wl_subcompositor::WlSubcompositor,
+        wl_subsurface::WlSubsurface,
+        wl_surface::WlSurface,
     },
 };
 use wayland_protocols::xdg::shell::client::xdg_wm_base::XdgWmBase;
@@ -193,13 +197,29 @@ fn assert_bounded_files() {
 fn app_of_too_many_registries_is_disconnected_alone() {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
-    // They are counted with every few thousand requests.
-    flood(&mut desktop, &mut app, 8192, |app| {
+    // They are counted after as many requests as there are objects.
+    flood(&mut desktop, &mut app, 2 * bound_of("wl_registry") + BATCH, |app| {
         app.connection.display().get_registry(&app.handle(), ());
     });
     let error = app.connection.protocol_error().expect("a protocol error");
     assert_eq!(error.code, NO_MEMORY, "{error}");
     assert_serves_others(&mut desktop);
+}
+
+#[test]
+fn app_that_asks_for_the_globals_all_day_is_served() {
+    let mut desktop = Desktop::new();
+    let mut app = App::start(&mut desktop.rig);
+    for index in 0..5000 {
+        // As a driver does for each new size of a window. Neither can be destroyed.
+        app.connection.display().get_registry(&app.handle(), ());
+        let _: WlShm = app.globals.bind(&app.handle(), 1..=1, ()).expect("wl_shm");
+        if index % BATCH == 0 {
+            assert!(desktop.turn(&mut app), "{:?}", app.connection.protocol_error());
+        }
+    }
+    assert_serves_others(&mut desktop);
+    assert!(desktop.turn(&mut app), "{:?}", app.connection.protocol_error());
 }
 
 #[test]
