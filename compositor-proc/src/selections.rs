@@ -9,7 +9,7 @@
 
 use std::os::fd::OwnedFd;
 
-use lumen_ipc::message::transfer::{ClipboardPolicy, Kind, Offer, OfferId};
+use lumen_ipc::message::transfer::{ClipboardPolicy, Kind, MAX_TRANSFERS, Offer, OfferId};
 use smithay::reexports::wayland_server::backend::ClientId;
 
 /// The names of text in UTF-8, those that say so first: an app is asked for the first that it has, and
@@ -120,9 +120,12 @@ impl Selections {
         std::mem::take(&mut self.lapsed)
     }
 
-    /// An app wants a page's content.
+    /// An app wants a page's content. Of more at once than can be served the others get an end of
+    /// file: each is a descriptor, of which all apps together have one stock.
     pub fn paste(&mut self, offer: OfferId, target: OwnedFd) {
-        self.pastes.push(Paste { offer, target });
+        if self.pastes.len() < MAX_TRANSFERS {
+            self.pastes.push(Paste { offer, target });
+        }
     }
 
     /// The apps that do.
@@ -134,5 +137,26 @@ impl Selections {
     pub fn forget_rtc(&mut self) {
         self.lapsed.clear();
         self.pastes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, pipe};
+
+    use super::*;
+
+    #[test]
+    fn pastes_beyond_what_can_be_served_at_once_end_at_once() {
+        let mut selections = Selections::new(ClipboardPolicy::Both);
+        let mut ends = Vec::new();
+        for _ in 0..=MAX_TRANSFERS {
+            let (read, write) = pipe().expect("a pipe");
+            selections.paste(OfferId(1), write.into());
+            ends.push(read);
+        }
+        let mut last = ends.pop().expect("one more than can be served");
+        assert_eq!(last.read(&mut [0]).expect("readable"), 0);
+        assert_eq!(selections.take_pastes().len(), MAX_TRANSFERS);
     }
 }
