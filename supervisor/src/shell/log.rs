@@ -237,15 +237,29 @@ async fn read(
 /// Reads until a pipe is empty, or the block full; whether it has ended.
 fn fill(pipe: &Receiver, block: &mut [u8]) -> (usize, bool) {
     let mut count = 0;
-    while let Some(room) = block.get_mut(count..).filter(|room| !room.is_empty()) {
-        match pipe.try_read(room) {
-            Ok(0) => return (count, true),
-            Ok(read) => count += read,
+    // The runtime reads only after it was told that there is something; what a child wrote just before
+    // its end is there already when it is about to be.
+    let ended = read_all(block, &mut count, |room| pipe.try_read(room))
+        || read_all(block, &mut count, |room| Ok(rustix::io::read(pipe, room)?));
+    (count, ended)
+}
+
+/// Reads until there is nothing, or no room for it; whether there is never anything again.
+fn read_all(
+    block: &mut [u8],
+    count: &mut usize,
+    read: impl Fn(&mut [u8]) -> io::Result<usize>,
+) -> bool {
+    while let Some(room) = block.get_mut(*count..).filter(|room| !room.is_empty()) {
+        match read(room) {
+            Ok(0) => return true,
+            Ok(read) => *count += read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(_) => return (count, true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return true,
         }
     }
-    (count, false)
+    false
 }
 
 /// Writes every line to standard error, for ever.
@@ -291,4 +305,21 @@ fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<
     let started = thread::Builder::new().name(name.to_owned()).spawn(work);
     usual.thread_set_mask()?;
     started.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn fill_finds_what_was_written_though_the_runtime_was_not_told_yet() {
+        let (output, mut input) = io::pipe().expect("a pipe");
+        let pipe = Receiver::from_owned_fd(output.into()).expect("a pipe");
+        let mut block = [0; 16];
+        assert_eq!(fill(&pipe, &mut block), (0, false));
+        input.write_all(b"last words").expect("room");
+        assert_eq!(fill(&pipe, &mut block), (10, false));
+        drop(input);
+        assert_eq!(fill(&pipe, &mut block), (0, true));
+    }
 }
