@@ -1,6 +1,6 @@
 //! The table of commands.
 
-use super::{Command, CommandRow};
+use super::rows::{Command, CommandRow};
 
 /// Every command, in the order `--help` lists them.
 pub const COMMANDS: [CommandRow; 7] = [

@@ -1,6 +1,6 @@
 //! The table of options.
 
-use super::{Command, Key, OptionRow};
+use super::rows::{Command, Key, OptionRow};
 
 const RUN: &[Command] = &[Command::Run];
 const RUN_AND_DOCTOR: &[Command] = &[Command::Run, Command::Doctor];
