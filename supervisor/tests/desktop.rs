@@ -240,8 +240,15 @@ fn accusations_end_the_less_trusted_side_and_never_the_compositor() {
 }
 
 #[test]
-fn worker_that_breaks_the_contract_with_its_supervisor_is_ended_and_nobody_else() {
-    for mode in ["garbage", "oversize", "fd-flood"] {
+fn worker_that_breaks_or_closes_its_links_to_the_supervisor_is_ended_and_nobody_else() {
+    for (mode, words) in [
+        ("garbage", "broke the contract with its supervisor"),
+        ("oversize", "broke the contract with its supervisor"),
+        ("fd-flood", "broke the contract with its supervisor"),
+        ("control-garbage", "broke the contract with its supervisor"),
+        ("close-control", "cannot be reached any more, but does not end"),
+        ("shut-grants", "cannot be reached any more, but does not end"),
+    ] {
         let stage = Stage::new();
         let desktop = Desktop::start(stage.run("sleep 1000")).ready();
         let before = stage.status_with_app();
@@ -257,7 +264,7 @@ fn worker_that_breaks_the_contract_with_its_supervisor_is_ended_and_nobody_else(
         }
         desktop.signal(Signal::SIGINT);
         let (_, said) = desktop.end();
-        assert!(said.contains("broke the contract with its supervisor"), "{mode}: {said}");
+        assert!(said.contains(words), "{mode}: {said}");
     }
 }
 

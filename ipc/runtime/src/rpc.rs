@@ -84,6 +84,15 @@ where
     Ok(tarpc::serde_transport::new(framed, Postcard))
 }
 
+/// Whether a connection ended because of what its peer sent, not because the peer is gone: a frame too
+/// large, or one that is no request or reply.
+#[must_use]
+pub fn is_breach(error: &io::Error) -> bool {
+    // tarpc wraps the error of a transport's encoding once more.
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<io::Error>());
+    inner.unwrap_or(error).kind() == io::ErrorKind::InvalidData
+}
+
 /// Answers the requests that come over a connected stream socket until its peer is gone, some at a
 /// time: further ones wait in the socket. Call it inside a tokio runtime.
 ///

@@ -4,7 +4,9 @@
 //! `ok` serves and drains; `crash` ends while serving; `hang` never gets ready; `forbidden-syscall`
 //! makes one; `wrong-build` ends as one of another build does; `slow-drain` never drains; `accuse`
 //! says of every pair of `frames` that its peer broke the contract; `log-flood` logs without end;
-//! `garbage`, `oversize` and `fd-flood` break the contract themselves, on `grants`.
+//! `garbage`, `oversize` and `fd-flood` break the contract themselves, on `grants`, and
+//! `control-garbage` on `control`; `close-control` closes its end while it starts, `shut-grants` shuts its
+//! own while it serves, and both live on.
 
 use std::{
     fs,
@@ -29,10 +31,12 @@ use lumen_ipc_runtime::{
 };
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{ControlMessage, MsgFlags, sendmsg},
+    sys::socket::{ControlMessage, MsgFlags, Shutdown, send, sendmsg, shutdown},
+    unistd::close,
 };
 
-/// Where a worker finds its `grants` socket at exec.
+/// Where a worker finds its `control` and `grants` sockets at exec.
+const CONTROL: i32 = 3;
 const GRANTS: i32 = 4;
 
 fn main() -> ProcessExitCode {
@@ -98,6 +102,13 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
             "hang" => loop {
                 std::thread::park();
             },
+            // Nobody else holds it yet: whoever missed it later would end the process.
+            "close-control" => {
+                let _ = close(CONTROL);
+                loop {
+                    std::thread::park();
+                }
+            }
             "wrong-build" => std::process::exit(ExitCode::WrongBuild.number().into()),
             "cannot-start" => Err(StartError::new("this stub is told not to start")),
             _ => Ok(Self { mode, grants }),
@@ -117,6 +128,13 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
             "crash" => return Err(ServeError::new("this stub is told to crash")),
             "forbidden-syscall" => {
                 let _ = fs::read_to_string("/etc/passwd");
+            }
+            "shut-grants" => {
+                let _ = shutdown(GRANTS, Shutdown::Write);
+            }
+            "control-garbage" => {
+                // A frame of four bytes that are no reply.
+                let _ = send(CONTROL, &[0, 0, 0, 4, 255, 255, 255, 255], MsgFlags::empty());
             }
             "garbage" => send_raw(&[0xff; 16], 0),
             "oversize" => send_raw(&[0; MAX_MESSAGE_BYTES + 1], 0),

@@ -31,6 +31,8 @@ pub enum Input {
     Said(Word),
     /// A worker broke the contract with its supervisor.
     Broke(Worker, Instance),
+    /// A worker closed its end of `control` or of `grants`, as it does when it ends.
+    Left(Worker, Instance),
     /// A worker ended.
     Exited(Worker, Instance, Verdict),
     /// The app ended.
@@ -143,6 +145,8 @@ pub enum Notice {
     Rewired(Word),
     /// Something the app left behind could not even be killed.
     RestStays,
+    /// A worker that cannot be reached any more did not end by itself, and is killed.
+    Stays(Worker),
     /// A worker did not get ready in time.
     TooSlow(Worker),
 }

@@ -154,6 +154,11 @@ impl Lifecycle {
                     self.kill(worker, Notice::Broke(worker));
                 }
             }
+            Input::Left(worker, instance) => {
+                if let Some(slot) = self.slot(worker) {
+                    slot.left(now, instance);
+                }
+            }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
             Input::AppExited(verdict) => self.app_exited(now, verdict),
             Input::HelperReady(helper, instance) => self.helper_ready(now, helper, instance),
@@ -315,10 +320,8 @@ impl Lifecycle {
         for worker in self.workers() {
             match self.slot(worker).map_or(Next::Nothing, |slot| slot.advance(now)) {
                 Next::Spawn => self.spawn(now, worker),
-                Next::TooSlow => {
-                    self.actions.push_back(Action::Say(Notice::TooSlow(worker)));
-                    self.actions.push_back(Action::Kill(worker));
-                }
+                Next::Stays => self.kill(worker, Notice::Stays(worker)),
+                Next::TooSlow => self.kill(worker, Notice::TooSlow(worker)),
                 next => self.push(worker, next),
             }
         }
@@ -333,7 +336,9 @@ impl Lifecycle {
     fn push(&mut self, worker: Worker, next: Next) {
         match next {
             Next::Drain => self.actions.push_back(Action::Drain(worker)),
-            Next::Kill | Next::TooSlow => self.actions.push_back(Action::Kill(worker)),
+            Next::Kill | Next::Stays | Next::TooSlow => {
+                self.actions.push_back(Action::Kill(worker))
+            }
             Next::Terminate => self.actions.push_back(Action::Terminate(worker)),
             Next::Nothing | Next::Spawn => {}
         }

@@ -17,8 +17,8 @@ use super::{
 const EARLY: Duration = Duration::from_secs(10);
 /// So many forbidden system calls in a row mean that the policy, not chance, is wrong.
 const MOST_FORBIDDEN: u32 = 3;
-/// A worker whose handshake broke is probably exiting; it is killed if it has not by then, so that
-/// its exit code can be read.
+/// A worker whose handshake broke, or that closed its link to the supervisor, is probably exiting; it
+/// is killed if it has not by then, so that its exit code can be read.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
 
 /// What is to be done about a worker after an input.
@@ -28,6 +28,7 @@ pub(super) enum Next {
     Kill,
     Nothing,
     Spawn,
+    Stays,
     Terminate,
     TooSlow,
 }
@@ -86,9 +87,11 @@ enum Step {
     Terminating {
         deadline: Instant,
     },
-    /// Expected to exit by itself.
+    /// Expected to exit by itself. `started` says whether it was asked to serve and may yet have said
+    /// that it does.
     Leaving {
         deadline: Instant,
+        started: bool,
     },
     Killed,
 }
@@ -152,11 +155,15 @@ impl Slot {
 
     /// Whether this is news.
     pub(super) fn ready(&mut self, now: Instant, instance: Instance) -> bool {
-        let expected = matches!(self.state, State::Starting { started: true, .. });
-        if !expected || instance != self.instance {
+        if instance != self.instance {
             return false;
         }
-        self.state = State::Ready { since: now };
+        match self.state {
+            State::Starting { started: true, .. } => self.state = State::Ready { since: now },
+            // Its answer and the end of the link it came by may be read in either order.
+            State::Ending(Step::Leaving { started: true, .. }) => {}
+            _ => return false,
+        }
         self.ready_at = Some(now);
         self.ever_ready = true;
         true
@@ -164,7 +171,20 @@ impl Slot {
 
     pub(super) fn handshake_failed(&mut self, now: Instant, instance: Instance) {
         if instance == self.instance && matches!(self.state, State::Starting { .. }) {
-            self.state = State::Ending(Step::Leaving { deadline: now + EXIT_GRACE });
+            self.state =
+                State::Ending(Step::Leaving { deadline: now + EXIT_GRACE, started: false });
+        }
+    }
+
+    /// It can no longer be reached: nobody could end it but by force, so it ends by itself or is killed.
+    pub(super) fn left(&mut self, now: Instant, instance: Instance) {
+        let started = match self.state {
+            State::Starting { started, .. } => started,
+            State::Ready { .. } => false,
+            _ => return,
+        };
+        if instance == self.instance {
+            self.state = State::Ending(Step::Leaving { deadline: now + EXIT_GRACE, started });
         }
     }
 
@@ -183,7 +203,12 @@ impl Slot {
     }
 
     pub(super) fn of_another_build(&mut self, instance: Instance) -> Next {
-        if instance != self.instance || !matches!(self.state, State::Starting { .. }) {
+        let expected = matches!(
+            self.state,
+            // Its answer and the end of the link it came by may be read in either order.
+            State::Starting { .. } | State::Ending(Step::Leaving { .. })
+        );
+        if instance != self.instance || !expected {
             return Next::Nothing;
         }
         self.foreign = true;
@@ -326,7 +351,11 @@ impl Slot {
                 self.state = State::Ending(Step::Terminating { deadline: now + ESCALATION });
                 Next::Terminate
             }
-            State::Ending(Step::Leaving { .. } | Step::Terminating { .. }) => self.kill(),
+            State::Ending(Step::Leaving { .. }) => {
+                self.state = State::Ending(Step::Killed);
+                Next::Stays
+            }
+            State::Ending(Step::Terminating { .. }) => self.kill(),
             State::Ending(Step::Killed) | State::Gone | State::Ready { .. } => Next::Nothing,
         }
     }
@@ -341,7 +370,7 @@ impl Slot {
             State::Starting { deadline, .. }
             | State::Ending(
                 Step::Draining { deadline }
-                | Step::Leaving { deadline }
+                | Step::Leaving { deadline, .. }
                 | Step::Terminating { deadline },
             )
             | State::Failed { until: deadline }

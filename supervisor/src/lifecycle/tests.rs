@@ -17,6 +17,7 @@ mod app;
 mod ending;
 mod helper;
 mod histories;
+mod leaving;
 mod links;
 mod retry;
 
@@ -374,6 +375,7 @@ enum Op {
     FailHandshake(Worker),
     HelperDies(Helper, Verdict),
     HelperServes(Helper),
+    Leave(Worker),
     Pass(u64),
     Ready(Worker),
     Restart(Worker),
@@ -404,6 +406,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => worker().prop_map(Op::FailHandshake),
         2 => (helper(), verdict()).prop_map(|(helper, verdict)| Op::HelperDies(helper, verdict)),
         8 => helper().prop_map(Op::HelperServes),
+        2 => worker().prop_map(Op::Leave),
         8 => (0_u64..20_000).prop_map(Op::Pass),
         8 => worker().prop_map(Op::Ready),
         2 => worker().prop_map(Op::Restart),
@@ -437,6 +440,7 @@ fn apply(world: &mut World, op: Op) {
             world.settle();
         }
         Op::HelperServes(helper) => world.serve(helper),
+        Op::Leave(worker) => world.input(Input::Left(worker, instance(world, worker))),
         Op::Pass(millis) => world.pass(Duration::from_millis(millis)),
         Op::Ready(worker) => world.input(Input::Ready(worker, instance(world, worker))),
         Op::Restart(worker) => {

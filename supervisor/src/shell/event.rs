@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use lumen_ipc::{
+    link::LinkName,
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::grants::ToSupervisor,
     process::{ProcessId, Worker},
@@ -10,7 +11,6 @@ use lumen_ipc::{
     text::Secret,
     units::{PeerId, SessionId},
 };
-use lumen_ipc_runtime::channel::ReceiveError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::lifecycle::{Helper, Instance, Verdict};
@@ -55,11 +55,13 @@ pub(crate) enum HelperEvent {
 #[derive(Debug)]
 pub(crate) enum WorkerEvent {
     /// It broke the contract with the supervisor; how.
-    Broke(ReceiveError),
+    Broke(String),
     /// It has its configuration.
     Configured,
     /// It ended.
     Ended(Verdict),
+    /// It closed its end of `control` or of `grants`.
+    Left(LinkName),
     /// It broke the handshake; how.
     HandshakeFailed(String),
     /// It serves, confined like this.

@@ -169,6 +169,11 @@ impl Session {
                 self.feed(Input::Exited(worker, instance, verdict));
                 self.child_ended();
             }
+            WorkerEvent::Left(link) => {
+                // Mostly because it ends.
+                tracing::debug!(%worker, %link, "it closed its end");
+                self.feed(Input::Left(worker, instance));
+            }
             WorkerEvent::HandshakeFailed(reason) => {
                 // Mostly the echo of its end, which tells more and follows.
                 tracing::debug!(%worker, reason, "the handshake broke");
@@ -510,6 +515,9 @@ fn say(notice: Notice) {
         Notice::HelperFailed(helper, verdict, wait) => {
             let wait = wait.as_secs();
             error!("{helper} {verdict}; it ended too often, and is tried again after {wait} s");
+        }
+        Notice::Stays(worker) => {
+            error!(%worker, "{worker} cannot be reached any more, but does not end; ending it");
         }
         Notice::RestStays => warn!("something that the app left behind does not end; going on"),
         Notice::Rewired(Word { by, link, complaint, .. }) => match complaint {

@@ -31,7 +31,10 @@ use nix::{
     },
     unistd::Pid,
 };
-use tarpc::client;
+use tarpc::{
+    ChannelError,
+    client::{self, NewClient},
+};
 use tracing::error;
 
 use super::{
@@ -93,7 +96,8 @@ impl Workers {
         let grants = Arc::new(grants);
         let heard = AsyncChannel::new(Arc::clone(&grants))?;
         let transport = rpc::transport(OwnedFd::from(control))?;
-        let client = ControlClient::new(client::Config::default(), transport).spawn();
+        let NewClient { client, dispatch } =
+            ControlClient::new(client::Config::default(), transport);
         let spawned = spawn::worker(&WorkerLaunch {
             worker,
             program: part.program,
@@ -114,6 +118,11 @@ impl Workers {
         let report = Report { worker, instance, events: self.events.clone() };
         let (config, log) = (part.plan.config.clone(), part.log.clone());
         let news = report.clone();
+        let leaver = report.clone();
+        tokio::spawn(async move {
+            let over = dispatch.await;
+            leaver.send(end_of_control(over)).await;
+        });
         tokio::spawn(async move {
             news.send(handshake::introduce(client, worker, config, log).await).await;
         });
@@ -262,9 +271,22 @@ async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
         pace.spend(Instant::now(), 1);
         match grants.receive().await.map(|received| received.message) {
             Ok(said) => report.send(WorkerEvent::Said(said)).await,
-            Err(ReceiveError::PeerGone) => return,
-            Err(error) => return report.send(WorkerEvent::Broke(error)).await,
+            Err(ReceiveError::PeerGone) => {
+                return report.send(WorkerEvent::Left(LinkName::Grants)).await;
+            }
+            Err(error) => return report.send(WorkerEvent::Broke(error.to_string())).await,
         }
+    }
+}
+
+/// What the end of `control` says about its worker.
+fn end_of_control(over: Result<(), ChannelError<io::Error>>) -> WorkerEvent {
+    match over {
+        Err(ChannelError::Read(error)) if rpc::is_breach(&error) => {
+            WorkerEvent::Broke(error.to_string())
+        }
+        // Closed, or reset by a process that ended.
+        Ok(()) | Err(_) => WorkerEvent::Left(LinkName::Control),
     }
 }
 

@@ -31,6 +31,8 @@ enum Fault {
     DeliverTwice,
     /// A worker dies.
     Die(Worker),
+    /// A worker closes its link to the supervisor and lives on.
+    Leave(Worker),
     /// All that starts gets ready.
     Settle,
     Pass(u64),
@@ -53,6 +55,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => Just(Fault::DeliverLast),
         1 => Just(Fault::DeliverTwice),
         4 => worker().prop_map(Fault::Die),
+        2 => worker().prop_map(Fault::Leave),
         4 => Just(Fault::Settle),
         4 => (0_u64..15_000).prop_map(Fault::Pass),
         1 => worker().prop_map(Fault::Restart),
@@ -151,6 +154,12 @@ impl Wires {
             }
             Fault::Die(worker) => {
                 self.world.die(worker, KILLED);
+                self.after();
+            }
+            Fault::Leave(worker) => {
+                if let Some(instance) = self.world.running.get(&worker).copied() {
+                    self.world.input(Input::Left(worker, instance));
+                }
                 self.after();
             }
             Fault::Settle => self.world.bring_up_all(),
