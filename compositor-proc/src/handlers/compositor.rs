@@ -4,7 +4,7 @@ use smithay::{
     backend::renderer::utils::on_commit_buffer_handler,
     desktop::PopupKind,
     input::pointer::CursorImageStatus,
-    reexports::wayland_server::{Client, protocol::wl_surface::WlSurface},
+    reexports::wayland_server::{Client, Resource, protocol::wl_surface::WlSurface},
     wayland::compositor::{
         CompositorClientState, CompositorHandler, CompositorState, SurfaceAttributes, get_parent,
         is_sync_subsurface, with_states,
@@ -48,6 +48,7 @@ impl CompositorHandler for State {
     }
 
     fn destroyed(&mut self, surface: &WlSurface) {
+        self.destroy_callbacks(surface);
         self.capture.forget(surface);
         self.drag_icon.take_if(|icon| icon == surface);
         self.rearranged();
@@ -55,6 +56,23 @@ impl CompositorHandler for State {
 }
 
 impl State {
+    /// Destroys the callbacks that a surface leaves waiting. Only an answer destroys one otherwise, and
+    /// there is none for a surface that is gone: an app would have more of them with every menu that
+    /// it closes.
+    fn destroy_callbacks(&self, surface: &WlSurface) {
+        let waiting = with_states(surface, |states| {
+            let mut attributes = states.cached_state.get::<SurfaceAttributes>();
+            let mut waiting = std::mem::take(&mut attributes.current().frame_callbacks);
+            waiting.append(&mut attributes.pending().frame_callbacks);
+            waiting
+        });
+        let backend = self.display.backend_handle();
+        for callback in waiting {
+            // Fails for a client that is gone.
+            let _ = backend.destroy_object::<Self>(&callback.id());
+        }
+    }
+
     fn role_committed(&mut self, root: &WlSurface) {
         if has_content(root) {
             self.output.wayland.enter(root);

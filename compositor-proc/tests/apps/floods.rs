@@ -223,6 +223,27 @@ fn app_that_asks_for_the_globals_all_day_is_served() {
 }
 
 #[test]
+fn app_whose_surfaces_go_while_they_wait_for_callbacks_is_served() {
+    let mut desktop = Desktop::new();
+    let mut app = App::start(&mut desktop.rig);
+    let compositor = app.compositor();
+    for index in 0..=bound_of("wl_callback") {
+        // A menu that is closed before it was seen; every other one even before its commit.
+        let surface = compositor.create_surface(&app.handle(), ());
+        surface.frame(&app.handle(), ());
+        if index % 2 == 0 {
+            surface.commit();
+        }
+        surface.destroy();
+        if index % BATCH == 0 {
+            assert!(desktop.turn(&mut app), "{:?}", app.connection.protocol_error());
+        }
+    }
+    assert_serves_others(&mut desktop);
+    assert!(desktop.turn(&mut app), "{:?}", app.connection.protocol_error());
+}
+
+#[test]
 fn app_that_makes_and_destroys_more_than_it_may_have_at_once_is_served() {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
