@@ -1,6 +1,6 @@
 //! The clipboard between pages and a compositor, in any order of what they may say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lumen_ipc::{
     flow::{Credit, Inflow, WINDOW},
@@ -307,7 +307,7 @@ fn op() -> impl Strategy<Value = Op> {
 struct House {
     clipboard: Clipboard,
     attached: bool,
-    joined: BTreeMap<PeerId, u32>,
+    joined: BTreeSet<PeerId>,
     /// The page's transfers that it was asked for, and the credit left.
     uploads: BTreeMap<(PeerId, u32), u32>,
     /// The compositor's: what it has asked for and is not told the end of.
@@ -325,7 +325,7 @@ impl House {
         Self {
             clipboard: Clipboard::new(ClipboardPolicy::Both),
             attached: false,
-            joined: BTreeMap::new(),
+            joined: BTreeSet::new(),
             uploads: BTreeMap::new(),
             pastes: BTreeMap::new(),
             numbered: 0,
@@ -349,12 +349,15 @@ impl House {
     }
 
     fn apply(&mut self, op: &Op) {
+        self.apply_to_page(op);
+        self.apply_to_compositor(op);
+        self.collect();
+    }
+
+    fn apply_to_page(&mut self, op: &Op) {
         match *op {
-            Op::Join(peer) => {
-                if !self.joined.contains_key(&PeerId(peer)) {
-                    self.joined.insert(PeerId(peer), 0);
-                    self.clipboard.join(PeerId(peer));
-                }
+            Op::Join(peer) if self.joined.insert(PeerId(peer)) => {
+                self.clipboard.join(PeerId(peer));
             }
             Op::Leave(peer) => {
                 let peer = PeerId(peer);
@@ -367,7 +370,7 @@ impl House {
                 let offer = self.number();
                 self.page(PeerId(peer), PageSays::Offered { offer, bytes: 1 });
             }
-            Op::Request(peer) if self.joined.contains_key(&PeerId(peer)) => {
+            Op::Request(peer) if self.joined.contains(&PeerId(peer)) => {
                 let (peer, transfer) = (PeerId(peer), self.number());
                 self.awaited.retain(|(owner, _), ()| *owner != peer);
                 self.awaited.insert((peer, transfer), ());
@@ -399,6 +402,17 @@ impl House {
                     self.page(peer, PageSays::Ended { transfer });
                 }
             }
+            Op::Bulk(peer) => {
+                if let Some(message) = self.clipboard.next_bulk(PeerId(peer)) {
+                    self.page_hears(PeerId(peer), &message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_to_compositor(&mut self, op: &Op) {
+        match *op {
             Op::AppPastes if self.attached => {
                 let (transfer, offer) = (TransferId(self.number()), self.newest_offer);
                 self.pastes.insert(transfer, Inflow::default());
@@ -433,11 +447,6 @@ impl House {
                     self.compositor(ToRtc::Sender(FromSender::Ended { transfer }));
                 }
             }
-            Op::Bulk(peer) => {
-                if let Some(message) = self.clipboard.next_bulk(PeerId(peer)) {
-                    self.page_hears(PeerId(peer), &message);
-                }
-            }
             Op::Detach => {
                 self.attached = false;
                 self.clipboard.detach();
@@ -448,9 +457,8 @@ impl House {
                 self.clipboard.attach();
                 (self.pastes, self.asked) = (BTreeMap::new(), BTreeMap::new());
             }
-            Op::Request(_) | Op::AppPastes => {}
+            _ => {}
         }
-        self.collect();
     }
 
     fn collect(&mut self) {
