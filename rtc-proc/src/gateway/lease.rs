@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::login::Login;
 
-/// A login is resumed when half of its time is over, but not more often than this.
+/// A login is resumed when half of its time is over, but not more often than this…
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
+/// …and not less often than this: whatever has ended it, its WebSockets end soon after.
+const MOST_PAUSE: Duration = Duration::from_secs(60);
 /// And when the supervisor has not answered, after this.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -17,15 +19,28 @@ pub struct Lease {
     ends: Option<Instant>,
     /// When to resume it.
     next: Option<Instant>,
+    /// Whether it has been resumed since the WebSocket was there.
+    confirmed: bool,
 }
 
 impl Lease {
-    /// A login as the broker has just described it.
+    /// A login as the broker described it before the WebSocket was there. It is resumed at once,
+    /// because it may have been signed out of in between, when there was no WebSocket to tell.
     #[must_use]
     pub fn new(now: Instant, login: &Login) -> Self {
-        let left = login.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
-        let next = left.map(|left| now + (left / 2).max(LEAST_PAUSE));
-        Self { ends: left.map(|left| now + left), next }
+        let ends = end_of(now, login);
+        Self { ends, next: ends.map(|_| now), confirmed: false }
+    }
+
+    /// The broker has resumed the login. Returns whether rtc has to be told: what the first answer
+    /// says has just been said.
+    pub fn resumed(&mut self, now: Instant, login: &Login) -> bool {
+        self.ends = end_of(now, login);
+        self.next = self.ends.map(|ends| {
+            let left = ends.saturating_duration_since(now);
+            now + (left / 2).clamp(LEAST_PAUSE, MOST_PAUSE)
+        });
+        std::mem::replace(&mut self.confirmed, true)
     }
 
     /// When to have the login resumed.
@@ -39,6 +54,10 @@ impl Lease {
         self.next = self.ends.map(|ends| ends.min(now + RETRY).max(now + LEAST_PAUSE));
         self.ends.is_some_and(|ends| ends <= now)
     }
+}
+
+fn end_of(now: Instant, login: &Login) -> Option<Instant> {
+    login.expires_in_seconds.map(|seconds| now + Duration::from_secs(seconds.into()))
 }
 
 #[cfg(test)]
@@ -56,11 +75,26 @@ mod tests {
     }
 
     #[test]
-    fn lease_is_renewed_after_half_of_its_time_and_never_without_a_pause() {
+    fn lease_is_confirmed_at_once_and_nobody_needs_to_be_told() {
         let now = Instant::now();
-        let deadline = |seconds| Lease::new(now, &login(seconds)).deadline();
-        assert_eq!(deadline(Some(600)), Some(now + Duration::from_secs(300)));
+        let mut lease = Lease::new(now, &login(Some(600)));
+        assert_eq!(lease.deadline(), Some(now));
+        assert!(!lease.resumed(now, &login(Some(600))));
+        assert!(lease.resumed(now, &login(Some(600))));
+        assert_eq!(Lease::new(now, &login(None)).deadline(), None);
+    }
+
+    #[test]
+    fn lease_is_renewed_after_half_of_its_time_and_neither_too_often_nor_too_seldom() {
+        let now = Instant::now();
+        let deadline = |seconds| {
+            let mut lease = Lease::new(now, &login(seconds));
+            lease.resumed(now, &login(seconds));
+            lease.deadline()
+        };
+        assert_eq!(deadline(Some(100)), Some(now + Duration::from_secs(50)));
         assert_eq!(deadline(Some(0)), Some(now + LEAST_PAUSE));
+        assert_eq!(deadline(Some(86_400)), Some(now + MOST_PAUSE));
         assert_eq!(deadline(None), None);
     }
 

@@ -1,8 +1,12 @@
 //! How long a login lasts and what its end takes along, over a gateway's real sockets.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use lumen_ipc::{message::signalling::ToRtc, service::AuthMode};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use crate::rig::{Browser, COOKIE, LOGIN, OTHER_COOKIE, Response, Rig, TOKEN, TOKEN_UNANSWERED};
 
@@ -10,6 +14,8 @@ use crate::rig::{Browser, COOKIE, LOGIN, OTHER_COOKIE, Response, Rig, TOKEN, TOK
 const MANY: usize = 20;
 /// As many sign-ins as are under way at a time.
 const AT_ONCE: u32 = 8;
+/// Less than what a login is resumed after.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn sign_out(rig: &Rig, cookie: &str) -> Response {
     let (address, port) = (rig.address, rig.address.port());
@@ -60,6 +66,42 @@ async fn sign_out_from_a_foreign_page_ends_nothing_and_twice_is_no_fault() {
     assert!(!logins.ended.load(Ordering::Relaxed));
     assert_eq!(sign_out(&rig, COOKIE).await.status(), 204);
     assert_eq!(sign_out(&rig, COOKIE).await.status(), 204);
+}
+
+#[tokio::test]
+async fn sign_out_ends_everything_of_a_login_though_its_page_does_not_wait() {
+    let (rig, logins) = Rig::start_with_logins().await;
+    let mut window = rig.browser().await;
+    logins.is_slow.send_replace(true);
+    let mut signed_out = logins.signed_out.subscribe();
+    let (address, port) = (rig.address, rig.address.port());
+    let mut page = TcpStream::connect(address).await.expect("the gateway listens");
+    let request = format!(
+        "POST /api/sign-out HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\n\
+         Content-Length: 0\r\nCookie: lumen-{port}={COOKIE}\r\n\r\n"
+    );
+    page.write_all(request.as_bytes()).await.expect("the gateway reads");
+    signed_out.wait_for(|count| *count > 0).await.expect("the gateway asks");
+    drop(page);
+    // The gateway has seen the end of that connection when it has served another one.
+    assert_eq!(rig.get("/healthz").await.status(), 200);
+    logins.is_slow.send_replace(false);
+    within(hears_the_end(&mut window)).await;
+    assert_eq!(rig.heard().await, ToRtc::LoginEnded { login: LOGIN });
+}
+
+#[tokio::test]
+async fn login_that_ends_while_a_websocket_opens_ends_that_too() {
+    let (rig, logins) = Rig::start_with_logins().await;
+    logins.ends_once_resumed.store(true, Ordering::Relaxed);
+    let mut browser = rig.newcomer().await;
+    within(async { while browser.hears().await != r#"{"type":"loginEnded"}"# {} }).await;
+    assert_eq!(browser.close_code().await, 1008);
+}
+
+/// Fails where `this` takes much longer than it should.
+async fn within<T>(this: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, this).await.expect("in time")
 }
 
 /// The clock of this test runs as soon as nothing else does.

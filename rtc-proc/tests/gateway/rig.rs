@@ -93,6 +93,12 @@ pub(crate) struct Logins {
     pub(crate) begun: watch::Sender<u32>,
     /// How often one was resumed.
     pub(crate) resumed: watch::Sender<u32>,
+    /// Whether it ends as soon as it has been resumed.
+    pub(crate) ends_once_resumed: Arc<AtomicBool>,
+    /// How many were signed out of.
+    pub(crate) signed_out: watch::Sender<u32>,
+    /// Whether the answers to that are late.
+    pub(crate) is_slow: watch::Sender<bool>,
 }
 
 #[derive(Clone)]
@@ -159,7 +165,10 @@ impl Broker for Supervisor {
 
     async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
         self.logins.resumed.send_modify(|count| *count += 1);
-        let ended = self.logins.ended.load(Ordering::Relaxed);
+        let ended = match self.logins.ends_once_resumed.load(Ordering::Relaxed) {
+            true => self.logins.ended.swap(true, Ordering::Relaxed),
+            false => self.logins.ended.load(Ordering::Relaxed),
+        };
         match cookie.reveal() {
             COOKIE if !ended => Ok(login(LOGIN)),
             OTHER_COOKIE => Ok(login(OTHER_LOGIN)),
@@ -169,8 +178,12 @@ impl Broker for Supervisor {
     }
 
     async fn sign_out(self, _: Context, cookie: Secret) -> Option<LoginId> {
-        let ended = &self.logins.ended;
-        (cookie.reveal() == COOKIE && !ended.swap(true, Ordering::Relaxed)).then_some(LOGIN)
+        let Logins { ended, signed_out, is_slow, .. } = &self.logins;
+        let login =
+            (cookie.reveal() == COOKIE && !ended.swap(true, Ordering::Relaxed)).then_some(LOGIN);
+        signed_out.send_modify(|count| *count += 1);
+        is_slow.subscribe().wait_for(|slow| !slow).await.expect("it lives as long as this");
+        login
     }
 
     async fn mint_relay_credentials(

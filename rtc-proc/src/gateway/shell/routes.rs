@@ -184,13 +184,27 @@ async fn sign_out(
     let origin =
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
     if let Some(cookie) = app.cookie.find(&headers)
-        && let Some(login) = app.broker.sign_out(cookie).await?
+        && end_login(&app, cookie).await?
     {
         info!(from = %asker.source, "a browser signed out");
-        app.exchange.login_ended(login).await;
     }
     let forgotten = app.cookie.forget(visit.cookie_path(&app), origin.secure);
     Ok(with_cookie(Some(forgotten)))
+}
+
+/// Ends the login of a cookie, if there is one; says whether there was. That is carried through though
+/// the page does not wait for it: the broker ends a login only once, and what hangs on it has to be told.
+async fn end_login(app: &App, cookie: Secret) -> Result<bool, LoginError> {
+    let (broker, exchange) = (app.broker.clone(), app.exchange.clone());
+    let ending = tokio::spawn(async move {
+        let login = broker.sign_out(cookie).await?;
+        if let Some(login) = login {
+            exchange.login_ended(login).await;
+        }
+        Ok(login.is_some())
+    });
+    // It fails only when the gateway ends.
+    ending.await.unwrap_or(Err(LoginError::Unavailable))
 }
 
 async fn read_login(body: Body) -> Result<Secret, Refusal> {

@@ -112,8 +112,9 @@ pub(super) async fn serve(
             }
             Some(Ok(renewed)) = renewals.join_next() => match renewed {
                 Ok(login) => {
-                    lease = Lease::new(Instant::now(), &login);
-                    app.exchange.login_renewed(seat, login).await;
+                    if lease.resumed(Instant::now(), &login) {
+                        app.exchange.login_renewed(seat, login).await;
+                    }
                 }
                 Err(LoginError::Unavailable) if !lease.unanswered(Instant::now()) => {}
                 Err(_) => app.exchange.login_ended(login.id).await,
