@@ -46,6 +46,9 @@ const LEAST_RENEWAL: Duration = Duration::from_secs(60);
 /// Most candidates kept beside a waiting offer; a browser finds about ten.
 const MOST_WAITING_CANDIDATES: usize = 32;
 
+/// Most logins remembered as ended; as many as the broker has at a time.
+const MOST_ENDED: usize = 256;
+
 /// One signalling WebSocket.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct BrowserId(u64);
@@ -122,6 +125,8 @@ pub struct Switchboard {
     /// Whose each joined peer is.
     owners: HashMap<PeerId, BrowserId>,
     linked: bool,
+    /// Logins that have ended, the latest last: whoever serves the next link is told.
+    ended: VecDeque<LoginId>,
     app: AppState,
     next_browser: u64,
     next_peer: u64,
@@ -169,6 +174,7 @@ impl Switchboard {
             browsers: BTreeMap::new(),
             owners: HashMap::new(),
             linked: false,
+            ended: VecDeque::new(),
             app: AppState::Running,
             next_browser: 0,
             next_peer: first_peer.0,
@@ -417,6 +423,10 @@ impl Switchboard {
             self.link_down();
         }
         self.linked = true;
+        // Rtc may be the same process, with peers that nobody signals for, and may not have been told
+        // or not have listened.
+        let ended = self.ended.iter().map(|login| ToRtc::LoginEnded { login: *login });
+        self.outputs.extend(ended.map(Output::ToRtc));
         let browsers: Vec<_> = self.browsers.keys().copied().collect();
         for browser in browsers {
             self.place_call(browser);

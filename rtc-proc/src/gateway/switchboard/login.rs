@@ -9,7 +9,7 @@ use lumen_ipc::{
 
 use super::{
     super::signal::ToBrowser,
-    {Browser, BrowserId, Call, Output, Switchboard},
+    {Browser, BrowserId, Call, MOST_ENDED, Output, Switchboard},
 };
 
 impl Switchboard {
@@ -61,6 +61,12 @@ impl Switchboard {
             self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::LoginEnded {}));
             self.outputs.push_back(Output::Dismiss(browser));
             self.left(browser);
+        }
+        if !self.ended.contains(&login) {
+            self.ended.push_back(login);
+        }
+        if self.ended.len() > MOST_ENDED {
+            self.ended.pop_front();
         }
         if self.linked {
             self.outputs.push_back(Output::ToRtc(ToRtc::LoginEnded { login }));

@@ -29,6 +29,32 @@ fn login_that_ends_takes_its_browsers_and_their_peers_along_and_nobody_elses() {
 }
 
 #[test]
+fn login_that_ends_without_a_link_is_told_to_whoever_serves_the_next() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(0));
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, Input::LoginEnded(LoginId(1)));
+    let told = ToBrowser::LoginEnded {};
+    let told = [Output::ToBrowser(browser, told), Output::Dismiss(browser)];
+    assert_eq!(drain(&mut switchboard), told);
+    // One that is cut before it is read is no reason to forget.
+    for _ in 0..2 {
+        switchboard.handle_input(now, Input::LinkUp);
+        let ended = Output::ToRtc(ToRtc::LoginEnded { login: LoginId(1) });
+        assert_eq!(drain(&mut switchboard), [ended]);
+        switchboard.handle_input(now, Input::LinkDown);
+    }
+    for id in 1..1000 {
+        switchboard.handle_input(now, Input::LoginEnded(LoginId(id)));
+    }
+    switchboard.handle_input(now, Input::LinkUp);
+    let outputs = drain(&mut switchboard);
+    assert_eq!(outputs.len(), MOST_ENDED);
+    let latest = Output::ToRtc(ToRtc::LoginEnded { login: LoginId(999) });
+    assert_eq!(outputs.last(), Some(&latest));
+}
+
+#[test]
 fn browser_that_is_lost_leaves_its_peer_and_takes_it_up_by_its_next_socket() {
     let now = Instant::now();
     let mut switchboard = Switchboard::new(PeerId(0));
