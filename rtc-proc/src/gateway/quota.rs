@@ -118,11 +118,11 @@ impl Open {
         self.places.values().filter(|place| place.holder == Some(holder)).count()
     }
 
-    /// Displaces a stranger, if one more from `address` would be too many: one from there, or from
-    /// where most are.
+    /// Displaces a stranger, if one more from `address` would be too many: the oldest from there, or
+    /// of those from where most are.
     fn make_room_for(&mut self, address: IpAddr) {
         if self.share_of(Holder::Address(address)) >= MAX_CONNECTIONS_PER_HOLDER {
-            return self.displace(address);
+            return self.displace(|holder| holder == address);
         }
         let mut shares = BTreeMap::<IpAddr, usize>::new();
         for place in self.places.values() {
@@ -130,16 +130,17 @@ impl Open {
                 *shares.entry(address).or_default() += 1;
             }
         }
-        if shares.values().sum::<usize>() >= MAX_STRANGERS
-            && let Some((largest, _)) = shares.into_iter().max_by_key(|(_, share)| *share)
-        {
-            self.displace(largest);
+        if shares.values().sum::<usize>() >= MAX_STRANGERS {
+            let largest = shares.values().copied().max();
+            self.displace(|holder| shares.get(&holder).copied() == largest);
         }
     }
 
-    fn displace(&mut self, address: IpAddr) {
-        let holder = Some(Holder::Address(address));
-        let oldest = self.places.iter().find(|(_, place)| place.holder == holder);
+    /// Displaces the oldest stranger from such an address.
+    fn displace(&mut self, is_one: impl Fn(IpAddr) -> bool) {
+        let oldest = self.places.iter().find(
+            |(_, place)| matches!(place.holder, Some(Holder::Address(address)) if is_one(address)),
+        );
         if let Some(number) = oldest.map(|(number, _)| *number)
             && let Some(place) = self.places.remove(&number)
         {
@@ -149,21 +150,21 @@ impl Open {
 }
 
 impl Place {
-    /// Counts for a login from now on; `false` when that has as many as it may.
+    /// Counts for a login from now on; `false` when that has as many as it may, or somebody else has
+    /// the place.
     #[must_use]
     pub fn belongs_to(&self, login: LoginId) -> bool {
         let mut open = self.connections.open();
         let holder = Some(Holder::Login(login));
-        match open.places.get(&self.number) {
-            Some(place) if place.holder == holder => return true,
-            _ if open.share_of(Holder::Login(login)) >= MAX_CONNECTIONS_PER_HOLDER => return false,
-            _ => {}
+        let share = open.share_of(Holder::Login(login));
+        match open.places.get_mut(&self.number) {
+            Some(place) if place.holder == holder => true,
+            Some(place) if share < MAX_CONNECTIONS_PER_HOLDER => {
+                place.holder = holder;
+                true
+            }
+            _ => false,
         }
-        // One that is displaced just now ends all the same.
-        if let Some(place) = open.places.get_mut(&self.number) {
-            place.holder = holder;
-        }
-        true
     }
 
     /// Waits until somebody else has the place, and what holds it must end.
@@ -272,6 +273,24 @@ mod tests {
         assert!(connections.enter(HOME).is_some_and(|place| place.belongs_to(LoginId(1))));
         drop((owner, crowd, others));
         assert_eq!(connections.count(), 0);
+    }
+
+    #[test]
+    fn enter_among_equal_shares_displaces_the_oldest_whatever_the_addresses_are() {
+        for newest_address in [0, u32::MAX] {
+            let connections = Connections::default();
+            let hosts = 1..u32::try_from(MAX_STRANGERS).expect("few");
+            let mut places: Vec<_> =
+                hosts.filter_map(|host| connections.enter(number(host))).collect();
+            places.extend(connections.enter(number(newest_address)));
+            let more: Vec<_> =
+                (1000..1010).filter_map(|host| connections.enter(number(host))).collect();
+            let gone = places.iter().filter(|place| is_displaced(place)).count();
+            assert_eq!((gone, more.len()), (10, 10));
+            let oldest = places.iter().take(10);
+            assert!(oldest.clone().all(is_displaced), "{newest_address}");
+            assert!(oldest.clone().all(|place| !place.belongs_to(LoginId(1))));
+        }
     }
 
     #[test]
