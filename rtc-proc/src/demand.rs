@@ -151,12 +151,23 @@ pub struct KeyframeAllowance {
     /// When all of them may be asked for again.
     full_at: Option<Instant>,
     waiting: bool,
+    /// Until when the keyframe that was asked for is waited for.
+    under_way_until: Option<Instant>,
 }
 
 impl KeyframeAllowance {
+    /// The viewer joins, and a keyframe is asked for on its behalf, at no cost to it.
+    pub fn joined(&mut self, now: Instant) {
+        self.under_way_until = Some(now + KEYFRAME_FLOOR);
+    }
+
     /// The viewer asks; returns whether that counts now. If it is too soon,
-    /// [`KeyframeAllowance::due`] says so later.
+    /// [`KeyframeAllowance::due`] says so later. While a keyframe is under way, to ask again is to ask
+    /// for the same one.
     pub fn request(&mut self, now: Instant) -> bool {
+        if self.under_way_until.is_some_and(|until| now < until) {
+            return false;
+        }
         self.waiting = true;
         self.due(now)
     }
@@ -168,13 +179,14 @@ impl KeyframeAllowance {
             self.waiting = false;
             let full_at = self.full_at.map_or(now, |at| at.max(now));
             self.full_at = Some(full_at + ALLOWED_EVERY);
+            self.under_way_until = Some(now + KEYFRAME_FLOOR);
         }
         due
     }
 
     /// A keyframe came: the viewer has it.
     pub fn served(&mut self) {
-        self.waiting = false;
+        (self.waiting, self.under_way_until) = (false, None);
     }
 
     /// When to look at [`KeyframeAllowance::due`] again.
@@ -357,8 +369,12 @@ mod tests {
         }
         assert!((30..=33).contains(&granted), "{granted} keyframes in a minute");
         let later = start + Duration::from_secs(120);
-        let mut ask = || allowance.request(later);
-        assert_eq!([ask(), ask(), ask(), ask()], [true, true, true, false]);
+        for _ in 0..ALLOWED_AT_ONCE {
+            assert!(allowance.request(later));
+            assert!(!allowance.request(later), "it is under way");
+            allowance.served();
+        }
+        assert!(!allowance.request(later));
         assert_eq!(allowance.deadline(), Some(later + ALLOWED_EVERY));
         assert!(allowance.due(later + ALLOWED_EVERY));
         assert!(!allowance.request(later + ALLOWED_EVERY));

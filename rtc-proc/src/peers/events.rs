@@ -24,6 +24,7 @@ impl Peers {
             PeerEvent::Connected => {
                 if let Some(entry) = self.peers.get_mut(&number) {
                     entry.connect_by = None;
+                    entry.keyframes.joined(now);
                 }
                 self.wanted.joined(now);
             }

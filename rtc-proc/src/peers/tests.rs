@@ -27,6 +27,7 @@ use crate::{
     relay::scripted::{Done, PASSWORD, Scripted},
 };
 
+mod keyframes;
 mod relayed;
 mod signalling;
 
@@ -449,25 +450,6 @@ fn interrupted_video_starts_with_a_keyframe_and_is_told() {
     // Besides, it is told which pictures left (0x89).
     let states = viewer.messages.iter().filter(|message| message[0] == 0x86);
     assert_eq!(states.collect::<Vec<_>>(), [&[0x86, 0], &[0x86, 2], &[0x86, 0]]);
-}
-
-#[test]
-fn viewer_that_keeps_asking_for_keyframes_does_not_order_them_for_everybody() {
-    let mut house = House::new();
-    let greedy = house.join(1, Rights { control: false });
-    let other = house.join(2, CONTROL);
-    let before = house.keyframes;
-    // For twenty seconds, ten times a second, and each is served at once.
-    for _ in 0..200 {
-        house.send(greedy, &[0x0b]);
-        house.show(true);
-        house.run(Duration::from_millis(100));
-    }
-    let ordered = house.keyframes - before;
-    assert!((8..=14).contains(&ordered), "{ordered} keyframes in twenty seconds");
-    house.send(other, &[0x0b]);
-    house.run(Duration::from_millis(400));
-    assert_eq!(house.keyframes - before, ordered + 1, "another viewer has its own allowance");
 }
 
 #[test]
