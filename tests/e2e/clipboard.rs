@@ -141,7 +141,7 @@ fn pauses_since(page: &Page, start: SystemTime) -> Result<(f64, f64)> {
 }
 
 #[test]
-fn text_of_ten_megabytes_passes_while_the_picture_goes_on() -> Result<()> {
+fn text_of_ten_megabytes_passes_both_ways_on_one_connection() -> Result<()> {
     let desk = Desk::start(&[], true)?;
     let text = long_text();
     let start = SystemTime::now();
