@@ -12,6 +12,7 @@ mod small;
 mod xdg_shell;
 
 pub use constraints::Constraint;
+pub use small::MAX_TOKENS;
 
 use smithay::{
     input::SeatState,

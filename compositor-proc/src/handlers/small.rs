@@ -20,6 +20,9 @@ use crate::state::State;
 /// How long after it was asked for an activation token works.
 const TOKEN_LIFE: Duration = Duration::from_secs(10);
 
+/// Activation tokens that work at once. Smithay keeps each until it is used, and most never are.
+pub const MAX_TOKENS: usize = 64;
+
 impl FractionalScaleHandler for State {
     fn new_fractional_scale(&mut self, surface: WlSurface) {
         with_states(&surface, |states| self.output.advise(&surface, states));
@@ -36,6 +39,12 @@ impl XdgActivationHandler for State {
     /// Only an app that just got input may pass the focus on; others would steal it.
     fn token_created(&mut self, _token: XdgActivationToken, data: XdgActivationTokenData) -> bool {
         let Some((serial, seat)) = data.serial else { return false };
+        let (now, activation) = (self.now(), &mut self.protocols.activation);
+        activation
+            .retain_tokens(|_, token| now.saturating_duration_since(token.timestamp) < TOKEN_LIFE);
+        if activation.tokens().count() >= MAX_TOKENS {
+            return false;
+        }
         let ours = Seat::<Self>::from_resource(&seat).is_some_and(|seat| seat == self.seat.wayland);
         let last_enter = self.keyboard().last_enter();
         ours && last_enter.is_some_and(|last| serial.is_no_older_than(&last))

@@ -42,7 +42,7 @@ pub(crate) struct App {
     queue: EventQueue<Memory>,
     pub(crate) memory: Memory,
     pub(crate) globals: GlobalList,
-    seat: WlSeat,
+    pub(crate) seat: WlSeat,
     pub(crate) pointer: WlPointer,
 }
 

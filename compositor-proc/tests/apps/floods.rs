@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use lumen_compositor::client::bound_of;
+use lumen_compositor::{client::bound_of, handlers::MAX_TOKENS};
+use lumen_ipc::message::input::Action;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use wayland_client::{
     Connection, Dispatch, Proxy, QueueHandle, delegate_noop,
@@ -16,11 +17,17 @@ use wayland_client::{
         wl_surface::WlSurface,
     },
 };
-use wayland_protocols::xdg::shell::client::xdg_wm_base::XdgWmBase;
+use wayland_protocols::xdg::{
+    activation::v1::client::{
+        xdg_activation_token_v1::XdgActivationTokenV1, xdg_activation_v1::XdgActivationV1,
+    },
+    shell::client::xdg_wm_base::XdgWmBase,
+};
 
 use crate::{
-    GREEN,
+    GREEN, MIDDLE,
     app::{App, Event, Memory},
+    red_window,
     rig::{PATIENCE, Rig, rig_past_its_first_frame as rig},
 };
 
@@ -244,6 +251,31 @@ fn app_whose_surfaces_go_while_they_wait_for_callbacks_is_served() {
 }
 
 #[test]
+fn tokens_that_nobody_uses_are_not_kept_without_end() {
+    let mut rig = rig();
+    let (mut app, _window) = red_window(&mut rig);
+    rig.act(Action::PointerTo(MIDDLE));
+    app.until_told(&mut rig, &Event::PointerEntered);
+    let activation: XdgActivationV1 =
+        app.globals.bind(&app.handle(), 1..=1, ()).expect("xdg_activation_v1");
+    let ask = |app: &App| {
+        let token = activation.get_activation_token(&app.handle(), ());
+        token.set_serial(app.memory.enter_serial, &app.seat);
+        token.commit();
+    };
+    let kept = |rig: &mut Rig| {
+        let protocols = &rig.shell.compositor().state.protocols;
+        protocols.activation.tokens().count()
+    };
+    ask(&app);
+    app.until(&mut rig, |memory| memory.tokens == 1);
+    assert_eq!(kept(&mut rig), 1, "it works");
+    (0..2 * MAX_TOKENS).for_each(|_| ask(&app));
+    app.until(&mut rig, |memory| memory.tokens == 1 + 2 * MAX_TOKENS);
+    assert!(kept(&mut rig) <= MAX_TOKENS);
+}
+
+#[test]
 fn app_that_makes_and_destroys_more_than_it_may_have_at_once_is_served() {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
@@ -335,6 +367,20 @@ impl Dispatch<WlRegistry, ()> for Memory {
     }
 }
 
+impl Dispatch<XdgActivationTokenV1, ()> for Memory {
+    fn event(
+        memory: &mut Self,
+        _: &XdgActivationTokenV1,
+        _: <XdgActivationTokenV1 as Proxy>::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        memory.tokens += 1;
+    }
+}
+
 delegate_noop!(Memory: WlRegion);
+delegate_noop!(Memory: XdgActivationV1);
 delegate_noop!(Memory: WlSubcompositor);
 delegate_noop!(Memory: WlSubsurface);

@@ -63,6 +63,7 @@ pub(crate) enum Event {
 pub(crate) struct Memory {
     pub(crate) events: Vec<Event>,
     pub(crate) enter_serial: u32,
+    pub(crate) tokens: usize,
     pub(crate) button_serial: u32,
     /// What the app is to write of its clipboard: the name of the kind, and where to.
     pub(crate) asked: Vec<(String, OwnedFd)>,
