@@ -90,11 +90,11 @@ pub trait Admin {
     /// Ends one worker and starts it anew.
     async fn restart(process: ProcessId) -> Result<(), Refusal>;
     /// Log lines with numbers above `after`, of one source or of all, oldest first.
-    async fn logs(source: Option<LogSource>, after: u64) -> LogPage;
+    async fn logs(session: Option<SessionId>, source: Option<LogSource>, after: u64) -> LogPage;
     /// Every metric of every worker.
     async fn metrics() -> Vec<(ProcessId, Vec<Metric>)>;
     /// Ends everything.
-    async fn stop();
+    async fn stop(session: Option<SessionId>) -> Result<(), Refusal>;
 }
 
 /// Who speaks, and which build it is of.

@@ -14,9 +14,9 @@
 //! ```text
 //! arguments, LUMEN_* ─▶ config ─▶ shell::stage (users, programs, places, sockets) ─▶ plan
 //!                                                                                     │
-//! ends, replies, signals ───▶ shell::session ─▶ lifecycle ─▶ actions ─▶ shell::worker, spawn
-//!             gateway's broker link ──┘  │  └── admin socket ◀─ cli (status, restart, logs …)
-//!                                     broker
+//! ends, replies, signals ─▶ shell::session, shell::host ─▶ lifecycle ─▶ actions ─▶ shell::crew
+//!                                  └─ session link ─┘│└── admin socket ◀─ cli (status, logs …)
+//!                gateway's broker link ─▶ broker ────┘
 //! ```
 //!
 //! | module | is | pure |

@@ -16,8 +16,8 @@ use lumen_ipc::{
 pub const MOST_LINES: usize = 4096;
 /// Most bytes kept of one source.
 const MOST_BYTES: usize = 1024 * 1024;
-/// Most bytes of one page: with the overhead of numbers and lengths it fits an RPC frame.
-const PAGE_BYTES: usize = 128 * 1024;
+/// Most bytes of one page: with the overhead of numbers and lengths it fits a message of the session link.
+const PAGE_BYTES: usize = 48 * 1024;
 /// What a line's numbers, source and length take on the wire, at most.
 const LINE_OVERHEAD: usize = 26;
 

@@ -92,6 +92,11 @@ impl Logins {
         Some(self.login(now, &entry))
     }
 
+    /// Ends every login for a session.
+    pub(super) fn end_of_session(&mut self, session: SessionId) {
+        self.entries.retain(|_, entry| entry.session != session);
+    }
+
     /// Takes a login back; says which it was and how it had been given.
     pub(super) fn take_back(&mut self, cookie: &Secret) -> Option<(LoginId, Proof)> {
         self.entries.remove(&Digest::of(cookie)).map(|entry| (entry.id, entry.proof))

@@ -22,6 +22,7 @@ use std::{
 
 use lumen_ipc::{
     login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
+    message::session::TokenDigest,
     service::AuthMode,
     text::Secret,
     units::SessionId,
@@ -29,8 +30,8 @@ use lumen_ipc::{
 
 pub use logins::Lifetimes;
 use logins::{Logins, Proof};
-use secret::Key;
-pub use secret::NoRandomness;
+use secret::Digest;
+pub use secret::{NoRandomness, Token};
 use throttle::{Throttle, TooMany};
 
 /// The one session there is.
@@ -41,29 +42,32 @@ const FULL: Rights = Rights { control: true };
 /// The access tokens, the logins given for them, and who was wrong.
 pub struct Access {
     mode: AuthMode,
-    tokens: BTreeMap<SessionId, Key>,
+    tokens: BTreeMap<SessionId, Digest>,
     logins: Logins,
     throttle: Throttle,
 }
 
 impl Access {
-    /// A new token for the one session, and nobody signed in.
-    ///
-    /// # Errors
-    /// [`NoRandomness`] when the kernel gives none.
-    pub fn new(mode: AuthMode, lifetimes: Lifetimes) -> Result<Self, NoRandomness> {
-        Ok(Self {
+    /// No session, and nobody signed in.
+    #[must_use]
+    pub fn new(mode: AuthMode, lifetimes: Lifetimes) -> Self {
+        Self {
             mode,
-            tokens: BTreeMap::from([(SESSION, Key::random()?)]),
+            tokens: BTreeMap::new(),
             logins: Logins::new(lifetimes),
             throttle: Throttle::default(),
-        })
+        }
     }
 
-    /// The token of a session: for the line that is printed once, nothing else.
-    #[must_use]
-    pub fn token(&self, session: SessionId) -> Option<&str> {
-        self.tokens.get(&session).map(Key::reveal)
+    /// A session is there, which the token with this digest opens.
+    pub fn open(&mut self, session: SessionId, token: TokenDigest) {
+        self.tokens.insert(session, token.into());
+    }
+
+    /// A session is gone: neither its token nor the logins it gave open anything.
+    pub fn close(&mut self, session: SessionId) {
+        self.tokens.remove(&session);
+        self.logins.end_of_session(session);
     }
 
     /// Signs a browser in.
@@ -109,11 +113,9 @@ impl Access {
         Some(id)
     }
 
-    /// Compares with every token, so that the time taken does not tell which one is near.
     fn opened_by(&self, token: &Secret) -> Option<SessionId> {
-        self.tokens
-            .iter()
-            .fold(None, |found, (session, key)| key.matches(token).then_some(*session).or(found))
+        let digest = Digest::of(token);
+        self.tokens.iter().find(|(_, known)| **known == digest).map(|(session, _)| *session)
     }
 
     fn wrong(&mut self, now: Instant, from: IpAddr) -> LoginRefusal {
@@ -137,20 +139,42 @@ mod tests {
     const LIFETIMES: Lifetimes =
         Lifetimes { idle: Duration::from_secs(100), whole: Duration::from_secs(1000) };
 
+    fn digest(token: &str) -> TokenDigest {
+        Digest::of(&Secret::new(token).expect("short enough")).into()
+    }
+
+    #[test]
+    fn each_token_opens_its_own_session_and_a_session_that_is_gone_nothing() {
+        let (mut access, now) = (access(), Instant::now());
+        let other = SessionId(2);
+        access.open(other, digest("other"));
+        let signed_in =
+            |access: &mut Access, token: &str| access.begin(now, &with_token(token), browser());
+        let first = signed_in(&mut access, "token").expect("right");
+        let second = signed_in(&mut access, "other").expect("right");
+        assert_eq!((first.login.session, second.login.session), (SESSION, other));
+        access.close(other);
+        assert_eq!(signed_in(&mut access, "other"), Err(LoginRefusal::Wrong));
+        assert_eq!(access.resume(now, &second.cookie.expect("a cookie")), Err(LoginRefusal::Wrong));
+        assert_eq!(access.resume(now, &first.cookie.expect("a cookie")), Ok(first.login));
+    }
+
     fn browser() -> IpAddr {
         "192.0.2.7".parse().expect("an address")
     }
 
     fn access() -> Access {
-        Access::new(AuthMode::Token, LIFETIMES).expect("random")
+        let mut access = Access::new(AuthMode::Token, LIFETIMES);
+        access.open(SESSION, digest("token"));
+        access
     }
 
     fn with_token(text: &str) -> Method {
         Method::Token(Secret::new(text).expect("short enough"))
     }
 
-    fn right(access: &Access) -> Method {
-        with_token(access.token(SESSION).expect("a token"))
+    fn right(_: &Access) -> Method {
+        with_token("token")
     }
 
     #[test]
@@ -172,7 +196,7 @@ mod tests {
         assert_eq!(answer, Err(LoginRefusal::Wrong));
         let unknown = Secret::new(zeros).expect("short enough");
         assert_eq!(access.resume(now, &unknown), Err(LoginRefusal::Wrong));
-        let token = Secret::new(access.token(SESSION).expect("a token")).expect("short enough");
+        let token = Secret::new("token").expect("short enough");
         assert_eq!(access.resume(now, &token), Err(LoginRefusal::Wrong));
     }
 
@@ -180,7 +204,7 @@ mod tests {
     fn door_is_open_only_where_nobody_has_to_sign_in() {
         let now = Instant::now();
         assert_eq!(access().begin(now, &Method::Open, browser()), Err(LoginRefusal::Wrong));
-        let mut open = Access::new(AuthMode::None, LIFETIMES).expect("random");
+        let mut open = Access::new(AuthMode::None, LIFETIMES);
         let signed_in = open.begin(now, &Method::Open, browser()).expect("it is open");
         assert_eq!((signed_in.login.id, signed_in.cookie), (LoginId::OPEN, None));
     }

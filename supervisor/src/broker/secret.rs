@@ -1,9 +1,7 @@
-//! Tokens and cookies: made from the kernel's randomness, compared in constant time or by their
-//! digests, wiped.
+//! Tokens and cookies: made from the kernel's randomness, known by their digests, wiped.
 
-use lumen_ipc::text::Secret;
+use lumen_ipc::{message::session::TokenDigest, text::Secret};
 use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// Randomness of a token or cookie, in bytes: twice what cannot be guessed.
@@ -32,11 +30,6 @@ impl Key {
         Ok(Self(digits))
     }
 
-    /// Whether `offered` is this secret. Takes as long for a nearly right one as for a wrong one.
-    pub(crate) fn matches(&self, offered: &Secret) -> bool {
-        self.0.as_bytes().ct_eq(offered.reveal().as_bytes()).into()
-    }
-
     /// The secret, to be handed to its owner.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
@@ -57,6 +50,43 @@ impl Digest {
     /// that is nearly right belongs to no cookie that anybody could compute.
     pub(crate) fn of(secret: &Secret) -> Self {
         Self(Sha256::digest(secret.reveal().as_bytes()).into())
+    }
+}
+
+impl From<TokenDigest> for Digest {
+    fn from(digest: TokenDigest) -> Self {
+        Self(digest.0)
+    }
+}
+
+impl From<Digest> for TokenDigest {
+    fn from(digest: Digest) -> Self {
+        Self(digest.0)
+    }
+}
+
+/// The access token of a session, which the session keeps to itself: its host knows the digest.
+pub struct Token(Key);
+
+impl Token {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when the kernel gives none.
+    pub fn random() -> Result<Self, NoRandomness> {
+        Key::random().map(Self)
+    }
+
+    /// The token: for the line that is printed once, nothing else.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+
+    /// What its host is told.
+    #[must_use]
+    pub fn digest(&self) -> TokenDigest {
+        Digest::of(&self.0.to_secret()).into()
     }
 }
 
@@ -81,14 +111,5 @@ mod tests {
         let (one, other) = (Key::random().expect("random"), Key::random().expect("random"));
         assert_eq!(one.reveal().len(), 2 * BYTES);
         assert_ne!(one.reveal(), other.reveal());
-    }
-
-    #[test]
-    fn key_matches_itself_only() {
-        let key = Key::random().expect("random");
-        assert!(key.matches(&key.to_secret()));
-        let prefix = Secret::new(&key.reveal()[..BYTES]).expect("short");
-        assert!(!key.matches(&prefix));
-        assert!(!key.matches(&Secret::new("").expect("short")));
     }
 }

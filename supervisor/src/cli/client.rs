@@ -84,6 +84,6 @@ pub(super) async fn restart(admin: &AdminClient, worker: Worker) -> Result<ExitC
 
 /// `lumen stop`.
 pub(super) async fn stop(admin: &AdminClient) -> Result<ExitCode, AdminError> {
-    admin.stop(context::current()).await?;
+    admin.stop(context::current(), None).await??;
     Ok(output::print("the desktop is ending\n"))
 }

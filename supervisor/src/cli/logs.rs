@@ -41,7 +41,7 @@ async fn page(
     source: Option<LogSource>,
     after: u64,
 ) -> Result<u64, AdminError> {
-    let page = admin.logs(context::current(), source, after).await?;
+    let page = admin.logs(context::current(), None, source, after).await?;
     output::print(&printer.print(&page.lines));
     Ok(page.lines.last().map_or(after, |line| line.number))
 }

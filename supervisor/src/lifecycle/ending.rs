@@ -5,10 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use lumen_ipc::process::Worker;
-
 use super::{
-    Action, App, ESCALATION, Lifecycle, Mode, News, Next, Notice, Outcome, Slot, helper::HelperSlot,
+    Action, App, ESCALATION, Lifecycle, Mode, News, Next, Notice, Outcome, helper::HelperSlot,
 };
 
 /// How long the pages may take to be told that the desktop ends.
@@ -130,9 +128,9 @@ impl Lifecycle {
         self.actions.push_back(Action::TerminateRest);
     }
 
-    /// Without a gateway there is nobody to tell the pages, nor to say that they have been told.
+    /// Without a way to the pages there is nobody to say that they have been told.
     fn say_farewell(&mut self, now: Instant, outcome: Outcome) {
-        if self.present(Worker::Gateway).is_some_and(Slot::is_ready) {
+        if self.pages_reachable {
             self.mode = Mode::Stopping(outcome, Stage::Farewell { deadline: now + FAREWELL });
             self.actions.push_back(Action::Tell(News::Over(outcome)));
         } else {

@@ -72,6 +72,10 @@ pub struct Lifecycle {
     app_worked: bool,
     /// Whether the desktop stays when its app ends.
     outlives_app: bool,
+    /// Whether there is an app at all.
+    has_app: bool,
+    /// Whether pages can be told anything.
+    pages_reachable: bool,
     compositor_died: Option<Instant>,
     mode: Mode,
     actions: VecDeque<Action>,
@@ -111,6 +115,8 @@ impl Lifecycle {
             app_budget: Budget::default(),
             app_worked: false,
             outlives_app: false,
+            has_app: true,
+            pages_reachable: false,
             compositor_died: None,
             mode: Mode::Idle,
             actions: VecDeque::new(),
@@ -123,6 +129,18 @@ impl Lifecycle {
         let app = if outlives { Process::Demo } else { Process::App };
         self.outlives_app = !Class::of(app).is_essential();
         self
+    }
+
+    /// Of a scope that has no app of its own, and so nothing but workers.
+    #[must_use]
+    pub fn without_app(mut self) -> Self {
+        self.has_app = false;
+        self
+    }
+
+    /// Says whether pages can be told anything, which they are before the workers end.
+    pub fn set_pages_reachable(&mut self, reachable: bool) {
+        self.pages_reachable = reachable;
     }
 
     /// Takes in what happened. Drain [`Lifecycle::poll_action`] afterwards.
@@ -240,7 +258,9 @@ impl Lifecycle {
         for worker in self.workers() {
             self.spawn(now, worker);
         }
-        self.start_app(now);
+        if self.has_app {
+            self.start_app(now);
+        }
     }
 
     fn spawn(&mut self, now: Instant, worker: Worker) {

@@ -1,11 +1,15 @@
-//! What reaches the loop, from tasks that each watch one thing.
+//! What reaches a loop, from tasks that each watch one thing. A host's loop and a session's have a
+//! queue each.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 use lumen_ipc::{
     link::LinkName,
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
-    message::grants::ToSupervisor,
+    message::{
+        grants::ToSupervisor,
+        session::{Answer, Question, ToHost, ToSession},
+    },
     process::{ProcessId, Worker},
     service::{AppNews, ConfinementReport, ControlClient, HostStatus, Refusal, RelayPair},
     text::Secret,
@@ -13,6 +17,7 @@ use lumen_ipc::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use super::link::{HostEnd, SessionEnd};
 use crate::lifecycle::{Helper, Instance, Verdict};
 
 /// How many events may wait. When it is full their sources wait, each in its turn.
@@ -38,8 +43,40 @@ pub(crate) enum Event {
     ChildEnded,
     /// SIGINT, SIGTERM or SIGHUP.
     Signal,
+    /// News of the host, for a session.
+    FromHost(FromHost),
+    /// News of a session, for the host.
+    FromSession(ConnectionId, FromSession),
+    /// Signalling links that had to wait may be made.
+    WiringDue,
     /// News of a worker.
     Worker(Worker, Instance, WorkerEvent),
+}
+
+/// One link between a host and a session, in the order in which they came.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// News of the host.
+#[derive(Debug)]
+pub(crate) enum FromHost {
+    /// It is there.
+    Found(Arc<SessionEnd>),
+    /// It says this, and hands over the end of a link with it.
+    Said(ToSession, Option<OwnedFd>),
+    /// It is gone, or broke the contract; how.
+    Lost(String),
+}
+
+/// News of a session.
+#[derive(Debug)]
+pub(crate) enum FromSession {
+    /// It is there.
+    Came(Arc<HostEnd>),
+    /// It says this.
+    Said(ToHost),
+    /// It is gone, or broke the contract; how.
+    Lost(String),
 }
 
 /// News of one process of a helper.
@@ -75,12 +112,15 @@ pub(crate) enum WorkerEvent {
 /// A request on the admin socket and where its answer goes.
 #[derive(Debug)]
 pub(crate) enum AdminRequest {
-    /// Restart a worker.
-    Restart(ProcessId, oneshot::Sender<Result<(), Refusal>>),
-    /// How everything is, as far as the supervisor knows, and whom to ask for the rest.
+    /// Ask a session.
+    Ask(SessionId, Question, oneshot::Sender<Answer>),
+    /// Restart a worker of the host.
+    Restart(Worker, oneshot::Sender<Result<(), Refusal>>),
+    /// How the host is, as far as it knows, and whom to ask for the rest. Of the sessions it says who
+    /// they are.
     Status(oneshot::Sender<(HostStatus, Clients)>),
-    /// End everything.
-    Stop,
+    /// End a session; the only one where none is named.
+    Stop(Option<SessionId>, oneshot::Sender<Result<(), Refusal>>),
 }
 
 /// Workers that can be asked.

@@ -14,6 +14,7 @@ use super::{
     log::Log,
     spawn::{self, AppLaunch, Spawned},
     watch,
+    worker::Roster,
 };
 use crate::lifecycle::{Helper, Instance};
 
@@ -33,12 +34,14 @@ pub(super) struct Guests {
     /// What everything that is left has been sent, since its end was decided.
     ending: Option<Signal>,
     family: Family,
+    /// Who is a worker, and so neither the app's nor a helper's.
+    roster: Roster,
     events: Events,
     log: Log,
 }
 
 impl Guests {
-    pub(super) fn new(family: Family, events: Events, log: Log) -> Self {
+    pub(super) fn new(family: Family, roster: Roster, events: Events, log: Log) -> Self {
         Self {
             app: None,
             not_executed: None,
@@ -46,6 +49,7 @@ impl Guests {
             said: BTreeMap::new(),
             ending: None,
             family,
+            roster,
             events,
             log,
         }
@@ -157,13 +161,15 @@ impl Guests {
     }
 
     /// Ends all that is left, workers aside; whether nothing is.
-    pub(super) fn end_rest(&mut self, signal: Signal, is_worker: impl Fn(Pid) -> bool) -> bool {
+    pub(super) fn end_rest(&mut self, signal: Signal) -> bool {
         self.ending = Some(signal);
-        nothing_of(self.family.signal(signal, is_worker))
+        nothing_of(self.family.signal(signal, |pid| self.roster.has(pid)))
     }
 
     /// A child has ended: reaps it if nobody else does. Whether nothing is left of what is to end.
-    pub(super) fn child_ended(&mut self, is_worker: impl Fn(Pid) -> bool) -> bool {
+    pub(super) fn child_ended(&mut self) -> bool {
+        let roster = self.roster.clone();
+        let is_worker = |pid| roster.has(pid);
         let helpers = self.helpers.values().map(|(child, _)| child.pid());
         let watched: Vec<Pid> = helpers.chain(self.app_pid()).collect();
         self.family.reap_orphans(|pid| watched.contains(&pid) || is_worker(pid));

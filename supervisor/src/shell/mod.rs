@@ -8,6 +8,7 @@
 mod addresses;
 mod app;
 mod child;
+mod crew;
 pub(crate) mod demo;
 mod event;
 mod family;
@@ -16,6 +17,8 @@ pub(crate) mod ffi;
 mod guests;
 mod handshake;
 mod helpers;
+mod host;
+mod link;
 mod log;
 mod nameless;
 mod news;
@@ -51,15 +54,18 @@ use tokio::net::UnixListener;
 use tracing::{info, warn};
 
 use crate::{
-    broker::{Access, NoRandomness},
+    broker::{Access, NoRandomness, Token},
     config::RunConfig,
+    lifecycle::Outcome,
 };
 use app::Caller;
-use event::{Event, Events};
+use event::{ConnectionId, Event, Events};
+use host::Host;
 use log::Log;
-use session::Session;
+use session::{Introduction, Session};
 use spawn::ReservedNumbers;
 use stage::{Ground, HostStage, SessionStage, StageError};
+use worker::Roster;
 
 /// Why there is no desktop.
 #[derive(Debug, thiserror::Error)]
@@ -125,8 +131,7 @@ fn serve(config: &RunConfig, signals: SignalFd, log: &Log) -> Result<process::Ex
     let (ground, cast) = Ground::find(&caller, config.session.user.as_deref())?;
     let host = HostStage::set(&config.host, &ground)?;
     let label = config.host.name.as_str();
-    let mut stage = SessionStage::set(&config.session, label, (&ground, cast), &caller)?;
-    stage.staff.tell_relay(host.relay_near);
+    let stage = SessionStage::set(&config.session, label, (&ground, cast), &caller)?;
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
     }
@@ -134,16 +139,37 @@ fn serve(config: &RunConfig, signals: SignalFd, log: &Log) -> Result<process::Ex
         let home = home.display();
         info!("nothing that is saved in {home} outlives the desktop; a user with a home keeps it");
     }
-    let access = Access::new(config.host.auth, config.host.lifetimes)?;
+    let access = Access::new(config.host.auth, config.host.lifetimes);
+    let introduction = Introduction { token: Token::random()?, name: None, joined: true };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let admin = host.admin.socket.try_clone()?;
-        let session = Session::new(host, stage, ground.namespaces, access, family, log.clone());
+        let roster = Roster::default();
+        let fences = || (ground.namespaces, roster.clone());
+        let host = Host::new(host, access, fences(), log.clone());
+        let session = Session::new(stage, introduction, fences(), family, log.clone());
+        let (near, far) = link::joined()?;
+        link::attend_session(ConnectionId(0), far, host.events());
+        tokio::spawn(link::attend_host(near, session.events()));
         tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
         let admin = UnixListener::from_std(admin)?;
-        tokio::spawn(service::admin(admin, session.events(), log.clone()));
-        Ok(session.run().await)
+        tokio::spawn(service::admin(admin, host.events(), log.clone()));
+        let (host_ends, session_ends) = (host.events(), session.run());
+        let session = async move {
+            let code = session_ends.await;
+            // A host that has ended needs no telling.
+            let _ = host_ends.send(Event::Signal).await;
+            code
+        };
+        let (outcome, code) = tokio::join!(host.run(), session);
+        Ok(match outcome {
+            Outcome::CouldNotStart(worker) => {
+                log.say(&format!("{worker} could not be started; its lines above say why"));
+                ExitCode::CouldNotStart.into()
+            }
+            _ => code,
+        })
     })
 }
 

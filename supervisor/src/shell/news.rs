@@ -1,4 +1,6 @@
-//! What the pages are told of the app: the newest news, and which gateway waits for the next.
+//! What the pages are told of the apps: the newest news, and which gateway waits for the next.
+
+use std::collections::BTreeMap;
 
 use lumen_ipc::{
     message::signalling::Reason,
@@ -10,39 +12,74 @@ use tokio::sync::oneshot;
 
 use crate::lifecycle::{News, Outcome, Verdict};
 
-/// The newest news of the app.
+/// The newest news of each session's app.
+#[derive(Default)]
 pub(super) struct Bulletin {
-    newest: AppNews,
-    /// The gateway that knows it. One at a time: whoever asks later takes the place.
-    waiting: Option<oneshot::Sender<AppNews>>,
+    number: u32,
+    newest: BTreeMap<SessionId, Entry>,
+    /// What the gateway knows that waits for more. One at a time: whoever asks later takes the place.
+    waiting: Option<(u32, oneshot::Sender<AppNews>)>,
+}
+
+struct Entry {
+    number: u32,
+    /// The session's own number of it.
+    serial: u32,
+    state: AppState,
+    told: bool,
 }
 
 impl Bulletin {
-    pub(super) fn new() -> Self {
-        Self {
-            newest: AppNews { number: 1, session: SessionId::SOLE, state: AppState::Running },
-            waiting: None,
+    /// The app of a session is like this.
+    pub(super) fn tell(&mut self, session: SessionId, serial: u32, state: AppState) {
+        self.number = self.number.wrapping_add(1);
+        let entry = Entry { number: self.number, serial, state, told: false };
+        self.newest.insert(session, entry);
+        if let Some((seen, waiting)) = self.waiting.take() {
+            self.answer(seen, waiting);
         }
     }
 
-    pub(super) fn tell(&mut self, state: AppState) {
-        let number = self.newest.number.wrapping_add(1);
-        self.newest = AppNews { number, session: SessionId::SOLE, state };
-        if let Some(waiting) = self.waiting.take() {
-            // A gateway that has gone asks again.
-            let _ = waiting.send(self.newest.clone());
-        }
+    /// A session is gone. If its pages do not know that it is over, they are told `reason`.
+    pub(super) fn end(&mut self, session: SessionId, reason: Reason) {
+        let newest = self.newest.get(&session).map(|entry| (&entry.state, entry.serial));
+        let serial = match newest {
+            Some((AppState::Over { .. }, _)) | None => return,
+            Some((_, serial)) => serial.wrapping_add(1),
+        };
+        self.tell(session, serial, AppState::Over { reason });
     }
 
-    /// Answers a gateway that knows the news numbered `seen`, now or later; whether it, and with it
-    /// every page, knows the newest.
-    pub(super) fn ask(&mut self, seen: u32, reply: oneshot::Sender<AppNews>) -> bool {
-        if seen == self.newest.number {
-            self.waiting = Some(reply);
-            return true;
+    /// Answers a gateway that knows the news up to the one numbered `seen`, now or later; returns what
+    /// every page of a session knows by that, each with the session's own number.
+    pub(super) fn ask(
+        &mut self,
+        seen: u32,
+        reply: oneshot::Sender<AppNews>,
+    ) -> Vec<(SessionId, u32)> {
+        let mut told = Vec::new();
+        for (session, entry) in &mut self.newest {
+            if entry.number <= seen && !std::mem::replace(&mut entry.told, true) {
+                told.push((*session, entry.serial));
+            }
         }
-        let _ = reply.send(self.newest.clone());
-        false
+        // Nothing follows the news that it is over.
+        let over = |entry: &Entry| matches!(entry.state, AppState::Over { .. });
+        self.newest.retain(|_, entry| !(over(entry) && entry.told));
+        self.answer(seen, reply);
+        told
+    }
+
+    fn answer(&mut self, seen: u32, reply: oneshot::Sender<AppNews>) {
+        let unseen = self.newest.iter().filter(|(_, entry)| entry.number > seen);
+        match unseen.min_by_key(|(_, entry)| entry.number) {
+            Some((session, entry)) => {
+                let (number, session, state) = (entry.number, *session, entry.state.clone());
+                // A gateway that has gone asks again.
+                let _ = reply.send(AppNews { number, session, state });
+            }
+            None => self.waiting = Some((seen, reply)),
+        }
     }
 }
 
@@ -90,37 +127,61 @@ pub(super) fn ended(verdict: Verdict, early: bool) -> String {
 mod tests {
     use super::*;
 
-    fn number_told(answer: &mut oneshot::Receiver<AppNews>) -> Option<u32> {
-        answer.try_recv().ok().map(|news| news.number)
+    const ONE: SessionId = SessionId(1);
+    const OTHER: SessionId = SessionId(2);
+
+    fn ask(bulletin: &mut Bulletin, seen: u32) -> (Vec<(SessionId, u32)>, Answer) {
+        let (reply, answer) = oneshot::channel();
+        (bulletin.ask(seen, reply), answer)
+    }
+
+    type Answer = oneshot::Receiver<AppNews>;
+
+    fn told(answer: &mut Answer) -> Option<(u32, SessionId)> {
+        answer.try_recv().ok().map(|news| (news.number, news.session))
+    }
+
+    fn over() -> AppState {
+        AppState::Over { reason: Reason::truncated("It is over.") }
     }
 
     #[test]
-    fn bulletin_answers_at_once_who_has_missed_something() {
-        let mut bulletin = Bulletin::new();
-        let (reply, mut answer) = oneshot::channel();
-        assert!(!bulletin.ask(0, reply));
-        assert_eq!(number_told(&mut answer), Some(1));
+    fn bulletin_answers_who_has_missed_something_with_the_oldest_of_it() {
+        let mut bulletin = Bulletin::default();
+        bulletin.tell(ONE, 1, AppState::Running);
+        bulletin.tell(OTHER, 1, AppState::Running);
+        bulletin.tell(ONE, 2, AppState::Running);
+        assert_eq!(told(&mut ask(&mut bulletin, 0).1), Some((2, OTHER)));
+        assert_eq!(told(&mut ask(&mut bulletin, 2).1), Some((3, ONE)));
     }
 
     #[test]
-    fn bulletin_answers_who_waits_with_the_next_news() {
-        let mut bulletin = Bulletin::new();
-        let (reply, mut answer) = oneshot::channel();
-        assert!(bulletin.ask(1, reply), "it knows all there is");
-        assert_eq!(number_told(&mut answer), None);
-        bulletin.tell(AppState::Running);
-        assert_eq!(number_told(&mut answer), Some(2));
+    fn bulletin_answers_who_waits_with_the_next_news_and_says_what_is_known() {
+        let mut bulletin = Bulletin::default();
+        bulletin.tell(ONE, 7, AppState::Running);
+        let (known, mut answer) = ask(&mut bulletin, 1);
+        assert_eq!((known, told(&mut answer)), (vec![(ONE, 7)], None));
+        bulletin.tell(OTHER, 1, AppState::Running);
+        assert_eq!(told(&mut answer), Some((2, OTHER)));
+        assert_eq!(ask(&mut bulletin, 2).0, [(OTHER, 1)], "each is said once");
+    }
+
+    #[test]
+    fn bulletin_forgets_a_session_that_is_over_once_the_pages_know() {
+        let mut bulletin = Bulletin::default();
+        bulletin.tell(ONE, 1, over());
+        assert_eq!(told(&mut ask(&mut bulletin, 0).1), Some((1, ONE)));
+        assert_eq!(ask(&mut bulletin, 1).0, [(ONE, 1)]);
+        assert_eq!(told(&mut ask(&mut bulletin, 0).1), None, "a new gateway has nobody to tell");
     }
 
     #[test]
     fn bulletin_keeps_one_gateway_waiting() {
-        let mut bulletin = Bulletin::new();
-        let ((first, mut early), (second, mut late)) = (oneshot::channel(), oneshot::channel());
-        bulletin.ask(1, first);
-        bulletin.ask(1, second);
+        let mut bulletin = Bulletin::default();
+        let ((_, mut early), (_, mut late)) = (ask(&mut bulletin, 0), ask(&mut bulletin, 0));
         assert_eq!(early.try_recv(), Err(oneshot::error::TryRecvError::Closed));
-        bulletin.tell(AppState::Running);
-        assert_eq!(number_told(&mut late), Some(2));
+        bulletin.tell(ONE, 1, AppState::Running);
+        assert_eq!(told(&mut late), Some((1, ONE)));
     }
 
     #[test]

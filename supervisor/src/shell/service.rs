@@ -13,9 +13,11 @@ use lumen_ipc::{
     front_door::Listen,
     log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+    message::session::{Answer, Question},
     process::ProcessId,
     service::{
-        Admin, AppNews, AuthMode, Broker, HostStatus, Metric, Refusal, RelayPair, WorkerStatus,
+        Admin, AppNews, AuthMode, Broker, ControlClient, HostStatus, Metric, ProcessStatus,
+        Refusal, RelayPair, SessionStatus, WorkerStatus,
     },
     text::Secret,
     units::{PeerId, SessionId},
@@ -85,13 +87,27 @@ struct AdminServer {
 
 impl AdminServer {
     /// Asks the loop; `None` when it has ended.
-    async fn ask<Answer>(
+    async fn ask<Reply>(
         &self,
-        request: impl FnOnce(oneshot::Sender<Answer>) -> AdminRequest,
-    ) -> Option<Answer> {
+        request: impl FnOnce(oneshot::Sender<Reply>) -> AdminRequest,
+    ) -> Option<Reply> {
         let (reply, answer) = oneshot::channel();
         self.events.send(Event::Admin(request(reply))).await.ok()?;
         answer.await.ok()
+    }
+
+    /// Asks a session; `None` when it is gone or says nothing.
+    async fn ask_session(&self, session: SessionId, question: Question) -> Option<Answer> {
+        let asked = self.ask(|reply| AdminRequest::Ask(session, question, reply));
+        tokio::time::timeout(2 * ASK_TIMEOUT, asked).await.ok().flatten()
+    }
+
+    /// A session's status; what is known without it when it says nothing.
+    async fn status_of(&self, summary: SessionStatus) -> SessionStatus {
+        match self.ask_session(summary.id, Question::Status).await {
+            Some(Answer::Status(status)) if status.id == summary.id => status,
+            _ => summary,
+        }
     }
 
     async fn snapshot(&self) -> (HostStatus, Clients) {
@@ -102,43 +118,94 @@ impl AdminServer {
 impl Admin for AdminServer {
     async fn status(self, _: Context) -> HostStatus {
         let (mut status, clients) = self.snapshot().await;
-        let answers = join_all(
-            clients
-                .iter()
-                .map(async |(process, client)| (*process, client.status(soon()).await.ok())),
-        );
-        let sessions = status.sessions.iter_mut().flat_map(|session| &mut session.workers);
-        let mut processes: Vec<_> = sessions.chain(&mut status.workers).collect();
-        for (asked, answer) in answers.await {
-            let of = processes.iter_mut().find(|process| process.process == asked);
-            if let (Some(process), Some(WorkerStatus { summary, .. })) = (of, answer) {
-                process.summary = summary;
-            }
-        }
+        let sessions = status.sessions.into_iter().map(|summary| self.status_of(summary));
+        let (sessions, workers) =
+            tokio::join!(join_all(sessions), summarised(status.workers, clients));
+        (status.sessions, status.workers) = (sessions, workers);
         status
     }
 
     async fn restart(self, _: Context, process: ProcessId) -> Result<(), Refusal> {
-        self.ask(|reply| AdminRequest::Restart(process, reply))
-            .await
-            .unwrap_or_else(|| Err(Refusal::because("the desktop has ended")))
+        let worker = process.kind();
+        let Some(session) = process.session() else {
+            let asked = self.ask(|reply| AdminRequest::Restart(worker, reply));
+            return asked.await.unwrap_or_else(|| Err(Refusal::because("the host has ended")));
+        };
+        match self.ask_session(session, Question::Restart { worker }).await {
+            Some(Answer::Done(done)) => done,
+            _ => Err(no_answer(session)),
+        }
     }
 
-    async fn logs(self, _: Context, source: Option<LogSource>, after: u64) -> LogPage {
-        self.log.page(source, after)
+    async fn logs(
+        self,
+        _: Context,
+        session: Option<SessionId>,
+        source: Option<LogSource>,
+        after: u64,
+    ) -> LogPage {
+        let Some(session) = session else { return self.log.page(source, after) };
+        match self.ask_session(session, Question::Logs { source, after }).await {
+            Some(Answer::Logs(page)) => page,
+            _ => LogPage { lines: Vec::new() },
+        }
     }
 
     async fn metrics(self, _: Context) -> Vec<(ProcessId, Vec<Metric>)> {
+        let status = self.clone().status(context::current()).await;
         let (_, clients) = self.snapshot().await;
-        let answers = join_all(clients.iter().map(async |(process, client)| {
-            (*process, client.metrics(soon()).await.unwrap_or_default())
-        }));
-        answers.await
+        let client = |process: ProcessId| {
+            let found = clients.iter().find(|(known, _)| *known == process);
+            found.map(|(_, client)| client.clone())
+        };
+        let ready = status.processes().filter(|process| process.state.as_str() == "ready");
+        let answers = ready.map(|process| async {
+            let process = process.process;
+            let Some(session) = process.session() else {
+                return (process, metrics_of(client(process)).await);
+            };
+            let question = Question::Metrics { worker: process.kind() };
+            match self.ask_session(session, question).await {
+                Some(Answer::Metrics(metrics)) => (process, metrics),
+                _ => (process, Vec::new()),
+            }
+        });
+        join_all(answers).await
     }
 
-    async fn stop(self, _: Context) {
-        // The loop has ended already if it cannot be told.
-        let _ = self.events.send(Event::Admin(AdminRequest::Stop)).await;
+    async fn stop(self, _: Context, session: Option<SessionId>) -> Result<(), Refusal> {
+        // The host has ended already if it cannot be told.
+        self.ask(|reply| AdminRequest::Stop(session, reply)).await.unwrap_or(Ok(()))
+    }
+}
+
+fn no_answer(session: SessionId) -> Refusal {
+    Refusal::because(format!("session {session} does not answer"))
+}
+
+/// A session's status with what its workers say of themselves.
+pub(super) async fn with_summaries(mut status: SessionStatus, clients: Clients) -> SessionStatus {
+    status.workers = summarised(status.workers, clients).await;
+    status
+}
+
+async fn summarised(mut workers: Vec<ProcessStatus>, clients: Clients) -> Vec<ProcessStatus> {
+    let asked =
+        clients.iter().map(async |(process, client)| (*process, client.status(soon()).await.ok()));
+    for (asked, answer) in join_all(asked).await {
+        let of = workers.iter_mut().find(|process| process.process == asked);
+        if let (Some(process), Some(WorkerStatus { summary, .. })) = (of, answer) {
+            process.summary = summary;
+        }
+    }
+    workers
+}
+
+/// A worker's figures; none of one that is not there or does not answer.
+pub(super) async fn metrics_of(client: Option<ControlClient>) -> Vec<Metric> {
+    match client {
+        Some(client) => client.metrics(soon()).await.unwrap_or_default(),
+        None => Vec::new(),
     }
 }
 

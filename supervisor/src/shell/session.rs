@@ -1,21 +1,18 @@
-//! The loop: one task that owns everything, takes in one event at a time, and carries out what the
-//! lifecycle decides.
+//! A session's loop: one task that owns everything of it, takes in one event at a time, and carries
+//! out what the lifecycle decides. Its host may come and go; what it needs of it, it asks for anew.
 
-use std::{
-    io,
-    net::SocketAddr,
-    process,
-    time::{Duration, Instant, SystemTime},
-};
+use std::{io, net::SocketAddr, os::fd::OwnedFd, process, sync::Arc, time::Instant};
 
 use lumen_ipc::{
-    link::LinkName,
-    message::grants::{LossReason, ToSupervisor},
-    process::{ExitCode, ProcessId, Scope, Worker},
-    relay::UnixSeconds,
-    service::{AppStatus, AuthMode, HostStatus, ProcessStatus, Refusal, RelayPair, SessionStatus},
+    link::Generation,
+    message::{
+        grants::ToSupervisor,
+        session::{Answer, Question, SESSION_HASH, SessionName, ToHost, ToSession},
+    },
+    process::{ExitCode, Worker},
+    service::{AppState, AppStatus, Refusal, SessionStatus},
     text::Text,
-    units::{PeerId, SessionId},
+    units::SessionId,
 };
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
@@ -23,65 +20,104 @@ use tracing::{error, info, warn};
 
 use super::{
     addresses, app,
-    event::{AdminRequest, BrokerRequest, Event, Events, HelperEvent, QUEUE, WorkerEvent},
+    crew::Crew,
+    event::{Event, Events, FromHost, HelperEvent, QUEUE, WorkerEvent},
     family::Family,
     fence::Namespaces,
     guests::Guests,
     handshake, helpers,
+    link::SessionEnd,
     log::Log,
-    news::{self, Bulletin},
-    proc,
-    stage::{self, HostStage, SessionStage, Stage},
-    worker::{GrantError, Workers},
+    news, service,
+    stage::{SessionStage, Stage},
+    worker::{Roster, Workers},
 };
 use crate::{
-    broker::{Access, relay::RelayMint},
-    lifecycle::{
-        Action, Complaint, Helper, Input, Instance, Lifecycle, News, Notice, Outcome, Verdict, Word,
-    },
+    broker::Token,
+    lifecycle::{Action, Helper, Input, Instance, Lifecycle, News, Outcome, Verdict},
 };
 
-/// Everything a running desktop consists of.
+/// Everything a running session consists of.
 pub(super) struct Session {
-    host: HostStage,
     stage: SessionStage,
-    access: Access,
-    mint: Option<RelayMint>,
-    machine: Lifecycle,
-    workers: Workers,
+    crew: Crew,
     guests: Guests,
-    bulletin: Bulletin,
     /// Where the media socket can be reached, if that has changed since the start.
     candidates: Option<Vec<SocketAddr>>,
+    token: Token,
+    name: Option<SessionName>,
+    host: HostLink,
+    app_state: AppState,
+    /// Numbers what is said of the app.
+    serial: u32,
+    /// Whether every worker has been ready.
+    complete: bool,
     log: Log,
     events: Events,
     inbox: mpsc::Receiver<Event>,
 }
 
+/// What is known of the host.
+struct HostLink {
+    /// Whether the host is this process, and ends with the session.
+    joined: bool,
+    channel: Option<Arc<SessionEnd>>,
+    /// The number that the host gave.
+    id: Option<SessionId>,
+    /// Whether the host has the session in its table.
+    welcome: bool,
+    /// The page, and whether browsers need the token there.
+    page: Option<(String, bool)>,
+    /// Whether the address has been shown.
+    shown: bool,
+    /// The newest pair of the signalling link.
+    generation: Generation,
+}
+
+/// Who a session is to its host.
+pub(super) struct Introduction {
+    pub(super) token: Token,
+    pub(super) name: Option<SessionName>,
+    /// Whether the host is this process.
+    pub(super) joined: bool,
+}
+
 impl Session {
     pub(super) fn new(
-        mut host: HostStage,
         stage: SessionStage,
-        namespaces: Namespaces,
-        access: Access,
+        introduction: Introduction,
+        (namespaces, roster): (Namespaces, Roster),
         family: Family,
         log: Log,
     ) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
-        let plans = stage.staff().plan.iter().chain(&host.staff().plan);
-        let present: Vec<Worker> = plans.map(|part| part.worker).collect();
-        Self {
-            workers: Workers::new(namespaces, events.clone(), log.clone()),
-            mint: host.mint.take(),
+        let present: Vec<Worker> = stage.staff().plan.iter().map(|part| part.worker).collect();
+        let crew = Crew {
             machine: Lifecycle::of(&present)
                 .outliving_its_app(stage.outlives_app)
                 .helped_by(&stage.helpers()),
-            host,
+            workers: Workers::new(namespaces, roster.clone(), events.clone(), log.clone()),
+        };
+        let Introduction { token, name, joined } = introduction;
+        Self {
             stage,
-            access,
-            guests: Guests::new(family, events.clone(), log.clone()),
-            bulletin: Bulletin::new(),
+            crew,
+            guests: Guests::new(family, roster, events.clone(), log.clone()),
             candidates: None,
+            token,
+            name,
+            host: HostLink {
+                joined,
+                channel: None,
+                id: None,
+                welcome: false,
+                page: None,
+                shown: false,
+                generation: Generation::default(),
+            },
+            app_state: AppState::Running,
+            serial: 1,
+            complete: false,
             log,
             events,
             inbox,
@@ -93,40 +129,48 @@ impl Session {
         self.events.clone()
     }
 
-    /// Runs until everything has ended.
+    /// Runs until everything has ended. Nothing begins before the host has been met: it may refuse.
     pub(super) async fn run(mut self) -> process::ExitCode {
+        while !self.host.welcome {
+            match self.inbox.recv().await {
+                Some(Event::FromHost(FromHost::Said(ToSession::Refused { reason }, _))) => {
+                    self.log.say(&format!("the host refuses this session: {reason}"));
+                    return ExitCode::CouldNotStart.into();
+                }
+                Some(Event::FromHost(FromHost::Lost(_))) if self.host.joined => {
+                    return ExitCode::CouldNotStart.into();
+                }
+                Some(Event::Signal) | None => return ExitCode::Ok.into(),
+                Some(event) => self.take_in(event),
+            }
+        }
         tokio::spawn(addresses::watch(self.stage.addresses.clone(), self.events()));
-        self.feed(Input::Begin);
+        self.crew.feed(Input::Begin);
         loop {
             if let Some(outcome) = self.carry_out() {
                 return self.conclude(outcome);
             }
-            let event = match self.machine.timeout() {
-                Some(at) => tokio::time::timeout_at(at.into(), self.inbox.recv()).await,
+            let event = match self.crew.patience() {
+                Some(wait) => tokio::time::timeout(wait, self.inbox.recv()).await,
                 None => Ok(self.inbox.recv().await),
             };
             match event {
                 Ok(Some(event)) => self.take_in(event),
                 // `self.events` keeps the queue open, so only the deadline is left.
-                Ok(None) | Err(_) => self.feed(Input::Tick),
+                Ok(None) | Err(_) => self.crew.feed(Input::Tick),
             }
         }
     }
 
-    fn feed(&mut self, input: Input) {
-        self.machine.handle_input(Instant::now(), input);
-    }
-
     fn take_in(&mut self, event: Event) {
         match event {
-            Event::Admin(request) => self.answer_admin(request),
             Event::AppEnded(verdict) => {
                 self.guests.app_ended();
-                self.feed(Input::AppExited(verdict));
+                self.crew.feed(Input::AppExited(verdict));
                 self.child_ended();
             }
-            Event::Broker(request) => self.answer_gateway(request),
             Event::ChildEnded => self.child_ended(),
+            Event::FromHost(news) => self.take_in_host(news),
             Event::Helper(helper, instance, event) => self.take_in_helper(helper, instance, event),
             Event::Moved(addresses) => {
                 info!(count = addresses.len(), "this machine has other addresses");
@@ -135,9 +179,10 @@ impl Session {
             }
             Event::Signal => {
                 info!("asked to end");
-                self.feed(Input::Stop);
+                self.crew.feed(Input::Stop);
             }
             Event::Worker(worker, instance, event) => self.take_in_worker(worker, instance, event),
+            other => error!(?other, "news that is none of a session's"),
         }
     }
 
@@ -145,56 +190,171 @@ impl Session {
         match event {
             HelperEvent::Ended(verdict) => {
                 self.guests.helper_ended(helper, instance);
-                self.feed(Input::HelperExited(helper, instance, verdict));
+                self.crew.feed(Input::HelperExited(helper, instance, verdict));
                 self.child_ended();
             }
             HelperEvent::Ready(line) => {
                 if let Some(launch) = self.stage.helper(helper) {
                     self.guests.helper_ready(launch, &line);
                 }
-                self.feed(Input::HelperReady(helper, instance));
+                self.crew.feed(Input::HelperReady(helper, instance));
             }
         }
     }
 
     fn take_in_worker(&mut self, worker: Worker, instance: Instance, event: WorkerEvent) {
-        match event {
-            WorkerEvent::Broke(error) => {
-                warn!(%worker, %error, "it says what no worker says");
-                self.feed(Input::Broke(worker, instance));
+        let ended = matches!(event, WorkerEvent::Ended(_));
+        let ready = matches!(event, WorkerEvent::Ready(_));
+        match self.crew.take_in(worker, instance, event) {
+            Some(
+                ToSupervisor::LinkLost { generation, .. }
+                | ToSupervisor::PeerViolated { generation, .. },
+            ) if worker == Worker::Rtc && generation == self.host.generation => {
+                // Whoever it is about: the gateway is the host's, which heeds no session's word on it.
+                self.want_signalling();
             }
-            WorkerEvent::Configured => self.feed(Input::Configured(worker, instance)),
-            WorkerEvent::Ended(verdict) => {
-                self.workers.forget(worker, instance);
-                self.feed(Input::Exited(worker, instance, verdict));
-                self.child_ended();
+            // A word about a pair that has been replaced is about nothing.
+            Some(ToSupervisor::LinkLost { .. } | ToSupervisor::PeerViolated { .. }) | None => {}
+            Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
+        }
+        if ready && worker == Worker::Rtc {
+            self.tell_candidates();
+        }
+        if ended {
+            self.child_ended();
+        }
+    }
+
+    fn take_in_host(&mut self, news: FromHost) {
+        match news {
+            FromHost::Found(channel) => {
+                self.host.channel = Some(channel);
+                self.send(&ToHost::Registered {
+                    form: SESSION_HASH,
+                    was: self.host.id,
+                    name: self.name.clone(),
+                    token: self.token.digest(),
+                    supervisor_pid: process::id(),
+                });
             }
-            WorkerEvent::Left(link) => {
-                // Mostly because it ends.
-                tracing::debug!(%worker, %link, "it closed its end");
-                self.feed(Input::Left(worker, instance));
-            }
-            WorkerEvent::HandshakeFailed(reason) => {
-                // Mostly the echo of its end, which tells more and follows.
-                tracing::debug!(%worker, reason, "the handshake broke");
-                self.feed(Input::HandshakeFailed(worker, instance));
-            }
-            WorkerEvent::Ready(report) => {
-                self.workers.confined(worker, instance, report);
-                self.feed(Input::Ready(worker, instance));
-                if worker == Worker::Rtc {
-                    self.tell_candidates();
+            FromHost::Said(said, end) => self.heed_host(said, end),
+            FromHost::Lost(reason) => {
+                if self.host.welcome {
+                    info!(reason, "the host is gone; looking for it");
+                }
+                self.host.channel = None;
+                self.host.welcome = false;
+                self.crew.machine.set_pages_reachable(false);
+                if self.host.joined {
+                    self.crew.feed(Input::Stop);
                 }
             }
-            WorkerEvent::Said(said) => self.feed(Input::Said(word(worker, said))),
-            WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
         }
+    }
+
+    fn heed_host(&mut self, said: ToSession, end: Option<OwnedFd>) {
+        match said {
+            ToSession::Refused { reason } => warn!(%reason, "the host refuses this session"),
+            ToSession::Welcomed { session, relay } => {
+                self.host.id = Some(session);
+                self.host.welcome = true;
+                self.stage.staff.tell_relay(relay);
+                self.crew.machine.set_pages_reachable(true);
+                self.say_app();
+                if self.crew.workers.client(Worker::Rtc).is_some() {
+                    self.want_signalling();
+                }
+            }
+            ToSession::Opened { page, with_token } => {
+                self.host.page = Some((page.into_string(), with_token));
+                self.announce();
+            }
+            ToSession::SignallingEnd => {
+                if let Some(end) = end {
+                    self.host.generation = self.host.generation.next();
+                    self.crew.workers.deliver_to_rtc(self.host.generation, end);
+                }
+            }
+            ToSession::RtcViolated => {
+                warn!("rtc broke the contract with the gateway; starting it anew");
+                // While everything is being ended nothing is started anew.
+                let _ = self.crew.machine.restart(Instant::now(), Worker::Rtc);
+            }
+            ToSession::PagesTold { serial } => {
+                if serial == self.serial {
+                    self.crew.feed(Input::PagesTold);
+                }
+            }
+            ToSession::Asked { number, question } => self.answer(number, question),
+            ToSession::StopAsked => {
+                info!("asked to end");
+                self.crew.feed(Input::Stop);
+            }
+        }
+    }
+
+    fn answer(&mut self, number: u32, question: Question) {
+        let answer = match question {
+            Question::Logs { source, after } => Answer::Logs(self.log.page(source, after)),
+            Question::Restart { worker } => {
+                info!(%worker, "restart asked for");
+                let outcome = self.crew.machine.restart(Instant::now(), worker);
+                Answer::Done(outcome.map_err(|error| Refusal::because(error.to_string())))
+            }
+            Question::StartApp => {
+                let started = self.crew.machine.start_app_again(Instant::now());
+                Answer::Done(started.map_err(|error| Refusal::because(error.to_string())))
+            }
+            Question::Metrics { worker } => {
+                let client = self.crew.clients().into_iter().find(|(id, _)| id.kind() == worker);
+                return self.reply(number, async move {
+                    Answer::Metrics(service::metrics_of(client.map(|(_, client)| client)).await)
+                });
+            }
+            Question::Status => {
+                let (status, clients) = (self.status(), self.crew.clients());
+                return self.reply(number, async move {
+                    Answer::Status(service::with_summaries(status, clients).await)
+                });
+            }
+        };
+        self.send(&ToHost::Answered { number, answer });
+    }
+
+    /// Answers when the answer is there.
+    fn reply(&self, number: u32, answer: impl Future<Output = Answer> + Send + 'static) {
+        let Some(channel) = self.host.channel.clone() else { return };
+        tokio::spawn(async move {
+            let answer = answer.await;
+            // Whoever does not get it asks again.
+            let _ = channel.send(&ToHost::Answered { number, answer }, &[]);
+        });
+    }
+
+    fn send(&self, message: &ToHost) {
+        let Some(channel) = &self.host.channel else { return };
+        if let Err(error) = channel.send(message, &[]) {
+            // What it has to know is said again when it is found again.
+            tracing::debug!(%error, "the host does not hear");
+        }
+    }
+
+    fn want_signalling(&self) {
+        if self.host.welcome {
+            self.send(&ToHost::SignallingWanted);
+        }
+    }
+
+    fn say_app(&self) {
+        let (serial, state) = (self.serial, self.app_state.clone());
+        self.send(&ToHost::AppChanged { serial, state });
     }
 
     /// Tells rtc of addresses that have changed since the start. One that is starting is told when it is
     /// ready: it may have been configured before.
     fn tell_candidates(&self) {
-        if let (Some(candidates), Some(rtc)) = (&self.candidates, self.workers.client(Worker::Rtc))
+        if let (Some(candidates), Some(rtc)) =
+            (&self.candidates, self.crew.workers.client(Worker::Rtc))
         {
             tokio::spawn(handshake::set_candidates(rtc, candidates.clone()));
         }
@@ -202,60 +362,39 @@ impl Session {
 
     /// Does all that the machine decides; `Some` when it was the last.
     fn carry_out(&mut self) -> Option<Outcome> {
-        while let Some(action) = self.machine.poll_action() {
+        while let Some(action) = self.crew.machine.poll_action() {
+            let Some(action) = self.crew.carry_out(action, &self.stage) else { continue };
             match action {
-                Action::Announce => self.announce(),
-                Action::Drain(worker) => {
-                    if let Some(client) = self.workers.client(worker) {
-                        tokio::spawn(handshake::drain(client));
-                    }
+                Action::Announce => {
+                    self.complete = true;
+                    self.announce();
                 }
                 Action::Finish(outcome) => return Some(outcome),
-                Action::Kill(worker) => self.workers.signal(worker, Signal::SIGKILL),
                 Action::KillApp => self.guests.signal_app(Signal::SIGKILL),
                 Action::KillHelper(helper) => self.guests.kill_helper(helper),
                 Action::KillRest => self.end_rest(Signal::SIGKILL),
-                Action::Say(notice) => say(notice),
-                Action::Spawn(worker, instance) => self.spawn(worker, instance),
-                Action::Start(worker) => self.start(worker),
+                Action::Spawn(Worker::Rtc, _) => self.want_signalling(),
                 Action::StartApp => self.start_app(),
                 Action::StartHelper(helper, instance) => self.start_helper(helper, instance),
                 Action::Tell(news) => self.tell(news),
-                Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
                 Action::TerminateApp => self.guests.signal_app(Signal::SIGTERM),
                 Action::TerminateRest => self.end_rest(Signal::SIGTERM),
-                Action::Wire { link, generation, from, to } => {
-                    if let Err(error) = self.workers.wire(link, generation, from, to) {
-                        error!(link = %link.name, %error, "a link cannot be made");
-                    }
-                }
+                // The crew's.
+                Action::Drain(_)
+                | Action::Kill(_)
+                | Action::Say(_)
+                | Action::Spawn(..)
+                | Action::Start(_)
+                | Action::Terminate(_)
+                | Action::Wire { .. } => {}
             }
         }
         None
     }
 
-    fn spawn(&mut self, worker: Worker, instance: Instance) {
-        let absent = || io::Error::other("this desktop runs without it");
-        let stage = stage_of(worker, &self.host, &self.stage);
-        let part = stage::part(stage, worker).ok_or_else(absent);
-        if let Err(error) = part.and_then(|part| self.workers.spawn(part, instance)) {
-            error!(%worker, %error, "cannot execute");
-            self.feed(Input::Exited(worker, instance, Verdict::NotSpawned));
-        }
-    }
-
-    fn start(&mut self, worker: Worker) {
-        let stage = stage_of(worker, &self.host, &self.stage);
-        let part = stage::part(stage, worker).ok_or(GrantError::Gone);
-        if let Err(error) = part.and_then(|part| self.workers.start(part)) {
-            error!(%worker, %error, "cannot hand over grants");
-            self.workers.signal(worker, Signal::SIGKILL);
-        }
-    }
-
     fn start_app(&mut self) {
         if self.guests.start_app(&self.stage.app).is_err() {
-            self.feed(Input::AppExited(Verdict::NotSpawned));
+            self.crew.feed(Input::AppExited(Verdict::NotSpawned));
         }
     }
 
@@ -266,7 +405,7 @@ impl Session {
         let started = launch.and_then(|launch| self.guests.start_helper(launch, instance, app));
         if let Err(error) = started {
             error!(%helper, %error, "cannot execute");
-            self.feed(Input::HelperExited(helper, instance, Verdict::NotSpawned));
+            self.crew.feed(Input::HelperExited(helper, instance, Verdict::NotSpawned));
         }
     }
 
@@ -276,139 +415,49 @@ impl Session {
             self.explain_app(verdict, early, "the desktop stays");
         }
         let hint = if news.is_failure() { self.hint() } else { "" };
-        self.bulletin.tell(news::state(news, hint));
+        self.app_state = news::state(news, hint);
+        self.serial = self.serial.wrapping_add(1);
+        self.say_app();
     }
 
     fn end_rest(&mut self, signal: Signal) {
-        if self.guests.end_rest(signal, |pid| self.workers.has(pid)) {
-            self.feed(Input::RestGone);
+        if self.guests.end_rest(signal) {
+            self.crew.feed(Input::RestGone);
         }
     }
 
     fn child_ended(&mut self) {
-        if self.guests.child_ended(|pid| self.workers.has(pid)) {
-            self.feed(Input::RestGone);
+        if self.guests.child_ended() {
+            self.crew.feed(Input::RestGone);
         }
     }
 
-    fn answer_admin(&mut self, request: AdminRequest) {
-        // Whoever asked may have gone; then nobody misses the answer.
-        match request {
-            AdminRequest::Restart(process, reply) => {
-                info!(%process, "restart asked for");
-                let outcome = self.machine.restart(Instant::now(), process.kind());
-                let _ = reply.send(outcome.map_err(|error| Refusal::because(error.to_string())));
-            }
-            AdminRequest::Status(reply) => {
-                let _ = reply.send((self.status(), self.workers.ready_clients(&self.machine)));
-            }
-            AdminRequest::Stop => {
-                info!("asked to end");
-                self.feed(Input::Stop);
-            }
-        }
-    }
-
-    fn answer_gateway(&mut self, request: BrokerRequest) {
-        // A gateway that has gone asks again.
-        match request {
-            BrokerRequest::Begin(method, from, reply) => {
-                let _ = reply.send(self.access.begin(Instant::now(), &method, from));
-            }
-            BrokerRequest::MintRelayCredentials(session, peer, reply) => {
-                let _ = reply.send(self.mint(session, peer));
-            }
-            BrokerRequest::Resume(cookie, reply) => {
-                let _ = reply.send(self.access.resume(Instant::now(), &cookie));
-            }
-            BrokerRequest::SignOut(cookie, reply) => {
-                let _ = reply.send(self.access.sign_out(&cookie));
-            }
-            BrokerRequest::StartApp(session, reply) => {
-                let _ = reply.send(self.start_app_again(session));
-            }
-            BrokerRequest::WatchApp(seen, reply) => {
-                if self.bulletin.ask(seen, reply) {
-                    self.feed(Input::PagesTold);
-                }
-            }
-        }
-    }
-
-    fn start_app_again(&mut self, session: SessionId) -> Result<(), Refusal> {
-        if session != SessionId::SOLE {
-            return Err(Refusal::because("There is no such desktop."));
-        }
-        let started = self.machine.start_app_again(Instant::now());
-        started.map_err(|error| Refusal::because(error.to_string()))
-    }
-
-    fn mint(&mut self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
-        // Before 1970 nothing is minted that the relay would take.
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
-        let mint = self.mint.as_mut()?;
-        let pair = mint.mint(Instant::now(), UnixSeconds(unix.as_secs()), session, peer);
-        if pair.is_none() {
-            warn!(%peer, "no relay credentials: another session's, or too many a minute");
-        }
-        pair
-    }
-
-    fn status(&self) -> HostStatus {
-        HostStatus {
-            listen: self.host.front_door.listen.clone(),
-            auth: self.host.auth,
+    fn status(&self) -> SessionStatus {
+        let id = self.host.id.unwrap_or(SessionId::SOLE);
+        let name =
+            self.name.as_ref().map_or_else(|| id.to_string(), |name| name.as_str().to_owned());
+        SessionStatus {
+            id,
+            name: Text::truncated(name),
             supervisor_pid: process::id(),
-            workers: self.workers_of(Scope::Host),
-            sessions: vec![SessionStatus {
-                id: SessionId::SOLE,
-                name: Text::truncated(SessionId::SOLE.to_string()),
-                supervisor_pid: process::id(),
-                app: AppStatus {
-                    command: Text::truncated(app::command_line(&self.stage.app)),
-                    pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
-                },
-                workers: self.workers_of(Scope::Session),
-            }],
+            app: AppStatus {
+                command: Text::truncated(app::command_line(&self.stage.app)),
+                pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
+            },
+            workers: self.crew.status(&self.stage, id),
         }
     }
 
-    fn workers_of(&self, scope: Scope) -> Vec<ProcessStatus> {
-        let now = Instant::now();
-        let staff = match scope {
-            Scope::Host => self.host.staff(),
-            Scope::Session => self.stage.staff(),
-        };
-        let workers = staff.plan.iter().map(|part| {
-            let report = self.machine.report(part.worker);
-            let pid = self.workers.pid(part.worker);
-            let usage = pid.map(proc::usage).unwrap_or_default();
-            let millis = |time: Duration| time.as_millis().try_into().unwrap_or(u64::MAX);
-            let since = |then: Instant| millis(now.saturating_duration_since(then));
-            let until = |then: Instant| millis(then.saturating_duration_since(now));
-            ProcessStatus {
-                process: ProcessId::serving(SessionId::SOLE, part.worker),
-                pid,
-                uid: part.identity.uid,
-                state: Text::truncated(report.state.to_string()),
-                uptime_millis: report.ready_since.map_or(0, since),
-                next_try_millis: report.next_try.map(until),
-                restarts: report.restarts,
-                cpu_millis: usage.cpu_millis,
-                memory_bytes: usage.memory_bytes,
-                confinement: self.workers.confinement(part.worker),
-                summary: Text::default(),
-            }
-        });
-        workers.collect()
-    }
-
-    /// The one place where the token is shown: standard output, once.
-    fn announce(&self) {
-        let page = self.host.page();
-        let address = match (self.host.auth, self.access.token(SessionId::SOLE)) {
-            (AuthMode::Token, Some(token)) => format!("{page}#token={token}"),
-            _ => page,
+    /// The one place where the token is shown: standard output, once, when browsers can come and the
+    /// desktop is there.
+    fn announce(&mut self) {
+        let Some((page, with_token)) = self.host.page.clone() else { return };
+        if !self.complete || std::mem::replace(&mut self.host.shown, true) {
+            return;
+        }
+        let address = match with_token {
+            true => format!("{page}#token={}", self.token.reveal()),
+            false => page,
         };
         let ends = match self.stage.outlives_app {
             true => "on ctrl-c and on `lumen stop`",
@@ -459,79 +508,5 @@ impl Session {
                 self.log.say(&format!("  its last lines: {line}"));
             }
         }
-    }
-}
-
-fn stage_of<'stage>(
-    worker: Worker,
-    host: &'stage HostStage,
-    session: &'stage SessionStage,
-) -> &'stage dyn Stage {
-    match worker.scope() {
-        Scope::Host => host,
-        Scope::Session => session,
-    }
-}
-
-fn word(by: Worker, said: ToSupervisor) -> Word {
-    let (link, generation, complaint) = match said {
-        ToSupervisor::LinkLost { link, generation, reason } => {
-            (link, generation, Complaint::Lost(reason))
-        }
-        ToSupervisor::PeerViolated { link, generation } => (link, generation, Complaint::Violated),
-        ToSupervisor::SignallingLost { generation, reason, .. } => {
-            (LinkName::Signalling, generation, Complaint::Lost(reason))
-        }
-        ToSupervisor::SignallingViolated { generation, .. } => {
-            (LinkName::Signalling, generation, Complaint::Violated)
-        }
-    };
-    Word { by, link: link.row(), generation, complaint }
-}
-
-fn say(notice: Notice) {
-    match notice {
-        Notice::Accused(worker, word) => {
-            let Word { by, link, .. } = word;
-            warn!(%worker, link = %link.name, "{by} accuses its peer again; ending {worker}");
-        }
-        Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
-        Notice::AppFollowsHelper => {
-            warn!("the app ended with a helper it cannot do without; starting both anew");
-        }
-        Notice::Broke(worker) => {
-            error!(%worker, "{worker} broke the contract with its supervisor; ending it");
-        }
-        Notice::Died(worker, verdict, wait) => {
-            warn!(%worker, "{worker} {verdict}; starting it anew after {} ms", wait.as_millis());
-        }
-        Notice::Failed(worker, verdict, reason, wait) => {
-            let wait = wait.as_secs();
-            error!(%worker, "{worker} {verdict}; trying again after {wait} s: {reason}");
-        }
-        Notice::HelperDied(helper, verdict) => {
-            warn!("{helper} {verdict}; starting it anew");
-        }
-        Notice::HelperFailed(helper, verdict, wait) => {
-            let wait = wait.as_secs();
-            error!("{helper} {verdict}; it ended too often, and is tried again after {wait} s");
-        }
-        Notice::Stays(worker) => {
-            error!(%worker, "{worker} cannot be reached any more, but does not end; ending it");
-        }
-        Notice::RestStays => warn!("something that the app left behind does not end; going on"),
-        Notice::Rewired(Word { by, link, complaint, .. }) => match complaint {
-            // Mostly the echo of a death, which is said by itself.
-            Complaint::Lost(LossReason::Closed) => {
-                tracing::debug!(%by, link = %link.name, "the other end is closed");
-            }
-            Complaint::Lost(reason) => {
-                warn!(%by, link = %link.name, "a link is lost, because {reason}; making it anew");
-            }
-            Complaint::Violated => {
-                warn!(%by, link = %link.name, "{by} accuses its peer; making the link anew");
-            }
-        },
-        Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),
     }
 }

@@ -1,12 +1,14 @@
 //! The workers' processes: their sockets, what waits for them, and their signals.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
+    rc::Rc,
     sync::Arc,
     time::Instant,
 };
@@ -64,9 +66,37 @@ pub(super) enum GrantError {
     Send(#[from] SendError),
 }
 
+/// The worker's processes of every scope that this process is the supervisor of.
+#[derive(Clone, Default)]
+pub(super) struct Roster(Rc<RefCell<BTreeSet<Pid>>>);
+
+impl Roster {
+    /// Whether a process is a worker's.
+    pub(super) fn has(&self, pid: Pid) -> bool {
+        self.0.borrow().contains(&pid)
+    }
+}
+
+/// Where an end of a link belongs: the gateway has one to the rtc of each session.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Place {
+    link: LinkName,
+    session: Option<SessionId>,
+}
+
+impl Place {
+    fn grant(self, generation: Generation) -> ToWorker {
+        match self.session {
+            Some(session) => ToWorker::SignallingEnd { session, generation },
+            None => ToWorker::LinkEnd { link: self.link, generation },
+        }
+    }
+}
+
 /// Every worker's present process.
 pub(super) struct Workers {
     processes: BTreeMap<Worker, Process>,
+    roster: Roster,
     namespaces: Namespaces,
     events: Events,
     log: Log,
@@ -78,13 +108,13 @@ struct Process {
     client: ControlClient,
     grants: Arc<Channel<ToSupervisor, ToWorker>>,
     /// Link ends until it takes its grants; `None` since then.
-    waiting: Option<BTreeMap<LinkName, (Generation, OwnedFd)>>,
+    waiting: Option<BTreeMap<Place, (Generation, OwnedFd)>>,
     confinement: ConfinementReport,
 }
 
 impl Workers {
-    pub(super) fn new(namespaces: Namespaces, events: Events, log: Log) -> Self {
-        Self { processes: BTreeMap::new(), namespaces, events, log }
+    pub(super) fn new(namespaces: Namespaces, roster: Roster, events: Events, log: Log) -> Self {
+        Self { processes: BTreeMap::new(), roster, namespaces, events, log }
     }
 
     /// Executes a worker and introduces itself to it.
@@ -114,6 +144,7 @@ impl Workers {
             waiting: Some(BTreeMap::new()),
             confinement: ConfinementReport::default(),
         };
+        self.roster.0.borrow_mut().insert(spawned.child.pid());
         self.processes.insert(worker, process);
         let report = Report { worker, instance, events: self.events.clone() };
         let (config, log) = (part.plan.config.clone(), part.log.clone());
@@ -143,7 +174,10 @@ impl Workers {
         for (owner, end, takes) in [(link.from, near, from), (link.to, far, to)] {
             // An end that nobody takes is closed: the other side sees a peer that is restarting.
             match owner {
-                End::Worker(worker) if takes => self.deliver(worker, link.name, generation, end),
+                End::Worker(worker) if takes => {
+                    let place = Place { link: link.name, session: None };
+                    self.deliver(worker, place, generation, end);
+                }
                 End::Supervisor if takes => service::broker(end, self.events.clone()),
                 _ => {}
             }
@@ -151,17 +185,34 @@ impl Workers {
         Ok(())
     }
 
-    fn deliver(&mut self, worker: Worker, link: LinkName, generation: Generation, end: OwnedFd) {
+    /// Hands the gateway its end of the signalling link to a session's rtc.
+    pub(super) fn deliver_signalling(
+        &mut self,
+        session: SessionId,
+        generation: Generation,
+        end: OwnedFd,
+    ) {
+        let place = Place { link: LinkName::Signalling, session: Some(session) };
+        self.deliver(Worker::Gateway, place, generation, end);
+    }
+
+    /// Hands rtc its end of the signalling link.
+    pub(super) fn deliver_to_rtc(&mut self, generation: Generation, end: OwnedFd) {
+        let place = Place { link: LinkName::Signalling, session: None };
+        self.deliver(Worker::Rtc, place, generation, end);
+    }
+
+    fn deliver(&mut self, worker: Worker, place: Place, generation: Generation, end: OwnedFd) {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         if let Some(waiting) = &mut process.waiting {
-            waiting.insert(link, (generation, end));
+            waiting.insert(place, (generation, end));
             return;
         }
-        let grant = end_of(worker, link, generation);
-        match process.grants.send(&grant, &[end.as_fd()]) {
+        match process.grants.send(&place.grant(generation), &[end.as_fd()]) {
             // A worker that is gone is news that its end brings.
             Ok(()) | Err(SendError::PeerGone) => {}
             Err(error) => {
+                let link = place.link;
                 error!(%worker, %link, %error, "does not take its grants; ending it");
                 process.child.signal(Signal::SIGKILL);
             }
@@ -178,8 +229,8 @@ impl Workers {
             process.grants.send(&grant, &[descriptor])?;
             count += 1;
         }
-        for (link, (generation, end)) in ends {
-            process.grants.send(&end_of(worker, link, generation), &[end.as_fd()])?;
+        for (place, (generation, end)) in ends {
+            process.grants.send(&place.grant(generation), &[end.as_fd()])?;
             count += 1;
         }
         let (client, namespaces) = (process.client.clone(), self.namespaces.names());
@@ -199,14 +250,11 @@ impl Workers {
 
     /// A process has been reaped: its number means nothing any more.
     pub(super) fn forget(&mut self, worker: Worker, instance: Instance) {
-        if self.processes.get(&worker).is_some_and(|process| process.instance == instance) {
+        let present = self.processes.get(&worker);
+        if let Some(process) = present.filter(|process| process.instance == instance) {
+            self.roster.0.borrow_mut().remove(&process.child.pid());
             self.processes.remove(&worker);
         }
-    }
-
-    /// Whether a process is a worker's.
-    pub(super) fn has(&self, pid: Pid) -> bool {
-        self.processes.values().any(|process| process.child.pid() == pid)
     }
 
     /// Keeps what a worker says of its confinement.
@@ -287,16 +335,6 @@ fn end_of_control(over: Result<(), ChannelError<io::Error>>) -> WorkerEvent {
         }
         // Closed, or reset by a process that ended.
         Ok(()) | Err(_) => WorkerEvent::Left(LinkName::Control),
-    }
-}
-
-/// How a worker is told of its end of a link: the gateway has one to the rtc of each session.
-fn end_of(worker: Worker, link: LinkName, generation: Generation) -> ToWorker {
-    match (worker, link) {
-        (Worker::Gateway, LinkName::Signalling) => {
-            ToWorker::SignallingEnd { session: SessionId::SOLE, generation }
-        }
-        _ => ToWorker::LinkEnd { link, generation },
     }
 }
 

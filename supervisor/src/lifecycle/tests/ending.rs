@@ -5,6 +5,7 @@ use super::*;
 #[test]
 fn stop_ends_the_app_then_what_it_left_then_the_workers() {
     let mut world = World::open();
+    world.machine.set_pages_reachable(true);
     world.rest = true;
     let asked = world.actions_since(|world| world.input(Input::Stop));
     assert_eq!(asked, [Action::TerminateApp], "the workers still serve the app");
@@ -18,7 +19,7 @@ fn stop_ends_the_app_then_what_it_left_then_the_workers() {
         world.input(Input::RestGone);
     });
     let told = Action::Tell(News::Over(Outcome::Stopped));
-    assert_eq!(rest_gone.first(), Some(&told), "the pages, while there is a gateway");
+    assert_eq!(rest_gone.first(), Some(&told), "the pages, while there is a way to them");
     assert_eq!(rest_gone.get(1..), Some(&Worker::ALL.map(Action::Drain)[..]));
 }
 
@@ -57,6 +58,7 @@ fn stop_goes_on_without_what_the_kernel_does_not_end() {
 #[test]
 fn workers_wait_until_the_pages_are_told_but_not_for_ever() {
     let mut world = World::open();
+    world.machine.set_pages_reachable(true);
     world.pages = false;
     world.input(Input::Stop);
     let untold = world.actions_since(|world| {

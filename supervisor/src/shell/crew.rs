@@ -1,0 +1,221 @@
+//! The workers of one scope, and the machine that decides over them: what a host's loop and a
+//! session's have in common.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    link::LinkName,
+    message::grants::{LossReason, ToSupervisor},
+    process::{ProcessId, Worker},
+    service::ProcessStatus,
+    text::Text,
+    units::SessionId,
+};
+use nix::sys::signal::Signal;
+use tracing::{error, warn};
+
+use super::{
+    event::{Clients, WorkerEvent},
+    handshake, proc,
+    stage::{self, Stage},
+    worker::{GrantError, Workers},
+};
+use crate::lifecycle::{Action, Complaint, Input, Instance, Lifecycle, Notice, Verdict, Word};
+
+/// One scope's workers.
+pub(super) struct Crew {
+    pub(super) machine: Lifecycle,
+    pub(super) workers: Workers,
+}
+
+impl Crew {
+    pub(super) fn feed(&mut self, input: Input) {
+        self.machine.handle_input(Instant::now(), input);
+    }
+
+    /// How long the loop may sleep.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.machine.timeout().map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Takes in news of a worker. What it says of the link that crosses scopes is handed back: the
+    /// machine knows the links of its own scope only.
+    pub(super) fn take_in(
+        &mut self,
+        worker: Worker,
+        instance: Instance,
+        event: WorkerEvent,
+    ) -> Option<ToSupervisor> {
+        match event {
+            WorkerEvent::Broke(error) => {
+                warn!(%worker, %error, "it says what no worker says");
+                self.feed(Input::Broke(worker, instance));
+            }
+            WorkerEvent::Configured => self.feed(Input::Configured(worker, instance)),
+            WorkerEvent::Ended(verdict) => {
+                self.workers.forget(worker, instance);
+                self.feed(Input::Exited(worker, instance, verdict));
+            }
+            WorkerEvent::Left(link) => {
+                // Mostly because it ends.
+                tracing::debug!(%worker, %link, "it closed its end");
+                self.feed(Input::Left(worker, instance));
+            }
+            WorkerEvent::HandshakeFailed(reason) => {
+                // Mostly the echo of its end, which tells more and follows.
+                tracing::debug!(%worker, reason, "the handshake broke");
+                self.feed(Input::HandshakeFailed(worker, instance));
+            }
+            WorkerEvent::Ready(report) => {
+                self.workers.confined(worker, instance, report);
+                self.feed(Input::Ready(worker, instance));
+            }
+            WorkerEvent::Said(said) => match word(worker, said) {
+                Some(word) => self.feed(Input::Said(word)),
+                None => return Some(said),
+            },
+            WorkerEvent::WrongBuild => self.feed(Input::WrongBuild(worker, instance)),
+        }
+        None
+    }
+
+    /// Does what concerns workers; hands back whatever else there is to do.
+    pub(super) fn carry_out(&mut self, action: Action, stage: &dyn Stage) -> Option<Action> {
+        match action {
+            Action::Drain(worker) => {
+                if let Some(client) = self.workers.client(worker) {
+                    tokio::spawn(handshake::drain(client));
+                }
+            }
+            Action::Kill(worker) => self.workers.signal(worker, Signal::SIGKILL),
+            Action::Say(notice) => say(notice),
+            Action::Spawn(worker, instance) => {
+                self.spawn(worker, instance, stage);
+                return Some(action);
+            }
+            Action::Start(worker) => self.start(worker, stage),
+            Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
+            Action::Wire { link, generation, from, to } => {
+                if let Err(error) = self.workers.wire(link, generation, from, to) {
+                    error!(link = %link.name, %error, "a link cannot be made");
+                }
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn spawn(&mut self, worker: Worker, instance: Instance, stage: &dyn Stage) {
+        let absent = || io::Error::other("this desktop runs without it");
+        let part = stage::part(stage, worker).ok_or_else(absent);
+        if let Err(error) = part.and_then(|part| self.workers.spawn(part, instance)) {
+            error!(%worker, %error, "cannot execute");
+            self.feed(Input::Exited(worker, instance, Verdict::NotSpawned));
+        }
+    }
+
+    fn start(&mut self, worker: Worker, stage: &dyn Stage) {
+        let part = stage::part(stage, worker).ok_or(GrantError::Gone);
+        if let Err(error) = part.and_then(|part| self.workers.start(part)) {
+            error!(%worker, %error, "cannot hand over grants");
+            self.workers.signal(worker, Signal::SIGKILL);
+        }
+    }
+
+    /// How each worker is, named as those of `session` if they are not the host's.
+    pub(super) fn status(&self, stage: &dyn Stage, session: SessionId) -> Vec<ProcessStatus> {
+        let now = Instant::now();
+        let status = |part: &crate::plan::WorkerPlan| {
+            let report = self.machine.report(part.worker);
+            let pid = self.workers.pid(part.worker);
+            let usage = pid.map(proc::usage).unwrap_or_default();
+            let millis = |time: Duration| time.as_millis().try_into().unwrap_or(u64::MAX);
+            let since = |then: Instant| millis(now.saturating_duration_since(then));
+            let until = |then: Instant| millis(then.saturating_duration_since(now));
+            ProcessStatus {
+                process: ProcessId::serving(session, part.worker),
+                pid,
+                uid: part.identity.uid,
+                state: Text::truncated(report.state.to_string()),
+                uptime_millis: report.ready_since.map_or(0, since),
+                next_try_millis: report.next_try.map(until),
+                restarts: report.restarts,
+                cpu_millis: usage.cpu_millis,
+                memory_bytes: usage.memory_bytes,
+                confinement: self.workers.confinement(part.worker),
+                summary: Text::default(),
+            }
+        };
+        stage.staff().plan.iter().map(status).collect()
+    }
+
+    /// Whom to ask for more.
+    pub(super) fn clients(&self) -> Clients {
+        self.workers.ready_clients(&self.machine)
+    }
+}
+
+/// What a worker says of a link of its own scope.
+fn word(by: Worker, said: ToSupervisor) -> Option<Word> {
+    let (link, generation, complaint) = match said {
+        ToSupervisor::LinkLost { link: LinkName::Signalling, .. }
+        | ToSupervisor::PeerViolated { link: LinkName::Signalling, .. }
+        | ToSupervisor::SignallingLost { .. }
+        | ToSupervisor::SignallingViolated { .. } => return None,
+        ToSupervisor::LinkLost { link, generation, reason } => {
+            (link, generation, Complaint::Lost(reason))
+        }
+        ToSupervisor::PeerViolated { link, generation } => (link, generation, Complaint::Violated),
+    };
+    Some(Word { by, link: link.row(), generation, complaint })
+}
+
+fn say(notice: Notice) {
+    match notice {
+        Notice::Accused(worker, word) => {
+            let Word { by, link, .. } = word;
+            warn!(%worker, link = %link.name, "{by} accuses its peer again; ending {worker}");
+        }
+        Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
+        Notice::AppFollowsHelper => {
+            warn!("the app ended with a helper it cannot do without; starting both anew");
+        }
+        Notice::Broke(worker) => {
+            error!(%worker, "{worker} broke the contract with its supervisor; ending it");
+        }
+        Notice::Died(worker, verdict, wait) => {
+            warn!(%worker, "{worker} {verdict}; starting it anew after {} ms", wait.as_millis());
+        }
+        Notice::Failed(worker, verdict, reason, wait) => {
+            let wait = wait.as_secs();
+            error!(%worker, "{worker} {verdict}; trying again after {wait} s: {reason}");
+        }
+        Notice::HelperDied(helper, verdict) => {
+            warn!("{helper} {verdict}; starting it anew");
+        }
+        Notice::HelperFailed(helper, verdict, wait) => {
+            let wait = wait.as_secs();
+            error!("{helper} {verdict}; it ended too often, and is tried again after {wait} s");
+        }
+        Notice::Stays(worker) => {
+            error!(%worker, "{worker} cannot be reached any more, but does not end; ending it");
+        }
+        Notice::RestStays => warn!("something that the app left behind does not end; going on"),
+        Notice::Rewired(Word { by, link, complaint, .. }) => match complaint {
+            // Mostly the echo of a death, which is said by itself.
+            Complaint::Lost(LossReason::Closed) => {
+                tracing::debug!(%by, link = %link.name, "the other end is closed");
+            }
+            Complaint::Lost(reason) => {
+                warn!(%by, link = %link.name, "a link is lost, because {reason}; making it anew");
+            }
+            Complaint::Violated => {
+                warn!(%by, link = %link.name, "{by} accuses its peer; making the link anew");
+            }
+        },
+        Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),
+    }
+}

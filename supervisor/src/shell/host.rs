@@ -1,0 +1,402 @@
+//! A host's loop: the gateway and the relay, who may see which session, and the sessions' links.
+//!
+//! One task owns all of it and takes in one event at a time. A session is trusted with itself only:
+//! what it says is about it, and bounded; one that breaks the contract or does not read loses its link.
+
+mod sessions;
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Instant, SystemTime},
+};
+
+use lumen_ipc::{
+    message::{
+        grants::{LossReason, ToSupervisor},
+        session::{Question, SESSION_HASH, ToHost, ToSession},
+        signalling::{Reason, ToGateway, ToRtc},
+    },
+    process::Worker,
+    relay::UnixSeconds,
+    service::{AuthMode, HostStatus, Refusal, RelayPair},
+    text::Text,
+    units::{PeerId, SessionId},
+};
+use lumen_ipc_runtime::channel::Channel;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use self::sessions::{Pending, Record, Sessions};
+use super::{
+    crew::Crew,
+    event::{
+        AdminRequest, BrokerRequest, ConnectionId, Event, Events, FromSession, QUEUE, WorkerEvent,
+    },
+    fence::Namespaces,
+    link::HostEnd,
+    log::Log,
+    news::Bulletin,
+    stage::{HostStage, Stage},
+    worker::{Roster, Workers},
+};
+use crate::{
+    broker::{Access, relay::RelayMint},
+    lifecycle::{Action, Input, Instance, Lifecycle, Outcome},
+};
+
+/// Everything a running host consists of.
+pub(super) struct Host {
+    stage: HostStage,
+    access: Access,
+    mint: Option<RelayMint>,
+    crew: Crew,
+    sessions: Sessions,
+    bulletin: Bulletin,
+    /// Whether browsers can come.
+    open: bool,
+    inbox: mpsc::Receiver<Event>,
+    events: Events,
+}
+
+impl Host {
+    pub(super) fn new(
+        mut stage: HostStage,
+        access: Access,
+        (namespaces, roster): (Namespaces, Roster),
+        log: Log,
+    ) -> Self {
+        let (events, inbox) = mpsc::channel(QUEUE);
+        let present: Vec<Worker> = stage.staff().plan.iter().map(|part| part.worker).collect();
+        let crew = Crew {
+            machine: Lifecycle::of(&present).without_app(),
+            workers: Workers::new(namespaces, roster, events.clone(), log),
+        };
+        Self {
+            mint: stage.mint.take(),
+            stage,
+            access,
+            crew,
+            sessions: Sessions::default(),
+            bulletin: Bulletin::default(),
+            open: false,
+            inbox,
+            events,
+        }
+    }
+
+    /// Where tasks report to.
+    pub(super) fn events(&self) -> Events {
+        self.events.clone()
+    }
+
+    /// Runs until everything has ended; says how.
+    pub(super) async fn run(mut self) -> Outcome {
+        self.crew.feed(Input::Begin);
+        loop {
+            if let Some(outcome) = self.carry_out() {
+                return outcome;
+            }
+            let event = match self.crew.patience() {
+                Some(wait) => tokio::time::timeout(wait, self.inbox.recv()).await,
+                None => Ok(self.inbox.recv().await),
+            };
+            match event {
+                Ok(Some(event)) => self.take_in(event),
+                // `self.events` keeps the queue open, so only the deadline is left.
+                Ok(None) | Err(_) => self.crew.feed(Input::Tick),
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: Event) {
+        match event {
+            Event::Admin(request) => self.answer_admin(request),
+            Event::Broker(request) => self.answer_gateway(request),
+            Event::FromSession(connection, news) => self.take_in_session(connection, news),
+            Event::WiringDue => self.wire_sessions(),
+            Event::Signal => {
+                info!("the host ends");
+                self.crew.feed(Input::Stop);
+            }
+            Event::Worker(worker, instance, event) => self.take_in_worker(worker, instance, event),
+            other => error!(?other, "news that is none of a host's"),
+        }
+    }
+
+    fn take_in_worker(&mut self, worker: Worker, instance: Instance, event: WorkerEvent) {
+        match self.crew.take_in(worker, instance, event) {
+            Some(ToSupervisor::SignallingLost { session, generation, reason })
+                if self.sessions.is_present(session, generation) =>
+            {
+                tracing::debug!(%session, %reason, "the signalling link is lost");
+                self.sessions.cut(session);
+                // A closed end is mostly the echo of a death, after which the session wants one.
+                if reason != LossReason::Closed {
+                    self.sessions.want(session);
+                }
+            }
+            Some(ToSupervisor::SignallingViolated { session, generation })
+                if self.sessions.is_present(session, generation) =>
+            {
+                warn!(%session, "its rtc broke the contract with the gateway");
+                self.sessions.cut(session);
+                match self.sessions.forgive(session, Instant::now()) {
+                    true => self.sessions.want(session),
+                    false => self.send(session, &ToSession::RtcViolated),
+                }
+            }
+            // A word about a pair that has been replaced is about nothing.
+            Some(ToSupervisor::SignallingLost { .. } | ToSupervisor::SignallingViolated { .. })
+            | None => {}
+            Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
+        }
+        self.wire_sessions();
+    }
+
+    /// Does all that the machine decides; `Some` when it was the last.
+    fn carry_out(&mut self) -> Option<Outcome> {
+        while let Some(action) = self.crew.machine.poll_action() {
+            match self.crew.carry_out(action, &self.stage) {
+                Some(Action::Announce) => {
+                    self.open = true;
+                    for session in self.sessions.all() {
+                        self.say_open(session);
+                    }
+                }
+                Some(Action::Spawn(Worker::Gateway, _)) => {
+                    for session in self.sessions.all() {
+                        self.sessions.want(session);
+                    }
+                    self.wire_sessions();
+                }
+                Some(Action::Finish(outcome)) => return Some(outcome),
+                // Nothing descends from a host but its workers.
+                Some(Action::TerminateRest) => self.crew.feed(Input::RestGone),
+                Some(_) | None => {}
+            }
+        }
+        None
+    }
+
+    fn take_in_session(&mut self, connection: ConnectionId, news: FromSession) {
+        match news {
+            FromSession::Came(channel) => self.sessions.came(connection, channel),
+            FromSession::Said(ToHost::Registered { form, was, name, token, supervisor_pid }) => {
+                let Some(channel) = self.sessions.newcomer(connection) else {
+                    return self.give_up(connection, "it registered twice");
+                };
+                if form != SESSION_HASH {
+                    let reason = "the host is of another build; restart the desktop to use it";
+                    return refuse(&channel, reason);
+                }
+                let record = Record::new(channel.clone(), connection, name, supervisor_pid, token);
+                match self.sessions.register(record, was) {
+                    Ok(session) => self.welcome(session),
+                    Err(reason) => refuse(&channel, reason),
+                }
+            }
+            FromSession::Said(said) => match self.sessions.of(connection) {
+                Some(session) => self.take_in_word(session, said),
+                None => self.give_up(connection, "it has not registered"),
+            },
+            FromSession::Lost(reason) => {
+                let Some(session) = self.sessions.of(connection) else {
+                    return self.sessions.forget_newcomer(connection);
+                };
+                info!(%session, reason, "the session is gone");
+                self.sessions.remove(session);
+                self.access.close(session);
+                let reason = Reason::truncated("The desktop has ended.");
+                self.bulletin.end(session, reason);
+            }
+        }
+    }
+
+    fn welcome(&mut self, session: SessionId) {
+        let Some(record) = self.sessions.get(session) else { return };
+        info!(%session, name = record.name(session), "a session is there");
+        self.access.open(session, record.token);
+        let relay = self.stage.relay_near;
+        self.send(session, &ToSession::Welcomed { session, relay });
+        if self.open {
+            self.say_open(session);
+        }
+    }
+
+    fn say_open(&self, session: SessionId) {
+        let page = Text::truncated(self.stage.page());
+        let with_token = self.stage.auth == AuthMode::Token;
+        self.send(session, &ToSession::Opened { page, with_token });
+    }
+
+    fn take_in_word(&mut self, session: SessionId, said: ToHost) {
+        match said {
+            // Taken in before.
+            ToHost::Registered { .. } => {}
+            ToHost::AppChanged { serial, state } => self.bulletin.tell(session, serial, state),
+            ToHost::SignallingWanted => {
+                self.sessions.want(session);
+                self.wire_sessions();
+            }
+            ToHost::Answered { number, answer } => self.sessions.answered(session, number, answer),
+        }
+    }
+
+    /// Makes the signalling links that are wanted and may be made now.
+    fn wire_sessions(&mut self) {
+        // Those that want one meanwhile get it when there is a gateway again.
+        if self.crew.workers.client(Worker::Gateway).is_none() {
+            return;
+        }
+        for session in self.sessions.due(Instant::now()) {
+            let (near, far) = match Channel::<ToGateway, ToRtc>::pair() {
+                Ok(pair) => pair,
+                Err(error) => {
+                    error!(%session, %error, "a signalling link cannot be made");
+                    continue;
+                }
+            };
+            let Some(generation) = self.sessions.wired(session, Instant::now()) else { continue };
+            let far = far.into_descriptor();
+            self.crew.workers.deliver_signalling(session, generation, near.into_descriptor());
+            self.send_end(session, far);
+        }
+        let events = self.events.clone();
+        if let Some(wait) = self.sessions.wait(Instant::now()) {
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                // A loop that has ended wires nothing.
+                let _ = events.send(Event::WiringDue).await;
+            });
+        }
+    }
+
+    fn answer_admin(&mut self, request: AdminRequest) {
+        // Whoever asked may have gone; then nobody misses the answer.
+        match request {
+            AdminRequest::Ask(session, question, reply) => {
+                self.ask(session, question, Pending::Answer(reply));
+            }
+            AdminRequest::Restart(worker, reply) => {
+                info!(%worker, "restart asked for");
+                let outcome = self.crew.machine.restart(Instant::now(), worker);
+                let _ = reply.send(outcome.map_err(|error| Refusal::because(error.to_string())));
+            }
+            AdminRequest::Status(reply) => {
+                let _ = reply.send((self.status(), self.crew.clients()));
+            }
+            AdminRequest::Stop(session, reply) => {
+                let _ = reply.send(self.stop(session));
+            }
+        }
+    }
+
+    fn stop(&self, session: Option<SessionId>) -> Result<(), Refusal> {
+        let all = self.sessions.all();
+        let session = match (session, all.as_slice()) {
+            (Some(session), _) => session,
+            (None, [session]) => *session,
+            (None, _) => return Err(Refusal::because("which session? `lumen status` lists them")),
+        };
+        if !all.contains(&session) {
+            return Err(Refusal::because(format!("there is no session {session}")));
+        }
+        info!(%session, "its end is asked for");
+        self.send(session, &ToSession::StopAsked);
+        Ok(())
+    }
+
+    fn answer_gateway(&mut self, request: BrokerRequest) {
+        let now = Instant::now();
+        // A gateway that has gone asks again.
+        match request {
+            BrokerRequest::Begin(method, from, reply) => {
+                let _ = reply.send(self.access.begin(now, &method, from));
+            }
+            BrokerRequest::MintRelayCredentials(session, peer, reply) => {
+                let _ = reply.send(self.mint(session, peer));
+            }
+            BrokerRequest::Resume(cookie, reply) => {
+                let _ = reply.send(self.access.resume(now, &cookie));
+            }
+            BrokerRequest::SignOut(cookie, reply) => {
+                let _ = reply.send(self.access.sign_out(&cookie));
+            }
+            BrokerRequest::StartApp(session, reply) => {
+                self.ask(session, Question::StartApp, Pending::Done(reply));
+            }
+            BrokerRequest::WatchApp(seen, reply) => {
+                for (session, serial) in self.bulletin.ask(seen, reply) {
+                    self.send(session, &ToSession::PagesTold { serial });
+                }
+            }
+        }
+    }
+
+    fn mint(&mut self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
+        // Before 1970 nothing is minted that the relay would take.
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        self.sessions.get(session)?;
+        let mint = self.mint.as_mut()?;
+        let pair = mint.mint(Instant::now(), UnixSeconds(unix.as_secs()), session, peer);
+        if pair.is_none() {
+            warn!(%peer, "no relay credentials: too many a minute");
+        }
+        pair
+    }
+
+    fn status(&self) -> HostStatus {
+        HostStatus {
+            listen: self.stage.front_door.listen.clone(),
+            auth: self.stage.auth,
+            supervisor_pid: std::process::id(),
+            workers: self.crew.status(&self.stage, SessionId::SOLE),
+            sessions: self.sessions.summaries(),
+        }
+    }
+
+    fn ask(&mut self, session: SessionId, question: Question, pending: Pending) {
+        match self.sessions.asked(session, pending) {
+            Ok(number) => self.send(session, &ToSession::Asked { number, question }),
+            Err(pending) => pending.refuse("the desktop does not answer"),
+        }
+    }
+
+    /// A session that does not read is given up: it comes again when it does.
+    fn send(&self, session: SessionId, message: &ToSession) {
+        let Some(record) = self.sessions.get(session) else { return };
+        if let Err(error) = record.channel.send(message, &[]) {
+            self.lose(session, &error.to_string());
+        }
+    }
+
+    fn send_end(&self, session: SessionId, end: OwnedFd) {
+        let Some(record) = self.sessions.get(session) else { return };
+        if let Err(error) = record.channel.send(&ToSession::SignallingEnd, &[end.as_fd()]) {
+            self.lose(session, &error.to_string());
+        }
+    }
+
+    fn lose(&self, session: SessionId, reason: &str) {
+        if let Some(record) = self.sessions.get(session) {
+            warn!(%session, reason, "its link is given up");
+            record.hang_up();
+        }
+    }
+
+    fn give_up(&mut self, connection: ConnectionId, reason: &str) {
+        warn!(?connection, reason, "a session breaks the contract; its link is given up");
+        if let Some(session) = self.sessions.of(connection) {
+            self.lose(session, reason);
+        }
+        self.sessions.forget_newcomer(connection);
+    }
+}
+
+/// Says why, and leaves it to the session to go.
+fn refuse(channel: &HostEnd, reason: &str) {
+    warn!(reason, "a session is refused");
+    let refused = ToSession::Refused { reason: Reason::truncated(reason) };
+    // One that does not even read that is not helped.
+    let _ = channel.send(&refused, &[]);
+}

@@ -1,0 +1,340 @@
+//! The host's table of sessions: who is there, what they have been asked, and which of them need a
+//! signalling link.
+
+use std::{
+    collections::BTreeMap,
+    os::fd::AsRawFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::{
+    link::Generation,
+    message::session::{Answer, SessionName, TokenDigest},
+    service::{AppStatus, Refusal, SessionStatus},
+    text::Text,
+    units::SessionId,
+};
+use nix::sys::socket::{Shutdown, shutdown};
+use tokio::sync::oneshot;
+
+use super::super::{event::ConnectionId, link::HostEnd};
+
+/// Most sessions of one host.
+const MOST_SESSIONS: usize = 64;
+/// Most links to sessions that have not registered.
+const MOST_NEWCOMERS: usize = 16;
+/// Most questions that a session has not answered.
+const MOST_PENDING: usize = 64;
+/// Signalling links of one session are made so often in the long run,
+const REWIRE: Duration = Duration::from_secs(1);
+/// and so many at once.
+const REWIRES_AT_ONCE: u32 = 10;
+/// An accusation costs a fresh link, the next within this time the accused process.
+const ACCUSATION: Duration = Duration::from_secs(60);
+
+/// What the host knows of one session.
+pub(super) struct Record {
+    pub(super) channel: Arc<HostEnd>,
+    pub(super) token: TokenDigest,
+    connection: ConnectionId,
+    name: Option<SessionName>,
+    supervisor_pid: u32,
+    pending: BTreeMap<u32, Pending>,
+    questions: u32,
+    /// The newest pair of the signalling link.
+    generation: Generation,
+    /// Whether that pair is of use, as far as is known.
+    wired: bool,
+    /// Whether another is wanted.
+    wanted: bool,
+    /// When none of the pairs that may be made at once is used any more.
+    clear_at: Option<Instant>,
+    /// When rtc was accused last.
+    accused: Option<Instant>,
+}
+
+/// Who waits for an answer.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Answer(oneshot::Sender<Answer>),
+    Done(oneshot::Sender<Result<(), Refusal>>),
+}
+
+impl Pending {
+    pub(super) fn refuse(self, reason: &str) {
+        // Whoever asked may have gone.
+        match self {
+            Self::Answer(_) => {}
+            Self::Done(reply) => drop(reply.send(Err(Refusal::because(reason)))),
+        }
+    }
+
+    fn answer(self, answer: Answer) {
+        // Whoever asked may have gone.
+        match (self, answer) {
+            (Self::Answer(reply), answer) => drop(reply.send(answer)),
+            (Self::Done(reply), Answer::Done(done)) => drop(reply.send(done)),
+            (pending, _) => pending.refuse("the desktop gives another answer"),
+        }
+    }
+}
+
+impl Record {
+    pub(super) fn new(
+        channel: Arc<HostEnd>,
+        connection: ConnectionId,
+        name: Option<SessionName>,
+        supervisor_pid: u32,
+        token: TokenDigest,
+    ) -> Self {
+        Self {
+            channel,
+            token,
+            connection,
+            name,
+            supervisor_pid,
+            pending: BTreeMap::new(),
+            questions: 0,
+            generation: Generation::default(),
+            wired: false,
+            wanted: false,
+            clear_at: None,
+            accused: None,
+        }
+    }
+
+    /// What people call it.
+    pub(super) fn name(&self, id: SessionId) -> String {
+        self.name.as_ref().map_or_else(|| id.to_string(), |name| name.as_str().to_owned())
+    }
+
+    /// When another pair may be made.
+    fn not_before(&self) -> Option<Instant> {
+        self.clear_at?.checked_sub(REWIRE * (REWIRES_AT_ONCE - 1))
+    }
+
+    /// Ends the link: both sides see that.
+    pub(super) fn hang_up(&self) {
+        // One that has ended already needs no end.
+        let _ = shutdown(self.channel.as_raw_fd(), Shutdown::Both);
+    }
+}
+
+/// Every session.
+#[derive(Default)]
+pub(super) struct Sessions {
+    records: BTreeMap<SessionId, Record>,
+    newcomers: BTreeMap<ConnectionId, Arc<HostEnd>>,
+    last: u32,
+}
+
+impl Sessions {
+    /// Somebody has come who has not said who it is.
+    pub(super) fn came(&mut self, connection: ConnectionId, channel: Arc<HostEnd>) {
+        if self.newcomers.len() >= MOST_NEWCOMERS {
+            self.newcomers.pop_first();
+        }
+        self.newcomers.insert(connection, channel);
+    }
+
+    /// The link of somebody who has not registered before.
+    pub(super) fn newcomer(&mut self, connection: ConnectionId) -> Option<Arc<HostEnd>> {
+        self.newcomers.remove(&connection)
+    }
+
+    pub(super) fn forget_newcomer(&mut self, connection: ConnectionId) {
+        self.newcomers.remove(&connection);
+    }
+
+    /// Takes a session in under the number it had, or under one that nobody had.
+    pub(super) fn register(
+        &mut self,
+        record: Record,
+        was: Option<SessionId>,
+    ) -> Result<SessionId, &'static str> {
+        if self.records.len() >= MOST_SESSIONS {
+            return Err("there are too many sessions");
+        }
+        let same_name = |known: &Record| record.name.is_some() && known.name == record.name;
+        if self.records.values().any(same_name) {
+            return Err("there is a session of that name; give this one another");
+        }
+        if self.records.values().any(|known| known.token == record.token) {
+            return Err("there is a session with that token");
+        }
+        let session = match was.filter(|was| self.is_free(*was)) {
+            Some(was) => was,
+            None => SessionId(self.last + 1),
+        };
+        self.last = self.last.max(session.0);
+        self.records.insert(session, record);
+        Ok(session)
+    }
+
+    fn is_free(&self, session: SessionId) -> bool {
+        session.0 > 0 && session.0 < u32::MAX && !self.records.contains_key(&session)
+    }
+
+    pub(super) fn get(&self, session: SessionId) -> Option<&Record> {
+        self.records.get(&session)
+    }
+
+    pub(super) fn of(&self, connection: ConnectionId) -> Option<SessionId> {
+        let mut records = self.records.iter();
+        records.find_map(|(id, record)| (record.connection == connection).then_some(*id))
+    }
+
+    pub(super) fn remove(&mut self, session: SessionId) {
+        self.records.remove(&session);
+    }
+
+    pub(super) fn all(&self) -> Vec<SessionId> {
+        self.records.keys().copied().collect()
+    }
+
+    /// What is known of each without asking it.
+    pub(super) fn summaries(&self) -> Vec<SessionStatus> {
+        let summary = |(id, record): (&SessionId, &Record)| SessionStatus {
+            id: *id,
+            name: Text::truncated(record.name(*id)),
+            supervisor_pid: record.supervisor_pid,
+            app: AppStatus { command: Text::default(), pid: None },
+            workers: Vec::new(),
+        };
+        self.records.iter().map(summary).collect()
+    }
+
+    /// Numbers a question; gives it back when the session is not there or has too many.
+    pub(super) fn asked(&mut self, session: SessionId, pending: Pending) -> Result<u32, Pending> {
+        match self.records.get_mut(&session) {
+            Some(record) if record.pending.len() < MOST_PENDING => {
+                record.questions = record.questions.wrapping_add(1);
+                record.pending.insert(record.questions, pending);
+                Ok(record.questions)
+            }
+            _ => Err(pending),
+        }
+    }
+
+    /// Passes an answer on; one to no question is nothing.
+    pub(super) fn answered(&mut self, session: SessionId, number: u32, answer: Answer) {
+        let record = self.records.get_mut(&session);
+        if let Some(pending) = record.and_then(|record| record.pending.remove(&number)) {
+            pending.answer(answer);
+        }
+    }
+
+    /// Whether this is the newest pair of a session's signalling link.
+    pub(super) fn is_present(&self, session: SessionId, generation: Generation) -> bool {
+        self.records
+            .get(&session)
+            .is_some_and(|record| record.wired && record.generation == generation)
+    }
+
+    /// The gateway has given up its end. Rtc notices that, and wants another.
+    pub(super) fn cut(&mut self, session: SessionId) {
+        if let Some(record) = self.records.get_mut(&session) {
+            record.wired = false;
+        }
+    }
+
+    /// Whether this accusation of a session's rtc is the first for a while.
+    pub(super) fn forgive(&mut self, session: SessionId, now: Instant) -> bool {
+        let Some(record) = self.records.get_mut(&session) else { return true };
+        let before = record.accused.replace(now);
+        before.is_none_or(|before| now.saturating_duration_since(before) > ACCUSATION)
+    }
+
+    /// A new pair is wanted.
+    pub(super) fn want(&mut self, session: SessionId) {
+        if let Some(record) = self.records.get_mut(&session) {
+            record.wanted = true;
+        }
+    }
+
+    /// Those that want a pair and may have it.
+    pub(super) fn due(&self, now: Instant) -> Vec<SessionId> {
+        let due = |record: &Record| {
+            record.wanted && record.not_before().is_none_or(|not_before| not_before <= now)
+        };
+        self.records.iter().filter(|(_, record)| due(record)).map(|(id, _)| *id).collect()
+    }
+
+    /// How long until the next may have one.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        let wanted = self.records.values().filter(|record| record.wanted);
+        let waits = wanted.filter_map(Record::not_before);
+        waits.min().map(|at| at.saturating_duration_since(now))
+    }
+
+    /// A pair is made for a session; which.
+    pub(super) fn wired(&mut self, session: SessionId, now: Instant) -> Option<Generation> {
+        let record = self.records.get_mut(&session)?;
+        record.generation = record.generation.next();
+        (record.wired, record.wanted) = (true, false);
+        record.clear_at = Some(record.clear_at.map_or(now, |at| at.max(now)) + REWIRE);
+        Some(record.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(connection: u64, name: Option<&str>, token: u8) -> Record {
+        let (channel, _) = HostEnd::pair().expect("socketpair");
+        let name = name.map(|name| SessionName::new(name).expect("legal"));
+        let token = TokenDigest([token; 32]);
+        Record::new(Arc::new(channel), ConnectionId(connection), name, 1, token)
+    }
+
+    #[test]
+    fn number_of_a_session_that_is_gone_is_given_to_nobody_but_itself() {
+        let mut sessions = Sessions::default();
+        assert_eq!(sessions.register(record(1, None, 1), None), Ok(SessionId(1)));
+        assert_eq!(sessions.register(record(2, None, 2), None), Ok(SessionId(2)));
+        sessions.remove(SessionId(2));
+        assert_eq!(sessions.register(record(3, None, 3), None), Ok(SessionId(3)));
+        assert_eq!(sessions.register(record(4, None, 2), Some(SessionId(2))), Ok(SessionId(2)));
+        assert_eq!(sessions.register(record(5, None, 5), Some(SessionId(1))), Ok(SessionId(4)));
+    }
+
+    #[test]
+    fn name_or_token_that_another_session_has_is_refused() {
+        let mut sessions = Sessions::default();
+        assert!(sessions.register(record(1, Some("work"), 1), None).is_ok());
+        assert!(sessions.register(record(2, Some("work"), 2), None).is_err());
+        assert!(sessions.register(record(3, Some("play"), 1), None).is_err());
+        assert!(sessions.register(record(4, Some("play"), 4), None).is_ok());
+    }
+
+    #[test]
+    fn signalling_links_are_made_at_once_but_not_without_end() {
+        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let id = sessions.register(record(1, None, 1), None).expect("room");
+        let mut made = 0;
+        let mut make = |now| {
+            sessions.want(id);
+            let due = sessions.due(now);
+            made += due.len();
+            due.first().map(|id| sessions.wired(*id, now));
+            sessions.wait(now)
+        };
+        let waits: Vec<_> = (0..100).map(|_| make(now)).collect();
+        assert_eq!(waits.last(), Some(&Some(REWIRE)));
+        make(now + REWIRE);
+        assert_eq!(made, 11, "ten at once, then one a second");
+    }
+
+    #[test]
+    fn word_about_a_replaced_pair_is_about_nothing() {
+        let (mut sessions, now) = (Sessions::default(), Instant::now());
+        let id = sessions.register(record(1, None, 1), None).expect("room");
+        let first = sessions.wired(id, now).expect("made");
+        let second = sessions.wired(id, now).expect("made");
+        assert!(!sessions.is_present(id, first) && sessions.is_present(id, second));
+        sessions.cut(id);
+        assert!(!sessions.is_present(id, second));
+    }
+}
