@@ -68,7 +68,11 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add(
         "rpc_admin",
         vec![
-            request(AdminRequest::Logs { source: Some(LogSource::Worker(Worker::Rtc)), after: 7 }),
+            request(AdminRequest::Logs {
+                session: Some(SessionId(3)),
+                source: Some(LogSource::Worker(Worker::Rtc)),
+                after: 7,
+            }),
             reply(AdminResponse::Logs(LogPage {
                 lines: vec![LogLine {
                     number: 70_000,
