@@ -8,8 +8,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Action, CannotStartApp, ESCALATION, Lifecycle, Mode, News, Notice, Outcome, Verdict,
-    budget::{MOST_DEATHS, WINDOW},
+    budget::{Budget, MOST_DEATHS, WINDOW},
+    contract::{CannotStartApp, News, Notice, Outcome},
+    ending::ESCALATION,
+    verdict::Verdict,
 };
 
 /// An app that ends sooner than this after its start has not worked.
@@ -19,9 +21,38 @@ const APP_FOLLOWS: Duration = Duration::from_secs(5);
 /// How long to wait after an app's end for news of its compositor's, which may come later.
 pub(super) const APP_VERDICT_WAIT: Duration = Duration::from_millis(100);
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum App {
+/// What is to be done about the app.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The desktop ends with it.
+    End(Outcome),
+    /// It is killed.
+    Kill,
+    Nothing,
+    /// It is over until somebody asks for it; what the pages are to know.
+    Rest(News),
+    /// It is started anew; why.
+    StartAnew(Notice),
+}
+
+/// The app of a desktop.
+#[derive(Debug, Default)]
+pub(super) struct AppSlot {
+    state: State,
+    budget: Budget,
+    /// Whether it has ever run for long enough to have worked.
+    worked: bool,
+    /// Whether the desktop stays when it ends.
+    outlived: bool,
+    compositor_died: Option<Instant>,
+    /// When a helper that it needs ended last.
+    helper_died: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum State {
     /// No process.
+    #[default]
     None,
     /// Waiting for its helpers.
     Preparing,
@@ -33,69 +64,77 @@ pub(super) enum App {
     Resting { until: Instant },
 }
 
-impl App {
-    pub(super) fn deadline(self) -> Option<Instant> {
-        match self {
-            Self::Ended { at, .. } => Some(at + APP_VERDICT_WAIT),
-            Self::Running { doomed, .. } => doomed,
-            Self::None | Self::Preparing | Self::Resting { .. } => None,
-        }
+impl AppSlot {
+    pub(super) fn set_outlived(&mut self, outlived: bool) {
+        self.outlived = outlived;
     }
-}
 
-impl Lifecycle {
-    /// Starts the app again because somebody who may control the desktop asks for it.
-    ///
-    /// # Errors
-    /// [`CannotStartApp`] when it has not ended, or too often, or nothing is started any more.
-    pub fn start_app_again(&mut self, now: Instant) -> Result<(), CannotStartApp> {
-        if !matches!(self.mode, Mode::Opening | Mode::Open) {
-            return Err(CannotStartApp::Ending);
-        }
-        let App::Resting { until } = self.app else { return Err(CannotStartApp::Running) };
+    /// It is wanted, and waits for its helpers first.
+    pub(super) fn prepare(&mut self) {
+        self.state = State::Preparing;
+    }
+
+    pub(super) fn is_preparing(&self) -> bool {
+        self.state == State::Preparing
+    }
+
+    pub(super) fn started(&mut self, now: Instant) {
+        self.state = State::Running { since: now, doomed: None };
+    }
+
+    /// The same as [`AppSlot::prepare`], if it may be started again.
+    pub(super) fn prepare_again(&mut self, now: Instant) -> Result<(), CannotStartApp> {
+        let State::Resting { until } = self.state else { return Err(CannotStartApp::Running) };
         if now < until {
             return Err(CannotStartApp::TooSoon(until - now));
         }
-        self.start_app(now);
-        self.actions.push_back(Action::Tell(News::AppRuns));
-        self.advance(now);
+        self.prepare();
         Ok(())
     }
 
-    pub(super) fn start_app(&mut self, now: Instant) {
-        self.app = App::Preparing;
-        self.advance_helpers(now);
+    pub(super) fn compositor_died(&mut self, now: Instant) {
+        self.compositor_died = Some(now);
     }
 
-    /// A helper that the app needs is gone: what has not noticed is told to end.
-    pub(super) fn doom_app(&mut self, now: Instant) {
-        if let App::Running { doomed: doomed @ None, .. } = &mut self.app {
-            *doomed = Some(now + ESCALATION);
-            self.actions.push_back(Action::TerminateApp);
+    /// A helper that it needs is gone: whether it runs, and is to be told to end.
+    pub(super) fn helper_died(&mut self, now: Instant) -> bool {
+        self.helper_died = Some(now);
+        match &mut self.state {
+            State::Running { doomed: doomed @ None, .. } => {
+                *doomed = Some(now + ESCALATION);
+                true
+            }
+            _ => false,
         }
     }
 
-    pub(super) fn app_exited(&mut self, now: Instant, verdict: Verdict) {
-        self.app = match self.app {
-            App::Running { .. } if self.is_stopping() => App::None,
-            App::Running { since, .. } => App::Ended { since, at: now, verdict },
-            App::None | App::Preparing | App::Ended { .. } | App::Resting { .. } => return,
+    pub(super) fn exited(&mut self, now: Instant, verdict: Verdict, stopping: bool) {
+        self.state = match self.state {
+            State::Running { .. } if stopping => State::None,
+            State::Running { since, .. } => State::Ended { since, at: now, verdict },
+            State::None | State::Preparing | State::Ended { .. } | State::Resting { .. } => return,
         };
     }
 
-    pub(super) fn advance_app(&mut self, now: Instant) {
-        if let App::Running { doomed: doomed @ Some(_), .. } = &mut self.app
-            && doomed.is_some_and(|deadline| deadline <= now)
-        {
-            *doomed = None;
-            self.actions.push_back(Action::KillApp);
+    /// Lets a deadline that has passed take effect.
+    pub(super) fn advance(&mut self, now: Instant) -> Next {
+        match &mut self.state {
+            State::Running { doomed, .. } if doomed.is_some_and(|deadline| deadline <= now) => {
+                *doomed = None;
+                Next::Kill
+            }
+            State::Ended { since, at, verdict } if *at + APP_VERDICT_WAIT <= now => {
+                let (since, at, verdict) = (*since, *at, *verdict);
+                self.judge(now, since, at, verdict)
+            }
+            _ => Next::Nothing,
         }
-        let App::Ended { since, at, verdict } = self.app else { return };
-        if now < at + APP_VERDICT_WAIT {
-            return;
-        }
+    }
+
+    /// Decides what its end means.
+    fn judge(&mut self, now: Instant, since: Instant, at: Instant, verdict: Verdict) -> Next {
         let early = at.saturating_duration_since(since) < APP_EARLY;
-        self.app_worked |= !early;
+        self.worked |= !early;
         let followed = |died: Option<Instant>| {
             died.is_some_and(|died| {
                 died >= since && at.saturating_duration_since(died) < APP_FOLLOWS
@@ -108,16 +147,46 @@ impl Lifecycle {
             (false, false) => None,
         };
         if let Some(notice) = notice
-            && self.app_budget.spend(now, early, MOST_DEATHS).is_some()
+            && self.budget.spend(now, early, MOST_DEATHS).is_some()
         {
-            self.actions.push_back(Action::Say(notice));
-            self.start_app(now);
-        } else if self.outlives_app && self.app_worked {
-            let wait = self.app_budget.spend(now, early, MOST_DEATHS).unwrap_or(WINDOW);
-            self.app = App::Resting { until: now + wait };
-            self.actions.push_back(Action::Tell(News::AppEnded { verdict, early }));
+            Next::StartAnew(notice)
+        } else if self.outlived && self.worked {
+            let wait = self.budget.spend(now, early, MOST_DEATHS).unwrap_or(WINDOW);
+            self.state = State::Resting { until: now + wait };
+            Next::Rest(News::AppEnded { verdict, early })
         } else {
-            self.stop(now, Outcome::AppEnded { verdict, early });
+            Next::End(Outcome::AppEnded { verdict, early })
+        }
+    }
+
+    /// Everything is about to end: whether it runs, and is to be told to end.
+    pub(super) fn abandon(&mut self) -> bool {
+        match &mut self.state {
+            State::Running { doomed, .. } => {
+                *doomed = None;
+                true
+            }
+            State::None | State::Preparing | State::Ended { .. } | State::Resting { .. } => {
+                self.forget();
+                false
+            }
+        }
+    }
+
+    /// Its process counts no more, even if the kernel does not let it end.
+    pub(super) fn forget(&mut self) {
+        self.state = State::None;
+    }
+
+    pub(super) fn is_none(&self) -> bool {
+        self.state == State::None
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Ended { at, .. } => Some(at + APP_VERDICT_WAIT),
+            State::Running { doomed, .. } => doomed,
+            State::None | State::Preparing | State::Resting { .. } => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lumen_ipc::process::Worker;
 
-use super::Helper;
+use super::contract::Helper;
 
 /// A process of a desktop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

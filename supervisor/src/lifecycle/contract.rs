@@ -1,6 +1,9 @@
 //! What the machine is told and what it decides: the words between it and the shell.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use lumen_ipc::{
     link::{Generation, Link},
@@ -8,11 +11,29 @@ use lumen_ipc::{
     process::Worker,
 };
 
-use super::{Helper, StateName, Verdict};
+use super::verdict::Verdict;
 
 /// Numbers the processes of one worker, so that late news of an old one can be told apart.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Instance(pub u32);
+
+/// A program that a session needs and that is not ours.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Helper {
+    /// The X server that shows X apps on the desktop.
+    XServer,
+    /// The session bus, where there is none.
+    Bus,
+}
+
+impl fmt::Display for Helper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bus => "the session bus",
+            Self::XServer => "the X server",
+        })
+    }
+}
 
 /// What happened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -221,6 +242,36 @@ pub enum CannotStartApp {
     /// It ended too soon, and too often, to be started again at once.
     #[error("The app has ended too often. Try again in {} s.", .0.as_secs() + 1)]
     TooSoon(Duration),
+}
+
+/// A worker's state by name, as `lumen status` prints it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StateName {
+    /// Being ended.
+    Ending,
+    /// Given up for a while.
+    Failed,
+    /// Not started, or over.
+    Gone,
+    /// Serving.
+    Ready,
+    /// In the handshake.
+    Starting,
+    /// Waiting to be started anew.
+    Waiting,
+}
+
+impl fmt::Display for StateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ending => "ending",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Ready => "ready",
+            Self::Starting => "starting",
+            Self::Waiting => "waiting",
+        })
+    }
 }
 
 /// What the machine knows of one worker.

@@ -6,37 +6,17 @@
 //! both are started anew, as after the compositor's death. One that keeps ending is tried ever more
 //! slowly; an essential one that has never been ready ends the start instead.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{
-    Action, App, Instance, Lifecycle, Notice, Outcome, Verdict,
     budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS, WINDOW, slow_retry},
     class::{Class, HELPER_TIMEOUT, Need, Process},
+    contract::{Action, Helper, Instance, Notice},
+    verdict::Verdict,
 };
 
 /// A helper that ends sooner than this after getting ready ended early.
 const EARLY: Duration = Duration::from_secs(10);
-
-/// A program that a session needs and that is not ours.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Helper {
-    /// The X server that shows X apps on the desktop.
-    XServer,
-    /// The session bus, where there is none.
-    Bus,
-}
-
-impl fmt::Display for Helper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bus => "the session bus",
-            Self::XServer => "the X server",
-        })
-    }
-}
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
@@ -54,8 +34,27 @@ enum State {
     Failed { until: Instant },
 }
 
+/// How far the helpers of the next app are.
 #[derive(Debug)]
-pub(super) struct HelperSlot {
+pub(super) enum Preparation {
+    /// Each is there, or had its chance.
+    Done,
+    /// This one cannot be brought up, and no app can do without it.
+    Hopeless(Helper),
+    /// The next is to be started.
+    Start(Action),
+    /// One is awaited.
+    Waiting,
+}
+
+/// Every helper of a desktop, in the order they are started.
+#[derive(Debug, Default)]
+pub(super) struct Helpers {
+    slots: Vec<HelperSlot>,
+}
+
+#[derive(Debug)]
+struct HelperSlot {
     helper: Helper,
     need: Need,
     state: State,
@@ -67,7 +66,7 @@ pub(super) struct HelperSlot {
 }
 
 impl HelperSlot {
-    pub(super) fn new(helper: Helper) -> Self {
+    fn new(helper: Helper) -> Self {
         Self {
             helper,
             need: Class::of(Process::Helper(helper)).need,
@@ -89,7 +88,7 @@ impl HelperSlot {
         matches!(self.state, State::Starting { .. } | State::Ready { .. } | State::Killed)
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Failed { until: at }
             | State::Waiting { until: at }
@@ -98,8 +97,7 @@ impl HelperSlot {
         }
     }
 
-    /// Everything is about to end: what has no process gets none any more.
-    pub(super) fn abandon(&mut self) {
+    fn abandon(&mut self) {
         self.state = match self.state {
             // Ended with the rest, without a deadline of its own.
             State::Starting { .. } => State::Killed,
@@ -132,21 +130,19 @@ impl HelperSlot {
     }
 }
 
-impl Lifecycle {
-    /// Of a desktop that has these helpers.
-    #[must_use]
-    pub fn helped_by(mut self, helpers: &[Helper]) -> Self {
-        self.helpers = helpers.iter().copied().map(HelperSlot::new).collect();
-        self.helpers.sort_by_key(|slot| slot.helper);
-        self
+impl Helpers {
+    pub(super) fn of(helpers: &[Helper]) -> Self {
+        let mut slots: Vec<HelperSlot> = helpers.iter().copied().map(HelperSlot::new).collect();
+        slots.sort_by_key(|slot| slot.helper);
+        Self { slots }
     }
 
-    fn helper(&mut self, helper: Helper, instance: Instance) -> Option<&mut HelperSlot> {
-        self.helpers.iter_mut().find(|slot| slot.helper == helper && slot.instance == instance)
+    fn slot(&mut self, helper: Helper, instance: Instance) -> Option<&mut HelperSlot> {
+        self.slots.iter_mut().find(|slot| slot.helper == helper && slot.instance == instance)
     }
 
-    pub(super) fn helper_ready(&mut self, now: Instant, helper: Helper, instance: Instance) {
-        if let Some(slot) = self.helper(helper, instance)
+    pub(super) fn ready(&mut self, now: Instant, helper: Helper, instance: Instance) {
+        if let Some(slot) = self.slot(helper, instance)
             && matches!(slot.state, State::Starting { .. })
         {
             slot.state = State::Ready { since: now };
@@ -154,69 +150,50 @@ impl Lifecycle {
         }
     }
 
-    pub(super) fn helper_exited(
+    /// A process is gone: what is there to say, and whether the app has lost what it needs. `None` when
+    /// this is no news, or nothing is started any more.
+    pub(super) fn exited(
         &mut self,
         now: Instant,
-        helper: Helper,
-        instance: Instance,
+        (helper, instance): (Helper, Instance),
         verdict: Verdict,
-    ) {
-        let stopping = self.is_stopping();
-        let Some(slot) = self.helper(helper, instance).filter(|slot| slot.has_process()) else {
-            return;
-        };
+        stopping: bool,
+    ) -> Option<(Notice, bool)> {
+        let slot = self.slot(helper, instance).filter(|slot| slot.has_process())?;
         if stopping {
             slot.state = State::Gone;
-            return;
+            return None;
         }
-        let (served, need) = (matches!(slot.state, State::Ready { .. }), slot.need);
-        let notice = slot.exited(now, verdict);
-        self.actions.push_back(Action::Say(notice));
-        if served && need == Need::Essential {
-            self.helper_died = Some(now);
-            self.doom_app(now);
-        }
+        let served = matches!(slot.state, State::Ready { .. });
+        let missed = served && slot.need == Need::Essential;
+        Some((slot.exited(now, verdict), missed))
     }
 
-    /// Lets every deadline of a helper that has passed take effect.
-    pub(super) fn advance_helpers(&mut self, now: Instant) {
-        if self.is_stopping() {
-            return;
-        }
-        for slot in &mut self.helpers {
-            match slot.state {
-                State::Failed { until } | State::Waiting { until } if until <= now => {
-                    let start = slot.start(now);
-                    self.actions.push_back(start);
-                }
-                State::Starting { deadline } if deadline <= now => {
-                    slot.state = State::Killed;
-                    self.actions.push_back(Action::KillHelper(slot.helper));
-                }
-                _ => {}
+    /// Lets every deadline that has passed take effect.
+    pub(super) fn advance(&mut self, now: Instant) -> Vec<Action> {
+        let due = self.slots.iter_mut().filter_map(|slot| match slot.state {
+            State::Failed { until } | State::Waiting { until } if until <= now => {
+                Some(slot.start(now))
             }
-        }
-        self.prepare_app(now);
+            State::Starting { deadline } if deadline <= now => {
+                slot.state = State::Killed;
+                Some(Action::KillHelper(slot.helper))
+            }
+            _ => None,
+        });
+        due.collect()
     }
 
-    /// Starts the app when its helpers are there, else the next helper.
-    fn prepare_app(&mut self, now: Instant) {
-        if self.app != App::Preparing {
-            return;
-        }
-        for slot in &mut self.helpers {
+    /// Brings the next app closer to its start.
+    pub(super) fn prepare(&mut self, now: Instant) -> Preparation {
+        for slot in &mut self.slots {
             match (slot.state, slot.need) {
                 (State::Ready { .. }, _) => {}
                 // It had its chance; a later app may find it.
                 (State::Waiting { .. } | State::Killed | State::Failed { .. }, Need::Optional) => {}
-                (State::Gone, _) => {
-                    let start = slot.start(now);
-                    self.actions.push_back(start);
-                    return;
-                }
+                (State::Gone, _) => return Preparation::Start(slot.start(now)),
                 (State::Failed { .. }, Need::Essential) if !slot.ever_ready => {
-                    let helper = slot.helper;
-                    return self.stop(now, Outcome::CouldNotHelp(helper));
+                    return Preparation::Hopeless(slot.helper);
                 }
                 (
                     State::Failed { .. }
@@ -224,17 +201,24 @@ impl Lifecycle {
                     | State::Starting { .. }
                     | State::Killed,
                     _,
-                ) => return,
+                ) => return Preparation::Waiting,
             }
         }
-        self.app = App::Running { since: now, doomed: None };
-        self.actions.push_back(Action::StartApp);
+        Preparation::Done
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(HelperSlot::deadline).min()
+    }
+
+    /// Everything is about to end: what has no process gets none any more.
+    pub(super) fn abandon(&mut self) {
+        self.slots.iter_mut().for_each(HelperSlot::abandon);
     }
 
     #[cfg(test)]
-    pub(super) fn verify_helpers(&self) {
-        let stopping = self.is_stopping();
-        for slot in &self.helpers {
+    pub(super) fn verify_invariants(&self, stopping: bool) {
+        for slot in &self.slots {
             let rests = matches!(slot.state, State::Gone | State::Ready { .. } | State::Killed);
             assert!(rests || slot.deadline().is_some(), "{slot:?}");
             assert!(!stopping || slot.deadline().is_none(), "{slot:?}");

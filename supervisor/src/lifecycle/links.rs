@@ -33,8 +33,8 @@ use lumen_ipc::{
 };
 
 use super::{
-    Complaint, Word,
     budget::{Budget, WINDOW},
+    contract::{Complaint, Word},
 };
 
 /// A pair that is lost sooner than this after it was made was lost early.

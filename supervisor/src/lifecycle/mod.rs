@@ -22,61 +22,42 @@ mod ending;
 mod helper;
 mod links;
 mod slot;
+mod slots;
 #[cfg(test)]
 mod tests;
 pub mod verdict;
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, time::Instant};
 
-use lumen_ipc::{
-    link::{End, Link},
-    process::Worker,
-};
+use lumen_ipc::{link::Link, process::Worker};
 
 pub use app::APP_EARLY;
-use app::App;
-use budget::Budget;
+use app::AppSlot;
 pub use class::START_TIMEOUT;
 use class::{Class, Process};
 pub use contract::{
-    Action, CannotRestart, CannotStartApp, Complaint, Input, Instance, News, Notice, Outcome,
-    Report, Word,
+    Action, CannotRestart, CannotStartApp, Complaint, Helper, Input, Instance, News, Notice,
+    Outcome, Report, StateName, Word,
 };
+pub use ending::ESCALATION;
 use ending::Stage;
-pub use helper::Helper;
-use helper::HelperSlot;
+use helper::{Helpers, Preparation};
 use links::{Judgement, Links};
-pub use slot::StateName;
 use slot::{Next, Slot};
+use slots::{Slots, is_essential};
 pub use verdict::Verdict;
-
-/// Time between two steps of an end: being asked, being asked harder, being killed.
-pub const ESCALATION: Duration = Duration::from_secs(2);
 
 /// The whole machine.
 #[derive(Debug)]
 pub struct Lifecycle {
-    /// One for each worker this desktop has, in the order they are started.
-    slots: Vec<(Worker, Slot)>,
+    slots: Slots,
     links: Links,
-    /// One for each helper this desktop has, in the order they are started.
-    helpers: Vec<HelperSlot>,
-    /// When a helper that the app needs ended last.
-    helper_died: Option<Instant>,
-    app: App,
-    app_budget: Budget,
-    /// Whether the app has ever run for long enough to have worked.
-    app_worked: bool,
-    /// Whether the desktop stays when its app ends.
-    outlives_app: bool,
+    helpers: Helpers,
+    app: AppSlot,
     /// Whether there is an app at all.
     has_app: bool,
     /// Whether pages can be told anything.
     pages_reachable: bool,
-    compositor_died: Option<Instant>,
     mode: Mode,
     actions: VecDeque<Action>,
 }
@@ -107,17 +88,12 @@ impl Lifecycle {
     #[must_use]
     pub fn of(present: &[Worker]) -> Self {
         Self {
-            slots: present.iter().map(|worker| (*worker, Slot::default())).collect(),
+            slots: Slots::of(present),
             links: Links::of(present),
-            helpers: Vec::new(),
-            helper_died: None,
-            app: App::None,
-            app_budget: Budget::default(),
-            app_worked: false,
-            outlives_app: false,
+            helpers: Helpers::default(),
+            app: AppSlot::default(),
             has_app: true,
             pages_reachable: false,
-            compositor_died: None,
             mode: Mode::Idle,
             actions: VecDeque::new(),
         }
@@ -127,7 +103,14 @@ impl Lifecycle {
     #[must_use]
     pub fn outliving_its_app(mut self, outlives: bool) -> Self {
         let app = if outlives { Process::Demo } else { Process::App };
-        self.outlives_app = !Class::of(app).is_essential();
+        self.app.set_outlived(!Class::of(app).is_essential());
+        self
+    }
+
+    /// Of a desktop that has these helpers.
+    #[must_use]
+    pub fn helped_by(mut self, helpers: &[Helper]) -> Self {
+        self.helpers = Helpers::of(helpers);
         self
     }
 
@@ -148,38 +131,38 @@ impl Lifecycle {
         match input {
             Input::Begin => self.begin(now),
             Input::Configured(worker, instance) => {
-                if self.slot(worker).is_some_and(|slot| slot.configured(instance)) {
+                if self.slots.get_mut(worker).is_some_and(|slot| slot.configured(instance)) {
                     self.actions.push_back(Action::Start(worker));
                 }
             }
             Input::Ready(worker, instance) => {
-                if let Some(slot) = self.slot(worker) {
+                if let Some(slot) = self.slots.get_mut(worker) {
                     slot.ready(now, instance);
                 }
             }
             Input::HandshakeFailed(worker, instance) => {
-                if let Some(slot) = self.slot(worker) {
+                if let Some(slot) = self.slots.get_mut(worker) {
                     slot.handshake_failed(now, instance);
                 }
             }
             Input::WrongBuild(worker, instance) => {
-                let next = self.slot(worker).map(|slot| slot.of_another_build(instance));
+                let next = self.slots.get_mut(worker).map(|slot| slot.of_another_build(instance));
                 self.push(worker, next.unwrap_or(Next::Nothing));
             }
             Input::Said(word) => self.said(now, word),
             Input::Broke(worker, instance) => {
-                if self.slot(worker).map(|slot| slot.broke(instance)) == Some(Next::Kill) {
+                if self.slots.get_mut(worker).map(|slot| slot.broke(instance)) == Some(Next::Kill) {
                     self.kill(worker, Notice::Broke(worker));
                 }
             }
             Input::Left(worker, instance) => {
-                if let Some(slot) = self.slot(worker) {
+                if let Some(slot) = self.slots.get_mut(worker) {
                     slot.left(now, instance);
                 }
             }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
-            Input::AppExited(verdict) => self.app_exited(now, verdict),
-            Input::HelperReady(helper, instance) => self.helper_ready(now, helper, instance),
+            Input::AppExited(verdict) => self.app.exited(now, verdict, self.is_stopping()),
+            Input::HelperReady(helper, instance) => self.helpers.ready(now, helper, instance),
             Input::HelperExited(helper, instance, verdict) => {
                 self.helper_exited(now, helper, instance, verdict);
             }
@@ -199,9 +182,24 @@ impl Lifecycle {
         if !matches!(self.mode, Mode::Opening | Mode::Open) {
             return Err(CannotRestart::Ending);
         }
-        let slot = self.slot(worker).ok_or(CannotRestart::Absent(worker))?;
+        let slot = self.slots.get_mut(worker).ok_or(CannotRestart::Absent(worker))?;
         let next = slot.restart(now);
         self.push(worker, next);
+        self.advance(now);
+        Ok(())
+    }
+
+    /// Starts the app again because somebody who may control the desktop asks for it.
+    ///
+    /// # Errors
+    /// [`CannotStartApp`] when it has not ended, or too often, or nothing is started any more.
+    pub fn start_app_again(&mut self, now: Instant) -> Result<(), CannotStartApp> {
+        if !matches!(self.mode, Mode::Opening | Mode::Open) {
+            return Err(CannotStartApp::Ending);
+        }
+        self.app.prepare_again(now)?;
+        self.advance_helpers(now);
+        self.actions.push_back(Action::Tell(News::AppRuns));
         self.advance(now);
         Ok(())
     }
@@ -220,14 +218,18 @@ impl Lifecycle {
             Mode::Idle | Mode::Opening | Mode::Open | Mode::Done => None,
         };
         let slots = self.slots.iter().filter_map(|(_, slot)| slot.deadline());
-        let helpers = self.helpers.iter().filter_map(HelperSlot::deadline);
-        slots.chain(helpers).chain(app).chain(ending).chain(self.links.deadline()).min()
+        slots
+            .chain(self.helpers.deadline())
+            .chain(app)
+            .chain(ending)
+            .chain(self.links.deadline())
+            .min()
     }
 
     /// A worker's state, its instance, when it got ready, and how often it was restarted.
     #[must_use]
     pub fn report(&self, worker: Worker) -> Report {
-        self.present(worker).map_or(
+        self.slots.get(worker).map_or(
             Report { state: StateName::Gone, ready_since: None, restarts: 0, next_try: None },
             |slot| Report {
                 state: slot.name(),
@@ -238,24 +240,12 @@ impl Lifecycle {
         )
     }
 
-    fn present(&self, worker: Worker) -> Option<&Slot> {
-        self.slots.iter().find_map(|(present, slot)| (*present == worker).then_some(slot))
-    }
-
-    fn slot(&mut self, worker: Worker) -> Option<&mut Slot> {
-        self.slots.iter_mut().find_map(|(present, slot)| (*present == worker).then_some(slot))
-    }
-
-    fn workers(&self) -> Vec<Worker> {
-        self.slots.iter().map(|(worker, _)| *worker).collect()
-    }
-
     fn begin(&mut self, now: Instant) {
         if self.mode != Mode::Idle {
             return;
         }
         self.mode = Mode::Opening;
-        for worker in self.workers() {
+        for worker in self.slots.workers() {
             self.spawn(now, worker);
         }
         if self.has_app {
@@ -264,10 +254,12 @@ impl Lifecycle {
     }
 
     fn spawn(&mut self, now: Instant, worker: Worker) {
-        let Some(instance) = self.slot(worker).map(|slot| slot.spawned(now)) else { return };
+        let Some(instance) = self.slots.get_mut(worker).map(|slot| slot.spawned(now)) else {
+            return;
+        };
         self.actions.push_back(Action::Spawn(worker, instance));
         for link in self.links.of_worker(worker) {
-            let (from, to) = (takes(&self.slots, link.from), takes(&self.slots, link.to));
+            let (from, to) = (self.slots.take(link.from), self.slots.take(link.to));
             self.wire(now, link, from, to);
         }
     }
@@ -285,7 +277,7 @@ impl Lifecycle {
             Judgement::Restart(worker) => (worker, Notice::Accused(worker, word)),
             Judgement::Lie => (word.by, Notice::Broke(word.by)),
         };
-        if self.slot(ended).map(Slot::condemned) == Some(Next::Kill) {
+        if self.slots.get_mut(ended).map(Slot::condemned) == Some(Next::Kill) {
             self.kill(ended, notice);
         }
     }
@@ -297,7 +289,7 @@ impl Lifecycle {
 
     /// Makes new pairs of the links that are due.
     fn rewire(&mut self, now: Instant) {
-        for link in self.links.due(now, |end| takes(&self.slots, end)) {
+        for link in self.links.due(now, |end| self.slots.take(end)) {
             self.wire(now, link, true, true);
         }
     }
@@ -305,11 +297,7 @@ impl Lifecycle {
     /// Says that the desktop is there once every essential worker is ready and each optional one is, or
     /// has shown that it may take long.
     fn announce_when_complete(&mut self) {
-        let is_there = |(worker, slot): &(Worker, Slot)| match is_essential(*worker) {
-            true => slot.is_ready(),
-            false => slot.is_ready() || slot.has_failed_once(),
-        };
-        if self.mode == Mode::Opening && self.slots.iter().all(is_there) {
+        if self.mode == Mode::Opening && self.slots.are_complete() {
             self.mode = Mode::Open;
             self.actions.push_back(Action::Announce);
         }
@@ -317,10 +305,10 @@ impl Lifecycle {
 
     fn exited(&mut self, now: Instant, worker: Worker, instance: Instance, verdict: Verdict) {
         let stopping = self.is_stopping();
-        let Some(slot) = self.slot(worker) else { return };
+        let Some(slot) = self.slots.get_mut(worker) else { return };
         let Some(notice) = slot.exited(now, instance, worker, verdict, stopping) else { return };
         if worker == Worker::Compositor {
-            self.compositor_died = Some(now);
+            self.app.compositor_died(now);
         }
         if let Some(notice) = notice {
             self.actions.push_back(Action::Say(notice));
@@ -335,10 +323,138 @@ impl Lifecycle {
         matches!(self.mode, Mode::Stopping(..))
     }
 
+    fn helper_exited(
+        &mut self,
+        now: Instant,
+        helper: Helper,
+        instance: Instance,
+        verdict: Verdict,
+    ) {
+        let stopping = self.is_stopping();
+        let news = self.helpers.exited(now, (helper, instance), verdict, stopping);
+        let Some((notice, missed)) = news else { return };
+        self.actions.push_back(Action::Say(notice));
+        if missed && self.app.helper_died(now) {
+            self.actions.push_back(Action::TerminateApp);
+        }
+    }
+
+    fn start_app(&mut self, now: Instant) {
+        self.app.prepare();
+        self.advance_helpers(now);
+    }
+
+    /// Brings helpers up, and the app once they are there.
+    fn advance_helpers(&mut self, now: Instant) {
+        if self.is_stopping() {
+            return;
+        }
+        self.actions.extend(self.helpers.advance(now));
+        if !self.app.is_preparing() {
+            return;
+        }
+        match self.helpers.prepare(now) {
+            Preparation::Waiting => {}
+            Preparation::Start(start) => self.actions.push_back(start),
+            Preparation::Hopeless(helper) => self.stop(now, Outcome::CouldNotHelp(helper)),
+            Preparation::Done => {
+                self.app.started(now);
+                self.actions.push_back(Action::StartApp);
+            }
+        }
+    }
+
+    fn advance_app(&mut self, now: Instant) {
+        match self.app.advance(now) {
+            app::Next::Nothing => {}
+            app::Next::Kill => self.actions.push_back(Action::KillApp),
+            app::Next::Rest(news) => self.actions.push_back(Action::Tell(news)),
+            app::Next::End(outcome) => self.stop(now, outcome),
+            app::Next::StartAnew(notice) => {
+                self.actions.push_back(Action::Say(notice));
+                self.start_app(now);
+            }
+        }
+    }
+
+    /// Begins the end, once.
+    fn stop(&mut self, now: Instant, outcome: Outcome) {
+        if matches!(self.mode, Mode::Stopping(..) | Mode::Done) {
+            return;
+        }
+        self.mode = Mode::Stopping(outcome, Stage::app(now));
+        self.slots.abandon();
+        self.helpers.abandon();
+        if self.app.abandon() {
+            self.actions.push_back(Action::TerminateApp);
+        }
+    }
+
+    /// Nothing is left of what the app left behind.
+    fn rest_gone(&mut self, now: Instant) {
+        if let Mode::Stopping(outcome, Stage::Rest(_)) = self.mode {
+            self.say_farewell(now, outcome);
+        }
+    }
+
+    /// Every page knows the newest news.
+    fn pages_told(&mut self, now: Instant) {
+        if let Mode::Stopping(outcome, Stage::Farewell { .. }) = self.mode {
+            self.end_workers(now, outcome);
+        }
+    }
+
+    /// Goes on to the next step of the end when the present one is done, or its time is over.
+    fn advance_ending(&mut self, now: Instant) {
+        let Mode::Stopping(outcome, stage) = &mut self.mode else { return };
+        let (outcome, next) = (*outcome, stage.advance(now, self.app.is_none()));
+        match next {
+            ending::Next::Nothing => {}
+            ending::Next::KillApp => self.actions.push_back(Action::KillApp),
+            ending::Next::KillRest => self.actions.push_back(Action::KillRest),
+            ending::Next::EndRest => {
+                self.app.forget();
+                self.mode = Mode::Stopping(outcome, Stage::rest(now));
+                self.actions.push_back(Action::TerminateRest);
+            }
+            ending::Next::RestStays => {
+                self.actions.push_back(Action::Say(Notice::RestStays));
+                self.say_farewell(now, outcome);
+            }
+            ending::Next::EndWorkers => self.end_workers(now, outcome),
+        }
+    }
+
+    /// Without a way to the pages there is nobody to say that they have been told.
+    fn say_farewell(&mut self, now: Instant, outcome: Outcome) {
+        if self.pages_reachable {
+            self.mode = Mode::Stopping(outcome, Stage::farewell(now));
+            self.actions.push_back(Action::Tell(News::Over(outcome)));
+        } else {
+            self.end_workers(now, outcome);
+        }
+    }
+
+    fn end_workers(&mut self, now: Instant, outcome: Outcome) {
+        self.mode = Mode::Stopping(outcome, Stage::Workers);
+        for worker in self.slots.workers() {
+            let next = self.slots.get_mut(worker).map(|slot| slot.stop(now));
+            self.push(worker, next.unwrap_or(Next::Nothing));
+        }
+    }
+
+    fn finish_when_empty(&mut self) {
+        let Mode::Stopping(outcome, Stage::Workers) = self.mode else { return };
+        if self.slots.are_gone() {
+            self.mode = Mode::Done;
+            self.actions.push_back(Action::Finish(outcome));
+        }
+    }
+
     /// Lets every deadline that has passed take effect.
     fn advance(&mut self, now: Instant) {
-        for worker in self.workers() {
-            match self.slot(worker).map_or(Next::Nothing, |slot| slot.advance(now)) {
+        for worker in self.slots.workers() {
+            match self.slots.get_mut(worker).map_or(Next::Nothing, |slot| slot.advance(now)) {
                 Next::Spawn => self.spawn(now, worker),
                 Next::Stays => self.kill(worker, Notice::Stays(worker)),
                 Next::TooSlow => self.kill(worker, Notice::TooSlow(worker)),
@@ -367,29 +483,14 @@ impl Lifecycle {
     /// Panics when an invariant of this module does not hold.
     #[cfg(test)]
     pub(crate) fn verify_invariants(&self) {
-        for (worker, slot) in &self.slots {
-            slot.verify_invariants(*worker, matches!(self.mode, Mode::Stopping(..) | Mode::Done));
+        for (worker, slot) in self.slots.iter() {
+            slot.verify_invariants(worker, matches!(self.mode, Mode::Stopping(..) | Mode::Done));
         }
-        self.verify_helpers();
-        self.links.verify_invariants(|end| takes(&self.slots, end));
+        self.helpers.verify_invariants(self.is_stopping());
+        self.links.verify_invariants(|end| self.slots.take(end));
         if self.mode == Mode::Done {
-            assert_eq!(self.app, App::None);
-            assert!(self.slots.iter().all(|(_, slot)| slot.is_gone()));
+            assert!(self.app.is_none());
+            assert!(self.slots.are_gone());
         }
     }
-}
-
-/// Whether the owner of an end can be handed one.
-fn takes(slots: &[(Worker, Slot)], end: End) -> bool {
-    match end {
-        End::Supervisor => true,
-        End::Worker(owner) => {
-            slots.iter().any(|(worker, slot)| *worker == owner && slot.takes_links())
-        }
-        End::CommandLine | End::EachWorker | End::Host | End::Session => false,
-    }
-}
-
-fn is_essential(worker: Worker) -> bool {
-    Class::of(Process::Worker(worker)).is_essential()
 }

@@ -1,15 +1,14 @@
 //! One worker's part of the machine: its state, its deaths, and what they lead to.
 
-use std::{
-    fmt,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use lumen_ipc::process::Worker;
 
 use super::{
-    ESCALATION, Instance, Notice, START_TIMEOUT,
     budget::{Budget, MOST_DEATHS, MOST_DEATHS_BEFORE_FIRST_SUCCESS, WINDOW, slow_retry},
+    class::START_TIMEOUT,
+    contract::{Instance, Notice, StateName},
+    ending::ESCALATION,
     verdict::Verdict,
 };
 
@@ -31,36 +30,6 @@ pub(super) enum Next {
     Stays,
     Terminate,
     TooSlow,
-}
-
-/// A worker's state by name, as `lumen status` prints it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum StateName {
-    /// Being ended.
-    Ending,
-    /// Given up for a while.
-    Failed,
-    /// Not started, or over.
-    Gone,
-    /// Serving.
-    Ready,
-    /// In the handshake.
-    Starting,
-    /// Waiting to be started anew.
-    Waiting,
-}
-
-impl fmt::Display for StateName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ending => "ending",
-            Self::Failed => "failed",
-            Self::Gone => "gone",
-            Self::Ready => "ready",
-            Self::Starting => "starting",
-            Self::Waiting => "waiting",
-        })
-    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

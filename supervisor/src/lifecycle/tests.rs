@@ -6,7 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    link::{Generation, LinkName, TABLE},
+    link::{End, Generation, LinkName, TABLE},
     process::{ExitCode, Worker},
 };
 use proptest::prelude::*;
@@ -225,7 +225,7 @@ impl World {
     fn verify_pairs(&self) {
         for link in &TABLE {
             let (End::Worker(from), End::Worker(to)) = (link.from, link.to) else { continue };
-            let takes = |worker| self.machine.present(worker).is_some_and(Slot::takes_links);
+            let takes = |worker| self.machine.slots.get(worker).is_some_and(Slot::takes_links);
             if takes(from) && takes(to) {
                 let name = link.name.name();
                 let (near, far) = (self.held.get(&(from, name)), self.held.get(&(to, name)));

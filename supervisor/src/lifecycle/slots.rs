@@ -1,0 +1,66 @@
+//! The slots of a desktop's workers: who has one, and what is asked of all of them.
+
+use lumen_ipc::{link::End, process::Worker};
+
+use super::{
+    class::{Class, Process},
+    slot::Slot,
+};
+
+/// One for each worker that a desktop has, in the order they are started.
+#[derive(Debug)]
+pub(super) struct Slots(Vec<(Worker, Slot)>);
+
+impl Slots {
+    pub(super) fn of(present: &[Worker]) -> Self {
+        Self(present.iter().map(|worker| (*worker, Slot::default())).collect())
+    }
+
+    pub(super) fn get(&self, worker: Worker) -> Option<&Slot> {
+        self.iter().find_map(|(present, slot)| (present == worker).then_some(slot))
+    }
+
+    pub(super) fn get_mut(&mut self, worker: Worker) -> Option<&mut Slot> {
+        self.0.iter_mut().find_map(|(present, slot)| (*present == worker).then_some(slot))
+    }
+
+    pub(super) fn workers(&self) -> Vec<Worker> {
+        self.iter().map(|(worker, _)| worker).collect()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Worker, &Slot)> {
+        self.0.iter().map(|(worker, slot)| (*worker, slot))
+    }
+
+    /// Everything is about to end: what has no process gets none any more.
+    pub(super) fn abandon(&mut self) {
+        self.0.iter_mut().for_each(|(_, slot)| slot.abandon());
+    }
+
+    /// Whether every essential worker is ready and each optional one is, or has shown that it may take
+    /// long.
+    pub(super) fn are_complete(&self) -> bool {
+        self.iter().all(|(worker, slot)| match is_essential(worker) {
+            true => slot.is_ready(),
+            false => slot.is_ready() || slot.has_failed_once(),
+        })
+    }
+
+    pub(super) fn are_gone(&self) -> bool {
+        self.iter().all(|(_, slot)| slot.is_gone())
+    }
+
+    /// Whether the owner of an end can be handed one.
+    pub(super) fn take(&self, end: End) -> bool {
+        match end {
+            End::Supervisor => true,
+            End::Worker(owner) => self.get(owner).is_some_and(Slot::takes_links),
+            End::CommandLine | End::EachWorker | End::Host | End::Session => false,
+        }
+    }
+}
+
+/// Whether a desktop is nothing without a worker.
+pub(super) fn is_essential(worker: Worker) -> bool {
+    Class::of(Process::Worker(worker)).is_essential()
+}
