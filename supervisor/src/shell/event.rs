@@ -15,13 +15,18 @@ use lumen_ipc::{
     text::Secret,
     units::{PeerId, SessionId},
 };
+use lumen_ipc_runtime::channel::Channel;
 use tokio::sync::{mpsc, oneshot};
 
-use super::link::{HostEnd, SessionEnd};
 use crate::lifecycle::{Helper, Instance, Verdict};
 
 /// How many events may wait. When it is full their sources wait, each in its turn.
 pub(crate) const QUEUE: usize = 256;
+
+/// A session's end of the link to its host.
+pub(crate) type SessionEnd = Channel<ToSession, ToHost>;
+/// The host's end.
+pub(crate) type HostEnd = Channel<ToHost, ToSession>;
 
 /// Where tasks report to.
 pub(crate) type Events = mpsc::Sender<Event>;

@@ -30,10 +30,10 @@ use self::sessions::{Pending, Record, Sessions};
 use super::{
     crew::Crew,
     event::{
-        AdminRequest, BrokerRequest, ConnectionId, Event, Events, FromSession, QUEUE, WorkerEvent,
+        AdminRequest, BrokerRequest, ConnectionId, Event, Events, FromSession, HostEnd, QUEUE,
+        WorkerEvent,
     },
     fence::Namespaces,
-    link::HostEnd,
     log::Log,
     news::Bulletin,
     stage::{HostStage, Stage},

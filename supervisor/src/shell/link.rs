@@ -6,16 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use lumen_ipc::message::session::{ToHost, ToSession};
-use lumen_ipc_runtime::{AsyncChannel, channel::Channel};
+use lumen_ipc_runtime::AsyncChannel;
 use tracing::warn;
 
-use super::event::{ConnectionId, Event, Events, FromHost, FromSession};
-
-/// A session's end.
-pub(super) type SessionEnd = Channel<ToSession, ToHost>;
-/// The host's end.
-pub(super) type HostEnd = Channel<ToHost, ToSession>;
+use super::event::{ConnectionId, Event, Events, FromHost, FromSession, HostEnd, SessionEnd};
 
 /// Reports what a session's host says until it is gone.
 pub(super) async fn attend_host(end: OwnedFd, events: Events) {

@@ -21,12 +21,11 @@ use tracing::{error, info, warn};
 use super::{
     addresses, app,
     crew::Crew,
-    event::{Event, Events, FromHost, HelperEvent, QUEUE, WorkerEvent},
+    event::{Event, Events, FromHost, HelperEvent, QUEUE, SessionEnd, WorkerEvent},
     family::Family,
     fence::Namespaces,
     guests::Guests,
     handshake, helpers,
-    link::SessionEnd,
     log::Log,
     news, service,
     stage::{SessionStage, Stage},

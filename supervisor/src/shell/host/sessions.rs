@@ -18,7 +18,7 @@ use lumen_ipc::{
 use nix::sys::socket::{Shutdown, shutdown};
 use tokio::sync::oneshot;
 
-use super::super::{event::ConnectionId, link::HostEnd};
+use super::super::event::{ConnectionId, HostEnd};
 
 /// Most sessions of one host.
 const MOST_SESSIONS: usize = 64;
