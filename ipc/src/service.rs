@@ -31,7 +31,7 @@ pub use crate::{
 pub const MAX_RPC_BYTES: usize = 256 * 1024;
 
 /// Supervisor → worker. The life of a worker is `hello`, `configure`, `start`, then any number of
-/// `status`, `metrics` and `set_candidates`, then `drain`; see [`Phase::permits`].
+/// `status`, `metrics` and `set_candidates`, then `drain`; see [`Phase::permits`](crate::phase::Phase::permits).
 #[tarpc::service]
 pub trait Control {
     /// Tells who calls and asks who answers. The supervisor compares; so does the worker.
@@ -40,7 +40,7 @@ pub trait Control {
     /// "lumen_rtc=debug").
     async fn configure(config: WorkerConfig, log: Text<128>) -> Result<(), Refusal>;
     /// Asks to take `grants` grants from the `grants` link, acquire what is needed, confine and
-    /// serve. Answered when the worker is [`Phase::Ready`].
+    /// serve. Answered when the worker is [`Phase::Ready`](crate::phase::Phase::Ready).
     async fn start(grants: u16) -> Result<ConfinementReport, Refusal>;
     /// Where the media socket can be reached from here on, as [`RtcConfig::candidates`]; for rtc.
     async fn set_candidates(candidates: Vec<SocketAddr>) -> Result<(), Refusal>;

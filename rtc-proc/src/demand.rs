@@ -4,10 +4,10 @@
 //! may have too much of either at the others' cost:
 //!
 //! - The slowest network decides the rate, unless it is an outlier: it carries less than a quarter
-//!   ([`OUTLIER_PART`]) of what the middle one does. The rate then follows the slowest of the others, and
+//!   (`OUTLIER_PART`) of what the middle one does. The rate then follows the slowest of the others, and
 //!   the outlier's viewer gets as much of the picture as its network carries.
 //! - A viewer may ask for a few keyframes at once, and then for one every few seconds
-//!   ([`KeyframeAllowance`]); all viewers together have one [`KeyframeFloor`] apart from that. What comes
+//!   ([`KeyframeAllowance`]); all viewers together have one `KeyframeFloor` apart from that. What comes
 //!   too soon waits, and is served by whatever keyframe comes first.
 //!
 //! Here, and nowhere else, is decided how often keyframes are asked for and how much is ever asked for.
@@ -46,7 +46,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Nobody watches; see [`RateControl::new`].
+    /// Nobody watches; see `RateControl::new`.
     #[must_use]
     pub fn new(least: Kbps, most: Kbps) -> Self {
         let (stream, rate) = (StreamId::VIDEO, RateControl::new(least, most));

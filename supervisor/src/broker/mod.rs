@@ -1,7 +1,7 @@
 //! Who may see which desktop. The gateway asks, because it must not know the answer beforehand.
 //!
 //! Decides: which desktop a token opens and with which rights, how long the login that is given for
-//! it lasts ([`logins`]), and when it is taken back. Trusts the gateway to tell where a browser is,
+//! it lasts (`logins`), and when it is taken back. Trusts the gateway to tell where a browser is,
 //! for penalties only: a gateway that lies puts them on others, and whoever has the right token
 //! passes all the same. Logins live here, so they survive the gateway's restart; they end with the
 //! host. Credentials for the relay are minted here too ([`relay`]).

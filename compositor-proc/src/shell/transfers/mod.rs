@@ -1,6 +1,6 @@
 //! The `transfer` link: apps' text to pages, pages' text to apps.
 //!
-//! Decides: which transfers there are, and when one is over. [`outward`] is one from an app, [`inward`]
+//! Decides: which transfers there are, and when one is over. `outward` is one from an app, `inward`
 //! one to an app.
 //!
 //! Distrusts: apps, which may never write, never read, write what is no text, or hand in something else
