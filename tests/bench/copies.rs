@@ -7,7 +7,7 @@
 
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::{
-    process::Worker,
+    process::{ProcessId, Worker},
     service::{Metric, MetricValue},
 };
 use lumen_tests::{
@@ -83,8 +83,8 @@ fn shared(compositor: Process, media: Process) -> Result<()> {
 /// Bytes the processes passed through calls, and the frames media took meanwhile.
 fn calls_and_frames(rig: &Rig, processes: [Process; 2]) -> Result<(u64, u64)> {
     let output = rig.lumen(&["metrics", "--json"])?;
-    let metrics: Vec<(Worker, Vec<Metric>)> = serde_json::from_slice(&output.stdout)?;
-    let media = metrics.iter().find(|(worker, _)| *worker == Worker::Media);
+    let metrics: Vec<(ProcessId, Vec<Metric>)> = serde_json::from_slice(&output.stdout)?;
+    let media = metrics.iter().find(|(process, _)| process.kind() == Worker::Media);
     let (_, metrics) = media.context("media has no metrics")?;
     let taken = metrics.iter().find_map(|metric| match &metric.value {
         MetricValue::Counter(count) if metric.name.as_str() == "frames_taken_total" => Some(*count),

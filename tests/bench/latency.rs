@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use lumen_ipc::{
-    process::Worker,
+    process::ProcessId,
     service::{Histogram, Metric, MetricValue},
 };
 use lumen_tests::{
@@ -95,14 +95,14 @@ fn shown(times: impl Iterator<Item = Option<f64>>) -> String {
 fn stages(rig: &Rig) -> Result<Vec<(String, Histogram)>> {
     let output = rig.lumen(&["metrics", "--json"])?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metrics: Vec<(Worker, Vec<Metric>)> = serde_json::from_slice(&output.stdout)?;
+    let metrics: Vec<(ProcessId, Vec<Metric>)> = serde_json::from_slice(&output.stdout)?;
     let mut stages = Vec::new();
-    for (worker, metrics) in metrics {
+    for (process, metrics) in metrics {
         for metric in metrics {
             if let MetricValue::Histogram(histogram) = metric.value
                 && metric.name.as_str().ends_with("_microseconds")
             {
-                stages.push((format!("{worker}: {}", metric.name), histogram));
+                stages.push((format!("{}: {}", process.kind(), metric.name), histogram));
             }
         }
     }
