@@ -15,10 +15,11 @@ use lumen_ipc::{
     units::SessionId,
 };
 use nix::sys::signal::Signal;
+use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::{
-    event::{Clients, WorkerEvent},
+    event::{Clients, Event, WorkerEvent},
     handshake, proc,
     stage::{self, Stage},
     worker::{GrantError, Workers},
@@ -36,9 +37,13 @@ impl Crew {
         self.machine.handle_input(Instant::now(), input);
     }
 
-    /// How long the loop may sleep.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        self.machine.timeout().map(|at| at.saturating_duration_since(Instant::now()))
+    /// The next event, or `None` when a deadline of the machine has come first. The loop that calls
+    /// this keeps its queue open.
+    pub(super) async fn next(&self, inbox: &mut mpsc::Receiver<Event>) -> Option<Event> {
+        match self.machine.timeout() {
+            Some(at) => tokio::time::timeout_at(at.into(), inbox.recv()).await.ok().flatten(),
+            None => inbox.recv().await,
+        }
     }
 
     /// Takes in news of a worker. What it says of the link that crosses scopes is handed back: the

@@ -96,14 +96,9 @@ impl Host {
             if let Some(outcome) = self.carry_out() {
                 return outcome;
             }
-            let event = match self.crew.patience() {
-                Some(wait) => tokio::time::timeout(wait, self.inbox.recv()).await,
-                None => Ok(self.inbox.recv().await),
-            };
-            match event {
-                Ok(Some(event)) => self.take_in(event),
-                // `self.events` keeps the queue open, so only the deadline is left.
-                Ok(None) | Err(_) => self.crew.feed(Input::Tick),
+            match self.crew.next(&mut self.inbox).await {
+                Some(event) => self.take_in(event),
+                None => self.crew.feed(Input::Tick),
             }
         }
     }
