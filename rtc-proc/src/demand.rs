@@ -43,6 +43,8 @@ pub struct Wanted {
     rate: RateControl,
     /// What media can make; unknown before it has said so.
     offered: Option<VideoFormats>,
+    /// Kept for its memory: estimates are looked at with every datagram.
+    estimates: Vec<u64>,
 }
 
 impl Wanted {
@@ -52,7 +54,8 @@ impl Wanted {
         let (stream, rate) = (StreamId::VIDEO, RateControl::new(least, most));
         let demand =
             Demand { stream, watchers: 0, format: None, bitrate: rate.told(), keyframes: 0 };
-        Self { demand, is_news: false, keyframes: KeyframeFloor::default(), rate, offered: None }
+        let (keyframes, estimates) = (KeyframeFloor::default(), Vec::new());
+        Self { demand, is_news: false, keyframes, rate, offered: None, estimates }
     }
 
     /// What is wanted.
@@ -86,9 +89,12 @@ impl Wanted {
     }
 
     /// These are the estimates, in bit/s, of the networks of all peers that watch.
-    pub fn watched(&mut self, now: Instant, estimates: Vec<u64>) {
-        let watchers = u16::try_from(estimates.len()).unwrap_or(u16::MAX);
-        let bitrate = self.rate.update(now, deciding(estimates)).unwrap_or(self.demand.bitrate);
+    pub fn watched(&mut self, now: Instant, estimates: impl IntoIterator<Item = u64>) {
+        self.estimates.clear();
+        self.estimates.extend(estimates);
+        let watchers = u16::try_from(self.estimates.len()).unwrap_or(u16::MAX);
+        let deciding = deciding(&mut self.estimates);
+        let bitrate = self.rate.update(now, deciding).unwrap_or(self.demand.bitrate);
         self.set(Demand { watchers, bitrate, ..self.demand });
     }
 
@@ -138,11 +144,11 @@ const ALLOWED_AT_ONCE: u32 = 3;
 const ALLOWED_EVERY: Duration = Duration::from_secs(2);
 
 /// The estimate, in bit/s, that decides the rate for all; `None` when there is none.
-fn deciding(mut estimates: Vec<u64>) -> Option<u64> {
+fn deciding(estimates: &mut [u64]) -> Option<u64> {
     estimates.sort_unstable();
     // Of two the faster is the middle one: a single slow viewer does not decide for a single fast one.
     let middle = *estimates.get(estimates.len() / 2)?;
-    estimates.into_iter().find(|estimate| *estimate >= middle / OUTLIER_PART)
+    estimates.iter().copied().find(|estimate| *estimate >= middle / OUTLIER_PART)
 }
 
 /// How many keyframes one viewer may still ask for.
@@ -393,7 +399,7 @@ mod tests {
             (vec![8_000_000, 500_000, 6_000_000], Some(6_000_000)),
             (vec![2_000_000, 8_000_000, 500_000, 9_000_000], Some(2_000_000)),
         ] {
-            assert_eq!(deciding(estimates.clone()), decides, "{estimates:?}");
+            assert_eq!(deciding(&mut estimates.clone()), decides, "{estimates:?}");
         }
     }
 

@@ -379,12 +379,10 @@ impl Peers {
         if self.peers.is_empty() {
             self.release_relay(now);
         }
-        let connected = self.peers().filter(|peer| peer.is_connected());
-        self.wanted.watched(now, connected.map(Peer::estimate_bps).collect());
         let Self { peers, wanted, .. } = self;
-        wanted.choose(|format| {
-            let connected = peers.values().filter_map(|entry| entry.peer.as_ref());
-            connected.filter(|peer| peer.is_connected() && peer.takes(format)).count()
-        });
+        let peers = peers.values().filter_map(|entry| entry.peer.as_ref());
+        let connected = peers.filter(|peer| peer.is_connected());
+        wanted.watched(now, connected.clone().map(Peer::estimate_bps));
+        wanted.choose(|format| connected.clone().filter(|peer| peer.takes(format)).count());
     }
 }
