@@ -85,6 +85,58 @@ pub(super) fn send<In: Message, Out: Message>(
     }
 }
 
+/// Sends what waits, the oldest first, as far as the link takes it.
+pub(super) fn send_waiting<In: Message, Out: Message>(
+    end: &LinkEnd<In, Out>,
+    waiting: &mut VecDeque<Out>,
+) -> Result<(), Over> {
+    while let Some(message) = waiting.front() {
+        if !send(end, message)? {
+            break;
+        }
+        waiting.pop_front();
+    }
+    Ok(())
+}
+
+/// An end of a link whose other side may be away.
+#[derive(Debug)]
+pub(super) struct MaybeEnd<In, Out>(Option<LinkEnd<In, Out>>);
+
+impl<In, Out> Default for MaybeEnd<In, Out> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<In: Message, Out: Message> MaybeEnd<In, Out> {
+    pub(super) fn attach(&mut self, grant: Grant) -> Result<(), NotALink> {
+        self.0 = Some(grant.into_link_end()?);
+        Ok(())
+    }
+
+    /// The link is over, because of this.
+    pub(super) fn detach(&mut self, why: GiveUp) {
+        if let Some(end) = self.0.take() {
+            end.give_up(why);
+        }
+    }
+
+    /// The next thing the other side said.
+    pub(super) fn next(&self) -> Result<Option<In>, Over> {
+        let Some(end) = &self.0 else { return Ok(None) };
+        Ok(receive(end)?.map(|received| received.message))
+    }
+
+    pub(super) const fn get(&self) -> Option<&LinkEnd<In, Out>> {
+        self.0.as_ref()
+    }
+
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_ref().map(AsFd::as_fd)
+    }
+}
+
 /// What media said.
 #[derive(Debug)]
 pub(super) enum FromMedia {
@@ -214,13 +266,7 @@ impl Signalling {
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Over> {
-        while let Some(message) = self.waiting.front() {
-            if !send(&self.end, message)? {
-                break;
-            }
-            self.waiting.pop_front();
-        }
-        Ok(())
+        send_waiting(&self.end, &mut self.waiting)
     }
 
     pub(super) fn wants_to_send(&self) -> bool {

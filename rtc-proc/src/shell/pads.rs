@@ -1,48 +1,41 @@
 //! The end of `pads`, and what waits for it.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use lumen_ipc::message::pads::{ToGamepad, ToRtc};
-use lumen_ipc_runtime::{
-    bootstrap::Grant,
-    channel::NotALink,
-    link_end::{GiveUp, LinkEnd},
-};
+use lumen_ipc_runtime::{bootstrap::Grant, channel::NotALink, link_end::GiveUp};
 
-use super::links::{Over, receive, send};
+use super::links::{MaybeEnd, Over, send};
 use crate::{outbox::Overflow, pad_outbox::PadOutbox};
 
 /// The end of `pads` while there is one.
 #[derive(Debug, Default)]
 pub(super) struct Pads {
-    end: Option<LinkEnd<ToRtc, ToGamepad>>,
+    end: MaybeEnd<ToRtc, ToGamepad>,
     outbox: PadOutbox,
 }
 
 impl Pads {
     pub(super) fn attach(&mut self, grant: Grant) -> Result<(), NotALink> {
-        self.end = Some(grant.into_link_end()?);
+        self.end.attach(grant)?;
         self.outbox.clear();
         Ok(())
     }
 
     /// The link is over, because of this.
     pub(super) fn detach(&mut self, why: GiveUp) {
-        if let Some(end) = &self.end {
-            end.give_up(why);
-        }
+        self.end.detach(why);
         *self = Self::default();
     }
 
     /// The next thing the gamepad worker said.
     pub(super) fn next(&self) -> Result<Option<ToRtc>, Over> {
-        let Some(end) = &self.end else { return Ok(None) };
-        Ok(receive(end)?.map(|received| received.message))
+        self.end.next()
     }
 
     /// Without a gamepad worker nothing waits: its successor is told all.
     pub(super) fn push(&mut self, message: ToGamepad) -> Result<(), Overflow> {
-        if self.end.is_none() {
+        if self.end.get().is_none() {
             return Ok(());
         }
         self.outbox.push(message)
@@ -51,7 +44,7 @@ impl Pads {
     /// Sends what waits; returns how many messages that were.
     pub(super) fn flush(&mut self) -> Result<u64, Over> {
         let mut sent = 0;
-        let Some(end) = &self.end else { return Ok(sent) };
+        let Some(end) = self.end.get() else { return Ok(sent) };
         while let Some(message) = self.outbox.front() {
             if !send(end, message)? {
                 break;
@@ -67,6 +60,6 @@ impl Pads {
     }
 
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.end.as_ref().map(AsFd::as_fd)
+        self.end.descriptor()
     }
 }
