@@ -18,8 +18,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::channel::ReceiveError;
 use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
 use rig::{
-    ANSWER, Browser, COOKIE, ELSEWHERE, ELSEWHERE_COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN,
-    signalling_link, ticket,
+    ANSWER, Browser, COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, signalling_link, ticket,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -281,14 +280,7 @@ async fn rtc_replaced_makes_every_browser_offer_anew_before_it_is_there() {
 #[tokio::test]
 async fn browsers_of_two_sessions_reach_each_its_own_rtc() {
     let rig = Rig::start(AuthMode::Token).await;
-    let (gateway, others_rtc) = signalling_link();
-    rig.events
-        .send(Event::SignallingReplaced(ELSEWHERE, Generation(1), gateway))
-        .await
-        .expect("the gateway serves");
-    let origin = format!("http://{}", rig.address);
-    let mut other = rig.open(&origin, Some(ELSEWHERE_COOKIE)).await.expect("logged in");
-    assert_eq!(other.hears().await, r#"{"type":"welcome","relay":null}"#);
+    let (mut other, others_rtc) = rig.browser_elsewhere().await;
     let mut browser = rig.browser().await;
     other.offer().await;
     browser.offer().await;
@@ -312,14 +304,7 @@ async fn browsers_of_two_sessions_reach_each_its_own_rtc() {
 #[tokio::test]
 async fn session_whose_rtc_is_gone_leaves_the_others_browsers_alone() {
     let rig = Rig::start(AuthMode::Token).await;
-    let (gateway, others_rtc) = signalling_link();
-    rig.events
-        .send(Event::SignallingReplaced(ELSEWHERE, Generation(1), gateway))
-        .await
-        .expect("the gateway serves");
-    let origin = format!("http://{}", rig.address);
-    let mut other = rig.open(&origin, Some(ELSEWHERE_COOKIE)).await.expect("logged in");
-    assert_eq!(other.hears().await, r#"{"type":"welcome","relay":null}"#);
+    let (mut other, others_rtc) = rig.browser_elsewhere().await;
     let mut browser = rig.browser().await;
     drop(others_rtc);
     assert!(other.hears().await.starts_with(r#"{"type":"closed""#));

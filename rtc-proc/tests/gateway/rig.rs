@@ -395,6 +395,17 @@ impl Rig {
         browser
     }
 
+    /// A browser of another session, which has been welcomed, and the rtc of that session.
+    pub(crate) async fn browser_elsewhere(&self) -> (Browser, RtcLink) {
+        let (gateway, rtc) = signalling_link();
+        let replaced = Event::SignallingReplaced(ELSEWHERE, Generation(1), gateway);
+        self.events.send(replaced).await.expect("the gateway serves");
+        let origin = format!("http://{}", self.address);
+        let mut browser = self.open(&origin, Some(ELSEWHERE_COOKIE)).await.expect("logged in");
+        assert_eq!(browser.hears().await, r#"{"type":"welcome","relay":null}"#);
+        (browser, rtc)
+    }
+
     /// A browser that has logged in.
     pub(crate) async fn newcomer(&self) -> Browser {
         let origin = format!("http://{}", self.address);

@@ -49,6 +49,16 @@ fn join(switchboard: &mut Switchboard) -> BrowserId {
     browser
 }
 
+/// A switchboard with an rtc, and a browser that has made it an offer: it is peer 1.
+fn offered(now: Instant) -> (Switchboard, BrowserId) {
+    let mut switchboard = Switchboard::new(PeerId(0));
+    switchboard.handle_input(now, Input::LinkUp);
+    let browser = join(&mut switchboard);
+    switchboard.handle_input(now, offer(browser, "offer"));
+    drain(&mut switchboard);
+    (switchboard, browser)
+}
+
 fn drain(switchboard: &mut Switchboard) -> Vec<Output> {
     std::iter::from_fn(|| switchboard.poll_output()).collect()
 }
@@ -127,11 +137,7 @@ fn app_is_started_for_who_may_control_and_for_nobody_else() {
 #[test]
 fn desktop_that_ends_is_told_as_nothing_to_come_back_to() {
     let now = Instant::now();
-    let mut switchboard = Switchboard::new(PeerId(0));
-    switchboard.handle_input(now, Input::LinkUp);
-    let browser = join(&mut switchboard);
-    switchboard.handle_input(now, offer(browser, "offer"));
-    drain(&mut switchboard);
+    let (mut switchboard, browser) = offered(now);
     let reason = Reason::truncated("The desktop was ended.");
     switchboard.handle_input(now, Input::App(AppState::Over { reason: reason.clone() }));
     let outputs = drain(&mut switchboard);
@@ -210,11 +216,7 @@ fn rtc_replaced_tells_every_browser_and_takes_their_new_offers() {
 #[test]
 fn browser_that_leaves_takes_its_peer_along() {
     let now = Instant::now();
-    let mut switchboard = Switchboard::new(PeerId(0));
-    switchboard.handle_input(now, Input::LinkUp);
-    let browser = join(&mut switchboard);
-    switchboard.handle_input(now, offer(browser, "offer"));
-    drain(&mut switchboard);
+    let (mut switchboard, browser) = offered(now);
     switchboard.handle_input(now, Input::Left(browser));
     let gone = Output::ToRtc(ToRtc::PeerGone { peer: PeerId(1) });
     assert_eq!(drain(&mut switchboard), [gone]);

@@ -57,11 +57,7 @@ fn login_that_ends_without_a_link_is_told_to_whoever_serves_the_next() {
 #[test]
 fn browser_that_is_lost_leaves_its_peer_and_takes_it_up_by_its_next_socket() {
     let now = Instant::now();
-    let mut switchboard = Switchboard::new(PeerId(0));
-    switchboard.handle_input(now, Input::LinkUp);
-    let browser = join(&mut switchboard);
-    switchboard.handle_input(now, offer(browser, "offer"));
-    drain(&mut switchboard);
+    let (mut switchboard, browser) = offered(now);
     switchboard.handle_input(now, Input::Lost(browser));
     let peer = PeerId(1);
     assert_eq!(drain(&mut switchboard), [Output::ToRtc(ToRtc::SignallingLost { peer })]);
@@ -99,11 +95,7 @@ fn browser_that_resumes_while_rtc_restarts_is_told_to_offer_anew() {
 #[test]
 fn login_that_is_renewed_is_told_to_rtc_with_its_rights() {
     let now = Instant::now();
-    let mut switchboard = Switchboard::new(PeerId(0));
-    switchboard.handle_input(now, Input::LinkUp);
-    let browser = join(&mut switchboard);
-    switchboard.handle_input(now, offer(browser, "offer"));
-    drain(&mut switchboard);
+    let (mut switchboard, browser) = offered(now);
     let login = login(Rights { control: false }, 1);
     switchboard.handle_input(now, Input::LoginRenewed(browser, login));
     let renewed = ToRtc::LoginRenewed { peer: PeerId(1), login };
