@@ -158,7 +158,12 @@ fn gateway_killed_disturbs_nobody_and_serves_the_next_page() -> Result<()> {
     assert_eq!(get(watched.rig.address(), "/", &[])?.status, 200);
     // The login of before still counts: cookies are the supervisor's.
     watched.page.reload()?;
-    watched.shows(KEY_S)
+    watched.shows(KEY_S)?;
+    // Rtc was given one end, which leads to the new gateway: none was made for the one that was dead.
+    let said = watched.rig.said();
+    let ends = said.lines().filter(|line| line.contains("LinkEnd { link: Signalling"));
+    ensure!(ends.count() == 1, "{said}");
+    Ok(())
 }
 
 #[test]

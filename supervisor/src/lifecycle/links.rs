@@ -41,7 +41,7 @@ use super::{
 const EARLY: Duration = Duration::from_secs(10);
 /// How long to wait after a worker has said that the other end is closed: mostly that is the echo of
 /// a death, of which the supervisor hears next, and whose successor's start makes a new pair anyway.
-pub(super) const ECHO: Duration = Duration::from_millis(500);
+pub const ECHO: Duration = Duration::from_millis(500);
 /// The accusation within [`WINDOW`] that costs a process.
 pub(super) const MOST_ACCUSATIONS: usize = 2;
 

@@ -42,6 +42,7 @@ pub use contract::{
 pub use ending::ESCALATION;
 use ending::Stage;
 use helper::{Helpers, Preparation};
+pub use links::ECHO;
 use links::{Judgement, Links};
 use slot::{Next, Slot};
 use slots::{Slots, is_essential};

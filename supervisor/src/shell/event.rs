@@ -4,7 +4,7 @@
 use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 use lumen_ipc::{
-    link::LinkName,
+    link::{Generation, LinkName},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::{
         grants::ToSupervisor,
@@ -52,6 +52,8 @@ pub(crate) enum Event {
     FromHost(FromHost),
     /// News of a session, for the host.
     FromSession(ConnectionId, FromSession),
+    /// The end of this signalling pair was found closed a while ago, for a session.
+    SignallingCut(Generation),
     /// Signalling links that had to wait may be made.
     WiringDue,
     /// News of a worker.

@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, os::fd::OwnedFd, process, sync::Arc, time::Instan
 use lumen_ipc::{
     link::Generation,
     message::{
-        grants::ToSupervisor,
+        grants::{LossReason, ToSupervisor},
         session::{Answer, Question, SESSION_HASH, SessionName, ToHost, ToSession},
     },
     process::{ExitCode, Worker},
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     broker::Token,
-    lifecycle::{Action, Helper, Input, Instance, Lifecycle, News, Outcome, Verdict},
+    lifecycle::{Action, ECHO, Helper, Input, Instance, Lifecycle, News, Outcome, Verdict},
 };
 
 /// Everything a running session consists of.
@@ -171,6 +171,12 @@ impl Session {
                 self.candidates = Some(self.stage.moved(&addresses));
                 self.tell_candidates();
             }
+            // Unless a newer pair has come.
+            Event::SignallingCut(generation) => {
+                if generation == self.host.generation {
+                    self.want_signalling();
+                }
+            }
             Event::Signal => {
                 info!("asked to end");
                 self.crew.feed(Input::Stop);
@@ -200,6 +206,17 @@ impl Session {
         let ended = matches!(event, WorkerEvent::Ended(_));
         let ready = matches!(event, WorkerEvent::Ready(_));
         match self.crew.take_in(worker, instance, event) {
+            // Mostly the echo of the gateway's death, whose successor the host gives an end by itself.
+            Some(ToSupervisor::LinkLost { generation, reason: LossReason::Closed, .. })
+                if worker == Worker::Rtc =>
+            {
+                let events = self.events();
+                tokio::spawn(async move {
+                    tokio::time::sleep(ECHO).await;
+                    // A loop that has ended wants nothing.
+                    let _ = events.send(Event::SignallingCut(generation)).await;
+                });
+            }
             Some(
                 ToSupervisor::LinkLost { generation, .. }
                 | ToSupervisor::PeerViolated { generation, .. },
