@@ -1,12 +1,12 @@
 //! Conversion and encoding per frame at 1920×1080, as ratios to the bare libraries in this run.
 //!
-//! The floors do what nobody can do less than: the whole frame through the colour converter in one
-//! call, and ready planes through x264 with nothing around it ([`raw`]). Ours goes the way the worker
-//! goes: damage to macroblocks, macroblocks to runs, runs to planes; planes and map to what they have
-//! in common with the picture before, and with that to the encoder.
+//! The floor is the least work that any implementation must do: the whole frame through the colour
+//! converter in one call, and ready planes through x264 with nothing around it ([`raw`]). Our side
+//! does what the worker does: it turns damage into macroblocks, macroblocks into runs and runs into
+//! planes, then compares the planes with the picture before and passes the result to the encoder.
 //!
-//! Rounds alternate between floor and ours, in changing order. The processor time of the least
-//! expensive round of each counts: what other programs do only ever adds.
+//! Rounds alternate between the floor and our code, in changing order. The cheapest round of each
+//! counts, because other programs on the machine can only add processor time.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -32,9 +32,9 @@ use yuv::{
 };
 
 const ROUNDS: usize = 60;
-/// Pixels the text moves per frame, no multiple of a macroblock.
+/// Rows by which the text moves per frame; deliberately not a multiple of a macroblock.
 const SCROLL: usize = 7;
-/// What [`lumen_media::rate`] settles at in motion.
+/// The quantizer that [`lumen_media::rate`] settles at in motion.
 const QUANTIZER: Quantizer = Quantizer::nearest(23);
 
 /// What changes from frame to frame.
@@ -42,7 +42,7 @@ const QUANTIZER: Quantizer = Quantizer::nearest(23);
 struct Content {
     name: &'static str,
     damage: Option<Rect>,
-    /// Rows the page moves.
+    /// Rows by which the page moves.
     rows: usize,
 }
 
@@ -116,7 +116,7 @@ fn encode(size: FrameSize, page: &[u8], content: Content) {
         let changed = if key { full(size) } else { map(size, content) };
         let flat;
         let pixels = if content.damage == FULL && content.rows == 0 {
-            // A flat colour after another, as a window that opens.
+            // One flat colour after another, like a window that opens.
             flat = vec![40 + (round % 3 * 70) as u8; size.frame_bytes()];
             &flat[..]
         } else {
@@ -142,7 +142,7 @@ fn encode(size: FrameSize, page: &[u8], content: Content) {
     println!("{:24}{} bytes in the last frame, raw x264 {}", "", bytes[1], bytes[0]);
 }
 
-/// What the worker makes of it.
+/// The picture kind the worker derives from `relation`.
 fn kind(key: bool, relation: Relation) -> PictureKind {
     match relation {
         _ if key => PictureKind::Key,
@@ -158,7 +158,7 @@ fn report(what: &str, content: &str, ours: Duration, floor: Duration, floor_name
     println!("{what:8} {content:14} {ours:6.2} ms = {ratio:4.2} × {floor_name} ({floor:.2} ms)");
 }
 
-/// Processor time `work` took on this thread.
+/// Processor time that `work` took on this thread.
 fn time(work: impl FnOnce()) -> Duration {
     let begun = processor_time();
     work();
@@ -188,7 +188,7 @@ fn frame_pixels(size: FrameSize, page: &[u8], top: usize) -> &[u8] {
     &page[start..start + size.frame_bytes()]
 }
 
-/// Lines of dark strokes on light paper, tall enough to scroll through all rounds.
+/// Lines of dark strokes on light paper, tall enough to scroll in every round.
 fn page(size: FrameSize) -> Vec<u8> {
     let rows = usize::from(size.height()) + ROUNDS * SCROLL * 7;
     let mut page = vec![235_u8; rows * size.stride_bytes()];

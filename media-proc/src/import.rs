@@ -3,9 +3,8 @@
 //! Decides whether an announcement, a retirement and a frame make sense together. Generic over the
 //! memory, which the shell maps and this module only keeps.
 //!
-//! INVARIANT: each buffer kept was announced for the output served here and with at least
-//! `stride × height` bytes, which the memory was checked to have. There are never more of them than
-//! slots.
+//! INVARIANT: each kept buffer was announced for the output served here, and its memory was checked
+//! to have at least `stride × height` bytes. There are never more buffers than slots.
 
 use lumen_ipc::{
     codec::Violation,
@@ -17,7 +16,7 @@ use lumen_ipc::{
 #[derive(Debug)]
 pub struct Buffers<Memory> {
     output: OutputId,
-    /// As long as the highest slot that was ever taken needs.
+    /// Long enough for the highest slot ever used.
     slots: Vec<Option<Buffer<Memory>>>,
 }
 
@@ -43,11 +42,11 @@ pub fn needed_bytes(announced: &BufferAnnounced) -> Result<usize, Violation> {
     }
     stride
         .checked_mul(announced.size.height().into())
-        .ok_or(Violation::Illegal("a buffer is larger than memory"))
+        .ok_or(Violation::Illegal("a buffer is larger than the address space"))
 }
 
 impl<Memory> Buffers<Memory> {
-    /// None yet of `output`.
+    /// No buffers yet, for `output`.
     #[must_use]
     pub const fn new(output: OutputId) -> Self {
         Self { output, slots: Vec::new() }
@@ -67,17 +66,20 @@ impl<Memory> Buffers<Memory> {
         if self.slots.len() <= place {
             self.slots.resize_with(place + 1, || None);
         }
-        let slot = self.slots.get_mut(place).ok_or(Violation::Illegal("a slot beyond the last"))?;
+        let slot = self
+            .slots
+            .get_mut(place)
+            .ok_or(Violation::Illegal("a slot number beyond the last slot"))?;
         if slot.is_some() {
             return Err(Violation::Illegal("a slot is announced twice"));
         }
-        // A stride was checked to fit by `needed_bytes`, and a `u32` fits anyway on 64 bits.
+        // `needed_bytes` checked the stride, and a `u32` always fits on 64 bits.
         let stride_bytes = announced.memory.stride_bytes() as usize;
         *slot = Some(Buffer { memory, size: announced.size, stride_bytes });
         Ok(())
     }
 
-    /// Lets go of a buffer.
+    /// Drops a retired buffer.
     ///
     /// # Errors
     /// [`Violation`] for another output or a slot that holds no buffer.
@@ -101,7 +103,7 @@ impl<Memory> Buffers<Memory> {
             .slots
             .get(usize::from(slot.value()))
             .and_then(Option::as_ref)
-            .ok_or(Violation::Illegal("a frame in a slot that was not announced"))?;
+            .ok_or(Violation::Illegal("a frame in a slot that holds no buffer"))?;
         let rects = ready
             .damage
             .rects_within(buffer.size)
@@ -113,7 +115,7 @@ impl<Memory> Buffers<Memory> {
         if output == self.output {
             return Ok(());
         }
-        Err(Violation::Illegal("an output that nothing is encoded of"))
+        Err(Violation::Illegal("an output that is not encoded"))
     }
 }
 
@@ -203,8 +205,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is announced and retired in whatever order: a frame is taken from exactly the
-        /// slots that hold a buffer.
+        /// Whatever is announced and retired in whatever order, a frame is accepted from exactly
+        /// the slots that hold a buffer.
         #[test]
         fn frame_is_taken_from_announced_slots_only(
             steps in prop::collection::vec((any::<bool>(), 0_u64..6), 1..60)

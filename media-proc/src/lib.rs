@@ -1,30 +1,30 @@
 //! `lumen-media`: encodes one session's picture.
 //!
 //! Decides when a picture is encoded ([`pacing`]), how coarse it is ([`rate`]), and which parts of
-//! it are looked at at all ([`convert`]). A still screen costs nothing: no wake-up, no packet.
+//! it are examined ([`convert`]). A still screen costs nothing: no wake-up, no packet.
 //!
-//! Trusts: the supervisor. Not the compositor, whose announced sizes, rectangles and memory are
-//! checked before use ([`import`]), nor rtc, whose ring reports are. Either can make the picture
-//! wrong, neither can make this process read or write where it should not.
+//! Trusts the supervisor. Does not trust the compositor, whose announced sizes, rectangles and
+//! memory are checked before use ([`import`]), nor rtc, whose ring reports are checked, too. Either
+//! can make the picture wrong; neither can make this process read or write where it should not.
 //!
-//! The data's way:
+//! The flow of data:
 //! ```text
 //! frames ──▶ shell::screen ──▶ import ──▶ convert (damage only) ──▶ FrameReleased
 //!                                            │ planes, changed macroblocks
 //!    tuning ──▶ pacing, motion, rate ──▶ video ──▶ shell::outlet ──▶ ring, packets
 //! ```
-//! The planes are the one frame that ever waits: a frame that comes while the last is not yet
-//! encoded is converted into them and makes it newer. Nothing outlives the process; a restarted
-//! media is announced all buffers again.
+//! The planes hold the only frame that ever waits: a frame that arrives before the last one is
+//! encoded is converted into the same planes. No state outlives the process; a restarted media is
+//! announced all buffers again.
 //!
 //! | module | is |
 //! |---|---|
 //! | [`convert`] | BGRX to I420, damage only |
 //! | [`import`] | the compositor's buffers by slot |
-//! | [`motion`] | what a picture has in common with the one before |
+//! | [`motion`] | whether a picture moved or is new |
 //! | [`pacing`] | when to encode what |
 //! | [`policy`] | this process's confinement |
-//! | [`rate`] | the quantizer from the bits there are |
+//! | [`rate`] | the quantizer, from the bits available |
 //! | [`shell`] | event loop, links, metrics |
 //! | [`video`] | the encoder |
 
@@ -39,7 +39,7 @@ pub mod video;
 
 use std::process::ExitCode;
 
-/// Lives the worker's life.
+/// Runs the worker until the supervisor ends it.
 #[must_use]
 pub fn run() -> ExitCode {
     lumen_ipc_runtime::bootstrap::run::<shell::Media>()

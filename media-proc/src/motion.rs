@@ -1,14 +1,15 @@
-//! What a picture has in common with the one encoded before it: the same in another place, nothing,
-//! or neither is sure.
+//! How a picture relates to the one encoded before it: the same content moved, entirely new
+//! content, or unknown.
 //!
-//! x264's own search follows motion it has found once, but finds none of more than a few rows by
-//! itself unless it searches far, and that costs several times the rest where there is nothing to
-//! find. What a desktop does is simpler than a film: text moves by whole rows, or a window appears.
-//! So this module looks for exactly that and tells the encoder where a far search pays.
+//! x264's own search follows motion once it has found it, but finds a shift of more than a few rows
+//! only if it searches far, and a far search costs several times the rest of the encode where there
+//! is nothing to find. A desktop is simpler than a film: text moves by whole rows, or a window
+//! appears. This module looks for exactly these two cases and tells the encoder where a far search
+//! pays.
 //!
 //! A picture is remembered as hashes of short stretches of its rows, in strips spread over its
-//! width. Strips in which the rows of old are found again some rows away vote for that distance.
-//! Sampled stretches that are nearer to a flat line than to what was there before tell new content.
+//! width. A strip whose old rows are found again some rows away votes for that distance. Where
+//! sampled stretches are closer to a flat line than to their old content, the content is new.
 //!
 //! A wrong answer costs time or bits, never a wrong picture.
 
@@ -16,14 +17,14 @@ use lumen_ipc::units::FrameSize;
 
 use crate::convert::{MACROBLOCK, MacroblockMap, Planes};
 
-/// What a change is.
+/// How a picture relates to the one before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Relation {
-    /// Nothing is known.
+    /// Neither moved nor new, as far as can be told.
     Altered,
-    /// Nothing remained.
+    /// Nothing of the picture before remains.
     Fresh,
-    /// Most of it is the picture before, so many rows further down; negative is up.
+    /// Most of the picture before, moved down by this many rows; negative is up.
     Moved(i16),
 }
 
@@ -31,22 +32,22 @@ pub enum Relation {
 const STRIPS: usize = 16;
 /// Width of a strip: as much of a row as holds two or three letters.
 const STRIP: usize = 32;
-/// Rows that must agree together: single rows of letters are alike too often.
+/// Rows that must match together, because single rows of letters are too often alike.
 const WINDOW: usize = 8;
-/// Only every so many-th row is looked for.
+/// Rows of the new picture that are looked for: one in this many.
 const STRIDE: usize = 4;
-/// The least votes for a distance.
+/// The fewest votes that decide for a distance.
 const QUORUM: u32 = 8;
-/// A change of less than one macroblock in this many is not worth a look.
+/// Smaller changes, below one macroblock in this many, are not worth examining.
 const WORTH_A_LOOK: usize = 16;
 /// Macroblocks from one sample to the next, in both directions.
 const SAMPLE_EVERY: usize = 4;
-/// Difference of a sample that is noise.
+/// The sum of differences over the samples of one stretch that counts as noise.
 const NOISE: u32 = 64;
 /// Base of the windows' rolling hash: odd and without pattern.
 const BASE: u32 = 0x9E37_79B1;
 
-/// The picture encoded last, as far as it is remembered.
+/// What is remembered of the picture encoded last.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     size: Option<FrameSize>,
@@ -56,8 +57,8 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Says what `planes`, of which `changed` differs, have to do with the picture remembered, and
-    /// remembers them instead.
+    /// Says how `planes`, which differ in `changed`, relate to the remembered picture, and
+    /// remembers them in its place.
     pub fn relate(&mut self, planes: &Planes, changed: &MacroblockMap) -> Relation {
         let size = planes.size();
         if self.size != Some(size) {
@@ -110,7 +111,7 @@ impl Memory {
         }
     }
 
-    /// Takes new samples, and says whether nearly all are unlike those before.
+    /// Takes new samples and says whether nearly all differ from the old ones.
     fn sample(&mut self, planes: &Planes, changed: &MacroblockMap) -> bool {
         let width = usize::from(planes.size().width());
         let height = usize::from(planes.size().height());
@@ -128,14 +129,14 @@ impl Memory {
     }
 }
 
-/// Left edges and rows of the samples, in whole macroblocks only.
+/// Left edges and rows of the samples, only where a whole macroblock lies.
 fn sample_places(width: usize, height: usize) -> impl Iterator<Item = (usize, usize)> {
     let every = SAMPLE_EVERY * MACROBLOCK;
     let rows = (MACROBLOCK / 2..height).step_by(every);
     rows.flat_map(move |y| (0..=width - MACROBLOCK).step_by(every).map(move |x| (x, y)))
 }
 
-/// Whether `now` is predicted better by its own mean than by what was `before`.
+/// Whether its own mean predicts `now` better than `before` does.
 fn is_unlike(before: &[u8; MACROBLOCK], now: &[u8; MACROBLOCK]) -> bool {
     let sum: u32 = now.iter().copied().map(u32::from).sum();
     // The mean of bytes is a byte.
@@ -155,7 +156,7 @@ fn hash(bytes: &[u8]) -> u32 {
     (mixed >> 32) as u32
 }
 
-/// How many rows down most of what changed has moved.
+/// By how many rows most of what changed has moved down.
 fn distance(before: &[u32], after: &[u32], height: usize) -> Option<i16> {
     let mut votes = vec![0_u32; 2 * height];
     let (mut looked_for, mut found) = (0, 0);
@@ -188,7 +189,7 @@ fn distance(before: &[u32], after: &[u32], height: usize) -> Option<i16> {
     moved.then_some(down)
 }
 
-/// A rolling hash of every [`WINDOW`] rows; none where they are all alike, as paper is.
+/// A rolling hash of every [`WINDOW`] rows; none where all rows are alike, as on blank paper.
 fn windows(rows: &[u32]) -> Vec<Option<u32>> {
     let oldest = (1..WINDOW).fold(1_u32, |power, _| power.wrapping_mul(BASE));
     let mut hash = 0_u32;
@@ -225,7 +226,7 @@ mod tests {
         map
     }
 
-    /// A grey level per pixel as planes.
+    /// Planes with a grey level per pixel.
     fn planes(level: impl Fn(usize, usize) -> u8) -> Planes {
         let mut pixels = vec![0; size().frame_bytes()];
         for (at, pixel) in pixels.chunks_exact_mut(4).enumerate() {
@@ -237,7 +238,7 @@ mod tests {
         planes
     }
 
-    /// Letters of chance in lines of 18 rows, four of them paper.
+    /// Random letters in lines of 18 rows, of which four are blank.
     fn text(x: usize, y: usize) -> u8 {
         let letter = (x / 9 + y / 18 * 97).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let stroke = letter >> ((y % 18 / 2) * 3 + x % 9 / 3) & 1 == 1;
@@ -297,7 +298,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
 
-        /// Text that scrolls up or down is found to, however far, while half of it remains.
+        /// Text that scrolled up or down is recognised at any distance while half of it remains.
         #[test]
         fn relate_scrolled_text_has_moved(rows in 1_usize..HEIGHT / 2, up in any::<bool>()) {
             let (first, second) = if up { (0, rows) } else { (rows, 0) };
@@ -307,7 +308,7 @@ mod tests {
             prop_assert_eq!(relation(&before, &after), Relation::Moved(down));
         }
 
-        /// Whatever is there, busy content is never taken for new: coding it anew is dear.
+        /// Busy content is never taken for new, because coding it anew is expensive.
         #[test]
         fn relate_noise_is_never_fresh(seed in any::<u64>()) {
             let noise = |x: usize, y: usize| {

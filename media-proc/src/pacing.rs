@@ -1,26 +1,26 @@
-//! When to encode what: changes at once, key pictures when somebody needs one, refinement once the
-//! screen is still, and then nothing at all.
+//! When to encode what: changes at once, a key frame when a decoder needs one, refinement once the
+//! screen is still, and then nothing.
 //!
-//! A machine in virtual time. The shell reports events, asks [`Pacing::step`] what to do, does it,
-//! reports it with [`Pacing::encoded`], and sleeps when told to.
+//! A state machine in virtual time. The shell reports events, calls [`Pacing::step`], does what it
+//! says, reports that with [`Pacing::encoded`], and sleeps when told to.
 //!
-//! INVARIANT: with no picture, no viewer or no way to send, nothing is encoded and no timer runs;
-//! likewise when the newest picture was sent and is refined.
+//! INVARIANT: without a picture, a viewer or an open outlet nothing is encoded and no timer runs;
+//! likewise once the newest picture was sent and is refined.
 
 use std::time::{Duration, Instant};
 
-/// A screen that did not change for so long is still, and worth refining. Longer than the pause
-/// between two frames of a 10 fps animation, shorter than a reader's glance.
+/// A screen unchanged for this long is still and worth refining. Longer than the pause between two
+/// frames of a 10 fps animation, shorter than a reader's glance.
 pub const STILL_AFTER: Duration = Duration::from_millis(200);
 
 /// What to encode.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Work {
-    /// The whole picture, as a start for decoders.
+    /// The whole picture, where decoders can start.
     Key,
-    /// What changed since the last.
+    /// What changed since the last picture.
     Change,
-    /// The same, finer.
+    /// The same content with a finer quantizer.
     Refinement,
 }
 
@@ -33,7 +33,7 @@ pub enum Step {
     Wait(Option<Instant>),
 }
 
-/// When the bit rate permits what, from [`crate::rate`].
+/// When the bit rate permits which work, from [`crate::rate`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Budget {
     /// A change.
@@ -42,13 +42,13 @@ pub struct Budget {
     pub refinement_at: Instant,
 }
 
-/// The machine.
+/// The state machine.
 #[derive(Debug)]
 pub struct Pacing {
     picture: bool,
     watched: bool,
     outlet: bool,
-    /// Whether a key picture is due. How often viewers may ask for one is decided where they ask.
+    /// Whether a key frame is due. rtc limits how often viewers may ask for one.
     key: bool,
     changed: bool,
     changed_at: Option<Instant>,
@@ -62,7 +62,7 @@ impl Default for Pacing {
 }
 
 impl Pacing {
-    /// No picture yet, nobody watches, nowhere to send.
+    /// No picture yet, nobody watching, no outlet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -76,20 +76,20 @@ impl Pacing {
         }
     }
 
-    /// The planes show a newer screen.
+    /// The planes changed.
     pub fn screen_changed(&mut self, now: Instant) {
         self.picture = true;
         self.changed = true;
         self.changed_at = Some(now);
     }
 
-    /// A decoder must be able to start: a viewer asks, or what was sent before is worth nothing,
+    /// A decoder must be able to start: a viewer asks for it, or the earlier packets are useless
     /// because of a new encoder, a dropped packet or a new reader.
     pub const fn key_needed(&mut self) {
         self.key = true;
     }
 
-    /// Whether anybody watches. The first viewer has seen nothing before.
+    /// Whether anybody watches. The first viewer has received nothing before.
     pub fn set_watched(&mut self, watched: bool) {
         if watched && !self.watched {
             self.key_needed();

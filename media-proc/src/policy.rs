@@ -1,15 +1,15 @@
-//! What media may still do once it serves: nothing beyond the base.
+//! What media may still do while it serves: nothing beyond the base policy.
 //!
-//! x264 runs on the caller's thread, and neither it nor the colour converter opens anything; both
-//! detect the processor by its own instructions. Encoders of a new size and buffers of a new
-//! generation need memory and shared mappings, which the base allows without execution. The packet
-//! ring is made before confinement and serves every rtc in turn.
+//! x264 runs on the caller's thread, and neither it nor the colour converter opens any file; both
+//! detect the processor by its own instructions. Encoders of a new size and newly announced buffers
+//! need memory and shared mappings, which the base policy allows without execution. The packet ring
+//! is made before confinement and serves every rtc in turn.
 
 use lumen_ipc_runtime::confine::Policy;
 
 /// Descriptors: 0–2, control, grants, three link ends, ring, event queue and wakers of the control
-/// thread's runtime and of the loop (8), and room for those that arrive: an announced buffer's is
-/// closed as soon as the buffer is mapped.
+/// thread's runtime and of the loop (8), and room for those that arrive: the descriptor of an
+/// announced buffer is closed as soon as the buffer is mapped.
 const OPEN_FILES: u64 = 64;
 
 /// The confinement.

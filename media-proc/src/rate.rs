@@ -4,18 +4,18 @@
 //! drains it. The quantizer of a picture follows from what the bucket allows and from how many
 //! bits pictures of its kind took per macroblock before (`model`).
 //!
-//! The frame rate comes first, for a picture that was left out makes the next one dearer: what
-//! moved has moved further. A guess that was too low leaves the bucket in debt, and the pictures
-//! behind it pay it back by being coarser, down to [`COARSEST`]. Only in a deep debt ([`OWED`]),
-//! when even the coarsest pictures are too much, does a picture wait until its own bits have come
-//! ([`Rate::affordable_at`]), and shows the newest screen then.
+//! The frame rate comes first, because a skipped picture makes the next one more expensive: what
+//! moved has moved further. An estimate that was too low leaves the bucket in debt, and later
+//! pictures repay it by being coarser, down to [`COARSEST`]. Only in deep debt ([`OWED`]), when
+//! even the coarsest pictures are too large, does a picture wait until its own bits have
+//! accumulated ([`Rate::affordable_at`]); it then shows the newest screen.
 //!
 //! A still desktop has all the bits it wants, so changes stop at a quantizer that is pleasant in
 //! motion ([`MOTION`]), and refinement continues to one without visible loss ([`REFINED`]).
 //!
-//! INVARIANT: changes begin with a level above [`LIMIT`]'s debt, and the level never exceeds what
-//! the target carries in [`WINDOW`]. So in any stretch of time changes take no more than the target
-//! carries in it, plus window and limit, plus one picture.
+//! INVARIANT: a change begins only while the debt is below [`LIMIT`], and the level never exceeds
+//! what the target carries in [`WINDOW`]. So in any stretch of time changes take no more than the
+//! target carries in it, plus window and limit, plus one picture.
 
 mod model;
 
@@ -26,15 +26,15 @@ use lumen_ipc::units::{Fps, Kbps};
 use self::model::{Model, fitting};
 use crate::video::Quantizer;
 
-/// How much unused time the bucket keeps: what a new window's picture may take at once. Longer
-/// makes pictures finer and the frames behind them later.
+/// How much unused time the bucket keeps, and so what the first picture of a new window may take at
+/// once. A longer window makes pictures finer and delays the frames behind them.
 pub const WINDOW: Duration = Duration::from_millis(300);
 
-/// The debt below which pictures wait for their own bits. It stands in the network's queue as
-/// delay, so it is no longer than a key press may take unnoticed.
+/// The debt beyond which pictures wait for their own bits. Debt is delay in the network's queue, so
+/// it must stay below what is noticed after a key press.
 pub const OWED: Duration = Duration::from_millis(150);
 
-/// The debt in which no change begins, whatever it is expected to take.
+/// The debt at which no change begins, however small.
 pub const LIMIT: Duration = Duration::from_millis(400);
 
 /// The finest quantizer of large changes: text is crisp, and half the bits of [`REFINED`] remain.
@@ -46,38 +46,39 @@ pub const REFINED: Quantizer = Quantizer::nearest(14);
 /// The coarsest ever used: beyond it text cannot be read, and fewer pictures are better.
 pub const COARSEST: Quantizer = Quantizer::nearest(44);
 
-/// A change of at most one macroblock in this many is small: a cursor, a typed letter. It is
-/// encoded at [`REFINED`] at once and so needs no refinement after.
+/// A change of at most one macroblock in this many is small, such as a cursor or a typed letter. It
+/// is encoded at [`REFINED`] at once and so needs no refinement later.
 const SMALL: usize = 32;
 
-/// A finer quantizer than the picture's is worth re-encoding all of it from this distance on.
+/// From this distance on, a quantizer finer than the picture's is worth re-encoding all of it.
 const WORTHWHILE: u8 = 4;
 
-/// The least a refinement improves on the picture.
+/// The least by which a refinement improves the picture.
 const REFINEMENT_STEP: u8 = 3;
 
-/// The most a picture in motion improves on the one before. What moved unharmed is coded anew
-/// where the quantizer becomes finer, so a step of two costs as much as ten pictures without.
+/// The most by which a picture in motion improves on the one before. Where the quantizer becomes
+/// finer, unchanged content is coded anew, too, so a step of two costs as much as ten pictures
+/// without one.
 const SHARPENING_STEP: u8 = 2;
 
 /// A change after so long a pause is likelier to be a new picture than more of the motion before.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// The part of what comes in that a picture in debt may take; the rest pays the debt.
+/// The share of the incoming bits that a picture in debt may take; the rest repays the debt.
 const SPENT_IN_DEBT: f64 = 0.75;
 
 /// Which model predicts a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// All of it, from nothing, as a start for decoders.
+    /// The whole picture, without reference to others, where decoders can start.
     Key,
     /// Damage that has nothing in common with the picture before.
     Fresh,
     /// Damage that is mostly the picture before in another place.
     Moved,
-    /// Damage of which nothing is known.
+    /// Damage of unknown content.
     Change,
-    /// Nothing changed; it becomes finer.
+    /// An unchanged picture that becomes finer.
     Refinement,
 }
 
@@ -88,11 +89,11 @@ pub struct Ask {
     pub kind: Kind,
     /// Macroblocks that changed.
     pub changed: usize,
-    /// Macroblocks it has.
+    /// Macroblocks in the whole picture.
     pub total: usize,
 }
 
-/// The bucket and what was learned.
+/// The bucket and the learned models.
 #[derive(Debug)]
 pub struct Rate {
     ceiling: Kbps,
@@ -100,13 +101,13 @@ pub struct Rate {
     interval: Duration,
     /// Bits that may be sent; negative in debt.
     level: f64,
-    /// When `level` was right.
+    /// The time at which `level` was computed.
     at: Instant,
-    /// The coarsest quantizer any macroblock of the picture was encoded with.
+    /// The coarsest quantizer of any macroblock of the picture that decoders show.
     picture: Quantizer,
     changed_at: Instant,
-    /// Whether the next change is expected to be like [`Kind::Moved`], because the last one was, or
-    /// because nothing is known yet of what a new picture does.
+    /// Whether the next change is expected to be like [`Kind::Moved`]: because the last one was, or
+    /// because nothing is known yet of this content.
     moving: bool,
     key: Model,
     change: Model,
@@ -131,14 +132,14 @@ impl Rate {
             key: Model::new(200.0),
             change: Model::new(200.0),
             moved: Model::new(12.0),
-            // Only what the coarser picture lacks.
+            // A refinement codes only what the coarser picture lacks.
             refinement: Model::new(50.0),
         };
         rate.level = rate.capacity();
         rate
     }
 
-    /// What is aimed for.
+    /// The bit rate aimed for.
     #[must_use]
     pub const fn target(&self) -> Kbps {
         self.target
@@ -181,7 +182,7 @@ impl Rate {
         self.fill(now);
         let total = ask.total as f64;
         match ask.kind {
-            // A viewer waits for it, so debt is no reason to make it unreadable.
+            // A viewer waits for a key frame, so debt must not make it unreadable.
             Kind::Key => {
                 let allowance = self.level.max(self.capacity() / 4.0);
                 fitting(|quantizer| self.key.at(quantizer) * total, allowance, MOTION)
@@ -227,23 +228,23 @@ impl Rate {
         if whole.value() + WORTHWHILE <= self.picture.value() {
             return whole;
         }
-        // Finer than the rest of the picture would make x264 take up the rest too.
+        // A quantizer finer than the picture's would make x264 re-encode the unchanged rest, too.
         alone.max(self.picture)
     }
 
-    /// What a change may take.
+    /// The bits a change may take.
     fn allowance(&self) -> f64 {
         let frame = self.bits_in(self.interval);
         if self.level < 0.0 { frame * SPENT_IN_DEBT } else { self.level / 2.0 + frame }
     }
 
-    /// Notes what a picture took.
+    /// Takes the size of an encoded picture into account.
     pub fn encoded(&mut self, now: Instant, ask: Ask, quantizer: Quantizer, bytes: usize) {
         self.fill(now);
         let bits = bytes as f64 * 8.0;
         self.level -= bits;
         let seen = |macroblocks: usize| bits / macroblocks.max(1) as f64;
-        // A finer quantizer re-encodes what is coarser, see `video::x264`. What that takes says
+        // A finer quantizer re-encodes whatever is coarser (see `video::x264`). Those bits say
         // nothing about the next change.
         let sharpened = quantizer < self.picture;
         match ask.kind {
@@ -275,7 +276,7 @@ impl Rate {
 
     fn reaches(&self, level: f64) -> Instant {
         let missing = level - self.level;
-        // Less than a bit is rounding.
+        // Less than one bit is rounding error.
         if missing < 1.0 {
             return self.at;
         }

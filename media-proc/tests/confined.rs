@@ -1,5 +1,6 @@
-//! x264 and the converter do all that media asks of them while it is confined, and so does the guard
-//! of an app's memory: a call outside the policy would end this process. Not a `#[test]`: confinement is for the whole process, for good.
+//! x264, the converter and the guard of an app's memory do all that media asks of them while it is
+//! confined: a call outside the policy would end this process. Not a `#[test]`, because confinement
+//! applies to the whole process and cannot be undone.
 
 use std::os::fd::OwnedFd;
 
@@ -20,14 +21,14 @@ fn main() -> anyhow::Result<()> {
     let short = memfd::MemfdOptions::default().create("short")?.into_file();
     short.set_len(1)?;
     confine::confine(&policy::policy(), Worker::Media).context("confinement")?;
-    // A desktop, a smaller one, and the largest: each opens an encoder anew.
+    // A desktop, a smaller one and the largest: each size opens an encoder anew.
     for (width, height) in [(1920, 1080), (640, 360), (4096, 2304)] {
         encode(FrameSize::new(width, height)?).context("after confinement")?;
     }
     torn(short.into()).context("after confinement")
 }
 
-/// Reads memory that ends in its first page.
+/// Reads memory that ends within its first page.
 fn torn(short: OwnedFd) -> anyhow::Result<()> {
     const BYTES: usize = 1 << 20;
     let view = GuardedView::map(short, 0, BYTES)?;

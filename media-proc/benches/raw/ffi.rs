@@ -1,5 +1,5 @@
-//! The floor: x264 called as its own manual shows, with `ultrafast` and `zerolatency`, one thread
-//! and a constant quantizer, on planes that are ready. Nothing of Lumen's is in between.
+//! The floor: x264 called as in its manual, with `ultrafast`, `zerolatency`, one thread and a
+//! constant quantizer, on planes that are ready. No code of Lumen lies in between.
 
 #![allow(unsafe_code, reason = "calls the C library that is measured")]
 

@@ -10,13 +10,13 @@ use lumen_ipc::{message::frames::Rect, units::FrameSize};
 /// Side of a macroblock in luma samples (H.264, section 3.100).
 pub const MACROBLOCK: usize = 16;
 
-/// x264's `X264_MBINFO_CONSTANT`: same samples as in the picture encoded before.
+/// x264's `X264_MBINFO_CONSTANT`: the samples are the same as in the picture encoded before.
 const CONSTANT: u8 = 1;
-/// No promise: x264 has to look.
+/// x264 is promised nothing and examines the macroblock.
 const CHANGED: u8 = 0;
 
-/// Macroblocks that are converted together, 64 pixels: a whole number of the converter's vectors
-/// on every processor, so that a run is rounded as the whole row would be.
+/// Macroblocks that are converted together: 64 pixels, a whole number of the converter's vectors on
+/// every processor, so that a run is rounded exactly as the whole row would be.
 const BLOCK: usize = 4;
 
 /// The macroblocks of one picture, each either changed or constant.
@@ -54,7 +54,7 @@ impl MacroblockMap {
         self.size
     }
 
-    /// Marks every macroblock that `rect` touches. What lies outside the picture is ignored.
+    /// Marks every macroblock that `rect` touches. Parts outside the picture are ignored.
     pub fn mark(&mut self, rect: Rect) {
         let span = |start: u16, length: u16| {
             let (start, length) = (usize::from(start), usize::from(length));
@@ -68,7 +68,7 @@ impl MacroblockMap {
         }
     }
 
-    /// Marks everything.
+    /// Marks every macroblock.
     pub fn mark_all(&mut self) {
         self.flags.fill(CHANGED);
     }
@@ -93,20 +93,20 @@ impl MacroblockMap {
         self.flags.iter().filter(|flag| **flag == CHANGED).count()
     }
 
-    /// Whether any macroblock of a row of them changed.
+    /// Whether any macroblock of this row of macroblocks changed.
     #[must_use]
     pub fn row_changed(&self, row: usize) -> bool {
         let mut rows = self.flags.chunks_exact(columns(self.size));
         rows.nth(row).is_some_and(|flags| flags.contains(&CHANGED))
     }
 
-    /// How many there are.
+    /// How many macroblocks the picture has.
     #[must_use]
     pub fn total(&self) -> usize {
         self.flags.len()
     }
 
-    /// The rows of macroblocks.
+    /// The changes of each row of macroblocks.
     pub fn rows(&self) -> impl Iterator<Item = RowChanges<'_>> {
         self.flags.chunks_exact(columns(self.size)).map(|flags| RowChanges { flags: flags.iter() })
     }

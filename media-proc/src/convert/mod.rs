@@ -1,7 +1,7 @@
 //! BGRX to I420: BT.709, limited range, chroma averaged over each 2×2 block.
 //!
-//! Decides which pixels are converted: only the macroblocks that damage touches. The planes live
-//! as long as the frame size; what no damage names keeps the samples it had.
+//! Decides which pixels are converted: only macroblocks that damage touches. The planes live until
+//! the frame size changes; samples outside the damage keep their values.
 //!
 //! Trusts the [`Frame`] it is given: its constructor checked that the pixels cover the size.
 //!
@@ -31,15 +31,15 @@ pub struct Frame<'memory> {
     size: FrameSize,
 }
 
-/// Pixels that do not cover the size they are said to have.
+/// The pixels do not cover the size they were announced with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{found} bytes in rows of {stride_bytes} are no frame of {size}")]
+#[error("{found} bytes in rows of {stride_bytes} bytes do not hold a frame of {size}")]
 pub struct BadFrame {
-    /// Bytes there are.
+    /// Bytes present.
     pub found: usize,
-    /// From one row to the next.
+    /// Bytes from one row to the next.
     pub stride_bytes: usize,
-    /// The size it was said to have.
+    /// The announced size.
     pub size: FrameSize,
 }
 
@@ -136,9 +136,9 @@ impl Planes {
         Ok(())
     }
 
-    /// The converter takes whole strides only: as many rows as the slices it gets are long. A
-    /// slice that begins inside a row lacks the end of the frame's last rows, so those are
-    /// converted from the left edge on, which changes no sample that is not to change.
+    /// The converter takes whole strides only and derives the number of rows from the length of its
+    /// slices. A slice that begins inside a row is cut short at the end of the frame's last rows,
+    /// so those are converted from the left edge on, which changes no sample outside the damage.
     fn convert(&mut self, frame: Frame<'_>, run: Run) -> Result<(), ConvertError> {
         let height = usize::from(self.size.height());
         let below = if run.y + run.height == height { 2 } else { 0 };
@@ -158,7 +158,8 @@ impl Planes {
         let luma = run.y * width + run.x;
         let chroma = run.y / 2 * chroma_width + run.x / 2;
         let pixels = run.y * frame.stride_bytes + run.x * PIXEL_BYTES;
-        // A run that begins inside a row ends before the last, so no end is past a plane's.
+        // A run that begins inside a row never includes the last one, so no end lies past a
+        // plane's.
         let chroma_end = chroma + run.height / 2 * chroma_width;
         let pixels_end = pixels + run.height * frame.stride_bytes;
         let mut image = YuvPlanarImageMut {
@@ -183,12 +184,12 @@ impl Planes {
     }
 }
 
-/// Sides are at most 4096 and announced strides are `u32`, so nothing is cut.
+/// Sides are at most 4096 and announced strides are `u32`, so no value is truncated.
 const fn narrow(value: usize) -> u32 {
     value as u32
 }
 
-/// A conversion that was not done.
+/// Why a conversion was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
     /// Frame or map are of another size than the planes.

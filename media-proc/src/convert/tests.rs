@@ -40,7 +40,7 @@ fn largest_difference(one: &Planes, other: &Planes) -> u8 {
     pairs.zip(others).map(|(one, other)| one.abs_diff(*other)).max().unwrap_or(0)
 }
 
-/// Noise that depends on the seed alone, in rows of `stride_bytes`.
+/// Noise that depends only on the seed, in rows of `stride_bytes`.
 fn noise(size: FrameSize, stride_bytes: usize, seed: u32) -> Vec<u8> {
     let mut state = seed | 1;
     let bytes = stride_bytes * usize::from(size.height());
@@ -111,7 +111,8 @@ proptest! {
         prop_assert!(largest_difference(&converted_whole(frame), &reference(frame)) <= 1);
     }
 
-    /// Damage by damage the planes become, bit for bit, what a conversion of the whole gives.
+    /// Converting damage step by step gives, bit for bit, the same planes as converting the whole
+    /// frame.
     #[test]
     fn update_damage_only_equals_conversion_of_the_whole(
         (size, rects) in frame_size().prop_flat_map(|size| {

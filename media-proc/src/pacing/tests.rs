@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Bits are no concern of these tests.
+/// A budget that never delays anything.
 fn rich(now: Instant) -> Budget {
     Budget { change_at: now, refinement_at: now }
 }
@@ -106,8 +106,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// After any events, doing what is said comes to rest in a bounded number of steps, and at
-    /// rest everything that was wanted has been done or cannot be.
+    /// After any events, following `step` comes to rest in a bounded number of steps, and at rest
+    /// all that was wanted has been done or cannot be.
     #[test]
     fn step_always_comes_to_rest(ops in prop::collection::vec(op(), 1..60)) {
         let mut now = Instant::now();

@@ -1,23 +1,22 @@
-//! What pictures of one kind take, learned from those that were encoded.
+//! How many bits pictures of one kind take, learned from encoded ones.
 //!
-//! A model remembers the bits a macroblock took and the quantizer it took them with, and guesses
-//! those of another quantizer carefully in both directions: how bits fall with the quantizer
-//! depends on the content, from half at every six steps for photographs to half at every twelve
-//! for text.
+//! A model remembers the bits a macroblock took and at which quantizer, and estimates the bits at
+//! other quantizers conservatively in both directions: how bits fall with the quantizer depends on
+//! the content, from half at every six steps for photographs to half at every twelve for text.
 
 use super::COARSEST;
 use crate::video::Quantizer;
 
-/// Steps to a coarser quantizer that are sure to halve the bits, nearly.
+/// Steps to a coarser quantizer that can be relied on to halve the bits, nearly.
 const SAVED: f64 = 9.0;
 
-/// Steps to a finer quantizer that are sure not to do more than double the bits.
+/// Steps to a finer quantizer that at most double the bits.
 const SPENT: f64 = 6.0;
 
-/// The quantizer of first guesses.
+/// The quantizer that first estimates refer to.
 const GUESSED_AT: Quantizer = Quantizer::nearest(28);
 
-/// Bits per macroblock, as seen with some quantizer.
+/// Bits per macroblock, as observed at some quantizer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Model {
     bits: f64,
@@ -25,19 +24,19 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// A guess for a middling quantizer.
+    /// An estimate at a middling quantizer.
     pub(super) const fn new(bits: f64) -> Self {
         Self { bits, seen_at: GUESSED_AT }
     }
 
-    /// Bits of a macroblock with `quantizer`.
+    /// Estimated bits of a macroblock at `quantizer`.
     pub(super) fn at(&self, quantizer: Quantizer) -> f64 {
         let steps = f64::from(quantizer.value()) - f64::from(self.seen_at.value());
         self.bits * (-steps / if steps > 0.0 { SAVED } else { SPENT }).exp2()
     }
 
-    /// Takes `seen` bits of a macroblock into account. Surprises upward count at once, downward by
-    /// half: an overshoot costs more than a coarse frame.
+    /// Takes the observed bits of a macroblock into account. Higher values count at once, lower
+    /// ones by half, because an overshoot costs more than a coarse frame.
     pub(super) fn learn(&mut self, quantizer: Quantizer, seen: f64) {
         let expected = self.at(quantizer);
         self.bits = if seen > expected { seen } else { (seen + expected) / 2.0 };
@@ -45,7 +44,8 @@ impl Model {
     }
 }
 
-/// The finest quantizer, not below `finest`, whose `cost` fits `allowance`; else the coarsest.
+/// The finest quantizer, not below `finest`, at which `cost` macroblocks fit `allowance`; else the
+/// coarsest.
 pub(super) fn fitting(
     cost: impl Fn(Quantizer) -> f64,
     allowance: f64,

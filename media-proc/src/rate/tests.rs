@@ -1,4 +1,4 @@
-//! In virtual time: pictures of made-up cost, as x264 was measured to take.
+//! Virtual time; the costs of pictures are invented, but follow measurements of x264.
 
 use super::*;
 use proptest::prelude::*;
@@ -74,8 +74,8 @@ fn halved_every_six(quantizer: Quantizer) -> f64 {
     (f64::from(quantizer.value()) / 6.0).exp2()
 }
 
-/// A page of text that scrolls at the full frame rate. What a picture costs grows with what was
-/// missed before it: beyond the reach of the motion search everything is new.
+/// A page of text that scrolls at the full frame rate. Each skipped frame makes the next picture
+/// more expensive: beyond the reach of the motion search everything is new.
 struct Page {
     rows_per_frame: usize,
     reach: usize,
@@ -88,13 +88,14 @@ impl Page {
         let moved = self.rows_per_frame.saturating_mul(frames_since);
         let new_rows = if moved <= self.reach { moved } else { Self::HEIGHT };
         let new = TOTAL as f64 * (new_rows.min(Self::HEIGHT) as f64 / Self::HEIGHT as f64);
-        // As measured of x264 on text: 360 bits a new macroblock at 28, halved every 12.
+        // Measured with x264 on text: 360 bits per new macroblock at quantizer 28, halved every 12
+        // steps.
         let scale = ((28.0 - f64::from(quantizer.value())) / 12.0).exp2();
         (360.0 * new + 3.0 * TOTAL as f64) * scale
     }
 
-    /// Scrolls five seconds at 60 frames a second, from when a viewer joins on; returns how many
-    /// frames were encoded and the last quantizer.
+    /// Scrolls for five seconds at 60 frames a second, starting when a viewer joins; returns how
+    /// many frames were encoded and the last quantizer.
     fn scroll(&self, rate: &mut Rate, start: Instant, kind: Kind) -> (usize, Quantizer) {
         let mut quantizer = rate.choose(start, KEY);
         rate.encoded(start, KEY, quantizer, (self.bits(usize::MAX, quantizer) / 8.0) as usize);
@@ -168,8 +169,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    /// Whatever the content does: quantizers stay legal, waiting makes the next picture
-    /// affordable, and the level stays below what a window carries.
+    /// Whatever the content does, quantizers stay legal, waiting makes the next picture affordable,
+    /// and the level stays below what a window carries.
     #[test]
     fn choose_keeps_its_invariants(ops in prop::collection::vec(op(), 1..100)) {
         let mut now = Instant::now();
@@ -195,7 +196,7 @@ proptest! {
         }
     }
 
-    /// Motion of any steady complexity comes to the target, or to the finest quantizer.
+    /// Motion of any steady complexity converges to the target rate, or to the finest quantizer.
     #[test]
     fn choose_steady_motion_settles_at_the_target(bits in 50.0..20_000.0) {
         let mut now = Instant::now();
