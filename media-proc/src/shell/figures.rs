@@ -1,10 +1,10 @@
-//! What media counts.
+//! The metrics of media.
 
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
 
 use crate::pacing::Work;
 
-/// The figures of this worker.
+/// The metrics of this worker.
 #[derive(Clone, Debug)]
 pub(super) struct Figures {
     pub(super) registry: Registry,
@@ -12,33 +12,33 @@ pub(super) struct Figures {
     pub(super) frames_taken: Counter,
     /// Of those, frames read from an app's own memory.
     pub(super) app_frames_taken: Counter,
-    /// Of those, frames of which a part was not there.
+    /// Of those, frames whose memory was partly missing.
     pub(super) frames_torn: Counter,
     /// Macroblocks converted.
     pub(super) macroblocks_converted: Counter,
     /// Pictures encoded, of any kind.
     pub(super) pictures_encoded: Counter,
-    /// Of those, key pictures.
+    /// Of those, key frames.
     pub(super) keys_encoded: Counter,
     /// Of those, refinements.
     pub(super) refinements_encoded: Counter,
-    /// Of those, pictures that x264 had no part in.
+    /// Of those, pictures coded without x264.
     pub(super) direct_encoded: Counter,
-    /// Packets that found no room.
+    /// Packets dropped because the ring or the socket had no room.
     pub(super) packets_dropped: Counter,
     /// Bytes handed to rtc.
     pub(super) encoded: Counter,
-    /// Link ends closed because a peer broke the contract.
+    /// Link ends closed because the other side broke the contract.
     pub(super) peer_violations: Counter,
-    /// From drawn to taken up.
+    /// Time from drawing a frame until media takes it.
     pub(super) frame_wait: Histogram,
-    /// Conversion of one frame's damage.
+    /// Time to convert one frame's damage.
     pub(super) convert: Histogram,
-    /// Encoding of one picture.
+    /// Time to encode one picture.
     pub(super) encode: Histogram,
-    /// What the encoder aims for.
+    /// The target bit rate.
     pub(super) target: Gauge,
-    /// Peers that watch.
+    /// Number of watching peers.
     pub(super) watchers: Gauge,
 }
 
@@ -65,7 +65,7 @@ impl Figures {
         }
     }
 
-    /// One picture of `bytes` was encoded in `micros`.
+    /// Counts one picture of `bytes` that was encoded in `micros`.
     pub(super) fn count(&self, work: Work, direct: bool, bytes: usize, micros: u64) {
         self.pictures_encoded.increment();
         self.direct_encoded.add(direct.into());

@@ -1,7 +1,7 @@
-//! The worker as the supervisor sees it: what it takes at start, and its event loop.
+//! The worker as the supervisor sees it: the grants it takes at start, and its event loop.
 //!
-//! The loop sleeps on the links, the tuning desk and the supervisor, with the deadline the session
-//! names. Everything it does on waking is in there.
+//! The loop sleeps on the links, the tuning desk and the supervisor until the deadline that the
+//! session names. All work on waking is done in `session`.
 
 mod figures;
 mod outlet;
@@ -50,31 +50,31 @@ pub struct Media {
     tuning: Option<(OwnedFd, LinkGuard)>,
 }
 
-/// Why a peer's link is over.
+/// Why a link end is closed.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
-    /// The peer closed its end: it restarts.
-    #[error("the peer is gone")]
+    /// The other side closed its end, usually because it restarts.
+    #[error("the other side closed the link")]
     Gone,
-    /// The peer broke the contract.
+    /// The other side broke the contract.
     #[error(transparent)]
     Violation(#[from] ProtocolViolation),
-    /// The link, or our side of it, failed.
+    /// An I/O error on the link or on our side of it.
     #[error("the link failed")]
     Io(#[source] io::Error),
-    /// A message of ours cannot be sent.
+    /// A message cannot be sent.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The peer does not read, though it is never sent more than it asked for.
-    #[error("the peer does not read what it asked for")]
+    /// The other side does not read, though it is never sent more than it asked for.
+    #[error("the other side does not read what it asked for")]
     Deaf,
-    /// What was granted is no link.
+    /// The granted descriptor is not a link end.
     #[error(transparent)]
     NotALink(#[from] NotALink),
 }
 
 impl Broken {
-    /// What the supervisor is told of it.
+    /// The reason that is reported to the supervisor.
     fn verdict(&self) -> GiveUp {
         match self {
             Self::Violation(_) => GiveUp::Violated,
@@ -100,7 +100,7 @@ impl From<SendError> for Broken {
 impl From<ReceiveError> for Broken {
     fn from(error: ReceiveError) -> Self {
         match error {
-            // Callers take it for the end of a round before it comes here.
+            // Callers treat `Empty` as the end of a round, so it does not reach this point.
             ReceiveError::Empty => Self::Io(io::ErrorKind::WouldBlock.into()),
             ReceiveError::Io(error) => Self::Io(error),
             ReceiveError::PeerGone => Self::Gone,
@@ -166,7 +166,7 @@ impl Worker for Media {
                     SupervisorEvent::Granted(grant) => {
                         let what = grant.what;
                         if let Err(error) = self.accept(grant) {
-                            warn!(?what, %error, "a grant is not usable");
+                            warn!(?what, %error, "a granted descriptor cannot be used");
                         }
                     }
                 }
@@ -176,7 +176,7 @@ impl Worker for Media {
 }
 
 impl Media {
-    /// Takes a link end, in place of the one before.
+    /// Takes a link end, replacing the one before.
     fn accept(&mut self, grant: Grant) -> Result<(), Broken> {
         match grant.what {
             ToWorker::LinkEnd { link: LinkName::Frames, .. } => {
@@ -188,12 +188,12 @@ impl Media {
             ToWorker::LinkEnd { link: LinkName::Tuning, .. } => {
                 self.tuning = Some(grant.into_guarded()?)
             }
-            what => info!(?what, "a grant that media has no use for is closed"),
+            what => info!(?what, "closed a grant that media does not use"),
         }
         Ok(())
     }
 
-    /// Sleeps until something happens or `deadline`. Says whether packets can be sent again.
+    /// Sleeps until an event or `deadline`. Returns whether packets can be sent again.
     fn wait(&self, supervision: &Supervision, deadline: Option<Instant>) -> io::Result<bool> {
         let desk = self.session.desk();
         let mut interests = vec![
@@ -208,7 +208,7 @@ impl Media {
             interests.push(PollFd::from_borrowed_fd(packets, flags));
         }
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        // A deadline is at most some seconds away.
+        // Deadlines are at most some seconds away.
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut interests, timeout.as_ref()) {
             Ok(_) => {}
@@ -219,9 +219,9 @@ impl Media {
     }
 }
 
-/// An encoder for the desktop's first size that has encoded a picture: neither opening it nor its
-/// memory's first use then delays a viewer's first picture. It is also before confinement, where x264
-/// and the converter examine the processor.
+/// An encoder for the desktop's first size that has already encoded one picture, so that neither
+/// opening it nor touching its memory for the first time delays a viewer's first picture. It runs
+/// before confinement, because x264 and the converter examine the processor.
 fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         StartError::caused("the encoder does not encode", error)

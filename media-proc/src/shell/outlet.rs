@@ -1,7 +1,8 @@
-//! The `packets` link: one stream's access units into its ring, and rtc's reports of what it has read.
+//! The `packets` link: one stream's access units into its ring, and rtc's reports of its read
+//! position.
 //!
-//! The ring is made once and serves every rtc in turn: its positions start over with each link
-//! end, and the rtc before is gone when the next is granted.
+//! The ring is made once and serves every rtc in turn: positions start over with each link end, and
+//! the previous rtc has ended when the next is granted.
 
 use std::{
     io,
@@ -28,7 +29,7 @@ use crate::video::Encoder;
 /// Media's end.
 pub(super) type Packets = LinkEnd<ToMedia, ToRtc>;
 
-/// Two seconds at 32 Mbit/s. Memory that was never written costs nothing.
+/// Two seconds at 32 Mbit/s. Untouched pages of the ring take no memory.
 const RING_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A stream's ring and, while there is an rtc, the link.
@@ -55,7 +56,7 @@ struct Link {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Blocked {
     No,
-    /// Room in the ring, which a report brings.
+    /// Room in the ring; a report of rtc's tells of it.
     ByRing,
     /// Room in the socket.
     BySocket,
@@ -65,7 +66,7 @@ enum Blocked {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Delivery {
     Sent,
-    /// rtc is too slow, or gone; decoders cannot follow.
+    /// rtc is too slow or gone, so decoders cannot follow.
     Dropped,
 }
 
@@ -78,7 +79,7 @@ impl Outlet {
         Ok(Self { stream, memory, capacity, link: None })
     }
 
-    /// Tells a new rtc, which replaces the one before, what can be encoded, and announces the ring.
+    /// Offers the formats to a new rtc, which replaces the one before, and announces the ring.
     pub(super) fn attach(&mut self, end: Packets) -> Result<(), Broken> {
         self.link = None;
         let (stream, formats) = (self.stream, Encoder::formats());
@@ -90,14 +91,14 @@ impl Outlet {
         Ok(())
     }
 
-    /// The link is over, because of this.
+    /// Closes the link end, for the reason `why`.
     pub(super) fn detach(&mut self, why: &Broken) {
         if let Some(link) = self.link.take() {
             link.end.give_up(why.verdict());
         }
     }
 
-    /// The stream is over.
+    /// Retires the stream.
     pub(super) fn retire(&mut self) {
         if let Some(link) = self.link.take() {
             // An rtc that cannot be told sees the end of the link instead.
@@ -105,17 +106,17 @@ impl Outlet {
         }
     }
 
-    /// Whether a packet would be taken.
+    /// Whether a packet would be accepted.
     pub(super) fn is_open(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.blocked == Blocked::No)
     }
 
-    /// What to poll, and whether for writing too.
+    /// The descriptor to poll, and whether for writing, too.
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
         self.link.as_ref().map(|link| (link.end.as_fd(), link.blocked == Blocked::BySocket))
     }
 
-    /// Notes that the socket takes messages again.
+    /// The socket accepts messages again.
     pub(super) fn writable(&mut self) {
         if let Some(link) = &mut self.link
             && link.blocked == Blocked::BySocket
@@ -124,7 +125,7 @@ impl Outlet {
         }
     }
 
-    /// Takes rtc's reports.
+    /// Reads rtc's reports.
     pub(super) fn receive(&mut self) -> Result<(), Broken> {
         let Some(link) = &mut self.link else { return Ok(()) };
         loop {
@@ -136,7 +137,8 @@ impl Outlet {
         }
     }
 
-    /// Puts `bytes` into the ring and says so; `describe` makes the message from stream and place.
+    /// Writes `bytes` into the ring and announces them; `describe` makes the message from stream
+    /// and position.
     pub(super) fn send(
         &mut self,
         bytes: &[u8],
@@ -145,12 +147,12 @@ impl Outlet {
         let Some(link) = &mut self.link else { return Ok(Delivery::Dropped) };
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let Some(span) = link.ring.reserve(length) else {
-            // With nothing unread no report will come: the picture alone is too large, and the
-            // rate has learned from it.
+            // If everything was read, no report will free more room: the picture alone is too
+            // large, and the rate control has learned from it.
             if link.read < link.written {
                 link.blocked = Blocked::ByRing;
             }
-            debug!(length, "a packet finds no room in the ring");
+            debug!(length, "the ring has no room for a packet");
             return Ok(Delivery::Dropped);
         };
         link.written = span.position + u64::from(span.length);
@@ -171,12 +173,12 @@ impl Link {
     fn take(&mut self, ours: StreamId, message: ToMedia) -> Result<(), Broken> {
         let ToMedia::RingConsumed { stream, position } = message;
         if stream != ours {
-            let what = Violation::Illegal("a report of a stream that there is not");
+            let what = Violation::Illegal("a report about an unknown stream");
             return Err(ProtocolViolation { link: LinkName::Packets, what }.into());
         }
         self.ring.consumed(position).map_err(|error| {
-            info!(%error, "rtc's report contradicts the ring");
-            let what = Violation::Illegal("a report of what was never written, or taken back");
+            info!(%error, "rtc reported an impossible ring position");
+            let what = Violation::Illegal("a ring position that goes back or was never written");
             ProtocolViolation { link: LinkName::Packets, what }
         })?;
         self.read = position;

@@ -1,7 +1,7 @@
 //! The `frames` link: buffers and frames in, planes and changed macroblocks out.
 //!
-//! A frame is released as soon as its damage is converted, before anything is encoded, so that
-//! the compositor draws the next while this one is encoded.
+//! A frame is released as soon as its damage is converted, before it is encoded, so that the
+//! compositor can draw the next one meanwhile.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -29,10 +29,10 @@ use crate::{
 /// Media's end.
 pub(super) type Frames = LinkEnd<ToMedia, ToCompositor>;
 
-/// Messages taken in one go, so that a compositor that never stops cannot keep rtc waiting.
+/// Messages read in one round, so that a compositor that sends without end cannot starve rtc.
 const AT_ONCE: usize = 8;
 
-/// One output: the link while there is a compositor, and the picture, which survives it.
+/// One output: the link end while there is a compositor, and the picture, which outlives the link.
 #[derive(Debug)]
 pub(super) struct Screen {
     output: OutputId,
@@ -44,11 +44,12 @@ pub(super) struct Screen {
 struct Link {
     end: Frames,
     buffers: Buffers<Memory>,
-    /// The first frame of a link says nothing about the planes that were there before.
+    /// Whether no frame has come yet on this link. Damage of the first one is relative to nothing,
+    /// so all of it is converted.
     fresh: bool,
 }
 
-/// A buffer's memory.
+/// The memory of a buffer.
 #[derive(Debug)]
 enum Memory {
     App(GuardedView),
@@ -59,12 +60,12 @@ enum Memory {
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) planes: Planes,
-    /// Not yet encoded.
+    /// Macroblocks not yet encoded.
     pub(super) changed: MacroblockMap,
     pub(super) times: Times,
 }
 
-/// Of the frame the planes show.
+/// Times of the frame that the planes show.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
     pub(super) sequence: FrameSequence,
@@ -79,39 +80,39 @@ pub(super) struct Times {
 pub(super) struct Taken {
     /// The screen changed.
     pub(super) changed: bool,
-    /// It has another size, or comes from another compositor.
+    /// The screen has another size, or comes from another compositor.
     pub(super) anew: bool,
 }
 
 impl Screen {
-    /// Of `output`, whose compositor is not there yet.
+    /// A screen of `output` without a compositor.
     pub(super) const fn new(output: OutputId) -> Self {
         Self { output, link: None, picture: None }
     }
 
-    /// A new compositor, which replaces the one before.
+    /// Takes the link end of a new compositor, which replaces the one before.
     pub(super) fn attach(&mut self, end: Frames) {
         self.link = Some(Link { end, buffers: Buffers::new(self.output), fresh: true });
     }
 
-    /// The link is over, because of this.
+    /// Closes the link end, for the reason `why`.
     pub(super) fn detach(&mut self, why: &Broken) {
         if let Some(link) = self.link.take() {
             link.end.give_up(why.verdict());
         }
     }
 
-    /// What to poll.
+    /// The descriptor to poll.
     pub(super) fn interest(&self) -> Option<BorrowedFd<'_>> {
         self.link.as_ref().map(|link| link.end.as_fd())
     }
 
-    /// The newest screen, once there is one.
+    /// The newest screen, if any frame has come.
     pub(super) fn picture(&mut self) -> Option<&mut Shown> {
         self.picture.as_mut()
     }
 
-    /// Tells the compositor what is wanted of the output.
+    /// Tells the compositor the demand for the output.
     pub(super) fn tell_demand(&self, watched: bool) -> Result<(), Broken> {
         if let Some(link) = &self.link {
             let demand = ToCompositor::DemandChanged { output: self.output, watched };
@@ -120,7 +121,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Takes what the compositor sent.
+    /// Reads what the compositor sent.
     pub(super) fn receive(&mut self, figures: &Figures) -> Result<Taken, Broken> {
         let mut taken = Taken::default();
         let Some(link) = &mut self.link else { return Ok(taken) };
@@ -218,7 +219,7 @@ impl Shown {
         taken: MonotonicMicros,
         converted: MonotonicMicros,
     ) {
-        // The oldest commit a packet shows is what its age counts from.
+        // The age of a packet counts from the oldest commit it shows.
         let waiting = self.changed.changed() > 0;
         let committed =
             if waiting { self.times.committed.min(ready.committed) } else { ready.committed };
@@ -234,11 +235,11 @@ impl Shown {
 }
 
 fn unusable(error: MapError) -> Broken {
-    tracing::info!(%error, "an announced buffer is not usable");
-    violation(Violation::Illegal("a buffer's memory is unsealed, too small or no memfd"))
+    tracing::info!(%error, "an announced buffer cannot be mapped");
+    violation(Violation::Illegal("a buffer's memory is unsealed, too small or not a memfd"))
 }
 
-/// Converts what is damaged of the frame in `buffer`.
+/// Converts the damaged part of the frame in `buffer`.
 fn convert(
     buffer: &Buffer<Memory>,
     planes: &mut Planes,

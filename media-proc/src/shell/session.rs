@@ -1,7 +1,7 @@
 //! One desktop's picture on its way from the compositor to rtc.
 //!
-//! [`Session::turn`] does all there is to do at an instant and returns when there is more. A peer
-//! that is gone, or broke the contract, costs its link end and nothing else: the other keeps being
+//! [`Session::turn`] does all work that is due at an instant and returns when more is due. When the
+//! compositor or rtc closes a link or breaks the contract, only that link ends: the other is still
 //! served, and the supervisor brings a new end.
 
 use std::{os::fd::BorrowedFd, time::Instant};
@@ -41,16 +41,16 @@ pub(super) struct Session {
     pacing: Pacing,
     rate: Rate,
     encoder: Encoder,
-    /// Of the picture encoded last.
+    /// Motion detection's memory of the picture encoded last.
     memory: Memory,
-    /// What was wanted when the desk was last looked at.
+    /// The demand when the desk was last read.
     demand: Demand,
     figures: Figures,
-    /// What the last summary was made of.
+    /// The values the last summary was made of.
     summarised: Option<(Option<FrameSize>, u16, Kbps)>,
 }
 
-/// The encoder does not encode. A new process gets a new one.
+/// The encoder failed. Media then ends, and its successor opens another.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EncoderError {
     #[error("the encoder cannot be opened")]
@@ -69,7 +69,7 @@ enum PictureError {
 }
 
 impl Session {
-    /// Serves with `encoder` until a frame of another size comes.
+    /// Serves with `encoder` until a frame of another size arrives.
     pub(super) fn new(
         config: &MediaConfig,
         encoder: Encoder,
@@ -115,29 +115,29 @@ impl Session {
         self.outlet.writable();
     }
 
-    /// A new compositor.
+    /// Takes the link end of a new compositor.
     pub(super) fn attach_frames(&mut self, end: Frames) {
         self.screen.attach(end);
         let told = self.screen.tell_demand(self.demand.watchers > 0);
         self.frames_outcome(told);
     }
 
-    /// A new rtc, which has seen nothing.
+    /// Takes the link end of a new rtc, which has received nothing yet.
     pub(super) fn attach_packets(&mut self, end: Packets) {
         let attached = self.outlet.attach(end);
         self.pacing.key_needed();
         self.packets_outcome(attached);
     }
 
-    /// Nothing more is encoded.
+    /// Stops encoding.
     pub(super) fn end(&mut self) {
         self.outlet.retire();
     }
 
-    /// Does all there is to do, and says when there is more to do without an event.
+    /// Does all work that is due, and says when more is due without an event.
     ///
     /// # Errors
-    /// [`EncoderError`]: nothing more can be shown.
+    /// [`EncoderError`]: no picture can be encoded.
     pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, EncoderError> {
         let demand = self.desk.take();
         self.meet(now, demand);
@@ -157,13 +157,13 @@ impl Session {
             Step::Wait(until) => Ok(until),
             Step::Encode(work) => {
                 self.encode(now, work)?;
-                // Look again at once: time has passed, and a frame may have come.
+                // Look again at once: time has passed, and a frame may have arrived.
                 Ok(Some(now))
             }
         }
     }
 
-    /// What `lumen status` shows, if that is news.
+    /// The summary for `lumen status`, if it changed.
     pub(super) fn new_summary(&mut self) -> Option<String> {
         let size = self.screen.picture().map(|shown| shown.planes.size());
         let (watchers, target) = (self.demand.watchers, self.rate.target());
@@ -177,7 +177,7 @@ impl Session {
         Some(format!("{picture}, {encoder}, at most {target} kbit/s, {watchers} watching"))
     }
 
-    /// Does what follows from another demand than before.
+    /// Acts on a changed demand.
     fn meet(&mut self, now: Instant, demand: Demand) {
         let before = std::mem::replace(&mut self.demand, demand);
         if demand == before {
@@ -189,7 +189,7 @@ impl Session {
         }
         let watched = demand.watchers > 0;
         if watched != (before.watchers > 0) {
-            info!(watched, "viewers changed");
+            info!(watched, "whether anybody watches changed");
             let told = self.screen.tell_demand(watched);
             self.frames_outcome(told);
         }
@@ -231,7 +231,7 @@ impl Session {
         let size = shown.planes.size();
         let format = self.demand.format.unwrap_or_else(|| self.encoder.format());
         if (self.encoder.size(), self.encoder.format()) != (size, format) {
-            info!(%size, %format, "another encoder is opened");
+            info!(%size, %format, "opening another encoder");
             self.encoder = Encoder::open(format, size, self.max_fps, self.max_bitrate)
                 .map_err(EncoderError::Open)?;
         }
@@ -262,7 +262,7 @@ impl Session {
         };
         let delivery = self.outlet.send(unit.bytes, packet)?;
         shown.changed.clear();
-        trace!(?work, quantizer = quantizer.value(), length, "a picture was encoded");
+        trace!(?work, quantizer = quantizer.value(), length, "encoded a picture");
         self.figures.count(work, direct, length, encoded.since(begun));
         Ok(delivery)
     }
@@ -288,19 +288,19 @@ impl Session {
     fn report(&self, link: LinkName, broken: &Broken) {
         static LIMIT: RateLimit = RateLimit::per_second(4);
         if matches!(broken, Broken::Gone) {
-            info!(%link, "the peer is gone; waiting for its successor");
+            info!(%link, "the other side closed the link; waiting for its successor");
             return;
         }
         if matches!(broken, Broken::Violation(_)) {
             self.figures.peer_violations.increment();
         }
         if LIMIT.allows() {
-            warn!(%link, %broken, suppressed = LIMIT.suppressed(), "a link end is closed");
+            warn!(%link, %broken, suppressed = LIMIT.suppressed(), "closed a link end");
         }
     }
 }
 
-/// How a picture is encoded and what the rate is told of it.
+/// How a picture is encoded, and what the rate control is told of it.
 fn describe(work: Work, relation: Relation, shown: &Shown) -> (PictureKind, Ask) {
     let (picture, kind) = match (work, relation) {
         (Work::Key, _) => (PictureKind::Key, Kind::Key),

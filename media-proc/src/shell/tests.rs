@@ -33,10 +33,10 @@ const CORNER: Rect = Rect { x: 0, y: 0, width: 16, height: 16 };
 type Compositor = Channel<ToCompositor, FromCompositor>;
 type Rtc = Channel<ToRtc, FromRtc>;
 
-/// What a hostile peer does to a session that runs well.
+/// What a hostile neighbour does to a healthy session.
 type Attack = Box<dyn Fn(&mut Rig)>;
 
-/// Media between its two peers, in virtual time.
+/// Media between its two neighbours, in virtual time.
 struct Rig {
     session: Session,
     compositor: Compositor,
@@ -68,7 +68,7 @@ impl Rig {
         Self { session, compositor, rtc, memory, ring: None, now, sequence: 0 }
     }
 
-    /// One viewer has the first key picture of a grey screen.
+    /// One viewer, which has received the first key frame of a grey screen.
     fn watched() -> Self {
         let mut rig = Self::new();
         rig.announce(0, size());
@@ -127,13 +127,13 @@ impl Rig {
         self.compositor.send(&FromCompositor::FrameReady(ready), &[]).expect("media reads");
     }
 
-    /// Lets the session work at this instant, and returns the packets rtc got.
+    /// Runs the session at this instant and returns the packets that rtc received.
     fn run(&mut self) -> Vec<(VideoPacket, Vec<u8>)> {
         while self.session.turn(self.now).expect("x264 works").is_some_and(|at| at <= self.now) {}
         self.packets()
     }
 
-    /// Lets the session work until it sleeps without a deadline; virtual time passes.
+    /// Runs the session, advancing virtual time, until it sleeps without a deadline.
     fn settle(&mut self) -> Vec<(VideoPacket, Vec<u8>)> {
         let mut packets = self.packets();
         while let Some(at) = self.session.turn(self.now).expect("x264 works") {
@@ -172,7 +172,7 @@ impl Rig {
         bytes
     }
 
-    /// What the compositor was told.
+    /// The messages that the compositor received.
     fn messages(&self) -> Vec<ToCompositor> {
         std::iter::from_fn(|| self.compositor.receive().ok().map(|received| received.message))
             .collect()
@@ -282,7 +282,7 @@ fn key_asked_on_a_still_screen_comes_once_for_many() {
         packets.iter().filter(|(packet, _)| packet.keyframe).count()
     };
     assert_eq!(keys(rig.run()), 1);
-    // The same demand told again, as to a new link end, asks for nothing.
+    // The same demand sent again, as to a new link end, asks for nothing.
     rig.watch(1);
     assert_eq!(keys(rig.settle()), 0);
 }
@@ -294,7 +294,7 @@ fn compositor_that_returns_is_encoded_anew_from_its_first_frame() {
     rig.compositor = compositor;
     rig.session.attach_frames(frames.into());
     rig.announce(0, size());
-    // Only a corner is said to have changed, but all of it is new to media.
+    // The message marks only a corner as changed, but all of the frame is new to media.
     rig.fill(30);
     rig.frame(corner());
     let (packet, bytes) = rig.run().remove(0);
@@ -366,7 +366,7 @@ fn watchers_gone_stops_encoding_and_tells_the_compositor() {
 #[test]
 fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_key_picture() {
     let mut rig = Rig::watched();
-    // rtc receives nothing until the ring or the socket is full; then nothing more is encoded.
+    // rtc reads nothing until the ring or the socket is full; after that nothing is encoded.
     let dropped = rig.session.registry().counter("packets_dropped_total");
     let encoded = rig.session.registry().counter("pictures_encoded_total");
     for round in 0_u32..5_000 {
@@ -522,11 +522,11 @@ fn peer_that_closes_its_end_is_no_violation() {
 fn figures_all_move() {
     let mut rig = Rig::watched();
     rig.settle();
-    // One colour after another needs no x264.
+    // A change of one flat colour into another is coded without x264.
     rig.fill(200);
     rig.frame(Damage::full(size()));
     rig.settle();
-    // An app's buffer, of which nothing is there.
+    // A buffer of an app, whose file is empty.
     let stride_bytes = u32::from(WIDTH) * 4;
     let memory = BufferMemory::App { offset_bytes: 1 << 20, stride_bytes };
     let buffer = BufferAnnounced { memory, ..announced(1, size()) };
@@ -535,7 +535,7 @@ fn figures_all_move() {
     rig.settle();
     rig.rtc.send(&consumed(u64::MAX), &[]).expect("media reads");
     rig.run();
-    // Only a full link moves it; `rtc_that_reads_nothing…` sees to that one.
+    // Only a full link moves this one; `rtc_that_reads_nothing…` covers it.
     let elsewhere = ["packets_dropped_total"];
     for metric in rig.session.registry().snapshot() {
         let moved = match &metric.value {
