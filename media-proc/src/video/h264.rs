@@ -1,8 +1,8 @@
-//! The encoder of H.264: each picture goes to whoever is quicker at it.
+//! The H.264 encoder, which sends each picture to the faster of two coders.
 //!
-//! `direct` codes pictures that are mostly known already, [`x264`] all others. Both make one
-//! stream, so before one goes on behind the other it gets the other's decoded picture, and x264's
-//! slices are numbered anew once there were others between them.
+//! `direct` codes pictures that are mostly known already, [`x264`] all others. Both write into one
+//! stream, so a coder that takes over first gets the other's decoded picture, and x264's slices are
+//! renumbered once pictures of `direct` lie between them.
 
 use lumen_ipc::units::{Fps, FrameSize, Kbps};
 
@@ -17,17 +17,17 @@ use crate::convert::MacroblockMap;
 #[derive(Debug)]
 pub struct Encoder {
     x264: x264::Encoder,
-    /// From the first IDR on, if x264 writes headers as expected.
+    /// Present from the first IDR on, if x264's headers are of the expected kind.
     direct: Option<Direct>,
     newest: Newest,
-    /// Whether x264's pictures have other numbers than x264 gave them.
+    /// Whether x264's pictures need other numbers than x264 gave them.
     renumbered: bool,
-    /// What differs from the picture x264 encoded last.
+    /// What differs from the picture that x264 encoded last.
     changed: MacroblockMap,
     stream: Vec<u8>,
 }
 
-/// Who has the picture that decoders show.
+/// Which coder holds the picture that decoders show.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Newest {
     X264,
@@ -127,15 +127,14 @@ impl Encoder {
     }
 }
 
-/// Goes on behind `idr`, unless its headers are not understood: then x264 encodes all.
+/// Continues `direct` after `idr`; `None` if the headers are not understood, so that x264 encodes
+/// every picture.
 fn continued(before: Option<Direct>, idr: &[u8], size: FrameSize) -> Option<Direct> {
     let direct = match before {
         Some(mut direct) => direct.restart(idr, size).map(|()| direct),
         None => Direct::behind(idr, size),
     };
-    direct
-        .inspect_err(|error| tracing::warn!(%error, "simple pictures are left to x264 as well"))
-        .ok()
+    direct.inspect_err(|error| tracing::warn!(%error, "x264 encodes simple pictures, too")).ok()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Both coders in one stream, held against another decoder: openh264 must show, bit for bit, what they
-//! go on from.
+//! Both coders in one stream, compared with another decoder: openh264 must show, bit for bit, the
+//! picture that the encoder refers to next.
 
 use lumen_ipc::message::frames::Rect;
 use openh264::{decoder::Decoder, formats::YUVSource};
@@ -14,14 +14,14 @@ use crate::{
 /// Not a multiple of a macroblock in either direction.
 const WIDTH: usize = 200;
 const HEIGHT: usize = 120;
-/// Rows of the page that is scrolled.
+/// Rows of the page that scrolls.
 const PAGE: usize = 600;
 
 fn size() -> FrameSize {
     FrameSize::new(WIDTH as u16, HEIGHT as u16).expect("legal size")
 }
 
-/// A stream and who watches it.
+/// A stream and its decoder.
 struct Stream {
     encoder: Encoder,
     decoder: Decoder,
@@ -62,8 +62,8 @@ impl Stream {
         }
     }
 
-    /// Encodes and decodes a picture, compares, and says how many bytes it took and whether `direct`
-    /// made it.
+    /// Encodes and decodes a picture, compares, and returns how many bytes it took and whether
+    /// `direct` coded it.
     fn encode(
         &mut self,
         kind: PictureKind,
@@ -100,7 +100,7 @@ impl Stream {
         }
     }
 
-    /// The mean difference of luma to what is to be shown.
+    /// The mean difference of luma from the picture to show.
     fn error(&self) -> f64 {
         let decoded = self.encoder.decoded();
         let (columns, _) = decoded.macroblocks();
@@ -114,7 +114,7 @@ impl Stream {
 }
 
 impl Encoder {
-    /// What decoders show.
+    /// The picture that decoders should show.
     fn decoded(&self) -> Decoded {
         if let (Newest::Direct, Some(direct)) = (self.newest, &self.direct) {
             return direct.decoded().clone();
@@ -125,7 +125,7 @@ impl Encoder {
     }
 }
 
-/// Coloured letters of chance on paper, some of it a photograph.
+/// Random coloured letters on paper, some of it a photograph.
 fn page(x: usize, y: usize) -> [u8; 4] {
     let chance = (x / 7 + y / 14 * 97 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let stroke = chance >> ((y % 14 / 2) * 3 + x % 7 / 3) & 1 == 1;
@@ -222,7 +222,7 @@ fn encode_after_direct_pictures_x264_goes_on_from_them() {
     let (_, direct) = stream.encode(PictureKind::Predicted, &nothing, 12);
     assert!(!direct);
     assert!(stream.error() < rough, "{} is no finer than {rough}", stream.error());
-    // And the other way round, across the wrap of the frame number.
+    // And in the other direction, across the wrap of the frame number.
     for round in 0..40_u16 {
         stream.fill(LETTER, [(round * 6) as u8, 0, 0]);
         let changed = if round % 3 == 0 { all() } else { only(LETTER) };
@@ -245,7 +245,7 @@ fn encode_key_after_direct_pictures_begins_anew() {
 enum Step {
     Fill(Rect, [u8; 3]),
     Scroll(i16),
-    /// As a scroll, of which only a window is said to have changed.
+    /// A scroll of which only a window is marked as changed.
     Refine,
     Key,
     Flat([u8; 3]),
@@ -272,7 +272,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever happens on a screen, decoders show what the encoder goes on from.
+    /// Whatever happens on a screen, decoders show the picture that the encoder refers to next.
     #[test]
     fn decoders_show_what_is_gone_on_from(
         steps in prop::collection::vec((step(), 12_u8..45), 1..25),

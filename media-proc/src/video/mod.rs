@@ -1,10 +1,10 @@
-//! Pictures to access units.
+//! Encoding pictures into access units.
 //!
-//! Decides what an encoder is asked ([`Picture`]) and what it answers ([`AccessUnit`]). [`Encoder`] is
-//! any of those there are, one for each format; what is particular to a format stays behind it. So it
-//! is with H.264: `h264` gives pictures that are mostly known already to `direct`, which is quick at
-//! them, and all others to [`x264`]. How coarse a picture may be is decided in [`crate::rate`], when
-//! one is encoded in [`crate::pacing`].
+//! Decides what an encoder is given ([`Picture`]) and what it returns ([`AccessUnit`]). [`Encoder`]
+//! has one variant for each format, and all that is particular to a format stays inside it: `h264`
+//! gives pictures that are mostly known already to `direct`, which codes them quickly, and all
+//! others to [`x264`]. How coarse a picture may be is decided in [`crate::rate`], when it is
+//! encoded in [`crate::pacing`].
 
 mod direct;
 pub mod h264;
@@ -24,24 +24,24 @@ pub enum Encoder {
     H264(Box<h264::Encoder>),
 }
 
-/// Why there is no encoder.
+/// Why an encoder cannot be opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OpenError {
-    /// Of H.264.
-    #[error("no encoder of H.264")]
+    /// No H.264 encoder could be opened.
+    #[error("the H.264 encoder cannot be opened")]
     H264(#[from] x264::OpenError),
 }
 
-/// Why there is no picture; the encoder should then be opened anew.
+/// Why a picture was not encoded; the encoder should then be opened anew.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EncoderError {
-    /// Of H.264.
-    #[error("H.264 cannot be encoded")]
+    /// The H.264 encoder failed.
+    #[error("the H.264 encoder failed")]
     H264(#[from] x264::EncodeError),
 }
 
 impl Encoder {
-    /// What can be opened, the best first.
+    /// The formats that can be encoded, the best first.
     #[must_use]
     pub fn formats() -> VideoFormats {
         VideoFormats::all()
@@ -64,7 +64,7 @@ impl Encoder {
         }
     }
 
-    /// What it makes.
+    /// The format it encodes.
     #[must_use]
     pub const fn format(&self) -> VideoFormat {
         match self {
@@ -80,7 +80,7 @@ impl Encoder {
         }
     }
 
-    /// What it is, for people.
+    /// The encoder's name, for people.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -99,12 +99,12 @@ impl Encoder {
     }
 }
 
-/// H.264's quantizer (`QP_Y`): 0 is finest, 51 coarsest; six more halve the bits, about.
+/// H.264's quantizer (`QP_Y`): 0 is finest, 51 coarsest; six steps more roughly halve the bits.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Quantizer(u8);
 
 impl Quantizer {
-    /// The coarsest there is (H.264, section 7.4.2.1.1, 8 bits a sample).
+    /// The coarsest of the standard (H.264, section 7.4.2.1.1, 8 bits per sample).
     pub const COARSEST: Self = Self(51);
 
     /// The finest the encoder is set up for.
@@ -127,16 +127,17 @@ impl Quantizer {
     }
 }
 
-/// How a picture refers to the ones before.
+/// How a picture refers to earlier ones.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PictureKind {
-    /// Not at all, because nothing of the picture before remained; no decoder can start there.
+    /// It refers to none, because nothing of the picture before remains; a decoder cannot start
+    /// there.
     Fresh,
-    /// Not at all: an IDR with parameter sets, where a decoder can start.
+    /// It refers to none: an IDR with parameter sets, where a decoder can start.
     Key,
-    /// To the picture before, most of which has moved so many rows down; negative is up.
+    /// It refers to the picture before, most of which moved down by so many rows; negative is up.
     Moved(i16),
-    /// To the picture before.
+    /// It refers to the picture before.
     Predicted,
 }
 
@@ -149,17 +150,17 @@ pub struct Picture<'planes> {
     pub changed: &'planes MacroblockMap,
     /// What it may refer to.
     pub kind: PictureKind,
-    /// How coarse it may be.
+    /// The quantizer to use.
     pub quantizer: Quantizer,
 }
 
-/// One encoded picture, in the encoder's memory: of H.264 in Annex B form.
+/// One encoded picture, in the encoder's memory; Annex B form for H.264.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessUnit<'encoder> {
-    /// All of it.
+    /// The whole access unit.
     pub bytes: &'encoder [u8],
     /// Whether a decoder can start there.
     pub key: bool,
-    /// Whether a coder made it that is quick at simple pictures and can make no others.
+    /// Whether it was made by a coder that handles only simple pictures.
     pub direct: bool,
 }

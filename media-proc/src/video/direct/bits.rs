@@ -11,7 +11,7 @@ pub(super) struct BitWriter {
 }
 
 impl BitWriter {
-    /// Forgets all that was written; keeps the memory.
+    /// Discards everything written; keeps the memory.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         (self.pending, self.held) = (0, 0);
@@ -39,8 +39,8 @@ impl BitWriter {
     pub(super) fn unsigned(&mut self, value: u32) {
         debug_assert!(value < u32::MAX);
         let length = 32 - (value + 1).leading_zeros();
-        // As many zeros as bits follow the first: with them a small number, as nearly all are, is
-        // written in one go.
+        // A number is coded as leading zeros followed by its bits. Nearly all numbers are small
+        // enough to write both in one go.
         if length <= 16 {
             self.bits(2 * length - 1, value + 1);
         } else {
@@ -56,7 +56,7 @@ impl BitWriter {
         self.unsigned(if value > 0 { twice - 1 } else { twice });
     }
 
-    /// Ends the payload (`rbsp_trailing_bits`) and hands it out.
+    /// Ends the payload (`rbsp_trailing_bits`) and returns it.
     pub(super) fn finish(&mut self) -> &[u8] {
         self.bits(1, 1);
         let rest = self.held.next_multiple_of(8) - self.held;
@@ -81,12 +81,12 @@ impl<'bytes> BitReader<'bytes> {
         Self { bytes, at: 0 }
     }
 
-    /// Bits read so far.
+    /// Number of bits read so far.
     pub(super) const fn position(&self) -> usize {
         self.at
     }
 
-    /// `u(count)`, or nothing at the end; at most 32 bits.
+    /// `u(count)`, at most 32 bits; `None` at the end.
     pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
         let mut value = 0;
         for _ in 0..count {
@@ -189,7 +189,8 @@ mod tests {
             prop_assert_eq!(reader.flag(), Some(true));
         }
 
-        /// A picture's whole skip run is one number, and need not fit 16 bits.
+        /// The run of skipped macroblocks of a whole picture is one number, which need not fit 16
+        /// bits.
         #[test]
         fn numbers_of_any_length_are_read_as_written(
             values in prop::collection::vec((0_u32..32, any::<u32>()), 0..50),

@@ -1,7 +1,7 @@
-//! What a slice header needs of x264's parameter sets, slice headers of our own, and x264's slices
-//! under another `frame_num` (H.264, sections 7.3.2.1.1, 7.3.2.2 and 7.3.3).
+//! The fields of x264's parameter sets that slice headers depend on, our own slice headers, and
+//! x264's slices with another `frame_num` (H.264, sections 7.3.2.1.1, 7.3.2.2 and 7.3.3).
 //!
-//! Only what [`x264`](crate::video::x264) is set up to write is understood: anything else is
+//! Understands only what [`x264`](crate::video::x264) is configured to write: anything else is
 //! [`Unsupported`], and then x264 encodes every picture.
 
 use lumen_ipc::{level::Level, units::FrameSize};
@@ -9,23 +9,23 @@ use lumen_ipc::{level::Level, units::FrameSize};
 use super::bits::{BitReader, BitWriter, units, unwrap, wrap};
 use crate::video::Quantizer;
 
-/// Slices of a picture of nothing else (H.264, table 7-6).
+/// Slice types for pictures with slices of one type only (H.264, table 7-6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum SliceType {
-    /// May refer to the picture before.
+    /// Slices that may refer to the picture before.
     P = 5,
-    /// Refers to itself only.
+    /// Slices that refer to nothing but themselves.
     I = 7,
 }
 
-/// Header byte of a coded slice of a picture that is referred to: `nal_ref_idc` 2, type 1.
+/// Header byte of a coded slice of a reference picture: `nal_ref_idc` 2, type 1.
 const SLICE: u8 = 0x41;
 const SLICE_TYPE: u8 = 1;
 const IDR_TYPE: u8 = 5;
 const SEQUENCE_SET: u8 = 7;
 const PICTURE_SET: u8 = 8;
 
-/// What is needed of the parameter sets.
+/// The fields that are needed of the parameter sets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Parameters {
     sequence: Sequence,
@@ -36,12 +36,12 @@ pub(super) struct Parameters {
     controls_deblocking: bool,
 }
 
-/// What is needed of a sequence parameter set.
+/// The fields that are needed of a sequence parameter set.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Sequence {
     /// `log2_max_frame_num`.
     frame_num_bits: u32,
-    /// Luma rows that motion may go up or down.
+    /// Luma rows by which motion may go up or down.
     reach: u32,
 }
 
@@ -51,7 +51,7 @@ struct Sequence {
 pub(in crate::video) struct Unsupported(&'static str);
 
 impl Parameters {
-    /// Of the sets in front of an IDR, for pictures of `size`.
+    /// Reads the sets in front of an IDR, for pictures of `size`.
     pub(super) fn of(stream: &[u8], size: FrameSize) -> Result<Self, Unsupported> {
         let set = |kind| {
             units(stream)
@@ -64,7 +64,7 @@ impl Parameters {
         picture_set(&picture).ok_or(Unsupported("picture parameter set"))?.with(sequence)
     }
 
-    /// Luma rows that motion may go up or down.
+    /// Luma rows by which motion may go up or down.
     pub(super) const fn reach(&self) -> u32 {
         self.sequence.reach
     }
@@ -73,7 +73,7 @@ impl Parameters {
         self.chroma_offset
     }
 
-    /// Begins a picture of one slice; macroblocks follow.
+    /// Begins a picture of one slice; its macroblocks follow.
     pub(super) fn write_slice_header(
         &self,
         writer: &mut BitWriter,
@@ -101,7 +101,7 @@ impl Parameters {
         wrap(SLICE, writer.finish(), stream);
     }
 
-    /// Appends x264's `picture` to `stream`, with every slice under `frame_num`.
+    /// Appends x264's `picture` to `stream`, with `frame_num` in every slice.
     pub(super) fn renumber(
         &self,
         picture: &[u8],
@@ -146,19 +146,19 @@ impl Parameters {
     }
 }
 
-/// Reads a sequence parameter set that is as expected.
+/// Reads a sequence parameter set of the expected kind.
 fn sequence(payload: &[u8], size: FrameSize) -> Result<Sequence, Unsupported> {
     const END: Unsupported = Unsupported("sequence parameter set");
     const BASELINE: u32 = 66;
     let mut reader = BitReader::new(payload);
     if reader.bits(8).ok_or(END)? != BASELINE {
-        return Err(Unsupported("another profile than baseline"));
+        return Err(Unsupported("a profile other than baseline"));
     }
     reader.bits(8).ok_or(END)?; // constraint flags
     let number = reader.bits(8).ok_or(END)?;
     let level = u8::try_from(number).ok().and_then(Level::numbered);
-    let level = level.ok_or(Unsupported("a level that no stream of ours has"))?;
-    // Less a row, for the range is open at one end.
+    let level = level.ok_or(Unsupported("an unknown level"))?;
+    // One row less, because the range is open at one end.
     let reach = u32::from(level.reach()) - 1;
     reader.unsigned().ok_or(END)?; // seq_parameter_set_id
     let frame_num_bits = reader.unsigned().ok_or(END)? + 4;
@@ -166,7 +166,7 @@ fn sequence(payload: &[u8], size: FrameSize) -> Result<Sequence, Unsupported> {
         return Err(END);
     }
     if reader.unsigned().ok_or(END)? != 2 {
-        return Err(Unsupported("pictures that are shown in another order"));
+        return Err(Unsupported("reordered pictures"));
     }
     if reader.unsigned().ok_or(END)? != 1 {
         return Err(Unsupported("more than one reference picture"));
@@ -176,12 +176,12 @@ fn sequence(payload: &[u8], size: FrameSize) -> Result<Sequence, Unsupported> {
     let rows = reader.unsigned().ok_or(END)? + 1;
     let frames_only = reader.flag().ok_or(END)?;
     if (columns, rows) != (size.columns(), size.rows()) || !frames_only {
-        return Err(Unsupported("another picture size, or fields"));
+        return Err(Unsupported("another picture size, or interlaced pictures"));
     }
     Ok(Sequence { frame_num_bits, reach })
 }
 
-/// A picture parameter set that is as expected, without what the sequence's says.
+/// A picture parameter set of the expected kind, without the fields of the sequence parameter set.
 struct PictureSet {
     initial_quantizer: i32,
     chroma_offset: i32,
@@ -192,7 +192,7 @@ struct PictureSet {
 impl PictureSet {
     const fn with(self, sequence: Sequence) -> Result<Parameters, Unsupported> {
         if !self.plain {
-            return Err(Unsupported("tools that baseline encoding of a desktop does not use"));
+            return Err(Unsupported("coding tools other than those x264 is configured for"));
         }
         let Self { initial_quantizer, chroma_offset, controls_deblocking, .. } = self;
         Ok(Parameters { sequence, initial_quantizer, chroma_offset, controls_deblocking })

@@ -1,4 +1,5 @@
-//! One macroblock: its residual quantized, written and decoded again (H.264, sections 7.3.5 and 8.5).
+//! One macroblock: its residual is quantized, written and decoded again (H.264, sections 7.3.5 and
+//! 8.5).
 
 use super::{
     bits::BitWriter,
@@ -30,26 +31,26 @@ pub(super) struct Scales {
     pub(super) chroma: Scale,
 }
 
-/// Levels of a macroblock.
+/// Quantized levels of a macroblock.
 struct Levels {
-    /// First levels of the luma blocks, by themselves in an intra macroblock.
+    /// DC levels of the luma blocks; used only in an intra macroblock, which codes them separately.
     luma_dc: Block,
-    /// Of the luma blocks in raster order.
+    /// Levels of the luma blocks in raster order.
     luma: [Block; 16],
     chroma_dc: [[i32; 4]; 2],
     chroma: [[Block; 4]; 2],
 }
 
-/// Which of a macroblock's blocks have levels.
+/// Which blocks of a macroblock have levels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Pattern {
     /// A bit for each 8×8 of luma.
     luma: u8,
-    /// 0 none, 1 first values only, 2 all.
+    /// 0 for none, 1 for DC only, 2 for all.
     chroma: u8,
 }
 
-/// A macroblock predicted from the picture before: what is left to say of it, and what decoders see.
+/// A macroblock predicted from the picture before: the residual to write, and what decoders show.
 pub(super) struct Inter {
     levels: Levels,
     pattern: Pattern,
@@ -113,14 +114,14 @@ enum Mode {
     Mean = 2,
 }
 
-/// A prediction from what was decoded around a macroblock; of chroma always the means.
+/// A prediction from decoded samples around a macroblock; chroma always uses DC prediction.
 pub(super) struct Intra {
     mode: Mode,
     prediction: Samples,
 }
 
 impl Intra {
-    /// The better one for `source`.
+    /// The better luma mode for `source`.
     pub(super) fn of(source: &Samples, luma: &Edges, chroma: &[Edges; 2]) -> Self {
         let mut prediction = Samples::flat(luma.mean(), [0, 0]);
         for (samples, edges) in prediction.chroma.iter_mut().zip(chroma) {
@@ -134,7 +135,7 @@ impl Intra {
             for line in vertical.luma.chunks_exact_mut(MACROBLOCK) {
                 line.copy_from_slice(above);
             }
-            // It has the shorter code.
+            // On a tie the vertical mode wins, because its code is shorter.
             if vertical.distance(source) <= prediction.distance(source) {
                 return Self { mode: Mode::Vertical, prediction: vertical };
             }
@@ -147,7 +148,8 @@ impl Intra {
     }
 }
 
-/// Writes `source`, predicted by `intra`. Returns what decoders see and how later macroblocks see it.
+/// Writes `source`, predicted by `intra`. Returns its decoded samples and its entry for later
+/// macroblocks.
 pub(super) fn write_intra(
     writer: &mut BitWriter,
     slice: SliceType,
@@ -159,7 +161,7 @@ pub(super) fn write_intra(
     let Intra { mode, prediction } = intra;
     let levels = Levels::intra(source, prediction, scales);
     let mut pattern = levels.pattern(1);
-    // All of luma or none.
+    // An intra 16×16 macroblock codes the AC levels of all luma blocks or of none.
     pattern.luma = if pattern.luma == 0 { 0 } else { 15 };
     let whole_luma = if pattern.luma == 0 { 0 } else { 12 };
     write_mode(writer, slice, *mode, 4 * u32::from(pattern.chroma) + whole_luma);
@@ -170,8 +172,8 @@ pub(super) fn write_intra(
     (levels.decoded(prediction, scales, true), coded)
 }
 
-/// Writes a macroblock that is predicted exactly, from above if there is one. Says how later
-/// macroblocks see it.
+/// Writes a macroblock whose prediction is exact, from above if there is a macroblock. Returns its
+/// entry for later macroblocks.
 pub(super) fn write_as_around(
     writer: &mut BitWriter,
     slice: SliceType,
@@ -184,7 +186,7 @@ pub(super) fn write_as_around(
     coded
 }
 
-/// Writes an intra macroblock up to its levels. `pattern` is what its type adds for them.
+/// Writes an intra macroblock up to its levels. `pattern` is what the levels add to its type.
 fn write_mode(writer: &mut BitWriter, slice: SliceType, mode: Mode, pattern: u32) {
     let numbered = if slice == SliceType::P { INTRA_IN_P } else { 0 };
     writer.unsigned(numbered + I_16X16 + mode as u32 + pattern);
@@ -305,7 +307,7 @@ impl Levels {
         }
     }
 
-    /// What decoders make of it.
+    /// The samples that decoders reconstruct.
     fn decoded(&self, prediction: &Samples, scales: Scales, intra: bool) -> Samples {
         let mut samples = prediction.clone();
         let first = intra.then(|| scales.luma.restore_luma_dc(&self.luma_dc));

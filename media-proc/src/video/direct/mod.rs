@@ -1,23 +1,23 @@
-//! Pictures of which most is known already, coded by ourselves.
+//! A coder of our own for pictures that are mostly known already.
 //!
 //! x264 walks over every macroblock of every picture, which at 1920×1080 takes several milliseconds
-//! even when one letter was typed. A desktop's pictures are mostly what was there before: the same,
-//! or moved up or down by whole rows, beside a few macroblocks that are new. Such a picture is
-//! coded here in a fraction of the time, as one slice of Constrained Baseline: skipped and moved
-//! macroblocks are named, and only new ones are transformed. A picture of a few plain colours, a new
-//! window, is one of intra macroblocks. Everything else stays x264's, which [`Direct::suits`] or
-//! [`Direct::encode`] says.
+//! even when one letter was typed. A desktop's picture is mostly the one before, unchanged or moved
+//! up or down by whole rows, with a few new macroblocks. Such a picture is coded here in a fraction
+//! of the time, as one slice of Constrained Baseline: skipped and moved macroblocks are only named,
+//! and only new ones are transformed. A picture of a few plain colours, such as a new window, is
+//! coded with intra macroblocks. [`Direct::suits`] and [`Direct::encode`] leave all other pictures
+//! to x264.
 //!
-//! Both take turns in one stream, so both must refer to the same decoded picture. After pictures of
-//! our own, x264's reference is overwritten with ours ([`super::Encoder`] does it), and its slices
-//! are renumbered.
+//! Both coders write into one stream, so both must refer to the same decoded picture. After
+//! pictures coded here, x264's reference is overwritten with ours (by [`super::Encoder`]), and its
+//! slices are renumbered.
 //!
-//! INVARIANT: [`Direct::decoded`] is what every decoder of the stream shows after the last picture of
-//! ours, bit for bit. The tests hold it against another codec.
+//! INVARIANT: [`Direct::decoded`] is, bit for bit, what every decoder of the stream shows after the
+//! last picture coded here. The tests compare it with another codec.
 //!
-//! Modules: `bits` and `headers` around slices, `samples` the pictures, `survey` what a row of
-//! macroblocks has in common with them, `neighbours` what macroblocks predict of each other,
-//! `macroblock` one of them, `transform`, `residual` and `tables` its levels.
+//! Modules: `bits` and `headers` write and read slices, `samples` holds pictures, `survey` compares
+//! a row of macroblocks with the picture before, `neighbours` predicts from coded macroblocks,
+//! `macroblock` codes one of them, and `transform`, `residual` and `tables` code its levels.
 
 mod bits;
 mod headers;
@@ -45,25 +45,26 @@ use crate::{convert::RowChanges, rate};
 
 pub(super) use samples::Decoded;
 
-/// One macroblock in this many may be new. More take longer here than x264's vector instructions.
+/// At most one macroblock in this many may be new. With more, x264's vector instructions are
+/// faster.
 const NEW: usize = 8;
 
 /// How one macroblock is coded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Choice {
-    /// As it was, so many rows down.
+    /// The same samples as in the picture before, this many rows further down.
     Copy(i32),
-    /// With a residual to what was so many rows down, or to its edges.
+    /// A residual to the samples this many rows further down, or, in a fresh picture, to its edges.
     New(i32),
-    /// In one colour.
+    /// One colour.
     Plain(Colour),
 }
 
-/// What is the same for all macroblocks of a picture.
+/// What is common to all macroblocks of a picture.
 #[derive(Clone, Copy, Debug)]
 struct Task {
     slice: SliceType,
-    /// Whether the picture is made in other memory than the one before.
+    /// Whether the picture is built in other memory than the one before.
     moves: bool,
     scales: Scales,
 }
@@ -72,27 +73,27 @@ struct Task {
 #[derive(Debug)]
 pub(super) struct Direct {
     parameters: Parameters,
-    /// Of the next picture: the number of pictures since the IDR.
+    /// Number of the next picture: how many pictures followed the IDR.
     frame_num: u32,
     decoded: Decoded,
-    /// The picture before, while the next is made of it.
+    /// The picture before, while the next one is made from it.
     previous: Decoded,
     choices: Vec<Choice>,
     survey: Survey,
     neighbours: Neighbours,
     writer: BitWriter,
-    /// Of the row above; then, from the left, of this row: colours of decoded macroblocks that were
-    /// to have only one and do.
+    /// Colours of decoded macroblocks that were meant to have only one, and do. Those to the left
+    /// are of this row, the others of the row above.
     plains: Vec<Option<Colour>>,
-    /// Macroblocks skipped since the last that was written.
+    /// Macroblocks skipped since the last written one.
     skipped: u32,
 }
 
 impl Direct {
-    /// Goes on behind `idr`, which x264 made of a picture of `size`.
+    /// Continues after `idr`, which x264 encoded from a picture of `size`.
     ///
     /// # Errors
-    /// [`Unsupported`] when its headers are of another kind than expected.
+    /// [`Unsupported`] when its headers are not of the expected kind.
     pub(super) fn behind(idr: &[u8], size: FrameSize) -> Result<Self, Unsupported> {
         Ok(Self {
             parameters: Parameters::of(idr, size)?,
@@ -108,7 +109,7 @@ impl Direct {
         })
     }
 
-    /// Goes on behind another IDR.
+    /// Continues after another IDR.
     pub(super) fn restart(&mut self, idr: &[u8], size: FrameSize) -> Result<(), Unsupported> {
         self.parameters = Parameters::of(idr, size)?;
         self.frame_num = 1;
@@ -120,12 +121,12 @@ impl Direct {
         &self.decoded
     }
 
-    /// To be filled with the picture that decoders show, when it was x264's.
+    /// The memory to fill with the picture that decoders show after x264 encoded one.
     pub(super) const fn decoded_mut(&mut self) -> &mut Decoded {
         &mut self.decoded
     }
 
-    /// Appends a picture of x264's to `stream`, under the number it has among all.
+    /// Appends a picture of x264's to `stream`, with its number in the common stream.
     pub(super) fn renumber(
         &mut self,
         picture: &[u8],
@@ -136,18 +137,19 @@ impl Direct {
         Ok(())
     }
 
-    /// Counts a picture of x264's that needs no other number.
+    /// Counts a picture of x264's that keeps its number.
     pub(super) const fn count(&mut self) {
         self.frame_num += 1;
     }
 
-    /// Whether [`Self::encode`] may encode `picture`, as far as can be told without the picture before.
+    /// Whether [`Self::encode`] may encode `picture`, as far as it can be told without the picture
+    /// before.
     pub(super) fn suits(picture: &Picture<'_>) -> bool {
         let (changed, total) = (picture.changed.changed(), picture.changed.total());
         match picture.kind {
             PictureKind::Key => false,
-            // Nothing changed means that all is to become finer; a coarse quantizer, that bits are
-            // scarce, of which x264 needs fewer.
+            // Without changes, the whole picture is to become finer. With a coarse quantizer bits
+            // are scarce, and x264 needs fewer.
             PictureKind::Predicted => {
                 (1..=total / NEW).contains(&changed) && picture.quantizer <= rate::MOTION
             }
@@ -157,7 +159,7 @@ impl Direct {
 
     /// Appends `picture` to `stream`; `false` if too much of it is new.
     ///
-    /// [`Self::decoded`] is the picture before, and becomes this one.
+    /// [`Self::decoded`] is the picture before on entry, and this one on return.
     pub(super) fn encode(&mut self, picture: &Picture<'_>, stream: &mut Vec<u8>) -> bool {
         let moves = matches!(picture.kind, PictureKind::Moved(_));
         if moves {
@@ -169,7 +171,7 @@ impl Direct {
             }
             return false;
         }
-        // A picture of which nothing remained has no use for the one before.
+        // A picture that shares nothing with the one before does not need it.
         let fresh = picture.kind == PictureKind::Fresh;
         let whole = picture.changed.changed() == picture.changed.total();
         let slice = if fresh && whole { SliceType::I } else { SliceType::P };
@@ -186,7 +188,8 @@ impl Direct {
         true
     }
 
-    /// Decides about every macroblock; `false` if too many are new. What moved is copied at once.
+    /// Chooses a coding for every macroblock; `false` if too many are new. Moved content is copied
+    /// at once.
     fn choose(&mut self, picture: &Picture<'_>) -> bool {
         let (columns, rows) = self.decoded.macroblocks();
         let limit = columns * rows / NEW;
@@ -206,7 +209,7 @@ impl Direct {
         true
     }
 
-    /// Of a row of a picture that stayed where it was. Returns how many macroblocks are new.
+    /// Chooses for a row of a picture that did not move. Returns how many macroblocks are new.
     fn choose_unmoved(
         &mut self,
         picture: &Picture<'_>,
@@ -214,7 +217,7 @@ impl Direct {
         changed: RowChanges<'_>,
     ) -> usize {
         let choices = begin_row(&mut self.choices, changed);
-        // One colour is coded as quickly as it is copied.
+        // A macroblock of one colour is coded as quickly as a copied one.
         if picture.kind == PictureKind::Fresh {
             self.survey.plain(picture.planes, row);
             for (choice, colour) in choices.iter_mut().zip(&self.survey.colours) {
@@ -226,7 +229,7 @@ impl Direct {
         choices.iter().filter(|choice| matches!(choice, Choice::New(_))).count()
     }
 
-    /// Of a row of a picture that moved so that what it shows was `motion` rows down.
+    /// Chooses for a row of a picture whose content was `motion` rows further down.
     fn choose_moved(
         &mut self,
         picture: &Picture<'_>,
@@ -263,7 +266,7 @@ impl Direct {
         choices.iter().filter(|choice| matches!(choice, Choice::New(_))).count()
     }
 
-    /// Writes all macroblocks as they were chosen to be.
+    /// Writes all macroblocks as chosen.
     fn write(&mut self, picture: &Picture<'_>, task: Task) {
         let (columns, _) = self.decoded.macroblocks();
         let choices = std::mem::take(&mut self.choices);
@@ -301,7 +304,8 @@ impl Direct {
         write_copy(&mut self.writer, &self.neighbours, motion)
     }
 
-    /// Of one colour: nothing but its type if what is around it has the same.
+    /// Writes a macroblock of one colour: nothing but its type if its surroundings have the same
+    /// colour.
     fn write_plain(&mut self, colour: Colour, place: (usize, usize), task: Task) -> Coded {
         let (column, row) = place;
         let left = column.checked_sub(1).map(|left| self.plains[left]);
@@ -349,7 +353,7 @@ impl Direct {
         inter.write(&mut self.writer, &self.neighbours, motion)
     }
 
-    /// Writes how many macroblocks were skipped before the next (`mb_skip_run`).
+    /// Writes how many macroblocks are skipped before the next one (`mb_skip_run`).
     fn end_skips(&mut self, slice: SliceType) {
         let skipped = std::mem::take(&mut self.skipped);
         if slice == SliceType::P {
@@ -358,7 +362,7 @@ impl Direct {
     }
 }
 
-/// Begins a row of choices: what changed is new until something better is found.
+/// Begins a row of choices: changed macroblocks are new until a better choice is found.
 fn begin_row<'choices>(
     choices: &'choices mut Vec<Choice>,
     changed: RowChanges<'_>,
@@ -371,8 +375,8 @@ fn begin_row<'choices>(
     &mut choices[from..]
 }
 
-/// The squared error of a macroblock that coding it again with `quantizer` would not lessen: that of
-/// samples anywhere within a quantizer step.
+/// The squared error of a macroblock that coding it again with `quantizer` would not reduce: that
+/// of samples spread evenly within a quantizer step.
 fn bearable(quantizer: Quantizer) -> u32 {
     /// Luma and chroma.
     const SAMPLES: f64 = 384.0;

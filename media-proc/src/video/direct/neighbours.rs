@@ -1,31 +1,31 @@
-//! What was coded around a macroblock: its motion and how many levels its blocks have.
+//! What was coded around a macroblock: motion, and how many levels the blocks have.
 //!
-//! Motion is always straight up or down by whole rows, so a vector is one number.
+//! Motion is always vertical and by whole rows, so a vector is one number.
 
-/// Everything later macroblocks ask of one.
+/// What later macroblocks need to know about a coded one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Coded {
-    /// Luma rows down to where it was predicted from; nothing for intra.
+    /// Luma rows down to the samples it was predicted from; `None` for intra.
     pub(super) motion: Option<i32>,
-    /// Levels of the luma blocks, in raster order.
+    /// Number of levels of the luma blocks, in raster order.
     pub(super) luma: [u8; 16],
-    /// Levels beyond the first of the blocks of Cb and Cr, in raster order.
+    /// Number of AC levels of the blocks of Cb and Cr, in raster order.
     pub(super) chroma: [[u8; 4]; 2],
 }
 
 impl Coded {
-    /// Predicted from `motion` rows down, without residual.
+    /// A macroblock predicted from `motion` rows down, without residual.
     pub(super) const fn copied(motion: i32) -> Self {
         Self { motion: Some(motion), luma: [0; 16], chroma: [[0; 4]; 2] }
     }
 }
 
-/// The macroblocks coded last, while one picture of one slice is coded in raster order.
+/// The last coded macroblocks, while a picture of one slice is coded in raster order.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
-    /// Of the row above; then, from the left, of this row.
+    /// Entries to the left are of this row, the others of the row above.
     above: Vec<Coded>,
-    /// The one above and left, which `above` no longer holds.
+    /// The macroblock above and to the left, which `above` has overwritten.
     corner: Coded,
     columns: usize,
     column: usize,
@@ -33,14 +33,14 @@ pub(super) struct Neighbours {
 }
 
 impl Neighbours {
-    /// A new picture of rows of `columns`.
+    /// Begins a new picture with rows of `columns` macroblocks.
     pub(super) fn begin(&mut self, columns: usize) {
         self.above.clear();
         self.above.resize(columns, Coded::default());
         (self.columns, self.column, self.row) = (columns, 0, 0);
     }
 
-    /// Takes the next macroblock.
+    /// Adds the next macroblock.
     pub(super) fn push(&mut self, coded: Coded) {
         self.corner = std::mem::replace(&mut self.above[self.column], coded);
         self.column += 1;
@@ -95,7 +95,7 @@ impl Neighbours {
         }
     }
 
-    /// nC of the luma block at raster index `block`, those of this macroblock so far in `luma`
+    /// nC of the luma block at raster index `block`; `luma` holds this macroblock's numbers so far
     /// (H.264, section 9.2.1).
     pub(super) fn luma_levels(&self, luma: &[u8; 16], block: usize) -> u8 {
         let left = if block.is_multiple_of(4) {
@@ -111,7 +111,7 @@ impl Neighbours {
         mean(left, above)
     }
 
-    /// The same of the chroma block at raster index `block` of plane `plane`.
+    /// nC of the chroma block at raster index `block` of plane `plane`.
     pub(super) fn chroma_levels(&self, chroma: &[u8; 4], plane: usize, block: usize) -> u8 {
         let left = if block.is_multiple_of(2) {
             self.left().map(|coded| coded.chroma[plane][block + 1])

@@ -5,11 +5,11 @@ use super::{
     tables::{CHROMA_TOKENS, CHROMA_ZEROS, Code, RUNS, TOKENS, ZEROS},
 };
 
-/// Levels of a block with more suffix bits to come (H.264, section 9.2.2.1).
+/// Suffix length beyond which it does not grow (H.264, section 9.2.2.1).
 const MAX_SUFFIX: u32 = 6;
 
-/// Writes `levels`, in scan order, of a luma block or of chroma's higher values. `neighbours` is nC.
-/// Returns how many are not zero.
+/// Writes `levels`, in scan order, of a luma block or of chroma AC. `neighbours` is nC. Returns how
+/// many are not zero.
 pub(super) fn write_block(writer: &mut BitWriter, levels: &[i32], neighbours: u8) -> u8 {
     let block = Runs::of(levels);
     let (total, ones) = (block.total(), block.ones());
@@ -32,7 +32,7 @@ pub(super) fn write_block(writer: &mut BitWriter, levels: &[i32], neighbours: u8
     total as u8
 }
 
-/// Writes the levels of chroma's four first values.
+/// Writes the four chroma DC levels.
 pub(super) fn write_chroma_dc(writer: &mut BitWriter, levels: &[i32; 4]) {
     let block = Runs::of(levels);
     let (total, ones) = (block.total(), block.ones());
@@ -51,11 +51,12 @@ fn write(writer: &mut BitWriter, (length, value): Code) {
     writer.bits(length.into(), value.into());
 }
 
-/// A block as CAVLC sees it: levels from the highest frequency down, each with the zeros before it.
+/// A block as CAVLC codes it: levels from the highest frequency down, each with the zeros before
+/// it.
 struct Runs {
     levels: [(i32, u8); 16],
     total: usize,
-    /// Before the last level, all together.
+    /// All zeros before the last level.
     zeros: usize,
 }
 
@@ -84,7 +85,7 @@ impl Runs {
         self.total
     }
 
-    /// Trailing ones, three at most.
+    /// Number of trailing ones, at most three.
     fn ones(&self) -> usize {
         let levels = self.levels[..self.total].iter().take(3);
         levels.take_while(|(level, _)| level.abs() == 1).count()
@@ -98,7 +99,7 @@ impl Runs {
         let mut suffix = u32::from(self.total > 10 && ones < 3);
         for (index, (level, _)) in self.levels[ones..self.total].iter().enumerate() {
             let mut code = level.unsigned_abs() * 2 - if *level > 0 { 2 } else { 1 };
-            // Were it a one, it would be a trailing one.
+            // It cannot be a one, which would be a trailing one, so its code is shifted.
             if index == 0 && ones < 3 {
                 code -= 2;
             }

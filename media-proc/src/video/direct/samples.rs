@@ -1,4 +1,4 @@
-//! One macroblock's samples, and pictures they are taken from and put into.
+//! The samples of one macroblock, and the pictures they are read from and written to.
 
 use std::ops::Range;
 
@@ -43,15 +43,15 @@ impl Samples {
 pub(super) fn squares<const COUNT: usize>(one: &[u8; COUNT], other: &[u8; COUNT]) -> u32 {
     let mut sum = 0;
     for (one, other) in one.iter().zip(other) {
-        // In 16 bits: processors multiply and add pairs of those in one step.
+        // In 16 bits, because processors multiply and add pairs of 16-bit values in one step.
         let difference = i16::from(*one) - i16::from(*other);
         sum += i32::from(difference) * i32::from(difference);
     }
     sum.unsigned_abs()
 }
 
-/// The samples of the macroblock at `column` and `row` of `planes`. Beyond the picture's edge its
-/// last samples go on, as x264 has it.
+/// The samples of the macroblock at `column` and `row` of `planes`. Beyond the picture's edge the
+/// last samples are repeated, as x264 does.
 pub(super) fn source(planes: &Planes, column: usize, row: usize) -> Samples {
     let (width, height) = (usize::from(planes.size().width()), usize::from(planes.size().height()));
     let mut samples = Samples::flat(0, [0, 0]);
@@ -90,7 +90,7 @@ fn take<const SIDE: usize>(
     }
 }
 
-/// A picture as decoders have it, in whole macroblocks.
+/// A decoded picture, in whole macroblocks.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in crate::video) struct Decoded {
     columns: usize,
@@ -109,7 +109,7 @@ impl Decoded {
         Self { columns, rows, luma: plane(MACROBLOCK), chroma }
     }
 
-    /// Macroblocks in a row, and rows of them.
+    /// Macroblocks per row, and rows of macroblocks.
     pub(in crate::video) const fn macroblocks(&self) -> (usize, usize) {
         (self.columns, self.rows)
     }
@@ -124,20 +124,20 @@ impl Decoded {
         &self.chroma
     }
 
-    /// Luma, Cb and Cr to be written.
+    /// Luma, Cb and Cr, writable.
     pub(in crate::video) fn planes_mut(&mut self) -> (&mut [u8], [&mut [u8]; 2]) {
         let [blue, red] = &mut self.chroma;
         (&mut self.luma, [blue, red])
     }
 
-    /// Whether a macroblock `down` luma rows below that at `row` lies inside.
+    /// Whether the macroblock `down` luma rows below that at `row` lies inside the picture.
     pub(super) fn covers(&self, row: usize, down: i32) -> bool {
         let top = (row * MACROBLOCK) as i64 + i64::from(down);
         (0..=((self.rows - 1) * MACROBLOCK) as i64).contains(&top)
     }
 
-    /// The samples of a macroblock `down` luma rows below that at `column` and `row`.
-    /// [`Self::covers`] it.
+    /// The samples of the macroblock `down` luma rows below that at `column` and `row`, which must
+    /// lie inside ([`Self::covers`]).
     pub(super) fn samples(&self, column: usize, row: usize, down: i32) -> Samples {
         let mut samples = Samples::flat(0, [0, 0]);
         let below = |start: usize, down: i32| start.saturating_add_signed(down as isize);
@@ -158,7 +158,7 @@ impl Decoded {
     }
 
     /// Copies the macroblocks of `row` in `columns` from `motion` rows further down in `before`,
-    /// which covers them.
+    /// which must cover them.
     pub(super) fn copy_from(
         &mut self,
         before: &Self,
@@ -197,12 +197,12 @@ impl Decoded {
         }
     }
 
-    /// The luma samples around a macroblock that intra prediction is made of.
+    /// The luma samples around a macroblock, for intra prediction.
     pub(super) fn luma_edges(&self, column: usize, row: usize) -> Edges {
         Edges::of(&self.luma, self.columns, (column, row), MACROBLOCK)
     }
 
-    /// The same of Cb and Cr.
+    /// The samples of Cb and Cr around a macroblock.
     pub(super) fn chroma_edges(&self, column: usize, row: usize) -> [Edges; 2] {
         let edges = |plane| Edges::of(plane, self.columns, (column, row), CHROMA_SIDE);
         [edges(&self.chroma[0]), edges(&self.chroma[1])]
@@ -211,7 +211,7 @@ impl Decoded {
 
 /// Halfway between two chroma rows (H.264, section 8.4.2.2.2).
 pub(super) const fn between(upper: u8, lower: u8) -> u8 {
-    // The mean of bytes is a byte.
+    // The mean of two bytes is a byte.
     (upper as u16 + lower as u16).div_ceil(2) as u8
 }
 
@@ -250,7 +250,7 @@ fn put_lines<const SIDE: usize>(
     }
 }
 
-/// The decoded samples above and left of a macroblock, where there are any.
+/// The decoded samples above and left of a macroblock, where they exist.
 #[derive(Clone, Debug)]
 pub(super) struct Edges {
     above: Option<[u8; MACROBLOCK]>,
@@ -276,7 +276,7 @@ impl Edges {
         Self { above, left }
     }
 
-    /// The samples above, if there is a macroblock.
+    /// The samples above, if there is a macroblock above.
     pub(super) const fn above(&self) -> Option<&[u8; MACROBLOCK]> {
         self.above.as_ref()
     }
@@ -286,13 +286,13 @@ impl Edges {
         Self::rounded(self.above.as_ref(), self.left.as_ref())
     }
 
-    /// The means for chroma's four blocks (H.264, section 8.3.4.1 to 8.3.4.3).
+    /// The means for the four blocks of chroma (H.264, sections 8.3.4.1 to 8.3.4.3).
     pub(super) fn block_means(&self) -> [u8; 4] {
         let above = |at: usize| self.above.as_ref().map(|edge| &edge[at..at + 4]);
         let left = |at: usize| self.left.as_ref().map(|edge| &edge[at..at + 4]);
         [
             Self::rounded(above(0), left(0)),
-            // The block beside the corner prefers the edge it touches.
+            // A block beside the corner prefers the edge that it touches.
             above(4).map_or_else(
                 || Self::rounded(None, left(0)),
                 |edge| Self::rounded(Some(edge), None),

@@ -1,23 +1,23 @@
-//! What a row of macroblocks has in common with the picture before, or with one colour.
+//! How a row of macroblocks compares with the picture before, or with one colour.
 //!
-//! Line by line over the whole row, because that is how memory is read quickly. Only samples that are
-//! seen count: what lies beyond the picture's edge may differ.
+//! Works line by line over the whole row, because memory is read fastest that way. Only visible
+//! samples count: those beyond the picture's edge may differ.
 
 use super::samples::{CHROMA_SIDE, Colour, Decoded, between, squares};
 use crate::convert::{MACROBLOCK, Planes};
 
-/// Figures of one row of macroblocks, from left to right.
+/// Results for one row of macroblocks, from left to right.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// Sums of squared differences.
     pub(super) distances: Vec<u32>,
-    /// The colour of those that have only one.
+    /// The colour of each macroblock that has only one.
     pub(super) colours: Vec<Option<Colour>>,
 }
 
 impl Survey {
-    /// Measures how far the row at `row` of `planes` is from what is `motion` rows further down in
-    /// `before`, which covers it.
+    /// Measures the distance between the row at `row` of `planes` and the samples `motion` rows
+    /// further down in `before`, which must cover them.
     pub(super) fn compare(&mut self, planes: &Planes, before: &Decoded, row: usize, motion: i32) {
         let (columns, _) = before.macroblocks();
         let (width, height) = sides(planes);

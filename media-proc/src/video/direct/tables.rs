@@ -65,7 +65,7 @@ pub(super) const TOKENS: [[[Code; 4]; 17]; 3] = [
     ],
 ];
 
-/// `coeff_token` of chroma first values.
+/// `coeff_token` of chroma DC.
 pub(super) const CHROMA_TOKENS: [[Code; 4]; 5] = [
     [(2, 1), (0, 0), (0, 0), (0, 0)],
     [(6, 7), (1, 1), (0, 0), (0, 0)],
@@ -168,7 +168,7 @@ pub(super) const ZEROS: [&[Code]; 15] = [
     &[(1, 0), (1, 1)],
 ];
 
-/// `total_zeros` of chroma first values.
+/// `total_zeros` of chroma DC.
 pub(super) const CHROMA_ZEROS: [&[Code]; 3] =
     [&[(1, 1), (2, 1), (3, 1), (3, 0)], &[(1, 1), (2, 1), (2, 0)], &[(1, 1), (1, 0)]];
 

@@ -1,7 +1,7 @@
-//! Residuals to quantized levels and back (H.264, section 8.5; the forward direction, which the
-//! standard leaves open, is the usual inverse of it).
+//! Residuals to quantized levels and back (H.264, section 8.5; the standard leaves the forward
+//! direction open, and this is the usual inverse).
 //!
-//! Blocks are 4×4 in raster order. The way back is what decoders do, bit for bit.
+//! Blocks are 4×4 in raster order. The inverse is what decoders do, bit for bit.
 
 use crate::video::Quantizer;
 
@@ -11,8 +11,8 @@ pub(super) type Block = [i32; 16];
 /// Raster index of each position of the zigzag scan (H.264, figure 6-6).
 pub(super) const ZIGZAG: [usize; 16] = [0, 1, 4, 8, 5, 2, 3, 6, 9, 12, 13, 10, 7, 11, 14, 15];
 
-/// Multipliers of the forward direction, 2¹⁵ over quantizer step and the transform's own gain, for
-/// positions with even row and column, with both odd, and the others.
+/// Multipliers of the forward direction, 2¹⁵ over quantizer step and gain of the transform: for
+/// positions with even row and column, with odd row and column, and for all others.
 const FORWARD: [[i32; 3]; 6] = [
     [13107, 5243, 8066],
     [11916, 4660, 7490],
@@ -30,16 +30,16 @@ const INVERSE: [[i32; 3]; 6] =
 const CHROMA: [u8; 22] =
     [29, 30, 31, 32, 32, 33, 34, 34, 35, 35, 36, 36, 37, 37, 37, 38, 38, 38, 39, 39, 39, 39];
 
-/// How a value between two levels is rounded: the part of a step that is added before truncation.
+/// How a value between two levels is rounded: the share of a step that is added before truncation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Rounding {
-    /// A third, for samples predicted from the same picture.
+    /// A third of a step, for samples predicted from the same picture.
     Intra,
-    /// A sixth, for differences to another picture, most of which are noise.
+    /// A sixth of a step, for differences to another picture, most of which are noise.
     Inter,
 }
 
-/// Multipliers of one quantizer.
+/// The multipliers of one quantizer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
     step: usize,
@@ -61,7 +61,7 @@ impl Scale {
         Self { step: quantizer as usize % 6, octave: quantizer as u32 / 6 }
     }
 
-    /// Levels of transformed values; zero for the first if `skip_first`.
+    /// Levels of transformed values; the first is zero if `skip_first`.
     pub(super) fn quantize(self, values: &Block, rounding: Rounding, skip_first: bool) -> Block {
         let shift = 15 + self.octave;
         let half = rounding.part(shift);
@@ -72,7 +72,7 @@ impl Scale {
         levels
     }
 
-    /// Values of levels; zero for the first if `skip_first`, which then has levels of its own.
+    /// Values of levels; the first is zero if `skip_first`, because it is coded separately.
     pub(super) fn restore(self, levels: &Block, skip_first: bool) -> Block {
         let mut values = [0; 16];
         for at in usize::from(skip_first)..16 {
@@ -81,14 +81,14 @@ impl Scale {
         values
     }
 
-    /// Levels of the first values of 16 luma blocks (`Intra16x16DCLevel`), in raster order.
+    /// DC levels of 16 luma blocks (`Intra16x16DCLevel`), in raster order.
     pub(super) fn quantize_luma_dc(self, values: &Block) -> Block {
         let shift = 16 + self.octave;
         let half = Rounding::Intra.part(shift);
         hadamard(values).map(|value| level(value / 2, FORWARD[self.step][0], half, shift))
     }
 
-    /// First values of 16 luma blocks (H.264, section 8.5.10).
+    /// DC values of 16 luma blocks (H.264, section 8.5.10).
     pub(super) fn restore_luma_dc(self, levels: &Block) -> Block {
         let scale = INVERSE[self.step][0] * 16;
         hadamard(levels).map(|value| match self.octave.checked_sub(6) {
@@ -97,14 +97,14 @@ impl Scale {
         })
     }
 
-    /// Levels of the first values of four chroma blocks, in raster order.
+    /// DC levels of four chroma blocks, in raster order.
     pub(super) fn quantize_chroma_dc(self, values: [i32; 4], rounding: Rounding) -> [i32; 4] {
         let shift = 16 + self.octave;
         let half = rounding.part(shift);
         hadamard_2(values).map(|value| level(value, FORWARD[self.step][0], half, shift))
     }
 
-    /// First values of four chroma blocks (H.264, section 8.5.11).
+    /// DC values of four chroma blocks (H.264, section 8.5.11).
     pub(super) fn restore_chroma_dc(self, levels: [i32; 4]) -> [i32; 4] {
         let scale = INVERSE[self.step][0] * 16;
         hadamard_2(levels).map(|value| ((value * scale) << self.octave) >> 5)
@@ -120,7 +120,7 @@ impl Rounding {
     }
 }
 
-/// Which of three kinds of position: both even, both odd, mixed.
+/// The class of a position: both even, both odd, or mixed.
 const fn class(at: usize) -> usize {
     match (at / 4 % 2, at % 2) {
         (0, 0) => 0,
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// What comes back differs by no more than the step and rounding explain.
+        /// The decoded residual differs by no more than the step and rounding explain.
         #[test]
         fn residuals_come_back_within_a_step(
             residual in prop::array::uniform16(-255_i32..256),

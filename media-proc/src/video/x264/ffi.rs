@@ -1,7 +1,7 @@
 //! The safe wrapper over libx264, and the only unsafe code of this crate.
 //!
-//! [`Encoder`] owns the `x264_t`. Every picture goes in and comes out in one call: with no
-//! lookahead, no B-frames and no threads x264 holds nothing back, and reads the planes and the
+//! [`Encoder`] owns the `x264_t`. One call takes a picture and returns it encoded: without
+//! lookahead, B-frames and threads x264 holds no picture back, and reads the planes and the
 //! macroblock map only during the call.
 
 #![allow(unsafe_code, reason = "the one place of this crate that calls a C library")]
@@ -22,22 +22,23 @@ use crate::{
 /// BT.709 for `colorprim`, `transfer` and `colmatrix` (H.264, tables E-3 to E-5).
 const BT709: c_int = 1;
 
-/// Rows and columns the search for motion covers where nothing is known of it, `ultrafast`'s own.
+/// Rows and columns that the motion search covers where the motion is unknown; the value of
+/// `ultrafast`.
 const NEAR: u16 = 16;
 
-/// The most it covers: further, content that is new takes longer to search than to encode.
+/// The most that it covers. Beyond this, searching new content takes longer than encoding it.
 const FAR: u16 = 64;
 
 /// An open encoder.
 #[derive(Debug)]
 pub struct Encoder {
     handle: NonNull<x264::x264_t>,
-    /// As x264 has them.
+    /// The parameters as x264 adjusted them.
     parameters: Box<x264::x264_param_t>,
     search: Search,
     size: FrameSize,
     pictures: i64,
-    /// The picture encoded last, which the next refers to.
+    /// The picture encoded last, to which the next one refers.
     reference: Option<Reference>,
 }
 
@@ -54,12 +55,12 @@ struct Reference {
 /// top and the bottom of luma (`PADH` and `PADV`); of chroma half as many rows.
 const BORDER: usize = 32;
 
-/// How x264 looks for motion.
+/// How x264 searches for motion.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Search {
-    /// From the motion of neighbours on, as long as it gets better.
+    /// From the motion of neighbours on, as long as the match improves.
     Near,
-    /// In uneven multi-hexagons of this reach wherever the neighbours' motion does not fit.
+    /// In uneven multi-hexagons of this range wherever the neighbours' motion does not fit.
     Far(u16),
 }
 
@@ -67,7 +68,7 @@ enum Search {
 // thread, so only the caller's thread ever runs in it, and `&mut self` keeps callers apart.
 unsafe impl Send for Encoder {}
 
-/// Why there is no encoder.
+/// Why an encoder cannot be opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OpenError {
     /// libx264 knows no such preset, tune or profile.
@@ -78,22 +79,22 @@ pub enum OpenError {
     Refused(FrameSize),
 }
 
-/// Why there is no access unit.
+/// Why a picture was not encoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EncodeError {
-    /// The picture is of another size than the encoder.
-    #[error("a picture of {picture} went to an encoder of {encoder}")]
+    /// The picture's size differs from the encoder's.
+    #[error("an encoder for {encoder} got a picture of {picture}")]
     Size {
-        /// The encoder's.
+        /// The encoder's size.
         encoder: FrameSize,
-        /// The picture's.
+        /// The picture's size.
         picture: FrameSize,
     },
     /// libx264 failed.
     #[error("libx264 failed with {0}")]
     Failed(c_int),
-    /// libx264 did not hand out the picture that others are to refer to.
-    #[error("libx264 did not hand out what it decoded, or not as expected")]
+    /// libx264 did not return the decoded picture that later ones refer to.
+    #[error("libx264 did not return its decoded picture, or in an unexpected layout")]
     Reference,
     /// libx264 kept the picture, which its settings rule out.
     #[error("libx264 returned nothing for a picture")]
@@ -137,7 +138,7 @@ impl Encoder {
     /// # Errors
     /// [`EncodeError`]; the encoder should then be opened anew.
     pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncodeError> {
-        // INVARIANT: planes and map of an equal size are as long as x264 will read.
+        // INVARIANT: planes and map of the encoder's size are as long as x264 will read.
         for size in [picture.planes.size(), picture.changed.size()] {
             if size != self.size {
                 return Err(EncodeError::Size { encoder: self.size, picture: size });
@@ -184,7 +185,7 @@ impl Encoder {
         Ok(AccessUnit { bytes, key: output.b_keyframe != 0, direct: false })
     }
 
-    /// Copies the picture that the next one refers to; `false` if x264 did not hand it out.
+    /// Copies the picture to which the next one refers; `false` if x264 did not return it.
     pub(in crate::video) fn read_reference(&self, into: &mut Decoded) -> bool {
         let Some(reference) = self.reference else { return false };
         let (columns, _) = into.macroblocks();
@@ -206,11 +207,11 @@ impl Encoder {
         true
     }
 
-    /// Makes the next picture refer to `from` instead; `false` if that cannot be.
+    /// Makes the next picture refer to `from` instead; `false` if that is impossible.
     ///
-    /// x264.h promises that the picture it hands out is the decoded one, not that it is the one the
-    /// next refers to. It is in every version so far; a test holds what comes of it against another
-    /// decoder.
+    /// x264.h promises that the returned picture is the decoded one, but not that the next picture
+    /// refers to the same memory. So far it does in every version; a test compares the result with
+    /// another decoder.
     #[expect(clippy::needless_pass_by_ref_mut, reason = "it writes to what the handle owns")]
     pub(in crate::video) fn write_reference(&mut self, from: &Decoded) -> bool {
         let Some(reference) = self.reference else { return false };
@@ -250,7 +251,7 @@ impl Encoder {
         true
     }
 
-    /// Looks for motion in another way from the next picture on.
+    /// Changes the motion search from the next picture on.
     fn search(&mut self, search: Search) -> Result<(), EncodeError> {
         if self.search == search {
             return Ok(());
@@ -274,7 +275,7 @@ impl Encoder {
 }
 
 impl Reference {
-    /// Of a picture that x264 handed out for an encoder of `size`.
+    /// Describes a picture that x264 returned for an encoder of `size`.
     fn of(image: &x264::x264_image_t, size: FrameSize) -> Option<Self> {
         let width = usize::from(size.width()).next_multiple_of(MACROBLOCK);
         let [luma, chroma, ..] = image.plane;
@@ -340,17 +341,18 @@ fn preset() -> Result<x264::x264_param_t, OpenError> {
     Ok(unsafe { parameters.assume_init() })
 }
 
-/// Everything that differs from the preset.
+/// Sets everything that differs from the preset.
 fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps, level: Level) {
     parameters.i_width = size.width().into();
     parameters.i_height = size.height().into();
     parameters.i_csp = x264::X264_CSP_I420 as c_int;
     parameters.i_fps_num = fps.value().into();
     parameters.i_fps_den = 1;
-    // Also how far motion may reach. x264's own choice would know nothing of the bit rate.
+    // The level also limits how far motion may reach. x264's own choice would not know the bit
+    // rate.
     parameters.i_level_idc = level.number().into();
     parameters.b_vfr_input = 0;
-    // Its default handler prints to standard error past our log; failures come back as values.
+    // x264's default handler prints to standard error, bypassing our log; failures are returned.
     parameters.i_log_level = x264::X264_LOG_NONE;
 
     parameters.i_threads = 1;
@@ -359,7 +361,7 @@ fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps, leve
     parameters.rc.i_lookahead = 0;
     parameters.i_frame_reference = 1;
 
-    // IDRs come when asked for and never by themselves.
+    // IDRs come only when asked for.
     parameters.i_keyint_max = x264::X264_KEYINT_MAX_INFINITE as c_int;
     parameters.i_scenecut_threshold = 0;
     parameters.b_repeat_headers = 1;
@@ -380,7 +382,7 @@ fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps, leve
     parameters.vui.i_colmatrix = BT709;
 }
 
-/// `picture` as x264 takes it.
+/// `picture` in the form x264 takes.
 fn describe_picture(picture: Picture<'_>, number: i64) -> x264::x264_picture_t {
     let mut input = MaybeUninit::<x264::x264_picture_t>::uninit();
     // SAFETY: the call initialises the whole structure (it clears it first).
@@ -404,7 +406,7 @@ fn describe_picture(picture: Picture<'_>, number: i64) -> x264::x264_picture_t {
     for (slot, plane) in input.img.plane.iter_mut().zip(planes) {
         *slot = plane.as_ptr().cast_mut();
     }
-    // No `mb_info_free`: the map stays ours, and x264 calls none it was not given.
+    // No `mb_info_free`: the map stays ours, and without that callback x264 frees nothing.
     input.prop.mb_info = picture.changed.flags().as_ptr().cast_mut();
     input
 }

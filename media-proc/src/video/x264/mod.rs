@@ -1,6 +1,6 @@
-//! The software encoder: x264, set up for a desktop seen through a network.
+//! The software encoder: x264, configured for a desktop seen through a network.
 //!
-//! What is chosen, and why:
+//! The settings and their reasons:
 //!
 //! * **One thread, one slice.** The machine's other cores belong to the compositor, the apps and
 //!   rtc; slices cost bits at every border and a second thread gains little on pictures that are
@@ -9,19 +9,21 @@
 //!   time for a sixth fewer bits; the time is added to every frame's latency, the bits are not.
 //!   CAVLC and no deblocking are cheap for the browser's decoder too. Every browser offers the
 //!   profile (`42e01f`).
-//! * **The search for motion is told how far to go** ([`crate::motion`]). `ultrafast`'s own finds a
-//!   scrolled line or two by luck and nothing after a missed frame, which then takes thirty times
-//!   the bits. Multi-hexagons as far as the text has moved find it at once, and cost nothing where
-//!   the neighbours' motion fits; where nothing can be found they cost four times the rest, so they
-//!   are used only on pictures known to have moved. A picture that is all new is not searched.
+//! * **The motion search is told how far to go** ([`crate::motion`]). `ultrafast`'s own search
+//!   finds a scroll of a line or two by luck, and nothing after a missed frame, which then takes
+//!   thirty times the bits. Multi-hexagons as far as the text moved find it at once, and cost
+//!   nothing where the neighbours' motion fits. Where there is nothing to find they cost four times
+//!   the rest, so they are used only on pictures known to have moved. An entirely new picture is
+//!   not searched.
 //! * **A quantizer per picture, set by us** ([`crate::rate`]), instead of x264's own rate control
-//!   with VBV. That counts frames, not time: a screen that changes twice a second is charged as if
-//!   it changed 60 times. It also needs the lookahead's half-size pictures, analysed in full for
-//!   every frame however small its damage: a quarter of the time of a scroll frame.
-//! * **Constant macroblocks are marked** (`mb_info`). x264 skips a marked one without a look if
-//!   the reference has it at this quantizer or a finer one, and analyses it otherwise. That makes
-//!   refinement simple: encode the same picture with a finer quantizer, and only what is coarser
-//!   is touched.
+//!   with VBV, which counts frames instead of time: a screen that changes twice a second is charged
+//!   as if it changed 60 times. VBV also needs the lookahead's half-size pictures, which are
+//!   analysed in full for every frame however small its damage: a quarter of the time of a scroll
+//!   frame.
+//! * **Constant macroblocks are marked** (`mb_info`). x264 skips a marked one without examining it
+//!   if the reference has it at this quantizer or a finer one, and analyses it otherwise. This
+//!   makes refinement simple: encode the same picture with a finer quantizer, and only the coarser
+//!   macroblocks are touched.
 
 mod ffi;
 

@@ -1,5 +1,5 @@
-//! What comes out is judged by another codec: openh264 decodes it, and the parameter set is read
-//! bit by bit.
+//! The output is judged by another codec: openh264 decodes it, and the parameter set is read bit by
+//! bit.
 
 use lumen_ipc::{
     level::Level,
@@ -201,7 +201,7 @@ fn encode_constant_macroblocks_keep_their_picture_and_cost_nothing() {
     let before = busy(1);
     let (stream, _) = encode(&mut encoder, &before, &all(), PictureKind::Key, FINE);
     let first = decoded(&mut decoder, &stream);
-    // The input changes everywhere but only one macroblock is said to: x264 takes our word.
+    // The input changes everywhere, but only one macroblock is marked: x264 believes the map.
     let mut map = MacroblockMap::constant(size());
     map.mark(Rect { x: 16, y: 16, width: 1, height: 1 });
     let (stream, _) = encode(&mut encoder, &busy(2), &map, PictureKind::Predicted, FINE);
@@ -233,7 +233,7 @@ fn encode_constant_macroblocks_at_a_finer_quantizer_are_refined() {
     let (stream, _) = encode(&mut encoder, &planes, &nothing, PictureKind::Predicted, FINE);
     let fine = error(&decoded(&mut decoder, &stream));
     assert!(fine * 4 < rough, "error {rough} became {fine}");
-    // Once fine, the same again is a picture of nothing but skips.
+    // Once the picture is fine, encoding it again yields nothing but skips.
     let (stream, _) = encode(&mut encoder, &planes, &nothing, PictureKind::Predicted, FINE);
     assert!(stream.len() < 32, "{} bytes", stream.len());
 }
@@ -277,7 +277,8 @@ fn parameter_set_names_the_level_that_size_rate_and_bits_make() {
         (1280, 720, 60, 50_000),
         (1920, 1080, 60, 8_000),
         (3840, 2160, 60, 200_000),
-        // Faster than the highest level has pictures of this size: it is still that level.
+        // The rate exceeds what the highest level allows at this size; the level is still the
+        // highest.
         (4096, 2304, 240, 8_000),
         (2464, 3814, 60, 8_000),
         (16, 4096, 30, 100),
@@ -316,7 +317,8 @@ fn parameter_set_says_baseline_bt709_limited_and_no_reordering() {
     );
 }
 
-/// What browsers look at in a sequence parameter set (H.264, sections 7.3.2.1.1 and E.1.1).
+/// The fields of a sequence parameter set that browsers look at (H.264, sections 7.3.2.1.1 and
+/// E.1.1).
 #[derive(Debug, Eq, PartialEq)]
 struct ParameterSet {
     profile: u8,
