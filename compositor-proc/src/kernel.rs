@@ -7,7 +7,7 @@ use std::{
 };
 
 use lumen_ipc::units::MonotonicMicros;
-use lumen_ipc_runtime::shm::SharedMemory;
+use lumen_ipc_runtime::shm::{NotMemory, SharedMemory};
 
 /// The operating system.
 pub trait Kernel {
@@ -20,9 +20,14 @@ pub trait Kernel {
     /// What the kernel says.
     fn frame_memory(&self, bytes: usize) -> io::Result<SharedMemory>;
 
-    /// A descriptor of our own for a file that lies in memory; `None` for any other file, and when
-    /// there are no descriptors left.
-    fn keep_memory(&self, file: BorrowedFd<'_>) -> Option<OwnedFd>;
+    /// Whether an app's file may be mapped.
+    ///
+    /// # Errors
+    /// [`NotMemory`] for anything but memory of ordinary pages.
+    fn check_pages(&self, file: BorrowedFd<'_>) -> Result<(), NotMemory>;
+
+    /// A descriptor of our own for a file; `None` when there are no descriptors left.
+    fn keep(&self, file: BorrowedFd<'_>) -> Option<OwnedFd>;
 
     /// How many bytes a file has at present. Its owner can cut it short any time later.
     fn length(&self, file: BorrowedFd<'_>) -> Option<u64>;

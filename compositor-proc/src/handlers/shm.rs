@@ -1,5 +1,8 @@
 //! `wl_shm`: apps' pixels in files they share with us.
 //!
+//! Only memory of ordinary pages is a pool: what else a file may be could stop or end us, or media,
+//! when it is read.
+//!
 //! Smithay keeps pools and buffers but not, for others to use, the files; a frame that is one app's
 //! buffer is read by media from that file ([`crate::capture`]). So requests pass by here on their
 //! way, and files of pools that may hold such a buffer are kept beside Smithay's.
@@ -77,9 +80,12 @@ impl Dispatch<WlShm, (), State> for Shm {
     ) {
         if let wl_shm::Request::CreatePool { id, fd, size } = request {
             let (pool, id) = known(id, init);
-            // Media maps no files but those in memory. Frames in others are drawn.
+            if let Err(refusal) = state.kernel.check_pages(fd.as_fd()) {
+                shm.post_error(wl_shm::Error::InvalidFd, refusal.to_string());
+                return;
+            }
             let may_hold_frame = state.may_hold_frame(size);
-            let file = may_hold_frame.then(|| state.kernel.keep_memory(fd.as_fd())).flatten();
+            let file = may_hold_frame.then(|| state.kernel.keep(fd.as_fd())).flatten();
             let file = file.map(Rc::new);
             match client.get_data::<ClientState>().map(|client| client.objects.take_memory()) {
                 Some(Ok(in_use)) => state.pools.add_pool(pool, PoolFile { file, in_use }),

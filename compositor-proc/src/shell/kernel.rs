@@ -6,8 +6,11 @@ use std::{
 };
 
 use lumen_ipc::units::MonotonicMicros;
-use lumen_ipc_runtime::{clock, shm::SharedMemory};
-use rustix::fs::{fcntl_get_seals, fstat};
+use lumen_ipc_runtime::{
+    clock,
+    shm::{self, NotMemory, SharedMemory},
+};
+use rustix::fs::fstat;
 
 use crate::kernel::Kernel;
 
@@ -24,9 +27,11 @@ impl Kernel for Os {
         SharedMemory::create("lumen-frame", bytes)
     }
 
-    fn keep_memory(&self, file: BorrowedFd<'_>) -> Option<OwnedFd> {
-        // Only files in memory have seals, be it none.
-        fcntl_get_seals(file).ok()?;
+    fn check_pages(&self, file: BorrowedFd<'_>) -> Result<(), NotMemory> {
+        shm::check_pages(file)
+    }
+
+    fn keep(&self, file: BorrowedFd<'_>) -> Option<OwnedFd> {
         file.try_clone_to_owned().ok()
     }
 

@@ -6,6 +6,7 @@ mod clipboard;
 mod floods;
 mod keys;
 mod panels;
+mod pools;
 mod rig;
 mod scale;
 mod scanout;

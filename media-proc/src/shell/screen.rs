@@ -234,9 +234,16 @@ impl Shown {
     }
 }
 
+/// What the compositor did wrong; or that we cannot map what is right, which is nobody's fault.
 fn unusable(error: MapError) -> Broken {
-    tracing::info!(%error, "an announced buffer cannot be mapped");
-    violation(Violation::Illegal("a buffer's memory is unsealed, too small or not a memfd"))
+    tracing::info!(
+        error = &error as &dyn std::error::Error,
+        "an announced buffer cannot be mapped"
+    );
+    if error.is_our_own() {
+        return Broken::Io(std::io::Error::other(error));
+    }
+    violation(Violation::Illegal("a buffer's memory is unsealed, too small or not ordinary memory"))
 }
 
 /// Converts the damaged part of the frame in `buffer`.

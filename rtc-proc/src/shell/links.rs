@@ -21,7 +21,7 @@ use lumen_ipc_runtime::{
     bootstrap::Grant,
     channel::{NotALink, ReceiveError, Received, SendError},
     link_end::{GiveUp, LinkEnd},
-    shm::SharedView,
+    shm::{MapError, SharedView},
 };
 
 use crate::ring::StreamRing;
@@ -183,8 +183,7 @@ impl Packets {
                     let descriptor = received.descriptors.into_iter().next();
                     let descriptor = descriptor.ok_or_else(|| illegal("a ring without memory"))?;
                     let bytes = usize::try_from(capacity.bytes()).unwrap_or(usize::MAX);
-                    let view = SharedView::map(descriptor, bytes)
-                        .map_err(|_| illegal("a ring that is not the sealed memory announced"))?;
+                    let view = SharedView::map(descriptor, bytes).map_err(unusable)?;
                     self.video.announce(stream, capacity, view).map_err(violation)?;
                 }
                 ToRtc::RingRetired { stream } => {
@@ -227,6 +226,14 @@ impl AsFd for Packets {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.end.as_fd()
     }
+}
+
+/// What media did wrong; or that we cannot map what is right, which is nobody's fault.
+fn unusable(error: MapError) -> Over {
+    if error.is_our_own() {
+        return Over::Failed(error.to_string());
+    }
+    illegal("a ring that is not the sealed memory announced")
 }
 
 fn illegal(what: &'static str) -> Over {

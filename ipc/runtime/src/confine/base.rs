@@ -22,6 +22,7 @@ const MEMORY: &[Plain] = &[
 const DESCRIPTORS: &[Plain] = &[
     (c::SYS_close, "descriptors of retired links and buffers"),
     (c::SYS_fstat, "size of granted shared memory, checked before it is mapped"),
+    (c::SYS_fstatfs, "kind of pages of shared memory, checked before it is mapped"),
     (c::SYS_read, "eventfd, timerfd, stream sockets"),
     (c::SYS_readv, "stream sockets through tokio"),
     (c::SYS_recvfrom, "recv on held sockets"),

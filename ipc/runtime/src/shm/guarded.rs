@@ -22,7 +22,6 @@ use std::{
 use libc::{c_int, c_void, siginfo_t};
 use lumen_ipc::units::SlotIndex;
 use rustix::{
-    fs::fcntl_get_seals,
     mm::{MapFlags, ProtFlags, mmap_anonymous},
     param::page_size,
 };
@@ -31,6 +30,7 @@ use super::{
     MapError,
     atomic::{AtomicBool, AtomicUsize},
     map::ReadMapping,
+    pages::check_pages,
     ranges::{self, Range},
 };
 
@@ -59,14 +59,12 @@ impl GuardedView {
     /// Maps `bytes` bytes of a file from `offset` on for reading; the file may have fewer.
     ///
     /// # Errors
-    /// [`MapError`] for zero bytes, a file that does not lie in memory (reading could take for ever),
-    /// or too many views.
+    /// [`MapError`] for zero bytes, a file that is not memory of ordinary pages, or too many views.
     pub fn map(descriptor: OwnedFd, offset: u64, bytes: usize) -> Result<Self, MapError> {
         if bytes == 0 {
             return Err(MapError::Empty);
         }
-        // Only files in memory have seals, be it none.
-        fcntl_get_seals(&descriptor).map_err(|error| MapError::NotSealable(error.into()))?;
+        check_pages(&descriptor).map_err(MapError::NotMemory)?;
         install_once().map_err(MapError::Io)?;
         // Less than a page.
         let skipped = (offset % page_size() as u64) as usize;
@@ -159,7 +157,7 @@ mod tests {
         process::Command,
     };
 
-    use memfd::MemfdOptions;
+    use memfd::{HugetlbSize, MemfdOptions};
 
     use super::*;
 
@@ -212,7 +210,21 @@ mod tests {
     #[test]
     fn file_outside_memory_is_refused() {
         let file = File::open("/dev/zero").expect("there is one");
-        assert!(matches!(GuardedView::map(file.into(), 0, 1), Err(MapError::NotSealable(_))));
+        let refusal = GuardedView::map(file.into(), 0, 1).expect_err("no memory");
+        assert!(matches!(refusal, MapError::NotMemory(_)) && !refusal.is_our_own(), "{refusal}");
+    }
+
+    #[test]
+    fn memory_of_huge_pages_is_refused_at_any_offset() {
+        let huge = MemfdOptions::default().hugetlb(Some(HugetlbSize::Huge2MB)).create("app");
+        // A kernel may have none; `pages` has the judgement.
+        let Ok(huge) = huge.map(memfd::Memfd::into_file) else { return };
+        huge.set_len(0x20_0000).expect("a size");
+        for offset in [0, 4096] {
+            let descriptor = huge.as_fd().try_clone_to_owned().expect("a descriptor");
+            let refusal = GuardedView::map(descriptor, offset, 4096).expect_err("huge");
+            assert!(matches!(refusal, MapError::NotMemory(_)), "{refusal}");
+        }
     }
 
     /// Set in the process that is to die.

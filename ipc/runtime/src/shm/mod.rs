@@ -4,13 +4,15 @@
 //! checked the seals and the size can never be killed by a writer that cuts the file short
 //! (`SIGBUS`). Both checks happen before anything is mapped.
 //!
-//! Apps' memory has no such seals. It is read through a [`GuardedView`].
+//! Apps' memory has no such seals. It is read through a [`GuardedView`], which takes none but memory of
+//! ordinary pages.
 //!
 //! INVARIANT: sizes here are the reader's, stated by a decoded message; the memory must have at
 //! least that many bytes.
 
 mod guarded;
 mod map;
+mod pages;
 mod ranges;
 
 /// What [`ranges`] is made of.
@@ -26,6 +28,7 @@ use std::{
 pub use guarded::GuardedView;
 use map::{ReadMapping, WriteMapping};
 use memfd::{FileSeal, MemfdOptions};
+pub use pages::{NotMemory, check_pages};
 use rustix::fs::SealFlags;
 
 /// The writer's side: memory this process created.
@@ -62,6 +65,9 @@ pub enum MapError {
     /// The kernel refuses.
     #[error("cannot map shared memory")]
     Io(#[source] io::Error),
+    /// Not memory of ordinary pages.
+    #[error("the descriptor cannot be mapped")]
+    NotMemory(#[source] NotMemory),
     /// A descriptor that has no seals: no memfd.
     #[error("the descriptor is no memfd")]
     NotSealable(#[source] io::Error),
@@ -76,6 +82,14 @@ pub enum MapError {
     /// Its size can still change.
     #[error("the memory's size is not sealed against shrinking and growing")]
     Unsealed,
+}
+
+impl MapError {
+    /// Whether mapping failed for a reason of our own, and not because of what was granted.
+    #[must_use]
+    pub const fn is_our_own(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::NotMemory(NotMemory::Io(_)))
+    }
 }
 
 impl SharedMemory {
@@ -133,11 +147,12 @@ impl SharedView {
     /// Maps the first `bytes` bytes of granted memory for reading.
     ///
     /// # Errors
-    /// [`MapError`] when the memory is smaller or its size is not sealed.
+    /// [`MapError`] when it is not memory of ordinary pages, is smaller, or its size is not sealed.
     pub fn map(descriptor: OwnedFd, bytes: usize) -> Result<Self, MapError> {
         if bytes == 0 {
             return Err(MapError::Empty);
         }
+        check_pages(&descriptor).map_err(MapError::NotMemory)?;
         let seals = rustix::fs::fcntl_get_seals(&descriptor)
             .map_err(|errno| MapError::NotSealable(errno.into()))?;
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
@@ -222,7 +237,7 @@ mod tests {
     fn map_something_else_than_a_memfd_is_refused() {
         let file = File::open("/dev/null").expect("open");
         let refusal = SharedView::map(file.into(), BYTES).expect_err("no memfd");
-        assert!(matches!(refusal, MapError::NotSealable(_)), "{refusal}");
+        assert!(matches!(refusal, MapError::NotMemory(_)), "{refusal}");
     }
 
     #[test]
