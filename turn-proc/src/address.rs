@@ -1,34 +1,34 @@
-//! Which addresses may be peers: the relay's own, in plain form, and no other.
+//! Which addresses may be peers: only the relay's own, written in plain form.
 //!
-//! Decides by allow-list. An address a client names is brought into one canonical form first
-//! ([`Canonical`]), so that no second spelling of it (IPv4-mapped, NAT64, 6to4, …) can say something
-//! else; then it is compared with the relay's own addresses ([`OwnAddresses`]). What the address
-//! embeds and how far it reaches only serves the refusal's reason: nothing is permitted because it
-//! is missing from a list of bad addresses.
+//! Decides by an allow-list. An address that a client names is first brought into one canonical
+//! form ([`Canonical`]), so that no second spelling of it (IPv4-mapped, NAT64, 6to4, …) can mean
+//! another address; then it is compared with the relay's own addresses ([`OwnAddresses`]). The
+//! embedded address and its scope only explain the refusal: no address is permitted because it is
+//! missing from a list of bad ones.
 //!
-//! Trusts: nothing. Deny-lists of relays have been passed again and again by another spelling of
-//! 127.0.0.1; here a spelling that is not plain is refused whatever it embeds.
+//! Trusts nothing. Deny-lists of relays have been bypassed again and again by other spellings of
+//! 127.0.0.1; here any spelling that is not plain is refused, whatever it embeds.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// An address after unwrapping.
+/// An address after unwrapping embedded ones.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Canonical {
     /// The address itself, or the IPv4 address it embeds.
     pub innermost: IpAddr,
-    /// How it was spelled.
+    /// How it was written.
     pub form: Form,
-    /// How far it reaches.
+    /// Its scope.
     pub reach: Reach,
 }
 
-/// How an address was spelled.
+/// How an address was written.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Form {
-    /// As itself.
+    /// In its own notation.
     Plain,
     /// `::a.b.c.d` (RFC 4291, section 2.5.5.1).
     Compatible,
@@ -44,20 +44,20 @@ pub enum Form {
     Translated,
 }
 
-/// How far an address reaches.
+/// The scope of an address.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reach {
-    /// Anywhere.
+    /// Reachable from anywhere.
     Global,
     /// Many hosts or none: multicast, broadcast, reserved.
     Group,
-    /// The same link; cloud metadata services live here.
+    /// The same network link; metadata services of clouds live here.
     LinkLocal,
-    /// This host.
+    /// This machine.
     Loopback,
     /// The same site.
     Private,
-    /// "This host on this network": several systems take it for loopback.
+    /// "This host on this network", which several systems treat as loopback.
     Unspecified,
 }
 
@@ -99,11 +99,11 @@ impl Canonical {
     }
 }
 
-/// The IPv4 address that `address` stands for, if it is a known disguise.
+/// The IPv4 address that `address` embeds, if its form is known.
 fn embedded(address: Ipv6Addr) -> Option<(Ipv4Addr, Form)> {
     let pair = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match address.segments() {
-        // The unspecified address and loopback are themselves, not 0.0.0.0 and 0.0.0.1.
+        // The unspecified address and loopback are not embedded 0.0.0.0 and 0.0.0.1.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
         [0, 0, 0, 0, 0, 0, high, low] => Some((pair(high, low), Form::Compatible)),
         [0, 0, 0, 0, 0, 0xffff, high, low] => Some((pair(high, low), Form::Mapped)),
@@ -140,16 +140,16 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     }
 }
 
-/// `remote` as the host it really is: a socket bound to `::` sees IPv4 senders as IPv4-mapped.
+/// `remote` without mapping: a socket bound to `::` sees IPv4 senders as IPv4-mapped addresses.
 #[must_use]
 pub fn unmapped(remote: SocketAddr) -> SocketAddr {
     SocketAddr::new(remote.ip().to_canonical(), remote.port())
 }
 
-/// The addresses relayed addresses are made of, at most one of each family.
+/// The addresses that relayed addresses are made of, at most one of each family.
 ///
-/// They are labels: a relayed address is never bound, and packets to it travel inside this process
-/// only. They must merely be what a browser accepts as a candidate.
+/// They are labels: a relayed address is never bound, and packets to it stay inside this process.
+/// They only have to be acceptable to a browser as a candidate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OwnAddresses {
     v4: Option<Ipv4Addr>,
@@ -159,13 +159,13 @@ pub struct OwnAddresses {
 /// Addresses that cannot be the relay's own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadOwnAddress {
-    /// None given.
+    /// No address was given.
     #[error("the relay needs at least one public address")]
     Missing,
-    /// Two of the same family.
+    /// Two addresses have the same family.
     #[error("{0} is a second public address of its family; the relay takes one of each")]
     Second(IpAddr),
-    /// No host can have it, or it is another address in disguise.
+    /// No host can have this address, or it embeds another one.
     #[error("{0} cannot be a public address: it is a wildcard, a group or a translated address")]
     Unusable(IpAddr),
 }
@@ -174,9 +174,9 @@ pub enum BadOwnAddress {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a peer address that is not the relay's own ({form}, {reach})")]
 pub struct Foreign {
-    /// How it was spelled.
+    /// How it was written.
     pub form: Form,
-    /// How far it reaches.
+    /// Its scope.
     pub reach: Reach,
 }
 
@@ -184,7 +184,7 @@ impl OwnAddresses {
     /// Takes the configured public addresses.
     ///
     /// # Errors
-    /// [`BadOwnAddress`] names the one that cannot be used.
+    /// [`BadOwnAddress`] names the unusable address.
     pub fn new(addresses: &[IpAddr]) -> Result<Self, BadOwnAddress> {
         let mut own = Self { v4: None, v6: None };
         for &address in addresses {
@@ -208,11 +208,11 @@ impl OwnAddresses {
         Ok(own)
     }
 
-    /// Picks from the addresses of this host's interfaces, for hosts whose configuration names no
-    /// public address: of each family the one that reaches farthest, the first among equals.
+    /// Picks from the addresses of this machine's interfaces when no public address is configured:
+    /// of each family the one with the widest scope, the first among equals.
     ///
     /// # Errors
-    /// [`BadOwnAddress::Missing`] when there is none to pick.
+    /// [`BadOwnAddress::Missing`] when no interface has a usable address.
     pub fn from_interfaces(addresses: &[IpAddr]) -> Result<Self, BadOwnAddress> {
         let farthest = |family| {
             addresses
@@ -227,7 +227,7 @@ impl OwnAddresses {
         Self::new(&picked)
     }
 
-    /// The address relayed addresses of `family` have.
+    /// The own address of `family`.
     #[must_use]
     pub fn of_family(&self, family: Family) -> Option<IpAddr> {
         match family {
@@ -236,17 +236,17 @@ impl OwnAddresses {
         }
     }
 
-    /// The family of a relayed address when the client names none: IPv4 (RFC 8656, section 7.2)
-    /// if there is any.
+    /// The family of a relayed address when the client names none: IPv4 if the relay has such an
+    /// address (RFC 8656, section 7.2).
     #[must_use]
     pub const fn default_family(&self) -> Family {
         if self.v4.is_some() { Family::V4 } else { Family::V6 }
     }
 
-    /// Lets the relay's own addresses pass, in plain form.
+    /// Accepts the relay's own addresses in plain form.
     ///
     /// # Errors
-    /// [`Foreign`] for every other address, and for its own in disguise.
+    /// [`Foreign`] for every other address, and for an own address in any other form.
     pub fn admit(&self, peer: IpAddr) -> Result<Family, Foreign> {
         let Canonical { innermost, form, reach } = Canonical::of(peer);
         let family = Family::of(&innermost);
@@ -258,7 +258,7 @@ impl OwnAddresses {
     }
 }
 
-/// Lower is better; none for addresses that cannot serve.
+/// A rank, lower is better; `None` for addresses that cannot be used.
 fn preference(address: IpAddr) -> Option<u8> {
     let canonical = Canonical::of(address);
     match (canonical.form, canonical.reach) {

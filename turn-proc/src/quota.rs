@@ -1,11 +1,11 @@
 //! How much anybody may ask for: rates before authentication, counts after it.
 //!
-//! Decides in memory that is fixed at start. Rates live in a table of as many buckets as it was
-//! made with ([`SourceRates`]): sources are hashed onto them with a key nobody outside knows, so a
-//! flood of forged senders shares buckets and grows nothing. Counts ([`Census`]) have one entry for
-//! each thing counted, and the relay bounds those.
+//! All memory is fixed at start. Rates live in a table with a fixed number of buckets
+//! ([`SourceRates`]): sources are hashed onto them with a secret key, so a flood of forged senders
+//! shares buckets and allocates nothing. Counts ([`Census`]) have one entry for each counted thing,
+//! and the relay bounds those.
 //!
-//! Trusts nothing; a forged sender can use up a source's rate, never anyone's allocation.
+//! Trusts nothing; a forged sender can use up a source's rate, but never take an allocation.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -15,19 +15,19 @@ use std::{
 
 use crate::moment::{Flow, Source};
 
-/// So many a second, after so many at once.
+/// So many a second, after a burst of so many.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rate {
-    /// In the long run.
+    /// Tokens per second in the long run.
     pub per_second: u32,
-    /// At once.
+    /// Tokens available at once.
     pub burst: u32,
 }
 
-/// What one [`Rate`] still allows.
+/// The remaining tokens of one [`Rate`].
 #[derive(Clone, Copy, Debug)]
 pub struct Bucket {
-    /// Thousandths of a token, so that slow rates fill between packets that come fast.
+    /// Thousandths of a token, so that slow rates refill between packets in quick succession.
     millis: u64,
     filled: Instant,
 }
@@ -45,7 +45,7 @@ impl Bucket {
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let gained = elapsed.saturating_mul(rate.per_second.into());
         self.millis = self.millis.saturating_add(gained).min(u64::from(rate.burst) * 1000);
-        // Advances by whole milliseconds only, or fast senders would never see the rest.
+        // Advances by whole milliseconds only, so that the remainder is not lost for fast senders.
         self.filled += Duration::from_millis(elapsed);
         let affordable = self.millis >= 1000;
         if affordable {
@@ -65,12 +65,12 @@ pub struct SourceRates {
     hasher: RandomState,
 }
 
-/// Buckets of each table: 24 bytes apiece. A flood of forged senders meets its limit in `all` long
-/// before honest sources must share.
+/// Buckets of each table, 24 bytes apiece. A flood of forged senders reaches the common limit long
+/// before honest sources have to share a bucket.
 const BUCKETS: usize = 4096;
 
 impl SourceRates {
-    /// A table in which nobody has asked for anything.
+    /// A table of full buckets.
     #[must_use]
     pub fn new(each: Rate, all: Rate, now: Instant) -> Self {
         Self {
@@ -82,23 +82,24 @@ impl SourceRates {
         }
     }
 
-    /// Whether `source` may do it once more.
+    /// Takes a token of `source` and of the common rate; false if either has none.
     pub fn spend(&mut self, source: Source, now: Instant) -> bool {
         let index = self.hasher.hash_one(source) as usize % BUCKETS;
-        // The source first: one that is over its own rate must not use up everybody's.
+        // The source's own rate comes first: a source over its rate must not use up the common one.
         self.buckets.get_mut(index).is_some_and(|bucket| bucket.spend(self.each, now))
             && self.overall.spend(self.all, now)
     }
 }
 
-/// What strangers may ask for.
+/// The rates for strangers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct StrangerRates {
-    /// Answers to one source: addresses (STUN Binding) and, apart from them, challenges.
+    /// Answers to one source: STUN Binding responses and, separately, challenges.
     pub source: Rate,
-    /// Answers over UDP to all of them: what floods of forged senders can make the relay send.
+    /// Answers over UDP to all sources: an upper bound on what a flood of forged senders makes the
+    /// relay send.
     pub datagrams: Rate,
-    /// Answers over TCP and TLS to all of them. A flood over UDP does not touch it.
+    /// Answers over TCP and TLS to all sources, unaffected by a flood over UDP.
     pub streams: Rate,
     /// Messages of one source whose credentials are checked, outside allocations.
     pub attempts: Rate,
@@ -115,7 +116,7 @@ impl Default for StrangerRates {
     }
 }
 
-/// Guards everything the relay does for strangers.
+/// Guards all work for strangers.
 #[derive(Debug)]
 pub struct Gate {
     bindings: ByCarrier,
@@ -144,7 +145,7 @@ impl ByCarrier {
 }
 
 impl Gate {
-    /// A gate nobody has passed.
+    /// A gate with all its rates unused.
     #[must_use]
     pub fn new(rates: &StrangerRates, now: Instant) -> Self {
         Self {
@@ -154,17 +155,17 @@ impl Gate {
         }
     }
 
-    /// Whether to tell `flow` its address.
+    /// Whether `flow` may be told its address.
     pub fn admits_binding(&mut self, flow: &Flow, now: Instant) -> bool {
         self.bindings.spend(flow, now)
     }
 
-    /// Whether to refuse something to `flow` without knowing who it is.
+    /// Whether `flow` may be answered with a refusal before it is authenticated.
     pub fn admits_challenge(&mut self, flow: &Flow, now: Instant) -> bool {
         self.challenges.spend(flow, now)
     }
 
-    /// Whether to look at the credentials of `flow`.
+    /// Whether the credentials of `flow` may be checked.
     pub fn admits_attempt(&mut self, flow: &Flow, now: Instant) -> bool {
         self.attempts.spend(flow, now)
     }
@@ -178,7 +179,7 @@ pub struct Census<K> {
 }
 
 impl<K: Eq + Hash> Census<K> {
-    /// Allows each key at most `most`.
+    /// A count of at most `most` for each key.
     #[must_use]
     pub fn new(most: u32) -> Self {
         Self { counts: HashMap::new(), most }
@@ -190,12 +191,12 @@ impl<K: Eq + Hash> Census<K> {
         self.counts.get(key).copied().unwrap_or(0) < self.most
     }
 
-    /// `key` has one more.
+    /// Counts one more of `key`.
     pub fn add(&mut self, key: K) {
         *self.counts.entry(key).or_default() += 1;
     }
 
-    /// `key` has one less.
+    /// Counts one less of `key`.
     pub fn remove(&mut self, key: &K) {
         if let Some(count) = self.counts.get_mut(key) {
             *count = count.saturating_sub(1);
@@ -205,7 +206,7 @@ impl<K: Eq + Hash> Census<K> {
         }
     }
 
-    /// How many keys have any.
+    /// How many keys have a count above zero.
     #[must_use]
     pub fn keys(&self) -> usize {
         self.counts.len()

@@ -1,5 +1,6 @@
-//! Credentials as the relay sees them: it knows the secret they are minted with, so it can compute
-//! the password of any username and needs no list. What a username says is [`lumen_ipc::relay`]'s.
+//! Credentials as the relay sees them. It knows the secret they are minted with, so it computes the
+//! password of any username and needs no list. The format of usernames is defined by
+//! [`lumen_ipc::relay`].
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use turn_server::codec::{
 };
 use zeroize::Zeroizing;
 
-/// What a client needs.
+/// What a client authenticates with.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Credential {
     /// Not secret.
@@ -24,17 +25,17 @@ pub struct Credential {
     pub password: Zeroizing<String>,
 }
 
-/// The key that makes passwords of usernames.
+/// The key from which passwords are derived.
 pub struct RelaySecret(hmac::Key);
 
 impl RelaySecret {
-    /// Takes the secret the supervisor has drawn for this run.
+    /// Takes the secret that the supervisor drew for this run.
     #[must_use]
     pub fn new(secret: &[u8; SECRET_BYTES]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
-    /// Makes the credential of `username`.
+    /// Derives the credential of `username`.
     #[must_use]
     pub fn mint(&self, username: &Username) -> Credential {
         let username = username.to_string();
@@ -42,7 +43,7 @@ impl RelaySecret {
         Credential { username, password }
     }
 
-    /// The key messages of `username` are authenticated with.
+    /// The key that authenticates messages of `username`.
     #[must_use]
     pub fn message_key(&self, username: &str, realm: &str) -> MessageKey {
         let password = self.password(username);
@@ -60,12 +61,12 @@ impl RelaySecret {
     }
 }
 
-/// What a message's integrity is computed with (RFC 8489, section 9.2.2).
+/// The key of a message's integrity check (RFC 8489, section 9.2.2).
 #[derive(Clone, Copy)]
 pub struct MessageKey(Password);
 
 impl MessageKey {
-    /// As the codec wants it.
+    /// The key in the codec's type.
     #[must_use]
     pub const fn as_codec(&self) -> &Password {
         &self.0

@@ -1,15 +1,14 @@
-//! Who may use the relay: time-limited credentials and the nonces that keep them from being
-//! replayed.
+//! Who may use the relay: time-limited credentials, and nonces that prevent replay.
 //!
-//! Decides: whether a username is one the supervisor has minted and has not expired
-//! ([`credential`]), and whether a nonce is ours, young, and was sent to this very flow ([`nonce`]).
-//! Both are stateless: a stranger's packets leave nothing behind.
+//! Decides whether a username was minted by the supervisor and has not expired ([`credential`]),
+//! and whether a nonce is ours, recent, and was sent to this very flow ([`nonce`]). Both are
+//! stateless: packets of strangers create no state.
 //!
-//! Trusts: whoever knows the relay secret, which are the supervisor and this process.
+//! Trusts the holders of the relay secret: the supervisor and this process.
 //!
-//! The long-term mechanism of STUN (RFC 8489, section 9.2) fixes MD5 and HMAC-SHA1 for the
-//! message itself; browsers know no other. The password is an HMAC-SHA256, so the weak hashes only
-//! ever see a key that is used up within hours.
+//! STUN's long-term credential mechanism (RFC 8489, section 9.2) prescribes MD5 and HMAC-SHA1 for
+//! the message itself, and browsers support no other. The password is an HMAC-SHA256, so the weak
+//! hashes only see a key that expires within hours.
 
 pub mod credential;
 pub mod nonce;

@@ -1,8 +1,8 @@
-//! Nonces without memory: a nonce says when it was made and carries a tag over that and over the
-//! flow it was sent to.
+//! Stateless nonces: a nonce contains its time of issue and a tag over that time and the flow it
+//! was sent to.
 //!
-//! A client that answers with a valid nonce has received it at the address it claims, so nothing is
-//! kept for anyone before that, and a message captured on one flow is worthless on another.
+//! A client that answers with a valid nonce has received it at the address it claims. So no state
+//! is kept before that, and a message captured on one flow is worthless on another.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,41 +13,41 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac, rand};
 
 use crate::moment::{Carrier, Flow};
 
-/// How long a nonce is good. Clients get the next one with error 438 and go on.
+/// How long a nonce is valid. With error 438 clients get the next one and continue.
 pub const LIFETIME: Duration = Duration::from_secs(600);
 
-/// Bytes of the tag: 64 bits. A forger gains no more than a place to try passwords from.
+/// Bytes of the tag: 64 bits. A forged nonce would only allow its sender to try passwords.
 const TAG_BYTES: usize = 8;
 
 /// Hexadecimal digits of a nonce: four bytes of time, then the tag. Short, because it makes up most
 /// of what a stranger can make the relay send.
 pub const DIGITS: usize = 2 * (4 + TAG_BYTES);
 
-/// The maker of nonces of one run.
+/// Issues and checks the nonces of one run.
 pub struct Nonces {
     key: hmac::Key,
     epoch: Instant,
 }
 
-/// What a nonce is worth.
+/// The result of checking a nonce.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NonceState {
-    /// Ours, for this flow, and young.
+    /// Ours, for this flow, and recent.
     Good,
-    /// Anything else: the client is sent a new one.
+    /// Any other: the client is sent a new one.
     Stale,
 }
 
-/// The system has no randomness to give.
+/// The system returned no random bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the system gave no random bytes")]
 pub struct NoRandomness;
 
 impl Nonces {
-    /// A maker whose nonces nobody can guess, with times counted from `epoch`.
+    /// Nonces with a random key, with times counted from `epoch`.
     ///
     /// # Errors
-    /// [`NoRandomness`] when there is no key to be had.
+    /// [`NoRandomness`] when no key can be drawn.
     pub fn new(epoch: Instant) -> Result<Self, NoRandomness> {
         let mut key = [0; 32];
         rand::fill(&mut key).map_err(|_| NoRandomness)?;
@@ -63,7 +63,7 @@ impl Nonces {
         bytes.map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Judges what `flow` sent as its nonce.
+    /// Checks the nonce that `flow` sent.
     #[must_use]
     pub fn judge(&self, nonce: &str, flow: &Flow, now: Instant) -> NonceState {
         let Some(made) = nonce.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok())
@@ -82,7 +82,7 @@ impl Nonces {
         if ours && young { NonceState::Good } else { NonceState::Stale }
     }
 
-    /// Whole seconds since the epoch. A relay that has run for 136 years repeats itself.
+    /// Whole seconds since the epoch, which wrap after 136 years.
     fn seconds(&self, now: Instant) -> u32 {
         now.saturating_duration_since(self.epoch).as_secs() as u32
     }

@@ -1,12 +1,12 @@
-//! The table of allocations, and who may have one.
+//! The table of allocations, and the quotas for them.
 //!
-//! INVARIANT: every allocation is found under its flow, its port and its grantee, and counted once
-//! under its session and its source; a slot that is free is found under nothing. One grantee has at
-//! most as many allocations as its party allows: one, but for probes.
+//! INVARIANT: every allocation is indexed by its flow, its port and its grantee, and counted once
+//! for its session and once for its source; a free slot is in no index. A grantee has at most as
+//! many allocations as its party allows: one, except for probes.
 //!
-//! Relayed addresses are an own address and a port that no socket is bound to: data for it is handed
-//! to the allocation in this process. So the relay cannot be made to send anywhere but to a client
-//! that has authenticated itself.
+//! A relayed address is an own address and a port to which no socket is bound: data for it is
+//! passed to the allocation within this process. So the relay can send only to clients that have
+//! authenticated themselves.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ use crate::{
 /// Ports of relayed addresses: the dynamic ones, as RFC 8656, section 7.2 advises.
 const FIRST_PORT: u16 = 49_152;
 
-/// How many there are.
+/// Number of ports.
 const PORTS: u16 = u16::MAX - FIRST_PORT + 1;
 
 /// How long a permission lasts (RFC 8656, section 9).
@@ -36,34 +36,35 @@ pub const PERMISSION_LIFETIME: Duration = Duration::from_secs(300);
 /// How long a channel stays bound (RFC 8656, section 12).
 pub const CHANNEL_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Channels of one allocation: a browser has one peer here, rtc one for each viewer.
+/// Channels of one allocation: a browser has one peer here, rtc has one for each viewer.
 const MAX_CHANNELS: usize = 64;
 
-/// An allocation that has been silent for so long may be taken over by its own grantee from
-/// another flow: its NAT has most likely forgotten it.
+/// After this silence an allocation may be taken over by its own grantee from another flow, because
+/// its NAT has most likely dropped the mapping.
 pub const SILENCE: Duration = Duration::from_secs(10);
 
-/// An allocation whose client has been silent for so long gives way to somebody else's, should a quota
-/// be used up: consent to receive media has run out by then (RFC 7675, section 5.1), so nobody
-/// watches by it.
+/// After this silence of its client an allocation gives way to somebody else's if a quota is used
+/// up: consent to receive media has expired by then (RFC 7675, section 5.1), so nobody watches
+/// through it.
 pub const ABANDONED: Duration = Duration::from_secs(30);
 
-/// Requests of one allocation.
+/// Rate of requests of one allocation.
 const REQUESTS: Rate = Rate { per_second: 20, burst: 100 };
 
-/// How many allocations there may be.
+/// Limits on the number of allocations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AllocationLimits {
-    /// In all.
+    /// All together.
     pub total: u32,
-    /// Of one user, whose desktop the session is.
+    /// Of one session.
     pub session: u32,
-    /// Of viewers and probes at one address; rtc's are not counted, as they all come from this host.
+    /// Of viewers and probes at one address; those of rtc are not counted, as all of them come from
+    /// this machine.
     pub source: u32,
 }
 
 impl AllocationLimits {
-    /// At most `total`, of which no user has more than a part.
+    /// At most `total`, with the default limits of a session and a source.
     #[must_use]
     pub const fn up_to(total: u32) -> Self {
         Self { total, session: 64, source: 32 }
@@ -76,20 +77,20 @@ impl Default for AllocationLimits {
     }
 }
 
-/// One client's place at the relay.
+/// One client's allocation.
 #[derive(Debug)]
 pub struct Allocation {
-    /// How to reach the client.
+    /// The flow that reaches the client.
     pub flow: Flow,
-    /// Whose it is.
+    /// Whom the credential was minted for.
     pub grantee: Grantee,
     /// Family of its relayed address.
     pub family: Family,
     /// Its relayed address.
     pub relayed: SocketAddr,
-    /// The transaction that made it, to tell a retransmission.
+    /// The transaction that created it, which identifies a retransmission.
     pub transaction: [u8; 12],
-    /// Which of its grantee's.
+    /// Its number among those of its grantee.
     ordinal: u8,
     username: String,
     credential_expires: UnixSeconds,
@@ -108,67 +109,67 @@ struct Channel {
     expires: Instant,
 }
 
-/// A number cannot be bound as asked.
+/// Why a channel cannot be bound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BindError {
-    /// The number has another peer, or the peer another number.
+    /// The number is bound to another peer, or the peer to another number.
     Taken,
-    /// Too many channels.
+    /// The allocation has too many channels.
     Full,
 }
 
 impl Allocation {
-    /// Whether it exists at `now`, swept or not.
+    /// Whether it has not expired at `now`, swept or not.
     #[must_use]
     pub fn is_live(&self, now: Instant) -> bool {
         now < self.expires
     }
 
-    /// What is left of its life.
+    /// Its remaining lifetime.
     #[must_use]
     pub fn remaining(&self, now: Instant) -> Duration {
         self.expires.saturating_duration_since(now)
     }
 
-    /// The key of its messages, if `username` is the one it was made with.
+    /// The key of its messages, if `username` is the one it was created with.
     #[must_use]
     pub fn key_of(&self, username: &str) -> Option<MessageKey> {
         (self.username == username).then_some(self.key)
     }
 
-    /// Notes a sign of life.
+    /// Records a packet from the client.
     pub const fn hear(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    /// Notes a sign of life. True while the client asks for no more than its share.
+    /// Records a packet from the client. True while the client stays within its request rate.
     pub fn admits_request(&mut self, now: Instant) -> bool {
         self.heard = now;
         self.requests.spend(REQUESTS, now)
     }
 
-    /// Sets the time left, to no more than the credential has.
+    /// Sets the remaining lifetime, limited by that of the credential.
     pub fn refresh(&mut self, lifetime: Duration, now: Moment) -> Duration {
         let granted = lifetime.min(seconds_left(self.credential_expires, now.unix));
         self.expires = now.at + granted;
         granted
     }
 
-    /// Lets the relay's own address (the only peer address there is) send to it.
+    /// Permits the relay's own address, the only possible peer address, to send to it.
     pub fn permit(&mut self, now: Instant) {
         self.permitted_until = Some(now + PERMISSION_LIFETIME);
     }
 
-    /// Whether it has asked to exchange data and the permission lasts.
+    /// Whether the client has created a permission that has not expired.
     #[must_use]
     pub fn is_permitted(&self, now: Instant) -> bool {
         self.permitted_until.is_some_and(|until| now < until)
     }
 
-    /// Binds a channel, or renews it, and the permission.
+    /// Binds or renews a channel together with the permission.
     ///
     /// # Errors
-    /// [`BindError`] when RFC 8656, section 12.2 forbids it or there are too many.
+    /// [`BindError`] when RFC 8656, section 12.2 forbids it or there are too many channels.
     pub fn bind(&mut self, number: u16, peer_port: u16, now: Instant) -> Result<(), BindError> {
         self.channels.retain(|channel| now < channel.expires);
         let expires = now + CHANNEL_LIFETIME;
@@ -193,13 +194,13 @@ impl Allocation {
         !self.is_live(now.at) || renewed || self.silence(now.at) >= SILENCE
     }
 
-    /// Whether it counts among those of its source.
+    /// Whether it counts towards its source's limit.
     fn is_counted(&self) -> bool {
         self.grantee.party != Party::Rtc
     }
 
-    /// Whether it is of no use to its client any more. Rtc's always is of use: it
-    /// waits for the next viewer.
+    /// Whether its client no longer uses it. Rtc's is never abandoned: it waits for the next
+    /// viewer.
     fn is_abandoned(&self, now: Instant) -> bool {
         let silent = self.grantee.party != Party::Rtc && self.silence(now) >= ABANDONED;
         silent || !self.is_live(now)
@@ -209,14 +210,14 @@ impl Allocation {
         now.saturating_duration_since(self.heard)
     }
 
-    /// The peer's port that `number` is bound to.
+    /// The peer's port to which `number` is bound.
     #[must_use]
     pub fn peer_of(&self, number: u16, now: Instant) -> Option<u16> {
         let bound = |channel: &&Channel| channel.number == number && now < channel.expires;
         self.channels.iter().find(bound).map(|channel| channel.peer_port)
     }
 
-    /// The number that is bound to the peer at `port`.
+    /// The channel number that is bound to the peer at `port`.
     #[must_use]
     pub fn channel_to(&self, port: u16, now: Instant) -> Option<u16> {
         let bound = |channel: &&Channel| channel.peer_port == port && now < channel.expires;
@@ -224,28 +225,28 @@ impl Allocation {
     }
 }
 
-/// What a client asks for and who it is.
+/// A client's request for an allocation.
 #[derive(Debug)]
 pub struct Wish<'a> {
-    /// How to reach it.
+    /// The flow that reaches the client.
     pub flow: Flow,
     /// Its username, checked.
     pub username: Username,
-    /// The same as text.
+    /// The username as text.
     pub text: &'a str,
     /// The key of its messages.
     pub key: MessageKey,
-    /// The relay's own address that it wants a port of.
+    /// The relay's own address on which it wants a port.
     pub own: IpAddr,
     /// Whether the port must be even.
     pub even_port: bool,
-    /// How long it wants it.
+    /// The requested lifetime.
     pub lifetime: Duration,
-    /// The transaction that asks.
+    /// The transaction of the request.
     pub transaction: [u8; 12],
 }
 
-/// Why there is no allocation.
+/// Why an allocation was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AllocateError {
     /// A quota is used up.
@@ -270,7 +271,7 @@ pub struct Allocations {
 }
 
 impl Allocations {
-    /// None yet.
+    /// No allocations.
     #[must_use]
     pub fn new(limits: &AllocationLimits) -> Self {
         Self {
@@ -285,13 +286,13 @@ impl Allocations {
         }
     }
 
-    /// How many there are, swept or not.
+    /// Number of allocations, including expired ones not yet swept.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_flow.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no allocations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_flow.is_empty()
@@ -303,7 +304,7 @@ impl Allocations {
         self.live(*self.by_flow.get(flow)?, now)
     }
 
-    /// The live allocation of `flow`, to be changed.
+    /// The live allocation of `flow`, mutable.
     pub fn of_flow_mut(&mut self, flow: &Flow, now: Instant) -> Option<&mut Allocation> {
         let slot = *self.by_flow.get(flow)?;
         self.slots.get_mut(slot)?.as_mut().filter(|allocation| allocation.is_live(now))
@@ -319,10 +320,10 @@ impl Allocations {
         self.slots.get(slot)?.as_ref().filter(|allocation| allocation.is_live(now))
     }
 
-    /// Makes an allocation.
+    /// Creates an allocation.
     ///
     /// # Errors
-    /// [`AllocateError`] when a quota or the relay is used up.
+    /// [`AllocateError`] when a quota is used up or the relay is full.
     pub fn allocate(&mut self, wish: &Wish<'_>, now: Moment) -> Result<&Allocation, AllocateError> {
         let ordinal = self.make_way(wish, now)?;
         self.make_room(wish, now.at)?;
@@ -347,10 +348,10 @@ impl Allocations {
         Ok(self.insert(allocation))
     }
 
-    /// Finds which of its grantee's allocations `wish` can be, and ends what it replaces: one that
-    /// has expired, was made with an older credential, or has fallen silent.
+    /// Finds which of its grantee's allocations `wish` can be, and ends the one it replaces: one
+    /// that has expired, was created with an older credential, or has fallen silent.
     fn make_way(&mut self, wish: &Wish<'_>, now: Moment) -> Result<u8, AllocateError> {
-        // A flow is free unless its allocation has expired unswept: the caller has looked.
+        // The caller has checked that the flow has no live allocation; an expired one may remain.
         self.release_flow(&wish.flow);
         let grantee = wish.username.grantee;
         let ordinals = 0..grantee.party.allocations();
@@ -368,8 +369,8 @@ impl Allocations {
         Ok(ordinal)
     }
 
-    /// Sees that no quota is used up. Clients that die say no goodbye, and their allocations may have
-    /// minutes to live: the longest silent of them ends instead of a new client being refused.
+    /// Makes room within the quotas. Clients that die send no farewell, and their allocations may
+    /// have minutes to live: the one silent for longest ends before a new client is refused.
     fn make_room(&mut self, wish: &Wish<'_>, now: Instant) -> Result<(), AllocateError> {
         let Grantee { session, party, .. } = wish.username.grantee;
         let source = wish.flow.source();
@@ -388,7 +389,8 @@ impl Allocations {
         Ok(())
     }
 
-    /// Ends the longest silent of those among `these` that are abandoned. False when none is.
+    /// Ends the abandoned one among `these` that has been silent for longest. False when there is
+    /// none.
     fn end_abandoned(&mut self, now: Instant, these: impl Fn(&Allocation) -> bool) -> bool {
         let used = (0..).zip(&self.slots).filter_map(|(slot, it)| Some((slot, it.as_ref()?)));
         let longest = used
@@ -410,7 +412,7 @@ impl Allocations {
         if slot == self.slots.len() {
             self.slots.push(None);
         }
-        // The slot exists: it was free, or has just been pushed.
+        // The slot exists: it was free, or was just pushed.
         self.slots[slot].insert(allocation)
     }
 
@@ -421,7 +423,7 @@ impl Allocations {
         }
     }
 
-    /// Ends everything that has expired.
+    /// Ends all expired allocations.
     pub fn sweep(&mut self, now: Instant) {
         let expired = |slot: &Option<Allocation>| slot.as_ref().is_some_and(|it| !it.is_live(now));
         let over: Vec<usize> = (0..self.slots.len())
@@ -444,11 +446,11 @@ impl Allocations {
         self.free.push(slot);
     }
 
-    /// A random free port: nobody can tell the next one.
+    /// A free port at random, so that the next one cannot be predicted.
     fn free_port(&self, even: bool) -> Option<u16> {
         let mut random = [0; 2];
         rand::fill(&mut random).ok()?;
-        // Both below 2¹⁴, so that nothing overflows.
+        // Both are below 2¹⁴, so the sum cannot overflow.
         let start = u16::from_be_bytes(random) % PORTS;
         let nth = |step: u16| FIRST_PORT + (start + step) % PORTS;
         let fits =

@@ -56,7 +56,7 @@ impl Core {
         }
     }
 
-    /// Judges a peer address by the allow-list.
+    /// Checks a peer address against the allow-list.
     pub(super) fn admit(
         &self,
         peer: IpAddr,
@@ -80,7 +80,7 @@ impl Core {
         if !may_pass(sender, receiver, now) {
             return Outcome::Dropped(Drop::NotPermitted);
         }
-        // A receiver without a channel back is sent an indication: browsers begin that way.
+        // A receiver without a channel for the sender gets an indication, as browsers do at first.
         match receiver.channel_to(sender.relayed.port(), now) {
             Some(number) => wire::write_channel_data(number, data, receiver.flow.is_stream(), out),
             None => {

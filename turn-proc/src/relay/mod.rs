@@ -1,17 +1,17 @@
 //! The relay itself: one packet in, at most one packet out.
 //!
-//! Decides what each packet may do, in this order, and the first "no" is final:
+//! Decides what each packet may do, in this order; the first failed check is final:
 //! 1. [`crate::wire`] — is it a message at all?
 //! 2. data: does its flow have an allocation, do both sides permit it, are they two sides of one
 //!    session? (`data.rs`)
 //! 3. requests: rate of the source, then nonce, then credential, then integrity (`request.rs`).
 //!
-//! Nothing is kept for a flow before step 3 has passed. Whatever a stranger is answered is shorter
-//! than [`MAX_STRANGER_FACTOR`] times what it sent, and counted against its rate.
+//! No state is kept for a flow before step 3 has passed. An answer to a stranger is at most
+//! [`MAX_STRANGER_FACTOR`] times as long as what it sent, and counts against its rate.
 //!
 //! The `turn-server` library's session table and router are not used: they keep state for every
-//! address that sends an unauthenticated request, never expire permissions, do not check the
-//! receiver's, and run on a wall clock of their own.
+//! address that sends an unauthenticated request, never expire permissions, do not check those of
+//! the receiver, and use a wall clock of their own.
 
 pub mod allocation;
 mod data;
@@ -35,57 +35,57 @@ use crate::{
     wire::{self, Frame},
 };
 
-/// INVARIANT: an answer to a packet that no credential vouches for is at most this many times as
-/// long, and so is worth nothing as an amplifier.
+/// INVARIANT: an answer to an unauthenticated packet is at most this many times as long, which
+/// makes the relay useless as an amplifier.
 pub const MAX_STRANGER_FACTOR: usize = 3;
 
-/// What the relay must know.
+/// The relay's configuration.
 #[derive(Debug)]
 pub struct RelayConfig {
     /// Addresses that relayed addresses are made of.
     pub own: OwnAddresses,
     /// Realm of the long-term mechanism.
     pub realm: String,
-    /// Shared with the supervisor, who mints credentials with it.
+    /// Shared with the supervisor, which mints credentials with it.
     pub secret: RelaySecret,
-    /// How much strangers may ask for.
+    /// The rates for strangers.
     pub rates: StrangerRates,
-    /// How many allocations there may be.
+    /// Limits on the number of allocations.
     pub limits: AllocationLimits,
 }
 
-/// What became of a packet. What is to be sent lies in the caller's buffer.
+/// The result of handling a packet. Anything to send lies in the caller's buffer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
-    /// Nothing is to be sent.
+    /// Nothing to send.
     Dropped(Drop),
-    /// To be sent to another client.
+    /// The buffer is to be sent to another client.
     Forward(Flow),
-    /// To be sent back.
+    /// The buffer is to be sent back.
     Reply,
 }
 
-/// Why nothing is to be sent.
+/// Why a packet was dropped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Drop {
-    /// No message, or one no client sends.
-    #[error("it is no message a client sends")]
+    /// Not a message, or one that clients do not send.
+    #[error("it is not a message that clients send")]
     Malformed,
-    /// Too many of its kind.
+    /// Its sender is over a rate.
     #[error("its sender is over a rate")]
     Limited,
-    /// Data from a flow without allocation, or for a channel that is not bound.
-    #[error("nobody has asked for it to be relayed")]
+    /// Data from a flow without an allocation, or on an unbound channel.
+    #[error("its flow has no allocation, or its channel is not bound")]
     Unknown,
-    /// Data for an address that is not the relay's.
+    /// Data for an address that is not the relay's own.
     #[error("it is for {0}")]
     Foreign(Foreign),
     /// The sender or the receiver has no permission, or they are not two sides of one session.
-    #[error("sender or receiver does not permit it")]
+    #[error("the sender or the receiver has no permission for it")]
     NotPermitted,
 }
 
-/// The machine.
+/// The state machine.
 #[derive(Debug)]
 pub struct Relay {
     decoder: ReusedDecoder,
@@ -102,7 +102,7 @@ impl std::fmt::Debug for ReusedDecoder {
     }
 }
 
-/// All but the decoder, which a message being handled borrows.
+/// Everything but the decoder, which is borrowed by the message being handled.
 #[derive(Debug)]
 struct Core {
     own: OwnAddresses,
@@ -115,7 +115,7 @@ struct Core {
     figures: Figures,
 }
 
-/// What is counted.
+/// The metrics of the relay.
 #[derive(Clone, Debug)]
 struct Figures {
     allocations: Gauge,
@@ -151,7 +151,7 @@ impl Relay {
     /// A relay without clients. `now` is where its time begins.
     ///
     /// # Errors
-    /// [`NoRandomness`] when nonces could be guessed.
+    /// [`NoRandomness`] when no nonce key can be drawn.
     pub fn new(
         config: RelayConfig,
         registry: &Registry,
@@ -171,7 +171,7 @@ impl Relay {
         Ok(Self { decoder: ReusedDecoder::default(), core })
     }
 
-    /// Handles one whole message. What is to be sent is written into `out`.
+    /// Handles one whole message. Anything to send is written into `out`.
     pub fn handle(&mut self, now: Moment, from: Flow, bytes: &[u8], out: &mut BytesMut) -> Outcome {
         out.clear();
         let outcome = match wire::parse(bytes, &mut self.decoder.0) {
@@ -189,14 +189,14 @@ impl Relay {
         self.core.allocations.of_flow(flow, now.at).is_some()
     }
 
-    /// The connection of `flow` is gone.
+    /// The connection of `flow` was closed.
     pub fn close(&mut self, flow: &Flow) {
         self.core.allocations.release_flow(flow);
         self.core.count_allocations();
     }
 
-    /// Forgets what has expired. Nothing is served that has expired but not been swept; this only
-    /// gives back memory and quota.
+    /// Frees expired state. Expired state is never used, swept or not; sweeping only returns memory
+    /// and quota.
     pub fn sweep(&mut self, now: Moment) {
         self.core.allocations.sweep(now.at);
         self.core.count_allocations();

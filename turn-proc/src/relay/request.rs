@@ -1,7 +1,7 @@
-//! Requests: who asks, and whether it is granted.
+//! Requests: who sent them, and whether they are granted.
 //!
-//! Follows RFC 8489, section 9.2.4 and RFC 8656, sections 7 to 12, less what nobody here needs:
-//! no TCP allocations, no mobility, no reservations, no dual allocation.
+//! Follows RFC 8489, section 9.2.4 and RFC 8656, sections 7 to 12, without what no client here
+//! needs: TCP allocations, mobility, reservations and dual allocation.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -24,26 +24,27 @@ use crate::{
     wire::{CHANNELS, EvenPort, MessageMethod, MethodType, Refusal, StunFrame},
 };
 
-/// Life of an allocation whose client names none, and the shortest (RFC 8656, section 7.2).
+/// Lifetime of an allocation when the client names none, and the shortest one (RFC 8656, section
+/// 7.2).
 pub(crate) const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 
-/// The longest (RFC 8656, section 7.2 advises an hour).
+/// The longest lifetime (RFC 8656, section 7.2 recommends an hour).
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// UDP in REQUESTED-TRANSPORT: the protocol number of IANA.
+/// UDP in REQUESTED-TRANSPORT, by its IANA protocol number.
 const UDP: u8 = 17;
 
 /// IPv4 and IPv6 in REQUESTED-ADDRESS-FAMILY (RFC 8656, section 18.6).
 const FAMILY_V4: u8 = 1;
 const FAMILY_V6: u8 = 2;
 
-/// A request whose author is known.
+/// An authenticated request.
 struct Signed<'a, 'f> {
     frame: &'f StunFrame<'a>,
     from: Flow,
     now: Moment,
     text: &'a str,
-    /// None when its flow has an allocation, which remembers.
+    /// `None` when its flow has an allocation, which holds the username.
     username: Option<Username>,
     key: MessageKey,
 }
@@ -66,7 +67,7 @@ impl Core {
             | MessageMethod::ChannelBind(MethodType::Request) => {
                 self.request(now, from, frame, out)
             }
-            // Answers and Data indications come from servers. Answering them could go on for ever.
+            // Responses and Data indications come from servers. Answering them could loop for ever.
             _ => Outcome::Dropped(Drop::Malformed),
         }
     }
@@ -119,7 +120,7 @@ impl Core {
         Outcome::Reply
     }
 
-    /// Refuses something to a stranger, if its rate allows to answer at all.
+    /// Sends a stranger an error response, if its rate allows any answer.
     fn turn_away(
         &mut self,
         now: Moment,
@@ -137,7 +138,7 @@ impl Core {
         } else {
             frame.refuse(code, None, out);
         }
-        // A real request names a transport, or is signed, and is long enough.
+        // A real request names a transport or is signed, and so is long enough.
         if !from.is_stream() && out.len() > frame.length() * MAX_STRANGER_FACTOR {
             return Outcome::Dropped(Drop::Limited);
         }
@@ -145,7 +146,8 @@ impl Core {
         Outcome::Reply
     }
 
-    /// Finds out who asks. Cheap checks first: hashing is for those who hold a nonce of ours.
+    /// Authenticates the request. Cheap checks come first: only senders with a valid nonce cost a
+    /// hash.
     fn authenticate<'a, 'f>(
         &mut self,
         now: Moment,
@@ -214,7 +216,7 @@ impl Core {
             Some(_) => return Err(Refusal::AddressFamilyNotSupported),
         };
         let own = self.own.of_family(family).ok_or(Refusal::AddressFamilyNotSupported)?;
-        // Ports are kept for nobody who has not come for them.
+        // Ports are not reserved for later requests.
         if frame.even_port() == Some(EvenPort::WithNext) {
             return Err(Refusal::InsufficientCapacity);
         }
@@ -235,7 +237,7 @@ impl Core {
         }
     }
 
-    /// Tells a client what it has been given: the first time, and when it has missed that.
+    /// Tells a client its allocation: the first time, and again if the response was lost.
     fn repeat_allocation(
         &self,
         request: &Signed<'_, '_>,
@@ -287,7 +289,7 @@ impl Core {
         let Signed { frame, from, now, .. } = *request;
         let family = self.family_of(&from, now)?;
         let mut peers = 0;
-        // All of them first: a request is granted whole or not at all.
+        // All peers are checked first: a request is granted as a whole or not at all.
         for peer in frame.peers() {
             self.judge_peer(peer, family)?;
             peers += 1;
@@ -331,7 +333,7 @@ impl Core {
         allocation.map(|it| it.family).ok_or(Refusal::AllocationMismatch)
     }
 
-    /// The allow-list, as an error code.
+    /// Checks the allow-list and returns an error code.
     fn judge_peer(&self, peer: SocketAddr, family: Family) -> Result<(), Refusal> {
         match self.admit(peer.ip()) {
             Ok(admitted) if admitted == family => Ok(()),
@@ -345,8 +347,8 @@ impl Core {
     }
 }
 
-/// An rtc that begins anew: its socket is the one its predecessor had, whose allocation is in the
-/// way and which nobody else can end.
+/// A restarted rtc uses the socket of its predecessor, whose allocation is in the way and which no
+/// other client can end.
 fn successor(
     predecessor: Grantee,
     text: &str,
@@ -361,17 +363,17 @@ fn successor(
     (same_rtc && allocates).then_some(username)
 }
 
-/// Why it is not known who asks.
+/// Why a request was not authenticated.
 enum Unknown {
-    /// Not even looked at.
+    /// Its rate was used up before it was checked.
     Limited,
-    /// With this code.
+    /// Refused with this code.
     Refused(Refusal),
 }
 
-/// A browser asks for its peers' host candidates as a matter of course, so this is no alarm.
+/// A browser asks for permissions for all host candidates of its peers, so this is no alarm.
 fn note_foreign(foreign: Foreign, peer: IpAddr) {
     let Foreign { form, reach } = foreign;
     let v6 = peer.is_ipv6();
-    tracing::debug!(%form, %reach, v6, "a peer address that is not the relay's own is refused");
+    tracing::debug!(%form, %reach, v6, "refused a peer address that is not the relay's own");
 }

@@ -74,7 +74,7 @@ fn data_passes_both_ways_as_indications_until_channels_are_bound() {
     assert_eq!(rig.say(viewer.flow, &channel_data(0x4001, b"input")), Outcome::Forward(rtc.flow));
     assert_eq!(Answer::parse(&rig.out).get(DATA_ATTRIBUTE), Some(&b"input"[..]));
 
-    // Rtc answers by indication and the viewer gets it on its channel.
+    // rtc answers by indication, and the viewer receives it on its channel.
     let data = rtc.client.send(at_viewer, b"picture");
     assert_eq!(rig.say(rtc.flow, &data), Outcome::Forward(viewer.flow));
     assert_eq!(rig.out[..], channel_data(0x4001, b"picture")[..]);

@@ -1,4 +1,4 @@
-//! What holds whatever clients do, in any order.
+//! Invariants that hold whatever clients do, in any order.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Two sessions with an rtc and two viewers each, and what each was given last.
+/// Two sessions with one rtc and two viewers each, and what each was allocated last.
 struct World {
     rig: Rig,
     seats: Vec<Seat>,
@@ -97,7 +97,7 @@ impl World {
         self.rig.relay.core.allocations.verify_invariants();
     }
 
-    /// Whatever has happened before, data reaches the other side of its session or nobody.
+    /// Whatever happened before, data reaches the other side of its session or nobody.
     fn data(&mut self, seat: u8, bytes: &[u8]) {
         let from = usize::from(seat);
         if let Outcome::Forward(to) = self.rig.say(self.seats[from].flow, bytes) {
@@ -147,7 +147,7 @@ proptest! {
     fn handle_arbitrary_bytes_never_fails(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0_u8..4) {
         let mut rig = Rig::new();
         let mut bytes = bytes;
-        // Most random bytes fail at the header; give three in four a better start.
+        // Most random bytes fail at the header; three in four get a valid beginning.
         if kind > 0 && bytes.len() >= 20 {
             let length = u16::try_from(bytes.len() - 20).unwrap();
             bytes[0] = 0;

@@ -1,4 +1,4 @@
-//! Quotas, rates, and what strangers get.
+//! Quotas, rates, and answers to strangers.
 
 use super::*;
 
@@ -57,8 +57,7 @@ fn quotas_of_session_source_and_relay_hold() {
     assert_eq!(refused, [None, None, session_full, None, source_full, None, None, relay_full]);
 }
 
-/// Viewers 1 and 2 of a session, at one address, with a second between them, and the limits that
-/// are reached by them.
+/// Viewers 1 and 2 of a session, at one address, a second apart, which use up `limits`.
 fn two_viewers(limits: AllocationLimits) -> (Rig, [Seat; 2]) {
     let mut rig = Rig::with(generous(), limits);
     let mut seats =

@@ -1,4 +1,4 @@
-//! The whole machine in virtual time: clients that talk to it, and what must hold after each step.
+//! The whole state machine in virtual time: clients, and invariants checked after each step.
 
 mod data;
 mod invariants;
@@ -25,7 +25,7 @@ use crate::{
 const START: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
 
-/// A relay and the clock it lives by.
+/// A relay and its virtual clock.
 struct Rig {
     relay: Relay,
     now: Moment,
@@ -88,7 +88,7 @@ impl Rig {
         outcome
     }
 
-    /// Says something that is answered.
+    /// Sends a message that must be answered.
     fn ask(&mut self, flow: Flow, bytes: &[u8]) -> Answer {
         assert_eq!(self.say(flow, bytes), Outcome::Reply);
         Answer::parse(&self.out)
@@ -118,7 +118,7 @@ impl Rig {
         self.ask(seat.flow, &request)
     }
 
-    /// Viewer and rtc, each with an allocation and permission for the other.
+    /// A viewer and rtc, each with an allocation and a permission for the other.
     fn pair() -> Pair {
         Self::pair_with(Seat::viewer())
     }

@@ -79,7 +79,7 @@ fn credential_wrong_expired_or_foreign_is_refused_and_nothing_is_kept() {
     let everlasting = |seat: &mut Seat| {
         seat.client = Client::new(grantee(Party::Viewer, 1, 7), START + 1000 * HOUR, 1);
     };
-    // Signed with a good password, but not that of the username it names.
+    // Signed with a valid password, but of another username.
     let foreign = |seat: &mut Seat| {
         seat.client.username = mint(grantee(Party::Viewer, 2, 7), START + HOUR, 1).username;
     };
@@ -157,7 +157,7 @@ fn request_altered_on_the_way_is_refused() {
     rig.fetch_nonce(&mut viewer);
     let builder = viewer.client.start(ALLOCATE).attribute(TRANSPORT_ATTRIBUTE, &[17, 0, 0, 0]);
     let mut request = viewer.client.sign(builder);
-    // Without the fingerprint (its last eight bytes), the change is found by the integrity alone.
+    // Without the fingerprint (the last eight bytes) only the integrity reveals the change.
     request.truncate(request.len() - 8);
     let length = u16::try_from(request.len() - 20).unwrap();
     request[2..4].copy_from_slice(&length.to_be_bytes());
@@ -170,7 +170,7 @@ fn rtc_that_starts_anew_on_its_socket_replaces_what_it_had() {
     let mut rig = Rig::new();
     let mut before = Seat::rtc();
     let first = rig.allocated(&mut before);
-    // Its successor has the same socket and the credential of another viewer.
+    // Its successor has the same socket and a credential for another peer.
     let mut after = Seat { flow: before.flow, ..Seat::new(Party::Rtc, 1, 8, "127.0.0.1:6000") };
     let second = rig.allocated(&mut after);
     assert_ne!(first, second);
