@@ -1,9 +1,9 @@
 //! The relay beside coturn's `turnserver` in one run: packets a second for each second of processor
 //! time, and added latency. Needs the Debian package `coturn`; without it coturn's rows are missing.
 //!
-//! Both relays run as processes of their own, one relaying thread each, and carry the same packets
-//! between the same two sockets. coturn is measured twice: between two of its clients, as Lumen's
-//! relay works, and to a plain peer, which spares it half of the work.
+//! Both relays run as processes of their own with one relaying thread each, and carry the same
+//! packets between the same two sockets. coturn is measured twice: between two of its clients,
+//! which is how Lumen's relay works, and to a plain peer, which spares it half of the work.
 
 #![allow(missing_docs, clippy::print_stdout, reason = "a measurement prints what it finds")]
 
@@ -38,10 +38,10 @@ const PAYLOAD: usize = 1150;
 /// How long throughput is measured.
 const SPAN: Duration = Duration::from_secs(4);
 
-/// Packets under way at a time: a frame's worth.
+/// Packets in flight at a time: about as many as a frame has.
 const WINDOW: u64 = 48;
 
-/// Round trips that latency is taken from.
+/// Round trips that the latency is computed from.
 const PINGS: usize = 10_000;
 
 /// Kernel ticks a second in `/proc/PID/stat` (`USER_HZ`, the same on every Linux).
@@ -79,7 +79,7 @@ fn serve() -> Result<()> {
     Ok(())
 }
 
-/// Ends the relay when standard input does.
+/// Ends the relay when standard input is closed.
 struct Until(Stdin);
 
 impl AsFd for Until {
@@ -94,12 +94,12 @@ impl Overseer for Until {
     }
 }
 
-/// A relay's process. Ends with the value.
+/// A relay's process, killed when the value is dropped.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -135,7 +135,7 @@ fn start_coturn() -> Result<(Process, SocketAddr)> {
         .args(["-n", "--no-cli", "-a", "-u", "bench:bench", "-r", REALM, "-m", "1"])
         .args(["-L", "127.0.0.1", "-E", "127.0.0.1", "-p", &port.to_string()])
         .args(["--allow-loopback-peers", "--no-tls", "--no-dtls"])
-        // Told any file, even /dev/null, it makes one beside it, with the date in its name.
+        // Given any file, even /dev/null, it creates another beside it with the date in its name.
         .args(["--log-file", "stdout"])
         .args(["--pidfile", &format!("{scratch}/lumen-bench-turn.pid")])
         .args(["--db", &format!("{scratch}/lumen-bench-turndb")])
@@ -162,7 +162,7 @@ fn lumen_client(party: Party) -> Client {
     Client::new(grantee(party, 1, 1), now().unix.0 + 3600, 1)
 }
 
-/// A socket whose packets go through a relay, or not.
+/// A socket whose packets may go through a relay.
 struct End {
     socket: UdpSocket,
     client: Client,
@@ -210,7 +210,7 @@ impl End {
     }
 }
 
-/// Two sockets and what one sends for the other to get it.
+/// Two sockets, and what one sends so that the other receives it.
 struct Road {
     from: UdpSocket,
     to: UdpSocket,
@@ -255,7 +255,7 @@ fn latency(road: &Road) -> Result<Latency> {
         packet[tail..].copy_from_slice(&mark);
         let sent = Instant::now();
         road.from.send(&packet)?;
-        // Whatever else is still on its way is not the answer.
+        // Skip packets of earlier round trips.
         loop {
             let length = road.to.recv(&mut buffer)?;
             if buffer[..length].ends_with(&mark) {
@@ -269,7 +269,7 @@ fn latency(road: &Road) -> Result<Latency> {
     Ok(Latency { p50: at(0.5), p99: at(0.99) })
 }
 
-/// Packets carried, by second of processor time of `relay`.
+/// Packets carried per second of processor time of `relay`.
 fn throughput(road: &Road, relay: &Process) -> Result<f64> {
     let received = AtomicU64::new(0);
     let before = relay.cpu()?;
@@ -290,7 +290,8 @@ fn throughput(road: &Road, relay: &Process) -> Result<f64> {
             if arrived != progress {
                 (progress, since) = (arrived, Instant::now());
             }
-            // What has not come for long is lost; the window must not stay shut for it.
+            // Packets missing for this long are lost; waiting for them must not keep the window
+            // full.
             if since.elapsed() > Duration::from_millis(50) {
                 sent = arrived;
             }

@@ -1,4 +1,4 @@
-//! What the fuzz targets do with their input. Their seeds are run through it by an ordinary test.
+//! Feeds the input of the fuzz targets to the relay. An ordinary test runs their seeds through it.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ fn at(port: u16) -> Flow {
     Flow { carrier: Carrier::Datagrams(0), remote: ([198, 51, 100, 7], port).into() }
 }
 
-/// A client with an allocation and permission to exchange data.
+/// A client with an allocation and a permission to exchange data.
 fn enter(rig: &mut Rig, from: Flow, party: Party) -> Client {
     let mut client = Client::new(grantee(party, 1, 0), START + 3600, 1);
     let relayed = rig.enter(from, &mut client);
@@ -33,7 +33,7 @@ fn enter(rig: &mut Rig, from: Flow, party: Party) -> Client {
     client
 }
 
-/// Says `data` as a stranger, as a client, and as the body of a client's signed request.
+/// Sends `data` as a stranger, as a client, and as the body of a client's signed request.
 pub fn datagrams(data: &[u8]) {
     let mut rig = Rig::new();
     let (viewer, rtc, stranger) = (at(1), at(2), at(3));
@@ -42,7 +42,7 @@ pub fn datagrams(data: &[u8]) {
     if rig.say(stranger, data) == Outcome::Reply {
         assert!(rig.out.len() <= data.len() * MAX_STRANGER_FACTOR, "an amplifier");
     }
-    assert_eq!(rig.relay.allocations(), 2, "a stranger has left something behind");
+    assert_eq!(rig.relay.allocations(), 2, "a stranger has created state");
     if let Outcome::Forward(to) = rig.say(viewer, data) {
         assert_eq!(to, rtc, "data goes to the other side only");
     }
@@ -62,7 +62,7 @@ fn signed_body(method: u16, data: &[u8], transaction: [u8; 12]) -> Builder {
         let (value, after) = after.split_at(usize::from(length).min(after.len()));
         builder = builder.attribute(u16::from_be_bytes([high, low]), value);
         rest = after;
-        // What does not fit a message is refused before it is looked at.
+        // A body that does not fit a message is refused before it is parsed.
         if data.len() - rest.len() > MAX_MESSAGE_BYTES {
             break;
         }
@@ -70,7 +70,7 @@ fn signed_body(method: u16, data: &[u8], transaction: [u8; 12]) -> Builder {
     builder
 }
 
-/// Reads `data` as a stream in pieces; the first byte says how long they are.
+/// Reads `data` as a stream in pieces; the first byte gives their length.
 pub fn stream(data: &[u8]) {
     let Some((&piece, bytes)) = data.split_first() else { return };
     let mut framer = Framer::default();

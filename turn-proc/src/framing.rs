@@ -1,22 +1,23 @@
-//! Cuts a byte stream (TCP, TLS) into messages (RFC 8656, section 2.1 and section 12.5).
+//! Splits a byte stream (TCP, TLS) into messages (RFC 8656, section 2.1 and section 12.5).
 //!
-//! Decides where a message ends, and that a stream which is no TURN stream is over: there is no way
-//! back into step. Holds less than one message between calls.
+//! Decides where a message ends, and ends a stream that is not TURN, because it cannot be
+//! resynchronised. Holds less than one message between calls.
 //!
-//! Trusts: nothing; what is inside a message is [`crate::wire`]'s business.
+//! Trusts nothing; the content of a message is checked by [`crate::wire`].
 
 use bytes::{Buf, BytesMut};
 
 use crate::wire::{CHANNEL_HEADER_BYTES, HEADER_BYTES, MAX_MESSAGE_BYTES, Malformed};
 
-/// What has come of a stream and is not a whole message yet.
+/// Bytes of a stream that are not a whole message yet.
 #[derive(Debug, Default)]
 pub struct Framer {
     buffer: BytesMut,
 }
 
 impl Framer {
-    /// Takes what has been read. Call [`Self::next_message`] until there is none before the next.
+    /// Adds bytes that were read. Call [`Self::next_message`] until it returns `None` before the
+    /// next push.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -24,7 +25,7 @@ impl Framer {
     /// The next whole message, with its padding.
     ///
     /// # Errors
-    /// [`Malformed`] when the stream carries something else; it must be closed then.
+    /// [`Malformed`] when the stream carries another protocol; it must then be closed.
     pub fn next_message(&mut self) -> Result<Option<BytesMut>, Malformed> {
         let Some(&[first, _, l0, l1]) = self.buffer.first_chunk::<4>() else {
             return Ok(None);
@@ -44,7 +45,7 @@ impl Framer {
         Ok(Some(self.buffer.split_to(whole)))
     }
 
-    /// Bytes of the message that has begun.
+    /// Bytes held of an incomplete message.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.buffer.len()
@@ -57,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// A STUN header with `body` zero bytes behind it.
+    /// A STUN header followed by `body` zero bytes.
     fn stun(body: u16) -> Vec<u8> {
         let mut message = vec![0; HEADER_BYTES + usize::from(body)];
         message[2..4].copy_from_slice(&body.to_be_bytes());

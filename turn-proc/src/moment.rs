@@ -1,7 +1,7 @@
-//! One reading of both clocks, and who sent something.
+//! One reading of both clocks, and the flow a packet came from.
 //!
-//! Lifetimes run on the monotonic clock; only the expiry written into a credential is wall time,
-//! because another process wrote it.
+//! Lifetimes use the monotonic clock; only the expiry inside a credential is wall time, because
+//! another process wrote it.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,7 +22,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Later by `duration` on both clocks.
+    /// The moment later by `duration` on both clocks.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self { at: self.at + duration, unix: UnixSeconds(self.unix.0 + duration.as_secs()) }
@@ -32,46 +32,47 @@ impl Moment {
 /// Where a packet came from and where its answer goes: TURN's five-tuple.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Flow {
-    /// What it travels on.
+    /// The socket or connection.
     pub carrier: Carrier,
     /// The other end, as the socket names it.
     pub remote: SocketAddr,
 }
 
-/// What a flow travels on.
+/// The transport of a flow.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Carrier {
-    /// A UDP socket, by its place among the granted ones.
+    /// A UDP socket, by its index among the granted ones.
     Datagrams(u8),
-    /// A TCP or TLS connection, by a number that is never given twice.
+    /// A TCP or TLS connection, by a number that is never reused.
     Stream(u64),
 }
 
 impl Flow {
-    /// Whether messages need framing, and the sender's address has been proven by a handshake.
+    /// Whether messages need framing; the handshake has then proven the sender's address.
     #[must_use]
     pub const fn is_stream(&self) -> bool {
         matches!(self.carrier, Carrier::Stream(_))
     }
 
-    /// The client's address as it should be told it.
+    /// The client's address as reported to it.
     #[must_use]
     pub fn reflexive(&self) -> SocketAddr {
         unmapped(self.remote)
     }
 
-    /// What limits count: one IPv4 address, or the IPv6 /64 a customer can fill at will.
+    /// The unit that limits count: one IPv4 address, or an IPv6 /64, which a single customer
+    /// controls.
     #[must_use]
     pub fn source(&self) -> Source {
         Source::of(self.remote.ip())
     }
 }
 
-/// A sender as limits see it.
+/// A sender as the limits count it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Source(u64);
 
-/// Marks IPv4 sources: below this prefix no IPv6 address is handed out (`::/8` is reserved).
+/// Marks IPv4 sources; no IPv6 address lies below this prefix (`::/8` is reserved).
 const V4_MARK: u64 = 0x00ff_0000_0000_0000;
 
 impl Source {

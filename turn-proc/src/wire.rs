@@ -1,11 +1,12 @@
-//! Bytes to messages and back: the one place that uses the `turn-server` library's codec.
+//! Converts bytes to messages and back; the only user of the `turn-server` library's codec.
 //!
-//! Decides what is a message at all. The codec takes lengths on trust and asserts or indexes its
-//! way through them, so every message is checked first ([`parse`]): whole, with a magic cookie, each
-//! attribute inside it and of its type's size, nothing but a fingerprint after the integrity, the
-//! fingerprint right. What is let through cannot make the codec fail; the fuzz target says so.
+//! Decides what counts as a message. The codec trusts lengths and asserts or indexes its way
+//! through them, so every message is checked first ([`parse`]): it must be whole, have a magic
+//! cookie, contain each attribute completely and with the size of its type, have nothing but a
+//! fingerprint after the integrity, and a correct fingerprint. Accepted messages cannot make the
+//! codec panic; a fuzz target checks that.
 //!
-//! Trusts: nothing that comes in.
+//! Trusts no input.
 
 use bytes::{BufMut, BytesMut};
 use turn_server::codec::{
@@ -30,7 +31,7 @@ pub use turn_server::codec::message::{
     methods::{Method as MessageMethod, MethodType},
 };
 
-/// Longest message in bytes: an Ethernet frame's worth of media and all headers, generously.
+/// Longest message in bytes: generous for an Ethernet frame of media with all headers.
 pub const MAX_MESSAGE_BYTES: usize = 2048;
 
 /// Bytes of a STUN header (RFC 8489, section 5).
@@ -42,23 +43,23 @@ pub const CHANNEL_HEADER_BYTES: usize = 4;
 /// RFC 8489, section 5.
 const MAGIC_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 
-/// More attributes than any client sends; bounds the work on one message.
+/// More attributes than any client sends; bounds the work per message.
 const MAX_ATTRIBUTES: usize = 24;
 
 /// First attribute number that a receiver may ignore (RFC 8489, section 14).
 const FIRST_OPTIONAL: u16 = 0x8000;
 
-/// Unknown attributes that a refusal lists; more do not help anyone.
+/// Unknown attributes that an error response lists; more would not help.
 const MAX_UNKNOWN: usize = 4;
 
 /// UNKNOWN-ATTRIBUTES (RFC 8489, section 14.13), which the codec does not know.
 const UNKNOWN_ATTRIBUTES: u16 = 0x000A;
 
-/// Channels a client may bind: RFC 8656 has 0x4000 to 0x4FFF, its predecessor up to 0x7FFE, and
-/// clients of the latter are about.
+/// Channel numbers that a client may bind: 0x4000 to 0x4FFF in RFC 8656, up to 0x7FFE in its
+/// predecessor, which some clients still follow.
 pub const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7FFE;
 
-/// Bytes that are no message.
+/// The bytes are not a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a STUN or ChannelData message: {0}")]
 pub struct Malformed(pub &'static str);
@@ -67,16 +68,16 @@ pub struct Malformed(pub &'static str);
 pub enum Frame<'a> {
     /// Data on a channel.
     Channel(ChannelFrame<'a>),
-    /// Everything else.
+    /// A STUN message.
     Stun(StunFrame<'a>),
 }
 
 /// Data on a channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ChannelFrame<'a> {
-    /// In [`CHANNELS`].
+    /// The channel number, one of [`CHANNELS`].
     pub number: u16,
-    /// What to relay.
+    /// The data to relay.
     pub data: &'a [u8],
 }
 
@@ -87,7 +88,7 @@ pub struct StunFrame<'a> {
     checks: Checks,
 }
 
-/// What checking a STUN message has found out.
+/// The findings of checking a STUN message.
 #[derive(Clone, Copy, Debug, Default)]
 struct Checks {
     /// Where MESSAGE-INTEGRITY begins.
@@ -95,16 +96,16 @@ struct Checks {
     unknown: Unknown,
 }
 
-/// What EVEN-PORT asks for (RFC 8656, section 18.7).
+/// The request in EVEN-PORT (RFC 8656, section 18.7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EvenPort {
     /// An even port.
     Alone,
-    /// An even port, and the next one kept for later.
+    /// An even port, with the next one reserved.
     WithNext,
 }
 
-/// Attributes that must be understood and are not.
+/// Attributes that must be understood but are not.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Unknown {
     kinds: [u16; MAX_UNKNOWN],
@@ -114,13 +115,13 @@ struct Unknown {
 /// Checks `bytes`, which must be one whole message.
 ///
 /// # Errors
-/// [`Malformed`] says what is wrong.
+/// [`Malformed`] gives the reason.
 pub fn parse<'a>(bytes: &'a [u8], decoder: &'a mut Decoder) -> Result<Frame<'a>, Malformed> {
     match bytes.first() {
         Some(0x00..=0x3f) => {
             let checks = check_stun(bytes)?;
             let Ok(DecodeResult::Message(message)) = decoder.decode(bytes) else {
-                return Err(Malformed("a method that is not of TURN"));
+                return Err(Malformed("a method other than TURN's"));
             };
             Ok(Frame::Stun(StunFrame { message, bytes, checks }))
         }
@@ -136,13 +137,13 @@ fn parse_channel(bytes: &[u8]) -> Result<ChannelFrame<'_>, Malformed> {
     let [n0, n1, l0, l1] = *header;
     let number = u16::from_be_bytes([n0, n1]);
     let length = usize::from(u16::from_be_bytes([l0, l1]));
-    // What follows is padding, which UDP senders may add, too (RFC 8656, section 12.5).
+    // The rest is padding, which UDP senders may add, too (RFC 8656, section 12.5).
     let data = rest.get(..length).ok_or(Malformed("truncated channel data"))?;
     if rest.len() - length > 3 {
         return Err(Malformed("bytes after channel data"));
     }
     if !CHANNELS.contains(&number) {
-        return Err(Malformed("a channel number outside the legal ones"));
+        return Err(Malformed("an illegal channel number"));
     }
     Ok(ChannelFrame { number, data })
 }
@@ -156,7 +157,7 @@ fn check_stun(bytes: &[u8]) -> Result<Checks, Malformed> {
         return Err(Malformed("no magic cookie"));
     }
     if usize::from(u16::from_be_bytes([l0, l1])) != rest.len() || rest.len() % 4 != 0 {
-        return Err(Malformed("a length that is not the message's"));
+        return Err(Malformed("a length other than the message's"));
     }
     let mut checks = Checks::default();
     let mut fingerprint_seen = false;
@@ -186,7 +187,7 @@ fn check_stun(bytes: &[u8]) -> Result<Checks, Malformed> {
     Ok(checks)
 }
 
-/// An attribute's type, its value, and what comes after its padding.
+/// An attribute's type, its value, and the bytes after its padding.
 type Split<'a> = (u16, &'a [u8], &'a [u8]);
 
 /// Splits off the first attribute.
@@ -202,8 +203,8 @@ fn split_attribute(bytes: &[u8]) -> Result<Option<Split<'_>>, Malformed> {
     Ok(Some((u16::from_be_bytes([k0, k1]), value, after)))
 }
 
-/// The attributes the relay acts on. Mobility, reservations and access tokens are not among them on
-/// purpose: nobody here needs them, and relays have been broken through each.
+/// The attributes that the relay acts on. Mobility, reservations and access tokens are left out on
+/// purpose: no client here needs them, and relays have been broken through each of them.
 const fn is_understood(kind: AttributeType) -> bool {
     matches!(
         kind,
@@ -259,7 +260,7 @@ impl Unknown {
 }
 
 impl<'a> StunFrame<'a> {
-    /// What it asks for.
+    /// The method of the message.
     #[must_use]
     pub fn method(&self) -> Method {
         self.message.method()
@@ -271,7 +272,7 @@ impl<'a> StunFrame<'a> {
         self.bytes.len()
     }
 
-    /// Tells a retransmission from a new request.
+    /// The transaction, which distinguishes a retransmission from a new request.
     #[must_use]
     pub fn transaction(&self) -> [u8; 12] {
         self.message.transaction_id().try_into().unwrap_or_default()
@@ -283,7 +284,7 @@ impl<'a> StunFrame<'a> {
         self.checks.integrity_at.is_some()
     }
 
-    /// Whether it must not be carried out, because part of it is not understood.
+    /// Whether it must be refused because it contains an unknown mandatory attribute.
     #[must_use]
     pub const fn has_unknown(&self) -> bool {
         self.checks.unknown.count > 0
@@ -369,7 +370,7 @@ impl<'a> StunFrame<'a> {
         key.vouches_for(&[kind, &length.to_be_bytes(), rest], tag)
     }
 
-    /// Writes a success response to it into `out`; `fill` adds the attributes.
+    /// Writes a success response into `out`; `fill` adds the attributes.
     pub fn accept(
         &self,
         key: Option<&MessageKey>,
@@ -379,7 +380,7 @@ impl<'a> StunFrame<'a> {
         self.answer(MethodType::Response, key, out, fill);
     }
 
-    /// Writes an error response to it into `out`. It has no reason phrase: programs read codes, and
+    /// Writes an error response into `out`. It has no reason phrase: programs read codes, and
     /// strangers must not be able to make the relay send more than they did.
     pub fn refuse(&self, code: Refusal, key: Option<&MessageKey>, out: &mut BytesMut) {
         self.answer(MethodType::Error, key, out, |answer| answer.error(code));
@@ -394,7 +395,7 @@ impl<'a> StunFrame<'a> {
         });
     }
 
-    /// Writes an error response that lists what was not understood.
+    /// Writes an error response that lists the unknown attributes.
     pub fn refuse_unknown(&self, out: &mut BytesMut) {
         self.refuse(ErrorType::UnknownAttribute, None, out);
         let kinds = self.checks.unknown.as_slice();
@@ -428,7 +429,7 @@ impl<'a> StunFrame<'a> {
         };
         let mut answer = Answer(MessageEncoder::extend(method, &self.message, out));
         fill(&mut answer);
-        // The codec can only fail to sign what is shorter than a header.
+        // The codec fails only when signing something shorter than a header.
         let _ = answer.0.flush(key.map(MessageKey::as_codec));
     }
 }
@@ -437,7 +438,7 @@ impl<'a> StunFrame<'a> {
 pub struct Answer<'a>(MessageEncoder<'a>);
 
 impl Answer<'_> {
-    /// Adds the client's address as seen from here.
+    /// Adds the client's address as seen by the relay.
     pub fn mapped(&mut self, address: SocketAddr) {
         self.0.append::<XorMappedAddress>(address);
     }
@@ -447,7 +448,7 @@ impl Answer<'_> {
         self.0.append::<XorRelayedAddress>(address);
     }
 
-    /// Adds the time granted.
+    /// Adds the granted lifetime.
     pub fn lifetime(&mut self, lifetime: Duration) {
         // Lifetimes are an hour at most.
         self.0.append::<Lifetime>(lifetime.as_secs() as u32);
@@ -479,6 +480,6 @@ pub fn write_data_indication(peer: SocketAddr, data: &[u8], serial: u64, out: &m
     let mut message = MessageEncoder::new(DATA_INDICATION, &transaction, out);
     message.append::<XorPeerAddress>(peer);
     message.append::<Data>(data);
-    // Without a key there is nothing to fail.
+    // Without a key, writing cannot fail.
     let _ = message.flush(None);
 }

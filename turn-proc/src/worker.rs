@@ -1,8 +1,8 @@
-//! The worker as the supervisor sees it: what it takes at start, and how it says what it does.
+//! The worker as the supervisor sees it: the grants it takes at start, and its status reports.
 //!
-//! It trusts what it is granted as far as it has checked it: secret, certificate and key must be
-//! sealed memory of a possible size, sockets what their grants call them. The secret is wiped once
-//! the keys are made of it.
+//! Grants are checked before use: secret, certificate and key must be sealed memory of a possible
+//! size, and sockets must be what their grants call them. The secret is wiped once the keys are
+//! derived from it.
 
 use std::{
     cell::Cell,
@@ -42,7 +42,7 @@ pub struct Turn {
     registry: Registry,
 }
 
-/// Everything that is granted at start, by kind.
+/// All grants received at start, by kind.
 #[derive(Default)]
 struct Granted {
     sockets: Sockets,
@@ -131,7 +131,7 @@ impl Granted {
             ToWorker::RelaySecret => self.secret = Some(secret(descriptor)?),
             ToWorker::RelaySecured => self.sockets.secured.push(TcpListener::from(descriptor)),
             ToWorker::RelayStreams => self.sockets.streams.push(TcpListener::from(descriptor)),
-            _ => return Err("it is another worker's".into()),
+            _ => return Err("it belongs to another worker".into()),
         }
         Ok(())
     }
@@ -148,10 +148,10 @@ fn secret(
     Ok(Zeroizing::new(secret))
 }
 
-/// The supervisor, as the event loop hears it and speaks to it.
+/// The supervisor's side of the event loop: its events and our reports.
 struct Supervisor {
     supervision: Supervision,
-    /// What it was last told.
+    /// The last reported summary.
     said: Cell<Option<String>>,
 }
 
@@ -179,7 +179,9 @@ impl Overseer for Supervisor {
                         warn!(error, "a new end of the gateway's link cannot be used");
                     }
                 }
-                SupervisorEvent::Granted(grant) => warn!(what = ?grant.what, "not for the relay"),
+                SupervisorEvent::Granted(grant) => {
+                    warn!(what = ?grant.what, "closed a grant that the relay does not use")
+                }
             }
         }
         ControlFlow::Continue(())

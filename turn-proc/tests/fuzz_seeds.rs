@@ -1,4 +1,4 @@
-//! The fuzz targets' seeds, as an ordinary test, and what made a target fail once.
+//! Runs the seeds of the fuzz targets, and inputs that once made a target fail, as ordinary tests.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -25,7 +25,7 @@ fn datagrams_seeds_pass() {
     for (name, seed) in seeds("datagrams") {
         eprintln!("{name}");
         drive::datagrams(&seed);
-        // Each cut and each flipped byte, too: decoders break at edges.
+        // Every truncation and every flipped byte is tried, too: decoders break at edges.
         for at in 0..seed.len() {
             drive::datagrams(&seed[..at]);
             let mut flipped = seed.clone();

@@ -1,5 +1,5 @@
-//! One test for each way in which relays have been broken before. The advisories are coturn's where
-//! nothing else is said; each test names what it stands for.
+//! One test for each way in which relays have been broken before. Advisories are coturn's unless
+//! another project is named; each test is named after its advisory.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -24,7 +24,7 @@ fn viewer(peer: u64) -> Client {
     Client::new(grantee(Party::Viewer, 1, peer), START + 3600, 1)
 }
 
-/// Whether every way to name `peer` is refused.
+/// Whether every request that names `peer` is refused.
 fn refuses(rig: &mut Rig, from: Flow, client: &mut Client, peer: &str) -> bool {
     let peer = SocketAddr::new(peer.parse().unwrap(), 80);
     let (permit, bind) = (client.permit(peer), client.bind(0x4000, peer));
@@ -70,7 +70,7 @@ fn ghsa_2x4g_translated_addresses_and_tcp_relay_are_refused() {
     let builder = second.start(ALLOCATE).attribute(TRANSPORT_ATTRIBUTE, &[6, 0, 0, 0]);
     let tcp = second.sign(builder);
     assert_eq!(rig.ask(other, &tcp).error(), Some(442));
-    // Connect (RFC 6062) is not even a method.
+    // Connect (RFC 6062) is not even a known method.
     let connect = client.start(0x000A).build();
     assert_eq!(rig.say(from, &connect), Outcome::Dropped(Drop::Malformed));
 }
@@ -92,7 +92,7 @@ fn cve_2020_6061_and_4067_padding_shows_nothing() {
     let (allow_rtc, allow_viewer) = (client.permit(relayed), rtc.permit(relayed));
     rig.ask(from, &allow_rtc);
     rig.ask(at_rtc, &allow_viewer);
-    // Long data of one client first, then short data: the rest of the buffer must not follow it.
+    // Long data of one client first, then short data: no rest of the buffer may follow it.
     for length in [1000, 1, 2, 3] {
         let data = client.send(relayed, &vec![0xff; length]);
         assert_eq!(rig.say(from, &data), Outcome::Forward(at_rtc));
@@ -111,7 +111,8 @@ fn cve_2025_69217_nonces_and_ports_do_not_follow_each_other() {
         nonces.insert(client.nonce);
     }
     assert_eq!(nonces.len(), 50, "each run has a key of its own");
-    // 50 of 16384 ports collide a few times at most; counted ones would be the same each time.
+    // Of 50 random ports out of 16384 a few collide at most; sequential ones would be the same each
+    // time.
     assert!(ports.len() > 40, "{} different first ports", ports.len());
 }
 
@@ -217,7 +218,7 @@ fn state_is_kept_for_nobody_who_has_not_come_back_with_a_nonce() {
 
 #[test]
 fn other_relays_static_credentials_are_worth_nothing() {
-    // A public relay's well-known one, and what else is tried first.
+    // The well-known credential of a public relay, and other likely guesses.
     for name in ["openrelayproject", "lumen", "user"] {
         let mut rig = Rig::new();
         let (from, mut client) = (flow("198.51.100.7:5000"), viewer(7));
@@ -230,8 +231,8 @@ fn other_relays_static_credentials_are_worth_nothing() {
 
 #[test]
 fn codec_panics_are_out_of_reach() {
-    // The library's decoder indexes past the end for an unpadded last attribute, asserts four bytes,
-    // and slices a channel number of one byte; each was found by reading it.
+    // The library's decoder indexes past the end for an unpadded last attribute, asserts four
+    // bytes, and slices a channel number of one byte; all three were found by reading its code.
     let header = |length: u16| {
         let mut bytes = vec![0, 3];
         bytes.extend(length.to_be_bytes());

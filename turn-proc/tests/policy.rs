@@ -1,4 +1,4 @@
-//! The relay's policy holds in real processes: nothing else works, and all of it does.
+//! The relay's policy in real processes: all that it allows works, and nothing else does.
 
 use std::process::ExitCode;
 

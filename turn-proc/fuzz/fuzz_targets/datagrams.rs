@@ -1,4 +1,4 @@
-//! Any datagram, from a stranger and from a client inside.
+//! Any datagram, from a stranger and from an authenticated client.
 
 #![no_main]
 

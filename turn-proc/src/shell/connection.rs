@@ -1,7 +1,7 @@
 //! One TCP or TLS connection: bytes to messages and messages to bytes, never blocking.
 //!
-//! INVARIANT: what waits to be sent is bounded. A message that does not fit is lost whole, as a
-//! datagram would be: the media behind it is worth more than a queue.
+//! INVARIANT: the queue of unsent bytes is bounded. A message that does not fit is dropped whole,
+//! like a datagram, because newer media is worth more than a long queue.
 
 use std::{
     collections::VecDeque,
@@ -23,18 +23,17 @@ use crate::{framing::Framer, moment::Flow};
 /// Bytes that may wait for a slow receiver: a quarter of a second of a fast stream.
 const MAX_PENDING_BYTES: usize = 256 * 1024;
 
-/// Reads before others get their turn.
+/// Reads of one connection before others are served.
 const READS_A_TURN: usize = 8;
 
-/// Seconds of silence after which the kernel asks whether the other end is still there, and between
-/// such questions.
+/// Seconds of silence before the kernel probes whether the other end is alive, and between probes.
 const ASKED_AFTER: u32 = 10;
 
-/// Milliseconds until an end that acknowledges nothing is taken for dead: as long as consent to
-/// receive media lasts (RFC 7675, section 5.1).
+/// Milliseconds without an acknowledgement before the other end counts as dead: as long as consent
+/// to receive media lasts (RFC 7675, section 5.1).
 const DEAD_AFTER: u32 = 30_000;
 
-/// Plain bytes handed to TLS between writes.
+/// Plain bytes passed to TLS between writes.
 const TLS_BYTES: usize = 16 * 1024;
 
 /// A client's connection.
@@ -45,15 +44,15 @@ pub(super) struct Connection {
     pending: BytesMut,
     /// Lengths of the pending messages, for TLS.
     lengths: VecDeque<usize>,
-    /// Who is at the other end.
+    /// The flow of its client.
     pub(super) flow: Flow,
-    /// Since when it has no allocation.
+    /// Since when it has had no allocation.
     pub(super) idle_since: Instant,
-    /// Whether the event loop waits for room to send.
+    /// Whether the event loop waits until the socket is writable.
     pub(super) waits_for_room: bool,
 }
 
-/// The connection is over.
+/// The connection was closed or failed.
 #[derive(Debug)]
 pub(super) struct Closed;
 
@@ -101,7 +100,7 @@ impl Connection {
         &self.stream
     }
 
-    /// Reads what has come and appends each whole message to `messages`.
+    /// Reads from the connection and appends each whole message to `messages`.
     pub(super) fn read(
         &mut self,
         scratch: &mut [u8],
@@ -122,7 +121,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes `message` to be sent. False when it is lost for lack of room.
+    /// Queues `message`. False when it is dropped for lack of room.
     pub(super) fn queue(&mut self, message: &[u8]) -> bool {
         let room = self.pending.len() + message.len() <= MAX_PENDING_BYTES;
         if room {
@@ -134,7 +133,7 @@ impl Connection {
         room
     }
 
-    /// Sends as much as the kernel takes. True when something is left.
+    /// Sends as much as the kernel accepts. True when something remains.
     pub(super) fn write(&mut self) -> Result<bool, Closed> {
         match &mut self.tls {
             None => {
@@ -152,8 +151,8 @@ impl Connection {
     }
 }
 
-/// Has the kernel end a connection whose other end has died without a goodbye. It would keep its place
-/// until its allocation expires otherwise.
+/// Lets the kernel end a connection whose other end has died silently. Otherwise it would keep its
+/// place until its allocation expires.
 fn notice_death(stream: &TcpStream) -> nix::Result<()> {
     setsockopt(stream, sockopt::KeepAlive, &true)?;
     setsockopt(stream, sockopt::TcpKeepIdle, &ASKED_AFTER)?;
@@ -189,7 +188,7 @@ fn read_tls(
         Some(_) => true,
     };
     if tls.process_new_packets().is_err() {
-        // Tells the client why, if the kernel takes it at once.
+        // Tells the client why, if the kernel accepts it at once.
         let _ = tls.write_tls(stream);
         return Err(Closed);
     }
@@ -202,7 +201,7 @@ fn read_tls(
     }
 }
 
-/// Each message becomes a TLS record of its own: there are clients that take a record for a message.
+/// Each message becomes its own TLS record, because some clients take a record for a message.
 fn write_tls(
     stream: &mut TcpStream,
     tls: &mut ServerConnection,
@@ -223,14 +222,14 @@ fn write_tls(
             && let Some(length) = lengths.pop_front()
         {
             let message = pending.split_to(length.min(pending.len()));
-            // TLS has just been emptied, and takes more than is handed to it here.
+            // TLS has just been emptied and accepts more than is passed to it here.
             tls.writer().write_all(&message)?;
             handed += length;
         }
     }
 }
 
-/// "Not now" is no error.
+/// Turns "would block" into `None`.
 fn would_block(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(count) => Ok(Some(count)),

@@ -1,4 +1,4 @@
-//! All TCP and TLS connections, and how many there may be.
+//! All TCP and TLS connections, and the limits on them.
 
 use std::{
     collections::HashMap,
@@ -22,25 +22,25 @@ use crate::{
     quota::{Census, Rate, SourceRates},
 };
 
-/// The most connections, whatever the limits say: the process is allowed descriptors for so many.
+/// The most connections under any limits; the process may have descriptors for this many.
 pub const MAX_CONNECTIONS: usize = 512;
 
-/// How long a connection may be without an allocation.
+/// How long a connection may remain without an allocation.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Bytes read from a connection at once.
 const SCRATCH_BYTES: usize = 16 * 1024;
 
-/// How many connections there may be.
+/// Limits on connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ConnectionLimits {
-    /// In all, at most [`MAX_CONNECTIONS`].
+    /// All together, at most [`MAX_CONNECTIONS`].
     pub total: usize,
     /// Of one source.
     pub source: u32,
-    /// How fast one source may open them.
+    /// Rate at which one source may open connections.
     pub opened: Rate,
-    /// How fast all may.
+    /// Rate at which all sources together may open connections.
     pub opened_by_all: Rate,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Connections {
     limits: ConnectionLimits,
     sources: Census<Source>,
     rates: SourceRates,
-    /// Those with something new to send.
+    /// Connections with newly queued data.
     dirty: Vec<u64>,
     scratch: Box<[u8]>,
     gauge: Gauge,
@@ -84,8 +84,8 @@ impl Connections {
         }
     }
 
-    /// Takes a new connection, unless a limit says no: then it is closed before anything is spent
-    /// on it.
+    /// Accepts a new connection unless a limit is reached: then it is closed before it costs
+    /// anything.
     pub(super) fn admit(
         &mut self,
         stream: TcpStream,
@@ -162,12 +162,12 @@ impl Connections {
         self.dirty.push(number);
     }
 
-    /// One that may have something to send.
+    /// A connection that may have data to send.
     pub(super) fn next_dirty(&mut self) -> Option<u64> {
         self.dirty.pop()
     }
 
-    /// The connections that have been without an allocation for too long.
+    /// Connections that have been without an allocation for too long.
     pub(super) fn idle(&mut self, now: Instant, serves: impl Fn(&Flow) -> bool) -> Vec<u64> {
         let mut over = Vec::new();
         for (number, connection) in &mut self.open {

@@ -1,4 +1,4 @@
-//! One UDP socket: datagrams in and out in batches, one system call for up to [`BATCH`].
+//! One UDP socket: receives and sends datagrams in batches, up to [`BATCH`] per system call.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -20,7 +20,7 @@ use crate::wire::MAX_MESSAGE_BYTES;
 /// Datagrams handled with one system call.
 pub(super) const BATCH: usize = 64;
 
-/// A socket and what is on its way through it.
+/// A socket with its receive and send buffers.
 pub(super) struct Datagrams {
     socket: UdpSocket,
     received: Box<[[u8; MAX_MESSAGE_BYTES]]>,
@@ -30,7 +30,7 @@ pub(super) struct Datagrams {
     queued: usize,
 }
 
-/// Where in the receive buffers a datagram lies, and who sent it.
+/// A received datagram: its place in the receive buffers and its sender.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received {
     index: usize,
@@ -42,7 +42,7 @@ pub(super) struct Received {
 impl Datagrams {
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        // An address that cannot be sent to, so that a mistake would be an error and no packet.
+        // An address that cannot be sent to, so that a mistake causes an error instead of a packet.
         let nowhere = SockaddrStorage::from(SocketAddr::from(([0, 0, 0, 0], 0)));
         Ok(Self {
             socket,
@@ -58,7 +58,7 @@ impl Datagrams {
         &self.socket
     }
 
-    /// Reads what has come, at most [`BATCH`] datagrams, into `list`. True if there may be more.
+    /// Receives at most [`BATCH`] datagrams into `list`. True if there may be more.
     pub(super) fn receive(&mut self, list: &mut Vec<Received>) -> io::Result<bool> {
         list.clear();
         let mut slices: Vec<[IoSliceMut<'_>; 1]> =
@@ -78,7 +78,7 @@ impl Datagrams {
         let mut count = 0;
         for (index, message) in results.enumerate() {
             count += 1;
-            // A datagram that did not fit is longer than any message.
+            // A truncated datagram is longer than any message.
             let whole = !message.flags.contains(MsgFlags::MSG_TRUNC);
             if let Some(from) = message.address.as_ref().and_then(address_of).filter(|_| whole) {
                 list.push(Received { index, length: message.bytes, from });
@@ -93,8 +93,7 @@ impl Datagrams {
         buffer.get(..received.length).unwrap_or_default()
     }
 
-    /// Takes the bytes of `packet` to be sent with the next flush. `packet` gets a spare buffer in
-    /// exchange.
+    /// Queues the bytes of `packet` for the next flush. `packet` gets a spare buffer in exchange.
     pub(super) fn queue(&mut self, packet: &mut BytesMut, to: SocketAddr) -> io::Result<()> {
         if self.queued == BATCH {
             self.flush()?;
@@ -107,7 +106,7 @@ impl Datagrams {
         Ok(())
     }
 
-    /// Sends what is queued. What the kernel has no room for is lost, as datagrams are; one that
+    /// Sends what is queued. Datagrams for which the kernel has no room are dropped; one that
     /// cannot be sent does not hold up those behind it.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         let fd = self.socket.as_raw_fd();
@@ -130,7 +129,7 @@ impl Datagrams {
                 Ok(results) => results.count().max(1),
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => return Ok(()),
                 Err(Errno::EBADF | Errno::ENOTSOCK) => return Err(Errno::EBADF.into()),
-                // Of the first datagram: no route, or a firewall's refusal.
+                // The error belongs to the first datagram: no route, or refused by a firewall.
                 Err(_) => 1,
             };
             rest = rest.get(done..).unwrap_or_default();

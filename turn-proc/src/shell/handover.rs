@@ -1,8 +1,8 @@
-//! The gateway's link: connections to a port that both share, and that are the relay's.
+//! The gateway's link: relay connections that arrived at the gateway's port.
 //!
-//! Each is served as if the relay had accepted it: the same limits, rates and grace. The gateway
-//! is distrusted like any peer: what is no connection is dropped, and one that breaks the contract
-//! is reported and not listened to.
+//! Each is served as if the relay had accepted it, with the same limits, rates and grace. The
+//! gateway is not trusted: a descriptor that is not a connection is dropped, and a breach of the
+//! contract is reported and ends the link.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -23,16 +23,16 @@ use crate::address::unmapped;
 #[derive(Debug)]
 pub struct Handover(LinkEnd<ToTurn, ToGateway>);
 
-/// What came over it.
+/// The result of reading the link.
 #[derive(Debug)]
 pub(super) enum Handed {
-    /// A connection, whether it speaks TLS first, and whose it is.
+    /// A connection, whether it begins with TLS, and its client's address.
     Connection(TcpStream, bool, SocketAddr),
-    /// Nothing more for the time being.
+    /// Nothing to read at present.
     Nothing,
-    /// Something that is not a connection any more.
+    /// A descriptor that is not, or no longer, a connection.
     Useless,
-    /// The link is over.
+    /// The link is closed.
     Over,
 }
 
@@ -40,7 +40,7 @@ impl Handover {
     /// Takes the granted end.
     ///
     /// # Errors
-    /// [`NotALink`] when it is none.
+    /// [`NotALink`] when the grant is not a link end.
     pub fn from_grant(grant: Grant) -> Result<Self, NotALink> {
         grant.into_link_end().map(Self)
     }
@@ -64,11 +64,11 @@ impl Handover {
             return Handed::Useless;
         };
         let stream = TcpStream::from(descriptor);
-        // A client that has hung up meanwhile has no address any more.
+        // A client that has already hung up has no address.
         match stream.peer_addr() {
             Ok(remote) => Handed::Connection(stream, secured, unmapped(remote)),
             Err(error) => {
-                debug!(%error, "a connection that was handed over is gone");
+                debug!(%error, "a handed-over connection was already closed");
                 Handed::Useless
             }
         }

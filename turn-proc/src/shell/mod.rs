@@ -1,8 +1,7 @@
-//! The event loop: granted sockets on one side, [`Relay`] on the other. One thread owns it all.
+//! The event loop between the granted sockets and [`Relay`]. One thread owns all of it.
 //!
-//! Decides nothing about TURN. Its own limits are about connections: how many there are, how fast
-//! one source may open them (before TLS costs anything), and how long one may stay without an
-//! allocation.
+//! Decides nothing about TURN. It limits connections: how many there are, how fast one source may
+//! open them (before TLS costs anything), and how long one may remain without an allocation.
 
 mod connection;
 mod connections;
@@ -40,36 +39,37 @@ use crate::{
     relay::{Outcome, Relay},
 };
 
-/// How often what has expired is forgotten.
+/// How often expired state is swept.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Datagram batches of one socket before others get their turn.
+/// Datagram batches of one socket before others are served.
 const BATCHES_A_TURN: usize = 8;
 
-/// Connections accepted or handed over before others get their turn.
+/// Connections accepted or handed over before others are served.
 const ACCEPTS_A_TURN: usize = 32;
 
-/// Events taken from the kernel at once.
+/// Events taken from the kernel per call.
 const EVENTS: usize = 64;
 
 /// The sockets the relay was granted.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// UDP, bound to one local address each: answers leave from the address that was asked.
+    /// UDP sockets, each bound to one local address, so that answers leave from the address that
+    /// was asked.
     pub datagrams: Vec<UdpSocket>,
-    /// TCP.
+    /// TCP listeners.
     pub streams: Vec<TcpListener>,
-    /// TCP that speaks TLS first.
+    /// TCP listeners for TLS.
     pub secured: Vec<TcpListener>,
 }
 
-/// The relay cannot go on.
+/// Why the relay cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    /// TLS sockets without a certificate.
+    /// TLS listeners were granted without a certificate.
     #[error("there are TLS sockets but no certificate")]
     NoCertificate,
-    /// A granted socket or the kernel's event queue fails.
+    /// A granted socket or the kernel's event queue failed.
     #[error("cannot {doing}")]
     Io {
         /// What failed.
@@ -118,16 +118,16 @@ impl Token {
     }
 }
 
-/// Whoever the server works for, as its event loop hears it.
+/// The owner of the server, which the event loop also waits for.
 pub trait Overseer: AsFd {
-    /// Its descriptor is readable. The server ends when this breaks.
+    /// Handles a readable descriptor. `Break` ends the server.
     fn heed(&mut self, server: &mut Server) -> ControlFlow<()>;
 
-    /// About once a second, and at start.
+    /// Called about once a second, and at start.
     fn look(&mut self, _server: &Server) {}
 }
 
-/// Where clients come, for people.
+/// The ports that clients use, for the log.
 #[derive(Clone, Copy, Debug)]
 struct Ports {
     plain: u16,
@@ -135,7 +135,7 @@ struct Ports {
 }
 
 impl Ports {
-    /// Asked while the process may still ask.
+    /// Reads the ports before confinement forbids it.
     fn of(sockets: &Sockets) -> Self {
         let port = |listener: &TcpListener| listener.local_addr().ok().map(|at| at.port());
         Self {
@@ -166,7 +166,7 @@ pub struct Server {
 #[must_use]
 pub fn now() -> Moment {
     let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    // A clock before 1970 lets nobody in: every credential claims to live too long.
+    // A clock before 1970 admits nobody: every credential would seem to live too long.
     Moment { at: Instant::now(), unix: UnixSeconds(unix.map_or(0, |since| since.as_secs())) }
 }
 
@@ -227,12 +227,12 @@ impl Server {
         all.into_iter().try_for_each(add).map_err(|errno| watch(errno.into()))
     }
 
-    /// Takes connections from the gateway too, over `link`, which replaces the one before.
+    /// Accepts connections from the gateway over `link`, which replaces the one before.
     ///
     /// # Errors
-    /// [`ShellError`] when it cannot be watched.
+    /// [`ShellError`] when the link cannot be watched.
     pub fn hand_over_from(&mut self, link: Handover) -> Result<(), ShellError> {
-        // Closing the old end takes it out of the event queue.
+        // Closing the old end removes it from the event queue.
         self.handover = None;
         self.epoll
             .add(&link, readable(Token::Handover))
@@ -298,7 +298,7 @@ impl Server {
         Ok(())
     }
 
-    /// Queues what the relay has written where it belongs.
+    /// Queues what the relay has written at its socket or connection.
     fn dispatch(&mut self, outcome: Outcome, from: Flow) -> Result<(), ShellError> {
         let to = match outcome {
             Outcome::Dropped(_) => return Ok(()),
@@ -324,7 +324,7 @@ impl Server {
     fn accept(&mut self, index: u8, now: Moment) {
         let Some((listener, tls)) = self.listeners.get(usize::from(index)) else { return };
         for _ in 0..ACCEPTS_A_TURN {
-            // Errors other than "nobody waits" are of the connection that was to be accepted.
+            // Any error other than "would block" belongs to the connection being accepted.
             let Ok((stream, remote)) = listener.accept() else { break };
             let admitted = self.connections.admit(stream, remote, tls.as_ref(), now.at);
             watch(&self.epoll, &mut self.connections, admitted);
@@ -335,7 +335,7 @@ impl Server {
         for _ in 0..ACCEPTS_A_TURN {
             let Some(link) = &self.handover else { return };
             match link.receive() {
-                // Without a certificate there is no name to ask for, so nobody comes this way.
+                // Without a certificate the relay offers no TLS, so such a connection is dropped.
                 Handed::Connection(_, true, _) if self.tls.is_none() => {}
                 Handed::Connection(stream, secured, remote) => {
                     let tls = self.tls.as_ref().filter(|_| secured);
@@ -343,7 +343,7 @@ impl Server {
                     watch(&self.epoll, &mut self.connections, admitted);
                 }
                 Handed::Nothing => return,
-                // The gateway restarts, and with it comes a new end.
+                // The gateway restarts, and a new end will be granted.
                 Handed::Over => self.handover = None,
                 Handed::Useless => {}
             }
@@ -357,7 +357,7 @@ impl Server {
             let Some(from) = self.connections.flow(number) else { return };
             for message in &messages {
                 let outcome = self.relay.handle(now, from, message, &mut self.out);
-                // A UDP socket that fails does so again at its own turn.
+                // A failing UDP socket reports its error when it is served itself.
                 let _ = self.dispatch(outcome, from);
             }
             if read.is_err() {
@@ -367,7 +367,7 @@ impl Server {
         self.connections.touch(number);
     }
 
-    /// Sends what all of this turn has queued.
+    /// Sends everything that was queued in this round.
     fn flush(&mut self) -> Result<(), ShellError> {
         for datagrams in &mut self.datagrams {
             datagrams.flush().map_err(failing("write to a UDP socket"))?;
@@ -386,7 +386,7 @@ impl Server {
         }
     }
 
-    /// Forgets what has expired, once a second. True when it did.
+    /// Sweeps expired state, once a second. True when it did.
     fn sweep(&mut self, now: Moment) -> bool {
         if now.at.saturating_duration_since(self.swept) < SWEEP {
             return false;
@@ -401,7 +401,7 @@ impl Server {
     }
 }
 
-/// What `lumen status` shows.
+/// The summary for `lumen status`.
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ports { plain, secured } = self.ports;
@@ -415,7 +415,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// Waits for what a new connection says; one that cannot be watched is closed.
+/// Watches a new connection; one that cannot be watched is closed.
 fn watch(epoll: &Epoll, connections: &mut Connections, number: Option<u64>) {
     let Some(number) = number else { return };
     let watched = connections

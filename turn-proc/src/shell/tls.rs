@@ -1,4 +1,4 @@
-//! The relay's TLS: what a certificate and a key must be, and nothing optional.
+//! The relay's TLS configuration, made from a certificate and a key.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
 };
 
-/// A certificate or key that cannot be used.
+/// Why a certificate or key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// No certificate in it.
+    /// The file contains no certificate.
     #[error("the TLS certificate is not PEM")]
     Certificate(#[source] pem::Error),
-    /// No key in it.
+    /// The file contains no key.
     #[error("the TLS key is not PEM")]
     Key(#[source] pem::Error),
-    /// They do not belong together, or are of a kind nobody accepts.
+    /// They do not belong together, or have an unsupported type.
     #[error("the TLS certificate and key cannot be used")]
     Unusable(#[from] rustls::Error),
 }
 
-/// Makes TLS 1.2 and 1.3 of a certificate chain and its key, both PEM.
+/// Configures TLS 1.2 and 1.3 with a certificate chain and its key, both PEM.
 ///
 /// # Errors
-/// [`TlsError`] names the part that cannot be used.
+/// [`TlsError`] names the unusable part.
 pub fn server_config(chain: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<_, _>>()

@@ -1,5 +1,5 @@
-//! A TURN client for tests and measurements: it writes what it is told to, right or wrong, and reads
-//! what comes back. It shares no code with the relay's own reading and writing of messages.
+//! A TURN client for tests and benchmarks: it writes what it is told to, valid or not, and reads
+//! the answers. It shares no code with the relay's own codec.
 
 #![allow(
     clippy::unwrap_used,
@@ -189,7 +189,7 @@ impl Answer {
     }
 }
 
-/// One client: what it was given and how far it has come.
+/// One client and its state: address, nonce, realm and credential.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub username: String,
@@ -199,12 +199,12 @@ pub struct Client {
     pub serial: u32,
 }
 
-/// Whom a credential is for.
+/// The grantee of a credential.
 pub fn grantee(party: Party, session: u32, peer: u64) -> Grantee {
     Grantee { session: SessionId(session), party, peer: PeerId(peer) }
 }
 
-/// What the supervisor would mint.
+/// The credential that the supervisor would mint.
 pub fn mint(grantee: Grantee, expires: u64, serial: u64) -> Credential {
     let username = Username { expires: UnixSeconds(expires), grantee, serial };
     RelaySecret::new(&SECRET).mint(&username)
@@ -235,7 +235,7 @@ impl Client {
         Builder::new(method, transaction)
     }
 
-    /// Adds what a request with credentials ends with.
+    /// Adds the attributes that end a request with credentials.
     pub fn sign(&self, builder: Builder) -> Vec<u8> {
         builder
             .attribute(USERNAME_ATTRIBUTE, self.username.as_bytes())
@@ -246,7 +246,7 @@ impl Client {
             .build()
     }
 
-    /// An Allocate request without credentials, as small as clients send it.
+    /// An Allocate request without credentials, as short as clients send it.
     pub fn hello(&mut self) -> Vec<u8> {
         self.start(ALLOCATE).attribute(TRANSPORT_ATTRIBUTE, &[17, 0, 0, 0]).build()
     }
@@ -280,7 +280,7 @@ impl Client {
     }
 }
 
-/// Data on a channel, as UDP carries it.
+/// Data on a channel, as sent over UDP.
 pub fn channel_data(number: u16, data: &[u8]) -> Vec<u8> {
     let mut bytes = number.to_be_bytes().to_vec();
     bytes.extend(u16::try_from(data.len()).unwrap().to_be_bytes());

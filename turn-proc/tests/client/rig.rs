@@ -1,4 +1,4 @@
-//! The relay's core with a clock of its own: no sockets, one packet at a time.
+//! The relay's core with a virtual clock: no sockets, one packet at a time.
 
 use std::{
     net::SocketAddr,
@@ -17,14 +17,14 @@ use lumen_turn::{
 
 use super::{Answer, Client, NONCE_ATTRIBUTE, REALM, RELAYED_ATTRIBUTE, SECRET};
 
-/// When its wall clock starts.
+/// Initial value of the wall clock.
 pub const START: u64 = 1_800_000_000;
 
 /// A relay in virtual time.
 pub struct Rig {
     pub relay: Relay,
     pub now: Moment,
-    /// What it last wrote.
+    /// The last message it wrote.
     pub out: BytesMut,
 }
 
@@ -52,9 +52,9 @@ impl Rig {
         self.relay.handle(self.now, from, bytes, &mut self.out)
     }
 
-    /// Says something that is answered. Reading the answer checks that its padding is zero.
+    /// Sends a message that must be answered. Parsing the answer checks that its padding is zero.
     pub fn ask(&mut self, from: Flow, bytes: &[u8]) -> Answer {
-        // Rates are not what these tests are about.
+        // Time passes so that no rate is reached.
         self.now = self.now.after(Duration::from_millis(100));
         assert_eq!(self.say(from, bytes), Outcome::Reply);
         Answer::parse(&self.out)

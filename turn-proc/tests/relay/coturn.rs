@@ -1,4 +1,4 @@
-//! coturn's `turnutils_uclient` as referee.
+//! coturn's `turnutils_uclient` as an independent client.
 
 use std::process::{Command, Output};
 
@@ -14,7 +14,8 @@ use crate::{
     running::{Running, patient},
 };
 
-/// Runs coturn's client: allocations of a probe, two for each side of RTP, that send to each other.
+/// Runs coturn's client with a probe's allocations, two for each side of RTP, that send to each
+/// other.
 fn uclient(port: u16, username: &str, password: &str, more: &[&str]) -> Result<Output> {
     Command::new("turnutils_uclient")
         .args(["-y", "-c", "-n", "20", "-z", "5", "-l", "400"])

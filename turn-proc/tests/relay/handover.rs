@@ -64,7 +64,7 @@ fn connections_handed_over_meet_the_limits_of_accepted_ones() -> Result<()> {
     let relay = Running::start(Setup::default())?;
     let gateway = Gateway::of(&relay)?;
     let clients: Vec<_> = (0..60).map(|_| gateway.client(ToTurn::Plain)).collect::<Result<_>>()?;
-    // Over the burst of one source.
+    // More connections than the burst of one source.
     assert!(clients.into_iter().skip(40).all(is_closed));
     assert!(relay.figure("relay_connections_count") <= 32);
     Ok(())
@@ -84,7 +84,7 @@ fn link_that_is_replaced_hands_over_and_the_old_one_is_closed() -> Result<()> {
 fn link_that_breaks_the_contract_is_closed_and_others_are_served() -> Result<()> {
     let relay = Running::start(patient())?;
     let gateway = Gateway::of(&relay)?;
-    // A descriptor that should be there is not.
+    // The descriptor is missing.
     let raw = gateway.link.as_fd().try_clone_to_owned()?;
     nix::sys::socket::send(
         std::os::fd::AsRawFd::as_raw_fd(&raw),

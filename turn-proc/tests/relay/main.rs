@@ -1,5 +1,5 @@
-//! The relay on real sockets over loopback: UDP, TCP and TLS, with a client of our own and with
-//! coturn's `turnutils_uclient` as referee. Needs the Debian package `coturn`.
+//! The relay on real loopback sockets (UDP, TCP and TLS), with a client of our own and with
+//! coturn's independent `turnutils_uclient`. Needs the Debian package `coturn`.
 
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
@@ -130,7 +130,7 @@ fn foreign_peers_are_refused_and_nothing_leaves_the_relay() -> Result<()> {
         assert_eq!(path.ask(&client.permit(peer))?.error(), Some(403), "{ip}");
         path.send(&client.send(peer, b"to the host"))?;
     }
-    // The relay's own address in this test, where a socket happens to listen: it is a label only.
+    // The relay's own address in this test, where a socket happens to listen: it is only a label.
     let own = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), target_port);
     assert_eq!(path.ask(&client.permit(own))?.error(), None);
     path.send(&client.send(own, b"to the host"))?;
@@ -151,7 +151,8 @@ fn flood_is_limited_and_those_inside_are_served() -> Result<()> {
     at_rtc.ask(&rtc.permit(viewer_address))?;
     at_viewer.ask(&viewer.permit(rtc_address))?;
     let hello = stranger.hello();
-    // In rounds that fit the kernel's receive queue: what overflows it nobody can serve.
+    // In rounds that fit the kernel's receive queue, because what overflows it never reaches the
+    // relay.
     for _ in 0..100 {
         for _ in 0..50 {
             flood.send(&hello)?;
@@ -185,7 +186,7 @@ fn connections_of_one_source_are_bounded_before_tls() -> Result<()> {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         matches!(stream.read(&mut [0]), Ok(0) | Err(_))
     };
-    // The last ones are over the burst of one source.
+    // The last connections exceed the burst of one source.
     assert!(connections.into_iter().skip(60).all(closed));
     assert!(relay.figure("relay_connections_count") <= 32);
     Ok(())
@@ -198,7 +199,7 @@ fn allocation_of_a_closed_connection_is_freed() -> Result<()> {
     let mut client = viewer(7);
     enter(&mut first, &mut client)?;
     drop(first);
-    // One allocation each: the second attempt succeeds only when the first is gone.
+    // One allocation each, so the second attempt succeeds only after the first has ended.
     let mut second = over_tcp(relay.tcp)?;
     let mut again = viewer(7);
     let answer = login(&mut second, &mut again)?;

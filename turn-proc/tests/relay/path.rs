@@ -1,4 +1,4 @@
-//! What a client talks through: UDP, TCP, TLS.
+//! The transports of a client: UDP, TCP, TLS.
 
 use std::{
     io::{Read, Write},
@@ -12,13 +12,13 @@ use lumen_turn::framing::Framer;
 
 use crate::client::Answer;
 
-/// How long a test waits for what must come.
+/// How long a test waits for an expected message.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long it waits for what must not.
+/// How long it waits to see that no message comes.
 pub(crate) const SILENCE: Duration = Duration::from_millis(200);
 
-/// What a client talks through.
+/// The transport of a client.
 pub(crate) trait Path {
     fn send(&mut self, message: &[u8]) -> Result<()>;
     fn receive(&mut self) -> Result<Vec<u8>>;
@@ -39,7 +39,7 @@ impl OverUdp {
         Ok(Self(socket))
     }
 
-    /// Whether nothing comes.
+    /// Whether no message arrives.
     pub(crate) fn is_silent(&mut self) -> Result<bool> {
         self.0.set_read_timeout(Some(SILENCE))?;
         let silent = self.receive().is_err();
@@ -101,7 +101,7 @@ pub(crate) fn over_tcp(relay: SocketAddr) -> Result<OverStream<TcpStream>> {
     Ok(OverStream::on(stream))
 }
 
-/// TLS that believes any certificate: who the relay is does not matter to its client, whose media
+/// TLS that accepts any certificate: the client need not know who the relay is, because its media
 /// is encrypted end to end.
 pub(crate) fn over_tls(relay: SocketAddr) -> Result<OverStream<impl Read + Write>> {
     let stream = TcpStream::connect(relay)?;
@@ -109,7 +109,7 @@ pub(crate) fn over_tls(relay: SocketAddr) -> Result<OverStream<impl Read + Write
     tls_on(stream)
 }
 
-/// The same on a connection that is there.
+/// The same on an existing connection.
 pub(crate) fn tls_on(stream: TcpStream) -> Result<OverStream<impl Read + Write>> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider.clone())

@@ -1,4 +1,4 @@
-//! A relay on real sockets of loopback, on a thread of its own.
+//! A relay on real loopback sockets, on a thread of its own.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
@@ -21,7 +21,7 @@ use lumen_turn::{
 
 use crate::client::{REALM, SECRET};
 
-/// A running relay. Ends with the test.
+/// A running relay, stopped when dropped.
 pub(crate) struct Running {
     pub(crate) udp: SocketAddr,
     pub(crate) tcp: SocketAddr,
@@ -32,13 +32,13 @@ pub(crate) struct Running {
     pub(crate) registry: Registry,
 }
 
-/// What a test wants of a running relay.
+/// What a test tells a running relay to do.
 enum Order {
     HandOver(Handover),
     Stop,
 }
 
-/// Passes orders on to the relay's thread.
+/// Passes orders to the relay's thread.
 struct Boss {
     orders: mpsc::Receiver<Order>,
     waker: Waker,
@@ -69,7 +69,7 @@ pub(crate) struct Setup {
     pub(crate) connections: ConnectionLimits,
 }
 
-/// Limits that loopback tests, all from one source, do not meet.
+/// Limits so high that loopback tests, all from one source, do not reach them.
 pub(crate) fn patient() -> Setup {
     let plenty = Rate { per_second: 100_000, burst: 100_000 };
     let rates =
@@ -138,7 +138,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // A relay that has failed has nobody to tell.
+        // A relay that has failed receives no orders.
         let _ = self.orders.send(Order::Stop);
         self.waker.wake();
         if let Some(thread) = self.thread.take() {
