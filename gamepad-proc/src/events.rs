@@ -1,20 +1,20 @@
-//! From a pad's state to the input events that bring a device to it. Pure.
+//! Turns a pad's state into the input events that bring a device to it. Pure.
 //!
-//! INVARIANT: every event's code is one the identity declares, and its value is in the range it
-//! declares, whatever the report.
+//! INVARIANT: whatever the report, the identity declares every event's code, and every value is in
+//! the declared range.
 
 use evdev::{AbsoluteAxisCode as Axis, EventType, InputEvent, KeyCode as Key, SynchronizationCode};
 use lumen_ipc::message::pads::PadReport;
 
 use crate::identity::{DOWN, Identity, LEFT, RIGHT, Range, STICKS, TRIGGERS, UP};
 
-/// What came before happened together.
+/// The end of a packet: the events before it happened together.
 fn report() -> InputEvent {
     InputEvent::new(EventType::SYNCHRONIZATION.0, SynchronizationCode::SYN_REPORT.0, 0)
 }
 
-/// The events that bring a device from `before` to `after`; all of them when it is not known how the
-/// device is. None when nothing changes, else the last one closes the packet.
+/// The events that bring a device from `before` to `after`; all of them when the device's state is
+/// unknown. No events when nothing changes; otherwise the last one ends the packet.
 #[must_use]
 pub fn events(
     identity: &Identity,
@@ -57,13 +57,13 @@ fn states(identity: &Identity, pad: &PadReport) -> impl Iterator<Item = InputEve
     identity.buttons.iter().map(key).chain(sticks).chain(triggers).chain(hat)
 }
 
-/// From the full range of an `i16` to the device's. Rest is the centre of both.
+/// Scales the full range of an `i16` to the device's range. Rest is the centre of both.
 fn stick(range: Range, at: i16) -> i32 {
     const FULL: i64 = u16::MAX as i64;
     let above = i64::from(at) - i64::from(i16::MIN);
     let span = i64::from(range.maximum) - i64::from(range.minimum);
     let scaled = (above * span + FULL / 2) / FULL;
-    // Within the span, because `above` is within the full range.
+    // Within the range, because `above` is within the full range.
     i32::try_from(i64::from(range.minimum) + scaled).unwrap_or(range.maximum)
 }
 

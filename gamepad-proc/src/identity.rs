@@ -1,11 +1,11 @@
-//! What a virtual gamepad says it is: the exact names, numbers, codes and ranges of a real one on
-//! Linux, so that games and their libraries know its layout without being told.
+//! The identities of virtual gamepads: the exact names, numbers, codes and ranges of real ones on
+//! Linux, from which games and their libraries know the layout.
 //!
-//! Codes are the kernel's, by the names of `linux/input-event-codes.h`. The left face button is
-//! `BTN_WEST` and the upper one `BTN_NORTH`, except for Microsoft's driver, which says the reverse.
+//! Codes are the kernel's, named as in `linux/input-event-codes.h`. The left face button is
+//! `BTN_WEST` and the upper one `BTN_NORTH`, except in Microsoft's driver, which swaps them.
 //!
-//! INVARIANT: this table is the allow-list. A code that is in no row can neither be declared by a
-//! device nor be sent by one.
+//! INVARIANT: this table is the allow-list. A device can neither declare nor send a code that is
+//! missing from its row.
 
 use evdev::{AbsoluteAxisCode as Axis, BusType, KeyCode as Key};
 use lumen_ipc::service::PadIdentity;
@@ -13,13 +13,13 @@ use lumen_ipc::service::PadIdentity;
 /// The values of an axis.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Range {
-    /// Smallest.
+    /// Smallest value.
     pub minimum: i32,
-    /// Largest.
+    /// Largest value.
     pub maximum: i32,
-    /// Changes below it are noise, which the kernel filters.
+    /// The kernel filters changes below this as noise.
     pub fuzz: i32,
-    /// Around the centre, values below it mean the centre.
+    /// Values this close to the centre count as the centre.
     pub flat: i32,
 }
 
@@ -35,16 +35,16 @@ pub const HAT: Range = Range::new(-1, 1, 0, 0);
 /// A kind of gamepad.
 #[derive(Debug)]
 pub struct Identity {
-    /// As the driver of the real one names it.
+    /// The name that the real one's driver gives it.
     pub name: &'static str,
-    /// Bus, vendor, product and version, of which libraries make the identifier they know it by.
+    /// Bus, vendor, product and version, from which libraries derive the identifier of the model.
     pub numbers: [u16; 4],
-    /// Each button: its place in the standard mapping
-    /// (<https://www.w3.org/TR/gamepad/#remapping>), and its code.
+    /// Each button: its index in the standard mapping (<https://www.w3.org/TR/gamepad/#remapping>)
+    /// and its code.
     pub buttons: &'static [(u8, Key)],
-    /// All four axes of the two sticks.
+    /// The range of all four axes of the two sticks.
     pub sticks: Range,
-    /// Both triggers' axes, if they are axes.
+    /// The range of both triggers' axes, if they are axes.
     pub triggers: Option<Range>,
 }
 
@@ -53,7 +53,7 @@ pub const STICKS: [Axis; 4] = [Axis::ABS_X, Axis::ABS_Y, Axis::ABS_RX, Axis::ABS
 /// The triggers' axes, the left one first.
 pub const TRIGGERS: [Axis; 2] = [Axis::ABS_Z, Axis::ABS_RZ];
 
-/// Places in the standard mapping that are no buttons here but the directional pad's axes.
+/// Indices in the standard mapping that are not buttons here but axes of the directional pad.
 pub const UP: u8 = 12;
 /// See [`UP`].
 pub const DOWN: u8 = 13;
@@ -62,7 +62,7 @@ pub const LEFT: u8 = 14;
 /// See [`UP`].
 pub const RIGHT: u8 = 15;
 
-/// The kernel's `xpad` driver: names the left face button X and the upper one Y, and gives them the
+/// The kernel's `xpad` driver calls the left face button X and the upper one Y, and gives them the
 /// codes of those letters.
 const MICROSOFT: &[(u8, Key)] = &[
     (0, Key::BTN_SOUTH),
@@ -78,7 +78,7 @@ const MICROSOFT: &[(u8, Key)] = &[
     (16, Key::BTN_MODE),
 ];
 
-/// `hid-playstation`: codes by place, and each trigger is a button besides being an axis.
+/// `hid-playstation`: codes by position; each trigger is both a button and an axis.
 const SONY: &[(u8, Key)] = &[
     (0, Key::BTN_SOUTH),
     (1, Key::BTN_EAST),
@@ -95,8 +95,8 @@ const SONY: &[(u8, Key)] = &[
     (16, Key::BTN_MODE),
 ];
 
-/// `hid-nintendo`: codes by place, triggers that are buttons only, and one to capture the screen,
-/// which Chromium numbers after the standard ones.
+/// `hid-nintendo`: codes by position, triggers that are only buttons, and a button to capture the
+/// screen, which Chromium numbers after the standard ones.
 const NINTENDO: &[(u8, Key)] = &[
     (0, Key::BTN_SOUTH),
     (1, Key::BTN_EAST),
@@ -147,7 +147,7 @@ static SWITCH_PRO: Identity = Identity {
 };
 
 impl Identity {
-    /// The row of the table.
+    /// The row of `identity`.
     #[must_use]
     pub const fn of(identity: PadIdentity) -> &'static Self {
         match identity {
@@ -158,7 +158,7 @@ impl Identity {
         }
     }
 
-    /// Every axis it has.
+    /// Every axis of the identity.
     pub fn axes(&self) -> impl Iterator<Item = (Axis, Range)> {
         let sticks = STICKS.into_iter().map(|axis| (axis, self.sticks));
         let triggers = self.triggers.into_iter();

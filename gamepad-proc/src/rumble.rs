@@ -1,12 +1,12 @@
-//! The effects a program has put on one device, and what the motors do. Pure: what the program asks
-//! and the time in, what the viewer's pad is told out.
+//! The effects that programs put on one device, and the resulting motion of the motors. Pure: takes
+//! the programs' requests and the time, returns the orders to the viewer's pad.
 //!
-//! Effects are those of `linux/input.h`: uploaded with an id, then played and stopped by id, with a
-//! gain over all of them. Those that play are summed up, as the kernel's own emulation does
-//! (`drivers/input/ff-memless.c`); envelopes are left out, because a browser has none.
+//! Effects are those of `linux/input.h`: uploaded with an id, then played and stopped by id, under
+//! a common gain. The effects that play are summed up, as the kernel's own emulation does
+//! (`drivers/input/ff-memless.c`); envelopes are left out, because browsers have none.
 //!
-//! INVARIANT: whatever the program does, the pad is told at most once per [`INTERVAL`], and again
-//! before what it was told expires.
+//! INVARIANT: whatever programs do, the pad is sent at most one order per [`INTERVAL`], and an
+//! order is renewed before it expires.
 
 use std::time::{Duration, Instant};
 
@@ -14,21 +14,21 @@ use std::time::{Duration, Instant};
 pub const EFFECTS: usize = 16;
 /// The least time between two orders to a pad.
 pub const INTERVAL: Duration = Duration::from_millis(15);
-/// The longest order, so that a pad whose orders end (a worker dies) does not shake for ever.
+/// The longest order, so that a pad does not shake for ever when orders stop because a worker died.
 pub const LONGEST: Duration = Duration::from_secs(5);
-/// How long before its end an order is given anew.
+/// How long before its end an order is renewed.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// An effect, as far as two motors can follow it.
+/// An effect, reduced to what two motors can do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Effect {
     /// The heavy motor.
     pub strong: u16,
     /// The light motor.
     pub weak: u16,
-    /// How long; zero is until it is stopped.
+    /// How long it lasts; zero means until it is stopped.
     pub length: Duration,
-    /// How long after the play.
+    /// The delay between the play request and the start.
     pub delay: Duration,
 }
 
@@ -44,27 +44,27 @@ impl EffectId {
     }
 }
 
-/// What a program asks of a device.
+/// A program's request to a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Request {
-    /// Keep an effect.
+    /// Store an effect.
     Upload(EffectId, Effect),
-    /// Forget it.
+    /// Erase an effect.
     Erase(EffectId),
-    /// Play it so many times; zero stops it.
+    /// Play an effect so many times; zero stops it.
     Play(EffectId, u32),
-    /// The share of every effect's strength, the largest number being all of it.
+    /// Scale all effects: the largest number is full strength.
     Gain(u16),
 }
 
-/// What the motors do from now on, until told otherwise or `millis` have passed.
+/// What the motors do from now on, until the next order or until `millis` have passed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Order {
     /// The heavy motor.
     pub strong: u16,
     /// The light motor.
     pub weak: u16,
-    /// For how long at most.
+    /// The longest duration.
     pub millis: u16,
 }
 
@@ -81,7 +81,7 @@ pub struct Rumble {
     effects: [Option<Effect>; EFFECTS],
     playing: [Option<Playing>; EFFECTS],
     gain: u16,
-    /// The motors as told last, and until when they go on.
+    /// The last order's motors, and until when they run.
     told: (u16, u16),
     expires: Instant,
     /// When the next order may be given.
@@ -89,7 +89,7 @@ pub struct Rumble {
 }
 
 impl Rumble {
-    /// No effects, all at rest.
+    /// No effects, motors at rest.
     #[must_use]
     pub const fn new(now: Instant) -> Self {
         Self {
@@ -102,12 +102,12 @@ impl Rumble {
         }
     }
 
-    /// The program asks something.
+    /// Takes a program's request.
     pub fn handle(&mut self, now: Instant, request: Request) {
         match request {
             Request::Upload(EffectId(id), effect) => {
                 set(&mut self.effects, id, Some(effect));
-                // One that plays goes on as it is now, from its start.
+                // A playing effect continues with the new parameters, from its start.
                 if let Some(Some(playing)) = self.playing.get_mut(id) {
                     playing.until = end(playing.from, effect, 1);
                 }
@@ -128,12 +128,12 @@ impl Rumble {
         }
     }
 
-    /// The pad is another one, which has been told nothing.
+    /// Another pad holds the slot, which has received no order.
     pub const fn pad_changed(&mut self) {
         self.told = (0, 0);
     }
 
-    /// What the pad must be told now, if anything.
+    /// The order to send to the pad, if any.
     pub fn poll_order(&mut self, now: Instant) -> Option<Order> {
         for playing in &mut self.playing {
             if playing.is_some_and(|it| it.until.is_some_and(|until| until <= now)) {
@@ -153,8 +153,8 @@ impl Rumble {
         if motors == (0, 0) {
             return Some(Order::default());
         }
-        // Rounded up: a pad that goes on for a millisecond is told to stop, one that stopped too
-        // early stutters. `LONGEST` fits.
+        // Rounded up: a pad that runs a millisecond too long is told to stop; one that stopped too
+        // early would stutter. `LONGEST` fits.
         let millis = u16::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(u16::MAX);
         Some(Order { strong: motors.0, weak: motors.1, millis: millis.max(1) })
     }
@@ -173,12 +173,12 @@ impl Rumble {
         due.map(|at| at.max(self.free))
     }
 
-    /// Whether something plays on beyond what the pad was told.
+    /// Whether an effect plays on after the last order ends.
     fn outlasts(&self, now: Instant) -> bool {
         self.on(now).any(|playing| playing.until.is_none_or(|until| until > self.expires))
     }
 
-    /// How long until all that plays is over, as far as an order goes.
+    /// The time until all playing effects end, limited to the longest order.
     fn left(&self, now: Instant) -> Duration {
         let left = |playing: &Playing| playing.until.map_or(LONGEST, |until| until - now);
         self.on(now).map(left).max().unwrap_or_default().min(LONGEST)
@@ -212,7 +212,7 @@ impl Rumble {
     }
 }
 
-/// Stands in for an effect that a predecessor of this process was given and took with it.
+/// Stands for an effect that was uploaded to a predecessor of this process and died with it.
 const FORGOTTEN: Effect = Effect {
     strong: 0x8000,
     weak: 0x8000,
@@ -225,7 +225,7 @@ fn end(from: Instant, effect: Effect, times: u32) -> Option<Instant> {
     let (length, delay) = (effect.length, effect.delay);
     let gaps = delay.saturating_mul(times.saturating_sub(1));
     let all = length.saturating_mul(times).saturating_add(gaps);
-    // Beyond what an instant can say is for ever, too.
+    // A time beyond the range of an instant counts as never, too.
     (!length.is_zero()).then(|| from.checked_add(all)).flatten()
 }
 
@@ -272,7 +272,7 @@ mod tests {
             order.map(|order| (order.strong, order.weak, order.millis))
         }
 
-        /// Follows the deadlines for so long; every order with its time in milliseconds.
+        /// Follows the deadlines for `millis`; returns every order with its time in milliseconds.
         fn run(&mut self, millis: u64) -> Vec<(u128, (u16, u16, u16))> {
             let (start, end) = (self.now, self.now + Duration::from_millis(millis));
             let mut orders = Vec::new();
@@ -386,7 +386,7 @@ mod tests {
                 for (at, (strong, weak, millis)) in device.run(pause) {
                     let at = began + Duration::from_millis(at.try_into().expect("small"));
                     if let Some(last) = last {
-                        // Times are cut to milliseconds here.
+                        // Times are rounded down to milliseconds here.
                         prop_assert!(at + Duration::from_millis(1) >= last + INTERVAL);
                     }
                     last = Some(at);

@@ -1,14 +1,13 @@
-//! Whose pad has which slot. Pure: what rtc says and the time in, what becomes of the devices out.
+//! Which pad has which slot. Pure: takes rtc's messages and the time, returns actions on devices.
 //!
-//! A slot is a device while somebody's pad holds it, and for a while afterwards: a page that loads
-//! anew, an rtc that is restarted and a plug that wobbles come back to the device a game already
-//! plays with. Whoever has nothing to do with it any more has let go of its controls: a kept device
-//! is at rest.
+//! A slot has a device while a pad holds it, and for a while afterwards: a reloaded page, a
+//! restarted rtc and a loose plug get back the device that a game already uses. A device that is
+//! only kept has its controls at rest.
 //!
-//! With all slots held a further pad waits, in the order of plugging.
+//! When all slots are held, further pads wait in the order of plugging.
 //!
-//! INVARIANT: a device is made only when no kept one can be had, and not faster than
-//! [`CREATION_INTERVAL`] after a burst: a storm of plugs is no storm of devices.
+//! INVARIANT: a device is created only when no kept one is available, and after a burst no faster
+//! than every [`CREATION_INTERVAL`], so that a storm of plugs creates no storm of devices.
 
 use std::{
     collections::VecDeque,
@@ -22,23 +21,23 @@ use lumen_ipc::{
 
 /// How long a device is kept after its pad was unplugged.
 pub const UNPLUG_GRACE: Duration = Duration::from_secs(1);
-/// The time between two new devices, once [`CREATION_BURST`] is used up.
+/// The least time between two new devices, once [`CREATION_BURST`] is used up.
 pub const CREATION_INTERVAL: Duration = Duration::from_secs(2);
-/// How many devices can be made at once.
+/// How many devices can be created at once.
 pub const CREATION_BURST: u32 = 2 * SLOTS as u32;
-/// Most pads known at a time: all that the most peers rtc admits can have.
+/// The most pads known at a time: as many as the most peers of rtc can have.
 pub const MAX_PADS: usize = 64;
 
-/// Whose pad.
+/// A pad's peer and number.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct PadName {
     /// The peer.
     pub peer: PeerId,
-    /// Its number there.
+    /// Its number at that peer.
     pub pad: PadIndex,
 }
 
-/// A slot by number, below the number of slots there are.
+/// The number of an existing slot.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct SlotNumber(usize);
 
@@ -50,25 +49,25 @@ impl SlotNumber {
     }
 }
 
-/// What becomes of a device.
+/// An action on a device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Make it.
+    /// Create it.
     Create(SlotNumber),
     /// Remove it.
     Destroy(SlotNumber),
-    /// Bring it to this state.
+    /// Bring it to the state of a report.
     Show(SlotNumber, PadReport),
 }
 
-/// What became of a message.
+/// The result of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Heard {
-    /// It counts.
+    /// It was applied.
     Done,
-    /// There are [`MAX_PADS`] pads already.
+    /// There are already [`MAX_PADS`] pads.
     Refused,
-    /// The pad gets its device when the next one may be made.
+    /// The pad gets its device when the next one may be created.
     Throttled,
     /// The pad waits for a slot.
     Waits,
@@ -76,13 +75,13 @@ pub enum Heard {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Slot {
-    /// The kernel made no device of it.
+    /// The kernel refused to create its device.
     Broken,
-    /// There is no device.
+    /// It has no device.
     Empty,
-    /// It is somebody's.
+    /// A pad holds it.
     Held(PadName),
-    /// It is at rest until it is removed.
+    /// Its device is at rest until it is removed.
     Kept { until: Instant, last: Option<PadName> },
 }
 
@@ -98,16 +97,17 @@ struct Pad {
 #[derive(Debug)]
 pub struct Slots {
     slots: Vec<Slot>,
-    /// In the order of plugging.
+    /// Sorted by the order of plugging.
     pads: Vec<Pad>,
     budget: Budget,
-    /// How long a device is kept after its peer is gone, or the link.
+    /// How long a device is kept after its peer has left, or the link is lost.
     grace: Duration,
     actions: VecDeque<Action>,
 }
 
 impl Slots {
-    /// `count` slots without devices, which are kept for `grace` when their peer is gone, or the link.
+    /// `count` slots without devices, which are kept for `grace` when their peer has left or the
+    /// link is lost.
     #[must_use]
     pub fn new(now: Instant, count: usize, grace: PadGrace) -> Self {
         Self {
@@ -119,17 +119,17 @@ impl Slots {
         }
     }
 
-    /// Every slot's number.
+    /// The numbers of all slots.
     pub fn numbers(&self) -> impl Iterator<Item = SlotNumber> + use<> {
         (0..self.slots.len()).map(SlotNumber)
     }
 
-    /// A predecessor left a device in this slot.
+    /// Records a device that a predecessor left in this slot.
     pub fn found(&mut self, now: Instant, slot: SlotNumber) {
         self.keep(slot, now + self.grace, None);
     }
 
-    /// Rtc said something.
+    /// Takes a message from rtc.
     pub fn handle(&mut self, now: Instant, message: ToGamepad) -> Heard {
         let name = |pad| PadName { peer: message.peer, pad };
         match message.action {
@@ -146,12 +146,12 @@ impl Slots {
         }
     }
 
-    /// The link is gone: whoever spoke on it holds nothing any more.
+    /// The link is lost: its pads hold nothing from now on.
     pub fn link_lost(&mut self, now: Instant) {
         self.leave(now + self.grace, |_| true);
     }
 
-    /// The device could not be made. Its pad waits for another slot.
+    /// The device could not be created. Its pad waits for another slot.
     pub fn failed(&mut self, now: Instant, slot: SlotNumber) {
         self.set(slot, Slot::Broken);
         for pad in self.pads.iter_mut().filter(|pad| pad.slot == Some(slot)) {
@@ -160,7 +160,7 @@ impl Slots {
         self.place(now);
     }
 
-    /// Time has come.
+    /// Handles deadlines that have passed.
     pub fn timeout(&mut self, now: Instant) {
         for number in self.numbers() {
             if matches!(self.slot(number), Slot::Kept { until, .. } if until <= now) {
@@ -182,12 +182,12 @@ impl Slots {
         kept.chain(waits.then(|| self.budget.next())).min()
     }
 
-    /// The next thing to do, oldest first.
+    /// The next action, oldest first.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Whose pad has this slot.
+    /// The pad that holds this slot.
     #[must_use]
     pub fn holder(&self, slot: SlotNumber) -> Option<PadName> {
         match self.slot(slot) {
@@ -196,13 +196,13 @@ impl Slots {
         }
     }
 
-    /// Pads that have a slot.
+    /// Number of pads that have a slot.
     #[must_use]
     pub fn held(&self) -> usize {
         self.slots.iter().filter(|slot| matches!(slot, Slot::Held(_))).count()
     }
 
-    /// Pads that wait for one.
+    /// Number of pads that wait for a slot.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.pads.iter().filter(|pad| pad.slot.is_none()).count()
@@ -223,7 +223,7 @@ impl Slots {
         self.place(now)
     }
 
-    /// Takes the pads that `whose` names out of play.
+    /// Removes the pads that `whose` selects.
     fn leave(&mut self, until: Instant, whose: impl Fn(PadName) -> bool) {
         for number in self.numbers() {
             if let Some(name) = self.holder(number).filter(|name| whose(*name)) {
@@ -238,7 +238,7 @@ impl Slots {
         self.actions.push_back(Action::Show(slot, PadReport::default()));
     }
 
-    /// Gives slots to pads that wait. Says how the last of them fared.
+    /// Gives slots to waiting pads. Returns the result for the last of them.
     fn place(&mut self, now: Instant) -> Heard {
         for index in 0..self.pads.len() {
             let Some(Pad { name, report, slot: None }) = self.pads.get(index).copied() else {
@@ -264,7 +264,7 @@ impl Slots {
         Heard::Done
     }
 
-    /// The device that was this pad's, else one that is kept, else a new one.
+    /// The device that this pad had before, else a kept one, else a new one.
     fn choose(&self, name: PadName) -> Option<SlotNumber> {
         let find = |wanted: &dyn Fn(Slot) -> bool| {
             self.numbers().find(|number| wanted(self.slot(*number)))
@@ -285,7 +285,7 @@ impl Slots {
     }
 }
 
-/// How many devices may be made.
+/// How many devices may be created.
 #[derive(Debug)]
 struct Budget {
     left: u32,

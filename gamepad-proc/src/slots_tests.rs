@@ -1,4 +1,4 @@
-//! Tests of [`super::Slots`]: a house of devices follows its actions, in virtual time.
+//! Tests of [`super::Slots`]: a set of simulated devices follows its actions in virtual time.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::*;
 /// As configured by default.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// The devices, as the actions leave them, and all that happened.
+/// The devices after all actions, and what happened.
 struct House {
     slots: Slots,
     now: Instant,
@@ -188,7 +188,7 @@ fn storm_of_plugs_makes_a_handful_of_devices() {
         house.pass(Duration::from_millis(1));
     }
     assert!(house.created <= SLOTS, "{} devices", house.created);
-    // One that waits for each device to be gone is slowed down by the budget.
+    // A client that waits for each device to disappear is limited by the budget.
     let before = house.created;
     for _ in 0..100 {
         house.plug(1, 0);

@@ -1,18 +1,18 @@
-//! What gamepad counts.
+//! The metrics of gamepad.
 
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Registry};
 
-/// The figures of this worker.
+/// The metrics of this worker.
 #[derive(Clone, Debug)]
 pub(super) struct Figures {
     pub(super) registry: Registry,
-    /// Devices there are.
+    /// Existing devices.
     pub(super) devices: Gauge,
-    /// Devices made.
+    /// Devices created.
     pub(super) devices_created: Counter,
     /// Devices removed.
     pub(super) devices_destroyed: Counter,
-    /// Messages of rtc.
+    /// Messages received from rtc.
     pub(super) messages: Counter,
     /// Input events sent to devices.
     pub(super) events: Counter,

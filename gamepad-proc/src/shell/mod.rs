@@ -1,9 +1,9 @@
-//! The worker as the supervisor sees it: what it takes at start, and its event loop.
+//! The worker as the supervisor sees it: the grants it takes at start, and its event loop.
 //!
-//! One thread sleeps on the link, the devices and the supervisor until the next deadline. Nothing
-//! connected means no deadline: a session without pads costs nothing.
+//! One thread sleeps on the link, the devices and the supervisor until the next deadline. Without
+//! pads there is no deadline, so a session without them costs nothing.
 //!
-//! A link end that closes means that rtc restarts: devices are kept at rest for those who come back.
+//! A closed link end means that rtc restarts: devices are kept at rest for pads that come back.
 
 mod figures;
 mod seat;
@@ -45,7 +45,7 @@ use crate::{
 
 type PadsEnd = LinkEnd<ToGamepad, ToRtc>;
 
-/// Most messages taken from the link in a turn, so that a flood on it starves nobody.
+/// Messages read from the link in one round, so that a flood on it starves nobody.
 const BATCH: usize = 64;
 
 /// The gamepad worker.
@@ -74,7 +74,7 @@ impl Worker for Gamepad {
             }
         }
         if devices.is_empty() {
-            info!("there is no access to /dev/uinput: gamepads are off; see `lumen doctor`");
+            info!("no access to /dev/uinput, so gamepads are off; see `lumen doctor`");
         }
         let mut slots = Slots::new(now, devices.len(), config.grace);
         for (slot, _) in slots.numbers().zip(&devices).filter(|(_, device)| device.exists()) {
@@ -123,37 +123,38 @@ impl Worker for Gamepad {
     }
 }
 
-/// The devices in the supervisor's deposit, those that a predecessor left included.
+/// The devices in the supervisor's deposit, including those that a predecessor left.
 fn devices_in(deposit: &OwnedFd) -> Result<Vec<Device>, StartError> {
     let unusable = |error| StartError::caused("the deposit of devices is unusable", error);
     let descriptors = uinput::take(deposit.as_fd()).map_err(unusable)?;
     let adopt = |descriptor| {
-        Device::adopt(descriptor)
-            .map_err(|error| StartError::caused("a deposited descriptor is no uinput's", error))
+        Device::adopt(descriptor).map_err(|error| {
+            StartError::caused("a deposited descriptor does not belong to uinput", error)
+        })
     };
     descriptors.into_iter().map(adopt).collect()
 }
 
 impl Gamepad {
-    /// Takes a link end, in place of the one before.
+    /// Takes a link end, replacing the one before.
     fn take(&mut self, grant: Grant) -> Result<(), NotALink> {
         match grant.what {
             ToWorker::LinkEnd { link: LinkName::Pads, .. } => {
                 self.link = Some(grant.into_link_end()?);
                 self.slots.link_lost(Instant::now());
             }
-            what => info!(?what, "a grant that gamepad has no use for is closed"),
+            what => info!(?what, "closed a grant that gamepad does not use"),
         }
         Ok(())
     }
 
-    /// Says on a new link end whether there are pads at all.
+    /// Reports on a new link end whether pads are supported at all.
     fn announce(&self) {
         let available = ToRtc::Available(!self.seats.is_empty());
         self.send(&available);
     }
 
-    /// Does what the supervisor wants; `false` when that is to end.
+    /// Handles the supervisor's events; `false` when the worker is to end.
     fn heed(&mut self, supervision: &Supervision) -> bool {
         while let Some(event) = supervision.next() {
             match event {
@@ -162,7 +163,7 @@ impl Gamepad {
                     let what = grant.what;
                     match self.take(grant) {
                         Ok(()) => self.announce(),
-                        Err(error) => warn!(?what, %error, "a grant is unusable"),
+                        Err(error) => warn!(?what, %error, "a granted descriptor cannot be used"),
                     }
                 }
             }
@@ -185,7 +186,7 @@ impl Gamepad {
                 ReceiveError::PeerGone => info!("rtc is restarting"),
                 ReceiveError::Violation(violation) => {
                     self.figures.peer_violations.increment();
-                    warn!(%violation, "rtc broke the contract; its link end is closed");
+                    warn!(%violation, "closed the link, because rtc broke the contract");
                 }
                 error => warn!(%error, "the link failed"),
             }
@@ -199,14 +200,17 @@ impl Gamepad {
         self.figures.messages.increment();
         let now = Instant::now();
         let heard = self.slots.handle(now, message);
-        // At once and one by one: what follows may depend on it, and a game should feel it now.
+        // Acts at once and after each message: later messages may depend on it, and a game should
+        // feel it now.
         self.act(now);
         let what = match heard {
             Heard::Done => return,
-            Heard::Refused => "more pads than this session can have; this one is ignored",
-            Heard::Throttled => "pads are plugged faster than devices are made; this one waits",
+            Heard::Refused => "ignored a pad, because the session has the most it can have",
+            Heard::Throttled => {
+                "a pad waits, because pads are plugged in faster than devices are created"
+            }
             Heard::Waits if self.seats.is_empty() => return,
-            Heard::Waits => "every slot has a pad; this one waits for the next that is free",
+            Heard::Waits => "a pad waits for a slot, because all are taken",
         };
         self.figures.pads_turned_away.increment();
         if LIMIT.allows() {
@@ -214,7 +218,7 @@ impl Gamepad {
         }
     }
 
-    /// Does all that the slots want of the devices.
+    /// Applies all actions of the slots to the devices.
     fn act(&mut self, now: Instant) {
         let identity = Identity::of(self.config.identity);
         while let Some(action) = self.slots.poll_action() {
@@ -223,7 +227,7 @@ impl Gamepad {
             let done = match action {
                 Action::Create(_) => {
                     self.figures.devices_created.increment();
-                    // The udev rule knows by it whom to give the device to.
+                    // The udev rule reads from it whose device it is.
                     let phys = format!("lumen-{}/{}", self.config.owner, slot.index());
                     seat.create(now, identity, &phys)
                 }
@@ -242,11 +246,11 @@ impl Gamepad {
         self.figures.devices.set(i64::try_from(self.devices().count()).unwrap_or(i64::MAX));
     }
 
-    /// A device that does not work is no use to anybody.
+    /// Gives up the slot of a device that does not work.
     fn give_up(&mut self, now: Instant, slot: SlotNumber, error: &io::Error) {
-        warn!(slot = slot.index(), %error, "a device does not work; its slot is given up");
+        warn!(slot = slot.index(), %error, "gave up a slot, because its device does not work");
         if let Some(seat) = self.seats.get_mut(slot.index()) {
-            // It may be half made, or gone already.
+            // The device may be half created, or already gone.
             let _ = seat.destroy();
         }
         self.slots.failed(now, slot);
@@ -283,12 +287,12 @@ impl Gamepad {
         let Some(link) = &self.link else { return };
         match link.send(message, &[]) {
             Ok(()) => {}
-            // Its end is noticed when it is read.
+            // The end of the link is noticed when it is read.
             Err(SendError::PeerGone) => {}
             Err(error) => {
                 static LIMIT: RateLimit = RateLimit::per_second(1);
                 if LIMIT.allows() {
-                    warn!(%error, "rtc is not told something");
+                    warn!(%error, "cannot send a message to rtc");
                 }
             }
         }
@@ -306,14 +310,14 @@ impl Gamepad {
         rumbles.chain(self.slots.deadline()).min()
     }
 
-    /// Sleeps until something happens or `deadline`.
+    /// Sleeps until an event or `deadline`.
     fn wait(&self, supervision: &Supervision, deadline: Option<Instant>) -> io::Result<()> {
         let readable = |source| PollFd::from_borrowed_fd(source, PollFlags::IN);
         let mut interests = vec![readable(supervision.as_fd())];
         interests.extend(self.link.as_ref().map(|link| readable(link.as_fd())));
         interests.extend(self.devices().map(readable));
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-        // A deadline is at most some seconds away.
+        // Deadlines are at most some seconds away.
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         match poll(&mut interests, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

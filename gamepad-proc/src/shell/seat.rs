@@ -1,4 +1,4 @@
-//! One slot's device, what it shows, and what its motors do.
+//! One slot's device, the state it shows, and the orders to its motors.
 
 use std::{
     io,
@@ -20,10 +20,10 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Seat {
     device: Device,
-    /// What was sent last; `None` when a predecessor sent it.
+    /// The report shown last; unknown (`None`) if a predecessor showed it.
     shown: Option<PadReport>,
     rumble: Rumble,
-    /// Whose pad was told last what the motors do.
+    /// The pad that received the last order.
     told: Option<PadName>,
 }
 
@@ -47,7 +47,7 @@ impl Seat {
         self.device.destroy()
     }
 
-    /// Brings the device to this state; returns how many events that took.
+    /// Brings the device to the state of `report`; returns how many events that took.
     pub(super) fn show(&mut self, identity: &Identity, report: PadReport) -> io::Result<u64> {
         let events = events::events(identity, self.shown.as_ref(), &report);
         self.device.emit(&events)?;
@@ -55,12 +55,12 @@ impl Seat {
         Ok(events.len().try_into().unwrap_or(u64::MAX))
     }
 
-    /// Its descriptor, to be waited on while it can be read.
+    /// Its descriptor, to be polled for reading.
     pub(super) fn readable(&self) -> Option<BorrowedFd<'_>> {
         self.device.exists().then(|| self.device.as_fd())
     }
 
-    /// Takes what programs ask of it.
+    /// Reads the programs' requests.
     pub(super) fn heed_programs(&mut self, now: Instant) -> io::Result<()> {
         if self.device.exists() {
             for request in self.device.requests()? {
@@ -70,7 +70,7 @@ impl Seat {
         Ok(())
     }
 
-    /// What the pad that holds the slot must be told.
+    /// The order for the pad that holds the slot, if any.
     pub(super) fn poll_order(
         &mut self,
         now: Instant,

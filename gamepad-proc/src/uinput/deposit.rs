@@ -1,7 +1,7 @@
-//! Taking the descriptors of the slots out of the supervisor's socket while leaving them in it.
+//! Duplicates the descriptors of the slots from the supervisor's socket, without removing them.
 //!
-//! They lie there as one datagram. Looking at it with `MSG_PEEK` duplicates the descriptors that
-//! are attached to it, as often as anybody looks; the datagram stays for the next one.
+//! They lie there as one datagram. Reading it with `MSG_PEEK` duplicates the attached descriptors,
+//! any number of times; the datagram stays for the next reader.
 
 use std::{
     io::{self, IoSliceMut},
@@ -12,16 +12,16 @@ use std::{
 use lumen_ipc::message::pads::SLOTS;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
-/// Why there are no descriptors.
+/// Why the descriptors cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum DepositError {
-    /// Something else lies there.
+    /// The deposit has an unexpected number of descriptors.
     #[error("the deposit has {found} descriptors where at most {SLOTS} are expected")]
     Count {
         /// How many were found, as far as can be told.
         found: usize,
     },
-    /// Nothing lies there, or the kernel refuses.
+    /// The deposit is empty, or the kernel refuses.
     #[error("cannot look into the deposit")]
     Io(#[from] io::Error),
 }

@@ -1,5 +1,5 @@
-//! What programs ask of a device: effects uploaded and erased, which wait for our answer, and plays
-//! and gains, which do not.
+//! Programs' requests to a device: uploads and erases, which wait for our answer, and plays and
+//! gains, which do not.
 
 use std::{io, os::fd::BorrowedFd, time::Duration};
 
@@ -10,13 +10,13 @@ use tracing::debug;
 use super::ffi::{self, EVENT_BYTES};
 use crate::rumble::{Effect, EffectId, Request};
 
-/// Most requests that wait at a time: `UINPUT_NUM_REQUESTS` of `drivers/input/misc/uinput.c`.
+/// The most requests that can wait: `UINPUT_NUM_REQUESTS` of `drivers/input/misc/uinput.c`.
 const MOST_WAITING: u32 = 16;
 
-/// Most events taken per wake-up: all that the kernel queues.
+/// The most events read per wake-up: all that the kernel queues.
 const BATCH: usize = 16;
 
-/// Takes what waits on the descriptor.
+/// Reads the waiting requests.
 pub(super) fn read(device: BorrowedFd<'_>) -> io::Result<Vec<Request>> {
     let mut bytes = [0; BATCH * EVENT_BYTES];
     let length = match rustix::io::read(device, &mut bytes) {
@@ -28,11 +28,11 @@ pub(super) fn read(device: BorrowedFd<'_>) -> io::Result<Vec<Request>> {
     Ok(events.filter_map(|bytes| request(device, ffi::event_from_bytes(bytes)?)).collect())
 }
 
-/// Answers whatever a predecessor has read and not answered: a program may wait for half a minute
-/// for it. Effects that are uploaded this way are lost; games upload anew.
+/// Answers the requests that a predecessor read but did not answer: a program may wait half a
+/// minute for the answer. The effects of these uploads are lost; games upload again.
 pub(super) fn settle_all(device: BorrowedFd<'_>) {
     for number in 0..MOST_WAITING {
-        // Most numbers are nobody's, which the kernel says by an error.
+        // Most numbers have no request, for which the kernel returns an error.
         let _ = ffi::answer_upload(device, number, |_| true);
         let _ = ffi::answer_erase(device, number);
     }
@@ -47,7 +47,7 @@ fn request(device: BorrowedFd<'_>, event: InputEvent) -> Option<Request> {
     }
 }
 
-/// Answers the program that waits for it.
+/// Answers the program that waits for the request.
 fn answer(device: BorrowedFd<'_>, code: UInputCode, number: u32) -> Option<Request> {
     match code {
         UInputCode::UI_FF_UPLOAD => uploaded(device, number),
@@ -60,7 +60,7 @@ fn answer(device: BorrowedFd<'_>, code: UInputCode, number: u32) -> Option<Reque
     }
 }
 
-/// What a program asks without waiting: to set the gain, or to play the effect that `code` names.
+/// A request that needs no answer: setting the gain, or playing the effect that `code` names.
 fn asked(code: u16, value: i32) -> Option<Request> {
     if FFEffectCode(code) == FFEffectCode::FF_GAIN {
         return Some(Request::Gain(u16::try_from(value).unwrap_or(u16::MAX)));
@@ -74,12 +74,13 @@ fn uploaded(device: BorrowedFd<'_>, number: u32) -> Option<Request> {
         upload = EffectId::new(effect.id).zip(effect_of(effect));
         upload.is_some()
     });
-    // Settled already by a successor that found it waiting, or withdrawn.
+    // The program withdrew it, or a successor found it waiting and answered it.
     answered.inspect_err(|error| debug!(%error, "an upload without request")).ok()?;
     upload.map(|(id, effect)| Request::Upload(id, effect))
 }
 
-/// As the kernel's emulation of effects by motors has it; `None` for kinds it does not have either.
+/// As the kernel's emulation of effects by motors does; `None` for kinds that it does not support
+/// either.
 fn effect_of(effect: &libc::ff_effect) -> Option<Effect> {
     let union: Vec<u8> = effect.u.iter().flat_map(|word| word.to_ne_bytes()).collect();
     let half = |at: usize| Some(u16::from_ne_bytes([*union.get(at)?, *union.get(at + 1)?]));

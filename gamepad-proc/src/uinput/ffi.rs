@@ -31,21 +31,21 @@ const BEGIN_ERASE: c_ulong =
     nix::request_code_readwrite!(BASE, 202, size_of::<libc::uinput_ff_erase>());
 const END_ERASE: c_ulong = nix::request_code_write!(BASE, 203, size_of::<libc::uinput_ff_erase>());
 
-/// Every request this process makes while it serves, with what it is for.
+/// Every request that this process makes while it serves, with its purpose.
 pub const REQUESTS: [(c_ulong, &str); 13] = [
     (SET_KIND, "kinds of events a new device has"),
     (SET_KEY, "buttons a new device has"),
     (SET_AXIS, "axes a new device has"),
     (SET_FEEDBACK, "effects a new device has"),
-    (SET_PHYS, "whose a new device is"),
+    (SET_PHYS, "physical path of a new device"),
     (SET_UP, "name and numbers of a new device"),
     (SET_UP_AXIS, "range of a new device's axis"),
     (CREATE, "a pad is plugged in"),
     (DESTROY, "a pad is gone"),
     (BEGIN_UPLOAD, "a program uploads an effect"),
-    (END_UPLOAD, "and gets its answer"),
+    (END_UPLOAD, "answer to the program that uploads"),
     (BEGIN_ERASE, "a program erases an effect"),
-    (END_ERASE, "and gets its answer"),
+    (END_ERASE, "answer to the program that erases"),
 ];
 
 mod raw {
@@ -69,9 +69,9 @@ mod raw {
     nix::ioctl_read_buf!(sysname, BASE, 44, u8);
 }
 
-/// Bytes of a `struct input_event`.
+/// Size of a `struct input_event`.
 pub(super) const EVENT_BYTES: usize = size_of::<libc::input_event>();
-/// Bytes of its time, which comes first.
+/// Size of its time, which comes first.
 const TIME_BYTES: usize = EVENT_BYTES - 8;
 
 /// A `struct input_event` without a time.
@@ -86,7 +86,7 @@ pub(super) fn event_to_bytes(event: &InputEvent) -> [u8; EVENT_BYTES] {
     bytes
 }
 
-/// The event in a `struct input_event`.
+/// Decodes a `struct input_event`.
 pub(super) fn event_from_bytes(bytes: &[u8]) -> Option<InputEvent> {
     let [k0, k1, c0, c1, v0, v1, v2, v3] = *bytes.get(TIME_BYTES..)?.first_chunk()?;
     Some(InputEvent::new(
@@ -96,7 +96,7 @@ pub(super) fn event_from_bytes(bytes: &[u8]) -> Option<InputEvent> {
     ))
 }
 
-/// Whether there is a device on this descriptor: whether it has a name in sysfs.
+/// Whether this descriptor has a device, which then has a name in sysfs.
 pub(super) fn has_device(device: BorrowedFd<'_>) -> io::Result<bool> {
     let mut name = [0; 64];
     // SAFETY: the request's number says how long `name` is, and the kernel writes no more.
@@ -146,7 +146,7 @@ pub(super) fn declare_axis(
     Ok(())
 }
 
-/// Declares where the device is said to be plugged in.
+/// Declares the physical path of the device.
 pub(super) fn declare_phys(device: BorrowedFd<'_>, phys: &CStr) -> io::Result<()> {
     // SAFETY: `phys` ends with a zero, up to which the kernel reads it.
     unsafe { raw::set_phys(device.as_raw_fd(), phys.as_ptr()) }?;
@@ -165,7 +165,7 @@ pub(super) fn set_up(
         name: [0; libc::UINPUT_MAX_NAME_SIZE],
         ff_effects_max: effects,
     };
-    // The last one stays zero.
+    // The last byte stays zero.
     let places = setup.name.iter_mut().take(libc::UINPUT_MAX_NAME_SIZE - 1);
     for (place, byte) in places.zip(name.bytes()) {
         *place = byte.cast_signed();
@@ -175,21 +175,21 @@ pub(super) fn set_up(
     Ok(())
 }
 
-/// Makes the device that has been declared.
+/// Creates the declared device.
 pub(super) fn create(device: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the request has no argument.
     unsafe { raw::create(device.as_raw_fd()) }?;
     Ok(())
 }
 
-/// Removes the device and all that was declared.
+/// Removes the device and its declarations.
 pub(super) fn destroy(device: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the request has no argument.
     unsafe { raw::destroy(device.as_raw_fd()) }?;
     Ok(())
 }
 
-/// Answers an upload by what `judge` says of the effect.
+/// Answers an upload with the result of `judge` for the effect.
 pub(super) fn answer_upload(
     device: BorrowedFd<'_>,
     number: u32,

@@ -1,13 +1,12 @@
-//! The kernel's interface to virtual input devices: descriptors of `/dev/uinput`, one for each slot,
-//! on which a device can be made, driven and removed any number of times.
+//! The kernel's interface to virtual input devices: descriptors of `/dev/uinput`, one for each
+//! slot, on which a device can be created, driven and removed any number of times.
 //!
-//! Documented in <https://docs.kernel.org/input/uinput.html> and `linux/uinput.h`. Codes and events are
-//! the crate `evdev`'s. Making devices is ours: the crate opens `/dev/uinput` by its path, and a
-//! worker holds descriptors. So is reading effects: the crate's conversion panics at a kind that it
-//! does not know, and the kind comes from a program.
+//! Documented in <https://docs.kernel.org/input/uinput.html> and `linux/uinput.h`. Codes and events
+//! come from the crate `evdev`. Creating devices is our own code, because the crate opens
+//! `/dev/uinput` by its path while a worker holds descriptors. So is reading effects: the crate's
+//! conversion panics at an unknown kind, and the kind comes from a program.
 //!
-//! Trusts: the kernel. What a program asks of a device through it is checked: an effect's number
-//! and kind, and nothing else is kept of it.
+//! Trusts the kernel, but not programs: the number and the kind of an effect are checked.
 
 mod deposit;
 mod feedback;
@@ -28,7 +27,8 @@ use crate::{
     rumble::{EFFECTS, Request},
 };
 
-/// Force-feedback effects two motors can follow, as the kernel's own emulation declares them.
+/// Force-feedback effects that two motors can follow, the same as the kernel's own emulation
+/// declares.
 const FEEDBACK: [FFEffectCode; 6] = [
     FFEffectCode::FF_RUMBLE,
     FFEffectCode::FF_PERIODIC,
@@ -38,7 +38,7 @@ const FEEDBACK: [FFEffectCode; 6] = [
     FFEffectCode::FF_GAIN,
 ];
 
-/// One descriptor, with a device on it or without.
+/// One descriptor, with or without a device.
 #[derive(Debug)]
 pub struct Device {
     descriptor: OwnedFd,
@@ -46,11 +46,11 @@ pub struct Device {
 }
 
 impl Device {
-    /// A device on this descriptor, if a predecessor left one. What programs wait for from the
-    /// predecessor is settled, so that none hangs.
+    /// Adopts a device on this descriptor, if a predecessor left one. Requests that the predecessor
+    /// did not answer are answered, so that no program hangs.
     ///
     /// # Errors
-    /// What the kernel says: the descriptor is none of uinput's.
+    /// The kernel's error if the descriptor does not belong to uinput.
     pub fn adopt(descriptor: OwnedFd) -> io::Result<Self> {
         let exists = ffi::has_device(descriptor.as_fd())?;
         let device = Self { descriptor, exists };
@@ -66,7 +66,7 @@ impl Device {
         self.exists
     }
 
-    /// Makes the device.
+    /// Creates the device.
     ///
     /// # Errors
     /// What the kernel says.
@@ -112,8 +112,8 @@ impl Device {
         }
     }
 
-    /// What programs ask of the device, each time the descriptor is readable. Answers those that
-    /// wait for one.
+    /// The requests of programs, to be read each time the descriptor is readable. Answers those
+    /// that wait.
     ///
     /// # Errors
     /// What the kernel says.
