@@ -123,7 +123,8 @@ export function instrument({ relay: forced, spoil: spoiled }) {
       lastTimestamp = frame.rtpTimestamp;
       video = element;
       const at = performance.timeOrigin + performance.now();
-      frames.push({ at, width: frame.width, height: frame.height });
+      const { width, height, presentedFrames: presented } = frame;
+      frames.push({ at, width, height, presented });
       for (const listener of [...onFrame]) listener(frame);
     });
   }
@@ -281,8 +282,20 @@ export function instrument({ relay: forced, spoil: spoiled }) {
     });
   }
 
+  /** Texts that the page has put on the clipboard: when, and how long they are. */
+  const copies = [];
+  // Pages that were not loaded securely have none.
+  const { clipboard } = navigator;
+  if (clipboard) {
+    const writeText = clipboard.writeText.bind(clipboard);
+    clipboard.writeText = async (text) => {
+      await writeText(text);
+      copies.push({ at: performance.timeOrigin + performance.now(), length: text.length });
+    };
+  }
+
   window.lumenTest = {
-    frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
+    copies, frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
     isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, said, spoil,
     statuses, useRsaKeys,
   };

@@ -242,6 +242,8 @@ pub struct DecodedFrame {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
+    /// How many frames the browser has shown until then: it shows some that a busy page hears nothing of.
+    pub presented: u32,
 }
 
 /// An open page. Dropping it leaves it open until its browser ends.

@@ -1,5 +1,5 @@
 """A window of GTK 4 that copies and pastes: Ctrl+C copies what the file named first has, Ctrl+V pastes into the
-file named second. With a third argument its picture never rests."""
+file named second. With a third argument the window is small."""
 
 import os
 import sys
@@ -10,25 +10,19 @@ gi.require_version("Gdk", "4.0")
 gi.require_version("Gtk", "4.0")
 from gi.repository import Gdk, Gio, Gtk  # noqa: E402 the version has to be said before
 
-COPIED, PASTED, *MOVING = sys.argv[1:]
+COPIED, PASTED, *SMALL = sys.argv[1:]
 
 
 def show(app):
-    bar = Gtk.ProgressBar()
+    label = Gtk.Label(label="Copy and paste", width_request=200, height_request=60)
     keys = Gtk.EventControllerKey()
-    keys.connect("key-pressed", pressed, bar)
-    window = Gtk.ApplicationWindow(application=app, child=bar)
+    keys.connect("key-pressed", pressed, label)
+    # A compositor may give one that can be resized all the room there is.
+    window = Gtk.ApplicationWindow(application=app, child=label, resizable=not SMALL)
     window.add_controller(keys)
     # The file is there once the window takes keys.
     window.connect("notify::is-active", lambda *_: write(b""))
-    if MOVING:
-        bar.add_tick_callback(move)
     window.present()
-
-
-def move(bar, clock):
-    bar.set_fraction((bar.get_fraction() + 0.01) % 1)
-    return True
 
 
 def pressed(keys, value, code, state, widget):
