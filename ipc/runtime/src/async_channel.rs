@@ -10,16 +10,15 @@ use crate::{
     ffi,
 };
 
-/// A channel registered with the runtime it was made in.
+/// A channel registered with the tokio runtime in which it was made.
 #[derive(Debug)]
 pub struct AsyncChannel<In, Out>(AsyncFd<Arc<Channel<In, Out>>>);
 
 impl<In: Message, Out: Message> AsyncChannel<In, Out> {
-    /// Registers `channel`, of which others may keep hold to send on it; call it inside a tokio
-    /// runtime.
+    /// Registers `channel`, which others may share to send on it; call it inside a tokio runtime.
     ///
     /// # Errors
-    /// What epoll says.
+    /// The error of epoll.
     pub fn new(channel: impl Into<Arc<Channel<In, Out>>>) -> io::Result<Self> {
         ffi::watch(channel.into()).map(Self)
     }
@@ -30,7 +29,7 @@ impl<In: Message, Out: Message> AsyncChannel<In, Out> {
         self.0.get_ref()
     }
 
-    /// Waits for a message. Dropping the future loses none.
+    /// Waits for a message. Dropping the future loses no message.
     ///
     /// # Errors
     /// As [`Channel::receive`], but never [`ReceiveError::Empty`].

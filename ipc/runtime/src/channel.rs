@@ -1,11 +1,12 @@
 //! One end of a data link: a non-blocking `SOCK_SEQPACKET` socket that carries one message per
 //! datagram, with its descriptors beside it.
 //!
-//! Trusts: nobody on the other side. A datagram that is too long, is no message of this direction,
-//! or came with another count of descriptors than its message states is a [`ProtocolViolation`].
+//! Does not trust the other side. A datagram that is too long, that is not a message of this
+//! direction, or that carries another number of descriptors than its message states is a
+//! [`ProtocolViolation`].
 //!
-//! INVARIANT: a received descriptor is owned from the moment the kernel installed it, so every way
-//! out of [`Channel::receive`] either hands it over or closes it.
+//! INVARIANT: a received descriptor is owned from the moment the kernel installs it, so every
+//! return from [`Channel::receive`] either passes it on or closes it.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -32,9 +33,9 @@ use rustix::{
 #[derive(Debug)]
 pub struct Channel<In, Out> {
     descriptor: OwnedFd,
-    /// Where datagrams are encoded and decoded: kept, because clearing 64 KiB for each message
-    /// would cost more than the message. A lock, so that threads may share the channel; held for
-    /// one system call that does not block.
+    /// Where datagrams are encoded and decoded. It is kept, because clearing 64 KiB for each
+    /// message would cost more than the message. The lock lets threads share the channel; it is
+    /// held for one non-blocking system call.
     buffer: Mutex<Box<[u8]>>,
     direction: PhantomData<fn(Out) -> In>,
 }
@@ -48,13 +49,13 @@ pub struct Received<In> {
     pub descriptors: Vec<OwnedFd>,
 }
 
-/// A descriptor that cannot be a link's end.
+/// Why a descriptor cannot be an end of a link.
 #[derive(Debug, thiserror::Error)]
 pub enum NotALink {
-    /// Some other kind of socket.
+    /// Another kind of socket.
     #[error("a link's end must be a Unix SOCK_SEQPACKET socket, and this socket is not")]
     WrongKind,
-    /// No socket at all, or the kernel refuses to configure it.
+    /// Not a socket, or the kernel refuses to configure it.
     #[error("cannot examine a link's end")]
     Io(#[from] io::Error),
 }
@@ -62,13 +63,13 @@ pub enum NotALink {
 /// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// It is too long, or came with the wrong count of descriptors: a bug of ours.
+    /// It is too long, or was given the wrong number of descriptors: a bug of ours.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// The receiver is behind; the socket's buffer is full.
     #[error("the link is full")]
     Full,
-    /// The kernel refuses.
+    /// The kernel refused.
     #[error("cannot send on the link")]
     Io(#[source] io::Error),
     /// The other end is closed.
@@ -79,32 +80,32 @@ pub enum SendError {
 /// Why no message was received.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// None is waiting.
+    /// No message is waiting.
     #[error("no message is waiting")]
     Empty,
-    /// The kernel refuses.
+    /// The kernel refused.
     #[error("cannot receive from the link")]
     Io(#[source] io::Error),
     /// The other end is closed and everything it sent has been received.
     #[error("the other end of the link is closed")]
     PeerGone,
-    /// The peer broke the contract.
+    /// The other side broke the contract.
     #[error(transparent)]
     Violation(#[from] ProtocolViolation),
 }
 
 impl<In: Message, Out: Message> Channel<In, Out> {
-    /// Both ends of a new link.
+    /// Creates both ends of a link.
     ///
     /// # Errors
-    /// What the kernel says, for one descriptors running out.
+    /// The kernel's error, for example when descriptors run out.
     pub fn pair() -> io::Result<(Self, Channel<Out, In>)> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         Ok((Self::over(one), Channel::over(other)))
     }
 
-    /// Takes a descriptor for an end of this link, and makes it non-blocking and close-on-exec.
+    /// Takes a descriptor as an end of this link, and makes it non-blocking and close-on-exec.
     ///
     /// # Errors
     /// [`NotALink`] when it is no Unix `SOCK_SEQPACKET` socket.
@@ -128,7 +129,7 @@ impl<In: Message, Out: Message> Channel<In, Out> {
         self.descriptor
     }
 
-    /// Sends one message with its descriptors, or nothing of it.
+    /// Sends one message with its descriptors, or fails without sending any part of it.
     ///
     /// # Errors
     /// [`SendError::Full`] and [`SendError::PeerGone`] are part of a link's normal life.
@@ -155,8 +156,8 @@ impl<In: Message, Out: Message> Channel<In, Out> {
     pub fn receive(&self) -> Result<Received<In>, ReceiveError> {
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
         let received = match receive_datagram(self.as_fd(), &mut buffer) {
-            // The peer closed its end before it had read all of ours. The kernel says so once, before
-            // what the peer had sent and we have not read.
+            // The other side closed its end before reading everything from us. The kernel reports
+            // this once, before the messages from the other side that are still unread.
             Err(Errno::CONNRESET) => receive_datagram(self.as_fd(), &mut buffer),
             received => received,
         };
@@ -165,7 +166,8 @@ impl<In: Message, Out: Message> Channel<In, Out> {
             Errno::CONNRESET => ReceiveError::PeerGone,
             other => ReceiveError::Io(other.into()),
         })?;
-        // No message is empty, so an empty datagram is the end; so is a peer that sends one.
+        // No message is empty, so an empty datagram means the end of the link, even if the other
+        // side sent one.
         let Some(bytes) = buffer.get(..datagram.length).filter(|bytes| !bytes.is_empty()) else {
             return Err(ReceiveError::PeerGone);
         };
@@ -203,8 +205,8 @@ struct Datagram {
 }
 
 impl Datagram {
-    /// How many descriptors were sent, as far as can be told: those beyond the room made for them
-    /// are discarded by the kernel, uncounted.
+    /// How many descriptors were sent, as far as can be told: the kernel discards those that do not
+    /// fit, without counting them.
     fn descriptors_sent(&self) -> usize {
         if self.descriptors_truncated {
             self.descriptors.len().max(MAX_DESCRIPTORS) + 1
@@ -429,7 +431,7 @@ mod tests {
         assert_eq!(open_descriptors_of(&target), 1);
     }
 
-    /// More than there is room for: the kernel discards some and says so.
+    /// More descriptors than fit: the kernel discards some and says so.
     #[test]
     fn receive_flood_of_descriptors_is_violation_and_closes_them() {
         const FLOOD: usize = 60;
@@ -441,7 +443,7 @@ mod tests {
         assert!(control.push(SendAncillaryMessage::ScmRights(&flood)));
         let bytes = encoded(&announcement());
         sendmsg(&media, &[IoSlice::new(&bytes)], &mut control, SendFlags::empty()).expect("room");
-        // How many found room depends on alignment; one more stands for those that did not.
+        // How many fit depends on alignment; one more stands for the discarded ones.
         let what = violation(&rtc);
         let surplus =
             matches!(what, Violation::Descriptors { found, needed: 1 } if found > MAX_DESCRIPTORS);

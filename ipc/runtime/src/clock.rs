@@ -1,4 +1,4 @@
-//! The monotonic clock. All processes of a host read the same one, so stamps taken in different
+//! The monotonic clock. All processes of a machine read the same one, so stamps of different
 //! processes can be subtracted.
 
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ pub fn now() -> MonotonicMicros {
 }
 
 /// Converts between [`Instant`], which pure code uses, and [`MonotonicMicros`], which crosses
-/// links. Both read the same clock; one pair of readings ties them together for good.
+/// links. Both are readings of the same clock; one pair of readings fixes their relation.
 #[derive(Clone, Copy, Debug)]
 pub struct Anchor {
     instant: Instant,
@@ -31,8 +31,8 @@ impl Anchor {
         Self { instant: Instant::now(), micros: now() }
     }
 
-    /// `at` as an [`Instant`]. What an `Instant` cannot express becomes the anchor itself: only a
-    /// hostile stamp is that far away.
+    /// `at` as an [`Instant`]. A stamp that an `Instant` cannot express becomes the anchor itself:
+    /// only a hostile stamp is so far away.
     #[must_use]
     pub fn instant_of(&self, at: MonotonicMicros) -> Instant {
         let later = Duration::from_micros(at.since(self.micros));

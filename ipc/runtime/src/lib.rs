@@ -1,16 +1,15 @@
 //! What every Lumen process does with the operating system, so that no other crate needs `unsafe`
-//! or knows how a descriptor travels.
+//! or knows how descriptors are passed.
 //!
-//! Decides: how a message and its descriptors cross a socket ([`channel`], [`rpc`]), how memory is
-//! shared ([`shm`]), how a worker comes to life and ends ([`bootstrap`]), and what it can no longer
-//! do while it serves ([`confine`]).
+//! Decides how a message and its descriptors cross a socket ([`channel`], [`rpc`]), how memory is
+//! shared ([`shm`]), how a worker starts and ends ([`bootstrap`]), and what it can no longer do
+//! while it serves ([`confine`]).
 //!
-//! Trusts: the kernel, and the supervisor as far as granting goes. Whatever comes out of a
-//! [`channel::Channel`] has been decoded by `lumen-ipc`, which refuses what is out of range, and
-//! came with exactly the descriptors its type states; a mapped [`shm::SharedView`] cannot shrink
-//! under its reader.
+//! Trusts the kernel, and the supervisor as far as grants go. A message from a [`channel::Channel`]
+//! was decoded by `lumen-ipc`, which refuses values out of range, and came with exactly the
+//! descriptors that its type states; a mapped [`shm::SharedView`] cannot shrink while it is read.
 //!
-//! The data's way through a worker:
+//! The flow of data through a worker:
 //! ```text
 //! fd 3 control ──▶ rpc ──▶ bootstrap::control ──▶ bootstrap ──▶ Worker::acquire / serve
 //! fd 4 grants  ──▶ channel ──▶ Grant ───────────▶    │
@@ -23,15 +22,15 @@
 //! | [`channel`] | one typed end of a data link |
 //! | [`AsyncChannel`] | the same on a tokio runtime |
 //! | [`clock`] | the monotonic clock all processes share |
-//! | [`confine`] | a worker's policy as data, and putting it on |
-//! | [`link_end`] | an end of a link that reports why it is over |
+//! | [`confine`] | a worker's policy as data, and its enforcement |
+//! | [`link_end`] | an end of a link that reports why it ended |
 //! | [`log`] | one line per event to standard error |
-//! | [`metrics`] | lock-free figures |
+//! | [`metrics`] | lock-free metrics |
 //! | [`rpc`] | tarpc over a granted stream socket |
 //! | [`sealed`] | a few bytes granted by descriptor: secrets, keys |
 //! | [`shm`] | sealed shared memory |
-//! | [`timer`], [`wake`] | what an event loop sleeps on |
-//! | `decoders` | every decoder a peer can feed (feature `test-support`) |
+//! | [`timer`], [`wake`] | timers and wake-ups for event loops |
+//! | `decoders` | every decoder of input from other processes (feature `test-support`) |
 //! | `policy_probe` | proves a policy in child processes (feature `test-support`) |
 
 mod async_channel;

@@ -1,12 +1,13 @@
-//! One end of a link as a worker holds it: it says by itself why it is over.
+//! One end of a link as a worker holds it, which reports by itself why it ended.
 //!
-//! Only the supervisor can make a link anew, and it does so for every reason there is, so it has to
-//! hear of every end that is closed. A worker that had to tell it would forget one way out. So an
-//! end reports itself, once: as soon as receiving or sending fails for good, when its owner says why
-//! it gives up, or at last when it is dropped.
+//! Only the supervisor can replace a link, and it does so whatever the reason, so it must learn of
+//! every end that is closed. If each worker had to report that, it would miss some case. So an end
+//! reports itself, once: as soon as receiving or sending fails for good, when its owner gives it
+//! up, or at the latest when it is dropped.
 //!
-//! INVARIANT: no end of a granted link goes away unreported. An end that was replaced by a newer one is
-//! reported like any other; such a report is about an older pair, and the supervisor ignores it.
+//! INVARIANT: no end of a granted link is closed unreported. An end that was replaced by a newer
+//! one is reported like any other; the supervisor ignores the report, because it concerns an older
+//! pair.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -22,12 +23,12 @@ use tokio::sync::mpsc;
 
 use crate::channel::{Channel, NotALink, ReceiveError, Received, SendError};
 
-/// Where reports go. One that was made by default goes nowhere: of a process without a supervisor.
+/// Where reports are sent. The default value drops them, for a process without a supervisor.
 #[derive(Clone, Debug, Default)]
 pub struct Reports(Option<mpsc::UnboundedSender<ToSupervisor>>);
 
 impl Reports {
-    /// A way, and where it leads. Nothing bounds it but the number of ends that were granted, each of
+    /// A sender and its receiver. The queue is bounded only by the number of granted ends, each of
     /// which makes one report.
     #[must_use]
     pub fn new() -> (Self, mpsc::UnboundedReceiver<ToSupervisor>) {
@@ -37,7 +38,7 @@ impl Reports {
 
     pub(crate) fn send(&self, report: ToSupervisor) {
         if let Some(sender) = &self.0 {
-            // Nobody listens to a worker that is ending.
+            // A worker that is ending has no receiver for reports.
             let _ = sender.send(report);
         }
     }
@@ -62,19 +63,19 @@ pub struct LinkGuard {
 }
 
 impl LinkGuard {
-    /// Of an end that is held from now on.
+    /// Guards an end from now on.
     #[must_use]
     pub const fn new(link: LinkName, generation: Generation, reports: Reports) -> Self {
         Self { link, generation, reports, reported: AtomicBool::new(false) }
     }
 
-    /// Of an end that nobody supervises, for tests of shells.
+    /// Guards an end that is not supervised, for tests of shells.
     #[must_use]
     pub fn unsupervised(link: LinkName) -> Self {
         Self::new(link, Generation::default(), Reports::default())
     }
 
-    /// Says why the end is over. The first reason counts.
+    /// Reports why the end is closed. Only the first reason counts.
     pub fn give_up(&self, why: GiveUp) {
         if self.reported.swap(true, Ordering::Relaxed) {
             return;
@@ -93,7 +94,7 @@ impl Drop for LinkGuard {
     }
 }
 
-/// One end of a link: a [`Channel`] that reports itself.
+/// One end of a link: a [`Channel`] that reports its own closing.
 #[derive(Debug)]
 pub struct LinkEnd<In, Out> {
     channel: Channel<In, Out>,
@@ -101,16 +102,16 @@ pub struct LinkEnd<In, Out> {
 }
 
 impl<In: Message, Out: Message> LinkEnd<In, Out> {
-    /// Takes a descriptor for the end that `guard` reports.
+    /// Takes a descriptor as the end that `guard` reports.
     ///
     /// # Errors
-    /// As [`Channel::from_descriptor`]; the end is reported then.
+    /// As [`Channel::from_descriptor`]; the failure is reported.
     pub fn new(descriptor: OwnedFd, guard: LinkGuard) -> Result<Self, NotALink> {
         Ok(Self { channel: Channel::from_descriptor(descriptor)?, guard })
     }
 
-    /// As [`Channel::receive`]. Every error but [`ReceiveError::Empty`] ends the link, and has been
-    /// reported.
+    /// As [`Channel::receive`]. Every error except [`ReceiveError::Empty`] ends the link and has
+    /// been reported.
     ///
     /// # Errors
     /// As [`Channel::receive`].
@@ -127,9 +128,9 @@ impl<In: Message, Out: Message> LinkEnd<In, Out> {
         outcome
     }
 
-    /// As [`Channel::send`]. Every error but [`SendError::Full`] ends the link, and has been reported,
-    /// except that a peer that is gone is reported by [`LinkEnd::receive`], before which everything it
-    /// still said comes.
+    /// As [`Channel::send`]. Every error except [`SendError::Full`] ends the link and has been
+    /// reported, with one exception: a closed other end is reported by [`LinkEnd::receive`], after
+    /// everything that it sent before.
     ///
     /// # Errors
     /// As [`Channel::send`].
@@ -141,13 +142,13 @@ impl<In: Message, Out: Message> LinkEnd<In, Out> {
         outcome
     }
 
-    /// Says why the link is over for its owner, who drops it next.
+    /// Reports why the owner gives up the link; the owner drops it next.
     pub fn give_up(&self, why: GiveUp) {
         self.guard.give_up(why);
     }
 }
 
-/// An end that nobody supervises, for tests of shells.
+/// An end that is not supervised, for tests of shells.
 impl<In: Message, Out: Message> From<Channel<In, Out>> for LinkEnd<In, Out> {
     fn from(channel: Channel<In, Out>) -> Self {
         Self { channel, guard: LinkGuard::unsupervised(In::LINK) }
@@ -184,7 +185,7 @@ mod tests {
         ToSupervisor::LinkLost { link: LINK, generation: GENERATION, reason }
     }
 
-    /// What an end has reported once it is gone.
+    /// The reports of an end after it was dropped.
     fn all(mut told: mpsc::UnboundedReceiver<ToSupervisor>) -> Vec<ToSupervisor> {
         std::iter::from_fn(|| told.try_recv().ok()).collect()
     }

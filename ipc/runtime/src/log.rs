@@ -1,17 +1,18 @@
 //! Logging: `tracing` to standard error, one line per event, its fields after the message.
 //!
-//! INVARIANT: an event is one line. Control characters in it (a remote's newline in a logged
-//! field) are written as escapes, so nobody can forge a line of another worker.
+//! INVARIANT: an event is one line. Control characters in it (such as a remote's newline in a
+//! logged field) are written as escapes, so nobody can forge a line of another worker.
 //!
-//! The supervisor's end of a worker's standard error adds worker and time; a line here is
-//! `LEVEL target: message field=value`. Lines a remote can cause are guarded by a [`RateLimit`]:
+//! The supervisor adds worker and time when it reads a worker's standard error; a line here is
+//! `LEVEL target: message field=value`. Lines that a remote can cause are guarded by a
+//! [`RateLimit`]:
 //!
 //! ```
 //! # use lumen_ipc_runtime::log::RateLimit;
 //! # fn refuse(reason: &str) {
 //! static LIMIT: RateLimit = RateLimit::per_second(1);
 //! if LIMIT.allows() {
-//!     tracing::warn!(suppressed = LIMIT.suppressed(), reason, "a datagram is refused");
+//!     tracing::warn!(suppressed = LIMIT.suppressed(), reason, "refused a datagram");
 //! }
 //! # }
 //! # refuse("too short");
@@ -36,39 +37,41 @@ use crate::clock;
 #[derive(Clone, Debug)]
 pub struct Filter(reload::Handle<EnvFilter, Registry>);
 
-/// A filter that cannot be used.
+/// Why a log filter cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// Its text is not in `tracing`'s syntax.
     #[error("the log filter is malformed")]
     Malformed(#[from] ParseError),
-    /// The subscriber is gone.
+    /// The subscriber no longer exists.
     #[error("the log filter cannot be replaced")]
     NotReloadable(#[from] reload::Error),
 }
 
-/// What comes first in every filter: tarpc reports each request at `info` and
-/// each peer that ends at `warn`, where this code says more; Smithay reports each span.
+/// The beginning of every filter: tarpc logs each request at `info` and each closed connection at
+/// `warn`, where our code logs more; Smithay logs each span.
 const QUIET: &str = "smithay=warn,tarpc=error";
 
-/// Starts logging to standard error at level `info`. The first call in a process decides.
+/// Starts logging to standard error at level `info`. Only the first call in a process has an
+/// effect.
 pub fn start() -> Filter {
     start_to(write_line)
 }
 
-/// The same, but hands each line, without its end, to `sink`, which must neither block nor log.
+/// Starts logging, and passes each line, without its newline, to `sink`, which must neither block
+/// nor log.
 pub fn start_to(sink: impl Fn(&str) + Send + Sync + 'static) -> Filter {
     let (filter, handle) = reload::Layer::new(EnvFilter::new(format!("{QUIET},info")));
     let sink: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(sink);
     let writer = move || Lines { line: Vec::new(), sink: Arc::clone(&sink) };
     let lines = fmt::layer().without_time().with_ansi(false).with_writer(writer);
-    // An error says that a test's subscriber is installed already; then that one logs.
+    // An error means that a test's subscriber is installed already; then that one logs.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Filter(handle)
 }
 
 impl Filter {
-    /// Logs what `filter` (`tracing`'s syntax: "info", "lumen_rtc=debug") lets through.
+    /// Logs what `filter` lets through (in `tracing`'s syntax: "info", "lumen_rtc=debug").
     ///
     /// # Errors
     /// [`FilterError`] keeps the old filter in force.
@@ -77,7 +80,7 @@ impl Filter {
     }
 }
 
-/// Gathers one event and hands it over as one line.
+/// Collects one event and writes it as one line.
 struct Lines {
     line: Vec<u8>,
     sink: Arc<dyn Fn(&str) + Send + Sync>,
@@ -106,7 +109,7 @@ impl Drop for Lines {
 pub(crate) fn write_line(text: &str) {
     let mut line = single_line(text);
     line.push('\n');
-    // Nothing can be told to anybody when standard error is gone.
+    // Without standard error there is nowhere to report the failure.
     let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
@@ -122,11 +125,11 @@ fn single_line(text: &str) -> String {
     line
 }
 
-/// Lets through so many lines per second of one call site, and counts the others.
+/// Limits the lines per second of one call site, and counts the suppressed ones.
 #[derive(Debug)]
 pub struct RateLimit {
     per_second: u32,
-    /// The current second in the upper half, lines let through in it in the lower.
+    /// The current second in the upper half, the lines allowed in it in the lower.
     window: AtomicU64,
     suppressed: AtomicU64,
 }
@@ -138,12 +141,12 @@ impl RateLimit {
         Self { per_second: lines, window: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
     }
 
-    /// Whether a line may be written at this moment.
+    /// Whether a line may be written now.
     pub fn allows(&self) -> bool {
         self.allows_in(clock::now().0 / 1_000_000)
     }
 
-    /// How many lines were held back since this was last asked.
+    /// How many lines were suppressed since the last call.
     pub fn suppressed(&self) -> u64 {
         self.suppressed.swap(0, Ordering::Relaxed)
     }

@@ -1,8 +1,7 @@
-//! Figures a worker keeps while it works: lock-free to move, copied out on request.
+//! Metrics that a worker keeps while it works: updated without locks, copied on request.
 //!
-//! A name says its unit by its end: `_total`, `_bytes`, `_microseconds`, `_kbps`… Handles are
-//! made once, before the work begins, and kept; asking for the same name twice gives the same
-//! figure.
+//! A name ends with its unit: `_total`, `_bytes`, `_microseconds`, `_kbps`… Handles are made once,
+//! before the work begins, and kept; asking for a name twice returns the same metric.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -17,7 +16,7 @@ use lumen_ipc::{
 /// Buckets of a histogram: the last begins at 2³⁸, three days of microseconds.
 const BUCKETS: usize = 40;
 
-/// All figures of a process.
+/// All metrics of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     figures: Arc<Mutex<Vec<(&'static str, Figure)>>>,
@@ -30,11 +29,11 @@ enum Figure {
     Histogram(Histogram),
 }
 
-/// A figure that only grows.
+/// A metric that only grows.
 #[derive(Clone, Debug, Default)]
 pub struct Counter(Arc<AtomicU64>);
 
-/// A figure that goes up and down.
+/// A metric that goes up and down.
 #[derive(Clone, Debug, Default)]
 pub struct Gauge(Arc<AtomicI64>);
 
@@ -59,8 +58,8 @@ impl Registry {
     #[must_use]
     pub fn counter(&self, name: &'static str) -> Counter {
         let figure = self.figure(name, || Figure::Counter(Counter::default()));
-        // One name for two kinds of figure: the second is real, moves, and is never shown. The
-        // debug assertion in `figure` finds it in every test that runs the worker.
+        // If one name is used for two kinds of metric, the second can be updated but is never
+        // shown. The debug assertion in `figure` finds this in every test that runs the worker.
         if let Figure::Counter(counter) = figure { counter } else { Counter::default() }
     }
 
@@ -78,7 +77,7 @@ impl Registry {
         if let Figure::Histogram(histogram) = figure { histogram } else { Histogram::default() }
     }
 
-    /// Every figure as it is, by name.
+    /// The current value of every metric, sorted by name.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Metric> {
         let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +117,7 @@ impl Figure {
 }
 
 impl Counter {
-    /// Adds to it.
+    /// Adds `amount`.
     pub fn add(&self, amount: u64) {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
@@ -128,25 +127,25 @@ impl Counter {
         self.add(1);
     }
 
-    /// Its value.
+    /// The current value.
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Sets a counter the kernel keeps for us.
+    /// Sets a counter that the kernel keeps.
     pub(crate) fn mirror(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 }
 
 impl Gauge {
-    /// Sets it.
+    /// Sets the value.
     pub fn set(&self, value: i64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Its value.
+    /// The current value.
     #[must_use]
     pub fn value(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
@@ -162,7 +161,7 @@ impl Histogram {
         self.0.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// Its distribution, without the empty buckets at the end.
+    /// The distribution, without the empty buckets at the end.
     #[must_use]
     pub fn value(&self) -> Distribution {
         let mut counts: Vec<_> =
@@ -173,14 +172,14 @@ impl Histogram {
     }
 }
 
-/// The bucket whose bound is the smallest power of two that is at least `value`.
+/// The bucket with the smallest power of two that is at least `value`.
 fn bucket(value: u64) -> usize {
     // At most 64, so the conversion is exact on every target.
     let bound = (u64::BITS - value.saturating_sub(1).leading_zeros()) as usize;
     bound.min(BUCKETS - 1)
 }
 
-/// The value below which the share `quantile` (0.0 to 1.0) of all values lies, interpolated inside
+/// The value below which the share `quantile` (0.0 to 1.0) of all values lies, interpolated within
 /// its power of two; `None` without values.
 #[must_use]
 pub fn quantile(distribution: &Distribution, quantile: f64) -> Option<f64> {

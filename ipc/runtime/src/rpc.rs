@@ -1,7 +1,7 @@
 //! tarpc over a granted stream socket: length-delimited frames of postcard.
 //!
-//! Trusts: nobody on the other side. A frame above [`MAX_RPC_BYTES`], bytes that are no request or
-//! reply, bytes left over, and a deadline beyond [`LONGEST_DEADLINE`] all end the connection.
+//! Does not trust the other side. A frame above [`MAX_RPC_BYTES`], bytes that are not a request or
+//! reply, trailing bytes, and a deadline beyond [`LONGEST_DEADLINE`] all end the connection.
 //!
 //! Callers and servers run inside a tokio runtime; a worker's is
 //! [`crate::bootstrap::Supervision::handle`].
@@ -27,30 +27,32 @@ use tokio_util::{
     codec::LengthDelimitedCodec,
 };
 
-/// What tarpc's servers and clients of this project speak through.
+/// The transport of this project's tarpc servers and clients.
 pub type Transport<Item, SinkItem> =
     tarpc::serde_transport::Transport<UnixStream, Item, SinkItem, Postcard>;
 
-/// A request may not wait longer. tarpc adds a request's deadline to the present and hands it to a
-/// timer wheel, and both panic when it lies too far ahead: a peer must not choose that.
+/// The longest deadline of a request. tarpc adds the deadline to the current time and passes it to
+/// a timer wheel, and both panic if it lies too far ahead: the caller must not be able to choose
+/// that.
 pub const LONGEST_DEADLINE: Duration = Duration::from_secs(3600);
 
-/// Requests of one peer that are answered at a time. Ours ask one or two; more is a flood.
+/// Requests of one connection that are answered at a time. Our callers have one or two; more is a
+/// flood.
 const MOST_AT_ONCE: usize = 16;
 
-/// What arrives in frames: [`ClientMessage`] at a server, [`Response`] at a client.
+/// A type that arrives in frames: [`ClientMessage`] at a server, [`Response`] at a client.
 pub trait Frame: DeserializeOwned {
-    /// Looks at an encoded frame before it is decoded.
+    /// Examines an encoded frame before it is decoded.
     ///
     /// # Errors
-    /// [`FrameError`] when decoding it would not be safe.
+    /// [`FrameError`] when decoding would not be safe.
     fn check(frame: &[u8]) -> Result<(), FrameError>;
 }
 
 impl<Request: DeserializeOwned> Frame for ClientMessage<Request> {
     fn check(frame: &[u8]) -> Result<(), FrameError> {
-        // How a request begins: its variant, then the deadline's seconds. What is too short for
-        // that fails to decode afterwards.
+        // A request begins with its variant, then the deadline's seconds. A shorter frame fails to
+        // decode afterwards.
         const REQUEST: u32 = 0;
         match postcard::take_from_bytes::<(u32, u64)>(frame) {
             Ok(((REQUEST, seconds), _)) if seconds > LONGEST_DEADLINE.as_secs() => {
@@ -70,7 +72,7 @@ impl<Reply: DeserializeOwned> Frame for Response<Reply> {
 /// Wraps a connected stream socket; call it inside a tokio runtime.
 ///
 /// # Errors
-/// When the descriptor is no socket, or outside a runtime that drives sockets.
+/// When the descriptor is not a socket, or outside a runtime that drives sockets.
 pub fn transport<Item, SinkItem>(descriptor: OwnedFd) -> io::Result<Transport<Item, SinkItem>>
 where
     Item: Frame,
@@ -84,8 +86,8 @@ where
     Ok(tarpc::serde_transport::new(framed, Postcard))
 }
 
-/// Whether a connection ended because of what its peer sent, not because the peer is gone: a frame too
-/// large, or one that is no request or reply.
+/// Whether a connection ended because of a frame that is too large or not a request or reply, and
+/// not because the other side closed it.
 #[must_use]
 pub fn is_breach(error: &io::Error) -> bool {
     // tarpc wraps the error of a transport's encoding once more.
@@ -93,8 +95,8 @@ pub fn is_breach(error: &io::Error) -> bool {
     inner.unwrap_or(error).kind() == io::ErrorKind::InvalidData
 }
 
-/// Answers the requests that come over a connected stream socket until its peer is gone, some at a
-/// time: further ones wait in the socket. Call it inside a tokio runtime.
+/// Answers requests on a connected stream socket until the other side closes it, a limited number
+/// at a time: further ones wait in the socket. Call it inside a tokio runtime.
 ///
 /// # Errors
 /// As [`transport`].
@@ -114,24 +116,24 @@ where
 #[derive(Clone, Copy, Debug)]
 pub struct Postcard;
 
-/// A frame that is no request or reply.
+/// A frame that is not a request or reply.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// A request with a deadline beyond [`LONGEST_DEADLINE`].
-    #[error("a request with a deadline of {seconds} s")]
+    #[error("a request has a deadline of {seconds} s")]
     Deadline {
         /// The deadline from now, in seconds.
         seconds: u64,
     },
-    /// Bytes that decode to nothing, or a value that cannot be encoded.
-    #[error("a frame that is no request or reply")]
+    /// Bytes that cannot be decoded, or a value that cannot be encoded.
+    #[error("a frame is not a request or reply")]
     Malformed(#[from] postcard::Error),
     /// Bytes after the value.
     #[error("{0} bytes follow a request or reply")]
     Surplus(usize),
 }
 
-/// What `tokio-serde` asks of an encoding's error.
+/// `tokio-serde` requires this of an encoding's error.
 impl From<FrameError> for io::Error {
     fn from(error: FrameError) -> Self {
         Self::new(io::ErrorKind::InvalidData, error)
@@ -154,7 +156,7 @@ impl<Value: Frame> Deserializer<Value> for Postcard {
     }
 }
 
-/// Decodes one frame, as the transport does: for tests and fuzzing.
+/// Decodes one frame as the transport does; for tests and fuzzing.
 ///
 /// # Errors
 /// [`FrameError`] for anything but exactly one value.
@@ -225,11 +227,11 @@ mod tests {
         }
 
         async fn start_app(self, _: context::Context, _: SessionId) -> Result<(), Refusal> {
-            Err(Refusal::because("there is none"))
+            Err(Refusal::because("there is no app"))
         }
     }
 
-    /// Never answers; counts what it was asked.
+    /// Never answers; counts the requests.
     #[derive(Clone)]
     struct StuckBroker(Arc<AtomicUsize>);
 
@@ -326,7 +328,7 @@ mod tests {
         ours.set_nonblocking(true).expect("a socket");
         let mut ours = UnixStream::from_std(ours).expect("a socket");
         ours.write_all(&flood).await.expect("room");
-        // One thread: each turn lets the server go on until it waits for something.
+        // On one thread each yield lets the server continue until it waits.
         for _ in 0..10 * MOST_AT_ONCE {
             tokio::task::yield_now().await;
         }

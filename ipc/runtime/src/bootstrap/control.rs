@@ -1,7 +1,7 @@
-//! The worker's side of the `control` link: which request is answered how in which phase.
+//! The worker's side of the `control` link: how each request is answered in each phase.
 //!
-//! Until `start` the main thread drives it; then the control thread does. A request that
-//! [`Phase::permits`] does not allow is refused, with the phase in the reason.
+//! The main thread drives it until `start`, the control thread afterwards. A request that
+//! [`Phase::permits`] rejects is refused with the phase in the reason.
 
 use std::{
     io,
@@ -42,15 +42,15 @@ pub(super) struct Control {
     orders: mpsc::Receiver<Order>,
 }
 
-/// What the supervisor asks of the main thread before it serves.
+/// An order for the main thread before it serves.
 #[derive(Debug)]
 enum Order {
     Start(StartOrder),
-    /// The supervisor is of another build, or took this for another worker.
+    /// End: the supervisor is of another build, or took this worker for another.
     End(String),
 }
 
-/// `start`, to be answered when the worker is ready or cannot be.
+/// A `start` request, which is answered when the worker is ready or has failed to start.
 #[derive(Debug)]
 pub(super) struct StartOrder {
     pub(super) config: WorkerConfig,
@@ -58,7 +58,7 @@ pub(super) struct StartOrder {
     pub(super) answer: oneshot::Sender<Started>,
 }
 
-/// What the requests' handlers know and change.
+/// State shared by the request handlers.
 #[derive(Debug)]
 pub(super) struct Shared {
     worker: WorkerName,
@@ -76,7 +76,7 @@ struct State {
     serving: Option<Serving>,
 }
 
-/// What exists only while the worker serves.
+/// State that exists only while the worker serves.
 #[derive(Debug)]
 struct Serving {
     registry: Registry,
@@ -85,7 +85,7 @@ struct Serving {
 }
 
 impl Control {
-    /// Serves `socket` as soon as the runtime is driven.
+    /// Serves `socket` once the runtime is driven.
     pub(super) fn new<W: Worker>(socket: OwnedFd, filter: log::Filter) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (sender, orders) = mpsc::channel(1);
@@ -117,7 +117,7 @@ impl Control {
         Ok(Self { runtime, shared, orders })
     }
 
-    /// Serves until `start` is asked for.
+    /// Serves until `start` is requested.
     pub(super) fn until_start(mut self) -> Result<(Self, StartOrder), Ended> {
         match self.runtime.block_on(self.orders.recv()) {
             Some(Order::Start(order)) => Ok((self, order)),
@@ -142,14 +142,14 @@ impl Control {
         &self.runtime
     }
 
-    /// Sends replies that are ready.
+    /// Sends the replies that are ready.
     pub(super) fn flush(&self) {
         self.runtime.block_on(flush());
     }
 }
 
-/// A reply passes the task that makes it and the one that writes it, each of which a yield lets
-/// run; the socket's buffer is empty enough for it, because the supervisor asks one thing at a time.
+/// Yields to the task that makes a reply and to the one that writes it. The socket's buffer has
+/// room for it, because the supervisor asks one thing at a time.
 pub(super) async fn flush() {
     for _ in 0..16 {
         tokio::task::yield_now().await;

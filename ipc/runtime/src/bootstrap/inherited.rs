@@ -1,4 +1,4 @@
-//! The two sockets a worker is born with.
+//! The two sockets that a worker inherits at exec.
 
 use std::os::fd::{OwnedFd, RawFd};
 
@@ -10,20 +10,20 @@ use rustix::{
 
 use crate::{channel::Channel, ffi};
 
-/// Where the control socket is at exec.
+/// The control socket's descriptor number at exec.
 const CONTROL: RawFd = 3;
-/// Where the grants socket is at exec.
+/// The grants socket's descriptor number at exec.
 const GRANTS: RawFd = 4;
 
-/// What a supervisor hands over at exec.
+/// The descriptors that a supervisor passes at exec.
 #[derive(Debug)]
 pub(super) struct Inherited {
     pub(super) control: OwnedFd,
     pub(super) grants: Channel<ToWorker, ToSupervisor>,
 }
 
-/// Closes everything beyond, and takes both sockets; `None` when they are not what a supervisor
-/// hands over. To be called first and once.
+/// Closes all further descriptors and takes both sockets; `None` when they are not what a
+/// supervisor passes. Must be called first, and once.
 pub(super) fn take() -> Option<Inherited> {
     ffi::close_from(GRANTS + 1).ok()?;
     let control = ffi::take_inherited(CONTROL)?;

@@ -10,10 +10,11 @@
 //! 5. the control thread takes over `control` and the later grants (`supervision`), `start` is
 //!    answered, and [`Worker::serve`] runs on the main thread until it is drained.
 //!
-//! INVARIANT: nothing is read from a peer before step 5. No thread starts before step 4 is over.
+//! INVARIANT: no link of another worker is read before step 5. No thread starts before step 4 is
+//! over.
 //!
-//! The supervisor's end of `control` closing ends the process at once
-//! ([`ExitCode::SupervisorGone`]), as does a panic on any thread ([`ExitCode::Panicked`]).
+//! When the supervisor's end of `control` closes, the process ends at once
+//! ([`ExitCode::SupervisorGone`]); so it does after a panic on any thread ([`ExitCode::Panicked`]).
 
 mod control;
 mod inherited;
@@ -49,7 +50,7 @@ pub use supervision::{AsyncSupervision, Supervision, SupervisorEvent};
 /// The worker's end of the `grants` link.
 pub(crate) type GrantsChannel = Channel<ToWorker, ToSupervisor>;
 
-/// What distinguishes one worker from another.
+/// What distinguishes one kind of worker from another.
 pub trait Worker: Sized {
     /// Its name.
     const WORKER: WorkerName;
@@ -63,7 +64,7 @@ pub trait Worker: Sized {
     /// [`StartError`] ends the process with [`ExitCode::CouldNotStart`].
     fn acquire(config: Self::Config, grants: Vec<Grant>) -> Result<Self, StartError>;
 
-    /// Its figures; asked for once, before it serves.
+    /// Its metrics; called once, before it serves.
     fn metrics(&self) -> Registry;
 
     /// Its confinement.
@@ -83,7 +84,7 @@ pub struct Grant {
     pub what: ToWorker,
     /// The descriptor.
     pub descriptor: OwnedFd,
-    /// Where the end of a link is reported.
+    /// Where the link end reports its own closing.
     pub reports: Reports,
 }
 
@@ -94,17 +95,17 @@ impl Grant {
         Some(Self { what: received.message, descriptor, reports: reports.clone() })
     }
 
-    /// Takes it into use as the end of a link that it is.
+    /// Turns the grant into the link end that it is.
     ///
     /// # Errors
-    /// [`NotALink`] when it is none, which is reported then.
+    /// [`NotALink`] when it is not one, which is then reported.
     pub fn into_link_end<In: Message, Out: Message>(self) -> Result<LinkEnd<In, Out>, NotALink> {
         let (descriptor, guard) = self.into_guarded()?;
         LinkEnd::new(descriptor, guard)
     }
 
-    /// The same for a link of requests and replies: whoever speaks over the descriptor says by the
-    /// guard why it stops.
+    /// Turns the grant into a descriptor and a guard, for an RPC link: the user of the descriptor
+    /// reports through the guard why the link ends.
     ///
     /// # Errors
     /// [`NotALink`] when something else was granted.
@@ -118,7 +119,7 @@ impl Grant {
 
 type Cause = Box<dyn Error + Send + Sync>;
 
-/// Why a worker cannot start with what it was given.
+/// Why a worker cannot start with its configuration and grants.
 #[derive(Debug, thiserror::Error)]
 #[error("{sentence}")]
 pub struct StartError {
@@ -128,13 +129,13 @@ pub struct StartError {
 }
 
 impl StartError {
-    /// With a sentence that says what was wrong and what was expected.
+    /// With a sentence that names the fault and the expectation.
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), source: None }
     }
 
-    /// The same, with what caused it.
+    /// With a sentence and the cause.
     #[must_use]
     pub fn caused(sentence: impl Into<String>, source: impl Into<Cause>) -> Self {
         Self { sentence: sentence.into(), source: Some(source.into()) }
@@ -152,36 +153,37 @@ pub struct ServeError {
 }
 
 impl ServeError {
-    /// With a sentence that says what failed; [`ExitCode::Failed`].
+    /// With a sentence that names what failed; [`ExitCode::Failed`].
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
         Self { sentence: sentence.into(), source: None, code: ExitCode::Failed }
     }
 
-    /// The same, with what caused it.
+    /// With a sentence and the cause.
     #[must_use]
     pub fn caused(sentence: impl Into<String>, source: impl Into<Cause>) -> Self {
         Self { sentence: sentence.into(), source: Some(source.into()), code: ExitCode::Failed }
     }
 
-    /// A peer broke the contract in a way the worker cannot survive; [`ExitCode::PeerViolation`].
+    /// The other side of a link broke the contract in a way the worker cannot survive;
+    /// [`ExitCode::PeerViolation`].
     #[must_use]
     pub fn violation(violation: ProtocolViolation) -> Self {
         Self {
-            sentence: "a peer broke the contract".to_owned(),
+            sentence: "the other side of a link broke the contract".to_owned(),
             source: Some(violation.into()),
             code: ExitCode::PeerViolation,
         }
     }
 
-    /// What the process ends with.
+    /// The exit code of the process.
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         self.code
     }
 }
 
-/// How a life ended before its time: the code, and for the log the reason.
+/// Why a worker's life ended early: the exit code, and the reason for the log.
 struct Ended {
     code: ExitCode,
     reason: String,
@@ -230,7 +232,7 @@ fn live<W: Worker>(inherited: Inherited, filter: log::Filter) -> Result<(), Ende
                 ControlThread::start(control, inherited.grants, (reports, made), worker.metrics())
                     .map_err(could_not_start)?;
             let started: Started = Ok(report);
-            // The asker is gone only when the supervisor is, which ends the process anyway.
+            // The receiver is gone only when the supervisor is, and that ends the process anyway.
             let _ = answer.send(started);
             let served = worker.serve(supervision);
             thread.stop();
@@ -289,11 +291,11 @@ fn receive_grant((channel, reports): (&GrantsChannel, &Reports)) -> Result<Grant
     }
 }
 
-/// Shows the worker's name in `ps` and `top`: the supervisor executes it by descriptor, from which
-/// the kernel makes a name like "7".
+/// Shows the worker's name in `ps` and `top`: the supervisor executes it by descriptor, for which
+/// the kernel would show a name like "7".
 fn show_name(worker: WorkerName) {
     if let Ok(name) = CString::new(worker.binary()) {
-        // A nameless worker is as good.
+        // A worker works without a name, too.
         let _ = rustix::thread::set_name(&name);
     }
 }

@@ -1,10 +1,10 @@
-//! What the kernel counts for the process, as metrics.
+//! The kernel's accounting of this process, as metrics.
 
 use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::metrics::{Counter, Gauge, Registry};
 
-/// The `process_` figures of a registry.
+/// The `process_` metrics of a registry.
 #[derive(Debug)]
 pub(super) struct ProcessMetrics {
     cpu: Counter,
@@ -23,9 +23,9 @@ impl ProcessMetrics {
         }
     }
 
-    /// Reads them anew.
+    /// Reads the current values from the kernel.
     pub(super) fn refresh(&self) {
-        // The call cannot fail for the own process; old figures are better than none.
+        // The call cannot fail for the own process; old values are better than none.
         let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return };
         let (user, system) = (usage.user_time(), usage.system_time());
         let seconds = user.tv_sec() + system.tv_sec();

@@ -1,5 +1,5 @@
-//! What a serving worker sees of its supervisor: later grants and the wish to drain, as events on
-//! a descriptor its event loop can poll; and the control thread that brings them.
+//! A serving worker's view of its supervisor: later grants and the order to drain, as events on a
+//! descriptor that its event loop polls; and the control thread that receives them.
 
 use std::{
     collections::VecDeque,
@@ -31,8 +31,8 @@ use crate::{
     AsyncChannel, channel::ReceiveError, ffi, link_end::Reports, metrics::Registry, wake::Waker,
 };
 
-/// A worker's view of its supervisor. Its descriptor is readable while [`Supervision::next`] has
-/// something.
+/// A worker's view of its supervisor. Its descriptor is readable while [`Supervision::next`]
+/// returns something.
 #[derive(Debug)]
 pub struct Supervision {
     events: Events,
@@ -40,38 +40,38 @@ pub struct Supervision {
     handle: Handle,
 }
 
-/// What a supervisor tells a serving worker.
+/// An event from the supervisor.
 #[derive(Debug)]
 pub enum SupervisorEvent {
-    /// Finish what is begun, take nothing new, and return from `serve`.
+    /// Finish what has begun, accept nothing new, and return from `serve`.
     Drain,
-    /// A descriptor. A link end replaces the one of its name, whose other side is gone.
+    /// A descriptor. A link end replaces the previous one of its name, whose other side is closed.
     Granted(Grant),
 }
 
 impl Supervision {
-    /// The next event, if there is one.
+    /// The next event, if one is waiting.
     #[must_use]
     pub fn next(&self) -> Option<SupervisorEvent> {
         self.events.pop()
     }
 
-    /// Where the media socket can be reached, if that has changed since this was last asked; only rtc is
-    /// told. It must ask whenever its descriptor was readable.
+    /// The addresses at which the media socket can be reached, if they changed since the last call;
+    /// only rtc receives them, and it must call this whenever the descriptor was readable.
     #[must_use]
     pub fn new_candidates(&self) -> Option<Vec<SocketAddr>> {
         self.events.take_candidates()
     }
 
-    /// Sets what `lumen status` shows for this worker; cut at 256 bytes.
+    /// Sets the summary that `lumen status` shows for this worker; cut at 256 bytes.
     pub fn set_summary(&self, text: impl Into<String>) {
         self.shared.summarise(Text::truncated(text));
     }
 
-    /// The same for a main thread that runs on tokio; call it inside its runtime.
+    /// Converts it for a main thread that runs on tokio; call it inside that runtime.
     ///
     /// # Errors
-    /// What epoll says.
+    /// The error of epoll.
     pub fn into_async(self) -> io::Result<AsyncSupervision> {
         let wakes = ffi::watch_waker(self.events.waker.clone())?;
         Ok(AsyncSupervision { supervision: self, wakes })
@@ -132,7 +132,7 @@ pub(super) struct Events {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<SupervisorEvent>,
-    /// The newest only: older ones mean nothing any more.
+    /// Only the newest ones; older ones are obsolete.
     candidates: Option<Vec<SocketAddr>>,
 }
 
@@ -153,14 +153,14 @@ impl Events {
         Ok(Self { queue: Arc::default(), waker: Waker::new()? })
     }
 
-    /// Asks the worker to drain. Never refused: it comes once.
+    /// Asks the worker to drain. Never refused, because it happens once.
     pub(super) fn drain(&self) {
         let mut queue = self.queue();
         queue.waiting.push_back(SupervisorEvent::Drain);
         self.waker.wake();
     }
 
-    /// Replaces candidates that the worker has not asked for yet.
+    /// Replaces candidates that the worker has not taken yet.
     pub(super) fn set_candidates(&self, candidates: Vec<SocketAddr>) {
         let mut queue = self.queue();
         queue.candidates = Some(candidates);
@@ -176,8 +176,8 @@ impl Events {
         Some(candidates)
     }
 
-    /// Adds a grant, in place of one of the same kind that still waits: so no more wait than there
-    /// are kinds, however late the worker looks, and it takes the newest of each.
+    /// Queues a grant and drops a waiting one of the same kind. So at most one of each kind waits,
+    /// however late the worker looks, and the worker gets the newest.
     fn grant(&self, grant: Grant) {
         let mut queue = self.queue();
         queue.waiting.retain(|event| {
@@ -201,7 +201,7 @@ impl Events {
     }
 }
 
-/// Whether a grant makes an older one worthless.
+/// Whether `newer` makes `older` useless.
 fn replaces(newer: ToWorker, older: ToWorker) -> bool {
     match (newer, older) {
         (ToWorker::LinkEnd { link, .. }, ToWorker::LinkEnd { link: other, .. }) => link == other,
@@ -213,8 +213,8 @@ fn replaces(newer: ToWorker, older: ToWorker) -> bool {
     }
 }
 
-/// The thread that serves `control` and takes grants while the main thread serves peers. Stopped
-/// and joined on drop.
+/// The thread that serves `control` and receives grants while the main thread serves other links.
+/// Stopped and joined on drop.
 #[derive(Debug)]
 pub(super) struct ControlThread {
     stop: Option<oneshot::Sender<()>>,
@@ -222,7 +222,7 @@ pub(super) struct ControlThread {
 }
 
 impl ControlThread {
-    /// Starts it; the worker is ready from here on.
+    /// Starts the thread; from here on the worker is ready.
     pub(super) fn start(
         control: Control,
         grants: GrantsChannel,
@@ -240,7 +240,7 @@ impl ControlThread {
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
             control.runtime().block_on(async {
                 tokio::spawn(serve_grants(grants, events, reports, made));
-                // A dropped sender stops it like a used one.
+                // A dropped sender stops the thread like a used one.
                 let _ = stopped.await;
                 flush().await;
             });
@@ -248,7 +248,7 @@ impl ControlThread {
         Ok((Self { stop: Some(stop), thread: Some(thread) }, supervision))
     }
 
-    /// Lets it finish the replies it has begun, and waits for it.
+    /// Lets the thread finish the replies it has begun, and joins it.
     pub(super) fn stop(self) {
         drop(self);
     }
@@ -258,13 +258,13 @@ impl Drop for ControlThread {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic on it has ended the process already.
+            // A panic on it has already ended the process.
             let _ = thread.join();
         }
     }
 }
 
-/// Takes grants and sends reports until the supervisor's end closes.
+/// Receives grants and sends reports until the supervisor closes its end.
 async fn serve_grants(
     grants: Arc<GrantsChannel>,
     events: Events,
@@ -279,8 +279,8 @@ async fn serve_grants(
         }
     };
     if let Err(error) = served.await {
-        // The supervisor itself broke the contract, or the kernel did: nothing to go on with.
-        error!("no more grants can be taken: {}", super::chain(&error));
+        // The supervisor broke the contract, or the kernel failed: the worker cannot continue.
+        error!("cannot receive grants any more: {}", super::chain(&error));
         ffi::exit_now(ExitCode::PeerViolation)
     }
 }
@@ -299,19 +299,19 @@ async fn forward_grants(
                     events.grant(grant);
                 }
             }
-            // The control link ends with it, and ends the process.
+            // The control link closes at the same time, and that ends the process.
             Err(ReceiveError::PeerGone) => return Ok(()),
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Waits while the supervisor is behind: a report that is lost is a link that stays lost.
+/// Waits while the supervisor is behind, because a lost report would leave a link closed for good.
 async fn send_reports(grants: &AsyncGrants, mut made: mpsc::UnboundedReceiver<ToSupervisor>) {
     while let Some(report) = made.recv().await {
         if let Err(error) = grants.send(&report, &[]).await {
-            // A supervisor that is gone ends the process by its control link.
-            debug!(%error, "a link cannot be reported");
+            // If the supervisor is gone, the control link ends the process.
+            debug!(%error, "cannot report a closed link");
         }
     }
 }

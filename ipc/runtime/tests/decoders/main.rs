@@ -1,7 +1,7 @@
-//! The fuzz targets' seeds, and deterministic mutations of them, through every decoder; and every
-//! kind of message there and back.
+//! Runs the fuzz targets' seeds, and deterministic mutations of them, through every decoder;
+//! encodes and decodes every kind of message.
 //!
-//! `LUMEN_WRITE_SEEDS=1` writes [`samples::samples`] as seeds anew, after a change of the contract.
+//! `LUMEN_WRITE_SEEDS=1` writes [`samples::samples`] as new seeds, after a change of the contract.
 
 mod samples;
 
@@ -70,7 +70,7 @@ fn mutate(seed: &[u8], chance: &mut Chance) -> Vec<u8> {
         match chance.below(4) {
             0 => bytes.truncate(at),
             1 => bytes.insert(at, chance.next() as u8),
-            // Varints that claim much are where decoders go wrong.
+            // Decoders tend to fail at varints that claim large values.
             2 => drop(bytes.splice(at..at, [0xff; 9])),
             _ => {
                 if let Some(byte) = bytes.get_mut(at) {

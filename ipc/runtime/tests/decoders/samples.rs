@@ -1,4 +1,4 @@
-//! One of every kind of message, request and reply, encoded: the fuzz targets' seeds.
+//! One sample of every message, request and reply, encoded: the seeds of the fuzz targets.
 
 use std::{net::Ipv4Addr, time::Instant};
 
@@ -41,7 +41,7 @@ use lumen_ipc::{
 use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
 
-/// One of every kind of message, each checked there and back, encoded.
+/// One sample of every message, each checked by encoding and decoding it.
 pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     let mut all = Vec::new();
     let mut add = |target, encoded: Vec<Vec<u8>>| {
@@ -302,7 +302,7 @@ fn packets_back_samples() -> Vec<packets::ToMedia> {
 
 fn session_samples() -> Vec<session::ToHost> {
     let registered = |was, name| session::ToHost::Registered {
-        // A hash of the sources would change the seed with every change of them.
+        // The real hash would change this seed with every change of the sources.
         form: SessionHash(300),
         was,
         name,

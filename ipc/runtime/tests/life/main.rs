@@ -1,8 +1,8 @@
 //! A worker's life with a real process, real sockets and the real confinement: every step of the
 //! bootstrap, and every way to end.
 //!
-//! This program is the test and, started anew with [`stub::ARGUMENT`], the worker: a harness of its
-//! own, because a worker's `main` must be the process's.
+//! This program is both the test and, started with [`stub::ARGUMENT`], the worker. It has no
+//! standard harness, because a worker's `main` must be the process's.
 
 mod stub;
 mod supervisor;
@@ -61,7 +61,7 @@ fn life_from_hello_to_drain_exits_ok() {
     assert_eq!(supervisor.status().phase, Phase::Starting);
     let report = supervisor.start_worker();
     assert!(report.seccomp_rules > 50, "{report:?}");
-    // It is ready before it serves, and says "serving" as the first thing it does there.
+    // It is ready before it serves, and "serving" is its first summary.
     let first_word = std::iter::repeat_with(|| supervisor.status())
         .inspect(|status| assert_eq!(status.phase, Phase::Ready))
         .find(|status| !status.summary.as_str().is_empty());
@@ -77,7 +77,7 @@ fn ready_worker_is_confined() {
     for line in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000"] {
         assert!(status.contains(line), "{line} is not in\n{status}");
     }
-    // The test may be root; the worker must have lost that as well.
+    // The test may run as root; the worker must have dropped those capabilities.
     assert!(status.contains("CapPrm:\t0000000000000000"), "{status}");
 }
 
@@ -88,7 +88,7 @@ fn ready_worker_holds_only_its_grants() {
     let sockets = held.iter().filter(|what| what.starts_with("socket:")).count();
     // Control, grants, and one link.
     assert_eq!(sockets, 3, "{held:?}");
-    // Beyond standard streams and sockets: the runtime's epolls and eventfds, no file at all.
+    // Beyond standard streams and sockets only the runtime's epolls and eventfds, no files.
     let known = |what: &str| {
         ["socket:", "pipe:", "/dev/null", "anon_inode:[eventpoll]", "anon_inode:[eventfd]"]
             .iter()

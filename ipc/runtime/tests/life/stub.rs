@@ -1,4 +1,4 @@
-//! The smallest worker: it says that it is media, holds one link, and does what that link says.
+//! The smallest worker: it claims to be media, holds one link, and follows the orders on it.
 
 use std::{fs::File, os::fd::AsFd, process::ExitCode, thread};
 
@@ -22,7 +22,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 /// Makes this program the worker.
 pub(crate) const ARGUMENT: &str = "stub";
 
-/// What the link tells it to do, as the position of a `RingConsumed`.
+/// An order on the link, encoded as the position of a `RingConsumed`.
 #[derive(Clone, Copy, Debug)]
 #[repr(u64)]
 pub(crate) enum Order {

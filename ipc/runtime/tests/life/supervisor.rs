@@ -33,7 +33,7 @@ use tokio::runtime::Runtime;
 
 use super::stub::{self, Order};
 
-/// What a supervisor of this build says to the stub.
+/// The `Hello` of a supervisor of this build to the stub.
 pub(crate) const HELLO: Hello = Hello { proto_hash: PROTO_HASH, worker: Worker::Media };
 
 /// The other end of the stub's link.
@@ -100,7 +100,7 @@ impl Supervisor {
         self.runtime.block_on(self.control.drain(context::current())).expect("an answer to drain")
     }
 
-    /// The whole way to ready.
+    /// All steps until the worker is ready.
     pub(crate) fn start_worker(&mut self) -> ConfinementReport {
         assert_eq!(self.hello(HELLO), Ok(HELLO));
         self.configure(media_config(), "info").expect("legal");
@@ -120,7 +120,7 @@ impl Supervisor {
         self.link = Some(ours);
     }
 
-    /// Grants a new link end and returns ours of the old.
+    /// Grants a new link end and returns our end of the old link.
     pub(crate) fn regrant(&mut self) -> PeerLink {
         let old = self.link.take().expect("the worker has a link");
         self.grant_link();
@@ -146,7 +146,7 @@ impl Supervisor {
         fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it lives")
     }
 
-    /// What each of the worker's descriptors is.
+    /// The target of each of the worker's descriptors.
     pub(crate) fn descriptors(&self) -> Vec<String> {
         fs::read_dir(format!("/proc/{}/fd", self.child.id()))
             .expect("the same user may look")
@@ -163,7 +163,7 @@ impl Supervisor {
         end
     }
 
-    /// Closes everything towards the worker, then waits for its end.
+    /// Closes all links to the worker, then waits for its end.
     pub(crate) fn end_by_closing(self) -> End {
         let Self { control, grants, link, child, runtime, .. } = self;
         drop((control, grants, link, runtime));
@@ -171,7 +171,7 @@ impl Supervisor {
     }
 }
 
-/// Starts the stub with two descriptors that are no sockets.
+/// Starts the stub with two descriptors that are not sockets.
 pub(crate) fn start_by_hand() -> End {
     let null = || fs::File::open("/dev/null").expect("open").into();
     wait(start(null(), null()))
