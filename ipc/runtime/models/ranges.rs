@@ -1,5 +1,5 @@
-//! The table of guarded addresses under every interleaving that a model checker finds: a handler that
-//! looks for the range a thread reads in, while other threads claim and release theirs.
+//! The table of guarded addresses under every interleaving that a model checker finds: a handler
+//! looks for the range that a thread reads in while other threads claim and release theirs.
 
 use loom::{
     model,
@@ -12,7 +12,7 @@ use loom::{
 
 use ranges::Range;
 
-/// What the table is made of here.
+/// The atomics of the model checker, in place of the real ones.
 mod atomic {
     pub(super) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
@@ -20,7 +20,7 @@ mod atomic {
 #[path = "../src/shm/ranges.rs"]
 mod ranges;
 
-/// The memory that is read, by whoever holds the second range of each table.
+/// The memory that is read; it is guarded by the second range of each table.
 const READ: std::ops::Range<usize> = 0x5000..0x6000;
 const ADDRESS: usize = 0x5123;
 
@@ -28,7 +28,7 @@ fn free() -> Range {
     Range::of(AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false))
 }
 
-/// What the handler finds for [`ADDRESS`]: which range, and its end.
+/// What the handler finds for [`ADDRESS`]: the index of the range, and its end.
 fn found(table: &[Range]) -> Option<(usize, usize)> {
     let (range, end) = ranges::holding(table, ADDRESS)?;
     let at = table.iter().position(|other| std::ptr::eq(other, range))?;
@@ -36,7 +36,7 @@ fn found(table: &[Range]) -> Option<(usize, usize)> {
     Some((at, end))
 }
 
-/// Runs `others`, which may do anything to the first range, beside a handler.
+/// Runs `others`, which may change the first range in any way, beside a handler.
 fn check(others: fn(&Range)) {
     model(move || {
         let table = Arc::new([free(), free()]);
@@ -61,8 +61,8 @@ fn handler_takes_no_half_made_claim_for_the_range_it_looks_for() {
 #[test]
 fn handler_takes_no_range_that_is_released_and_claimed_anew_for_its_own() {
     check(|range| {
-        // Below the memory that is read, then above it: an end of one and a start of the other
-        // would hold the address.
+        // First below the memory that is read, then above it: the end of one claim and the start of
+        // the other would include the address.
         assert!(range.claim(&(0x2000..0x3000)));
         range.release();
         assert!(range.claim(&(0x8000..0x9000)));

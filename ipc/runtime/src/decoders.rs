@@ -1,8 +1,8 @@
-//! Every decoder a peer can feed, as one table: what the fuzz targets and the seed test run.
-//! Feature `test-support`; not in any shipped binary.
+//! A table of all decoders whose input comes from another process, for the fuzz targets and the
+//! seed test. Feature `test-support`; not part of any shipped binary.
 //!
-//! INVARIANT: no input makes a decoder panic, and what a message decoder accepts it accepts again,
-//! equal, after encoding.
+//! INVARIANT: no input makes a decoder panic, and a decoded message that is encoded again decodes
+//! to an equal one.
 
 use std::fmt::Debug;
 
@@ -18,10 +18,10 @@ use tarpc::{ClientMessage, Response};
 
 use crate::rpc::{self, Frame};
 
-/// A decoder under its fuzz target's name; seeds lie in a folder of that name.
+/// A decoder, with the name of its fuzz target and its folder of seeds.
 pub type Decoder = (&'static str, fn(&[u8]));
 
-/// All of them: both directions of each link.
+/// All decoders: both directions of each link.
 pub const DECODERS: &[Decoder] = &[
     ("desktop_to_rtc", message::<desktop::ToRtc>),
     ("frames_to_compositor", message::<frames::ToCompositor>),
@@ -46,7 +46,7 @@ pub const DECODERS: &[Decoder] = &[
     ("transfer_to_rtc", message::<transfer::ToRtc>),
 ];
 
-/// Runs the decoder called `name`, if there is one.
+/// Runs the decoder called `name`, if it exists.
 pub fn run(name: &str, bytes: &[u8]) {
     if let Some((_, decode)) = DECODERS.iter().find(|(known, _)| *known == name) {
         decode(bytes);
@@ -63,11 +63,15 @@ fn message<M: Message + Debug + PartialEq>(bytes: &[u8]) {
 
 fn assert_round_trip<M: Message + Debug + PartialEq>(message: &M, descriptors: usize) {
     let mut buffer = vec![0; MAX_MESSAGE_BYTES];
-    // It fits: it came in as much or less, and only the shortest encoding is ever written.
+    // It fits: the input was at least as long, because only the shortest encoding is ever written.
     let again = codec::encode(message, &mut buffer)
         .ok()
         .and_then(|encoded| codec::decode::<M>(encoded, descriptors).ok());
-    assert_eq!(again.as_ref(), Some(message), "a message changed on its second way");
+    assert_eq!(
+        again.as_ref(),
+        Some(message),
+        "a message changed when it was encoded and decoded again"
+    );
 }
 
 fn rpc_pair<Request, Reply>(bytes: &[u8])
@@ -75,7 +79,7 @@ where
     ClientMessage<Request>: Frame,
     Response<Reply>: Frame,
 {
-    // Only whether it panics matters: requests and replies are compared nowhere.
+    // Only panics matter here; requests and replies cannot be compared.
     let _ = rpc::decode_frame::<ClientMessage<Request>>(bytes);
     let _ = rpc::decode_frame::<Response<Reply>>(bytes);
 }

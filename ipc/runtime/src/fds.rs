@@ -1,4 +1,4 @@
-//! Small things done with descriptors in more than one place.
+//! Operations on descriptors that several modules need.
 
 use std::{io, os::fd::AsFd};
 
@@ -7,7 +7,7 @@ use rustix::{
     io::Errno,
 };
 
-/// Waits until `source` is readable or its other side is gone.
+/// Waits until `source` is readable or its other end is closed.
 pub(crate) fn wait_readable(source: impl AsFd) -> io::Result<()> {
     poll_readable(source, None).map(|_| ())
 }

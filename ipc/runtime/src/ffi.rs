@@ -1,4 +1,4 @@
-//! System calls no crate of ours wraps, each behind one safe function.
+//! System calls that no crate wraps, each behind one safe function.
 
 #![allow(unsafe_code, reason = "raw system calls; every block states why it is sound")]
 
@@ -21,12 +21,12 @@ pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
     // caller's promise, kept by `bootstrap::run` calling it before it opens anything.
     match unsafe { libc::syscall(libc::SYS_close_range, from, last, flags) } {
         0 => Ok(()),
-        // Some containers refuse it.
+        // Some containers refuse the call.
         _ => close_each_from(first),
     }
 }
 
-/// [`close_from`] by the list of what is open.
+/// [`close_from`] by the list of open descriptors.
 fn close_each_from(first: RawFd) -> io::Result<()> {
     let mut open = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
@@ -40,8 +40,8 @@ fn close_each_from(first: RawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes ownership of an inherited descriptor, if there is one of that number. Only for numbers
-/// nothing else in the process owns, once each.
+/// Takes ownership of an inherited descriptor, if it is open. Only for numbers that nothing else in
+/// the process owns, once each.
 pub(crate) fn take_inherited(number: RawFd) -> Option<OwnedFd> {
     // SAFETY: F_GETFD only reads a flag, whatever the number is.
     let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
@@ -50,7 +50,7 @@ pub(crate) fn take_inherited(number: RawFd) -> Option<OwnedFd> {
     (flags >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Ends the process at once: no destructor runs, no other thread is waited for.
+/// Ends the process at once, without destructors and without waiting for other threads.
 pub(crate) fn exit_now(code: ExitCode) -> ! {
     exit(i32::from(code.number()))
 }

@@ -1,8 +1,9 @@
 //! A few bytes that never change, granted by descriptor: secrets, keys, certificates.
 //!
 //! INVARIANT: the memory is sealed against writing, growing and shrinking before it is granted, so
-//! that what a reader has checked stays so, and a worker cannot change what its successor is
-//! granted. Reading leaves the descriptor's position alone: the successor reads the same file.
+//! that what a reader has checked stays valid, and a worker cannot change what its successor is
+//! granted. Reading does not move the descriptor's position, because the successor reads the same
+//! file.
 
 use std::{
     fs::File,
@@ -16,31 +17,31 @@ use std::{
 use memfd::{FileSeal, MemfdOptions};
 use rustix::fs::SealFlags;
 
-/// Granted bytes that must not be used.
+/// Why granted bytes must not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SealedError {
-    /// The kernel refuses.
+    /// The kernel refused.
     #[error("cannot read it")]
     Io(#[from] io::Error),
-    /// A descriptor that has no seals: no memfd.
-    #[error("the descriptor is no memfd")]
+    /// The descriptor has no seals, so it is not a memfd.
+    #[error("the descriptor is not a memfd")]
     NotSealable(#[source] io::Error),
-    /// Larger than anything of its kind, or empty.
+    /// It is empty, or larger than anything of its kind.
     #[error("it has {found} bytes where 1 to {most} were expected")]
     Size {
-        /// Bytes it has.
+        /// Its size in bytes.
         found: u64,
-        /// Bytes it may have.
+        /// The largest size in bytes.
         most: usize,
     },
-    /// It can still change.
+    /// It can still be changed.
     #[error("it is not sealed against writing, growing and shrinking")]
     Unsealed,
 }
 
 /// Puts `bytes` into sealed memory. `name` shows in `/proc/PID/fd`.
 ///
-/// # Errors
+/// The kernel's error.
 /// What the kernel says.
 pub fn seal(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     let memory =
@@ -60,7 +61,7 @@ pub fn seal(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
 /// The bytes of granted sealed memory, at most `most`. The caller wipes them if they are secret.
 ///
 /// # Errors
-/// [`SealedError`] says why it must not be used.
+/// [`SealedError`] gives the reason why they must not be used.
 pub fn read(descriptor: OwnedFd, most: usize) -> Result<Vec<u8>, SealedError> {
     let seals = rustix::fs::fcntl_get_seals(descriptor.as_fd())
         .map_err(|errno| SealedError::NotSealable(errno.into()))?;
@@ -70,7 +71,7 @@ pub fn read(descriptor: OwnedFd, most: usize) -> Result<Vec<u8>, SealedError> {
     let file = File::from(descriptor);
     let found = file.metadata()?.len();
     let size = usize::try_from(found).ok().filter(|size| (1..=most).contains(size));
-    // Allocated once: growing would leave copies of a secret behind.
+    // Allocated once, because growing would leave copies of a secret behind.
     let mut bytes = vec![0; size.ok_or(SealedError::Size { found, most })?];
     file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes)

@@ -21,17 +21,16 @@ impl Timer {
     /// A timer that is not armed.
     ///
     /// # Errors
-    /// What the kernel says, for one descriptors running out.
+    /// The kernel's error, for example when descriptors run out.
     pub fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         Ok(Self { descriptor: timerfd_create(TimerfdClockId::Monotonic, flags)? })
     }
 
-    /// Arms it for `at`, instead of what it was armed for. An instant that has passed fires at
-    /// once.
+    /// Arms it for `at`, replacing the previous instant. An instant in the past fires at once.
     ///
     /// # Errors
-    /// What the kernel says; it has nothing to object to in practice.
+    /// The kernel's error, which does not occur in practice.
     pub fn arm(&self, at: Instant) -> io::Result<()> {
         // Zero would disarm it.
         let left = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
@@ -46,7 +45,7 @@ impl Timer {
 
     /// Makes it unreadable until it fires again.
     pub fn acknowledge(&self) {
-        // "Would block" says that it has not fired: then there is nothing to acknowledge.
+        // "Would block" means that it has not fired, so there is nothing to acknowledge.
         let _ = rustix::io::read(&self.descriptor, &mut [0_u8; 8]);
     }
 

@@ -15,10 +15,10 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// A waker nobody has used yet.
+    /// A waker that has not been used yet.
     ///
     /// # Errors
-    /// What the kernel says, for one descriptors running out.
+    /// The kernel's error, for example when descriptors run out.
     pub fn new() -> io::Result<Self> {
         let descriptor = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         Ok(Self { descriptor: Arc::new(descriptor) })
@@ -26,13 +26,14 @@ impl Waker {
 
     /// Makes it readable.
     pub fn wake(&self) {
-        // The one refusal is a counter at its limit, and then it is readable already.
+        // It fails only when the counter is at its limit, and then the descriptor is readable
+        // already.
         let _ = rustix::io::write(&*self.descriptor, &1_u64.to_ne_bytes());
     }
 
     /// Makes it unreadable until the next wake.
     pub fn acknowledge(&self) {
-        // "Would block" says that nobody woke it: then there is nothing to acknowledge.
+        // "Would block" means that there was no wake, so there is nothing to acknowledge.
         let _ = rustix::io::read(&*self.descriptor, &mut [0_u8; 8]);
     }
 }

@@ -1,8 +1,8 @@
-//! Landlock: no file, no TCP port, no abstract socket and no signal outside, but for the paths the
-//! policy keeps readable.
+//! Landlock denies access to files, TCP ports, abstract sockets and signals to other processes,
+//! except for the paths that the policy keeps readable.
 //!
-//! Best effort: every access right a kernel knows is taken away, and what it does not know is left
-//! to seccomp. The report names the ABI in force, so that `lumen status` shows a weak kernel.
+//! Best effort: every access right that the kernel knows is taken away, the others are left to
+//! seccomp. The report contains the ABI in force, so that `lumen status` reveals a weak kernel.
 
 use std::{error::Error, io};
 
@@ -16,7 +16,7 @@ use super::{ConfineError, Policy};
 /// The newest ABI whose rights are handled.
 const NEWEST: ABI = ABI::V7;
 
-/// Restricts this thread, and every thread it starts; returns the ABI in force, zero for none.
+/// Restricts this thread and every thread it starts; returns the ABI in force, zero for none.
 pub(super) fn restrict(policy: &Policy) -> Result<u8, ConfineError> {
     let mut readable = Vec::new();
     for path in policy.paths().iter().map(|readable| readable.path) {
@@ -31,7 +31,7 @@ pub(super) fn restrict(policy: &Policy) -> Result<u8, ConfineError> {
     });
     match restricted {
         Ok(status) => Ok(match status.landlock {
-            // ABIs are small numbers counted by the kernel.
+            // The kernel counts ABIs by small numbers.
             LandlockStatus::Available { effective_abi, .. } => effective_abi as u8,
             LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
         }),
@@ -40,8 +40,9 @@ pub(super) fn restrict(policy: &Policy) -> Result<u8, ConfineError> {
     }
 }
 
-/// Whether a call was refused by a container that does not know Landlock, or not all of it: then this
-/// machine is like one without, and seccomp alone keeps the worker from files and sockets.
+/// Whether a container refused the call because it does not know Landlock, or only part of it. This
+/// machine is then like one without Landlock, and seccomp alone keeps the worker from files and
+/// sockets.
 fn is_refused_to_everybody(error: &RulesetError) -> bool {
     let mut cause: &dyn Error = error;
     while let Some(next) = cause.source() {

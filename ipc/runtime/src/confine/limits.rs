@@ -1,4 +1,4 @@
-//! Resource limits a worker puts on itself.
+//! Resource limits that a worker sets for itself.
 
 use nix::{
     errno::Errno,
@@ -7,21 +7,22 @@ use nix::{
 
 use super::{ConfineError, Policy};
 
-/// Largest file a worker can make. Memfds count as files; the largest legal ones are a frame of
-/// 4096 × 4096 × 4 bytes and a packet ring, 64 MiB each. A worker gone bad cannot fill the memory
-/// with one larger file. Not lower, because a standard error redirected to a file counts too.
+/// The largest file that a worker can make. Memfds count as files; the largest legal ones are a
+/// frame of 4096 × 4096 × 4 bytes and a packet ring, 64 MiB each. The limit keeps a compromised
+/// worker from filling the memory with one larger file. It is not lower, because a standard error
+/// redirected to a file counts, too.
 const LARGEST_FILE: u64 = 256 * 1024 * 1024;
 
-/// Lowers the limits, soft and hard alike, so that they can never be raised again. Returns the names
-/// of those that a container does not let be lowered and that are higher than they should be: they
-/// bound what a worker gone bad can use up, not what it can reach.
+/// Lowers the limits, soft and hard alike, so that they can never be raised again. Returns the
+/// names of the limits that are too high and that a container does not allow to be lowered: they
+/// bound the resources of a compromised worker, not its reach.
 pub(super) fn lower(policy: &Policy) -> Result<Vec<&'static str>, ConfineError> {
     let limits = [
-        // A core file would hold keys and pictures of the screen; the supervisor forbids it by other
-        // means where it cannot by this.
+        // A core file would contain keys and pictures of the screen. Where this limit cannot be
+        // lowered, the supervisor prevents core files by other means.
         ("core files", Resource::RLIMIT_CORE, 0),
         ("file sizes", Resource::RLIMIT_FSIZE, LARGEST_FILE),
-        // A peer that floods with descriptors fills this table, not the system's.
+        // A flood of descriptors then fills this worker's table, not the system's.
         ("open files", Resource::RLIMIT_NOFILE, policy.open_file_limit()),
     ];
     let mut unlimited = Vec::new();

@@ -1,9 +1,9 @@
-//! What a worker can no longer do while it serves: its policy as data, and putting it on.
+//! What a worker can no longer do while it serves: its policy as data, and how it is enforced.
 //!
 //! A worker's `policy.rs` builds a [`Policy`]: [`Policy::base`] and one line per further
 //! permission, each with its reason. [`confine`] then, in this order,
 //!
-//! 1. sets `no_new_privs` (the supervisor has; saying it twice costs nothing),
+//! 1. sets `no_new_privs` (the supervisor has done so; repeating it costs nothing),
 //! 2. drops every capability, from the bounding and ambient sets too,
 //! 3. restricts files, TCP and signals by Landlock, as far as the kernel can (`landlock`),
 //! 4. lowers the resource limits (`limits`),
@@ -15,8 +15,8 @@
 //!
 //! `PR_SET_DUMPABLE` stays set, deliberately: clearing it would give `/proc/PID/*` to root, and a
 //! supervisor that runs as an ordinary user could no longer see its workers' descriptors and
-//! memory. Core files are prevented by `RLIMIT_CORE`. What remains open is `ptrace` by other
-//! processes of the same user, which Yama or separate users close.
+//! memory. Core files are prevented by `RLIMIT_CORE`. What remains possible is `ptrace` by other
+//! processes of the same user, which Yama or separate users prevent.
 
 mod base;
 mod landlock;
@@ -35,10 +35,10 @@ pub use policy::{Argument, Condition, Policy, ReadPath, Refused, Rule};
 pub(crate) use syscalls::known_syscalls;
 pub use syscalls::syscall_name;
 
-/// The step of confining that failed.
+/// The step of confinement that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfineError {
-    /// `capset` or its relatives.
+    /// `capset` or a related call failed.
     #[error("cannot drop capabilities")]
     Capabilities(#[source] Errno),
     /// The seccomp filter cannot be built from the policy.
@@ -47,7 +47,7 @@ pub enum ConfineError {
     /// The seccomp filter cannot be applied.
     #[error("cannot apply the seccomp filter")]
     Apply(#[source] seccompiler::Error),
-    /// Landlock refuses the rules.
+    /// Landlock refused the rules.
     #[error("cannot restrict files and network by Landlock")]
     Landlock(#[source] ::landlock::RulesetError),
     /// A path of the policy cannot be opened.
@@ -59,31 +59,31 @@ pub enum ConfineError {
         #[source]
         source: ::landlock::PathFdError,
     },
-    /// `setrlimit`.
+    /// `setrlimit` failed.
     #[error("cannot lower the limit of {limit}")]
     Limit {
-        /// Of what.
+        /// The limit.
         limit: &'static str,
         /// Why not.
         #[source]
         errno: nix::errno::Errno,
     },
-    /// `prctl(PR_SET_NO_NEW_PRIVS)`.
+    /// `prctl(PR_SET_NO_NEW_PRIVS)` failed.
     #[error("cannot give up gaining privileges")]
     NoNewPrivs(#[source] Errno),
-    /// `sigaction`.
+    /// `sigaction` failed.
     #[error("cannot handle SIGSYS")]
     Trap(#[source] std::io::Error),
 }
 
-/// Puts `policy` on this process, for good. `worker` is named by the trap handler.
+/// Enforces `policy` on this process, irrevocably. `worker` is named by the trap handler.
 ///
 /// # Errors
 /// [`ConfineError`] names the step that failed; the process must then end.
 pub fn confine(policy: &Policy, worker: Worker) -> Result<ConfinementReport, ConfineError> {
     thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
     drop_capabilities().map_err(ConfineError::Capabilities)?;
-    // rustix looks for the vDSO at the first reading, by a prctl that no policy allows.
+    // At the first reading rustix looks for the vDSO by a prctl that no policy allows.
     let _ = clock::now();
     let landlock_abi = landlock::restrict(policy)?;
     let unlimited = limits::lower(policy)?;
@@ -96,19 +96,20 @@ pub fn confine(policy: &Policy, worker: Worker) -> Result<ConfinementReport, Con
 fn drop_capabilities() -> Result<(), Errno> {
     for capability in thread::CapabilitySet::all().iter() {
         match thread::remove_capability_from_bounding_set(capability) {
-            // Without CAP_SETPCAP, or where a container refuses the call, the bounding set stays, and
-            // grants nothing: no_new_privs is on. Kernels older than rustix do not know the newest
-            // capabilities.
+            // Without CAP_SETPCAP, or where a container refuses the call, the bounding set stays;
+            // it grants nothing, because no_new_privs is set. A kernel older than rustix does not
+            // know the newest capabilities.
             Ok(()) | Err(Errno::PERM | Errno::INVAL | Errno::NOSYS) => {}
             Err(errno) => return Err(errno),
         }
     }
-    // The kernel takes from the ambient set what the sets below lose; this only comes first.
+    // The kernel removes from the ambient set whatever the sets below lose; this call only comes
+    // first.
     let _ = thread::clear_ambient_capability_set();
     let none = thread::CapabilitySet::empty();
     let sets = thread::CapabilitySets { effective: none, permitted: none, inheritable: none };
     thread::set_capabilities(None, sets).or_else(|errno| {
-        // Who has none needs no call to lose them.
+        // A process without capabilities needs no call to drop them.
         let has = thread::capabilities(None).map_err(|_| errno)?;
         let all = has.effective | has.permitted | has.inheritable;
         if all.is_empty() { Ok(()) } else { Err(errno) }

@@ -1,9 +1,9 @@
 //! The system call filter: a policy compiled to two BPF programs.
 //!
-//! The kernel runs both and takes the sterner verdict. The first lets everything through but the
-//! calls the policy refuses with an error; the second lets through what the policy allows (and what
-//! the first refuses) and traps everything else. Two, because a filter of `seccompiler` has one
-//! verdict besides its default.
+//! The kernel runs both and applies the stricter verdict. The first allows everything but the calls
+//! that the policy refuses with an error; the second allows what the policy allows (and what the
+//! first refuses) and traps everything else. There are two, because a filter of `seccompiler` has
+//! only one verdict besides its default.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) fn apply(policy: &Policy) -> Result<u16, ConfineError> {
     Ok(u16::try_from(policy.rules().len()).unwrap_or(u16::MAX))
 }
 
-/// One filter per refused call and errno: few, and each two instructions long.
+/// One filter per refused call and errno; they are few, and two instructions long.
 fn refusing(policy: &Policy) -> Result<Vec<BpfProgram>, BackendError> {
     let mut by_errno: BTreeMap<u32, Rules> = BTreeMap::new();
     for refused in policy.refusals() {
@@ -52,7 +52,7 @@ fn allowing(policy: &Policy) -> Result<BpfProgram, BackendError> {
         rules.insert(refused.syscall, Vec::new());
     }
     for rule in policy.rules() {
-        // A call without conditions is an empty list to `seccompiler`; one condition more must not
+        // A call without conditions is an empty list for `seccompiler`; another condition must not
         // narrow it again.
         let known = rules.get(&rule.syscall).is_some_and(Vec::is_empty);
         if known {

@@ -1,4 +1,4 @@
-//! Names of system calls, for the line that reports a forbidden one.
+//! Names of system calls, for the message about a forbidden one.
 
 use libc::c_long;
 
@@ -7,7 +7,7 @@ macro_rules! table {
     ($($constant:ident,)*) => { &[$((libc::$constant, stringify!($constant)),)*] };
 }
 
-/// Calls every architecture has.
+/// Calls of every architecture.
 const EVERYWHERE: &[(c_long, &str)] = table![
     SYS_accept,
     SYS_accept4,
@@ -242,7 +242,7 @@ const EVERYWHERE: &[(c_long, &str)] = table![
     SYS_writev,
 ];
 
-/// Calls newer architectures were born without.
+/// Calls that newer architectures lack.
 #[cfg(target_arch = "x86_64")]
 const LEGACY: &[(c_long, &str)] = table![
     SYS_access,
@@ -280,14 +280,14 @@ const LEGACY: &[(c_long, &str)] = table![
 #[cfg(not(target_arch = "x86_64"))]
 const LEGACY: &[(c_long, &str)] = &[];
 
-/// The name of system call `number`, if it is a known one. Async-signal-safe.
+/// The name of system call `number`, if it is known. Async-signal-safe.
 #[must_use]
 pub fn syscall_name(number: c_long) -> Option<&'static str> {
     let mut known = EVERYWHERE.iter().chain(LEGACY);
     known.find(|(known, _)| *known == number).and_then(|(_, name)| name.strip_prefix("SYS_"))
 }
 
-/// The number of every call that has a name here.
+/// The numbers of all calls named here.
 #[cfg(feature = "test-support")]
 pub(crate) fn known_syscalls() -> impl Iterator<Item = c_long> {
     EVERYWHERE.iter().chain(LEGACY).map(|(number, _)| *number)

@@ -1,7 +1,7 @@
-//! The end of a worker that made a forbidden system call: a handler for `SIGSYS` that names the
-//! worker and the call on standard error and exits with [`ExitCode::ForbiddenSyscall`].
+//! Ends a worker that makes a forbidden system call: a handler for `SIGSYS` writes the worker's and
+//! the call's name to standard error and exits with [`ExitCode::ForbiddenSyscall`].
 //!
-//! INVARIANT: the handler is async-signal-safe. It formats into an array of its own and calls only
+//! INVARIANT: the handler is async-signal-safe. It formats into its own array and calls only
 //! `write` and `_exit`, both of which every policy allows.
 
 #![allow(unsafe_code, reason = "sigaction and siginfo; every block states why it is sound")]
@@ -19,7 +19,7 @@ use lumen_ipc::process::{ExitCode, Worker};
 use super::syscalls::syscall_name;
 use crate::ffi::exit_now;
 
-/// The worker the handler names; null until [`install`].
+/// The worker that the handler names; null until [`install`].
 static NAME: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
 
 /// Where `si_syscall` lies in `siginfo_t`, counted in `int`s: after signo, errno, code and, aligned
@@ -27,7 +27,8 @@ static NAME: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
 /// 64-bit architecture). The libc crate does not name the field.
 const SI_SYSCALL: usize = 6;
 
-/// Installs the handler. `worker` is leaked, once per process: the handler may run until the end.
+/// Installs the handler. `worker` is leaked, once per process, because the handler may run until
+/// the end.
 pub(super) fn install(worker: Worker) -> io::Result<()> {
     NAME.store(Box::leak(Box::new(worker)), Ordering::Release);
     // SAFETY: all zeroes is a valid sigaction: no flags, empty mask, default handler.
@@ -55,12 +56,12 @@ extern "C" fn on_forbidden(_signal: c_int, info: *mut siginfo_t, _context: *mut 
     line.push("); its policy does not allow it\n");
     // SAFETY: the pointer and length are those of a live array's used part.
     let written = unsafe { libc::write(2, line.bytes().as_ptr().cast(), line.bytes().len()) };
-    // When standard error is gone the exit code still tells.
+    // Without standard error the exit code still tells the reason.
     let _ = written;
     exit_now(ExitCode::ForbiddenSyscall)
 }
 
-/// Text in an array: nothing here allocates, and what does not fit is cut.
+/// Text in an array: nothing is allocated, and text that does not fit is cut.
 struct Line {
     text: [u8; 160],
     used: usize,

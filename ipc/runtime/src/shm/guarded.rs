@@ -1,13 +1,13 @@
-//! Memory that another process may cut short while it is read.
+//! Memory that another process may truncate while it is read.
 //!
-//! An app's shared memory cannot be made to stay: its file is as long as the app likes, at any
-//! moment. The kernel answers an access to what is gone with `SIGBUS`, which ends a process that
-//! has made no provision. Here a handler puts empty memory in the place of what is gone; the reader
-//! goes on with zeros and finds out afterwards ([`GuardedView::is_torn`]). Accesses outside guarded
-//! memory end the process as ever.
+//! The size of an app's shared memory cannot be fixed: the app may truncate the file at any moment.
+//! The kernel answers an access beyond the end with `SIGBUS`, which by default ends the process.
+//! Here a handler maps empty memory in place of what is gone; the reader continues with zeros and
+//! learns of it afterwards ([`GuardedView::is_torn`]). Accesses outside guarded memory still end
+//! the process.
 //!
 //! INVARIANT: the handler is async-signal-safe. It reads atomics and calls only `mmap` and
-//! `sigaction`, both of which every policy allows as it uses them.
+//! `sigaction`, both of which every policy allows in this form.
 
 #![allow(unsafe_code, reason = "a signal handler and mmap; every block states why it is sound")]
 
@@ -34,7 +34,7 @@ use super::{
     ranges::{self, Range},
 };
 
-/// Views at once: one for every slot that a frame may lie in.
+/// The most views at once: one for every slot of a frame.
 const VIEWS: usize = SlotIndex::MAX.value() as usize + 1;
 
 static RANGES: [Range; VIEWS] =
@@ -43,15 +43,15 @@ static RANGES: [Range; VIEWS] =
 /// Memory that reads as zeros where it is gone.
 #[derive(Debug)]
 pub struct GuardedView {
-    // Before `mapping`: fields are dropped in this order, and a range must not be guarded that may
-    // be somebody else's already.
+    // Dropped before `mapping`, in the order of the fields: a range must not stay guarded when its
+    // addresses may already belong to another mapping.
     range: Claim,
     mapping: ReadMapping,
-    /// From the first mapped page to the first byte asked for.
+    /// Offset of the first requested byte in its page.
     skipped: usize,
 }
 
-/// A range that is taken, until this is dropped.
+/// A range that stays claimed until this is dropped.
 #[derive(Debug)]
 struct Claim(&'static Range);
 
@@ -75,13 +75,13 @@ impl GuardedView {
         Ok(Self { range, mapping, skipped })
     }
 
-    /// The memory, of which any part may change or become zeros at any time.
+    /// The memory. Any part of it may change or become zeros at any time.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.mapping.bytes()[self.skipped..]
     }
 
-    /// Whether a part was gone when it was read.
+    /// Whether a part was missing when it was read.
     #[must_use]
     pub fn is_torn(&self) -> bool {
         self.range.0.is_torn()
@@ -134,8 +134,8 @@ extern "C" fn on_bus_error(signal: c_int, info: *mut siginfo_t, _context: *mut c
     }
 }
 
-/// Puts empty memory in the place of everything from `address` to the end of its guarded range:
-/// where one byte is behind a file's end, so are all after it.
+/// Maps empty memory from `address` to the end of its guarded range: where one byte is beyond a
+/// file's end, so are all after it.
 fn mend(address: usize) -> bool {
     let Some((range, end)) = ranges::holding(&RANGES, address) else { return false };
     let page = address - address % page_size();
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn views_beyond_the_last_are_refused_and_places_come_back() {
-        // Others of this process's tests hold views too.
+        // Other tests of this process hold views, too.
         for _ in 0..3 {
             let file = file_of(1);
             let clone = || file.as_fd().try_clone_to_owned().expect("a descriptor");
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn memory_of_huge_pages_is_refused_at_any_offset() {
         let huge = MemfdOptions::default().hugetlb(Some(HugetlbSize::Huge2MB)).create("app");
-        // A kernel may have none; `pages` has the judgement.
+        // A kernel without huge pages cannot run this; `pages` tests the decision.
         let Ok(huge) = huge.map(memfd::Memfd::into_file) else { return };
         huge.set_len(0x20_0000).expect("a size");
         for offset in [0, 4096] {

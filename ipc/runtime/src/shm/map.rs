@@ -1,8 +1,8 @@
 //! Mapping shared memory: the `unsafe` of [`super`], behind two types that know their length.
 //!
-//! Trusts: its caller to have checked that the file is at least as long as the mapping and cannot
-//! shrink, or to have guarded the mapping ([`super::guarded`]). Where that does not hold an access
-//! raises `SIGBUS`, which ends the process; it never reads other memory.
+//! Trusts its caller to have checked that the file is at least as long as the mapping and cannot
+//! shrink, or to have guarded the mapping ([`super::guarded`]). Otherwise an access raises
+//! `SIGBUS`, which ends the process; it never reads other memory.
 
 #![allow(unsafe_code, reason = "mmap and raw memory; every block states why it is sound")]
 
@@ -53,12 +53,12 @@ impl Drop for Mapping {
         // SAFETY: `start` and `length` are what `mmap` returned and was asked for, unmapped nowhere
         // else; slices made from it borrow `self`, so none outlives this.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
-        // A range that was mapped can be unmapped; there is nobody to tell otherwise.
+        // A range that was mapped can be unmapped; if not, there is nobody to tell.
         let _ = unmapped;
     }
 }
 
-/// Memory this process writes.
+/// Memory that this process writes.
 #[derive(Debug)]
 pub(super) struct WriteMapping(Mapping);
 
@@ -88,7 +88,7 @@ impl WriteMapping {
     }
 }
 
-/// Memory this process reads.
+/// Memory that this process reads.
 #[derive(Debug)]
 pub(super) struct ReadMapping(Mapping);
 
@@ -97,7 +97,7 @@ impl ReadMapping {
         Self::at(descriptor, 0, length)
     }
 
-    /// From `offset` on, a multiple of the page size.
+    /// Maps from `offset` on, which must be a multiple of the page size.
     pub(super) fn at(descriptor: BorrowedFd<'_>, offset: u64, length: usize) -> io::Result<Self> {
         Mapping::new(descriptor, offset, length, ProtFlags::READ).map(Self)
     }

@@ -1,21 +1,20 @@
 //! Shared memory between two processes: one creates and writes, the other only reads.
 //!
-//! The memory is a memfd whose size is sealed (`F_SEAL_SHRINK | F_SEAL_GROW`): a reader that has
-//! checked the seals and the size can never be killed by a writer that cuts the file short
-//! (`SIGBUS`). Both checks happen before anything is mapped.
+//! The memory is a memfd whose size is sealed (`F_SEAL_SHRINK | F_SEAL_GROW`): once a reader has
+//! checked seals and size, the writer cannot kill it by truncating the file (`SIGBUS`). Both checks
+//! happen before anything is mapped.
 //!
-//! Apps' memory has no such seals. It is read through a [`GuardedView`], which takes none but memory of
-//! ordinary pages.
+//! Apps' memory has no such seals. It is read through a [`GuardedView`], which accepts only memory
+//! of ordinary pages.
 //!
-//! INVARIANT: sizes here are the reader's, stated by a decoded message; the memory must have at
-//! least that many bytes.
+//! INVARIANT: sizes are stated by a decoded message; the memory must have at least that many bytes.
 
 mod guarded;
 mod map;
 mod pages;
 mod ranges;
 
-/// What [`ranges`] is made of.
+/// The atomics that [`ranges`] uses.
 mod atomic {
     pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 }
@@ -31,22 +30,22 @@ use memfd::{FileSeal, MemfdOptions};
 pub use pages::{NotMemory, check_pages};
 use rustix::fs::SealFlags;
 
-/// The writer's side: memory this process created.
+/// The writer's side: memory that this process created.
 #[derive(Debug)]
 pub struct SharedMemory {
     descriptor: OwnedFd,
     mapping: WriteMapping,
 }
 
-/// The reader's side: memory another process granted.
+/// The reader's side: memory that another process granted.
 #[derive(Debug)]
 pub struct SharedView {
     mapping: ReadMapping,
 }
 
-/// A write that would leave the memory.
+/// A write beyond the end of the memory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{length} bytes at {offset} leave a memory of {size} bytes")]
+#[error("{length} bytes at {offset} exceed a memory of {size} bytes")]
 pub struct OutOfBounds {
     /// Where the write begins.
     pub offset: usize,
@@ -56,27 +55,27 @@ pub struct OutOfBounds {
     pub size: usize,
 }
 
-/// Granted memory that must not be mapped.
+/// Why granted memory must not be mapped.
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
-    /// Nothing to map.
+    /// The mapping would be empty.
     #[error("a mapping of zero bytes was asked for")]
     Empty,
-    /// The kernel refuses.
+    /// The kernel refused.
     #[error("cannot map shared memory")]
     Io(#[source] io::Error),
     /// Not memory of ordinary pages.
     #[error("the descriptor cannot be mapped")]
     NotMemory(#[source] NotMemory),
-    /// A descriptor that has no seals: no memfd.
-    #[error("the descriptor is no memfd")]
+    /// The descriptor has no seals, so it is not a memfd.
+    #[error("the descriptor is not a memfd")]
     NotSealable(#[source] io::Error),
-    /// Smaller than announced.
+    /// It is smaller than announced.
     #[error("the memory has {found} bytes where {needed} were announced")]
     TooSmall {
-        /// Bytes it has.
+        /// Its size in bytes.
         found: u64,
-        /// Bytes announced.
+        /// The announced size in bytes.
         needed: usize,
     },
     /// Its size can still change.
@@ -85,7 +84,7 @@ pub enum MapError {
 }
 
 impl MapError {
-    /// Whether mapping failed for a reason of our own, and not because of what was granted.
+    /// Whether mapping failed for a reason on our side, not because of the granted memory.
     #[must_use]
     pub const fn is_our_own(&self) -> bool {
         matches!(self, Self::Io(_) | Self::NotMemory(NotMemory::Io(_)))
@@ -97,7 +96,7 @@ impl SharedMemory {
     /// shows in `/proc/PID/maps`.
     ///
     /// # Errors
-    /// What the kernel says; zero bytes cannot be mapped.
+    /// The kernel's error; zero bytes cannot be mapped.
     pub fn create(name: &str, bytes: usize) -> io::Result<Self> {
         let memory =
             MemfdOptions::default().allow_sealing(true).create(name).map_err(io::Error::other)?;
@@ -122,19 +121,19 @@ impl SharedMemory {
         self.mapping.len()
     }
 
-    /// Never: empty memory cannot be created.
+    /// Always false: empty memory cannot be created.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where it lies, for a renderer that draws into raw memory; valid while `self` lives.
+    /// Its address, for a renderer that draws into raw memory; valid while `self` lives.
     #[must_use]
     pub const fn as_mut_ptr(&self) -> *mut u8 {
         self.mapping.as_mut_ptr()
     }
 
-    /// Copies `bytes` into it from `offset` on.
+    /// Copies `bytes` to `offset`.
     ///
     /// # Errors
     /// [`OutOfBounds`] when they do not fit.
@@ -158,7 +157,8 @@ impl SharedView {
         if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) {
             return Err(MapError::Unsealed);
         }
-        // Only now: an unsealed size could change after it was read.
+        // Only after the check of the seals, because an unsealed size could change after it was
+        // read.
         let status = rustix::fs::fstat(&descriptor).map_err(|errno| MapError::Io(errno.into()))?;
         let found = u64::try_from(status.st_size).unwrap_or(0);
         if usize::try_from(found).is_ok_and(|found| found < bytes) {
@@ -169,7 +169,7 @@ impl SharedView {
     }
 
     /// The bytes. The writer can change them at any time: read each byte once, and never check a
-    /// value in place and then use it from here again.
+    /// value in place and then read it again.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.mapping.bytes()

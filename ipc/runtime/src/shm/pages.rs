@@ -1,9 +1,10 @@
-//! Whether somebody else's file is memory of ordinary pages: the only kind that is mapped here.
+//! Whether a file from another process is memory of ordinary pages, the only kind that is mapped
+//! here.
 //!
-//! Other files can do more than be cut short. A mapping of huge pages begins and ends only at
-//! multiples of its own page size, so that neither an offset within it can be mapped nor a part that
-//! is gone be replaced. A page of a file on a disk, above all of one whose file system is a program
-//! of the user's, may take for ever to arrive, and a device does what it likes.
+//! Other files can do worse than be truncated. A mapping of huge pages begins and ends only at
+//! multiples of its page size, so it can neither be mapped at an offset within a page nor be
+//! replaced in part. A page of a file on a disk may never arrive, especially if its file system is
+//! a program of the user's, and a device behaves in its own way.
 
 use std::{io, os::fd::AsFd};
 
@@ -15,7 +16,7 @@ use rustix::{
 /// `TMPFS_MAGIC` of linux/magic.h: memfds, and files in /dev/shm.
 const TMPFS: i64 = 0x0102_1994;
 
-/// A file that is not memory of ordinary pages.
+/// Why a file is not memory of ordinary pages.
 #[derive(Debug, thiserror::Error)]
 pub enum NotMemory {
     /// The kernel does not say what it is.
@@ -24,15 +25,15 @@ pub enum NotMemory {
     /// Its pages are huge.
     #[error("its pages have {bytes} bytes")]
     OtherPages {
-        /// What one of them has.
+        /// The size of a page.
         bytes: u64,
     },
-    /// It lies somewhere else, or is no file.
-    #[error("it is no file that lies in memory")]
+    /// It lies elsewhere, or is not a regular file.
+    #[error("it is not a file that lies in memory")]
     Elsewhere,
 }
 
-/// Finds out what `file` is. The answer holds for as long as the file exists.
+/// Examines `file`. The result holds for as long as the file exists.
 ///
 /// # Errors
 /// [`NotMemory`] when it must not be mapped.
@@ -75,7 +76,7 @@ mod tests {
     #[test]
     fn memfd_of_huge_pages_is_refused() {
         let huge = MemfdOptions::default().hugetlb(Some(HugetlbSize::Huge2MB)).create("app");
-        // A kernel may have none; what it would say is in the next test.
+        // A kernel without huge pages cannot run this; the next test covers the decision.
         if let Ok(huge) = huge {
             let refusal = check_pages(huge.into_file()).expect_err("huge");
             assert!(matches!(refusal, NotMemory::OtherPages { bytes: 0x20_0000 }), "{refusal}");

@@ -1,22 +1,23 @@
-//! Which addresses are guarded: a table that is changed by any thread and read in a signal handler.
+//! The guarded addresses: a table that any thread changes and a signal handler reads.
 //!
-//! A handler must not wait, so there is no lock. A range is free while its start is [`FREE`]; whoever
-//! replaces that by [`TAKEN`] alone may change it, and says where it starts last. A reader believes an
-//! end only if the start was a real one before it was read and is the same afterwards: then both were
-//! those of one mapping that was there at that time, and no two mappings have an address in common.
+//! A handler must not wait, so there is no lock. A range is free while its start is [`FREE`]. The
+//! thread that replaces this by [`TAKEN`] may change the range, and stores the start last. A reader
+//! believes an end only if the start was an address before it read the end and is the same
+//! afterwards: start and end then belong to one mapping that existed at that time, and no two
+//! mappings share an address.
 //!
-//! The atomics are those of the parent module, so that a model checker can put its own in their place.
+//! The atomics are those of the parent module, so that a model checker can replace them.
 
 use std::ops;
 
 use super::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// The start of a range that nobody has. Nothing is ever mapped at these two addresses.
+/// The start of a free range. Nothing is ever mapped at these two addresses.
 const FREE: usize = 0;
-/// The start of a range that somebody is changing.
+/// The start of a range that is being changed.
 const TAKEN: usize = 1;
 
-/// A guarded range of addresses, or a place for one.
+/// A guarded range of addresses, or a free entry.
 #[derive(Debug)]
 pub(super) struct Range {
     start: AtomicUsize,
@@ -25,30 +26,30 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// A free one, made of `start` and `end`, which are zero, and `torn`, which is false.
+    /// A free range; `start` and `end` must be zero, and `torn` false.
     pub(super) const fn of(start: AtomicUsize, end: AtomicUsize, torn: AtomicBool) -> Self {
         Self { start, end, torn }
     }
 
-    /// Guards `addresses`, whole pages, if the range is free. Returns whether it was.
+    /// Guards `addresses`, which are whole pages, if the range is free. Returns whether it was.
     pub(super) fn claim(&self, addresses: &ops::Range<usize>) -> bool {
         if self.start.compare_exchange(FREE, TAKEN, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return false;
         }
         self.torn.store(false, Ordering::Release);
         self.end.store(addresses.end, Ordering::Release);
-        // The last: from now on it is looked at.
+        // Stored last, because from now on the handler considers the range.
         self.start.store(addresses.start, Ordering::Release);
         true
     }
 
-    /// Guards nothing more. For whoever claimed it, before the memory is anybody else's.
+    /// Stops guarding. The claimant must call it before the memory can belong to another mapping.
     pub(super) fn release(&self) {
         self.end.store(0, Ordering::Release);
         self.start.store(FREE, Ordering::Release);
     }
 
-    /// Notes that a part of the memory was gone.
+    /// Records that a part of the memory was gone.
     pub(super) fn tear(&self) {
         self.torn.store(true, Ordering::Release);
     }
@@ -67,8 +68,8 @@ impl Range {
     }
 }
 
-/// The range that `address` lies in, and its end. For the thread that reads there: the range it reads
-/// in is released by nobody meanwhile.
+/// The range that contains `address`, and its end. Must be called by a thread that reads in the
+/// range, which is then not released meanwhile.
 pub(super) fn holding(ranges: &[Range], address: usize) -> Option<(&Range, usize)> {
     ranges.iter().find_map(|range| Some((range, range.end_beyond(address)?)))
 }
