@@ -1,6 +1,6 @@
-//! Stamps the crate with a hash of its own sources, so that two processes of different builds
-//! refuse each other at `Hello` instead of misreading each other later; and with a narrower one of what
-//! the links between a host and its sessions consist of, which may be of different builds.
+//! Stamps the crate with a hash of its sources, so that two processes of different builds refuse
+//! each other at `Hello` instead of misreading each other later. A second, narrower hash covers the
+//! links between a host and its sessions, which may be of different builds.
 
 use std::{env, fs, io, path::Path};
 
@@ -9,7 +9,7 @@ use std::{env, fs, io, path::Path};
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// What the `session` link's messages and the `signalling` link's are made of.
+/// The sources of the messages of the `session` and `signalling` links.
 const SESSION_SOURCES: [&str; 10] = [
     "codec.rs",
     "identity.rs",

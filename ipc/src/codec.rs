@@ -1,9 +1,9 @@
-//! One message to bytes and back, with the caps every link shares.
+//! Encodes and decodes one message, with the limits that all links share.
 //!
-//! The encoding is postcard (<https://postcard.jamesmunns.com/wire-format>): compact, and its
+//! The encoding is postcard (<https://postcard.jamesmunns.com/wire-format>): it is compact, and its
 //! decoder never allocates more than the input's length suggests. A message of either direction is
-//! at most [`MAX_MESSAGE_BYTES`]; bytes after the message are a violation, as is a count of
-//! descriptors other than the one the message's type states.
+//! at most [`MAX_MESSAGE_BYTES`]; trailing bytes are a violation, as is a number of descriptors
+//! other than the message's type states.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -17,18 +17,18 @@ pub trait Message: Serialize + DeserializeOwned {
     /// The link it travels on.
     const LINK: LinkName;
 
-    /// Exactly how many descriptors travel beside it.
+    /// How many descriptors travel beside it, exactly.
     fn descriptors(&self) -> usize {
         0
     }
 }
 
-/// How a peer broke the contract. The receiver stops listening to it at once; the supervisor ends
-/// and restarts the sender.
+/// A breach of the contract by the other side of a link. The receiver closes its end at once and
+/// reports it; the supervisor decides what follows.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("violation on link {link}: {what}")]
 pub struct ProtocolViolation {
-    /// The link it happened on.
+    /// The link on which it happened.
     pub link: LinkName,
     /// What was wrong.
     pub what: Violation,
@@ -37,23 +37,23 @@ pub struct ProtocolViolation {
 /// What was wrong with a message.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Violation {
-    /// The bytes are no message of this link and direction.
-    #[error("{length} bytes that are no message: {reason}")]
+    /// The bytes are not a message of this link and direction.
+    #[error("{length} bytes are not a message: {reason}")]
     Malformed {
         /// Length of the datagram in bytes.
         length: usize,
-        /// What the decoder said.
+        /// The decoder's error.
         reason: String,
     },
     /// More bytes than [`MAX_MESSAGE_BYTES`].
     #[error("a message of more than {MAX_MESSAGE_BYTES} bytes")]
     Oversize,
     /// Too many or too few descriptors.
-    #[error("{found} descriptors where the message needs {needed}")]
+    #[error("a message came with {found} descriptors instead of {needed}")]
     Descriptors {
-        /// How many came.
+        /// The number that came.
         found: usize,
-        /// How many its type states.
+        /// The number that its type states.
         needed: usize,
     },
     /// Legal bytes at an illegal moment, or a value that contradicts an earlier one.
@@ -61,13 +61,13 @@ pub enum Violation {
     Illegal(&'static str),
 }
 
-/// A message of ours that cannot be sent.
+/// A message that cannot be encoded.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("cannot encode a message for link {link}: {reason}")]
 pub struct EncodeError {
     /// The link it was meant for.
     pub link: LinkName,
-    /// What the encoder said.
+    /// The encoder's error.
     pub reason: String,
 }
 

@@ -1,22 +1,20 @@
-//! The contract between Lumen's processes: who exists, which links join them, what may be said on
-//! each link, and in which phase.
+//! The contract between Lumen's processes: which processes exist, which links join them, which
+//! messages each link carries, and what is allowed in which phase.
 //!
-//! Decides: process names and exit codes ([`process`]), the link table ([`link`]), phases
-//! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the control
-//! links ([`service`]), what they tell of a host's state ([`status`]) and lines of the log ([`log`]),
-//! where browsers find the gateway ([`front_door`]), how they sign in and what they get for it
-//! ([`login`]), what relay credentials say ([`relay`]), the units all of them use ([`units`],
-//! [`identity`]) and how they hang together in H.264
-//! ([`level`]), the encoding and its caps ([`codec`]), and the bookkeeping of the packet ring
+//! Decides process names and exit codes ([`process`]), the link table ([`link`]), phases
+//! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the RPC links
+//! ([`service`]), reports on a host's state ([`status`]) and lines of the log ([`log`]), how
+//! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), the format of relay
+//! credentials ([`relay`]), the common units ([`units`], [`identity`]) and their relation in H.264
+//! ([`level`]), the encoding and its limits ([`codec`]), and the bookkeeping of the packet ring
 //! ([`ring`]) and of credit ([`flow`]).
 //!
-//! Trusts: nobody. Every value that another process can send is a type whose decoder refuses what
-//! is out of range, so code behind a decoded message never has to check it again. The one check a
-//! decoder cannot make alone is against something announced earlier (a rectangle against a frame
-//! size, a span against a ring); those have a checking method on the type that needs it.
+//! Trusts nobody. Every value that another process can send is a type whose decoder refuses values
+//! out of range, so code that handles a decoded message need not check it again. The one check that
+//! a decoder cannot make is against something announced earlier (a rectangle against a frame size,
+//! a span against a ring); the types concerned have a method for it.
 //!
-//! Does not: touch the operating system. Sockets, descriptors and shared memory are
-//! `lumen-ipc-runtime`'s.
+//! Makes no system calls. Sockets, descriptors and shared memory belong to `lumen-ipc-runtime`.
 
 #![forbid(unsafe_code)]
 
@@ -43,7 +41,7 @@ pub mod utf8;
 mod variants;
 pub mod video;
 
-/// Hash of this crate's sources. Two processes may talk only if theirs are equal.
+/// Hash of this crate's sources. Two processes talk only if their hashes are equal.
 pub const PROTO_HASH: ProtoHash = ProtoHash(parse_hash(env!("LUMEN_PROTO_HASH")));
 
 /// Identifies one build of the contract; exchanged in [`service::Hello`].

@@ -1,7 +1,7 @@
-//! The link table: which processes may talk, over what, about what.
+//! The link table: which processes may talk, how, and about what.
 //!
-//! INVARIANT: no row, no link. The supervisor wires exactly [`TABLE`], `lumen status` and
-//! ARCHITECTURE.md print it, and the tests compare `/proc/PID/fd` of a running system with it.
+//! INVARIANT: the supervisor wires exactly [`TABLE`]. `lumen status` and ARCHITECTURE.md print it,
+//! and the tests compare `/proc/PID/fd` of a running system with it.
 
 use std::fmt;
 
@@ -18,19 +18,19 @@ pub enum LinkName {
     Broker,
     /// Supervisor → worker: requests.
     Control,
-    /// Compositor → rtc: what the desktop tells its viewers.
+    /// Compositor → rtc: the desktop's state besides the picture.
     Desktop,
     /// Compositor → media: pictures.
     Frames,
     /// Supervisor → worker: descriptors.
     Grants,
-    /// Gateway → turn: connections on a shared port that are the relay's.
+    /// Gateway → turn: connections on a shared port that belong to the relay.
     Handover,
-    /// Rtc → compositor: what viewers do.
+    /// Rtc → compositor: viewers' input.
     Input,
     /// Media → rtc: encoded pictures.
     Packets,
-    /// Rtc → gamepad: what viewers' gamepads do.
+    /// Rtc → gamepad: the state of viewers' gamepads.
     Pads,
     /// Session ↔ host: registration, ends of the signalling link, the app, the administrator.
     Session,
@@ -38,19 +38,19 @@ pub enum LinkName {
     Signalling,
     /// Rtc ↔ compositor: content of any length, such as the clipboard's.
     Transfer,
-    /// Rtc → media: what the network wants of the encoder.
+    /// Rtc → media: what viewers and network want of the stream.
     Tuning,
 }
 
-/// Numbers the pairs that a link is made of, one after the other: a word about a link means one pair,
-/// and says nothing about those before and after it.
+/// Numbers the successive socket pairs of a link. A report about a link refers to one pair and is
+/// ignored once that pair has been replaced.
 #[derive(
     Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize,
 )]
 pub struct Generation(pub u32);
 
 impl Generation {
-    /// That of the next pair.
+    /// The generation of the next pair.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
@@ -81,7 +81,8 @@ pub enum End {
 }
 
 impl End {
-    /// Whose this end is; `None` where each scope has one of its own, or neither has.
+    /// The scope of this end; `None` where each scope has such an end, or where it belongs to
+    /// neither.
     #[must_use]
     pub const fn scope(self) -> Option<Scope> {
         match self {
@@ -107,13 +108,13 @@ pub enum Carriage {
 pub struct Link {
     /// Its name.
     pub name: LinkName,
-    /// Who speaks first: the caller of an RPC link.
+    /// The side that speaks first: the caller of an RPC link.
     pub from: End,
-    /// Who answers.
+    /// The side that answers.
     pub to: End,
-    /// How.
+    /// The transport.
     pub carriage: Carriage,
-    /// What it carries, for people.
+    /// A description of the messages, for people.
     pub carries: &'static str,
     /// The most descriptors one message on it can carry.
     pub max_descriptors: usize,
@@ -138,7 +139,7 @@ pub const TABLE: [Link; 14] = [
         to: End::EachWorker,
         carriage: Carriage::Messages,
         carries: "descriptors: sockets, devices, link ends; a new link end replaces the old; back: \
-                  a link is lost, a peer broke the contract",
+                  a link is lost, the other side broke the contract",
         max_descriptors: 1,
     },
     Link {
@@ -245,7 +246,7 @@ pub const TABLE: [Link; 14] = [
 ];
 
 impl LinkName {
-    /// The word used for it in logs and tables.
+    /// The name in logs and tables.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -283,14 +284,15 @@ impl fmt::Display for LinkName {
 }
 
 impl Link {
-    /// Whether `worker` holds an end that arrives as a grant: links between two workers, and the
-    /// gateway's broker link. `control` and `grants` are there from exec.
+    /// Whether `worker` is granted an end of this link: links between two workers, and the
+    /// gateway's broker link. `control` and `grants` are inherited at exec.
     #[must_use]
     pub fn is_granted_to(&self, worker: Worker) -> bool {
         self.from == End::Worker(worker) || self.to == End::Worker(worker)
     }
 
-    /// Whether one end is the host's and the other a session's, so that no one scope can wire it.
+    /// Whether one end is the host's and the other a session's, so that no single scope can wire
+    /// it.
     #[must_use]
     pub fn crosses_scopes(&self) -> bool {
         match (self.from.scope(), self.to.scope()) {
@@ -299,9 +301,8 @@ impl Link {
         }
     }
 
-    /// Who is ended if `accuser` says again and again that the other side of this link breaks the
-    /// contract: the less trusted of the two, or of two trusted alike the accuser. Never the
-    /// supervisor.
+    /// The worker to end if `accuser` accuses the other side repeatedly: the less trusted of the
+    /// two, or of two equally trusted the accuser. Never the supervisor.
     #[must_use]
     pub fn answers_for(&self, accuser: Worker) -> Worker {
         match self.peer_of(accuser) {
@@ -310,7 +311,7 @@ impl Link {
         }
     }
 
-    /// Who holds the other end of `worker`'s, if it is a worker too.
+    /// The worker at the other end of `worker`'s, if it is one.
     #[must_use]
     pub fn peer_of(&self, worker: Worker) -> Option<Worker> {
         let (End::Worker(from), End::Worker(to)) = (self.from, self.to) else { return None };

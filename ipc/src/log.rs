@@ -1,7 +1,7 @@
-//! Lines of the log as an administrator gets them: who wrote each, and which ones are missing.
+//! Log lines as an administrator sees them: their source, and how many are missing.
 //!
-//! INVARIANT: a source's lines are numbered without gaps by [`LogLine::sequence`] as they are written,
-//! so whoever reads them sees by a jump how many were dropped before they could be read.
+//! INVARIANT: [`LogLine::sequence`] numbers the lines of a source without gaps as they are written,
+//! so a jump tells the reader how many were dropped.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{process::Worker, text::Text};
 
-/// Whose lines they are. Each source has a ring of its own.
+/// The source of a line. Each source has its own ring.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum LogSource {
-    /// The user's app, and what it has started.
+    /// The user's app and the programs it started.
     App,
     /// The session bus.
     Bus,
@@ -39,7 +39,7 @@ impl LogSource {
         Self::Worker(Worker::Turn),
     ];
 
-    /// The word before its lines, by which a command asks for them.
+    /// The word before its lines, by which commands select them.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,7 +67,7 @@ impl fmt::Display for LogSource {
 /// Some log lines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogPage {
-    /// The lines, at most as many as fit a frame.
+    /// The lines, as many as fit a frame.
     pub lines: Vec<LogLine>,
 }
 
@@ -76,9 +76,9 @@ pub struct LogPage {
 pub struct LogLine {
     /// Its number, counted over all sources: the order in which lines were read.
     pub number: u64,
-    /// Who wrote it.
+    /// Its source.
     pub source: LogSource,
-    /// Its number among the lines of its source, counted from 1; those that were dropped count.
+    /// Its number among the lines of its source, from 1; dropped lines count.
     pub sequence: u64,
     /// The line, without its end.
     pub text: Text<2048>,

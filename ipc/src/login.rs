@@ -1,69 +1,69 @@
-//! Signing in: what a browser may offer, and the login it gets for it.
+//! Signing in: what a browser presents, and the login it receives.
 //!
-//! INVARIANT: a [`Login`] is made, changed and ended by the host's broker alone. Everybody else
-//! only passes it on and obeys it.
+//! INVARIANT: only the host's broker creates, changes and ends a [`Login`]. Other processes only
+//! pass it on and obey it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{text::Secret, units::SessionId};
 
-/// Tells logins apart. Drawn at random, so that no host gives it twice; it is no secret.
+/// Identifies a login. Drawn at random, so that no host uses it twice; it is not secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct LoginId(pub u64);
 
 impl LoginId {
-    /// The login that everybody has where nobody signs in.
+    /// The login of every browser where no sign-in is required.
     pub const OPEN: Self = Self(0);
 }
 
-/// What a viewer may do in a session. Judged by the broker, enforced by rtc.
+/// A viewer's rights in a session: decided by the broker, enforced by rtc.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Rights {
     /// Whether its keyboard, pointer and window size count.
     pub control: bool,
 }
 
-/// What a browser may do: where, what, and for how long.
+/// What a browser may do: in which session, with which rights, and for how long.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Login {
-    /// Which login it is.
+    /// The number of this login.
     pub id: LoginId,
     /// The desktop it opens.
     pub session: SessionId,
-    /// What the browser may do there.
+    /// The browser's rights there.
     pub rights: Rights,
-    /// Seconds until it ends unless it is resumed before; `None` for one that never ends.
+    /// Seconds until it ends if it is not resumed before; `None` if it never ends.
     pub expires_in_seconds: Option<u32>,
 }
 
-/// How a browser begins to sign in.
+/// How a browser signs in.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Method {
-    /// With nothing, where nobody has to sign in.
+    /// With nothing, where no sign-in is required.
     Open,
     /// With the access token of a desktop.
     Token(Secret),
 }
 
-/// A login that has just been given.
+/// A new login.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct SignedIn {
     /// The login.
     pub login: Login,
-    /// The value of the browser's cookie from now on; `None` where it needs none.
+    /// The value of the browser's cookie; `None` where none is needed.
     pub cookie: Option<Secret>,
 }
 
-/// Why there is no login.
+/// Why a login was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum LoginRefusal {
-    /// Wrong token, or a cookie that nobody was given or that has expired.
+    /// A wrong token, or an unknown or expired cookie.
     #[error("wrong or expired credentials")]
     Wrong,
-    /// A wrong token, and not the first from there.
+    /// A wrong token, after others from the same source.
     #[error("too many attempts; try again in {retry_after_seconds} s")]
     TooMany {
-        /// When the next attempt is in order.
+        /// When the next attempt is allowed.
         retry_after_seconds: u16,
     },
 }

@@ -1,27 +1,28 @@
-//! The phases of a worker's life and what its supervisor may ask in each.
+//! The phases of a worker's life, and which requests are allowed in each.
 //!
-//! INVARIANT: a worker reads nothing from a peer before [`Phase::Ready`]: confinement comes first.
+//! INVARIANT: a worker reads no other worker's link before [`Phase::Ready`]: confinement comes
+//! first.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where in its life a worker is. Phases only ever advance.
+/// A worker's phase. Phases only advance.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum Phase {
-    /// Running, knows nothing yet.
+    /// Running without a configuration.
     Starting,
-    /// Has its configuration and is taking its grants.
+    /// Configured, receiving its grants.
     Granted,
-    /// Holds all it needs and has given up the means to get more.
+    /// Holds all it needs and can acquire nothing more.
     Confined,
     /// Serving.
     Ready,
-    /// Finishing what it has begun; takes nothing new.
+    /// Finishing what has begun; accepts nothing new.
     Draining,
 }
 
-/// A request on the `control` link, as far as phases care.
+/// A request on the `control` link, as far as phases distinguish them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[cfg_attr(test, derive(Deserialize))]
 pub enum Request {
@@ -35,7 +36,7 @@ pub enum Request {
     Observe,
     /// [`crate::service::Control::drain`].
     Drain,
-    /// [`crate::service::Control::set_candidates`]: what changes after the start.
+    /// [`crate::service::Control::set_candidates`], which changes something after the start.
     Change,
 }
 
@@ -52,7 +53,7 @@ impl Phase {
         }
     }
 
-    /// The word used for it in tables and logs.
+    /// The name in tables and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
     use crate::variants::variants_of;
 
-    /// Every request in every phase: what is permitted, as the page of the life of a worker has it.
+    /// The permitted requests of every phase.
     #[test]
     fn permits_each_step_of_life_in_its_phase_and_asking_always() {
         use Phase::{Confined, Draining, Granted, Ready, Starting};

@@ -1,4 +1,4 @@
-//! The processes Lumen consists of, and how each says why it ended.
+//! The processes of Lumen, and the exit codes by which they say why they ended.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::SessionId;
 
-/// A kind of worker: any process the supervisor spawns.
+/// A kind of worker: a confined program that the supervisor spawns.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-// As `name` has them: JSON for scripts spells them as the command line does.
+// The same spelling as `name`, so that JSON for scripts matches the command line.
 #[serde(rename_all = "lowercase")]
 pub enum Worker {
     /// Wayland compositor of one session.
@@ -30,7 +30,7 @@ impl Worker {
     pub const ALL: [Self; 6] =
         [Self::Compositor, Self::Media, Self::Rtc, Self::Gamepad, Self::Gateway, Self::Turn];
 
-    /// The word used for it in commands, logs and metrics.
+    /// The name in commands, logs and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl Worker {
         }
     }
 
-    /// How far its word counts against another's.
+    /// How far it is trusted compared with others.
     #[must_use]
     pub const fn trust(self) -> Trust {
         match self {
@@ -68,7 +68,7 @@ impl Worker {
         }
     }
 
-    /// Whose it is.
+    /// The scope it belongs to.
     #[must_use]
     pub const fn scope(self) -> Scope {
         match self {
@@ -90,33 +90,32 @@ impl fmt::Display for Worker {
     }
 }
 
-/// How far a worker is trusted, compared with others: the less strangers can reach of it, and the
-/// more is lost with it, the further.
+/// How far a worker is trusted compared with others: more, the less of it strangers can reach, and
+/// the more is lost with it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Trust {
-    /// Anybody on the network sends it datagrams.
+    /// Anybody on the network can send it datagrams.
     Network,
-    /// Anybody on the network connects to it, and it holds no pictures and no input.
+    /// Anybody on the network can connect to it, but it holds no pictures and no input.
     FrontDoor,
-    /// It hears of viewers through another worker, and games keep their devices without it.
+    /// It receives viewers' data through another worker, and games keep their devices without it.
     Devices,
-    /// It hears only from workers and reads pixels.
+    /// It receives only from workers, and reads pixels.
     Pictures,
     /// The apps end with it.
     Apps,
 }
 
-/// Whose a process is. Each scope is planned, started, restarted and ended by itself.
+/// The unit that is planned, started, restarted and ended by itself.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Scope {
-    /// The front that all sessions share: there is one of each of its workers.
+    /// The front that all sessions share, with one of each of its workers.
     Host,
-    /// One user's desktop: each session has its own.
+    /// One user's desktop; each session has its own workers.
     Session,
 }
 
-/// One worker among all of a host and its sessions: its kind, and the session it belongs to unless
-/// it is the host's.
+/// One worker of a host and its sessions: its kind, and its session unless it belongs to the host.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "RawProcessId", into = "RawProcessId")]
 pub struct ProcessId {
@@ -124,9 +123,9 @@ pub struct ProcessId {
     kind: Worker,
 }
 
-/// A session where there can be none, or none where there must be one.
+/// A session was given for a worker of the host, or none for a worker of a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0} is a worker of the other scope")]
+#[error("{0} belongs to the other scope")]
 pub struct WrongScope(pub Worker);
 
 #[derive(Serialize, Deserialize)]
@@ -150,10 +149,10 @@ impl From<ProcessId> for RawProcessId {
 }
 
 impl ProcessId {
-    /// The worker of this kind of a session, or of the host.
+    /// The worker of this kind of a session or, without one, of the host.
     ///
     /// # Errors
-    /// [`WrongScope`] when a worker of the host is said to be a session's, or the other way round.
+    /// [`WrongScope`] when the kind does not belong to that scope.
     pub const fn new(session: Option<SessionId>, kind: Worker) -> Result<Self, WrongScope> {
         match (kind.scope(), session) {
             (Scope::Host, None) | (Scope::Session, Some(_)) => Ok(Self { session, kind }),
@@ -161,7 +160,7 @@ impl ProcessId {
         }
     }
 
-    /// The worker of this kind that serves `session`: its own, or the host's.
+    /// The worker of this kind that serves `session`: the session's or the host's.
     #[must_use]
     pub const fn serving(session: SessionId, kind: Worker) -> Self {
         match kind.scope() {
@@ -170,13 +169,13 @@ impl ProcessId {
         }
     }
 
-    /// The session it belongs to; `None` for the host's.
+    /// The session it belongs to; `None` for a worker of the host.
     #[must_use]
     pub const fn session(self) -> Option<SessionId> {
         self.session
     }
 
-    /// Which worker it is.
+    /// The kind of worker.
     #[must_use]
     pub const fn kind(self) -> Worker {
         self.kind
@@ -193,27 +192,27 @@ impl fmt::Display for ProcessId {
 }
 
 /// Why a Lumen process ended. The numbers are part of the interface: the supervisor's restart
-/// policy and an administrator's scripts read them.
+/// policy and administrators' scripts read them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Ended because it was asked to.
+    /// It was asked to end.
     Ok = 0,
-    /// Something of ours failed while running; the log says what.
+    /// A failure while running, described in the log.
     Failed = 1,
     /// Unusable command line or configuration (`lumen` only).
     Usage = 2,
-    /// A Rust panic: a bug of ours.
+    /// A Rust panic, which is a bug.
     Panicked = 101,
-    /// A worker was started by hand, not by its supervisor.
+    /// A worker was started by hand, not by a supervisor.
     NotSupervised = 110,
-    /// The other side is of another build.
+    /// The other process is of another build.
     WrongBuild = 111,
     /// A grant was missing or unusable, or the worker could not start with what it was granted.
     CouldNotStart = 112,
-    /// The confinement the policy asks for could not be put in place.
+    /// The confinement that the policy requires could not be put in place.
     CouldNotConfine = 113,
-    /// A peer broke the contract; the peer is named in the log.
+    /// The other side of a link broke the contract; the log names the link.
     PeerViolation = 114,
     /// The supervisor's end of `control` closed.
     SupervisorGone = 115,
@@ -237,13 +236,13 @@ impl ExitCode {
         Self::ForbiddenSyscall,
     ];
 
-    /// The number handed to the kernel.
+    /// The number passed to the kernel.
     #[must_use]
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// The code with this number, if it is one of ours.
+    /// The code with this number, if it is one of these.
     #[must_use]
     pub fn from_number(number: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|code| i32::from(code.number()) == number)

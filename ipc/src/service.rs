@@ -42,7 +42,8 @@ pub trait Control {
     /// Asks to take `grants` grants from the `grants` link, acquire what is needed, confine and
     /// serve. Answered when the worker is [`Phase::Ready`](crate::phase::Phase::Ready).
     async fn start(grants: u16) -> Result<ConfinementReport, Refusal>;
-    /// Where the media socket can be reached from here on, as [`RtcConfig::candidates`]; for rtc.
+    /// The addresses at which the media socket can be reached from now on, as
+    /// [`RtcConfig::candidates`]; for rtc.
     async fn set_candidates(candidates: Vec<SocketAddr>) -> Result<(), Refusal>;
     /// How the worker is.
     async fn status() -> WorkerStatus;
@@ -77,7 +78,7 @@ pub trait Broker {
 /// Rtc → media.
 #[tarpc::service]
 pub trait Tuning {
-    /// This is wanted from now on, all of it in place of what was wanted before.
+    /// States what is wanted from now on, replacing everything that was wanted before.
     async fn demand(demand: Demand) -> Result<(), Refusal>;
 }
 
@@ -138,12 +139,12 @@ impl WorkerConfig {
     }
 }
 
-/// A configuration that is another worker's.
+/// A configuration for another worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the configuration is {0}'s")]
+#[error("the configuration belongs to {0}")]
 pub struct OtherWorkers(pub Worker);
 
-/// Makes each part of [`WorkerConfig`] what a worker takes out of it.
+/// Lets a worker convert [`WorkerConfig`] into its own part.
 macro_rules! part_of_worker_config {
     ($($variant:ident($part:ty)),*) => {$(
         impl TryFrom<WorkerConfig> for $part {

@@ -1,6 +1,6 @@
-//! `desktop`: compositor → rtc, what viewers must know besides the picture. Nothing comes back.
+//! `desktop`: compositor → rtc, what viewers must know besides the picture. No message goes back.
 //!
-//! After a new link end the compositor states all of it once, so rtc can restart at any time.
+//! On a new link end the compositor states everything once, so rtc can restart at any time.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,33 +16,33 @@ use crate::{
 pub struct ToRtc {
     /// The output it is about.
     pub output: OutputId,
-    /// What is to be known.
+    /// The news.
     pub statement: Statement,
 }
 
-/// What viewers of an output must know.
+/// News about an output for its viewers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Statement {
-    /// The pointer looks different there.
+    /// The cursor has another look there.
     CursorChanged(Cursor),
-    /// The output has this size.
+    /// The output has another size.
     OutputResized(OutputSize),
-    /// The window that is focused there is called this; empty when there is none.
+    /// The title of the focused window; empty when there is none.
     TitleChanged(Text<256>),
 }
 
-/// Rtc → compositor. Nothing is.
+/// Rtc → compositor. There are no such messages.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToCompositor {}
 
-/// How the pointer looks.
+/// The look of the cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Cursor {
-    /// Not at all.
+    /// Not shown.
     Hidden,
     /// A named shape: a CSS cursor name, which `wp_cursor_shape_v1` shares.
     Named(Text<32>),
-    /// A picture of the app's own.
+    /// A picture made by the app.
     Image(CursorImage),
 }
 
@@ -57,7 +57,7 @@ pub struct CursorImage {
     rgba: Vec<u8>,
 }
 
-/// A cursor picture that cannot be.
+/// An invalid cursor picture.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "a cursor of {width}x{height} with hot spot {hotspot_x},{hotspot_y} and {bytes} bytes; \

@@ -1,6 +1,7 @@
-//! `grants`: supervisor → worker, one descriptor a message; back, what a worker must tell unasked.
+//! `grants`: supervisor → worker, one descriptor per message; back, a worker's reports about its
+//! links.
 //!
-//! INVARIANT: a worker opens nothing by path after it has started; what it needs arrives here.
+//! INVARIANT: a worker opens nothing by path after its start; all descriptors arrive here.
 
 use std::fmt;
 
@@ -12,24 +13,24 @@ use crate::{
     units::SessionId,
 };
 
-/// Supervisor → worker. The descriptor beside it is what it names.
+/// Supervisor → worker, with the named descriptor beside it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// This worker's end of a link. Replaces the end it had, whose other side is gone.
+    /// This worker's end of a link. Replaces its previous end, whose other side is closed.
     LinkEnd {
         /// Which link.
         link: LinkName,
-        /// Which of the pairs that the link is made of, one after the other.
+        /// The number of the pair among those of the link.
         generation: Generation,
     },
     /// Gateway: the bound and listening TCP socket browsers connect to.
     HttpListener,
     /// Rtc: the bound UDP socket all peers of the session share.
     MediaSocket,
-    /// Gamepad: a datagram socket in which the uinput descriptors of all slots lie as one message
-    /// ([`crate::message::pads::SLOTS`] of them). Looked at with `MSG_PEEK`, which duplicates them
-    /// and leaves them there: so they, and the devices made of them, outlive the worker, and
-    /// nobody but the worker ever has `/dev/uinput` open.
+    /// Gamepad: a datagram socket that contains one message with the uinput descriptors of all
+    /// slots ([`crate::message::pads::SLOTS`] of them). `MSG_PEEK` duplicates them and leaves them
+    /// in place: so they and their devices outlive the worker, and nobody but the worker has
+    /// `/dev/uinput` open.
     PadDevices,
     /// Turn: a sealed memfd with the certificate chain, in PEM.
     RelayCertificate,
@@ -44,12 +45,12 @@ pub enum ToWorker {
     RelaySecured,
     /// Turn: a bound and listening TCP socket.
     RelayStreams,
-    /// Gateway: its end of the signalling link to the rtc of this session, of which it has one for
-    /// each session. Replaces the one it had to that session.
+    /// Gateway: its end of the signalling link to the rtc of one session; there is one for each
+    /// session. Replaces its previous end for that session.
     SignallingEnd {
-        /// Whose rtc is at the other end.
+        /// The session whose rtc is at the other end.
         session: SessionId,
-        /// Which of the pairs that the link is made of, one after the other.
+        /// The number of the pair among those of the link.
         generation: Generation,
     },
     /// Compositor: the bound and listening Wayland socket.
@@ -59,11 +60,11 @@ pub enum ToWorker {
 /// Worker → supervisor.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum ToSupervisor {
-    /// The worker has closed its end of a link, and nobody broke the contract.
+    /// The worker has closed its end of a link without accusing the other side.
     LinkLost {
         /// Which link.
         link: LinkName,
-        /// Which pair: a word about one that has been replaced is about nothing.
+        /// Which pair; a report about a replaced pair is ignored.
         generation: Generation,
         /// Why.
         reason: LossReason,
@@ -75,10 +76,10 @@ pub enum ToSupervisor {
         /// Which pair.
         generation: Generation,
     },
-    /// Gateway: it has closed its end of the signalling link to the rtc of a session, and nobody broke
-    /// the contract.
+    /// Gateway: it has closed its end of the signalling link to the rtc of a session without
+    /// accusing it.
     SignallingLost {
-        /// Whose rtc is at the other end.
+        /// The session whose rtc is at the other end.
         session: SessionId,
         /// Which pair.
         generation: Generation,
@@ -87,7 +88,7 @@ pub enum ToSupervisor {
     },
     /// Gateway: the rtc of a session broke the contract, and the gateway has closed its end.
     SignallingViolated {
-        /// Whose rtc it is.
+        /// The session of that rtc.
         session: SessionId,
         /// Which pair.
         generation: Generation,
@@ -97,15 +98,15 @@ pub enum ToSupervisor {
 /// Why an end of a link was closed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum LossReason {
-    /// The other side closed its end first; mostly because its process has ended.
+    /// The other side closed its end first, usually because its process ended.
     Closed,
     /// The kernel refused to send or to receive.
     Failed,
-    /// The other side does not read what is sent.
+    /// The other side does not read its messages.
     Full,
     /// The other side does not answer.
     TimedOut,
-    /// The descriptor that was granted is no end of this link, or the worker gave up on it.
+    /// The granted descriptor is not an end of this link, or the worker gave up on it.
     Unusable,
 }
 

@@ -1,8 +1,8 @@
-//! `handover`: gateway → turn, connections accepted on a port that both share.
+//! `handover`: gateway → turn, relay connections that were accepted on a shared port.
 //!
-//! The gateway looks at a connection's first bytes without taking them off the socket; what speaks
-//! STUN, or TLS to the relay's name, is the relay's. Nothing comes back: who is handed over is the
-//! relay's client like any other, and no longer the gateway's business.
+//! The gateway peeks at a connection's first bytes; connections that speak STUN, or TLS to the
+//! relay's name, belong to the relay. No message goes back: once handed over, a client is the
+//! relay's like any other.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ use crate::{codec::Message, link::LinkName};
 /// Gateway → turn. The connection is the descriptor beside it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ToTurn {
-    /// It speaks STUN in the clear.
+    /// The connection speaks STUN in the clear.
     Plain,
-    /// It speaks TLS first.
+    /// The connection begins with TLS.
     Secured,
 }
 
-/// Turn → gateway. Nothing is.
+/// Turn → gateway. There are no such messages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ToGateway {}
 

@@ -1,6 +1,6 @@
-//! The messages of the data links, one file per link, named for what happened or what is asked.
+//! The messages of the data links, one file per link, named for what happened or is requested.
 //!
-//! Enums are named for their receiver. A message that carries descriptors says how many in
+//! Enums are named for their receiver. A message that carries descriptors states their number in
 //! [`crate::codec::Message::descriptors`]; all others carry none.
 
 pub mod desktop;

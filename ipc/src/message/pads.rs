@@ -1,8 +1,9 @@
-//! `pads`: rtc → gamepad, what viewers' gamepads do; back, whether there are pads at all, and rumble.
+//! `pads`: rtc → gamepad, the state of viewers' gamepads; back, whether pads are supported, and
+//! rumble.
 //!
 //! A pad is named by its peer and its number there. The gamepad worker gives it a slot, which is a
-//! device; with all [`SLOTS`] taken a further pad waits for one to become free. Peer and pad are
-//! announced anew on every new link end, so the worker never needs to remember.
+//! device; with all [`SLOTS`] taken, further pads wait for a free one. Peers and pads are announced
+//! again on every new link end, so the worker need not remember them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,36 +13,36 @@ use crate::{
     units::{PadIndex, PeerId},
 };
 
-/// Most pads of a session, over all its viewers.
+/// The most pads of a session, over all its viewers.
 pub const SLOTS: usize = 4;
 
 /// Rtc → gamepad.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ToGamepad {
-    /// Whose pad.
+    /// The viewer's peer.
     pub peer: PeerId,
-    /// What became of it.
+    /// What happened.
     pub action: PadAction,
 }
 
-/// What a viewer does with its pads.
+/// An event of a viewer's pads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum PadAction {
-    /// It is there, at rest.
+    /// The pad was plugged in, at rest.
     Plugged(PadIndex),
-    /// It is as described, all of it.
+    /// The pad has this state.
     Reported(PadIndex, PadReport),
-    /// It is gone.
+    /// The pad was unplugged.
     Unplugged(PadIndex),
-    /// The peer is gone, and all its pads.
+    /// The peer has left with all its pads.
     PeerLeft,
 }
 
 /// The state of a pad in the W3C standard mapping. Every value is legal.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct PadReport {
-    /// Pressed buttons: bit `n` is `Gamepad.buttons[n]` of the standard mapping. Bits of no button
-    /// mean nothing.
+    /// Pressed buttons: bit `n` is `Gamepad.buttons[n]` of the standard mapping. Other bits are
+    /// ignored.
     pub buttons: u32,
     /// Left stick right and down, right stick right and down.
     pub sticks: [i16; 4],
@@ -52,19 +53,20 @@ pub struct PadReport {
 /// Gamepad → rtc.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ToRtc {
-    /// Whether pads can be had on this machine; sent once on each new link end.
+    /// Whether pads are supported on this machine; sent once on each new link end.
     Available(bool),
-    /// A pad shall shake from now on, until told otherwise or `millis` have passed. Both zero: stop.
+    /// The motors of a pad run like this until the next order or until `millis` have passed. Both
+    /// zero: stop.
     Rumbled {
-        /// Whose pad.
+        /// The viewer's peer.
         peer: PeerId,
-        /// Which.
+        /// The number of the pad there.
         pad: PadIndex,
         /// The heavy, slow motor.
         strong: u16,
         /// The light, fast motor.
         weak: u16,
-        /// For how long at most.
+        /// The longest duration.
         millis: u16,
     },
 }

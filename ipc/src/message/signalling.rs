@@ -1,10 +1,10 @@
 //! `signalling`: gateway ↔ rtc, the WebRTC handshake of each peer.
 //!
-//! The gateway has authenticated the browser before it says [`ToRtc::PeerJoined`]; rtc never sees
-//! how. SDP and candidates pass through the gateway unread: rtc parses them.
+//! The gateway has authenticated the browser before it sends [`ToRtc::PeerJoined`]; rtc does not
+//! learn how. SDP and candidates pass through the gateway unparsed; rtc parses them.
 //!
-//! A peer outlives its signalling for as long as it is healthy and its login lasts. Whoever comes with
-//! the peer's ticket and the same login takes it up again, through whichever gateway.
+//! A peer outlives its signalling for as long as it is healthy and its login lasts. A browser that
+//! presents the peer's ticket and the same login resumes it, through any gateway.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,66 +29,66 @@ pub type Reason = Text<512>;
 pub enum ToRtc {
     /// An authenticated browser wants to watch.
     PeerJoined {
-        /// Its number.
+        /// The number of its peer.
         peer: PeerId,
         /// What it may do, and for how long.
         login: Login,
-        /// Rtc's own way to the relay for this peer; `None` when there is no relay.
+        /// Rtc's credentials for using the relay for this peer; `None` when there is no relay.
         relay: Option<RelayCredentials>,
     },
-    /// A browser takes up the peer that it has. Rtc closes the number if there is no such peer.
+    /// A browser resumes its existing peer. Rtc closes the number if there is no such peer.
     PeerResumed {
         /// The peer's number from now on.
         peer: PeerId,
         /// What it may do, and for how long.
         login: Login,
-        /// The peer's.
+        /// The ticket of the peer.
         ticket: Secret,
         /// As at [`ToRtc::PeerJoined`].
         relay: Option<RelayCredentials>,
     },
-    /// Its offer; a later one of the same peer begins ICE anew and changes nothing else.
+    /// The peer's offer; a later one of the same peer restarts ICE and changes nothing else.
     OfferMade {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
         /// The offer.
         sdp: Sdp,
     },
-    /// One of its addresses.
+    /// One of the peer's addresses.
     CandidateFound {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
         /// The candidate.
         candidate: CandidateLine,
     },
-    /// Its browser is done with it.
+    /// The browser has left.
     PeerGone {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
     },
-    /// Its signalling connection is gone, and its number with it. The peer may be taken up again.
+    /// The peer's signalling connection is lost, and its number with it. The peer may be resumed.
     SignallingLost {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
     },
-    /// Its login has been resumed, and is like this.
+    /// The peer's login was resumed and now reads like this.
     LoginRenewed {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
         /// The login.
         login: Login,
     },
-    /// A login has ended, and with it every peer of it, whether anybody signals for it or not.
+    /// A login has ended, and with it all its peers, whether or not they have signalling.
     LoginEnded {
-        /// Which.
+        /// The login.
         login: LoginId,
     },
-    /// Fresh credentials for a peer that has joined: the old ones are used, are about to expire, or
-    /// were for a relay that is gone.
+    /// New credentials for a peer that has joined: the old ones were used, expire soon, or belonged
+    /// to a relay that has ended.
     RelayRenewed {
-        /// Whose.
+        /// The peer.
         peer: PeerId,
-        /// Rtc's own way to the relay from now on.
+        /// Rtc's credentials from now on.
         relay: RelayCredentials,
     },
 }
@@ -96,29 +96,30 @@ pub enum ToRtc {
 /// Rtc → gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToGateway {
-    /// The answer to an offer, candidates included.
+    /// The answer to an offer, including candidates.
     AnswerMade {
-        /// For whom.
+        /// The peer.
         peer: PeerId,
         /// The answer.
         sdp: Sdp,
-        /// With what the browser can take the peer up when its signalling is lost. Nobody can guess it.
+        /// The ticket with which the browser can resume the peer when its signalling is lost. It
+        /// cannot be guessed.
         ticket: Secret,
     },
-    /// An address of ours that was not known when the answer was made.
+    /// An address of this machine that was not known when the answer was made.
     CandidateFound {
-        /// For whom.
+        /// The peer.
         peer: PeerId,
         /// The candidate.
         candidate: CandidateLine,
     },
-    /// Rtc has ended, or never began, this peer.
+    /// Rtc has ended or refused this peer.
     PeerClosed {
-        /// Whom.
+        /// The peer.
         peer: PeerId,
         /// Why.
         reason: Reason,
-        /// Whether trying again can help.
+        /// Whether another attempt can succeed.
         retry: bool,
     },
 }
