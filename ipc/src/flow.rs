@@ -1,17 +1,17 @@
-//! Credit: how much of a transfer may be under way. Pure.
+//! Credit: how much of a transfer may be in flight. Pure.
 //!
-//! The receiver has an [`Inflow`], the sender an [`Outflow`]. The receiver makes room for [`WINDOW`]
-//! bytes and grants that as credit; what it gets rid of it grants anew. So neither side ever holds more
-//! than a window of one transfer, whatever the other does.
+//! The receiver has an [`Inflow`], the sender an [`Outflow`]. The receiver reserves room for
+//! [`WINDOW`] bytes and grants that as credit; as it consumes bytes, it grants new credit. So
+//! neither side ever holds more than a window of one transfer, whatever the other does.
 //!
-//! INVARIANT: the credit that is outstanding plus what the receiver holds is at most [`WINDOW`].
+//! INVARIANT: outstanding credit plus the bytes that the receiver holds is at most [`WINDOW`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::message::transfer::{Chunk, MAX_TRANSFER_BYTES};
 
-/// Bytes of one transfer that may be under way or held. At a round trip of 50 ms a transfer then passes
-/// 10 Mbit/s, and one that is cancelled leaves little behind it.
+/// Bytes of one transfer that may be in flight or held. With a round trip of 50 ms this allows 10
+/// Mbit/s, and a cancelled transfer leaves little behind.
 pub const WINDOW: u32 = 64 * 1024;
 
 /// Bytes that may be sent: at least one, at most [`WINDOW`].
@@ -19,7 +19,7 @@ pub const WINDOW: u32 = 64 * 1024;
 #[serde(try_from = "u32", into = "u32")]
 pub struct Credit(u32);
 
-/// A window's worth.
+/// A whole window.
 impl Default for Credit {
     fn default() -> Self {
         Self(WINDOW)
@@ -29,14 +29,14 @@ impl Default for Credit {
 /// How a sender or a receiver broke the rules of credit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadFlow {
-    /// The sender sent more than it may.
-    #[error("more was sent than there was credit for")]
+    /// The sender sent more than its credit.
+    #[error("more was sent than the credit allows")]
     BeyondCredit,
-    /// The sender sent more than any transfer has.
+    /// The sender sent more than the largest transfer.
     #[error("more was sent than a transfer may have")]
     TooLarge,
     /// The receiver granted nothing, or more than a window.
-    #[error("the credit is none or more than a window")]
+    #[error("the credit is zero or more than a window")]
     BadCredit,
 }
 
@@ -44,12 +44,12 @@ impl Credit {
     /// Credit for `bytes`.
     ///
     /// # Errors
-    /// [`BadFlow::BadCredit`] when that is nothing or more than [`WINDOW`].
+    /// [`BadFlow::BadCredit`] when that is zero or more than [`WINDOW`].
     pub const fn new(bytes: u32) -> Result<Self, BadFlow> {
         if bytes == 0 || bytes > WINDOW { Err(BadFlow::BadCredit) } else { Ok(Self(bytes)) }
     }
 
-    /// How many bytes.
+    /// The number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u32 {
         self.0
@@ -70,7 +70,7 @@ impl From<Credit> for u32 {
     }
 }
 
-/// The receiver's account of a transfer that it has granted [`Credit::default`] to.
+/// The receiver's account of a transfer, which begins by granting [`Credit::default`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Inflow {
     outstanding: u32,
@@ -85,10 +85,10 @@ impl Default for Inflow {
 }
 
 impl Inflow {
-    /// A chunk of so many bytes came.
+    /// Counts a chunk of `bytes` that arrived.
     ///
     /// # Errors
-    /// [`BadFlow`] when it must not have.
+    /// [`BadFlow`] when the sender was not allowed to send it.
     pub fn receive(&mut self, bytes: usize) -> Result<(), BadFlow> {
         let bytes = u32::try_from(bytes).map_err(|_| BadFlow::BeyondCredit)?;
         let outstanding = self.outstanding.checked_sub(bytes).ok_or(BadFlow::BeyondCredit)?;
@@ -96,14 +96,15 @@ impl Inflow {
             return Err(BadFlow::TooLarge);
         }
         self.outstanding = outstanding;
-        // Neither can overflow: with what is outstanding it is a window, and the other was just bounded.
+        // Neither addition can overflow: held and outstanding together are a window, and the total
+        // was just bounded.
         self.held += bytes;
         self.received += u64::from(bytes);
         Ok(())
     }
 
-    /// So many of the bytes that came are not held any more. Returns what the sender is to be granted:
-    /// credit is granted in large pieces, so that not every chunk has an answer.
+    /// Counts `bytes` as consumed. Returns the credit to grant: it is granted in large pieces, so
+    /// that not every chunk is answered.
     pub fn release(&mut self, bytes: usize) -> Option<Credit> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.held);
         self.held -= bytes;
@@ -115,13 +116,13 @@ impl Inflow {
         Some(Credit(room))
     }
 
-    /// Bytes that have come and are held.
+    /// Bytes that have arrived and are held.
     #[must_use]
     pub const fn held(&self) -> u32 {
         self.held
     }
 
-    /// Bytes that may still come before more is granted.
+    /// Bytes that may still arrive before more is granted.
     #[must_use]
     pub const fn outstanding(&self) -> u32 {
         self.outstanding
@@ -136,18 +137,18 @@ pub struct Outflow {
 }
 
 impl Outflow {
-    /// A transfer that begins with this credit.
+    /// A transfer that begins with `credit`.
     #[must_use]
     pub const fn new(credit: Credit) -> Self {
         Self { credit: credit.0, sent: 0 }
     }
 
-    /// The receiver grants more.
+    /// Adds credit from the receiver.
     ///
     /// # Errors
-    /// [`BadFlow::BadCredit`] when more than a window would be under way.
+    /// [`BadFlow::BadCredit`] when more than a window would be in flight.
     pub fn grant(&mut self, credit: Credit) -> Result<(), BadFlow> {
-        // Two numbers of at most a window cannot overflow.
+        // The sum of two numbers of at most a window cannot overflow.
         let granted = self.credit + credit.0;
         if granted > WINDOW {
             return Err(BadFlow::BadCredit);
@@ -162,16 +163,16 @@ impl Outflow {
         self.credit
     }
 
-    /// How many bytes the next chunk may have; zero while there is no credit.
+    /// The largest next chunk; zero while there is no credit.
     #[must_use]
     pub fn allowance(&self) -> usize {
         (self.credit as usize).min(Chunk::MAX_BYTES)
     }
 
-    /// A chunk of so many bytes is sent.
+    /// Counts a chunk of `bytes` that is sent.
     ///
     /// # Errors
-    /// [`BadFlow`] when it must not be.
+    /// [`BadFlow`] when that is not allowed.
     pub fn send(&mut self, bytes: usize) -> Result<(), BadFlow> {
         let bytes = u32::try_from(bytes).map_err(|_| BadFlow::BeyondCredit)?;
         let credit = self.credit.checked_sub(bytes).ok_or(BadFlow::BeyondCredit)?;
@@ -192,11 +193,11 @@ mod tests {
 
     #[derive(Clone, Debug)]
     enum Op {
-        /// The sender sends a chunk of at most so much.
+        /// The sender sends a chunk of at most this many bytes.
         Send(usize),
         /// A chunk arrives.
         Deliver,
-        /// The receiver gets rid of so much.
+        /// The receiver consumes this many bytes.
         Release(usize),
         /// A grant arrives.
         Grant,
@@ -211,7 +212,7 @@ mod tests {
         ]
     }
 
-    /// Both ends and what is under way between them.
+    /// Both ends, and what is in flight between them.
     struct Pair {
         outflow: Outflow,
         inflow: Inflow,
@@ -255,8 +256,8 @@ mod tests {
             let window = WINDOW as usize;
             assert!(under_way + self.inflow.held() as usize <= window);
             assert!(self.inflow.held() + self.inflow.outstanding() <= WINDOW);
-            // What the receiver believes outstanding is what the sender has, or is on its way to it,
-            // or is already on its way back.
+            // The credit that the receiver counts as outstanding is at the sender, on its way to
+            // it, or returning as bytes in flight.
             let outstanding = self.inflow.outstanding() as usize;
             assert_eq!(outstanding, self.outflow.credit as usize + granted as usize + under_way);
         }

@@ -1,7 +1,7 @@
-//! Where browsers find the gateway: what it listens on, which proxies it believes, and under which
-//! path its page is.
+//! How browsers reach the gateway: the address it listens on, the proxies it trusts, and the path
+//! of its page.
 //!
-//! All three are written by an administrator, on a command line, and read once, here.
+//! An administrator writes all three on a command line; they are parsed here, once.
 
 use std::{
     fmt,
@@ -13,31 +13,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
 
-/// Longest path of a Unix socket: the field of the kernel's structure (unix(7)) less its final zero.
+/// Longest path of a Unix socket: the kernel's field (unix(7)) without its final zero.
 pub const MAX_SOCKET_PATH_BYTES: usize = 107;
 /// Longest base path in bytes.
 pub const MAX_BASE_PATH_BYTES: usize = 128;
-/// With these the gateway's own paths begin. A base path that did too could not be told from them where
-/// a proxy strips it.
+/// Beginnings of the gateway's own paths. A base path that began like one could not be told from it
+/// where a proxy strips the base path.
 const OWN_PATHS: [&str; 5] = ["api", "healthz", "login", "src", "ws"];
-/// What stands before the path of a Unix socket.
+/// The prefix of a Unix socket's path.
 const UNIX: &str = "unix:";
 
-/// Everything about the way from a browser to the gateway.
+/// How a browser reaches the gateway.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrontDoor {
-    /// Where the listener is bound.
+    /// The address or path of the listener.
     pub listen: Listen,
-    /// Whose word about a browser's address, host and scheme is believed. Whoever may write to a Unix
-    /// socket is believed too.
+    /// The proxies whose headers about a browser's address, host and scheme are believed. So are
+    /// those of every client of a Unix socket.
     pub trusted: Vec<Network>,
-    /// Where the page is.
+    /// The path of the page.
     pub base: BasePath,
 }
 
 impl FrontDoor {
-    /// Whether nobody but this machine's own programs is served: it listens on the loopback, and no
-    /// proxy passes others on.
+    /// Whether only programs of this machine are served: it listens on loopback, and no proxy
+    /// forwards other clients.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self.listen {
@@ -58,7 +58,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// The address, if it is one.
+    /// The address, if it listens on TCP.
     #[must_use]
     pub const fn tcp(&self) -> Option<SocketAddr> {
         match self {
@@ -68,7 +68,7 @@ impl Listen {
     }
 }
 
-/// Text that says nothing the gateway can listen on.
+/// Text that is not an address to listen on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "expected an address and a port, such as 127.0.0.1:8080 or [::]:8080, or unix: and the absolute \
@@ -113,7 +113,7 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Addresses that begin with the same bits: a network, or one host.
+/// All addresses with a common prefix: a network, or a single host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network {
@@ -121,25 +121,25 @@ pub struct Network {
     bits: u8,
 }
 
-/// Text that is no network.
+/// Text that is not a network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadNetwork {
     /// Neither an address nor a network.
     #[error("expected an address or a network, such as 192.0.2.1 or 2001:db8::/64")]
     Syntax,
-    /// An address in it and the network's length: which of the two is meant?
+    /// Bits beyond the prefix are set, so it is unclear whether a network or an address is meant.
     #[error("{0} has bits beyond the length of the network; write {1}, or the address alone")]
     HostBits(IpAddr, Network),
-    /// Every address there is.
-    #[error("everybody's word would be believed; name the proxy's address or its network")]
+    /// It contains every address.
+    #[error("every client would be trusted; name the proxy's address or its network")]
     Everybody,
 }
 
 impl Network {
-    /// The network of `address`, of which `bits` are the network's.
+    /// The network of the first `bits` bits of `address`.
     ///
     /// # Errors
-    /// [`BadNetwork`] when there are not so many bits, none, or others that are set.
+    /// [`BadNetwork`] when `bits` is zero or too large, or other bits are set.
     pub fn new(address: IpAddr, bits: u8) -> Result<Self, BadNetwork> {
         let most = match address {
             IpAddr::V4(_) => 32,
@@ -154,7 +154,8 @@ impl Network {
         if network.first != address {
             return Err(BadNetwork::HostBits(address, network));
         }
-        // A mapped IPv4 network is the IPv4 network: addresses are compared in their plain spelling.
+        // A network of IPv4-mapped addresses is the IPv4 network, because addresses are compared in
+        // canonical form.
         match (address.to_canonical(), bits.checked_sub(96)) {
             (IpAddr::V4(_), Some(0)) if address.is_ipv6() => Err(BadNetwork::Everybody),
             (IpAddr::V4(first), Some(bits)) if address.is_ipv6() => {
@@ -164,7 +165,7 @@ impl Network {
         }
     }
 
-    /// Whether `address` is one of it, however it is spelled.
+    /// Whether `address` belongs to it, in whatever form it is written.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -196,7 +197,7 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| BadNetwork::Syntax)?;
         let bits = match bits {
-            // `parse` would take a sign.
+            // `parse` would accept a sign.
             Some(bits) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 bits.parse().map_err(|_| BadNetwork::Syntax)?
             }
@@ -233,7 +234,7 @@ impl fmt::Display for Network {
 #[serde(try_from = "String", into = "String")]
 pub struct BasePath(Text<MAX_BASE_PATH_BYTES>);
 
-/// Text that is no base path.
+/// Text that is not a base path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "expected a path that begins and ends with a slash, such as /desk/, of letters, digits and . _ ~ \
@@ -249,7 +250,7 @@ impl BasePath {
         self.0.as_str()
     }
 
-    /// The path without its last slash: what stands before a path of the gateway's own.
+    /// The path without its last slash: the prefix of the gateway's own paths.
     #[must_use]
     pub fn prefix(&self) -> &str {
         self.as_str().strip_suffix('/').unwrap_or_default()
@@ -272,7 +273,8 @@ impl FromStr for BasePath {
     type Err = BadBasePath;
 
     fn from_str(text: &str) -> Result<Self, BadBasePath> {
-        // What needs no escaping (RFC 3986, section 2.3): proxies differ in how they write the rest.
+        // Only characters that need no escaping (RFC 3986, section 2.3), because proxies write
+        // others differently.
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
         let segment = |segment: &str| {
             !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(legal)

@@ -1,5 +1,5 @@
-//! The numbers of sessions and peers, which are all that hosts and sessions of different builds have to
-//! agree on among the units.
+//! The numbers of sessions and peers: the only units that hosts and sessions of different builds
+//! share.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ impl fmt::Display for SessionId {
 }
 
 impl SessionId {
-    /// The only one of `lumen run`, and the first of `lumen serve`.
+    /// The only session of `lumen run`, and the first of `lumen serve`.
     pub const SOLE: Self = Self(1);
 }
 
-/// One browser's peer connection, numbered by the gateway, never reused within its life.
+/// One browser's peer connection, numbered by the gateway and never reused while the gateway runs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct PeerId(pub u64);
 

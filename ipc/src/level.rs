@@ -1,14 +1,14 @@
-//! H.264 levels: what a decoder of each must take, and which one a stream is of.
+//! H.264 levels: what a decoder of each must support, and which level a stream has.
 //!
-//! Level, size, frame rate and bit rate of the picture are one decision. [`FrameSize`] holds no
-//! picture that [`Level::HIGHEST`] lacks, [`FrameSize::fastest`] says how many of them a second it
-//! has, and every [`Kbps`] is within its bits; so for each stream there is a level that is true of
-//! it, and [`Level::of`] finds the lowest. That is what the stream says of itself; what is agreed
-//! on with a browser before its size is known is the highest.
+//! Level, size, frame rate and bit rate of the picture are one decision. Every [`FrameSize`] is
+//! within [`Level::HIGHEST`], [`FrameSize::fastest`] is the frame rate which that level allows at a
+//! size, and every [`Kbps`] is within its bit rate; so each stream has a valid level, and
+//! [`Level::of`] finds the lowest. The stream declares this level; a browser is offered the
+//! highest, because the size is not known at that time.
 
 use crate::units::{Fps, FrameSize, Kbps};
 
-/// A level, with what is the most of each in its streams (H.264, table A-1).
+/// A level with its limits (H.264, table A-1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Level {
     number: u8,
@@ -18,7 +18,8 @@ pub struct Level {
     reach: u16,
 }
 
-/// From the first that has a bit rate of ours to the highest that decoders of every browser know.
+/// From the first level with a bit rate that we use to the highest that decoders of every browser
+/// know.
 const LEVELS: [Level; 15] = [
     Level::row(11, 396, 3_000, 192, 128),
     Level::row(12, 396, 6_000, 384, 128),
@@ -38,8 +39,8 @@ const LEVELS: [Level; 15] = [
 ];
 
 impl Level {
-    /// The highest that is ever used, 5.2: those above it are for pictures that most decoders in
-    /// hardware have no memory for, and hardly any browser takes them.
+    /// The highest level in use, 5.2: those above it are for pictures that most hardware decoders
+    /// have no memory for, and hardly any browser accepts them.
     pub const HIGHEST: Self = Self::row(52, 36_864, 2_073_600, 240_000, 512);
 
     const fn row(
@@ -52,15 +53,14 @@ impl Level {
         Self { number, macroblocks, macroblocks_per_second, kbps, reach }
     }
 
-    /// The lowest level of a stream of such pictures, so many of them a second at the most, in so
-    /// many bits.
+    /// The lowest level for pictures of `size`, at most `fps` a second and `bitrate`.
     #[must_use]
     pub fn of(size: FrameSize, fps: Fps, bitrate: Kbps) -> Self {
         let fps = fps.min(size.fastest());
         LEVELS.into_iter().find(|level| level.takes(size, fps, bitrate)).unwrap_or(Self::HIGHEST)
     }
 
-    /// The level with this number (`level_idc`), if it is one that is used.
+    /// The level with this number (`level_idc`), if it is in use.
     #[must_use]
     pub fn numbered(number: u8) -> Option<Self> {
         LEVELS.into_iter().find(|level| level.number == number)
@@ -78,20 +78,20 @@ impl Level {
         self.macroblocks
     }
 
-    /// Luma rows that motion may go up or down: less than this (`MaxVmvR`).
+    /// Vertical motion in luma rows must be less than this (`MaxVmvR`).
     #[must_use]
     pub const fn reach(self) -> u16 {
         self.reach
     }
 
-    /// Pictures a second of so many macroblocks.
+    /// The most pictures a second of `macroblocks`.
     pub(crate) const fn pictures_per_second(self, macroblocks: u32) -> u32 {
         self.macroblocks_per_second / macroblocks
     }
 
     fn takes(self, size: FrameSize, fps: Fps, bitrate: Kbps) -> bool {
         let macroblocks = size.macroblocks();
-        // Neither side is longer than this (section A.3.1, points f and g).
+        // The limit of a side (section A.3.1, points f and g).
         let longest = (self.macroblocks * 8).isqrt();
         macroblocks <= self.macroblocks
             && size.columns().max(size.rows()) <= longest
@@ -135,7 +135,7 @@ mod tests {
         for level in LEVELS {
             assert_eq!(Level::numbered(level.number()), Some(level));
         }
-        // 1 and 1b are below our bit rates, 6 and above are above our sizes.
+        // 1 and 1b are below our bit rates, 6 and above are beyond our sizes.
         for number in [0, 9, 10, 60, 61, 62] {
             assert_eq!(Level::numbered(number), None);
         }

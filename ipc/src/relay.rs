@@ -1,16 +1,16 @@
-//! Relay credentials: the one definition that the supervisor mints by and the relay judges by.
+//! Relay credentials: the one definition by which the supervisor mints and the relay checks them.
 //!
-//! The username says who and until when, the password is its HMAC under the relay secret, so the
-//! relay needs no list of users:
+//! The username states grantee and expiry, and the password is its HMAC under the relay secret, so
+//! the relay needs no list of users:
 //! ```text
 //! username = EXPIRES ":" PARTY ":" SESSION ":" PEER ":" SERIAL      (decimal; PARTY "probe", "rtc" or "viewer")
 //! password = lowercase hex of the first 16 bytes of HMAC-SHA256(secret, username)
 //! ```
-//! INVARIANT: each [`Grantee`], time and serial has exactly one username, so comparing usernames
+//! INVARIANT: each [`Grantee`], expiry and serial has exactly one username, so comparing usernames
 //! compares credentials: numbers have no leading zeros, and nothing follows the serial.
 //!
-//! The HMAC itself is computed by either side's cryptography library; [`EXAMPLE`] holds both to the
-//! same result.
+//! Each side computes the HMAC with its own cryptography library; the tests check both against
+//! [`EXAMPLE`].
 
 use std::{fmt, str::FromStr};
 
@@ -21,7 +21,7 @@ use crate::{
     text::{Secret, Text},
 };
 
-/// The longest a credential may live. One that claims more was not minted by this build.
+/// The longest lifetime of a credential. One that claims more was not minted by this build.
 pub const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 
 /// Longest username in bytes: four numbers of at most 20 digits, and a party.
@@ -37,10 +37,10 @@ const PASSWORD_TAG_BYTES: usize = 16;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct UnixSeconds(pub u64);
 
-/// Which side of a session.
+/// The sides of a session.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Party {
-    /// Somebody who tries which paths work, with allocations that reach each other.
+    /// A client that tests which paths work, with allocations that reach each other.
     Probe,
     /// The session's rtc worker.
     Rtc,
@@ -53,39 +53,39 @@ pub enum Party {
 pub struct Grantee {
     /// The desktop.
     pub session: SessionId,
-    /// Which side of it.
+    /// Its side of the session.
     pub party: Party,
-    /// Which of that side.
+    /// The peer for which it was minted.
     pub peer: PeerId,
 }
 
-/// A username that has been read.
+/// A parsed username.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Username {
-    /// Last second it is valid in.
+    /// The last second in which it is valid.
     pub expires: UnixSeconds,
     /// Whom it was minted for.
     pub grantee: Grantee,
-    /// Tells credentials of the same grantee apart.
+    /// Distinguishes credentials of the same grantee.
     pub serial: u64,
 }
 
-/// Why a username is worth nothing.
+/// Why a username is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadUsername {
-    /// Not of our form.
+    /// It has another form.
     #[error("the username is not one the supervisor mints")]
     Malformed,
-    /// Its time is over.
+    /// It has expired.
     #[error("the credential has expired")]
     Expired,
-    /// It claims to live longer than any we mint.
+    /// It claims a longer lifetime than any that is minted.
     #[error("the credential claims to live too long")]
     TooLong,
 }
 
 impl Party {
-    /// The most allocations one grantee of it has.
+    /// The most allocations of one grantee of this party.
     #[must_use]
     pub const fn allocations(self) -> u8 {
         match self {
@@ -104,12 +104,12 @@ impl Party {
 }
 
 impl Grantee {
-    /// INVARIANT: data flows between a session's rtc and its viewers, or between the allocations of
-    /// one probe, and nowhere else.
+    /// INVARIANT: data flows only between a session's rtc and its viewers, or between the
+    /// allocations of one probe.
     ///
-    /// Rtc has one allocation for all its viewers, made with whichever's credential came first: the
-    /// relay knows a client by the address of its socket, and rtc has one socket. It tells viewers
-    /// apart by their ICE credentials and DTLS keys, as it does without a relay.
+    /// Rtc has one allocation for all its viewers, made with the first credential that it got: the
+    /// relay identifies a client by the address of its socket, and rtc has one socket. It
+    /// distinguishes viewers by their ICE credentials and DTLS keys, as it does without a relay.
     #[must_use]
     pub fn may_reach(&self, other: &Self) -> bool {
         match (self.party, other.party) {
@@ -152,7 +152,7 @@ impl FromStr for Username {
     }
 }
 
-/// A decimal number in its only spelling.
+/// A decimal number in its canonical form.
 fn number<N: FromStr + fmt::Display>(digits: &str) -> Result<N, BadUsername> {
     let value: N = digits.parse().map_err(|_| BadUsername::Malformed)?;
     if value.to_string() == digits { Ok(value) } else { Err(BadUsername::Malformed) }
@@ -166,10 +166,10 @@ impl fmt::Display for Username {
 }
 
 impl Username {
-    /// Reads a username and checks that its time is not over.
+    /// Parses a username and checks that it has not expired.
     ///
     /// # Errors
-    /// [`BadUsername`] says what is wrong with it.
+    /// [`BadUsername`] gives the reason.
     pub fn accept(text: &str, now: UnixSeconds) -> Result<Self, BadUsername> {
         let username: Self = text.parse()?;
         match username.expires.0.checked_sub(now.0) {
@@ -180,7 +180,7 @@ impl Username {
     }
 }
 
-/// The password that `tag`, the HMAC of a username, makes.
+/// The password derived from `tag`, the HMAC of a username.
 #[must_use]
 pub fn password(tag: &[u8; SECRET_BYTES]) -> Secret {
     let mut digits = String::with_capacity(2 * PASSWORD_TAG_BYTES);
@@ -192,21 +192,21 @@ pub fn password(tag: &[u8; SECRET_BYTES]) -> Secret {
     Secret::new(digits).expect("32 digits are within a secret's 256 bytes")
 }
 
-/// A secret, a username and the password the two must make, wherever it is computed.
+/// A secret, a username and the resulting password, for tests of every implementation.
 pub const EXAMPLE: ([u8; SECRET_BYTES], &str, &str) =
     ([0x0b; SECRET_BYTES], "1800000060:viewer:3:17:5", "a214a897f260464dc70b5110a8dda5b3");
 
-/// How to use the relay, once: minted for one party of one peer.
+/// How to use the relay: minted for one party of one peer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct RelayCredentials {
-    /// Where: `turn:` and `turns:` addresses (RFC 7065), the best first. A host of `*` stands for
-    /// whatever name the browser found the page under.
+    /// `turn:` and `turns:` addresses (RFC 7065), the best first. A host of `*` stands for the name
+    /// under which the browser found the page.
     pub urls: Vec<Text<256>>,
-    /// As whom, and until when.
+    /// The username, which states grantee and expiry.
     pub username: Text<96>,
-    /// The proof.
+    /// The password.
     pub password: Secret,
-    /// Seconds until it expires.
+    /// Seconds until they expire.
     pub lifetime_seconds: u32,
 }
 

@@ -1,12 +1,12 @@
-//! Bookkeeping of the packet ring: which bytes of the shared memory hold which packet.
+//! Bookkeeping of the packet ring: which bytes of the shared memory belong to which packet.
 //!
 //! Media writes encoded packets into one memfd and announces each as a [`RingSpan`]; rtc reads it
-//! and reports how far it has come. Positions count bytes since the ring was announced and never
-//! wrap in practice (2⁶⁴ bytes); the offset in memory is the position modulo the capacity. A span
-//! never wraps: one that would not fit before the end of the memory starts at its beginning.
+//! and reports its position. Positions count bytes since the ring was announced and never wrap in
+//! practice (2⁶⁴ bytes); the offset in memory is the position modulo the capacity. A span never
+//! wraps: one that would not fit before the end of the memory starts at its beginning.
 //!
-//! INVARIANT: `tail ≤ head ≤ tail + capacity`. The writer trusts the reader's reports no further
-//! than that, the reader checks every span before it touches memory.
+//! INVARIANT: `tail ≤ head ≤ tail + capacity`. The writer trusts the reader's reports only within
+//! these bounds, and the reader checks every span before it touches memory.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ use crate::units::OutOfRange;
 pub struct RingCapacity(u64);
 
 impl RingCapacity {
-    /// 64 KiB: smaller than one keyframe would be useless.
+    /// 64 KiB: a smaller ring could not hold a key frame.
     const MIN: u64 = 64 * 1024;
     /// 64 MiB: bounds what a hostile writer can make the reader map.
     const MAX: u64 = 64 * 1024 * 1024;
@@ -39,7 +39,7 @@ impl RingCapacity {
         Ok(Self(bytes))
     }
 
-    /// Bytes.
+    /// The size in bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {
         self.0
@@ -60,7 +60,7 @@ impl From<RingCapacity> for u64 {
     }
 }
 
-/// Where one packet lies: `length` bytes from `position` on.
+/// The place of one packet: `length` bytes from `position` on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct RingSpan {
     /// Position of the first byte.
@@ -69,7 +69,7 @@ pub struct RingSpan {
     pub length: u32,
 }
 
-/// A span or report that contradicts the ring.
+/// A span or report that contradicts the state of the ring.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RingError {
     /// A span that is empty, wraps, or goes back.
@@ -80,7 +80,7 @@ pub enum RingError {
         /// Its length.
         length: u32,
     },
-    /// A reader that claims to have read what was not written, or takes a report back.
+    /// A report of a position that was not written yet, or that goes back.
     #[error("reader reports position {reported}, outside {tail} to {head}")]
     BadReport {
         /// Position reported.
@@ -107,8 +107,8 @@ impl RingWriter {
         Self { capacity, head: 0, tail: 0 }
     }
 
-    /// Takes room for `length` bytes, or `None` while the reader is too far behind (or the packet
-    /// is larger than the ring).
+    /// Reserves `length` bytes, or returns `None` while the reader is too far behind (or if the
+    /// packet is larger than the ring).
     pub fn reserve(&mut self, length: u32) -> Option<RingSpan> {
         let capacity = self.capacity.bytes();
         let length_bytes = u64::from(length);
@@ -124,10 +124,10 @@ impl RingWriter {
         Some(RingSpan { position, length })
     }
 
-    /// Notes that the reader needs nothing before `position` any more.
+    /// Frees everything before `position`, which the reader has read.
     ///
     /// # Errors
-    /// [`RingError::BadReport`] when that cannot be.
+    /// [`RingError::BadReport`] when the position is impossible.
     pub fn consumed(&mut self, position: u64) -> Result<(), RingError> {
         if position < self.tail || position > self.head {
             return Err(RingError::BadReport {
@@ -140,7 +140,7 @@ impl RingWriter {
         Ok(())
     }
 
-    /// Offset in the memory of a span this writer made.
+    /// Offset in memory of a span that this writer reserved.
     #[must_use]
     pub const fn offset(&self, span: RingSpan) -> u64 {
         span.position % self.capacity.bytes()
@@ -155,14 +155,14 @@ pub struct RingReader {
 }
 
 impl RingReader {
-    /// A ring nothing has been read of.
+    /// A ring of which nothing has been read.
     #[must_use]
     pub const fn new(capacity: RingCapacity) -> Self {
         Self { capacity, read: 0 }
     }
 
-    /// Checks an announced span and returns its offset in the memory. The span counts as read;
-    /// [`RingReader::position`] is then the report to send.
+    /// Checks an announced span and returns its offset in memory. The span then counts as read;
+    /// [`RingReader::position`] is the report to send.
     ///
     /// # Errors
     /// [`RingError::BadSpan`] when the span is empty, overlaps what was read, wraps, or lies
@@ -227,8 +227,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the lengths and however late the reader reports: every span a writer makes is
-        /// accepted, and no two live spans overlap in memory.
+        /// Whatever the lengths and however late the reader reports, every span that the writer
+        /// makes is accepted, and no two live spans overlap in memory.
         #[test]
         fn live_spans_never_overlap(
             steps in prop::collection::vec((1_u32..50_000, any::<bool>()), 1..200)

@@ -1,4 +1,4 @@
-//! Strings with a length limit, for everything textual that crosses a link.
+//! Strings with a length limit, for all text that crosses a link.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub struct TextTooLong {
 }
 
 impl<const MAX: usize> Text<MAX> {
-    /// Wraps `text`, or says by how much it is too long.
+    /// Wraps `text` if it is short enough.
     ///
     /// # Errors
     /// [`TextTooLong`] when `text` has more than `MAX` bytes.
@@ -33,7 +33,7 @@ impl<const MAX: usize> Text<MAX> {
     }
 
     /// Wraps `text`, cutting it at the last character boundary that fits: for titles and reasons,
-    /// where a shorter text is better than none.
+    /// where a shortened text is better than none.
     pub fn truncated(text: impl Into<String>) -> Self {
         let mut text = text.into();
         if text.len() > MAX {
@@ -95,7 +95,7 @@ impl Secret {
         Text::new(secret).map(Self)
     }
 
-    /// The secret itself: for comparing it and for handing it to its owner, nothing else.
+    /// The secret itself: only for comparing it and for sending it to its owner.
     #[must_use]
     pub fn reveal(&self) -> &str {
         self.0.as_str()
@@ -108,7 +108,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// "1 viewer", "2 viewers": how many there are of something whose plural only adds an s.
+/// "1 viewer", "2 viewers": a count and its noun, whose plural must only add an s.
 #[must_use]
 pub fn counted(count: usize, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };

@@ -1,6 +1,6 @@
-//! Ids, sizes and quantities that cross links, each a type that cannot be out of range.
+//! Ids, sizes and quantities that cross links, as types that cannot be out of range.
 //!
-//! Constructors check once; serde decodes through them, so a decoded value has been checked.
+//! Constructors check the range once; serde decodes through them, so decoded values are checked.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::level::Level;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{what} is {found}, which is outside {low} to {high}")]
 pub struct OutOfRange {
-    /// What the value is of.
+    /// The name of the quantity.
     pub what: &'static str,
     /// The value found.
     pub found: u64,
@@ -50,7 +50,7 @@ macro_rules! ranged {
                         high: $high,
                     });
                 }
-                // In range of the representation, because `$high` is.
+                // The representation holds it, because it holds `$high`.
                 Ok(Self(value as $repr))
             }
 
@@ -102,18 +102,18 @@ pub use output::{OutputSize, Scale};
 pub use crate::identity::{PeerId, SessionId};
 
 ranged! {
-    /// A screen of a session. So many bound what a peer can name, not what there is: a receiver that
-    /// has no such output takes its name for a breach of the contract.
+    /// A screen of a session. The range bounds what a message can name, not how many outputs exist:
+    /// a receiver without such an output takes the name for a breach of the contract.
     OutputId: u8, "output", 0, 7
 }
 ranged! {
-    /// Place of a frame buffer, by which frames name it: room for the buffers of every window of a
-    /// desktop.
+    /// The number of a frame buffer, by which frames refer to it: enough for the buffers of every
+    /// window of a desktop.
     SlotIndex: u16, "slot index", 0, 1023
 }
 ranged! {
-    /// An encoded flow of a session: the picture of an output, or sound. So many bound what a peer can
-    /// name, as with [`OutputId`].
+    /// An encoded flow of a session: the picture of an output, or sound. The range bounds what a
+    /// message can name, as with [`OutputId`].
     StreamId: u8, "stream", 0, 15
 }
 ranged! {
@@ -135,11 +135,11 @@ ranged! {
     ButtonCode: u16, "button code", 0x110, 0x117
 }
 ranged! {
-    /// Number of a gamepad at its browser (`Gamepad.index`).
+    /// The number of a gamepad in its browser (`Gamepad.index`).
     PadIndex: u8, "gamepad index", 0, 3
 }
 ranged! {
-    /// Seconds for which a game keeps the device of a viewer who has gone.
+    /// Seconds for which the device of a departed viewer is kept.
     PadGrace: u16, "seconds of a gamepad's grace", 1, 3600
 }
 ranged! {
@@ -148,7 +148,7 @@ ranged! {
 }
 
 impl OutputId {
-    /// The one that every desktop has.
+    /// The output that every desktop has.
     pub const PRIMARY: Self = Self::MIN;
 }
 
@@ -165,8 +165,9 @@ impl Fps {
     }
 }
 
-/// Size of a frame in pixels. Both sides are even, because H.264 4:2:0 halves them, and all of it has
-/// no more macroblocks than [`Level::HIGHEST`] allows: no decoder would take the picture.
+/// Size of a frame in pixels. Both sides are even, because H.264 4:2:0 halves them, and the frame
+/// has no more macroblocks than [`Level::HIGHEST`] allows, because decoders would refuse the
+/// picture.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "(u16, u16)", into = "(u16, u16)")]
 pub struct FrameSize {
@@ -174,7 +175,7 @@ pub struct FrameSize {
     height: Side,
 }
 
-/// A frame size that cannot be.
+/// An illegal frame size.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadFrameSize {
     /// A side is odd.
@@ -188,7 +189,7 @@ pub enum BadFrameSize {
     /// A side is too small or too large.
     #[error(transparent)]
     Side(#[from] OutOfRange),
-    /// Both sides are legal, and all of it is too large.
+    /// Both sides are legal, but their product is too large.
     #[error(
         "{width}x{height} is more than H.264 allows up to level 5.2, which is {most} blocks of \
          16x16 pixels; the largest size of this shape is {largest}",
@@ -199,7 +200,7 @@ pub enum BadFrameSize {
         width: u16,
         /// Height found.
         height: u16,
-        /// What is allowed instead.
+        /// The largest legal size of this shape.
         largest: FrameSize,
     },
 }
@@ -212,7 +213,7 @@ pub const MACROBLOCK: u16 = 16;
 pub const PIXEL_BYTES: usize = 4;
 
 impl FrameSize {
-    /// Checks both sides, and what they make together.
+    /// Checks both sides and their product.
     ///
     /// # Errors
     /// [`BadFrameSize`] says which rule the size breaks.
@@ -228,10 +229,11 @@ impl FrameSize {
         Ok(size)
     }
 
-    /// The size for a window of `width` × `height` pixels: its own with even sides if that is legal,
-    /// else the largest legal one of its shape. What is too small is enlarged.
+    /// The frame size for a window of `width` × `height` pixels: the window's own with even sides
+    /// if that is legal, else the largest legal one of its shape. A window that is too small is
+    /// enlarged.
     ///
-    /// The page does the same (`wantedSize`), by the same whole numbers.
+    /// The page computes the same (`wantedSize`), with the same integers.
     #[must_use]
     pub fn nearest(width: u32, height: u32) -> Self {
         let side = |length: u32| Side::clamped(u64::from(length & !1));
@@ -251,7 +253,7 @@ impl FrameSize {
                 Self { width: short, height: long }
             }
         };
-        // Half of the long side. Whatever the shape, the smallest such size is legal.
+        // Half of the long side. The smallest such size is legal for every shape.
         let mut legal = u32::from(Side::MIN.value()) / 2;
         let mut beyond = most.min(width.max(height)) / 2 + 1;
         while beyond - legal > 1 {
@@ -295,7 +297,7 @@ impl FrameSize {
         self.columns() * self.rows()
     }
 
-    /// How often in a second there may be such a frame at the most.
+    /// The highest frame rate that H.264 allows at this size.
     #[must_use]
     pub fn fastest(self) -> Fps {
         Fps::clamped(Level::HIGHEST.pictures_per_second(self.macroblocks()).into())
@@ -419,12 +421,12 @@ mod tests {
             let (wide, high) = (u32::from(size.width()), u32::from(size.height()));
             prop_assert_eq!(FrameSize::new(size.width(), size.height()), Ok(size));
             prop_assert!(wide <= width.max(16) && high <= height.max(16));
-            // Not more than an even number off, unless a side could not be smaller.
+            // At most an even number smaller, unless a side has reached its minimum.
             let (long, short) = (u64::from(width.max(height)), u64::from(width.min(height)));
             let (size_long, size_short) = (u64::from(wide.max(high)), u64::from(wide.min(high)));
             let exact = size_long * short / long;
             prop_assert!(size_short.abs_diff(exact) <= 2 || size_short == 16);
-            // Two pixels more along the long side are too many, unless the window has no more.
+            // Two pixels more along the long side would be illegal, unless the window has no more.
             let more = size_long + 2;
             let blocks = |side: u64| side.div_ceil(16);
             let larger = blocks(more) * blocks((more * short / long) & !1);

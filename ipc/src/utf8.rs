@@ -1,24 +1,24 @@
-//! Whether bytes that come in pieces are UTF-8. Pure.
+//! Validates UTF-8 that arrives in pieces. Pure.
 
 use std::str;
 
-/// Checks a text piece by piece; a character may lie across two.
+/// Checks a text piece by piece; a character may span two pieces.
 #[derive(Clone, Debug, Default)]
 pub struct Utf8Check {
-    /// The beginning of a character whose end is still to come.
+    /// The beginning of a character whose end has not arrived.
     begun: Vec<u8>,
 }
 
-/// Bytes that are no text.
+/// The bytes are not UTF-8.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the bytes are not UTF-8")]
 pub struct NotUtf8;
 
 impl Utf8Check {
-    /// The next piece.
+    /// Checks the next piece.
     ///
     /// # Errors
-    /// [`NotUtf8`] when no continuation could make a text of it.
+    /// [`NotUtf8`] when no continuation can make it valid.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), NotUtf8> {
         let mut rest = piece;
         while !self.begun.is_empty() {
@@ -40,10 +40,10 @@ impl Utf8Check {
         Ok(())
     }
 
-    /// There is no further piece.
+    /// Checks that the text is complete.
     ///
     /// # Errors
-    /// [`NotUtf8`] when a character was cut off.
+    /// [`NotUtf8`] when a character is cut off.
     pub fn finish(&self) -> Result<(), NotUtf8> {
         if self.begun.is_empty() { Ok(()) } else { Err(NotUtf8) }
     }

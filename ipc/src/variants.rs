@@ -1,4 +1,4 @@
-//! The variants of an enum as its declaration has them, for tests that a list or a table is complete.
+//! The variants of an enum as declared, for tests that a list or a table is complete.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub(crate) fn variants_of<Enum: Deserialize<'static>>() -> Vec<&'static str> {
     }
 }
 
-/// Deserialises nothing, but takes note of what it is asked for.
+/// Deserialises nothing; records the variants that it is asked for.
 struct Asker;
 
 #[derive(Debug)]

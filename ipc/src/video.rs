@@ -1,8 +1,9 @@
 //! How a stream of pictures may be encoded.
 //!
-//! Media says what it can make, each browser what it takes, and rtc chooses ([`crate::demand`]). What is
-//! agreed on is codec and profile. The level is not: which one a stream is of follows from its size,
-//! frame rate and bits ([`crate::level`]), and what browsers offer is no limit of what they decode.
+//! Media states what it can encode, each browser what it can decode, and rtc chooses
+//! ([`crate::demand`]). They agree on codec and profile, but not on the level, which follows from
+//! size, frame rate and bit rate ([`crate::level`]): the level that a browser offers does not limit
+//! what it decodes.
 
 use std::fmt;
 
@@ -17,10 +18,10 @@ pub enum VideoFormat {
 }
 
 impl VideoFormat {
-    /// Every one there is.
+    /// Every format.
     pub const ALL: [Self; 1] = [Self::H264ConstrainedBaseline];
 
-    /// What people call it.
+    /// The name for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,18 +36,18 @@ impl fmt::Display for VideoFormat {
     }
 }
 
-/// Formats, the best first: at least one, and none twice.
+/// Formats, the best first: at least one, without duplicates.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<VideoFormat>", into = "Vec<VideoFormat>")]
 pub struct VideoFormats(Vec<VideoFormat>);
 
-/// A list of formats that cannot be.
+/// An invalid list of formats.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadFormats {
-    /// None.
-    #[error("a list of no formats")]
+    /// It is empty.
+    #[error("the list of formats is empty")]
     Empty,
-    /// One of them twice.
+    /// A format is listed twice.
     #[error("{0} is listed twice")]
     Twice(VideoFormat),
 }
@@ -55,7 +56,7 @@ impl VideoFormats {
     /// A list of `formats`.
     ///
     /// # Errors
-    /// [`BadFormats`] when there is none, or one twice.
+    /// [`BadFormats`] when the list is empty or contains a format twice.
     pub fn new(formats: Vec<VideoFormat>) -> Result<Self, BadFormats> {
         if formats.is_empty() {
             return Err(BadFormats::Empty);
@@ -68,7 +69,7 @@ impl VideoFormats {
         }
     }
 
-    /// Every format there is, in the order of their listing.
+    /// Every format, in the order of their listing.
     #[must_use]
     pub fn all() -> Self {
         Self(VideoFormat::ALL.to_vec())
@@ -79,7 +80,7 @@ impl VideoFormats {
         self.0.iter().copied()
     }
 
-    /// Whether `format` is one of them.
+    /// Whether `format` is in the list.
     #[must_use]
     pub fn contains(&self, format: VideoFormat) -> bool {
         self.0.contains(&format)

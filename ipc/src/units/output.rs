@@ -1,4 +1,4 @@
-//! How large an output is to those who look at it, and to those who draw on it.
+//! The size of an output in pixels of the frame and in logical pixels of apps.
 
 use std::fmt;
 
@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 use super::{FrameSize, OutOfRange, Side};
 
 ranged! {
-    /// Pixels of an output that make one of those apps lay out in, in 120ths, as
+    /// Pixels of the output per logical pixel of an app, in 120ths, as
     /// `wp_fractional_scale_v1.preferred_scale` counts them: 1.0 to 4.0.
     Scale: u16, "scale in 120ths", 120, 480
 }
 
 impl Scale {
-    /// One pixel for one.
+    /// One pixel per logical pixel.
     pub const ONE: Self = Self::MIN;
-    /// What one is made of.
+    /// Units of a scale of one.
     const PARTS: u16 = 120;
 
-    /// The nearest legal scale to a factor; [`Scale::ONE`] for what is no number.
+    /// The legal scale nearest to `factor`; [`Scale::ONE`] if that is not a number.
     #[must_use]
     pub fn nearest(factor: f64) -> Self {
-        // A float becomes the nearest integer there is, and zero if it is none.
+        // The cast saturates, and turns NaN into zero.
         Self::clamped((factor * f64::from(Self::PARTS)).round() as u64)
     }
 
-    /// As a factor.
+    /// The scale as a factor.
     #[must_use]
     pub fn factor(self) -> f64 {
         f64::from(self.value()) / f64::from(Self::PARTS)
     }
 
-    /// The factor, if it is whole.
+    /// The factor, if it is an integer.
     #[must_use]
     pub const fn whole(self) -> Option<u16> {
         if self.value().is_multiple_of(Self::PARTS) {
@@ -42,22 +42,22 @@ impl Scale {
     }
 }
 
-/// How large an output is: what it is made of, and how much of that apps see.
+/// The size of an output: its pixels, and their relation to apps' logical pixels.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct OutputSize {
-    /// Its pixels: those of a frame.
+    /// The pixels of a frame.
     pub pixels: FrameSize,
-    /// How many of them make one of an app's.
+    /// Pixels per logical pixel.
     pub scale: Scale,
 }
 
 impl OutputSize {
-    /// Most pixels a side gives up to be a whole number of logical ones.
+    /// The most pixels a side is trimmed by to become a whole number of logical pixels.
     const MOST_TRIMMED: u16 = 8;
 
-    /// The best output for a window of `width` × `height` pixels at `scale`: one that is a legal
-    /// frame, and whose every app can fill it without a pixel left over, if some pixels less make
-    /// it so. A frame that is smaller than the window shows as much: then `scale` shrinks with it.
+    /// The best output for a window of `width` × `height` pixels at `scale`: a legal frame that
+    /// apps can fill without a remainder, if trimming some pixels makes that possible. If the frame
+    /// is smaller than the window, `scale` shrinks with it, so that as much is shown.
     #[must_use]
     pub fn nearest(width: u32, height: u32, scale: Scale) -> Self {
         let pixels = FrameSize::nearest(width, height);
@@ -66,7 +66,7 @@ impl OutputSize {
         Self { pixels: trimmed(pixels, scale), scale }
     }
 
-    /// Width and height in an app's pixels.
+    /// Width and height in logical pixels.
     #[must_use]
     pub fn logical(self) -> (i32, i32) {
         let logical = |pixels: u16| logical_length(pixels, self.scale);
@@ -74,7 +74,7 @@ impl OutputSize {
     }
 }
 
-/// The part of a window's side that a frame has; all of it, if the frame is only even.
+/// The share of a window's side that the frame has; 1 if the frame is merely made even.
 fn shrinkage(window: u32, frame: u16) -> f64 {
     let frame = u32::from(frame);
     if frame + 1 >= window { 1.0 } else { f64::from(frame) / f64::from(window) }
