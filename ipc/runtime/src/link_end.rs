@@ -10,6 +10,7 @@
 //! pair.
 
 use std::{
+    io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -18,10 +19,14 @@ use lumen_ipc::{
     codec::Message,
     link::{Generation, LinkName},
     message::grants::{LossReason, ToSupervisor},
+    units::SessionId,
 };
 use tokio::sync::mpsc;
 
-use crate::channel::{Channel, NotALink, ReceiveError, Received, SendError};
+use crate::{
+    AsyncChannel,
+    channel::{Channel, NotALink, ReceiveError, Received, SendError},
+};
 
 /// Where reports are sent. The default value drops them, for a process without a supervisor.
 #[derive(Clone, Debug, Default)]
@@ -53,10 +58,19 @@ pub enum GiveUp {
     Violated,
 }
 
+/// Which link an end is of, as its worker knows it.
+#[derive(Clone, Copy, Debug)]
+enum Subject {
+    /// The one of its name.
+    Link(LinkName),
+    /// Of the gateway's `signalling` links, the one to the rtc of this session.
+    Signalling(SessionId),
+}
+
 /// Reports one end of a link, once; at the latest when it is dropped.
 #[derive(Debug)]
 pub struct LinkGuard {
-    link: LinkName,
+    subject: Subject,
     generation: Generation,
     reports: Reports,
     reported: AtomicBool,
@@ -66,7 +80,22 @@ impl LinkGuard {
     /// Guards an end from now on.
     #[must_use]
     pub const fn new(link: LinkName, generation: Generation, reports: Reports) -> Self {
-        Self { link, generation, reports, reported: AtomicBool::new(false) }
+        Self::of(Subject::Link(link), generation, reports)
+    }
+
+    /// Of the gateway's end of the signalling link to the rtc of `session`: it has as many of them as
+    /// there are sessions.
+    #[must_use]
+    pub const fn of_signalling(
+        session: SessionId,
+        generation: Generation,
+        reports: Reports,
+    ) -> Self {
+        Self::of(Subject::Signalling(session), generation, reports)
+    }
+
+    const fn of(subject: Subject, generation: Generation, reports: Reports) -> Self {
+        Self { subject, generation, reports, reported: AtomicBool::new(false) }
     }
 
     /// Guards an end that is not supervised, for tests of shells.
@@ -80,11 +109,38 @@ impl LinkGuard {
         if self.reported.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (link, generation) = (self.link, self.generation);
-        self.reports.send(match why {
-            GiveUp::Lost(reason) => ToSupervisor::LinkLost { link, generation, reason },
-            GiveUp::Violated => ToSupervisor::PeerViolated { link, generation },
+        let generation = self.generation;
+        self.reports.send(match (self.subject, why) {
+            (Subject::Link(link), GiveUp::Lost(reason)) => {
+                ToSupervisor::LinkLost { link, generation, reason }
+            }
+            (Subject::Link(link), GiveUp::Violated) => {
+                ToSupervisor::PeerViolated { link, generation }
+            }
+            (Subject::Signalling(session), GiveUp::Lost(reason)) => {
+                ToSupervisor::SignallingLost { session, generation, reason }
+            }
+            (Subject::Signalling(session), GiveUp::Violated) => {
+                ToSupervisor::SignallingViolated { session, generation }
+            }
         });
+    }
+
+    /// Gives the end up if this came of receiving and ends the link.
+    fn heed_received<In>(&self, outcome: &Result<Received<In>, ReceiveError>) {
+        match outcome {
+            Ok(_) | Err(ReceiveError::Empty) => {}
+            Err(ReceiveError::Io(_)) => self.give_up(GiveUp::Lost(LossReason::Failed)),
+            Err(ReceiveError::PeerGone) => self.give_up(GiveUp::Lost(LossReason::Closed)),
+            Err(ReceiveError::Violation(_)) => self.give_up(GiveUp::Violated),
+        }
+    }
+
+    /// Gives the end up if this came of sending and ends the link.
+    fn heed_sent(&self, outcome: &Result<(), SendError>) {
+        if let Err(SendError::Encode(_) | SendError::Io(_)) = outcome {
+            self.give_up(GiveUp::Lost(LossReason::Failed));
+        }
     }
 }
 
@@ -117,14 +173,7 @@ impl<In: Message, Out: Message> LinkEnd<In, Out> {
     /// As [`Channel::receive`].
     pub fn receive(&self) -> Result<Received<In>, ReceiveError> {
         let outcome = self.channel.receive();
-        if let Err(error) = &outcome {
-            match error {
-                ReceiveError::Empty => {}
-                ReceiveError::Io(_) => self.give_up(GiveUp::Lost(LossReason::Failed)),
-                ReceiveError::PeerGone => self.give_up(GiveUp::Lost(LossReason::Closed)),
-                ReceiveError::Violation(_) => self.give_up(GiveUp::Violated),
-            }
-        }
+        self.guard.heed_received(&outcome);
         outcome
     }
 
@@ -136,9 +185,64 @@ impl<In: Message, Out: Message> LinkEnd<In, Out> {
     /// As [`Channel::send`].
     pub fn send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
         let outcome = self.channel.send(message, descriptors);
-        if let Err(SendError::Encode(_) | SendError::Io(_)) = &outcome {
-            self.give_up(GiveUp::Lost(LossReason::Failed));
-        }
+        self.guard.heed_sent(&outcome);
+        outcome
+    }
+
+    /// Says why the link is over for its owner, who drops it next.
+    pub fn give_up(&self, why: GiveUp) {
+        self.guard.give_up(why);
+    }
+
+    /// The same for code that runs on tokio; call it inside its runtime.
+    ///
+    /// # Errors
+    /// What epoll says; the end is reported then.
+    pub fn into_async(self) -> io::Result<AsyncLinkEnd<In, Out>> {
+        let Self { channel, guard } = self;
+        Ok(AsyncLinkEnd { channel: AsyncChannel::new(channel)?, guard })
+    }
+}
+
+/// A [`LinkEnd`] whose messages are awaited.
+#[derive(Debug)]
+pub struct AsyncLinkEnd<In, Out> {
+    channel: AsyncChannel<In, Out>,
+    guard: LinkGuard,
+}
+
+impl<In: Message, Out: Message> AsyncLinkEnd<In, Out> {
+    /// As [`AsyncChannel::receive`]. Every error ends the link, and has been reported.
+    ///
+    /// # Errors
+    /// As [`AsyncChannel::receive`].
+    pub async fn receive(&self) -> Result<Received<In>, ReceiveError> {
+        let outcome = self.channel.receive().await;
+        self.guard.heed_received(&outcome);
+        outcome
+    }
+
+    /// As [`AsyncChannel::send`]; what the outcome means for the link is said at [`LinkEnd::send`].
+    ///
+    /// # Errors
+    /// As [`AsyncChannel::send`].
+    pub async fn send(
+        &self,
+        message: &Out,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), SendError> {
+        let outcome = self.channel.send(message, descriptors).await;
+        self.guard.heed_sent(&outcome);
+        outcome
+    }
+
+    /// As [`LinkEnd::send`], which does not wait.
+    ///
+    /// # Errors
+    /// As [`LinkEnd::send`].
+    pub fn try_send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
+        let outcome = self.channel.channel().send(message, descriptors);
+        self.guard.heed_sent(&outcome);
         outcome
     }
 
@@ -223,6 +327,41 @@ mod tests {
             drop(end);
             assert_eq!(all(told), [said]);
         }
+    }
+
+    #[test]
+    fn end_to_the_rtc_of_a_session_is_reported_by_its_session() {
+        let (session, generation) = (SessionId(3), GENERATION);
+        for (why, said) in [
+            (GiveUp::Violated, ToSupervisor::SignallingViolated { session, generation }),
+            (
+                GiveUp::Lost(LossReason::Full),
+                ToSupervisor::SignallingLost { session, generation, reason: LossReason::Full },
+            ),
+        ] {
+            let (reports, told) = Reports::new();
+            let guard = LinkGuard::of_signalling(session, generation, reports);
+            guard.give_up(why);
+            drop(guard);
+            assert_eq!(all(told), [said]);
+        }
+    }
+
+    #[tokio::test]
+    async fn awaited_end_whose_peer_closed_or_broke_the_contract_says_so() {
+        let (link, generation) = (LINK, GENERATION);
+        let (first, far, told) = end();
+        drop(far);
+        let first = first.into_async().expect("epoll");
+        assert!(matches!(first.receive().await, Err(ReceiveError::PeerGone)));
+        drop(first);
+        assert_eq!(all(told), [lost(LossReason::Closed)]);
+        let (second, far, told) = end();
+        send(&far, &[0xff; 9], SendFlags::empty()).expect("room");
+        let second = second.into_async().expect("epoll");
+        assert!(matches!(second.receive().await, Err(ReceiveError::Violation(_))));
+        drop(second);
+        assert_eq!(all(told), [ToSupervisor::PeerViolated { link, generation }]);
     }
 
     #[test]

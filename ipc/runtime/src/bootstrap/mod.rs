@@ -110,10 +110,16 @@ impl Grant {
     /// # Errors
     /// [`NotALink`] when something else was granted.
     pub fn into_guarded(self) -> Result<(OwnedFd, LinkGuard), NotALink> {
-        let ToWorker::LinkEnd { link, generation } = self.what else {
-            return Err(NotALink::WrongKind);
+        let guard = match self.what {
+            ToWorker::LinkEnd { link, generation } => {
+                LinkGuard::new(link, generation, self.reports)
+            }
+            ToWorker::SignallingEnd { session, generation } => {
+                LinkGuard::of_signalling(session, generation, self.reports)
+            }
+            _ => return Err(NotALink::WrongKind),
         };
-        Ok((self.descriptor, LinkGuard::new(link, generation, self.reports)))
+        Ok((self.descriptor, guard))
     }
 }
 
