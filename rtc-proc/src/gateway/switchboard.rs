@@ -2,9 +2,8 @@
 //! comes out.
 //!
 //! A browser's offer becomes a peer of its own number; a later offer of the same browser gives the
-//! earlier peer up. When rtc is replaced, every browser is told to offer anew, at once and not when
-//! the successor is there: the offers wait here for it, so that they are under way before it can
-//! take them.
+//! earlier peer up. Without a link to rtc, and when there is another one, calls wait here and are
+//! introduced over the next (`call`): whether a peer lives is for rtc to say.
 //!
 //! Each browser holds relay credentials that nobody has used: it is given the first as it comes, and
 //! new ones as soon as an offer has used those, before they expire, and when the relay is replaced.
@@ -24,14 +23,16 @@ use std::{
 
 use lumen_ipc::{
     login::{Login, LoginId},
-    message::signalling::{CandidateLine, Reason, Sdp, ToGateway, ToRtc},
+    message::signalling::{Reason, ToGateway, ToRtc},
     service::{AppState, RelayCredentials, RelayPair},
     units::{PeerId, SessionId},
 };
 
+use self::call::Call;
 use super::signal::{FromBrowser, ToBrowser};
 
 mod app;
+mod call;
 mod login;
 #[cfg(test)]
 mod tests;
@@ -70,10 +71,12 @@ pub enum Input {
     LoginEnded(LoginId),
     /// A browser's login has been resumed, and is like this.
     LoginRenewed(BrowserId, Login),
-    /// There is an rtc process to talk to; it is a new one.
+    /// There is a new link to rtc, which may be the process that it was or another one.
     LinkUp,
-    /// The rtc process is gone.
+    /// The link to rtc is over.
     LinkDown,
+    /// The link to rtc is given up because rtc does not read it. It lives, and its peers with it.
+    LinkFull,
     /// Rtc said something.
     FromRtc(ToGateway),
     /// The answer to [`Output::Mint`].
@@ -155,17 +158,6 @@ struct Relay {
     renewal: Option<Instant>,
 }
 
-/// How far a browser's call has got.
-#[derive(Debug)]
-enum Call {
-    /// It has made no offer, or its peer has ended.
-    None,
-    /// Its offer waits for an rtc process.
-    Waiting { sdp: Sdp, candidates: Vec<CandidateLine>, until: Instant },
-    /// Rtc knows it.
-    Joined(PeerId),
-}
-
 impl Switchboard {
     /// An empty one, without an rtc process. Peers are numbered from `first_peer` on.
     #[must_use]
@@ -217,19 +209,17 @@ impl Switchboard {
             Input::Said(browser, FromBrowser::StartApp {}) => self.start_app(browser),
             Input::Said(browser, FromBrowser::Probe {}) => self.mint(browser, Purpose::Probe),
             Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(browser, sdp),
-            Input::Said(browser, FromBrowser::Resume { ticket }) => self.resumed(browser, ticket),
+            Input::Said(browser, FromBrowser::Resume { ticket }) => {
+                self.resumed(now, browser, ticket);
+            }
             Input::Left(browser) => self.left(browser),
             Input::Lost(browser) => self.lost(browser),
             Input::LoginEnded(login) => self.login_ended(login),
             Input::LoginRenewed(browser, login) => self.login_renewed(browser, login),
-            Input::LinkUp => self.link_up(),
-            Input::LinkDown => self.link_down(),
+            Input::LinkUp => self.link_up(now),
+            Input::LinkDown | Input::LinkFull => self.link_over(now),
             Input::FromRtc(ToGateway::AnswerMade { peer, sdp, ticket }) => {
-                // A peer that is not known was given up while its answer was under way.
-                if let Some(browser) = self.owners.get(&peer) {
-                    let answer = ToBrowser::Answer { sdp, ticket };
-                    self.outputs.push_back(Output::ToBrowser(*browser, answer));
-                }
+                self.answered(peer, sdp, ticket);
             }
             Input::FromRtc(ToGateway::CandidateFound { peer, candidate }) => {
                 if let Some(browser) = self.owners.get(&peer) {
@@ -265,76 +255,10 @@ impl Switchboard {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waits = self.browsers.values().filter_map(|browser| match &browser.call {
             Call::Waiting { until, .. } => Some(*until),
-            Call::None | Call::Joined(_) => None,
+            Call::None | Call::Joined { .. } => None,
         });
         let renewals = self.browsers.values().filter_map(|browser| browser.relay.renewal);
         waits.chain(renewals).min()
-    }
-
-    fn offered(&mut self, now: Instant, browser: BrowserId, sdp: Sdp) {
-        self.give_up_call(browser);
-        let Some(caller) = self.browsers.get_mut(&browser) else { return };
-        let until = now + OFFER_PATIENCE;
-        caller.call = Call::Waiting { sdp, candidates: Vec::new(), until };
-        if self.linked {
-            self.place_call(browser);
-        }
-    }
-
-    fn found_candidate(&mut self, browser: BrowserId, candidate: CandidateLine) {
-        let Some(caller) = self.browsers.get_mut(&browser) else { return };
-        match &mut caller.call {
-            // Of a peer that has ended.
-            Call::None => {}
-            Call::Waiting { candidates, .. } => {
-                if candidates.len() < MOST_WAITING_CANDIDATES {
-                    candidates.push(candidate);
-                }
-            }
-            Call::Joined(peer) => {
-                let found = ToRtc::CandidateFound { peer: *peer, candidate };
-                self.outputs.push_back(Output::ToRtc(found));
-            }
-        }
-    }
-
-    /// Makes a peer of a waiting offer.
-    fn place_call(&mut self, browser: BrowserId) {
-        let Some(caller) = self.browsers.get_mut(&browser) else { return };
-        if !matches!(caller.call, Call::Waiting { .. }) {
-            return;
-        }
-        let (login, relay) = (caller.login, caller.relay.rtc.clone());
-        let call = std::mem::replace(&mut caller.call, Call::None);
-        let Call::Waiting { sdp, candidates, .. } = call else { return };
-        let peer = self.number_peer();
-        if let Some(caller) = self.browsers.get_mut(&browser) {
-            caller.call = Call::Joined(peer);
-        }
-        self.owners.insert(peer, browser);
-        let used = relay.is_some();
-        let joined = ToRtc::PeerJoined { peer, login, relay };
-        let messages = [joined, ToRtc::OfferMade { peer, sdp }].into_iter().chain(
-            candidates.into_iter().map(|candidate| ToRtc::CandidateFound { peer, candidate }),
-        );
-        self.outputs.extend(messages.map(Output::ToRtc));
-        if used {
-            self.mint(browser, Purpose::Stream);
-        }
-    }
-
-    /// Passes the offer of a peer that rtc knows on; a peer it does not know cannot be mended.
-    fn restarted(&mut self, browser: BrowserId, sdp: Sdp) {
-        let Some(caller) = self.browsers.get(&browser) else { return };
-        let Call::Joined(peer) = caller.call else {
-            let reason = Reason::truncated("The desktop has forgotten this connection.");
-            return self.tell_closed(browser, reason, true);
-        };
-        let used = caller.relay.rtc.is_some();
-        self.outputs.push_back(Output::ToRtc(ToRtc::OfferMade { peer, sdp }));
-        if used {
-            self.mint(browser, Purpose::Stream);
-        }
     }
 
     /// Asks for credentials.
@@ -356,7 +280,7 @@ impl Switchboard {
         let Some(holder) = self.browsers.get_mut(&browser) else { return };
         let relay = &mut holder.relay;
         // A page that has made its offer already uses its first credentials at once.
-        let used = !relay.welcomed && pair.is_some() && matches!(holder.call, Call::Joined(_));
+        let used = !relay.welcomed && pair.is_some() && matches!(holder.call, Call::Joined { .. });
         let (viewer, rtc) = pair.map_or((None, None), |pair| (Some(pair.viewer), Some(pair.rtc)));
         relay.renewal = rtc.as_ref().map(|rtc| {
             let life = Duration::from_secs(rtc.lifetime_seconds.into());
@@ -373,7 +297,7 @@ impl Switchboard {
         };
         let newcomer = !std::mem::replace(&mut relay.welcomed, true);
         self.outputs.extend(message.map(|message| Output::ToBrowser(browser, message)));
-        if let (Call::Joined(peer), Some(relay)) = (&holder.call, rtc) {
+        if let (Call::Joined { peer, .. }, Some(relay)) = (&holder.call, rtc) {
             self.outputs.push_back(Output::ToRtc(ToRtc::RelayRenewed { peer: *peer, relay }));
         }
         if used {
@@ -397,61 +321,6 @@ impl Switchboard {
         let peer = PeerId(self.next_peer);
         self.next_peer += 1;
         peer
-    }
-
-    /// Ends a call from the browser's side.
-    fn give_up_call(&mut self, browser: BrowserId) {
-        if let Some(peer) = self.end_call(browser) {
-            self.outputs.push_back(Output::ToRtc(ToRtc::PeerGone { peer }));
-        }
-    }
-
-    /// Forgets a call; returns its peer if rtc knows one.
-    fn end_call(&mut self, browser: BrowserId) -> Option<PeerId> {
-        let caller = self.browsers.get_mut(&browser)?;
-        match std::mem::replace(&mut caller.call, Call::None) {
-            Call::Joined(peer) => {
-                self.owners.remove(&peer);
-                Some(peer)
-            }
-            Call::None | Call::Waiting { .. } => None,
-        }
-    }
-
-    fn link_up(&mut self) {
-        if self.linked {
-            self.link_down();
-        }
-        self.linked = true;
-        // Rtc may be the same process, with peers that nobody signals for, and may not have been told
-        // or not have listened.
-        let ended = self.ended.iter().map(|login| ToRtc::LoginEnded { login: *login });
-        self.outputs.extend(ended.map(Output::ToRtc));
-        let browsers: Vec<_> = self.browsers.keys().copied().collect();
-        for browser in browsers {
-            self.place_call(browser);
-        }
-    }
-
-    /// Browsers without a call are told too: their peer may be one that an earlier gateway process
-    /// introduced.
-    fn link_down(&mut self) {
-        self.linked = false;
-        self.owners.clear();
-        let mut told = Vec::new();
-        for (id, browser) in &mut self.browsers {
-            if !matches!(browser.call, Call::Waiting { .. }) {
-                browser.call = Call::None;
-                told.push(*id);
-            }
-        }
-        for browser in told {
-            self.tell_closed(
-                browser,
-                Reason::truncated("The desktop's connection restarts."),
-                true,
-            );
-        }
     }
 
     fn expire(&mut self, now: Instant) {

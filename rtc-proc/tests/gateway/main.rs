@@ -10,16 +10,12 @@ use std::os::unix::net::UnixStream;
 
 use futures::SinkExt;
 use lumen_ipc::{
-    link::Generation,
     message::signalling::{Reason, ToGateway, ToRtc},
     service::AuthMode,
-    units::SessionId,
 };
 use lumen_ipc_runtime::channel::ReceiveError;
 use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
-use rig::{
-    ANSWER, Browser, COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, signalling_link, ticket,
-};
+use rig::{ANSWER, Browser, COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, ticket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -261,23 +257,6 @@ async fn browser_whose_socket_is_cut_leaves_its_peer_and_resumes_it() {
 }
 
 #[tokio::test]
-async fn rtc_replaced_makes_every_browser_offer_anew_before_it_is_there() {
-    let mut rig = Rig::start(AuthMode::Token).await;
-    let mut browser = rig.browser().await;
-    is_served(&rig, &mut browser).await;
-    let (gateway, rtc) = signalling_link();
-    rig.rtc = rtc;
-    let told = browser.hears().await;
-    assert!(told.starts_with(r#"{"type":"closed""#) && told.contains(r#""retry":true"#), "{told}");
-    browser.offer().await;
-    let replaced = Event::SignallingReplaced(SessionId::SOLE, Generation(2), gateway);
-    rig.events.send(replaced).await.expect("the gateway serves");
-    let peer = rig.offered().await;
-    rig.answer(peer).await;
-    assert_eq!(browser.hears().await, ANSWER);
-}
-
-#[tokio::test]
 async fn browsers_of_two_sessions_reach_each_its_own_rtc() {
     let rig = Rig::start(AuthMode::Token).await;
     let (mut other, others_rtc) = rig.browser_elsewhere().await;
@@ -299,16 +278,6 @@ async fn browsers_of_two_sessions_reach_each_its_own_rtc() {
     assert!(other.hears().await.contains("mine"));
     rig.answer(peer).await;
     assert_eq!(browser.hears().await, ANSWER);
-}
-
-#[tokio::test]
-async fn session_whose_rtc_is_gone_leaves_the_others_browsers_alone() {
-    let rig = Rig::start(AuthMode::Token).await;
-    let (mut other, others_rtc) = rig.browser_elsewhere().await;
-    let mut browser = rig.browser().await;
-    drop(others_rtc);
-    assert!(other.hears().await.starts_with(r#"{"type":"closed""#));
-    is_served(&rig, &mut browser).await;
 }
 
 #[tokio::test]

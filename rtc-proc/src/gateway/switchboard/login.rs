@@ -1,10 +1,8 @@
-//! How browsers leave: with their peers, without them, or because their login has ended; and how one
-//! comes back to its peer.
+//! How browsers leave: with their peers, without them, or because their login has ended.
 
 use lumen_ipc::{
     login::{Login, LoginId},
-    message::signalling::{Reason, ToRtc},
-    text::Secret,
+    message::signalling::ToRtc,
 };
 
 use super::{
@@ -27,28 +25,11 @@ impl Switchboard {
         self.browsers.remove(&browser);
     }
 
-    /// Signals for the browser's peer under a new number; rtc closes that if there is no such peer.
-    pub(super) fn resumed(&mut self, browser: BrowserId, ticket: Secret) {
-        self.give_up_call(browser);
-        if !self.linked {
-            // Rtc has ended, and the peer with it.
-            let reason = Reason::truncated("The desktop's connection restarts.");
-            return self.tell_closed(browser, reason, true);
-        }
-        let peer = self.number_peer();
-        let Some(holder) = self.browsers.get_mut(&browser) else { return };
-        holder.call = Call::Joined(peer);
-        let (login, relay) = (holder.login, holder.relay.rtc.clone());
-        self.owners.insert(peer, browser);
-        let resumed = ToRtc::PeerResumed { peer, login, ticket, relay };
-        self.outputs.push_back(Output::ToRtc(resumed));
-    }
-
     /// A browser's login has been resumed, and is like this.
     pub(super) fn login_renewed(&mut self, browser: BrowserId, login: Login) {
         let Some(holder) = self.browsers.get_mut(&browser) else { return };
         holder.login = login;
-        if let Call::Joined(peer) = holder.call {
+        if let Call::Joined { peer, .. } = holder.call {
             self.outputs.push_back(Output::ToRtc(ToRtc::LoginRenewed { peer, login }));
         }
     }

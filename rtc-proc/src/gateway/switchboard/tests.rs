@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use lumen_ipc::{
     login::Rights,
+    message::signalling::{CandidateLine, Sdp},
     text::{Secret, Text},
 };
 use proptest::prelude::*;
 
 use super::*;
 
+mod links;
 mod login;
 
 const RIGHTS: Rights = Rights { control: true };
@@ -190,30 +192,6 @@ fn second_offer_gives_the_first_peer_up() {
 }
 
 #[test]
-fn rtc_replaced_tells_every_browser_and_takes_their_new_offers() {
-    let now = Instant::now();
-    let mut switchboard = Switchboard::new(PeerId(0));
-    switchboard.handle_input(now, Input::LinkUp);
-    let watching = join(&mut switchboard);
-    let idle = join(&mut switchboard);
-    switchboard.handle_input(now, offer(watching, "one"));
-    drain(&mut switchboard);
-    switchboard.handle_input(now, Input::LinkDown);
-    let outputs = drain(&mut switchboard);
-    assert!(closed_for(&outputs, watching) && closed_for(&outputs, idle));
-    switchboard.handle_input(now, offer(watching, "two"));
-    switchboard.handle_input(now, Input::LinkUp);
-    let peer = PeerId(3);
-    assert_eq!(
-        drain(&mut switchboard),
-        [
-            Output::ToRtc(ToRtc::PeerJoined { peer, login: login(RIGHTS, 1), relay: None }),
-            Output::ToRtc(ToRtc::OfferMade { peer, sdp: sdp("two") }),
-        ]
-    );
-}
-
-#[test]
 fn browser_that_leaves_takes_its_peer_along() {
     let now = Instant::now();
     let (mut switchboard, browser) = offered(now);
@@ -373,6 +351,7 @@ enum Op {
     EndLogin(u64),
     LinkUp,
     LinkDown,
+    LinkFull,
     Answer(u64),
     Close(u64, bool),
     Wait(u64),
@@ -393,6 +372,7 @@ fn op() -> impl Strategy<Value = Op> {
         (1_u64..3).prop_map(Op::EndLogin),
         Just(Op::LinkUp),
         Just(Op::LinkDown),
+        Just(Op::LinkFull),
         (0_u64..20).prop_map(Op::Answer),
         (0_u64..20, any::<bool>()).prop_map(|(peer, retry)| Op::Close(peer, retry)),
         (0_u64..8000).prop_map(Op::Wait),
@@ -450,6 +430,7 @@ fn input(op: &Op, browsers: &[BrowserId]) -> Option<Input> {
         Op::EndLogin(id) => Input::LoginEnded(LoginId(*id)),
         Op::LinkUp => Input::LinkUp,
         Op::LinkDown => Input::LinkDown,
+        Op::LinkFull => Input::LinkFull,
         Op::Answer(peer) => {
             let (peer, sdp, ticket) = (PeerId(*peer), sdp("answer"), ticket());
             Input::FromRtc(ToGateway::AnswerMade { peer, sdp, ticket })
@@ -475,7 +456,7 @@ proptest! {
                 Op::Join => browsers.push(switchboard.join(login(RIGHTS, 1))),
                 Op::Wait(millis) => now += Duration::from_millis(*millis),
                 Op::LinkUp => rtc = Rtc { linked: true, peers: BTreeSet::new(), ..rtc },
-                Op::LinkDown => rtc = Rtc { linked: false, peers: BTreeSet::new(), ..rtc },
+                Op::LinkDown | Op::LinkFull => rtc = Rtc { linked: false, peers: BTreeSet::new(), ..rtc },
                 Op::Close(peer, _) => { rtc.peers.remove(peer); }
                 _ => {}
             }
@@ -483,7 +464,14 @@ proptest! {
                 switchboard.handle_input(now, input);
             }
             for output in drain(&mut switchboard) {
-                if let Output::ToRtc(message) = output { rtc.hear(&message); }
+                match output {
+                    Output::ToRtc(message) => rtc.hear(&message),
+                    Output::ToBrowser(_, ToBrowser::Closed { .. }) => {
+                        let may = matches!(op, Op::Close(..) | Op::Wait(_) | Op::Restart(_));
+                        prop_assert!(may, "{op:?} ends no peer");
+                    }
+                    _ => {}
+                }
             }
             let owned: BTreeSet<_> = switchboard.owners.keys().map(|peer| peer.0).collect();
             prop_assert_eq!(&owned, &rtc.peers);

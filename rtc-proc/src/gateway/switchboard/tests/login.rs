@@ -83,16 +83,6 @@ fn browser_that_is_lost_leaves_its_peer_and_takes_it_up_by_its_next_socket() {
 }
 
 #[test]
-fn browser_that_resumes_while_rtc_restarts_is_told_to_offer_anew() {
-    let now = Instant::now();
-    let mut switchboard = Switchboard::new(PeerId(0));
-    let browser = join(&mut switchboard);
-    let resume = FromBrowser::Resume { ticket: ticket() };
-    switchboard.handle_input(now, Input::Said(browser, resume));
-    assert!(closed_for(&drain(&mut switchboard), browser));
-}
-
-#[test]
 fn login_that_is_renewed_is_told_to_rtc_with_its_rights() {
     let now = Instant::now();
     let (mut switchboard, browser) = offered(now);
