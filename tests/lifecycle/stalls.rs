@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
+    browser::Browser,
     patience::wait_until,
+    picture::colour_of_key,
+    process::Process,
     rig::Rig,
     stall::Stall,
     viewer::{Handshake, Signalling, Viewer, login},
@@ -17,10 +20,8 @@ fn large_offer() -> String {
     format!(r#"{{"type":"offer","sdp":"{}"}}"#, "a".repeat(32 * 1024))
 }
 
-#[test]
-fn rtc_that_stood_still_while_offers_came_lets_viewers_in_afterwards() -> Result<()> {
-    let rig = Rig::start()?;
-    let rtc = rig.ready_worker(Worker::Rtc)?;
+/// Has rtc stand still while so many offers come that the gateway gives up its link.
+fn fill_the_link_of(rig: &Rig, rtc: Process) -> Result<()> {
     let cookie = login(rig.address(), rig.token())?.cookie().context("no cookie")?;
     let still = Stall::of(&[rtc])?;
     let mut browsers = Vec::new();
@@ -31,6 +32,32 @@ fn rtc_that_stood_still_while_offers_came_lets_viewers_in_afterwards() -> Result
     }
     wait_until("the gateway gives up its link", || rig.said().contains("rtc does not read"))?;
     drop((browsers, still));
+    Ok(())
+}
+
+#[test]
+fn rtc_that_stood_still_while_offers_came_keeps_the_connections_it_had() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    let rtc = rig.ready_worker(Worker::Rtc)?;
+    for (number, code) in [(30, "KeyA"), (31, "KeyS")] {
+        fill_the_link_of(&rig, rtc)?;
+        page.key_down(code)?;
+        page.key_up(code)?;
+        page.wait_for_colour((0.5, 0.5), colour_of_key(number))?;
+        Viewer::join(&rig)?.wait_for_frame(0)?;
+    }
+    ensure!(rig.ready_worker(Worker::Rtc)? == rtc, "rtc was started anew");
+    page.ensure_connected_once()
+}
+
+#[test]
+fn rtc_that_stood_still_while_offers_came_lets_viewers_in_afterwards() -> Result<()> {
+    let rig = Rig::start()?;
+    let rtc = rig.ready_worker(Worker::Rtc)?;
+    fill_the_link_of(&rig, rtc)?;
     Viewer::join(&rig)?.wait_for_frame(0)?;
     ensure!(rig.ready_worker(Worker::Rtc)? == rtc, "rtc was started anew");
     Ok(())

@@ -1,6 +1,7 @@
 //! The gateway as browsers meet it, well-behaved and not.
 
 mod app;
+mod links;
 mod login;
 mod proxy;
 mod relay;

@@ -13,7 +13,7 @@ use std::{
 use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
-    link::{Generation, LinkName},
+    link::LinkName,
     login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
@@ -218,7 +218,7 @@ fn login(id: LoginId) -> Login {
 /// Both ends of a signalling link.
 pub(crate) fn signalling_link() -> (SignallingLink, RtcLink) {
     let (gateway, rtc) = Channel::pair().expect("socketpair");
-    (gateway, AsyncChannel::new(rtc).expect("epoll"))
+    (gateway.into(), AsyncChannel::new(rtc).expect("epoll"))
 }
 
 /// The relay's end of the handover link.
@@ -305,7 +305,7 @@ impl Rig {
             handover,
         };
         let listener = Listener::Tcp(listener);
-        let signalling = vec![(SessionId::SOLE, Generation(1), signalling)];
+        let signalling = vec![(SessionId::SOLE, signalling)];
         let broker = (broker.into(), LinkGuard::unsupervised(LinkName::Broker));
         let parts = Parts { config, listener, signalling, broker, handover: link };
         let (events, receiver) = mpsc::channel(8);
@@ -398,7 +398,7 @@ impl Rig {
     /// A browser of another session, which has been welcomed, and the rtc of that session.
     pub(crate) async fn browser_elsewhere(&self) -> (Browser, RtcLink) {
         let (gateway, rtc) = signalling_link();
-        let replaced = Event::SignallingReplaced(ELSEWHERE, Generation(1), gateway);
+        let replaced = Event::SignallingReplaced(ELSEWHERE, gateway);
         self.events.send(replaced).await.expect("the gateway serves");
         let origin = format!("http://{}", self.address);
         let mut browser = self.open(&origin, Some(ELSEWHERE_COOKIE)).await.expect("logged in");

@@ -19,7 +19,6 @@
 mod control;
 mod inherited;
 mod process_metrics;
-mod signalling;
 mod supervision;
 
 use std::{error::Error, ffi::CString, io, os::fd::OwnedFd, process::ExitCode as ProcessExitCode};
@@ -43,7 +42,6 @@ use crate::{
 };
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
-pub use signalling::signalling_given_up;
 use supervision::ControlThread;
 pub use supervision::{AsyncSupervision, Supervision, SupervisorEvent};
 

@@ -25,7 +25,6 @@ use tracing::{debug, error};
 use super::{
     Grant, GrantsChannel,
     control::{Control, Shared, flush},
-    signalling,
 };
 use crate::{
     AsyncChannel, channel::ReceiveError, ffi, link_end::Reports, metrics::Registry, wake::Waker,
@@ -231,7 +230,6 @@ impl ControlThread {
     ) -> io::Result<(Self, Supervision)> {
         let events = Events::new()?;
         let grants = Arc::new(grants);
-        signalling::open(reports.clone());
         let shared = control.shared();
         shared.serve(registry, events.clone());
         let handle = control.runtime().handle().clone();

@@ -7,31 +7,22 @@
 use std::{
     collections::{BTreeMap, HashMap},
     future,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use lumen_ipc::{
-    link::Generation,
     login::{Login, LoginId},
-    message::{
-        grants::LossReason,
-        signalling::{Reason, ToGateway, ToRtc},
-    },
+    message::signalling::{Reason, ToGateway, ToRtc},
     service::{AppState, RelayPair},
     text::counted,
     units::{PeerId, SessionId},
 };
-use lumen_ipc_runtime::{
-    AsyncChannel,
-    bootstrap::signalling_given_up,
-    channel::{ReceiveError, SendError},
-    clock,
-};
+use lumen_ipc_runtime::{channel::ReceiveError, clock};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::{sleep_until, timeout},
+    time::sleep_until,
 };
 use tracing::{info, warn};
 
@@ -43,14 +34,13 @@ use super::{
     SignallingLink,
     broker::Broker,
     figures::Figures,
+    link::{Full, Happened, RtcLink},
 };
 
 /// Orders that wait; more makes the browsers' tasks wait.
 const MOST_ORDERS: usize = 64;
 /// Messages that wait for one browser; one that does not read them is let go.
 const MOST_UNREAD: usize = 16;
-/// Rtc reads its link at once unless it is stuck.
-const LINK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What browsers' tasks and the supervisor ask for.
 #[derive(Debug)]
@@ -62,7 +52,7 @@ enum Order {
     Lose(Seat),
     LoginRenewed(Seat, Login),
     LoginEnded(LoginId),
-    ReplaceLink(SessionId, Generation, SignallingLink),
+    ReplaceLink(SessionId, SignallingLink),
     ReplaceRelay,
 }
 
@@ -118,13 +108,8 @@ impl Orders {
     }
 
     /// The rtc of a session is reached by this link from now on.
-    pub(super) async fn replace_link(
-        &self,
-        session: SessionId,
-        generation: Generation,
-        link: SignallingLink,
-    ) {
-        self.give(Order::ReplaceLink(session, generation, link)).await;
+    pub(super) async fn replace_link(&self, session: SessionId, link: SignallingLink) {
+        self.give(Order::ReplaceLink(session, link)).await;
     }
 
     /// The app of a session is like this; returns when the task of each of its browsers has it to
@@ -166,9 +151,7 @@ pub(super) struct Exchange {
 /// What there is of one session.
 struct Desk {
     switchboard: Switchboard,
-    link: Option<AsyncChannel<ToGateway, ToRtc>>,
-    /// Which pair of the link that is, or was.
-    generation: Generation,
+    link: Option<RtcLink>,
     /// Nothing comes after this.
     over: bool,
 }
@@ -178,11 +161,35 @@ impl Desk {
         // An earlier gateway process numbered its peers from an earlier microsecond, and made
         // fewer than one in each: numbers do not repeat within the life of an rtc process.
         let switchboard = Switchboard::new(PeerId(clock::now().0));
-        Self { switchboard, link: None, generation: Generation::default(), over: false }
+        Self { switchboard, link: None, over: false }
     }
 
     fn is_of_use(&self) -> bool {
         self.switchboard.browsers() > 0 || self.link.is_some() || !self.over
+    }
+
+    fn put_in(&mut self, input: Input) {
+        self.switchboard.handle_input(Instant::now(), input);
+    }
+
+    fn tell_rtc(&mut self, session: SessionId, message: ToRtc) {
+        let Some(link) = &mut self.link else { return };
+        if link.tell(Instant::now(), message) == Err(Full) {
+            self.give_up_full(session);
+        }
+    }
+
+    fn give_up_full(&mut self, session: SessionId) {
+        let Some(link) = self.link.take() else { return };
+        warn!(%session, "rtc does not read its link, which is given up");
+        link.give_up_full();
+        self.put_in(Input::LinkFull);
+    }
+
+    /// When something is due though nothing happens before.
+    fn deadline(&self) -> Option<Instant> {
+        let link = self.link.as_ref().and_then(RtcLink::deadline);
+        self.switchboard.poll_timeout().into_iter().chain(link).min()
     }
 }
 
@@ -198,7 +205,7 @@ enum Woken {
     Refused(Seat, Reason),
     Minted(Minted),
     Order(Order),
-    Link(SessionId, Result<ToGateway, ReceiveError>),
+    Link(SessionId, Happened),
     Timeout,
     Over,
 }
@@ -234,11 +241,16 @@ impl Exchange {
                     self.put_in(seat.session, Input::AppRefused(seat.browser, reason));
                 }
                 Woken::Order(order) => self.obey(order),
-                Woken::Link(session, received) => self.hear(session, received),
-                Woken::Timeout => self.put_in_all(|| Input::Timeout),
+                Woken::Link(session, Happened::Heard(heard)) => self.hear(session, heard),
+                Woken::Link(session, Happened::Sent(outcome)) => {
+                    if let Some(link) = &mut self.desk(session).link {
+                        link.sent(Instant::now(), outcome);
+                    }
+                }
+                Woken::Timeout => self.time_has_come(),
                 Woken::Over => return,
             }
-            self.carry_out().await;
+            self.carry_out();
             for told in self.telling.drain(..) {
                 // Whoever asked for it may have ended.
                 let _ = told.send(());
@@ -249,24 +261,21 @@ impl Exchange {
     }
 
     async fn wait(&mut self) -> Woken {
-        let desks = self.desks.values();
-        let deadline = desks.filter_map(|desk| desk.switchboard.poll_timeout()).min();
+        let deadline = self.desks.values().filter_map(Desk::deadline).min();
         let timeout = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline.into()).await,
                 None => future::pending().await,
             }
         };
-        let mut links: FuturesUnordered<_> =
-            self.desks
-                .iter()
-                .filter_map(|(session, desk)| {
-                    let link = desk.link.as_ref()?;
-                    Some(async move {
-                        (*session, link.receive().await.map(|received| received.message))
-                    })
-                })
-                .collect();
+        let mut links: FuturesUnordered<_> = self
+            .desks
+            .iter()
+            .filter_map(|(session, desk)| {
+                let link = desk.link.as_ref()?;
+                Some(async move { (*session, link.next().await) })
+            })
+            .collect();
         tokio::select! {
             // An error would be a panic of the task, of which there is none.
             Some(Ok(minted)) = self.mints.join_next() => Woken::Minted(minted),
@@ -274,7 +283,7 @@ impl Exchange {
                 Woken::Refused(seat, reason)
             }
             order = self.orders.recv() => order.map_or(Woken::Over, Woken::Order),
-            Some((session, received)) = links.next() => Woken::Link(session, received),
+            Some((session, happened)) = links.next() => Woken::Link(session, happened),
             () = timeout => Woken::Timeout,
         }
     }
@@ -305,16 +314,13 @@ impl Exchange {
                 self.put_in(seat.session, Input::LoginRenewed(seat.browser, login));
             }
             Order::LoginEnded(login) => self.put_in_all(|| Input::LoginEnded(login)),
-            Order::ReplaceLink(session, generation, link) => match AsyncChannel::new(link) {
-                Ok(link) => {
+            Order::ReplaceLink(session, link) => match link.into_async() {
+                Ok(end) => {
                     let desk = self.desk(session);
-                    (desk.link, desk.generation) = (Some(link), generation);
-                    self.put_in(session, Input::LinkUp);
+                    desk.link = Some(RtcLink::new(end));
+                    desk.put_in(Input::LinkUp);
                 }
-                Err(error) => {
-                    signalling_given_up(session, generation, Some(LossReason::Unusable));
-                    warn!(%session, %error, "the signalling link is unusable");
-                }
+                Err(error) => warn!(%session, %error, "the signalling link is unusable"),
             },
             Order::ReplaceRelay => self.put_in_all(|| Input::RelayReplaced),
         }
@@ -329,28 +335,30 @@ impl Exchange {
             Ok(message) => return self.put_in(session, Input::FromRtc(message)),
             Err(error) => error,
         };
-        let generation = self.desk(session).generation;
         match error {
-            ReceiveError::PeerGone => {
-                signalling_given_up(session, generation, Some(LossReason::Closed));
-                info!(%session, "rtc is gone; waiting for its successor");
-            }
+            ReceiveError::PeerGone => info!(%session, "rtc has closed its link"),
             ReceiveError::Violation(violation) => {
                 self.figures.peer_violations.increment();
-                signalling_given_up(session, generation, None);
                 warn!(%session, %violation, "rtc broke the contract; its link is given up");
             }
             ReceiveError::Empty | ReceiveError::Io(_) => {
-                signalling_given_up(session, generation, Some(LossReason::Failed));
                 warn!(%session, %error, "the signalling link is given up");
             }
         }
-        self.cut_link(session);
+        let desk = self.desk(session);
+        desk.link = None;
+        desk.put_in(Input::LinkDown);
     }
 
-    fn cut_link(&mut self, session: SessionId) {
-        self.desk(session).link = None;
-        self.put_in(session, Input::LinkDown);
+    fn time_has_come(&mut self) {
+        let now = Instant::now();
+        for (session, desk) in &mut self.desks {
+            let is_full = |link: &RtcLink| link.deadline().is_some_and(|at| at <= now);
+            if desk.link.as_ref().is_some_and(is_full) {
+                desk.give_up_full(*session);
+            }
+            desk.put_in(Input::Timeout);
+        }
     }
 
     fn let_go(&mut self, how: Input, seat: Seat) {
@@ -362,27 +370,27 @@ impl Exchange {
     /// is said of it.
     fn put_in(&mut self, session: SessionId, input: Input) {
         if let Some(desk) = self.desks.get_mut(&session) {
-            desk.switchboard.handle_input(Instant::now(), input);
+            desk.put_in(input);
         }
     }
 
     fn put_in_all(&mut self, input: impl Fn() -> Input) {
         for desk in self.desks.values_mut() {
-            desk.switchboard.handle_input(Instant::now(), input());
+            desk.put_in(input());
         }
     }
 
-    async fn carry_out(&mut self) {
+    fn carry_out(&mut self) {
         for session in self.desks.keys().copied().collect::<Vec<_>>() {
             while let Some(output) =
                 self.desks.get_mut(&session).and_then(|desk| desk.switchboard.poll_output())
             {
-                self.obey_switchboard(session, output).await;
+                self.obey_switchboard(session, output);
             }
         }
     }
 
-    async fn obey_switchboard(&mut self, session: SessionId, output: Output) {
+    fn obey_switchboard(&mut self, session: SessionId, output: Output) {
         let seat = |browser| Seat { session, browser };
         match output {
             Output::StartApp(browser, _) => {
@@ -394,7 +402,11 @@ impl Exchange {
             }
             // Its task sends what it has been given before, and closes the WebSocket.
             Output::Dismiss(browser) => drop(self.browsers.remove(&seat(browser))),
-            Output::ToRtc(message) => self.tell_rtc(session, message).await,
+            Output::ToRtc(message) => {
+                if let Some(desk) = self.desks.get_mut(&session) {
+                    desk.tell_rtc(session, message);
+                }
+            }
             Output::ToBrowser(browser, message) => self.tell_browser(seat(browser), message),
             Output::Mint { browser, purpose, peer, .. } => {
                 let (broker, seat) = (self.broker.clone(), seat(browser));
@@ -402,22 +414,6 @@ impl Exchange {
                     let pair = broker.mint(session, peer).await;
                     Minted { seat, purpose, pair }
                 });
-            }
-        }
-    }
-
-    async fn tell_rtc(&mut self, session: SessionId, message: ToRtc) {
-        let link = self.desks.get(&session).and_then(|desk| desk.link.as_ref());
-        let Some(link) = link else { return };
-        match timeout(LINK_PATIENCE, link.send(&message, &[])).await {
-            // The end is noticed by reading too, where everything rtc still said comes first.
-            Ok(Ok(()) | Err(SendError::PeerGone)) => {}
-            Ok(Err(error)) => warn!(%session, %error, "a message to rtc is lost"),
-            Err(_) => {
-                warn!(%session, "rtc does not read its link, which is given up");
-                let generation = self.desk(session).generation;
-                signalling_given_up(session, generation, Some(LossReason::Full));
-                self.cut_link(session);
             }
         }
     }

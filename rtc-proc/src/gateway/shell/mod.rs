@@ -10,6 +10,7 @@ mod doorway;
 mod entrance;
 mod exchange;
 mod figures;
+mod link;
 mod routes;
 mod server;
 mod socket;
@@ -24,9 +25,9 @@ use std::{
 
 use lumen_ipc::{
     front_door::Listen,
-    link::{Generation, LinkName},
+    link::LinkName,
     message::{
-        grants::{self, LossReason},
+        grants,
         signalling::{ToGateway, ToRtc},
     },
     process::Worker as WorkerName,
@@ -36,11 +37,9 @@ use lumen_ipc::{
 use lumen_ipc_runtime::{
     bootstrap::{
         AsyncSupervision, Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker,
-        signalling_given_up,
     },
-    channel::Channel,
     confine::Policy,
-    link_end::LinkGuard,
+    link_end::{LinkEnd, LinkGuard},
     metrics::Registry,
 };
 use tokio::{
@@ -61,7 +60,7 @@ use self::{
 use super::policy;
 
 /// The gateway's end of the signalling link.
-pub type SignallingLink = Channel<ToGateway, ToRtc>;
+pub type SignallingLink = LinkEnd<ToGateway, ToRtc>;
 
 /// How long WebSockets may take to close when the gateway drains.
 const FAREWELL: Duration = Duration::from_millis(1500);
@@ -77,7 +76,7 @@ pub struct Parts {
     /// The bound and listening socket.
     pub listener: Listener,
     /// Its ends of the signalling links, one for each session that is there already.
-    pub signalling: Vec<(SessionId, Generation, SignallingLink)>,
+    pub signalling: Vec<(SessionId, SignallingLink)>,
     /// Its end of the broker link.
     pub broker: (OwnedFd, LinkGuard),
     /// Its end of the handover link, if there is a relay.
@@ -115,7 +114,7 @@ impl Listener {
 #[derive(Debug)]
 pub enum Event {
     /// A new end of the signalling link of a session: the session is new, or its rtc was replaced.
-    SignallingReplaced(SessionId, Generation, SignallingLink),
+    SignallingReplaced(SessionId, SignallingLink),
     /// A new end of the broker link.
     BrokerReplaced(OwnedFd, LinkGuard),
     /// A new end of the handover link: the relay was replaced.
@@ -145,10 +144,8 @@ impl Worker for Gateway {
             let what = grant.what;
             match what {
                 grants::ToWorker::HttpListener => listener = Some(grant.descriptor),
-                grants::ToWorker::SignallingEnd { session, generation } => {
-                    let link =
-                        Channel::from_descriptor(grant.descriptor).map_err(unusable(what))?;
-                    signalling.push((session, generation, link));
+                grants::ToWorker::SignallingEnd { session, .. } => {
+                    signalling.push((session, grant.into_link_end().map_err(unusable(what))?));
                 }
                 grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => {
                     broker = Some(grant.into_guarded().map_err(unusable(what))?);
@@ -217,8 +214,8 @@ pub async fn run(
     supervisor.replace(descriptor, guard);
     let (exchange, orders) = Exchange::new(supervisor.clone(), figures.clone(), summarise);
     let mut exchanging = tokio::spawn(exchange.run());
-    for (session, generation, link) in signalling {
-        orders.replace_link(session, generation, link).await;
+    for (session, link) in signalling {
+        orders.replace_link(session, link).await;
     }
     let doorway = Doorway::new(config.handover.clone(), handover, figures.clone());
     let watching = tokio::spawn(watch_app(supervisor.clone(), orders.clone()));
@@ -227,8 +224,8 @@ pub async fn run(
     let serving = tokio::spawn(accepting);
     loop {
         match events.recv().await {
-            Some(Event::SignallingReplaced(session, generation, link)) => {
-                app.exchange.replace_link(session, generation, link).await;
+            Some(Event::SignallingReplaced(session, link)) => {
+                app.exchange.replace_link(session, link).await;
             }
             Some(Event::BrokerReplaced(descriptor, guard)) => {
                 app.broker.replace(descriptor, guard);
@@ -283,16 +280,11 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
         SupervisorEvent::Granted(grant) => grant,
     };
     match grant.what {
-        grants::ToWorker::SignallingEnd { session, generation } => {
-            match Channel::from_descriptor(grant.descriptor) {
-                Ok(link) => Some(Event::SignallingReplaced(session, generation, link)),
-                Err(error) => {
-                    warn!(%error, "the granted signalling link is unusable");
-                    signalling_given_up(session, generation, Some(LossReason::Unusable));
-                    None
-                }
-            }
-        }
+        grants::ToWorker::SignallingEnd { session, .. } => grant
+            .into_link_end()
+            .inspect_err(|error| warn!(%error, "the granted signalling link is unusable"))
+            .ok()
+            .map(|link| Event::SignallingReplaced(session, link)),
         grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => {
             let (descriptor, guard) = grant.into_guarded().ok()?;
             Some(Event::BrokerReplaced(descriptor, guard))
