@@ -6,8 +6,8 @@
 //! ([`service`]), reports on a host's state ([`status`]) and lines of the log ([`log`]), how
 //! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), the format of relay
 //! credentials ([`relay`]), the common units ([`units`], [`identity`]) and their relation in H.264
-//! ([`level`]), the encoding and its limits ([`codec`]), and the bookkeeping of the packet ring
-//! ([`ring`]) and of credit ([`flow`]).
+//! ([`level`]), the encoding and its limits ([`codec`]), the bookkeeping of the packet ring ([`ring`])
+//! and of credit ([`flow`]), and how text of strangers is shown to a person ([`visible`]).
 //!
 //! Trusts nobody. Every value that another process can send is a type whose decoder refuses values
 //! out of range, so code that handles a decoded message need not check it again. The one check that
@@ -40,6 +40,7 @@ pub mod utf8;
 #[cfg(test)]
 mod variants;
 pub mod video;
+pub mod visible;
 
 /// Hash of this crate's sources. Two processes talk only if their hashes are equal.
 pub const PROTO_HASH: ProtoHash = ProtoHash(parse_hash(env!("LUMEN_PROTO_HASH")));

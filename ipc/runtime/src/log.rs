@@ -1,7 +1,7 @@
 //! Logging: `tracing` to standard error, one line per event, its fields after the message.
 //!
-//! INVARIANT: an event is one line. Control characters in it (such as a remote's newline in a
-//! logged field) are written as escapes, so nobody can forge a line of another worker.
+//! INVARIANT: an event is one line. What is not visible in it (such as a remote's newline in a
+//! logged field) is written as an escape, so nobody can forge a line of another worker.
 //!
 //! The supervisor adds worker and time when it reads a worker's standard error; a line here is
 //! `LEVEL target: message field=value`. Lines that a remote can cause are guarded by a
@@ -26,6 +26,7 @@ use std::{
     },
 };
 
+use lumen_ipc::visible::visible;
 use tracing_subscriber::{
     EnvFilter, Registry, filter::ParseError, fmt, layer::SubscriberExt, reload,
     util::SubscriberInitExt,
@@ -114,15 +115,7 @@ pub(crate) fn write_line(text: &str) {
 }
 
 fn single_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len() + 1);
-    for character in text.trim_end().chars() {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
+    visible(text.trim_end()).into_owned()
 }
 
 /// Limits the lines per second of one call site, and counts the suppressed ones.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use lumen_ipc::{
     log::{LogLine, LogSource},
     text::Text,
+    visible::visible,
 };
 
 /// Most lines kept of one source.
@@ -102,7 +103,8 @@ impl Ring {
     }
 }
 
-/// Turns pages into text, each line after the name of its source, and says where lines are missing.
+/// Turns pages into text, each line after the name of its source with everything in it visible, and says
+/// where lines are missing.
 #[derive(Debug, Default)]
 pub struct Printer {
     seen: BTreeMap<LogSource, u64>,
@@ -120,7 +122,7 @@ impl Printer {
                 1 => text.push_str(&format!("{source}: (1 line was dropped)\n")),
                 missing => text.push_str(&format!("{source}: ({missing} lines were dropped)\n")),
             }
-            text.push_str(&format!("{source}: {}\n", line.text));
+            text.push_str(&format!("{source}: {}\n", visible(line.text.as_str())));
         }
         text
     }
@@ -182,6 +184,16 @@ mod tests {
         (0..MOST_LINES + 7).for_each(|_| journal.push(RTC, "x"));
         let page = journal.page(None, page[0].number);
         assert!(printer.print(&page).starts_with("rtc: (7 lines were dropped)\nrtc: x\n"));
+    }
+
+    #[test]
+    fn printer_shows_what_would_steer_a_terminal_or_pass_for_another_line() {
+        let (mut journal, mut printer) = (Journal::default(), Printer::default());
+        journal.push(LogSource::App, "\u{1b}]0;owned\u{7} \u{202e}txt.exe");
+        journal.push(RTC, "one\nlumen: two");
+        let printed = printer.print(&journal.page(None, 0));
+        let expected = "app: \\u{1b}]0;owned\\u{7} \\u{202e}txt.exe\nrtc: one\\nlumen: two\n";
+        assert_eq!(printed, expected);
     }
 
     #[test]

@@ -1,12 +1,22 @@
 //! Standard output and error, and tables.
+//!
+//! INVARIANT: nothing is printed that is not visible, whoever wrote it: workers, apps and other hosts
+//! name themselves as they like, and the terminal is the administrator's.
 
 use std::io::{self, Write};
 
-use lumen_ipc::process::ExitCode;
+use lumen_ipc::{
+    process::ExitCode,
+    visible::{is_visible, visible, visible_lines},
+};
 use serde::Serialize;
 
 /// Prints what a command is for. A reader that has gone (`lumen logs | head`) is no error.
 pub(super) fn print(text: &str) -> ExitCode {
+    write(&visible_lines(text))
+}
+
+fn write(text: &str) -> ExitCode {
     let mut output = io::stdout().lock();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Ok(()) => ExitCode::Ok,
@@ -18,13 +28,13 @@ pub(super) fn print(text: &str) -> ExitCode {
 /// Prints a line about what went on.
 pub(super) fn tell(line: &str) {
     // With standard error gone there is nobody to tell.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(line));
 }
 
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> ExitCode {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => print(&format!("{text}\n")),
+        Ok(text) => write(&format!("{}\n", escaped(&text))),
         Err(error) => {
             tell(&format!("lumen: cannot write JSON: {error}"));
             ExitCode::Failed
@@ -32,8 +42,26 @@ pub(super) fn json(value: &impl Serialize) -> ExitCode {
     }
 }
 
-/// Rows of cells in columns as wide as their widest cell; the last column is not padded.
+/// JSON with everything in its strings visible. Outside of strings it has no character that is not,
+/// the ends of its lines aside.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character == '\n' || is_visible(character) {
+            text.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    text
+}
+
+/// Rows of cells in columns as wide as their widest cell, one line each; the last column is not padded.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let cell = |cell: &String| visible(cell).replace('\t', " ");
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -41,7 +69,7 @@ pub(super) fn table(rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -57,5 +85,20 @@ mod tests {
     fn table_aligns_columns() {
         let rows = [["worker", "pid"], ["rtc", "7"]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(table(&rows), "worker  pid\nrtc     7\n");
+    }
+    #[test]
+    fn table_shows_what_would_steer_a_terminal_and_keeps_each_row_on_its_line() {
+        let rows = [["rtc", "\u{1b}]0;x\u{7}\nrow"], ["turn", "a\tb"]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&rows), "rtc   \\u{1b}]0;x\\u{7}\\nrow\nturn  a b\n");
+    }
+
+    #[test]
+    fn json_is_visible_and_says_the_same() {
+        let value = "\u{1b}[2J \u{202e} \u{9b} \u{e0041} \n plain";
+        let text = escaped(&serde_json::to_string_pretty(&[value]).expect("JSON"));
+        assert!(text.chars().all(|character| character == '\n' || is_visible(character)), "{text}");
+        let said: Vec<String> = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(said, [value]);
     }
 }

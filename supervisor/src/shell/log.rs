@@ -18,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lumen_ipc::log::{LogPage, LogSource};
+use lumen_ipc::{
+    log::{LogPage, LogSource},
+    visible::visible_lines,
+};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{SigSet, SigmaskHow},
@@ -120,7 +123,7 @@ impl Log {
         log.shared.announcing.fetch_add(1, Ordering::SeqCst);
         let write = move || {
             let mut output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            write_all(&mut output, text.as_bytes())
+            write_all(&mut output, visible_lines(&text).as_bytes())
         };
         let announced = start_thread("announcer", move || {
             if let Err(error) = write() {

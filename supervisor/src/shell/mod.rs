@@ -43,7 +43,7 @@ use std::{
     panic, process,
 };
 
-use lumen_ipc::process::ExitCode;
+use lumen_ipc::{process::ExitCode, visible::visible};
 use lumen_ipc_runtime::log as tracing_log;
 use nix::sys::{
     signal::{SigSet, Signal},
@@ -101,7 +101,7 @@ pub(crate) fn run(config: &RunConfig) -> process::ExitCode {
         Ok(prepared) => prepared,
         Err(error) => {
             // Without a log nothing else can be said either.
-            let _ = writeln!(io::stderr(), "lumen: {}", sentence(&error));
+            let _ = writeln!(io::stderr(), "lumen: {}", visible(&sentence(&error)));
             return error.exit_code().into();
         }
     };

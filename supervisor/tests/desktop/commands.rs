@@ -1,0 +1,46 @@
+//! The commands that ask a running desktop: what they name, and what they print of strangers' words.
+
+use lumen_ipc::{log::LogSource, process::Worker, visible::visible};
+
+use super::{Desktop, Signal, Stage, wait_until};
+
+/// Sets a terminal's title, clears it, and turns what follows around.
+const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}1m\u{202e}end";
+
+/// What a command of `lumen` prints, which must have succeeded.
+fn printed(stage: &Stage, arguments: &[&str]) -> String {
+    let output = stage.ask(arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn words_of_workers_and_apps_reach_no_terminal_as_they_are() {
+    let stage = Stage::new().mode(Worker::Media, HOSTILE);
+    let script = format!("printf '%s\\n' '{HOSTILE}'; exec sleep 1000");
+    let desktop = Desktop::start(stage.run(&script)).ready();
+    wait_until("the app has printed", || {
+        printed(&stage, &["logs", LogSource::App.name()]).contains("end")
+    });
+    stage.status_with_app();
+    let mut all: Vec<(&str, String)> =
+        [&["status"][..], &["status", "--json"], &["logs"], &["logs", "app"], &["metrics"]]
+            .into_iter()
+            .map(|asked| (*asked.last().expect("a command"), printed(&stage, asked)))
+            .collect();
+    desktop.signal(Signal::SIGINT);
+    all.push(("run", desktop.end().1));
+    for (command, text) in &all {
+        let raw: Vec<char> =
+            text.chars().filter(|it| "\u{1b}\u{7}\u{9b}\u{202e}".contains(*it)).collect();
+        assert!(raw.is_empty(), "{command}: {raw:?} in {text:?}");
+    }
+    let shows = |wanted: &str| all.iter().find(|(command, _)| *command == wanted).map(|it| &it.1);
+    for command in ["status", "app", "run"] {
+        let text = shows(command).expect("asked");
+        assert!(text.contains(&*visible(HOSTILE)), "{command}: {text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(shows("--json").expect("asked")).expect("JSON");
+    assert!(json.to_string().contains(&serde_json::json!(HOSTILE).to_string()[1..]), "{json}");
+}
