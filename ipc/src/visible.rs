@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn visible_keeps_what_people_write() {
-        for text in ["plain\tcolumns", "Füße, 日本語, עברית, فارسی", "می\u{200c}خواهم 👩\u{200d}💻 ▶ ≤"] {
+        for text in
+            ["plain\tcolumns", "Füße, 日本語, עברית, فارسی", "می\u{200c}خواهم 👩\u{200d}💻 ▶ ≤"]
+        {
             assert_eq!(visible(text), text);
         }
     }

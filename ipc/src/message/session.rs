@@ -39,8 +39,9 @@ pub struct SessionHash(pub u64);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct TokenDigest(pub [u8; 32]);
 
-/// What people call a session: 1 to 32 letters, digits, `-` and `_`, and neither a number, which would
-/// be a session's number, nor a worker's name.
+/// What people call a session: 1 to 32 letters, digits, `-` and `_`. It can be told from everything else
+/// that a command may name in its place: it is neither a number, which would be a session's number, nor the
+/// name of a source of the log, as every worker is, and it begins as no option does.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "Text<32>", into = "Text<32>")]
 pub struct SessionName(Text<32>);
@@ -48,8 +49,8 @@ pub struct SessionName(Text<32>);
 /// A text that is no name of a session.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is no name of a session: 1 to 32 letters, digits, - and _, neither a number nor the name of \
-     a worker"
+    "{0:?} is no name of a session: 1 to 32 letters, digits, - and _, the first of them no -, and neither \
+     a number nor a word that `lumen logs` knows"
 )]
 pub struct NotAName(pub String);
 
@@ -60,7 +61,8 @@ impl TryFrom<Text<32>> for SessionName {
         let name = text.as_str();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
-        match name.bytes().all(legal) && !is_number && Worker::from_name(name).is_none() {
+        let is_taken = is_number || name.starts_with('-') || LogSource::from_name(name).is_some();
+        match name.bytes().all(legal) && !is_taken {
             true => Ok(Self(text)),
             false => Err(NotAName(name.to_owned())),
         }
@@ -226,12 +228,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_of_a_session_is_no_number_and_no_worker() {
-        for legal in ["work", "a", "7up", "my_desk-2"] {
+    fn name_of_a_session_is_no_other_word_of_a_command_line() {
+        for legal in ["work", "a", "7up", "my_desk-2", "_", "Rtc"] {
             assert_eq!(SessionName::new(legal).expect("legal").as_str(), legal);
         }
         let long = "x".repeat(33);
-        for illegal in ["", "7", "123", "rtc", "gateway", "a b", "a/b", "é", &long] {
+        let sources = LogSource::ALL.map(LogSource::name);
+        let others = ["", "7", "123", "-f", "--json", "a b", "a/b", "é", &long];
+        for illegal in sources.into_iter().chain(others) {
             assert!(SessionName::new(illegal).is_err(), "{illegal:?}");
         }
     }
