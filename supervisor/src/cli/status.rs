@@ -1,8 +1,9 @@
-//! `lumen status`: every process in a table.
+//! `lumen status`: every process in a table, the host's and then those of each session.
 
 use lumen_ipc::{
     process::ExitCode,
-    service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus},
+    service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus, SessionStatus},
+    visible::visible,
 };
 use tarpc::context;
 
@@ -39,14 +40,35 @@ fn text(status: &HostStatus) -> String {
         "listening on {} ({auth}), supervisor pid {}\n",
         status.listen, status.supervisor_pid
     );
-    for session in &status.sessions {
-        let app =
-            session.app.pid.map_or_else(|| "not running".to_owned(), |pid| format!("pid {pid}"));
-        text.push_str(&format!("app: {} ({app})\n", session.app.command));
-    }
+    // One table, so that the columns of all parts are as wide.
+    let sessions = status.sessions.iter().flat_map(|session| &session.workers);
     let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
-    rows.extend(status.processes().map(row));
-    format!("{text}\n{}", output::table(&rows))
+    rows.extend(status.workers.iter().chain(sessions).map(row));
+    let table = output::table(&rows);
+    let mut lines = table.split_inclusive('\n');
+    text.push('\n');
+    text.extend(lines.by_ref().take(1 + status.workers.len()));
+    for session in &status.sessions {
+        text.push_str(&format!("\n{}\n", heading(session)));
+        text.extend(lines.by_ref().take(session.workers.len()));
+    }
+    text
+}
+
+/// What is said of a session before its workers.
+fn heading(session: &SessionStatus) -> String {
+    let number = session.id.to_string();
+    let label = match session.name.as_str() == number {
+        true => number,
+        false => format!("{number} ({})", session.name),
+    };
+    let app = match (session.app.command.as_str(), session.app.pid) {
+        ("", _) if session.workers.is_empty() => "it does not answer".to_owned(),
+        (command, Some(pid)) => format!("app {command} (pid {pid})"),
+        (command, None) => format!("app {command} (not running)"),
+    };
+    let line = format!("session {label}, supervisor pid {}: {app}", session.supervisor_pid);
+    visible(&line).into_owned()
 }
 
 fn row(process: &ProcessStatus) -> Vec<String> {
@@ -112,9 +134,65 @@ fn duration(millis: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::process::Worker;
+    use std::net::SocketAddr;
+
+    use lumen_ipc::{
+        front_door::Listen,
+        process::{ProcessId, Worker},
+        service::AppStatus,
+        text::Text,
+        units::SessionId,
+    };
 
     use super::*;
+
+    fn process(session: Option<u32>, worker: Worker) -> ProcessStatus {
+        ProcessStatus {
+            process: ProcessId::new(session.map(SessionId), worker).expect("of that scope"),
+            pid: Some(100),
+            uid: 7,
+            state: Text::truncated("ready"),
+            uptime_millis: 1000,
+            restarts: 0,
+            next_try_millis: None,
+            cpu_millis: 10,
+            memory_bytes: 1 << 20,
+            confinement: ConfinementReport::default(),
+            summary: Text::truncated("idle\nsession 9: app rm"),
+        }
+    }
+
+    #[test]
+    fn text_lists_the_host_and_then_each_session_with_its_app_and_workers() {
+        let session = |id, name: &str, command: &str, workers| SessionStatus {
+            id: SessionId(id),
+            name: Text::truncated(name),
+            supervisor_pid: 20 + id,
+            app: AppStatus { command: Text::truncated(command), pid: Some(30 + id) },
+            workers,
+        };
+        let status = HostStatus {
+            listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            auth: AuthMode::Token,
+            supervisor_pid: 12,
+            workers: vec![process(None, Worker::Gateway)],
+            sessions: vec![
+                session(1, "work", "foot \u{1b}[2J", vec![process(Some(1), Worker::Rtc)]),
+                session(2, "2", "", Vec::new()),
+            ],
+        };
+        let text = text(&status);
+        let words: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().take(4).collect()).collect();
+        let row = |worker| vec![worker, "100", "7", "ready"];
+        assert_eq!(words[2..4], [vec!["WORKER", "PID", "UID", "STATE"], row("gateway")]);
+        assert!(
+            text.contains("\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31)\n")
+        );
+        assert_eq!(words[6], row("rtc"));
+        assert!(text.ends_with("\nsession 2, supervisor pid 22: it does not answer\n"), "{text}");
+        assert_eq!(text.lines().count(), 9, "{text}");
+    }
 
     #[test]
     fn json_spells_workers_and_modes_as_the_command_line_does() {

@@ -91,7 +91,10 @@ start_lumen() {
 # Name, pid and state of each worker, a line each. From what is meant for people: jq, which would take
 # the JSON apart, needs longer to start here than Lumen to answer.
 lumen_workers() {
-    as "$lumen_user" lumen status | awk 'table { print $1, $2, $4 } $1 == "WORKER" { table = 1 }'
+    as "$lumen_user" lumen status | awk '
+        table && NF && $1 != "session" { print $1, $2, $4 }
+        $1 == "WORKER" { table = 1 }
+    '
 }
 
 workers() { lumen_workers | cut -d' ' -f1; }

@@ -28,7 +28,8 @@ check_confinement() {
         expect "$worker" "$(confinement "$pid")" "$CONFINED"
         [ "$abi" -ge 2 ] || fail "$worker has Landlock's ABI $abi"
     done < <(as "$lumen_user" lumen status --json |
-        jq -r '.workers[] | "\(.worker) \(.pid) \(.confinement.landlock_abi)"')
+        jq -r '(.workers, .sessions[].workers)[] |
+            "\(.process.kind) \(.pid) \(.confinement.landlock_abi)"')
 }
 
 check_deaths_one_by_one() {
