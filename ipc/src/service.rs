@@ -23,7 +23,7 @@ pub use crate::{
     relay::{RelayCredentials, RelayPair},
     status::{
         AppNews, AppState, AppStatus, ConfinementReport, Histogram, Metric, MetricValue,
-        ProcessStatus, Refusal, SessionStatus, WorkerStatus,
+        ProcessStatus, Refusal, SessionStatus, SessionSummary, WorkerStatus,
     },
 };
 
@@ -90,12 +90,15 @@ pub trait Admin {
     async fn status() -> HostStatus;
     /// Ends one worker and starts it anew.
     async fn restart(process: ProcessId) -> Result<(), Refusal>;
+    /// Every session, in the order of their numbers; answered without asking them, so that one which
+    /// stands still holds nothing up.
+    async fn sessions() -> Vec<SessionSummary>;
     /// Log lines with numbers above `after`, of one source or of all, oldest first.
     async fn logs(session: Option<SessionId>, source: Option<LogSource>, after: u64) -> LogPage;
     /// Every metric of every worker.
     async fn metrics() -> Vec<(ProcessId, Vec<Metric>)>;
-    /// Ends everything.
-    async fn stop(session: Option<SessionId>) -> Result<(), Refusal>;
+    /// Ends a session.
+    async fn stop(session: SessionId) -> Result<(), Refusal>;
 }
 
 /// Who speaks, and which build it is of.

@@ -23,12 +23,21 @@ impl Refusal {
     }
 }
 
+/// Who a session is, as its host knows without asking it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SessionSummary {
+    /// Its number.
+    pub id: SessionId,
+    /// What people call it; its number where it has no name.
+    pub name: Text<32>,
+}
+
 /// One session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatus {
     /// Which.
     pub id: SessionId,
-    /// What people call it.
+    /// What people call it; its number where it has no name.
     pub name: Text<32>,
     /// Process id of its supervisor.
     pub supervisor_pid: u32,

@@ -7,9 +7,8 @@ use std::{
 };
 
 use lumen_ipc::{
-    process::{ExitCode, ProcessId, Worker},
+    process::{ExitCode, ProcessId, Scope, Worker},
     service::{AdminClient, Refusal},
-    units::SessionId,
 };
 use lumen_ipc_runtime::rpc;
 use tarpc::{
@@ -17,8 +16,14 @@ use tarpc::{
     context,
 };
 
-use super::output;
-use crate::{config::InstanceName, shell::stage};
+use super::{
+    output,
+    sessions::{Sessions, Unclear},
+};
+use crate::{
+    config::{InstanceName, SessionOperand},
+    shell::stage,
+};
 
 /// Why the supervisor did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +51,21 @@ pub(super) enum AdminError {
     /// It said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// It was not said which session is meant.
+    #[error(transparent)]
+    Unclear(#[from] Unclear),
+}
+
+impl AdminError {
+    /// What the command ends with.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unclear(_) => ExitCode::Usage,
+            Self::Broken(_) | Self::Io { .. } | Self::NotRunning { .. } | Self::Refused(_) => {
+                ExitCode::Failed
+            }
+        }
+    }
 }
 
 fn hint(name: &str) -> String {
@@ -76,14 +96,32 @@ pub(super) fn with<Answer>(
 }
 
 /// `lumen restart`.
-pub(super) async fn restart(admin: &AdminClient, worker: Worker) -> Result<ExitCode, AdminError> {
-    let process = ProcessId::serving(SessionId::SOLE, worker);
+pub(super) async fn restart(
+    admin: &AdminClient,
+    session: Option<&SessionOperand>,
+    worker: Worker,
+) -> Result<ExitCode, AdminError> {
+    let (session, whose) = match worker.scope() {
+        Scope::Host => (None, String::new()),
+        Scope::Session => {
+            let sessions = Sessions::of(admin).await?;
+            let meant = sessions.meant(session, &format!("lumen restart SESSION {worker}"))?;
+            (Some(meant.id), sessions.whose(meant))
+        }
+    };
+    let process = ProcessId::new(session, worker);
+    let process = process.map_err(|wrong| Refusal::because(wrong.to_string()))?;
     admin.restart(context::current(), process).await??;
-    Ok(output::print(&format!("{worker} is being restarted\n")))
+    Ok(output::print(&format!("{worker}{whose} is being restarted\n")))
 }
 
 /// `lumen stop`.
-pub(super) async fn stop(admin: &AdminClient) -> Result<ExitCode, AdminError> {
-    admin.stop(context::current(), None).await??;
-    Ok(output::print("the desktop is ending\n"))
+pub(super) async fn stop(
+    admin: &AdminClient,
+    session: Option<&SessionOperand>,
+) -> Result<ExitCode, AdminError> {
+    let sessions = Sessions::of(admin).await?;
+    let meant = sessions.meant(session, "lumen stop SESSION")?;
+    admin.stop(context::current(), meant.id).await??;
+    Ok(output::print(&format!("the desktop{} is ending\n", sessions.whose(meant))))
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod logs;
 mod metrics;
 mod output;
+mod sessions;
 mod status;
 
 use std::{error::Error, ffi::OsString, process};
@@ -39,20 +40,22 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         }
         Invocation::Doctor(config) => doctor::run(&config),
         Invocation::Status { name, json } => answered(status::run(&name, json)),
-        Invocation::Restart { name, worker } => {
-            answered(client::with(&name, async |admin| client::restart(&admin, worker).await))
+        Invocation::Restart { name, session, worker } => {
+            let restart = async |admin| client::restart(&admin, session.as_ref(), worker).await;
+            answered(client::with(&name, restart))
         }
         Invocation::Logs { name, source, follow } => answered(logs::run(&name, source, follow)),
         Invocation::Metrics { name, json } => answered(metrics::run(&name, json)),
-        Invocation::Stop { name } => {
-            answered(client::with(&name, async |admin| client::stop(&admin).await))
+        Invocation::Stop { name, session } => {
+            let stop = async |admin| client::stop(&admin, session.as_ref()).await;
+            answered(client::with(&name, stop))
         }
     };
     code.into()
 }
 
 fn answered(outcome: Result<ExitCode, client::AdminError>) -> ExitCode {
-    outcome.unwrap_or_else(|error| failed(&error, ExitCode::Failed))
+    outcome.unwrap_or_else(|error| failed(&error, error.exit_code()))
 }
 
 fn failed(error: &dyn Error, code: ExitCode) -> ExitCode {

@@ -10,6 +10,7 @@ use tarpc::context;
 use super::{
     client::{self, AdminError},
     output,
+    sessions::labelled,
 };
 use crate::config::InstanceName;
 
@@ -57,11 +58,7 @@ fn text(status: &HostStatus) -> String {
 
 /// What is said of a session before its workers.
 fn heading(session: &SessionStatus) -> String {
-    let number = session.id.to_string();
-    let label = match session.name.as_str() == number {
-        true => number,
-        false => format!("{number} ({})", session.name),
-    };
+    let label = labelled(session.id.to_string(), session.name.as_str());
     let app = match (session.app.command.as_str(), session.app.pid) {
         ("", _) if session.workers.is_empty() => "it does not answer".to_owned(),
         (command, Some(pid)) => format!("app {command} (pid {pid})"),

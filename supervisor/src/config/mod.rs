@@ -6,7 +6,8 @@
 //! cannot be wrong, and an error names where the value came from and what was expected.
 
 pub mod help;
-mod nearest;
+pub(crate) mod nearest;
+mod operands;
 mod parse;
 pub mod table;
 mod values;
@@ -23,6 +24,7 @@ use lumen_ipc::{
     units::{Fps, FrameSize, Kbps, PadGrace},
 };
 
+pub use operands::SessionOperand;
 pub use parse::parse;
 use table::Command;
 
@@ -55,6 +57,8 @@ pub enum Invocation {
     Restart {
         /// Which desktop.
         name: InstanceName,
+        /// Of which session, if one is named.
+        session: Option<SessionOperand>,
         /// Which worker.
         worker: Worker,
     },
@@ -67,10 +71,12 @@ pub enum Invocation {
         /// As JSON.
         json: bool,
     },
-    /// End a desktop.
+    /// End a session.
     Stop {
         /// Which desktop.
         name: InstanceName,
+        /// Which session, if one is named.
+        session: Option<SessionOperand>,
     },
     /// Print the version.
     Version,

@@ -4,7 +4,7 @@
 const MAX_EDITS: usize = 3;
 
 /// The word of `known` with the fewest edits to `word`, if they are few enough to be a slip.
-pub(crate) fn nearest<'known>(
+fn nearest<'known>(
     word: &str,
     known: impl IntoIterator<Item = &'known str>,
 ) -> Option<&'known str> {
@@ -14,6 +14,15 @@ pub(crate) fn nearest<'known>(
         .filter(|&(edits, candidate)| edits <= MAX_EDITS && edits < candidate.len())
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, candidate)| candidate)
+}
+
+/// The same as a clause behind what is wrong; `prefix` comes before the word. Empty if there is none.
+pub(crate) fn hint<'known>(
+    word: &str,
+    known: impl IntoIterator<Item = &'known str>,
+    prefix: &str,
+) -> String {
+    nearest(word, known).map_or(String::new(), |near| format!("; did you mean {prefix}{near}?"))
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements from `left` to `right`.

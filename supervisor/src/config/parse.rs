@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 
-use lumen_ipc::{log::LogSource, process::Worker};
+use lumen_ipc::log::LogSource;
 
 use super::{
     AppChoice, DoctorConfig, HostConfig, Invocation, Note, RunConfig, SessionConfig, UsageError,
-    nearest::nearest,
+    nearest::hint,
+    operands,
     table::{COMMANDS, Command, Key, OPTIONS, OptionRow},
     values::Values,
 };
@@ -28,7 +29,7 @@ pub fn parse(
         _ => {}
     }
     let row = COMMANDS.iter().find(|row| row.name == word).ok_or_else(|| {
-        let hint = hint(nearest(&word, COMMANDS.iter().map(|row| row.name)), "");
+        let hint = hint(&word, COMMANDS.iter().map(|row| row.name), "");
         UsageError::UnknownCommand { word: word.clone().into_owned(), hint }
     })?;
     let values = Values::from_environment(row.command, environment);
@@ -114,7 +115,7 @@ impl Line {
             let takers: Vec<&str> = row.commands.iter().map(|taker| taker.row().name).collect();
             return format!(" (it belongs to `lumen {}`)", takers.join("`, `lumen "));
         }
-        hint(nearest(bare, self.command.options().map(|row| row.name)), "--")
+        hint(bare, self.command.options().map(|row| row.name), "--")
     }
 
     fn finish(mut self) -> Result<(Invocation, Vec<Note>), UsageError> {
@@ -135,18 +136,19 @@ impl Line {
                 name: self.values.name()?,
                 json: self.values.switch(Key::Json)?,
             },
-            Command::Restart => Invocation::Restart {
-                worker: self.worker()?.ok_or_else(|| {
-                    UsageError::Operand(format!("which worker? {}", worker_names()))
-                })?,
-                name: self.values.name()?,
-            },
+            Command::Restart => {
+                let (session, worker) = operands::session_and_worker(&mut self.operands)?;
+                Invocation::Restart { name: self.values.name()?, session, worker }
+            }
             Command::Run => self.run()?,
             Command::Status => Invocation::Status {
                 name: self.values.name()?,
                 json: self.values.switch(Key::Json)?,
             },
-            Command::Stop => Invocation::Stop { name: self.values.name()? },
+            Command::Stop => Invocation::Stop {
+                session: operands::session(&mut self.operands)?,
+                name: self.values.name()?,
+            },
         };
         self.no_operand_left()?;
         Ok((invocation, self.values.notes))
@@ -220,18 +222,6 @@ impl Line {
         }
     }
 
-    fn worker(&mut self) -> Result<Option<Worker>, UsageError> {
-        if self.operands.is_empty() {
-            return Ok(None);
-        }
-        let word = self.operands.remove(0);
-        Worker::from_name(&word).map(Some).ok_or_else(|| {
-            let near = nearest(&word, Worker::ALL.map(Worker::name));
-            let hint = hint(near, "");
-            UsageError::Operand(format!("there is no worker `{word}`{hint}; {}", worker_names()))
-        })
-    }
-
     fn source(&mut self) -> Result<Option<LogSource>, UsageError> {
         if self.operands.is_empty() {
             return Ok(None);
@@ -239,7 +229,7 @@ impl Line {
         let word = self.operands.remove(0);
         LogSource::from_name(&word).map(Some).ok_or_else(|| {
             let names = LogSource::ALL.map(LogSource::name);
-            let hint = hint(nearest(&word, names), "");
+            let hint = hint(&word, names, "");
             let names = names.join(", ");
             UsageError::Operand(format!(
                 "nobody called `{word}` logs{hint}; those who log are {names}"
@@ -256,14 +246,6 @@ impl Line {
             _ => format!("`lumen {}` has no use for `{word}`", self.command.row().name),
         }))
     }
-}
-
-fn worker_names() -> String {
-    format!("workers are {}", Worker::ALL.map(Worker::name).join(", "))
-}
-
-fn hint(near: Option<&str>, prefix: &str) -> String {
-    near.map_or(String::new(), |near| format!("; did you mean {prefix}{near}?"))
 }
 
 #[cfg(test)]
@@ -385,9 +367,17 @@ mod tests {
             ("run --app x -- y", "both --app"),
             ("run --", "nothing follows"),
             ("restart", "which worker"),
+            ("restart media work", "lumen restart work media"),
+            ("restart work gateway", "gateway is the host's and serves all sessions"),
+            ("restart work medai", "did you mean media?"),
+            ("restart work media now", "no use for `now`"),
             ("logs rct", "did you mean rtc?"),
             ("logs nobody", "those who log are lumen, app, bus, xserver, compositor"),
-            ("stop now", "no use for `now`"),
+            ("stop a/b", "is no name of a session"),
+            ("stop 99999999999", "there is no session 99999999999"),
+            ("stop rtc", "is no name of a session"),
+            ("stop work now", "no use for `now`"),
+            ("status work", "no use for `work`"),
         ];
         let wrong: Vec<_> = cases
             .iter()

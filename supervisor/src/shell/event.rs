@@ -126,8 +126,8 @@ pub(crate) enum AdminRequest {
     /// How the host is, as far as it knows, and whom to ask for the rest. Of the sessions it says who
     /// they are.
     Status(oneshot::Sender<(HostStatus, Clients)>),
-    /// End a session; the only one where none is named.
-    Stop(Option<SessionId>, oneshot::Sender<Result<(), Refusal>>),
+    /// End a session.
+    Stop(SessionId, oneshot::Sender<Result<(), Refusal>>),
 }
 
 /// Workers that can be asked.

@@ -286,15 +286,9 @@ impl Host {
         }
     }
 
-    fn stop(&self, session: Option<SessionId>) -> Result<(), Refusal> {
-        let all = self.sessions.all();
-        let session = match (session, all.as_slice()) {
-            (Some(session), _) => session,
-            (None, [session]) => *session,
-            (None, _) => return Err(Refusal::because("which session? `lumen status` lists them")),
-        };
-        if !all.contains(&session) {
-            return Err(Refusal::because(format!("there is no session {session}")));
+    fn stop(&self, session: SessionId) -> Result<(), Refusal> {
+        if self.sessions.get(session).is_none() {
+            return Err(Refusal::because(format!("session {session} has ended")));
         }
         info!(%session, "its end is asked for");
         self.send(session, &ToSession::StopAsked);

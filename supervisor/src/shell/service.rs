@@ -17,7 +17,7 @@ use lumen_ipc::{
     process::ProcessId,
     service::{
         Admin, AppNews, AuthMode, Broker, ControlClient, HostStatus, Metric, ProcessStatus,
-        Refusal, RelayPair, SessionStatus, WorkerStatus,
+        Refusal, RelayPair, SessionStatus, SessionSummary, WorkerStatus,
     },
     text::Secret,
     units::{PeerId, SessionId},
@@ -137,6 +137,13 @@ impl Admin for AdminServer {
         }
     }
 
+    async fn sessions(self, _: Context) -> Vec<SessionSummary> {
+        let (status, _) = self.snapshot().await;
+        let summary =
+            |session: SessionStatus| SessionSummary { id: session.id, name: session.name };
+        status.sessions.into_iter().map(summary).collect()
+    }
+
     async fn logs(
         self,
         _: Context,
@@ -173,7 +180,7 @@ impl Admin for AdminServer {
         join_all(answers).await
     }
 
-    async fn stop(self, _: Context, session: Option<SessionId>) -> Result<(), Refusal> {
+    async fn stop(self, _: Context, session: SessionId) -> Result<(), Refusal> {
         // The host has ended already if it cannot be told.
         self.ask(|reply| AdminRequest::Stop(session, reply)).await.unwrap_or(Ok(()))
     }

@@ -44,3 +44,29 @@ fn words_of_workers_and_apps_reach_no_terminal_as_they_are() {
         serde_json::from_str(shows("--json").expect("asked")).expect("JSON");
     assert!(json.to_string().contains(&serde_json::json!(HOSTILE).to_string()[1..]), "{json}");
 }
+
+/// What a command of `lumen` says that refuses its line, which ends with the code for that.
+fn refused(stage: &Stage, arguments: &[&str]) -> String {
+    let output = stage.ask(arguments);
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn only_session_may_be_named_and_no_other() {
+    let stage = Stage::new();
+    let desktop = Desktop::start(stage.run("echo here; exec sleep 1000")).ready();
+    stage.status_with_app();
+    assert_eq!(printed(&stage, &["restart", "1", "media"]), "media is being restarted\n");
+    wait_until("media is a new one", || {
+        stage.process(Worker::Media).is_some_and(|media| media.restarts == 1)
+    });
+    assert_eq!(printed(&stage, &["restart", "gateway"]), "gateway is being restarted\n");
+    for arguments in [&["restart", "2", "media"][..], &["stop", "2"]] {
+        let said = refused(&stage, arguments);
+        assert!(said.contains("no session 2; the only session is 1"), "{arguments:?}: {said}");
+    }
+    assert_eq!(printed(&stage, &["stop", "1"]), "the desktop is ending\n");
+    assert!(desktop.end().0.success());
+}

@@ -29,7 +29,7 @@ use lumen_ipc::{
     service::{
         AdminRequest, AdminResponse, AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse,
         ControlRequest, ControlResponse, Refusal, RelayCredentials, RelayPair, SessionStatus,
-        TuningRequest, TuningResponse,
+        SessionSummary, TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
     units::{
@@ -73,6 +73,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
                 source: Some(LogSource::Worker(Worker::Rtc)),
                 after: 7,
             }),
+            request(AdminRequest::Stop { session: SessionId(3) }),
             reply(AdminResponse::Logs(LogPage {
                 lines: vec![LogLine {
                     number: 70_000,
@@ -81,6 +82,10 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
                     text: Text::truncated("a line"),
                 }],
             })),
+            reply(AdminResponse::Sessions(vec![SessionSummary {
+                id: SessionId(3),
+                name: Text::truncated("work"),
+            }])),
         ],
     );
     add("rpc_broker", broker_samples());

@@ -26,17 +26,22 @@ pub const COMMANDS: [CommandRow; 7] = [
         name: "status",
         operands: "[--json]",
         summary: "Show every process: pid, uid, state, uptime, restarts, CPU, memory, confinement.",
-        details: "",
+        details: "First the host's workers, then those of each session, with its number, its name and \
+                  its app.",
         examples: &[("lumen status --json", "the same for scripts")],
     },
     CommandRow {
         command: Command::Restart,
         name: "restart",
-        operands: "WORKER",
+        operands: "[SESSION] WORKER",
         summary: "End one worker and start it anew; the app and the other workers go on.",
-        details: "WORKER is compositor, media, rtc, gamepad, gateway or turn. Also revives a worker \
-                  that failed too often.",
-        examples: &[("lumen restart media", "a new encoder")],
+        details: "WORKER is compositor, media, rtc, gamepad, gateway or turn. SESSION is the number or \
+                  the name of a session, and needed only where there are several; gateway and turn \
+                  are the host's. Also revives a worker that failed too often.",
+        examples: &[
+            ("lumen restart media", "a new encoder"),
+            ("lumen restart work rtc", "the WebRTC of the session called work"),
+        ],
     },
     CommandRow {
         command: Command::Logs,
@@ -70,10 +75,11 @@ pub const COMMANDS: [CommandRow; 7] = [
     CommandRow {
         command: Command::Stop,
         name: "stop",
-        operands: "",
-        summary: "Ask the desktop to end: first its app, then what that left behind, then the \
+        operands: "[SESSION]",
+        summary: "Ask a desktop to end: first its app, then what that left behind, then the \
                   workers.",
-        details: "Returns at once. Whoever does not end in time is killed.",
+        details: "SESSION is the number or the name of a session, and needed only where there are \
+                  several. Returns at once. Whoever does not end in time is killed.",
         examples: &[],
     },
 ];

@@ -1,0 +1,164 @@
+//! Which session a command means: the one it names, or the only one there is.
+
+use lumen_ipc::service::{AdminClient, SessionSummary};
+use tarpc::{client::RpcError, context};
+
+use crate::config::{SessionOperand, nearest::hint};
+
+/// The sessions of a host, in the order of their numbers.
+pub(super) struct Sessions(Vec<SessionSummary>);
+
+/// A command line that does not say which session it means.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum Unclear {
+    /// There is none.
+    #[error("the host has no session; `lumen session` starts one")]
+    NoSession,
+    /// There are several, and it names none.
+    #[error("which session? {sessions}: {example}")]
+    Several {
+        /// All of them, as a clause.
+        sessions: String,
+        /// How the command is written.
+        example: String,
+    },
+    /// There is none of that name or number.
+    #[error("there is no session {word}{hint}; {sessions}")]
+    Unknown {
+        /// The word.
+        word: String,
+        /// The nearest known word, as a clause.
+        hint: String,
+        /// All of them, as a clause.
+        sessions: String,
+    },
+}
+
+impl Sessions {
+    /// Asks for them.
+    pub(super) async fn of(admin: &AdminClient) -> Result<Self, RpcError> {
+        Ok(Self(admin.sessions(context::current()).await?))
+    }
+
+    /// The session a command means; `example` is how it is written for one of several.
+    pub(super) fn meant(
+        &self,
+        named: Option<&SessionOperand>,
+        example: &str,
+    ) -> Result<&SessionSummary, Unclear> {
+        let Some(operand) = named else { return self.only(example) };
+        self.named(operand).ok_or_else(|| Unclear::Unknown {
+            word: operand.to_string(),
+            hint: self.nearest(operand),
+            sessions: self.clause(),
+        })
+    }
+
+    /// " of session 2 (work)" behind what is the session's; nothing where there is no other.
+    pub(super) fn whose(&self, session: &SessionSummary) -> String {
+        match self.0.len() {
+            0 | 1 => String::new(),
+            _ => format!(" of session {}", label(session)),
+        }
+    }
+
+    fn named(&self, operand: &SessionOperand) -> Option<&SessionSummary> {
+        self.0.iter().find(|session| match operand {
+            SessionOperand::Name(name) => session.name.as_str() == name.as_str(),
+            SessionOperand::Number(number) => session.id == *number,
+        })
+    }
+
+    fn only(&self, example: &str) -> Result<&SessionSummary, Unclear> {
+        match self.0.as_slice() {
+            [] => Err(Unclear::NoSession),
+            [session] => Ok(session),
+            _ => Err(Unclear::Several { sessions: self.clause(), example: example.to_owned() }),
+        }
+    }
+
+    fn nearest(&self, operand: &SessionOperand) -> String {
+        hint(&operand.to_string(), self.0.iter().map(|session| session.name.as_str()), "")
+    }
+
+    fn clause(&self) -> String {
+        let all: Vec<String> = self.0.iter().map(label).collect();
+        match all.as_slice() {
+            [] => "there is no session".to_owned(),
+            [one] => format!("the only session is {one}"),
+            _ => format!("sessions are {}", all.join(", ")),
+        }
+    }
+}
+
+/// A session's number, and its name if it has one.
+fn label(session: &SessionSummary) -> String {
+    labelled(session.id.to_string(), session.name.as_str())
+}
+
+/// A number, and the name behind it in brackets if that is another.
+pub(super) fn labelled(number: String, name: &str) -> String {
+    match name == number {
+        true => number,
+        false => format!("{number} ({name})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lumen_ipc::{message::session::SessionName, text::Text, units::SessionId};
+
+    use super::*;
+
+    const EXAMPLE: &str = "lumen stop SESSION";
+
+    fn sessions(all: &[(u32, &str)]) -> Sessions {
+        let summary = |(id, name): &(u32, &str)| SessionSummary {
+            id: SessionId(*id),
+            name: Text::truncated(*name),
+        };
+        Sessions(all.iter().map(summary).collect())
+    }
+
+    fn name(name: &str) -> SessionOperand {
+        SessionOperand::Name(SessionName::new(name).expect("legal"))
+    }
+
+    fn meant(sessions: &Sessions, named: Option<&SessionOperand>) -> Result<u32, String> {
+        let found = sessions.meant(named, EXAMPLE).map(|session| session.id.0);
+        found.map_err(|unclear| unclear.to_string())
+    }
+
+    #[test]
+    fn only_session_needs_no_name() {
+        assert_eq!(meant(&sessions(&[(4, "4")]), None), Ok(4));
+        assert_eq!(meant(&sessions(&[(4, "work")]), None), Ok(4));
+    }
+
+    #[test]
+    fn session_is_found_by_its_number_and_by_its_name() {
+        let all = sessions(&[(1, "work"), (7, "7")]);
+        assert_eq!(meant(&all, Some(&name("work"))), Ok(1));
+        for number in [1, 7] {
+            let operand = SessionOperand::Number(SessionId(number));
+            assert_eq!(meant(&all, Some(&operand)), Ok(number));
+        }
+    }
+
+    #[test]
+    fn one_of_several_must_be_named_and_all_are_listed() {
+        let all = sessions(&[(1, "work"), (2, "2")]);
+        assert_eq!(
+            meant(&all, None),
+            Err("which session? sessions are 1 (work), 2: lumen stop SESSION".to_owned())
+        );
+        assert_eq!(meant(&sessions(&[]), None), Err(Unclear::NoSession.to_string()));
+    }
+
+    #[test]
+    fn unknown_word_names_the_nearest_known_one() {
+        let all = sessions(&[(1, "work"), (2, "play")]);
+        let said = meant(&all, Some(&name("wrok"))).expect_err("unknown");
+        assert!(said.contains("did you mean work?") && said.contains("2 (play)"), "{said}");
+    }
+}

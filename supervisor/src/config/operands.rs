@@ -1,0 +1,128 @@
+//! Operands: which session or worker a command is about.
+//!
+//! A session is named by its number or its name. No name is a number, a worker or a source of the log
+//! ([`SessionName`]), so each word means one thing whatever sessions there are.
+
+use std::fmt;
+
+use lumen_ipc::{
+    message::session::SessionName,
+    process::{Scope, Worker},
+    units::SessionId,
+};
+
+use super::{UsageError, nearest::hint};
+
+/// A session as the command line names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SessionOperand {
+    /// By its name.
+    Name(SessionName),
+    /// By its number.
+    Number(SessionId),
+}
+
+impl fmt::Display for SessionOperand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name.as_str()),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
+}
+
+impl SessionOperand {
+    fn parse(word: &str) -> Result<Self, UsageError> {
+        let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        let refused = |reason: String| UsageError::Operand(reason);
+        if is_number {
+            let number =
+                word.parse().map_err(|_| refused(format!("there is no session {word}")))?;
+            return Ok(Self::Number(SessionId(number)));
+        }
+        SessionName::new(word).map(Self::Name).map_err(|error| refused(error.to_string()))
+    }
+}
+
+/// `[SESSION]`.
+pub(super) fn session(words: &mut Vec<String>) -> Result<Option<SessionOperand>, UsageError> {
+    take(words).map(|word| SessionOperand::parse(&word)).transpose()
+}
+
+/// `[SESSION] WORKER`.
+pub(super) fn session_and_worker(
+    words: &mut Vec<String>,
+) -> Result<(Option<SessionOperand>, Worker), UsageError> {
+    let Some(first) = take(words) else {
+        return Err(UsageError::Operand(format!("which worker? {}", worker_names())));
+    };
+    let Some(second) = take(words) else {
+        return Ok((None, worker(&first)?));
+    };
+    if Worker::from_name(&first).is_some() {
+        return Err(UsageError::Operand(format!(
+            "the session is named before its worker: lumen restart {second} {first}"
+        )));
+    }
+    let worker = worker(&second)?;
+    ensure_of_session(worker, "lumen restart")?;
+    Ok((Some(SessionOperand::parse(&first)?), worker))
+}
+
+fn worker(word: &str) -> Result<Worker, UsageError> {
+    Worker::from_name(word).ok_or_else(|| {
+        let hint = hint(word, Worker::ALL.map(Worker::name), "");
+        UsageError::Operand(format!("there is no worker `{word}`{hint}; {}", worker_names()))
+    })
+}
+
+fn worker_names() -> String {
+    format!("workers are {}", Worker::ALL.map(Worker::name).join(", "))
+}
+
+fn ensure_of_session(worker: Worker, command: &str) -> Result<(), UsageError> {
+    match worker.scope() {
+        Scope::Session => Ok(()),
+        Scope::Host => Err(UsageError::Operand(format!(
+            "{worker} is the host's and serves all sessions: {command} {worker}"
+        ))),
+    }
+}
+
+fn take(words: &mut Vec<String>) -> Option<String> {
+    (!words.is_empty()).then(|| words.remove(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn named(name: &str) -> Option<SessionOperand> {
+        Some(SessionOperand::Name(SessionName::new(name).expect("legal")))
+    }
+
+    #[test]
+    fn session_is_a_number_or_a_name() {
+        assert_eq!(session(&mut words("3")), Ok(Some(SessionOperand::Number(SessionId(3)))));
+        assert_eq!(session(&mut words("work")), Ok(named("work")));
+        assert_eq!(session(&mut words("")), Ok(None));
+    }
+
+    #[test]
+    fn worker_stands_alone_or_after_its_session() {
+        assert_eq!(session_and_worker(&mut words("rtc")), Ok((None, Worker::Rtc)));
+        assert_eq!(session_and_worker(&mut words("gateway")), Ok((None, Worker::Gateway)));
+        assert_eq!(session_and_worker(&mut words("work rtc")), Ok((named("work"), Worker::Rtc)));
+    }
+
+    #[test]
+    fn word_too_many_is_left_for_the_caller_to_refuse() {
+        let mut line = words("work rtc now");
+        assert!(session_and_worker(&mut line).is_ok());
+        assert_eq!(line, ["now"]);
+    }
+}
