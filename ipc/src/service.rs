@@ -93,10 +93,15 @@ pub trait Admin {
     /// Every session, in the order of their numbers; answered without asking them, so that one which
     /// stands still holds nothing up.
     async fn sessions() -> Vec<SessionSummary>;
-    /// Log lines with numbers above `after`, of one source or of all, oldest first.
-    async fn logs(session: Option<SessionId>, source: Option<LogSource>, after: u64) -> LogPage;
-    /// Every metric of every worker.
-    async fn metrics() -> Vec<(ProcessId, Vec<Metric>)>;
+    /// Log lines with numbers above `after`, of one source or of all, oldest first: of a session's log, or
+    /// of the host's own. `None` when there is no such session any more.
+    async fn logs(
+        session: Option<SessionId>,
+        source: Option<LogSource>,
+        after: u64,
+    ) -> Option<LogPage>;
+    /// Every metric of every worker: of a session, or of all and of the host.
+    async fn metrics(session: Option<SessionId>) -> Vec<(ProcessId, Vec<Metric>)>;
     /// Ends a session.
     async fn stop(session: SessionId) -> Result<(), Refusal>;
 }

@@ -30,6 +30,8 @@ pub struct SessionSummary {
     pub id: SessionId,
     /// What people call it; its number where it has no name.
     pub name: Text<32>,
+    /// Whether its supervisor is its host, as that of `lumen run` is: then they keep one log.
+    pub shares_log: bool,
 }
 
 /// One session.

@@ -107,16 +107,24 @@ impl Ring {
 /// where lines are missing.
 #[derive(Debug, Default)]
 pub struct Printer {
+    /// What comes before the name of a source, where several logs are shown.
+    prefix: String,
     seen: BTreeMap<LogSource, u64>,
 }
 
 impl Printer {
+    /// A printer of one log among several, that of what is called `name`.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        Self { prefix: format!("{} ", visible(name)), ..Self::default() }
+    }
+
     /// The text of the next page.
     pub fn print(&mut self, page: &[LogLine]) -> String {
         let mut text = String::new();
         for line in page {
             let seen = self.seen.insert(line.source, line.sequence).unwrap_or_default();
-            let source = line.source;
+            let source = format!("{}{}", self.prefix, line.source);
             match line.sequence.saturating_sub(seen + 1) {
                 0 => {}
                 1 => text.push_str(&format!("{source}: (1 line was dropped)\n")),
@@ -194,6 +202,15 @@ mod tests {
         let printed = printer.print(&journal.page(None, 0));
         let expected = "app: \\u{1b}]0;owned\\u{7} \\u{202e}txt.exe\nrtc: one\\nlumen: two\n";
         assert_eq!(printed, expected);
+    }
+
+    #[test]
+    fn printer_of_one_log_among_several_says_whose_it_is() {
+        let (mut journal, mut printer) = (Journal::default(), Printer::of("work"));
+        journal.skip(RTC, 1);
+        journal.push(RTC, "x");
+        let printed = printer.print(&journal.page(None, 0));
+        assert_eq!(printed, "work rtc: (1 line was dropped)\nwork rtc: x\n");
     }
 
     #[test]

@@ -9,19 +9,34 @@ use tarpc::context;
 use super::{
     client::{self, AdminError},
     output,
+    sessions::Sessions,
 };
-use crate::config::InstanceName;
+use crate::config::{InstanceName, SessionOperand};
 
-pub(super) fn run(name: &InstanceName, json: bool) -> Result<ExitCode, AdminError> {
-    let metrics = client::with(name, async |admin| Ok(admin.metrics(context::current()).await?))?;
+pub(super) fn run(
+    name: &InstanceName,
+    session: Option<&SessionOperand>,
+    json: bool,
+) -> Result<ExitCode, AdminError> {
+    let (sessions, metrics) = client::with(name, async |admin| {
+        let sessions = Sessions::of(&admin).await?;
+        let meant = match session {
+            Some(_) => Some(sessions.meant(session, "lumen metrics SESSION")?.id),
+            None => None,
+        };
+        let metrics = admin.metrics(context::current(), meant).await?;
+        Ok((sessions, metrics))
+    })?;
     if json {
         return Ok(output::json(&metrics));
     }
     let rows: Vec<Vec<String>> = metrics
         .iter()
         .flat_map(|(process, metrics)| {
+            let whose = sessions.name_of(process.session());
             metrics.iter().map(move |metric| {
-                vec![process.kind().to_string(), metric.name.to_string(), value(&metric.value)]
+                let (process, name) = (process.kind().to_string(), metric.name.to_string());
+                vec![whose.clone(), process, name, value(&metric.value)]
             })
         })
         .collect();

@@ -44,8 +44,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
             let restart = async |admin| client::restart(&admin, session.as_ref(), worker).await;
             answered(client::with(&name, restart))
         }
-        Invocation::Logs { name, source, follow } => answered(logs::run(&name, source, follow)),
-        Invocation::Metrics { name, json } => answered(metrics::run(&name, json)),
+        Invocation::Logs { name, session, source, follow } => {
+            answered(logs::run(&name, session.as_ref(), source, follow))
+        }
+        Invocation::Metrics { name, session, json } => {
+            answered(metrics::run(&name, session.as_ref(), json))
+        }
         Invocation::Stop { name, session } => {
             let stop = async |admin| client::stop(&admin, session.as_ref()).await;
             answered(client::with(&name, stop))

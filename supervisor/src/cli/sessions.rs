@@ -1,12 +1,16 @@
 //! Which session a command means: the one it names, or the only one there is.
 
-use lumen_ipc::service::{AdminClient, SessionSummary};
+use lumen_ipc::{
+    log::LogSource,
+    service::{AdminClient, SessionSummary},
+    units::SessionId,
+};
 use tarpc::{client::RpcError, context};
 
-use crate::config::{SessionOperand, nearest::hint};
+use crate::config::{SessionOperand, nearest::hint, operands::source_names};
 
 /// The sessions of a host, in the order of their numbers.
-pub(super) struct Sessions(Vec<SessionSummary>);
+pub(super) struct Sessions(pub(super) Vec<SessionSummary>);
 
 /// A command line that does not say which session it means.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -32,6 +36,19 @@ pub(super) enum Unclear {
         /// All of them, as a clause.
         sessions: String,
     },
+    /// It is neither a session nor a source of the log.
+    #[error(
+        "`{word}` is neither a session nor anybody who logs{hint}; {sessions}; {}",
+        source_names()
+    )]
+    UnknownSource {
+        /// The word.
+        word: String,
+        /// The nearest known word, as a clause.
+        hint: String,
+        /// All of them, as a clause.
+        sessions: String,
+    },
 }
 
 impl Sessions {
@@ -49,7 +66,19 @@ impl Sessions {
         let Some(operand) = named else { return self.only(example) };
         self.named(operand).ok_or_else(|| Unclear::Unknown {
             word: operand.to_string(),
-            hint: self.nearest(operand),
+            hint: self.nearest(operand, &[]),
+            sessions: self.clause(),
+        })
+    }
+
+    /// The session a command names where it could have named a source of the log.
+    pub(super) fn named_for_log(
+        &self,
+        operand: &SessionOperand,
+    ) -> Result<&SessionSummary, Unclear> {
+        self.named(operand).ok_or_else(|| Unclear::UnknownSource {
+            word: operand.to_string(),
+            hint: self.nearest(operand, &LogSource::ALL.map(LogSource::name)),
             sessions: self.clause(),
         })
     }
@@ -60,6 +89,13 @@ impl Sessions {
             0 | 1 => String::new(),
             _ => format!(" of session {}", label(session)),
         }
+    }
+
+    /// What a session is called, or the host where it is none.
+    pub(super) fn name_of(&self, session: Option<SessionId>) -> String {
+        let Some(session) = session else { return "host".to_owned() };
+        let known = self.0.iter().find(|known| known.id == session);
+        known.map_or_else(|| session.to_string(), |known| known.name.to_string())
     }
 
     fn named(&self, operand: &SessionOperand) -> Option<&SessionSummary> {
@@ -77,8 +113,9 @@ impl Sessions {
         }
     }
 
-    fn nearest(&self, operand: &SessionOperand) -> String {
-        hint(&operand.to_string(), self.0.iter().map(|session| session.name.as_str()), "")
+    fn nearest(&self, operand: &SessionOperand, others: &[&str]) -> String {
+        let names = self.0.iter().map(|session| session.name.as_str());
+        hint(&operand.to_string(), names.chain(others.iter().copied()), "")
     }
 
     fn clause(&self) -> String {
@@ -106,7 +143,7 @@ pub(super) fn labelled(number: String, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::{message::session::SessionName, text::Text, units::SessionId};
+    use lumen_ipc::{message::session::SessionName, text::Text};
 
     use super::*;
 
@@ -116,6 +153,7 @@ mod tests {
         let summary = |(id, name): &(u32, &str)| SessionSummary {
             id: SessionId(*id),
             name: Text::truncated(*name),
+            shares_log: false,
         };
         Sessions(all.iter().map(summary).collect())
     }
@@ -160,5 +198,9 @@ mod tests {
         let all = sessions(&[(1, "work"), (2, "play")]);
         let said = meant(&all, Some(&name("wrok"))).expect_err("unknown");
         assert!(said.contains("did you mean work?") && said.contains("2 (play)"), "{said}");
+        let of_log = |word| all.named_for_log(&name(word)).expect_err("unknown").to_string();
+        assert!(of_log("rct").contains("did you mean rtc?"), "{}", of_log("rct"));
+        assert!(of_log("pley").contains("did you mean play?"), "{}", of_log("pley"));
+        assert!(of_log("nobody").contains("those who log are lumen, app"), "{}", of_log("nobody"));
     }
 }

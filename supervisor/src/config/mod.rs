@@ -7,7 +7,7 @@
 
 pub mod help;
 pub(crate) mod nearest;
-mod operands;
+pub(crate) mod operands;
 mod parse;
 pub mod table;
 mod values;
@@ -41,6 +41,8 @@ pub enum Invocation {
     Logs {
         /// Which desktop.
         name: InstanceName,
+        /// Of which session's log, if one is named.
+        session: Option<SessionOperand>,
         /// Of whom; `None` for all.
         source: Option<LogSource>,
         /// Whether to go on.
@@ -50,6 +52,8 @@ pub enum Invocation {
     Metrics {
         /// Which desktop.
         name: InstanceName,
+        /// Of which session; `None` for all.
+        session: Option<SessionOperand>,
         /// As JSON.
         json: bool,
     },

@@ -1,4 +1,4 @@
-//! Operands: which session or worker a command is about.
+//! Operands: which session, worker or source of the log a command is about.
 //!
 //! A session is named by its number or its name. No name is a number, a worker or a source of the log
 //! ([`SessionName`]), so each word means one thing whatever sessions there are.
@@ -6,6 +6,7 @@
 use std::fmt;
 
 use lumen_ipc::{
+    log::LogSource,
     message::session::SessionName,
     process::{Scope, Worker},
     units::SessionId,
@@ -69,6 +70,38 @@ pub(super) fn session_and_worker(
     Ok((Some(SessionOperand::parse(&first)?), worker))
 }
 
+/// `[SESSION] [SOURCE]`. One word that is no source is a session's.
+pub(super) fn session_and_source(
+    words: &mut Vec<String>,
+) -> Result<(Option<SessionOperand>, Option<LogSource>), UsageError> {
+    let Some(first) = take(words) else { return Ok((None, None)) };
+    if let Some(source) = LogSource::from_name(&first) {
+        return match take(words) {
+            None => Ok((None, Some(source))),
+            Some(second) => Err(UsageError::Operand(format!(
+                "the session is named before who logs: lumen logs {second} {first}"
+            ))),
+        };
+    }
+    let Some(second) = take(words) else {
+        return Ok((Some(SessionOperand::parse(&first)?), None));
+    };
+    let source = LogSource::from_name(&second).ok_or_else(|| {
+        let names = LogSource::ALL.map(LogSource::name);
+        let hint = hint(&second, names, "");
+        UsageError::Operand(format!("nobody called `{second}` logs{hint}; {}", source_names()))
+    })?;
+    if let LogSource::Worker(worker) = source {
+        ensure_of_session(worker, "lumen logs")?;
+    }
+    Ok((Some(SessionOperand::parse(&first)?), Some(source)))
+}
+
+/// Those who log, as a clause.
+pub(crate) fn source_names() -> String {
+    format!("those who log are {}", LogSource::ALL.map(LogSource::name).join(", "))
+}
+
 fn worker(word: &str) -> Result<Worker, UsageError> {
     Worker::from_name(word).ok_or_else(|| {
         let hint = hint(word, Worker::ALL.map(Worker::name), "");
@@ -117,6 +150,21 @@ mod tests {
         assert_eq!(session_and_worker(&mut words("rtc")), Ok((None, Worker::Rtc)));
         assert_eq!(session_and_worker(&mut words("gateway")), Ok((None, Worker::Gateway)));
         assert_eq!(session_and_worker(&mut words("work rtc")), Ok((named("work"), Worker::Rtc)));
+    }
+
+    #[test]
+    fn source_or_session_of_the_log_may_be_left_out() {
+        let rtc = Some(LogSource::Worker(Worker::Rtc));
+        let cases = [
+            ("", (None, None)),
+            ("rtc", (None, rtc)),
+            ("lumen", (None, Some(LogSource::Supervisor))),
+            ("work", (named("work"), None)),
+            ("work rtc", (named("work"), rtc)),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(session_and_source(&mut words(line)), Ok(expected), "{line}");
+        }
     }
 
     #[test]

@@ -2,8 +2,6 @@
 
 use std::ffi::OsString;
 
-use lumen_ipc::log::LogSource;
-
 use super::{
     AppChoice, DoctorConfig, HostConfig, Invocation, Note, RunConfig, SessionConfig, UsageError,
     nearest::hint,
@@ -127,12 +125,13 @@ impl Line {
         }
         let invocation = match self.command {
             Command::Doctor => self.doctor()?,
-            Command::Logs => Invocation::Logs {
-                source: self.source()?,
-                name: self.values.name()?,
-                follow: self.values.switch(Key::Follow)?,
-            },
+            Command::Logs => {
+                let (session, source) = operands::session_and_source(&mut self.operands)?;
+                let follow = self.values.switch(Key::Follow)?;
+                Invocation::Logs { name: self.values.name()?, session, source, follow }
+            }
             Command::Metrics => Invocation::Metrics {
+                session: operands::session(&mut self.operands)?,
                 name: self.values.name()?,
                 json: self.values.switch(Key::Json)?,
             },
@@ -220,21 +219,6 @@ impl Line {
             Some(command) => Ok(AppChoice::Command(command)),
             None => Ok(named.map_or(AppChoice::Demo, AppChoice::Shell)),
         }
-    }
-
-    fn source(&mut self) -> Result<Option<LogSource>, UsageError> {
-        if self.operands.is_empty() {
-            return Ok(None);
-        }
-        let word = self.operands.remove(0);
-        LogSource::from_name(&word).map(Some).ok_or_else(|| {
-            let names = LogSource::ALL.map(LogSource::name);
-            let hint = hint(&word, names, "");
-            let names = names.join(", ");
-            UsageError::Operand(format!(
-                "nobody called `{word}` logs{hint}; those who log are {names}"
-            ))
-        })
     }
 
     fn no_operand_left(&self) -> Result<(), UsageError> {
@@ -371,8 +355,10 @@ mod tests {
             ("restart work gateway", "gateway is the host's and serves all sessions"),
             ("restart work medai", "did you mean media?"),
             ("restart work media now", "no use for `now`"),
-            ("logs rct", "did you mean rtc?"),
-            ("logs nobody", "those who log are lumen, app, bus, xserver, compositor"),
+            ("logs work rct", "did you mean rtc?"),
+            ("logs work nobody", "those who log are lumen, app, bus, xserver, compositor"),
+            ("logs rtc work", "lumen logs work rtc"),
+            ("logs work turn", "turn is the host's"),
             ("stop a/b", "is no name of a session"),
             ("stop 99999999999", "there is no session 99999999999"),
             ("stop rtc", "is no name of a session"),

@@ -139,8 +139,11 @@ impl Admin for AdminServer {
 
     async fn sessions(self, _: Context) -> Vec<SessionSummary> {
         let (status, _) = self.snapshot().await;
-        let summary =
-            |session: SessionStatus| SessionSummary { id: session.id, name: session.name };
+        let summary = |session: SessionStatus| SessionSummary {
+            id: session.id,
+            name: session.name,
+            shares_log: session.supervisor_pid == status.supervisor_pid,
+        };
         status.sessions.into_iter().map(summary).collect()
     }
 
@@ -150,17 +153,30 @@ impl Admin for AdminServer {
         session: Option<SessionId>,
         source: Option<LogSource>,
         after: u64,
-    ) -> LogPage {
-        let Some(session) = session else { return self.log.page(source, after) };
+    ) -> Option<LogPage> {
+        let Some(session) = session else { return Some(self.log.page(source, after)) };
         match self.ask_session(session, Question::Logs { source, after }).await {
-            Some(Answer::Logs(page)) => page,
-            _ => LogPage { lines: Vec::new() },
+            Some(Answer::Logs(page)) => Some(page),
+            // One that stands still has its lines yet.
+            _ if self.snapshot().await.0.sessions.iter().any(|known| known.id == session) => {
+                Some(LogPage { lines: Vec::new() })
+            }
+            _ => None,
         }
     }
 
-    async fn metrics(self, _: Context) -> Vec<(ProcessId, Vec<Metric>)> {
-        let status = self.clone().status(context::current()).await;
-        let (_, clients) = self.snapshot().await;
+    async fn metrics(
+        self,
+        _: Context,
+        session: Option<SessionId>,
+    ) -> Vec<(ProcessId, Vec<Metric>)> {
+        let (mut status, clients) = self.snapshot().await;
+        if let Some(session) = session {
+            status.workers.clear();
+            status.sessions.retain(|known| known.id == session);
+        }
+        let asked = status.sessions.into_iter().map(|summary| self.status_of(summary));
+        status.sessions = join_all(asked).await;
         let client = |process: ProcessId| {
             let found = clients.iter().find(|(known, _)| *known == process);
             found.map(|(_, client)| client.clone())

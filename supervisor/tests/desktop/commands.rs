@@ -63,10 +63,15 @@ fn only_session_may_be_named_and_no_other() {
         stage.process(Worker::Media).is_some_and(|media| media.restarts == 1)
     });
     assert_eq!(printed(&stage, &["restart", "gateway"]), "gateway is being restarted\n");
-    for arguments in [&["restart", "2", "media"][..], &["stop", "2"]] {
+    assert_eq!(printed(&stage, &["logs", "1", "app"]), "app: here\n");
+    let of_one = printed(&stage, &["metrics", "1", "--json"]);
+    assert!(!of_one.contains("gateway"), "{of_one}");
+    for arguments in [&["restart", "2", "media"][..], &["stop", "2"], &["metrics", "2"]] {
         let said = refused(&stage, arguments);
         assert!(said.contains("no session 2; the only session is 1"), "{arguments:?}: {said}");
     }
+    let said = refused(&stage, &["logs", "rct"]);
+    assert!(said.contains("did you mean rtc?"), "{said}");
     assert_eq!(printed(&stage, &["stop", "1"]), "the desktop is ending\n");
     assert!(desktop.end().0.success());
 }

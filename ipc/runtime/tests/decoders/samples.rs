@@ -74,17 +74,18 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
                 after: 7,
             }),
             request(AdminRequest::Stop { session: SessionId(3) }),
-            reply(AdminResponse::Logs(LogPage {
+            reply(AdminResponse::Logs(Some(LogPage {
                 lines: vec![LogLine {
                     number: 70_000,
                     source: LogSource::App,
                     sequence: 300,
                     text: Text::truncated("a line"),
                 }],
-            })),
+            }))),
             reply(AdminResponse::Sessions(vec![SessionSummary {
                 id: SessionId(3),
                 name: Text::truncated("work"),
+                shares_log: true,
             }])),
         ],
     );

@@ -46,12 +46,15 @@ pub const COMMANDS: [CommandRow; 7] = [
     CommandRow {
         command: Command::Logs,
         name: "logs",
-        operands: "[SOURCE] [-f]",
+        operands: "[SESSION] [SOURCE] [-f]",
         summary: "Show what was logged, by one source or by all.",
-        details: "SOURCE is a worker, lumen, app, bus or xserver. The last 4096 lines of each are kept in \
-                  memory; where older ones or too many at once were dropped, a line says how many.",
+        details: "SOURCE is a worker, lumen, app, bus or xserver; SESSION is the number or the name of a \
+                  session. Without either the host's lines are shown, then each session's. The last \
+                  4096 lines of each source are kept in memory; where older ones or too many at once \
+                  were dropped, a line says how many.",
         examples: &[
             ("lumen logs rtc -f", "rtc's lines, and each new one as it comes"),
+            ("lumen logs work", "all lines of the session called work"),
             ("lumen logs app", "what the app printed"),
         ],
     },
@@ -66,8 +69,8 @@ pub const COMMANDS: [CommandRow; 7] = [
     CommandRow {
         command: Command::Metrics,
         name: "metrics",
-        operands: "[--json]",
-        summary: "Show the figures every worker keeps.",
+        operands: "[SESSION] [--json]",
+        summary: "Show the figures every worker keeps, of one session or of all.",
         details: "Histograms are shown as count, mean, median and 99th percentile, rounded up to \
                   a power of two.",
         examples: &[],
