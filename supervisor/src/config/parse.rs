@@ -329,7 +329,7 @@ mod tests {
             ("run --trusted-proxy proxy.example", "an address or a network"),
             ("run --trusted-proxy 10.0.0.1,", "an address or a network"),
             ("run --trusted-proxy 10.1.0.0/8", "10.0.0.0/8"),
-            ("run --trusted-proxy 0.0.0.0/0", "everybody"),
+            ("run --trusted-proxy 0.0.0.0/0", "every client"),
             ("run --base-path desk", "begins and ends with a slash"),
             ("run --auth maybe", "token or none"),
             ("run --pad n64", "switchpro or off"),
