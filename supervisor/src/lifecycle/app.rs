@@ -1,9 +1,10 @@
 //! The app's part of the machine: what its end means, and when it is started again.
 //!
-//! An app that ends with its compositor, or with a helper it needs, could not help it, and is started
-//! anew. The end of any other is the desktop's, too; unless the desktop is one that stays, and the app
-//! one that has worked: then it rests until somebody asks for it. Nothing but a person's wish starts it
-//! then, so one that keeps failing cannot loop, and its failures make the wait between two wishes longer.
+//! An app that ends together with its compositor, or with a helper it needs, is started anew,
+//! because it was not the cause. Any other end of the app ends the desktop, too, unless the desktop
+//! is to stay and the app has worked: then it rests until somebody asks for it. Only a person's
+//! request starts it then, so an app that keeps failing cannot loop, and each failure makes the
+//! wait between two requests longer.
 
 use std::time::{Duration, Instant};
 
@@ -14,24 +15,24 @@ use super::{
     verdict::Verdict,
 };
 
-/// An app that ends sooner than this after its start has not worked.
+/// An app that ends sooner than this after its start never worked.
 pub const APP_EARLY: Duration = Duration::from_secs(2);
-/// An app that ends this long after its compositor or helper did ended because of that.
+/// An app that ends within this time after its compositor or helper ended because of that.
 const APP_FOLLOWS: Duration = Duration::from_secs(5);
-/// How long to wait after an app's end for news of its compositor's, which may come later.
+/// How long to wait after an app's end for news of its compositor's end, which may arrive later.
 pub(super) const APP_VERDICT_WAIT: Duration = Duration::from_millis(100);
 
-/// What is to be done about the app.
+/// What the app's state requires.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// The desktop ends with it.
+    /// End the desktop with this outcome.
     End(Outcome),
-    /// It is killed.
+    /// Kill the app.
     Kill,
     Nothing,
-    /// It is over until somebody asks for it; what the pages are to know.
+    /// The app is over until somebody asks for it; the news for the pages.
     Rest(News),
-    /// It is started anew; why.
+    /// Start the app anew, for this reason.
     StartAnew(Notice),
 }
 
@@ -40,12 +41,12 @@ pub(super) enum Next {
 pub(super) struct AppSlot {
     state: State,
     budget: Budget,
-    /// Whether it has ever run for long enough to have worked.
+    /// Whether it ever ran for long enough to count as working.
     worked: bool,
     /// Whether the desktop stays when it ends.
     outlived: bool,
     compositor_died: Option<Instant>,
-    /// When a helper that it needs ended last.
+    /// When a helper that it needs last ended.
     helper_died: Option<Instant>,
 }
 
@@ -56,11 +57,11 @@ enum State {
     None,
     /// Waiting for its helpers.
     Preparing,
-    /// Running since; without a helper it needs it is killed then.
+    /// Running since `since`; it lost a helper that it needs, and is killed at `doomed`.
     Running { since: Instant, doomed: Option<Instant> },
-    /// Ended by itself; what to make of it is decided later.
+    /// It ended by itself; what that means is decided later.
     Ended { since: Instant, at: Instant, verdict: Verdict },
-    /// Ended by itself; may be started again from then on.
+    /// It ended by itself, and may be started again from `until` on.
     Resting { until: Instant },
 }
 
@@ -69,7 +70,7 @@ impl AppSlot {
         self.outlived = outlived;
     }
 
-    /// It is wanted, and waits for its helpers first.
+    /// The app is wanted; its helpers come first.
     pub(super) fn prepare(&mut self) {
         self.state = State::Preparing;
     }
@@ -82,7 +83,7 @@ impl AppSlot {
         self.state = State::Running { since: now, doomed: None };
     }
 
-    /// The same as [`AppSlot::prepare`], if it may be started again.
+    /// As [`AppSlot::prepare`], if it may be started again.
     pub(super) fn prepare_again(&mut self, now: Instant) -> Result<(), CannotStartApp> {
         let State::Resting { until } = self.state else { return Err(CannotStartApp::Running) };
         if now < until {
@@ -96,7 +97,7 @@ impl AppSlot {
         self.compositor_died = Some(now);
     }
 
-    /// A helper that it needs is gone: whether it runs, and is to be told to end.
+    /// A helper that it needs has ended. Returns whether the app runs and must be told to end.
     pub(super) fn helper_died(&mut self, now: Instant) -> bool {
         self.helper_died = Some(now);
         match &mut self.state {
@@ -116,7 +117,7 @@ impl AppSlot {
         };
     }
 
-    /// Lets a deadline that has passed take effect.
+    /// Applies a deadline that has passed.
     pub(super) fn advance(&mut self, now: Instant) -> Next {
         match &mut self.state {
             State::Running { doomed, .. } if doomed.is_some_and(|deadline| deadline <= now) => {
@@ -140,7 +141,7 @@ impl AppSlot {
                 died >= since && at.saturating_duration_since(died) < APP_FOLLOWS
             })
         };
-        // An X server ends with the compositor, too.
+        // Checked first, because an X server ends with the compositor, too.
         let notice = match (followed(self.compositor_died), followed(self.helper_died)) {
             (true, _) => Some(Notice::AppFollowsCompositor),
             (false, true) => Some(Notice::AppFollowsHelper),
@@ -159,7 +160,7 @@ impl AppSlot {
         }
     }
 
-    /// Everything is about to end: whether it runs, and is to be told to end.
+    /// Everything is about to end. Returns whether the app runs and must be told to end.
     pub(super) fn abandon(&mut self) -> bool {
         match &mut self.state {
             State::Running { doomed, .. } => {
@@ -173,7 +174,7 @@ impl AppSlot {
         }
     }
 
-    /// Its process counts no more, even if the kernel does not let it end.
+    /// Ignores its process from now on, even if the kernel does not let it end.
     pub(super) fn forget(&mut self) {
         self.state = State::None;
     }

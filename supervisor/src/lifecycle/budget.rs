@@ -1,31 +1,31 @@
 //! How soon, and how often, something that ended may be started again.
 //!
-//! Deaths are counted over a sliding window. One that comes soon after the start makes the next
-//! start wait, twice as long each time; one after a good while does not, because nothing suggests
-//! that the next start will fail.
+//! Deaths are counted over a sliding window. A death soon after the start delays the next start,
+//! twice as long each time; a late one does not, because nothing suggests that the next start will
+//! fail.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-/// Deaths are counted this long.
+/// How long a death counts.
 pub const WINDOW: Duration = Duration::from_secs(60);
-/// The death that is one too many within [`WINDOW`].
+/// The number of deaths within [`WINDOW`] that is too many.
 pub const MOST_DEATHS: usize = 10;
-/// The same for something that has never worked: then it will hardly ever.
+/// The same for a process that has never worked, and so hardly ever will.
 pub const MOST_DEATHS_BEFORE_FIRST_SUCCESS: usize = 3;
-/// Wait after the second early death.
+/// The wait after the second early death.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How long what failed is left alone at first.
+/// The first pause after a failure.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
-/// How long at most.
+/// The longest pause.
 pub const SLOWEST_RETRY: Duration = Duration::from_secs(60);
 
-/// How long to leave alone what has failed so often before: twice as long each time.
+/// The pause after a failure, twice as long for each earlier one.
 #[must_use]
 pub fn slow_retry(failures: u32) -> Duration {
     let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
@@ -45,20 +45,21 @@ struct Death {
 }
 
 impl Budget {
-    /// Counts a death and says how long to wait before the next start; `None` when there shall be
-    /// none. `early` means soon after the start, `most` is the death that is one too many.
+    /// Counts a death and returns how long to wait before the next start; `None` when there must be
+    /// no next start. `early` means soon after the start, `most` is the number of deaths that is
+    /// too many.
     pub fn spend(&mut self, now: Instant, early: bool, most: usize) -> Option<Duration> {
         self.deaths.retain(|death| now.saturating_duration_since(death.at) < WINDOW);
         self.deaths.push_back(Death { at: now, early });
         (self.deaths.len() < most).then(|| self.wait())
     }
 
-    /// Forgets everything: an administrator says it is well again.
+    /// Forgets all deaths, because an administrator says that it works again.
     pub fn refill(&mut self) {
         self.deaths.clear();
     }
 
-    /// How many deaths count at the moment.
+    /// How many deaths count at present.
     #[must_use]
     pub fn spent(&self) -> usize {
         self.deaths.len()

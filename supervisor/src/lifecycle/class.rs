@@ -1,8 +1,8 @@
-//! Which processes a desktop cannot do without, and how each shows that it is ready: one table.
+//! One table: which processes a desktop needs, and how each shows that it is ready.
 //!
-//! An *essential* process that cannot be brought up ends the start of the desktop. An *optional* one
-//! never ends anything: the desktop opens without it, and goes on when it is lost. Either is tried
-//! again, ever more slowly, for as long as the desktop is there.
+//! An *essential* process that cannot be started ends the start of the desktop. An *optional* one
+//! never ends anything: the desktop opens without it, and continues when it is lost. Both are tried
+//! again, ever more slowly, for as long as the desktop exists.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use super::contract::Helper;
 /// A process of a desktop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Process {
-    /// What the user asked to run. Its end is the desktop's.
+    /// The program that the user asked for. Its end is the desktop's.
     App,
-    /// What is run because nobody named an app.
+    /// The program that runs when no app was named.
     Demo,
     /// A helper.
     Helper(Helper),
@@ -23,38 +23,38 @@ pub enum Process {
     Worker(Worker),
 }
 
-/// What a desktop is without a process.
+/// What the loss of a process means for its desktop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need {
-    /// None.
+    /// The desktop is useless without it.
     Essential,
-    /// Well enough.
+    /// The desktop works without it.
     Optional,
 }
 
-/// What shows that a process is ready.
+/// The event that shows that a process is ready.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Readiness {
     /// A line on its descriptor 3, within this time.
     Announcement(Duration),
-    /// That it runs: nobody asks somebody else's app for more.
+    /// Its execution: another program's app cannot be asked for more.
     Execution,
     /// Its answer to `start`, within this time.
     Handshake(Duration),
 }
 
-/// What a process is to its desktop.
+/// The requirements for a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Class {
-    /// What the desktop is without it.
+    /// What its loss means for the desktop.
     pub need: Need,
     /// What shows that it is ready.
     pub readiness: Readiness,
 }
 
-/// A worker that is not ready after so long is killed.
+/// A worker that is not ready after this time is killed.
 pub const START_TIMEOUT: Duration = Duration::from_secs(15);
-/// The same for a helper.
+/// A helper that is not ready after this time is killed.
 pub const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const HANDSHAKE: Readiness = Readiness::Handshake(START_TIMEOUT);
@@ -65,22 +65,22 @@ pub const TABLE: [(Process, Need, Readiness); 10] = [
     (Process::App, Need::Essential, Readiness::Execution),
     (Process::Demo, Need::Optional, Readiness::Execution),
     (Process::Helper(Helper::Bus), Need::Optional, ANNOUNCEMENT),
-    // Whoever asks for it by `--x11` has an app that cannot do without it.
+    // `--x11` is given for an app that needs the X server.
     (Process::Helper(Helper::XServer), Need::Essential, ANNOUNCEMENT),
     (Process::Worker(Worker::Compositor), Need::Essential, HANDSHAKE),
     (Process::Worker(Worker::Gamepad), Need::Optional, HANDSHAKE),
     (Process::Worker(Worker::Gateway), Need::Essential, HANDSHAKE),
     (Process::Worker(Worker::Media), Need::Essential, HANDSHAKE),
     (Process::Worker(Worker::Rtc), Need::Essential, HANDSHAKE),
-    // Viewers whom the network lets through have no use for it.
+    // Viewers with a direct path do not need it.
     (Process::Worker(Worker::Turn), Need::Optional, HANDSHAKE),
 ];
 
 impl Class {
-    /// Of a process.
+    /// The class of `process`.
     ///
     /// # Panics
-    /// Never: a test proves that every process has a row.
+    /// Never: a test checks that every process has a row.
     #[must_use]
     pub fn of(process: Process) -> Self {
         let row = TABLE.iter().find(|(of, ..)| *of == process);
@@ -88,7 +88,7 @@ impl Class {
         Self { need, readiness }
     }
 
-    /// Whether a desktop is nothing without it.
+    /// Whether the desktop is useless without it.
     #[must_use]
     pub fn is_essential(self) -> bool {
         self.need == Need::Essential

@@ -1,4 +1,4 @@
-//! What the machine is told and what it decides: the words between it and the shell.
+//! The interface between the machine and the shell: events in, decisions out.
 
 use std::{
     fmt,
@@ -13,16 +13,17 @@ use lumen_ipc::{
 
 use super::verdict::Verdict;
 
-/// Numbers the processes of one worker, so that late news of an old one can be told apart.
+/// Numbers the successive processes of one worker, so that late news of an old one can be
+/// recognised.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Instance(pub u32);
 
-/// A program that a session needs and that is not ours.
+/// Another project's program that a session needs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Helper {
     /// The X server that shows X apps on the desktop.
     XServer,
-    /// The session bus, where there is none.
+    /// The session bus, where none exists.
     Bus,
 }
 
@@ -48,7 +49,7 @@ pub enum Input {
     HandshakeFailed(Worker, Instance),
     /// A worker is of another build.
     WrongBuild(Worker, Instance),
-    /// A worker says something about one of its links.
+    /// A worker reports something about one of its links.
     Said(Word),
     /// A worker broke the contract with its supervisor.
     Broke(Worker, Instance),
@@ -64,44 +65,44 @@ pub enum Input {
     HelperExited(Helper, Instance, Verdict),
     /// Every page has been told the newest news.
     PagesTold,
-    /// Of the processes that [`Action::TerminateRest`] meant none is left.
+    /// None of the processes that [`Action::TerminateRest`] targeted is left.
     RestGone,
-    /// Everything shall end.
+    /// Everything is to end.
     Stop,
     /// Time has passed.
     Tick,
 }
 
-/// What a worker says about one of its links.
+/// A worker's report about one of its links.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Word {
-    /// Who says it.
+    /// The reporting worker.
     pub by: Worker,
-    /// About which link.
+    /// The link.
     pub link: &'static Link,
-    /// About which pair.
+    /// The pair.
     pub generation: Generation,
-    /// What.
+    /// The complaint.
     pub complaint: Complaint,
 }
 
 /// What is wrong with a link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Complaint {
-    /// The end is closed, and nobody broke the contract.
+    /// The end is closed, but the other side is not accused.
     Lost(LossReason),
     /// The end is closed, because the other side broke the contract.
     Violated,
 }
 
-/// What to do.
+/// A decision for the shell to carry out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Tell the user that the desktop is there: every worker is ready for the first time.
+    /// Tell the user that the desktop has opened: every worker is ready for the first time.
     Announce,
     /// Ask a worker to finish.
     Drain(Worker),
-    /// Everything has ended; leave.
+    /// Leave: everything has ended.
     Finish(Outcome),
     /// Send SIGKILL to a worker.
     Kill(Worker),
@@ -109,9 +110,9 @@ pub enum Action {
     KillApp,
     /// Send SIGKILL to a helper.
     KillHelper(Helper),
-    /// Send SIGKILL to every process that descends from this one and is no worker.
+    /// Send SIGKILL to every descendant of this process that is not a worker.
     KillRest,
-    /// Tell the log.
+    /// Write to the log.
     Say(Notice),
     /// Execute a worker's program.
     Spawn(Worker, Instance),
@@ -127,16 +128,16 @@ pub enum Action {
     Terminate(Worker),
     /// Send SIGTERM to the app and its process group.
     TerminateApp,
-    /// Send SIGTERM to every process that descends from this one and is no worker, and say
+    /// Send SIGTERM to every descendant of this process that is not a worker, and report
     /// [`Input::RestGone`] when none is left.
     TerminateRest,
-    /// Make a new pair for a link and hand its ends to these.
+    /// Make a new pair for a link and pass its ends to their owners.
     Wire {
         /// The link.
         link: &'static Link,
-        /// Which pair of it this is.
+        /// The generation of the pair.
         generation: Generation,
-        /// Whether the owner of the calling end takes its end; if not, it is closed.
+        /// Whether the owner of the calling end receives its end; if not, it is closed.
         from: bool,
         /// The same for the other end.
         to: bool,
@@ -146,7 +147,7 @@ pub enum Action {
 /// Something the administrator should know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Notice {
-    /// A worker is killed because of what was said about a link, repeatedly.
+    /// A worker is killed because its link was complained about repeatedly.
     Accused(Worker, Word),
     /// A worker broke the contract with its supervisor, and is killed.
     Broke(Worker),
@@ -156,40 +157,40 @@ pub enum Notice {
     AppFollowsHelper,
     /// A worker ended and is started anew after a while.
     Died(Worker, Verdict, Duration),
-    /// A worker is left alone for a while; why, and for how long.
+    /// A worker is given up for a while: the reason, and for how long.
     Failed(Worker, Verdict, &'static str, Duration),
     /// A helper ended and is started anew.
     HelperDied(Helper, Verdict),
     /// A helper ended too often and is tried again only after this while.
     HelperFailed(Helper, Verdict, Duration),
-    /// A link is made anew because of this.
+    /// A link is made anew because of this report.
     Rewired(Word),
-    /// Something the app left behind could not even be killed.
+    /// A process that the app left behind did not even end when killed.
     RestStays,
-    /// A worker that cannot be reached any more did not end by itself, and is killed.
+    /// A worker closed its links to the supervisor but did not exit, and is killed.
     Stays(Worker),
-    /// A worker did not get ready in time.
+    /// A worker was not ready in time.
     TooSlow(Worker),
 }
 
-/// What the pages are to know.
+/// News for the pages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum News {
-    /// The app ended, so; the desktop stays.
+    /// The app ended; the desktop stays.
     AppEnded {
         /// How.
         verdict: Verdict,
-        /// Too soon to have worked.
+        /// Whether it ended too soon to have worked.
         early: bool,
     },
     /// The app has been started again.
     AppRuns,
-    /// The desktop ends, so.
+    /// The desktop ends.
     Over(Outcome),
 }
 
 impl News {
-    /// Whether they are of an app that failed.
+    /// Whether an app failed.
     #[must_use]
     pub fn is_failure(self) -> bool {
         match self {
@@ -201,31 +202,31 @@ impl News {
     }
 }
 
-/// How it all ended.
+/// How the desktop ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// The app ended.
     AppEnded {
         /// How.
         verdict: Verdict,
-        /// Too soon to have worked.
+        /// Whether it ended too soon to have worked.
         early: bool,
     },
-    /// A helper that the app needs could not be brought up.
+    /// A helper that the app needs could not be started.
     CouldNotHelp(Helper),
-    /// A worker could not be brought up.
+    /// A worker could not be started.
     CouldNotStart(Worker),
-    /// Somebody asked for it.
+    /// It was asked to stop.
     Stopped,
 }
 
 /// Why a worker cannot be restarted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CannotRestart {
-    /// There is none to restart.
+    /// The desktop has no such worker.
     #[error("this desktop runs without {0}; an option of `lumen run` turned it off")]
     Absent(Worker),
-    /// Nothing is started any more.
+    /// The desktop is ending, so nothing is started.
     #[error("the desktop is ending")]
     Ending,
 }
@@ -233,31 +234,31 @@ pub enum CannotRestart {
 /// Why the app is not started.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CannotStartApp {
-    /// Everything is being ended.
+    /// The desktop is ending.
     #[error("The desktop is ending.")]
     Ending,
-    /// It has not ended.
+    /// The app has not ended.
     #[error("The app is running.")]
     Running,
-    /// It ended too soon, and too often, to be started again at once.
+    /// It ended too soon and too often to be started again at once.
     #[error("The app has ended too often. Try again in {} s.", .0.as_secs() + 1)]
     TooSoon(Duration),
 }
 
-/// A worker's state by name, as `lumen status` prints it.
+/// The name of a worker's state, as `lumen status` prints it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StateName {
     /// Being ended.
     Ending,
     /// Given up for a while.
     Failed,
-    /// Not started, or over.
+    /// Not started, or ended.
     Gone,
     /// Serving.
     Ready,
     /// In the handshake.
     Starting,
-    /// Waiting to be started anew.
+    /// Waiting for its next start.
     Waiting,
 }
 
@@ -274,15 +275,15 @@ impl fmt::Display for StateName {
     }
 }
 
-/// What the machine knows of one worker.
+/// The machine's state of one worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Report {
     /// Its state.
     pub state: StateName,
-    /// When it got ready.
+    /// When it became ready.
     pub ready_since: Option<Instant>,
     /// How often it was started again.
     pub restarts: u32,
-    /// When it is started, if it has no process and is to have one.
+    /// When it will be started, if it has no process but should have one.
     pub next_try: Option<Instant>,
 }

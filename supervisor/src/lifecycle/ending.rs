@@ -1,32 +1,32 @@
-//! The end of everything, in stages: the app goes while its compositor still serves it, then what the
-//! app left behind; the pages are told; then the workers go. Each stage asks, waits for [`ESCALATION`],
-//! forces, waits once more and goes on: what the kernel does not let end may not keep the desktop from
-//! ending.
+//! The end of everything, in stages: first the app, while its compositor still serves it, then the
+//! processes it left behind; then the pages are told; then the workers. Each stage asks, waits for
+//! [`ESCALATION`], kills, waits once more and continues: a process that the kernel does not let end
+//! must not keep the desktop from ending.
 
 use std::time::{Duration, Instant};
 
-/// Time between two steps of an end: being asked, being asked harder, being killed.
+/// The time between two steps of an end: request, SIGTERM, SIGKILL.
 pub const ESCALATION: Duration = Duration::from_secs(2);
-/// How long the pages may take to be told that the desktop ends.
+/// The longest time for telling the pages that the desktop ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Who is being ended.
+/// The stage of the end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stage {
     /// The app and its process group.
     App(Step),
-    /// Every other process that is no worker.
+    /// Every other process that is not a worker.
     Rest(Step),
-    /// Nobody: the pages are being told.
+    /// No process: the pages are being told.
     Farewell { deadline: Instant },
     /// The workers, each by its own deadlines.
     Workers,
 }
 
-/// How they are being ended.
+/// The step within a stage.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Step {
-    /// They have been asked to.
+    /// They have been asked to end.
     Asked { deadline: Instant },
     /// They have been killed.
     Killed { deadline: Instant },
@@ -47,19 +47,19 @@ impl Step {
     }
 }
 
-/// What is to be done about an end.
+/// What the end requires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Next {
-    /// What the app left behind is asked to end: the app has ended, or does not even when killed.
+    /// Ask what the app left behind to end: the app has ended, or did not even when killed.
     EndRest,
-    /// The workers are ended: the pages have had their time.
+    /// End the workers: the pages have had their time.
     EndWorkers,
-    /// The app is killed.
+    /// Kill the app.
     KillApp,
-    /// What it left behind is killed.
+    /// Kill what the app left behind.
     KillRest,
     Nothing,
-    /// What it left behind stays: the kernel does not let it end.
+    /// Report that processes stay, because the kernel does not let them end.
     RestStays,
 }
 
@@ -84,7 +84,8 @@ impl Stage {
         }
     }
 
-    /// Goes on to the next step of this stage when its time is over; says when the stage is.
+    /// Advances to the next step of this stage when its time is over, and says when the stage is
+    /// over.
     pub(super) fn advance(&mut self, now: Instant, app_gone: bool) -> Next {
         let due = self.deadline().is_some_and(|deadline| deadline <= now);
         match self {

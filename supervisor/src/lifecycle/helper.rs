@@ -1,10 +1,10 @@
-//! Helpers: somebody else's programs that a session needs, supervised but not ours.
+//! Helpers: other projects' programs that a session needs.
 //!
-//! They are there before the app, one after the other, because a later one may use an earlier one.
-//! An *optional* one that ends is started anew by itself; an app does without it meanwhile, and one
-//! that never gets ready does not keep the app waiting. An *essential* one takes the app with it, and
-//! both are started anew, as after the compositor's death. One that keeps ending is tried ever more
-//! slowly; an essential one that has never been ready ends the start instead.
+//! They start before the app, one after the other, because a later one may use an earlier one. An
+//! *optional* one that ends is started anew by itself; the app continues without it, and an
+//! optional one that never becomes ready does not delay the app. An *essential* one takes the app
+//! with it, and both are started anew, as after the compositor's death. A helper that keeps ending
+//! is tried ever more slowly; an essential one that has never been ready ends the start instead.
 
 use std::time::{Duration, Instant};
 
@@ -15,39 +15,39 @@ use super::{
     verdict::Verdict,
 };
 
-/// A helper that ends sooner than this after getting ready ended early.
+/// A helper that ends sooner than this after becoming ready ended early.
 const EARLY: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// No process; started before the next app.
+    /// No process; it is started before the next app.
     Gone,
-    /// No process; started then.
+    /// No process; it is started at `until`.
     Waiting { until: Instant },
-    /// Its program runs and is not ready.
+    /// Its program runs but is not ready.
     Starting { deadline: Instant },
     /// It serves.
     Ready { since: Instant },
-    /// Killed because it did not get ready.
+    /// Killed because it was not ready in time.
     Killed,
-    /// No process after too many ends; tried again then.
+    /// No process after too many ends; it is tried again at `until`.
     Failed { until: Instant },
 }
 
-/// How far the helpers of the next app are.
+/// Progress of the helpers for the next app.
 #[derive(Debug)]
 pub(super) enum Preparation {
-    /// Each is there, or had its chance.
+    /// Each is ready or had its chance.
     Done,
-    /// This one cannot be brought up, and no app can do without it.
+    /// This one cannot be started, and an app needs it.
     Hopeless(Helper),
-    /// The next is to be started.
+    /// The next one is to be started.
     Start(Action),
-    /// One is awaited.
+    /// One is being waited for.
     Waiting,
 }
 
-/// Every helper of a desktop, in the order they are started.
+/// All helpers of a desktop, in the order of their start.
 #[derive(Debug, Default)]
 pub(super) struct Helpers {
     slots: Vec<HelperSlot>,
@@ -61,7 +61,7 @@ struct HelperSlot {
     instance: Instance,
     budget: Budget,
     ever_ready: bool,
-    /// How often it failed since it last served for a good while.
+    /// How often it failed since it last served for a while.
     failures: u32,
 }
 
@@ -99,14 +99,14 @@ impl HelperSlot {
 
     fn abandon(&mut self) {
         self.state = match self.state {
-            // Ended with the rest, without a deadline of its own.
+            // It ends with the others and needs no deadline of its own.
             State::Starting { .. } => State::Killed,
             state if self.has_process() => state,
             _ => State::Gone,
         };
     }
 
-    /// Its process is gone: what is there to say.
+    /// Its process ended. Returns what to report.
     fn exited(&mut self, now: Instant, verdict: Verdict) -> Notice {
         let served = match self.state {
             State::Ready { since } => now.saturating_duration_since(since),
@@ -118,7 +118,7 @@ impl HelperSlot {
         let early = served < EARLY;
         let most = if self.ever_ready { MOST_DEATHS } else { MOST_DEATHS_BEFORE_FIRST_SUCCESS };
         let spent = self.budget.spend(now, early, most);
-        // One that failed has to serve for a while before it is started at once again.
+        // After a failure it must serve for a while before it is started again at once.
         let Some(wait) = spent.filter(|_| self.failures == 0) else {
             let wait = slow_retry(self.failures);
             self.failures = self.failures.saturating_add(1);
@@ -150,8 +150,8 @@ impl Helpers {
         }
     }
 
-    /// A process is gone: what is there to say, and whether the app has lost what it needs. `None` when
-    /// this is no news, or nothing is started any more.
+    /// A process ended. Returns what to report, and whether the app has lost a helper it needs;
+    /// `None` when the process is an old one, or nothing is started any more.
     pub(super) fn exited(
         &mut self,
         now: Instant,
@@ -169,7 +169,7 @@ impl Helpers {
         Some((slot.exited(now, verdict), missed))
     }
 
-    /// Lets every deadline that has passed take effect.
+    /// Applies every deadline that has passed.
     pub(super) fn advance(&mut self, now: Instant) -> Vec<Action> {
         let due = self.slots.iter_mut().filter_map(|slot| match slot.state {
             State::Failed { until } | State::Waiting { until } if until <= now => {
@@ -184,12 +184,12 @@ impl Helpers {
         due.collect()
     }
 
-    /// Brings the next app closer to its start.
+    /// Takes the next step towards starting the app.
     pub(super) fn prepare(&mut self, now: Instant) -> Preparation {
         for slot in &mut self.slots {
             match (slot.state, slot.need) {
                 (State::Ready { .. }, _) => {}
-                // It had its chance; a later app may find it.
+                // It had its chance; a later app may find it ready.
                 (State::Waiting { .. } | State::Killed | State::Failed { .. }, Need::Optional) => {}
                 (State::Gone, _) => return Preparation::Start(slot.start(now)),
                 (State::Failed { .. }, Need::Essential) if !slot.ever_ready => {
@@ -211,7 +211,7 @@ impl Helpers {
         self.slots.iter().filter_map(HelperSlot::deadline).min()
     }
 
-    /// Everything is about to end: what has no process gets none any more.
+    /// Everything is about to end: helpers without a process are not started any more.
     pub(super) fn abandon(&mut self) {
         self.slots.iter_mut().for_each(HelperSlot::abandon);
     }
