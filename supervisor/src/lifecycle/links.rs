@@ -1,24 +1,23 @@
-//! The links' part of the machine: which pair of each link is the present one, and when the next is
-//! made.
+//! The links' part of the machine: the current pair of each link, and when the next one is made.
 //!
-//! A link is *wired* while both of its owners hold ends of the present pair, *wiring* when a new pair
-//! is to be made at some instant, and *lost* while an owner takes no links: then the owner's next
-//! start makes the pair. Every pair has a generation of its own.
+//! A link is *wired* while both owners hold ends of the current pair, *wiring* when a new pair is
+//! to be made at some instant, and *lost* while an owner cannot receive link ends: then the owner's
+//! next start makes the pair. Each pair has its own generation.
 //!
-//! What a worker says about a link is evidence, not a verdict: a worker that was taken over says what
-//! it likes. So its word costs both sides a new pair at first. Only a link that is complained of again
-//! within [`WINDOW`] costs a process, and that is the less trusted of the two, whoever accuses whom.
-//! What the supervisor sees itself (a broken `control` or `grants`) is a verdict, and none of this
-//! module's business.
-//!
+//! A worker's report about a link is evidence, not a verdict, because a compromised worker reports
+//! what it likes. So a report first costs both sides a new pair. Only a second accusation on the
+//! link within [`WINDOW`] costs a process, namely the less trusted of the two, whoever accuses
+//! whom. What the supervisor sees itself (a broken `control` or `grants`) is a verdict, and is
+//! handled elsewhere.
 //! # Invariants
 //! Checked by `verify_invariants` and by the tests in `tests/links.rs`.
-//! - The generation grows with every pair. A word about any other than the present one has no effect.
-//! - A link of which both owners take links is wired, or is wiring and has a deadline: so every link
-//!   ends wired once its workers are quiet.
-//! - Nobody's word ends a worker that is more trusted than the one who said it, nor ever the
-//!   supervisor; of two workers trusted alike it ends the accuser.
-//! - Pairs that follow from words about young pairs come ever more slowly, at last every ten seconds:
+//! - The generation grows with every pair. A report about any other than the current one has no
+//!   effect.
+//! - A link whose owners both can receive link ends is wired, or is wiring and has a deadline: so
+//!   every link ends wired once its workers are quiet.
+//! - A report never ends a worker that is more trusted than the reporter, nor the supervisor; of
+//!   two equally trusted workers it ends the accuser.
+//! - Pairs that follow reports about young pairs come ever more slowly, at last every ten seconds:
 //!   two workers cannot keep the supervisor busy with a link.
 
 use std::{
@@ -37,61 +36,62 @@ use super::{
     contract::{Complaint, Word},
 };
 
-/// A pair that is lost sooner than this after it was made was lost early.
+/// A pair that is lost sooner than this was lost early.
 const EARLY: Duration = Duration::from_secs(10);
-/// How long to wait after a worker has said that the other end is closed: mostly that is the echo of
-/// a death, of which the supervisor hears next, and whose successor's start makes a new pair anyway.
+/// How long to wait after a worker reports that the other end is closed: usually the other process
+/// has died, the supervisor is about to learn of it, and its successor's start makes a new pair
+/// anyway.
 pub const ECHO: Duration = Duration::from_millis(500);
-/// The accusation within [`WINDOW`] that costs a process.
+/// The number of accusations within [`WINDOW`] that costs a process.
 pub(super) const MOST_ACCUSATIONS: usize = 2;
 
-/// Every link that this desktop wires.
+/// All links of one scope.
 #[derive(Debug)]
 pub(super) struct Links {
     rows: Vec<Row>,
 }
 
-/// What follows from a word.
+/// The consequence of a report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Judgement {
-    /// The speaker has no end of this link: it breaks its contract with the supervisor.
+    /// The reporter has no end of this link: it breaks its contract with the supervisor.
     Lie,
-    /// Nothing.
+    /// No consequence.
     Nothing,
-    /// This worker is ended; its successor's start makes a new pair.
+    /// End this worker; its successor's start makes a new pair.
     Restart(Worker),
-    /// A new pair is made, at once or later.
+    /// Make a new pair, at once or later.
     Rewire,
 }
 
 #[derive(Debug)]
 struct Row {
     link: &'static Link,
-    /// Of the present pair, or of the last.
+    /// Generation of the current pair, or of the last one.
     generation: Generation,
     /// When that pair was made.
     made: Option<Instant>,
-    /// Whether that pair has been complained of as a violation already.
+    /// Whether a violation was already reported on that pair.
     accused: bool,
     state: State,
     /// Pairs that were lost and replaced.
     losses: Budget,
-    /// When somebody was accused on it, within [`WINDOW`].
+    /// The accusations on this link within [`WINDOW`].
     accusations: VecDeque<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// An owner takes no links.
+    /// An owner cannot receive link ends.
     Lost,
-    /// Both owners hold an end of the present pair.
+    /// Both owners hold an end of the current pair.
     Wired,
-    /// A new pair is made then. `counted` says whether this loss is counted among the row's already.
+    /// A new pair is made at `at`. `counted` says whether the row's losses include this one.
     Wiring { at: Instant, counted: bool },
 }
 
 impl Links {
-    /// Those with all owners among the supervisor and the workers `present`.
+    /// The links whose owners are all among the supervisor and the workers `present`.
     pub(super) fn of(present: &[Worker]) -> Self {
         let is_here = |end| match end {
             End::Supervisor => true,
@@ -102,13 +102,13 @@ impl Links {
         Self { rows: rows.map(Row::new).collect() }
     }
 
-    /// Those with an end of `worker`'s.
+    /// The links with an end at `worker`.
     pub(super) fn of_worker(&self, worker: Worker) -> Vec<&'static Link> {
         let links = self.rows.iter().map(|row| row.link);
         links.filter(|link| link.is_granted_to(worker)).collect()
     }
 
-    /// A new pair is made, of which both owners take an end, or only one: which pair it is.
+    /// Records a new pair, of which one or both owners receive an end, and returns its generation.
     pub(super) fn wire(&mut self, now: Instant, link: &Link, complete: bool) -> Generation {
         let Some(row) = self.rows.iter_mut().find(|row| row.link.name == link.name) else {
             return Generation::default();
@@ -120,7 +120,7 @@ impl Links {
         row.generation
     }
 
-    /// Weighs what a worker says.
+    /// Decides the consequence of a worker's report.
     pub(super) fn weigh(&mut self, now: Instant, word: Word) -> Judgement {
         if !word.link.is_granted_to(word.by) {
             return Judgement::Lie;
@@ -135,7 +135,7 @@ impl Links {
         }
     }
 
-    /// The links of which a new pair is to be made now, given who takes links.
+    /// The links of which a new pair is due, given which owners can receive link ends.
     pub(super) fn due(&mut self, now: Instant, takes: impl Fn(End) -> bool) -> Vec<&'static Link> {
         let takes = |link: &Link| takes(link.from) && takes(link.to);
         let due =
@@ -160,7 +160,7 @@ impl Links {
         }
     }
 
-    /// Whether both owners of a link hold ends of the present pair.
+    /// Whether both owners of a link hold ends of the current pair.
     #[cfg(test)]
     pub(super) fn is_wired(&self, link: &Link) -> bool {
         self.rows.iter().any(|row| row.link.name == link.name && row.state == State::Wired)
@@ -193,7 +193,7 @@ impl Row {
         Judgement::Rewire
     }
 
-    /// One side may have said that the link is lost before the other says why.
+    /// The other side may have reported the loss before this accusation arrives.
     fn violated(&mut self, now: Instant, by: Worker) -> Judgement {
         if self.state == State::Lost || std::mem::replace(&mut self.accused, true) {
             return Judgement::Nothing;
@@ -210,7 +210,7 @@ impl Row {
         Judgement::Rewire
     }
 
-    /// Counts a loss, and says how long the next pair has to wait.
+    /// Counts a loss, and returns how long the next pair must wait.
     fn count(&mut self, now: Instant) -> Duration {
         let early = self.made.is_none_or(|made| now.saturating_duration_since(made) < EARLY);
         self.losses.spend(now, early, usize::MAX).unwrap_or_default()

@@ -1,17 +1,18 @@
-//! What is started, restarted, rewired and ended, and when: a machine without clock or processes.
+//! What is started, restarted, rewired and ended, and when: a state machine without clock or
+//! processes.
 //!
-//! The shell tells it what happened ([`Input`], with the time) and carries out what it decides
-//! ([`Action`]), in order. Trusts the shell only: an input about a process that has been replaced
-//! since carries an old [`Instance`] and is ignored.
+//! The shell reports events ([`Input`], with the time) and carries out the decisions ([`Action`])
+//! in order. Trusts only the shell. An input about a replaced process carries an old [`Instance`]
+//! and is ignored.
 //!
 //! # Invariants
 //! Checked by `verify_invariants` (in `tests`) after every step of the property test.
 //! - At most one process of each worker runs at a time.
-//! - Whatever is not where it should be has a deadline: nothing waits for ever, except for a
-//!   process that was killed to be reaped. A worker that failed is tried again, ever more slowly.
-//! - Both ends of a link go to workers that take links, or the other end goes to nobody: its owner
-//!   gets a new pair when it starts. So two running workers are granted ends of the same pair; what
-//!   becomes of those is the business of `links`.
+//! - Any process that is not in its intended state has a deadline: nothing waits for ever, except
+//!   for a killed process to be reaped. A failed worker is tried again, ever more slowly.
+//! - Both ends of a link go to workers that can receive link ends; if one cannot, its end goes to
+//!   nobody, and its owner gets a new pair when it starts. So two running workers are granted ends
+//!   of the same pair; `links` decides what becomes of them.
 //! - [`Action::Finish`] comes once, last, when no process is left.
 
 mod app;
@@ -55,9 +56,9 @@ pub struct Lifecycle {
     links: Links,
     helpers: Helpers,
     app: AppSlot,
-    /// Whether there is an app at all.
+    /// Whether the scope has an app.
     has_app: bool,
-    /// Whether pages can be told anything.
+    /// Whether there is a gateway to tell the pages.
     pages_reachable: bool,
     mode: Mode,
     actions: VecDeque<Action>,
@@ -67,7 +68,7 @@ pub struct Lifecycle {
 enum Mode {
     /// Nothing has begun.
     Idle,
-    /// Not every essential worker has been ready yet.
+    /// Some essential worker has not been ready yet.
     Opening,
     /// In service.
     Open,
@@ -78,14 +79,14 @@ enum Mode {
 }
 
 impl Default for Lifecycle {
-    /// Of a desktop that has every worker.
+    /// A desktop with every worker.
     fn default() -> Self {
         Self::of(&Worker::ALL)
     }
 }
 
 impl Lifecycle {
-    /// Of a desktop that has these workers.
+    /// A desktop with these workers.
     #[must_use]
     pub fn of(present: &[Worker]) -> Self {
         Self {
@@ -100,7 +101,7 @@ impl Lifecycle {
         }
     }
 
-    /// Of a desktop that stays when its app ends, if it has ever worked.
+    /// Lets the desktop stay when its app ends, if the app has ever worked.
     #[must_use]
     pub fn outliving_its_app(mut self, outlives: bool) -> Self {
         let app = if outlives { Process::Demo } else { Process::App };
@@ -108,26 +109,26 @@ impl Lifecycle {
         self
     }
 
-    /// Of a desktop that has these helpers.
+    /// Gives the desktop these helpers.
     #[must_use]
     pub fn helped_by(mut self, helpers: &[Helper]) -> Self {
         self.helpers = Helpers::of(helpers);
         self
     }
 
-    /// Of a scope that has no app of its own, and so nothing but workers.
+    /// A scope without an app, which has only workers.
     #[must_use]
     pub fn without_app(mut self) -> Self {
         self.has_app = false;
         self
     }
 
-    /// Says whether pages can be told anything, which they are before the workers end.
+    /// Sets whether the pages can be told, which happens before the workers end.
     pub fn set_pages_reachable(&mut self, reachable: bool) {
         self.pages_reachable = reachable;
     }
 
-    /// Takes in what happened. Drain [`Lifecycle::poll_action`] afterwards.
+    /// Processes an event. Drain [`Lifecycle::poll_action`] afterwards.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::Begin => self.begin(now),
@@ -175,10 +176,10 @@ impl Lifecycle {
         self.advance(now);
     }
 
-    /// Ends a worker, if it runs, and starts it anew; revives one that failed.
+    /// Restarts a worker, or revives one that failed.
     ///
     /// # Errors
-    /// [`CannotRestart`] when everything is being ended, or the desktop has no such worker.
+    /// [`CannotRestart`] when the desktop is ending or has no such worker.
     pub fn restart(&mut self, now: Instant, worker: Worker) -> Result<(), CannotRestart> {
         if !matches!(self.mode, Mode::Opening | Mode::Open) {
             return Err(CannotRestart::Ending);
@@ -190,10 +191,10 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Starts the app again because somebody who may control the desktop asks for it.
+    /// Starts the app again, on behalf of a viewer with control.
     ///
     /// # Errors
-    /// [`CannotStartApp`] when it has not ended, or too often, or nothing is started any more.
+    /// [`CannotStartApp`] when it has not ended, ended too often, or the desktop is ending.
     pub fn start_app_again(&mut self, now: Instant) -> Result<(), CannotStartApp> {
         if !matches!(self.mode, Mode::Opening | Mode::Open) {
             return Err(CannotStartApp::Ending);
@@ -205,12 +206,12 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// The next thing to do, if any.
+    /// The next decision, if there is one.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When to come back with [`Input::Tick`] at the latest.
+    /// When to call with [`Input::Tick`] at the latest.
     #[must_use]
     pub fn timeout(&self) -> Option<Instant> {
         let app = self.app.deadline();
@@ -227,7 +228,7 @@ impl Lifecycle {
             .min()
     }
 
-    /// A worker's state, its instance, when it got ready, and how often it was restarted.
+    /// A worker's state, when it became ready, and how often it was restarted.
     #[must_use]
     pub fn report(&self, worker: Worker) -> Report {
         self.slots.get(worker).map_or(
@@ -270,7 +271,7 @@ impl Lifecycle {
         self.actions.push_back(Action::Wire { link, generation, from, to });
     }
 
-    /// Does what follows from a worker's word about a link.
+    /// Acts on a worker's report about a link.
     fn said(&mut self, now: Instant, word: Word) {
         let (ended, notice) = match self.links.weigh(now, word) {
             Judgement::Nothing => return,
@@ -295,8 +296,8 @@ impl Lifecycle {
         }
     }
 
-    /// Says that the desktop is there once every essential worker is ready and each optional one is, or
-    /// has shown that it may take long.
+    /// Announces the desktop once every essential worker is ready, and each optional one is ready
+    /// or has failed once and may take long.
     fn announce_when_complete(&mut self) {
         if self.mode == Mode::Opening && self.slots.are_complete() {
             self.mode = Mode::Open;
@@ -345,7 +346,7 @@ impl Lifecycle {
         self.advance_helpers(now);
     }
 
-    /// Brings helpers up, and the app once they are there.
+    /// Starts the helpers, and the app once they are ready.
     fn advance_helpers(&mut self, now: Instant) {
         if self.is_stopping() {
             return;
@@ -391,21 +392,21 @@ impl Lifecycle {
         }
     }
 
-    /// Nothing is left of what the app left behind.
+    /// All processes that the app left behind have ended.
     fn rest_gone(&mut self, now: Instant) {
         if let Mode::Stopping(outcome, Stage::Rest(_)) = self.mode {
             self.say_farewell(now, outcome);
         }
     }
 
-    /// Every page knows the newest news.
+    /// Every page has the newest news.
     fn pages_told(&mut self, now: Instant) {
         if let Mode::Stopping(outcome, Stage::Farewell { .. }) = self.mode {
             self.end_workers(now, outcome);
         }
     }
 
-    /// Goes on to the next step of the end when the present one is done, or its time is over.
+    /// Advances to the next step of the end when the current one is done or its time is over.
     fn advance_ending(&mut self, now: Instant) {
         let Mode::Stopping(outcome, stage) = &mut self.mode else { return };
         let (outcome, next) = (*outcome, stage.advance(now, self.app.is_none()));
@@ -426,7 +427,7 @@ impl Lifecycle {
         }
     }
 
-    /// Without a way to the pages there is nobody to say that they have been told.
+    /// Without a gateway there is nobody to tell the pages.
     fn say_farewell(&mut self, now: Instant, outcome: Outcome) {
         if self.pages_reachable {
             self.mode = Mode::Stopping(outcome, Stage::farewell(now));
@@ -452,7 +453,7 @@ impl Lifecycle {
         }
     }
 
-    /// Lets every deadline that has passed take effect.
+    /// Applies every deadline that has passed.
     fn advance(&mut self, now: Instant) {
         for worker in self.slots.workers() {
             match self.slots.get_mut(worker).map_or(Next::Nothing, |slot| slot.advance(now)) {

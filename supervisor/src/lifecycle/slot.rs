@@ -1,4 +1,4 @@
-//! One worker's part of the machine: its state, its deaths, and what they lead to.
+//! One worker's part of the machine: its state, its deaths, and their consequences.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use super::{
     verdict::Verdict,
 };
 
-/// A death sooner than this after getting ready is an early one.
+/// A death sooner than this after becoming ready is early.
 const EARLY: Duration = Duration::from_secs(10);
-/// So many forbidden system calls in a row mean that the policy, not chance, is wrong.
+/// This many forbidden system calls in a row mean that the policy is wrong, not chance.
 const MOST_FORBIDDEN: u32 = 3;
-/// A worker whose handshake broke, or that closed its link to the supervisor, is probably exiting; it
-/// is killed if it has not by then, so that its exit code can be read.
+/// A worker whose handshake failed, or that closed its link to the supervisor, is probably exiting;
+/// it is killed only after this time, so that its exit code can be read.
 const EXIT_GRACE: Duration = Duration::from_secs(1);
 
-/// What is to be done about a worker after an input.
+/// What an input requires of a worker.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Next {
     Drain,
@@ -34,7 +34,7 @@ pub(super) enum Next {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// No process and none wanted.
+    /// No process, and none is wanted.
     Gone,
     /// In the handshake.
     Starting { deadline: Instant, started: bool },
@@ -42,9 +42,10 @@ enum State {
     Ready { since: Instant },
     /// Being ended, at this step.
     Ending(Step),
-    /// No process; one is wanted then.
+    /// No process; one is started at `until`.
     Waiting { until: Instant },
-    /// No process, because it ended too often; one is tried then, or when an administrator says so.
+    /// No process, because it ended too often; one is tried at `until`, or at an administrator's
+    /// request.
     Failed { until: Instant },
 }
 
@@ -56,8 +57,8 @@ enum Step {
     Terminating {
         deadline: Instant,
     },
-    /// Expected to exit by itself. `started` says whether it was asked to serve and may yet have said
-    /// that it does.
+    /// Expected to exit by itself. `started` says whether it was asked to serve and may have
+    /// answered.
     Leaving {
         deadline: Instant,
         started: bool,
@@ -72,15 +73,15 @@ pub(super) struct Slot {
     budget: Budget,
     starts: u32,
     ever_ready: bool,
-    /// How often it failed since it last served for a good while.
+    /// How often it failed since it last served for a while.
     failures: u32,
     /// Forbidden system calls since it last served for a while.
     forbidden: u32,
-    /// Its present process ends because an administrator wants a new one.
+    /// An administrator wants this process replaced.
     restart_wanted: bool,
-    /// Found to be of another build.
+    /// The process turned out to be of another build.
     foreign: bool,
-    /// When the present or last process got ready.
+    /// When the current or last process became ready.
     ready_at: Option<Instant>,
 }
 
@@ -112,7 +113,7 @@ impl Slot {
         self.instance
     }
 
-    /// Whether it is to be started now.
+    /// Whether to start it now.
     pub(super) fn configured(&mut self, instance: Instance) -> bool {
         match &mut self.state {
             State::Starting { started, .. } if instance == self.instance => {
@@ -122,14 +123,14 @@ impl Slot {
         }
     }
 
-    /// Whether this is news.
+    /// Whether the worker has just become ready.
     pub(super) fn ready(&mut self, now: Instant, instance: Instance) -> bool {
         if instance != self.instance {
             return false;
         }
         match self.state {
             State::Starting { started: true, .. } => self.state = State::Ready { since: now },
-            // Its answer and the end of the link it came by may be read in either order.
+            // Its answer and the end of the link may be read in either order.
             State::Ending(Step::Leaving { started: true, .. }) => {}
             _ => return false,
         }
@@ -145,7 +146,7 @@ impl Slot {
         }
     }
 
-    /// It can no longer be reached: nobody could end it but by force, so it ends by itself or is killed.
+    /// It cannot be reached any more, so it must exit by itself or be killed.
     pub(super) fn left(&mut self, now: Instant, instance: Instance) {
         let started = match self.state {
             State::Starting { started, .. } => started,
@@ -157,7 +158,7 @@ impl Slot {
         }
     }
 
-    /// It is to end because of what it did. It may do no more harm, not even by draining.
+    /// It must end because of what it did, and at once: draining would let it do more harm.
     pub(super) fn condemned(&mut self) -> Next {
         match self.state {
             State::Ending(Step::Killed) => Next::Nothing,
@@ -166,7 +167,7 @@ impl Slot {
         }
     }
 
-    /// It broke the contract with its supervisor.
+    /// It broke the contract with the supervisor.
     pub(super) fn broke(&mut self, instance: Instance) -> Next {
         if instance == self.instance { self.condemned() } else { Next::Nothing }
     }
@@ -174,7 +175,7 @@ impl Slot {
     pub(super) fn of_another_build(&mut self, instance: Instance) -> Next {
         let expected = matches!(
             self.state,
-            // Its answer and the end of the link it came by may be read in either order.
+            // Its answer and the end of the link may be read in either order.
             State::Starting { .. } | State::Ending(Step::Leaving { .. })
         );
         if instance != self.instance || !expected {
@@ -184,7 +185,7 @@ impl Slot {
         self.kill()
     }
 
-    /// The process is gone: decides what follows. `None` when this is no news.
+    /// The process ended: decides what follows. `None` for an old process.
     pub(super) fn exited(
         &mut self,
         now: Instant,
@@ -242,8 +243,8 @@ impl Slot {
         verdict.is_hopeless()
     }
 
-    /// How long to wait before the next start. One that failed has to serve for a while before it is
-    /// started at once again.
+    /// How long to wait before the next start. After a failure it must serve for a while before it
+    /// is started again at once.
     fn wait(&mut self, now: Instant, early: bool) -> Result<Duration, &'static str> {
         let served = self.ready_at.map(|at| now.saturating_duration_since(at));
         if self.failures > 0 && served.is_none_or(|served| served < WINDOW) {
@@ -281,7 +282,7 @@ impl Slot {
         }
     }
 
-    /// Everything is about to end: what has no process gets none any more.
+    /// Everything is about to end: a worker without a process is not started any more.
     pub(super) fn abandon(&mut self) {
         if !self.has_process() {
             self.state = State::Gone;
@@ -305,7 +306,7 @@ impl Slot {
         }
     }
 
-    /// Lets a deadline that has passed take effect.
+    /// Applies a deadline that has passed.
     pub(super) fn advance(&mut self, now: Instant) -> Next {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return Next::Nothing;
@@ -360,7 +361,7 @@ impl Slot {
         matches!(self.state, State::Ready { .. })
     }
 
-    /// Whether its first process has ended without ever having served.
+    /// Whether its first process ended without ever serving.
     pub(super) fn has_failed_once(&self) -> bool {
         let is_first = self.starts <= 1;
         !is_first || matches!(self.state, State::Failed { .. } | State::Waiting { .. })
@@ -377,7 +378,7 @@ impl Slot {
         }
     }
 
-    /// When a process is started, if there is none and one is wanted.
+    /// When it will be started, if it has no process but should have one.
     pub(super) fn next_try(&self) -> Option<Instant> {
         match self.state {
             State::Failed { until } | State::Waiting { until } => Some(until),

@@ -1,4 +1,4 @@
-//! The slots of a desktop's workers: who has one, and what is asked of all of them.
+//! The slots of a desktop's workers, and questions about all of them.
 
 use lumen_ipc::{link::End, process::Worker};
 
@@ -7,7 +7,7 @@ use super::{
     slot::Slot,
 };
 
-/// One for each worker that a desktop has, in the order they are started.
+/// One slot for each worker of a desktop, in the order of their start.
 #[derive(Debug)]
 pub(super) struct Slots(Vec<(Worker, Slot)>);
 
@@ -32,13 +32,13 @@ impl Slots {
         self.0.iter().map(|(worker, slot)| (*worker, slot))
     }
 
-    /// Everything is about to end: what has no process gets none any more.
+    /// Everything is about to end: workers without a process are not started any more.
     pub(super) fn abandon(&mut self) {
         self.0.iter_mut().for_each(|(_, slot)| slot.abandon());
     }
 
-    /// Whether every essential worker is ready and each optional one is, or has shown that it may take
-    /// long.
+    /// Whether every essential worker is ready, and each optional one is ready or has failed once
+    /// and may take long.
     pub(super) fn are_complete(&self) -> bool {
         self.iter().all(|(worker, slot)| match is_essential(worker) {
             true => slot.is_ready(),
@@ -50,7 +50,7 @@ impl Slots {
         self.iter().all(|(_, slot)| slot.is_gone())
     }
 
-    /// Whether the owner of an end can be handed one.
+    /// Whether the owner of an end can receive it.
     pub(super) fn take(&self, end: End) -> bool {
         match end {
             End::Supervisor => true,
@@ -60,7 +60,7 @@ impl Slots {
     }
 }
 
-/// Whether a desktop is nothing without a worker.
+/// Whether a desktop is useless without this worker.
 pub(super) fn is_essential(worker: Worker) -> bool {
     Class::of(Process::Worker(worker)).is_essential()
 }

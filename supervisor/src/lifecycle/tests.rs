@@ -1,4 +1,4 @@
-//! The machine against a model of the world, in virtual time.
+//! The machine against a model of its surroundings, in virtual time.
 
 use std::{
     collections::BTreeMap,
@@ -25,25 +25,25 @@ const KILLED: Verdict = Verdict::Killed(9);
 const SUCCESS: Verdict = Verdict::Exited(0);
 const FAILURE: Verdict = Verdict::Exited(3);
 
-/// The machine, the processes its actions made, and the time.
+/// The machine, the processes that its actions made, and the time.
 struct World {
     machine: Lifecycle,
     now: Instant,
     running: BTreeMap<Worker, Instance>,
-    /// The pair that each worker's end of each link belongs to.
+    /// The pair of each worker's end of each link.
     held: BTreeMap<(Worker, &'static str), Generation>,
-    /// Those that have been killed and have not ended yet.
+    /// Workers that have been killed but have not ended yet.
     killed: Vec<Worker>,
-    /// The present pair of each link.
+    /// The current pair of each link.
     generations: BTreeMap<&'static str, Generation>,
     /// The helpers' processes, and whether each serves.
     helpers: BTreeMap<Helper, (Instance, bool)>,
     app: bool,
-    /// Whether the app has left something behind.
+    /// Whether the app left processes behind.
     rest: bool,
     /// Whether the kernel ends none of these, not even by SIGKILL.
     immortal: bool,
-    /// Whether the gateway says at once that the pages have been told.
+    /// Whether the gateway reports at once that the pages have been told.
     pages: bool,
     log: Vec<Action>,
     finished: Option<Outcome>,
@@ -84,14 +84,14 @@ impl World {
         self.input(Input::Ready(worker, instance));
     }
 
-    /// Everything that has a process and is not ready gets ready.
+    /// Makes every process ready that is not.
     fn bring_up_all(&mut self) {
         for worker in self.running.keys().copied().collect::<Vec<_>>() {
             self.bring_up(worker);
         }
     }
 
-    /// Those that have been killed end.
+    /// Ends all killed processes.
     fn end_killed(&mut self) {
         while let Some(worker) = self.killed.pop() {
             self.die(worker, KILLED);
@@ -198,7 +198,7 @@ impl World {
         }
     }
 
-    /// What the shell says while it carries out an action.
+    /// What the shell reports while it carries out an action.
     fn answer(&mut self, input: Input) {
         self.machine.handle_input(self.now, input);
     }
@@ -221,7 +221,7 @@ impl World {
         }
     }
 
-    /// Two workers that can talk hold ends of the same pair.
+    /// Checks that two workers that can talk hold ends of the same pair.
     fn verify_pairs(&self) {
         for link in &TABLE {
             let (End::Worker(from), End::Worker(to)) = (link.from, link.to) else { continue };
@@ -428,7 +428,7 @@ fn apply(world: &mut World, op: Op) {
                 world.input(Input::AppExited(verdict));
             }
         }
-        // Nobody else can leave something behind.
+        // Only the app can leave processes behind.
         Op::AppLeaves(rest) => world.rest = if world.app { rest } else { world.rest },
         Op::Configure(worker) => world.input(Input::Configured(worker, instance(world, worker))),
         Op::Die(worker, verdict) => world.die(worker, verdict),
@@ -470,7 +470,7 @@ proptest! {
             apply(&mut world, op);
         }
         world.input(Input::Stop);
-        // The app, what it left, and the workers take two steps each at most, the pages one.
+        // The app, what it left behind, and the workers take two steps each at most, the pages one.
         for _ in 0..7 {
             world.pass(ESCALATION);
         }

@@ -1,4 +1,4 @@
-//! How a worker ended, and whether starting it again can help.
+//! How a process ended, and whether starting it again can help.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ pub enum Verdict {
     Exited(i32),
     /// By a signal.
     Killed(i32),
-    /// It never began: its program could not be executed.
+    /// Its program could not be executed.
     NotSpawned,
 }
 
 impl Verdict {
-    /// Whether the next attempt would end the same way, with the reason.
+    /// The reason why the next attempt would end the same way, if it would.
     #[must_use]
     pub fn is_hopeless(self) -> Option<&'static str> {
         let Self::Exited(code) = self else { return None };
@@ -36,12 +36,12 @@ impl Verdict {
         }
     }
 
-    /// The exit status by which a shell tells of such an end: the process's own, or 128 and the
+    /// The exit status by which a shell reports such an end: the process's own, or 128 plus the
     /// signal's number (POSIX, "Shell Command Language", 2.8.2). `None` when nothing ran.
     #[must_use]
     pub fn as_status(self) -> Option<u8> {
         let status = match self {
-            // The kernel keeps eight bits of it.
+            // The kernel keeps eight bits of the status.
             Self::Exited(code) => code & 0xff,
             Self::Killed(signal) => 128 + (signal & 0x7f),
             Self::NotSpawned => return None,
@@ -49,13 +49,13 @@ impl Verdict {
         u8::try_from(status).ok()
     }
 
-    /// Whether it ended as it was meant to.
+    /// Whether it ended successfully.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Exited(0)
     }
 
-    /// Whether a system call outside the policy ended it.
+    /// Whether it ended because of a system call outside its policy.
     #[must_use]
     pub fn is_forbidden_syscall(self) -> bool {
         self == Self::Exited(ExitCode::ForbiddenSyscall.number().into())

@@ -15,7 +15,7 @@ fn app_that_ends_alone_ends_the_desktop() {
     assert_eq!(world.finished, Some(Outcome::AppEnded { verdict: SUCCESS, early: false }));
 }
 
-/// A desktop that stays, whose app has run for `ran` and ended.
+/// A desktop that stays, whose app ran for `ran` and ended.
 fn outlived(ran: Duration) -> World {
     let mut world = World::open();
     world.machine = std::mem::take(&mut world.machine).outliving_its_app(true);

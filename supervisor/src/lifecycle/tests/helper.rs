@@ -10,7 +10,7 @@ fn helped_by(helpers: &[Helper]) -> World {
     world
 }
 
-/// One that is in service, with an app that needs an X server.
+/// An open desktop with an app that needs an X server.
 fn with_x_server() -> World {
     let mut world = helped_by(&[Helper::XServer]);
     world.serve(Helper::XServer);
@@ -68,7 +68,7 @@ fn optional_helper_that_keeps_dying_is_tried_ever_more_slowly_and_the_app_goes_o
     let failed =
         |wait| Action::Say(Notice::HelperFailed(Helper::Bus, KILLED, Duration::from_secs(wait)));
     assert!(world.log.contains(&failed(10)) && world.app && !world.machine.is_stopping());
-    // The loop above has waited for that, and it serves.
+    // The loop above waited until the helper serves.
     world.end_helper(Helper::Bus, KILLED);
     world.settle();
     assert!(world.log.contains(&failed(20)), "it has not served for long");

@@ -1,6 +1,6 @@
-//! Thousands of random histories in which every end of a link is closed for every reason at every step,
-//! and words arrive late, in another order, or twice: each ends with every link wired, and nobody was
-//! ended on the word of somebody less trusted.
+//! Thousands of random histories in which every end of a link is closed for every reason at every
+//! step, and reports arrive late, reordered or twice. Each ends with every link wired, and no
+//! worker is ended on the report of a less trusted one.
 
 use std::collections::VecDeque;
 
@@ -11,29 +11,30 @@ use super::{
     *,
 };
 
-/// The longest that a link, and the worker before it, may take to come back.
+/// The longest time until a link, and before it its worker, is restored.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// What can go wrong with a link, and how words about it travel.
+/// What can go wrong with a link, and how reports about it travel.
 #[derive(Clone, Debug)]
 enum Fault {
-    /// A worker closes its end, and says so, so.
+    /// A worker closes its end and reports it.
     Close(Worker, usize, Complaint),
-    /// A worker closes its end and says nothing: a bug of ours. Its peer will see the end.
+    /// A worker closes its end without a report, which would be a bug. The other side will see the
+    /// closed end.
     CloseSilently(Worker, usize),
-    /// A worker says something about a link at random, and a generation at random.
+    /// A worker makes a random report about a random link and generation.
     Lie(Worker, usize, u32, Complaint),
-    /// The next word under way arrives.
+    /// The oldest pending report arrives.
     Deliver,
-    /// The word that is under way last arrives first.
+    /// The newest pending report arrives first.
     DeliverLast,
-    /// The next word arrives and stays under way.
+    /// The oldest report arrives and stays pending.
     DeliverTwice,
     /// A worker dies.
     Die(Worker),
     /// A worker closes its link to the supervisor and lives on.
     Leave(Worker),
-    /// All that starts gets ready.
+    /// Every starting process becomes ready.
     Settle,
     Pass(u64),
     Restart(Worker),
@@ -62,10 +63,10 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// The world, the ends that workers hold open, and the words that are under way.
+/// The model, the ends that workers hold open, and the pending reports.
 struct Wires {
     world: World,
-    /// Ends that were closed, by the pair they belong to.
+    /// Closed ends, with their pairs.
     closed: Vec<(Worker, &'static str, Generation)>,
     under_way: VecDeque<Word>,
 }
@@ -81,8 +82,8 @@ impl Wires {
         (!self.closed.contains(&end)).then_some(generation)
     }
 
-    /// A worker closes its end, if it holds one; `said` is what it tells the supervisor. Its peer sees
-    /// the end of the link, closes its own, and says so.
+    /// A worker closes its end, if it holds one, and reports `said`. The other side sees the closed
+    /// link, closes its own end, and reports that.
     fn close(&mut self, by: Worker, link: &'static Link, said: Option<Complaint>) {
         let Some(generation) = self.holds(by, link) else { return };
         self.closed.push((by, link.name.name(), generation));
@@ -96,7 +97,7 @@ impl Wires {
         }
     }
 
-    /// Lets the supervisor hear a word, and checks who pays for it.
+    /// Delivers a report to the supervisor, and checks which worker it costs.
     fn hear(&mut self, word: Word) {
         let stale = self.world.generations.get(word.link.name.name()) != Some(&word.generation);
         let foreign = !word.link.is_granted_to(word.by);
@@ -109,7 +110,7 @@ impl Wires {
         self.after();
     }
 
-    /// Those that are being killed end, and what they held is closed.
+    /// Killed processes end, and their ends are closed.
     fn after(&mut self) {
         self.world.end_killed();
         self.notice_deaths();
@@ -175,7 +176,7 @@ impl Wires {
         }
     }
 
-    /// Nothing goes wrong any more, and all words arrive.
+    /// Stops all faults and delivers all reports.
     fn quiet_down(&mut self) {
         for _ in 0..16 {
             while let Some(word) = self.under_way.pop_front() {

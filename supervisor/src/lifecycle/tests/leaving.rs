@@ -1,8 +1,8 @@
-//! Workers that close their links to the supervisor: most are ending, and the others are ended.
+//! Workers that close their links to the supervisor: most are exiting, the others are killed.
 
 use super::*;
 
-/// Longer than any worker that left may live on.
+/// Longer than a worker may live after closing its link.
 const GRACE: Duration = Duration::from_secs(1);
 
 fn leave(world: &mut World, worker: Worker) {

@@ -1,4 +1,4 @@
-//! Links that are lost, by whom, for which reason, and what follows.
+//! Lost links: by whom, for which reason, and the consequences.
 
 use lumen_ipc::{link::Link, message::grants::LossReason};
 
@@ -44,7 +44,7 @@ pub(super) fn killed(actions: &[Action]) -> Vec<Worker> {
     killed.collect()
 }
 
-/// The rows between two workers, or a worker and the supervisor.
+/// The rows between two workers, or a worker and the supervisor, with one worker of each.
 pub(super) fn rows() -> impl Iterator<Item = (&'static Link, Worker)> {
     TABLE.iter().flat_map(|link| {
         let owners = Worker::ALL.into_iter().filter(|worker| link.is_granted_to(*worker));

@@ -1,9 +1,9 @@
-//! Workers that end too often: left alone for a while, never for good.
+//! Workers that end too often: given up for a while, but never for good.
 
 use super::*;
 use crate::lifecycle::budget::{SLOWEST_RETRY, WINDOW};
 
-/// Kills `worker` as often as it takes to make it fail.
+/// Kills `worker` often enough to make it fail.
 fn failed(worker: Worker) -> World {
     let mut world = World::open();
     for _ in 0..MOST_DEATHS {
@@ -21,7 +21,7 @@ fn state(world: &World, worker: Worker) -> StateName {
     world.machine.report(worker).state
 }
 
-/// Passes the time until the next start, and returns how long that was.
+/// Advances the time to the next start, and returns how long that was.
 fn until_next_try(world: &mut World, worker: Worker) -> Duration {
     let next = world.machine.report(worker).next_try.expect("it is to be started");
     let wait = next - world.now;
