@@ -1,22 +1,23 @@
-//! The app's environment: what of the caller's reaches it. Pure.
+//! The app's environment: which of the caller's variables reach it. Pure.
 //!
-//! On its caller's own desktop an app gets what it would get from its caller's shell, but for what
-//! leads back: to the supervisor, to the service manager that started it, to the session outside.
-//! On the desktop of another user it gets what a login of that user makes anew, and the caller's
-//! language and time zone, which say nothing about whose they are.
+//! On its caller's own desktop an app gets what the caller's shell would pass on, except for
+//! variables that lead back: to the supervisor, to the service manager that started it, or to the
+//! surrounding session. On another user's desktop it gets what a login of that user sets, and the
+//! caller's language and time zone, which identify nobody.
 
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
 };
 
-/// Variables by name.
+/// Environment variables by name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
-/// What would lead an app out of its desktop.
+/// Variables that would lead an app out of its desktop.
 const LEADS_BACK: [&str; 24] = [
-    // The service manager: who holds these speaks for the supervisor, or reads its credentials.
+    // The service manager's: a process with these speaks for the supervisor, or reads its
+    // credentials.
     "CREDENTIALS_DIRECTORY",
     "INVOCATION_ID",
     "JOURNAL_STREAM",
@@ -26,7 +27,7 @@ const LEADS_BACK: [&str; 24] = [
     "SYSTEMD_EXEC_PID",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
-    // The session outside: windows would open there, or nowhere.
+    // The surrounding session's: windows would open there, or nowhere.
     "DESKTOP_SESSION",
     "DESKTOP_STARTUP_ID",
     "DISPLAY",
@@ -44,15 +45,15 @@ const LEADS_BACK: [&str; 24] = [
     "XDG_VTNR",
 ];
 
-/// Beginnings of names that lead back, too: the supervisor's own options, sockets handed to it, the
-/// seat's session.
+/// Prefixes of names that lead back, too: the supervisor's own options, its inherited sockets, and
+/// the seat's session.
 const LEADS_BACK_BY_PREFIX: [&str; 3] = ["LISTEN_", "LUMEN_", "XDG_SESSION_"];
 
 /// What a login of another user takes over from the caller, besides `LC_*`.
 const NOBODYS_OWN: [&str; 3] = ["LANG", "LANGUAGE", "TZ"];
 
 impl Environment {
-    /// A variable's value, unless it is empty, which to nearly every program means unset.
+    /// A variable's value, unless it is empty, which most programs treat as unset.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
@@ -63,19 +64,19 @@ impl Environment {
         self.0.insert(name.into(), value.into());
     }
 
-    /// Sets a variable that is not set.
+    /// Sets a variable unless it is set.
     pub fn set_default(&mut self, name: &str, value: impl Into<OsString>) {
         if self.get(name).is_none() {
             self.set(name, value);
         }
     }
 
-    /// Each variable.
+    /// All variables.
     pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// What of the caller's an app on the caller's own desktop gets.
+    /// The caller's variables for an app on the caller's own desktop.
     #[must_use]
     pub fn inherited(&self) -> Self {
         self.only(|name| {
@@ -84,13 +85,13 @@ impl Environment {
         })
     }
 
-    /// What of the caller's an app on another user's desktop gets.
+    /// The caller's variables for an app on another user's desktop.
     #[must_use]
     pub fn of_nobody(&self) -> Self {
         self.only(|name| NOBODYS_OWN.contains(&name) || name.starts_with("LC_"))
     }
 
-    /// Names that are no UTF-8 are on no list, so lists that leave out keep them.
+    /// Names that are not UTF-8 are in no list, so lists of exclusions keep them.
     fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
         let kept = self.0.iter().filter(|(name, _)| keep(&name.to_string_lossy()));
         Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())

@@ -1,9 +1,9 @@
-//! The app's locale: what the caller asks for as far as this machine has it, and UTF-8 always. Pure.
+//! The app's locale: the caller's, as far as this machine has it, and always UTF-8. Pure.
 //!
-//! A program whose locale is not there falls back to plain ASCII as a whole, and terminals then
-//! refuse to work: whoever comes by SSH brings a locale that only the other machine has. So each
-//! variable that names a locale which is not installed, and the one that decides over characters if
-//! it names one without UTF-8, gets a locale that is there.
+//! A program whose locale is missing falls back to plain ASCII as a whole, and terminals then
+//! refuse to work: a caller who comes by SSH brings a locale that only the other machine has. So
+//! each variable with a locale that is not installed is replaced, and so is the one that determines
+//! the character set if its locale is not UTF-8.
 
 use std::{
     collections::BTreeMap,
@@ -13,25 +13,25 @@ use std::{
 
 use crate::environment::Environment;
 
-/// What stands in, the first that is installed: the first is so nearly everywhere.
+/// Replacements, the first installed one is used: the first exists nearly everywhere.
 const STAND_INS: [&str; 3] = ["C.UTF-8", "C.utf8", "en_US.UTF-8"];
 
-/// Variables that decide over characters, the first that is set (`locale(7)`).
+/// Variables that determine the character set; the first that is set counts (`locale(7)`).
 const CHARACTERS: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
 
-/// Names the character set of a locale; `None` for one that is not installed.
+/// Returns the character set of a locale; `None` if it is not installed.
 pub type Codeset<'machine> = &'machine dyn Fn(&OsStr) -> Option<String>;
 
-/// A locale that the app does not get.
+/// A locale that was replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Replaced {
-    /// The variables that name it.
+    /// The variables that named it.
     pub variables: Vec<OsString>,
     /// The locale.
     pub wanted: OsString,
     /// Its character set; `None` if it is not installed.
     pub codeset: Option<String>,
-    /// What the app gets instead.
+    /// The locale that the app gets instead.
     pub by: &'static str,
 }
 
@@ -47,11 +47,11 @@ impl fmt::Display for Replaced {
     }
 }
 
-/// What to do about a locale that is not installed.
+/// Advice about a locale that is not installed.
 pub const ADVICE: &str = "`locale -a` lists those that are; on Debian or Ubuntu \
                           `apt install locales-all` installs all";
 
-/// Changes what cannot work, and says what that was.
+/// Replaces locales that cannot work, and returns which.
 pub fn settle(environment: &mut Environment, codeset: Codeset<'_>) -> Vec<Replaced> {
     let is_utf8 = |set: &str| set.eq_ignore_ascii_case("UTF-8");
     let by = STAND_INS
@@ -123,7 +123,7 @@ mod tests {
             ("TZ", "Europe/Nowhere"),
         ];
         assert_eq!(settled(&works), (of(&works), String::new()));
-        // Under LC_ALL nobody asks what LANG says, as long as it is there.
+        // With LC_ALL set, the value of LANG does not matter as long as it is installed.
         let overruled = [("LANG", "C"), ("LC_ALL", "C.UTF-8")];
         assert_eq!(settled(&overruled), (of(&overruled), String::new()));
     }

@@ -1,33 +1,33 @@
-//! So many of something in the long run, so many at once. Pure.
+//! A limit on a rate, with a burst. Pure.
 //!
-//! The generic cell rate algorithm (ITU-T I.371), which needs one moment for its whole state.
+//! The generic cell rate algorithm (ITU-T I.371), whose whole state is one instant.
 
 use std::time::{Duration, Instant};
 
-/// How fast something may come, and how far it has.
+/// A rate, and what has been used of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     each: Duration,
     at_once: Duration,
-    /// When all that came would have come at an even rate.
+    /// When everything so far would have arrived at an even rate.
     even: Instant,
 }
 
 impl Pace {
-    /// `per_second` in the long run, and `at_once` after nothing came for a while.
+    /// `per_second` in the long run, and `at_once` in a burst after a pause.
     #[must_use]
     pub fn new(now: Instant, per_second: u32, at_once: u32) -> Self {
         let each = Duration::from_secs(1) / per_second.max(1);
         Self { each, at_once: each.saturating_mul(at_once), even: now }
     }
 
-    /// Counts what came.
+    /// Counts arrivals.
     pub fn spend(&mut self, now: Instant, count: usize) {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         self.even = self.even.max(now) + self.each.saturating_mul(count);
     }
 
-    /// How many may come now.
+    /// How many may arrive now.
     #[must_use]
     pub fn left(&self, now: Instant) -> u32 {
         let spent = self.even.saturating_duration_since(now);
@@ -35,7 +35,7 @@ impl Pace {
         u32::try_from(left).unwrap_or(u32::MAX)
     }
 
-    /// How long until some may come.
+    /// How long until the next may arrive.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Duration {
         self.even.saturating_duration_since(now).saturating_sub(self.at_once)

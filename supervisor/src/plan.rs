@@ -1,6 +1,6 @@
-//! From configuration to processes: which workers, as whom, told what, granted what. Pure.
+//! From configuration to processes: the workers with their users, configurations and grants. Pure.
 //!
-//! Decides nothing else does: the uid of each worker, the content of its [`WorkerConfig`], and the
+//! This module alone decides the uid of each worker, the content of its [`WorkerConfig`], and the
 //! descriptors it starts with. Links come from the contract's table, so a row added there is wired
 //! without a change here.
 

@@ -1,19 +1,19 @@
-//! The protections that not every machine has, in the words in which README, `lumen doctor` and the
-//! log say that one is lost. Pure.
+//! The protections that some machines lack, in the words with which README, `lumen doctor` and the
+//! log report the loss of one. Pure.
 
-/// A protection that is lost. What remains is mandatory: a worker that lacks it does not start.
+/// A protection that can be lost. The others are mandatory: without them a worker does not start.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Loss {
     /// Landlock.
     Landlock,
-    /// Limits on what a worker may use up.
+    /// Limits on a worker's resources.
     Limits,
-    /// Namespaces of the workers' own.
+    /// Separate namespaces of the workers.
     Namespaces,
 }
 
 impl Loss {
-    /// What that means.
+    /// What the loss means.
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
@@ -28,18 +28,18 @@ impl Loss {
     }
 }
 
-/// Where Lumen runs.
+/// An environment in which Lumen runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
-    /// Its name, as people know it.
+    /// Its name.
     pub name: &'static str,
     /// How Lumen starts there.
     pub starts: &'static str,
-    /// What is lost there.
+    /// The protections that are lost there.
     pub losses: &'static [Loss],
 }
 
-/// The places that Lumen is tried in, and what it finds there.
+/// The environments in which Lumen is tested.
 pub const PLACES: [Place; 8] = [
     Place {
         name: "Debian and Ubuntu as installed, as any user; LXC",

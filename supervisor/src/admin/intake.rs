@@ -1,9 +1,9 @@
-//! What a child writes, cut into lines, and how fast it is read. Pure.
+//! Splits a child's output into lines and limits how fast it is read. Pure.
 //!
-//! A program that prints without end is held back: its pipe is emptied again and again, so its writes
-//! never block for good, but at a bounded rate, so it costs neither us nor itself a processor. Reading
-//! at full speed and throwing away would cost both one each. Of what is read more lines than the rate
-//! allows are counted and not made; the newest ones are kept.
+//! A program that prints without end is throttled: its pipe is emptied at a bounded rate, so its
+//! writes never block for good, yet neither we nor the program use up a processor. Reading at full
+//! speed and discarding would keep both busy. Of the output read, lines beyond the rate are counted
+//! instead of stored; the newest ones are kept.
 
 use std::time::{Duration, Instant};
 
@@ -11,23 +11,23 @@ use crate::pace::Pace;
 
 /// Longest line kept, in bytes.
 const MOST_LINE_BYTES: usize = 2048;
-/// Lines kept of one source, in the long run.
+/// Lines kept of one source per second, in the long run.
 const LINES_PER_SECOND: u32 = 1024;
-/// Lines kept of one source that come all at once after it was quiet.
+/// Lines kept of one source in a burst.
 const LINES_AT_ONCE: u32 = 4096;
-/// Bytes read of one source, in the long run.
+/// Bytes read of one source per second, in the long run.
 const BYTES_PER_SECOND: u32 = 4 * 1024 * 1024;
-/// Bytes read of one source that come all at once after it was quiet.
+/// Bytes read of one source in a burst.
 const BYTES_AT_ONCE: u32 = 4 * 1024 * 1024;
-/// How long a source is left alone after it wrote more lines than are kept.
+/// How long a source is not read after it wrote more lines than are kept.
 const REST: Duration = Duration::from_millis(250);
 
-/// What came of a block that was read.
+/// The lines of a block that was read.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Taken {
-    /// Lines that were dropped, before those that are kept.
+    /// Lines that were dropped before the kept ones.
     pub dropped: u64,
-    /// Lines that are kept.
+    /// Lines that were kept.
     pub lines: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Of a child that has written nothing yet.
+    /// For a child that has not written anything.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self {
@@ -52,10 +52,10 @@ impl Intake {
         }
     }
 
-    /// Takes in what was read.
+    /// Processes a block that was read.
     pub fn take(&mut self, now: Instant, block: &[u8]) -> Taken {
         let ends = block.iter().filter(|byte| **byte == b'\n').count();
-        // The newest one is always kept: it shows that others were not.
+        // The newest line is always kept, because it shows that others were dropped.
         let kept = usize::try_from(self.lines.left(now)).unwrap_or(usize::MAX).max(1);
         let surplus = ends.saturating_sub(kept);
         let mut taken = Taken { dropped: surplus as u64, lines: Vec::new() };
@@ -70,20 +70,21 @@ impl Intake {
         taken
     }
 
-    /// The output is over: the line that has no end.
+    /// Returns the last line, if it has no newline, at the end of the output.
     pub fn finish(&mut self) -> Option<String> {
         let mut last = None;
         self.splitter.finish(&mut |line| last = Some(line));
         last
     }
 
-    /// When to read on.
+    /// When to continue reading.
     #[must_use]
     pub fn rest_until(&self) -> Instant {
         self.rest_until
     }
 
-    /// What is left of a block without its first lines, the first of which began earlier.
+    /// The rest of a block without its first `lines` lines, the first of which may have begun in an
+    /// earlier block.
     fn drop_lines<'block>(&mut self, block: &'block [u8], lines: usize) -> &'block [u8] {
         self.splitter = LineSplitter::default();
         let ends = block.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
@@ -96,7 +97,7 @@ impl Intake {
 #[derive(Debug, Default)]
 struct LineSplitter {
     pending: Vec<u8>,
-    /// The present line was too long; its rest is dropped.
+    /// The current line was too long; the rest of it is dropped.
     skipping: bool,
 }
 
@@ -113,7 +114,7 @@ impl LineSplitter {
         self.extend(bytes);
     }
 
-    /// The output is over: hands over what is left.
+    /// Passes on the last, unfinished line at the end of the output.
     fn finish(&mut self, line: &mut impl FnMut(String)) {
         let skipped = std::mem::take(&mut self.skipping);
         if self.pending.is_empty() {

@@ -1,9 +1,8 @@
 //! The last lines of every source, each source in a bounded ring of its own. Pure.
 //!
-//! Whoever writes fills only the ring that is its own: a flood of the app's drops the app's oldest
-//! lines and nobody else's. Readers (whoever asks by `lumen logs`, and what passes the lines on to
-//! standard error) hold nothing up: one that is slow finds the oldest lines gone, and [`Printer`] says
-//! how many.
+//! A source fills only its own ring: a flood from the app drops the app's oldest lines and nobody
+//! else's. Readers (`lumen logs`, and the thread that writes to standard error) hold up nothing:
+//! for a slow reader the oldest lines are gone, and [`Printer`] says how many.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,10 +1,10 @@
-//! What `lumen doctor` finds: one line each.
+//! The findings of `lumen doctor`, one line each.
 
 use serde::Serialize;
 
 use crate::protection::Loss;
 
-/// How good a finding is.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
@@ -12,14 +12,14 @@ pub(super) enum Verdict {
     Missing,
     /// All is well.
     Ok,
-    /// Lumen runs, but less well.
+    /// Lumen runs, but with less.
     Warn,
 }
 
 /// One line.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
-    /// What was looked at.
+    /// What was examined.
     pub(super) subject: String,
     pub(super) verdict: Verdict,
     /// What was found.
@@ -38,7 +38,7 @@ impl Finding {
         Self { verdict: Verdict::Warn, advice: Some(advice), ..Self::ok(subject, found) }
     }
 
-    /// A protection that is lost, in the words that README has for it.
+    /// A lost protection, in the same words as README.
     pub(super) fn lost(
         subject: &str,
         loss: Loss,

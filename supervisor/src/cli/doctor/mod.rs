@@ -1,4 +1,4 @@
-//! `lumen doctor`: what this machine offers, line by line, and what to do about what is missing.
+//! `lumen doctor`: what this machine supports, line by line, and what to do about what is missing.
 
 mod finding;
 mod relay;
@@ -90,16 +90,16 @@ fn landlock() -> Finding {
 
 fn seccomp() -> Finding {
     match ffi::takes_a_filter() {
-        Ok(()) => Finding::ok("seccomp", "filters can be put on"),
+        Ok(()) => Finding::ok("seccomp", "filters can be installed"),
         Err(error) => Finding::missing(
             "seccomp",
-            format!("no filter can be put on: {error}"),
+            format!("no filter can be installed: {error}"),
             "a kernel with CONFIG_SECCOMP_FILTER is needed, and a container that permits it",
         ),
     }
 }
 
-/// Tries out what `lumen run` does to a worker, because a dozen settings can forbid it.
+/// Tries what `lumen run` does to a worker, because a dozen settings can forbid it.
 fn fences() -> Vec<Finding> {
     let subject = "users and privileges";
     let found = match fence::find(users::example()) {
@@ -123,7 +123,7 @@ fn fences() -> Vec<Finding> {
     vec![Finding::ok(subject, whose), namespaces]
 }
 
-/// Sets a limit to what it is.
+/// Sets a limit to its current value.
 fn limits() -> Finding {
     let tried = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, soft, hard));
@@ -199,7 +199,7 @@ fn runtime_dir() -> Finding {
     }
 }
 
-/// Opens the device once, which makes nothing.
+/// Opens the device once, which does not create an input device.
 fn gamepads() -> Finding {
     let subject = "gamepads";
     match pads::open().map_err(|error| error.kind()) {

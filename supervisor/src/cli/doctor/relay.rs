@@ -1,4 +1,4 @@
-//! The relay: its ports, its addresses, its certificate.
+//! Findings about the relay: its ports, its addresses, its certificate.
 
 use std::{
     io::{self, ErrorKind},
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A certificate that ends sooner is worth a line: a week.
+/// A certificate that expires within this time, a week, is worth a warning.
 const SOON_SECONDS: &str = "604800";
 
 pub(super) fn findings(config: &DoctorConfig) -> Vec<Finding> {
@@ -64,7 +64,7 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Whether browsers elsewhere know where this host is.
+/// Whether browsers elsewhere can learn this machine's address.
 fn address(config: &DoctorConfig) -> Finding {
     let subject = "address for viewers elsewhere";
     if config.front_door.is_local() {
@@ -91,7 +91,7 @@ fn address(config: &DoctorConfig) -> Finding {
 fn is_global(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
-            // With the shared space of carrier-grade NAT (RFC 6598).
+            // The shared address space of carrier-grade NAT (RFC 6598) is not global either.
             let shared = matches!(address.octets(), [100, 64..=127, ..]);
             !(shared
                 || address.is_loopback()
@@ -99,12 +99,12 @@ fn is_global(address: &IpAddr) -> bool {
                 || address.is_link_local()
                 || address.is_unspecified())
         }
-        // Global unicast (RFC 4291, section 2.4) is what is handed out.
+        // Only global unicast addresses (RFC 4291, section 2.4) are assigned.
         IpAddr::V6(address) => matches!(address.segments(), [0x2000..=0x3fff, ..]),
     }
 }
 
-/// Looks at the certificate with `openssl`: the supervisor has no parser for it, and wants none.
+/// Examines the certificate with `openssl`, because the supervisor contains no parser for it.
 fn certificate(tls: &RelayTls) -> Finding {
     let subject = "relay's certificate";
     let read = [&tls.certificate, &tls.key].map(|path| relay::read_pem(path).err());
@@ -117,7 +117,7 @@ fn certificate(tls: &RelayTls) -> Finding {
         .and_then(|public| Ok((public, openssl(&["pkey", "-pubout"], key)?)));
     let Ok((public, of_key)) = asked else {
         let advice = "install openssl for `lumen doctor` to look into it";
-        return Finding::warn(subject, "readable; nothing more is known", advice);
+        return Finding::warn(subject, "readable; not examined further", advice);
     };
     if !public.status.success() || !of_key.status.success() {
         let advice = "openssl does not understand one of the two: are they PEM, and the key \
