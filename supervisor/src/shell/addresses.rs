@@ -1,10 +1,10 @@
-//! The addresses of this machine, as they change: a laptop is carried to another network, a cable is
-//! plugged in, an address runs out.
+//! Watches the addresses of this machine for changes: a laptop joins another network, a cable is
+//! plugged in, an address expires.
 //!
-//! The kernel tells of changes on a netlink socket (rtnetlink(7)). What it tells is not parsed: any
-//! message means that the addresses are read anew, as at the start. So a message that was lost in a
-//! crowd, or made up by another program, can at most cause one reading more, and there are few of
-//! those a second. Where a sandbox refuses netlink, the addresses are read now and then.
+//! The kernel reports changes on a netlink socket (rtnetlink(7)). The messages are not parsed: any
+//! message means that the addresses are read anew, as at the start. So a lost message, or one
+//! forged by another program, costs at most one more reading, and readings are limited to a few a
+//! second. Where a sandbox refuses netlink, the addresses are read periodically.
 
 use std::{
     io,
@@ -29,17 +29,17 @@ use super::{
     spawn::watched,
 };
 
-/// How long to let a change settle: an interface that comes up gets its addresses one by one.
+/// How long to let changes settle: a new interface gets its addresses one by one.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How often to look where nobody tells of changes.
+/// How often to read the addresses where changes are not reported.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
-/// Messages taken at a time.
+/// Messages read at a time.
 const MOST_MESSAGES: usize = 1024;
 
-/// Reports every change of the addresses from `known` on, for ever.
+/// Reports every change of the addresses, starting from `known`, for ever.
 pub(super) async fn watch(mut known: Vec<IpAddr>, events: Events) {
     let news = changes().inspect_err(|error| {
-        debug!(%error, "nobody tells of changed addresses; looking every {} s", LOOK_AGAIN.as_secs());
+        debug!(%error, "cannot watch the addresses; reading them every {} s", LOOK_AGAIN.as_secs());
     });
     let news = news.ok();
     loop {
@@ -59,7 +59,7 @@ pub(super) async fn watch(mut known: Vec<IpAddr>, events: Events) {
     }
 }
 
-/// A socket that is readable when an address of this machine has come or gone.
+/// A socket that becomes readable when an address of this machine is added or removed.
 fn changes() -> io::Result<AsyncFd<OwnedFd>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let protocol = SockProtocol::NetlinkRoute;
@@ -70,25 +70,25 @@ fn changes() -> io::Result<AsyncFd<OwnedFd>> {
     watched(netlink)
 }
 
-/// Waits until there is a message.
+/// Waits for a message.
 async fn told(news: &AsyncFd<OwnedFd>) {
-    // A socket that cannot be waited for makes this a look now and then.
+    // If the socket cannot be polled, the addresses are read periodically.
     if news.readable().await.is_err() {
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-/// Takes the messages that are there, so that the socket is readable only for later ones.
+/// Reads all waiting messages, so that the socket is readable only for later ones.
 fn drain(news: &AsyncFd<OwnedFd>) {
     let mut message = [0; 64];
     for _ in 0..MOST_MESSAGES {
-        // What does not fit is cut off; that messages were lost (ENOBUFS) is a message, too.
+        // A message that does not fit is cut off; lost messages (ENOBUFS) count as a message, too.
         match recv(news.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
             Ok(_) | Err(Errno::ENOBUFS | Errno::EINTR) => {}
             Err(_) => break,
         }
     }
-    // Empty, or so busy that the next look is due anyway.
+    // The queue is empty, or so busy that another reading is due anyway.
     let _ = news
         .try_io(tokio::io::Interest::READABLE, |_| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }

@@ -1,10 +1,10 @@
-//! One child of this process, from its start until it is reaped, and every signal that it is sent.
+//! One child of this process from its start until it is reaped, and all signals that it is sent.
 //!
-//! INVARIANT: no signal goes to a number that may have become somebody else's.
-//! - A process is signalled by its pidfd, which means that process and no other for ever.
-//! - A process group has no descriptor. Its number is its leader's, which is the child; the kernel gives
-//!   it to nobody else before the child is reaped. So a group is signalled only until then, which a lock
-//!   sees to: whoever reaps holds it as well.
+//! INVARIANT: no signal goes to a number that may belong to another process.
+//! - A process is signalled by its pidfd, which refers to that process only, for ever.
+//! - A process group has no descriptor. Its number is that of its leader, the child, which the
+//!   kernel does not reuse before the child is reaped. So a group is signalled only until then; a
+//!   lock, which the reaper holds as well, ensures that.
 //! - Where a container refuses pidfds, the same lock makes the child's own number safe.
 
 use std::{
@@ -51,14 +51,14 @@ impl Child {
         Self { pid, pidfd, reaped: Mutex::new(false) }
     }
 
-    /// Its number, which means something until it is reaped.
+    /// Its number, which is valid until it is reaped.
     pub(crate) fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// A descriptor that is readable when it has ended: its pidfd, or, where a container refuses those,
-    /// a pipe whose other end is closed by a thread that waits for it, and leaves it to be reaped.
-    /// `None` where there is neither.
+    /// A descriptor that is readable when the child has ended: its pidfd, or, where a container
+    /// refuses those, a pipe whose other end is closed by a thread that waits for the child without
+    /// reaping it. `None` where neither works.
     pub(crate) fn end_descriptor(&self) -> Option<OwnedFd> {
         match &self.pidfd {
             Some(pidfd) => pidfd.as_fd().try_clone_to_owned().ok(),
@@ -74,17 +74,17 @@ impl Child {
             while wait_here(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
             drop(alive);
         };
-        // Ends with the child, of which it holds nothing.
+        // The thread ends with the child and holds nothing of it.
         thread::Builder::new().name(format!("wait {pid}")).stack_size(WAIT_STACK).spawn(waits)?;
         Ok(ended)
     }
 
-    /// Sends it a signal, if it has not been reaped; whether it was sent.
+    /// Sends it a signal, if it has not been reaped; returns whether it was sent.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
         let reaped = self.lock();
         let by_pidfd = PidFdSignal::from_named_raw(signal as i32).zip(self.pidfd.as_ref());
         let sent = match by_pidfd.map(|(signal, pidfd)| pidfd_send_signal(pidfd, signal)) {
-            // A filter may let pidfds be made and not be used.
+            // A seccomp filter may allow pidfds to be opened but not to be used.
             None | Some(Err(PidFdErrno::PERM | PidFdErrno::NOSYS)) if !*reaped => {
                 kill(self.pid, signal).map_err(io::Error::from)
             }
@@ -95,8 +95,8 @@ impl Child {
         told(sent)
     }
 
-    /// Sends its process group a signal, if the group is its own and it has not been reaped; whether it
-    /// was sent.
+    /// Sends a signal to its process group, if it leads one and has not been reaped; returns
+    /// whether it was sent.
     pub(crate) fn signal_group(&self, signal: Signal) -> bool {
         let reaped = self.lock();
         let sent = if *reaped { Err(Errno::ESRCH) } else { killpg(self.pid, signal) };
@@ -104,15 +104,15 @@ impl Child {
         told(sent.map_err(io::Error::from))
     }
 
-    /// Whether it has ended. Never waits.
+    /// Whether it has ended. Never blocks.
     pub(crate) fn has_ended(&self) -> bool {
         let Some(pid) = PidFdPid::from_raw(self.pid.as_raw()) else { return true };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        // An error says that there is no such child.
+        // An error means that there is no such child.
         !matches!(waitid(WaitId::Pid(pid), options), Ok(None))
     }
 
-    /// Takes the verdict of one that has ended. Never waits.
+    /// Reaps it after its end. Never blocks.
     pub(crate) fn reap(&self) -> Verdict {
         let mut reaped = self.lock();
         let status = family::reap(self.pid, WaitOptions::NOHANG);
@@ -127,7 +127,7 @@ impl Child {
     }
 }
 
-/// Room for a thread that does nothing but wait.
+/// Stack of a thread that only waits.
 const WAIT_STACK: usize = 64 * 1024;
 
 fn told(sent: io::Result<()>) -> bool {
@@ -135,7 +135,7 @@ fn told(sent: io::Result<()>) -> bool {
         Ok(()) => true,
         Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => false,
         Err(error) => {
-            warn!(%error, "a child cannot be signalled");
+            warn!(%error, "cannot signal a child");
             false
         }
     }

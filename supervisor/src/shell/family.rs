@@ -1,17 +1,17 @@
-//! The processes that descend from this one: the app, what it started and left behind, whatever
-//! daemonised. They become this process's children when their parents end (it is their
-//! "subreaper", prctl(2)), so none gets lost, and none stays as a zombie.
+//! The processes that descend from this one: the app, what it started and left behind, and daemons.
+//! They become this process's children when their parents end (it is their "subreaper", prctl(2)),
+//! so none is lost, and none remains a zombie.
 //!
 //! INVARIANTS
-//! - Who was there before this program was is left alone, but for being reaped.
-//! - A process that a task of `watch` waits for is reaped by that task alone, which needs its status.
-//! - No signal goes to a number that may have become another process's: a pidfd is opened first and
-//!   the family tie is read again after that. Where a container refuses pidfds, only children of this
-//!   process are signalled, whose numbers are theirs until it reaps them. What is further down becomes
-//!   its child when those end.
-//!
-//! Trusts `/proc`, which may be that of another pid namespace (`unshare --pid --fork` leaves it so):
-//! numbers are translated by its `NSpid` lines, and what cannot be seen is not signalled.
+//! - Children that existed before this program was executed are reaped but otherwise left alone.
+//! - A process that a task of `watch` waits for is reaped by that task alone, which needs its
+//!   status.
+//! - No signal goes to a number that may belong to another process: a pidfd is opened first, and
+//!   the family relation is read again afterwards. Where a container refuses pidfds, only children
+//!   of this process are signalled, whose numbers stay theirs until it reaps them. Processes
+//!   further down become its children when their parents end.
+//! Trusts `/proc`, which may be that of another pid namespace (`unshare --pid --fork` leaves it
+//! so): numbers are translated by its `NSpid` lines, and invisible processes are not signalled.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,25 +38,25 @@ use tracing::{debug, warn};
 
 use super::ffi;
 
-/// The descendants of this process that are the desktop's.
+/// The descendants of this process that belong to the desktop.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// Children that this process had before it was executed, by a script's `PROGRAM & exec lumen run`.
-    /// They and what descends from them are none of the desktop's.
+    /// Children that this process had before it was executed, for example by a script's `PROGRAM &
+    /// exec lumen run`. They and their descendants do not belong to the desktop.
     strangers: BTreeSet<Pid>,
 }
 
-/// Makes this process the new parent of its descendants' orphans, and has news of children's ends
-/// wait in a descriptor. To be called before any child is made.
+/// Makes this process the new parent of its descendants' orphans, and returns a descriptor that is
+/// readable when children end. Must be called before any child is made.
 pub(super) fn adopt() -> io::Result<(Family, SignalFd)> {
     if let Err(error) = prctl::set_child_subreaper(true) {
-        warn!(%error, "what the app leaves behind is not adopted, and not ended with the desktop");
+        warn!(%error, "cannot adopt what the app leaves behind and end it with the desktop");
     }
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     signals.thread_block()?;
     let news = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    // Without `/proc` nobody is signalled, thus no stranger either.
+    // Without `/proc` no descendant is signalled, so strangers need not be known.
     let strangers = Proc::own().map(|proc| proc.children()).unwrap_or_default();
     Ok((Family { strangers }, news))
 }
@@ -69,26 +69,27 @@ impl Family {
             if watched(ended) || reap(ended, WaitOptions::NOHANG).is_none() {
                 return;
             }
-            // Its number may become that of one of the desktop's.
+            // Its number may be reused for a process of the desktop.
             self.strangers.remove(&ended);
-            debug!(pid = ended.as_raw(), "an orphan has ended");
+            debug!(pid = ended.as_raw(), "reaped an orphan");
         }
     }
 
-    /// Sends a signal to every descendant but those that are `spared`; returns how many there are.
+    /// Sends a signal to every descendant except those that are `spared`; returns how many there
+    /// are.
     pub(super) fn signal(&self, signal: Signal, spared: impl Fn(Pid) -> bool) -> io::Result<usize> {
         let proc = Proc::own()?;
         let found = self.descendants(&proc, spared);
         for entry in &found {
-            debug!(pid = entry.pid.as_raw(), name = entry.name, %signal, "ending what is left");
+            debug!(pid = entry.pid.as_raw(), name = entry.name, %signal, "ending a leftover process");
             if let Err(error) = send(&proc, entry, signal) {
-                debug!(pid = entry.pid.as_raw(), %error, "it cannot be signalled");
+                debug!(pid = entry.pid.as_raw(), %error, "cannot signal a leftover process");
             }
         }
         Ok(found.len())
     }
 
-    /// How many descendants there are but those that are `spared`.
+    /// The number of descendants except those that are `spared`.
     pub(super) fn count(&self, spared: impl Fn(Pid) -> bool) -> io::Result<usize> {
         Ok(self.descendants(&Proc::own()?, spared).len())
     }
@@ -100,7 +101,7 @@ impl Family {
     }
 }
 
-/// Reaps a child; `None` when it has not ended, or is none.
+/// Reaps a child; `None` when it has not ended or is not a child.
 pub(super) fn reap(child: Pid, options: WaitOptions) -> Option<WaitStatus> {
     let child = PidFdPid::from_raw(child.as_raw())?;
     waitpid(Some(child), options).ok().flatten().map(|(_, status)| status)
@@ -110,8 +111,8 @@ fn send(proc: &Proc, entry: &Entry, signal: Signal) -> io::Result<()> {
     let gone = || io::Error::from(io::ErrorKind::NotFound);
     let pid = PidFdPid::from_raw(entry.pid.as_raw()).ok_or_else(gone)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty());
-    // What the descriptor means is what was found only if the number still has the same parent, or
-    // this process in its place.
+    // The descriptor refers to the process that was found only if the number still has the same
+    // parent, or this process in its place.
     let still = proc.entry(entry.number).ok_or_else(gone)?;
     if still.parent != entry.parent && still.parent != proc.own {
         return Err(gone());
@@ -126,14 +127,14 @@ fn send(proc: &Proc, entry: &Entry, signal: Signal) -> io::Result<()> {
     }
 }
 
-/// One living process, as `/proc/NUMBER/status` tells.
+/// One living process, from `/proc/NUMBER/status`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Entry {
     /// Its number in `/proc`.
     number: i32,
     /// Its parent's number in `/proc`.
     parent: i32,
-    /// Its number here.
+    /// Its number in this process's namespace.
     pid: Pid,
     name: String,
 }
@@ -142,7 +143,7 @@ struct Entry {
 struct Proc {
     /// This process's number in it.
     own: i32,
-    /// Which of the numbers of an `NSpid` line is the one that counts here.
+    /// The position in an `NSpid` line of the number that counts in this namespace.
     depth: usize,
 }
 
@@ -166,7 +167,7 @@ impl Proc {
         all.filter(|entry| entry.parent == self.own).map(|entry| entry.pid).collect()
     }
 
-    /// `None` when it is gone, a zombie, or cannot be seen from here.
+    /// `None` when it has ended, is a zombie, or is invisible from here.
     fn entry(&self, number: i32) -> Option<Entry> {
         let path: PathBuf = Path::new("/proc").join(number.to_string()).join("status");
         parse(&fs::read_to_string(path).ok()?, number, self.depth)
@@ -197,7 +198,7 @@ fn namespace_numbers(status: &str) -> Vec<i32> {
     numbers.split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-/// Those that descend from `ancestor` and not from `strangers`, who are left out as well.
+/// The descendants of `ancestor`, without `strangers` and theirs.
 fn descendants(all: &[Entry], ancestor: i32, strangers: &BTreeSet<Pid>) -> Vec<Entry> {
     let mut children: BTreeMap<i32, Vec<&Entry>> = BTreeMap::new();
     for entry in all.iter().filter(|entry| !strangers.contains(&entry.pid)) {
@@ -205,7 +206,7 @@ fn descendants(all: &[Entry], ancestor: i32, strangers: &BTreeSet<Pid>) -> Vec<E
     }
     let (mut found, mut waiting) = (Vec::new(), vec![ancestor]);
     while let Some(parent) = waiting.pop() {
-        // Taken out: numbers read at different moments could form a ring.
+        // Removed, because numbers read at different moments could form a cycle.
         for child in children.remove(&parent).into_iter().flatten() {
             waiting.push(child.number);
             found.push(child.clone());

@@ -1,4 +1,4 @@
-//! Somebody else's programs in the desktop: the app, its helpers, and what they leave behind.
+//! Programs in the desktop that are not workers: the app, its helpers, and what they leave behind.
 
 use std::{collections::BTreeMap, ffi::OsString, io, os::fd::OwnedFd, sync::Arc};
 
@@ -21,20 +21,20 @@ use crate::lifecycle::{Helper, Instance};
 /// How many of the app's last lines are shown when it fails at once.
 const APP_LINES: usize = 10;
 
-/// The processes that are no workers.
+/// The processes that are not workers.
 pub(super) struct Guests {
-    /// The app's process, which leads its process group.
+    /// The app's process, which leads a process group.
     app: Option<Arc<Child>>,
     /// Why the app could not be executed.
     not_executed: Option<String>,
-    /// The helpers' processes, each of which leads its process group, too.
+    /// The helpers' processes, each of which leads a process group, too.
     helpers: BTreeMap<Helper, (Arc<Child>, Instance)>,
-    /// What helpers that serve have to say to the app's environment.
+    /// The variables that ready helpers add to the app's environment.
     said: BTreeMap<Helper, (&'static str, OsString)>,
-    /// What everything that is left has been sent, since its end was decided.
+    /// The signal that all remaining processes have been sent, since their end was decided.
     ending: Option<Signal>,
     family: Family,
-    /// Who is a worker, and so neither the app's nor a helper's.
+    /// The workers' processes, which are neither the app's nor a helper's.
     roster: Roster,
     events: Events,
     log: Log,
@@ -55,7 +55,7 @@ impl Guests {
         }
     }
 
-    /// Executes the app. What keeps it from running is told as its end.
+    /// Executes the app. A failure to do so is reported as its end.
     pub(super) fn start_app(&mut self, launch: &AppLaunch) -> io::Result<()> {
         self.not_executed = None;
         let launch = self.with_helpers(launch);
@@ -65,7 +65,7 @@ impl Guests {
         self.app = Some(Arc::clone(&child));
         let (ended, tail) = (self.events.clone(), self.log.follow(LogSource::App, output));
         tokio::spawn(async move {
-            // What the app leaves in its group would outlive it.
+            // Processes of the app's group would outlive it.
             let verdict = watch::end(&child, gone, || {
                 child.signal_group(Signal::SIGTERM);
             });
@@ -110,7 +110,7 @@ impl Guests {
         Ok(())
     }
 
-    /// A helper serves, and said this.
+    /// A helper is ready and has announced itself with `line`.
     pub(super) fn helper_ready(&mut self, launch: &HelperLaunch, line: &str) {
         if let Some((variable, before)) = launch.said {
             self.said.insert(launch.helper, (variable, format!("{before}{line}").into()));
@@ -146,7 +146,7 @@ impl Guests {
         self.app.as_ref().map(|app| app.pid())
     }
 
-    /// What the app said last, or why it could say nothing.
+    /// The last lines of the app, or the reason why it wrote none.
     pub(super) fn last_lines(&self) -> Vec<String> {
         match &self.not_executed {
             Some(reason) => vec![reason.clone()],
@@ -160,13 +160,14 @@ impl Guests {
         }
     }
 
-    /// Ends all that is left, workers aside; whether nothing is.
+    /// Signals all remaining processes except workers; returns whether there are none.
     pub(super) fn end_rest(&mut self, signal: Signal) -> bool {
         self.ending = Some(signal);
         nothing_of(self.family.signal(signal, |pid| self.roster.has(pid)))
     }
 
-    /// A child has ended: reaps it if nobody else does. Whether nothing is left of what is to end.
+    /// Reaps an ended child unless a task does so. Returns whether all processes that must end have
+    /// ended.
     pub(super) fn child_ended(&mut self) -> bool {
         let roster = self.roster.clone();
         let is_worker = |pid| roster.has(pid);
@@ -175,7 +176,7 @@ impl Guests {
         self.family.reap_orphans(|pid| watched.contains(&pid) || is_worker(pid));
         match self.ending {
             None => false,
-            // Whoever was about to fork when it was killed has left a child.
+            // A process that was forking when it was killed may have left a child.
             Some(Signal::SIGKILL) => nothing_of(self.family.signal(Signal::SIGKILL, is_worker)),
             Some(_) => nothing_of(self.family.count(is_worker)),
         }
@@ -183,7 +184,7 @@ impl Guests {
 }
 
 impl Drop for Guests {
-    /// Nothing of ours may outlive the loop, however it ends.
+    /// Our processes must not outlive the loop, however it ends.
     fn drop(&mut self) {
         self.signal_app(Signal::SIGKILL);
         for helper in self.helpers.keys() {
@@ -192,7 +193,7 @@ impl Drop for Guests {
     }
 }
 
-/// Whose lines a helper's are.
+/// The log source of a helper.
 fn source(helper: Helper) -> LogSource {
     match helper {
         Helper::Bus => LogSource::Bus,
@@ -200,7 +201,7 @@ fn source(helper: Helper) -> LogSource {
     }
 }
 
-/// Reports the first line that a helper says on its descriptor 3; nothing if it ends without.
+/// Reports the first line of a helper on its descriptor 3; nothing if it ends without one.
 async fn announced<Report: Future<Output = ()>>(
     ready: OwnedFd,
     report: impl FnOnce(String) -> Report,
@@ -215,7 +216,7 @@ fn nothing_of(left: io::Result<usize>) -> bool {
     match left {
         Ok(count) => count == 0,
         Err(error) => {
-            warn!(%error, "/proc does not tell what the app left behind; it is left alone");
+            warn!(%error, "cannot read from /proc what the app left behind; leaving it alone");
             true
         }
     }

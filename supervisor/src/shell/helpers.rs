@@ -1,7 +1,8 @@
-//! Which helpers a session needs, how each is started, and what the app's environment says of it.
+//! The helpers that a session needs: how each is started, and what it adds to the app's
+//! environment.
 //!
-//! Every helper says on descriptor 3 that it serves, by one line: dbus-daemon its address
-//! (`--print-address`), Xwayland the number of its display (`-displayfd`).
+//! Every helper announces on descriptor 3, by one line, that it is ready: dbus-daemon writes its
+//! address (`--print-address`), Xwayland the number of its display (`-displayfd`).
 
 use std::{
     ffi::{OsStr, OsString},
@@ -23,30 +24,30 @@ use super::{
 };
 use crate::{environment::Environment, lifecycle::Helper};
 
-/// How a helper's process is made.
+/// How a helper is started.
 #[derive(Clone, Debug)]
 pub(crate) struct HelperLaunch {
     pub(crate) helper: Helper,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    /// Variables of its own, where they are not the app's.
+    /// Its own variables, where they differ from the app's.
     pub(crate) own: Vec<(&'static str, OsString)>,
-    /// The variable of the app that the helper's line says, and what stands before the line.
+    /// The app's variable that gets the helper's line, and the prefix of its value.
     pub(crate) said: Option<(&'static str, &'static str)>,
 }
 
-/// Why a helper cannot be had.
+/// Why a helper cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HelperError {
-    /// X was asked for, and there is no X server.
+    /// X was asked for, but there is no X server.
     #[error(
         "--x11 needs Xwayland, which is not in {path}; on Debian or Ubuntu: apt install xwayland"
     )]
     NoXwayland {
-        /// Where it was looked for.
+        /// The directories that were searched.
         path: String,
     },
-    /// No cookie could be made.
+    /// The system returned no random bytes for a cookie.
     #[error("no randomness for the X server's cookie")]
     NoRandomness,
     /// The cookie cannot be written.
@@ -54,8 +55,8 @@ pub(crate) enum HelperError {
     Place(#[from] PlaceError),
 }
 
-/// The helpers of an app with this environment, which is told of them. `directory` is the session
-/// user's own; to be called as that user.
+/// The helpers of an app with this environment, to which their variables are added. `directory` is
+/// private to the session's user; must be called as that user.
 pub(crate) fn needed(
     x11: bool,
     environment: &mut Environment,
@@ -78,7 +79,7 @@ pub(crate) fn needed(
     Ok(helpers)
 }
 
-/// A session bus, unless there is one: at `address`, or where a login's is.
+/// A session bus, unless one exists at `address` or at a login's usual place.
 fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Path) -> Bus {
     if address.is_some_and(answers) {
         return Bus::There(None);
@@ -98,7 +99,7 @@ fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Pa
     let mut listen = OsString::from("--address=");
     listen.push(&address);
     let fixed = ["--session", "--nofork", "--nopidfile", "--print-address=3"];
-    // It tells its address with an identity in it, which a successor does not share.
+    // Its own address includes a random identity, which a successor would not share.
     let launch = HelperLaunch {
         helper: Helper::Bus,
         program,
@@ -112,17 +113,17 @@ fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Pa
 /// The variable that names the session bus.
 const BUS_ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 
-/// Which session bus there is.
+/// The session bus to use.
 enum Bus {
     /// None, and none can be started.
     None,
-    /// One of ours is to be started, to be found at this address.
+    /// Start our own, at this address.
     Ours(OsString, HelperLaunch),
-    /// Somebody else's; at this address if the environment does not say so.
+    /// Use an existing one, at this address if the environment does not name it.
     There(Option<OsString>),
 }
 
-/// The address of a bus at a path; bytes that mean something in addresses are escaped (D-Bus
+/// The address of a bus at a path; bytes with a meaning in addresses are escaped (D-Bus
 /// Specification, "Server Addresses").
 fn unix(path: &Path) -> OsString {
     let mut address = String::from("unix:path=");
@@ -137,8 +138,8 @@ fn unix(path: &Path) -> OsString {
     address.into()
 }
 
-/// Whether somebody listens at a bus address. Of one that is no path nothing is known; whoever set
-/// it will know.
+/// Whether a server listens at a bus address. Addresses that are not paths cannot be checked and
+/// are believed.
 fn answers(address: &OsStr) -> bool {
     let text = address.to_string_lossy();
     text.split(';').any(|one| match one.strip_prefix("unix:").and_then(path_of) {
@@ -147,7 +148,7 @@ fn answers(address: &OsStr) -> bool {
     })
 }
 
-/// The path among the parts of a `unix:` address.
+/// The path in a `unix:` address.
 fn path_of(parts: &str) -> Option<PathBuf> {
     let escaped = parts.split(',').find_map(|part| part.strip_prefix("path="))?.as_bytes();
     let (mut bytes, mut rest) = (Vec::new(), escaped);
@@ -167,8 +168,8 @@ fn path_of(parts: &str) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(&bytes)))
 }
 
-/// An X server whose root window is the desktop. It alone is told of the compositor: many an app would
-/// choose that before the X server.
+/// An X server whose root window is the desktop. Only it is told of the compositor, because many
+/// apps would prefer Wayland to X.
 fn x_server(
     environment: &mut Environment,
     path: &OsStr,
@@ -179,12 +180,13 @@ fn x_server(
     let authority = directory.join("xauthority");
     write_cookie(&authority)?;
     let mut arguments: Vec<OsString> = vec!["-auth".into(), authority.clone().into()];
-    // On the abstract socket, too: clients ask there first, so whoever else had it would get them, and
-    // without it the server takes a display that another one has.
+    // It listens on the abstract socket, too: clients try it first, so another process that had it
+    // would get them; and without it the server may choose a display that another one has.
     let fixed = ["-displayfd", "3", "-nolisten", "tcp", "-noreset", "-shm"];
     arguments.extend(fixed.map(OsString::from));
     let compositor = environment.get("WAYLAND_DISPLAY").unwrap_or_default().to_owned();
-    // Not taken out: what is unset means `wayland-0`, which may be the desktop outside.
+    // Set to an empty value: if it were unset, `wayland-0` would be used, which may be the
+    // surrounding desktop.
     environment.set("WAYLAND_DISPLAY", "");
     environment.set("XDG_SESSION_TYPE", "x11");
     environment.set("XAUTHORITY", authority);
@@ -197,13 +199,13 @@ fn x_server(
     })
 }
 
-/// Makes the directory of X servers' sockets where no system has made it at boot. An X server does
-/// that for root only.
+/// Makes the directory of X servers' sockets where the system did not make it at boot. An X server
+/// does that only as root.
 pub(crate) fn x_sockets() -> Result<(), PlaceError> {
     let path = Path::new("/tmp/.X11-unix");
     let mode = 0o1777;
     match DirBuilder::new().mode(mode).create(path) {
-        // The mask took some of it.
+        // The umask removed some of the mode.
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
@@ -211,7 +213,7 @@ pub(crate) fn x_sockets() -> Result<(), PlaceError> {
     .map_err(places::at(path))
 }
 
-/// Writes a new cookie, with which alone the X server lets a client in.
+/// Writes a new cookie, without which the X server admits no client.
 fn write_cookie(path: &Path) -> Result<(), HelperError> {
     let mut cookie = [0; 16];
     getrandom::fill(&mut cookie).map_err(|_| HelperError::NoRandomness)?;
@@ -222,8 +224,8 @@ fn write_cookie(path: &Path) -> Result<(), HelperError> {
     Ok(write().map_err(places::at(path))?)
 }
 
-/// One entry of an authority file: family, address, display, name and data, each but the first after
-/// its length (libXau, `AuWrite.c`). It is for any address and any display.
+/// One entry of an authority file: family, address, display, name and data, each but the first
+/// preceded by its length (libXau, `AuWrite.c`). It applies to any address and any display.
 fn authority(cookie: &[u8; 16]) -> Vec<u8> {
     const FAMILY_WILD: u16 = 0xffff;
     let mut entry = FAMILY_WILD.to_be_bytes().to_vec();
@@ -235,7 +237,7 @@ fn authority(cookie: &[u8; 16]) -> Vec<u8> {
     entry
 }
 
-/// What an app that ends for want of an X server says to that, and what helps.
+/// A hint for an app that ended because it found no X server.
 pub(crate) fn hint<'lines>(mut last_lines: impl Iterator<Item = &'lines String>) -> &'static str {
     const COMPLAINTS: [&str; 6] = [
         "open display",

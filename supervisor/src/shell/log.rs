@@ -1,10 +1,10 @@
-//! The log: what children and this process write, kept in rings and passed on to standard error.
+//! The log: lines of children and of this process, kept in rings and written to standard error.
 //!
-//! Nothing of it can stop the loop. One thread reads the children's pipes, one writes to standard
-//! error, and between them lie the rings ([`Journal`]), under a lock that nobody holds while he waits.
-//! Where standard error is not read (a full pipe, a terminal that was stopped), only the writing thread
-//! stands still; the rings drop their oldest lines, and it says how many once it goes on. What goes to
-//! standard output has a thread of its own, for the same reason.
+//! Logging cannot block the loop. One thread reads the children's pipes, another writes to standard
+//! error, and between them are the rings ([`Journal`]), under a lock that is never held while
+//! waiting. Where standard error is not read (a full pipe, a stopped terminal), only the writing
+//! thread blocks; the rings drop their oldest lines, and the thread says how many once it
+//! continues. Standard output has its own thread, for the same reason.
 
 use std::{
     fs::File,
@@ -37,16 +37,16 @@ use crate::admin::{
     ring::{Journal, Printer},
 };
 
-/// Most bytes taken from one pipe at a time.
+/// Most bytes read from one pipe at a time.
 const BLOCK: usize = 256 * 1024;
-/// What a child's pipe is made to hold: a block.
+/// The capacity of a child's pipe: one block.
 pub(super) const PIPE_BYTES: i32 = 256 * 1024;
-/// How long a child's last lines may take to be read after its end.
+/// How long to wait for a child's last lines after its end.
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long the last lines may take to be written at the end of everything.
+/// How long to wait for the last lines to be written when everything ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The log, for all who write to it or ask for its lines.
+/// The log, shared by all who write to it or read its lines.
 #[derive(Clone)]
 pub(super) struct Log {
     shared: Arc<Shared>,
@@ -55,23 +55,23 @@ pub(super) struct Log {
 
 struct Shared {
     state: Mutex<State>,
-    /// There is more to write.
+    /// Signalled when there is more to write.
     more: Condvar,
-    /// Something has been written.
+    /// Signalled when something was written.
     written: Condvar,
-    /// Texts for standard output that have not been written.
+    /// The number of texts not yet written to standard output.
     announcing: AtomicUsize,
 }
 
 #[derive(Default)]
 struct State {
     journal: Journal,
-    /// The number of the last line that standard error has.
+    /// The number of the last line written to standard error.
     written: u64,
 }
 
 impl Shared {
-    /// The state, whose every change is whole: a panic elsewhere has broken nothing.
+    /// The state. Every change of it is complete, so a panic elsewhere left it consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +93,7 @@ impl Shared {
 }
 
 impl Log {
-    /// Starts both threads. Signals are none of their business.
+    /// Starts both threads, which receive no signals.
     pub(super) fn start() -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -110,14 +110,14 @@ impl Log {
         Ok(Self { shared, reader })
     }
 
-    /// Keeps a line of this process's own.
+    /// Logs a line of this process.
     pub(super) fn say(&self, text: &str) {
         for line in text.lines() {
             self.shared.push(LogSource::Supervisor, line.to_owned());
         }
     }
 
-    /// Writes to standard output, by and by.
+    /// Writes to standard output in the background.
     pub(super) fn announce(&self, text: String) {
         let log = self.clone();
         log.shared.announcing.fetch_add(1, Ordering::SeqCst);
@@ -127,20 +127,20 @@ impl Log {
         };
         let announced = start_thread("announcer", move || {
             if let Err(error) = write() {
-                log.say(&format!("nobody can read the address: {error}"));
+                log.say(&format!("cannot write the address to standard output: {error}"));
             }
-            // Under the lock, so that who waits sees it.
+            // Under the lock, so that a waiting thread sees it.
             let _state = log.shared.state();
             log.shared.announcing.fetch_sub(1, Ordering::SeqCst);
             log.shared.written.notify_all();
         });
         if let Err(error) = announced {
             self.shared.announcing.fetch_sub(1, Ordering::SeqCst);
-            self.say(&format!("nobody can be told the address: {error}"));
+            self.say(&format!("cannot start a thread for standard output: {error}"));
         }
     }
 
-    /// Reads what a child writes until it and all who inherited its output are gone.
+    /// Reads a child's output until the child and all who inherited its output have closed it.
     pub(super) fn follow(&self, source: LogSource, output: OwnedFd) -> Tail {
         let (settle, asked) = mpsc::channel(1);
         self.reader.spawn(read(Arc::clone(&self.shared), source, output, asked));
@@ -157,7 +157,7 @@ impl Log {
         LogPage { lines: self.shared.state().journal.page(source, after) }
     }
 
-    /// Waits until all that has been said is written, if somebody takes it in time.
+    /// Waits until everything logged so far is written, or a time limit has passed.
     pub(super) fn flush(&self) {
         let deadline = Instant::now() + FLUSH_TIMEOUT;
         let mut state = self.shared.state();
@@ -179,11 +179,11 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Waits until all that the child has written so far is in the log; not long.
+    /// Waits, for a limited time, until everything that the child has written is in the log.
     pub(super) async fn settled(self) {
         let settled = async {
             let (reply, answer) = oneshot::channel();
-            // Whoever reads is gone when all has been read.
+            // The reader has ended if everything was read.
             if self.settle.send(reply).await.is_ok() {
                 let _ = answer.await;
             }
@@ -192,7 +192,7 @@ impl Tail {
     }
 }
 
-/// Reads one pipe, no faster than its [`Intake`] says.
+/// Reads one pipe, no faster than its [`Intake`] allows.
 async fn read(
     shared: Arc<Shared>,
     source: LogSource,
@@ -202,7 +202,7 @@ async fn read(
     let pipe = match Receiver::from_owned_fd(output) {
         Ok(pipe) => pipe,
         Err(error) => {
-            let line = format!("cannot read what {source} logs: {error}");
+            let line = format!("cannot read the output of {source}: {error}");
             return shared.push(LogSource::Supervisor, line);
         }
     };
@@ -211,7 +211,7 @@ async fn read(
     loop {
         let readable = async {
             tokio::time::sleep_until(intake.rest_until().into()).await;
-            // What an error means is seen by reading.
+            // The read below reports any error.
             let _ = pipe.readable().await;
         };
         let asked = tokio::select! {
@@ -225,7 +225,7 @@ async fn read(
         let taken = intake.take(Instant::now(), block.get(..count).unwrap_or_default());
         shared.record(source, taken);
         if let Some(asked) = asked {
-            // Who asked may have waited long enough.
+            // The requester may have stopped waiting.
             let _ = asked.send(());
         }
         if ended {
@@ -237,17 +237,17 @@ async fn read(
     }
 }
 
-/// Reads until a pipe is empty, or the block full; whether it has ended.
+/// Reads until a pipe is empty or the block is full; returns whether the pipe has ended.
 fn fill(pipe: &Receiver, block: &mut [u8]) -> (usize, bool) {
     let mut count = 0;
-    // The runtime reads only after it was told that there is something; what a child wrote just before
-    // its end is there already when it is about to be.
+    // The runtime reads only after a readiness event, but what a child wrote just before its end is
+    // often there already.
     let ended = read_all(block, &mut count, |room| pipe.try_read(room))
         || read_all(block, &mut count, |room| Ok(rustix::io::read(pipe, room)?));
     (count, ended)
 }
 
-/// Reads until there is nothing, or no room for it; whether there is never anything again.
+/// Reads until there is no more input or no more room; returns whether the input has ended.
 fn read_all(
     block: &mut [u8],
     count: &mut usize,
@@ -275,8 +275,8 @@ fn pass_on(shared: &Shared, mut output: File) {
         }
         let page = state.journal.page(None, state.written);
         drop(state);
-        // Where standard error is gone (a terminal that was closed) nobody can be told anything, and
-        // the desktop goes on.
+        // If standard error is closed (by a closed terminal), the failure cannot be reported, and
+        // the desktop continues.
         let _ = write_all(&mut output, printer.print(&page).as_bytes());
         let mut state = shared.state();
         state.written = page.last().map_or_else(|| state.journal.last(), |line| line.number);
@@ -284,7 +284,7 @@ fn pass_on(shared: &Shared, mut output: File) {
     }
 }
 
-/// Writes all, to a descriptor that the caller may have made non-blocking, too.
+/// Writes everything, even to a descriptor that the caller made non-blocking.
 fn write_all(output: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match output.write(bytes) {
@@ -301,8 +301,9 @@ fn write_all(output: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts a thread that no signal reaches: those meant for this process wait for its first thread,
-/// which has them in descriptors, and a terminal stops none that writes to it from the background.
+/// Starts a thread that receives no signals: those for this process go to its first thread, which
+/// reads them from descriptors, and a terminal stops no thread that writes to it from the
+/// background.
 fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let usual = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let started = thread::Builder::new().name(name.to_owned()).spawn(work);
