@@ -1,4 +1,4 @@
-//! The user's app: which program, in which environment, as whom.
+//! The user's app: its program, its environment and its user.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,9 +16,9 @@ use super::{
 };
 use crate::{config::AppChoice, environment::Environment, locale};
 
-/// Where the app runs.
+/// The surroundings in which the app runs.
 pub(crate) struct Surroundings<'start> {
-    /// Whose desktop it is.
+    /// The user of the desktop.
     pub(crate) user: &'start SessionUser,
     /// Whether root must become that user.
     pub(crate) become_user: bool,
@@ -32,21 +32,21 @@ pub(crate) struct Surroundings<'start> {
     pub(crate) files: PathBuf,
     /// The layout of the keyboard.
     pub(crate) keymap: &'start Keymap,
-    /// Who asks for it.
+    /// The caller who asked for it.
     pub(crate) caller: &'start Caller,
 }
 
-/// The process that started `lumen run`, as far as it shapes the app's.
+/// The process that started `lumen run`, as far as it influences the app.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// Its variables.
     pub(crate) environment: Environment,
-    /// Its working directory, if that is still there.
+    /// Its working directory, if that still exists.
     pub(crate) directory: Option<PathBuf>,
 }
 
 impl Caller {
-    /// Ours.
+    /// This process.
     pub(crate) fn here() -> Self {
         Self { environment: std::env::vars_os().collect(), directory: std::env::current_dir().ok() }
     }
@@ -57,18 +57,18 @@ impl Caller {
     }
 }
 
-/// Why there is nothing to start.
+/// Why no app can be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoApp {
-    /// No demo desktop.
+    /// No demo desktop is installed.
     #[error(transparent)]
     Demo(#[from] NoDemo),
-    /// The named program is not there.
+    /// The named program does not exist.
     #[error("there is no program {} in {path}", .program.display())]
     NotFound {
-        /// What was named.
+        /// The name.
         program: PathBuf,
-        /// Where it was looked for.
+        /// The directories that were searched.
         path: String,
     },
 }
@@ -80,7 +80,7 @@ pub(crate) fn command_line(launch: &AppLaunch) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// Turns the choice into a program that is there, with all it needs.
+/// Turns the choice into an existing program with all that it needs.
 pub(crate) fn launch(
     choice: &AppChoice,
     surroundings: &Surroundings<'_>,
@@ -119,8 +119,8 @@ pub(crate) fn launch(
     Ok(AppLaunch { program, arguments, environment, directories, identity, bound })
 }
 
-/// Where it starts, the first that its user may enter: where the caller is, as a command of the
-/// caller's would. A desktop begins at home, as after a login.
+/// Candidates for the working directory, of which the first that its user may enter is used: the
+/// caller's, as for any command of the caller's. A desktop begins at home, as after a login.
 fn directories(choice: &AppChoice, surroundings: &Surroundings<'_>) -> Vec<PathBuf> {
     let callers = surroundings.caller.directory.clone();
     let usual = [surroundings.home.clone(), PathBuf::from("/")];
@@ -139,8 +139,8 @@ fn named(words: &[OsString], path: &OsStr) -> Result<(PathBuf, Vec<OsString>), N
     Ok((found, arguments.to_vec()))
 }
 
-/// The layout by the variables of libxkbcommon: a desktop inside this one, as sway is, has a keyboard
-/// of its own and takes no layout from ours.
+/// The layout as variables of libxkbcommon: a nested desktop such as sway has its own keyboard and
+/// does not take the layout of ours.
 fn layout(keymap: &Keymap) -> impl Iterator<Item = (&'static str, OsString)> {
     let variables = [
         ("XKB_DEFAULT_LAYOUT", keymap.layout.as_str()),
@@ -153,8 +153,8 @@ fn layout(keymap: &Keymap) -> impl Iterator<Item = (&'static str, OsString)> {
         .map(|(name, value)| (name, OsString::from(value)))
 }
 
-/// The caller's own environment, or what a login of another user would set; and the way to the
-/// desktop.
+/// The caller's own environment, or what a login of another user would set, with the variables that
+/// lead to the desktop.
 fn environment(surroundings: &Surroundings<'_>, path: OsString) -> Environment {
     let (user, caller) = (surroundings.user, &surroundings.caller.environment);
     let mut environment = match surroundings.become_user {

@@ -56,7 +56,7 @@ impl Crew {
     ) -> Option<ToSupervisor> {
         match event {
             WorkerEvent::Broke(error) => {
-                warn!(%worker, %error, "it says what no worker says");
+                warn!(%worker, %error, "the worker sent an illegal message");
                 self.feed(Input::Broke(worker, instance));
             }
             WorkerEvent::Configured => self.feed(Input::Configured(worker, instance)),
@@ -65,12 +65,12 @@ impl Crew {
                 self.feed(Input::Exited(worker, instance, verdict));
             }
             WorkerEvent::Left(link) => {
-                // Mostly because it ends.
-                tracing::debug!(%worker, %link, "it closed its end");
+                // Usually because it ends.
+                tracing::debug!(%worker, %link, "the worker closed its end");
                 self.feed(Input::Left(worker, instance));
             }
             WorkerEvent::HandshakeFailed(reason) => {
-                // Mostly the echo of its end, which tells more and follows.
+                // Usually it has ended, and its end, which tells more, follows.
                 tracing::debug!(%worker, reason, "the handshake broke");
                 self.feed(Input::HandshakeFailed(worker, instance));
             }
@@ -105,7 +105,7 @@ impl Crew {
             Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
             Action::Wire { link, generation, from, to } => {
                 if let Err(error) = self.workers.wire(link, generation, from, to) {
-                    error!(link = %link.name, %error, "a link cannot be made");
+                    error!(link = %link.name, %error, "cannot make a link");
                 }
             }
             other => return Some(other),

@@ -1,9 +1,9 @@
-//! A user that exists only meanwhile gets what every other has: a name, and a home.
+//! Gives a temporary user what every other user has: a name and a home.
 //!
-//! Programs ask `/etc/passwd` for the name that belongs to a number: a shell for its prompt, `whoami`,
-//! ssh, which refuses to run without. The desktop sees copies of both user databases with one more
-//! line, bound over the real ones in a mount namespace of its own (`spawn::app`). Everybody else sees
-//! what was there before.
+//! Programs look up the name of a uid in `/etc/passwd`: a shell for its prompt, `whoami`, and ssh,
+//! which refuses to run without one. The desktop sees copies of both user databases with one more
+//! line, bound over the real ones in its own mount namespace (`spawn::app`). Other processes see
+//! the originals.
 
 use std::{
     ffi::{CString, OsStr},
@@ -18,15 +18,16 @@ use super::{
     users::SessionUser,
 };
 
-/// What a new home begins with, as `useradd` has it.
+/// The initial content of a new home, as for `useradd`.
 const SKELETON: &str = "/etc/skel";
 
-/// Where nothing can be bound over the databases (a container's root may not, and an ordinary caller
-/// whom no database names), bash has a name in its prompt all the same: its `PROMPT_COMMAND`.
+/// Where nothing can be bound over the databases (root of a container may not, nor an ordinary
+/// caller who is in no database), bash still shows a name in its prompt, through its
+/// `PROMPT_COMMAND`.
 pub(super) const PROMPT: &str = r"PS1=${PS1//\\u/$USER}";
 
-/// Writes the databases with one more user to `files`. Where one cannot be read or written the user
-/// stays without a name, which is no reason to have no desktop.
+/// Writes copies of the databases with one more user to `files`. Where one cannot be read or
+/// written, the user remains without a name, which must not prevent the desktop.
 pub(super) fn databases(user: &SessionUser, home: &Path, files: &Path) -> Vec<BoundFile> {
     let lines = [("passwd", passwd_line(user, home)), ("group", group_line(user))];
     let bound = lines.into_iter().filter_map(|(name, line)| {
@@ -43,7 +44,7 @@ fn path(path: &Path) -> Option<CString> {
     CString::new(path.as_os_str().as_bytes()).ok()
 }
 
-/// `passwd(5)`.
+/// A line of `passwd(5)`.
 fn passwd_line(user: &SessionUser, home: &Path) -> Vec<u8> {
     let (uid, gid) = (user.identity.uid.to_string(), user.identity.gid.to_string());
     let fields: [&OsStr; 7] = [
@@ -58,14 +59,14 @@ fn passwd_line(user: &SessionUser, home: &Path) -> Vec<u8> {
     fields.map(OsStr::as_bytes).join(&b':')
 }
 
-/// `group(5)`.
+/// A line of `group(5)`.
 fn group_line(user: &SessionUser) -> Vec<u8> {
     let gid = user.identity.gid.to_string();
     let fields: [&OsStr; 4] = [&user.name, "x".as_ref(), gid.as_ref(), "".as_ref()];
     fields.map(OsStr::as_bytes).join(&b':')
 }
 
-/// A database with one more line, whether or not it ended with the last one.
+/// A database with one more line, whether or not its last line ended with a newline.
 fn with_line(mut database: Vec<u8>, line: &[u8]) -> Vec<u8> {
     if database.last().is_some_and(|last| *last != b'\n') {
         database.push(b'\n');
@@ -75,12 +76,12 @@ fn with_line(mut database: Vec<u8>, line: &[u8]) -> Vec<u8> {
     database
 }
 
-/// Fills a new home with what the system gives every new user. To be called as that user.
+/// Fills a new home with the system's initial files. Must be called as that user.
 pub(super) fn furnish(home: &Path) -> Result<(), PlaceError> {
     copy_below(Path::new(SKELETON), home)
 }
 
-/// Copies files and folders; whatever else lies there, and what cannot be read, is passed over.
+/// Copies files and folders; other kinds of files, and unreadable ones, are skipped.
 fn copy_below(from: &Path, to: &Path) -> Result<(), PlaceError> {
     let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
     for entry in entries.flatten() {

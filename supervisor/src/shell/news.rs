@@ -1,4 +1,4 @@
-//! What the pages are told of the apps: the newest news, and which gateway waits for the next.
+//! News of the apps for the pages: the newest of each session, and the gateway that waits for more.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,21 @@ use crate::lifecycle::{News, Outcome, Verdict};
 pub(super) struct Bulletin {
     number: u32,
     newest: BTreeMap<SessionId, Entry>,
-    /// What the gateway knows that waits for more. One at a time: whoever asks later takes the place.
+    /// The gateway that waits, and the number of the news it knows. Only one waits: a later one
+    /// takes its place.
     waiting: Option<(u32, oneshot::Sender<AppNews>)>,
 }
 
 struct Entry {
     number: u32,
-    /// The session's own number of it.
+    /// The number that the session gave this news.
     serial: u32,
     state: AppState,
     told: bool,
 }
 
 impl Bulletin {
-    /// The app of a session is like this.
+    /// Records news of a session's app.
     pub(super) fn tell(&mut self, session: SessionId, serial: u32, state: AppState) {
         self.number = self.number.wrapping_add(1);
         let entry = Entry { number: self.number, serial, state, told: false };
@@ -40,7 +41,7 @@ impl Bulletin {
         }
     }
 
-    /// A session is gone. If its pages do not know that it is over, they are told `reason`.
+    /// A session has ended. Unless its pages already know that, they are told `reason`.
     pub(super) fn end(&mut self, session: SessionId, reason: Reason) {
         let newest = self.newest.get(&session).map(|entry| (&entry.state, entry.serial));
         let serial = match newest {
@@ -50,8 +51,8 @@ impl Bulletin {
         self.tell(session, serial, AppState::Over { reason });
     }
 
-    /// Answers a gateway that knows the news up to the one numbered `seen`, now or later; returns what
-    /// every page of a session knows by that, each with the session's own number.
+    /// Answers a gateway that knows the news up to number `seen`, now or later. Returns the news
+    /// that every page of a session thereby has, each with the session's own number.
     pub(super) fn ask(
         &mut self,
         seen: u32,
@@ -63,7 +64,7 @@ impl Bulletin {
                 told.push((*session, entry.serial));
             }
         }
-        // Nothing follows the news that it is over.
+        // No news follows the end of a desktop.
         let over = |entry: &Entry| matches!(entry.state, AppState::Over { .. });
         self.newest.retain(|_, entry| !(over(entry) && entry.told));
         self.answer(seen, reply);
@@ -75,7 +76,7 @@ impl Bulletin {
         match unseen.min_by_key(|(_, entry)| entry.number) {
             Some((session, entry)) => {
                 let (number, session, state) = (entry.number, *session, entry.state.clone());
-                // A gateway that has gone asks again.
+                // If the gateway has closed its request, it asks again.
                 let _ = reply.send(AppNews { number, session, state });
             }
             None => self.waiting = Some((seen, reply)),
@@ -83,7 +84,7 @@ impl Bulletin {
     }
 }
 
-/// News as a viewer reads them. `hint` says what else may help, and is empty mostly.
+/// News in words for viewers. `hint` names another remedy, and is usually empty.
 pub(super) fn state(news: News, hint: &str) -> AppState {
     let sentence = |text: String| Reason::truncated(format!("{text}{hint}"));
     match news {

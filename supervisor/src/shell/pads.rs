@@ -1,10 +1,10 @@
-//! The descriptors that virtual gamepads are made of, deposited where they outlive every worker and
-//! where nobody but the gamepad worker takes them out.
+//! The descriptors for virtual gamepads, deposited where they outlive every worker and only the
+//! gamepad worker takes them.
 //!
 //! `/dev/uinput` is opened once for each slot, the descriptors are sent into a socket as one
-//! datagram, and ours are closed. They lie in the socket's queue from then on: no process has them
-//! open, each gamepad worker looks at the datagram and so gets duplicates, and the devices made of
-//! them exist for as long as the queue does.
+//! datagram, and our copies are closed. From then on they lie in the socket's queue: no process has
+//! them open, each gamepad worker peeks at the datagram and so gets duplicates, and the devices
+//! made with them exist for as long as the queue does.
 
 use std::{
     fs::File,
@@ -23,10 +23,10 @@ use nix::{
     },
 };
 
-/// Where the kernel makes input devices.
+/// The kernel's device for making input devices.
 pub(crate) const UINPUT: &str = "/dev/uinput";
 
-/// Opens the device as a gamepad worker needs it.
+/// Opens the device with the flags that a gamepad worker needs.
 pub(crate) fn open() -> io::Result<OwnedFd> {
     File::options()
         .read(true)
@@ -36,19 +36,19 @@ pub(crate) fn open() -> io::Result<OwnedFd> {
         .map(OwnedFd::from)
 }
 
-/// The receiving end of a socket in which the descriptors of all slots lie.
+/// The receiving end of a socket that contains the descriptors of all slots.
 pub(crate) fn deposit() -> io::Result<OwnedFd> {
     let devices = (0..SLOTS).map(|_| open()).collect::<io::Result<Vec<_>>>()?;
     store(&devices)
 }
 
 fn store(devices: &[OwnedFd]) -> io::Result<OwnedFd> {
-    // A datagram socket's queue stays when the sending end is closed.
+    // A datagram socket keeps its queue when the sending end is closed.
     let (sender, receiver) =
         socketpair(AddressFamily::Unix, SockType::Datagram, None, SockFlag::SOCK_CLOEXEC)?;
     let numbers: Vec<RawFd> = devices.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
-    // One byte: an empty datagram could be taken for the end.
+    // One byte, because an empty datagram could be taken for the end.
     sendmsg::<()>(sender.as_raw_fd(), &[IoSlice::new(&[0])], &rights, MsgFlags::empty(), None)?;
     Ok(receiver)
 }

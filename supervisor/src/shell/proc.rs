@@ -1,4 +1,4 @@
-//! What the kernel tells of processes: `/proc/PID/stat`, `statm` and `status` (proc(5)).
+//! The kernel's information on processes: `/proc/PID/stat`, `statm` and `status` (proc(5)).
 
 use std::{collections::BTreeSet, fs};
 
@@ -11,11 +11,11 @@ pub(super) struct Usage {
     pub(super) memory_bytes: u64,
 }
 
-/// Field 14 of `/proc/PID/stat`, counted from the one after the name in parentheses, which may
-/// hold spaces: time in user mode, followed by time in the kernel.
+/// Field 14 of `/proc/PID/stat`, counted from the field after the name in parentheses, which may
+/// contain spaces: time in user mode, followed by time in the kernel.
 const UTIME_AFTER_NAME: usize = 11;
 
-/// Reads both; zero for a process that is gone.
+/// Reads both; zero for a process that has ended.
 pub(super) fn usage(pid: u32) -> Usage {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
@@ -35,7 +35,7 @@ fn resident_pages(statm: &str) -> u64 {
     statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default()
 }
 
-/// Every user that a process has, in whatever part.
+/// All uids (real, effective, saved, file system) of all processes.
 pub(super) fn users() -> BTreeSet<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let statuses = entries.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());

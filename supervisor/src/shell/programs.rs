@@ -1,4 +1,4 @@
-//! Finding programs: the workers' beside `lumen`, the app's in the user's `PATH`.
+//! Finds programs: the workers' beside `lumen`, the app's in the user's `PATH`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,29 +13,29 @@ use std::{
 
 use lumen_ipc::process::Worker;
 
-/// A worker's program that is not where it should be.
+/// A worker's program was not found.
 #[derive(Debug, thiserror::Error)]
 #[error("{binary} is not in {}; {INSTALL_ADVICE}", self.places())]
 pub(crate) struct MissingWorker {
     /// Its name.
     pub(crate) binary: &'static str,
-    /// Where it was looked for.
+    /// The directories that were searched.
     pub(crate) looked: Vec<PathBuf>,
 }
 
-/// What to do about a missing worker.
+/// Advice about a missing worker.
 pub(crate) const INSTALL_ADVICE: &str =
     "build or install all of Lumen's programs together, or name their directory by --workers-dir";
 
 impl MissingWorker {
-    /// Where it was looked for, for people.
+    /// The directories that were searched, for people.
     pub(crate) fn places(&self) -> String {
         let places = self.looked.iter().map(|path| path.display().to_string());
         places.collect::<Vec<_>>().join(" nor in ")
     }
 }
 
-/// Where workers' programs are looked for: where the command line says, else beside `lumen` and in
+/// The directories to search for workers' programs: the command line's, else that of `lumen` and
 /// `../libexec/lumen`.
 pub(crate) fn worker_directories(told: Option<&Path>, own: &Path) -> Vec<PathBuf> {
     match (told, own.parent()) {
@@ -56,13 +56,13 @@ pub(crate) fn worker(worker: Worker, directories: &[PathBuf]) -> Result<PathBuf,
         .ok_or_else(|| MissingWorker { binary: worker.binary(), looked: directories.to_vec() })
 }
 
-/// Opens a program for being executed, not for being read.
+/// Opens a program for execution, not for reading.
 pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     let flags = nix::libc::O_PATH;
     File::options().read(true).custom_flags(flags).open(path).map(OwnedFd::from)
 }
 
-/// Finds a program by name in the directories of `path`, or as the path it is.
+/// Finds a program by name in the directories of `path`, or by its own path.
 pub(crate) fn find(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     if program.as_encoded_bytes().contains(&b'/') {
         let program = std::path::absolute(program).ok()?;
@@ -78,7 +78,7 @@ fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// The `PATH` for the app: the caller's for the caller's own desktop, else the system's usual one.
+/// The `PATH` for the app: the caller's on the caller's own desktop, else the system's usual one.
 pub(crate) fn search_path(own: Option<OsString>) -> OsString {
     own.filter(|path| !path.is_empty())
         .unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games".into())

@@ -1,8 +1,8 @@
-//! What the relay is granted: its sockets, its secret, its certificate.
+//! The relay's grants: its sockets, its secret and its certificate.
 //!
-//! The sockets outlive the worker, so that a restart refuses nobody. UDP has one socket for each
-//! address of this host, because an answer must leave from the address that was asked; TCP needs
-//! only a listener for each IP version.
+//! The sockets outlive the worker, so that a restart refuses nobody. There is one UDP socket for
+//! each address of this machine, because an answer must leave from the address that was asked; TCP
+//! needs only a listener for each IP version.
 
 use std::{
     fs::File,
@@ -26,49 +26,49 @@ use crate::{
     config::{RelayConfig, RelayTls},
 };
 
-/// Most UDP sockets: a host with more addresses has them for something else.
+/// Most UDP sockets; a machine with more addresses uses them for another purpose.
 const MOST_ADDRESSES: usize = 32;
-/// Free ports tried until one is free for every address at once.
+/// Ports tried until one is free on every address.
 const TRIES: usize = 16;
 /// Longest certificate chain or key, in bytes.
 const MOST_PEM_BYTES: usize = 64 * 1024;
 
-/// Why there is no relay.
+/// Why the relay cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RelayError {
-    /// Its port cannot be had.
+    /// Its port cannot be bound.
     #[error("cannot bind the relay's port {port}; choose another with --{option}")]
     Bind {
-        /// Which.
+        /// The port.
         port: u16,
-        /// What sets it.
+        /// The option that sets it.
         option: &'static str,
-        /// What the kernel says.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The certificate or the key cannot be read.
     #[error("cannot read {path}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What the kernel says.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// It is not what it should be.
-    #[error("{path} is no PEM file of at most {MOST_PEM_BYTES} bytes")]
+    /// It is not a PEM file.
+    #[error("{path} is not a PEM file of at most {MOST_PEM_BYTES} bytes")]
     NotPem {
-        /// Which.
+        /// The file.
         path: PathBuf,
     },
     /// The secret cannot be drawn.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-    /// Memory for the secret or the key cannot be had.
+    /// Memory for the secret or the key cannot be allocated.
     #[error("cannot seal memory for the relay")]
     Seal(#[source] io::Error),
 }
 
-/// Everything of the relay that is there before it starts.
+/// Everything that the relay is granted.
 pub(crate) struct Relay {
     sockets: Sockets,
     secured: Vec<OwnedFd>,
@@ -84,28 +84,28 @@ struct Sockets {
     streams: Vec<OwnedFd>,
 }
 
-/// What the sockets say of the relay.
+/// Addresses that follow from the sockets.
 pub(crate) struct RelayFacts {
-    /// Where this host itself finds it by UDP.
+    /// The relay's UDP address for processes of this machine.
     pub(crate) near: Option<SocketAddr>,
-    /// What relayed addresses can be made of, the public address first.
+    /// The addresses that relayed addresses are made of, the public address first.
     pub(crate) own: Vec<IpAddr>,
 }
 
-/// Where this host is.
+/// The addresses and ports of this machine.
 pub(crate) struct Whereabouts<'start> {
-    /// Whether this machine's own programs alone are served.
+    /// Whether only programs of this machine are served.
     pub(crate) local: bool,
     /// The gateway's port, if it has one.
     pub(crate) shared: Option<u16>,
     /// Every address of this host.
     pub(crate) addresses: &'start [IpAddr],
-    /// What the administrator says.
+    /// The address that the administrator named.
     pub(crate) public: Option<IpAddr>,
 }
 
 impl Relay {
-    /// Binds, reads and draws all of it.
+    /// Binds the sockets, reads the files and draws the secret.
     pub(crate) fn set(
         config: &RelayConfig,
         host: &Whereabouts<'_>,
@@ -141,7 +141,7 @@ impl Relay {
         Ok((Self { sockets, secured, secret, certificate, key }, mint, facts))
     }
 
-    /// Everything of a kind that it is granted.
+    /// All descriptors of one kind of grant.
     pub(crate) fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
             ToWorker::RelayCertificate => self.certificate.iter().map(AsFd::as_fd).collect(),
@@ -157,7 +157,7 @@ impl Relay {
     }
 }
 
-/// Whether the relay could have its ports, and where: all of it is given back at once.
+/// Whether the relay's ports could be bound, and where; they are closed at once.
 pub(crate) fn try_ports(
     port: u16,
     tls: Option<u16>,
@@ -173,12 +173,12 @@ pub(crate) fn try_ports(
     Ok(sockets.datagrams.iter().map(|bound| bound.address.ip()).collect())
 }
 
-/// Which addresses the relay takes datagrams at.
+/// The addresses at which the relay receives datagrams.
 fn addresses(all: &[IpAddr], local: bool) -> Vec<IpAddr> {
     all.iter().copied().filter(|ip| !local || ip.is_loopback()).take(MOST_ADDRESSES).collect()
 }
 
-/// Where it takes connections.
+/// The addresses at which it accepts connections.
 fn wildcards(local: bool) -> [IpAddr; 2] {
     match local {
         true => [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
@@ -186,13 +186,14 @@ fn wildcards(local: bool) -> [IpAddr; 2] {
     }
 }
 
-/// Where this host itself finds it: on loopback, unless it has none.
+/// The relay's address for this machine: on loopback, if there is one.
 fn near(datagrams: &[Bound]) -> Option<SocketAddr> {
     let loopback = datagrams.iter().find(|bound| bound.address.ip().is_loopback());
     loopback.or_else(|| datagrams.first()).map(|bound| bound.address)
 }
 
-/// What relayed addresses are made of: the public one stands for all of its family.
+/// The addresses that relayed addresses are made of: the public one replaces all others of its
+/// family.
 fn own(all: &[IpAddr], public: Option<IpAddr>) -> Vec<IpAddr> {
     let other = |ip: &&IpAddr| public.is_none_or(|public| ip.is_ipv4() != public.is_ipv4());
     public.into_iter().chain(all.iter().filter(other).copied()).collect()
@@ -211,7 +212,7 @@ fn chosen_or_free(
         port => Some(bind(port)),
     };
     let taken = matches!(&tried, Some(Err(error)) if in_use(error));
-    // A port the kernel finds free for one address may be taken on another.
+    // A port that the kernel finds free on one address may be in use on another.
     for _ in 0..TRIES {
         match &tried {
             Some(Err(error)) if in_use(error) => {}
@@ -227,8 +228,8 @@ fn chosen_or_free(
     Ok(sockets)
 }
 
-/// Binds everything on one port, which the first socket chooses if it is zero. An address or IP
-/// version that this host turns out not to have is left out.
+/// Binds all sockets to one port, which the first socket chooses if `port` is zero. An address or
+/// IP version that this machine lacks is left out.
 fn bind(datagrams: &[IpAddr], streams: &[IpAddr], port: u16) -> io::Result<Sockets> {
     let mut sockets = Sockets { port, datagrams: Vec::new(), streams: Vec::new() };
     for ip in streams {
@@ -256,9 +257,9 @@ fn if_there(bound: io::Result<Bound>, ip: IpAddr) -> io::Result<Option<Bound>> {
         Ok(bound) => Ok(Some(bound)),
         Err(error) => match error.raw_os_error() {
             Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL) => {
-                // IPv6 that is off, or an address that has gone or is not ready.
+                // IPv6 is disabled, or an address was removed or is not ready.
                 if !ip.is_unspecified() && !ip.is_loopback() {
-                    warn!("the relay cannot be reached at {ip}, which is not ready");
+                    warn!("the relay is unreachable at {ip}, because the address is not ready");
                 }
                 Ok(None)
             }
@@ -267,7 +268,7 @@ fn if_there(bound: io::Result<Bound>, ip: IpAddr) -> io::Result<Option<Bound>> {
     }
 }
 
-/// A PEM file in sealed memory. What is in it the relay reads, confined.
+/// A PEM file in sealed memory. Only the confined relay parses its content.
 fn sealed_file(path: &Path) -> Result<OwnedFd, RelayError> {
     let pem = read_pem(path)?;
     sealed::seal("lumen-relay-pem", &pem).map_err(RelayError::Seal)
@@ -277,7 +278,7 @@ fn sealed_file(path: &Path) -> Result<OwnedFd, RelayError> {
 pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, RelayError> {
     let failed = |source| RelayError::File { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    // Reserved in full, so that no reallocation leaves a copy of a key behind.
+    // Allocated in full, so that no reallocation leaves a copy of a key behind.
     let mut pem = Zeroizing::new(Vec::with_capacity(MOST_PEM_BYTES + 1));
     let most = u64::try_from(MOST_PEM_BYTES).unwrap_or(u64::MAX);
     file.take(most + 1).read_to_end(&mut pem).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Tasks that each watch one thing of a child: its end, and the line by which it announces itself.
+//! Tasks that each watch one aspect of a child: its end, or the line by which it announces itself.
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -7,19 +7,19 @@ use tokio::{io::AsyncReadExt, net::unix::pipe::Receiver};
 use super::{child::Child, spawn::watched};
 use crate::lifecycle::Verdict;
 
-/// How often to look at a child whose end cannot be watched.
+/// How often to check a child whose end cannot be watched.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Waits for a child to end and reaps it. `before_reaping` runs while its process id, and with it
-/// its process group's, still cannot be anyone else's. Nothing here waits in any other way than as a
-/// task: a child that cannot be watched, for want of descriptors or memory, is looked at now and then.
+/// Waits for a child to end and reaps it. `before_reaping` runs while its process id, and so its
+/// process group's, still cannot be reused. No thread is blocked: a child that cannot be watched,
+/// for want of descriptors or memory, is checked periodically.
 pub(super) async fn end(
     child: &Child,
     ended: Option<OwnedFd>,
     before_reaping: impl FnOnce(),
 ) -> Verdict {
     if let Some(Ok(ended)) = ended.map(watched) {
-        // What an error means is seen below.
+        // The check below handles any error.
         let _ = ended.readable().await;
     }
     while !child.has_ended() {
@@ -29,10 +29,11 @@ pub(super) async fn end(
     child.reap()
 }
 
-/// The longest line that is read of whoever announces itself.
+/// The longest announcement that is read.
 const LONGEST: usize = 512;
 
-/// Reads the first line of a pipe; `None` when it is closed before one is whole, or is too long.
+/// Reads the first line of a pipe; `None` when the pipe is closed before the line is complete, or
+/// the line is too long.
 pub(super) async fn first_line(pipe: OwnedFd) -> io::Result<Option<String>> {
     let mut pipe = Receiver::from_owned_fd(pipe)?;
     let (mut line, mut buffer) = (Vec::new(), [0_u8; LONGEST]);

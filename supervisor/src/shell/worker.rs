@@ -1,4 +1,4 @@
-//! The workers' processes: their sockets, what waits for them, and their signals.
+//! The workers' processes: their sockets, their pending link ends, and their signals.
 
 use std::{
     cell::RefCell,
@@ -55,29 +55,29 @@ use crate::{
     pace::Pace,
 };
 
-/// Why a worker could not be handed its grants.
+/// Why grants could not be passed to a worker.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GrantError {
     /// It has no process.
     #[error("the worker has no process")]
     Gone,
-    /// The grants link refuses.
+    /// The grants link failed.
     #[error(transparent)]
     Send(#[from] SendError),
 }
 
-/// The worker's processes of every scope that this process is the supervisor of.
+/// The pids of all workers of this supervisor's scopes.
 #[derive(Clone, Default)]
 pub(super) struct Roster(Rc<RefCell<BTreeSet<Pid>>>);
 
 impl Roster {
-    /// Whether a process is a worker's.
+    /// Whether a process is a worker.
     pub(super) fn has(&self, pid: Pid) -> bool {
         self.0.borrow().contains(&pid)
     }
 }
 
-/// Where an end of a link belongs: the gateway has one to the rtc of each session.
+/// The owner of an end of a link: the gateway has one end for the rtc of each session.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Place {
     link: LinkName,
@@ -93,7 +93,7 @@ impl Place {
     }
 }
 
-/// Every worker's present process.
+/// The current process of every worker.
 pub(super) struct Workers {
     processes: BTreeMap<Worker, Process>,
     roster: Roster,
@@ -107,7 +107,7 @@ struct Process {
     child: Arc<Child>,
     client: ControlClient,
     grants: Arc<Channel<ToSupervisor, ToWorker>>,
-    /// Link ends until it takes its grants; `None` since then.
+    /// Link ends that are held back until it takes its grants; `None` afterwards.
     waiting: Option<BTreeMap<Place, (Generation, OwnedFd)>>,
     confinement: ConfinementReport,
 }
@@ -117,12 +117,12 @@ impl Workers {
         Self { processes: BTreeMap::new(), roster, namespaces, events, log }
     }
 
-    /// Executes a worker and introduces itself to it.
+    /// Executes a worker and begins the handshake.
     pub(super) fn spawn(&mut self, part: Part<'_>, instance: Instance) -> io::Result<()> {
         let worker = part.plan.worker;
         let (control, its_control) = UnixStream::pair()?;
         let (grants, its_grants) = Channel::<ToSupervisor, ToWorker>::pair()?;
-        // All that may fail comes before the process, which nobody would wait for.
+        // All steps that may fail come before the process starts, because nobody would wait for it.
         let grants = Arc::new(grants);
         let heard = AsyncChannel::new(Arc::clone(&grants))?;
         let transport = rpc::transport(OwnedFd::from(control))?;
@@ -162,7 +162,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Makes a new pair for a link and hands its ends to those that take them.
+    /// Makes a new pair for a link and passes its ends to the owners that can receive them.
     pub(super) fn wire(
         &mut self,
         link: &Link,
@@ -172,7 +172,7 @@ impl Workers {
     ) -> io::Result<()> {
         let (near, far) = pair(link.carriage)?;
         for (owner, end, takes) in [(link.from, near, from), (link.to, far, to)] {
-            // An end that nobody takes is closed: the other side sees a peer that is restarting.
+            // An end without a receiver is closed: the other side then sees a restarting worker.
             match owner {
                 End::Worker(worker) if takes => {
                     let place = Place { link: link.name, session: None };
@@ -185,7 +185,7 @@ impl Workers {
         Ok(())
     }
 
-    /// Hands the gateway its end of the signalling link to a session's rtc.
+    /// Grants the gateway its end of the signalling link to a session's rtc.
     pub(super) fn deliver_signalling(
         &mut self,
         session: SessionId,
@@ -196,7 +196,7 @@ impl Workers {
         self.deliver(Worker::Gateway, place, generation, end);
     }
 
-    /// Hands rtc its end of the signalling link.
+    /// Grants rtc its end of the signalling link.
     pub(super) fn deliver_to_rtc(&mut self, generation: Generation, end: OwnedFd) {
         let place = Place { link: LinkName::Signalling, session: None };
         self.deliver(Worker::Rtc, place, generation, end);
@@ -209,17 +209,17 @@ impl Workers {
             return;
         }
         match process.grants.send(&place.grant(generation), &[end.as_fd()]) {
-            // A worker that is gone is news that its end brings.
+            // If the worker has ended, its end is reported separately.
             Ok(()) | Err(SendError::PeerGone) => {}
             Err(error) => {
                 let link = place.link;
-                error!(%worker, %link, %error, "does not take its grants; ending it");
+                error!(%worker, %link, %error, "the worker does not read its grants; ending it");
                 process.child.signal(Signal::SIGKILL);
             }
         }
     }
 
-    /// Hands a worker everything it starts with and asks it to serve.
+    /// Grants a worker everything it starts with and asks it to serve.
     pub(super) fn start(&mut self, part: Part<'_>) -> Result<(), GrantError> {
         let worker = part.plan.worker;
         let process = self.processes.get_mut(&worker).ok_or(GrantError::Gone)?;
@@ -248,7 +248,7 @@ impl Workers {
         }
     }
 
-    /// A process has been reaped: its number means nothing any more.
+    /// A process was reaped: its number is not valid any more.
     pub(super) fn forget(&mut self, worker: Worker, instance: Instance) {
         let present = self.processes.get(&worker);
         if let Some(process) = present.filter(|process| process.instance == instance) {
@@ -257,7 +257,7 @@ impl Workers {
         }
     }
 
-    /// Keeps what a worker says of its confinement.
+    /// Stores a worker's report on its confinement.
     pub(super) fn confined(
         &mut self,
         worker: Worker,
@@ -282,7 +282,7 @@ impl Workers {
         self.processes.get(&worker).map(|process| process.client.clone())
     }
 
-    /// Whom to ask for more: only workers that serve, because only they answer at once.
+    /// The clients of workers that serve, because only those answer at once.
     pub(super) fn ready_clients(&self, machine: &Lifecycle) -> Clients {
         let ready = |worker: &Worker| machine.report(*worker).state == StateName::Ready;
         let processes = self.processes.iter().filter(|(worker, _)| ready(worker));
@@ -301,17 +301,17 @@ struct Report {
 
 impl Report {
     async fn send(&self, news: WorkerEvent) {
-        // A loop that has ended needs no news.
+        // A loop that has ended receives no news.
         let _ = self.events.send(Event::Worker(self.worker, self.instance, news)).await;
     }
 }
 
-/// What a worker may say unasked, in the long run and at once: far more than one that is well has to
-/// say, far less than would keep the loop busy. One that says more waits.
+/// The rate of a worker's unsolicited reports: far more than a healthy worker makes, far less than
+/// would keep the loop busy. A worker that sends more has to wait.
 const WORDS_PER_SECOND: u32 = 32;
 const WORDS_AT_ONCE: u32 = 128;
 
-/// Takes what a worker says unasked, until it is gone.
+/// Receives a worker's unsolicited reports until it closes the link.
 async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
     let mut pace = Pace::new(Instant::now(), WORDS_PER_SECOND, WORDS_AT_ONCE);
     loop {
@@ -333,7 +333,7 @@ fn end_of_control(over: Result<(), ChannelError<io::Error>>) -> WorkerEvent {
         Err(ChannelError::Read(error)) if rpc::is_breach(&error) => {
             WorkerEvent::Broke(error.to_string())
         }
-        // Closed, or reset by a process that ended.
+        // Closed, or reset because the process ended.
         Ok(()) | Err(_) => WorkerEvent::Left(LinkName::Control),
     }
 }
