@@ -4,7 +4,7 @@
 //! granted. It makes no socket, no process and no executable memory, which the base policy already
 //! rules out.
 
-use lumen_ipc_runtime::confine::Policy;
+use lumen_ipc_runtime::confine::{Condition, Policy};
 
 /// Descriptors at once: each app brings its socket and one descriptor per pool of shared memory;
 /// a browser has dozens of pools.
@@ -14,10 +14,32 @@ const OPEN_FILES: u64 = 4096;
 #[must_use]
 pub fn policy() -> Policy {
     Policy::base()
-        .allow(libc::SYS_accept4, "apps connect to the granted Wayland socket")
-        .allow(libc::SYS_memfd_create, "frames shared with media; keymaps for apps of old versions")
+        .allow_when(
+            libc::SYS_accept4,
+            &[Condition::arg(3).only(libc::SOCK_CLOEXEC)],
+            "apps connect to the granted Wayland socket",
+        )
+        .allow_when(
+            libc::SYS_memfd_create,
+            &[Condition::arg(1).only((libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING).cast_signed())],
+            "frames shared with media; keymaps for apps of old versions",
+        )
+        .allow_when(
+            libc::SYS_fcntl,
+            &[Condition::arg(1).equals(libc::F_ADD_SEALS)],
+            "a new frame's memory keeps its size",
+        )
         .allow(libc::SYS_ftruncate, "a new frame's memory gets its size")
-        .allow(libc::SYS_pipe2, "what an app writes of its clipboard, and what it is to read")
-        .allow(libc::SYS_splice, "fills an app's pipe without ever waiting for the app")
+        .allow_when(
+            libc::SYS_pipe2,
+            &[Condition::arg(1).only(libc::O_CLOEXEC | libc::O_NONBLOCK)],
+            "what an app writes of its clipboard, and what it is to read",
+        )
+        .allow_when(
+            libc::SYS_splice,
+            &[Condition::arg(5)
+                .only((libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK).cast_signed())],
+            "fills an app's pipe without ever waiting for the app",
+        )
         .open_files(OPEN_FILES)
 }

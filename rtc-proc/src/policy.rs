@@ -4,7 +4,7 @@
 //! with its options set, the DTLS key was made before confinement, and randomness comes from
 //! `getrandom`. What is left to a browser that breaks in is that socket and the links.
 
-use lumen_ipc_runtime::confine::Policy;
+use lumen_ipc_runtime::confine::{Condition, Policy};
 
 /// Descriptors: 0–2, control, grants, socket, five link ends, event queue and waker of the control
 /// thread's runtime, the packet ring (its mapping outlives the descriptor), doubled while links are
@@ -15,6 +15,10 @@ const OPEN_FILES: u64 = 48;
 #[must_use]
 pub fn policy() -> Policy {
     Policy::base()
-        .allow(libc::SYS_recvmmsg, "datagrams, several at once, on the granted socket")
+        .allow_when(
+            libc::SYS_recvmmsg,
+            &[Condition::arg(3).only(libc::MSG_DONTWAIT)],
+            "datagrams, several at once, on the granted socket",
+        )
         .open_files(OPEN_FILES)
 }

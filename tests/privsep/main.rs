@@ -1,15 +1,20 @@
-//! What each worker of a running Lumen may still do, read from `/proc`: confinement, identity, and
-//! every open descriptor against its grants and the link table.
+//! What each worker of a running Lumen may still do: confinement, identity, and every open descriptor
+//! against its grants and the link table, read from `/proc`; and what an intruder in it could do with
+//! those descriptors, tried in the worker itself.
 //!
 //! Needs Linux with seccomp. As root it also tests the uids that root gives to the workers.
 
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod descriptors;
+mod intruder;
 
 use std::{collections::BTreeSet, os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use attempts::Luggage;
+use intruder::{Held, Intruder, Outcome};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
     patience::wait_until,
@@ -81,6 +86,45 @@ fn workers_have_neither_environment_nor_secrets_in_their_arguments() -> Result<(
         has_an_empty_environment(rig, worker, process)?;
         says_no_secret_in_its_arguments(rig, worker, process)
     })
+}
+
+/// Tries everything on every socket that a worker holds. Returns how much was tried.
+fn tried_on_all_sockets(process: Process) -> Result<usize> {
+    let intruder = Intruder::enter(process)?;
+    let luggage = Luggage::put(&intruder)?;
+    let mut tried = 0;
+    for (socket, held) in intruder.descriptors()? {
+        if held == Held::Other {
+            continue;
+        }
+        for attempt in attempts::on_socket(&luggage, socket, held) {
+            tried += 1;
+            let outcome = intruder.call(attempt.syscall, attempt.arguments)?;
+            // The first that is open is the last that is tried: it may have done what it is for.
+            let name = attempt.name;
+            ensure!(
+                outcome == Outcome::Ends,
+                "{name} on descriptor {socket}, a {held:?}: {outcome:?}"
+            );
+        }
+    }
+    Ok(tried)
+}
+
+#[test]
+fn taken_over_worker_cannot_turn_or_spoil_the_sockets_it_holds() -> Result<()> {
+    let setups = match runs_as_root() {
+        true => vec![Setup::new(), Setup::new().as_root()],
+        false => vec![Setup::new()],
+    };
+    for setup in setups {
+        with_viewer(setup, |_, worker, process| {
+            let tried = tried_on_all_sockets(process)?;
+            println!("{worker}: {tried} attempts on its sockets end it");
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 #[test]

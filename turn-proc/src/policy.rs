@@ -17,9 +17,13 @@ const OTHER_DESCRIPTORS: u64 = 128;
 #[must_use]
 pub fn policy() -> Policy {
     Policy::base()
-        .allow(libc::SYS_recvmmsg, "datagrams, several at once, on the granted sockets")
-        .allow(libc::SYS_sendmmsg, "datagrams, several at once, on the granted sockets")
-        .allow(libc::SYS_accept4, "clients, on the granted listeners")
+        .allow_when(libc::SYS_recvmmsg, &[Condition::arg(3).only(libc::MSG_DONTWAIT)], DATAGRAMS)
+        .allow_when(libc::SYS_sendmmsg, &[Condition::arg(3).only(libc::MSG_DONTWAIT)], DATAGRAMS)
+        .allow_when(
+            libc::SYS_accept4,
+            &[Condition::arg(3).only(libc::SOCK_CLOEXEC)],
+            "clients, on the granted listeners",
+        )
         .allow(libc::SYS_getpeername, "whose a connection is that the gateway hands over")
         .allow_when(
             libc::SYS_setsockopt,
@@ -32,6 +36,8 @@ pub fn policy() -> Policy {
         .allow_when(libc::SYS_setsockopt, &option(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT), DEAD)
         .open_files(MAX_CONNECTIONS as u64 + OTHER_DESCRIPTORS)
 }
+
+const DATAGRAMS: &str = "datagrams, several at once, on the granted sockets";
 
 /// Why options of connections are set that end them.
 const DEAD: &str = "clients that die without a goodbye must not keep their connections";

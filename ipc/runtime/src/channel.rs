@@ -29,6 +29,8 @@ use rustix::{
     },
 };
 
+use crate::fds::make_nonblocking;
+
 /// One end of a link: receives `In`, sends `Out`. The other end is `Channel<Out, In>`.
 #[derive(Debug)]
 pub struct Channel<In, Out> {
@@ -115,9 +117,7 @@ impl<In: Message, Out: Message> Channel<In, Out> {
         if kind != SocketType::SEQPACKET || domain != AddressFamily::UNIX {
             return Err(NotALink::WrongKind);
         }
-        let flags = rustix::fs::fcntl_getfl(&descriptor).map_err(io::Error::from)?;
-        rustix::fs::fcntl_setfl(&descriptor, flags | rustix::fs::OFlags::NONBLOCK)
-            .map_err(io::Error::from)?;
+        make_nonblocking(&descriptor)?;
         rustix::io::fcntl_setfd(&descriptor, rustix::io::FdFlags::CLOEXEC)
             .map_err(io::Error::from)?;
         Ok(Self::over(descriptor))

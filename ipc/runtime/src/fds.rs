@@ -4,8 +4,19 @@ use std::{io, os::fd::AsFd};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::Errno,
 };
+
+/// Makes calls on a descriptor never block. It uses `fcntl`, whose arguments a system call filter can
+/// check; std uses `ioctl(FIONBIO)`, whose argument lies in memory.
+///
+/// # Errors
+/// The kernel's error.
+pub fn make_nonblocking(source: impl AsFd) -> io::Result<()> {
+    let flags = fcntl_getfl(&source)?;
+    Ok(fcntl_setfl(&source, flags | OFlags::NONBLOCK)?)
+}
 
 /// Waits until `source` is readable or its other end is closed.
 pub(crate) fn wait_readable(source: impl AsFd) -> io::Result<()> {

@@ -54,3 +54,4 @@ pub mod timer;
 pub mod wake;
 
 pub use async_channel::AsyncChannel;
+pub use fds::make_nonblocking;

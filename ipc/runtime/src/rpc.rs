@@ -10,6 +10,7 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     pin::Pin,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -20,16 +21,66 @@ use tarpc::{
     ClientMessage, RequestName, Response,
     server::{BaseChannel, Channel as _, Serve},
 };
-use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::UnixStream,
+};
 use tokio_serde::{Deserializer, Serializer};
 use tokio_util::{
     bytes::{Bytes, BytesMut},
     codec::LengthDelimitedCodec,
 };
 
+use crate::fds::make_nonblocking;
+
 /// The transport of this project's tarpc servers and clients.
 pub type Transport<Item, SinkItem> =
-    tarpc::serde_transport::Transport<UnixStream, Item, SinkItem, Postcard>;
+    tarpc::serde_transport::Transport<Stream, Item, SinkItem, Postcard>;
+
+/// A stream socket that ends when its descriptor is closed and not before. `shutdown` would act on the
+/// socket itself, whoever else holds it, so no policy allows a worker to call it on its links.
+#[derive(Debug)]
+pub struct Stream(UnixStream);
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
+    }
+}
 
 /// The longest deadline of a request. tarpc adds the deadline to the current time and passes it to
 /// a timer wheel, and both panic if it lies too far ahead: the caller must not be able to choose
@@ -78,11 +129,10 @@ where
     Item: Frame,
     SinkItem: Serialize,
 {
-    let socket = StdUnixStream::from(descriptor);
-    socket.set_nonblocking(true)?;
-    let framed = LengthDelimitedCodec::builder()
-        .max_frame_length(MAX_RPC_BYTES)
-        .new_framed(UnixStream::from_std(socket)?);
+    make_nonblocking(&descriptor)?;
+    let socket = UnixStream::from_std(StdUnixStream::from(descriptor))?;
+    let framed =
+        LengthDelimitedCodec::builder().max_frame_length(MAX_RPC_BYTES).new_framed(Stream(socket));
     Ok(tarpc::serde_transport::new(framed, Postcard))
 }
 

@@ -16,7 +16,21 @@ const OTHER_DESCRIPTORS: u64 = 64;
 #[must_use]
 pub fn policy() -> Policy {
     Policy::base()
-        .allow(libc::SYS_accept4, "browsers, on the granted listener")
+        .allow_when(
+            libc::SYS_accept4,
+            &[Condition::arg(3).only(libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)],
+            "browsers, on the granted listener",
+        )
+        .allow_when(
+            libc::SYS_recvfrom,
+            &[Condition::arg(3).only(libc::MSG_PEEK | libc::MSG_DONTWAIT)],
+            "a look at a connection's first bytes, which may be for the relay",
+        )
+        .allow_when(
+            libc::SYS_shutdown,
+            &[Condition::arg(1).equals(libc::SHUT_WR)],
+            "an answer ends and the browser may still speak; a listener takes no notice of it",
+        )
         .allow_when(
             libc::SYS_setsockopt,
             &[

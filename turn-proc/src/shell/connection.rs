@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use lumen_ipc_runtime::make_nonblocking;
 use nix::{
     errno::Errno,
     sys::socket::{setsockopt, sockopt},
@@ -75,7 +76,7 @@ impl Connection {
         flow: Flow,
         now: Instant,
     ) -> Result<Self, Closed> {
-        stream.set_nonblocking(true)?;
+        make_nonblocking(&stream)?;
         stream.set_nodelay(true)?;
         notice_death(&stream)?;
         let tls = match tls {

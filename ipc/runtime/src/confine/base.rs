@@ -1,7 +1,12 @@
 //! What every worker needs while it serves, whatever its work: [`Policy::base`].
 //!
 //! Nothing here creates a path, a socket, a process or executable memory, or reaches another
-//! process except over sockets the worker already holds.
+//! process except over sockets the worker already holds. Nor does anything here turn a held socket
+//! into another kind (a listener into a connection), or change what a successor gets with it:
+//! every call on a socket has its flags, options and commands listed.
+//!
+//! What no filter can see is what lies behind a pointer: the address in `sendmsg`'s header above
+//! all. A worker with a UDP socket can send from it to any address.
 
 use libc::{self as c, c_long};
 
@@ -25,10 +30,6 @@ const DESCRIPTORS: &[Plain] = &[
     (c::SYS_fstatfs, "kind of pages of shared memory, checked before it is mapped"),
     (c::SYS_read, "eventfd, timerfd, stream sockets"),
     (c::SYS_readv, "stream sockets through tokio"),
-    (c::SYS_recvfrom, "recv on held sockets"),
-    (c::SYS_recvmsg, "messages and grants with their descriptors"),
-    (c::SYS_sendmsg, "messages with their descriptors"),
-    (c::SYS_shutdown, "closing a stream link in order"),
     (c::SYS_write, "eventfd, stream sockets, log lines"),
     (c::SYS_writev, "stream sockets through tokio, log lines"),
 ];
@@ -91,14 +92,21 @@ const NEW_NAMESPACES: i32 = c::CLONE_NEWNS
     | c::CLONE_NEWNET;
 
 /// Commands of `fcntl` that change nothing but the worker's own descriptors.
-const FCNTL: [(i32, &str); 7] = [
-    (c::F_ADD_SEALS, "sealing shared memory"),
+const FCNTL: [(i32, &str); 4] = [
     (c::F_DUPFD_CLOEXEC, "a second handle of a held descriptor"),
     (c::F_GETFD, "debug assertions of std on descriptors it closes"),
     (c::F_GETFL, "tokio asks whether a socket blocks"),
     (c::F_GET_SEALS, "seals of granted shared memory, checked before it is mapped"),
-    (c::F_SETFD, "close-on-exec of received descriptors"),
-    (c::F_SETFL, "received sockets become non-blocking"),
+];
+
+/// What `F_SETFL` could change besides blocking (fcntl(2)).
+const OTHER_STATUS_FLAGS: i32 = c::O_APPEND | c::O_ASYNC | c::O_DIRECT | c::O_NOATIME;
+
+/// What may be asked of a socket by `getsockopt`.
+const SOCKET_OPTIONS: [(i32, &str); 3] = [
+    (c::SO_DOMAIN, "kind of a granted socket, checked before it is used"),
+    (c::SO_ERROR, "pending error of a stream"),
+    (c::SO_TYPE, "kind of a granted socket, checked before it is used"),
 ];
 
 /// `prctl(PR_SET_VMA)` names anonymous memory (`linux/prctl.h`).
@@ -110,10 +118,7 @@ pub(super) fn policy() -> Policy {
         .into_iter()
         .flatten()
         .fold(Policy::nothing(), |policy, (syscall, reason)| policy.allow(*syscall, reason));
-    let policy = FCNTL.into_iter().fold(policy, |policy, (command, reason)| {
-        policy.allow_when(c::SYS_fcntl, &[Condition::arg(1).equals(command)], reason)
-    });
-    own_process(sockets(memory(policy)))
+    own_process(descriptors(sockets(memory(policy))))
 }
 
 fn memory(policy: Policy) -> Policy {
@@ -123,22 +128,58 @@ fn memory(policy: Policy) -> Policy {
         .allow_when(c::SYS_mprotect, &not_executable, "guard pages, malloc; never code")
 }
 
+/// Flags are what turns a harmless call into another: `MSG_FASTOPEN` connects, `MSG_OOB` is news
+/// beside the stream, `MSG_PEEK` leaves what was read, `MSG_ERRQUEUE` reads something else.
 fn sockets(policy: Policy) -> Policy {
-    policy
+    let sent = c::MSG_DONTWAIT | c::MSG_NOSIGNAL;
+    let policy = policy
         .allow_when(
             c::SYS_sendto,
-            &[Condition::arg(4).is_zero()],
+            &[Condition::arg(4).is_zero(), Condition::arg(3).only(sent)],
             "send on connected sockets; an address needs a permission of its own",
         )
         .allow_when(
-            c::SYS_getsockopt,
-            &[Condition::arg(1).equals(c::SOL_SOCKET)],
-            "kind of a granted socket; pending error of a stream",
+            c::SYS_sendmsg,
+            &[Condition::arg(2).only(sent)],
+            "messages with their descriptors",
         )
         .allow_when(
-            c::SYS_ioctl,
-            &[Condition::arg(1).equals(c::FIONBIO as i64)],
-            "received sockets become non-blocking",
+            c::SYS_recvfrom,
+            &[Condition::arg(3).only(c::MSG_DONTWAIT)],
+            "recv on held sockets",
+        )
+        .allow_when(
+            c::SYS_recvmsg,
+            &[Condition::arg(2).only(c::MSG_DONTWAIT | c::MSG_CMSG_CLOEXEC)],
+            "messages and grants with their descriptors",
+        );
+    SOCKET_OPTIONS.into_iter().fold(policy, |policy, (name, reason)| {
+        policy.allow_when(
+            c::SYS_getsockopt,
+            &[Condition::arg(1).equals(c::SOL_SOCKET), Condition::arg(2).equals(name)],
+            reason,
+        )
+    })
+}
+
+fn descriptors(policy: Policy) -> Policy {
+    let policy = FCNTL.into_iter().fold(policy, |policy, (command, reason)| {
+        policy.allow_when(c::SYS_fcntl, &[Condition::arg(1).equals(command)], reason)
+    });
+    let never_to_block = u64::from((c::O_NONBLOCK | OTHER_STATUS_FLAGS).cast_unsigned());
+    policy
+        .allow_when(
+            c::SYS_fcntl,
+            &[Condition::arg(1).equals(c::F_SETFD), Condition::arg(2).equals(c::FD_CLOEXEC)],
+            "close-on-exec of received descriptors",
+        )
+        .allow_when(
+            c::SYS_fcntl,
+            &[
+                Condition::arg(1).equals(c::F_SETFL),
+                Condition::arg(2).masked_equals(never_to_block, c::O_NONBLOCK as u64),
+            ],
+            "received sockets become non-blocking; one that a successor gets too stays so",
         )
 }
 

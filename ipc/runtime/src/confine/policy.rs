@@ -111,6 +111,18 @@ impl Argument {
     pub const fn lacks(self, bits: u64) -> Condition {
         self.masked_equals(bits, 0)
     }
+
+    /// It is an `int` in which no bit is set but some of `bits`: for flags.
+    #[must_use]
+    pub const fn only(self, bits: i32) -> Condition {
+        self.lacks(INT_BITS & !(bits.cast_unsigned() as u64))
+    }
+
+    /// It is an `int` that is `value` but for some of `bits`: for a command with flags.
+    #[must_use]
+    pub const fn is_with_any_of(self, value: i32, bits: i32) -> Condition {
+        self.masked_equals(INT_BITS & !(bits.cast_unsigned() as u64), value.cast_unsigned() as u64)
+    }
 }
 
 /// Descriptors of a worker that says nothing else: 0–2, control, grants, links, event loop.
