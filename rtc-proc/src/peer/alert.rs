@@ -1,15 +1,15 @@
-//! Why a browser ends the handshake of DTLS: the alert with which it does, read from its datagram. The
-//! implementation says no more of it than that there was one.
+//! Reads from a datagram the alert with which a browser ends the DTLS handshake, because the
+//! implementation reports only that there was one.
 
 use std::fmt;
 
-/// Content type of alerts, level `fatal`, and `handshake_failure`: there is nothing that both sides
-/// can do (RFC 5246, sections 6.2.1 and 7.2).
+/// Content type of alerts, level `fatal`, and `handshake_failure`: the two sides support nothing in
+/// common (RFC 5246, sections 6.2.1 and 7.2).
 const ALERT: u8 = 21;
 const FATAL: u8 = 2;
 const HANDSHAKE_FAILURE: u8 = 40;
 
-/// Bytes in front of what a record carries (RFC 6347, section 4.1).
+/// Bytes of a record's header (RFC 6347, section 4.1).
 const HEADER: usize = 13;
 
 /// The alert with which the other side ended a handshake.
@@ -19,7 +19,7 @@ pub struct FatalAlert {
 }
 
 impl FatalAlert {
-    /// The first in `datagram` that is not encrypted, if there is one: anybody may have written it.
+    /// The first unencrypted alert in `datagram`, if there is one. It is not authenticated.
     #[must_use]
     pub fn in_clear(datagram: &[u8]) -> Option<Self> {
         let mut rest = datagram;
@@ -44,9 +44,9 @@ impl fmt::Display for FatalAlert {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "with DTLS alert {}", self.description)?;
         if self.description == HANDSHAKE_FAILURE {
-            // The implementation takes no signature but ECDSA's, from either side.
+            // The implementation accepts only ECDSA signatures, from either side.
             f.write_str(
-                ": its certificate must have an ECDSA key (P-256 or P-384); RSA keys are not taken",
+                ": its certificate must have an ECDSA key (P-256 or P-384); RSA keys are not supported",
             )?;
         }
         Ok(())
@@ -72,7 +72,7 @@ mod tests {
     fn alert_of_a_failed_handshake_says_which_keys_are_taken() {
         let alert = record(ALERT, 0, &[FATAL, HANDSHAKE_FAILURE]);
         assert!(said(&alert).expect("an alert").contains("ECDSA"));
-        // Behind a record of the handshake, of type 22; 51 is decrypt_error.
+        // It follows a handshake record, which has type 22; 51 is decrypt_error.
         let later = [record(22, 0, &[1, 2, 3]), record(ALERT, 0, &[FATAL, 51])].concat();
         assert_eq!(said(&later).as_deref(), Some("with DTLS alert 51"));
     }

@@ -1,52 +1,53 @@
-//! How much the network to one peer carries: when to believe the congestion controller.
+//! Estimates what the network to one peer carries, by deciding when to believe the congestion
+//! controller.
 //!
-//! Google's congestion control assumes a sender that always fills the link. A desktop mostly sends
-//! next to nothing, and there every hiccup of a scheduler looks like congestion at that tiny rate:
-//! the estimate collapses and the next full frame would be paced over seconds. So a lower estimate
+//! Google's congestion control assumes a sender that always fills the link. A desktop usually sends
+//! next to nothing, and at such a low rate every scheduling delay looks like congestion: the
+//! estimate collapses, and the next full frame would be paced over seconds. So a lower estimate
 //! counts only if enough was sent to have caused congestion; otherwise the controller is restarted
-//! at what was believed before.
+//! at the previous estimate.
 //!
-//! INVARIANT: what is believed lies between [`FLOOR_BPS`] and [`CEILING_BPS`].
+//! INVARIANT: the estimate lies between [`FLOOR_BPS`] and [`CEILING_BPS`].
 
 use std::time::{Duration, Instant};
 
-/// The least that is ever believed, in bit/s. Some clients report absurdly little (aiortc: 57
-/// kbit/s); below this a desktop is unusable anyway.
+/// The lowest estimate, in bit/s. Some clients report absurdly little (aiortc: 57 kbit/s); below
+/// this a desktop is unusable anyway.
 pub const FLOOR_BPS: u64 = 500_000;
-/// The most that is ever believed, in bit/s: bounds bursts.
+/// The highest estimate, in bit/s; it bounds bursts.
 pub const CEILING_BPS: u64 = 100_000_000;
-/// Sending this part of what the encoder may use is enough to have caused congestion.
+/// Sending this share of the encoder's limit is enough to have caused congestion.
 const BUSY_FRACTION: (u64, u64) = (1, 2);
-/// Time over which sending is measured: long enough for several frames, short enough that motion
-/// fills it soon.
+/// The window over which the sent rate is measured: long enough for several frames, short enough
+/// that motion soon fills it.
 const WINDOW: Duration = Duration::from_millis(500);
-/// Least time between two restarts of the controller: each starts its own measurements anew.
+/// Least time between two restarts of the controller, because each restarts its measurements.
 const RESTART_GAP: Duration = Duration::from_millis(500);
 
-/// More packets than this waiting for the pacer mean that the peer cannot follow, however fast its
-/// network is: frames are dropped until the next keyframe. About 4 MB…
+/// If more packets than this wait for the pacer, the peer cannot follow, however fast its network
+/// is: frames are dropped until the next key frame. About 4 MB…
 pub const MAX_BACKLOG_PACKETS: usize = 4000;
-/// …and so do more than the network carries in this time, but for one keyframe's packets.
+/// …and so if more wait than the network carries in this time, apart from one key frame's packets.
 const MAX_DELAY: Duration = Duration::from_secs(4);
 const KEYFRAME_PACKETS: u64 = 400;
-/// Bits of a packet that is full.
+/// Bits of a full packet.
 const PACKET_BITS: u64 = 1200 * 8;
 
-/// What to do with a report of the congestion controller.
+/// The decision on a report of the congestion controller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Judgement {
-    /// It is the new belief.
+    /// The report is the new estimate.
     Believed,
-    /// It is not, and the controller must go on from the belief.
+    /// The report is rejected, and the controller must continue from the estimate.
     Restart {
-        /// From where, in bit/s.
+        /// The estimate, in bit/s.
         bps: u64,
     },
-    /// It is not; nothing to do yet.
+    /// The report is rejected, and nothing need be done yet.
     Ignored,
 }
 
-/// The belief about one peer's network.
+/// The estimate for one peer's network.
 #[derive(Debug)]
 pub struct Estimate {
     believed_bps: u64,
@@ -58,7 +59,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Starts believing `start_bps`; the encoder uses at most `encoder_bps`.
+    /// Starts with an estimate of `start_bps`; the encoder uses at most `encoder_bps`.
     #[must_use]
     pub fn new(now: Instant, start_bps: u64, encoder_bps: u64) -> Self {
         Self {
@@ -71,14 +72,14 @@ impl Estimate {
         }
     }
 
-    /// What is believed, in bit/s.
+    /// The estimate, in bit/s.
     #[must_use]
     pub const fn bps(&self) -> u64 {
         self.believed_bps
     }
 
-    /// How many packets may wait for the pacer. A viewer whose network is slower than what is sent to
-    /// all sees a picture now and then, and none that is a minute old.
+    /// How many packets may wait for the pacer. A viewer whose network is slower than the common
+    /// stream then sees a picture now and then, instead of one that is a minute old.
     #[must_use]
     pub fn backlog_packets(&self) -> usize {
         let carried = self.believed_bps * MAX_DELAY.as_secs() / PACKET_BITS;
@@ -86,24 +87,24 @@ impl Estimate {
         usize::try_from(packets).unwrap_or(usize::MAX).min(MAX_BACKLOG_PACKETS)
     }
 
-    /// Whether the network is believed to carry less than the encoder may use.
+    /// Whether the estimate is below what the encoder may use.
     #[must_use]
     pub const fn is_limiting(&self) -> bool {
         self.believed_bps < self.encoder_bps
     }
 
-    /// Believes `bps` from now on, because something better than the controller says so.
+    /// Sets the estimate from a source that is better than the controller.
     pub fn assume(&mut self, bps: u64) {
         self.believed_bps = bps.clamp(FLOOR_BPS, CEILING_BPS);
     }
 
-    /// Notes that media was sent.
+    /// Counts sent media.
     pub fn on_sent(&mut self, now: Instant, bytes: usize) {
         self.roll(now);
         self.window_bytes += bytes as u64;
     }
 
-    /// Judges a report of the controller.
+    /// Decides on a report of the controller.
     pub fn on_report(&mut self, now: Instant, reported_bps: u64) -> Judgement {
         self.roll(now);
         let reported = reported_bps.clamp(FLOOR_BPS, CEILING_BPS);
@@ -132,7 +133,7 @@ impl Estimate {
         if elapsed < WINDOW {
             return;
         }
-        // After a pause longer than a window the last full window was an empty one.
+        // After a pause of two windows or more, nothing was sent in the last full one.
         let stale = elapsed >= WINDOW * 2;
         self.sent_bps =
             if stale { 0 } else { self.window_bytes * 8_000 / WINDOW.as_millis() as u64 };

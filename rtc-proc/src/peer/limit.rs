@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Lets `rate` events a second pass, and `burst` at once.
+/// Allows `rate` events a second after a burst of `burst`.
 #[derive(Debug)]
 pub struct TokenBucket {
     per_token: Duration,
@@ -12,7 +12,7 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket. `rate` is not zero.
+    /// A full bucket. `rate` must not be zero.
     #[must_use]
     pub fn new(now: Instant, rate: u32, burst: u32) -> Self {
         let per_token = Duration::from_secs(1) / rate.max(1);
@@ -32,7 +32,7 @@ impl TokenBucket {
         let earned = elapsed.as_nanos() / self.per_token.as_nanos().max(1);
         let room = u128::from(self.burst - self.tokens);
         match u32::try_from(earned) {
-            // What is left of a token's time keeps counting.
+            // The remainder of a token's time is kept.
             Ok(earned) if u128::from(earned) < room => {
                 self.tokens += earned;
                 self.counted_until += self.per_token * earned;

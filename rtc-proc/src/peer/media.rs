@@ -1,4 +1,4 @@
-//! One encoded picture on its way to a peer: its RTP time, and which pictures a peer may have.
+//! One encoded picture for a peer: its RTP time, and whether the peer may have it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,7 +6,7 @@ use lumen_ipc::{message::packets::FrameStamps, video::VideoFormat};
 
 /// Ticks per second of every video RTP clock (RFC 6184, section 8.1).
 const TICKS_PER_SECOND: u64 = 90_000;
-/// Least distance of two frames: one millisecond.
+/// Least distance between two frames: one millisecond.
 const LEAST_STEP: u64 = TICKS_PER_SECOND / 1000;
 
 /// One access unit, shared by all peers it goes to.
@@ -14,29 +14,30 @@ const LEAST_STEP: u64 = TICKS_PER_SECOND / 1000;
 pub struct VideoFrame {
     /// Its bytes.
     pub data: Arc<[u8]>,
-    /// How it is encoded.
+    /// Its format.
     pub format: VideoFormat,
     /// Whether a decoder can start here.
     pub keyframe: bool,
     /// Its RTP time in ticks of 90 kHz, see [`RtpClock`].
     pub rtp_ticks: u64,
-    /// The instant that RTP time stands for.
+    /// The instant of that RTP time.
     pub captured: Instant,
-    /// Its way so far.
+    /// Its time stamps so far.
     pub stamps: FrameStamps,
 }
 
-/// Turns stamps into RTP times.
+/// Converts time stamps into RTP times.
 ///
-/// INVARIANT: times grow strictly. Two frames with one RTP time would be one frame to a receiver,
-/// and frames that only refine an older picture carry that picture's commit stamp.
+/// INVARIANT: times increase strictly. A receiver would take two frames with one RTP time for one
+/// frame, and a refinement carries the commit stamp of the picture it refines.
 #[derive(Debug, Default)]
 pub struct RtpClock {
     last: Option<u64>,
 }
 
 impl RtpClock {
-    /// The RTP time of a frame: that of its commit, unless a frame that late has been sent.
+    /// The RTP time of a frame: that of its commit, unless a frame with this time or a later one
+    /// was sent.
     pub fn ticks(&mut self, stamps: &FrameStamps) -> u64 {
         let least = self.last.map_or(0, |last| last + LEAST_STEP);
         let ticks = [stamps.committed, stamps.rendered, stamps.encoded]
@@ -44,24 +45,25 @@ impl RtpClock {
             .into_iter()
             .find(|ticks| *ticks >= least)
             .unwrap_or(least);
-        // A stamp years ahead would hold all later frames there; a hostile one may, it only
-        // disturbs its own session. It must not overflow.
+        // A stamp years ahead would hold all later frames there. A hostile media worker may do
+        // this, because it disturbs only its own session; but the sum must not overflow.
         self.last = Some(ticks.min(u64::MAX / 2));
         ticks.min(u64::MAX / 2)
     }
 }
 
-/// Which frames a peer gets: none before its first keyframe, and none between a gap and the next.
+/// Which frames a peer gets: none before its first key frame, and none between a gap and the next
+/// one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FrameGate {
-    /// Only a keyframe passes.
+    /// Only a key frame passes.
     AwaitingKeyframe,
     /// Everything passes.
     Open,
 }
 
 impl FrameGate {
-    /// Whether a frame passes; a keyframe opens the gate.
+    /// Whether a frame passes; a key frame opens the gate.
     pub fn admit(&mut self, keyframe: bool) -> bool {
         if keyframe {
             *self = Self::Open;

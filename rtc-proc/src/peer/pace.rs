@@ -1,4 +1,4 @@
-//! What a peer makes of the network's estimate, and how it falls quiet and wakes up again.
+//! Acts on the network's estimate, and lets a peer become quiet and wake up again.
 
 use str0m::bwe::Bitrate;
 
@@ -16,8 +16,8 @@ impl Peer {
         self.announce_estimate(before);
     }
 
-    /// A receiver that estimates for itself (REMB) has no feedback that ours could work with. The
-    /// estimate of one that does give feedback is not believed: what it received says more.
+    /// A receiver with an estimate of its own (REMB) sends no feedback that our controller could
+    /// use. If it does send feedback, its estimate is ignored: what it received says more.
     pub(super) fn on_receiver_estimate(&mut self, reported_bps: u64) {
         if self.gives_feedback {
             return;
@@ -47,7 +47,7 @@ impl Peer {
         self.rtc.bwe().set_bitrate(Bitrate::ZERO, desired);
     }
 
-    /// An estimate of nothing makes the pacer stop padding; see [`super::quiet`].
+    /// With an estimate of zero the pacer stops padding; see [`super::quiet`].
     pub(super) fn fall_quiet(&mut self) {
         if self.connected && self.queued_packets() == 0 {
             self.activity = Activity::Quiet;
@@ -55,8 +55,8 @@ impl Peer {
         }
     }
 
-    /// The only way out of quiet: whatever wakes the link gives the pacer its rate back, or the next
-    /// picture would drip out of it.
+    /// The only exit from quiet: any activity gives the pacer its rate back, because the next
+    /// picture would otherwise be paced at almost nothing.
     pub(super) fn wake_up(&mut self) {
         let was_quiet = self.activity == Activity::Quiet;
         self.activity = Activity::Busy { last: self.now };

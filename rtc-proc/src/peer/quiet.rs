@@ -1,32 +1,32 @@
 //! When a peer's timers may wait.
 //!
 //! The congestion controller and the pacer ask to be run 25 to 40 times a second for as long as a
-//! peer exists, and fill a silent link with padding. On a still screen that would be all the
-//! process does. Both are bookkeeping that any later moment serves as well while nothing is queued,
-//! so their timers are stretched, and a link that has been silent for [`QUIET_AFTER`] is quiet: no
-//! padding, no probes, and one look a second for the timers that hide behind.
+//! peer exists, and fill a silent link with padding. On a still screen the process would do nothing
+//! else. While nothing is queued, any later moment serves these timers as well, so they are
+//! stretched, and a link that has been silent for [`QUIET_AFTER`] becomes quiet: no padding, no
+//! probes, and one wake-up a second for the timers hidden behind them.
 
 use std::time::{Duration, Instant};
 
 use str0m::{PacerReason, Reason};
 
-/// Silence that makes a link quiet.
+/// A link becomes quiet after this silence.
 pub const QUIET_AFTER: Duration = Duration::from_secs(1);
-/// How long bookkeeping may wait on a busy link. Bounds the delay of timers hidden behind it
-/// (retransmissions of data channels, whose least time-out is ten times longer).
+/// How long bookkeeping may wait on a busy link. It bounds the delay of timers hidden behind it
+/// (retransmissions of data channels, whose shortest timeout is ten times longer).
 const BUSY_INTERVAL: Duration = Duration::from_millis(100);
 /// How long it may wait on a quiet link.
 const QUIET_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether anything happens on a link.
+/// Whether a link is in use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Activity {
-    /// Something did, lately.
+    /// It was used recently.
     Busy {
-        /// When last.
+        /// When it was last used.
         last: Instant,
     },
-    /// Nothing does.
+    /// It is not in use.
     Quiet,
 }
 
@@ -44,7 +44,8 @@ impl Activity {
             return at;
         }
         match self {
-            // Not beyond the moment the link may turn quiet, or it would stay busy for longer.
+            // Not after the moment at which the link may become quiet, or it would stay busy for
+            // longer.
             Self::Busy { last } => at.max((now + BUSY_INTERVAL).min((last + QUIET_AFTER).max(now))),
             Self::Quiet => at.max(now + QUIET_INTERVAL),
         }

@@ -1,15 +1,15 @@
 //! When the page is told which picture it should be showing.
 //!
-//! A page sees what it decodes and cannot see what it misses: silence may be a still desktop. So it is
-//! told the RTP time of the newest picture whose last packet has left: at once after a pause, and not
-//! more often than it takes to notice within a second or two that one is missing.
+//! A page knows what it decodes but not what it misses: silence may mean a still desktop. So it is
+//! told the RTP time of the newest picture whose last packet was sent: at once after a pause, and
+//! otherwise just often enough that it notices a missing picture within a second or two.
 
 use std::time::{Duration, Instant};
 
 /// Least time between two such messages.
 pub const PAUSE: Duration = Duration::from_millis(500);
 
-/// What has left, and what the page knows of it.
+/// The newest sent picture, and the one that the page knows.
 #[derive(Debug, Default)]
 pub struct SentPictures {
     untold: Option<u64>,
@@ -17,18 +17,18 @@ pub struct SentPictures {
 }
 
 impl SentPictures {
-    /// The last packet of the picture with this RTP time has left.
+    /// The last packet of the picture with this RTP time was sent.
     pub const fn on_sent(&mut self, rtp_ticks: u64) {
         self.untold = Some(rtp_ticks);
     }
 
-    /// When to tell the page; `None` when it knows.
+    /// When to tell the page; `None` if it knows.
     #[must_use]
     pub fn due(&self, now: Instant) -> Option<Instant> {
         self.untold.map(|_| self.told.map_or(now, |told| told + PAUSE))
     }
 
-    /// The RTP time to tell the page at `now`, if it is to be told.
+    /// The RTP time to tell the page at `now`, if due.
     pub fn take(&mut self, now: Instant) -> Option<u64> {
         let due = self.due(now).is_some_and(|due| due <= now);
         let taken = self.untold.take_if(|_| due);

@@ -1,15 +1,17 @@
-//! What every peer is made with, and how an offer becomes one.
+//! The configuration of every peer, and how an offer becomes one.
 //!
-//! The answer names each [`VideoFormat`] that the browser takes, with retransmission, and our addresses
-//! as host candidates. Which of them is sent is decided for all peers together ([`crate::demand`]).
+//! The answer names each [`VideoFormat`] that the browser accepts, with retransmission, and our
+//! addresses as host candidates. Which format is sent is decided for all peers together
+//! ([`crate::demand`]).
 //!
-//! ICE is lite, because a worker that is reached at its own addresses need not probe: it sends no
-//! checks and so has none to wake up for. The answer does not say so: to a lite agent browsers
-//! nominate a pair only with their second check, 50 ms after the first, and nothing can be sent
-//! before. They need no checks of ours for anything else.
+//! ICE is lite: a worker that is reachable at its own addresses need not probe, sends no checks and
+//! so never wakes up for them. The answer does not say so, because browsers nominate a pair with a
+//! lite agent only with their second check, 50 ms after the first, and nothing can be sent before.
+//! They do not need our checks otherwise.
 //!
-//! Our address at the relay is one more of them. To the WebRTC implementation it is a host address,
-//! the only kind that ICE lite has; the browser is told the truth, so that it prefers the others.
+//! Our address at the relay is one more candidate. To the WebRTC implementation it is a host
+//! address, the only kind that ICE lite has; the browser is told its real type, so that it prefers
+//! the others.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -27,56 +29,56 @@ use str0m::{
     rtp::Extension,
 };
 
-/// Constrained baseline of the highest level that a picture may take, which each picture's size
-/// decides later. Browsers offer level 3.1 whatever they can decode, and let levels differ per
-/// direction: that is no limit, and one that cannot show a picture asks for a smaller one.
+/// Constrained baseline of the highest level; the level of each picture follows later from its
+/// size. Browsers offer level 3.1 whatever they can decode, and let levels differ per direction, so
+/// the offer is not a limit; a browser that cannot show a picture asks for a smaller one.
 const PROFILE_LEVEL_ID: u32 = 0x42_e0_00 | Level::HIGHEST.number() as u32;
-/// Baseline without constraints, which some clients offer instead: what the encoder makes is a
-/// subset of both.
+/// Baseline without constraints, which some clients offer instead: our encoder's streams belong to
+/// both.
 const PLAIN_BASELINE_PROFILE_LEVEL_ID: u32 = 0x42_00_00 | Level::HIGHEST.number() as u32;
-/// Where the playout delay goes; the offer's number wins.
+/// The id of the playout-delay extension; the offer's number takes precedence.
 const PLAYOUT_DELAY_ID: u8 = 5;
-/// Sender reports tie RTP time to wall time; nothing drifts faster than this.
+/// Sender reports relate RTP time to wall time; no clock drifts noticeably in this time.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
-/// How often what browsers report is looked at; they report about once a second.
+/// How often browsers' reports are evaluated; they arrive about once a second.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
-/// Sent packets that can be sent again, at least a large keyframe's worth.
+/// Sent packets that are kept for retransmission: at least a large key frame.
 const RESEND_PACKETS: usize = 2000;
-/// Larger data-channel messages are not accepted: ours have at most 1 KiB.
+/// Larger data-channel messages are refused: ours have at most 1 KiB.
 const MAX_CHANNEL_MESSAGE_BYTES: u32 = 16 * 1024;
-/// A host on this machine or its local network is reached with at least this, in bit/s. Only where
-/// pictures start from: congestion that shows is believed.
+/// The start estimate for a browser on this machine or its local network, in bit/s. Congestion that
+/// shows later is believed.
 const LOCAL_START_BPS: u64 = 50_000_000;
 
 /// An offer that cannot be answered.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadOffer {
-    /// The system has no randomness.
+    /// The system returned no random bytes.
     #[error("no random bytes for credentials: {0}")]
     Random(String),
-    /// Something in it contradicts what WebRTC needs.
+    /// A part of it contradicts the requirements of WebRTC.
     #[error("the offer cannot be accepted: {0}")]
     Refused(String),
-    /// It is no session description.
-    #[error("the offer is no session description: {0}")]
+    /// It is not a session description.
+    #[error("the offer is not a session description: {0}")]
     Syntax(String),
-    /// No video section with a codec of ours.
+    /// It has no video section with a codec of ours.
     #[error("the offer has no video section to receive H.264 in packetization mode 1")]
     NoVideo,
 }
 
-/// What all peers of the process share.
+/// The configuration that all peers of the process share.
 #[derive(Clone, Debug)]
 pub struct Setup {
     provider: Arc<CryptoProvider>,
     certificate: DtlsCert,
     candidates: Vec<SocketAddr>,
-    /// Addresses that were ours when peers came who are still here, the oldest first.
+    /// Our addresses at the time when peers joined that still exist, the oldest first.
     former: Vec<SocketAddr>,
     encoder: Kbps,
 }
 
-/// Most former addresses kept: far more than networks a machine changes to during one connection.
+/// Most former addresses that are kept: far more than a machine has during one connection.
 const MOST_FORMER: usize = 64;
 
 /// No DTLS certificate could be made.
@@ -85,8 +87,8 @@ const MOST_FORMER: usize = 64;
 pub struct NoCertificate;
 
 impl Setup {
-    /// Makes the process's certificate; peers are reachable at `candidates` and the encoder
-    /// makes at most `encoder`.
+    /// Makes the process's certificate. Peers are reachable at `candidates`, and the encoder makes
+    /// at most `encoder`.
     ///
     /// # Errors
     /// [`NoCertificate`] when the cryptography library fails.
@@ -96,7 +98,7 @@ impl Setup {
         Ok(Self { provider, certificate, candidates, former: Vec::new(), encoder })
     }
 
-    /// The most the encoder makes, in bit/s.
+    /// The encoder's highest bit rate, in bit/s.
     #[must_use]
     pub fn encoder_bps(&self) -> u64 {
         u64::from(self.encoder.value()) * 1000
@@ -108,7 +110,7 @@ impl Setup {
         &self.candidates
     }
 
-    /// New peers are reachable at these addresses; nothing changes for those that are there.
+    /// Sets the addresses for new peers; existing peers keep theirs.
     pub fn set_candidates(&mut self, candidates: Vec<SocketAddr>) {
         let old = std::mem::replace(&mut self.candidates, candidates);
         self.former.retain(|former| !old.contains(former));
@@ -117,7 +119,7 @@ impl Setup {
         self.former.drain(..surplus);
     }
 
-    /// Whether `address` is one of ours, or was when a peer came.
+    /// Whether `address` is ours, or was when a peer joined.
     #[must_use]
     pub fn is_candidate(&self, address: SocketAddr) -> bool {
         self.candidates.contains(&address) || self.former.contains(&address)
@@ -129,7 +131,9 @@ impl Setup {
         for address in &self.candidates {
             match Candidate::host(*address, "udp") {
                 Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
-                Err(error) => tracing::warn!(%error, "an address of ours is no candidate"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot use an address of ours as a candidate")
+                }
             }
         }
         let answer = answer(&mut rtc, offer)?;
@@ -149,7 +153,7 @@ impl Setup {
             .set_extension(PLAYOUT_DELAY_ID, Extension::PlayoutDelay)
             .enable_bwe(Some(Bitrate::bps(self.encoder_bps())))
             .set_rtcp_report_interval_video(REPORT_INTERVAL)
-            // For what the browser reports to have received.
+            // For the browser's reports on what it received.
             .set_stats_interval(Some(STATISTICS_INTERVAL))
             .set_send_buffer_video(RESEND_PACKETS)
             .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
@@ -167,14 +171,14 @@ impl Setup {
     }
 }
 
-/// What a session description calls `format` (RFC 6184, section 8.2.1), in lower case.
+/// The name of `format` in a session description (RFC 6184, section 8.2.1), in lower case.
 const fn encoding(format: VideoFormat) -> &'static str {
     match format {
         VideoFormat::H264ConstrainedBaseline => "h264/90000",
     }
 }
 
-/// What can be sent to a browser: where, and each format as which payload type.
+/// The video section of a browser: its id, and the payload type of each format.
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) mid: Mid,
@@ -182,18 +186,18 @@ pub(super) struct Track {
 }
 
 impl Track {
-    /// The payload type of `format`, if the browser takes it.
+    /// The payload type of `format`, if the browser accepts it.
     pub(super) fn payload(&self, format: VideoFormat) -> Option<Pt> {
         self.payloads.iter().find(|(known, _)| *known == format).map(|(_, payload)| *payload)
     }
 
-    /// Every payload type that pictures are sent as.
+    /// Every payload type of pictures.
     pub(super) fn payloads(&self) -> impl Iterator<Item = Pt> {
         self.payloads.iter().map(|(_, payload)| *payload)
     }
 }
 
-/// Answers as a full agent, and goes on as a lite one.
+/// Answers as a full agent, then continues as a lite one.
 fn answer(rtc: &mut Rtc, offer: SdpOffer) -> Result<String, BadOffer> {
     rtc.direct_api().set_ice_lite(false);
     let answer = rtc.sdp_api().accept_offer(offer);
@@ -205,10 +209,10 @@ fn parse(offer: &str) -> Result<SdpOffer, BadOffer> {
     SdpOffer::from_sdp_string(offer).map_err(|error| BadOffer::Syntax(error.to_string()))
 }
 
-/// Answers an offer that begins ICE anew.
+/// Answers an offer that restarts ICE.
 ///
-/// The implementation draws its new credentials from a generator that can be predicted; they are
-/// replaced, in it and in the answer.
+/// The implementation draws the new credentials from a predictable generator; they are replaced,
+/// both there and in the answer.
 pub(super) fn restart(rtc: &mut Rtc, offer: &str) -> Result<String, BadOffer> {
     let offer = parse(offer)?;
     let before = rtc.direct_api().local_ice_credentials();
@@ -223,8 +227,8 @@ pub(super) fn restart(rtc: &mut Rtc, offer: &str) -> Result<String, BadOffer> {
     Ok(answer)
 }
 
-/// Whether transport-wide congestion control was agreed on, by which a browser tells which packets it
-/// received: as a header extension and as a kind of feedback.
+/// Whether transport-wide congestion control was negotiated, by which a browser reports which
+/// packets it received: it needs a header extension and a kind of feedback.
 pub(super) fn gives_feedback(answer: &str) -> bool {
     answer.lines().any(|line| line.starts_with("a=extmap:") && line.contains("transport-wide-cc"))
         && answer
@@ -232,7 +236,7 @@ pub(super) fn gives_feedback(answer: &str) -> bool {
             .any(|line| line.starts_with("a=rtcp-fb:") && line.ends_with("transport-cc"))
 }
 
-/// Makes `relayed` one of our addresses and names it in the answer, before the others.
+/// Adds `relayed` to our addresses and names it in the answer, before the others.
 pub(super) fn answer_with_relayed(rtc: &mut Rtc, answer: &str, relayed: SocketAddr) -> String {
     add_relayed(rtc, relayed);
     let line = format!("a={}\r\n", relayed_line(relayed));
@@ -245,23 +249,23 @@ pub(super) fn answer_with_relayed(rtc: &mut Rtc, answer: &str, relayed: SocketAd
     }
 }
 
-/// Makes `relayed` one of our addresses.
+/// Adds `relayed` to our addresses.
 pub(super) fn add_relayed(rtc: &mut Rtc, relayed: SocketAddr) {
     match Candidate::host(relayed, "udp") {
         Ok(candidate) => drop(rtc.add_local_candidate(candidate)),
-        Err(error) => tracing::warn!(%error, "our address at the relay is no candidate"),
+        Err(error) => tracing::warn!(%error, "cannot use our address at the relay as a candidate"),
     }
 }
 
-/// Makes `relayed` none of our addresses.
+/// Removes `relayed` from our addresses.
 pub(super) fn remove_relayed(rtc: &mut Rtc, relayed: SocketAddr) {
     if let Ok(candidate) = Candidate::host(relayed, "udp") {
         rtc.direct_api().invalidate_candidate(&candidate);
     }
 }
 
-/// `relayed` as the candidate it is (RFC 8839, section 5.1). Whence we speak with the relay is
-/// nobody's business: the related address is left out, as browsers do.
+/// `relayed` as a candidate line (RFC 8839, section 5.1). The address from which we reach the relay
+/// is private: the related address is left out, as browsers do.
 pub(super) fn relayed_line(relayed: SocketAddr) -> String {
     // RFC 8445, section 5.1.2.1: type preference 0, the highest local one, component 1.
     const PRIORITY: u32 = 65_535 << 8 | (256 - 1);
@@ -270,7 +274,7 @@ pub(super) fn relayed_line(relayed: SocketAddr) -> String {
     format!("candidate:relay 1 udp {PRIORITY} {ip} {port} typ relay raddr {nowhere} rport 0")
 }
 
-/// What can be sent on `mid`.
+/// What can be sent in section `mid`.
 pub(super) fn track(rtc: &mut Rtc, mid: Mid) -> Option<Track> {
     if !rtc.media(mid)?.direction().is_sending() {
         return None;
@@ -280,7 +284,8 @@ pub(super) fn track(rtc: &mut Rtc, mid: Mid) -> Option<Track> {
     (!payloads.is_empty()).then_some(Track { mid, payloads })
 }
 
-/// The payload type of `format`; that of constrained baseline if the browser takes plain baseline, too.
+/// The payload type of `format`; constrained baseline is preferred if the browser also offers plain
+/// baseline.
 fn payload_of(rtc: &mut Rtc, mid: Mid, format: VideoFormat) -> Option<Pt> {
     let writer = rtc.writer(mid)?;
     match format {
@@ -298,7 +303,7 @@ fn payload_of(rtc: &mut Rtc, mid: Mid, format: VideoFormat) -> Option<Pt> {
     }
 }
 
-/// What to believe of the network to `remote` before anything was sent, in bit/s.
+/// The initial estimate for the network to `remote`, in bit/s.
 pub(super) fn start_bps(encoder_bps: u64, remote: SocketAddr) -> u64 {
     let local = match remote.ip().to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
@@ -307,8 +312,8 @@ pub(super) fn start_bps(encoder_bps: u64, remote: SocketAddr) -> u64 {
     if local { encoder_bps.max(LOCAL_START_BPS) } else { encoder_bps }
 }
 
-/// Credentials from the system's randomness: they are what a datagram is recognised by, so they
-/// must not be guessable. RFC 8445, section 5.3: at least 24 and 128 bits.
+/// Credentials from the system's randomness. They identify datagrams, so they must not be
+/// guessable. RFC 8445, section 5.3: at least 24 and 128 bits.
 fn credentials() -> Result<IceCreds, BadOffer> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(|error| BadOffer::Random(error.to_string()))?;

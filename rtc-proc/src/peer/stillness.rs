@@ -1,17 +1,17 @@
-//! Telling a browser that misses something from one that is merely bored.
+//! Distinguishes a browser that misses packets from one that sees a still screen.
 //!
-//! Chromium asks for a keyframe when it has seen no frame for three seconds, though packets came
-//! less than five seconds ago. On a still screen every keyframe sent in answer starts those three
-//! seconds anew: a large picture every three seconds, for ever. So such a request is excused once
-//! per stillness, if the browser has reported that it has everything. One that truly misses
+//! Chromium asks for a key frame when it has seen no frame for three seconds although packets came
+//! less than five seconds ago. On a still screen every key frame in answer would restart those
+//! three seconds: a large picture every three seconds, for ever. So such a request is ignored once
+//! per still period, if the browser has reported that it has everything. A browser that does miss
 //! something asks again, and one that missed the very last packet has not reported it.
 
 use std::time::{Duration, Instant};
 
-/// A request that comes this long after the last frame is not about that frame's loss.
+/// A request this long after the last frame is not about the loss of that frame.
 const STILL_AFTER: Duration = Duration::from_secs(2);
 
-/// What was sent, what has arrived, and since when nothing was.
+/// What was sent and received, and when the last frame was sent.
 #[derive(Debug, Default)]
 pub struct Stillness {
     last_frame: Option<Instant>,
@@ -21,23 +21,23 @@ pub struct Stillness {
 }
 
 impl Stillness {
-    /// A frame is handed to the peer.
+    /// A frame is given to the peer.
     pub fn on_frame(&mut self, now: Instant) {
         self.last_frame = Some(now);
         self.excused = false;
     }
 
-    /// A packet of the picture left, with this RTP sequence number.
+    /// A packet of the picture was sent, with this RTP sequence number.
     pub fn on_packet(&mut self, sequence: u16) {
         self.sent = Some(sequence);
     }
 
-    /// The browser has seen packets up to this RTP sequence number.
+    /// The browser has received packets up to this RTP sequence number.
     pub fn on_report(&mut self, sequence: u16) {
         self.reported = Some(sequence);
     }
 
-    /// Whether a keyframe request is one of boredom; at most one per stillness is.
+    /// Whether to ignore a key frame request; at most one per still period.
     pub fn excuses(&mut self, now: Instant) -> bool {
         let still = self.last_frame.is_some_and(|last| now >= last + STILL_AFTER);
         let complete = self.sent.is_some() && self.sent == self.reported;
@@ -47,8 +47,8 @@ impl Stillness {
     }
 }
 
-/// The RTP sequence number of a datagram that carries `payload_type` (RFC 3550, section 5.1; the
-/// header is not encrypted).
+/// The RTP sequence number of a datagram with `payload_type` (RFC 3550, section 5.1; the header is
+/// not encrypted).
 #[must_use]
 pub fn sequence_of(datagram: &[u8], payload_type: u8) -> Option<u16> {
     let [first, second, high, low, ..] = datagram else { return None };

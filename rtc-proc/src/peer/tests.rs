@@ -1,4 +1,4 @@
-//! What a peer does for a viewer at the other end of a simulated network.
+//! A peer and a viewer at the other end of a simulated network.
 
 use std::time::{Duration, Instant};
 
@@ -147,7 +147,7 @@ fn still_screen_costs_few_wakeups_and_bytes() {
     pair.run(Duration::from_secs(5));
     (pair.wakeups, pair.datagrams) = (0, 0);
     pair.run(Duration::from_secs(30));
-    // Ten a second is what all processes together may cost.
+    // Ten a second is the limit for all processes together.
     assert!(pair.wakeups < 30 * 4, "{} wake-ups in 30 s", pair.wakeups);
     assert!(pair.datagrams < 30 * 2, "{} datagrams in 30 s", pair.datagrams);
 }
@@ -181,7 +181,7 @@ fn frame_after_a_message_that_ended_stillness_leaves_at_once_too() {
     let mut pair = Pair::connected();
     pair.show(true, 2000, 1);
     pair.run(Duration::from_secs(10));
-    // The cursor changes, or media restarts and the page is told: then the picture follows.
+    // The cursor changes, or the page is told that media restarts; then the picture follows.
     pair.peer.handle(pair.now, Input::Message(&[0x86, 0]));
     pair.run(Duration::from_millis(100));
     let before = pair.datagrams;
@@ -283,7 +283,7 @@ fn answer_names_the_highest_level_whatever_level_was_offered() {
     }
 }
 
-/// As aiortc reports it of any network.
+/// The estimate that aiortc reports for any network.
 const ABSURD_BPS: u64 = 57_000;
 
 #[test]
@@ -341,7 +341,7 @@ fn bad_offers_are_refused_with_the_reason() {
             .to_string()
     };
     assert!(refused("").contains("offer"));
-    assert!(refused("v=0\r\nnonsense").contains("no session description"));
+    assert!(refused("v=0\r\nnonsense").contains("not a session description"));
     let (_, offer) = Viewer::new(now, address(BROWSER));
     assert!(refused(&offer.replace("H264", "VP8")).contains("no video section"));
     assert!(refused(&offer.replace("fingerprint", "fingertip")).contains("fingerprint"));

@@ -19,10 +19,10 @@ use super::super::{
 
 pub(super) const SERVER: &str = "10.0.0.1:5000";
 pub(super) const BROWSER: &str = "10.0.0.2:6000";
-/// One way.
+/// The delay in one direction.
 const DELAY: Duration = Duration::from_millis(5);
 
-/// Both ends and what is between them.
+/// Both ends and the network between them.
 pub(super) struct Pair {
     pub(super) now: Instant,
     pub(super) peer: Peer,
@@ -36,7 +36,7 @@ pub(super) struct Pair {
     clock: RtpClock,
     pub(super) wakeups: usize,
     pub(super) datagrams: usize,
-    /// Whether the peer has said anything of its own in the handshake of DTLS.
+    /// Whether the peer has sent a DTLS handshake message.
     pub(super) handshaking: bool,
 }
 
@@ -81,7 +81,7 @@ impl Pair {
         pair
     }
 
-    /// A linear congruential generator: seeded chance.
+    /// Decides losses by a linear congruential generator with a fixed seed.
     fn is_lost(&mut self) -> bool {
         let Some(one_in) = self.loss else { return false };
         self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -116,7 +116,7 @@ impl Pair {
 
     fn step(&mut self) {
         self.collect();
-        // The viewer asks for "at once" as a time that has passed; time must go on all the same.
+        // The viewer asks for "at once" with a time in the past; time must advance nevertheless.
         self.now = self.next_instant().max(self.now + Duration::from_micros(10));
         let now = self.now;
         let due = |queue: &mut Vec<(Instant, Vec<u8>)>| {
@@ -197,8 +197,7 @@ impl Pair {
     }
 }
 
-/// An access unit in Annex B form that no byte of is a start code by accident: parameter sets and
-/// one slice.
+/// An access unit in Annex B form without accidental start codes: parameter sets and one slice.
 fn access_unit(keyframe: bool, bytes: usize, seed: u8) -> Vec<u8> {
     let start = [0, 0, 0, 1];
     let mut unit = Vec::new();
