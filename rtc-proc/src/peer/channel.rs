@@ -1,8 +1,8 @@
-//! What one peer may say on its data channels: strict decoding, the order of unordered messages, a
-//! rate limit, and rights.
+//! Checks a peer's data-channel messages: strict decoding, the order of unordered messages, a rate
+//! limit, and the peer's rights.
 //!
-//! INVARIANT: nothing that acts leaves [`Channels`] for a peer without the right to control. What it
-//! needs to see the desktop it may say.
+//! INVARIANT: without the right to control, a peer's input does not leave [`Channels`]. Messages
+//! that are needed to see the desktop pass.
 
 use std::time::Instant;
 
@@ -23,15 +23,15 @@ use crate::clipboard::PageViolation;
 pub const INPUT_LABEL: &str = "input";
 /// Label of the unreliable channel.
 pub const MOTION_LABEL: &str = "motion";
-/// Label of the channel of gamepads: nothing on it is lost, but what is late does not hold up what
-/// is newer.
+/// Label of the channel for gamepads: no message is lost, but a late one does not hold up newer
+/// ones.
 pub const PADS_LABEL: &str = "pads";
 /// Label of the channel for text of any length: the clipboard.
 pub const TRANSFER_LABEL: &str = "transfer";
 /// Pads a browser can have.
 const PADS: usize = PadIndex::MAX.value() as usize + 1;
 
-/// Which channel a message came on.
+/// The channel of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ChannelKind {
     /// The reliable, ordered one.
@@ -58,14 +58,14 @@ impl ChannelKind {
     }
 }
 
-/// What a viewer said.
+/// A message from a viewer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Said {
-    /// That it acted with keyboard, pointer or window.
+    /// Input from keyboard, pointer or window.
     Acted(Action),
-    /// That it cannot go on without a keyframe: the page says so by a message, the browser by RTCP.
+    /// A request for a key frame: the page sends it as a message, the browser by RTCP.
     KeyframeWanted,
-    /// That it acted with a gamepad.
+    /// Input from a gamepad.
     Pad(PadAction),
 }
 
@@ -75,10 +75,10 @@ pub enum ChannelViolation {
     /// Not a message.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// More messages than any human or mouse produces.
+    /// More messages than any person or mouse produces.
     #[error("more messages per second than the channel allows")]
     Flood,
-    /// What must not be said about the clipboard.
+    /// An illegal message about the clipboard.
     #[error(transparent)]
     Clipboard(#[from] PageViolation),
     /// Too long to be a message.
@@ -89,15 +89,15 @@ pub enum ChannelViolation {
     Text,
 }
 
-/// Twice the fastest gaming mouse's reports.
+/// Twice the report rate of the fastest gaming mice.
 const MESSAGES_PER_SECOND: u32 = 2000;
-/// A page that was suspended sends what it queued at once.
+/// A suspended page sends everything it queued at once.
 const MESSAGES_BURST: u32 = 2000;
 
-/// What a page says about the clipboard besides sending text, which credit bounds: it is said when somebody
-/// copies or pastes.
+/// Rate of a page's clipboard messages other than text, which credit bounds; a page sends them when
+/// somebody copies or pastes.
 const CLIPBOARD_PER_SECOND: u32 = 20;
-/// A page that was suspended says what it queued at once.
+/// A suspended page sends everything it queued at once.
 const CLIPBOARD_BURST: u32 = 200;
 
 /// The state of one peer's channels.
@@ -105,7 +105,7 @@ const CLIPBOARD_BURST: u32 = 200;
 pub struct Channels {
     rights: Rights,
     newest_motion: Option<u16>,
-    /// Of each pad.
+    /// The last sequence number of each pad.
     newest_news: [Option<u16>; PADS],
     allowance: TokenBucket,
     clipboard_allowance: TokenBucket,
@@ -113,7 +113,7 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// Channels of a peer that may do what `rights` say.
+    /// Channels of a peer with `rights`.
     #[must_use]
     pub fn new(now: Instant, rights: Rights) -> Self {
         let allowance = TokenBucket::new(now, MESSAGES_PER_SECOND, MESSAGES_BURST);
@@ -127,12 +127,12 @@ impl Channels {
         }
     }
 
-    /// The peer may do what `rights` say from now on.
+    /// Changes the peer's rights.
     pub const fn set_rights(&mut self, rights: Rights) {
         self.rights = rights;
     }
 
-    /// Judges one message: something to pass on, `None` to ignore it.
+    /// Checks one message: returns input to pass on, or `None` to ignore it.
     ///
     /// # Errors
     /// [`ChannelViolation`]: the peer must be closed.
@@ -159,7 +159,7 @@ impl Channels {
             ChannelKind::Input => Some(Said::Acted(decode::input(message)?)),
             ChannelKind::Motion => self.newest(decode::motion(message)?).map(Said::Acted),
             ChannelKind::Pads => self.news(decode::pads(message)?).map(Said::Pad),
-            // Has a judge of its own.
+            // Checked by `transfer` instead.
             ChannelKind::Transfer => None,
         };
         if self.rights.control {
@@ -169,7 +169,7 @@ impl Channels {
         Ok(None)
     }
 
-    /// Judges one message about the clipboard: something to pass on, `None` to ignore it.
+    /// Checks one message about the clipboard: returns it to pass on, or `None` to ignore it.
     ///
     /// # Errors
     /// [`ChannelViolation`]: the peer must be closed.
@@ -186,7 +186,8 @@ impl Channels {
             return Err(ChannelViolation::Oversize(message.len()));
         }
         let said = transfer::decode(message)?;
-        // Who may control has credit for what it sends; all else is counted here.
+        // A peer with the right to control has credit for what it sends; all else counts against
+        // the rate.
         let counts = !(self.rights.control && matches!(said, PageSays::Sent { .. }));
         if counts && !self.clipboard_allowance.take(now) {
             return Err(ChannelViolation::Flood);
@@ -198,7 +199,7 @@ impl Channels {
         Ok(None)
     }
 
-    /// Messages that were legal but came from a peer without the right to control.
+    /// Number of legal messages that were ignored because the peer has no right to control.
     #[must_use]
     pub const fn ignored(&self) -> u64 {
         self.ignored
@@ -223,7 +224,7 @@ impl Channels {
     }
 }
 
-/// Whether `sequence` is newer than all before, which it then is not any more.
+/// Whether `sequence` is newer than all before; it is then recorded as the newest.
 fn advance(newest: &mut Option<u16>, sequence: u16) -> bool {
     let newer = newest.is_none_or(|newest| is_newer(sequence, newest));
     if newer {
@@ -232,7 +233,7 @@ fn advance(newest: &mut Option<u16>, sequence: u16) -> bool {
     newer
 }
 
-/// Serial-number order (RFC 1982): newer is up to half the circle ahead.
+/// Serial-number order (RFC 1982): newer means up to half the circle ahead.
 const fn is_newer(sequence: u16, newest: u16) -> bool {
     let ahead = sequence.wrapping_sub(newest);
     ahead != 0 && ahead < 0x8000

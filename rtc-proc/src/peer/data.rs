@@ -1,10 +1,10 @@
-//! What happens on a peer's data channels, and when text may be sent on the one for it.
+//! Events of a peer's data channels, and when text may be sent on the channel for it.
 //!
-//! All channels share one association, whose buffer of 128 KiB is first come, first served. So text is
-//! written only while little of it is unacknowledged ([`IN_FLIGHT`]): a cursor never waits behind more than
-//! that, and there is always room for one. Pictures do not share the buffer, but the network. While that
-//! seems to carry less than the encoder wants, text gets a [`SHARE`] of it; else the association's own
-//! congestion control is the limit.
+//! All channels share one association with a common buffer of 128 KiB. So text is written only
+//! while little of it is unacknowledged ([`IN_FLIGHT`]): a cursor never waits behind more than
+//! that, and there is always room for one. Pictures do not share the buffer, but they share the
+//! network. While the network seems to carry less than the encoder wants, text gets a [`SHARE`] of
+//! it; otherwise the association's own congestion control is the limit.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use str0m::channel::{ChannelData, ChannelId};
 
 use super::{Ending, Peer, PeerEvent, channel::ChannelKind, transfer::MAX_TRANSFER_MESSAGE_BYTES};
 
-/// Bytes of text that may be on their way to the page.
+/// Bytes of text that may be in flight.
 const IN_FLIGHT: usize = 64 * 1024;
-/// Where the network is the limit: one part in so many of it is for text.
+/// Where the network is the limit, text gets one part in this many.
 const SHARE: u64 = 4;
 
 /// The channel for text.
@@ -27,13 +27,13 @@ pub(super) struct Bulk {
 }
 
 impl Peer {
-    /// Whether another message of a text may be sent on its way.
+    /// Whether another message of a text may be sent.
     #[must_use]
     pub fn takes_bulk(&self, now: Instant) -> bool {
         self.has_bulk_room() && self.bulk.not_before.is_none_or(|at| at <= now)
     }
 
-    /// When it may, if nothing but time is the obstacle.
+    /// When it may be sent, if time is the only obstacle.
     #[must_use]
     pub fn bulk_due(&self) -> Option<Instant> {
         self.bulk.not_before.filter(|_| self.has_bulk_room())
@@ -62,7 +62,7 @@ impl Peer {
             self.estimate.is_limiting().then(|| begin + Duration::from_nanos(nanos));
     }
 
-    /// Looks how much of the text has arrived; for when the machine is drained.
+    /// Updates how much text has been acknowledged; only for a drained machine.
     pub(super) fn count_bulk(&mut self) {
         if self.bulk.in_flight > 0
             && let Some(mut channel) = self.bulk.channel.and_then(|id| self.rtc.channel(id))
@@ -81,8 +81,8 @@ impl Peer {
         let Some(mut channel) = self.rtc.channel(id) else { return };
         match channel.write(true, message) {
             Ok(true) => self.wake_up(),
-            // 128 KiB unacknowledged: the browser has stopped reading. What it misses is replayed
-            // when it comes back.
+            // With 128 KiB unacknowledged, the browser has stopped reading. What it misses is
+            // replayed when it reconnects.
             Ok(false) => self.end(Ending::Lost),
             Err(error) => self.end(Ending::Failed(error.to_string())),
         }
@@ -97,13 +97,13 @@ impl Peer {
             Some(ChannelKind::Motion) => self.motion = Some(id),
             Some(ChannelKind::Pads) => self.pads = Some(id),
             Some(ChannelKind::Transfer) => {
-                // A second one of the name would begin anew what the first has under way.
+                // A second channel with this label would restart the transfers of the first.
                 if self.bulk.channel.is_none() {
                     self.bulk.channel = Some(id);
                     self.emit(PeerEvent::ClipboardWanted);
                 }
             }
-            None => tracing::debug!("a data channel with a label that is not ours"),
+            None => tracing::debug!("ignored a data channel with an unknown label"),
         }
     }
 

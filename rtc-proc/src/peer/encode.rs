@@ -1,6 +1,6 @@
-//! Data-channel messages to a browser, from meaning to bytes.
+//! Encodes the data-channel messages to a browser.
 //!
-//! Everything goes out on the reliable `input` channel. The table:
+//! All of them are sent on the reliable `input` channel. The table:
 //!
 //! | tag | fields |
 //! |---|---|
@@ -12,7 +12,7 @@
 //! | 86 | [`DesktopState`] u8 |
 //! | 87 | whether there are gamepads u8 |
 //! | 88 | pad u8, strong motor u16, weak motor u16, milliseconds u16 |
-//! | 89 | RTP time u32 of the newest picture that left |
+//! | 89 | RTP time u32 of the newest sent picture |
 
 use lumen_ipc::{
     message::desktop::{Cursor, Statement},
@@ -29,11 +29,11 @@ const PADS_AVAILABLE: u8 = 0x87;
 const PAD_RUMBLED: u8 = 0x88;
 const PICTURE_SENT: u8 = 0x89;
 
-/// Whether what the viewer sees is alive.
+/// Whether the desktop's workers serve.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[repr(u8)]
 pub enum DesktopState {
-    /// It is.
+    /// They do.
     #[default]
     Running = 0,
     /// The compositor is being restarted.
@@ -42,7 +42,7 @@ pub enum DesktopState {
     MediaRestarting = 2,
 }
 
-/// Encodes what the compositor states.
+/// Encodes a statement of the compositor.
 #[must_use]
 pub fn desktop(statement: &Statement) -> Vec<u8> {
     match statement {
@@ -57,26 +57,26 @@ pub fn desktop(statement: &Statement) -> Vec<u8> {
     }
 }
 
-/// Encodes whether the desktop is alive.
+/// Encodes whether the desktop's workers serve.
 #[must_use]
 pub fn desktop_state(state: DesktopState) -> Vec<u8> {
     vec![DESKTOP_STATE, state as u8]
 }
 
-/// Encodes whether gamepads are of any use.
+/// Encodes whether gamepads are supported.
 #[must_use]
 pub fn pads_available(available: bool) -> Vec<u8> {
     vec![PADS_AVAILABLE, available.into()]
 }
 
-/// Encodes what a pad's motors do, strong and weak, and for how many milliseconds at most.
+/// Encodes an order to a pad's motors, strong and weak, and its longest duration in milliseconds.
 #[must_use]
 pub fn pad_rumbled(pad: PadIndex, motors: [u16; 2], millis: u16) -> Vec<u8> {
     let [strong, weak] = motors.map(u16::to_be_bytes);
     [&[PAD_RUMBLED, pad.value()][..], &strong, &weak, &millis.to_be_bytes()].concat()
 }
 
-/// Encodes which picture is the newest that left, by its RTP time, which wraps as in its packets.
+/// Encodes the RTP time of the newest sent picture, which wraps as in its packets.
 #[must_use]
 pub fn picture_sent(rtp_ticks: u64) -> Vec<u8> {
     [&[PICTURE_SENT][..], &(rtp_ticks as u32).to_be_bytes()].concat()

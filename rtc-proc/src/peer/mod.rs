@@ -1,17 +1,18 @@
-//! One peer: a pure machine around the WebRTC implementation. Bytes and instants in
-//! ([`Peer::handle`]), datagrams and events out ([`Peer::poll_output`]); it touches neither
+//! One peer: a pure state machine around the WebRTC implementation. Takes bytes and instants
+//! ([`Peer::handle`]), returns datagrams and events ([`Peer::poll_output`]), and uses neither
 //! socket nor clock.
 //!
-//! Decides: the negotiated codec and extensions ([`setup`]), which pictures the peer gets
+//! Decides the negotiated codec and extensions ([`setup`]), which pictures the peer gets
 //! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
-//! [`decode`], [`transfer`]), what the page is told of pictures ([`sent`]), what the network to it carries
-//! ([`estimate`]), and when its timers may wait ([`quiet`]); `pace` acts on the last two.
+//! [`decode`], [`transfer`]), what the page is told about pictures ([`sent`]), what the network to
+//! it carries ([`estimate`]), and when its timers may wait ([`quiet`]); `pace` acts on the last
+//! two.
 //!
-//! Trusts: nothing that arrives. What the implementation cannot authenticate it drops; what it can,
-//! but is not one of our messages, ends the peer with a reason.
+//! Trusts no input. The implementation drops what it cannot authenticate; authenticated messages
+//! that are not exactly ours end the peer with a reason.
 //!
 //! INVARIANT: after [`Peer::handle`] the implementation has been polled until it only waits for
-//! time, so [`Peer::deadline`] and the queued outputs are all there is to know.
+//! time, so [`Peer::deadline`] and the queued outputs are complete.
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -57,10 +58,10 @@ pub use setup::{BadOffer, Setup};
 use stillness::{Stillness, sequence_of};
 pub use traffic::{Datagram, Ending, Input, Output, PeerEvent};
 
-/// Outgoing time steps of the implementation that are taken without asking for the time again. It
-/// advances its clock by a microsecond per packet.
+/// Time steps of the implementation that are taken without asking for the time again. It advances
+/// its clock by a microsecond per packet.
 const STEP: std::time::Duration = std::time::Duration::from_micros(2);
-/// Bounds the steps of one call: more than a maximal backlog needs.
+/// Bounds the steps of one call: more than the largest backlog needs.
 const MAX_STEPS: usize = 4 * estimate::MAX_BACKLOG_PACKETS;
 
 /// One peer.
@@ -75,16 +76,16 @@ pub struct Peer {
     video: Option<Track>,
     gate: FrameGate,
     estimate: Estimate,
-    /// Whether the browser tells which packets it received.
+    /// Whether the browser reports which packets it received.
     gives_feedback: bool,
     activity: Activity,
     stillness: Stillness,
     connected: bool,
     /// Our address at the relay.
     relayed: Option<SocketAddr>,
-    /// The last datagram's addresses, ours first.
+    /// Addresses of the last datagram, ours first.
     path: Option<(SocketAddr, SocketAddr)>,
-    /// Of the frame written last, until all of it has left: its stamps and its RTP time.
+    /// Stamps and RTP time of the frame written last, until all of it has been sent.
     in_flight: Option<(FrameStamps, u64)>,
     sent: SentPictures,
     encoder: Bitrate,
@@ -141,11 +142,11 @@ impl Peer {
         Ok((peer, answer))
     }
 
-    /// Begins ICE anew for the same connection, because the way to the browser was lost; returns the
+    /// Restarts ICE for the same connection, because the path to the browser was lost; returns the
     /// answer.
     ///
     /// # Errors
-    /// [`BadOffer`] says what is wrong with the offer; the peer goes on without it.
+    /// [`BadOffer`] says what is wrong with the offer; the peer continues without it.
     pub fn restart(
         &mut self,
         now: Instant,
@@ -165,18 +166,18 @@ impl Peer {
         Ok(answer)
     }
 
-    /// It may do what `rights` say from now on.
+    /// Changes the peer's rights.
     pub const fn set_rights(&mut self, rights: Rights) {
         self.channels.set_rights(rights);
     }
 
-    /// Whether a datagram is this peer's: its credentials, its keys or its address say so.
+    /// Whether a datagram belongs to this peer, by its credentials, its keys or its address.
     #[must_use]
     pub fn accepts(&self, datagram: &RtcInput<'_>) -> bool {
         !self.ended && self.rtc.accepts(datagram)
     }
 
-    /// Takes one input and does all that follows from it at once.
+    /// Takes one input and acts on it at once.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         if self.ended {
             return;
@@ -188,8 +189,8 @@ impl Peer {
             Input::Message(message) => self.send_message(message),
             Input::Transfer(message) => self.send_transfer(message),
             Input::Violated(violation) => return self.close(violation.into()),
-            // Believed while the handshake goes on, though it may be anybody's: who can send from the
-            // browser's address can spoil the handshake in other ways.
+            // Believed during the handshake although it is not authenticated: a sender that can use
+            // the browser's address can disturb the handshake in other ways, too.
             Input::Refused(alert) if !self.connected => self.end(Ending::Unsecured(alert)),
             Input::Refused(_) => {}
             Input::RelayedAddress(relayed) => self.move_relayed(relayed),
@@ -201,12 +202,12 @@ impl Peer {
         self.settle();
     }
 
-    /// The next thing to do, oldest first.
+    /// The next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When to call [`Peer::handle`] with [`Input::Timeout`], unless something happens before.
+    /// When to call [`Peer::handle`] with [`Input::Timeout`], unless another input comes first.
     #[must_use]
     pub const fn deadline(&self) -> Instant {
         self.deadline
@@ -218,25 +219,25 @@ impl Peer {
         self.connected && !self.ended
     }
 
-    /// Whether the peer waits for a keyframe.
+    /// Whether the peer waits for a key frame.
     #[must_use]
     pub fn awaits_keyframe(&self) -> bool {
         self.is_connected() && self.gate == FrameGate::AwaitingKeyframe
     }
 
-    /// Whether the browser takes pictures of `format`.
+    /// Whether the browser accepts pictures of `format`.
     #[must_use]
     pub fn takes(&self, format: VideoFormat) -> bool {
         self.video.as_ref().is_some_and(|track| track.payload(format).is_some())
     }
 
-    /// What the network is believed to carry, in bit/s.
+    /// The estimate of what the network carries, in bit/s.
     #[must_use]
     pub const fn estimate_bps(&self) -> u64 {
         self.estimate.bps()
     }
 
-    /// Legal messages that did not count, because the peer has no right to control.
+    /// Number of legal messages that were ignored because the peer has no right to control.
     #[must_use]
     pub const fn ignored_messages(&self) -> u64 {
         self.channels.ignored()
@@ -258,11 +259,11 @@ impl Peer {
     }
 
     fn receive(&mut self, datagram: RtcInput<'_>) {
-        // A datagram from the right address need not be the browser's: what does not parse or
-        // decrypt is nobody's fault and changes nothing. A failure that matters closes the machine,
-        // which `settle` notices.
+        // A datagram from the right address need not be the browser's: one that does not parse or
+        // decrypt changes nothing. A failure that matters closes the machine, which `settle`
+        // notices.
         if let Err(error) = self.rtc.handle_input(datagram) {
-            tracing::debug!(%error, "a datagram was refused");
+            tracing::debug!(%error, "refused a datagram");
         }
     }
 
@@ -277,11 +278,11 @@ impl Peer {
     }
 
     fn add_candidate(&mut self, line: &str) {
-        // Browsers hide their addresses behind names only they can resolve (".local"); their
-        // connectivity checks reach us all the same and tell the address.
+        // Browsers hide their addresses behind names that only they can resolve (".local"); their
+        // connectivity checks still reach us and reveal the address.
         match str0m::Candidate::from_sdp_string(line) {
             Ok(candidate) => self.rtc.add_remote_candidate(candidate),
-            Err(error) => tracing::debug!(%error, "a candidate is of no use"),
+            Err(error) => tracing::debug!(%error, "ignored a candidate"),
         }
     }
 
@@ -303,7 +304,7 @@ impl Peer {
         self.estimate.on_sent(self.now, frame.data.len());
         let Some(writer) = self.rtc.writer(mid) else { return };
         let time = MediaTime::new(frame.rtp_ticks, Frequency::NINETY_KHZ);
-        // Show at once: the receiver's jitter buffer may add nothing.
+        // Show at once: the receiver's jitter buffer must add no delay.
         let writer = writer.playout_delay(MediaTime::ZERO, MediaTime::ZERO);
         match writer.write(payload_type, frame.captured, time, Arc::clone(&frame.data)) {
             Ok(()) => self.in_flight = Some((frame.stamps, frame.rtp_ticks)),
@@ -311,7 +312,7 @@ impl Peer {
         }
     }
 
-    /// Polls until there is nothing to do but wait.
+    /// Polls until the machine only waits for time.
     fn settle(&mut self) {
         for _ in 0..MAX_STEPS {
             if self.ended {
@@ -319,7 +320,7 @@ impl Peer {
             }
             match self.rtc.poll_output() {
                 Ok(RtcOutput::Transmit(transmit)) => self.transmit(transmit),
-                // Handled once the machine is drained: it must not be changed in between.
+                // Handled after the machine is drained, because it must not be changed in between.
                 Ok(RtcOutput::Event(event)) => self.events.push(event),
                 Ok(RtcOutput::Timeout(at)) => {
                     if !self.settle_timeout(at) {
@@ -344,7 +345,7 @@ impl Peer {
         self.outputs.push_back(Output::Transmit(datagram));
     }
 
-    /// What follows a drained machine; returns whether there is more to poll.
+    /// Completes a drained machine; returns whether it must be polled again.
     fn settle_timeout(&mut self, at: Instant) -> bool {
         if !self.events.is_empty() {
             for event in std::mem::take(&mut self.events) {
@@ -374,12 +375,13 @@ impl Peer {
         false
     }
 
-    /// Tells the page which picture left, if it is time; returns whether there is more to poll.
+    /// Tells the page which picture was sent, if due; returns whether the machine must be polled
+    /// again.
     fn tell_sent(&mut self) -> bool {
         let Some(id) = self.input else { return false };
         let Some(ticks) = self.sent.take(self.now) else { return false };
-        // A channel that is full or broken shows in what matters more than this. A page that has closed
-        // it does not want to know, and what was taken for it is not due for ever.
+        // A full or broken channel is noticed elsewhere. If the page has closed its channel, the
+        // message is dropped, so that it does not stay due for ever.
         self.rtc.channel(id).is_some_and(|mut channel| {
             matches!(channel.write(true, &encode::picture_sent(ticks)), Ok(true))
         })
@@ -387,7 +389,7 @@ impl Peer {
 
     fn rest(&mut self, at: Instant, queue_empty: bool) {
         let reason = self.rtc.last_timeout_reason();
-        // Before there is a connection every timer is part of making it.
+        // Before the connection exists, every timer is needed to establish it.
         self.deadline = if self.connected {
             self.activity.deadline(self.now, at, reason, queue_empty)
         } else {
@@ -432,7 +434,7 @@ impl Peer {
     fn on_connected(&mut self) {
         self.connected = true;
         if let Some((ours, theirs)) = self.path {
-            // Behind the relay is another network than the one to the relay.
+            // The network behind the relay is not the one between us and the relay.
             let start = match self.relayed {
                 Some(relayed) if relayed == ours => self.encoder.as_u64(),
                 _ => setup::start_bps(self.encoder.as_u64(), theirs),

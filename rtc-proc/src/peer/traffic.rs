@@ -1,4 +1,4 @@
-//! What goes into a peer, and what comes out of it.
+//! The inputs and outputs of a peer.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use super::{
     transfer::PageSays,
 };
 
-/// What happens to a peer.
+/// An input of a peer.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "lives on the stack for one call, never stored")]
 pub enum Input<'a> {
@@ -24,97 +24,97 @@ pub enum Input<'a> {
     Message(&'a [u8]),
     /// A message of the `transfer` channel, encoded by [`transfer`](super::transfer).
     Transfer(&'a [u8]),
-    /// The page broke a rule that is not this machine's.
+    /// The page broke a rule that is checked outside this machine.
     Violated(ChannelViolation),
     /// An alert in a datagram that [`Peer::accepts`](super::Peer::accepts).
     Refused(FatalAlert),
-    /// Our address at the relay is another one, or there is none any more.
+    /// Our address at the relay changed, or was lost.
     RelayedAddress(Option<SocketAddr>),
     /// A picture.
     Video(&'a VideoFrame),
-    /// Pictures that follow do not build on those before: wait for a keyframe.
+    /// Later pictures do not refer to earlier ones: wait for a key frame.
     VideoInterrupted,
-    /// Time has come.
+    /// A deadline has passed.
     Timeout,
-    /// It must end.
+    /// Close the peer.
     Close,
 }
 
-/// What a peer wants.
+/// An output of a peer.
 #[derive(Debug)]
 pub enum Output {
-    /// To send.
+    /// A datagram to send.
     Transmit(Datagram),
-    /// To tell.
+    /// An event to handle.
     Event(PeerEvent),
 }
 
 /// Bytes to send from one of our addresses to one of the browser's.
 #[derive(Debug)]
 pub struct Datagram {
-    /// Ours.
+    /// Our address.
     pub source: SocketAddr,
-    /// The browser's.
+    /// The browser's address.
     pub destination: SocketAddr,
-    /// What the relay wants in front of it.
+    /// The header for the relay.
     pub header: Option<[u8; 4]>,
-    /// What.
+    /// The payload.
     pub contents: Vec<u8>,
 }
 
 impl Datagram {
-    /// Bytes in all.
+    /// Length with the header.
     #[must_use]
     pub fn length(&self) -> usize {
         self.header.map_or(0, |header| header.len()) + self.contents.len()
     }
 }
 
-/// Something others must know.
+/// An event for others.
 #[derive(Debug, PartialEq)]
 pub enum PeerEvent {
-    /// The viewer did something.
+    /// A message from the viewer.
     Said(Said),
-    /// The page said something about the clipboard.
+    /// A message from the page about the clipboard.
     ClipboardSaid(PageSays),
-    /// The page can be told about the clipboard from now on.
+    /// The page's clipboard channel is open.
     ClipboardWanted,
-    /// The browser must know this address of ours, too.
+    /// The browser must learn this address of ours, too.
     CandidateFound(String),
     /// Pictures can flow.
     Connected,
-    /// It is over.
+    /// The peer has ended.
     Ended(Ending),
-    /// The network is believed to carry another amount.
+    /// The network's estimate changed.
     EstimateChanged {
-        /// In bit/s.
+        /// The estimate, in bit/s.
         bps: u64,
     },
-    /// The last packet of a frame left.
+    /// The last packet of a frame was sent.
     FrameSent(FrameStamps),
-    /// The page can be told things from now on.
+    /// The page's message channel is open.
     MessagesWanted,
 }
 
-/// Why a peer is over.
+/// Why a peer ended.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Ending {
-    /// We were asked to.
+    /// It was closed on request.
     #[error("closed")]
     Asked,
     /// The browser closed its end.
     #[error("the browser closed the connection")]
     Closed,
-    /// WebRTC broke.
+    /// WebRTC failed.
     #[error("the connection failed: {0}")]
     Failed(String),
-    /// The browser will not secure the connection.
-    #[error("the browser refused to secure it, {0}")]
+    /// The browser refused to secure the connection.
+    #[error("the browser refused the secure connection {0}")]
     Unsecured(FatalAlert),
-    /// Nothing was heard of the browser.
-    #[error("the browser is out of reach")]
+    /// Nothing was received from the browser for too long.
+    #[error("the browser does not respond")]
     Lost,
-    /// The page sent what it must not.
+    /// The page sent an illegal message.
     #[error("the page sent {0}")]
     Violation(#[from] ChannelViolation),
 }

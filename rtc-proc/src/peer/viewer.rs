@@ -1,5 +1,5 @@
-//! A browser in a struct: what tests talk to a [`super::Peer`] with. Sans I/O, so that a harness
-//! with real sockets can drive it as well.
+//! A simulated browser for tests of [`super::Peer`]. Without I/O, so that a harness with real
+//! sockets can drive it as well.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -11,7 +11,7 @@ use str0m::{
     net::{Protocol, Receive},
 };
 
-/// A datagram of the viewer's.
+/// A datagram from the viewer.
 pub(crate) struct Sent {
     pub(crate) destination: SocketAddr,
     pub(crate) contents: Vec<u8>,
@@ -28,7 +28,7 @@ pub(crate) struct Viewer {
     pub(crate) connected: bool,
     pub(crate) frames: Vec<Vec<u8>>,
     pub(crate) messages: Vec<Vec<u8>>,
-    /// Those of the `transfer` channel.
+    /// The messages of the `transfer` channel.
     pub(crate) transfers: Vec<Vec<u8>>,
     pub(crate) open_channels: usize,
     pub(crate) closed: bool,
@@ -81,12 +81,12 @@ impl Viewer {
         (viewer, offer.to_sdp_string())
     }
 
-    /// Is at this address from now on; for after the answer to [`Viewer::restart`].
+    /// Moves the viewer to this address; for use after the answer to [`Viewer::restart`].
     pub(crate) fn move_to(&mut self, address: SocketAddr) {
         self.rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
     }
 
-    /// Begins ICE anew, without any address yet; returns the offer.
+    /// Restarts ICE, without any address yet; returns the offer.
     pub(crate) fn restart(&mut self) -> String {
         let mut api = self.rtc.sdp_api();
         api.ice_restart(false);
@@ -95,22 +95,22 @@ impl Viewer {
         offer.to_sdp_string()
     }
 
-    /// Takes the answer.
+    /// Accepts the answer.
     pub(crate) fn answered(&mut self, answer: &str) {
         let answer = SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("one answer");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("the answer is accepted");
     }
 
-    /// Takes a datagram.
+    /// Receives a datagram.
     pub(crate) fn receive(&mut self, now: Instant, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let datagram = Receive::new(Protocol::Udp, from, to, bytes).expect("a legal datagram");
-        // A closed viewer refuses; tests look at its state instead.
+        // A closed viewer refuses; tests check its state instead.
         let _ = self.rtc.handle_input(Input::Receive(now, datagram));
         self.settle(now);
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub(crate) fn advance(&mut self, now: Instant) {
         let _ = self.rtc.handle_input(Input::Timeout(now));
         self.settle(now);
