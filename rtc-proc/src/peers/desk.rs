@@ -1,4 +1,4 @@
-//! What viewers must know of the desktop, kept for those who join later.
+//! The state of the desktop that viewers must know, kept for those who join later.
 
 use lumen_ipc::message::desktop::Statement;
 
@@ -15,7 +15,7 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Keeps a statement; returns its bytes.
+    /// Stores a statement; returns its bytes.
     pub(super) fn note(&mut self, statement: &Statement) -> Vec<u8> {
         let bytes = encode::desktop(statement);
         let kept = match statement {
@@ -27,28 +27,28 @@ impl Desk {
         bytes
     }
 
-    /// Keeps the state; returns its bytes if it is another one.
+    /// Stores the state; returns its bytes if it changed.
     pub(super) fn note_state(&mut self, state: DesktopState) -> Option<Vec<u8>> {
         let changed = std::mem::replace(&mut self.state, state) != state;
         changed.then(|| encode::desktop_state(state))
     }
 
-    /// The state as it was told last.
+    /// The last state that viewers were told.
     pub(super) const fn state(&self) -> DesktopState {
         self.state
     }
 
-    /// Keeps whether there are pads; returns its bytes if that is news.
+    /// Stores whether there are pads; returns its bytes if that changed.
     pub(super) fn note_pads(&mut self, available: bool) -> Option<Vec<u8>> {
         let changed = std::mem::replace(&mut self.pads, available) != available;
         changed.then(|| encode::pads_available(available))
     }
 
-    /// All that a viewer who just joined must be told.
+    /// Everything that a viewer who just joined must be told.
     pub(super) fn replay(&self) -> Vec<Vec<u8>> {
         let kept = [&self.size, &self.cursor, &self.title];
         let stated = kept.into_iter().flatten().cloned();
-        // No word of pads is a word, too: that there are none.
+        // Viewers assume that there are no pads until they are told otherwise.
         let pads = self.pads.then(|| encode::pads_available(true));
         stated.chain([encode::desktop_state(self.state)]).chain(pads).collect()
     }

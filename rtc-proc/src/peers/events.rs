@@ -1,4 +1,4 @@
-//! What happens to a peer, and what follows from it for the others, the compositor and the gateway.
+//! Events of one peer, and their consequences for others, the compositor and the gateway.
 
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ impl Peers {
             }
             PeerEvent::CandidateFound(line) => self.tell_candidate(number, line),
             PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
-            // Taken up by `refresh_demand`.
+            // Handled by `refresh_demand`.
             PeerEvent::EstimateChanged { .. } => {}
             PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
             PeerEvent::Said(Said::KeyframeWanted) => self.on_keyframe_wanted(now, number),
@@ -44,7 +44,7 @@ impl Peers {
         }
     }
 
-    /// A viewer asks for a keyframe, which goes to everybody.
+    /// Handles a viewer's request for a key frame, which goes to everybody.
     pub(super) fn on_keyframe_wanted(&mut self, now: Instant, number: PeerId) {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         if entry.keyframes.request(now) {
@@ -68,14 +68,14 @@ impl Peers {
         }
     }
 
-    /// Tells the compositor what a viewer did. Every viewer looks at the same output.
+    /// Sends a viewer's input to the compositor. All viewers watch the same output.
     fn input(&mut self, peer: PeerId, action: Action) {
         let output = OutputId::PRIMARY;
         self.outputs.push_back(Output::Input(ToCompositor { peer, output, action }));
     }
 
     fn on_ended(&mut self, now: Instant, number: PeerId, ending: Ending) {
-        // What the peer still has to send is its farewell.
+        // The peer's remaining output is its farewell.
         let Some(mut entry) = self.peers.remove(&number) else { return };
         while let Some(output) = entry.peer.as_mut().and_then(Peer::poll_output) {
             if let PeerOutput::Transmit(datagram) = output {

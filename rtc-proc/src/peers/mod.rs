@@ -1,13 +1,14 @@
 //! All peers of the session, as one pure machine: signalling, datagrams, pictures and the
 //! compositor's statements in; datagrams, answers, input and demands on media out.
 //!
-//! Decides: who is admitted ([`MAX_PEERS`]), whose a datagram is, who gets a picture, what media is
-//! asked for ([`crate::demand`]), whose window the desktop is as large as (`sizes`), and what a viewer
-//! is told about the desktop (`desk`). What the gateway says is `signalling`.
+//! Decides who is admitted ([`MAX_PEERS`]), which peer a datagram belongs to, who gets a picture,
+//! what media is asked for ([`crate::demand`]), which viewer's window determines the desktop's size
+//! (`sizes`), and what viewers are told about the desktop (`desk`). Messages of the gateway are
+//! handled in `signalling`.
 //!
-//! Peers have two numbers. The gateway's is unique within one life of the gateway only; ours,
-//! which the compositor knows, is unique within ours, so that a peer that outlives the gateway is
-//! never confused with one the next gateway numbers alike.
+//! Peers have two numbers. The gateway's is unique only while that gateway runs; ours, which the
+//! compositor knows, is unique while this process runs, so that a peer that outlives the gateway is
+//! never confused with a peer that the next gateway gives the same number.
 //!
 //! INVARIANT: every peer whose input reached the compositor is followed by one
 //! [`PeerLeft`](lumen_ipc::message::input::Action::PeerLeft), whatever ended it; so is every peer whose pads reached gamepad, by its like.
@@ -63,36 +64,37 @@ use desk::Desk;
 use pads::PluggedPads;
 use sizes::Sizes;
 
-/// Most peers at a time: each is another encryption of every packet.
+/// Most peers at a time, because every packet is encrypted for each of them.
 pub const MAX_PEERS: usize = 16;
-/// Most remote addresses remembered; a browser uses two or three. Beyond that every peer is asked.
+/// Most remote addresses remembered; a browser uses two or three. Others are looked up at every
+/// peer.
 const MAX_ROUTES: usize = 8 * MAX_PEERS;
-/// A browser that has not connected by then never will.
+/// A browser that has not connected after this time never will.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the machine wants.
+/// An output of the machine.
 #[derive(Debug)]
 pub enum Output {
-    /// To tell media what is wanted from now on.
+    /// Tell media the new demand.
     Demand(Demand),
-    /// To note that a peer is over.
+    /// Record that a peer has ended.
     Ended {
-        /// Which, by our number.
+        /// The peer, by our number.
         peer: PeerId,
         /// Why.
         ending: Ending,
     },
-    /// To note that the last packet of a frame left for one peer.
+    /// Record that the last packet of a frame was sent to one peer.
     FrameSent(FrameStamps),
-    /// To tell the gateway.
+    /// Send to the gateway.
     ToGateway(ToGateway),
-    /// To tell the compositor.
+    /// Send to the compositor.
     Input(ToCompositor),
-    /// To tell the gamepad worker.
+    /// Send to the gamepad worker.
     Pad(ToGamepad),
-    /// To tell the compositor, about the clipboard.
+    /// Send to the compositor, about the clipboard.
     Transfer(transfer::ToCompositor),
-    /// To send.
+    /// Send a datagram.
     Transmit(Datagram),
 }
 
@@ -113,12 +115,12 @@ pub struct Peers {
     outputs: VecDeque<Output>,
 }
 
-/// What is known of a peer from its joining on; it exists itself from its first offer on.
+/// A peer's entry, from its joining on; the peer itself exists from its first offer on.
 #[derive(Debug)]
 struct Entry {
     generation: u32,
     gateway_number: PeerId,
-    /// With what a browser takes it up again.
+    /// The ticket with which a browser resumes it.
     ticket: Secret,
     login: LoginId,
     rights: Rights,
@@ -127,12 +129,12 @@ struct Entry {
     peer: Option<Peer>,
     connect_by: Option<Instant>,
     has_acted: bool,
-    /// What it may ask for.
+    /// Its allowance of key frame requests.
     keyframes: KeyframeAllowance,
 }
 
 impl Peers {
-    /// The machine has other addresses: new viewers are told of those.
+    /// Sets this machine's addresses for new viewers.
     pub fn set_candidates(&mut self, candidates: Vec<SocketAddr>) {
         self.setup.set_candidates(candidates);
     }
@@ -162,7 +164,7 @@ impl Peers {
         }
     }
 
-    /// The next thing to do, oldest first.
+    /// The next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front().or_else(|| self.wanted.news().map(Output::Demand))
     }
@@ -180,19 +182,19 @@ impl Peers {
         peers.chain(own).min()
     }
 
-    /// Peers that exist, connected or not.
+    /// Number of peers, connected or not.
     #[must_use]
     pub fn count(&self) -> usize {
         self.peers.len()
     }
 
-    /// What is wanted of media.
+    /// The demand on media.
     #[must_use]
     pub const fn demand(&self) -> Demand {
         self.wanted.demand()
     }
 
-    /// Media made a picture.
+    /// Passes on a picture of media's.
     pub fn video(&mut self, now: Instant, frame: &VideoFrame) {
         if frame.keyframe {
             self.wanted.keyframe_came();
@@ -205,13 +207,14 @@ impl Peers {
         self.refresh_demand(now);
     }
 
-    /// Media says what it can make.
+    /// Media offers formats.
     pub fn formats_offered(&mut self, now: Instant, formats: VideoFormats) {
         self.wanted.offered(formats);
         self.refresh_demand(now);
     }
 
-    /// On behalf of those who take the format that is sent and cannot start.
+    /// Asks for a key frame on behalf of viewers that accept the current format but cannot start
+    /// decoding.
     fn ask_for_the_starving(&mut self, now: Instant, format: VideoFormat) {
         let waits = |peer: &Peer| peer.takes(format) && peer.awaits_keyframe();
         let starves = |entry: &Entry| entry.peer.as_ref().is_some_and(waits);
@@ -221,30 +224,30 @@ impl Peers {
         }
     }
 
-    /// Media is gone; what its successor sends does not build on what was sent.
+    /// Media has ended; the pictures of its successor do not refer to earlier ones.
     pub fn video_interrupted(&mut self, now: Instant) {
         self.for_each(now, || Input::VideoInterrupted);
         self.desktop_state(now, DesktopState::MediaRestarting);
     }
 
-    /// Pictures flow (again).
+    /// Pictures flow, possibly again.
     pub fn video_resumed(&mut self, now: Instant) {
         if self.desk.state() == DesktopState::MediaRestarting {
             self.desktop_state(now, DesktopState::Running);
         }
     }
 
-    /// The compositor stated something.
+    /// Passes on a statement of the compositor.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] when it is about an output that no viewer looks at.
+    /// [`ProtocolViolation`] when it is about an output that no viewer watches.
     pub fn desktop(
         &mut self,
         now: Instant,
         message: &desktop::ToRtc,
     ) -> Result<(), ProtocolViolation> {
         if message.output != OutputId::PRIMARY {
-            let what = Violation::Illegal("a statement on an output that no viewer looks at");
+            let what = Violation::Illegal("a statement on an output that no viewer watches");
             return Err(ProtocolViolation { link: LinkName::Desktop, what });
         }
         let bytes = self.desk.note(&message.statement);
@@ -252,21 +255,20 @@ impl Peers {
         Ok(())
     }
 
-    /// A process the picture depends on is gone or back.
+    /// A process that the picture depends on has ended or returned.
     pub fn desktop_state(&mut self, now: Instant, state: DesktopState) {
         if let Some(bytes) = self.desk.note_state(state) {
             self.broadcast(now, &bytes);
         }
     }
 
-    /// Another compositor takes input from now on: it must be told what its predecessor knew and
-    /// still holds.
+    /// A new compositor receives input from now on: it must be told what its predecessor knew.
     pub fn input_replaced(&mut self) {
         self.sizes.forget_told();
         self.tell_size();
     }
 
-    /// Ends a peer that does more than the compositor can take.
+    /// Closes a peer that sends more than the compositor can take.
     pub fn overflowed(&mut self, now: Instant, number: PeerId) {
         let Some(entry) = self.peers.get(&number) else { return };
         let reason = "The desktop is too busy to take your input; please try again.";
@@ -275,13 +277,13 @@ impl Peers {
         self.close(now, number);
     }
 
-    /// Ends everybody.
+    /// Closes all peers.
     pub fn close_all(&mut self, now: Instant) {
         self.close_those(now, "The desktop's connection is being restarted.", |_| true);
         self.refresh_demand(now);
     }
 
-    /// Time has come.
+    /// Handles deadlines that have passed.
     pub fn timeout(&mut self, now: Instant) {
         let due = |entry: &Entry| entry.peer.as_ref().is_some_and(|due| due.deadline() <= now);
         let numbers = self.peers.iter().filter(|(_, entry)| due(entry)).map(|(number, _)| *number);
@@ -290,7 +292,7 @@ impl Peers {
         }
         self.expire(now);
         let due = self.peers.values_mut().map(|entry| entry.keyframes.due(now));
-        // Every one is asked, for each counts.
+        // Every one is evaluated, because each has a side effect.
         if due.fold(false, |any, due| any | due) {
             self.wanted.keyframe_asked(now);
         }
@@ -363,7 +365,7 @@ impl Peers {
         self.close_those(now, "The login has ended.", |entry| is_due(entry.expires));
     }
 
-    /// Ends some peers and tells who signals for them.
+    /// Closes some peers and tells the gateway.
     fn close_those(&mut self, now: Instant, reason: &str, which: impl Fn(&Entry) -> bool) {
         let numbers = self.peers.iter().filter(|(_, entry)| which(entry));
         for number in numbers.map(|(number, _)| *number).collect::<Vec<_>>() {

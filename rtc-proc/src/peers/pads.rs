@@ -1,7 +1,7 @@
-//! Which viewers have which gamepads plugged in, kept so that a new gamepad worker can be told.
+//! Which viewers have which gamepads plugged in, kept for a new gamepad worker.
 //!
-//! INVARIANT: gamepad is told of a pad only between its `Plugged` and its `Unplugged` or the end of
-//! its peer.
+//! INVARIANT: messages to gamepad about a pad come only between its `Plugged` and its `Unplugged`
+//! or the end of its peer.
 
 use std::{collections::BTreeSet, time::Instant};
 
@@ -13,19 +13,19 @@ use lumen_ipc::{
 use super::{Output, Peers};
 use crate::peer::{Input, encode};
 
-/// The pads there are.
+/// The plugged pads.
 #[derive(Debug, Default)]
 pub(super) struct PluggedPads {
-    /// In the order of plugging: a new gamepad worker gives them devices in that order, as its
+    /// In the order of plugging: a new gamepad worker assigns devices in that order, as its
     /// predecessor did.
     pads: Vec<(PeerId, PadIndex, PadReport)>,
-    /// Every peer that gamepad was told of. One that has unplugged all its pads is among them: the
-    /// word of it may not have found room.
+    /// Every peer that gamepad was told of, including peers that have unplugged all their pads:
+    /// that message may have been dropped.
     owners: BTreeSet<PeerId>,
 }
 
 impl Peers {
-    /// Another gamepad worker takes pads from now on.
+    /// A new gamepad worker receives pads from now on.
     pub fn pads_replaced(&mut self) {
         for (peer, pad, report) in &self.pads.pads {
             for action in [PadAction::Plugged(*pad), PadAction::Reported(*pad, *report)] {
@@ -34,7 +34,7 @@ impl Peers {
         }
     }
 
-    /// The gamepad worker said something.
+    /// Handles a message from the gamepad worker.
     pub fn pads_said(&mut self, now: Instant, message: ToRtc) {
         match message {
             ToRtc::Available(available) => {
@@ -71,7 +71,8 @@ impl Peers {
                     tell(action);
                 }
             }
-            // Peers say neither: the first state plugs a pad in, and an end speaks for itself.
+            // Peers send neither: the first report plugs a pad in, and the end of a peer is handled
+            // elsewhere.
             PadAction::Plugged(_) | PadAction::PeerLeft => {}
         }
     }

@@ -1,4 +1,5 @@
-//! The way of datagrams: whose one is that arrives, and how one leaves, through the relay or not.
+//! Routing of datagrams: which peer an incoming one belongs to, and whether an outgoing one is
+//! relayed.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -15,7 +16,7 @@ use crate::{
 };
 
 impl Peers {
-    /// A datagram arrived. Returns whether it was some peer's.
+    /// Handles an incoming datagram. Returns whether it belonged to a peer.
     pub fn datagram(
         &mut self,
         now: Instant,
@@ -66,7 +67,7 @@ impl Peers {
         }
     }
 
-    /// Does what the relay's client wants.
+    /// Carries out the outputs of the relay's client.
     fn settle_relay(&mut self, now: Instant) {
         while let Some(output) = self.relay.as_mut().and_then(Relay::poll_output) {
             match output {
@@ -90,7 +91,7 @@ impl Peers {
         self.settle_relay(now);
     }
 
-    /// Nobody is there to be relayed.
+    /// No relayed peer is left.
     pub(super) fn release_relay(&mut self, now: Instant) {
         if let Some(relay) = self.relay.as_mut() {
             relay.release(now);

@@ -1,8 +1,8 @@
-//! What the gateway says, and which peer it means.
+//! Handles the gateway's messages, and finds the peer that each is about.
 //!
-//! A peer outlives its signalling while it is healthy and its login lasts. It is taken up again, by
-//! whichever gateway, with its ticket and the same login. Until then nobody is told of it, and it
-//! gives way when the desktop has as many viewers as it may.
+//! A peer outlives its signalling while it is healthy and its login lasts. It is resumed, through
+//! any gateway, with its ticket and the same login. Until then the gateway receives no messages
+//! about it, and it gives way when the desktop has as many viewers as allowed.
 
 use std::time::{Duration, Instant};
 
@@ -22,23 +22,23 @@ use crate::{
     relay::Relay,
 };
 
-/// So much longer than its login a peer lives: the gateway, which has the login resumed before, hears
-/// of its end first and tells the page.
+/// A peer lives this much longer than its login: the gateway, which has the login resumed earlier,
+/// learns of its end first and tells the page.
 const EXPIRY_GRACE: Duration = Duration::from_secs(10);
-/// Randomness of a ticket, in bytes.
+/// Random bytes in a ticket.
 const TICKET_BYTES: usize = 32;
 
 impl Peers {
-    /// Another gateway speaks from now on. Its predecessor's browsers stay while they are heard of.
+    /// A new gateway signals from now on. The browsers of its predecessor stay while they respond.
     pub fn signalling_replaced(&mut self) {
         self.generation = self.generation.wrapping_add(1);
         self.peers.retain(|_, entry| entry.peer.is_some());
     }
 
-    /// The gateway said something.
+    /// Handles a message from the gateway.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] when it contradicts what it said before.
+    /// [`ProtocolViolation`] when it contradicts an earlier one.
     pub fn signalling(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
         match message {
             ToRtc::PeerJoined { peer, login, relay } => {
@@ -84,14 +84,14 @@ impl Peers {
         self.check_unused(name)?;
         if self.peers.len() >= MAX_PEERS && !self.displace(now) {
             let reason =
-                format!("This desktop has {MAX_PEERS} viewers already, as many as it may.");
+                format!("This desktop already has {MAX_PEERS} viewers, the most it allows.");
             self.tell_closed(self.generation, name, &reason, true);
             return Ok(());
         }
         let ticket = match ticket() {
             Ok(ticket) => ticket,
             Err(error) => {
-                let reason = format!("The desktop has no randomness: {error}.");
+                let reason = format!("The desktop cannot draw random numbers: {error}.");
                 self.tell_closed(self.generation, name, &reason, true);
                 return Ok(());
             }
@@ -115,8 +115,8 @@ impl Peers {
         Ok(())
     }
 
-    /// Gives a peer the number under which its browser signals from now on. Which ticket is nearly
-    /// right may be told by the time it takes: only who has the login gets so far.
+    /// Gives a peer the number under which its browser signals from now on. The comparison of
+    /// tickets need not take constant time, because only the owner of the login gets this far.
     fn resume(
         &mut self,
         now: Instant,
@@ -137,7 +137,7 @@ impl Peers {
         let number = *number;
         let before = (entry.generation, entry.gateway_number);
         (entry.generation, entry.gateway_number) = (self.generation, name);
-        // Its gateway has not seen yet that the connection it came by is dead.
+        // Its gateway has not noticed yet that the previous signalling connection is dead.
         self.tell_closed(before.0, before.1, "The page signals by another connection.", true);
         self.admit(now, number, login);
         Ok(())
@@ -151,7 +151,7 @@ impl Peers {
         Err(ProtocolViolation { link: LinkName::Signalling, what })
     }
 
-    /// A peer may do what `login` says, for as long as it says.
+    /// Gives a peer the rights and the lifetime of `login`.
     fn admit(&mut self, now: Instant, number: PeerId, login: &Login) {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         let life = login.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
@@ -162,7 +162,7 @@ impl Peers {
         }
     }
 
-    /// A peer goes on without signalling; one that has no connection yet never gets one.
+    /// A peer continues without signalling; one that is not connected yet never will be.
     fn signalling_lost(&mut self, name: PeerId) {
         let Some(number) = self.number_of(name) else { return };
         self.forget_gateway_number(number);
@@ -171,8 +171,7 @@ impl Peers {
         }
     }
 
-    /// Ends the peer that has been there longest of those that nobody signals for; `false` when there
-    /// is none.
+    /// Closes the oldest peer without signalling; `false` when there is none.
     fn displace(&mut self, now: Instant) -> bool {
         let silent = |entry: &Entry| entry.generation != self.generation;
         let longest = self.peers.iter().find(|(_, entry)| silent(entry));
@@ -202,7 +201,7 @@ impl Peers {
                 self.collect(now, number);
             }
             Err(error) if entry.peer.is_some() => {
-                let reason = format!("The connection could not be mended: {error}.");
+                let reason = format!("The connection could not be restored: {error}.");
                 self.tell_closed(self.generation, name, &reason, true);
                 self.forget_gateway_number(number);
                 self.close(now, number);
@@ -221,7 +220,7 @@ impl Peers {
         self.peers.iter().find(|(_, entry)| is(entry)).map(|(number, _)| *number)
     }
 
-    /// Who must not be told of a peer's end: the gateway already knows.
+    /// Prevents a message about a peer's end to the gateway, which already knows.
     pub(super) fn forget_gateway_number(&mut self, number: PeerId) {
         if let Some(entry) = self.peers.get_mut(&number) {
             entry.generation = self.generation.wrapping_sub(1);
@@ -229,7 +228,7 @@ impl Peers {
     }
 }
 
-/// What nobody can guess.
+/// A value that cannot be guessed.
 fn ticket() -> Result<Secret, getrandom::Error> {
     let mut bytes = [0; TICKET_BYTES];
     getrandom::fill(&mut bytes)?;

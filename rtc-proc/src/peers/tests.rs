@@ -45,13 +45,13 @@ fn login(rights: Rights) -> Login {
     Login { id: LoginId(1), session, rights, expires_in_seconds: None }
 }
 
-/// The machine, its viewers, and what it said.
+/// The machine, its viewers, and its outputs.
 pub(super) struct House {
     pub(super) now: Instant,
     pub(super) peers: Peers,
     relay: Option<Scripted>,
     pub(super) viewers: Vec<(SocketAddr, Viewer)>,
-    /// Of each viewer.
+    /// The ticket of each viewer.
     tickets: Vec<Secret>,
     to_gateway: Vec<ToGateway>,
     input: Vec<ToCompositor>,
@@ -116,7 +116,7 @@ impl House {
         self.viewers.len() - 1
     }
 
-    /// The compositor states something.
+    /// Sends a statement of the compositor.
     fn state(&mut self, statement: Statement) {
         let message = desktop::ToRtc { output: OutputId::PRIMARY, statement };
         self.peers.desktop(self.now, &message).expect("an output there is");
@@ -148,7 +148,7 @@ impl House {
         }
     }
 
-    /// What a viewer sends, through the relay if it is for our address there.
+    /// Delivers a viewer's datagram, through the relay if it is for our address there.
     fn pass(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         match &self.relay {
             Some(relay) if to != address(SERVER) => {
@@ -161,7 +161,7 @@ impl House {
         }
     }
 
-    /// What the relay does with a packet of ours.
+    /// Lets the relay handle a packet of ours.
     fn relay(&mut self, datagram: &Datagram) {
         let relay = self.relay.as_mut().expect("a relay");
         let header = datagram.header.as_ref().map_or(&[][..], |header| header);
@@ -214,7 +214,7 @@ impl House {
         self.run(Duration::from_millis(20));
     }
 
-    /// What gamepad was told since last asked.
+    /// The actions that gamepad received since the last call.
     fn pad_actions(&mut self) -> Vec<PadAction> {
         std::mem::take(&mut self.pads).into_iter().map(|message| message.action).collect()
     }
@@ -289,7 +289,7 @@ fn viewer_without_control_moves_nothing() {
     assert!(house.closed().is_empty());
 }
 
-/// Pad 1 with the first button pressed, by a sequence number.
+/// Pad 1 with the first button pressed, with a sequence number.
 fn pad_pressed(sequence: u8) -> Vec<u8> {
     [&[9, 1, 0, sequence, 0, 0, 0, 1][..], &[0; 10]].concat()
 }
@@ -321,7 +321,7 @@ fn pads_of_a_viewer_end_with_it_once_and_only_if_there_were_any() {
     let viewer = house.join(1, CONTROL);
     house.join(2, CONTROL);
     house.send_on_pads(viewer, &pad_pressed(1));
-    // Even if all are unplugged: the word of that may have found no room.
+    // Even if all are unplugged, because that message may have been dropped.
     house.send_on_pads(viewer, &[10, 1, 0, 2]);
     house.pad_actions();
     house.signal(ToRtc::PeerGone { peer: PeerId(1) });
@@ -447,7 +447,7 @@ fn interrupted_video_starts_with_a_keyframe_and_is_told() {
     house.run(Duration::from_millis(500));
     let viewer = &house.viewers[viewer].1;
     assert_eq!(viewer.frames.len(), 2);
-    // Besides, it is told which pictures left (0x89).
+    // It is also told which pictures were sent (0x89).
     let states = viewer.messages.iter().filter(|message| message[0] == 0x86);
     assert_eq!(states.collect::<Vec<_>>(), [&[0x86, 0], &[0x86, 2], &[0x86, 0]]);
 }

@@ -1,8 +1,8 @@
 //! Channels to viewers at the relay: four bytes before each datagram instead of a whole message.
 //!
-//! A channel is asked for when its viewer is first heard of, and used once the relay has agreed.
-//! INVARIANT: a number has one peer and a peer one number, for as long as the relay may remember
-//! either (RFC 8656, section 12: five minutes beyond the binding's life).
+//! A channel is requested when its viewer is first heard of, and used once the relay has agreed.
+//! INVARIANT: a number belongs to one peer and a peer has one number, for as long as the relay may
+//! remember either (RFC 8656, section 12: five minutes beyond the binding's lifetime).
 
 use std::{
     net::SocketAddr,
@@ -14,13 +14,13 @@ use std::{
 const NUMBERS: RangeInclusive<u16> = 0x4000..=0x4FFF;
 /// How long a binding lasts (RFC 8656, section 12).
 const LIFETIME: Duration = Duration::from_secs(600);
-/// It is renewed so long before its end, if it is used.
+/// How long before its end a channel in use is renewed.
 const MARGIN: Duration = Duration::from_secs(60);
-/// Most channels; beyond that datagrams travel as indications. As many viewers as there may be,
-/// and as many that have come back from another address.
+/// Most channels; further datagrams travel as indications. As many as there may be viewers, and as
+/// many again that returned from another address.
 const MOST: usize = 32;
 
-/// A number for a peer.
+/// A channel number and its peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Channel {
     pub(super) number: u16,
@@ -40,13 +40,13 @@ struct Slot {
     /// When the relay was last asked for it: it may know the channel from then on, even if its
     /// answer was lost.
     asked: Instant,
-    /// Until when the relay knows it; `None` until it agrees.
+    /// How long the relay knows it; `None` until it agrees.
     bound_until: Option<Instant>,
     used: Instant,
 }
 
 impl Channels {
-    /// The channel to ask for, now that `peer` has been heard of.
+    /// The channel to request, after data from `peer`.
     pub(super) fn hear(&mut self, now: Instant, peer: SocketAddr) -> Option<Channel> {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.channel.peer == peer) {
             slot.used = now;
@@ -64,52 +64,52 @@ impl Channels {
         Some(channel)
     }
 
-    /// The relay agrees.
+    /// The relay agreed.
     pub(super) fn bound(&mut self, now: Instant, channel: Channel) {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.channel == channel) {
             slot.bound_until = Some(now + LIFETIME);
         }
     }
 
-    /// The relay refuses, or does not answer; the peer is reached by indications.
+    /// The relay refused or did not answer; the peer is reached by indications.
     pub(super) fn failed(&mut self, channel: Channel) {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.channel == channel) {
             slot.bound_until = None;
         }
     }
 
-    /// The number that reaches `peer`.
+    /// The channel number of `peer`.
     pub(super) fn number_of(&mut self, now: Instant, peer: SocketAddr) -> Option<u16> {
         let slot = self.slots.iter_mut().find(|slot| slot.channel.peer == peer)?;
         slot.used = now;
         slot.bound_until.filter(|until| now < *until).map(|_| slot.channel.number)
     }
 
-    /// The peer that `number` stands for.
+    /// The peer of channel `number`.
     pub(super) fn peer_of(&mut self, now: Instant, number: u16) -> Option<SocketAddr> {
         let slot = self.slots.iter_mut().find(|slot| slot.channel.number == number)?;
         slot.used = now;
         Some(slot.channel.peer)
     }
 
-    /// Channels to renew; forgets those that nobody uses.
+    /// Channels to renew; drops unused ones.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Channel> {
         self.forget(now);
         let due = self.slots.iter_mut().filter(|slot| slot.renewal().is_some_and(|at| at <= now));
         due.map(|slot| {
-            // Not again before this renewal had its time.
+            // Not again before this renewal has had its time.
             slot.bound_until = slot.bound_until.map(|until| until.max(now + 2 * MARGIN));
             slot.ask(now)
         })
         .collect()
     }
 
-    /// When to look at [`Channels::due`].
+    /// When to call [`Channels::due`].
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.slots.iter().filter_map(Slot::renewal).min()
     }
 
-    /// Forgets what neither we nor the relay can still use.
+    /// Drops channels that neither we nor the relay can use any more.
     fn forget(&mut self, now: Instant) {
         self.slots
             .retain(|slot| now < slot.used + LIFETIME || now < slot.asked + LIFETIME + MARGIN);

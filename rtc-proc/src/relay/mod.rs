@@ -1,17 +1,17 @@
-//! Rtc as a client of the relay: a pure machine that keeps one allocation for all viewers.
+//! Rtc as a client of the relay: a pure state machine with one allocation for all viewers.
 //!
 //! The relay passes data only between its own clients, so a viewer behind it is reached from an
-//! allocation of ours. One is enough: the relay knows us by the address of our one socket, and the
-//! viewers by theirs. Towards the peers a relayed viewer is a peer at its relayed address like
-//! any other, and we are at ours; [`Relay::wrap`] and [`Relay::unwrap`] are all the difference.
+//! allocation of ours. One is enough: the relay identifies us by the address of our one socket, and
+//! the viewers by theirs. To the rest of rtc a relayed viewer is at its relayed address and we are
+//! at ours; the only difference is in [`Relay::wrap`] and [`Relay::unwrap`].
 //!
-//! Decides: when to allocate, renew and give back; when the relay must have been replaced (it does
-//! not know us any more) and everything is asked for anew.
+//! Decides when to allocate, renew and release, and when the relay must have been replaced (because
+//! it does not know us) so that everything is requested anew.
 //!
-//! Trusts: the relay, in what it signs. What it passes on may be anyone's.
+//! Trusts the relay's signed messages. The data it passes on may come from anyone.
 //!
-//! The crate `turn-client-proto` is not used: it has no way to ask whether the allocation still
-//! exists, which is how the death of the relay is noticed while it matters, and none to begin anew.
+//! The crate `turn-client-proto` is not used: it cannot check whether the allocation still exists,
+//! which reveals the death of the relay in time, nor start over.
 
 mod channels;
 #[cfg(test)]
@@ -33,62 +33,62 @@ use crate::peer::Datagram;
 use channels::Channels;
 use wire::{Answer, Incoming, Login, Request};
 
-/// How long an answer may take at first; the relay is on this host. Doubled with each repetition…
+/// The first timeout for an answer; the relay is on this machine. Doubled with each repetition…
 const FIRST_PATIENCE: Duration = Duration::from_millis(100);
-/// …of which there are so many: three seconds in all.
+/// …of which there are so many: three seconds in total.
 const REPETITIONS: u8 = 4;
-/// Challenges that one request takes: for the nonce, for a nonce that expired meanwhile, and one
-/// for a relay that was replaced in between.
+/// Challenges accepted per request: for the nonce, for a nonce that expired meanwhile, and for a
+/// relay that was replaced in between.
 const MOST_CHALLENGES: u8 = 3;
-/// Life asked for, in seconds, the shortest the relay gives (RFC 8656, section 7.2)…
+/// Requested lifetime in seconds, the shortest the relay grants (RFC 8656, section 7.2)…
 const LIFETIME: u32 = 600;
 /// …renewed so long before its end.
 const MARGIN: Duration = Duration::from_secs(60);
 /// Permissions last five minutes (RFC 8656, section 9).
 const PERMISSION_INTERVAL: Duration = Duration::from_secs(240);
-/// While viewers are relayed the relay is asked this often whether it still knows us.
+/// While viewers are relayed, how often the relay is asked whether it still knows us.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// After the relay has refused or not answered, this long passes before the next try…
+/// The pause after the relay has refused or not answered…
 const FIRST_REST: Duration = Duration::from_millis(500);
-/// …and ever longer, up to this.
+/// …which grows up to this.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
-/// What the machine wants.
+/// An output of the machine.
 #[derive(Debug)]
 pub enum Output {
-    /// Our relayed address from now on, or that there is none.
+    /// Our new relayed address, or that there is none.
     Moved(Option<SocketAddr>),
-    /// To send.
+    /// A datagram to send.
     Transmit(Datagram),
 }
 
-/// What a datagram from the relay is.
+/// The meaning of a datagram from the relay.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Unwrapped<'a> {
-    /// The relay's own: it has been dealt with.
+    /// A message of the relay's own, which has been handled.
     Control,
-    /// Data.
+    /// Data from a viewer.
     Data {
         /// The viewer's relayed address.
         source: SocketAddr,
-        /// Ours.
+        /// Our relayed address.
         destination: SocketAddr,
-        /// What the viewer has sent.
+        /// The viewer's data.
         contents: &'a [u8],
     },
-    /// Nothing that can be believed.
+    /// Not authentic.
     Foreign,
 }
 
-/// The machine.
+/// The state machine.
 #[derive(Debug)]
 pub struct Relay {
     server: SocketAddr,
-    /// Which of our addresses the relay sees.
+    /// Our address as the relay sees it.
     local: SocketAddr,
-    /// The newest.
+    /// The newest credentials.
     credentials: Option<RelayCredentials>,
-    /// As whom the relay knows us.
+    /// The login under which the relay knows us.
     login: Option<Login>,
     phase: Phase,
     transactions: Vec<Transaction>,
@@ -98,13 +98,13 @@ pub struct Relay {
 
 #[derive(Debug)]
 enum Phase {
-    /// There is nobody to relay for.
+    /// No viewer needs the relay.
     Idle,
-    /// An allocation is asked for.
+    /// An allocation was requested.
     Asking,
-    /// There is one.
+    /// There is an allocation.
     Open(Allocation),
-    /// The relay does not want us, or is not there.
+    /// The relay refused us, or does not answer.
     Resting { until: Instant },
 }
 
@@ -130,8 +130,8 @@ struct Transaction {
 }
 
 impl Relay {
-    /// The relay at `server`, seen from whichever of our addresses is nearest to it. `None` when we
-    /// have none in its family.
+    /// The relay at `server`, seen from the nearest of our addresses. `None` when none is of its
+    /// family.
     #[must_use]
     pub fn new(server: SocketAddr, candidates: &[SocketAddr]) -> Option<Self> {
         let same = candidates.iter().find(|address| address.ip() == server.ip());
@@ -149,13 +149,13 @@ impl Relay {
         })
     }
 
-    /// Where the relay is.
+    /// The relay's address.
     #[must_use]
     pub const fn server(&self) -> SocketAddr {
         self.server
     }
 
-    /// Our relayed address, if we have one.
+    /// Our relayed address, if there is one.
     #[must_use]
     pub const fn relayed(&self) -> Option<SocketAddr> {
         match &self.phase {
@@ -164,7 +164,7 @@ impl Relay {
         }
     }
 
-    /// The next thing to do, oldest first.
+    /// The next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -183,8 +183,8 @@ impl Relay {
         self.transactions.iter().map(|transaction| transaction.repeat_at).chain(own).min()
     }
 
-    /// Takes fresh credentials for a viewer: makes an allocation, or sees whether the one there is
-    /// still exists.
+    /// Takes new credentials for a viewer: makes an allocation, or checks whether the existing one
+    /// is still known.
     pub fn renew(&mut self, now: Instant, credentials: RelayCredentials) {
         self.credentials = Some(credentials);
         match self.phase {
@@ -197,7 +197,7 @@ impl Relay {
         }
     }
 
-    /// Gives the allocation back: there is no viewer any more.
+    /// Releases the allocation, because no viewer is left.
     pub fn release(&mut self, now: Instant) {
         self.credentials = None;
         if matches!(self.phase, Phase::Idle) {
@@ -210,7 +210,7 @@ impl Relay {
         }
     }
 
-    /// Takes a datagram that came from [`Relay::server`].
+    /// Handles a datagram from [`Relay::server`].
     pub fn unwrap<'a>(&mut self, now: Instant, bytes: &'a [u8]) -> Unwrapped<'a> {
         if let [first @ 0x40..=0x4f, second, high, low, rest @ ..] = bytes {
             let number = u16::from_be_bytes([*first, *second]);
@@ -253,7 +253,7 @@ impl Relay {
         Unwrapped::Data { source, destination, contents }
     }
 
-    /// Turns a datagram from our relayed address into one to the relay; `None` when that address is
+    /// Turns a datagram from our relayed address into one to the relay; `None` when the address is
     /// not ours any more.
     pub fn wrap(&mut self, now: Instant, datagram: Datagram) -> Option<Datagram> {
         let Phase::Open(allocation) = &mut self.phase else { return None };
@@ -273,7 +273,7 @@ impl Relay {
         Some(Datagram { source, destination, header, contents: datagram.contents })
     }
 
-    /// Time has come.
+    /// Handles deadlines that have passed.
     pub fn timeout(&mut self, now: Instant) {
         self.repeat(now);
         match &mut self.phase {
@@ -292,7 +292,7 @@ impl Relay {
                     allocation.permit_at = now + PERMISSION_INTERVAL;
                 }
                 if refresh {
-                    // Moved on when the answer says how far.
+                    // The answer sets the real time.
                     allocation.refresh_at = now + MARGIN;
                     self.ask(now, Request::Refresh(LIFETIME));
                 }
@@ -312,7 +312,7 @@ impl Relay {
             return;
         };
         self.transactions.clear();
-        // What the relay has said of itself still holds, or it says it anew.
+        // The relay's realm and nonce still hold, or it sends new ones.
         self.login = self.login.take().map(|login| {
             let name = credentials.username.as_str();
             Login::new(name, credentials.password.reveal(), login.realm, login.nonce)
@@ -347,9 +347,9 @@ impl Relay {
         let id = TransactionId::generate();
         let bytes = match request.write(id, self.login.as_ref()) {
             Ok(bytes) => bytes,
-            // What the relay calls itself does not fit into a message.
+            // The relay's realm does not fit into a message.
             Err(error) => {
-                tracing::warn!(%error, "the relay cannot be asked");
+                tracing::warn!(%error, "cannot send a request to the relay");
                 return self.failed(now, request);
             }
         };
@@ -407,7 +407,7 @@ impl Relay {
             }
             Answer::Challenge { code, realm, nonce } => {
                 let known = self.login.as_ref();
-                // Told who we are once, the relay has no reason to ask again but for the nonce.
+                // The relay has no reason to challenge again, except for the nonce.
                 let hopeless = challenges >= MOST_CHALLENGES
                     || (code == 401 && challenges > 0 && known.is_some_and(|it| it.nonce == nonce));
                 let realm = realm.or_else(|| known.map(|login| login.realm.clone()));
@@ -425,7 +425,7 @@ impl Relay {
         Unwrapped::Control
     }
 
-    /// As whom a request is made: what follows an allocation is made by whoever made that.
+    /// The credentials of a request: those of the allocation for all that concerns it.
     fn name(&self, request: Request) -> Option<(String, String)> {
         let newest = self.credentials.as_ref();
         let newest = newest.map(|it| (it.username.to_string(), it.password.reveal().to_owned()));
@@ -453,7 +453,7 @@ impl Relay {
             (Request::Bind(channel), Phase::Open(allocation)) => {
                 allocation.channels.bound(now, channel);
             }
-            // Of an allocation that is given back.
+            // A request about an allocation that was released.
             _ => {}
         }
     }
@@ -467,22 +467,23 @@ impl Relay {
             checked: now,
             channels: Channels::default(),
         });
-        // Permissions count by address, without the port (RFC 8656, section 9), and viewers' relayed
-        // addresses are the relay's own, as ours is.
+        // Permissions count by address without the port (RFC 8656, section 9), and all relayed
+        // addresses are the relay's own.
         self.ask(now, Request::Permit(relayed));
-        tracing::info!(%relayed, "the relay has an address for us");
+        tracing::info!(%relayed, "the relay allocated an address");
         self.outputs.push_back(Output::Moved(Some(relayed)));
     }
 
     fn refused(&mut self, now: Instant, request: Request, code: u16) {
-        tracing::debug!(?request, code, "the relay refuses");
+        tracing::debug!(?request, code, "the relay refused a request");
         match (request, code) {
-            // It knows this socket from an earlier life of ours, which nobody needs any more.
+            // The relay knows this socket from our predecessor, whose allocation is not needed any
+            // more.
             (Request::Allocate, 437) => {
                 self.ask(now, Request::Refresh(0));
                 self.rest(now);
             }
-            // It does not know us: it is another process.
+            // The relay does not know us, so it is another process.
             (Request::Refresh(_) | Request::Permit(_) | Request::Bind(_), 437) => self.lost(now),
             _ => self.failed(now, request),
         }
@@ -499,10 +500,10 @@ impl Relay {
         }
     }
 
-    /// The allocation is gone: another is asked for at once.
+    /// The allocation is lost: another is requested at once.
     fn lost(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Open(_)) {
-            tracing::warn!("the relay does not know us any more; asking anew");
+            tracing::warn!("the relay lost our allocation; requesting another");
             self.outputs.push_back(Output::Moved(None));
             self.allocate(now);
         }
@@ -517,7 +518,7 @@ impl Relay {
     }
 }
 
-/// How long after it was granted a life of so many seconds is renewed.
+/// When to renew an allocation with this lifetime, counted from the grant.
 fn renewal(lifetime: u32) -> Duration {
     let life = Duration::from_secs(lifetime.into());
     life.saturating_sub(MARGIN).max(life / 2).max(Duration::from_secs(1))

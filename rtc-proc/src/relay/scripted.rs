@@ -1,5 +1,5 @@
-//! A relay for tests: one client's view of it, without sockets or permissions of others, in virtual
-//! time. Of its lifetimes it keeps that of channels.
+//! A relay for tests: one client's view of it in virtual time, without sockets or permissions of
+//! others. Of its lifetimes it implements that of channels.
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +33,7 @@ pub(crate) enum Done {
     Answered(Vec<u8>),
     /// It passes data on.
     Forwarded { to: SocketAddr, data: Vec<u8>, by_channel: bool },
-    /// Nothing.
+    /// It drops the packet.
     Dropped,
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Done {
 #[derive(Debug)]
 pub(crate) struct Scripted {
     pub(crate) nonce: String,
-    /// What the next allocation gets.
+    /// The address of the next allocation.
     pub(crate) next: SocketAddr,
     pub(crate) allocation: Option<SocketAddr>,
     pub(crate) owner: String,
@@ -51,7 +51,7 @@ pub(crate) struct Scripted {
     pub(crate) requests: Vec<&'static str>,
 }
 
-/// What a channel's number stands for.
+/// The binding of a channel number.
 #[derive(Debug)]
 struct Binding {
     peer: SocketAddr,
@@ -71,7 +71,7 @@ impl Scripted {
         }
     }
 
-    /// Another process in its place.
+    /// Replaces the relay by another process.
     pub(crate) fn restart(&mut self, next: SocketAddr) {
         let nonce = format!("{} again", self.nonce);
         *self = Self { nonce, ..Self::new(next) };
@@ -82,7 +82,7 @@ impl Scripted {
         self.channels.values().map(|binding| binding.peer).collect()
     }
 
-    /// Takes a packet of its client's.
+    /// Handles a packet of its client.
     pub(crate) fn take(&mut self, now: Instant, bytes: &[u8]) -> Done {
         self.channels.retain(|_, binding| now < binding.until);
         if let [0x40..=0x4f, _, high, low, data @ ..] = bytes {
@@ -103,7 +103,7 @@ impl Scripted {
         Done::Answered(self.answer(now, &message))
     }
 
-    /// Data from a peer, as its client gets it.
+    /// Data from a peer, in the form in which its client receives it.
     pub(crate) fn wrap(&self, now: Instant, from: SocketAddr, data: &[u8]) -> Vec<u8> {
         let bound = |binding: &Binding| binding.peer == from && now < binding.until;
         if let Some((number, _)) = self.channels.iter().find(|(_, binding)| bound(binding)) {
@@ -143,7 +143,7 @@ impl Scripted {
             return self.refuse(message, 441, Some(&key));
         }
         let (name, known) = match method {
-            // One that its owner's successor asks for takes the place of the one there is.
+            // A request by its owner's successor replaces the existing one.
             ALLOCATE => ("allocate", self.allocation.is_none() || !own),
             REFRESH => ("refresh", self.allocation.is_some()),
             CREATE_PERMISSION => ("permit", self.allocation.is_some()),

@@ -12,7 +12,7 @@ const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 3478);
 const OURS: ([u8; 4], u16) = ([10, 0, 0, 1], 5000);
 const VIEWER: ([u8; 4], u16) = ([203, 0, 113, 1], 50_000);
 
-/// The relay's addresses, by the number of its life.
+/// The relay's addresses, by the number of its process.
 fn relayed(life: u16) -> SocketAddr {
     ([203, 0, 113, 1], 60_000 + life).into()
 }
@@ -26,12 +26,12 @@ fn credentials(serial: u32, password: &str) -> RelayCredentials {
     }
 }
 
-/// Both ends.
+/// The client and the relay.
 struct Pair {
     now: Instant,
     client: Relay,
     server: Scripted,
-    /// The network carries nothing.
+    /// The network drops everything.
     cut: bool,
     moves: Vec<Option<SocketAddr>>,
     forwarded: Vec<Done>,
@@ -63,7 +63,7 @@ impl Pair {
         pair
     }
 
-    /// Until neither has anything to say.
+    /// Exchanges messages until both are idle.
     fn settle(&mut self) {
         while let Some(output) = self.client.poll_output() {
             match output {
@@ -88,7 +88,7 @@ impl Pair {
         }
         match self.server.take(self.now, &bytes) {
             Done::Answered(answer) => {
-                // Foreign if an earlier answer has made it meaningless.
+                // Foreign if an earlier answer has made it obsolete.
                 let unwrapped = self.client.unwrap(self.now, &answer);
                 assert!(matches!(unwrapped, Unwrapped::Control | Unwrapped::Foreign));
             }
@@ -106,7 +106,7 @@ impl Pair {
         self.now = end;
     }
 
-    /// The viewer sends something.
+    /// The viewer sends data.
     fn hear(&mut self) {
         let bytes = self.server.wrap(self.now, VIEWER.into(), b"media");
         let expected = Unwrapped::Data {
@@ -118,7 +118,7 @@ impl Pair {
         self.settle();
     }
 
-    /// We send something to the viewer; returns what reached the relay.
+    /// We send data to the viewer; returns what reached the relay.
     fn say(&mut self) -> Option<Done> {
         let source = self.client.relayed().unwrap_or_else(|| relayed(0));
         let contents = b"picture".to_vec();
@@ -201,7 +201,7 @@ fn silent_relay_is_asked_ever_more_rarely_and_found_when_it_is_back() {
     pair.client.renew(pair.now, credentials(1, PASSWORD));
     pair.settle();
     pair.pass(Duration::from_secs(600));
-    // Five packets a try, and a try at least every half minute.
+    // Five packets per attempt, and an attempt at least every half minute.
     assert!((100..200).contains(&pair.sent), "{}", pair.sent);
     pair.cut = false;
     pair.pass(LONGEST_REST + Duration::from_secs(5));
@@ -325,7 +325,7 @@ proptest! {
                 Op::Say => { pair.say(); }
                 Op::Hear => {}
             }
-            // No step makes a storm: some at once, and a few a second after that.
+            // No step causes a storm: a few at once, and a few a second after that.
             let most = 40 + passed / 50;
             prop_assert!((pair.sent - before) as u64 <= most, "{} packets", pair.sent - before);
             prop_assert_eq!(pair.client.relayed(), pair.moves.last().copied().flatten());

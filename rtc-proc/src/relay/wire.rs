@@ -1,7 +1,8 @@
-//! Requests to the relay and what comes back, on the crates `stun-types` and `turn-types`.
+//! Encodes requests to the relay and decodes its messages, with the crates `stun-types` and
+//! `turn-types`.
 //!
-//! Trusts: nothing that comes in. An answer counts only for a transaction that waits for it, and a
-//! success only if it is signed.
+//! Trusts no input. An answer counts only for a pending transaction, and a success only if it is
+//! signed.
 
 use std::net::SocketAddr;
 
@@ -27,20 +28,20 @@ const UDP: u8 = 17;
 /// Bytes of an attribute's header (RFC 8489, section 14).
 const ATTRIBUTE_HEADER_BYTES: usize = 4;
 
-/// What is asked of the relay.
+/// A request to the relay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Request {
     /// A relayed address.
     Allocate,
     /// A channel to a peer.
     Bind(Channel),
-    /// That the peers at an address may send to us.
+    /// A permission for the peers at an address to send to us.
     Permit(SocketAddr),
-    /// That the allocation lives on for these seconds; zero ends it.
+    /// A new lifetime of the allocation in seconds; zero ends it.
     Refresh(u32),
 }
 
-/// Who asks.
+/// The credentials of a request.
 #[derive(Clone)]
 pub(super) struct Login {
     username: String,
@@ -50,16 +51,16 @@ pub(super) struct Login {
     key: IntegrityKey,
 }
 
-/// What the relay answers.
+/// The relay's answer.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Done. Each part only if the relay has named it.
+    /// The request was granted. Each part is present only if the relay named it.
     Success { relayed: Option<SocketAddr>, lifetime: Option<u32> },
-    /// First say who you are, or say it again with this nonce.
+    /// The request must be sent with credentials, or again with this nonce.
     Challenge { code: u16, realm: Option<String>, nonce: String },
-    /// No.
+    /// The request was refused with this code.
     Refused(u16),
-    /// Nothing that can be believed.
+    /// The answer is not authentic.
     Unsigned,
 }
 
@@ -68,7 +69,7 @@ pub(super) enum Answer {
 pub(super) enum Incoming<'a> {
     /// An answer to a transaction.
     Answer(TransactionId, Message<'a>),
-    /// Data a peer has sent.
+    /// Data that a peer has sent.
     Data { peer: SocketAddr, bytes: &'a [u8] },
 }
 
@@ -105,7 +106,7 @@ impl Request {
         }
     }
 
-    /// The message that asks for it, signed if the relay has said how.
+    /// The message of a request, signed if the realm and nonce are known.
     pub(super) fn write(
         self,
         id: TransactionId,
@@ -142,7 +143,7 @@ pub(super) fn write_indication(peer: SocketAddr, data: &[u8]) -> Result<Vec<u8>,
     Ok(message.finish())
 }
 
-/// Reads a message that is not on a channel.
+/// Decodes a message that is not on a channel.
 pub(super) fn read(bytes: &[u8]) -> Option<Incoming<'_>> {
     let message = Message::from_bytes(bytes).ok()?;
     match (message.class(), message.method()) {
@@ -161,7 +162,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Incoming<'_>> {
     }
 }
 
-/// What an answer says, if `login` has asked.
+/// The meaning of an answer to a request of `login`.
 pub(super) fn judge(message: &Message<'_>, login: Option<&Login>) -> Answer {
     if message.class() == MessageClass::Success {
         let signed = login.is_some_and(|login| login.signs(message));

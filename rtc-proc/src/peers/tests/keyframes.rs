@@ -1,4 +1,4 @@
-//! What viewers that ask for keyframes get, and what they cost the others.
+//! Key frame requests of viewers, and what they cost the others.
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn viewer_that_keeps_asking_for_keyframes_does_not_order_them_for_everybody() {
     let greedy = house.join(1, Rights { control: false });
     let other = house.join(2, CONTROL);
     let before = house.keyframes;
-    // For twenty seconds, ten times a second, and each is served at once.
+    // Ten requests a second for twenty seconds, each of which is served at once.
     for _ in 0..200 {
         house.send(greedy, &[0x0b]);
         house.show(true);

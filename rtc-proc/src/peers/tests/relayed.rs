@@ -11,14 +11,14 @@ fn credentials() -> RelayCredentials {
     }
 }
 
-/// An answer as a browser behind the relay sees it: our own addresses are out of its reach.
+/// An answer as seen by a browser behind the relay, which cannot reach our own addresses.
 fn relayed_only(answer: &str) -> String {
     let reachable = |line: &&str| !line.starts_with("a=candidate:") || line.contains("typ relay");
     answer.lines().filter(reachable).map(|line| format!("{line}\r\n")).collect()
 }
 
 impl House {
-    /// With a relay, and a viewer that only it reaches.
+    /// With a relay, and a viewer that only the relay reaches.
     fn relayed() -> Self {
         let mut house = Self::with_relay(Some(Scripted::new(address("203.0.113.1:60000"))));
         let at = address("203.0.113.1:50000");
@@ -73,7 +73,7 @@ fn relay_replaced_keeps_the_connection_over_an_ice_restart() {
         panic!("a candidate is expected");
     };
     assert!(candidate.as_str().contains("203.0.113.1 60001 typ relay"), "{candidate}");
-    // The browser's own address at the relay is another one, too.
+    // The browser's own address at the relay changed, too.
     let at = address("203.0.113.1:50001");
     let offer = house.viewers[0].1.restart();
     house.signal(ToRtc::OfferMade { peer: PeerId(1), sdp: Text::new(offer).expect("short") });
@@ -86,7 +86,7 @@ fn relay_replaced_keeps_the_connection_over_an_ice_restart() {
     house.run(Duration::from_secs(1));
     house.show(false);
     house.run(Duration::from_millis(200));
-    // The second builds on the first: the same stream goes on.
+    // The second refers to the first: the stream continues.
     assert_eq!(house.viewers[0].1.frames.len(), 2);
     assert_eq!(house.closed(), []);
 }

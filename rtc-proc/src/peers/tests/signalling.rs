@@ -1,9 +1,9 @@
-//! Peers whose signalling is lost, that are taken up again, and whose login ends.
+//! Peers that lose their signalling, that are resumed, and whose login ends.
 
 use super::*;
 
 impl House {
-    /// Tries to take up the peer of a viewer as the gateway's number `name`.
+    /// Tries to resume the peer of a viewer as the gateway's number `name`.
     fn resume(&mut self, viewer: usize, name: u64, login: Login) {
         let (peer, ticket) = (PeerId(name), self.tickets[viewer].clone());
         self.signal(ToRtc::PeerResumed { peer, login, ticket, relay: None });
