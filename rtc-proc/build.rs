@@ -1,10 +1,10 @@
-//! Gathers the browser client's files into one table, so that the gateway serves them from memory
+//! Collects the browser client's files into one table, so that the gateway serves them from memory
 //! and opens no file.
 //!
-//! The page names its parts by addresses that begin with the version of all of them: what a browser
-//! keeps under such an address is never out of date, and it need not ask. Imports are relative, so
-//! that a module's imports are of its own version; so are the page's addresses, so that it works under
-//! any path of a proxy.
+//! The page refers to its parts by addresses that begin with a version of all of them: a browser's
+//! cached copy of such an address is never stale and needs no revalidation. Imports are relative,
+//! so a module imports modules of its own version; the page's addresses are relative, too, so that
+//! it works under any path of a proxy.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files at the top of the client's folder that browsers ask for. Everything under `src/` is too.
+/// Files at the top of the client's folder that browsers request, besides everything under `src/`.
 const TOP: [&str; 4] = ["favicon.svg", PAGE, "manifest.webmanifest", "style.css"];
 
 const PAGE: &str = "index.html";
@@ -68,8 +68,8 @@ fn version_of(files: &[PathBuf]) -> Result<String, Box<dyn Error>> {
     Ok(format!("{:016x}", hash(&all)))
 }
 
-/// The page with its parts under the version's addresses. Its manifest stays where it is: it is what
-/// an installed page is known by.
+/// The page with its parts under the version's addresses. The manifest keeps its address, because
+/// that identifies an installed page.
 fn versioned(page: &str, version: &str) -> String {
     ["src/", "favicon.svg", "style.css"].iter().fold(page.to_owned(), |page, part| {
         page.replace(&format!("=\"{part}"), &format!("=\"{version}/{part}"))
@@ -96,7 +96,7 @@ fn row(address: &str, file: &Path) -> Result<String, Box<dyn Error>> {
     Ok(row)
 }
 
-/// Tells versions apart; nobody gains by making two files collide.
+/// Distinguishes versions; a deliberate collision of two files would gain nothing.
 fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);

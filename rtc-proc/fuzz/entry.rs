@@ -1,5 +1,5 @@
-//! What fuzzing feeds: one function per decoder that strangers reach. Shared by the fuzz targets
-//! and by the test that runs their seeds.
+//! Entry points for fuzzing: one function per decoder of strangers' input. Shared by the fuzz
+//! targets and by the test that runs their seeds.
 
 use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 
@@ -20,7 +20,7 @@ use lumen_rtc::{
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 5000);
 const BROWSER: ([u8; 4], u16) = ([10, 0, 0, 2], 6000);
 
-/// An offer as Chromium makes it.
+/// An offer made by Chromium.
 pub(crate) const OFFER: &str = include_str!("seeds/offer/chromium");
 
 /// A data-channel message.
@@ -52,7 +52,7 @@ pub(crate) fn offer(bytes: &[u8]) {
     drain(&mut peers);
 }
 
-/// Datagrams at a peer that has made an offer: each is two bytes of length and its bytes.
+/// Datagrams for a peer that has made an offer; each is preceded by its length in two bytes.
 pub(crate) fn datagram(mut bytes: &[u8]) {
     let mut peers = peers();
     join(&mut peers, OFFER);
@@ -66,8 +66,8 @@ pub(crate) fn datagram(mut bytes: &[u8]) {
     }
 }
 
-/// Datagrams from the relay, at a client that has asked it for an address: each is two bytes of
-/// length and its bytes.
+/// Datagrams from the relay, for a client that has asked it for an address; each is preceded by its
+/// length in two bytes.
 pub(crate) fn relay(mut bytes: &[u8]) {
     let now = Instant::now();
     let mut relay = Relay::new(SERVER.into(), &[SERVER.into()]).expect("an address");

@@ -1,10 +1,10 @@
-//! Viewers' gamepads on their way to the gamepad worker, while the link is full.
+//! Queues viewers' gamepad messages for the gamepad worker while the link is full.
 //!
-//! States of a pad that wait are merged into the newest: each says all. Plugging is kept, up to
-//! [`MAX_WAITING`] of one peer, and a peer that goes on beyond that is closed, and nobody else. That a
-//! peer left is always told.
+//! Waiting states of a pad are merged into the newest, because each is complete. Plugging is kept,
+//! up to [`MAX_WAITING`] messages of one peer; a peer that exceeds this is closed, and no other.
+//! That a peer left is always sent.
 //!
-//! INVARIANT: the order of what one pad did is kept.
+//! INVARIANT: the messages about one pad keep their order.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use lumen_ipc::message::pads::{PadAction, ToGamepad};
 
 use crate::outbox::Overflow;
 
-/// Most messages of one peer that wait: each of its pads plugged and unplugged again a few times.
+/// Most waiting messages of one peer: enough to plug and unplug each of its pads a few times.
 pub const MAX_WAITING: usize = 64;
 
 /// The queue.
@@ -25,7 +25,7 @@ impl PadOutbox {
     /// Queues one message.
     ///
     /// # Errors
-    /// [`Overflow`] when there is no room and the message cannot be spared.
+    /// [`Overflow`] when there is no room and the message must not be dropped.
     pub fn push(&mut self, message: ToGamepad) -> Result<(), Overflow> {
         if let PadAction::Reported(pad, _) = message.action {
             let own = |other: &&mut ToGamepad| other.peer == message.peer;
@@ -40,7 +40,7 @@ impl PadOutbox {
                 return Ok(());
             }
         }
-        // Farewells are bounded by themselves: one per peer and life.
+        // There is at most one `PeerLeft` per peer, so these need no other bound.
         let own = self.waiting.iter().filter(|other| other.peer == message.peer).count();
         if own >= MAX_WAITING && message.action != PadAction::PeerLeft {
             return Err(Overflow { peer: message.peer });
@@ -55,12 +55,12 @@ impl PadOutbox {
         self.waiting.front()
     }
 
-    /// Removes it, once sent.
+    /// Removes it after it was sent.
     pub fn pop(&mut self) {
         self.waiting.pop_front();
     }
 
-    /// Forgets everything: a new gamepad worker is told all anew.
+    /// Discards everything: a new gamepad worker is told about all pads anew.
     pub fn clear(&mut self) {
         self.waiting.clear();
     }

@@ -47,7 +47,7 @@ impl<Memory> StreamRing<Memory> {
         Ok(())
     }
 
-    /// Lets go of the ring.
+    /// Drops the ring.
     ///
     /// # Errors
     /// [`Violation`] for another stream, or one that has no ring.
@@ -57,7 +57,7 @@ impl<Memory> StreamRing<Memory> {
         retired.map(drop).ok_or(Violation::Illegal("a ring that was not announced is retired"))
     }
 
-    /// The memory a packet lies in, and its offset there. It counts as read from then on.
+    /// The memory that contains a packet, and its offset. The packet counts as read from then on.
     ///
     /// # Errors
     /// [`Violation`] for another stream, one that has no ring, or a span outside the ring.
@@ -74,13 +74,13 @@ impl<Memory> StreamRing<Memory> {
         Ok((memory, offset))
     }
 
-    /// Up to where packets have been read; `None` while there is no ring.
+    /// The position up to which packets have been read; `None` while there is no ring.
     #[must_use]
     pub fn position(&self) -> Option<u64> {
         self.ring.as_ref().map(|(_, reader)| reader.position())
     }
 
-    /// Refuses any other stream.
+    /// Refuses any stream but this one.
     ///
     /// # Errors
     /// [`Violation`] for another stream than this is of.
@@ -88,7 +88,7 @@ impl<Memory> StreamRing<Memory> {
         if stream == self.stream {
             return Ok(());
         }
-        Err(Violation::Illegal("a stream that no viewer takes"))
+        Err(Violation::Illegal("a stream that no viewer receives"))
     }
 }
 

@@ -1,8 +1,8 @@
-//! Where the kernel may be given several datagrams at once to cut apart (UDP segmentation offload).
+//! Decides whether the kernel may segment datagrams for a destination (UDP segmentation offload).
 //!
-//! Some refusals are the path's: a datagram is larger than what its network takes, or its device cannot
-//! do it. They switch segmentation off for that destination. Others are the kernel's, and switch it off
-//! for good: it says that it has none, or refuses the request for being unknown before it ever took one.
+//! Some errors concern the path: a datagram exceeds its MTU, or its device lacks the offload. They
+//! disable segmentation for that destination. Others concern the kernel and disable it for good: it
+//! reports that it lacks the option, or refuses the request as invalid before it ever accepted one.
 
 use std::{collections::VecDeque, net::IpAddr};
 
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 /// Most destinations remembered; the one refused longest ago is tried again.
 const MOST_DESTINATIONS: usize = 64;
 
-/// What the kernel has said so far.
+/// What is known about the kernel and about destinations.
 #[derive(Debug, Default)]
 pub struct Segmentation {
     kernel: Kernel,
@@ -27,24 +27,24 @@ enum Kernel {
 }
 
 impl Segmentation {
-    /// Whether datagrams for `destination` may be given to the kernel together.
+    /// Whether datagrams for `destination` may be sent together.
     #[must_use]
     pub fn is_allowed(&self, destination: IpAddr) -> bool {
         self.kernel != Kernel::Unable && !self.refused.contains(&destination)
     }
 
-    /// Datagrams were taken together.
+    /// Datagrams were accepted together.
     pub const fn succeeded(&mut self) {
         self.kernel = Kernel::Able;
     }
 
-    /// Datagrams for `destination` were refused together. Returns whether they are to be sent one by one,
-    /// because `error` is about their being together.
+    /// Datagrams for `destination` were refused together. Returns whether to send them one by one,
+    /// because `error` is about segmentation.
     pub fn refused(&mut self, destination: IpAddr, error: Errno) -> bool {
         match error {
             Errno::EOPNOTSUPP | Errno::ENOPROTOOPT => self.kernel = Kernel::Unable,
             Errno::EINVAL if self.kernel == Kernel::Untried => self.kernel = Kernel::Unable,
-            // A datagram too large for the path, or a device without checksum offload.
+            // A datagram exceeds the MTU, or the device lacks checksum offload.
             Errno::EINVAL | Errno::EIO | Errno::EMSGSIZE => self.refuse(destination),
             _ => return false,
         }

@@ -1,4 +1,4 @@
-//! Each permission of rtc's policy holds, and nothing else does, in real child processes.
+//! Rtc's policy grants each of its permissions and nothing else, tried in real child processes.
 
 use lumen_ipc::process::Worker;
 

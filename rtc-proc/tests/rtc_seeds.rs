@@ -1,4 +1,4 @@
-//! The seeds of the fuzz targets, on stable, and the message vectors shared with the page.
+//! The seeds of the fuzz targets, on stable Rust, and the message vectors shared with the page.
 
 use std::{fs, path::Path};
 
@@ -87,7 +87,7 @@ fn input_vectors_of_the_page_are_decoded_on_their_channel() {
             _ => decode::input(&bytes).map(|action| format!("{action:?}")),
         };
         let decoded = decoded.unwrap_or_else(|error| panic!("{name}: {error}"));
-        // Every number the page meant appears in what we understood.
+        // Every number in the page's message appears in the decoded one.
         for (key, value) in message.as_object().expect("an object") {
             if matches!(&**key, "width" | "height") {
                 continue;

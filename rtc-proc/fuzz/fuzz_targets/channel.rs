@@ -1,4 +1,4 @@
-//! Whatever a browser sends on a data channel.
+//! Arbitrary messages of a browser on a data channel.
 
 #![no_main]
 #[path = "../entry.rs"]

@@ -1,4 +1,4 @@
-//! Whatever anyone sends to the media socket.
+//! Arbitrary datagrams to the media socket.
 
 #![no_main]
 #[path = "../entry.rs"]

@@ -1,4 +1,4 @@
-//! Whatever a browser offers.
+//! Arbitrary offers of a browser.
 
 #![no_main]
 #[path = "../entry.rs"]

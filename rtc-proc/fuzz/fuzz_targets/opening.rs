@@ -1,4 +1,4 @@
-//! Whatever a connection begins with.
+//! Arbitrary first bytes of a connection.
 
 #![no_main]
 #[path = "../entry.rs"]

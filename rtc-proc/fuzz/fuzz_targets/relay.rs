@@ -1,4 +1,4 @@
-//! Whatever comes from the relay's address.
+//! Arbitrary datagrams from the relay's address.
 
 #![no_main]
 #[path = "../entry.rs"]

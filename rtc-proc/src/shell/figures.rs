@@ -1,9 +1,9 @@
-//! What rtc counts.
+//! The metrics of rtc.
 
 use lumen_ipc::demand::Demand;
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
 
-/// The figures of this worker.
+/// The metrics of this worker.
 #[derive(Clone, Debug)]
 pub(super) struct Figures {
     pub(super) registry: Registry,
@@ -11,21 +11,21 @@ pub(super) struct Figures {
     pub(super) packets_sent: Counter,
     /// Their bytes.
     pub(super) sent: Counter,
-    /// Datagrams the kernel refused, or that found no room.
+    /// Datagrams that the kernel refused, or that did not fit the queue.
     pub(super) send_errors: Counter,
     /// Datagrams received.
     pub(super) packets_received: Counter,
-    /// Of those, datagrams that were nobody's.
+    /// Of those, datagrams that belonged to no peer.
     pub(super) packets_foreign: Counter,
-    /// Peers pictures flow to.
+    /// Peers that receive pictures.
     pub(super) peers: Gauge,
     /// Peers that ended.
     pub(super) peers_ended: Counter,
-    /// Peers whose messages were none of ours.
+    /// Peers that ended because of an illegal message.
     pub(super) peers_misbehaved: Counter,
-    /// Keyframes asked of media.
+    /// Key frames requested from media.
     pub(super) keyframes_requested: Counter,
-    /// The bit rate asked of media.
+    /// The bit rate requested from media.
     pub(super) target: Gauge,
     /// Input passed to the compositor.
     pub(super) input_sent: Counter,
@@ -33,9 +33,9 @@ pub(super) struct Figures {
     pub(super) pads_sent: Counter,
     /// Link ends closed because a worker broke the contract.
     pub(super) peer_violations: Counter,
-    /// From encoded to the last packet of the frame sent.
+    /// Time from encoding a frame until its last packet was sent.
     pub(super) encoded_to_sent: Histogram,
-    /// From the app's commit to the last packet of the frame sent.
+    /// Time from the app's commit until the frame's last packet was sent.
     pub(super) commit_to_sent: Histogram,
     /// Times the event loop woke up.
     pub(super) wakeups: Counter,
@@ -65,7 +65,7 @@ impl Figures {
         }
     }
 
-    /// Something else is wanted of media than before.
+    /// Records a changed demand on media.
     pub(super) fn wanted(&self, before: Demand, demand: Demand) {
         self.keyframes_requested.add(demand.keyframes.wrapping_sub(before.keyframes));
         self.target.set(demand.bitrate.value().into());

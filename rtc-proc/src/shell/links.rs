@@ -1,4 +1,4 @@
-//! The data links' ends, and what may wait on them.
+//! The ends of data links, and their bounded queues.
 
 use std::{
     collections::VecDeque,
@@ -26,11 +26,11 @@ use lumen_ipc_runtime::{
 
 use crate::ring::StreamRing;
 
-/// Most answers that wait for a busy gateway: it reads them faster than browsers offer, or is
-/// broken.
+/// Most answers that wait for a busy gateway: a healthy one reads them faster than browsers make
+/// offers.
 const MAX_ANSWERS_WAITING: usize = 64;
 
-/// Why a link is over.
+/// Why a link ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Over {
     /// The peer closed its end: it restarts.
@@ -48,7 +48,7 @@ pub(super) enum Over {
 }
 
 impl Over {
-    /// What the supervisor is told of it.
+    /// The reason that is reported to the supervisor.
     pub(super) const fn verdict(&self) -> GiveUp {
         match self {
             Self::Gone => GiveUp::Lost(LossReason::Closed),
@@ -59,7 +59,7 @@ impl Over {
     }
 }
 
-/// Receives one message; `None` when there is none.
+/// Receives one message; `None` when none is waiting.
 pub(super) fn receive<In: Message, Out: Message>(
     end: &LinkEnd<In, Out>,
 ) -> Result<Option<Received<In>>, Over> {
@@ -72,8 +72,8 @@ pub(super) fn receive<In: Message, Out: Message>(
     }
 }
 
-/// Sends one message; `false` when the link is full. That the other end is gone is learned by reading,
-/// where everything it still said comes first.
+/// Sends one message; `false` when the link is full. A closed other end is noticed by reading,
+/// after everything it sent before.
 pub(super) fn send<In: Message, Out: Message>(
     end: &LinkEnd<In, Out>,
     message: &Out,
@@ -85,7 +85,7 @@ pub(super) fn send<In: Message, Out: Message>(
     }
 }
 
-/// Sends what waits, the oldest first, as far as the link takes it.
+/// Sends waiting messages, the oldest first, until the link is full.
 pub(super) fn send_waiting<In: Message, Out: Message>(
     end: &LinkEnd<In, Out>,
     waiting: &mut VecDeque<Out>,
@@ -99,7 +99,7 @@ pub(super) fn send_waiting<In: Message, Out: Message>(
     Ok(())
 }
 
-/// An end of a link whose other side may be away.
+/// An end of a link whose other side may be absent.
 #[derive(Debug)]
 pub(super) struct MaybeEnd<In, Out>(Option<LinkEnd<In, Out>>);
 
@@ -115,14 +115,14 @@ impl<In: Message, Out: Message> MaybeEnd<In, Out> {
         Ok(())
     }
 
-    /// The link is over, because of this.
+    /// Closes the end, for the reason `why`.
     pub(super) fn detach(&mut self, why: GiveUp) {
         if let Some(end) = self.0.take() {
             end.give_up(why);
         }
     }
 
-    /// The next thing the other side said.
+    /// The next message of the other side.
     pub(super) fn next(&self) -> Result<Option<In>, Over> {
         let Some(end) = &self.0 else { return Ok(None) };
         Ok(receive(end)?.map(|received| received.message))
@@ -137,10 +137,10 @@ impl<In: Message, Out: Message> MaybeEnd<In, Out> {
     }
 }
 
-/// What media said.
+/// A message from media.
 #[derive(Debug)]
 pub(super) enum FromMedia {
-    /// It can encode in these formats.
+    /// It can encode these formats.
     Formats(VideoFormats),
     /// It made a picture.
     Picture(Picture),
@@ -153,7 +153,7 @@ pub(super) struct Picture {
     pub(super) data: Arc<[u8]>,
 }
 
-/// The end of `packets`: encoded pictures out of media's ring.
+/// The end of `packets`, with the ring of encoded pictures.
 #[derive(Debug)]
 pub(super) struct Packets {
     end: LinkEnd<ToRtc, ToMedia>,
@@ -171,7 +171,7 @@ impl Packets {
         self.end.give_up(why);
     }
 
-    /// What media said next; a picture's bytes are copied once.
+    /// The next message of media; a picture's bytes are copied once.
     pub(super) fn next(&mut self) -> Result<Option<FromMedia>, Over> {
         while let Some(received) = receive(&self.end)? {
             match received.message {
@@ -200,7 +200,7 @@ impl Packets {
         Ok(None)
     }
 
-    /// Tells media what has been read, if it has not been told.
+    /// Reports the read position to media, unless it was reported.
     pub(super) fn report(&mut self) -> Result<(), Over> {
         let Some(position) = self.video.position() else { return Ok(()) };
         let message = ToMedia::RingConsumed { stream: self.video.stream(), position };
@@ -228,12 +228,12 @@ impl AsFd for Packets {
     }
 }
 
-/// What media did wrong; or that we cannot map what is right, which is nobody's fault.
+/// A violation by media, or an error of ours in mapping correct memory.
 fn unusable(error: MapError) -> Over {
     if error.is_our_own() {
         return Over::Failed(error.to_string());
     }
-    illegal("a ring that is not the sealed memory announced")
+    illegal("a ring that is not the announced sealed memory")
 }
 
 fn illegal(what: &'static str) -> Over {
@@ -244,7 +244,7 @@ fn violation(what: Violation) -> Over {
     ProtocolViolation { link: LinkName::Packets, what }.into()
 }
 
-/// The end of `signalling`, and the answers that wait for it.
+/// The end of `signalling`, and its queue of answers.
 #[derive(Debug)]
 pub(super) struct Signalling {
     end: LinkEnd<signalling::ToRtc, signalling::ToGateway>,

@@ -1,10 +1,10 @@
-//! The worker as the supervisor sees it: what it takes at start, and its event loop.
+//! The worker as the supervisor sees it: the grants it takes at start, and its event loop.
 //!
-//! One thread sleeps on the socket, the links and the supervisor, until the deadline [`Peers`]
-//! names. Nothing in it waits for anybody: what a link has no room for waits in a bounded queue
-//! until the link is writable, and media is told its orders by the control thread.
+//! One thread sleeps on the socket, the links and the supervisor, until the deadline that [`Peers`]
+//! names. It never blocks elsewhere: messages for a full link wait in a bounded queue until the
+//! link is writable, and the control thread sends media its demand.
 //!
-//! A link end that closes means that its owner restarts; the next grant of that name replaces it.
+//! A closed link end means that the other worker restarts; the next grant of that name replaces it.
 
 mod figures;
 mod links;
@@ -66,9 +66,9 @@ use crate::{
 type InputEnd = LinkEnd<input::ToRtc, input::ToCompositor>;
 type DesktopEnd = LinkEnd<desktop::ToRtc, desktop::ToCompositor>;
 
-/// Pictures taken per wake-up: datagrams must have their turn.
+/// Pictures read per wake-up, so that datagrams are not starved.
 const MAX_PICTURES: usize = 8;
-/// Statements and signals taken per wake-up.
+/// Statements and signalling messages read per wake-up.
 const MAX_MESSAGES: usize = 64;
 
 /// The rtc worker.
@@ -100,8 +100,8 @@ impl Worker for Rtc {
         let socket = socket.ok_or_else(|| StartError::new("no media socket was granted"))?;
         let socket = MediaSocket::new(socket)
             .map_err(|error| StartError::caused("cannot use the media socket", error))?;
-        // Also warms the cryptography library up: what it reads of the processor and of the
-        // kernel's randomness it reads here.
+        // This also warms up the cryptography library: it examines the processor and the kernel's
+        // randomness here, before confinement.
         let setup = Setup::new(config.candidates, config.bitrate)
             .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
         let mut rtc = Self {
@@ -169,7 +169,7 @@ impl Worker for Rtc {
 }
 
 impl Rtc {
-    /// Takes a descriptor that was granted.
+    /// Takes a granted descriptor.
     fn take(&mut self, grant: Grant) -> Result<(), NotALink> {
         match grant.what {
             ToWorker::LinkEnd { link: LinkName::Packets, .. } => {
@@ -198,12 +198,12 @@ impl Rtc {
                 self.signalling = Some(Signalling::new(grant)?);
                 self.peers.signalling_replaced();
             }
-            other => warn!(?other, "a grant rtc has no use for"),
+            other => warn!(?other, "closed a grant that rtc does not use"),
         }
         Ok(())
     }
 
-    /// Sleeps until something can be done; says what.
+    /// Sleeps until something is ready; returns what.
     fn wait(&self, supervision: &Supervision) -> Result<Ready, Errno> {
         let packets = self.packets.as_ref();
         let signalling = self.signalling.as_ref();
@@ -238,10 +238,10 @@ impl Rtc {
         Ok(Ready(awake.map(|(_, name)| name).collect()))
     }
 
-    /// Does what the supervisor wants; `false` when that is to end.
+    /// Handles the supervisor's events; `false` when the worker is to end.
     fn heed(&mut self, now: Instant, supervision: &Supervision) -> bool {
         if let Some(candidates) = supervision.new_candidates() {
-            info!(count = candidates.len(), "this machine has other addresses");
+            info!(count = candidates.len(), "the addresses of this machine changed");
             self.peers.set_candidates(candidates);
         }
         while let Some(event) = supervision.next() {
@@ -249,12 +249,12 @@ impl Rtc {
                 SupervisorEvent::Drain => return false,
                 SupervisorEvent::Granted(grant) => {
                     let what = grant.what;
-                    info!(?what, "a grant");
+                    info!(?what, "received a grant");
                     if matches!(what, ToWorker::LinkEnd { link: LinkName::Desktop, .. }) {
                         self.peers.desktop_state(now, DesktopState::Running);
                     }
                     if let Err(error) = self.take(grant) {
-                        warn!(?what, %error, "the grant is unusable");
+                        warn!(?what, %error, "a granted descriptor cannot be used");
                     }
                 }
             }
@@ -308,7 +308,7 @@ impl Rtc {
         Ok(())
     }
 
-    /// Nothing is ever said here; what is noticed is the end.
+    /// No messages come this way; only the end of the link is noticed.
     fn read_input(&self) -> Result<(), Over> {
         let Some(input) = &self.input else { return Ok(()) };
         match receive(input)? {
@@ -366,16 +366,16 @@ impl Rtc {
         }
     }
 
-    /// Gives up a link end that is over.
+    /// Gives up a link end that has ended.
     fn keep(&mut self, link: LinkName, now: Instant, result: Result<(), Over>) {
         let Err(over) = result else { return };
         match &over {
             Over::Gone => info!(%link, "the other end is restarting"),
             Over::Violation(_) => {
                 self.figures.peer_violations.increment();
-                warn!(%link, %over, "the link is given up");
+                warn!(%link, %over, "gave up a link end");
             }
-            Over::Deaf | Over::Failed(_) => warn!(%link, %over, "the link is given up"),
+            Over::Deaf | Over::Failed(_) => warn!(%link, %over, "gave up a link end"),
         }
         let why = over.verdict();
         match link {
@@ -413,7 +413,7 @@ impl Rtc {
         })
     }
 
-    /// Does all that the peers want.
+    /// Carries out all outputs of the peers.
     fn act(&mut self, now: Instant, tuning: &Tuning, supervision: &Supervision) {
         let mut datagrams = Vec::new();
         let mut sent = Vec::new();
@@ -459,7 +459,8 @@ impl Rtc {
         let at = clock::now();
         for stamps in frames {
             self.figures.encoded_to_sent.record(at.since(stamps.encoded));
-            // A keyframe of a still screen shows a commit that was sent long ago.
+            // A key frame of a still screen shows an old commit, whose latency was already
+            // recorded.
             if stamps.committed > self.newest_commit {
                 self.newest_commit = stamps.committed;
                 self.figures.commit_to_sent.record(at.since(stamps.committed));
@@ -468,7 +469,7 @@ impl Rtc {
     }
 
     fn pass_on(&mut self, now: Instant, message: input::ToCompositor) {
-        // Without a compositor nothing is held and nothing moves.
+        // Without a compositor there is nobody to receive input.
         if self.input.is_none() {
             return;
         }
@@ -480,7 +481,7 @@ impl Rtc {
     fn note_overflow(&mut self, now: Instant, overflow: Overflow) {
         static LIMIT: RateLimit = RateLimit::per_second(1);
         if LIMIT.allows() {
-            warn!(peer = %overflow.peer, "a peer does more than the desktop can take");
+            warn!(peer = %overflow.peer, "a peer sends more input than the desktop can take");
         }
         self.peers.overflowed(now, overflow.peer);
     }
@@ -510,7 +511,7 @@ impl Rtc {
             self.figures.peers_misbehaved.increment();
         }
         if LIMIT.allows() {
-            info!(%peer, %ending, suppressed = LIMIT.suppressed(), "a peer is over");
+            info!(%peer, %ending, suppressed = LIMIT.suppressed(), "a peer ended");
         }
     }
 
@@ -524,7 +525,7 @@ impl Rtc {
     }
 }
 
-/// What the event loop sleeps on.
+/// The descriptors that the event loop polls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Source {
     Desktop,
@@ -537,7 +538,7 @@ enum Source {
     Transfer,
 }
 
-/// Which of them have something, or room, or are over.
+/// Those that are readable, writable or closed.
 struct Ready(Vec<Source>);
 
 impl Ready {

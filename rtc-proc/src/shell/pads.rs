@@ -1,4 +1,4 @@
-//! The end of `pads`, and what waits for it.
+//! The end of `pads`, and its queue.
 
 use std::os::fd::BorrowedFd;
 
@@ -8,7 +8,7 @@ use lumen_ipc_runtime::{bootstrap::Grant, channel::NotALink, link_end::GiveUp};
 use super::links::{MaybeEnd, Over, send};
 use crate::{outbox::Overflow, pad_outbox::PadOutbox};
 
-/// The end of `pads` while there is one.
+/// The end of `pads`, while there is one.
 #[derive(Debug, Default)]
 pub(super) struct Pads {
     end: MaybeEnd<ToRtc, ToGamepad>,
@@ -22,18 +22,18 @@ impl Pads {
         Ok(())
     }
 
-    /// The link is over, because of this.
+    /// Closes the end, for the reason `why`.
     pub(super) fn detach(&mut self, why: GiveUp) {
         self.end.detach(why);
         *self = Self::default();
     }
 
-    /// The next thing the gamepad worker said.
+    /// The next message from the gamepad worker.
     pub(super) fn next(&self) -> Result<Option<ToRtc>, Over> {
         self.end.next()
     }
 
-    /// Without a gamepad worker nothing waits: its successor is told all.
+    /// Without a gamepad worker nothing is queued: its successor is told everything.
     pub(super) fn push(&mut self, message: ToGamepad) -> Result<(), Overflow> {
         if self.end.get().is_none() {
             return Ok(());
@@ -41,7 +41,7 @@ impl Pads {
         self.outbox.push(message)
     }
 
-    /// Sends what waits; returns how many messages that were.
+    /// Sends waiting messages; returns how many.
     pub(super) fn flush(&mut self) -> Result<u64, Over> {
         let mut sent = 0;
         let Some(end) = self.end.get() else { return Ok(sent) };

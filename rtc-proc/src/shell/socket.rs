@@ -1,11 +1,11 @@
 //! The one UDP socket all peers share.
 //!
-//! Each datagram's local address is asked of the kernel and set on sending: a browser recognises us
-//! by the very address it sent to, and a host has several. On a dual-stack socket IPv4 addresses
-//! appear mapped into IPv6; outside of here they are plain.
+//! The local address of each datagram is read from the kernel and set when answering: a browser
+//! recognises us by the address it sent to, and a machine has several. On a dual-stack socket IPv4
+//! addresses appear mapped into IPv6; outside this module they are plain.
 //!
-//! Sending never blocks and never fails the process: what the kernel has no room for waits, up to
-//! [`MAX_WAITING`], and what it refuses is counted and gone, as datagrams may be.
+//! Sending never blocks and never fails the process: datagrams for which the kernel has no room
+//! wait, up to [`MAX_WAITING`], and those it refuses are counted and dropped.
 
 use std::{
     collections::VecDeque,
@@ -26,19 +26,19 @@ use nix::{
 
 use crate::{peer::Datagram, segmentation::Segmentation};
 
-/// Datagrams taken with one call.
+/// Datagrams received per call.
 const RECEIVE_BATCH: usize = 16;
-/// Room for one: more than any link's MTU, and what the WebRTC implementation takes.
+/// Buffer for one: more than any link's MTU, and the most that the WebRTC implementation accepts.
 const RECEIVE_BYTES: usize = 2000;
-/// Calls per wake-up: a flood must not starve pictures.
+/// Calls per wake-up, so that a flood does not starve pictures.
 const RECEIVE_ROUNDS: usize = 8;
-/// Datagrams that wait for the kernel. Two seconds at 10 Mbit/s; beyond that they are stale.
+/// Datagrams that wait for the kernel. This is two seconds at 10 Mbit/s; older ones are stale.
 const MAX_WAITING: usize = 2048;
-/// Datagrams the kernel cuts out of one send (`UDP_MAX_SEGMENTS` of `linux/udp.h`)…
+/// Datagrams that the kernel makes from one send (`UDP_MAX_SEGMENTS` of `linux/udp.h`)…
 const MAX_SEGMENTS: usize = 64;
 /// …and their bytes, with room for headers below 64 KiB.
 const MAX_SEGMENTED_BYTES: usize = 65_000;
-/// Kernel buffers asked for, each way: a large keyframe.
+/// Requested size of the kernel's buffers, each: a large key frame.
 const KERNEL_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// The socket.
@@ -52,7 +52,7 @@ pub(super) struct MediaSocket {
     buffers: Vec<[u8; RECEIVE_BYTES]>,
 }
 
-/// What became of some datagrams.
+/// Counts of sent and failed datagrams.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Tally {
     pub(super) sent: u64,
@@ -60,14 +60,14 @@ pub(super) struct Tally {
     pub(super) failed: u64,
 }
 
-/// A datagram's addresses.
+/// The addresses of a received datagram.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) source: SocketAddr,
     pub(super) destination: SocketAddr,
 }
 
-/// What the kernel answers to one send.
+/// The result of one send.
 enum Verdict {
     Done,
     Full,
@@ -91,7 +91,7 @@ impl MediaSocket {
         } else {
             setsockopt(&descriptor, sockopt::Ipv4PacketInfo, &true)?;
         }
-        // The kernel gives what its limits allow; less only means waiting for it more often.
+        // The kernel grants what its limits allow; less only means more waiting.
         let _ = setsockopt(&descriptor, sockopt::SndBuf, &KERNEL_BUFFER_BYTES);
         let _ = setsockopt(&descriptor, sockopt::RcvBuf, &KERNEL_BUFFER_BYTES);
         let buffers = vec![[0; RECEIVE_BYTES]; RECEIVE_BATCH];
@@ -110,13 +110,14 @@ impl MediaSocket {
         !self.waiting.is_empty()
     }
 
-    /// Takes what has arrived.
+    /// Receives all waiting datagrams.
     pub(super) fn receive(&mut self, mut take: impl FnMut(Arrival, &[u8])) -> Result<(), Errno> {
         for _ in 0..RECEIVE_ROUNDS {
             let count = match self.receive_batch(&mut take) {
                 Ok(count) => count,
                 Err(Errno::EAGAIN) => return Ok(()),
-                // An earlier datagram of ours was refused somewhere: nothing about this one.
+                // An earlier datagram of ours was refused somewhere, which does not concern this
+                // one.
                 Err(
                     Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::EINTR,
                 ) => {
@@ -189,8 +190,8 @@ impl MediaSocket {
         }
     }
 
-    /// How many datagrams from the front the kernel can cut out of one send: same addresses, same
-    /// length, only the last may be shorter.
+    /// How many of the first datagrams one send can carry: they have the same addresses and the
+    /// same length, except that the last may be shorter.
     fn run_length(&self) -> usize {
         let Some(first) = self.waiting.front() else { return 0 };
         if !self.segmentation.is_allowed(first.destination.ip()) {
@@ -262,7 +263,7 @@ impl AsFd for MediaSocket {
     }
 }
 
-/// The parts of a datagram, put together by the kernel.
+/// The parts of a datagram, which the kernel joins.
 fn slices_of(datagram: &Datagram) -> impl Iterator<Item = IoSlice<'_>> {
     let header = datagram.header.as_ref().map(|header| IoSlice::new(header));
     header.into_iter().chain([IoSlice::new(&datagram.contents)])

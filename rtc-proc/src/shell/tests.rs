@@ -45,7 +45,7 @@ fn echo_from(bind: &str, local: &str) {
     let (source, destination, bytes) = receive_one(&mut socket);
     assert_eq!((source, destination), (browser.local_addr().expect("bound"), own));
     assert_eq!(bytes, b"hello");
-    // Equal lengths and a shorter end: one segmented send. Then a longer one.
+    // Equal lengths and a shorter end make one segmented send; a longer one follows.
     let lengths = [1000, 1000, 1000, 400, 1200];
     let answer = |length| Datagram {
         source: own,
@@ -65,7 +65,7 @@ fn echo_from(bind: &str, local: &str) {
 #[test]
 fn dual_stack_socket_answers_from_the_address_asked() {
     echo_from("[::]:0", "127.0.0.1");
-    // A second address of loopback: the kernel would answer from the first by itself.
+    // A second loopback address: by default the kernel would answer from the first.
     echo_from("[::]:0", "127.0.0.2");
     echo_from("[::]:0", "::1");
 }
@@ -88,7 +88,7 @@ fn refused_datagrams_are_counted_and_the_rest_is_sent() {
         header: None,
         contents: vec![1; length],
     };
-    // Larger than any datagram; to port 0, which no datagram may have; and a good one.
+    // One larger than any datagram, one to port 0, which is illegal, and a good one.
     let bad = SocketAddr::new(good.ip(), 0);
     let tally = socket.send([to(good, 70_000), to(bad, 10), to(good, 10)]);
     assert_eq!((tally.sent, tally.failed), (1, 2));

@@ -1,8 +1,7 @@
-//! The `tuning` link: what is wanted of media, told from the control thread.
+//! The `tuning` link: the control thread tells media what is wanted.
 //!
-//! A demand is told whole and replaces the one before, so the event loop never waits for media and
-//! nothing queues. A media that does not answer in time is told again, whatever it was too late for;
-//! one that is new is told at once.
+//! A demand is complete and replaces the one before, so the event loop never waits for media and
+//! nothing queues. A media that does not answer in time is told again; a new one is told at once.
 
 use std::{
     os::fd::OwnedFd,
@@ -25,11 +24,11 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-/// After so long without an answer media is told again. A lost demand leaves a picture still for as
-/// long; a request costs nothing.
+/// After this time without an answer media is told again. A lost demand keeps the picture still for
+/// that long; a repeated request costs nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where the demand is put down.
+/// Where the newest demand is put.
 #[derive(Debug)]
 pub(super) struct Tuning {
     demand: watch::Sender<Demand>,
@@ -38,13 +37,13 @@ pub(super) struct Tuning {
 }
 
 impl Tuning {
-    /// `demand` is what is wanted at first.
+    /// `demand` is the initial demand.
     pub(super) fn new(runtime: Handle, demand: Demand) -> Self {
         let (demand, _) = watch::channel(demand);
         Self { demand, runtime, teller: None }
     }
 
-    /// Tells whoever is at the other end of `link` from now on; `guard` reports why that ends.
+    /// Sends demands to `link` from now on; `guard` reports why it ends.
     pub(super) fn attach(&mut self, link: OwnedFd, guard: LinkGuard) {
         let told: JoinHandle<()> =
             self.runtime.spawn(tell((link, guard), self.demand.subscribe(), PATIENCE));
@@ -53,7 +52,7 @@ impl Tuning {
         }
     }
 
-    /// Has media told; returns what was wanted before.
+    /// Replaces the demand; returns the previous one.
     pub(super) fn tell(&self, demand: Demand) -> Demand {
         self.demand.send_replace(demand)
     }
@@ -80,15 +79,15 @@ async fn tell(
         let wanted = *demand.borrow_and_update();
         match client.demand(within(patience), wanted).await {
             Ok(Ok(())) => {}
-            Ok(Err(refusal)) => warn!(%refusal, "media refuses a demand"),
+            Ok(Err(refusal)) => warn!(%refusal, "media refused a demand"),
             Err(RpcError::DeadlineExceeded) => {
-                debug!("media is late; it is told again");
+                debug!("media did not answer in time; sending the demand again");
                 continue;
             }
-            // Mostly a media that restarts; a new link end is on its way in any case.
+            // Usually media restarts; a new link end follows in any case.
             Err(error) => {
                 guard.give_up(GiveUp::Lost(LossReason::Closed));
-                return debug!(%error, "media does not listen");
+                return debug!(%error, "cannot reach media");
             }
         }
         if demand.changed().await.is_err() {
@@ -122,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    /// A media that stands still until it is to answer.
+    /// A media worker that blocks until it is to answer.
     #[derive(Clone)]
     struct Late {
         answers: Arc<AtomicBool>,
@@ -148,7 +147,7 @@ mod tests {
         LinkGuard::unsupervised(LinkName::Tuning)
     }
 
-    /// A new media at the other end of a new link, and what it hears.
+    /// A new media worker at the other end of a new link, and the demands it receives.
     fn media(answers: &Arc<AtomicBool>) -> (OwnedFd, mpsc::UnboundedReceiver<Demand>) {
         let (ours, theirs) = UnixStream::pair().expect("socketpair");
         let (heard, hearing) = mpsc::unbounded_channel();
@@ -157,7 +156,7 @@ mod tests {
         (ours.into(), hearing)
     }
 
-    /// Hears on, however often the same is said, until `demand` is.
+    /// Receives demands until `demand` arrives.
     async fn until(heard: &mut mpsc::UnboundedReceiver<Demand>, demand: Demand) {
         while heard.recv().await.expect("rtc goes on telling") != demand {}
     }
