@@ -1,7 +1,7 @@
-//! What rtc is told besides the picture, and what it still has to be told. Pure.
+//! The desktop's state besides the picture, and what of it rtc has not been told. Pure.
 //!
-//! INVARIANT: after a new link end everything is stated once; after that only what changed, and
-//! only its latest value.
+//! INVARIANT: on a new link end everything is stated once; afterwards only what changed, and only
+//! its latest value.
 
 use lumen_ipc::{
     message::desktop::{Cursor, Statement},
@@ -9,7 +9,7 @@ use lumen_ipc::{
     units::OutputSize,
 };
 
-/// The facts, and which of them rtc has not been told.
+/// The facts, and whether rtc was told each of them.
 #[derive(Debug)]
 pub struct Desktop {
     cursor: Fact<Cursor>,
@@ -46,29 +46,29 @@ impl Desktop {
         }
     }
 
-    /// The pointer looks like this.
+    /// Sets the look of the pointer.
     pub fn set_cursor(&mut self, cursor: Cursor) {
         self.cursor.set(cursor);
     }
 
-    /// The output has this size.
+    /// Sets the size of the output.
     pub fn set_size(&mut self, size: OutputSize) {
         self.size.set(size);
     }
 
-    /// The focused window is called this.
+    /// Sets the title of the focused window.
     pub fn set_title(&mut self, title: String) {
         self.title.set(Text::truncated(title));
     }
 
-    /// Rtc is a new one and knows nothing.
+    /// A new rtc knows none of the facts.
     pub const fn forget_told(&mut self) {
         self.cursor.told = false;
         self.size.told = false;
         self.title.told = false;
     }
 
-    /// The next thing to tell; [`Desktop::told`] says that it was.
+    /// The next statement for rtc; confirm it with [`Desktop::told`].
     #[must_use]
     pub fn untold(&self) -> Option<Statement> {
         if !self.size.told {

@@ -1,5 +1,5 @@
-//! What the parts of the desktop ask of the operating system: a clock, memory for frames, a look at
-//! files that apps share. Only the shell answers; nothing else reads a clock or makes a system call.
+//! What the desktop needs of the operating system: a clock, memory for frames, and information on
+//! apps' files. Only the shell implements it; nothing else reads a clock or makes a system call.
 
 use std::{
     io,
@@ -11,13 +11,13 @@ use lumen_ipc_runtime::shm::{NotMemory, SharedMemory};
 
 /// The operating system.
 pub trait Kernel {
-    /// The present.
+    /// The current time.
     fn now(&self) -> MonotonicMicros;
 
     /// Memory for a frame that media may map.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// The kernel's error.
     fn frame_memory(&self, bytes: usize) -> io::Result<SharedMemory>;
 
     /// Whether an app's file may be mapped.
@@ -26,9 +26,9 @@ pub trait Kernel {
     /// [`NotMemory`] for anything but memory of ordinary pages.
     fn check_pages(&self, file: BorrowedFd<'_>) -> Result<(), NotMemory>;
 
-    /// A descriptor of our own for a file; `None` when there are no descriptors left.
+    /// A duplicate of a file's descriptor; `None` when there are no descriptors left.
     fn keep(&self, file: BorrowedFd<'_>) -> Option<OwnedFd>;
 
-    /// How many bytes a file has at present. Its owner can cut it short any time later.
+    /// The current size of a file in bytes. Its owner can truncate it at any later time.
     fn length(&self, file: BorrowedFd<'_>) -> Option<u64>;
 }

@@ -1,27 +1,27 @@
-//! The compositor's figures.
+//! The compositor's metrics.
 
 use lumen_ipc_runtime::metrics::{Counter, Histogram, Registry};
 
-/// Every figure, each moved where the thing it counts happens.
+/// All metrics, each updated where the counted event happens.
 #[derive(Clone)]
 pub struct Metrics {
-    /// Where all of them are read.
+    /// The registry that contains all of them.
     pub registry: Registry,
-    /// From an app's commit to its picture lying in shared memory.
+    /// Time from an app's commit until its picture is in shared memory.
     pub commit_to_rendered: Histogram,
-    /// Drawing alone.
+    /// Time to draw.
     pub render: Histogram,
-    /// From handing a frame over to its release.
+    /// Time from sending a frame until its release.
     pub release: Histogram,
-    /// Frames handed to media.
+    /// Frames sent to media.
     pub frames_rendered: Counter,
-    /// Of those, frames that are an app's buffer as it is.
+    /// Of those, frames that are an app's buffer.
     pub frames_undrawn: Counter,
-    /// Commits that changed nothing to be seen.
+    /// Commits without a visible change.
     pub frames_unchanged: Counter,
     /// Frames that could not be drawn.
     pub frames_failed: Counter,
-    /// Bytes of the damage of all frames: what media must convert.
+    /// Bytes of all frames' damage, which media must convert.
     pub damage_bytes: Counter,
     /// Buffers announced to media.
     pub buffers_announced: Counter,
@@ -29,15 +29,15 @@ pub struct Metrics {
     pub callback_rounds: Counter,
     /// Messages on the `input` link.
     pub input_events: Counter,
-    /// Sizes the output took.
+    /// Changes of the output's size.
     pub output_resizes: Counter,
     /// Apps that connected.
     pub clients_accepted: Counter,
-    /// Apps turned away because there were too many.
+    /// Apps refused because too many were connected.
     pub clients_refused: Counter,
     /// Apps disconnected because their memory could not be read.
     pub clients_faulty: Counter,
-    /// Link ends closed because the peer broke the contract.
+    /// Link ends closed because the other side broke the contract.
     pub peer_violations: Counter,
 }
 

@@ -1,5 +1,4 @@
-//! Where apps' pixels lie: the files of their pools, counted, and kept as far as a frame may be read
-//! from them.
+//! The files of apps' pools: counted, and kept if a frame may be read from them.
 
 use std::{collections::HashMap, os::fd::OwnedFd, rc::Rc};
 
@@ -12,13 +11,13 @@ use crate::client::MemoryInUse;
 /// The file of a pool.
 #[derive(Debug)]
 pub struct PoolFile {
-    /// The file, if it lies in memory and is large enough for a frame.
+    /// The file, if it lies in memory and can hold a frame.
     pub file: Option<Rc<OwnedFd>>,
-    /// Its place in its app's count.
+    /// Its share of its app's limit.
     pub in_use: MemoryInUse,
 }
 
-/// Files of pools, by what lies in them.
+/// The files of pools, by the pools and buffers in them.
 #[derive(Debug, Default)]
 pub struct PoolFiles {
     pools: HashMap<ObjectId, Rc<PoolFile>>,
@@ -26,31 +25,31 @@ pub struct PoolFiles {
 }
 
 impl PoolFiles {
-    /// A pool was made.
+    /// Adds a pool.
     pub fn add_pool(&mut self, pool: ObjectId, file: PoolFile) {
         self.pools.insert(pool, Rc::new(file));
     }
 
-    /// A buffer was made in a pool.
+    /// Adds a buffer of a pool.
     pub fn add_buffer(&mut self, buffer: ObjectId, pool: &ObjectId) {
         if let Some(file) = self.pools.get(pool) {
             self.buffers.insert(buffer, Rc::clone(file));
         }
     }
 
-    /// A pool or a buffer is gone.
+    /// Removes a destroyed pool or buffer.
     pub fn remove(&mut self, object: &ObjectId) {
         self.pools.remove(object);
         self.buffers.remove(object);
     }
 
-    /// Whether `buffer` still is.
+    /// Whether `buffer` exists.
     #[must_use]
     pub fn has_buffer(&self, buffer: &ObjectId) -> bool {
         self.buffers.contains_key(buffer)
     }
 
-    /// The file a buffer lies in, if a frame may be read from it.
+    /// The file of a buffer, if a frame may be read from it.
     #[must_use]
     pub fn of_buffer(&self, buffer: &WlBuffer) -> Option<&Rc<OwnedFd>> {
         self.buffers.get(&buffer.id())?.file.as_ref()

@@ -1,4 +1,4 @@
-//! Who is told that a frame was drawn: frame callbacks and presentation feedback.
+//! Tells apps that a frame was drawn: frame callbacks and presentation feedback.
 
 use std::{
     collections::HashSet,
@@ -27,17 +27,17 @@ use super::{
     schedule::{IDLE_INTERVAL, Waiting},
 };
 
-/// Surfaces that cannot be seen are called back when this long has passed: a little less than the
-/// schedule's idle interval, so that they are due whenever it wakes for them.
+/// The pause between callbacks of invisible surfaces: a little less than the schedule's idle
+/// interval, so that they are due whenever it wakes for them.
 const HIDDEN_PAUSE: Duration = IDLE_INTERVAL.saturating_sub(Duration::from_millis(20));
 
-/// How often it is looked at surfaces that cannot be seen, whatever the frame rate.
+/// How often invisible surfaces are examined, whatever the frame rate.
 const HIDDEN_ROUND: Duration = Duration::from_millis(200);
 
-/// Which surfaces wait for frame callbacks, by the roots of their trees.
+/// The surfaces that wait for frame callbacks, by the roots of their trees.
 ///
-/// Every round looks at those that have asked since the last, and at those that are seen; at the
-/// others rarely, so a round costs nothing for what lies hidden.
+/// Every round examines surfaces that have asked since the last round and visible ones; the others
+/// are examined rarely, so hidden surfaces cost nothing in most rounds.
 #[derive(Debug, Default)]
 pub(super) struct Callbacks {
     asked: HashSet<WlSurface>,
@@ -46,24 +46,24 @@ pub(super) struct Callbacks {
 }
 
 impl Callbacks {
-    /// A surface in the tree of `root` has asked.
+    /// A surface in the tree of `root` asked for a callback.
     pub(super) fn ask(&mut self, root: WlSurface) {
         self.asked.insert(root);
     }
 
-    /// A surface is gone, and with it what it asked for.
+    /// A surface was destroyed, together with its callbacks.
     pub(super) fn forget(&mut self, surface: &WlSurface) {
         self.asked.remove(surface);
         self.left.remove(surface);
     }
 
-    /// Whether surfaces in the trees of `seen` were left when others were called back. They may have
-    /// been hidden then, and are not to wait as long as those that still are.
+    /// Whether surfaces in the trees of `seen` still wait after others were called back. They may
+    /// have been hidden at that time, and must not wait as long as surfaces that still are.
     pub(super) fn wait_among(&self, seen: &[WlSurface]) -> bool {
         !self.left.is_empty() && seen.iter().any(|root| self.left.contains(root))
     }
 
-    /// Calls back surfaces of which those in the trees of `seen` are seen, and says which are left.
+    /// Calls surfaces back; those in the trees of `seen` are visible. Returns which still wait.
     pub(super) fn send(
         &mut self,
         view: &View<'_>,
@@ -91,7 +91,7 @@ impl Callbacks {
 
 fn call_back(view: &View<'_>, root: &WlSurface, pause: Duration) {
     let (time, output) = (view.callback_time(), &view.output.wayland);
-    // The pointer is never drawn here, so nothing says whether it can be seen.
+    // The pointer is never drawn here, so its visibility is unknown.
     if *view.cursor == CursorImageStatus::Surface(root.clone()) {
         let whole = Some(output.clone());
         send_frames_surface_tree(root, output, time, None, |_, _| whole.clone());
@@ -110,7 +110,7 @@ pub(crate) fn asks_still(root: &WlSurface) -> bool {
     asks
 }
 
-/// Remembers which surfaces in the trees of `roots` could be seen in the picture just drawn.
+/// Records which surfaces in the trees of `roots` were visible in the picture just drawn.
 pub(super) fn note_visibility<'a>(
     view: &View<'_>,
     roots: impl IntoIterator<Item = &'a WlSurface>,
@@ -130,7 +130,7 @@ pub(super) fn note_visibility<'a>(
     }
 }
 
-/// Tells apps that asked that their content in the trees of `roots` is shown.
+/// Sends presentation feedback for the trees of `roots`.
 pub(super) fn present(
     view: &View<'_>,
     roots: &[WlSurface],

@@ -1,4 +1,4 @@
-//! Damage as the renderer states it, made into damage as the `frames` link states it. Pure.
+//! Converts the renderer's damage into that of the `frames` link. Pure.
 
 use lumen_ipc::{
     message::frames::{Damage, Rect},
@@ -6,8 +6,8 @@ use lumen_ipc::{
 };
 use smithay::utils::{Physical, Rectangle};
 
-/// The changed parts of a frame of `size`: `rects` cut to the frame, or their bounding box when
-/// there are more than a message may carry. `None` when nothing of them lies in the frame.
+/// The changed parts of a frame of `size`: `rects` clipped to the frame, or their bounding box if a
+/// message cannot carry so many. `None` if none of them lies in the frame.
 #[must_use]
 pub fn damage_of(rects: &[Rectangle<i32, Physical>], size: FrameSize) -> Option<Damage> {
     let frame = Rectangle::from_size((i32::from(size.width()), i32::from(size.height())).into());
@@ -19,11 +19,11 @@ pub fn damage_of(rects: &[Rectangle<i32, Physical>], size: FrameSize) -> Option<
     if parts.is_empty() {
         return None;
     }
-    // Cannot fail: the rectangles are few, not empty, and lie in a frame.
+    // Cannot fail: the rectangles are few, not empty, and inside the frame.
     Damage::new(parts).ok()
 }
 
-/// `None` for an empty rectangle; one inside a frame has no coordinate above 4096.
+/// `None` for an empty rectangle; inside a frame no coordinate exceeds 4096.
 fn rect_of(rect: Rectangle<i32, Physical>) -> Option<Rect> {
     let side = |length: i32| u16::try_from(length).ok();
     let whole = Rect {

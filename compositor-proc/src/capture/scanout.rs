@@ -1,7 +1,8 @@
-//! Frames that need no drawing: one app's buffer is the whole picture.
+//! Frames without drawing: one app's buffer is the whole picture.
 //!
-//! So it is with a game, a video, and above all with another compositor, which is how most desktops
-//! run here. Media then reads the app's buffer itself, and the app gets it back when media has.
+//! This is the case for games, videos, and above all for another compositor, which is how most
+//! desktops run here. Media then reads the app's buffer itself, and the app gets it back once media
+//! has read it.
 //!
 //! Decides whether the foremost surface hides everything else, pixel for pixel.
 
@@ -27,13 +28,13 @@ use crate::{kernel::Kernel, pools::PoolFiles, render::SceneElement};
 /// An app's buffer that is the whole picture.
 #[derive(Debug)]
 pub(super) struct Scanout {
-    /// The app gets it back when this is dropped.
+    /// Dropping this returns it to the app.
     pub(super) buffer: Buffer,
     pub(super) file: Rc<OwnedFd>,
     pub(super) place: Place,
 }
 
-/// Where in its file a buffer lies.
+/// The place of a buffer in its file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {
     pub(super) offset_bytes: u32,
@@ -41,7 +42,7 @@ pub(super) struct Place {
 }
 
 impl Scanout {
-    /// What can be handed over in the place of a drawing of `scene`.
+    /// The buffer to send instead of drawing `scene`, if there is one.
     pub(super) fn of(
         scene: &[SceneElement],
         renderer: &mut PixmanRenderer,
@@ -67,7 +68,7 @@ impl Scanout {
 }
 
 impl Place {
-    /// Of a buffer whose pixels are a frame of `size`.
+    /// The place of a buffer whose pixels are a frame of `size`.
     fn of(data: BufferData, size: FrameSize) -> Option<Self> {
         let (width, height) = (i32::from(size.width()), i32::from(size.height()));
         let fits = (data.width, data.height) == (width, height)
@@ -82,8 +83,8 @@ impl Place {
     }
 }
 
-/// Whether nothing behind `element` can be seen in a picture of `size`, and it itself is seen as it
-/// is, a pixel of the app's for each. Transparency that the app says is none does not count.
+/// Whether nothing behind `element` is visible in a picture of `size`, and it is shown unscaled,
+/// one pixel for each of the app's. An alpha channel that the app declares opaque does not count.
 fn hides_all(element: &SceneElement, size: FrameSize, scale: Scale<f64>) -> bool {
     let (width, height) = (i32::from(size.width()), i32::from(size.height()));
     let picture = Rectangle::<i32, Physical>::from_size((width, height).into());
@@ -96,7 +97,7 @@ fn hides_all(element: &SceneElement, size: FrameSize, scale: Scale<f64>) -> bool
         && opaque.iter().any(|region| region.contains_rect(picture))
 }
 
-/// Whether `file` has so many bytes now. It can be cut short any time later.
+/// Whether `file` has at least `bytes` bytes now. It can be truncated at any later time.
 fn holds(kernel: &dyn Kernel, file: &OwnedFd, bytes: u64) -> bool {
     kernel.length(file.as_fd()).is_some_and(|length| length >= bytes)
 }

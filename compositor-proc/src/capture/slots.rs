@@ -1,27 +1,27 @@
-//! Which slots of the `frames` link's buffers are taken, and by what. Pure.
+//! The slots of the `frames` link, and the buffers in them. Pure.
 //!
-//! The first is the canvas's. The others go to apps' buffers as they come. A buffer that is no more is
-//! retired, so that media lets go of it; so is the one that was not shown for longest, when apps use
-//! more buffers than [`MOST_OF_APPS`]. A slot is given to another buffer only after media has been told
-//! that its own is retired.
+//! The first slot is the canvas's. The others are given to apps' buffers as they come. A buffer
+//! that was destroyed is retired, so that media unmaps it; so is the one that was not shown for
+//! longest when apps use more than [`MOST_OF_APPS`]. A slot is reused only after media was told
+//! that its buffer is retired.
 
 use lumen_ipc::units::SlotIndex;
 
 /// The canvas's slot.
 pub(super) const CANVAS: SlotIndex = SlotIndex::MIN;
 
-/// Most buffers of apps that media holds at a time: an app that fills the screen has three or four, and
-/// every one more is memory that is not returned when the app is done with it.
+/// Most buffers of apps that media holds at a time: an app that fills the screen has three or four,
+/// and each further one is memory that is not freed when the app destroys it.
 const MOST_OF_APPS: usize = 32;
 
-/// The slots of one link end. `Name` tells apps' buffers apart.
+/// The slots of one link end. `Name` identifies apps' buffers.
 #[derive(Debug)]
 pub(super) struct Slots<Name> {
     canvas_announced: bool,
     apps: Vec<AppSlot<Name>>,
-    /// Not told yet.
+    /// Retired slots that media has not been told of.
     retired: Vec<SlotIndex>,
-    /// Counts what was handed out.
+    /// Counts uses of slots.
     uses: u64,
 }
 
@@ -32,11 +32,11 @@ struct AppSlot<Name> {
     used: u64,
 }
 
-/// Where a buffer goes.
+/// A buffer's slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Slot {
     pub(super) index: SlotIndex,
-    /// Whether media has to be told about it.
+    /// Whether the buffer must be announced to media first.
     pub(super) is_new: bool,
 }
 
@@ -47,25 +47,25 @@ impl<Name> Default for Slots<Name> {
 }
 
 impl<Name: PartialEq> Slots<Name> {
-    /// Media has a new link end and knows of no buffer.
+    /// Media has a new link end and knows no buffers.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Retires apps' buffers that are no more.
+    /// Retires destroyed buffers of apps.
     pub(super) fn retain(&mut self, is_alive: impl Fn(&Name) -> bool) {
         let dead = self.apps.extract_if(.., |app| !is_alive(&app.name));
         self.retired.extend(dead.map(|app| app.index));
     }
 
-    /// Retires the canvas: there is another.
+    /// Retires the canvas, which was replaced.
     pub(super) fn replace_canvas(&mut self) {
         if std::mem::take(&mut self.canvas_announced) {
             self.retired.push(CANVAS);
         }
     }
 
-    /// The next slot to be retired at media, before anything is announced.
+    /// The next slot to retire at media, before anything is announced.
     pub(super) fn next_retired(&mut self) -> Option<SlotIndex> {
         self.retired.pop()
     }
@@ -94,12 +94,12 @@ impl<Name: PartialEq> Slots<Name> {
         Slot { index, is_new: true }
     }
 
-    /// The lowest slot behind the canvas's that no app's buffer has. Slots of which media is still to
-    /// be told that they are retired count as free, because that is told first.
+    /// The lowest slot after the canvas's without an app's buffer. Retired slots that media has not
+    /// been told of count as free, because it is told first.
     fn free(&self) -> SlotIndex {
         let is_taken = |index: &SlotIndex| self.apps.iter().any(|app| app.index == *index);
         let mut behind = (u64::from(CANVAS.value()) + 1..).map(SlotIndex::clamped);
-        // There are fewer buffers than slots, so one is free before the numbers end.
+        // There are fewer buffers than slots, so a free one exists.
         behind.find(|index| !is_taken(index)).unwrap_or(SlotIndex::MAX)
     }
 }
@@ -159,8 +159,8 @@ mod tests {
     }
 
     proptest! {
-        /// What media checks: only free slots are announced, only announced ones are retired and used,
-        /// and each holds the buffer it is used for.
+        /// What media checks: only free slots are announced, only announced ones are retired and
+        /// used, and each holds the buffer that it is used for.
         #[test]
         fn slots_are_what_media_expects(
             steps in prop::collection::vec((0..4_u8, 0..60_u8), 1..300)

@@ -1,4 +1,4 @@
-//! What a frame is made from: the parts of the desktop as they are in this turn.
+//! The inputs of a frame: the parts of the desktop in this turn.
 
 use std::time::{Duration, Instant};
 
@@ -13,24 +13,24 @@ use crate::{output::DesktopOutput, pools::PoolFiles, render::Dragged, tree::Wind
 /// The parts of the desktop that a frame depends on.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    /// How large it is.
+    /// The output.
     pub output: &'a DesktopOutput,
-    /// What is seen.
+    /// The windows and panels.
     pub tree: &'a WindowTree,
-    /// How the pointer looks, which is not part of the picture.
+    /// The look of the pointer, which is not part of the picture.
     pub cursor: &'a CursorImageStatus,
-    /// What is dragged, and where to.
+    /// The dragged icon and its position.
     pub drag: Dragged<'a>,
-    /// Where apps' pixels lie.
+    /// The files with apps' pixels.
     pub pools: &'a PoolFiles,
-    /// How instants become stamps.
+    /// Converts instants into stamps.
     pub clock: Anchor,
     /// The time of this turn.
     pub now: Instant,
 }
 
 impl View<'_> {
-    /// The root surface of everything that is drawn or could be.
+    /// The root surface of everything that is, or could be, drawn.
     #[must_use]
     pub fn roots(&self) -> Vec<WlSurface> {
         let mut roots = self.tree.roots();
@@ -38,13 +38,13 @@ impl View<'_> {
         roots
     }
 
-    /// An instant, as links carry it.
+    /// An instant in the form that links carry.
     #[must_use]
     pub fn micros_of(&self, at: Instant) -> MonotonicMicros {
         self.clock.micros_of(at)
     }
 
-    /// The time of this turn as frame callbacks carry it.
+    /// The time of this turn in the form that frame callbacks carry.
     #[must_use]
     pub fn callback_time(&self) -> Duration {
         Duration::from_micros(self.micros_of(self.now).0)

@@ -1,4 +1,4 @@
-//! `wl_compositor`, `wl_subcompositor`: surfaces, their content, and what a commit means.
+//! `wl_compositor`, `wl_subcompositor`: surfaces, their content, and the effects of a commit.
 
 use smithay::{
     backend::renderer::utils::on_commit_buffer_handler,
@@ -31,10 +31,10 @@ impl CompositorHandler for State {
     }
 
     fn commit(&mut self, surface: &WlSurface) {
-        // It may not have been part of anything when the scale changed.
+        // The surface may not have been part of a window when the scale changed.
         with_states(surface, |states| self.output.advise(surface, states));
         on_commit_buffer_handler::<Self>(surface);
-        // What a synchronised subsurface commits is applied by its parent's commit.
+        // The commit of a synchronised subsurface takes effect with its parent's.
         if is_sync_subsurface(surface) {
             return;
         }
@@ -56,9 +56,9 @@ impl CompositorHandler for State {
 }
 
 impl State {
-    /// Destroys the callbacks that a surface leaves waiting. Only an answer destroys one otherwise, and
-    /// there is none for a surface that is gone: an app would have more of them with every menu that
-    /// it closes.
+    /// Destroys the pending callbacks of a surface. Otherwise only an answer destroys a callback,
+    /// and a destroyed surface gets none: an app would accumulate them with every menu that it
+    /// closes.
     fn destroy_callbacks(&self, surface: &WlSurface) {
         let waiting = with_states(surface, |states| {
             let mut attributes = states.cached_state.get::<SurfaceAttributes>();
@@ -68,7 +68,7 @@ impl State {
         });
         let backend = self.display.backend_handle();
         for callback in waiting {
-            // Fails for a client that is gone.
+            // Fails for a client that has disconnected.
             let _ = backend.destroy_object::<Self>(&callback.id());
         }
     }
@@ -90,13 +90,14 @@ impl State {
         if let PopupKind::Xdg(popup) = popup
             && !popup.is_initial_configure_sent()
         {
-            // Fails for a popup that cannot be moved any more: not this one, it was never placed.
+            // Fails for a popup that cannot be moved any more, which this one can: it was never
+            // placed.
             let _ = popup.send_configure();
         }
         self.seat.pointer_stale = true;
     }
 
-    /// Whether `surface` is the pointer's, which is not part of the picture.
+    /// Whether `surface` is the cursor's, which is not part of the picture.
     fn cursor_committed(&mut self, surface: &WlSurface) -> bool {
         let root = root_of(surface);
         if self.seat.cursor != CursorImageStatus::Surface(root.clone()) {

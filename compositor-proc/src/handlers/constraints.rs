@@ -11,14 +11,14 @@ use smithay::{
 
 use crate::state::State;
 
-/// What holds the pointer back.
+/// A restriction of the pointer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Constraint {
     /// It stays on its surface.
     Confined,
     /// It does not move.
     Locked,
-    /// Nothing.
+    /// No restriction.
     None,
 }
 
@@ -64,7 +64,7 @@ impl State {
         });
     }
 
-    /// What holds the pointer back where it is.
+    /// The restriction of the pointer at its current place.
     #[must_use]
     pub fn pointer_constraint(&self) -> Constraint {
         let pointer = self.pointer();
@@ -78,7 +78,7 @@ impl State {
         })
     }
 
-    /// Whether a confined pointer may go to `to`.
+    /// Whether a confined pointer may move to `to`.
     #[must_use]
     pub fn confinement_permits(&self, to: Point<f64, Logical>) -> bool {
         let pointer = self.pointer();
@@ -93,7 +93,7 @@ impl State {
         })
     }
 
-    /// Where the surface under the pointer begins on the output.
+    /// The position of the surface under the pointer on the output.
     fn pointer_origin(&self, surface: &WlSurface) -> Option<Point<f64, Logical>> {
         let under = self.tree.surface_under(self.pointer().current_location())?;
         (under.0 == *surface).then_some(under.1)

@@ -1,4 +1,4 @@
-//! `wl_seat`, `wp_cursor_shape`, tablets: who gets input and how the pointer looks.
+//! `wl_seat`, `wp_cursor_shape`, tablets: input focus and the look of the pointer.
 
 use smithay::{
     input::{Seat, SeatHandler, SeatState, pointer::CursorImageStatus},

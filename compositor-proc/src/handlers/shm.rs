@@ -1,11 +1,11 @@
-//! `wl_shm`: apps' pixels in files they share with us.
+//! `wl_shm`: apps' pixels in shared files.
 //!
-//! Only memory of ordinary pages is a pool: what else a file may be could stop or end us, or media,
-//! when it is read.
+//! A pool must be memory of ordinary pages: reading any other kind of file could block or end this
+//! process or media.
 //!
-//! Smithay keeps pools and buffers but not, for others to use, the files; a frame that is one app's
-//! buffer is read by media from that file ([`crate::capture`]). So requests pass by here on their
-//! way, and files of pools that may hold such a buffer are kept beside Smithay's.
+//! Smithay keeps pools and buffers, but does not expose their files, and media reads a frame that
+//! is one app's buffer from its file ([`crate::capture`]). So requests pass through here first, and
+//! the files of pools that may hold such a buffer are kept.
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -31,7 +31,7 @@ use smithay::{
 
 use crate::{client::ClientState, pools::PoolFile, state::State};
 
-/// Who carries out the requests of `wl_shm`: Smithay, after a look at them.
+/// Handles the requests of `wl_shm` before Smithay does.
 pub(super) struct Shm;
 
 impl ShmHandler for State {
@@ -47,7 +47,7 @@ impl BufferHandler for State {
 }
 
 impl State {
-    /// Whether a pool of `bytes` may hold a buffer as large as the output.
+    /// Whether a pool of `bytes` can hold a buffer as large as the output.
     fn may_hold_frame(&self, bytes: i32) -> bool {
         usize::try_from(bytes).is_ok_and(|bytes| bytes >= self.output.size.pixels.frame_bytes())
     }
@@ -90,7 +90,7 @@ impl Dispatch<WlShm, (), State> for Shm {
             match client.get_data::<ClientState>().map(|client| client.objects.take_memory()) {
                 Some(Ok(in_use)) => state.pools.add_pool(pool, PoolFile { file, in_use }),
                 Some(Err(refusal)) => refusal.refuse(display, client.id()),
-                // Every client has a state.
+                // Every client has a state, so this does not occur.
                 None => {}
             }
             request = wl_shm::Request::CreatePool { id, fd, size };
@@ -124,7 +124,7 @@ impl Dispatch<WlShmPool, ShmPoolUserData, State> for Shm {
                     format,
                 };
             }
-            // Smithay would complain, and then panic at a size of nothing.
+            // Smithay would report an error and then panic at a size of zero.
             wl_shm_pool::Request::Resize { size } if size <= 0 => {
                 pool.post_error(wl_shm::Error::InvalidFd, "a pool has a size above zero");
                 return;
@@ -175,7 +175,7 @@ fn known<Kind: Resource + 'static>(
     (object.id(), New::wrap(object))
 }
 
-/// An object that nobody took on.
+/// An object that no handler accepted.
 struct Refused;
 
 impl ObjectData<State> for Refused {

@@ -1,10 +1,10 @@
-//! A surface to be drawn, whose failure costs its own client and nobody else.
+//! A surface to draw, whose failure affects only its own client.
 //!
-//! A client can cut its shared memory short while we read it. Smithay turns the fault into an
-//! error of that one surface; passed on, it would abort the whole frame and every frame after it.
+//! A client can truncate its shared memory while it is read. Smithay turns the fault into an error
+//! of that one surface; if it were passed on, it would abort this frame and every later one.
 //!
-//! A surface of a window that is too large for the screen is drawn smaller, towards the window's
-//! corner ([`SceneElement::shrunk`]).
+//! A surface of a window that is too large for the screen is shrunk towards the window's corner
+//! ([`SceneElement::shrunk`]).
 
 use std::cell::Cell;
 
@@ -28,7 +28,7 @@ pub struct SceneElement {
     faulty: Cell<bool>,
 }
 
-/// A factor below one, and the point that stays where it is.
+/// A factor below one, and the fixed point.
 #[derive(Clone, Copy)]
 struct Shrink {
     towards: Point<i32, Physical>,
@@ -43,12 +43,12 @@ impl Shrink {
         place
     }
 
-    /// The pixels that can differ when these do.
+    /// The pixels that can change when `area` does.
     fn around(self, area: Rectangle<i32, Physical>) -> Rectangle<i32, Physical> {
         area.to_f64().upscale(self.factor).to_i32_up()
     }
 
-    /// The pixels that show nothing but these, if there are any.
+    /// The pixels that show nothing but `area`, if there are any.
     fn within(self, area: Rectangle<i32, Physical>) -> Option<Rectangle<i32, Physical>> {
         let area = area.to_f64().upscale(self.factor);
         filled(area.loc.to_i32_ceil(), (area.loc + area.size).to_i32_floor())
@@ -56,22 +56,21 @@ impl Shrink {
 }
 
 impl SceneElement {
-    /// Shows it smaller, by `factor`, with everything else of its window that is shrunk `towards`
-    /// the same point.
+    /// Shrinks it by `factor` towards a point that all of its window has in common.
     #[must_use]
     pub fn shrunk(mut self, towards: Point<i32, Physical>, factor: f64) -> Self {
         self.shrink = (factor < 1.0).then(|| Shrink { towards, factor: factor.into() });
         self
     }
 
-    /// Whether it could not be drawn.
+    /// Whether drawing it failed.
     #[must_use]
     pub fn is_faulty(&self) -> bool {
         self.faulty.get()
     }
 
-    /// How far a pixel of the app's is seen beyond its place, in pixels of the picture: one that is
-    /// drawn larger or smaller is mixed with its neighbours.
+    /// How far a pixel of the app's reaches beyond its place, in pixels of the picture: scaling
+    /// mixes it with its neighbours.
     fn smear(&self, scale: Scale<f64>) -> i32 {
         let drawn = self.geometry(scale).size.to_f64();
         let source = self.transform().transform_size(self.src().size);
@@ -79,12 +78,12 @@ impl SceneElement {
             return 0;
         }
         let enlarged = (drawn.w / source.w.max(1.0)).max(drawn.h / source.h.max(1.0));
-        // An app may want to be drawn as large as it likes; a float becomes the nearest integer there is.
+        // An app may ask for any size; the cast saturates.
         enlarged.ceil().max(1.0) as i32
     }
 }
 
-/// `part` and what lies within `by` pixels of it, as far as that is part of an element of `size`.
+/// `part` and everything within `by` pixels of it that belongs to an element of `size`.
 fn grown(
     part: Rectangle<i32, Physical>,
     by: i32,
@@ -97,7 +96,7 @@ fn grown(
     )
 }
 
-/// The rectangle between two corners, unless nothing is between them.
+/// The rectangle between two corners, unless it is empty.
 fn filled(
     start: Point<i32, Physical>,
     end: Point<i32, Physical>,

@@ -18,25 +18,26 @@ use crate::kernel::Kernel;
 
 /// A frame's memory, shared with media, and Pixman's view of it.
 pub struct Canvas {
-    // Before `memory`: fields are dropped in this order, and the image points into the memory.
+    // Dropped before `memory`, in the order of the fields, because the image points into the
+    // memory.
     image: Image<'static, 'static>,
     memory: SharedMemory,
     size: FrameSize,
 }
 
-/// A canvas that cannot be made.
+/// Why a canvas cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum CanvasError {
-    /// The memory.
+    /// The memory cannot be allocated.
     #[error("cannot create the memory of a frame of {size}")]
     Memory {
         /// Size of the frame.
         size: FrameSize,
-        /// Why not.
+        /// The kernel's error.
         #[source]
         source: io::Error,
     },
-    /// The view of it.
+    /// Pixman refused the memory.
     #[error("Pixman refuses a frame of {size}")]
     Image {
         /// Size of the frame.
@@ -86,18 +87,18 @@ impl Canvas {
         self.memory.descriptor()
     }
 
-    /// Copies a whole frame by the one Pixman call that does it: the floor a drawn frame is
-    /// measured against.
+    /// Copies a whole frame by a single Pixman call, which is the lower bound for the cost of a
+    /// drawn frame.
     pub fn copy_from(&mut self, source: &Self) {
         let size = (i32::from(self.size.width()), i32::from(self.size.height()));
         let origin = (0, 0);
         self.image.composite32(Operation::Src, &source.image, None, origin, origin, origin, size);
     }
 
-    /// Makes this what `renderer` draws on.
+    /// Makes this the target of `renderer`.
     ///
     /// # Errors
-    /// What the renderer says.
+    /// The renderer's error.
     pub fn bind(&mut self, renderer: &mut PixmanRenderer) -> Result<PixmanTarget<'_>, PixmanError> {
         renderer.bind(&mut self.image)
     }

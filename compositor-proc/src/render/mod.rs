@@ -1,6 +1,6 @@
-//! The picture: which surfaces are in it, front to back, and the memory it is drawn in.
+//! The picture: its surfaces from front to back, and the memory it is drawn in.
 //!
-//! The pointer is never in it: browsers draw it themselves, without the way there and back.
+//! The pointer is not part of it: browsers draw it themselves, which saves a round trip.
 
 mod element;
 mod ffi;
@@ -26,18 +26,18 @@ use crate::{
     windows::surface_of,
 };
 
-/// What is seen where no surface is.
+/// The colour where no surface is.
 pub const BACKGROUND: Color32F = Color32F::new(0.07, 0.08, 0.10, 1.0);
 
-/// What is drawn under the pointer, and where the pointer is.
+/// The dragged icon and the pointer's position.
 pub type Dragged<'a> = Option<(&'a WlSurface, Point<f64, Logical>)>;
 
-/// What a picture is drawn from.
+/// The elements of a picture.
 pub struct Scene {
-    /// Everything that is seen, the foremost first. What other surfaces hide entirely is not among
-    /// it, so a picture costs what is seen in it, whatever lies behind.
+    /// Everything visible, the foremost first. Surfaces that are entirely hidden are left out, so a
+    /// picture costs what is visible in it, whatever lies behind.
     pub elements: Vec<SceneElement>,
-    /// The roots of the trees of surfaces that the elements are of.
+    /// The roots of the surface trees to which the elements belong.
     pub roots: Vec<WlSurface>,
 }
 
@@ -69,12 +69,12 @@ pub fn scene(
     painter.scene
 }
 
-/// What lies behind opaque surfaces.
+/// The areas covered by opaque surfaces.
 #[derive(Default)]
 struct Hidden(Vec<Rectangle<i32, Physical>>);
 
 impl Hidden {
-    /// So many rectangles are remembered; more would cost more than they save.
+    /// Most rectangles that are remembered; more would cost more than they save.
     const MOST: usize = 16;
 
     fn contains(&self, area: Rectangle<i32, Physical>) -> bool {
@@ -88,7 +88,7 @@ impl Hidden {
     }
 }
 
-/// Puts a scene together from the front to the back.
+/// Builds a scene from front to back.
 struct Painter<'a> {
     scale: Scale<f64>,
     renderer: &'a mut PixmanRenderer,
@@ -123,7 +123,7 @@ impl Painter<'_> {
             let Some((window, place)) = tree.windows.window(id).zip(place) else { continue };
             let corner = place.shown.loc.to_physical_precise_round(scale);
             let origin = place.shown.loc - window.geometry().loc;
-            // Of a window that is shown smaller, all of it lies within what it would cover as it is.
+            // A shrunk window lies within the area that it would cover unshrunk.
             let mut area = window.bbox_with_popups();
             area.loc += origin;
             if self.hidden.contains(area.to_physical_precise_up(scale)) {
@@ -156,7 +156,7 @@ impl Painter<'_> {
         }
     }
 
-    /// Adds the elements of a tree of surfaces and its popups, behind all others.
+    /// Adds the elements of a surface tree and its popups behind all others.
     fn add(&mut self, root: Option<&WlSurface>, elements: Vec<SceneElement>) {
         for element in elements.iter().filter(|element| element.alpha() >= 1.0) {
             let at = element.geometry(self.scale).loc;

@@ -1,4 +1,4 @@
-//! The operating system, as [`Kernel`] wants it.
+//! The operating system as an implementation of [`Kernel`].
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use rustix::fs::fstat;
 
 use crate::kernel::Kernel;
 
-/// The one that this process runs on.
+/// The operating system of this process.
 #[derive(Clone, Copy, Debug)]
 pub struct Os;
 

@@ -1,8 +1,9 @@
-//! One transfer to an app: the end of a pipe that the app made, filled as fast as it reads.
+//! One transfer to an app: the end of a pipe that the app made, filled as fast as the app reads.
 //!
-//! The pipe's description is the app's, and so is the flag that writing may not block: it can clear it at
-//! any time. So nothing is written there. Bytes are written into a pipe of our own and moved on by
-//! `splice` with `SPLICE_F_NONBLOCK`, which never waits, whatever the flags of the other end are.
+//! The pipe's file description belongs to the app, and so does its non-blocking flag, which the app
+//! can clear at any time. So it is not written directly. Bytes are written into a pipe of our own
+//! and moved on by `splice` with `SPLICE_F_NONBLOCK`, which never blocks, whatever the flags of the
+//! other end.
 
 use std::{
     collections::VecDeque,
@@ -28,7 +29,7 @@ use super::step::{Step, bad_flow, illegal};
 /// A transfer to an app.
 pub(super) struct Inward {
     target: Rc<OwnedFd>,
-    /// The end of our pipe that is spliced from, and the one that is written.
+    /// The end of our pipe that is spliced from, and the one that is written to.
     drain: OwnedFd,
     fill: OwnedFd,
     in_pipe: usize,
@@ -43,7 +44,7 @@ impl Inward {
     /// A transfer to `target`, which must be a pipe.
     pub(super) fn new(now: Instant, target: OwnedFd) -> io::Result<Self> {
         if FileType::from_raw_mode(fstat(&target)?.st_mode) != FileType::Fifo {
-            return Err(io::Error::other("what the app wants the text written to is no pipe"));
+            return Err(io::Error::other("the app's descriptor is not a pipe"));
         }
         let (drain, fill) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Self {
@@ -67,19 +68,19 @@ impl Inward {
         self.progressed
     }
 
-    /// Rtc sent bytes.
+    /// Takes bytes from rtc.
     pub(super) fn take(&mut self, now: Instant, bytes: &[u8]) -> Result<(), ProtocolViolation> {
         if self.ended {
-            return Err(illegal("more bytes of a transfer that has ended"));
+            return Err(illegal("bytes after the end of a transfer"));
         }
-        self.text.push(bytes).map_err(|_| illegal("bytes that are no text"))?;
+        self.text.push(bytes).map_err(|_| illegal("bytes that are not text"))?;
         self.flow.receive(bytes.len()).map_err(bad_flow)?;
         self.waiting.extend(bytes);
         self.progressed = now;
         Ok(())
     }
 
-    /// Rtc sent all.
+    /// Rtc has sent everything.
     pub(super) fn end(&mut self) -> Result<(), ProtocolViolation> {
         if self.ended {
             return Err(illegal("a transfer ended twice"));
@@ -89,12 +90,12 @@ impl Inward {
         Ok(())
     }
 
-    /// Whether the app has everything.
+    /// Whether the app has received everything.
     pub(super) fn is_complete(&self) -> bool {
         self.ended && self.waiting.is_empty() && self.in_pipe == 0
     }
 
-    /// Moves on what the app has room for. Returns what rtc is to be granted, and how it goes on.
+    /// Moves on as much as the app's pipe takes. Returns the credit for rtc, and how to continue.
     pub(super) fn step(&mut self, now: Instant) -> (Option<Credit>, Step) {
         let mut moved = 0;
         let step = loop {
@@ -121,7 +122,7 @@ impl Inward {
         (if moved > 0 { self.flow.release(moved) } else { None }, step)
     }
 
-    /// Writes what waits into our pipe, as far as there is room.
+    /// Writes waiting bytes into our pipe, as far as it has room.
     fn fill(&mut self) -> Result<(), Errno> {
         while !self.waiting.is_empty() {
             let (front, back) = self.waiting.as_slices();

@@ -1,15 +1,16 @@
 //! The `transfer` link: apps' text to pages, pages' text to apps.
 //!
-//! Decides: which transfers there are, and when one is over. `outward` is one from an app, `inward`
+//! Decides which transfers exist, and when one ends. `outward` is a transfer from an app, `inward`
 //! one to an app.
 //!
-//! Distrusts: apps, which may never write, never read, write what is no text, or hand in something else
-//! than a pipe; and rtc, which is held to its credit, to the policy and to the numbers of its offers.
+//! Does not trust apps, which may never write, never read, write bytes that are not text, or pass a
+//! descriptor that is not a pipe; nor rtc, which is held to its credit, to the policy and to the
+//! numbers of its offers.
 //!
-//! INVARIANT: nothing here waits. Pipes are read and filled only as far as they go; what cannot go on is
-//! watched ([`Transfers::watches`]), and what makes no progress for [`STALL`] is over. A transfer holds at
-//! most a window of bytes and three descriptors, and there are at most [`MAX_TRANSFERS`] of each
-//! direction.
+//! INVARIANT: nothing here blocks. Pipes are read and filled only as far as possible; blocked ones
+//! are watched ([`Transfers::watches`]), and a transfer without progress for [`STALL`] ends. A
+//! transfer holds at most a window of bytes and three descriptors, and there are at most
+//! [`MAX_TRANSFERS`] in each direction.
 
 mod inward;
 mod outward;
@@ -49,22 +50,22 @@ use crate::{
 /// Our end of the `transfer` link.
 pub type TransferLink = LinkEnd<ToCompositor, ToRtc>;
 
-/// How long a transfer may stand still: an app that never writes, an app that never reads, a page
-/// that does not answer.
+/// How long a transfer may make no progress, because an app does not write or read, or a page does
+/// not answer.
 pub const STALL: Duration = Duration::from_secs(15);
 
-/// When to try again to send on a full link.
+/// The pause before another attempt to send on a full link.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Messages that may wait for rtc. It asks for more only by not reading answers.
+/// Most messages that wait for rtc. More accumulate only if rtc requests transfers without reading.
 const MAX_WAITING: usize = 256;
 
-/// Which pipe is watched.
+/// The pipe that is watched.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum WatchId {
-    /// Until the app has read something.
+    /// Until the app has read from it.
     Inward(TransferId),
-    /// Until the app has written something.
+    /// Until the app has written to it.
     Outward(TransferId),
 }
 
@@ -75,20 +76,21 @@ pub struct Transfers {
     outbox: VecDeque<ToRtc>,
     outward: BTreeMap<TransferId, Outward>,
     inward: BTreeMap<TransferId, Inward>,
-    /// The newest that rtc asked for.
+    /// The newest transfer that rtc requested.
     newest_outward: Option<TransferId>,
     numbered_inward: u32,
     watches: BTreeMap<WatchId, Rc<OwnedFd>>,
 }
 
 impl Transfers {
-    /// Rtc has a new link end.
+    /// Attaches a new link end.
     pub fn attach(&mut self, state: &mut State, link: Rc<TransferLink>) {
         self.detach(state);
         self.link = Some(link);
     }
 
-    /// Rtc's link end is closed: everything is over, and what only it could have sent is not offered.
+    /// Rtc's link end was closed: all transfers end, and pages' offers, which only rtc could serve,
+    /// are withdrawn.
     pub fn detach(&mut self, state: &mut State) {
         *self = Self::default();
         state.selections.forget_rtc();
@@ -97,14 +99,13 @@ impl Transfers {
         }
     }
 
-    /// Pipes to wait for: those of [`WatchId::Inward`] until they can be written, the others until they
-    /// can be read.
+    /// The pipes to watch: those of [`WatchId::Inward`] for writing, the others for reading.
     #[must_use]
     pub const fn watches(&self) -> &BTreeMap<WatchId, Rc<OwnedFd>> {
         &self.watches
     }
 
-    /// A watched pipe goes on.
+    /// A watched pipe is ready.
     pub fn ready(&mut self, now: Instant, watch: WatchId) {
         self.watches.remove(&watch);
         match watch {
@@ -113,17 +114,17 @@ impl Transfers {
         }
     }
 
-    /// Rtc says something.
+    /// Handles a message from rtc.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] when it must not be listened to any more.
+    /// [`ProtocolViolation`] when the link must be closed.
     pub fn apply(
         &mut self,
         state: &mut State,
         message: ToCompositor,
     ) -> Result<(), ProtocolViolation> {
         if self.outbox.len() > MAX_WAITING {
-            return Err(illegal("rtc asks and does not read the answers"));
+            return Err(illegal("rtc makes requests but does not read the answers"));
         }
         match message {
             ToCompositor::Offered(offer) => self.take_offer(state, offer),
@@ -147,10 +148,11 @@ impl Transfers {
         Ok(())
     }
 
-    /// Does what apps have asked for since, and ends what stands still. Returns when to be called again.
+    /// Starts what apps have asked for, and ends transfers without progress. Returns when to call
+    /// again.
     pub fn settle(&mut self, state: &mut State) -> Option<Instant> {
         if self.link.is_none() {
-            // Whoever wants to paste gets an end of file at once.
+            // Without rtc, an app that pastes gets an end of file at once.
             state.selections.forget_rtc();
             return None;
         }
@@ -210,7 +212,7 @@ impl Transfers {
 
     fn begin_inward(&mut self, state: &State, Paste { offer, target }: Paste) {
         if state.selections.page() != Some(offer) || self.inward.len() >= MAX_TRANSFERS {
-            debug!("an app pastes what is not there any more, or more at once than is possible");
+            debug!("an app pastes an offer that is gone, or too many at once");
             return;
         }
         match Inward::new(state.now(), target) {
@@ -225,22 +227,22 @@ impl Transfers {
                     credit: Credit::default(),
                 }));
             }
-            Err(error) => debug!(%error, "an app cannot be sent what it pastes"),
+            Err(error) => debug!(%error, "cannot send an app what it pastes"),
         }
     }
 
     fn receive(&mut self, now: Instant, message: FromSender) -> Result<(), ProtocolViolation> {
         let transfer = message.transfer();
         if transfer.0 > self.numbered_inward {
-            return Err(illegal("a transfer that nobody asked for"));
+            return Err(illegal("a transfer that was not requested"));
         }
-        // What comes of one that is over was under way when it ended.
+        // Bytes of an ended transfer were in flight when it ended.
         let Some(inward) = self.inward.get_mut(&transfer) else { return Ok(()) };
         match message {
             FromSender::Sent { chunk, .. } => inward.take(now, chunk.bytes())?,
             FromSender::Ended { .. } => inward.end()?,
             FromSender::Failed { failure, .. } => {
-                debug!(?failure, "a page does not send what an app pastes");
+                debug!(?failure, "a page cannot send what an app pastes");
                 self.end_inward(transfer);
                 return Ok(());
             }
@@ -254,11 +256,11 @@ impl Transfers {
     fn check_outward(&self, transfer: TransferId) -> Result<(), ProtocolViolation> {
         match self.newest_outward {
             Some(newest) if transfer <= newest => Ok(()),
-            _ => Err(illegal("a transfer that was never asked for")),
+            _ => Err(illegal("a transfer that was never requested")),
         }
     }
 
-    /// Reads on for transfers that waited for room on the link.
+    /// Continues transfers that waited for room on the link.
     fn resume(&mut self, now: Instant) {
         let watched = |transfer| self.watches.contains_key(&WatchId::Outward(transfer));
         let waiting = self.outward.keys().copied().filter(|transfer| !watched(*transfer));
@@ -301,11 +303,11 @@ impl Transfers {
         }
     }
 
-    /// Ends what has made no progress for [`STALL`] at `now`.
+    /// Ends transfers without progress for [`STALL`] at `now`.
     pub fn expire(&mut self, now: Instant) {
         let due = self.stalls().filter(|(_, at)| *at <= now).map(|(watch, _)| watch);
         for watch in due.collect::<Vec<_>>() {
-            debug!("a transfer stands still and is ended");
+            debug!("ended a transfer that makes no progress");
             match watch {
                 WatchId::Inward(transfer) => self.cancel_inward(transfer),
                 WatchId::Outward(transfer) => {
@@ -342,7 +344,7 @@ impl Transfers {
         self.outbox.push_back(ToRtc::Receiver(FromReceiver::Cancelled { transfer }));
     }
 
-    /// Sends what waits. Returns whether nothing does any more.
+    /// Sends waiting messages. Returns whether all were sent.
     fn flush(&mut self) -> bool {
         let Some(link) = &self.link else { return false };
         while let Some(message) = self.outbox.front() {
@@ -351,7 +353,7 @@ impl Transfers {
                 Err(SendError::Full) => return false,
                 Err(error) => {
                     if !matches!(error, SendError::PeerGone) {
-                        warn!(%error, "rtc cannot be told about the clipboard");
+                        warn!(%error, "cannot send rtc a message about the clipboard");
                     }
                     self.link = None;
                     return false;
@@ -369,10 +371,10 @@ fn withdraw(state: &mut State, offer: OfferId) {
     }
 }
 
-/// Asks the app that has `offer` to write it into a pipe; returns the end to read.
+/// Asks the app that has `offer` to write it into a pipe; returns the end to read from.
 fn ask_app(state: &State, offer: OfferId) -> Result<OwnedFd, Failure> {
     let copied = state.selections.copied(offer).ok_or(Failure::Gone)?;
-    // The seat keeps offering what a dead app had; its pipe would end at once, like an empty text.
+    // The seat still offers what a dead app had; its pipe would end at once, like an empty text.
     let backend = state.display.backend_handle();
     backend.get_client_data(copied.owner.clone()).map_err(|_| Failure::Gone)?;
     let (read, write) = outward::pipe().map_err(|_| Failure::Busy)?;

@@ -1,4 +1,4 @@
-//! One transfer from an app: a pipe that the app writes, read as far as rtc's credit goes.
+//! One transfer from an app: a pipe that the app writes, read as far as rtc's credit allows.
 
 use std::{
     io,
@@ -27,11 +27,11 @@ pub(super) struct Outward {
     progressed: Instant,
 }
 
-/// A pipe: the end we read, which never blocks, and the end for the app, which blocks as apps expect.
+/// A pipe: a non-blocking end for us to read, and a blocking end for the app, as apps expect.
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     let flags = rustix::fs::fcntl_getfl(read.as_fd())?;
-    // The two ends have flags of their own: the app cannot take this one back.
+    // Each end has its own flags, so the app cannot make this one block.
     rustix::fs::fcntl_setfl(read.as_fd(), flags | rustix::fs::OFlags::NONBLOCK)?;
     Ok((read, write))
 }
@@ -54,7 +54,8 @@ impl Outward {
         self.flow.grant(credit)
     }
 
-    /// Reads one chunk. Returns what to tell rtc, and how it goes on; `None`: with another chunk.
+    /// Reads one chunk. Returns the message for rtc, and how to continue; `None` means with another
+    /// chunk.
     pub(super) fn step(
         &mut self,
         now: Instant,
@@ -89,7 +90,7 @@ impl Outward {
     fn judge(&mut self, bytes: Vec<u8>) -> Result<Chunk, Failure> {
         self.text.push(&bytes).map_err(|_| Failure::NotText)?;
         self.flow.send(bytes.len()).map_err(|_| Failure::TooLarge)?;
-        // A pipe never reads more than it is asked for.
+        // A read returns at most as many bytes as requested.
         Chunk::new(bytes).map_err(|_| Failure::TooLarge)
     }
 

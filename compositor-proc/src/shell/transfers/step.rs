@@ -1,4 +1,4 @@
-//! How a step of a transfer may end, in either direction, and what rtc must not do.
+//! The results of a transfer's step in either direction, and rtc's violations.
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
@@ -6,13 +6,13 @@ use lumen_ipc::{
     link::LinkName,
 };
 
-/// How a step of a transfer left it.
+/// The state of a transfer after a step.
 pub(super) enum Step {
-    /// It goes on when the pipe does.
+    /// It continues when the pipe is ready.
     Blocked,
-    /// It goes on when the other end of the link says something.
+    /// It continues when a message arrives.
     Idle,
-    /// It is over.
+    /// It has ended.
     Over,
 }
 
@@ -23,7 +23,7 @@ pub(super) fn illegal(what: &'static str) -> ProtocolViolation {
 pub(super) fn bad_flow(error: BadFlow) -> ProtocolViolation {
     illegal(match error {
         BadFlow::BadCredit => "more credit than a window",
-        BadFlow::BeyondCredit => "more bytes than there was credit for",
+        BadFlow::BeyondCredit => "more bytes than the credit allows",
         BadFlow::TooLarge => "more bytes than a transfer may have",
     })
 }
