@@ -1,4 +1,4 @@
-//! What a frame costs to draw, against the least Pixman can do: one call that copies a frame of
+//! The cost of a frame compared with the least that Pixman can do: one call that copies a frame of
 //! shared memory into another, measured in the same run on the same machine.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -19,7 +19,7 @@ use rig::{QUIET, Rig};
 use wayland_client::protocol::{wl_buffer::WlBuffer, wl_shm::Format};
 
 const FRAMES: usize = 200;
-/// Toplevels of which each belongs to the one before.
+/// Toplevels in a chain of parents.
 const CHAIN: usize = 2000;
 /// Side of the damaged square of a small change: a blinking cursor, a hovered button.
 const SMALL: i32 = 64;
@@ -29,9 +29,9 @@ struct Bench {
     app: App,
     window: Window,
     buffers: [WlBuffer; 2],
-    /// A target and, as the app has, two sources.
+    /// A target and, like an app's, two sources.
     canvases: (Canvas, [Canvas; 2]),
-    /// Frames that were released by turns.
+    /// Frames that were drawn and released one by one.
     released: usize,
 }
 
@@ -40,7 +40,8 @@ fn main() {
     let mut bench = Bench::new(size);
     let (full, copy) = bench.measure(i32::MAX);
     let (small, _) = bench.measure(SMALL);
-    // What a frame costs whatever its damage: sockets, requests, bookkeeping, the app's own part.
+    // The part of a frame's cost that does not depend on its damage: sockets, requests,
+    // bookkeeping, and the app itself.
     let drawing = full.saturating_sub(small);
     println!("composite {size}, {FRAMES} frames each, median processor time per frame");
     println!("raw Pixman copy      {copy:>9.1?}");
@@ -61,7 +62,7 @@ fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64()
 }
 
-/// Processor time, because a busy machine interrupts some of what is compared.
+/// Processor time, because a busy machine interrupts part of what is measured.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("the thread has a clock").into()
 }
@@ -86,7 +87,7 @@ impl Bench {
             .map(|color| app.buffer_of(Format::Xrgb8888, width, height, color));
         let canvas = || Canvas::new(&Os, size).expect("memory");
         let target = canvas();
-        // Written once, as an app's buffers are: memory that never was is no memory yet.
+        // Written once, as an app's buffers are: untouched memory has no pages yet.
         let sources = [canvas(), canvas()].map(|mut source| {
             source.copy_from(&target);
             source
@@ -96,8 +97,8 @@ impl Bench {
     }
 
     /// Median cost of a frame whose upper left square of `side` changed, from the app's commit to
-    /// the release, both sides of every socket included; and of copying a whole frame without a
-    /// compositor, alternating so that both see the same machine.
+    /// the release, including both sides of every socket; and of copying a whole frame without a
+    /// compositor. The two alternate, so that both run under the same conditions.
     fn measure(&mut self, side: i32) -> (Duration, Duration) {
         let (mut frames, mut copies) = (Vec::new(), Vec::new());
         for index in 0..FRAMES {
@@ -122,7 +123,7 @@ impl Bench {
         self.rig.release();
     }
 
-    /// One turn of both sides.
+    /// One turn of the compositor and the app.
     fn turn(&mut self) {
         self.app.exchange();
         self.rig.turn(Duration::ZERO);
@@ -132,7 +133,7 @@ impl Bench {
         }
     }
 
-    /// Turns until nothing has been drawn for a while.
+    /// Turns until nothing was drawn for a while.
     fn quiet(&mut self) {
         let mut end = Instant::now() + QUIET;
         let mut before = self.released;
@@ -145,7 +146,7 @@ impl Bench {
         }
     }
 
-    /// Turns until there is one more frame, and media has released it.
+    /// Turns until one more frame was drawn and released.
     fn settle(&mut self) {
         let before = self.released;
         while self.released == before {
@@ -163,7 +164,7 @@ impl Bench {
     }
 }
 
-/// Median cost of a frame in which the last of `count` windows changes a little, each of which is a
+/// Median cost of a frame in which the last of `count` windows changes a little, where each is a
 /// dialog of the one before. The last is as wide as `side` and hides the others.
 fn chained(size: FrameSize, count: usize, side: i32) -> Duration {
     let mut bench = Bench::new(size);

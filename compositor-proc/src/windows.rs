@@ -1,4 +1,4 @@
-//! The toplevels of all clients: Smithay's windows beside the pure [`Stack`] that arranges them.
+//! The toplevels of all clients: Smithay's windows, beside the pure [`Stack`] that arranges them.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,21 +6,21 @@ use smithay::{desktop::Window, reexports::wayland_server::protocol::wl_surface::
 
 use crate::layout::{Screen, Stack, WindowId};
 
-/// Every toplevel there is.
+/// All toplevels.
 #[derive(Debug)]
 pub struct Windows {
     /// How they are arranged.
     pub stack: Stack,
     known: BTreeMap<WindowId, Window>,
     by_surface: HashMap<WlSurface, WindowId>,
-    /// The one that was told that it has the keyboard.
+    /// The window that was told that it has the keyboard.
     activated: Option<WindowId>,
     /// Ids are not reused: four billion windows outlast any session.
     next: u32,
 }
 
 impl Windows {
-    /// None yet on `screen`.
+    /// No windows yet, on `screen`.
     #[must_use]
     pub fn new(screen: Screen) -> Self {
         Self {
@@ -32,7 +32,7 @@ impl Windows {
         }
     }
 
-    /// A toplevel appeared.
+    /// Adds a new toplevel.
     pub fn insert(&mut self, window: Window) -> WindowId {
         let id = WindowId(self.next);
         self.next = self.next.wrapping_add(1);
@@ -44,7 +44,7 @@ impl Windows {
         id
     }
 
-    /// A toplevel is gone.
+    /// Removes a destroyed toplevel.
     pub fn remove(&mut self, id: WindowId) {
         if let Some(surface) = self.known.remove(&id).as_ref().and_then(surface_of) {
             self.by_surface.remove(surface);
@@ -69,7 +69,7 @@ impl Windows {
         self.known.iter().map(|(id, window)| (*id, window))
     }
 
-    /// Tells the window that has the keyboard, and the one that had it.
+    /// Tells the window that has the keyboard, and the one that had it before.
     pub fn activate_focused(&mut self) {
         let focused = self.stack.focused();
         let before = std::mem::replace(&mut self.activated, focused);

@@ -1,4 +1,4 @@
-//! The life of the process: acquire, confine, serve.
+//! The worker as the supervisor sees it: acquire, confine, serve.
 
 use lumen_ipc::{process::Worker as WorkerName, service::CompositorConfig};
 use lumen_ipc_runtime::{
@@ -25,15 +25,15 @@ impl Worker for CompositorWorker {
     /// Compiles the keymap, which reads files, and maps the first frame.
     fn acquire(config: CompositorConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let compositor = Compositor::new(&config)
-            .map_err(|error| StartError::caused("the desktop cannot be set up", error))?;
+            .map_err(|error| StartError::caused("cannot set up the desktop", error))?;
         let metrics = compositor.state.metrics.registry.clone();
         let mut shell = Shell::new(compositor)
-            .map_err(|error| StartError::caused("the event loop cannot be set up", error))?;
+            .map_err(|error| StartError::caused("cannot set up the event loop", error))?;
         for grant in grants {
             let what = grant.what;
-            shell.grant(grant).map_err(|error| {
-                StartError::caused(format!("the grant {what:?} is unusable"), error)
-            })?;
+            shell
+                .grant(grant)
+                .map_err(|error| StartError::caused(format!("cannot use grant {what:?}"), error))?;
         }
         Ok(Self { shell, metrics })
     }

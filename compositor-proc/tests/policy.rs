@@ -1,4 +1,4 @@
-//! The compositor's policy allows what it says and nothing else, proven in real child processes.
+//! The compositor's policy allows what it states and nothing else, tried in real child processes.
 
 use std::process::ExitCode;
 

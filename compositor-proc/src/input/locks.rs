@@ -1,11 +1,11 @@
-//! Lock keys that follow the viewer's: Caps Lock and Num Lock of the desktop are what the keyboard
-//! of the viewer who types says they are.
+//! Lock keys follow the viewer's: Caps Lock and Num Lock of the desktop are set to the state of the
+//! typing viewer's keyboard.
 //!
-//! Each key that goes down may carry the viewer's locks. Where they differ from the desktop's the
-//! desktop's are set before the key is, so that the key types what it typed there. No lock key is
-//! pressed for that: which key locks is the keymap's affair (with `caps:escape` none does), and apps
-//! would take it for one the user pressed. Whoever types last decides; nothing is remembered for
-//! each viewer, so viewers whose locks differ cannot fight.
+//! Each key press may carry the viewer's lock state. Where that differs from the desktop's, the
+//! desktop's is set before the key is pressed, so that the key types what it typed there. No lock
+//! key is pressed for this: the keymap decides which key locks (with `caps:escape` none does), and
+//! apps would take the press for the user's. The viewer who typed last decides; no state is kept
+//! for each viewer, so viewers with different locks cannot fight.
 
 use std::sync::PoisonError;
 
@@ -18,8 +18,8 @@ use smithay::{
 use crate::state::State;
 
 /// The real modifiers in a mask of XKB's (`ShiftMask` … `Mod5Mask` of X11/X.h), which are the same
-/// in every keymap. Num Lock, the logo key and the third level have theirs by convention, which
-/// Smithay relies on, too.
+/// in every keymap. Those of Num Lock, the logo key and the third level are conventions, on which
+/// Smithay relies, too.
 mod mask {
     pub(super) const SHIFT: u32 = 1;
     pub(super) const CAPS_LOCK: u32 = 1 << 1;
@@ -37,7 +37,7 @@ fn locks_of(state: &ModifiersState) -> Locks {
     Locks { caps: is_on(mask::CAPS_LOCK), num: is_on(mask::NUM_LOCK) }
 }
 
-/// What is held in `state`, with other locks. What is latched for the next key is let go.
+/// What is held in `state`, with other locks. Latched modifiers are released.
 fn with_locks(state: &ModifiersState, locks: Locks) -> ModifiersState {
     let is_held = |bit| state.serialized.depressed & bit != 0;
     ModifiersState {
@@ -54,7 +54,7 @@ fn with_locks(state: &ModifiersState, locks: Locks) -> ModifiersState {
 }
 
 impl State {
-    /// Makes the desktop's locks these, and tells the app that has the keyboard.
+    /// Sets the desktop's locks and tells the app that has the keyboard.
     pub(super) fn follow_locks(&mut self, locks: Locks) {
         let keyboard = self.keyboard();
         let state = keyboard.modifier_state();
@@ -65,7 +65,7 @@ impl State {
             context.xkb().lock().unwrap_or_else(PoisonError::into_inner).active_layout()
         });
         keyboard.set_modifier_state(with_locks(&state, locks));
-        // That has made the first layout the active one.
+        // The call above made the first layout the active one.
         keyboard.with_xkb_state(self, |mut context| context.set_layout(layout));
         if let Some(focus) = keyboard.current_focus() {
             let (seat, state) = (self.seat.wayland.clone(), keyboard.modifier_state());

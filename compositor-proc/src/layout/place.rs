@@ -1,21 +1,21 @@
-//! Where a window lies, and how small it is shown. Pure.
+//! The place of a window, and how much it is shrunk. Pure.
 
 use smithay::utils::{Logical, Point, Rectangle, Size};
 
-/// A window's content on the screen.
+/// The place of a window's content on the screen.
 ///
-/// Content that has more pixels than its room is shown smaller, in its own proportions, so that all
-/// of it can be seen and reached. It is never shown larger.
+/// Content that does not fit its room is shown smaller, in its own proportions, so that all of it
+/// is visible and reachable. It is never enlarged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
-    /// What it covers of the screen.
+    /// The area that it covers on the screen.
     pub shown: Rectangle<i32, Logical>,
-    /// The length of one of its pixels on the screen, above 0 and at most 1.
+    /// The size of one of its pixels on the screen, above 0 and at most 1.
     pub shrink: f64,
 }
 
 impl Place {
-    /// Centres `content` over `over`, moved and shrunk so that it lies in `room`.
+    /// Centres `content` over `over`, moved and shrunk to fit into `room`.
     #[must_use]
     pub fn centred(
         content: Size<i32, Logical>,
@@ -44,13 +44,13 @@ impl Place {
         Self { shown: Rectangle::new(corner, size), shrink }
     }
 
-    /// A point of the screen, in the content's pixels from its top left corner.
+    /// Converts a point of the screen into the content's pixels, from its top left corner.
     #[must_use]
     pub fn in_content(&self, at: Point<f64, Logical>) -> Point<f64, Logical> {
         (at - self.shown.loc.to_f64()).downscale(self.shrink)
     }
 
-    /// A rectangle of the screen, in the content's pixels from its top left corner.
+    /// Converts a rectangle of the screen into the content's pixels, from its top left corner.
     #[must_use]
     pub fn rectangle_in_content(&self, area: Rectangle<i32, Logical>) -> Rectangle<i32, Logical> {
         let corner = self.in_content(area.loc.to_f64());

@@ -1,9 +1,9 @@
 //! Stands in for the crate `tempfile` in `lumen-compositor`.
 //!
-//! Smithay makes one temporary file: the keymap for an app that speaks `wl_seat` below version 7
-//! (wlroots 0.15, so every nested sway of Debian 12). The confined compositor opens nothing by
-//! path, and would be ended by the attempt. A memfd is what such a file is anyway: without a name,
-//! and gone with its last descriptor. Each app gets one of its own, since it may write to it.
+//! Smithay makes one kind of temporary file: the keymap for an app that speaks `wl_seat` below
+//! version 7 (wlroots 0.15, so every nested sway of Debian 12). The confined compositor opens
+//! nothing by path and would be ended by the attempt. A memfd serves as well: it has no name, and
+//! is freed with its last descriptor. Each app gets its own, because it may write to it.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -15,7 +15,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 /// A new file without a name. The directory does not matter.
 ///
 /// # Errors
-/// What the kernel says when it has no memory or no descriptor left.
+/// The kernel's error when there is no memory or descriptor left.
 pub fn tempfile_in(_directory: impl AsRef<Path>) -> io::Result<File> {
     let memory = memfd_create("lumen-keymap", MemfdFlags::CLOEXEC)?;
     Ok(File::from(memory))

@@ -1,4 +1,4 @@
-//! The clipboard: text of apps for viewers, text of viewers for apps, and what either may do wrong.
+//! The clipboard: apps' text for viewers, viewers' text for apps, and misbehaviour of both.
 
 use std::{
     fs::File,
@@ -25,14 +25,14 @@ const UTF8: &str = TEXT_NAMES[0];
 const T: TransferId = TransferId(1);
 const PAGE: OfferId = OfferId(7);
 
-/// A desktop with an app that has the keyboard, and its way to the clipboard.
+/// A desktop with an app that has the keyboard, and its data device.
 fn desktop(policy: ClipboardPolicy) -> (Rig, App, WlDataDevice) {
     let mut rig = Rig::with_clipboard(policy);
     rig.frame_after(0);
     rig.release();
     let (mut app, _window) = red_window(&mut rig);
     let device = app.data_device();
-    // Offered is what is set from then on.
+    // Selections count only from here on.
     let before = app.count(&Event::CalledBack);
     app.connection.display().sync(&app.handle(), ());
     app.until(&mut rig, |memory| {
@@ -56,7 +56,7 @@ fn page_offers(rig: &Rig, offer: OfferId) {
     tell(rig, &ToCompositor::Offered(offer));
 }
 
-/// Turns until rtc was told something that `pick` makes something of.
+/// Turns until rtc received a message that `pick` accepts.
 fn said<T>(rig: &mut Rig, app: &mut App, mut pick: impl FnMut(&ToRtc) -> Option<T>) -> T {
     let mut picked = None;
     rig.until(|rig| {
@@ -75,7 +75,7 @@ fn failed(failure: Failure) -> ToRtc {
     ToRtc::Sender(FromSender::Failed { transfer: T, failure })
 }
 
-/// The app copies text, and rtc is told.
+/// Lets the app copy text, and waits until rtc is told.
 fn copied(rig: &mut Rig, app: &mut App, device: &WlDataDevice, names: &[&str]) -> OfferId {
     app.copy(device, names);
     said(rig, app, |one| match one {
@@ -84,7 +84,7 @@ fn copied(rig: &mut Rig, app: &mut App, device: &WlDataDevice, names: &[&str]) -
     })
 }
 
-/// The app is asked to write what it has copied.
+/// Waits until the app is asked to write what it copied.
 fn asked(rig: &mut Rig, app: &mut App) -> (String, OwnedFd) {
     app.until(rig, |memory| !memory.asked.is_empty());
     app.memory.asked.remove(0)
@@ -94,7 +94,7 @@ fn write_all(pipe: OwnedFd, bytes: Vec<u8>) -> JoinHandle<std::io::Result<()>> {
     thread::spawn(move || File::from(pipe).write_all(&bytes))
 }
 
-/// Receives a transfer as an honest rtc does, which checks the credit of each chunk.
+/// Receives a transfer as a correct rtc does, checking the credit of each chunk.
 fn receive_all(rig: &mut Rig, app: &mut App) -> Result<Vec<u8>, Failure> {
     let (mut inflow, mut bytes, mut end) = (Inflow::default(), Vec::new(), None);
     rig.until(|rig| {
@@ -119,7 +119,7 @@ fn receive_all(rig: &mut Rig, app: &mut App) -> Result<Vec<u8>, Failure> {
     end.expect("just seen").map(|()| bytes)
 }
 
-/// The app pastes into a pipe; returns the end it reads.
+/// Lets the app paste into a pipe; returns the end that it reads.
 fn paste(rig: &mut Rig, app: &mut App) -> OwnedFd {
     app.until(rig, |memory| {
         let mut offers = memory.offers.iter();
@@ -141,7 +141,7 @@ fn read_all(pipe: OwnedFd) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// What the app's reader has read when it comes to the end.
+/// What the app's reader has read when it reaches the end.
 fn joined<T>(rig: &mut Rig, app: &mut App, task: JoinHandle<T>) -> T {
     rig.until(|_| {
         app.exchange();
@@ -150,7 +150,7 @@ fn joined<T>(rig: &mut Rig, app: &mut App, task: JoinHandle<T>) -> T {
     task.join().expect("it returns")
 }
 
-/// Sends a text as an honest rtc does, never beyond its credit.
+/// Sends a text as a correct rtc does, within its credit.
 fn send_all(rig: &mut Rig, app: &mut App, text: &[u8]) {
     let (transfer, credit) = said(rig, app, requested);
     let (mut outflow, mut rest) = (Outflow::new(credit), text);
@@ -212,7 +212,7 @@ fn text_of_ten_megabytes_from_an_app_comes_within_its_credit() {
     request(&rig, T, offer);
     let (_, pipe) = asked(&mut rig, &mut app);
     let writer = write_all(pipe, long_text());
-    // By the length first: a failure that prints ten megabytes helps nobody.
+    // The length first, because a failure that prints ten megabytes helps nobody.
     let received = receive_all(&mut rig, &mut app).expect("all of it");
     assert_eq!(received.len(), long_text().len());
     assert!(received == long_text());
@@ -232,7 +232,7 @@ fn content_that_is_not_text_is_not_offered_or_fails() {
         let (_, pipe) = asked(&mut rig, &mut app);
         let writer = write_all(pipe, bytes.into());
         assert_eq!(receive_all(&mut rig, &mut app), Err(Failure::NotText));
-        // Whether it was written before the end was closed does not matter.
+        // It may or may not have been written before the reading end was closed.
         let _ = writer.join().expect("it returns");
     }
 }
@@ -245,7 +245,7 @@ fn app_that_never_writes_costs_its_transfer_only() {
     let (_, pipe) = asked(&mut rig, &mut app);
     rig.shell.compositor().expire_transfers(Instant::now() + STALL);
     was_said(&mut rig, &mut app, &failed(Failure::Stalled));
-    // The end that was read is closed: who writes after all is told.
+    // The reading end is closed, so a late writer gets an error.
     assert!(write_all(pipe, b"late".into()).join().expect("it returns").is_err());
     assert!(rig.transfer.as_ref().expect("rtc").receive().is_err());
 }
@@ -285,7 +285,7 @@ fn text_that_a_page_offers_is_what_an_app_pastes() {
 fn app_that_never_reads_holds_up_nobody_and_is_given_up() {
     let (mut rig, mut app, _device) = desktop(ClipboardPolicy::Both);
     page_offers(&rig, PAGE);
-    // Its pipe blocks whoever writes into it, as those of most apps do.
+    // Its pipe blocks writers, as those of most apps do.
     let pipe = paste(&mut rig, &mut app);
     let (transfer, credit) = said(&mut rig, &mut app, requested);
     let mut granted = credit.bytes();
@@ -305,7 +305,8 @@ fn app_that_never_reads_holds_up_nobody_and_is_given_up() {
         granted == 0 && unsent <= 2 * WINDOW
     });
     rig.wait_quietly();
-    // A pipe holds 64 KiB; a window waits before it. The rest has no credit, and windows still draw.
+    // A pipe holds 64 KiB, and a window waits before it. The rest has no credit, and windows still
+    // draw.
     let credit = |one: &ToRtc| match one {
         ToRtc::Receiver(FromReceiver::Granted { credit, .. }) => credit.bytes(),
         _ => 0,
@@ -319,7 +320,7 @@ fn app_that_never_reads_holds_up_nobody_and_is_given_up() {
     rig.shell.compositor().expire_transfers(Instant::now() + STALL);
     let cancelled = ToRtc::Receiver(FromReceiver::Cancelled { transfer });
     was_said(&mut rig, &mut app, &cancelled);
-    // The pipe is let go of: who reads after all comes to its end.
+    // The pipe is closed, so a late reader reaches its end.
     let reader = read_all(pipe);
     assert!(!joined(&mut rig, &mut app, reader).is_empty());
 }
@@ -334,7 +335,7 @@ fn app_that_stops_reading_ends_its_transfer() {
     tell(&rig, &sent(transfer, b"for nobody"));
     let cancelled = ToRtc::Receiver(FromReceiver::Cancelled { transfer });
     was_said(&mut rig, &mut app, &cancelled);
-    // What was under way is dropped, and breaks nothing.
+    // Bytes in flight are dropped and do no harm.
     tell(&rig, &sent(transfer, b"late"));
     rig.said.clear();
     page_offers(&rig, OfferId(8));
@@ -351,7 +352,7 @@ fn paste_into_what_is_no_pipe_writes_nothing() {
     let offer = app.memory.selection.clone().expect("just seen");
     offer.receive(UTF8.to_owned(), memory.as_fd());
     let reader = read_all(paste(&mut rig, &mut app));
-    // Of the two only the pipe has a transfer.
+    // Only the pipe of the two has a transfer.
     send_all(&mut rig, &mut app, b"abc");
     assert_eq!(joined(&mut rig, &mut app, reader), b"abc");
     assert_eq!(memory.metadata().expect("open").len(), 0);
@@ -416,7 +417,7 @@ fn link_lost_in_the_middle_ends_both_directions_and_the_next_one_works() {
     rig.said.clear();
     rig.attach_transfer();
     assert_eq!(joined(&mut rig, &mut app, reader), b"half");
-    // Only the old rtc could have sent it.
+    // Only the previous rtc could have sent it.
     app.until(&mut rig, |memory| memory.selection.is_none());
     assert!(write_all(from_app, b"late".into()).join().expect("it returns").is_err());
     rig.said.clear();
@@ -466,7 +467,7 @@ fn rtc_that_breaks_the_contract_loses_the_link() {
 
 #[test]
 fn rtc_that_sends_beyond_its_credit_or_no_text_loses_the_link() {
-    // What the app's pipe takes, a window, and more.
+    // The app's pipe, a window, and more.
     let beyond = vec![vec![b'x'; Chunk::MAX_BYTES]; 3 * WINDOW as usize / Chunk::MAX_BYTES];
     for chunks in [beyond, vec![vec![0xff]]] {
         let (mut rig, mut app, _device) = desktop(ClipboardPolicy::Both);
@@ -476,7 +477,7 @@ fn rtc_that_sends_beyond_its_credit_or_no_text_loses_the_link() {
         let mut chunks = chunks.iter();
         rig.until(|rig| {
             if let (Some(link), Some(chunk)) = (&rig.transfer, chunks.next()) {
-                // After the violation there is nobody to send to.
+                // After the violation the link is closed.
                 let _ = link.send(&sent(transfer, chunk), &[]);
             }
             rig.counter("peer_violations_total") == 1

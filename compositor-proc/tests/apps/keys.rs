@@ -1,4 +1,4 @@
-//! What apps are told about keys and lock keys.
+//! Keys and lock keys as apps see them.
 
 use std::time::Instant;
 
@@ -51,7 +51,7 @@ fn focused(rig: &mut Rig) -> (App, Window) {
     (app, window)
 }
 
-/// What the app was told of the keyboard until `key` came up for the `count`th time.
+/// The app's keyboard events until `key` came up for the `count`th time.
 fn told(rig: &mut Rig, app: &mut App, key: u64, count: usize) -> Vec<Event> {
     let up = Event::Key { key: key as u32, down: false };
     app.until(rig, |memory| memory.events.iter().filter(|event| **event == up).count() == count);
@@ -78,7 +78,7 @@ fn locks_of_the_viewer_are_set_before_its_key_in_both_directions() {
     stroke(&rig, viewer, KEY_A, Some(BOTH));
     stroke(&rig, viewer, KEY_A, Some(BOTH));
     stroke(&rig, viewer, KEY_A, Some(NONE));
-    // Nothing is said about them: they stay.
+    // Without a lock state the locks stay.
     stroke(&rig, viewer, KEY_A, None);
     let strokes = [key(KEY_A, true), key(KEY_A, false)];
     let expected = [
@@ -104,7 +104,7 @@ fn lock_key_that_the_viewer_presses_toggles_once() {
         stroke(&rig, viewer, lock, None);
         stroke(&rig, viewer, KEY_A, Some(locks));
         let events = told(&mut rig, &mut app, KEY_A, 1);
-        // The key itself has changed it, and what the viewer reports after that changes nothing.
+        // The key itself changed it, and the viewer's reports after that change nothing.
         let before_a = events.iter().position(|event| *event == key(KEY_A, true));
         let tail = &events[before_a.expect("A goes down") - 1..];
         assert_eq!(tail, [modifiers(0, bit), key(KEY_A, true), key(KEY_A, false)]);
@@ -180,7 +180,7 @@ fn key_of_a_viewer_that_falls_silent_is_released_and_not_pressed_again_by_a_sign
     let (mut app, _window) = focused(&mut rig);
     rig.act(press(KEY_A, None));
     let pressed = Instant::now();
-    // Nothing else happens on the desktop: the loop has to wake up by itself.
+    // Nothing else happens on the desktop: the loop must wake up by itself.
     told(&mut rig, &mut app, KEY_A, 1);
     assert!(pressed.elapsed() >= HOLD_PATIENCE);
     rig.act(Action::StillHeld);

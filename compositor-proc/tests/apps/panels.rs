@@ -1,4 +1,4 @@
-//! Panels that come and go.
+//! Panels that appear and disappear.
 
 use wayland_client::{
     Connection, Dispatch, QueueHandle, delegate_noop,

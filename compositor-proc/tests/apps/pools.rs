@@ -1,4 +1,4 @@
-//! What apps may share pixels in: memory of ordinary pages, and nothing else.
+//! The kinds of files in which apps may share pixels: memory of ordinary pages, and no other.
 
 use std::{
     fs::File,
@@ -16,7 +16,7 @@ use crate::{
 
 const HUGE_PAGE: u64 = 2 << 20;
 
-/// An app that makes a pool of `file` is disconnected for that, and another is served.
+/// Checks that an app that makes a pool of `file` is disconnected for it, and another is served.
 fn assert_refused(rig: &mut Rig, file: impl AsFd, what: &str) {
     let mut app = App::start(rig);
     let shm: WlShm = app.globals.bind(&app.handle(), 1..=1, ()).expect("wl_shm");
@@ -46,7 +46,7 @@ fn pool_of_huge_pages_ends_its_app_alone() {
     let file = File::from(huge);
     file.set_len(2 * HUGE_PAGE).expect("a size");
     assert_refused(&mut rig(), &file, "huge pages");
-    // Cut short, it could end whoever reads it.
+    // Truncated, it could end the process that reads it.
     file.set_len(0).expect("cut");
     assert_refused(&mut rig(), &file, "huge pages that are gone");
 }

@@ -1,4 +1,4 @@
-//! An app's buffer that is the whole picture, and when it is not.
+//! App buffers that are the whole picture, and cases in which they are not.
 
 use lumen_ipc::message::frames::{BufferMemory, Damage, Rect};
 use wayland_client::protocol::{wl_buffer::WlBuffer, wl_shm::Format};
@@ -11,7 +11,7 @@ use super::{
 
 const WHOLE: BufferMemory = BufferMemory::App { offset_bytes: 0, stride_bytes: 640 * 4 };
 
-/// A buffer for the whole screen whose transparency does not count.
+/// A buffer for the whole screen without an alpha channel.
 fn opaque(app: &App, color: u32) -> WlBuffer {
     app.buffer_of(Format::Xrgb8888, 640, 480, color)
 }

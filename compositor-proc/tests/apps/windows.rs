@@ -1,5 +1,4 @@
-//! Windows that are not what they were told to be, popups while a button is down, and who draws
-//! title bars.
+//! Windows of another size than they were told, popups while a button is down, and decorations.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +38,7 @@ fn pixel(x: u32, y: u32) -> OutputPoint {
     OutputPoint { x: part(x, 640), y: part(y, 480) }
 }
 
-/// An app with a window of this size, whatever it was told, in the picture.
+/// An app with a window of this size, whatever it was told, shown on the screen.
 fn window_of(rig: &mut Rig, width: i32, height: i32) -> (App, Window) {
     let mut app = App::start(rig);
     let window = app.open();
@@ -63,7 +62,7 @@ fn window_smaller_than_told_is_centred_on_the_background() {
 fn window_larger_than_told_is_shown_whole_and_clicked_where_it_is_seen() {
     let mut rig = rig();
     let (mut app, window) = window_of(&mut rig, 1280, 480);
-    // Half as large, in the middle.
+    // It is shown at half its size, in the middle.
     assert_eq!([rig.pixel(5, 118), rig.pixel(5, 122)], [BACKGROUND, 0xff0000]);
     assert_eq!([rig.pixel(635, 357), rig.pixel(635, 361)], [0xff0000, BACKGROUND]);
     rig.act(Action::PointerTo(pixel(320, 240)));
@@ -112,7 +111,7 @@ fn popup_opened_by_a_press_gets_the_pointer_after_the_release() {
     assert!(place(&up) < place(&Event::PointerEntered), "{:?}", app.memory.events);
 }
 
-/// A window that fills the screen with one colour, mapped behind or before all others.
+/// A window that fills the screen with one colour and is mapped above all others.
 fn filled(rig: &mut Rig, app: &mut App, color: u32) -> Window {
     let window = app.open();
     let configured = Event::Configured { width: 640, height: 480, maximized: true };
@@ -138,7 +137,7 @@ fn windows_behind_one_that_hides_them_are_not_part_of_the_picture_until_it_goes(
         scene(&state.output, &state.tree, None, &mut renderer).elements.len()
     };
     assert_eq!((elements(&mut rig), rig.pixel(320, 240)), (1, 0x00ff00));
-    // What a hidden one draws changes nothing to be seen.
+    // Drawing in a hidden window causes no visible change.
     let count = rig.frames.len();
     app.show(&hidden[0].surface, &app.buffer_of(Format::Xrgb8888, 640, 480, RED));
     app.exchange();
@@ -167,7 +166,7 @@ fn hidden_window_is_called_back_rarely_while_the_one_before_it_draws_each_frame(
     let before = called(&app.memory);
     for index in 0..10 {
         let count = rig.frames.len();
-        // A format without alpha, because what may be seen through hides nothing.
+        // A format without alpha, because a translucent window hides nothing.
         let buffer = app.buffer_of(Format::Xrgb8888, 640, 480, GREEN + index);
         app.show(&front.surface, &buffer);
         app.exchange();
@@ -175,7 +174,7 @@ fn hidden_window_is_called_back_rarely_while_the_one_before_it_draws_each_frame(
         rig.release();
     }
     app.until(&mut rig, |memory| called(memory) >= before + 10);
-    // It was called back at the start; seconds have to pass until it is again.
+    // It was called back at the start, and again only after seconds.
     let of_hidden = called(&app.memory) - before - 10;
     let pauses = start.elapsed().as_millis() / 900;
     assert!(of_hidden as u128 <= pauses, "{of_hidden} calls in {:?}", start.elapsed());
