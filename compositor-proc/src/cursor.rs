@@ -98,7 +98,10 @@ fn fitting(size: Size<i32, Logical>, scale: Scale<f64>) -> Scale<f64> {
 }
 
 /// Draws `part` of a surface tree on transparent ground and returns premultiplied RGBA.
-fn draw_alone(
+///
+/// # Errors
+/// [`PixmanError`] when there is no memory for it.
+pub fn draw_alone(
     renderer: &mut PixmanRenderer,
     surface: &WlSurface,
     part: Rectangle<i32, Physical>,

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Modules: [`state`] owns the parts, none of which knows it: [`output`], [`seat`], the windows,
-//! popups and panels of the [`tree`] with their [`layout`], [`capture`] with what it draws ([`render`]),
+//! popups and panels of the [`tree`] with their [`layout`] and [`presence`], [`capture`] with what it draws ([`render`]),
 //! [`desktop`] and [`selections`]. [`handlers`], which Smithay calls, and [`input`] change several of
 //! them at once. Pure are [`layout`], [`desktop`], [`selections`], the schedule and damage of
 //! [`capture`], the ledger and wheel of [`seat`], and the resizing of [`output`]. [`shell::transfers`] has the
@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod output;
 pub mod policy;
 pub mod pools;
+pub mod presence;
 pub mod protocols;
 pub mod render;
 pub mod seat;

@@ -16,7 +16,6 @@ use smithay::{
     backend::renderer::pixman::PixmanRenderer,
     input::{keyboard::KeyboardHandle, pointer::PointerHandle},
     reexports::wayland_server::{DisplayHandle, protocol::wl_surface::WlSurface},
-    utils::SERIAL_COUNTER,
 };
 
 use crate::{
@@ -28,7 +27,7 @@ use crate::{
     pools::PoolFiles,
     protocols::Protocols,
     render::CanvasError,
-    seat::{DesktopSeat, KeymapError},
+    seat::{DesktopSeat, KeymapError, Menu},
     selections::Selections,
     tree::WindowTree,
 };
@@ -45,6 +44,8 @@ pub struct State {
     pub seat: DesktopSeat<Self>,
     /// What there is to be seen.
     pub tree: WindowTree,
+    /// The menu that has taken pointer and keyboard.
+    pub menu: Option<Menu<Self>>,
     /// What is drawn under the pointer while something is dragged.
     pub drag_icon: Option<WlSurface>,
     /// Frames.
@@ -96,6 +97,7 @@ impl State {
             protocols,
             seat: DesktopSeat::new(seat, &config.keymap)?,
             tree: WindowTree::new(&output),
+            menu: None,
             drag_icon: None,
             capture: Capture::new(renderer, &output, metrics.clone(), Rc::clone(&kernel))?,
             desktop: Desktop::new(size),
@@ -159,17 +161,6 @@ impl State {
     /// Looks again where windows may lie. Returns whether that has changed.
     pub fn refresh_screen(&mut self) -> bool {
         self.tree.refresh_screen(&self.output)
-    }
-
-    /// Gives the keyboard to whom it belongs.
-    pub fn refresh_focus(&mut self) {
-        let owner = self.tree.keyboard_owner();
-        self.tree.windows.activate_focused();
-        let keyboard = self.keyboard();
-        if keyboard.current_focus() != owner {
-            keyboard.set_focus(self, owner, SERIAL_COUNTER.next_serial());
-        }
-        self.refresh_title();
     }
 
     /// Tells rtc what the focused window is called.

@@ -180,23 +180,20 @@ impl WindowTree {
         })
     }
 
-    /// Whose the keyboard is: an exclusive panel's, else that of the panel that was clicked, else the
+    /// Whose the keyboard is: that of the panel that was clicked or appeared and insists on it, else the
     /// focused window's. Apps that are focused before they are mapped crash (foot 1.13), so only
     /// mapped ones are considered.
     pub fn keyboard_owner(&mut self) -> Option<WlSurface> {
         self.focused_layer.take_if(|layer| !layer.alive() || !layer.can_receive_keyboard_focus());
-        let layer = self.exclusive_layer().or_else(|| self.focused_layer.clone());
-        layer
+        self.focused_layer
+            .as_ref()
             .map(|layer| layer.wl_surface().clone())
             .or_else(|| self.surface_of_window(self.windows.stack.focused()?).cloned())
     }
 
-    /// The panel that insists on the keyboard, the foremost if several do.
-    fn exclusive_layer(&self) -> Option<LayerSurface> {
-        let map = layer_map_for_output(&self.output);
-        [Layer::Overlay, Layer::Top].into_iter().find_map(|layer| {
-            map.layers_on(layer).rev().find(|surface| insists_on_keyboard(surface)).cloned()
-        })
+    /// A window appeared: a panel that does not insist on the keyboard leaves it to that.
+    pub fn yield_panel(&mut self) {
+        self.focused_layer.take_if(|layer| !insists_on_keyboard(layer));
     }
 
     /// The root surface of everything there is, seen or not.
@@ -229,8 +226,13 @@ pub fn has_content(surface: &WlSurface) -> bool {
     with_renderer_surface_state(surface, |state| state.buffer().is_some()).unwrap_or(false)
 }
 
-fn insists_on_keyboard(layer: &LayerSurface) -> bool {
-    layer.cached_state().keyboard_interactivity == KeyboardInteractivity::Exclusive
+/// Whether a panel asks for all keys. Any app may ask that, so it is heeded once, when the panel
+/// appears, and no longer than until a viewer clicks elsewhere.
+#[must_use]
+pub fn insists_on_keyboard(layer: &LayerSurface) -> bool {
+    let state = layer.cached_state();
+    state.keyboard_interactivity == KeyboardInteractivity::Exclusive
+        && matches!(state.layer, Layer::Overlay | Layer::Top)
         && has_content(layer.wl_surface())
 }
 

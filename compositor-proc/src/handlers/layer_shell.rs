@@ -17,7 +17,11 @@ use smithay::{
     },
 };
 
-use crate::{state::State, tree::has_content};
+use crate::{
+    presence,
+    state::State,
+    tree::{has_content, insists_on_keyboard},
+};
 
 impl WlrLayerShellHandler for State {
     fn shell_state(&mut self) -> &mut WlrLayerShellState {
@@ -64,7 +68,10 @@ impl State {
         map.arrange();
         let layer = map.layer_for_surface(surface, WindowSurfaceType::TOPLEVEL).cloned();
         drop(map);
-        if is_unmapped_by_commit(surface) {
+        if let Some(layer) = &layer {
+            self.heed_insistence(layer);
+        }
+        if replace_flag::<HasContent>(surface, has_content(surface)) && !has_content(surface) {
             begin_anew(surface);
         } else if let Some(layer) = layer.filter(|_| !is_configured(surface)) {
             layer.layer_surface().send_configure();
@@ -75,6 +82,18 @@ impl State {
         self.refresh_focus();
         self.seat.pointer_stale = true;
     }
+
+    /// Gives the keyboard to a panel that asks for all keys, when it comes to be seen.
+    fn heed_insistence(&mut self, layer: &LayerSurface) {
+        let surface = layer.wl_surface();
+        let insists =
+            insists_on_keyboard(layer) && presence::shows(self.capture.renderer(), surface);
+        match (replace_flag::<Insists>(surface, insists), insists) {
+            (false, true) => self.tree.focused_layer = Some(layer.clone()),
+            (true, false) => drop(self.tree.focused_layer.take_if(|focused| focused == layer)),
+            _ => {}
+        }
+    }
 }
 
 fn is_configured(surface: &WlSurface) -> bool {
@@ -84,17 +103,36 @@ fn is_configured(surface: &WlSurface) -> bool {
     })
 }
 
-/// Whether a surface had content before a commit that took it away.
-fn is_unmapped_by_commit(surface: &WlSurface) -> bool {
-    /// Whether it had content after the last commit.
-    struct HadContent(AtomicBool);
-    let has_content = has_content(surface);
-    let had_content = with_states(surface, |states| {
-        states.data_map.insert_if_missing_threadsafe(|| HadContent(AtomicBool::new(false)));
-        let before = states.data_map.get::<HadContent>();
-        before.is_some_and(|before| before.0.swap(has_content, Ordering::Relaxed))
-    });
-    had_content && !has_content
+/// Whether a panel had content after the last commit.
+#[derive(Default)]
+struct HasContent(AtomicBool);
+
+/// Whether a panel asked for all keys and was seen after the last commit.
+#[derive(Default)]
+struct Insists(AtomicBool);
+
+impl AsRef<AtomicBool> for HasContent {
+    fn as_ref(&self) -> &AtomicBool {
+        &self.0
+    }
+}
+
+impl AsRef<AtomicBool> for Insists {
+    fn as_ref(&self) -> &AtomicBool {
+        &self.0
+    }
+}
+
+/// Keeps `value` with a surface and returns what was kept before.
+fn replace_flag<Flag>(surface: &WlSurface, value: bool) -> bool
+where
+    Flag: AsRef<AtomicBool> + Default + Send + Sync + 'static,
+{
+    with_states(surface, |states| {
+        states.data_map.insert_if_missing_threadsafe(Flag::default);
+        let before = states.data_map.get::<Flag>();
+        before.is_some_and(|before| before.as_ref().swap(value, Ordering::Relaxed))
+    })
 }
 
 /// A panel that takes its content away is as it was when it was made: its next commit asks for a

@@ -46,8 +46,8 @@ impl XdgActivationHandler for State {
             return false;
         }
         let ours = Seat::<Self>::from_resource(&seat).is_some_and(|seat| seat == self.seat.wayland);
-        let last_enter = self.keyboard().last_enter();
-        ours && last_enter.is_some_and(|last| serial.is_no_older_than(&last))
+        let app = data.client_id;
+        ours && app.is_some_and(|app| self.seat.given.is_proof(now, serial, &app))
     }
 
     fn request_activation(

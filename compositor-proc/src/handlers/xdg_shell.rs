@@ -1,14 +1,8 @@
 //! `xdg_wm_base` and `xdg_decoration`: windows and popups.
 
 use smithay::{
-    desktop::{
-        PopupKeyboardGrab, PopupKind, PopupPointerGrab, PopupUngrabStrategy, Window,
-        find_popup_root_surface, get_popup_toplevel_coords,
-    },
-    input::{
-        Seat,
-        pointer::{CursorImageStatus, Focus},
-    },
+    desktop::{PopupKind, Window, find_popup_root_surface, get_popup_toplevel_coords},
+    input::{Seat, pointer::CursorImageStatus},
     reexports::{
         wayland_protocols::xdg::{
             decoration::zv1::server::zxdg_toplevel_decoration_v1::Mode,
@@ -27,8 +21,8 @@ use smithay::{
 };
 
 use crate::{
-    input::grab::HoldGrab,
     layout::{Content, Hints, Wanted, WindowId},
+    presence,
     state::State,
     tree::{for_each_surface, has_content},
 };
@@ -59,8 +53,8 @@ impl XdgShellHandler for State {
     }
 
     fn grab(&mut self, popup: PopupSurface, seat: WlSeat, serial: Serial) {
-        if let Some(seat) = Seat::<Self>::from_resource(&seat) {
-            self.grab_for_popup(&seat, PopupKind::Xdg(popup), serial);
+        if Seat::from_resource(&seat).is_some_and(|seat| seat == self.seat.wayland) {
+            self.open_menu(popup, serial);
         }
     }
 
@@ -140,11 +134,17 @@ impl State {
         window.on_commit();
         let Some(toplevel) = window.toplevel() else { return };
         if has_content(toplevel.wl_surface()) {
-            let content = self.tree.windows.stack.set_content(id, window.geometry().size);
-            if content == Content::New {
-                self.tree.focused_layer = None;
-                self.refresh_focus();
-                self.seat.pointer_stale = true;
+            let shows = !self.tree.windows.stack.depends_on_sight(id)
+                || presence::shows(self.capture.renderer(), toplevel.wl_surface());
+            let content = self.tree.windows.stack.set_content(id, window.geometry().size, shows);
+            match content {
+                Content::New => {
+                    self.tree.yield_panel();
+                    self.refresh_focus();
+                    self.seat.pointer_stale = true;
+                }
+                Content::Faded => self.refresh_focus(),
+                Content::Resized | Content::Unchanged => {}
             }
             // Asked at a change of size only: a video commits sixty times a second.
             if content != Content::Unchanged
@@ -248,32 +248,6 @@ impl State {
         popup.with_pending_state(|state| {
             state.geometry = state.positioner.get_unconstrained_geometry(room);
         });
-    }
-
-    fn grab_for_popup(&mut self, seat: &Seat<Self>, popup: PopupKind, serial: Serial) {
-        let Ok(root) = find_popup_root_surface(&popup) else { return };
-        // A refusal has dismissed the popup or told the client why.
-        let Ok(mut grab) = self.tree.popups.grab_popup(root, popup, seat, serial) else { return };
-        let before = grab.previous_serial().unwrap_or(serial);
-        let (keyboard, pointer) = (self.keyboard(), self.pointer());
-        let taken = |is_grabbed: bool, ours: bool| is_grabbed && !ours;
-        let ours = keyboard.has_grab(serial) || keyboard.has_grab(before);
-        let pointer_ours = pointer.has_grab(serial) || pointer.has_grab(before);
-        if taken(keyboard.is_grabbed(), ours) || taken(pointer.is_grabbed(), pointer_ours) {
-            grab.ungrab(PopupUngrabStrategy::All);
-            return;
-        }
-        keyboard.set_focus(self, grab.current_grab(), serial);
-        keyboard.set_grab(self, PopupKeyboardGrab::new(&grab), serial);
-        match self.seat.hold.zip(pointer.grab_start_data()) {
-            // The button that opened it is still down, and belongs to the surface it went down on.
-            Some((hold, start)) => {
-                let grab = HoldGrab::before(hold, start, grab);
-                pointer.set_grab(self, grab, serial, Focus::Keep);
-                self.seat.hold = Some(hold);
-            }
-            None => pointer.set_grab(self, PopupPointerGrab::new(&grab), serial, Focus::Keep),
-        }
     }
 }
 

@@ -1,19 +1,22 @@
-//! While a button is down, the pointer belongs to the surface on which it went down.
+//! While a button is down, the pointer belongs to the surface on which it went down; while a menu is
+//! open, to the surfaces of its app.
 //!
-//! Smithay has a grab for that, which two things call for replacing. A popup that an app opens when
+//! Smithay has a grab for each, which three things call for replacing. A popup that an app opens when
 //! a button goes down takes the pointer at once: the app then sees the button go up on the popup, and
-//! GTK 3 closes it. So the popup's grab begins when the last button is up. And in a window that is
-//! shown smaller than it is, a step of the pointer is a longer one for the app.
+//! GTK 3 closes it. So the popup's grab begins when the last button is up. In a menu, too, a button that
+//! is down holds the pointer. And in a window that is shown smaller than it is, a step of the pointer is
+//! a longer one for the app.
 
 use smithay::{
-    desktop::{PopupGrab, PopupPointerGrab},
+    backend::input::ButtonState,
+    desktop::PopupGrab,
     input::pointer::{
-        AxisFrame, ButtonEvent, Focus, GestureHoldBeginEvent, GestureHoldEndEvent,
-        GesturePinchBeginEvent, GesturePinchEndEvent, GesturePinchUpdateEvent,
-        GestureSwipeBeginEvent, GestureSwipeEndEvent, GestureSwipeUpdateEvent, GrabStartData,
-        MotionEvent, PointerGrab, PointerInnerHandle, RelativeMotionEvent,
+        AxisFrame, ButtonEvent, GestureHoldBeginEvent, GestureHoldEndEvent, GesturePinchBeginEvent,
+        GesturePinchEndEvent, GesturePinchUpdateEvent, GestureSwipeBeginEvent,
+        GestureSwipeEndEvent, GestureSwipeUpdateEvent, GrabStartData, MotionEvent, PointerGrab,
+        PointerInnerHandle, RelativeMotionEvent,
     },
-    reexports::wayland_server::protocol::wl_surface::WlSurface,
+    reexports::wayland_server::{Resource, protocol::wl_surface::WlSurface},
     utils::{Logical, Point},
 };
 
@@ -21,25 +24,57 @@ use crate::{seat::Hold, state::State};
 
 type Target = Option<(WlSurface, Point<f64, Logical>)>;
 
-/// The grab while a button is down, and what comes after it.
+/// The grab while a button is down or a menu is open.
 #[derive(Debug)]
 pub struct HoldGrab {
-    hold: Hold,
+    held: Option<Held>,
     start: GrabStartData<State>,
     popup: Option<PopupGrab<State>>,
+}
+
+/// A button is down.
+#[derive(Debug)]
+struct Held {
+    hold: Hold,
+    /// On this.
+    surface: Option<WlSurface>,
+}
+
+impl Held {
+    fn new(hold: Hold, target: Target) -> Self {
+        Self { hold, surface: target.map(|(surface, _)| surface) }
+    }
 }
 
 impl HoldGrab {
     /// The grab of an ordinary press.
     #[must_use]
-    pub const fn new(hold: Hold, start: GrabStartData<State>) -> Self {
-        Self { hold, start, popup: None }
+    pub fn new(hold: Hold, start: GrabStartData<State>) -> Self {
+        Self { held: Some(Held::new(hold, start.focus.clone())), start, popup: None }
     }
 
     /// The same, followed by the grab of a popup that was opened meanwhile.
     #[must_use]
-    pub const fn before(hold: Hold, start: GrabStartData<State>, popup: PopupGrab<State>) -> Self {
-        Self { hold, start, popup: Some(popup) }
+    pub fn before(hold: Hold, start: GrabStartData<State>, popup: PopupGrab<State>) -> Self {
+        Self { popup: Some(popup), ..Self::new(hold, start) }
+    }
+
+    /// The grab of a popup while no button is down.
+    #[must_use]
+    pub fn menu(popup: PopupGrab<State>) -> Self {
+        let start = popup.pointer_grab_start_data().clone();
+        Self { held: None, start, popup: Some(popup) }
+    }
+
+    /// Whether no button is down.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.held.is_none()
+    }
+
+    /// The popup, if it still is what has taken the pointer.
+    fn open_popup(&self, state: &State) -> Option<&PopupGrab<State>> {
+        self.popup.as_ref().filter(|popup| state.menu.is_some() && !popup.has_ended())
     }
 }
 
@@ -48,11 +83,22 @@ impl PointerGrab<State> for HoldGrab {
         &mut self,
         state: &mut State,
         handle: &mut PointerInnerHandle<'_, State>,
-        _: Target,
+        target: Target,
         event: &MotionEvent,
     ) {
-        let surface = self.start.focus.as_ref().map(|(surface, _)| surface.clone());
-        let target = surface.map(|surface| (surface, self.hold.origin_at(event.location)));
+        let target = match (&self.held, self.open_popup(state)) {
+            (Some(Held { hold, surface }), _) => {
+                surface.clone().map(|surface| (surface, hold.origin_at(event.location)))
+            }
+            // Only the menu's app is told where the pointer is.
+            (None, Some(popup)) => target.filter(|(surface, _)| {
+                popup.current_grab().is_some_and(|menu| menu.id().same_client_as(&surface.id()))
+            }),
+            (None, None) => {
+                handle.unset_grab(self, state, event.serial, event.time, false);
+                target
+            }
+        };
         handle.motion(state, target, event);
     }
 
@@ -72,18 +118,22 @@ impl PointerGrab<State> for HoldGrab {
         handle: &mut PointerInnerHandle<'_, State>,
         event: &ButtonEvent,
     ) {
+        if event.state == ButtonState::Pressed && self.held.is_none() {
+            let (from, target) = (handle.current_location(), handle.current_focus());
+            let origin = target.as_ref().map_or(from, |(_, origin)| *origin);
+            let hold = Hold { from, origin, shrink: state.tree.shrink_under(from) };
+            state.seat.hold = Some(hold);
+            self.held = Some(Held::new(hold, target));
+        }
         handle.button(state, event);
         if !handle.current_pressed().is_empty() {
             return;
         }
+        self.held = None;
         state.seat.forget_hold();
         state.seat.pointer_stale = true;
-        match self.popup.take().filter(|popup| !popup.has_ended()) {
-            Some(popup) => {
-                let grab = PopupPointerGrab::new(&popup);
-                handle.set_grab(self, state, event.serial, Focus::Keep, grab);
-            }
-            None => handle.unset_grab(self, state, event.serial, event.time, false),
+        if self.open_popup(state).is_none() {
+            handle.unset_grab(self, state, event.serial, event.time, false);
         }
     }
 

@@ -1,9 +1,10 @@
 //! What viewers do, made into what apps see.
 //!
 //! Viewers share one seat. [`crate::seat`] decides what that means for keys and buttons, `locks` for Caps
-//! Lock and Num Lock, [`grab`] to whom the pointer belongs while a button is down; this file applies their answers, finds the surface under the pointer, and gives the keyboard
+//! Lock and Num Lock, [`grab`] to whom the pointer belongs while a button is down, [`focus`] to whom the keyboard; this file applies their answers, finds the surface under the pointer, and gives the keyboard
 //! to the window that is clicked.
 
+pub mod focus;
 pub mod grab;
 mod locks;
 
@@ -19,13 +20,14 @@ use smithay::{
         keyboard::{FilterResult, Keycode},
         pointer::{AxisFrame, ButtonEvent, Focus, MotionEvent, RelativeMotionEvent},
     },
+    reexports::wayland_server::{Resource, protocol::wl_surface::WlSurface},
     utils::{Logical, Point, SERIAL_COUNTER, Serial},
 };
 
 use self::grab::HoldGrab;
 use crate::{
     handlers::Constraint,
-    seat::{Hold, Pressable, scroll},
+    seat::{Hold, Input, Pressable, scroll},
     state::State,
     tree::{Found, Owner},
 };
@@ -135,6 +137,8 @@ impl State {
                     PressState::Pressed => KeyState::Pressed,
                     PressState::Released => KeyState::Released,
                 };
+                self.seat.typing.note(self.now());
+                self.note_given(serial, self.keyboard().current_focus().as_ref());
                 self.keyboard().input::<(), _>(self, code, state, serial, time, |_, _, _| {
                     FilterResult::Forward
                 });
@@ -146,12 +150,20 @@ impl State {
                 };
                 let button = button.value().into();
                 let (pointer, was_grabbed) = (self.pointer(), self.pointer().is_grabbed());
+                self.note_given(serial, pointer.current_focus().as_ref());
                 pointer.button(self, &ButtonEvent { serial, time, button, state });
                 if !was_grabbed {
                     self.begin_hold(serial);
                 }
                 pointer.frame(self);
             }
+        }
+    }
+
+    /// A key or button of this serial is what `to` is sent.
+    fn note_given(&mut self, serial: Serial, to: Option<&WlSurface>) {
+        if let Some(client) = to.and_then(Resource::client) {
+            self.seat.given.note(self.now(), serial, Input::Press, client.id());
         }
     }
 
@@ -168,8 +180,12 @@ impl State {
 
     fn click(&mut self, peer: PeerId, button: ButtonCode, state: PressState, at: OutputPoint) {
         self.point_to(at);
-        if state == PressState::Pressed && !self.pointer().is_grabbed() {
-            self.focus_under_pointer();
+        if state == PressState::Pressed && self.seat.hold.is_none() {
+            let target = self.tree.surface_under(self.pointer().current_location());
+            self.dismiss_menu_unless_on(target.as_ref().map(|(surface, _)| surface));
+            if !self.pointer().is_grabbed() {
+                self.focus_under_pointer();
+            }
         }
         self.press(peer, Pressable::Button(button), state);
     }
@@ -188,7 +204,7 @@ impl State {
             }
             _ => return,
         }
-        self.refresh_focus();
+        self.obey_focus();
         self.rearranged();
     }
 

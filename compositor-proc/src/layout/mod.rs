@@ -7,9 +7,9 @@
 //! smaller ([`Place`]).
 //!
 //! INVARIANT (stack): a dialog lies above its parent. INVARIANT (focus): the focused window is
-//! mapped; while any window is mapped, one is focused. INVARIANT (place): all of a mapped window
-//! lies in the room that it may have. INVARIANT (cache): what is kept of a place is what would be
-//! computed afresh.
+//! mapped; while any window can be seen, one is focused; one that cannot be is focused only by a click.
+//! INVARIANT (place): all of a mapped window lies in the room that it may have. INVARIANT (cache): what
+//! is kept of a place is what would be computed afresh.
 //!
 //! Every frame and every motion of the pointer asks where windows lie, so places are kept, and
 //! computed when something changes: a window's content, its parent, the screen. A change costs at
@@ -41,8 +41,10 @@ pub struct Hints {
 /// What a commit did to the content of a window.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Content {
-    /// It has some for the first time, or again.
+    /// It has some that can be seen for the first time, or again.
     New,
+    /// What it has cannot be seen any more.
+    Faded,
     /// It has another size than before.
     Resized,
     /// It is as large as before.
@@ -89,6 +91,8 @@ struct Entry {
     role: Role,
     /// Size of its content while it has one.
     mapped: Option<Size<i32, Logical>>,
+    /// Whether its content can be seen.
+    shows: bool,
     /// The windows that belong to it.
     children: Vec<WindowId>,
     /// Where its content lies while it has one.
@@ -168,37 +172,59 @@ impl Stack {
         self.look_at_panels();
     }
 
-    /// A window has content of this size. One that had none before is raised and focused.
-    pub fn set_content(&mut self, id: WindowId, size: Size<i32, Logical>) -> Content {
+    /// A window has content of this size, which can be seen or not. One that could not be seen before
+    /// is raised and focused.
+    pub fn set_content(&mut self, id: WindowId, size: Size<i32, Logical>, shows: bool) -> Content {
         let Some(entry) = self.windows.get_mut(&id) else { return Content::Unchanged };
         let before = entry.mapped.replace(size);
-        if before == Some(size) {
-            return Content::Unchanged;
+        let showed = std::mem::replace(&mut entry.shows, shows);
+        if before != Some(size) {
+            self.place_anew(vec![id]);
         }
-        self.place_anew(vec![id]);
-        if before.is_some() {
-            return Content::Resized;
+        if before.is_none() {
+            self.order.push(id);
+            self.raise(id);
+            self.look_at_panels();
         }
-        self.order.push(id);
-        self.focus(id);
-        Content::New
+        match (showed, shows) {
+            (false, true) => {
+                self.focus(id);
+                Content::New
+            }
+            (true, false) => {
+                self.pass_focus_on(id);
+                Content::Faded
+            }
+            _ if before == Some(size) => Content::Unchanged,
+            _ => Content::Resized,
+        }
     }
 
     /// A window has no content any more. Returns whether it had some.
     pub fn unmap(&mut self, id: WindowId) -> bool {
         let Some(entry) = self.windows.get_mut(&id) else { return false };
-        let parent = entry.hints.parent;
+        entry.shows = false;
         let was_mapped = entry.mapped.take().is_some();
         if was_mapped {
             self.order.retain(|other| *other != id);
             self.place_anew(vec![id]);
             self.look_at_panels();
         }
-        if self.focused == Some(id) {
-            let below = parent.filter(|parent| self.is_mapped(*parent));
-            self.focused = below.or_else(|| self.order.last().copied());
-        }
+        self.pass_focus_on(id);
         was_mapped
+    }
+
+    /// `id` cannot be seen: its parent has the keyboard in its place, or the foremost that can.
+    fn pass_focus_on(&mut self, id: WindowId) {
+        if self.focused == Some(id) {
+            let parent = self.windows.get(&id).and_then(|entry| entry.hints.parent);
+            let foremost = self.order.iter().rev().copied();
+            self.focused = parent.into_iter().chain(foremost).find(|id| self.shows(*id));
+        }
+    }
+
+    fn shows(&self, id: WindowId) -> bool {
+        self.windows.get(&id).is_some_and(|entry| entry.shows)
     }
 
     /// A window is gone.
@@ -221,6 +247,13 @@ impl Stack {
             self.focused = Some(id);
             self.look_at_panels();
         }
+    }
+
+    /// Whether it may make a difference whether a window can be seen: one that could not be before may
+    /// get the keyboard, one that has it may lose it.
+    #[must_use]
+    pub fn depends_on_sight(&self, id: WindowId) -> bool {
+        !self.shows(id) || self.focused == Some(id)
     }
 
     /// The window that has the keyboard.

@@ -22,7 +22,7 @@ fn fixed(width: i32, height: i32) -> Hints {
 fn open(stack: &mut Stack, id: WindowId, hints: Hints, size: (i32, i32)) {
     stack.insert(id);
     stack.describe(id, hints);
-    stack.set_content(id, size.into());
+    stack.set_content(id, size.into(), true);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn dialog_larger_than_the_screen_is_asked_to_be_smaller_until_it_fits() {
     open(&mut stack, TWO, Hints { parent: Some(ONE), ..Hints::default() }, (500, 900));
     let bounds = (800, 570).into();
     assert_eq!(stack.wanted(TWO), Wanted::Cut { size: (500, 570).into(), bounds });
-    stack.set_content(TWO, (500, 570).into());
+    stack.set_content(TWO, (500, 570).into(), true);
     assert_eq!(stack.wanted(TWO), Wanted::Within(bounds));
 }
 
@@ -112,7 +112,8 @@ fn dialog_larger_than_the_screen_is_asked_to_be_smaller_until_it_fits() {
 enum Op {
     Insert(u32),
     Describe(u32, Option<u32>, bool),
-    Map(u32, i32, i32),
+    /// With content of this size, which can be seen or not.
+    Map(u32, i32, i32, bool),
     Unmap(u32),
     Remove(u32),
     Focus(u32),
@@ -126,7 +127,8 @@ fn op() -> impl Strategy<Value = Op> {
         id.clone().prop_map(Op::Insert),
         (id.clone(), prop::option::of(id.clone()), any::<bool>())
             .prop_map(|(id, parent, fullscreen)| Op::Describe(id, parent, fullscreen)),
-        (id.clone(), 1..2000, 1..2000).prop_map(|(id, width, height)| Op::Map(id, width, height)),
+        (id.clone(), 1..2000, 1..2000, prop::bool::weighted(0.8))
+            .prop_map(|(id, width, height, shows)| Op::Map(id, width, height, shows)),
         id.clone().prop_map(Op::Unmap),
         id.clone().prop_map(Op::Remove),
         id.prop_map(Op::Focus),
@@ -161,7 +163,8 @@ fn verify_invariants(stack: &Stack) {
     let main = order.iter().rfind(|id| stack.windows[id].role == Role::Main);
     let covers = main.is_some_and(|id| stack.windows[id].hints.fullscreen);
     assert_eq!(stack.covers_panels(), covers);
-    assert_eq!(stack.focused().is_some(), !order.is_empty(), "focus without window or reverse");
+    let seen = order.iter().any(|id| stack.windows[id].shows);
+    assert!(stack.focused().is_some() || !seen, "a window that can be seen, and no focus");
     assert!(stack.focused().is_none_or(|id| order.contains(&id)));
 }
 
@@ -178,8 +181,8 @@ proptest! {
                     let hints = Hints { parent, fullscreen, ..Hints::default() };
                     stack.describe(WindowId(id), hints);
                 }
-                Op::Map(id, width, height) => {
-                    stack.set_content(WindowId(id), (width, height).into());
+                Op::Map(id, width, height, shows) => {
+                    stack.set_content(WindowId(id), (width, height).into(), shows);
                 }
                 Op::Unmap(id) => {
                     stack.unmap(WindowId(id));

@@ -65,6 +65,12 @@ impl Ledger {
         goes_up
     }
 
+    /// Whether anybody holds a key.
+    #[must_use]
+    pub fn holds_key(&self) -> bool {
+        self.holders.keys().any(|what| matches!(what, Pressable::Key(_)))
+    }
+
     /// `peer` is there, whatever it said.
     pub fn hear(&mut self, now: Instant, peer: PeerId) {
         if let Some(heard) = self.heard.get_mut(&peer) {

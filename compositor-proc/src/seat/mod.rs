@@ -2,12 +2,15 @@
 //! and how it looks.
 //!
 //! [`Ledger`] decides what many hands mean for keys and buttons, [`scroll`] what wheels and fingers do,
-//! [`Hold`] how a surface follows the pointer while a button is down. What moves the seat is
-//! [`crate::input`].
+//! [`Hold`] how a surface follows the pointer while a button is down, [`Given`] what an app may take input
+//! for, [`Typing`] when the keyboard may move by itself. What moves the seat is [`crate::input`].
 
+mod given;
 mod hold;
 mod ledger;
+mod menu;
 pub mod scroll;
+mod typing;
 
 use lumen_ipc::service::Keymap;
 use smithay::{
@@ -16,14 +19,17 @@ use smithay::{
         keyboard::{KeyboardHandle, XkbConfig},
         pointer::{CursorImageStatus, PointerHandle},
     },
-    reexports::wayland_server::protocol::wl_surface::WlSurface,
+    reexports::wayland_server::{backend::ClientId, protocol::wl_surface::WlSurface},
     utils::{IsAlive, Logical, Point},
 };
 
 pub use self::{
+    given::{Given, Input},
     hold::Hold,
     ledger::{Ledger, Pressable},
+    menu::Menu,
     scroll::FingerScroll,
+    typing::{Turn, Typing},
 };
 
 /// Milliseconds a key is held before apps repeat it, and how often a second they do then: what
@@ -44,6 +50,12 @@ pub struct DesktopSeat<D: SeatHandler> {
     pub pointer_stale: bool,
     /// Which keys and buttons are down, and by whom.
     pub ledger: Ledger,
+    /// What apps were sent of late.
+    pub given: Given<ClientId>,
+    /// When somebody typed last.
+    pub typing: Typing,
+    /// Whether the keyboard is to go elsewhere once nobody types.
+    pub focus_waits: bool,
     /// Which axes a finger scrolls.
     pub finger: FingerScroll,
     /// Where a viewer pointed last; `None` until one does, so that nothing is hovered before.
@@ -79,6 +91,9 @@ impl<D: SeatHandler + 'static> DesktopSeat<D> {
             cursor_changed: true,
             pointer_stale: false,
             ledger: Ledger::default(),
+            given: Given::default(),
+            typing: Typing::default(),
+            focus_waits: false,
             finger: FingerScroll::default(),
             pointed: None,
             under: None,

@@ -283,8 +283,8 @@ impl Compositor {
         let transfers = self.transfers.settle(&mut self.state);
         self.flush();
         let resize = self.state.output.resizing.due(self.state.now());
-        let lapse = self.state.lapse_due();
-        [lapse, next_step, retry, resize, transfers].into_iter().flatten().min()
+        let (lapse, focus) = (self.state.lapse_due(), self.state.focus_due());
+        [lapse, focus, next_step, retry, resize, transfers].into_iter().flatten().min()
     }
 
     /// Sends apps what they are to be told. A full or broken socket ends its app only.
@@ -314,6 +314,7 @@ impl Compositor {
     fn tidy(&mut self) {
         self.state.tree.popups.cleanup();
         self.state.seat.forget_dead_cursor();
+        self.state.pursue_focus();
         if std::mem::take(&mut self.state.seat.pointer_stale) {
             self.state.refresh_pointer();
         }

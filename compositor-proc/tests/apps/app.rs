@@ -136,8 +136,19 @@ impl App {
         anchor: (i32, i32),
         size: (i32, i32),
     ) -> Popup {
+        self.popup_grabbing_by(parent, anchor, size, self.memory.button_serial)
+    }
+
+    /// The same, for whatever has this serial.
+    pub(crate) fn popup_grabbing_by(
+        &self,
+        parent: &Window,
+        anchor: (i32, i32),
+        size: (i32, i32),
+        serial: u32,
+    ) -> Popup {
         let (popup, surface) = self.placed_popup(parent, anchor, size);
-        popup.grab(&self.seat, self.memory.button_serial);
+        popup.grab(&self.seat, serial);
         surface.commit();
         Popup { surface }
     }

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use lumen_compositor::{client::bound_of, handlers::MAX_TOKENS};
-use lumen_ipc::message::input::Action;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use wayland_client::{
     Connection, Dispatch, Proxy, QueueHandle, delegate_noop,
@@ -19,13 +18,14 @@ use wayland_client::{
 };
 use wayland_protocols::xdg::{
     activation::v1::client::{
-        xdg_activation_token_v1::XdgActivationTokenV1, xdg_activation_v1::XdgActivationV1,
+        xdg_activation_token_v1::{self, XdgActivationTokenV1},
+        xdg_activation_v1::XdgActivationV1,
     },
     shell::client::xdg_wm_base::XdgWmBase,
 };
 
 use crate::{
-    GREEN, MIDDLE,
+    GREEN,
     app::{App, Event, Memory},
     red_window,
     rig::{PATIENCE, Rig, rig_past_its_first_frame as rig},
@@ -254,13 +254,12 @@ fn app_whose_surfaces_go_while_they_wait_for_callbacks_is_served() {
 fn tokens_that_nobody_uses_are_not_kept_without_end() {
     let mut rig = rig();
     let (mut app, _window) = red_window(&mut rig);
-    rig.act(Action::PointerTo(MIDDLE));
-    app.until_told(&mut rig, &Event::PointerEntered);
+    app.until_told(&mut rig, &Event::KeyboardEntered);
     let activation: XdgActivationV1 =
         app.globals.bind(&app.handle(), 1..=1, ()).expect("xdg_activation_v1");
     let ask = |app: &App| {
         let token = activation.get_activation_token(&app.handle(), ());
-        token.set_serial(app.memory.enter_serial, &app.seat);
+        token.set_serial(app.memory.focus_serial, &app.seat);
         token.commit();
     };
     let kept = |rig: &mut Rig| {
@@ -371,12 +370,15 @@ impl Dispatch<XdgActivationTokenV1, ()> for Memory {
     fn event(
         memory: &mut Self,
         _: &XdgActivationTokenV1,
-        _: <XdgActivationTokenV1 as Proxy>::Event,
+        event: xdg_activation_token_v1::Event,
         (): &(),
         _: &Connection,
         _: &QueueHandle<Self>,
     ) {
         memory.tokens += 1;
+        if let xdg_activation_token_v1::Event::Done { token } = event {
+            memory.token = token;
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod app;
 mod clipboard;
 mod floods;
+mod focus;
 mod keys;
 mod panels;
 mod pools;

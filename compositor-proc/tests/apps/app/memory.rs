@@ -42,6 +42,7 @@ pub(crate) enum Event {
     OutputScale(i32),
     OutputLogicalSize { width: i32, height: i32 },
     PopupConfigured { x: i32, y: i32, width: i32, height: i32 },
+    PopupDone,
     CalledBack,
     BufferReleased,
     KeyboardEntered,
@@ -63,7 +64,10 @@ pub(crate) enum Event {
 pub(crate) struct Memory {
     pub(crate) events: Vec<Event>,
     pub(crate) enter_serial: u32,
+    pub(crate) focus_serial: u32,
     pub(crate) tokens: usize,
+    /// The newest token.
+    pub(crate) token: String,
     pub(crate) button_serial: u32,
     /// What the app is to write of its clipboard: the name of the kind, and where to.
     pub(crate) asked: Vec<(String, OwnedFd)>,
@@ -151,8 +155,12 @@ impl Dispatch<XdgPopup, ()> for Memory {
         _: &Connection,
         _: &QueueHandle<Self>,
     ) {
-        if let xdg_popup::Event::Configure { x, y, width, height } = event {
-            memory.popup = Some((x, y, width, height));
+        match event {
+            xdg_popup::Event::Configure { x, y, width, height } => {
+                memory.popup = Some((x, y, width, height));
+            }
+            xdg_popup::Event::PopupDone => memory.events.push(Event::PopupDone),
+            _ => {}
         }
     }
 }
@@ -210,7 +218,10 @@ impl Dispatch<WlKeyboard, ()> for Memory {
                 let target = std::fs::read_link(link).expect("an open descriptor");
                 Some(Event::Keymap { file: target.to_string_lossy().into_owned() })
             }
-            wl_keyboard::Event::Enter { .. } => Some(Event::KeyboardEntered),
+            wl_keyboard::Event::Enter { serial, .. } => {
+                memory.focus_serial = serial;
+                Some(Event::KeyboardEntered)
+            }
             wl_keyboard::Event::Leave { .. } => Some(Event::KeyboardLeft),
             wl_keyboard::Event::Key { key, state, .. } => {
                 Some(Event::Key { key, down: state == WEnum::Value(KeyState::Pressed) })

@@ -1,0 +1,167 @@
+//! Who has the keyboard, and the menu that has taken it for a moment.
+//!
+//! The keyboard goes to what the [tree](crate::tree) says: at once when a viewer asked for that, by a
+//! click, or stays within one app; otherwise when nobody types ([`crate::seat::Typing`]). A popup may take
+//! keyboard and pointer only for input that its own app was given ([`crate::seat::Given`]), and loses
+//! them as soon as the keyboard is to go elsewhere or somebody clicks elsewhere.
+
+use std::time::Instant;
+
+use smithay::{
+    desktop::{PopupKeyboardGrab, PopupKind, PopupUngrabStrategy, find_popup_root_surface},
+    input::pointer::{Focus, PointerGrab},
+    reexports::wayland_server::{Resource, backend::ClientId, protocol::wl_surface::WlSurface},
+    utils::{IsAlive, SERIAL_COUNTER, Serial},
+    wayland::shell::xdg::PopupSurface,
+};
+
+use super::grab::HoldGrab;
+use crate::{
+    seat::{Input, Menu, Turn},
+    state::State,
+    tree::has_content,
+};
+
+fn app_of(surface: &WlSurface) -> Option<ClientId> {
+    surface.client().map(|client| client.id())
+}
+
+impl State {
+    /// Gives the keyboard to whom it belongs, unless somebody types elsewhere: then later.
+    pub fn refresh_focus(&mut self) {
+        let owner = self.tree.keyboard_owner();
+        if self.menu.as_ref().is_some_and(|menu| menu.owner != owner) {
+            self.end_menu();
+        }
+        match self.turn_of(owner.as_ref()) {
+            Turn::Now => self.move_focus(owner),
+            Turn::At(_) | Turn::Released => self.seat.focus_waits = true,
+        }
+        self.refresh_title();
+    }
+
+    /// Gives the keyboard to whom it belongs, because a viewer asked for that.
+    pub(super) fn obey_focus(&mut self) {
+        let owner = self.tree.keyboard_owner();
+        self.move_focus(owner);
+        self.refresh_title();
+    }
+
+    /// Gives the keyboard to whom it belongs if that had to wait, and forgets a menu that is closed.
+    pub fn pursue_focus(&mut self) {
+        if self.menu.as_ref().is_some_and(|menu| menu.grab.has_ended()) {
+            self.end_menu();
+            self.obey_focus();
+        }
+        if self.seat.focus_waits {
+            self.refresh_focus();
+        }
+    }
+
+    /// When to look again whether somebody still types.
+    #[must_use]
+    pub fn focus_due(&self) -> Option<Instant> {
+        let owner = self.seat.focus_waits.then(|| self.keyboard().current_focus()).flatten();
+        owner?;
+        match self.seat.typing.turn(self.now(), self.seat.ledger.holds_key()) {
+            Turn::At(end) => Some(end),
+            // The release of a key is an event.
+            Turn::Now | Turn::Released => None,
+        }
+    }
+
+    fn turn_of(&self, owner: Option<&WlSurface>) -> Turn {
+        let Some(current) = self.keyboard().current_focus() else { return Turn::Now };
+        let stays = owner.is_some_and(|owner| app_of(owner) == app_of(&current));
+        if stays || !current.alive() || !has_content(&current) {
+            return Turn::Now;
+        }
+        self.seat.typing.turn(self.now(), self.seat.ledger.holds_key())
+    }
+
+    fn move_focus(&mut self, owner: Option<WlSurface>) {
+        self.seat.focus_waits = false;
+        self.tree.windows.activate_focused();
+        let keyboard = self.keyboard();
+        if keyboard.current_focus() == owner {
+            return;
+        }
+        let (serial, app) = (SERIAL_COUNTER.next_serial(), owner.as_ref().and_then(app_of));
+        keyboard.set_focus(self, owner, serial);
+        self.seat.given.move_focus(app.as_ref());
+        if let Some(app) = app {
+            self.seat.given.note(self.now(), serial, Input::Focus, app);
+        }
+    }
+
+    /// A popup asks for pointer and keyboard because of the input that has this serial.
+    pub(crate) fn open_menu(&mut self, popup: PopupSurface, serial: Serial) {
+        let kind = PopupKind::Xdg(popup.clone());
+        let (Ok(root), Some(app)) = (find_popup_root_surface(&kind), app_of(popup.wl_surface()))
+        else {
+            return;
+        };
+        // A submenu may name what opened its menu, however long ago that was.
+        let nested = self.menu.as_ref().is_some_and(|menu| {
+            menu.app == app && !menu.grab.has_ended() && menu.grab.serial() == serial
+        });
+        if !nested && !self.seat.given.is_press(self.now(), serial, &app) {
+            popup.send_popup_done();
+            return;
+        }
+        let seat = self.seat.wayland.clone();
+        // A refusal has dismissed the popup or told the client why.
+        let Ok(mut grab) = self.tree.popups.grab_popup(root, kind, &seat, serial) else { return };
+        let before = grab.previous_serial().unwrap_or(serial);
+        let (keyboard, pointer) = (self.keyboard(), self.pointer());
+        let ours = keyboard.has_grab(serial) || keyboard.has_grab(before);
+        let pointer_ours = pointer.has_grab(serial) || pointer.has_grab(before);
+        if (keyboard.is_grabbed() && !ours) || (pointer.is_grabbed() && !pointer_ours) {
+            grab.ungrab(PopupUngrabStrategy::All);
+            return;
+        }
+        keyboard.set_focus(self, grab.current_grab(), serial);
+        keyboard.set_grab(self, PopupKeyboardGrab::new(&grab), serial);
+        match self.seat.hold.zip(pointer.grab_start_data()) {
+            // The button that opened it is still down, and belongs to the surface it went down on.
+            Some((hold, start)) => {
+                let grab = HoldGrab::before(hold, start, grab.clone());
+                pointer.set_grab(self, grab, serial, Focus::Keep);
+                self.seat.hold = Some(hold);
+            }
+            None => pointer.set_grab(self, HoldGrab::menu(grab.clone()), serial, Focus::Keep),
+        }
+        let owner = self.tree.keyboard_owner();
+        self.menu = Some(Menu { grab, app, owner });
+    }
+
+    /// Somebody presses a button on `target`: dismisses the menu of another app.
+    pub(super) fn dismiss_menu_unless_on(&mut self, target: Option<&WlSurface>) {
+        let Some(menu) = &self.menu else { return };
+        if target.and_then(app_of).as_ref() != Some(&menu.app) {
+            self.end_menu();
+            self.obey_focus();
+        }
+    }
+
+    /// Dismisses the menu and takes keyboard and pointer from it. Whoever calls gives the keyboard to
+    /// whom it belongs.
+    fn end_menu(&mut self) {
+        let Some(Menu { mut grab, .. }) = self.menu.take() else { return };
+        grab.ungrab(PopupUngrabStrategy::All);
+        // While a button is down, the grab that holds the pointer finds the menu gone.
+        let pointer = self.pointer();
+        let is_idle = |grab: &dyn PointerGrab<Self>| {
+            grab.downcast_ref::<HoldGrab>().is_some_and(HoldGrab::is_idle)
+        };
+        if pointer.with_grab(|_, grab| is_idle(grab)).unwrap_or(false) {
+            let (serial, time) = (SERIAL_COUNTER.next_serial(), self.event_time());
+            pointer.unset_grab(self, serial, time);
+            self.seat.pointer_stale = true;
+        }
+        let keyboard = self.keyboard();
+        if keyboard.is_grabbed() {
+            keyboard.unset_grab(self);
+        }
+    }
+}
