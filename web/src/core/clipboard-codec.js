@@ -1,10 +1,10 @@
-// The messages of the data channel `transfer`: objects in, bytes out, and back. Big-endian, the first
-// byte is the tag; the vectors in test/vectors/ are shared with lumen-rtc. Offers and transfers are
-// numbers that grow, given by who makes an offer or asks for content.
+// Encodes and decodes the messages of the data channel `transfer`. Big-endian, the first byte is the
+// tag; the vectors in test/vectors/ are shared with lumen-rtc. Offers and transfers have increasing
+// numbers, given by the side that makes an offer or requests content.
 
 /**
- * What the page says. `offered`: its system has text of so many bytes. `requested`: it wants the text
- * of the desktop's offer.
+ * The page's messages. `offered`: its system has text of so many bytes. `requested`: it wants the
+ * text of the desktop's offer.
  * @typedef {{ type: 'offered', offer: number, bytes: number }
  *   | { type: 'requested', transfer: number, offer: number }
  *   | { type: 'cancelled', transfer: number }
@@ -14,8 +14,8 @@
  */
 
 /**
- * What the desktop says. `ways`: which way text may go. `taken` and `lapsed` are about the page's offer;
- * `credit` is how many bytes of its text it may send (more).
+ * The desktop's messages. `ways`: the directions in which text may go. `taken` and `lapsed` are about
+ * the page's offer; `credit` is how many (more) bytes of its text it may send.
  * @typedef {'busy' | 'gone' | 'notText' | 'stalled' | 'tooLarge'} Failure
  * @typedef {{ type: 'ways', fromDesktop: boolean, toDesktop: boolean }
  *   | { type: 'offered', offer: number }
@@ -67,7 +67,7 @@ export function encodePageSays(message) {
 
 /**
  * @param {ArrayBuffer} data
- * @returns {DesktopSays | null} null for what is not understood
+ * @returns {DesktopSays | null} null for an unknown message
  */
 export function decodeDesktopSays(data) {
   if (data.byteLength < 2) return null;

@@ -1,27 +1,27 @@
-// Whose text is newer, this system's or the desktop's, and how it gets to the other side.
+// Decides which text is newer, this system's or the desktop's, and moves it to the other side.
 //
-// Text of this system is only announced. Its bytes go when an app of the desktop pastes, and never
-// otherwise. Text that an app copies is fetched at once, but only while this window has the focus: what
-// is copied meanwhile by others, or by itself, does not replace what this viewer has copied elsewhere.
+// Text of this system is only announced. Its bytes are sent when an app of the desktop pastes, and
+// never otherwise. Text that an app copies is fetched at once, but only while this window has the
+// focus, so that it does not replace what this viewer copied elsewhere meanwhile.
 //
-// No clipboard tells when it was written. So text of this system counts as newer than the desktop's only
-// if it is another than was seen here last, and may have been copied since the desktop's: while the
-// window had the focus all along, nothing was copied elsewhere.
+// A clipboard does not tell when it was written. So text of this system counts as newer than the
+// desktop's only if it differs from the text seen here last, and may have been copied after the
+// desktop's: while the window keeps the focus, nothing is copied elsewhere.
 
 import { MAX_CHUNK } from './clipboard-codec.js';
 
 /** @import { DesktopSays, Failure, PageSays } from './clipboard-codec.js' */
 
-/** Most bytes of a text, as the desktop has it. */
+/** Most bytes of a text; the desktop has the same limit. */
 export const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 
 /**
- * The way to the desktop and to this system.
- * - `send`: whether it could be sent.
+ * The connections to the desktop and to this system.
+ * - `send`: returns whether it could be sent.
  * - `hasRoom`: whether a piece of text may be sent now; `roomMade` is to be called when it may again.
- * - `copy`: the desktop has this text, which belongs on this system's clipboard.
- * - `settled`: the desktop has answered the last offer; it may be pasted.
- * - `refused`: a text cannot be had, or cannot be offered.
+ * - `copy`: puts a text of the desktop on this system's clipboard.
+ * - `settled`: the desktop has answered the last offer, so it may be pasted.
+ * - `refused`: a text cannot be fetched or offered.
  * @typedef {{ send: (message: PageSays) => boolean, hasRoom: () => boolean,
  *   copy: (text: string) => void, settled: () => void,
  *   refused: (failure: Failure) => void }} ClipboardPorts
@@ -37,19 +37,19 @@ export class Clipboard {
   #ports;
   #encoder = new TextEncoder();
   #ways = { fromDesktop: false, toDesktop: false };
-  /** Numbers offers and transfers of this page's. */
+  /** The last number given to an offer or transfer. */
   #numbered = 0;
-  /** The text that both sides have, if that is known. @type {string | null} */
+  /** The text that both sides have, if known. @type {string | null} */
   #shared = null;
-  /** What this system was seen to have last. @type {string | null} */
+  /** The text last seen on this system. @type {string | null} */
   #local = null;
   /** Whether an app copied something after that. */
   #desktopIsNewer = false;
   /** Whether something may have been copied on this system since. */
   #localMayBeNewer = true;
-  /** What the desktop was offered last. @type {Mine | null} */
+  /** The last offer to the desktop. @type {Mine | null} */
   #mine = null;
-  /** By the desktop's number. @type {Map<number, Upload>} */
+  /** Keyed by the desktop's number. @type {Map<number, Upload>} */
   #uploads = new Map();
   /** @type {Download | null} */
   #download = null;
@@ -59,12 +59,12 @@ export class Clipboard {
     this.#ports = ports;
   }
 
-  /** Whether the desktop takes text of this system's. */
+  /** Whether the desktop accepts this system's text. */
   get takesText() {
     return this.#ways.toDesktop;
   }
 
-  /** The connection is gone, and with it all that was under way. */
+  /** The connection was lost, together with all transfers. */
   reset() {
     this.#ways = { fromDesktop: false, toDesktop: false };
     this.#shared = null;
@@ -80,9 +80,9 @@ export class Clipboard {
   }
 
   /**
-   * This system has `text` on its clipboard, and is about to paste it or may be.
+   * This system has `text` on its clipboard, and pastes it now or possibly later.
    * @param {string} text
-   * @returns {boolean} whether the desktop was offered it and has yet to answer
+   * @returns {boolean} whether it was offered to the desktop, which has not answered yet
    */
   offer(text) {
     const plain = text.replaceAll('\r\n', '\n');
@@ -101,7 +101,7 @@ export class Clipboard {
     return true;
   }
 
-  /** @param {string} text of the desktop's that this system's clipboard has */
+  /** @param {string} text of the desktop, now on this system's clipboard */
   written(text) {
     this.#local = text;
     this.#shared = text;
@@ -139,7 +139,7 @@ export class Clipboard {
     }
   }
 
-  /** There is room for text again. */
+  /** The channel has room for text again. */
   roomMade() {
     for (const [transfer, upload] of this.#uploads) this.#pump(transfer, upload);
   }
@@ -202,7 +202,7 @@ export class Clipboard {
   }
 
   /**
-   * Sends as much as there is credit and room for.
+   * Sends as much as credit and room allow.
    * @param {number} transfer
    * @param {Upload} upload
    */

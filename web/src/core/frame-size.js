@@ -1,28 +1,28 @@
-// What size the desktop should have for a window: one that every decoder of H.264 level 5.2 takes.
+// The desktop's size for a window: one that every decoder of H.264 level 5.2 supports.
 //
-// lumen-rtc does the same with what it is told (`FrameSize::nearest`), by the same whole numbers;
-// test/vectors/sizes.json holds for both.
+// lumen-rtc computes the same (`FrameSize::nearest`) with the same integers; test/vectors/sizes.json
+// tests both.
 
 /** @import { Size } from './letterbox.js' */
 
-/** What a desktop may have for either side. */
+/** The limits of either side of a desktop. */
 const MIN_SIDE = 16;
 const MAX_SIDE = 4096;
 
 /** Pixels along each side of a macroblock, in which H.264 codes pictures. */
 const MACROBLOCK = 16;
 
-/** As many macroblocks as level 5.2 allows (H.264, table A-1). */
+/** The most macroblocks of level 5.2 (H.264, table A-1). */
 export const MAX_MACROBLOCKS = 36864;
 
-/** A scale counts 120ths; the desktop's is one to four. */
+/** A scale is in 120ths; the desktop's is between one and four. */
 const SCALE_PARTS = 120;
 const MIN_SCALE = SCALE_PARTS;
 const MAX_SCALE = 4 * SCALE_PARTS;
 
 /**
  * @param {Size} size
- * @returns {number} macroblocks of a picture of that size
+ * @returns {number} number of macroblocks of a picture of that size
  */
 export function macroblocksOf(size) {
   return Math.ceil(size.width / MACROBLOCK) * Math.ceil(size.height / MACROBLOCK);
@@ -44,7 +44,7 @@ export function wantedSize(viewport, most = MAX_MACROBLOCKS) {
     const [one, other] = [legalSide(2 * pairs), legalSide(Math.floor((2 * pairs * short) / long))];
     return width >= height ? { width: one, height: other } : { width: other, height: one };
   };
-  // Whatever the shape, the smallest such size is legal.
+  // The smallest such size is legal for every shape.
   let legal = MIN_SIDE / 2;
   let beyond = Math.floor(Math.min(MAX_SIDE, long) / 2) + 1;
   while (beyond - legal > 1) {

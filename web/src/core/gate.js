@@ -1,5 +1,5 @@
-// What the viewer does, on its way to the desktop: held back while the desktop is told what the next key
-// pastes, in the order in which it was done.
+// The viewer's input on its way to the desktop: held back, in order, while the desktop is told what
+// the next key pastes.
 
 /** @import { InputMessage } from './input-codec.js' */
 
@@ -29,7 +29,7 @@ export class Gate {
     this.#held.splice(0).forEach((message) => this.#pass(message));
   }
 
-  /** The connection is gone: what was held back would come too late. */
+  /** The connection was lost: what was held back would arrive too late. */
   drop() {
     this.#closed = false;
     this.#held = [];

@@ -1,7 +1,7 @@
 // Which mouse buttons the viewer holds, from the bit mask that every pointer event carries.
 //
-// `pointerdown` and `pointerup` tell only of the first button pressed and the last released; the
-// mask tells of all, and heals a release that happened outside the window.
+// `pointerdown` and `pointerup` report only the first button pressed and the last released; the mask
+// reports all, and corrects for a release that happened outside the window.
 
 /**
  * Bit of `PointerEvent.buttons` (https://www.w3.org/TR/pointerevents3/#the-buttons-property) to
@@ -18,7 +18,7 @@ const BUTTONS = Object.freeze([
 
 export class HeldButtons {
   #mask = 0;
-  /** Whether what is down was pressed where it does not count. */
+  /** Whether the pressed buttons were pressed where they do not count. */
   #ignores = false;
 
   /** Whether any button is down. */
@@ -28,7 +28,7 @@ export class HeldButtons {
 
   /**
    * @param {number} mask `PointerEvent.buttons`
-   * @param {boolean} counts whether a first button pressed here counts; if not, nothing does until
+   * @param {boolean} counts whether a first button pressed here counts; if not, none does until
    *   all are up
    * @returns {{ button: number, pressed: boolean }[]} what changed, releases first
    */
@@ -44,7 +44,7 @@ export class HeldButtons {
   }
 
   /**
-   * What pressed the buttons is gone without a word of them: what is pressed next is another press.
+   * The device that pressed the buttons is gone without releasing them: later presses are new ones.
    * @returns {boolean} whether any was down
    */
   cancel() {

@@ -1,22 +1,22 @@
-// Which keys the viewer holds, so that every key that went down comes up, and what is typed is what the
-// viewer typed.
+// The keys that the viewer holds, so that every key that went down comes up, and the desktop types
+// what the viewer typed.
 //
 // Browsers lose key releases in known ways; each has its rule here:
-// - Every event tells which modifiers are on, and what is held is made to agree (modifiers.js).
-// - A key that goes down again without having come up has lost its release in between.
-// - macOS reports no release of a key while Meta (⌘) is held: such a key is one full stroke, and so is
-//   each of its repeats. Those that went down before Meta are released with it.
-// - macOS reports CapsLock as down when it locks and up when it unlocks: each is one full stroke.
+// - Every event reports which modifiers are on, and the held keys are made to agree (modifiers.js).
+// - A key that goes down again without having come up has lost its release.
+// - macOS reports no release of a key while Meta (⌘) is held: such a key, and each of its repeats, is
+//   a full stroke. Keys that went down before Meta are released together with it.
+// - macOS reports CapsLock as down when it locks and up when it unlocks: each is a full stroke.
 // - Windows reports AltGr as ControlLeft and AltRight at the same instant, and apps would see
-//   Ctrl+AltGr: the ControlLeft that is none is taken back.
-// - A window that loses focus gets no releases at all: `releaseAll` forgets everything, and one
-//   message makes the desktop do the same.
-// - A key that the viewer's input method takes for itself is not pressed: what becomes of it is text,
-//   which no key types. A dead key is pressed like any other: the desktop's layout composes.
+//   Ctrl+AltGr: the false ControlLeft is released again.
+// - A window that loses the focus gets no releases: `releaseAll` forgets everything, and one message
+//   makes the desktop do the same.
+// - A key that the viewer's input method consumes is not pressed: it results in text, which no key
+//   types. A dead key is pressed like any other: the desktop's layout composes.
 //
-// The desktop lets go of what it heard nothing about for a while. So what is held is said again whenever
-// it matters, with each repeat and before each other key and button: that changes nothing there, or
-// presses again what was let go.
+// The desktop releases keys that it has not heard of for a while. So held keys are repeated whenever
+// it matters, with each repeat and before each other key and button: that either changes nothing
+// there, or presses again what was released.
 
 import { evdevKey } from './keymap.js';
 import { corrections, modifiersOf, modifiersOfCode, modifiersOfKey } from './modifiers.js';
@@ -25,7 +25,7 @@ import { corrections, modifiersOf, modifiersOfCode, modifiersOfKey } from './mod
 /** @import { Modifier, Modifiers, ReportingEvent } from './modifiers.js' */
 
 /**
- * What a key event says. `age` is how many milliseconds ago it happened.
+ * A key event. `age` is how many milliseconds ago it happened.
  * @typedef {ReportingEvent & { code: string, key: string, repeat: boolean, timeStamp: number,
  *   isComposing: boolean, keyCode: number }} KeyEvent
  * @typedef {{ event: KeyEvent, age: number, locks: Locks | null }} KeyStroke
@@ -33,17 +33,17 @@ import { corrections, modifiersOf, modifiersOfCode, modifiersOfKey } from './mod
  * @typedef {{ since: number, kinds: Modifiers, standsIn: boolean }} Hold
  */
 
-/** The two parts of an AltGr stroke on Windows are reported at most this many milliseconds apart. */
+/** Windows reports the two parts of an AltGr stroke at most this many milliseconds apart. */
 const ALT_GRAPH_WINDOW = 2;
 
-/** A repeat that is older has waited while the browser stood still; the key may be up by now. */
+/** An older repeat was delayed because the browser was busy; the key may be up by now. */
 const STALE_AFTER = 250;
 
 /** `KeyboardEvent.keyCode` of a key that an input method has taken (UI Events, section 7.3.2). */
 const TAKEN_BY_INPUT_METHOD = 229;
 
 export class HeldKeys {
-  /** By code. @type {Map<string, Hold>} */
+  /** Keyed by code. @type {Map<string, Hold>} */
   #held = new Map();
   /** When the youngest key event happened. */
   #youngest = -Infinity;
@@ -97,7 +97,7 @@ export class HeldKeys {
   }
 
   /**
-   * A key came up: it, what stood in for a modifier that it is, and what is not reported any more.
+   * A key came up: it, its stand-in for a modifier, and keys whose release is not reported.
    * @param {ReportingEvent & { code: string, key: string, timeStamp: number }} event
    * @returns {KeyChange[]}
    */
@@ -112,15 +112,15 @@ export class HeldKeys {
   }
 
   /**
-   * Lets go of the modifiers that an event of the pointer does not report; where something is done by
-   * it (`acts`), those that it reports are down after it.
+   * Releases the modifiers that a pointer event does not report; if the event acts on the desktop
+   * (`acts`), those that it does report are down afterwards.
    * @param {ReportingEvent & { timeStamp: number }} event
    * @param {boolean} acts
    * @returns {KeyChange[]}
    */
   heed(event, acts) {
     if (!acts && this.#held.size === 0) return [];
-    // Motion waits for the next frame of the page; keys do not.
+    // Motion waits for the page's next frame; keys do not.
     if (event.timeStamp < this.#youngest) return [];
     return acts ? this.#agree(event) : this.#letGo(event);
   }
@@ -197,7 +197,7 @@ export class HeldKeys {
     return isAltGraph ? this.release('ControlLeft') : [];
   }
 
-  /** Codes of the keys held that are no modifiers. */
+  /** Codes of the held keys that are not modifiers. */
   #plainKeys() {
     return [...this.#held].filter(([, { kinds }]) => kinds.size === 0).map(([code]) => code);
   }
@@ -229,7 +229,7 @@ function fullStroke(code, locks) {
  * @param {string} code
  * @param {boolean} pressed
  * @param {Locks | null} locks while it goes down
- * @returns {KeyChange[]} none for a key the desktop does not know
+ * @returns {KeyChange[]} none for a key that the desktop does not know
  */
 function keyChange(code, pressed, locks) {
   const key = evdevKey(code);

@@ -1,23 +1,24 @@
-// The binary messages on the data channels: objects in, bytes out, and back.
+// Encodes and decodes the binary messages on the data channels.
 //
 // Big-endian, one message per event, the first byte is the tag. The vectors in test/vectors/ are
-// shared with lumen-rtc, whose decoder refuses everything it does not know. This side is lenient in
-// one direction only: `decodeOutput` answers null for a message it does not understand, so that the
-// page shows a picture even if a cursor got lost.
+// shared with lumen-rtc, whose decoder refuses everything unknown. This side is lenient:
+// `decodeOutput` returns null for an unknown message, so that a missing cursor does not cost the
+// picture.
 
 /** @import { Locks } from './locks.js' */
 
 /**
- * What a viewer does. Names and units are those of lumen-rtc:
- * - `key`: evdev key code; what lock keys are on while it goes down, where that is known.
+ * A viewer's input. Names and units are those of lumen-rtc:
+ * - `key`: evdev key code; the state of the lock keys while it goes down, where known.
  * - `button`: evdev button code, at a place on the output.
  * - `pointerTo`: a place on the output as fractions, 0 … 65535 for each axis.
  * - `pointerBy`, `scroll`: sixteenths of an output pixel.
  * - `wheel`: 120 is one notch.
  * - `sizeWanted`: the viewport in device pixels, and its scale in 120ths.
- * - `keyframeWanted`: a picture is missing, and a whole one is asked for.
+ * - `keyframeWanted`: a picture is missing, and a whole one is requested.
  * - `stillHeld`: a sign of life, due while a key or button is held.
- * - `pad`: all of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0 … 255.
+ * - `pad`: the complete state of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0
+ *   … 255.
  * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }
  *   | { type: 'pointerTo', sequence: number, x: number, y: number }
  *   | { type: 'pointerBy', dx: number, dy: number }
@@ -34,7 +35,7 @@
  */
 
 /**
- * What the desktop tells its viewers; `pictureSent`: the RTP time of the newest picture that left.
+ * The desktop's messages to its viewers; `pictureSent`: the RTP time of the newest sent picture.
  * @typedef {'running' | 'compositorRestarting' | 'mediaRestarting'} DesktopState
  * @typedef {{ type: 'cursorHidden' }
  *   | { type: 'cursorNamed', name: string }
@@ -154,7 +155,7 @@ function keyState(pressed, locks) {
 
 /**
  * @param {ArrayBuffer} buffer
- * @returns {OutputMessage | null} null when the bytes are no message this page knows
+ * @returns {OutputMessage | null} null for an unknown message
  */
 export function decodeOutput(buffer) {
   if (buffer.byteLength === 0) return null;

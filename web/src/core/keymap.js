@@ -1,10 +1,10 @@
-// Physical keys: `KeyboardEvent.code` to the kernel's key codes.
+// Maps physical keys, `KeyboardEvent.code`, to the kernel's key codes.
 //
-// The names are those of the UI Events KeyboardEvent code Values (https://www.w3.org/TR/uievents-code/),
-// the numbers `KEY_*` of linux/input-event-codes.h. What is printed on a key does not matter here:
-// the desktop's own layout decides which character it types.
+// The names are those of the UI Events KeyboardEvent code Values
+// (https://www.w3.org/TR/uievents-code/), the numbers `KEY_*` of linux/input-event-codes.h. The label
+// of a key does not matter: the desktop's layout decides which character it types.
 
-/** The highest code that is a key of a keyboard: KEY_MICMUTE. */
+/** The highest code of a keyboard key: KEY_MICMUTE. */
 export const MAX_KEY = 248;
 
 /** @type {Readonly<Record<string, number>>} */
@@ -220,5 +220,5 @@ export function evdevKey(code) {
   return key ?? null;
 }
 
-/** Every name the table knows. */
+/** All names in the table. */
 export const KNOWN_CODES = Object.freeze(Object.keys(KEYS));

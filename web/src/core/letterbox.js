@@ -1,9 +1,9 @@
-// Where the picture lies in the window, and what a place in the window is on the desktop.
+// Places the picture in the window, and converts places in the window into places on the desktop.
 //
-// Two kinds of pixels: device pixels, of which the display is made, and CSS pixels, in which the
-// page is laid out; `devicePixelRatio` of the former make one of the latter, and it need not be
-// whole. A picture that fits the window almost exactly is shown pixel by pixel, aligned to device
-// pixels: scaling text by a fraction of a percent blurs all of it.
+// Two kinds of pixels: device pixels of the display, and CSS pixels, in which the page is laid out;
+// `devicePixelRatio` device pixels make one CSS pixel, and it need not be an integer. A picture that
+// almost fits the window is shown pixel by pixel, aligned to device pixels, because scaling text by a
+// fraction of a percent blurs all of it.
 
 /**
  * @typedef {{ width: number, height: number }} Size
@@ -13,13 +13,14 @@
 /** Up to this scale a picture is shown pixel by pixel with a thin border instead. */
 const MAX_BORDERED_SCALE = 1.01;
 
-/** And so is one that lacks so many device pixels at most: a desktop is even, and a whole number of
- * its apps' pixels, which a window need not be. */
+/** So is one that lacks at most this many device pixels: a desktop's sides are even, and a whole
+ * number of its apps' pixels, while a window's need not be. */
 const MAX_MISSING = 10;
-/** A border of so many CSS pixels belongs to the picture's edge, which a pointer must find. */
+/** A border of this many CSS pixels counts as the picture's edge, which a pointer must be able to
+ * reach. */
 const EDGE_BORDER = 6;
 
-/** The largest value of a place's fraction. */
+/** The largest fraction of a place. */
 const FRACTION = 65535;
 
 /**

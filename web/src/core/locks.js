@@ -1,7 +1,7 @@
-// Which lock keys of the viewer's keyboard are on, from what a key event reports.
+// Derives from a key event which lock keys of the viewer's keyboard are on.
 //
-// The desktop makes its own lock keys follow, so that a key types there what it typed here. ScrollLock
-// has no state in the desktop's keymaps and is a key like any other.
+// The desktop's lock keys follow, so that a key types the same there as here. ScrollLock has no state
+// in the desktop's keymaps and is a key like any other.
 
 /**
  * @typedef {{ caps: boolean, num: boolean }} Locks
@@ -12,13 +12,13 @@
 
 const LOCK_KEYS = Object.freeze(['CapsLock', 'NumLock']);
 
-/** These have a key between Enter and the digits that is not Num Lock, and digits always. */
+/** On these, the key between Enter and the digits is not Num Lock, and the pad always types digits. */
 const WITHOUT_NUM_LOCK = Object.freeze(['chromeos', 'mac']);
 
-/** The keys of the numeric pad that Num Lock changes. */
+/** The keys of the numeric pad that Num Lock affects. */
 const TWOFOLD = /^Numpad([0-9]|Decimal)$/;
 
-/** Names of what those keys do when they type nothing. */
+/** Names of the actions of those keys when they do not type. */
 const NAVIGATION = Object.freeze([
   'ArrowDown',
   'ArrowLeft',
@@ -36,7 +36,7 @@ const NAVIGATION = Object.freeze([
 /**
  * @param {ReportedKey} event a key that goes down
  * @param {Platform} platform
- * @returns {Locks | null} null for a lock key itself: on some systems it reports the state before it,
+ * @returns {Locks | null} null for a lock key itself: some systems report the state before it,
  *   on others the one after it
  */
 export function locksOf(event, platform) {
@@ -45,15 +45,15 @@ export function locksOf(event, platform) {
 }
 
 /**
- * On the numeric pad what the key typed is the surest word. Windows, for one, takes Shift back before
- * it reports Shift and a digit as an arrow, and does not take Num Lock back.
+ * On the numeric pad the typed key is the most reliable evidence. Windows, for example, releases
+ * Shift before it reports Shift and a digit as an arrow, but does not reverse Num Lock.
  *
  * @param {ReportedKey} event
  * @param {Platform} platform
  */
 function hasNum(event, platform) {
   if (TWOFOLD.test(event.code)) {
-    // The desktop types a digit if one of Num Lock and Shift is on, and moves the cursor if both are.
+    // The desktop types a digit if exactly one of Num Lock and Shift is on.
     if (event.key.length === 1) return !event.shiftKey;
     if (NAVIGATION.includes(event.key)) return event.shiftKey;
   }

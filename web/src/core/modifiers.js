@@ -1,19 +1,18 @@
-// Modifiers: what an input event reports of them, and what follows when the keys that are held say
-// something else.
+// Modifiers: what an input event reports about them, and the corrections when the held keys disagree.
 //
-// A release can be lost without a word (a screenshot, a shortcut of the system, a dialogue), and a key
-// can have gone down before the page had the focus. Every event of keyboard and mouse tells which
-// modifiers are on, and is believed: what is held and not reported is let go, what is reported and not
-// held is pressed. The exceptions:
-// - An event of a modifier's own key is silent about that modifier: systems differ in whether they
-//   report the state before or after it.
-// - A key is a modifier by what it does, and then by its place, too. Where the viewer has moved Control to
-//   Caps Lock, that key may be held while Control is reported; nothing is pressed in its stead. Where it
-//   does something else (Compose, a fifth level), no report is about it.
-// - AltRight is Alt on some layouts and AltGr on others: either report is good for it.
-// - Windows reports AltGr as Control and Alt, too, in some browsers: while AltGr is down nothing is
+// A release can get lost (through a screenshot, a shortcut of the system, a dialogue), and a key can
+// have gone down before the page had the focus. Every keyboard and mouse event reports the active
+// modifiers and is believed: held but unreported modifiers are released, reported but not held ones
+// are pressed. The exceptions:
+// - An event of a modifier's own key says nothing about that modifier, because systems differ in
+//   whether they report the state before or after it.
+// - A key is a modifier by its effect, and then also by its position. Where the viewer has moved
+//   Control to Caps Lock, that key may be held while Control is reported, and no other is pressed for
+//   it. If it has another effect (Compose, a fifth level), no report is about it.
+// - AltRight is Alt on some layouts and AltGr on others: either report matches it.
+// - In some browsers Windows reports AltGr as Control and Alt, too: while AltGr is down, nothing is
 //   known about those two.
-// - Firefox on macOS reports Option as AltGr, too: that report is not one.
+// - Firefox on macOS reports Option as AltGr, too: that report is ignored.
 // - Firefox before 118 reports the logo key as `OS`.
 
 /** @import { Platform } from './locks.js' */
@@ -49,7 +48,7 @@ const BY_KEY = Object.freeze({
   Shift: 'shift',
 });
 
-/** Which key stands for a modifier whose own was not seen. @type {Readonly<Record<Modifier, string>>} */
+/** The key to press for a modifier whose own key was not seen. @type {Readonly<Record<Modifier, string>>} */
 const STAND_IN = Object.freeze({
   alt: 'AltLeft',
   altGraph: 'AltRight',
@@ -64,7 +63,7 @@ const NONE = new Set();
 /**
  * @param {string} code
  * @param {string} key
- * @returns {Modifiers} what the key is; nothing if it is no modifier
+ * @returns {Modifiers} the modifiers that the key is; none for an ordinary key
  */
 export function modifiersOfKey(code, key) {
   const kind = Object.hasOwn(BY_KEY, key) ? BY_KEY[key] : undefined;
@@ -73,7 +72,7 @@ export function modifiersOfKey(code, key) {
 
 /**
  * @param {string} code
- * @returns {Modifiers} what a key of that place is as a rule
+ * @returns {Modifiers} the modifiers that a key at this position usually is
  */
 export function modifiersOfCode(code) {
   return new Set(Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : []);
@@ -96,12 +95,12 @@ export function modifiersOf(event, platform) {
 }
 
 /**
- * What has to change so that the keys held agree with what an event reports.
+ * The changes that make the held keys agree with the report of an event.
  *
  * @param {Modifiers} reported
- * @param {ReadonlyMap<string, Modifiers>} held codes of the keys held, with what they are
+ * @param {ReadonlyMap<string, Modifiers>} held codes of the held keys, with the modifiers that they are
  * @param {Platform} platform
- * @param {Modifiers} [silent] what the event says nothing about
+ * @param {Modifiers} [silent] modifiers about which the event says nothing
  * @returns {{ release: string[], press: string[] }} codes
  */
 export function corrections(reported, held, platform, silent = NONE) {

@@ -1,12 +1,12 @@
-// When to send the pointer's place: at once, but not more often than the desktop can use.
+// Decides when to send the pointer's position: at once, but not more often than the desktop can use.
 //
-// Motion travels unreliably, so the last place of a movement is sent once more when the pointer
-// rests: a lost packet must not leave the desktop's pointer somewhere else.
+// Motion is sent unreliably, so the last position of a movement is sent again when the pointer rests:
+// a lost packet must not leave the desktop's pointer elsewhere.
 
 /** Shortest time between two motions in milliseconds: 250 a second. */
 export const MOTION_INTERVAL = 4;
 
-/** A pointer that has not moved for so many milliseconds rests. */
+/** A pointer that has not moved for this many milliseconds rests. */
 export const REST_AFTER = 60;
 
 /** @typedef {{ x: number, y: number }} Place fractions of the output × 65535 */
@@ -53,7 +53,7 @@ export class MotionPacer {
     return this.#unconfirmed === null ? null : this.#sentAt + REST_AFTER;
   }
 
-  /** The place is known by other means: a button carried it. */
+  /** The desktop learned the position otherwise: a button message contained it. */
   settle() {
     this.#waiting = null;
     this.#unconfirmed = null;

@@ -1,25 +1,25 @@
-// What gamepads do, as messages: the browser's snapshots in, what is news out.
+// Turns the browser's snapshots of gamepads into messages about changes.
 //
-// A browser may say anything of a pad: numbers that are none, axes beyond their range, buttons that
-// are pressed and have no value. What leaves here is always in range. Each message says all of a
-// pad, and has a number by which the desktop drops what comes late.
+// A browser may report anything about a pad: values that are not numbers, axes out of range, pressed
+// buttons without a value. Messages are always in range. Each contains the complete state of a pad
+// and a sequence number, by which the desktop drops late ones.
 
 /** @import { InputMessage } from './input-codec.js' */
 
-/** Pads a session can have of one browser. */
+/** Most pads of one browser in a session. */
 export const MAX_PADS = 4;
 
-/** A stick this near its centre is at rest: no stick is still. */
+/** A stick this close to its centre is at rest, because no stick is perfectly still. */
 export const REST = 0.02;
 
-/** Buttons of the standard mapping, and one that Chromium numbers after them. */
+/** The buttons of the standard mapping, and one that Chromium numbers after them. */
 const BUTTONS = 18;
 const LEFT_TRIGGER = 6;
 const RIGHT_TRIGGER = 7;
 const UP = 12;
 
 /**
- * The part of a `Gamepad` that counts.
+ * The relevant part of a `Gamepad`.
  * @typedef {{ readonly index: number, readonly connected: boolean, readonly mapping: string,
  *   readonly axes: readonly number[],
  *   readonly buttons: readonly { readonly pressed: boolean, readonly value: number }[] }} PadSnapshot
@@ -32,9 +32,9 @@ const UP = 12;
 const AT_REST = { buttons: 0, sticks: [0, 0, 0, 0], triggers: [0, 0] };
 
 /**
- * Where browsers without a mapping of their own put things, as Linux numbers them: which standard
- * button each button is. All have their sticks and triggers on axes 0 to 5 and the directional pad
- * on the last two.
+ * The layout in browsers without a mapping of their own, as Linux numbers buttons: the standard
+ * button of each button. All have sticks and triggers on axes 0 to 5 and the directional pad on the
+ * last two.
  */
 const LINUX_BUTTONS = Object.freeze({
   11: [0, 1, 2, 3, 4, 5, 8, 9, 16, 10, 11],
@@ -42,7 +42,7 @@ const LINUX_BUTTONS = Object.freeze({
 });
 
 /**
- * Whether a pad's buttons are where the desktop expects them.
+ * Whether a pad has the layout that the desktop expects.
  * @param {PadSnapshot} pad
  */
 export function isMapped(pad) {
@@ -65,13 +65,13 @@ export class Pads {
   /** @type {Map<number, number>} */
   #sequences = new Map();
 
-  /** Whether the desktop knows of any. */
+  /** Whether the desktop knows any pad. */
   get any() {
     return this.#told.size > 0;
   }
 
   /**
-   * Tells what has changed.
+   * Sends what has changed.
    * @param {readonly (PadSnapshot | null)[]} snapshots
    * @param {Send} send
    */
@@ -87,14 +87,14 @@ export class Pads {
   }
 
   /**
-   * Lets go of everything; the pads stay plugged in.
+   * Releases everything; the pads stay plugged in.
    * @param {Send} send
    */
   release(send) {
     for (const index of this.#told.keys()) this.#tell(index, AT_REST, send);
   }
 
-  /** The desktop is another one, which knows nothing. */
+  /** A new desktop does not know the pads. */
   forget() {
     this.#told.clear();
     this.#sequences.clear();
@@ -146,7 +146,7 @@ function linuxState(pad, places) {
   const [x, y, left, rx, ry, right, hatX, hatY] = pad.axes;
   const hat = [(hatY ?? 0) < -0.5, (hatY ?? 0) > 0.5, (hatX ?? 0) < -0.5, (hatX ?? 0) > 0.5];
   const directions = hat.reduce((bits, on, place) => bits | (Number(on) << (UP + place)), 0);
-  // From −1, at rest, to 1; but 0 until it is moved for the first time.
+  // From −1 at rest to 1, but 0 until it is moved for the first time.
   const pulled = (/** @type {number | undefined} */ axis) =>
     axis === 0 ? 0 : Math.round((clamp(axis ?? -1, -1, 1) + 1) * 127.5);
   const triggers = /** @type {[number, number]} */ ([pulled(left), pulled(right)]);
@@ -201,7 +201,7 @@ function trigger(button) {
  * @param {number} most
  */
 function clamp(value, least, most) {
-  // What is no number is at rest; infinities are the ends.
+  // NaN counts as rest; infinities are the ends of the range.
   return Number.isNaN(value) ? 0 : Math.min(Math.max(value, least), most);
 }
 

@@ -1,4 +1,4 @@
-// Which keys make a browser paste. What they mean on the desktop is the desktop's business.
+// The keys that make a browser paste. Their meaning on the desktop is up to the desktop.
 
 /** @import { Platform } from './locks.js' */
 
@@ -9,7 +9,7 @@
  */
 export function isPaste({ code, key, ctrlKey, shiftKey, altKey, metaKey }, platform) {
   if (altKey) return false;
-  // By what is printed on it, or by its place where nothing Latin is.
+  // By its label, or by its position on layouts without Latin letters.
   const letter = key.toLowerCase() === 'v' || code === 'KeyV';
   if (platform === 'mac') return letter && metaKey && !ctrlKey;
   if (metaKey) return false;

@@ -1,4 +1,4 @@
-// Wheel events to notches and smooth scrolling.
+// Converts wheel events to notches and smooth scrolling.
 //
 // The desktop wants wheels in v120 (120 = one notch) and fingers in sixteenths of an output pixel.
 // Browsers report both as one event. A wheel is recognised by
@@ -7,11 +7,11 @@
 //   pixels, which is how macOS trackpads count, or
 // - pixels in whole multiples of 100 or 120, which is what Chromium gives for a notch, or
 // - `wheelDelta` exactly 1.2 times the pixels: a wheel of higher resolution on Windows.
-// Everything else is a smooth device. What is less than one unit is kept for the next event.
+// Everything else is a smooth device. A remainder below one unit is kept for the next event.
 
 /**
- * The part of a `WheelEvent` that matters. `wheelDeltaX` and `wheelDeltaY` point up and left, and
- * Firefox may not have them.
+ * The relevant part of a `WheelEvent`. `wheelDeltaX` and `wheelDeltaY` point up and left, and Firefox
+ * may lack them.
  * @typedef {{ deltaX: number, deltaY: number, deltaMode: number, wheelDeltaX?: number,
  *   wheelDeltaY?: number }} WheelTurn
  * @typedef {{ type: 'wheel', rightV120: number, downV120: number }
@@ -22,7 +22,7 @@ const NOTCH = 120;
 const LINES_PER_NOTCH = 3;
 const MAC_TRACKPAD_RATIO = 3;
 const FINE_WHEEL_RATIO = 1.2;
-/** A notch moves a page by at least so many pixels, even one that is zoomed to 500 %. */
+/** A notch moves a page by at least this many pixels, even at a zoom of 500 %. */
 const LEAST_NOTCH_PIXELS = 16;
 const I16_MAX = 32767;
 
@@ -30,14 +30,14 @@ const DELTA_LINES = 1;
 const DELTA_PAGES = 2;
 
 export class WheelCounter {
-  /** What is left over, in the unit of the last event. */
+  /** The remainder, in the unit of the last event. */
   #rest = { right: 0, down: 0 };
   #smooth = false;
 
   /**
    * @param {WheelTurn} turn
    * @param {number} scale output pixels per CSS pixel
-   * @returns {WheelMessage | null} null while less than one unit has come together
+   * @returns {WheelMessage | null} null while less than one unit has accumulated
    */
   turn(turn, scale) {
     const notched = turn.deltaMode !== 0 || isWheel(turn);
@@ -52,8 +52,8 @@ export class WheelCounter {
   }
 
   /**
-   * No event came for a while.
-   * @returns {WheelMessage | null} fingers lifted, if there were any
+   * No event arrived for a while.
+   * @returns {WheelMessage | null} that fingers were lifted, if any were down
    */
   lift() {
     if (!this.#smooth) return null;
@@ -114,7 +114,8 @@ function v120(turn, axis) {
   if (turn.deltaMode === DELTA_PAGES) return delta * NOTCH;
   if (turn.deltaMode === DELTA_LINES) return (delta / LINES_PER_NOTCH) * NOTCH;
   const ticks = turn[`wheelDelta${axis}`] ?? 0;
-  // Zero ticks beside a movement is a browser that does not count them: 100 or 120 pixels a notch.
+  // Zero ticks with movement mean that the browser does not count them: 100 or 120 pixels are a
+  // notch.
   if (ticks !== 0 && ticks % NOTCH === 0) return -ticks;
   if (delta % 100 === 0) return (delta / 100) * NOTCH;
   if (delta % NOTCH === 0) return delta;
@@ -140,6 +141,6 @@ function wholeUnits(sum) {
  * @param {number} whole
  */
 function rest(sum, whole) {
-  // A jump beyond what one message holds is not scrolled later.
+  // A jump beyond the range of one message is not scrolled later.
   return Math.abs(sum - whole) < 1 ? sum - whole : 0;
 }
