@@ -110,7 +110,7 @@ fn picture_lost_on_its_way_is_asked_for_again_and_never_for_smaller() -> Result<
     shows_quadrants(&page)?;
     page.evaluate::<()>("void (lumenTest.spoil.losesFrom = 0)")?;
     press_a(&page)?;
-    page.wait_for_status("The picture is lost on its way")?;
+    page.wait_for_status("The picture does not arrive")?;
     page.evaluate::<()>("void (lumenTest.spoil.losesFrom = Infinity)")?;
     page.wait_for_colour(MIDDLE, colour_of_key(KEY_A))?;
     assert_eq!(said_after_the_first_spoiled(&page, SIZE_WANTED)?, None);

@@ -13,7 +13,7 @@ import { isPaste } from '../src/core/paste-keys.js';
 /** @type {DesktopSays & { type: 'ways' }} */
 const BOTH = { type: 'ways', fromDesktop: true, toDesktop: true };
 
-/** A clipboard, and what it said and did. */
+/** A clipboard with its messages and effects. */
 function open(ways = BOTH) {
   /** @type {PageSays[]} */
   const said = [];
@@ -114,7 +114,7 @@ test('text that an app copies is fetched in a window with the focus, and whole',
   page.hear({ type: 'offered', offer: 5 }, true);
   const transfer = fetchedTransfer(page);
   const bytes = bytesOf('Grüße 🦀');
-  // A character lies across two pieces.
+  // A character spans two pieces.
   page.hear({ type: 'sent', transfer, bytes: bytes.slice(0, 3) });
   page.hear({ type: 'sent', transfer: transfer + 1, bytes: bytesOf('another') });
   page.hear({ type: 'sent', transfer, bytes: bytes.slice(3) });
@@ -145,7 +145,7 @@ test('text of the desktop that was written here is not offered back', () => {
 });
 
 test('paste right after a copy in the desktop pastes what the desktop has', () => {
-  // Nothing was copied here since: neither while the window kept the focus, nor by the look of it.
+  // Nothing was copied here since: the window kept the focus, and the text is the same.
   const { clipboard, hear } = open();
   hear({ type: 'offered', offer: 5 });
   assert.equal(clipboard.offer('copied here long ago'), false);
@@ -249,7 +249,7 @@ const unhex = (hex) => Uint8Array.from(hex.match(/../g) ?? [], (byte) => parseIn
 const vectors = (name) =>
   JSON.parse(readFileSync(new URL(`vectors/${name}.json`, import.meta.url), 'utf8'));
 
-/** Bytes stand as text in the vectors. @param {any} message */
+/** The vectors contain bytes as text. @param {any} message */
 const withBytes = ({ text, ...message }) =>
   text === undefined ? message : { ...message, bytes: bytesOf(text) };
 

@@ -9,7 +9,7 @@ import { MAX_MACROBLOCKS } from '../src/core/frame-size.js';
 const TICKS = 90;
 const HD = 8160;
 
-/** A browser and its network in virtual time: what it receives, decodes and shows. */
+/** A browser and its network in virtual time: received, decoded and shown pictures. */
 class Rig {
   decoding = new Decoding();
   now = 0;
@@ -196,7 +196,7 @@ test('decoding, a decoder that is only slow, is not asked to do with smaller pic
   const rig = new Rig();
   rig.send();
   for (let count = 0; count < 40; count += 1) {
-    // Shown is always a picture of some time ago.
+    // The shown picture is always slightly older.
     rig.send({ decodes: false });
     rig.decoded += 1;
     rig.run(250);

@@ -106,7 +106,7 @@ test('press, a key after Shift whose release was never seen, releases Shift', ()
 test('press, a key with Shift from before the page had the focus, presses Shift', () => {
   const keys = new HeldKeys('other');
   assert.deepEqual(keys.press(stroke('KeyA', 'Shift')), [down(SHIFT_LEFT), down(A)]);
-  // Its keyup names the other Shift: what stood in for it goes up.
+  // Its keyup names the other Shift: its stand-in goes up.
   assert.deepEqual(keys.releaseBy(event('ShiftRight')), [up(SHIFT_LEFT)]);
 });
 
@@ -127,7 +127,7 @@ test('heed, a click, makes the modifiers agree with it', () => {
   const keys = new HeldKeys('other');
   keys.press(stroke('ShiftLeft', 'Shift'));
   assert.deepEqual(keys.heed(event('', 'Control'), true), [up(SHIFT_LEFT), down(CONTROL_LEFT)]);
-  // A modifier that is held is said again: the desktop may have let go of it.
+  // A held modifier is repeated, because the desktop may have released it.
   assert.deepEqual(keys.heed(event('', 'Control'), true), [down(CONTROL_LEFT)]);
 });
 
@@ -271,13 +271,13 @@ test('any strokes, on any platform, leave no key down that is not held', () => {
         () => keys.heed(happened, step % 5 === 0),
       ][step % 3]?.() ?? [];
       for (const change of changes) {
-        // To say again that a key is down is no fault; that one is up which is not, is.
+        // Repeating that a key is down is allowed; releasing one that is not down is a fault.
         if (change.pressed) pressed.add(change.key);
         else assert.equal(pressed.delete(change.key), true, `${platform} ${code} ${step}`);
       }
       assert.equal(pressed.size, keys.size, `${platform} ${code} ${step}`);
     }
-    // An event that reports nothing leaves no modifier down.
+    // An event that reports no modifiers leaves none down.
     keys.heed(event('', '', { timeStamp: 5001 }), true);
     const modifiers = /** @type {const} */ (['alt', 'altGraph', 'control', 'meta', 'shift']);
     assert.deepEqual(modifiers.filter((modifier) => keys.holds(modifier)), [], platform);

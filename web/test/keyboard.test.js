@@ -7,7 +7,7 @@ import { Keyboard } from '../src/page/keyboard.js';
 
 const SHIFT_LEFT = 42;
 
-/** As much of a browser as the keyboard looks at. */
+/** The parts of a browser that the keyboard uses. */
 function openPage({ takesText = false } = {}) {
   const page = {
     window: new EventTarget(),

@@ -45,7 +45,7 @@ test('locksOf, systems without Num Lock, has it on', () => {
 });
 
 /**
- * What the desktop's keymap makes of a key of the numeric pad: a digit if one of both is on.
+ * What the desktop's keymap types with a key of the numeric pad: a digit if exactly one is on.
  * @param {{ num: boolean } | null} found
  * @param {boolean} shift
  */
@@ -60,7 +60,7 @@ const PAD = [
   ['other', 'NumpadDecimal', ',', 'NumLock'],
   ['other', 'NumpadDecimal', 'Delete', ''],
   ['other', 'Numpad5', 'Clear', ''],
-  // Windows takes Shift back before it says so.
+  // Windows releases Shift before it reports the key.
   ['windows', 'Numpad4', 'ArrowLeft', 'NumLock'],
   ['windows', 'Numpad0', 'Insert', 'NumLock'],
   // macOS has digits with Shift, too.

@@ -12,7 +12,7 @@ import {
 /** @import { Modifier } from '../src/core/modifiers.js' */
 
 /**
- * What follows, for keys held by code and what they do, or by code alone.
+ * The corrections, for keys held by code and effect, or by code alone.
  * @param {Modifier[]} reported
  * @param {string[]} held
  * @param {Platform} platform

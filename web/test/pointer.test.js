@@ -5,7 +5,7 @@ import { Pointer } from '../src/page/pointer.js';
 
 /** @import { InputMessage } from '../src/core/input-codec.js' */
 
-/** As much of a browser as the pointer looks at. */
+/** The parts of a browser that the pointer uses. */
 function openPage() {
   Object.defineProperty(globalThis, 'window', { value: {}, configurable: true });
   Object.defineProperty(globalThis, 'PointerEvent', { value: Event, configurable: true });

@@ -27,12 +27,12 @@ test('explain, an answer without a word, is not taken for one of the gateway', (
   for (const status of [429, 500, 521, 530]) {
     const { type, reason } = explain({ status, word: null, text });
     assert.equal(type, 'later');
-    assert.match(reason, new RegExp(`Status ${status}.*proxy`));
+    assert.match(reason, new RegExp(`status ${status}.*proxy`));
   }
   for (const status of [301, 401, 403, 404, 413]) {
     const { type, reason } = explain({ status, word: null, text });
     assert.equal(type, 'never');
-    assert.match(reason, new RegExp(`Status ${status}.*proxy`));
+    assert.match(reason, new RegExp(`status ${status}.*proxy`));
     assert.doesNotMatch(reason, /html|token/);
   }
 });

@@ -56,7 +56,7 @@ test('reportLines, a report, are sentences', () => {
     ],
   });
   assert.deepEqual(lines, [
-    'Connected by relay TCP, 20 ms there and back.',
+    'Connected by relay TCP, 20 ms round trip.',
     'direct UDP: not tried. Not wanted.',
     'relay UDP: does not work. No answer over UDP; a firewall on the way may block it.',
     'relay TCP: works, ready in 31 ms.',

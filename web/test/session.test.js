@@ -7,7 +7,7 @@ import { ATTEMPT_LIMIT, Session } from '../src/core/session.js';
 
 const LOST = /** @type {const} */ ({ type: 'peerLost', reason: 'lost' });
 
-/** A session in the named state at time 0, with the first retry still to come. */
+/** A session in the named state at time 0, with the first retry still ahead. */
 function streamingSession() {
   const session = new Session(() => 0);
   session.handle({ type: 'start' }, 0);
@@ -166,7 +166,7 @@ test('any events, in any order, keep socket and peer in step', () => {
   const open = { socket: false, peer: false };
   let seed = 1;
   for (let step = 0; step < 20_000; step += 1) {
-    // A linear congruential generator (Numerical Recipes), for a run that is always the same.
+    // A linear congruential generator (Numerical Recipes), for a reproducible run.
     seed = (seed * 1664525 + 1013904223) % 2 ** 32;
     const event = /** @type {Event} */ (events[seed % events.length]);
     // The page sends these only while it has a socket.

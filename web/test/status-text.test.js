@@ -75,7 +75,7 @@ test('describe, a part of the page is missing, says so where nothing else is to 
 test('describe, a picture that is missing, says what is done about it', () => {
   const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
   assert.match(text({ session, trouble: 'missed' }), /missing\. Asking for another…$/);
-  assert.match(text({ session, trouble: 'lost' }), /lost on its way\. Asking for another…$/);
+  assert.match(text({ session, trouble: 'lost' }), /does not arrive\. Asking for another…$/);
   assert.match(text({ session, trouble: 'tooLarge' }), /this size\. Asking for a smaller one…$/);
   assert.match(text({ session, trouble: 'missed', desktop: 'mediaRestarting' }), /restarting/);
 });

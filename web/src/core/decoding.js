@@ -1,36 +1,36 @@
-// Whether the pictures that the desktop sends are decoded here, as a machine: what left there and
-// what is shown here in, what to do about it out.
+// Whether this browser decodes the desktop's pictures: a state machine that takes what was sent and
+// what is shown, and returns what to do about it.
 //
-// The desktop says which picture it sent last, by the picture's RTP time; silence means nothing, for a
-// still desktop sends none. A picture that is not shown a while after that is missed. First it is
-// asked for anew, as a whole. If the browser then receives pictures and decodes none, it may be that
-// they are too large for its decoder: smaller ones are asked for, and it is remembered how large they
-// may be. If none arrives, it is the network, and asking again is all there is. At last the
-// connection is given up.
+// The desktop reports the RTP time of the picture it sent last; silence means nothing, because a
+// still desktop sends none. A picture that is not shown some time after that is missing. First a
+// whole picture is requested. If the browser then receives pictures but decodes none, they may be too
+// large for its decoder: smaller ones are requested, and the limit is remembered. If none arrives,
+// the network is at fault, and only repeating the request can help. In the end the connection is
+// given up.
 
 import { MAX_MACROBLOCKS } from './frame-size.js';
 
-/** A picture is missed so many milliseconds after it left. */
+/** A picture is missing this many milliseconds after it was sent. */
 export const PATIENCE = 1000;
-/** And so many after another size was asked for: every app draws anew. */
+/** The same after another size was requested, because every app must redraw. */
 export const SIZE_PATIENCE = 2000;
 
-/** How often pictures that do not even arrive are asked for. */
+/** How often pictures that do not arrive are requested. */
 const MAX_KEYFRAMES = 5;
-/** How often smaller pictures are. */
+/** How often smaller pictures are requested. */
 const MAX_SIZES = 2;
 
-/** As many macroblocks as decoders are made for: level 5, 1080p, 720p, and what a phone could do. */
+/** Macroblocks that decoders commonly support: level 5, 1080p, 720p, and the capacity of a phone. */
 const STEPS = [22080, 8192, 3600, 1620];
 
 /**
- * What is wrong, to be said:
- * - `missed`: a picture does not appear, and is asked for anew.
- * - `lost`: pictures do not arrive, and are asked for again.
- * - `tooLarge`: the browser does not decode what it receives, and smaller pictures are asked for.
- * - `undecodable`, `unreceived`: none was decoded, or none arrived; the connection is given up.
+ * The problem to show:
+ * - `missed`: a picture does not appear, and another is requested.
+ * - `lost`: pictures do not arrive, and are requested again.
+ * - `tooLarge`: the browser does not decode what it receives, and smaller pictures are requested.
+ * - `undecodable`, `unreceived`: no picture was decoded, or none arrived; the connection is given up.
  * @typedef {'missed' | 'lost' | 'tooLarge' | 'undecodable' | 'unreceived'} Trouble
- * What is to be done; `saySmaller`: smaller pictures were asked for, and they are shown.
+ * What to do; `saySmaller`: smaller pictures were requested and are shown.
  * @typedef {'askKeyframe' | 'askSize' | 'saySmaller' | 'giveUp'} Action
  * @typedef {{ name: 'missing', time: number, until: number, received: number, decoded: number,
  *   keyframes: number, sizes: number }} Missing
@@ -52,7 +52,7 @@ export class Decoding {
   /** @type {Trouble | null} */
   #trouble = null;
 
-  /** When to look, null when there is nothing to look for. */
+  /** When to check, null when nothing is expected. */
   get deadline() {
     return this.#state.name === 'well' ? null : this.#state.until;
   }
@@ -85,7 +85,7 @@ export class Decoding {
       case 'looked':
         return this.#looked(event, now);
       case 'replaced':
-        // What was given up for is still so.
+        // The problem for which the connection was given up persists.
         if (this.#state.name !== 'well') this.#trouble = null;
         this.#state = { name: 'well' };
         return [];
@@ -98,7 +98,7 @@ export class Decoding {
   }
 
   /**
-   * Takes what is shown for an answer if it is what was waited for.
+   * Takes the shown picture as an answer if it is the expected one.
    * @param {number | null} shown
    * @param {number} now
    * @returns {Action[]}
@@ -118,7 +118,7 @@ export class Decoding {
    * @returns {Action[]}
    */
   #looked({ shown, received, decoded }, now) {
-    // A browser that decodes and does not say what cannot be judged.
+    // A browser that decodes but does not report the shown picture cannot be judged.
     const seen = this.#see(shown ?? (decoded > 0 ? this.#newest : null), now);
     const state = this.#state;
     if (state.name === 'well' || now < state.until) return seen;
@@ -138,7 +138,7 @@ export class Decoding {
   }
 
   /**
-   * Asks for a whole picture.
+   * Requests a whole picture.
    * @param {Missing} state
    * @param {number} now
    * @returns {Action[]}
@@ -151,7 +151,7 @@ export class Decoding {
   }
 
   /**
-   * Asks for smaller pictures.
+   * Requests smaller pictures.
    * @param {Missing} state
    * @param {number} now
    * @returns {Action[]}
@@ -172,8 +172,8 @@ export class Decoding {
   #giveUp(trouble) {
     this.#trouble = trouble;
     this.#state = { name: 'well' };
-    // Smaller ones were of no use. What does not even arrive says nothing of what can be decoded, so
-    // then the next connection keeps to what this browser is known to show.
+    // Smaller pictures did not help. If pictures do not even arrive, nothing is known about decoding,
+    // so the next connection keeps to what this browser is known to show.
     if (trouble === 'undecodable') this.#most = MAX_MACROBLOCKS;
     return ['giveUp'];
   }
@@ -181,7 +181,7 @@ export class Decoding {
 
 /**
  * @param {number} time
- * @param {number | null} shown the time of the picture that was shown last
+ * @param {number | null} shown the time of the picture shown last
  * @returns {boolean} whether the picture of that time, or a later one, is shown; times wrap
  */
 function isShown(time, shown) {

@@ -1,22 +1,22 @@
-// How long to wait before the next attempt: not at all, then ever longer.
+// How long to wait before the next attempt: none at first, then ever longer.
 
 const FIRST_DELAY = 100;
 const MAX_DELAY = 5000;
 const JITTER = 0.25;
 
-/** A connection that lasted so many milliseconds was a good one: the next loss starts anew. */
+/** A connection that lasted this many milliseconds was good: the next loss starts over. */
 export const GOOD_AFTER = 2000;
 
 export class Backoff {
   #failures = 0;
   #random;
 
-  /** @param {() => number} random 0 ≤ number < 1; spreads pages that lost the same server */
+  /** @param {() => number} random 0 ≤ number < 1; spreads the attempts of pages that lost the same server */
   constructor(random = Math.random) {
     this.#random = random;
   }
 
-  /** Attempts that failed in a row. */
+  /** Number of consecutive failed attempts. */
   get failures() {
     return this.#failures;
   }

@@ -1,19 +1,19 @@
-// What a refused request means to the viewer.
+// What a refused request means for the viewer.
 
 /**
- * - `wrong`: the token is.
- * - `loginNeeded`: nobody is logged in, or no longer.
- * - `later`: trying again can help.
- * - `never`: somebody has to set something first.
+ * - `wrong`: the token is wrong.
+ * - `loginNeeded`: nobody is logged in, or the login has ended.
+ * - `later`: another attempt can succeed.
+ * - `never`: a setting must be changed first.
  * @typedef {{ type: 'wrong' | 'loginNeeded' | 'later' | 'never', reason: string }} Refusal
  * @typedef {{ status: number, word: string | null, text: string }} Answer
  */
 
-/** The header with the gateway's word for a refusal. What a proxy answers by itself lacks it. */
+/** The header with the gateway's code for a refusal. A proxy's own replies lack it. */
 export const REFUSAL_HEADER = 'Lumen-Refusal';
 
 /**
- * @param {Answer} answer whose status is no success
+ * @param {Answer} answer with an unsuccessful status
  * @returns {Refusal}
  */
 export function explain({ status, word, text }) {
@@ -44,8 +44,8 @@ function explainStranger(status) {
     case 504:
       return { type: 'later', reason: `The proxy cannot reach Lumen (status ${status}).` };
     default: {
-      const reason = `Status ${status} came without a word from Lumen: a proxy may have answered.`;
-      // Too many requests, and every fault of a server's own, pass.
+      const reason = `The reply with status ${status} is not from Lumen; a proxy may have sent it.`;
+      // Too many requests and server errors are temporary.
       return { type: status === 429 || status >= 500 ? 'later' : 'never', reason };
     }
   }

@@ -1,4 +1,4 @@
-// How the page reaches the relay: what the gateway says, made fit for RTCPeerConnection.
+// How the page reaches the relay: converts the gateway's message for RTCPeerConnection.
 
 /**
  * @typedef {{ urls: string[], username: string, credential: string }} RelayServer
@@ -11,7 +11,7 @@ const WAYS = ['udp', 'tcp', 'tls'];
 
 /**
  * @param {unknown} value of a message's `relay`
- * @returns {RelayServer | null} null when there is no relay, or none this page understands
+ * @returns {RelayServer | null} null when there is no relay, or in an unknown format
  */
 export function parseRelay(value) {
   if (typeof value !== 'object' || value === null) return null;
@@ -22,7 +22,7 @@ export function parseRelay(value) {
 }
 
 /**
- * Puts the name under which the page was found where the server leaves its own open.
+ * Inserts the hostname of the page where the server left it open.
  *
  * @param {RelayServer} relay
  * @param {string} hostname as in `location.hostname`
@@ -36,7 +36,7 @@ export function placeRelay(relay, hostname) {
 
 /**
  * @param {string} url
- * @returns {RelayWay} how it is reached (RFC 7065: "turns" is TLS, "turn" UDP unless it says else)
+ * @returns {RelayWay} its transport (RFC 7065: "turns" is TLS, "turn" is UDP unless stated otherwise)
  */
 export function wayOf(url) {
   if (url.startsWith('turns:')) return 'tls';
@@ -55,8 +55,8 @@ export function serversFor(relay, { way }) {
 }
 
 /**
- * Which path the address asks for: `?relay=only` goes by the relay alone, `?relay=tcp` by one way to
- * it. To try a path, and for tests.
+ * The path that the page's address asks for: `?relay=only` uses only the relay, `?relay=tcp` only one
+ * transport to it. For trying a path, and for tests.
  *
  * @param {string} search as in `location.search`
  * @returns {PathWish}

@@ -1,5 +1,5 @@
-// The connection report in words: which path is used, which ways to the relay work, and why others
-// do not.
+// The connection report in words: the path in use, the transports to the relay that work, and why
+// others do not.
 
 /** @import { RelayWay } from './relay.js' */
 
@@ -22,7 +22,7 @@ export function relayName(way) {
 
 /**
  * @param {Stats[]} stats of a peer connection
- * @returns {UsedPath | null} null while there is none
+ * @returns {UsedPath | null} null while no path is in use
  */
 export function usedPath(stats) {
   const transport = stats.find((one) => one.type === 'transport');
@@ -77,13 +77,13 @@ export function errorSentence(code, way) {
     case 403:
       return 'The relay forbids it.';
     case 486:
-      return 'The relay has given this viewer all it may have.';
+      return 'This viewer has used up its quota at the relay.';
     case 508:
       return 'The relay is full.';
     case 701:
       return UNREACHABLE[way];
     default:
-      return `The relay refuses with code ${code}.`;
+      return `The relay refused with error ${code}.`;
   }
 }
 
@@ -100,7 +100,7 @@ export function silenceSentence(way) {
 }
 
 /**
- * The report as lines for people.
+ * The report as lines of text.
  *
  * @param {Report} report
  * @returns {string[]}
@@ -112,7 +112,7 @@ export function reportLines({ used, paths }) {
 
 /** @param {UsedPath} used */
 function roundTrip({ roundTripMillis }) {
-  return roundTripMillis === null ? '' : `, ${roundTripMillis} ms there and back`;
+  return roundTripMillis === null ? '' : `, ${roundTripMillis} ms round trip`;
 }
 
 /** @param {TriedPath} path */

@@ -1,22 +1,22 @@
-// The life of the connection, as a machine: events and the time in, actions out.
+// The life of the connection, as a state machine: takes events and the time, returns actions.
 //
 // There are two connections. The peer connection carries pictures and input; the signalling socket
-// sets it up and afterwards only tells that the desktop's side was replaced. An attempt starts both
-// at once. While pictures come, a lost socket is opened again in the background and takes up the peer
-// connection there is, and nothing else happens; a lost peer connection starts the next attempt, the
-// first of them without delay.
+// establishes it, and afterwards only reports that the desktop's side was replaced. An attempt starts
+// both at once. While pictures arrive, a lost socket is reopened in the background and resumes the
+// existing peer connection without any other effect; a lost peer connection starts the next attempt,
+// the first one without delay.
 
 import { Backoff } from './reconnect.js';
 
-/** An attempt that has shown no picture after so many milliseconds has failed. */
+/** An attempt without a picture after this many milliseconds has failed. */
 export const ATTEMPT_LIMIT = 8000;
 
-/** Why a socket does not open, as long as nobody knows better. */
+/** The reason why a socket does not open, until a better one is known. */
 const UNREACHABLE = 'The server cannot be reached.';
-/** The server lets this page in, and yet the socket does not open. */
+/** The server accepts this page, but its socket does not open. */
 const BLOCKED =
   'The server answers, but its WebSocket does not: a proxy has to pass the Upgrade header on.';
-/** So many times in a row: one failure may be a server that is just being started. */
+/** Consecutive failures before this is shown; a single one may be due to a starting server. */
 const BLOCKED_AFTER = 2;
 
 /**
@@ -50,7 +50,7 @@ export class Session {
   #socket = 'none';
   #socketOpenedAt = 0;
   #socketReason = UNREACHABLE;
-  /** How often in a row the socket has not opened though the server let this page in. */
+  /** How often in a row the socket did not open although the server accepted this page. */
   #socketsBlocked = 0;
   /** @type {number | null} */
   #socketRetryAt = null;
@@ -67,7 +67,7 @@ export class Session {
     return this.#state;
   }
 
-  /** When to send `tick`, null when there is nothing to wait for. */
+  /** When to send `tick`, null when nothing is waited for. */
   get deadline() {
     switch (this.#state.name) {
       case 'attempting':
@@ -84,7 +84,7 @@ export class Session {
   /**
    * @param {Event} event
    * @param {number} now milliseconds
-   * @returns {Action[]} to be carried out in this order
+   * @returns {Action[]} to carry out in this order
    */
   handle(event, now) {
     switch (event.type) {
@@ -106,7 +106,7 @@ export class Session {
       case 'socketExplained':
         return this.#socketExplained(event.reason);
       case 'refused':
-        // The picture needs no socket: it goes on for as long as it comes.
+        // The picture needs no socket, so it continues for as long as it arrives.
         if (this.#state.name === 'streaming') return [];
         return this.#end({ name: 'failed', reason: event.reason });
       case 'loginNeeded':
@@ -124,7 +124,7 @@ export class Session {
   }
 
   /**
-   * What is waited for is tried at once.
+   * Tries at once whatever is waiting.
    * @param {number} now
    * @returns {Action[]}
    */
@@ -192,7 +192,7 @@ export class Session {
     if (deadline === null || now < deadline) return [];
     switch (this.#state.name) {
       case 'attempting': {
-        // A socket that did not open in all this time is stuck too.
+        // A socket that did not open in all this time is stuck, too.
         const closed = this.#socket === 'opening' ? this.#closeSocket() : [];
         return [...closed, ...this.#fail('No picture arrived.', now)];
       }
@@ -226,7 +226,7 @@ export class Session {
   #socketClosed(opened, now) {
     this.#socket = 'none';
     if (opened) this.#socketBackoff.ended(now - this.#socketOpenedAt);
-    // A refused socket does not say why: it may be that the login has expired.
+    // A refused socket does not give the reason; the login may have expired.
     /** @type {Action[]} */
     const check = opened ? [] : ['checkLogin'];
     switch (this.#state.name) {
@@ -241,7 +241,7 @@ export class Session {
   }
 
   /**
-   * What is learned about a socket that did not open, perhaps only after the next was tried.
+   * Learns why a socket did not open, perhaps only after the next attempt began.
    * @param {string} reason
    * @returns {Action[]}
    */

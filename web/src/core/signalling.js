@@ -21,42 +21,42 @@ export function offerMessage(sdp) {
   return JSON.stringify({ type: 'offer', sdp });
 }
 
-/** @param {string} sdp of a connection the desktop knows, whose way to it is lost */
+/** @param {string} sdp of an existing connection whose path was lost */
 export function restartMessage(sdp) {
   return JSON.stringify({ type: 'restart', sdp });
 }
 
-/** @param {string} ticket that came with the answer of the connection there is */
+/** @param {string} ticket from the answer of the existing connection */
 export function resumeMessage(ticket) {
   return JSON.stringify({ type: 'resume', ticket });
 }
 
-/** Asks for the app that has ended to be started again. */
+/** Asks to start the ended app again. */
 export function startAppMessage() {
   return JSON.stringify({ type: 'startApp' });
 }
 
-/** Asks for credentials to try one way to the relay with. */
+/** Asks for credentials to test one transport to the relay. */
 export function probeMessage() {
   return JSON.stringify({ type: 'probe' });
 }
 
 /**
  * @param {string} candidate
- * @returns {string | null} null for a candidate that is of no use to the desktop
+ * @returns {string | null} null for a candidate that the desktop cannot use
  */
 export function candidateMessage(candidate) {
-  // An empty one says "no more". Names under .local hide the address behind multicast DNS, which
-  // the desktop does not ask; it learns the address from the first packet.
+  // An empty candidate marks the end. Names under .local hide the address behind multicast DNS, which
+  // the desktop does not query; it learns the address from the first packet.
   if (candidate === '' || candidate.split(' ')[4]?.endsWith('.local')) return null;
-  // WebRTC over TCP is not offered by the desktop.
+  // The desktop does not support WebRTC over TCP.
   if (candidate.split(' ')[2]?.toLowerCase() !== 'udp') return null;
   return JSON.stringify({ type: 'candidate', candidate });
 }
 
 /**
  * @param {unknown} text
- * @returns {GatewayMessage | null} null when it is no message this page knows
+ * @returns {GatewayMessage | null} null for an unknown message
  */
 export function parseGatewayMessage(text) {
   const message = parseObject(text);

@@ -1,11 +1,11 @@
-// What the status line says. Nothing while all is well.
+// The text of the status line, which is empty while all is well.
 
 /** @import { Trouble } from './decoding.js' */
 /** @import { State } from './session.js' */
 /** @import { DesktopState } from './input-codec.js' */
 
 /**
- * @typedef {'retry' | 'startApp'} Offer what the viewer can do about it
+ * @typedef {'retry' | 'startApp'} Offer the action offered to the viewer
  * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: Offer | null }} Status
  * @typedef {{ reason: string, startable: boolean }} AppEnd how the app has ended
  * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState, app: AppEnd | null,
@@ -48,7 +48,7 @@ export function describe(situation) {
  */
 function waitingText({ until, reason }, everStreamed, now) {
   const seconds = Math.ceil((until - now) / 1000);
-  // Short waits would make the line flicker.
+  // Showing short waits would make the line flicker.
   if (seconds <= 1) return `${verb(everStreamed)}…`;
   return `${reason} ${verb(everStreamed)} in ${seconds} s…`.trimStart();
 }
@@ -60,7 +60,7 @@ function verb(everStreamed) {
 
 /**
  * @param {Trouble | null} trouble
- * @returns {string} a sentence, or nothing
+ * @returns {string} a sentence, or an empty string
  */
 export function troubleText(trouble) {
   switch (trouble) {
@@ -69,7 +69,7 @@ export function troubleText(trouble) {
     case 'missed':
       return 'A picture is missing.';
     case 'lost':
-      return 'The picture is lost on its way.';
+      return 'The picture does not arrive.';
     case 'tooLarge':
       return 'This browser does not decode a picture of this size.';
     case 'undecodable':

@@ -1,10 +1,10 @@
 // The clipboard of the viewer's system.
 //
-// It is read when the viewer pastes: the `paste` event brings the text along and needs no permission.
-// Where the viewer has granted the permission to read, it is read when the window gets the focus, too, for
-// apps that paste by a menu. Nobody is asked for that permission.
+// It is read when the viewer pastes: the `paste` event contains the text and needs no permission.
+// Where the viewer has granted the permission to read, it is also read when the window gets the
+// focus, for apps that paste by a menu. The page never asks for that permission.
 //
-// It is written as soon as the browser allows it: at once in a window that has the focus, else with the
+// It is written as soon as the browser allows it: at once in a window with the focus, else with the
 // viewer's next key or click there.
 
 import { Clipboard } from '../core/clipboard.js';
@@ -15,20 +15,20 @@ import { log } from '../util/log.js';
 /** @import { Viewer } from './viewer.js' */
 
 /**
- * `hold` and `release` the input: a key that pastes waits until the desktop has been offered the text.
+ * `hold` and `release` the input: a key that pastes waits until the desktop was offered the text.
  * @typedef {{ hold: () => void, release: () => void }} InputGate
  */
 
-/** The event of a paste follows its key within so many milliseconds, or there is none. */
+/** A `paste` event follows its key within this many milliseconds, or not at all. */
 const PASTE_LIMIT = 80;
-/** A key waits for the desktop's answer for at most so many milliseconds. */
+/** The longest time in milliseconds that a key waits for the desktop's answer. */
 const ANSWER_LIMIT = 500;
 
 export class LocalClipboard {
   #viewer;
   #gate;
   #clipboard;
-  /** Of the desktop's, which the browser did not let be written yet. @type {string | null} */
+  /** The desktop's text that the browser has not yet allowed to be written. @type {string | null} */
   #unwritten = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -64,7 +64,7 @@ export class LocalClipboard {
     else this.#clipboard.received(message, document.hasFocus());
   }
 
-  /** The browser can take more. */
+  /** The channel has room for more. */
   roomMade() {
     this.#clipboard.roomMade();
   }
@@ -73,7 +73,7 @@ export class LocalClipboard {
     this.#clipboard.reset();
   }
 
-  /** Whether the browser is to make a `paste` event of a key, which then waits for it. */
+  /** Whether a key should make the browser fire a `paste` event, for which the key then waits. */
   get wantsPaste() {
     return this.#clipboard.takesText;
   }
@@ -134,7 +134,7 @@ export class LocalClipboard {
 
   /** @param {Failure} failure */
   #refused(failure) {
-    log('debug', 'no text', { failure });
+    log('debug', 'cannot transfer a text', { failure });
     if (failure === 'tooLarge') this.#viewer.notify('The copied text is larger than 64 MB');
   }
 
@@ -157,7 +157,7 @@ function isField(target) {
 
 async function mayRead() {
   try {
-    // Not every browser knows this name, nor do the types.
+    // Neither all browsers nor the type definitions know this name.
     const name = /** @type {PermissionName} */ ('clipboard-read');
     return (await navigator.permissions.query({ name })).state === 'granted';
   } catch {
@@ -166,7 +166,7 @@ async function mayRead() {
 }
 
 /**
- * Pages that were not loaded securely have no other way, and this one works only while the viewer presses
+ * Pages loaded insecurely have no other way, and this one works only while the viewer presses
  * something.
  * @param {string} text
  * @returns {boolean} whether it was copied

@@ -1,4 +1,4 @@
-// What a viewer has use for once there is a picture: the input devices, the clipboard, the desktop's
+// What a viewer needs once there is a picture: the input devices, the clipboard, the desktop's
 // cursor, and the connection report.
 
 import { Gate } from '../core/gate.js';
@@ -102,7 +102,7 @@ export class Controls {
     this.#cursor.rescale(this.#viewer.picture.scale);
   }
 
-  /** The connection is gone, and with it what the desktop said by it. */
+  /** The connection was lost, together with the state that it reported. */
   disconnected() {
     this.#gamepads.setAvailable(false);
     this.#gate.drop();
@@ -110,7 +110,7 @@ export class Controls {
     this.#watch.replaced();
   }
 
-  /** @param {OutputMessage} message about a cursor, a pad or a picture; others are not for this */
+  /** @param {OutputMessage} message about a cursor, a pad or a picture; others are ignored */
   received(message) {
     switch (message.type) {
       case 'cursorHidden':
@@ -143,7 +143,7 @@ export class Controls {
     this.#clipboard.received(data);
   }
 
-  /** More text can be sent. */
+  /** The channel has room for more text. */
   transferRoom() {
     this.#clipboard.roomMade();
   }
@@ -162,7 +162,7 @@ export class Controls {
     this.#life.watch();
   }
 
-  /** What is held is let go: the releases happen where this window does not see them. */
+  /** Releases everything, because the releases will happen where this window does not see them. */
   #releaseAll() {
     const [keys, buttons] = [this.#keyboard.forget(), this.#pointer.forget()];
     if (keys || buttons) this.#gate.take({ type: 'releaseAll' });

@@ -1,4 +1,4 @@
-// The desktop's cursor, drawn by the browser itself: it moves without waiting for the network.
+// The desktop's cursor, drawn by the browser, so that it moves without waiting for the network.
 
 /** @import { OutputMessage } from '../core/input-codec.js' */
 
@@ -49,7 +49,7 @@ export class Cursor {
     this.#stage.style.cursor = `url("${address}") ${x} ${y}, default`;
     if (this.#scale === 1) return;
     const resolution = 1 / this.#scale;
-    // Ignored where image-set() is not known: the line above stays in force.
+    // Ignored where image-set() is unknown: the line above stays in force.
     this.#stage.style.cursor = `image-set(url("${address}") ${resolution}x) ${x} ${y}, default`;
   }
 }

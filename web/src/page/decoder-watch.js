@@ -1,8 +1,8 @@
-// Looks after the picture: asks the browser what it shows when the desktop has sent one, and carries
-// out what is decided about a picture that is missing.
+// Watches the picture: asks the browser what it shows after the desktop has sent a picture, and
+// carries out the decisions about missing ones.
 //
-// Which picture it shows the browser says at once and at no cost; its statistics take a while, and are
-// asked for only when a picture is missing.
+// The browser reports the shown picture at once and at no cost; its statistics take a while, and are
+// requested only when a picture is missing.
 
 import { Decoding } from '../core/decoding.js';
 import { macroblocksOf } from '../core/frame-size.js';
@@ -17,7 +17,7 @@ export class DecoderWatch {
   #decoding = new Decoding();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** Whether the browser is being asked. */
+  /** Whether a request for statistics is pending. */
   #looking = false;
 
   /**
@@ -31,7 +31,7 @@ export class DecoderWatch {
 
   /** @param {OutputMessage & { type: 'pictureSent' }} message */
   sent({ time }) {
-    // A page that nobody sees may be denied its timers, and decoders.
+    // A hidden page may be denied its timers and decoders.
     if (document.hidden) return;
     this.#handle({ type: 'sent', time, shown: this.#viewer.shownTime });
   }
@@ -41,7 +41,7 @@ export class DecoderWatch {
     this.#handle({ type: 'resized', macroblocks: macroblocksOf(size) });
   }
 
-  /** There is another connection from now on, or none. */
+  /** The connection was replaced or lost. */
   replaced() {
     this.#handle({ type: 'replaced' });
   }
@@ -61,11 +61,11 @@ export class DecoderWatch {
   async #count() {
     const { connection } = this.#viewer;
     const counts = await this.#viewer.countPictures().catch((error) => {
-      log('warn', 'no statistics of pictures', { error });
+      log('warn', 'cannot get statistics of pictures', { error });
       return null;
     });
     if (connection !== this.#viewer.connection) return;
-    // Without them nothing can be judged until the desktop sends another picture.
+    // Without statistics nothing can be decided until the desktop sends another picture.
     if (counts === null) this.replaced();
     else this.#handle({ type: 'looked', shown: this.#viewer.shownTime, ...counts });
   }

@@ -1,5 +1,5 @@
-// Gamepads: looked at once per frame of the screen while one is connected, the window has the focus
-// and the desktop has use for them; otherwise not at all.
+// Gamepads: polled once per frame of the screen while one is connected, the window has the focus and
+// the desktop supports them; otherwise not at all.
 
 import { Pads, isMapped } from '../core/pads.js';
 import { log } from '../util/log.js';
@@ -36,7 +36,7 @@ export class Gamepads {
   }
 
   /**
-   * The desktop says whether it has use for pads; a new desktop has none until it says so.
+   * The desktop reports whether it supports pads; a new desktop does not until it says so.
    * @param {boolean} available
    */
   setAvailable(available) {
@@ -45,7 +45,7 @@ export class Gamepads {
     else this.#pads.forget();
   }
 
-  /** Lets go of everything: what happens next happens where this window does not see it. */
+  /** Releases everything, because later releases happen where this window does not see them. */
   release() {
     this.#pads.release(this.#handlers.send);
   }
@@ -74,7 +74,7 @@ export class Gamepads {
 
   /** @param {Gamepad} gamepad */
   #disconnected(gamepad) {
-    // The last one has to be told of even though nothing is polled any more.
+    // The last one must be reported although polling has stopped.
     this.#look();
     if (this.#available && this.#handlers.isActive()) {
       this.#handlers.notify(`Gamepad ${gamepad.index + 1} disconnected`);
@@ -106,7 +106,7 @@ export class Gamepads {
   }
 }
 
-/** A page that may not ask has none. */
+/** The browser denies gamepads to a page without permission. */
 function gamepads() {
   try {
     return navigator.getGamepads();

@@ -1,4 +1,4 @@
-// Keys, by place on the keyboard.
+// Keyboard events, by the keys' physical positions.
 
 import { HeldKeys } from '../core/held-keys.js';
 import { isPaste } from '../core/paste-keys.js';
@@ -10,8 +10,8 @@ import { locksOf } from '../core/locks.js';
 /** @import { Platform } from '../core/locks.js' */
 
 /**
- * Where keys go. `wantsPaste`: whether the browser is to paste when a key means that; then `pasting` is
- * called before that key is sent.
+ * The receiver of keys. `wantsPaste`: whether the browser should paste for a key that means it; then
+ * `pasting` is called before that key is sent.
  * @typedef {{ send: (message: InputMessage) => void, isActive: () => boolean,
  *   wantsPaste: () => boolean, pasting: () => void }} Desktop
  */
@@ -20,7 +20,7 @@ export class Keyboard {
   #platform = keyboardPlatform();
   #held = new HeldKeys(this.#platform);
   #desktop;
-  /** Keys that arrive after the focus has gone are another window's: their releases go there. */
+  /** Keys that arrive after the focus was lost belong to another window, which gets their releases. */
   #focused = true;
 
   /**
@@ -29,12 +29,12 @@ export class Keyboard {
    */
   constructor(desktop, signal) {
     this.#desktop = desktop;
-    // In the capture phase, so that no element of the page acts on a key of the desktop.
+    // In the capture phase, so that no element of the page reacts to a key for the desktop.
     const options = { signal, capture: true };
     window.addEventListener('keydown', (event) => this.#down(event), options);
     window.addEventListener('keyup', (event) => this.#up(event), options);
     window.addEventListener('blur', () => (this.#focused = false), { signal });
-    // A press on the page gives it the focus, and comes before the event that says so.
+    // A press on the page gives it the focus, and arrives before the focus event.
     for (const type of ['focus', 'pointerdown']) {
       window.addEventListener(type, () => (this.#focused = true), options);
     }
@@ -45,7 +45,7 @@ export class Keyboard {
     return this.#held.size > 0;
   }
 
-  /** Whether a key is down that is Control here, wherever on the keyboard it is. */
+  /** Whether a key is down that acts as Control here, at any position. */
   get isControlDown() {
     return this.#held.holds('control');
   }
@@ -56,9 +56,9 @@ export class Keyboard {
   }
 
   /**
-   * Makes the modifiers agree with what an event of the pointer reports.
+   * Makes the modifiers agree with the report of a pointer event.
    * @param {MouseEvent} event
-   * @param {boolean} acts whether something is done by it that they matter for
+   * @param {boolean} acts whether the event causes an action that they affect
    */
   heed(event, acts) {
     const active = this.#desktop.isActive();
@@ -69,7 +69,7 @@ export class Keyboard {
   #down(event) {
     const mine = this.#desktop.isActive() && this.#focused && !document.hidden;
     if (!mine || evdevKey(event.code) === null) return;
-    // With a key that pastes for it the browser makes an event that has the text.
+    // For a key that pastes, the browser then fires an event with the text.
     if (isPaste(event, this.#platform) && this.#desktop.wantsPaste()) {
       if (!event.repeat) this.#desktop.pasting();
     } else event.preventDefault();
@@ -80,8 +80,8 @@ export class Keyboard {
 
   /** @param {KeyboardEvent} event */
   #up(event) {
-    // Also while nothing is sent: a key that came up meanwhile must not count as held later. And also
-    // of a key that the desktop does not know: the modifiers that it reports are as true as any.
+    // Also while nothing is sent, because a released key must not count as held later; and also for
+    // keys unknown to the desktop, because the modifiers they report are valid, too.
     const active = this.#desktop.isActive();
     this.#tell(this.#held.releaseBy(event), active);
     if (!active || evdevKey(event.code) === null) return;
@@ -101,7 +101,7 @@ export class Keyboard {
 /** @returns {Platform} */
 function keyboardPlatform() {
   const name = navigator.platform.toLowerCase();
-  // Chrome OS gives itself out as Linux there.
+  // Chrome OS pretends to be Linux there.
   if (/\bCrOS\b/.test(navigator.userAgent)) return 'chromeos';
   if (/^(mac|iphone|ipad)/.test(name)) return 'mac';
   return name.startsWith('win') ? 'windows' : 'other';

@@ -30,12 +30,12 @@ export class Login {
   }
 
   /**
-   * Asks for another token, or to try this one again.
+   * Asks for another token, or offers to try this one again.
    * @param {string} token
    * @param {Refusal} refusal
    */
   refused(token, refusal) {
-    // What could not be judged is worth another try: the form keeps it.
+    // A token that could not be checked is worth another try, so the form keeps it.
     this.#elements.loginToken.value = refusal.type === 'wrong' ? '' : token;
     this.ask(refusal.reason);
   }
@@ -62,7 +62,7 @@ export class Login {
 }
 
 /**
- * @param {string} pasted a token, or the whole address with the token in it
+ * @param {string} pasted a token, or the whole address that contains it
  * @returns {string}
  */
 function tokenOf(pasted) {

@@ -1,7 +1,7 @@
-// Where the page starts: connects at once and joins the viewer to its controls.
+// The page's entry point: connects at once and gives the viewer its controls.
 //
-// What is imported here, and by it, is all that the first picture takes: every module more makes it
-// later. What a viewer has use for only then is imported when it is needed.
+// The modules imported here, directly and indirectly, are exactly those that the first picture needs:
+// each further one would delay it. All others are imported when they are needed.
 
 import { findElements } from './elements.js';
 import { findObstacle } from './peer.js';
@@ -35,7 +35,7 @@ let loadedControls;
 /** @type {Promise<Login | null> | undefined} */
 let loadedLogin;
 
-/** Whoever asks meanwhile waits for the same ones, in the order of asking. */
+/** Callers meanwhile wait for the same controls, in the order of their calls. */
 function controls() {
   loadedControls ??= import('./controls.js')
     .then(({ Controls }) => new Controls(elements, viewer, signal))
@@ -51,18 +51,18 @@ function loginForm() {
 }
 
 /**
- * @param {string} what could not be loaded; a browser may not try a second time
+ * @param {string} what could not be loaded; a browser may not retry
  * @param {unknown} error
  * @returns {null}
  */
 function missing(what, error) {
-  log('error', 'a part of the page is missing', { what, error });
+  log('error', 'cannot load a part of the page', { what, error });
   viewer.complain(`${what} could not be loaded. Reload the page.`);
   return null;
 }
 
 /**
- * Uses the token in the address's fragment and takes it out of the address, so that it does not stay
+ * Uses the token in the fragment of the address and removes it from there, so that it does not remain
  * in the history.
  * @returns {boolean} whether there was one
  */
@@ -116,7 +116,7 @@ window.addEventListener(
   { signal },
 );
 
-// For whoever looks into why a connection is as it is: `await lumen.report()` in the console.
+// For people who examine a connection: `await lumen.report()` in the console.
 Object.assign(window, { lumen: { report: async () => (await controls())?.report() } });
 
 start();

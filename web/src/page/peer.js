@@ -1,10 +1,10 @@
-// One peer connection: pictures in, input out.
+// One peer connection: receives pictures and sends input.
 //
-// The offer goes out before any address of this browser is known; addresses follow one by one, as
-// soon as it is known whether there is a relay. The desktop's own are in its answer.
+// The offer is sent before any address of this browser is known; addresses follow one by one, as soon
+// as it is known whether there is a relay. The answer contains the desktop's addresses.
 //
-// When the way to the desktop is lost, another one is looked for first (ICE restart): the picture
-// then goes on where it was. Only if none is found is the connection lost.
+// When the path to the desktop is lost, another one is sought first (ICE restart), and the picture
+// then continues. Only if none is found is the connection lost.
 
 import { decodeOutput, encodeInput } from '../core/input-codec.js';
 import { log } from '../util/log.js';
@@ -22,23 +22,24 @@ import { log } from '../util/log.js';
  *   transferRoom: () => void, lost: (reason: string) => void }} PeerHandlers
  */
 
-/** Motion that would queue behind so many bytes is old when it arrives; newer follows. */
+/** Motion that would queue behind this many bytes would arrive late, and newer motion follows. */
 const MAX_QUEUED_MOTION = 256;
 
-/** Text that waits here for the network, in bytes: as little as keeps it busy. */
+/** Most bytes of text that wait here for the network: just enough to keep it busy. */
 const MAX_QUEUED_TEXT = 32 * 1024;
 
-/** Another way is found within so many milliseconds, or a new connection is made. */
+/** Another path must be found within this many milliseconds, or a new connection is made. */
 const RESTART_LIMIT = 4000;
 
-/** Of WebRTC's priorities (https://w3c.github.io/webrtc-priority/); a browser that has none ignores it. */
+/** One of WebRTC's priorities (https://w3c.github.io/webrtc-priority/); browsers without them ignore
+ * it. */
 const LOW_PRIORITY = /** @type {RTCDataChannelInit} */ ({ priority: 'very-low' });
 
 const BROWSERS = 'Chrome, Chromium, Edge or Safari';
 
 /**
- * What this browser lacks, to be said before anything is tried.
- * @returns {string | null} what is missing and what to do about it, null when nothing is
+ * What this browser lacks, reported before anything is tried.
+ * @returns {string | null} what is missing and what to do about it, or null
  */
 export function findObstacle() {
   if (!('RTCPeerConnection' in window)) {
@@ -46,7 +47,7 @@ export function findObstacle() {
   }
   const video = RTCRtpReceiver.getCapabilities?.('video');
   const hasH264 = video?.codecs.some((codec) => codec.mimeType.toLowerCase() === 'video/h264');
-  // Without the list the offer is tried; the desktop refuses one it has no codec for.
+  // Without the list of codecs the offer is tried; the desktop refuses one without a common codec.
   if (video && !hasH264) {
     return `This browser cannot decode H.264 video. Use ${BROWSERS}, or in Firefox switch on the OpenH264 plugin.`;
   }
@@ -57,9 +58,9 @@ export class Peer {
   #connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   #input = this.#connection.createDataChannel('input');
   #motion = this.#connection.createDataChannel('motion', { ordered: false, maxRetransmits: 0 });
-  // What is lost comes again, but does not hold up what is newer.
+  // Lost messages are sent again, but do not hold up newer ones.
   #pads = this.#connection.createDataChannel('pads', { ordered: false });
-  // Text of any length. Whatever else there is to send goes first.
+  // Text of any length. All other messages take precedence.
   #transfer = this.#connection.createDataChannel('transfer', LOW_PRIORITY);
   #listeners = new AbortController();
   #handlers;
@@ -69,7 +70,7 @@ export class Peer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #restartTimer;
   #started = false;
-  /** Resolves once the browser looks for addresses. @type {Promise<void>} */
+  /** Resolves once the browser gathers addresses. @type {Promise<void>} */
   #local;
   /** @type {(paths: Paths) => void} */
   #chosen = () => {};
@@ -90,7 +91,7 @@ export class Peer {
   }
 
   /**
-   * Looks for this browser's addresses. Counts once; ends the wait of {@link answer}.
+   * Gathers this browser's addresses. Only the first call counts; it ends the wait of {@link answer}.
    *
    * @param {Paths} paths
    */
@@ -103,10 +104,10 @@ export class Peer {
     return this.#started;
   }
 
-  /** RTP time of the picture that was shown last, null before there is one. */
+  /** RTP time of the picture shown last, null before the first. */
   get shownTime() {
     const [source] = this.#receiver.getSynchronizationSources?.() ?? [];
-    // Ten seconds later the browser does not know any more.
+    // After ten seconds the browser does not know it any more.
     this.#shownTime = source?.rtpTimestamp ?? this.#shownTime;
     return this.#shownTime;
   }
@@ -126,24 +127,24 @@ export class Peer {
     }
   }
 
-  /** @param {string} candidate of the desktop's that was not in its answer */
+  /** @param {string} candidate of the desktop that was not in its answer */
   async addCandidate(candidate) {
     await this.#local;
     try {
       await this.#connection.addIceCandidate({ candidate, sdpMLineIndex: 0 });
     } catch (error) {
-      log('debug', 'a candidate is of no use', { error });
+      log('debug', 'ignored a candidate', { error });
     }
   }
 
   /**
-   * Looks for another way to the desktop.
+   * Seeks another path to the desktop.
    *
    * @param {Paths} paths
    */
   async restart(paths) {
     if (this.#connection.signalingState !== 'stable' || this.#restartTimer !== undefined) return;
-    log('info', 'looking for another way');
+    log('info', 'looking for another path');
     this.#restartTimer = setTimeout(() => this.#endRestart(), RESTART_LIMIT);
     try {
       this.#configure(paths);
@@ -158,7 +159,7 @@ export class Peer {
 
   /** Whether the relay is in use. */
   async isRelayed() {
-    // As a rule it is there already, for the connection report.
+    // Usually it is loaded already, for the connection report.
     const { usedPath } = await import('../core/report.js');
     const path = usedPath(await this.stats());
     return path !== null && path.name !== 'direct UDP';
@@ -172,7 +173,7 @@ export class Peer {
     return all;
   }
 
-  /** @returns {Promise<{ received: number, decoded: number }>} how many pictures, the former whole */
+  /** @returns {Promise<{ received: number, decoded: number }>} of whole pictures */
   async countPictures() {
     const count = { received: 0, decoded: 0 };
     for (const stats of await this.stats()) {
@@ -214,12 +215,12 @@ export class Peer {
     return true;
   }
 
-  /** Whether a piece of text may be sent; the handler `transferRoom` is called when it may again. */
+  /** Whether a piece of text may be sent; if not, `transferRoom` is called when it may. */
   get hasTransferRoom() {
     return this.#transfer.bufferedAmount < MAX_QUEUED_TEXT;
   }
 
-  /** Tells the handlers nothing any more; the connection stays. */
+  /** Stops calling the handlers; the connection stays open. */
   retire() {
     clearTimeout(this.#restartTimer);
     this.#listeners.abort();
@@ -234,7 +235,7 @@ export class Peer {
   #addVideo() {
     const transceiver = this.#connection.addTransceiver('video', { direction: 'recvonly' });
     const { receiver } = transceiver;
-    // Frames are shown as they come: a late frame is better late than all frames later.
+    // Frames are shown as they arrive: one late frame is better than a delay of all later ones.
     receiver.jitterBufferTarget = 0;
     if ('playoutDelayHint' in receiver) receiver.playoutDelayHint = 0;
     const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs.filter(({ mimeType }) =>
@@ -244,8 +245,8 @@ export class Peer {
     return receiver;
   }
 
-  // Before there is a connection: a frame that is decoded while nobody looks is lost, and on a still
-  // desktop no other follows.
+  // Set before the connection exists: a frame that is decoded before the callback is set is lost, and
+  // on a still desktop no other follows.
   #showVideo() {
     const { track } = this.#receiver;
     track.contentHint = 'detail';
@@ -268,7 +269,7 @@ export class Peer {
   #checkConnection() {
     const { iceConnectionState, connectionState } = this.#connection;
     log('debug', 'peer connection', { iceConnectionState, connectionState });
-    // "disconnected" follows seconds of silence: another way costs less than more of it.
+    // "disconnected" follows seconds of silence; another path costs less than more silence.
     if (['disconnected', 'failed'].includes(iceConnectionState)) {
       const mending = this.#restartTimer !== undefined;
       if (!mending && !this.#handlers.interrupted()) {
@@ -277,7 +278,7 @@ export class Peer {
     } else if (['connected', 'completed'].includes(iceConnectionState)) {
       clearTimeout(this.#restartTimer);
       this.#restartTimer = undefined;
-      // There is a way, and no security on it.
+      // There is a path, but the DTLS handshake failed.
       if (connectionState === 'failed') {
         this.#lost('The connection to the desktop could not be secured.');
       }
@@ -344,7 +345,7 @@ export class Peer {
   async #makeOffer(paths) {
     try {
       const offer = await this.#connection.createOffer();
-      // The desktop can begin to answer it while this page still waits for the paths.
+      // The desktop can begin its answer while this page still waits for the paths.
       this.#handlers.offer(offer.sdp ?? '');
       this.#configure(await paths);
       await this.#connection.setLocalDescription(offer);

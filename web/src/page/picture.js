@@ -1,7 +1,7 @@
-// The picture on the screen, through as many peer connections as it takes.
+// The picture on the screen, across successive peer connections.
 //
-// Two video elements: the one in front keeps showing the last frame of a lost connection until the
-// other has the first frame of its successor.
+// Two video elements: the front one keeps showing the last frame of a lost connection until the other
+// has the first frame of its successor.
 
 import { placePicture } from '../core/letterbox.js';
 import { log } from '../util/log.js';
@@ -11,7 +11,7 @@ import { log } from '../util/log.js';
 export class Picture {
   #front;
   #back;
-  /** Owns the listeners for the first frame of the stream in the back. */
+  /** Owns the listeners for the first frame of the stream in the back element. */
   #awaiting = new AbortController();
   #viewport = { width: 0, height: 0, pixelRatio: 1 };
   #laidOut;
@@ -20,7 +20,7 @@ export class Picture {
 
   /**
    * @param {readonly [HTMLVideoElement, HTMLVideoElement]} elements
-   * @param {() => void} laidOut told when the picture may be elsewhere, or of another size
+   * @param {() => void} laidOut called when the place or size of the picture may have changed
    * @param {AbortSignal} signal
    */
   constructor([front, back], laidOut, signal) {
@@ -32,7 +32,7 @@ export class Picture {
     }
   }
 
-  /** Where the picture is, in CSS pixels. */
+  /** The place of the picture, in CSS pixels. */
   get box() {
     return this.#box;
   }
@@ -59,13 +59,13 @@ export class Picture {
       firstFrame();
     };
     element.srcObject = stream;
-    // Whichever comes first: a hidden page presents no frames, but it loads them.
+    // Whichever comes first: a hidden page loads frames but does not present them.
     element.requestVideoFrameCallback?.(shown);
     element.addEventListener('loadeddata', shown, { signal });
     element.play().catch((error) => log('debug', 'play interrupted', { error }));
   }
 
-  /** Forgets a stream that has shown nothing yet. */
+  /** Drops a stream that has not shown anything yet. */
   drop() {
     if (this.#awaiting.signal.aborted) return;
     this.#awaiting.abort();

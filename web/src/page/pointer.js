@@ -15,7 +15,7 @@ import { WheelCounter } from '../core/wheel.js';
  *   heed: (event: MouseEvent, acts: boolean) => void }} PointerDesktop
  */
 
-/** Fingers that have not scrolled for so many milliseconds are off the device. */
+/** Fingers that have not scrolled for this many milliseconds are off the device. */
 const LIFTED_AFTER = 100;
 
 export class Pointer {
@@ -24,7 +24,7 @@ export class Pointer {
   #buttons = new HeldButtons();
   #pacer = new MotionPacer();
   #wheel = new WheelCounter();
-  /** Whether the pointer was on the picture when it moved last. */
+  /** Whether the pointer was on the picture when it last moved. */
   #inside = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #motionTimer;
@@ -62,8 +62,8 @@ export class Pointer {
 
   /** @param {AbortSignal} signal */
   #listenToMotion(signal) {
-    // `pointermove` waits for the next frame of the page; `pointerrawupdate` does not, but exists
-    // in Chromium and secure contexts only.
+    // `pointermove` waits for the page's next frame; `pointerrawupdate` does not, but exists only in
+    // Chromium and in secure contexts.
     const motion = 'onpointerrawupdate' in window ? 'pointerrawupdate' : 'pointermove';
     this.#stage.addEventListener(
       motion,
@@ -81,19 +81,20 @@ export class Pointer {
       'pointerdown',
       (event) => {
         if (!this.#desktop.isActive()) return;
-        // A drag goes on outside the window.
+        // A drag continues outside the window.
         stage.setPointerCapture(event.pointerId);
         stage.focus({ preventScroll: true });
         this.#pressed(event);
       },
       { signal },
     );
-    // The second button of two is reported as a movement.
+    // The second of two buttons is reported as a movement.
     for (const type of /** @type {const} */ (['pointerup', 'pointermove'])) {
       stage.addEventListener(type, (event) => this.#pressed(event), { signal });
     }
     stage.addEventListener('pointercancel', (event) => this.#cancelled(event), { signal });
-    // Text selection, the context menu and going back in history are the browser's, not the desktop's.
+    // Text selection, the context menu and history navigation belong to the browser, not to the
+    // desktop.
     for (const type of ['mousedown', 'mouseup', 'auxclick', 'contextmenu', 'dragstart']) {
       stage.addEventListener(type, (event) => event.preventDefault(), { signal });
     }
@@ -105,8 +106,8 @@ export class Pointer {
     this.#desktop.heed(event, false);
     const wasInside = this.#inside;
     this.#inside = this.#isInside(event);
-    // A movement that leaves the picture ends at its edge, and what follows beside it is the page's
-    // own, unless it is a drag that began on the picture.
+    // A movement that leaves the picture ends at its edge; movements beside it belong to the page,
+    // except during a drag that began on the picture.
     if (!this.#inside && !wasInside && !this.#buttons.any) return;
     const message = this.#pacer.move(this.#placeOf(event), performance.now());
     if (message) this.#desktop.sendMotion(message);
@@ -130,7 +131,7 @@ export class Pointer {
   /** @param {PointerEvent} event */
   #pressed(event) {
     if (!event.isPrimary) return;
-    // Also while nothing is sent: a button that came up meanwhile must not count as held later.
+    // Also while nothing is sent, because a released button must not count as held later.
     const changes = this.#buttons.update(event.buttons, this.#isInside(event));
     if (changes.length === 0 || !this.#desktop.isActive()) return;
     event.preventDefault();
@@ -142,7 +143,7 @@ export class Pointer {
 
   /** @param {PointerEvent} event */
   #cancelled(event) {
-    // A second finger pressed nothing here, so its end releases nothing.
+    // A second finger pressed no button, so its end releases none.
     if (!event.isPrimary) return;
     this.#pacer.settle();
     if (this.#buttons.cancel()) this.#desktop.send({ type: 'releaseAll' });
@@ -152,7 +153,7 @@ export class Pointer {
   #turned(event) {
     event.preventDefault();
     if (!this.#desktop.isActive() || !this.#isInside(event)) return;
-    // A pinch on a trackpad poses as Control and wheel.
+    // A pinch on a trackpad is reported as Control and wheel.
     if (event.ctrlKey && !this.#desktop.isControlDown()) return;
     this.#desktop.heed(event, true);
     const message = this.#wheel.turn(event, 1 / this.#desktop.scale());

@@ -1,4 +1,4 @@
-// Tries one way to the relay with a peer connection that leads nowhere.
+// Tests one transport to the relay with a peer connection that has no other end.
 
 import { errorSentence, relayName, silenceSentence } from '../core/report.js';
 import { wayOf } from '../core/relay.js';
@@ -6,7 +6,7 @@ import { wayOf } from '../core/relay.js';
 /** @import { RelayServer } from '../core/relay.js' */
 /** @import { TriedPath } from '../core/report.js' */
 
-/** A way that has given no address after so many milliseconds does not work. */
+/** A transport without an address after this many milliseconds does not work. */
 const PATIENCE = 5000;
 
 /**

@@ -1,4 +1,4 @@
-// The connection report: made when somebody asks, shown in a small panel.
+// The connection report: made on request, shown in a small panel.
 
 import { directWorks, reportLines, usedPath } from '../core/report.js';
 import { log } from '../util/log.js';
@@ -13,7 +13,7 @@ import { probe } from './probe.js';
  *   askRelay: () => Promise<RelayServer | null> }} ReportSources
  */
 
-/** More ways to the relay than any server names. */
+/** Most transports that are tested; no server names more. */
 const MAX_WAYS = 6;
 
 export class ReportPanel {
@@ -31,7 +31,7 @@ export class ReportPanel {
     this.#sources = sources;
   }
 
-  /** Tries everything; whoever asks meanwhile gets the same report. */
+  /** Tests all paths; concurrent callers get the same report. */
   make() {
     this.#pending ??= this.#make().finally(() => {
       this.#pending = null;
@@ -43,12 +43,12 @@ export class ReportPanel {
     const { report } = this.#elements;
     report.hidden = !report.hidden;
     if (report.hidden) return;
-    this.#show(['Trying every path…']);
+    this.#show(['Testing every path…']);
     try {
       this.#show(reportLines(await this.make()));
     } catch (error) {
-      log('warn', 'no connection report', { error });
-      this.#show(['The paths could not be tried.']);
+      log('warn', 'cannot make the connection report', { error });
+      this.#show(['The paths could not be tested.']);
     }
   }
 
@@ -67,7 +67,8 @@ export class ReportPanel {
     const stats = await this.#sources.stats();
     const used = usedPath(stats);
     const paths = [this.#direct(stats)];
-    // Each way is tried with credentials of its own: one allocation is all that one of them gives.
+    // Each transport is tested with its own credentials, because credentials allow only one
+    // allocation.
     for (let way = 0; way < MAX_WAYS; way += 1) {
       const relay = await this.#sources.askRelay();
       const url = relay?.urls[way];
@@ -85,7 +86,7 @@ export class ReportPanel {
     const path = { name: /** @type {const} */ ('direct UDP'), url: null, millis: null };
     if (directWorks(stats)) return { ...path, works: true, reason: '' };
     if (this.#sources.relayOnly) {
-      return { ...path, works: null, reason: 'This page was opened to use the relay alone.' };
+      return { ...path, works: null, reason: 'This page was opened to use only the relay.' };
     }
     const reason = 'The desktop did not answer over UDP; a firewall or NAT is in between.';
     return { ...path, works: false, reason };

@@ -1,9 +1,8 @@
-// Says that the viewer is there, several times in the while after which the desktop would let go of
-// what is held: a browser that stands still, or whose network does, cannot release a key. While nothing
-// is held there is no timer.
+// Tells the desktop several times per patience interval that the viewer is there, because a browser
+// that hangs, or whose network does, cannot release a key. There is no timer while nothing is held.
 //
-// The timer is the page's own. A page that has lost the focus holds nothing, so browsers' slow timers of
-// pages in the background do not matter.
+// The timer is an ordinary one of the page. A page without the focus holds nothing, so it does not
+// matter that browsers slow down timers of background pages.
 
 /** Milliseconds; the desktop's patience is `HOLD_PATIENCE` of the `input` link, 450. */
 const INTERVAL = 100;

@@ -1,4 +1,4 @@
-// The button to sign out with: there is one where somebody has signed in.
+// The sign-out button, shown where somebody has signed in.
 
 import { signOut } from './server.js';
 

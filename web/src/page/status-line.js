@@ -1,4 +1,4 @@
-// The status line at the bottom: one sentence, and a button where the viewer can do something.
+// The status line at the bottom: one sentence, and a button if the viewer can act.
 
 /** @import { Elements } from './elements.js' */
 /** @import { Offer, Status } from '../core/status-text.js' */
@@ -6,7 +6,7 @@
 /** @type {Record<Offer, string>} */
 const LABELS = { retry: 'Try now', startApp: 'Start again' };
 
-/** A state that passes sooner is not worth a word. */
+/** A state that ends sooner than this is not shown. */
 const QUIET_TIME = 400;
 
 export class StatusLine {
@@ -52,7 +52,7 @@ export class StatusLine {
     const { status, statusText, statusAction } = this.#elements;
     status.hidden = text === '';
     status.dataset['tone'] = tone;
-    // A live region is read aloud at each change: only real ones.
+    // Screen readers read a live region at each change, so it is set only for real changes.
     if (statusText.textContent !== text) statusText.textContent = text;
     statusAction.hidden = action === null;
     if (action !== null) statusAction.textContent = LABELS[action];

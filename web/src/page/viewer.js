@@ -1,4 +1,4 @@
-// Carries out what the session decides: sockets, peer connections, picture and status.
+// Carries out the session's decisions: sockets, peer connections, picture and status.
 
 import { MAX_MACROBLOCKS, wantedScale, wantedSize } from '../core/frame-size.js';
 import { Session } from '../core/session.js';
@@ -30,19 +30,19 @@ import { Viewport } from './viewport.js';
 /** @import { Paths } from './peer.js' */
 
 /**
- * What becomes of the connection:
- * - `loginNeeded`: nobody is logged in, or no longer; why, if that is worth a word.
- * - `answered`: the desktop has; the network is the one to wait for.
- * - `settled`: there is a picture, or no picture for the time being. Told again and again.
- * - `disconnected`: there is no connection, or not yet another one.
+ * Events of the connection:
+ * - `loginNeeded`: nobody is logged in, or the login has ended; with a reason if there is one.
+ * - `answered`: the desktop has answered; from here on only the network is waited for.
+ * - `settled`: there is a picture, or none for the time being. Reported repeatedly.
+ * - `disconnected`: there is no connection, or none yet.
  * - `received`: a message that does not concern the viewer itself.
- * - `transferred`: a message about the clipboard; `transferRoom`: more text can be sent.
+ * - `transferred`: a message about the clipboard; `transferRoom`: the channel has room for more text.
  * @typedef {{ loginNeeded: (reason: string) => void, answered: () => void, settled: () => void,
  *   disconnected: () => void, received: (message: OutputMessage) => void,
  *   transferred: (data: ArrayBuffer) => void, transferRoom: () => void }} ViewerHandlers
  */
 
-/** For so many milliseconds a notice stands. */
+/** How many milliseconds a notice is shown. */
 const NOTICE_TIME = 4000;
 
 export class Viewer {
@@ -56,18 +56,18 @@ export class Viewer {
   #socket = null;
   /** @type {Peer | null} */
   #peer = null;
-  /** Made before it is wanted, to save that time. @type {Peer | null} */
+  /** Made in advance to save time. @type {Peer | null} */
   #prepared = null;
-  /** Given up, but not closed yet. @type {Peer | null} */
+  /** Replaced, but not closed yet. @type {Peer | null} */
   #retired = null;
-  /** With what the next socket takes the peer up. */
+  /** The ticket with which the next socket resumes the peer. */
   #ticket = '';
-  /** What the peer has to tell while the socket is not open. @type {string[]} */
+  /** Messages that wait for the socket to open. @type {string[]} */
   #unsent = [];
   #wish = wishedPath(location.search);
-  /** Unused; undefined before the gateway has said. @type {RelayServer | null | undefined} */
+  /** Unused credentials; undefined before the gateway has sent any. @type {RelayServer | null | undefined} */
   #relay;
-  /** Who waits for credentials to try a way with. @type {((relay: RelayServer | null) => void)[]} */
+  /** Callers that wait for credentials to test a transport. @type {((relay: RelayServer | null) => void)[]} */
   #probes = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -83,9 +83,9 @@ export class Viewer {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #noticeTimer;
   #complaint = '';
-  /** What is wrong with the picture. @type {Trouble | null} */
+  /** The problem with the picture. @type {Trouble | null} */
   #trouble = null;
-  /** How many macroblocks the desktop may have for this browser to show it. */
+  /** How many macroblocks the desktop may have so that this browser can show it. */
   #mostMacroblocks = MAX_MACROBLOCKS;
 
   /**
@@ -123,7 +123,7 @@ export class Viewer {
     return this.#wish.relayOnly;
   }
 
-  /** @returns {Promise<RelayServer | null>} with credentials to try a way to it */
+  /** @returns {Promise<RelayServer | null>} with credentials to test a transport to it */
   askRelay() {
     const socket = this.#socket;
     if (!socket?.isOpen) return Promise.resolve(null);
@@ -141,12 +141,12 @@ export class Viewer {
     return this.#picture;
   }
 
-  /** The peer connection as something to be told from others. */
+  /** An identity of the peer connection, for comparison with others. */
   get connection() {
     return this.#peer;
   }
 
-  /** RTP time of the picture that was shown last, null if there is none. */
+  /** RTP time of the picture shown last, null if there is none. */
   get shownTime() {
     return this.#peer?.shownTime ?? null;
   }
@@ -156,20 +156,20 @@ export class Viewer {
     return (await this.#peer?.countPictures()) ?? { received: 0, decoded: 0 };
   }
 
-  /** @param {number} mostMacroblocks that the desktop may have from now on */
+  /** @param {number} mostMacroblocks that the desktop may have */
   limitDesktop(mostMacroblocks) {
     this.#mostMacroblocks = mostMacroblocks;
     this.#tellSize();
   }
 
-  /** @param {Trouble | null} trouble with the picture, for as long as there is any */
+  /** @param {Trouble | null} trouble with the picture, or null */
   say(trouble) {
     if (trouble === this.#trouble) return;
     this.#trouble = trouble;
     this.#update();
   }
 
-  /** The connection is of no use, for its picture cannot be seen. */
+  /** Gives up the connection, because its picture cannot be shown. */
   losePicture() {
     this.handle({ type: 'peerLost', reason: troubleText(this.#trouble) });
   }
@@ -206,7 +206,7 @@ export class Viewer {
   }
 
   /**
-   * Says something for a moment, while all is well.
+   * Shows a text for a moment, while all is well.
    * @param {string} text
    */
   notify(text) {
@@ -220,7 +220,7 @@ export class Viewer {
   }
 
   /**
-   * Says what is wrong with the page itself, for as long as it lives.
+   * Shows a permanent problem of the page itself.
    * @param {string} text
    */
   complain(text) {
@@ -244,7 +244,7 @@ export class Viewer {
   /** @param {Offer} action */
   #act(action) {
     if (action === 'startApp') {
-      // Without a socket there is nobody to ask; the next one says how the app is.
+      // Without a socket there is nobody to ask; the next one reports the state of the app.
       if (this.#socket?.isOpen) this.#socket.send(startAppMessage());
     } else this.handle({ type: this.#session.state.name === 'waiting' ? 'wakeUp' : 'start' });
   }
@@ -323,7 +323,7 @@ export class Viewer {
         if (message.restarted) void this.#leaveDeadRelay();
         return;
       case 'welcome':
-        // Whatever else there is to say of the app follows.
+        // Further news of the app follows.
         this.#app = null;
         this.#relay = this.#placed(message.relay);
         if (this.#peer?.isStarted === false) this.#peer.start(this.#paths());
@@ -344,7 +344,7 @@ export class Viewer {
 
   async #leaveDeadRelay() {
     const peer = this.#peer;
-    // A connection that is still being made has asked the old relay too.
+    // A connection that is still being made has used the old relay, too.
     const affected = !this.isStreaming || (await peer?.isRelayed());
     if (affected && peer === this.#peer) void peer?.restart(this.#paths());
   }
@@ -369,7 +369,7 @@ export class Viewer {
       },
       interrupted: () => {
         if (!this.isStreaming) return false;
-        // Without a socket the offer waits for the next one, which is tried for at once.
+        // Without a socket the offer waits for the next one, which is opened at once.
         void this.#peer?.restart(this.#paths());
         this.handle({ type: 'wakeUp' });
         return true;
@@ -397,8 +397,8 @@ export class Viewer {
     this.#peer = null;
   }
 
-  // Once the desktop has its successor's offer, and not before: else it would report the end of the
-  // old connection, and the page would take that for the end of the new one.
+  // Only after the desktop has its successor's offer: otherwise it would report the end of the old
+  // connection, which the page would take for the end of the new one.
   #closeRetired() {
     this.#retired?.close();
     this.#retired = null;
@@ -464,7 +464,7 @@ export class Viewer {
     }
   }
 
-  /** Whoever was logged in is so no longer. */
+  /** The login has ended. */
   loginEnded() {
     this.#askLogin('You are signed out.');
   }
@@ -490,7 +490,7 @@ export class Viewer {
     this.#status.show(describe(told));
     clearTimeout(this.#timer);
     if (deadline === null) return;
-    // A countdown is redrawn each second.
+    // A countdown is redrawn every second.
     const pause = state.name === 'waiting' ? Math.min(deadline - now, 1000) : deadline - now;
     this.#timer = setTimeout(() => this.handle({ type: 'tick' }), Math.max(pause, 0));
   }

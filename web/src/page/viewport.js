@@ -1,13 +1,13 @@
 // The window's size in device pixels, and the ratio of these to CSS pixels.
 //
-// Both are taken at the same moment from the same element, and each time anew: a window that is
-// zoomed or moved to another monitor changes the one, the other, or both.
+// Both are read at the same moment from the same element, and anew each time: zooming or moving to
+// another monitor changes either or both.
 
 import { deviceSize } from '../core/letterbox.js';
 
 /** @import { Size } from '../core/letterbox.js' */
 
-/** What has not changed for so many milliseconds is told to the desktop. */
+/** A size that is unchanged for this many milliseconds is sent to the desktop. */
 const SETTLED_AFTER = 150;
 
 /** @typedef {{ changed: (size: Size, pixelRatio: number) => void, settled: () => void }}
@@ -20,7 +20,7 @@ export class Viewport {
   #pixelRatio = 1;
   /** @type {Size} */
   #size = { width: 0, height: 0 };
-  /** What the browser says the stage has in whole device pixels. @type {Size | null} */
+  /** The stage's size in device pixels, as reported by the browser. @type {Size | null} */
   #exact = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
@@ -58,13 +58,13 @@ export class Viewport {
     try {
       observer.observe(this.#stage, { box: 'device-pixel-content-box' });
     } catch {
-      // Safari has no such box.
+      // Safari lacks this box.
       observer.observe(this.#stage);
     }
     this.#signal.addEventListener('abort', () => observer.disconnect());
   }
 
-  /** Zooming changes the ratio and no device pixel, so no observer of sizes tells of it. */
+  /** Zooming may change only the ratio, which no size observer reports. */
   #watchRatio() {
     const query = window.matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`);
     const options = { once: true, signal: this.#signal };
