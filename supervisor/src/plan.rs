@@ -34,52 +34,48 @@ pub struct Identity {
     pub gid: u32,
 }
 
-/// Who runs what.
+/// Who runs what of a host or of a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Users {
     /// An ordinary user runs everything as itself: it cannot do otherwise.
     Own(Identity),
-    /// Root gives every part to the user it belongs to.
-    Apart {
-        /// Whose desktop it is: the app, compositor and media.
-        session: Identity,
-        /// Rtc.
-        rtc: Identity,
+    /// Root gives each worker of a host to a user of its own.
+    Host {
         /// Gateway.
         gateway: Identity,
         /// Turn.
         turn: Identity,
+    },
+    /// Root gives every part of a session to the user it belongs to.
+    Session {
+        /// Whose desktop it is: the app, compositor and media.
+        session: Identity,
+        /// Rtc.
+        rtc: Identity,
         /// Gamepad.
         gamepad: Identity,
     },
 }
 
 impl Users {
-    /// Who runs `worker`.
+    /// Who runs `worker`; `None` for one of the other scope.
     #[must_use]
-    pub fn of(self, worker: Worker) -> Identity {
+    pub fn of(self, worker: Worker) -> Option<Identity> {
         match (self, worker) {
-            (Self::Own(own), _) => own,
-            (Self::Apart { session, .. }, Worker::Compositor | Worker::Media) => session,
-            (Self::Apart { rtc, .. }, Worker::Rtc) => rtc,
-            (Self::Apart { gateway, .. }, Worker::Gateway) => gateway,
-            (Self::Apart { turn, .. }, Worker::Turn) => turn,
-            (Self::Apart { gamepad, .. }, Worker::Gamepad) => gamepad,
-        }
-    }
-
-    /// Whose desktop it is.
-    #[must_use]
-    pub fn session(self) -> Identity {
-        match self {
-            Self::Own(session) | Self::Apart { session, .. } => session,
+            (Self::Own(own), _) => Some(own),
+            (Self::Host { gateway, .. }, Worker::Gateway) => Some(gateway),
+            (Self::Host { turn, .. }, Worker::Turn) => Some(turn),
+            (Self::Session { session, .. }, Worker::Compositor | Worker::Media) => Some(session),
+            (Self::Session { rtc, .. }, Worker::Rtc) => Some(rtc),
+            (Self::Session { gamepad, .. }, Worker::Gamepad) => Some(gamepad),
+            (Self::Host { .. } | Self::Session { .. }, _) => None,
         }
     }
 
     /// Whether each part is given to another user.
     #[must_use]
     pub fn are_apart(self) -> bool {
-        matches!(self, Self::Apart { .. })
+        !matches!(self, Self::Own(_))
     }
 }
 
@@ -164,8 +160,8 @@ fn planned(
     configured: impl Fn(Worker) -> Option<WorkerConfig>,
 ) -> Vec<WorkerPlan> {
     let part = |worker| {
-        let config = configured(worker)?;
-        Some(WorkerPlan { worker, identity: users.of(worker), config, grants: grants(worker) })
+        let (identity, config) = (users.of(worker)?, configured(worker)?);
+        Some(WorkerPlan { worker, identity, config, grants: grants(worker) })
     };
     Worker::ALL.into_iter().filter(present).filter_map(part).collect()
 }
@@ -230,7 +226,8 @@ fn session_worker(
         }),
         Worker::Gamepad => WorkerConfig::Gamepad(GamepadConfig {
             identity: config.pad?,
-            owner: facts.users.session().uid,
+            // The session's user, as whom the app runs, too.
+            owner: facts.users.of(Worker::Compositor)?.uid,
             grace: config.pad_grace,
         }),
         Worker::Media => WorkerConfig::Media(MediaConfig {
@@ -273,20 +270,22 @@ mod tests {
         *config
     }
 
-    fn users() -> Users {
-        let identity = |id| Identity { uid: id, gid: id };
-        Users::Apart {
-            session: identity(1000),
-            rtc: identity(61184),
-            gateway: identity(61185),
-            turn: identity(61186),
-            gamepad: identity(61187),
-        }
+    fn identity(id: u32) -> Identity {
+        Identity { uid: id, gid: id }
+    }
+
+    fn host_users() -> Users {
+        Users::Host { gateway: identity(61185), turn: identity(61186) }
+    }
+
+    fn session_users() -> Users {
+        let (session, rtc, gamepad) = (identity(1000), identity(61184), identity(61187));
+        Users::Session { session, rtc, gamepad }
     }
 
     fn host_plan(config: &RunConfig) -> Vec<WorkerPlan> {
         let facts = HostFacts {
-            users: users(),
+            users: host_users(),
             listen: "127.0.0.1:8080".parse().expect("an address"),
             hostname: "host".to_owned(),
             relay_addresses: vec!["192.0.2.7".parse().expect("an address")],
@@ -296,7 +295,7 @@ mod tests {
 
     fn session_plan(config: &RunConfig) -> Vec<WorkerPlan> {
         let candidates = vec!["127.0.0.1:5000".parse().expect("an address")];
-        session(&config.session, &SessionFacts { users: users(), candidates })
+        session(&config.session, &SessionFacts { users: session_users(), candidates })
     }
 
     fn workers(plan: &[WorkerPlan]) -> Vec<Worker> {
@@ -353,13 +352,14 @@ mod tests {
 
     #[test]
     fn plan_of_root_gives_the_network_to_nobody_else() {
-        let users = users();
-        assert_eq!(users.of(Worker::Compositor), users.session());
-        assert_eq!(users.of(Worker::Media), users.session());
+        let (host, session) = (host_users(), session_users());
+        let owner = session.of(Worker::Compositor);
+        assert_eq!(session.of(Worker::Media), owner);
         let apart = [Worker::Rtc, Worker::Gamepad, Worker::Gateway, Worker::Turn];
-        let uids: BTreeSet<u32> = apart.map(|worker| users.of(worker).uid).into();
+        let uid = |worker| host.of(worker).or_else(|| session.of(worker)).map(|user| user.uid);
+        let uids: BTreeSet<Option<u32>> = apart.map(uid).into();
         assert_eq!(uids.len(), apart.len());
-        assert!(!uids.contains(&users.session().uid));
+        assert!(!uids.contains(&owner.map(|user| user.uid)) && !uids.contains(&None));
     }
 
     #[test]

@@ -202,8 +202,11 @@ pub(crate) struct Found {
 pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
     let (wanted, others) = match users {
         Users::Own(_) => (Namespaces::WithUser, vec![None]),
-        Users::Apart { session, rtc, gateway, turn, gamepad } => {
-            (Namespaces::Privileged, [session, rtc, gateway, turn, gamepad].map(Some).to_vec())
+        Users::Host { gateway, turn } => {
+            (Namespaces::Privileged, [gateway, turn].map(Some).to_vec())
+        }
+        Users::Session { session, rtc, gamepad } => {
+            (Namespaces::Privileged, [session, rtc, gamepad].map(Some).to_vec())
         }
     };
     let first = others.first().copied().flatten();
@@ -340,13 +343,7 @@ mod tests {
 
     fn apart() -> Users {
         let identity = |id| Identity { uid: id, gid: id };
-        Users::Apart {
-            session: identity(1000),
-            rtc: identity(61184),
-            gateway: identity(61185),
-            turn: identity(61186),
-            gamepad: identity(61187),
-        }
+        Users::Host { gateway: identity(61185), turn: identity(61186) }
     }
 
     fn refused(step: Step, errno: Errno) -> Refused {

@@ -128,8 +128,10 @@ fn serve(config: &RunConfig, signals: SignalFd, log: &Log) -> Result<process::Ex
     }
     let (family, children) = family::adopt()?;
     let caller = Caller::here();
-    let (ground, cast) = Ground::find(&caller, config.session.user.as_deref())?;
-    let host = HostStage::set(&config.host, &ground)?;
+    let (host_ground, host_cast) = Ground::of_host(&caller)?;
+    let host = HostStage::set(&config.host, (&host_ground, host_cast))?;
+    let (ground, cast) = Ground::of_session(&caller, config.session.user.as_deref())?;
+    ground.warn();
     let label = config.host.name.as_str();
     let stage = SessionStage::set(&config.session, label, (&ground, cast), &caller)?;
     if let Some(uid) = stage.anonymous_uid() {
@@ -145,9 +147,9 @@ fn serve(config: &RunConfig, signals: SignalFd, log: &Log) -> Result<process::Ex
     runtime.block_on(async {
         let admin = host.admin.socket.try_clone()?;
         let roster = Roster::default();
-        let fences = || (ground.namespaces, roster.clone());
-        let host = Host::new(host, access, fences(), log.clone());
-        let session = Session::new(stage, introduction, fences(), family, log.clone());
+        let host = Host::new(host, access, (host_ground.namespaces, roster.clone()), log.clone());
+        let fence = (ground.namespaces, roster);
+        let session = Session::new(stage, introduction, fence, family, log.clone());
         let (near, far) = link::joined()?;
         link::attend_session(ConnectionId(0), far, host.events());
         tokio::spawn(link::attend_host(near, session.events()));

@@ -1,9 +1,10 @@
 //! Who runs what: from the command line, `sudo` and the user database.
 //!
-//! Root's own uid runs no worker and no app. Users that no database names come from the range that
-//! systemd sets aside for dynamic users, locked so that two desktops never share one. One that any
-//! process has, left by a desktop that was killed or a service's, is passed over: that process
-//! would have power over the new desktop.
+//! Root's own uid runs no worker and no app. The host's workers have the users `lumen-gateway` and
+//! `lumen-turn` where the machine has them. All others come from the range that systemd sets aside for
+//! dynamic users, locked so that two hosts or sessions never share one. One that any process has, left
+//! by a session that was killed or a service's, is passed over: that process would have power over the
+//! new session.
 
 use std::{
     collections::BTreeSet,
@@ -41,11 +42,18 @@ pub(crate) struct SessionUser {
     pub(crate) groups: Vec<Gid>,
 }
 
-/// The users of one desktop, and the locks on those without a name.
+/// The users of one session, and the locks on those without a name.
 #[derive(Debug)]
 pub(crate) struct Cast {
     pub(crate) users: Users,
     pub(crate) session: SessionUser,
+    _locks: Vec<Flock<File>>,
+}
+
+/// The users of one host, and the locks on those without a name.
+#[derive(Debug)]
+pub(crate) struct HostCast {
+    pub(crate) users: Users,
     _locks: Vec<Flock<File>>,
 }
 
@@ -72,18 +80,17 @@ pub(crate) enum UserError {
     Place(#[from] PlaceError),
 }
 
-/// Users as a desktop of the caller's might have, for trying out what they may do.
+/// Users as a session of the caller's might have, for trying out what they may do.
 pub(crate) fn example() -> Users {
-    let uid = Uid::effective();
-    if !uid.is_root() {
-        return Users::Own(Identity { uid: uid.as_raw(), gid: Gid::effective().as_raw() });
+    if !Uid::effective().is_root() {
+        return Users::Own(own());
     }
     let nth = |number| Identity { uid: DYNAMIC.start() + number, gid: DYNAMIC.start() + number };
-    Users::Apart { session: nth(0), rtc: nth(1), gateway: nth(2), turn: nth(3), gamepad: nth(4) }
+    Users::Session { session: nth(0), rtc: nth(1), gamepad: nth(2) }
 }
 
-/// Finds the users. `wanted` is `--user`, `sudo` the user who called sudo.
-pub(crate) fn cast(
+/// Finds the users of a session. `wanted` is `--user`, `sudo` the user who called sudo.
+pub(crate) fn of_session(
     wanted: Option<&str>,
     sudo: Option<&str>,
     locks: &Path,
@@ -91,25 +98,35 @@ pub(crate) fn cast(
     if !Uid::effective().is_root() {
         return ordinary(wanted);
     }
-    places::directory(locks, 0o700)?;
-    let (next, used) = (*DYNAMIC.start(), proc::users());
-    let mut pool = Pool { next, used, directory: locks, locks: Vec::new() };
+    let mut pool = Pool::open(locks)?;
     let session = match wanted.or_else(|| sudo.filter(|name| *name != "root")) {
         Some(name) => named(name)?,
         None => nobody_in_particular(pool.take()?)?,
     };
-    let rtc = service(&mut pool, "lumen-rtc")?;
-    let gateway = service(&mut pool, "lumen-gateway")?;
-    let turn = service(&mut pool, "lumen-turn")?;
-    let gamepad = service(&mut pool, "lumen-gamepad")?;
-    let users = Users::Apart { session: session.identity, rtc, gateway, turn, gamepad };
+    // Never users that a database names: every session has its own.
+    let (rtc, gamepad) = (pool.take()?, pool.take()?);
+    let users = Users::Session { session: session.identity, rtc, gamepad };
     Ok(Cast { users, session, _locks: pool.locks })
 }
 
+/// Finds the users of a host.
+pub(crate) fn of_host(locks: &Path) -> Result<HostCast, UserError> {
+    if !Uid::effective().is_root() {
+        return Ok(HostCast { users: Users::Own(own()), _locks: Vec::new() });
+    }
+    let mut pool = Pool::open(locks)?;
+    let gateway = service(&mut pool, "lumen-gateway")?;
+    let turn = service(&mut pool, "lumen-turn")?;
+    Ok(HostCast { users: Users::Host { gateway, turn }, _locks: pool.locks })
+}
+
+fn own() -> Identity {
+    Identity { uid: Uid::effective().as_raw(), gid: Gid::effective().as_raw() }
+}
+
 fn ordinary(wanted: Option<&str>) -> Result<Cast, UserError> {
-    let uid = Uid::effective();
-    let identity = Identity { uid: uid.as_raw(), gid: Gid::effective().as_raw() };
-    let known = User::from_uid(uid).map_err(UserError::Database)?;
+    let identity = own();
+    let known = User::from_uid(Uid::effective()).map_err(UserError::Database)?;
     if wanted.is_some_and(|wanted| known.as_ref().is_none_or(|own| own.name != wanted)) {
         return Err(UserError::NotRoot);
     }
@@ -178,7 +195,7 @@ fn service(pool: &mut Pool<'_>, name: &str) -> Result<Identity, UserError> {
     }
 }
 
-/// Hands out uids that no user has and no other desktop uses.
+/// Hands out uids that no user has and no other host or session uses.
 struct Pool<'pool> {
     next: u32,
     /// Those that processes have.
@@ -187,7 +204,12 @@ struct Pool<'pool> {
     locks: Vec<Flock<File>>,
 }
 
-impl Pool<'_> {
+impl<'pool> Pool<'pool> {
+    fn open(directory: &'pool Path) -> Result<Self, UserError> {
+        places::directory(directory, 0o700)?;
+        Ok(Self { next: *DYNAMIC.start(), used: proc::users(), directory, locks: Vec::new() })
+    }
+
     fn take(&mut self) -> Result<Identity, UserError> {
         while DYNAMIC.contains(&self.next) {
             let id = self.next;

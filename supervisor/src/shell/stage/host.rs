@@ -17,6 +17,7 @@ use super::{
         places::{self, Listener, Temporary},
         relay::{Relay, Whereabouts},
         sockets,
+        users::HostCast,
     },
     Ground, Staff, Stage, StageError,
 };
@@ -40,11 +41,15 @@ pub(crate) struct HostStage {
     pub(crate) mint: Option<RelayMint>,
     pub(crate) admin: Listener,
     _door_file: Option<Temporary>,
+    _cast: HostCast,
 }
 
 impl HostStage {
     /// Prepares everything, or nothing.
-    pub(crate) fn set(config: &HostConfig, ground: &Ground) -> Result<Self, StageError> {
+    pub(crate) fn set(
+        config: &HostConfig,
+        (ground, cast): (&Ground, HostCast),
+    ) -> Result<Self, StageError> {
         let door = sockets::browsers(&config.front_door.listen).map_err(|source| {
             let address = config.front_door.listen.clone();
             match source.kind() {
@@ -69,7 +74,7 @@ impl HostStage {
         let (relay_near, relay_addresses) =
             found.map_or((None, Vec::new()), |found| (found.near, found.own));
         let facts = HostFacts {
-            users: ground.users,
+            users: cast.users,
             listen: door.listen.clone(),
             hostname: fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned()),
@@ -78,7 +83,7 @@ impl HostStage {
         let plan = plan::host(config, &facts);
         let directory = config.workers_dir.as_deref();
         Ok(Self {
-            staff: Staff::new(plan, ground.users, config.log.clone(), directory)?,
+            staff: Staff::new(plan, cast.users, config.log.clone(), directory)?,
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
             browsers: door.socket,
@@ -87,6 +92,7 @@ impl HostStage {
             mint,
             admin,
             _door_file: door.file,
+            _cast: cast,
         })
     }
 

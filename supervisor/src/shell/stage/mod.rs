@@ -26,12 +26,12 @@ use tracing::warn;
 pub(crate) use self::{host::HostStage, session::SessionStage};
 use super::{
     app::{Caller, NoApp},
-    fence::{self, Namespaces, NoFence},
+    fence::{self, Found, Namespaces, NoFence, Refused},
     helpers::HelperError,
     places::{self, PlaceError},
     programs::{self, MissingWorker},
     relay::RelayError,
-    users::{self, Cast, UserError},
+    users::{self, Cast, HostCast, UserError},
 };
 use crate::{
     admin::{self, Home},
@@ -112,27 +112,45 @@ impl StageError {
     }
 }
 
-/// What both scopes stand on.
+/// What the machine permits to a host's workers, or to a session's.
 pub(crate) struct Ground {
     /// Where sockets and files of this user's hosts and sessions are.
     pub(crate) home: Home,
     /// What namespaces workers can have.
     pub(crate) namespaces: Namespaces,
-    /// Who runs what.
-    pub(crate) users: Users,
+    /// Why they cannot have all.
+    refused: Option<Refused>,
 }
 
 impl Ground {
-    /// Finds it out. `user` is whose session it is, if that was said.
-    pub(crate) fn find(caller: &Caller, user: Option<&str>) -> Result<(Self, Cast), StageError> {
+    /// Finds out what a host's workers can have.
+    pub(crate) fn of_host(caller: &Caller) -> Result<(Self, HostCast), StageError> {
+        let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
+        let cast = users::of_host(&home.locks())?;
+        Ok((Self::find(home, cast.users)?, cast))
+    }
+
+    /// Finds out what a session's workers can have. `user` is whose session it is, if that was said.
+    pub(crate) fn of_session(
+        caller: &Caller,
+        user: Option<&str>,
+    ) -> Result<(Self, Cast), StageError> {
         let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
         let sudo = caller.variable("SUDO_USER").and_then(|name| name.into_string().ok());
-        let cast = users::cast(user, sudo.as_deref(), &home.locks())?;
-        let fence = fence::find(cast.users)?;
-        if let Some(refused) = fence.refused {
+        let cast = users::of_session(user, sudo.as_deref(), &home.locks())?;
+        Ok((Self::find(home, cast.users)?, cast))
+    }
+
+    fn find(home: Home, users: Users) -> Result<Self, StageError> {
+        let Found { namespaces, refused } = fence::find(users)?;
+        Ok(Self { home, namespaces, refused })
+    }
+
+    /// Says what the machine refuses, if it does.
+    pub(crate) fn warn(&self) {
+        if let Some(refused) = self.refused {
             warn!("{} ({refused})", Loss::Namespaces.sentence());
         }
-        Ok((Self { home, namespaces: fence.namespaces, users: cast.users }, cast))
     }
 }
 

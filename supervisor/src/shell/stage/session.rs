@@ -67,14 +67,14 @@ impl SessionStage {
         let port = config.udp_port;
         let media = sockets::media(port).map_err(|source| StageError::Media { port, source })?;
         let places = Places::make(label, &ground.home, &cast, caller)?;
-        let wayland = places::as_user(cast.users.session(), || {
+        let wayland = places::as_user(cast.session.identity, || {
             places::listen(&places.runtime_dir.join(&places.display))
         })?;
         let mut app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
         if config.x11 {
             helpers::x_sockets()?;
         }
-        let helpers = places::as_user(cast.users.session(), || {
+        let helpers = places::as_user(cast.session.identity, || {
             let (runtime_dir, own) = (&places.runtime_dir, &places.helpers);
             Ok(helpers::needed(config.x11, &mut app.environment, runtime_dir, own))
         })??;
@@ -173,7 +173,7 @@ struct Places {
 
 impl Places {
     fn make(label: &str, home: &Home, cast: &Cast, caller: &Caller) -> Result<Self, PlaceError> {
-        let session = cast.users.session();
+        let session = cast.session.identity;
         let (uid, apart) = (session.uid, cast.users.are_apart());
         let files = home.files(label);
         let own = Identity { uid: Uid::effective().as_raw(), gid: nix::unistd::getegid().as_raw() };
