@@ -17,7 +17,7 @@ use lumen_ipc::process::ExitCode;
 
 use crate::{
     config::{self, Invocation, help},
-    shell,
+    shell::{self, start},
 };
 
 /// Carries out a command line. `arguments` follow the program's name. Returns one of Lumen's own exit
@@ -35,9 +35,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         Invocation::Help(None) => output::print(&help::overview()),
         Invocation::Help(Some(command)) => output::print(&help::of(command)),
         Invocation::Version => output::print(&format!("lumen {}\n", env!("CARGO_PKG_VERSION"))),
-        Invocation::Run(config) => {
-            return shell::run(&config);
-        }
+        Invocation::Run(config) => return start::run(&config),
         Invocation::Doctor(config) => doctor::run(&config),
         Invocation::Status { name, json } => answered(status::run(&name, json)),
         Invocation::Restart { name, session, worker } => {

@@ -157,9 +157,9 @@ impl Crew {
         stage.staff().plan.iter().map(status).collect()
     }
 
-    /// Whom to ask for more.
-    pub(super) fn clients(&self) -> Clients {
-        self.workers.ready_clients(&self.machine)
+    /// Whom to ask for more, named as [`Self::status`] names them.
+    pub(super) fn clients(&self, session: SessionId) -> Clients {
+        self.workers.ready_clients(&self.machine, session)
     }
 }
 

@@ -278,7 +278,7 @@ impl Host {
                 let _ = reply.send(outcome.map_err(|error| Refusal::because(error.to_string())));
             }
             AdminRequest::Status(reply) => {
-                let _ = reply.send((self.status(), self.crew.clients()));
+                let _ = reply.send((self.status(), self.crew.clients(SessionId::SOLE)));
             }
             AdminRequest::Stop(session, reply) => {
                 let _ = reply.send(self.stop(session));

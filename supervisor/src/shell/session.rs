@@ -1,16 +1,18 @@
 //! A session's loop: one task that owns everything of it, takes in one event at a time, and carries
 //! out what the lifecycle decides. Its host may come and go; what it needs of it, it asks for anew.
 
-use std::{io, net::SocketAddr, os::fd::OwnedFd, process, sync::Arc, time::Instant};
+mod host;
+mod host_link;
+
+use std::{io, net::SocketAddr, process};
 
 use lumen_ipc::{
-    link::Generation,
     message::{
         grants::{LossReason, ToSupervisor},
-        session::{Answer, Question, SESSION_HASH, SessionName, ToHost, ToSession},
+        session::SessionName,
     },
     process::{ExitCode, Worker},
-    service::{AppState, AppStatus, Refusal, SessionStatus},
+    service::{AppState, AppStatus, SessionStatus},
     text::Text,
     units::SessionId,
 };
@@ -18,16 +20,17 @@ use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use self::host_link::HostLink;
 use super::{
     addresses, app,
     crew::Crew,
-    event::{Event, Events, FromHost, HelperEvent, QUEUE, SessionEnd, WorkerEvent},
+    event::{Event, Events, HelperEvent, QUEUE, WorkerEvent},
     family::Family,
     fence::Namespaces,
     guests::Guests,
     handshake, helpers,
     log::Log,
-    news, service,
+    news,
     stage::{SessionStage, Stage},
     worker::{Roster, Workers},
 };
@@ -54,23 +57,6 @@ pub(super) struct Session {
     log: Log,
     events: Events,
     inbox: mpsc::Receiver<Event>,
-}
-
-/// What is known of the host.
-struct HostLink {
-    /// Whether the host is this process, and ends with the session.
-    joined: bool,
-    channel: Option<Arc<SessionEnd>>,
-    /// The number that the host gave.
-    id: Option<SessionId>,
-    /// Whether the host has the session in its table.
-    welcome: bool,
-    /// The page, and whether browsers need the token there.
-    page: Option<(String, bool)>,
-    /// Whether the address has been shown.
-    shown: bool,
-    /// The newest pair of the signalling link.
-    generation: Generation,
 }
 
 /// Who a session is to its host.
@@ -105,15 +91,7 @@ impl Session {
             candidates: None,
             token,
             name,
-            host: HostLink {
-                joined,
-                channel: None,
-                id: None,
-                welcome: false,
-                page: None,
-                shown: false,
-                generation: Generation::default(),
-            },
+            host: HostLink::new(joined),
             app_state: AppState::Running,
             serial: 1,
             complete: false,
@@ -130,18 +108,8 @@ impl Session {
 
     /// Runs until everything has ended. Nothing begins before the host has been met: it may refuse.
     pub(super) async fn run(mut self) -> process::ExitCode {
-        while !self.host.welcome {
-            match self.inbox.recv().await {
-                Some(Event::FromHost(FromHost::Said(ToSession::Refused { reason }, _))) => {
-                    self.log.say(&format!("the host refuses this session: {reason}"));
-                    return ExitCode::CouldNotStart.into();
-                }
-                Some(Event::FromHost(FromHost::Lost(_))) if self.host.joined => {
-                    return ExitCode::CouldNotStart.into();
-                }
-                Some(Event::Signal) | None => return ExitCode::Ok.into(),
-                Some(event) => self.take_in(event),
-            }
+        if let Err(code) = self.meet_host().await {
+            return code;
         }
         tokio::spawn(addresses::watch(self.stage.addresses.clone(), self.events()));
         self.crew.feed(Input::Begin);
@@ -236,131 +204,6 @@ impl Session {
         }
     }
 
-    fn take_in_host(&mut self, news: FromHost) {
-        match news {
-            FromHost::Found(channel) => {
-                self.host.channel = Some(channel);
-                self.send(&ToHost::Registered {
-                    form: SESSION_HASH,
-                    was: self.host.id,
-                    name: self.name.clone(),
-                    token: self.token.digest(),
-                    supervisor_pid: process::id(),
-                });
-            }
-            FromHost::Said(said, end) => self.heed_host(said, end),
-            FromHost::Lost(reason) => {
-                if self.host.welcome {
-                    info!(reason, "the host is gone; looking for it");
-                }
-                self.host.channel = None;
-                self.host.welcome = false;
-                self.crew.machine.set_pages_reachable(false);
-                if self.host.joined {
-                    self.crew.feed(Input::Stop);
-                }
-            }
-        }
-    }
-
-    fn heed_host(&mut self, said: ToSession, end: Option<OwnedFd>) {
-        match said {
-            ToSession::Refused { reason } => warn!(%reason, "the host refuses this session"),
-            ToSession::Welcomed { session, relay } => {
-                self.host.id = Some(session);
-                self.host.welcome = true;
-                self.stage.staff.tell_relay(relay);
-                self.crew.machine.set_pages_reachable(true);
-                self.say_app();
-                if self.crew.workers.client(Worker::Rtc).is_some() {
-                    self.want_signalling();
-                }
-            }
-            ToSession::Opened { page, with_token } => {
-                self.host.page = Some((page.into_string(), with_token));
-                self.announce();
-            }
-            ToSession::SignallingEnd => {
-                if let Some(end) = end {
-                    self.host.generation = self.host.generation.next();
-                    self.crew.workers.deliver_to_rtc(self.host.generation, end);
-                }
-            }
-            ToSession::RtcViolated => {
-                warn!("rtc broke the contract with the gateway; starting it anew");
-                // While everything is being ended nothing is started anew.
-                let _ = self.crew.machine.restart(Instant::now(), Worker::Rtc);
-            }
-            ToSession::PagesTold { serial } => {
-                if serial == self.serial {
-                    self.crew.feed(Input::PagesTold);
-                }
-            }
-            ToSession::Asked { number, question } => self.answer(number, question),
-            ToSession::StopAsked => {
-                info!("asked to end");
-                self.crew.feed(Input::Stop);
-            }
-        }
-    }
-
-    fn answer(&mut self, number: u32, question: Question) {
-        let answer = match question {
-            Question::Logs { source, after } => Answer::Logs(self.log.page(source, after)),
-            Question::Restart { worker } => {
-                info!(%worker, "restart asked for");
-                let outcome = self.crew.machine.restart(Instant::now(), worker);
-                Answer::Done(outcome.map_err(|error| Refusal::because(error.to_string())))
-            }
-            Question::StartApp => {
-                let started = self.crew.machine.start_app_again(Instant::now());
-                Answer::Done(started.map_err(|error| Refusal::because(error.to_string())))
-            }
-            Question::Metrics { worker } => {
-                let client = self.crew.clients().into_iter().find(|(id, _)| id.kind() == worker);
-                return self.reply(number, async move {
-                    Answer::Metrics(service::metrics_of(client.map(|(_, client)| client)).await)
-                });
-            }
-            Question::Status => {
-                let (status, clients) = (self.status(), self.crew.clients());
-                return self.reply(number, async move {
-                    Answer::Status(service::with_summaries(status, clients).await)
-                });
-            }
-        };
-        self.send(&ToHost::Answered { number, answer });
-    }
-
-    /// Answers when the answer is there.
-    fn reply(&self, number: u32, answer: impl Future<Output = Answer> + Send + 'static) {
-        let Some(channel) = self.host.channel.clone() else { return };
-        tokio::spawn(async move {
-            let answer = answer.await;
-            // Whoever does not get it asks again.
-            let _ = channel.send(&ToHost::Answered { number, answer }, &[]);
-        });
-    }
-
-    fn send(&self, message: &ToHost) {
-        let Some(channel) = &self.host.channel else { return };
-        if let Err(error) = channel.send(message, &[]) {
-            // What it has to know is said again when it is found again.
-            tracing::debug!(%error, "the host does not hear");
-        }
-    }
-
-    fn want_signalling(&self) {
-        if self.host.welcome {
-            self.send(&ToHost::SignallingWanted);
-        }
-    }
-
-    fn say_app(&self) {
-        let (serial, state) = (self.serial, self.app_state.clone());
-        self.send(&ToHost::AppChanged { serial, state });
-    }
-
     /// Tells rtc of addresses that have changed since the start. One that is starting is told when it is
     /// ready: it may have been configured before.
     fn tell_candidates(&self) {
@@ -443,8 +286,13 @@ impl Session {
         }
     }
 
+    /// Its number; before a host has given one, the first there is.
+    fn id(&self) -> SessionId {
+        self.host.id.unwrap_or(SessionId::SOLE)
+    }
+
     fn status(&self) -> SessionStatus {
-        let id = self.host.id.unwrap_or(SessionId::SOLE);
+        let id = self.id();
         let name =
             self.name.as_ref().map_or_else(|| id.to_string(), |name| name.as_str().to_owned());
         SessionStatus {
@@ -457,28 +305,6 @@ impl Session {
             },
             workers: self.crew.status(&self.stage, id),
         }
-    }
-
-    /// The one place where the token is shown: standard output, once, when browsers can come and the
-    /// desktop is there.
-    fn announce(&mut self) {
-        let Some((page, with_token)) = self.host.page.clone() else { return };
-        if !self.complete || std::mem::replace(&mut self.host.shown, true) {
-            return;
-        }
-        let address = match with_token {
-            true => format!("{page}#token={}", self.token.reveal()),
-            false => page,
-        };
-        let ends = match self.stage.outlives_app {
-            true => "on ctrl-c and on `lumen stop`",
-            false => "on ctrl-c, on `lumen stop`, or when its app exits",
-        };
-        let text = format!(
-            "Lumen is ready: {address}\n  Open it in a browser. The desktop ends {ends}.\n  \
-             `lumen status` shows how it is, `lumen logs -f` what it logs.\n"
-        );
-        self.log.announce(text);
     }
 
     /// Says why it ended, and what `lumen` ends with: the app's own status if it was the app.

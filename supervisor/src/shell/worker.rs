@@ -282,11 +282,12 @@ impl Workers {
         self.processes.get(&worker).map(|process| process.client.clone())
     }
 
-    /// The clients of workers that serve, because only those answer at once.
-    pub(super) fn ready_clients(&self, machine: &Lifecycle) -> Clients {
+    /// The clients of workers that serve, because only those answer at once; named as those of `session`
+    /// if they are not the host's.
+    pub(super) fn ready_clients(&self, machine: &Lifecycle, session: SessionId) -> Clients {
         let ready = |worker: &Worker| machine.report(*worker).state == StateName::Ready;
         let processes = self.processes.iter().filter(|(worker, _)| ready(worker));
-        let named = |worker| ProcessId::serving(SessionId::SOLE, worker);
+        let named = |worker| ProcessId::serving(session, worker);
         processes.map(|(worker, process)| (named(*worker), process.client.clone())).collect()
     }
 }

@@ -1,0 +1,189 @@
+//! What a session has to do with its host: it registers, is welcomed, is given ends of the signalling
+//! link, answers, and shows the page's address once. All of it may begin anew at any time.
+
+use std::{os::fd::OwnedFd, process, time::Instant};
+
+use lumen_ipc::{
+    message::session::{Answer, Question, SESSION_HASH, ToHost, ToSession},
+    process::{ExitCode, Worker},
+    service::Refusal,
+};
+use tracing::{info, warn};
+
+use super::{
+    super::{
+        event::{Event, FromHost},
+        service,
+    },
+    Session,
+};
+use crate::lifecycle::Input;
+
+impl Session {
+    /// Waits until a host has welcomed the session, however long that takes; the error is what `lumen`
+    /// ends with instead.
+    pub(super) async fn meet_host(&mut self) -> Result<(), process::ExitCode> {
+        while !self.host.welcome {
+            match self.inbox.recv().await {
+                Some(Event::FromHost(FromHost::Said(ToSession::Refused { reason }, _))) => {
+                    self.log.say(&format!("the host refuses this session: {reason}"));
+                    return Err(ExitCode::CouldNotStart.into());
+                }
+                Some(Event::FromHost(FromHost::Lost(_))) if self.host.joined => {
+                    return Err(ExitCode::CouldNotStart.into());
+                }
+                Some(Event::Signal) | None => return Err(ExitCode::Ok.into()),
+                Some(event) => self.take_in(event),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_in_host(&mut self, news: FromHost) {
+        match news {
+            FromHost::Found(channel) => {
+                self.host.channel = Some(channel);
+                self.send(&ToHost::Registered {
+                    form: SESSION_HASH,
+                    was: self.host.id,
+                    name: self.name.clone(),
+                    token: self.token.digest(),
+                    supervisor_pid: process::id(),
+                });
+            }
+            FromHost::Said(said, end) => self.heed_host(said, end),
+            FromHost::Lost(reason) => {
+                if self.host.welcome {
+                    info!(reason, "the host is gone; looking for it");
+                }
+                self.host.channel = None;
+                self.host.welcome = false;
+                self.crew.machine.set_pages_reachable(false);
+                if self.host.joined {
+                    self.crew.feed(Input::Stop);
+                }
+            }
+        }
+    }
+
+    fn heed_host(&mut self, said: ToSession, end: Option<OwnedFd>) {
+        match said {
+            ToSession::Refused { reason } => warn!(%reason, "the host refuses this session"),
+            ToSession::Welcomed { session, relay } => {
+                self.host.id = Some(session);
+                self.host.welcome = true;
+                self.stage.staff.tell_relay(relay);
+                self.crew.machine.set_pages_reachable(true);
+                self.say_app();
+                if self.crew.workers.client(Worker::Rtc).is_some() {
+                    self.want_signalling();
+                }
+            }
+            ToSession::Opened { page, with_token } => {
+                self.host.page = Some((page.into_string(), with_token));
+                self.announce();
+            }
+            ToSession::SignallingEnd => {
+                if let Some(end) = end {
+                    self.host.generation = self.host.generation.next();
+                    self.crew.workers.deliver_to_rtc(self.host.generation, end);
+                }
+            }
+            ToSession::RtcViolated => {
+                warn!("rtc broke the contract with the gateway; starting it anew");
+                // While everything is being ended nothing is started anew.
+                let _ = self.crew.machine.restart(Instant::now(), Worker::Rtc);
+            }
+            ToSession::PagesTold { serial } => {
+                if serial == self.serial {
+                    self.crew.feed(Input::PagesTold);
+                }
+            }
+            ToSession::Asked { number, question } => self.answer(number, question),
+            ToSession::StopAsked => {
+                info!("asked to end");
+                self.crew.feed(Input::Stop);
+            }
+        }
+    }
+
+    fn answer(&mut self, number: u32, question: Question) {
+        let answer = match question {
+            Question::Logs { source, after } => Answer::Logs(self.log.page(source, after)),
+            Question::Restart { worker } => {
+                info!(%worker, "restart asked for");
+                let outcome = self.crew.machine.restart(Instant::now(), worker);
+                Answer::Done(outcome.map_err(|error| Refusal::because(error.to_string())))
+            }
+            Question::StartApp => {
+                let started = self.crew.machine.start_app_again(Instant::now());
+                Answer::Done(started.map_err(|error| Refusal::because(error.to_string())))
+            }
+            Question::Metrics { worker } => {
+                let client =
+                    self.crew.clients(self.id()).into_iter().find(|(id, _)| id.kind() == worker);
+                return self.reply(number, async move {
+                    Answer::Metrics(service::metrics_of(client.map(|(_, client)| client)).await)
+                });
+            }
+            Question::Status => {
+                let (status, clients) = (self.status(), self.crew.clients(self.id()));
+                return self.reply(number, async move {
+                    Answer::Status(service::with_summaries(status, clients).await)
+                });
+            }
+        };
+        self.send(&ToHost::Answered { number, answer });
+    }
+
+    /// Answers when the answer is there.
+    fn reply(&self, number: u32, answer: impl Future<Output = Answer> + Send + 'static) {
+        let Some(channel) = self.host.channel.clone() else { return };
+        tokio::spawn(async move {
+            let answer = answer.await;
+            // Whoever does not get it asks again.
+            let _ = channel.send(&ToHost::Answered { number, answer }, &[]);
+        });
+    }
+
+    fn send(&self, message: &ToHost) {
+        let Some(channel) = &self.host.channel else { return };
+        if let Err(error) = channel.send(message, &[]) {
+            // What it has to know is said again when it is found again.
+            tracing::debug!(%error, "the host does not hear");
+        }
+    }
+
+    pub(super) fn want_signalling(&self) {
+        if self.host.welcome {
+            self.send(&ToHost::SignallingWanted);
+        }
+    }
+
+    pub(super) fn say_app(&self) {
+        let (serial, state) = (self.serial, self.app_state.clone());
+        self.send(&ToHost::AppChanged { serial, state });
+    }
+
+    /// The one place where the token is shown: standard output, once, when browsers can come and the
+    /// desktop is there.
+    pub(super) fn announce(&mut self) {
+        let Some((page, with_token)) = self.host.page.clone() else { return };
+        if !self.complete || std::mem::replace(&mut self.host.shown, true) {
+            return;
+        }
+        let address = match with_token {
+            true => format!("{page}#token={}", self.token.reveal()),
+            false => page,
+        };
+        let ends = match self.stage.outlives_app {
+            true => "on ctrl-c and on `lumen stop`",
+            false => "on ctrl-c, on `lumen stop`, or when its app exits",
+        };
+        let text = format!(
+            "Lumen is ready: {address}\n  Open it in a browser. The desktop ends {ends}.\n  \
+             `lumen status` shows how it is, `lumen logs -f` what it logs.\n"
+        );
+        self.log.announce(text);
+    }
+}

@@ -1,0 +1,207 @@
+//! Carries out `lumen run`: sets the stage of a host and of a session, and joins their loops.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    os::fd::AsFd,
+    panic, process,
+};
+
+use lumen_ipc::{process::ExitCode, text::Text, visible::visible};
+use lumen_ipc_runtime::log as tracing_log;
+use nix::sys::{
+    signal::{SigSet, Signal},
+    signalfd::{SfdFlags, SignalFd},
+    stat::{Mode, umask},
+};
+use tokio::net::UnixListener;
+use tracing::{info, warn};
+
+use super::{
+    app::Caller,
+    event::{ConnectionId, Event, Events},
+    family, ffi,
+    host::Host,
+    link,
+    log::Log,
+    sentence, service,
+    session::{Introduction, Session},
+    spawn::{self, ReservedNumbers},
+    stage::{Ground, HostStage, SessionStage, StageError},
+    worker::Roster,
+};
+use crate::{
+    broker::{Access, NoRandomness, Token},
+    config::RunConfig,
+    lifecycle::Outcome,
+};
+
+/// Why there is no desktop.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    /// The event loop cannot be set up.
+    #[error("cannot set up the event loop")]
+    Loop(#[from] io::Error),
+    /// No token could be made.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// Something that must be there is not.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+}
+
+impl StartError {
+    /// What `lumen` ends with.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Loop(_) | Self::Randomness(_) => ExitCode::CouldNotStart,
+            Self::Stage(error) => error.exit_code(),
+        }
+    }
+}
+
+/// What every start begins with.
+struct Beginning {
+    log: Log,
+    /// What asks for an end.
+    signals: SignalFd,
+    caller: Caller,
+}
+
+/// Starts a host and its one session and serves both until they end; returns what `lumen` ends with,
+/// which may be the app's own status. What kept it from starting is said.
+pub(crate) fn run(config: &RunConfig) -> process::ExitCode {
+    begun(&config.host.log, |beginning| host_and_session(config, beginning))
+}
+
+fn begun(
+    filter: &Text<128>,
+    serve: impl FnOnce(Beginning) -> Result<process::ExitCode, StartError>,
+) -> process::ExitCode {
+    let prepared = ReservedNumbers::take()
+        .and_then(|reserved| Ok((reserved, block_signals()?, Log::start()?)));
+    let (_reserved, signals, log) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return unheard(&StartError::from(error)),
+    };
+    let said = log.clone();
+    panic::set_hook(Box::new(move |bug| {
+        said.say(&format!("a bug: {bug}"));
+        said.flush();
+    }));
+    // What we make is for us, unless it says otherwise.
+    umask(Mode::from_bits_truncate(0o022));
+    let said = log.clone();
+    let levels = tracing_log::start_to(move |line| said.say(line));
+    if let Err(error) = levels.replace(filter.as_str()) {
+        warn!(%error, "the log filter is not understood; logging at info");
+    }
+    let beginning = Beginning { log: log.clone(), signals, caller: Caller::here() };
+    let code = serve(beginning).unwrap_or_else(|error| {
+        log.say(&sentence(&error));
+        error.exit_code().into()
+    });
+    log.flush();
+    code
+}
+
+/// Without a log nothing else can be said either.
+fn unheard(error: &StartError) -> process::ExitCode {
+    let _ = writeln!(io::stderr(), "lumen: {}", visible(&sentence(error as &dyn Error)));
+    error.exit_code().into()
+}
+
+fn host_and_session(
+    config: &RunConfig,
+    beginning: Beginning,
+) -> Result<process::ExitCode, StartError> {
+    let Beginning { log, signals, caller } = beginning;
+    let (family, children) = family::adopt()?;
+    let (host_ground, host_cast) = Ground::of_host(&caller)?;
+    let host = HostStage::set(&config.host, (&host_ground, host_cast))?;
+    let (ground, cast) = Ground::of_session(&caller, config.session.user.as_deref())?;
+    ground.warn();
+    let label = config.host.name.as_str();
+    let stage = SessionStage::set(&config.session, label, (&ground, cast), &caller)?;
+    tell_user(&stage);
+    let access = Access::new(config.host.auth, config.host.lifetimes);
+    let introduction = Introduction { token: Token::random()?, name: None, joined: true };
+    runtime()?.block_on(async {
+        let admin = host.admin.socket.try_clone()?;
+        let roster = Roster::default();
+        let host = Host::new(host, access, (host_ground.namespaces, roster.clone()), log.clone());
+        let fence = (ground.namespaces, roster);
+        let session = Session::new(stage, introduction, fence, family, log.clone());
+        let (near, far) = link::joined()?;
+        link::attend_session(ConnectionId(0), far, host.events());
+        tokio::spawn(link::attend_host(near, session.events()));
+        tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
+        tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
+        let admin = UnixListener::from_std(admin)?;
+        tokio::spawn(service::admin(admin, host.events(), log.clone()));
+        let (host_ends, session_ends) = (host.events(), session.run());
+        let session = async move {
+            let code = session_ends.await;
+            // A host that has ended needs no telling.
+            let _ = host_ends.send(Event::Signal).await;
+            code
+        };
+        let (outcome, code) = tokio::join!(host.run(), session);
+        Ok(conclude(outcome, &log).unwrap_or(code))
+    })
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Whose desktop it is, where that may surprise.
+fn tell_user(stage: &SessionStage) {
+    if let Some(uid) = stage.anonymous_uid() {
+        info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
+    }
+    if let Some(home) = stage.passing_home() {
+        let home = home.display();
+        info!("nothing that is saved in {home} outlives the desktop; a user with a home keeps it");
+    }
+}
+
+/// What `lumen` ends with because of how its host ended, which is said.
+fn conclude(outcome: Outcome, log: &Log) -> Option<process::ExitCode> {
+    let Outcome::CouldNotStart(worker) = outcome else { return None };
+    log.say(&format!("{worker} could not be started; its lines above say why"));
+    Some(ExitCode::CouldNotStart.into())
+}
+
+/// Has the signals that ask for an end wait in a descriptor instead of ending us. Those that the
+/// caller has us ignore (`nohup`, a shell's `&`) stay ignored: blocked they would wait, too.
+fn block_signals() -> io::Result<SignalFd> {
+    // Whose children's ends are ignored cannot wait for them.
+    ffi::restore_signal(Signal::SIGCHLD as i32);
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        if !ffi::is_ignored(signal)? {
+            signals.add(signal);
+        }
+    }
+    signals.thread_block()?;
+    Ok(SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+async fn watch_signals(
+    signals: SignalFd,
+    events: Events,
+    news: impl Fn() -> Event,
+) -> io::Result<()> {
+    let waiting = spawn::watched(signals.as_fd().try_clone_to_owned()?)?;
+    loop {
+        let mut ready = waiting.readable().await?;
+        match signals.read_signal()? {
+            Some(_) => {
+                // A loop that has ended needs no telling.
+                let _ = events.send(news()).await;
+            }
+            None => ready.clear_ready(),
+        }
+    }
+}
