@@ -53,14 +53,24 @@ impl Home {
         self.directory.join(file)
     }
 
+    /// The socket at which the host called `name` takes sessions.
+    #[must_use]
+    pub fn sessions(&self, name: &InstanceName) -> PathBuf {
+        let file = match name.is_default() {
+            true => "sessions.sock".to_owned(),
+            false => format!("sessions-{name}.sock"),
+        };
+        self.directory.join(file)
+    }
+
     /// The directory of files made for the session with this label.
     #[must_use]
     pub fn files(&self, label: &str) -> PathBuf {
         self.directory.join(label)
     }
 
-    /// The directory of the locks that keep two desktops from sharing a user without a name. Names of
-    /// desktops have no dot, so none has its files, which are removed at its start, there.
+    /// The directory of the locks that keep two hosts or sessions from sharing a user without a name.
+    /// No label of a session is like it, so none has its files, which are removed at its start, there.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
         self.directory.join("users.locks")

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Carries out a command line. `arguments` follow the program's name. Returns one of Lumen's own exit
-/// codes; or the app's, when its end was that of `lumen run`.
+/// codes; or the app's, when its end was that of its desktop.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode {
     let environment = |name: &str| std::env::var(name).ok();
     let (invocation, notes) = match config::parse(arguments, &environment) {
@@ -36,6 +36,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         Invocation::Help(Some(command)) => output::print(&help::of(command)),
         Invocation::Version => output::print(&format!("lumen {}\n", env!("CARGO_PKG_VERSION"))),
         Invocation::Run(config) => return start::run(&config),
+        Invocation::Serve(config) => return start::serve(&config),
+        Invocation::Session(config) => return start::session(&config),
         Invocation::Doctor(config) => doctor::run(&config),
         Invocation::Status { name, json } => answered(status::run(&name, json)),
         Invocation::Restart { name, session, worker } => {

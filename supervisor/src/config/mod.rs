@@ -17,7 +17,7 @@ use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf};
 use lumen_ipc::{
     front_door::FrontDoor,
     log::LogSource,
-    message::transfer::ClipboardPolicy,
+    message::{session::SessionName, transfer::ClipboardPolicy},
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
@@ -68,6 +68,10 @@ pub enum Invocation {
     },
     /// Start a desktop.
     Run(Box<RunConfig>),
+    /// Start a host.
+    Serve(Box<HostConfig>),
+    /// Start a session of a host.
+    Session(Box<SessionConfig>),
     /// Print the table of processes.
     Status {
         /// Which desktop.
@@ -121,6 +125,8 @@ pub struct HostConfig {
 pub struct SessionConfig {
     /// The name of its host.
     pub host: InstanceName,
+    /// What people call it, if that is not its number.
+    pub name: Option<SessionName>,
     /// What to start inside.
     pub app: AppChoice,
     /// Size of the output.

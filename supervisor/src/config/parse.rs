@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 
+use lumen_ipc::{front_door::FrontDoor, message::session::SessionName, service::AuthMode};
+
 use super::{
-    AppChoice, DoctorConfig, HostConfig, Invocation, Note, RunConfig, SessionConfig, UsageError,
+    AppChoice, DoctorConfig, HostConfig, InstanceName, Invocation, Note, RunConfig, SessionConfig,
+    UsageError,
     nearest::hint,
     operands,
     table::{COMMANDS, Command, Key, OPTIONS, OptionRow},
@@ -117,7 +120,7 @@ impl Line {
     }
 
     fn finish(mut self) -> Result<(Invocation, Vec<Note>), UsageError> {
-        if self.command != Command::Run && self.after.is_some() {
+        if !matches!(self.command, Command::Run | Command::Session) && self.after.is_some() {
             let name = self.command.row().name;
             return Err(UsageError::Operand(format!(
                 "`lumen {name}` starts no app: drop the `--`"
@@ -140,6 +143,11 @@ impl Line {
                 Invocation::Restart { name: self.values.name()?, session, worker }
             }
             Command::Run => self.run()?,
+            Command::Serve => self.serve()?,
+            Command::Session => {
+                let (host, name) = (self.values.host()?, self.values.session_name()?);
+                Invocation::Session(Box::new(self.session(host, name)?))
+            }
             Command::Status => Invocation::Status {
                 name: self.values.name()?,
                 json: self.values.switch(Key::Json)?,
@@ -165,16 +173,23 @@ impl Line {
     }
 
     fn run(&mut self) -> Result<Invocation, UsageError> {
-        let (session, host) = (self.session()?, self.host()?);
+        let session = self.session(self.values.name()?, None)?;
+        let front_door = self.values.front_door()?;
+        let host = self.host(self.values.auth(&front_door)?, front_door)?;
         Ok(Invocation::Run(Box::new(RunConfig { host, session })))
     }
 
-    fn host(&self) -> Result<HostConfig, UsageError> {
+    fn serve(&self) -> Result<Invocation, UsageError> {
+        let front_door = self.values.front_door()?;
+        let auth = self.values.auth_of_many(&front_door)?;
+        Ok(Invocation::Serve(Box::new(self.host(auth, front_door)?)))
+    }
+
+    fn host(&self, auth: AuthMode, front_door: FrontDoor) -> Result<HostConfig, UsageError> {
         let values = &self.values;
-        let front_door = values.front_door()?;
         Ok(HostConfig {
             name: values.name()?,
-            auth: values.auth(&front_door)?,
+            auth,
             front_door,
             lifetimes: values.lifetimes()?,
             public_address: values.public_address()?,
@@ -184,12 +199,17 @@ impl Line {
         })
     }
 
-    fn session(&mut self) -> Result<SessionConfig, UsageError> {
+    fn session(
+        &mut self,
+        host: InstanceName,
+        name: Option<SessionName>,
+    ) -> Result<SessionConfig, UsageError> {
         let app = self.app()?;
         let size = self.values.size()?;
         let values = &self.values;
         Ok(SessionConfig {
-            host: values.name()?,
+            host,
+            name,
             app,
             size,
             resize: values.resize()?,
@@ -224,8 +244,9 @@ impl Line {
     fn no_operand_left(&self) -> Result<(), UsageError> {
         let Some(word) = self.operands.first() else { return Ok(()) };
         Err(UsageError::Operand(match self.command {
-            Command::Run => {
-                format!("what is `{word}`? An app goes after `--`: lumen run -- {word}")
+            Command::Run | Command::Session => {
+                let name = self.command.row().name;
+                format!("what is `{word}`? An app goes after `--`: lumen {name} -- {word}")
             }
             _ => format!("`lumen {}` has no use for `{word}`", self.command.row().name),
         }))
@@ -234,7 +255,7 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::service::{AuthMode, ResizePolicy};
+    use lumen_ipc::service::ResizePolicy;
 
     use super::*;
 
@@ -345,6 +366,14 @@ mod tests {
             ("run --public-address example.org", "an IP address"),
             ("run --public-address 0.0.0.0", "of one host"),
             ("run --name a/b", "letters"),
+            ("session --name 7", "a number nor a word"),
+            ("session --name rtc", "a word that `lumen logs` knows"),
+            ("session --host a/b", "letters"),
+            ("session --listen 127.0.0.1:80", "belongs to `lumen run`, `lumen serve`"),
+            ("session foot", "lumen session -- foot"),
+            ("serve --fps 30", "belongs to `lumen run`, `lumen session`"),
+            ("serve --auth none", "by its token"),
+            ("serve -- foot", "starts no app"),
             ("run --fps", "needs a value"),
             ("status --json=1", "takes no value"),
             ("run foot", "lumen run -- foot"),
@@ -386,6 +415,19 @@ mod tests {
         let tls = run(line).host.relay.and_then(|relay| relay.tls).expect("there is a certificate");
         assert_eq!((tls.port, tls.certificate), (5349, "c.pem".into()));
         assert_eq!(tls.name.expect("named").as_str(), "relay.example.org");
+    }
+
+    #[test]
+    fn session_names_its_host_and_itself_and_takes_an_app() {
+        let line = "session --host shared --name work --fps 30 -- foot -x";
+        let (invocation, _) = parsed_with(line, &[("LUMEN_NAME", "other")]).expect("legal");
+        let Invocation::Session(config) = invocation else { panic!("not session") };
+        let name = config.name.as_ref().map(SessionName::as_str);
+        assert_eq!((config.host.as_str(), name), ("shared", Some("work")));
+        assert_eq!(config.app, AppChoice::Command(["foot", "-x"].map(Into::into).into()));
+        let (invocation, _) = parsed_with("session", &[("LUMEN_NAME", "other")]).expect("legal");
+        let Invocation::Session(config) = invocation else { panic!("not session") };
+        assert_eq!((config.host.as_str(), config.name), ("other", None));
     }
 
     #[test]

@@ -41,12 +41,14 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn commands_have_one_row_each() {
-        use Command::{Doctor, Logs, Metrics, Restart, Run, Status, Stop};
-        for command in [Doctor, Logs, Metrics, Restart, Run, Status, Stop] {
+        use Command::{Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop};
+        for command in [Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop] {
             assert_eq!(COMMANDS.iter().filter(|row| row.command == command).count(), 1);
         }
     }
@@ -62,6 +64,7 @@ mod tests {
             Clipboard,
             Follow,
             Fps,
+            Host,
             Json,
             Layout,
             LayoutOptions,
@@ -81,6 +84,7 @@ mod tests {
             RelayPort,
             RelayTlsPort,
             Resize,
+            SessionName,
             Size,
             TrustedProxy,
             UdpPort,
@@ -94,11 +98,26 @@ mod tests {
         assert_eq!(keys.len(), OPTIONS.len());
     }
 
+    /// But that LUMEN_NAME means the host to every command, so that one setting serves them all.
     #[test]
     fn environment_twin_is_the_name_in_capitals() {
         for row in &OPTIONS {
-            let expected = format!("LUMEN_{}", row.name.to_uppercase().replace('-', "_"));
+            let expected = match row.key {
+                Key::Host => "LUMEN_NAME".to_owned(),
+                Key::SessionName => "LUMEN_SESSION".to_owned(),
+                _ => format!("LUMEN_{}", row.name.to_uppercase().replace('-', "_")),
+            };
             assert_eq!(row.environment, expected);
+        }
+    }
+
+    #[test]
+    fn options_of_a_command_have_a_name_and_a_variable_each() {
+        for command in COMMANDS.iter().map(|row| row.command) {
+            let count = command.options().count();
+            let names: BTreeSet<_> = command.options().map(|row| row.name).collect();
+            let variables: BTreeSet<_> = command.options().map(|row| row.environment).collect();
+            assert_eq!((names.len(), variables.len()), (count, count), "{command:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, 
 
 use lumen_ipc::{
     front_door::{BadNetwork, FrontDoor, Listen},
-    message::transfer::ClipboardPolicy,
+    message::{session::SessionName, transfer::ClipboardPolicy},
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
     units::{Fps, FrameSize, Kbps, PadGrace},
@@ -95,8 +95,24 @@ impl Values {
     }
 
     pub(super) fn name(&self) -> Result<InstanceName, UsageError> {
-        InstanceName::new(self.text(Key::Name).0)
-            .ok_or_else(|| self.bad(Key::Name, "expected 1 to 32 letters, digits, - and _"))
+        self.instance(Key::Name)
+    }
+
+    /// The host that a session belongs to.
+    pub(super) fn host(&self) -> Result<InstanceName, UsageError> {
+        self.instance(Key::Host)
+    }
+
+    fn instance(&self, key: Key) -> Result<InstanceName, UsageError> {
+        InstanceName::new(self.text(key).0)
+            .ok_or_else(|| self.bad(key, "expected 1 to 32 letters, digits, - and _"))
+    }
+
+    /// What people call a session.
+    pub(super) fn session_name(&self) -> Result<Option<SessionName>, UsageError> {
+        let Some(name) = self.optional(Key::SessionName) else { return Ok(None) };
+        let named = SessionName::new(&name);
+        named.map(Some).map_err(|error| self.bad(Key::SessionName, error.to_string()))
     }
 
     fn number<N: FromStr>(&self, key: Key, expected: &str) -> Result<N, UsageError> {
@@ -259,6 +275,18 @@ impl Values {
                 "anyone who reaches the proxy would own the desktop; keep --auth token",
             )),
             _ => Err(self.bad(Key::Auth, "expected token or none")),
+        }
+    }
+
+    /// The way to log in to a host of several sessions.
+    pub(super) fn auth_of_many(&self, front_door: &FrontDoor) -> Result<AuthMode, UsageError> {
+        match self.auth(front_door)? {
+            AuthMode::None => Err(self.bad(
+                Key::Auth,
+                "a browser chooses among the sessions of `lumen serve` by its token; keep --auth \
+                 token, or start a single desktop by `lumen run`",
+            )),
+            mode => Ok(mode),
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 /// News of the host.
 #[derive(Debug)]
 pub(crate) enum FromHost {
+    /// None is there.
+    Absent,
     /// It is there.
     Found(Arc<SessionEnd>),
     /// It says this, and hands over the end of a link with it.

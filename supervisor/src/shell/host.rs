@@ -26,7 +26,7 @@ use lumen_ipc_runtime::channel::Channel;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-use self::sessions::{Pending, Record, Sessions};
+use self::sessions::{Pending, Record, Sessions, hang_up};
 use super::{
     crew::Crew,
     event::{
@@ -52,6 +52,9 @@ pub(super) struct Host {
     crew: Crew,
     sessions: Sessions,
     bulletin: Bulletin,
+    /// Where the page's address is said, when browsers can come. Where a session is in the same process
+    /// it says it.
+    announces: Option<Log>,
     /// Whether browsers can come.
     open: bool,
     inbox: mpsc::Receiver<Event>,
@@ -78,10 +81,16 @@ impl Host {
             crew,
             sessions: Sessions::default(),
             bulletin: Bulletin::default(),
+            announces: None,
             open: false,
             inbox,
             events,
         }
+    }
+
+    /// Says where the page is, when browsers can come.
+    pub(super) fn announced_on(self, log: Log) -> Self {
+        Self { announces: Some(log), ..self }
     }
 
     /// Where tasks report to.
@@ -154,6 +163,7 @@ impl Host {
             match self.crew.carry_out(action, &self.stage) {
                 Some(Action::Announce) => {
                     self.open = true;
+                    self.announce();
                     for session in self.sessions.all() {
                         self.say_open(session);
                     }
@@ -196,7 +206,8 @@ impl Host {
             },
             FromSession::Lost(reason) => {
                 let Some(session) = self.sessions.of(connection) else {
-                    return self.sessions.forget_newcomer(connection);
+                    drop(self.sessions.newcomer(connection));
+                    return;
                 };
                 info!(%session, reason, "the session is gone");
                 self.sessions.remove(session);
@@ -205,6 +216,15 @@ impl Host {
                 self.bulletin.end(session, reason);
             }
         }
+    }
+
+    fn announce(&self) {
+        let Some(log) = &self.announces else { return };
+        log.announce(format!(
+            "Lumen's host is ready: {}\n  `lumen session` starts a desktop here and prints the \
+             address that opens it.\n  The host ends on ctrl-c, and its desktops go on.\n",
+            self.stage.page()
+        ));
     }
 
     fn welcome(&mut self, session: SessionId) {
@@ -369,7 +389,7 @@ impl Host {
     fn lose(&self, session: SessionId, reason: &str) {
         if let Some(record) = self.sessions.get(session) {
             warn!(%session, reason, "its link is given up");
-            record.hang_up();
+            hang_up(&record.channel);
         }
     }
 
@@ -378,14 +398,17 @@ impl Host {
         if let Some(session) = self.sessions.of(connection) {
             self.lose(session, reason);
         }
-        self.sessions.forget_newcomer(connection);
+        if let Some(channel) = self.sessions.newcomer(connection) {
+            hang_up(&channel);
+        }
     }
 }
 
-/// Says why, and leaves it to the session to go.
+/// Says why, and ends the link: what was sent before can be read all the same.
 fn refuse(channel: &HostEnd, reason: &str) {
     warn!(reason, "a session is refused");
     let refused = ToSession::Refused { reason: Reason::truncated(reason) };
     // One that does not even read that is not helped.
     let _ = channel.send(&refused, &[]);
+    hang_up(channel);
 }

@@ -1,43 +1,152 @@
 //! The session link's two sides: tasks that carry it, and report what comes over it.
+//!
+//! A session looks for its host for ever, ever more slowly while there is none. A host takes whoever
+//! comes as the host's own user or as root; those are who could end it anyway.
 
 use std::{
     io,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
+use lumen_ipc::message::session::ToSession;
 use lumen_ipc_runtime::AsyncChannel;
-use tracing::warn;
+use nix::{
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+    unistd::Uid,
+};
+use tokio::net::UnixListener;
+use tracing::{debug, warn};
 
 use super::event::{ConnectionId, Event, Events, FromHost, FromSession, HostEnd, SessionEnd};
 
+/// How soon a session looks for its host again; each time it is not there the wait doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// A host that refuses is asked again this late: mostly it is of another build, until it is replaced.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
+/// How long a host may take to say whether it takes a session.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a link to a host came to its end.
+enum End {
+    /// There was no host, or it did not say anything.
+    Failed,
+    /// The host did not take the session.
+    Refused,
+    /// It was taken, and is over.
+    Served,
+}
+
+/// Keeps a session linked to the host that listens at `path`, for as long as the session's loop is
+/// there.
+pub(super) async fn keep_host(path: PathBuf, events: Events) {
+    let (mut wait, mut told) = (FIRST_WAIT, false);
+    while !events.is_closed() {
+        let end = match find_host(&path) {
+            Ok(end) => attend_host(end, &events).await,
+            Err(error) => {
+                debug!(%error, "the host is not there");
+                if !std::mem::replace(&mut told, true) {
+                    // A loop that has ended needs no news.
+                    let _ = events.send(Event::FromHost(FromHost::Absent)).await;
+                }
+                End::Failed
+            }
+        };
+        let pause = match end {
+            End::Served => FIRST_WAIT,
+            End::Failed => wait,
+            End::Refused => REFUSED_WAIT,
+        };
+        tokio::time::sleep(pause).await;
+        wait = (pause * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Connects to a host.
+fn find_host(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let end = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    connect(end.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(end)
+}
+
+/// Keeps a session linked to the host that is the same process.
+pub(super) async fn attend_own_host(end: OwnedFd, events: Events) {
+    attend_host(end, &events).await;
+}
+
 /// Reports what a session's host says until it is gone.
-pub(super) async fn attend_host(end: OwnedFd, events: Events) {
+async fn attend_host(end: OwnedFd, events: &Events) -> End {
     let channel = SessionEnd::from_descriptor(end).map(Arc::new);
     let Ok(channel) = channel.inspect_err(|error| warn!(%error, "no link to the host")) else {
-        return;
+        return End::Failed;
     };
-    let Ok(link) = AsyncChannel::new(Arc::clone(&channel)) else { return };
+    let Ok(link) = AsyncChannel::new(Arc::clone(&channel)) else { return End::Failed };
     // A loop that has ended needs no news.
     let _ = events.send(Event::FromHost(FromHost::Found(channel))).await;
+    let (begun, mut end) = (Instant::now(), End::Failed);
     loop {
+        let undecided = matches!(end, End::Failed);
         let received = tokio::select! {
-            received = link.receive() => received,
+            received = link.receive() => received.map_err(|error| error.to_string()),
             // The session's loop has ended, and its end of the link with it.
-            () = events.closed() => return,
+            () = events.closed() => return end,
+            () = tokio::time::sleep_until((begun + PATIENCE).into()), if undecided => {
+                Err("it does not answer".to_owned())
+            }
         };
         match received {
             Ok(received) => {
-                let end = received.descriptors.into_iter().next();
-                let said = FromHost::Said(received.message, end);
+                match received.message {
+                    ToSession::Refused { .. } => end = End::Refused,
+                    ToSession::Welcomed { .. } => end = End::Served,
+                    _ => {}
+                }
+                let beside = received.descriptors.into_iter().next();
+                let said = FromHost::Said(received.message, beside);
                 let _ = events.send(Event::FromHost(said)).await;
             }
             Err(error) => {
-                let _ = events.send(Event::FromHost(FromHost::Lost(error.to_string()))).await;
-                return;
+                let _ = events.send(Event::FromHost(FromHost::Lost(error))).await;
+                return end;
             }
         }
     }
+}
+
+/// Accepts sessions for ever.
+pub(super) async fn accept_sessions(listener: UnixListener, events: Events) {
+    for number in 0.. {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, most likely: others may be closed meanwhile.
+                warn!(%error, "cannot accept sessions");
+                tokio::time::sleep(LONGEST_WAIT).await;
+                continue;
+            }
+        };
+        let uid = stream.peer_cred().map(|peer| peer.uid());
+        if !uid.as_ref().is_ok_and(|uid| may_register(*uid, Uid::effective())) {
+            warn!(?uid, "a stranger's session is refused");
+            continue;
+        }
+        let Ok(stream) = stream.into_std() else { continue };
+        attend_session(ConnectionId(number), stream, events.clone());
+    }
+}
+
+/// Whether a process of this user may register sessions at a host of that one.
+fn may_register(uid: u32, host: Uid) -> bool {
+    uid == 0 || uid == host.as_raw()
 }
 
 /// Reports what a session says until it is gone.
@@ -71,4 +180,16 @@ pub(super) fn attend_session(connection: ConnectionId, end: impl Into<OwnedFd>, 
 pub(super) fn joined() -> io::Result<(OwnedFd, UnixStream)> {
     let (session, host) = SessionEnd::pair()?;
     Ok((session.into_descriptor(), host.into_descriptor().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_of_another_user_may_not_register_but_roots_may() {
+        let host = Uid::from_raw(1000);
+        assert!(may_register(1000, host) && may_register(0, host));
+        assert!(!may_register(1001, host) && !may_register(1000, Uid::from_raw(0)));
+    }
 }

@@ -1,4 +1,5 @@
-//! Everything that touches the operating system: [`start`] carries out `lumen run`.
+//! Everything that touches the operating system: [`start`] carries out `lumen run`, `lumen serve` and
+//! `lumen session`.
 //!
 //! Order: descriptors 3 and 4 are reserved, the [`stage`] is set (everything that can be wrong is
 //! found there), then the loops of [`host`] and [`session`] own all until they have ended. One thread
@@ -18,6 +19,7 @@ mod guests;
 mod handshake;
 mod helpers;
 mod host;
+mod label;
 mod link;
 mod log;
 mod nameless;

@@ -4,15 +4,19 @@ use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::{
-        fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-        net::UnixListener,
+    os::{
+        fd::AsRawFd,
+        unix::{
+            fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+            net::UnixListener,
+        },
     },
     path::{Path, PathBuf},
 };
 
 use nix::{
     fcntl::{Flock, FlockArg},
+    sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, socket},
     unistd::{AccessFlags, Gid, Uid, access, setegid, seteuid},
 };
 
@@ -127,6 +131,24 @@ pub(crate) struct Listener {
 
 /// Listens at `path`. A lock file beside it tells a socket in use from one left behind.
 pub(crate) fn listen(path: &Path) -> Result<Listener, PlaceError> {
+    listening(path, |path| UnixListener::bind(path))
+}
+
+/// As [`listen`], for links: each connection carries datagrams, in order and whole.
+pub(crate) fn listen_for_links(path: &Path) -> Result<Listener, PlaceError> {
+    listening(path, |path| {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        bind(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        nix::sys::socket::listen(&socket, Backlog::new(128)?)?;
+        Ok(socket.into())
+    })
+}
+
+fn listening(
+    path: &Path,
+    bind: impl FnOnce(&Path) -> io::Result<UnixListener>,
+) -> Result<Listener, PlaceError> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
     let lock = lock(Path::new(&lock_path)).map_err(|error| match error {
@@ -136,7 +158,7 @@ pub(crate) fn listen(path: &Path) -> Result<Listener, PlaceError> {
     if fs::symlink_metadata(path).is_ok_and(|left| left.file_type().is_socket()) {
         fs::remove_file(path).map_err(at(path))?;
     }
-    let socket = UnixListener::bind(path).map_err(at(path))?;
+    let socket = bind(path).map_err(at(path))?;
     let file = Temporary::File(path.to_owned());
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(at(path))?;
     socket.set_nonblocking(true).map_err(at(path))?;

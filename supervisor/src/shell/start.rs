@@ -1,4 +1,6 @@
-//! Carries out `lumen run`: sets the stage of a host and of a session, and joins their loops.
+//! Carries out `lumen run`, `lumen serve` and `lumen session`: sets the stage of a host, of a session or
+//! of both, and joins their loops. A session finds its host over a socketpair when both are one process,
+//! and over a socket in the user's directory when they are not; nothing else differs.
 
 use std::{
     error::Error,
@@ -22,8 +24,10 @@ use super::{
     event::{ConnectionId, Event, Events},
     family, ffi,
     host::Host,
+    label::Label,
     link,
     log::Log,
+    places::{self, PlaceError},
     sentence, service,
     session::{Introduction, Session},
     spawn::{self, ReservedNumbers},
@@ -32,7 +36,7 @@ use super::{
 };
 use crate::{
     broker::{Access, NoRandomness, Token},
-    config::RunConfig,
+    config::{HostConfig, RunConfig, SessionConfig},
     lifecycle::Outcome,
 };
 
@@ -48,6 +52,12 @@ enum StartError {
     /// Something that must be there is not.
     #[error(transparent)]
     Stage(#[from] StageError),
+}
+
+impl From<PlaceError> for StartError {
+    fn from(error: PlaceError) -> Self {
+        Self::Stage(error.into())
+    }
 }
 
 impl StartError {
@@ -72,6 +82,17 @@ struct Beginning {
 /// which may be the app's own status. What kept it from starting is said.
 pub(crate) fn run(config: &RunConfig) -> process::ExitCode {
     begun(&config.host.log, |beginning| host_and_session(config, beginning))
+}
+
+/// Starts a host and serves it until it ends.
+pub(crate) fn serve(config: &HostConfig) -> process::ExitCode {
+    begun(&config.log, |beginning| host(config, beginning))
+}
+
+/// Starts a session of a host and serves it until it ends; returns what `lumen` ends with, which may be
+/// the app's own status.
+pub(crate) fn session(config: &SessionConfig) -> process::ExitCode {
+    begun(&config.log, |beginning| session_of_host(config, beginning))
 }
 
 fn begun(
@@ -121,7 +142,7 @@ fn host_and_session(
     let host = HostStage::set(&config.host, (&host_ground, host_cast))?;
     let (ground, cast) = Ground::of_session(&caller, config.session.user.as_deref())?;
     ground.warn();
-    let label = config.host.name.as_str();
+    let label = Label::of_only_session(&config.host.name);
     let stage = SessionStage::set(&config.session, label, (&ground, cast), &caller)?;
     tell_user(&stage);
     let access = Access::new(config.host.auth, config.host.lifetimes);
@@ -134,7 +155,7 @@ fn host_and_session(
         let session = Session::new(stage, introduction, fence, family, log.clone());
         let (near, far) = link::joined()?;
         link::attend_session(ConnectionId(0), far, host.events());
-        tokio::spawn(link::attend_host(near, session.events()));
+        tokio::spawn(link::attend_own_host(near, session.events()));
         tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
         let admin = UnixListener::from_std(admin)?;
@@ -148,6 +169,50 @@ fn host_and_session(
         };
         let (outcome, code) = tokio::join!(host.run(), session);
         Ok(conclude(outcome, &log).unwrap_or(code))
+    })
+}
+
+fn host(config: &HostConfig, beginning: Beginning) -> Result<process::ExitCode, StartError> {
+    let Beginning { log, signals, caller } = beginning;
+    let (ground, cast) = Ground::of_host(&caller)?;
+    ground.warn();
+    let stage = HostStage::set(config, (&ground, cast))?;
+    let sessions = places::listen_for_links(&ground.home.sessions(&config.name))?;
+    let access = Access::new(config.auth, config.lifetimes);
+    runtime()?.block_on(async {
+        let admin = UnixListener::from_std(stage.admin.socket.try_clone()?)?;
+        let arrivals = UnixListener::from_std(sessions.socket.try_clone()?)?;
+        let fence = (ground.namespaces, Roster::default());
+        let host = Host::new(stage, access, fence, log.clone()).announced_on(log.clone());
+        tokio::spawn(link::accept_sessions(arrivals, host.events()));
+        tokio::spawn(watch_signals(signals, host.events(), || Event::Signal));
+        tokio::spawn(service::admin(admin, host.events(), log.clone()));
+        let outcome = host.run().await;
+        Ok(conclude(outcome, &log).unwrap_or_else(|| ExitCode::Ok.into()))
+    })
+}
+
+fn session_of_host(
+    config: &SessionConfig,
+    beginning: Beginning,
+) -> Result<process::ExitCode, StartError> {
+    let Beginning { log, signals, caller } = beginning;
+    let (family, children) = family::adopt()?;
+    let (ground, cast) = Ground::of_session(&caller, config.user.as_deref())?;
+    ground.warn();
+    let label = Label::first_free(&ground.home)?;
+    let stage = SessionStage::set(config, label, (&ground, cast), &caller)?;
+    tell_user(&stage);
+    let (token, name) = (Token::random()?, config.name.clone());
+    let introduction = Introduction { token, name, joined: false };
+    let host = ground.home.sessions(&config.host);
+    runtime()?.block_on(async {
+        let fence = (ground.namespaces, Roster::default());
+        let session = Session::new(stage, introduction, fence, family, log);
+        tokio::spawn(link::keep_host(host, session.events()));
+        tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
+        tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
+        Ok(session.run().await)
     })
 }
 

@@ -3,7 +3,7 @@
 use super::rows::{Command, CommandRow};
 
 /// Every command, in the order `--help` lists them.
-pub const COMMANDS: [CommandRow; 7] = [
+pub const COMMANDS: [CommandRow; 9] = [
     CommandRow {
         command: Command::Run,
         name: "run",
@@ -19,6 +19,29 @@ pub const COMMANDS: [CommandRow; 7] = [
             ("lumen run --x11 -- startxfce4", "an X desktop"),
             ("lumen run --app \"sway\" --size 1280x720 --fps 30", "a smaller, calmer desktop"),
             ("sudo lumen run --user alice", "alice's desktop, workers under uids of their own"),
+        ],
+    },
+    CommandRow {
+        command: Command::Serve,
+        name: "serve",
+        operands: "[OPTIONS]",
+        summary: "Start a host: one address for browsers, behind which sessions of yours are shown.",
+        details: "A host is the page, the log-in and the relay, and has no desktop by itself: each \
+                  `lumen session` of the same user adds one. Sessions outlive their host: its apps \
+                  go on while it is restarted. Ends on ctrl-c and on `lumen stop`.",
+        examples: &[("lumen serve", "a host on http://127.0.0.1:8080")],
+    },
+    CommandRow {
+        command: Command::Session,
+        name: "session",
+        operands: "[OPTIONS] [--app CMD | -- CMD...]",
+        summary: "Start a desktop that a host shows to browsers, beside others.",
+        details: "Starts CMD inside a new desktop as `lumen run` does, once the host of `lumen serve` \
+                  is there, and prints the address to open, which opens this desktop and no other. \
+                  While the host is away its apps and the pictures that go straight to browsers go on.",
+        examples: &[
+            ("lumen session -- foot", "one more desktop at the host of this user"),
+            ("lumen session --name work --app sway", "one that is called work"),
         ],
     },
     CommandRow {

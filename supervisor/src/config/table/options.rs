@@ -2,10 +2,19 @@
 
 use super::rows::{Command, Key, OptionRow};
 
-const RUN: &[Command] = &[Command::Run];
-const RUN_AND_DOCTOR: &[Command] = &[Command::Run, Command::Doctor];
+/// What starts a session.
+const SESSION: &[Command] = &[Command::Run, Command::Session];
+/// What starts a host.
+const HOST: &[Command] = &[Command::Run, Command::Serve];
+const SESSION_AND_DOCTOR: &[Command] = &[Command::Run, Command::Session, Command::Doctor];
+const HOST_AND_DOCTOR: &[Command] = &[Command::Run, Command::Serve, Command::Doctor];
+/// What starts anything.
+const ALL_STARTING: &[Command] = &[Command::Run, Command::Serve, Command::Session];
+const ALL_STARTING_AND_DOCTOR: &[Command] =
+    &[Command::Run, Command::Serve, Command::Session, Command::Doctor];
 const TALKING: &[Command] = &[
     Command::Run,
+    Command::Serve,
     Command::Status,
     Command::Restart,
     Command::Logs,
@@ -14,7 +23,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 32] = [
+pub const OPTIONS: [OptionRow; 34] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -24,7 +33,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "",
         help: "Shell command to start inside the desktop; or write the program and its arguments \
                after `--`.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Listen,
@@ -35,7 +44,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "127.0.0.1:8080",
         help: "Where browsers connect; port 0 takes a free one. A Unix socket is for a proxy, which \
                is believed like one of --trusted-proxy: its owner and its group may connect.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::TrustedProxy,
@@ -46,7 +55,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "",
         help: "Addresses or networks of proxies that are believed when X-Forwarded-For, -Host and \
                -Proto say who asks, for which host and by which scheme.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::BasePath,
@@ -56,7 +65,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("/PATH/"),
         default: "/",
         help: "Path under which a proxy shows the page, whether it strips it or not.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::Size,
@@ -67,7 +76,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "1920x1080",
         help: "Size of the desktop in pixels: sides of 16 to 4096, both even, and together no more than \
                H.264 level 5.2 allows, such as 4096x2304, 3840x2400 or 3072x3072.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Resize,
@@ -77,7 +86,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("follow|fixed"),
         default: "follow",
         help: "Whether the desktop follows the size of the browser's window or keeps its own.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Clipboard,
@@ -87,7 +96,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("both|to-desktop|from-desktop|off"),
         default: "both",
         help: "Which way copied text may go between the desktop and the browsers that control it.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Fps,
@@ -98,7 +107,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "60",
         help: "The most frames per second, 1 to 240, and no more than H.264 level 5.2 has of the \
                desktop's size (64 at 3840x2160); a still screen sends none.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Bitrate,
@@ -108,7 +117,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("KBPS"),
         default: "8000",
         help: "The most kilobits per second of video, 100 to 200000.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Auth,
@@ -118,8 +127,8 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("token|none"),
         default: "token",
         help: "How browsers prove who they are: by the token in the printed address, or not at \
-               all, which is allowed on a loopback address and without a proxy only.",
-        commands: RUN,
+               all, which is allowed for `lumen run` only, on a loopback address and without a proxy.",
+        commands: HOST,
     },
     OptionRow {
         key: Key::LoginIdle,
@@ -129,7 +138,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("TIME"),
         default: "24h",
         help: "How long a login lasts while no page uses it: a number with s, m, h or d.",
-        commands: RUN,
+        commands: HOST,
     },
     OptionRow {
         key: Key::LoginLife,
@@ -139,7 +148,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("TIME"),
         default: "30d",
         help: "How long a login lasts at most, even while a page uses it: a number with s, m, h or d.",
-        commands: RUN,
+        commands: HOST,
     },
     OptionRow {
         key: Key::User,
@@ -150,7 +159,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "",
         help: "Whose desktop it is; for root only. Without it root starts the desktop for the \
                user who called sudo, else for an unprivileged user that exists only meanwhile.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::UdpPort,
@@ -160,7 +169,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("N"),
         default: "0",
         help: "UDP port of picture and input; 0 takes a free one.",
-        commands: RUN_AND_DOCTOR,
+        commands: SESSION_AND_DOCTOR,
     },
     OptionRow {
         key: Key::PublicAddress,
@@ -171,7 +180,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "",
         help: "Address under which browsers reach this host when it is not one of its own: behind \
                a NAT that forwards the ports.",
-        commands: RUN_AND_DOCTOR,
+        commands: ALL_STARTING_AND_DOCTOR,
     },
     OptionRow {
         key: Key::Relay,
@@ -181,7 +190,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("on|off"),
         default: "on",
         help: "Whether browsers that cannot reach the UDP port may use the built-in TURN relay.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::RelayPort,
@@ -191,7 +200,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("N"),
         default: "3478",
         help: "UDP and TCP port of the relay; a free one is taken when it is in use.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::RelayTlsPort,
@@ -202,7 +211,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "5349",
         help: "TLS port of the relay, used when there is a certificate; a free one is taken when \
                it is in use.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::RelayCert,
@@ -212,7 +221,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("FILE"),
         default: "",
         help: "The relay's TLS certificate with its chain, in PEM.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::RelayKey,
@@ -222,7 +231,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("FILE"),
         default: "",
         help: "The private key of that certificate, in PEM.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::RelayName,
@@ -233,7 +242,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "",
         help: "TLS connections to the port of --listen that ask for this name are the relay's: so \
                one open port is enough.",
-        commands: RUN_AND_DOCTOR,
+        commands: HOST_AND_DOCTOR,
     },
     OptionRow {
         key: Key::X11,
@@ -244,7 +253,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "",
         help: "Start an X server for the app, whose root window is the whole desktop: for an X app \
                or an X desktop such as startxfce4. Needs Xwayland.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Layout,
@@ -254,7 +263,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("NAMES"),
         default: "",
         help: "Keyboard layout by its XKB name, such as us or de,fr.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::LayoutVariant,
@@ -264,7 +273,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("NAMES"),
         default: "",
         help: "Variant of the keyboard layout, such as nodeadkeys.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::LayoutOptions,
@@ -274,7 +283,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("NAMES"),
         default: "",
         help: "XKB options, such as compose:ralt.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Pad,
@@ -284,7 +293,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("xbox360|xboxone|dualshock4|switchpro|off"),
         default: "xbox360",
         help: "What viewers' gamepads look like to games, or off for no gamepads.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::PadGrace,
@@ -295,7 +304,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "15",
         help: "How long games keep the gamepad of a viewer whose connection is lost and may come \
                back, 1 to 3600.",
-        commands: RUN,
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Log,
@@ -306,7 +315,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         default: "info",
         help: "What the workers log: error, warn, info, debug or trace, or a filter such as \
                info,lumen_rtc=debug.",
-        commands: RUN,
+        commands: ALL_STARTING,
     },
     OptionRow {
         key: Key::Name,
@@ -315,8 +324,28 @@ pub const OPTIONS: [OptionRow; 32] = [
         environment: "LUMEN_NAME",
         placeholder: Some("NAME"),
         default: "default",
-        help: "Tells several desktops of one user apart; the other commands then need it too.",
+        help: "Tells several desktops or hosts of one user apart; the other commands then need it too.",
         commands: TALKING,
+    },
+    OptionRow {
+        key: Key::Host,
+        name: "host",
+        short: None,
+        environment: "LUMEN_NAME",
+        placeholder: Some("NAME"),
+        default: "default",
+        help: "The host that shows the session: the --name that `lumen serve` was given.",
+        commands: &[Command::Session],
+    },
+    OptionRow {
+        key: Key::SessionName,
+        name: "name",
+        short: None,
+        environment: "LUMEN_SESSION",
+        placeholder: Some("SESSION"),
+        default: "",
+        help: "What people call the session, if that is not to be the number that its host gives it.",
+        commands: &[Command::Session],
     },
     OptionRow {
         key: Key::WorkersDir,
@@ -326,7 +355,7 @@ pub const OPTIONS: [OptionRow; 32] = [
         placeholder: Some("DIR"),
         default: "",
         help: "Where the workers' programs are; normally beside lumen or in ../libexec/lumen.",
-        commands: RUN_AND_DOCTOR,
+        commands: ALL_STARTING_AND_DOCTOR,
     },
     OptionRow {
         key: Key::Follow,

@@ -13,6 +13,10 @@ pub enum Command {
     Restart,
     /// Starts a desktop.
     Run,
+    /// Starts a host, for sessions.
+    Serve,
+    /// Starts a session of a host.
+    Session,
     /// How every process is.
     Status,
     /// Ends a desktop.
@@ -36,6 +40,8 @@ pub enum Key {
     Follow,
     /// Frames per second.
     Fps,
+    /// Which host a session belongs to.
+    Host,
     /// Whether to print JSON.
     Json,
     /// Keyboard layout.
@@ -74,6 +80,8 @@ pub enum Key {
     RelayTlsPort,
     /// Whether the output follows the viewers' windows.
     Resize,
+    /// What people call a session.
+    SessionName,
     /// Size of the output.
     Size,
     /// Whose word about browsers is believed.

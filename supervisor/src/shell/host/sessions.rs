@@ -113,12 +113,12 @@ impl Record {
     fn not_before(&self) -> Option<Instant> {
         self.clear_at?.checked_sub(REWIRE * (REWIRES_AT_ONCE - 1))
     }
+}
 
-    /// Ends the link: both sides see that.
-    pub(super) fn hang_up(&self) {
-        // One that has ended already needs no end.
-        let _ = shutdown(self.channel.as_raw_fd(), Shutdown::Both);
-    }
+/// Ends a link: both sides see that.
+pub(super) fn hang_up(channel: &HostEnd) {
+    // One that has ended already needs no end.
+    let _ = shutdown(channel.as_raw_fd(), Shutdown::Both);
 }
 
 /// Every session.
@@ -130,21 +130,19 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Somebody has come who has not said who it is.
+    /// Somebody has come who has not said who it is. Of too many the one that came first is cut off.
     pub(super) fn came(&mut self, connection: ConnectionId, channel: Arc<HostEnd>) {
-        if self.newcomers.len() >= MOST_NEWCOMERS {
-            self.newcomers.pop_first();
-        }
         self.newcomers.insert(connection, channel);
+        if self.newcomers.len() > MOST_NEWCOMERS
+            && let Some((_, first)) = self.newcomers.pop_first()
+        {
+            hang_up(&first);
+        }
     }
 
-    /// The link of somebody who has not registered before.
+    /// The link of somebody who has not registered before, and counts as none from here on.
     pub(super) fn newcomer(&mut self, connection: ConnectionId) -> Option<Arc<HostEnd>> {
         self.newcomers.remove(&connection)
-    }
-
-    pub(super) fn forget_newcomer(&mut self, connection: ConnectionId) {
-        self.newcomers.remove(&connection);
     }
 
     /// Takes a session in under the number it had, or under one that nobody had.

@@ -32,6 +32,10 @@ impl Session {
                 Some(Event::FromHost(FromHost::Lost(_))) if self.host.joined => {
                     return Err(ExitCode::CouldNotStart.into());
                 }
+                Some(Event::FromHost(FromHost::Absent)) => self.log.say(
+                    "no host is there for this session (`lumen serve` starts one); the desktop waits \
+                     for it",
+                ),
                 Some(Event::Signal) | None => return Err(ExitCode::Ok.into()),
                 Some(event) => self.take_in(event),
             }
@@ -41,6 +45,8 @@ impl Session {
 
     pub(super) fn take_in_host(&mut self, news: FromHost) {
         match news {
+            // Worth saying before the first host only, whose loss is said by itself.
+            FromHost::Absent => {}
             FromHost::Found(channel) => {
                 self.host.channel = Some(channel);
                 self.send(&ToHost::Registered {
@@ -68,10 +74,17 @@ impl Session {
 
     fn heed_host(&mut self, said: ToSession, end: Option<OwnedFd>) {
         match said {
-            ToSession::Refused { reason } => warn!(%reason, "the host refuses this session"),
+            ToSession::Refused { reason } => {
+                // It is asked again, and says the same again.
+                if self.host.refusal.as_ref() != Some(&reason) {
+                    warn!(%reason, "the host refuses this session; asking it again now and then");
+                    self.host.refusal = Some(reason);
+                }
+            }
             ToSession::Welcomed { session, relay } => {
                 self.host.id = Some(session);
                 self.host.welcome = true;
+                self.host.refusal = None;
                 self.stage.staff.tell_relay(relay);
                 self.crew.machine.set_pages_reachable(true);
                 self.say_app();

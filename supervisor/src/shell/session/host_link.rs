@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lumen_ipc::{link::Generation, units::SessionId};
+use lumen_ipc::{link::Generation, message::signalling::Reason, units::SessionId};
 
 use super::super::event::SessionEnd;
 
@@ -15,6 +15,8 @@ pub(super) struct HostLink {
     pub(super) id: Option<SessionId>,
     /// Whether the host has the session in its table.
     pub(super) welcome: bool,
+    /// What it refused the session for.
+    pub(super) refusal: Option<Reason>,
     /// The page, and whether browsers need the token there.
     pub(super) page: Option<(String, bool)>,
     /// Whether the address has been shown.
@@ -31,6 +33,7 @@ impl HostLink {
             channel: None,
             id: None,
             welcome: false,
+            refusal: None,
             page: None,
             shown: false,
             generation: Generation::default(),

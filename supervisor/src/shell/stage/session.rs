@@ -19,6 +19,7 @@ use super::{
     super::{
         app::{self, Caller, Surroundings},
         helpers::{self, HelperLaunch},
+        label::Label,
         nameless, pads,
         places::{self, Listener, PlaceError, Temporary},
         sockets,
@@ -50,23 +51,24 @@ pub(crate) struct SessionStage {
     /// The deposit of the gamepad worker; `None` without access to uinput.
     pads: Option<OwnedFd>,
     wayland: Listener,
-    /// Before the locks in `cast` are given up.
+    /// Before the locks of the label and in `cast` are given up.
     _places: Vec<Temporary>,
+    _label: Label,
     passing_home: Option<PathBuf>,
     cast: Cast,
 }
 
 impl SessionStage {
-    /// Prepares everything, or nothing. `label` tells the session's files from those of others.
+    /// Prepares everything, or nothing.
     pub(crate) fn set(
         config: &SessionConfig,
-        label: &str,
+        label: Label,
         (ground, cast): (&Ground, Cast),
         caller: &Caller,
     ) -> Result<Self, StageError> {
         let port = config.udp_port;
         let media = sockets::media(port).map_err(|source| StageError::Media { port, source })?;
-        let places = Places::make(label, &ground.home, &cast, caller)?;
+        let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
         let wayland = places::as_user(cast.session.identity, || {
             places::listen(&places.runtime_dir.join(&places.display))
         })?;
@@ -97,6 +99,7 @@ impl SessionStage {
             wayland,
             passing_home: places.home.starts_with(&places.files).then(|| places.home.clone()),
             _places: places.made,
+            _label: label,
             cast,
         })
     }

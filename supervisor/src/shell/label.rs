@@ -1,0 +1,69 @@
+//! What tells the files of one session from those of others: its Wayland socket and its directory.
+//!
+//! INVARIANT: no two living sessions of one supervisor's user have the same label. That of
+//! `lumen run` is its host's name, which the lock of the admin socket keeps others from. That of
+//! `lumen session` has a dot in it, which no host's name has, and a lock of its own.
+
+use std::fs::File;
+
+use nix::{fcntl::Flock, unistd::Uid};
+
+use super::places::{self, PlaceError};
+use crate::{admin::Home, config::InstanceName};
+
+/// Most sessions of one user, whatever their hosts.
+const MOST: u32 = 1024;
+
+/// One session's, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Label {
+    text: String,
+    _lock: Option<Flock<File>>,
+}
+
+impl Label {
+    /// That of the one session of a host whose admin socket this process has.
+    pub(crate) fn of_only_session(host: &InstanceName) -> Self {
+        Self { text: host.to_string(), _lock: None }
+    }
+
+    /// The first that no living session has. What one that was killed left under it is replaced.
+    pub(crate) fn first_free(home: &Home) -> Result<Self, PlaceError> {
+        // Root's sessions and the user's own may meet in the user's directory of sockets.
+        let kind = if Uid::effective().is_root() { "root" } else { "session" };
+        for number in 1..=MOST {
+            let text = format!("{kind}.{number}");
+            match places::lock(&home.directory.join(format!("{text}.lock"))) {
+                Ok(lock) => return Ok(Self { text, _lock: Some(lock) }),
+                Err(PlaceError::Taken(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(PlaceError::Taken(home.directory.clone()))
+    }
+
+    /// The label.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_free_label_is_one_that_no_living_session_has() {
+        let directory = std::env::temp_dir().join(format!("lumen-label-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let home = Home { directory: directory.clone(), parent: None };
+        let take = || Label::first_free(&home).expect("free");
+        let (first, second) = (take(), take());
+        assert_ne!(first.as_str(), second.as_str());
+        assert_eq!(InstanceName::new(first.as_str()), None, "no host of `lumen run` has it");
+        let freed = first.as_str().to_owned();
+        drop(first);
+        assert_eq!(take().as_str(), freed);
+        std::fs::remove_dir_all(directory).expect("ours");
+    }
+}
