@@ -3,6 +3,7 @@
 //!
 //! - [`stage`]: the binaries under test, laid out so that any user may run them;
 //! - [`rig`]: one running Lumen, started for one test, as `setup` has it, and ended with it;
+//! - [`hosted`]: one host and any number of sessions, a process each;
 //! - [`app`]: the Wayland app the tests show, seen through the log it writes; its pictures are in
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
@@ -25,6 +26,7 @@ pub mod app_event;
 pub mod browser;
 pub mod certificate;
 mod home;
+pub mod hosted;
 pub mod measured;
 pub mod network;
 pub mod nginx;

@@ -242,6 +242,24 @@ fn signal(process: Process, signal: Signal) -> Result<()> {
     kill(pid, signal).with_context(|| format!("sending {signal} to {}", process.0))
 }
 
+/// Ends a `lumen` and all that descends from it.
+pub(crate) fn end(lumen: &mut Child) {
+    let supervisor = Process(lumen.id());
+    let family = descendants(supervisor);
+    // It may have ended already; then there is nobody to ask.
+    let _ = signal(supervisor, Signal::SIGTERM);
+    let ended = wait_until("lumen ends", || !matches!(lumen.try_wait(), Ok(None)));
+    if ended.is_err() {
+        println!("lumen did not end on SIGTERM and is killed");
+        let _ = lumen.kill();
+        let _ = lumen.wait();
+    }
+    for process in family.into_iter().filter(|process| process.is_alive()) {
+        // Left by a supervisor that was killed. Gone meanwhile is fine, too.
+        let _ = kill_hard(process);
+    }
+}
+
 /// A started supervisor with all that belongs to it.
 #[derive(Debug)]
 pub(crate) struct Launched {
@@ -265,20 +283,7 @@ impl Launched {
 
 impl Drop for Launched {
     fn drop(&mut self) {
-        let supervisor = Process(self.lumen.id());
-        let family = descendants(supervisor);
-        // It may have ended already; then there is nobody to ask.
-        let _ = signal(supervisor, Signal::SIGTERM);
-        let ended = wait_until("lumen ends", || !matches!(self.lumen.try_wait(), Ok(None)));
-        if ended.is_err() {
-            println!("lumen did not end on SIGTERM and is killed");
-            let _ = self.lumen.kill();
-            let _ = self.lumen.wait();
-        }
-        for process in family.into_iter().filter(|process| process.is_alive()) {
-            // Left by a supervisor that was killed. Gone meanwhile is fine, too.
-            let _ = kill_hard(process);
-        }
+        end(&mut self.lumen);
         if self.tells {
             // The test runner shows this only for a test that fails.
             println!("--- what lumen printed ---\n{}--- end ---", self.said());

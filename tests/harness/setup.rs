@@ -46,11 +46,40 @@ pub(crate) struct Caller {
     folder: Option<PathBuf>,
 }
 
+/// What is started inside a desktop.
 #[derive(Debug)]
-enum App {
+pub(crate) enum App {
     Command(Vec<String>),
     None,
     Test { show: Show, fps: u32, format: &'static str },
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::test(Show::default(), 60)
+    }
+}
+
+impl App {
+    /// The test app with a window that hides whatever is behind it.
+    pub(crate) fn test(show: Show, fps: u32) -> Self {
+        Self::Test { show, fps, format: "xrgb" }
+    }
+
+    /// Ends the command line of a desktop with it.
+    pub(crate) fn add_to(&self, command: &mut Command, stage: &Stage, log: &AppLog) {
+        match self {
+            Self::None => {}
+            Self::Command(words) => {
+                command.arg("--").args(words);
+            }
+            Self::Test { show, fps, format } => {
+                command.arg("--").arg(stage.path(TEST_APP)).arg("--log").arg(log.path());
+                command.args(["--picture", show.name(), "--fps", &fps.to_string()]);
+                command.args(["--format", format]);
+            }
+        }
+    }
 }
 
 impl Default for Setup {
@@ -58,7 +87,7 @@ impl Default for Setup {
         Self {
             starter: Starter::Ordinary,
             options: Vec::new(),
-            app: App::Test { show: Show::default(), fps: 60, format: "xrgb" },
+            app: App::default(),
             stage: None,
             tells: true,
             listen: "127.0.0.1:0".to_owned(),
@@ -79,7 +108,7 @@ impl Setup {
     /// What the test app shows, at most so often a second.
     #[must_use]
     pub fn show(mut self, show: Show, fps: u32) -> Self {
-        self.app = App::Test { show, fps, format: "xrgb" };
+        self.app = App::test(show, fps);
         self
     }
 
@@ -214,7 +243,7 @@ impl Setup {
         let mut launched = self.launch()?;
         let url = wait_for("lumen run prints its address or ends", || {
             let ended = launched.lumen.try_wait().ok().flatten();
-            match (printed_url(&launched.said()), ended) {
+            match (printed_after(&launched.said(), "Lumen is ready: "), ended) {
                 (Some(url), _) => Some(Ok(url)),
                 (None, Some(status)) => Some(Err(status)),
                 (None, None) => None,
@@ -237,24 +266,13 @@ impl Setup {
     }
 
     fn launch(self) -> Result<Launched> {
-        let lock = Flock::lock(lock_file()?, FlockArg::LockExclusive)
-            .map_err(|(_, error)| anyhow::Error::from(error).context("waiting for other rigs"))?;
+        let lock = take_turn()?;
         let stage = self.stage.map_or_else(Stage::new, Ok)?;
         let home = Home::new(self.starter)?;
         let log = AppLog::at(home.path("app.jsonl"));
         let mut command = self.caller.command(&self.launcher, &home, &stage);
         command.args(["run", "--listen", &self.listen]).args(&self.options);
-        match &self.app {
-            App::None => {}
-            App::Command(words) => {
-                command.arg("--").args(words);
-            }
-            App::Test { show, fps, format } => {
-                command.arg("--").arg(stage.path(TEST_APP)).arg("--log").arg(log.path());
-                command.args(["--picture", show.name(), "--fps", &fps.to_string()]);
-                command.args(["--format", format]);
-            }
-        }
+        self.app.add_to(&mut command, &stage, &log);
         let output = OpenOptions::new().create(true).append(true).open(home.path("output.txt"))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let lumen = spawn_on(self.host.as_deref(), &mut command)?;
@@ -304,10 +322,16 @@ pub struct Ended {
     pub said: String,
 }
 
-/// The address in what `lumen run` printed. An app's lines may have others before it.
-fn printed_url(said: &str) -> Option<String> {
-    let (_, url) = said.split_once("Lumen is ready: ")?;
-    url.split_whitespace().next().map(str::to_owned)
+/// The word that follows `words` in what was printed; after the address an app's lines may have others.
+pub(crate) fn printed_after(said: &str, words: &str) -> Option<String> {
+    let (_, rest) = said.split_once(words)?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+/// Waits for this test's turn on the machine.
+pub(crate) fn take_turn() -> Result<Flock<File>> {
+    Flock::lock(lock_file()?, FlockArg::LockExclusive)
+        .map_err(|(_, error)| anyhow::Error::from(error).context("waiting for other rigs"))
 }
 
 fn lock_file() -> Result<File> {
