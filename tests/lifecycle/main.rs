@@ -8,6 +8,7 @@ mod addresses;
 mod app;
 mod deaths;
 mod helpers;
+mod hosts;
 mod leaks;
 mod orphans;
 mod stalls;
