@@ -10,6 +10,7 @@
 //!   the family relation is read again afterwards. Where a container refuses pidfds, only children
 //!   of this process are signalled, whose numbers stay theirs until it reaps them. Processes
 //!   further down become its children when their parents end.
+//!
 //! Trusts `/proc`, which may be that of another pid namespace (`unshare --pid --fork` leaves it
 //! so): numbers are translated by its `NSpid` lines, and invisible processes are not signalled.
 
