@@ -38,7 +38,7 @@ pub struct Metrics {
     /// Apps disconnected because their memory could not be read.
     pub clients_faulty: Counter,
     /// Link ends closed because the other side broke the contract.
-    pub peer_violations: Counter,
+    pub link_violations: Counter,
 }
 
 impl Default for Metrics {
@@ -60,7 +60,7 @@ impl Default for Metrics {
             clients_accepted: registry.counter("clients_accepted_total"),
             clients_refused: registry.counter("clients_refused_total"),
             clients_faulty: registry.counter("clients_faulty_total"),
-            peer_violations: registry.counter("peer_violations_total"),
+            link_violations: registry.counter("link_violations_total"),
             registry,
         }
     }

@@ -305,15 +305,15 @@ impl Link {
     /// two, or of two equally trusted the accuser. Never the supervisor.
     #[must_use]
     pub fn answers_for(&self, accuser: Worker) -> Worker {
-        match self.peer_of(accuser) {
-            Some(peer) if peer.trust() < accuser.trust() => peer,
+        match self.other_worker(accuser) {
+            Some(other) if other.trust() < accuser.trust() => other,
             _ => accuser,
         }
     }
 
     /// The worker at the other end of `worker`'s, if it is one.
     #[must_use]
-    pub fn peer_of(&self, worker: Worker) -> Option<Worker> {
+    pub fn other_worker(&self, worker: Worker) -> Option<Worker> {
         let (End::Worker(from), End::Worker(to)) = (self.from, self.to) else { return None };
         [(from, to), (to, from)].into_iter().find_map(|(near, far)| (near == worker).then_some(far))
     }

@@ -213,7 +213,7 @@ pub enum ExitCode {
     /// The confinement that the policy requires could not be put in place.
     CouldNotConfine = 113,
     /// The other side of a link broke the contract; the log names the link.
-    PeerViolation = 114,
+    LinkViolation = 114,
     /// The supervisor's end of `control` closed.
     SupervisorGone = 115,
     /// A system call outside the policy was trapped; the log names it.
@@ -231,7 +231,7 @@ impl ExitCode {
         Self::WrongBuild,
         Self::CouldNotStart,
         Self::CouldNotConfine,
-        Self::PeerViolation,
+        Self::LinkViolation,
         Self::SupervisorGone,
         Self::ForbiddenSyscall,
     ];

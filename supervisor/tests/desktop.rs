@@ -237,8 +237,8 @@ fn accusations_end_the_less_trusted_side_and_never_the_compositor() {
     assert_eq!(app_pid(&after), app_pid(&before));
     desktop.signal(Signal::SIGINT);
     let (_, said) = desktop.end();
-    assert!(said.contains("media accuses its peer; making the link anew"), "{said}");
-    assert!(said.contains("media accuses its peer again; ending media"), "{said}");
+    assert!(said.contains("media accuses the other side; making the link anew"), "{said}");
+    assert!(said.contains("media accuses the other side again; ending media"), "{said}");
 }
 
 #[test]

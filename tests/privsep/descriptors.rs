@@ -68,7 +68,7 @@ pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
 fn standing_sockets(worker: Worker) -> usize {
     let is_wired = |link: &&Link| {
         let runs = |peer| Worker::ALL.contains(&peer);
-        link.is_granted_to(worker) && link.peer_of(worker).is_none_or(runs)
+        link.is_granted_to(worker) && link.other_worker(worker).is_none_or(runs)
     };
     let links = TABLE.iter().filter(is_wired).count();
     let outside = match worker {

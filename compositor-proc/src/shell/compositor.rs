@@ -363,7 +363,7 @@ impl Compositor {
                 Ok(()) => self.state.desktop.told(&message.statement),
                 Err(SendError::Full) => return Some(self.state.now() + RETRY),
                 Err(error) => {
-                    if !matches!(error, SendError::PeerGone) {
+                    if !matches!(error, SendError::Closed) {
                         warn!(%error, "rtc cannot be told about the desktop");
                     }
                     self.set_desktop_link(None);

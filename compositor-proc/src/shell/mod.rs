@@ -2,7 +2,7 @@
 //!
 //! There are no periodic timers: the loop's only deadline is the one the last turn asked for.
 //!
-//! A link end that closes means its peer is being restarted; a new end comes as a grant. An end that we
+//! A link end that closes means that the other worker restarts; a new end comes as a grant. An end that we
 //! close says itself why, and a new one comes as well.
 
 mod compositor;
@@ -340,8 +340,8 @@ impl Turn {
                     }
                 },
                 Err(ReceiveError::Empty) => return true,
-                Err(ReceiveError::PeerGone) => {
-                    debug!(link = %In::LINK, "link end closed by its peer");
+                Err(ReceiveError::Closed) => {
+                    debug!(link = %In::LINK, "the other side closed the link");
                     return false;
                 }
                 Err(error @ ReceiveError::Io(_)) => {
@@ -357,8 +357,8 @@ impl Turn {
     }
 
     fn note_violation(&self, link: LinkName, complaint: &dyn Display) {
-        warn!(%link, %complaint, "peer broke the contract; its link end is closed");
-        self.compositor.state.metrics.peer_violations.increment();
+        warn!(%link, %complaint, "closed the link, because the other side broke the contract");
+        self.compositor.state.metrics.link_violations.increment();
     }
 
     fn go_on(&mut self, is_open: bool, close: impl FnOnce(&mut Compositor)) -> PostAction {

@@ -461,7 +461,7 @@ fn rtc_that_breaks_the_contract_loses_the_link() {
     for breach in breaches {
         let (mut rig, _app, _device) = desktop(ClipboardPolicy::Both);
         breach.iter().for_each(|message| tell(&rig, message));
-        rig.until(|rig| rig.counter("peer_violations_total") == 1);
+        rig.until(|rig| rig.counter("link_violations_total") == 1);
     }
 }
 
@@ -480,7 +480,7 @@ fn rtc_that_sends_beyond_its_credit_or_no_text_loses_the_link() {
                 // After the violation the link is closed.
                 let _ = link.send(&sent(transfer, chunk), &[]);
             }
-            rig.counter("peer_violations_total") == 1
+            rig.counter("link_violations_total") == 1
         });
         let reader = read_all(pipe);
         joined(&mut rig, &mut app, reader);

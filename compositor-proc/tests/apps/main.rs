@@ -289,21 +289,21 @@ fn release_of_a_frame_never_sent_closes_the_link_end() {
     rig.wait_quietly();
     rig.release();
     rig.release();
-    rig.until(|rig| rig.counter("peer_violations_total") == 1);
+    rig.until(|rig| rig.counter("link_violations_total") == 1);
 }
 
 #[test]
 fn demand_of_another_output_closes_the_link_end() {
     let mut rig = rig();
     rig.tell(ToCompositor::DemandChanged { output: OutputId::MAX, watched: true });
-    rig.until(|rig| rig.counter("peer_violations_total") == 1);
+    rig.until(|rig| rig.counter("link_violations_total") == 1);
 }
 
 #[test]
 fn input_on_another_output_closes_the_link_end() {
     let mut rig = rig();
     rig.act_on(OutputId::MAX, PEER, Action::StillHeld);
-    rig.until(|rig| rig.counter("peer_violations_total") == 1);
+    rig.until(|rig| rig.counter("link_violations_total") == 1);
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl Rig {
                     }
                     ToMedia::FrameReady(frame) => self.frames.push(frame),
                 },
-                Err(ReceiveError::Empty | ReceiveError::PeerGone) => return,
+                Err(ReceiveError::Empty | ReceiveError::Closed) => return,
                 Err(error) => panic!("{error}"),
             }
         }

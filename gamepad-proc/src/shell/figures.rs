@@ -21,7 +21,7 @@ pub(super) struct Figures {
     /// Times a pad had to wait or was ignored.
     pub(super) pads_turned_away: Counter,
     /// Link ends closed because rtc broke the contract.
-    pub(super) peer_violations: Counter,
+    pub(super) link_violations: Counter,
 }
 
 impl Figures {
@@ -35,7 +35,7 @@ impl Figures {
             events: registry.counter("input_events_sent_total"),
             rumbles: registry.counter("rumbles_sent_total"),
             pads_turned_away: registry.counter("pads_turned_away_total"),
-            peer_violations: registry.counter("peer_violations_total"),
+            link_violations: registry.counter("link_violations_total"),
             registry,
         }
     }

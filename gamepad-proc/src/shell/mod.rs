@@ -183,9 +183,9 @@ impl Gamepad {
                 Err(over) => over,
             };
             match &over {
-                ReceiveError::PeerGone => info!("rtc is restarting"),
+                ReceiveError::Closed => info!("rtc is restarting"),
                 ReceiveError::Violation(violation) => {
-                    self.figures.peer_violations.increment();
+                    self.figures.link_violations.increment();
                     warn!(%violation, "closed the link, because rtc broke the contract");
                 }
                 error => warn!(%error, "the link failed"),
@@ -288,7 +288,7 @@ impl Gamepad {
         match link.send(message, &[]) {
             Ok(()) => {}
             // The end of the link is noticed when it is read.
-            Err(SendError::PeerGone) => {}
+            Err(SendError::Closed) => {}
             Err(error) => {
                 static LIMIT: RateLimit = RateLimit::per_second(1);
                 if LIMIT.allows() {

@@ -88,6 +88,6 @@ mod tests {
         let (media, rtc) = Channel::<ToMedia, ToRtc>::pair().expect("socketpair");
         let media = AsyncChannel::new(media).expect("epoll");
         drop(rtc);
-        assert!(matches!(media.receive().await, Err(ReceiveError::PeerGone)));
+        assert!(matches!(media.receive().await, Err(ReceiveError::Closed)));
     }
 }

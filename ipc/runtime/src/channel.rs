@@ -65,6 +65,9 @@ pub enum NotALink {
 /// Why a message was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
+    /// The other end is closed.
+    #[error("the other end of the link is closed")]
+    Closed,
     /// It is too long, or was given the wrong number of descriptors: a bug of ours.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -74,23 +77,20 @@ pub enum SendError {
     /// The kernel refused.
     #[error("cannot send on the link")]
     Io(#[source] io::Error),
-    /// The other end is closed.
-    #[error("the other end of the link is closed")]
-    PeerGone,
 }
 
 /// Why no message was received.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
+    /// The other end is closed and everything it sent has been received.
+    #[error("the other end of the link is closed")]
+    Closed,
     /// No message is waiting.
     #[error("no message is waiting")]
     Empty,
     /// The kernel refused.
     #[error("cannot receive from the link")]
     Io(#[source] io::Error),
-    /// The other end is closed and everything it sent has been received.
-    #[error("the other end of the link is closed")]
-    PeerGone,
     /// The other side broke the contract.
     #[error(transparent)]
     Violation(#[from] ProtocolViolation),
@@ -132,7 +132,7 @@ impl<In: Message, Out: Message> Channel<In, Out> {
     /// Sends one message with its descriptors, or fails without sending any part of it.
     ///
     /// # Errors
-    /// [`SendError::Full`] and [`SendError::PeerGone`] are part of a link's normal life.
+    /// [`SendError::Full`] and [`SendError::Closed`] are part of a link's normal life.
     pub fn send(&self, message: &Out, descriptors: &[BorrowedFd<'_>]) -> Result<(), SendError> {
         let needed = message.descriptors();
         if descriptors.len() != needed {
@@ -143,7 +143,7 @@ impl<In: Message, Out: Message> Channel<In, Out> {
         let bytes = codec::encode(message, &mut buffer)?;
         send_datagram(self.as_fd(), bytes, descriptors).map_err(|errno| match errno {
             Errno::AGAIN => SendError::Full,
-            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => SendError::PeerGone,
+            Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => SendError::Closed,
             other => SendError::Io(other.into()),
         })
     }
@@ -151,7 +151,7 @@ impl<In: Message, Out: Message> Channel<In, Out> {
     /// Receives one message if one is waiting.
     ///
     /// # Errors
-    /// [`ReceiveError::Empty`] and [`ReceiveError::PeerGone`] are part of a link's normal life;
+    /// [`ReceiveError::Empty`] and [`ReceiveError::Closed`] are part of a link's normal life;
     /// after [`ReceiveError::Violation`] the link is over.
     pub fn receive(&self) -> Result<Received<In>, ReceiveError> {
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -163,13 +163,13 @@ impl<In: Message, Out: Message> Channel<In, Out> {
         };
         let datagram = received.map_err(|errno| match errno {
             Errno::AGAIN => ReceiveError::Empty,
-            Errno::CONNRESET => ReceiveError::PeerGone,
+            Errno::CONNRESET => ReceiveError::Closed,
             other => ReceiveError::Io(other.into()),
         })?;
         // No message is empty, so an empty datagram means the end of the link, even if the other
         // side sent one.
         let Some(bytes) = buffer.get(..datagram.length).filter(|bytes| !bytes.is_empty()) else {
-            return Err(ReceiveError::PeerGone);
+            return Err(ReceiveError::Closed);
         };
         if datagram.truncated {
             let what = Violation::Oversize;
@@ -332,26 +332,26 @@ mod tests {
     }
 
     #[test]
-    fn receive_after_the_peer_closed_yields_what_it_sent_then_says_so() {
+    fn receive_after_the_other_end_closed_yields_what_it_sent_then_says_so() {
         let (media, rtc) = link();
         rtc.send(&consumed(1), &[]).expect("room");
         drop(rtc);
         assert!(media.receive().is_ok());
-        assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
+        assert!(matches!(media.receive(), Err(ReceiveError::Closed)));
     }
 
     #[test]
-    fn receive_after_the_peer_closed_without_reading_says_so() {
+    fn receive_after_the_other_end_closed_without_reading_says_so() {
         let (media, rtc) = link();
         media
             .send(&announcement(), &[File::open("/dev/null").expect("open").as_fd()])
             .expect("room");
         drop(rtc);
-        assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
+        assert!(matches!(media.receive(), Err(ReceiveError::Closed)));
     }
 
     #[test]
-    fn receive_after_the_peer_closed_without_reading_yields_what_it_sent_first() {
+    fn receive_after_the_other_end_closed_without_reading_yields_what_it_sent_first() {
         let (media, rtc) = link();
         media
             .send(&announcement(), &[File::open("/dev/null").expect("open").as_fd()])
@@ -364,19 +364,19 @@ mod tests {
             let received = media.receive().expect("it was sent before the end");
             assert_eq!(received.message, consumed(position));
         }
-        assert!(matches!(media.receive(), Err(ReceiveError::PeerGone)));
+        assert!(matches!(media.receive(), Err(ReceiveError::Closed)));
     }
 
     #[test]
-    fn send_to_closed_peer_says_so() {
+    fn send_to_closed_end_says_so() {
         let (media, rtc) = link();
         drop(media);
         let refusal = rtc.send(&consumed(1), &[]);
-        assert!(matches!(refusal, Err(SendError::PeerGone)));
+        assert!(matches!(refusal, Err(SendError::Closed)));
     }
 
     #[test]
-    fn send_to_slow_peer_is_full() {
+    fn send_to_slow_receiver_is_full() {
         let (_media, rtc) = link();
         let refusal = (0..1_000_000).find_map(|position| rtc.send(&consumed(position), &[]).err());
         assert!(matches!(refusal, Some(SendError::Full)));

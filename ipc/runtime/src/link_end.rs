@@ -115,7 +115,7 @@ impl LinkGuard {
                 ToSupervisor::LinkLost { link, generation, reason }
             }
             (Subject::Link(link), GiveUp::Violated) => {
-                ToSupervisor::PeerViolated { link, generation }
+                ToSupervisor::LinkViolated { link, generation }
             }
             (Subject::Signalling(session), GiveUp::Lost(reason)) => {
                 ToSupervisor::SignallingLost { session, generation, reason }
@@ -131,7 +131,7 @@ impl LinkGuard {
         match outcome {
             Ok(_) | Err(ReceiveError::Empty) => {}
             Err(ReceiveError::Io(_)) => self.give_up(GiveUp::Lost(LossReason::Failed)),
-            Err(ReceiveError::PeerGone) => self.give_up(GiveUp::Lost(LossReason::Closed)),
+            Err(ReceiveError::Closed) => self.give_up(GiveUp::Lost(LossReason::Closed)),
             Err(ReceiveError::Violation(_)) => self.give_up(GiveUp::Violated),
         }
     }
@@ -295,11 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn end_whose_peer_closed_says_so_once() {
+    fn end_whose_other_side_closed_says_so_once() {
         let (end, far, told) = end();
         drop(far);
-        assert!(matches!(end.receive(), Err(ReceiveError::PeerGone)));
-        assert!(matches!(end.receive(), Err(ReceiveError::PeerGone)));
+        assert!(matches!(end.receive(), Err(ReceiveError::Closed)));
+        assert!(matches!(end.receive(), Err(ReceiveError::Closed)));
         drop(end);
         assert_eq!(all(told), [lost(LossReason::Closed)]);
     }
@@ -311,12 +311,12 @@ mod tests {
         assert!(matches!(end.receive(), Err(ReceiveError::Violation(_))));
         drop(end);
         let (link, generation) = (LINK, GENERATION);
-        assert_eq!(all(told), [ToSupervisor::PeerViolated { link, generation }]);
+        assert_eq!(all(told), [ToSupervisor::LinkViolated { link, generation }]);
     }
 
     #[test]
     fn end_that_is_given_up_says_why() {
-        let violated = ToSupervisor::PeerViolated { link: LINK, generation: GENERATION };
+        let violated = ToSupervisor::LinkViolated { link: LINK, generation: GENERATION };
         for (why, said) in [
             (GiveUp::Violated, violated),
             (GiveUp::Lost(LossReason::Full), lost(LossReason::Full)),
@@ -348,12 +348,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn awaited_end_whose_peer_closed_or_broke_the_contract_says_so() {
+    async fn awaited_end_whose_other_side_closed_or_broke_the_contract_says_so() {
         let (link, generation) = (LINK, GENERATION);
         let (first, far, told) = end();
         drop(far);
         let first = first.into_async().expect("epoll");
-        assert!(matches!(first.receive().await, Err(ReceiveError::PeerGone)));
+        assert!(matches!(first.receive().await, Err(ReceiveError::Closed)));
         drop(first);
         assert_eq!(all(told), [lost(LossReason::Closed)]);
         let (second, far, told) = end();
@@ -361,7 +361,7 @@ mod tests {
         let second = second.into_async().expect("epoll");
         assert!(matches!(second.receive().await, Err(ReceiveError::Violation(_))));
         drop(second);
-        assert_eq!(all(told), [ToSupervisor::PeerViolated { link, generation }]);
+        assert_eq!(all(told), [ToSupervisor::LinkViolated { link, generation }]);
     }
 
     #[test]

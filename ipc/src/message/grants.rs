@@ -70,7 +70,7 @@ pub enum ToSupervisor {
         reason: LossReason,
     },
     /// The other side of a link broke the contract, and the worker has closed its end.
-    PeerViolated {
+    LinkViolated {
         /// Which link.
         link: LinkName,
         /// Which pair.

@@ -29,7 +29,7 @@ pub(super) struct Figures {
     /// Bytes handed to rtc.
     pub(super) encoded: Counter,
     /// Link ends closed because the other side broke the contract.
-    pub(super) peer_violations: Counter,
+    pub(super) link_violations: Counter,
     /// Time from drawing a frame until media takes it.
     pub(super) frame_wait: Histogram,
     /// Time to convert one frame's damage.
@@ -55,7 +55,7 @@ impl Figures {
             direct_encoded: registry.counter("direct_pictures_encoded_total"),
             packets_dropped: registry.counter("packets_dropped_total"),
             encoded: registry.counter("encoded_bytes"),
-            peer_violations: registry.counter("peer_violations_total"),
+            link_violations: registry.counter("link_violations_total"),
             frame_wait: registry.histogram("frame_wait_microseconds"),
             convert: registry.histogram("convert_microseconds"),
             encode: registry.histogram("encode_microseconds"),

@@ -92,7 +92,7 @@ impl From<SendError> for Broken {
             SendError::Encode(error) => Self::Encode(error),
             SendError::Full => Self::Deaf,
             SendError::Io(error) => Self::Io(error),
-            SendError::PeerGone => Self::Gone,
+            SendError::Closed => Self::Gone,
         }
     }
 }
@@ -103,7 +103,7 @@ impl From<ReceiveError> for Broken {
             // Callers treat `Empty` as the end of a round, so it does not reach this point.
             ReceiveError::Empty => Self::Io(io::ErrorKind::WouldBlock.into()),
             ReceiveError::Io(error) => Self::Io(error),
-            ReceiveError::PeerGone => Self::Gone,
+            ReceiveError::Closed => Self::Gone,
             ReceiveError::Violation(violation) => Self::Violation(violation),
         }
     }

@@ -292,7 +292,7 @@ impl Session {
             return;
         }
         if matches!(broken, Broken::Violation(_)) {
-            self.figures.peer_violations.increment();
+            self.figures.link_violations.increment();
         }
         if LIMIT.allows() {
             warn!(%link, %broken, suppressed = LIMIT.suppressed(), "closed a link end");

@@ -487,7 +487,7 @@ fn hostile_compositor_is_cut_off_and_rtc_still_served() {
         attack(&mut rig);
         rig.run();
         assert!(rig.compositor_is_cut_off(), "{name}");
-        let violations = rig.session.registry().counter("peer_violations_total");
+        let violations = rig.session.registry().counter("link_violations_total");
         assert_eq!(violations.value(), 1, "{name}");
         rig.ask_for_a_key();
         assert!(rig.run()[0].0.keyframe, "{name}");
@@ -515,7 +515,7 @@ fn peer_that_closes_its_end_is_no_violation() {
     rig.compositor = compositor;
     rig.run();
     assert!(rig.compositor_is_cut_off());
-    assert_eq!(rig.session.registry().counter("peer_violations_total").value(), 0);
+    assert_eq!(rig.session.registry().counter("link_violations_total").value(), 0);
 }
 
 #[test]

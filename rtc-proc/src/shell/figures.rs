@@ -32,7 +32,7 @@ pub(super) struct Figures {
     /// Gamepads' messages passed to the gamepad worker.
     pub(super) pads_sent: Counter,
     /// Link ends closed because a worker broke the contract.
-    pub(super) peer_violations: Counter,
+    pub(super) link_violations: Counter,
     /// Time from encoding a frame until its last packet was sent.
     pub(super) encoded_to_sent: Histogram,
     /// Time from the app's commit until the frame's last packet was sent.
@@ -57,7 +57,7 @@ impl Figures {
             target: registry.gauge("target_kbps"),
             input_sent: registry.counter("input_messages_sent_total"),
             pads_sent: registry.counter("pad_messages_sent_total"),
-            peer_violations: registry.counter("peer_violations_total"),
+            link_violations: registry.counter("link_violations_total"),
             encoded_to_sent: registry.histogram("encoded_to_sent_microseconds"),
             commit_to_sent: registry.histogram("commit_to_sent_microseconds"),
             wakeups: registry.counter("wakeups_total"),

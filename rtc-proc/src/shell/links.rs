@@ -66,7 +66,7 @@ pub(super) fn receive<In: Message, Out: Message>(
     match end.receive() {
         Ok(received) => Ok(Some(received)),
         Err(ReceiveError::Empty) => Ok(None),
-        Err(ReceiveError::PeerGone) => Err(Over::Gone),
+        Err(ReceiveError::Closed) => Err(Over::Gone),
         Err(ReceiveError::Violation(violation)) => Err(violation.into()),
         Err(ReceiveError::Io(error)) => Err(Over::Failed(error.to_string())),
     }
@@ -79,7 +79,7 @@ pub(super) fn send<In: Message, Out: Message>(
     message: &Out,
 ) -> Result<bool, Over> {
     match end.send(message, &[]) {
-        Ok(()) | Err(SendError::PeerGone) => Ok(true),
+        Ok(()) | Err(SendError::Closed) => Ok(true),
         Err(SendError::Full) => Ok(false),
         Err(error) => Err(Over::Failed(error.to_string())),
     }

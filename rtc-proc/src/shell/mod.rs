@@ -372,7 +372,7 @@ impl Rtc {
         match &over {
             Over::Gone => info!(%link, "the other end is restarting"),
             Over::Violation(_) => {
-                self.figures.peer_violations.increment();
+                self.figures.link_violations.increment();
                 warn!(%link, %over, "gave up a link end");
             }
             Over::Deaf | Over::Failed(_) => warn!(%link, %over, "gave up a link end"),

@@ -290,7 +290,7 @@ async fn rtc_that_breaks_the_contract_loses_its_link() {
         nix::sys::socket::MsgFlags::empty(),
     )
     .expect("a socket");
-    assert!(matches!(rig.rtc.receive().await, Err(ReceiveError::PeerGone)));
+    assert!(matches!(rig.rtc.receive().await, Err(ReceiveError::Closed)));
     assert_eq!(rig.get("/healthz").await.status(), 200);
 }
 

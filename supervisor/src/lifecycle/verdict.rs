@@ -31,7 +31,7 @@ impl Verdict {
             | ExitCode::ForbiddenSyscall
             | ExitCode::Ok
             | ExitCode::Panicked
-            | ExitCode::PeerViolation
+            | ExitCode::LinkViolation
             | ExitCode::SupervisorGone => None,
         }
     }

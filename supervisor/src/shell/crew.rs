@@ -167,13 +167,13 @@ impl Crew {
 fn word(by: Worker, said: ToSupervisor) -> Option<Word> {
     let (link, generation, complaint) = match said {
         ToSupervisor::LinkLost { link: LinkName::Signalling, .. }
-        | ToSupervisor::PeerViolated { link: LinkName::Signalling, .. }
+        | ToSupervisor::LinkViolated { link: LinkName::Signalling, .. }
         | ToSupervisor::SignallingLost { .. }
         | ToSupervisor::SignallingViolated { .. } => return None,
         ToSupervisor::LinkLost { link, generation, reason } => {
             (link, generation, Complaint::Lost(reason))
         }
-        ToSupervisor::PeerViolated { link, generation } => (link, generation, Complaint::Violated),
+        ToSupervisor::LinkViolated { link, generation } => (link, generation, Complaint::Violated),
     };
     Some(Word { by, link: link.row(), generation, complaint })
 }
@@ -182,7 +182,7 @@ fn say(notice: Notice) {
     match notice {
         Notice::Accused(worker, word) => {
             let Word { by, link, .. } = word;
-            warn!(%worker, link = %link.name, "{by} accuses its peer again; ending {worker}");
+            warn!(%worker, link = %link.name, "{by} accuses the other side again; ending {worker}");
         }
         Notice::AppFollowsCompositor => warn!("the app ended with its compositor; starting anew"),
         Notice::AppFollowsHelper => {
@@ -218,7 +218,7 @@ fn say(notice: Notice) {
                 warn!(%by, link = %link.name, "a link is lost, because {reason}; making it anew");
             }
             Complaint::Violated => {
-                warn!(%by, link = %link.name, "{by} accuses its peer; making the link anew");
+                warn!(%by, link = %link.name, "{by} accuses the other side; making the link anew");
             }
         },
         Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),

@@ -187,13 +187,13 @@ impl Session {
             }
             Some(
                 ToSupervisor::LinkLost { generation, .. }
-                | ToSupervisor::PeerViolated { generation, .. },
+                | ToSupervisor::LinkViolated { generation, .. },
             ) if worker == Worker::Rtc && generation == self.host.generation => {
                 // Whoever it is about: the gateway is the host's, which heeds no session's word on it.
                 self.want_signalling();
             }
             // A word about a pair that has been replaced is about nothing.
-            Some(ToSupervisor::LinkLost { .. } | ToSupervisor::PeerViolated { .. }) | None => {}
+            Some(ToSupervisor::LinkLost { .. } | ToSupervisor::LinkViolated { .. }) | None => {}
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
         }
         if ready && worker == Worker::Rtc {

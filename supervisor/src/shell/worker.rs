@@ -210,7 +210,7 @@ impl Workers {
         }
         match process.grants.send(&place.grant(generation), &[end.as_fd()]) {
             // If the worker has ended, its end is reported separately.
-            Ok(()) | Err(SendError::PeerGone) => {}
+            Ok(()) | Err(SendError::Closed) => {}
             Err(error) => {
                 let link = place.link;
                 error!(%worker, %link, %error, "the worker does not read its grants; ending it");
@@ -320,7 +320,7 @@ async fn heed(report: Report, grants: AsyncChannel<ToSupervisor, ToWorker>) {
         pace.spend(Instant::now(), 1);
         match grants.receive().await.map(|received| received.message) {
             Ok(said) => report.send(WorkerEvent::Said(said)).await,
-            Err(ReceiveError::PeerGone) => {
+            Err(ReceiveError::Closed) => {
                 return report.send(WorkerEvent::Left(LinkName::Grants)).await;
             }
             Err(error) => return report.send(WorkerEvent::Broke(error.to_string())).await,

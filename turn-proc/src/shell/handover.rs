@@ -49,7 +49,7 @@ impl Handover {
         let received = match self.0.receive() {
             Ok(received) => received,
             Err(ReceiveError::Empty) => return Handed::Nothing,
-            Err(ReceiveError::PeerGone) => return Handed::Over,
+            Err(ReceiveError::Closed) => return Handed::Over,
             Err(error @ ReceiveError::Violation(_)) => {
                 warn!(%error, "the gateway broke the contract");
                 return Handed::Over;

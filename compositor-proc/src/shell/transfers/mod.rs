@@ -352,7 +352,7 @@ impl Transfers {
                 Ok(()) => drop(self.outbox.pop_front()),
                 Err(SendError::Full) => return false,
                 Err(error) => {
-                    if !matches!(error, SendError::PeerGone) {
+                    if !matches!(error, SendError::Closed) {
                         warn!(%error, "cannot send rtc a message about the clipboard");
                     }
                     self.link = None;

@@ -55,7 +55,7 @@ pub trait Worker: Sized {
     /// Its part of [`WorkerConfig`].
     type Config: TryFrom<WorkerConfig, Error: std::fmt::Display>;
 
-    /// Opens, maps and warms up all it needs, before confinement. Reads from no peer and starts no
+    /// Opens, maps and warms up all it needs, before confinement. Reads no link and starts no
     /// thread: a thread started here would stay outside Landlock.
     ///
     /// # Errors
@@ -170,13 +170,13 @@ impl ServeError {
     }
 
     /// The other side of a link broke the contract in a way the worker cannot survive;
-    /// [`ExitCode::PeerViolation`].
+    /// [`ExitCode::LinkViolation`].
     #[must_use]
     pub fn violation(violation: ProtocolViolation) -> Self {
         Self {
             sentence: "the other side of a link broke the contract".to_owned(),
             source: Some(violation.into()),
-            code: ExitCode::PeerViolation,
+            code: ExitCode::LinkViolation,
         }
     }
 
@@ -287,7 +287,7 @@ fn receive_grant((channel, reports): (&GrantsChannel, &Reports)) -> Result<Grant
             }
             Err(ReceiveError::Empty) => fds::wait_readable(channel)
                 .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?,
-            Err(error @ ReceiveError::PeerGone) => {
+            Err(error @ ReceiveError::Closed) => {
                 return Err(Ended::because(ExitCode::SupervisorGone, &error));
             }
             Err(error) => return Err(Ended::because(ExitCode::CouldNotStart, &error)),

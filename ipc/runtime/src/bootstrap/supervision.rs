@@ -279,7 +279,7 @@ async fn serve_grants(
     if let Err(error) = served.await {
         // The supervisor broke the contract, or the kernel failed: the worker cannot continue.
         error!("cannot receive grants any more: {}", super::chain(&error));
-        ffi::exit_now(ExitCode::PeerViolation)
+        ffi::exit_now(ExitCode::LinkViolation)
     }
 }
 
@@ -298,7 +298,7 @@ async fn forward_grants(
                 }
             }
             // The control link closes at the same time, and that ends the process.
-            Err(ReceiveError::PeerGone) => return Ok(()),
+            Err(ReceiveError::Closed) => return Ok(()),
             Err(error) => return Err(error),
         }
     }

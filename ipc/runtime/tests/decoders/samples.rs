@@ -223,7 +223,7 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
         lost(grants::LossReason::Full),
         lost(grants::LossReason::TimedOut),
         lost(grants::LossReason::Unusable),
-        grants::ToSupervisor::PeerViolated { link, generation },
+        grants::ToSupervisor::LinkViolated { link, generation },
         grants::ToSupervisor::SignallingLost {
             session,
             generation,

@@ -205,7 +205,7 @@ fn violation_from_a_peer_has_its_exit_code() {
     supervisor.start_worker();
     supervisor.send_garbage();
     let end = supervisor.end();
-    assert_eq!(end.code, ExitCode::PeerViolation);
+    assert_eq!(end.code, ExitCode::LinkViolation);
     assert!(end.log.contains("violation on link packets"), "{}", end.log);
 }
 

@@ -86,7 +86,7 @@ impl Worker for Stub {
                 Some(Err(ReceiveError::Violation(violation))) => {
                     return Err(ServeError::violation(violation));
                 }
-                Some(Err(ReceiveError::PeerGone)) => self.link = None,
+                Some(Err(ReceiveError::Closed)) => self.link = None,
                 Some(Err(ReceiveError::Empty | ReceiveError::Io(_))) | None => {}
             }
         }

@@ -336,9 +336,9 @@ impl Exchange {
             Err(error) => error,
         };
         match error {
-            ReceiveError::PeerGone => info!(%session, "rtc has closed its link"),
+            ReceiveError::Closed => info!(%session, "rtc has closed its link"),
             ReceiveError::Violation(violation) => {
-                self.figures.peer_violations.increment();
+                self.figures.link_violations.increment();
                 warn!(%session, %violation, "rtc broke the contract; its link is given up");
             }
             ReceiveError::Empty | ReceiveError::Io(_) => {

@@ -11,7 +11,7 @@ pub(super) struct Figures {
     pub(super) logins_refused: Counter,
     pub(super) requests_refused: Counter,
     pub(super) signals_refused: Counter,
-    pub(super) peer_violations: Counter,
+    pub(super) link_violations: Counter,
     pub(super) browsers: Gauge,
     pub(super) peers: Gauge,
 }
@@ -26,7 +26,7 @@ impl Figures {
             logins_refused: registry.counter("logins_refused_total"),
             requests_refused: registry.counter("http_requests_refused_total"),
             signals_refused: registry.counter("signalling_messages_refused_total"),
-            peer_violations: registry.counter("peer_violations_total"),
+            link_violations: registry.counter("link_violations_total"),
             browsers: registry.gauge("signalling_browsers_count"),
             peers: registry.gauge("signalling_peers_count"),
         }

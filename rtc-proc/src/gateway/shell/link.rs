@@ -114,7 +114,7 @@ impl RtcLink {
 /// That the other end is gone is noticed by reading too, where everything rtc still said comes first.
 fn note(outcome: Result<(), SendError>) {
     match outcome {
-        Ok(()) | Err(SendError::PeerGone) => {}
+        Ok(()) | Err(SendError::Closed) => {}
         Err(error) => tracing::warn!(%error, "a message to rtc is lost"),
     }
 }

@@ -89,11 +89,11 @@ impl Wires {
         self.closed.push((by, link.name.name(), generation));
         let word = |by, complaint| Word { by, link, generation, complaint };
         self.under_way.extend(said.map(|complaint| word(by, complaint)));
-        if let Some(peer) = link.peer_of(by)
-            && self.holds(peer, link) == Some(generation)
+        if let Some(other) = link.other_worker(by)
+            && self.holds(other, link) == Some(generation)
         {
-            self.closed.push((peer, link.name.name(), generation));
-            self.under_way.push_back(word(peer, Complaint::Lost(LossReason::Closed)));
+            self.closed.push((other, link.name.name(), generation));
+            self.under_way.push_back(word(other, Complaint::Lost(LossReason::Closed)));
         }
     }
 
@@ -120,8 +120,8 @@ impl Wires {
     fn notice_deaths(&mut self) {
         for (link, worker) in rows() {
             let Some(generation) = self.holds(worker, link) else { continue };
-            let Some(peer) = link.peer_of(worker) else { continue };
-            if self.world.held.get(&(peer, link.name.name())) != Some(&generation) {
+            let Some(other) = link.other_worker(worker) else { continue };
+            if self.world.held.get(&(other, link.name.name())) != Some(&generation) {
                 self.close(worker, link, Some(Complaint::Lost(LossReason::Closed)));
             }
         }
@@ -130,7 +130,7 @@ impl Wires {
     fn apply(&mut self, fault: Fault) {
         match fault {
             Fault::Close(by, link, complaint) => self.close(by, &TABLE[link], Some(complaint)),
-            Fault::CloseSilently(by, link) if TABLE[link].peer_of(by).is_some() => {
+            Fault::CloseSilently(by, link) if TABLE[link].other_worker(by).is_some() => {
                 self.close(by, &TABLE[link], None);
             }
             Fault::CloseSilently(..) => {}
