@@ -1,5 +1,6 @@
-//! What a taken-over worker may try with a socket it holds: to connect, bind or listen with it, to
-//! steal from it, and to leave it useless or changed for its successor.
+//! What a taken-over worker may try: with a socket it holds, to connect, bind or listen with it, to
+//! steal from it, and to leave it useless or changed for its successor; with its own process, to get
+//! rid of the trap that ends it, and to reach parts of the kernel that no worker needs.
 
 use anyhow::Result;
 use nix::libc::{self as c, c_int, c_long};
@@ -185,6 +186,77 @@ pub(crate) fn on_socket(luggage: &Luggage, socket: u32, held: Held) -> Vec<Attem
     add("listen".to_owned(), c::SYS_listen, [socket, 0, 0, 0, 0, 0]);
     attempts.0
 }
+
+/// Operations of `futex` that no worker makes (`linux/futex.h`).
+const FUTEX: [(&str, c_int); 9] = [
+    ("FUTEX_FD", 2),
+    ("FUTEX_REQUEUE", c::FUTEX_REQUEUE),
+    ("FUTEX_CMP_REQUEUE", c::FUTEX_CMP_REQUEUE),
+    ("FUTEX_WAKE_OP", c::FUTEX_WAKE_OP),
+    ("FUTEX_LOCK_PI", c::FUTEX_LOCK_PI),
+    ("FUTEX_TRYLOCK_PI", c::FUTEX_TRYLOCK_PI),
+    ("FUTEX_LOCK_PI2", 13),
+    ("FUTEX_WAIT_REQUEUE_PI", c::FUTEX_WAIT_REQUEUE_PI),
+    ("FUTEX_CMP_REQUEUE_PI", c::FUTEX_CMP_REQUEUE_PI),
+];
+
+/// Advice that does more than give memory back.
+const ADVICE: [(&str, c_int); 8] = [
+    ("MADV_REMOVE", c::MADV_REMOVE),
+    ("MADV_DOFORK", c::MADV_DOFORK),
+    ("MADV_MERGEABLE", c::MADV_MERGEABLE),
+    ("MADV_DODUMP", c::MADV_DODUMP),
+    ("MADV_PAGEOUT", c::MADV_PAGEOUT),
+    ("MADV_COLLAPSE", 25),
+    ("MADV_HWPOISON", c::MADV_HWPOISON),
+    ("MADV_SOFT_OFFLINE", c::MADV_SOFT_OFFLINE),
+];
+
+/// Everything to be tried with the process itself. `parent` is another process.
+pub(crate) fn on_process(luggage: &Luggage, parent: u32) -> Vec<Attempt> {
+    let mut attempts = Attempts(Vec::new());
+    let mut add = |name: String, syscall, arguments| attempts.add(name, syscall, arguments);
+    let handled = [c::SIGABRT, c::SIGBUS, c::SIGSEGV, GLIBC_SIGNAL];
+    for signal in (1..=c::SIGRTMAX()).filter(|signal| !handled.contains(signal)) {
+        // Neither a new action nor a place for the old one: it would only ask.
+        let arguments = [int(signal), 0, 0, 8, 0, 0];
+        add(format!("rt_sigaction of signal {signal}"), c::SYS_rt_sigaction, arguments);
+    }
+    for flags in [0, c::FUTEX_PRIVATE_FLAG, c::FUTEX_PRIVATE_FLAG | c::FUTEX_CLOCK_REALTIME] {
+        for (name, operation) in FUTEX {
+            let arguments = [luggage.value, int(operation | flags), 0, 0, luggage.value, 0];
+            add(format!("futex {name}"), c::SYS_futex, arguments);
+        }
+    }
+    for (name, advice) in ADVICE {
+        add(format!("madvise {name}"), c::SYS_madvise, [0, 0, int(advice), 0, 0, 0]);
+    }
+    for (name, flags) in [
+        ("MREMAP_FIXED", c::MREMAP_FIXED | c::MREMAP_MAYMOVE),
+        ("MREMAP_DONTUNMAP", c::MREMAP_DONTUNMAP | c::MREMAP_MAYMOVE),
+    ] {
+        add(format!("mremap {name}"), c::SYS_mremap, [0, 0, 0, int(flags), 0, 0]);
+    }
+    let executable = int(c::PROT_READ | c::PROT_EXEC);
+    add("mprotect PROT_EXEC".to_owned(), c::SYS_mprotect, [0, 0, executable, 0, 0, 0]);
+    add("tgkill of another".to_owned(), c::SYS_tgkill, [parent.into(), parent.into(), 0, 0, 0, 0]);
+    add("clone of a process".to_owned(), c::SYS_clone, [int(c::SIGCHLD), 0, 0, 0, 0, 0]);
+    for (name, syscall) in [
+        ("membarrier", c::SYS_membarrier),
+        ("seccomp", c::SYS_seccomp),
+        ("ptrace", c::SYS_ptrace),
+        ("pidfd_open", c::SYS_pidfd_open),
+        ("io_uring_setup", c::SYS_io_uring_setup),
+        ("userfaultfd", c::SYS_userfaultfd),
+        ("prlimit64", c::SYS_prlimit64),
+    ] {
+        add(name.to_owned(), syscall, [0; 6]);
+    }
+    attempts.0
+}
+
+/// By which the C library asks all threads to change their user (glibc: `SIGSETXID`).
+const GLIBC_SIGNAL: c_int = 33;
 
 struct Attempts(Vec<Attempt>);
 

@@ -13,7 +13,7 @@ mod intruder;
 use std::{collections::BTreeSet, os::unix::process::CommandExt, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use attempts::Luggage;
+use attempts::{Attempt, Luggage};
 use intruder::{Held, Intruder, Outcome};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
@@ -97,18 +97,32 @@ fn tried_on_all_sockets(process: Process) -> Result<usize> {
         if held == Held::Other {
             continue;
         }
-        for attempt in attempts::on_socket(&luggage, socket, held) {
-            tried += 1;
-            let outcome = intruder.call(attempt.syscall, attempt.arguments)?;
-            // The first that is open is the last that is tried: it may have done what it is for.
-            let name = attempt.name;
-            ensure!(
-                outcome == Outcome::Ends,
-                "{name} on descriptor {socket}, a {held:?}: {outcome:?}"
-            );
-        }
+        tried += try_all(&intruder, attempts::on_socket(&luggage, socket, held))
+            .with_context(|| format!("on descriptor {socket}, a {held:?}"))?;
     }
     Ok(tried)
+}
+
+/// Fails at the first that does not end the worker: it may have done what it is for, so none is tried
+/// after it.
+fn try_all(intruder: &Intruder, attempts: Vec<Attempt>) -> Result<usize> {
+    for attempt in &attempts {
+        let outcome = intruder.call(attempt.syscall, attempt.arguments)?;
+        ensure!(outcome == Outcome::Ends, "{} is open: {outcome:?}", attempt.name);
+    }
+    Ok(attempts.len())
+}
+
+#[test]
+fn taken_over_worker_keeps_its_trap_and_reaches_no_more_of_the_kernel_than_it_needs() -> Result<()>
+{
+    with_viewer(Setup::new(), |rig, worker, process| {
+        let intruder = Intruder::enter(process)?;
+        let luggage = Luggage::put(&intruder)?;
+        let tried = try_all(&intruder, attempts::on_process(&luggage, rig.supervisor().0))?;
+        println!("{worker}: {tried} attempts on its process end it");
+        Ok(())
+    })
 }
 
 #[test]

@@ -18,8 +18,6 @@ type Plain = (c_long, &'static str);
 /// Memory that is not executable, and giving it back.
 const MEMORY: &[Plain] = &[
     (c::SYS_brk, "malloc grows the heap"),
-    (c::SYS_madvise, "malloc and the thread library give pages back"),
-    (c::SYS_mremap, "realloc of large blocks; keeps protections as they are"),
     (c::SYS_munmap, "malloc, ended threads, shared memory that is retired"),
 ];
 
@@ -44,7 +42,6 @@ const WAITING: &[Plain] = &[
     (c::SYS_epoll_pwait, "event loops"),
     (c::SYS_epoll_pwait2, "event loops with nanosecond deadlines"),
     (c::SYS_eventfd2, "waking event loops"),
-    (c::SYS_futex, "locks, channels, joining threads"),
     (c::SYS_gettimeofday, "where the vDSO has no answer"),
     (c::SYS_nanosleep, "a thread that sleeps"),
     (c::SYS_ppoll, "waiting for a few descriptors"),
@@ -71,9 +68,7 @@ const THREADS: &[Plain] = &[
     (c::SYS_getrandom, "seeds of hash maps and of malloc"),
     (c::SYS_getrusage, "the process_ metrics"),
     (c::SYS_gettid, "the C library, before it signals itself in abort"),
-    (c::SYS_membarrier, "thread libraries; orders memory of this process only"),
     (c::SYS_rseq, "the C library registers each new thread"),
-    (c::SYS_rt_sigaction, "abort restores the default action"),
     (c::SYS_rt_sigprocmask, "starting a thread, abort"),
     (c::SYS_rt_sigreturn, "returning from a signal handler"),
     (c::SYS_sched_getaffinity, "malloc and std count processors and read a thread's stack bounds"),
@@ -109,6 +104,27 @@ const SOCKET_OPTIONS: [(i32, &str); 3] = [
     (c::SO_TYPE, "kind of a granted socket, checked before it is used"),
 ];
 
+/// Operations of `futex` that the C library and std make, the most frequent first. Not the others,
+/// which few programs use and which have had the kernel's worst faults: priority inheritance,
+/// requeueing.
+const FUTEX: [(i32, &str); 3] = [
+    (c::FUTEX_WAKE, "locks, channels"),
+    (c::FUTEX_WAIT, "locks of the C library"),
+    (c::FUTEX_WAIT_BITSET, "locks of std, conditions, joining threads"),
+];
+
+/// The signal by which the C library asks all threads to change their user (glibc: `SIGSETXID`).
+const CHANGE_OF_USER: i32 = 33;
+
+/// Signals whose action may be changed. Never SIGSYS: whoever replaced its handler could try out
+/// what is forbidden.
+const SIGNALS: [(i32, &str); 4] = [
+    (c::SIGABRT, "abort restores the default action"),
+    (c::SIGBUS, "memory that others cut short is mended; std gives up its handler"),
+    (c::SIGSEGV, "std gives up its handler when a fault is none of its"),
+    (CHANGE_OF_USER, "the C library, when the first thread is started"),
+];
+
 /// `prctl(PR_SET_VMA)` names anonymous memory (`linux/prctl.h`).
 const PR_SET_VMA: i64 = 0x5356_4d41;
 
@@ -118,7 +134,7 @@ pub(super) fn policy() -> Policy {
         .into_iter()
         .flatten()
         .fold(Policy::nothing(), |policy, (syscall, reason)| policy.allow(*syscall, reason));
-    own_process(descriptors(sockets(memory(policy))))
+    own_process(descriptors(sockets(threads(memory(policy)))))
 }
 
 fn memory(policy: Policy) -> Policy {
@@ -126,6 +142,32 @@ fn memory(policy: Policy) -> Policy {
     policy
         .allow_when(c::SYS_mmap, &not_executable, "malloc, stacks, shared memory; never code")
         .allow_when(c::SYS_mprotect, &not_executable, "guard pages, malloc; never code")
+        .allow_when(
+            c::SYS_mremap,
+            &[Condition::arg(3).only(c::MREMAP_MAYMOVE)],
+            "realloc of large blocks; keeps protections, and puts nothing in another's place",
+        )
+        .allow_when(
+            c::SYS_madvise,
+            &[Condition::arg(2).equals(c::MADV_DONTNEED)],
+            "malloc and the thread library give pages back",
+        )
+        .allow_when(
+            c::SYS_madvise,
+            &[Condition::arg(2).equals(c::MADV_HUGEPAGE)],
+            "x264 asks for large pages for its pictures",
+        )
+}
+
+fn threads(policy: Policy) -> Policy {
+    let flags = c::FUTEX_PRIVATE_FLAG | c::FUTEX_CLOCK_REALTIME;
+    let policy = FUTEX.into_iter().fold(policy, |policy, (operation, reason)| {
+        let is = Condition::arg(1).is_with_any_of(operation, flags);
+        policy.allow_when(c::SYS_futex, &[is], reason)
+    });
+    SIGNALS.into_iter().fold(policy, |policy, (signal, reason)| {
+        policy.allow_when(c::SYS_rt_sigaction, &[Condition::arg(0).equals(signal)], reason)
+    })
 }
 
 /// Flags are what turns a harmless call into another: `MSG_FASTOPEN` connects, `MSG_OOB` is news
