@@ -18,9 +18,11 @@ impl Loss {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Landlock => {
-                "no second fence around files and sockets: seccomp alone keeps workers from them"
+                "no second barrier around files and sockets: only seccomp keeps workers from them"
             }
-            Self::Limits => "no bounds on the files a worker gone bad may fill the memory with",
+            Self::Limits => {
+                "no limit on the files with which a compromised worker may fill the memory"
+            }
             Self::Namespaces => {
                 "workers share the host's network, IPC and host name; seccomp keeps them from using those"
             }

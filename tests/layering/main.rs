@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod circles;
+mod claims;
 mod messages;
 mod sources;
 mod workspace;
@@ -222,4 +223,20 @@ fn relay_repeats_the_lints_and_profiles_of_the_workspace() {
         assert_eq!(section(relays, &format!("[lints.{kind}]")), of_all, "{kind}");
         assert!(!of_all.is_empty());
     }
+}
+
+#[test]
+fn every_test_that_the_claims_name_exists() -> Result<()> {
+    let sources = sources::all()?;
+    let named = claims::tests(include_str!("../CLAIMS.md"));
+    assert!(named.len() > 100, "only {} tests are named", named.len());
+    let missing: Vec<_> = named
+        .into_iter()
+        .filter(|test| {
+            let function = format!("fn {test}(");
+            !sources.iter().any(|source| source.text.contains(&function))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no test of this name: {missing:#?}");
+    Ok(())
 }

@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Uid, chown};
 
 /// What README and doctor say of workers without namespaces, and of those without Landlock.
 const NO_NAMESPACES: &str = "workers share the host's network";
-const NO_LANDLOCK: &str = "no second fence around files";
+const NO_LANDLOCK: &str = "no second barrier around files";
 
 /// Namespaces of workers that root starts, as status shows them.
 const ROOTS: &str = "net+ipc+uts";
