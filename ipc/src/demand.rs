@@ -2,7 +2,8 @@
 //!
 //! Rtc owns it and tells media, which tells the compositor the part that is the compositor's. It is
 //! told as a state, the whole of it each time, never as a difference: whoever was told last knows
-//! everything, so neither a lost request nor a new link end leaves anything to be repaired.
+//! everything, so neither a lost request nor a new link end leaves anything to be repaired. Nobody tells
+//! what it has not been told itself: until then its peer waits, and does not begin with a guess.
 
 use serde::{Deserialize, Serialize};
 

@@ -60,7 +60,14 @@ pub enum Waiting {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Media {
     Absent,
-    Attached { watching: bool, unreleased: bool },
+    /// It has not said what is wanted: a frame drawn now might be of a size that nobody wants.
+    Silent,
+    /// `fed`: whether it has had a frame.
+    Attached {
+        watching: bool,
+        fed: bool,
+        unreleased: bool,
+    },
 }
 
 /// The pace of the desktop.
@@ -123,10 +130,9 @@ impl Schedule {
         self.changed
     }
 
-    /// Media has a new link end and has seen nothing. It counts as watching until it says
-    /// otherwise, so that its encoder has a picture before the first viewer asks.
+    /// Media has a new link end and has seen nothing.
     pub fn attach(&mut self, now: Instant) {
-        self.media = Media::Attached { watching: true, unreleased: false };
+        self.media = Media::Silent;
         self.slot = None;
         self.changed.get_or_insert(now);
     }
@@ -136,20 +142,29 @@ impl Schedule {
         self.media = Media::Absent;
     }
 
-    /// Media says whether anybody watches.
+    /// Media says whether anybody watches. It gets one frame in any case, so that its encoder has a
+    /// picture before the first viewer asks.
     pub fn set_watching(&mut self, now: Instant, is_watched: bool) {
-        let Media::Attached { watching, .. } = &mut self.media else { return };
-        if is_watched && !*watching {
-            self.changed.get_or_insert(now);
+        match &mut self.media {
+            Media::Absent => {}
+            Media::Silent => {
+                self.media =
+                    Media::Attached { watching: is_watched, fed: false, unreleased: false };
+            }
+            Media::Attached { watching, .. } => {
+                if is_watched && !*watching {
+                    self.changed.get_or_insert(now);
+                }
+                *watching = is_watched;
+            }
         }
-        *watching = is_watched;
     }
 
     /// Media has read the frame it was handed. Returns whether there was one.
     pub const fn released(&mut self) -> bool {
         match &mut self.media {
             Media::Attached { unreleased, .. } => std::mem::replace(unreleased, false),
-            Media::Absent => false,
+            Media::Absent | Media::Silent => false,
         }
     }
 
@@ -170,8 +185,8 @@ impl Schedule {
             Outcome::Sent => {
                 self.changed = None;
                 self.advance_slot(now);
-                if let Media::Attached { unreleased, .. } = &mut self.media {
-                    *unreleased = true;
+                if let Media::Attached { fed, unreleased, .. } = &mut self.media {
+                    (*fed, *unreleased) = (true, true);
                 }
             }
             Outcome::Unchanged => self.changed = None,
@@ -204,7 +219,8 @@ impl Schedule {
     }
 
     fn draw_due(&self, now: Instant) -> Option<Instant> {
-        let ready = self.media == Media::Attached { watching: true, unreleased: false };
+        let Media::Attached { watching, fed, unreleased: false } = self.media else { return None };
+        let ready = watching || !fed;
         (ready && self.changed.is_some()).then(|| self.next_slot().unwrap_or(now))
     }
 
@@ -212,7 +228,8 @@ impl Schedule {
         let after_last = |pause| self.last_callbacks.map_or(now, |last| last + pause);
         match (self.waiting, self.media) {
             (Waiting::Nobody, _) => None,
-            (Waiting::Hidden, _) | (_, Media::Absent | Media::Attached { watching: false, .. }) => {
+            (Waiting::Hidden, _)
+            | (_, Media::Absent | Media::Silent | Media::Attached { watching: false, .. }) => {
                 Some(after_last(IDLE_INTERVAL))
             }
             // Media is busy: no app may run ahead of it.

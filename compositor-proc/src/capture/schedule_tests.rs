@@ -12,9 +12,15 @@ fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-fn attached(now: Instant) -> Schedule {
+fn silent(now: Instant) -> Schedule {
     let mut schedule = Schedule::new(Fps::new(FPS).expect("legal rate"));
     schedule.attach(now);
+    schedule
+}
+
+fn attached(now: Instant) -> Schedule {
+    let mut schedule = silent(now);
+    schedule.set_watching(now, true);
     schedule
 }
 
@@ -36,6 +42,31 @@ fn next_with_nothing_changed_is_idle() {
 fn next_after_attach_is_draw_even_without_a_change() {
     let now = Instant::now();
     assert_eq!(attached(now).next(now), Step::Draw);
+}
+
+#[test]
+fn media_that_has_not_said_what_is_wanted_gets_no_frame() {
+    let now = Instant::now();
+    let mut schedule = silent(now);
+    schedule.change(now + ms(30));
+    schedule.want_callback();
+    assert_eq!(schedule.next(now + ms(30)), Step::CallBack);
+    schedule.called_back(now + ms(30), Waiting::Nobody);
+    assert_eq!(schedule.next(now + ms(30)), Step::Idle);
+    schedule.set_watching(now + ms(40), true);
+    assert_eq!(schedule.next(now + ms(40)), Step::Draw);
+}
+
+#[test]
+fn media_for_which_nobody_watches_gets_one_frame() {
+    let now = Instant::now();
+    let mut schedule = silent(now);
+    schedule.set_watching(now, false);
+    assert_eq!(schedule.next(now), Step::Draw);
+    schedule.drawn(now, Outcome::Sent);
+    schedule.released();
+    schedule.change(now + ms(30));
+    assert_eq!(schedule.next(now + ms(30)), Step::Idle);
 }
 
 #[test]
@@ -83,6 +114,7 @@ fn change_while_media_is_gone_is_held_until_it_is_back() {
     schedule.change(now + ms(30));
     assert_eq!(schedule.next(now + ms(30)), Step::Idle);
     schedule.attach(now + ms(400));
+    schedule.set_watching(now + ms(400), true);
     assert_eq!(schedule.next(now + ms(400)), Step::Draw);
 }
 
@@ -222,8 +254,12 @@ fn op() -> impl Strategy<Value = Op> {
 struct World {
     schedule: Schedule,
     now: Instant,
+    attached: bool,
+    /// Whether media has had a frame.
+    fed: bool,
     unreleased: bool,
-    watched: bool,
+    /// Whether media takes frames: somebody watches, or it has had none.
+    taken: bool,
     changed: bool,
     frames: Vec<Instant>,
     callbacks: Vec<Instant>,
@@ -236,12 +272,14 @@ impl World {
             Op::Advance(micros) => self.now += Duration::from_micros(micros),
             Op::Attach => {
                 self.schedule.attach(now);
-                (self.unreleased, self.watched, self.changed) = (false, true, true);
+                (self.attached, self.unreleased, self.taken, self.changed) =
+                    (true, false, false, true);
+                self.fed = false;
                 self.frames.clear();
             }
             Op::Detach => {
                 self.schedule.detach();
-                (self.unreleased, self.watched) = (false, false);
+                (self.attached, self.unreleased, self.taken) = (false, false, false);
             }
             Op::Change => {
                 self.schedule.change(now);
@@ -249,7 +287,7 @@ impl World {
             }
             Op::Watch(watched) => {
                 self.schedule.set_watching(now, watched);
-                self.watched = self.schedule.is_watched();
+                self.taken = self.attached && (watched || !self.fed);
             }
             Op::Release => {
                 assert_eq!(self.schedule.released(), self.unreleased);
@@ -266,12 +304,14 @@ impl World {
             match self.schedule.next(self.now) {
                 Step::Draw => {
                     assert!(!self.unreleased, "two frames unreleased");
-                    assert!(self.watched, "a frame nobody watches");
+                    assert!(self.taken, "a frame nobody watches");
                     self.schedule.drawn(self.now, outcome);
                     match outcome {
                         Outcome::Sent => {
                             self.frames.push(self.now);
                             (self.unreleased, self.changed) = (true, false);
+                            self.fed = true;
+                            self.taken = self.schedule.is_watched();
                         }
                         Outcome::Unchanged => self.changed = false,
                         Outcome::Failed => {}
@@ -298,7 +338,7 @@ impl World {
                 assert!(*pair.1 + slack >= *pair.0 + INTERVAL, "gap {count} is too short");
             }
         }
-        let drawable = self.changed && self.watched && !self.unreleased;
+        let drawable = self.changed && self.taken && !self.unreleased;
         if drawable {
             match self.schedule.next(self.now) {
                 Step::Draw | Step::CallBack => {}
@@ -316,7 +356,15 @@ proptest! {
         let schedule = Schedule::new(Fps::new(FPS).expect("legal rate"));
         let (frames, callbacks) = (Vec::new(), Vec::new());
         let mut world = World {
-            schedule, now, unreleased: false, watched: false, changed: false, frames, callbacks,
+            schedule,
+            now,
+            attached: false,
+            fed: false,
+            unreleased: false,
+            taken: false,
+            changed: false,
+            frames,
+            callbacks,
         };
         for op in ops {
             world.apply(op);

@@ -267,6 +267,17 @@ fn media_restart_gets_the_buffer_and_the_whole_picture_again() {
 }
 
 #[test]
+fn media_that_is_restarted_gets_frames_once_it_says_what_is_wanted() {
+    let mut rig = rig();
+    let count = rig.frames.len();
+    rig.attach_silent_media();
+    rig.wait_quietly();
+    assert_eq!(rig.frames.len(), count, "a frame for a media that has said nothing");
+    rig.watch(false);
+    assert!(whole(&rig.frame_after(count), size(640, 480)));
+}
+
+#[test]
 fn unwatched_desktop_draws_nothing_until_watched() {
     let mut rig = rig();
     let (mut app, window) = red_window(&mut rig);

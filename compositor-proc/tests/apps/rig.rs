@@ -121,7 +121,14 @@ impl Rig {
         rig
     }
 
+    /// A media for which somebody watches.
     pub(crate) fn attach_media(&mut self) {
+        self.attach_silent_media();
+        self.watch(true);
+    }
+
+    /// A media that has not been told yet what is wanted.
+    pub(crate) fn attach_silent_media(&mut self) {
         let (ours, theirs) = Channel::pair().expect("socketpair");
         self.grant(LinkName::Frames, theirs);
         self.media = Some(ours);

@@ -40,6 +40,7 @@ pub enum ToMedia {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToCompositor {
     /// What is wanted of an output; the whole of it, whenever a part of it changes and on a new link.
+    /// Before the first of a link nothing is drawn for it.
     DemandChanged {
         /// The output.
         output: OutputId,

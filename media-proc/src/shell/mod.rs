@@ -19,7 +19,6 @@ use std::{
 
 use lumen_ipc::{
     codec::{EncodeError, ProtocolViolation},
-    demand::Demand,
     link::LinkName,
     message::grants::{LossReason, ToWorker},
     process::Worker as WorkerName,
@@ -117,8 +116,7 @@ impl Worker for Media {
         let encoder = encoder(&config)?;
         let outlet = Outlet::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
-        let (stream, bitrate) = (StreamId::VIDEO, config.bitrate);
-        let desk = Desk::new(Demand { stream, watchers: 0, format: None, bitrate, keyframes: 0 })
+        let desk = Desk::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
         let session = Session::new(&config, encoder, outlet, desk, Instant::now());
         let mut media = Self { session, tuning: None };
@@ -200,13 +198,13 @@ impl Media {
             PollFd::from_borrowed_fd(supervision.as_fd(), PollFlags::IN),
             PollFd::from_borrowed_fd(desk.as_fd(), PollFlags::IN),
         ];
-        if let Some(frames) = self.session.frames_interest() {
-            interests.push(PollFd::from_borrowed_fd(frames, PollFlags::IN));
-        }
-        if let Some((packets, writing)) = self.session.packets_interest() {
+        let poll_for = |(link, writing)| {
             let flags = if writing { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            interests.push(PollFd::from_borrowed_fd(packets, flags));
-        }
+            PollFd::from_borrowed_fd(link, flags)
+        };
+        interests.extend(self.session.frames_interest().map(poll_for));
+        let packets_at = interests.len();
+        interests.extend(self.session.packets_interest().map(poll_for));
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         // Deadlines are at most some seconds away.
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
@@ -215,7 +213,8 @@ impl Media {
             Err(rustix::io::Errno::INTR) => return Ok(false),
             Err(errno) => return Err(errno.into()),
         }
-        Ok(interests.iter().any(|interest| interest.revents().contains(PollFlags::OUT)))
+        let packets = interests.get(packets_at);
+        Ok(packets.is_some_and(|packets| packets.revents().contains(PollFlags::OUT)))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The `frames` link: buffers and frames in, planes and changed macroblocks out.
 //!
 //! A frame is released as soon as its damage is converted, before it is encoded, so that the
-//! compositor can draw the next one meanwhile.
+//! compositor can draw the next one meanwhile. The demand for the output is sent as a state: while the
+//! link has no room, only the newest demand waits, however often rtc changes it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,7 +15,7 @@ use lumen_ipc::{
     units::{FrameSequence, FrameSize, MonotonicMicros, OutputId},
 };
 use lumen_ipc_runtime::{
-    channel::ReceiveError,
+    channel::{ReceiveError, SendError},
     clock,
     link_end::LinkEnd,
     shm::{GuardedView, MapError, SharedView},
@@ -36,6 +37,8 @@ const AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub(super) struct Screen {
     output: OutputId,
+    /// Whether the output is watched; `None` before rtc's first demand.
+    wanted: Option<bool>,
     link: Option<Link>,
     picture: Option<Shown>,
 }
@@ -44,6 +47,10 @@ pub(super) struct Screen {
 struct Link {
     end: Frames,
     buffers: Buffers<Memory>,
+    /// The release of a frame whose pixels have been read, while the link has no room for it.
+    read: Option<FrameReleased>,
+    /// The demand that the compositor was sent last.
+    told: Option<bool>,
     /// Whether no frame has come yet on this link. Damage of the first one is relative to nothing,
     /// so all of it is converted.
     fresh: bool,
@@ -87,12 +94,13 @@ pub(super) struct Taken {
 impl Screen {
     /// A screen of `output` without a compositor.
     pub(super) const fn new(output: OutputId) -> Self {
-        Self { output, link: None, picture: None }
+        Self { output, wanted: None, link: None, picture: None }
     }
 
     /// Takes the link end of a new compositor, which replaces the one before.
     pub(super) fn attach(&mut self, end: Frames) {
-        self.link = Some(Link { end, buffers: Buffers::new(self.output), fresh: true });
+        let buffers = Buffers::new(self.output);
+        self.link = Some(Link { end, buffers, read: None, told: None, fresh: true });
     }
 
     /// Closes the link end, for the reason `why`.
@@ -102,9 +110,10 @@ impl Screen {
         }
     }
 
-    /// The descriptor to poll.
-    pub(super) fn interest(&self) -> Option<BorrowedFd<'_>> {
-        self.link.as_ref().map(|link| link.end.as_fd())
+    /// The descriptor to poll, and whether to poll it for writing too.
+    pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
+        let waits = |link: &Link| link.read.is_some() || link.told != self.wanted;
+        self.link.as_ref().map(|link| (link.end.as_fd(), waits(link)))
     }
 
     /// The newest screen, if any frame has come.
@@ -112,11 +121,19 @@ impl Screen {
         self.picture.as_mut()
     }
 
-    /// Tells the compositor the demand for the output.
-    pub(super) fn tell_demand(&self, watched: bool) -> Result<(), Broken> {
-        if let Some(link) = &self.link {
-            let demand = ToCompositor::DemandChanged { output: self.output, watched };
-            link.end.send(&demand, &[])?;
+    /// Sets the demand for the output.
+    pub(super) const fn want(&mut self, watched: bool) {
+        self.wanted = Some(watched);
+    }
+
+    /// Sends the compositor what it has not been sent yet, if the link has room.
+    pub(super) fn tell(&mut self) -> Result<(), Broken> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        link.release()?;
+        if let Some(watched) = self.wanted.filter(|_| link.told != self.wanted)
+            && link.say(&ToCompositor::DemandChanged { output: self.output, watched })?
+        {
+            link.told = self.wanted;
         }
         Ok(())
     }
@@ -149,6 +166,25 @@ impl Screen {
 }
 
 impl Link {
+    /// Sends a message; returns whether there was room for it.
+    fn say(&self, message: &ToCompositor) -> Result<bool, Broken> {
+        match self.end.send(message, &[]) {
+            Ok(()) => Ok(true),
+            Err(SendError::Full) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends the release of a frame that was read.
+    fn release(&mut self) -> Result<(), Broken> {
+        if let Some(released) = self.read
+            && self.say(&ToCompositor::FrameReleased(released))?
+        {
+            self.read = None;
+        }
+        Ok(())
+    }
+
     fn announced(
         &mut self,
         announced: &BufferAnnounced,
@@ -175,6 +211,10 @@ impl Link {
         ready: &FrameReady,
         figures: &Figures,
     ) -> Result<Taken, Broken> {
+        if self.read.is_some() {
+            // The compositor cannot have seen the release of the frame before.
+            return Err(violation(Violation::Illegal("a frame before the last was released")));
+        }
         let taken = clock::now();
         let (buffer, rects) = self.buffers.frame(ready).map_err(violation)?;
         let anew =
@@ -191,8 +231,8 @@ impl Link {
         convert(buffer, &mut shown.planes, &damage, figures)?;
         self.fresh = false;
         let converted = clock::now();
-        let released = FrameReleased { output: ready.output, sequence: ready.sequence };
-        self.end.send(&ToCompositor::FrameReleased(released), &[])?;
+        self.read = Some(FrameReleased { output: ready.output, sequence: ready.sequence });
+        self.release()?;
 
         shown.note(ready, &damage, taken, converted);
         figures.frames_taken.increment();

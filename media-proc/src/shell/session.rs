@@ -43,8 +43,8 @@ pub(super) struct Session {
     encoder: Encoder,
     /// Motion detection's memory of the picture encoded last.
     memory: Memory,
-    /// The demand when the desk was last read.
-    demand: Demand,
+    /// The demand when the desk was last read; `None` before rtc's first.
+    demand: Option<Demand>,
     figures: Figures,
     /// The values the last summary was made of.
     summarised: Option<(Option<FrameSize>, u16, Kbps)>,
@@ -77,7 +77,7 @@ impl Session {
         desk: Desk,
         now: Instant,
     ) -> Self {
-        let (figures, demand) = (Figures::new(Registry::default()), desk.take());
+        let figures = Figures::new(Registry::default());
         figures.target.set(config.bitrate.value().into());
         Self {
             max_fps: config.max_fps,
@@ -89,7 +89,7 @@ impl Session {
             rate: Rate::new(config.bitrate, config.max_fps, now),
             encoder,
             memory: Memory::default(),
-            demand,
+            demand: None,
             figures,
             summarised: None,
         }
@@ -103,7 +103,7 @@ impl Session {
         &self.desk
     }
 
-    pub(super) fn frames_interest(&self) -> Option<BorrowedFd<'_>> {
+    pub(super) fn frames_interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
         self.screen.interest()
     }
 
@@ -118,8 +118,6 @@ impl Session {
     /// Takes the link end of a new compositor.
     pub(super) fn attach_frames(&mut self, end: Frames) {
         self.screen.attach(end);
-        let told = self.screen.tell_demand(self.demand.watchers > 0);
-        self.frames_outcome(told);
     }
 
     /// Takes the link end of a new rtc, which has received nothing yet.
@@ -139,8 +137,11 @@ impl Session {
     /// # Errors
     /// [`EncoderError`]: no picture can be encoded.
     pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, EncoderError> {
-        let demand = self.desk.take();
-        self.meet(now, demand);
+        if let Some(demand) = self.desk.take() {
+            self.meet(now, demand);
+        }
+        let told = self.screen.tell();
+        self.frames_outcome(told);
         let reports = self.outlet.receive();
         self.packets_outcome(reports);
         let frames = self.screen.receive(&self.figures);
@@ -166,7 +167,7 @@ impl Session {
     /// The summary for `lumen status`, if it changed.
     pub(super) fn new_summary(&mut self) -> Option<String> {
         let size = self.screen.picture().map(|shown| shown.planes.size());
-        let (watchers, target) = (self.demand.watchers, self.rate.target());
+        let (watchers, target) = (self.watchers(), self.rate.target());
         let state = (size, watchers, target);
         if self.summarised == Some(state) {
             return None;
@@ -179,26 +180,29 @@ impl Session {
 
     /// Acts on a changed demand.
     fn meet(&mut self, now: Instant, demand: Demand) {
-        let before = std::mem::replace(&mut self.demand, demand);
-        if demand == before {
+        let before = self.demand.replace(demand);
+        if before == Some(demand) {
             return;
         }
-        if demand.bitrate != before.bitrate {
+        if before.is_none_or(|before| before.bitrate != demand.bitrate) {
             self.rate.set_target(now, demand.bitrate);
             self.figures.target.set(self.rate.target().value().into());
         }
         let watched = demand.watchers > 0;
-        if watched != (before.watchers > 0) {
+        if watched != before.is_some_and(|before| before.watchers > 0) {
             info!(watched, "whether anybody watches changed");
-            let told = self.screen.tell_demand(watched);
-            self.frames_outcome(told);
         }
+        self.screen.want(watched);
         self.figures.watchers.set(demand.watchers.into());
         self.pacing.set_watched(watched);
         let another = demand.format.is_some_and(|format| format != self.encoder.format());
-        if another || demand.keyframes != before.keyframes {
+        if another || before.is_none_or(|before| before.keyframes != demand.keyframes) {
             self.pacing.key_needed();
         }
+    }
+
+    fn watchers(&self) -> u16 {
+        self.demand.map_or(0, |demand| demand.watchers)
     }
 
     fn note(&mut self, now: Instant, taken: Taken) {
@@ -229,7 +233,8 @@ impl Session {
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = shown.planes.size();
-        let format = self.demand.format.unwrap_or_else(|| self.encoder.format());
+        let format = self.demand.and_then(|demand| demand.format);
+        let format = format.unwrap_or_else(|| self.encoder.format());
         if (self.encoder.size(), self.encoder.format()) != (size, format) {
             info!(%size, %format, "opening another encoder");
             self.encoder = Encoder::open(format, size, self.max_fps, self.max_bitrate)

@@ -6,6 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    demand::Demand,
     message::{
         frames::{
             BufferAnnounced, BufferMemory, Damage, FrameReady, Picture as Shown, Rect,
@@ -50,12 +51,17 @@ struct Rig {
 impl Rig {
     /// Both links attached, nothing announced, nobody watching.
     fn new() -> Self {
+        let rig = Self::before_rtc();
+        rig.watch(0);
+        rig
+    }
+
+    /// Before rtc has said anything.
+    fn before_rtc() -> Self {
         let config =
             MediaConfig { size: size(), max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) };
         let outlet = Outlet::new(StreamId::VIDEO).expect("memory for the ring");
-        let (stream, bitrate) = (StreamId::VIDEO, config.bitrate);
-        let nothing = Demand { stream, watchers: 0, format: None, bitrate, keyframes: 0 };
-        let desk = Desk::new(nothing).expect("eventfd");
+        let desk = Desk::new(StreamId::VIDEO).expect("eventfd");
         let now = Instant::now();
         let encoder =
             Encoder::open(FORMAT, config.size, config.max_fps, config.bitrate).expect("x264 opens");
@@ -83,11 +89,21 @@ impl Rig {
     }
 
     fn watch(&self, watchers: u16) {
-        self.session.desk().change(|demand| demand.watchers = watchers);
+        self.change(|demand| demand.watchers = watchers);
     }
 
     fn ask_for_a_key(&self) {
-        self.session.desk().change(|demand| demand.keyframes += 1);
+        self.change(|demand| demand.keyframes += 1);
+    }
+
+    /// Rtc wants something else.
+    fn change(&self, change: impl FnOnce(&mut Demand)) {
+        let (stream, bitrate) = (StreamId::VIDEO, Kbps::clamped(8000));
+        let nothing = Demand { stream, watchers: 0, format: None, bitrate, keyframes: 0 };
+        let desk = self.session.desk();
+        let mut demand = desk.take().unwrap_or(nothing);
+        change(&mut demand);
+        desk.put(demand);
     }
 
     fn announce(&self, slot: u64, size: FrameSize) {
@@ -323,7 +339,7 @@ fn rtc_that_returns_gets_the_ring_and_a_key_picture() {
 fn format_that_is_made_already_is_no_reason_for_a_key_picture() {
     let mut rig = Rig::watched();
     rig.settle();
-    rig.session.desk().change(|demand| demand.format = Some(FORMAT));
+    rig.change(|demand| demand.format = Some(FORMAT));
     assert!(rig.settle().is_empty());
     rig.frame(corner());
     let (packet, _) = rig.run().remove(0);
@@ -364,6 +380,35 @@ fn watchers_gone_stops_encoding_and_tells_the_compositor() {
 }
 
 #[test]
+fn compositor_is_told_nothing_before_rtc_has_said_what_is_wanted() {
+    let mut rig = Rig::before_rtc();
+    rig.run();
+    assert_eq!(rig.messages(), []);
+    rig.watch(0);
+    rig.run();
+    assert_eq!(rig.messages(), [demand(false)]);
+}
+
+#[test]
+fn compositor_that_is_busy_while_rtc_changes_its_mind_is_told_the_last_word() {
+    let mut rig = Rig::watched();
+    for round in 0..5_000 {
+        rig.watch(round % 2);
+        rig.run();
+    }
+    assert!(!rig.compositor_is_cut_off());
+    assert!(rig.session.frames_interest().is_some_and(|(_, writing)| writing), "it waits");
+    rig.frame(corner());
+    rig.run();
+    rig.messages();
+    rig.run();
+    let messages = rig.messages();
+    assert!(matches!(messages[0], ToCompositor::FrameReleased(_)), "{messages:?}");
+    assert_eq!(messages[1..], [demand(true)]);
+    assert!(rig.session.frames_interest().is_some_and(|(_, writing)| !writing));
+}
+
+#[test]
 fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_key_picture() {
     let mut rig = Rig::watched();
     // rtc reads nothing until the ring or the socket is full; after that nothing is encoded.
@@ -394,7 +439,7 @@ fn target_lowered_makes_motion_smaller() {
     let noisy = |target: Option<Kbps>| -> usize {
         let mut rig = Rig::watched();
         if let Some(target) = target {
-            rig.session.desk().change(|demand| demand.bitrate = target);
+            rig.change(|demand| demand.bitrate = target);
         }
         let mut state = 1_u32;
         let mut bytes = 0;

@@ -1,7 +1,8 @@
 //! The `tuning` link: what rtc wants, brought from the control thread to the event loop.
 //!
 //! Each demand is a whole one and replaces the one before, so they need no queue and cannot pile up,
-//! however fast rtc asks. An rtc that is gone has no watchers.
+//! however fast rtc asks. An rtc that is gone has no watchers; before the first has spoken nothing is
+//! known.
 
 use std::{
     io,
@@ -13,6 +14,7 @@ use lumen_ipc::{
     demand::Demand,
     message::grants::LossReason,
     service::{Refusal, Tuning},
+    units::StreamId,
 };
 use lumen_ipc_runtime::{
     link_end::{GiveUp, LinkGuard},
@@ -26,36 +28,37 @@ use tracing::warn;
 /// Where the newest demand waits. Readable while it has not been taken.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
+    stream: StreamId,
     state: Arc<Mutex<State>>,
     waker: Waker,
 }
 
 #[derive(Debug)]
 struct State {
-    demand: Demand,
+    demand: Option<Demand>,
     /// Which link end speaks: an old one that ends late must not undo what the new one said.
     link: u64,
 }
 
 impl Desk {
-    /// `demand` is what is wanted until rtc says otherwise.
-    pub(super) fn new(demand: Demand) -> io::Result<Self> {
-        let state = Arc::new(Mutex::new(State { demand, link: 0 }));
-        Ok(Self { state, waker: Waker::new()? })
+    /// Of wishes on `stream`.
+    pub(super) fn new(stream: StreamId) -> io::Result<Self> {
+        let state = Arc::new(Mutex::new(State { demand: None, link: 0 }));
+        Ok(Self { stream, state, waker: Waker::new()? })
     }
 
-    /// What is wanted.
-    pub(super) fn take(&self) -> Demand {
+    /// What is wanted, once rtc has said so.
+    pub(super) fn take(&self) -> Option<Demand> {
         let state = self.state();
         self.waker.acknowledge();
         state.demand
     }
 
-    /// Changes what is wanted, as rtc would.
+    /// Rtc says what is wanted.
     #[cfg(test)]
-    pub(super) fn change(&self, change: impl FnOnce(&mut Demand)) {
-        change(&mut self.state().demand);
-        self.waker.wake();
+    pub(super) fn put(&self, demand: Demand) {
+        let link = self.state().link;
+        self.set(link, |wanted| *wanted = Some(demand));
     }
 
     /// Serves a new end of the link, on the control thread; `guard` reports when it is over.
@@ -72,11 +75,13 @@ impl Desk {
                 Ok(()) => guard.give_up(GiveUp::Lost(LossReason::Closed)),
                 Err(error) => warn!(%error, "the tuning link cannot be served"),
             }
-            desk.set(link, |demand| demand.watchers = 0);
+            desk.set(link, |wanted| {
+                *wanted = wanted.map(|demand| Demand { watchers: 0, ..demand });
+            });
         });
     }
 
-    fn set(&self, link: u64, change: impl FnOnce(&mut Demand)) {
+    fn set(&self, link: u64, change: impl FnOnce(&mut Option<Demand>)) {
         let mut state = self.state();
         if link == state.link {
             change(&mut state.demand);
@@ -105,18 +110,17 @@ struct Server {
 
 impl Tuning for Server {
     async fn demand(self, _: Context, demand: Demand) -> Result<(), Refusal> {
-        let stream = self.desk.state().demand.stream;
-        if demand.stream != stream {
+        if demand.stream != self.desk.stream {
             return Err(Refusal::because(format!("There is no stream {}.", demand.stream)));
         }
-        self.desk.set(self.link, |wanted| *wanted = demand);
+        self.desk.set(self.link, |wanted| *wanted = Some(demand));
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::units::{Kbps, StreamId};
+    use lumen_ipc::units::Kbps;
 
     use super::*;
 
@@ -130,19 +134,20 @@ mod tests {
 
     #[test]
     fn demand_of_an_old_link_is_ignored() {
-        let desk = Desk::new(NOTHING).expect("eventfd");
+        let desk = Desk::new(StreamId::VIDEO).expect("eventfd");
         desk.state().link = 2;
-        desk.set(2, |demand| demand.watchers = 1);
-        desk.set(1, |demand| demand.watchers = 0);
-        assert_eq!(desk.take(), Demand { watchers: 1, ..NOTHING });
+        let watched = Demand { watchers: 1, ..NOTHING };
+        desk.set(2, |wanted| *wanted = Some(watched));
+        desk.set(1, |wanted| *wanted = Some(NOTHING));
+        assert_eq!(desk.take(), Some(watched));
     }
 
     #[tokio::test]
     async fn demand_of_another_stream_is_refused_and_changes_nothing() {
-        let desk = Desk::new(NOTHING).expect("eventfd");
+        let desk = Desk::new(StreamId::VIDEO).expect("eventfd");
         let server = Server { desk: desk.clone(), link: 0 };
         let other = Demand { stream: StreamId::MAX, watchers: 1, ..NOTHING };
         assert!(server.demand(tarpc::context::current(), other).await.is_err());
-        assert_eq!(desk.take(), NOTHING);
+        assert_eq!(desk.take(), None);
     }
 }
