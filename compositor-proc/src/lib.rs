@@ -12,6 +12,7 @@
 //! ```text
 //! apps ──▶ Wayland socket ──▶ handlers ──▶ State ──▶ render ──▶ shared memory ─┐
 //! rtc  ──▶ input link ──────▶ input ────────▲ │                               │
+//! media ─▶ frames link ──▶ size wanted ─────┘ │                               │
 //! rtc  ◀─▶ transfer link ◀──▶ transfers ◀────▶ selections ◀─▶ apps' pipes
 //! rtc  ◀── desktop link ◀──── desktop ◀───────┘      capture ──▶ frames link ──┴─▶ media
 //! ```

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lumen_ipc::{
-    service::ResizePolicy,
-    units::{Fps, FrameSize, OutputId, OutputSize},
-};
+use lumen_ipc::units::{Fps, FrameSize, OutputId, OutputSize};
 use smithay::{
     output::{Mode, Output, PhysicalProperties, Scale as Announced, Subpixel},
     reexports::wayland_server::protocol::wl_surface::WlSurface,
@@ -33,7 +30,7 @@ pub struct DesktopOutput {
 impl DesktopOutput {
     /// An output of `size` whose apps are told it refreshes `max_fps` times a second.
     #[must_use]
-    pub fn new(size: OutputSize, max_fps: Fps, policy: ResizePolicy) -> Self {
+    pub fn new(size: OutputSize, max_fps: Fps) -> Self {
         let wayland = Output::new(
             "LUMEN-1".to_owned(),
             PhysicalProperties {
@@ -43,7 +40,7 @@ impl DesktopOutput {
                 model: "Browser".to_owned(),
             },
         );
-        let (id, resizing) = (OutputId::PRIMARY, Resizing::new(policy));
+        let (id, resizing) = (OutputId::PRIMARY, Resizing::default());
         let mut output = Self { id, wayland, size, resizing, max_fps };
         output.set_size(size);
         output
@@ -112,9 +109,8 @@ impl DesktopOutput {
 
 /// Bounds how often the output changes its size, however fast a viewer drags its window: every
 /// size costs new buffers, a keyframe, and a redraw of every app.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Resizing {
-    policy: ResizePolicy,
     wanted: Option<OutputSize>,
     last: Option<Instant>,
 }
@@ -123,17 +119,9 @@ impl Resizing {
     /// Least time between two sizes.
     pub const PAUSE: Duration = Duration::from_millis(200);
 
-    /// Nothing is wanted yet.
-    #[must_use]
-    pub const fn new(policy: ResizePolicy) -> Self {
-        Self { policy, wanted: None, last: None }
-    }
-
-    /// A viewer's window has this size.
-    pub fn want(&mut self, size: OutputSize) {
-        if self.policy == ResizePolicy::Follow {
-            self.wanted = Some(size);
-        }
+    /// The output is to have this size; `None` for the one it has.
+    pub const fn want(&mut self, size: Option<OutputSize>) {
+        self.wanted = size;
     }
 
     /// When [`Resizing::take`] will have something; `None` when nothing is wanted.
@@ -167,7 +155,7 @@ mod tests {
         let rate = |width, height, fps| {
             let size = OutputSize::nearest(width, height, Scale::ONE);
             let fps = Fps::clamped(fps);
-            let output = DesktopOutput::new(size, fps, ResizePolicy::Follow);
+            let output = DesktopOutput::new(size, fps);
             let announced = output.wayland.current_mode().map(|mode| mode.refresh);
             assert_eq!(announced, Some(i32::from(output.rate().value()) * 1000));
             output.rate().value()
@@ -181,11 +169,11 @@ mod tests {
     #[test]
     fn take_first_size_comes_at_once_and_the_last_of_many_after_the_pause() {
         let now = Instant::now();
-        let mut resizing = Resizing::new(ResizePolicy::Follow);
-        resizing.want(size(640));
+        let mut resizing = Resizing::default();
+        resizing.want(Some(size(640)));
         assert_eq!(resizing.take(now, size(320)), Some(size(640)));
-        resizing.want(size(642));
-        resizing.want(size(644));
+        resizing.want(Some(size(642)));
+        resizing.want(Some(size(644)));
         assert_eq!(resizing.take(now, size(640)), None);
         assert_eq!(resizing.due(now), Some(now + Resizing::PAUSE));
         assert_eq!(resizing.take(now + Resizing::PAUSE, size(640)), Some(size(644)));
@@ -194,23 +182,24 @@ mod tests {
 
     #[test]
     fn take_of_the_current_size_changes_nothing() {
-        let mut resizing = Resizing::new(ResizePolicy::Follow);
-        resizing.want(size(640));
+        let mut resizing = Resizing::default();
+        resizing.want(Some(size(640)));
         assert_eq!(resizing.take(Instant::now(), size(640)), None);
     }
 
     #[test]
     fn take_of_the_same_pixels_at_another_scale_is_a_change() {
-        let mut resizing = Resizing::new(ResizePolicy::Follow);
+        let mut resizing = Resizing::default();
         let finer = OutputSize::nearest(640, 480, Scale::nearest(2.0));
-        resizing.want(finer);
+        resizing.want(Some(finer));
         assert_eq!(resizing.take(Instant::now(), size(640)), Some(finer));
     }
 
     #[test]
-    fn want_on_a_fixed_output_is_ignored() {
-        let mut resizing = Resizing::new(ResizePolicy::Fixed);
-        resizing.want(size(640));
+    fn size_that_is_wanted_no_longer_is_not_taken() {
+        let mut resizing = Resizing::default();
+        resizing.want(Some(size(640)));
+        resizing.want(None);
         assert_eq!(resizing.due(Instant::now()), None);
     }
 }

@@ -88,7 +88,7 @@ impl State {
         (kernel, clock, now): (Rc<dyn Kernel>, Anchor, Instant),
     ) -> Result<Self, SetupError> {
         let size = OutputSize { pixels: config.size, scale: Scale::ONE };
-        let output = DesktopOutput::new(size, config.max_fps, config.resize);
+        let output = DesktopOutput::new(size, config.max_fps);
         output.wayland.create_global::<Self>(display);
         let seat = protocols.seat.new_wl_seat(display, "seat0");
         let metrics = Metrics::default();

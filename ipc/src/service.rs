@@ -184,21 +184,10 @@ pub struct CompositorConfig {
     pub size: FrameSize,
     /// The most frames drawn per second.
     pub max_fps: Fps,
-    /// Whether the output follows the viewers' windows.
-    pub resize: ResizePolicy,
     /// Keyboard layout.
     pub keymap: Keymap,
     /// Which way the clipboard may go.
     pub clipboard: ClipboardPolicy,
-}
-
-/// What decides the output's size.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub enum ResizePolicy {
-    /// It stays as configured; viewers letterbox it.
-    Fixed,
-    /// It follows the window of the viewer that resized last.
-    Follow,
 }
 
 /// An XKB keymap by names (`setxkbmap`'s rules, model, layout, variant, options); an empty text
@@ -236,6 +225,17 @@ pub struct RtcConfig {
     pub relay: Option<SocketAddr>,
     /// Which way the clipboard may go.
     pub clipboard: ClipboardPolicy,
+    /// Whether the output follows the viewers' windows.
+    pub resize: ResizePolicy,
+}
+
+/// What decides the output's size.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum ResizePolicy {
+    /// It stays as configured; viewers letterbox it.
+    Fixed,
+    /// It follows the window of the viewer that resized last.
+    Follow,
 }
 
 /// The gateway's part.

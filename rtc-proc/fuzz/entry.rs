@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 use lumen_ipc::{
     login::{Login, LoginId, Rights},
     message::{signalling::ToRtc, transfer::ClipboardPolicy},
-    service::{Handover, RelayCredentials},
+    service::{Handover, RelayCredentials, ResizePolicy},
     text::{Secret, Text},
     units::{Kbps, PeerId, SessionId},
 };
@@ -29,7 +29,6 @@ pub(crate) fn channel(bytes: &[u8]) {
     let _ = decode::motion(bytes);
     let _ = decode::pads(bytes);
     let _ = transfer::decode(bytes);
-    let _ = decode::asks_for_keyframe(bytes);
 }
 
 /// The first bytes of a connection on a port shared with the relay.
@@ -96,7 +95,7 @@ fn peers() -> Peers {
     let setup = SETUP.get_or_init(|| {
         Setup::new(vec![SocketAddr::from(SERVER)], encoder).expect("a certificate")
     });
-    Peers::new(setup.clone(), encoder, None, ClipboardPolicy::Both)
+    Peers::new(setup.clone(), encoder, None, ClipboardPolicy::Both, ResizePolicy::Follow)
 }
 
 fn join(peers: &mut Peers, sdp: &str) {

@@ -1,4 +1,5 @@
-//! What all peers together want of media: whether anybody watches, keyframes, and a bit rate.
+//! What all peers together want of media: whether anybody watches, how large the desktop is, keyframes,
+//! and a bit rate.
 //!
 //! Media encodes once for everybody, so one rate serves all and one keyframe serves all who wait. Nobody
 //! may have too much of either at the others' cost:
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::{
     demand::Demand,
-    units::{Kbps, StreamId},
+    units::{Kbps, OutputSize, StreamId},
     video::{VideoFormat, VideoFormats},
 };
 
@@ -52,8 +53,14 @@ impl Wanted {
     #[must_use]
     pub fn new(least: Kbps, most: Kbps) -> Self {
         let (stream, rate) = (StreamId::VIDEO, RateControl::new(least, most));
-        let demand =
-            Demand { stream, watchers: 0, format: None, bitrate: rate.told(), keyframes: 0 };
+        let demand = Demand {
+            stream,
+            watchers: 0,
+            size: None,
+            format: None,
+            bitrate: rate.told(),
+            keyframes: 0,
+        };
         let (keyframes, estimates) = (KeyframeFloor::default(), Vec::new());
         Self { demand, is_news: false, keyframes, rate, offered: None, estimates }
     }
@@ -96,6 +103,11 @@ impl Wanted {
         let deciding = deciding(&mut self.estimates);
         let bitrate = self.rate.update(now, deciding).unwrap_or(self.demand.bitrate);
         self.set(Demand { watchers, bitrate, ..self.demand });
+    }
+
+    /// The desktop is to have this size; `None` for the one it has.
+    pub fn resized(&mut self, size: Option<OutputSize>) {
+        self.set(Demand { size, ..self.demand });
     }
 
     /// Media says what it can make.
@@ -298,6 +310,7 @@ impl RateControl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lumen_ipc::units::Scale;
     use proptest::prelude::*;
 
     fn kbps(value: u64) -> Kbps {
@@ -312,7 +325,8 @@ mod tests {
         wanted.joined(start);
         wanted.watched(start, vec![4_000_000]);
         let (stream, bitrate) = (StreamId::VIDEO, kbps(3600));
-        let expected = Demand { stream, watchers: 1, format: None, bitrate, keyframes: 1 };
+        let expected =
+            Demand { stream, watchers: 1, size: None, format: None, bitrate, keyframes: 1 };
         assert_eq!((wanted.news(), wanted.news()), (Some(expected), None));
         wanted.watched(start, vec![4_000_000]);
         assert_eq!(wanted.news(), None);
@@ -320,7 +334,12 @@ mod tests {
         assert_eq!(wanted.news(), None, "the floor");
         let at = wanted.deadline().expect("a keyframe that waits");
         wanted.timeout(at);
-        assert_eq!(wanted.news(), Some(Demand { keyframes: 2, ..expected }));
+        let expected = Demand { keyframes: 2, ..expected };
+        assert_eq!(wanted.news(), Some(expected));
+        let size = Some(OutputSize::nearest(800, 600, Scale::ONE));
+        wanted.resized(size);
+        wanted.resized(size);
+        assert_eq!((wanted.news(), wanted.news()), (Some(Demand { size, ..expected }), None));
     }
 
     #[test]

@@ -2,12 +2,11 @@
 //!
 //! The compositor may be busy for a moment. Every viewer has room of its own, so that nobody is closed
 //! for what another does. Motion is worth nothing then but its end: it is merged with the viewer's last,
-//! and when too much of it waits, the oldest gives way to the newest; so do signs of life. Of sizes only
-//! the last counts, whoever wants it.
+//! and when too much of it waits, the oldest gives way to the newest; so do signs of life.
 //! A key or button that is lost would stay down: it is kept, up to [`MAX_WAITING`] of one viewer, and a
 //! viewer that goes on beyond that is closed. That a peer left is always told.
 //!
-//! INVARIANT: the order of what one peer did is kept, sizes aside.
+//! INVARIANT: the order of what one peer did is kept.
 
 use std::collections::VecDeque;
 
@@ -51,9 +50,6 @@ impl Outbox {
         match message.action {
             // Bounded by themselves: one per peer and life.
             Action::PeerLeft => {}
-            Action::SizeWanted(_) => self.waiting.retain(|other| {
-                other.output != message.output || !matches!(other.action, Action::SizeWanted(_))
-            }),
             action if is_motion(action) => {
                 let motions = |other: &ToCompositor| own(other) && is_motion(other.action);
                 if self.waiting.iter().filter(|other| motions(other)).count() >= MAX_MOTIONS {
@@ -112,10 +108,7 @@ fn merge(earlier: Action, later: Action) -> Option<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lumen_ipc::{
-        message::input::OutputPoint,
-        units::{OutputId, OutputSize, Scale},
-    };
+    use lumen_ipc::{message::input::OutputPoint, units::OutputId};
 
     fn from(peer: u64, action: Action) -> ToCompositor {
         ToCompositor { peer: PeerId(peer), output: OutputId::PRIMARY, action }
@@ -138,10 +131,6 @@ mod tests {
 
     fn by(dx: i16) -> Action {
         Action::PointerBy(PointerDelta { dx, dy: 1 })
-    }
-
-    fn size(width: u32) -> Action {
-        Action::SizeWanted(OutputSize::nearest(width, 600, Scale::ONE))
     }
 
     #[test]
@@ -189,22 +178,6 @@ mod tests {
         let motions: Vec<_> = of(1).filter(|message| is_motion(message.action)).collect();
         assert_eq!(motions.len(), MAX_MOTIONS);
         assert_eq!(of(1).filter(|message| **message == key(1)).count(), 500);
-    }
-
-    #[test]
-    fn size_that_is_wanted_is_never_refused_and_only_the_last_counts() {
-        let mut outbox = Outbox::default();
-        for _ in 0..MAX_WAITING {
-            outbox.push(key(1)).expect("room");
-        }
-        for width in [500, 600, 700] {
-            assert_eq!(outbox.push(from(1, size(width))), Ok(()));
-        }
-        assert_eq!(outbox.push(from(2, size(800))), Ok(()));
-        let waiting = drain(&mut outbox);
-        let sizes: Vec<_> =
-            waiting.iter().filter(|it| matches!(it.action, Action::SizeWanted(_))).collect();
-        assert_eq!(sizes, [&from(2, size(800))]);
     }
 
     #[test]

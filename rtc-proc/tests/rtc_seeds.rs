@@ -79,10 +79,6 @@ fn input_vectors_of_the_page_are_decoded_on_their_channel() {
     for (name, bytes, message) in vectors(include_str!("../../web/test/vectors/input.json")) {
         let decoded = match message["type"].as_str().expect("a type") {
             "pointerTo" | "stillHeld" => decode::motion(&bytes).map(|motion| format!("{motion:?}")),
-            "keyframeWanted" => {
-                assert!(decode::asks_for_keyframe(&bytes), "{name}");
-                continue;
-            }
             "pad" | "padUnplugged" => decode::pads(&bytes).map(|news| format!("{news:?}")),
             _ => decode::input(&bytes).map(|action| format!("{action:?}")),
         };
@@ -121,7 +117,6 @@ fn refused_vectors_are_refused() {
         assert!(decode::input(&bytes).is_err(), "{name}");
         assert!(decode::motion(&bytes).is_err(), "{name}");
         assert!(decode::pads(&bytes).is_err(), "{name}");
-        assert!(!decode::asks_for_keyframe(&bytes), "{name}");
     }
 }
 

@@ -220,7 +220,6 @@ fn session_worker(
         Worker::Compositor => WorkerConfig::Compositor(CompositorConfig {
             size: config.size,
             max_fps: config.fps,
-            resize: config.resize,
             keymap: config.keymap.clone(),
             clipboard: config.clipboard,
         }),
@@ -241,6 +240,7 @@ fn session_worker(
             // Its host says so later.
             relay: None,
             clipboard: config.clipboard,
+            resize: config.resize,
         }),
         Worker::Gateway | Worker::Turn => return None,
     })

@@ -35,7 +35,7 @@ use lumen_ipc::{
         },
         grants::LossReason,
     },
-    units::{FrameSequence, MonotonicMicros, OutputId},
+    units::{FrameSequence, MonotonicMicros},
 };
 use lumen_ipc_runtime::{
     channel::SendError,
@@ -52,7 +52,7 @@ use smithay::{
     reexports::wayland_server::{Resource, backend::ObjectId, protocol::wl_surface::WlSurface},
     utils::{Physical, Rectangle},
 };
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use self::{
     callbacks::Callbacks,
@@ -174,35 +174,17 @@ impl Capture {
         self.schedule.detach();
     }
 
-    /// Applies what media says.
+    /// Media has read a frame.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] for an output that there is not, or the release of a frame that is not
-    /// media's.
-    pub fn apply(
-        &mut self,
-        now: Instant,
-        served: OutputId,
-        message: ToCompositor,
-    ) -> Result<(), ProtocolViolation> {
-        match message {
-            ToCompositor::FrameReleased(released) => {
-                let Some(frame) = self.unreleased.take_if(|frame| frame.answer == released) else {
-                    let what = Violation::Illegal("release of a frame that was not handed over");
-                    return Err(ProtocolViolation { link: LinkName::Frames, what });
-                };
-                self.metrics.release.record(self.kernel.now().since(frame.since));
-                self.schedule.released();
-            }
-            ToCompositor::DemandChanged { output, watched } => {
-                if output != served {
-                    let what = Violation::Illegal("an output that there is not");
-                    return Err(ProtocolViolation { link: LinkName::Frames, what });
-                }
-                info!(watched, "demand changed");
-                self.schedule.set_watching(now, watched);
-            }
-        }
+    /// [`ProtocolViolation`] when that frame is not media's.
+    pub fn released(&mut self, released: FrameReleased) -> Result<(), ProtocolViolation> {
+        let Some(frame) = self.unreleased.take_if(|frame| frame.answer == released) else {
+            let what = Violation::Illegal("release of a frame that was not handed over");
+            return Err(ProtocolViolation { link: LinkName::Frames, what });
+        };
+        self.metrics.release.record(self.kernel.now().since(frame.since));
+        self.schedule.released();
         Ok(())
     }
 

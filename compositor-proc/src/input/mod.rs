@@ -75,7 +75,6 @@ impl State {
             }
             // That it came is all.
             Action::StillHeld => {}
-            Action::SizeWanted(size) => self.output.resizing.want(size),
         }
     }
 

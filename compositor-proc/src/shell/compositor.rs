@@ -185,7 +185,20 @@ impl Compositor {
     /// [`ProtocolViolation`] when it must not be listened to any more.
     pub fn apply_media(&mut self, message: frames::ToCompositor) -> Result<(), ProtocolViolation> {
         self.state.set_now(Instant::now());
-        self.state.capture.apply(self.state.now(), self.state.output.id, message)
+        match message {
+            frames::ToCompositor::FrameReleased(released) => self.state.capture.released(released),
+            frames::ToCompositor::DemandChanged { output, demand } => {
+                if output != self.state.output.id {
+                    let what = Violation::Illegal("an output that there is not");
+                    return Err(ProtocolViolation { link: LinkName::Frames, what });
+                }
+                info!(watched = demand.watched, "demand changed");
+                self.state.output.resizing.want(demand.size);
+                let now = self.state.now();
+                self.state.capture.schedule.set_watching(now, demand.watched);
+                Ok(())
+            }
+        }
     }
 
     /// A viewer did something.

@@ -17,6 +17,7 @@ use std::fs::File;
 
 use app::{App, Event, Window};
 use lumen_ipc::{
+    demand::OutputDemand,
     message::{
         desktop::{Cursor, Statement},
         frames::{Damage, FrameReady, Rect, ToCompositor},
@@ -246,11 +247,45 @@ fn wanted_size_resizes_the_output_the_window_and_the_buffers() {
     let count = rig.frames.len();
     let place = rig.slot();
     let wanted = OutputSize::nearest(800, 600, Scale::ONE);
-    rig.act(Action::SizeWanted(wanted));
+    rig.want(wanted);
     app.until_told(&mut rig, &Event::Configured { width: 800, height: 600, maximized: true });
     let frame = rig.frame_after(count);
     assert!(rig.retired.contains(&place) && whole(&frame, size(800, 600)));
     assert!(rig.told.contains(&Statement::OutputResized(wanted)));
+}
+
+#[test]
+fn compositor_that_is_restarted_begins_with_the_wanted_size() {
+    for watched in [true, false] {
+        let mut rig = rig();
+        let wanted = OutputSize::nearest(800, 600, Scale::nearest(1.25));
+        rig.want(wanted);
+        rig.watch(watched);
+        let count = rig.frames.len();
+        rig.restart();
+        let frame = rig.frame_after(count);
+        assert!(whole(&frame, wanted.pixels), "watched {watched}: {frame:?}");
+        assert_eq!(rig.shell.compositor().state.output.size, wanted);
+        rig.release();
+        rig.wait_quietly();
+        assert_eq!(rig.frames.len(), count + 1);
+    }
+}
+
+#[test]
+fn media_that_is_restarted_gets_frames_of_the_size_there_is_once_it_says_what_is_wanted() {
+    let mut rig = rig();
+    let wanted = OutputSize::nearest(800, 600, Scale::ONE);
+    rig.want(wanted);
+    let count = rig.frames.len();
+    rig.frame_after(count);
+    let count = rig.frames.len();
+    rig.attach_silent_media();
+    rig.wait_quietly();
+    assert_eq!(rig.frames.len(), count, "a frame for a media that has said nothing");
+    rig.demand.size = None;
+    rig.watch(false);
+    assert!(whole(&rig.frame_after(count), wanted.pixels));
 }
 
 #[test]
@@ -264,17 +299,6 @@ fn media_restart_gets_the_buffer_and_the_whole_picture_again() {
     let frame = rig.frame_after(count);
     assert!(whole(&frame, size(640, 480)));
     assert_eq!(rig.pixel(5, 5), 0xff0000);
-}
-
-#[test]
-fn media_that_is_restarted_gets_frames_once_it_says_what_is_wanted() {
-    let mut rig = rig();
-    let count = rig.frames.len();
-    rig.attach_silent_media();
-    rig.wait_quietly();
-    assert_eq!(rig.frames.len(), count, "a frame for a media that has said nothing");
-    rig.watch(false);
-    assert!(whole(&rig.frame_after(count), size(640, 480)));
 }
 
 #[test]
@@ -306,7 +330,8 @@ fn release_of_a_frame_never_sent_closes_the_link_end() {
 #[test]
 fn demand_of_another_output_closes_the_link_end() {
     let mut rig = rig();
-    rig.tell(ToCompositor::DemandChanged { output: OutputId::MAX, watched: true });
+    let demand = OutputDemand { watched: true, size: None };
+    rig.tell(ToCompositor::DemandChanged { output: OutputId::MAX, demand });
     rig.until(|rig| rig.counter("link_violations_total") == 1);
 }
 

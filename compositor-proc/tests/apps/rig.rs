@@ -10,6 +10,7 @@ use std::{
 
 use lumen_compositor::shell::{Compositor, Shell};
 use lumen_ipc::{
+    demand::OutputDemand,
     link::{Generation, LinkName},
     message::{
         desktop::{self, Statement},
@@ -20,8 +21,8 @@ use lumen_ipc::{
         input::{self, Action},
         transfer::{self, ClipboardPolicy},
     },
-    service::{CompositorConfig, Keymap, MetricValue, ResizePolicy},
-    units::{Fps, FrameSize, OutputId, PeerId, SlotIndex},
+    service::{CompositorConfig, Keymap, MetricValue},
+    units::{Fps, FrameSize, OutputId, OutputSize, PeerId, SlotIndex},
 };
 use lumen_ipc_runtime::{
     bootstrap::Grant,
@@ -49,6 +50,8 @@ pub(crate) struct Rig {
     pub(crate) input: Option<InputEnd>,
     pub(crate) desktop: Option<DesktopEnd>,
     pub(crate) transfer: Option<TransferEnd>,
+    /// What media tells each compositor.
+    pub(crate) demand: OutputDemand,
     pub(crate) frames: Vec<FrameReady>,
     pub(crate) told: Vec<Statement>,
     pub(crate) said: Vec<transfer::ToRtc>,
@@ -87,7 +90,6 @@ impl Rig {
         CompositorConfig {
             size: FrameSize::new(640, 480).expect("legal size"),
             max_fps: Fps::new(60).expect("legal rate"),
-            resize: ResizePolicy::Follow,
             keymap: Keymap::default(),
             clipboard: ClipboardPolicy::Both,
         }
@@ -108,6 +110,7 @@ impl Rig {
             input: None,
             desktop: None,
             transfer: None,
+            demand: OutputDemand { watched: true, size: None },
             frames: Vec::new(),
             told: Vec::new(),
             said: Vec::new(),
@@ -121,10 +124,9 @@ impl Rig {
         rig
     }
 
-    /// A media for which somebody watches.
     pub(crate) fn attach_media(&mut self) {
         self.attach_silent_media();
-        self.watch(true);
+        self.demand();
     }
 
     /// A media that has not been told yet what is wanted.
@@ -133,6 +135,16 @@ impl Rig {
         self.grant(LinkName::Frames, theirs);
         self.media = Some(ours);
         self.buffers.clear();
+    }
+
+    /// A compositor takes the place of the one before, with new ends of every link.
+    pub(crate) fn restart(&mut self) {
+        let compositor = Compositor::new(&Self::config()).expect("a desktop");
+        self.shell = Shell::new(compositor).expect("a shell");
+        self.attach_media();
+        self.attach_input();
+        self.attach_desktop();
+        self.attach_transfer();
     }
 
     pub(crate) fn attach_input(&mut self) {
@@ -311,9 +323,20 @@ impl Rig {
     }
 
     /// Media says whether anybody watches.
-    pub(crate) fn watch(&self, watched: bool) {
-        let output = OutputId::PRIMARY;
-        self.tell(frames::ToCompositor::DemandChanged { output, watched });
+    pub(crate) fn watch(&mut self, watched: bool) {
+        self.demand.watched = watched;
+        self.demand();
+    }
+
+    /// Media says how large the output is to be.
+    pub(crate) fn want(&mut self, size: OutputSize) {
+        self.demand.size = Some(size);
+        self.demand();
+    }
+
+    fn demand(&self) {
+        let (output, demand) = (OutputId::PRIMARY, self.demand);
+        self.tell(frames::ToCompositor::DemandChanged { output, demand });
     }
 
     pub(crate) fn counter(&mut self, name: &str) -> u64 {

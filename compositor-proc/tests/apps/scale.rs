@@ -42,7 +42,7 @@ const IN_APP: BufferMemory = BufferMemory::App { offset_bytes: 0, stride_bytes: 
 fn want(rig: &mut Rig, width: u32, height: u32, factor: f64) -> OutputSize {
     let size = OutputSize::nearest(width, height, Scale::nearest(factor));
     let (count, before) = (rig.frames.len(), rig.shell.compositor().state.output.size);
-    rig.act(Action::SizeWanted(size));
+    rig.want(size);
     rig.until(|rig| rig.shell.compositor().state.output.size == size);
     // An empty desktop looks the same at every scale.
     if size.pixels != before.pixels {
@@ -99,7 +99,7 @@ fn scale_is_told_in_every_way_apps_ask_for_it_and_sizes_are_in_their_pixels() {
         let window = app.open();
         fractional(&app, &window);
         app.until_told(&mut rig, &Event::PreferredScale { parts: 120 });
-        rig.act(Action::SizeWanted(OutputSize::nearest(1200, 900, Scale::nearest(factor))));
+        rig.want(OutputSize::nearest(1200, 900, Scale::nearest(factor)));
         let (width, height) = logical;
         app.until_told(&mut rig, &Event::Configured { width, height, maximized: true });
         app.until_told(&mut rig, &Event::OutputLogicalSize { width, height });

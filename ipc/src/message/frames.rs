@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::Message,
+    demand::OutputDemand,
     link::LinkName,
     units::{FrameSequence, FrameSize, MonotonicMicros, OutputId, SlotIndex},
 };
@@ -44,9 +45,8 @@ pub enum ToCompositor {
     DemandChanged {
         /// The output.
         output: OutputId,
-        /// Whether at least one peer wants pictures: without any the compositor draws at its idle
-        /// pace.
-        watched: bool,
+        /// What is wanted of it.
+        demand: OutputDemand,
     },
     /// The pixels have been read.
     FrameReleased(FrameReleased),

@@ -79,8 +79,6 @@ pub enum Action {
     ReleaseAll,
     /// The peer is gone: release all it holds and forget it.
     PeerLeft,
-    /// The viewer's window has this many pixels, and so many of them make one of the page's.
-    SizeWanted(OutputSize),
     /// A sign of life: the viewer is there, and lets go of nothing that it holds. It presses nothing.
     StillHeld,
 }

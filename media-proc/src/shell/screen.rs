@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
+    demand::OutputDemand,
     link::LinkName,
     message::frames::{
         BufferAnnounced, BufferMemory, FrameReady, FrameReleased, ToCompositor, ToMedia,
@@ -37,8 +38,8 @@ const AT_ONCE: usize = 8;
 #[derive(Debug)]
 pub(super) struct Screen {
     output: OutputId,
-    /// Whether the output is watched; `None` before rtc's first demand.
-    wanted: Option<bool>,
+    /// The demand for the output; `None` before rtc's first.
+    wanted: Option<OutputDemand>,
     link: Option<Link>,
     picture: Option<Shown>,
 }
@@ -50,7 +51,7 @@ struct Link {
     /// The release of a frame whose pixels have been read, while the link has no room for it.
     read: Option<FrameReleased>,
     /// The demand that the compositor was sent last.
-    told: Option<bool>,
+    told: Option<OutputDemand>,
     /// Whether no frame has come yet on this link. Damage of the first one is relative to nothing,
     /// so all of it is converted.
     fresh: bool,
@@ -122,16 +123,16 @@ impl Screen {
     }
 
     /// Sets the demand for the output.
-    pub(super) const fn want(&mut self, watched: bool) {
-        self.wanted = Some(watched);
+    pub(super) const fn want(&mut self, demand: OutputDemand) {
+        self.wanted = Some(demand);
     }
 
     /// Sends the compositor what it has not been sent yet, if the link has room.
     pub(super) fn tell(&mut self) -> Result<(), Broken> {
         let Some(link) = &mut self.link else { return Ok(()) };
         link.release()?;
-        if let Some(watched) = self.wanted.filter(|_| link.told != self.wanted)
-            && link.say(&ToCompositor::DemandChanged { output: self.output, watched })?
+        if let Some(demand) = self.wanted.filter(|_| link.told != self.wanted)
+            && link.say(&ToCompositor::DemandChanged { output: self.output, demand })?
         {
             link.told = self.wanted;
         }

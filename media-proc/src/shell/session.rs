@@ -192,7 +192,7 @@ impl Session {
         if watched != before.is_some_and(|before| before.watchers > 0) {
             info!(watched, "whether anybody watches changed");
         }
-        self.screen.want(watched);
+        self.screen.want(demand.of_output());
         self.figures.watchers.set(demand.watchers.into());
         self.pacing.set_watched(watched);
         let another = demand.format.is_some_and(|format| format != self.encoder.format());

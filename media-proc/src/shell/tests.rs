@@ -6,7 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    demand::Demand,
+    demand::{Demand, OutputDemand},
     message::{
         frames::{
             BufferAnnounced, BufferMemory, Damage, FrameReady, Picture as Shown, Rect,
@@ -16,7 +16,10 @@ use lumen_ipc::{
     },
     ring::{RingReader, RingSpan},
     service::MediaConfig,
-    units::{Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, OutputId, SlotIndex, StreamId},
+    units::{
+        Fps, FrameSequence, FrameSize, Kbps, MonotonicMicros, OutputId, OutputSize, Scale,
+        SlotIndex, StreamId,
+    },
     video::VideoFormat,
 };
 use lumen_ipc_runtime::channel::Channel;
@@ -96,10 +99,15 @@ impl Rig {
         self.change(|demand| demand.keyframes += 1);
     }
 
+    fn want(&self, size: Option<OutputSize>) {
+        self.change(|demand| demand.size = size);
+    }
+
     /// Rtc wants something else.
     fn change(&self, change: impl FnOnce(&mut Demand)) {
         let (stream, bitrate) = (StreamId::VIDEO, Kbps::clamped(8000));
-        let nothing = Demand { stream, watchers: 0, format: None, bitrate, keyframes: 0 };
+        let nothing =
+            Demand { stream, watchers: 0, size: None, format: None, bitrate, keyframes: 0 };
         let desk = self.session.desk();
         let mut demand = desk.take().unwrap_or(nothing);
         change(&mut demand);
@@ -221,7 +229,12 @@ fn announced(slot: u64, size: FrameSize) -> BufferAnnounced {
 }
 
 fn demand(watched: bool) -> ToCompositor {
-    ToCompositor::DemandChanged { output: OutputId::PRIMARY, watched }
+    demand_of(watched, None)
+}
+
+fn demand_of(watched: bool, size: Option<OutputSize>) -> ToCompositor {
+    let demand = OutputDemand { watched, size };
+    ToCompositor::DemandChanged { output: OutputId::PRIMARY, demand }
 }
 
 fn consumed(position: u64) -> FromRtc {
@@ -384,16 +397,36 @@ fn compositor_is_told_nothing_before_rtc_has_said_what_is_wanted() {
     let mut rig = Rig::before_rtc();
     rig.run();
     assert_eq!(rig.messages(), []);
-    rig.watch(0);
+    let size = Some(OutputSize::nearest(800, 600, Scale::nearest(1.25)));
+    rig.want(size);
     rig.run();
-    assert_eq!(rig.messages(), [demand(false)]);
+    assert_eq!(rig.messages(), [demand_of(false, size)]);
+}
+
+#[test]
+fn size_is_told_on_and_to_each_compositor_again() {
+    let mut rig = Rig::watched();
+    let size = Some(OutputSize::nearest(800, 600, Scale::nearest(1.25)));
+    rig.want(size);
+    rig.want(size);
+    rig.run();
+    rig.run();
+    assert_eq!(rig.messages(), [demand_of(true, size)]);
+    for _ in 0..2 {
+        let (compositor, frames) = Channel::pair().expect("socketpair");
+        rig.compositor = compositor;
+        rig.session.attach_frames(frames.into());
+        rig.run();
+        assert_eq!(rig.messages(), [demand_of(true, size)]);
+    }
 }
 
 #[test]
 fn compositor_that_is_busy_while_rtc_changes_its_mind_is_told_the_last_word() {
     let mut rig = Rig::watched();
-    for round in 0..5_000 {
-        rig.watch(round % 2);
+    let size = |width| Some(OutputSize::nearest(width, 600, Scale::ONE));
+    for width in 0..5_000 {
+        rig.want(size(width));
         rig.run();
     }
     assert!(!rig.compositor_is_cut_off());
@@ -404,7 +437,7 @@ fn compositor_that_is_busy_while_rtc_changes_its_mind_is_told_the_last_word() {
     rig.run();
     let messages = rig.messages();
     assert!(matches!(messages[0], ToCompositor::FrameReleased(_)), "{messages:?}");
-    assert_eq!(messages[1..], [demand(true)]);
+    assert_eq!(messages[1..], [demand_of(true, size(4_999))]);
     assert!(rig.session.frames_interest().is_some_and(|(_, writing)| !writing));
 }
 

@@ -127,6 +127,7 @@ mod tests {
     const NOTHING: Demand = Demand {
         stream: StreamId::VIDEO,
         watchers: 0,
+        size: None,
         format: None,
         bitrate: Kbps::MAX,
         keyframes: 0,

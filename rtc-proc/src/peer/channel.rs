@@ -9,11 +9,11 @@ use std::time::Instant;
 use lumen_ipc::{
     login::Rights,
     message::{input::Action, pads::PadAction},
-    units::PadIndex,
+    units::{OutputSize, PadIndex},
 };
 
 use super::{
-    decode::{self, DecodeError, MAX_MESSAGE_BYTES, Motion, PadNews},
+    decode::{self, DecodeError, Intent, MAX_MESSAGE_BYTES, Motion, PadNews},
     limit::TokenBucket,
     transfer::{self, MAX_TRANSFER_MESSAGE_BYTES, PageSays},
 };
@@ -61,12 +61,14 @@ impl ChannelKind {
 /// A message from a viewer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Said {
-    /// Input from keyboard, pointer or window.
+    /// Input from keyboard or pointer.
     Acted(Action),
     /// A request for a key frame: the page sends it as a message, the browser by RTCP.
     KeyframeWanted,
     /// Input from a gamepad.
     Pad(PadAction),
+    /// The size of the viewer's window.
+    SizeWanted(OutputSize),
 }
 
 /// Why a peer's messages end it.
@@ -152,11 +154,12 @@ impl Channels {
         if !self.allowance.take(now) {
             return Err(ChannelViolation::Flood);
         }
-        if kind == ChannelKind::Input && decode::asks_for_keyframe(message) {
-            return Ok(Some(Said::KeyframeWanted));
-        }
         let said = match kind {
-            ChannelKind::Input => Some(Said::Acted(decode::input(message)?)),
+            ChannelKind::Input => match decode::input(message)? {
+                Intent::Acted(action) => Some(Said::Acted(action)),
+                Intent::KeyframeWanted => return Ok(Some(Said::KeyframeWanted)),
+                Intent::SizeWanted(size) => Some(Said::SizeWanted(size)),
+            },
             ChannelKind::Motion => self.newest(decode::motion(message)?).map(Said::Acted),
             ChannelKind::Pads => self.news(decode::pads(message)?).map(Said::Pad),
             // Checked by `transfer` instead.

@@ -77,6 +77,17 @@ pub enum DecodeError {
     Tag(u8),
 }
 
+/// A message of the reliable `input` channel.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Intent {
+    /// The viewer acted on the desktop.
+    Acted(Action),
+    /// A picture is missing, and a whole one is asked for.
+    KeyframeWanted,
+    /// The viewer's window has this many pixels, and so many of them make one of the page's.
+    SizeWanted(OutputSize),
+}
+
 /// A message of the unreliable `motion` channel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Motion {
@@ -104,20 +115,29 @@ pub struct PadNews {
     pub report: Option<PadReport>,
 }
 
-/// Whether a message of the reliable `input` channel asks for a keyframe, which is no input for the
-/// desktop.
-#[must_use]
-pub const fn asks_for_keyframe(message: &[u8]) -> bool {
-    matches!(message, [KEYFRAME_WANTED])
-}
-
-/// Decodes a message of the reliable `input` channel that is for the desktop.
+/// Decodes a message of the reliable `input` channel.
 ///
 /// # Errors
 /// [`DecodeError`] for anything but exactly one message of the table.
-pub fn input(message: &[u8]) -> Result<Action, DecodeError> {
+pub fn input(message: &[u8]) -> Result<Intent, DecodeError> {
     let (&tag, fields) = message.split_first().ok_or(DecodeError::Empty)?;
     let length = DecodeError::Length { tag, length: message.len() };
+    match tag {
+        KEYFRAME_WANTED => exactly::<0>(fields, length).map(|_| Intent::KeyframeWanted),
+        SIZE_WANTED => {
+            let [w1, w0, h1, h0, s1, s0] = exactly(fields, length)?;
+            let side = |bytes| u32::from(u16::from_be_bytes(bytes));
+            // A window has the size and the scale it has: what no desktop can have is fitted, not
+            // refused.
+            let scale = Scale::clamped(u16::from_be_bytes([s1, s0]).into());
+            let size = OutputSize::nearest(side([w1, w0]), side([h1, h0]), scale);
+            Ok(Intent::SizeWanted(size))
+        }
+        _ => action(tag, fields, length).map(Intent::Acted),
+    }
+}
+
+fn action(tag: u8, fields: &[u8], length: DecodeError) -> Result<Action, DecodeError> {
     match tag {
         KEY => {
             let [high, low, state] = exactly(fields, length)?;
@@ -141,15 +161,6 @@ pub fn input(message: &[u8]) -> Result<Action, DecodeError> {
             Ok(Action::Scroll { right_sixteenths, down_sixteenths })
         }
         RELEASE_ALL => exactly::<0>(fields, length).map(|_| Action::ReleaseAll),
-        SIZE_WANTED => {
-            let [w1, w0, h1, h0, s1, s0] = exactly(fields, length)?;
-            let side = |bytes| u32::from(u16::from_be_bytes(bytes));
-            // A window has the size and the scale it has: what no desktop can have is fitted, not
-            // refused.
-            let scale = Scale::clamped(u16::from_be_bytes([s1, s0]).into());
-            let size = OutputSize::nearest(side([w1, w0]), side([h1, h0]), scale);
-            Ok(Action::SizeWanted(size))
-        }
         unknown => Err(DecodeError::Tag(unknown)),
     }
 }
@@ -240,7 +251,8 @@ mod tests {
     fn input_key_down_is_decoded() {
         // KEY_A = 30 of linux/input-event-codes.h.
         let key = KeyCode::new(30).expect("a key");
-        let down = |locks| Ok(Action::Key { key, state: PressState::Pressed, locks });
+        let down =
+            |locks| Ok(Intent::Acted(Action::Key { key, state: PressState::Pressed, locks }));
         assert_eq!(input(&[1, 0, 30, 1]), down(None));
         assert_eq!(input(&[1, 0, 30, 3]), down(Some(Locks { caps: false, num: false })));
         assert_eq!(input(&[1, 0, 30, 7]), down(Some(Locks { caps: true, num: false })));
@@ -262,16 +274,16 @@ mod tests {
         let at = OutputPoint { x: 0x8000, y: 0xffff };
         assert_eq!(
             input(&[4, 1, 0x10, 0, 0x80, 0, 0xff, 0xff]),
-            Ok(Action::Button { button, state: PressState::Released, at })
+            Ok(Intent::Acted(Action::Button { button, state: PressState::Released, at }))
         );
     }
 
     #[test]
     fn input_odd_window_is_rounded_to_a_legal_size() {
         let size = OutputSize::nearest(1280, 720, Scale::nearest(2.0));
-        assert_eq!(input(&[8, 0x05, 0x01, 0x02, 0xd1, 0, 240]), Ok(Action::SizeWanted(size)));
+        assert_eq!(input(&[8, 0x05, 0x01, 0x02, 0xd1, 0, 240]), Ok(Intent::SizeWanted(size)));
         let smallest = input(&[8, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(smallest, Ok(Action::SizeWanted(OutputSize::nearest(16, 16, Scale::ONE))));
+        assert_eq!(smallest, Ok(Intent::SizeWanted(OutputSize::nearest(16, 16, Scale::ONE))));
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Peers {
         match event {
             PeerEvent::Said(Said::Acted(action)) => self.on_action(now, number, action),
             PeerEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
+            PeerEvent::Said(Said::SizeWanted(size)) => self.sizes.wish(now, number, size),
             PeerEvent::ClipboardSaid(said) => self.on_clipboard_said(now, number, said),
             PeerEvent::ClipboardWanted => self.on_clipboard_wanted(now, number),
             PeerEvent::Connected => {
@@ -30,7 +31,7 @@ impl Peers {
             }
             PeerEvent::CandidateFound(line) => self.tell_candidate(number, line),
             PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
-            // Handled by `refresh_demand`.
+            // Handled by `refresh_demand`, as are wanted sizes.
             PeerEvent::EstimateChanged { .. } => {}
             PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
             PeerEvent::Said(Said::KeyframeWanted) => self.on_keyframe_wanted(now, number),
@@ -55,17 +56,8 @@ impl Peers {
     fn on_action(&mut self, now: Instant, number: PeerId, action: Action) {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         entry.has_acted = true;
-        if !matches!(action, Action::SizeWanted(_)) {
-            self.input(number, action);
-        }
+        self.input(number, action);
         self.sizes.note(now, number, action);
-        self.tell_size();
-    }
-
-    pub(super) fn tell_size(&mut self) {
-        if let Some((peer, size)) = self.sizes.untold() {
-            self.input(peer, Action::SizeWanted(size));
-        }
     }
 
     /// Sends a viewer's input to the compositor. All viewers watch the same output.
@@ -87,7 +79,6 @@ impl Peers {
             self.input(number, Action::PeerLeft);
         }
         self.sizes.leave(number);
-        self.tell_size();
         self.pads_of_peer_gone(number);
         self.clipboard_of_peer_gone(now, number);
         let retry = !matches!(ending, Ending::Unsecured(_) | Ending::Violation(_));

@@ -32,6 +32,7 @@ use lumen_ipc::{
         signalling::ToGateway,
         transfer::{self, ClipboardPolicy},
     },
+    service::ResizePolicy,
     text::Secret,
     units::{Kbps, OutputId, PeerId},
     video::{VideoFormat, VideoFormats},
@@ -139,13 +140,15 @@ impl Peers {
         self.setup.set_candidates(candidates);
     }
 
-    /// Nobody yet; the encoder makes at most `encoder`, and there may be a relay.
+    /// Nobody yet; the encoder makes at most `encoder`, there may be a relay, and two policies say what
+    /// viewers may do with the clipboard and to the desktop's size.
     #[must_use]
     pub fn new(
         setup: Setup,
         encoder: Kbps,
         relay: Option<SocketAddr>,
         clipboard: ClipboardPolicy,
+        resize: ResizePolicy,
     ) -> Self {
         let relay = relay.and_then(|server| Relay::new(server, setup.candidates()));
         Self {
@@ -157,7 +160,7 @@ impl Peers {
             numbered: 0,
             desk: Desk::default(),
             pads: PluggedPads::default(),
-            sizes: Sizes::default(),
+            sizes: Sizes::new(resize),
             wanted: Wanted::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
             clipboard: Clipboard::new(clipboard),
             outputs: VecDeque::new(),
@@ -262,12 +265,6 @@ impl Peers {
         }
     }
 
-    /// A new compositor receives input from now on: it must be told what its predecessor knew.
-    pub fn input_replaced(&mut self) {
-        self.sizes.forget_told();
-        self.tell_size();
-    }
-
     /// Closes a peer that sends more than the compositor can take.
     pub fn overflowed(&mut self, now: Instant, number: PeerId) {
         let Some(entry) = self.peers.get(&number) else { return };
@@ -275,6 +272,7 @@ impl Peers {
         self.tell_closed(entry.generation, entry.gateway_number, reason, true);
         self.forget_gateway_number(number);
         self.close(now, number);
+        self.refresh_demand(now);
     }
 
     /// Closes all peers.
@@ -381,6 +379,7 @@ impl Peers {
         if self.peers.is_empty() {
             self.release_relay(now);
         }
+        self.wanted.resized(self.sizes.wanted());
         let Self { peers, wanted, .. } = self;
         let peers = peers.values().filter_map(|entry| entry.peer.as_ref());
         let connected = peers.filter(|peer| peer.is_connected());

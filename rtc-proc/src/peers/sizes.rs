@@ -1,14 +1,16 @@
 //! Whose window the desktop is as large as: that of the viewer who resized it or did something last,
 //! among those who are there. Pure.
 //!
-//! A viewer who leaves takes its wish along, and the one before it counts again. Two who work at the
-//! same time do not take the desktop from one another with every key: the one whose size it has keeps it
-//! until that one has rested for a while ([`REST`]), or the other resizes its window.
+//! A viewer who leaves takes its wish along, and the one before it counts again; when the last has left,
+//! the desktop stays as it is. Two who work at the same time do not take the desktop from one another
+//! with every key: the one whose size it has keeps it until that one has rested for a while ([`REST`]),
+//! or the other resizes its window. Where the desktop has a size of its own nobody's wish counts.
 
 use std::time::{Duration, Instant};
 
 use lumen_ipc::{
     message::input::{Action, PressState},
+    service::ResizePolicy,
     units::{OutputSize, PeerId},
 };
 
@@ -17,31 +19,39 @@ use lumen_ipc::{
 const REST: Duration = Duration::from_secs(3);
 
 /// What every viewer's window has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sizes {
+    policy: ResizePolicy,
     /// The last one counts.
     wishes: Vec<(PeerId, OutputSize)>,
     /// When the viewer whose wish counts did something last.
     acted: Option<Instant>,
-    told: Option<OutputSize>,
+    wanted: Option<OutputSize>,
 }
 
 impl Sizes {
+    /// Nobody has wished for anything.
+    pub(super) const fn new(policy: ResizePolicy) -> Self {
+        Self { policy, wishes: Vec::new(), acted: None, wanted: None }
+    }
+
+    /// A viewer's window has this size.
+    pub(super) fn wish(&mut self, now: Instant, peer: PeerId, size: OutputSize) {
+        self.wishes.retain(|(owner, _)| *owner != peer);
+        self.wishes.push((peer, size));
+        self.acted = Some(now);
+        self.decide();
+    }
+
     /// A viewer did something.
     pub(super) fn note(&mut self, now: Instant, peer: PeerId, action: Action) {
-        match action {
-            Action::SizeWanted(size) => {
-                self.leave(peer);
-                self.wishes.push((peer, size));
-                self.acted = Some(now);
-            }
-            // Its release, because a desktop that changes between the two would move what was
-            // pressed away from under the pointer. Motion says nothing: every passing mouse moves.
-            Action::Key { state: PressState::Released, .. }
-            | Action::Button { state: PressState::Released, .. } => {
-                self.prefer(now, peer);
-            }
-            _ => {}
+        // Its release, because a desktop that changes between the two would move what was pressed
+        // away from under the pointer. Motion says nothing: every passing mouse moves.
+        if let Action::Key { state: PressState::Released, .. }
+        | Action::Button { state: PressState::Released, .. } = action
+        {
+            self.prefer(now, peer);
+            self.decide();
         }
     }
 
@@ -63,18 +73,18 @@ impl Sizes {
             self.acted = None;
         }
         self.wishes.retain(|(owner, _)| *owner != peer);
+        self.decide();
     }
 
-    /// The wish that counts, and whose it is, if the compositor has not been told. Without viewers
-    /// the desktop stays as it is.
-    pub(super) fn untold(&mut self) -> Option<(PeerId, OutputSize)> {
-        let (peer, size) = *self.wishes.last()?;
-        (self.told.replace(size) != Some(size)).then_some((peer, size))
+    fn decide(&mut self) {
+        if let (ResizePolicy::Follow, Some((_, size))) = (self.policy, self.wishes.last()) {
+            self.wanted = Some(*size);
+        }
     }
 
-    /// The compositor is another one.
-    pub(super) const fn forget_told(&mut self) {
-        self.told = None;
+    /// The size that the desktop is to have; `None` where it keeps the one it has.
+    pub(super) const fn wanted(&self) -> Option<OutputSize> {
+        self.wanted
     }
 }
 
@@ -91,8 +101,8 @@ mod tests {
         OutputSize::nearest(width, height, Scale::ONE)
     }
 
-    fn wish(width: u32, height: u32) -> Action {
-        Action::SizeWanted(size(width, height))
+    fn sizes() -> Sizes {
+        Sizes::new(ResizePolicy::Follow)
     }
 
     fn key(state: PressState) -> Action {
@@ -101,80 +111,76 @@ mod tests {
 
     #[test]
     fn viewer_who_leaves_gives_the_size_back_to_the_one_before() {
-        let (now, mut sizes) = (Instant::now(), Sizes::default());
-        sizes.note(now, ANNE, wish(800, 600));
-        assert_eq!(sizes.untold(), Some((ANNE, size(800, 600))));
-        sizes.note(now, BOB, wish(500, 700));
-        assert_eq!(sizes.untold(), Some((BOB, size(500, 700))));
-        assert_eq!(sizes.untold(), None);
+        let (now, mut sizes) = (Instant::now(), sizes());
+        sizes.wish(now, ANNE, size(800, 600));
+        assert_eq!(sizes.wanted(), Some(size(800, 600)));
+        sizes.wish(now, BOB, size(500, 700));
+        assert_eq!(sizes.wanted(), Some(size(500, 700)));
         sizes.leave(BOB);
-        assert_eq!(sizes.untold(), Some((ANNE, size(800, 600))));
+        assert_eq!(sizes.wanted(), Some(size(800, 600)));
         sizes.leave(ANNE);
-        assert_eq!(sizes.untold(), None);
+        assert_eq!(sizes.wanted(), Some(size(800, 600)), "the desktop stays as it was");
     }
 
     #[test]
     fn viewer_who_did_something_last_decides_when_it_let_go() {
-        let (mut now, mut sizes) = (Instant::now(), Sizes::default());
-        sizes.note(now, ANNE, wish(800, 600));
-        sizes.note(now, BOB, wish(500, 700));
-        sizes.untold();
+        let (mut now, mut sizes) = (Instant::now(), sizes());
+        sizes.wish(now, ANNE, size(800, 600));
+        sizes.wish(now, BOB, size(500, 700));
         now += REST;
         sizes.note(now, ANNE, key(PressState::Pressed));
-        assert_eq!(sizes.untold(), None);
+        assert_eq!(sizes.wanted(), Some(size(500, 700)));
         sizes.note(now, ANNE, key(PressState::Released));
-        assert_eq!(sizes.untold(), Some((ANNE, size(800, 600))));
+        assert_eq!(sizes.wanted(), Some(size(800, 600)));
         now += REST;
         let at = lumen_ipc::message::input::OutputPoint { x: 0, y: 0 };
         sizes.note(now, BOB, Action::PointerTo(at));
-        assert_eq!(sizes.untold(), None);
+        assert_eq!(sizes.wanted(), Some(size(800, 600)));
         let (button, state) = (ButtonCode::MIN, PressState::Released);
         sizes.note(now, BOB, Action::Button { button, state, at });
-        assert_eq!(sizes.untold(), Some((BOB, size(500, 700))));
+        assert_eq!(sizes.wanted(), Some(size(500, 700)));
     }
 
     #[test]
     fn viewers_who_work_at_the_same_time_do_not_take_the_desktop_from_one_another() {
-        let (mut now, mut sizes) = (Instant::now(), Sizes::default());
-        sizes.note(now, ANNE, wish(800, 600));
-        sizes.note(now, BOB, wish(500, 700));
-        sizes.untold();
+        let (mut now, mut sizes) = (Instant::now(), sizes());
+        sizes.wish(now, ANNE, size(800, 600));
+        sizes.wish(now, BOB, size(500, 700));
         for _ in 0..20 {
             now += REST / 3;
             sizes.note(now, BOB, key(PressState::Released));
             sizes.note(now, ANNE, key(PressState::Released));
-            assert_eq!(sizes.untold(), None);
+            assert_eq!(sizes.wanted(), Some(size(500, 700)));
         }
         sizes.note(now + REST, ANNE, key(PressState::Released));
-        assert_eq!(sizes.untold(), Some((ANNE, size(800, 600))));
+        assert_eq!(sizes.wanted(), Some(size(800, 600)));
     }
 
     #[test]
     fn viewer_whose_window_changed_while_another_decides_takes_over() {
-        let (now, mut sizes) = (Instant::now(), Sizes::default());
-        sizes.note(now, ANNE, wish(800, 600));
-        sizes.note(now, BOB, wish(500, 700));
-        sizes.note(now, ANNE, wish(900, 600));
-        assert_eq!(sizes.untold(), Some((ANNE, size(900, 600))));
+        let (now, mut sizes) = (Instant::now(), sizes());
+        sizes.wish(now, ANNE, size(800, 600));
+        sizes.wish(now, BOB, size(500, 700));
+        sizes.wish(now, ANNE, size(900, 600));
+        assert_eq!(sizes.wanted(), Some(size(900, 600)));
     }
 
     #[test]
-    fn another_compositor_is_told_once_more() {
-        let (now, mut sizes) = (Instant::now(), Sizes::default());
-        sizes.note(now, ANNE, wish(800, 600));
-        sizes.untold();
-        sizes.forget_told();
-        assert_eq!(sizes.untold(), Some((ANNE, size(800, 600))));
+    fn desktop_of_a_fixed_size_follows_nobody() {
+        let (now, mut sizes) = (Instant::now(), Sizes::new(ResizePolicy::Fixed));
+        sizes.wish(now, ANNE, size(800, 600));
+        sizes.note(now, ANNE, key(PressState::Released));
+        sizes.leave(ANNE);
+        assert_eq!(sizes.wanted(), None);
     }
 
     proptest! {
         #[test]
-        fn compositor_was_told_a_wish_of_somebody_present(
+        fn size_wanted_is_the_wish_of_somebody_present(
             steps in prop::collection::vec((0_u64..4, 0_u32..6), 1..60)
         ) {
-            let (mut now, mut sizes) = (Instant::now(), Sizes::default());
+            let (mut now, mut sizes) = (Instant::now(), sizes());
             let mut present = std::collections::BTreeMap::new();
-            let mut told = None;
             for (peer, what) in steps {
                 let peer = PeerId(peer);
                 now += Duration::from_secs(1);
@@ -185,12 +191,12 @@ mod tests {
                     }
                     1 => sizes.note(now, peer, key(PressState::Released)),
                     width => {
-                        sizes.note(now, peer, wish(width * 100, 600));
+                        sizes.wish(now, peer, size(width * 100, 600));
                         present.insert(peer, size(width * 100, 600));
                     }
                 }
-                told = sizes.untold().map(|(_, size)| size).or(told);
-                prop_assert!(present.is_empty() || present.values().any(|size| Some(*size) == told));
+                let wanted = sizes.wanted();
+                prop_assert!(present.is_empty() || present.values().any(|size| Some(*size) == wanted));
             }
         }
     }

@@ -15,7 +15,7 @@ use lumen_ipc::{
         signalling::{ToGateway, ToRtc},
         transfer::{self, ClipboardPolicy},
     },
-    service::RelayCredentials,
+    service::{RelayCredentials, ResizePolicy},
     text::{Secret, Text},
     units::{Kbps, OutputId, OutputSize, PadIndex, PeerId, Scale, SessionId},
     video::{VideoFormat, VideoFormats},
@@ -31,6 +31,7 @@ mod keyframes;
 mod pads;
 mod relayed;
 mod signalling;
+mod sizes;
 
 const SERVER: &str = "10.0.0.1:5000";
 const RELAY: &str = "10.0.0.1:3478";
@@ -60,6 +61,7 @@ pub(super) struct House {
     pub(super) transfer: Vec<transfer::ToCompositor>,
     keyframes: u64,
     watchers: u16,
+    size: Option<OutputSize>,
     format: Option<VideoFormat>,
 }
 
@@ -78,6 +80,7 @@ impl House {
                 encoder,
                 relay.as_ref().map(|_| address(RELAY)),
                 ClipboardPolicy::Both,
+                ResizePolicy::Follow,
             ),
             relay,
             viewers: Vec::new(),
@@ -88,6 +91,7 @@ impl House {
             transfer: Vec::new(),
             keyframes: 0,
             watchers: 0,
+            size: None,
             format: None,
         }
     }
@@ -142,7 +146,7 @@ impl House {
                 Output::Input(message) => self.input.push(message),
                 Output::Demand(demand) => {
                     (self.keyframes, self.watchers) = (demand.keyframes, demand.watchers);
-                    self.format = demand.format;
+                    (self.size, self.format) = (demand.size, demand.format);
                 }
                 Output::Ended { .. } | Output::FrameSent(_) => {}
             }
@@ -320,7 +324,7 @@ fn statement_on_another_output_is_a_violation_that_nobody_is_told() {
 }
 
 #[test]
-fn desktop_is_told_to_those_who_join_later_and_a_new_compositor_learns_sizes() {
+fn desktop_is_told_to_those_who_join_later() {
     let mut house = House::new();
     let size = OutputSize::nearest(1280, 720, Scale::ONE);
     house.state(Statement::OutputResized(size));
@@ -328,25 +332,6 @@ fn desktop_is_told_to_those_who_join_later_and_a_new_compositor_learns_sizes() {
     let viewer = house.join(1, CONTROL);
     let told = &house.viewers[viewer].1.messages;
     assert_eq!(*told, [vec![0x84, 5, 0, 2, 0xd0], vec![0x85, 0, 1, b'x'], vec![0x86, 0]]);
-    house.send(viewer, &[8, 4, 0, 3, 0, 0, 150]);
-    house.input.clear();
-    house.peers.input_replaced();
-    house.collect();
-    let wanted = Action::SizeWanted(OutputSize::nearest(1024, 768, Scale::nearest(1.25)));
-    assert_eq!(house.input.iter().map(|message| message.action).collect::<Vec<_>>(), [wanted]);
-}
-
-#[test]
-fn desktop_follows_the_first_viewer_again_when_the_second_has_left() {
-    let mut house = House::new();
-    let first = house.join(1, CONTROL);
-    house.send(first, &[8, 3, 32, 2, 88, 0, 120]);
-    let second = house.join(2, CONTROL);
-    house.send(second, &[8, 1, 244, 2, 188, 0, 240]);
-    house.input.clear();
-    house.signal(ToRtc::PeerGone { peer: PeerId(2) });
-    let last = house.input.last().map(|message| message.action);
-    assert_eq!(last, Some(Action::SizeWanted(OutputSize::nearest(800, 600, Scale::ONE))));
 }
 
 #[test]

@@ -104,9 +104,10 @@ impl Worker for Rtc {
         // randomness here, before confinement.
         let setup = Setup::new(config.candidates, config.bitrate)
             .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
+        let RtcConfig { bitrate, relay, clipboard, resize, .. } = config;
         let mut rtc = Self {
             socket,
-            peers: Peers::new(setup, config.bitrate, config.relay, config.clipboard),
+            peers: Peers::new(setup, bitrate, relay, clipboard, resize),
             packets: None,
             input: None,
             desktop: None,
@@ -181,7 +182,6 @@ impl Rtc {
             ToWorker::LinkEnd { link: LinkName::Input, .. } => {
                 self.input = Some(grant.into_link_end()?);
                 self.outbox.clear();
-                self.peers.input_replaced();
             }
             ToWorker::LinkEnd { link: LinkName::Desktop, .. } => {
                 self.desktop = Some(grant.into_link_end()?);

@@ -140,7 +140,7 @@ mod tests {
 
     fn demand(watchers: u16, keyframes: u64) -> Demand {
         let (stream, bitrate) = (StreamId::VIDEO, Kbps::MAX);
-        Demand { stream, watchers, format: None, bitrate, keyframes }
+        Demand { stream, watchers, size: None, format: None, bitrate, keyframes }
     }
 
     fn unsupervised() -> LinkGuard {

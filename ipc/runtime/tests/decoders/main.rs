@@ -9,6 +9,7 @@ use std::{env, fs, path::PathBuf};
 
 use lumen_ipc::{
     codec::{self, Message},
+    demand::OutputDemand,
     link::MAX_DESCRIPTORS,
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
@@ -150,9 +151,6 @@ fn any_action() -> impl Strategy<Value = Action> {
         }),
         any::<(i16, i16)>()
             .prop_map(|(right_v120, down_v120)| Action::Wheel { right_v120, down_v120 }),
-        any::<(u32, u32, u64)>().prop_map(|(width, height, scale)| {
-            Action::SizeWanted(OutputSize::nearest(width, height, Scale::clamped(scale)))
-        }),
         Just(Action::StillHeld),
     ]
 }
@@ -177,7 +175,8 @@ proptest! {
     #[test]
     fn frame_there_and_back_is_the_same(
         numbers in any::<(u32, u32, u64, u64, u64)>(),
-        names in any::<(u64, u64, bool)>(),
+        names in any::<(u64, u64)>(),
+        demanded in any::<(bool, Option<(u32, u32, u64)>)>(),
         damage in any_damage(),
         size in any_size(),
     ) {
@@ -199,7 +198,12 @@ proptest! {
         }
         there_and_back(&frames::ToMedia::BufferRetired { output, slot });
         there_and_back(&frames::ToCompositor::FrameReleased(FrameReleased { output, sequence }));
-        there_and_back(&frames::ToCompositor::DemandChanged { output, watched: names.2 });
+        let (watched, size) = demanded;
+        let size = size.map(|(width, height, scale)| {
+            OutputSize::nearest(width, height, Scale::clamped(scale))
+        });
+        let demand = OutputDemand { watched, size };
+        there_and_back(&frames::ToCompositor::DemandChanged { output, demand });
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
-    demand::Demand,
+    demand::{Demand, OutputDemand},
     flow::{Credit, WINDOW},
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
@@ -110,6 +110,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
                 demand: Demand {
                     stream: StreamId::VIDEO,
                     watchers: 2,
+                    size: Some(OutputSize::nearest(1280, 720, Scale::nearest(1.25))),
                     format: Some(VideoFormat::H264ConstrainedBaseline),
                     bitrate: Kbps::MAX,
                     keyframes: 300,
@@ -197,7 +198,17 @@ fn frames_back_samples() -> Vec<frames::ToCompositor> {
     let output = OutputId::PRIMARY;
     vec![
         frames::ToCompositor::FrameReleased(FrameReleased { output, sequence: FrameSequence(300) }),
-        frames::ToCompositor::DemandChanged { output, watched: true },
+        frames::ToCompositor::DemandChanged {
+            output,
+            demand: OutputDemand {
+                watched: true,
+                size: Some(OutputSize::nearest(1280, 720, Scale::nearest(1.25))),
+            },
+        },
+        frames::ToCompositor::DemandChanged {
+            output,
+            demand: OutputDemand { watched: false, size: None },
+        },
     ]
 }
 
@@ -275,7 +286,6 @@ fn input_samples() -> Vec<input::ToCompositor> {
         Action::Scroll { right_sixteenths: 7, down_sixteenths: 0 },
         Action::ReleaseAll,
         Action::PeerLeft,
-        Action::SizeWanted(OutputSize::nearest(1280, 720, Scale::nearest(1.25))),
         Action::StillHeld,
     ]
     .map(|action| input::ToCompositor { peer: PeerId(3), output: OutputId::MAX, action })
