@@ -1,11 +1,16 @@
 //! What the browser shows is what the app drew, at any size of its window.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
 use lumen_tests::{
+    app::Show,
     browser::{Browser, Page, Path, Transport},
+    measured::{note, percentile},
     patience::wait_until,
     picture::QUADRANTS,
     rig::{Rig, Setup},
+    viewer::{INPUT, Viewer},
 };
 
 /// Middles of the quadrants.
@@ -73,6 +78,40 @@ fn window_resized_gives_the_desktop_its_size() -> Result<()> {
     page.resize(640, 360)?;
     has_size(&page, 640, 360)?;
     shows_quadrants(&page)
+}
+
+#[test]
+fn window_resized_costs_one_key_picture() -> Result<()> {
+    /// Long enough that the desktop may change its size again, and that what follows has come.
+    const PAUSE: Duration = Duration::from_millis(500);
+    for (show, what) in [(Show::Quadrants, "still"), (Show::Motion, "in motion")] {
+        let rig = Setup::new().show(show, 60).start()?;
+        let viewer = Viewer::join(&rig)?;
+        viewer.wait_until_connected()?;
+        viewer.wait_for_frame(0)?;
+        let keys = || -> Vec<Instant> {
+            let seen = viewer.seen();
+            seen.frames.iter().filter(|frame| frame.keyframe).map(|frame| frame.at).collect()
+        };
+        let rest = || {
+            let since = Instant::now();
+            wait_until("the desktop has rested", || since.elapsed() > PAUSE)
+        };
+        rest()?;
+        let (before, mut times) = (keys().len(), Vec::new());
+        for round in 0..20_u16 {
+            let size = [640 + 8 * round, 480, 120].map(u16::to_be_bytes).concat();
+            let (asked, known) = (Instant::now(), keys().len());
+            viewer.send(INPUT, &[&[8], &*size].concat())?;
+            wait_until("a key picture comes", || keys().len() > known)?;
+            times.push(keys()[known].duration_since(asked).as_secs_f64() * 1000.0);
+            rest()?;
+        }
+        assert_eq!(keys().len() - before, times.len(), "key pictures for {} sizes", times.len());
+        let middle = percentile(&times, 50.0).context("there are some")?;
+        note(&format!("resized, {what}: first picture of the new size"), format!("{middle:.1} ms"));
+    }
+    Ok(())
 }
 
 /// Waits for a picture of this size.

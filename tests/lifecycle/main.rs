@@ -11,5 +11,6 @@ mod helpers;
 mod hosts;
 mod leaks;
 mod orphans;
+mod sizes;
 mod stalls;
 mod stop;
