@@ -5,8 +5,8 @@
 //! ([`switchboard`]). Who may log in it does *not* decide: the supervisor does, over the broker link.
 //!
 //! Trusts: nobody who connects. A request is bounded in size, time and number before anything in it
-//! counts; a WebSocket speaks only after its `Origin`, its `Host` and its cookie have been judged,
-//! and one that says something other than the few legal messages ([`signal`]) is closed without
+//! counts; a WebSocket speaks only after its `Origin`, its `Host` and its key have been judged, and
+//! one that says something other than the few legal messages ([`signal`]) is closed without
 //! anybody else noticing. SDP and candidates pass through unread.
 //!
 //! The data's way:
@@ -21,6 +21,7 @@
 //! | [`assets`] | the client's files, from memory |
 //! | [`cookie`] | reading and making the login cookie |
 //! | [`forwarded`] | who asks, as a trusted proxy tells it |
+//! | [`halves`] | the key of a login, half a cookie and half the page's |
 //! | [`headers`] | what every response carries |
 //! | [`lease`] | how long a WebSocket may count on its login |
 //! | [`login`] | the body of a login |
@@ -37,6 +38,7 @@
 pub mod assets;
 pub mod cookie;
 pub mod forwarded;
+pub mod halves;
 pub mod headers;
 pub mod lease;
 pub mod login;
