@@ -28,6 +28,7 @@ const BROWSER = [
   'document',
   'fetch',
   'history',
+  'localStorage',
   'location',
   'matchMedia',
   'navigator',

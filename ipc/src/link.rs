@@ -147,7 +147,7 @@ pub const TABLE: [Link; 14] = [
         from: End::Worker(Worker::Gateway),
         to: End::Supervisor,
         carriage: Carriage::Rpc,
-        carries: "log in by token, resume by cookie, mint relay credentials, how the app is, start \
+        carries: "log in by token, resume by key, mint relay credentials, how the app is, start \
                   it again",
         max_descriptors: 0,
     },

@@ -50,14 +50,15 @@ pub enum Method {
 pub struct SignedIn {
     /// The login.
     pub login: Login,
-    /// The value of the browser's cookie; `None` where none is needed.
-    pub cookie: Option<Secret>,
+    /// What the browser is recognised by from now on, of an even length: it keeps one half as a cookie and
+    /// the other in the page's storage. `None` where none is needed.
+    pub key: Option<Secret>,
 }
 
 /// Why a login was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum LoginRefusal {
-    /// A wrong token, or an unknown or expired cookie.
+    /// A wrong token, or an unknown or expired key.
     #[error("wrong or expired credentials")]
     Wrong,
     /// A wrong token, after others from the same source.

@@ -59,11 +59,11 @@ pub trait Broker {
     /// Begins to sign a browser in. `from` is where it is, as far as anybody can tell, for penalties.
     /// The answer may take as long as a person does, and no other request waits for it.
     async fn begin(method: Method, from: IpAddr) -> Result<SignedIn, LoginRefusal>;
-    /// Recognises the cookie of an earlier login, which counts as used by that.
-    async fn resume(cookie: Secret) -> Result<Login, LoginRefusal>;
-    /// Ends the login of a cookie; says which one that was, so that all that hangs on it can be
+    /// Recognises the key of an earlier login, which counts as used by that.
+    async fn resume(key: Secret) -> Result<Login, LoginRefusal>;
+    /// Ends the login of a key; says which one that was, so that all that hangs on it can be
     /// ended.
-    async fn sign_out(cookie: Secret) -> Option<LoginId>;
+    async fn sign_out(key: Secret) -> Option<LoginId>;
     /// Credentials with which `peer` of `session`, and rtc on its behalf, may use the relay; `None`
     /// when there is none.
     async fn mint_relay_credentials(session: SessionId, peer: PeerId) -> Option<RelayPair>;
@@ -304,7 +304,7 @@ pub struct TurnConfig {
 pub enum AuthMode {
     /// Not at all; the supervisor allows this on loopback only.
     None,
-    /// By the token printed at start, then by cookie.
+    /// By the token printed at start, then by the key given for it.
     Token,
 }
 

@@ -81,7 +81,7 @@ impl<const MAX: usize> fmt::Display for Text<MAX> {
     }
 }
 
-/// A secret of at most 256 bytes (token or cookie). `Debug` never shows it.
+/// A secret of at most 256 bytes (token or key). `Debug` never shows it.
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(Text<256>);

@@ -2,7 +2,7 @@
 //!
 //! Decides: which processes run, as whom, with which descriptors, for how long, and what happens
 //! when one ends; who may see the desktop; who may administer it. Holds everything that must
-//! outlive a worker: the listening sockets, the token and cookies, the app.
+//! outlive a worker: the listening sockets, the token and the logins, the app.
 //!
 //! Trusts: its own command line and environment, after parsing them; the kernel. It parses nothing
 //! that comes from a browser, an app or a media file: workers do, and tell it in bounded typed
@@ -28,7 +28,7 @@
 //! | [`pace`] | how fast something may come | yes |
 //! | [`locale`] | a locale that this machine has, and UTF-8 | yes |
 //! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
-//! | [`broker`] | token, cookies, throttle, relay credentials | but for randomness |
+//! | [`broker`] | token, logins, throttle, relay credentials | but for randomness |
 //! | [`admin`] | where the admin socket is; how output becomes log lines, and their rings | yes |
 //! | [`cli`] | what each command prints | no |
 //! | `shell` | sockets, processes, files, the event loop | no |

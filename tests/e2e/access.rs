@@ -1,10 +1,18 @@
 //! Who gets in.
 
-use anyhow::Result;
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::mpsc::{Receiver, channel},
+    thread,
+};
+
+use anyhow::{Context, Result, ensure};
 use lumen_tests::{
     browser::Browser,
-    patience::wait_until,
+    patience::{patience, wait_until},
     rig::{Rig, Setup},
+    viewer::{Handshake, Signalling, get},
 };
 
 /// The page's form that asks for a token.
@@ -91,4 +99,63 @@ fn browser_with_an_rsa_key_is_refused_with_the_keys_that_are_taken() -> Result<(
     page.evaluate::<()>("lumenTest.useRsaKeys().then(() => lumenTest.peers[0].close())")?;
     page.wait_for_status("its certificate must have an ECDSA key")?;
     wait_until("the log says so", || rig.said().contains("must have an ECDSA key"))
+}
+
+/// A web server of another user of this host, whose page has an image: its address, and the cookies that
+/// browsers show it.
+fn thief() -> Result<(SocketAddr, Receiver<String>)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let (shown, cookies) = channel();
+    // It ends with the test's process.
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            for cookie in answer(&stream).unwrap_or_default() {
+                // The test has heard enough.
+                let _ = shown.send(cookie);
+            }
+        }
+    });
+    Ok((address, cookies))
+}
+
+/// Answers a request with a page; returns the cookies it brought.
+fn answer(mut stream: &TcpStream) -> Result<Vec<String>> {
+    let lines: Vec<_> = BufReader::new(stream)
+        .lines()
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let page = "<!doctype html><img src=\"/collect\">";
+    let length = page.len();
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{page}"
+    )?;
+    let is_image = lines.first().is_some_and(|line| line.contains("/collect"));
+    let cookies = lines.iter().filter_map(|line| line.strip_prefix("Cookie: "));
+    Ok(cookies.filter(|_| is_image).map(str::to_owned).collect())
+}
+
+#[test]
+fn cookie_that_another_port_of_the_host_collects_opens_nothing() -> Result<()> {
+    let rig = Rig::start()?;
+    let (thief, cookies) = thief()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    page.go_to(&format!("http://{thief}/"))?;
+    let cookie = cookies.recv_timeout(patience()).context("the browser shows no cookie")?;
+    ensure!(cookie.contains(&format!("lumen-{}=", rig.address().port())), "{cookie}");
+    let own = Handshake::of(rig.address()).cookie(&cookie);
+    for stolen in [own.clone(), own.key(&"0".repeat(64))] {
+        let error = Signalling::open(stolen).err().context("the thief is let in")?;
+        ensure!(error.to_string().contains("401"), "{error}");
+    }
+    let session = get(rig.address(), "/api/session", &[("Cookie", &cookie)])?;
+    ensure!(session.status == 401, "{session:?}");
+    // The browser is signed in as before.
+    page.go_to(&format!("http://{}/", rig.address()))?;
+    page.wait_for_picture()
 }

@@ -26,15 +26,15 @@ from aiortc.sdp import candidate_from_sdp
 TOLERANCE = 24
 
 
-def log_in(address: str, token: str) -> str:
-    """Trades the token for a cookie."""
+def log_in(address: str, token: str) -> tuple[str, str]:
+    """Trades the token for a cookie and what the page stores."""
     request = urllib.request.Request(
         f"http://{address}/login",
         data=json.dumps({"token": token}).encode(),
         headers={"Content-Type": "application/json", "Origin": f"http://{address}"},
     )
     with urllib.request.urlopen(request, timeout=10) as reply:
-        return reply.headers["Set-Cookie"].split(";")[0]
+        return reply.headers["Set-Cookie"].split(";")[0], json.load(reply)["key"]
 
 
 def ice_server(relay: dict, host: str, way: str) -> RTCIceServer:
@@ -61,8 +61,12 @@ def colour_of(frame) -> list[int]:
 
 async def watch(address: str, token: str, way: str, colour: list[int]) -> dict:
     """Decodes frames until one has the colour."""
-    headers = {"Cookie": log_in(address, token), "Origin": f"http://{address}"}
-    async with websockets.connect(f"ws://{address}/ws/signal", additional_headers=headers) as socket:
+    cookie, key = log_in(address, token)
+    headers = {"Cookie": cookie, "Origin": f"http://{address}"}
+    protocols = [websockets.Subprotocol(name) for name in ("lumen", f"lumen-key.{key}")]
+    async with websockets.connect(
+        f"ws://{address}/ws/signal", additional_headers=headers, subprotocols=protocols
+    ) as socket:
         welcome = json.loads(await socket.recv())
         server = ice_server(welcome["relay"], address.rsplit(":", 1)[0], way)
         # One transport for everything: a viewer has one allocation, which an unused one would take.

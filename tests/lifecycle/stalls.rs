@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
     browser::Browser,
@@ -22,11 +22,11 @@ fn large_offer() -> String {
 
 /// Has rtc stand still while so many offers come that the gateway gives up its link.
 fn fill_the_link_of(rig: &Rig, rtc: Process) -> Result<()> {
-    let cookie = login(rig.address(), rig.token())?.cookie().context("no cookie")?;
+    let signed_in = login(rig.address(), rig.token())?.signed_in()?;
     let still = Stall::of(&[rtc])?;
     let mut browsers = Vec::new();
     for _ in 0..30 {
-        let mut browser = Signalling::open(Handshake::of(rig.address()).cookie(&cookie))?;
+        let mut browser = Signalling::open(Handshake::of(rig.address()).signed_in(&signed_in))?;
         browser.send(large_offer())?;
         browsers.push(browser);
     }

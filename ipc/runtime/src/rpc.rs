@@ -336,8 +336,8 @@ mod tests {
     fn numbered(id: u64, deadline: Duration) -> Vec<u8> {
         let mut context = context::current();
         context.deadline = Instant::now() + deadline;
-        let cookie = Secret::new("cookie").expect("short");
-        let message = BrokerRequest::Resume { cookie };
+        let key = Secret::new("key").expect("short");
+        let message = BrokerRequest::Resume { key };
         let request = tarpc::Request { context, id, message };
         postcard::to_stdvec(&ClientMessage::Request(request)).expect("encodable")
     }

@@ -1,4 +1,4 @@
-//! The login cookie.
+//! The login cookie: half of what a browser is recognised by ([`super::halves`]).
 //!
 //! Cookies do not know ports: two desktops on one host would overwrite each other's. So the port is
 //! part of the name, or the path of the socket in its place.
@@ -30,7 +30,7 @@ impl LoginCookie {
         Self { name }
     }
 
-    /// The login a request brings, if it brings one that can be one.
+    /// The half of a key that a request brings, if it brings one that can be one.
     #[must_use]
     pub fn find(&self, headers: &HeaderMap) -> Option<Secret> {
         headers

@@ -8,7 +8,9 @@ use std::{
 use lumen_ipc::{message::signalling::ToRtc, service::AuthMode};
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
-use crate::rig::{Browser, COOKIE, LOGIN, OTHER_COOKIE, Response, Rig, TOKEN, TOKEN_UNANSWERED};
+use crate::rig::{
+    Browser, COOKIE, KEY, LOGIN, OTHER_COOKIE, Response, Rig, TOKEN, TOKEN_UNANSWERED,
+};
 
 /// More than the link to the supervisor carries at once, and fewer connections than one may have.
 const MANY: usize = 20;
@@ -18,8 +20,7 @@ const AT_ONCE: u32 = 8;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn sign_out(rig: &Rig, cookie: &str) -> Response {
-    let (address, port) = (rig.address, rig.address.port());
-    let headers = format!("Origin: http://{address}\r\nCookie: lumen-{port}={cookie}\r\n");
+    let headers = format!("Origin: http://{}\r\n{}", rig.address, rig.shown(cookie));
     rig.request("POST", "/api/sign-out", &headers, "").await
 }
 
@@ -60,8 +61,7 @@ async fn sign_out_ends_the_cookie_and_every_window_and_peer_of_it_and_nobody_els
 #[tokio::test]
 async fn sign_out_from_a_foreign_page_ends_nothing_and_twice_is_no_fault() {
     let (rig, logins) = Rig::start_with_logins().await;
-    let port = rig.address.port();
-    let foreign = format!("Origin: http://evil.example\r\nCookie: lumen-{port}={COOKIE}\r\n");
+    let foreign = format!("Origin: http://evil.example\r\n{}", rig.shown(COOKIE));
     assert_eq!(rig.request("POST", "/api/sign-out", &foreign, "").await.status(), 403);
     assert!(!logins.ended.load(Ordering::Relaxed));
     assert_eq!(sign_out(&rig, COOKIE).await.status(), 204);
@@ -74,11 +74,11 @@ async fn sign_out_ends_everything_of_a_login_though_its_page_does_not_wait() {
     let mut window = rig.browser().await;
     logins.is_slow.send_replace(true);
     let mut signed_out = logins.signed_out.subscribe();
-    let (address, port) = (rig.address, rig.address.port());
+    let (address, shown) = (rig.address, rig.shown(COOKIE));
     let mut page = TcpStream::connect(address).await.expect("the gateway listens");
     let request = format!(
         "POST /api/sign-out HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\n\
-         Content-Length: 0\r\nCookie: lumen-{port}={COOKIE}\r\n\r\n"
+         Content-Length: 0\r\n{shown}\r\n"
     );
     page.write_all(request.as_bytes()).await.expect("the gateway reads");
     signed_out.wait_for(|count| *count > 0).await.expect("the gateway asks");
@@ -141,10 +141,37 @@ async fn sign_ins_that_wait_for_their_answer_hold_up_nobody_who_is_signed_in() {
 #[tokio::test]
 async fn session_says_whether_there_is_something_to_sign_out_of() {
     let (rig, _) = Rig::start_with_logins().await;
-    let headers = format!("Cookie: lumen-{}={COOKIE}\r\n", rig.address.port());
-    let session = rig.request("GET", "/api/session", &headers, "").await;
+    let session = rig.request("GET", "/api/session", &rig.shown(COOKIE), "").await;
     assert_eq!(session.body(), r#"{"hostname":"desk","signedIn":true}"#);
-    assert_eq!(rig.log_in(&format!(r#"{{"token":"{TOKEN}"}}"#)).await.status(), 204);
+    assert_eq!(rig.log_in(&format!(r#"{{"token":"{TOKEN}"}}"#)).await.status(), 200);
     let open = Rig::start(AuthMode::None).await;
     assert_eq!(open.get("/api/session").await.body(), r#"{"hostname":"desk","signedIn":false}"#);
+}
+
+#[tokio::test]
+async fn half_of_a_key_opens_nothing_and_ends_nothing() {
+    let (rig, logins) = Rig::start_with_logins().await;
+    let own = format!("http://{}", rig.address);
+    let wrong = "0".repeat(KEY.len());
+    for (cookie, key) in [
+        (Some(COOKIE), None),
+        (Some(COOKIE), Some("")),
+        (Some(COOKIE), Some(wrong.as_str())),
+        (Some(COOKIE), Some(COOKIE)),
+        (None, Some(KEY)),
+        (Some(wrong.as_str()), Some(KEY)),
+        (Some(KEY), Some(COOKIE)),
+    ] {
+        assert_eq!(rig.open_through("", &own, cookie, key).await.err(), Some(401));
+        let port = rig.address.port();
+        let cookie = cookie.map(|cookie| format!("Cookie: lumen-{port}={cookie}\r\n"));
+        let key = key.map(|key| format!("Lumen-Key: {key}\r\n"));
+        let shown = [cookie.unwrap_or_default(), key.unwrap_or_default()].concat();
+        assert_eq!(rig.request("GET", "/api/session", &shown, "").await.status(), 401);
+        let shown = format!("Origin: {own}\r\n{shown}");
+        assert_eq!(rig.request("POST", "/api/session", &shown, "").await.status(), 401);
+        assert_eq!(rig.request("POST", "/api/sign-out", &shown, "").await.status(), 204);
+    }
+    assert!(!logins.ended.load(Ordering::Relaxed));
+    assert!(rig.open(&own, Some(COOKIE)).await.is_ok());
 }

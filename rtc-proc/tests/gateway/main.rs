@@ -16,7 +16,7 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::channel::ReceiveError;
 use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
-use rig::{ANSWER, Browser, COOKIE, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, ticket};
+use rig::{ANSWER, Browser, COOKIE, KEY, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, ticket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -95,12 +95,12 @@ async fn asset_as_the_page_names_it_is_kept_and_the_page_is_not() {
 async fn login_right_token_sets_a_cookie_that_opens_the_session() {
     let rig = Rig::start(AuthMode::Token).await;
     let response = rig.log_in(&format!(r#"{{"token":"{TOKEN}"}}"#)).await;
-    assert_eq!(response.status(), 204, "{}", response.0);
+    assert_eq!(response.status(), 200, "{}", response.0);
+    assert_eq!(response.body(), format!(r#"{{"key":"{KEY}"}}"#));
     let port = rig.address.port();
     let cookie = format!("lumen-{port}={COOKIE}; Path=/; HttpOnly; SameSite=Strict");
     assert_eq!(response.header("set-cookie"), Some(cookie.as_str()));
-    let headers = format!("Cookie: lumen-{port}={COOKIE}\r\n");
-    let session = rig.request("GET", "/api/session", &headers, "").await;
+    let session = rig.request("GET", "/api/session", &rig.shown(COOKIE), "").await;
     assert_eq!((session.status(), session.body()), (200, r#"{"hostname":"desk","signedIn":true}"#));
 }
 

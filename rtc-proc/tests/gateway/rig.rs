@@ -48,9 +48,11 @@ use tokio_tungstenite::{
     },
 };
 
-/// The token the scripted supervisor accepts, and the cookie it gives for it.
+/// The token the scripted supervisor accepts, and the half of a key that it gives as a cookie for it.
 pub(crate) const TOKEN: &str = "right";
 pub(crate) const COOKIE: &str = "c00kie";
+/// The other half of that and of every other key, which a page stores.
+pub(crate) const KEY: &str = "p4g3k3";
 /// The cookie of a browser that has logged in to another session.
 pub(crate) const ELSEWHERE_COOKIE: &str = "e1sewhere";
 /// That session.
@@ -144,7 +146,7 @@ impl Broker for Supervisor {
         let token = match method {
             Method::Open => {
                 let login = Login { expires_in_seconds: None, ..login(LoginId::OPEN) };
-                return Ok(SignedIn { login, cookie: None });
+                return Ok(SignedIn { login, key: None });
             }
             Method::Token(token) => token,
         };
@@ -154,8 +156,8 @@ impl Broker for Supervisor {
         }
         match token.reveal() {
             TOKEN => {
-                let cookie = Secret::new(COOKIE).expect("short");
-                Ok(SignedIn { login: login(LOGIN), cookie: Some(cookie) })
+                let key = Secret::new(format!("{COOKIE}{KEY}")).expect("short");
+                Ok(SignedIn { login: login(LOGIN), key: Some(key) })
             }
             TOKEN_TOO_OFTEN => Err(LoginRefusal::TooMany { retry_after_seconds: RETRY_AFTER }),
             TOKEN_UNANSWERED => std::future::pending().await,
@@ -163,13 +165,13 @@ impl Broker for Supervisor {
         }
     }
 
-    async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
+    async fn resume(self, _: Context, key: Secret) -> Result<Login, LoginRefusal> {
         self.logins.resumed.send_modify(|count| *count += 1);
         let ended = match self.logins.ends_once_resumed.load(Ordering::Relaxed) {
             true => self.logins.ended.swap(true, Ordering::Relaxed),
             false => self.logins.ended.load(Ordering::Relaxed),
         };
-        match cookie.reveal() {
+        match cookie_of(&key) {
             COOKIE if !ended => Ok(login(LOGIN)),
             OTHER_COOKIE => Ok(login(OTHER_LOGIN)),
             ELSEWHERE_COOKIE => Ok(Login { session: ELSEWHERE, ..login(OTHER_LOGIN) }),
@@ -177,10 +179,10 @@ impl Broker for Supervisor {
         }
     }
 
-    async fn sign_out(self, _: Context, cookie: Secret) -> Option<LoginId> {
+    async fn sign_out(self, _: Context, key: Secret) -> Option<LoginId> {
         let Logins { ended, signed_out, is_slow, .. } = &self.logins;
         let login =
-            (cookie.reveal() == COOKIE && !ended.swap(true, Ordering::Relaxed)).then_some(LOGIN);
+            (cookie_of(&key) == COOKIE && !ended.swap(true, Ordering::Relaxed)).then_some(LOGIN);
         signed_out.send_modify(|count| *count += 1);
         is_slow.subscribe().wait_for(|slow| !slow).await.expect("it lives as long as this");
         login
@@ -208,6 +210,11 @@ impl Broker for Supervisor {
     async fn start_app(self, _: Context, session: SessionId) -> Result<(), Refusal> {
         Err(Refusal::because(format!("The app of desktop {} runs.", session.0)))
     }
+}
+
+/// Of which cookie a key is; none if the other half is wrong.
+fn cookie_of(key: &Secret) -> &str {
+    key.reveal().strip_suffix(KEY).unwrap_or_default()
 }
 
 fn login(id: LoginId) -> Login {
@@ -354,17 +361,23 @@ impl Rig {
         self.request("POST", "/login", &headers, body).await
     }
 
-    /// Opens the WebSocket; the status when it is refused.
-    pub(crate) async fn open(&self, origin: &str, cookie: Option<&str>) -> Result<Browser, u16> {
-        self.open_through("", origin, cookie).await
+    /// What a request shows that brings both halves of a key.
+    pub(crate) fn shown(&self, cookie: &str) -> String {
+        format!("Cookie: lumen-{}={cookie}\r\nLumen-Key: {KEY}\r\n", self.address.port())
     }
 
-    /// As [`Self::open`], through a proxy that forwards for `source`; empty for none.
+    /// Opens the WebSocket with both halves of a key; the status when it is refused.
+    pub(crate) async fn open(&self, origin: &str, cookie: Option<&str>) -> Result<Browser, u16> {
+        self.open_through("", origin, cookie, Some(KEY)).await
+    }
+
+    /// As [`Self::open`], with these halves, through a proxy that forwards for `source`; empty for none.
     pub(crate) async fn open_through(
         &self,
         source: &str,
         origin: &str,
         cookie: Option<&str>,
+        key: Option<&str>,
     ) -> Result<Browser, u16> {
         let address = self.address;
         let mut request =
@@ -380,6 +393,10 @@ impl Rig {
             let cookie = HeaderValue::try_from(cookie).expect("a header value");
             request.headers_mut().insert("cookie", cookie);
         }
+        let protocols =
+            key.map_or_else(|| "lumen".to_owned(), |key| format!("lumen, lumen-key.{key}"));
+        let protocols = HeaderValue::try_from(protocols).expect("a header value");
+        request.headers_mut().insert("sec-websocket-protocol", protocols);
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
         match client_async(request, stream).await {
             Ok((socket, _)) => Ok(Browser(socket)),

@@ -1,9 +1,9 @@
-//! Who is signed in: the cookies that were given, what each stands for, and when it ends.
+//! Who is signed in: the keys that were given, what each stands for, and when it ends.
 //!
 //! A login ends when it has not been used for long ([`Lifetimes::idle`]), at the latest so long after
 //! it was given ([`Lifetimes::whole`]), and as soon as it is taken back. An open page uses its login.
 //!
-//! INVARIANT: no cookie is kept, only its digest; and what has ended is not found, whether it has
+//! INVARIANT: no key is kept, only its digest; and what has ended is not found, whether it has
 //! been removed or not.
 
 use std::{
@@ -62,7 +62,7 @@ impl Logins {
         Self { lifetimes, entries: BTreeMap::new() }
     }
 
-    /// Gives a login for `session` and the cookie that stands for it.
+    /// Gives a login for `session` and the key that stands for it.
     pub(super) fn give(
         &mut self,
         now: Instant,
@@ -70,7 +70,7 @@ impl Logins {
         rights: Rights,
         proof: Proof,
     ) -> Result<(Login, Secret), NoRandomness> {
-        let (id, cookie) = (self.unused_id()?, Key::random()?.to_secret());
+        let (id, key) = (self.unused_id()?, Key::of_login()?.to_secret());
         self.forget_ended(now);
         if self.entries.len() >= MOST_LOGINS {
             let longest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
@@ -79,14 +79,14 @@ impl Logins {
             }
         }
         let entry = Entry { id, session, rights, proof, given: now, used: now };
-        self.entries.insert(Digest::of(&cookie), entry);
-        Ok((self.login(now, &entry), cookie))
+        self.entries.insert(Digest::of(&key), entry);
+        Ok((self.login(now, &entry), key))
     }
 
-    /// The login of a cookie, which counts as used by that.
-    pub(super) fn resume(&mut self, now: Instant, cookie: &Secret) -> Option<Login> {
+    /// The login of a key, which counts as used by that.
+    pub(super) fn resume(&mut self, now: Instant, key: &Secret) -> Option<Login> {
         self.forget_ended(now);
-        let entry = self.entries.get_mut(&Digest::of(cookie))?;
+        let entry = self.entries.get_mut(&Digest::of(key))?;
         entry.used = now;
         let entry = *entry;
         Some(self.login(now, &entry))
@@ -98,8 +98,8 @@ impl Logins {
     }
 
     /// Takes a login back; says which it was and how it had been given.
-    pub(super) fn take_back(&mut self, cookie: &Secret) -> Option<(LoginId, Proof)> {
-        self.entries.remove(&Digest::of(cookie)).map(|entry| (entry.id, entry.proof))
+    pub(super) fn take_back(&mut self, key: &Secret) -> Option<(LoginId, Proof)> {
+        self.entries.remove(&Digest::of(key)).map(|entry| (entry.id, entry.proof))
     }
 
     fn login(&self, now: Instant, entry: &Entry) -> Login {
@@ -145,19 +145,19 @@ mod tests {
     #[test]
     fn login_that_is_not_used_ends_after_the_idle_time() {
         let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
-        let (login, cookie) = give(&mut logins, now);
+        let (login, key) = give(&mut logins, now);
         assert_eq!(login.expires_in_seconds, Some(100));
-        let resumed = logins.resume(now + Duration::from_secs(99), &cookie).expect("alive");
+        let resumed = logins.resume(now + Duration::from_secs(99), &key).expect("alive");
         assert_eq!((resumed.id, resumed.expires_in_seconds), (login.id, Some(100)));
-        assert_eq!(logins.resume(now + Duration::from_secs(199), &cookie), None);
+        assert_eq!(logins.resume(now + Duration::from_secs(199), &key), None);
     }
 
     #[test]
     fn login_that_is_used_all_the_time_ends_after_the_whole_time() {
         let (start, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
-        let (_, cookie) = give(&mut logins, start);
+        let (_, key) = give(&mut logins, start);
         let left = |logins: &mut Logins, second| {
-            let login = logins.resume(start + Duration::from_secs(second), &cookie);
+            let login = logins.resume(start + Duration::from_secs(second), &key);
             login.and_then(|login| login.expires_in_seconds)
         };
         assert_eq!(left(&mut logins, 90), Some(100));
@@ -169,13 +169,13 @@ mod tests {
     #[test]
     fn login_that_is_taken_back_is_gone_at_once_and_no_other_is() {
         let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
-        let (one, cookie) = give(&mut logins, now);
-        let (other, other_cookie) = give(&mut logins, now);
+        let (one, key) = give(&mut logins, now);
+        let (other, other_key) = give(&mut logins, now);
         assert_ne!(one.id, other.id);
-        assert_eq!(logins.take_back(&cookie), Some((one.id, Proof::Token)));
-        assert_eq!(logins.take_back(&cookie), None);
-        assert_eq!(logins.resume(now, &cookie), None);
-        assert_eq!(logins.resume(now, &other_cookie), Some(other));
+        assert_eq!(logins.take_back(&key), Some((one.id, Proof::Token)));
+        assert_eq!(logins.take_back(&key), None);
+        assert_eq!(logins.resume(now, &key), None);
+        assert_eq!(logins.resume(now, &other_key), Some(other));
     }
 
     #[test]
@@ -203,9 +203,9 @@ mod tests {
                 now += Duration::from_secs(if what == 0 { seconds } else { 0 });
                 if what < 2 {
                     given.push((give(&mut logins, now).1, now, now));
-                } else if let Some((cookie, given, used)) = given.get_mut(which) {
+                } else if let Some((key, given, used)) = given.get_mut(which) {
                     let end = (*used + LIFETIMES.idle).min(*given + LIFETIMES.whole);
-                    let alive = logins.resume(now, cookie).is_some();
+                    let alive = logins.resume(now, key).is_some();
                     prop_assert!(!alive || now < end);
                     *used = if alive { now } else { *used };
                 }

@@ -84,13 +84,13 @@ impl Access {
             Method::Open if self.mode == AuthMode::None => {
                 let (id, session) = (LoginId::OPEN, SESSION);
                 let login = Login { id, session, rights: FULL, expires_in_seconds: None };
-                Ok(SignedIn { login, cookie: None })
+                Ok(SignedIn { login, key: None })
             }
             Method::Token(token) => match self.opened_by(token) {
                 Some(session) => {
                     let given = self.logins.give(now, session, FULL, Proof::Token);
-                    let (login, cookie) = given.map_err(|_| LoginRefusal::Wrong)?;
-                    Ok(SignedIn { login, cookie: Some(cookie) })
+                    let (login, key) = given.map_err(|_| LoginRefusal::Wrong)?;
+                    Ok(SignedIn { login, key: Some(key) })
                 }
                 None => Err(self.wrong(now, from)),
             },
@@ -98,17 +98,17 @@ impl Access {
         }
     }
 
-    /// Recognises a cookie, whose login counts as used by that.
+    /// Recognises a key, whose login counts as used by that.
     ///
     /// # Errors
     /// [`LoginRefusal::Wrong`] when nobody was given it or its login has ended.
-    pub fn resume(&mut self, now: Instant, cookie: &Secret) -> Result<Login, LoginRefusal> {
-        self.logins.resume(now, cookie).ok_or(LoginRefusal::Wrong)
+    pub fn resume(&mut self, now: Instant, key: &Secret) -> Result<Login, LoginRefusal> {
+        self.logins.resume(now, key).ok_or(LoginRefusal::Wrong)
     }
 
-    /// Ends the login of a cookie; says which one that was.
-    pub fn sign_out(&mut self, cookie: &Secret) -> Option<LoginId> {
-        let (id, proof) = self.logins.take_back(cookie)?;
+    /// Ends the login of a key; says which one that was.
+    pub fn sign_out(&mut self, key: &Secret) -> Option<LoginId> {
+        let (id, proof) = self.logins.take_back(key)?;
         tracing::info!(?proof, "a browser signed out");
         Some(id)
     }
@@ -155,8 +155,8 @@ mod tests {
         assert_eq!((first.login.session, second.login.session), (SESSION, other));
         access.close(other);
         assert_eq!(signed_in(&mut access, "other"), Err(LoginRefusal::Wrong));
-        assert_eq!(access.resume(now, &second.cookie.expect("a cookie")), Err(LoginRefusal::Wrong));
-        assert_eq!(access.resume(now, &first.cookie.expect("a cookie")), Ok(first.login));
+        assert_eq!(access.resume(now, &second.key.expect("a key")), Err(LoginRefusal::Wrong));
+        assert_eq!(access.resume(now, &first.key.expect("a key")), Ok(first.login));
     }
 
     fn browser() -> IpAddr {
@@ -178,18 +178,18 @@ mod tests {
     }
 
     #[test]
-    fn right_token_gives_a_cookie_that_resumes() {
+    fn right_token_gives_a_key_that_resumes() {
         let (mut access, now) = (access(), Instant::now());
         let method = right(&access);
         let signed_in = access.begin(now, &method, browser()).expect("right token");
-        let cookie = signed_in.cookie.expect("a cookie");
-        assert_eq!(access.resume(now, &cookie), Ok(signed_in.login));
-        assert_eq!(access.resume(now, &cookie), Ok(signed_in.login));
-        assert_eq!(access.resume(now + LIFETIMES.idle, &cookie), Err(LoginRefusal::Wrong));
+        let key = signed_in.key.expect("a key");
+        assert_eq!(access.resume(now, &key), Ok(signed_in.login));
+        assert_eq!(access.resume(now, &key), Ok(signed_in.login));
+        assert_eq!(access.resume(now + LIFETIMES.idle, &key), Err(LoginRefusal::Wrong));
     }
 
     #[test]
-    fn wrong_token_and_unknown_cookie_and_a_token_for_a_cookie_are_refused() {
+    fn wrong_token_and_unknown_key_and_a_token_for_a_key_are_refused() {
         let (mut access, now) = (access(), Instant::now());
         let zeros = "0".repeat(64);
         let answer = access.begin(now, &with_token(&zeros), browser());
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(access().begin(now, &Method::Open, browser()), Err(LoginRefusal::Wrong));
         let mut open = Access::new(AuthMode::None, LIFETIMES);
         let signed_in = open.begin(now, &Method::Open, browser()).expect("it is open");
-        assert_eq!((signed_in.login.id, signed_in.cookie), (LoginId::OPEN, None));
+        assert_eq!((signed_in.login.id, signed_in.key), (LoginId::OPEN, None));
     }
 
     #[test]
@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn signed_out_cookie_opens_nothing_and_says_which_login_ended() {
+    fn signed_out_key_opens_nothing_and_says_which_login_ended() {
         let (mut access, now) = (access(), Instant::now());
         let method = right(&access);
         let signed_in = access.begin(now, &method, browser()).expect("right token");
-        let cookie = signed_in.cookie.expect("a cookie");
-        assert_eq!(access.sign_out(&cookie), Some(signed_in.login.id));
-        assert_eq!(access.sign_out(&cookie), None);
-        assert_eq!(access.resume(now, &cookie), Err(LoginRefusal::Wrong));
+        let key = signed_in.key.expect("a key");
+        assert_eq!(access.sign_out(&key), Some(signed_in.login.id));
+        assert_eq!(access.sign_out(&key), None);
+        assert_eq!(access.resume(now, &key), Err(LoginRefusal::Wrong));
         assert!(access.begin(now, &method, browser()).is_ok(), "the token still opens");
     }
 }

@@ -1,13 +1,13 @@
-//! Tokens and cookies: made from the kernel's randomness, known by their digests, wiped.
+//! Tokens and the keys of logins: made from the kernel's randomness, known by their digests, wiped.
 
 use lumen_ipc::{message::session::TokenDigest, text::Secret};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// Randomness of a token or cookie, in bytes: twice what cannot be guessed.
+/// Randomness of a token, in bytes: twice what cannot be guessed.
 const BYTES: usize = 32;
 
-/// A token or cookie this process made. Not printable by accident; wiped when dropped.
+/// A token or a login's key that this process made. Not printable by accident; wiped when dropped.
 pub(crate) struct Key(Zeroizing<String>);
 
 /// The kernel gave no randomness.
@@ -16,12 +16,22 @@ pub(crate) struct Key(Zeroizing<String>);
 pub struct NoRandomness(pub(super) getrandom::Error);
 
 impl Key {
-    /// A new one, as lower-case hexadecimal digits: they need no escaping in an address or cookie.
+    /// A new token, as lower-case hexadecimal digits: they need no escaping in an address or cookie.
     pub(crate) fn random() -> Result<Self, NoRandomness> {
-        let mut bytes = Zeroizing::new([0_u8; BYTES]);
+        Self::of_bytes::<BYTES>()
+    }
+
+    /// A new key of a login. A browser keeps it in two halves, neither of which can be guessed by who has
+    /// the other.
+    pub(crate) fn of_login() -> Result<Self, NoRandomness> {
+        Self::of_bytes::<{ 2 * BYTES }>()
+    }
+
+    fn of_bytes<const COUNT: usize>() -> Result<Self, NoRandomness> {
+        let mut bytes = Zeroizing::new([0_u8; COUNT]);
         getrandom::fill(bytes.as_mut_slice()).map_err(NoRandomness)?;
         // Reserved in full, so that no reallocation leaves a copy behind.
-        let mut digits = Zeroizing::new(String::with_capacity(2 * BYTES));
+        let mut digits = Zeroizing::new(String::with_capacity(2 * COUNT));
         for byte in bytes.iter() {
             for nibble in [byte >> 4, byte & 0xf] {
                 digits.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
@@ -37,17 +47,17 @@ impl Key {
 
     /// The secret as it travels.
     pub(crate) fn to_secret(&self) -> Secret {
-        Secret::new(self.reveal()).expect("64 digits fit 256 bytes")
+        Secret::new(self.reveal()).expect("128 digits fit 256 bytes")
     }
 }
 
-/// What is kept of a cookie: enough to recognise it, and nothing to sign in with.
+/// What is kept of a key: enough to recognise it, and nothing to sign in with.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Digest([u8; BYTES]);
 
 impl Digest {
     /// The digest of what a browser brings. To look it up may take as long as it likes: a digest
-    /// that is nearly right belongs to no cookie that anybody could compute.
+    /// that is nearly right belongs to no key that anybody could compute.
     pub(crate) fn of(secret: &Secret) -> Self {
         Self(Sha256::digest(secret.reveal().as_bytes()).into())
     }
@@ -110,6 +120,7 @@ mod tests {
     fn random_keys_are_long_and_differ() {
         let (one, other) = (Key::random().expect("random"), Key::random().expect("random"));
         assert_eq!(one.reveal().len(), 2 * BYTES);
+        assert_eq!(Key::of_login().expect("random").reveal().len(), 2 * one.reveal().len());
         assert_ne!(one.reveal(), other.reveal());
     }
 }

@@ -142,9 +142,9 @@ pub(crate) enum BrokerRequest {
     Begin(Method, IpAddr, oneshot::Sender<Result<SignedIn, LoginRefusal>>),
     /// Mint relay credentials for a peer.
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
-    /// Recognise a cookie.
+    /// Recognise a key.
     Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
-    /// End the login of a cookie.
+    /// End the login of a key.
     SignOut(Secret, oneshot::Sender<Option<LoginId>>),
     /// Start the app of a session again.
     StartApp(SessionId, oneshot::Sender<Result<(), Refusal>>),

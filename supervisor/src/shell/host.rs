@@ -325,11 +325,11 @@ impl Host {
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));
             }
-            BrokerRequest::Resume(cookie, reply) => {
-                let _ = reply.send(self.access.resume(now, &cookie));
+            BrokerRequest::Resume(key, reply) => {
+                let _ = reply.send(self.access.resume(now, &key));
             }
-            BrokerRequest::SignOut(cookie, reply) => {
-                let _ = reply.send(self.access.sign_out(&cookie));
+            BrokerRequest::SignOut(key, reply) => {
+                let _ = reply.send(self.access.sign_out(&key));
             }
             BrokerRequest::StartApp(session, reply) => {
                 self.ask(session, Question::StartApp, Pending::Done(reply));

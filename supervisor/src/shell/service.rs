@@ -261,14 +261,14 @@ impl Broker for BrokerServer {
             .unwrap_or(Err(LoginRefusal::Wrong))
     }
 
-    async fn resume(self, _: Context, cookie: Secret) -> Result<Login, LoginRefusal> {
-        self.ask(|reply| BrokerRequest::Resume(cookie, reply))
+    async fn resume(self, _: Context, key: Secret) -> Result<Login, LoginRefusal> {
+        self.ask(|reply| BrokerRequest::Resume(key, reply))
             .await
             .unwrap_or(Err(LoginRefusal::Wrong))
     }
 
-    async fn sign_out(self, _: Context, cookie: Secret) -> Option<LoginId> {
-        self.ask(|reply| BrokerRequest::SignOut(cookie, reply)).await.flatten()
+    async fn sign_out(self, _: Context, key: Secret) -> Option<LoginId> {
+        self.ask(|reply| BrokerRequest::SignOut(key, reply)).await.flatten()
     }
 
     async fn mint_relay_credentials(

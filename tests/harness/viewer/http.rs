@@ -6,8 +6,23 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 
 use crate::patience::patience;
+
+/// What a browser that has signed in is recognised by.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Its cookie, as `name=value`.
+    pub cookie: String,
+    /// What the page stores.
+    pub key: String,
+}
+
+#[derive(Deserialize)]
+struct Kept {
+    key: String,
+}
 
 /// An answer.
 #[derive(Clone, Debug)]
@@ -25,6 +40,15 @@ impl Reply {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Both halves of the key that it gives.
+    ///
+    /// # Errors
+    /// When it gives none.
+    pub fn signed_in(&self) -> Result<SignedIn> {
+        let kept: Kept = serde_json::from_str(&self.body).context("no key for the page")?;
+        Ok(SignedIn { cookie: self.cookie().context("no cookie")?, key: kept.key })
     }
 
     /// The cookie it sets, as `name=value`.
@@ -71,7 +95,7 @@ pub fn post(
     exchange(address, "POST", path, &all, body)
 }
 
-/// Trades a token for a cookie, as the page does.
+/// Trades a token for a key, as the page does.
 ///
 /// # Errors
 /// When there is no answer.

@@ -20,7 +20,7 @@ use anyhow::{Context, Result};
 use lumen_ipc::message::pads::PadReport;
 
 pub use self::{
-    http::{Reply, get, login, post},
+    http::{Reply, SignedIn, get, login, post},
     signalling::{Handshake, Signalling},
 };
 use crate::{patience::wait_for, rig::Rig};
@@ -100,16 +100,8 @@ impl Viewer {
     /// # Errors
     /// When it is not let in.
     pub fn with_token(address: SocketAddr, token: &str) -> Result<Self> {
-        let cookie = login(address, token)?.cookie().context("no cookie")?;
-        Self::with_cookie(address, &cookie)
-    }
-
-    /// Starts to watch with the cookie of an earlier login.
-    ///
-    /// # Errors
-    /// When it is not let in.
-    pub fn with_cookie(address: SocketAddr, cookie: &str) -> Result<Self> {
-        let signalling = Signalling::open(Handshake::of(address).cookie(cookie))?;
+        let signed_in = login(address, token)?.signed_in()?;
+        let signalling = Signalling::open(Handshake::of(address).signed_in(&signed_in))?;
         let seen = Arc::default();
         let (orders, receiver) = channel();
         let (bell_reader, bell) = std::io::pipe()?;

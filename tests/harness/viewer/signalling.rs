@@ -14,6 +14,7 @@ use tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
+use super::http::SignedIn;
 use crate::patience::{patience, wait_until};
 
 /// How to ask for the WebSocket.
@@ -24,16 +25,30 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// As the page of the gateway at `address` asks, but without a cookie.
+    /// As the page of the gateway at `address` asks, but without a login.
     #[must_use]
     pub fn of(address: SocketAddr) -> Self {
-        Self { address, headers: vec![("origin", format!("http://{address}"))] }
+        let origin = ("origin", format!("http://{address}"));
+        Self { address, headers: vec![origin, ("sec-websocket-protocol", "lumen".to_owned())] }
+    }
+
+    /// With both halves of a login's key.
+    #[must_use]
+    pub fn signed_in(self, login: &SignedIn) -> Self {
+        self.cookie(&login.cookie).key(&login.key)
     }
 
     /// With the cookie of a login, as `name=value`.
     #[must_use]
     pub fn cookie(mut self, cookie: &str) -> Self {
         self.headers.push(("cookie", cookie.to_owned()));
+        self
+    }
+
+    /// With what the page stores of a login.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        self.headers.push(("sec-websocket-protocol", format!("lumen, lumen-key.{key}")));
         self
     }
 

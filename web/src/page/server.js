@@ -23,6 +23,41 @@ const LOGIN_PATIENCE = 35_000;
 const UNREACHABLE = Object.freeze({ type: 'later', reason: 'The server cannot be reached.' });
 
 /**
+ * Where the page keeps its half of what it is recognised by. Storage belongs to the page's origin, port
+ * included; the other half is a cookie, which browsers send to every port of the host. Desktops under
+ * several paths of one origin have a place each.
+ */
+const KEY_PLACE = `lumen-key ${new URL('.', document.baseURI).pathname}`;
+/** For a browser that keeps nothing: the login lasts as long as the page. */
+let keyWithoutStorage = '';
+
+/** Read anew each time: another window may have logged in meanwhile. */
+function storedKey() {
+  try {
+    return localStorage.getItem(KEY_PLACE) ?? keyWithoutStorage;
+  } catch {
+    return keyWithoutStorage;
+  }
+}
+
+/** @param {string} key empty for none */
+function storeKey(key) {
+  keyWithoutStorage = key;
+  try {
+    if (key === '') localStorage.removeItem(KEY_PLACE);
+    else localStorage.setItem(KEY_PLACE, key);
+  } catch {
+    log('info', 'this browser stores nothing: the login ends with the page');
+  }
+}
+
+/** @returns {Record<string, string>} */
+function keyHeader() {
+  const key = storedKey();
+  return key === '' ? {} : { 'Lumen-Key': key };
+}
+
+/**
  * @param {string} token
  * @returns {Promise<LoginOutcome>}
  */
@@ -34,7 +69,10 @@ export async function logIn(token) {
       body: JSON.stringify({ token }),
       signal: AbortSignal.timeout(LOGIN_PATIENCE),
     });
-    return response.ok ? { type: 'ok' } : await refusalOf(response);
+    if (!response.ok) return await refusalOf(response);
+    // Without content where nobody has to sign in.
+    storeKey(response.status === 200 ? textOf(await response.json(), 'key') : '');
+    return { type: 'ok' };
   } catch {
     return UNREACHABLE;
   }
@@ -48,12 +86,12 @@ export async function fetchSession() {
   try {
     // Browsers name the page's origin only with what might change something.
     const signal = AbortSignal.timeout(PATIENCE);
-    const response = await fetch('api/session', { method: 'POST', signal });
+    const response = await fetch('api/session', { method: 'POST', headers: keyHeader(), signal });
     if (!response.ok) return await refusalOf(response);
     /** @type {unknown} */
     const session = await response.json();
     const told = typeof session === 'object' && session !== null ? session : {};
-    const hostname = 'hostname' in told ? String(told.hostname) : '';
+    const hostname = textOf(session, 'hostname');
     const signedIn = 'signedIn' in told && told.signedIn === true;
     return { type: 'ok', hostname, signedIn };
   } catch {
@@ -68,11 +106,26 @@ export async function fetchSession() {
 export async function signOut() {
   try {
     const signal = AbortSignal.timeout(PATIENCE);
-    const response = await fetch('api/sign-out', { method: 'POST', signal });
-    return response.ok ? { type: 'ok' } : await refusalOf(response);
+    const headers = keyHeader();
+    const response = await fetch('api/sign-out', { method: 'POST', headers, signal });
+    if (!response.ok) return await refusalOf(response);
+    storeKey('');
+    return { type: 'ok' };
   } catch {
     return UNREACHABLE;
   }
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} name
+ * @returns {string} the text of that name in it, empty if there is none
+ */
+function textOf(value, name) {
+  if (typeof value !== 'object' || value === null) return '';
+  /** @type {unknown} */
+  const text = Reflect.get(value, name);
+  return typeof text === 'string' ? text : '';
 }
 
 /**
@@ -101,7 +154,9 @@ export class SignallingSocket {
   constructor(handlers) {
     const address = new URL('ws/signal', document.baseURI);
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    this.#socket = new WebSocket(address);
+    // A page can add no header to this; so its half of the key is one of the protocols it offers.
+    const key = storedKey();
+    this.#socket = new WebSocket(address, key === '' ? ['lumen'] : ['lumen', `lumen-key.${key}`]);
     const { signal } = this.#listeners;
     let opened = false;
     this.#socket.addEventListener(

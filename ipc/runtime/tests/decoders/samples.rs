@@ -368,7 +368,7 @@ fn session_back_samples() -> Vec<session::ToSession> {
 
 fn broker_samples() -> Vec<Vec<u8>> {
     vec![
-        request(BrokerRequest::Resume { cookie: Secret::new("cookie").expect("short") }),
+        request(BrokerRequest::Resume { key: Secret::new("key").expect("short") }),
         reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
         request(BrokerRequest::MintRelayCredentials { session: SessionId(1), peer: PeerId(7) }),
         reply(BrokerResponse::MintRelayCredentials(Some(RelayPair {
@@ -387,11 +387,8 @@ fn broker_samples() -> Vec<Vec<u8>> {
             method: Method::Token(secret("token")),
             from: Ipv4Addr::LOCALHOST.into(),
         }),
-        reply(BrokerResponse::Begin(Ok(SignedIn {
-            login: login(),
-            cookie: Some(secret("cookie")),
-        }))),
-        request(BrokerRequest::SignOut { cookie: secret("cookie") }),
+        reply(BrokerResponse::Begin(Ok(SignedIn { login: login(), key: Some(secret("key")) }))),
+        request(BrokerRequest::SignOut { key: secret("key") }),
         reply(BrokerResponse::SignOut(Some(login().id))),
     ]
 }

@@ -95,16 +95,16 @@ impl Broker {
         Ok(reply.map_err(|error| unavailable(&error))??)
     }
 
-    /// Ends the login of a cookie; says which one that was, if there was one.
-    pub(super) async fn sign_out(&self, cookie: Secret) -> Result<Option<LoginId>, LoginError> {
+    /// Ends the login of a key; says which one that was, if there was one.
+    pub(super) async fn sign_out(&self, key: Secret) -> Result<Option<LoginId>, LoginError> {
         let client = self.client()?;
-        let reply = client.sign_out(deadline_in(PATIENCE), cookie).await;
+        let reply = client.sign_out(deadline_in(PATIENCE), key).await;
         reply.map_err(|error| unavailable(&error))
     }
 
-    pub(super) async fn resume(&self, cookie: Secret) -> Result<Login, LoginError> {
+    pub(super) async fn resume(&self, key: Secret) -> Result<Login, LoginError> {
         let client = self.client()?;
-        let reply = client.resume(deadline_in(PATIENCE), cookie).await;
+        let reply = client.resume(deadline_in(PATIENCE), key).await;
         Ok(reply.map_err(|error| unavailable(&error))??)
     }
 

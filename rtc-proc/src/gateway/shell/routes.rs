@@ -28,6 +28,7 @@ use super::{
     super::{
         assets::Asset,
         forwarded::Asker,
+        halves::{Halves, PROTOCOL},
         headers::harden,
         login,
         refusal::{REFUSAL, Refusal},
@@ -142,12 +143,11 @@ async fn log_in(
     }
     let from = asker.source;
     match app.broker.begin(SignIn::Token(token), from).await {
-        Ok(SignedIn { cookie, .. }) => {
+        Ok(SignedIn { key, .. }) => {
             app.figures.logins.increment();
             info!(%from, "a browser logged in");
-            let path = visit.cookie_path(&app);
-            let kept = cookie.map(|cookie| app.cookie.keep(&cookie, path, origin.secure));
-            Ok(with_cookie(kept))
+            let hand_out = |key| hand_out(&app, &key, visit.cookie_path(&app), origin.secure);
+            Ok(key.map_or_else(|| StatusCode::NO_CONTENT.into_response(), hand_out))
         }
         Err(error) => {
             app.figures.logins_refused.increment();
@@ -160,17 +160,34 @@ async fn log_in(
     }
 }
 
-/// No content, and what becomes of the cookie.
-fn with_cookie(cookie: Option<Result<HeaderValue, InvalidHeaderValue>>) -> Response {
+/// What the page keeps of a login.
+#[derive(Serialize)]
+struct Kept<'half> {
+    key: &'half str,
+}
+
+/// Gives a browser the halves of its key: one as a cookie, the other to the page.
+fn hand_out(app: &App, key: &Secret, path: &str, secure: bool) -> Response {
+    let Ok(Halves { cookie, stored }) =
+        Halves::of(key).inspect_err(|error| tracing::error!(%error, "nobody can be let in"))
+    else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let kept = axum::Json(Kept { key: stored.reveal() });
+    with_cookie(app.cookie.keep(&cookie, path, secure), kept)
+}
+
+/// An answer, and what becomes of the cookie.
+fn with_cookie(
+    cookie: Result<HeaderValue, InvalidHeaderValue>,
+    answer: impl IntoResponse,
+) -> Response {
     match cookie {
-        Some(Ok(cookie)) => {
-            (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response()
-        }
-        Some(Err(error)) => {
+        Ok(cookie) => ([(header::SET_COOKIE, cookie)], answer).into_response(),
+        Err(error) => {
             tracing::error!(%error, "the supervisor's cookie is no header value");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-        None => StatusCode::NO_CONTENT.into_response(),
     }
 }
 
@@ -183,21 +200,21 @@ async fn sign_out(
     let asker = &visit.asker;
     let origin =
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
-    if let Some(cookie) = app.cookie.find(&headers)
-        && end_login(&app, cookie).await?
+    if let Some(key) = Halves::joined(&app.cookie, &headers)
+        && end_login(&app, key).await?
     {
         info!(from = %asker.source, "a browser signed out");
     }
     let forgotten = app.cookie.forget(visit.cookie_path(&app), origin.secure);
-    Ok(with_cookie(Some(forgotten)))
+    Ok(with_cookie(forgotten, StatusCode::NO_CONTENT))
 }
 
-/// Ends the login of a cookie, if there is one; says whether there was. That is carried through though
+/// Ends the login of a key, if there is one; says whether there was. That is carried through though
 /// the page does not wait for it: the broker ends a login only once, and what hangs on it has to be told.
-async fn end_login(app: &App, cookie: Secret) -> Result<bool, LoginError> {
+async fn end_login(app: &App, key: Secret) -> Result<bool, LoginError> {
     let (broker, exchange) = (app.broker.clone(), app.exchange.clone());
     let ending = tokio::spawn(async move {
-        let login = broker.sign_out(cookie).await?;
+        let login = broker.sign_out(key).await?;
         if let Some(login) = login {
             exchange.login_ended(login).await;
         }
@@ -220,24 +237,24 @@ async fn read_login(body: Body) -> Result<Secret, Refusal> {
 pub(super) struct Admitted {
     pub(super) login: Login,
     /// What to have the login resumed with; `None` where nobody has to sign in.
-    pub(super) cookie: Option<Secret>,
+    pub(super) key: Option<Secret>,
 }
 
 /// What the browser of this request may do, and where.
 async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted, Refusal> {
     if app.auth == AuthMode::None {
         let from = visit.asker.source;
-        let SignedIn { login, cookie } = app.broker.begin(SignIn::Open, from).await?;
+        let SignedIn { login, key } = app.broker.begin(SignIn::Open, from).await?;
         visit.belongs_to(login.id)?;
-        return Ok(Admitted { login, cookie });
+        return Ok(Admitted { login, key });
     }
-    let cookie = app.cookie.find(headers).ok_or(Refusal::LoginNeeded)?;
-    let login = app.broker.resume(cookie.clone()).await.map_err(|error| match error {
+    let key = Halves::joined(&app.cookie, headers).ok_or(Refusal::LoginNeeded)?;
+    let login = app.broker.resume(key.clone()).await.map_err(|error| match error {
         LoginError::Refused(LoginRefusal::Wrong) => Refusal::LoginNeeded,
         other => other.into(),
     })?;
     visit.belongs_to(login.id)?;
-    Ok(Admitted { login, cookie: Some(cookie) })
+    Ok(Admitted { login, key: Some(key) })
 }
 
 /// What the page has to know.
@@ -260,8 +277,8 @@ async fn session(
         let asker = &visit.asker;
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
     }
-    let Admitted { cookie, .. } = admit(&app, &visit, &headers).await?;
-    let session = Session { hostname: app.hostname.as_str(), signed_in: cookie.is_some() };
+    let Admitted { key, .. } = admit(&app, &visit, &headers).await?;
+    let session = Session { hostname: app.hostname.as_str(), signed_in: key.is_some() };
     Ok(axum::Json(session).into_response())
 }
 
@@ -277,5 +294,5 @@ async fn signal(
     let admitted = admit(&app, &visit, &headers).await?;
     let upgrade = upgrade.map_err(|_| refuse(&app, Some(asker), Refusal::NoUpgrade))?;
     let serve = move |socket| socket::serve(socket, app, admitted, (client, visit));
-    Ok(socket::limit(upgrade).on_upgrade(serve))
+    Ok(socket::limit(upgrade).protocols([PROTOCOL]).on_upgrade(serve))
 }

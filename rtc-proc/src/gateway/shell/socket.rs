@@ -66,7 +66,7 @@ pub(super) async fn serve(
     admitted: Admitted,
     places: (Client, Visit),
 ) {
-    let Admitted { login, cookie } = admitted;
+    let Admitted { login, key } = admitted;
     let joined = app.exchange.join(login).await;
     let Some(Joined { seat, mut messages }) = joined else { return };
     let mut lease = Lease::new(Instant::now(), &login);
@@ -105,10 +105,10 @@ pub(super) async fn serve(
                 Some(_) => break None,
             },
             () = due(&lease), if renewals.is_empty() => {
-                // Only a login that never ends has no cookie, and it is never due.
-                let Some(cookie) = cookie.clone() else { continue };
+                // Only a login that never ends has no key, and it is never due.
+                let Some(key) = key.clone() else { continue };
                 let broker = app.broker.clone();
-                renewals.spawn(async move { broker.resume(cookie).await });
+                renewals.spawn(async move { broker.resume(key).await });
             }
             Some(Ok(renewed)) = renewals.join_next() => match renewed {
                 Ok(login) => {
@@ -135,10 +135,10 @@ pub(super) async fn serve(
         Farewell::Done => app.exchange.leave(seat).await,
         Farewell::Lost => app.exchange.lose(seat).await,
     }
-    if let Some(cookie) = cookie {
+    if let Some(key) = key {
         // From now on the login is idle. One that has ended is not resumed by that.
         let broker = app.broker.clone();
-        tokio::spawn(async move { broker.resume(cookie).await });
+        tokio::spawn(async move { broker.resume(key).await });
     }
     if let Some(ending) = ending {
         say_goodbye(socket, &app, &ending).await;
