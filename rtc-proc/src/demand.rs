@@ -1,17 +1,17 @@
-//! What all peers together want of media: whether anybody watches, how large the desktop is, keyframes,
-//! and a bit rate.
+//! What all peers together ask of media: whether anybody watches, the size of the desktop,
+//! keyframes, and a bit rate.
 //!
-//! Media encodes once for everybody, so one rate serves all and one keyframe serves all who wait. Nobody
-//! may have too much of either at the others' cost:
+//! Media encodes once for everybody, so one rate serves all and one keyframe serves everybody who
+//! waits. No viewer may have too much of either at the others' cost:
 //!
 //! - The slowest network decides the rate, unless it is an outlier: it carries less than a quarter
-//!   (`OUTLIER_PART`) of what the middle one does. The rate then follows the slowest of the others, and
-//!   the outlier's viewer gets as much of the picture as its network carries.
+//!   (`OUTLIER_PART`) of what the median network does. The rate then follows the slowest of the
+//!   others, and the outlier's viewer gets as much of the picture as its network carries.
 //! - A viewer may ask for a few keyframes at once, and then for one every few seconds
-//!   ([`KeyframeAllowance`]); all viewers together have one `KeyframeFloor` apart from that. What comes
-//!   too soon waits, and is served by whatever keyframe comes first.
+//!   ([`KeyframeAllowance`]); besides, all viewers share one `KeyframeFloor`. A request that comes
+//!   too soon waits, and the next keyframe serves it, whoever asked for that.
 //!
-//! Here, and nowhere else, is decided how often keyframes are asked for and how much is ever asked for.
+//! Only this module decides how often keyframes are requested and which bit rate is requested.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ use lumen_ipc::{
     video::{VideoFormat, VideoFormats},
 };
 
-/// Least time between two keyframes that browsers ask for: each costs many times a usual frame, and
-/// asking is free. A peer that joins does not wait for it.
+/// Least time between two keyframes that browsers ask for: a keyframe costs many times as much as
+/// another frame, and a request costs nothing. A peer that joins does not wait for it.
 pub const KEYFRAME_FLOOR: Duration = Duration::from_millis(300);
 /// The rate is lowered at once if the network carries this much less, in percent…
 const LOWER_PERCENT: u64 = 5;
@@ -38,18 +38,18 @@ const ENCODER_PERCENT: u64 = 90;
 #[derive(Debug)]
 pub struct Wanted {
     demand: Demand,
-    /// Whether media has not been told of it.
+    /// Whether media has not been told yet.
     is_news: bool,
     keyframes: KeyframeFloor,
     rate: RateControl,
-    /// What media can make; unknown before it has said so.
+    /// What media can encode; unknown until it has said so.
     offered: Option<VideoFormats>,
-    /// Kept for its memory: estimates are looked at with every datagram.
+    /// Kept to reuse its memory: estimates are read with every datagram.
     estimates: Vec<u64>,
 }
 
 impl Wanted {
-    /// Nobody watches; see `RateControl::new`.
+    /// A demand while nobody watches; see `RateControl::new`.
     #[must_use]
     pub fn new(least: Kbps, most: Kbps) -> Self {
         let (stream, rate) = (StreamId::VIDEO, RateControl::new(least, most));
@@ -71,31 +71,31 @@ impl Wanted {
         self.demand
     }
 
-    /// What is wanted, if that has changed since this was asked.
+    /// What is wanted, if it has changed since the last call.
     pub fn news(&mut self) -> Option<Demand> {
         std::mem::take(&mut self.is_news).then_some(self.demand)
     }
 
-    /// A peer joined, which sees nothing before a keyframe.
+    /// Handles a peer that joined: it sees nothing before a keyframe.
     pub fn joined(&mut self, now: Instant) {
         if self.keyframes.join(now) {
             self.want_keyframe();
         }
     }
 
-    /// A peer cannot go on without a keyframe.
+    /// Handles a peer that cannot go on without a keyframe.
     pub fn keyframe_asked(&mut self, now: Instant) {
         if self.keyframes.request(now) {
             self.want_keyframe();
         }
     }
 
-    /// A keyframe came: whoever waited has it.
+    /// Handles a keyframe, which serves everybody who waited for one.
     pub fn keyframe_came(&mut self) {
         self.keyframes.served();
     }
 
-    /// These are the estimates, in bit/s, of the networks of all peers that watch.
+    /// Takes the estimates, in bit/s, of the networks of all peers that watch.
     pub fn watched(&mut self, now: Instant, estimates: impl IntoIterator<Item = u64>) {
         self.estimates.clear();
         self.estimates.extend(estimates);
@@ -105,21 +105,21 @@ impl Wanted {
         self.set(Demand { watchers, bitrate, ..self.demand });
     }
 
-    /// The desktop is to have this size; `None` for the one it has.
+    /// Sets the size of the desktop; `None` keeps the one it has.
     pub fn resized(&mut self, size: Option<OutputSize>) {
         self.set(Demand { size, ..self.demand });
     }
 
-    /// Media says what it can make.
+    /// Takes what media can encode.
     pub fn offered(&mut self, formats: VideoFormats) {
         self.offered = Some(formats);
     }
 
-    /// Chooses the format that most of those who watch take, which `takers` counts; of several the
-    /// one that media makes best. While nobody watches nothing is chosen.
+    /// Chooses the format that most viewers can decode, as `takers` counts them; of several, the
+    /// one that media prefers. While nobody watches, it chooses nothing.
     pub fn choose(&mut self, takers: impl Fn(VideoFormat) -> usize) {
         let (Some(offered), 1..) = (&self.offered, self.demand.watchers) else { return };
-        // The last of equals is taken, and the best is offered first.
+        // `max_by_key` takes the last of equals, and media lists the best first.
         let format = offered.iter().rev().max_by_key(|format| takers(*format));
         self.set(Demand { format, ..self.demand });
     }
@@ -129,7 +129,7 @@ impl Wanted {
         self.demand = demand;
     }
 
-    /// Time has come.
+    /// Handles an expired [`Wanted::deadline`].
     pub fn timeout(&mut self, now: Instant) {
         if self.keyframes.due(now) {
             self.want_keyframe();
@@ -148,40 +148,41 @@ impl Wanted {
     }
 }
 
-/// A network that carries less than this part of the middle one's rate decides for its own viewer only.
+/// A network that carries less than this part of the median rate decides for its own viewer only.
 const OUTLIER_PART: u64 = 4;
 /// Keyframes one viewer may ask for at once…
 const ALLOWED_AT_ONCE: u32 = 3;
 /// …and how soon it may ask for one more.
 const ALLOWED_EVERY: Duration = Duration::from_secs(2);
 
-/// The estimate, in bit/s, that decides the rate for all; `None` when there is none.
+/// The estimate, in bit/s, that decides the rate for all; `None` without estimates.
 fn deciding(estimates: &mut [u64]) -> Option<u64> {
     estimates.sort_unstable();
-    // Of two the faster is the middle one: a single slow viewer does not decide for a single fast one.
+    // Of two networks the faster counts as the median: a single slow viewer does not decide for a
+    // single fast one.
     let middle = *estimates.get(estimates.len() / 2)?;
     estimates.iter().copied().find(|estimate| *estimate >= middle / OUTLIER_PART)
 }
 
-/// How many keyframes one viewer may still ask for.
+/// How many keyframes one viewer may still request.
 #[derive(Debug, Default)]
 pub struct KeyframeAllowance {
-    /// When all of them may be asked for again.
+    /// When the full allowance is available again.
     full_at: Option<Instant>,
     waiting: bool,
-    /// Until when the keyframe that was asked for is waited for.
+    /// Until when the requested keyframe is expected.
     under_way_until: Option<Instant>,
 }
 
 impl KeyframeAllowance {
-    /// The viewer joins, and a keyframe is asked for on its behalf, at no cost to it.
+    /// Handles the viewer's joining: a keyframe is requested on its behalf, at no cost to it.
     pub fn joined(&mut self, now: Instant) {
         self.under_way_until = Some(now + KEYFRAME_FLOOR);
     }
 
-    /// The viewer asks; returns whether that counts now. If it is too soon,
-    /// [`KeyframeAllowance::due`] says so later. While a keyframe is under way, to ask again is to ask
-    /// for the same one.
+    /// Handles a request of the viewer; returns whether it counts now. If it is too soon,
+    /// [`KeyframeAllowance::due`] counts it later. While a keyframe is on its way, another request
+    /// is for the same one.
     pub fn request(&mut self, now: Instant) -> bool {
         if self.under_way_until.is_some_and(|until| now < until) {
             return false;
@@ -202,12 +203,12 @@ impl KeyframeAllowance {
         due
     }
 
-    /// A keyframe came: the viewer has it.
+    /// Handles a keyframe, which the viewer receives.
     pub fn served(&mut self) {
         (self.waiting, self.under_way_until) = (false, None);
     }
 
-    /// When to look at [`KeyframeAllowance::due`] again.
+    /// When to call [`KeyframeAllowance::due`] again.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let full_at = self.full_at.filter(|_| self.waiting)?;
@@ -215,7 +216,7 @@ impl KeyframeAllowance {
     }
 }
 
-/// Decides when media is asked for a keyframe.
+/// Decides when to ask media for a keyframe.
 #[derive(Debug, Default)]
 struct KeyframeFloor {
     last: Option<Instant>,
@@ -223,21 +224,22 @@ struct KeyframeFloor {
 }
 
 impl KeyframeFloor {
-    /// A peer joined; returns whether to ask. Always: it sees nothing before.
+    /// Handles a peer that joined; returns whether to ask. Always: without a keyframe it sees
+    /// nothing.
     fn join(&mut self, now: Instant) -> bool {
         self.last = Some(now);
         self.waiting = false;
         true
     }
 
-    /// A browser asked; returns whether to ask media. If it is too soon, [`KeyframeFloor::due`]
-    /// says so later.
+    /// Handles a browser's request; returns whether to ask media. If it is too soon,
+    /// [`KeyframeFloor::due`] says so later.
     fn request(&mut self, now: Instant) -> bool {
         self.waiting = true;
         self.due(now)
     }
 
-    /// Returns whether a request that came too soon is to be made now.
+    /// Returns whether to make a request now that came too soon.
     fn due(&mut self, now: Instant) -> bool {
         let due = self.waiting && self.deadline().is_none_or(|at| now >= at);
         if due {
@@ -246,12 +248,12 @@ impl KeyframeFloor {
         due
     }
 
-    /// A keyframe came: whoever waited has it.
+    /// Handles a keyframe, which serves everybody who waited for one.
     fn served(&mut self) {
         self.waiting = false;
     }
 
-    /// When to look at [`KeyframeFloor::due`] again.
+    /// When to call [`KeyframeFloor::due`] again.
     fn deadline(&self) -> Option<Instant> {
         self.last.filter(|_| self.waiting).map(|last| last + KEYFRAME_FLOOR)
     }
@@ -267,13 +269,13 @@ struct RateControl {
 }
 
 impl RateControl {
-    /// Media starts at `most`, which is never exceeded; below `least` nothing is asked.
+    /// Media starts at `most`, which is never exceeded; never asks for less than `least`.
     fn new(least: Kbps, most: Kbps) -> Self {
         Self { most, least: least.min(most), told: most, changed: None }
     }
 
-    /// Takes the estimate that decides in bit/s (`None`: nobody watches); returns the rate to ask for,
-    /// if it is another one.
+    /// Takes the deciding estimate in bit/s (`None`: nobody watches); returns the rate to ask for,
+    /// if it is a new one.
     fn update(&mut self, now: Instant, deciding_bps: Option<u64>) -> Option<Kbps> {
         let wanted = deciding_bps.map_or(self.most, |bps| self.usable(bps));
         if !self.is_worth_telling(now, wanted) {
@@ -284,7 +286,7 @@ impl RateControl {
         Some(wanted)
     }
 
-    /// What was asked last.
+    /// The rate asked for last.
     const fn told(&self) -> Kbps {
         self.told
     }
@@ -332,7 +334,7 @@ mod tests {
         assert_eq!(wanted.news(), None);
         wanted.keyframe_asked(start);
         assert_eq!(wanted.news(), None, "the floor");
-        let at = wanted.deadline().expect("a keyframe that waits");
+        let at = wanted.deadline().expect("a keyframe request that waits");
         wanted.timeout(at);
         let expected = Demand { keyframes: 2, ..expected };
         assert_eq!(wanted.news(), Some(expected));
@@ -396,7 +398,7 @@ mod tests {
         let later = start + Duration::from_secs(120);
         for _ in 0..ALLOWED_AT_ONCE {
             assert!(allowance.request(later));
-            assert!(!allowance.request(later), "it is under way");
+            assert!(!allowance.request(later), "the keyframe is on its way");
             allowance.served();
         }
         assert!(!allowance.request(later));
@@ -404,7 +406,7 @@ mod tests {
         assert!(allowance.due(later + ALLOWED_EVERY));
         assert!(!allowance.request(later + ALLOWED_EVERY));
         allowance.served();
-        assert_eq!(allowance.deadline(), None, "it has what it asked for");
+        assert_eq!(allowance.deadline(), None, "it received the keyframe");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Text of an app's on its way to a page: what waits for the network.
+//! Text of an app on its way to a page, waiting for room on the network.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ use crate::peer::transfer;
 #[derive(Debug)]
 pub(super) struct Download {
     pub(super) peer: PeerId,
-    /// The page's number of it.
+    /// The page's number for this transfer.
     pub(super) theirs: u32,
     flow: Inflow,
     waiting: VecDeque<Chunk>,
@@ -26,21 +26,21 @@ pub(super) struct Download {
 }
 
 impl Clipboard {
-    /// Pages that text waits for.
+    /// Pages for which text is waiting.
     #[must_use]
     pub fn bulk_waits_for(&self) -> Vec<PeerId> {
         let ready = |download: &&Download| download.complete || !download.waiting.is_empty();
         self.downloads.values().filter(ready).map(|download| download.peer).collect()
     }
 
-    /// The next message of a text for this page, which there is room for on the way to it.
+    /// The next message of a text for this page; call it when the page's channel has room.
     pub fn next_bulk(&mut self, peer: PeerId) -> Option<Vec<u8>> {
         let (id, download) = self.downloads.iter_mut().find(|(_, it)| it.peer == peer)?;
         let (id, theirs) = (*id, download.theirs);
         match download.waiting.pop_front() {
             Some(chunk) => {
                 let credit = download.flow.release(chunk.bytes().len());
-                // Nobody waits for credit of a text that is complete.
+                // A complete text needs no more credit.
                 if let Some(credit) = credit.filter(|_| !download.complete) {
                     let granted = FromReceiver::Granted { transfer: id, credit };
                     self.say(ToCompositor::Receiver(granted));
@@ -55,7 +55,7 @@ impl Clipboard {
         }
     }
 
-    /// A page has one text at a time on its way: asking for another gives up the one before.
+    /// A page receives one text at a time: a new request cancels the one before.
     pub(super) fn begin_download(&mut self, peer: PeerId, theirs: u32, offer: OfferId) {
         self.cancel_downloads(peer);
         if !self.attached || !self.policy.from_desktop() {
@@ -86,7 +86,7 @@ impl Clipboard {
         if id.0 > self.numbered_downloads {
             return Err(illegal("a transfer that nobody asked for"));
         }
-        // What comes of one that is over was under way when it ended.
+        // These bytes were already on their way when the transfer ended.
         let Some(download) = self.downloads.get_mut(&id) else { return Ok(()) };
         if download.complete {
             return Err(illegal("more of a transfer that has ended"));

@@ -1,16 +1,17 @@
-//! The clipboard between pages and the compositor, as one pure machine: what pages and the compositor say
-//! in, what either is to be told out.
+//! The clipboard between pages and the compositor, as a pure state machine: messages of pages and
+//! of the compositor go in, messages to both come out.
 //!
-//! Decides: which pages are told of an app's offer (those that were given a place here, because they may
-//! control the desktop), whose text apps paste, and which transfer of the `transfer` link is which of a
-//! page's. It keeps to the [`ClipboardPolicy`] by itself, whatever the compositor does.
+//! Decides: which pages are told about an app's offer (those that joined here because they may
+//! control the desktop), whose text apps paste, and which transfer of a page belongs to which
+//! transfer of the `transfer` link. It enforces the [`ClipboardPolicy`] itself, whatever the
+//! compositor does.
 //!
-//! Trusts nobody: a page that sends without credit, or what is no text, ends; a compositor that does is
-//! a violation.
+//! Trusts nobody: a page that sends without credit, or sends text that is not UTF-8, is closed; a
+//! compositor that does so has violated the protocol.
 //!
-//! INVARIANT: of one transfer at most a window waits here. One from an app waits for the network
-//! ([`Clipboard::next_bulk`]), and its credit is given back only as it leaves; one from a page is passed
-//! on at once, within the credit that the compositor gave.
+//! INVARIANT: at most one window of each transfer waits here. Text of an app waits for the network
+//! ([`Clipboard::next_bulk`]), and its credit is given back only when it leaves; text of a page is
+//! passed on at once, within the credit that the compositor gave.
 
 mod download;
 #[cfg(test)]
@@ -33,10 +34,11 @@ use lumen_ipc::{
 use self::download::Download;
 use crate::peer::transfer::{self, PageSays};
 
-/// Offers of pages that the compositor has not answered, or that stand. Beyond that, a page's lapses.
+/// Most offers of pages that the compositor has not answered or that are current. One beyond that
+/// lapses.
 const MAX_OFFERS: usize = 64;
 
-/// What is to be told.
+/// A message to send.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Output {
     /// The compositor.
@@ -45,7 +47,7 @@ pub enum Output {
     ToPage(PeerId, Vec<u8>),
 }
 
-/// How a page broke the rules.
+/// How a page violated the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PageViolation {
     /// It sent more than it may.
@@ -63,15 +65,16 @@ pub enum PageViolation {
 #[derive(Debug, Default)]
 struct Page {
     newest_request: Option<u32>,
-    /// Bytes it may still send of transfers that ended here before it knew.
+    /// Bytes that it may still send for transfers that ended here before it knew.
     late: u32,
 }
 
-/// Text of a page's on its way to an app.
+/// Text of a page on its way to an app.
 #[derive(Debug)]
 struct Upload {
     peer: PeerId,
-    /// As the page knows it: unlike the compositor's number, never the same for two.
+    /// The page's number for this transfer: unlike the compositor's numbers, it is never used
+    /// twice.
     number: u32,
     flow: Outflow,
     text: Utf8Check,
@@ -84,7 +87,7 @@ pub struct Clipboard {
     attached: bool,
     pages: BTreeMap<PeerId, Page>,
     numbered_offers: u32,
-    /// Whose offer, and the page's number of it.
+    /// Which page made each offer, and the page's number for it.
     offers: BTreeMap<OfferId, (PeerId, u32)>,
     uploads: BTreeMap<TransferId, Upload>,
     newest_upload: Option<TransferId>,
@@ -95,7 +98,7 @@ pub struct Clipboard {
 }
 
 impl Clipboard {
-    /// A clipboard that nobody takes part in.
+    /// A clipboard without pages.
     #[must_use]
     pub const fn new(policy: ClipboardPolicy) -> Self {
         Self {
@@ -113,18 +116,18 @@ impl Clipboard {
         }
     }
 
-    /// The next thing to tell, oldest first.
+    /// The next message to send, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// A page that may control the desktop takes part. What apps copied before it came is not news.
+    /// Adds a page that may control the desktop. It is not told about what apps copied before.
     pub fn join(&mut self, peer: PeerId) {
         self.pages.insert(peer, Page::default());
         self.tell(peer, transfer::ways(self.policy));
     }
 
-    /// A page is gone.
+    /// Removes a page.
     pub fn leave(&mut self, peer: PeerId) {
         if self.pages.remove(&peer).is_none() {
             return;
@@ -140,15 +143,15 @@ impl Clipboard {
         self.cancel_downloads(peer);
     }
 
-    /// A compositor takes part from now on.
+    /// Connects a compositor.
     pub fn attach(&mut self) {
         self.detach();
         self.attached = true;
-        // Both ends of a new link begin to count anew.
+        // Both ends of a new link start to count from the beginning.
         self.newest_upload = None;
     }
 
-    /// The compositor does not take part any more: all that waited for it is over.
+    /// Disconnects the compositor: every transfer with it has ended.
     pub fn detach(&mut self) {
         self.attached = false;
         for (_, (peer, offer)) in std::mem::take(&mut self.offers) {
@@ -162,10 +165,10 @@ impl Clipboard {
         }
     }
 
-    /// A page said something.
+    /// Handles a message of a page.
     ///
     /// # Errors
-    /// [`PageViolation`]: it must be closed.
+    /// [`PageViolation`]: the page must be closed.
     pub fn page_says(&mut self, peer: PeerId, message: PageSays) -> Result<(), PageViolation> {
         let Some(page) = self.pages.get_mut(&peer) else { return Ok(()) };
         match message {
@@ -210,10 +213,10 @@ impl Clipboard {
         Ok(())
     }
 
-    /// The compositor said something.
+    /// Handles a message of the compositor.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] when it must not be listened to any more.
+    /// [`ProtocolViolation`] when the link to it must be given up.
     pub fn compositor_says(&mut self, message: ToRtc) -> Result<(), ProtocolViolation> {
         match message {
             ToRtc::Offered(Offer { offer, kind: Kind::Text, .. }) => {
@@ -303,7 +306,8 @@ impl Clipboard {
         self.uploads.extract_if(.., is_it).next()
     }
 
-    /// Tells a page that nobody wants its text any more. What it sends until it hears that is let pass.
+    /// Tells a page that its text is no longer wanted. What it sends until it learns that is
+    /// ignored.
     fn end_upload(&mut self, upload: &Upload) {
         if let Some(page) = self.pages.get_mut(&upload.peer) {
             page.late = page.late.saturating_add(upload.flow.credit());

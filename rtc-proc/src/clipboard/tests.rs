@@ -1,4 +1,4 @@
-//! The clipboard between pages and a compositor, in any order of what they may say.
+//! The clipboard between pages and a compositor, with their messages in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,7 +76,7 @@ fn uploading() -> Clipboard {
     clipboard
 }
 
-/// A page that is sent an app's text, as transfer `T`.
+/// A page that receives an app's text, as transfer `T`.
 fn downloading() -> Clipboard {
     let mut clipboard = clipboard(ClipboardPolicy::Both);
     hears(&mut clipboard, app_offers(5));
@@ -132,7 +132,7 @@ fn request_for_another_text_gives_up_the_one_before() {
     let asked = says(&mut clipboard, PageSays::Requested { transfer: 2, offer: OfferId(5) });
     let cancelled = ToCompositor::Receiver(FromReceiver::Cancelled { transfer: T });
     assert_eq!(asked.first(), Some(&Output::ToCompositor(cancelled)));
-    // What was under way is dropped.
+    // What was already on its way is dropped.
     assert_eq!(hears(&mut clipboard, app_sends(T, b"late")), []);
     assert_eq!(clipboard.next_bulk(ALICE), None);
     hears(&mut clipboard, app_sends(TransferId(2), b"new"));
@@ -175,7 +175,11 @@ fn text_of_a_page_that_is_none_is_a_violation() {
 fn text_that_nobody_asked_for_is_a_violation_but_not_what_was_under_way() {
     let mut clipboard = uploading();
     let send = |bytes: &[u8]| PageSays::Sent { transfer: 1, chunk: chunk(bytes) };
-    assert_eq!(clipboard.page_says(BOB, send(b"x")), Ok(()), "who takes no part is not heard");
+    assert_eq!(
+        clipboard.page_says(BOB, send(b"x")),
+        Ok(()),
+        "messages of a page that has not joined are ignored"
+    );
     let cancelled = ToRtc::Receiver(FromReceiver::Cancelled { transfer: T });
     assert_eq!(hears(&mut clipboard, cancelled), [to_page(transfer::cancelled(1))]);
     for _ in 0..WINDOW as usize / Chunk::MAX_BYTES {
@@ -220,7 +224,8 @@ fn compositor_that_goes_ends_all_and_the_next_one_counts_anew() {
     clipboard.attach();
     let paste = hears(&mut clipboard, app_pastes(T, 1));
     assert_eq!(paste, [failed(T, Failure::Gone)]);
-    // The page knows the next transfer by a number of its own, for some of the last may be under way.
+    // The page's number for the next transfer is new, since bytes of the last one may still be on
+    // their way.
     says(&mut clipboard, PageSays::Offered { offer: 11, bytes: 1 });
     let paste = hears(&mut clipboard, app_pastes(TransferId(2), 2));
     assert_eq!(paste, [to_page(transfer::requested(2, 11, Credit::default()))]);
@@ -259,7 +264,7 @@ fn compositor_that_breaks_the_contract_is_refused() {
     }
 }
 
-/// What may happen.
+/// An operation of the property test.
 #[derive(Clone, Debug)]
 enum Op {
     Join(u64),
@@ -267,7 +272,8 @@ enum Op {
     Offer(u64),
     Request(u64),
     PageCancels(u64),
-    /// The page sends so many bytes of the transfer it was asked for last, if it has credit.
+    /// The page sends so many bytes of the transfer that was last requested of it, if it has
+    /// credit.
     PageSends(u64, usize),
     PageEnds(u64),
     AppPastes,
@@ -303,20 +309,20 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Honest pages and an honest compositor around the machine, which keep account of every transfer.
+/// Honest pages and an honest compositor around the clipboard, with a record of every transfer.
 struct House {
     clipboard: Clipboard,
     attached: bool,
     joined: BTreeSet<PeerId>,
-    /// The page's transfers that it was asked for, and the credit left.
+    /// Transfers requested of pages, and the credit that is left.
     uploads: BTreeMap<(PeerId, u32), u32>,
-    /// The compositor's: what it has asked for and is not told the end of.
+    /// Transfers that the compositor requested and whose end it has not seen.
     pastes: BTreeMap<TransferId, Inflow>,
     numbered: u32,
     newest_offer: Option<OfferId>,
-    /// What pages wait for.
+    /// Transfers that pages wait for.
     awaited: BTreeMap<(PeerId, u32), ()>,
-    /// What the compositor was asked for, and the credit left.
+    /// Transfers requested of the compositor, and the credit that is left.
     asked: BTreeMap<TransferId, u32>,
 }
 
@@ -518,13 +524,13 @@ impl House {
         }
     }
 
-    /// Everybody goes: whatever anybody waits for must have ended.
+    /// Removes everybody: whatever anybody waits for must have ended.
     fn close(&mut self) {
         for peer in 1..4 {
             self.apply(&Op::Leave(peer));
         }
-        assert!(self.pastes.is_empty(), "the compositor waits for {:?}", self.pastes);
-        assert!(self.asked.is_empty(), "the compositor is left with {:?}", self.asked);
+        assert!(self.pastes.is_empty(), "the compositor still waits for {:?}", self.pastes);
+        assert!(self.asked.is_empty(), "the compositor still sends {:?}", self.asked);
         assert_eq!(self.clipboard.bulk_waits_for(), []);
     }
 }

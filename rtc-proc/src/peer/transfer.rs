@@ -1,25 +1,26 @@
-//! Messages of the `transfer` data channel: the clipboard of the page's system and of the desktop.
+//! Messages of the `transfer` data channel: the clipboards of the page's system and of the desktop.
 //!
-//! A message is one tag byte and big-endian fields; anything else is a [`DecodeError`], and its peer is
-//! closed. Names of offers and transfers are u32, numbered upward by who makes or asks. The table:
+//! A message is one tag byte and big-endian fields; anything else is a [`DecodeError`], and its
+//! peer is closed. Offers and transfers are numbered by u32, counted up by the side that makes the
+//! offer or the request. The table:
 //!
 //! | from | tag | fields |
 //! |---|---|---|
 //! | page | 20 | offer, bytes u32: the page's system has text |
-//! | page | 21 | transfer, offer: it wants the desktop's text |
+//! | page | 21 | transfer, offer: it requests the desktop's text |
 //! | page | 22 | transfer: it does not want the rest |
-//! | page | 23 | transfer, 1 to 8192 bytes: of its text |
-//! | page | 24 | transfer: that was all |
+//! | page | 23 | transfer, 1 to 8192 bytes: a part of its text |
+//! | page | 24 | transfer: its text is complete |
 //! | page | 25 | transfer: the rest will not come |
-//! | desktop | a0 | ways u8: bit 1 for text of the desktop's, bit 2 for text of the page's |
+//! | desktop | a0 | directions u8: bit 1 for text of the desktop, bit 2 for text of the page |
 //! | desktop | a1 | offer: an app has copied text |
-//! | desktop | a2 | offer: the page's is what apps paste |
-//! | desktop | a3 | offer: the page's is not, or not any more |
+//! | desktop | a2 | offer: the page's offer is what apps paste |
+//! | desktop | a3 | offer: the page's offer is not, or not any more |
 //! | desktop | a4 | transfer, offer, credit u32: an app pastes the page's text |
-//! | desktop | a5 | transfer, credit u32: so many more bytes may be sent |
+//! | desktop | a5 | transfer, credit u32: the page may send so many more bytes |
 //! | desktop | a6 | transfer: the rest is not wanted |
-//! | desktop | a7 | transfer, 1 to 8192 bytes: of the desktop's text |
-//! | desktop | a8 | transfer: that was all |
+//! | desktop | a7 | transfer, 1 to 8192 bytes: a part of the desktop's text |
+//! | desktop | a8 | transfer: the desktop's text is complete |
 //! | desktop | a9 | transfer, [`Failure`] u8: the rest will not come |
 
 use lumen_ipc::{
@@ -53,40 +54,40 @@ const DESKTOP_FAILED: u8 = 0xa9;
 /// What a page says about the clipboard.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PageSays {
-    /// Its system has text of so many bytes.
+    /// Its system has text.
     Offered {
-        /// The page's number of it.
+        /// The page's number for the offer.
         offer: u32,
-        /// How many.
+        /// Size of the text in bytes.
         bytes: u32,
     },
-    /// It wants the text of an app's offer.
+    /// It requests the text of an app's offer.
     Requested {
-        /// The page's number of the transfer.
+        /// The page's number for the transfer.
         transfer: u32,
         /// Which offer.
         offer: OfferId,
     },
     /// It does not want the rest.
     Cancelled {
-        /// The page's number of the transfer.
+        /// The page's number for the transfer.
         transfer: u32,
     },
-    /// Bytes of its text.
+    /// A part of its text.
     Sent {
-        /// The transfer as it was asked for.
+        /// The number of the transfer as requested.
         transfer: u32,
         /// The bytes.
         chunk: Chunk,
     },
     /// Its text is complete.
     Ended {
-        /// The transfer as it was asked for.
+        /// The number of the transfer as requested.
         transfer: u32,
     },
     /// The rest of its text will not come.
     Failed {
-        /// The transfer as it was asked for.
+        /// The number of the transfer as requested.
         transfer: u32,
     },
 }
@@ -116,7 +117,7 @@ pub fn decode(message: &[u8]) -> Result<PageSays, DecodeError> {
     }
 }
 
-/// Encodes which ways are open to this page.
+/// Encodes which directions are open to this page.
 #[must_use]
 pub fn ways(policy: ClipboardPolicy) -> Vec<u8> {
     vec![WAYS, u8::from(policy.from_desktop()) | u8::from(policy.to_desktop()) << 1]
@@ -140,7 +141,7 @@ pub fn lapsed(offer: u32) -> Vec<u8> {
     tagged(LAPSED, &[offer])
 }
 
-/// Encodes that the page's text is wanted.
+/// Encodes a request for the page's text.
 #[must_use]
 pub fn requested(transfer: u32, offer: u32, credit: Credit) -> Vec<u8> {
     tagged(DESKTOP_REQUESTED, &[transfer, offer, credit.bytes()])

@@ -1,4 +1,4 @@
-//! How peers and the compositor reach the clipboard, and when text goes to which page.
+//! How peers and the compositor reach the clipboard, and when text is sent to which page.
 
 use std::time::Instant;
 
@@ -11,30 +11,30 @@ use crate::{
 };
 
 impl Peers {
-    /// Another compositor shares the clipboard from now on.
+    /// Connects another compositor to the clipboard.
     pub fn transfer_replaced(&mut self, now: Instant) {
         self.clipboard.attach();
         self.tell_clipboard(now);
     }
 
-    /// The compositor shares it no more.
+    /// Disconnects the compositor from the clipboard.
     pub fn transfer_lost(&mut self, now: Instant) {
         self.clipboard.detach();
         self.tell_clipboard(now);
     }
 
-    /// The compositor said something about it.
+    /// Handles a message of the compositor about the clipboard.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] when it must not be listened to any more.
+    /// [`ProtocolViolation`] when the link to it must be given up.
     pub fn transfer(&mut self, now: Instant, message: ToRtc) -> Result<(), ProtocolViolation> {
         self.clipboard.compositor_says(message)?;
         self.tell_clipboard(now);
         Ok(())
     }
 
-    /// A page can be told about the clipboard from now on. One without the right to control is told
-    /// nothing, and what it says has been dropped before.
+    /// Handles a page whose channel can carry clipboard messages from now on. A page without the
+    /// right to control is told nothing, and its messages have been dropped before.
     pub(super) fn on_clipboard_wanted(&mut self, now: Instant, number: PeerId) {
         if self.peers.get(&number).is_some_and(|entry| entry.rights.control) {
             self.clipboard.join(number);
@@ -54,7 +54,7 @@ impl Peers {
         self.tell_clipboard(now);
     }
 
-    /// Tells all that the clipboard has to tell, and sends what text there is room for.
+    /// Sends all messages of the clipboard, and as much text as there is room for.
     pub(super) fn tell_clipboard(&mut self, now: Instant) {
         while let Some(told) = self.clipboard.poll_output() {
             match told {
@@ -65,7 +65,7 @@ impl Peers {
         self.send_bulk(now);
     }
 
-    /// Sends what text there is room for.
+    /// Sends as much text as there is room for.
     pub(super) fn send_bulk(&mut self, now: Instant) {
         for number in self.clipboard.bulk_waits_for() {
             let takes = |entry: &Entry| entry.peer.as_ref().is_some_and(|it| it.takes_bulk(now));
@@ -81,7 +81,7 @@ impl Peers {
         }
     }
 
-    /// When text may go on that waits for nothing but time.
+    /// When text may be sent that waits for nothing but time.
     pub(super) fn bulk_due(&self) -> Option<Instant> {
         let waiting = self.clipboard.bulk_waits_for().into_iter();
         let due = |number| self.peers.get(&number)?.peer.as_ref().and_then(Peer::bulk_due);

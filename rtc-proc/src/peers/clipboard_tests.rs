@@ -57,7 +57,7 @@ fn clipboard_is_for_who_may_control_and_nobody_else() {
         house.send_on_transfer(control, message);
         assert_eq!(std::mem::take(&mut house.transfer).len(), 1);
     }
-    // Text that nobody asked for ends who sends it.
+    // A page that sends text without a request is closed.
     house.send_on_transfer(control, &[0x23, 0, 0, 0, 9, b'x']);
     assert!(!house.peers.peers.values().any(|entry| entry.rights.control));
 }
@@ -78,7 +78,7 @@ fn text_for_a_page_passes_whole_and_a_cursor_passes_it() {
     while sent < text.len() {
         for message in std::mem::take(&mut house.transfer) {
             if let ToCompositor::Receiver(FromReceiver::Granted { credit, .. }) = message {
-                outflow.grant(credit).expect("an honest receiver");
+                outflow.grant(credit).expect("the receiver is honest");
             }
         }
         let bytes = outflow.allowance().min(text.len() - sent);
@@ -88,7 +88,7 @@ fn text_for_a_page_passes_whole_and_a_cursor_passes_it() {
             house.compositor_says(ToRtc::Sender(FromSender::Sent { transfer, chunk }));
             sent += bytes;
         } else {
-            // While text waits, whatever else there is to tell finds room.
+            // While text waits, other messages still find room.
             let before = house.viewers[viewer].1.messages.len();
             house.peers.pads_said(house.now, rumble());
             house.run(Duration::from_millis(30));

@@ -1,4 +1,4 @@
-//! The end of `transfer`, and what waits for it.
+//! The end of the `transfer` link, and the queue for it.
 
 use std::{collections::VecDeque, os::fd::BorrowedFd};
 
@@ -7,11 +7,11 @@ use lumen_ipc_runtime::{bootstrap::Grant, channel::NotALink, link_end::GiveUp};
 
 use super::links::{MaybeEnd, Over, send_waiting};
 
-/// Most messages that wait for a busy compositor: credit bounds text to eight for each transfer, and what
-/// pages may say besides is bounded in time.
+/// Most messages that wait for a busy compositor: credit bounds text to eight messages for each
+/// transfer, and the rate of the pages' other messages is bounded.
 const MAX_WAITING: usize = 1024;
 
-/// The end of `transfer` while there is one.
+/// The end of the `transfer` link, while there is one.
 #[derive(Debug, Default)]
 pub(super) struct Transfer {
     end: MaybeEnd<ToRtc, ToCompositor>,
@@ -25,25 +25,25 @@ impl Transfer {
         Ok(())
     }
 
-    /// The link is over, because of this.
+    /// Gives the link up, for this reason.
     pub(super) fn detach(&mut self, why: GiveUp) {
         self.end.detach(why);
         *self = Self::default();
     }
 
-    /// The next thing the compositor said.
+    /// The next message of the compositor.
     pub(super) fn next(&self) -> Result<Option<ToRtc>, Over> {
         self.end.next()
     }
 
-    /// Without a compositor nothing waits: its successor knows of no transfer.
+    /// Without a compositor nothing is queued: its successor does not know the transfers.
     pub(super) fn push(&mut self, message: ToCompositor) {
         if self.end.get().is_some() {
             self.waiting.push_back(message);
         }
     }
 
-    /// Sends what waits.
+    /// Sends what is queued.
     pub(super) fn flush(&mut self) -> Result<(), Over> {
         let Some(end) = self.end.get() else { return Ok(()) };
         send_waiting(end, &mut self.waiting)?;
