@@ -16,7 +16,7 @@ use super::{
     figures::Figures,
 };
 
-/// Cheap to clone: one per request.
+/// Cheap to clone: each request gets a clone.
 #[derive(Clone, Debug)]
 pub(super) struct App {
     pub(super) auth: AuthMode,
@@ -53,8 +53,8 @@ impl App {
     }
 }
 
-/// Waits until the gateway drains. (What `wait_for` returns holds a lock and must not be kept.)
+/// Waits until the gateway drains. (`wait_for` returns a lock guard, which must not be kept.)
 pub(super) async fn drained(draining: &mut watch::Receiver<bool>) {
-    // An error says that the gateway has ended already.
+    // An error means that the gateway has ended already.
     let _ = draining.wait_for(|draining| *draining).await;
 }

@@ -1,7 +1,7 @@
-//! Asking the supervisor who a browser is. Its answer is final; the gateway keeps no logins.
+//! Asks the supervisor who a browser is. The answer is final; the gateway keeps no logins.
 //!
-//! A sign-in may take as long as a person does. Only so many are under way at a time that every
-//! other question finds room on the link.
+//! A sign-in may take as long as a person needs. Their number is limited so that other requests
+//! always find room on the link.
 
 use std::{
     net::IpAddr,
@@ -28,25 +28,25 @@ use tarpc::{
 use tokio::sync::Semaphore;
 use tracing::warn;
 
-/// How long the supervisor may take.
+/// How long the supervisor may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long it may take over a sign-in.
+/// How long it may take to answer a sign-in.
 const SIGN_IN_PATIENCE: Duration = Duration::from_secs(30);
-/// Sign-ins under way at a time: half of what the link carries at once.
+/// Most concurrent sign-ins: half of the concurrent requests of the link.
 const MOST_SIGN_INS: usize = 8;
-/// How long it may take over relay credentials: a viewer can be served without.
+/// How long it may take to answer with relay credentials, which a viewer can do without.
 const RELAY_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long news of the app may fail to come before the question is asked anew.
+/// How long to wait for news of the app before the request is repeated.
 const NEWS_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Why there is no login.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum LoginError {
-    /// The supervisor says no.
+    /// The supervisor refuses.
     #[error(transparent)]
     Refused(#[from] LoginRefusal),
-    /// The supervisor says nothing.
+    /// The supervisor does not answer.
     #[error("logging in is not possible at the moment; try again")]
     Unavailable,
 }
@@ -59,20 +59,20 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Without a link yet.
+    /// A broker without a link.
     pub(super) fn new() -> Self {
         let sign_ins = Arc::new(Semaphore::new(MOST_SIGN_INS));
         Self { client: Arc::default(), sign_ins }
     }
 
-    /// Uses a new end of the link, which `guard` reports when it is over; call it inside a runtime.
+    /// Uses a new end of the link and has `guard` report its end; call it inside a runtime.
     pub(super) fn replace(&self, descriptor: OwnedFd, guard: LinkGuard) {
         let client = match rpc::transport(descriptor) {
             Ok(transport) => {
                 let NewClient { client, dispatch } =
                     BrokerClient::new(client::Config::default(), transport);
                 tokio::spawn(async move {
-                    // However it ends: the end is over.
+                    // However the dispatch ends, this end of the link is finished.
                     let _ = dispatch.await;
                     guard.give_up(GiveUp::Lost(LossReason::Closed));
                 });
@@ -87,7 +87,7 @@ impl Broker {
     }
 
     pub(super) async fn begin(&self, method: Method, from: IpAddr) -> Result<SignedIn, LoginError> {
-        // It is never closed.
+        // The semaphore is never closed.
         let turn = self.sign_ins.acquire().await.map_err(|_| LoginError::Unavailable)?;
         let client = self.client()?;
         let reply = client.begin(deadline_in(SIGN_IN_PATIENCE), method, from).await;
@@ -95,7 +95,7 @@ impl Broker {
         Ok(reply.map_err(|error| unavailable(&error))??)
     }
 
-    /// Ends the login of a key; says which one that was, if there was one.
+    /// Ends the login of a key; returns which one that was, if there was one.
     pub(super) async fn sign_out(&self, key: Secret) -> Result<Option<LoginId>, LoginError> {
         let client = self.client()?;
         let reply = client.sign_out(deadline_in(PATIENCE), key).await;
@@ -115,13 +115,14 @@ impl Broker {
         reply.map_err(|error| unavailable(&error)).ok()?
     }
 
-    /// How the app is, once there is news after that numbered `seen`; `None` to ask again later.
+    /// The state of the app, once there is news after that numbered `seen`; `None` to ask again
+    /// later.
     pub(super) async fn watch_app(&self, seen: u32) -> Option<AppNews> {
         let client = self.client().ok()?;
         client.watch_app(deadline_in(NEWS_PATIENCE), seen).await.ok()?
     }
 
-    /// Asks for the app of `session` to be started.
+    /// Requests a start of the app of `session`.
     pub(super) async fn start_app(&self, session: SessionId) -> Result<(), Refusal> {
         let unavailable = || Refusal::because("The desktop does not answer at the moment.");
         let client = self.client().map_err(|_| unavailable())?;

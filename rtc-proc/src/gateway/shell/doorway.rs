@@ -1,8 +1,8 @@
-//! Sorting connections on a port that the gateway shares with the relay.
+//! Sorts connections on a port that the gateway shares with the relay.
 //!
-//! The first bytes are looked at and left where they are; what is the relay's is handed over with
-//! them unread. A request costs one look more than without; a connection that does not say what it
-//! is gets as long as one that does not finish its request's head.
+//! The first bytes are peeked at and stay unread; a connection for the relay is handed over with
+//! them. An HTTP request costs one extra peek; a connection that sends too little to be recognised
+//! gets as much time as one that does not finish its request's head.
 
 use std::{
     io,
@@ -28,7 +28,7 @@ use super::{
 /// The gateway's end of the handover link.
 pub type HandoverLink = LinkEnd<ToGateway, ToTurn>;
 
-/// Where connections are sorted.
+/// Sorts connections.
 #[derive(Clone, Debug)]
 pub(super) struct Doorway {
     rules: Arc<Handover>,
@@ -41,12 +41,12 @@ impl Doorway {
         Self { rules: Arc::new(rules), link: Arc::new(Mutex::new(link)), figures }
     }
 
-    /// Hands over to another relay from now on.
+    /// Hands connections over to another relay from now on.
     pub(super) fn replace(&self, link: HandoverLink) {
         *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
     }
 
-    /// Gives the connection back if it is the gateway's.
+    /// Returns the connection if it is for the gateway.
     pub(super) async fn sort(&self, stream: TcpStream) -> Option<TcpStream> {
         if !self.rules.plain && self.rules.name.as_str().is_empty() {
             return Some(stream);
@@ -54,11 +54,11 @@ impl Doorway {
         let opening = match timeout(HEAD_PATIENCE, self.look(&stream)).await {
             Ok(Ok(opening)) => opening,
             Ok(Err(error)) => {
-                debug!(%error, "a connection ended before it said what it is");
+                debug!(%error, "a connection ended before its protocol was known");
                 return None;
             }
             Err(_) => {
-                debug!("a connection never said what it is");
+                debug!("a connection did not say which protocol it speaks");
                 return None;
             }
         };
@@ -74,8 +74,8 @@ impl Doorway {
         let mut long = Vec::new();
         loop {
             stream.readable().await?;
-            // Bytes that are only looked at leave the socket readable. To call that "would block"
-            // makes the event loop wait for more of them instead of looking again and again.
+            // Peeked bytes leave the socket readable. Returning "would block" makes the event loop
+            // wait for more bytes instead of polling again and again.
             let looked =
                 stream.try_io(Interest::READABLE, || match self.look_once(stream, &mut long)? {
                     Opening::Unfinished => Err(io::ErrorKind::WouldBlock.into()),
@@ -92,7 +92,7 @@ impl Doorway {
         let mut short = [0; STUN_BYTES];
         let seen = peek(stream, &mut short)?;
         match short.get(..seen).unwrap_or_default() {
-            // The end: HTTP notices it as well.
+            // End of file: HTTP handles it as well.
             [] => Ok(Opening::Http),
             bytes => match classify(bytes, &self.rules) {
                 Opening::Unfinished if seen == short.len() => {
@@ -117,7 +117,7 @@ impl Doorway {
                 static LIMIT: RateLimit = RateLimit::per_second(1);
                 if LIMIT.allows() {
                     let suppressed = LIMIT.suppressed();
-                    warn!(suppressed, %error, "a connection for the relay is dropped");
+                    warn!(suppressed, %error, "dropped a connection for the relay");
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! What is decided of every request before it has a route: who asks, whether so many may, and where in
-//! the site it leads.
+//! The checks of every request before it is routed: who makes it, whether the quota allows it, and
+//! which path of the site it is for.
 
 use std::sync::Arc;
 
@@ -23,27 +23,27 @@ use super::{
     server::Client,
 };
 
-/// A request that has been let in.
+/// A request that passed the checks.
 #[derive(Clone, Debug)]
 pub(super) struct Visit {
     pub(super) asker: Asker,
-    /// Whether the request named the page's path.
+    /// Whether the request contained the page's path.
     named: bool,
-    /// What it takes up among the connections: its own, or a share of a proxy's.
+    /// Its place among the connections: its own, or a share of a proxy's.
     place: Arc<quota::Place>,
 }
 
 impl Visit {
-    /// Counts for a login from now on, and not for the address it comes from.
+    /// Counts against a login from now on, and not against the address it comes from.
     ///
     /// # Errors
-    /// [`Refusal::TooManyConnections`] when the login has as many as it may.
+    /// [`Refusal::TooManyConnections`] when the login has its share already.
     pub(super) fn belongs_to(&self, login: LoginId) -> Result<(), Refusal> {
         self.place.belongs_to(login).then_some(()).ok_or(Refusal::TooManyConnections)
     }
 
-    /// The path under which the browser sees the page. A proxy that is not believed may have stripped
-    /// it: then every path of the host has to do.
+    /// The path under which the browser sees the page. A proxy that is not trusted may have
+    /// stripped it: then the cookie must be valid for every path of the host.
     pub(super) fn cookie_path<'app>(&self, app: &'app App) -> &'app str {
         match self.named || self.asker.sender.trusted {
             true => app.front_door.base.as_str(),
@@ -66,7 +66,7 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
         let host = Quoted::new(&asker.host.to_string());
         return refuse(&app, Some(&asker), Refusal::NotLoopback { host }).into_response();
     }
-    // Who comes by itself has a place of its own.
+    // A client that is not a proxy has a place of its own.
     let place = match client.sender.trusted {
         false => Arc::clone(&client.place),
         true => match app.connections.share(asker.source) {
@@ -100,7 +100,7 @@ fn crowded(app: &App, asker: &Asker) -> Response {
     refuse(app, Some(asker), Refusal::TooManyConnections).into_response()
 }
 
-/// The address with another path. The query stays.
+/// The URI with another path. The query stays.
 fn inner(uri: &Uri, path: &str) -> Option<Uri> {
     let text = match uri.query() {
         Some(query) => format!("{path}?{query}"),
@@ -109,13 +109,13 @@ fn inner(uri: &Uri, path: &str) -> Option<Uri> {
     Some(Uri::from(PathAndQuery::try_from(text).ok()?))
 }
 
-/// Sends a browser to a path, with what it asked for there.
+/// Redirects a browser to a path, with its query.
 fn to(path: &str, query: Option<&str>) -> Response {
     let target = match query {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    // A base path is letters and slashes, and a query has been in a request's first line.
+    // A base path is letters and slashes, and the query was legal in the request line.
     let location = HeaderValue::try_from(target).unwrap_or(HeaderValue::from_static("/"));
     (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
 }

@@ -1,8 +1,9 @@
 //! The task that owns the switchboards and the signalling links, one of each for every session:
-//! browsers' tasks send it orders, it sends them messages.
+//! browsers' tasks send it orders, and it sends them messages.
 //!
-//! INVARIANT: what the rtc of a session says goes into that session's switchboard, which knows the
-//! browsers of that session only. So no session can reach another's viewers by naming their peers.
+//! INVARIANT: messages of a session's rtc go into that session's switchboard, which knows the
+//! browsers of that session only. So no session can reach another session's viewers by naming their
+//! peers.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -37,12 +38,12 @@ use super::{
     link::{Full, Happened, RtcLink},
 };
 
-/// Orders that wait; more makes the browsers' tasks wait.
+/// Most orders that wait; beyond that, browsers' tasks wait.
 const MOST_ORDERS: usize = 64;
-/// Messages that wait for one browser; one that does not read them is let go.
+/// Most messages that wait for one browser; one that does not read them is dismissed.
 const MOST_UNREAD: usize = 16;
 
-/// What browsers' tasks and the supervisor ask for.
+/// Orders of browsers' tasks and of the supervisor.
 #[derive(Debug)]
 enum Order {
     App { session: SessionId, state: AppState, told: oneshot::Sender<()> },
@@ -56,7 +57,7 @@ enum Order {
     ReplaceRelay,
 }
 
-/// One signalling WebSocket among those of all sessions.
+/// One signalling WebSocket, unique among those of all sessions.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Seat {
     session: SessionId,
@@ -67,11 +68,11 @@ pub(super) struct Seat {
 #[derive(Debug)]
 pub(super) struct Joined {
     pub(super) seat: Seat,
-    /// What it is to be told; ends when the browser is let go.
+    /// Messages for the browser; the channel closes when the browser is dismissed.
     pub(super) messages: mpsc::Receiver<ToBrowser>,
 }
 
-/// Gives orders to the exchange. Its task ends when the last of these is dropped.
+/// Gives orders to the exchange. Its task ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Orders(mpsc::Sender<Order>);
 
@@ -87,41 +88,41 @@ impl Orders {
         self.give(Order::Said(seat, message)).await;
     }
 
-    /// A browser is done.
+    /// Removes a browser that is done.
     pub(super) async fn leave(&self, seat: Seat) {
         self.give(Order::Leave(seat)).await;
     }
 
-    /// A browser's WebSocket is gone.
+    /// Handles the loss of a browser's WebSocket.
     pub(super) async fn lose(&self, seat: Seat) {
         self.give(Order::Lose(seat)).await;
     }
 
-    /// A browser's login has been resumed, and is like this.
+    /// Updates a browser's login, which has been resumed.
     pub(super) async fn login_renewed(&self, seat: Seat, login: Login) {
         self.give(Order::LoginRenewed(seat, login)).await;
     }
 
-    /// A login has ended, and with it whatever its browsers have.
+    /// Ends a login and everything that its browsers have.
     pub(super) async fn login_ended(&self, login: LoginId) {
         self.give(Order::LoginEnded(login)).await;
     }
 
-    /// The rtc of a session is reached by this link from now on.
+    /// Reaches the rtc of a session by this link from now on.
     pub(super) async fn replace_link(&self, session: SessionId, link: SignallingLink) {
         self.give(Order::ReplaceLink(session, link)).await;
     }
 
-    /// The app of a session is like this; returns when the task of each of its browsers has it to
-    /// tell.
+    /// Tells the state of the app of a session; returns when the messages are queued with the task
+    /// of each of its browsers.
     pub(super) async fn app_is(&self, session: SessionId, state: AppState) {
         let (told, telling) = oneshot::channel();
         self.give(Order::App { session, state, told }).await;
-        // An exchange that has ended has nobody to tell.
+        // Once the exchange has ended, there is nobody to tell.
         let _ = telling.await;
     }
 
-    /// The relay is another process from now on.
+    /// Handles the start of another relay process.
     pub(super) async fn replace_relay(&self) {
         self.give(Order::ReplaceRelay).await;
     }
@@ -137,29 +138,29 @@ pub(super) struct Exchange {
     desks: BTreeMap<SessionId, Desk>,
     orders: mpsc::Receiver<Order>,
     broker: Broker,
-    /// What is being asked of the broker.
+    /// Requests to the broker for relay credentials.
     mints: JoinSet<Minted>,
-    /// Starts of the app that are being asked for.
+    /// Requests to the broker to start the app.
     starts: JoinSet<Option<(Seat, Reason)>>,
-    /// Who waits until the browsers' tasks have what was put in before.
+    /// Callers that wait until the messages before are queued with the browsers' tasks.
     telling: Vec<oneshot::Sender<()>>,
     browsers: HashMap<Seat, mpsc::Sender<ToBrowser>>,
     figures: Figures,
     summarise: Box<dyn Fn(String) + Send>,
 }
 
-/// What there is of one session.
+/// The state of one session.
 struct Desk {
     switchboard: Switchboard,
     link: Option<RtcLink>,
-    /// Nothing comes after this.
+    /// Whether the session is over.
     over: bool,
 }
 
 impl Desk {
     fn new() -> Self {
-        // An earlier gateway process numbered its peers from an earlier microsecond, and made
-        // fewer than one in each: numbers do not repeat within the life of an rtc process.
+        // An earlier gateway process numbered its peers from an earlier microsecond, and made fewer
+        // than one in each: numbers do not repeat during the life of an rtc process.
         let switchboard = Switchboard::new(PeerId(clock::now().0));
         Self { switchboard, link: None, over: false }
     }
@@ -181,12 +182,12 @@ impl Desk {
 
     fn give_up_full(&mut self, session: SessionId) {
         let Some(link) = self.link.take() else { return };
-        warn!(%session, "rtc does not read its link, which is given up");
+        warn!(%session, "giving up the link: rtc does not read it");
         link.give_up_full();
         self.put_in(Input::LinkFull);
     }
 
-    /// When something is due though nothing happens before.
+    /// When the next timeout is due.
     fn deadline(&self) -> Option<Instant> {
         let link = self.link.as_ref().and_then(RtcLink::deadline);
         self.switchboard.poll_timeout().into_iter().chain(link).min()
@@ -200,7 +201,7 @@ struct Minted {
     pair: Option<RelayPair>,
 }
 
-/// What the task woke up for.
+/// Why the task woke up.
 enum Woken {
     Refused(Seat, Reason),
     Minted(Minted),
@@ -252,7 +253,7 @@ impl Exchange {
             }
             self.carry_out();
             for told in self.telling.drain(..) {
-                // Whoever asked for it may have ended.
+                // The caller may have gone.
                 let _ = told.send(());
             }
             self.desks.retain(|_, desk| desk.is_of_use());
@@ -277,7 +278,7 @@ impl Exchange {
             })
             .collect();
         tokio::select! {
-            // An error would be a panic of the task, of which there is none.
+            // `join_next` fails only if the task panicked, which does not happen.
             Some(Ok(minted)) = self.mints.join_next() => Woken::Minted(minted),
             Some(Ok(Some((seat, reason)))) = self.starts.join_next() => {
                 Woken::Refused(seat, reason)
@@ -320,7 +321,7 @@ impl Exchange {
                     desk.link = Some(RtcLink::new(end));
                     desk.put_in(Input::LinkUp);
                 }
-                Err(error) => warn!(%session, %error, "the signalling link is unusable"),
+                Err(error) => warn!(%session, %error, "cannot use the signalling link"),
             },
             Order::ReplaceRelay => self.put_in_all(|| Input::RelayReplaced),
         }
@@ -336,13 +337,13 @@ impl Exchange {
             Err(error) => error,
         };
         match error {
-            ReceiveError::Closed => info!(%session, "rtc has closed its link"),
+            ReceiveError::Closed => info!(%session, "rtc closed its link"),
             ReceiveError::Violation(violation) => {
                 self.figures.link_violations.increment();
-                warn!(%session, %violation, "rtc broke the contract; its link is given up");
+                warn!(%session, %violation, "giving up the link: rtc broke the contract");
             }
             ReceiveError::Empty | ReceiveError::Io(_) => {
-                warn!(%session, %error, "the signalling link is given up");
+                warn!(%session, %error, "giving up the signalling link");
             }
         }
         let desk = self.desk(session);
@@ -366,8 +367,7 @@ impl Exchange {
         self.put_in(seat.session, how);
     }
 
-    /// A session that is over and has no browser left is not there any more: nothing is lost by what
-    /// is said of it.
+    /// A session that is over and has no browsers left has been removed; input for it is dropped.
     fn put_in(&mut self, session: SessionId, input: Input) {
         if let Some(desk) = self.desks.get_mut(&session) {
             desk.put_in(input);
@@ -400,7 +400,7 @@ impl Exchange {
                     Some((seat, Reason::truncated(refusal.0.as_str())))
                 });
             }
-            // Its task sends what it has been given before, and closes the WebSocket.
+            // The browser's task sends what is queued, and closes the WebSocket.
             Output::Dismiss(browser) => drop(self.browsers.remove(&seat(browser))),
             Output::ToRtc(message) => {
                 if let Some(desk) = self.desks.get_mut(&session) {
@@ -421,7 +421,7 @@ impl Exchange {
     fn tell_browser(&mut self, seat: Seat, message: ToBrowser) {
         let Some(sender) = self.browsers.get(&seat) else { return };
         if sender.try_send(message).is_err() {
-            // Its task sees the end of its messages and closes the WebSocket.
+            // The browser's task sees its channel close and closes the WebSocket.
             self.let_go(Input::Lost(seat.browser), seat);
         }
     }

@@ -1,8 +1,8 @@
-//! The gateway's end of the link to the rtc of a session, and what waits to be sent over it.
+//! The gateway's end of the link to a session's rtc, with a queue of messages to send.
 //!
-//! Nobody waits for rtc: what its link does not take is kept, in order, until it does. An rtc that takes
-//! nothing for [`PATIENCE`], or leaves more than [`MOST_WAITING`] messages lying, does not read its link;
-//! that is then given up, and the supervisor makes another.
+//! The gateway never blocks on rtc: messages that the link does not take are queued in order. If
+//! rtc takes no message for [`PATIENCE`], or more than [`MOST_WAITING`] are queued, the link is
+//! given up, and the supervisor makes another.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ use lumen_ipc_runtime::{
 
 /// Rtc reads its link at once unless it is stuck.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// More than every browser's call and every ended login together, which a new link begins with.
+/// More than every browser's call and every ended login together, with which a new link begins.
 const MOST_WAITING: usize = 1024;
 
 /// The end, while it is in use.
@@ -28,19 +28,19 @@ const MOST_WAITING: usize = 1024;
 pub(super) struct RtcLink {
     end: AsyncLinkEnd<ToGateway, ToRtc>,
     waiting: VecDeque<ToRtc>,
-    /// When the first of those that wait is to be on its way.
+    /// When the first queued message must have been sent.
     deadline: Option<Instant>,
 }
 
-/// What happens on it.
+/// What happened on the link.
 #[derive(Debug)]
 pub(super) enum Happened {
     Heard(Result<ToGateway, ReceiveError>),
-    /// The first message that waited is on its way, or is not.
+    /// The first queued message was sent, or failed.
     Sent(Result<(), SendError>),
 }
 
-/// Rtc does not read.
+/// Rtc does not read its link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Full;
 
@@ -49,8 +49,8 @@ impl RtcLink {
         Self { end, waiting: VecDeque::new(), deadline: None }
     }
 
-    /// Waits for what happens next. Dropping the future loses nothing, and [`RtcLink::sent`] has to be
-    /// told of what was sent.
+    /// Waits for the next event. The future is cancel-safe; pass the outcome of a send to
+    /// [`RtcLink::sent`].
     pub(super) async fn next(&self) -> Happened {
         let Some(first) = self.waiting.front() else { return self.hear().await };
         tokio::select! {
@@ -63,7 +63,7 @@ impl RtcLink {
         Happened::Heard(self.end.receive().await.map(|received| received.message))
     }
 
-    /// Tells rtc, at once or as soon as the link takes it.
+    /// Sends a message to rtc, or queues it until the link takes it.
     pub(super) fn tell(&mut self, now: Instant, message: ToRtc) -> Result<(), Full> {
         if self.waiting.is_empty() {
             match self.end.try_send(&message, &[]) {
@@ -81,7 +81,7 @@ impl RtcLink {
         Ok(())
     }
 
-    /// The first message that waited is on its way, or cannot be sent; so may others be.
+    /// Handles the outcome of sending the first queued message, and sends more if it can.
     pub(super) fn sent(&mut self, now: Instant, mut outcome: Result<(), SendError>) {
         loop {
             self.waiting.pop_front();
@@ -100,7 +100,7 @@ impl RtcLink {
         }
     }
 
-    /// When rtc has to have read, or the link is full for good.
+    /// When the link is given up unless rtc reads.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -111,10 +111,10 @@ impl RtcLink {
     }
 }
 
-/// That the other end is gone is noticed by reading too, where everything rtc still said comes first.
+/// A closed link is reported by the receiving side, after rtc's last messages.
 fn note(outcome: Result<(), SendError>) {
     match outcome {
         Ok(()) | Err(SendError::Closed) => {}
-        Err(error) => tracing::warn!(%error, "a message to rtc is lost"),
+        Err(error) => tracing::warn!(%error, "lost a message to rtc"),
     }
 }

@@ -1,8 +1,8 @@
-//! The gateway's life: what it takes before confinement, and how it serves and drains.
+//! The gateway's life: what it acquires before confinement, and how it serves and drains.
 //!
-//! One thread, one tokio runtime: HTTP is small talk, and the pictures pass by elsewhere. `run`
-//! joins the parts: `server` accepts, `doorway` sorts, `entrance` lets in, `routes` answers, `socket`
-//! speaks with one browser, `exchange` with rtc, `broker` with the supervisor.
+//! One thread, one tokio runtime: HTTP is little work, and the media do not pass through here.
+//! `run` connects the parts: `server` accepts, `doorway` sorts, `entrance` checks, `routes`
+//! answers; `socket` talks to one browser, `exchange` to rtc, `broker` to the supervisor.
 
 mod app;
 mod broker;
@@ -68,14 +68,14 @@ const FAREWELL: Duration = Duration::from_millis(1500);
 /// How long to wait before news of the app is asked for again.
 const NEWS_PAUSE: Duration = Duration::from_secs(1);
 
-/// All the gateway needs to serve.
+/// All that the gateway needs to serve.
 #[derive(Debug)]
 pub struct Parts {
     /// Its configuration.
     pub config: GatewayConfig,
     /// The bound and listening socket.
     pub listener: Listener,
-    /// Its ends of the signalling links, one for each session that is there already.
+    /// Its ends of the signalling links, one for each session that exists already.
     pub signalling: Vec<(SessionId, SignallingLink)>,
     /// Its end of the broker link.
     pub broker: (OwnedFd, LinkGuard),
@@ -93,7 +93,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// The granted socket, which is of the kind that the configuration says.
+    /// The granted socket, which is of the kind that the configuration names.
     fn new(descriptor: OwnedFd, listen: &Listen) -> io::Result<Self> {
         match listen {
             Listen::Tcp(_) => {
@@ -110,7 +110,7 @@ impl Listener {
     }
 }
 
-/// What happens to a serving gateway from the supervisor's side.
+/// An event from the supervisor.
 #[derive(Debug)]
 pub enum Event {
     /// A new end of the signalling link of a session: the session is new, or its rtc was replaced.
@@ -119,7 +119,7 @@ pub enum Event {
     BrokerReplaced(OwnedFd, LinkGuard),
     /// A new end of the handover link: the relay was replaced.
     HandoverReplaced(HandoverLink),
-    /// Finish.
+    /// Stop serving.
     Drain,
 }
 
@@ -154,7 +154,7 @@ impl Worker for Gateway {
                     handover = Some(grant.into_link_end().map_err(unusable(what))?);
                 }
                 other => {
-                    return Err(StartError::new(format!("{other:?} is no grant of a gateway")));
+                    return Err(StartError::new(format!("{other:?} is not a grant for a gateway")));
                 }
             }
         }
@@ -194,7 +194,7 @@ impl Worker for Gateway {
     }
 }
 
-/// Serves until [`Event::Drain`] comes, or nobody is left to send it.
+/// Serves until [`Event::Drain`] comes, or the sender of events is gone.
 ///
 /// # Errors
 /// When the listener or a link cannot be waited for.
@@ -237,7 +237,7 @@ pub async fn run(
             Some(Event::Drain) | None => break,
         }
     }
-    // Nobody waits for it any more when all tasks have ended already.
+    // It fails only when all tasks have ended already.
     let _ = drain.send(true);
     watching.abort();
     drop(app);
@@ -248,7 +248,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Passes news of the app on for ever.
+/// Passes on news of the app, for ever.
 async fn watch_app(broker: Broker, orders: Orders) {
     let mut seen = 0;
     loop {
@@ -263,7 +263,7 @@ async fn watch_app(broker: Broker, orders: Orders) {
     }
 }
 
-/// Ends when nobody receives any more, or the runtime does.
+/// Ends when the receiver or the runtime does.
 async fn pump_events(supervision: Arc<AsyncSupervision>, events: mpsc::Sender<Event>) {
     while let Ok(event) = supervision.next().await {
         if let Some(event) = translate(event)
@@ -282,7 +282,7 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
     match grant.what {
         grants::ToWorker::SignallingEnd { session, .. } => grant
             .into_link_end()
-            .inspect_err(|error| warn!(%error, "the granted signalling link is unusable"))
+            .inspect_err(|error| warn!(%error, "cannot use the granted signalling link"))
             .ok()
             .map(|link| Event::SignallingReplaced(session, link)),
         grants::ToWorker::LinkEnd { link: LinkName::Broker, .. } => {
@@ -291,11 +291,11 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
         }
         grants::ToWorker::LinkEnd { link: LinkName::Handover, .. } => grant
             .into_link_end()
-            .inspect_err(|error| warn!(%error, "the granted handover link is unusable"))
+            .inspect_err(|error| warn!(%error, "cannot use the granted handover link"))
             .ok()
             .map(Event::HandoverReplaced),
         other => {
-            warn!(?other, "a grant that is none of a gateway's is dropped");
+            warn!(?other, "dropped a grant that is not for a gateway");
             None
         }
     }

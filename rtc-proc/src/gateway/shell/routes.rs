@@ -1,4 +1,4 @@
-//! Requests and their answers.
+//! Requests and their responses.
 
 use std::time::Duration;
 
@@ -48,13 +48,13 @@ pub(super) fn router(app: App) -> Router {
     let inside = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/login", post(log_in))
-        // Browsers say which page asks only with what might change something: so the client posts.
+        // Browsers send `Origin` only with requests that may change something: so the client posts.
         .route("/api/session", get(session).post(session))
         .route("/api/sign-out", post(sign_out))
         .route("/ws/signal", get(signal))
         .fallback(asset)
         .with_state(app.clone());
-    // What is decided at the entrance comes before the paths of the routes.
+    // The entrance's checks run before routing.
     Router::new().fallback_service(inside).layer(middleware::from_fn_with_state(app, enter)).layer(
         middleware::map_response(|mut response: Response| async {
             harden(response.headers_mut());
@@ -90,7 +90,7 @@ impl From<LoginError> for Refusal {
     }
 }
 
-/// Counts and logs a request that is refused for what it is, not for who is logged in.
+/// Counts and logs a request that is refused for its form, and not because nobody is logged in.
 pub(super) fn refuse(app: &App, asker: Option<&Asker>, refusal: Refusal) -> Refusal {
     app.figures.requests_refused.increment();
     static LIMIT: RateLimit = RateLimit::per_second(1);
@@ -98,7 +98,7 @@ pub(super) fn refuse(app: &App, asker: Option<&Asker>, refusal: Refusal) -> Refu
         let suppressed = LIMIT.suppressed();
         let from = asker.map(|asker| asker.source.to_string()).unwrap_or_default();
         let advice = refusal.for_the_log();
-        warn!(suppressed, from, "a request is refused: {refusal}{advice}");
+        warn!(suppressed, from, "refused a request: {refusal}{advice}");
     }
     refusal
 }
@@ -153,14 +153,14 @@ async fn log_in(
             app.figures.logins_refused.increment();
             static LIMIT: RateLimit = RateLimit::per_second(1);
             if LIMIT.allows() {
-                warn!(suppressed = LIMIT.suppressed(), %from, reason = %error, "a login is refused");
+                warn!(suppressed = LIMIT.suppressed(), %from, reason = %error, "refused a login");
             }
             Err(error.into())
         }
     }
 }
 
-/// What the page keeps of a login.
+/// The part of a login that the page keeps.
 #[derive(Serialize)]
 struct Kept<'half> {
     key: &'half str,
@@ -169,7 +169,7 @@ struct Kept<'half> {
 /// Gives a browser the halves of its key: one as a cookie, the other to the page.
 fn hand_out(app: &App, key: &Secret, path: &str, secure: bool) -> Response {
     let Ok(Halves { cookie, stored }) =
-        Halves::of(key).inspect_err(|error| tracing::error!(%error, "nobody can be let in"))
+        Halves::of(key).inspect_err(|error| tracing::error!(%error, "cannot let a browser in"))
     else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
@@ -177,7 +177,7 @@ fn hand_out(app: &App, key: &Secret, path: &str, secure: bool) -> Response {
     with_cookie(app.cookie.keep(&cookie, path, secure), kept)
 }
 
-/// An answer, and what becomes of the cookie.
+/// A response, and what to do with the cookie.
 fn with_cookie(
     cookie: Result<HeaderValue, InvalidHeaderValue>,
     answer: impl IntoResponse,
@@ -185,13 +185,13 @@ fn with_cookie(
     match cookie {
         Ok(cookie) => ([(header::SET_COOKIE, cookie)], answer).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the supervisor's cookie is no header value");
+            tracing::error!(%error, "the supervisor's cookie is not a legal header value");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }
 
-/// Ends a browser's login, and with it whatever hangs on it, in every window.
+/// Ends a browser's login, and everything that depends on it, in every window.
 async fn sign_out(
     State(app): State<App>,
     Extension(visit): Extension<Visit>,
@@ -209,8 +209,8 @@ async fn sign_out(
     Ok(with_cookie(forgotten, StatusCode::NO_CONTENT))
 }
 
-/// Ends the login of a key, if there is one; says whether there was. That is carried through though
-/// the page does not wait for it: the broker ends a login only once, and what hangs on it has to be told.
+/// Ends the login of a key, if there is one; returns whether there was. It completes even if the
+/// page does not wait: the broker ends a login only once, and the exchange must be told.
 async fn end_login(app: &App, key: Secret) -> Result<bool, LoginError> {
     let (broker, exchange) = (app.broker.clone(), app.exchange.clone());
     let ending = tokio::spawn(async move {
@@ -220,7 +220,7 @@ async fn end_login(app: &App, key: Secret) -> Result<bool, LoginError> {
         }
         Ok(login.is_some())
     });
-    // It fails only when the gateway ends.
+    // The task fails only when the gateway ends.
     ending.await.unwrap_or(Err(LoginError::Unavailable))
 }
 
@@ -232,15 +232,15 @@ async fn read_login(body: Body) -> Result<Secret, Refusal> {
     login::parse(&bytes)
 }
 
-/// What a browser is let in by.
+/// The proof by which a browser was admitted.
 #[derive(Clone, Debug)]
 pub(super) struct Admitted {
     pub(super) login: Login,
-    /// What to have the login resumed with; `None` where nobody has to sign in.
+    /// The key with which to resume the login; `None` where nobody has to sign in.
     pub(super) key: Option<Secret>,
 }
 
-/// What the browser of this request may do, and where.
+/// What the browser of this request may do, and in which session.
 async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted, Refusal> {
     if app.auth == AuthMode::None {
         let from = visit.asker.source;
@@ -262,7 +262,7 @@ async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted
 #[serde(rename_all = "camelCase")]
 struct Session<'hostname> {
     hostname: &'hostname str,
-    /// Whether there is something to sign out of.
+    /// Whether there is a login to sign out of.
     signed_in: bool,
 }
 
@@ -272,7 +272,7 @@ async fn session(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    // Browsers send no Origin with a page's own GET; where there is one, it counts.
+    // Browsers send no `Origin` with a page's own GET; if there is one, it counts.
     if method == Method::POST || headers.contains_key(header::ORIGIN) {
         let asker = &visit.asker;
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;

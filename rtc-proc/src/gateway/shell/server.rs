@@ -1,4 +1,4 @@
-//! Accepting connections, and what each may cost.
+//! Accepts connections and limits what each may cost.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,24 +23,24 @@ use super::{
     routes,
 };
 
-/// A request's head has to be here within this time of the connection, or of the request before.
+/// A request's head must arrive within this time of the connection, or of the previous request.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-/// A connection that is no WebSocket ends after this time, whatever it does.
+/// A connection that is not a WebSocket ends after this time, whatever it does.
 const CONNECTION_LIFE: Duration = Duration::from_secs(120);
-/// The same of a proxy's connection, which is kept for other requests and lives as long as it likes: one
-/// that is closed just when it is used again costs a browser its request. Proxies close idle ones
+/// The same for a proxy's connection, which is reused and may live as long as the proxy wants:
+/// closing one just when it is reused costs a browser its request. Proxies close idle connections
 /// themselves, after two minutes at most.
 const PROXY_PATIENCE: Duration = Duration::from_secs(300);
 /// Largest head of a request in bytes; browsers send one or two kilobytes.
 const MAX_HEAD: usize = 16 * 1024;
-/// A pause after accepting failed, for descriptors to come free.
+/// A pause after a failed accept, in which descriptors may be freed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of a request's connection.
+/// The other end of a request's connection.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) sender: Sender,
-    /// Held by a WebSocket for as long as it lives.
+    /// A WebSocket keeps it for as long as it lives.
     pub(super) place: Arc<Place>,
 }
 
@@ -76,7 +76,7 @@ impl Listener {
 }
 
 impl Client {
-    /// Who a connection is from, if there is a place for it.
+    /// The client of a connection, if there is a place for it.
     fn admit(stream: &Stream, app: &App) -> Option<Self> {
         let address = match stream {
             Stream::Tcp(_, address) => Some(address.ip()),
@@ -138,7 +138,7 @@ pub(super) async fn accept(
     while tasks.join_next().await.is_some() {}
 }
 
-/// Serves a connection, unless it turns out to be the relay's.
+/// Serves a connection, unless it turns out to be for the relay.
 async fn receive(
     stream: Stream,
     client: Client,
@@ -153,11 +153,11 @@ async fn receive(
                 () = drained(&mut draining) => None,
             };
             let Some(stream) = sorted else { return };
-            // Without it answers are slower, nothing worse.
+            // Without it responses are slower, nothing worse.
             let _ = stream.set_nodelay(true);
             serve(stream, client, router, draining).await;
         }
-        // A proxy speaks HTTP and nothing else.
+        // A proxy speaks HTTP only.
         Stream::Unix(stream) => serve(stream, client, router, draining).await,
     }
 }
@@ -195,6 +195,6 @@ async fn serve(
     match served.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => debug!(%error, "a connection ended early"),
-        Err(_) => debug!("a connection lived too long"),
+        Err(_) => debug!("ended a connection that lived too long"),
     }
 }

@@ -26,12 +26,12 @@ use super::{
     server::Client,
 };
 
-/// Browsers are asked for a sign of life this often, and let go after two have failed to come.
+/// How often browsers are pinged. Two missing answers end the WebSocket.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 const MOST_SILENCE: Duration = Duration::from_secs(60);
-/// How long a browser may take to take a message.
+/// How long sending one message to a browser may take.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
-/// What is read at once; messages are mostly a few kilobytes.
+/// Size of one read; most messages are a few kilobytes.
 const READ_BUFFER: usize = 8 * 1024;
 
 /// Why the gateway closes a WebSocket.
@@ -41,7 +41,7 @@ struct Ending {
     reason: &'static str,
 }
 
-const MALFORMED: Ending = Ending { code: close_code::INVALID, reason: "no signalling message" };
+const MALFORMED: Ending = Ending { code: close_code::INVALID, reason: "not a signalling message" };
 const OVERSIZE: Ending = Ending { code: close_code::SIZE, reason: "the message is too long" };
 const NOT_TEXT: Ending = Ending { code: close_code::UNSUPPORTED, reason: "messages are text" };
 const TOO_FAST: Ending = Ending { code: close_code::POLICY, reason: "too many messages" };
@@ -50,8 +50,8 @@ const UNREAD: Ending = Ending { code: close_code::POLICY, reason: "messages were
 const LOGIN_ENDED: Ending = Ending { code: close_code::POLICY, reason: "the login has ended" };
 const RESTART: Ending = Ending { code: close_code::RESTART, reason: "the server restarts" };
 
-/// Bounds what one WebSocket can make the gateway keep. Twice the limit is read before the
-/// connection is cut, so that a message a little too long gets its close code instead of a reset.
+/// Bounds the memory for one WebSocket. Twice the limit is read before the connection is cut, so
+/// that a slightly oversized message gets its close code instead of a reset.
 pub(super) fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         .max_message_size(2 * MAX_SIGNAL_BYTES)
@@ -59,7 +59,7 @@ pub(super) fn limit(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .read_buffer_size(READ_BUFFER)
 }
 
-/// Serves a WebSocket until either side closes it. `places` are what it takes up among the connections.
+/// Serves a WebSocket until either side closes it. `places` are its places among the connections.
 pub(super) async fn serve(
     mut socket: WebSocket,
     app: App,
@@ -79,7 +79,7 @@ pub(super) async fn serve(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     pings.reset();
     let mut farewell = Farewell::Lost;
-    // `None`: the browser has closed or is gone.
+    // `None`: the browser has closed the WebSocket or is gone.
     let ending = loop {
         tokio::select! {
             received = socket.recv() => {
@@ -136,7 +136,7 @@ pub(super) async fn serve(
         Farewell::Lost => app.exchange.lose(seat).await,
     }
     if let Some(key) = key {
-        // From now on the login is idle. One that has ended is not resumed by that.
+        // The login is idle from now on. Resuming does not revive one that has ended.
         let broker = app.broker.clone();
         tokio::spawn(async move { broker.resume(key).await });
     }
@@ -146,7 +146,7 @@ pub(super) async fn serve(
     drop(places);
 }
 
-/// Waits until the login is to be resumed.
+/// Waits until the login must be resumed.
 async fn due(lease: &Lease) {
     match lease.deadline() {
         Some(at) => sleep_until(at.into()).await,
@@ -154,7 +154,7 @@ async fn due(lease: &Lease) {
     }
 }
 
-/// Sends what waits: it may say that there is nothing to come back to.
+/// Sends what is queued, which may say that there is nothing to come back to.
 async fn tell_last(socket: &mut WebSocket, messages: &mut mpsc::Receiver<ToBrowser>) {
     while let Ok(message) = messages.try_recv() {
         if !send(socket, &message).await {
@@ -168,11 +168,12 @@ async fn tell_last(socket: &mut WebSocket, messages: &mut mpsc::Receiver<ToBrows
 enum Farewell {
     /// The browser is done, or must be, and so is its peer.
     Done,
-    /// It broke, or something in between closed it: the browser may come back to its peer.
+    /// The connection broke or something in between closed it: the browser may come back to its
+    /// peer.
     Lost,
 }
 
-/// What came of waiting for a browser.
+/// The result of waiting for a browser.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Heard {
     Something,
@@ -202,8 +203,8 @@ async fn take_in(
         }
         Message::Binary(_) => Err(NOT_TEXT),
         Message::Ping(_) | Message::Pong(_) => Ok(Heard::Something),
-        // The page says this when it is done. What a proxy or a browser says that closes by itself is
-        // another code, or none.
+        // The page sends this code when it is done. A proxy or a browser that closes by itself
+        // sends another code, or none.
         Message::Close(Some(frame)) if frame.code == close_code::NORMAL => {
             Ok(Heard::End(Farewell::Done))
         }
@@ -211,7 +212,7 @@ async fn take_in(
     }
 }
 
-/// What to close with after an error; `None` when there is nobody to tell.
+/// What to close with after an error; `None` when nobody is there to be told.
 fn ending_of(error: axum::Error) -> Option<Ending> {
     let error = error.into_inner();
     match error.downcast_ref::<tungstenite::Error>()? {
@@ -231,24 +232,24 @@ async fn say_goodbye(mut socket: WebSocket, app: &App, ending: &Ending) {
         static LIMIT: RateLimit = RateLimit::per_second(1);
         if LIMIT.allows() {
             let reason = ending.reason;
-            warn!(suppressed = LIMIT.suppressed(), reason, "a browser's signalling is closed");
+            warn!(suppressed = LIMIT.suppressed(), reason, "closed a browser's signalling");
         }
     }
     let frame = CloseFrame { code: ending.code, reason: ending.reason.into() };
     send_frame(&mut socket, Message::Close(Some(frame))).await;
-    // Until the browser has answered: closing at once would cut what it still sends, and the reset
-    // would overtake the frame.
+    // Waits for the browser's answer: closing at once would reset the connection while it still
+    // sends, and the reset would overtake the close frame.
     let answered = async { while let Some(Ok(_)) = socket.recv().await {} };
-    // A browser that does not answer is cut.
+    // A browser that does not answer is cut off.
     let _ = timeout(Duration::from_secs(1), answered).await;
 }
 
-/// Whether it could be sent.
+/// Returns whether it was sent.
 async fn send(socket: &mut WebSocket, message: &ToBrowser) -> bool {
     match message.to_json() {
         Ok(text) => send_frame(socket, Message::Text(text.into())).await,
         Err(error) => {
-            tracing::error!(%error, "a signalling message has no text");
+            tracing::error!(%error, "cannot encode a signalling message");
             false
         }
     }
