@@ -1,4 +1,4 @@
-//! The JSON of the signalling WebSocket: text in, a legal message or a refusal out.
+//! The JSON of the signalling WebSocket: parses text into a legal message or an error.
 
 use lumen_ipc::{
     message::signalling::{CandidateLine, Reason, Sdp},
@@ -19,22 +19,23 @@ pub enum FromBrowser {
         /// The description.
         sdp: Sdp,
     },
-    /// One of its addresses, for the latest offer.
+    /// One of its ICE candidates, for the latest offer.
     Candidate {
         /// The candidate attribute.
         candidate: CandidateLine,
     },
-    /// It wants to try which ways to the relay work, beside its peer connection.
+    /// It wants to test which paths to the relay work, beside its peer connection.
     Probe {},
-    /// The app has ended and shall be started again.
+    /// It wants the app, which has ended, to be started again.
     #[serde(rename = "startApp")]
     StartApp {},
-    /// It has a peer whose signalling was lost, and signals for it from now on.
+    /// It has a peer whose signalling was lost, and signals for that peer from now on.
     Resume {
         /// What came with the answer to the peer's offer.
         ticket: Secret,
     },
-    /// The latest offer anew, with other ICE credentials: the way to it was lost, it was not.
+    /// The latest offer again, with new ICE credentials: the network path was lost, the peer was
+    /// not.
     Restart {
         /// The description.
         sdp: Sdp,
@@ -49,15 +50,15 @@ pub enum ToBrowser {
     Answer {
         /// The description.
         sdp: Sdp,
-        /// With what to resume the peer.
+        /// The secret with which to resume the peer.
         ticket: Secret,
     },
-    /// An address of rtc's that was not in its answer.
+    /// An ICE candidate of rtc that was not in its answer.
     Candidate {
         /// The candidate attribute.
         candidate: CandidateLine,
     },
-    /// How the app is. Not said of one that runs and has run all the while.
+    /// The state of the app. Not sent for one that has been running all the time.
     App {
         /// Whether it runs, or is about to.
         running: bool,
@@ -66,21 +67,21 @@ pub enum ToBrowser {
         /// Whether this viewer may start it again.
         startable: bool,
     },
-    /// There is no peer connection, or no longer.
+    /// There is no peer connection, or not any more.
     Closed {
         /// Why, for the viewer.
         reason: Reason,
         /// Whether trying again can help.
         retry: bool,
     },
-    /// The login has ended: it was signed out of, or has expired. Nothing follows.
+    /// The login has ended: the user signed out, or it expired. This is the last message.
     LoginEnded {},
-    /// Something to tell the viewer once.
+    /// Something to show the viewer once.
     Notice {
-        /// What, as a sentence.
+        /// The sentence.
         text: Reason,
     },
-    /// What it asked for to try the relay; each is good for one way.
+    /// The answer to its request to test the relay; the credentials are good for one test.
     Probe {
         /// How to use the relay; `None` when there is none.
         relay: Option<RelayServer>,
@@ -89,7 +90,7 @@ pub enum ToBrowser {
     Relay {
         /// Unused credentials.
         relay: RelayServer,
-        /// The relay is a new process: who was relayed by the old one begins ICE anew.
+        /// The relay is a new process: browsers connected through the old one must restart ICE.
         restarted: bool,
     },
     /// The first message.
@@ -99,7 +100,7 @@ pub enum ToBrowser {
     },
 }
 
-/// How to use the relay, in the words of `RTCIceServer`.
+/// How to use the relay, in the terms of `RTCIceServer`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RelayServer {
     urls: Vec<Text<256>>,
@@ -114,9 +115,9 @@ impl From<RelayCredentials> for RelayServer {
     }
 }
 
-/// Text that is no message.
+/// Text that is not a message.
 #[derive(Debug, thiserror::Error)]
-#[error("no signalling message")]
+#[error("not a signalling message")]
 pub struct NotASignal(#[from] serde_json::Error);
 
 /// The message in a WebSocket text frame.
@@ -128,10 +129,10 @@ pub fn parse(text: &str) -> Result<FromBrowser, NotASignal> {
 }
 
 impl ToBrowser {
-    /// Its text.
+    /// Encodes the message as JSON.
     ///
     /// # Errors
-    /// None that can happen: all parts are strings and booleans.
+    /// Never in practice: all parts are strings and booleans.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }

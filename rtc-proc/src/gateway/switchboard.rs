@@ -1,20 +1,20 @@
-//! Browsers and their peers, as a machine: what browsers and rtc say goes in, what each is told
-//! comes out.
+//! Browsers and their peers, as a state machine: messages of browsers and rtc go in, messages to
+//! both come out.
 //!
-//! A browser's offer becomes a peer of its own number; a later offer of the same browser gives the
-//! earlier peer up. Without a link to rtc, and when there is another one, calls wait here and are
-//! introduced over the next (`call`): whether a peer lives is for rtc to say.
+//! A browser's offer becomes a peer with a number of its own; a later offer of the same browser
+//! gives the earlier peer up. While there is no link to rtc, or the link is replaced, calls wait
+//! here and are introduced over the next link (`call`): only rtc knows whether a peer still exists.
 //!
-//! Each browser holds relay credentials that nobody has used: it is given the first as it comes, and
-//! new ones as soon as an offer has used those, before they expire, and when the relay is replaced.
-//! Rtc is given its half of each. So neither side ever waits for credentials.
+//! Each browser holds unused relay credentials: it gets the first when it joins, and new ones as
+//! soon as an offer has used those, before they expire, and when the relay is replaced. Rtc gets
+//! its half of each. So neither side ever waits for credentials.
 //!
-//! A browser whose WebSocket is lost may still have its picture: rtc is told that nobody signals for the
-//! peer, and keeps it; the browser's next WebSocket takes it up with the ticket that came with the answer.
-//! A browser that says goodbye takes its peer along.
+//! A browser whose WebSocket is lost may still have its picture: rtc is told that nobody signals
+//! for the peer, and keeps it; the browser's next WebSocket resumes it with the ticket that came
+//! with the answer. A browser that closes properly takes its peer along.
 //!
-//! INVARIANT: every peer rtc was told of and has not closed itself belongs to exactly one browser,
-//! or rtc was told that it is gone or that nobody signals for it.
+//! INVARIANT: every peer that rtc was told of and has not closed itself belongs to exactly one
+//! browser, or rtc was told that it is gone or that nobody signals for it.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -47,67 +47,67 @@ const LEAST_RENEWAL: Duration = Duration::from_secs(60);
 /// Most candidates kept beside a waiting offer; a browser finds about ten.
 const MOST_WAITING_CANDIDATES: usize = 32;
 
-/// Most logins remembered as ended; as many as the broker has at a time.
+/// Most ended logins that are remembered: as many logins as the broker has at a time.
 const MOST_ENDED: usize = 256;
 
 /// One signalling WebSocket.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct BrowserId(u64);
 
-/// What happens.
+/// An event.
 #[derive(Debug)]
 pub enum Input {
-    /// How the app is.
+    /// The state of the app.
     App(AppState),
-    /// The answer to [`Output::StartApp`] was no; why.
+    /// The answer to [`Output::StartApp`] was a refusal, with its reason.
     AppRefused(BrowserId, Reason),
-    /// A browser said something.
+    /// A message of a browser.
     Said(BrowserId, FromBrowser),
-    /// A browser has said goodbye, or may not go on.
+    /// A browser has closed properly, or must not continue.
     Left(BrowserId),
-    /// A browser's WebSocket is gone; its peer may be well.
+    /// A browser's WebSocket is lost; its peer may still work.
     Lost(BrowserId),
-    /// A login has ended: it was signed out of, or has expired.
+    /// A login has ended: the user signed out, or it expired.
     LoginEnded(LoginId),
-    /// A browser's login has been resumed, and is like this.
+    /// A browser's login has been resumed; its new state.
     LoginRenewed(BrowserId, Login),
-    /// There is a new link to rtc, which may be the process that it was or another one.
+    /// There is a new link to rtc, which may be the same process or another one.
     LinkUp,
-    /// The link to rtc is over.
+    /// The link to rtc has ended.
     LinkDown,
-    /// The link to rtc is given up because rtc does not read it. It lives, and its peers with it.
+    /// The link to rtc is given up because rtc does not read it. Rtc and its peers live on.
     LinkFull,
-    /// Rtc said something.
+    /// A message of rtc.
     FromRtc(ToGateway),
     /// The answer to [`Output::Mint`].
     Minted(BrowserId, Purpose, Option<RelayPair>),
-    /// The relay is a new process, which knows nothing of what the old one had given.
+    /// The relay is a new process, which does not know the credentials that the old one accepted.
     RelayReplaced,
-    /// An instant of [`Switchboard::poll_timeout`] has come.
+    /// The instant of [`Switchboard::poll_timeout`] has come.
     Timeout,
 }
 
-/// What is to be done.
+/// An action to carry out.
 #[derive(Debug, PartialEq)]
 pub enum Output {
-    /// Ask the supervisor to start the app of a session, and come back with [`Input::AppRefused`] if
-    /// it refuses.
+    /// Ask the supervisor to start the app of a session, and report a refusal with
+    /// [`Input::AppRefused`].
     StartApp(BrowserId, SessionId),
-    /// Close a browser's WebSocket once it has what it was told before.
+    /// Close a browser's WebSocket once its queued messages are sent.
     Dismiss(BrowserId),
-    /// Tell rtc.
+    /// Send a message to rtc.
     ToRtc(ToRtc),
-    /// Tell a browser.
+    /// Send a message to a browser.
     ToBrowser(BrowserId, ToBrowser),
-    /// Ask the supervisor for relay credentials, and come back with [`Input::Minted`].
+    /// Request relay credentials from the supervisor, and report them with [`Input::Minted`].
     Mint {
         /// For whom.
         browser: BrowserId,
         /// What for.
         purpose: Purpose,
-        /// Its desktop.
+        /// Its session.
         session: SessionId,
-        /// As which peer.
+        /// For which peer.
         peer: PeerId,
     },
 }
@@ -115,9 +115,9 @@ pub enum Output {
 /// What relay credentials are for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
-    /// To try one way to the relay.
+    /// To test one path to the relay.
     Probe,
-    /// The next peer connection, or the next way of the one there is.
+    /// The next peer connection, or the next ICE restart of the current one.
     Stream,
 }
 
@@ -125,10 +125,10 @@ pub enum Purpose {
 #[derive(Debug)]
 pub struct Switchboard {
     browsers: BTreeMap<BrowserId, Browser>,
-    /// Whose each joined peer is.
+    /// The browser of each peer.
     owners: HashMap<PeerId, BrowserId>,
     linked: bool,
-    /// Logins that have ended, the latest last: whoever serves the next link is told.
+    /// Logins that have ended, the latest last: the rtc of the next link is told.
     ended: VecDeque<LoginId>,
     app: AppState,
     next_browser: u64,
@@ -139,22 +139,23 @@ pub struct Switchboard {
 #[derive(Debug)]
 struct Browser {
     login: Login,
-    /// As whom it uses the relay, whatever its peers are called: one allocation at a time.
+    /// The grantee of its relay credentials, whatever its peers are called: one allocation at a
+    /// time.
     grantee: PeerId,
     relay: Relay,
     call: Call,
 }
 
-/// What a browser holds of the relay.
+/// A browser's relay state.
 #[derive(Debug, Default)]
 struct Relay {
-    /// It has had its first message.
+    /// It has not been told yet that the relay was restarted.
     welcomed: bool,
     /// It does not know yet that the relay is a new one.
     restarted: bool,
     /// Rtc's half of the credentials.
     rtc: Option<RelayCredentials>,
-    /// When the credentials are to be renewed.
+    /// When the credentials must be renewed.
     renewal: Option<Instant>,
 }
 
@@ -174,7 +175,7 @@ impl Switchboard {
         }
     }
 
-    /// A browser has come, which may do what `login` says.
+    /// Adds a browser, which may do what `login` allows.
     pub fn join(&mut self, login: Login) -> BrowserId {
         let id = BrowserId(self.next_browser);
         self.next_browser += 1;
@@ -185,19 +186,19 @@ impl Switchboard {
         id
     }
 
-    /// How many browsers there are.
+    /// The number of browsers.
     #[must_use]
     pub fn browsers(&self) -> usize {
         self.browsers.len()
     }
 
-    /// How many peers there are.
+    /// The number of peers.
     #[must_use]
     pub fn peers(&self) -> usize {
         self.owners.len()
     }
 
-    /// Takes in what happened; [`Switchboard::poll_output`] says what follows from it.
+    /// Handles an event; [`Switchboard::poll_output`] returns the actions that follow.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
         match input {
             Input::App(state) => self.app_is(state),
@@ -245,12 +246,12 @@ impl Switchboard {
         }
     }
 
-    /// What is to be done next.
+    /// The next action.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When to say [`Input::Timeout`] if nothing happens before.
+    /// When to send [`Input::Timeout`] if nothing happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waits = self.browsers.values().filter_map(|browser| match &browser.call {
@@ -261,7 +262,7 @@ impl Switchboard {
         waits.chain(renewals).min()
     }
 
-    /// Asks for credentials.
+    /// Requests credentials.
     fn mint(&mut self, browser: BrowserId, purpose: Purpose) {
         let Some(asking) = self.browsers.get_mut(&browser) else { return };
         let (session, grantee) = (asking.login.session, asking.grantee);
@@ -275,11 +276,11 @@ impl Switchboard {
         self.outputs.push_back(Output::Mint { browser, purpose, session, peer });
     }
 
-    /// Hands credentials to both sides.
+    /// Passes credentials to both sides.
     fn minted(&mut self, now: Instant, browser: BrowserId, pair: Option<RelayPair>) {
         let Some(holder) = self.browsers.get_mut(&browser) else { return };
         let relay = &mut holder.relay;
-        // A page that has made its offer already uses its first credentials at once.
+        // A page that has already made its offer uses its first credentials at once.
         let used = !relay.welcomed && pair.is_some() && matches!(holder.call, Call::Joined { .. });
         let (viewer, rtc) = pair.map_or((None, None), |pair| (Some(pair.viewer), Some(pair.rtc)));
         relay.renewal = rtc.as_ref().map(|rtc| {

@@ -1,4 +1,4 @@
-//! What browsers are told of the app, and what they may ask for.
+//! What browsers are told about the app, and what they may request.
 
 use lumen_ipc::{message::signalling::Reason, service::AppState};
 
@@ -8,7 +8,7 @@ use super::{
 };
 
 impl Switchboard {
-    /// Tells every browser that has had its first message; the others are told after that.
+    /// Tells every browser that has had its first message; the others are told after it.
     pub(super) fn app_is(&mut self, state: AppState) {
         if state == self.app {
             return;
@@ -36,8 +36,8 @@ impl Switchboard {
         self.outputs.push_back(Output::ToBrowser(browser, message));
     }
 
-    /// Asks for a start on behalf of a browser that may control the desktop. One that may only watch
-    /// is not answered, because its page offers no start.
+    /// Requests a start on behalf of a browser that may control the desktop. One that may only
+    /// watch gets no answer, because its page offers no start.
     pub(super) fn start_app(&mut self, browser: BrowserId) {
         let Some(asking) = self.browsers.get(&browser).filter(|asking| asking.login.rights.control)
         else {

@@ -1,9 +1,10 @@
-//! Browsers' calls: how an offer becomes a peer, and how both outlive a link.
+//! Browsers' calls: how an offer becomes a peer, and how both survive the loss of a link.
 //!
-//! Rtc lives longer than the links to it, and so do its peers. So a call keeps what it takes to
-//! introduce it over another link: the peer's ticket, and the offer that rtc has not answered. When a link
-//! is over, for whatever reason, its calls wait for the next one and are introduced there. A peer that
-//! rtc does not know any more it closes by itself, and only then the browser offers anew.
+//! Rtc lives longer than the links to it, and so do its peers. So a call keeps what is needed to
+//! introduce it over another link: the peer's ticket, and the offer that rtc has not answered. When
+//! a link ends, for whatever reason, its calls wait for the next one and are introduced there. If
+//! rtc does not know a peer any more, it closes the peer itself, and only then the browser makes a
+//! new offer.
 
 use std::time::Instant;
 
@@ -18,23 +19,23 @@ use super::{
     {BrowserId, MOST_WAITING_CANDIDATES, OFFER_PATIENCE, Output, Purpose, Switchboard},
 };
 
-/// How far a browser's call has got.
+/// The state of a browser's call.
 #[derive(Debug)]
 pub(super) enum Call {
     /// It has made no offer, or its peer has ended.
     None,
     /// It waits for a link to rtc.
     Waiting { claim: Claim, until: Instant },
-    /// Rtc has been told of it.
+    /// Rtc has been told about it.
     Joined { peer: PeerId, claim: Claim },
 }
 
 /// What introduces a call to rtc. At least one of the two is there.
 #[derive(Debug, Default)]
 pub(super) struct Claim {
-    /// With what rtc finds the peer; none before its first answer.
+    /// The secret by which rtc finds the peer; none before its first answer.
     ticket: Option<Secret>,
-    /// What has not been answered.
+    /// The offer that has not been answered.
     offer: Option<Offer>,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct Claim {
 struct Offer {
     sdp: Sdp,
     candidates: Vec<CandidateLine>,
-    /// Rtc has been told of it once: it has used the browser's relay credentials.
+    /// Rtc has been told about it once: it has used the browser's relay credentials.
     told: bool,
 }
 
@@ -66,7 +67,7 @@ impl Claim {
 }
 
 impl Switchboard {
-    /// Makes a call of an offer; it takes the place of the call there was.
+    /// Makes a call of an offer; it replaces the browser's earlier call.
     pub(super) fn offered(&mut self, now: Instant, browser: BrowserId, sdp: Sdp) {
         self.give_up_call(browser);
         let mut claim = Claim::default();
@@ -74,7 +75,7 @@ impl Switchboard {
         self.claim(now, browser, claim);
     }
 
-    /// Signals for the browser's peer under a new number; rtc closes that if there is no such peer.
+    /// Signals for the browser's peer under a new number; rtc closes it if there is no such peer.
     pub(super) fn resumed(&mut self, now: Instant, browser: BrowserId, ticket: Secret) {
         self.give_up_call(browser);
         self.claim(now, browser, Claim::of_ticket(ticket));
@@ -88,7 +89,8 @@ impl Switchboard {
         }
     }
 
-    /// Passes the offer of a peer that rtc knows on; a peer it does not know cannot be mended.
+    /// Passes on an ICE restart for a peer that rtc knows; there is none for one that rtc does not
+    /// know.
     pub(super) fn restarted(&mut self, browser: BrowserId, sdp: Sdp) {
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
         match &mut caller.call {
@@ -107,7 +109,7 @@ impl Switchboard {
     pub(super) fn found_candidate(&mut self, browser: BrowserId, candidate: CandidateLine) {
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
         match &mut caller.call {
-            // Of a peer that has ended.
+            // A candidate of a peer that has ended.
             Call::None => {}
             Call::Waiting { claim, .. } => claim.keep(&candidate),
             Call::Joined { peer, claim } => {
@@ -118,7 +120,7 @@ impl Switchboard {
         }
     }
 
-    /// Rtc has answered. A peer that is not known was given up while its answer was under way.
+    /// Handles rtc's answer. An unknown peer was given up while its answer was on its way.
     pub(super) fn answered(&mut self, peer: PeerId, sdp: Sdp, ticket: Secret) {
         let Some(browser) = self.owners.get(&peer) else { return };
         if let Some(caller) = self.browsers.get_mut(browser)
@@ -130,7 +132,7 @@ impl Switchboard {
         self.outputs.push_back(Output::ToBrowser(*browser, answer));
     }
 
-    /// Tells rtc of a call that waits, under a number of its own.
+    /// Tells rtc about a waiting call, under a new peer number.
     fn introduce(&mut self, browser: BrowserId) {
         let peer = self.number_peer();
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
@@ -147,7 +149,7 @@ impl Switchboard {
         self.pass_offer_on(browser);
     }
 
-    /// Tells rtc the offer that it has not answered, if there is one.
+    /// Sends rtc the offer that it has not answered, if there is one.
     fn pass_offer_on(&mut self, browser: BrowserId) {
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
         let Call::Joined { peer, claim: Claim { offer: Some(offer), .. } } = &mut caller.call
@@ -173,7 +175,7 @@ impl Switchboard {
         }
     }
 
-    /// Forgets a call; returns its peer if rtc knows one.
+    /// Removes a call; returns its peer if rtc knows it.
     pub(super) fn end_call(&mut self, browser: BrowserId) -> Option<PeerId> {
         let caller = self.browsers.get_mut(&browser)?;
         match std::mem::replace(&mut caller.call, Call::None) {
@@ -185,15 +187,16 @@ impl Switchboard {
         }
     }
 
-    /// Introduces every call to whoever is at the other end of the new link.
+    /// Introduces every call to the rtc at the other end of the new link.
     pub(super) fn link_up(&mut self, now: Instant) {
         self.link_over(now);
         self.linked = true;
-        // Rtc may be the same process, with peers that nobody signals for, and may not have been told
-        // or not have listened.
+        // Rtc may be the same process, with peers that nobody signals for, and it may have missed
+        // the end of a login.
         let ended = self.ended.iter().map(|login| ToRtc::LoginEnded { login: *login });
         self.outputs.extend(ended.map(Output::ToRtc));
-        // A peer that nobody signals for gives way to newcomers: those there are come first.
+        // Rtc drops a peer that nobody signals for to make room for a new one: so existing peers
+        // come first.
         let waiting = self.browsers.iter().filter_map(|(id, browser)| match &browser.call {
             Call::Waiting { claim, .. } => Some((claim.ticket.is_some(), *id)),
             Call::None | Call::Joined { .. } => None,
@@ -204,7 +207,7 @@ impl Switchboard {
         }
     }
 
-    /// Has every call wait for the next link.
+    /// Makes every call wait for the next link.
     pub(super) fn link_over(&mut self, now: Instant) {
         self.linked = false;
         self.owners.clear();

@@ -11,13 +11,13 @@ use super::{
 };
 
 impl Switchboard {
-    /// A browser is done.
+    /// Handles a browser that is done.
     pub(super) fn left(&mut self, browser: BrowserId) {
         self.give_up_call(browser);
         self.browsers.remove(&browser);
     }
 
-    /// A browser's WebSocket is gone.
+    /// Handles the loss of a browser's WebSocket.
     pub(super) fn lost(&mut self, browser: BrowserId) {
         if let Some(peer) = self.end_call(browser) {
             self.outputs.push_back(Output::ToRtc(ToRtc::SignallingLost { peer }));
@@ -25,7 +25,7 @@ impl Switchboard {
         self.browsers.remove(&browser);
     }
 
-    /// A browser's login has been resumed, and is like this.
+    /// Updates a browser's login, which has been resumed.
     pub(super) fn login_renewed(&mut self, browser: BrowserId, login: Login) {
         let Some(holder) = self.browsers.get_mut(&browser) else { return };
         holder.login = login;
@@ -34,7 +34,8 @@ impl Switchboard {
         }
     }
 
-    /// Ends what every browser of a login has, and tells them; and the peers that nobody signals for.
+    /// Ends everything that the browsers of a login have, and tells them; and the login's peers
+    /// that nobody signals for.
     pub(super) fn login_ended(&mut self, login: LoginId) {
         let of = |browser: &Browser| browser.login.id == login;
         let own = self.browsers.iter().filter(|(_, browser)| of(browser)).map(|(id, _)| *id);

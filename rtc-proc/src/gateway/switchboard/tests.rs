@@ -16,7 +16,7 @@ mod login;
 
 const RIGHTS: Rights = Rights { control: true };
 
-/// A login, and which one it is.
+/// A login with this number.
 fn login(rights: Rights, id: u64) -> Login {
     let session = SessionId::SOLE;
     Login { id: LoginId(id), session, rights, expires_in_seconds: Some(60) }
@@ -39,7 +39,7 @@ fn candidate(browser: BrowserId) -> Input {
     Input::Said(browser, FromBrowser::Candidate { candidate })
 }
 
-/// A browser that comes and is told that there is no relay.
+/// A browser that joins and is told that there is no relay.
 fn join(switchboard: &mut Switchboard) -> BrowserId {
     let browser = switchboard.join(login(RIGHTS, 1));
     let minted = Input::Minted(browser, Purpose::Stream, None);
@@ -51,7 +51,7 @@ fn join(switchboard: &mut Switchboard) -> BrowserId {
     browser
 }
 
-/// A switchboard with an rtc, and a browser that has made it an offer: it is peer 1.
+/// A switchboard with an rtc, and a browser that has sent an offer: it is peer 1.
 fn offered(now: Instant) -> (Switchboard, BrowserId) {
     let mut switchboard = Switchboard::new(PeerId(0));
     switchboard.handle_input(now, Input::LinkUp);
@@ -98,7 +98,7 @@ fn ended() -> AppState {
     AppState::Ended { reason: Reason::truncated("It ended.") }
 }
 
-/// What a browser is told of an app that has ended.
+/// The message to a browser about an app that has ended.
 fn told(startable: bool) -> ToBrowser {
     ToBrowser::App { running: false, reason: Reason::truncated("It ended."), startable }
 }
@@ -110,7 +110,7 @@ fn app_that_ends_is_told_to_every_browser_and_to_later_ones() {
     switchboard.handle_input(Instant::now(), Input::App(ended()));
     assert_eq!(drain(&mut switchboard), [Output::ToBrowser(early, told(true))]);
     switchboard.handle_input(Instant::now(), Input::App(ended()));
-    assert_eq!(drain(&mut switchboard), [], "it is no news");
+    assert_eq!(drain(&mut switchboard), [], "nothing has changed");
     let late = switchboard.join(login(Rights { control: false }, 2));
     let minted = Input::Minted(late, Purpose::Stream, None);
     switchboard.handle_input(Instant::now(), minted);
@@ -221,7 +221,7 @@ fn mints(outputs: &[Output]) -> usize {
     outputs.iter().filter(|output| matches!(output, Output::Mint { .. })).count()
 }
 
-/// A linked switchboard and a browser that has been given its first credentials.
+/// A linked switchboard and a browser that has its first credentials.
 fn with_relay(now: Instant) -> (Switchboard, BrowserId) {
     let mut switchboard = Switchboard::new(PeerId(0));
     switchboard.handle_input(now, Input::LinkUp);
@@ -243,7 +243,7 @@ fn offer_uses_credentials_up_and_both_sides_are_given_new_ones() {
     let joined = ToRtc::PeerJoined { peer, login: login(RIGHTS, 1), relay: Some(credentials(1)) };
     assert_eq!(outputs.first(), Some(&Output::ToRtc(joined)));
     let (session, purpose) = (SessionId::SOLE, Purpose::Stream);
-    // As the same grantee as before: its next allocation takes the place of its last.
+    // For the same grantee as before: its next allocation replaces its last.
     let mint = Output::Mint { browser, purpose, session, peer: PeerId(0) };
     assert_eq!(outputs.last(), Some(&mint));
     switchboard.handle_input(now, minted(browser, 2));
@@ -379,7 +379,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What rtc knows, from what it was told.
+/// What rtc knows from its messages.
 #[derive(Default)]
 struct Rtc {
     linked: bool,
@@ -389,7 +389,7 @@ struct Rtc {
 
 impl Rtc {
     fn hear(&mut self, message: &ToRtc) {
-        assert!(self.linked, "nobody listens to {message:?}");
+        assert!(self.linked, "there is no link for {message:?}");
         match message {
             ToRtc::PeerJoined { peer, .. } | ToRtc::PeerResumed { peer, .. } => {
                 assert!(self.highest.is_none_or(|highest| peer.0 > highest), "{peer} again");
@@ -405,7 +405,8 @@ impl Rtc {
             ToRtc::PeerGone { peer } | ToRtc::SignallingLost { peer } => {
                 assert!(self.peers.remove(&peer.0), "{peer} twice");
             }
-            // The switchboard has given up those of the login that somebody signals for.
+            // The switchboard has already given up those peers of the login that a browser signals
+            // for.
             ToRtc::LoginEnded { .. } => {}
         }
     }

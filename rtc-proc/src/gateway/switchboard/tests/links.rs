@@ -1,8 +1,8 @@
-//! Links that end and are made anew while peers live.
+//! Links that end and are replaced while peers live.
 
 use super::*;
 
-/// How the link came to be another one.
+/// The ways in which a link is replaced.
 const LOSSES: [fn() -> Option<Input>; 3] =
     [|| Some(Input::LinkDown), || Some(Input::LinkFull), || None];
 
@@ -41,10 +41,10 @@ fn link_that_is_lost_in_any_way_is_no_end_of_a_peer_that_the_next_link_resumes()
         let now = Instant::now();
         let (mut switchboard, browser) = answered(now);
         lose().into_iter().for_each(|input| switchboard.handle_input(now, input));
-        assert_eq!(drain(&mut switchboard), [], "nobody is told anything");
+        assert_eq!(drain(&mut switchboard), [], "nobody is told");
         switchboard.handle_input(now, Input::LinkUp);
         assert_eq!(drain(&mut switchboard), [resumed(2)]);
-        // It goes on as if nothing had been.
+        // It goes on as if nothing had happened.
         switchboard.handle_input(now, candidate(browser));
         let candidate = CandidateLine::new("candidate:1").expect("short");
         let found = ToRtc::CandidateFound { peer: PeerId(2), candidate };
@@ -66,7 +66,7 @@ fn only_the_peer_that_rtc_does_not_know_any_more_offers_anew() {
     switchboard.handle_input(now, closed_by_rtc(5));
     let outputs = drain(&mut switchboard);
     assert!(closed_for(&outputs, forgotten) && !closed_for(&outputs, known));
-    // Words about numbers of an older link are about nobody.
+    // Messages about numbers of an older link concern nobody.
     switchboard.handle_input(now, closed_by_rtc(1));
     assert_eq!(drain(&mut switchboard), []);
 }
@@ -91,7 +91,7 @@ fn offer_that_was_not_answered_is_made_again_after_the_peers_that_live() {
         assert_eq!(
             drain(&mut switchboard),
             [resumed(4), joined(5), made(5, "new"), found],
-            "what nobody signals for gives way to newcomers"
+            "existing peers come before new offers"
         );
     }
 }

@@ -37,7 +37,7 @@ fn login_that_ends_without_a_link_is_told_to_whoever_serves_the_next() {
     let told = ToBrowser::LoginEnded {};
     let told = [Output::ToBrowser(browser, told), Output::Dismiss(browser)];
     assert_eq!(drain(&mut switchboard), told);
-    // One that is cut before it is read is no reason to forget.
+    // A link that ends before it is read does not clear the list.
     for _ in 0..2 {
         switchboard.handle_input(now, Input::LinkUp);
         let ended = Output::ToRtc(ToRtc::LoginEnded { login: LoginId(1) });
@@ -74,7 +74,7 @@ fn browser_that_is_lost_leaves_its_peer_and_takes_it_up_by_its_next_socket() {
     let candidate = CandidateLine::new("candidate:1").expect("short");
     let found = ToRtc::CandidateFound { peer, candidate };
     assert_eq!(drain(&mut switchboard), [Output::ToRtc(found)]);
-    // Rtc does not know it any more.
+    // Rtc does not know the peer any more.
     let reason = Reason::truncated("forgotten");
     let closed = ToGateway::PeerClosed { peer, reason, retry: true };
     switchboard.handle_input(now, Input::FromRtc(closed));
