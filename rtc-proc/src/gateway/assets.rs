@@ -3,13 +3,13 @@
 /// One file.
 #[derive(Clone, Copy, Debug)]
 pub struct Asset {
-    /// Its path in the address.
+    /// Its path in the URL.
     pub path: &'static str,
     /// Its media type.
     pub content_type: &'static str,
     /// Its strong entity tag, quotes included (RFC 9110, section 8.8.3).
     pub etag: &'static str,
-    /// What is in it.
+    /// Its content.
     pub bytes: &'static [u8],
 }
 
@@ -27,16 +27,16 @@ impl Asset {
         ASSETS.iter().find(|asset| asset.path == path)
     }
 
-    /// The file at a `path` of this version: it is never another one. The page itself has no such
-    /// path, so that a browser asks for it each time and learns of new versions.
+    /// The file at a `path` of this version, whose content never changes. The page itself has no
+    /// such path, so that a browser asks for it each time and learns of new versions.
     #[must_use]
     pub fn find_lasting(path: &str) -> Option<&'static Self> {
         let path = path.strip_prefix('/')?.strip_prefix(VERSION)?;
         Self::find(path).filter(|asset| asset.path != "/")
     }
 
-    /// Whether a browser that sent `If-None-Match: …` has this version already. A weak tag is as
-    /// good here as a strong one (RFC 9110, section 13.1.2).
+    /// Whether a browser that sent `If-None-Match: …` has this version already. A weak tag counts
+    /// as much as a strong one here (RFC 9110, section 13.1.2).
     #[must_use]
     pub fn is_known_by(&self, if_none_match: &str) -> bool {
         if_none_match

@@ -1,7 +1,7 @@
-//! The login cookie: half of what a browser is recognised by ([`super::halves`]).
+//! The login cookie: one half of a browser's key ([`super::halves`]).
 //!
-//! Cookies do not know ports: two desktops on one host would overwrite each other's. So the port is
-//! part of the name, or the path of the socket in its place.
+//! Cookies do not know ports: two desktops on one host would overwrite each other's. So the
+//! cookie's name contains the port, or a hash of the socket's path.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -15,13 +15,13 @@ pub struct LoginCookie {
 }
 
 impl LoginCookie {
-    /// The cookie of the gateway that listens there.
+    /// The cookie of the gateway that listens at `listen`.
     #[must_use]
     pub fn of(listen: &Listen) -> Self {
         let name = match listen {
             Listen::Tcp(address) => format!("lumen-{}", address.port()),
             Listen::Unix(path) => {
-                // It tells sockets apart, nothing more; nobody gains by two that are alike.
+                // The hash only tells sockets apart; two that collide gain nothing.
                 let mut hasher = DefaultHasher::new();
                 hasher.write(path.as_str().as_bytes());
                 format!("lumen-{:016x}", hasher.finish())
@@ -30,7 +30,7 @@ impl LoginCookie {
         Self { name }
     }
 
-    /// The half of a key that a request brings, if it brings one that can be one.
+    /// The half of a key in a request's cookie, if it has the form of one.
     #[must_use]
     pub fn find(&self, headers: &HeaderMap) -> Option<Secret> {
         headers
@@ -43,11 +43,11 @@ impl LoginCookie {
             .and_then(|(_, value)| Secret::new(value).ok())
     }
 
-    /// The header that makes a browser keep `login` and show it under `path`, which is known to be fit
-    /// for a header. `secure` keeps it off plain connections.
+    /// The header with which a browser keeps `login` and sends it under `path`, which must be valid
+    /// in a header. `secure` keeps it off unencrypted connections.
     ///
     /// # Errors
-    /// When the login is no legal header value: a bug of the supervisor's.
+    /// When the login is not a legal header value: a bug of the supervisor.
     pub fn keep(
         &self,
         login: &Secret,
@@ -57,10 +57,10 @@ impl LoginCookie {
         self.header(login.reveal(), path, secure, "")
     }
 
-    /// The header that makes a browser forget the login it shows under `path`.
+    /// The header with which a browser forgets the login that it sends under `path`.
     ///
     /// # Errors
-    /// When the path is not fit for a header.
+    /// When the path is not valid in a header.
     pub fn forget(&self, path: &str, secure: bool) -> Result<HeaderValue, InvalidHeaderValue> {
         self.header("", path, secure, "; Max-Age=0")
     }

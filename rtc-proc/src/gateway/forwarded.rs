@@ -1,13 +1,13 @@
-//! Who asks, for which host and by which scheme: what a request says itself, or what a trusted proxy
-//! says of it.
+//! The client's address, host and scheme of a request: from the request itself, or from a trusted
+//! proxy's headers.
 //!
-//! Trusts: `X-Forwarded-For`, `-Host` and `-Proto` on connections of the proxies that the administrator
-//! named or lets write to the Unix socket, and on no other; elsewhere they are not even read. Of several
-//! values the last counts, which is the one that the nearest proxy wrote: what stands before it may be
-//! the browser's own invention. Only of addresses the last is passed over while it is a trusted proxy's,
-//! because that one wrote what stands before it. What a trusted proxy wrote and cannot be understood
-//! refuses the request. `Forwarded` (RFC 7239) is not read: a proxy that writes one set of headers lets
-//! a browser's forgery of the other pass.
+//! Trusts: `X-Forwarded-For`, `-Host` and `-Proto` on connections of the proxies that the
+//! administrator named or lets write to the Unix socket; on other connections they are not even
+//! read. Of several values the last one counts, which the nearest proxy wrote: the browser may have
+//! invented those before it. In the list of addresses, a trusted proxy's address is skipped,
+//! because that proxy wrote the one before it. A request is refused if a trusted proxy wrote a
+//! value that cannot be parsed. `Forwarded` (RFC 7239) is not read: a proxy that writes one set of
+//! headers passes a browser's forgery of the other.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,7 +19,7 @@ use super::{
     refusal::{Names, Quoted, Refusal},
 };
 
-/// Proxies between a browser and this gateway that are counted; nobody has so many.
+/// Most proxies between a browser and this gateway that are counted; nobody has so many.
 const MOST_HOPS: usize = 16;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -31,12 +31,12 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub struct Sender {
     /// Its address; `None` on a Unix socket.
     pub address: Option<IpAddr>,
-    /// Whether it is believed.
+    /// Whether its headers are trusted.
     pub trusted: bool,
 }
 
 impl Sender {
-    /// Judges an address by the networks that are trusted.
+    /// Trusts the sender if its address is in one of the `trusted` networks.
     #[must_use]
     pub fn of(address: Option<IpAddr>, trusted: &[Network]) -> Self {
         let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
@@ -44,19 +44,19 @@ impl Sender {
     }
 }
 
-/// Who asks.
+/// Who makes a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Asker {
-    /// Where the browser is, as far as anybody knows: what limits count. Who writes to a Unix socket
-    /// without a word about others is on this machine.
+    /// The browser's address as far as it is known: limits count by it. A client of the Unix socket
+    /// that names no other address is on this machine.
     pub source: IpAddr,
-    /// Whether the address is a proxy's word.
+    /// Whether a proxy named the address.
     pub forwarded: bool,
-    /// The name by which the browser found the gateway.
+    /// The name by which the browser reached the gateway.
     pub host: Host,
-    /// The scheme by which it did; `None` when nobody said.
+    /// The scheme by which it did; `None` when unknown.
     pub scheme: Option<Scheme>,
-    /// Whose connection it is.
+    /// The other end of the connection.
     pub sender: Sender,
 }
 
@@ -64,7 +64,7 @@ impl Asker {
     /// Reads the head of a request.
     ///
     /// # Errors
-    /// [`Refusal`] for a host that is none, and for a trusted proxy's word that is none.
+    /// [`Refusal`] for a malformed host, or a malformed header of a trusted proxy.
     pub fn of(headers: &HeaderMap, sender: Sender, trusted: &[Network]) -> Result<Self, Refusal> {
         let own = sender.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
         if !sender.trusted {
@@ -88,7 +88,7 @@ impl Asker {
     /// Judges the `Origin` of the request.
     ///
     /// # Errors
-    /// [`Refusal::ForeignOrigin`] unless there is exactly one, and it is the host's.
+    /// [`Refusal::ForeignOrigin`] unless there is exactly one, and it is that of the host.
     pub fn judge_origin(&self, headers: &HeaderMap) -> Result<OwnOrigin, Refusal> {
         self.host.judge_origin(headers, self.scheme).ok_or_else(|| {
             let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
@@ -105,8 +105,8 @@ impl Asker {
     }
 }
 
-/// The elements of a header that is a list, the last first. Several lines are one list (RFC 9110,
-/// section 5.3).
+/// The elements of a list header, the last first. Several lines are one list (RFC 9110, section
+/// 5.3).
 fn elements<'headers>(
     headers: &'headers HeaderMap,
     name: &HeaderName,
@@ -121,7 +121,7 @@ fn elements<'headers>(
     })
 }
 
-/// The last element of a header, if there is the header.
+/// The last element of a header, if the header is present.
 fn last<'headers>(
     headers: &'headers HeaderMap,
     name: &HeaderName,
@@ -129,7 +129,8 @@ fn last<'headers>(
     elements(headers, name).next().transpose()
 }
 
-/// The last address that is no trusted proxy's, or the first if all are; `None` without the header.
+/// The last address that is not a trusted proxy's, or the first if all are; `None` without the
+/// header.
 fn source(headers: &HeaderMap, trusted: &[Network]) -> Result<Option<IpAddr>, ()> {
     let mut found = None;
     for (hops, element) in elements(headers, &FOR).enumerate() {
@@ -142,7 +143,7 @@ fn source(headers: &HeaderMap, trusted: &[Network]) -> Result<Option<IpAddr>, ()
     Ok(found)
 }
 
-/// An address as proxies write it: alone, in brackets, or with a port.
+/// An address as proxies write it: bare, in brackets, or with a port.
 fn address(text: &str) -> Option<IpAddr> {
     let plain = |text: &str| text.parse::<IpAddr>().ok();
     let bracketed = || {
@@ -207,7 +208,7 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("forwarded", "for=10.0.0.1;host=desk.example;proto=https"),
         ];
-        let asker = asker("192.0.2.7", &forged).expect("not even read");
+        let asker = asker("192.0.2.7", &forged).expect("the headers are not read");
         assert_eq!((asker.source.to_string().as_str(), asker.forwarded), ("192.0.2.7", false));
         assert_eq!((asker.host.to_string().as_str(), asker.scheme), ("127.0.0.1:8080", None));
         assert!(Asker::of(&headers(&forged), asker.sender, &trusted()).is_err(), "no Host");

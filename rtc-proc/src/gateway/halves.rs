@@ -1,33 +1,33 @@
 //! The key of a login, which its browser keeps in two halves.
 //!
-//! A browser sends a cookie to every port of the host, and so to whatever any user of that host serves
-//! there. So a cookie alone opens nothing. The other half lies in the storage of the page, which belongs to
-//! the page's origin, port included; the page shows it in a header, and with the WebSocket as one of the
-//! protocols that it offers there, because a page can add no header to that. Each half has as much
-//! randomness as cannot be guessed.
+//! A browser sends a cookie to every port of the host, and so to servers of any user of that host.
+//! So a cookie alone opens nothing. The other half is in the page's storage, which belongs to the
+//! page's origin, port included. The page sends it in a header; a WebSocket request cannot have
+//! extra headers, so there it is one of the offered subprotocols. Each half alone has too much
+//! randomness to be guessed.
 
 use axum::http::{HeaderMap, HeaderName, header};
 use lumen_ipc::text::Secret;
 
 use super::cookie::LoginCookie;
 
-/// The header in which the page shows its half.
+/// The header in which the page sends its half.
 pub const KEY: HeaderName = HeaderName::from_static("lumen-key");
-/// The protocol that the WebSocket speaks.
+/// The subprotocol that the WebSocket speaks.
 pub const PROTOCOL: &str = "lumen";
-/// What its half begins with where the page names it as a protocol.
+/// The prefix of the page's half where it is offered as a subprotocol.
 const KEY_PROTOCOL: &str = "lumen-key.";
 
 /// The halves of a key.
 #[derive(Debug)]
 pub struct Halves {
-    /// What the browser sends by itself.
+    /// The half that the browser sends by itself.
     pub cookie: Secret,
-    /// What the page has to show.
+    /// The half that the page sends.
     pub stored: Secret,
 }
 
-/// A key that cannot be halved: a bug of the supervisor's.
+/// A key that cannot be halved: a bug of the supervisor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the supervisor's key has no two halves")]
 pub struct NoHalves;
@@ -36,7 +36,7 @@ impl Halves {
     /// Cuts a key in two.
     ///
     /// # Errors
-    /// [`NoHalves`] for a key of an odd length, or none.
+    /// [`NoHalves`] for a key of odd length, or an empty one.
     pub fn of(key: &Secret) -> Result<Self, NoHalves> {
         let text = key.reveal();
         let (cookie, stored) = text.split_at_checked(text.len() / 2).ok_or(NoHalves)?;
@@ -47,7 +47,7 @@ impl Halves {
         Ok(Self { cookie: half(cookie)?, stored: half(stored)? })
     }
 
-    /// The key that a request brings; `None` unless it brings both halves.
+    /// The key of a request; `None` unless it brings both halves.
     #[must_use]
     pub fn joined(cookie: &LoginCookie, headers: &HeaderMap) -> Option<Secret> {
         let (cookie, stored) = (cookie.find(headers)?, stored(headers)?);
@@ -55,7 +55,7 @@ impl Halves {
     }
 }
 
-/// The half that the page shows.
+/// The half that the page sends.
 fn stored(headers: &HeaderMap) -> Option<Secret> {
     let named = || {
         let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();

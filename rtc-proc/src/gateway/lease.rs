@@ -1,5 +1,5 @@
-//! How a WebSocket keeps the login it was opened with: when it has it resumed, so that an open page
-//! counts as used, and when it has to end. Pure.
+//! How a WebSocket keeps the login it was opened with: when to resume it, so that an open page
+//! counts as used, and when the WebSocket must end. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -7,33 +7,33 @@ use lumen_ipc::login::Login;
 
 /// A login is resumed when half of its time is over, but not more often than this…
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
-/// …and not less often than this: whatever has ended it, its WebSockets end soon after.
+/// …and not less often than this: if it was ended elsewhere, its WebSockets end soon after.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
-/// And when the supervisor has not answered, after this.
+/// Time between attempts while the supervisor does not answer.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// A WebSocket's hold on its login.
 #[derive(Clone, Copy, Debug)]
 pub struct Lease {
-    /// When the login ends, unless it is resumed; `None` for one that never ends.
+    /// When the login ends unless it is resumed; `None` for one that never ends.
     ends: Option<Instant>,
     /// When to resume it.
     next: Option<Instant>,
-    /// Whether it has been resumed since the WebSocket was there.
+    /// Whether it has been resumed since the WebSocket opened.
     confirmed: bool,
 }
 
 impl Lease {
-    /// A login as the broker described it before the WebSocket was there. It is resumed at once,
-    /// because it may have been signed out of in between, when there was no WebSocket to tell.
+    /// Takes a login as the broker described it before the WebSocket opened. It is resumed at once,
+    /// because a sign-out in between would not have reached this WebSocket.
     #[must_use]
     pub fn new(now: Instant, login: &Login) -> Self {
         let ends = end_of(now, login);
         Self { ends, next: ends.map(|_| now), confirmed: false }
     }
 
-    /// The broker has resumed the login. Returns whether rtc has to be told: what the first answer
-    /// says has just been said.
+    /// Handles the broker's answer. Returns whether rtc must be told: the first answer only repeats
+    /// what rtc was just told.
     pub fn resumed(&mut self, now: Instant, login: &Login) -> bool {
         self.ends = end_of(now, login);
         self.next = self.ends.map(|ends| {
@@ -43,13 +43,13 @@ impl Lease {
         std::mem::replace(&mut self.confirmed, true)
     }
 
-    /// When to have the login resumed.
+    /// When to resume the login.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
-    /// It could not be resumed, because nobody answered. Returns whether it has ended meanwhile.
+    /// Handles a missing answer. Returns whether the login has ended meanwhile.
     pub fn unanswered(&mut self, now: Instant) -> bool {
         self.next = self.ends.map(|ends| ends.min(now + RETRY).max(now + LEAST_PAUSE));
         self.ends.is_some_and(|ends| ends <= now)

@@ -14,8 +14,8 @@ struct Body {
     token: String,
 }
 
-/// Whether a request with this `Content-Type` can carry a login. Other types are what a form on a
-/// foreign page can send without asking.
+/// Whether a request with this `Content-Type` can carry a login. A form on a foreign page can send
+/// other types without a preflight.
 #[must_use]
 pub fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default();
@@ -25,7 +25,7 @@ pub fn is_json(content_type: &str) -> bool {
 /// The token in a body.
 ///
 /// # Errors
-/// [`Refusal::BadLogin`] for anything but the one legal object. The reason is not told: it would
+/// [`Refusal::BadLogin`] for anything but the one legal object. It gives no reason, which would
 /// quote the token.
 pub fn parse(body: &[u8]) -> Result<Secret, Refusal> {
     let body: Body = serde_json::from_slice(body).map_err(|_| Refusal::BadLogin)?;

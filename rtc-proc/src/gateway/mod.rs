@@ -1,17 +1,18 @@
 //! `lumen-gateway`: the host's HTTP front door.
 //!
-//! Decides: which requests are looked at at all ([`forwarded`], [`origin`], [`quota`]), what the
+//! Decides: which requests are handled at all ([`forwarded`], [`origin`], [`quota`]), what the
 //! client's files are ([`assets`]), and which browser's offer goes to rtc under which number
-//! ([`switchboard`]). Who may log in it does *not* decide: the supervisor does, over the broker link.
+//! ([`switchboard`]). It does *not* decide who may log in: the supervisor does, over the broker
+//! link.
 //!
 //! Trusts: nobody who connects. A request is bounded in size, time and number before anything in it
-//! counts; a WebSocket speaks only after its `Origin`, its `Host` and its key have been judged, and
-//! one that says something other than the few legal messages ([`signal`]) is closed without
-//! anybody else noticing. SDP and candidates pass through unread.
+//! counts; a WebSocket opens only after its `Origin`, its `Host` and its key have been checked, and
+//! is closed, without any effect on others, if it sends anything but the few legal messages
+//! ([`signal`]). SDP and candidates pass through unread.
 //!
-//! The data's way:
+//! The flow of data:
 //! ```text
-//! anybody ─TCP─▶ shell::server ─▶ shell::doorway ─▶ opening ─▶ relay, or:
+//! anyone ─TCP─▶ shell::server ─▶ shell::doorway ─▶ opening ─▶ relay, or:
 //! browser ─HTTP─▶ shell::server ─▶ shell::routes ─▶ assets | broker (login) | shell::socket
 //! browser ─WebSocket─▶ shell::socket ─▶ signal ─▶ switchboard ─▶ shell::exchange ─▶ rtc
 //! ```
@@ -19,21 +20,21 @@
 //! | module | is |
 //! |---|---|
 //! | [`assets`] | the client's files, from memory |
-//! | [`cookie`] | reading and making the login cookie |
-//! | [`forwarded`] | who asks, as a trusted proxy tells it |
-//! | [`halves`] | the key of a login, half a cookie and half the page's |
-//! | [`headers`] | what every response carries |
-//! | [`lease`] | how long a WebSocket may count on its login |
+//! | [`cookie`] | the login cookie |
+//! | [`forwarded`] | the client of a request, also behind a trusted proxy |
+//! | [`halves`] | the key of a login, one half in a cookie and one in the page |
+//! | [`headers`] | the headers of every response |
+//! | [`lease`] | how long a WebSocket may use its login |
 //! | [`login`] | the body of a login |
-//! | [`opening`] | whose a connection is on a port shared with the relay |
-//! | [`origin`] | `Host` and `Origin`: who asks, and from which page |
+//! | [`opening`] | whether a connection is the gateway's or the relay's, on a shared port |
+//! | [`origin`] | `Host` and `Origin`: which name, and whose page |
 //! | [`policy`] | confinement |
 //! | [`path`] | the page's path, whether a proxy strips it or not |
 //! | [`quota`] | how many connections, how many messages |
-//! | [`refusal`] | why a request is refused, in words |
+//! | [`refusal`] | why a request is refused |
 //! | [`shell`] | sockets, timers, links |
 //! | [`signal`] | the JSON of the signalling WebSocket |
-//! | [`switchboard`] | browsers and their peers, as a machine |
+//! | [`switchboard`] | browsers and their peers, as a state machine |
 
 pub mod assets;
 pub mod cookie;

@@ -1,19 +1,19 @@
-//! What a connection's first bytes say it is: a browser's request, or the relay's client.
+//! Recognises a connection by its first bytes: a browser's request, or a client of the relay.
 //!
-//! Browsers and the relay may share one port, because often only one is open. Three things arrive
-//! there, and their first byte tells them apart (RFC 7983 does the same on UDP): a request's method
-//! is letters, a STUN message begins with two zero bits, TLS with the record type "handshake".
-//! TLS is the relay's if its ClientHello asks for the relay's name.
+//! Browsers and the relay may share one port, because often only one is open. Three protocols
+//! arrive there, and their first byte tells them apart (RFC 7983 does the same on UDP): a request's
+//! method is letters, a STUN message begins with two zero bits, TLS with the record type
+//! "handshake". TLS is the relay's if its ClientHello asks for the relay's name.
 //!
-//! Trusts: nothing. All that is read is lengths, and what does not fit them is nobody's: it is left
-//! to HTTP, which refuses it.
+//! Trusts: nothing. It reads lengths only, and leaves whatever does not fit them to HTTP, which
+//! refuses it.
 
 use lumen_ipc::service::Handover;
 
-/// As many bytes tell a STUN message (RFC 8489, section 5: type, length, cookie).
+/// Bytes needed to recognise a STUN message (RFC 8489, section 5: type, length, cookie).
 pub const STUN_BYTES: usize = 8;
 
-/// Longest ClientHello that is looked at, headers included. Those of browsers have about 2 KiB.
+/// Longest ClientHello that is parsed, headers included. Those of browsers have about 2 KiB.
 pub const MAX_HELLO_BYTES: usize = 16 * 1024;
 
 /// RFC 8489, section 5.
@@ -26,20 +26,20 @@ const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;
 const HOST_NAME: u8 = 0;
 
-/// Whose a connection is.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Opening {
-    /// The gateway's.
+    /// For the gateway.
     Http,
-    /// The relay's, in the clear.
+    /// For the relay, unencrypted.
     Plain,
-    /// The relay's, by TLS.
+    /// For the relay, over TLS.
     Secured,
-    /// Not known before more has come.
+    /// Not known before more bytes have come.
     Unfinished,
 }
 
-/// Judges the first bytes of a connection.
+/// Classifies a connection by its first bytes.
 #[must_use]
 pub fn classify(bytes: &[u8], handover: &Handover) -> Opening {
     match bytes.first() {
@@ -108,7 +108,7 @@ fn hello(bytes: &[u8]) -> Result<Vec<u8>, NoHello> {
     }
 }
 
-/// The length in a handshake message's header, if that is there.
+/// The length in a handshake message's header, if the header is complete.
 fn hello_length(message: &[u8]) -> Result<Option<usize>, NoHello> {
     let mut header = Reader(message);
     match header.byte() {
@@ -158,13 +158,13 @@ impl<'a> Reader<'a> {
         Some(u16::from_be_bytes(*pair))
     }
 
-    /// Bytes after their length in one byte.
+    /// A block with a length of one byte.
     fn short_block(&mut self) -> Option<&'a [u8]> {
         let length = self.byte()?;
         self.take(length.into())
     }
 
-    /// Bytes after their length in two.
+    /// A block with a length of two bytes.
     fn block(&mut self) -> Option<&'a [u8]> {
         let length = self.pair()?;
         self.take(length.into())

@@ -1,11 +1,11 @@
-//! `Host` and `Origin`: by which name the gateway was reached, and whose page asks.
+//! `Host` and `Origin`: by which name the gateway was reached, and which page made the request.
 //!
-//! Two attacks end here. *Cross-site*: a foreign page in the viewer's browser opens the WebSocket or
-//! posts a login; its `Origin` is not the gateway's own name. *DNS rebinding*: a foreign name
-//! is made to point at the gateway, so that `Origin` and `Host` agree. With a token this gains
-//! nothing, because the browser keeps the cookie for the name it logged in under and sends it to no
-//! other. Without one ([`lumen_ipc::service::AuthMode::None`], loopback only) `Host` itself must
-//! name the loopback.
+//! Two attacks are stopped here. *Cross-site*: a foreign page in the viewer's browser opens the
+//! WebSocket or posts a login; its `Origin` is not the gateway's own name. *DNS rebinding*: a
+//! foreign name is made to resolve to the gateway, so that `Origin` and `Host` agree. With a token
+//! this gains nothing, because the browser keeps the cookie for the name it logged in under and
+//! sends it to no other. Without one ([`lumen_ipc::service::AuthMode::None`], loopback only) `Host`
+//! itself must name the loopback.
 
 use std::{fmt, net::IpAddr};
 
@@ -16,9 +16,9 @@ use super::refusal::Refusal;
 /// How a browser reaches a page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scheme {
-    /// In the clear.
+    /// Unencrypted.
     Http,
-    /// By TLS.
+    /// Over TLS.
     Https,
 }
 
@@ -33,7 +33,7 @@ impl Scheme {
         }
     }
 
-    /// The scheme of a request as proxies name it; some name that of its WebSocket.
+    /// The scheme of a request as proxies name it; some write that of a WebSocket.
     #[must_use]
     pub fn forwarded(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
@@ -70,7 +70,7 @@ pub struct Host {
 /// A page's origin that is the gateway's own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OwnOrigin {
-    /// Whether the page came over TLS (ended in front of the gateway).
+    /// Whether the page was loaded over TLS (which ends in front of the gateway).
     pub secure: bool,
 }
 
@@ -84,7 +84,7 @@ impl Host {
         value.to_str().ok().and_then(Self::parse).ok_or(Refusal::BadHost)
     }
 
-    /// The host in `text`, if it is one.
+    /// The host in `text`, if it is well-formed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let authority: Authority = text.parse().ok()?;
@@ -100,11 +100,11 @@ impl Host {
         Some(Self { name: authority.host().to_ascii_lowercase(), port })
     }
 
-    /// Whether the name is one only this machine can mean by itself.
+    /// Whether the name can only mean this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let name = self.name.trim_end_matches('.');
-        // RFC 6761, section 6.3: localhost and all below it.
+        // RFC 6761, section 6.3: localhost and all names below it.
         if name == "localhost" || name.ends_with(".localhost") {
             return true;
         }
@@ -116,7 +116,7 @@ impl Host {
     }
 
     /// Judges the `Origin` of a request that reached the gateway by this name, and by `scheme` if
-    /// somebody knows; `None` unless there is exactly one, and it is this host's.
+    /// it is known; `None` unless there is exactly one, and it is this host's.
     #[must_use]
     pub fn judge_origin(&self, headers: &HeaderMap, scheme: Option<Scheme>) -> Option<OwnOrigin> {
         let origin = self.own_origin(only(headers, header::ORIGIN)?.to_str().ok()?)?;
@@ -126,7 +126,7 @@ impl Host {
     fn own_origin(&self, origin: &str) -> Option<OwnOrigin> {
         let uri: Uri = origin.parse().ok()?;
         let scheme = Scheme::of_origin(uri.scheme_str()?)?;
-        // An origin has no path; the parser makes "/" of none.
+        // An origin has no path; the parser turns an empty path into "/".
         if uri.path() != "/" || uri.query().is_some() || origin.ends_with('/') {
             return None;
         }
@@ -146,7 +146,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// The value of a header that is there exactly once.
+/// The value of a header that occurs exactly once.
 fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

@@ -1,18 +1,18 @@
-//! The page's path as browsers see it. A proxy that shows Lumen under a path passes that on as it is, or
-//! strips it; both are understood, so that neither the proxy nor the administrator has to say which.
+//! The page's path as browsers see it. A proxy that serves Lumen under a path passes the path on or
+//! strips it; both work, so neither the proxy nor the administrator has to say which.
 
 use lumen_ipc::front_door::BasePath;
 
 /// Where a request's path leads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Place<'path> {
-    /// To the base without its last slash: addresses relative to the page would be wrong there.
+    /// The base without its last slash: URLs relative to the page would be wrong there.
     Below,
-    /// To something of the gateway's.
+    /// Something that the gateway serves.
     Inside {
-        /// Its path there.
+        /// Its path below the base.
         path: &'path str,
-        /// Whether the request named the base itself.
+        /// Whether the request contained the base.
         named: bool,
     },
 }

@@ -1,10 +1,10 @@
-//! How many connections there may be, and how fast one may talk.
+//! How many connections there may be, and how fast one may send.
 //!
-//! What is counted against whom: a connection belongs to the address it came from until its browser
-//! shows a login, and to that login from then on. Many people may be behind one address (a proxy
-//! that does not name them, a tunnel), so an address whose share is full shuts nobody out: the
-//! newcomer takes the place of the one that has been there longest without a login. Logins keep
-//! their places, each up to a share of its own, whatever strangers do.
+//! Who a connection counts against: the address it came from until its browser shows a login, and
+//! that login from then on. Many people may be behind one address (a tunnel, or a proxy that does
+//! not name them), so an address whose share is full shuts nobody out: a new connection displaces
+//! the oldest one without a login. Logins keep their places, each up to a share of its own,
+//! whatever connections without a login do.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ pub const MAX_STRANGERS: usize = MAX_CONNECTIONS / 2;
 /// Most connections at a time from one address without a login, and most of one login.
 pub const MAX_CONNECTIONS_PER_HOLDER: usize = 32;
 
-/// Every open connection, and whose each is.
+/// All open connections, and whom each counts against.
 #[derive(Clone, Debug, Default)]
 pub struct Connections {
     open: Arc<Mutex<Open>>,
@@ -38,15 +38,15 @@ struct Open {
 
 #[derive(Debug)]
 struct Taken {
-    /// Whether it stands for a connection of its own.
+    /// Whether it counts as a connection of its own.
     connection: bool,
-    /// `None` for a proxy's connection, which brings many browsers.
+    /// `None` for a proxy's connection, which carries many browsers' requests.
     holder: Option<Holder>,
-    /// Told when the place is given to somebody else.
+    /// Notified when the place is given to another connection.
     displaced: Arc<Notify>,
 }
 
-/// Whose share a place is part of.
+/// Whom a place counts against.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Holder {
     Address(IpAddr),
@@ -68,14 +68,14 @@ impl Connections {
         self.place(true, Some(subscriber(address)))
     }
 
-    /// A place for a proxy's connection, which brings many browsers: their requests
+    /// A place for a proxy's connection, which carries many browsers' requests; these
     /// [`share`](Self::share) it.
     #[must_use]
     pub fn enter_for_others(&self) -> Option<Place> {
         self.place(true, None)
     }
 
-    /// A part of a proxy's connection for a request from `address`.
+    /// A share of a proxy's connection for a request from `address`.
     #[must_use]
     pub fn share(&self, address: IpAddr) -> Option<Place> {
         self.place(false, Some(subscriber(address)))
@@ -98,7 +98,7 @@ impl Connections {
         Some(Place { connections: self.clone(), number, displaced })
     }
 
-    /// How many there are.
+    /// The number of places taken.
     #[must_use]
     pub fn count(&self) -> usize {
         self.open().connections()
@@ -118,8 +118,8 @@ impl Open {
         self.places.values().filter(|place| place.holder == Some(holder)).count()
     }
 
-    /// Displaces a stranger, if one more from `address` would be too many: the oldest from there, or
-    /// of those from where most are.
+    /// Displaces a connection without a login if one more from `address` would be too many: the
+    /// oldest from there, or the oldest from the address that has the most.
     fn make_room_for(&mut self, address: IpAddr) {
         if self.share_of(Holder::Address(address)) >= MAX_CONNECTIONS_PER_HOLDER {
             return self.displace(|holder| holder == address);
@@ -136,7 +136,7 @@ impl Open {
         }
     }
 
-    /// Displaces the oldest stranger from such an address.
+    /// Displaces the oldest connection without a login from an address that `is_one` accepts.
     fn displace(&mut self, is_one: impl Fn(IpAddr) -> bool) {
         let oldest = self.places.iter().find(
             |(_, place)| matches!(place.holder, Some(Holder::Address(address)) if is_one(address)),
@@ -150,8 +150,8 @@ impl Open {
 }
 
 impl Place {
-    /// Counts for a login from now on; `false` when that has as many as it may, or somebody else has
-    /// the place.
+    /// Counts against a login from now on; `false` when that login has its share already, or the
+    /// place was displaced.
     #[must_use]
     pub fn belongs_to(&self, login: LoginId) -> bool {
         let mut open = self.connections.open();
@@ -167,7 +167,7 @@ impl Place {
         }
     }
 
-    /// Waits until somebody else has the place, and what holds it must end.
+    /// Waits until another connection takes the place, and what holds it must end.
     pub async fn displaced(&self) {
         self.displaced.notified().await;
     }
@@ -179,7 +179,7 @@ impl Drop for Place {
     }
 }
 
-/// Whom an address belongs to: one IPv6 subscriber has a whole /64 (RFC 6177).
+/// The subscriber of an address: one IPv6 subscriber has a whole /64 (RFC 6177).
 fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -190,7 +190,7 @@ fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
-/// How fast one WebSocket may talk: a bucket that fills at a steady rate.
+/// How fast one WebSocket may send: a bucket that fills at a steady rate.
 ///
 /// A browser sends one offer and about ten candidates for each peer connection; a page that
 /// reconnects does so at most a few times a second.
@@ -210,7 +210,7 @@ impl MessageBudget {
         Self { left: Self::MOST, filled: now }
     }
 
-    /// Takes one message out; `false` when there is none left.
+    /// Takes one message out of the bucket; `false` when it is empty.
     pub fn take(&mut self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_millis();
         let gained = u32::try_from(elapsed / Self::INTERVAL.as_millis()).unwrap_or(u32::MAX);
@@ -228,7 +228,7 @@ mod tests {
 
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-    /// Whether somebody else has been given the place.
+    /// Whether another connection has taken the place.
     fn is_displaced(place: &Place) -> bool {
         !place.connections.open().places.contains_key(&place.number)
     }
@@ -268,7 +268,7 @@ mod tests {
         let others: Vec<_> = (1..1000).filter_map(|host| connections.enter(number(host))).collect();
         assert_eq!(connections.count(), MAX_STRANGERS + 1);
         assert!(!is_displaced(&owner));
-        // Until its share is as small as everybody's.
+        // Until its share is as small as the others'.
         assert!(crowd.iter().filter(|place| !is_displaced(place)).count() <= 1);
         assert!(connections.enter(HOME).is_some_and(|place| place.belongs_to(LoginId(1))));
         drop((owner, crowd, others));

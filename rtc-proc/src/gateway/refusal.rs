@@ -1,80 +1,81 @@
-//! Why a request is refused: a word for the page, a sentence for people, the same in answer and log.
+//! Why a request is refused: a code word for the page and a sentence for people, the same in
+//! response and log.
 //!
-//! A refusal that somebody can do something about says what: which option, which line of a proxy.
+//! If somebody can fix the cause, the sentence says how: which option, or which setting of a proxy.
 
 use axum::http::{HeaderName, StatusCode};
 
 use super::{forwarded::Sender, login::MAX_LOGIN_BYTES};
 
-/// The header that carries [`Refusal::word`]: what a proxy answers by itself lacks it.
+/// The header that carries [`Refusal::word`]: a response made by a proxy lacks it.
 pub const REFUSAL: HeaderName = HeaderName::from_static("lumen-refusal");
-/// Where proxies are explained.
+/// The guide to proxies.
 const GUIDE: &str = "web/PROXY.md";
-/// As much of a header as is quoted.
+/// Most bytes of a header that are quoted.
 const MOST_QUOTED_BYTES: usize = 100;
 
-/// Every way to be refused.
+/// All reasons for a refusal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// A trusted proxy wrote what cannot be understood.
+    /// A trusted proxy wrote a header that cannot be parsed.
     BadForwarded {
-        /// Where.
+        /// Which header.
         header: HeaderName,
     },
-    /// `Host` is missing, twice there or malformed (RFC 9112, section 3.2).
+    /// `Host` is missing, occurs twice or is malformed (RFC 9112, section 3.2).
     BadHost,
-    /// The body is no login.
+    /// The body is not a login.
     BadLogin,
-    /// The request comes from another site's page, or from none, or through a proxy that does not say
-    /// so.
+    /// The request comes from a page of another site, or without an origin, or through a proxy that
+    /// does not forward the origin's host and scheme.
     ForeignOrigin(Names),
     /// The body of a login is too long.
     LoginTooLong,
     /// The body of a login takes too long.
     LoginTooSlow,
-    /// The body of a login is none by its type.
+    /// The content type is not that of a login.
     LoginType,
-    /// Nobody is logged in, or no longer.
+    /// The browser is not logged in, or not any more.
     LoginNeeded,
-    /// There is nothing under this path.
+    /// No resource has this path.
     NotFound,
-    /// The gateway needs no login and was reached by a name other than the loopback's.
+    /// The gateway needs no login and was reached by a name other than localhost.
     NotLoopback {
         /// That name.
         host: Quoted,
     },
-    /// The socket for signalling was asked for by a plain request.
+    /// The signalling socket was requested without an upgrade to WebSocket.
     NoUpgrade,
     /// Too many wrong tokens.
     TooManyAttempts {
-        /// When the next one is looked at.
+        /// When the next one is accepted.
         retry_after_seconds: u16,
     },
     /// Too many connections of one address or one login.
     TooManyConnections,
-    /// The supervisor says nothing.
+    /// The supervisor does not answer.
     Unavailable,
     /// The token is wrong.
     WrongToken,
 }
 
-/// Whose page asked, and whom it seems to have asked.
+/// The origin of the page, and the host that it seems to have asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Names {
     /// The page's origin.
     pub origin: Quoted,
-    /// The host and, if somebody said, the scheme that the request names.
+    /// The host and, if known, the scheme that the request names.
     pub host: Quoted,
-    /// Whose connection it came on.
+    /// The other end of the connection.
     pub sender: Sender,
 }
 
-/// A part of a request, fit to be quoted in a sentence.
+/// A part of a request that can be quoted in a sentence.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Quoted(String);
 
 impl Quoted {
-    /// What a stranger wrote, shortened, with nothing in it but plain characters.
+    /// Quotes untrusted text: shortened, and with plain characters only.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let plain = |letter: char| if letter.is_ascii_graphic() { letter } else { '?' };
@@ -83,7 +84,7 @@ impl Quoted {
 }
 
 impl Refusal {
-    /// The word that the page knows it by.
+    /// The code word for the page.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -105,7 +106,7 @@ impl Refusal {
         }
     }
 
-    /// The status it is answered with.
+    /// The HTTP status of the response.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
@@ -124,7 +125,7 @@ impl Refusal {
         }
     }
 
-    /// What the log has to add to the sentence: the address that strangers are not told.
+    /// What the log adds to the sentence: an address that is not shown to strangers.
     #[must_use]
     pub fn for_the_log(&self) -> String {
         match self {
@@ -204,7 +205,7 @@ impl std::fmt::Display for Names {
                 "The proxy has to tell the browser's own host and scheme by X-Forwarded-Host and \
                  X-Forwarded-Proto; see {GUIDE}."
             ),
-            // A stranger need not learn where in an inner network a proxy is; the log has it.
+            // Strangers need not learn a proxy's address in an inner network; the log has it.
             (false, Some(address)) if address.is_loopback() => write!(
                 f,
                 "If a proxy stands between, start Lumen with --trusted-proxy {address} and see \
