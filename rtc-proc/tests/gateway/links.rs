@@ -29,7 +29,7 @@ async fn replace(rig: &mut Rig) -> RtcLink {
     std::mem::replace(&mut rig.rtc, rtc)
 }
 
-/// The number under which rtc is asked to take a peer up, which it is next.
+/// The number under which rtc is asked to resume a peer, in its next message.
 async fn resumed(rig: &Rig) -> PeerId {
     match rig.heard().await {
         ToRtc::PeerResumed { peer, ticket: shown, .. } if shown == ticket() => peer,
@@ -37,11 +37,11 @@ async fn resumed(rig: &Rig) -> PeerId {
     }
 }
 
-/// Waits until the gateway has closed its end, and reads nothing.
+/// Waits until the gateway has closed its end, without reading.
 async fn closed(rig: &Rig) {
     let end = rig.rtc.channel().as_fd().try_clone_to_owned().expect("a descriptor");
     let waited = spawn_blocking(move || {
-        // The end is told whatever is asked for.
+        // `poll` reports a hang-up whatever events are requested.
         poll(&mut [PollFd::new(end.as_fd(), PollFlags::empty())], PollTimeout::from(LONG))
     });
     assert_eq!(waited.await.expect("no panic"), Ok(1), "the gateway keeps the link");
@@ -62,7 +62,7 @@ async fn link_replaced_resumes_every_peer_and_tells_no_browser() {
         let old = replace(&mut rig).await;
         let peer = resumed(&rig).await;
         drop(old);
-        // The next that the browser hears is what rtc says over the new link.
+        // The browser's next message is what rtc says over the new link.
         rig.answer(peer).await;
         assert_eq!(browser.hears().await, ANSWER);
     }
@@ -90,7 +90,7 @@ async fn rtc_that_does_not_read_loses_its_link_and_no_peer_and_holds_up_no_other
     let mut living = rig.browser().await;
     is_served(&rig, &mut living).await;
     let (mut other, others_rtc) = rig.browser_elsewhere().await;
-    // Nobody reads while offers come, each of a browser of its own.
+    // Nobody reads while offers come, each from a browser of its own.
     let large = format!(r#"{{"type":"offer","sdp":"{}"}}"#, "a".repeat(32 * 1024));
     let mut browsers = Vec::new();
     for _ in 0..16 {
@@ -100,10 +100,10 @@ async fn rtc_that_does_not_read_loses_its_link_and_no_peer_and_holds_up_no_other
     }
     other.offer().await;
     let at_once = timeout(SHORT, others_rtc.receive()).await;
-    assert!(at_once.is_ok(), "another session's rtc waits for this one");
+    assert!(at_once.is_ok(), "another session's rtc waits for this session's");
     closed(&rig).await;
     replace(&mut rig).await;
-    // Those there are come first, and then the offers that nobody has answered.
+    // Existing peers come first, and then the offers that have not been answered.
     let peer = resumed(&rig).await;
     for _ in 0..browsers.len() {
         rig.offered().await;

@@ -1,4 +1,4 @@
-//! How long a login lasts and what its end takes along, over a gateway's real sockets.
+//! How long a login lasts and what ends with it, over a gateway's real sockets.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -12,11 +12,12 @@ use crate::rig::{
     Browser, COOKIE, KEY, LOGIN, OTHER_COOKIE, Response, Rig, TOKEN, TOKEN_UNANSWERED,
 };
 
-/// More than the link to the supervisor carries at once, and fewer connections than one may have.
+/// More than the concurrent requests of the supervisor's link, and fewer connections than one login
+/// may have.
 const MANY: usize = 20;
-/// As many sign-ins as are under way at a time.
+/// The number of concurrent sign-ins.
 const AT_ONCE: u32 = 8;
-/// Less than what a login is resumed after.
+/// Less than the interval at which a login is resumed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn sign_out(rig: &Rig, cookie: &str) -> Response {
@@ -24,7 +25,7 @@ async fn sign_out(rig: &Rig, cookie: &str) -> Response {
     rig.request("POST", "/api/sign-out", &headers, "").await
 }
 
-/// A browser of another login, welcomed.
+/// A browser of another login, which has been welcomed.
 async fn stranger(rig: &Rig) -> Browser {
     let own = format!("http://{}", rig.address);
     let mut browser = rig.open(&own, Some(OTHER_COOKIE)).await.expect("another login");
@@ -46,7 +47,7 @@ async fn sign_out_ends_the_cookie_and_every_window_and_peer_of_it_and_nobody_els
     let peer = rig.offered().await;
     let response = sign_out(&rig, COOKIE).await;
     assert_eq!(response.status(), 204, "{}", response.0);
-    let cookie = response.header("set-cookie").expect("a cookie that is none any more");
+    let cookie = response.header("set-cookie").expect("an expired cookie");
     assert!(cookie.contains("=; Path=/;") && cookie.ends_with("; Max-Age=0"), "{cookie}");
     hears_the_end(&mut one).await;
     hears_the_end(&mut two).await;
@@ -83,7 +84,7 @@ async fn sign_out_ends_everything_of_a_login_though_its_page_does_not_wait() {
     page.write_all(request.as_bytes()).await.expect("the gateway reads");
     signed_out.wait_for(|count| *count > 0).await.expect("the gateway asks");
     drop(page);
-    // The gateway has seen the end of that connection when it has served another one.
+    // Once the gateway has served another connection, it has seen the end of that one.
     assert_eq!(rig.get("/healthz").await.status(), 200);
     logins.is_slow.send_replace(false);
     within(hears_the_end(&mut window)).await;
@@ -99,7 +100,7 @@ async fn login_that_ends_while_a_websocket_opens_ends_that_too() {
     assert_eq!(browser.close_code().await, 1008);
 }
 
-/// Fails where `this` takes much longer than it should.
+/// Fails if `this` takes much longer than it should.
 async fn within<T>(this: impl Future<Output = T>) -> T {
     timeout(PATIENCE, this).await.expect("in time")
 }

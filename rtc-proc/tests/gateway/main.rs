@@ -161,7 +161,7 @@ async fn host_other_than_loopback_without_login_is_refused() {
     rig.offered().await;
 }
 
-/// Offers and gets its answer.
+/// Sends an offer and receives its answer.
 async fn is_served(rig: &Rig, browser: &mut Browser) {
     browser.offer().await;
     let peer = loop {
@@ -250,7 +250,7 @@ async fn browser_whose_socket_is_cut_leaves_its_peer_and_resumes_it() {
     let mut browser = rig.browser().await;
     browser.say(r#"{"type":"resume","ticket":"ticket"}"#).await;
     let ToRtc::PeerResumed { peer, ticket: resumed, .. } = rig.heard().await else {
-        panic!("the peer is not resumed")
+        panic!("the peer was not resumed")
     };
     assert_eq!(resumed, ticket());
     rig.answer(peer).await;
@@ -325,7 +325,7 @@ async fn strangers_at_the_same_address_shut_nobody_out_and_end_nobody_who_is_log
     for _ in 0..2 * MAX_CONNECTIONS_PER_HOLDER {
         silent.push(TcpStream::connect(rig.address).await.expect("the gateway listens"));
     }
-    // The first had to make room for the last.
+    // The first connection had to make room for the last.
     let first = silent.first_mut().expect("there are some");
     assert_eq!(first.read(&mut [0; 1]).await.expect("an end"), 0);
     let mut late = rig.browser().await;
@@ -344,7 +344,7 @@ async fn windows_beyond_the_share_of_a_login_are_refused() {
     let own = format!("http://{}", rig.address);
     assert_eq!(rig.open(&own, Some(COOKIE)).await.err(), Some(429));
     drop(held.pop());
-    // The place is given back when the gateway has seen the end: until then it refuses.
+    // The place is free once the gateway has seen the end: until then it refuses.
     while rig.open(&own, Some(COOKIE)).await.is_err() {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! The gateway behind proxies, believed and not. The tests connect from 127.0.0.1.
+//! The gateway behind proxies, trusted and not. The tests connect from 127.0.0.1.
 
 use lumen_ipc::service::AuthMode;
 use lumen_rtc::gateway::quota::MAX_CONNECTIONS_PER_HOLDER;
@@ -13,7 +13,7 @@ use tokio::{
 use super::rig::{COOKIE, KEY, OTHER_COOKIE, RETRY_AFTER, Response, Rig, TOKEN, TOKEN_TOO_OFTEN};
 
 const JSON: &str = "Content-Type: application/json\r\n";
-/// What a proxy says of a browser at 192.0.2.7 that found it as https://desk.example.
+/// What a proxy forwards for a browser at 192.0.2.7 that found it as https://desk.example.
 const FORWARDED: &str = "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: desk.example\r\n\
                          X-Forwarded-Proto: https\r\n";
 const ORIGIN: &str = "Origin: https://desk.example\r\n";
@@ -23,12 +23,12 @@ async fn log_in(rig: &Rig, path: &str, headers: &str, token: &str) -> Response {
     rig.request("POST", path, &format!("{JSON}{headers}"), &body).await
 }
 
-/// The header of the gateway's own page.
+/// The `Origin` header of the gateway's own page.
 fn own(rig: &Rig) -> String {
     format!("Origin: http://{}\r\n", rig.address)
 }
 
-/// The word and the sentence of a refusal.
+/// The code word and the sentence of a refusal.
 fn refusal(response: &Response) -> (u16, &str, &str) {
     let word = response.header("lumen-refusal").unwrap_or_default();
     (response.status(), word, response.body().trim())
@@ -97,7 +97,7 @@ async fn logins_behind_one_proxy_have_a_share_each_whether_it_names_addresses_or
     for source in ["192.0.2.7", ""] {
         let mut held = Vec::new();
         while held.len() < MAX_CONNECTIONS_PER_HOLDER {
-            // A share is given back when the gateway has seen the end: until then it refuses.
+            // A share is free once the gateway has seen the end: until then it refuses.
             match rig.open_through(source, &origin, Some(COOKIE), Some(KEY)).await {
                 Ok(browser) => held.push(browser),
                 Err(429) => tokio::task::yield_now().await,
@@ -141,7 +141,7 @@ async fn strangers_behind_a_proxy_that_names_nobody_shut_nobody_out() {
     rig.browser().await;
 }
 
-/// nginx, as it comes, ends a connection on which nothing has passed for so long.
+/// The default idle timeout of nginx.
 const MOST_IDLE: Duration = Duration::from_secs(60);
 
 #[tokio::test]

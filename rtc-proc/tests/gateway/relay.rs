@@ -21,7 +21,7 @@ fn plain() -> Handover {
     Handover { plain: true, name: Text::default() }
 }
 
-/// The connection that is handed over next, and all that can be read of it at once.
+/// The connection that is handed over next, and the bytes that can be read from it at once.
 async fn handed_over(relay: &RelayLink) -> (ToTurn, Vec<u8>) {
     let mut received = relay.receive().await.expect("a message");
     let stream = std::net::TcpStream::from(received.descriptors.remove(0));
@@ -66,7 +66,7 @@ async fn connection_while_there_is_no_relay_is_closed_and_the_next_relay_gets_th
     drop(relay);
     let mut client = TcpStream::connect(rig.address).await.expect("the gateway listens");
     client.write_all(&BINDING).await.expect("room");
-    // An end or a reset: what was sent lies unread.
+    // End of file or a reset: what was sent was never read.
     assert!(matches!(client.read(&mut [0; 1]).await, Ok(0) | Err(_)));
     let (gateway, relay) = handover_link();
     rig.events.send(Event::HandoverReplaced(gateway)).await.expect("the gateway serves");

@@ -48,19 +48,20 @@ use tokio_tungstenite::{
     },
 };
 
-/// The token the scripted supervisor accepts, and the half of a key that it gives as a cookie for it.
+/// The token that the scripted supervisor accepts, and the half of a key that it gives as a cookie
+/// for it.
 pub(crate) const TOKEN: &str = "right";
 pub(crate) const COOKIE: &str = "c00kie";
-/// The other half of that and of every other key, which a page stores.
+/// The other half of every key, which a page stores.
 pub(crate) const KEY: &str = "p4g3k3";
 /// The cookie of a browser that has logged in to another session.
 pub(crate) const ELSEWHERE_COOKIE: &str = "e1sewhere";
 /// That session.
 pub(crate) const ELSEWHERE: SessionId = SessionId(2);
-/// The token for which it has had enough.
+/// The token that the supervisor refuses because of too many attempts.
 pub(crate) const TOKEN_TOO_OFTEN: &str = "often";
 pub(crate) const RETRY_AFTER: u16 = 17;
-/// The token over which it thinks for ever.
+/// The token for which the supervisor never answers.
 pub(crate) const TOKEN_UNANSWERED: &str = "unanswered";
 /// The cookie of another login.
 pub(crate) const OTHER_COOKIE: &str = "b1scuit";
@@ -69,7 +70,7 @@ const OTHER_LOGIN: LoginId = LoginId(2);
 /// Seconds that a login lasts unless it is resumed.
 pub(crate) const LIFE: u32 = 3600;
 
-/// What [`Rig::answer`] says, as browsers hear it.
+/// What [`Rig::answer`] sends, as browsers receive it.
 pub(crate) const ANSWER: &str = r#"{"type":"answer","sdp":"answer","ticket":"ticket"}"#;
 
 pub(crate) fn ticket() -> Secret {
@@ -89,17 +90,17 @@ pub(crate) struct Rig {
 /// The supervisor's side of the logins.
 #[derive(Clone, Default)]
 pub(crate) struct Logins {
-    /// Whether that of [`COOKIE`] has ended.
+    /// Whether the login of [`COOKIE`] has ended.
     pub(crate) ended: Arc<AtomicBool>,
-    /// How many were begun.
+    /// How many sign-ins were begun.
     pub(crate) begun: watch::Sender<u32>,
-    /// How often one was resumed.
+    /// How often a login was resumed.
     pub(crate) resumed: watch::Sender<u32>,
     /// Whether it ends as soon as it has been resumed.
     pub(crate) ends_once_resumed: Arc<AtomicBool>,
-    /// How many were signed out of.
+    /// How many sign-outs there were.
     pub(crate) signed_out: watch::Sender<u32>,
-    /// Whether the answers to that are late.
+    /// Whether the answers to sign-outs are late.
     pub(crate) is_slow: watch::Sender<bool>,
 }
 
@@ -107,7 +108,7 @@ pub(crate) struct Logins {
 struct Supervisor {
     /// Whether there is a relay to mint credentials for.
     relay: bool,
-    /// Told from where each login was tried.
+    /// Receives the address of each login attempt.
     tried: Option<mpsc::UnboundedSender<IpAddr>>,
     app: watch::Receiver<AppNews>,
     /// The newest news that every page has been told.
@@ -117,7 +118,7 @@ struct Supervisor {
 
 /// The supervisor's side of the app.
 pub(crate) struct App {
-    /// How it is.
+    /// Its state.
     pub(crate) news: watch::Sender<AppNews>,
     /// The newest news that every page has been told.
     pub(crate) told: watch::Receiver<u32>,
@@ -184,7 +185,7 @@ impl Broker for Supervisor {
         let login =
             (cookie_of(&key) == COOKIE && !ended.swap(true, Ordering::Relaxed)).then_some(LOGIN);
         signed_out.send_modify(|count| *count += 1);
-        is_slow.subscribe().wait_for(|slow| !slow).await.expect("it lives as long as this");
+        is_slow.subscribe().wait_for(|slow| !slow).await.expect("the sender lives as long as this");
         login
     }
 
@@ -212,7 +213,7 @@ impl Broker for Supervisor {
     }
 }
 
-/// Of which cookie a key is; none if the other half is wrong.
+/// The cookie of a key; empty if the other half is wrong.
 fn cookie_of(key: &Secret) -> &str {
     key.reveal().strip_suffix(KEY).unwrap_or_default()
 }
@@ -237,7 +238,7 @@ pub(crate) fn handover_link() -> (HandoverLink, RelayLink) {
     (gateway.into(), AsyncChannel::new(relay).expect("epoll"))
 }
 
-/// Serves a supervisor as the real one is served; returns the gateway's end of its broker link.
+/// Serves a supervisor in the way of the real one; returns the gateway's end of its broker link.
 fn supervisor(supervisor: Supervisor) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().expect("socketpair");
     tokio::spawn(rpc::answer(ours.into(), supervisor.serve()));
@@ -262,8 +263,8 @@ impl Rig {
         (Self::start_with_broker(AuthMode::Token, supervisor(broker)).await, logins)
     }
 
-    /// With a relay, whose connections on this port are told apart by `handover`; and the relay's
-    /// end of the link they come over.
+    /// With a relay, whose connections on this port are recognised by `handover`; and the relay's
+    /// end of their link.
     pub(crate) async fn start_with_relay(handover: Handover) -> (Self, RelayLink) {
         let (gateway, relay) = handover_link();
         let broker = supervisor(Supervisor::new(true).0);
@@ -273,8 +274,8 @@ impl Rig {
         (rig, relay)
     }
 
-    /// Behind proxies of the `trusted` networks that show it under `base`; and from where logins are
-    /// tried.
+    /// Behind proxies of the `trusted` networks that serve it under `base`; and the addresses of
+    /// login attempts.
     pub(crate) async fn start_behind_proxies(
         trusted: &[&str],
         base: &str,
@@ -328,7 +329,7 @@ impl Rig {
         // A refusal may come, and the connection end, before all is written.
         let _ = stream.write_all(request).await;
         let mut bytes = Vec::new();
-        // A reset after the answer is an end too.
+        // A reset after the response is an end too.
         let _ = stream.read_to_end(&mut bytes).await;
         Response(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -361,7 +362,7 @@ impl Rig {
         self.request("POST", "/login", &headers, body).await
     }
 
-    /// What a request shows that brings both halves of a key.
+    /// The headers that bring both halves of a key.
     pub(crate) fn shown(&self, cookie: &str) -> String {
         format!("Cookie: lumen-{}={cookie}\r\nLumen-Key: {KEY}\r\n", self.address.port())
     }
@@ -371,7 +372,8 @@ impl Rig {
         self.open_through("", origin, cookie, Some(KEY)).await
     }
 
-    /// As [`Self::open`], with these halves, through a proxy that forwards for `source`; empty for none.
+    /// As [`Self::open`], with these halves, through a proxy that forwards for `source`; empty for
+    /// none.
     pub(crate) async fn open_through(
         &self,
         source: &str,
@@ -429,16 +431,18 @@ impl Rig {
         self.open(&origin, Some(COOKIE)).await.expect("everything is in order")
     }
 
-    /// What rtc hears next.
+    /// The next message to rtc.
     pub(crate) async fn heard(&self) -> ToRtc {
         self.rtc.receive().await.expect("a message").message
     }
 
-    /// The peer of the offer rtc hears next, after its introduction.
+    /// The peer of the next offer to rtc, after its introduction.
     pub(crate) async fn offered(&self) -> PeerId {
-        let ToRtc::PeerJoined { peer, .. } = self.heard().await else { panic!("no introduction") };
+        let ToRtc::PeerJoined { peer, .. } = self.heard().await else {
+            panic!("not an introduction")
+        };
         let ToRtc::OfferMade { peer: offering, .. } = self.heard().await else {
-            panic!("no offer")
+            panic!("not an offer")
         };
         assert_eq!(peer, offering);
         peer
@@ -495,12 +499,12 @@ impl Browser {
         }
     }
 
-    /// Whether the gateway asks for a sign of life before it says anything else.
+    /// Whether the gateway pings before it sends anything else.
     pub(crate) async fn is_pinged(&mut self) -> bool {
         matches!(self.0.next().await, Some(Ok(Message::Ping(_))))
     }
 
-    /// Says that it is done.
+    /// Closes as a page that is done.
     pub(crate) async fn leave(mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.0.send(Message::Close(Some(frame))).await.expect("the gateway reads");
@@ -513,7 +517,7 @@ impl Browser {
             match self.0.next().await {
                 Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
                 Some(Ok(_)) => {}
-                end => panic!("no close code but {end:?}"),
+                end => panic!("{end:?} instead of a close code"),
             }
         }
     }
