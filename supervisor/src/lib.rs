@@ -1,16 +1,16 @@
 //! `lumen`: the parent of every worker, and the command line.
 //!
-//! Decides: which processes run, as whom, with which descriptors, for how long, and what happens
-//! when one ends; who may see the desktop; who may administer it. Holds everything that must
-//! outlive a worker: the listening sockets, the token and the logins, the app.
+//! Decides: which processes run, as which users, with which descriptors, for how long, and what
+//! happens when one ends; who may see the desktop; who may administer it. Holds everything that
+//! must outlive a worker: the listening sockets, the token and the logins, the app.
 //!
 //! Trusts: its own command line and environment, after parsing them; the kernel. It parses nothing
-//! that comes from a browser, an app or a media file: workers do, and tell it in bounded typed
-//! messages. What workers and the app write to standard error is cut into lines, kept and passed
-//! on by threads of the log's own, never read for meaning. The one secret, the access token, is
-//! printed once to standard output and never logged.
+//! that comes from a browser, an app or a media file: workers do, and report in bounded typed
+//! messages. What workers and the app write to standard error is split into lines, kept and
+//! forwarded by threads of the log's own, and never interpreted. The one secret, the access token,
+//! is printed once to standard output and never logged.
 //!
-//! The data's way:
+//! The flow of data:
 //! ```text
 //! arguments, LUMEN_* ─▶ config ─▶ shell::stage (users, programs, places, sockets) ─▶ plan
 //!                                                                                     │
@@ -22,14 +22,14 @@
 //! | module | is | pure |
 //! |---|---|---|
 //! | [`config`] | one table of commands and options; parsing, help | yes |
-//! | [`environment`] | what of the caller's variables reaches the app | yes |
+//! | [`environment`] | which of the caller's environment variables reach the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
-//! | [`protection`] | what a machine may lack, in words | yes |
-//! | [`pace`] | how fast something may come | yes |
-//! | [`locale`] | a locale that this machine has, and UTF-8 | yes |
-//! | [`lifecycle`] | what is started, rewired, restarted and ended, when | yes |
-//! | [`broker`] | token, logins, throttle, relay credentials | but for randomness |
-//! | [`admin`] | where the admin socket is; how output becomes log lines, and their rings | yes |
+//! | [`protection`] | sentences about the protection that a machine lacks | yes |
+//! | [`pace`] | rate limits | yes |
+//! | [`locale`] | an installed locale with UTF-8 | yes |
+//! | [`lifecycle`] | what is started, reconnected, restarted and ended, and when | yes |
+//! | [`broker`] | token, logins, throttle, relay credentials | except for randomness |
+//! | [`admin`] | the path of the admin socket; log lines and their rings | yes |
 //! | [`cli`] | what each command prints | no |
 //! | `shell` | sockets, processes, files, the event loop | no |
 

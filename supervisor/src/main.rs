@@ -1,4 +1,4 @@
-//! `lumen`. Everything is in the library, so that it can be tested.
+//! `lumen`. All code is in the library, so that it can be tested.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! The caller's end of the admin socket.
+//! The client of the admin socket.
 
 use std::{
     io,
@@ -25,21 +25,21 @@ use crate::{
     shell::stage,
 };
 
-/// Why the supervisor did not do as asked.
+/// Why the supervisor did not carry out a command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AdminError {
-    /// It broke off.
+    /// The connection broke.
     #[error("the desktop does not answer")]
     Broken(#[from] RpcError),
-    /// It cannot be reached.
+    /// The socket cannot be connected to.
     #[error("cannot reach the desktop at {path}")]
     Io {
         /// Its socket.
         path: PathBuf,
-        /// What the kernel says.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// None of that name.
+    /// No desktop has this name.
     #[error("no desktop called {name} is running for this user ({path} is not there or not \
              answered); start one with `lumen run`{}", hint(.name))]
     NotRunning {
@@ -48,16 +48,16 @@ pub(super) enum AdminError {
         /// Its socket.
         path: PathBuf,
     },
-    /// It said no.
+    /// It refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It was not said which session is meant.
+    /// The command line does not say which session it means.
     #[error(transparent)]
     Unclear(#[from] Unclear),
 }
 
 impl AdminError {
-    /// What the command ends with.
+    /// The exit code for this error.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unclear(_) => ExitCode::Usage,
@@ -75,7 +75,7 @@ fn hint(name: &str) -> String {
     }
 }
 
-/// Connects to the desktop called `name` and lets `act` ask it.
+/// Connects to the desktop called `name` and lets `act` send requests to it.
 pub(super) fn with<Answer>(
     name: &InstanceName,
     act: impl AsyncFnOnce(AdminClient) -> Result<Answer, AdminError>,

@@ -1,4 +1,4 @@
-//! `lumen logs`: pages of the supervisors' rings, once or for ever.
+//! `lumen logs`: pages of the supervisors' log rings, once or continuously.
 
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ use crate::{
     config::{InstanceName, SessionOperand},
 };
 
-/// How often `--follow` asks for more.
+/// How often `--follow` polls for new lines.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
-/// How often it looks for sessions that have come meanwhile.
+/// How often it looks for new sessions.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) fn run(
@@ -50,12 +50,12 @@ pub(super) fn run(
     })
 }
 
-/// The logs that are shown.
+/// The logs to show.
 struct Logs(Vec<Log>);
 
-/// One log as far as it has been printed.
+/// One log and how much of it has been printed.
 struct Log {
-    /// Whose; `None` for the host's.
+    /// The session; `None` for the host.
     session: Option<SessionId>,
     printer: Printer,
     /// The number of the last line printed.
@@ -74,14 +74,15 @@ impl Log {
         Self { session: Some(session.id), printer, after: 0 }
     }
 
-    /// The log of one session, which may be the host's.
+    /// The log of one session, which may be shared with the host.
     fn of(session: &SessionSummary) -> Self {
         Self::alone((!session.shares_log).then_some(session.id))
     }
 }
 
 impl Logs {
-    /// Those that the command asks for: of a session, of the one that has such a source, or of all.
+    /// The logs that a command asks for: of one session, of the only session with such a source, or
+    /// of all.
     fn asked(
         sessions: &Sessions,
         session: Option<&SessionOperand>,
@@ -106,7 +107,7 @@ impl Logs {
         Ok(Self(vec![one]))
     }
 
-    /// Takes in the sessions that have logs of their own and are not shown yet.
+    /// Adds sessions that have logs of their own and are not shown yet.
     fn join(&mut self, sessions: &Sessions) {
         for session in sessions.0.iter().filter(|session| !session.shares_log) {
             if !self.0.iter().any(|log| log.session == Some(session.id)) {
@@ -115,7 +116,8 @@ impl Logs {
         }
     }
 
-    /// Prints the next page of each, and lets go of those that have ended; whether there was any line.
+    /// Prints the next page of each, and removes those that have ended; returns whether it printed
+    /// a line.
     async fn print(
         &mut self,
         admin: &AdminClient,
@@ -184,6 +186,6 @@ mod tests {
         assert_eq!(shown(&served, None, gateway), Some(vec![None]));
         assert_eq!(shown(&served, None, Some(LogSource::Supervisor)), Some(vec![None]));
         assert_eq!(shown(&served, None, Some(LogSource::App)), None, "which?");
-        assert_eq!(shown(&served, Some(3), None), None, "there is none");
+        assert_eq!(shown(&served, Some(3), None), None, "there is no session 3");
     }
 }

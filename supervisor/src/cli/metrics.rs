@@ -1,4 +1,4 @@
-//! `lumen metrics`: every worker's figures.
+//! `lumen metrics`: the metrics of every worker.
 
 use lumen_ipc::{
     process::ExitCode,

@@ -1,7 +1,7 @@
-//! The command line: parses, carries out, prints, and turns every outcome into an exit code.
+//! The command line: parses, executes, prints, and turns every outcome into an exit code.
 //!
-//! What a command is for goes to standard output; what went wrong, as one sentence with its causes,
-//! to standard error.
+//! Results go to standard output; an error, as one sentence with its causes, goes to standard
+//! error.
 
 mod client;
 mod doctor;
@@ -20,8 +20,8 @@ use crate::{
     shell::{self, start},
 };
 
-/// Carries out a command line. `arguments` follow the program's name. Returns one of Lumen's own exit
-/// codes; or the app's, when its end was that of its desktop.
+/// Executes a command line. `arguments` follow the program's name. Returns one of Lumen's exit
+/// codes, or that of the app if its end ended the desktop.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode {
     let environment = |name: &str| std::env::var(name).ok();
     let (invocation, notes) = match config::parse(arguments, &environment) {

@@ -1,7 +1,7 @@
 //! Standard output and error, and tables.
 //!
-//! INVARIANT: nothing is printed that is not visible, whoever wrote it: workers, apps and other hosts
-//! name themselves as they like, and the terminal is the administrator's.
+//! INVARIANT: control characters are printed escaped, whoever wrote them: workers, apps and other
+//! hosts choose their own names, and the terminal is the administrator's.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use lumen_ipc::{
 };
 use serde::Serialize;
 
-/// Prints what a command is for. A reader that has gone (`lumen logs | head`) is no error.
+/// Prints a result. A reader that has gone (`lumen logs | head`) is not an error.
 pub(super) fn print(text: &str) -> ExitCode {
     write(&visible_lines(text))
 }
@@ -25,9 +25,9 @@ fn write(text: &str) -> ExitCode {
     }
 }
 
-/// Prints a line about what went on.
+/// Prints a line to standard error.
 pub(super) fn tell(line: &str) {
-    // With standard error gone there is nobody to tell.
+    // If standard error is closed, nobody can be told.
     let _ = writeln!(io::stderr().lock(), "{}", visible(line));
 }
 
@@ -42,8 +42,8 @@ pub(super) fn json(value: &impl Serialize) -> ExitCode {
     }
 }
 
-/// JSON with everything in its strings visible. Outside of strings it has no character that is not,
-/// the ends of its lines aside.
+/// JSON with control characters in its strings escaped. Outside of strings JSON has none, except
+/// the ends of lines.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
@@ -58,7 +58,7 @@ fn escaped(json: &str) -> String {
     text
 }
 
-/// Rows of cells in columns as wide as their widest cell, one line each; the last column is not padded.
+/// Formats rows of cells as a table with aligned columns; the last column is not padded.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
     let cell = |cell: &String| visible(cell).replace('\t', " ");
     let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();

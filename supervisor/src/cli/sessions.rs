@@ -1,4 +1,4 @@
-//! Which session a command means: the one it names, or the only one there is.
+//! Which session a command means: the one it names, or the only one.
 
 use lumen_ipc::{
     log::LogSource,
@@ -12,21 +12,21 @@ use crate::config::{SessionOperand, nearest::hint, operands::source_names};
 /// The sessions of a host, in the order of their numbers.
 pub(super) struct Sessions(pub(super) Vec<SessionSummary>);
 
-/// A command line that does not say which session it means.
+/// Why it is not clear which session a command means.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum Unclear {
-    /// There is none.
+    /// There is no session.
     #[error("the host has no session; `lumen session` starts one")]
     NoSession,
-    /// There are several, and it names none.
+    /// There are several, and the command names none.
     #[error("which session? {sessions}: {example}")]
     Several {
         /// All of them, as a clause.
         sessions: String,
-        /// How the command is written.
+        /// The correct form of the command.
         example: String,
     },
-    /// There is none of that name or number.
+    /// There is no session of that name or number.
     #[error("there is no session {word}{hint}; {sessions}")]
     Unknown {
         /// The word.
@@ -36,7 +36,7 @@ pub(super) enum Unclear {
         /// All of them, as a clause.
         sessions: String,
     },
-    /// It is neither a session nor a source of the log.
+    /// The word is neither a session nor a source of the log.
     #[error(
         "`{word}` is neither a session nor anybody who logs{hint}; {sessions}; {}",
         source_names()
@@ -52,12 +52,12 @@ pub(super) enum Unclear {
 }
 
 impl Sessions {
-    /// Asks for them.
+    /// Requests the list of sessions.
     pub(super) async fn of(admin: &AdminClient) -> Result<Self, RpcError> {
         Ok(Self(admin.sessions(context::current()).await?))
     }
 
-    /// The session a command means; `example` is how it is written for one of several.
+    /// The session that a command means; `example` is its form with a session named.
     pub(super) fn meant(
         &self,
         named: Option<&SessionOperand>,
@@ -71,7 +71,7 @@ impl Sessions {
         })
     }
 
-    /// The session a command names where it could have named a source of the log.
+    /// The session that a command names where a source of the log would also be legal.
     pub(super) fn named_for_log(
         &self,
         operand: &SessionOperand,
@@ -83,7 +83,7 @@ impl Sessions {
         })
     }
 
-    /// " of session 2 (work)" behind what is the session's; nothing where there is no other.
+    /// " of session 2 (work)" for the session's workers; empty if it is the only session.
     pub(super) fn whose(&self, session: &SessionSummary) -> String {
         match self.0.len() {
             0 | 1 => String::new(),
@@ -91,7 +91,7 @@ impl Sessions {
         }
     }
 
-    /// What a session is called, or the host where it is none.
+    /// What a session is called, or "host" for the host.
     pub(super) fn name_of(&self, session: Option<SessionId>) -> String {
         let Some(session) = session else { return "host".to_owned() };
         let known = self.0.iter().find(|known| known.id == session);
@@ -133,7 +133,7 @@ fn label(session: &SessionSummary) -> String {
     labelled(session.id.to_string(), session.name.as_str())
 }
 
-/// A number, and the name behind it in brackets if that is another.
+/// A number, followed by the name in brackets if that differs.
 pub(super) fn labelled(number: String, name: &str) -> String {
     match name == number {
         true => number,

@@ -1,4 +1,4 @@
-//! `lumen status`: every process in a table, the host's and then those of each session.
+//! `lumen status`: a table of all processes, the host's first and then those of each session.
 
 use lumen_ipc::{
     process::ExitCode,
@@ -41,7 +41,7 @@ fn text(status: &HostStatus) -> String {
         "listening on {} ({auth}), supervisor pid {}\n",
         status.listen, status.supervisor_pid
     );
-    // One table, so that the columns of all parts are as wide.
+    // One table, so that all parts have the same column widths.
     let sessions = status.sessions.iter().flat_map(|session| &session.workers);
     let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
     rows.extend(status.workers.iter().chain(sessions).map(row));
@@ -56,7 +56,7 @@ fn text(status: &HostStatus) -> String {
     text
 }
 
-/// What is said of a session before its workers.
+/// The line about a session before its workers.
 fn heading(session: &SessionStatus) -> String {
     let label = labelled(session.id.to_string(), session.name.as_str());
     let app = match (session.app.command.as_str(), session.app.pid) {
@@ -83,7 +83,7 @@ fn row(process: &ProcessStatus) -> Vec<String> {
     ]
 }
 
-/// Its state, and when the next process is tried if it has none.
+/// Its state, and when the next start is due if it is not running.
 fn state(process: &ProcessStatus) -> String {
     match process.next_try_millis {
         Some(millis) => format!("{}, next try in {}", process.state, duration(millis)),
@@ -91,7 +91,7 @@ fn state(process: &ProcessStatus) -> String {
     }
 }
 
-/// Processor time as a share of the time it has served.
+/// CPU time as a share of the uptime.
 fn cpu(process: &ProcessStatus) -> String {
     match process.uptime_millis {
         0 => "-".to_owned(),

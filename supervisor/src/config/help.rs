@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::{COMMANDS, Command, OptionRow};
 
-/// Width help is wrapped at, in characters.
+/// The width at which help text is wrapped, in characters.
 const WIDTH: usize = 92;
 /// Column at which an option's sentence starts.
 const INDENT: usize = 30;
@@ -59,7 +59,7 @@ pub fn of(command: Command) -> String {
     text
 }
 
-/// How an option is written: `--listen ADDR:PORT`.
+/// The form of an option: `--listen ADDR:PORT`.
 pub(crate) fn usage(option: &OptionRow) -> String {
     let short = option.short.map_or(String::new(), |letter| format!("-{letter}, "));
     let value = option.placeholder.map_or(String::new(), |name| format!(" {name}"));

@@ -1,9 +1,9 @@
-//! The command line and the environment, parsed into values that are legal, before the first
-//! socket, thread or child exists.
+//! Parses the command line and the environment into legal values, before the first socket, thread
+//! or child exists.
 //!
-//! Decides: which command is meant and what each option says; the command line wins over the
-//! environment, which wins over the default. Trusts neither: every value becomes a type that
-//! cannot be wrong, and an error names where the value came from and what was expected.
+//! Decides: which command is meant and the value of each option; the command line overrides the
+//! environment, which overrides the default. Trusts neither: every value becomes a type that admits
+//! only legal values, and an error names where the value came from and what was expected.
 
 pub mod help;
 pub(crate) mod nearest;
@@ -30,10 +30,10 @@ use table::Command;
 
 use crate::broker::Lifetimes;
 
-/// What `lumen` is asked to do.
+/// A parsed command line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invocation {
-    /// Show what this machine offers.
+    /// Report what this machine supports.
     Doctor(DoctorConfig),
     /// Print help, of one command or the overview.
     Help(Option<Command>),
@@ -41,14 +41,14 @@ pub enum Invocation {
     Logs {
         /// Which desktop.
         name: InstanceName,
-        /// Of which session's log, if one is named.
+        /// Of which session, if one is named.
         session: Option<SessionOperand>,
-        /// Of whom; `None` for all.
+        /// Of which source; `None` for all.
         source: Option<LogSource>,
-        /// Whether to go on.
+        /// Whether to continue with new lines.
         follow: bool,
     },
-    /// Print figures.
+    /// Print metrics.
     Metrics {
         /// Which desktop.
         name: InstanceName,
@@ -57,7 +57,7 @@ pub enum Invocation {
         /// As JSON.
         json: bool,
     },
-    /// End one worker and start it anew.
+    /// Restart one worker.
     Restart {
         /// Which desktop.
         name: InstanceName,
@@ -90,64 +90,64 @@ pub enum Invocation {
     Version,
 }
 
-/// Everything `lumen run` must know: it is a host and its one session.
+/// The configuration of `lumen run`: a host and its one session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunConfig {
-    /// What the host must know.
+    /// The host's part.
     pub host: HostConfig,
-    /// What the session must know.
+    /// The session's part.
     pub session: SessionConfig,
 }
 
-/// Everything a host must know.
+/// The configuration of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostConfig {
-    /// Tells hosts of one user apart.
+    /// Distinguishes the hosts of one user.
     pub name: InstanceName,
-    /// Where browsers find it.
+    /// Where browsers connect.
     pub front_door: FrontDoor,
-    /// How browsers prove who they are.
+    /// How browsers authenticate.
     pub auth: AuthMode,
     /// How long logins last.
     pub lifetimes: Lifetimes,
-    /// This host's address as the world sees it, if it cannot be seen from here.
+    /// The public address of this host, if it differs from its own.
     pub public_address: Option<IpAddr>,
     /// The relay; `None` for none.
     pub relay: Option<RelayConfig>,
     /// The workers' log filter.
     pub log: Text<128>,
-    /// Where the workers' binaries are, if told.
+    /// The directory of the workers' binaries, if given.
     pub workers_dir: Option<PathBuf>,
 }
 
-/// Everything a session must know.
+/// The configuration of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionConfig {
     /// The name of its host.
     pub host: InstanceName,
-    /// What people call it, if that is not its number.
+    /// Its name for people, if that is not its number.
     pub name: Option<SessionName>,
     /// What to start inside.
     pub app: AppChoice,
     /// Size of the output.
     pub size: FrameSize,
-    /// Whether it follows the viewers' windows.
+    /// Whether the size follows the viewers' windows.
     pub resize: ResizePolicy,
-    /// Which way the clipboard may go.
+    /// In which directions text may be copied.
     pub clipboard: ClipboardPolicy,
     /// The most frames per second.
     pub fps: Fps,
     /// The most bits per second.
     pub bitrate: Kbps,
-    /// Whose session, if root says so.
+    /// Whose session it is, if root names a user.
     pub user: Option<String>,
     /// Port of the media socket; zero for any.
     pub udp_port: u16,
-    /// What virtual gamepads say they are; `None` for no gamepads.
+    /// Which device virtual gamepads imitate; `None` for no gamepads.
     pub pad: Option<PadIdentity>,
     /// How long a game keeps the gamepad of a viewer who has gone.
     pub pad_grace: PadGrace,
-    /// This host's address as the world sees it, if it cannot be seen from here.
+    /// The public address of this host, if it differs from its own.
     pub public_address: Option<IpAddr>,
     /// Whether an X server shows X apps.
     pub x11: bool,
@@ -155,20 +155,20 @@ pub struct SessionConfig {
     pub keymap: Keymap,
     /// The workers' log filter.
     pub log: Text<128>,
-    /// Where the workers' binaries are, if told.
+    /// The directory of the workers' binaries, if given.
     pub workers_dir: Option<PathBuf>,
 }
 
-/// The relay's part of it.
+/// The configuration of the relay.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RelayConfig {
-    /// Port of UDP and TCP.
+    /// The port for UDP and TCP.
     pub port: u16,
     /// TLS, if there is a certificate.
     pub tls: Option<RelayTls>,
 }
 
-/// What the relay's TLS needs.
+/// The TLS configuration of the relay.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RelayTls {
     /// Its port.
@@ -177,24 +177,24 @@ pub struct RelayTls {
     pub certificate: PathBuf,
     /// File with the private key, in PEM.
     pub key: PathBuf,
-    /// The server name that belongs to the relay on the gateway's port.
+    /// The server name that identifies the relay on the gateway's port.
     pub name: Option<Text<253>>,
 }
 
-/// What `lumen doctor` must know.
+/// The configuration of `lumen doctor`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DoctorConfig {
     /// As JSON.
     pub json: bool,
-    /// Where browsers would find it.
+    /// Where browsers would connect.
     pub front_door: FrontDoor,
-    /// Port the media socket would take.
+    /// The port that the media socket would use.
     pub udp_port: u16,
-    /// This host's address as the world sees it, if it cannot be seen from here.
+    /// The public address of this host, if it differs from its own.
     pub public_address: Option<IpAddr>,
     /// The relay; `None` for none.
     pub relay: Option<RelayConfig>,
-    /// Where the workers' binaries are, if told.
+    /// The directory of the workers' binaries, if given.
     pub workers_dir: Option<PathBuf>,
 }
 
@@ -209,8 +209,8 @@ pub enum AppChoice {
     Shell(String),
 }
 
-/// Name of one desktop among several of one user: 1 to 32 letters, digits, `-` and `_`, so that it
-/// can be part of a file name.
+/// The name of a desktop among several of one user: 1 to 32 letters, digits, `-` and `_`, so that
+/// it can be part of a file name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InstanceName(String);
 
@@ -228,7 +228,7 @@ impl InstanceName {
         &self.0
     }
 
-    /// Whether it is the name nobody chose.
+    /// Whether it is the default name.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.0 == table::Key::Name.row().default
@@ -241,7 +241,7 @@ impl fmt::Display for InstanceName {
     }
 }
 
-/// A command line or environment that cannot be carried out, as a sentence for the user.
+/// An error in the command line or the environment, as a sentence for the user.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UsageError {
     /// A value is not legal.
@@ -266,7 +266,7 @@ pub enum UsageError {
     /// No command was named.
     #[error("no command; try `lumen run`, or `lumen --help`")]
     NoCommand,
-    /// Two ways to say what to start.
+    /// Two options say what to start.
     #[error("both --app and a command after `--` say what to start; give one of them")]
     TwoApps,
     /// An operand too many or too few, or an illegal one.
@@ -292,6 +292,6 @@ pub enum UsageError {
     },
 }
 
-/// Something worth telling the user that is no error.
+/// A message for the user that is not an error.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note(pub String);

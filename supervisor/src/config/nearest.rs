@@ -1,9 +1,9 @@
-//! "Did you mean…?": the known word nearest to one that is not known.
+//! "Did you mean…?": the known word nearest to an unknown one.
 
-/// The most edits at which two words still look like a slip of the same word.
+/// The most edits at which an unknown word still looks like a typing error.
 const MAX_EDITS: usize = 3;
 
-/// The word of `known` with the fewest edits to `word`, if they are few enough to be a slip.
+/// The word of `known` with the fewest edits from `word`, if they are at most [`MAX_EDITS`].
 fn nearest<'known>(
     word: &str,
     known: impl IntoIterator<Item = &'known str>,
@@ -16,7 +16,8 @@ fn nearest<'known>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The same as a clause behind what is wrong; `prefix` comes before the word. Empty if there is none.
+/// The nearest word as a clause for an error message, with `prefix` before the word. Empty if there
+/// is none.
 pub(crate) fn hint<'known>(
     word: &str,
     known: impl IntoIterator<Item = &'known str>,
@@ -25,7 +26,7 @@ pub(crate) fn hint<'known>(
     nearest(word, known).map_or(String::new(), |near| format!("; did you mean {prefix}{near}?"))
 }
 
-/// Levenshtein's distance: insertions, deletions and replacements from `left` to `right`.
+/// The Levenshtein distance: insertions, deletions and replacements from `left` to `right`.
 fn edits(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();

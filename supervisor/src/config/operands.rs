@@ -1,7 +1,7 @@
 //! Operands: which session, worker or source of the log a command is about.
 //!
-//! A session is named by its number or its name. No name is a number, a worker or a source of the log
-//! ([`SessionName`]), so each word means one thing whatever sessions there are.
+//! A session is named by its number or its name. A name is never a number, a worker or a source of
+//! the log ([`SessionName`]), so each word has one meaning whatever sessions there are.
 
 use std::fmt;
 
@@ -70,7 +70,7 @@ pub(super) fn session_and_worker(
     Ok((Some(SessionOperand::parse(&first)?), worker))
 }
 
-/// `[SESSION] [SOURCE]`. One word that is no source is a session's.
+/// `[SESSION] [SOURCE]`. A single word that is not a source names a session.
 pub(super) fn session_and_source(
     words: &mut Vec<String>,
 ) -> Result<(Option<SessionOperand>, Option<LogSource>), UsageError> {
@@ -97,7 +97,7 @@ pub(super) fn session_and_source(
     Ok((Some(SessionOperand::parse(&first)?), Some(source)))
 }
 
-/// Those who log, as a clause.
+/// The sources of the log, as a clause.
 pub(crate) fn source_names() -> String {
     format!("those who log are {}", LogSource::ALL.map(LogSource::name).join(", "))
 }

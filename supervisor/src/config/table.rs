@@ -1,5 +1,5 @@
-//! Every command and every option, once: parsing, `--help`, the manual page and the tests all
-//! read these two tables.
+//! Every command and every option, once: parsing, `--help`, the manual page and the tests all read
+//! these two tables.
 //!
 //! INVARIANT: an option that is not a row here does not exist; a row that is not in the manual
 //! page fails `tests/manual.rs`.
@@ -98,7 +98,8 @@ mod tests {
         assert_eq!(keys.len(), OPTIONS.len());
     }
 
-    /// But that LUMEN_NAME means the host to every command, so that one setting serves them all.
+    /// Except that LUMEN_NAME means the host for every command, so that one setting serves them
+    /// all.
     #[test]
     fn environment_twin_is_the_name_in_capitals() {
         for row in &OPTIONS {

@@ -1,4 +1,4 @@
-//! Options by key, from the command line or the environment, read as what they mean.
+//! Option values by key, from the command line or the environment, parsed into their types.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::broker::{Lifetimes, relay::MOST_NAME_BYTES};
 
-/// The longest time an option may name: longer than anybody stays.
+/// The longest time an option may name: longer than any session lasts.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Where a value came from.
@@ -27,11 +27,11 @@ enum Source {
     Environment,
 }
 
-/// Every option that was set, still as text.
+/// All options that were set, as text.
 #[derive(Debug, Default)]
 pub(super) struct Values {
     set: BTreeMap<Key, (String, Source)>,
-    /// What the user should be told.
+    /// Messages for the user.
     pub(super) notes: Vec<Note>,
 }
 
@@ -50,7 +50,7 @@ impl Values {
         Self { set, notes: Vec::new() }
     }
 
-    /// Sets one option by the command line, which wins over the environment.
+    /// Sets one option from the command line, which overrides the environment.
     pub(super) fn set(&mut self, row: &OptionRow, value: impl Into<String>) {
         self.set.insert(row.key, (value.into(), Source::CommandLine));
     }
@@ -85,7 +85,7 @@ impl Values {
         }
     }
 
-    /// The value of an option that need not be set.
+    /// The value of an option without a default.
     pub(super) fn optional(&self, key: Key) -> Option<String> {
         Some(self.text(key).0.to_owned()).filter(|value| !value.is_empty())
     }
@@ -108,7 +108,7 @@ impl Values {
             .ok_or_else(|| self.bad(key, "expected 1 to 32 letters, digits, - and _"))
     }
 
-    /// What people call a session.
+    /// A session's name for people.
     pub(super) fn session_name(&self) -> Result<Option<SessionName>, UsageError> {
         let Some(name) = self.optional(Key::SessionName) else { return Ok(None) };
         let named = SessionName::new(&name);
@@ -136,7 +136,7 @@ impl Values {
         })
     }
 
-    /// A value whose type says itself what was expected.
+    /// A value whose type says what was expected.
     fn parsed<T: FromStr<Err: fmt::Display>>(&self, key: Key) -> Result<T, UsageError> {
         self.text(key).0.parse().map_err(|error: T::Err| self.bad(key, error.to_string()))
     }
@@ -161,7 +161,7 @@ impl Values {
         }
     }
 
-    /// The relay. What is said of one that is off is not looked at.
+    /// The relay. Its other options are ignored when it is off.
     pub(super) fn relay(&self) -> Result<Option<RelayConfig>, UsageError> {
         match self.text(Key::Relay).0 {
             "off" => return Ok(None),
@@ -208,7 +208,8 @@ impl Values {
         Kbps::new(number).map_err(|error| self.bad(Key::Bitrate, error.to_string()))
     }
 
-    /// The output's size. An odd side is corrected and said; anything else illegal is refused.
+    /// The output's size. An odd side is corrected, with a note; any other illegal value is
+    /// refused.
     pub(super) fn size(&mut self) -> Result<FrameSize, UsageError> {
         let expected = || self.bad(Key::Size, "expected WIDTHxHEIGHT, such as 1280x720");
         let (width, height) = self.text(Key::Size).0.split_once('x').ok_or_else(expected)?;
@@ -258,7 +259,7 @@ impl Values {
         PadGrace::new(number).map_err(|error| self.bad(Key::PadGrace, error.to_string()))
     }
 
-    /// The way to log in. Nobody but this machine may be let in without one.
+    /// How browsers authenticate. Without authentication only this machine may connect.
     pub(super) fn auth(&self, front_door: &FrontDoor) -> Result<AuthMode, UsageError> {
         match (self.text(Key::Auth).0, &front_door.listen) {
             ("token", _) => Ok(AuthMode::Token),
@@ -278,7 +279,7 @@ impl Values {
         }
     }
 
-    /// The way to log in to a host of several sessions.
+    /// How browsers authenticate to a host of several sessions.
     pub(super) fn auth_of_many(&self, front_door: &FrontDoor) -> Result<AuthMode, UsageError> {
         match self.auth(front_door)? {
             AuthMode::None => Err(self.bad(
@@ -318,7 +319,7 @@ impl Values {
     }
 }
 
-/// A whole number with the letter of its unit.
+/// A whole number with a unit.
 fn time(text: &str) -> Option<Duration> {
     let (at, unit) = text.char_indices().next_back()?;
     let seconds: u64 = match unit {
@@ -328,7 +329,7 @@ fn time(text: &str) -> Option<Duration> {
         'd' => 24 * 60 * 60,
         _ => return None,
     };
-    // `parse` would take a sign.
+    // `parse` would accept a sign.
     let number =
         text.get(..at).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     let time = Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?);

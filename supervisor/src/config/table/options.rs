@@ -2,13 +2,13 @@
 
 use super::rows::{Command, Key, OptionRow};
 
-/// What starts a session.
+/// Commands that start a session.
 const SESSION: &[Command] = &[Command::Run, Command::Session];
-/// What starts a host.
+/// Commands that start a host.
 const HOST: &[Command] = &[Command::Run, Command::Serve];
 const SESSION_AND_DOCTOR: &[Command] = &[Command::Run, Command::Session, Command::Doctor];
 const HOST_AND_DOCTOR: &[Command] = &[Command::Run, Command::Serve, Command::Doctor];
-/// What starts anything.
+/// Commands that start a host, a session or both.
 const ALL_STARTING: &[Command] = &[Command::Run, Command::Serve, Command::Session];
 const ALL_STARTING_AND_DOCTOR: &[Command] =
     &[Command::Run, Command::Serve, Command::Session, Command::Doctor];

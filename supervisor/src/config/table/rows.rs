@@ -1,15 +1,15 @@
-//! What a row of the tables of commands and options says, and the names of both.
+//! The rows of the tables of commands and options, and the names of both.
 
 /// A command of `lumen`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Command {
-    /// What this machine offers.
+    /// Reports what this machine supports.
     Doctor,
-    /// What the workers wrote.
+    /// Prints the log.
     Logs,
-    /// Figures of every worker.
+    /// Prints the metrics of every worker.
     Metrics,
-    /// Ends one worker and starts it anew.
+    /// Restarts one worker.
     Restart,
     /// Starts a desktop.
     Run,
@@ -17,7 +17,7 @@ pub enum Command {
     Serve,
     /// Starts a session of a host.
     Session,
-    /// How every process is.
+    /// Prints the state of every process.
     Status,
     /// Ends a desktop.
     Stop,
@@ -28,15 +28,15 @@ pub enum Command {
 pub enum Key {
     /// The app, as a shell command.
     App,
-    /// How browsers prove who they are.
+    /// How browsers authenticate.
     Auth,
     /// Path of the page.
     BasePath,
     /// Bit rate.
     Bitrate,
-    /// Which way the clipboard may go.
+    /// In which directions text may be copied.
     Clipboard,
-    /// Whether `logs` goes on.
+    /// Whether `logs` continues with new lines.
     Follow,
     /// Frames per second.
     Fps,
@@ -52,19 +52,19 @@ pub enum Key {
     LayoutVariant,
     /// Where browsers connect.
     Listen,
-    /// What is logged.
+    /// What the workers log.
     Log,
-    /// How long a login lasts unused.
+    /// How long an unused login lasts.
     LoginIdle,
-    /// How long a login lasts.
+    /// How long a login lasts at most.
     LoginLife,
-    /// Which running Lumen is meant.
+    /// The name of the running desktop.
     Name,
-    /// What virtual gamepads say they are.
+    /// Which device virtual gamepads imitate.
     Pad,
     /// How long a game keeps the gamepad of a viewer who has gone.
     PadGrace,
-    /// This host's address as the world sees it.
+    /// The public address of this host.
     PublicAddress,
     /// Whether there is a relay.
     Relay,
@@ -74,21 +74,21 @@ pub enum Key {
     RelayKey,
     /// The relay's name on the gateway's port.
     RelayName,
-    /// The relay's port of UDP and TCP.
+    /// The relay's port for UDP and TCP.
     RelayPort,
-    /// The relay's port of TLS.
+    /// The relay's port for TLS.
     RelayTlsPort,
-    /// Whether the output follows the viewers' windows.
+    /// Whether the size of the output follows the viewers' windows.
     Resize,
-    /// What people call a session.
+    /// A session's name for people.
     SessionName,
     /// Size of the output.
     Size,
-    /// Whose word about browsers is believed.
+    /// Proxies whose headers are trusted.
     TrustedProxy,
     /// Port of the media socket.
     UdpPort,
-    /// Whose session.
+    /// Whose session it is.
     User,
     /// Where the workers' binaries are.
     WorkersDir,
@@ -99,24 +99,24 @@ pub enum Key {
 /// One command.
 #[derive(Debug)]
 pub struct CommandRow {
-    /// Which.
+    /// Which command.
     pub command: Command,
-    /// The word for it.
+    /// Its name.
     pub name: &'static str,
-    /// What follows its name, options aside.
+    /// Its operands.
     pub operands: &'static str,
-    /// One line on it.
+    /// A summary in one line.
     pub summary: &'static str,
-    /// What else is worth knowing; empty when nothing is.
+    /// Further details; may be empty.
     pub details: &'static str,
-    /// Command lines worth copying, each with what it does.
+    /// Example command lines, each with its effect.
     pub examples: &'static [(&'static str, &'static str)],
 }
 
 /// One option.
 #[derive(Debug)]
 pub struct OptionRow {
-    /// Which.
+    /// Which option.
     pub key: Key,
     /// Its long name, without the dashes.
     pub name: &'static str,
@@ -124,11 +124,11 @@ pub struct OptionRow {
     pub short: Option<char>,
     /// The environment variable that sets it; the command line wins.
     pub environment: &'static str,
-    /// What its value is called; `None` for a switch, which takes no value.
+    /// The placeholder of its value; `None` for a switch, which takes no value.
     pub placeholder: Option<&'static str>,
-    /// Its value when nobody sets it; empty for "none".
+    /// Its default; empty for "none".
     pub default: &'static str,
-    /// One sentence on it.
+    /// A sentence about it.
     pub help: &'static str,
     /// The commands that take it.
     pub commands: &'static [Command],
