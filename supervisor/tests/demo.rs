@@ -1,5 +1,5 @@
-//! The demo desktop's scripts that decide something, each by itself, with stubs for what they ask and
-//! tell.
+//! The scripts of the demo desktop that decide something, each alone, with stubs for the programs
+//! that they call.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-/// A folder of programs, to be all of a script's PATH.
+/// A folder of programs, which is a script's whole PATH.
 struct Programs(PathBuf);
 
 impl Programs {
@@ -19,8 +19,8 @@ impl Programs {
         Self(folder)
     }
 
-    /// Written by a shell: a program that this process, which forks in several threads, had open for
-    /// writing, might be refused as busy.
+    /// A shell writes the program: this process forks in several threads, and a program that it had
+    /// open for writing could be refused as busy.
     fn with(self, name: &str, script: &str) -> Self {
         let write = "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod 755 \"$1\"";
         let mut shell = Command::new("/bin/sh");
@@ -29,16 +29,17 @@ impl Programs {
         self
     }
 
-    /// The folder is the user's runtime folder, too; in it, a service manager's socket.
+    /// The folder is also the user's runtime folder; adds a service manager's socket to it.
     fn with_service_manager(self) -> Self {
         let folder = self.0.join("systemd");
         fs::create_dir_all(&folder).expect("a folder");
-        // The script only asks whether it is a socket, which it stays when nobody listens any more.
+        // The script only checks that it is a socket, and it stays one when nobody listens any
+        // more.
         UnixListener::bind(folder.join("private")).expect("a socket");
         self
     }
 
-    /// What a script of the demo's prints here.
+    /// What a script of the demo prints here.
     fn run(&self, script: &str) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(script);
         let mut shell = Command::new("/bin/sh");
@@ -51,7 +52,7 @@ impl Programs {
 
 impl Drop for Programs {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0); // Nobody is left to be told.
+        let _ = fs::remove_dir_all(&self.0); // There is nothing to do about an error.
     }
 }
 

@@ -26,11 +26,11 @@ use nix::{
     unistd::Pid,
 };
 
-/// Longest wait for anything; long, because machines that test are busy.
+/// Longest wait for anything; long, because machines that run tests are busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LUMEN: &str = env!("CARGO_BIN_EXE_lumen");
 
-/// A directory of stubs and a name of its own, so that tests run beside each other.
+/// A directory of stubs and a unique name, so that tests can run in parallel.
 struct Stage {
     directory: PathBuf,
     name: String,
@@ -81,13 +81,13 @@ impl Stage {
         serde_json::from_slice(&answer.stdout).expect("status is JSON")
     }
 
-    /// How all is once the app runs, which waits for the session's helpers.
+    /// The status once the app runs, which waits for the session's helpers.
     fn status_with_app(&self) -> HostStatus {
         wait_until("the app runs", || app_pid(&self.status()).is_some());
         self.status()
     }
 
-    /// How one worker is.
+    /// The status of one worker.
     fn process(&self, worker: Worker) -> Option<ProcessStatus> {
         self.status().processes().find(|one| one.process.kind() == worker).cloned()
     }
@@ -113,7 +113,7 @@ impl Desktop {
         let mut stderr = lumen.stderr.take().expect("a pipe");
         let said = std::thread::spawn(move || {
             let mut said = String::new();
-            let _ = stderr.read_to_string(&mut said); // What came until then is what was said.
+            let _ = stderr.read_to_string(&mut said); // What came before an error counts.
             said
         });
         Self { lumen, stdout, said: Some(said) }

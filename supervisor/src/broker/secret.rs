@@ -1,28 +1,27 @@
-//! Tokens and the keys of logins: made from the kernel's randomness, known by their digests, wiped.
+//! Tokens and login keys: made from the kernel's randomness, recognised by their digests, wiped.
 
 use lumen_ipc::{message::session::TokenDigest, text::Secret};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// Randomness of a token, in bytes: twice what cannot be guessed.
+/// Random bytes in a token: twice as many as are needed to make guessing hopeless.
 const BYTES: usize = 32;
 
-/// A token or a login's key that this process made. Not printable by accident; wiped when dropped.
+/// A token or login key that this process made. Has no `Debug` output; wiped when dropped.
 pub(crate) struct Key(Zeroizing<String>);
 
-/// The kernel gave no randomness.
+/// The kernel returned no randomness.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the kernel gives no randomness: {0}")]
 pub struct NoRandomness(pub(super) getrandom::Error);
 
 impl Key {
-    /// A new token, as lower-case hexadecimal digits: they need no escaping in an address or cookie.
+    /// A new token, in lower-case hexadecimal digits, which need no escaping in a URL or cookie.
     pub(crate) fn random() -> Result<Self, NoRandomness> {
         Self::of_bytes::<BYTES>()
     }
 
-    /// A new key of a login. A browser keeps it in two halves, neither of which can be guessed by who has
-    /// the other.
+    /// A new login key. A browser keeps it in two halves; who has one half cannot guess the other.
     pub(crate) fn of_login() -> Result<Self, NoRandomness> {
         Self::of_bytes::<{ 2 * BYTES }>()
     }
@@ -40,24 +39,24 @@ impl Key {
         Ok(Self(digits))
     }
 
-    /// The secret, to be handed to its owner.
+    /// The secret, for its owner.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// The secret as it travels.
+    /// The secret as it is sent over links.
     pub(crate) fn to_secret(&self) -> Secret {
         Secret::new(self.reveal()).expect("128 digits fit 256 bytes")
     }
 }
 
-/// What is kept of a key: enough to recognise it, and nothing to sign in with.
+/// What is kept of a key: enough to recognise it, and useless for signing in.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Digest([u8; BYTES]);
 
 impl Digest {
-    /// The digest of what a browser brings. To look it up may take as long as it likes: a digest
-    /// that is nearly right belongs to no key that anybody could compute.
+    /// The digest of what a browser sent. A lookup need not take constant time: nobody can compute
+    /// a key whose digest is nearly right.
     pub(crate) fn of(secret: &Secret) -> Self {
         Self(Sha256::digest(secret.reveal().as_bytes()).into())
     }
@@ -75,32 +74,32 @@ impl From<Digest> for TokenDigest {
     }
 }
 
-/// The access token of a session, which the session keeps to itself: its host knows the digest.
+/// The access token of a session, known to the session only: its host has the digest.
 pub struct Token(Key);
 
 impl Token {
-    /// A new one.
+    /// A new token.
     ///
     /// # Errors
-    /// [`NoRandomness`] when the kernel gives none.
+    /// [`NoRandomness`] when the kernel returns none.
     pub fn random() -> Result<Self, NoRandomness> {
         Key::random().map(Self)
     }
 
-    /// The token: for the line that is printed once, nothing else.
+    /// The token, for the line that is printed once and for nothing else.
     #[must_use]
     pub fn reveal(&self) -> &str {
         self.0.reveal()
     }
 
-    /// What its host is told.
+    /// The digest, for its host.
     #[must_use]
     pub fn digest(&self) -> TokenDigest {
         Digest::of(&self.0.to_secret()).into()
     }
 }
 
-/// A number that nobody was given before, for what must never be confused and need not be secret.
+/// A random number for identifiers that must be unique and need not be secret.
 pub(crate) fn random_number() -> Result<u64, NoRandomness> {
     getrandom::u64().map_err(NoRandomness)
 }

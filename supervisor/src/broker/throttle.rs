@@ -1,14 +1,14 @@
-//! How often somebody may be wrong: a machine in virtual time.
+//! How often a client may send a wrong token: a state machine in virtual time.
 //!
-//! A penalty belongs to its source and to nobody else: each address has a few wrong attempts, which
-//! come back one by one, and they say nothing about what is tried from elsewhere. Nor do they say
-//! anything about a right token, because many people may be behind one address (a proxy that does
-//! not name them, a tunnel) and a token of 256 bits cannot be guessed however often somebody tries.
-//! So only what is wrong is counted, after it was compared. (A secret that people choose, and others
-//! guess, has to be refused before it is compared.)
+//! Each address pays for its own wrong attempts only: it has a few, which come back one by one, and
+//! they do not limit what is tried from elsewhere. Nor do they limit right tokens, because many
+//! people may be behind one address (a tunnel, or a proxy that does not name them), and a token of
+//! 256 bits cannot be guessed however many attempts there are. So only wrong tokens are counted,
+//! after the comparison. (A password, which others can guess, would have to be refused before the
+//! comparison.)
 //!
-//! The table of addresses is bounded, and a newcomer is never refused for want of room: the one
-//! nearest to its pardon is forgotten.
+//! The table of addresses is bounded, and a new address is never refused for lack of room: the
+//! entry that expires first is dropped.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Wrong attempts one address has at once.
+/// Wrong attempts that one address has at once.
 const PER_ADDRESS: Allowance = Allowance { most: 5, refill: Duration::from_secs(6) };
 /// Most addresses remembered.
 const MOST_ADDRESSES: usize = 1024;
@@ -24,26 +24,26 @@ const MOST_ADDRESSES: usize = 1024;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     pub(super) most: u32,
-    /// After this long one more attempt is allowed.
+    /// The time after which one more attempt is allowed.
     pub(super) refill: Duration,
 }
 
-/// Attempts used, as the instant at which none is used any more (GCRA).
+/// Attempts used, as the instant at which all of them have come back (GCRA).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meter {
     clear_at: Instant,
 }
 
-/// Who was wrong how often of late.
+/// The recent wrong attempts of each address.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {
     addresses: BTreeMap<IpAddr, Meter>,
 }
 
-/// An attempt that is one too many.
+/// One attempt too many.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct TooMany {
-    /// When the next one is in order.
+    /// When the next attempt is allowed.
     pub(crate) retry_after: Duration,
 }
 
@@ -73,7 +73,7 @@ impl Throttle {
 }
 
 impl Allowance {
-    /// Counts one more, unless it is too many.
+    /// Counts one more attempt, unless it is one too many.
     pub(super) fn spend(self, meter: Option<Meter>, now: Instant) -> Result<Meter, TooMany> {
         let from = meter.map_or(now, |meter| meter.clear_at.max(now));
         let clear_at = from + self.refill;
@@ -85,7 +85,7 @@ impl Allowance {
     }
 }
 
-/// Whoever has one IPv6 address has all of its /64, so that is what counts.
+/// The network of an address: whoever has one IPv6 address has all of its /64.
 fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,13 +1,13 @@
-//! The outer fence: what the supervisor takes from a worker between fork and exec (other users' and
-//! root's identity, namespaces it would share, core dumps, gaining privileges), and finding out at
-//! the start, in children that do nothing else, how much of it this machine permits.
+//! The outer fence: what the supervisor takes from a worker between fork and exec (the identity of
+//! root and of other users, shared namespaces, core dumps, gaining privileges). At the start,
+//! children that do nothing else find out how much of it this machine permits.
 //!
-//! INVARIANT: a step that fails fails the worker, with two exceptions that are decided once, before
-//! anything runs, and said: root goes without namespaces where the kernel says that it may not or
-//! cannot make them, as in most containers, and so does an ordinary user, also where a security module
-//! or a limit of none says the same in another way. Any other error (no memory, a limit that has been
-//! reached) may be somebody's doing and gone the next moment: it never costs the workers their fence.
-//! Changing the user and giving up privileges are never left out.
+//! INVARIANT: a failed step fails the worker. There are two exceptions, which are decided once,
+//! before anything runs, and logged: root does without namespaces if the kernel forbids or lacks
+//! them, as in most containers; so does an ordinary user, also if a security module forbids them or
+//! their limit is zero. Any other error (no memory, a limit that has been reached) may be caused by
+//! another process and pass: it never costs the workers their fence. Changing the user and giving
+//! up privileges are never left out.
 
 use std::{
     ffi::{CStr, CString},
@@ -38,13 +38,13 @@ pub(crate) enum Namespaces {
     Shared,
     /// Network, IPC and host name, made with root's privilege.
     Privileged,
-    /// The same and a user namespace, which an ordinary user needs to make them. It maps the user
+    /// The same and a user namespace, which an ordinary user needs to create them. It maps the user
     /// to itself, so that no capability outlives exec.
     WithUser,
 }
 
 impl Namespaces {
-    /// Their names, as `/proc/self/ns` has them.
+    /// Their names in `/proc/self/ns`.
     pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Shared => &[],
@@ -63,7 +63,7 @@ impl Namespaces {
     }
 }
 
-/// What is done to a worker, in this order.
+/// The steps, in this order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
     CoreDumps,
@@ -77,7 +77,7 @@ enum Step {
     Parent,
 }
 
-/// All steps, so that a number from a child becomes one again.
+/// All steps, to turn a child's number back into a step.
 const STEPS: [Step; 9] = [
     Step::CoreDumps,
     Step::Namespaces,
@@ -90,11 +90,11 @@ const STEPS: [Step; 9] = [
     Step::Parent,
 ];
 
-/// A step that the kernel, or a container's filter before it, refuses.
+/// A step that the kernel, or a container's filter, refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Refused {
     step: Step,
-    /// What it says.
+    /// The kernel's error.
     pub(crate) errno: Errno,
 }
 
@@ -103,13 +103,14 @@ impl Refused {
         matches!(self.step, Step::Namespaces | Step::UserMap)
     }
 
-    /// Whether it says that there are no namespaces for these users here, now and later.
+    /// Whether it means that these users never get namespaces here.
     fn is_for_good(self, users: Users, limits: Limits) -> bool {
         match self.errno {
             Errno::EPERM | Errno::EINVAL | Errno::ENOSYS => true,
-            // A security module's word for EPERM.
+            // A security module's variant of EPERM.
             Errno::EACCES => !users.are_apart(),
-            // A limit was reached, which more than one program of a user can do, or there are to be none.
+            // A limit was reached, for which any program of the user may be the reason, or the
+            // limit is zero.
             Errno::ENOSPC => !users.are_apart() && limits == Limits::None,
             _ => false,
         }
@@ -135,17 +136,17 @@ impl fmt::Display for Refused {
     }
 }
 
-/// How many namespaces the administrator lets users have.
+/// The limits on namespaces that the administrator has set for users.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Limits {
-    /// None of some kind that workers get.
+    /// Zero for some kind that workers get.
     None,
-    /// Some.
+    /// Above zero.
     Some,
 }
 
 impl Limits {
-    /// Those of this system (namespaces(7), `/proc/sys/user`).
+    /// The limits of this system (namespaces(7), `/proc/sys/user`).
     fn here() -> Self {
         let none = ["user", "net", "ipc", "uts"].into_iter().any(|kind| {
             let path = format!("/proc/sys/user/max_{kind}_namespaces");
@@ -155,7 +156,7 @@ impl Limits {
     }
 }
 
-/// For std, which passes on between fork and exec no more than a number.
+/// For std, which passes only a number from the child to the parent before exec.
 impl From<Refused> for io::Error {
     fn from(refused: Refused) -> Self {
         refused.errno.into()
@@ -166,19 +167,19 @@ fn at<Failure: Into<Errno>>(step: Step) -> impl Fn(Failure) -> Refused {
     move |failure| Refused { step, errno: failure.into() }
 }
 
-/// Why no worker may run here.
+/// Why no worker can run here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoFence {
-    /// Nothing tells what may be done.
+    /// The trial itself failed.
     #[error("cannot find out what workers may do here")]
     Trial(#[source] io::Error),
-    /// Root may not become somebody else.
+    /// Root may not become another user.
     #[error(
         "root may not become another user here, as each worker and the app must ({0}); give this \
          container CAP_SETUID, CAP_SETGID and a range of users, or start Lumen as an ordinary user"
     )]
     Users(Refused),
-    /// Something else than power is lacking.
+    /// Namespaces fail for another reason than permission.
     #[error(
         "the namespaces that workers need cannot be made now ({0}); see \
          /proc/sys/user/max_*_namespaces, and whether another program uses them up"
@@ -189,16 +190,16 @@ pub(crate) enum NoFence {
     Mandatory(Refused),
 }
 
-/// How much of a fence there is here.
+/// How much of a fence this machine permits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
     /// The namespaces that workers get.
     pub(crate) namespaces: Namespaces,
-    /// Why they are not all.
+    /// Why some are missing.
     pub(crate) refused: Option<Refused>,
 }
 
-/// Tries out, as each of `users`, what workers may do. For the start.
+/// Tries, as each of `users`, what workers may do. For the start.
 pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
     let (wanted, others) = match users {
         Users::Own(_) => (Namespaces::WithUser, vec![None]),
@@ -242,7 +243,7 @@ fn try_out(
     namespaces: Namespaces,
 ) -> Result<Result<(), Refused>, NoFence> {
     let fence = Fence::new(identity, namespaces).map_err(NoFence::Trial)?;
-    // A number past the steps says that all went well.
+    // A number past the steps means that all succeeded.
     let answer = ffi::in_child(|| match fence.put_up() {
         Ok(()) => [u32::MAX, 0],
         Err(refused) => [refused.step as u32, (refused.errno as i32).unsigned_abs()],
@@ -253,7 +254,7 @@ fn try_out(
         .map_or(Ok(()), |step| Err(Refused { step, errno: Errno::from_raw(errno.cast_signed()) })))
 }
 
-/// What is put around one worker.
+/// The fence of one worker.
 #[derive(Debug)]
 pub(crate) struct Fence {
     parent: Pid,
@@ -264,8 +265,8 @@ pub(crate) struct Fence {
 }
 
 impl Fence {
-    /// Around a worker that becomes `identity` (`None` to stay who we are). To be made before the
-    /// fork.
+    /// The fence of a worker that becomes `identity` (`None` for the current user). To be made
+    /// before the fork.
     pub(crate) fn new(identity: Option<Identity>, namespaces: Namespaces) -> io::Result<Self> {
         let (uid, gid) = (unistd::geteuid(), unistd::getegid());
         Ok(Self {
@@ -277,7 +278,8 @@ impl Fence {
         })
     }
 
-    /// Puts it around this process, a child of `new`'s, for good. Neither allocates nor locks.
+    /// Applies it to this process, a child of `new`'s process, for good. Neither allocates nor
+    /// locks.
     pub(crate) fn put_up(&self) -> Result<(), Refused> {
         forbid_core_dumps()?;
         if self.namespaces != Namespaces::Shared {
@@ -289,7 +291,7 @@ impl Fence {
             write(c"/proc/self/uid_map", &self.uid_map)?;
             write(c"/proc/self/gid_map", &self.gid_map)?;
         }
-        // Where it may not be emptied, it grants nothing all the same: see the last step but one.
+        // If it cannot be emptied, it still grants nothing: see the last step but one.
         ffi::empty_bounding_set();
         if let Some(identity) = self.identity {
             become_user(identity, &[])?;
@@ -300,15 +302,15 @@ impl Fence {
     }
 }
 
-/// A core dump would hold keys. Where its size cannot be limited, no memory goes into it (core(5)).
+/// A core dump would contain keys. If its size cannot be limited, no memory goes into it (core(5)).
 fn forbid_core_dumps() -> Result<(), Refused> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
         .or_else(|_| write_file(c"/proc/self/coredump_filter", c"0"))
         .map_err(at(Step::CoreDumps))
 }
 
-/// Becomes a user for good. Every step is checked, the outcome is read back, and the way back must
-/// be closed: a worker that is still root is worse than none.
+/// Becomes a user for good. Every step is checked, the result is read back, and going back must be
+/// impossible: a worker that is still root is worse than none.
 pub(crate) fn become_user(identity: Identity, groups: &[Gid]) -> Result<(), Refused> {
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     unistd::setgroups(groups).map_err(at(Step::Groups))?;
@@ -322,8 +324,8 @@ pub(crate) fn become_user(identity: Identity, groups: &[Gid]) -> Result<(), Refu
     if is_uid && is_gid && !way_back { Ok(()) } else { Err(at(Step::WayBack)(Errno::EPERM)) }
 }
 
-/// Asks for `signal` when the supervisor, our parent, dies, and makes sure that it has not yet. Where
-/// that may not be asked for, a worker still ends with its control link.
+/// Requests `signal` for when the supervisor, our parent, dies, and checks that it is still alive.
+/// If this is refused, a worker still ends when its control link closes.
 pub(crate) fn die_with(parent: Pid, signal: Signal) -> Result<(), Refused> {
     let _ = prctl::set_pdeathsig(signal);
     if unistd::getppid() == parent { Ok(()) } else { Err(at(Step::Parent)(Errno::ESRCH)) }

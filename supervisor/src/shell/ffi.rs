@@ -1,4 +1,4 @@
-//! System calls no crate of ours wraps, each behind one safe function.
+//! System calls that no dependency wraps, each behind one safe function.
 
 #![allow(unsafe_code, reason = "raw system calls; every block states why it is sound")]
 
@@ -17,7 +17,7 @@ use nix::{
     unistd::{ForkResult, Pid, fork},
 };
 
-/// Whether this process ignores a signal: whoever started it chose so, as `nohup` does.
+/// Whether this process ignores a signal: its parent chose so, as `nohup` does.
 pub(crate) fn is_ignored(signal: Signal) -> io::Result<bool> {
     // SAFETY: all zeroes is a valid sigaction: no flags, empty mask, default handler.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -60,20 +60,20 @@ pub(crate) fn codeset(locale: &OsStr) -> Option<String> {
     Some(set)
 }
 
-/// The way to mark descriptors to be closed by exec.
+/// How to mark descriptors as close-on-exec.
 #[derive(Debug)]
 pub(crate) enum CloseOnExec {
     /// The kernel does it for a range.
     ByRange,
-    /// Each one, where a container refuses `close_range`: those that were open when this was made.
-    /// What the supervisor opens is born with the mark, so nothing is missed.
+    /// Each one separately, where a container refuses `close_range`: the descriptors that were open
+    /// when this was made. The supervisor opens all later ones with the mark.
     Each(Vec<RawFd>),
 }
 
 impl CloseOnExec {
-    /// Finds the way, before the fork.
+    /// Finds the method, before the fork.
     pub(crate) fn find() -> io::Result<Self> {
-        // There is no such descriptor: this only asks whether the call is to be had.
+        // There is no such descriptor: this only tests whether the call is available.
         if close_on_exec_range(u32::MAX).is_ok() {
             return Ok(Self::ByRange);
         }
@@ -108,15 +108,15 @@ fn close_on_exec(number: RawFd) -> io::Result<()> {
     match unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } {
         0 => Ok(()),
         _ => match io::Error::last_os_error() {
-            // Closed since the list was made, as that of the folder itself is.
+            // Closed since the list was made, as is the directory's own descriptor.
             error if error.raw_os_error() == Some(libc::EBADF) => Ok(()),
             error => Err(error),
         },
     }
 }
 
-/// Does something in a child of its own, whose answer is two numbers, and reaps it. `act` must
-/// neither allocate nor lock, as between fork and exec. For the start.
+/// Runs `act` in a child, which answers with two numbers, and reaps it. `act` must neither allocate
+/// nor lock, as between fork and exec. For the start.
 pub(crate) fn in_child(act: impl FnOnce() -> [u32; 2]) -> io::Result<[u32; 2]> {
     let (reader, writer) = io::pipe()?;
     // SAFETY: the child makes system calls over memory prepared before the fork, writes a few bytes
@@ -145,10 +145,10 @@ pub(crate) fn in_child(act: impl FnOnce() -> [u32; 2]) -> io::Result<[u32; 2]> {
     Ok([u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])])
 }
 
-/// Takes every capability out of the set that exec could ever give back, as far as the kernel
-/// permits: root and the owner of a new user namespace may. Async-signal-safe.
+/// Removes every capability from the bounding set, as far as the kernel permits: root and the owner
+/// of a new user namespace may. Async-signal-safe.
 pub(crate) fn empty_bounding_set() {
-    // Numbers end where the kernel says EINVAL; 64 is what its set has room for.
+    // The kernel returns EINVAL after the last capability; its set has room for 64.
     for capability in 0..64_u64 {
         // SAFETY: PR_CAPBSET_DROP takes a number and touches no memory.
         let outcome =
@@ -159,8 +159,8 @@ pub(crate) fn empty_bounding_set() {
     }
 }
 
-/// A child that has ended and is still to be reaped, if there is one; of whatever signal it ended: nix,
-/// which has no names for real-time signals, fails at those.
+/// A child that has ended and has not been reaped, if there is one, whatever signal ended it: nix
+/// has no names for real-time signals and fails on them.
 pub(crate) fn ended_child() -> Option<Pid> {
     // SAFETY: all zeroes is a valid siginfo_t; the kernel leaves it so where it has nothing to say.
     let mut info: libc::siginfo_t = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -172,7 +172,7 @@ pub(crate) fn ended_child() -> Option<Pid> {
     (outcome == 0 && pid != 0).then(|| Pid::from_raw(pid))
 }
 
-/// Whether a filter of system calls can be put on, tried in a child: one that lets all through.
+/// Whether a seccomp filter can be installed, tried in a child with one that allows all calls.
 pub(crate) fn takes_a_filter() -> io::Result<()> {
     // BPF_RET | BPF_K (linux/bpf_common.h) with SECCOMP_RET_ALLOW.
     let mut allow = [libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW }];
@@ -192,7 +192,7 @@ pub(crate) fn takes_a_filter() -> io::Result<()> {
     })
 }
 
-/// The version of Landlock that a process can really put on itself, tried in a child
+/// The version of Landlock that a process can really use, tried in a child
 /// (<https://docs.kernel.org/userspace-api/landlock.html>, "Landlock ABI versions").
 pub(crate) fn landlock_abi() -> io::Result<u8> {
     const CREATE_RULESET_VERSION: u32 = 1;

@@ -1,4 +1,4 @@
-//! The supervisor's side of a worker's first moments on `control`.
+//! The supervisor's side of a worker's start, on `control`.
 
 use std::{net::SocketAddr, time::Instant};
 
@@ -14,7 +14,7 @@ use tracing::debug;
 use super::event::WorkerEvent;
 use crate::lifecycle::START_TIMEOUT;
 
-/// A call that may take as long as a start may.
+/// A context for calls that may take as long as a start.
 fn patient() -> Context {
     let mut context = context::current();
     context.deadline = Instant::now() + START_TIMEOUT;
@@ -42,7 +42,7 @@ pub(super) async fn introduce(
     }
 }
 
-/// Asks a worker whose grants have been sent to serve. `namespaces` are those it was born into.
+/// Tells a worker whose grants have been sent to serve. `namespaces` are those it was started in.
 pub(super) async fn start(
     client: ControlClient,
     grants: u16,
@@ -58,16 +58,18 @@ pub(super) async fn start(
     }
 }
 
-/// Tells rtc where the media socket can be reached.
+/// Tells rtc the addresses of the media socket.
 pub(super) async fn set_candidates(client: ControlClient, candidates: Vec<SocketAddr>) {
     match client.set_candidates(patient(), candidates).await {
         Ok(Ok(())) => {}
-        Ok(Err(refusal)) => debug!(%refusal, "rtc is told when it is ready"),
-        Err(error) => debug!(%error, "rtc is gone; the next one is told at its start"),
+        Ok(Err(refusal)) => {
+            debug!(%refusal, "rtc is not ready; it gets the candidates at its start")
+        }
+        Err(error) => debug!(%error, "rtc is gone; the next one gets the candidates at its start"),
     }
 }
 
-/// Asks a worker to finish. That it has ended is seen by its end, so the answer does not matter.
+/// Asks a worker to finish. Its exit shows that it has, so the answer does not matter.
 pub(super) async fn drain(client: ControlClient) {
     let _ = client.drain(patient()).await;
 }

@@ -1,8 +1,8 @@
-//! What tells the files of one session from those of others: its Wayland socket and its directory.
+//! The label that keeps the files of sessions apart: their Wayland sockets and directories.
 //!
-//! INVARIANT: no two living sessions of one supervisor's user have the same label. That of
-//! `lumen run` is its host's name, which the lock of the admin socket keeps others from. That of
-//! `lumen session` has a dot in it, which no host's name has, and a lock of its own.
+//! INVARIANT: no two living sessions of one supervisor's user have the same label. The label of
+//! `lumen run` is its host's name, which the lock of the admin socket reserves. That of `lumen
+//! session` contains a dot, which no host's name does, and has a lock of its own.
 
 use std::fs::File;
 
@@ -11,10 +11,10 @@ use nix::{fcntl::Flock, unistd::Uid};
 use super::places::{self, PlaceError};
 use crate::{admin::Home, config::InstanceName};
 
-/// Most sessions of one user, whatever their hosts.
+/// Most sessions of one user, over all hosts.
 const MOST: u32 = 1024;
 
-/// One session's, as long as it lives.
+/// The label of one session, for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Label {
     text: String,
@@ -22,14 +22,14 @@ pub(crate) struct Label {
 }
 
 impl Label {
-    /// That of the one session of a host whose admin socket this process has.
+    /// The label of the only session of a host whose admin socket this process holds.
     pub(crate) fn of_only_session(host: &InstanceName) -> Self {
         Self { text: host.to_string(), _lock: None }
     }
 
-    /// The first that no living session has. What one that was killed left under it is replaced.
+    /// The first label that no living session has. Files that a killed session left are replaced.
     pub(crate) fn first_free(home: &Home) -> Result<Self, PlaceError> {
-        // Root's sessions and the user's own may meet in the user's directory of sockets.
+        // Sessions of root and of the user may share the user's directory of sockets.
         let kind = if Uid::effective().is_root() { "root" } else { "session" };
         for number in 1..=MOST {
             let text = format!("{kind}.{number}");

@@ -1,7 +1,7 @@
-//! The session link's two sides: tasks that carry it, and report what comes over it.
+//! The two sides of the session link: tasks that serve it and report what it brings.
 //!
-//! A session looks for its host for ever, ever more slowly while there is none. A host takes whoever
-//! comes as the host's own user or as root; those are who could end it anyway.
+//! A session looks for its host for ever, more slowly the longer there is none. A host accepts
+//! sessions of its own user and of root, both of whom could end it anyway.
 
 use std::{
     io,
@@ -25,27 +25,28 @@ use tracing::{debug, warn};
 
 use super::event::{ConnectionId, Event, Events, FromHost, FromSession, HostEnd, SessionEnd};
 
-/// How soon a session looks for its host again; each time it is not there the wait doubles.
+/// When a session looks for its host again; the wait doubles with each failure.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// A host that refuses is asked again this late: mostly it is of another build, until it is replaced.
+/// Time between attempts at a host that refuses: mostly it is of another build, until it is
+/// replaced.
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
-/// How long a host may take to say whether it takes a session.
+/// How long a host may take to accept or refuse a session.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a link to a host came to its end.
+/// How a link to a host ended.
 enum End {
-    /// There was no host, or it did not say anything.
+    /// There was no host, or it did not answer.
     Failed,
     /// The host did not take the session.
     Refused,
-    /// It was taken, and is over.
+    /// The host accepted the session, and the link has ended.
     Served,
 }
 
-/// Keeps a session linked to the host that listens at `path`, for as long as the session's loop is
-/// there.
+/// Keeps a session connected to the host that listens at `path`, for as long as the session's event
+/// loop runs.
 pub(super) async fn keep_host(path: PathBuf, events: Events) {
     let (mut wait, mut told) = (FIRST_WAIT, false);
     while !events.is_closed() {
@@ -54,7 +55,7 @@ pub(super) async fn keep_host(path: PathBuf, events: Events) {
             Err(error) => {
                 debug!(%error, "the host is not there");
                 if !std::mem::replace(&mut told, true) {
-                    // A loop that has ended needs no news.
+                    // It fails only when the event loop has ended.
                     let _ = events.send(Event::FromHost(FromHost::Absent)).await;
                 }
                 End::Failed
@@ -78,26 +79,26 @@ fn find_host(path: &Path) -> io::Result<OwnedFd> {
     Ok(end)
 }
 
-/// Keeps a session linked to the host that is the same process.
+/// Keeps a session connected to the host in the same process.
 pub(super) async fn attend_own_host(end: OwnedFd, events: Events) {
     attend_host(end, &events).await;
 }
 
-/// Reports what a session's host says until it is gone.
+/// Reports what a session's host says, until the link ends.
 async fn attend_host(end: OwnedFd, events: &Events) -> End {
     let channel = SessionEnd::from_descriptor(end).map(Arc::new);
     let Ok(channel) = channel.inspect_err(|error| warn!(%error, "no link to the host")) else {
         return End::Failed;
     };
     let Ok(link) = AsyncChannel::new(Arc::clone(&channel)) else { return End::Failed };
-    // A loop that has ended needs no news.
+    // It fails only when the event loop has ended.
     let _ = events.send(Event::FromHost(FromHost::Found(channel))).await;
     let (begun, mut end) = (Instant::now(), End::Failed);
     loop {
         let undecided = matches!(end, End::Failed);
         let received = tokio::select! {
             received = link.receive() => received.map_err(|error| error.to_string()),
-            // The session's loop has ended, and its end of the link with it.
+            // The session's event loop has ended, and with it its end of the link.
             () = events.closed() => return end,
             () = tokio::time::sleep_until((begun + PATIENCE).into()), if undecided => {
                 Err("it does not answer".to_owned())
@@ -128,7 +129,7 @@ pub(super) async fn accept_sessions(listener: UnixListener, events: Events) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of descriptors, most likely: others may be closed meanwhile.
+                // Most likely out of descriptors, which may become free.
                 warn!(%error, "cannot accept sessions");
                 tokio::time::sleep(LONGEST_WAIT).await;
                 continue;
@@ -136,7 +137,7 @@ pub(super) async fn accept_sessions(listener: UnixListener, events: Events) {
         };
         let uid = stream.peer_cred().map(|peer| peer.uid());
         if !uid.as_ref().is_ok_and(|uid| may_register(*uid, Uid::effective())) {
-            warn!(?uid, "a stranger's session is refused");
+            warn!(?uid, "refused a session of another user");
             continue;
         }
         let Ok(stream) = stream.into_std() else { continue };
@@ -149,7 +150,7 @@ fn may_register(uid: u32, host: Uid) -> bool {
     uid == 0 || uid == host.as_raw()
 }
 
-/// Reports what a session says until it is gone.
+/// Reports what a session says, until the link ends.
 pub(super) fn attend_session(connection: ConnectionId, end: impl Into<OwnedFd>, events: Events) {
     let channel = HostEnd::from_descriptor(end.into()).map(Arc::new);
     let Ok(channel) = channel.inspect_err(|error| warn!(%error, "no link to a session")) else {
@@ -158,14 +159,14 @@ pub(super) fn attend_session(connection: ConnectionId, end: impl Into<OwnedFd>, 
     let Ok(link) = AsyncChannel::new(Arc::clone(&channel)) else { return };
     tokio::spawn(async move {
         let report = async |news| {
-            // A loop that has ended needs no news.
+            // It fails only when the event loop has ended.
             let _ = events.send(Event::FromSession(connection, news)).await;
         };
         report(FromSession::Came(channel)).await;
         loop {
             let received = tokio::select! {
                 received = link.receive() => received,
-                // The host's loop has ended, and its end of the link with it.
+                // The host's event loop has ended, and with it its end of the link.
                 () = events.closed() => return,
             };
             match received {

@@ -1,5 +1,5 @@
-//! The services the supervisor offers: `admin` to its administrator, `broker` to the gateway. Both
-//! only pass requests to the loop, which owns everything but the log.
+//! The services of the supervisor: `admin` for its administrator, `broker` for the gateway. Both
+//! only pass requests to the event loop, which owns everything but the log.
 
 use std::{
     collections::VecDeque,
@@ -33,21 +33,21 @@ use super::{
     log::Log,
 };
 
-/// How long a worker may take to say how it is.
+/// How long a worker may take to answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Administrators that are connected at a time. Programs of the same user could otherwise take every
-/// descriptor that this process may have, with which it starts workers, too.
+/// Most administrators connected at a time. Otherwise programs of the same user could use up the
+/// descriptors of this process, which it also needs to start workers.
 const MOST_ADMINISTRATORS: usize = 64;
 
-/// Accepts administrators for ever. Of too many the one that came first is cut off.
+/// Accepts administrators for ever. Beyond the limit, the oldest connection is closed.
 pub(super) async fn admin(listener: UnixListener, events: Events, log: Log) {
     let mut connections: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of descriptors, most likely: others may be closed meanwhile.
+                // Most likely out of descriptors, which may become free.
                 warn!(%error, "cannot accept on the admin socket");
                 tokio::time::sleep(ASK_TIMEOUT).await;
                 continue;
@@ -55,7 +55,7 @@ pub(super) async fn admin(listener: UnixListener, events: Events, log: Log) {
         };
         let uid = stream.peer_cred().map(|peer| peer.uid());
         if !uid.as_ref().is_ok_and(|uid| *uid == 0 || *uid == Uid::effective().as_raw()) {
-            warn!(?uid, "a stranger on the admin socket is refused");
+            warn!(?uid, "refused a connection of another user to the admin socket");
             continue;
         }
         let Ok(stream) = stream.into_std() else { continue };
@@ -69,12 +69,12 @@ pub(super) async fn admin(listener: UnixListener, events: Events, log: Log) {
     }
 }
 
-/// Answers the gateway on its broker link until it is gone.
+/// Serves the gateway on its broker link until it is gone.
 pub(super) fn broker(end: OwnedFd, events: Events) {
     let server = BrokerServer { events };
     tokio::spawn(async move {
         if let Err(error) = rpc::answer(end, server.serve()).await {
-            warn!(%error, "the broker link cannot be served");
+            warn!(%error, "cannot serve the broker link");
         }
     });
 }
@@ -86,7 +86,7 @@ struct AdminServer {
 }
 
 impl AdminServer {
-    /// Asks the loop; `None` when it has ended.
+    /// Sends a request to the event loop; `None` when it has ended.
     async fn ask<Reply>(
         &self,
         request: impl FnOnce(oneshot::Sender<Reply>) -> AdminRequest,
@@ -96,13 +96,13 @@ impl AdminServer {
         answer.await.ok()
     }
 
-    /// Asks a session; `None` when it is gone or says nothing.
+    /// Sends a question to a session; `None` when it is gone or does not answer.
     async fn ask_session(&self, session: SessionId, question: Question) -> Option<Answer> {
         let asked = self.ask(|reply| AdminRequest::Ask(session, question, reply));
         tokio::time::timeout(2 * ASK_TIMEOUT, asked).await.ok().flatten()
     }
 
-    /// A session's status; what is known without it when it says nothing.
+    /// A session's status; what the host knows of it when it does not answer.
     async fn status_of(&self, summary: SessionStatus) -> SessionStatus {
         match self.ask_session(summary.id, Question::Status).await {
             Some(Answer::Status(status)) if status.id == summary.id => status,
@@ -157,7 +157,7 @@ impl Admin for AdminServer {
         let Some(session) = session else { return Some(self.log.page(source, after)) };
         match self.ask_session(session, Question::Logs { source, after }).await {
             Some(Answer::Logs(page)) => Some(page),
-            // One that stands still has its lines yet.
+            // A session whose supervisor does not answer keeps its lines.
             _ if self.snapshot().await.0.sessions.iter().any(|known| known.id == session) => {
                 Some(LogPage { lines: Vec::new() })
             }
@@ -197,7 +197,7 @@ impl Admin for AdminServer {
     }
 
     async fn stop(self, _: Context, session: SessionId) -> Result<(), Refusal> {
-        // The host has ended already if it cannot be told.
+        // If the host cannot be asked, it has ended already.
         self.ask(|reply| AdminRequest::Stop(session, reply)).await.unwrap_or(Ok(()))
     }
 }
@@ -206,7 +206,7 @@ fn no_answer(session: SessionId) -> Refusal {
     Refusal::because(format!("session {session} does not answer"))
 }
 
-/// A session's status with what its workers say of themselves.
+/// A session's status with the summaries of its workers.
 pub(super) async fn with_summaries(mut status: SessionStatus, clients: Clients) -> SessionStatus {
     status.workers = summarised(status.workers, clients).await;
     status
@@ -224,7 +224,7 @@ async fn summarised(mut workers: Vec<ProcessStatus>, clients: Clients) -> Vec<Pr
     workers
 }
 
-/// A worker's figures; none of one that is not there or does not answer.
+/// A worker's metrics; none if it is not running or does not answer.
 pub(super) async fn metrics_of(client: Option<ControlClient>) -> Vec<Metric> {
     match client {
         Some(client) => client.metrics(soon()).await.unwrap_or_default(),
@@ -238,7 +238,7 @@ struct BrokerServer {
 }
 
 impl BrokerServer {
-    /// Asks the loop; `None` when it has ended.
+    /// Sends a request to the event loop; `None` when it has ended.
     async fn ask<Answer>(
         &self,
         request: impl FnOnce(oneshot::Sender<Answer>) -> BrokerRequest,
@@ -297,7 +297,7 @@ fn soon() -> Context {
     context
 }
 
-/// The status of a desktop that ends this moment.
+/// The status of a desktop that is ending.
 fn nothing() -> HostStatus {
     HostStatus {
         listen: Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 0))),

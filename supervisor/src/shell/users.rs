@@ -1,10 +1,10 @@
-//! Who runs what: from the command line, `sudo` and the user database.
+//! Which user runs what: from the command line, `sudo` and the user database.
 //!
-//! Root's own uid runs no worker and no app. The host's workers have the users `lumen-gateway` and
-//! `lumen-turn` where the machine has them. All others come from the range that systemd sets aside for
-//! dynamic users, locked so that two hosts or sessions never share one. One that any process has, left
-//! by a session that was killed or a service's, is passed over: that process would have power over the
-//! new session.
+//! Root's own uid runs no worker and no app. The host's workers run as the users `lumen-gateway`
+//! and `lumen-turn` if these exist. All others get uids from the range that systemd reserves for
+//! dynamic users, locked so that two hosts or sessions never share one. A uid that any process has,
+//! of a killed session or of a service, is skipped: that process would have power over the new
+//! session.
 
 use std::{
     collections::BTreeSet,
@@ -27,14 +27,14 @@ use crate::plan::{Identity, Users};
 /// Uids without a name: <https://systemd.io/UIDS-GIDS/>, "dynamic service users".
 const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;
 
-/// Whose desktop it is.
+/// The user of a desktop.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionUser {
     /// By number.
     pub(crate) identity: Identity,
     /// By name.
     pub(crate) name: OsString,
-    /// Home directory; `None` for a user that exists only meanwhile.
+    /// Home directory; `None` for a user without an account.
     pub(crate) home: Option<PathBuf>,
     /// Shell.
     pub(crate) shell: PathBuf,
@@ -57,16 +57,16 @@ pub(crate) struct HostCast {
     _locks: Vec<Flock<File>>,
 }
 
-/// Why nobody can be found to run it.
+/// Why no user can be chosen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UserError {
-    /// Only root can choose.
+    /// Only root can choose the user.
     #[error("--user is for root; run without it, or by sudo")]
     NotRoot,
     /// No such user.
     #[error("there is no user {0}")]
     Unknown(String),
-    /// Root is no session user.
+    /// Root cannot be a session's user.
     #[error("--user root would give the desktop all power over this machine; choose another user")]
     Root,
     /// The user database cannot be read.
@@ -80,7 +80,7 @@ pub(crate) enum UserError {
     Place(#[from] PlaceError),
 }
 
-/// Users as a session of the caller's might have, for trying out what they may do.
+/// Users such as a session of the caller would have, to try what they may do.
 pub(crate) fn example() -> Users {
     if !Uid::effective().is_root() {
         return Users::Own(own());
@@ -103,7 +103,7 @@ pub(crate) fn of_session(
         Some(name) => named(name)?,
         None => nobody_in_particular(pool.take()?)?,
     };
-    // Never users that a database names: every session has its own.
+    // Never users of the database: every session has its own.
     let (rtc, gamepad) = (pool.take()?, pool.take()?);
     let users = Users::Session { session: session.identity, rtc, gamepad };
     Ok(Cast { users, session, _locks: pool.locks })
@@ -179,13 +179,13 @@ fn usable(shell: PathBuf) -> PathBuf {
     if refuses || shell.as_os_str().is_empty() { friendliest_shell() } else { shell }
 }
 
-/// A user without an account has no login shell: one that edits lines, where there is one.
+/// A shell for a user without an account: one that edits lines, if there is one.
 fn friendliest_shell() -> PathBuf {
     let bash = PathBuf::from("/bin/bash");
     if bash.exists() { bash } else { PathBuf::from("/bin/sh") }
 }
 
-/// The user set up for a worker, else one without a name.
+/// The user set up for a worker, or else one without a name.
 fn service(pool: &mut Pool<'_>, name: &str) -> Result<Identity, UserError> {
     match User::from_name(name).map_err(UserError::Database)? {
         Some(user) if !user.uid.is_root() => {
@@ -195,10 +195,10 @@ fn service(pool: &mut Pool<'_>, name: &str) -> Result<Identity, UserError> {
     }
 }
 
-/// Hands out uids that no user has and no other host or session uses.
+/// Assigns uids that no user has and no other host or session uses.
 struct Pool<'pool> {
     next: u32,
-    /// Those that processes have.
+    /// Uids of running processes.
     used: BTreeSet<u32>,
     directory: &'pool Path,
     locks: Vec<Flock<File>>,

@@ -1,13 +1,13 @@
-//! The commands that ask a running desktop: what they name, and what they print of strangers' words.
+//! The commands that query a running desktop: what they name, and how they print untrusted text.
 
 use lumen_ipc::{log::LogSource, process::Worker, visible::visible};
 
 use super::{Desktop, Signal, Stage, wait_until};
 
-/// Sets a terminal's title, clears it, and turns what follows around.
+/// Sets a terminal's title, clears it, and reverses the direction of what follows.
 const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}1m\u{202e}end";
 
-/// What a command of `lumen` prints, which must have succeeded.
+/// The output of a `lumen` command, which must succeed.
 fn printed(stage: &Stage, arguments: &[&str]) -> String {
     let output = stage.ask(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -45,7 +45,7 @@ fn words_of_workers_and_apps_reach_no_terminal_as_they_are() {
     assert!(json.to_string().contains(&serde_json::json!(HOSTILE).to_string()[1..]), "{json}");
 }
 
-/// What a command of `lumen` says that refuses its line, which ends with the code for that.
+/// The error of a `lumen` command whose arguments are refused, which exits with the code for that.
 fn refused(stage: &Stage, arguments: &[&str]) -> String {
     let output = stage.ask(arguments);
     let said = String::from_utf8(output.stderr).expect("text");

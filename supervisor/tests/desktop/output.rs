@@ -1,4 +1,4 @@
-//! What nobody reads, and what is written without end: neither stops the desktop.
+//! Output that nobody reads and endless output: neither stops the desktop.
 
 use std::{
     io::{self, PipeReader, PipeWriter, Write},

@@ -1,4 +1,4 @@
-//! The end of everything.
+//! The end of a session.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn stop_ends_the_app_then_what_it_left_then_the_workers() {
         world.input(Input::RestGone);
     });
     let told = Action::Tell(News::Over(Outcome::Stopped));
-    assert_eq!(rest_gone.first(), Some(&told), "the pages, while there is a way to them");
+    assert_eq!(rest_gone.first(), Some(&told), "the pages are told while they can be reached");
     assert_eq!(rest_gone.get(1..), Some(&Worker::ALL.map(Action::Drain)[..]));
 }
 

@@ -1,4 +1,5 @@
-//! The files of the demo desktops: `supervisor/demo`, carried in the program and written out at start.
+//! The files of the demo desktops: `supervisor/demo`, embedded in the program and written out at
+//! start.
 
 use std::{
     fs,
@@ -8,14 +9,14 @@ use std::{
 
 use crate::shell::places::{self, PlaceError};
 
-/// Each file by its path below `supervisor/demo`, with what is in it.
+/// Each file by its path below `supervisor/demo`, with its content.
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
         &[$(($path, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/", $path)))),*]
     };
 }
 
-/// All of them; `wallpaper.svg`, from which the picture is made, stays at home.
+/// All files; `wallpaper.svg` is only the source of the wallpaper.
 const FILES: &[(&str, &[u8])] = files![
     "bar",
     "bar.css",
@@ -51,11 +52,11 @@ const FILES: &[(&str, &[u8])] = files![
     "wallpaper.png",
 ];
 
-/// The one file whose program expands no variables: in it, this word stands for the folder.
+/// In the one file whose program expands no variables, this word stands for the folder.
 const FOLDER_WORD: &str = "LUMEN_DEMO";
 const WESTON: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/weston.ini"));
 
-/// Writes them to a folder of their own in `files`, for everybody to read, and returns that.
+/// Writes them to a folder of their own in `files`, readable for everybody, and returns its path.
 pub(super) fn write(files: &Path) -> Result<PathBuf, PlaceError> {
     let folder = files.join("demo");
     make_folder(&folder)?;

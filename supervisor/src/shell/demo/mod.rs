@@ -1,5 +1,5 @@
-//! The demo desktop that is started when no app is named: which one, and by which command. How it
-//! looks and what it offers stands in the files of `supervisor/demo`.
+//! The demo desktop that is started when no app is named: which one, and with which command. The
+//! files in `supervisor/demo` define its look and its programs.
 
 mod files;
 
@@ -13,7 +13,7 @@ use super::{places::PlaceError, programs};
 /// Demo desktops, the best first.
 pub(crate) const DESKTOPS: [&str; 4] = ["labwc", "sway", "weston", "foot"];
 
-/// A program with what it needs to be told.
+/// A program with its arguments and environment.
 #[derive(Debug)]
 pub(crate) struct Demo {
     pub(crate) program: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct Demo {
     pub(crate) environment: Vec<(&'static str, OsString)>,
 }
 
-/// Why there is no demo.
+/// Why no demo can be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoDemo {
     /// None is installed.
@@ -31,7 +31,7 @@ pub(crate) enum NoDemo {
         DESKTOPS.join(", ")
     )]
     NotInstalled {
-        /// Where they were looked for.
+        /// The search path.
         path: String,
     },
     /// Its configuration cannot be written.

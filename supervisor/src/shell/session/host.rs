@@ -1,5 +1,5 @@
-//! What a session has to do with its host: it registers, is welcomed, is given ends of the signalling
-//! link, answers, and shows the page's address once. All of it may begin anew at any time.
+//! The session's side of its host: it registers, is welcomed, receives ends of the signalling link,
+//! answers, and prints the page's URL once. All of it may happen again at any time.
 
 use std::{os::fd::OwnedFd, process, time::Instant};
 
@@ -20,8 +20,8 @@ use super::{
 use crate::lifecycle::Input;
 
 impl Session {
-    /// Waits until a host has welcomed the session, however long that takes; the error is what `lumen`
-    /// ends with instead.
+    /// Waits until a host has welcomed the session, however long that takes; returns the exit code
+    /// of `lumen` if a host refuses.
     pub(super) async fn meet_host(&mut self) -> Result<(), process::ExitCode> {
         while !self.host.welcome {
             match self.inbox.recv().await {
@@ -45,7 +45,7 @@ impl Session {
 
     pub(super) fn take_in_host(&mut self, news: FromHost) {
         match news {
-            // Worth saying before the first host only, whose loss is said by itself.
+            // Logged only before the first host; the loss of a host is logged on its own.
             FromHost::Absent => {}
             FromHost::Found(channel) => {
                 self.host.channel = Some(channel);
@@ -75,7 +75,7 @@ impl Session {
     fn heed_host(&mut self, said: ToSession, end: Option<OwnedFd>) {
         match said {
             ToSession::Refused { reason } => {
-                // It is asked again, and says the same again.
+                // The host was asked again and refused again for the same reason.
                 if self.host.refusal.as_ref() != Some(&reason) {
                     warn!(%reason, "the host refuses this session; asking it again now and then");
                     self.host.refusal = Some(reason);
@@ -104,7 +104,7 @@ impl Session {
             }
             ToSession::RtcViolated => {
                 warn!("rtc broke the contract with the gateway; starting it anew");
-                // While everything is being ended nothing is started anew.
+                // While everything is ending, nothing is restarted.
                 let _ = self.crew.machine.restart(Instant::now(), Worker::Rtc);
             }
             ToSession::PagesTold { serial } => {
@@ -114,7 +114,7 @@ impl Session {
             }
             ToSession::Asked { number, question } => self.answer(number, question),
             ToSession::StopAsked => {
-                info!("asked to end");
+                info!("the host asked this session to end");
                 self.crew.feed(Input::Stop);
             }
         }
@@ -124,7 +124,7 @@ impl Session {
         let answer = match question {
             Question::Logs { source, after } => Answer::Logs(self.log.page(source, after)),
             Question::Restart { worker } => {
-                info!(%worker, "restart asked for");
+                info!(%worker, "a restart was requested");
                 let outcome = self.crew.machine.restart(Instant::now(), worker);
                 Answer::Done(outcome.map_err(|error| Refusal::because(error.to_string())))
             }
@@ -149,12 +149,12 @@ impl Session {
         self.send(&ToHost::Answered { number, answer });
     }
 
-    /// Answers when the answer is there.
+    /// Sends the answer once it is known.
     fn reply(&self, number: u32, answer: impl Future<Output = Answer> + Send + 'static) {
         let Some(channel) = self.host.channel.clone() else { return };
         tokio::spawn(async move {
             let answer = answer.await;
-            // Whoever does not get it asks again.
+            // If the link has ended, the request is repeated over the next one.
             let _ = channel.send(&ToHost::Answered { number, answer }, &[]);
         });
     }
@@ -162,8 +162,8 @@ impl Session {
     fn send(&self, message: &ToHost) {
         let Some(channel) = &self.host.channel else { return };
         if let Err(error) = channel.send(message, &[]) {
-            // What it has to know is said again when it is found again.
-            tracing::debug!(%error, "the host does not hear");
+            // A host that is found again is told everything again.
+            tracing::debug!(%error, "cannot send to the host");
         }
     }
 
@@ -178,8 +178,8 @@ impl Session {
         self.send(&ToHost::AppChanged { serial, state });
     }
 
-    /// The one place where the token is shown: standard output, once, when browsers can come and the
-    /// desktop is there.
+    /// The only place that prints the token: on standard output, once, when browsers can connect
+    /// and the desktop is ready.
     pub(super) fn announce(&mut self) {
         let Some((page, with_token)) = self.host.page.clone() else { return };
         if !self.complete || std::mem::replace(&mut self.host.shown, true) {

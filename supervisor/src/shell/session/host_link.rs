@@ -1,4 +1,4 @@
-//! What a session knows of its host.
+//! What a session knows about its host.
 
 use std::sync::Arc;
 
@@ -6,27 +6,27 @@ use lumen_ipc::{link::Generation, message::signalling::Reason, units::SessionId}
 
 use super::super::event::SessionEnd;
 
-/// What is known of the host.
+/// What a session knows about its host.
 pub(super) struct HostLink {
-    /// Whether the host is this process, and ends with the session.
+    /// Whether the host is in this process, and ends with the session.
     pub(super) joined: bool,
     pub(super) channel: Option<Arc<SessionEnd>>,
-    /// The number that the host gave.
+    /// The number that the host assigned.
     pub(super) id: Option<SessionId>,
-    /// Whether the host has the session in its table.
+    /// Whether the host has registered the session.
     pub(super) welcome: bool,
-    /// What it refused the session for.
+    /// The reason of its refusal.
     pub(super) refusal: Option<Reason>,
-    /// The page, and whether browsers need the token there.
+    /// The page's URL, and whether browsers need the token there.
     pub(super) page: Option<(String, bool)>,
-    /// Whether the address has been shown.
+    /// Whether the URL has been printed.
     pub(super) shown: bool,
     /// The newest pair of the signalling link.
     pub(super) generation: Generation,
 }
 
 impl HostLink {
-    /// None has been met. `joined` says that it is this process.
+    /// No host has been found yet. `joined` says that it is in this process.
     pub(super) fn new(joined: bool) -> Self {
         Self {
             joined,
