@@ -15,7 +15,8 @@ use crate::{
 /// What the app's window shows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Show {
-    /// One flat colour in which a small square changes.
+    /// One flat colour in which a small square changes, and goes on doing so when a key has filled the
+    /// window.
     Blink,
     /// One flat colour with a chequered square of single pixels in the middle, still.
     Checkers,

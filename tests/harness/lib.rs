@@ -8,6 +8,7 @@
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
+//! - [`watched`]: three sessions of one host, each with a page that watches it;
 //! - [`nginx`]: a real reverse proxy, and [`certificate`], which one needs for TLS;
 //! - [`network`]: hosts, cables, firewalls and address translators of the tests' own;
 //! - [`process`]: what `/proc` says of a process;
@@ -38,3 +39,4 @@ mod setup;
 pub mod stage;
 pub mod stall;
 pub mod viewer;
+pub mod watched;

@@ -11,6 +11,7 @@ mod helpers;
 mod hosts;
 mod leaks;
 mod orphans;
+mod sessions;
 mod sizes;
 mod stalls;
 mod stop;

@@ -52,6 +52,8 @@ pub struct Seen {
     pub frames: Vec<ReceivedFrame>,
     /// The session description it was answered with.
     pub answer: String,
+    /// What takes its peer up again, by another WebSocket of the same login.
+    pub ticket: String,
     /// Every message on the data channels.
     pub messages: Vec<Vec<u8>>,
     /// Why the connection is over, if it is.

@@ -216,11 +216,12 @@ impl Peer {
 
     fn take_said(&mut self, said: FromGateway) -> Result<()> {
         match said {
-            FromGateway::Answer { sdp } => {
+            FromGateway::Answer { sdp, ticket } => {
                 let answer = SdpAnswer::from_sdp_string(&sdp)?;
                 let pending = self.pending.take().context("a second answer")?;
                 self.rtc.sdp_api().accept_answer(pending, answer)?;
-                self.desk.seen().answer = sdp;
+                let mut seen = self.desk.seen();
+                (seen.answer, seen.ticket) = (sdp, ticket);
             }
             FromGateway::Closed { reason, .. } => {
                 self.desk.seen().closed = Some(reason);

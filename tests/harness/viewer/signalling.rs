@@ -69,6 +69,8 @@ pub enum FromGateway {
     Answer {
         /// The answer.
         sdp: String,
+        /// What takes the peer up again.
+        ticket: String,
     },
     /// The peer is not, or no longer, served.
     Closed {

@@ -25,18 +25,23 @@ pub(crate) struct Animation {
 }
 
 enum Content {
-    Blinking,
+    /// On this colour.
+    Blinking(Colour),
     Checkers,
     Flat(Colour),
     Quadrants,
-    Rolling { page: Option<Picture>, paint: fn(usize, usize) -> Picture, step: usize },
+    Rolling {
+        page: Option<Picture>,
+        paint: fn(usize, usize) -> Picture,
+        step: usize,
+    },
 }
 
 impl Animation {
     pub(crate) fn of(show: Show) -> Self {
         let rolling = |paint, step| Content::Rolling { page: None, paint, step };
         let content = match show {
-            Show::Blink => Content::Blinking,
+            Show::Blink => Content::Blinking(BACKGROUND),
             Show::Checkers => Content::Checkers,
             Show::Flat => Content::Flat(BACKGROUND),
             Show::Motion => rolling(Picture::gradient, MOTION_ROWS),
@@ -46,13 +51,17 @@ impl Animation {
         Self { content, tick: 0 }
     }
 
+    /// Fills the window; what blinks goes on doing so.
     pub(crate) fn fill(&mut self, colour: Colour) {
-        self.content = Content::Flat(colour);
+        self.content = match self.content {
+            Content::Blinking(_) => Content::Blinking(colour),
+            _ => Content::Flat(colour),
+        };
         self.tick = 0;
     }
 
     pub(crate) fn moves(&self) -> bool {
-        matches!(self.content, Content::Blinking | Content::Rolling { .. })
+        matches!(self.content, Content::Blinking(_) | Content::Rolling { .. })
     }
 
     /// The buffers are new: draw everything again, at their size.
@@ -79,17 +88,24 @@ impl Animation {
                 let page = page.get_or_insert_with(|| paint(width, height));
                 pixels.write(slot, page, tick * *step)?;
             }
-            Content::Blinking => return blink(pixels, slot, tick, everything),
+            Content::Blinking(colour) => {
+                return blink(pixels, slot, tick, (*colour, everything));
+            }
         }
         Ok(everything)
     }
 }
 
-fn blink(pixels: &SharedPixels, slot: Slot, tick: usize, everything: Damage) -> Result<Damage> {
+fn blink(
+    pixels: &SharedPixels,
+    slot: Slot,
+    tick: usize,
+    (background, everything): (Colour, Damage),
+) -> Result<Damage> {
     let (width, height) = pixels.size();
     // Each buffer needs the background once; ticks 0 to 2 meet each of the three.
     if tick < 3 {
-        pixels.write(slot, &Picture::filled(width, height, BACKGROUND), 0)?;
+        pixels.write(slot, &Picture::filled(width, height, background), 0)?;
     }
     let (x, y) = (width / 4, height / 4);
     let colour = QUADRANTS[tick % QUADRANTS.len()];
