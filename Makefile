@@ -45,6 +45,12 @@ test-vm: ## install what is missing and run the tests that need a kernel of thei
 	@tests/install.sh vm
 	@CARGO=$(CARGO) tests/vm/run.sh $(TESTS)
 
+.PHONY: storm
+storm: ## install what is missing and kill 300 workers at random (KILLS=N for another number; ten minutes)
+	@echo '==> storm: installing what is missing'
+	@tests/install.sh test
+	@tests/storm.sh $(KILLS)
+
 .PHONY: vm-shell
 vm-shell: ## a root shell in that machine
 	@tests/install.sh vm

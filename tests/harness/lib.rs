@@ -9,6 +9,7 @@
 //! - [`browser`]: a real Chromium;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
 //! - [`watched`]: three sessions of one host, each with a page that watches it;
+//! - [`census`]: what a host and its sessions hold, to find what leaks; [`chance`], for who dies;
 //! - [`nginx`]: a real reverse proxy, and [`certificate`], which one needs for TLS;
 //! - [`network`]: hosts, cables, firewalls and address translators of the tests' own;
 //! - [`process`]: what `/proc` says of a process;
@@ -25,7 +26,9 @@
 pub mod app;
 pub mod app_event;
 pub mod browser;
+pub mod census;
 pub mod certificate;
+pub mod chance;
 mod home;
 pub mod hosted;
 pub mod measured;

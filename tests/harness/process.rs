@@ -187,6 +187,14 @@ impl Process {
         Ok(found)
     }
 
+    /// How many mappings of memory files it has, whatever their names.
+    ///
+    /// # Errors
+    /// When the process is gone or belongs to somebody else.
+    pub fn memory_mappings(self) -> Result<usize> {
+        Ok(self.read("maps")?.lines().filter(|line| line.contains(" /memfd:")).count())
+    }
+
     /// Its parent.
     ///
     /// # Errors

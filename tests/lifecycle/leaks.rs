@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
+    chance::Chance,
     patience::wait_until,
     process::{Process, descendants},
     rig::Rig,
@@ -46,14 +47,6 @@ impl Census {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to pick one of four.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 /// Kills `worker` while a viewer watches and holds a key down, and waits until the next viewer
 /// sees the desktop.
 fn round(rig: &Rig, worker: Worker) -> Result<Process> {
@@ -89,10 +82,10 @@ fn fifty_random_deaths_leave_nothing_behind() -> Result<()> {
         round(&rig, worker)?;
     }
     let before = settled(&rig, None)?;
-    let mut state = SEED;
+    let mut chance = Chance::new(SEED);
     let mut deaths = BTreeMap::new();
     for number in 0..ROUNDS {
-        let worker = MORTAL[(random(&mut state) % 3) as usize];
+        let worker = MORTAL[chance.below(3)];
         round(&rig, worker).with_context(|| format!("round {number}, {worker} killed"))?;
         let count = deaths.entry(worker).or_insert(0_usize);
         *count += 1;

@@ -14,6 +14,14 @@ impl Page {
         self.act(json!({ "do": "key", "code": code, "down": true }))
     }
 
+    /// Presses a key, whether the page takes keys at this moment or not.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn key_down_now(&self, code: &str) -> Result<()> {
+        self.ask(json!({ "do": "key", "code": code, "down": true })).map(drop)
+    }
+
     /// Releases a key.
     ///
     /// # Errors

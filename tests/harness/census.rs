@@ -1,0 +1,118 @@
+//! What a host and its sessions hold: processes, descriptors by kind, mappings of memory, files. Two of
+//! them that are not equal tell by name what leaks.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+use lumen_ipc::service::HostStatus;
+
+use crate::{
+    hosted::HostRig,
+    patience::wait_until,
+    process::{Process, descendants, zombies_of},
+};
+
+/// How many there are of everything.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Census(BTreeMap<String, usize>);
+
+impl Census {
+    /// Counts. Connections of viewers count, too, so nobody may watch who will not watch at the next
+    /// census.
+    fn take(host: &HostRig) -> Result<Self> {
+        let (status, mut census) = (host.status()?, Self::default());
+        census.supervisor("host", Process(status.supervisor_pid))?;
+        for session in &status.sessions {
+            let name = format!("session {}", session.id);
+            census.supervisor(&name, Process(session.supervisor_pid))?;
+        }
+        census.workers(&status)?;
+        census.files(host.runtime_folder())?;
+        Ok(census)
+    }
+
+    /// The census once it says the same twice; or once it equals `expected`, if it ever does.
+    ///
+    /// # Errors
+    /// When a process cannot be looked at, or what is counted goes on changing.
+    pub fn settled(host: &HostRig, expected: Option<&Self>) -> Result<Self> {
+        let mut last = Self::take(host)?;
+        let settled = wait_until("the census settles", || {
+            let Ok(census) = Self::take(host) else { return false };
+            let same = expected.map_or(census == last, |expected| census == *expected);
+            last = census;
+            same
+        });
+        // One that never equals what is expected is told by whoever compares, by name.
+        if expected.is_none() {
+            settled?;
+        }
+        Ok(last)
+    }
+
+    /// What is different in `other`, each with the count here and there.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Vec<String> {
+        let of = |census: &Self, what: &String| census.0.get(what).copied().unwrap_or_default();
+        let all = self.0.keys().chain(other.0.keys().filter(|what| !self.0.contains_key(*what)));
+        all.filter(|what| of(self, what) != of(other, what))
+            .map(|what| format!("{what}: {} before, {} after", of(self, what), of(other, what)))
+            .collect()
+    }
+
+    /// How many there are of all whose name ends so.
+    #[must_use]
+    pub fn total(&self, ending: &str) -> usize {
+        let all = self.0.iter().filter(|(what, _)| what.ends_with(ending));
+        all.map(|(_, count)| count).sum()
+    }
+
+    fn supervisor(&mut self, name: &str, process: Process) -> Result<()> {
+        self.process(name, process)?;
+        self.add(format!("{name}: descendants"), descendants(process).len());
+        self.add(format!("{name}: zombies"), zombies_of(process).len());
+        Ok(())
+    }
+
+    fn workers(&mut self, status: &HostStatus) -> Result<()> {
+        for worker in status.processes() {
+            let ready = worker.pid.filter(|_| worker.state.as_str() == "ready");
+            let pid = ready.with_context(|| format!("{} is not ready", worker.process))?;
+            self.process(&worker.process.to_string(), Process(pid))?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, name: &str, process: Process) -> Result<()> {
+        for target in process.descriptors()?.into_values() {
+            self.add(format!("{name}: {} descriptors", kind(&target)), 1);
+        }
+        self.add(format!("{name}: memory mappings"), process.memory_mappings()?);
+        Ok(())
+    }
+
+    fn files(&mut self, folder: &Path) -> Result<()> {
+        for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.files(&path)?;
+            }
+            self.add(format!("file {}", path.display()), 1);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, what: String, count: usize) {
+        *self.0.entry(what).or_default() += count;
+    }
+}
+
+/// The kind of thing that a descriptor is of, by what proc(5) says it points to.
+fn kind(target: &str) -> &str {
+    match target.split_once(":[") {
+        Some(("anon_inode", _)) => target,
+        Some((kind, _)) => kind,
+        None if target.starts_with("/memfd:") => "memfd",
+        None => target,
+    }
+}

@@ -1,0 +1,208 @@
+//! A storm of `kill -9` over one host and three sessions: whichever process dies, at whatever moment, the
+//! picture comes back by itself, no app is lost, nothing leaks and no key stays down.
+//!
+//! By chance with a fixed seed, workers other than compositors are killed, whatever they do at that moment:
+//! serving, starting, or busy with another's death. Every fourth dies together with the one before, and
+//! every fourth is the successor of the one before, killed as soon as it has a process. Pages watch all the
+//! while, and keys go down and up in them.
+//!
+//! # Pace
+//! A worker that dies often is restarted ever more slowly, and one that dies ten times within a minute has
+//! failed: it is tried again after 10, 20, 40 seconds (`supervisor/src/lifecycle/budget.rs`). That is how it
+//! should be, and the second test here waits for it. In the storm no worker is killed more often than six
+//! times within a minute, so each restart waits 1.6 s at most, and no picture may be gone for longer than
+//! [`LONGEST_GAP`]. Whom chance picks beyond that is spared, and the next in the list dies instead.
+//!
+//! # Length
+//! 40 deaths by default, as part of the tests; `LUMEN_TEST_KILLS` says how many, and `make storm` 300.
+
+#![forbid(unsafe_code)]
+
+mod mortal;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::{ProcessId, Worker};
+use lumen_tests::{
+    census::Census,
+    chance::Chance,
+    measured::{note, note_time},
+    patience::{wait_for, wait_until},
+    watched::{Trio, Watched},
+};
+
+use mortal::Mortal;
+
+/// Any number: the same workers die in the same order in every run.
+const SEED: u64 = 2_026;
+/// Deaths, unless told.
+const KILLS: usize = 40;
+/// Milliseconds between two deaths that do not come together: by chance up to so many, so that there is
+/// one death a second.
+const PAUSE: usize = 2_600;
+/// The longest time without a new picture. A restart waits 1.6 s at most, and a page that found nobody to
+/// connect to waits 5 s at most (`web/src/core/reconnect.js`); the rest is for a busy machine.
+const LONGEST_GAP: Duration = Duration::from_secs(12);
+
+/// Keys that are down in the pages.
+#[derive(Default)]
+struct Fingers {
+    down: [bool; 3],
+}
+
+impl Fingers {
+    /// Presses a key in a page, or releases it if it is down.
+    fn toggle(&mut self, sessions: &[Watched; 3], number: usize) -> Result<()> {
+        let (session, down) = (&sessions[number], &mut self.down[number]);
+        *down = !*down;
+        match *down {
+            true => session.page.key_down_now(session.keys[0].name),
+            false => session.page.key_up(session.keys[0].name),
+        }
+    }
+
+    fn release_all(&mut self, sessions: &[Watched; 3]) -> Result<()> {
+        let down = (0..sessions.len()).filter(|number| self.down[*number]).collect::<Vec<_>>();
+        down.into_iter().try_for_each(|number| self.toggle(sessions, number))
+    }
+}
+
+/// Kills so many.
+fn rage(trio: &Trio, mortals: &mut [Mortal], kills: usize) -> Result<()> {
+    let (mut chance, mut fingers) = (Chance::new(SEED), Fingers::default());
+    let (mut due, mut last, count) = (Instant::now(), 0, mortals.len());
+    for number in 0..kills {
+        if chance.below(4) > 0 {
+            due = due.max(Instant::now()) + Duration::from_millis(chance.below(PAUSE) as u64);
+        }
+        if chance.below(2) == 0 {
+            fingers.toggle(&trio.sessions, chance.below(3))?;
+        }
+        wait_until("the next death is due", || Instant::now() >= due)?;
+        if chance.below(4) == 0 && mortals[last].may_die() {
+            let successor = &mut mortals[last];
+            wait_until(&format!("{} starts again", successor.worker), || successor.kill())?;
+            continue;
+        }
+        let picked = chance.below(count);
+        let mut next = (0..count).cycle().map(|next| (picked + next) % count);
+        last = wait_for(&format!("somebody may die, number {number}"), || {
+            next.by_ref().take(count).find(|next| mortals[*next].kill())
+        })?;
+    }
+    fingers.release_all(&trio.sessions)
+}
+
+fn wait_until_all_ready(trio: &Trio) -> Result<()> {
+    wait_until("all workers are ready", || {
+        let status = trio.host.status();
+        status.is_ok_and(|status| status.processes().all(|one| one.state.as_str() == "ready"))
+    })
+}
+
+/// How often each worker has been restarted.
+fn restarts(trio: &Trio) -> Result<BTreeMap<ProcessId, u32>> {
+    let status = trio.host.status()?;
+    Ok(status.processes().map(|worker| (worker.process, worker.restarts)).collect())
+}
+
+/// The longest time without a new picture in a page since a moment.
+fn longest_gap(session: &Watched, from: SystemTime) -> Result<Duration> {
+    let millis = |time: SystemTime| -> Result<f64> {
+        Ok(time.duration_since(UNIX_EPOCH)?.as_secs_f64() * 1000.0)
+    };
+    let (from, now) = (millis(from)?, millis(SystemTime::now())?);
+    let shown = session.page.frames()?.into_iter().map(|frame| frame.at).filter(|at| *at > from);
+    let times: Vec<f64> = [from].into_iter().chain(shown).chain([now]).collect();
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    Ok(Duration::from_secs_f64(gaps.fold(0.0, f64::max) / 1000.0))
+}
+
+fn kills() -> Result<usize> {
+    match std::env::var("LUMEN_TEST_KILLS") {
+        Ok(text) => text.parse().context("LUMEN_TEST_KILLS is a number of deaths"),
+        Err(_) => Ok(KILLS),
+    }
+}
+
+#[test]
+fn storm_of_deaths_costs_no_app_no_picture_no_key_and_leaves_nothing_behind() -> Result<()> {
+    let mut trio = Trio::start()?;
+    let mut mortals = Mortal::all(&trio)?;
+    // Each dies once before the census, so that what a first death sets up (a log line's buffer, a
+    // file opened when it is needed) is not taken for a leak.
+    for mortal in &mut mortals {
+        ensure!(mortal.kill(), "{} has no process", mortal.worker);
+    }
+    wait_until_all_ready(&trio)?;
+    trio.close_pages()?;
+    let before = Census::settled(&trio.host, None)?;
+    let (compositors, restarted) = (trio.compositors()?, restarts(&trio)?);
+    mortals.iter_mut().for_each(|mortal| mortal.killed = 0);
+
+    trio.open_pages()?;
+    let (kills, began) = (kills()?, SystemTime::now());
+    rage(&trio, &mut mortals, kills)?;
+    let over = SystemTime::now();
+    for session in &trio.sessions {
+        session.is_live()?;
+        session.goes_on()?;
+        session.got_own_keys_only()?;
+    }
+    note_time(&format!("storm of {kills} deaths, all pictures and keys are back"), over.elapsed()?);
+    for session in &trio.sessions {
+        let what = format!("storm of {kills} deaths, longest time without a new picture");
+        let gap = longest_gap(session, began)?;
+        note_time(&format!("{what}, session {}", session.number), gap);
+        ensure!(gap < LONGEST_GAP, "session {} had no new picture for {gap:?}", session.number);
+    }
+    wait_until_all_ready(&trio)?;
+    let (died, found) = (trio.compositors()? != compositors, restarts(&trio)?);
+    ensure!(!died, "a compositor has died");
+    // Nobody has died of another's death.
+    for Mortal { worker, killed, .. } in &mortals {
+        let [before, after] = [&restarted, &found].map(|all| all.get(worker).copied());
+        ensure!(after == before.map(|before| before + killed), "{worker}: {before:?} {after:?}");
+    }
+
+    trio.close_pages()?;
+    let after = Census::settled(&trio.host, Some(&before))?;
+    for what in ["descriptors", "descendants", "memory mappings"] {
+        let counts = format!("{} before, {} after", before.total(what), after.total(what));
+        note(&format!("storm of {kills} deaths, {what}"), counts);
+    }
+    assert_eq!(before.difference(&after), Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn media_that_has_failed_comes_back_when_status_says_and_costs_no_other_picture() -> Result<()> {
+    let trio = Trio::start()?;
+    let [session, others @ ..] = &trio.sessions;
+    let media = session.worker(Worker::Media);
+    let mut mortal = Mortal::of(media, session.session.supervisor());
+    let state = || trio.host.worker(media).ok().flatten();
+    wait_until("media has failed", || {
+        mortal.kill_regardless();
+        state().is_some_and(|media| media.state.as_str() == "failed")
+    })?;
+    let next_try =
+        state().and_then(|media| media.next_try_millis).context("no word of a next try")?;
+    for other in others {
+        other.is_live()?;
+        other.page.ensure_connected_once()?;
+    }
+    let failed = Instant::now();
+    session.is_live()?;
+    let (gone, said) = (failed.elapsed(), Duration::from_millis(next_try));
+    note(
+        "media that has failed, picture is back",
+        format!("{gone:.1?}, next try said in {said:.1?}"),
+    );
+    ensure!(gone < said + LONGEST_GAP, "it took {gone:?}, and {said:?} were said");
+    session.goes_on()
+}
