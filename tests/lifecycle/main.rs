@@ -6,6 +6,7 @@
 
 mod addresses;
 mod app;
+mod commands;
 mod deaths;
 mod helpers;
 mod hosts;

@@ -27,8 +27,8 @@ pub const COMMANDS: [CommandRow; 9] = [
         operands: "[OPTIONS]",
         summary: "Start a host: one address for browsers, behind which sessions of yours are shown.",
         details: "A host is the page, the log-in and the relay, and has no desktop by itself: each \
-                  `lumen session` of the same user adds one. Sessions outlive their host: its apps \
-                  go on while it is restarted. Ends on ctrl-c and on `lumen stop`.",
+                  `lumen session` of the same user adds one. Ends on ctrl-c. Sessions outlive their \
+                  host: their apps go on while it is restarted. `lumen stop` ends a session.",
         examples: &[("lumen serve", "a host on http://127.0.0.1:8080")],
     },
     CommandRow {
