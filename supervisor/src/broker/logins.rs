@@ -19,8 +19,9 @@ use lumen_ipc::{
 
 use super::secret::{Digest, Key, NoRandomness, random_number};
 
-/// Most logins remembered; the one used longest ago makes room.
-const MOST_LOGINS: usize = 256;
+/// Most logins of one session; the one used longest ago makes room. No session's viewers push out those
+/// of another.
+const MOST_LOGINS: usize = 64;
 
 /// How long logins last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,8 +73,9 @@ impl Logins {
     ) -> Result<(Login, Secret), NoRandomness> {
         let (id, key) = (self.unused_id()?, Key::of_login()?.to_secret());
         self.forget_ended(now);
-        if self.entries.len() >= MOST_LOGINS {
-            let longest = self.entries.iter().min_by_key(|(_, entry)| entry.used);
+        let own = || self.entries.iter().filter(|(_, entry)| entry.session == session);
+        if own().count() >= MOST_LOGINS {
+            let longest = own().min_by_key(|(_, entry)| entry.used);
             if let Some(digest) = longest.map(|(digest, _)| *digest) {
                 self.entries.remove(&digest);
             }
@@ -190,6 +192,17 @@ mod tests {
         }
         assert!(logins.resume(later, &first).is_some(), "used last, so kept");
         assert!(logins.resume(later, &second).is_none());
+    }
+
+    #[test]
+    fn viewers_of_one_session_push_out_none_of_another() {
+        let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let other = logins.give(now, SessionId(2), RIGHTS, Proof::Token).expect("random").1;
+        for _ in 0..2 * MOST_LOGINS {
+            give(&mut logins, now);
+        }
+        assert!(logins.resume(now, &other).is_some());
+        assert_eq!(logins.entries.len(), MOST_LOGINS + 1);
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 //! the session's own rtc, and so many a minute.
 
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -27,7 +28,8 @@ use super::{
 
 /// How long credentials live: as long as somebody looks at a desktop without a pause.
 const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
-/// Credentials minted at once, and how soon there is one more: sixty a minute in the long run.
+/// Credentials minted at once for a session, and how soon there is one more: sixty a minute in the long
+/// run.
 const MINTS: Allowance = Allowance { most: 60, refill: Duration::from_secs(1) };
 /// Longest name of a relay: with what stands around it in an address it fits an address's field.
 pub const MOST_NAME_BYTES: usize = 220;
@@ -81,12 +83,13 @@ impl RelayRoutes {
     }
 }
 
-/// The secret of this run's relay, and what has been minted with it.
+/// The secret of a host's relay, and what has been minted with it.
 pub struct RelayMint {
     secret: Zeroizing<[u8; SECRET_BYTES]>,
     routes: RelayRoutes,
     serial: u64,
-    meter: Option<Meter>,
+    /// How much each session has had.
+    meters: BTreeMap<SessionId, Meter>,
 }
 
 impl RelayMint {
@@ -97,7 +100,7 @@ impl RelayMint {
     pub fn new(routes: RelayRoutes) -> Result<Self, NoRandomness> {
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         getrandom::fill(secret.as_mut_slice()).map_err(NoRandomness)?;
-        Ok(Self { secret, routes, serial: 0, meter: None })
+        Ok(Self { secret, routes, serial: 0, meters: BTreeMap::new() })
     }
 
     /// The secret: for the relay, nobody else.
@@ -114,8 +117,9 @@ impl RelayMint {
         session: SessionId,
         peer: PeerId,
     ) -> Option<RelayPair> {
-        self.meter = Some(MINTS.spend(self.meter, now).ok()?);
-        self.serial += 1;
+        let spent = MINTS.spend(self.meters.get(&session).copied(), now).ok()?;
+        self.meters.insert(session, spent);
+        self.serial = self.serial.wrapping_add(1);
         let expires = UnixSeconds(unix.0.saturating_add(LIFETIME.as_secs()));
         let of = |party| {
             let grantee = Grantee { session, party, peer };
@@ -125,6 +129,11 @@ impl RelayMint {
             viewer: self.credentials(of(Party::Viewer), self.routes.urls()),
             rtc: self.credentials(of(Party::Rtc), self.routes.near()),
         })
+    }
+
+    /// Forgets a session that is gone, whose number no other will have.
+    pub fn forget(&mut self, session: SessionId) {
+        self.meters.remove(&session);
     }
 
     fn credentials(&self, username: Username, urls: Vec<Text<256>>) -> RelayCredentials {
@@ -204,6 +213,7 @@ mod tests {
         assert_eq!((0..100).filter(|_| ask(now).is_some()).count(), 60);
         assert!(ask(now + Duration::from_millis(900)).is_none());
         assert!(ask(now + Duration::from_secs(1)).is_some());
+        assert!(mint.mint(now, UNIX, SessionId(2), PeerId(1)).is_some(), "another session's");
     }
 
     #[test]

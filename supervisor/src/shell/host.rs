@@ -212,6 +212,9 @@ impl Host {
                 info!(%session, reason, "the session is gone");
                 self.sessions.remove(session);
                 self.access.close(session);
+                if let Some(mint) = &mut self.mint {
+                    mint.forget(session);
+                }
                 let reason = Reason::truncated("The desktop has ended.");
                 self.bulletin.end(session, reason);
             }
