@@ -13,11 +13,15 @@ use std::{
 
 use lumen_ipc::{
     login::{Login, LoginId, Rights},
+    relay::UnixSeconds,
     text::Secret,
     units::SessionId,
 };
 
-use super::secret::{Digest, Key, NoRandomness, random_number};
+use super::{
+    secret::{Digest, Key, NoRandomness, random_number},
+    state::KeptLogin,
+};
 
 /// Most logins of one session; the one used longest ago makes room. No session's viewers push out those
 /// of another.
@@ -102,6 +106,33 @@ impl Logins {
     /// Takes a login back; says which it was and how it had been given.
     pub(super) fn take_back(&mut self, key: &Secret) -> Option<(LoginId, Proof)> {
         self.entries.remove(&Digest::of(key)).map(|entry| (entry.id, entry.proof))
+    }
+
+    /// What is to be remembered of them, where it is `unix` at `now`.
+    pub(super) fn kept(&self, now: Instant, unix: UnixSeconds) -> Vec<KeptLogin> {
+        let at = |then: Instant| {
+            let ago = now.saturating_duration_since(then).as_secs();
+            UnixSeconds(unix.0.saturating_sub(ago))
+        };
+        let kept = |(key, entry): (&Digest, &Entry)| {
+            let Entry { id, session, rights, proof: Proof::Token, given, used } = *entry;
+            KeptLogin { key: *key, id, session, rights, given: at(given), used: at(used) }
+        };
+        self.entries.iter().map(kept).collect()
+    }
+
+    /// Takes in again what was kept, but for what has ended meanwhile and what comes from a time that has
+    /// not been yet: where the clock was set back, nobody knows how old it is.
+    pub(super) fn restore(&mut self, now: Instant, unix: UnixSeconds, kept: &[KeptLogin]) {
+        let at =
+            |then: UnixSeconds| now.checked_sub(Duration::from_secs(unix.0.checked_sub(then.0)?));
+        for login in kept {
+            let (Some(given), Some(used)) = (at(login.given), at(login.used)) else { continue };
+            let KeptLogin { key, id, session, rights, .. } = *login;
+            let entry = Entry { id, session, rights, proof: Proof::Token, given, used };
+            self.entries.insert(key, entry);
+        }
+        self.forget_ended(now);
     }
 
     fn login(&self, now: Instant, entry: &Entry) -> Login {
@@ -203,6 +234,38 @@ mod tests {
         }
         assert!(logins.resume(now, &other).is_some());
         assert_eq!(logins.entries.len(), MOST_LOGINS + 1);
+    }
+
+    #[test]
+    fn login_that_was_kept_ends_when_it_would_have_ended() {
+        const WRITTEN: UnixSeconds = UnixSeconds(1_800_000_000);
+        let (start, mut before) = (Instant::now(), Logins::new(LIFETIMES));
+        let (login, key) = give(&mut before, start);
+        let written = start + Duration::from_secs(60);
+        before.resume(written, &key).expect("alive");
+        let kept = before.kept(written, WRITTEN);
+        // A minute passed while there was no host; its clock tells nothing of the old one's.
+        let now = Instant::now() + Duration::from_secs(5000);
+        let after = |later: u64| {
+            let mut logins = Logins::new(LIFETIMES);
+            logins.restore(now, UnixSeconds(WRITTEN.0 + later), &kept);
+            logins
+        };
+        let resumed = after(60).resume(now, &key).expect("alive");
+        assert_eq!((resumed.id, resumed.session), (login.id, login.session));
+        let left = after(60).entries.values().map(|entry| after(60).end_of(entry) - now).next();
+        assert_eq!(left, Some(Duration::from_secs(40)), "100 s since it was used");
+        assert_eq!(after(100).resume(now, &key), None);
+    }
+
+    #[test]
+    fn login_from_a_time_that_has_not_been_yet_is_not_believed() {
+        let (now, mut before) = (Instant::now(), Logins::new(LIFETIMES));
+        let (_, key) = give(&mut before, now);
+        let kept = before.kept(now, UnixSeconds(2000));
+        let mut logins = Logins::new(LIFETIMES);
+        logins.restore(now, UnixSeconds(1999), &kept);
+        assert_eq!(logins.resume(now, &key), None);
     }
 
     proptest! {

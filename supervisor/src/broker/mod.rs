@@ -3,8 +3,8 @@
 //! Decides: which desktop a token opens and with which rights, how long the login that is given for
 //! it lasts (`logins`), and when it is taken back. Trusts the gateway to tell where a browser is,
 //! for penalties only: a gateway that lies puts them on others, and whoever has the right token
-//! passes all the same. Logins live here, so they survive the gateway's restart; they end with the
-//! host. Credentials for the relay are minted here too ([`relay`]).
+//! passes all the same. Logins live here, so they survive the gateway's restart; what survives that of
+//! the host is in [`state`]. Credentials for the relay are minted here too ([`relay`]).
 //!
 //! Every answer is given at once; the shell lets each question wait for its own answer only, so one
 //! that needs a person or another program holds up nobody.
@@ -12,6 +12,7 @@
 mod logins;
 pub mod relay;
 mod secret;
+pub mod state;
 mod throttle;
 
 use std::{
@@ -23,6 +24,7 @@ use std::{
 use lumen_ipc::{
     login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
     message::session::TokenDigest,
+    relay::UnixSeconds,
     service::AuthMode,
     text::Secret,
     units::SessionId,
@@ -32,6 +34,7 @@ pub use logins::Lifetimes;
 use logins::{Logins, Proof};
 use secret::Digest;
 pub use secret::{NoRandomness, Token};
+use state::KeptLogin;
 use throttle::{Throttle, TooMany};
 
 /// The one session there is.
@@ -57,6 +60,17 @@ impl Access {
             logins: Logins::new(lifetimes),
             throttle: Throttle::default(),
         }
+    }
+
+    /// Who is signed in, as it is to be remembered, where it is `unix` at `now`.
+    #[must_use]
+    pub fn kept(&self, now: Instant, unix: UnixSeconds) -> Vec<KeptLogin> {
+        self.logins.kept(now, unix)
+    }
+
+    /// Takes in again who was signed in.
+    pub fn restore(&mut self, now: Instant, unix: UnixSeconds, kept: &[KeptLogin]) {
+        self.logins.restore(now, unix, kept);
     }
 
     /// A session is there, which the token with this digest opens.

@@ -22,7 +22,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{
-    secret::NoRandomness,
+    secret::{NoRandomness, random_number},
     throttle::{Allowance, Meter},
 };
 
@@ -100,7 +100,19 @@ impl RelayMint {
     pub fn new(routes: RelayRoutes) -> Result<Self, NoRandomness> {
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         getrandom::fill(secret.as_mut_slice()).map_err(NoRandomness)?;
-        Ok(Self { secret, routes, serial: 0, meters: BTreeMap::new() })
+        Self::with_secret(secret, routes)
+    }
+
+    /// With the secret that the relay had before, so that what was minted then is worth as much as before.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] when the kernel gives none.
+    pub fn with_secret(
+        secret: Zeroizing<[u8; SECRET_BYTES]>,
+        routes: RelayRoutes,
+    ) -> Result<Self, NoRandomness> {
+        // Hosts that had the same secret have nearly surely not minted those that follow this one.
+        Ok(Self { secret, routes, serial: random_number()?, meters: BTreeMap::new() })
     }
 
     /// The secret: for the relay, nobody else.

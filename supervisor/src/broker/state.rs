@@ -1,0 +1,384 @@
+//! What outlives a host's process: who is signed in, which numbers sessions have, and the relay's
+//! secret, as one sequence of bytes.
+//!
+//! Decides: what is believed after a restart. The bytes are read whole or not at all; a sum over all of
+//! them tells damage, and what contradicts itself is refused, so that no login is believed by half.
+//! They hold no key of a login and no token, only digests; but the relay's secret as it is.
+//!
+//! INVARIANT: [`State::decode`] takes what [`State::encode`] makes, and nothing else.
+
+use std::collections::BTreeSet;
+
+use lumen_ipc::{
+    login::{LoginId, Rights},
+    message::session::TokenDigest,
+    relay::{SECRET_BYTES, UnixSeconds},
+    units::SessionId,
+};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::secret::Digest;
+
+/// What the bytes begin with: the last number is that of this form.
+const FORM: &[u8; 8] = b"lumen\0h\x01";
+/// Bytes of the sum at the end.
+const SUM_BYTES: usize = 32;
+/// Most sessions remembered, living and gone.
+pub const MOST_SESSIONS: usize = 256;
+/// Most logins remembered.
+pub const MOST_LOGINS: usize = 4096;
+/// The longest sequence of bytes that is looked at: one with all that may be remembered is shorter.
+pub const MOST_BYTES: usize = 512 * 1024;
+
+/// What is remembered of a host.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct State {
+    /// The last number that a session was given.
+    pub last: u32,
+    /// Sessions, by their numbers.
+    pub sessions: Vec<KeptSession>,
+    /// Who is signed in.
+    pub logins: Vec<KeptLogin>,
+    /// The relay, if there was one.
+    pub relay: Option<KeptRelay>,
+}
+
+/// What is remembered of a session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeptSession {
+    /// Its number.
+    pub id: SessionId,
+    /// By which it proves that the number is its own.
+    pub token: TokenDigest,
+    /// Whether it was there.
+    pub present: bool,
+}
+
+/// What is remembered of a login.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeptLogin {
+    pub(super) key: Digest,
+    pub(super) id: LoginId,
+    pub(super) session: SessionId,
+    pub(super) rights: Rights,
+    /// When it was given.
+    pub(super) given: UnixSeconds,
+    /// When it was used last.
+    pub(super) used: UnixSeconds,
+}
+
+/// What is remembered of the relay.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeptRelay {
+    /// Its secret.
+    pub secret: Zeroizing<[u8; SECRET_BYTES]>,
+    /// Port of UDP and TCP.
+    pub port: KeptPort,
+    /// Port of TLS; zeros where there was none.
+    pub secured: KeptPort,
+}
+
+/// A port that was asked for, and the one that was had.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct KeptPort {
+    /// The one in the options.
+    pub asked: u16,
+    /// The one that was bound.
+    pub bound: u16,
+}
+
+impl KeptPort {
+    /// The port to ask for where the options say `asked`.
+    #[must_use]
+    pub fn wanted(self, asked: u16) -> u16 {
+        if self.bound != 0 && self.asked == asked { self.bound } else { asked }
+    }
+}
+
+/// Bytes that are no state of this form.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotAState {
+    /// They begin with something else.
+    #[error("it was written by another build, or is something else")]
+    Foreign,
+    /// They are too few or too many, or not those that were written.
+    #[error("it is damaged")]
+    Damaged,
+    /// They contradict themselves.
+    #[error("it contradicts itself")]
+    Contradiction,
+}
+
+impl State {
+    /// The bytes that stand for it.
+    #[must_use]
+    pub fn encode(&self) -> Zeroizing<Vec<u8>> {
+        // Reserved in full, so that no reallocation leaves a copy of the secret behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES));
+        bytes.extend(FORM);
+        bytes.extend(self.last.to_be_bytes());
+        let count = |length: usize| u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+        bytes.extend(count(self.sessions.len()));
+        for session in &self.sessions {
+            bytes.extend(session.id.0.to_be_bytes());
+            bytes.extend(session.token.0);
+            bytes.push(session.present.into());
+        }
+        bytes.extend(count(self.logins.len()));
+        for login in &self.logins {
+            bytes.extend(TokenDigest::from(login.key).0);
+            bytes.extend(login.id.0.to_be_bytes());
+            bytes.extend(login.session.0.to_be_bytes());
+            bytes.push(login.rights.control.into());
+            bytes.extend(login.given.0.to_be_bytes());
+            bytes.extend(login.used.0.to_be_bytes());
+        }
+        bytes.push(self.relay.is_some().into());
+        if let Some(relay) = &self.relay {
+            bytes.extend(relay.secret.iter());
+            for port in [relay.port, relay.secured] {
+                bytes.extend(port.asked.to_be_bytes());
+                bytes.extend(port.bound.to_be_bytes());
+            }
+        }
+        let sum: [u8; SUM_BYTES] = Sha256::digest(bytes.as_slice()).into();
+        bytes.extend(sum);
+        bytes
+    }
+
+    /// The state that bytes stand for.
+    ///
+    /// # Errors
+    /// [`NotAState`] when they stand for none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, NotAState> {
+        let rest = bytes.strip_prefix(FORM).ok_or(NotAState::Foreign)?;
+        let summed = bytes.len().checked_sub(SUM_BYTES).ok_or(NotAState::Damaged)?;
+        let (content, sum) = bytes.split_at_checked(summed).ok_or(NotAState::Damaged)?;
+        let whole = bytes.len() <= MOST_BYTES && Sha256::digest(content).as_slice() == sum;
+        let length = rest.len().checked_sub(SUM_BYTES).filter(|_| whole);
+        let mut reader = Reader(rest.get(..length.unwrap_or(0)).unwrap_or_default());
+        let state = reader.state().filter(|_| reader.0.is_empty()).ok_or(NotAState::Damaged)?;
+        if state.is_consistent() { Ok(state) } else { Err(NotAState::Contradiction) }
+    }
+
+    /// Whether no two sessions or logins are the same, and none is of a session that never was.
+    fn is_consistent(&self) -> bool {
+        let ascend = self.sessions.is_sorted_by(|one, next| one.id < next.id);
+        let counted = self.sessions.iter().all(|kept| (1..=self.last).contains(&kept.id.0));
+        let tokens: BTreeSet<TokenDigest> = self.sessions.iter().map(|kept| kept.token).collect();
+        let present = self.sessions.iter().filter(|kept| kept.present).map(|kept| kept.id);
+        let present: BTreeSet<SessionId> = present.collect();
+        let legal = |login: &KeptLogin| {
+            login.id != LoginId::OPEN
+                && present.contains(&login.session)
+                && login.given <= login.used
+        };
+        let ids: BTreeSet<LoginId> = self.logins.iter().map(|login| login.id).collect();
+        let keys: BTreeSet<Digest> = self.logins.iter().map(|login| login.key).collect();
+        ascend
+            && counted
+            && tokens.len() == self.sessions.len()
+            && self.logins.iter().all(legal)
+            && (ids.len(), keys.len()) == (self.logins.len(), self.logins.len())
+    }
+}
+
+/// What has not been read.
+struct Reader<'bytes>(&'bytes [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        match self.take()? {
+            [0] => Some(false),
+            [1] => Some(true),
+            _ => None,
+        }
+    }
+
+    fn port(&mut self) -> Option<u16> {
+        self.take().map(u16::from_be_bytes)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.take().map(u32::from_be_bytes)
+    }
+
+    fn long_number(&mut self) -> Option<u64> {
+        self.take().map(u64::from_be_bytes)
+    }
+
+    fn count(&mut self, most: usize) -> Option<usize> {
+        let count = usize::from(u16::from_be_bytes(self.take()?));
+        (count <= most).then_some(count)
+    }
+
+    fn state(&mut self) -> Option<State> {
+        let last = self.number()?;
+        let sessions = self.count(MOST_SESSIONS)?;
+        let sessions = (0..sessions).map(|_| self.session()).collect::<Option<_>>()?;
+        let logins = self.count(MOST_LOGINS)?;
+        let logins = (0..logins).map(|_| self.login()).collect::<Option<_>>()?;
+        let relay = match self.flag()? {
+            true => Some(self.relay()?),
+            false => None,
+        };
+        Some(State { last, sessions, logins, relay })
+    }
+
+    fn session(&mut self) -> Option<KeptSession> {
+        let (id, token) = (SessionId(self.number()?), TokenDigest(self.take()?));
+        Some(KeptSession { id, token, present: self.flag()? })
+    }
+
+    fn login(&mut self) -> Option<KeptLogin> {
+        Some(KeptLogin {
+            key: TokenDigest(self.take()?).into(),
+            id: LoginId(self.long_number()?),
+            session: SessionId(self.number()?),
+            rights: Rights { control: self.flag()? },
+            given: UnixSeconds(self.long_number()?),
+            used: UnixSeconds(self.long_number()?),
+        })
+    }
+
+    fn relay(&mut self) -> Option<KeptRelay> {
+        let secret = Zeroizing::new(self.take()?);
+        let mut port = || Some(KeptPort { asked: self.port()?, bound: self.port()? });
+        Some(KeptRelay { secret, port: port()?, secured: port()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kept_login(number: u64, session: u32) -> KeptLogin {
+        let mut key = [7; 32];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        KeptLogin {
+            key: TokenDigest(key).into(),
+            id: LoginId(number + 1),
+            session: SessionId(session),
+            rights: Rights { control: number.is_multiple_of(2) },
+            given: UnixSeconds(1_800_000_000),
+            used: UnixSeconds(1_800_000_000 + number),
+        }
+    }
+
+    fn state(sessions: u32, logins: u64, relay: bool) -> State {
+        let session = |number: u32| KeptSession {
+            id: SessionId(number),
+            token: TokenDigest(std::array::from_fn(|at| number.to_be_bytes()[at % 4])),
+            present: true,
+        };
+        let port = KeptPort { asked: 3478, bound: 40_000 };
+        State {
+            last: sessions + 3,
+            sessions: (1..=sessions).map(session).collect(),
+            logins: (0..logins).map(|number| kept_login(number, 1)).collect(),
+            relay: relay.then(|| KeptRelay {
+                secret: Zeroizing::new([9; SECRET_BYTES]),
+                port,
+                secured: KeptPort::default(),
+            }),
+        }
+    }
+
+    #[test]
+    fn longest_state_fits_and_is_read_again() {
+        let most = state(256, 4096, true);
+        let bytes = most.encode();
+        assert!(bytes.len() <= MOST_BYTES && bytes.capacity() == MOST_BYTES, "{}", bytes.len());
+        assert_eq!(State::decode(&bytes), Ok(most));
+        assert_eq!(State::decode(&State::default().encode()), Ok(State::default()));
+    }
+
+    #[test]
+    fn state_of_another_form_is_foreign_and_an_empty_file_too() {
+        let mut bytes = state(1, 1, true).encode();
+        bytes[7] = 2;
+        assert_eq!(State::decode(&bytes), Err(NotAState::Foreign));
+        assert_eq!(State::decode(b""), Err(NotAState::Foreign));
+        assert_eq!(State::decode(b"{}"), Err(NotAState::Foreign));
+    }
+
+    #[test]
+    fn state_that_contradicts_itself_is_refused() {
+        type Spoil = fn(&mut State);
+        let spoils: [Spoil; 9] = [
+            |state| state.last = 1,
+            |state| state.sessions.swap(0, 1),
+            |state| state.sessions[1].id = SessionId(1),
+            |state| state.sessions[1].token = state.sessions[0].token,
+            |state| state.sessions[0].present = false,
+            |state| state.logins[0].session = SessionId(9),
+            |state| state.logins[0].id = LoginId::OPEN,
+            |state| state.logins[1].key = state.logins[0].key,
+            |state| state.logins[1].used = UnixSeconds(1),
+        ];
+        for (number, spoil) in spoils.into_iter().enumerate() {
+            let mut state = state(2, 2, false);
+            spoil(&mut state);
+            let refused = State::decode(&state.encode());
+            assert_eq!(refused, Err(NotAState::Contradiction), "{number}");
+        }
+    }
+
+    #[test]
+    fn port_that_was_had_is_wanted_again_until_another_is_asked_for() {
+        let kept = KeptPort { asked: 3478, bound: 40_000 };
+        assert_eq!((kept.wanted(3478), kept.wanted(3479)), (40_000, 3479));
+        assert_eq!(KeptPort::default().wanted(3478), 3478);
+    }
+
+    proptest! {
+        #[test]
+        fn decode_of_encode_is_the_same(sessions in 1_u32..20, logins in 0_u64..20, relay: bool) {
+            let state = state(sessions, logins, relay);
+            prop_assert_eq!(State::decode(&state.encode()), Ok(state));
+        }
+
+        #[test]
+        fn decode_of_anything_neither_panics_nor_believes_it(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            begins: bool,
+            summed: bool,
+        ) {
+            let mut all = if begins { FORM.to_vec() } else { Vec::new() };
+            all.extend(bytes);
+            if summed {
+                let sum: [u8; SUM_BYTES] = Sha256::digest(&all).into();
+                all.extend(sum);
+            }
+            // What is read is what would be written.
+            if let Ok(state) = State::decode(&all) {
+                let again = state.encode();
+                prop_assert_eq!(again.as_slice(), all.as_slice());
+            }
+        }
+
+        #[test]
+        fn decode_of_a_state_with_one_changed_or_missing_byte_is_refused(
+            at in 0_usize..1000,
+            flip in 1_u8..=255,
+            cut: bool,
+        ) {
+            let mut bytes = state(3, 3, true).encode();
+            let at = at % bytes.len();
+            match cut {
+                true => bytes.truncate(at),
+                false => bytes[at] ^= flip,
+            }
+            prop_assert!(State::decode(&bytes).is_err());
+        }
+    }
+}
