@@ -63,6 +63,16 @@ impl Home {
         self.directory.join(file)
     }
 
+    /// The file in which the host called `name` keeps what is to outlive its process.
+    #[must_use]
+    pub fn state(&self, name: &InstanceName) -> PathBuf {
+        let file = match name.is_default() {
+            true => "host.state".to_owned(),
+            false => format!("host-{name}.state"),
+        };
+        self.directory.join(file)
+    }
+
     /// The directory of files made for the session with this label.
     #[must_use]
     pub fn files(&self, label: &str) -> PathBuf {

@@ -54,6 +54,10 @@ pub(crate) enum Event {
     FromSession(ConnectionId, FromSession),
     /// The end of this signalling pair was found closed a while ago, for a session.
     SignallingCut(Generation),
+    /// The time of sessions that were expected is over, for the host.
+    ExpectedDue,
+    /// The number of the session with this link is kept, for the host.
+    Remembered(ConnectionId),
     /// Signalling links that had to wait may be made.
     WiringDue,
     /// News of a worker.

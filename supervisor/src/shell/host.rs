@@ -3,11 +3,13 @@
 //! One task owns all of it and takes in one event at a time. A session is trusted with itself only:
 //! what it says is about it, and bounded; one that breaks the contract or does not read loses its link.
 
+mod memory;
+mod remembering;
 mod sessions;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use lumen_ipc::{
@@ -17,15 +19,15 @@ use lumen_ipc::{
         signalling::{Reason, ToGateway, ToRtc},
     },
     process::Worker,
-    relay::UnixSeconds,
     service::{AuthMode, HostStatus, Refusal, RelayPair},
     text::Text,
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::channel::Channel;
-use tokio::sync::mpsc;
+use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, info, warn};
 
+pub(super) use self::memory::Memory;
 use self::sessions::{Pending, Record, Sessions, hang_up};
 use super::{
     crew::Crew,
@@ -55,6 +57,8 @@ pub(super) struct Host {
     /// Where the page's address is said, when browsers can come. Where a session is in the same process
     /// it says it.
     announces: Option<Log>,
+    /// What outlives this process; `None` where the host ends with its only session.
+    memory: Option<Memory>,
     /// Whether browsers can come.
     open: bool,
     inbox: mpsc::Receiver<Event>,
@@ -82,6 +86,7 @@ impl Host {
             sessions: Sessions::default(),
             bulletin: Bulletin::default(),
             announces: None,
+            memory: None,
             open: false,
             inbox,
             events,
@@ -117,6 +122,8 @@ impl Host {
             Event::Admin(request) => self.answer_admin(request),
             Event::Broker(request) => self.answer_gateway(request),
             Event::FromSession(connection, news) => self.take_in_session(connection, news),
+            Event::ExpectedDue => self.end_overdue(),
+            Event::Remembered(connection) => self.welcome(connection),
             Event::WiringDue => self.wire_sessions(),
             Event::Signal => {
                 info!("the host ends");
@@ -195,10 +202,16 @@ impl Host {
                     return refuse(&channel, reason);
                 }
                 let record = Record::new(channel.clone(), connection, name, supervisor_pid, token);
-                match self.sessions.register(record, was) {
-                    Ok(session) => self.welcome(session),
-                    Err(reason) => refuse(&channel, reason),
+                if let Err(reason) = self.sessions.register(record, was) {
+                    return refuse(&channel, reason);
                 }
+                let (events, runtime) = (self.events.clone(), Handle::current());
+                self.remember(move || {
+                    runtime.spawn(async move {
+                        // A loop that has ended welcomes nobody.
+                        let _ = events.send(Event::Remembered(connection)).await;
+                    });
+                });
             }
             FromSession::Said(said) => match self.sessions.of(connection) {
                 Some(session) => self.take_in_word(session, said),
@@ -210,13 +223,8 @@ impl Host {
                     return;
                 };
                 info!(%session, reason, "the session is gone");
-                self.sessions.remove(session);
-                self.access.close(session);
-                if let Some(mint) = &mut self.mint {
-                    mint.forget(session);
-                }
-                let reason = Reason::truncated("The desktop has ended.");
-                self.bulletin.end(session, reason);
+                let gave_up = self.sessions.remove(session);
+                self.part_with(session, gave_up);
             }
         }
     }
@@ -230,8 +238,13 @@ impl Host {
         ));
     }
 
-    fn welcome(&mut self, session: SessionId) {
+    /// Its number is kept: it may be told.
+    fn welcome(&mut self, connection: ConnectionId) {
+        let Some(session) = self.sessions.of(connection) else { return };
         let Some(record) = self.sessions.get(session) else { return };
+        if let Some(memory) = &mut self.memory {
+            memory.met(session);
+        }
         info!(%session, name = record.name(session), "a session is there");
         self.access.open(session, record.token);
         let relay = self.stage.relay_near;
@@ -323,16 +336,24 @@ impl Host {
         // A gateway that has gone asks again.
         match request {
             BrokerRequest::Begin(method, from, reply) => {
-                let _ = reply.send(self.access.begin(now, &method, from));
+                let signed_in = self.access.begin(now, &method, from);
+                match signed_in.is_ok() {
+                    true => self.remember(|| drop(reply.send(signed_in))),
+                    false => drop(reply.send(signed_in)),
+                }
             }
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));
             }
             BrokerRequest::Resume(key, reply) => {
                 let _ = reply.send(self.access.resume(now, &key));
+                self.remember_use();
             }
             BrokerRequest::SignOut(key, reply) => {
-                let _ = reply.send(self.access.sign_out(&key));
+                let ended = self.access.sign_out(&key);
+                self.remember(move || {
+                    let _ = reply.send(ended);
+                });
             }
             BrokerRequest::StartApp(session, reply) => {
                 self.ask(session, Question::StartApp, Pending::Done(reply));
@@ -346,11 +367,9 @@ impl Host {
     }
 
     fn mint(&mut self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
-        // Before 1970 nothing is minted that the relay would take.
-        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
         self.sessions.get(session)?;
         let mint = self.mint.as_mut()?;
-        let pair = mint.mint(Instant::now(), UnixSeconds(unix.as_secs()), session, peer);
+        let pair = mint.mint(Instant::now(), memory::unix(), session, peer);
         if pair.is_none() {
             warn!(%peer, "no relay credentials: too many a minute");
         }
@@ -392,6 +411,7 @@ impl Host {
     fn lose(&self, session: SessionId, reason: &str) {
         if let Some(record) = self.sessions.get(session) {
             warn!(%session, reason, "its link is given up");
+            record.given_up.set(true);
             hang_up(&record.channel);
         }
     }

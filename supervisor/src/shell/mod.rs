@@ -19,6 +19,7 @@ mod guests;
 mod handshake;
 mod helpers;
 mod host;
+mod keeper;
 mod label;
 mod link;
 mod log;

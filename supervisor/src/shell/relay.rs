@@ -22,6 +22,7 @@ use crate::{
     broker::{
         NoRandomness,
         relay::{RelayMint, RelayRoutes},
+        state::{KeptPort, KeptRelay},
     },
     config::{RelayConfig, RelayTls},
 };
@@ -90,6 +91,8 @@ pub(crate) struct RelayFacts {
     pub(crate) near: Option<SocketAddr>,
     /// The addresses that relayed addresses are made of, the public address first.
     pub(crate) own: Vec<IpAddr>,
+    /// What is to be remembered of it.
+    pub(crate) kept: KeptRelay,
 }
 
 /// The addresses and ports of this machine.
@@ -105,20 +108,28 @@ pub(crate) struct Whereabouts<'start> {
 }
 
 impl Relay {
-    /// Binds the sockets, reads the files and draws the secret.
+    /// Binds the sockets, reads the files and draws the secret. Where a predecessor's is `kept`, that
+    /// secret is used, and the ports that it had, as far as they can be had.
     pub(crate) fn set(
         config: &RelayConfig,
         host: &Whereabouts<'_>,
+        kept: Option<KeptRelay>,
     ) -> Result<(Self, RelayMint, RelayFacts), RelayError> {
         let local = host.local;
-        let sockets = chosen_or_free(config.port, "relay-port", |port| {
-            let addresses = addresses(host.addresses, local);
-            bind(&addresses, &wildcards(local), port)
-        })?;
         let tls = config.tls.as_ref();
-        let secured = tls.map(|tls| {
-            chosen_or_free(tls.port, "relay-tls-port", |port| bind(&[], &wildcards(local), port))
-        });
+        let asked = (config.port, tls.map_or(0, |tls| tls.port));
+        let wanted = kept
+            .as_ref()
+            .map_or(asked, |kept| (kept.port.wanted(asked.0), kept.secured.wanted(asked.1)));
+        // What the predecessor had may be in use for a moment more.
+        let bind = |addresses: &[IpAddr], port| match kept.is_some() && port != 0 {
+            true => sockets::patiently(|| bind(addresses, &wildcards(local), port)),
+            false => bind(addresses, &wildcards(local), port),
+        };
+        let addresses = addresses(host.addresses, local);
+        let sockets = chosen_or_free(wanted.0, "relay-port", |port| bind(&addresses, port))?;
+        let secured =
+            tls.map(|_| chosen_or_free(wanted.1, "relay-tls-port", |port| bind(&[], port)));
         let secured = secured.transpose()?;
         let routes = RelayRoutes {
             public: host.public,
@@ -127,9 +138,23 @@ impl Relay {
             shared: host.shared,
             name: tls.and_then(|tls| tls.name.clone()),
         };
-        let facts =
-            RelayFacts { near: near(&sockets.datagrams), own: own(host.addresses, host.public) };
-        let mint = RelayMint::new(routes)?;
+        let ports = [
+            KeptPort { asked: asked.0, bound: sockets.port },
+            KeptPort { asked: asked.1, bound: routes.secured.unwrap_or(0) },
+        ];
+        let mint = match kept {
+            Some(kept) => RelayMint::with_secret(kept.secret, routes)?,
+            None => RelayMint::new(routes)?,
+        };
+        let facts = RelayFacts {
+            near: near(&sockets.datagrams),
+            own: own(host.addresses, host.public),
+            kept: KeptRelay {
+                secret: Zeroizing::new(*mint.secret()),
+                port: ports[0],
+                secured: ports[1],
+            },
+        };
         let secret = sealed::seal("lumen-relay-secret", mint.secret()).map_err(RelayError::Seal)?;
         let (certificate, key) = match tls {
             Some(RelayTls { certificate, key, .. }) => {

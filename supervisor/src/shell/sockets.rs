@@ -13,6 +13,8 @@ use std::{
         },
     },
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use lumen_ipc::front_door::Listen;
@@ -121,6 +123,22 @@ pub(crate) fn datagrams(address: SocketAddr) -> io::Result<Bound> {
     let socket = UdpSocket::from(descriptor);
     let address = socket.local_addr()?;
     Ok(Bound { socket: socket.into(), address })
+}
+
+/// How long the workers of a host that was killed may take to end.
+const REMAINS: Duration = Duration::from_secs(3);
+
+/// Binds what the workers of a host that was killed may have for a moment more. For the start.
+pub(crate) fn patiently<Had>(bind: impl Fn() -> io::Result<Had>) -> io::Result<Had> {
+    let deadline = Instant::now() + REMAINS;
+    loop {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn new(address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {

@@ -23,7 +23,8 @@ use super::{
     app::Caller,
     event::{ConnectionId, Event, Events},
     family, ffi,
-    host::Host,
+    host::{Host, Memory},
+    keeper::{self, Keeper},
     label::Label,
     link,
     log::Log,
@@ -139,7 +140,7 @@ fn host_and_session(
     let Beginning { log, signals, caller } = beginning;
     let (family, children) = family::adopt()?;
     let (host_ground, host_cast) = Ground::of_host(&caller)?;
-    let host = HostStage::set(&config.host, (&host_ground, host_cast))?;
+    let host = HostStage::set(&config.host, (&host_ground, host_cast), || None)?;
     let (ground, cast) = Ground::of_session(&caller, config.session.user.as_deref())?;
     ground.warn();
     let label = Label::of_only_session(&config.host.name);
@@ -176,14 +177,19 @@ fn host(config: &HostConfig, beginning: Beginning) -> Result<process::ExitCode, 
     let Beginning { log, signals, caller } = beginning;
     let (ground, cast) = Ground::of_host(&caller)?;
     ground.warn();
-    let stage = HostStage::set(config, (&ground, cast))?;
+    let file = ground.home.state(&config.name);
+    let mut stage = HostStage::set(config, (&ground, cast), || keeper::load(&file))?;
+    let was = stage.memory.take().unwrap_or_default();
+    let relay = stage.kept_relay.take();
+    let memory = Memory::new(Keeper::start(file)?, relay, config.lifetimes.idle);
     let sessions = places::listen_for_links(&ground.home.sessions(&config.name))?;
     let access = Access::new(config.auth, config.lifetimes);
     runtime()?.block_on(async {
         let admin = UnixListener::from_std(stage.admin.socket.try_clone()?)?;
         let arrivals = UnixListener::from_std(sessions.socket.try_clone()?)?;
         let fence = (ground.namespaces, Roster::default());
-        let host = Host::new(stage, access, fence, log.clone()).announced_on(log.clone());
+        let host = Host::new(stage, access, fence, log.clone());
+        let host = host.announced_on(log.clone()).remembering(memory, &was);
         tokio::spawn(link::accept_sessions(arrivals, host.events()));
         tokio::spawn(watch_signals(signals, host.events(), || Event::Signal));
         tokio::spawn(service::admin(admin, host.events(), log.clone()));

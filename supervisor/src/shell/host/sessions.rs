@@ -2,6 +2,7 @@
 //! signalling link.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     os::fd::AsRawFd,
     sync::Arc,
@@ -19,6 +20,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use tokio::sync::oneshot;
 
 use super::super::event::{ConnectionId, HostEnd};
+use crate::broker::state::{KeptSession, MOST_SESSIONS as MOST_REMEMBERED};
 
 /// Most sessions of one host.
 const MOST_SESSIONS: usize = 64;
@@ -52,6 +54,8 @@ pub(super) struct Record {
     clear_at: Option<Instant>,
     /// When rtc was accused last.
     accused: Option<Instant>,
+    /// Whether this host ended the link.
+    pub(super) given_up: Cell<bool>,
 }
 
 /// Who waits for an answer.
@@ -101,6 +105,7 @@ impl Record {
             wanted: false,
             clear_at: None,
             accused: None,
+            given_up: Cell::new(false),
         }
     }
 
@@ -126,6 +131,9 @@ pub(super) fn hang_up(channel: &HostEnd) {
 pub(super) struct Sessions {
     records: BTreeMap<SessionId, Record>,
     newcomers: BTreeMap<ConnectionId, Arc<HostEnd>>,
+    /// Whose each number is that was given, by its token; of very many only the newest.
+    given: BTreeMap<SessionId, TokenDigest>,
+    /// The last number that was given.
     last: u32,
 }
 
@@ -145,7 +153,7 @@ impl Sessions {
         self.newcomers.remove(&connection)
     }
 
-    /// Takes a session in under the number it had, or under one that nobody had.
+    /// Takes a session in under the number it had, if its token proves that, or under one that nobody had.
     pub(super) fn register(
         &mut self,
         record: Record,
@@ -161,17 +169,43 @@ impl Sessions {
         if self.records.values().any(|known| known.token == record.token) {
             return Err("there is a session with that token");
         }
-        let session = match was.filter(|was| self.is_free(*was)) {
+        let own = |was: &SessionId| {
+            self.given.get(was) == Some(&record.token) && !self.records.contains_key(was)
+        };
+        let session = match was.filter(own) {
             Some(was) => was,
-            None => SessionId(self.last + 1),
+            None => SessionId(self.last.checked_add(1).ok_or("no number is left for it")?),
         };
         self.last = self.last.max(session.0);
+        self.given.retain(|_, token| *token != record.token);
+        self.given.insert(session, record.token);
         self.records.insert(session, record);
+        self.forget_oldest();
         Ok(session)
     }
 
-    fn is_free(&self, session: SessionId) -> bool {
-        session.0 > 0 && session.0 < u32::MAX && !self.records.contains_key(&session)
+    /// What is to be remembered of them; those that are `expected` count as present.
+    pub(super) fn kept(&self, expected: impl Fn(SessionId) -> bool) -> (u32, Vec<KeptSession>) {
+        let kept = |(id, token): (&SessionId, &TokenDigest)| {
+            let present = self.records.contains_key(id) || expected(*id);
+            KeptSession { id: *id, token: *token, present }
+        };
+        (self.last, self.given.iter().map(kept).collect())
+    }
+
+    /// Remembers the numbers that an earlier host gave.
+    pub(super) fn restore(&mut self, last: u32, kept: &[KeptSession]) {
+        self.last = last;
+        self.given = kept.iter().map(|session| (session.id, session.token)).collect();
+    }
+
+    fn forget_oldest(&mut self) {
+        if self.given.len() > MOST_REMEMBERED {
+            let mut gone = self.given.keys().filter(|id| !self.records.contains_key(*id));
+            if let Some(oldest) = gone.next().copied() {
+                self.given.remove(&oldest);
+            }
+        }
     }
 
     pub(super) fn get(&self, session: SessionId) -> Option<&Record> {
@@ -183,8 +217,9 @@ impl Sessions {
         records.find_map(|(id, record)| (record.connection == connection).then_some(*id))
     }
 
-    pub(super) fn remove(&mut self, session: SessionId) {
-        self.records.remove(&session);
+    /// Its link is over; whether this host ended it.
+    pub(super) fn remove(&mut self, session: SessionId) -> bool {
+        self.records.remove(&session).is_some_and(|record| record.given_up.get())
     }
 
     pub(super) fn all(&self) -> Vec<SessionId> {
@@ -296,6 +331,51 @@ mod tests {
         assert_eq!(sessions.register(record(3, None, 3), None), Ok(SessionId(3)));
         assert_eq!(sessions.register(record(4, None, 2), Some(SessionId(2))), Ok(SessionId(2)));
         assert_eq!(sessions.register(record(5, None, 5), Some(SessionId(1))), Ok(SessionId(4)));
+    }
+
+    #[test]
+    fn number_that_another_had_or_that_nobody_was_given_is_not_had_by_claiming_it() {
+        let mut sessions = Sessions::default();
+        assert_eq!(sessions.register(record(1, None, 1), Some(SessionId(7))), Ok(SessionId(1)));
+        sessions.remove(SessionId(1));
+        assert_eq!(sessions.register(record(2, None, 2), Some(SessionId(1))), Ok(SessionId(2)));
+        assert_eq!(sessions.register(record(3, None, 1), Some(SessionId(1))), Ok(SessionId(1)));
+    }
+
+    #[test]
+    fn number_outlives_the_host_with_the_token_that_proves_it() {
+        let mut before = Sessions::default();
+        for number in 1..=3 {
+            assert!(before.register(record(number, None, number as u8), None).is_ok());
+        }
+        before.remove(SessionId(3));
+        let (last, kept) = before.kept(|_| false);
+        let present: Vec<bool> = kept.iter().map(|session| session.present).collect();
+        assert_eq!((last, present), (3, vec![true, true, false]));
+        let mut after = Sessions::default();
+        after.restore(last, &kept);
+        assert_eq!(after.register(record(1, None, 9), Some(SessionId(2))), Ok(SessionId(4)));
+        assert_eq!(after.register(record(2, None, 2), Some(SessionId(2))), Ok(SessionId(2)));
+        assert_eq!(after.register(record(3, None, 1), None), Ok(SessionId(5)), "does not say so");
+    }
+
+    #[test]
+    fn numbers_remembered_are_the_newest_and_those_of_the_living() {
+        let mut sessions = Sessions::default();
+        assert_eq!(sessions.register(record(0, None, 255), None), Ok(SessionId(1)));
+        for number in 0..2 * MOST_REMEMBERED {
+            let (connection, token) = (1 + number as u64, TokenDigest([0; 32]));
+            let mut record = record(connection, None, 0);
+            record.token = TokenDigest(std::array::from_fn(|at| {
+                if at < 8 { number.to_be_bytes()[at] } else { token.0[at] }
+            }));
+            let id = sessions.register(record, None).expect("room");
+            sessions.remove(id);
+        }
+        let (last, kept) = sessions.kept(|_| false);
+        assert_eq!(last, 1 + 2 * MOST_REMEMBERED as u32);
+        assert_eq!(kept.len(), MOST_REMEMBERED);
+        assert!(kept[0].present && kept[0].id == SessionId(1));
     }
 
     #[test]

@@ -16,13 +16,16 @@ use super::{
     super::{
         places::{self, Listener, Temporary},
         relay::{Relay, Whereabouts},
-        sockets,
+        sockets::{self, Door},
         users::HostCast,
     },
     Ground, Staff, Stage, StageError,
 };
 use crate::{
-    broker::relay::RelayMint,
+    broker::{
+        relay::RelayMint,
+        state::{KeptRelay, State},
+    },
     config::HostConfig,
     plan::{self, HostFacts},
 };
@@ -40,24 +43,26 @@ pub(crate) struct HostStage {
     /// For the broker, who takes it.
     pub(crate) mint: Option<RelayMint>,
     pub(crate) admin: Listener,
+    /// What an earlier host left to be remembered; the relay's part is in use.
+    pub(crate) memory: Option<State>,
+    /// What is to be remembered of the relay.
+    pub(crate) kept_relay: Option<KeptRelay>,
     _door_file: Option<Temporary>,
     _cast: HostCast,
 }
 
 impl HostStage {
-    /// Prepares everything, or nothing.
+    /// Prepares everything, or nothing. `memory` is what an earlier host left, read when no other can
+    /// write it any more.
     pub(crate) fn set(
         config: &HostConfig,
         (ground, cast): (&Ground, HostCast),
+        memory: impl FnOnce() -> Option<State>,
     ) -> Result<Self, StageError> {
-        let door = sockets::browsers(&config.front_door.listen).map_err(|source| {
-            let address = config.front_door.listen.clone();
-            match source.kind() {
-                io::ErrorKind::AddrInUse => StageError::PortTaken(address),
-                _ => StageError::Listen { address, source },
-            }
-        })?;
+        // Before all else: as long as this is had, no other host of this name is there.
         let admin = places::listen(&ground.home.socket(&config.name))?;
+        let mut memory = memory();
+        let door = door(&config.front_door.listen, memory.is_some())?;
         let addresses = sockets::addresses();
         let whereabouts = Whereabouts {
             local: config.front_door.is_local(),
@@ -65,14 +70,15 @@ impl HostStage {
             addresses: &addresses,
             public: config.public_address,
         };
+        let kept = memory.as_mut().and_then(|memory| memory.relay.take());
         let relay = config.relay.as_ref();
-        let relay = relay.map(|relay| Relay::set(relay, &whereabouts)).transpose()?;
+        let relay = relay.map(|relay| Relay::set(relay, &whereabouts, kept)).transpose()?;
         let (relay, mint, found) = match relay {
             Some((relay, mint, found)) => (Some(relay), Some(mint), Some(found)),
             None => (None, None, None),
         };
-        let (relay_near, relay_addresses) =
-            found.map_or((None, Vec::new()), |found| (found.near, found.own));
+        let (relay_near, relay_addresses, kept_relay) = found
+            .map_or((None, Vec::new(), None), |found| (found.near, found.own, Some(found.kept)));
         let facts = HostFacts {
             users: cast.users,
             listen: door.listen.clone(),
@@ -91,6 +97,8 @@ impl HostStage {
             relay_near,
             mint,
             admin,
+            memory,
+            kept_relay,
             _door_file: door.file,
             _cast: cast,
         })
@@ -111,6 +119,18 @@ impl HostStage {
         };
         format!("{site}{}", self.front_door.base)
     }
+}
+
+/// Where browsers connect. Where there was a host before, its workers may still be about to end.
+fn door(listen: &Listen, before: bool) -> Result<Door, StageError> {
+    let door = match before {
+        true => sockets::patiently(|| sockets::browsers(listen)),
+        false => sockets::browsers(listen),
+    };
+    door.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => StageError::PortTaken(listen.clone()),
+        _ => StageError::Listen { address: listen.clone(), source },
+    })
 }
 
 impl Stage for HostStage {
