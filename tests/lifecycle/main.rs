@@ -12,6 +12,7 @@ mod helpers;
 mod hosts;
 mod leaks;
 mod orphans;
+mod restarts;
 mod sessions;
 mod sizes;
 mod stalls;

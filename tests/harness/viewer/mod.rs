@@ -102,8 +102,15 @@ impl Viewer {
     /// # Errors
     /// When it is not let in.
     pub fn with_token(address: SocketAddr, token: &str) -> Result<Self> {
-        let signed_in = login(address, token)?.signed_in()?;
-        let signalling = Signalling::open(Handshake::of(address).signed_in(&signed_in))?;
+        Self::with_login(address, &login(address, token)?.signed_in()?)
+    }
+
+    /// Starts to watch with an earlier login.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn with_login(address: SocketAddr, login: &SignedIn) -> Result<Self> {
+        let signalling = Signalling::open(Handshake::of(address).signed_in(login))?;
         let seen = Arc::default();
         let (orders, receiver) = channel();
         let (bell_reader, bell) = std::io::pipe()?;
