@@ -21,10 +21,9 @@ use lumen_ipc::{
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
-    units::{Fps, FrameSize, Kbps, PadGrace},
+    units::{Fps, FrameSize, Kbps, PadGrace, SessionId},
 };
 
-pub use operands::SessionOperand;
 pub use parse::parse;
 use table::Command;
 
@@ -196,6 +195,24 @@ pub struct DoctorConfig {
     pub relay: Option<RelayConfig>,
     /// The directory of the workers' binaries, if given.
     pub workers_dir: Option<PathBuf>,
+}
+
+/// A session as the command line names it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SessionOperand {
+    /// By its name.
+    Name(SessionName),
+    /// By its number.
+    Number(SessionId),
+}
+
+impl fmt::Display for SessionOperand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name.as_str()),
+            Self::Number(number) => number.fmt(f),
+        }
+    }
 }
 
 /// What to start inside the desktop.

@@ -3,8 +3,6 @@
 //! A session is named by its number or its name. A name is never a number, a worker or a source of
 //! the log ([`SessionName`]), so each word has one meaning whatever sessions there are.
 
-use std::fmt;
-
 use lumen_ipc::{
     log::LogSource,
     message::session::SessionName,
@@ -12,42 +10,11 @@ use lumen_ipc::{
     units::SessionId,
 };
 
-use super::{UsageError, nearest::hint};
-
-/// A session as the command line names it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum SessionOperand {
-    /// By its name.
-    Name(SessionName),
-    /// By its number.
-    Number(SessionId),
-}
-
-impl fmt::Display for SessionOperand {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name.as_str()),
-            Self::Number(number) => number.fmt(f),
-        }
-    }
-}
-
-impl SessionOperand {
-    fn parse(word: &str) -> Result<Self, UsageError> {
-        let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-        let refused = |reason: String| UsageError::Operand(reason);
-        if is_number {
-            let number =
-                word.parse().map_err(|_| refused(format!("there is no session {word}")))?;
-            return Ok(Self::Number(SessionId(number)));
-        }
-        SessionName::new(word).map(Self::Name).map_err(|error| refused(error.to_string()))
-    }
-}
+use super::{SessionOperand, UsageError, nearest::hint};
 
 /// `[SESSION]`.
 pub(super) fn session(words: &mut Vec<String>) -> Result<Option<SessionOperand>, UsageError> {
-    take(words).map(|word| SessionOperand::parse(&word)).transpose()
+    take(words).map(|word| operand(&word)).transpose()
 }
 
 /// `[SESSION] WORKER`.
@@ -67,7 +34,7 @@ pub(super) fn session_and_worker(
     }
     let worker = worker(&second)?;
     ensure_of_session(worker, "lumen restart")?;
-    Ok((Some(SessionOperand::parse(&first)?), worker))
+    Ok((Some(operand(&first)?), worker))
 }
 
 /// `[SESSION] [SOURCE]`. A single word that is not a source names a session.
@@ -84,7 +51,7 @@ pub(super) fn session_and_source(
         };
     }
     let Some(second) = take(words) else {
-        return Ok((Some(SessionOperand::parse(&first)?), None));
+        return Ok((Some(operand(&first)?), None));
     };
     let source = LogSource::from_name(&second).ok_or_else(|| {
         let names = LogSource::ALL.map(LogSource::name);
@@ -94,12 +61,23 @@ pub(super) fn session_and_source(
     if let LogSource::Worker(worker) = source {
         ensure_of_session(worker, "lumen logs")?;
     }
-    Ok((Some(SessionOperand::parse(&first)?), Some(source)))
+    Ok((Some(operand(&first)?), Some(source)))
 }
 
 /// The sources of the log, as a clause.
 pub(crate) fn source_names() -> String {
     format!("those who log are {}", LogSource::ALL.map(LogSource::name).join(", "))
+}
+
+fn operand(word: &str) -> Result<SessionOperand, UsageError> {
+    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number {
+        let number = word.parse();
+        let none = |_| UsageError::Operand(format!("there is no session {word}"));
+        return number.map(|number| SessionOperand::Number(SessionId(number))).map_err(none);
+    }
+    let name = SessionName::new(word);
+    name.map(SessionOperand::Name).map_err(|error| UsageError::Operand(error.to_string()))
 }
 
 fn worker(word: &str) -> Result<Worker, UsageError> {
