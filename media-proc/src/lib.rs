@@ -21,6 +21,7 @@
 //! |---|---|
 //! | [`convert`] | BGRX to I420, damage only |
 //! | [`import`] | the compositor's buffers by slot |
+//! | [`key_floor`] | how often key frames may be made |
 //! | [`motion`] | whether a picture moved or is new |
 //! | [`pacing`] | when to encode what |
 //! | [`policy`] | this process's confinement |
@@ -30,6 +31,7 @@
 
 pub mod convert;
 pub mod import;
+pub mod key_floor;
 pub mod motion;
 pub mod pacing;
 pub mod policy;

@@ -9,6 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::key_floor::{KeyFloor, Reason};
+
 /// A screen unchanged for this long is still and worth refining. Longer than the pause between two
 /// frames of a 10 fps animation, shorter than a reader's glance.
 pub const STILL_AFTER: Duration = Duration::from_millis(200);
@@ -48,8 +50,11 @@ pub struct Pacing {
     picture: bool,
     watched: bool,
     outlet: bool,
-    /// Whether a key frame is due. rtc limits how often viewers may ask for one.
-    key: bool,
+    /// Why a key frame is due, if one is.
+    key: Option<Reason>,
+    floor: KeyFloor,
+    /// Whether no decoder can follow before the next key frame.
+    cut: bool,
     changed: bool,
     changed_at: Option<Instant>,
     refined: bool,
@@ -69,7 +74,9 @@ impl Pacing {
             picture: false,
             watched: false,
             outlet: false,
-            key: true,
+            key: Some(Reason::Needed),
+            floor: KeyFloor::new(),
+            cut: true,
             changed: false,
             changed_at: None,
             refined: false,
@@ -83,18 +90,35 @@ impl Pacing {
         self.changed_at = Some(now);
     }
 
-    /// A decoder must be able to start: a viewer asks for it, or the earlier packets are useless
-    /// because of a new encoder, a dropped packet or a new reader.
-    pub const fn key_needed(&mut self) {
-        self.key = true;
+    /// A decoder must be able to start, because the earlier packets are useless: they are of another
+    /// encoder, or for another reader.
+    pub fn key_needed(&mut self) {
+        self.want_key(Reason::Needed);
+        self.cut = true;
+    }
+
+    /// Rtc asks for a key frame: for a viewer who has `joined`, or for one who cannot go on.
+    pub fn key_asked(&mut self, joined: bool) {
+        self.want_key(if joined { Reason::Joined } else { Reason::Asked });
+    }
+
+    /// A packet was dropped because rtc has no room for it, so decoders cannot follow.
+    pub fn dropped(&mut self) {
+        self.want_key(Reason::Asked);
+        self.cut = true;
     }
 
     /// Whether anybody watches. The first viewer has received nothing before.
     pub fn set_watched(&mut self, watched: bool) {
         if watched && !self.watched {
-            self.key_needed();
+            self.want_key(Reason::Joined);
+            self.cut = true;
         }
         self.watched = watched;
+    }
+
+    fn want_key(&mut self, reason: Reason) {
+        self.key = self.key.max(Some(reason));
     }
 
     /// Whether a packet can be sent.
@@ -108,9 +132,9 @@ impl Pacing {
         if !(self.picture && self.watched && self.outlet) {
             return Step::Wait(None);
         }
-        let key = self.key.then_some(now);
-        let change = self.changed.then_some(budget.change_at);
-        let refinement = self.refinement_at(budget);
+        let key = self.key.map(|reason| self.floor.due(reason).unwrap_or(now));
+        let change = (self.changed && !self.cut).then_some(budget.change_at);
+        let refinement = self.refinement_at(budget).filter(|_| !self.cut);
         let candidates = [(key, Work::Key), (change, Work::Change), (refinement, Work::Refinement)];
         if let Some((_, work)) = candidates.iter().find(|(at, _)| at.is_some_and(|at| at <= now)) {
             return Step::Encode(*work);
@@ -124,9 +148,12 @@ impl Pacing {
     }
 
     /// `work` was encoded and sent; `refined` says whether nothing is left to refine.
-    pub fn encoded(&mut self, work: Work, refined: bool) {
+    pub fn encoded(&mut self, now: Instant, work: Work, refined: bool) {
         if work == Work::Key {
-            self.key = false;
+            if let Some(reason) = self.key.take() {
+                self.floor.made(now, reason);
+            }
+            self.cut = false;
         }
         self.changed = false;
         self.refined = refined;

@@ -8,10 +8,12 @@
 //!   (`OUTLIER_PART`) of what the median network does. The rate then follows the slowest of the
 //!   others, and the outlier's viewer gets as much of the picture as its network carries.
 //! - A viewer may ask for a few keyframes at once, and then for one every few seconds
-//!   ([`KeyframeAllowance`]); besides, all viewers share one `KeyframeFloor`. A request that comes
-//!   too soon waits, and the next keyframe serves it, whoever asked for that.
+//!   ([`KeyframeAllowance`]). A request that comes too soon waits, and the next keyframe serves it,
+//!   whoever asked for that.
 //!
-//! Only this module decides how often keyframes are requested and which bit rate is requested.
+//! While a requested keyframe has not come, another request is for the same one. Media decides how soon
+//! after another a keyframe is made, and the highest bit rate: there both limits hold even if this process
+//! is taken over.
 
 use std::time::{Duration, Instant};
 
@@ -21,9 +23,6 @@ use lumen_ipc::{
     video::{VideoFormat, VideoFormats},
 };
 
-/// Least time between two keyframes that browsers ask for: a keyframe costs many times as much as
-/// another frame, and a request costs nothing. A peer that joins does not wait for it.
-pub const KEYFRAME_FLOOR: Duration = Duration::from_millis(300);
 /// The rate is lowered at once if the network carries this much less, in percent…
 const LOWER_PERCENT: u64 = 5;
 /// …and raised if it carries this much more, in percent…
@@ -40,7 +39,8 @@ pub struct Wanted {
     demand: Demand,
     /// Whether media has not been told yet.
     is_news: bool,
-    keyframes: KeyframeFloor,
+    /// Whether a keyframe was requested and none has come.
+    is_keyframe_due: bool,
     rate: RateControl,
     /// What media can encode; unknown until it has said so.
     offered: Option<VideoFormats>,
@@ -61,8 +61,8 @@ impl Wanted {
             bitrate: rate.told(),
             keyframes: 0,
         };
-        let (keyframes, estimates) = (KeyframeFloor::default(), Vec::new());
-        Self { demand, is_news: false, keyframes, rate, offered: None, estimates }
+        let estimates = Vec::new();
+        Self { demand, is_news: false, is_keyframe_due: false, rate, offered: None, estimates }
     }
 
     /// What is wanted.
@@ -76,23 +76,22 @@ impl Wanted {
         std::mem::take(&mut self.is_news).then_some(self.demand)
     }
 
-    /// Handles a peer that joined: it sees nothing before a keyframe.
-    pub fn joined(&mut self, now: Instant) {
-        if self.keyframes.join(now) {
-            self.want_keyframe();
-        }
+    /// Handles a peer that joined: it sees nothing before a keyframe. One is requested even if one is
+    /// due, because media may make that one wait, and none for a newcomer.
+    pub const fn joined(&mut self) {
+        self.want_keyframe();
     }
 
     /// Handles a peer that cannot go on without a keyframe.
-    pub fn keyframe_asked(&mut self, now: Instant) {
-        if self.keyframes.request(now) {
+    pub const fn keyframe_asked(&mut self) {
+        if !self.is_keyframe_due {
             self.want_keyframe();
         }
     }
 
     /// Handles a keyframe, which serves everybody who waited for one.
-    pub fn keyframe_came(&mut self) {
-        self.keyframes.served();
+    pub const fn keyframe_came(&mut self) {
+        self.is_keyframe_due = false;
     }
 
     /// Takes the estimates, in bit/s, of the networks of all peers that watch.
@@ -129,22 +128,9 @@ impl Wanted {
         self.demand = demand;
     }
 
-    /// Handles an expired [`Wanted::deadline`].
-    pub fn timeout(&mut self, now: Instant) {
-        if self.keyframes.due(now) {
-            self.want_keyframe();
-        }
-    }
-
-    /// When to call [`Wanted::timeout`].
-    #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
-        self.keyframes.deadline()
-    }
-
     const fn want_keyframe(&mut self) {
         self.demand.keyframes = self.demand.keyframes.wrapping_add(1);
-        self.is_news = true;
+        (self.is_keyframe_due, self.is_news) = (true, true);
     }
 }
 
@@ -170,21 +156,21 @@ pub struct KeyframeAllowance {
     /// When the full allowance is available again.
     full_at: Option<Instant>,
     waiting: bool,
-    /// Until when the requested keyframe is expected.
-    under_way_until: Option<Instant>,
+    /// Whether one was requested and none has come.
+    under_way: bool,
 }
 
 impl KeyframeAllowance {
     /// Handles the viewer's joining: a keyframe is requested on its behalf, at no cost to it.
-    pub fn joined(&mut self, now: Instant) {
-        self.under_way_until = Some(now + KEYFRAME_FLOOR);
+    pub const fn joined(&mut self) {
+        self.under_way = true;
     }
 
     /// Handles a request of the viewer; returns whether it counts now. If it is too soon,
     /// [`KeyframeAllowance::due`] counts it later. While a keyframe is on its way, another request
     /// is for the same one.
     pub fn request(&mut self, now: Instant) -> bool {
-        if self.under_way_until.is_some_and(|until| now < until) {
+        if self.under_way {
             return false;
         }
         self.waiting = true;
@@ -195,17 +181,16 @@ impl KeyframeAllowance {
     pub fn due(&mut self, now: Instant) -> bool {
         let due = self.waiting && self.deadline().is_none_or(|at| now >= at);
         if due {
-            self.waiting = false;
+            (self.waiting, self.under_way) = (false, true);
             let full_at = self.full_at.map_or(now, |at| at.max(now));
             self.full_at = Some(full_at + ALLOWED_EVERY);
-            self.under_way_until = Some(now + KEYFRAME_FLOOR);
         }
         due
     }
 
     /// Handles a keyframe, which the viewer receives.
-    pub fn served(&mut self) {
-        (self.waiting, self.under_way_until) = (false, None);
+    pub const fn served(&mut self) {
+        (self.waiting, self.under_way) = (false, false);
     }
 
     /// When to call [`KeyframeAllowance::due`] again.
@@ -213,49 +198,6 @@ impl KeyframeAllowance {
     pub fn deadline(&self) -> Option<Instant> {
         let full_at = self.full_at.filter(|_| self.waiting)?;
         full_at.checked_sub(ALLOWED_EVERY * (ALLOWED_AT_ONCE - 1))
-    }
-}
-
-/// Decides when to ask media for a keyframe.
-#[derive(Debug, Default)]
-struct KeyframeFloor {
-    last: Option<Instant>,
-    waiting: bool,
-}
-
-impl KeyframeFloor {
-    /// Handles a peer that joined; returns whether to ask. Always: without a keyframe it sees
-    /// nothing.
-    fn join(&mut self, now: Instant) -> bool {
-        self.last = Some(now);
-        self.waiting = false;
-        true
-    }
-
-    /// Handles a browser's request; returns whether to ask media. If it is too soon,
-    /// [`KeyframeFloor::due`] says so later.
-    fn request(&mut self, now: Instant) -> bool {
-        self.waiting = true;
-        self.due(now)
-    }
-
-    /// Returns whether to make a request now that came too soon.
-    fn due(&mut self, now: Instant) -> bool {
-        let due = self.waiting && self.deadline().is_none_or(|at| now >= at);
-        if due {
-            self.join(now);
-        }
-        due
-    }
-
-    /// Handles a keyframe, which serves everybody who waited for one.
-    fn served(&mut self) {
-        self.waiting = false;
-    }
-
-    /// When to call [`KeyframeFloor::due`] again.
-    fn deadline(&self) -> Option<Instant> {
-        self.last.filter(|_| self.waiting).map(|last| last + KEYFRAME_FLOOR)
     }
 }
 
@@ -324,7 +266,7 @@ mod tests {
         let start = Instant::now();
         let mut wanted = Wanted::new(kbps(500), kbps(8000));
         assert_eq!(wanted.news(), None);
-        wanted.joined(start);
+        wanted.joined();
         wanted.watched(start, vec![4_000_000]);
         let (stream, bitrate) = (StreamId::VIDEO, kbps(3600));
         let expected =
@@ -332,10 +274,8 @@ mod tests {
         assert_eq!((wanted.news(), wanted.news()), (Some(expected), None));
         wanted.watched(start, vec![4_000_000]);
         assert_eq!(wanted.news(), None);
-        wanted.keyframe_asked(start);
-        assert_eq!(wanted.news(), None, "the floor");
-        let at = wanted.deadline().expect("a keyframe request that waits");
-        wanted.timeout(at);
+        wanted.keyframe_came();
+        wanted.keyframe_asked();
         let expected = Demand { keyframes: 2, ..expected };
         assert_eq!(wanted.news(), Some(expected));
         let size = Some(OutputSize::nearest(800, 600, Scale::ONE));
@@ -363,27 +303,20 @@ mod tests {
     }
 
     #[test]
-    fn keyframe_requests_keep_the_floor_and_none_is_lost() {
-        let start = Instant::now();
-        let mut floor = KeyframeFloor::default();
-        assert!(floor.request(start));
-        let soon = start + Duration::from_millis(1);
-        assert!(!floor.request(soon));
-        assert_eq!(floor.deadline(), Some(start + KEYFRAME_FLOOR));
-        assert!(!floor.due(soon));
-        assert!(floor.due(start + KEYFRAME_FLOOR));
-        assert_eq!(floor.deadline(), None);
-    }
-
-    #[test]
-    fn keyframe_for_a_joining_peer_does_not_wait() {
-        let start = Instant::now();
-        let mut floor = KeyframeFloor::default();
-        assert!(floor.join(start));
-        assert!(floor.join(start));
-        assert!(!floor.request(start));
-        floor.served();
-        assert!(!floor.due(start + KEYFRAME_FLOOR));
+    fn keyframe_that_is_due_serves_all_who_ask_for_one() {
+        let mut wanted = Wanted::new(kbps(500), kbps(8000));
+        let asked = |wanted: &mut Wanted| wanted.news().map(|demand| demand.keyframes);
+        for _ in 0..3 {
+            wanted.keyframe_asked();
+        }
+        assert_eq!((asked(&mut wanted), asked(&mut wanted)), (Some(1), None));
+        wanted.joined();
+        assert_eq!(asked(&mut wanted), Some(2), "media lets no newcomer wait");
+        wanted.keyframe_asked();
+        assert_eq!(asked(&mut wanted), None);
+        wanted.keyframe_came();
+        wanted.keyframe_asked();
+        assert_eq!(asked(&mut wanted), Some(3));
     }
 
     #[test]
@@ -392,7 +325,10 @@ mod tests {
         let mut allowance = KeyframeAllowance::default();
         let mut granted = 0;
         for millis in (0..60_000).step_by(100) {
-            granted += u32::from(allowance.request(start + Duration::from_millis(millis)));
+            if allowance.request(start + Duration::from_millis(millis)) {
+                granted += 1;
+                allowance.served();
+            }
         }
         assert!((30..=33).contains(&granted), "{granted} keyframes in a minute");
         let later = start + Duration::from_secs(120);

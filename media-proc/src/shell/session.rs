@@ -196,8 +196,9 @@ impl Session {
         self.figures.watchers.set(demand.watchers.into());
         self.pacing.set_watched(watched);
         let another = demand.format.is_some_and(|format| format != self.encoder.format());
+        let joined = before.is_none_or(|before| demand.watchers > before.watchers);
         if another || before.is_none_or(|before| before.keyframes != demand.keyframes) {
-            self.pacing.key_needed();
+            self.pacing.key_asked(joined);
         }
     }
 
@@ -219,7 +220,7 @@ impl Session {
             Ok(Delivery::Sent) => {}
             Ok(Delivery::Dropped) => {
                 self.figures.packets_dropped.increment();
-                self.pacing.key_needed();
+                self.pacing.dropped();
             }
             Err(PictureError::Encoder(error)) => return Err(error),
             Err(PictureError::Link(broken)) => {
@@ -233,8 +234,9 @@ impl Session {
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = shown.planes.size();
-        let format = self.demand.and_then(|demand| demand.format);
-        let format = format.unwrap_or_else(|| self.encoder.format());
+        // Another format begins with a key picture, which may have to wait.
+        let wanted = self.demand.and_then(|demand| demand.format).filter(|_| work == Work::Key);
+        let format = wanted.unwrap_or_else(|| self.encoder.format());
         if (self.encoder.size(), self.encoder.format()) != (size, format) {
             info!(%size, %format, "opening another encoder");
             self.encoder = Encoder::open(format, size, self.max_fps, self.max_bitrate)
@@ -248,7 +250,7 @@ impl Session {
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);
         self.rate.encoded(now, ask, quantizer, length);
-        self.pacing.encoded(work, self.rate.is_refined());
+        self.pacing.encoded(now, work, self.rate.is_refined());
         let times = shown.times;
         let packet = |stream, span| VideoPacket {
             stream,

@@ -25,9 +25,9 @@ impl Peers {
             PeerEvent::Connected => {
                 if let Some(entry) = self.peers.get_mut(&number) {
                     entry.connect_by = None;
-                    entry.keyframes.joined(now);
+                    entry.keyframes.joined();
                 }
-                self.wanted.joined(now);
+                self.wanted.joined();
             }
             PeerEvent::CandidateFound(line) => self.tell_candidate(number, line),
             PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
@@ -49,7 +49,7 @@ impl Peers {
     pub(super) fn on_keyframe_wanted(&mut self, now: Instant, number: PeerId) {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         if entry.keyframes.request(now) {
-            self.wanted.keyframe_asked(now);
+            self.wanted.keyframe_asked();
         }
     }
 

@@ -181,7 +181,7 @@ impl Peers {
         let logins = self.peers.values().filter_map(|entry| entry.expires);
         let asking = self.peers.values().filter_map(|entry| entry.keyframes.deadline());
         let own = patience.chain(logins).chain(asking).chain(self.bulk_due());
-        let own = own.chain(self.wanted.deadline()).chain(relay);
+        let own = own.chain(relay);
         peers.chain(own).min()
     }
 
@@ -292,9 +292,8 @@ impl Peers {
         let due = self.peers.values_mut().map(|entry| entry.keyframes.due(now));
         // Every one is evaluated, because each has a side effect.
         if due.fold(false, |any, due| any | due) {
-            self.wanted.keyframe_asked(now);
+            self.wanted.keyframe_asked();
         }
-        self.wanted.timeout(now);
         self.relay_timeout(now);
         self.send_bulk(now);
         self.refresh_demand(now);

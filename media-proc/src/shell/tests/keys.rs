@@ -99,3 +99,46 @@ fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_key_picture() {
     rig.session.packets_writable();
     assert!(rig.run().first().expect("a packet").0.keyframe);
 }
+
+#[test]
+fn rtc_that_was_taken_over_gets_no_more_key_frames_than_the_floor_allows() {
+    let flicker = |rig: &mut Rig| {
+        rig.watch(0);
+        rig.run();
+        rig.watch(1);
+    };
+    let join = |rig: &mut Rig| {
+        rig.ask_for_a_key();
+        rig.change(|demand| demand.watchers = demand.watchers % 1000 + 1);
+    };
+    let tricks: [(&str, Attack); 3] = [
+        ("asks", Box::new(|rig| rig.ask_for_a_key())),
+        ("viewers that join", Box::new(join)),
+        ("viewers that come and go", Box::new(flicker)),
+    ];
+    for (name, trick) in tricks {
+        let mut rig = Rig::watched();
+        let mut keys = 0;
+        for _ in 0..1_000 {
+            rig.now += Duration::from_millis(3);
+            trick(&mut rig);
+            rig.frame(corner());
+            keys += rig.run().iter().filter(|(packet, _)| packet.keyframe).count();
+            rig.messages();
+        }
+        // Three seconds of one in 300 ms, and four at once.
+        assert!((10..=14).contains(&keys), "{name}: {keys} key frames");
+    }
+}
+
+#[test]
+fn viewer_who_joins_after_another_has_asked_does_not_wait() {
+    let mut rig = Rig::watched();
+    rig.ask_for_a_key();
+    assert!(rig.run()[0].0.keyframe);
+    rig.ask_for_a_key();
+    assert!(rig.run().is_empty(), "the last one is on its way");
+    rig.ask_for_a_key();
+    rig.watch(2);
+    assert!(rig.run()[0].0.keyframe);
+}
