@@ -7,7 +7,7 @@ use lumen_ipc::{
         frames::BufferMemory,
         input::{Action, OutputPoint},
     },
-    units::{OutputSize, Scale},
+    units::{FrameSize, OutputSize, Scale},
 };
 use wayland_client::{
     Connection, Dispatch, QueueHandle, delegate_noop,
@@ -113,6 +113,22 @@ fn scale_is_told_in_every_way_apps_ask_for_it_and_sizes_are_in_their_pixels() {
                 < place(&Event::Configured { width, height, maximized: true }),
             "{factor}"
         );
+    }
+}
+
+#[test]
+fn output_of_a_size_that_decoders_keep_up_with_less_often_is_drawn_and_announced_at_that_rate() {
+    let mut rig = Rig::sized(FrameSize::nearest(640, 480), 240);
+    rig.frame_after(0);
+    rig.release();
+    let interval = |rig: &mut Rig| rig.shell.compositor().state.capture.schedule.interval();
+    assert_eq!(interval(&mut rig).as_micros(), 1_000_000 / 240);
+    // Level 5.2 has 56 pictures of this size a second.
+    for (width, height, fps) in [(4096, 2304, 56), (3840, 2160, 64), (640, 480, 240)] {
+        want(&mut rig, width, height, 1.0);
+        assert_eq!(interval(&mut rig).as_micros(), 1_000_000 / u128::from(fps as u32));
+        let mode = rig.shell.compositor().state.output.wayland.current_mode();
+        assert_eq!(mode.map(|mode| mode.refresh), Some(fps * 1000));
     }
 }
 
