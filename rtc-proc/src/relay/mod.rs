@@ -14,6 +14,7 @@
 //! which reveals the death of the relay in time, nor start over.
 
 mod channels;
+mod requests;
 #[cfg(test)]
 pub(crate) mod scripted;
 #[cfg(test)]
@@ -27,19 +28,12 @@ use std::{
 };
 
 use lumen_ipc::service::RelayCredentials;
-use stun_types::message::TransactionId;
 
 use crate::peer::Datagram;
 use channels::Channels;
-use wire::{Answer, Incoming, Login, Request};
+use requests::Transaction;
+use wire::{Incoming, Login, Request};
 
-/// The first timeout for an answer; the relay is on this machine. Doubled with each repetition…
-const FIRST_PATIENCE: Duration = Duration::from_millis(100);
-/// …of which there are so many: three seconds in total.
-const REPETITIONS: u8 = 4;
-/// Challenges accepted per request: for the nonce, for a nonce that expired meanwhile, and for a
-/// relay that was replaced in between.
-const MOST_CHALLENGES: u8 = 3;
 /// Requested lifetime in seconds, the shortest the relay grants (RFC 8656, section 7.2)…
 const LIFETIME: u32 = 600;
 /// …renewed so long before its end.
@@ -115,18 +109,6 @@ struct Allocation {
     permit_at: Instant,
     checked: Instant,
     channels: Channels,
-}
-
-/// A request that waits for its answer.
-#[derive(Debug)]
-struct Transaction {
-    id: TransactionId,
-    request: Request,
-    bytes: Vec<u8>,
-    repeat_at: Instant,
-    patience: Duration,
-    repetitions: u8,
-    challenges: u8,
 }
 
 impl Relay {
@@ -336,102 +318,6 @@ impl Relay {
         let asked = |asked: &Transaction| matches!(asked.request, Request::Refresh(_));
         if !self.transactions.iter().any(asked) {
             self.ask(now, Request::Refresh(LIFETIME));
-        }
-    }
-
-    fn ask(&mut self, now: Instant, request: Request) {
-        self.ask_again(now, request, 0);
-    }
-
-    fn ask_again(&mut self, now: Instant, request: Request, challenges: u8) {
-        let id = TransactionId::generate();
-        let bytes = match request.write(id, self.login.as_ref()) {
-            Ok(bytes) => bytes,
-            // The relay's realm does not fit into a message.
-            Err(error) => {
-                tracing::warn!(%error, "cannot send a request to the relay");
-                return self.failed(now, request);
-            }
-        };
-        self.transmit(bytes.clone());
-        self.transactions.push(Transaction {
-            id,
-            request,
-            bytes,
-            repeat_at: now + FIRST_PATIENCE,
-            patience: FIRST_PATIENCE,
-            repetitions: 0,
-            challenges,
-        });
-    }
-
-    fn transmit(&mut self, contents: Vec<u8>) {
-        let (source, destination) = (self.local, self.server);
-        let datagram = Datagram { source, destination, header: None, contents };
-        self.outputs.push_back(Output::Transmit(datagram));
-    }
-
-    fn repeat(&mut self, now: Instant) {
-        let mut given_up = Vec::new();
-        let mut repeated = Vec::new();
-        self.transactions.retain_mut(|transaction| {
-            if transaction.repeat_at > now {
-                return true;
-            }
-            if transaction.repetitions >= REPETITIONS {
-                given_up.push(transaction.request);
-                return false;
-            }
-            transaction.repetitions += 1;
-            transaction.patience *= 2;
-            transaction.repeat_at = now + transaction.patience;
-            repeated.push(transaction.bytes.clone());
-            true
-        });
-        for bytes in repeated {
-            self.transmit(bytes);
-        }
-        for request in given_up {
-            self.failed(now, request);
-        }
-    }
-
-    fn answered(&mut self, now: Instant, asked: usize, answer: Answer) -> Unwrapped<'static> {
-        if matches!(answer, Answer::Unsigned) {
-            return Unwrapped::Foreign;
-        }
-        let Transaction { request, challenges, .. } = self.transactions.swap_remove(asked);
-        match answer {
-            Answer::Success { relayed, lifetime } => {
-                self.granted(now, request, relayed, lifetime.unwrap_or(LIFETIME));
-            }
-            Answer::Challenge { code, realm, nonce } => {
-                let known = self.login.as_ref();
-                // The relay has no reason to challenge again, except for the nonce.
-                let hopeless = challenges >= MOST_CHALLENGES
-                    || (code == 401 && challenges > 0 && known.is_some_and(|it| it.nonce == nonce));
-                let realm = realm.or_else(|| known.map(|login| login.realm.clone()));
-                match (self.name(request), realm) {
-                    (Some((username, password)), Some(realm)) if !hopeless => {
-                        self.login = Some(Login::new(&username, &password, realm, nonce));
-                        self.ask_again(now, request, challenges + 1);
-                    }
-                    _ => self.failed(now, request),
-                }
-            }
-            Answer::Refused(code) => self.refused(now, request, code),
-            Answer::Unsigned => {}
-        }
-        Unwrapped::Control
-    }
-
-    /// The credentials of a request: those of the allocation for all that concerns it.
-    fn name(&self, request: Request) -> Option<(String, String)> {
-        let newest = self.credentials.as_ref();
-        let newest = newest.map(|it| (it.username.to_string(), it.password.reveal().to_owned()));
-        match request {
-            Request::Allocate => newest,
-            _ => self.login.as_ref().map(Login::name),
         }
     }
 
