@@ -9,6 +9,7 @@
 mod figures;
 mod links;
 mod pads;
+mod reading;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -46,7 +47,7 @@ use tracing::{info, warn};
 
 use self::{
     figures::Figures,
-    links::{FromMedia, Over, Packets, Picture, Signalling, receive, send},
+    links::{Over, Packets, Signalling, send},
     pads::Pads,
     socket::MediaSocket,
     transfer::Transfer,
@@ -54,11 +55,7 @@ use self::{
 };
 use crate::{
     outbox::{Outbox, Overflow},
-    peer::{
-        Datagram, Ending, Setup,
-        encode::DesktopState,
-        media::{RtpClock, VideoFrame},
-    },
+    peer::{Datagram, Ending, Setup, encode::DesktopState, media::RtpClock},
     peers::{Output, Peers},
     policy,
 };
@@ -260,157 +257,6 @@ impl Rtc {
             }
         }
         true
-    }
-
-    fn read_links(&mut self, now: Instant, ready: &Ready) {
-        if ready.is(Source::Signalling) {
-            let result = self.read_signalling(now);
-            self.keep(LinkName::Signalling, now, result);
-        }
-        if ready.is(Source::Desktop) {
-            let result = self.read_desktop(now);
-            self.keep(LinkName::Desktop, now, result);
-        }
-        if ready.is(Source::Input) {
-            let result = self.read_input();
-            self.keep(LinkName::Input, now, result);
-        }
-        if ready.is(Source::Pads) {
-            let result = self.read_pads(now);
-            self.keep(LinkName::Pads, now, result);
-        }
-        if ready.is(Source::Transfer) {
-            let result = self.read_transfer(now);
-            self.keep(LinkName::Transfer, now, result);
-        }
-        if ready.is(Source::Packets) {
-            let result = self.read_packets(now);
-            self.keep(LinkName::Packets, now, result);
-        }
-    }
-
-    fn read_signalling(&mut self, now: Instant) -> Result<(), Over> {
-        let Some(signalling) = &mut self.signalling else { return Ok(()) };
-        signalling.flush()?;
-        for _ in 0..MAX_MESSAGES {
-            let Some(message) = signalling.next()? else { break };
-            self.peers.signalling(now, message)?;
-        }
-        Ok(())
-    }
-
-    fn read_desktop(&mut self, now: Instant) -> Result<(), Over> {
-        let Some(desktop) = &self.desktop else { return Ok(()) };
-        for _ in 0..MAX_MESSAGES {
-            let Some(received) = receive(desktop)? else { break };
-            self.peers.desktop(now, &received.message)?;
-        }
-        Ok(())
-    }
-
-    /// No messages come this way; only the end of the link is noticed.
-    fn read_input(&self) -> Result<(), Over> {
-        let Some(input) = &self.input else { return Ok(()) };
-        match receive(input)? {
-            Some(received) => match received.message {},
-            None => Ok(()),
-        }
-    }
-
-    fn read_pads(&mut self, now: Instant) -> Result<(), Over> {
-        for _ in 0..MAX_MESSAGES {
-            let Some(message) = self.pads.next()? else { break };
-            self.peers.pads_said(now, message);
-        }
-        Ok(())
-    }
-
-    fn read_transfer(&mut self, now: Instant) -> Result<(), Over> {
-        for _ in 0..MAX_MESSAGES {
-            let Some(message) = self.transfer.next()? else { break };
-            self.peers.transfer(now, message)?;
-        }
-        Ok(())
-    }
-
-    fn read_packets(&mut self, now: Instant) -> Result<(), Over> {
-        for _ in 0..MAX_PICTURES {
-            let Some(packets) = &mut self.packets else { return Ok(()) };
-            if packets.wants_to_send() {
-                packets.report()?;
-            }
-            let Some(news) = packets.next()? else { return Ok(()) };
-            let picture = match news {
-                FromMedia::Formats(formats) => {
-                    self.peers.formats_offered(now, formats);
-                    continue;
-                }
-                FromMedia::Picture(picture) => picture,
-            };
-            let frame = self.frame(picture);
-            self.peers.video_resumed(now);
-            self.peers.video(now, &frame);
-        }
-        Ok(())
-    }
-
-    fn frame(&mut self, Picture { packet, data }: Picture) -> VideoFrame {
-        let stamps = packet.stamps;
-        VideoFrame {
-            data,
-            format: packet.format,
-            keyframe: packet.keyframe,
-            rtp_ticks: self.clock.ticks(&stamps),
-            captured: self.anchor.instant_of(stamps.committed),
-            stamps,
-        }
-    }
-
-    /// Gives up a link end that has ended.
-    fn keep(&mut self, link: LinkName, now: Instant, result: Result<(), Over>) {
-        let Err(over) = result else { return };
-        match &over {
-            Over::Gone => info!(%link, "the other end is restarting"),
-            Over::Violation(_) => {
-                self.figures.link_violations.increment();
-                warn!(%link, %over, "gave up a link end");
-            }
-            Over::Deaf | Over::Failed(_) => warn!(%link, %over, "gave up a link end"),
-        }
-        let why = over.verdict();
-        match link {
-            LinkName::Packets => {
-                self.packets.take().inspect(|packets| packets.give_up(why));
-                self.peers.video_interrupted(now);
-            }
-            LinkName::Input => {
-                self.input.take().inspect(|input| input.give_up(why));
-                self.outbox.clear();
-            }
-            LinkName::Desktop => {
-                self.desktop.take().inspect(|desktop| desktop.give_up(why));
-                self.peers.desktop_state(now, DesktopState::CompositorRestarting);
-            }
-            LinkName::Pads => self.pads.detach(why),
-            LinkName::Transfer => {
-                self.transfer.detach(why);
-                self.peers.transfer_lost(now);
-            }
-            LinkName::Signalling => {
-                self.signalling.take().inspect(|signalling| signalling.give_up(why));
-            }
-            _ => {}
-        }
-    }
-
-    fn read_socket(&mut self, now: Instant) -> Result<(), Errno> {
-        let Self { socket, peers, figures, .. } = self;
-        socket.receive(|arrival, bytes| {
-            figures.packets_received.increment();
-            if !peers.datagram(now, arrival.source, arrival.destination, bytes) {
-                figures.packets_foreign.increment();
-            }
-        })
     }
 
     /// Carries out all outputs of the peers.
