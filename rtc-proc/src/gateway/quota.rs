@@ -86,7 +86,7 @@ impl Connections {
         if let Some(address) = address {
             open.make_room_for(address);
         }
-        if connection && open.connections() >= MAX_CONNECTIONS {
+        if connection && open.connections() >= MAX_CONNECTIONS && !open.displace_any() {
             return None;
         }
         let number = open.next;
@@ -138,14 +138,24 @@ impl Open {
 
     /// Displaces the oldest connection without a login from an address that `is_one` accepts.
     fn displace(&mut self, is_one: impl Fn(IpAddr) -> bool) {
-        let oldest = self.places.iter().find(
-            |(_, place)| matches!(place.holder, Some(Holder::Address(address)) if is_one(address)),
+        self.displace_oldest(
+            |place| matches!(place.holder, Some(Holder::Address(address)) if is_one(address)),
         );
-        if let Some(number) = oldest.map(|(number, _)| *number)
-            && let Some(place) = self.places.remove(&number)
-        {
+    }
+
+    /// Displaces the oldest stranger that has a connection of its own; `false` if there is none.
+    fn displace_any(&mut self) -> bool {
+        let is_stranger = |place: &Taken| matches!(place.holder, Some(Holder::Address(_)));
+        self.displace_oldest(|place| place.connection && is_stranger(place))
+    }
+
+    fn displace_oldest(&mut self, is_one: impl Fn(&Taken) -> bool) -> bool {
+        let oldest = self.places.iter().find(|(_, place)| is_one(place));
+        let Some(number) = oldest.map(|(number, _)| *number) else { return false };
+        if let Some(place) = self.places.remove(&number) {
             place.displaced.notify_one();
         }
+        true
     }
 }
 
@@ -237,6 +247,10 @@ mod tests {
         IpAddr::V4(number.into())
     }
 
+    fn number_of(count: usize) -> IpAddr {
+        number(u32::try_from(count).expect("few"))
+    }
+
     #[test]
     fn enter_one_address_too_often_displaces_its_oldest_and_nobody_elses() {
         let connections = Connections::default();
@@ -318,6 +332,27 @@ mod tests {
         assert_eq!(shares.iter().filter(|share| is_displaced(share)).count(), 1);
         drop((proxy, shares));
         assert_eq!(connections.count(), 0);
+    }
+
+    #[test]
+    fn enter_when_all_places_are_taken_displaces_a_stranger_and_no_login() {
+        let connections = Connections::default();
+        let stranger = connections.enter(HOME).expect("room");
+        let login = |number: usize| LoginId(number as u64 / MAX_CONNECTIONS_PER_HOLDER as u64 + 1);
+        let signed_in: Vec<_> = (1..MAX_CONNECTIONS)
+            .map(|number| {
+                let place = connections.enter(number_of(number)).expect("room");
+                assert!(place.belongs_to(login(number)));
+                place
+            })
+            .collect();
+        let proxy = connections.enter_for_others().expect("in the stranger's place");
+        assert!(is_displaced(&stranger) && !is_displaced(&proxy));
+        assert!(connections.enter_for_others().is_none(), "nobody is left to make room");
+        assert!(!signed_in.iter().any(is_displaced));
+        drop(proxy);
+        let newcomer = connections.enter(HOME).expect("room");
+        assert!(connections.enter(number_of(1)).is_some() && is_displaced(&newcomer));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The gateway as browsers meet it, well-behaved and not.
 
 mod app;
+mod crowd;
 mod links;
 mod login;
 mod proxy;
@@ -314,23 +315,6 @@ async fn request_that_never_ends_its_head_is_cut() {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.expect("an end");
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-    }
-}
-
-#[tokio::test]
-async fn strangers_at_the_same_address_shut_nobody_out_and_end_nobody_who_is_logged_in() {
-    let rig = Rig::start(AuthMode::Token).await;
-    let mut early = rig.browser().await;
-    let mut silent = Vec::new();
-    for _ in 0..2 * MAX_CONNECTIONS_PER_HOLDER {
-        silent.push(TcpStream::connect(rig.address).await.expect("the gateway listens"));
-    }
-    // The first connection had to make room for the last.
-    let first = silent.first_mut().expect("there are some");
-    assert_eq!(first.read(&mut [0; 1]).await.expect("an end"), 0);
-    let mut late = rig.browser().await;
-    for browser in [&mut early, &mut late] {
-        is_served(&rig, browser).await;
     }
 }
 
