@@ -7,7 +7,8 @@
 //!
 //! Each browser holds unused relay credentials: it gets the first when it joins, and new ones as
 //! soon as an offer has used those, before they expire, and when the relay is replaced. Rtc gets
-//! its half of each. So neither side ever waits for credentials.
+//! its half of each. So neither side ever waits for credentials. Each login has a
+//! budget of them (`budget`); one that has used it up keeps what it has.
 //!
 //! A browser whose WebSocket is lost may still have its picture: rtc is told that nobody signals
 //! for the peer, and keeps it; the browser's next WebSocket resumes it with the ticket that came
@@ -24,25 +25,24 @@ use std::{
 use lumen_ipc::{
     login::{Login, LoginId},
     message::signalling::{Reason, ToGateway, ToRtc},
-    service::{AppState, RelayCredentials, RelayPair},
+    service::{AppState, RelayPair},
     units::{PeerId, SessionId},
 };
 
-use self::call::Call;
+use self::{budget::Budgets, call::Call, relay::Relay};
 use super::signal::{FromBrowser, ToBrowser};
 
 mod app;
+mod budget;
 mod call;
 mod login;
+mod relay;
 #[cfg(test)]
 mod tests;
 
 /// How long an offer waits for an rtc process. Long enough for one restart with back-off; the page
 /// gives up after eight seconds.
 pub const OFFER_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Credentials are renewed when half of their life is over, but not more often than this.
-const LEAST_RENEWAL: Duration = Duration::from_secs(60);
 
 /// Most candidates kept beside a waiting offer; a browser finds about ten.
 const MOST_WAITING_CANDIDATES: usize = 32;
@@ -131,6 +131,7 @@ pub struct Switchboard {
     /// Logins that have ended, the latest last: the rtc of the next link is told.
     ended: VecDeque<LoginId>,
     app: AppState,
+    budgets: Budgets,
     next_browser: u64,
     next_peer: u64,
     outputs: VecDeque<Output>,
@@ -146,19 +147,6 @@ struct Browser {
     call: Call,
 }
 
-/// A browser's relay state.
-#[derive(Debug, Default)]
-struct Relay {
-    /// It has not been told yet that the relay was restarted.
-    welcomed: bool,
-    /// It does not know yet that the relay is a new one.
-    restarted: bool,
-    /// Rtc's half of the credentials.
-    rtc: Option<RelayCredentials>,
-    /// When the credentials must be renewed.
-    renewal: Option<Instant>,
-}
-
 impl Switchboard {
     /// An empty one, without an rtc process. Peers are numbered from `first_peer` on.
     #[must_use]
@@ -169,6 +157,7 @@ impl Switchboard {
             linked: false,
             ended: VecDeque::new(),
             app: AppState::Running,
+            budgets: Budgets::default(),
             next_browser: 0,
             next_peer: first_peer.0,
             outputs: VecDeque::new(),
@@ -176,13 +165,13 @@ impl Switchboard {
     }
 
     /// Adds a browser, which may do what `login` allows.
-    pub fn join(&mut self, login: Login) -> BrowserId {
+    pub fn join(&mut self, now: Instant, login: Login) -> BrowserId {
         let id = BrowserId(self.next_browser);
         self.next_browser += 1;
         let grantee = self.number_peer();
         let (relay, call) = (Relay::default(), Call::None);
         self.browsers.insert(id, Browser { login, grantee, relay, call });
-        self.mint(id, Purpose::Stream);
+        self.mint(now, id, Purpose::Stream);
         id
     }
 
@@ -208,8 +197,8 @@ impl Switchboard {
                 self.found_candidate(browser, candidate);
             }
             Input::Said(browser, FromBrowser::StartApp {}) => self.start_app(browser),
-            Input::Said(browser, FromBrowser::Probe {}) => self.mint(browser, Purpose::Probe),
-            Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(browser, sdp),
+            Input::Said(browser, FromBrowser::Probe {}) => self.mint(now, browser, Purpose::Probe),
+            Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(now, browser, sdp),
             Input::Said(browser, FromBrowser::Resume { ticket }) => {
                 self.resumed(now, browser, ticket);
             }
@@ -234,14 +223,9 @@ impl Switchboard {
                     self.tell_closed(browser, reason, retry);
                 }
             }
-            Input::Minted(browser, Purpose::Probe, pair) => {
-                if self.browsers.contains_key(&browser) {
-                    let relay = pair.map(|pair| pair.viewer.into());
-                    self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::Probe { relay }));
-                }
-            }
+            Input::Minted(browser, Purpose::Probe, pair) => self.probe_minted(now, browser, pair),
             Input::Minted(browser, Purpose::Stream, pair) => self.minted(now, browser, pair),
-            Input::RelayReplaced => self.relay_replaced(),
+            Input::RelayReplaced => self.relay_replaced(now),
             Input::Timeout => self.expire(now),
         }
     }
@@ -260,62 +244,6 @@ impl Switchboard {
         });
         let renewals = self.browsers.values().filter_map(|browser| browser.relay.renewal);
         waits.chain(renewals).min()
-    }
-
-    /// Requests credentials.
-    fn mint(&mut self, browser: BrowserId, purpose: Purpose) {
-        let Some(asking) = self.browsers.get_mut(&browser) else { return };
-        let (session, grantee) = (asking.login.session, asking.grantee);
-        let peer = match purpose {
-            Purpose::Probe => self.number_peer(),
-            Purpose::Stream => {
-                asking.relay.renewal = None;
-                grantee
-            }
-        };
-        self.outputs.push_back(Output::Mint { browser, purpose, session, peer });
-    }
-
-    /// Passes credentials to both sides.
-    fn minted(&mut self, now: Instant, browser: BrowserId, pair: Option<RelayPair>) {
-        let Some(holder) = self.browsers.get_mut(&browser) else { return };
-        let relay = &mut holder.relay;
-        // A page that has already made its offer uses its first credentials at once.
-        let used = !relay.welcomed && pair.is_some() && matches!(holder.call, Call::Joined { .. });
-        let (viewer, rtc) = pair.map_or((None, None), |pair| (Some(pair.viewer), Some(pair.rtc)));
-        relay.renewal = rtc.as_ref().map(|rtc| {
-            let life = Duration::from_secs(rtc.lifetime_seconds.into());
-            now + (life / 2).max(LEAST_RENEWAL)
-        });
-        relay.rtc.clone_from(&rtc);
-        let message = match viewer.map(Into::into) {
-            viewer if !relay.welcomed => Some(ToBrowser::Welcome { relay: viewer }),
-            Some(viewer) => {
-                let restarted = std::mem::take(&mut relay.restarted);
-                Some(ToBrowser::Relay { relay: viewer, restarted })
-            }
-            None => None,
-        };
-        let newcomer = !std::mem::replace(&mut relay.welcomed, true);
-        self.outputs.extend(message.map(|message| Output::ToBrowser(browser, message)));
-        if let (Call::Joined { peer, .. }, Some(relay)) = (&holder.call, rtc) {
-            self.outputs.push_back(Output::ToRtc(ToRtc::RelayRenewed { peer: *peer, relay }));
-        }
-        if used {
-            self.mint(browser, Purpose::Stream);
-        }
-        if newcomer && self.app != AppState::Running {
-            self.tell_app(browser);
-        }
-    }
-
-    fn relay_replaced(&mut self) {
-        for browser in self.browsers.keys().copied().collect::<Vec<_>>() {
-            if let Some(holder) = self.browsers.get_mut(&browser) {
-                holder.relay.restarted = holder.relay.welcomed;
-            }
-            self.mint(browser, Purpose::Stream);
-        }
     }
 
     fn number_peer(&mut self) -> PeerId {
@@ -340,7 +268,7 @@ impl Switchboard {
         let due = |browser: &Browser| browser.relay.renewal.is_some_and(|at| at <= now);
         let due = self.browsers.iter().filter(|(_, browser)| due(browser)).map(|(id, _)| *id);
         for browser in due.collect::<Vec<_>>() {
-            self.mint(browser, Purpose::Stream);
+            self.mint(now, browser, Purpose::Stream);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The gateway and the relay: credentials for browsers, and a port that both share.
 
-use std::io::ErrorKind;
+use std::{collections::BTreeSet, io::ErrorKind};
 
 use lumen_ipc::{
     message::{handover::ToTurn, signalling::ToRtc},
@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::rig::{RelayLink, Rig, handover_link};
+use crate::rig::{OTHER_COOKIE, RelayLink, Rig, handover_link};
 
 const BINDING: [u8; 8] = [0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
 
@@ -124,4 +124,22 @@ async fn probe_is_answered_with_credentials_of_its_own() {
     let probe = browser.hears().await;
     assert!(probe.starts_with(r#"{"type":"probe","relay":{"#), "{probe}");
     assert_ne!(welcome.split("credential").nth(1), probe.split("credential").nth(1));
+}
+
+#[tokio::test]
+async fn probes_of_one_browser_leave_the_next_login_its_relay() {
+    let (rig, _relay) = Rig::start_with_relay(Handover::default()).await;
+    let mut greedy = rig.newcomer().await;
+    greedy.hears().await;
+    let mut given = BTreeSet::new();
+    for _ in 0..90 {
+        greedy.say(r#"{"type":"probe"}"#).await;
+        let probe = greedy.hears().await;
+        assert!(probe.starts_with(r#"{"type":"probe","relay":{"#), "{probe}");
+        given.insert(probe);
+    }
+    assert!(given.len() < 30, "{} credentials were minted", given.len());
+    let own = format!("http://{}", rig.address);
+    let mut next = rig.open(&own, Some(OTHER_COOKIE)).await.expect("another login");
+    assert!(next.hears().await.starts_with(r#"{"type":"welcome","relay":{"#));
 }

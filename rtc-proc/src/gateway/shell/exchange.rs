@@ -298,7 +298,7 @@ impl Exchange {
             }
             Order::Join { login, joined } => {
                 let session = login.session;
-                let browser = self.desk(session).switchboard.join(login);
+                let browser = self.desk(session).switchboard.join(Instant::now(), login);
                 let seat = Seat { session, browser };
                 let (sender, messages) = mpsc::channel(MOST_UNREAD);
                 self.browsers.insert(seat, sender);

@@ -85,13 +85,13 @@ impl Switchboard {
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
         caller.call = Call::Waiting { claim, until: now + OFFER_PATIENCE };
         if self.linked {
-            self.introduce(browser);
+            self.introduce(now, browser);
         }
     }
 
     /// Passes on an ICE restart for a peer that rtc knows; there is none for one that rtc does not
     /// know.
-    pub(super) fn restarted(&mut self, browser: BrowserId, sdp: Sdp) {
+    pub(super) fn restarted(&mut self, now: Instant, browser: BrowserId, sdp: Sdp) {
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
         match &mut caller.call {
             Call::None => {
@@ -101,7 +101,7 @@ impl Switchboard {
             Call::Waiting { claim, .. } => claim.offer(sdp),
             Call::Joined { claim, .. } => {
                 claim.offer(sdp);
-                self.pass_offer_on(browser);
+                self.pass_offer_on(now, browser);
             }
         }
     }
@@ -133,7 +133,7 @@ impl Switchboard {
     }
 
     /// Tells rtc about a waiting call, under a new peer number.
-    fn introduce(&mut self, browser: BrowserId) {
+    fn introduce(&mut self, now: Instant, browser: BrowserId) {
         let peer = self.number_peer();
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
         let call = std::mem::replace(&mut caller.call, Call::None);
@@ -146,11 +146,11 @@ impl Switchboard {
         caller.call = Call::Joined { peer, claim };
         self.owners.insert(peer, browser);
         self.outputs.push_back(Output::ToRtc(introduction));
-        self.pass_offer_on(browser);
+        self.pass_offer_on(now, browser);
     }
 
     /// Sends rtc the offer that it has not answered, if there is one.
-    fn pass_offer_on(&mut self, browser: BrowserId) {
+    fn pass_offer_on(&mut self, now: Instant, browser: BrowserId) {
         let Some(caller) = self.browsers.get_mut(&browser) else { return };
         let Call::Joined { peer, claim: Claim { offer: Some(offer), .. } } = &mut caller.call
         else {
@@ -164,7 +164,7 @@ impl Switchboard {
         self.outputs.extend(found.map(Output::ToRtc));
         let newly = !std::mem::replace(&mut offer.told, true);
         if newly && caller.relay.rtc.is_some() {
-            self.mint(browser, Purpose::Stream);
+            self.mint(now, browser, Purpose::Stream);
         }
     }
 
@@ -203,7 +203,7 @@ impl Switchboard {
         });
         let (known, new): (Vec<_>, Vec<_>) = waiting.partition(|(is_known, _)| *is_known);
         for (_, browser) in known.into_iter().chain(new) {
-            self.introduce(browser);
+            self.introduce(now, browser);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use lumen_ipc::{
     login::Rights,
     message::signalling::{CandidateLine, Sdp},
+    service::RelayCredentials,
     text::{Secret, Text},
 };
 use proptest::prelude::*;
@@ -13,6 +14,7 @@ use super::*;
 
 mod links;
 mod login;
+mod relay;
 
 const RIGHTS: Rights = Rights { control: true };
 
@@ -41,7 +43,7 @@ fn candidate(browser: BrowserId) -> Input {
 
 /// A browser that joins and is told that there is no relay.
 fn join(switchboard: &mut Switchboard) -> BrowserId {
-    let browser = switchboard.join(login(RIGHTS, 1));
+    let browser = switchboard.join(Instant::now(), login(RIGHTS, 1));
     let minted = Input::Minted(browser, Purpose::Stream, None);
     switchboard.handle_input(Instant::now(), minted);
     let outputs = drain(switchboard);
@@ -111,7 +113,7 @@ fn app_that_ends_is_told_to_every_browser_and_to_later_ones() {
     assert_eq!(drain(&mut switchboard), [Output::ToBrowser(early, told(true))]);
     switchboard.handle_input(Instant::now(), Input::App(ended()));
     assert_eq!(drain(&mut switchboard), [], "nothing has changed");
-    let late = switchboard.join(login(Rights { control: false }, 2));
+    let late = switchboard.join(Instant::now(), login(Rights { control: false }, 2));
     let minted = Input::Minted(late, Purpose::Stream, None);
     switchboard.handle_input(Instant::now(), minted);
     let welcome = Output::ToBrowser(late, ToBrowser::Welcome { relay: None });
@@ -124,7 +126,7 @@ fn app_is_started_for_who_may_control_and_for_nobody_else() {
     let now = Instant::now();
     let mut switchboard = Switchboard::new(PeerId(0));
     let master = join(&mut switchboard);
-    let watcher = switchboard.join(login(Rights { control: false }, 2));
+    let watcher = switchboard.join(Instant::now(), login(Rights { control: false }, 2));
     drain(&mut switchboard);
     switchboard.handle_input(now, Input::Said(watcher, FromBrowser::StartApp {}));
     assert_eq!(drain(&mut switchboard), []);
@@ -225,7 +227,7 @@ fn mints(outputs: &[Output]) -> usize {
 fn with_relay(now: Instant) -> (Switchboard, BrowserId) {
     let mut switchboard = Switchboard::new(PeerId(0));
     switchboard.handle_input(now, Input::LinkUp);
-    let browser = switchboard.join(login(RIGHTS, 1));
+    let browser = switchboard.join(now, login(RIGHTS, 1));
     switchboard.handle_input(now, minted(browser, 1));
     let outputs = drain(&mut switchboard);
     let welcome = ToBrowser::Welcome { relay: Some(credentials(1).into()) };
@@ -262,7 +264,7 @@ fn offer_before_the_first_credentials_gets_them_and_the_next() {
     let now = Instant::now();
     let mut switchboard = Switchboard::new(PeerId(0));
     switchboard.handle_input(now, Input::LinkUp);
-    let browser = switchboard.join(login(RIGHTS, 1));
+    let browser = switchboard.join(Instant::now(), login(RIGHTS, 1));
     switchboard.handle_input(now, offer(browser, "offer"));
     drain(&mut switchboard);
     switchboard.handle_input(now, minted(browser, 1));
@@ -454,7 +456,7 @@ proptest! {
         let mut rtc = Rtc::default();
         for op in &ops {
             match op {
-                Op::Join => browsers.push(switchboard.join(login(RIGHTS, 1))),
+                Op::Join => browsers.push(switchboard.join(now, login(RIGHTS, 1))),
                 Op::Wait(millis) => now += Duration::from_millis(*millis),
                 Op::LinkUp => rtc = Rtc { linked: true, peers: BTreeSet::new(), ..rtc },
                 Op::LinkDown | Op::LinkFull => rtc = Rtc { linked: false, peers: BTreeSet::new(), ..rtc },

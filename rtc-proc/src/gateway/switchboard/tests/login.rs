@@ -8,7 +8,7 @@ fn login_that_ends_takes_its_browsers_and_their_peers_along_and_nobody_elses() {
     let mut switchboard = Switchboard::new(PeerId(0));
     switchboard.handle_input(now, Input::LinkUp);
     let own = [join(&mut switchboard), join(&mut switchboard)];
-    let other = switchboard.join(login(RIGHTS, 2));
+    let other = switchboard.join(Instant::now(), login(RIGHTS, 2));
     for browser in [own[0], other] {
         switchboard.handle_input(now, offer(browser, "offer"));
     }
