@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use lumen_ipc_runtime::log::RateLimit;
+use rustix::process::Pid;
 use smithay::{
     reexports::wayland_server::{
         DisplayHandle,
@@ -16,7 +18,7 @@ use smithay::{
     },
     wayland::compositor::CompositorClientState,
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Apps connected at once. A desktop has dozens; each costs descriptors.
 pub const MAX_CLIENTS: usize = 256;
@@ -57,6 +59,10 @@ const BOUNDS: [(&str, usize); 9] = [
 /// buffers in them.
 pub const MAX_MEMORIES: usize = 1024;
 
+/// Descriptors that one app may send ahead of their requests. Libraries send those of all requests that
+/// they have gathered first: 4096 bytes of the shortest are 256.
+const MAX_UNCLAIMED: usize = 300;
+
 /// How many apps are connected.
 #[derive(Clone, Debug, Default)]
 pub struct ClientCount(Arc<AtomicUsize>);
@@ -82,17 +88,20 @@ pub struct ClientState {
     pub compositor: CompositorClientState,
     /// What it has made.
     pub objects: Objects,
+    /// Whose process it is, or which passed the connection on.
+    pid: Option<Pid>,
     count: ClientCount,
 }
 
 impl ClientState {
     /// An app that counts itself in `count` until it is gone.
     #[must_use]
-    pub fn new(count: &ClientCount) -> Self {
+    pub fn new(count: &ClientCount, pid: Option<Pid>) -> Self {
         count.0.fetch_add(1, Ordering::Relaxed);
         Self {
             compositor: CompositorClientState::default(),
             objects: Objects::default(),
+            pid,
             count: count.clone(),
         }
     }
@@ -110,7 +119,18 @@ impl ClientData for ClientState {
     }
 
     fn disconnected(&self, client: ClientId, reason: DisconnectReason) {
-        debug!(?client, ?reason, "app disconnected");
+        static LIMIT: RateLimit = RateLimit::per_second(5);
+        let pid = self.pid.map(Pid::as_raw_nonzero);
+        match reason {
+            DisconnectReason::ConnectionClosed => debug!(?client, ?pid, "app disconnected"),
+            DisconnectReason::ProtocolError(error) => {
+                if LIMIT.allows() {
+                    let (object, reason) = (error.object_interface, error.message);
+                    let suppressed = LIMIT.suppressed();
+                    warn!(suppressed, ?pid, %object, %reason, "an app is disconnected");
+                }
+            }
+        }
     }
 }
 
@@ -119,6 +139,8 @@ impl ClientData for ClientState {
 pub struct Objects {
     counts: Mutex<Counts>,
     memories: Arc<AtomicUsize>,
+    /// Descriptors that it sent and that belong to no request yet.
+    unclaimed: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -205,6 +227,25 @@ impl Objects {
             *count -= 1;
             counts.all -= 1;
         }
+    }
+
+    /// The app sends descriptors, of requests that are to come.
+    pub fn bring(&self, descriptors: usize) {
+        self.unclaimed.fetch_add(descriptors, Ordering::Relaxed);
+    }
+
+    /// A request takes so many descriptors.
+    pub fn claim(&self, descriptors: usize) {
+        let rest = |unclaimed: usize| Some(unclaimed.saturating_sub(descriptors));
+        // Never fails: there is always a rest.
+        let _ = self.unclaimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+    }
+
+    /// What is too much of an app that keeps sending descriptors and no requests for them.
+    #[must_use]
+    pub fn unclaimed(&self) -> Option<TooMany> {
+        let many = self.unclaimed.load(Ordering::Relaxed) > MAX_UNCLAIMED;
+        many.then_some(TooMany { kind: "descriptors without a request", bound: MAX_UNCLAIMED })
     }
 
     /// The app shares another file with us.

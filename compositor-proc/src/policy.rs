@@ -1,8 +1,8 @@
 //! What the compositor may ask of the kernel once it serves: one line per permission.
 //!
 //! It opens nothing by path: the keymap is compiled before confinement, and every socket is
-//! granted. It makes no socket, no process and no executable memory, which the base policy already
-//! rules out.
+//! granted. It makes no socket but pairs whose ends it has both, no process and no executable memory,
+//! which the base policy already rules out.
 
 use lumen_ipc_runtime::confine::{Condition, Policy};
 
@@ -34,6 +34,22 @@ pub fn policy() -> Policy {
             libc::SYS_pipe2,
             &[Condition::arg(1).only(libc::O_CLOEXEC | libc::O_NONBLOCK)],
             "what an app writes of its clipboard, and what it is to read",
+        )
+        .allow_when(
+            libc::SYS_socketpair,
+            &[
+                Condition::arg(0).equals(libc::AF_UNIX),
+                Condition::arg(1).equals(libc::SOCK_STREAM | libc::SOCK_CLOEXEC),
+            ],
+            "what an app says waits outside until it is its turn; a stream reaches nobody else",
+        )
+        .allow_when(
+            libc::SYS_getsockopt,
+            &[
+                Condition::arg(1).equals(libc::SOL_SOCKET),
+                Condition::arg(2).equals(libc::SO_PEERCRED),
+            ],
+            "whose process an app is, for the log",
         )
         .allow_when(
             libc::SYS_splice,

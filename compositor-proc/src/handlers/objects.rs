@@ -74,7 +74,10 @@ use smithay::{
         },
         wayland_server::{
             Client, DataInit, Dispatch, DisplayHandle, GlobalDispatch, New, Resource, Weak,
-            backend::{ClientId, protocol::Interface},
+            backend::{
+                ClientId,
+                protocol::{ArgumentType, Interface},
+            },
             protocol::{
                 wl_buffer::WlBuffer, wl_callback::WlCallback, wl_compositor::WlCompositor,
                 wl_data_device::WlDataDevice, wl_data_device_manager::WlDataDeviceManager,
@@ -158,9 +161,7 @@ macro_rules! counted {
                 display: &DisplayHandle,
                 init: &mut DataInit<'_, Self>,
             ) {
-                if let Some(made) = made_by(<$object>::interface(), request.opcode()) {
-                    count(client, display, made);
-                }
+                count_request(client, display, <$object>::interface(), request.opcode());
                 <$who as Dispatch<$object, $data, Self>>::request(
                     state, client, object, request, data, display, init,
                 );
@@ -338,9 +339,19 @@ counted! {
     }
 }
 
-/// The kind of object that a request makes, if it makes one.
-fn made_by(interface: &'static Interface, opcode: u16) -> Option<&'static Interface> {
-    interface.requests.get(usize::from(opcode))?.child_interface
+/// `client` asks for this, which takes descriptors or makes an object perhaps.
+fn count_request(client: &Client, display: &DisplayHandle, kind: &'static Interface, opcode: u16) {
+    let Some(request) = kind.requests.get(usize::from(opcode)) else { return };
+    let is_descriptor = |argument: &&ArgumentType| matches!(argument, ArgumentType::Fd);
+    let descriptors = request.signature.iter().filter(is_descriptor).count();
+    if descriptors > 0
+        && let Some(state) = client.get_data::<ClientState>()
+    {
+        state.objects.claim(descriptors);
+    }
+    if let Some(made) = request.child_interface {
+        count(client, display, made);
+    }
 }
 
 /// `client` makes an object of this kind. If that is one too many, it is disconnected; the object is

@@ -5,9 +5,9 @@
 //! more is to be done; when nothing has changed, that is for ever.
 
 use std::{
-    os::unix::net::UnixStream,
+    io,
+    os::{fd::BorrowedFd, unix::net::UnixStream},
     rc::Rc,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use lumen_ipc::{
     service::CompositorConfig,
     text::counted,
 };
-use lumen_ipc_runtime::{channel::SendError, clock::Anchor, link_end::LinkEnd, log::RateLimit};
+use lumen_ipc_runtime::{channel::SendError, clock::Anchor, link_end::LinkEnd};
 use smithay::{
     backend::renderer::pixman::{PixmanError, PixmanRenderer},
     desktop::layer_map_for_output,
@@ -27,12 +27,12 @@ use smithay::{
 use tracing::{info, warn};
 
 use super::{
+    apps::{self, Apps},
     kernel::Os,
     transfers::{TransferLink, Transfers, WatchId},
 };
 use crate::{
     capture::{FramesLink, Step},
-    client::{ClientCount, ClientState, REGISTRY, TooMany},
     cursor, handlers,
     state::{SetupError, State},
 };
@@ -45,9 +45,6 @@ pub type DesktopLink = LinkEnd<desktop::ToCompositor, desktop::ToRtc>;
 /// When to try again to tell rtc something while its link is full.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// The fewest requests after which all objects of all apps are counted.
-const CENSUS_AFTER: usize = 4096;
-
 /// The steps that can follow from one another within a turn; more is a bug, which must not become
 /// a busy loop.
 const STEPS_PER_TURN: usize = 8;
@@ -59,10 +56,7 @@ pub struct Compositor {
     pub state: State,
     desktop_link: Option<Rc<DesktopLink>>,
     transfers: Transfers,
-    /// Requests since all objects were counted, and at how many they are again.
-    uncounted: usize,
-    census_after: usize,
-    clients: ClientCount,
+    apps: Apps,
 }
 
 /// A compositor that cannot be made.
@@ -71,6 +65,9 @@ pub enum CreateError {
     /// The Wayland side.
     #[error("libwayland's counterpart cannot start")]
     Display(#[from] smithay::reexports::wayland_server::backend::InitError),
+    /// What watches the apps.
+    #[error("apps cannot be waited for")]
+    Apps(#[source] io::Error),
     /// The renderer.
     #[error("Pixman cannot start")]
     Renderer(#[from] PixmanError),
@@ -100,70 +97,25 @@ impl Compositor {
             state,
             desktop_link: None,
             transfers: Transfers::default(),
-            uncounted: 0,
-            census_after: CENSUS_AFTER,
-            clients: ClientCount::default(),
+            apps: Apps::new(Instant::now()).map_err(CreateError::Apps)?,
         })
     }
 
-    /// The Wayland side, for polling.
-    pub const fn display(&mut self) -> &mut Display<State> {
-        &mut self.display
+    /// Readable when apps have asked for something.
+    #[must_use]
+    pub fn interest(&self) -> BorrowedFd<'_> {
+        self.apps.gate.interest()
     }
 
     /// An app connected.
     pub fn accept(&mut self, stream: UnixStream) {
-        static LIMIT: RateLimit = RateLimit::per_second(1);
-        if !self.clients.has_room() {
-            self.state.metrics.clients_refused.increment();
-            if LIMIT.allows() {
-                warn!(suppressed = LIMIT.suppressed(), "too many apps are connected");
-            }
-            return;
-        }
-        let client = Arc::new(ClientState::new(&self.clients));
-        match self.display.handle().insert_client(stream, client) {
-            Ok(_) => self.state.metrics.clients_accepted.increment(),
-            Err(error) => warn!(%error, "an app could not be taken on"),
-        }
+        self.apps.accept(&self.display, &self.state, stream);
     }
 
-    /// Carries out what apps have asked for.
-    ///
-    /// # Errors
-    /// What the kernel says about our own polling; an app's faults end that app only.
-    pub fn dispatch_clients(&mut self) -> std::io::Result<()> {
+    /// Carries out what apps have asked for, as much of it as a turn has time for.
+    pub fn dispatch_clients(&mut self) {
         self.state.set_now(Instant::now());
-        let requests = self.display.dispatch_clients(&mut self.state)?;
-        self.uncounted = self.uncounted.saturating_add(requests);
-        if self.uncounted >= self.census_after {
-            self.take_census();
-        }
-        Ok(())
-    }
-
-    /// Counts the objects of every app that the library makes without telling anybody: registries.
-    /// Each takes a request, so nothing is missed for long if everything is counted after as many
-    /// requests as there were objects; and so a request costs no more the more objects there are.
-    fn take_census(&mut self) {
-        let handle = self.display.handle();
-        let backend = handle.backend_handle();
-        let mut clients = Vec::new();
-        backend.with_all_clients(|client| clients.push(client));
-        let mut all = 0;
-        for id in clients {
-            let (mut objects, mut registries) = (0, 0);
-            // Fails for a client that is gone.
-            let _ = backend.with_all_objects_for(id.clone(), |object| {
-                objects += 1;
-                registries += usize::from(object.interface().name == REGISTRY);
-            });
-            all += objects;
-            if let Some(refusal) = TooMany::of(objects, registries) {
-                refusal.refuse(&handle, id);
-            }
-        }
-        (self.uncounted, self.census_after) = (0, all.max(CENSUS_AFTER));
+        self.apps.dispatch(&mut self.display, &mut self.state);
     }
 
     /// Media has a new link end.
@@ -275,7 +227,7 @@ impl Compositor {
     /// A few words for `lumen status`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let (size, apps) = (self.state.output.size, self.clients.value());
+        let (size, apps) = (self.state.output.size, self.apps.count.value());
         let windows = self.state.tree.windows.stack.mapped().count();
         let pace = if self.state.capture.schedule.is_watched() { "watched" } else { "unwatched" };
         let (pixels, scale) = (size.pixels, size.scale.factor());
@@ -300,10 +252,9 @@ impl Compositor {
         [lapse, focus, next_step, retry, resize, transfers].into_iter().flatten().min()
     }
 
-    /// Sends apps what they are to be told. A full or broken socket ends its app only.
+    /// Sends apps what they are to be told.
     pub fn flush(&mut self) {
-        // The error is that of a client which is disconnected by it.
-        let _ = self.display.flush_clients();
+        self.apps.flush(&mut self.display, &mut self.state);
     }
 
     fn resize(&mut self) {
@@ -355,6 +306,7 @@ impl Compositor {
             self.state.metrics.clients_faulty.increment();
             let backend = self.display.handle().backend_handle();
             backend.kill_client(client.id(), DisconnectReason::ConnectionClosed);
+            apps::read(&mut self.display, &mut self.state, &client.id(), 0);
         }
     }
 

@@ -5,7 +5,9 @@
 //! A link end that closes means that the other worker restarts; a new end comes as a grant. An end that we
 //! close says itself why, and a new one comes as well.
 
+mod apps;
 mod compositor;
+mod gate;
 mod kernel;
 pub mod transfers;
 
@@ -100,12 +102,12 @@ impl Shell {
     ///
     /// # Errors
     /// [`ShellError`] when the kernel refuses.
-    pub fn new(mut compositor: Compositor) -> Result<Self, ShellError> {
+    pub fn new(compositor: Compositor) -> Result<Self, ShellError> {
         let events = EventLoop::try_new()?;
-        let display = compositor.display().backend().poll_fd().try_clone_to_owned()?;
-        let source = Generic::new(display, Interest::READ, Mode::Level);
+        let apps = compositor.interest().try_clone_to_owned()?;
+        let source = Generic::new(apps, Interest::READ, Mode::Level);
         insert(&events.handle(), source, |turn: &mut Turn, _| {
-            turn.compositor.dispatch_clients()?;
+            turn.compositor.dispatch_clients();
             Ok(PostAction::Continue)
         })?;
         let turn = Turn {

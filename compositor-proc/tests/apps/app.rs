@@ -6,12 +6,14 @@ mod memory;
 
 use std::{
     fs::File,
+    io::ErrorKind,
     os::{fd::AsFd, unix::fs::FileExt},
 };
 
 use lumen_ipc_runtime::shm::SharedMemory;
 use wayland_client::{
     Connection, EventQueue, QueueHandle,
+    backend::WaylandError,
     globals::{GlobalList, registry_queue_init},
     protocol::{
         wl_buffer::WlBuffer,
@@ -253,7 +255,9 @@ impl App {
 
     /// Sends what was asked, and takes what has come. Says whether the connection lives.
     pub(crate) fn exchange(&mut self) -> bool {
-        let sent = self.connection.flush().is_ok();
+        // What a full socket has no room for is sent by the next exchange.
+        let full = |error: &WaylandError| matches!(error, WaylandError::Io(error) if error.kind() == ErrorKind::WouldBlock);
+        let sent = self.connection.flush().as_ref().err().is_none_or(full);
         if let Some(guard) = self.queue.prepare_read() {
             // Nothing there is no error worth a test's while.
             let _ = guard.read();

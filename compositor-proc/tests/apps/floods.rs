@@ -51,7 +51,8 @@ impl Desktop {
     /// One turn of both sides. Says whether the app is still connected.
     fn turn(&mut self, app: &mut App) -> bool {
         app.exchange();
-        self.rig.turn(Duration::ZERO);
+        // What the app is told goes out at the beginning of a turn.
+        (0..2).for_each(|_| self.rig.turn(Duration::ZERO));
         if self.rig.frames.len() > self.released {
             self.released = self.rig.frames.len();
             self.rig.release();

@@ -3,6 +3,7 @@
 
 mod app;
 mod clipboard;
+mod fairness;
 mod floods;
 mod focus;
 mod keys;
