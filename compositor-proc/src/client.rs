@@ -36,7 +36,7 @@ const MAX_UNDYING: usize = 16_384;
 pub const REGISTRY: &str = "wl_registry";
 
 /// Kinds with other bounds: what costs more than a few bytes, and what is needed by the thousand.
-const BOUNDS: [(&str, usize); 9] = [
+const BOUNDS: [(&str, usize); 11] = [
     // One for each request of a surface that was not answered yet.
     ("wl_callback", 16_384),
     ("wp_presentation_feedback", 16_384),
@@ -44,13 +44,17 @@ const BOUNDS: [(&str, usize); 9] = [
     // every new size of a window, so an app that runs for days has thousands.
     (REGISTRY, MAX_UNDYING),
     ("wl_shm", MAX_UNDYING),
-    // A browser has some hundred.
-    ("wl_surface", 4096),
+    // A browser has some hundred. Each keeps copies of its regions.
+    ("wl_surface", 2048),
+    ("wl_region", 2048),
     // Smithay goes down a tree of surfaces by recursion.
     ("wl_subsurface", 1024),
     // And a tree of popups. Menus nest a few levels deep.
     ("xdg_popup", 256),
-    ("xdg_toplevel", 4096),
+    // A window that somebody could find again is one of some dozens, and every one may be drawn.
+    ("xdg_toplevel", 256),
+    // Panels have a handful, and each commit of one arranges them all.
+    ("zwlr_layer_surface_v1", 64),
     // Each has a descriptor, of which the process has 4096.
     ("wl_shm_pool", MAX_MEMORIES),
 ];
@@ -62,6 +66,18 @@ pub const MAX_MEMORIES: usize = 1024;
 /// Descriptors that one app may send ahead of their requests. Libraries send those of all requests that
 /// they have gathered first: 4096 bytes of the shortest are 256.
 const MAX_UNCLAIMED: usize = 300;
+
+/// Rectangles of one region. That of a round window has two for each row of pixels.
+const MAX_RECTANGLES: usize = 1024;
+
+/// Commits of parts of windows that may wait for that of the whole. One or two are what apps have.
+const MAX_COMMITS: usize = 1024;
+
+/// Configure events that an app may ask for without answering those before.
+const MAX_CONFIGURES: usize = 1024;
+
+/// Descriptors that an app may keep when few are left for all. A browser has some dozens.
+const FAIR_SHARE: usize = 64;
 
 /// How many apps are connected.
 #[derive(Clone, Debug, Default)]
@@ -141,6 +157,10 @@ pub struct Objects {
     memories: Arc<AtomicUsize>,
     /// Descriptors that it sent and that belong to no request yet.
     unclaimed: AtomicUsize,
+    /// Rectangles of each region, by its number.
+    rectangles: Mutex<HashMap<u32, usize>>,
+    /// Commits of parts that wait for their whole's.
+    commits: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -179,6 +199,18 @@ impl TooMany {
             return Some(Self { kind: REGISTRY, bound });
         }
         (objects > MAX_OBJECTS).then_some(Self::OBJECTS)
+    }
+
+    /// What is too much of an app that leaves so many configure events unanswered and asks for more.
+    #[must_use]
+    pub fn of_configures(unanswered: usize) -> Option<Self> {
+        within(unanswered, "configure events without an answer", MAX_CONFIGURES).err()
+    }
+
+    /// What is too much of an app that has so many descriptors when few are left.
+    #[must_use]
+    pub fn of_few_left(descriptors: usize) -> Option<Self> {
+        within(descriptors, "descriptors while few are left", FAIR_SHARE).err()
     }
 
     /// Tells the app so, by the one error that Wayland has for this, and disconnects it.
@@ -229,6 +261,42 @@ impl Objects {
         }
     }
 
+    /// A region gets one more rectangle.
+    ///
+    /// # Errors
+    /// [`TooMany`] when its app had better be disconnected.
+    pub fn add_rectangle(&self, region: u32) -> Result<(), TooMany> {
+        let mut rectangles = self.rectangles.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = rectangles.entry(region).or_default();
+        *count += 1;
+        within(*count, "rectangles in a region", MAX_RECTANGLES)
+    }
+
+    /// A region is gone.
+    pub fn forget_region(&self, region: u32) {
+        self.rectangles.lock().unwrap_or_else(PoisonError::into_inner).remove(&region);
+    }
+
+    /// A part is committed, and its whole is not.
+    ///
+    /// # Errors
+    /// [`TooMany`] when its app had better be disconnected.
+    pub fn add_commit(&self) -> Result<(), TooMany> {
+        let count = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        within(count, "commits that wait for another", MAX_COMMITS)
+    }
+
+    /// So many commits have taken effect.
+    pub fn forget_commits(&self, count: usize) {
+        self.commits.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// How many descriptors the app has here, its connection aside.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        self.memories.load(Ordering::Relaxed) + self.unclaimed.load(Ordering::Relaxed)
+    }
+
     /// The app sends descriptors, of requests that are to come.
     pub fn bring(&self, descriptors: usize) {
         self.unclaimed.fetch_add(descriptors, Ordering::Relaxed);
@@ -244,8 +312,8 @@ impl Objects {
     /// What is too much of an app that keeps sending descriptors and no requests for them.
     #[must_use]
     pub fn unclaimed(&self) -> Option<TooMany> {
-        let many = self.unclaimed.load(Ordering::Relaxed) > MAX_UNCLAIMED;
-        many.then_some(TooMany { kind: "descriptors without a request", bound: MAX_UNCLAIMED })
+        let count = self.unclaimed.load(Ordering::Relaxed);
+        within(count, "descriptors without a request", MAX_UNCLAIMED).err()
     }
 
     /// The app shares another file with us.
@@ -261,6 +329,10 @@ impl Objects {
             Err(TooMany { kind: "files with pixels", bound: MAX_MEMORIES })
         }
     }
+}
+
+fn within(count: usize, kind: &'static str, bound: usize) -> Result<(), TooMany> {
+    if count > bound { Err(TooMany { kind, bound }) } else { Ok(()) }
 }
 
 /// How many objects of a kind one app may have at once.

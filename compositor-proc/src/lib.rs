@@ -20,7 +20,7 @@
 //! Modules: [`state`] owns the parts, none of which knows it: [`output`], [`seat`], the windows,
 //! popups and panels of the [`tree`] with their [`layout`] and [`presence`], [`capture`] with what it draws ([`render`]),
 //! [`desktop`] and [`selections`]. [`handlers`], which Smithay calls, and [`input`] change several of
-//! them at once. Pure are [`layout`], [`desktop`], [`selections`], the schedule and damage of
+//! them at once. Pure are [`layout`], [`damage`], [`desktop`], [`selections`], the schedule and damage of
 //! [`capture`], the ledger and wheel of [`seat`], and the resizing of [`output`]. [`shell::transfers`] has the
 //! pipes that apps write and read. [`shell`] turns the loop and does the I/O, what others ask of the
 //! [`kernel`] included; [`worker`] is the life of the process; [`policy`] its confinement.
@@ -28,6 +28,7 @@
 pub mod capture;
 pub mod client;
 pub mod cursor;
+pub mod damage;
 pub mod desktop;
 pub mod handlers;
 pub mod input;

@@ -8,7 +8,7 @@ use lumen_ipc_runtime::confine::{Condition, Policy};
 
 /// Descriptors at once: each app brings its socket and one descriptor per pool of shared memory;
 /// a browser has dozens of pools.
-const OPEN_FILES: u64 = 4096;
+pub const OPEN_FILES: u64 = 4096;
 
 /// The compositor's permissions beyond what every worker needs.
 #[must_use]

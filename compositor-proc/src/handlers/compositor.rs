@@ -11,6 +11,7 @@ use smithay::{
     },
 };
 
+use super::surfaces::applied;
 use crate::{client::ClientState, cursor, state::State, tree::has_content};
 
 impl CompositorHandler for State {
@@ -31,6 +32,9 @@ impl CompositorHandler for State {
     }
 
     fn commit(&mut self, surface: &WlSurface) {
+        if let Some(client) = surface.client() {
+            applied(&client, surface);
+        }
         // The surface may not have been part of a window when the scale changed.
         with_states(surface, |states| self.output.advise(surface, states));
         on_commit_buffer_handler::<Self>(surface);

@@ -9,6 +9,7 @@ mod seat;
 mod selection;
 mod shm;
 mod small;
+mod surfaces;
 mod xdg_shell;
 
 pub use constraints::Constraint;

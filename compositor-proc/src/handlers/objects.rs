@@ -123,7 +123,7 @@ use smithay::{
     },
 };
 
-use super::shm::Shm;
+use super::{shm::Shm, surfaces::Surfaces};
 use crate::{client::ClientState, state::State};
 
 /// Passes the requests of each kind of object on, and counts what they make and destroy.
@@ -180,11 +180,16 @@ counted! {
         globals: [WlCompositor: (), WlSubcompositor: ()],
         objects: [
             WlCompositor: (),
-            WlSurface: SurfaceUserData,
-            WlRegion: RegionUserData,
             WlCallback: (),
             WlSubcompositor: (),
             WlSubsurface: SubsurfaceUserData,
+        ],
+    }
+    Surfaces {
+        globals: [],
+        objects: [
+            WlSurface: SurfaceUserData,
+            WlRegion: RegionUserData,
         ],
     }
     Shm {

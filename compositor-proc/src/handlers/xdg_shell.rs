@@ -15,11 +15,13 @@ use smithay::{
         compositor::with_states,
         shell::xdg::{
             PopupSurface, PositionerState, SurfaceCachedState, ToplevelState, ToplevelSurface,
-            XdgShellHandler, XdgShellState, decoration::XdgDecorationHandler,
+            XdgPopupSurfaceData, XdgShellHandler, XdgShellState, XdgToplevelSurfaceData,
+            decoration::XdgDecorationHandler,
         },
     },
 };
 
+use super::surfaces::may_ask_again;
 use crate::{
     layout::{Content, Hints, Wanted, WindowId},
     presence,
@@ -47,6 +49,14 @@ impl XdgShellHandler for State {
     }
 
     fn reposition_request(&mut self, popup: PopupSurface, positioner: PositionerState, token: u32) {
+        let unanswered = with_states(popup.wl_surface(), |states| {
+            let data =
+                states.data_map.get::<XdgPopupSurfaceData>().and_then(|data| data.lock().ok());
+            data.map_or(0, |data| data.pending_configures().len())
+        });
+        if !may_ask_again(&self.display, popup.wl_surface(), unanswered) {
+            return;
+        }
         popup.with_pending_state(|state| state.positioner = positioner);
         self.place_popup(&popup);
         popup.send_repositioned(token);
@@ -214,6 +224,9 @@ impl State {
     }
 
     fn set_fullscreen(&mut self, toplevel: &ToplevelSurface, fullscreen: bool) {
+        if !self.may_ask_again(toplevel) {
+            return;
+        }
         toplevel.with_pending_state(|state| {
             if fullscreen {
                 state.states.set(ToplevelFlag::Fullscreen)
@@ -233,9 +246,18 @@ impl State {
     }
 
     fn answer(&self, toplevel: &ToplevelSurface) {
-        if toplevel.is_initial_configure_sent() {
+        if toplevel.is_initial_configure_sent() && self.may_ask_again(toplevel) {
             toplevel.send_configure();
         }
+    }
+
+    fn may_ask_again(&self, toplevel: &ToplevelSurface) -> bool {
+        let surface = toplevel.wl_surface();
+        let unanswered = with_states(surface, |states| {
+            let data = states.data_map.get::<XdgToplevelSurfaceData>();
+            data.and_then(|data| data.lock().ok()).map_or(0, |data| data.pending_configures().len())
+        });
+        may_ask_again(&self.display, surface, unanswered)
     }
 
     /// Keeps a popup on the output, as far as its positioner allows.

@@ -8,6 +8,7 @@ mod ffi;
 pub use element::SceneElement;
 pub use ffi::{Canvas, CanvasError};
 
+use lumen_ipc::units::FrameSize;
 use smithay::{
     backend::renderer::{
         Color32F,
@@ -53,6 +54,7 @@ pub fn scene(
         renderer,
         scene: Scene { elements: Vec::new(), roots: Vec::new() },
         hidden: Hidden::default(),
+        room: Room::of(output.size.pixels),
     };
     painter.drag_icon(drag);
     let size = output.size.pixels;
@@ -88,12 +90,43 @@ impl Hidden {
     }
 }
 
+/// How much may still be drawn: so many outputs full of pixels that something may be seen through.
+///
+/// Every frame draws all of them, which nobody sees any more after the first dozen, and an app could have
+/// thousands.
+struct Room {
+    whole: Rectangle<i32, Physical>,
+    pixels: i64,
+}
+
+impl Room {
+    const OUTPUTS: i64 = 16;
+
+    fn of(size: FrameSize) -> Self {
+        let (width, height) = (i32::from(size.width()), i32::from(size.height()));
+        let pixels = i64::from(width) * i64::from(height) * Self::OUTPUTS;
+        Self { whole: Rectangle::from_size((width, height).into()), pixels }
+    }
+
+    /// Whether there is room for this, which takes it.
+    fn take(&mut self, area: Rectangle<i32, Physical>) -> bool {
+        let area = area.intersection(self.whole);
+        let pixels = area.map_or(0, |area| i64::from(area.size.w) * i64::from(area.size.h));
+        let fits = pixels <= self.pixels;
+        if fits {
+            self.pixels -= pixels;
+        }
+        fits
+    }
+}
+
 /// Builds a scene from front to back.
 struct Painter<'a> {
     scale: Scale<f64>,
     renderer: &'a mut PixmanRenderer,
     scene: Scene,
     hidden: Hidden,
+    room: Room,
 }
 
 impl Painter<'_> {
@@ -165,7 +198,9 @@ impl Painter<'_> {
                 self.hidden.add(region);
             }
         }
-        self.scene.elements.extend(elements);
+        let (scale, room) = (self.scale, &mut self.room);
+        let drawn = elements.into_iter().filter(|element| room.take(element.geometry(scale)));
+        self.scene.elements.extend(drawn);
         if let Some(root) = root {
             let popups = PopupManager::popups_for_surface(root);
             self.scene.roots.extend(popups.map(|(popup, _)| popup.wl_surface().clone()));

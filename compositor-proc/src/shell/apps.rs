@@ -1,7 +1,12 @@
 //! The apps that are connected: taking them on, carrying out what they ask within a turn's bounds, and
 //! telling them what the library has for them.
 
-use std::{io, os::unix::net::UnixStream, sync::Arc, time::Instant};
+use std::{
+    io,
+    os::{fd::RawFd, unix::net::UnixStream},
+    sync::Arc,
+    time::Instant,
+};
 
 use lumen_ipc_runtime::log::RateLimit;
 use rustix::net::sockopt::socket_peercred;
@@ -14,8 +19,13 @@ use tracing::warn;
 use super::gate::Gate;
 use crate::{
     client::{ClientCount, ClientState, REGISTRY, TooMany},
+    policy,
     state::State,
 };
+
+/// From this number on descriptors are not for apps' files: 256 connections have three each, and frames, links
+/// and transfers need some.
+const RESERVE: RawFd = policy::OPEN_FILES as RawFd - 1024;
 
 /// The fewest requests after which all objects of all apps are counted.
 const CENSUS_AFTER: usize = 4096;
@@ -27,6 +37,8 @@ pub(super) struct Apps {
     pub(super) gate: Gate,
     /// How many there are.
     pub(super) count: ClientCount,
+    /// From which number on descriptors are our own reserve.
+    pub(super) reserve: RawFd,
     /// Requests since all objects were counted, and at how many they are again.
     uncounted: usize,
     census_after: usize,
@@ -41,6 +53,7 @@ impl Apps {
         Ok(Self {
             gate: Gate::new(now)?,
             count: ClientCount::default(),
+            reserve: RESERVE,
             uncounted: 0,
             census_after: CENSUS_AFTER,
         })
@@ -83,6 +96,9 @@ impl Apps {
                 break;
             }
         }
+        if self.gate.highest_descriptor() >= self.reserve {
+            end_greediest(display, state);
+        }
         if self.uncounted >= self.census_after {
             self.take_census(display, state);
         }
@@ -120,6 +136,24 @@ impl Apps {
             }
         }
         (self.uncounted, self.census_after) = (0, all.max(CENSUS_AFTER));
+    }
+}
+
+/// Ends the app that has most descriptors, if that is more than its share: there are few left, which others
+/// need to connect and to show anything.
+fn end_greediest(display: &mut Display<State>, state: &mut State) {
+    let mut clients = Vec::new();
+    display.handle().backend_handle().with_all_clients(|client| clients.push(client));
+    let held = |client: &ClientId| {
+        with_state(display, client, |app| app.objects.descriptors()).unwrap_or(0)
+    };
+    let greediest = clients.into_iter().map(|client| (held(&client), client));
+    let Some((descriptors, client)) = greediest.max_by_key(|(descriptors, _)| *descriptors) else {
+        return;
+    };
+    if let Some(refusal) = TooMany::of_few_left(descriptors) {
+        refusal.refuse(&display.handle(), client.clone());
+        read(display, state, &client, 0);
     }
 }
 

@@ -6,7 +6,10 @@
 
 use std::{
     io,
-    os::{fd::BorrowedFd, unix::net::UnixStream},
+    os::{
+        fd::{BorrowedFd, RawFd},
+        unix::net::UnixStream,
+    },
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -105,6 +108,11 @@ impl Compositor {
     #[must_use]
     pub fn interest(&self) -> BorrowedFd<'_> {
         self.apps.gate.interest()
+    }
+
+    /// From which number on descriptors are not for apps' files, for tests.
+    pub const fn reserve_descriptors_from(&mut self, number: RawFd) {
+        self.apps.reserve = number;
     }
 
     /// An app connected.

@@ -13,7 +13,7 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::net::UnixStream,
     },
     time::{Duration, Instant},
@@ -28,6 +28,8 @@ use rustix::{
     },
 };
 use smithay::reexports::wayland_server::backend::ClientId;
+
+use crate::client::MAX_CLIENTS;
 
 /// Bytes passed on at once: those of a frame of most apps, and no more than 128 of the shortest
 /// requests.
@@ -46,8 +48,8 @@ const TURN: Duration = Duration::from_millis(8);
 /// How long it takes until half of what an app has used is forgotten.
 const FORGETTING: Duration = Duration::from_millis(200);
 
-/// So many apps are looked at in a turn.
-const AT_ONCE: usize = 64;
+/// So many apps are looked at in a turn: all.
+const AT_ONCE: usize = MAX_CLIENTS;
 
 /// Names an app's connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -63,6 +65,8 @@ pub(super) struct Gate {
     connections: HashMap<Passage, Connection>,
     next: u64,
     forgot: Instant,
+    /// The highest number of a descriptor that came since that was asked.
+    highest: RawFd,
 }
 
 #[derive(Debug)]
@@ -96,6 +100,8 @@ enum Taken {
         bytes: usize,
         /// With these many descriptors.
         descriptors: usize,
+        /// The highest of their numbers.
+        highest: RawFd,
     },
 }
 
@@ -112,6 +118,7 @@ impl Gate {
             connections: HashMap::new(),
             next: 0,
             forgot: now,
+            highest: 0,
         })
     }
 
@@ -177,14 +184,15 @@ impl Gate {
         mut clock: impl FnMut() -> Instant,
         mut read: impl FnMut(&ClientId, usize),
     ) {
-        let Self { apps, library, connections, .. } = self;
+        let Self { apps, library, connections, highest: most, .. } = self;
         let Some(connection) = connections.get_mut(&passage) else { return };
         let (begun, client) = (clock(), connection.client.clone());
         let is_closed = loop {
             match connection.take() {
                 Taken::Closed => break true,
                 Taken::Nothing => break false,
-                Taken::Passed { bytes, descriptors } => {
+                Taken::Passed { bytes, descriptors, highest } => {
+                    *most = (*most).max(highest);
                     read(&client, descriptors);
                     let used = clock().saturating_duration_since(begun);
                     // Less than a portion is all there was. Before more is asked, there has to be room
@@ -210,6 +218,12 @@ impl Gate {
             self.connections.remove(&passage);
             read(&client, 0);
         }
+    }
+
+    /// The highest number of a descriptor that came since this was asked last. The kernel gives the least
+    /// that is free, so it tells how many are in use.
+    pub(super) fn highest_descriptor(&mut self) -> RawFd {
+        std::mem::take(&mut self.highest)
     }
 
     /// Whether a turn that began then has been long enough.
@@ -246,7 +260,9 @@ impl Connection {
             Ok(portion) if portion.bytes.is_empty() => Taken::Closed,
             Ok(portion) => match send(&self.inner, &portion) {
                 Ok(bytes) if bytes == portion.bytes.len() => {
-                    Taken::Passed { bytes, descriptors: portion.descriptors.len() }
+                    let numbers = portion.descriptors.iter().map(AsRawFd::as_raw_fd);
+                    let (descriptors, highest) = (portion.descriptors.len(), numbers.max());
+                    Taken::Passed { bytes, descriptors, highest: highest.unwrap_or(0) }
                 }
                 // The library has always read everything before: it is done with the app.
                 Ok(_) | Err(_) => Taken::Closed,

@@ -32,24 +32,24 @@ use crate::{
 };
 
 /// `wl_display.error.no_memory`.
-const NO_MEMORY: u32 = 2;
+pub(crate) const NO_MEMORY: u32 = 2;
 /// Requests between two turns of the compositor; they fit into a socket.
-const BATCH: usize = 100;
+pub(crate) const BATCH: usize = 100;
 
 /// A desktop whose frames media releases as they come.
-struct Desktop {
-    rig: Rig,
+pub(crate) struct Desktop {
+    pub(crate) rig: Rig,
     released: usize,
 }
 
 impl Desktop {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let rig = rig();
         Self { released: rig.frames.len(), rig }
     }
 
     /// One turn of both sides. Says whether the app is still connected.
-    fn turn(&mut self, app: &mut App) -> bool {
+    pub(crate) fn turn(&mut self, app: &mut App) -> bool {
         app.exchange();
         // What the app is told goes out at the beginning of a turn.
         (0..2).for_each(|_| self.rig.turn(Duration::ZERO));
@@ -62,7 +62,7 @@ impl Desktop {
     }
 
     /// Turns until `condition` holds of the desktop and whether the app is connected.
-    fn until(&mut self, app: &mut App, condition: impl Fn(&Self, bool) -> bool) {
+    pub(crate) fn until(&mut self, app: &mut App, condition: impl Fn(&Self, bool) -> bool) {
         let end = Instant::now() + PATIENCE;
         loop {
             let alive = self.turn(app);
@@ -75,7 +75,12 @@ impl Desktop {
 }
 
 /// Makes more and more by `make` until the app is disconnected, and returns how much it made.
-fn flood(desktop: &mut Desktop, app: &mut App, most: usize, mut make: impl FnMut(&App)) -> usize {
+pub(crate) fn flood(
+    desktop: &mut Desktop,
+    app: &mut App,
+    most: usize,
+    mut make: impl FnMut(&App),
+) -> usize {
     for made in 1..=most {
         make(app);
         if made % BATCH == 0 && !desktop.turn(app) {
@@ -87,7 +92,7 @@ fn flood(desktop: &mut Desktop, app: &mut App, most: usize, mut make: impl FnMut
 }
 
 /// Another app is served as ever.
-fn assert_serves_others(desktop: &mut Desktop) {
+pub(crate) fn assert_serves_others(desktop: &mut Desktop) {
     let mut app = App::start(&mut desktop.rig);
     let window = app.open();
     let configured = Event::Configured { width: 640, height: 480, maximized: true };
@@ -100,7 +105,7 @@ fn assert_serves_others(desktop: &mut Desktop) {
 }
 
 /// An app that makes one more than `bound_of(kind)` is disconnected with an error that says so.
-fn assert_bounded(kind: &str, prepare: impl FnOnce(&App) -> Box<dyn FnMut(&App)>) {
+pub(crate) fn assert_bounded(kind: &str, prepare: impl FnOnce(&App) -> Box<dyn FnMut(&App)>) {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
     let make = prepare(&app);
@@ -351,7 +356,7 @@ fn subsurfaces_nested_as_deeply_as_may_be_are_drawn() {
     thread.join().expect("it is drawn");
 }
 
-fn subcompositor(app: &App) -> WlSubcompositor {
+pub(crate) fn subcompositor(app: &App) -> WlSubcompositor {
     app.globals.bind(&app.handle(), 1..=1, ()).expect("wl_subcompositor")
 }
 

@@ -9,6 +9,7 @@ mod focus;
 mod keys;
 mod panels;
 mod pools;
+mod quotas;
 mod rig;
 mod scale;
 mod scanout;

@@ -65,6 +65,8 @@ pub(crate) struct Memory {
     pub(crate) events: Vec<Event>,
     pub(crate) enter_serial: u32,
     pub(crate) focus_serial: u32,
+    /// Whether it leaves configure events unanswered.
+    pub(crate) answers_nothing: bool,
     pub(crate) tokens: usize,
     /// The newest token.
     pub(crate) token: String,
@@ -116,7 +118,9 @@ impl Dispatch<XdgSurface, ()> for Memory {
         _: &QueueHandle<Self>,
     ) {
         let xdg_surface::Event::Configure { serial } = event else { return };
-        surface.ack_configure(serial);
+        if !memory.answers_nothing {
+            surface.ack_configure(serial);
+        }
         let told = match memory.popup.take() {
             Some((x, y, width, height)) => Event::PopupConfigured { x, y, width, height },
             None => {
