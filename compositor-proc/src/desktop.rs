@@ -4,6 +4,7 @@
 //! its latest value.
 
 use lumen_ipc::{
+    line::Line,
     message::desktop::{Cursor, Statement},
     text::Text,
     units::OutputSize,
@@ -14,7 +15,7 @@ use lumen_ipc::{
 pub struct Desktop {
     cursor: Fact<Cursor>,
     size: Fact<OutputSize>,
-    title: Fact<Text<256>>,
+    title: Fact<Line<256>>,
 }
 
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Desktop {
         Self {
             cursor: Fact::new(Cursor::Named(Text::truncated("default"))),
             size: Fact::new(size),
-            title: Fact::new(Text::default()),
+            title: Fact::new(Line::default()),
         }
     }
 
@@ -57,8 +58,8 @@ impl Desktop {
     }
 
     /// Sets the title of the focused window.
-    pub fn set_title(&mut self, title: String) {
-        self.title.set(Text::truncated(title));
+    pub fn set_title(&mut self, title: &str) {
+        self.title.set(Line::of(title));
     }
 
     /// A new rtc knows none of the facts.
@@ -123,10 +124,10 @@ mod tests {
     fn untold_after_a_change_is_its_latest_value_only() {
         let mut desktop = desktop();
         tell_all(&mut desktop);
-        desktop.set_title("one".to_owned());
-        desktop.set_title("two".to_owned());
-        assert_eq!(tell_all(&mut desktop), [Statement::TitleChanged(Text::truncated("two"))]);
-        desktop.set_title("two".to_owned());
+        desktop.set_title("one");
+        desktop.set_title("two");
+        assert_eq!(tell_all(&mut desktop), [Statement::TitleChanged(Line::of("two"))]);
+        desktop.set_title("two");
         assert!(tell_all(&mut desktop).is_empty());
     }
 }

@@ -165,7 +165,7 @@ impl State {
 
     /// Tells rtc what the focused window is called.
     pub fn refresh_title(&mut self) {
-        self.desktop.set_title(self.tree.title().unwrap_or_default());
+        self.desktop.set_title(&self.tree.title().unwrap_or_default());
     }
 
     /// Draws what changed and hands it over.

@@ -24,6 +24,7 @@ pub mod flow;
 pub mod front_door;
 pub mod identity;
 pub mod level;
+pub mod line;
 pub mod link;
 pub mod log;
 pub mod login;

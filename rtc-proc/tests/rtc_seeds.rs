@@ -150,7 +150,8 @@ fn output_vectors_of_the_page_are_what_we_encode() {
                 encode::desktop(&Statement::OutputResized(size))
             }
             "titleChanged" => {
-                let title = Text::new(text("title")).expect("short");
+                let title = Text::<256>::new(text("title")).expect("short");
+                let title = title.try_into().expect("one visible line");
                 encode::desktop(&Statement::TitleChanged(title))
             }
             "pictureSent" => encode::picture_sent(number("time")),

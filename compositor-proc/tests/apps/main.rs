@@ -20,12 +20,12 @@ use std::fs::File;
 use app::{App, Event, Window};
 use lumen_ipc::{
     demand::OutputDemand,
+    line::Line,
     message::{
         desktop::{Cursor, Statement},
         frames::{Damage, FrameReady, Rect, ToCompositor},
         input::{Action, OutputPoint, PressState},
     },
-    text::Text,
     units::{ButtonCode, FrameSize, KeyCode, OutputId, OutputSize, PeerId, Scale},
 };
 use rig::{PEER, Rig, rig_past_its_first_frame as rig};
@@ -398,12 +398,22 @@ fn cursor_surface_becomes_an_image_and_never_a_frame() {
 }
 
 #[test]
+fn title_that_steers_or_reorders_reaches_viewers_without_that() {
+    let mut rig = rig();
+    let (app, window) = red_window(&mut rig);
+    window.toplevel.set_title("in\u{202e}voice\ngpj.exe\u{1b}]0;\u{7}\u{2067}".to_owned());
+    app.connection.flush().expect("sent");
+    let title = Statement::TitleChanged(Line::of("invoice gpj.exe]0;"));
+    rig.until(|rig| rig.told.contains(&title));
+}
+
+#[test]
 fn desktop_facts_are_stated_again_on_a_new_end() {
     let mut rig = rig();
     let (app, window) = red_window(&mut rig);
     window.toplevel.set_title("Paint".to_owned());
     app.connection.flush().expect("sent");
-    let title = Statement::TitleChanged(Text::truncated("Paint"));
+    let title = Statement::TitleChanged(Line::of("Paint"));
     rig.until(|rig| rig.told.contains(&title));
     rig.told.clear();
     rig.attach_desktop();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::Message,
+    line::Line,
     link::LinkName,
     text::Text,
     units::{OutputId, OutputSize},
@@ -28,7 +29,7 @@ pub enum Statement {
     /// The output has another size.
     OutputResized(OutputSize),
     /// The title of the focused window; empty when there is none.
-    TitleChanged(Text<256>),
+    TitleChanged(Line<256>),
 }
 
 /// Rtc → compositor. There are no such messages.

@@ -50,7 +50,7 @@ pub fn desktop(statement: &Statement) -> Vec<u8> {
         Statement::OutputResized(size) => output_size(size.pixels),
         Statement::TitleChanged(title) => {
             let text = title.as_str().as_bytes();
-            // `Text<256>` fits a u16.
+            // `Line<256>` fits a u16.
             let length = u16::try_from(text.len()).unwrap_or_default();
             [&[TITLE][..], &length.to_be_bytes(), text].concat()
         }
@@ -109,6 +109,7 @@ fn output_size(size: FrameSize) -> Vec<u8> {
 mod tests {
     use super::*;
     use lumen_ipc::{
+        line::Line,
         message::desktop::CursorImage,
         text::Text,
         units::{OutputSize, Scale},
@@ -125,10 +126,7 @@ mod tests {
 
     #[test]
     fn desktop_title_counts_bytes_not_characters() {
-        assert_eq!(
-            desktop(&Statement::TitleChanged(Text::truncated("ä"))),
-            *b"\x85\x00\x02\xc3\xa4"
-        );
+        assert_eq!(desktop(&Statement::TitleChanged(Line::of("ä"))), *b"\x85\x00\x02\xc3\xa4");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    line::Line,
     login::{Login, LoginId, Rights},
     message::{
         desktop::{self, Cursor, Statement},
@@ -328,7 +329,7 @@ fn desktop_is_told_to_those_who_join_later() {
     let mut house = House::new();
     let size = OutputSize::nearest(1280, 720, Scale::ONE);
     house.state(Statement::OutputResized(size));
-    house.state(Statement::TitleChanged(Text::truncated("x")));
+    house.state(Statement::TitleChanged(Line::of("x")));
     let viewer = house.join(1, CONTROL);
     let told = &house.viewers[viewer].1.messages;
     assert_eq!(*told, [vec![0x84, 5, 0, 2, 0xd0], vec![0x85, 0, 1, b'x'], vec![0x86, 0]]);

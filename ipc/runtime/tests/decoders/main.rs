@@ -10,6 +10,7 @@ use std::{env, fs, path::PathBuf};
 use lumen_ipc::{
     codec::{self, Message},
     demand::OutputDemand,
+    line::Line,
     link::MAX_DESCRIPTORS,
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
@@ -246,7 +247,7 @@ proptest! {
 
     #[test]
     fn texts_there_and_back_are_the_same(peer in any_peer(), text in ".{0,300}", flag: bool) {
-        let statement = Statement::TitleChanged(Text::truncated(text.clone()));
+        let statement = Statement::TitleChanged(Line::of(&text));
         there_and_back(&desktop::ToRtc { output: OutputId::PRIMARY, statement });
         there_and_back(&signalling::ToRtc::OfferMade { peer, sdp: Text::truncated(text.clone()) });
         there_and_back(&signalling::ToGateway::PeerClosed {

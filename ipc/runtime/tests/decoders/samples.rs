@@ -6,6 +6,7 @@ use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::{Demand, OutputDemand},
     flow::{Credit, WINDOW},
+    line::Line,
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
@@ -160,7 +161,7 @@ fn desktop_samples() -> Vec<desktop::ToRtc> {
         Statement::CursorChanged(Cursor::Named(Text::truncated("pointer"))),
         Statement::CursorChanged(Cursor::Image(image)),
         Statement::OutputResized(OutputSize::nearest(1920, 1080, Scale::nearest(1.5))),
-        Statement::TitleChanged(Text::truncated("Häuser.txt")),
+        Statement::TitleChanged(Line::of("Häuser.txt")),
     ]
     .map(|statement| desktop::ToRtc { output: OutputId::PRIMARY, statement })
     .to_vec()
