@@ -1,16 +1,16 @@
 //! `frames`: compositor → media, raw pictures.
 //!
-//! Every message names the output it is about. Buffers are announced once, with their descriptors,
-//! then referred to by slot, and retired by the same name; a slot that was retired is free for another
-//! buffer. Messages arrive in order, so none can be about the buffer that had the slot before.
+//! Every message names its output. A buffer is announced once, with its descriptors, then referred
+//! to by slot, and retired by slot; a retired slot is free for another buffer. Messages arrive in
+//! order, so none can mean the buffer that had the slot before.
 //!
-//! At most one frame of an output is ever unreleased: the compositor draws the next one only after
-//! [`FrameReleased`], which media sends as soon as the pixels have been read (before it encodes), so
-//! that drawing overlaps encoding and nothing queues. A buffer may be retired while a frame in it is
-//! unreleased; that frame is read and released like any other.
+//! At most one frame of an output is unreleased: the compositor draws the next one only after
+//! [`FrameReleased`], which media sends as soon as it has read the pixels (before it encodes), so
+//! that drawing overlaps encoding and nothing queues. A buffer may be retired while a frame in it
+//! is unreleased; that frame is still read and released.
 //!
-//! A frame that is nothing but one app's buffer need not be drawn: media reads it where the app drew
-//! it ([`BufferMemory::App`]).
+//! A frame that consists of one app's buffer need not be drawn: media reads it from the app's
+//! memory ([`BufferMemory::App`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -26,11 +26,11 @@ use crate::{
 pub enum ToMedia {
     /// A buffer to read frames from.
     BufferAnnounced(BufferAnnounced),
-    /// A buffer that no later frame lies in: media lets go of its memory.
+    /// No later frame is in this buffer: media unmaps its memory.
     BufferRetired {
         /// The output it was announced for.
         output: OutputId,
-        /// Its slot, which is free from here on.
+        /// Its slot, which is free from now on.
         slot: SlotIndex,
     },
     /// A frame to encode.
@@ -40,8 +40,8 @@ pub enum ToMedia {
 /// Media → compositor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToCompositor {
-    /// What is wanted of an output; the whole of it, whenever a part of it changes and on a new link.
-    /// Before the first of a link nothing is drawn for it.
+    /// What is wanted of an output, as a whole, whenever a part of it changes and on a new link.
+    /// Before the first one on a link, nothing is drawn for the output.
     DemandChanged {
         /// The output.
         output: OutputId,
@@ -55,33 +55,33 @@ pub enum ToCompositor {
 /// A buffer of BGRX rows, with as many descriptors as its memory has planes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BufferAnnounced {
-    /// The output whose frames lie in it.
+    /// The output whose frames it holds.
     pub output: OutputId,
-    /// What frames call it by.
+    /// The slot by which frames refer to it.
     pub slot: SlotIndex,
     /// Size of the frames in it.
     pub size: FrameSize,
-    /// Whose it is and how it is laid out.
+    /// Its owner and layout.
     pub memory: BufferMemory,
 }
 
-/// Whose a buffer's memory is, how it is laid out, and so how it may be read.
+/// Owner and layout of a buffer's memory, which decide how it may be read.
 ///
-/// Memory of a graphics processor is a third kind, which belongs here: a format, a modifier and up to
-/// [`MAX_DESCRIPTORS`](crate::link::MAX_DESCRIPTORS) planes, each with an offset and a stride of its
-/// own and a descriptor, which [`BufferMemory::planes`] counts.
+/// GPU memory would be a third kind: a format, a modifier and up to
+/// [`MAX_DESCRIPTORS`](crate::link::MAX_DESCRIPTORS) planes, each with an offset and a stride of
+/// its own and a descriptor, which [`BufferMemory::planes`] counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum BufferMemory {
-    /// An app's (`wl_shm`): a file in memory that the app may write to and cut short at any time. To
-    /// be mapped only under guard, and to be believed nothing but colours.
+    /// An app's memory (`wl_shm`): a memory file that the app may write to and truncate at any
+    /// time. Map it only with a guard against faults, and trust its content to be colours only.
     App {
         /// Where the pixels begin.
         offset_bytes: u32,
         /// Bytes from one row to the next.
         stride_bytes: u32,
     },
-    /// The compositor's: a memfd sealed with `F_SEAL_SHRINK | F_SEAL_GROW`, to be mapped from its
-    /// beginning.
+    /// The compositor's memory: a memfd sealed with `F_SEAL_SHRINK | F_SEAL_GROW`, to be mapped
+    /// from its beginning.
     Shared {
         /// Bytes from one row to the next.
         stride_bytes: u32,
@@ -89,7 +89,7 @@ pub enum BufferMemory {
 }
 
 impl BufferMemory {
-    /// How many descriptors it is announced with: one for each plane.
+    /// How many descriptors announce it: one for each plane.
     #[must_use]
     pub const fn planes(self) -> usize {
         match self {
@@ -106,16 +106,17 @@ impl BufferMemory {
     }
 }
 
-/// A frame, which stays untouched until released; in an app's memory, if the app keeps its word.
+/// A frame, which does not change until it is released; in an app's memory, only if the app
+/// behaves.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrameReady {
     /// The output it shows.
     pub output: OutputId,
     /// Where the pixels are.
     pub picture: Picture,
-    /// Its number.
+    /// The frame's number.
     pub sequence: FrameSequence,
-    /// What differs from the frame of this output sent before on this link end.
+    /// What differs from the previous frame of this output on this link end.
     pub damage: Damage,
     /// When the oldest change it shows was committed by its app.
     pub committed: MonotonicMicros,
@@ -123,17 +124,17 @@ pub struct FrameReady {
     pub rendered: MonotonicMicros,
 }
 
-/// What a frame is made of.
+/// The content of a frame.
 ///
-/// A frame that media is to compose itself, of the surfaces of windows, is a second kind, which
-/// belongs here: a bounded list of layers, each a slot with a crop, a place and a transform.
+/// A list of layers for media to compose would be a second kind: bounded, each layer a slot with a
+/// crop, a place and a transform.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Picture {
-    /// All of it lies in one buffer.
+    /// The whole frame is in one buffer.
     Drawn(SlotIndex),
 }
 
-/// Answer to one [`FrameReady`]: its pixels have been read, from whichever buffers they lay in.
+/// Answer to one [`FrameReady`]: its pixels have been read, from all buffers that hold them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrameReleased {
     /// The output it shows.
@@ -160,7 +161,7 @@ pub struct Rect {
 #[serde(try_from = "Vec<Rect>", into = "Vec<Rect>")]
 pub struct Damage(Vec<Rect>);
 
-/// Damage that cannot be.
+/// Illegal damage.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadDamage {
     /// Too many rectangles.
@@ -175,7 +176,7 @@ pub enum BadDamage {
 }
 
 impl Damage {
-    /// More than this many are better sent as their bounding box.
+    /// More rectangles than this are better sent as their bounding box.
     pub const MAX_RECTS: usize = 64;
 
     /// Damage made of `rects`.

@@ -1,8 +1,8 @@
-//! `input`: rtc → compositor, what viewers do. Nothing comes back.
+//! `input`: rtc → compositor, viewers' input. Nothing comes back.
 //!
-//! The compositor keeps the ledger of what each peer holds down: [`Action::PeerLeft`] and
-//! the end of the link both release it. Repeated presses and stray releases are ignored there. A peer
-//! that holds something and says nothing for [`HOLD_PATIENCE`] is taken to have let go.
+//! The compositor records what each peer holds down: [`Action::PeerLeft`] and the end of the link
+//! both release it. The compositor ignores repeated presses and stray releases. A peer that holds
+//! something and is silent for [`HOLD_PATIENCE`] counts as having released it.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::{
     units::{ButtonCode, KeyCode, OutputId, OutputSize, PeerId},
 };
 
-/// How long a peer may be silent while it holds a key or button; while it does, it says
-/// [`Action::StillHeld`] several times in that time. Apps repeat a held key by themselves, 25 times a
-/// second, so this bounds what a viewer whose browser or network stands still deletes with Backspace.
+/// How long a peer may be silent while it holds a key or button; meanwhile it sends
+/// [`Action::StillHeld`] several times. Apps repeat a held key by themselves, 25 times a second, so
+/// this bounds how much a viewer with a frozen browser or network deletes with Backspace.
 pub const HOLD_PATIENCE: Duration = Duration::from_millis(450);
 
 /// Rtc → compositor.
@@ -24,34 +24,34 @@ pub const HOLD_PATIENCE: Duration = Duration::from_millis(450);
 pub struct ToCompositor {
     /// Who did it.
     pub peer: PeerId,
-    /// The output that was looked at meanwhile: the one that places are on.
+    /// The output that the viewer was looking at: positions refer to it.
     pub output: OutputId,
     /// What was done.
     pub action: Action,
 }
 
-/// Compositor → rtc. Nothing is.
+/// Compositor → rtc: no messages.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToRtc {}
 
 /// What a viewer does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Action {
-    /// A key went down or up. The viewer's auto-repeat never arrives here: apps repeat themselves.
+    /// A key went down or up. The viewer's auto-repeat is not sent: apps repeat keys themselves.
     Key {
         /// Which, by physical position.
         key: KeyCode,
         /// Down or up.
         state: PressState,
-        /// The lock keys of the viewer's keyboard at that moment, where the viewer's system says.
+        /// The lock keys of the viewer's keyboard at that moment, if the viewer's system tells.
         locks: Option<Locks>,
     },
     /// The pointer moved to a place on the output.
     PointerTo(OutputPoint),
     /// The pointer moved by an amount, while a viewer has it locked.
     PointerBy(PointerDelta),
-    /// A mouse button went down or up at a place on the output: the place travels with it, because
-    /// motion is sent unreliably and the last of it may be missing.
+    /// A mouse button went down or up at a place on the output. The place is part of the message
+    /// because motion is sent unreliably and the last one may be missing.
     Button {
         /// Which.
         button: ButtonCode,
@@ -79,7 +79,7 @@ pub enum Action {
     ReleaseAll,
     /// The peer is gone: release all it holds and forget it.
     PeerLeft,
-    /// A sign of life: the viewer is there, and lets go of nothing that it holds. It presses nothing.
+    /// A sign of life: the viewer is there and still holds what it holds. It presses nothing.
     StillHeld,
 }
 
@@ -112,7 +112,7 @@ pub struct OutputPoint {
     pub y: u16,
 }
 
-/// A relative motion in sixteenths of an output pixel: of those of the frame, whatever the scale.
+/// A relative motion in sixteenths of an output pixel: pixels of the frame, whatever the scale.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct PointerDelta {
     /// Rightward.

@@ -1,7 +1,8 @@
 //! `packets`: media → rtc, encoded streams in shared memory.
 //!
-//! Each stream has a ring of its own, so that none waits for another's room. A ring is announced
-//! before the stream's first packet, and retired when the stream is over; both are named by stream.
+//! Each stream has a ring of its own, so that no stream waits for another's room. A ring is
+//! announced before the stream's first packet, and retired when the stream ends; both messages name
+//! the stream.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,27 +17,26 @@ use crate::{
 /// Media → rtc.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToRtc {
-    /// What media can encode a stream in, told before its ring is announced.
+    /// The formats in which media can encode a stream, sent before its ring is announced.
     FormatsOffered {
         /// The stream.
         stream: StreamId,
         /// The formats.
         formats: VideoFormats,
     },
-    /// The memory a stream's packets are written to: a sealed memfd of `capacity` bytes. One
-    /// descriptor.
+    /// The memory for a stream's packets: a sealed memfd of `capacity` bytes. One descriptor.
     RingAnnounced {
         /// The stream.
         stream: StreamId,
         /// Its size.
         capacity: RingCapacity,
     },
-    /// A stream is over: rtc lets go of its ring.
+    /// A stream has ended: rtc closes its ring.
     RingRetired {
         /// The stream.
         stream: StreamId,
     },
-    /// One access unit lies in its stream's ring.
+    /// One access unit is in its stream's ring.
     VideoPacket(VideoPacket),
 }
 
@@ -45,7 +45,7 @@ pub enum ToRtc {
 pub enum ToMedia {
     /// Everything before `position` may be overwritten.
     RingConsumed {
-        /// Of the ring of this stream.
+        /// Which stream's ring.
         stream: StreamId,
         /// Byte position, see [`crate::ring`].
         position: u64,
@@ -57,7 +57,7 @@ pub enum ToMedia {
 pub struct VideoPacket {
     /// The stream it belongs to.
     pub stream: StreamId,
-    /// Where in the stream's ring it lies.
+    /// Its place in the stream's ring.
     pub span: RingSpan,
     /// How it is encoded.
     pub format: VideoFormat,
@@ -67,18 +67,18 @@ pub struct VideoPacket {
     pub sequence: FrameSequence,
     /// Size of the picture.
     pub size: FrameSize,
-    /// When things happened to it.
+    /// The times of its stages.
     pub stamps: FrameStamps,
 }
 
-/// The way of one frame, as instants.
+/// When a frame passed each stage.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FrameStamps {
-    /// The app committed the oldest change it shows; RTP time is taken from this.
+    /// The app committed the oldest change it shows; the RTP time is taken from this.
     pub committed: MonotonicMicros,
     /// Drawing ended.
     pub rendered: MonotonicMicros,
-    /// Media took it up.
+    /// Media received it.
     pub taken: MonotonicMicros,
     /// Its pixels had been converted to YUV.
     pub converted: MonotonicMicros,

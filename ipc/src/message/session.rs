@@ -1,17 +1,17 @@
-//! `session`: a session's supervisor ↔ its host's.
+//! `session`: a session's supervisor ↔ its host's supervisor.
 //!
-//! A session registers as soon as it has found its host, at first and again after each restart of the
-//! host; what it tells then is all the host has to know of it. The session outlives the link: its apps
-//! and its viewers do not notice that the host is gone.
+//! A session registers when it has found its host, at first and again after each restart of the
+//! host, and then sends all that the host must know about it. The session outlives the link: its
+//! apps and its viewers do not notice that the host is gone.
 //!
 //! # Versions
-//! Both sides may be of different builds, because a host is upgraded under its sessions. They compare
-//! [`SESSION_HASH`], which covers the sources that this link's messages and the signalling link's are
-//! made of, and no others.
+//! The two sides may be of different builds, because a host is upgraded while its sessions run.
+//! They compare [`SESSION_HASH`], which covers the sources of this link's and the signalling link's
+//! messages, and no others.
 //!
-//! INVARIANT: [`ToHost::Registered`] begins with that hash and is the first variant, as
-//! [`ToSession::Refused`] is; so each side can read the other's first word whatever its build is, as
-//! far as it has to.
+//! INVARIANT: [`ToHost::Registered`] begins with that hash and is the first variant, as is
+//! [`ToSession::Refused`]; so each side can read the other's first message, as far as it must,
+//! whatever its build is.
 
 use std::net::SocketAddr;
 
@@ -28,10 +28,10 @@ use crate::{
     text::Text,
 };
 
-/// Hash of what the `session` and `signalling` links consist of.
+/// Hash of the format of the `session` and `signalling` links.
 pub const SESSION_HASH: SessionHash = SessionHash(crate::parse_hash(env!("LUMEN_SESSION_HASH")));
 
-/// Identifies one form of the `session` and `signalling` links.
+/// Identifies one format of the `session` and `signalling` links.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct SessionHash(pub u64);
 
@@ -39,14 +39,14 @@ pub struct SessionHash(pub u64);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct TokenDigest(pub [u8; 32]);
 
-/// What people call a session: 1 to 32 letters, digits, `-` and `_`. It can be told from everything else
-/// that a command may name in its place: it is neither a number, which would be a session's number, nor the
-/// name of a source of the log, as every worker is, and it begins as no option does.
+/// A session's name for people: 1 to 32 letters, digits, `-` and `_`. It cannot be mistaken for
+/// another word of a command: it is not a number (a session's number), not the name of a source of
+/// the log (as every worker is), and does not begin like an option.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "Text<32>", into = "Text<32>")]
 pub struct SessionName(Text<32>);
 
-/// A text that is no name of a session.
+/// A text that is not a session's name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{0:?} is no name of a session: 1 to 32 letters, digits, - and _, the first of them no -, and neither \
@@ -94,27 +94,28 @@ impl SessionName {
 /// Session → host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToHost {
-    /// A session is there. First of all, once for each link.
+    /// A session exists. The first message, sent once for each link.
     Registered {
-        /// The form of the link that it speaks.
+        /// The format of the link that it speaks.
         form: SessionHash,
         /// The number that an earlier host gave it.
         was: Option<SessionId>,
-        /// What people call it, if that is not its number.
+        /// Its name for people, if that is not its number.
         name: Option<SessionName>,
-        /// By which browsers sign in to it. Also its proof that the number it had is its own.
+        /// The token with which browsers sign in to it. Also proves that its earlier number was its
+        /// own.
         token: TokenDigest,
         /// Process id of its supervisor.
         supervisor_pid: u32,
     },
-    /// How its app is; once after it has registered, and whenever that changes.
+    /// The state of its app; sent once after it has registered, and whenever it changes.
     AppChanged {
         /// Counts up.
         serial: u32,
         /// How it is.
         state: AppState,
     },
-    /// Its rtc is a new process, or has no link to the gateway: it needs an end.
+    /// Its rtc is a new process, or has no link to the gateway: it needs a link end.
     SignallingWanted,
     /// The answer to [`ToSession::Asked`].
     Answered {
@@ -128,72 +129,72 @@ pub enum ToHost {
 /// Host → session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToSession {
-    /// The host does not take the session; the link is over.
+    /// The host does not accept the session; the link ends.
     Refused {
         /// Why.
         reason: Reason,
     },
-    /// The host has the session in its table.
+    /// The host has registered the session.
     Welcomed {
-        /// Its number from now on, which no other session ever has.
+        /// Its number from now on, which no other session ever gets.
         session: SessionId,
         /// Where the relay takes datagrams from this machine; `None` when there is no relay.
         relay: Option<SocketAddr>,
     },
-    /// Browsers can come.
+    /// Browsers can connect.
     Opened {
-        /// The address of the page.
+        /// The URL of the page.
         page: Text<1024>,
-        /// Whether they have to bring the session's token.
+        /// Whether they must present the session's token.
         with_token: bool,
     },
-    /// The end of the signalling link that is rtc's; the descriptor is beside it.
+    /// Rtc's end of the signalling link; its descriptor is attached.
     SignallingEnd,
-    /// Rtc broke the contract on the signalling link: the gateway says so.
+    /// The gateway reports that rtc broke the contract on the signalling link.
     RtcViolated,
     /// Every page of the session has been told the news with this serial number.
     PagesTold {
         /// Which.
         serial: u32,
     },
-    /// The administrator or a viewer wants to know or have something.
+    /// The administrator or a viewer requests something.
     Asked {
-        /// Comes back with the answer.
+        /// Returned with the answer.
         number: u32,
-        /// What.
+        /// The request.
         question: Question,
     },
-    /// The administrator wants the session to end.
+    /// The administrator ends the session.
     StopAsked,
 }
 
-/// What a session can be asked.
+/// A request to a session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Question {
-    /// Lines of its log after a number, of one source or of all.
+    /// Log lines after a number, of one source or of all.
     Logs {
-        /// Whose.
+        /// Which source.
         source: Option<LogSource>,
         /// The number.
         after: u64,
     },
-    /// The figures of a worker.
+    /// The metrics of a worker.
     Metrics {
-        /// Whose.
+        /// Which worker.
         worker: Worker,
     },
-    /// To restart a worker.
+    /// Restart a worker.
     Restart {
-        /// Which.
+        /// Which worker.
         worker: Worker,
     },
-    /// To start its app again.
+    /// Start its app again.
     StartApp,
-    /// How it is.
+    /// Its status.
     Status,
 }
 
-/// What it answers.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Answer {
     /// To [`Question::Restart`] and [`Question::StartApp`].
@@ -255,8 +256,8 @@ mod tests {
         assert_eq!(bytes.first(), Some(&0));
     }
 
-    /// What decides how the link's messages look must be part of the hash, or two builds that do not
-    /// understand each other would try.
+    /// Everything that decides the format of the link's messages must be part of the hash, or two
+    /// builds that do not understand each other would try to talk.
     #[test]
     fn hash_covers_whatever_its_sources_import() {
         let listed: Vec<&str> = env!("LUMEN_SESSION_SOURCES").split(' ').collect();

@@ -1,103 +1,105 @@
-//! `transfer`: rtc ↔ compositor, content of any length that one side offers and the other asks for. It
-//! carries the clipboard.
+//! `transfer`: rtc ↔ compositor, content of any length that one side offers and the other requests.
+//! It carries the clipboard.
 //!
-//! An offer says which kinds of content there are, and how much if that is known, never the content. Who
-//! wants that requests it, and grants credit with it: so many bytes the sender may send. It grants more
-//! as it gets rid of what came. Content comes in chunks, and each transfer ends once: the sender says
-//! that it is complete or that it failed, or the receiver cancels it. Both directions are alike, so that
-//! an app's content for a page and a page's for an app take the same way.
+//! An offer names the kind of content, and its size if known, never the content. A receiver
+//! requests the content and grants credit: the number of bytes that the sender may send. It grants
+//! more as it passes on what came. Content is sent in chunks, and each transfer ends once: the
+//! sender says that it is complete or that it failed, or the receiver cancels it. Both directions
+//! are alike, so that an app's content for a page and a page's for an app use the same messages.
 //!
-//! Content travels in messages and not by descriptor: rtc, which strangers reach first, then never holds
-//! a descriptor that an app made, and needs no permission to read one.
+//! Content is sent in messages and not by descriptor: so rtc, which strangers reach first, never
+//! holds a descriptor that an app made, and needs no permission to read one.
 //!
-//! INVARIANT: a receiver numbers its transfers upward and never twice on one link end, so that what is
-//! still under way of one that it has cancelled is told from what was never asked for.
-//! [`crate::flow`] has the arithmetic of credit. The end of the link ends all transfers and offers.
+//! INVARIANT: a receiver numbers its transfers upward and never reuses a number on one link end, so
+//! that late chunks of a cancelled transfer differ from chunks that were never requested.
+//! [`crate::flow`] does the arithmetic of credit. The end of the link ends all transfers and
+//! offers.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{codec::Message, flow::Credit, link::LinkName};
 
-/// Most bytes of one transfer. A sender stops there; a receiver takes more for a violation.
+/// Most bytes of one transfer. A sender stops there; more is a violation.
 pub const MAX_TRANSFER_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Most transfers in one direction at a time: one for each peer there can be.
 pub const MAX_TRANSFERS: usize = 16;
 
-/// Names an offer: numbered upward by who makes it.
+/// Identifies an offer: counted up by the side that makes it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct OfferId(pub u32);
 
-/// Names a transfer: numbered upward by who asks for it.
+/// Identifies a transfer: counted up by the side that requests it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub struct TransferId(pub u32);
 
-/// What content is.
+/// A kind of content.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 pub enum Kind {
     /// UTF-8 text.
     Text,
 }
 
-/// Which way the clipboard may go. Rtc and compositor both keep to it, and pages have no say.
+/// In which directions text may be copied. Rtc and compositor both enforce it; pages cannot change
+/// it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum ClipboardPolicy {
-    /// Both ways.
+    /// Both directions.
     #[default]
     Both,
     /// From apps to viewers only.
     FromDesktop,
-    /// No way.
+    /// Neither direction.
     Off,
     /// From viewers to apps only.
     ToDesktop,
 }
 
 impl ClipboardPolicy {
-    /// Whether viewers may copy what apps have.
+    /// Whether viewers may copy from apps.
     #[must_use]
     pub const fn from_desktop(self) -> bool {
         matches!(self, Self::Both | Self::FromDesktop)
     }
 
-    /// Whether apps may paste what viewers have.
+    /// Whether apps may paste from viewers.
     #[must_use]
     pub const fn to_desktop(self) -> bool {
         matches!(self, Self::Both | Self::ToDesktop)
     }
 }
 
-/// Something that can be had.
+/// Content that can be requested.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Offer {
-    /// Its name.
+    /// Its number.
     pub offer: OfferId,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// How many bytes it has, where that is known before it is read.
+    /// Its size in bytes, if that is known before it is read.
     pub bytes: Option<u32>,
 }
 
 /// Rtc → compositor.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ToCompositor {
-    /// A page has this on its clipboard. It replaces the offer before.
+    /// A page has this on its clipboard. It replaces the previous offer.
     Offered(Offer),
-    /// A page's offer does not stand any more.
+    /// A page's offer is void.
     Withdrawn {
-        /// Which.
+        /// Which offer.
         offer: OfferId,
     },
-    /// About content of an app's, which rtc receives.
+    /// About content of an app, which rtc receives.
     Receiver(FromReceiver),
-    /// About content of a page's, which rtc sends.
+    /// About content of a page, which rtc sends.
     Sender(FromSender),
 }
 
 /// Compositor → rtc.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ToRtc {
-    /// An app has this on its clipboard. It replaces the offer before, and every page's.
+    /// An app has this on its clipboard. It replaces the previous offer, and every page's.
     Offered(Offer),
     /// A page's offer is what apps paste from now on.
     Taken {
@@ -109,31 +111,31 @@ pub enum ToRtc {
         /// Which.
         offer: OfferId,
     },
-    /// About content of a page's, which the compositor receives.
+    /// About content of a page, which the compositor receives.
     Receiver(FromReceiver),
-    /// About content of an app's, which the compositor sends.
+    /// About content of an app, which the compositor sends.
     Sender(FromSender),
 }
 
-/// What the receiver of content says.
+/// A message of the receiver of content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum FromReceiver {
-    /// It wants the content of an offer.
+    /// It requests the content of an offer.
     Requested {
         /// The transfer that begins.
         transfer: TransferId,
-        /// Of what.
+        /// Which offer.
         offer: OfferId,
-        /// As what.
+        /// In which kind.
         kind: Kind,
-        /// How much may be sent at once.
+        /// How many bytes may be sent at once.
         credit: Credit,
     },
-    /// So much more may be sent.
+    /// It allows more bytes.
     Granted {
         /// Of which transfer.
         transfer: TransferId,
-        /// How much.
+        /// How many.
         credit: Credit,
     },
     /// It does not want the rest.
@@ -143,7 +145,7 @@ pub enum FromReceiver {
     },
 }
 
-/// What the sender of content says.
+/// A message of the sender of content.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum FromSender {
     /// The next bytes.
@@ -153,7 +155,7 @@ pub enum FromSender {
         /// The bytes.
         chunk: Chunk,
     },
-    /// That was all.
+    /// The content is complete.
     Ended {
         /// Which transfer.
         transfer: TransferId,
@@ -172,11 +174,11 @@ pub enum FromSender {
 pub enum Failure {
     /// Too many transfers are under way.
     Busy,
-    /// What was offered is not there any more.
+    /// The content that was offered is gone.
     Gone,
     /// It is not text in UTF-8.
     NotText,
-    /// Who has it did not write it in time.
+    /// Its owner did not write it in time.
     Stalled,
     /// It is longer than [`MAX_TRANSFER_BYTES`].
     TooLarge,
@@ -195,8 +197,8 @@ pub struct BadChunk {
 }
 
 impl Chunk {
-    /// Most bytes of a chunk. One is one message of a data channel, which all others wait for on their
-    /// way to the network: at 10 Mbit/s for less than 7 ms.
+    /// Most bytes of a chunk. Each chunk is one message of a data channel, and delays all others on
+    /// their way to the network: at 10 Mbit/s by less than 7 ms.
     pub const MAX_BYTES: usize = 8 * 1024;
 
     /// A chunk of `bytes`.
@@ -224,14 +226,14 @@ impl Chunk {
     }
 }
 
-/// Content is nobody's business: only its length is shown.
+/// Content is private: only its length is shown.
 impl std::fmt::Debug for Chunk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Chunk({} bytes)", self.0.len())
     }
 }
 
-/// As bytes, not as a sequence of numbers, each of which would be encoded by itself.
+/// As bytes, not as a sequence of numbers, each of which would be encoded separately.
 impl Serialize for Chunk {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)
