@@ -1,10 +1,9 @@
-//! What all viewers together want of a stream, and of the output it shows.
+//! What all viewers together ask of a stream, and of the output that it shows.
 //!
-//! Rtc owns it and tells media, which tells the compositor the part that is the compositor's
-//! ([`OutputDemand`]). It is told as a state, the whole of it each time, never as a difference: whoever
-//! was told last knows everything, so neither a lost request nor a new link end leaves anything to be
-//! repaired. Nobody tells what it has not been told itself: until then its peer waits, and does not
-//! begin with a guess.
+//! Rtc owns it and tells media, which tells the compositor its part ([`OutputDemand`]). A demand is
+//! always sent as a whole, never as a difference: the latest one says everything, so neither a lost
+//! request nor a new link end leaves anything to repair. A process passes on only what it has been
+//! told: until then the next one waits, and does not begin with a guess.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,19 +15,20 @@ use crate::{
 /// What is wanted of a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Demand {
-    /// Of which.
+    /// Which stream.
     pub stream: StreamId,
-    /// So many peers want it. With none media encodes nothing.
+    /// How many peers want it. Without any, media encodes nothing.
     pub watchers: u16,
-    /// The output is to be as large as this; `None` leaves it as it is, because no viewer has asked
+    /// The size that the output should have; `None` leaves it as it is, because no viewer has asked
     /// for a size yet or because none may.
     pub size: Option<OutputSize>,
-    /// How it is to be encoded; `None` leaves it to media, before media has said what it can make.
+    /// How to encode it; `None` leaves the choice to media, before media has said what it can
+    /// encode.
     pub format: Option<VideoFormat>,
-    /// The network carries this much.
+    /// The bit rate that the network carries.
     pub bitrate: Kbps,
-    /// Key pictures asked for so far. Another number than before: the next picture is one, and comes
-    /// at once even if the screen is still.
+    /// Number of keyframes requested so far. When it changes, the next picture is a keyframe, and
+    /// comes at once even if the screen is still.
     pub keyframes: u64,
 }
 
@@ -43,7 +43,8 @@ impl Demand {
 /// What is wanted of an output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct OutputDemand {
-    /// Whether at least one peer wants pictures: without any the compositor draws at its idle pace.
+    /// Whether at least one peer wants pictures: without any, the compositor draws at its idle
+    /// pace.
     pub watched: bool,
     /// See [`Demand::size`].
     pub size: Option<OutputSize>,

@@ -174,7 +174,7 @@ pub const TABLE: [Link; 14] = [
         from: End::Worker(Worker::Rtc),
         to: End::Worker(Worker::Media),
         carriage: Carriage::Rpc,
-        carries: "what is wanted of a stream, whole each time: watchers, bit rate, key pictures",
+        carries: "what is wanted of a stream, whole each time: watchers, bit rate, keyframes",
         max_descriptors: 0,
     },
     Link {

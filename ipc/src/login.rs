@@ -50,8 +50,8 @@ pub enum Method {
 pub struct SignedIn {
     /// The login.
     pub login: Login,
-    /// What the browser is recognised by from now on, of an even length: it keeps one half as a cookie and
-    /// the other in the page's storage. `None` where none is needed.
+    /// The secret by which the browser is recognised from now on, of an even length: it keeps one
+    /// half as a cookie and the other in the page's storage. `None` if no sign-in is required.
     pub key: Option<Secret>,
 }
 

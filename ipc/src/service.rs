@@ -34,9 +34,9 @@ pub const MAX_RPC_BYTES: usize = 256 * 1024;
 /// `status`, `metrics` and `set_candidates`, then `drain`; see [`Phase::permits`](crate::phase::Phase::permits).
 #[tarpc::service]
 pub trait Control {
-    /// Tells who calls and asks who answers. The supervisor compares; so does the worker.
+    /// Identifies the caller and the worker. Both sides compare the build.
     async fn hello(caller: Hello) -> Result<Hello, Refusal>;
-    /// Hands over the configuration. `log` is a filter in `tracing`'s syntax ("info",
+    /// Sends the configuration. `log` is a filter in `tracing`'s syntax ("info",
     /// "lumen_rtc=debug").
     async fn configure(config: WorkerConfig, log: Text<128>) -> Result<(), Refusal>;
     /// Asks to take `grants` grants from the `grants` link, acquire what is needed, confine and
@@ -45,31 +45,31 @@ pub trait Control {
     /// The addresses at which the media socket can be reached from now on, as
     /// [`RtcConfig::candidates`]; for rtc.
     async fn set_candidates(candidates: Vec<SocketAddr>) -> Result<(), Refusal>;
-    /// How the worker is.
+    /// The status of the worker.
     async fn status() -> WorkerStatus;
-    /// Every metric of the worker.
+    /// The metrics of the worker.
     async fn metrics() -> Vec<Metric>;
-    /// Asks to finish and exit; answered once nothing new is taken.
+    /// Asks it to finish and exit; answered once it takes no new work.
     async fn drain() -> Result<(), Refusal>;
 }
 
 /// Gateway → supervisor.
 #[tarpc::service]
 pub trait Broker {
-    /// Begins to sign a browser in. `from` is where it is, as far as anybody can tell, for penalties.
-    /// The answer may take as long as a person does, and no other request waits for it.
+    /// Begins a sign-in. `from` is the browser's address as far as it is known, for penalties. The
+    /// answer may take as long as a person needs, and no other request waits for it.
     async fn begin(method: Method, from: IpAddr) -> Result<SignedIn, LoginRefusal>;
-    /// Recognises the key of an earlier login, which counts as used by that.
+    /// Recognises the key of an earlier login, which then counts as used.
     async fn resume(key: Secret) -> Result<Login, LoginRefusal>;
-    /// Ends the login of a key; says which one that was, so that all that hangs on it can be
-    /// ended.
+    /// Ends the login of a key; returns which one that was, so that everything that depends on it
+    /// can be ended.
     async fn sign_out(key: Secret) -> Option<LoginId>;
     /// Credentials with which `peer` of `session`, and rtc on its behalf, may use the relay; `None`
     /// when there is none.
     async fn mint_relay_credentials(session: SessionId, peer: PeerId) -> Option<RelayPair>;
-    /// How the app is, as soon as that is something else than the news numbered `seen`; zero asks
-    /// for what there is. Asking on says that every page has been told. `None` when another gateway
-    /// asks, or there has been no news for long.
+    /// The state of the app, as soon as it differs from the news numbered `seen`; zero asks for the
+    /// current state. The next request implies that every page has been told. `None` when another
+    /// gateway asks, or there has been no news for a long time.
     async fn watch_app(seen: u32) -> Option<AppNews>;
     /// Starts the app of `session` again after it has ended, for a viewer that may control it.
     async fn start_app(session: SessionId) -> Result<(), Refusal>;
@@ -82,16 +82,16 @@ pub trait Tuning {
     async fn demand(demand: Demand) -> Result<(), Refusal>;
 }
 
-/// Command line → supervisor. Callers are judged by `SO_PEERCRED`: the supervisor's own user and
-/// root may ask, nobody else.
+/// Command line → supervisor. Callers are identified by `SO_PEERCRED`: only the supervisor's own
+/// user and root are served.
 #[tarpc::service]
 pub trait Admin {
-    /// Every process and how it is.
+    /// The status of every process.
     async fn status() -> HostStatus;
-    /// Ends one worker and starts it anew.
+    /// Restarts one worker.
     async fn restart(process: ProcessId) -> Result<(), Refusal>;
-    /// Every session, in the order of their numbers; answered without asking them, so that one which
-    /// stands still holds nothing up.
+    /// All sessions, in the order of their numbers; answered without asking them, so that one that
+    /// is stuck delays nothing.
     async fn sessions() -> Vec<SessionSummary>;
     /// Log lines with numbers above `after`, of one source or of all, oldest first: of a session's log, or
     /// of the host's own. `None` when there is no such session any more.
@@ -106,16 +106,16 @@ pub trait Admin {
     async fn stop(session: SessionId) -> Result<(), Refusal>;
 }
 
-/// Who speaks, and which build it is of.
+/// Who sends, and of which build it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
     /// The contract it was built with.
     pub proto_hash: ProtoHash,
-    /// The worker that is meant (by the supervisor) or that answers.
+    /// The worker that is addressed (by the supervisor) or that answers.
     pub worker: Worker,
 }
 
-/// What a worker must know. No secret travels here.
+/// The configuration of a worker. Contains no secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum WorkerConfig {
     /// For the compositor.
@@ -186,7 +186,7 @@ pub struct CompositorConfig {
     pub max_fps: Fps,
     /// Keyboard layout.
     pub keymap: Keymap,
-    /// Which way the clipboard may go.
+    /// In which directions text may be copied.
     pub clipboard: ClipboardPolicy,
 }
 
@@ -205,11 +205,11 @@ pub struct Keymap {
 /// Media's part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MediaConfig {
-    /// Size of the output at start, so that the encoder is there before the first frame.
+    /// Size of the output at start, so that the encoder is ready before the first frame.
     pub size: FrameSize,
     /// The most frames the compositor draws per second.
     pub max_fps: Fps,
-    /// Bit rate until the network says otherwise, and the most it may ever ask for.
+    /// Bit rate until the network's rate is known, and the most that is ever used.
     pub bitrate: Kbps,
 }
 
@@ -223,7 +223,7 @@ pub struct RtcConfig {
     pub bitrate: Kbps,
     /// Where the relay takes datagrams from this host; `None` when there is no relay.
     pub relay: Option<SocketAddr>,
-    /// Which way the clipboard may go.
+    /// In which directions text may be copied.
     pub clipboard: ClipboardPolicy,
     /// Whether the output follows the viewers' windows.
     pub resize: ResizePolicy,
@@ -234,45 +234,45 @@ pub struct RtcConfig {
 pub enum ResizePolicy {
     /// It stays as configured; viewers letterbox it.
     Fixed,
-    /// It follows the window of the viewer that resized last.
+    /// It follows the window of the viewer that resized it or acted last.
     Follow,
 }
 
 /// The gateway's part.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GatewayConfig {
-    /// How browsers prove who they are.
+    /// How browsers authenticate.
     pub auth: AuthMode,
-    /// Where browsers find it.
+    /// Where browsers connect.
     pub front_door: FrontDoor,
-    /// What the page is titled.
+    /// The title of the page.
     pub hostname: Text<256>,
-    /// What of the listener's connections is the relay's.
+    /// Which connections to the listener are for the relay.
     pub handover: Handover,
 }
 
 /// Which connections to the gateway's port are handed to the relay.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Handover {
-    /// Those that speak STUN in the clear.
+    /// Those that speak STUN without TLS.
     pub plain: bool,
-    /// Those that ask for this name by TLS; empty for none.
+    /// Those that ask for this name in TLS; empty for none.
     pub name: Text<253>,
 }
 
 /// Gamepad's part.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct GamepadConfig {
-    /// What the devices say they are.
+    /// Which device the virtual gamepads imitate.
     pub identity: PadIdentity,
-    /// The user whose desktop it is: part of the devices' `phys`, by which the udev rule knows whom
-    /// to give them to.
+    /// The user of the desktop: part of the devices' `phys`, by which the udev rule knows whom to
+    /// give them to.
     pub owner: u32,
     /// How long a device outlives its viewer's connection, which may come back.
     pub grace: PadGrace,
 }
 
-/// What a virtual gamepad says it is.
+/// A device that a virtual gamepad can imitate.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub enum PadIdentity {
     /// Microsoft X-Box 360 pad, which every game knows.
@@ -297,14 +297,14 @@ pub struct TurnConfig {
     pub allocations: u32,
 }
 
-/// How browsers prove who they are.
+/// How browsers authenticate.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-// As the command line has them.
+// As spelled on the command line.
 #[serde(rename_all = "lowercase")]
 pub enum AuthMode {
     /// Not at all; the supervisor allows this on loopback only.
     None,
-    /// By the token printed at start, then by the key given for it.
+    /// With the token printed at start, then with the key received for it.
     Token,
 }
 
@@ -313,7 +313,7 @@ pub enum AuthMode {
 pub struct HostStatus {
     /// Where browsers connect.
     pub listen: Listen,
-    /// How browsers prove who they are.
+    /// How browsers authenticate.
     pub auth: AuthMode,
     /// Process id of the host's supervisor.
     pub supervisor_pid: u32,
@@ -329,7 +329,7 @@ impl HostStatus {
         self.sessions.iter().flat_map(|session| &session.workers).chain(&self.workers)
     }
 
-    /// The session that needs no name because there is no other.
+    /// The only session, if there is exactly one: it need not be named.
     #[must_use]
     pub fn sole_session(&self) -> Option<&SessionStatus> {
         match self.sessions.as_slice() {

@@ -1,5 +1,5 @@
-//! How a host, its sessions and their processes are, as `lumen status`, `logs` and `metrics` show it,
-//! and what viewers are told of an app.
+//! The state of a host, its sessions and their processes, as `lumen status`, `logs` and `metrics`
+//! show it, and what viewers are told about an app.
 //!
 //! These types cross from a session's supervisor to its host's, which may be of another build; see
 //! [`crate::message::session`].
@@ -23,14 +23,14 @@ impl Refusal {
     }
 }
 
-/// Who a session is, as its host knows without asking it.
+/// What a host knows about a session without asking it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct SessionSummary {
     /// Its number.
     pub id: SessionId,
-    /// What people call it; its number where it has no name.
+    /// Its name for people; its number if it has no name.
     pub name: Text<32>,
-    /// Whether its supervisor is its host, as that of `lumen run` is: then they keep one log.
+    /// Whether its supervisor is its host's, as with `lumen run`: then they share one log.
     pub shares_log: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct SessionSummary {
 pub struct SessionStatus {
     /// Which.
     pub id: SessionId,
-    /// What people call it; its number where it has no name.
+    /// Its name for people; its number if it has no name.
     pub name: Text<32>,
     /// Process id of its supervisor.
     pub supervisor_pid: u32,
@@ -73,7 +73,7 @@ pub struct ProcessStatus {
     pub uptime_millis: u64,
     /// How often it was restarted.
     pub restarts: u32,
-    /// Milliseconds until it is started, if it has no process and is to have one.
+    /// Milliseconds until its next start, if one is due.
     pub next_try_millis: Option<u64>,
     /// Processor time used by this process, in milliseconds.
     pub cpu_millis: u64,
@@ -81,33 +81,33 @@ pub struct ProcessStatus {
     pub memory_bytes: u64,
     /// Its confinement.
     pub confinement: ConfinementReport,
-    /// What it says of itself.
+    /// Its own summary.
     pub summary: Text<256>,
 }
 
-/// What confinement a worker put on, strongest available.
+/// The confinement that a worker has applied: the strongest available.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ConfinementReport {
     /// Landlock ABI in force; zero when the kernel has none.
     pub landlock_abi: u8,
     /// Rules of the seccomp filter.
     pub seccomp_rules: u16,
-    /// Namespaces of its own, as `/proc/self/ns` names them.
+    /// Its own namespaces, by their names in `/proc/self/ns`.
     pub namespaces: Vec<Text<16>>,
-    /// Resources that a container does not let be limited.
+    /// Resources that a container does not allow to be limited.
     pub unlimited: Vec<Text<16>>,
 }
 
-/// How a worker is.
+/// The status of a worker.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its phase.
     pub phase: Phase,
-    /// A few words on what it is doing, for `lumen status`.
+    /// What it is doing, in a few words, for `lumen status`.
     pub summary: Text<256>,
 }
 
-/// One figure. The unit is the end of its name (`_total`, `_bytes`, `_microseconds`…).
+/// One metric. Its name ends with the unit (`_total`, `_bytes`, `_microseconds`…).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
     /// Name, Prometheus style: `video_frames_encoded_total`.
@@ -120,7 +120,7 @@ pub struct Metric {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricValue {
-    /// Only ever grows.
+    /// Only grows.
     Counter(u64),
     /// Goes up and down.
     Gauge(i64),
@@ -137,18 +137,18 @@ pub struct Histogram {
     pub sum: u64,
 }
 
-/// How the app is, with the number of this piece of news.
+/// The state of an app, with the number of this news.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct AppNews {
     /// Counts from 1, over the news of all sessions.
     pub number: u32,
     /// Whose app it is.
     pub session: SessionId,
-    /// How it is.
+    /// Its state.
     pub state: AppState,
 }
 
-/// How the app of a session is, for its viewers.
+/// The state of a session's app, for its viewers.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum AppState {
     /// It has ended. The desktop stays, and the app can be started again.

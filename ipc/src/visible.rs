@@ -1,11 +1,11 @@
-//! What strangers wrote, as it may be shown to a person: whatever would steer a terminal, or hide or
-//! reorder what stands beside it, is written out as an escape sequence of letters and digits.
+//! Makes untrusted text safe to show: characters that would control a terminal, or hide or reorder
+//! text beside them, become escape sequences of letters and digits.
 //!
-//! Text is kept as it came, and made visible where it is shown; doing so twice changes nothing.
+//! Text is kept as it came, and escaped where it is shown; escaping twice changes nothing.
 
 use std::borrow::Cow;
 
-/// Whether a character shows as itself, where it stands. A tab does: programs mean it as a space.
+/// Whether a character is shown as itself. A tab is: programs mean it as a space.
 #[must_use]
 pub fn is_visible(character: char) -> bool {
     match character {
@@ -13,15 +13,16 @@ pub fn is_visible(character: char) -> bool {
         // Marks, embeddings, overrides and isolates of the bidirectional algorithm; the ends of lines and
         // paragraphs between them.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' => false,
-        // Spaces without width, invisible operators, isolates, and formats that Unicode deprecates.
+        // Zero-width spaces, invisible operators, isolates, and formats that Unicode deprecates.
         '\u{200b}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => false,
-        // Annotations and tags, which carry text that nobody sees.
+        // Annotations and tags, which carry invisible text.
         '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => false,
         other => !other.is_control(),
     }
 }
 
-/// One line of text with everything in it visible: `ESC` as `\u{1b}`, the end of a line as `\n`.
+/// One line of text with everything in it visible: `ESC` as `\u{1b}`, the end of a line as `
+/// `.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
@@ -37,7 +38,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same for text whose line ends are its writer's own: they stay, and nothing else is hidden.
+/// The same for text with line ends of our own: they stay as they are.
 #[must_use]
 pub fn visible_lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")

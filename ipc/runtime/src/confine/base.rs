@@ -1,12 +1,12 @@
-//! What every worker needs while it serves, whatever its work: [`Policy::base`].
+//! What every worker needs while it serves, whatever its task: [`Policy::base`].
 //!
 //! Nothing here creates a path, a socket, a process or executable memory, or reaches another
 //! process except over sockets the worker already holds. Nor does anything here turn a held socket
 //! into another kind (a listener into a connection), or change what a successor gets with it:
 //! every call on a socket has its flags, options and commands listed.
 //!
-//! What no filter can see is what lies behind a pointer: the address in `sendmsg`'s header above
-//! all. A worker with a UDP socket can send from it to any address.
+//! A filter cannot see what is behind a pointer, above all the address in `sendmsg`'s header. A
+//! worker with a UDP socket can send from it to any address.
 
 use libc::{self as c, c_long};
 
@@ -15,7 +15,7 @@ use super::policy::{Condition, Policy};
 /// A permission without conditions.
 type Plain = (c_long, &'static str);
 
-/// Memory that is not executable, and giving it back.
+/// Memory that is not executable.
 const MEMORY: &[Plain] = &[
     (c::SYS_brk, "malloc grows the heap"),
     (c::SYS_munmap, "malloc, ended threads, shared memory that is retired"),
@@ -51,7 +51,7 @@ const WAITING: &[Plain] = &[
     (c::SYS_timerfd_settime, "deadlines of event loops"),
 ];
 
-/// The forms only older architectures have; newer ones have the calls above alone.
+/// System calls that only older architectures have; newer ones have only those above.
 #[cfg(target_arch = "x86_64")]
 const WAITING_LEGACY: &[Plain] = &[
     (c::SYS_epoll_wait, "event loops; the C library and mio still use this form"),
@@ -60,7 +60,7 @@ const WAITING_LEGACY: &[Plain] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const WAITING_LEGACY: &[Plain] = &[];
 
-/// Threads, signals, randomness, and the end.
+/// Threads, signals, randomness, and exiting.
 const THREADS: &[Plain] = &[
     (c::SYS_exit, "a thread ends"),
     (c::SYS_exit_group, "the process ends"),
@@ -77,7 +77,7 @@ const THREADS: &[Plain] = &[
     (c::SYS_sigaltstack, "std gives each thread a stack for overflow reports"),
 ];
 
-/// Namespaces a `clone` could make; a thread makes none.
+/// Namespaces that `clone` could create; threads need none.
 const NEW_NAMESPACES: i32 = c::CLONE_NEWNS
     | c::CLONE_NEWCGROUP
     | c::CLONE_NEWUTS
@@ -94,10 +94,10 @@ const FCNTL: [(i32, &str); 4] = [
     (c::F_GET_SEALS, "seals of granted shared memory, checked before it is mapped"),
 ];
 
-/// What `F_SETFL` could change besides blocking (fcntl(2)).
+/// Flags that `F_SETFL` could change besides blocking (fcntl(2)).
 const OTHER_STATUS_FLAGS: i32 = c::O_APPEND | c::O_ASYNC | c::O_DIRECT | c::O_NOATIME;
 
-/// What may be asked of a socket by `getsockopt`.
+/// Options that may be read with `getsockopt`.
 const SOCKET_OPTIONS: [(i32, &str); 3] = [
     (c::SO_DOMAIN, "kind of a granted socket, checked before it is used"),
     (c::SO_ERROR, "pending error of a stream"),

@@ -23,8 +23,8 @@ pub struct Rule {
     pub reason: &'static str,
 }
 
-/// A call that fails with an error instead of ending the worker, because a library asks for it and
-/// does well without.
+/// A call that fails with an error instead of ending the worker, because a library makes it and
+/// works without.
 #[derive(Clone, Debug)]
 pub struct Refused {
     /// `libc::SYS_*`.
@@ -38,13 +38,13 @@ pub struct Refused {
 /// Files below a path that stay readable.
 #[derive(Clone, Debug)]
 pub struct ReadPath {
-    /// Where they begin.
+    /// The path of the directory.
     pub path: &'static str,
     /// Why the worker needs it.
     pub reason: &'static str,
 }
 
-/// A demand on one argument of a system call.
+/// A condition on one argument of a system call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Condition {
     pub(crate) index: u8,
@@ -56,7 +56,7 @@ pub struct Condition {
 #[derive(Clone, Copy, Debug)]
 pub struct Argument(u8);
 
-/// The bits the kernel looks at in an `int` argument. Callers may leave anything above them.
+/// The bits of an `int` argument that the kernel reads. Callers may leave anything above them.
 const INT_BITS: u64 = 0xffff_ffff;
 
 impl Condition {
@@ -66,14 +66,14 @@ impl Condition {
         Argument(index)
     }
 
-    /// Whether a call with these arguments meets it.
+    /// Whether a call with these arguments satisfies it.
     #[cfg(feature = "test-support")]
     pub(crate) fn holds(&self, arguments: &[u64; 6]) -> bool {
         let argument = arguments.get(usize::from(self.index));
         argument.is_some_and(|argument| argument & self.mask == self.value)
     }
 
-    /// Changes the arguments to meet it.
+    /// Changes the arguments to satisfy it.
     #[cfg(feature = "test-support")]
     pub(crate) fn impose(&self, arguments: &mut [u64; 6]) {
         if let Some(argument) = arguments.get_mut(usize::from(self.index)) {
@@ -83,11 +83,12 @@ impl Condition {
 }
 
 impl Argument {
-    /// It is `value`. Of a value that fits 32 bits only 32 are compared, as the kernel does with
-    /// an `int`; so this suits flags, commands and descriptors, not addresses and lengths.
+    /// It equals `value`. If the value fits in 32 bits only 32 bits are compared, as the kernel
+    /// does with an `int`; so this is for flags, commands and descriptors, not for addresses and
+    /// lengths.
     #[must_use]
     pub fn equals(self, value: impl TryInto<i64>) -> Condition {
-        // What no argument can hold compares with all bits set, which no legal call passes.
+        // A value that no argument can hold becomes all ones, which no legal call passes.
         let value = value.try_into().map_or(u64::MAX, i64::cast_unsigned);
         let fits = value <= INT_BITS || value > !(INT_BITS >> 1);
         let mask = if fits { INT_BITS } else { u64::MAX };
@@ -112,25 +113,25 @@ impl Argument {
         self.masked_equals(bits, 0)
     }
 
-    /// It is an `int` in which no bit is set but some of `bits`: for flags.
+    /// It is an `int` with no bits set but some of `bits`: for flags.
     #[must_use]
     pub const fn only(self, bits: i32) -> Condition {
         self.lacks(INT_BITS & !(bits.cast_unsigned() as u64))
     }
 
-    /// It is an `int` that is `value` but for some of `bits`: for a command with flags.
+    /// It is an `int` that equals `value` except for some of `bits`: for a command with flags.
     #[must_use]
     pub const fn is_with_any_of(self, value: i32, bits: i32) -> Condition {
         self.masked_equals(INT_BITS & !(bits.cast_unsigned() as u64), value.cast_unsigned() as u64)
     }
 }
 
-/// Descriptors of a worker that says nothing else: 0–2, control, grants, links, event loop.
+/// The default limit of descriptors: 0–2, control, grants, links, event loop.
 const OPEN_FILES: u64 = 64;
 
 impl Policy {
     /// What every worker needs: the C library's memory and threads, the control thread's runtime,
-    /// its held sockets, the clock, and ending.
+    /// the sockets it holds, the clock, and exiting.
     #[must_use]
     pub fn base() -> Self {
         super::base::policy()
@@ -158,15 +159,15 @@ impl Policy {
         self
     }
 
-    /// Lets `syscall` fail with `errno` (`libc::E*`) instead of ending the worker: for a library
-    /// that asks and does well without. Stronger than any permission of the same call.
+    /// Makes `syscall` fail with `errno` (`libc::E*`) instead of ending the worker: for a library
+    /// that makes it and works without. Overrides any permission for the same call.
     #[must_use]
     pub fn refuse(mut self, syscall: c_long, errno: i32, reason: &'static str) -> Self {
         self.refusals.push(Refused { syscall, errno, reason });
         self
     }
 
-    /// Keeps the files below `path` readable (Landlock), for a library that insists; the calls
+    /// Keeps the files below `path` readable (Landlock), for a library that needs them; the calls
     /// that open them need permissions of their own.
     #[must_use]
     pub fn read_path(mut self, path: &'static str, reason: &'static str) -> Self {
@@ -181,13 +182,13 @@ impl Policy {
         self
     }
 
-    /// Every permission, in the order it was given.
+    /// All permissions, in the order in which they were given.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// Whether some permission or refusal names `syscall`.
+    /// Whether a permission or refusal names `syscall`.
     #[must_use]
     pub fn mentions(&self, syscall: c_long) -> bool {
         self.rules.iter().any(|rule| rule.syscall == syscall)

@@ -6,16 +6,15 @@ use libc::{self as c, c_long};
 
 use crate::ffi::call;
 
-/// One attempt to get out.
+/// One attempt to escape.
 #[derive(Debug)]
 pub(super) struct Escape {
     pub(super) name: &'static str,
-    /// Given the parent's process id; success, and failure for any reason but a refusal, is an
-    /// escape.
+    /// Takes the parent's process id. Success is an escape, and so is any failure but a refusal.
     pub(super) attempt: fn(u32) -> Result<c_long, i32>,
 }
 
-/// Errors that mean "you may not": Landlock's, the filter's, and that of a kernel without the call.
+/// Errors that mean a refusal: by Landlock, by the filter, or by a kernel without the call.
 pub(super) const REFUSALS: &[i32] = &[c::EACCES, c::EPERM, c::ENOSYS];
 
 /// The attempts.
@@ -116,7 +115,7 @@ fn text(text: &'static CStr) -> u64 {
     text.as_ptr() as u64
 }
 
-/// An `int` as the register holds it.
+/// An `int` as its register holds it.
 fn bits(value: i32) -> u64 {
     i64::from(value).cast_unsigned()
 }
