@@ -1,8 +1,8 @@
-//! What gamepad may still do once it serves: drive the devices it was given.
+//! Confinement of `lumen-gamepad`: it may only drive the devices it was given.
 //!
-//! `/dev/uinput` was opened by the supervisor and taken out of the deposit before confinement; this
-//! process opens nothing. Each request on it has a permission of its own, so that no other device's
-//! request gets through should the descriptor ever be another one.
+//! The supervisor opened `/dev/uinput`, and this process took it out of the deposit before
+//! confinement; it opens nothing. Each ioctl request is allowed separately, so that no other
+//! device's request gets through if the descriptor is ever that of another device.
 
 use lumen_ipc_runtime::confine::{Condition, Policy};
 

@@ -1,12 +1,12 @@
-//! Viewers' input on its way to the compositor, while the link is full.
+//! Viewers' input to the compositor, queued while the link is full.
 //!
-//! The compositor may be busy for a moment. Every viewer has room of its own, so that nobody is closed
-//! for what another does. Motion is worth nothing then but its end: it is merged with the viewer's last,
-//! and when too much of it waits, the oldest gives way to the newest; so do signs of life.
-//! A key or button that is lost would stay down: it is kept, up to [`MAX_WAITING`] of one viewer, and a
-//! viewer that goes on beyond that is closed. That a peer left is always told.
+//! The compositor may be busy for a moment. Every viewer has room of its own, so that no viewer is
+//! closed because of another. Of motion only the end matters: it is merged with the viewer's last,
+//! and when too much of it waits, the oldest is dropped; so are signs of life. A lost key or button
+//! would stay down: these are kept, up to [`MAX_WAITING`] of one viewer, and a viewer that sends
+//! more is closed. The message that a peer left is always kept.
 //!
-//! INVARIANT: the order of what one peer did is kept.
+//! INVARIANT: the order of each peer's messages is kept.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ pub const MAX_WAITING: usize = 512;
 /// Most motions of one viewer that wait between those.
 const MAX_MOTIONS: usize = 32;
 
-/// A peer that did more than the compositor could take.
+/// A peer that sent more than the compositor could take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Overflow {
     /// Which.
@@ -37,7 +37,7 @@ impl Outbox {
     /// Queues one message.
     ///
     /// # Errors
-    /// [`Overflow`] when its sender has no room left and it cannot be spared.
+    /// [`Overflow`] when its sender has no room left and it must not be lost.
     pub fn push(&mut self, message: ToCompositor) -> Result<(), Overflow> {
         let own = |other: &ToCompositor| other.peer == message.peer;
         if let Some(last) = self.waiting.iter_mut().rev().find(|other| own(other))
@@ -48,7 +48,7 @@ impl Outbox {
             return Ok(());
         }
         match message.action {
-            // Bounded by themselves: one per peer and life.
+            // Bounded already: one per peer.
             Action::PeerLeft => {}
             action if is_motion(action) => {
                 let motions = |other: &ToCompositor| own(other) && is_motion(other.action);
@@ -74,23 +74,23 @@ impl Outbox {
         self.waiting.front()
     }
 
-    /// Removes it, once sent.
+    /// Removes the front message, once it is sent.
     pub fn pop(&mut self) {
         self.waiting.pop_front();
     }
 
-    /// Forgets everything: a new compositor knows of nobody's keys.
+    /// Removes everything: a new compositor knows no held keys.
     pub fn clear(&mut self) {
         self.waiting.clear();
     }
 }
 
-/// Whether it is worth nothing when a later one is known.
+/// Whether a later one makes it useless.
 const fn is_motion(action: Action) -> bool {
     matches!(action, Action::PointerTo(_) | Action::PointerBy(_) | Action::StillHeld)
 }
 
-/// Two motions or signs of life in a row, as one.
+/// Merges two consecutive motions or signs of life.
 fn merge(earlier: Action, later: Action) -> Option<Action> {
     match (earlier, later) {
         (Action::PointerTo(_), Action::PointerTo(_)) | (Action::StillHeld, Action::StillHeld) => {
@@ -124,7 +124,7 @@ mod tests {
         drained
     }
 
-    /// Something that must not be lost.
+    /// A message that must not be lost.
     fn key(peer: u64) -> ToCompositor {
         from(peer, Action::ReleaseAll)
     }
@@ -166,7 +166,7 @@ mod tests {
         outbox.push(from(2, to(7))).expect("room");
         for x in 0..1000 {
             outbox.push(from(1, to(x))).expect("room");
-            // What follows a key or a button is another motion.
+            // A motion after a key or a button is not merged with one before.
             if x < 500 {
                 outbox.push(key(1)).expect("room");
             }

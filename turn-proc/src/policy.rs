@@ -39,7 +39,7 @@ pub fn policy() -> Policy {
 
 const DATAGRAMS: &str = "datagrams, several at once, on the granted sockets";
 
-/// Why options of connections are set that end them.
+/// Why options are set that end dead connections.
 const DEAD: &str = "clients that die without a goodbye must not keep their connections";
 
 fn option(level: i32, name: i32) -> [Condition; 2] {

@@ -1,8 +1,8 @@
 //! The `tuning` link: what rtc wants, brought from the control thread to the event loop.
 //!
-//! Each demand is a whole one and replaces the one before, so they need no queue and cannot pile up,
-//! however fast rtc asks. An rtc that is gone has no watchers; before the first has spoken nothing is
-//! known.
+//! Each demand is complete and replaces the previous one, so no queue is needed and nothing can
+//! pile up, however fast rtc sends. After an rtc has gone there are no watchers; before the first
+//! has sent its demand nothing is known.
 
 use std::{
     io,
@@ -25,7 +25,7 @@ use tarpc::context::Context;
 use tokio::runtime::Handle;
 use tracing::warn;
 
-/// Where the newest demand waits. Readable while it has not been taken.
+/// Holds the newest demand. Readable until it is taken.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
     stream: StreamId,
@@ -36,32 +36,32 @@ pub(super) struct Desk {
 #[derive(Debug)]
 struct State {
     demand: Option<Demand>,
-    /// Which link end speaks: an old one that ends late must not undo what the new one said.
+    /// The current link end: an old one that ends late must not undo what the new one said.
     link: u64,
 }
 
 impl Desk {
-    /// Of wishes on `stream`.
+    /// For demands on `stream`.
     pub(super) fn new(stream: StreamId) -> io::Result<Self> {
         let state = Arc::new(Mutex::new(State { demand: None, link: 0 }));
         Ok(Self { stream, state, waker: Waker::new()? })
     }
 
-    /// What is wanted, once rtc has said so.
+    /// Takes the demand, if rtc has sent one.
     pub(super) fn take(&self) -> Option<Demand> {
         let state = self.state();
         self.waker.acknowledge();
         state.demand
     }
 
-    /// Rtc says what is wanted.
+    /// Stores a demand as if rtc had sent it.
     #[cfg(test)]
     pub(super) fn put(&self, demand: Demand) {
         let link = self.state().link;
         self.set(link, |wanted| *wanted = Some(demand));
     }
 
-    /// Serves a new end of the link, on the control thread; `guard` reports when it is over.
+    /// Serves a new end of the link on the control thread; `guard` reports its end.
     pub(super) fn serve(&self, descriptor: OwnedFd, guard: LinkGuard, control: &Handle) {
         let link = {
             let mut state = self.state();
@@ -73,7 +73,7 @@ impl Desk {
             let desk = server.desk.clone();
             match rpc::answer(descriptor, server.serve()).await {
                 Ok(()) => guard.give_up(GiveUp::Lost(LossReason::Closed)),
-                Err(error) => warn!(%error, "the tuning link cannot be served"),
+                Err(error) => warn!(%error, "cannot serve the tuning link"),
             }
             desk.set(link, |wanted| {
                 *wanted = wanted.map(|demand| Demand { watchers: 0, ..demand });
@@ -90,7 +90,7 @@ impl Desk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is one assignment, so a poisoned state is whole.
+        // Every change is a single assignment, so a poisoned state is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,7 @@ use lumen_ipc_runtime::confine::{Condition, Policy};
 
 use super::quota::MAX_CONNECTIONS;
 
-/// Descriptors beside the connections: standard streams, links, listener, event loops, and the
+/// Descriptors besides the connections: standard streams, links, listener, event loops, and
 /// connections that are accepted only to be closed.
 const OTHER_DESCRIPTORS: u64 = 64;
 

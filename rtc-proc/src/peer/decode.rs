@@ -1,4 +1,4 @@
-//! Data-channel messages of a browser, from bytes to meaning.
+//! Decodes a browser's data-channel messages.
 //!
 //! A message is one tag byte and big-endian fields of fixed size; anything else is a
 //! [`DecodeError`], and its peer is closed. The table (units are those of
@@ -12,15 +12,15 @@
 //! | input | 04 | button u16, state u8, x u16, y u16 |
 //! | input | 05 | right v120 i16, down v120 i16 |
 //! | input | 06 | right sixteenths i16, down sixteenths i16 |
-//! | input | 07 | none: everything is let go |
+//! | input | 07 | none: everything is released |
 //! | input | 08 | width u16, height u16, scale in 120ths u16 |
-//! | input | 0b | none: a picture is missing, and a whole one is asked for |
-//! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: all of a pad |
+//! | input | 0b | none: a picture is missing, and a keyframe is requested |
+//! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: the whole state of a pad |
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
 //! | motion | 0c | none: a sign of life, while something is held |
 //!
-//! A state is 1 for down and 0 for up. A key state that is down may say how the viewer's lock keys are:
-//! then bit 2 is set, and bits 4 and 8 stand for Caps Lock and Num Lock.
+//! A state is 1 for down and 0 for up. The state of a key that goes down may include the viewer's
+//! lock keys: then bit 2 is set, and bits 4 and 8 stand for Caps Lock and Num Lock.
 
 use lumen_ipc::{
     message::{
@@ -52,7 +52,7 @@ const LOCKS_SAID: u8 = 2;
 const CAPS_LOCK: u8 = 4;
 const NUM_LOCK: u8 = 8;
 
-/// Bytes that are no message of their channel.
+/// Bytes that are not a message of their channel.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// No bytes at all.
@@ -72,7 +72,7 @@ pub enum DecodeError {
     /// A state that is neither down nor up.
     #[error("press state {0}, which means nothing")]
     State(u8),
-    /// A tag this channel does not have.
+    /// A tag that the channel does not have.
     #[error("unknown message {0:#04x}")]
     Tag(u8),
 }
@@ -82,9 +82,9 @@ pub enum DecodeError {
 pub enum Intent {
     /// The viewer acted on the desktop.
     Acted(Action),
-    /// A picture is missing, and a whole one is asked for.
+    /// A picture is missing, and a keyframe is requested.
     KeyframeWanted,
-    /// The viewer's window has this many pixels, and so many of them make one of the page's.
+    /// The size of the viewer's window in device pixels, and its scale.
     SizeWanted(OutputSize),
 }
 
@@ -93,7 +93,7 @@ pub enum Intent {
 pub enum Motion {
     /// The pointer moved by an amount; every such message counts, in whatever order.
     By(PointerDelta),
-    /// Nothing moved, but what is held still is.
+    /// Nothing moved, but the viewer still holds what it held.
     StillHeld,
     /// The pointer is at a place; only the newest counts.
     To {
@@ -111,7 +111,7 @@ pub struct PadNews {
     pub pad: PadIndex,
     /// Grows by one per message of this pad and wraps; only the newest counts.
     pub sequence: u16,
-    /// How it is; `None` when it is unplugged.
+    /// Its state; `None` when it is unplugged.
     pub report: Option<PadReport>,
 }
 
@@ -127,7 +127,7 @@ pub fn input(message: &[u8]) -> Result<Intent, DecodeError> {
         SIZE_WANTED => {
             let [w1, w0, h1, h0, s1, s0] = exactly(fields, length)?;
             let side = |bytes| u32::from(u16::from_be_bytes(bytes));
-            // A window has the size and the scale it has: what no desktop can have is fitted, not
+            // The page cannot choose its window's size and scale: illegal ones are fitted, not
             // refused.
             let scale = Scale::clamped(u16::from_be_bytes([s1, s0]).into());
             let size = OutputSize::nearest(side([w1, w0]), side([h1, h0]), scale);

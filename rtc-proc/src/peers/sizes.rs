@@ -1,10 +1,10 @@
-//! Whose window the desktop is as large as: that of the viewer who resized it or did something last,
-//! among those who are there. Pure.
+//! Which viewer's window sets the size of the desktop: that of the viewer who resized it or acted
+//! last, among those present. Pure.
 //!
-//! A viewer who leaves takes its wish along, and the one before it counts again; when the last has left,
-//! the desktop stays as it is. Two who work at the same time do not take the desktop from one another
-//! with every key: the one whose size it has keeps it until that one has rested for a while ([`REST`]),
-//! or the other resizes its window. Where the desktop has a size of its own nobody's wish counts.
+//! When that viewer leaves, the one before it counts again; when the last one leaves, the desktop
+//! stays as it is. Two viewers who work at the same time do not resize the desktop with every key:
+//! the one who set the size keeps it until it has been idle for a while ([`REST`]), or the other
+//! resizes its window. A desktop with a fixed size ignores all of this.
 
 use std::time::{Duration, Instant};
 
@@ -14,28 +14,27 @@ use lumen_ipc::{
     units::{OutputSize, PeerId},
 };
 
-/// For so long the viewer whose size the desktop has must have done nothing before another's counts by
-/// what that one does.
+/// How long the viewer who set the size must be idle before another viewer sets it by acting.
 const REST: Duration = Duration::from_secs(3);
 
-/// What every viewer's window has.
+/// The sizes of the viewers' windows.
 #[derive(Debug)]
 pub(super) struct Sizes {
     policy: ResizePolicy,
-    /// The last one counts.
+    /// The last one sets the size.
     wishes: Vec<(PeerId, OutputSize)>,
-    /// When the viewer whose wish counts did something last.
+    /// When the viewer who set the size last acted.
     acted: Option<Instant>,
     wanted: Option<OutputSize>,
 }
 
 impl Sizes {
-    /// Nobody has wished for anything.
+    /// No viewer has asked for a size.
     pub(super) const fn new(policy: ResizePolicy) -> Self {
         Self { policy, wishes: Vec::new(), acted: None, wanted: None }
     }
 
-    /// A viewer's window has this size.
+    /// Handles the size of a viewer's window.
     pub(super) fn wish(&mut self, now: Instant, peer: PeerId, size: OutputSize) {
         self.wishes.retain(|(owner, _)| *owner != peer);
         self.wishes.push((peer, size));
@@ -43,10 +42,11 @@ impl Sizes {
         self.decide();
     }
 
-    /// A viewer did something.
+    /// Handles an action of a viewer.
     pub(super) fn note(&mut self, now: Instant, peer: PeerId, action: Action) {
-        // Its release, because a desktop that changes between the two would move what was pressed
-        // away from under the pointer. Motion says nothing: every passing mouse moves.
+        // Only a release counts: a desktop that is resized between press and release would move the
+        // pressed element away from under the pointer. Motion does not count: every passing mouse
+        // moves.
         if let Action::Key { state: PressState::Released, .. }
         | Action::Button { state: PressState::Released, .. } = action
         {
@@ -55,7 +55,7 @@ impl Sizes {
         }
     }
 
-    /// Lets the wish of a viewer who acts count, if the one whose wish counts has rested.
+    /// Lets a viewer who acts set the size, if the one who set it has been idle.
     fn prefer(&mut self, now: Instant, peer: PeerId) {
         let counts = self.wishes.last().is_some_and(|(owner, _)| *owner == peer);
         let rested = self.acted.is_none_or(|acted| now.duration_since(acted) >= REST);
@@ -67,7 +67,7 @@ impl Sizes {
         }
     }
 
-    /// A viewer is gone.
+    /// Removes a viewer.
     pub(super) fn leave(&mut self, peer: PeerId) {
         if self.wishes.last().is_some_and(|(owner, _)| *owner == peer) {
             self.acted = None;
@@ -82,7 +82,7 @@ impl Sizes {
         }
     }
 
-    /// The size that the desktop is to have; `None` where it keeps the one it has.
+    /// The size that the desktop should have; `None` if it keeps the one it has.
     pub(super) const fn wanted(&self) -> Option<OutputSize> {
         self.wanted
     }
@@ -119,7 +119,7 @@ mod tests {
         sizes.leave(BOB);
         assert_eq!(sizes.wanted(), Some(size(800, 600)));
         sizes.leave(ANNE);
-        assert_eq!(sizes.wanted(), Some(size(800, 600)), "the desktop stays as it was");
+        assert_eq!(sizes.wanted(), Some(size(800, 600)), "the desktop keeps its size");
     }
 
     #[test]

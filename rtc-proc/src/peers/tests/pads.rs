@@ -1,4 +1,4 @@
-//! Pads of viewers, and what games do to them.
+//! Viewers' pads, and what games do to them.
 
 use lumen_ipc::message::pads as link;
 
@@ -27,7 +27,7 @@ fn pad_is_plugged_by_its_first_state_and_told_anew_to_a_new_gamepad_worker() {
     house.send_on_pads(viewer, &pad_pressed(2));
     house.peers.pads_replaced();
     house.collect();
-    assert_eq!(house.pad_actions(), [], "it is late, and nothing is plugged");
+    assert_eq!(house.pad_actions(), [], "a late state plugs nothing");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn pads_of_a_viewer_end_with_it_once_and_only_if_there_were_any() {
     let viewer = house.join(1, CONTROL);
     house.join(2, CONTROL);
     house.send_on_pads(viewer, &pad_pressed(1));
-    // Even if all are unplugged: the word of that may have found no room.
+    // Even if all are unplugged: that message may have found no room.
     house.send_on_pads(viewer, &[10, 1, 0, 2]);
     house.pad_actions();
     house.signal(ToRtc::PeerGone { peer: PeerId(1) });

@@ -1,4 +1,4 @@
-//! How large the desktop is wanted by those who look at it.
+//! The desktop's size as its viewers request it.
 
 use super::*;
 
@@ -26,5 +26,9 @@ fn desktop_follows_the_first_viewer_again_when_the_second_has_left() {
     house.signal(ToRtc::PeerGone { peer: PeerId(2) });
     assert_eq!(house.size, Some(OutputSize::nearest(800, 600, Scale::ONE)));
     house.signal(ToRtc::PeerGone { peer: PeerId(1) });
-    assert_eq!(house.size, Some(OutputSize::nearest(800, 600, Scale::ONE)), "it stays as it was");
+    assert_eq!(
+        house.size,
+        Some(OutputSize::nearest(800, 600, Scale::ONE)),
+        "the size stays as it was"
+    );
 }
