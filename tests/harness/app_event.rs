@@ -1,4 +1,4 @@
-//! What the test app writes down: one JSON object a line, everything the compositor told it.
+//! The test app's log: one JSON object a line for each event from the compositor.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,14 +20,14 @@ pub enum AppEvent {
         /// Height in surface pixels.
         height: u32,
     },
-    /// The compositor wants the window drawn so finely from now on.
+    /// The compositor's preferred scale for the window changed.
     Scaled {
-        /// Pixels of a buffer in 120 of the surface's.
+        /// Buffer pixels for 120 surface pixels.
         parts: u32,
     },
-    /// The window is flat from now on.
+    /// The window shows a flat colour from now on.
     Filled {
-        /// With this.
+        /// Which colour.
         colour: Colour,
     },
     /// The window has the keyboard.
@@ -55,7 +55,7 @@ pub enum AppEvent {
         /// Down or up.
         pressed: bool,
     },
-    /// One pointer frame's scrolling. Zero where the compositor said nothing.
+    /// The scrolling of one pointer frame. Zero where the compositor sent nothing.
     Scrolled {
         /// Rightward in pixels.
         right: f64,
@@ -65,9 +65,9 @@ pub enum AppEvent {
         right_v120: i32,
         /// Downward, 120 a notch.
         down_v120: i32,
-        /// Whether it said that this is a wheel.
+        /// Whether the source was a wheel.
         wheel: bool,
-        /// Whether it said that the fingers were lifted.
+        /// Whether the scrolling stopped: the fingers were lifted.
         stopped: bool,
     },
     /// The compositor is gone.

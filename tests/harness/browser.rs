@@ -58,7 +58,7 @@ impl Browser {
         Self::start_on(None, &[])
     }
 
-    /// Starts Chromium on a host of its own, with flags besides the usual ones.
+    /// Starts Chromium on a test host of its own, with additional flags.
     ///
     /// # Errors
     /// As [`Browser::start`].
@@ -79,7 +79,7 @@ impl Browser {
         Ok(browser)
     }
 
-    /// Opens `url` in a window of its own with cookies of its own, of 1280 × 720 pixels.
+    /// Opens `url` in a window with cookies of its own, of 1280 × 720 pixels.
     ///
     /// # Errors
     /// When the page cannot be loaded.
@@ -95,7 +95,7 @@ impl Browser {
         self.open_with(&json!({ "do": "open", "url": url, "width": width, "height": height }))
     }
 
-    /// As [`Browser::open_sized`], on a display whose device pixels are so many to a CSS pixel, as a
+    /// As [`Browser::open_sized`], on a display with this many device pixels to a CSS pixel, as a
     /// browser's device mode emulates it.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl Browser {
         )
     }
 
-    /// As [`Browser::open`], in a window as it is, of which nothing is emulated.
+    /// As [`Browser::open`], in a real window without emulation.
     ///
     /// # Errors
     /// When the page cannot be loaded.
@@ -125,8 +125,8 @@ impl Browser {
         )
     }
 
-    /// As [`Browser::open_sized`], but a test can spoil the page's pictures before they are decoded,
-    /// and those of so many macroblocks or more are spoiled from the beginning.
+    /// As [`Browser::open_sized`], but a test can spoil the page's pictures before they are
+    /// decoded, and those of so many macroblocks or more are spoiled from the beginning.
     ///
     /// # Errors
     /// When the page cannot be loaded.
@@ -147,7 +147,7 @@ impl Browser {
         Ok(Page { browser: self.clone(), page })
     }
 
-    /// Every process of Chromium stands still until the value is dropped.
+    /// Stops every process of Chromium until the value is dropped.
     ///
     /// # Errors
     /// When one cannot be stopped.
@@ -174,8 +174,8 @@ impl Browser {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // The driver closes Chromium and ends when told; were it stuck, playwright's own exit
-        // handler ends Chromium with it.
+        // On this command the driver closes Chromium and ends; if the driver is stuck, playwright's
+        // own exit handler ends Chromium with it.
         let _ = writeln!(self.commands, "{}", json!({ "do": "quit" }));
         let mut line = String::new();
         if self.answers.read_line(&mut line).unwrap_or(0) == 0 {
@@ -185,12 +185,12 @@ impl Drop for Driver {
     }
 }
 
-/// How a browser speaks to the relay.
+/// How a browser connects to the relay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Transport {
     /// UDP.
     Udp,
-    /// TCP in the clear.
+    /// TCP without TLS.
     Tcp,
     /// TLS over TCP.
     Tls,
@@ -208,12 +208,12 @@ impl Transport {
     }
 }
 
-/// The way a page's picture comes.
+/// The path of a page's picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Path {
-    /// From rtc, by UDP.
+    /// From rtc, over UDP.
     Direct,
-    /// By the relay.
+    /// Through the relay.
     Relayed(Transport),
 }
 
@@ -233,16 +233,16 @@ struct SelectedPath {
     relayed: Option<String>,
 }
 
-/// What a page knows of one decoded frame.
+/// What a page knows about a decoded frame.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct DecodedFrame {
-    /// When it was there, in milliseconds of the wall clock.
+    /// When it was decoded, in milliseconds of the wall clock.
     pub at: f64,
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// How many frames the browser has shown until then: it shows some that a busy page hears nothing of.
+    /// How many frames the browser had shown by then: a busy page is not told about all of them.
     pub presented: u32,
 }
 
@@ -272,7 +272,7 @@ impl Page {
         self.evaluate("lumenTest.frames")
     }
 
-    /// Waits until the page shows a picture and takes keys.
+    /// Waits until the page shows a picture and accepts keys.
     ///
     /// # Errors
     /// When it never does.
@@ -292,7 +292,7 @@ impl Page {
         })
     }
 
-    /// All that the page's status line has said.
+    /// All texts that the page's status line has shown.
     ///
     /// # Errors
     /// When the page is gone.
@@ -300,12 +300,12 @@ impl Page {
         self.evaluate("lumenTest.statuses")
     }
 
-    /// Waits until the status line says, or has said, something with this in it.
+    /// Waits until the status line has shown a text that contains this.
     ///
     /// # Errors
     /// When it never does.
     pub fn wait_for_status(&self, part: &str) -> Result<()> {
-        wait_for_ok("a word in the status line", || {
+        wait_for_ok("a text in the status line", || {
             let statuses = self.statuses()?;
             ensure!(statuses.iter().any(|status| status.contains(part)), "it says {statuses:?}");
             Ok(())
@@ -323,7 +323,7 @@ impl Page {
     /// Makes sure that the page has made one connection and no other.
     ///
     /// # Errors
-    /// When it has made none or several, with what it says about that.
+    /// When it has made none or several, with the page's messages about it.
     pub fn ensure_connected_once(&self) -> Result<()> {
         let made = self.connections_made()?;
         ensure!(
@@ -334,10 +334,10 @@ impl Page {
         Ok(())
     }
 
-    /// The way the picture comes now.
+    /// The path of the picture now.
     ///
     /// # Errors
-    /// When it does not come, or by a way nobody knows.
+    /// When there is no picture, or its path is unknown.
     pub fn path(&self) -> Result<Path> {
         let selected: Option<SelectedPath> = self.evaluate("lumenTest.path()")?;
         let selected = selected.context("WebRTC has no path")?;
@@ -350,9 +350,8 @@ impl Page {
         }
     }
 
-    /// Waits for a frame decoded after `instant`, and returns how much later that was. The page
-    /// tells when it has one; nothing is asked meanwhile, so that waiting does not slow what is
-    /// waited for.
+    /// Waits for a frame decoded after `instant`, and returns how much later it came. The page
+    /// reports it; the test does not poll meanwhile, so that waiting does not slow the frame down.
     ///
     /// # Errors
     /// When none comes.
@@ -364,7 +363,7 @@ impl Page {
         Ok(Duration::from_secs_f64((frame.at - millis) / 1000.0))
     }
 
-    /// Waits until the picture is still and needs no more improving: no new frame for a second.
+    /// Waits until the picture is still and no longer improves: no new frame for a second.
     ///
     /// # Errors
     /// When frames keep coming.
@@ -396,7 +395,7 @@ impl Page {
         })
     }
 
-    /// Does something once the page takes it: what was done before would be lost.
+    /// Does something once the page accepts it: what is done earlier would be lost.
     fn act(&self, command: Value) -> Result<()> {
         self.wait_for_controls()?;
         self.ask(command).map(drop)
@@ -410,7 +409,8 @@ impl Page {
         self.ask(json!({ "do": "resize", "width": width, "height": height })).map(drop)
     }
 
-    /// Gives the window another size and its display another ratio, as zooming and another monitor do.
+    /// Gives the window another size and its display another ratio, as zooming or another monitor
+    /// does.
     ///
     /// # Errors
     /// When the page is gone.
@@ -419,7 +419,7 @@ impl Page {
         self.ask(command).map(drop)
     }
 
-    /// What the window shows, how bright each device pixel of a part of it is, row by row.
+    /// The brightness of each device pixel in a part of the window, row by row.
     ///
     /// # Errors
     /// When the page is gone.
@@ -429,7 +429,7 @@ impl Page {
         Ok(serde_json::from_value(self.ask(command)?)?)
     }
 
-    /// Loads the page anew.
+    /// Reloads the page.
     ///
     /// # Errors
     /// When it cannot be loaded.
@@ -453,7 +453,7 @@ impl Page {
         self.ask(json!({ "do": "close" })).map(drop)
     }
 
-    /// Keeps what the window shows as a PNG.
+    /// Saves what the window shows as a PNG.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -461,7 +461,7 @@ impl Page {
         self.ask(json!({ "do": "screenshot", "path": path })).map(drop)
     }
 
-    /// All that the page wrote to its console, and every error it did not catch.
+    /// All that the page wrote to its console, and every uncaught error.
     ///
     /// # Errors
     /// When the page is gone.

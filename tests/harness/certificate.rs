@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::stage::Folder;
 
-/// Whom it is for (RFC 6761 keeps `.test` free).
+/// The name that it is for (RFC 6761 reserves `.test`).
 pub const NAME: &str = "relay.lumen.test";
 
-/// A key and a certificate that it signed itself, as files that any user may read.
+/// A key and a self-signed certificate, as files that any user may read.
 #[derive(Debug)]
 pub struct Certificate {
     _folder: Folder,

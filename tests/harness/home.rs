@@ -1,4 +1,4 @@
-//! Who starts Lumen, and the folders that user has: nothing of the test runner's own.
+//! The user who starts Lumen, and that user's folders: nothing of the test runner's own.
 
 use std::{
     fs,
@@ -15,12 +15,12 @@ use crate::stage::Folder;
 /// The ordinary user that `tests/install.sh` adds for tests that root runs.
 pub const TEST_USER: &str = "lumen-test";
 
-/// Who starts Lumen.
+/// The user who starts Lumen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Starter {
     /// An ordinary user: whoever runs the tests, or [`TEST_USER`] if that is root.
     Ordinary,
-    /// An ordinary user of this number, whom no database names.
+    /// An ordinary user with this number, whom no database names.
     Nameless(u32),
     /// Root, for the desktop of [`TEST_USER`].
     Root,

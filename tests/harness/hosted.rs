@@ -1,8 +1,8 @@
 //! One host and any number of sessions, each a process of its own, as `lumen serve` and `lumen session`
 //! start them.
 //!
-//! Host and sessions may be ended and started in any order. The host listens on a port that stays the
-//! same when it is started again. As with [`crate::rig`], one test at a time has this machine.
+//! Host and sessions may be ended and started in any order. The host keeps its port when it is
+//! started again. As with [`crate::rig`], only one test at a time uses this machine.
 
 use std::{
     cell::Cell,
@@ -42,7 +42,7 @@ struct Ground {
 }
 
 impl Ground {
-    /// `lumen` with these words, by whoever starts everything here.
+    /// `lumen` with these arguments, run by the user who starts everything here.
     fn lumen(&self, words: &[&str]) -> Command {
         let mut command = self.home.command(&self.stage.path(LUMEN));
         command.args(words).stdin(Stdio::null());
@@ -60,12 +60,12 @@ impl Ground {
     }
 }
 
-/// A running `lumen`. Dropping it ends it and all that descends from it.
+/// A running `lumen`. Dropping it ends it and all its descendants.
 #[derive(Debug)]
 struct Program {
     child: Child,
     output: PathBuf,
-    /// What descended from it when it was killed.
+    /// Its descendants when it was killed.
     left: Vec<Process>,
 }
 
@@ -78,7 +78,7 @@ impl Program {
         Process(self.child.id())
     }
 
-    /// Waits for the word that follows `words` in what it prints.
+    /// Waits for the word that follows `words` in its output.
     fn printed_after(&mut self, words: &str) -> Result<String> {
         let printed = wait_for(&format!("lumen prints `{words}` or ends"), || {
             let ended = self.child.try_wait().ok().flatten();
@@ -107,7 +107,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         end(&mut self.child);
         for process in self.left.iter().filter(|process| process.is_alive()) {
-            // Gone meanwhile is fine, too.
+            // The process may have ended meanwhile.
             let _ = kill_hard(*process);
         }
         let name = self.output.file_name().unwrap_or_default().display();
@@ -150,14 +150,14 @@ impl HostSetup {
         self
     }
 
-    /// Prepares everything, and starts no host yet.
+    /// Prepares everything, without starting a host.
     ///
     /// # Errors
     /// When the folders cannot be made.
     pub fn prepare(self) -> Result<HostRig> {
         let turn = take_turn()?;
         let (home, stage) = (Home::new(self.starter)?, Stage::new()?);
-        // Free at this moment, and nobody else starts anything that takes a port of itself.
+        // A free port; nobody else takes ports by themselves now.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         Ok(HostRig {
             serve: None,
@@ -168,7 +168,7 @@ impl HostSetup {
         })
     }
 
-    /// Starts the host, and waits until browsers can come.
+    /// Starts the host, and waits until browsers can connect.
     ///
     /// # Errors
     /// When it ends instead, with what it said.
@@ -179,10 +179,10 @@ impl HostSetup {
     }
 }
 
-/// A host, of which one process at a time runs.
+/// A host; at most one process of it runs at a time.
 #[derive(Debug)]
 pub struct HostRig {
-    /// Ended before what it stands on.
+    /// Ended before the folders that it uses.
     serve: Option<Program>,
     ground: Rc<Ground>,
     address: SocketAddr,
@@ -191,7 +191,7 @@ pub struct HostRig {
 }
 
 impl HostRig {
-    /// A host of an ordinary user, and nothing special.
+    /// A host of an ordinary user, without options.
     ///
     /// # Errors
     /// As [`HostSetup::start`].
@@ -199,7 +199,8 @@ impl HostRig {
         HostSetup::new().start()
     }
 
-    /// Starts the host's process, for the first time or again, and waits until browsers can come.
+    /// Starts the host's process, for the first time or again, and waits until browsers can
+    /// connect.
     ///
     /// # Errors
     /// When it ends instead, with what it said.
@@ -234,7 +235,7 @@ impl HostRig {
         self.serve.as_ref().map(Program::process).context("no host runs")
     }
 
-    /// What the running host's process printed.
+    /// The output of the running host's process.
     #[must_use]
     pub fn said(&self) -> String {
         self.serve.as_ref().map(Program::said).unwrap_or_default()
@@ -261,7 +262,7 @@ impl HostRig {
         }
     }
 
-    /// Runs another command of `lumen`, by whoever started the host.
+    /// Runs another command of `lumen`, as the user who started the host.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -280,7 +281,8 @@ impl HostRig {
         serde_json::from_slice(&output.stdout).context("what lumen status --json printed")
     }
 
-    /// Waits until the host has this many sessions and knows all of each; returns what it says then.
+    /// Waits until the host has this many sessions and knows everything about each; returns its
+    /// status.
     ///
     /// # Errors
     /// When it does not in time.
@@ -293,7 +295,7 @@ impl HostRig {
         })
     }
 
-    /// How one worker is, of a session or of the host, if it is there at all.
+    /// The status of a worker of a session or of the host, if it exists.
     ///
     /// # Errors
     /// As [`HostRig::status`].
@@ -341,7 +343,7 @@ impl SessionSetup {
         Self::default()
     }
 
-    /// What the test app shows, at most so often a second.
+    /// What the test app shows, and at most how often a second.
     #[must_use]
     pub fn show(mut self, show: Show, fps: u32) -> Self {
         self.app = App::test(show, fps);
@@ -362,7 +364,7 @@ impl SessionSetup {
         self
     }
 
-    /// What people call it.
+    /// Its name for people.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.option("--name", name)
@@ -428,13 +430,13 @@ impl SessionRig {
         self.url.split_once("token=").map_or("", |(_, token)| token)
     }
 
-    /// What the test app wrote down.
+    /// The log of the test app.
     #[must_use]
     pub fn app_log(&self) -> &AppLog {
         &self.log
     }
 
-    /// All that the session and its workers printed.
+    /// The output of the session and its workers.
     #[must_use]
     pub fn said(&self) -> String {
         self.program.said()
@@ -446,10 +448,10 @@ impl SessionRig {
         self.program.process()
     }
 
-    /// The number that its host gave it.
+    /// The number that its host assigned.
     ///
     /// # Errors
-    /// When the host does not have it in time.
+    /// When the host does not register it in time.
     pub fn number(&self, host: &HostRig) -> Result<SessionId> {
         wait_for("the host has the session", || {
             let sessions = host.status().ok()?.sessions;

@@ -1,4 +1,4 @@
-//! Figures worth printing: `make test` shows them when it is done, `make bench` in its table.
+//! Figures worth printing: `make test` shows them at its end, `make bench` in its table.
 
 use std::{fs, io::Write, time::Duration};
 
@@ -10,7 +10,7 @@ pub fn note(what: &str, figure: impl std::fmt::Display) {
     let line = format!("{what}: {figure}");
     println!("measured: {line}");
     let path = stage::artifacts().join("measured.txt");
-    // A figure that cannot be kept is no reason to fail the test that took it.
+    // A figure that cannot be stored is no reason to fail the test that measured it.
     let _ = fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -23,7 +23,8 @@ pub fn note_time(what: &str, time: Duration) {
     note(what, format_args!("{:.0} ms", time.as_secs_f64() * 1000.0));
 }
 
-/// The value that `percent` per cent of `values` do not exceed (nearest rank); `None` of none.
+/// The value that `percent` per cent of `values` do not exceed (nearest rank); `None` without
+/// values.
 #[must_use]
 pub fn percentile(values: &[f64], percent: f64) -> Option<f64> {
     let mut sorted = values.to_vec();

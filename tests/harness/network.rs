@@ -1,5 +1,5 @@
-//! Hosts and networks of the tests' own: network namespaces, joined by cables, with firewalls and
-//! address translators as they stand between browsers and servers.
+//! Test hosts and networks: network namespaces, joined by cables, with the firewalls and address
+//! translators that stand between browsers and servers.
 //!
 //! Needs root (or the capabilities to make network namespaces), `ip` and `iptables`. Nothing here
 //! touches the network of the machine that runs the tests.
@@ -17,8 +17,8 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::patience::wait_until;
 
-/// A host with nothing but a loopback interface, until cables are plugged in. Unplugged and gone
-/// when dropped; what still runs on it keeps its dead network.
+/// A host with nothing but a loopback interface, until cables are plugged in. Removed when dropped;
+/// programs that still run on it keep a dead network.
 #[derive(Debug)]
 pub struct Host {
     name: String,
@@ -28,7 +28,7 @@ impl Host {
     /// A new host; `role` is part of its name.
     ///
     /// # Errors
-    /// When this user may not make one.
+    /// When this user may not create one.
     pub fn new(role: &str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +60,7 @@ impl Host {
     /// Plugs a cable in: an interface `here` on this host, and one named `there` on `other`, each
     /// with its addresses (`198.51.100.1/24`).
     ///
-    /// # Errors
+    /// When a name is taken or an address is malformed.
     /// When a name is taken or an address is none.
     pub fn plug(&self, here: (&str, &[&str]), other: &Self, there: (&str, &[&str])) -> Result<()> {
         self.ip(&format!(
@@ -79,8 +79,8 @@ impl Host {
         other.settle(there.0)
     }
 
-    /// Waits until an interface is up and its addresses are its own: the kernel tells of both a
-    /// while later, and a browser that is told of a changed network drops what it is loading.
+    /// Waits until an interface is up and its addresses are usable: the kernel reports both a while
+    /// later, and a browser that learns of a changed network drops what it is loading.
     fn settle(&self, interface: &str) -> Result<()> {
         wait_until(&format!("{interface} of {} is up", self.name), || {
             let look = |what: &[&str]| self.look(what).unwrap_or_default();
@@ -94,7 +94,7 @@ impl Host {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Lets it forward packets of both families.
+    /// Enables forwarding of IPv4 and IPv6.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -103,10 +103,10 @@ impl Host {
         self.administer("sysctl -q -w net.ipv6.conf.all.forwarding=1")
     }
 
-    /// Does something there, in a thread of its own, whose threads and programs are there, too.
+    /// Does something there, in a thread whose child threads and programs are there, too.
     ///
     /// # Errors
-    /// When the host cannot be had, and as `work`.
+    /// When the host cannot be entered, and as `work`.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let namespace = File::open(format!("/run/netns/{}", self.name))?;
         let on_host = move || {
@@ -120,10 +120,10 @@ impl Host {
     /// Starts a program there.
     ///
     /// # Errors
-    /// When the program or the host cannot be had.
+    /// When the program cannot be started or the host cannot be entered.
     pub fn spawn(&self, command: &mut Command) -> Result<Child> {
         let namespace = File::open(format!("/run/netns/{}", self.name))?;
-        // A child starts on the network of the thread that starts it.
+        // A child inherits the network of the thread that starts it.
         let child = thread::scope(|scope| {
             let on_host = scope.spawn(|| -> io::Result<Child> {
                 setns(&namespace, CloneFlags::CLONE_NEWNET)?;
@@ -137,7 +137,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Its cables go with it. At worst an empty namespace stays behind.
+        // Its cables are removed with it. At worst an empty namespace is left.
         let _ = run(Command::new("ip").args(["netns", "delete", &self.name]));
     }
 }

@@ -1,5 +1,5 @@
-//! A real nginx before Lumen, as people put it there. It runs as the ordinary user who runs Lumen, and
-//! ends with its test.
+//! A real nginx in front of Lumen, as people use it. It runs as the ordinary user who runs Lumen,
+//! and ends with its test.
 
 use std::{
     fs,
@@ -21,9 +21,9 @@ use crate::{
     patience::wait_for,
 };
 
-/// What people are told to write.
+/// The guide for administrators.
 const GUIDE: &str = include_str!("../../web/PROXY.md");
-/// Where the guide's snippets find Lumen.
+/// Lumen's URL in the guide's snippets.
 const IN_GUIDE: &str = "http://127.0.0.1:8080";
 /// The port it listens on, at an address of its own.
 const PORT: u16 = 8088;
@@ -52,12 +52,12 @@ impl Nginx {
     /// Starts it with these lines in its one server.
     ///
     /// # Errors
-    /// When it is missing or does not take them.
+    /// When nginx is missing or rejects them.
     pub fn start(locations: &str) -> Result<Self> {
         Self::start_with(locations, None)
     }
 
-    /// As [`Self::start`], reached by TLS only.
+    /// As [`Self::start`], over TLS only.
     ///
     /// # Errors
     /// As [`Self::start`], and when there is no certificate.
@@ -87,7 +87,7 @@ impl Nginx {
         );
         fs::write(&configuration, text)?;
         let mut command = home.command(Path::new("nginx"));
-        // Where Debian has it an ordinary user does not look.
+        // Debian installs it in a directory that is not in an ordinary user's PATH.
         let searched = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{searched}:/usr/local/sbin:/usr/sbin"));
         command.arg("-p").arg(home.path("")).arg("-c").arg(&configuration).args(["-e", "stderr"]);
@@ -112,7 +112,7 @@ impl Nginx {
         }
     }
 
-    /// Where it is, for browsers: `http://` or `https://`, address and port.
+    /// Its origin for browsers: `http://` or `https://`, address and port.
     #[must_use]
     pub fn origin(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
@@ -122,7 +122,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Its worker ends with it. One that has ended needs no telling.
+        // Its worker ends with it.
         if let Ok(pid) = i32::try_from(self.process.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
@@ -130,7 +130,7 @@ impl Drop for Nginx {
     }
 }
 
-/// An address of the loopback that no other test has: nginx cannot say which port it got.
+/// A loopback address that no other test uses: nginx cannot report which port it got.
 fn own_address() -> Ipv4Addr {
     static COUNT: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();

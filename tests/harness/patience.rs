@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, bail};
 
-/// Time between two looks at a condition.
+/// Time between two checks of a condition.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long a test waits before it gives up: 30 s, or `LUMEN_TEST_PATIENCE` seconds. It decides
@@ -19,7 +19,7 @@ pub fn patience() -> Duration {
     Duration::from_secs(seconds.unwrap_or(30))
 }
 
-/// Waits until `condition` yields a value; `what` says what is missing if it never does.
+/// Waits until `condition` yields a value; `what` names what is awaited, for the error.
 ///
 /// # Errors
 /// When [`patience`] is over.
@@ -45,11 +45,11 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> Result<()>
     wait_for(what, || condition().then_some(()))
 }
 
-/// Waits until `look` finds something; an error of `look` counts as "not yet" and is told if time
-/// runs out.
+/// Waits until `look` finds something; an error of `look` counts as "not yet" and is reported if
+/// time runs out.
 ///
 /// # Errors
-/// When [`patience`] is over, with what `look` last said.
+/// When [`patience`] is over, with the last error of `look`.
 pub fn wait_for_ok<T>(what: &str, mut look: impl FnMut() -> Result<T>) -> Result<T> {
     let mut last = None;
     wait_for(what, || look().map_err(|error| last = Some(error)).ok())

@@ -17,9 +17,9 @@ pub struct Colour {
     pub blue: u8,
 }
 
-/// Most difference of one channel between what was drawn and what a browser shows. The way there
-/// rounds twice (BT.709 limited range and back, at most 3) and quantises (flat areas: at most 8 at
-/// the lowest quality Lumen uses).
+/// Largest difference of one channel between what was drawn and what a browser shows. The
+/// conversion rounds twice (BT.709 limited range and back, at most 3) and the encoder quantises
+/// (flat areas: at most 8 at the lowest quality Lumen uses).
 pub const TOLERANCE: u8 = 16;
 
 impl Colour {
@@ -56,7 +56,7 @@ pub const QUADRANTS: [Colour; 4] = [
     Colour::new(224, 208, 96),
 ];
 
-/// What the app fills its window with while nothing else is asked.
+/// What the app fills its window with by default.
 pub const BACKGROUND: Colour = Colour::new(40, 44, 52);
 
 /// Side of the chequered square.
@@ -90,8 +90,8 @@ impl Picture {
         Self { width, bytes: colour.bgrx().repeat(width * height) }
     }
 
-    /// [`BACKGROUND`] with a square of black and white pixels in turn; it begins with a black one at
-    /// the middle, and is [`CHECKERS`] pixels wide and high.
+    /// [`BACKGROUND`] with a square of alternating black and white pixels, which begins with a
+    /// black one in the middle and is [`CHECKERS`] pixels wide and high.
     #[must_use]
     pub fn checkers(width: usize, height: usize) -> Self {
         let mut picture = Self::filled(width, height, BACKGROUND);
@@ -129,7 +129,7 @@ impl Picture {
         for top in (4..height.saturating_sub(LINE)).step_by(LINE) {
             let length = width / LETTER * (40 + noise.next() as usize % 60) / 100;
             for letter in 4..length.saturating_sub(1) {
-                // Every sixth place or so is between two words.
+                // About every sixth place is a gap between words.
                 if !noise.next().is_multiple_of(6) {
                     page.draw_letter(letter * LETTER, top, noise.next());
                 }
@@ -138,7 +138,7 @@ impl Picture {
         page
     }
 
-    /// Strokes two pixels thick on a grid of 3 by 5, as `strokes` has bits.
+    /// Draws strokes two pixels thick on a grid of 3 by 5, one for each bit of `strokes`.
     fn draw_letter(&mut self, left: usize, top: usize, strokes: u64) {
         for (y, x) in (0..10).flat_map(|y| (0..6).map(move |x| (y, x))) {
             let bit = (y / 2) * 3 + x / 2;
@@ -151,7 +151,7 @@ impl Picture {
         }
     }
 
-    /// A smooth, coloured gradient with a grain: what a film or a game looks like to an encoder.
+    /// A smooth, coloured gradient with noise: what a film or a game looks like to an encoder.
     #[must_use]
     pub fn gradient(width: usize, height: usize) -> Self {
         let mut noise = Noise(0x2545_f491_4f6c_dd1d);
@@ -174,13 +174,13 @@ impl Picture {
         &self.bytes
     }
 
-    /// `rows` rows from row `first` on, going on at the top after the last.
+    /// `rows` rows from row `first` on, continuing at the top after the last.
     pub fn rows_from(&self, first: usize, rows: usize) -> impl Iterator<Item = &[u8]> {
         self.bytes.chunks_exact(self.width * 4).cycle().skip(first).take(rows)
     }
 }
 
-/// Xorshift: the same grain in every run.
+/// Xorshift: the same noise in every run.
 struct Noise(u64);
 
 impl Noise {

@@ -1,8 +1,8 @@
 //! One running Lumen, started for one test and ended with it.
 //!
-//! INVARIANT: at most one rig runs on this machine at a time (a file lock sees to it, whatever
-//! runs the tests), because each brings an encoder and often a browser, and a test that measures
-//! or waits must not compete with another.
+//! INVARIANT: at most one rig runs on this machine at a time (a file lock ensures it, whatever runs
+//! the tests), because each brings an encoder and often a browser, and a test that measures or
+//! waits must not compete with another.
 
 use std::{
     fs::{self, File},
@@ -45,7 +45,7 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// `launches` says that the process started was not Lumen itself but its parent.
+    /// `launches` says that the started process is not Lumen itself but its parent.
     pub(crate) fn new(launched: Launched, url: String, launches: bool) -> Result<Self> {
         let address = url.strip_prefix("http://").map(|rest| {
             let host = rest.split('/').next().unwrap_or_default();
@@ -59,7 +59,7 @@ impl Rig {
         Ok(Self { launched, supervisor, url, address })
     }
 
-    /// Starts Lumen with the test app's quadrants, and nothing else special.
+    /// Starts Lumen with the test app's quadrants, without options.
     ///
     /// # Errors
     /// As [`Setup::start`].
@@ -73,7 +73,7 @@ impl Rig {
         &self.url
     }
 
-    /// The address to open from another host, under which `host` is this one.
+    /// The URL to open on another host, where this one is called `host`.
     #[must_use]
     pub fn url_from(&self, host: &str) -> String {
         format!("http://{host}:{}/#token={}", self.address().port(), self.token())
@@ -82,7 +82,7 @@ impl Rig {
     /// Where the gateway listens.
     ///
     /// # Panics
-    /// On one that listens on a Unix socket, which a test chooses itself.
+    /// If it listens on a Unix socket, whose path the test chose itself.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address.expect("this Lumen listens on a port")
@@ -94,13 +94,13 @@ impl Rig {
         self.url.split_once("token=").map_or("", |(_, token)| token)
     }
 
-    /// What the test app wrote down.
+    /// The log of the test app.
     #[must_use]
     pub fn app_log(&self) -> &AppLog {
         &self.launched.log
     }
 
-    /// All that Lumen and its workers printed so far.
+    /// The output of Lumen and its workers so far.
     #[must_use]
     pub fn said(&self) -> String {
         self.launched.said()
@@ -182,7 +182,7 @@ impl Rig {
         Ok(processes)
     }
 
-    /// Kills a worker as hard as it goes.
+    /// Kills a worker with SIGKILL.
     ///
     /// # Errors
     /// When it has no process.
@@ -242,11 +242,11 @@ fn signal(process: Process, signal: Signal) -> Result<()> {
     kill(pid, signal).with_context(|| format!("sending {signal} to {}", process.0))
 }
 
-/// Ends a `lumen` and all that descends from it.
+/// Ends a `lumen` and all its descendants.
 pub(crate) fn end(lumen: &mut Child) {
     let supervisor = Process(lumen.id());
     let family = descendants(supervisor);
-    // It may have ended already; then there is nobody to ask.
+    // It may have ended already; then the signal fails.
     let _ = signal(supervisor, Signal::SIGTERM);
     let ended = wait_until("lumen ends", || !matches!(lumen.try_wait(), Ok(None)));
     if ended.is_err() {
@@ -255,12 +255,12 @@ pub(crate) fn end(lumen: &mut Child) {
         let _ = lumen.wait();
     }
     for process in family.into_iter().filter(|process| process.is_alive()) {
-        // Left by a supervisor that was killed. Gone meanwhile is fine, too.
+        // Left by a supervisor that was killed; it may have ended meanwhile.
         let _ = kill_hard(process);
     }
 }
 
-/// A started supervisor with all that belongs to it.
+/// A started supervisor and what belongs to it.
 #[derive(Debug)]
 pub(crate) struct Launched {
     pub(crate) lumen: Child,
@@ -269,7 +269,7 @@ pub(crate) struct Launched {
     pub(crate) stage: Stage,
     pub(crate) log: AppLog,
     pub(crate) tells: bool,
-    /// Gone only after what runs on it.
+    /// Dropped after everything that runs on it.
     pub(crate) _host: Option<Rc<Host>>,
     pub(crate) _lock: Flock<File>,
 }

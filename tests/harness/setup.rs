@@ -1,4 +1,4 @@
-//! How a test's Lumen is started: with which app and options, by whom, where and as what.
+//! How a test starts Lumen: with which app and options, as which user, and where.
 
 use std::{
     ffi::OsString,
@@ -37,7 +37,7 @@ pub struct Setup {
     caller: Caller,
 }
 
-/// What starts Lumen in another way than a shell would.
+/// Ways to start Lumen that differ from a shell's.
 #[derive(Debug, Default)]
 pub(crate) struct Caller {
     executor: Vec<OsString>,
@@ -61,12 +61,12 @@ impl Default for App {
 }
 
 impl App {
-    /// The test app with a window that hides whatever is behind it.
+    /// The test app with an opaque window.
     pub(crate) fn test(show: Show, fps: u32) -> Self {
         Self::Test { show, fps, format: "xrgb" }
     }
 
-    /// Ends the command line of a desktop with it.
+    /// Appends it to the command line of a desktop.
     pub(crate) fn add_to(&self, command: &mut Command, stage: &Stage, log: &AppLog) {
         match self {
             Self::None => {}
@@ -105,15 +105,14 @@ impl Setup {
         Self::default()
     }
 
-    /// What the test app shows, at most so often a second.
+    /// What the test app shows, and at most how often a second.
     #[must_use]
     pub fn show(mut self, show: Show, fps: u32) -> Self {
         self.app = App::test(show, fps);
         self
     }
 
-    /// As [`Self::show`], in a window that the compositor has to draw: something behind it might be
-    /// seen.
+    /// As [`Self::show`], in a window that is not opaque, so that the compositor has to draw it.
     #[must_use]
     pub fn show_drawn(mut self, show: Show, fps: u32) -> Self {
         self.app = App::Test { show, fps, format: "argb" };
@@ -127,7 +126,7 @@ impl Setup {
         self
     }
 
-    /// No app is named.
+    /// Names no app.
     #[must_use]
     pub fn no_app(mut self) -> Self {
         self.app = App::None;
@@ -155,21 +154,22 @@ impl Setup {
         self.option("--user", TEST_USER)
     }
 
-    /// Root starts Lumen, for a user that exists only meanwhile.
+    /// Root starts Lumen, for a temporary user.
     #[must_use]
     pub fn as_root_for_nobody(mut self) -> Self {
         self.starter = Starter::Root;
         self
     }
 
-    /// An ordinary user whom no database names starts Lumen, as in many containers.
+    /// A user whom no database names starts Lumen, as in many containers.
     #[must_use]
     pub fn as_nameless(mut self, uid: u32) -> Self {
         self.starter = Starter::Nameless(uid);
         self
     }
 
-    /// A command that is given Lumen's command line as its own last words and executes it.
+    /// Starts Lumen through a command that gets Lumen's command line as its last arguments and
+    /// executes it.
     #[must_use]
     pub fn executed_by<S: Into<OsString>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
         self.caller.executor = words.into_iter().map(Into::into).collect();
@@ -199,35 +199,35 @@ impl Setup {
         self
     }
 
-    /// Other binaries than those that were built.
+    /// Uses other binaries than those that were built.
     #[must_use]
     pub fn on_stage(mut self, stage: Stage) -> Self {
         self.stage = Some(stage);
         self
     }
 
-    /// Browsers find it at `listen`.
+    /// Browsers connect at `listen`.
     #[must_use]
     pub fn listen(mut self, listen: &str) -> Self {
         listen.clone_into(&mut self.listen);
         self
     }
 
-    /// On a host of its own, where browsers find it at `listen`.
+    /// On a test host, where browsers connect at `listen`.
     #[must_use]
     pub fn on_host(mut self, host: &Rc<Host>, listen: &str) -> Self {
         self.host = Some(Rc::clone(host));
         self.listen(listen)
     }
 
-    /// Another program starts Lumen as its only child: this one, with these arguments.
+    /// Another program, with these arguments, starts Lumen as its only child.
     #[must_use]
     pub fn through<S: Into<String>>(mut self, launcher: impl IntoIterator<Item = S>) -> Self {
         self.launcher = launcher.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Does not show at the end what Lumen printed: for benchmarks, whose output is a table.
+    /// Does not print Lumen's output at the end: for benchmarks, whose output is a table.
     #[must_use]
     pub fn quiet(mut self) -> Self {
         self.tells = false;
@@ -255,7 +255,7 @@ impl Setup {
         }
     }
 
-    /// Starts Lumen where it is expected to end by itself, and waits for that.
+    /// Starts Lumen, which is expected to end by itself, and waits for that.
     ///
     /// # Errors
     /// When it does not end in time.
@@ -299,13 +299,13 @@ impl Caller {
         command
     }
 
-    /// `lumen`, as somebody beside the caller starts it: where the caller is, and in no other way.
+    /// `lumen`, started beside the caller: in the same place, but not in the same way.
     pub(crate) fn asking(&self, home: &Home, stage: &Stage) -> Command {
         let asking = Self { sandbox: self.sandbox.clone(), ..Self::default() };
         asking.command(&[], home, stage)
     }
 
-    /// The words before those of a command that is to run in the sandbox.
+    /// The words before those of a command that runs in the sandbox.
     fn sandboxed(&self, stage: &Stage) -> Vec<OsString> {
         let Some(options) = &self.sandbox else { return Vec::new() };
         let options = options.iter().map(OsString::from);
@@ -313,12 +313,12 @@ impl Caller {
     }
 }
 
-/// What remains of a Lumen that ended by itself.
+/// The result of a Lumen that ended by itself.
 #[derive(Debug)]
 pub struct Ended {
-    /// How.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// All that it printed.
+    /// Its output.
     pub said: String,
 }
 

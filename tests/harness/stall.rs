@@ -1,4 +1,4 @@
-//! Processes that stand still for a while, as those of a machine that is suspended do.
+//! Stops processes for a while, as a suspended machine does.
 
 use anyhow::{Context, Result};
 use nix::{
@@ -9,14 +9,14 @@ use nix::{
 
 use crate::process::Process;
 
-/// They stand still until this is dropped.
+/// Stopped processes; dropping this continues them.
 #[derive(Debug)]
 pub struct Stall {
     processes: Vec<Pid>,
 }
 
 impl Stall {
-    /// Stops `processes`. Those that have ended meanwhile stand still anyway.
+    /// Stops `processes`. Those that have ended meanwhile are skipped.
     ///
     /// # Errors
     /// When the kernel refuses; then none is stopped.
@@ -37,7 +37,7 @@ impl Stall {
 impl Drop for Stall {
     fn drop(&mut self) {
         for pid in &self.processes {
-            // One that has ended needs nothing.
+            // It fails only for a process that has ended.
             let _ = kill(*pid, Signal::SIGCONT);
         }
     }

@@ -1,4 +1,4 @@
-//! The clipboard of the computer that the browser runs on.
+//! The clipboard of the browser's computer.
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -6,10 +6,10 @@ use serde_json::json;
 use super::Browser;
 
 impl Browser {
-    /// Puts a text on it, as another program would. `url` is of a page that may touch it.
+    /// Puts a text on it, as another program would. `url` is that of a page that may access it.
     ///
     /// # Errors
-    /// When the browser does not do it.
+    /// When the browser refuses.
     pub fn copy(&self, url: &str, text: &str) -> Result<()> {
         self.ask(&json!({ "do": "copy", "url": url, "text": text })).map(drop)
     }
@@ -17,7 +17,7 @@ impl Browser {
     /// The text on it.
     ///
     /// # Errors
-    /// When the browser does not tell.
+    /// When the browser refuses.
     pub fn copied(&self, url: &str) -> Result<String> {
         let text = self.ask(&json!({ "do": "copied", "url": url }))?;
         text.as_str().map(str::to_owned).context("a text")

@@ -20,7 +20,7 @@ impl Page {
     /// Moves the mouse to a place in the window, in CSS pixels.
     ///
     /// # Errors
-    /// When the page is gone, or never takes it.
+    /// When the page is gone, or never accepts it.
     pub fn mouse_to(&self, x: f64, y: f64) -> Result<()> {
         self.act(json!({ "do": "mouse", "x": x, "y": y }))
     }
@@ -41,7 +41,7 @@ impl Page {
     /// Turns the wheel by this many CSS pixels.
     ///
     /// # Errors
-    /// When the page is gone, or never takes it.
+    /// When the page is gone, or never accepts it.
     pub fn wheel(&self, right: f64, down: f64) -> Result<()> {
         self.act(json!({ "do": "wheel", "right": right, "down": down }))
     }

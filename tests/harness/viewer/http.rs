@@ -1,4 +1,5 @@
-//! The little HTTP/1.1 that tests need: one request a connection, byte for byte as the test wants.
+//! As much HTTP/1.1 as tests need: one request a connection, with exactly the bytes that the test
+//! wants.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +11,7 @@ use serde::Deserialize;
 
 use crate::patience::patience;
 
-/// What a browser that has signed in is recognised by.
+/// The two halves of a signed-in browser's key.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     /// Its cookie, as `name=value`.
@@ -24,7 +25,7 @@ struct Kept {
     key: String,
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// Status code.
@@ -42,10 +43,10 @@ impl Reply {
         self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Both halves of the key that it gives.
+    /// The halves of the key in a response to a login.
     ///
     /// # Errors
-    /// When it gives none.
+    /// When it contains none.
     pub fn signed_in(&self) -> Result<SignedIn> {
         let kept: Kept = serde_json::from_str(&self.body).context("no key for the page")?;
         Ok(SignedIn { cookie: self.cookie().context("no cookie")?, key: kept.key })
@@ -71,10 +72,10 @@ impl Reply {
     }
 }
 
-/// Asks for `path`.
+/// Requests `path`.
 ///
 /// # Errors
-/// When there is no answer.
+/// When there is no response.
 pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Reply> {
     exchange(address, "GET", path, headers, "")
 }
@@ -82,7 +83,7 @@ pub fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<
 /// Sends JSON to `path`.
 ///
 /// # Errors
-/// When there is no answer.
+/// When there is no response.
 pub fn post(
     address: SocketAddr,
     path: &str,
@@ -95,10 +96,10 @@ pub fn post(
     exchange(address, "POST", path, &all, body)
 }
 
-/// Trades a token for a key, as the page does.
+/// Exchanges a token for a key, as the page does.
 ///
 /// # Errors
-/// When there is no answer.
+/// When there is no response.
 pub fn login(address: SocketAddr, token: &str) -> Result<Reply> {
     let origin = format!("http://{address}");
     let body = serde_json::json!({ "token": token }).to_string();

@@ -1,5 +1,5 @@
-//! A viewer with gamepads in its hands and no eyes: `pad-player ADDRESS`, the address being the one
-//! that `lumen run` prints.
+//! A viewer with gamepads and no picture: `pad-player ADDRESS`, the address being the one that
+//! `lumen run` prints.
 //!
 //! Obeys lines of standard input:
 //! - `pad N BUTTONS X Y RX RY LEFT RIGHT`: the whole state of a pad; its first one plugs it in;
@@ -36,11 +36,11 @@ use lumen_tests::{
 
 use self::device::Device;
 
-/// How often it looks at what it has heard. Seldom enough to leave an emulated processor to those it
-/// plays with; what it measures does not wait for this.
+/// How often it checks what it has received. Rare enough to leave an emulated processor to the
+/// processes under test; its measurements do not depend on it.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A pad and the number of its last message.
+/// A pad and the sequence number of its last message.
 #[derive(Clone, Copy, Default)]
 struct Pad {
     plugged: bool,
@@ -94,7 +94,7 @@ fn lines() -> Receiver<String> {
     receiver
 }
 
-/// A reader that went away ends the player by the closed standard input.
+/// If the reader goes away, the closed standard input ends the player.
 fn say(line: &str) {
     println!("{line}");
     let _ = std::io::stdout().flush();
@@ -137,7 +137,7 @@ impl Player {
 
     fn unplug(&mut self, number: u8) -> Result<()> {
         let pad = self.pads.get(&number).copied().unwrap_or_default();
-        // The number goes on, should the pad come back.
+        // The sequence numbers continue if the pad comes back.
         let sequence = pad.sequence.wrapping_add(1);
         self.viewer.unplug_pad(number, sequence)?;
         self.pads.insert(number, Pad { sequence, ..Pad::default() });
@@ -148,8 +148,8 @@ impl Player {
         let start = Instant::now();
         for round in 0..count {
             let sent = self.show(number, PadReport::default()).and_then(|()| self.unplug(number));
-            // The desktop may end a viewer that storms; `listen` hears why, and it comes back without
-            // this pad, as it would have been after the storm.
+            // The desktop may close a viewer that storms; `listen` reports why, and the viewer
+            // comes back without this pad, as it would have been after the storm.
             if sent.is_err() {
                 self.pads.remove(&number);
                 return Ok(());

@@ -1,4 +1,4 @@
-//! Which system calls a sandbox refuses, and the filter that does it.
+//! The system calls that a sandbox refuses, and the filter for them.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,17 @@ pub(crate) struct Refusal {
     errno: i32,
 }
 
-/// With which first argument.
+/// The first arguments for which a call is refused.
 #[derive(Clone, Copy, Debug)]
 enum When {
     Always,
     Is(u64),
     Has(u64),
-    /// Anything but what a `personality` may be set to.
+    /// Any value to which `personality` may not be set.
     OddPersonality,
 }
 
-/// Calls that docker's filter keeps from a container without added capabilities.
+/// Calls that docker's filter denies to a container without added capabilities.
 const DOCKERS: [c_long; 48] = [
     libc::SYS_acct,
     libc::SYS_add_key,
@@ -115,21 +115,21 @@ pub(crate) fn dockers() -> Vec<Refusal> {
         let has = When::Has(u64::from(flag.cast_unsigned()));
         refusals.push(refuse(libc::SYS_clone, has, libc::EPERM));
     }
-    // Its flags lie in memory: the C library is to take clone instead.
+    // Its flags are in memory: the C library must fall back to clone.
     refusals.push(refuse(libc::SYS_clone3, When::Always, libc::ENOSYS));
     refusals.push(refuse(libc::SYS_personality, When::OddPersonality, libc::EPERM));
     refusals.push(refuse(libc::SYS_socket, When::Is(libc::AF_VSOCK as u64), libc::EPERM));
     refusals
 }
 
-/// The same before the filter knew the newer calls.
+/// The same for a filter that does not know the newer calls.
 pub(crate) fn older_dockers() -> Vec<Refusal> {
     let refuse = |call| Refusal { call, when: When::Always, errno: libc::EPERM };
     dockers().into_iter().chain(NEWER.map(refuse)).collect()
 }
 
 impl Refusal {
-    /// Of `close_range=EPERM` or `prctl:24=ENOSYS`.
+    /// Parses `close_range=EPERM` or `prctl:24=ENOSYS`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let (what, errno) = text.split_once('=').context("CALL=ERRNO")?;
         let errno = match errno {
@@ -145,7 +145,7 @@ impl Refusal {
         Ok(Self { call: call.with_context(|| format!("no call {name}"))?, when, errno })
     }
 
-    /// All of these must hold; none means always.
+    /// Conditions that must all hold; none means always.
     fn conditions(self) -> Result<Vec<SeccompCondition>> {
         let first =
             |operator, value| SeccompCondition::new(0, SeccompCmpArgLen::Dword, operator, value);
@@ -153,7 +153,7 @@ impl Refusal {
             When::Always => Vec::new(),
             When::Is(value) => vec![first(SeccompCmpOp::Eq, value)?],
             When::Has(bits) => vec![first(SeccompCmpOp::MaskedEq(bits), bits)?],
-            // Linux, with and without address randomisation and 32-bit names; and asking.
+            // Linux, with and without address randomisation and 32-bit names; and the query.
             When::OddPersonality => [0, 8, 0x20000, 0x20008, 0xffff_ffff]
                 .into_iter()
                 .map(|usual| first(SeccompCmpOp::Ne, usual))
@@ -162,7 +162,7 @@ impl Refusal {
     }
 }
 
-/// Has these calls fail from here on.
+/// Makes these calls fail from now on.
 pub(crate) fn put_on(refusals: &[Refusal]) -> Result<()> {
     let mut by_errno: BTreeMap<i32, BTreeMap<i64, Vec<SeccompRule>>> = BTreeMap::new();
     for refusal in refusals {

@@ -39,7 +39,7 @@ use rustix::thread::{
 
 use filter::Refusal;
 
-/// What docker leaves to root in a container.
+/// The capabilities that docker leaves to root in a container.
 const DOCKERS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_OVERRIDE)
     .union(CapabilitySet::FOWNER)
@@ -55,7 +55,7 @@ const DOCKERS: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::AUDIT_WRITE)
     .union(CapabilitySet::SETFCAP);
 
-/// What the command line says.
+/// The command line.
 #[derive(Debug, Default)]
 struct Sandbox {
     refusals: Vec<Refusal>,
@@ -73,7 +73,7 @@ fn main() -> Result<()> {
     }
     let kept = if sandbox.is_capable { CapabilitySet::all() } else { DOCKERS };
     for capability in CapabilitySet::all().difference(kept).iter() {
-        // A kernel older than the list does not know the newest.
+        // A kernel older than the list does not know the newest capabilities.
         let _ = remove_capability_from_bounding_set(capability);
     }
     let (uid, gid) = (Uid::from_raw(sandbox.user), Gid::from_raw(sandbox.user));
@@ -118,7 +118,7 @@ impl Sandbox {
 
 /// Becomes root of a user namespace that has 65536 users.
 fn enter_namespace(run: &str, forbids_namespaces: bool) -> Result<()> {
-    // Only a process outside may map so many.
+    // Only a process outside may map so many users.
     let mut mapper = Mapper::start()?;
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
     mapper.map()?;
@@ -133,7 +133,7 @@ fn enter_namespace(run: &str, forbids_namespaces: bool) -> Result<()> {
     Ok(())
 }
 
-/// A process that stays outside, and maps users when it is told.
+/// A process that stays outside, and maps users on command.
 struct Mapper {
     child: Child,
     go: PipeWriter,

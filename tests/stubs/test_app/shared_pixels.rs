@@ -14,14 +14,14 @@ use wayland_client::{
 
 use crate::window::State;
 
-/// One shows, one waits, one is drawn to.
+/// One is shown, one waits, one is drawn to.
 const SLOTS: usize = 3;
 
-/// Index of a buffer, travelling as the user data of its `wl_buffer`.
+/// Index of a buffer, stored as the user data of its `wl_buffer`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Slot {
     index: usize,
-    /// Which [`SharedPixels`] it belongs to, so that a late release of an old one is known as such.
+    /// Which [`SharedPixels`] it belongs to, so that a late release of an old one is recognised.
     generation: u32,
 }
 

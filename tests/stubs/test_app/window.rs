@@ -58,7 +58,7 @@ pub(crate) struct Window {
     state: State,
 }
 
-/// All that events change.
+/// The state that events change.
 pub(crate) struct State {
     queue: QueueHandle<Self>,
     log: File,
@@ -69,7 +69,7 @@ pub(crate) struct State {
     animation: Animation,
     interval: Duration,
     format: Format,
-    /// No frame of a moving picture is drawn before.
+    /// The next frame of a moving picture is not drawn before this.
     due: Instant,
     pace: Pace,
     /// Size named by the last toplevel configure, until the surface configure that applies it.
@@ -79,7 +79,7 @@ pub(crate) struct State {
     drawn: ((u32, u32), u32),
     scroll: events::PointerFrame,
     generation: u32,
-    /// A frame could not be drawn, because the compositor still read every buffer.
+    /// A frame is due that could not be drawn, because the compositor still read every buffer.
     owed: bool,
     closed: bool,
 }
@@ -92,12 +92,12 @@ enum Pace {
     Due,
 }
 
-/// How finely the window is drawn.
+/// The scale at which the window is drawn.
 struct Fineness {
-    /// Pixels of a buffer in 120 of the surface's, as the compositor prefers it.
+    /// Buffer pixels for 120 surface pixels, as the compositor prefers.
     parts: u32,
-    /// Tells the compositor; `None` where it knows no fractions, and one buffer pixel is one of the
-    /// surface's.
+    /// Tells the compositor; `None` if it has no fractional scale, and one buffer pixel is one
+    /// surface pixel.
     viewport: Option<WpViewport>,
 }
 
@@ -143,7 +143,7 @@ impl Window {
             let ready = poll(&mut wanted, self.state.patience()).unwrap_or(0);
             if ready > 0 {
                 match guard.read() {
-                    // Less than a whole message, so far.
+                    // Less than a whole message so far.
                     Err(WaylandError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
                     outcome => drop(outcome?),
                 }
@@ -203,8 +203,8 @@ impl State {
         self.log.write_all(&line).context("writing the log")
     }
 
-    /// As [`State::log`], from inside an event handler, which cannot fail: without its log the app
-    /// is of no use, so it closes.
+    /// As [`State::log`], for event handlers, which cannot fail: without its log the app is
+    /// useless, so it closes.
     fn note(&mut self, event: &AppEvent) {
         if self.log(event).is_err() {
             self.closed = true;
@@ -258,7 +258,8 @@ impl State {
     fn draw(&mut self) -> Result<()> {
         let Some(pixels) = &mut self.pixels else { return Ok(()) };
         self.pace = Pace::Shown;
-        // What drawing takes does not add to the interval, and a frame that was late makes no other.
+        // Drawing time does not add to the interval, and a late frame does not make the next one
+        // late.
         self.due = (self.due + self.interval).max(Instant::now());
         let free = pixels.free();
         self.owed = free.is_none();
@@ -295,11 +296,11 @@ impl Fineness {
         Self { parts: 120, viewport }
     }
 
-    /// The size of a buffer for a window of `width` × `height`, which the compositor is told.
+    /// The size of a buffer for a window of `width` × `height`; tells the compositor.
     fn apply(&self, width: u32, height: u32) -> (usize, usize) {
         let Some(viewport) = &self.viewport else { return (width as usize, height as usize) };
         viewport.set_destination(width as i32, height as i32);
-        // Rounded half up, as wp_fractional_scale_v1 has it.
+        // Rounded half up, as wp_fractional_scale_v1 requires.
         let pixels = |side: u32| ((side * self.parts * 2 + 120) / 240) as usize;
         (pixels(width), pixels(height))
     }

@@ -1,4 +1,4 @@
-//! What the compositor says, object by object, written down and acted upon.
+//! The compositor's events, object by object: logged and handled.
 
 use lumen_tests::app_event::AppEvent;
 use wayland_client::{
@@ -52,7 +52,7 @@ pub(super) struct PointerFrame {
 }
 
 impl PointerFrame {
-    /// Takes up an axis event; any other is none of its business.
+    /// Adds an axis event; ignores any other.
     fn gather(&mut self, event: &wl_pointer::Event) {
         use wl_pointer::Event;
         let sideways = |axis: &WEnum<Axis>| *axis == WEnum::Value(Axis::HorizontalScroll);
@@ -227,7 +227,7 @@ impl Dispatch<WpFractionalScaleV1, ()> for State {
         if let wp_fractional_scale_v1::Event::PreferredScale { scale: parts } = event {
             state.note(&AppEvent::Scaled { parts });
             state.fineness.parts = parts;
-            // Before it is configured, a window must not be drawn.
+            // A window must not be drawn before it is configured.
             if state.pixels.is_some() && state.apply_size().is_err() {
                 state.closed = true;
             }
@@ -276,7 +276,7 @@ impl Dispatch<WlRegistry, GlobalListContents> for State {
         _: &Connection,
         _: &QueueHandle<Self>,
     ) {
-        // What comes and goes later is of no interest: the app binds all it needs at its start.
+        // Later changes of the globals do not matter: the app binds all it needs at its start.
     }
 }
 
