@@ -1,9 +1,9 @@
-//! What of a frame is copied on its way from compositor to media, as the kernel sees it in both
-//! processes while a 1080p page scrolls: whether they map the same memory, how many of its pages one
-//! of them has copied, and what goes through calls that copy. Once for frames the compositor draws,
-//! once for those it leaves in the app's buffer.
+//! How much of a frame is copied between compositor and media, as the kernel sees it in both
+//! processes while a 1080p page scrolls: whether they map the same memory, how many pages of it one
+//! of them has copied, and how many bytes go through system calls that copy. Measured for frames
+//! that the compositor draws, and for frames that it leaves in the app's buffer.
 //!
-//! What a process copies inside its own memory the kernel does not see.
+//! The kernel does not see what a process copies inside its own memory.
 
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::{
@@ -44,7 +44,7 @@ struct Scroll {
 }
 
 impl Scroll {
-    /// The app is set up by `show`.
+    /// `show` sets up the app.
     fn start(show: impl FnOnce(Setup, Show, u32) -> Setup) -> Result<Self> {
         let setup = Setup::new().quiet().option("--size", "1920x1080").option("--resize", "fixed");
         let rig = show(setup.option("--fps", "60"), Show::Scroll, 60).start()?;
@@ -55,7 +55,7 @@ impl Scroll {
         Ok(Self { rig, viewer, compositor, media })
     }
 
-    /// What goes through calls that copy, for each frame.
+    /// Bytes through system calls that copy, for each frame.
     fn bytes_by_calls(&self) -> Result<f64> {
         let processes = [self.compositor, self.media];
         let before = calls_and_frames(&self.rig, processes)?;
@@ -80,7 +80,8 @@ fn shared(compositor: Process, media: Process) -> Result<()> {
     Ok(())
 }
 
-/// Bytes the processes passed through calls, and the frames media took meanwhile.
+/// Bytes that the processes passed through system calls, and the frames that media received
+/// meanwhile.
 fn calls_and_frames(rig: &Rig, processes: [Process; 2]) -> Result<(u64, u64)> {
     let output = rig.lumen(&["metrics", "--json"])?;
     let metrics: Vec<(ProcessId, Vec<Metric>)> = serde_json::from_slice(&output.stdout)?;

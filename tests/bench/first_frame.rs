@@ -1,5 +1,5 @@
-//! How long after opening the page there is a picture: for the first viewer, one who joins it, and
-//! one who comes back.
+//! How long it takes from opening the page to a picture: for the first viewer, for one who joins,
+//! and for one who comes back.
 
 use std::time::SystemTime;
 
@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
         let browser = Browser::start()?;
         let page = browser.open(rig.url())?;
         first.push(first_frame(&page)?);
-        // Whoever joins finds a desktop that has its size and a page that has all its parts.
+        // The later viewers find a desktop that has its size and a page that has all its files.
         page.wait_for_picture()?;
         page.wait_until_quiet()?;
         let other = browser.open(rig.url())?;
@@ -44,7 +44,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// Milliseconds from the start of the navigation to the first decoded frame.
 fn first_frame(page: &Page) -> Result<f64> {
-    // Asked once: the page's answer waits, and nothing takes the processor from it meanwhile.
+    // Asked only once: the answer waits in the page, and nothing else uses the processor meanwhile.
     page.wait_for_frame_after(SystemTime::UNIX_EPOCH)?;
     let opened: f64 = page.evaluate("performance.timeOrigin")?;
     let frames = page.frames()?;

@@ -1,6 +1,6 @@
 //! The hand-over of a frame from compositor to media: the real channel and message between two
-//! threads, and as its floor one byte over a bare socketpair of the same kind. What is copied is
-//! measured in the real processes ([`copies`]).
+//! threads, with one byte over a bare socketpair as the floor. [`copies`] measures what the real
+//! processes copy.
 
 use std::{
     io,
@@ -30,7 +30,7 @@ use crate::{
     report::{pair, row},
 };
 
-/// Enough for a 99th percentile that ten values decide.
+/// Enough that ten values are above the 99th percentile.
 const FRAMES: usize = 1000;
 /// Time between two frames: the receiver sleeps in between, as media does.
 const PACE: Duration = Duration::from_millis(2);

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::report::{pair, row};
 
-/// Key presses per setting: a 95th percentile that ten values decide.
+/// Key presses per setting: enough that ten values are above the 95th percentile.
 const PRESSES: usize = 200;
 
 /// One setting of the table.
@@ -109,7 +109,7 @@ fn stages(rig: &Rig) -> Result<Vec<(String, Histogram)>> {
     Ok(stages)
 }
 
-/// The mean of the values that came between two looks, if any did.
+/// The mean of the values between two samples, if there were any.
 fn mean_between(earlier: Option<&Histogram>, later: &Histogram) -> Option<f64> {
     let count = |histogram: &Histogram| histogram.counts.iter().sum::<u64>();
     let values = count(later).saturating_sub(earlier.map_or(0, count));

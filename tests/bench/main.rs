@@ -1,5 +1,5 @@
-//! `lumen-bench`: runs a release build of Lumen as users do and prints what it costs, each figure
-//! beside its target. `make bench` builds all and runs it after the crates' own benchmarks.
+//! `lumen-bench`: runs a release build of Lumen as users do and prints its cost, each figure beside
+//! its target. `make bench` builds everything and runs it after the crates' own benchmarks.
 //!
 //! `lumen-bench [PART...]` runs only the named parts: `handover`, `idle`, `first-frame`, `scroll`,
 //! `latency`. Nothing is asserted: figures depend on the machine, so they are read next to the

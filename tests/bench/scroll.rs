@@ -8,10 +8,10 @@ use lumen_tests::{app::Show, rig::Setup, viewer::Viewer};
 
 use crate::{report::row, usage};
 
-/// Of the app: it draws whenever it is asked to, as real ones do.
+/// Frame rate of the app: it draws whenever it is asked to, as real apps do.
 const AS_ASKED: u32 = 1000;
 
-/// How long each is watched.
+/// How long each setting is measured.
 const SPAN: Duration = Duration::from_secs(10);
 
 /// Prints the figures of this part.
@@ -24,7 +24,7 @@ fn scroll(fps: u32, target: &str) -> Result<()> {
     let setup = Setup::new().quiet().option("--size", "1920x1080").option("--resize", "fixed");
     let rig = setup.option("--fps", &fps.to_string()).show(Show::Scroll, AS_ASKED).start()?;
     let viewer = Viewer::join(&rig)?;
-    // The encoder and the estimate of the network have found their pace by then.
+    // By then the encoder and the network estimate have settled.
     viewer.wait_for_frame(usize::try_from(fps)? * 3)?;
     let before = (viewer.seen().frames.len(), Instant::now());
     let usage = usage::over(&rig, SPAN)?;

@@ -1,4 +1,4 @@
-//! What all of Lumen's processes use together over a span of time.
+//! What all processes of Lumen together use over a span of time.
 
 use std::{
     thread,
@@ -9,13 +9,13 @@ use anyhow::Result;
 use lumen_ipc::process::Worker;
 use lumen_tests::{process::Process, rig::Rig};
 
-/// Use over a span.
+/// Resource use over a span of time.
 pub(crate) struct Usage {
-    /// Processor time per time, of one core: 1.0 is all of it.
+    /// CPU time per second, in cores: 1.0 is one whole core.
     pub(crate) cores: f64,
-    /// Each process's part of it, the supervisor's first, then in the order of [`Worker::ALL`].
+    /// The share of each process, the supervisor's first, then in the order of [`Worker::ALL`].
     pub(crate) parts: Vec<(&'static str, f64)>,
-    /// Sleeps that ended, per second.
+    /// Wake-ups per second.
     pub(crate) wake_ups: f64,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn over(rig: &Rig, span: Duration) -> Result<Usage> {
     };
     let start = Instant::now();
     let before = look()?;
-    // A span to measure over, not a guess at when something is done.
+    // The span to measure, not a guess at when something is done.
     thread::sleep(span);
     let after = look()?;
     let seconds = start.elapsed().as_secs_f64();

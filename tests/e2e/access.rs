@@ -1,4 +1,4 @@
-//! Who gets in.
+//! Who is let in.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -101,8 +101,8 @@ fn browser_with_an_rsa_key_is_refused_with_the_keys_that_are_taken() -> Result<(
     wait_until("the log says so", || rig.said().contains("must have an ECDSA key"))
 }
 
-/// A web server of another user of this host, whose page has an image: its address, and the cookies that
-/// browsers show it.
+/// A web server of another user of this host, whose page has an image: its address, and the cookies
+/// that browsers send it.
 fn thief() -> Result<(SocketAddr, Receiver<String>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -111,7 +111,7 @@ fn thief() -> Result<(SocketAddr, Receiver<String>)> {
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             for cookie in answer(&stream).unwrap_or_default() {
-                // The test has heard enough.
+                // It fails when the test no longer listens.
                 let _ = shown.send(cookie);
             }
         }
@@ -119,7 +119,7 @@ fn thief() -> Result<(SocketAddr, Receiver<String>)> {
     Ok((address, cookies))
 }
 
-/// Answers a request with a page; returns the cookies it brought.
+/// Answers a request with a page; returns the cookies of the request.
 fn answer(mut stream: &TcpStream) -> Result<Vec<String>> {
     let lines: Vec<_> = BufReader::new(stream)
         .lines()

@@ -1,5 +1,5 @@
-//! What the page does when pictures arrive and cannot be decoded, whatever the cause. A real Chromium
-//! gets garbage for some of them, between what assembles pictures and what decodes them.
+//! What the page does when pictures arrive and cannot be decoded, whatever the cause. The tests
+//! replace some pictures in a real Chromium with garbage before they reach the decoder.
 
 use anyhow::{Result, ensure};
 use lumen_tests::{
@@ -18,8 +18,8 @@ const MIDDLE: (f64, f64) = (0.5, 0.5);
 const KEYFRAME_WANTED: u8 = 0x0b;
 const SIZE_WANTED: u8 = 0x08;
 
-/// When the page said this last, in milliseconds after the first picture was spoiled; nothing if it has
-/// not said it since then.
+/// When the page last sent this message, in milliseconds after the first spoiled picture; `None` if
+/// it has not since then.
 fn said_after_the_first_spoiled(page: &Page, tag: u8) -> Result<Option<f64>> {
     page.evaluate(&format!(
         "lumenTest.spoil.since === null ? null : lumenTest.said
@@ -28,7 +28,7 @@ fn said_after_the_first_spoiled(page: &Page, tag: u8) -> Result<Option<f64>> {
     ))
 }
 
-/// Lets the app draw in another colour, which the page will not be able to decode.
+/// Makes the app draw in another colour, which the page will not be able to decode.
 fn press_a(page: &Page) -> Result<()> {
     page.key_down("KeyA")?;
     page.key_up("KeyA")
@@ -69,7 +69,8 @@ fn picture_that_no_decoder_takes_after_a_resize_becomes_smaller_and_the_page_say
     let noticed = said_after_the_first_spoiled(&page, KEYFRAME_WANTED)?;
     assert!(noticed.is_some_and(|millis| millis <= 2000.0), "noticed after {noticed:?} ms");
     page.ensure_connected_once()?;
-    // What it takes is remembered: another large window does not cost the picture again.
+    // The page remembers the size that its decoder takes: another large window does not cost the
+    // picture again.
     page.resize(1000, 750)?;
     has_size(&page, 736, 552)?;
     shows_quadrants(&page)?;
@@ -124,7 +125,7 @@ fn still_picture_is_left_alone() -> Result<()> {
     let page = browser.open(rig.url())?;
     shows_quadrants(&page)?;
     page.wait_until_quiet()?;
-    // The page looks a second after the last picture at the latest.
+    // The page checks at most a second after the last picture.
     wait_for_ok("a still picture for three seconds", || {
         let quiet: f64 = page.evaluate("lumenTest.quietMillis()")?;
         ensure!(quiet > 3000.0, "{quiet} ms");

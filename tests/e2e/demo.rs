@@ -1,4 +1,4 @@
-//! The demo desktop as a person meets it: what is there at once, and what the mouse can do.
+//! The demo desktop as a person meets it: what it shows at first, and what the mouse can do.
 
 use std::{fs, time::Instant};
 
@@ -21,7 +21,7 @@ const MENU: (f64, f64) = (10.0, 250.0);
 const FIRST_ENTRY: (f64, f64) = (100.0, 113.0);
 /// At the lower edge, where no window is.
 const LOWER_EDGE: (f64, f64) = (640.0, 715.0);
-/// Where windows come up.
+/// Where windows open.
 const MIDDLE: (f64, f64) = (640.0, 400.0);
 
 /// Colours as `supervisor/demo` has them: of `bar.css`, `menu.css`, `wallpaper.svg`, `foot.ini`.
@@ -77,7 +77,7 @@ fn type_text(page: &Page, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lines by which something complains: of Lumen's own, of wlroots, waybar, GTK and foot.
+/// Lines that are complaints of Lumen, wlroots, waybar, GTK or foot.
 fn complaints(said: &str) -> Vec<&str> {
     let marks = ["WARN", "ERROR", "[warning]", "[error]", "CRITICAL", "warn: ", "err: "];
     said.lines().filter(|line| marks.iter().any(|mark| line.contains(mark))).collect()

@@ -8,7 +8,8 @@ use lumen_tests::{
     rig::Setup,
 };
 
-/// Different colours on a grid over the picture: a desktop that has drawn itself has several, an
+/// Different colours on a grid over the picture: a desktop that has drawn itself shows several, an
+/// empty output one.
 /// empty output one.
 fn colours(page: &Page) -> Result<Vec<Colour>> {
     const STEPS: usize = 40;
@@ -32,7 +33,7 @@ fn shows_itself(command: &[&str], at_least: usize) -> Result<()> {
     wait_until(&format!("{command:?} shows {at_least} colours"), || {
         colours(&page).is_ok_and(|colours| colours.len() >= at_least)
     })?;
-    // It draws without end or error: still there, still connected.
+    // It keeps drawing without an error: still there, still connected.
     page.ensure_connected_once()
 }
 
@@ -69,7 +70,7 @@ fn gtk3_list_opened_by_a_click_stays_open_for_the_next() -> Result<()> {
     };
     click(300.0)?;
     wait_until("the list opens", || rig.said().contains("list open True"))?;
-    // The list lies with its current line over the box; the next lines are below.
+    // The list opens with its current line over the box; the next lines are below.
     click(340.0)?;
     wait_until("another line is chosen", || rig.said().contains("chosen "))
 }

@@ -42,7 +42,7 @@ fn key_of_the_browser_itself_goes_to_the_app() -> Result<()> {
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_picture()?;
-    // Lost with the page, should it be loaded again.
+    // A reload of the page would lose this.
     page.evaluate::<bool>("lumenTest.isFirst = true")?;
     page.key_down("F5")?;
     page.key_up("F5")?;
@@ -100,7 +100,7 @@ fn click(page: &Page) -> Result<()> {
     page.mouse_button(MouseButton::Left, false)
 }
 
-/// Waits until `code` has come up, and tells all that went down and up until then.
+/// Waits until `code` is released, and returns all presses and releases until then.
 fn presses_until_up(log: &AppLog, code: u32) -> Result<Vec<(u32, bool)>> {
     wait_until("a key or button comes up", || presses(log).last() == Some(&(code, false)))?;
     Ok(presses(log))
@@ -112,7 +112,7 @@ fn shift_whose_release_was_never_seen_shifts_no_key() -> Result<()> {
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
     page.wait_for_picture()?;
-    // The driver's keyboard knows nothing of this, so its events report no Shift.
+    // The driver's keyboard does not know this, so its events report no Shift.
     page.key_event("keydown", "ShiftLeft", &json!({ "key": "Shift", "shiftKey": true }))?;
     let log = rig.app_log();
     log.wait_for_event(0, &AppEvent::Key { code: KEY_LEFT_SHIFT, pressed: true })?;
@@ -186,7 +186,7 @@ fn held_key_of_a_browser_that_stands_still_is_released() -> Result<()> {
     let stopped = Instant::now();
     log.wait_for_event(0, &AppEvent::Key { code: KEY_BACKSPACE, pressed: false })?;
     note_time("key released after its browser stands still", stopped.elapsed());
-    // The browser goes on, and its signs of life with it: what was let go stays so.
+    // The browser continues, and so do its signs of life: released keys stay released.
     drop(stall);
     stroke(&page, "KeyQ")?;
     assert_eq!(
@@ -230,7 +230,7 @@ fn held_key_has_signs_of_life_and_a_released_one_none() -> Result<()> {
     let given = signs()?;
     let gaps = given.windows(2).map(|pair| pair[1] - pair[0]);
     note("longest time between two signs of life, ms", gaps.fold(0.0, f64::max));
-    // As long as ten of them took at least.
+    // At least as long as ten of them took.
     page.evaluate::<()>("new Promise((done) => setTimeout(done, 1000))")?;
     assert_eq!(signs()?.len(), given.len());
     Ok(())
@@ -246,7 +246,7 @@ fn storm_of_keys_with_lost_releases_leaves_nothing_down() -> Result<()> {
     stroke(&page, "KeyQ")?;
     let log = rig.app_log();
     log.wait_for_event(0, &AppEvent::Key { code: KEY_Q, pressed: false })?;
-    // A key that reports no modifier leaves none.
+    // A key event that reports no modifiers releases them.
     let modifiers = [KEY_LEFT_CONTROL, KEY_LEFT_SHIFT, KEY_RIGHT_ALT];
     let held = log.held();
     assert!(!held.iter().any(|code| modifiers.contains(code)), "{held:?}");

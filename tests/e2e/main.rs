@@ -1,4 +1,4 @@
-//! The whole way, from an app's pixel to a real browser and from a key to the app.
+//! The whole path, from an app's pixel to a real browser and from a key to the app.
 //!
 //! Needs Chromium, and for the nested desktops sway, weston and foot.
 

@@ -1,5 +1,5 @@
-//! Gamepads in a real browser's page, and a machine that has no use for them. What becomes of them
-//! beyond rtc needs a kernel with uinput: `tests/vm/tests/pads*.sh`.
+//! Gamepads in a real browser's page, and a machine without uinput. Everything beyond rtc needs a
+//! kernel with uinput: `tests/vm/tests/pads*.sh`.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use lumen_tests::{
 };
 use serde_json::{Value, json};
 
-/// The page's own module around a pad that is none, with everything it says written down.
+/// The page's own module with a fake pad, recording all that it sends.
 const STAGE: &str = r"(async () => {
     const { Gamepads } = await import('/src/page/gamepads.js');
     const up = { pressed: false, value: 0 };
@@ -70,7 +70,7 @@ fn page_polls_pads_only_while_one_is_there_it_has_the_focus_and_they_are_of_use(
         message["buttons"] = json!(1);
         message
     };
-    // The first frame after it is told looks once.
+    // The first frame after it is told polls once.
     page.evaluate::<Value>("padTest.gamepads.setAvailable(true), padTest.frames(2)")?;
     assert_eq!(polls(&page)?, 0, "nothing is connected");
     act(&page, "padTest.pads[0] = padTest.pad; padTest.fire('gamepadconnected')", &rest(1))?;

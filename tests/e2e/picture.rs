@@ -15,10 +15,10 @@ use lumen_tests::{
 
 /// Middles of the quadrants.
 const MIDDLES: [(f64, f64); 4] = [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)];
-/// Places one part in fifty from the cross in the middle, where a picture that is stretched,
-/// shifted or cut shows the neighbour's colour.
+/// Places 2 % from the cross in the middle, where a picture that is stretched, shifted or cut shows
+/// the neighbouring colour.
 const NEAR_THE_CROSS: [(f64, f64); 4] = [(0.48, 0.48), (0.52, 0.48), (0.48, 0.52), (0.52, 0.52)];
-/// Near the corners, which a cut would lose.
+/// Near the corners, which a cropped picture would lose.
 const CORNERS: [(f64, f64); 4] = [(0.01, 0.01), (0.99, 0.01), (0.01, 0.99), (0.99, 0.99)];
 
 pub(crate) fn shows_quadrants(page: &Page) -> Result<()> {
@@ -82,7 +82,8 @@ fn window_resized_gives_the_desktop_its_size() -> Result<()> {
 
 #[test]
 fn window_resized_costs_one_key_picture() -> Result<()> {
-    /// Long enough that the desktop may change its size again, and that what follows has come.
+    /// Long enough that the desktop may change its size again, and that all later pictures have
+    /// come.
     const PAUSE: Duration = Duration::from_millis(500);
     for (show, what) in [(Show::Quadrants, "still"), (Show::Motion, "in motion")] {
         let rig = Setup::new().show(show, 60).start()?;
@@ -103,11 +104,11 @@ fn window_resized_costs_one_key_picture() -> Result<()> {
             let size = [640 + 8 * round, 480, 120].map(u16::to_be_bytes).concat();
             let (asked, known) = (Instant::now(), keys().len());
             viewer.send(INPUT, &[&[8], &*size].concat())?;
-            wait_until("a key picture comes", || keys().len() > known)?;
+            wait_until("a keyframe comes", || keys().len() > known)?;
             times.push(keys()[known].duration_since(asked).as_secs_f64() * 1000.0);
             rest()?;
         }
-        assert_eq!(keys().len() - before, times.len(), "key pictures for {} sizes", times.len());
+        assert_eq!(keys().len() - before, times.len(), "keyframes for {} sizes", times.len());
         let middle = percentile(&times, 50.0).context("there are some")?;
         note(&format!("resized, {what}: first picture of the new size"), format!("{middle:.1} ms"));
     }

@@ -1,4 +1,4 @@
-//! Pointer, buttons and wheel, from the browser to the app, and the cursor's shape back.
+//! Pointer, buttons and wheel from the browser to the app, and the cursor's shape back.
 
 use anyhow::Result;
 use lumen_tests::{
@@ -50,7 +50,7 @@ fn click_lands_on_the_pixel_under_the_pointer() -> Result<()> {
     let rig = Rig::start()?;
     let browser = Browser::start()?;
     let page = browser.open_sized(rig.url(), 1000, 600)?;
-    // The first picture is that of a desktop of another size, with bars beside it.
+    // The first picture has another size, with bars beside it.
     has_size(&page, 1000, 600)?;
     click(&page, 333.0, 444.0)?;
     let place = clicked_at(rig.app_log(), 0)?;

@@ -1,4 +1,5 @@
-//! Behind a real nginx: as it comes, as the guide says, under a path, by TLS and by a Unix socket.
+//! Lumen behind a real nginx: with nginx's defaults, as the guide says, under a path, with TLS, and
+//! over a Unix socket.
 
 use anyhow::{Result, ensure};
 use lumen_ipc::process::Worker;
@@ -26,7 +27,7 @@ fn upstream(rig: &Rig) -> String {
     format!("http://{}", rig.address())
 }
 
-/// Waits until the page says something, at `place`, with all of `words` in it.
+/// Waits until the page shows a text, at `place`, that contains all of `words`.
 fn wait_until_it_says(page: &Page, place: &str, words: &[&str]) -> Result<()> {
     wait_for_ok("the page says what is wrong", || {
         let said: String = page.evaluate(place)?;
@@ -36,7 +37,7 @@ fn wait_until_it_says(page: &Page, place: &str, words: &[&str]) -> Result<()> {
     })
 }
 
-/// Opens the page, which comes with its picture, and again without the token.
+/// Opens the page, waits for its picture, and opens it again without the token.
 fn shows_its_picture(rig: &Rig, nginx: &Nginx, path: &str) -> Result<()> {
     let browser = Browser::start()?;
     let page = browser.open(&format!("{}{path}#token={}", nginx.origin(), rig.token()))?;
@@ -134,7 +135,7 @@ fn proxy_that_ends_tls_shows_the_picture() -> Result<()> {
     shows_its_picture(&rig, &nginx, "/")
 }
 
-/// How often the page's signalling has ended.
+/// How often the page has lost its signalling socket.
 fn sockets_lost(page: &Page) -> Result<usize> {
     Ok(page.console()?.matches("signalling closed").count())
 }

@@ -1,4 +1,4 @@
-//! A browser that reaches the desktop through the relay alone, by each way there is to it.
+//! A browser that reaches the desktop only through the relay, over each transport.
 //!
 //! Needs Chromium, and openssl for the relay's certificate.
 
@@ -30,10 +30,10 @@ const KEY_W: u32 = 17;
 /// The relay's name on the gateway's port. Browsers find this host under it (RFC 6761).
 const NAME: &str = "relay.localhost";
 
-/// No machine is so slow that the picture of a relayed viewer takes this long to come back.
+/// Longer than the slowest machine takes to bring back a relayed viewer's picture.
 const GENEROUS: Duration = Duration::from_secs(15);
 
-/// What the page says of its paths.
+/// What the page reports about its paths.
 #[derive(Debug, Deserialize)]
 struct Report {
     used: Option<Used>,
@@ -55,7 +55,7 @@ fn report(page: &Page) -> Result<Report> {
     page.evaluate("lumen.report()")
 }
 
-/// The printed address with a wish for the path: `only`, or one way.
+/// The printed URL with a wish for the path: `only`, or one transport.
 fn url(rig: &Rig, wish: &str) -> String {
     rig.url().replace("/#", &format!("/?relay={wish}#"))
 }
@@ -80,7 +80,7 @@ impl Certificate {
             .output()
             .context("running openssl")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // The ordinary user who starts Lumen may be another than the one who runs the tests.
+        // The ordinary user who starts Lumen may differ from the one who runs the tests.
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644))?;
         Ok(Self { chain, key, _folder: folder })
     }
@@ -94,7 +94,7 @@ impl Certificate {
     }
 }
 
-/// Watches by one way, and acts.
+/// Watches over one transport, and acts.
 fn works_by(rig: &Rig, browser: &Browser, way: &str) -> Result<()> {
     let page = browser.open(&url(rig, way))?;
     shows_quadrants(&page)?;
@@ -153,8 +153,8 @@ fn two_viewers_behind_the_relay_see_the_same() -> Result<()> {
     second.wait_for_colour((0.5, 0.5), colour_of_key(KEY_W))
 }
 
-/// Kills `worker` under a relayed viewer of a changing picture; returns when that changed again, and
-/// how many peer connections the page has had.
+/// Kills `worker` under a relayed viewer of a changing picture; returns the time until the picture
+/// changed again, and how many peer connections the page has had.
 fn interrupted_by_death_of(worker: Worker) -> Result<(Duration, usize)> {
     let rig = Setup::new().show(Show::Blink, 30).start()?;
     let browser = Browser::start()?;
@@ -163,7 +163,7 @@ fn interrupted_by_death_of(worker: Worker) -> Result<(Duration, usize)> {
     let at = SystemTime::now();
     rig.kill(worker)?;
     let killed = at.duration_since(UNIX_EPOCH)?.as_secs_f64() * 1000.0;
-    // Frames that were under way arrive, then none for a while: what counts is the end of that.
+    // Frames on their way still arrive, then none for a while: the end of that gap counts.
     let end_of_gap = format!(
         "(() => {{ let last = {killed}; for (const {{ at }} of lumenTest.frames) {{ \
          if (at > {killed} && at - last > 150) return at - {killed}; \
@@ -192,14 +192,14 @@ fn rtc_killed_brings_a_relayed_viewer_back() -> Result<()> {
     Ok(())
 }
 
-/// What the independent viewer saw.
+/// What the independent viewer received.
 #[derive(Debug, Deserialize)]
 struct Seen {
     height: u32,
     width: u32,
 }
 
-/// Watches with aiortc, which shares no code with Chromium or with us.
+/// Watches with aiortc, which shares no code with Chromium or with Lumen.
 fn seen_by_aiortc(rig: &Rig, way: &str) -> Result<Seen> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(tests.join(".artifacts/venv/bin/python"))

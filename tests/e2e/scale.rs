@@ -1,5 +1,5 @@
-//! Displays of which several device pixels make one of a page's: the desktop has as many pixels as
-//! the window, and its apps are as large as on any other display.
+//! Displays with several device pixels to a CSS pixel: the desktop has as many pixels as the
+//! window, and its apps look as large as on any other display.
 
 use anyhow::{Result, ensure};
 use lumen_ipc::units::{OutputSize, Scale};
@@ -18,7 +18,7 @@ use crate::{
     pointer::{click, clicked_at, is_at},
 };
 
-/// Where the picture lies, in CSS pixels.
+/// The place of the picture, in CSS pixels.
 #[derive(Debug, Deserialize)]
 struct PictureBox {
     x: f64,
@@ -27,12 +27,12 @@ struct PictureBox {
     height: f64,
 }
 
-/// The desktop of a window of so many device pixels.
+/// The size of the desktop for a window of so many device pixels.
 fn desktop(width: f64, height: f64, ratio: f64) -> OutputSize {
     OutputSize::nearest(width.round() as u32, height.round() as u32, Scale::nearest(ratio))
 }
 
-/// Waits until page and app have what belongs to `size`.
+/// Waits until page and app have adopted `size`.
 fn follows(page: &Page, log: &AppLog, size: OutputSize) -> Result<()> {
     has_size(page, size.pixels.width().into(), size.pixels.height().into())?;
     let (width, height) = size.logical();
@@ -49,7 +49,7 @@ fn follows(page: &Page, log: &AppLog, size: OutputSize) -> Result<()> {
     })
 }
 
-/// Makes sure that each pixel of the app is one of the display, where it belongs.
+/// Makes sure that each pixel of the app is one pixel of the display, at its place.
 fn is_crisp(page: &Page, size: OutputSize, ratio: f64) -> Result<()> {
     let found: PictureBox = page.evaluate("lumenTest.pictureBox()")?;
     let (width, height) = (f64::from(size.pixels.width()), f64::from(size.pixels.height()));
@@ -150,7 +150,7 @@ fn press_beside_the_picture_is_nothing_and_a_drag_goes_on_there() -> Result<()> 
         click(&page, beside.0, beside.1)?;
         page.wheel(0.0, 120.0)?;
     }
-    // Dragged from a bar onto the picture: not a press there.
+    // A drag from a bar onto the picture does not press anything there.
     page.mouse_button(MouseButton::Left, true)?;
     page.mouse_to(400.0, 300.0)?;
     page.mouse_button(MouseButton::Left, false)?;

@@ -1,4 +1,4 @@
-//! More than one viewer, at once and one after the other.
+//! Several viewers, at once and one after the other.
 
 use anyhow::Result;
 use lumen_tests::{
@@ -77,7 +77,7 @@ fn viewer_that_joins_a_still_desktop_sees_it_at_the_first_attempt() -> Result<()
     let first = browser.open(rig.url())?;
     shows_quadrants(&first)?;
     first.wait_until_quiet()?;
-    // Nothing follows the pictures it is greeted with, so it must miss none.
+    // Nothing follows the pictures at the start, so it must miss none of them.
     for _ in 0..6 {
         let joining = browser.open(rig.url())?;
         shows_quadrants(&joining)?;

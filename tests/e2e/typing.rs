@@ -1,4 +1,4 @@
-//! What is typed, from the viewer's keyboard to the text in an app of its own toolkit.
+//! Typing, from the viewer's keyboard to the text in an app with a toolkit.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use lumen_tests::{
 };
 use serde_json::{Value, json};
 
-/// A page that types into an app, and the file in which the app keeps what was typed.
+/// A page that types into an app, and the file in which the app stores the text.
 struct Desk {
     typed: PathBuf,
     page: Page,
@@ -37,7 +37,7 @@ impl Desk {
     fn with_gtk(options: &[(&str, &str)]) -> Result<Self> {
         let script = include_str!("../stubs/gtk_entry.py");
         Self::with(options, |typed| {
-            // Without a GPU, and with the Python that Debian's bindings are for.
+            // Without a GPU, and with the Python that has Debian's bindings.
             [
                 "env",
                 "GSK_RENDERER=cairo",
@@ -64,7 +64,7 @@ impl Desk {
         Ok(Self { typed, page, _browser: browser, _rig: rig, _folder: folder })
     }
 
-    /// A key goes down and up, with the members of the event that `more` says.
+    /// Presses and releases a key, with additional members of the event.
     fn stroke(&self, code: &str, more: &Value) -> Result<()> {
         self.page.key_event("keydown", code, more)?;
         self.page.key_event("keyup", code, more)
@@ -77,7 +77,7 @@ impl Desk {
     }
 }
 
-/// As a browser reports a key while these lock keys are on.
+/// The members of a key's event while these lock keys are on.
 fn with_locks(key: &str, caps: bool, num: bool) -> Value {
     json!({ "key": key, "modifierCapsLock": caps, "modifierNumLock": num })
 }
@@ -97,7 +97,7 @@ fn lock_keys_that_were_on_before_the_page_opened_count() -> Result<()> {
 #[test]
 fn lock_keys_pressed_in_the_page_toggle_once_each_time() -> Result<()> {
     let desk = Desk::with_terminal()?;
-    // Systems differ in what a lock key's own events report; both ways occur here.
+    // Systems differ in what a lock key's own events report; both variants occur here.
     desk.stroke("CapsLock", &with_locks("CapsLock", false, false))?;
     desk.stroke("KeyA", &with_locks("A", true, false))?;
     desk.stroke("NumLock", &with_locks("NumLock", true, true))?;
@@ -131,7 +131,7 @@ fn dead_key_and_letter_are_composed_by_an_app_of_gtk_4() -> Result<()> {
 #[test]
 fn dead_key_of_another_kind_is_composed_by_an_app_of_gtk_4() -> Result<()> {
     let desk = Desk::with_gtk(&[("--layout", "us"), ("--layout-variant", "intl")])?;
-    // Quotes are accents there, and with Shift the diaeresis.
+    // On that layout quotes are accents, and with Shift the diaeresis.
     desk.stroke("Quote", &json!({ "key": "Dead" }))?;
     desk.stroke("KeyA", &json!({ "key": "á" }))?;
     desk.stroke("Quote", &json!({ "key": "Dead", "shiftKey": true }))?;

@@ -1,8 +1,8 @@
-//! Circles among the files of a crate: which file names what another defines.
+//! Cycles among the files of a crate: which file names what another defines.
 //!
-//! Reads tokens, not text, so comments and strings say nothing. A name is followed through
-//! `pub use` to the file that defines it, for handing a name on is no dependence. What is built
-//! for tests only does not count. Names that come by `*` count for the module they come from.
+//! Reads tokens, not text, so comments and strings do not count. A name is followed through `pub
+//! use` to the file that defines it, because a re-export is not a dependence. Code for tests only
+//! does not count. Names imported by `*` count for the module that they come from.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// A path as it is written or, in a crate, from its root.
+/// A path as written or, within a crate, from its root.
 type Path = Vec<String>;
 
 /// A crate's files by their paths below `src`, read as modules.
@@ -22,7 +22,7 @@ pub(crate) struct Crate {
 
 #[derive(Debug, Default)]
 struct Module {
-    /// The file it stands in.
+    /// Its file.
     file: String,
     imports: Vec<Import>,
     /// Paths in code.
@@ -47,7 +47,7 @@ impl Crate {
         Ok(all)
     }
 
-    /// Each set of files of which every one depends on every other.
+    /// Each set of files that all depend on each other.
     pub(crate) fn circles(&self) -> Vec<BTreeSet<String>> {
         let arrows = self.arrows();
         let reach: BTreeMap<&String, BTreeSet<&String>> =
@@ -64,13 +64,13 @@ impl Crate {
         circles.into_iter().collect()
     }
 
-    /// Each file, and the paths in its code, as they are written.
+    /// Each file, with the paths in its code, as written.
     pub(crate) fn paths(&self) -> impl Iterator<Item = (&str, &Path)> {
         let modules = self.modules.values();
         modules.flat_map(|module| module.paths.iter().map(|path| (module.file.as_str(), path)))
     }
 
-    /// Each file, and the files that define what it names.
+    /// Each file, with the files that define what it names.
     pub(crate) fn arrows(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (place, module) in &self.modules {
@@ -97,7 +97,8 @@ impl Crate {
             TokenStream::from_str(text).map_err(|error| anyhow::anyhow!("{file}: {error}"))?;
         let mut children = Vec::new();
         self.read_tokens(&place, file, tokens, &mut children);
-        // A module's children lie beside it if it is a root or `mod.rs`, else in a folder of its name.
+        // A module's children are beside it if it is a root or `mod.rs`, else in a folder of its
+        // name.
         for child in children {
             let flat = format!("{}.rs", child.join("/"));
             let folder = format!("{}/mod.rs", child.join("/"));
@@ -190,8 +191,8 @@ impl Crate {
         }
     }
 
-    /// The file that defines what `path`, written in the module at `place`, names; `None` for what
-    /// is not of this crate.
+    /// The file that defines what `path`, written in the module at `place`, names; `None` if it is
+    /// not in this crate.
     fn definer(&self, place: &[String], path: &[String], depth: usize) -> Option<String> {
         let path = self.rooted(place, path)?;
         let known = (0..=path.len()).rev().find(|end| self.modules.contains_key(&path[..*end]))?;
@@ -199,7 +200,7 @@ impl Crate {
         let Some((name, rest)) = path[known..].split_first() else {
             return Some(module.file.clone());
         };
-        // Deeper than any chain of `pub use` that is not a circle of its own.
+        // Deeper than any chain of `pub use` that is not a cycle itself.
         let import = module.imports.iter().find(|import| import.name.as_ref() == Some(name));
         match import.filter(|_| depth < 16) {
             Some(import) => {
@@ -229,7 +230,7 @@ impl Crate {
                 }
             }
             Some(first) => {
-                // A child module, or a name that was imported; anything else is not ours.
+                // A child module, or an imported name; anything else is from elsewhere.
                 let mut child = base.clone();
                 child.push(first.to_owned());
                 let module = self.modules.get(place)?;
@@ -260,14 +261,14 @@ fn reached<'a>(
     seen
 }
 
-/// Whether an attribute keeps what follows out of everything but tests.
+/// Whether an attribute restricts an item to tests.
 fn is_for_tests(attribute: &Group) -> bool {
     let text: String =
         attribute.stream().to_string().chars().filter(|char| !char.is_whitespace()).collect();
     text == "test" || text == "cfg(test)" || text.starts_with("cfg(all(test,")
 }
 
-/// Behind the item that begins at `at`, its attributes included.
+/// The index after the item that begins at `at`, its attributes included.
 fn end_of_item(tokens: &[TokenTree], at: usize) -> usize {
     let ends = |token: &TokenTree| match token {
         TokenTree::Punct(punct) => punct.as_char() == ';',
@@ -279,7 +280,7 @@ fn end_of_item(tokens: &[TokenTree], at: usize) -> usize {
     };
     let semicolon = |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.as_char() == ';');
     let rest = tokens.get(at..).unwrap_or_default();
-    // The braces of a `use` are not its end.
+    // The braces of a `use` do not end it.
     let length =
         if is_use(rest) { rest.iter().position(semicolon) } else { rest.iter().position(ends) };
     at + length.map_or(rest.len(), |length| length + 1)
@@ -288,7 +289,7 @@ fn end_of_item(tokens: &[TokenTree], at: usize) -> usize {
 /// What a tree of `use` imports.
 fn read_use(before: &Path, tree: &[TokenTree], handed_on: bool, imports: &mut Vec<Import>) {
     let comma = |token: &TokenTree| matches!(token, TokenTree::Punct(p) if p.as_char() == ',');
-    // A comma may stand behind the last branch.
+    // A comma may follow the last branch.
     for branch in tree.split(comma).filter(|branch| !branch.is_empty()) {
         let mut path = before.clone();
         let mut name = None;

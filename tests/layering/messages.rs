@@ -1,4 +1,4 @@
-//! Messages as their sources state them: which of them name what they are about.
+//! Messages as their sources declare them: which of them name their output or stream.
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,7 +12,7 @@ struct Item<'text> {
     body: &'text str,
 }
 
-/// The messages stated in `text`, the source of one link's, that name neither output nor stream.
+/// The messages declared in `text`, the source of one link's, that name neither output nor stream.
 pub(crate) fn nameless(text: &str) -> Result<Vec<String>> {
     let text = without_comments(text);
     let items = items(&text)?;
@@ -68,7 +68,7 @@ fn items(text: &str) -> Result<Vec<Item<'_>>> {
     Ok(items)
 }
 
-/// Where the brace that was opened before `text` is closed.
+/// The position of the brace that closes the one opened before `text`.
 fn closing(text: &str) -> Option<usize> {
     let mut depth = 1_u32;
     text.char_indices().find_map(|(at, c)| {
@@ -81,7 +81,7 @@ fn closing(text: &str) -> Option<usize> {
     })
 }
 
-/// What commas outside of all brackets part.
+/// Splits at commas outside of all brackets.
 fn parts(body: &str) -> Vec<&str> {
     let mut depth = 0_i32;
     let parts = body.split(|c: char| {

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// Folders whose crates run as processes of their own, and the one they stand on; those that do
-/// not exist yet are passed over.
+/// Folders whose crates run as processes of their own, and the one they build on; folders that do
+/// not exist yet are skipped.
 const PROCESS_FOLDERS: [&str; 7] =
     ["compositor-proc", "gamepad-proc", "ipc", "media-proc", "rtc-proc", "supervisor", "turn-proc"];
 
@@ -17,7 +17,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Whether code, not a comment or a lint's name, says `unsafe`.
+    /// Whether code, not a comment or a lint's name, contains `unsafe`.
     pub(crate) fn has_unsafe(&self) -> bool {
         self.text.lines().map(code).any(|code| {
             ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"]
@@ -54,7 +54,7 @@ impl Source {
         breaches
     }
 
-    /// Attributes stand at the start of a line or of a macro's pattern, strings do not.
+    /// Attributes are at the start of a line or of a macro's pattern, strings are not.
     fn is_attribute(&self, attribute: &str) -> bool {
         let line =
             self.text.lines().find(|line| line.contains(attribute.lines().next().unwrap_or("")));

@@ -1,4 +1,4 @@
-//! What `cargo metadata` says of the workspace.
+//! What `cargo metadata` says about the workspace.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ struct Package {
     id: String,
     name: String,
     version: String,
-    /// Where it comes from; `None` for a folder of this repository.
+    /// Its origin; `None` for a folder of this repository.
     source: Option<String>,
     manifest_path: String,
 }
@@ -50,7 +50,7 @@ struct Dependency {
 
 #[derive(Deserialize)]
 struct Kind {
-    /// `None` for what is linked in; `dev` and `build` for the others.
+    /// `None` for what is linked in; `dev` and `build` for other kinds.
     kind: Option<String>,
 }
 
@@ -96,7 +96,7 @@ impl Workspace {
             .collect()
     }
 
-    /// Every package that ends up in the binaries of `package`, itself included.
+    /// All packages in the binaries of `package`, itself included.
     pub(crate) fn tree_of(&self, package: &str) -> Result<BTreeSet<String>> {
         let found = self.metadata.packages.iter().find(|other| other.name == package);
         let mut open = vec![found.with_context(|| format!("no package {package}"))?.id.clone()];
@@ -118,7 +118,7 @@ impl Workspace {
         local.map(|package| package.name.clone()).collect()
     }
 
-    /// Every package that was resolved, and its versions, one of each compatible kind (`1`, `0.3`).
+    /// All resolved packages and their versions, one of each compatible kind (`1`, `0.3`).
     pub(crate) fn versions(&self) -> BTreeMap<(String, String), BTreeSet<String>> {
         let mut versions: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
         for package in &self.metadata.packages {

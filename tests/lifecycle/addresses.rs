@@ -1,4 +1,4 @@
-//! A machine that gets other addresses while it is watched, on a network of the test's own.
+//! A machine whose addresses change while it is watched, on a test network.
 
 use std::{net::SocketAddr, rc::Rc};
 
@@ -11,14 +11,14 @@ const HOME_V6: &str = "2001:db8:1::10";
 const OFFICE: &str = "198.51.100.7";
 const OFFICE_V6: &str = "2001:db8:2::7";
 
-/// Who joins, once the desktop says that it is reached at exactly these of all four addresses.
+/// A viewer that joins once the desktop offers exactly these addresses.
 fn joins_by(door: SocketAddr, token: &str, expected: &[&str]) -> Result<Viewer> {
     let mut last = String::new();
     wait_for(&format!("viewers are told of {expected:?}"), || {
         let viewer = Viewer::with_token(door, token).ok()?;
         viewer.wait_for_frame(0).ok()?;
         last.clone_from(&viewer.seen().answer);
-        // The relay has addresses of its own, which stay those of its start.
+        // The relay has addresses of its own, which stay as they were at its start.
         let direct = |line: &&str| line.starts_with("a=candidate:") && line.contains(" typ host");
         let told = |address: &str| {
             last.lines().filter(direct).any(|line| line.contains(&format!(" {address} ")))
@@ -47,7 +47,7 @@ fn machine_that_changes_networks_lets_new_viewers_in_and_keeps_the_old() -> Resu
     let first = viewers(&[HOME, HOME_V6])?;
     arrive([OFFICE, OFFICE_V6])?;
     let second = viewers(&[OFFICE, OFFICE_V6])?;
-    // Another rtc begins with what the machine has, not with what it had at the start.
+    // A new rtc begins with the machine's current addresses, not with those of its start.
     ensure!(first.seen().closed.is_none(), "{:?}", first.seen().closed);
     let seen = first.seen().frames.len();
     first.wait_for_frame(seen + 5)?;

@@ -1,4 +1,4 @@
-//! The app's end, as the pages tell it, and its next start.
+//! The app's end, as the pages show it, and its next start.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use lumen_tests::{
 /// An app that has worked ran for two seconds (`APP_EARLY` in the supervisor).
 const HAS_WORKED: Duration = Duration::from_secs(2);
 
-/// Waits until the app has run for long enough to have worked. It begins after the session's helpers,
-/// which may be after Lumen said that it is ready.
+/// Waits until the app has run long enough to count as having worked. It starts after the session's
+/// helpers, which may be after Lumen has reported that it is ready.
 fn let_work(rig: &Rig) -> Result<()> {
     wait_until("the app runs", || rig.app_pid().is_ok_and(|pid| pid.is_some()))?;
     let begun = Instant::now();
@@ -29,7 +29,7 @@ fn says(page: &Page, wanted: &str) -> Result<()> {
         .with_context(|| format!("it says {:?}", said()))
 }
 
-/// What the page's button offers; empty without one.
+/// The label of the page's button; empty without a button.
 fn offers(page: &Page) -> Result<String> {
     let button = "document.querySelector('#status-action')";
     page.evaluate(&format!("{button}.hidden ? '' : {button}.textContent"))

@@ -1,5 +1,5 @@
 //! One worker dies while a browser watches: the app and its window stay, the picture comes back by
-//! itself, and nothing that was held down stays down.
+//! itself, and no held key stays down.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
@@ -23,8 +23,8 @@ const KEY_A: (u32, &str) = (30, "KeyA");
 /// `KEY_S`.
 const KEY_S: (u32, &str) = (31, "KeyS");
 
-/// A browser that watches the app after a key press has changed its window: what is then seen is
-/// the app's state, not what every start shows.
+/// A browser that watches the app after a key press has changed its window: so the picture shows
+/// the app's state, and not what every start shows.
 struct Watched {
     rig: Rig,
     page: Page,
@@ -51,7 +51,7 @@ impl Watched {
         self.page.wait_for_colour((0.5, 0.5), colour_of_key(key.0))
     }
 
-    /// Kills `worker`; returns what it was and when that was.
+    /// Kills `worker`; returns its process and the time.
     fn kill(&self, worker: Worker) -> Result<(Process, SystemTime)> {
         let process = self.rig.ready_worker(worker)?;
         let at = SystemTime::now();
@@ -65,8 +65,8 @@ impl Watched {
         self.rig.successor(worker, killed).map(drop)
     }
 
-    /// Kills `worker`, waits for a new frame, and returns how long that took. Until then nothing
-    /// else is done: asking for the worker's state would slow its successor's start.
+    /// Kills `worker`, waits for a new frame, and returns how long that took. Meanwhile it does
+    /// nothing else: asking for the worker's state would slow its successor's start.
     fn time_to_next_frame(&self, worker: Worker) -> Result<Duration> {
         let (killed, at) = self.kill(worker)?;
         let time = self.page.wait_for_frame_after(at)?;
@@ -74,7 +74,7 @@ impl Watched {
         Ok(time)
     }
 
-    /// The app lives, shows what it showed, and answers.
+    /// The app lives, shows what it showed, and reacts.
     fn goes_on(&self) -> Result<()> {
         ensure!(self.app.is_alive(), "the app has died");
         ensure!(self.rig.app_log().pid()? == self.app.0, "another app was started");
@@ -119,7 +119,7 @@ fn rtc_killed_releases_what_was_held() -> Result<()> {
     watched.rig.app_log().wait_until_nothing_held()
 }
 
-/// Where the running desktop's relay is, by its own word.
+/// The address of the running desktop's relay, from its own summary.
 fn relay_of(rig: &Rig) -> Result<SocketAddr> {
     let status = rig.status()?;
     let turn = status.processes().find(|one| one.process.kind() == Worker::Turn);
@@ -156,10 +156,10 @@ fn gateway_killed_disturbs_nobody_and_serves_the_next_page() -> Result<()> {
     watched.replace(Worker::Gateway)?;
     watched.goes_on()?;
     assert_eq!(get(watched.rig.address(), "/", &[])?.status, 200);
-    // The login of before still counts: cookies are the supervisor's.
+    // The earlier login still counts: logins are the supervisor's.
     watched.page.reload()?;
     watched.shows(KEY_S)?;
-    // Rtc was given one end, which leads to the new gateway: none was made for the one that was dead.
+    // Rtc was given one link end, to the new gateway: none was made for the dead one.
     let said = watched.rig.said();
     let ends = said.lines().filter(|line| line.contains("LinkEnd { link: Signalling"));
     ensure!(ends.count() == 1, "{said}");
@@ -170,7 +170,7 @@ fn gateway_killed_disturbs_nobody_and_serves_the_next_page() -> Result<()> {
 fn gateway_killed_refuses_no_connection_meanwhile() -> Result<()> {
     let rig = Rig::start()?;
     let killed = rig.kill(Worker::Gateway)?;
-    // The listening socket is the supervisor's: whoever connects now waits, and is served.
+    // The listening socket is the supervisor's: a new connection waits, and is served.
     let reply = get(rig.address(), "/healthz", &[]);
     rig.successor(Worker::Gateway, killed)?;
     assert_eq!(reply.context("connecting while there is no gateway")?.status, 200);
@@ -181,7 +181,7 @@ fn gateway_killed_refuses_no_connection_meanwhile() -> Result<()> {
 fn compositor_killed_keeps_the_page_and_starts_the_app_anew() -> Result<()> {
     let watched = Watched::start()?;
     watched.replace(Worker::Compositor)?;
-    // The app cannot live without its compositor; another one is started in its place.
+    // The app cannot live without its compositor; it is started again.
     wait_until("the app is gone", || !watched.app.is_alive())?;
     watched.page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
     watched.page.ensure_connected_once()

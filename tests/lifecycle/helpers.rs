@@ -1,5 +1,4 @@
-//! What a session needs of somebody else's: a bus where there is none, an X server where it is asked
-//! for.
+//! Helpers that a session starts: a bus where there is none, an X server where it is asked for.
 
 use std::{fs, path::PathBuf};
 
@@ -14,12 +13,12 @@ use lumen_tests::{
 };
 use nix::{sys::stat::Mode, unistd::mkfifo};
 
-/// What the X app is filled with.
+/// The colour of the X app.
 const FILLED: Colour = Colour { red: 192, green: 32, blue: 64 };
 /// A place of the picture where that app's window has no text.
 const EMPTY: (f64, f64) = (0.2, 0.3);
 
-/// An app, `sh`, that runs a command each time it is asked, and the folder for what that says.
+/// An app, `sh`, that runs a command each time it is asked, and the folder for its output.
 struct Asked {
     notes: Folder,
 }
@@ -29,7 +28,7 @@ impl Asked {
         let asked = Self { notes: Folder::new("notes", 0o777)? };
         let questions = asked.path("questions");
         mkfifo(&questions, Mode::from_bits_truncate(0o666))?;
-        // The mask of whoever runs this took some of it.
+        // The umask of the test runner removed some of these permissions.
         fs::set_permissions(questions, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
         Ok(asked)
     }
@@ -56,7 +55,7 @@ impl Asked {
     }
 }
 
-/// Asks the session bus who it is.
+/// Asks the session bus for its id.
 const ASK_BUS: &str = "dbus-send --session --print-reply --dest=org.freedesktop.DBus \
                        /org/freedesktop/DBus org.freedesktop.DBus.GetId";
 

@@ -1,5 +1,5 @@
-//! One host and several sessions, a process each: what one of them costs the others, and what the end of
-//! the host costs all.
+//! One host and several sessions, a process each: what the end of one session means for the others,
+//! and what the end of the host means for all.
 
 use std::collections::BTreeSet;
 

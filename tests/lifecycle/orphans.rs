@@ -1,4 +1,4 @@
-//! Processes that outlive the app's own: reaped when they end, ended when the desktop does.
+//! Processes that outlive the app's own: reaped when they end, and ended with the desktop.
 
 use std::{fs, path::PathBuf};
 
@@ -10,7 +10,7 @@ use lumen_tests::{
     stage::Folder,
 };
 
-/// How many orphans the report of zombies had.
+/// How many orphans there were in the bug report about zombies.
 const ORPHANS: usize = 20;
 
 /// A folder that the desktop's user may write to.
@@ -32,15 +32,15 @@ impl Notes {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// The process that wrote its number down.
+    /// The process whose id was written down.
     fn process(&self, name: &str) -> Result<Process> {
         let number = wait_for(&format!("{name} is written"), || self.lines(name).pop())?;
         Ok(Process(number.parse().context("a process id")?))
     }
 }
 
-/// An app that leaves orphans behind, each of which writes a line when it ends, and stays. The first
-/// ends earlier, by a real-time signal, which has no name.
+/// An app that leaves orphans behind, each of which writes a line when it ends, and stays. The
+/// first ends earlier, by a real-time signal, which has no name.
 fn leaves_orphans(notes: &Notes) -> [String; 3] {
     let ended = notes.path("ended");
     let ended = ended.display();
@@ -83,10 +83,10 @@ fn orphans_in_a_namespace_with_anothers_proc_are_reaped() -> Result<()> {
     reaps_orphans(&Notes::new()?, as_first_process(&[]))
 }
 
-/// How a daemon begins that ends only by force.
+/// The beginning of a daemon that ends only by SIGKILL.
 const STUBBORN: &str = "trap \"\" TERM HUP";
 
-/// An app, `sh`, that leaves a daemon behind with a session of its own, and then does `app`.
+/// An app, `sh`, that leaves a daemon behind in a session of its own, and then does `app`.
 fn leaves_daemon(notes: &Notes, begins: &str, app: &str) -> [String; 3] {
     let pid = notes.path("daemon");
     let daemon = format!("{begins}; echo $$ >{}; exec sleep 1000", pid.display());
@@ -122,7 +122,7 @@ fn daemon_where_pidfds_are_refused_is_ended() -> Result<()> {
         println!("not root: nothing to test");
         return Ok(());
     }
-    // What it starts is no child of the supervisor's until it has ended itself.
+    // What it starts becomes a child of the supervisor only after it has ended itself.
     let begins = format!("{STUBBORN}; sleep 1000 & :");
     ends_with_the_desktop(&begins, Setup::new().in_sandbox(&["--older-docker"]))
 }
@@ -133,7 +133,7 @@ fn daemon_in_a_namespace_with_anothers_proc_ends_with_the_desktop() -> Result<()
     let app = leaves_daemon(&notes, STUBBORN, "exec sleep 1000");
     let mut rig = as_first_process(&[]).app(app).start()?;
     wait_until("the daemon runs", || !notes.lines("daemon").is_empty())?;
-    // The number it knows for itself is another one here.
+    // The process ids that it sees itself are different ones here.
     let sleeps = |process: &Process| process.command_line().is_ok_and(|line| line == "sleep 1000");
     let sleepers = || descendants(rig.supervisor()).into_iter().filter(sleeps);
     wait_until("the app and its daemon sleep", || sleepers().count() == 2)?;

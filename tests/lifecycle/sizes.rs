@@ -1,5 +1,6 @@
-//! Whoever dies between a viewer's window and the desktop, the desktop keeps the size of that window: no
-//! picture of another size is seen meanwhile, least of all of the size that a desktop begins with.
+//! When workers between a viewer's window and the desktop die, the desktop keeps the size of that
+//! window: no picture of another size is shown meanwhile, least of all of the size with which a
+//! desktop begins.
 
 use std::time::SystemTime;
 

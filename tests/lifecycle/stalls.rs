@@ -1,5 +1,6 @@
-//! A worker stands still for a while, as one does that the kernel starves or a debugger holds: its peers
-//! give up links to it. It lives, so nobody is started anew; the links must be made again.
+//! A worker stops for a while, as one does that the kernel starves or a debugger holds: its
+//! neighbours give up their links to it. It lives, so nothing is restarted; the links must be made
+//! again.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,12 @@ use lumen_tests::{
     viewer::{Handshake, Signalling, Viewer, login},
 };
 
-/// An offer as large as one may be: few of them fill a link that nobody reads.
+/// An offer of the largest legal size: few of them fill a link that nobody reads.
 fn large_offer() -> String {
     format!(r#"{{"type":"offer","sdp":"{}"}}"#, "a".repeat(32 * 1024))
 }
 
-/// Has rtc stand still while so many offers come that the gateway gives up its link.
+/// Stops rtc while so many offers come that the gateway gives up its link.
 fn fill_the_link_of(rig: &Rig, rtc: Process) -> Result<()> {
     let signed_in = login(rig.address(), rig.token())?.signed_in()?;
     let still = Stall::of(&[rtc])?;
@@ -72,7 +73,7 @@ fn media_that_stood_still_for_long_shows_pictures_afterwards() -> Result<()> {
     first.wait_for_frame(0)?;
     let media = rig.ready_worker(Worker::Media)?;
     let still = Stall::of(&[media])?;
-    // A viewer who comes wants a key frame.
+    // A viewer who joins needs a keyframe.
     let second = Viewer::join(&rig)?;
     second.wait_until_connected()?;
     let since = Instant::now();

@@ -1,4 +1,4 @@
-//! Ends: asked for, forced, and by the app.
+//! Ways to end: by request, by force, and by the app.
 
 use std::{fs, os::unix::fs::FileTypeExt};
 
@@ -22,8 +22,8 @@ fn all_gone(processes: &[Process]) -> Result<()> {
         })
 }
 
-/// Every socket in the folder for them. Lock files stay: whoever removed one could not know that
-/// nobody is about to lock it.
+/// Every socket in the runtime folder. Lock files stay: a process that removed one could not know
+/// whether another was about to lock it.
 fn sockets(rig: &Rig) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut folders = vec![rig.runtime_folder().to_owned()];
@@ -98,7 +98,7 @@ fn app_that_is_asked_to_end_can_still_show_a_window() -> Result<()> {
     let stage = Stage::new()?;
     let notes = Folder::new("notes", 0o1777)?;
     let log = AppLog::at(notes.path().join("farewell.jsonl"));
-    // What an app shows at its end, such as "Save changes?", takes a compositor.
+    // What an app shows when it ends, such as "Save changes?", needs a compositor.
     let (app, path) = (stage.path(TEST_APP), log.path().display());
     let farewell =
         format!("{} --log {path} & while ! grep -q sized {path}; do :; done", app.display());
@@ -118,6 +118,6 @@ fn second_lumen_of_the_same_name_is_refused() -> Result<()> {
     ensure!(!output.status.success(), "two of one name");
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(said.contains("test"), "names it: {said}");
-    // The first one is none the worse for it.
+    // The first one is unharmed.
     rig.ready_workers().map(drop)
 }

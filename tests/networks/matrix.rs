@@ -1,4 +1,4 @@
-//! Which path leads through which network.
+//! The path that is expected through each network.
 
 use std::{
     env,
@@ -21,22 +21,22 @@ use lumen_tests::{
 
 use crate::topology::{Gate, Network, SERVER_V4, SERVER_V6};
 
-/// What a browser is told to do.
+/// How a browser chooses its path.
 #[derive(Clone, Copy, Debug)]
 enum Browsing {
-    /// To find its own way, which is expected to be this.
+    /// Freely; it is expected to choose this one.
     Freely(Path),
-    /// To use this path only.
+    /// It may use this one only.
     Forced(Path),
 }
 
-/// One network with Lumen in it, and the ways a browser tries there.
+/// One network with Lumen in it, and the browsers to try there.
 struct Case {
     name: &'static str,
     network: fn() -> Result<Network>,
     /// Where Lumen listens.
     listen: &'static str,
-    /// How the browser calls the server.
+    /// The server's name or address for the browser.
     server: &'static str,
     options: &'static [(&'static str, &'static str)],
     tls: bool,
@@ -144,7 +144,7 @@ fn pass(case: &Case, table: &mut String) -> Result<()> {
             .option("--relay-key", certificate.key());
     }
     let rig = setup.start()?;
-    // The certificate is the tests' own, and so is its name. Chromium's WebRTC looks it up with a
+    // The certificate is the tests' own, and so is its name. Chromium's WebRTC resolves it with a
     // dot at its end, and its sockets without.
     let server = bracketed(case.server);
     let names = format!("--host-resolver-rules=MAP {NAME} {server},MAP {NAME}. {server}");
@@ -184,7 +184,7 @@ fn go(browser: &Browser, rig: &Rig, server: &str, way: Browsing) -> Result<(Path
     Ok((path, took))
 }
 
-/// An address as a URL has it (RFC 3986, section 3.2.2).
+/// An address as URLs write it (RFC 3986, section 3.2.2).
 fn bracketed(address: &str) -> String {
     if address.contains(':') { format!("[{address}]") } else { address.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! The networks, each as the hosts that make it:
+//! The networks, each as the hosts that it consists of:
 //!
 //! ```text
 //! browser ── gate ═══ internet ═══ server                (the server has a public address)
@@ -13,9 +13,9 @@ use std::rc::Rc;
 use anyhow::Result;
 use lumen_tests::network::Host;
 
-/// Where the server is found, from the internet.
+/// The server's address on the internet.
 pub(crate) const SERVER_V4: &str = "198.51.100.10";
-/// The same in IPv6.
+/// Its IPv6 address.
 pub(crate) const SERVER_V6: &str = "2001:db8:5::10";
 
 /// What the gate lets out.
@@ -29,7 +29,7 @@ pub(crate) enum Gate {
     OnlyPort(u16),
 }
 
-/// A network with nobody using it yet.
+/// A network that nobody uses yet.
 pub(crate) struct Network {
     /// Where the browser runs.
     pub(crate) browser: Host,
@@ -39,8 +39,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// A browser behind a symmetric NAT: each connection gets a port of its own, so that what one
-    /// server is told of the browser's address helps no other.
+    /// A browser behind a symmetric NAT: each connection gets a port of its own, so that the
+    /// address that one server sees is useless for another.
     pub(crate) fn symmetric_nat(gate: Gate) -> Result<Self> {
         let (browser, router) = household(gate)?;
         let server = Host::new("server")?;
@@ -48,7 +48,7 @@ impl Network {
         Ok(Self { browser, server: Rc::new(server), _between: vec![router] })
     }
 
-    /// The same, and a server that knows only its private address: a cloud's 1:1 NAT.
+    /// The same, with a server that knows only its private address: a cloud's 1:1 NAT.
     pub(crate) fn one_to_one_nat() -> Result<Self> {
         let (browser, router) = household(Gate::Open)?;
         let (door, server) = (Host::new("door")?, Host::new("server")?);
@@ -80,7 +80,7 @@ impl Network {
 }
 
 impl Network {
-    /// Lets an ordinary user's Lumen have any port of the server, 443 among them.
+    /// Lets an ordinary user's Lumen use any port of the server, including 443.
     pub(crate) fn open_low_ports(&self) -> Result<()> {
         self.server.administer("sysctl -q -w net.ipv4.ip_unprivileged_port_start=0")
     }
@@ -97,7 +97,7 @@ fn household(gate: Gate) -> Result<(Host, Host)> {
     Ok((browser, router))
 }
 
-/// Lets answers in, and out what `gate` says.
+/// Lets answers in, and lets out what `gate` says.
 fn guard(router: &Host, gate: Gate) -> Result<()> {
     for tables in ["iptables", "ip6tables"] {
         let rule = |rule: &str| router.administer(&format!("{tables} -A FORWARD {rule}"));
@@ -107,7 +107,7 @@ fn guard(router: &Host, gate: Gate) -> Result<()> {
             Gate::NoUdp => rule("-i lan ! -p udp -j ACCEPT")?,
             Gate::OnlyPort(port) => rule(&format!("-i lan -p tcp --dport {port} -j ACCEPT"))?,
         }
-        // There is no name server: who asks is told so at once, instead of being left to wait.
+        // There is no name server: requests are rejected at once instead of timing out.
         rule("-i lan -p udp --dport 53 -j REJECT")?;
         router.administer(&format!("{tables} -P FORWARD DROP"))?;
     }

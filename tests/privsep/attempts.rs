@@ -1,6 +1,6 @@
-//! What a taken-over worker may try: with a socket it holds, to connect, bind or listen with it, to
-//! steal from it, and to leave it useless or changed for its successor; with its own process, to get
-//! rid of the trap that ends it, and to reach parts of the kernel that no worker needs.
+//! What a compromised worker may try: to connect, bind or listen with a socket that it holds, to
+//! steal data from it, and to leave it useless or changed for its successor; and with its own
+//! process, to remove the trap that ends it, and to reach parts of the kernel that no worker needs.
 
 use anyhow::Result;
 use nix::libc::{self as c, c_int, c_long};
@@ -14,7 +14,7 @@ pub(crate) struct Attempt {
     pub(crate) arguments: [u64; 6],
 }
 
-/// Where the attempts' bytes lie in the worker's memory.
+/// The attempts' data in the worker's memory.
 pub(crate) struct Luggage {
     address: u64,
     header: u64,
@@ -44,7 +44,7 @@ fn words(words: &[u64]) -> Vec<u8> {
     words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
-/// An `int` as the register holds it.
+/// An `int` as its register holds it.
 fn int(value: c_int) -> u64 {
     i64::from(value).cast_unsigned()
 }
@@ -94,7 +94,7 @@ const OPTIONS: [(&str, c_int, c_int); 30] = [
     ("UDP_CORK", c::IPPROTO_UDP, c::UDP_CORK),
 ];
 
-/// Names of `getsockopt` that tell who else there is.
+/// Options of `getsockopt` that reveal other processes.
 const QUESTIONS: [(&str, c_int); 4] = [
     ("SO_PEERCRED", c::SO_PEERCRED),
     ("SO_PEERPIDFD", c::SO_PEERPIDFD),
@@ -102,7 +102,7 @@ const QUESTIONS: [(&str, c_int); 4] = [
     ("SO_PEERGROUPS", c::SO_PEERGROUPS),
 ];
 
-/// Requests that a socket takes, beside those that find something out: `linux/sockios.h`.
+/// Requests to a socket, besides those that query interfaces: `linux/sockios.h`.
 const REQUESTS: [(&str, u64); 6] = [
     ("FIONBIO, whose argument lies in memory", 0x5421),
     ("FIOASYNC", 0x5452),
@@ -115,7 +115,7 @@ const REQUESTS: [(&str, u64); 6] = [
 /// `fcntl`'s `F_SETSIG` (`asm-generic/fcntl.h`).
 const F_SETSIG: c_int = 10;
 
-/// Everything to be tried with a socket.
+/// All attempts with a socket.
 pub(crate) fn on_socket(luggage: &Luggage, socket: u32, held: Held) -> Vec<Attempt> {
     let socket = u64::from(socket);
     let mut attempts = Attempts(Vec::new());
@@ -151,7 +151,7 @@ pub(crate) fn on_socket(luggage: &Luggage, socket: u32, held: Held) -> Vec<Attem
             [socket, luggage.header, 1, flag, 0, 0],
         );
     }
-    // The end of its own writing on a connection is a worker's to make, where its policy says so.
+    // A worker may end its own writing on a connection, if its policy says so.
     let ways = [("SHUT_RD", c::SHUT_RD), ("SHUT_RDWR", c::SHUT_RDWR)];
     for (name, way) in ways {
         add(format!("shutdown with {name}"), c::SYS_shutdown, [socket, int(way), 0, 0, 0, 0]);
@@ -200,7 +200,7 @@ const FUTEX: [(&str, c_int); 9] = [
     ("FUTEX_CMP_REQUEUE_PI", c::FUTEX_CMP_REQUEUE_PI),
 ];
 
-/// Advice that does more than give memory back.
+/// Advice that does more than release memory.
 const ADVICE: [(&str, c_int); 8] = [
     ("MADV_REMOVE", c::MADV_REMOVE),
     ("MADV_DOFORK", c::MADV_DOFORK),
@@ -212,13 +212,13 @@ const ADVICE: [(&str, c_int); 8] = [
     ("MADV_SOFT_OFFLINE", c::MADV_SOFT_OFFLINE),
 ];
 
-/// Everything to be tried with the process itself. `parent` is another process.
+/// All attempts with the process itself. `parent` is another process.
 pub(crate) fn on_process(luggage: &Luggage, parent: u32) -> Vec<Attempt> {
     let mut attempts = Attempts(Vec::new());
     let mut add = |name: String, syscall, arguments| attempts.add(name, syscall, arguments);
     let handled = [c::SIGABRT, c::SIGBUS, c::SIGSEGV, GLIBC_SIGNAL];
     for signal in (1..=c::SIGRTMAX()).filter(|signal| !handled.contains(signal)) {
-        // Neither a new action nor a place for the old one: it would only ask.
+        // Neither a new action nor a place for the old one: it would only query.
         let arguments = [int(signal), 0, 0, 8, 0, 0];
         add(format!("rt_sigaction of signal {signal}"), c::SYS_rt_sigaction, arguments);
     }
@@ -255,7 +255,7 @@ pub(crate) fn on_process(luggage: &Luggage, parent: u32) -> Vec<Attempt> {
     attempts.0
 }
 
-/// By which the C library asks all threads to change their user (glibc: `SIGSETXID`).
+/// The signal by which the C library asks all threads to change their user (glibc: `SIGSETXID`).
 const GLIBC_SIGNAL: c_int = 33;
 
 struct Attempts(Vec<Attempt>);

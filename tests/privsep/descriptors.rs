@@ -1,4 +1,5 @@
-//! What a worker may hold open, derived from the link table and its grants, and what it holds.
+//! The descriptors that a worker may hold, derived from the link table and its grants, and those
+//! that it holds.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,7 @@ use lumen_ipc::{
 };
 use lumen_tests::process::Process;
 
-/// Kinds of descriptors, as `/proc/PID/fd` tells them apart.
+/// Kinds of descriptors, as `/proc/PID/fd` shows them.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Kind {
     /// An epoll instance, eventfd, timerfd or signalfd.
@@ -21,7 +22,7 @@ enum Kind {
     Memory,
     /// The null device.
     Null,
-    /// The kernel's maker of input devices.
+    /// The kernel's device for creating input devices.
     InputMaker,
     /// One end of a pipe.
     Pipe,
@@ -43,8 +44,8 @@ fn kind(target: &str) -> Option<Kind> {
     KINDS.iter().find(|(start, _)| target.starts_with(start)).map(|(_, kind)| *kind)
 }
 
-/// Fails unless `process` holds exactly what `worker` is granted, and otherwise only what cannot
-/// reach anything: shared memory, timers and the like.
+/// Fails unless `process` holds exactly what `worker` is granted, and otherwise only descriptors
+/// that reach nothing: shared memory, timers and the like.
 pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
     let held = process.descriptors()?;
     let strange: BTreeMap<_, _> =
@@ -52,7 +53,7 @@ pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
     ensure!(strange.is_empty(), "neither grant nor link: {strange:?}");
     let makers = held.values().filter(|target| kind(target) == Some(Kind::InputMaker)).count();
     ensure!(makers == 0 || worker == Worker::Gamepad, "makes input devices: {held:#?}");
-    // Counted by what they are: a second descriptor of the same socket reaches nothing more.
+    // Counted by identity: a second descriptor of the same socket reaches nothing more.
     let sockets: BTreeSet<_> =
         held.values().filter(|target| kind(target) == Some(Kind::Socket)).collect();
     let expected = standing_sockets(worker) + served_connections(worker);
@@ -74,14 +75,14 @@ fn standing_sockets(worker: Worker) -> usize {
     let outside = match worker {
         Worker::Compositor | Worker::Gateway | Worker::Rtc => 1,
         Worker::Gamepad | Worker::Media => 0,
-        // On loopback, where the tests' desktops are: UDP and TCP for each IP version, and the pair
-        // that tokio's signal feature keeps, on which nothing ever comes.
+        // On loopback, where the tests' desktops are: UDP and TCP for each IP version, and the
+        // socket pair of tokio's signal feature, which is never written to.
         Worker::Turn => 2 * loopback_addresses() + SIGNAL_PAIR,
     };
     2 + links + outside
 }
 
-/// Sockets of a tokio that was built with signals, as the relay's dependencies have it.
+/// Sockets of a tokio with the signal feature, which the relay's dependencies enable.
 const SIGNAL_PAIR: usize = 2;
 
 /// One for each IP version this machine has.

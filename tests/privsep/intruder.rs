@@ -1,10 +1,10 @@
-//! A taken-over worker: system calls that a running worker's own thread makes, under its own filter and
-//! on the descriptors it holds.
+//! A compromised worker: system calls that a running worker's own thread makes, under its own
+//! filter and with the descriptors it holds.
 //!
-//! The worker is traced. Its main thread is sent to a place where a system call stands, with the
-//! arguments of the attempt, and is put back afterwards as if nothing had been. A call that the filter
-//! forbids raises SIGSYS; the tracer keeps that from the worker, so one process is asked many times.
-//! Only the main thread stands still meanwhile.
+//! The worker is traced. Its main thread is moved to a system call instruction, with the arguments
+//! of the attempt, and is restored afterwards as if nothing had happened. A call that the filter
+//! forbids raises SIGSYS; the tracer keeps that from the worker, so one process can make many
+//! attempts. Only the main thread is stopped meanwhile.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -27,12 +27,12 @@ use rustix::{
     process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open},
 };
 
-/// What came of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Outcome {
-    /// The filter ends whoever makes it.
+    /// The filter ends the worker.
     Ends,
-    /// It came back: a result, or an error as a negative number.
+    /// It returned: a result, or an error as a negative number.
     Returned(i64),
 }
 
@@ -45,7 +45,7 @@ pub(crate) enum Held {
     Datagrams,
     /// A listening socket.
     Listener,
-    /// No socket.
+    /// Not a socket.
     Other,
 }
 
@@ -54,16 +54,16 @@ pub(crate) struct Intruder {
     pid: Pid,
     memory: File,
     before: user_regs_struct,
-    /// Where the system call stands, and what stood there.
+    /// The address of the system call instruction, and the code that it replaced.
     gate: u64,
     covered: [u8; machine::GATE.len()],
-    /// Where the attempt's bytes lie: below the stack, where nothing is.
+    /// The address of the attempt's data: below the stack, where nothing else is.
     scratch: u64,
     scratch_before: [u8; SCRATCH_BYTES],
 }
 
 const SCRATCH_BYTES: usize = 512;
-/// Below what the code that was interrupted may use under its stack pointer (the ABI's red zone).
+/// Below what the interrupted code may use under its stack pointer (the ABI's red zone).
 const BELOW_THE_STACK: u64 = 4096;
 /// The address of the program's first instruction, in `/proc/PID/auxv` (`AT_ENTRY`).
 const ENTRY: u64 = 9;
@@ -77,7 +77,7 @@ impl Intruder {
             .write(true)
             .open(format!("/proc/{pid}/mem"))
             .context("the worker's memory")?;
-        // Run once, at the start, so no thread is ever there.
+        // Code that runs once, at the start, so no thread is ever there.
         let gate = entry_of(pid)?;
         ptrace::attach(pid).context("tracing the worker")?;
         waitpid(pid, None)?;
@@ -90,7 +90,8 @@ impl Intruder {
         Ok(Self { pid, memory, before, gate, covered, scratch, scratch_before })
     }
 
-    /// Puts bytes into its memory, at `offset` of a place of [`SCRATCH_BYTES`]; returns where.
+    /// Writes bytes into its memory, at `offset` of an area of [`SCRATCH_BYTES`]; returns the
+    /// address.
     pub(crate) fn put(&self, offset: u64, bytes: &[u8]) -> Result<u64> {
         self.memory.write_all_at(bytes, self.scratch + offset)?;
         Ok(self.scratch + offset)
@@ -112,14 +113,14 @@ impl Intruder {
                 WaitStatus::Stopped(_, Signal::SIGSEGV | Signal::SIGILL | Signal::SIGBUS) => {
                     bail!("the call of {number} crashed")
                 }
-                // Meant for the worker, which has none that matter here.
+                // Meant for the worker, which has no signals that matter here.
                 WaitStatus::Stopped(..) => {}
                 other => bail!("the call of {number} ended the worker: {other:?}"),
             }
         }
     }
 
-    /// What it holds, by number.
+    /// The descriptors that it holds, by number.
     pub(crate) fn descriptors(&self) -> Result<Vec<(u32, Held)>> {
         let worker = rustix::process::Pid::from_raw(self.pid.as_raw()).context("a process id")?;
         let worker = pidfd_open(worker, PidfdFlags::empty())?;
@@ -146,7 +147,7 @@ fn kind(descriptor: &OwnedFd) -> Held {
 
 impl Drop for Intruder {
     fn drop(&mut self) {
-        // A worker that has ended has nothing to be put back.
+        // A worker that has ended has nothing to restore.
         let _ = self.memory.write_all_at(&self.covered, self.gate);
         let _ = self.memory.write_all_at(&self.scratch_before, self.scratch);
         let _ = ptrace::setregs(self.pid, self.before);
@@ -166,7 +167,7 @@ fn entry_of(pid: Pid) -> Result<u64> {
     entry.map(|[_, address]| *address).context("where the program begins")
 }
 
-/// How a system call is made, on x86-64.
+/// The system call instruction on x86-64.
 #[cfg(target_arch = "x86_64")]
 mod machine {
     use super::{c_long, user_regs_struct};
@@ -186,7 +187,7 @@ mod machine {
     ) {
         registers.rip = gate;
         registers.rax = number.cast_unsigned();
-        // The thread stands in no system call that the kernel would have to begin again.
+        // The thread is not in a system call that the kernel would have to restart.
         registers.orig_rax = u64::MAX;
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9] =
             arguments;
@@ -197,7 +198,7 @@ mod machine {
     }
 }
 
-/// How a system call is made, on 64-bit ARM.
+/// The system call instruction on 64-bit ARM.
 #[cfg(target_arch = "aarch64")]
 mod machine {
     use super::{c_long, user_regs_struct};

@@ -1,6 +1,6 @@
-//! What each worker of a running Lumen may still do: confinement, identity, and every open descriptor
-//! against its grants and the link table, read from `/proc`; and what an intruder in it could do with
-//! those descriptors, tried in the worker itself.
+//! What each worker of a running Lumen may still do: confinement, identity, and every open
+//! descriptor compared with its grants and the link table, read from `/proc`; and what an intruder
+//! could do with those descriptors, tried in the worker itself.
 //!
 //! Needs Linux with seccomp. As root it also tests the uids that root gives to the workers.
 
@@ -23,7 +23,7 @@ use lumen_tests::{
     viewer::Viewer,
 };
 
-/// Checks all of it on one running Lumen with a viewer, since a worker that has served a peer may
+/// Checks all workers of one running Lumen with a viewer, since a worker that has served a peer may
 /// hold more than one that has not.
 fn with_viewer(setup: Setup, check: impl Fn(&Rig, Worker, Process) -> Result<()>) -> Result<()> {
     let rig = setup.start()?;
@@ -58,7 +58,7 @@ fn holds_its_grants_only(_: &Rig, worker: Worker, process: Process) -> Result<()
 }
 
 fn has_an_empty_environment(_: &Rig, _: Worker, process: Process) -> Result<()> {
-    // Root may read it whoever the worker runs as; its own user may not once it is not dumpable.
+    // Root may read it whoever the worker runs as; its own user may not if it is not dumpable.
     let environment = process.environment().unwrap_or_default();
     ensure!(environment.is_empty(), "environment: {environment}");
     Ok(())
@@ -88,7 +88,7 @@ fn workers_have_neither_environment_nor_secrets_in_their_arguments() -> Result<(
     })
 }
 
-/// Tries everything on every socket that a worker holds. Returns how much was tried.
+/// Tries everything on every socket that a worker holds. Returns the number of attempts.
 fn tried_on_all_sockets(process: Process) -> Result<usize> {
     let intruder = Intruder::enter(process)?;
     let luggage = Luggage::put(&intruder)?;
@@ -103,8 +103,8 @@ fn tried_on_all_sockets(process: Process) -> Result<usize> {
     Ok(tried)
 }
 
-/// Fails at the first that does not end the worker: it may have done what it is for, so none is tried
-/// after it.
+/// Fails at the first attempt that does not end the worker: it may have taken effect, so none is
+/// tried after it.
 fn try_all(intruder: &Intruder, attempts: Vec<Attempt>) -> Result<usize> {
     for attempt in &attempts {
         let outcome = intruder.call(attempt.syscall, attempt.arguments)?;
@@ -190,7 +190,7 @@ fn user_that_a_process_has_is_given_to_no_desktop() -> Result<()> {
         println!("not root: nothing to test");
         return Ok(());
     }
-    // The first of those that are given out.
+    // The first uid that is assigned.
     let user = 61184;
     let mut left = Command::new("sleep").arg("1000").uid(user).gid(user).spawn()?;
     let rig = Setup::new().as_root_for_nobody().start();
@@ -230,7 +230,7 @@ fn workers_of_root_with_network_have_users_of_their_own() -> Result<()> {
 fn apps_are_not_confined() -> Result<()> {
     let rig = Rig::start()?;
     let app = Process(rig.app_log().pid()?);
-    // An app inside the workers' confinement could not even sudo.
+    // An app under the workers' confinement could not even use sudo.
     assert_eq!(app.status_field("Seccomp")?, Process(std::process::id()).status_field("Seccomp")?);
     assert_eq!(app.status_field("NoNewPrivs")?, "0");
     Ok(())

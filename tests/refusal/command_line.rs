@@ -1,4 +1,4 @@
-//! Command lines that cannot be carried out.
+//! Illegal command lines.
 
 use anyhow::Result;
 use lumen_ipc::process::ExitCode;

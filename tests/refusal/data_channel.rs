@@ -1,4 +1,4 @@
-//! Messages on the data channels that rtc must not believe.
+//! Malformed messages on the data channels.
 
 use anyhow::Result;
 use lumen_tests::{
@@ -8,7 +8,7 @@ use lumen_tests::{
 
 use crate::gateway::witness_is_undisturbed;
 
-/// Each costs the viewer who sends it its connection, and another viewer nothing.
+/// Each costs its sender the connection, and another viewer nothing.
 #[test]
 fn data_channel_message_malformed_closes_its_sender() -> Result<()> {
     let breaches: [(&str, &'static str, Vec<u8>); 9] = [

@@ -1,4 +1,4 @@
-//! What the gateway refuses: strangers, foreign pages, and messages that are none.
+//! What the gateway refuses: strangers, foreign pages, and malformed messages.
 
 use anyhow::{Context, Result};
 use lumen_tests::{
@@ -6,7 +6,7 @@ use lumen_tests::{
     viewer::{Handshake, Signalling, Viewer, get, login, post},
 };
 
-/// Bytes of a signalling message that is too long by any reading of the limit of 64 KiB.
+/// Size of a signalling message that is too long however the limit of 64 KiB is counted.
 const TOO_LONG: usize = 80 * 1024;
 
 #[test]
@@ -38,7 +38,7 @@ fn login_guessed_often_through_a_proxy_slows_down_who_guesses() -> Result<()> {
         let headers = [("Origin", &*origin), ("X-Forwarded-For", from)];
         Ok(post(rig.address(), "/login", &headers, &body)?.status)
     };
-    // What a browser puts before its proxy's word does not make it somebody else.
+    // Addresses that a browser puts before its proxy's do not make it somebody else.
     let guesses: Vec<u16> = (0..10)
         .map(|guess| log_in(&format!("198.51.100.{guess}, 192.0.2.7"), "guess"))
         .collect::<Result<_>>()?;
@@ -128,7 +128,7 @@ fn breach_costs_its_sender_only(breach: impl FnOnce(&mut Signalling) -> Result<(
     witness.wait_for_frame(0)?;
     let signed_in = login(rig.address(), rig.token())?.signed_in()?;
     let mut offender = Signalling::open(Handshake::of(rig.address()).signed_in(&signed_in))?;
-    // The gateway may close before all of it is written; what follows tells.
+    // The gateway may close before all of it is written; the next step shows it.
     let _ = breach(&mut offender);
     offender.wait_until_closed()?;
     witness_is_undisturbed(&rig, &witness)

@@ -1,5 +1,5 @@
 //! Bad input through the real binaries: each gets a clear message or a closed connection, and
-//! nobody else notices.
+//! nobody else is affected.
 
 #![forbid(unsafe_code)]
 

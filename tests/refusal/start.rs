@@ -1,4 +1,4 @@
-//! Starts that fail, or whose app does.
+//! Starts that fail, or whose app fails.
 
 use std::{
     fs,
@@ -51,7 +51,7 @@ fn socket_that_is_left_behind_is_replaced_by_one_for_owner_and_group() -> Result
     let folder = Folder::new("left", 0o777)?;
     let socket = folder.path().join("web.sock");
     let listener = UnixListener::bind(&socket)?;
-    // Lumen, which may run as another user, has to find that nobody listens.
+    // Lumen, which may run as another user, must find out that nobody listens.
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o666))?;
     drop(listener);
     let rig = Setup::new().listen(&format!("unix:{}", socket.display())).start()?;

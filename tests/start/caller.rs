@@ -1,4 +1,4 @@
-//! What an app has of its caller: home, variables, working folder.
+//! What an app inherits from its caller: home, variables, working folder.
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +14,10 @@ use lumen_tests::{
 };
 use nix::unistd::{Gid, Uid, User, chown};
 
-/// A user of many containers, whom no database names.
+/// A user as in many containers, whom no database names.
 const STRANGER: u32 = 12345;
 
-/// A running Lumen and what its app was born with.
+/// A running Lumen and the environment in which its app was started.
 struct Birth {
     folder: PathBuf,
     variables: BTreeMap<String, String>,
@@ -26,7 +26,7 @@ struct Birth {
 }
 
 impl Birth {
-    /// Starts Lumen with an app that writes down its surroundings and stays.
+    /// Starts Lumen with an app that writes down its environment and stays.
     fn of(setup: Setup) -> Result<Self> {
         let notes = Folder::new("birth", 0o1777)?;
         let (note, script) = (
@@ -137,7 +137,7 @@ fn app_of_another_user_has_that_users_login_and_only_the_callers_language() -> R
 fn app_starts_in_the_callers_folder() -> Result<()> {
     let folder = Folder::new("work", 0o755)?;
     fs::write(folder.path().join("rel.txt"), "found where the caller is\n")?;
-    // An app named by a relative path, which has a relative path of its own.
+    // An app named by a relative path, which itself uses a relative path.
     let script = folder.path().join("app");
     fs::write(&script, "#!/bin/sh\ncat rel.txt >&2; exec tail -f /dev/null\n")?;
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;

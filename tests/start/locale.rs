@@ -1,4 +1,4 @@
-//! A locale that the caller has and this machine has not, as those who come by SSH bring it.
+//! A locale that the caller names and this machine lacks, as with logins by SSH.
 //!
 //! Needs foot, which refuses to work in anything but UTF-8.
 
@@ -7,11 +7,11 @@ use std::fs;
 use anyhow::{Result, ensure};
 use lumen_tests::{patience::wait_for, rig::Setup, stage::Folder};
 
-/// No machine has it.
+/// A locale that no machine has.
 const NOWHERE: &str = "xx_YY.UTF-8";
 
-/// Starts a terminal under these variables; returns what a shell in it says of its characters, and
-/// what Lumen says.
+/// Starts a terminal with these variables; returns what a shell in it reports as its character set,
+/// and Lumen's output.
 fn terminal(variables: &[(&str, &str)]) -> Result<(String, String)> {
     let notes = Folder::new("locale", 0o1777)?;
     let note = notes.path().join("note");

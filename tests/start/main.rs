@@ -1,4 +1,4 @@
-//! Starts as people do them: what the caller chose reaches Lumen and the app.
+//! Starts as people do them: the caller's choices reach Lumen and the app.
 //!
 //! Needs root for the tests of what root or a user without a name starts.
 

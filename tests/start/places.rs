@@ -1,5 +1,5 @@
-//! Where Lumen starts: containers, namespaces that are forbidden, kernels that lack something. Each
-//! place is made by the sandbox of `tests/stubs`, with the kernel's own means.
+//! Where Lumen starts: in containers, where namespaces are forbidden, on kernels that lack
+//! something. The sandbox of `tests/stubs` simulates each place, with the kernel's own means.
 //!
 //! Needs root.
 
@@ -13,14 +13,14 @@ use lumen_tests::{
 };
 use nix::unistd::{Gid, Uid, chown};
 
-/// What README and doctor say of workers without namespaces, and of those without Landlock.
+/// What README and doctor say about workers without namespaces, and about those without Landlock.
 const NO_NAMESPACES: &str = "workers share the host's network";
 const NO_LANDLOCK: &str = "no second barrier around files";
 
 /// Namespaces of workers that root starts, as status shows them.
 const ROOTS: &str = "net+ipc+uts";
 
-/// Starts Lumen in a sandbox with these options and has it show an app to a viewer.
+/// Starts Lumen in a sandbox with these options and makes it show an app to a viewer.
 fn shows_an_app(options: &[&str]) -> Result<Rig> {
     let rig = Setup::new().in_sandbox(options).start()?;
     rig.app_log().wait_until_drawn()?;
@@ -29,7 +29,7 @@ fn shows_an_app(options: &[&str]) -> Result<Rig> {
     Ok(rig)
 }
 
-/// What another command of Lumen's says there.
+/// The output of another command of Lumen there.
 fn said(rig: &Rig, command: &str) -> Result<String> {
     let output = rig.lumen(&[command])?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -38,7 +38,7 @@ fn said(rig: &Rig, command: &str) -> Result<String> {
     Ok(said)
 }
 
-/// Lumen's log, its status and its doctor say that this is lost.
+/// Lumen's log, status and doctor report this loss.
 fn says_lost(rig: &Rig, loss: &str, in_status: &str) -> Result<()> {
     ensure!(said(rig, "doctor")?.contains(loss), "doctor of {loss}: {}", said(rig, "doctor")?);
     ensure!(said(rig, "status")?.contains(in_status), "status of {in_status}");
@@ -89,7 +89,7 @@ fn older_docker_shows_an_app_to_root_and_to_a_user() -> Result<()> {
     Ok(())
 }
 
-/// A folder that root of a user namespace owns, to be its `/run`.
+/// A folder owned by root of a user namespace, to be its `/run`.
 fn run_folder() -> Result<Folder> {
     let folder = Folder::new("run", 0o755)?;
     chown(folder.path(), Some(Uid::from_raw(100_000)), Some(Gid::from_raw(100_000)))?;
@@ -129,7 +129,8 @@ fn user_where_user_namespaces_are_forbidden_shows_an_app_and_says_what_is_lost()
     }
     let run = run_folder()?;
     let run = run.path().to_string_lossy();
-    // Not the user of the other tests, whose folder below /tmp is another's to this namespace.
+    // Not the user of the other tests, whose folder below /tmp belongs to somebody else in this
+    // namespace.
     let by_sysctl = ["--capable", "--no-user-namespaces", "--mapped", &run, "--user", "1002"];
     says_lost(&shows_an_app(&by_sysctl)?, NO_NAMESPACES, "no namespaces")?;
     // As AppArmor does on a hardened Ubuntu.

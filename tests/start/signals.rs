@@ -1,4 +1,4 @@
-//! What the caller chose for signals.
+//! Signals that the caller chose to ignore.
 
 use anyhow::{Context, Result, ensure};
 use lumen_tests::{
@@ -15,13 +15,13 @@ fn ignoring(signals: &str) -> Result<Rig> {
 }
 
 /// Signals of `/proc/PID/status` by number, such as those that are ignored; without those above 31,
-/// some of which the C library keeps to itself.
+/// some of which the C library uses itself.
 fn signals(process: Process, kind: &str) -> Result<Vec<i32>> {
     let mask = u64::from_str_radix(&process.status_field(kind)?, 16)?;
     Ok((1..=31).filter(|number| mask >> (number - 1) & 1 == 1).collect())
 }
 
-/// It serves: a viewer who comes now gets a picture.
+/// Lumen serves: a viewer who joins now gets a picture.
 fn serves(rig: &Rig) -> Result<()> {
     Viewer::join(rig)?.wait_for_frame(0).map(drop)
 }
@@ -76,7 +76,7 @@ fn app_and_workers_begin_with_default_signals_whatever_the_caller_ignores() -> R
     rig.app_log().wait_until_drawn()?;
     let app = Process(rig.app_log().pid()?);
     assert_eq!(signals(app, "SigBlk")?, [0; 0]);
-    // The test app is Rust's, whose start ignores SIGPIPE by itself.
+    // The test app is written in Rust, whose runtime ignores SIGPIPE.
     assert_eq!(signals(app, "SigIgn")?, [Signal::SIGPIPE as i32]);
     for worker in rig.ready_workers()? {
         assert_eq!(signals(worker, "SigBlk")?, [0; 0], "{}", worker.command_line()?);
