@@ -1,7 +1,7 @@
-//! How the pointer looks, made into what the `desktop` link carries.
+//! The cursor's image, as the `desktop` link carries it.
 //!
-//! An app's own cursor is drawn by the same renderer as everything else, but alone, on transparent
-//! ground: every buffer format, scale and subsurface that works in a window works here.
+//! The renderer for windows also draws an app's own cursor, alone, on a transparent background: so
+//! every buffer format, scale and subsurface that works in a window works here.
 
 use lumen_ipc::{
     message::desktop::{Cursor, CursorImage},
@@ -25,7 +25,7 @@ use smithay::{
 
 use crate::render::SceneElement;
 
-/// What rtc is told about a pointer that looks like `status` on an output of this scale.
+/// The message to rtc for a cursor with this `status` on an output of this scale.
 pub fn describe(
     renderer: &mut PixmanRenderer,
     status: &CursorImageStatus,
@@ -34,13 +34,13 @@ pub fn describe(
     match status {
         CursorImageStatus::Hidden => Cursor::Hidden,
         CursorImageStatus::Named(icon) => Cursor::Named(Text::truncated(icon.name())),
-        // A cursor that cannot be drawn must not vanish: its user would be lost.
+        // A cursor that cannot be drawn must not vanish: the user would lose it.
         CursorImageStatus::Surface(surface) => image_of(renderer, surface, scale)
             .unwrap_or_else(|_| Cursor::Named(Text::truncated("default"))),
     }
 }
 
-/// Where the surface of a cursor points.
+/// The hotspot of a cursor's surface.
 #[must_use]
 pub fn hotspot_of(surface: &WlSurface) -> Point<i32, Logical> {
     with_states(surface, |states| {
@@ -51,7 +51,7 @@ pub fn hotspot_of(surface: &WlSurface) -> Point<i32, Logical> {
     })
 }
 
-/// Moves where a cursor points, as `wl_surface.attach` and `offset` ask.
+/// Moves the hotspot, as `wl_surface.attach` and `offset` request.
 pub fn move_hotspot(surface: &WlSurface, delta: Point<i32, Logical>) {
     with_states(surface, |states| {
         if let Some(attributes) = states.data_map.get::<CursorImageSurfaceData>()
@@ -89,15 +89,15 @@ fn image_of(
     Ok(image.map_or(Cursor::Hidden, Cursor::Image))
 }
 
-/// `scale`, or less of it for a cursor that would be larger than a message holds: a small one is of
-/// more use than one without its edges.
+/// `scale`, or less for a cursor that would not fit in a message: a small one is better than one
+/// that is cut off.
 fn fitting(size: Size<i32, Logical>, scale: Scale<f64>) -> Scale<f64> {
     let longest = f64::from(size.w.max(size.h).max(1)) * scale.x.max(scale.y);
     let shrunk = (f64::from(CursorImage::MAX_SIDE) / longest).min(1.0);
     Scale::from((scale.x * shrunk, scale.y * shrunk))
 }
 
-/// Draws `part` of a surface tree on transparent ground and returns premultiplied RGBA.
+/// Draws `part` of a surface tree on a transparent background and returns premultiplied RGBA.
 ///
 /// # Errors
 /// [`PixmanError`] when there is no memory for it.
@@ -130,7 +130,7 @@ pub fn draw_alone(
             &[],
         )?;
     }
-    // Pixman has drawn by the time this returns.
+    // Pixman draws synchronously.
     let _ = frame.finish()?;
     let mapping =
         renderer.copy_framebuffer(&target, Rectangle::from_size(buffer_size), Fourcc::Abgr8888)?;

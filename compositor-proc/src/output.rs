@@ -1,4 +1,4 @@
-//! The one output, and how fast it may change its size. [`Resizing`] is pure.
+//! The output, and how often it may change its size. [`Resizing`] is pure.
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,9 @@ use smithay::{
 /// The output as apps see it.
 #[derive(Debug)]
 pub struct DesktopOutput {
-    /// What links call it.
+    /// Its id on links.
     pub id: OutputId,
-    /// What the globals announce.
+    /// The Wayland global.
     pub wayland: Output,
     /// Its size.
     pub size: OutputSize,
@@ -28,7 +28,7 @@ pub struct DesktopOutput {
 }
 
 impl DesktopOutput {
-    /// An output of `size` whose apps are told it refreshes `max_fps` times a second.
+    /// An output of `size` that announces a refresh rate of `max_fps` to apps.
     #[must_use]
     pub fn new(size: OutputSize, max_fps: Fps) -> Self {
         let wayland = Output::new(
@@ -46,16 +46,16 @@ impl DesktopOutput {
         output
     }
 
-    /// Gives the output another size and tells apps.
+    /// Changes the output's size and tells apps.
     pub fn set_size(&mut self, size: OutputSize) {
         let mode = Mode {
             size: (i32::from(size.pixels.width()), i32::from(size.pixels.height())).into(),
-            // Millihertz, as wl_output wants it.
+            // In millihertz, as required by wl_output.
             refresh: i32::from(self.rate_of(size.pixels).value()) * 1000,
         };
         let old = self.wayland.current_mode();
-        // Apps that know whole scales only are told the next larger one: what they draw too finely is
-        // drawn smaller, which looks better than the other way round.
+        // Apps that only know integer scales are told the next larger one: content drawn too finely
+        // is scaled down, which looks better than the reverse.
         let scale = match size.scale.whole() {
             Some(whole) => Announced::Integer(whole.into()),
             None => Announced::Fractional(size.scale.factor()),
@@ -74,30 +74,30 @@ impl DesktopOutput {
         self.size = size;
     }
 
-    /// The most frames a second at its size.
+    /// The highest frame rate at its size.
     #[must_use]
     pub fn rate(&self) -> Fps {
         self.rate_of(self.size.pixels)
     }
 
-    /// No decoder need keep up with more, so no encoder may make them.
+    /// The rate that decoders can handle at this size, which limits the encoder.
     fn rate_of(&self, size: FrameSize) -> Fps {
         self.max_fps.min(size.fastest())
     }
 
-    /// Where it lies and how large it is.
+    /// Its rectangle in logical pixels.
     #[must_use]
     pub fn rectangle(&self) -> Rectangle<i32, Logical> {
         Rectangle::from_size(self.size.logical().into())
     }
 
-    /// Pixels of a frame in one of an app's.
+    /// Frame pixels for each logical pixel.
     #[must_use]
     pub fn scale(&self) -> Scale<f64> {
         self.size.scale.factor().into()
     }
 
-    /// Tells a surface how finely it had best be drawn.
+    /// Sends a surface its preferred scale.
     pub fn advise(&self, surface: &WlSurface, states: &SurfaceData) {
         let whole = self.wayland.current_scale().integer_scale();
         send_surface_state(surface, states, whole, Transform::Normal);
@@ -107,8 +107,8 @@ impl DesktopOutput {
     }
 }
 
-/// Bounds how often the output changes its size, however fast a viewer drags its window: every
-/// size costs new buffers, a keyframe, and a redraw of every app.
+/// Bounds how often the output changes its size, however fast a viewer drags its window: every size
+/// costs new buffers, a keyframe, and a redraw by every app.
 #[derive(Debug, Default)]
 pub struct Resizing {
     wanted: Option<OutputSize>,
@@ -119,12 +119,12 @@ impl Resizing {
     /// Least time between two sizes.
     pub const PAUSE: Duration = Duration::from_millis(200);
 
-    /// The output is to have this size; `None` for the one it has.
+    /// Sets the wanted size; `None` keeps the current one.
     pub const fn want(&mut self, size: Option<OutputSize>) {
         self.wanted = size;
     }
 
-    /// When [`Resizing::take`] will have something; `None` when nothing is wanted.
+    /// When [`Resizing::take`] returns a size; `None` when none is wanted.
     #[must_use]
     pub fn due(&self, now: Instant) -> Option<Instant> {
         self.wanted.map(|_| self.last.map_or(now, |last| (last + Self::PAUSE).max(now)))

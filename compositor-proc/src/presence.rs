@@ -1,8 +1,9 @@
-//! Whether a window or panel can be seen: only then is it given the keyboard unasked.
+//! Whether a window or panel is visible: only then does it get the keyboard unasked.
 //!
-//! An app that shows nothing and gets every key is a keylogger. So its surfaces are drawn once more, very
-//! small, and looked at. What is as good as transparent, or too small to be noticed, is not there. This
-//! does not tell an app that shows something from one that shows what its user expects.
+//! An app that shows nothing and gets every key is a keylogger. So its surfaces are drawn once
+//! more, very small, and examined. A surface that is nearly transparent, or too small to be
+//! noticed, counts as invisible. This does not tell an app that shows something from one that shows
+//! what the user expects.
 
 use smithay::{
     backend::renderer::{pixman::PixmanRenderer, utils::with_renderer_surface_state},
@@ -13,16 +14,16 @@ use smithay::{
 
 use crate::cursor::draw_alone;
 
-/// The fewest pixels each way that are noticed.
+/// The least width and height that are noticed.
 const LEAST_SIDE: i32 = 16;
 
-/// Pixels each way of what is looked at.
+/// Width and height of the sample.
 const SAMPLES: i32 = 16;
 
-/// The least that a pixel must cover of what is behind it, of 255.
+/// The least opacity of a pixel that is noticed, of 255.
 const LEAST_ALPHA: u8 = 16;
 
-/// Whether some of a tree of surfaces can be seen, wherever it lies.
+/// Whether a part of a surface tree is visible, wherever it is.
 pub fn shows(renderer: &mut PixmanRenderer, root: &WlSurface) -> bool {
     let bounds = bbox_from_surface_tree(root, (0, 0));
     if !is_noticed(bounds.size) {
@@ -32,7 +33,7 @@ pub fn shows(renderer: &mut PixmanRenderer, root: &WlSurface) -> bool {
         let regions = state.opaque_regions().unwrap_or_default();
         regions.iter().any(|region| is_noticed(region.size))
     });
-    // What cannot be drawn is dealt with where the picture is.
+    // A surface that cannot be drawn is reported where the picture is made.
     opaque == Some(true) || has_visible_pixel(renderer, root, bounds).unwrap_or(true)
 }
 

@@ -1,7 +1,7 @@
-//! What there is to be seen on the output, and what lies where: windows, their popups, panels.
+//! What is on the output, and where: windows, their popups, panels.
 //!
-//! Everything that draws or points goes by the order and the places stated here, so that what is
-//! clicked is what is seen.
+//! Drawing and pointing both use this order and these places, so that what is clicked is what is
+//! seen.
 
 use smithay::{
     backend::renderer::utils::with_renderer_surface_state,
@@ -27,7 +27,7 @@ use crate::{
     windows::{Windows, surface_of},
 };
 
-/// A surface, and where its origin lies on the output.
+/// A surface, and the position of its origin on the output.
 pub type Target = (WlSurface, Point<f64, Logical>);
 
 /// All windows, popups and panels of the output.
@@ -36,13 +36,13 @@ pub struct WindowTree {
     pub windows: Windows,
     /// All popups.
     pub popups: PopupManager,
-    /// What the keyboard goes to instead of a window: a panel that was clicked.
+    /// A panel that has the keyboard instead of a window, because it was clicked.
     pub focused_layer: Option<LayerSurface>,
-    /// Smithay keeps an output's panels with it.
+    /// Smithay keeps an output's panels in it.
     output: Output,
 }
 
-/// A part of the picture that lies between two others.
+/// A part of the picture in the order from front to back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Part {
     /// The surfaces of one layer of the layer shell.
@@ -51,17 +51,17 @@ pub enum Part {
     Windows,
 }
 
-/// What lies at a place.
+/// The surface at a position.
 pub struct Found {
-    /// From the user's point of view.
+    /// What it belongs to, from the user's point of view.
     pub owner: Owner,
     /// The surface.
     pub target: Target,
-    /// The length of a pixel of the surface on the output, above 0.
+    /// The size of a surface pixel on the output, above 0.
     pub shrink: f64,
 }
 
-/// To what a surface belongs.
+/// What a surface belongs to.
 pub enum Owner {
     /// A panel.
     Layer(LayerSurface),
@@ -70,7 +70,7 @@ pub enum Owner {
 }
 
 impl WindowTree {
-    /// Nothing yet on `output`.
+    /// An empty tree on `output`.
     #[must_use]
     pub fn new(output: &DesktopOutput) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl WindowTree {
         }
     }
 
-    /// Looks again where windows may lie. Returns whether that has changed.
+    /// Updates the space for windows. Returns whether it has changed.
     pub fn refresh_screen(&mut self, output: &DesktopOutput) -> bool {
         self.windows.stack.set_screen(screen_of(output))
     }
@@ -98,7 +98,7 @@ impl WindowTree {
         [Part::Layer(Layer::Overlay), above, below, bottom, background]
     }
 
-    /// The foremost surface at a place of the output, and what it belongs to.
+    /// The foremost surface at a position on the output, and what it belongs to.
     #[must_use]
     pub fn under(&self, at: Point<f64, Logical>) -> Option<Found> {
         self.z_order().into_iter().find_map(|part| match part {
@@ -107,13 +107,13 @@ impl WindowTree {
         })
     }
 
-    /// The foremost surface at a place of the output.
+    /// The foremost surface at a position on the output.
     #[must_use]
     pub fn surface_under(&self, at: Point<f64, Logical>) -> Option<Target> {
         self.under(at).map(|found| found.target)
     }
 
-    /// The length of a pixel of the surface at a place on the output, above 0.
+    /// The size of a pixel on the output, above 0, of the surface at a position.
     #[must_use]
     pub fn shrink_under(&self, at: Point<f64, Logical>) -> f64 {
         self.under(at).map_or(1.0, |found| found.shrink)
@@ -140,7 +140,7 @@ impl WindowTree {
         })
     }
 
-    /// The output, whose rectangle is given, in the pixels of a window or panel from the corner of
+    /// The rectangle of the output in the pixels of a window or panel, relative to the corner of
     /// its content.
     #[must_use]
     pub fn seen_from(
@@ -157,7 +157,7 @@ impl WindowTree {
         Some(Rectangle::new(output.loc - corner, output.size))
     }
 
-    /// Whether a surface is a panel's.
+    /// Whether a surface belongs to a panel.
     #[must_use]
     pub fn is_layer(&self, surface: &WlSurface) -> bool {
         layer_map_for_output(&self.output)
@@ -171,7 +171,7 @@ impl WindowTree {
         surface_of(self.windows.window(id)?)
     }
 
-    /// What the focused window is called.
+    /// The title of the focused window.
     #[must_use]
     pub fn title(&self) -> Option<String> {
         with_states(self.surface_of_window(self.windows.stack.focused()?)?, |states| {
@@ -180,9 +180,9 @@ impl WindowTree {
         })
     }
 
-    /// Whose the keyboard is: that of the panel that was clicked or appeared and insists on it, else the
-    /// focused window's. Apps that are focused before they are mapped crash (foot 1.13), so only
-    /// mapped ones are considered.
+    /// The owner of the keyboard: the panel that was clicked or that appeared and requests all
+    /// keys, or else the focused window. Apps that get the focus before they are mapped crash (foot
+    /// 1.13), so only mapped ones are considered.
     pub fn keyboard_owner(&mut self) -> Option<WlSurface> {
         self.focused_layer.take_if(|layer| !layer.alive() || !layer.can_receive_keyboard_focus());
         self.focused_layer
@@ -191,12 +191,12 @@ impl WindowTree {
             .or_else(|| self.surface_of_window(self.windows.stack.focused()?).cloned())
     }
 
-    /// A window appeared: a panel that does not insist on the keyboard leaves it to that.
+    /// A window appeared: a panel that does not request all keys yields the keyboard to it.
     pub fn yield_panel(&mut self) {
         self.focused_layer.take_if(|layer| !insists_on_keyboard(layer));
     }
 
-    /// The root surface of everything there is, seen or not.
+    /// The root surfaces of everything, visible or not.
     #[must_use]
     pub fn roots(&self) -> Vec<WlSurface> {
         let windows = self.windows.all().filter_map(|(_, window)| surface_of(window).cloned());
@@ -226,8 +226,8 @@ pub fn has_content(surface: &WlSurface) -> bool {
     with_renderer_surface_state(surface, |state| state.buffer().is_some()).unwrap_or(false)
 }
 
-/// Whether a panel asks for all keys. Any app may ask that, so it is heeded once, when the panel
-/// appears, and no longer than until a viewer clicks elsewhere.
+/// Whether a panel requests all keys. Any app may do that, so the request counts once, when the
+/// panel appears, and until a viewer clicks elsewhere.
 #[must_use]
 pub fn insists_on_keyboard(layer: &LayerSurface) -> bool {
     let state = layer.cached_state();

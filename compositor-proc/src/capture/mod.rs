@@ -1,16 +1,16 @@
-//! From the state of the desktop to frames in media's hands: the `frames` link.
+//! From the state of the desktop to frames for media: the `frames` link.
 //!
-//! One buffer to draw in is enough: the canvas. A frame is drawn only after media has read the one
-//! before ([`Schedule`]'s one-frame invariant), so the canvas shows the last frame that was drawn,
-//! exactly the damage is repainted, and what is repainted is exactly what media must convert. More
+//! One buffer to draw in is enough: the canvas. A frame is drawn only after media has read the
+//! previous one ([`Schedule`]'s one-frame invariant), so the canvas shows the last frame drawn;
+//! exactly the damage is repainted, and exactly what is repainted must be converted by media. Other
 //! buffers would only be older, and cold in the cache.
 //!
-//! Where one app's buffer is the whole picture nothing is drawn at all: media reads that buffer
-//! (`scanout`). Each buffer is announced once and retired when it is no more; a new size brings a new
-//! canvas, a new link end knows of none (`slots`).
+//! If one app's buffer is the whole picture, nothing is drawn at all: media reads that buffer
+//! (`scanout`). Each buffer is announced once and retired when it is gone; a new size brings a new
+//! canvas, and a new link end knows no buffers (`slots`).
 //!
-//! Trusts media with nothing but the frame's pixels: a release of what was not handed over is a
-//! violation.
+//! Trusts media with nothing but the frame's pixels: a release of a frame that was not handed over
+//! is a violation.
 
 mod callbacks;
 mod damage;
@@ -74,7 +74,7 @@ pub type FramesLink = LinkEnd<ToCompositor, ToMedia>;
 pub struct Capture {
     /// When to draw.
     pub schedule: Schedule,
-    /// Surfaces that could not be drawn and whose clients must go.
+    /// Surfaces that could not be drawn and whose clients must be disconnected.
     pub faulty: HashSet<WlSurface>,
     callbacks: Callbacks,
     /// The roots of the surfaces in the last picture.
@@ -86,7 +86,7 @@ pub struct Capture {
     canvas: Canvas,
     /// Whether the canvas shows the frame the tracker remembers.
     intact: bool,
-    /// Whether media has that frame, so that damage can be told from there.
+    /// Whether media has that frame, so that damage can be relative to it.
     continued: bool,
     link: Option<Rc<FramesLink>>,
     slots: Slots<ObjectId>,
@@ -98,23 +98,23 @@ pub struct Capture {
 struct Unreleased {
     answer: FrameReleased,
     since: MonotonicMicros,
-    /// The app's, which must not draw in it meanwhile.
+    /// The app's buffer, which the app must not draw in meanwhile.
     _buffer: Option<Buffer>,
 }
 
-/// What differs, and what of each element is seen.
+/// What differs, and which part of each element is visible.
 type Made = (Vec<Rectangle<i32, Physical>>, RenderElementStates);
 
-/// What the picture became.
+/// The result of drawing the picture.
 struct Picture {
     /// `None` when it is the same as before.
     damage: Option<Damage>,
     states: RenderElementStates,
-    /// Where it is, if not on the canvas.
+    /// Its buffer, if it is not on the canvas.
     scanout: Option<Scanout>,
 }
 
-/// Frames that cannot be handed over.
+/// Why a frame cannot be handed over.
 #[derive(Debug, thiserror::Error)]
 enum HandOverError {
     #[error("media is gone")]
@@ -124,7 +124,7 @@ enum HandOverError {
 }
 
 impl Capture {
-    /// Draws `output` with `renderer`; nobody takes the frames yet.
+    /// Draws `output` with `renderer`; frames have no receiver yet.
     ///
     /// # Errors
     /// [`CanvasError`] when there is no memory for a frame.
@@ -153,12 +153,12 @@ impl Capture {
         })
     }
 
-    /// What draws, for drawing something else than a frame.
+    /// The renderer, for drawing something else than a frame.
     pub const fn renderer(&mut self) -> &mut PixmanRenderer {
         &mut self.renderer
     }
 
-    /// Frames go to this link end from now on.
+    /// Sends frames to this link end from now on.
     pub fn attach(&mut self, now: Instant, link: Rc<FramesLink>) {
         self.link = Some(link);
         self.unreleased = None;
@@ -167,17 +167,17 @@ impl Capture {
         self.schedule.attach(now);
     }
 
-    /// The link end is closed, by the peer or because it must not be listened to.
+    /// Drops the link end: the other side closed it, or it must be given up.
     pub fn detach(&mut self) {
         self.link = None;
         self.unreleased = None;
         self.schedule.detach();
     }
 
-    /// Media has read a frame.
+    /// Handles media's release of a frame.
     ///
     /// # Errors
-    /// [`ProtocolViolation`] when that frame is not media's.
+    /// [`ProtocolViolation`] when media does not have that frame.
     pub fn released(&mut self, released: FrameReleased) -> Result<(), ProtocolViolation> {
         let Some(frame) = self.unreleased.take_if(|frame| frame.answer == released) else {
             let what = Violation::Illegal("release of a frame that was not handed over");
@@ -208,7 +208,7 @@ impl Capture {
             return Outcome::Failed;
         };
         self.report_faults(view, &elements);
-        // Those that were seen before may not be any more.
+        // Roots that were visible before may not be any more.
         let gone = self.seen.iter().filter(|root| !roots.contains(root));
         callbacks::note_visibility(view, gone.chain(&roots), &states);
         self.seen = roots;
@@ -230,8 +230,8 @@ impl Capture {
         outcome
     }
 
-    /// A surface was committed. If it or one below it waits for a frame callback, `root`, of whose tree
-    /// it is, is called back.
+    /// Handles a commit of a surface. If it or a child waits for a frame callback, `root`, the root
+    /// of its tree, is called back.
     pub fn committed(&mut self, surface: &WlSurface, root: &WlSurface) {
         if callbacks::asks_still(surface) {
             self.callbacks.ask(root.clone());
@@ -239,21 +239,21 @@ impl Capture {
         }
     }
 
-    /// A surface is gone.
+    /// Forgets a surface that is gone.
     pub fn forget(&mut self, surface: &WlSurface) {
         self.faulty.remove(surface);
         self.callbacks.forget(surface);
         self.seen.retain(|seen| seen != surface);
     }
 
-    /// Lets apps draw.
+    /// Sends frame callbacks to apps.
     pub fn call_back(&mut self, view: &View<'_>) {
         self.metrics.callback_rounds.increment();
         let left = self.callbacks.send(view, &self.seen, self.schedule.is_watched());
         self.schedule.called_back(view.now, left);
     }
 
-    /// Makes the picture, if an app has not; `None` when it could not be drawn.
+    /// Makes the picture, unless an app has; `None` when it could not be drawn.
     fn render(&mut self, view: &View<'_>, elements: &[SceneElement]) -> Option<Picture> {
         let size = self.canvas.size();
         let scale = view.output.scale();
@@ -277,7 +277,7 @@ impl Capture {
         }
     }
 
-    /// What differs from the last frame, without drawing it.
+    /// Computes what differs from the last frame, without drawing it.
     fn track(&mut self, elements: &[SceneElement]) -> Result<Made, String> {
         let age = usize::from(self.continued);
         let tracked = self.tracker.damage_output(age, elements);
@@ -285,7 +285,7 @@ impl Capture {
         Ok((damage.cloned().unwrap_or_default(), states))
     }
 
-    /// Draws what differs from the last frame; everything, if that is not on the canvas.
+    /// Draws what differs from the last frame, or everything if that is not on the canvas.
     fn paint(&mut self, elements: &[SceneElement]) -> Result<Made, String> {
         let age = usize::from(self.intact);
         let renderer = &mut self.renderer;
@@ -348,7 +348,7 @@ impl Capture {
                 (self.slots.canvas(), memory, self.canvas.descriptor())
             }
         };
-        // First of all: the slot may be that of a buffer which media still holds.
+        // First of all: the slot may be that of a buffer that media still has.
         while let Some(slot) = self.slots.next_retired() {
             link.send(&ToMedia::BufferRetired { output, slot }, &[])?;
         }
@@ -371,7 +371,7 @@ impl Capture {
         Ok(())
     }
 
-    /// Notes whose surfaces could not be drawn; the shell disconnects them.
+    /// Records the surfaces that could not be drawn; the shell disconnects their clients.
     fn report_faults(&mut self, view: &View<'_>, elements: &[SceneElement]) {
         let faulty: Vec<&Id> =
             elements.iter().filter(|element| element.is_faulty()).map(Element::id).collect();
@@ -386,8 +386,8 @@ impl Capture {
         self.schedule.change(view.now);
     }
 
-    /// Makes the canvas as large as the output. Media keeps the old memory for as long as it
-    /// needs it: the mapping is its own.
+    /// Makes the canvas as large as the output. Media keeps the old memory for as long as it needs
+    /// it: it has a mapping of its own.
     fn fit_canvas(&mut self, view: &View<'_>) -> Result<(), CanvasError> {
         let size = view.output.size.pixels;
         if self.canvas.size() != size {
@@ -398,7 +398,7 @@ impl Capture {
         Ok(())
     }
 
-    /// The next frame is a whole one.
+    /// Makes the next frame a whole one.
     const fn start_over(&mut self) {
         (self.continued, self.intact) = (false, false);
     }

@@ -1,10 +1,10 @@
-//! When to draw, and when to let apps draw: the pace of the desktop, as a pure machine.
+//! When to draw, and when to let apps draw: the pace of the desktop, as a pure state machine.
 //!
-//! Frames are driven by commits. A change is drawn at once if the last frame is old enough, else
-//! at the next slot; nothing changed means no frame, no deadline and no wake-up. Apps are asked
-//! for more (frame callbacks) only after media has read the last frame, and just early enough that
-//! their answer arrives at the next slot: a busy encoder slows the apps down, and what an app
-//! draws is drawn late, so it is never shown stale.
+//! Commits drive frames. A change is drawn at once if the last frame is old enough, else at the
+//! next slot; without a change there is no frame, no deadline and no wake-up. Apps are asked for
+//! more (frame callbacks) only after media has read the last frame, and just early enough that
+//! their commit arrives at the next slot: so a busy encoder slows the apps down, and an app's
+//! content is drawn as fresh as possible.
 //!
 //! INVARIANT (one frame): at most one frame is handed over and not released.
 //! INVARIANT (rate): `n` frames take at least `(n - 1)` intervals, less one [`Schedule::slack`].
@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::units::Fps;
 
-/// Pace of frame callbacks while nobody watches, and for windows nobody can see: enough for an
-/// app to notice that time passes, too little to cost anything.
+/// Pace of frame callbacks while nobody watches, and for hidden windows: enough for an app to
+/// notice that time passes, too little to cost anything.
 pub const IDLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How much earlier than it is expected to take an app is asked for its next frame.
+/// How much earlier than necessary an app is asked for its next frame.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(1);
 
-/// What is to be done.
+/// The next action.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     /// Draw a frame; then report [`Schedule::drawn`].
@@ -30,16 +30,16 @@ pub enum Step {
     CallBack,
     /// Nothing before this instant.
     Wait(Instant),
-    /// Nothing until something happens.
+    /// Nothing until the next event.
     Idle,
 }
 
-/// What became of drawing a frame.
+/// The outcome of drawing a frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     /// It differs from the last and was handed to media.
     Sent,
-    /// It looks like the last, so there is none.
+    /// It looks like the last, so no frame was sent.
     Unchanged,
     /// It could not be drawn; the change is still to be shown.
     Failed,
@@ -52,17 +52,17 @@ pub enum Waiting {
     Nobody,
     /// Only those of surfaces that cannot be seen.
     Hidden,
-    /// At least one that may be seen.
+    /// At least one of a surface that may be visible.
     Visible,
 }
 
-/// The consumer of frames.
+/// The receiver of frames.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Media {
     Absent,
-    /// It has not said what is wanted: a frame drawn now might be of a size that nobody wants.
+    /// It has not sent its demand: a frame drawn now might have a size that nobody wants.
     Silent,
-    /// `fed`: whether it has had a frame.
+    /// `fed`: whether it has received a frame.
     Attached {
         watching: bool,
         fed: bool,
@@ -75,7 +75,7 @@ enum Media {
 pub struct Schedule {
     interval: Duration,
     media: Media,
-    /// When the oldest change that no frame shows was made.
+    /// When the oldest change was made that no frame shows.
     changed: Option<Instant>,
     /// Nominal time of the last frame, see [`Schedule::advance_slot`].
     slot: Option<Instant>,
@@ -111,8 +111,8 @@ impl Schedule {
         self.interval
     }
 
-    /// How much later than its slot a frame may be drawn without the slots after it moving. What
-    /// timers, apps and a busy machine are late would otherwise add up to a lower rate.
+    /// How much later than its slot a frame may be drawn without moving the later slots. Otherwise
+    /// the delays of timers, apps and a busy machine would add up to a lower rate.
     #[must_use]
     pub fn slack(&self) -> Duration {
         self.interval / 2
@@ -124,13 +124,13 @@ impl Schedule {
         matches!(self.media, Media::Attached { watching: true, .. })
     }
 
-    /// When the oldest change that no frame shows was made.
+    /// When the oldest change was made that no frame shows.
     #[must_use]
     pub const fn changed_since(&self) -> Option<Instant> {
         self.changed
     }
 
-    /// Media has a new link end and has seen nothing.
+    /// Media has a new link end and no frame.
     pub fn attach(&mut self, now: Instant) {
         self.media = Media::Silent;
         self.slot = None;
@@ -142,8 +142,8 @@ impl Schedule {
         self.media = Media::Absent;
     }
 
-    /// Media says whether anybody watches. It gets one frame in any case, so that its encoder has a
-    /// picture before the first viewer asks.
+    /// Sets whether anybody watches. Media gets one frame in any case, so that its encoder has a
+    /// picture before the first viewer joins.
     pub fn set_watching(&mut self, now: Instant, is_watched: bool) {
         match &mut self.media {
             Media::Absent => {}
@@ -160,7 +160,7 @@ impl Schedule {
         }
     }
 
-    /// Media has read the frame it was handed. Returns whether there was one.
+    /// Media has read its frame. Returns whether it had one.
     pub const fn released(&mut self) -> bool {
         match &mut self.media {
             Media::Attached { unreleased, .. } => std::mem::replace(unreleased, false),
@@ -168,18 +168,18 @@ impl Schedule {
         }
     }
 
-    /// Something that may be seen has changed.
+    /// Something that may be visible has changed.
     pub fn change(&mut self, now: Instant) {
         self.changed.get_or_insert(now);
         self.response.answered(now, self.interval);
     }
 
-    /// An app wants to know when to draw next.
+    /// An app requests a frame callback.
     pub fn want_callback(&mut self) {
         self.waiting = Waiting::Visible;
     }
 
-    /// Reports what became of [`Step::Draw`].
+    /// Reports the outcome of [`Step::Draw`].
     pub fn drawn(&mut self, now: Instant, outcome: Outcome) {
         match outcome {
             Outcome::Sent => {
@@ -190,7 +190,7 @@ impl Schedule {
                 }
             }
             Outcome::Unchanged => self.changed = None,
-            // The next slot tries again: at once would be a busy loop.
+            // The next slot tries again: an immediate retry would be a busy loop.
             Outcome::Failed => self.advance_slot(now),
         }
     }
@@ -204,7 +204,7 @@ impl Schedule {
         self.response.asked(now);
     }
 
-    /// What is to be done at `now`.
+    /// The next action at `now`.
     #[must_use]
     pub fn next(&self, now: Instant) -> Step {
         let draw = self.draw_due(now);
@@ -234,7 +234,7 @@ impl Schedule {
             }
             // Media is busy: no app may run ahead of it.
             (Waiting::Visible, Media::Attached { unreleased: true, .. }) => None,
-            // What has been committed is drawn before more is asked for.
+            // Committed content is drawn before more is asked for.
             (Waiting::Visible, _) if self.changed.is_some() => None,
             (Waiting::Visible, _) => {
                 let lead = self.response.lead(self.interval);
@@ -264,7 +264,7 @@ struct Response {
 }
 
 impl Response {
-    /// Until something is known, apps are asked right after each frame.
+    /// Without measurements, apps are asked right after each frame.
     const fn new(interval: Duration) -> Self {
         Self { expected: interval, asked: None }
     }
@@ -276,7 +276,8 @@ impl Response {
     fn answered(&mut self, now: Instant, interval: Duration) {
         let Some(asked) = self.asked.take() else { return };
         let took = now.saturating_duration_since(asked);
-        // An app that draws every few frames at best is not animating: it says nothing about pace.
+        // An app that draws less often than every fourth frame is not animating: it says nothing
+        // about pace.
         if took > interval * 4 {
             return;
         }
@@ -284,7 +285,7 @@ impl Response {
         self.expected = self.expected.min(interval);
     }
 
-    /// How long before a slot apps are to be asked.
+    /// How long before a slot apps must be asked.
     fn lead(&self, interval: Duration) -> Duration {
         (self.expected + RESPONSE_MARGIN).min(interval)
     }

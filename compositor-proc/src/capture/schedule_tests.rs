@@ -250,15 +250,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What the outside has seen of a schedule.
+/// What can be observed of a schedule.
 struct World {
     schedule: Schedule,
     now: Instant,
     attached: bool,
-    /// Whether media has had a frame.
+    /// Whether media has received a frame.
     fed: bool,
     unreleased: bool,
-    /// Whether media takes frames: somebody watches, or it has had none.
+    /// Whether media wants frames: somebody watches, or it has received none.
     taken: bool,
     changed: bool,
     frames: Vec<Instant>,

@@ -1,19 +1,19 @@
-//! Which window lies where, above which, and which one has the keyboard. Pure: sizes and ids in,
+//! The place of each window, their order, and which one has the keyboard. Pure: sizes and ids in,
 //! places out.
 //!
-//! One desktop is one screen, so there is nothing to arrange: ordinary windows fill the screen,
-//! the newest on top; dialogs keep their size and are centred over the window they belong to. An
-//! app may draw another size than it was told: what is smaller is centred, what is larger is shown
-//! smaller ([`Place`]).
+//! A desktop is a single screen, so there is nothing to arrange: ordinary windows fill the screen,
+//! the newest on top; dialogs keep their size and are centred over their parent window. An app may
+//! draw another size than requested: a smaller window is centred, a larger one is shown smaller
+//! ([`Place`]).
 //!
-//! INVARIANT (stack): a dialog lies above its parent. INVARIANT (focus): the focused window is
-//! mapped; while any window can be seen, one is focused; one that cannot be is focused only by a click.
-//! INVARIANT (place): all of a mapped window lies in the room that it may have. INVARIANT (cache): what
-//! is kept of a place is what would be computed afresh.
+//! INVARIANT (stack): a dialog is above its parent. INVARIANT (focus): the focused window is
+//! mapped; while any window is visible, one is focused; an invisible one is focused only by a
+//! click. INVARIANT (place): a mapped window is entirely within the space available to it.
+//! INVARIANT (cache): a cached place equals the one that would be computed.
 //!
-//! Every frame and every motion of the pointer asks where windows lie, so places are kept, and
-//! computed when something changes: a window's content, its parent, the screen. A change costs at
-//! most what the windows that depend on it are many.
+//! Every frame and every motion of the pointer asks for the places of windows, so places are
+//! cached, and computed when something changes: a window's content, its parent, the screen. The
+//! cost of a change is at most proportional to the number of windows that depend on it.
 
 mod place;
 
@@ -23,14 +23,14 @@ use smithay::utils::{Logical, Rectangle, Size};
 
 pub use self::place::Place;
 
-/// Names one window for as long as it exists.
+/// Identifies a window for as long as it exists.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WindowId(pub u32);
 
 /// What a window says about itself.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Hints {
-    /// The window it belongs to.
+    /// Its parent window.
     pub parent: Option<WindowId>,
     /// Its size, if it cannot have another.
     pub fixed: Option<Size<i32, Logical>>,
@@ -38,33 +38,33 @@ pub struct Hints {
     pub fullscreen: bool,
 }
 
-/// What a commit did to the content of a window.
+/// What a commit did to a window's content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Content {
-    /// It has some that can be seen for the first time, or again.
+    /// The content became visible, for the first time or again.
     New,
-    /// What it has cannot be seen any more.
+    /// The content is not visible any more.
     Faded,
-    /// It has another size than before.
+    /// The content has another size than before.
     Resized,
-    /// It is as large as before.
+    /// The content is as large as before.
     Unchanged,
 }
 
-/// The size a window is asked to have.
+/// The size requested of a window.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Wanted {
     /// Exactly this, as a maximised window.
     Fill(Size<i32, Logical>),
     /// Exactly this, as a full-screen window.
     FillOutput(Size<i32, Logical>),
-    /// Whatever it likes, preferably within this.
+    /// Its own choice, preferably within this.
     Within(Size<i32, Logical>),
-    /// Exactly `size`, because what it liked is not within `bounds`.
+    /// Exactly `size`, because the size it chose is not within `bounds`.
     Cut {
-        /// Its own size, as much of it as there is room for.
+        /// Its own size, reduced to the space available.
         size: Size<i32, Logical>,
-        /// The room.
+        /// The space available.
         bounds: Size<i32, Logical>,
     },
 }
@@ -74,7 +74,7 @@ pub enum Wanted {
 pub struct Screen {
     /// The whole output.
     pub output: Rectangle<i32, Logical>,
-    /// What panels leave of it.
+    /// The part that panels leave free.
     pub free: Rectangle<i32, Logical>,
 }
 
@@ -91,11 +91,11 @@ struct Entry {
     role: Role,
     /// Size of its content while it has one.
     mapped: Option<Size<i32, Logical>>,
-    /// Whether its content can be seen.
+    /// Whether its content is visible.
     shows: bool,
-    /// The windows that belong to it.
+    /// Its child windows.
     children: Vec<WindowId>,
-    /// Where its content lies while it has one.
+    /// The place of its content while it has one.
     place: Option<Place>,
 }
 
@@ -104,14 +104,14 @@ struct Entry {
 pub struct Stack {
     screen: Screen,
     windows: HashMap<WindowId, Entry>,
-    /// Those that are mapped, the lowest first.
+    /// The mapped windows, the lowest first.
     order: Vec<WindowId>,
     focused: Option<WindowId>,
     covers_panels: bool,
 }
 
 impl Stack {
-    /// No windows yet on `screen`.
+    /// An empty stack on `screen`.
     #[must_use]
     pub fn new(screen: Screen) -> Self {
         Self {
@@ -123,17 +123,17 @@ impl Stack {
         }
     }
 
-    /// A window appeared; it has no content yet.
+    /// Adds a window without content.
     pub fn insert(&mut self, id: WindowId) {
         self.windows.insert(id, Entry::default());
     }
 
-    /// The output or the panels changed their size. Returns whether that is new.
+    /// Sets the sizes of output and panels. Returns whether they have changed.
     pub fn set_screen(&mut self, screen: Screen) -> bool {
         let changes = screen != self.screen;
         self.screen = screen;
         if changes {
-            // The room of every window is another, even of those whose parent stays where it is.
+            // The space of every window changes, even if its parent stays in place.
             for id in self.parents_first() {
                 let place = self.placed(id);
                 if let Some(entry) = self.windows.get_mut(&id) {
@@ -144,7 +144,7 @@ impl Stack {
         changes
     }
 
-    /// A window says something new about itself.
+    /// Updates a window's hints.
     pub fn describe(&mut self, id: WindowId, hints: Hints) {
         let parent = hints.parent.filter(|parent| {
             self.windows.contains_key(parent) && *parent != id && !self.descends(*parent, id)
@@ -172,7 +172,7 @@ impl Stack {
         self.look_at_panels();
     }
 
-    /// A window has content of this size, which can be seen or not. One that could not be seen before
+    /// Sets the size of a window's content and whether it is visible. A window that becomes visible
     /// is raised and focused.
     pub fn set_content(&mut self, id: WindowId, size: Size<i32, Logical>, shows: bool) -> Content {
         let Some(entry) = self.windows.get_mut(&id) else { return Content::Unchanged };
@@ -200,7 +200,7 @@ impl Stack {
         }
     }
 
-    /// A window has no content any more. Returns whether it had some.
+    /// Removes a window's content. Returns whether it had some.
     pub fn unmap(&mut self, id: WindowId) -> bool {
         let Some(entry) = self.windows.get_mut(&id) else { return false };
         entry.shows = false;
@@ -214,7 +214,7 @@ impl Stack {
         was_mapped
     }
 
-    /// `id` cannot be seen: its parent has the keyboard in its place, or the foremost that can.
+    /// `id` became invisible: passes the focus to its parent, or to the foremost visible window.
     fn pass_focus_on(&mut self, id: WindowId) {
         if self.focused == Some(id) {
             let parent = self.windows.get(&id).and_then(|entry| entry.hints.parent);
@@ -227,7 +227,7 @@ impl Stack {
         self.windows.get(&id).is_some_and(|entry| entry.shows)
     }
 
-    /// A window is gone.
+    /// Removes a window.
     pub fn remove(&mut self, id: WindowId) {
         self.unmap(id);
         let Some(entry) = self.windows.remove(&id) else { return };
@@ -249,8 +249,8 @@ impl Stack {
         }
     }
 
-    /// Whether it may make a difference whether a window can be seen: one that could not be before may
-    /// get the keyboard, one that has it may lose it.
+    /// Whether a window's visibility may matter: one that becomes visible may get the keyboard, and
+    /// one that has it may lose it.
     #[must_use]
     pub fn depends_on_sight(&self, id: WindowId) -> bool {
         !self.shows(id) || self.focused == Some(id)
@@ -279,7 +279,7 @@ impl Stack {
         self.covers_panels
     }
 
-    /// The size a window is asked to have.
+    /// The size requested of a window.
     #[must_use]
     pub fn wanted(&self, id: WindowId) -> Wanted {
         let bounds = self.screen.free.size;
@@ -296,13 +296,13 @@ impl Stack {
         }
     }
 
-    /// Where a mapped window's content lies.
+    /// The place of a mapped window's content.
     #[must_use]
     pub fn place(&self, id: WindowId) -> Option<Place> {
         self.windows.get(&id)?.place
     }
 
-    /// Places these windows, and those that belong to them as far as that changes anything.
+    /// Places these windows, and their descendants as far as that changes anything.
     fn place_anew(&mut self, mut open: Vec<WindowId>) {
         while let Some(id) = open.pop() {
             let place = self.placed(id);
@@ -315,7 +315,7 @@ impl Stack {
         }
     }
 
-    /// Every window, behind the one it belongs to.
+    /// Every window, after its parent.
     fn parents_first(&self) -> Vec<WindowId> {
         let roots = self.windows.iter().filter(|(_, entry)| entry.hints.parent.is_none());
         let mut all: Vec<WindowId> = roots.map(|(id, _)| *id).collect();
@@ -327,7 +327,7 @@ impl Stack {
         all
     }
 
-    /// Where a window lies, its parent being placed.
+    /// The place of a window whose parent is placed.
     fn placed(&self, id: WindowId) -> Option<Place> {
         let entry = self.windows.get(&id)?;
         let content = entry.mapped?;
@@ -342,21 +342,21 @@ impl Stack {
         self.covers_panels = main.is_some_and(|main| main.hints.fullscreen);
     }
 
-    /// `id` no longer belongs to `parent`.
+    /// Removes `id` from the children of `parent`.
     fn disown(&mut self, id: WindowId, parent: Option<WindowId>) {
         if let Some(parent) = parent.and_then(|parent| self.windows.get_mut(&parent)) {
             parent.children.retain(|child| *child != id);
         }
     }
 
-    /// Whether `id` belongs, directly or not, to `ancestor`. Ends, because `describe` refuses a
-    /// parent that descends from its child.
+    /// Whether `id` is a descendant of `ancestor`. Terminates, because `describe` refuses a parent
+    /// that descends from its child.
     fn descends(&self, id: WindowId, ancestor: WindowId) -> bool {
         let parent_of = |id: &WindowId| self.windows.get(id)?.hints.parent;
         std::iter::successors(parent_of(&id), parent_of).any(|parent| parent == ancestor)
     }
 
-    /// Raises a window, and above it all that belongs to it, in the order they lie in.
+    /// Raises a window, and above it all its descendants, in their order.
     fn raise(&mut self, id: WindowId) {
         let mut raised = HashSet::new();
         let mut open = vec![id];
@@ -364,7 +364,7 @@ impl Stack {
             raised.insert(next);
             open.extend(self.windows.get(&next).map_or(&[][..], |entry| &entry.children));
         }
-        // The window itself comes first: it may have been mapped after what belongs to it.
+        // The window itself comes first: it may have been mapped after its children.
         raised.remove(&id);
         let above: Vec<WindowId> =
             self.order.iter().copied().filter(|other| raised.contains(other)).collect();

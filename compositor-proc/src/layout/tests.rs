@@ -112,12 +112,12 @@ fn dialog_larger_than_the_screen_is_asked_to_be_smaller_until_it_fits() {
 enum Op {
     Insert(u32),
     Describe(u32, Option<u32>, bool),
-    /// With content of this size, which can be seen or not.
+    /// With content of this size, visible or not.
     Map(u32, i32, i32, bool),
     Unmap(u32),
     Remove(u32),
     Focus(u32),
-    /// An output, and how much of it a panel takes.
+    /// An output, and the height of its panel.
     Screen(i32, i32, i32),
 }
 
@@ -137,7 +137,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// Where a window lies, computed from nothing that is kept.
+/// The place of a window, computed without the cache.
 fn place_afresh(stack: &Stack, id: WindowId) -> Option<Place> {
     let entry = stack.windows.get(&id)?;
     let parent = entry.hints.parent.and_then(|parent| place_afresh(stack, parent));
@@ -154,17 +154,21 @@ fn verify_invariants(stack: &Stack) {
         assert!(parent.is_none_or(|parent| Some(parent) < above), "a dialog below its parent");
         let place = stack.place(*id).expect("mapped windows have a place");
         let screen = stack.screen.output;
-        assert!(screen.contains_rect(place.shown), "{place:?} is not all on the screen");
+        assert!(screen.contains_rect(place.shown), "{place:?} is not entirely on the screen");
     }
     for id in stack.windows.keys() {
-        assert_eq!(stack.place(*id), place_afresh(stack, *id), "what is kept of {id:?} is stale");
+        assert_eq!(
+            stack.place(*id),
+            place_afresh(stack, *id),
+            "the cached place of {id:?} is stale"
+        );
     }
     assert_eq!(order.len(), stack.windows.values().filter(|entry| entry.mapped.is_some()).count());
     let main = order.iter().rfind(|id| stack.windows[id].role == Role::Main);
     let covers = main.is_some_and(|id| stack.windows[id].hints.fullscreen);
     assert_eq!(stack.covers_panels(), covers);
     let seen = order.iter().any(|id| stack.windows[id].shows);
-    assert!(stack.focused().is_some() || !seen, "a window that can be seen, and no focus");
+    assert!(stack.focused().is_some() || !seen, "a window is visible, and none has the focus");
     assert!(stack.focused().is_none_or(|id| order.contains(&id)));
 }
 
