@@ -36,14 +36,14 @@ impl WlrLayerShellHandler for State {
         namespace: String,
     ) {
         let mut map = layer_map_for_output(&self.output.wayland);
-        // Fails for a surface that is mapped already: not a new one.
+        // It fails only for a surface that is mapped already, and this one is new.
         let _ = map.map_layer(&LayerSurface::new(surface, namespace));
         drop(map);
         self.refresh_screen();
     }
 
     fn new_popup(&mut self, _parent: WlrLayerSurface, popup: PopupSurface) {
-        // Its parent was not known when it was created, so neither was its room.
+        // Its parent was unknown when it was created, and so was its available space.
         self.place_popup(&popup);
         self.tree.popups.commit(PopupKind::Xdg(popup).wl_surface());
     }
@@ -83,7 +83,7 @@ impl State {
         self.seat.pointer_stale = true;
     }
 
-    /// Gives the keyboard to a panel that asks for all keys, when it comes to be seen.
+    /// Gives the keyboard to a panel that requests all keys, when it becomes visible.
     fn heed_insistence(&mut self, layer: &LayerSurface) {
         let surface = layer.wl_surface();
         let insists =
@@ -107,7 +107,7 @@ fn is_configured(surface: &WlSurface) -> bool {
 #[derive(Default)]
 struct HasContent(AtomicBool);
 
-/// Whether a panel asked for all keys and was seen after the last commit.
+/// Whether a panel requested all keys and was visible after the last commit.
 #[derive(Default)]
 struct Insists(AtomicBool);
 
@@ -123,7 +123,7 @@ impl AsRef<AtomicBool> for Insists {
     }
 }
 
-/// Keeps `value` with a surface and returns what was kept before.
+/// Stores `value` with a surface and returns the previous value.
 fn replace_flag<Flag>(surface: &WlSurface, value: bool) -> bool
 where
     Flag: AsRef<AtomicBool> + Default + Send + Sync + 'static,
@@ -135,7 +135,7 @@ where
     })
 }
 
-/// A panel that takes its content away is as it was when it was made: its next commit asks for a
+/// A panel that removes its content returns to its initial state: its next commit requests a
 /// configure event (wlr-layer-shell, "Unmapping a layer_surface").
 fn begin_anew(surface: &WlSurface) {
     with_states(surface, |states| {

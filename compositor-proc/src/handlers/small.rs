@@ -17,10 +17,10 @@ use smithay::{
 
 use crate::state::State;
 
-/// How long after it was asked for an activation token works.
+/// How long an activation token is valid.
 const TOKEN_LIFE: Duration = Duration::from_secs(10);
 
-/// Activation tokens that work at once. Smithay keeps each until it is used, and most never are.
+/// Most activation tokens valid at once. Smithay keeps each until it is used, and most never are.
 pub const MAX_TOKENS: usize = 64;
 
 impl FractionalScaleHandler for State {
@@ -36,7 +36,7 @@ impl XdgActivationHandler for State {
         &mut self.protocols.activation
     }
 
-    /// Only an app that just got input may pass the focus on; others would steal it.
+    /// Only an app that just received input may pass the focus on; others would steal it.
     fn token_created(&mut self, _token: XdgActivationToken, data: XdgActivationTokenData) -> bool {
         let Some((serial, seat)) = data.serial else { return false };
         let (now, activation) = (self.now(), &mut self.protocols.activation);

@@ -1,9 +1,10 @@
-//! Who has the keyboard, and the menu that has taken it for a moment.
+//! Which surface has the keyboard, and the menu that grabs it.
 //!
-//! The keyboard goes to what the [tree](crate::tree) says: at once when a viewer asked for that, by a
-//! click, or stays within one app; otherwise when nobody types ([`crate::seat::Typing`]). A popup may take
-//! keyboard and pointer only for input that its own app was given ([`crate::seat::Given`]), and loses
-//! them as soon as the keyboard is to go elsewhere or somebody clicks elsewhere.
+//! The keyboard goes to the surface that the [tree](crate::tree) names: at once when a viewer asked
+//! for it, by a click, or when it stays within one app; otherwise when nobody types
+//! ([`crate::seat::Typing`]). A popup may grab keyboard and pointer only with input that its own
+//! app received ([`crate::seat::Given`]), and loses them as soon as the keyboard is to go elsewhere
+//! or somebody clicks elsewhere.
 
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ fn app_of(surface: &WlSurface) -> Option<ClientId> {
 }
 
 impl State {
-    /// Gives the keyboard to whom it belongs, unless somebody types elsewhere: then later.
+    /// Gives the keyboard to its owner, unless somebody types elsewhere: then later.
     pub fn refresh_focus(&mut self) {
         let owner = self.tree.keyboard_owner();
         if self.menu.as_ref().is_some_and(|menu| menu.owner != owner) {
@@ -40,14 +41,14 @@ impl State {
         self.refresh_title();
     }
 
-    /// Gives the keyboard to whom it belongs, because a viewer asked for that.
+    /// Gives the keyboard to its owner, because a viewer asked for it.
     pub(super) fn obey_focus(&mut self) {
         let owner = self.tree.keyboard_owner();
         self.move_focus(owner);
         self.refresh_title();
     }
 
-    /// Gives the keyboard to whom it belongs if that had to wait, and forgets a menu that is closed.
+    /// Gives the keyboard to its owner if that had to wait, and forgets a closed menu.
     pub fn pursue_focus(&mut self) {
         if self.menu.as_ref().is_some_and(|menu| menu.grab.has_ended()) {
             self.end_menu();
@@ -58,7 +59,7 @@ impl State {
         }
     }
 
-    /// When to look again whether somebody still types.
+    /// When to check again whether somebody still types.
     #[must_use]
     pub fn focus_due(&self) -> Option<Instant> {
         let owner = self.seat.focus_waits.then(|| self.keyboard().current_focus()).flatten();
@@ -94,14 +95,14 @@ impl State {
         }
     }
 
-    /// A popup asks for pointer and keyboard because of the input that has this serial.
+    /// Handles a popup's request to grab pointer and keyboard with the input of this serial.
     pub(crate) fn open_menu(&mut self, popup: PopupSurface, serial: Serial) {
         let kind = PopupKind::Xdg(popup.clone());
         let (Ok(root), Some(app)) = (find_popup_root_surface(&kind), app_of(popup.wl_surface()))
         else {
             return;
         };
-        // A submenu may name what opened its menu, however long ago that was.
+        // A submenu may name the input that opened its parent, however old that is.
         let nested = self.menu.as_ref().is_some_and(|menu| {
             menu.app == app && !menu.grab.has_ended() && menu.grab.serial() == serial
         });
@@ -110,7 +111,7 @@ impl State {
             return;
         }
         let seat = self.seat.wayland.clone();
-        // A refusal has dismissed the popup or told the client why.
+        // A refusal has dismissed the popup or sent the client an error.
         let Ok(mut grab) = self.tree.popups.grab_popup(root, kind, &seat, serial) else { return };
         let before = grab.previous_serial().unwrap_or(serial);
         let (keyboard, pointer) = (self.keyboard(), self.pointer());
@@ -123,7 +124,8 @@ impl State {
         keyboard.set_focus(self, grab.current_grab(), serial);
         keyboard.set_grab(self, PopupKeyboardGrab::new(&grab), serial);
         match self.seat.hold.zip(pointer.grab_start_data()) {
-            // The button that opened it is still down, and belongs to the surface it went down on.
+            // The button that opened it is still down, and belongs to the surface where it was
+            // pressed.
             Some((hold, start)) => {
                 let grab = HoldGrab::before(hold, start, grab.clone());
                 pointer.set_grab(self, grab, serial, Focus::Keep);
@@ -135,7 +137,7 @@ impl State {
         self.menu = Some(Menu { grab, app, owner });
     }
 
-    /// Somebody presses a button on `target`: dismisses the menu of another app.
+    /// Dismisses the menu of another app when somebody presses a button on `target`.
     pub(super) fn dismiss_menu_unless_on(&mut self, target: Option<&WlSurface>) {
         let Some(menu) = &self.menu else { return };
         if target.and_then(app_of).as_ref() != Some(&menu.app) {
@@ -144,12 +146,12 @@ impl State {
         }
     }
 
-    /// Dismisses the menu and takes keyboard and pointer from it. Whoever calls gives the keyboard to
-    /// whom it belongs.
+    /// Dismisses the menu and takes keyboard and pointer from it. The caller gives the keyboard to
+    /// its owner.
     fn end_menu(&mut self) {
         let Some(Menu { mut grab, .. }) = self.menu.take() else { return };
         grab.ungrab(PopupUngrabStrategy::All);
-        // While a button is down, the grab that holds the pointer finds the menu gone.
+        // While a button is down, the grab that holds the pointer notices that the menu is gone.
         let pointer = self.pointer();
         let is_idle = |grab: &dyn PointerGrab<Self>| {
             grab.downcast_ref::<HoldGrab>().is_some_and(HoldGrab::is_idle)

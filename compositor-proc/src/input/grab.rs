@@ -1,11 +1,11 @@
-//! While a button is down, the pointer belongs to the surface on which it went down; while a menu is
+//! While a button is down, the pointer belongs to the surface where it was pressed; while a menu is
 //! open, to the surfaces of its app.
 //!
-//! Smithay has a grab for each, which three things call for replacing. A popup that an app opens when
-//! a button goes down takes the pointer at once: the app then sees the button go up on the popup, and
-//! GTK 3 closes it. So the popup's grab begins when the last button is up. In a menu, too, a button that
-//! is down holds the pointer. And in a window that is shown smaller than it is, a step of the pointer is
-//! a longer one for the app.
+//! Smithay has a grab for each, which this replaces for three reasons. A popup that an app opens
+//! when a button is pressed would take the pointer at once: the app would see the release on the
+//! popup, and GTK 3 closes the popup then. So the popup's grab begins when the last button is
+//! released. In a menu, too, a pressed button holds the pointer. And in a window that is shown
+//! smaller than it is, a motion of the pointer is longer for the app.
 
 use smithay::{
     backend::input::ButtonState,
@@ -36,7 +36,7 @@ pub struct HoldGrab {
 #[derive(Debug)]
 struct Held {
     hold: Hold,
-    /// On this.
+    /// The surface where it was pressed.
     surface: Option<WlSurface>,
 }
 
@@ -90,7 +90,7 @@ impl PointerGrab<State> for HoldGrab {
             (Some(Held { hold, surface }), _) => {
                 surface.clone().map(|surface| (surface, hold.origin_at(event.location)))
             }
-            // Only the menu's app is told where the pointer is.
+            // Only the menu's app receives the pointer's position.
             (None, Some(popup)) => target.filter(|(surface, _)| {
                 popup.current_grab().is_some_and(|menu| menu.id().same_client_as(&surface.id()))
             }),

@@ -1,8 +1,9 @@
-//! What viewers do, made into what apps see.
+//! Turns viewers' actions into apps' input.
 //!
-//! Viewers share one seat. [`crate::seat`] decides what that means for keys and buttons, `locks` for Caps
-//! Lock and Num Lock, [`grab`] to whom the pointer belongs while a button is down, [`focus`] to whom the keyboard; this file applies their answers, finds the surface under the pointer, and gives the keyboard
-//! to the window that is clicked.
+//! Viewers share one seat. [`crate::seat`] decides what that means for keys and buttons, `locks`
+//! for Caps Lock and Num Lock, [`grab`] which surface has the pointer while a button is down,
+//! [`focus`] which has the keyboard; this file applies their decisions, finds the surface under the
+//! pointer, and gives the keyboard to the window that is clicked.
 
 pub mod focus;
 pub mod grab;
@@ -36,7 +37,7 @@ use crate::{
 const XKB_OFFSET: u32 = 8;
 /// A relative motion counts sixteenths of a pixel of a frame.
 const SIXTEENTHS: f64 = 16.0;
-/// The last place that is still on the output: `wl_fixed` counts 256ths.
+/// The last position that is still on the output: `wl_fixed` counts 256ths.
 const EDGE: f64 = 1.0 / 256.0;
 
 impl State {
@@ -73,12 +74,12 @@ impl State {
                 let stopped = self.seat.finger.lifted(time, peer);
                 self.stop_scrolling(stopped);
             }
-            // That it came is all.
+            // The ledger has noted already that the peer is there.
             Action::StillHeld => {}
         }
     }
 
-    /// Every viewer is gone.
+    /// Handles the loss of all viewers.
     pub fn release_everything(&mut self) {
         let released = self.seat.ledger.release_all();
         self.lift(released);
@@ -87,7 +88,7 @@ impl State {
         self.stop_scrolling(stopped);
     }
 
-    /// Lets go of what is held by viewers of whom nothing was heard for too long at `asked`.
+    /// Releases what is held by viewers who have been silent for too long at `asked`.
     pub fn release_lapsed(&mut self, asked: Instant) {
         let lapsed = self.seat.ledger.lapse(asked);
         self.lift(lapsed);
@@ -99,7 +100,7 @@ impl State {
         self.seat.ledger.due()
     }
 
-    /// Looks again what is under the pointer, after windows moved below it.
+    /// Updates what is under the pointer, after windows moved below it.
     pub fn refresh_pointer(&mut self) {
         if self.seat.pointed.is_none() {
             return;
@@ -159,14 +160,14 @@ impl State {
         }
     }
 
-    /// A key or button of this serial is what `to` is sent.
+    /// Records that `to` receives a key or button with this serial.
     fn note_given(&mut self, serial: Serial, to: Option<&WlSurface>) {
         if let Some(client) = to.and_then(Resource::client) {
             self.seat.given.note(self.now(), serial, Input::Press, client.id());
         }
     }
 
-    /// Takes the place of the grab that a button's press has begun.
+    /// Replaces the grab that a button's press has begun.
     fn begin_hold(&mut self, serial: Serial) {
         let pointer = self.pointer();
         let Some(start) = pointer.grab_start_data() else { return };
@@ -220,8 +221,8 @@ impl State {
         self.travel(to, delta);
     }
 
-    /// Moves the pointer as far as its constraint lets it; the app that constrains it is told the
-    /// whole motion all the same.
+    /// Moves the pointer as far as its constraint permits; the app that constrains it still
+    /// receives the whole motion.
     fn travel(&mut self, to: Point<f64, Logical>, delta: Point<f64, Logical>) {
         self.seat.pointed = Some(to);
         let pointer = self.pointer();

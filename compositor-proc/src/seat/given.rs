@@ -1,8 +1,9 @@
-//! Which input each app was sent of late: what it must name to take pointer and keyboard. Pure.
+//! The recent input of each app: it must name one of these events to grab pointer and keyboard.
+//! Pure.
 //!
-//! A request that takes input away from others names, by its serial, the event that made the user want
-//! it. Serials are easily guessed, so it counts only if this very event was sent to this very app, not
-//! long ago, and nobody else was given the keyboard since.
+//! A request that takes input away from others names, by its serial, the event that made the user
+//! want it. Serials are easily guessed, so a serial counts only if this very event was sent to this
+//! very app, not long ago, and no other app has got the keyboard since.
 
 use std::{
     collections::VecDeque,
@@ -11,22 +12,22 @@ use std::{
 
 use smithay::utils::Serial;
 
-/// How long an event is proof of what its user wants.
+/// How long an event proves what its user wants.
 const LIFE: Duration = Duration::from_secs(10);
 
-/// So many events are remembered. A hand makes some dozens in [`LIFE`].
+/// Most events remembered. A hand makes some dozens in [`LIFE`].
 const MOST: usize = 256;
 
-/// What was sent.
+/// A kind of event.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Input {
-    /// The keyboard is the app's.
+    /// The app got the keyboard.
     Focus,
     /// A key or button went down or up.
     Press,
 }
 
-/// The events that count. `Id` names an app.
+/// The events that count. `Id` identifies an app.
 #[derive(Debug)]
 pub struct Given<Id>(VecDeque<Event<Id>>);
 
@@ -45,7 +46,7 @@ impl<Id> Default for Given<Id> {
 }
 
 impl<Id: PartialEq> Given<Id> {
-    /// An event was sent.
+    /// Records an event.
     pub fn note(&mut self, now: Instant, serial: Serial, input: Input, to: Id) {
         if self.0.len() == MOST {
             self.0.pop_front();
@@ -53,18 +54,18 @@ impl<Id: PartialEq> Given<Id> {
         self.0.push_back(Event { serial, input, to, at: now });
     }
 
-    /// The keyboard goes to `to`: what others were sent counts no more.
+    /// Moves the keyboard to `to`: events of others do not count any more.
     pub fn move_focus(&mut self, to: Option<&Id>) {
         self.0.retain(|event| Some(&event.to) == to);
     }
 
-    /// Whether an event of this serial counts for `from`.
+    /// Whether an event with this serial counts for `from`.
     #[must_use]
     pub fn is_proof(&self, now: Instant, serial: Serial, from: &Id) -> bool {
         self.find(now, serial, from).is_some()
     }
 
-    /// Whether it does, and was a key's or a button's.
+    /// Whether it counts and was a key or a button.
     #[must_use]
     pub fn is_press(&self, now: Instant, serial: Serial, from: &Id) -> bool {
         self.find(now, serial, from).is_some_and(|event| event.input == Input::Press)

@@ -1,20 +1,20 @@
-//! How a surface's pixels follow the pointer while a button is down. Pure.
+//! How the pointer's position maps to a surface's pixels while a button is down. Pure.
 
 use smithay::utils::{Logical, Point};
 
-/// Where a button went down, and how a surface's pixels follow the pointer from there.
+/// Where a button went down, and how later positions map to the surface's pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hold {
-    /// Where the pointer was on the output.
+    /// The position of the pointer on the output.
     pub from: Point<f64, Logical>,
-    /// Where the surface's origin was on the output for that place of the pointer.
+    /// The position of the surface's origin on the output for that position of the pointer.
     pub origin: Point<f64, Logical>,
-    /// The length of a pixel of the surface on the output, above 0.
+    /// The size of a surface pixel on the output, above 0.
     pub shrink: f64,
 }
 
 impl Hold {
-    /// Where the surface's origin has to be for the pointer at `at` to be seen where it is.
+    /// The origin of the surface for which the pointer at `at` is over the right pixel.
     #[must_use]
     pub fn origin_at(self, at: Point<f64, Logical>) -> Point<f64, Logical> {
         let moved = at - self.from;

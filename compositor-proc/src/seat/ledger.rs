@@ -1,13 +1,14 @@
 //! Who holds which key and button: pure bookkeeping, so that nothing stays down by accident.
 //!
 //! Viewers share one keyboard and one pointer. A key goes down when the first peer presses it and
-//! up when the last lets go; repeated presses and stray releases change nothing.
+//! up when the last one releases it; repeated presses and stray releases change nothing.
 //!
-//! A peer whose browser or network stands still cannot let go. So each has to be heard of while it
-//! holds something, and is taken to have let go of everything after [`HOLD_PATIENCE`] of silence.
+//! A peer with a frozen browser or network cannot release anything. So a peer that holds something
+//! must give signs of life, and after [`HOLD_PATIENCE`] of silence counts as having released
+//! everything.
 //!
 //! INVARIANT: a key or button is down exactly while at least one peer holds it.
-//! INVARIANT: exactly the peers that hold something have a time they were last heard of.
+//! INVARIANT: exactly the peers that hold something have a time of their last message.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,11 +37,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Peers that may hold one thing at once. rtc admits far fewer; the bound keeps a hostile one
+    /// Most peers that hold one thing at once. Rtc admits far fewer; the bound keeps a hostile rtc
     /// from filling our memory with invented peers.
     const MAX_HOLDERS: usize = 256;
 
-    /// `peer` presses `what`. Returns whether it goes down by that.
+    /// Handles a press of `peer`. Returns whether `what` goes down by it.
     pub fn press(&mut self, now: Instant, peer: PeerId, what: Pressable) -> bool {
         let holders = self.holders.entry(what).or_default();
         let goes_down = holders.is_empty();
@@ -51,7 +52,7 @@ impl Ledger {
         goes_down
     }
 
-    /// `peer` lets go of `what`. Returns whether it goes up by that.
+    /// Handles a release of `peer`. Returns whether `what` goes up by it.
     pub fn release(&mut self, peer: PeerId, what: Pressable) -> bool {
         let Some(holders) = self.holders.get_mut(&what) else { return false };
         holders.remove(&peer);
@@ -71,27 +72,27 @@ impl Ledger {
         self.holders.keys().any(|what| matches!(what, Pressable::Key(_)))
     }
 
-    /// `peer` is there, whatever it said.
+    /// Records a sign of life of `peer`.
     pub fn hear(&mut self, now: Instant, peer: PeerId) {
         if let Some(heard) = self.heard.get_mut(&peer) {
             *heard = now;
         }
     }
 
-    /// When somebody has been silent for too long, unless heard of; `None` while nothing is held.
+    /// When the next peer has been silent for too long; `None` while nothing is held.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         self.heard.values().min().map(|heard| *heard + HOLD_PATIENCE)
     }
 
-    /// Those who have been silent for too long let go of everything. Returns what goes up by that.
+    /// Releases what peers hold who have been silent for too long. Returns what goes up by it.
     pub fn lapse(&mut self, now: Instant) -> Vec<Pressable> {
         let silent = self.heard.iter().filter(|(_, heard)| **heard + HOLD_PATIENCE <= now);
         let silent: Vec<PeerId> = silent.map(|(peer, _)| *peer).collect();
         silent.into_iter().flat_map(|peer| self.release_peer(peer)).collect()
     }
 
-    /// `peer` lets go of everything. Returns what goes up by that.
+    /// Releases everything that `peer` holds. Returns what goes up by it.
     pub fn release_peer(&mut self, peer: PeerId) -> Vec<Pressable> {
         let held: Vec<Pressable> = self
             .holders
@@ -102,7 +103,7 @@ impl Ledger {
         held.into_iter().filter(|what| self.release(peer, *what)).collect()
     }
 
-    /// Everybody lets go of everything. Returns what goes up by that.
+    /// Releases everything. Returns what goes up by it.
     pub fn release_all(&mut self) -> Vec<Pressable> {
         self.heard.clear();
         std::mem::take(&mut self.holders).into_keys().collect()
@@ -193,7 +194,7 @@ mod tests {
         Hear(u64),
         ReleasePeer(u64),
         ReleaseAll,
-        /// Milliseconds in which whoever is stalled or killed says nothing.
+        /// Milliseconds in which stalled and killed peers are silent.
         Pass(u64),
     }
 
@@ -210,7 +211,7 @@ mod tests {
         ]
     }
 
-    /// What some peer holds, and when each was heard of last, by the plainest bookkeeping.
+    /// A simple model: what each peer holds, and when it was last heard.
     #[derive(Default)]
     struct Model {
         holds: HashSet<(u64, u64)>,
@@ -229,9 +230,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever peers do, and however they stall or die: what apps were told is down is what some
-        /// peer holds that was heard of within the patience, after every step of a loop that wakes
-        /// when it is due.
+        /// Whatever peers do, and however they stall or die: apps see down exactly what is held by
+        /// some peer that was heard within the patience, after every step of a loop that wakes when
+        /// it is due.
         #[test]
         fn down_exactly_while_held_by_one_who_is_heard_of(
             ops in prop::collection::vec(op(), 0..200)

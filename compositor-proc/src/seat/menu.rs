@@ -1,4 +1,4 @@
-//! A menu that is open: a popup that has taken keyboard and pointer.
+//! An open menu: a popup that has grabbed keyboard and pointer.
 
 use smithay::{
     desktop::PopupGrab,
@@ -7,7 +7,7 @@ use smithay::{
     wayland::seat::WaylandFocus,
 };
 
-/// The popup that took them last, and the popups that it belongs to.
+/// The popup with the latest grab, and its parents.
 #[derive(Debug)]
 pub struct Menu<D>
 where
@@ -15,10 +15,10 @@ where
     D::KeyboardFocus: WaylandFocus,
     D::PointerFocus: From<D::KeyboardFocus> + WaylandFocus,
 {
-    /// As Smithay has it.
+    /// Smithay's grab.
     pub grab: PopupGrab<D>,
-    /// Whose it is.
+    /// The app of the menu.
     pub app: ClientId,
-    /// Whose the keyboard was to be when it opened.
+    /// The owner of the keyboard when it opened.
     pub owner: Option<WlSurface>,
 }

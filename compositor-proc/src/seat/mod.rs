@@ -1,9 +1,9 @@
-//! The one seat that all viewers share: its keyboard and pointer, what is held, where the pointer is
-//! and how it looks.
+//! The one seat that all viewers share: its keyboard and pointer, what is held, the pointer's
+//! position and image.
 //!
-//! [`Ledger`] decides what many hands mean for keys and buttons, [`scroll`] what wheels and fingers do,
-//! [`Hold`] how a surface follows the pointer while a button is down, [`Given`] what an app may take input
-//! for, [`Typing`] when the keyboard may move by itself. What moves the seat is [`crate::input`].
+//! [`Ledger`] combines the viewers' keys and buttons, [`scroll`] their wheels and fingers; [`Hold`]
+//! maps the pointer to a surface while a button is down, [`Given`] decides which input an app may
+//! use for a grab, [`Typing`] when the keyboard may move unasked. [`crate::input`] drives the seat.
 
 mod given;
 mod hold;
@@ -32,41 +32,42 @@ pub use self::{
     typing::{Turn, Typing},
 };
 
-/// Milliseconds a key is held before apps repeat it, and how often a second they do then: what
-/// desktops ship with, and what `wl_keyboard.repeat_info` carries.
+/// Milliseconds before a held key repeats, and repeats per second: common desktop defaults, sent in
+/// `wl_keyboard.repeat_info`.
 const KEY_REPEAT: (i32, i32) = (400, 25);
 
-/// The seat. `D` is what Smithay calls when it changes.
+/// The seat. `D` receives Smithay's callbacks.
 pub struct DesktopSeat<D: SeatHandler> {
-    /// As Smithay has it.
+    /// Smithay's seat.
     pub wayland: Seat<D>,
     keyboard: KeyboardHandle<D>,
     pointer: PointerHandle<D>,
-    /// How the pointer looks.
+    /// The cursor's image.
     pub cursor: CursorImageStatus,
     /// Whether the cursor or its surface changed since rtc was told.
     pub cursor_changed: bool,
-    /// Whether what lies under the pointer may have changed without the pointer moving.
+    /// Whether the surface under the pointer may have changed without a motion.
     pub pointer_stale: bool,
-    /// Which keys and buttons are down, and by whom.
+    /// Who holds which keys and buttons.
     pub ledger: Ledger,
-    /// What apps were sent of late.
+    /// Recent input sent to apps.
     pub given: Given<ClientId>,
-    /// When somebody typed last.
+    /// When somebody last typed.
     pub typing: Typing,
-    /// Whether the keyboard is to go elsewhere once nobody types.
+    /// Whether the keyboard moves once nobody types.
     pub focus_waits: bool,
     /// Which axes a finger scrolls.
     pub finger: FingerScroll,
-    /// Where a viewer pointed last; `None` until one does, so that nothing is hovered before.
+    /// Where a viewer last pointed; `None` until one does, so that nothing is hovered before.
     pub pointed: Option<Point<f64, Logical>>,
-    /// What was under the pointer when apps were last told: a surface, and where its origin lay.
+    /// What was under the pointer when apps were last told: a surface and the position of its
+    /// origin.
     pub under: Option<(WlSurface, Point<f64, Logical>)>,
-    /// Where the first of the buttons that are down went down.
+    /// Where the first of the pressed buttons went down.
     pub hold: Option<Hold>,
 }
 
-/// A keyboard that there is not.
+/// An unknown keymap.
 #[derive(Debug, thiserror::Error)]
 #[error("the keyboard layout {layout:?} (variant {variant:?}, options {options:?}) is unknown")]
 pub struct KeymapError {
@@ -76,7 +77,7 @@ pub struct KeymapError {
 }
 
 impl<D: SeatHandler + 'static> DesktopSeat<D> {
-    /// A seat whose keyboard types by `keymap`. Reads the keymap's sources from disk.
+    /// A seat whose keyboard uses `keymap`. Reads the keymap's sources from disk.
     ///
     /// # Errors
     /// [`KeymapError`] when there is no such keymap.
@@ -113,19 +114,20 @@ impl<D: SeatHandler + 'static> DesktopSeat<D> {
         self.pointer.clone()
     }
 
-    /// The last button is up: whatever is under the pointer is to be told that it is there.
+    /// Handles the release of the last button: the surface under the pointer must be told about the
+    /// pointer.
     pub fn forget_hold(&mut self) {
         self.hold = None;
         self.under = None;
     }
 
-    /// The pointer looks like this.
+    /// Sets the cursor's image.
     pub fn set_cursor(&mut self, cursor: CursorImageStatus) {
         self.cursor = cursor;
         self.cursor_changed = true;
     }
 
-    /// A cursor whose surface is gone is the default one.
+    /// Replaces a cursor whose surface is gone with the default one.
     pub fn forget_dead_cursor(&mut self) {
         if matches!(&self.cursor, CursorImageStatus::Surface(surface) if !surface.alive()) {
             self.set_cursor(CursorImageStatus::default_named());

@@ -1,4 +1,4 @@
-//! What a wheel or a finger does, in the units of `wl_pointer`. Pure.
+//! Events of wheels and fingers in the units of `wl_pointer`. Pure.
 
 use std::collections::BTreeMap;
 
@@ -27,9 +27,11 @@ pub fn wheel(time: u32, right_v120: i16, down_v120: i16) -> AxisFrame {
         })
 }
 
-/// Which axes fingers are scrolling, and whose, so that lifting them stops those and no others.
+/// Which axes fingers are scrolling, and whose, so that lifting a finger stops these axes and no
+/// others.
 ///
-/// Apps see one finger: an axis stops when the last of those who scroll it lifts theirs, or leaves.
+/// Apps see one finger: an axis stops when the last viewer who scrolls it lifts the finger, or
+/// leaves.
 #[derive(Debug, Default)]
 pub struct FingerScroll {
     scrolling: BTreeMap<PeerId, Axes>,
@@ -42,13 +44,12 @@ struct Axes {
 }
 
 impl FingerScroll {
-    /// Peers that may scroll at once. rtc admits far fewer; the bound keeps a hostile one from
+    /// Most peers that scroll at once. Rtc admits far fewer; the bound keeps a hostile rtc from
     /// filling our memory with invented peers.
     const MAX_PEERS: usize = 256;
 
-    /// The axis events of a finger of `peer` that moved by so many sixteenths of a pixel of a frame,
-    /// of which `scale` make one of an app's, or was lifted (both zero); `None` when that says
-    /// nothing new.
+    /// The axis events when a finger of `peer` moved by so many sixteenths of a frame pixel, of
+    /// which `scale` make one app pixel, or was lifted (both zero); `None` when nothing changes.
     pub fn moved(
         &mut self,
         time: u32,
@@ -69,14 +70,14 @@ impl FingerScroll {
         Some(frame.value(Axis::Horizontal, value(right)).value(Axis::Vertical, value(down)))
     }
 
-    /// The axis events of `peer` lifting its finger, or leaving; `None` if it had none down.
+    /// The axis events when `peer` lifts its finger, or leaves; `None` if it had none down.
     pub fn lifted(&mut self, time: u32, peer: PeerId) -> Option<AxisFrame> {
         let before = self.axes();
         self.scrolling.remove(&peer);
         self.stopped_since(time, before)
     }
 
-    /// The axis events of everybody lifting their fingers; `None` if none was down.
+    /// The axis events when everybody lifts their fingers; `None` if none was down.
     pub fn all_lifted(&mut self, time: u32) -> Option<AxisFrame> {
         let before = self.axes();
         self.scrolling.clear();
@@ -95,7 +96,7 @@ impl FingerScroll {
         (before != after).then_some(frame)
     }
 
-    /// The axes that anybody scrolls.
+    /// The axes that somebody scrolls.
     fn axes(&self) -> Axes {
         Axes {
             horizontal: self.scrolling.values().any(|axes| axes.horizontal),

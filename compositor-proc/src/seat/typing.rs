@@ -1,38 +1,38 @@
-//! When the keyboard may go to somebody who did not ask the user. Pure.
+//! When the keyboard may move without a request of the user. Pure.
 //!
-//! A window that appears while somebody types would get the rest of the line, a password perhaps. So
-//! the keyboard stays where it is until nothing is held and nothing was pressed for a moment.
+//! A window that appears while somebody types would get the rest of the line, perhaps a password.
+//! So the keyboard stays where it is until no key is held and none was pressed for a moment.
 
 use std::time::{Duration, Instant};
 
-/// The keys that were pressed last.
+/// When a key was last pressed or released.
 #[derive(Debug, Default)]
 pub struct Typing {
     last: Option<Instant>,
 }
 
-/// When the keyboard may go elsewhere.
+/// When the keyboard may move.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Turn {
-    /// Once this time has come, unless more is typed.
+    /// At this time, unless more is typed.
     At(Instant),
     /// Now.
     Now,
-    /// Not before a key is let go.
+    /// Not before a key is released.
     Released,
 }
 
 impl Typing {
-    /// How long after a key the next of the same burst may come. Who types slowly takes up to 300 ms
-    /// for a key, and who sees a new window and means to type in it longer than this.
+    /// How long after a key the next one may belong to the same burst. Slow typists take up to 300
+    /// ms for a key; seeing a new window and deciding to type in it takes longer than this.
     pub const GRACE: Duration = Duration::from_millis(500);
 
-    /// A key went down or up.
+    /// Records that a key went down or up.
     pub const fn note(&mut self, now: Instant) {
         self.last = Some(now);
     }
 
-    /// When the keyboard may go elsewhere, if at present any key is held, or none.
+    /// When the keyboard may move, given whether a key is held.
     #[must_use]
     pub fn turn(&self, now: Instant, is_held: bool) -> Turn {
         if is_held {
