@@ -1,4 +1,5 @@
-//! Who gets keys: whoever the viewer sees and works with, and nobody who only asks for them.
+//! Which app gets keys: the one that the viewer sees and works with, and none that only asks for
+//! them.
 
 use std::time::{Duration, Instant};
 
@@ -39,20 +40,20 @@ fn click(rig: &Rig, at: OutputPoint) {
     rig.act(button(PressState::Released, at));
 }
 
-/// Keys that went down, as far as an app was told.
+/// The number of key presses that an app has received.
 fn keys_of(app: &mut App) -> usize {
     app.exchange();
     app.count(&Event::Key { key: KEY_A as u32, down: true })
 }
 
-/// A key is pressed and released, and has arrived where it goes.
+/// A key is pressed and released, and the app has received both.
 fn stroke(rig: &mut Rig) {
     rig.act(key(PressState::Pressed));
     rig.act(key(PressState::Released));
     rig.wait_quietly();
 }
 
-/// Releases frames as they come until nothing comes any more.
+/// Releases frames as they come until no more come.
 fn settle(rig: &mut Rig, apps: &mut [&mut App]) {
     let mut released = rig.frames.len();
     let quiet = Instant::now() + Duration::from_millis(150);
@@ -101,7 +102,7 @@ fn exclusive_panel(rig: &mut Rig, app: &mut App, size: (u32, u32), color: u32) -
     surface
 }
 
-/// The app opens a menu over its window that takes pointer and keyboard by `serial`.
+/// The app opens a menu over its window that grabs pointer and keyboard with `serial`.
 fn menu_by(rig: &mut Rig, app: &mut App, window: &Window, serial: u32) {
     let popup = app.popup_grabbing_by(window, (20, 20), (100, 100), serial);
     settle(rig, &mut [app]);
@@ -234,7 +235,7 @@ fn exclusive_panel_that_can_be_seen_gets_the_keys_until_a_click_elsewhere() {
     click(&rig, MIDDLE);
     stroke(&mut rig);
     assert_eq!((keys_of(&mut panel), keys_of(&mut app)), (1, 1));
-    // What it draws afterwards is no reason to get them back; a click is.
+    // Drawing afterwards does not give it the keys again; a click does.
     panel.show(&surface, &panel.buffer(200, 100, RED));
     settle(&mut rig, &mut [&mut panel]);
     stroke(&mut rig);
@@ -251,7 +252,7 @@ fn window_that_cannot_be_seen_or_fades_away_gets_no_keys() {
     let (mut ghost, window) = filled(&mut rig, TRANSPARENT);
     stroke(&mut rig);
     assert_eq!((keys_of(&mut ghost), keys_of(&mut seen)), (0, 1));
-    // One that comes to be seen is a window like others, until it fades away again.
+    // A window that becomes visible is like any other, until it fades away again.
     ghost.show(&window.surface, &ghost.buffer(640, 480, GREEN));
     ghost.until_told(&mut rig, &Event::KeyboardEntered);
     settle(&mut rig, &mut [&mut ghost]);
@@ -285,7 +286,7 @@ fn window_that_maps_while_somebody_types_gets_the_keyboard_after_the_burst() {
         memory.events.iter().filter(|event| **event == down).count() == 2
     });
     assert_eq!(keys_of(&mut other), 0);
-    // Nothing else happens: the desktop has to wake up by itself.
+    // No other event happens: the desktop must wake up by itself.
     other.until_told(&mut rig, &Event::KeyboardEntered);
     assert!(released.elapsed() >= Typing::GRACE);
     stroke(&mut rig);

@@ -1,5 +1,5 @@
-//! A compositor with the test at the other end of every link, all in one thread: a turn of the
-//! shell, then what came over the links, until a condition holds.
+//! A compositor with the test at the other end of every link, all in one thread: turns the shell
+//! and reads the links until a condition holds.
 
 use std::{
     collections::HashMap,
@@ -31,9 +31,9 @@ use lumen_ipc_runtime::{
     shm::SharedView,
 };
 
-/// Everything a test waits for comes within this, on the busiest machine.
+/// Longer than any expected event takes, on the busiest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// How long "nothing comes" is watched.
+/// How long "nothing comes" is observed.
 pub(crate) const QUIET: Duration = Duration::from_millis(150);
 /// One viewer.
 pub(crate) const PEER: PeerId = PeerId(1);
@@ -50,13 +50,13 @@ pub(crate) struct Rig {
     pub(crate) input: Option<InputEnd>,
     pub(crate) desktop: Option<DesktopEnd>,
     pub(crate) transfer: Option<TransferEnd>,
-    /// What media tells each compositor.
+    /// The demand that media sends to each compositor.
     pub(crate) demand: OutputDemand,
     pub(crate) frames: Vec<FrameReady>,
     pub(crate) told: Vec<Statement>,
     pub(crate) said: Vec<transfer::ToRtc>,
     buffers: HashMap<SlotIndex, (BufferAnnounced, Pixels)>,
-    /// Slots that media was told to let go of.
+    /// Slots that were retired.
     pub(crate) retired: Vec<SlotIndex>,
 }
 
@@ -80,12 +80,12 @@ impl Rig {
         Self::sized(FrameSize::new(640, 480).expect("legal size"), 60)
     }
 
-    /// A desktop whose clipboard keeps to `policy`.
+    /// A desktop whose clipboard follows `policy`.
     pub(crate) fn with_clipboard(clipboard: ClipboardPolicy) -> Self {
         Self::configured(&CompositorConfig { clipboard, ..Self::config() })
     }
 
-    /// What a desktop is like unless a test says otherwise.
+    /// The default configuration of a desktop.
     pub(crate) fn config() -> CompositorConfig {
         CompositorConfig {
             size: FrameSize::new(640, 480).expect("legal size"),
@@ -129,7 +129,7 @@ impl Rig {
         self.demand();
     }
 
-    /// A media that has not been told yet what is wanted.
+    /// Attaches a media that has not been told what is wanted.
     pub(crate) fn attach_silent_media(&mut self) {
         let (ours, theirs) = Channel::pair().expect("socketpair");
         self.grant(LinkName::Frames, theirs);
@@ -137,7 +137,7 @@ impl Rig {
         self.buffers.clear();
     }
 
-    /// A compositor takes the place of the one before, with new ends of every link.
+    /// Replaces the compositor with a new one, with new ends of every link.
     pub(crate) fn restart(&mut self) {
         let compositor = Compositor::new(&Self::config()).expect("a desktop");
         self.shell = Shell::new(compositor).expect("a shell");
@@ -186,23 +186,23 @@ impl Rig {
         ours
     }
 
-    /// A viewer does something.
+    /// Sends a viewer's action.
     pub(crate) fn act(&self, action: Action) {
         self.act_as(PEER, action);
     }
 
-    /// One of several viewers does something.
+    /// Sends an action of one of several viewers.
     pub(crate) fn act_as(&self, peer: PeerId, action: Action) {
         self.act_on(OutputId::PRIMARY, peer, action);
     }
 
-    /// A viewer does something on one of several outputs.
+    /// Sends a viewer's action on one of several outputs.
     pub(crate) fn act_on(&self, output: OutputId, peer: PeerId, action: Action) {
         let input = self.input.as_ref().expect("rtc is there");
         input.send(&input::ToCompositor { peer, output, action }, &[]).expect("room");
     }
 
-    /// One turn of the shell, and what came over the links by it.
+    /// One turn of the shell; then reads all links.
     pub(crate) fn turn(&mut self, patience: Duration) {
         self.shell.turn(Some(patience)).expect("the loop turns");
         self.take_frames();
@@ -256,7 +256,7 @@ impl Rig {
         }
     }
 
-    /// Media has read the last frame.
+    /// Sends media's release of the last frame.
     pub(crate) fn release(&self) {
         let frame = self.frames.last().expect("a frame");
         let released = FrameReleased { output: frame.output, sequence: frame.sequence };
@@ -267,7 +267,7 @@ impl Rig {
         self.media.as_ref().expect("media is there").send(&message, &[]).expect("room");
     }
 
-    /// Turns until a frame beyond the first `count` came, and returns it.
+    /// Turns until a frame after the first `count` has come, and returns it.
     pub(crate) fn frame_after(&mut self, count: usize) -> FrameReady {
         self.until(|rig| rig.frames.len() > count);
         self.frames[count].clone()
@@ -306,13 +306,13 @@ impl Rig {
         u32::from_le_bytes(pixel) & 0xff_ffff
     }
 
-    /// Where the last frame lies.
+    /// The slot of the last frame.
     pub(crate) fn slot(&self) -> SlotIndex {
         let Picture::Drawn(slot) = self.frames.last().expect("a frame").picture;
         slot
     }
 
-    /// Whose memory the last frame lies in.
+    /// The memory of the last frame's buffer.
     pub(crate) fn memory(&self) -> BufferMemory {
         self.buffers[&self.slot()].0.memory
     }
@@ -322,13 +322,13 @@ impl Rig {
         matches!(self.memory(), BufferMemory::Shared { .. })
     }
 
-    /// Media says whether anybody watches.
+    /// Sends whether anybody watches.
     pub(crate) fn watch(&mut self, watched: bool) {
         self.demand.watched = watched;
         self.demand();
     }
 
-    /// Media says how large the output is to be.
+    /// Sends the wanted size of the output.
     pub(crate) fn want(&mut self, size: OutputSize) {
         self.demand.size = Some(size);
         self.demand();

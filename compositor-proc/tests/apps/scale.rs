@@ -1,5 +1,5 @@
-//! Outputs of which several pixels make one of an app's: what apps are told, and what is made of
-//! apps that draw as finely and of those that do not.
+//! Outputs with several frame pixels to a logical pixel: what apps are told, and how apps are shown
+//! that draw at the output's scale and that do not.
 
 use lumen_ipc::{
     message::{
@@ -106,7 +106,7 @@ fn scale_is_told_in_every_way_apps_ask_for_it_and_sizes_are_in_their_pixels() {
         app.until_told(&mut rig, &Event::OutputScale(whole));
         assert_eq!(app.count(&Event::PreferredScale { parts }), 1, "{factor}");
         assert_eq!(app.count(&Event::PreferredBufferScale(whole)), 1, "{factor}");
-        // The first thing that is drawn in the new size is drawn in the new scale.
+        // The first frame in the new size is drawn in the new scale.
         let place = |event: &Event| app.memory.events.iter().position(|one| one == event);
         assert!(
             place(&Event::PreferredScale { parts })
@@ -163,7 +163,7 @@ fn buffer_of_a_fractional_scale_is_read_where_the_app_drew_it() {
         let (mut app, window) = open(&mut rig, size);
         let (width, height) = size.logical();
         viewport(&app, &window).set_destination(width, height);
-        // As the protocol has it: the logical size times the scale, rounded.
+        // As required by the protocol: the logical size times the scale, rounded.
         let pixels = |side: i32| (f64::from(side) * size.scale.factor()).round() as i32;
         let buffer = app.buffer_of(Format::Xrgb8888, pixels(width), pixels(height), RED);
         window.surface.attach(Some(&buffer), 0, 0);
@@ -217,7 +217,7 @@ fn small_change_of_an_enlarged_app_leaves_no_pixel_behind() {
         rig.wait_quietly();
         rig.attach_media();
         rig.frame_after(count);
-        assert!(changed == picture(&rig, size), "{factor}: the change is not whole");
+        assert!(changed == picture(&rig, size), "{factor}: the change is incomplete");
     }
 }
 
