@@ -18,7 +18,7 @@ use crate::units::OutOfRange;
 pub struct RingCapacity(u64);
 
 impl RingCapacity {
-    /// 64 KiB: a smaller ring could not hold a key frame.
+    /// 64 KiB: a smaller ring could not hold a keyframe.
     const MIN: u64 = 64 * 1024;
     /// 64 MiB: bounds what a hostile writer can make the reader map.
     const MAX: u64 = 64 * 1024 * 1024;

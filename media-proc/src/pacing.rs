@@ -1,4 +1,4 @@
-//! When to encode what: changes at once, a key frame when a decoder needs one, refinement once the
+//! When to encode what: changes at once, a keyframe when a decoder needs one, refinement once the
 //! screen is still, and then nothing.
 //!
 //! A state machine in virtual time. The shell reports events, calls [`Pacing::step`], does what it
@@ -50,10 +50,10 @@ pub struct Pacing {
     picture: bool,
     watched: bool,
     outlet: bool,
-    /// Why a key frame is due, if one is.
+    /// Why a keyframe is due, if one is.
     key: Option<Reason>,
     floor: KeyFloor,
-    /// Whether no decoder can follow before the next key frame.
+    /// Whether no decoder can follow before the next keyframe.
     cut: bool,
     changed: bool,
     changed_at: Option<Instant>,
@@ -97,7 +97,7 @@ impl Pacing {
         self.cut = true;
     }
 
-    /// Rtc asks for a key frame: for a viewer who has `joined`, or for one who cannot go on.
+    /// Rtc asks for a keyframe: for a viewer who has `joined`, or for one who cannot go on.
     pub fn key_asked(&mut self, joined: bool) {
         self.want_key(if joined { Reason::Joined } else { Reason::Asked });
     }

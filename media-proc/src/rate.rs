@@ -182,7 +182,7 @@ impl Rate {
         self.fill(now);
         let total = ask.total as f64;
         match ask.kind {
-            // A viewer waits for a key frame, so debt must not make it unreadable.
+            // A viewer waits for a keyframe, so debt must not make it unreadable.
             Kind::Key => {
                 let allowance = self.level.max(self.capacity() / 4.0);
                 fitting(|quantizer| self.key.at(quantizer) * total, allowance, MOTION)

@@ -5,7 +5,7 @@
 //! # `lumen-rtc`
 //!
 //! Decides which peers exist ([`peers`]), what each of them may send and receives ([`peer`]), when
-//! media must make a key frame and which bit rate it may use ([`demand`]), in which order viewers'
+//! media must make a keyframe and which bit rate it may use ([`demand`]), in which order viewers'
 //! input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]), who receives
 //! whose clipboard ([`clipboard`]), and which datagrams the kernel may segment ([`segmentation`]).
 //!
@@ -15,7 +15,7 @@
 //! spans and the compositor's pictures are checked before use.
 //!
 //! The flow of data: packets link → [`shell`] copies the access unit out of the ring once →
-//! [`peers`] passes it to every [`peer`] that has received a key frame → packetised, paced,
+//! [`peers`] passes it to every [`peer`] that has received a keyframe → packetised, paced,
 //! encrypted → datagrams → the one UDP socket. Input takes the opposite direction: datagram → peer
 //! → [`peer::decode`] → [`outbox`] → compositor. Traffic of viewers behind the relay passes through
 //! [`relay`] as well.

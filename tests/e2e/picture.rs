@@ -81,7 +81,7 @@ fn window_resized_gives_the_desktop_its_size() -> Result<()> {
 }
 
 #[test]
-fn window_resized_costs_one_key_picture() -> Result<()> {
+fn window_resized_costs_one_keyframe() -> Result<()> {
     /// Long enough that the desktop may change its size again, and that all later pictures have
     /// come.
     const PAUSE: Duration = Duration::from_millis(500);

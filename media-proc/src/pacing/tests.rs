@@ -10,7 +10,7 @@ fn rich(now: Instant) -> Budget {
     Budget { change_at: now, refinement_at: now }
 }
 
-/// Watched, connected, first key frame sent at `now`.
+/// Watched, connected, first keyframe sent at `now`.
 fn running(now: Instant) -> Pacing {
     let mut pacing = Pacing::new();
     pacing.set_watched(true);
@@ -126,7 +126,7 @@ fn step_rtc_that_has_no_room_is_sent_nothing_before_the_next_key() {
     assert_eq!(pacing.step(now + FLOOR, rich(now + FLOOR)), Step::Encode(Work::Key));
 }
 
-/// Whatever an rtc that was taken over says, it does not get a key frame each time.
+/// Whatever an rtc that was taken over says, it does not get a keyframe each time.
 #[test]
 fn step_rtc_that_does_all_it_can_for_key_pictures_gets_no_more_than_the_floor_allows() {
     for trick in 0..4 {
@@ -148,7 +148,7 @@ fn step_rtc_that_does_all_it_can_for_key_pictures_gets_no_more_than_the_floor_al
                 pacing.encoded(now, work, true);
             }
         }
-        assert!((20..=38).contains(&keys), "trick {trick}: {keys} key frames in ten seconds");
+        assert!((20..=38).contains(&keys), "trick {trick}: {keys} keyframes in ten seconds");
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Figures {
     pub(super) macroblocks_converted: Counter,
     /// Pictures encoded, of any kind.
     pub(super) pictures_encoded: Counter,
-    /// Of those, key frames.
+    /// Of those, keyframes.
     pub(super) keys_encoded: Counter,
     /// Of those, refinements.
     pub(super) refinements_encoded: Counter,
@@ -50,7 +50,7 @@ impl Figures {
             frames_torn: registry.counter("torn_frames_total"),
             macroblocks_converted: registry.counter("macroblocks_converted_total"),
             pictures_encoded: registry.counter("pictures_encoded_total"),
-            keys_encoded: registry.counter("key_pictures_encoded_total"),
+            keys_encoded: registry.counter("keyframes_encoded_total"),
             refinements_encoded: registry.counter("refinements_encoded_total"),
             direct_encoded: registry.counter("direct_pictures_encoded_total"),
             packets_dropped: registry.counter("packets_dropped_total"),

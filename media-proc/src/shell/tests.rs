@@ -81,7 +81,7 @@ impl Rig {
         Self { session, compositor, rtc, memory, ring: None, now, sequence: 0 }
     }
 
-    /// One viewer, which has received the first key frame of a grey screen.
+    /// One viewer, which has received the first keyframe of a grey screen.
     fn watched() -> Self {
         let mut rig = Self::new();
         rig.announce(0, size());

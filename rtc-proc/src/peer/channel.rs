@@ -63,7 +63,7 @@ impl ChannelKind {
 pub enum Said {
     /// Input from keyboard or pointer.
     Acted(Action),
-    /// A request for a key frame: the page sends it as a message, the browser by RTCP.
+    /// A request for a keyframe: the page sends it as a message, the browser by RTCP.
     KeyframeWanted,
     /// Input from a gamepad.
     Pad(PadAction),

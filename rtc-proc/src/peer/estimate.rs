@@ -25,9 +25,9 @@ const WINDOW: Duration = Duration::from_millis(500);
 const RESTART_GAP: Duration = Duration::from_millis(500);
 
 /// If more packets than this wait for the pacer, the peer cannot follow, however fast its network
-/// is: frames are dropped until the next key frame. About 4 MB…
+/// is: frames are dropped until the next keyframe. About 4 MB…
 pub const MAX_BACKLOG_PACKETS: usize = 4000;
-/// …and so if more wait than the network carries in this time, apart from one key frame's packets.
+/// …and so if more wait than the network carries in this time, apart from one keyframe's packets.
 const MAX_DELAY: Duration = Duration::from_secs(4);
 const KEYFRAME_PACKETS: u64 = 400;
 /// Bits of a full packet.

@@ -52,18 +52,18 @@ impl RtpClock {
     }
 }
 
-/// Which frames a peer gets: none before its first key frame, and none between a gap and the next
+/// Which frames a peer gets: none before its first keyframe, and none between a gap and the next
 /// one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FrameGate {
-    /// Only a key frame passes.
+    /// Only a keyframe passes.
     AwaitingKeyframe,
     /// Everything passes.
     Open,
 }
 
 impl FrameGate {
-    /// Whether a frame passes; a key frame opens the gate.
+    /// Whether a frame passes; a keyframe opens the gate.
     pub fn admit(&mut self, keyframe: bool) -> bool {
         if keyframe {
             *self = Self::Open;

@@ -219,7 +219,7 @@ impl Peer {
         self.connected && !self.ended
     }
 
-    /// Whether the peer waits for a key frame.
+    /// Whether the peer waits for a keyframe.
     #[must_use]
     pub fn awaits_keyframe(&self) -> bool {
         self.is_connected() && self.gate == FrameGate::AwaitingKeyframe

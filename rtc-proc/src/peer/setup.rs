@@ -42,7 +42,7 @@ const PLAYOUT_DELAY_ID: u8 = 5;
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 /// How often browsers' reports are evaluated; they arrive about once a second.
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
-/// Sent packets that are kept for retransmission: at least a large key frame.
+/// Sent packets that are kept for retransmission: at least a large keyframe.
 const RESEND_PACKETS: usize = 2000;
 /// Larger data-channel messages are refused: ours have at most 1 KiB.
 const MAX_CHANNEL_MESSAGE_BYTES: u32 = 16 * 1024;

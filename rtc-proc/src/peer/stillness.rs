@@ -1,7 +1,7 @@
 //! Distinguishes a browser that misses packets from one that sees a still screen.
 //!
-//! Chromium asks for a key frame when it has seen no frame for three seconds although packets came
-//! less than five seconds ago. On a still screen every key frame in answer would restart those
+//! Chromium asks for a keyframe when it has seen no frame for three seconds although packets came
+//! less than five seconds ago. On a still screen every keyframe in answer would restart those
 //! three seconds: a large picture every three seconds, for ever. So such a request is ignored once
 //! per still period, if the browser has reported that it has everything. A browser that does miss
 //! something asks again, and one that missed the very last packet has not reported it.
@@ -37,7 +37,7 @@ impl Stillness {
         self.reported = Some(sequence);
     }
 
-    /// Whether to ignore a key frame request; at most one per still period.
+    /// Whether to ignore a keyframe request; at most one per still period.
     pub fn excuses(&mut self, now: Instant) -> bool {
         let still = self.last_frame.is_some_and(|last| now >= last + STILL_AFTER);
         let complete = self.sent.is_some() && self.sent == self.reported;

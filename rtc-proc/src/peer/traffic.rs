@@ -32,7 +32,7 @@ pub enum Input<'a> {
     RelayedAddress(Option<SocketAddr>),
     /// A picture.
     Video(&'a VideoFrame),
-    /// Later pictures do not refer to earlier ones: wait for a key frame.
+    /// Later pictures do not refer to earlier ones: wait for a keyframe.
     VideoInterrupted,
     /// A deadline has passed.
     Timeout,

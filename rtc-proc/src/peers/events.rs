@@ -45,7 +45,7 @@ impl Peers {
         }
     }
 
-    /// Handles a viewer's request for a key frame, which goes to everybody.
+    /// Handles a viewer's request for a keyframe, which goes to everybody.
     pub(super) fn on_keyframe_wanted(&mut self, now: Instant, number: PeerId) {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         if entry.keyframes.request(now) {

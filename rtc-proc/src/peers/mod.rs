@@ -130,7 +130,7 @@ struct Entry {
     peer: Option<Peer>,
     connect_by: Option<Instant>,
     has_acted: bool,
-    /// Its allowance of key frame requests.
+    /// Its allowance of keyframe requests.
     keyframes: KeyframeAllowance,
 }
 
@@ -216,7 +216,7 @@ impl Peers {
         self.refresh_demand(now);
     }
 
-    /// Asks for a key frame on behalf of viewers that accept the current format but cannot start
+    /// Asks for a keyframe on behalf of viewers that accept the current format but cannot start
     /// decoding.
     fn ask_for_the_starving(&mut self, now: Instant, format: VideoFormat) {
         let waits = |peer: &Peer| peer.takes(format) && peer.awaits_keyframe();

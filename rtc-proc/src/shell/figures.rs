@@ -23,7 +23,7 @@ pub(super) struct Figures {
     pub(super) peers_ended: Counter,
     /// Peers that ended because of an illegal message.
     pub(super) peers_misbehaved: Counter,
-    /// Key frames requested from media.
+    /// Keyframes requested from media.
     pub(super) keyframes_requested: Counter,
     /// The bit rate requested from media.
     pub(super) target: Gauge,

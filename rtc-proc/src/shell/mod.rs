@@ -305,7 +305,7 @@ impl Rtc {
         let at = clock::now();
         for stamps in frames {
             self.figures.encoded_to_sent.record(at.since(stamps.encoded));
-            // A key frame of a still screen shows an old commit, whose latency was already
+            // A keyframe of a still screen shows an old commit, whose latency was already
             // recorded.
             if stamps.committed > self.newest_commit {
                 self.newest_commit = stamps.committed;

@@ -38,7 +38,7 @@ const MAX_WAITING: usize = 2048;
 const MAX_SEGMENTS: usize = 64;
 /// …and their bytes, with room for headers below 64 KiB.
 const MAX_SEGMENTED_BYTES: usize = 65_000;
-/// Requested size of the kernel's buffers, each: a large key frame.
+/// Requested size of the kernel's buffers, each: a large keyframe.
 const KERNEL_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
 /// The socket.

@@ -1,4 +1,4 @@
-//! Key frame requests of viewers, and what they cost the others.
+//! Keyframe requests of viewers, and what they cost the others.
 
 use super::*;
 
