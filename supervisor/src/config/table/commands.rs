@@ -8,7 +8,7 @@ pub const COMMANDS: [CommandRow; 9] = [
         command: Command::Run,
         name: "run",
         operands: "[OPTIONS] [--app CMD | -- CMD...]",
-        summary: "Start a desktop and show it to a browser.",
+        summary: "Start a desktop and show it in a browser.",
         details: "Starts CMD inside a new desktop and prints the address to open. Without a CMD \
                   the first of labwc, sway, weston and foot that is installed is started. The \
                   desktop ends when CMD exits, on ctrl-c, and on `lumen stop`. Needs neither \
@@ -25,8 +25,8 @@ pub const COMMANDS: [CommandRow; 9] = [
         command: Command::Serve,
         name: "serve",
         operands: "[OPTIONS]",
-        summary: "Start a host: one address for browsers, behind which sessions of yours are shown.",
-        details: "A host is the page, the log-in and the relay, and has no desktop by itself: each \
+        summary: "Start a host: one address at which browsers reach your sessions.",
+        details: "A host serves the page, the login and the relay, and has no desktop of its own: each \
                   `lumen session` of the same user adds one. Ends on ctrl-c. Sessions outlive their \
                   host: their apps go on while it is restarted. `lumen stop` ends a session.",
         examples: &[("lumen serve", "a host on http://127.0.0.1:8080")],
@@ -35,13 +35,13 @@ pub const COMMANDS: [CommandRow; 9] = [
         command: Command::Session,
         name: "session",
         operands: "[OPTIONS] [--app CMD | -- CMD...]",
-        summary: "Start a desktop that a host shows to browsers, beside others.",
+        summary: "Start a desktop that a host shows to browsers beside others.",
         details: "Starts CMD inside a new desktop as `lumen run` does, once the host of `lumen serve` \
-                  is there, and prints the address to open, which opens this desktop and no other. \
-                  While the host is away its apps and the pictures that go straight to browsers go on.",
+                  has accepted it, and prints the address of this desktop. While there is no host, \
+                  its apps go on, and so do pictures that do not use the relay.",
         examples: &[
             ("lumen session -- foot", "one more desktop at the host of this user"),
-            ("lumen session --name work --app sway", "one that is called work"),
+            ("lumen session --name work --app sway", "a session called work"),
         ],
     },
     CommandRow {
@@ -57,10 +57,10 @@ pub const COMMANDS: [CommandRow; 9] = [
         command: Command::Restart,
         name: "restart",
         operands: "[SESSION] WORKER",
-        summary: "End one worker and start it anew; the app and the other workers go on.",
+        summary: "Restart one worker; the app and the other workers go on.",
         details: "WORKER is compositor, media, rtc, gamepad, gateway or turn. SESSION is the number or \
                   the name of a session, and needed only where there are several; gateway and turn \
-                  are the host's. Also revives a worker that failed too often.",
+                  are the host's. Also restarts a worker that failed too often.",
         examples: &[
             ("lumen restart media", "a new encoder"),
             ("lumen restart work rtc", "the WebRTC of the session called work"),
@@ -76,7 +76,7 @@ pub const COMMANDS: [CommandRow; 9] = [
                   4096 lines of each source are kept in memory; where older ones or too many at once \
                   were dropped, a line says how many.",
         examples: &[
-            ("lumen logs rtc -f", "rtc's lines, and each new one as it comes"),
+            ("lumen logs rtc -f", "rtc's lines, and new ones as they come"),
             ("lumen logs work", "all lines of the session called work"),
             ("lumen logs app", "what the app printed"),
         ],
@@ -85,15 +85,15 @@ pub const COMMANDS: [CommandRow; 9] = [
         command: Command::Doctor,
         name: "doctor",
         operands: "[--json]",
-        summary: "Show what this machine offers, what is missing, and what to do about it.",
-        details: "Exits with 1 when something that Lumen cannot do without is missing.",
+        summary: "Report what this machine supports, what is missing, and what to do about it.",
+        details: "Exits with 1 when something is missing that Lumen needs.",
         examples: &[],
     },
     CommandRow {
         command: Command::Metrics,
         name: "metrics",
         operands: "[SESSION] [--json]",
-        summary: "Show the figures every worker keeps, of one session or of all.",
+        summary: "Show the metrics of every worker, of one session or of all.",
         details: "Histograms are shown as count, mean, median and 99th percentile, rounded up to \
                   a power of two.",
         examples: &[],
@@ -102,10 +102,10 @@ pub const COMMANDS: [CommandRow; 9] = [
         command: Command::Stop,
         name: "stop",
         operands: "[SESSION]",
-        summary: "Ask a desktop to end: first its app, then what that left behind, then the \
-                  workers.",
+        summary: "Ask a desktop to end: first its app, then the app's remaining processes, then \
+                  the workers.",
         details: "SESSION is the number or the name of a session, and needed only where there are \
-                  several. Returns at once. Whoever does not end in time is killed.",
+                  several. Returns at once. A process that does not end in time is killed.",
         examples: &[],
     },
 ];

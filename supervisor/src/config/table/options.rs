@@ -43,7 +43,7 @@ pub const OPTIONS: [OptionRow; 34] = [
         placeholder: Some("ADDR:PORT|unix:PATH"),
         default: "127.0.0.1:8080",
         help: "Where browsers connect; port 0 takes a free one. A Unix socket is for a proxy, which \
-               is believed like one of --trusted-proxy: its owner and its group may connect.",
+               is trusted like those of --trusted-proxy; the socket's owner and group may connect.",
         commands: HOST_AND_DOCTOR,
     },
     OptionRow {
@@ -53,8 +53,8 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_TRUSTED_PROXY",
         placeholder: Some("ADDR[/BITS],..."),
         default: "",
-        help: "Addresses or networks of proxies that are believed when X-Forwarded-For, -Host and \
-               -Proto say who asks, for which host and by which scheme.",
+        help: "Addresses or networks of proxies whose X-Forwarded-For, -Host and -Proto headers are \
+               trusted.",
         commands: HOST_AND_DOCTOR,
     },
     OptionRow {
@@ -64,7 +64,7 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_BASE_PATH",
         placeholder: Some("/PATH/"),
         default: "/",
-        help: "Path under which a proxy shows the page, whether it strips it or not.",
+        help: "Path under which a proxy serves the page, whether the proxy strips it or not.",
         commands: HOST_AND_DOCTOR,
     },
     OptionRow {
@@ -95,7 +95,8 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_CLIPBOARD",
         placeholder: Some("both|to-desktop|from-desktop|off"),
         default: "both",
-        help: "Which way copied text may go between the desktop and the browsers that control it.",
+        help: "In which directions text may be copied between the desktop and the browsers that \
+               control it.",
         commands: SESSION,
     },
     OptionRow {
@@ -105,7 +106,7 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_FPS",
         placeholder: Some("N"),
         default: "60",
-        help: "The most frames per second, 1 to 240, and no more than H.264 level 5.2 has of the \
+        help: "The most frames per second, 1 to 240, and no more than H.264 level 5.2 allows at the \
                desktop's size (64 at 3840x2160); a still screen sends none.",
         commands: SESSION,
     },
@@ -126,8 +127,8 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_AUTH",
         placeholder: Some("token|none"),
         default: "token",
-        help: "How browsers prove who they are: by the token in the printed address, or not at \
-               all, which is allowed for `lumen run` only, on a loopback address and without a proxy.",
+        help: "How browsers authenticate: with the token in the printed address, or not at all, \
+               which is allowed for `lumen run` only, on a loopback address and without a proxy.",
         commands: HOST,
     },
     OptionRow {
@@ -157,8 +158,8 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_USER",
         placeholder: Some("NAME"),
         default: "",
-        help: "Whose desktop it is; for root only. Without it root starts the desktop for the \
-               user who called sudo, else for an unprivileged user that exists only meanwhile.",
+        help: "User of the desktop; for root only. Without it root starts the desktop for the user \
+               who called sudo, or else for a temporary unprivileged user.",
         commands: SESSION,
     },
     OptionRow {
@@ -168,7 +169,7 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_UDP_PORT",
         placeholder: Some("N"),
         default: "0",
-        help: "UDP port of picture and input; 0 takes a free one.",
+        help: "UDP port for picture and input; 0 takes a free one.",
         commands: SESSION_AND_DOCTOR,
     },
     OptionRow {
@@ -240,8 +241,8 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_RELAY_NAME",
         placeholder: Some("NAME"),
         default: "",
-        help: "TLS connections to the port of --listen that ask for this name are the relay's: so \
-               one open port is enough.",
+        help: "TLS connections to the port of --listen that ask for this name go to the relay, so \
+               that one open port is enough.",
         commands: HOST_AND_DOCTOR,
     },
     OptionRow {
@@ -324,7 +325,8 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_NAME",
         placeholder: Some("NAME"),
         default: "default",
-        help: "Tells several desktops or hosts of one user apart; the other commands then need it too.",
+        help: "Distinguishes several desktops or hosts of one user; the other commands then need it \
+               too.",
         commands: TALKING,
     },
     OptionRow {
@@ -344,7 +346,7 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_SESSION",
         placeholder: Some("SESSION"),
         default: "",
-        help: "What people call the session, if that is not to be the number that its host gives it.",
+        help: "Name of the session for people, in place of the number that its host assigns.",
         commands: &[Command::Session],
     },
     OptionRow {
@@ -364,7 +366,7 @@ pub const OPTIONS: [OptionRow; 34] = [
         environment: "LUMEN_FOLLOW",
         placeholder: None,
         default: "",
-        help: "Go on, showing each new line as it comes.",
+        help: "Keep running and print new lines as they come.",
         commands: &[Command::Logs],
     },
     OptionRow {
