@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything `make bench` prints: first the crates' own benchmarks (each with its floor), then the
-# whole of Lumen. A few minutes; leave the machine alone meanwhile.
+# whole of Lumen. Takes a few minutes, during which the machine should be idle.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

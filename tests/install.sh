@@ -1,21 +1,20 @@
 #!/usr/bin/env bash
-# Installs what building, running or testing Lumen needs and this machine lacks.
+# Installs what this machine lacks for building, running or testing Lumen.
 #
 #   tests/install.sh run     a compiler's libraries and a demo desktop with a terminal, a file manager
 #                            and an editor
 #   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot,
-#                            coturn, the relay's referee, and nginx, a proxy
-#   tests/install.sh fresh   what makes bare systems, and the browser that looks into them
-#   tests/install.sh vm      what builds Lumen, makes the tests' virtual machine and runs it
+#                            coturn, to compare the relay with, and nginx, a proxy
+#   tests/install.sh fresh   tools for building bare systems, and the browser that tests them
+#   tests/install.sh vm      tools for building Lumen, and for building and running the tests' VM
 #
-# Each need is a probe and the Debian package that satisfies it. A probe asks for what is used (a
-# compiler that finds its headers, a font that a terminal can draw with), because the first thing of
-# a like name satisfies nobody. When every probe succeeds nothing is done and nothing is asked of the
-# network. Rust and Node are prerequisites, only checked.
+# Each need is a probe and the Debian package that satisfies it. A probe tests what is used (a
+# compiler that finds its headers, a font that a terminal can draw with), because a program of the same
+# name may not be enough. When every probe succeeds nothing is done and the network is not used. Rust and Node are prerequisites, only checked.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Debian leaves the programs of administrators out of an ordinary user's PATH, and out of root's after
-# `su`. What tests run as root is found there all the same.
+# Debian omits the sbin directories from an ordinary user's PATH, and from root's after `su`. Tests that
+# run as root find their programs there all the same.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # probe                          package
@@ -93,7 +92,7 @@ probe() {
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         python-gtk3) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "3.0")' 2>/dev/null ;;
         python-gtk4) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "4.0")' 2>/dev/null ;;
-        # A terminal's: icons and symbols alone are fonts, too.
+        # A font for terminals: fonts of icons and symbols do not suffice.
         font) [ -n "$(fc-list :spacing=mono:lang=en 2>/dev/null)" ] ;;
         family:*) [ -n "$(fc-list ":family=${1#family:}" 2>/dev/null)" ] ;;
         app:*) has_app "${1#app:}" ;;
@@ -103,15 +102,15 @@ probe() {
     esac
 }
 
-# A compiler comes without the headers and start files of the C library, which are a package of their
-# own. One that does not find the header lacks both.
+# The headers and start files of the C library are in a package of their own. A compiler that does not
+# find the header lacks both.
 compiles() {
     local language=$1 compiler=$2 header=$3
     printf '#include <%s>\n' "$header" | "$compiler" -x "$language" -fsyntax-only - 2>/dev/null
 }
 
-# bindgen, which x264-sys builds with, loads libclang at build time. It takes the file names below, and
-# not libclang-cpp, the library of the compiler itself, which other packages bring along.
+# bindgen, which x264-sys uses, loads libclang at build time. It accepts the file names below, and not
+# libclang-cpp, the library of the compiler itself, which other packages install.
 has_libclang() {
     find ${LIBCLANG_PATH:+"$LIBCLANG_PATH"} /usr/lib/llvm-*/lib /usr/lib /usr/lib64 /usr/local/lib \
         -maxdepth 2 \( -name 'libclang.so' -o -name 'libclang.so.*' \
@@ -119,14 +118,14 @@ has_libclang() {
         grep -q .
 }
 
-# libclang parses C with headers of its own (stddef.h), which are in another package than it.
+# libclang parses C with headers of its own (stddef.h), which are in another package.
 has_clang_headers() {
     compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null ||
         compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null ||
         compgen -G '/usr/lib64/clang/*/include/stddef.h' >/dev/null
 }
 
-# An app of a category of the desktop menu's, with a window of its own.
+# An app in a category of the desktop menu, with a window of its own.
 has_app() {
     local file
     for file in /usr/share/applications/*.desktop /usr/local/share/applications/*.desktop; do
@@ -149,12 +148,12 @@ as_root() {
 }
 
 apt() {
-    # A machine just started is often updating itself: its lock is worth some minutes.
+    # A machine that was just started is often updating itself: waits some minutes for its lock.
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-# labwc has windows with every button, but not every release of Debian has it.
+# labwc's windows have all buttons, but not every release of Debian has labwc.
 desktop_packages() {
     if apt-cache show labwc >/dev/null 2>&1; then
         echo labwc
@@ -163,11 +162,11 @@ desktop_packages() {
     fi
 }
 
-# The first version number that a tool says; nothing when there is none, or only rustup's stand-in for
-# a toolchain that is not there.
+# The first version number that a tool prints; nothing when there is none, or only rustup's placeholder
+# for a missing toolchain.
 version_of() { "$1" --version 2>/dev/null | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1 || true; }
 
-# Prerequisite $1, as its tool $2 says, of at least the version $3; $4 says how it is had.
+# Prerequisite $1, whose tool $2 must have at least the version $3; $4 says how to install it.
 require() {
     local found
     found=$(version_of "$2")
@@ -181,7 +180,7 @@ require_rust() {
         'install it from https://rustup.rs, or update it with rustup update'
 }
 
-# What linting and testing ask of the toolchains besides.
+# What else linting and testing need of the toolchains.
 require_toolchains_of_tests() {
     local component
     for component in fmt clippy; do
@@ -211,7 +210,7 @@ install_missing() {
         exit 1
     fi
     say "installing $packages${wants_desktop:+ and a demo desktop} through apt"
-    # One repository of many that fails is no reason: what is lacking may come from another.
+    # One failed repository does not matter: the packages may be in another.
     apt update || say 'apt could not refresh all its lists; going on with what there is'
     [ -z "$wants_desktop" ] || packages="$packages $(desktop_packages)"
     keep_from_serving "$packages"
@@ -219,9 +218,8 @@ install_missing() {
     apt install $packages
 }
 
-# The tests start these servers themselves: a relay or a site open to the world is nothing that a test
-# may leave on somebody's machine. A service that is there already is somebody's, and is left alone.
-# Whoever wants one later: systemctl unmask SERVICE.
+# The tests start these servers themselves, and must not leave a relay or a site open to the world on
+# this machine. A service that exists already is left alone. To use one later: systemctl unmask SERVICE.
 #
 # package                        service
 SERVERS='
@@ -257,7 +255,7 @@ PYTHON
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${wanted[@]}"
 }
 
-# Tests that root runs need an ordinary user to be: sway, for one, refuses root.
+# Tests run by root need an ordinary user: sway, for example, refuses root.
 ensure_test_user() {
     [ "$(id -u)" = 0 ] || return 0
     id lumen-test >/dev/null 2>&1 || {

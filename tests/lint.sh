@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What can be said of the code without running it.
+# Checks that do not run the code.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

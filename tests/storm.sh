@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# storm.sh [DEATHS]: the storm of tests/storm, of 300 deaths unless told; ten minutes with the builds.
+# storm.sh [DEATHS]: runs tests/storm, by default with 300 deaths; takes ten minutes with the builds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -10,7 +10,7 @@ rm -f "$measured"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# Runs a test runner to its end whatever it finds, keeping what it prints for the sum.
+# Runs a test runner to its end, whatever fails, and keeps its output for the sum.
 failed_runners=0
 run() {
     "$@" 2>&1 | tee -a "$log" || failed_runners=$((failed_runners + 1))
@@ -42,12 +42,12 @@ npm --prefix tests/browser ci --silent --no-audit --no-fund
 
 step 'building all of it once'
 # All targets in one go: `cargo test` alone would leave out the binaries that the end-to-end tests
-# run, and building those by themselves would resolve features anew and compile much twice.
+# run, and building those separately would resolve features again and compile much twice.
 cargo build --quiet --locked --workspace --all-targets
 # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
 relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
 cargo build --quiet --locked "${relay[@]}" --bins --tests
-# So are the models, whose Cargo.toml says why, too.
+# So are the models; their Cargo.toml says why.
 models=(--manifest-path ipc/runtime/models/Cargo.toml)
 models+=(--target-dir "${CARGO_TARGET_DIR:-target}/models")
 

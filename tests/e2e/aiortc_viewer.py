@@ -22,7 +22,7 @@ from aiortc import (
 )
 from aiortc.sdp import candidate_from_sdp
 
-# How far a colour may be off after its way through the encoder, of 255.
+# Largest difference of a colour after encoding and decoding, of 255.
 TOLERANCE = 24
 
 

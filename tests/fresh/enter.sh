@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Runs a command as a user of a bare system, with this machine's Rust and Node lent to it.
+# Runs a command as a user of a bare system, with this machine's Rust and Node mounted in it.
 #
 #   unshare --mount tests/fresh/enter.sh ROOT USER COMMAND...
 #
-# The system becomes the root of the mount namespace, instead of a chroot's: in a chroot nobody may make
-# user namespaces, and Lumen would miss what it has on any machine. What is mounted here ends with the
-# last process that sees it. ROOT/etc/lumen-fresh is the environment, a variable a line.
+# The system becomes the root of a mount namespace instead of a chroot: in a chroot nobody may create user
+# namespaces, which Lumen has on any machine. The mounts end with the last process in the namespace. ROOT/etc/lumen-fresh is the environment, a variable a line.
 set -euo pipefail
 
 root=$1 user=$2
@@ -39,13 +38,13 @@ umount --lazy .
 
 tools=/opt/rust/bin:/opt/node/bin
 home=$(getent passwd "$user" | cut -d: -f6)
-# As Debian's log-in sets them.
+# As set by a login on Debian.
 if [ "$user" = root ]; then
     path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 else
     path=/usr/local/bin:/usr/bin:/bin
 fi
-# Crates have the same path for every user, or what one has compiled would not do for the next.
+# Crates have the same path for every user, so that one can reuse what another has compiled.
 mapfile -t environment </etc/lumen-fresh
 cd /srv/lumen
 exec setpriv --reuid="$user" --regid="$user" --init-groups \

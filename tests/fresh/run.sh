@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# README's two commands on machines that have nothing but Debian, Rust and Node.
+# Runs README's two commands on machines that have nothing but Debian, Rust and Node.
 #
 # SYSTEM     debian12 (the default) or debian13
-# USERS      whose machines, one after the other: "alice root"; alice is an ordinary user with sudo
+# USERS      the users, one machine after the other: "alice root"; alice is an ordinary user with sudo
 # COMMANDS   "run test"
-# UNTIL      what of `make test` is awaited: end (the default), or first-test
+# UNTIL      how far `make test` has to come: end (the default), or first-test
 # LUMEN_FRESH_PATIENCE   seconds until a command is given up, 5400 by default
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-# chroot and pivot_root are there, and in no ordinary user's PATH.
+# chroot and pivot_root are not in an ordinary user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
 SYSTEM=${SYSTEM:-debian12}
@@ -23,7 +23,7 @@ logs=$artifacts/logs
 
 say() { printf 'fresh: %s\n' "$*"; }
 
-# The rest of this script sees mounts and processes that nobody else sees, and they end with it.
+# The rest of this script has mounts and processes of its own, which end with it.
 enter_namespaces() {
     local options=(--mount --pid --fork --kill-child --mount-proc)
     [ "$(id -u)" = 0 ] || options+=(--user --map-root-user --map-auto)
@@ -39,7 +39,7 @@ as() { unshare --mount tests/fresh/enter.sh "$work/$1" "$@"; }
 make_machine() {
     local user=$1 root=$work/$1
     mkdir -p "$root"
-    # A mount covers /dev, and nobody but root may make what is in it.
+    # A mount covers /dev, and only root may create device nodes.
     tar -xpf "$LUMEN_FRESH_BASE/root.tar" --numeric-owner --exclude='./dev/*' -C "$root"
     reach_network "$root"
     mkdir -p "$root"/srv/{cargo,lumen}
@@ -56,7 +56,7 @@ make_machine() {
     }
 }
 
-# The last commit; where there is no history, what lies here without what was built.
+# The last commit; without a repository, this folder without build results.
 checkout() {
     if git -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
         git -c safe.directory='*' archive HEAD
@@ -65,8 +65,8 @@ checkout() {
     fi
 }
 
-# Packages and crates come the way they come to this machine: mirrors, proxies, certificates. Secrets
-# stay where they are.
+# Packages and crates are downloaded as on this machine: by its mirrors, proxies and certificates. Secrets
+# are not copied.
 reach_network() {
     local root=$1 bundle=/etc/ssl/certs/ca-certificates.crt variable suite
     suite=$(sed -n 's/^VERSION_CODENAME=//p' "$root/etc/os-release")
@@ -84,8 +84,8 @@ reach_network() {
     } >"$root/etc/lumen-fresh"
 }
 
-# A machine that is lived in has what looks like our needs and is not: a compiler without the C library,
-# the compiler's own libclang, a font of icons.
+# A machine in use has things that only resemble our needs: a compiler without the C library, the
+# compiler's own libclang, a font of icons.
 live_in() {
     local user=$1 clang=libclang-cpp14
     [ "$SYSTEM" = debian12 ] || clang=libclang-cpp19
@@ -95,9 +95,9 @@ live_in() {
         >"$logs/$SYSTEM-$user-live-in.log" 2>&1
 }
 
-# Starts `make $2` as user $1 in a process group of its own, with what it prints in the pipe that
-# descriptor 4 reads. Job control leaves it the keyboard's signals, which a script's background jobs
-# otherwise ignore.
+# Starts `make $2` as user $1 in a process group of its own, with its output in the pipe that descriptor 4
+# reads. With job control it receives the keyboard's signals, which a script's background jobs otherwise
+# ignore.
 start() {
     rm -f "$work/pipe"
     mkfifo "$work/pipe"
@@ -108,9 +108,9 @@ start() {
     exec 4<"$work/pipe"
 }
 
-# Reads what the command prints into log $1 until a line has $2 in it, and keeps that line in `line`;
-# false when the command ends first, or patience does. What the command says of
-# its steps is repeated with the time.
+# Reads the command's output into log $1 until a line contains $2, and keeps that line in `line`; false
+# when the command ends first, or time runs out. The command's messages about its steps are repeated with
+# the time.
 read_until() {
     local log=$1 wanted=$2
     while [ "$SECONDS" -lt "$deadline" ] && IFS= read -r -t $((deadline - SECONDS)) line <&4; do
@@ -121,7 +121,7 @@ read_until() {
     return 1
 }
 
-# What ctrl-c does. Nothing of Lumen may be left after it.
+# Does what ctrl-c does. No process of Lumen may be left after it.
 interrupt() {
     local log=$1 left
     kill -INT -- "-$group"
@@ -132,7 +132,7 @@ interrupt() {
     [ -z "$left" ] || { echo "Left running after ctrl-c: $left" >>"$log"; return 1; }
 }
 
-# `make run` up to a picture in a browser.
+# Runs `make run` until a browser shows a picture.
 make_run() {
     local log=$1 address
     start "$user" run
@@ -144,7 +144,7 @@ make_run() {
     interrupt "$log"
 }
 
-# `make test` up to its end, or its first test.
+# Runs `make test` to its end, or to its first test.
 make_test() {
     local log=$1
     start "$user" test
@@ -155,7 +155,7 @@ make_test() {
     fi
 }
 
-# One command of one user, and a line of the table.
+# Runs one command as one user, and prints a line of the table.
 attempt() {
     local command=$1 log=$logs/$SYSTEM-$user-$1.log result=ok
     say "$SYSTEM, $user: make $command"
@@ -177,7 +177,7 @@ attempt() {
     [ "$result" = ok ] || failed=$((failed + 1))
 }
 
-# Here this script is process 1, and -1 is all that it started.
+# This script is process 1 here, and -1 means all processes that it started.
 clean_up() {
     [ $$ != 1 ] || kill -KILL -1 2>/dev/null || true
     rm -rf "$work"
@@ -195,8 +195,8 @@ main() {
         say "$SYSTEM: a bare machine for $user"
         make_machine "$user"
         [ "$user" = root ] || live_in "$user"
-        # Building twice shows nothing that building once does not: the second machine goes on with what
-        # the first compiled, but installs its packages itself.
+        # A second build would prove nothing more: the second machine continues with what the first compiled,
+        # but installs its packages itself.
         if [ -d "$work/$previous/srv/lumen/target" ]; then
             mv "$work/$previous/srv/lumen/target" "$work/$user/srv/lumen/target"
             rmdir "$work/$user/srv/cargo"

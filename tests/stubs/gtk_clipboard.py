@@ -17,10 +17,10 @@ def show(app):
     label = Gtk.Label(label="Copy and paste", width_request=200, height_request=60)
     keys = Gtk.EventControllerKey()
     keys.connect("key-pressed", pressed, label)
-    # A compositor may give one that can be resized all the room there is.
+    # A compositor may make a resizable window as large as the screen.
     window = Gtk.ApplicationWindow(application=app, child=label, resizable=not SMALL)
     window.add_controller(keys)
-    # The file is there once the window takes keys.
+    # The file exists once the window receives keys.
     window.connect("notify::is-active", lambda *_: write(b""))
     window.present()
 

@@ -13,7 +13,7 @@ def show(app):
     entry = Gtk.Entry()
     entry.connect("changed", lambda entry: write(entry.get_text()))
     window = Gtk.ApplicationWindow(application=app, child=entry)
-    # The file is there once the entry takes keys.
+    # The file exists once the entry receives keys.
     window.connect("notify::is-active", lambda *_: write(entry.get_text()))
     window.present()
     entry.grab_focus()

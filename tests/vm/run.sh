@@ -6,7 +6,7 @@
 #
 # LUMEN_VM_BINARIES   folder of Lumen's binaries; built by cargo when not set
 # LUMEN_VM_CACHE      folder of images, tests/.artifacts/vm by default
-# LUMEN_VM_PATIENCE   seconds until a machine that does not end is ended, 1800 by default
+# LUMEN_VM_PATIENCE   seconds until a machine that does not end is killed, 1800 by default
 # LUMEN_VM_ACCEL      qemu's accelerator, tcg by default: works everywhere
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,8 +19,7 @@ console=$artifacts/console.log
 
 say() { printf 'vm: %s\n' "$*"; }
 
-# Image and binaries have nothing to do with each other: one waits for the network, the other for
-# the processor.
+# Image and binaries are made at the same time: one waits for the network, the other for the processor.
 prepare() {
     local building
     mkdir -p "$artifacts"
@@ -37,8 +36,8 @@ prepare() {
     binaries=${LUMEN_VM_BINARIES:-${CARGO_TARGET_DIR:-target}/debug}
 }
 
-# Lumen's binaries as a package would install them, as a disk: programs start slowly from a share.
-# Without debug information they are a third as large.
+# A disk with Lumen's binaries as a package would install them: programs start slowly from a share.
+# Stripped of debug information they are a third as large.
 fill_disk() {
     local tree=$artifacts/tree binary folder
     rm -rf "$tree" "$disk"
@@ -51,7 +50,7 @@ fill_disk() {
     genext2fs --squash-uids --block-size 4096 --size-in-blocks 65536 --root "$tree" "$disk"
 }
 
-# What else the machine gets to see, copied: nothing that it does to the share harms the sources.
+# Copies of everything else that the machine needs: it cannot change the sources through the share.
 fill_share() {
     local test
     rm -rf "$share"
@@ -64,8 +63,7 @@ fill_share() {
     done >"$share/selected"
 }
 
-# Runs qemu with this machine; more of its options follow. The disk is a snapshot: nothing outlives
-# a run.
+# Runs qemu with this machine and further options. The disk is a snapshot: nothing outlives a run.
 machine() {
     timeout --foreground "$1" qemu-system-x86_64 -accel "${LUMEN_VM_ACCEL:-tcg}" \
         -cpu max -smp 2 -m 2048 -nodefaults -no-user-config -no-reboot -nic none \
@@ -85,7 +83,7 @@ run_tests() {
     fi
 }
 
-# One line of the table for a test; false when it did not pass.
+# Prints one line of the table for a test; false when it did not pass.
 report() {
     local test=$1 shows status seconds result=FAILED
     shows=$(sed -n 's/^# shows: //p' "tests/vm/tests/$test.sh")

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # Keeps sway's floating windows inside the screen while the browser's window changes its size: sway
-# itself leaves them where they are, and tells nobody. So this listens to the size of the output
-# itself, as any Wayland program may (wl_output.mode), and sleeps in between.
+# itself leaves them where they are, and sends no event. So this script listens for the output's size
+# as a Wayland client (wl_output.mode), and sleeps in between.
 use strict;
 use warnings;
 use IO::Socket::UNIX;
@@ -37,7 +37,7 @@ sub fit {
             system "swaymsg", "--quiet", "floating_maximum_size $width x $height";
         } elsif ($type eq "floating_con" && defined $left) {
             my ($across, $down) = (min($w, $width), min($h, $height - $title));
-            # Its middle keeps its place in proportion: what was in the middle stays there.
+            # Its middle keeps its relative position: a centred window stays centred.
             my ($old_width, $old_height) = $known ? @$known : ($width, $height);
             my $to_x = int(($x + $w / 2) * $width / $old_width - $across / 2);
             my $to_y = int($top + ($y - $top + $h / 2) * $height / $old_height - $down / 2);

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What tests share; `source /share/guest/lib.sh` begins each. A test fails with the first command
-# that does, and says why.
+# Shared by the tests, each of which begins with `source /share/guest/lib.sh`. A test fails with its first
+# failing command, and prints why.
 set -euo pipefail
 
 # Seconds until a wait is given up. It decides how long a failing test takes, never whether a
@@ -12,7 +12,7 @@ declare -A player_orders=() player_pids=()
 scratch=$(mktemp --directory)
 chmod 755 "$scratch"
 
-# With the seconds since the test began.
+# Prints a line with the seconds since the test began.
 began=${EPOCHREALTIME/./}
 say() {
     local elapsed=$(((${EPOCHREALTIME/./} - began) / 100000))
@@ -25,7 +25,7 @@ fail() {
     exit 1
 }
 
-# What a failed test's Lumen and viewers say of themselves.
+# Prints the output of a failed test's Lumen and viewers.
 explain() {
     local player
     [ -n "${lumen_pid-}" ] || return 0
@@ -42,8 +42,8 @@ expect() {
     say "$1: $2"
 }
 
-# wait_until WHAT COMMAND...: until the command succeeds. Between two looks it rests at least as long as
-# the last one took: what is waited for needs the processor more. Nothing is taken for done by then.
+# wait_until WHAT COMMAND...: until the command succeeds. Between two checks it sleeps at least as long as
+# the last one took, to leave the processor to the processes under test.
 wait_until() {
     local what=$1 deadline=$((SECONDS + PATIENCE)) look
     shift
@@ -64,7 +64,7 @@ await_line() {
     }
 }
 
-# as USER COMMAND...: with that user's rights and nothing of ours in the environment.
+# as USER COMMAND...: with that user's rights and a clean environment.
 as() {
     local user=$1 home=/home/$1
     shift
@@ -74,7 +74,7 @@ as() {
 }
 
 # --- Lumen -------------------------------------------------------------------------------------
-# One desktop at a time; `lumen_user` is who started it, `lumen_pid` its supervisor.
+# One desktop at a time; `lumen_user` is the user who started it, `lumen_pid` its supervisor.
 
 # start_lumen USER [OPTION...] [-- APP...]: returns when every worker is ready.
 start_lumen() {
@@ -88,8 +88,8 @@ start_lumen() {
     wait_until 'all workers are ready' all_ready
 }
 
-# Name, pid and state of each worker, a line each. From what is meant for people: jq, which would take
-# the JSON apart, needs longer to start here than Lumen to answer.
+# Name, pid and state of each worker, one line each. Parses the output for people: here jq, for the JSON,
+# takes longer to start than Lumen to answer.
 lumen_workers() {
     as "$lumen_user" lumen status | awk '
         table && NF && $1 != "session" { print $1, $2, $4 }
@@ -101,7 +101,7 @@ workers() { lumen_workers | cut -d' ' -f1; }
 
 worker_pid() { lumen_workers | awk -v worker="$1" '$1 == worker { print $2 }'; }
 
-# all_ready [PID...]: and none of them is one of these.
+# all_ready [PID...]: all workers are ready, and none of them has one of these pids.
 all_ready() {
     lumen_workers | awk -v old=" $* " '
         $3 != "ready" || index(old, " " $2 " ") { lacking = 1 }
@@ -134,10 +134,10 @@ lumen_address() { sed -n 's/^Lumen is ready: //p' "$lumen_log"; }
 
 # --- Input devices -----------------------------------------------------------------------------
 
-# holders DEVICE: who has it open, one line of pid and program each.
+# holders DEVICE: the processes that have it open, one line of pid and program each.
 holders() {
     local link pid
-    # Processes end while find looks; that is no failure.
+    # Processes may end while find runs; that is not a failure.
     { find /proc/[0-9]*/fd -lname "$1" 2>/dev/null || true; } | while read -r link; do
         pid=${link#/proc/}
         pid=${pid%%/*}
@@ -145,10 +145,9 @@ holders() {
     done | sort -u
 }
 
-# make_pad PHYS: a pad of ours beside Lumen's, to try rules and instruments on. Its event and
-# joystick nodes are in `pad_event` and `pad_joystick`; `press CODE VALUE` and `turn CODE VALUE` use it.
+# make_pad PHYS: makes a pad without Lumen, to test rules and tools. Its event and joystick nodes are in `pad_event` and `pad_joystick`; `press CODE VALUE` and `turn CODE VALUE` use it.
 make_pad() {
-    # With the interfaces' drivers there already, the kernel makes both nodes at once.
+    # With the interfaces' drivers loaded, the kernel makes both nodes at once.
     modprobe --all uinput evdev joydev
     coproc PAD { exec python3 /share/guest/pad.py "$1"; }
     # bash forgets these when the process ends.
@@ -177,8 +176,8 @@ record_events() {
 
 # --- Viewers' pads -----------------------------------------------------------------------------
 
-# start_pad_desktop: alice's desktop, started by root, where pads are hers, and wait for a viewer who is
-# slow to come back: the machine is emulated, and may be on a slow one.
+# start_pad_desktop: starts alice's desktop as root, so that pads are hers, with a long grace for viewers:
+# the machine is emulated, possibly on a slow one.
 start_pad_desktop() {
     modprobe --all uinput evdev joydev
     udevadm wait --timeout="$PATIENCE" /dev/uinput
@@ -187,8 +186,8 @@ start_pad_desktop() {
     start_lumen root --user alice --pad-grace 60 -- foot
 }
 
-# start_player NAME: a viewer that has nothing but pads; `play NAME COMMAND...` tells it what to do,
-# what it hears is in $scratch/NAME. Returns when it may use pads.
+# start_player NAME: starts a viewer that has only pads; `play NAME COMMAND...` sends it commands, and its
+# output is in $scratch/NAME. Returns when it may use pads.
 start_player() {
     local orders
     mkfifo "$scratch/$1.orders"
@@ -206,15 +205,15 @@ play() {
     echo "$*" >&"${player_orders[$name]}"
 }
 
-# leave NAME: the player says goodbye and ends. (Whatever was started since has its end of the orders,
-# too, and must have ended.)
+# leave NAME: the player closes its connection and ends. (Processes started since have inherited the pipe
+# of its commands, and must have ended.)
 leave() {
     local orders=${player_orders[$1]}
     exec {orders}>&-
     wait "${player_pids[$1]}" || fail "$1 ended with $?: $(cat "$scratch/$1")"
 }
 
-# hears NAME PATTERN: until the player has heard such a line.
+# hears NAME PATTERN: waits until the player has printed such a line.
 hears() { await_line "$scratch/$1" "$2" "${player_pids[$1]}"; }
 
 # lumen_pad SLOT KIND: the node of a slot's device, KIND being event or js; false when there is none.
@@ -229,7 +228,7 @@ lumen_pad() {
     return 1
 }
 
-# await_pad SLOT: until its nodes are there and alice's; they are in `pad_event` and `pad_joystick`.
+# await_pad SLOT: waits until its nodes exist and belong to alice; they are in `pad_event` and `pad_joystick`.
 await_pad() {
     wait_until "slot $1 has nodes" eval "lumen_pad $1 event && lumen_pad $1 js" >/dev/null
     pad_event=$(lumen_pad "$1" event)

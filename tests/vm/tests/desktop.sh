@@ -3,7 +3,7 @@
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 
-# What the kernel says of a process: no new privileges, seccomp filters, no capability of any kind.
+# What the kernel reports about a process: no new privileges, seccomp filters, no capability of any kind.
 CONFINED='NoNewPrivs=1 Seccomp=2 CapInh=0 CapPrm=0 CapEff=0 CapAmb=0'
 
 confinement() {
@@ -49,7 +49,7 @@ check_death_of_all() {
     say 'all workers are back'
 }
 
-# What a desktop of either could leave: processes, sockets, shared memory.
+# What a desktop could leave behind: processes, sockets, shared memory.
 check_nothing_left() {
     local left
     left=$(pgrep --list-full '^(lumen|foot)' || true)
@@ -64,7 +64,7 @@ check_desktop() {
     start_lumen "$1" -- foot
     check_confinement
     "$2"
-    # Successors, too.
+    # The successors are confined, too.
     check_confinement
     stop_lumen
     check_nothing_left

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: what the other tests stand on: systemd, cgroup v2, Landlock, uinput, vgem, netem
+# shows: what the other tests need: systemd, cgroup v2, Landlock, uinput, vgem, netem
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 
@@ -24,7 +24,7 @@ modprobe vgem
 udevadm wait --timeout="$PATIENCE" /dev/dri/card0
 expect 'device of /dev/dri/card0' "$(basename "$(readlink /sys/class/drm/card0/device)")" vgem
 
-# In a network of its own; 20 ms on the way there and 20 on the way back.
+# In a network of its own, with 20 ms of delay in each direction.
 fastest=$(unshare --net sh -euc '
     ip link set lo up
     tc qdisc add dev lo root netem delay 20ms

@@ -27,7 +27,7 @@ record_events "$pad_event" "$scratch/events"
 check_press
 
 for round in 1 2; do
-    # Held down while its process dies: the successor lets go, and rtc says again that it is down.
+    # A button is held while the process dies: the successor releases it, and rtc reports it as down again.
     play pads 'pad 0 1 0 0 0 0 0 0'
     await_line "$scratch/events" '\(BTN_SOUTH\), value 1$' "$evtest_pid"
     kill_worker gamepad
@@ -35,8 +35,7 @@ for round in 1 2; do
     check_press
     expect 'devices made by the successor' "$(metric gamepad devices_created_total)" 0
 
-    # The viewer has the seconds of the pads' grace to come back; nobody else uses the processor
-    # meanwhile.
+    # The viewer must come back within the pads' grace; nothing else uses the processor meanwhile.
     connected=$(grep -c ^connected "$scratch/pads")
     kill -KILL "$(worker_pid rtc)"
     came_back() { [ "$(grep -c ^connected "$scratch/pads")" -gt "$connected" ]; }
@@ -47,7 +46,7 @@ done
 expect 'devices made or removed since' \
     "$(metric gamepad devices_created_total) $(metric gamepad devices_destroyed_total)" '0 0'
 
-# What programs wait for while nobody answers is answered by the successor.
+# The successor answers requests that programs made while there was no gamepad worker.
 kill -STOP "$(worker_pid gamepad)"
 as alice fftest "$pad_event" </dev/null >"$scratch/fftest" 2>&1 &
 waits_for_kernel() { pgrep --exact fftest >/dev/null; }
@@ -56,7 +55,7 @@ kill_worker gamepad
 no_fftest() { ! pgrep --exact fftest >/dev/null; }
 wait_until 'fftest has its answers' no_fftest
 
-# Nobody comes back: the device goes after its grace.
+# If nobody comes back, the device is removed after its grace.
 kill "$evtest_pid"
 leave pads
 wait_until 'the device is gone' test ! -e "$pad_event"

@@ -29,7 +29,7 @@ exec {choices}>&-
 hears pads '^rumble 3 0 0 0$'
 ! grep -q '^rumble' "$scratch/other" || fail "another viewer's pad shakes"
 
-# One that is killed, too, long before the effect is over: both motors for twenty seconds.
+# So does one that is killed long before the end of its effect: both motors for twenty seconds.
 mkfifo "$scratch/more"
 as alice fftest "$pad_event" <"$scratch/more" >/dev/null 2>&1 &
 exec {more}>"$scratch/more"

@@ -9,7 +9,7 @@ play victim 'pad 0 0 0 0 0 0 0 0'
 await_pad 0
 record_events "$pad_event" "$scratch/events"
 
-# Gamepad makes eight devices at once, and then one every two seconds.
+# Gamepad may create eight devices at once, and then one every two seconds.
 start_player stormer
 created=$(metric gamepad devices_created_total)
 storm_began=$SECONDS
@@ -21,7 +21,7 @@ created=$(($(metric gamepad devices_created_total) - created))
 [ "$created" -le $((8 + (SECONDS - storm_began + 1) / 2)) ] || fail "$created devices were made"
 say "devices made: $created, in $((SECONDS - storm_began)) s"
 
-# All 32 bits of buttons: no code but those of the table.
+# All 32 bits of buttons cause no codes but those of the table.
 play victim 'pad 0 4294967295 32767 32767 32767 32767 255 255'
 await_line "$scratch/events" '\(BTN_MODE\), value 1$' "$evtest_pid"
 play victim 'pad 0 0 0 0 0 0 0 0'

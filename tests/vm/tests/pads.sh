@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# shows: a viewer's pad is an Xbox 360 pad of alice's alone: evtest, jstest, SDL2; press to event p50/p95
+# shows: a viewer's pad is an Xbox 360 pad that only alice can use: evtest, jstest, SDL2; press to event p50/p95
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 
-# The standard mapping's places of all buttons and what evdev calls them.
+# The positions of all buttons in the standard mapping, with their evdev names.
 BUTTONS=(0 SOUTH 1 EAST 2 NORTH 3 WEST 4 TL 5 TR 8 SELECT 9 START 10 THUMBL 11 THUMBR 16 MODE)
 
 # shellcheck disable=SC2016 # the inner shell expands it
@@ -45,7 +45,7 @@ check_buttons() {
 
 check_axes() {
     local event
-    # Up and left; sticks at odd places and at their ends; one trigger half pulled, one all the way.
+    # Up and left; sticks at odd positions and at their limits; one trigger half pulled, one fully.
     play pads "pad 0 $((1 << 12 | 1 << 14)) 12345 -23456 -32768 32767 128 255"
     for event in 'X\), value 12345' 'Y\), value -23456' 'RX\), value -32768' 'RY\), value 32767' \
         'Z\), value 128' 'RZ\), value 255' 'HAT0X\), value -1' 'HAT0Y\), value -1'; do

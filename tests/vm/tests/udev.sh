@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: the udev rule: a pad is its user's alone (0600), off the host's seat; odd names stay root's
+# shows: the udev rule: only its user can use a pad (0600), off the host's seat; odd names stay root's
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 
@@ -11,8 +11,7 @@ owner_and_mode() { stat --format='%U %G %a' "$1"; }
 
 property() { udevadm info --query=property --property="$2" --value "$1"; }
 
-# Tags in force of a node and of the input device above it. (What udev took away again is still in
-# TAGS.)
+# Current tags of a node and of the input device above it. (TAGS still contains tags that udev removed.)
 tags() {
     local path
     path=/sys$(udevadm info --query=path "$1")
@@ -57,8 +56,8 @@ check_pad_of_nobody() {
     unplug_pad
 }
 
-# Without the rule first, to know that the checks can fail. Tests of the same machine that ran before
-# may have put it in place.
+# First without the rule, to know that the checks can fail. Earlier tests in the same machine may have
+# installed it.
 rm -f /etc/udev/rules.d/72-lumen-pads.rules
 udevadm control --reload
 check_ordinary_pad lumen-1000/0
@@ -71,6 +70,6 @@ for phys in lumen-0/0 lumen-1000 'lumen-0/0 | 1000'; do
     check_pad_of_nobody "$phys"
 done
 
-# Devices of no maker's name at all are left alone, too.
+# Devices without any `phys` are left alone, too.
 udevadm trigger --settle /dev/input/mice
 expect 'owner of /dev/input/mice' "$(owner_and_mode /dev/input/mice)" 'root input 660'
