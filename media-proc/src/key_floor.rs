@@ -1,21 +1,21 @@
-//! How often key frames may be made, whoever asks for them: the one limit there is.
+//! How often keyframes may be made, whoever asks for them: the one limit there is.
 //!
-//! A key frame costs many times as much as any other picture, and asking is free. This process encodes, so
+//! A keyframe costs many times as much as any other picture, and asking is free. This process encodes, so
 //! the limit holds here even if rtc, which asks on behalf of its viewers, is taken over: [`AT_ONCE`] key
 //! frames, then one in every [`FLOOR`]. A viewer that asks because it cannot go on waits until the last
 //! one is as old as the floor, because that one is probably still on its way. A viewer that joins has
-//! received nothing and does not wait for that. Key frames for another size, another compositor or another
+//! received nothing and does not wait for that. Keyframes for another size, another compositor or another
 //! rtc are not limited here: the compositor limits sizes, and the supervisor restarts.
 
 use std::time::{Duration, Instant};
 
-/// Shortest average time between two key frames that rtc asks for, and the shortest time between two
+/// Shortest average time between two keyframes that rtc asks for, and the shortest time between two
 /// for viewers that have received one.
 pub const FLOOR: Duration = Duration::from_millis(300);
-/// Key frames that may be made in a row if there was none for long: for viewers that join together.
+/// Keyframes that may be made in a row if there was none for long: for viewers that join together.
 pub const AT_ONCE: u32 = 4;
 
-/// Why a key frame is due; later variants are more urgent.
+/// Why a keyframe is due; later variants are more urgent.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Reason {
     /// A viewer cannot go on without one.
@@ -26,7 +26,7 @@ pub enum Reason {
     Needed,
 }
 
-/// The limit's memory of the key frames made so far.
+/// The limit's memory of the keyframes made so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyFloor {
     /// When the last one that rtc asked for was made.
@@ -36,13 +36,13 @@ pub struct KeyFloor {
 }
 
 impl KeyFloor {
-    /// A limit before the first key frame.
+    /// A limit before the first keyframe.
     #[must_use]
     pub const fn new() -> Self {
         Self { last: None, full_at: None }
     }
 
-    /// From when on a key frame may be made for this reason; `None` if at once.
+    /// From when on a keyframe may be made for this reason; `None` if at once.
     #[must_use]
     pub fn due(&self, reason: Reason) -> Option<Instant> {
         let room = self.full_at.and_then(|full| full.checked_sub(FLOOR * (AT_ONCE - 1)));
@@ -117,7 +117,7 @@ mod tests {
                 let reason = if joined { Reason::Joined } else { Reason::Asked };
                 made += u128::from(try_make(&mut floor, now, reason));
                 let most = u128::from(AT_ONCE) + (now - start).as_millis() / FLOOR.as_millis();
-                prop_assert!(made <= most, "{made} key frames in {:?}", now - start);
+                prop_assert!(made <= most, "{made} keyframes in {:?}", now - start);
             }
         }
     }

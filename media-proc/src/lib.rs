@@ -21,7 +21,7 @@
 //! |---|---|
 //! | [`convert`] | BGRX to I420, damage only |
 //! | [`import`] | the compositor's buffers by slot |
-//! | [`key_floor`] | how often key frames may be made |
+//! | [`key_floor`] | how often keyframes may be made |
 //! | [`motion`] | whether a picture moved or is new |
 //! | [`pacing`] | when to encode what |
 //! | [`policy`] | this process's confinement |

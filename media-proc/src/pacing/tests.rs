@@ -128,7 +128,7 @@ fn step_rtc_that_has_no_room_is_sent_nothing_before_the_next_key() {
 
 /// Whatever an rtc that was taken over says, it does not get a keyframe each time.
 #[test]
-fn step_rtc_that_does_all_it_can_for_key_pictures_gets_no_more_than_the_floor_allows() {
+fn step_rtc_that_does_all_it_can_for_keyframes_gets_no_more_than_the_floor_allows() {
     for trick in 0..4 {
         let (mut now, mut keys) = (Instant::now(), 0);
         let mut pacing = running(now);

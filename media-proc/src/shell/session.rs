@@ -234,7 +234,7 @@ impl Session {
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = shown.planes.size();
-        // Another format begins with a key picture, which may have to wait.
+        // Another format begins with a keyframe, which may have to wait.
         let wanted = self.demand.and_then(|demand| demand.format).filter(|_| work == Work::Key);
         let format = wanted.unwrap_or_else(|| self.encoder.format());
         if (self.encoder.size(), self.encoder.format()) != (size, format) {

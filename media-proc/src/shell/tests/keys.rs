@@ -1,4 +1,4 @@
-//! When a key frame is made, and when not.
+//! When a keyframe is made, and when not.
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn compositor_that_returns_is_encoded_anew_from_its_first_frame() {
 }
 
 #[test]
-fn rtc_that_returns_gets_the_ring_and_a_key_picture() {
+fn rtc_that_returns_gets_the_ring_and_a_keyframe() {
     let mut rig = Rig::watched();
     rig.settle();
     let (rtc, packets) = Channel::pair().expect("socketpair");
@@ -51,7 +51,7 @@ fn rtc_that_returns_gets_the_ring_and_a_key_picture() {
 }
 
 #[test]
-fn format_that_is_made_already_is_no_reason_for_a_key_picture() {
+fn format_that_is_made_already_is_no_reason_for_a_keyframe() {
     let mut rig = Rig::watched();
     rig.settle();
     rig.change(|demand| demand.format = Some(FORMAT));
@@ -62,7 +62,7 @@ fn format_that_is_made_already_is_no_reason_for_a_key_picture() {
 }
 
 #[test]
-fn buffer_of_another_size_in_the_slot_of_a_retired_one_starts_with_a_key_picture() {
+fn buffer_of_another_size_in_the_slot_of_a_retired_one_starts_with_a_keyframe() {
     let mut rig = Rig::watched();
     let larger = FrameSize::new(200, 120).expect("legal size");
     rig.memory = memory_of(larger);
@@ -75,7 +75,7 @@ fn buffer_of_another_size_in_the_slot_of_a_retired_one_starts_with_a_key_picture
 }
 
 #[test]
-fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_key_picture() {
+fn rtc_that_reads_nothing_is_dropped_for_and_then_gets_a_keyframe() {
     let mut rig = Rig::watched();
     // rtc reads nothing until the ring or the socket is full; after that nothing is encoded.
     let dropped = rig.session.registry().counter("packets_dropped_total");
@@ -127,7 +127,7 @@ fn rtc_that_was_taken_over_gets_no_more_key_frames_than_the_floor_allows() {
             rig.messages();
         }
         // Three seconds of one in 300 ms, and four at once.
-        assert!((10..=14).contains(&keys), "{name}: {keys} key frames");
+        assert!((10..=14).contains(&keys), "{name}: {keys} keyframes");
     }
 }
 
