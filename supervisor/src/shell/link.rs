@@ -24,6 +24,7 @@ use tokio::net::UnixListener;
 use tracing::{debug, warn};
 
 use super::event::{ConnectionId, Event, Events, FromHost, FromSession, HostEnd, SessionEnd};
+use crate::pace::Pace;
 
 /// When a session looks for its host again; the wait doubles with each failure.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -34,6 +35,12 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
 /// How long a host may take to accept or refuse a session.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The rate at which a session is heard: far more than a healthy one has to say, even while its log is
+/// followed, and far less than would keep the host from hearing others.
+const WORDS_PER_SECOND: u32 = 100;
+/// How many of its messages may come at once.
+const WORDS_AT_ONCE: u32 = 500;
 
 /// How a link to a host ended.
 enum End {
@@ -51,7 +58,7 @@ pub(super) async fn keep_host(path: PathBuf, events: Events) {
     let (mut wait, mut told) = (FIRST_WAIT, false);
     while !events.is_closed() {
         let end = match find_host(&path) {
-            Ok(end) => attend_host(end, &events).await,
+            Ok(end) => attend_host(end, Some(PATIENCE), &events).await,
             Err(error) => {
                 debug!(%error, "the host is not there");
                 if !std::mem::replace(&mut told, true) {
@@ -81,11 +88,11 @@ fn find_host(path: &Path) -> io::Result<OwnedFd> {
 
 /// Keeps a session connected to the host in the same process.
 pub(super) async fn attend_own_host(end: OwnedFd, events: Events) {
-    attend_host(end, &events).await;
+    attend_host(end, None, &events).await;
 }
 
-/// Reports what a session's host says, until the link ends.
-async fn attend_host(end: OwnedFd, events: &Events) -> End {
+/// Reports what a session's host says, until the link ends or the host has not decided in time.
+async fn attend_host(end: OwnedFd, patience: Option<Duration>, events: &Events) -> End {
     let channel = SessionEnd::from_descriptor(end).map(Arc::new);
     let Ok(channel) = channel.inspect_err(|error| warn!(%error, "no link to the host")) else {
         return End::Failed;
@@ -95,14 +102,15 @@ async fn attend_host(end: OwnedFd, events: &Events) -> End {
     let _ = events.send(Event::FromHost(FromHost::Found(channel))).await;
     let (begun, mut end) = (Instant::now(), End::Failed);
     loop {
-        let undecided = matches!(end, End::Failed);
+        let patience = patience.filter(|_| matches!(end, End::Failed));
         let received = tokio::select! {
+            // A word that has arrived counts, however late this process reads it.
+            biased;
             received = link.receive() => received.map_err(|error| error.to_string()),
             // The session's event loop has ended, and with it its end of the link.
             () = events.closed() => return end,
-            () = tokio::time::sleep_until((begun + PATIENCE).into()), if undecided => {
-                Err("it does not answer".to_owned())
-            }
+            () = tokio::time::sleep_until((begun + patience.unwrap_or_default()).into()),
+                if patience.is_some() => Err("it does not answer".to_owned()),
         };
         match received {
             Ok(received) => {
@@ -163,7 +171,10 @@ pub(super) fn attend_session(connection: ConnectionId, end: impl Into<OwnedFd>, 
             let _ = events.send(Event::FromSession(connection, news)).await;
         };
         report(FromSession::Came(channel)).await;
+        let mut pace = Pace::new(Instant::now(), WORDS_PER_SECOND, WORDS_AT_ONCE);
         loop {
+            tokio::time::sleep(pace.wait(Instant::now())).await;
+            pace.spend(Instant::now(), 1);
             let received = tokio::select! {
                 received = link.receive() => received,
                 // The host's event loop has ended, and with it its end of the link.
