@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use lumen_ipc::process::Worker;
+use lumen_ipc::process::{ProcessId, Worker};
 use lumen_tests::{
     app_event::AppEvent,
     hosted::SessionSetup,
@@ -17,6 +17,7 @@ use lumen_tests::{
     patience::wait_until,
     picture::colour_of_key,
     process::{Process, descendants},
+    rig::kill_hard,
     viewer::{Handshake, Signalling, Viewer, login},
     watched::{Trio, Watched},
 };
@@ -120,11 +121,29 @@ fn compositor_killed_costs_its_sessions_app_and_no_other_picture() -> Result<()>
 }
 
 #[test]
-fn host_killed_costs_no_app_and_no_direct_picture() -> Result<()> {
+fn host_killed_costs_no_app_and_no_direct_picture_and_pages_come_back_to_the_next() -> Result<()> {
     let mut trio = Trio::start()?;
+    let before = trio.host.process()?;
     trio.host.kill()?;
     // Pictures and keys need no host.
     go_on_undisturbed(&trio.sessions)?;
+    trio.host.serve()?;
+    ensure!(trio.host.process()? != before, "the host is the same process");
+    trio.host.wait_for_sessions(3)?;
+    go_on_undisturbed(&trio.sessions)?;
+    // Each page signals by the new gateway: what needs it works.
+    let gateway = ProcessId::new(None, Worker::Gateway)?;
+    wait_until("the new gateway serves all pages", || {
+        let gateway = trio.host.worker(gateway).ok().flatten();
+        gateway.is_some_and(|gateway| gateway.summary.as_str().contains("3 browsers, 3 peers"))
+    })?;
+    for session in &trio.sessions {
+        let (killed, at) =
+            (trio.host.ready_worker(session.worker(Worker::Rtc))?, SystemTime::now());
+        kill_hard(killed)?;
+        session.page.wait_for_frame_after(at)?;
+        session.goes_on()?;
+    }
     trio.sessions.iter().try_for_each(Watched::got_own_keys_only)
 }
 
