@@ -1,9 +1,9 @@
-//! Who is signed in: the keys that were given, what each stands for, and when it ends.
+//! The logins: the digests of their keys, what each key opens, and when it ends.
 //!
-//! A login ends when it has not been used for long ([`Lifetimes::idle`]), at the latest so long after
-//! it was given ([`Lifetimes::whole`]), and as soon as it is taken back. An open page uses its login.
+//! A login ends when it has not been used for a time ([`Lifetimes::idle`]), after a longer time in
+//! any case ([`Lifetimes::whole`]), and when it is signed out of. An open page uses its login.
 //!
-//! INVARIANT: no key is kept, only its digest; and what has ended is not found, whether it has
+//! INVARIANT: no key is stored, only its digest; and an ended login is never found, whether it has
 //! been removed or not.
 
 use std::{
@@ -23,27 +23,27 @@ use super::{
     state::KeptLogin,
 };
 
-/// Most logins of one session; the one used longest ago makes room. No session's viewers push out those
-/// of another.
+/// Most logins of one session; a new one replaces the one unused for longest. Sessions do not
+/// compete.
 const MOST_LOGINS: usize = 64;
 
 /// How long logins last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lifetimes {
-    /// Since they were used last.
+    /// Since the last use.
     pub idle: Duration,
-    /// Since they were given.
+    /// Since the sign-in.
     pub whole: Duration,
 }
 
-/// How somebody proved who they are.
+/// How a browser has authenticated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Proof {
-    /// By the access token of the desktop.
+    /// With the access token of the desktop.
     Token,
 }
 
-/// What is kept of a login.
+/// One login.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     id: LoginId,
@@ -54,7 +54,7 @@ struct Entry {
     used: Instant,
 }
 
-/// Every login.
+/// All logins.
 #[derive(Debug)]
 pub(super) struct Logins {
     lifetimes: Lifetimes,
@@ -62,12 +62,12 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    /// Nobody is signed in.
+    /// No logins.
     pub(super) const fn new(lifetimes: Lifetimes) -> Self {
         Self { lifetimes, entries: BTreeMap::new() }
     }
 
-    /// Gives a login for `session` and the key that stands for it.
+    /// Makes a login for `session` and its key.
     pub(super) fn give(
         &mut self,
         now: Instant,
@@ -89,7 +89,7 @@ impl Logins {
         Ok((self.login(now, &entry), key))
     }
 
-    /// The login of a key, which counts as used by that.
+    /// The login of a key, which then counts as used.
     pub(super) fn resume(&mut self, now: Instant, key: &Secret) -> Option<Login> {
         self.forget_ended(now);
         let entry = self.entries.get_mut(&Digest::of(key))?;
@@ -103,12 +103,12 @@ impl Logins {
         self.entries.retain(|_, entry| entry.session != session);
     }
 
-    /// Takes a login back; says which it was and how it had been given.
+    /// Ends a login; returns which it was and how the browser had authenticated.
     pub(super) fn take_back(&mut self, key: &Secret) -> Option<(LoginId, Proof)> {
         self.entries.remove(&Digest::of(key)).map(|entry| (entry.id, entry.proof))
     }
 
-    /// What is to be remembered of them, where it is `unix` at `now`.
+    /// The logins as they are stored, where `unix` is the time at `now`.
     pub(super) fn kept(&self, now: Instant, unix: UnixSeconds) -> Vec<KeptLogin> {
         let at = |then: Instant| {
             let ago = now.saturating_duration_since(then).as_secs();
@@ -121,8 +121,8 @@ impl Logins {
         self.entries.iter().map(kept).collect()
     }
 
-    /// Takes in again what was kept, but for what has ended meanwhile and what comes from a time that has
-    /// not been yet: where the clock was set back, nobody knows how old it is.
+    /// Restores stored logins, except those that have ended meanwhile and those whose times are in
+    /// the future: if the clock was set back, their age is unknown.
     pub(super) fn restore(&mut self, now: Instant, unix: UnixSeconds, kept: &[KeptLogin]) {
         let at =
             |then: UnixSeconds| now.checked_sub(Duration::from_secs(unix.0.checked_sub(then.0)?));
@@ -150,7 +150,7 @@ impl Logins {
         self.entries.retain(|_, entry| now < (entry.used + idle).min(entry.given + whole));
     }
 
-    /// A number that no login has, and not the one that stands for everybody.
+    /// A number that no login has, other than the one for everybody.
     fn unused_id(&self) -> Result<LoginId, NoRandomness> {
         loop {
             let id = LoginId(random_number()?);

@@ -1,13 +1,13 @@
-//! Who may see which desktop. The gateway asks, because it must not know the answer beforehand.
+//! Who may see which desktop. The gateway asks, because it must not know the answer in advance.
 //!
-//! Decides: which desktop a token opens and with which rights, how long the login that is given for
-//! it lasts (`logins`), and when it is taken back. Trusts the gateway to tell where a browser is,
-//! for penalties only: a gateway that lies puts them on others, and whoever has the right token
-//! passes all the same. Logins live here, so they survive the gateway's restart; what survives that of
-//! the host is in [`state`]. Credentials for the relay are minted here too ([`relay`]).
+//! Decides: which desktop a token opens and with which rights, how long the resulting login lasts
+//! (`logins`), and when it is ended. Trusts the gateway to name a browser's address, for penalties
+//! only: a gateway that lies puts them on others, and a browser with the right token passes all the
+//! same. Logins live here, so they survive the gateway's restart; what survives the host's restart
+//! is in [`state`]. Credentials for the relay are minted here too ([`relay`]).
 //!
-//! Every answer is given at once; the shell lets each question wait for its own answer only, so one
-//! that needs a person or another program holds up nobody.
+//! Every answer is immediate; the shell makes each request wait for its own answer only, so one
+//! that needs a person or another program delays no other.
 
 mod logins;
 pub mod relay;
@@ -37,12 +37,12 @@ pub use secret::{NoRandomness, Token};
 use state::KeptLogin;
 use throttle::{Throttle, TooMany};
 
-/// The one session there is.
+/// The only session.
 const SESSION: SessionId = SessionId::SOLE;
-/// What the token of a desktop and an open door give.
+/// The rights that a token gives, or that everybody has without authentication.
 const FULL: Rights = Rights { control: true };
 
-/// The access tokens, the logins given for them, and who was wrong.
+/// The access tokens, their logins, and the penalties for wrong tokens.
 pub struct Access {
     mode: AuthMode,
     tokens: BTreeMap<SessionId, Digest>,
@@ -51,7 +51,7 @@ pub struct Access {
 }
 
 impl Access {
-    /// No session, and nobody signed in.
+    /// No session, and no logins.
     #[must_use]
     pub fn new(mode: AuthMode, lifetimes: Lifetimes) -> Self {
         Self {
@@ -62,23 +62,23 @@ impl Access {
         }
     }
 
-    /// Who is signed in, as it is to be remembered, where it is `unix` at `now`.
+    /// The logins as they are stored, where `unix` is the time at `now`.
     #[must_use]
     pub fn kept(&self, now: Instant, unix: UnixSeconds) -> Vec<KeptLogin> {
         self.logins.kept(now, unix)
     }
 
-    /// Takes in again who was signed in.
+    /// Restores stored logins.
     pub fn restore(&mut self, now: Instant, unix: UnixSeconds, kept: &[KeptLogin]) {
         self.logins.restore(now, unix, kept);
     }
 
-    /// A session is there, which the token with this digest opens.
+    /// Adds a session, which the token with this digest opens.
     pub fn open(&mut self, session: SessionId, token: TokenDigest) {
         self.tokens.insert(session, token.into());
     }
 
-    /// A session is gone: neither its token nor the logins it gave open anything.
+    /// Removes a session: neither its token nor its logins open anything any more.
     pub fn close(&mut self, session: SessionId) {
         self.tokens.remove(&session);
         self.logins.end_of_session(session);
@@ -87,7 +87,7 @@ impl Access {
     /// Signs a browser in.
     ///
     /// # Errors
-    /// [`LoginRefusal`] when what it brings is wrong, and more so when that happens often from there.
+    /// [`LoginRefusal`] when the token is wrong, or too many wrong ones came from there.
     pub fn begin(
         &mut self,
         now: Instant,
@@ -112,15 +112,15 @@ impl Access {
         }
     }
 
-    /// Recognises a key, whose login counts as used by that.
+    /// Recognises a key, whose login then counts as used.
     ///
     /// # Errors
-    /// [`LoginRefusal::Wrong`] when nobody was given it or its login has ended.
+    /// [`LoginRefusal::Wrong`] when the key is unknown or its login has ended.
     pub fn resume(&mut self, now: Instant, key: &Secret) -> Result<Login, LoginRefusal> {
         self.logins.resume(now, key).ok_or(LoginRefusal::Wrong)
     }
 
-    /// Ends the login of a key; says which one that was.
+    /// Ends the login of a key; returns which one that was.
     pub fn sign_out(&mut self, key: &Secret) -> Option<LoginId> {
         let (id, proof) = self.logins.take_back(key)?;
         tracing::info!(?proof, "a browser signed out");

@@ -1,9 +1,9 @@
-//! Relay credentials: minted for one peer when the gateway asks, worth nothing after some hours.
+//! Relay credentials: minted for one peer when the gateway asks, and worthless after some hours.
 //!
-//! Decides: who is granted what, for how long, and how often. The relay keeps no list: it knows the
-//! same secret and computes what was minted ([`lumen_ipc::relay`]). Trusts the gateway to ask for
-//! peers that have logged in; one that lies gets credentials with which nobody can be reached but
-//! the session's own rtc, and so many a minute.
+//! Decides: who gets credentials, for how long, and how often. The relay keeps no list: it has the
+//! same secret and recomputes what was minted ([`lumen_ipc::relay`]). Trusts the gateway to ask for
+//! peers that have logged in; one that lies gets credentials that reach nobody but the session's
+//! own rtc, and a limited number of them a minute.
 
 use std::{
     collections::BTreeMap,
@@ -26,34 +26,34 @@ use super::{
     throttle::{Allowance, Meter},
 };
 
-/// How long credentials live: as long as somebody looks at a desktop without a pause.
+/// How long credentials last: as long as somebody looks at a desktop without a pause.
 const LIFETIME: Duration = Duration::from_secs(8 * 60 * 60);
-/// Credentials minted at once for a session, and how soon there is one more. What each browser may have of
-/// them is decided in the gateway; this is the limit for a gateway that does not keep to that.
+/// Credentials that a session can get at once, and the time after which it can get one more. The
+/// gateway limits each browser; this limits a gateway that does not.
 const MINTS: Allowance = Allowance { most: 600, refill: Duration::from_millis(100) };
-/// Longest name of a relay: with what stands around it in an address it fits an address's field.
+/// Longest name of a relay that still fits in the field of a URL.
 pub const MOST_NAME_BYTES: usize = 220;
-/// What a browser replaces by the name under which it found the page.
+/// Stands for the host name under which a browser found the page.
 const PAGE_HOST: &str = "*";
 
 /// Where the relay can be reached.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RelayRoutes {
-    /// The administrator's word for this host's address, if it cannot be seen from here.
+    /// The public address of this host, if the administrator named one.
     pub public: Option<IpAddr>,
-    /// Port of UDP and TCP.
+    /// The port for UDP and TCP.
     pub port: u16,
-    /// Port of TLS, if there is a certificate.
+    /// The port for TLS, if there is a certificate.
     pub secured: Option<u16>,
-    /// Port that the gateway shares with it, if the gateway has one.
+    /// The port that it shares with the gateway, if there is one.
     pub shared: Option<u16>,
-    /// The relay's name on the shared port's TLS; at most [`MOST_NAME_BYTES`] long.
+    /// The relay's name for TLS on the shared port; at most [`MOST_NAME_BYTES`] long.
     pub name: Option<Text<253>>,
 }
 
 impl RelayRoutes {
-    /// The addresses a browser is told, the best first: what costs the least before what passes the
-    /// most firewalls.
+    /// The URLs for a browser, the best first: the cheapest before those that pass the most
+    /// firewalls.
     #[must_use]
     pub fn urls(&self) -> Vec<Text<256>> {
         let plain = match self.public {
@@ -61,7 +61,7 @@ impl RelayRoutes {
             Some(IpAddr::V6(address)) => format!("[{address}]"),
             None => PAGE_HOST.to_owned(),
         };
-        // A certificate is made out to a name, hardly ever to an address.
+        // A certificate is issued for a name, hardly ever for an address.
         let secured = self.name.as_ref().map_or(PAGE_HOST, Text::as_str);
         let port = self.port;
         let mut urls = vec![
@@ -77,23 +77,23 @@ impl RelayRoutes {
         urls.into_iter().map(Text::truncated).collect()
     }
 
-    /// Where rtc is told to find it. It uses the address of its configuration; this is for people.
+    /// The URL for rtc. It uses the address in its configuration; this one is for people.
     fn near(&self) -> Vec<Text<256>> {
         vec![Text::truncated(format!("turn:localhost:{}?transport=udp", self.port))]
     }
 }
 
-/// The secret of a host's relay, and what has been minted with it.
+/// The secret of a host's relay, and the mint's limits.
 pub struct RelayMint {
     secret: Zeroizing<[u8; SECRET_BYTES]>,
     routes: RelayRoutes,
     serial: u64,
-    /// How much each session has had.
+    /// How much each session has used.
     meters: BTreeMap<SessionId, Meter>,
 }
 
 impl RelayMint {
-    /// With a new secret.
+    /// Makes a new secret.
     ///
     /// # Errors
     /// [`NoRandomness`] when the kernel gives none.
@@ -103,7 +103,7 @@ impl RelayMint {
         Self::with_secret(secret, routes)
     }
 
-    /// With the secret that the relay had before, so that what was minted then is worth as much as before.
+    /// Uses the relay's earlier secret, so that earlier credentials remain valid.
     ///
     /// # Errors
     /// [`NoRandomness`] when the kernel gives none.
@@ -111,17 +111,18 @@ impl RelayMint {
         secret: Zeroizing<[u8; SECRET_BYTES]>,
         routes: RelayRoutes,
     ) -> Result<Self, NoRandomness> {
-        // Hosts that had the same secret have nearly surely not minted those that follow this one.
+        // The serials of this host and of earlier ones with the same secret almost certainly
+        // differ.
         Ok(Self { secret, routes, serial: random_number()?, meters: BTreeMap::new() })
     }
 
-    /// The secret: for the relay, nobody else.
+    /// The secret, for the relay only.
     #[must_use]
     pub fn secret(&self) -> &[u8; SECRET_BYTES] {
         &self.secret
     }
 
-    /// Credentials for `peer` and for rtc on its behalf; `None` when too many were asked for.
+    /// Credentials for `peer` and for rtc on its behalf; `None` when the limit is reached.
     pub fn mint(
         &mut self,
         now: Instant,
@@ -143,7 +144,7 @@ impl RelayMint {
         })
     }
 
-    /// Forgets a session that is gone, whose number no other will have.
+    /// Removes a session that is gone, whose number no other will get.
     pub fn forget(&mut self, session: SessionId) {
         self.meters.remove(&session);
     }

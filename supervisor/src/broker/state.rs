@@ -1,11 +1,11 @@
-//! What outlives a host's process: who is signed in, which numbers sessions have, and the relay's
-//! secret, as one sequence of bytes.
+//! The state that outlives a host's process, encoded as bytes: its logins, the numbers of its
+//! sessions, and the relay's secret.
 //!
-//! Decides: what is believed after a restart. The bytes are read whole or not at all; a sum over all of
-//! them tells damage, and what contradicts itself is refused, so that no login is believed by half.
-//! They hold no key of a login and no token, only digests; but the relay's secret as it is.
+//! Decides: what is trusted after a restart. The bytes are accepted as a whole or not at all; a
+//! checksum over all of them detects damage, and inconsistent content is refused. They contain no
+//! login key and no token, only digests; but the relay's secret in clear.
 //!
-//! INVARIANT: [`State::decode`] takes what [`State::encode`] makes, and nothing else.
+//! INVARIANT: [`State::decode`] accepts what [`State::encode`] produces, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -20,98 +20,98 @@ use zeroize::Zeroizing;
 
 use super::secret::Digest;
 
-/// What the bytes begin with: the last number is that of this form.
+/// The first bytes: the last number identifies this format.
 const FORM: &[u8; 8] = b"lumen\0h\x01";
-/// Bytes of the sum at the end.
+/// Length of the checksum at the end.
 const SUM_BYTES: usize = 32;
-/// Most sessions remembered, living and gone.
+/// Most sessions stored, living and ended.
 pub const MOST_SESSIONS: usize = 256;
-/// Most logins remembered.
+/// Most logins stored.
 pub const MOST_LOGINS: usize = 4096;
-/// The longest sequence of bytes that is looked at: one with all that may be remembered is shorter.
+/// Most bytes that are read: the largest state is shorter.
 pub const MOST_BYTES: usize = 512 * 1024;
 
-/// What is remembered of a host.
+/// The stored state of a host.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State {
-    /// The last number that a session was given.
+    /// The last number given to a session.
     pub last: u32,
     /// Sessions, by their numbers.
     pub sessions: Vec<KeptSession>,
-    /// Who is signed in.
+    /// The logins.
     pub logins: Vec<KeptLogin>,
     /// The relay, if there was one.
     pub relay: Option<KeptRelay>,
 }
 
-/// What is remembered of a session.
+/// A stored session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeptSession {
     /// Its number.
     pub id: SessionId,
-    /// By which it proves that the number is its own.
+    /// The token by which it proves that the number is its own.
     pub token: TokenDigest,
-    /// Whether it was there.
+    /// Whether it was connected.
     pub present: bool,
 }
 
-/// What is remembered of a login.
+/// A stored login.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeptLogin {
     pub(super) key: Digest,
     pub(super) id: LoginId,
     pub(super) session: SessionId,
     pub(super) rights: Rights,
-    /// When it was given.
+    /// The time of the sign-in.
     pub(super) given: UnixSeconds,
-    /// When it was used last.
+    /// The time of its last use.
     pub(super) used: UnixSeconds,
 }
 
-/// What is remembered of the relay.
+/// The stored state of the relay.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KeptRelay {
     /// Its secret.
     pub secret: Zeroizing<[u8; SECRET_BYTES]>,
-    /// Port of UDP and TCP.
+    /// The port for UDP and TCP.
     pub port: KeptPort,
-    /// Port of TLS; zeros where there was none.
+    /// The port for TLS; zeros without TLS.
     pub secured: KeptPort,
 }
 
-/// A port that was asked for, and the one that was had.
+/// A requested port, and the one that was bound.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct KeptPort {
-    /// The one in the options.
+    /// The port in the options.
     pub asked: u16,
     /// The one that was bound.
     pub bound: u16,
 }
 
 impl KeptPort {
-    /// The port to ask for where the options say `asked`.
+    /// The port to request if the options say `asked`.
     #[must_use]
     pub fn wanted(self, asked: u16) -> u16 {
         if self.bound != 0 && self.asked == asked { self.bound } else { asked }
     }
 }
 
-/// Bytes that are no state of this form.
+/// Bytes that are not a state of this format.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotAState {
-    /// They begin with something else.
+    /// Their beginning differs.
     #[error("it was written by another build, or is something else")]
     Foreign,
-    /// They are too few or too many, or not those that were written.
+    /// The checksum or the length is wrong.
     #[error("it is damaged")]
     Damaged,
-    /// They contradict themselves.
+    /// The content is inconsistent.
     #[error("it contradicts itself")]
     Contradiction,
 }
 
 impl State {
-    /// The bytes that stand for it.
+    /// Encodes the state.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         // Reserved in full, so that no reallocation leaves a copy of the secret behind.
@@ -147,10 +147,10 @@ impl State {
         bytes
     }
 
-    /// The state that bytes stand for.
+    /// Decodes a state.
     ///
     /// # Errors
-    /// [`NotAState`] when they stand for none.
+    /// [`NotAState`] when the bytes are not one.
     pub fn decode(bytes: &[u8]) -> Result<Self, NotAState> {
         let rest = bytes.strip_prefix(FORM).ok_or(NotAState::Foreign)?;
         let summed = bytes.len().checked_sub(SUM_BYTES).ok_or(NotAState::Damaged)?;
@@ -162,7 +162,7 @@ impl State {
         if state.is_consistent() { Ok(state) } else { Err(NotAState::Contradiction) }
     }
 
-    /// Whether no two sessions or logins are the same, and none is of a session that never was.
+    /// Whether all sessions and logins are distinct, and every login's session exists.
     fn is_consistent(&self) -> bool {
         let ascend = self.sessions.is_sorted_by(|one, next| one.id < next.id);
         let counted = self.sessions.iter().all(|kept| (1..=self.last).contains(&kept.id.0));
@@ -184,7 +184,7 @@ impl State {
     }
 }
 
-/// What has not been read.
+/// The bytes that have not been read.
 struct Reader<'bytes>(&'bytes [u8]);
 
 impl Reader<'_> {
@@ -359,7 +359,7 @@ mod tests {
                 let sum: [u8; SUM_BYTES] = Sha256::digest(&all).into();
                 all.extend(sum);
             }
-            // What is read is what would be written.
+            // Whatever is accepted encodes to the same bytes.
             if let Ok(state) = State::decode(&all) {
                 let again = state.encode();
                 prop_assert_eq!(again.as_slice(), all.as_slice());

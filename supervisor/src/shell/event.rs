@@ -1,5 +1,5 @@
-//! What reaches a loop, from tasks that each watch one thing. A host's loop and a session's have a
-//! queue each.
+//! The events of an event loop, sent by tasks that each watch one thing. A host's loop and a
+//! session's loop have a queue each.
 
 use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::lifecycle::{Helper, Instance, Verdict};
 
-/// How many events may wait. When it is full their sources wait, each in its turn.
+/// Most events that wait. When the queue is full, their senders wait.
 pub(crate) const QUEUE: usize = 256;
 
 /// A session's end of the link to its host.
@@ -31,20 +31,20 @@ pub(crate) type HostEnd = Channel<ToHost, ToSession>;
 /// Where tasks report to.
 pub(crate) type Events = mpsc::Sender<Event>;
 
-/// Something that happened.
+/// An event.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The administrator asks.
+    /// A request of the administrator.
     Admin(AdminRequest),
-    /// The app ended, so.
+    /// The app ended.
     AppEnded(Verdict),
-    /// The gateway asks.
+    /// A request of the gateway.
     Broker(BrokerRequest),
-    /// The addresses of this machine are these from now on.
+    /// The addresses of this machine have changed to these.
     Moved(Vec<IpAddr>),
     /// News of a helper.
     Helper(Helper, Instance, HelperEvent),
-    /// A child has ended, perhaps one that nobody waits for.
+    /// A child has ended, perhaps an orphan.
     ChildEnded,
     /// SIGINT, SIGTERM or SIGHUP.
     Signal,
@@ -52,11 +52,11 @@ pub(crate) enum Event {
     FromHost(FromHost),
     /// News of a session, for the host.
     FromSession(ConnectionId, FromSession),
-    /// The end of this signalling pair was found closed a while ago, for a session.
+    /// This signalling pair was closed a while ago, for a session.
     SignallingCut(Generation),
-    /// The time of sessions that were expected is over, for the host.
+    /// The time for expected sessions to come back is over, for the host.
     ExpectedDue,
-    /// The number of the session with this link is kept, for the host.
+    /// The number of the session with this link is stored, for the host.
     Remembered(ConnectionId),
     /// Signalling links that had to wait may be made.
     WiringDue,
@@ -71,24 +71,24 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 /// News of the host.
 #[derive(Debug)]
 pub(crate) enum FromHost {
-    /// None is there.
+    /// There is no host.
     Absent,
-    /// It is there.
+    /// A host accepted the connection.
     Found(Arc<SessionEnd>),
-    /// It says this, and hands over the end of a link with it.
+    /// A message of the host, perhaps with the end of a link.
     Said(ToSession, Option<OwnedFd>),
-    /// It is gone, or broke the contract; how.
+    /// The link has ended, for this reason.
     Lost(String),
 }
 
 /// News of a session.
 #[derive(Debug)]
 pub(crate) enum FromSession {
-    /// It is there.
+    /// A session connected.
     Came(Arc<HostEnd>),
-    /// It says this.
+    /// A message of the session.
     Said(ToHost),
-    /// It is gone, or broke the contract; how.
+    /// The link has ended, for this reason.
     Lost(String),
 }
 
@@ -97,14 +97,14 @@ pub(crate) enum FromSession {
 pub(crate) enum HelperEvent {
     /// It ended.
     Ended(Verdict),
-    /// It serves, and said this.
+    /// It is ready, with this report.
     Ready(String),
 }
 
 /// News of one process of a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerEvent {
-    /// It broke the contract with the supervisor; how.
+    /// It broke the contract with the supervisor in this way.
     Broke(String),
     /// It has its configuration.
     Configured,
@@ -112,11 +112,11 @@ pub(crate) enum WorkerEvent {
     Ended(Verdict),
     /// It closed its end of `control` or of `grants`.
     Left(LinkName),
-    /// It broke the handshake; how.
+    /// The handshake failed, for this reason.
     HandshakeFailed(String),
-    /// It serves, confined like this.
+    /// It serves, with this confinement.
     Ready(ConfinementReport),
-    /// It says something about one of its links.
+    /// A message about one of its links.
     Said(ToSupervisor),
     /// It is of another build.
     WrongBuild,
@@ -129,8 +129,8 @@ pub(crate) enum AdminRequest {
     Ask(SessionId, Question, oneshot::Sender<Answer>),
     /// Restart a worker of the host.
     Restart(Worker, oneshot::Sender<Result<(), Refusal>>),
-    /// How the host is, as far as it knows, and whom to ask for the rest. Of the sessions it says who
-    /// they are.
+    /// The host's status as far as it knows it, and whom to ask for the rest. For sessions it
+    /// contains their summaries.
     Status(oneshot::Sender<(HostStatus, Clients)>),
     /// End a session.
     Stop(SessionId, oneshot::Sender<Result<(), Refusal>>),
@@ -139,7 +139,7 @@ pub(crate) enum AdminRequest {
 /// Workers that can be asked.
 pub(crate) type Clients = Vec<(ProcessId, ControlClient)>;
 
-/// A request on the broker link and where its answer goes, whenever there is one.
+/// A request on the broker link and where its answer goes, once there is one.
 #[derive(Debug)]
 pub(crate) enum BrokerRequest {
     /// Sign a browser in.
@@ -152,6 +152,6 @@ pub(crate) enum BrokerRequest {
     SignOut(Secret, oneshot::Sender<Option<LoginId>>),
     /// Start the app of a session again.
     StartApp(SessionId, oneshot::Sender<Result<(), Refusal>>),
-    /// Say how the app is, once there is news after those with this number.
+    /// Report the state of the app, once there is news after that with this number.
     WatchApp(u32, oneshot::Sender<AppNews>),
 }

@@ -1,9 +1,9 @@
-//! The file in which a host keeps what is to outlive its process: read at the start, and replaced as a
-//! whole by a thread of its own, because a disk may let whoever writes to it wait.
+//! The file in which a host stores what must outlive its process: read at the start, and replaced
+//! as a whole by a thread of its own, because a disk may block the writer.
 //!
-//! INVARIANT: what the file says was true when the last [`Keeper::keep`] that has been answered was asked
-//! for, or later. Where it cannot be replaced, it is removed: a login that was taken back is not believed
-//! because a disk is full.
+//! INVARIANT: the file's content is at least as new as the last [`Keeper::keep`] that has been
+//! answered. If it cannot be replaced, it is removed: a full disk must not make a login valid again
+//! that was ended.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::broker::state::{MOST_BYTES, NotAState, State};
 
-/// Why a file is not believed.
+/// Why a file is not trusted.
 #[derive(Debug, thiserror::Error)]
 enum NotBelieved {
     #[error("it cannot be read")]
@@ -33,7 +33,7 @@ enum NotBelieved {
     TooLong,
 }
 
-/// What follows once something is kept.
+/// Called once a state is stored.
 type Then = Box<dyn FnOnce() + Send>;
 
 struct Job {
@@ -41,14 +41,14 @@ struct Job {
     then: Then,
 }
 
-/// Keeps states of one host, the newest at a time.
+/// Stores states of one host, always the newest.
 pub(super) struct Keeper {
     jobs: Option<Sender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
-    /// Keeps what it is given in the file at `path`.
+    /// Stores states in the file at `path`.
     pub(super) fn start(path: PathBuf) -> io::Result<Self> {
         let (jobs, waiting) = channel();
         let writer = thread::Builder::new().name("keeper".to_owned());
@@ -56,7 +56,7 @@ impl Keeper {
         Ok(Self { jobs: Some(jobs), writer: Some(writer) })
     }
 
-    /// Keeps a state. When that is done, or has been tried in vain, `then` is called, by another thread.
+    /// Stores a state. When that is done, or has failed, another thread calls `then`.
     pub(super) fn keep(&self, state: &State, then: impl FnOnce() + Send + 'static) {
         let job = Job { bytes: state.encode(), then: Box::new(then) };
         // The writer ends only with this value.
@@ -67,12 +67,12 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.jobs = None;
-        // A writer that has panicked has said so.
+        // A writer that panicked has already reported it.
         let _ = self.writer.take().map(JoinHandle::join);
     }
 }
 
-/// Reads what was kept at `path`. What is not believed is said, and nothing of it counts.
+/// Reads the state at `path`. A file that is not trusted is logged, and nothing of it counts.
 pub(super) fn load(path: &Path) -> Option<State> {
     match read(path) {
         Ok(state) => state,
@@ -112,7 +112,7 @@ fn write_all(path: &Path, waiting: &Receiver<Job>) {
         jobs.extend(waiting.try_iter());
         let Some(newest) = jobs.last() else { continue };
         if let Err(error) = write(path, &newest.bytes) {
-            // There may be none, which is as good.
+            // There may be no file, which is as good.
             let _ = fs::remove_file(path);
             if !std::mem::replace(&mut failing, true) {
                 let path = path.display();
@@ -127,12 +127,12 @@ fn write_all(path: &Path, waiting: &Receiver<Job>) {
     }
 }
 
-/// Replaces the file: whoever reads it, after whatever happened, finds the old bytes or the new ones.
+/// Replaces the file: a reader finds the old bytes or the new ones, whatever happened in between.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    // Left by one that was killed.
+    // Left by a process that was killed.
     let _ = fs::remove_file(&new);
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
     let mut file = options.open(&new)?;
@@ -166,7 +166,7 @@ mod tests {
 
     impl Drop for Folder {
         fn drop(&mut self) {
-            // Left behind at worst.
+            // At worst it is left behind.
             let _ = fs::remove_dir_all(&self.0);
         }
     }

@@ -1,6 +1,6 @@
-//! Carries out `lumen run`, `lumen serve` and `lumen session`: sets the stage of a host, of a session or
-//! of both, and joins their loops. A session finds its host over a socketpair when both are one process,
-//! and over a socket in the user's directory when they are not; nothing else differs.
+//! Executes `lumen run`, `lumen serve` and `lumen session`: prepares a host, a session or both, and
+//! runs their event loops. A session finds its host over a socketpair when both are one process,
+//! and otherwise over a socket in the user's directory; nothing else differs.
 
 use std::{
     error::Error,
@@ -41,7 +41,7 @@ use crate::{
     lifecycle::Outcome,
 };
 
-/// Why there is no desktop.
+/// Why a desktop or host could not start.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     /// The event loop cannot be set up.
@@ -50,7 +50,7 @@ enum StartError {
     /// No token could be made.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-    /// Something that must be there is not.
+    /// Something is missing.
     #[error(transparent)]
     Stage(#[from] StageError),
 }
@@ -62,7 +62,7 @@ impl From<PlaceError> for StartError {
 }
 
 impl StartError {
-    /// What `lumen` ends with.
+    /// The exit code of `lumen` for this error.
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Loop(_) | Self::Randomness(_) => ExitCode::CouldNotStart,
@@ -71,16 +71,16 @@ impl StartError {
     }
 }
 
-/// What every start begins with.
+/// What every start needs.
 struct Beginning {
     log: Log,
-    /// What asks for an end.
+    /// Signals that ask for the end.
     signals: SignalFd,
     caller: Caller,
 }
 
-/// Starts a host and its one session and serves both until they end; returns what `lumen` ends with,
-/// which may be the app's own status. What kept it from starting is said.
+/// Starts a host and its one session and serves both until they end; returns the exit status of
+/// `lumen`, which may be the app's own. An error at the start is logged.
 pub(crate) fn run(config: &RunConfig) -> process::ExitCode {
     begun(&config.host.log, |beginning| host_and_session(config, beginning))
 }
@@ -90,8 +90,8 @@ pub(crate) fn serve(config: &HostConfig) -> process::ExitCode {
     begun(&config.log, |beginning| host(config, beginning))
 }
 
-/// Starts a session of a host and serves it until it ends; returns what `lumen` ends with, which may be
-/// the app's own status.
+/// Starts a session of a host and serves it until it ends; returns the exit status of `lumen`,
+/// which may be the app's own.
 pub(crate) fn session(config: &SessionConfig) -> process::ExitCode {
     begun(&config.log, |beginning| session_of_host(config, beginning))
 }
@@ -111,7 +111,7 @@ fn begun(
         said.say(&format!("a bug: {bug}"));
         said.flush();
     }));
-    // What we make is for us, unless it says otherwise.
+    // Files that we create are for us, unless stated otherwise.
     umask(Mode::from_bits_truncate(0o022));
     let said = log.clone();
     let levels = tracing_log::start_to(move |line| said.say(line));
@@ -127,7 +127,7 @@ fn begun(
     code
 }
 
-/// Without a log nothing else can be said either.
+/// Without a log nothing else can be reported either.
 fn unheard(error: &StartError) -> process::ExitCode {
     let _ = writeln!(io::stderr(), "lumen: {}", visible(&sentence(error as &dyn Error)));
     error.exit_code().into()
@@ -164,7 +164,7 @@ fn host_and_session(
         let (host_ends, session_ends) = (host.events(), session.run());
         let session = async move {
             let code = session_ends.await;
-            // A host that has ended needs no telling.
+            // It fails only when the host has ended.
             let _ = host_ends.send(Event::Signal).await;
             code
         };
@@ -226,7 +226,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Whose desktop it is, where that may surprise.
+/// Logs the user of the desktop, where it may surprise.
 fn tell_user(stage: &SessionStage) {
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
@@ -237,17 +237,17 @@ fn tell_user(stage: &SessionStage) {
     }
 }
 
-/// What `lumen` ends with because of how its host ended, which is said.
+/// The exit status of `lumen` for the way in which its host ended, which it logs.
 fn conclude(outcome: Outcome, log: &Log) -> Option<process::ExitCode> {
     let Outcome::CouldNotStart(worker) = outcome else { return None };
     log.say(&format!("{worker} could not be started; its lines above say why"));
     Some(ExitCode::CouldNotStart.into())
 }
 
-/// Has the signals that ask for an end wait in a descriptor instead of ending us. Those that the
-/// caller has us ignore (`nohup`, a shell's `&`) stay ignored: blocked they would wait, too.
+/// Blocks the signals that ask for the end, to read them from a descriptor. Those that the caller
+/// ignores (`nohup`, a shell's `&`) stay ignored: if they were blocked, they would be queued, too.
 fn block_signals() -> io::Result<SignalFd> {
-    // Whose children's ends are ignored cannot wait for them.
+    // A process that ignores SIGCHLD cannot wait for its children.
     ffi::restore_signal(Signal::SIGCHLD as i32);
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
@@ -269,7 +269,7 @@ async fn watch_signals(
         let mut ready = waiting.readable().await?;
         match signals.read_signal()? {
             Some(_) => {
-                // A loop that has ended needs no telling.
+                // It fails only when the event loop has ended.
                 let _ = events.send(news()).await;
             }
             None => ready.clear_ready(),

@@ -1,6 +1,6 @@
-//! How many relay credentials each login may have minted: so many at once, and one more every so often.
+//! How many relay credentials each login may get: so many at once, and one more at intervals.
 //!
-//! Where nobody signs in all browsers have one login; there each browser has a budget of its own.
+//! Without authentication all browsers share one login; then each browser has a budget of its own.
 
 use std::{
     collections::BTreeMap,
@@ -11,12 +11,12 @@ use lumen_ipc::login::LoginId;
 
 use super::BrowserId;
 
-/// Credentials that may be minted at once. A page takes two to begin with, one for each later connection,
-/// and a few for each look at which ways there are.
+/// Credentials that may be minted at once. A page takes two at first, one for each later
+/// connection, and a few for each test of the relay.
 pub(super) const MOST: u32 = 30;
-/// After this long one more is allowed.
+/// The time after which one more is allowed.
 pub(super) const REFILL: Duration = Duration::from_secs(2);
-/// Most budgets remembered; of more, those that are whole again are forgotten.
+/// Most budgets remembered; beyond that, full ones are dropped.
 const MOST_KEPT: usize = 1024;
 
 /// Whose budget it is.
@@ -26,7 +26,7 @@ pub(super) enum Payer {
     Login(LoginId),
 }
 
-/// What has been spent, as the instant at which a budget is whole again.
+/// What has been spent, as the instant at which a budget is full again.
 #[derive(Debug, Default)]
 pub(super) struct Budgets(BTreeMap<Payer, Instant>);
 
@@ -40,7 +40,7 @@ impl Payer {
 }
 
 impl Budgets {
-    /// Takes one out; when there is none, says when there is one again.
+    /// Takes one out; when there is none, returns when there is one again.
     pub(super) fn spend(&mut self, now: Instant, payer: Payer) -> Result<(), Instant> {
         if self.0.len() >= MOST_KEPT {
             self.0.retain(|_, whole_at| *whole_at > now);

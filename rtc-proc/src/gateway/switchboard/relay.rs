@@ -1,4 +1,4 @@
-//! What browsers hold of the relay, and when they get more of it.
+//! Browsers' relay credentials, and when they get more.
 
 use std::time::{Duration, Instant};
 
@@ -17,26 +17,26 @@ use super::{
 /// Credentials are renewed when half of their life is over, but not more often than this.
 const LEAST_RENEWAL: Duration = Duration::from_secs(60);
 
-/// What a browser holds of the relay.
+/// A browser's relay state.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
-    /// It has had its first message.
+    /// It has been sent its first message.
     pub(super) welcomed: bool,
-    /// It does not know yet that the relay is a new one.
+    /// It has not been told yet that the relay was restarted.
     restarted: bool,
     /// Rtc's half of the credentials.
     pub(super) rtc: Option<RelayCredentials>,
-    /// Until when they are good.
+    /// Until when they are valid.
     good_until: Option<Instant>,
-    /// When the credentials are to be renewed.
+    /// When the credentials must be renewed.
     pub(super) renewal: Option<Instant>,
-    /// What it was given last to try the relay, and until when that is good.
+    /// The credentials of its last test of the relay, and until when they are valid.
     probe: Option<(RelayServer, Instant)>,
 }
 
 impl Switchboard {
-    /// Asks for credentials, as far as the browser's login may have more. One that may not goes on with
-    /// those it has: of an allocation that is made with the same ones the relay ends the one before.
+    /// Requests credentials, within the login's budget. A browser beyond it keeps those it has: the
+    /// relay replaces an allocation that was made with the same ones.
     pub(super) fn mint(&mut self, now: Instant, browser: BrowserId, purpose: Purpose) {
         let Some(asking) = self.browsers.get_mut(&browser) else { return };
         let payer = Payer::of(asking.login.id, browser);
@@ -63,7 +63,8 @@ impl Switchboard {
         self.outputs.push_back(Output::Mint { browser, purpose, session, peer });
     }
 
-    /// Answers a browser that wants to try the relay; if it gets nothing new, with what it tried before.
+    /// Answers a browser that wants to test the relay, with its last test's credentials if there
+    /// are no new ones.
     pub(super) fn probe_minted(
         &mut self,
         now: Instant,
@@ -81,8 +82,7 @@ impl Switchboard {
         self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::Probe { relay }));
     }
 
-    /// Hands credentials to both sides. Where there are no new ones, those there are stay until they
-    /// expire.
+    /// Passes credentials to both sides. Without new ones, the current ones stay until they expire.
     pub(super) fn minted(&mut self, now: Instant, browser: BrowserId, pair: Option<RelayPair>) {
         let Some(holder) = self.browsers.get_mut(&browser) else { return };
         let relay = &mut holder.relay;
@@ -90,7 +90,7 @@ impl Switchboard {
             relay.renewal = Some(now + LEAST_RENEWAL);
             return;
         }
-        // A page that has made its offer already uses its first credentials at once.
+        // A page that has already made its offer uses its first credentials at once.
         let used = !relay.welcomed && pair.is_some() && matches!(holder.call, Call::Joined { .. });
         let (viewer, rtc) = pair.map_or((None, None), |pair| (Some(pair.viewer), Some(pair.rtc)));
         relay.good_until = rtc.as_ref().map(|rtc| now + life_of(rtc));

@@ -1,5 +1,5 @@
-//! What a host's process knows of the one before it and leaves to the next: the file it is kept in, and
-//! which sessions are expected to come again.
+//! What a host's process knows about its predecessor and leaves to its successor: the state file,
+//! and the sessions that are expected to come back.
 
 use std::{
     collections::BTreeMap,
@@ -11,23 +11,23 @@ use lumen_ipc::{relay::UnixSeconds, units::SessionId};
 use super::super::keeper::Keeper;
 use crate::broker::state::{KeptRelay, State};
 
-/// How long a session whose link is lost may take to come again before it counts as ended. It looks for
-/// its host every two seconds at least.
+/// How long a session whose link is lost may take to come back before it counts as ended. It looks
+/// for its host at least every two seconds.
 pub(super) const EXPECTED: Duration = Duration::from_secs(60);
-/// How old the times at which logins were used may become in the file at most…
+/// How old the times of logins' last use may become in the file at most…
 const LONGEST_AGE: Duration = Duration::from_secs(60);
 /// …and as a share of the time after which an unused login ends.
 const SHARE_OF_IDLE: u32 = 4;
 
-/// The file, and who is expected.
+/// The state file, and the expected sessions.
 pub(in super::super) struct Memory {
     keeper: Keeper,
     relay: Option<KeptRelay>,
-    /// How old what the file says of the use of logins may become.
+    /// How old the file's times of logins' last use may become.
     longest_age: Duration,
     /// When the newest state was given to the keeper.
     kept: Option<Instant>,
-    /// Sessions that were there and may come again, and until when.
+    /// Sessions that may come back, and until when.
     expected: BTreeMap<SessionId, Instant>,
 }
 
@@ -38,7 +38,7 @@ impl Memory {
         Self { keeper, relay, longest_age, kept: None, expected: BTreeMap::new() }
     }
 
-    /// Keeps a state, to which the relay's part is added; `then` follows when that is done.
+    /// Stores a state, to which it adds the relay's part; `then` is called when that is done.
     pub(super) fn keep(
         &mut self,
         now: Instant,
@@ -49,7 +49,7 @@ impl Memory {
         self.keeper.keep(&State { relay: self.relay.clone(), ..state }, then);
     }
 
-    /// Whether the file's times are so old that they are to be kept anew.
+    /// Whether the file's times are so old that they must be stored again.
     pub(super) fn is_old(&self, now: Instant) -> bool {
         self.kept.is_none_or(|kept| now.saturating_duration_since(kept) >= self.longest_age)
     }
@@ -62,12 +62,12 @@ impl Memory {
         self.expected.contains_key(&session)
     }
 
-    /// It is there.
+    /// The session has come back.
     pub(super) fn met(&mut self, session: SessionId) {
         self.expected.remove(&session);
     }
 
-    /// Takes out those that have not come in time.
+    /// Removes and returns those that have not come back in time.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<SessionId> {
         let late = |(session, until): (&SessionId, &Instant)| (*until <= now).then_some(*session);
         let late: Vec<SessionId> = self.expected.iter().filter_map(late).collect();
@@ -76,7 +76,7 @@ impl Memory {
     }
 }
 
-/// What time it is; before 1970 nothing that was kept is believed.
+/// The wall-clock time; before 1970 no stored time is trusted.
 pub(super) fn unix() -> UnixSeconds {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UnixSeconds(since.map_or(0, |since| since.as_secs()))

@@ -1,7 +1,7 @@
-//! How a host goes on where the one before it was ended: sessions keep their numbers, logins open what
-//! they opened, the relay's credentials are worth what they were worth.
+//! How a host continues where its predecessor ended: sessions keep their numbers, logins remain
+//! valid, and so do the relay's credentials.
 //!
-//! INVARIANT: what others are told of a login or a number is kept before they are told.
+//! INVARIANT: a login or a number is stored before anybody is told about it.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use super::{
 use crate::broker::state::State;
 
 impl Host {
-    /// Remembers what was, and keeps what is to be remembered from here on.
+    /// Restores the stored state, and stores changes from now on.
     pub(in super::super) fn remembering(mut self, mut memory: Memory, was: &State) -> Self {
         let now = Instant::now();
         self.sessions.restore(was.last, &was.sessions);
@@ -31,7 +31,7 @@ impl Host {
         self
     }
 
-    /// Keeps how all is; `then` follows when that is done.
+    /// Stores the current state; `then` is called when that is done.
     pub(super) fn remember(&mut self, then: impl FnOnce() + Send + 'static) {
         let Some(memory) = &mut self.memory else { return then() };
         let now = Instant::now();
@@ -40,24 +40,25 @@ impl Host {
         memory.keep(now, State { last, sessions, logins, relay: None }, then);
     }
 
-    /// Keeps when logins were used, if what is kept of that has become old.
+    /// Stores when logins were used, if the stored times have become old.
     pub(super) fn remember_use(&mut self) {
         if self.memory.as_ref().is_some_and(|memory| memory.is_old(Instant::now())) {
             self.remember(|| {});
         }
     }
 
-    /// Has sessions that are expected looked after in time.
+    /// Makes sure that expected sessions are checked in time.
     fn wait_for_expected(&self) {
         let events = self.events.clone();
         tokio::spawn(async move {
             tokio::time::sleep(EXPECTED).await;
-            // A loop that has ended waits for nobody.
+            // It fails only when the event loop has ended.
             let _ = events.send(Event::ExpectedDue).await;
         });
     }
 
-    /// The link of a session is lost. Where this host itself gave it up, the session may come again.
+    /// Handles the loss of a session's link. If this host itself gave it up, the session may come
+    /// back.
     pub(super) fn part_with(&mut self, session: SessionId, gave_up: bool) {
         match &mut self.memory {
             Some(memory) if gave_up => {
@@ -68,7 +69,7 @@ impl Host {
         }
     }
 
-    /// Those that were expected and have not come have ended.
+    /// Ends the expected sessions that have not come back in time.
     pub(super) fn end_overdue(&mut self) {
         let overdue = self.memory.as_mut().map(|memory| memory.overdue(Instant::now()));
         for session in overdue.unwrap_or_default() {

@@ -1,5 +1,5 @@
-//! The host's table of sessions: who is there, what they have been asked, and which of them need a
-//! signalling link.
+//! The host's table of sessions: which are connected, the requests that they have not answered, and
+//! which of them need a signalling link.
 
 use std::{
     cell::Cell,
@@ -26,16 +26,16 @@ use crate::broker::state::{KeptSession, MOST_SESSIONS as MOST_REMEMBERED};
 const MOST_SESSIONS: usize = 64;
 /// Most links to sessions that have not registered.
 const MOST_NEWCOMERS: usize = 16;
-/// Most questions that a session has not answered.
+/// Most requests that a session has not answered.
 const MOST_PENDING: usize = 64;
-/// Signalling links of one session are made so often in the long run,
+/// How often signalling links of one session may be made in the long run,
 const REWIRE: Duration = Duration::from_secs(1);
 /// and so many at once.
 const REWIRES_AT_ONCE: u32 = 10;
-/// An accusation costs a fresh link, the next within this time the accused process.
+/// The first accusation costs the link, the next one within this time the accused process.
 const ACCUSATION: Duration = Duration::from_secs(60);
 
-/// What the host knows of one session.
+/// What the host knows about one session.
 pub(super) struct Record {
     pub(super) channel: Arc<HostEnd>,
     pub(super) token: TokenDigest,
@@ -46,19 +46,19 @@ pub(super) struct Record {
     questions: u32,
     /// The newest pair of the signalling link.
     generation: Generation,
-    /// Whether that pair is of use, as far as is known.
+    /// Whether that pair works, as far as is known.
     wired: bool,
     /// Whether another is wanted.
     wanted: bool,
-    /// When none of the pairs that may be made at once is used any more.
+    /// When the full number of pairs may be made at once again.
     clear_at: Option<Instant>,
-    /// When rtc was accused last.
+    /// When rtc was last accused.
     accused: Option<Instant>,
     /// Whether this host ended the link.
     pub(super) given_up: Cell<bool>,
 }
 
-/// Who waits for an answer.
+/// The caller that waits for an answer.
 #[derive(Debug)]
 pub(super) enum Pending {
     Answer(oneshot::Sender<Answer>),
@@ -67,7 +67,7 @@ pub(super) enum Pending {
 
 impl Pending {
     pub(super) fn refuse(self, reason: &str) {
-        // Whoever asked may have gone.
+        // The caller may have gone.
         match self {
             Self::Answer(_) => {}
             Self::Done(reply) => drop(reply.send(Err(Refusal::because(reason)))),
@@ -75,7 +75,7 @@ impl Pending {
     }
 
     fn answer(self, answer: Answer) {
-        // Whoever asked may have gone.
+        // The caller may have gone.
         match (self, answer) {
             (Self::Answer(reply), answer) => drop(reply.send(answer)),
             (Self::Done(reply), Answer::Done(done)) => drop(reply.send(done)),
@@ -109,7 +109,7 @@ impl Record {
         }
     }
 
-    /// What people call it.
+    /// Its name for people.
     pub(super) fn name(&self, id: SessionId) -> String {
         self.name.as_ref().map_or_else(|| id.to_string(), |name| name.as_str().to_owned())
     }
@@ -120,9 +120,9 @@ impl Record {
     }
 }
 
-/// Ends a link: both sides see that.
+/// Closes a link: both sides see its end.
 pub(super) fn hang_up(channel: &HostEnd) {
-    // One that has ended already needs no end.
+    // It fails only if the link has ended already.
     let _ = shutdown(channel.as_raw_fd(), Shutdown::Both);
 }
 
@@ -131,14 +131,14 @@ pub(super) fn hang_up(channel: &HostEnd) {
 pub(super) struct Sessions {
     records: BTreeMap<SessionId, Record>,
     newcomers: BTreeMap<ConnectionId, Arc<HostEnd>>,
-    /// Whose each number is that was given, by its token; of very many only the newest.
+    /// The token of the session for each number given; of very many only the newest.
     given: BTreeMap<SessionId, TokenDigest>,
     /// The last number that was given.
     last: u32,
 }
 
 impl Sessions {
-    /// Somebody has come who has not said who it is. Of too many the one that came first is cut off.
+    /// Adds a link without a registration. Of too many, the oldest is closed.
     pub(super) fn came(&mut self, connection: ConnectionId, channel: Arc<HostEnd>) {
         self.newcomers.insert(connection, channel);
         if self.newcomers.len() > MOST_NEWCOMERS
@@ -148,12 +148,13 @@ impl Sessions {
         }
     }
 
-    /// The link of somebody who has not registered before, and counts as none from here on.
+    /// Takes out a link that has not registered.
     pub(super) fn newcomer(&mut self, connection: ConnectionId) -> Option<Arc<HostEnd>> {
         self.newcomers.remove(&connection)
     }
 
-    /// Takes a session in under the number it had, if its token proves that, or under one that nobody had.
+    /// Registers a session under its earlier number, if its token proves that, or under a new
+    /// number.
     pub(super) fn register(
         &mut self,
         record: Record,
@@ -184,7 +185,7 @@ impl Sessions {
         Ok(session)
     }
 
-    /// What is to be remembered of them; those that are `expected` count as present.
+    /// The sessions as they are stored; those that are `expected` count as connected.
     pub(super) fn kept(&self, expected: impl Fn(SessionId) -> bool) -> (u32, Vec<KeptSession>) {
         let kept = |(id, token): (&SessionId, &TokenDigest)| {
             let present = self.records.contains_key(id) || expected(*id);
@@ -193,7 +194,7 @@ impl Sessions {
         (self.last, self.given.iter().map(kept).collect())
     }
 
-    /// Remembers the numbers that an earlier host gave.
+    /// Restores the numbers that an earlier host gave.
     pub(super) fn restore(&mut self, last: u32, kept: &[KeptSession]) {
         self.last = last;
         self.given = kept.iter().map(|session| (session.id, session.token)).collect();
@@ -217,7 +218,7 @@ impl Sessions {
         records.find_map(|(id, record)| (record.connection == connection).then_some(*id))
     }
 
-    /// Its link is over; whether this host ended it.
+    /// Removes a session whose link has ended; returns whether this host closed the link.
     pub(super) fn remove(&mut self, session: SessionId) -> bool {
         self.records.remove(&session).is_some_and(|record| record.given_up.get())
     }
@@ -226,7 +227,7 @@ impl Sessions {
         self.records.keys().copied().collect()
     }
 
-    /// What is known of each without asking it.
+    /// What is known about each without asking it.
     pub(super) fn summaries(&self) -> Vec<SessionStatus> {
         let summary = |(id, record): (&SessionId, &Record)| SessionStatus {
             id: *id,
@@ -238,7 +239,7 @@ impl Sessions {
         self.records.iter().map(summary).collect()
     }
 
-    /// Numbers a question; gives it back when the session is not there or has too many.
+    /// Numbers a request; returns it when the session is gone or has too many.
     pub(super) fn asked(&mut self, session: SessionId, pending: Pending) -> Result<u32, Pending> {
         match self.records.get_mut(&session) {
             Some(record) if record.pending.len() < MOST_PENDING => {
@@ -250,7 +251,7 @@ impl Sessions {
         }
     }
 
-    /// Passes an answer on; one to no question is nothing.
+    /// Passes on an answer; ignores one without a request.
     pub(super) fn answered(&mut self, session: SessionId, number: u32, answer: Answer) {
         let record = self.records.get_mut(&session);
         if let Some(pending) = record.and_then(|record| record.pending.remove(&number)) {
@@ -265,28 +266,28 @@ impl Sessions {
             .is_some_and(|record| record.wired && record.generation == generation)
     }
 
-    /// The gateway has given up its end. Rtc notices that, and wants another.
+    /// The gateway has given up its end. Rtc notices that, and asks for another.
     pub(super) fn cut(&mut self, session: SessionId) {
         if let Some(record) = self.records.get_mut(&session) {
             record.wired = false;
         }
     }
 
-    /// Whether this accusation of a session's rtc is the first for a while.
+    /// Whether this is the first accusation of a session's rtc for a while.
     pub(super) fn forgive(&mut self, session: SessionId, now: Instant) -> bool {
         let Some(record) = self.records.get_mut(&session) else { return true };
         let before = record.accused.replace(now);
         before.is_none_or(|before| now.saturating_duration_since(before) > ACCUSATION)
     }
 
-    /// A new pair is wanted.
+    /// Requests a new pair.
     pub(super) fn want(&mut self, session: SessionId) {
         if let Some(record) = self.records.get_mut(&session) {
             record.wanted = true;
         }
     }
 
-    /// Those that want a pair and may have it.
+    /// Sessions that want a pair and may have it.
     pub(super) fn due(&self, now: Instant) -> Vec<SessionId> {
         let due = |record: &Record| {
             record.wanted && record.not_before().is_none_or(|not_before| not_before <= now)
@@ -294,7 +295,7 @@ impl Sessions {
         self.records.iter().filter(|(_, record)| due(record)).map(|(id, _)| *id).collect()
     }
 
-    /// How long until the next may have one.
+    /// How long until the next pair may be made.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let wanted = self.records.values().filter(|record| record.wanted);
         let waits = wanted.filter_map(Record::not_before);
