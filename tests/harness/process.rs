@@ -3,11 +3,13 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 /// A mapped memory file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,6 +70,23 @@ impl Process {
             descriptors.insert(number, target.to_string_lossy().into_owned());
         }
         Ok(descriptors)
+    }
+
+    /// Descriptors of the same sockets that it holds.
+    ///
+    /// # Errors
+    /// When the process is gone or may not be traced.
+    pub fn sockets(self) -> Result<Vec<OwnedFd>> {
+        let pid = rustix::process::Pid::from_raw(self.0.cast_signed()).context("a process id")?;
+        let process = pidfd_open(pid, PidfdFlags::empty())?;
+        let held = self.descriptors()?;
+        let sockets = held.into_iter().filter(|(_, target)| target.starts_with("socket:"));
+        sockets
+            .map(|(number, _)| {
+                let number = number.cast_signed();
+                Ok(pidfd_getfd(&process, number, PidfdGetfdFlags::empty())?)
+            })
+            .collect()
     }
 
     /// Its command line.

@@ -15,5 +15,6 @@ mod orphans;
 mod restarts;
 mod sessions;
 mod sizes;
+mod sockets;
 mod stalls;
 mod stop;

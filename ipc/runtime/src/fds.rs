@@ -18,6 +18,16 @@ pub fn make_nonblocking(source: impl AsFd) -> io::Result<()> {
     Ok(fcntl_setfl(&source, flags | OFlags::NONBLOCK)?)
 }
 
+/// Whether a socket was shut down for receiving, which whoever else holds it can do.
+///
+/// # Errors
+/// The kernel's error.
+pub fn is_shut_down(socket: impl AsFd) -> io::Result<bool> {
+    let mut polled = [PollFd::new(&socket, PollFlags::RDHUP)];
+    poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(polled[0].revents().intersects(PollFlags::HUP | PollFlags::RDHUP))
+}
+
 /// Waits until `source` is readable or its other end is closed.
 pub(crate) fn wait_readable(source: impl AsFd) -> io::Result<()> {
     poll_readable(source, None).map(|_| ())

@@ -54,4 +54,4 @@ pub mod timer;
 pub mod wake;
 
 pub use async_channel::AsyncChannel;
-pub use fds::make_nonblocking;
+pub use fds::{is_shut_down, make_nonblocking};

@@ -14,6 +14,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
+use lumen_ipc_runtime::is_shut_down;
 use nix::{
     cmsg_space,
     errno::Errno,
@@ -105,6 +106,10 @@ impl MediaSocket {
         })
     }
 
+    fn is_shut_down(&self) -> bool {
+        is_shut_down(&self.descriptor).unwrap_or(true)
+    }
+
     /// Whether datagrams wait for room in the kernel.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -112,9 +117,13 @@ impl MediaSocket {
 
     /// Receives all waiting datagrams.
     pub(super) fn receive(&mut self, mut take: impl FnMut(Arrival, &[u8])) -> Result<(), Errno> {
-        for _ in 0..RECEIVE_ROUNDS {
+        for round in 0..RECEIVE_ROUNDS {
             let count = match self.receive_batch(&mut take) {
                 Ok(count) => count,
+                // One that was shut down is always readable, and never has anything.
+                Err(Errno::EAGAIN) if round == 0 && self.is_shut_down() => {
+                    return Err(Errno::ESHUTDOWN);
+                }
                 Err(Errno::EAGAIN) => return Ok(()),
                 // An earlier datagram of ours was refused somewhere, which does not concern this
                 // one.

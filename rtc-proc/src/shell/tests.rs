@@ -2,12 +2,15 @@
 
 use std::{
     net::{SocketAddr, UdpSocket},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     time::Duration,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{Shutdown, shutdown},
+};
 
 use super::socket::{MediaSocket, Tally};
 use crate::peer::Datagram;
@@ -34,6 +37,17 @@ fn receive_one(socket: &mut MediaSocket) -> (SocketAddr, SocketAddr, Vec<u8>) {
             .expect("a working socket");
     }
     all.remove(0)
+}
+
+#[test]
+fn socket_that_was_shut_down_fails_and_does_not_spin() {
+    for way in [Shutdown::Read, Shutdown::Both] {
+        let socket = UdpSocket::bind("[::1]:0").expect("loopback");
+        // It says that it is not connected, and does it.
+        let _ = shutdown(socket.as_raw_fd(), way);
+        let mut socket = MediaSocket::new(OwnedFd::from(socket)).expect("options");
+        assert_eq!(socket.receive(|_, _| ()), Err(Errno::ESHUTDOWN));
+    }
 }
 
 fn echo_from(bind: &str, local: &str) {

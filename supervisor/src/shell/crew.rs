@@ -88,7 +88,7 @@ impl Crew {
     }
 
     /// Does what concerns workers; hands back whatever else there is to do.
-    pub(super) fn carry_out(&mut self, action: Action, stage: &dyn Stage) -> Option<Action> {
+    pub(super) fn carry_out(&mut self, action: Action, stage: &mut dyn Stage) -> Option<Action> {
         match action {
             Action::Drain(worker) => {
                 if let Some(client) = self.workers.client(worker) {
@@ -101,7 +101,10 @@ impl Crew {
                 self.spawn(worker, instance, stage);
                 return Some(action);
             }
-            Action::Start(worker) => self.start(worker, stage),
+            Action::Start(worker) => {
+                stage::renew(stage, worker);
+                self.start(worker, stage);
+            }
             Action::Terminate(worker) => self.workers.signal(worker, Signal::SIGTERM),
             Action::Wire { link, generation, from, to } => {
                 if let Err(error) = self.workers.wire(link, generation, from, to) {

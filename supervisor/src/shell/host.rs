@@ -167,7 +167,7 @@ impl Host {
     /// Does all that the machine decides; `Some` when it was the last.
     fn carry_out(&mut self) -> Option<Outcome> {
         while let Some(action) = self.crew.machine.poll_action() {
-            match self.crew.carry_out(action, &self.stage) {
+            match self.crew.carry_out(action, &mut self.stage) {
                 Some(Action::Announce) => {
                     self.open = true;
                     self.announce();

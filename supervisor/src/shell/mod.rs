@@ -35,6 +35,7 @@ mod session;
 pub(crate) mod sockets;
 mod spawn;
 pub(crate) mod stage;
+mod standing;
 pub(crate) mod start;
 pub(crate) mod users;
 mod watch;

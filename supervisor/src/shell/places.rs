@@ -124,9 +124,22 @@ fn check_private(path: &Path, uid: u32) -> Result<(), PlaceError> {
 pub(crate) struct Listener {
     /// The socket.
     pub(crate) socket: UnixListener,
+    place: Place,
+}
+
+/// What keeps a Unix socket's place on disk, and frees it at the end.
+#[derive(Debug)]
+pub(crate) struct Place {
     /// Removed before the lock is given up.
     _file: Temporary,
     _lock: Flock<File>,
+}
+
+impl Listener {
+    /// The socket by itself, where another may be needed in the same place.
+    pub(crate) fn apart(self) -> (UnixListener, Place) {
+        (self.socket, self.place)
+    }
 }
 
 /// Listens at `path`. A lock file beside it tells a socket in use from one left behind.
@@ -155,14 +168,27 @@ fn listening(
         PlaceError::Taken(_) => PlaceError::Taken(path.to_owned()),
         other => other,
     })?;
+    let socket = bind_private(path, bind)?;
+    let file = Temporary::File(path.to_owned());
+    Ok(Listener { socket, place: Place { _file: file, _lock: lock } })
+}
+
+/// Listens once more at a path whose [`Place`] is held.
+pub(crate) fn listen_again(path: &Path) -> Result<UnixListener, PlaceError> {
+    bind_private(path, |path| UnixListener::bind(path))
+}
+
+fn bind_private(
+    path: &Path,
+    bind: impl FnOnce(&Path) -> io::Result<UnixListener>,
+) -> Result<UnixListener, PlaceError> {
     if fs::symlink_metadata(path).is_ok_and(|left| left.file_type().is_socket()) {
         fs::remove_file(path).map_err(at(path))?;
     }
     let socket = bind(path).map_err(at(path))?;
-    let file = Temporary::File(path.to_owned());
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(at(path))?;
     socket.set_nonblocking(true).map_err(at(path))?;
-    Ok(Listener { socket, _file: file, _lock: lock })
+    Ok(socket)
 }
 
 /// Takes an exclusive lock for as long as the value lives.

@@ -17,7 +17,10 @@ use lumen_ipc_runtime::sealed;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use super::sockets::{self, Bound};
+use super::{
+    sockets::{self, Bound},
+    standing::Standing,
+};
 use crate::{
     broker::{
         NoRandomness,
@@ -71,8 +74,9 @@ pub(crate) enum RelayError {
 
 /// Everything that the relay is granted.
 pub(crate) struct Relay {
-    sockets: Sockets,
-    secured: Vec<OwnedFd>,
+    datagrams: Vec<Standing>,
+    streams: Vec<Standing>,
+    secured: Vec<Standing>,
     secret: OwnedFd,
     certificate: Option<OwnedFd>,
     key: Option<OwnedFd>,
@@ -82,7 +86,7 @@ pub(crate) struct Relay {
 struct Sockets {
     port: u16,
     datagrams: Vec<Bound>,
-    streams: Vec<OwnedFd>,
+    streams: Vec<Bound>,
 }
 
 /// Addresses that follow from the sockets.
@@ -163,23 +167,50 @@ impl Relay {
             None => (None, None),
         };
         let secured = secured.map(|secured| secured.streams).unwrap_or_default();
-        Ok((Self { sockets, secured, secret, certificate, key }, mint, facts))
+        let relay = Self {
+            datagrams: standing(sockets.datagrams, sockets::datagrams),
+            streams: standing(sockets.streams, sockets::stream),
+            secured: standing(secured, sockets::stream),
+            secret,
+            certificate,
+            key,
+        };
+        Ok((relay, mint, facts))
     }
 
     /// All descriptors of one kind of grant.
     pub(crate) fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
             ToWorker::RelayCertificate => self.certificate.iter().map(AsFd::as_fd).collect(),
-            ToWorker::RelayDatagrams => {
-                self.sockets.datagrams.iter().map(|bound| bound.socket.as_fd()).collect()
-            }
+            ToWorker::RelayDatagrams => self.datagrams.iter().flat_map(Standing::get).collect(),
             ToWorker::RelayKey => self.key.iter().map(AsFd::as_fd).collect(),
             ToWorker::RelaySecret => vec![self.secret.as_fd()],
-            ToWorker::RelaySecured => self.secured.iter().map(AsFd::as_fd).collect(),
-            ToWorker::RelayStreams => self.sockets.streams.iter().map(AsFd::as_fd).collect(),
+            ToWorker::RelaySecured => self.secured.iter().flat_map(Standing::get).collect(),
+            ToWorker::RelayStreams => self.streams.iter().flat_map(Standing::get).collect(),
             _ => Vec::new(),
         }
     }
+
+    /// Its sockets of a kind.
+    pub(crate) fn standing(&mut self, grant: ToWorker) -> &mut [Standing] {
+        match grant {
+            ToWorker::RelayDatagrams => &mut self.datagrams,
+            ToWorker::RelaySecured => &mut self.secured,
+            ToWorker::RelayStreams => &mut self.streams,
+            _ => &mut [],
+        }
+    }
+}
+
+fn standing(
+    bound: Vec<Bound>,
+    bind: impl Fn(SocketAddr) -> io::Result<Bound> + Copy + 'static,
+) -> Vec<Standing> {
+    let standing = |bound: Bound| {
+        let address = bound.address;
+        Standing::new(bound.socket, move || bind(address).map(|bound| bound.socket))
+    };
+    bound.into_iter().map(standing).collect()
 }
 
 /// Whether the relay's ports could be bound, and where; they are closed at once.
@@ -261,7 +292,7 @@ fn bind(datagrams: &[IpAddr], streams: &[IpAddr], port: u16) -> io::Result<Socke
         let address = SocketAddr::new(*ip, sockets.port);
         if let Some(bound) = if_there(sockets::stream(address), *ip)? {
             sockets.port = bound.address.port();
-            sockets.streams.push(bound.socket);
+            sockets.streams.push(bound);
         }
     }
     for ip in datagrams {

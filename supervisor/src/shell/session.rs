@@ -217,7 +217,7 @@ impl Session {
     /// Does all that the machine decides; `Some` when it was the last.
     fn carry_out(&mut self) -> Option<Outcome> {
         while let Some(action) = self.crew.machine.poll_action() {
-            let Some(action) = self.crew.carry_out(action, &self.stage) else { continue };
+            let Some(action) = self.crew.carry_out(action, &mut self.stage) else { continue };
             match action {
                 Action::Announce => {
                     self.complete = true;

@@ -75,6 +75,21 @@ pub(crate) fn browsers(listen: &Listen) -> io::Result<Door> {
     }
 }
 
+/// Listens once more at the address that [`browsers`] got, whose socket is closed. The file of a Unix
+/// socket is known to be ours.
+pub(crate) fn browsers_again(listen: &Listen) -> io::Result<OwnedFd> {
+    match listen {
+        Listen::Tcp(address) => Ok(listening(new(*address, SockType::Stream)?, *address)?.socket),
+        Listen::Unix(path) => {
+            let path = Path::new(path.as_str());
+            if fs::symlink_metadata(path).is_ok_and(|left| left.file_type().is_socket()) {
+                fs::remove_file(path)?;
+            }
+            Ok(listening_file(path)?.into())
+        }
+    }
+}
+
 /// Who may connect is believed about others: the owner and one group, the folder's if the folder passes
 /// it on. The socket is born so, because a change by its path would follow a link that whoever may
 /// write to the folder had put in its place. For the

@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use lumen_ipc_runtime::is_shut_down;
 use nix::{
     errno::Errno,
     sys::socket::{
@@ -72,6 +73,10 @@ impl Datagrams {
             None,
         ) {
             Ok(results) => results,
+            // One that was shut down is always readable, and never has anything.
+            Err(Errno::EAGAIN) if is_shut_down(&self.socket)? => {
+                return Err(Errno::ESHUTDOWN.into());
+            }
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(false),
             Err(error) => return Err(error.into()),
         };

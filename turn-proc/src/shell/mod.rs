@@ -266,7 +266,7 @@ impl Server {
                     Token::Overseer => {}
                     Token::Handover => self.take_over(now),
                     Token::Datagrams(index) => self.serve_datagrams(index, now)?,
-                    Token::Listener(index) => self.accept(index, now),
+                    Token::Listener(index) => self.accept(index, now)?,
                     Token::Connection(number) => self.serve_connection(number, event.events(), now),
                 }
             }
@@ -321,14 +321,22 @@ impl Server {
         }
     }
 
-    fn accept(&mut self, index: u8, now: Moment) {
-        let Some((listener, tls)) = self.listeners.get(usize::from(index)) else { return };
+    fn accept(&mut self, index: u8, now: Moment) -> Result<(), ShellError> {
+        let Some((listener, tls)) = self.listeners.get(usize::from(index)) else { return Ok(()) };
         for _ in 0..ACCEPTS_A_TURN {
-            // Any error other than "would block" belongs to the connection being accepted.
-            let Ok((stream, remote)) = listener.accept() else { break };
+            let (stream, remote) = match listener.accept() {
+                Ok(accepted) => accepted,
+                // It was shut down, and would be reported for ever.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    return Err(failing("accept from a listener that is none any more")(error));
+                }
+                // Any other error than "would block" belongs to the connection being accepted.
+                Err(_) => break,
+            };
             let admitted = self.connections.admit(stream, remote, tls.as_ref(), now.at);
             watch(&self.epoll, &mut self.connections, admitted);
         }
+        Ok(())
     }
 
     fn take_over(&mut self, now: Moment) {

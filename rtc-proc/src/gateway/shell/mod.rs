@@ -221,9 +221,18 @@ pub async fn run(
     let watching = tokio::spawn(watch_app(supervisor.clone(), orders.clone()));
     let app = App::new(config, supervisor, orders, draining.clone(), figures);
     let accepting = server::accept(listener, doorway.clone(), app.clone(), draining);
-    let serving = tokio::spawn(accepting);
+    let mut serving = tokio::spawn(accepting);
     loop {
-        match events.recv().await {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            over = &mut serving => {
+                // It ends by itself only when the listener cannot be used; its successor gets another.
+                let error = over.map_err(io::Error::from).and_then(|over| over).err();
+                let error = error.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                return Err(ServeError::caused("the HTTP listener is useless", error));
+            }
+        };
+        match event {
             Some(Event::SignallingReplaced(session, link)) => {
                 app.exchange.replace_link(session, link).await;
             }

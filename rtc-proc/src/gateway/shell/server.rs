@@ -92,12 +92,15 @@ impl Client {
 }
 
 /// Serves connections until the gateway drains; returns when all requests are answered.
+///
+/// # Errors
+/// When the listener does not listen any more.
 pub(super) async fn accept(
     listener: Listener,
     doorway: Doorway,
     app: App,
     mut draining: watch::Receiver<bool>,
-) {
+) -> io::Result<()> {
     let figures = app.figures.clone();
     let router = routes::router(app.clone());
     let mut tasks = JoinSet::new();
@@ -125,6 +128,8 @@ pub(super) async fn accept(
                     }
                 });
             }
+            // No connection's fault: this is no listener any more, and never will be.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
             Err(error) => {
                 static LIMIT: RateLimit = RateLimit::per_second(1);
                 if LIMIT.allows() {
@@ -136,6 +141,7 @@ pub(super) async fn accept(
     }
     drop((router, app));
     while tasks.join_next().await.is_some() {}
+    Ok(())
 }
 
 /// Serves a connection, unless it turns out to be for the relay.

@@ -3,7 +3,8 @@
 use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::BorrowedFd,
+    slice,
 };
 
 use lumen_ipc::{
@@ -17,6 +18,7 @@ use super::{
         places::{self, Listener, Temporary},
         relay::{Relay, Whereabouts},
         sockets::{self, Door},
+        standing::Standing,
         users::HostCast,
     },
     Ground, Staff, Stage, StageError,
@@ -36,7 +38,7 @@ pub(crate) struct HostStage {
     staff: Staff,
     pub(crate) front_door: FrontDoor,
     pub(crate) auth: AuthMode,
-    browsers: OwnedFd,
+    browsers: Standing,
     relay: Option<Relay>,
     /// Where the relay takes datagrams from this machine.
     pub(crate) relay_near: Option<SocketAddr>,
@@ -90,9 +92,12 @@ impl HostStage {
         let directory = config.workers_dir.as_deref();
         Ok(Self {
             staff: Staff::new(plan, cast.users, config.log.clone(), directory)?,
+            browsers: Standing::new(door.socket, {
+                let listen = door.listen.clone();
+                move || sockets::browsers_again(&listen)
+            }),
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
-            browsers: door.socket,
             relay,
             relay_near,
             mint,
@@ -138,9 +143,17 @@ impl Stage for HostStage {
         &self.staff
     }
 
+    fn standing(&mut self, grant: ToWorker) -> &mut [Standing] {
+        match (grant, &mut self.relay) {
+            (ToWorker::HttpListener, _) => slice::from_mut(&mut self.browsers),
+            (_, Some(relay)) => relay.standing(grant),
+            (_, None) => &mut [],
+        }
+    }
+
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
-            ToWorker::HttpListener => vec![self.browsers.as_fd()],
+            ToWorker::HttpListener => self.browsers.get().into_iter().collect(),
             ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams
             | ToWorker::RelayKey

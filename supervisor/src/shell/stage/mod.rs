@@ -31,6 +31,7 @@ use super::{
     places::{self, PlaceError},
     programs::{self, MissingWorker},
     relay::RelayError,
+    standing::Standing,
     users::{self, Cast, HostCast, UserError},
 };
 use crate::{
@@ -159,6 +160,9 @@ pub(crate) trait Stage {
     /// Its workers.
     fn staff(&self) -> &Staff;
 
+    /// The sockets of a kind that its workers are granted, one worker after another.
+    fn standing(&mut self, grant: ToWorker) -> &mut [Standing];
+
     /// Everything of a kind that its workers can be granted, link ends aside.
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>>;
 }
@@ -196,6 +200,16 @@ impl Staff {
     /// Tells rtc where the relay is, from its next start on.
     pub(crate) fn tell_relay(&mut self, near: Option<SocketAddr>) {
         plan::tell_relay(&mut self.plan, near);
+    }
+}
+
+/// Makes anew the sockets that a worker is about to be granted, where the one before left them useless.
+pub(crate) fn renew(stage: &mut dyn Stage, worker: Worker) {
+    let plan = stage.staff().plan.iter().find(|plan| plan.worker == worker);
+    for grant in plan.map_or(&[][..], |plan| plan.grants) {
+        for socket in stage.standing(*grant) {
+            socket.renew(&worker);
+        }
     }
 }
 

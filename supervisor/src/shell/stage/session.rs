@@ -9,6 +9,7 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
+    slice,
 };
 
 use lumen_ipc::message::grants::ToWorker;
@@ -21,9 +22,10 @@ use super::{
         helpers::{self, HelperLaunch},
         label::Label,
         nameless, pads,
-        places::{self, Listener, PlaceError, Temporary},
+        places::{self, Place, PlaceError, Temporary},
         sockets,
         spawn::AppLaunch,
+        standing::Standing,
         users::Cast,
     },
     Ground, Staff, Stage, StageError,
@@ -43,14 +45,16 @@ pub(crate) struct SessionStage {
     /// Whether the desktop stays when its app ends: nobody named the app, so nobody waits for its end.
     pub(crate) outlives_app: bool,
     helpers: Vec<HelperLaunch>,
-    media: sockets::Bound,
+    media: Standing,
+    media_address: SocketAddr,
     /// Where the media socket can be reached beside the machine's own addresses.
     public: Option<IpAddr>,
     /// The machine's addresses when all this was prepared.
     pub(crate) addresses: Vec<IpAddr>,
     /// The deposit of the gamepad worker; `None` without access to uinput.
     pads: Option<OwnedFd>,
-    wayland: Listener,
+    wayland: Standing,
+    _wayland_place: Place,
     /// Before the locks of the label and in `cast` are given up.
     _places: Vec<Temporary>,
     _label: Label,
@@ -69,9 +73,9 @@ impl SessionStage {
         let port = config.udp_port;
         let media = sockets::media(port).map_err(|source| StageError::Media { port, source })?;
         let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
-        let wayland = places::as_user(cast.session.identity, || {
-            places::listen(&places.runtime_dir.join(&places.display))
-        })?;
+        let path = places.runtime_dir.join(&places.display);
+        let wayland = places::as_user(cast.session.identity, || places::listen(&path))?;
+        let (wayland, wayland_place) = wayland.apart();
         let mut app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
         if config.x11 {
             helpers::x_sockets()?;
@@ -92,11 +96,23 @@ impl SessionStage {
             app,
             helpers,
             outlives_app: config.app == AppChoice::Demo,
-            media,
+            media: Standing::new(media.socket, {
+                let port = media.address.port();
+                move || sockets::media(port).map(|bound| bound.socket)
+            }),
+            media_address: media.address,
             public: config.public_address,
             addresses,
             pads: config.pad.and_then(|_| pads_deposit()),
-            wayland,
+            wayland: Standing::new(wayland, {
+                let identity = cast.session.identity;
+                move || {
+                    places::as_user(identity, || places::listen_again(&path))
+                        .map(OwnedFd::from)
+                        .map_err(io::Error::other)
+                }
+            }),
+            _wayland_place: wayland_place,
             passing_home: places.home.starts_with(&places.files).then(|| places.home.clone()),
             _places: places.made,
             _label: label,
@@ -117,7 +133,7 @@ impl SessionStage {
     /// The machine has other addresses: notes where the media socket can be reached, for this and every
     /// later rtc, and returns that.
     pub(crate) fn moved(&mut self, addresses: &[IpAddr]) -> Vec<SocketAddr> {
-        let candidates = sockets::candidates(self.media.address, self.public, addresses);
+        let candidates = sockets::candidates(self.media_address, self.public, addresses);
         plan::set_candidates(&mut self.staff.plan, &candidates);
         candidates
     }
@@ -139,11 +155,19 @@ impl Stage for SessionStage {
         &self.staff
     }
 
+    fn standing(&mut self, grant: ToWorker) -> &mut [Standing] {
+        match grant {
+            ToWorker::MediaSocket => slice::from_mut(&mut self.media),
+            ToWorker::WaylandListener => slice::from_mut(&mut self.wayland),
+            _ => &mut [],
+        }
+    }
+
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
-            ToWorker::MediaSocket => vec![self.media.socket.as_fd()],
+            ToWorker::MediaSocket => self.media.get().into_iter().collect(),
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
-            ToWorker::WaylandListener => vec![self.wayland.socket.as_fd()],
+            ToWorker::WaylandListener => self.wayland.get().into_iter().collect(),
             ToWorker::HttpListener
             | ToWorker::LinkEnd { .. }
             | ToWorker::RelayCertificate

@@ -1,0 +1,188 @@
+//! Sockets that outlive the workers they are granted to, one after another.
+//!
+//! All of them hold the same socket, not copies of it, so one that was taken over may have left it
+//! useless for the next: shut down, or so that calls on it block. The policies forbid workers both;
+//! this does not rely on that. Before a socket is granted again it is tried, and if it is useless it is
+//! made anew at the same address.
+
+use std::{
+    fmt, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use nix::{
+    errno::Errno,
+    sys::socket::{MsgFlags, SockType, SockaddrStorage, getsockname, getsockopt, sendto, sockopt},
+};
+use tracing::{error, warn};
+
+/// A socket and how it was made.
+pub(crate) struct Standing {
+    /// `None` while it cannot be made.
+    socket: Option<OwnedFd>,
+    make: Box<dyn Fn() -> io::Result<OwnedFd>>,
+}
+
+/// What is wrong with a socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fault {
+    /// It could not be made the last time.
+    Absent,
+    /// It does not listen.
+    Deaf,
+    /// Nothing can be received from it, or sent.
+    Shut,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "could not be made the last time",
+            Self::Deaf => "does not listen any more",
+            Self::Shut => "has been shut down",
+        })
+    }
+}
+
+impl Standing {
+    /// One that is there. `make` makes another at the same address when this one is closed.
+    pub(crate) fn new(
+        socket: impl Into<OwnedFd>,
+        make: impl Fn() -> io::Result<OwnedFd> + 'static,
+    ) -> Self {
+        Self { socket: Some(socket.into()), make: Box::new(make) }
+    }
+
+    /// The socket, unless it cannot be made.
+    pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Makes it anew if it is useless. For a moment at which no worker holds it.
+    pub(crate) fn renew(&mut self, name: &dyn fmt::Display) {
+        let Some(fault) = self.fault() else { return };
+        warn!("the socket for {name} {fault}; making another at its address");
+        // Its address has to be free.
+        self.socket = None;
+        match (self.make)() {
+            Ok(socket) => self.socket = Some(socket),
+            // Whoever is to be granted it ends, and it is tried again.
+            Err(error) => error!(%error, "no socket for {name} can be made"),
+        }
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        let Some(socket) = &self.socket else { return Some(Fault::Absent) };
+        fault(socket).unwrap_or(Some(Fault::Shut))
+    }
+}
+
+/// Tries a socket, and makes it non-blocking.
+fn fault(socket: &OwnedFd) -> Result<Option<Fault>, Errno> {
+    lumen_ipc_runtime::make_nonblocking(socket).map_err(|_| Errno::EBADF)?;
+    let is_stream = getsockopt(socket, sockopt::SockType)? == SockType::Stream;
+    if is_stream && !getsockopt(socket, sockopt::AcceptConn)? {
+        return Ok(Some(Fault::Deaf));
+    }
+    let shut = lumen_ipc_runtime::is_shut_down(socket).map_err(|_| Errno::EBADF)?;
+    let shut = shut || !is_stream && !can_send(socket)?;
+    Ok(shut.then_some(Fault::Shut))
+}
+
+/// Whether a datagram socket sends: an empty datagram to itself, which whoever serves it drops. That
+/// sending has been shut down is seen in no other way.
+fn can_send(socket: &OwnedFd) -> Result<bool, Errno> {
+    let own: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    let (v4, v6) = (own.as_sockaddr_in(), own.as_sockaddr_in6());
+    let own: SocketAddr = match (v4, v6) {
+        (Some(v4), _) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        (Some(v4), _) => (v4.ip(), v4.port()).into(),
+        (_, Some(v6)) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        (_, Some(v6)) => (v6.ip(), v6.port()).into(),
+        (None, None) => return Ok(true),
+    };
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    let sent = sendto(socket.as_raw_fd(), &[], &SockaddrStorage::from(own), flags);
+    // A firewall or a full buffer is not the socket's fault.
+    Ok(sent != Err(Errno::EPIPE))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        net::{TcpListener, UdpSocket},
+        os::unix::net::UnixListener,
+        rc::Rc,
+    };
+
+    use nix::sys::socket::{Shutdown, shutdown};
+
+    use super::*;
+
+    /// A socket, and how often another was made in its place.
+    fn standing(socket: OwnedFd) -> (Standing, Rc<Cell<u32>>) {
+        let made = Rc::new(Cell::new(0));
+        let count = Rc::clone(&made);
+        let again = move || {
+            count.set(count.get() + 1);
+            Ok(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.into())
+        };
+        (Standing::new(socket, again), made)
+    }
+
+    fn sockets() -> [(&'static str, OwnedFd); 4] {
+        let folder = std::env::temp_dir().join(format!("lumen-standing-{}", std::process::id()));
+        let _ = std::fs::remove_file(&folder);
+        [
+            ("TCP", TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").into()),
+            ("UDP", UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").into()),
+            ("all UDP", UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a port").into()),
+            ("Unix", UnixListener::bind(&folder).expect("a path").into()),
+        ]
+    }
+
+    #[test]
+    fn socket_that_serves_stays() {
+        for (name, socket) in sockets() {
+            let (mut standing, made) = standing(socket);
+            standing.renew(&name);
+            assert_eq!((standing.get().is_some(), made.get()), (true, 0), "{name}");
+        }
+    }
+
+    #[test]
+    fn socket_shut_down_in_a_way_that_spoils_it_is_made_anew() {
+        for way in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
+            for (name, socket) in sockets() {
+                // UDP says that it is not connected, and does it.
+                let _ = shutdown(socket.as_raw_fd(), way);
+                let (mut standing, made) = standing(socket);
+                standing.renew(&name);
+                // A listener sends nothing, so the end of its sending spoils nothing.
+                let spoils = way != Shutdown::Write || name.ends_with("UDP");
+                assert_eq!(made.get(), u32::from(spoils), "{name}, {way:?}");
+                assert!(standing.get().is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn socket_that_cannot_be_made_is_tried_again_each_time() {
+        let (mut standing, made) =
+            standing(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").into());
+        standing.socket = None;
+        standing.renew(&"a test");
+        assert_eq!((standing.get().is_some(), made.get()), (true, 1));
+    }
+
+    #[test]
+    fn socket_that_blocks_is_made_non_blocking() {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let (mut standing, _) = standing(socket.try_clone().expect("a descriptor").into());
+        standing.renew(&"a test");
+        let waited = socket.recv_from(&mut [0; 1]).and_then(|_| socket.recv_from(&mut [0; 1]));
+        assert_eq!(waited.expect_err("nothing more").kind(), io::ErrorKind::WouldBlock);
+    }
+}
