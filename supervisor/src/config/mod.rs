@@ -140,6 +140,8 @@ pub struct SessionConfig {
     pub bitrate: Kbps,
     /// Whose session it is, if root names a user.
     pub user: Option<String>,
+    /// Address of the media socket; `None` for every one.
+    pub udp_listen: Option<IpAddr>,
     /// Port of the media socket; zero for any.
     pub udp_port: u16,
     /// Which device virtual gamepads imitate; `None` for no gamepads.
@@ -187,6 +189,8 @@ pub struct DoctorConfig {
     pub json: bool,
     /// Where browsers would connect.
     pub front_door: FrontDoor,
+    /// Address of the media socket; `None` for every one.
+    pub udp_listen: Option<IpAddr>,
     /// The port that the media socket would use.
     pub udp_port: u16,
     /// The public address of this host, if it differs from its own.

@@ -146,7 +146,7 @@ impl Line {
             Command::Serve => self.serve()?,
             Command::Session => {
                 let (host, name) = (self.values.host()?, self.values.session_name()?);
-                Invocation::Session(Box::new(self.session(host, name)?))
+                Invocation::Session(Box::new(self.session(host, name, None)?))
             }
             Command::Status => Invocation::Status {
                 name: self.values.name()?,
@@ -164,6 +164,7 @@ impl Line {
     fn doctor(&self) -> Result<Invocation, UsageError> {
         Ok(Invocation::Doctor(DoctorConfig {
             json: self.values.switch(Key::Json)?,
+            udp_listen: self.values.udp_listen(Some(&self.values.front_door()?))?,
             front_door: self.values.front_door()?,
             udp_port: self.values.udp_port()?,
             public_address: self.values.public_address()?,
@@ -173,8 +174,8 @@ impl Line {
     }
 
     fn run(&mut self) -> Result<Invocation, UsageError> {
-        let session = self.session(self.values.name()?, None)?;
         let front_door = self.values.front_door()?;
+        let session = self.session(self.values.name()?, None, Some(&front_door))?;
         let host = self.host(self.values.auth(&front_door)?, front_door)?;
         Ok(Invocation::Run(Box::new(RunConfig { host, session })))
     }
@@ -203,6 +204,7 @@ impl Line {
         &mut self,
         host: InstanceName,
         name: Option<SessionName>,
+        door: Option<&FrontDoor>,
     ) -> Result<SessionConfig, UsageError> {
         let app = self.app()?;
         let size = self.values.size()?;
@@ -217,6 +219,7 @@ impl Line {
             fps: values.fps()?,
             bitrate: values.bitrate()?,
             user: values.optional(Key::User),
+            udp_listen: values.udp_listen(door)?,
             udp_port: values.udp_port()?,
             pad: values.pad()?,
             pad_grace: values.pad_grace()?,
@@ -443,6 +446,24 @@ mod tests {
             "run --auth none --listen unix:/run/a.sock",
         ] {
             assert!(refusal(line).contains("own the desktop"), "{line}");
+        }
+    }
+
+    #[test]
+    fn media_socket_is_on_loopback_only_where_the_page_is_and_nobody_says_otherwise() {
+        let local = Some("127.0.0.1".parse().expect("an address"));
+        for (line, expected) in [
+            ("run", local),
+            ("run --listen 127.0.0.1:9", local),
+            ("run --listen 0.0.0.0:9", None),
+            ("run --listen unix:/run/desk.sock", None),
+            ("run --trusted-proxy 127.0.0.1", None),
+            ("run --public-address 203.0.113.5", None),
+            ("run --udp-listen 0.0.0.0", None),
+            ("run --listen 0.0.0.0:9 --udp-listen 127.0.0.1", local),
+            ("run --udp-listen 192.0.2.7", "192.0.2.7".parse().ok()),
+        ] {
+            assert_eq!(run(line).session.udp_listen, expected, "{line}");
         }
     }
 

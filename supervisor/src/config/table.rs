@@ -87,6 +87,7 @@ mod tests {
             SessionName,
             Size,
             TrustedProxy,
+            UdpListen,
             UdpPort,
             User,
             WorkersDir,

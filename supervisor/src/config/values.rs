@@ -1,6 +1,13 @@
 //! Option values by key, from the command line or the environment, parsed into their types.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use lumen_ipc::{
     front_door::{BadNetwork, FrontDoor, Listen},
@@ -147,6 +154,26 @@ impl Values {
 
     pub(super) fn udp_port(&self) -> Result<u16, UsageError> {
         self.port(Key::UdpPort)
+    }
+
+    /// Where the media socket is bound: to one address, or without one to all. Who is not told an address
+    /// serves this machine alone if the page, behind this `door`, does.
+    pub(super) fn udp_listen(
+        &self,
+        door: Option<&FrontDoor>,
+    ) -> Result<Option<IpAddr>, UsageError> {
+        if self.text(Key::UdpListen).0 == "auto" {
+            let is_local = door.is_some_and(FrontDoor::is_local);
+            let is_reached_from_elsewhere = self.public_address()?.is_some();
+            let own = is_local && !is_reached_from_elsewhere;
+            return Ok(own.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        }
+        let address: IpAddr =
+            self.number(Key::UdpListen, "`auto` or an IP address; 0.0.0.0 is for every one")?;
+        match address.is_multicast() {
+            true => Err(self.bad(Key::UdpListen, "expected an address of this host")),
+            false => Ok((!address.is_unspecified()).then_some(address)),
+        }
     }
 
     pub(super) fn public_address(&self) -> Result<Option<IpAddr>, UsageError> {

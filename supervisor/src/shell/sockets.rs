@@ -171,31 +171,38 @@ fn listening(descriptor: OwnedFd, address: SocketAddr) -> io::Result<Bound> {
     Ok(Bound { socket: listener.into(), address })
 }
 
-/// Binds the media socket to every address of the host, both IP versions if it has both.
-pub(crate) fn media(port: u16) -> io::Result<Bound> {
-    dual_stack(port).or_else(|error| match error.raw_os_error() {
-        Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL) => ipv4(port),
-        _ => Err(error),
-    })
+/// Binds the media socket to one address, or without one to every address of the host, both IP versions if
+/// it has both.
+pub(crate) fn media(address: Option<IpAddr>, port: u16) -> io::Result<Bound> {
+    match address {
+        Some(IpAddr::V4(address)) => ipv4(address, port),
+        Some(IpAddr::V6(address)) => ipv6(address, port),
+        None => ipv6(Ipv6Addr::UNSPECIFIED, port).or_else(|error| match error.raw_os_error() {
+            Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL) => {
+                ipv4(Ipv4Addr::UNSPECIFIED, port)
+            }
+            _ => Err(error),
+        }),
+    }
 }
 
-fn dual_stack(port: u16) -> io::Result<Bound> {
+fn ipv6(address: Ipv6Addr, port: u16) -> io::Result<Bound> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let descriptor = socket(AddressFamily::Inet6, SockType::Datagram, flags, None)?;
     setsockopt(&descriptor, sockopt::Ipv6V6Only, &false)?;
     setsockopt(&descriptor, sockopt::Ipv6RecvPacketInfo, &true)?;
-    let address = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0);
+    let address = SocketAddrV6::new(address, port, 0, 0);
     bind(descriptor.as_raw_fd(), &SockaddrIn6::from(address))?;
     enlarge(&descriptor)?;
     let address = SocketAddrV6::from(getsockname::<SockaddrIn6>(descriptor.as_raw_fd())?);
     Ok(Bound { socket: descriptor, address: address.into() })
 }
 
-fn ipv4(port: u16) -> io::Result<Bound> {
+fn ipv4(address: Ipv4Addr, port: u16) -> io::Result<Bound> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let descriptor = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
     setsockopt(&descriptor, sockopt::Ipv4PacketInfo, &true)?;
-    let address = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    let address = SocketAddrV4::new(address, port);
     bind(descriptor.as_raw_fd(), &SockaddrIn::from(address))?;
     enlarge(&descriptor)?;
     let address = SocketAddrV4::from(getsockname::<SockaddrIn>(descriptor.as_raw_fd())?);
@@ -256,14 +263,16 @@ fn routed_addresses() -> Vec<IpAddr> {
     far.into_iter().filter_map(|far| own(far).ok()).collect()
 }
 
-/// Where the media socket can be reached: first where the administrator says, then at each of
-/// `addresses`.
+/// Where the media socket can be reached: first where the administrator says, then at the address it is
+/// bound to, or at each of `addresses` if it is bound to none.
 pub(crate) fn candidates(
     media: SocketAddr,
     public: Option<IpAddr>,
     addresses: &[IpAddr],
 ) -> Vec<SocketAddr> {
-    let own = addresses.iter().copied().filter(|address| Some(*address) != public);
+    let bound = (!media.ip().is_unspecified()).then_some(media.ip());
+    let own = bound.as_ref().map_or(addresses, std::slice::from_ref);
+    let own = own.iter().copied().filter(|address| Some(*address) != public);
     let all = public.into_iter().chain(own);
     all.filter(|address| media.is_ipv6() || address.is_ipv4())
         .map(|address| SocketAddr::new(address, media.port()))
@@ -275,4 +284,24 @@ fn ip_address(address: &SockaddrStorage) -> Option<IpAddr> {
         return Some(address.ip().into());
     }
     address.as_sockaddr_in6().map(|address| address.ip().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_of_a_socket_with_an_address_are_that_and_the_public_one() {
+        let all = ["192.0.2.7", "2001:db8::7", "127.0.0.1"].map(|ip| ip.parse().expect("legal"));
+        let told = |media: &str, public: Option<&str>| {
+            let media = media.parse().expect("legal");
+            let public = public.map(|ip| ip.parse().expect("legal"));
+            candidates(media, public, &all).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told("127.0.0.1:9", None), ["127.0.0.1:9"]);
+        assert_eq!(told("192.0.2.7:9", Some("203.0.113.5")), ["203.0.113.5:9", "192.0.2.7:9"]);
+        assert_eq!(told("[2001:db8::7]:9", None), ["[2001:db8::7]:9"]);
+        assert_eq!(told("0.0.0.0:9", None), ["192.0.2.7:9", "127.0.0.1:9"]);
+        assert_eq!(told("[::]:9", None), ["192.0.2.7:9", "[2001:db8::7]:9", "127.0.0.1:9"]);
+    }
 }

@@ -238,13 +238,20 @@ fn browsers(config: &DoctorConfig) -> Finding {
 
 fn media(config: &DoctorConfig) -> Finding {
     let subject = "UDP for picture and input";
-    match sockets::media(config.udp_port) {
+    match sockets::media(config.udp_listen, config.udp_port) {
+        Ok(bound) if bound.address.ip().is_loopback() => Finding::ok(
+            subject,
+            "loopback only: --listen is a loopback address, and no proxy is trusted, or --udp-listen says so",
+        ),
+        Ok(bound) if !bound.address.ip().is_unspecified() => {
+            Finding::ok(subject, format!("{} only, as --udp-listen says", bound.address.ip()))
+        }
         Ok(bound) if bound.address.is_ipv6() => Finding::ok(subject, "IPv4 and IPv6"),
         Ok(_) => Finding::ok(subject, "IPv4 only: this machine has no IPv6"),
         Err(error) => Finding::missing(
             subject,
             format!("port {}: {error}", config.udp_port),
-            "choose another with --udp-port",
+            "choose others with --udp-port and --udp-listen",
         ),
     }
 }

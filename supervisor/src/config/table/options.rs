@@ -23,7 +23,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 34] = [
+pub const OPTIONS: [OptionRow; 35] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -161,6 +161,17 @@ pub const OPTIONS: [OptionRow; 34] = [
         help: "User of the desktop; for root only. Without it root starts the desktop for the user \
                who called sudo, or else for a temporary unprivileged user.",
         commands: SESSION,
+    },
+    OptionRow {
+        key: Key::UdpListen,
+        name: "udp-listen",
+        short: None,
+        environment: "LUMEN_UDP_LISTEN",
+        placeholder: Some("auto|IP"),
+        default: "auto",
+        help: "Address of picture and input; 0.0.0.0 is for every one. auto is loopback where \
+               --listen is, without a proxy and --public-address; else every one.",
+        commands: SESSION_AND_DOCTOR,
     },
     OptionRow {
         key: Key::UdpPort,

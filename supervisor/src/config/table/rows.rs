@@ -86,6 +86,8 @@ pub enum Key {
     Size,
     /// Proxies whose headers are trusted.
     TrustedProxy,
+    /// Address of the media socket.
+    UdpListen,
     /// Port of the media socket.
     UdpPort,
     /// Whose session it is.

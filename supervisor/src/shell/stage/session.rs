@@ -71,7 +71,8 @@ impl SessionStage {
         caller: &Caller,
     ) -> Result<Self, StageError> {
         let port = config.udp_port;
-        let media = sockets::media(port).map_err(|source| StageError::Media { port, source })?;
+        let media = sockets::media(config.udp_listen, port)
+            .map_err(|source| StageError::Media { port, source })?;
         let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
         let path = places.runtime_dir.join(&places.display);
         let wayland = places::as_user(cast.session.identity, || places::listen(&path))?;
