@@ -18,17 +18,25 @@
 //! # refuse("too short");
 //! ```
 
+mod limit;
+
 use std::{
     io::{self, Write},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use limit::Limits;
 use lumen_ipc::visible::visible;
+use tracing::{Event, Metadata};
 use tracing_subscriber::{
-    EnvFilter, Registry, filter::ParseError, fmt, layer::SubscriberExt, reload,
+    EnvFilter, Layer, Registry,
+    filter::{LevelFilter, ParseError},
+    fmt,
+    layer::{self, SubscriberExt},
+    reload,
     util::SubscriberInitExt,
 };
 
@@ -49,9 +57,9 @@ pub enum FilterError {
     NotReloadable(#[from] reload::Error),
 }
 
-/// The beginning of every filter: tarpc logs each request at `info` and each closed connection at
-/// `warn`, where our code logs more; Smithay logs each span.
-const QUIET: &str = "smithay=warn,tarpc=error";
+/// The beginning of every filter: dependencies log errors only. What they say below that, a remote
+/// can often cause, and our code says more.
+const QUIET: &str = "error";
 
 /// Starts logging to standard error at level `info`. Only the first call in a process has an
 /// effect.
@@ -62,10 +70,12 @@ pub fn start() -> Filter {
 /// Starts logging, and passes each line, without its newline, to `sink`, which must neither block
 /// nor log.
 pub fn start_to(sink: impl Fn(&str) + Send + Sync + 'static) -> Filter {
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(format!("{QUIET},info")));
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(directives("info")));
     let sink: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(sink);
+    let limited = Limited { limits: Mutex::default(), sink: Arc::clone(&sink) };
     let writer = move || Lines { line: Vec::new(), sink: Arc::clone(&sink) };
     let lines = fmt::layer().without_time().with_ansi(false).with_writer(writer);
+    let lines = lines.with_filter(limited);
     // An error means that a test's subscriber is installed already; then that one logs.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     Filter(handle)
@@ -77,7 +87,34 @@ impl Filter {
     /// # Errors
     /// [`FilterError`] keeps the old filter in force.
     pub fn replace(&self, filter: &str) -> Result<(), FilterError> {
-        Ok(self.0.reload(EnvFilter::try_new(format!("{QUIET},{filter}"))?)?)
+        Ok(self.0.reload(EnvFilter::try_new(directives(filter))?)?)
+    }
+}
+
+/// A filter in which a level without a target is that of our own crates.
+fn directives(filter: &str) -> String {
+    let own = |directive: &str| match directive.trim().parse::<LevelFilter>() {
+        Ok(level) => format!(",{}={level}", limit::OWN),
+        Err(_) => format!(",{directive}"),
+    };
+    filter.split(',').map(own).fold(QUIET.to_owned(), |all, next| all + &next)
+}
+
+/// Holds back lines beyond what their source may log, and says how many.
+struct Limited {
+    limits: Mutex<Limits>,
+    sink: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl<S> layer::Filter<S> for Limited {
+    fn enabled(&self, _: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        true
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &layer::Context<'_, S>) -> bool {
+        let second = clock::now().0 / 1_000_000;
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.allow(second, event.metadata(), |line| (self.sink)(&single_line(&line)))
     }
 }
 
@@ -160,6 +197,57 @@ impl RateLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directives_without_a_target_are_about_our_own_crates() {
+        assert_eq!(directives("info"), "error,lumen=info");
+        assert_eq!(directives("warn,str0m=debug"), "error,lumen=warn,str0m=debug");
+        assert!(EnvFilter::try_new(directives("debug,lumen_rtc=trace")).is_ok());
+        assert!(EnvFilter::try_new(directives("=no[filter")).is_err());
+    }
+
+    #[test]
+    fn our_own_crates_log_at_the_level_asked_for_and_dependencies_errors_only() {
+        let filter = EnvFilter::new(directives("info"));
+        let subscriber = tracing_subscriber::registry().with(filter);
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::enabled!(target: "lumen_rtc::shell", tracing::Level::INFO));
+            assert!(!tracing::enabled!(target: "lumen_rtc::shell", tracing::Level::DEBUG));
+            assert!(!tracing::enabled!(target: "str0m::ice", tracing::Level::WARN));
+            assert!(tracing::enabled!(target: "str0m::ice", tracing::Level::ERROR));
+        });
+    }
+
+    #[test]
+    fn flood_of_a_dependency_is_held_back_and_counted_and_others_stay_readable() {
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = Arc::clone(&said);
+        let sink: Arc<dyn Fn(&str) + Send + Sync> =
+            Arc::new(move |line: &str| kept.lock().expect("no panic").push(line.to_owned()));
+        let limited = Limited { limits: Mutex::default(), sink: Arc::clone(&sink) };
+        let writer = move || Lines { line: Vec::new(), sink: Arc::clone(&sink) };
+        let lines = fmt::layer().without_time().with_ansi(false).with_writer(writer);
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(limited));
+        tracing::subscriber::with_default(subscriber, || {
+            let start = clock::now().0 / 1_000_000;
+            for _ in 0..20_000 {
+                tracing::error!(target: "dependency::stun", "malformed");
+                tracing::error!(target: "dependency::dtls", "malformed");
+            }
+            tracing::warn!(target: "lumen_test", "another line");
+            // The count is told with the first line of another second.
+            while clock::now().0 / 1_000_000 == start {
+                std::hint::spin_loop();
+            }
+            tracing::info!(target: "lumen_test", "the end");
+        });
+        let said = said.lock().expect("no panic");
+        let of = |what: &str| said.iter().filter(|line| line.contains(what)).count();
+        assert!(of("another line") == 1 && of("the end") == 1, "{said:?}");
+        assert!(of("lines of this kind were held back") >= 1, "{said:?}");
+        // Five a second, over the few seconds that this may take on a busy machine.
+        assert!(of("malformed") < 200, "{}", of("malformed"));
+    }
 
     #[test]
     fn rate_limit_counts_what_it_holds_back_per_second() {
