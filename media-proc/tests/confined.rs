@@ -20,7 +20,7 @@ use lumen_media::{
 fn main() -> anyhow::Result<()> {
     let short = memfd::MemfdOptions::default().create("short")?.into_file();
     short.set_len(1)?;
-    confine::confine(&policy::policy(), Worker::Media).context("confinement")?;
+    confine::confine(&policy::policy(), Worker::Media.binary()).context("confinement")?;
     // A desktop, a smaller one and the largest: each size opens an encoder anew.
     for (width, height) in [(1920, 1080), (640, 360), (4096, 2304)] {
         encode(FrameSize::new(width, height)?).context("after confinement")?;

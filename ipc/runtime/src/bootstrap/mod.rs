@@ -209,8 +209,8 @@ pub fn run<W: Worker>() -> ProcessExitCode {
         ));
         return ExitCode::NotSupervised.into();
     };
-    end_on_panic(W::WORKER);
-    show_name(W::WORKER);
+    end_on_panic(W::WORKER.binary());
+    show_name(W::WORKER.binary());
     let filter = log::start();
     match live::<W>(inherited, filter) {
         Ok(()) => {
@@ -265,7 +265,7 @@ fn prepare<W: Worker>(
     let grants = receive_grants(channel, grants)?;
     let worker = W::acquire(config, grants)
         .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?;
-    let report = confine::confine(&worker.policy(), W::WORKER)
+    let report = confine::confine(&worker.policy(), W::WORKER.binary())
         .map_err(|error| Ended::because(ExitCode::CouldNotConfine, &error))?;
     control.enter(Phase::Confined);
     Ok((worker, report))
@@ -295,20 +295,20 @@ fn receive_grant((channel, reports): (&GrantsChannel, &Reports)) -> Result<Grant
     }
 }
 
-/// Shows the worker's name in `ps` and `top`: the supervisor executes it by descriptor, for which
+/// Shows a program's name in `ps` and `top`: the supervisor executes it by descriptor, for which
 /// the kernel would show a name like "7".
-fn show_name(worker: WorkerName) {
-    if let Ok(name) = CString::new(worker.binary()) {
-        // A worker works without a name, too.
+pub fn show_name(program: &str) {
+    if let Ok(name) = CString::new(program) {
+        // A program works without a name, too.
         let _ = rustix::thread::set_name(&name);
     }
 }
 
 /// A panic on any thread ends the process: half a worker is worse than a restarted one. The line
 /// has no backtrace, because making one opens files, which the policy forbids.
-pub(crate) fn end_on_panic(worker: WorkerName) {
+pub fn end_on_panic(program: &'static str) {
     std::panic::set_hook(Box::new(move |panic| {
-        log::write_line(&format!("{}: a bug: {panic}", worker.binary()));
+        log::write_line(&format!("{program}: a bug: {panic}"));
         ffi::exit_now(ExitCode::Panicked)
     }));
 }

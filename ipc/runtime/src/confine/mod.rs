@@ -26,7 +26,7 @@ mod seccomp;
 mod syscalls;
 mod trap;
 
-use lumen_ipc::{process::Worker, service::ConfinementReport, text::Text};
+use lumen_ipc::{service::ConfinementReport, text::Text};
 use rustix::{io::Errno, thread};
 
 use crate::clock;
@@ -76,18 +76,18 @@ pub enum ConfineError {
     Trap(#[source] std::io::Error),
 }
 
-/// Enforces `policy` on this process, irrevocably. `worker` is named by the trap handler.
+/// Enforces `policy` on this process, irrevocably. `program` is what the trap handler calls it.
 ///
 /// # Errors
 /// [`ConfineError`] names the step that failed; the process must then end.
-pub fn confine(policy: &Policy, worker: Worker) -> Result<ConfinementReport, ConfineError> {
+pub fn confine(policy: &Policy, program: &'static str) -> Result<ConfinementReport, ConfineError> {
     thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
     drop_capabilities().map_err(ConfineError::Capabilities)?;
     // At the first reading rustix looks for the vDSO by a prctl that no policy allows.
     let _ = clock::now();
     let landlock_abi = landlock::restrict(policy)?;
     let unlimited = limits::lower(policy)?;
-    trap::install(worker).map_err(ConfineError::Trap)?;
+    trap::install(program).map_err(ConfineError::Trap)?;
     let seccomp_rules = seccomp::apply(policy)?;
     let unlimited = unlimited.into_iter().map(Text::truncated).collect();
     Ok(ConfinementReport { landlock_abi, seccomp_rules, namespaces: Vec::new(), unlimited })

@@ -1,4 +1,4 @@
-//! Ends a worker that makes a forbidden system call: a handler for `SIGSYS` writes the worker's and
+//! Ends a program that makes a forbidden system call: a handler for `SIGSYS` writes the program's and
 //! the call's name to standard error and exits with [`ExitCode::ForbiddenSyscall`].
 //!
 //! INVARIANT: the handler is async-signal-safe. It formats into its own array and calls only
@@ -14,23 +14,23 @@ use std::{
 };
 
 use libc::{c_int, c_void, siginfo_t};
-use lumen_ipc::process::{ExitCode, Worker};
+use lumen_ipc::process::ExitCode;
 
 use super::syscalls::syscall_name;
 use crate::ffi::exit_now;
 
-/// The worker that the handler names; null until [`install`].
-static NAME: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
+/// The program that the handler names; null until [`install`].
+static NAME: AtomicPtr<&'static str> = AtomicPtr::new(ptr::null_mut());
 
 /// Where `si_syscall` lies in `siginfo_t`, counted in `int`s: after signo, errno, code and, aligned
 /// to eight bytes, the calling address (`asm-generic/siginfo.h`, `_sigsys`; the same on every
 /// 64-bit architecture). The libc crate does not name the field.
 const SI_SYSCALL: usize = 6;
 
-/// Installs the handler. `worker` is leaked, once per process, because the handler may run until
+/// Installs the handler. `program` is leaked, once per process, because the handler may run until
 /// the end.
-pub(super) fn install(worker: Worker) -> io::Result<()> {
-    NAME.store(Box::leak(Box::new(worker)), Ordering::Release);
+pub(super) fn install(program: &'static str) -> io::Result<()> {
+    NAME.store(Box::leak(Box::new(program)), Ordering::Release);
     // SAFETY: all zeroes is a valid sigaction: no flags, empty mask, default handler.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = on_forbidden as *const () as usize;
@@ -45,10 +45,10 @@ extern "C" fn on_forbidden(_signal: c_int, info: *mut siginfo_t, _context: *mut 
     // SAFETY: the kernel passes a complete siginfo_t to a handler installed with SA_SIGINFO; for
     // SIGSYS the int at SI_SYSCALL is the call's number, and it lies inside the structure.
     let number = unsafe { info.cast::<c_int>().add(SI_SYSCALL).read() };
-    // SAFETY: the pointer is null or the worker `install` leaked, which nobody changes or frees.
-    let worker = unsafe { NAME.load(Ordering::Acquire).as_ref() };
+    // SAFETY: the pointer is null or the name that `install` leaked, which nobody changes or frees.
+    let program = unsafe { NAME.load(Ordering::Acquire).as_ref() };
     let mut line = Line::new();
-    line.push(worker.map_or("lumen", |worker| worker.binary()));
+    line.push(program.copied().unwrap_or("lumen"));
     line.push(": forbidden system call ");
     line.push_number(number.unsigned_abs());
     line.push(" (");

@@ -79,10 +79,16 @@ enum Claim {
 /// Checks every claim of `policy`, or is a child that checks one: the `main` of a policy test.
 #[must_use]
 pub fn main(worker: Worker, policy: fn() -> Policy) -> ProcessExitCode {
+    main_of(worker.binary(), policy)
+}
+
+/// The same for a program that is no worker.
+#[must_use]
+pub fn main_of(program: &'static str, policy: fn() -> Policy) -> ProcessExitCode {
     let mut arguments = env::args().skip(1);
     if arguments.next().as_deref() == Some(CHILD) {
         let number = arguments.next().and_then(|number| number.parse().ok());
-        act(worker, &policy(), number.unwrap_or(usize::MAX));
+        act(program, &policy(), number.unwrap_or(usize::MAX));
     }
     let policy = policy();
     let claims = claims(&policy);
@@ -91,15 +97,15 @@ pub fn main(worker: Worker, policy: fn() -> Policy) -> ProcessExitCode {
         .enumerate()
         .filter_map(|(number, claim)| check(number, claim).err())
         .collect();
-    report(worker, claims.len(), &failures);
+    report(program, claims.len(), &failures);
     if failures.is_empty() { ProcessExitCode::SUCCESS } else { ProcessExitCode::FAILURE }
 }
 
-fn report(worker: Worker, claims: usize, failures: &[String]) {
+fn report(program: &str, claims: usize, failures: &[String]) {
     let mut out = io::stdout().lock();
     let held = claims - failures.len();
     // A closed standard output leaves the exit code to tell.
-    let _ = writeln!(out, "policy of {worker}: {held} of {claims} claims hold");
+    let _ = writeln!(out, "policy of {program}: {held} of {claims} claims hold");
     for failure in failures {
         let _ = writeln!(out, "FAILED {failure}");
     }
@@ -204,13 +210,13 @@ const fn ends_process(syscall: c_long) -> bool {
 }
 
 /// The child: confines itself, does one thing, and ends with what came of it.
-fn act(worker: Worker, policy: &Policy, number: usize) -> ! {
+fn act(program: &'static str, policy: &Policy, number: usize) -> ! {
     let Some(claim) = claims(policy).into_iter().nth(number) else {
         ffi::exit(i32::from(ExitCode::Usage.number()))
     };
-    bootstrap::end_on_panic(worker);
+    bootstrap::end_on_panic(program);
     let parent = std::os::unix::process::parent_id();
-    if let Err(error) = confine::confine(policy, worker) {
+    if let Err(error) = confine::confine(policy, program) {
         crate::log::write_line(&format!("not confined: {error}"));
         ffi::exit(i32::from(ExitCode::CouldNotConfine.number()))
     }
