@@ -106,6 +106,7 @@ pub struct ClientState {
     pub objects: Objects,
     /// Whose process it is, or which passed the connection on.
     pid: Option<Pid>,
+    is_bridge: bool,
     count: ClientCount,
 }
 
@@ -118,8 +119,23 @@ impl ClientState {
             compositor: CompositorClientState::default(),
             objects: Objects::default(),
             pid,
+            is_bridge: false,
             count: count.clone(),
         }
+    }
+
+    /// The clipboard's bridge, which counts as an app does.
+    #[must_use]
+    pub fn bridge(count: &ClientCount, pid: Option<Pid>) -> Self {
+        let mut state = Self::new(count, pid);
+        state.is_bridge = true;
+        state
+    }
+
+    /// Whether it may see and replace what is copied without having the keyboard.
+    #[must_use]
+    pub const fn is_bridge(&self) -> bool {
+        self.is_bridge
     }
 }
 

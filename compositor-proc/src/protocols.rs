@@ -4,7 +4,10 @@ use smithay::{
     input::{SeatHandler, SeatState},
     wayland::{
         compositor::CompositorState,
-        selection::{data_device::DataDeviceState, primary_selection::PrimarySelectionState},
+        selection::{
+            data_device::DataDeviceState, ext_data_control::DataControlState,
+            primary_selection::PrimarySelectionState,
+        },
         shell::{wlr_layer::WlrLayerShellState, xdg::XdgShellState},
         shm::ShmState,
         xdg_activation::XdgActivationState,
@@ -17,6 +20,8 @@ pub struct Protocols<D: SeatHandler> {
     pub activation: XdgActivationState,
     /// Surfaces and regions.
     pub compositor: CompositorState,
+    /// The clipboard, for its bridge.
+    pub data_control: DataControlState,
     /// Clipboard, drag and drop.
     pub data_device: DataDeviceState,
     /// Panels.

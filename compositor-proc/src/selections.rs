@@ -17,6 +17,15 @@ use smithay::reexports::wayland_server::backend::ClientId;
 pub const TEXT_NAMES: [&str; 5] =
     ["text/plain;charset=utf-8", "text/plain", "UTF8_STRING", "TEXT", "STRING"];
 
+/// The name of a kind that only the bridge offers, beside those of text: by it what the bridge has
+/// carried somewhere is told from what somebody copied there.
+pub const BRIDGE_MARK: &str = "application/x-lumen-bridged";
+
+/// The name of a kind that only pages' offers have, beside those of text, and only while there is a bridge.
+/// By asking for it the bridge says that the desktops inside have the offer, too. Whoever else asks gets
+/// nothing, and has told a viewer too early that the text can be pasted.
+pub const SETTLED_MARK: &str = "application/x-lumen-settled";
+
 /// An app that wants a page's content: the end of its pipe.
 #[derive(Debug)]
 pub struct Paste {
@@ -47,6 +56,8 @@ pub struct Selections {
     page: Option<OfferId>,
     lapsed: Vec<OfferId>,
     pastes: Vec<Paste>,
+    bridge: Option<ClientId>,
+    settled: Option<OfferId>,
 }
 
 impl Selections {
@@ -61,7 +72,30 @@ impl Selections {
             page: None,
             lapsed: Vec::new(),
             pastes: Vec::new(),
+            bridge: None,
+            settled: None,
         }
+    }
+
+    /// The bridge is another client from now on. Returns whether the clipboard had what only the one
+    /// before could have given.
+    pub fn set_bridge(&mut self, bridge: ClientId) -> bool {
+        let before = self.bridge.replace(bridge);
+        let lost = self.copied.take_if(|copied| Some(&copied.owner) == before.as_ref()).is_some();
+        self.untold &= !lost;
+        lost
+    }
+
+    /// The newest client that was the bridge.
+    #[must_use]
+    pub const fn bridge(&self) -> Option<&ClientId> {
+        self.bridge.as_ref()
+    }
+
+    /// The bridge, if it is the one who offers these names.
+    #[must_use]
+    pub fn bridge_of(&self, names: &[String]) -> Option<&ClientId> {
+        self.bridge.as_ref().filter(|_| names.iter().any(|name| name == BRIDGE_MARK))
     }
 
     /// Which way content may go.
@@ -118,6 +152,17 @@ impl Selections {
     /// Pages' offers that apps have replaced, and rtc must know of.
     pub fn take_lapsed(&mut self) -> Vec<OfferId> {
         std::mem::take(&mut self.lapsed)
+    }
+
+    /// The desktops inside have a page's offer.
+    pub const fn settle(&mut self, offer: OfferId) {
+        self.settled = Some(offer);
+    }
+
+    /// Whether they have this one.
+    #[must_use]
+    pub fn is_settled(&self, offer: OfferId) -> bool {
+        self.settled == Some(offer)
     }
 
     /// An app wants a page's content. Of more at once than can be served the others get an end of

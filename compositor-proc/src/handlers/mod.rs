@@ -17,7 +17,7 @@ pub use small::MAX_TOKENS;
 
 use smithay::{
     input::SeatState,
-    reexports::wayland_server::DisplayHandle,
+    reexports::wayland_server::{Client, DisplayHandle},
     utils::{Clock, Monotonic},
     wayland::{
         compositor::CompositorState,
@@ -28,7 +28,10 @@ use smithay::{
         pointer_gestures::PointerGesturesState,
         presentation::PresentationState,
         relative_pointer::RelativePointerManagerState,
-        selection::{data_device::DataDeviceState, primary_selection::PrimarySelectionState},
+        selection::{
+            data_device::DataDeviceState, ext_data_control::DataControlState,
+            primary_selection::PrimarySelectionState,
+        },
         shell::{
             wlr_layer::WlrLayerShellState,
             xdg::{XdgShellState, decoration::XdgDecorationState},
@@ -41,7 +44,7 @@ use smithay::{
     },
 };
 
-use crate::{protocols::Protocols, state::State};
+use crate::{client::ClientState, protocols::Protocols, state::State};
 
 /// Announces every protocol we speak.
 #[must_use]
@@ -50,6 +53,8 @@ pub fn announce(display: &DisplayHandle) -> Protocols<State> {
     Protocols {
         activation: XdgActivationState::new::<State>(display),
         compositor: CompositorState::new_v6::<State>(display),
+        // Whoever has it reads all that is copied, so it is there for one client only.
+        data_control: DataControlState::new::<State, _>(display, None, is_bridge),
         data_device: DataDeviceState::new::<State>(display),
         layer_shell: WlrLayerShellState::new::<State>(display),
         primary_selection: PrimarySelectionState::new::<State>(display),
@@ -58,6 +63,10 @@ pub fn announce(display: &DisplayHandle) -> Protocols<State> {
         shm: ShmState::new::<State>(display, []),
         xdg_shell: XdgShellState::new::<State>(display),
     }
+}
+
+fn is_bridge(client: &Client) -> bool {
+    client.get_data::<ClientState>().is_some_and(ClientState::is_bridge)
 }
 
 /// Their handles hold nothing but the id of a global that is never withdrawn.

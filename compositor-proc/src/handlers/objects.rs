@@ -11,6 +11,11 @@ use smithay::{
     input::SeatState,
     reexports::{
         wayland_protocols::{
+            ext::data_control::v1::server::{
+                ext_data_control_device_v1::ExtDataControlDeviceV1,
+                ext_data_control_manager_v1::ExtDataControlManagerV1,
+                ext_data_control_source_v1::ExtDataControlSourceV1,
+            },
             wp::{
                 cursor_shape::v1::server::{
                     wp_cursor_shape_device_v1::WpCursorShapeDeviceV1,
@@ -100,6 +105,10 @@ use smithay::{
         seat::{KeyboardUserData, PointerUserData, SeatGlobalData, SeatUserData, TouchUserData},
         selection::{
             data_device::{DataDeviceState, DataDeviceUserData, DataSourceUserData},
+            ext_data_control::{
+                DataControlState, ExtDataControlDeviceUserData, ExtDataControlManagerGlobalData,
+                ExtDataControlManagerUserData, ExtDataControlSourceUserData,
+            },
             primary_selection::{
                 PrimaryDeviceManagerGlobalData, PrimaryDeviceUserData, PrimarySelectionState,
                 PrimarySourceUserData,
@@ -286,6 +295,14 @@ counted! {
             WlDataDeviceManager: (),
             WlDataDevice: DataDeviceUserData,
             WlDataSource: DataSourceUserData,
+        ],
+    }
+    DataControlState {
+        globals: [ExtDataControlManagerV1: ExtDataControlManagerGlobalData],
+        objects: [
+            ExtDataControlManagerV1: ExtDataControlManagerUserData,
+            ExtDataControlDeviceV1: ExtDataControlDeviceUserData,
+            ExtDataControlSourceV1: ExtDataControlSourceUserData,
         ],
     }
     PrimarySelectionState {

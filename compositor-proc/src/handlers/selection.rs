@@ -15,11 +15,12 @@ use smithay::{
         data_device::{
             ClientDndGrabHandler, DataDeviceHandler, DataDeviceState, ServerDndGrabHandler,
         },
+        ext_data_control::{DataControlHandler, DataControlState},
         primary_selection::{PrimarySelectionHandler, PrimarySelectionState},
     },
 };
 
-use crate::state::State;
+use crate::{selections::SETTLED_MARK, state::State};
 
 impl SelectionHandler for State {
     type SelectionUserData = OfferId;
@@ -31,10 +32,12 @@ impl SelectionHandler for State {
         _seat: Seat<Self>,
     ) {
         if target == SelectionTarget::Clipboard {
-            // Only the app that has the keyboard may copy.
-            let focus = self.keyboard().current_focus();
-            let owner = focus.and_then(|surface| surface.client()).map(|client| client.id());
             let names = source.map(|source| source.mime_types()).unwrap_or_default();
+            let owner = self.selections.bridge_of(&names).cloned().or_else(|| {
+                // Only the app that has the keyboard may copy.
+                let focus = self.keyboard().current_focus();
+                focus.and_then(|surface| surface.client()).map(|client| client.id())
+            });
             self.selections.copy(owner, &names);
         }
     }
@@ -42,14 +45,16 @@ impl SelectionHandler for State {
     fn send_selection(
         &mut self,
         target: SelectionTarget,
-        _name: String,
+        name: String,
         pipe: OwnedFd,
         _seat: Seat<Self>,
         offer: &OfferId,
     ) {
-        // All names that it is offered under are of the same text.
-        if target == SelectionTarget::Clipboard {
-            self.selections.paste(*offer, pipe);
+        match target {
+            SelectionTarget::Clipboard if name == SETTLED_MARK => self.selections.settle(*offer),
+            // All other names that it is offered under are of the same text.
+            SelectionTarget::Clipboard => self.selections.paste(*offer, pipe),
+            SelectionTarget::Primary => {}
         }
     }
 }
@@ -57,6 +62,12 @@ impl SelectionHandler for State {
 impl DataDeviceHandler for State {
     fn data_device_state(&self) -> &DataDeviceState {
         &self.protocols.data_device
+    }
+}
+
+impl DataControlHandler for State {
+    fn data_control_state(&self) -> &DataControlState {
+        &self.protocols.data_control
     }
 }
 

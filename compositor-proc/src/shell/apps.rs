@@ -9,7 +9,7 @@ use std::{
 };
 
 use lumen_ipc_runtime::log::RateLimit;
-use rustix::net::sockopt::socket_peercred;
+use rustix::{net::sockopt::socket_peercred, process::Pid};
 use smithay::reexports::wayland_server::{
     Display,
     backend::{ClientData, ClientId},
@@ -69,19 +69,37 @@ impl Apps {
             }
             return;
         }
-        match self.take_on(display, stream) {
-            Ok(()) => state.metrics.clients_accepted.increment(),
+        match self.take_on(display, stream, ClientState::new) {
+            Ok(_) => state.metrics.clients_accepted.increment(),
             Err(error) => warn!(%error, "an app could not be taken on"),
         }
     }
 
-    fn take_on(&mut self, display: &Display<State>, outer: UnixStream) -> io::Result<()> {
+    /// The clipboard's bridge connected, for which there is always room. Returns which client it is.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub(super) fn accept_bridge(
+        &mut self,
+        display: &Display<State>,
+        stream: UnixStream,
+    ) -> io::Result<ClientId> {
+        self.take_on(display, stream, ClientState::bridge)
+    }
+
+    fn take_on(
+        &mut self,
+        display: &Display<State>,
+        outer: UnixStream,
+        state: fn(&ClientCount, Option<Pid>) -> ClientState,
+    ) -> io::Result<ClientId> {
         // An app in a namespace of its own may have no number here.
         let pid = socket_peercred(&outer).ok().map(|peer| peer.pid);
         let (inner, library) = UnixStream::pair()?;
-        let client = Arc::new(ClientState::new(&self.count, pid));
+        let client = Arc::new(state(&self.count, pid));
         let client = display.handle().insert_client(library, client)?;
-        self.gate.add(client.id(), outer, inner)
+        self.gate.add(client.id(), outer, inner)?;
+        Ok(client.id())
     }
 
     /// Carries out what apps have asked for, as much of it as a turn has time for.

@@ -26,6 +26,7 @@ use smithay::{
     backend::renderer::pixman::{PixmanError, PixmanRenderer},
     desktop::layer_map_for_output,
     reexports::wayland_server::{Display, Resource, backend::DisconnectReason},
+    wayland::selection::data_device::clear_data_device_selection,
 };
 use tracing::{info, warn};
 
@@ -118,6 +119,18 @@ impl Compositor {
     /// An app connected.
     pub fn accept(&mut self, stream: UnixStream) {
         self.apps.accept(&self.display, &self.state, stream);
+    }
+
+    /// The clipboard's bridge is the client at the other end of `stream` from now on.
+    pub fn accept_bridge(&mut self, stream: UnixStream) {
+        match self.apps.accept_bridge(&self.display, stream) {
+            Ok(bridge) => {
+                if self.state.selections.set_bridge(bridge) {
+                    clear_data_device_selection(&self.state.display, &self.state.seat.wayland);
+                }
+            }
+            Err(error) => warn!(%error, "the clipboard's bridge could not be taken on"),
+        }
     }
 
     /// Carries out what apps have asked for, as much of it as a turn has time for.

@@ -188,6 +188,10 @@ impl Turn {
 
     fn grant(&mut self, grant: Grant) -> Result<(), ShellError> {
         match grant.what {
+            ToWorker::BridgeClient => {
+                self.compositor.accept_bridge(grant.descriptor.into());
+                Ok(())
+            }
             ToWorker::WaylandListener => self.listen(grant.descriptor),
             ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(grant),
             ToWorker::LinkEnd { link: LinkName::Input, .. } => self.attach_input(grant),

@@ -7,7 +7,10 @@ mod memory;
 use std::{
     fs::File,
     io::ErrorKind,
-    os::{fd::AsFd, unix::fs::FileExt},
+    os::{
+        fd::AsFd,
+        unix::{fs::FileExt, net::UnixStream},
+    },
 };
 
 use lumen_ipc_runtime::shm::SharedMemory;
@@ -64,6 +67,15 @@ impl App {
     /// An app that speaks no newer `wl_seat` than this.
     pub(crate) fn start_with_seat(rig: &mut Rig, version: u32) -> Self {
         let stream = rig.connect();
+        Self::on(rig, stream, version)
+    }
+
+    /// An app at the end of a connection that is there already.
+    pub(crate) fn start_at(rig: &mut Rig, stream: UnixStream) -> Self {
+        Self::on(rig, stream, 9)
+    }
+
+    fn on(rig: &mut Rig, stream: UnixStream, version: u32) -> Self {
         let connection = Connection::from_socket(stream).expect("client");
         let (globals, mut queue) = with_turns(rig, || {
             registry_queue_init::<Memory>(&connection).expect("the list of globals")

@@ -2,6 +2,7 @@
 //! privilege and no display: everything runs in this process, over socketpairs.
 
 mod app;
+mod bridge;
 mod clipboard;
 mod fairness;
 mod floods;

@@ -23,6 +23,9 @@ pub enum ToWorker {
         /// The number of the pair among those of the link.
         generation: Generation,
     },
+    /// Compositor: the connected Wayland socket of the clipboard's bridge, the one client that sees and
+    /// replaces what is copied without having the keyboard. Replaces the one it had.
+    BridgeClient,
     /// Gateway: the bound and listening TCP socket browsers connect to.
     HttpListener,
     /// Rtc: the bound UDP socket all peers of the session share.

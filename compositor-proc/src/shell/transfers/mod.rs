@@ -43,7 +43,7 @@ use self::{
     step::{Step, bad_flow, illegal},
 };
 use crate::{
-    selections::{Paste, TEXT_NAMES},
+    selections::{Paste, SETTLED_MARK, TEXT_NAMES},
     state::State,
 };
 
@@ -56,6 +56,10 @@ pub const STALL: Duration = Duration::from_secs(15);
 
 /// The pause before another attempt to send on a full link.
 const RETRY: Duration = Duration::from_millis(10);
+
+/// How long the confirmation of a page's offer waits for nested desktops to have the offer, too. The page
+/// itself stops waiting after half a second.
+const SETTLING: Duration = Duration::from_millis(200);
 
 /// Most messages that wait for rtc. More accumulate only if rtc requests transfers without reading.
 const MAX_WAITING: usize = 256;
@@ -79,6 +83,8 @@ pub struct Transfers {
     /// The newest transfer that rtc requested.
     newest_outward: Option<TransferId>,
     numbered_inward: u32,
+    /// A page's offer that was not confirmed yet, and when it is confirmed at the latest.
+    untaken: Option<(OfferId, Instant)>,
     watches: BTreeMap<WatchId, Rc<OwnedFd>>,
 }
 
@@ -165,23 +171,42 @@ impl Transfers {
         let now = state.now();
         self.expire(now);
         self.resume(now);
+        let settled = self.tell_taken(state, now);
         let retry = if self.flush() { None } else { Some(now + RETRY) };
         if self.link.is_none() {
             self.detach(state);
             return None;
         }
-        self.stalls().map(|(_, at)| at).chain(retry).min()
+        self.stalls().map(|(_, at)| at).chain(retry).chain(settled).min()
     }
 
     fn take_offer(&mut self, state: &mut State, Offer { offer, kind: Kind::Text, .. }: Offer) {
         if state.selections.policy().to_desktop() {
-            let names = TEXT_NAMES.map(str::to_owned).to_vec();
+            let bridged = has_bridge(state);
+            let names = TEXT_NAMES.into_iter().chain(bridged.then_some(SETTLED_MARK));
+            let names = names.map(str::to_owned).collect();
             state.selections.set_page(offer);
             set_data_device_selection(&state.display, &state.seat.wayland, names, offer);
-            self.outbox.push_back(ToRtc::Taken { offer });
+            let wait = if bridged { SETTLING } else { Duration::ZERO };
+            self.untaken = Some((offer, state.now() + wait));
         } else {
             self.outbox.push_back(ToRtc::Lapsed { offer });
         }
+    }
+
+    /// Tells a page that its offer is what apps paste, once the desktops inside have it, too: the key that
+    /// pastes may follow at once. Returns when to do so in any case.
+    fn tell_taken(&mut self, state: &State, now: Instant) -> Option<Instant> {
+        let (offer, at) = self.untaken?;
+        let stands = state.selections.page() == Some(offer);
+        if stands && !state.selections.is_settled(offer) && now < at {
+            return Some(at);
+        }
+        self.untaken = None;
+        if stands {
+            self.outbox.push_back(ToRtc::Taken { offer });
+        }
+        None
     }
 
     fn begin_outward(
@@ -362,6 +387,12 @@ impl Transfers {
         }
         true
     }
+}
+
+fn has_bridge(state: &State) -> bool {
+    let backend = state.display.backend_handle();
+    let bridge = state.selections.bridge().cloned();
+    bridge.is_some_and(|bridge| backend.get_client_data(bridge).is_ok())
 }
 
 fn withdraw(state: &mut State, offer: OfferId) {

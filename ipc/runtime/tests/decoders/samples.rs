@@ -218,6 +218,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::LinkEnd { link: LinkName::Frames, generation: Generation(300) },
         grants::ToWorker::HttpListener,
         grants::ToWorker::MediaSocket,
+        grants::ToWorker::BridgeClient,
         grants::ToWorker::PadDevices,
         grants::ToWorker::RelayDatagrams,
         grants::ToWorker::SignallingEnd { session: SessionId(300), generation: Generation(300) },

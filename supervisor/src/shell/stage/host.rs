@@ -162,7 +162,8 @@ impl Stage for HostStage {
             | ToWorker::RelayStreams => {
                 self.relay.as_ref().map(|relay| relay.descriptors(grant)).unwrap_or_default()
             }
-            ToWorker::LinkEnd { .. }
+            ToWorker::BridgeClient
+            | ToWorker::LinkEnd { .. }
             | ToWorker::MediaSocket
             | ToWorker::PadDevices
             | ToWorker::SignallingEnd { .. }

@@ -169,7 +169,8 @@ impl Stage for SessionStage {
             ToWorker::MediaSocket => self.media.get().into_iter().collect(),
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => self.wayland.get().into_iter().collect(),
-            ToWorker::HttpListener
+            ToWorker::BridgeClient
+            | ToWorker::HttpListener
             | ToWorker::LinkEnd { .. }
             | ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams

@@ -1,0 +1,70 @@
+//! The clipboard's bridge as a client: what it alone is shown, and what waits for it.
+
+use std::{
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
+
+use lumen_ipc::message::{
+    grants::ToWorker,
+    transfer::{Kind, Offer, OfferId, ToCompositor, ToRtc},
+};
+use lumen_ipc_runtime::{bootstrap::Grant, link_end::Reports};
+
+use super::{App, rig::Rig};
+
+const DATA_CONTROL: &str = "ext_data_control_manager_v1";
+
+/// The bridge's end of a connection that was granted.
+fn granted(rig: &mut Rig) -> UnixStream {
+    let (ours, theirs) = UnixStream::pair().expect("socketpair");
+    let (what, reports) = (ToWorker::BridgeClient, Reports::default());
+    let grant = Grant { what, descriptor: theirs.into(), reports };
+    rig.shell.grant(grant).expect("a connection");
+    ours
+}
+
+#[test]
+fn data_control_is_announced_to_the_bridge_and_to_no_app() {
+    let mut rig = Rig::new();
+    let stream = granted(&mut rig);
+    let bridge = App::start_at(&mut rig, stream);
+    let app = App::start(&mut rig);
+    let announced = |app: &App| app.announced().iter().any(|interface| interface == DATA_CONTROL);
+    assert!(announced(&bridge));
+    assert!(!announced(&app));
+    // A successor is the bridge as well, and nobody else has become it.
+    let stream = granted(&mut rig);
+    let successor = App::start_at(&mut rig, stream);
+    assert!(announced(&successor));
+    assert!(!announced(&App::start(&mut rig)));
+}
+
+/// How long after a page's offer it is told that this is what apps paste.
+fn time_until_taken(rig: &mut Rig) -> Duration {
+    let offer = OfferId(7);
+    let asked = Instant::now();
+    let offered = ToCompositor::Offered(Offer { offer, kind: Kind::Text, bytes: None });
+    rig.transfer.as_ref().expect("rtc is there").send(&offered, &[]).expect("room");
+    rig.until(|rig| rig.said.contains(&ToRtc::Taken { offer }));
+    asked.elapsed()
+}
+
+#[test]
+fn page_waits_for_a_bridge_that_says_nothing_but_not_for_long() {
+    let mut rig = Rig::new();
+    let stream = granted(&mut rig);
+    let _silent = App::start_at(&mut rig, stream);
+    assert!(time_until_taken(&mut rig) >= Duration::from_millis(200));
+}
+
+#[test]
+fn page_does_not_wait_where_no_bridge_is_or_it_is_gone() {
+    let mut rig = Rig::new();
+    drop(granted(&mut rig));
+    // What the bridge's end does to the compositor is noticed by a client that comes after it.
+    App::start(&mut rig);
+    let turns = rig.shell.compositor().state.selections.bridge().is_some();
+    assert!(turns);
+    assert!(time_until_taken(&mut rig) < Duration::from_millis(200));
+}
