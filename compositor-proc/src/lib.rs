@@ -1,4 +1,5 @@
-//! `lumen-compositor`: the Wayland compositor of one session.
+//! `lumen-compositor`: the Wayland compositor of one session. The crate has a second program, [`bridge`],
+//! which shares the clipboard with desktops inside this one.
 //!
 //! Decides: which surfaces make up the picture and where ([`layout`], [`render`]), when it is drawn
 //! ([`capture`]), who gets input ([`input`]), and what a browser must know besides the picture
@@ -25,6 +26,7 @@
 //! pipes that apps write and read. [`shell`] turns the loop and does the I/O, what others ask of the
 //! [`kernel`] included; [`worker`] is the life of the process; [`policy`] its confinement.
 
+pub mod bridge;
 pub mod capture;
 pub mod client;
 pub mod cursor;
