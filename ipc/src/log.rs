@@ -16,6 +16,8 @@ pub enum LogSource {
     App,
     /// The session bus.
     Bus,
+    /// The clipboard's bridge.
+    Clipboard,
     /// The supervisor itself.
     Supervisor,
     /// A worker.
@@ -26,11 +28,12 @@ pub enum LogSource {
 
 impl LogSource {
     /// Every source.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Supervisor,
         Self::App,
         Self::Bus,
         Self::XServer,
+        Self::Clipboard,
         Self::Worker(Worker::Compositor),
         Self::Worker(Worker::Media),
         Self::Worker(Worker::Rtc),
@@ -45,6 +48,7 @@ impl LogSource {
         match self {
             Self::App => "app",
             Self::Bus => "bus",
+            Self::Clipboard => "clipboard",
             Self::Supervisor => "lumen",
             Self::Worker(worker) => worker.name(),
             Self::XServer => "xserver",

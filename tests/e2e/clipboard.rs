@@ -1,9 +1,11 @@
 //! The clipboard, between a browser and an app of a toolkit of its own.
 
+mod deaths;
+mod inside;
+
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use lumen_ipc::process::Worker;
 use lumen_tests::{
     browser::{Browser, DecodedFrame, Page},
     measured::{note, percentile},
@@ -14,15 +16,40 @@ use lumen_tests::{
 
 const UNICODE: &str = "Grüße,\n\t🦀 und «日本語»\n\nzuletzt ";
 
-/// Starts the app that copies and pastes.
-const ALONE: &str = r#"exec env GSK_RENDERER=cairo /usr/bin/python3 -c "$0" "$1" "$2""#;
+/// Where the app that copies and pastes is.
+#[derive(Clone, Copy)]
+enum Place {
+    /// It is all there is.
+    Alone,
+    /// In a small window over that of another app, in which a square never rests.
+    BesideAMovingPicture,
+    /// In a desktop that is itself an app, and is started anew when it ends.
+    InSway,
+}
 
-/// The same in a small window over that of another app, in which a square never rests.
-const BESIDE_A_MOVING_PICTURE: &str = r#"
-    "$3" --log "$4" --picture blink --fps 30 &
-    until grep -qs sized "$4"; do sleep 0.05; done
-    exec env GSK_RENDERER=cairo /usr/bin/python3 -c "$0" "$1" "$2" small
-"#;
+impl Place {
+    /// Starts it: `$1` is the file it is in, `$2` and `$3` what it copies and pastes, `$4` what moves
+    /// and `$5` where that logs, `$6` a file for a configuration.
+    const fn script(self) -> &'static str {
+        match self {
+            Self::Alone => r#"exec env GSK_RENDERER=cairo /usr/bin/python3 "$1" "$2" "$3""#,
+            Self::BesideAMovingPicture => {
+                r#"
+                "$4" --log "$5" --picture blink --fps 30 &
+                until grep -qs sized "$5"; do sleep 0.05; done
+                exec env GSK_RENDERER=cairo /usr/bin/python3 "$1" "$2" "$3" small
+                "#
+            }
+            Self::InSway => {
+                r#"
+                echo "xwayland disable" >"$6"
+                echo "exec GSK_RENDERER=cairo exec /usr/bin/python3 $1 $2 $3" >>"$6"
+                while :; do sway -c "$6" || true; done
+                "#
+            }
+        }
+    }
+}
 
 /// An app that copies and pastes files, in a browser.
 struct Desk {
@@ -35,17 +62,18 @@ struct Desk {
 }
 
 impl Desk {
-    fn start(options: &[(&str, &str)], moving: bool) -> Result<Self> {
+    fn start(place: Place, options: &[(&str, &str)]) -> Result<Self> {
         let folder = Folder::new("clipboard", 0o1777)?;
-        let (copied, pasted) = (folder.path().join("copied"), folder.path().join("pasted"));
-        let script = include_str!("../stubs/gtk_clipboard.py");
+        let file = |name| folder.path().join(name);
+        let (app, copied, pasted) = (file("app.py"), file("copied"), file("pasted"));
+        fs::write(&app, include_str!("../stubs/gtk_clipboard.py"))?;
         let stage = Stage::new()?;
-        let (mover, log) = (stage.path(TEST_APP), folder.path().join("mover.jsonl"));
-        let files = [&copied, &pasted, &mover, &log].map(|path| path.to_string_lossy());
-        let start = if moving { BESIDE_A_MOVING_PICTURE } else { ALONE };
-        let mut app = vec!["sh", "-ec", start, script];
-        app.extend(files.iter().map(AsRef::as_ref));
-        let setup = Setup::new().app(app).on_stage(stage).option("--size", "1280x720");
+        let mover = stage.path(TEST_APP);
+        let files = [&app, &copied, &pasted, &mover, &file("mover.jsonl"), &file("sway.conf")];
+        let files = files.map(|path| path.to_string_lossy().into_owned());
+        let mut command = ["sh", "-ec", place.script(), "sh"].map(str::to_owned).to_vec();
+        command.extend(files);
+        let setup = Setup::new().app(command).on_stage(stage).option("--size", "1280x720");
         let setup = options.iter().fold(setup, |setup, (name, value)| setup.option(name, value));
         let rig = setup.start()?;
         let browser = Browser::start()?;
@@ -98,6 +126,16 @@ impl Desk {
         wait_until("the app has pasted the text", || pasted() == wanted)
             .with_context(|| format!("{} bytes are pasted", pasted().len()))
     }
+
+    /// Text passes both ways; `mark` tells it from all other.
+    fn passes_both_ways(&self, mark: &str) -> Result<()> {
+        let text = format!("{UNICODE} from the app {mark}");
+        self.app_copies(&text)?;
+        self.has_copied(&text)?;
+        let text = format!("{UNICODE} from the viewer {mark}");
+        self.viewer_copies(&text)?;
+        self.app_pastes(&text)
+    }
 }
 
 fn long_text() -> String {
@@ -106,7 +144,7 @@ fn long_text() -> String {
 
 #[test]
 fn text_copied_in_an_app_is_on_the_clipboard_of_the_browser() -> Result<()> {
-    let desk = Desk::start(&[], false)?;
+    let desk = Desk::start(Place::Alone, &[])?;
     for text in [UNICODE, "short", ""] {
         desk.app_copies(text)?;
         desk.has_copied(text)?;
@@ -116,7 +154,7 @@ fn text_copied_in_an_app_is_on_the_clipboard_of_the_browser() -> Result<()> {
 
 #[test]
 fn text_copied_in_the_browser_is_pasted_by_the_key_that_pastes() -> Result<()> {
-    let desk = Desk::start(&[], false)?;
+    let desk = Desk::start(Place::Alone, &[])?;
     for text in [UNICODE, "short"] {
         desk.viewer_copies(text)?;
         desk.app_pastes(text)?;
@@ -130,7 +168,7 @@ fn text_copied_in_the_browser_is_pasted_by_the_key_that_pastes() -> Result<()> {
 
 #[test]
 fn key_that_pastes_reaches_the_app_though_there_is_nothing_to_paste() -> Result<()> {
-    let desk = Desk::start(&[("--clipboard", "off")], false)?;
+    let desk = Desk::start(Place::Alone, &[("--clipboard", "off")])?;
     desk.app_copies("inside")?;
     desk.app_pastes("inside")?;
     desk.viewer_copies("outside")?;
@@ -157,7 +195,7 @@ fn moment(page: &Page) -> Result<f64> {
 
 #[test]
 fn text_of_ten_megabytes_passes_both_ways_without_a_hitch_in_the_picture() -> Result<()> {
-    let desk = Desk::start(&[], true)?;
+    let desk = Desk::start(Place::BesideAMovingPicture, &[])?;
     let page = &desk.page;
     let text = long_text();
     let seen = page.frames()?.len();
@@ -190,25 +228,4 @@ fn text_of_ten_megabytes_passes_both_ways_without_a_hitch_in_the_picture() -> Re
     ensure!(coming < bound, "{coming:.0} ms without a picture while a text came");
     ensure!(going < bound, "{going:.0} ms without a picture while a text went");
     page.ensure_connected_once()
-}
-
-#[test]
-fn death_of_a_worker_in_the_middle_of_a_text_costs_that_text_only() -> Result<()> {
-    let desk = Desk::start(&[], false)?;
-    for worker in [Worker::Media, Worker::Rtc] {
-        desk.app_copies(&long_text())?;
-        let killed = desk.rig.kill(worker)?;
-        desk.rig.successor(worker, killed)?;
-        desk.page.wait_for_picture()?;
-        wait_until("the page takes keys again", || {
-            desk.page.evaluate("document.documentElement.dataset.input === 'open'").unwrap_or(false)
-        })?;
-        let text = format!("after {worker:?}");
-        desk.viewer_copies(&text)?;
-        desk.app_pastes(&text)?;
-        let text = format!("from the app after {worker:?}");
-        desk.app_copies(&text)?;
-        desk.has_copied(&text)?;
-    }
-    Ok(())
 }

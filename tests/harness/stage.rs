@@ -19,6 +19,9 @@ pub const LUMEN: &str = "lumen";
 /// File name of the test app.
 pub const TEST_APP: &str = "test-app";
 
+/// File name of the clipboard's bridge.
+pub const BRIDGE: &str = "lumen-clipboard";
+
 /// File name of what executes a command as a container would.
 pub const SANDBOX: &str = "sandbox";
 
@@ -62,7 +65,9 @@ impl Stage {
     /// When one has not been built, or the folder cannot be filled.
     pub fn new() -> Result<Self> {
         let stage = Self { folder: Folder::new("stage", 0o755)? };
-        for name in [LUMEN, TEST_APP, SANDBOX].into_iter().chain(Worker::ALL.map(Worker::binary)) {
+        for name in
+            [LUMEN, TEST_APP, BRIDGE, SANDBOX].into_iter().chain(Worker::ALL.map(Worker::binary))
+        {
             stage.put(name)?;
         }
         Ok(stage)

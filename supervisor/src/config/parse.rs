@@ -388,7 +388,10 @@ mod tests {
             ("restart work medai", "did you mean media?"),
             ("restart work media now", "no use for `now`"),
             ("logs work rct", "did you mean rtc?"),
-            ("logs work nobody", "those who log are lumen, app, bus, xserver, compositor"),
+            (
+                "logs work nobody",
+                "those who log are lumen, app, bus, xserver, clipboard, compositor",
+            ),
             ("logs rtc work", "lumen logs work rtc"),
             ("logs work turn", "turn is the host's"),
             ("stop a/b", "is no name of a session"),

@@ -61,9 +61,10 @@ const HANDSHAKE: Readiness = Readiness::Handshake(START_TIMEOUT);
 const ANNOUNCEMENT: Readiness = Readiness::Announcement(HELPER_TIMEOUT);
 
 /// The class of every process.
-pub const TABLE: [(Process, Need, Readiness); 10] = [
+pub const TABLE: [(Process, Need, Readiness); 11] = [
     (Process::App, Need::Essential, Readiness::Execution),
     (Process::Demo, Need::Optional, Readiness::Execution),
+    (Process::Helper(Helper::Bridge), Need::Optional, ANNOUNCEMENT),
     (Process::Helper(Helper::Bus), Need::Optional, ANNOUNCEMENT),
     // `--x11` is given for an app that needs the X server.
     (Process::Helper(Helper::XServer), Need::Essential, ANNOUNCEMENT),
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn table_has_one_row_for_each_process() {
         let workers = Worker::ALL.map(Process::Worker);
-        let helpers = [Helper::Bus, Helper::XServer].map(Process::Helper);
+        let helpers = [Helper::Bridge, Helper::Bus, Helper::XServer].map(Process::Helper);
         let all = workers.into_iter().chain(helpers).chain([Process::App, Process::Demo]);
         let count = |process| TABLE.iter().filter(|(of, ..)| *of == process).count();
         assert!(all.clone().all(|process| count(process) == 1));

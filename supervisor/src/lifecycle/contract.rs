@@ -18,18 +18,21 @@ use super::verdict::Verdict;
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Instance(pub u32);
 
-/// Another project's program that a session needs.
+/// A program other than a worker that a session needs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Helper {
     /// The X server that shows X apps on the desktop.
     XServer,
     /// The session bus, where none exists.
     Bus,
+    /// What carries text between the clipboard and those of desktops inside this one.
+    Bridge,
 }
 
 impl fmt::Display for Helper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Bridge => "the clipboard's bridge",
             Self::Bus => "the session bus",
             Self::XServer => "the X server",
         })

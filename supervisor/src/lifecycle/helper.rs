@@ -1,4 +1,5 @@
-//! Helpers: other projects' programs that a session needs.
+//! Helpers: programs other than workers that a session needs. All but the clipboard's bridge are other
+//! projects'.
 //!
 //! They start before the app, one after the other, because a later one may use an earlier one. An
 //! *optional* one that ends is started anew by itself; the app continues without it, and an

@@ -1,6 +1,15 @@
 //! Programs in the desktop that are not workers: the app, its helpers, and what they leave behind.
 
-use std::{collections::BTreeMap, ffi::OsString, io, os::fd::OwnedFd, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::Arc,
+};
 
 use lumen_ipc::log::LogSource;
 use nix::{sys::signal::Signal, unistd::Pid};
@@ -14,7 +23,7 @@ use super::{
     log::Log,
     spawn::{self, AppLaunch, Spawned},
     watch,
-    worker::Roster,
+    worker::{Roster, Workers},
 };
 use crate::lifecycle::{Helper, Instance};
 
@@ -31,6 +40,8 @@ pub(super) struct Guests {
     helpers: BTreeMap<Helper, (Arc<Child>, Instance)>,
     /// The variables that ready helpers add to the app's environment.
     said: BTreeMap<Helper, (&'static str, OsString)>,
+    /// The compositor's end of the bridge's connection, until the compositor has received it.
+    unmet: Option<OwnedFd>,
     /// The signal that all remaining processes have been sent, since their end was decided.
     ending: Option<Signal>,
     family: Family,
@@ -47,6 +58,7 @@ impl Guests {
             not_executed: None,
             helpers: BTreeMap::new(),
             said: BTreeMap::new(),
+            unmet: None,
             ending: None,
             family,
             roster,
@@ -85,11 +97,17 @@ impl Guests {
     ) -> io::Result<()> {
         let mut launch = self.with_helpers(app);
         launch.program.clone_from(&helper.program);
+        launch.name = helper.opened.as_ref().map(|(name, _)| *name);
         launch.arguments.clone_from(&helper.arguments);
         for (variable, value) in &helper.own {
             launch.environment.set(*variable, value);
         }
-        let (Spawned { child, ended: gone, output }, ready) = spawn::helper(&launch)?;
+        let (end, its_end) = helper.connects.then(UnixStream::pair).transpose()?.unzip();
+        let connection = its_end.as_ref().map(AsFd::as_fd);
+        let (Spawned { child, ended: gone, output }, ready) = spawn::helper(&launch, connection)?;
+        if let Some(end) = end {
+            self.unmet = Some(end.into());
+        }
         let name = helper.helper;
         self.helpers.insert(name, (Arc::clone(&child), instance));
         let events = self.events.clone();
@@ -108,6 +126,11 @@ impl Guests {
         });
         tokio::spawn(announced(ready, async move |line| report(HelperEvent::Ready(line)).await));
         Ok(())
+    }
+
+    /// Hands the compositor its end of the bridge's connection, if it serves and does not have it yet.
+    pub(super) fn introduce_bridge(&mut self, workers: &Workers) {
+        self.unmet = self.unmet.take().and_then(|end| workers.deliver_bridge(end));
     }
 
     /// A helper is ready and has announced itself with `line`.
@@ -196,6 +219,7 @@ impl Drop for Guests {
 /// The log source of a helper.
 fn source(helper: Helper) -> LogSource {
     match helper {
+        Helper::Bridge => LogSource::Clipboard,
         Helper::Bus => LogSource::Bus,
         Helper::XServer => LogSource::XServer,
     }

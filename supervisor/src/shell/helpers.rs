@@ -2,25 +2,30 @@
 //! environment.
 //!
 //! Every helper announces on descriptor 3, by one line, that it is ready: dbus-daemon writes its
-//! address (`--print-address`), Xwayland the number of its display (`-displayfd`).
+//! address (`--print-address`), Xwayland the number of its display (`-displayfd`), the clipboard's
+//! bridge a word.
 
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
-        net::UnixStream,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+            net::UnixStream,
+        },
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use tracing::info;
 
 use super::{
     places::{self, PlaceError},
-    programs,
+    programs, spawn,
 };
 use crate::{environment::Environment, lifecycle::Helper};
 
@@ -32,6 +37,10 @@ pub(crate) struct HelperLaunch {
     pub(crate) arguments: Vec<OsString>,
     /// Its own variables, where they differ from the app's.
     pub(crate) own: Vec<(&'static str, OsString)>,
+    /// Whether it gets its own connection to the compositor.
+    pub(crate) connects: bool,
+    /// The program's name and the open program, if it is executed by descriptor.
+    pub(crate) opened: Option<(&'static str, Arc<OwnedFd>)>,
     /// The app's variable that gets the helper's line, and the prefix of its value.
     pub(crate) said: Option<(&'static str, &'static str)>,
 }
@@ -79,6 +88,28 @@ pub(crate) fn needed(
     Ok(helpers)
 }
 
+/// The program that carries text between Lumen's clipboard and those of nested desktops.
+const BRIDGE: &str = "lumen-clipboard";
+
+/// The clipboard's bridge, if its program is beside the workers'. Like theirs it is executed by
+/// descriptor, because the session's user may not be able to enter that directory.
+pub(crate) fn bridge(directories: &[PathBuf]) -> Option<HelperLaunch> {
+    let opened = programs::beside(BRIDGE, directories).and_then(|path| programs::open(&path).ok());
+    let Some(opened) = opened else {
+        info!("{BRIDGE} is missing: nested desktops do not share the clipboard");
+        return None;
+    };
+    Some(HelperLaunch {
+        helper: Helper::Bridge,
+        program: format!("/proc/self/fd/{}", opened.as_raw_fd()).into(),
+        arguments: Vec::new(),
+        own: vec![("WAYLAND_SOCKET", spawn::CONNECTION.to_string().into())],
+        connects: true,
+        opened: Some((BRIDGE, Arc::new(opened))),
+        said: None,
+    })
+}
+
 /// A session bus, unless one exists at `address` or at a login's usual place.
 fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Path) -> Bus {
     if address.is_some_and(answers) {
@@ -105,6 +136,8 @@ fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Pa
         program,
         arguments: fixed.map(OsString::from).into_iter().chain([listen]).collect(),
         own: Vec::new(),
+        connects: false,
+        opened: None,
         said: None,
     };
     Bus::Ours(address, launch)
@@ -195,6 +228,8 @@ fn x_server(
         program,
         arguments,
         own: vec![("WAYLAND_DISPLAY", compositor)],
+        connects: false,
+        opened: None,
         said: Some(("DISPLAY", ":")),
     })
 }

@@ -49,11 +49,14 @@ pub(crate) fn worker_directories(told: Option<&Path>, own: &Path) -> Vec<PathBuf
 
 /// Finds a worker's program.
 pub(crate) fn worker(worker: Worker, directories: &[PathBuf]) -> Result<PathBuf, MissingWorker> {
-    directories
-        .iter()
-        .map(|directory| directory.join(worker.binary()))
-        .find(|path| is_executable(path))
+    beside(worker.binary(), directories)
         .ok_or_else(|| MissingWorker { binary: worker.binary(), looked: directories.to_vec() })
+}
+
+/// Finds a program of Lumen's in the workers' directories.
+pub(crate) fn beside(binary: &str, directories: &[PathBuf]) -> Option<PathBuf> {
+    let paths = directories.iter().map(|directory| directory.join(binary));
+    paths.into_iter().find(|path| is_executable(path))
 }
 
 /// Opens a program for execution, not for reading.

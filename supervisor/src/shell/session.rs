@@ -196,8 +196,10 @@ impl Session {
             Some(ToSupervisor::LinkLost { .. } | ToSupervisor::LinkViolated { .. }) | None => {}
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
         }
-        if ready && worker == Worker::Rtc {
-            self.tell_candidates();
+        match worker {
+            Worker::Compositor if ready => self.guests.introduce_bridge(&self.crew.workers),
+            Worker::Rtc if ready => self.tell_candidates(),
+            _ => {}
         }
         if ended {
             self.child_ended();
@@ -257,6 +259,7 @@ impl Session {
         let launch = self.stage.helper(helper).ok_or_else(absent);
         let app = &self.stage.app;
         let started = launch.and_then(|launch| self.guests.start_helper(launch, instance, app));
+        self.guests.introduce_bridge(&self.crew.workers);
         if let Err(error) = started {
             error!(%helper, %error, "cannot execute");
             self.crew.feed(Input::HelperExited(helper, instance, Verdict::NotSpawned));

@@ -51,6 +51,9 @@ use crate::{environment::Environment, plan::Identity};
 const CONTROL: RawFd = 3;
 /// Where a worker finds its grants socket.
 const GRANTS: RawFd = 4;
+/// Where a helper says that it serves, and where it finds its connection to the compositor, if it has one.
+const READINESS: RawFd = 3;
+pub(super) const CONNECTION: RawFd = 4;
 
 /// Keeps the numbers 3 and 4 taken in this process, so that no descriptor a child needs until exec
 /// can have them: `dup2` would overwrite it.
@@ -119,6 +122,8 @@ pub(crate) fn worker(launch: &WorkerLaunch<'_>) -> io::Result<Spawned> {
 pub(crate) struct AppLaunch {
     /// Its program.
     pub(crate) program: PathBuf,
+    /// Its name, where the program's path says none.
+    pub(crate) name: Option<&'static str>,
     /// Its arguments.
     pub(crate) arguments: Vec<OsString>,
     /// All of its environment.
@@ -142,19 +147,26 @@ pub(crate) struct BoundFile {
 
 /// Executes the app.
 pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
-    guest(launch, None)
+    guest(launch, &[])
 }
 
 /// Executes a helper; returns what it writes to its descriptor 3, too.
-pub(crate) fn helper(launch: &AppLaunch) -> io::Result<(Spawned, OwnedFd)> {
+pub(crate) fn helper(
+    launch: &AppLaunch,
+    connection: Option<BorrowedFd<'_>>,
+) -> io::Result<(Spawned, OwnedFd)> {
     let (ready, says) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    Ok((guest(launch, Some(says.as_fd()))?, ready))
+    let given: Vec<_> = [says.as_fd()].into_iter().chain(connection).collect();
+    Ok((guest(launch, &given)?, ready))
 }
 
-/// Executes somebody else's program, which has `says` as its descriptor 3.
-fn guest(launch: &AppLaunch, says: Option<BorrowedFd<'_>>) -> io::Result<Spawned> {
+/// Executes a program that is no worker, which has `given` as its descriptors from 3 on.
+fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
     let mut command = Command::new(&launch.program);
     command.args(&launch.arguments).env_clear().envs(launch.environment.iter());
+    if let Some(name) = launch.name {
+        command.arg0(name);
+    }
     let directories = launch
         .directories
         .iter()
@@ -166,18 +178,16 @@ fn guest(launch: &AppLaunch, says: Option<BorrowedFd<'_>>) -> io::Result<Spawned
     };
     let bound = launch.bound.clone();
     let (parent, descriptors) = (unistd::getpid(), CloseOnExec::find()?);
-    let says = says.map(|says| says.as_raw_fd());
+    let given: Vec<_> = (READINESS..).zip(given.iter().map(AsRawFd::as_raw_fd)).collect();
+    let beyond = given.last().map_or(READINESS, |(number, _)| number + 1);
     // SAFETY: the closure makes system calls over memory prepared before the fork and does nothing
     // else, which is what a child of a process that may have threads is allowed to do.
     unsafe {
         command.pre_exec(move || {
-            match says {
-                Some(says) => {
-                    place(says, CONTROL)?;
-                    descriptors.mark_from(CONTROL + 1)?;
-                }
-                None => descriptors.mark_from(CONTROL)?,
+            for (number, descriptor) in &given {
+                place(*descriptor, *number)?;
             }
+            descriptors.mark_from(beyond)?;
             forget_signals()?;
             unistd::setsid()?;
             if !bound.is_empty() {

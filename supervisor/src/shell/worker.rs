@@ -202,6 +202,20 @@ impl Workers {
         self.deliver(Worker::Rtc, place, generation, end);
     }
 
+    /// Hands the compositor that serves its end of the bridge's connection; gives it back while there is
+    /// none.
+    pub(super) fn deliver_bridge(&self, end: OwnedFd) -> Option<OwnedFd> {
+        let process = self.processes.get(&Worker::Compositor);
+        let Some(process) = process.filter(|process| process.waiting.is_none()) else {
+            return Some(end);
+        };
+        if let Err(error) = process.grants.send(&ToWorker::BridgeClient, &[end.as_fd()]) {
+            // The bridge sees its connection closed, ends, and is started anew.
+            tracing::debug!(%error, "the compositor does not take the clipboard's bridge");
+        }
+        None
+    }
+
     fn deliver(&mut self, worker: Worker, place: Place, generation: Generation, end: OwnedFd) {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         if let Some(waiting) = &mut process.waiting {

@@ -184,9 +184,7 @@ impl Staff {
         log: Text<128>,
         directory: Option<&Path>,
     ) -> Result<Self, StageError> {
-        let own = std::env::current_exe()
-            .map_err(|source| StageError::System { what: "where lumen itself is", source })?;
-        let directories = programs::worker_directories(directory, &own);
+        let directories = directories(directory)?;
         let opened = |part: &WorkerPlan| {
             let path = programs::worker(part.worker, &directories)?;
             let program = programs::open(&path)
@@ -201,6 +199,13 @@ impl Staff {
     pub(crate) fn tell_relay(&mut self, near: Option<SocketAddr>) {
         plan::tell_relay(&mut self.plan, near);
     }
+}
+
+/// Where the workers' programs are.
+fn directories(told: Option<&Path>) -> Result<Vec<PathBuf>, StageError> {
+    let own = std::env::current_exe()
+        .map_err(|source| StageError::System { what: "where lumen itself is", source })?;
+    Ok(programs::worker_directories(told, &own))
 }
 
 /// Makes anew the sockets that a worker is about to be granted, where the one before left them useless.

@@ -12,7 +12,7 @@ use std::{
     slice,
 };
 
-use lumen_ipc::message::grants::ToWorker;
+use lumen_ipc::message::{grants::ToWorker, transfer::ClipboardPolicy};
 use nix::unistd::Uid;
 use tracing::info;
 
@@ -81,17 +81,20 @@ impl SessionStage {
         if config.x11 {
             helpers::x_sockets()?;
         }
-        let helpers = places::as_user(cast.session.identity, || {
+        let mut helpers = places::as_user(cast.session.identity, || {
             let (runtime_dir, own) = (&places.runtime_dir, &places.helpers);
             Ok(helpers::needed(config.x11, &mut app.environment, runtime_dir, own))
         })??;
+        let directory = config.workers_dir.as_deref();
+        if config.clipboard != ClipboardPolicy::Off {
+            helpers.extend(helpers::bridge(&super::directories(directory)?));
+        }
         let addresses = sockets::addresses();
         let facts = SessionFacts {
             users: cast.users,
             candidates: sockets::candidates(media.address, config.public_address, &addresses),
         };
         let plan = plan::session(config, &facts);
-        let directory = config.workers_dir.as_deref();
         Ok(Self {
             staff: Staff::new(plan, cast.users, config.log.clone(), directory)?,
             app,
