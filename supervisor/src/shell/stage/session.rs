@@ -101,8 +101,8 @@ impl SessionStage {
             helpers,
             outlives_app: config.app == AppChoice::Demo,
             media: Standing::new(media.socket, {
-                let port = media.address.port();
-                move || sockets::media(port).map(|bound| bound.socket)
+                let (listen, port) = (config.udp_listen, media.address.port());
+                move || sockets::media(listen, port).map(|bound| bound.socket)
             }),
             media_address: media.address,
             public: config.public_address,
