@@ -116,3 +116,33 @@ fn kind(target: &str) -> &str {
         None => target,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kind_is_the_same_for_any_two_of_a_kind() {
+        assert_eq!(kind("socket:[123]"), "socket");
+        assert_eq!(kind("pipe:[9]"), "pipe");
+        assert_eq!(kind("anon_inode:[pidfd]"), "anon_inode:[pidfd]");
+        assert_eq!(kind("/memfd:lumen-frame (deleted)"), "memfd");
+        assert_eq!(kind("/dev/null"), "/dev/null");
+    }
+
+    #[test]
+    fn difference_names_what_has_come_and_what_has_gone() {
+        let of = |counts: &[(&str, usize)]| {
+            Census(counts.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect())
+        };
+        let before = of(&[("1 rtc: socket descriptors", 3), ("file a", 1), ("host: zombies", 0)]);
+        let after = of(&[("1 rtc: socket descriptors", 4), ("file b", 1), ("host: zombies", 0)]);
+        let expected = [
+            "1 rtc: socket descriptors: 3 before, 4 after",
+            "file a: 1 before, 0 after",
+            "file b: 0 before, 1 after",
+        ];
+        assert_eq!(before.difference(&after), expected);
+        assert_eq!(after.total("descriptors"), 4);
+    }
+}
