@@ -214,6 +214,15 @@ impl HostRig {
         Ok(())
     }
 
+    /// Has the next process of the host listen at another port.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn move_elsewhere(&mut self) -> Result<()> {
+        self.address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        Ok(())
+    }
+
     /// Kills the host's process as `kill -9` does.
     ///
     /// # Errors

@@ -107,6 +107,23 @@ fn host_killed_and_started_again_finds_its_sessions_as_they_were() -> Result<()>
 }
 
 #[test]
+fn host_started_again_elsewhere_has_its_sessions_say_where() -> Result<()> {
+    let mut host = HostRig::start()?;
+    let session = SessionSetup::new().start(&host)?;
+    host.kill()?;
+    host.move_elsewhere()?;
+    let said = format!("another address: http://{}/#token={}\n", host.address(), session.token());
+    for _ in 0..2 {
+        host.serve()?;
+        wait_until("the session says where", || session.said().contains(&said))?;
+        session.number(&host)?;
+        host.kill()?;
+    }
+    assert_eq!(session.said().matches("another address").count(), 1, "{}", session.said());
+    Ok(())
+}
+
+#[test]
 fn sessions_that_root_starts_share_no_user_but_that_of_the_desktop() -> Result<()> {
     if !runs_as_root() {
         println!("only root can start sessions whose workers are other users; not tried");

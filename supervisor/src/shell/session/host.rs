@@ -1,5 +1,5 @@
 //! The session's side of its host: it registers, is welcomed, receives ends of the signalling link,
-//! answers, and prints the page's URL once. All of it may happen again at any time.
+//! answers, and prints the page's URL. All of it may happen again at any time.
 
 use std::{os::fd::OwnedFd, process, time::Instant};
 
@@ -178,17 +178,21 @@ impl Session {
         self.send(&ToHost::AppChanged { serial, state });
     }
 
-    /// The only place that prints the token: on standard output, once, when browsers can connect
-    /// and the desktop is ready.
+    /// The only place that prints the token: on standard output, once browsers can connect and the
+    /// desktop is ready, and again only if the next host has another address.
     pub(super) fn announce(&mut self) {
-        let Some((page, with_token)) = self.host.page.clone() else { return };
-        if !self.complete || std::mem::replace(&mut self.host.shown, true) {
+        if !self.complete || self.host.page.is_none() || self.host.shown == self.host.page {
             return;
         }
+        let earlier = std::mem::replace(&mut self.host.shown, self.host.page.clone());
+        let Some((page, with_token)) = self.host.page.clone() else { return };
         let address = match with_token {
             true => format!("{page}#token={}", self.token.reveal()),
             false => page,
         };
+        if earlier.is_some() {
+            return self.log.announce(format!("Lumen has another address: {address}\n"));
+        }
         let ends = match self.stage.outlives_app {
             true => "on ctrl-c and on `lumen stop`",
             false => "on ctrl-c, on `lumen stop`, or when its app exits",

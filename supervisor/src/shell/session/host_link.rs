@@ -19,8 +19,8 @@ pub(super) struct HostLink {
     pub(super) refusal: Option<Reason>,
     /// The page's URL, and whether browsers need the token there.
     pub(super) page: Option<(String, bool)>,
-    /// Whether the URL has been printed.
-    pub(super) shown: bool,
+    /// Of what has been printed, the newest.
+    pub(super) shown: Option<(String, bool)>,
     /// The newest pair of the signalling link.
     pub(super) generation: Generation,
 }
@@ -35,7 +35,7 @@ impl HostLink {
             welcome: false,
             refusal: None,
             page: None,
-            shown: false,
+            shown: None,
             generation: Generation::default(),
         }
     }
