@@ -5,7 +5,10 @@ use std::{
     fs,
     os::{
         fd::AsRawFd,
-        unix::{fs::PermissionsExt, process::CommandExt},
+        unix::{
+            fs::{MetadataExt, PermissionsExt},
+            process::CommandExt,
+        },
     },
     process::Command,
     time::SystemTime,
@@ -78,6 +81,28 @@ fn login_that_was_signed_out_of_is_not_believed_by_the_next_host() -> Result<()>
     host.serve()?;
     assert!(Viewer::with_login(host.address(), &ended).is_err());
     Viewer::with_login(host.address(), &kept)?.wait_for_frame(1).map(drop)
+}
+
+#[test]
+fn sign_out_with_an_invented_key_has_nothing_written() -> Result<()> {
+    let host = HostRig::start()?;
+    let session = SessionSetup::new().start(&host)?;
+    let mut login = signed_in(&host, &session)?;
+    let file = host.run_folder().join("host-test.state");
+    let written = || -> Result<(u64, SystemTime)> {
+        let found = fs::metadata(&file)?;
+        Ok((found.ino(), found.modified()?))
+    };
+    let key = std::mem::replace(&mut login.key, "0".repeat(64));
+    let before = written()?;
+    for _ in 0..3 {
+        ensure!(sign_out(&host, &login)? < 300, "signing out");
+    }
+    assert_eq!(written()?, before);
+    login.key = key;
+    ensure!(sign_out(&host, &login)? < 300, "signing out");
+    assert_ne!(written()?, before);
+    Ok(())
 }
 
 #[test]

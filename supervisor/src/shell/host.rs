@@ -202,7 +202,14 @@ impl Host {
                     return refuse(&channel, reason);
                 }
                 let record = Record::new(channel.clone(), connection, name, supervisor_pid, token);
-                if let Err(reason) = self.sessions.register(record, was) {
+                // It comes again before the end of its last link is known.
+                if let Some(session) = self.sessions.given_up(token) {
+                    self.sessions.remove(session);
+                    self.part_with(session, true);
+                }
+                let memory = self.memory.as_ref();
+                let expected = |session| memory.is_some_and(|memory| memory.expects(session));
+                if let Err(reason) = self.sessions.register(record, was, expected) {
                     return refuse(&channel, reason);
                 }
                 let (events, runtime) = (self.events.clone(), Handle::current());
@@ -284,6 +291,7 @@ impl Host {
                 Ok(pair) => pair,
                 Err(error) => {
                     error!(%session, %error, "a signalling link cannot be made");
+                    self.sessions.postpone(session, Instant::now());
                     continue;
                 }
             };
@@ -293,7 +301,7 @@ impl Host {
             self.send_end(session, far);
         }
         let events = self.events.clone();
-        if let Some(wait) = self.sessions.wait(Instant::now()) {
+        if let Some(wait) = self.sessions.timer(Instant::now()) {
             tokio::spawn(async move {
                 tokio::time::sleep(wait).await;
                 // A loop that has ended wires nothing.
@@ -351,9 +359,14 @@ impl Host {
             }
             BrokerRequest::SignOut(key, reply) => {
                 let ended = self.access.sign_out(&key);
-                self.remember(move || {
+                let answer = move || {
                     let _ = reply.send(ended);
-                });
+                };
+                match ended.is_some() {
+                    true => self.remember(answer),
+                    // Whoever invents a key has nothing written.
+                    false => answer(),
+                }
             }
             BrokerRequest::StartApp(session, reply) => {
                 self.ask(session, Question::StartApp, Pending::Done(reply));
@@ -418,8 +431,8 @@ impl Host {
 
     fn give_up(&mut self, connection: ConnectionId, reason: &str) {
         warn!(?connection, reason, "a session breaks the contract; its link is given up");
-        if let Some(session) = self.sessions.of(connection) {
-            self.lose(session, reason);
+        if let Some(record) = self.sessions.of(connection).and_then(|id| self.sessions.get(id)) {
+            hang_up(&record.channel);
         }
         if let Some(channel) = self.sessions.newcomer(connection) {
             hang_up(&channel);

@@ -14,7 +14,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use nix::{libc::O_NOFOLLOW, unistd::Uid};
+use nix::{
+    libc::{O_NOFOLLOW, O_NONBLOCK},
+    unistd::Uid,
+};
 use tracing::warn;
 use zeroize::Zeroizing;
 
@@ -85,7 +88,9 @@ pub(super) fn load(path: &Path) -> Option<State> {
 }
 
 fn read(path: &Path) -> Result<Option<State>, NotBelieved> {
-    let file = match OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path) {
+    // Without waiting: a pipe in its place would have nobody at its other end.
+    let flags = O_NOFOLLOW | O_NONBLOCK;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
@@ -146,6 +151,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use nix::sys::stat::Mode;
 
     use super::*;
 
@@ -224,6 +231,9 @@ mod tests {
         fs::remove_file(&path).expect("ours");
         fs::write(&aside, vec![0; MOST_BYTES + 1]).expect("ours");
         fs::rename(&aside, &path).expect("ours");
+        assert_eq!(load(&path), None);
+        fs::remove_file(&path).expect("ours");
+        nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o600)).expect("ours");
         assert_eq!(load(&path), None);
     }
 

@@ -149,7 +149,7 @@ pub(super) async fn accept_sessions(listener: UnixListener, events: Events) {
             continue;
         }
         let Ok(stream) = stream.into_std() else { continue };
-        attend_session(ConnectionId(number), stream, events.clone());
+        attend_session(ConnectionId(number), stream, events.clone()).await;
     }
 }
 
@@ -158,19 +158,24 @@ fn may_register(uid: u32, host: Uid) -> bool {
     uid == 0 || uid == host.as_raw()
 }
 
-/// Reports what a session says, until the link ends.
-pub(super) fn attend_session(connection: ConnectionId, end: impl Into<OwnedFd>, events: Events) {
+/// Reports what a session says, until the link ends. Returns when it has been reported that the session
+/// is there, so that no more links are accepted than the event loop has room for.
+pub(super) async fn attend_session(
+    connection: ConnectionId,
+    end: impl Into<OwnedFd>,
+    events: Events,
+) {
     let channel = HostEnd::from_descriptor(end.into()).map(Arc::new);
     let Ok(channel) = channel.inspect_err(|error| warn!(%error, "no link to a session")) else {
         return;
     };
     let Ok(link) = AsyncChannel::new(Arc::clone(&channel)) else { return };
+    // It fails only when the event loop has ended.
+    let _ = events.send(Event::FromSession(connection, FromSession::Came(channel))).await;
     tokio::spawn(async move {
         let report = async |news| {
-            // It fails only when the event loop has ended.
             let _ = events.send(Event::FromSession(connection, news)).await;
         };
-        report(FromSession::Came(channel)).await;
         let mut pace = Pace::new(Instant::now(), WORDS_PER_SECOND, WORDS_AT_ONCE);
         loop {
             tokio::time::sleep(pace.wait(Instant::now())).await;

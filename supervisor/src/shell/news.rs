@@ -41,6 +41,13 @@ impl Bulletin {
         }
     }
 
+    /// Pages may wait for a session of which there is no news: its end is news to them.
+    pub(super) fn expect(&mut self, session: SessionId) {
+        let number = self.number;
+        let nothing = Entry { number, serial: 0, state: AppState::Running, told: true };
+        self.newest.entry(session).or_insert(nothing);
+    }
+
     /// A session has ended. Unless its pages already know that, they are told `reason`.
     pub(super) fn end(&mut self, session: SessionId, reason: Reason) {
         let newest = self.newest.get(&session).map(|entry| (&entry.state, entry.serial));
@@ -174,6 +181,17 @@ mod tests {
         assert_eq!(told(&mut ask(&mut bulletin, 0).1), Some((1, ONE)));
         assert_eq!(ask(&mut bulletin, 1).0, [(ONE, 1)]);
         assert_eq!(told(&mut ask(&mut bulletin, 0).1), None, "a new gateway has nobody to tell");
+    }
+
+    #[test]
+    fn bulletin_tells_the_end_of_a_session_that_has_not_come_again() {
+        let mut bulletin = Bulletin::default();
+        bulletin.end(ONE, Reason::truncated("It is over."));
+        assert_eq!(told(&mut ask(&mut bulletin, 0).1), None, "nobody waited for it");
+        bulletin.expect(OTHER);
+        assert_eq!(told(&mut ask(&mut bulletin, 0).1), None, "no news yet");
+        bulletin.end(OTHER, Reason::truncated("It is over."));
+        assert_eq!(told(&mut ask(&mut bulletin, 0).1), Some((1, OTHER)));
     }
 
     #[test]

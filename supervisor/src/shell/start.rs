@@ -155,7 +155,7 @@ fn host_and_session(
         let fence = (ground.namespaces, roster);
         let session = Session::new(stage, introduction, fence, family, log.clone());
         let (near, far) = link::joined()?;
-        link::attend_session(ConnectionId(0), far, host.events());
+        link::attend_session(ConnectionId(0), far, host.events()).await;
         tokio::spawn(link::attend_own_host(near, session.events()));
         tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));

@@ -62,6 +62,15 @@ impl Memory {
         self.expected.contains_key(&session)
     }
 
+    /// The link of a session is lost; whether the session may come again, as one may whose link this host
+    /// gave up, and one that was not welcomed yet after a restart.
+    pub(super) fn may_return(&mut self, session: SessionId, gave_up: bool, now: Instant) -> bool {
+        if gave_up {
+            self.expect(session, now);
+        }
+        self.expects(session)
+    }
+
     /// The session has come back.
     pub(super) fn met(&mut self, session: SessionId) {
         self.expected.remove(&session);
@@ -80,4 +89,23 @@ impl Memory {
 pub(super) fn unix() -> UnixSeconds {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UnixSeconds(since.map_or(0, |since| since.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_that_was_not_welcomed_again_is_still_expected_when_its_link_is_lost() {
+        let path = std::env::temp_dir().join(format!("lumen-memory-{}", std::process::id()));
+        let keeper = Keeper::start(path).expect("a thread");
+        let (mut memory, now) = (Memory::new(keeper, None, EXPECTED), Instant::now());
+        let (expected, other) = (SessionId(1), SessionId(2));
+        memory.expect(expected, now);
+        assert!(memory.may_return(expected, false, now));
+        assert!(!memory.may_return(other, false, now));
+        assert!(memory.may_return(other, true, now), "its link was given up");
+        memory.met(expected);
+        assert!(!memory.may_return(expected, false, now), "it has ended");
+    }
 }

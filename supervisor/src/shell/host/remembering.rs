@@ -60,12 +60,10 @@ impl Host {
     /// Handles the loss of a session's link. If this host itself gave it up, the session may come
     /// back.
     pub(super) fn part_with(&mut self, session: SessionId, gave_up: bool) {
-        match &mut self.memory {
-            Some(memory) if gave_up => {
-                memory.expect(session, Instant::now());
-                self.wait_for_expected();
-            }
-            _ => self.close(session),
+        let memory = self.memory.as_mut();
+        match memory.is_some_and(|memory| memory.may_return(session, gave_up, Instant::now())) {
+            true => self.wait_for_expected(),
+            false => self.close(session),
         }
     }
 
@@ -74,6 +72,7 @@ impl Host {
         let overdue = self.memory.as_mut().map(|memory| memory.overdue(Instant::now()));
         for session in overdue.unwrap_or_default() {
             info!(%session, "the session has not come again");
+            self.bulletin.expect(session);
             self.close(session);
         }
     }

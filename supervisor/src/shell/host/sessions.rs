@@ -135,6 +135,8 @@ pub(super) struct Sessions {
     given: BTreeMap<SessionId, TokenDigest>,
     /// The last number that was given.
     last: u32,
+    /// When the timer for the next signalling link ends.
+    timer: Option<Instant>,
 }
 
 impl Sessions {
@@ -153,14 +155,25 @@ impl Sessions {
         self.newcomers.remove(&connection)
     }
 
+    /// The session with this token, if its link was given up and the end of that is not known yet.
+    pub(super) fn given_up(&self, token: TokenDigest) -> Option<SessionId> {
+        let given_up = |record: &Record| record.token == token && record.given_up.get();
+        self.records.iter().find(|(_, record)| given_up(record)).map(|(id, _)| *id)
+    }
+
     /// Registers a session under its earlier number, if its token proves that, or under a new
     /// number.
+    /// Those that are `expected` keep their places and their numbers.
     pub(super) fn register(
         &mut self,
         record: Record,
         was: Option<SessionId>,
+        expected: impl Fn(SessionId) -> bool,
     ) -> Result<SessionId, &'static str> {
-        if self.records.len() >= MOST_SESSIONS {
+        let takes_place = |(id, token): &(&SessionId, &TokenDigest)| {
+            **token != record.token && (self.records.contains_key(*id) || expected(**id))
+        };
+        if self.given.iter().filter(takes_place).count() >= MOST_SESSIONS {
             return Err("there are too many sessions");
         }
         let same_name = |known: &Record| record.name.is_some() && known.name == record.name;
@@ -181,7 +194,7 @@ impl Sessions {
         self.given.retain(|_, token| *token != record.token);
         self.given.insert(session, record.token);
         self.records.insert(session, record);
-        self.forget_oldest();
+        self.forget_oldest(expected);
         Ok(session)
     }
 
@@ -200,9 +213,10 @@ impl Sessions {
         self.given = kept.iter().map(|session| (session.id, session.token)).collect();
     }
 
-    fn forget_oldest(&mut self) {
+    fn forget_oldest(&mut self, expected: impl Fn(SessionId) -> bool) {
         if self.given.len() > MOST_REMEMBERED {
-            let mut gone = self.given.keys().filter(|id| !self.records.contains_key(*id));
+            let is_gone = |id: &&SessionId| !self.records.contains_key(*id) && !expected(**id);
+            let mut gone = self.given.keys().filter(is_gone);
             if let Some(oldest) = gone.next().copied() {
                 self.given.remove(&oldest);
             }
@@ -295,11 +309,22 @@ impl Sessions {
         self.records.iter().filter(|(_, record)| due(record)).map(|(id, _)| *id).collect()
     }
 
-    /// How long until the next pair may be made.
-    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+    /// How long until the next pair may be made; `None` also while a timer for that runs.
+    pub(super) fn timer(&mut self, now: Instant) -> Option<Duration> {
         let wanted = self.records.values().filter(|record| record.wanted);
-        let waits = wanted.filter_map(Record::not_before);
-        waits.min().map(|at| at.saturating_duration_since(now))
+        let at = wanted.filter_map(Record::not_before).min()?.max(now);
+        if self.timer.is_some_and(|runs| now < runs && runs <= at) {
+            return None;
+        }
+        self.timer = Some(at);
+        Some(at.saturating_duration_since(now))
+    }
+
+    /// No pair can be made for a session: none is tried for a while.
+    pub(super) fn postpone(&mut self, session: SessionId, now: Instant) {
+        if let Some(record) = self.records.get_mut(&session) {
+            record.clear_at = Some(now + REWIRE * REWIRES_AT_ONCE);
+        }
     }
 
     /// A pair is made for a session; which.
@@ -313,107 +338,4 @@ impl Sessions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(connection: u64, name: Option<&str>, token: u8) -> Record {
-        let (channel, _) = HostEnd::pair().expect("socketpair");
-        let name = name.map(|name| SessionName::new(name).expect("legal"));
-        let token = TokenDigest([token; 32]);
-        Record::new(Arc::new(channel), ConnectionId(connection), name, 1, token)
-    }
-
-    #[test]
-    fn number_of_a_session_that_is_gone_is_given_to_nobody_but_itself() {
-        let mut sessions = Sessions::default();
-        assert_eq!(sessions.register(record(1, None, 1), None), Ok(SessionId(1)));
-        assert_eq!(sessions.register(record(2, None, 2), None), Ok(SessionId(2)));
-        sessions.remove(SessionId(2));
-        assert_eq!(sessions.register(record(3, None, 3), None), Ok(SessionId(3)));
-        assert_eq!(sessions.register(record(4, None, 2), Some(SessionId(2))), Ok(SessionId(2)));
-        assert_eq!(sessions.register(record(5, None, 5), Some(SessionId(1))), Ok(SessionId(4)));
-    }
-
-    #[test]
-    fn number_that_another_had_or_that_nobody_was_given_is_not_had_by_claiming_it() {
-        let mut sessions = Sessions::default();
-        assert_eq!(sessions.register(record(1, None, 1), Some(SessionId(7))), Ok(SessionId(1)));
-        sessions.remove(SessionId(1));
-        assert_eq!(sessions.register(record(2, None, 2), Some(SessionId(1))), Ok(SessionId(2)));
-        assert_eq!(sessions.register(record(3, None, 1), Some(SessionId(1))), Ok(SessionId(1)));
-    }
-
-    #[test]
-    fn number_outlives_the_host_with_the_token_that_proves_it() {
-        let mut before = Sessions::default();
-        for number in 1..=3 {
-            assert!(before.register(record(number, None, number as u8), None).is_ok());
-        }
-        before.remove(SessionId(3));
-        let (last, kept) = before.kept(|_| false);
-        let present: Vec<bool> = kept.iter().map(|session| session.present).collect();
-        assert_eq!((last, present), (3, vec![true, true, false]));
-        let mut after = Sessions::default();
-        after.restore(last, &kept);
-        assert_eq!(after.register(record(1, None, 9), Some(SessionId(2))), Ok(SessionId(4)));
-        assert_eq!(after.register(record(2, None, 2), Some(SessionId(2))), Ok(SessionId(2)));
-        assert_eq!(after.register(record(3, None, 1), None), Ok(SessionId(5)), "does not say so");
-    }
-
-    #[test]
-    fn numbers_remembered_are_the_newest_and_those_of_the_living() {
-        let mut sessions = Sessions::default();
-        assert_eq!(sessions.register(record(0, None, 255), None), Ok(SessionId(1)));
-        for number in 0..2 * MOST_REMEMBERED {
-            let (connection, token) = (1 + number as u64, TokenDigest([0; 32]));
-            let mut record = record(connection, None, 0);
-            record.token = TokenDigest(std::array::from_fn(|at| {
-                if at < 8 { number.to_be_bytes()[at] } else { token.0[at] }
-            }));
-            let id = sessions.register(record, None).expect("room");
-            sessions.remove(id);
-        }
-        let (last, kept) = sessions.kept(|_| false);
-        assert_eq!(last, 1 + 2 * MOST_REMEMBERED as u32);
-        assert_eq!(kept.len(), MOST_REMEMBERED);
-        assert!(kept[0].present && kept[0].id == SessionId(1));
-    }
-
-    #[test]
-    fn name_or_token_that_another_session_has_is_refused() {
-        let mut sessions = Sessions::default();
-        assert!(sessions.register(record(1, Some("work"), 1), None).is_ok());
-        assert!(sessions.register(record(2, Some("work"), 2), None).is_err());
-        assert!(sessions.register(record(3, Some("play"), 1), None).is_err());
-        assert!(sessions.register(record(4, Some("play"), 4), None).is_ok());
-    }
-
-    #[test]
-    fn signalling_links_are_made_at_once_but_not_without_end() {
-        let (mut sessions, now) = (Sessions::default(), Instant::now());
-        let id = sessions.register(record(1, None, 1), None).expect("room");
-        let mut made = 0;
-        let mut make = |now| {
-            sessions.want(id);
-            let due = sessions.due(now);
-            made += due.len();
-            due.first().map(|id| sessions.wired(*id, now));
-            sessions.wait(now)
-        };
-        let waits: Vec<_> = (0..100).map(|_| make(now)).collect();
-        assert_eq!(waits.last(), Some(&Some(REWIRE)));
-        make(now + REWIRE);
-        assert_eq!(made, 11, "ten at once, then one a second");
-    }
-
-    #[test]
-    fn word_about_a_replaced_pair_is_about_nothing() {
-        let (mut sessions, now) = (Sessions::default(), Instant::now());
-        let id = sessions.register(record(1, None, 1), None).expect("room");
-        let first = sessions.wired(id, now).expect("made");
-        let second = sessions.wired(id, now).expect("made");
-        assert!(!sessions.is_present(id, first) && sessions.is_present(id, second));
-        sessions.cut(id);
-        assert!(!sessions.is_present(id, second));
-    }
-}
+mod tests;
