@@ -65,7 +65,7 @@ pub const MAX_MEMORIES: usize = 1024;
 
 /// Descriptors that one app may send ahead of their requests. Libraries send those of all requests that
 /// they have gathered first: 4096 bytes of the shortest are 256.
-const MAX_UNCLAIMED: usize = 300;
+pub const MAX_UNCLAIMED: usize = 300;
 
 /// Rectangles of one region. That of a round window has two for each row of pixels.
 const MAX_RECTANGLES: usize = 1024;

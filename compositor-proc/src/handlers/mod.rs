@@ -5,6 +5,7 @@ mod compositor;
 mod constraints;
 mod layer_shell;
 mod objects;
+mod offers;
 mod seat;
 mod selection;
 mod shm;
@@ -13,6 +14,7 @@ mod surfaces;
 mod xdg_shell;
 
 pub use constraints::Constraint;
+pub use offers::count_descriptors_of_offers;
 pub use small::MAX_TOKENS;
 
 use smithay::{

@@ -5,7 +5,7 @@
 //! makes too many of a kind, or of all kinds together, is disconnected before it costs others
 //! anything ([`crate::client`] has the bounds). Only the callbacks of `wl_display.sync`, which are
 //! gone as soon as they are made, and registries never pass by; for those everything is counted now
-//! and then (`shell/compositor.rs`).
+//! and then (`shell/apps.rs`). Offers, which we make, pass through [`super::offers`].
 
 use smithay::{
     input::SeatState,

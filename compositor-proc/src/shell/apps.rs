@@ -19,6 +19,7 @@ use tracing::warn;
 use super::gate::Gate;
 use crate::{
     client::{ClientCount, ClientState, REGISTRY, TooMany},
+    handlers::count_descriptors_of_offers,
     policy,
     state::State,
 };
@@ -185,6 +186,7 @@ pub(super) fn read(
 ) -> usize {
     if descriptors > 0 {
         with_state(display, client, |app| app.objects.bring(descriptors));
+        count_descriptors_of_offers(&display.handle(), client);
     }
     // Fails for a client that is gone, or has asked for nothing whole.
     let requests = display.backend().dispatch_single_client(state, client.clone()).unwrap_or(0);

@@ -1,6 +1,13 @@
 //! What an app may pile up within the objects that it may have, and the last descriptors.
 
-use lumen_compositor::{client::bound_of, damage::MOST_RECTANGLES, render::scene};
+use std::os::fd::AsFd;
+
+use lumen_compositor::{
+    client::{MAX_UNCLAIMED, bound_of},
+    damage::MOST_RECTANGLES,
+    render::scene,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
 use smithay::{
     backend::renderer::pixman::PixmanRenderer,
     wayland::compositor::{SurfaceAttributes, with_states},
@@ -16,6 +23,7 @@ use crate::{
     floods::{
         BATCH, Desktop, NO_MEMORY, assert_bounded, assert_serves_others, flood, subcompositor,
     },
+    red_window,
 };
 
 const CONFIGURED: Event = Event::Configured { width: 640, height: 480, maximized: true };
@@ -192,4 +200,22 @@ fn surfaces_in_front_of_each_other_cost_no_more_than_some_outputs_to_draw() {
     let mut renderer = PixmanRenderer::new().expect("Pixman");
     let drawn = scene(&state.output, &state.tree, None, &mut renderer).elements.len();
     assert!((8..=16).contains(&drawn), "{drawn} of {}", stacked.len());
+}
+
+#[test]
+fn app_that_pastes_again_and_again_is_served() {
+    let mut desktop = Desktop::new();
+    let (mut app, _window) = red_window(&mut desktop.rig);
+    let device = app.data_device();
+    app.copy(&device, &["text/plain"]);
+    app.until(&mut desktop.rig, |memory| memory.selection.is_some());
+    for round in 0..3 * MAX_UNCLAIMED {
+        let (_read, write) = pipe_with(PipeFlags::CLOEXEC).expect("pipe");
+        // A name that is offered costs a file no more than one that is not.
+        let name = ["text/plain", "image/png"][round % 2];
+        let offer = app.memory.selection.as_ref().expect("just seen");
+        offer.receive(name.to_owned(), write.as_fd());
+        assert!(desktop.turn(&mut app), "{:?}", app.connection.protocol_error());
+    }
+    assert_serves_others(&mut desktop);
 }
