@@ -187,6 +187,7 @@ impl Gate {
         let Self { apps, library, connections, highest: most, .. } = self;
         let Some(connection) = connections.get_mut(&passage) else { return };
         let (begun, client) = (clock(), connection.client.clone());
+        let mut used = Duration::ZERO;
         let is_closed = loop {
             match connection.take() {
                 Taken::Closed => break true,
@@ -194,16 +195,14 @@ impl Gate {
                 Taken::Passed { bytes, descriptors, highest } => {
                     *most = (*most).max(highest);
                     read(&client, descriptors);
-                    let used = clock().saturating_duration_since(begun);
-                    // Less than a portion is all there was. Before more is asked, there has to be room
-                    // for the answers.
-                    let is_done = bytes < PORTION || used >= SLICE;
-                    match if is_done { Ok(true) } else { connection.tell() } {
-                        Ok(true) if !is_done => {}
-                        Ok(true) => {
-                            connection.spent += used;
-                            break false;
-                        }
+                    used = clock().saturating_duration_since(begun);
+                    // Less than a portion is all there was.
+                    if bytes < PORTION || used >= SLICE {
+                        break false;
+                    }
+                    // Before more is asked, there has to be room for the answers.
+                    match connection.tell() {
+                        Ok(true) => {}
                         Ok(false) => {
                             connection.wait_for_room(passage, apps, library);
                             break false;
@@ -213,6 +212,7 @@ impl Gate {
                 }
             }
         };
+        connection.spent += used;
         if is_closed {
             // The library reads the end of the stream, and is done with the app.
             self.connections.remove(&passage);
@@ -351,3 +351,6 @@ fn send(socket: &UnixStream, portion: &Portion) -> Result<usize, Errno> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     sendmsg(socket, &[IoSlice::new(&portion.bytes)], &mut control, flags)
 }
+
+#[cfg(test)]
+mod tests;
