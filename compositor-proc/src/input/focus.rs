@@ -50,12 +50,22 @@ impl State {
 
     /// Gives the keyboard to its owner if that had to wait, and forgets a closed menu.
     pub fn pursue_focus(&mut self) {
-        if self.menu.as_ref().is_some_and(|menu| menu.grab.has_ended()) {
-            self.end_menu();
-            self.obey_focus();
-        }
+        self.forget_closed_menu();
         if self.seat.focus_waits {
             self.refresh_focus();
+        }
+    }
+
+    /// Forgets a menu that its app has closed. The input that opened it counts as recent from now on,
+    /// however long the menu was read: toolkits open the next menu of a bar with it when the pointer
+    /// moves there. Not so if the keyboard goes to another app.
+    fn forget_closed_menu(&mut self) {
+        let Some(menu) = self.menu.as_ref().filter(|menu| menu.grab.has_ended()) else { return };
+        let (app, serial) = (menu.app.clone(), menu.grab.serial());
+        self.end_menu();
+        self.obey_focus();
+        if self.keyboard().current_focus().as_ref().and_then(app_of) == Some(app.clone()) {
+            self.seat.given.note(self.now(), serial, Input::Press, app);
         }
     }
 
@@ -66,8 +76,10 @@ impl State {
         owner?;
         match self.seat.typing.turn(self.now(), self.seat.ledger.holds_key()) {
             Turn::At(end) => Some(end),
+            // It became so while this turn had other things to do.
+            Turn::Now => Some(self.now()),
             // The release of a key is an event.
-            Turn::Now | Turn::Released => None,
+            Turn::Released => None,
         }
     }
 

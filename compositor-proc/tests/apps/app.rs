@@ -164,14 +164,14 @@ impl App {
         let (popup, surface) = self.placed_popup(parent, anchor, size);
         popup.grab(&self.seat, serial);
         surface.commit();
-        Popup { surface }
+        Popup { surface, popup }
     }
 
     /// A popup of `size` at the lower right corner of `anchor`, allowed to slide.
     pub(crate) fn popup(&self, parent: &Window, anchor: (i32, i32), size: (i32, i32)) -> Popup {
-        let (_, surface) = self.placed_popup(parent, anchor, size);
+        let (popup, surface) = self.placed_popup(parent, anchor, size);
         surface.commit();
-        Popup { surface }
+        Popup { surface, popup }
     }
 
     fn placed_popup(
@@ -301,6 +301,7 @@ impl App {
 /// A popup of an app.
 pub(crate) struct Popup {
     pub(crate) surface: WlSurface,
+    pub(crate) popup: XdgPopup,
 }
 
 /// Runs a call of the client library that blocks for the compositor, which turns meanwhile.

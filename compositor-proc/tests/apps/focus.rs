@@ -17,7 +17,8 @@ use wayland_protocols_wlr::layer_shell::v1::client::{
 
 use crate::{
     GREEN, MIDDLE, RED,
-    app::{App, Event, Window},
+    app::{App, Event, Popup, Window},
+    floods::subcompositor,
     red_window,
     rig::{Rig, rig_past_its_first_frame as rig},
 };
@@ -106,13 +107,14 @@ fn exclusive_panel(rig: &mut Rig, app: &mut App, size: (u32, u32), color: u32) -
 }
 
 /// The app opens a menu over its window that grabs pointer and keyboard with `serial`.
-fn menu_by(rig: &mut Rig, app: &mut App, window: &Window, serial: u32) {
+fn menu_by(rig: &mut Rig, app: &mut App, window: &Window, serial: u32) -> Popup {
     let popup = app.popup_grabbing_by(window, (20, 20), (100, 100), serial);
     settle(rig, &mut [app]);
     if app.connection.protocol_error().is_none() && app.count(&Event::PopupDone) == 0 {
         app.show(&popup.surface, &app.buffer(100, 100, GREEN));
         settle(rig, &mut [app]);
     }
+    popup
 }
 
 #[test]
@@ -173,6 +175,25 @@ fn menu_of_the_app_that_was_clicked_gets_the_keys_until_a_click_elsewhere() {
     stroke(&mut rig);
     assert_eq!((keys_of(&mut app), keys_of(&mut below)), (1, 1));
     app.until_told(&mut rig, &Event::PopupDone);
+}
+
+#[test]
+fn next_menu_of_a_bar_opens_by_the_press_that_opened_the_first_however_old_that_is() {
+    let mut rig = rig();
+    let (mut app, window) = filled(&mut rig, RED);
+    click(&rig, MIDDLE);
+    app.until_told(&mut rig, &Event::Button { button: LEFT_BUTTON, down: false });
+    let serial = app.memory.button_serial;
+    let mut menu = menu_by(&mut rig, &mut app, &window, serial);
+    // So much input that the press is forgotten, as it is after some time.
+    (0..200).for_each(|_| stroke(&mut rig));
+    for turns in [0, 4] {
+        menu.popup.destroy();
+        app.exchange();
+        (0..turns).for_each(|_| rig.turn(Duration::ZERO));
+        menu = menu_by(&mut rig, &mut app, &window, serial);
+        assert_eq!(app.count(&Event::PopupDone), 0, "after {turns} turns");
+    }
 }
 
 #[test]
@@ -269,6 +290,46 @@ fn window_that_cannot_be_seen_or_fades_away_gets_no_keys() {
     });
     stroke(&mut rig);
     assert_eq!((keys_of(&mut ghost), keys_of(&mut seen)), (1, 2));
+}
+
+#[test]
+fn window_that_shows_little_of_itself_gets_the_keys() {
+    // The smallest that counts as noticeable, wherever it is.
+    for corner in [(0, 0), (313, 7), (100, 247), (624, 464)] {
+        let mut rig = rig();
+        let (mut below, _window) = filled(&mut rig, RED);
+        let mut launcher = App::start(&mut rig);
+        let window = launcher.open();
+        let size = Event::Configured { width: 640, height: 480, maximized: true };
+        launcher.until_told(&mut rig, &size);
+        let part = launcher.surface();
+        let parts = subcompositor(&launcher);
+        let place = parts.get_subsurface(&part, &window.surface, &launcher.handle(), ());
+        place.set_position(corner.0, corner.1);
+        launcher.show(&part, &launcher.buffer(16, 16, GREEN));
+        launcher.show(&window.surface, &launcher.buffer(640, 480, TRANSPARENT));
+        settle(&mut rig, &mut [&mut launcher]);
+        stroke(&mut rig);
+        assert_eq!((keys_of(&mut launcher), keys_of(&mut below)), (1, 0), "{corner:?}");
+    }
+}
+
+#[test]
+fn window_for_which_the_burst_ends_in_the_midst_of_a_turn_gets_the_keyboard() {
+    let mut rig = rig();
+    let (mut typist, _window) = filled(&mut rig, RED);
+    rig.act(key(PressState::Pressed));
+    typist.until_told(&mut rig, &Event::Key { key: KEY_A as u32, down: true });
+    let (_other, _window) = filled(&mut rig, GREEN);
+    rig.act(key(PressState::Released));
+    typist.until_told(&mut rig, &Event::Key { key: KEY_A as u32, down: false });
+    let state = &mut rig.shell.compositor().state;
+    let end = state.focus_due().expect("the keyboard waits");
+    // A turn that looks after the keyboard first and draws until the burst is over.
+    for late in [Duration::ZERO, Duration::from_millis(10)] {
+        state.set_now(end + late);
+        assert!(state.focus_due().is_some_and(|due| due <= end + late));
+    }
 }
 
 #[test]
