@@ -125,6 +125,19 @@ const SIGNALS: [(i32, &str); 4] = [
     (CHANGE_OF_USER, "the C library, when the first thread is started"),
 ];
 
+/// Advice that may be given about the process's own memory. Newer C libraries make the guard page of
+/// each thread's stack by advice (glibc from 2.42 on), and do so on kernels, too, that do not know it.
+const ADVICE: [(i32, &str); 4] = [
+    (c::MADV_DONTNEED, "malloc and the thread library give pages back"),
+    (MADV_GUARD_INSTALL, "the thread library makes the guard page of a stack"),
+    (MADV_GUARD_REMOVE, "the thread library moves the guard page of a stack that is used again"),
+    (c::MADV_HUGEPAGE, "x264 asks for large pages for its pictures"),
+];
+
+/// `MADV_GUARD_INSTALL` and `MADV_GUARD_REMOVE` (`asm-generic/mman-common.h`).
+const MADV_GUARD_INSTALL: i32 = 102;
+const MADV_GUARD_REMOVE: i32 = 103;
+
 /// `prctl(PR_SET_VMA)` names anonymous memory (`linux/prctl.h`).
 const PR_SET_VMA: i64 = 0x5356_4d41;
 
@@ -139,24 +152,17 @@ pub(super) fn policy() -> Policy {
 
 fn memory(policy: Policy) -> Policy {
     let not_executable = [Condition::arg(2).lacks(c::PROT_EXEC as u64)];
-    policy
+    let policy = policy
         .allow_when(c::SYS_mmap, &not_executable, "malloc, stacks, shared memory; never code")
         .allow_when(c::SYS_mprotect, &not_executable, "guard pages, malloc; never code")
         .allow_when(
             c::SYS_mremap,
             &[Condition::arg(3).only(c::MREMAP_MAYMOVE)],
             "realloc of large blocks; keeps protections, and puts nothing in another's place",
-        )
-        .allow_when(
-            c::SYS_madvise,
-            &[Condition::arg(2).equals(c::MADV_DONTNEED)],
-            "malloc and the thread library give pages back",
-        )
-        .allow_when(
-            c::SYS_madvise,
-            &[Condition::arg(2).equals(c::MADV_HUGEPAGE)],
-            "x264 asks for large pages for its pictures",
-        )
+        );
+    ADVICE.into_iter().fold(policy, |policy, (advice, reason)| {
+        policy.allow_when(c::SYS_madvise, &[Condition::arg(2).equals(advice)], reason)
+    })
 }
 
 fn threads(policy: Policy) -> Policy {
