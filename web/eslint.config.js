@@ -29,6 +29,7 @@ const BROWSER = [
   'fetch',
   'history',
   'localStorage',
+  'sessionStorage',
   'location',
   'matchMedia',
   'navigator',

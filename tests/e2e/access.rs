@@ -147,9 +147,9 @@ fn cookie_that_another_port_of_the_host_collects_opens_nothing() -> Result<()> {
     page.wait_for_picture()?;
     page.go_to(&format!("http://{thief}/"))?;
     let cookie = cookies.recv_timeout(patience()).context("the browser shows no cookie")?;
-    ensure!(cookie.contains(&format!("lumen-{}=", rig.address().port())), "{cookie}");
+    ensure!(cookie.contains(&format!("lumen-{}.1=", rig.address().port())), "{cookie}");
     let own = Handshake::of(rig.address()).cookie(&cookie);
-    for stolen in [own.clone(), own.key(&"0".repeat(64))] {
+    for stolen in [own.clone(), own.key(&format!("1.{}", "0".repeat(64)))] {
         let error = Signalling::open(stolen).err().context("the thief is let in")?;
         ensure!(error.to_string().contains("401"), "{error}");
     }

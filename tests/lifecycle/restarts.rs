@@ -84,6 +84,41 @@ fn login_that_was_signed_out_of_is_not_believed_by_the_next_host() -> Result<()>
 }
 
 #[test]
+fn browser_signed_in_to_two_sessions_opens_each_and_signs_out_of_one() -> Result<()> {
+    let host = HostRig::start()?;
+    let sessions = [SessionSetup::new().start(&host)?, SessionSetup::new().start(&host)?];
+    let [one, other] = [signed_in(&host, &sessions[0])?, signed_in(&host, &sessions[1])?];
+    let cookie = format!("{}; {}", one.cookie, other.cookie);
+    let logins = [one, other].map(|login| SignedIn { cookie: cookie.clone(), ..login });
+    for (session, login) in sessions.iter().zip(&logins) {
+        let number = session.number(&host)?;
+        let viewer = Viewer::with_login(host.address(), login)?;
+        viewer.wait_for_frame(1)?;
+        wait_until("its session has a viewer", || is_watched(&host, number))?;
+    }
+    ensure!(sign_out(&host, &logins[0])? < 300, "signing out");
+    assert!(Viewer::with_login(host.address(), &logins[0]).is_err());
+    Viewer::with_login(host.address(), &logins[1])?.wait_for_frame(1).map(drop)
+}
+
+#[test]
+fn address_of_another_session_in_the_same_window_leads_there() -> Result<()> {
+    let host = HostRig::start()?;
+    let sessions = [SessionSetup::new().start(&host)?, SessionSetup::new().start(&host)?];
+    let numbers = [sessions[0].number(&host)?, sessions[1].number(&host)?];
+    let browser = Browser::start()?;
+    let page = browser.open(sessions[0].url())?;
+    page.wait_for_picture()?;
+    wait_until("the first is watched", || is_watched(&host, numbers[0]))?;
+    let only_second = || is_watched(&host, numbers[1]) && !is_watched(&host, numbers[0]);
+    page.go_to(sessions[1].url())?;
+    wait_until("the second is watched instead", only_second)?;
+    page.reload()?;
+    page.wait_for_picture()?;
+    wait_until("the second is watched again", only_second)
+}
+
+#[test]
 fn sign_out_with_an_invented_key_has_nothing_written() -> Result<()> {
     let host = HostRig::start()?;
     let session = SessionSetup::new().start(&host)?;
@@ -93,7 +128,8 @@ fn sign_out_with_an_invented_key_has_nothing_written() -> Result<()> {
         let found = fs::metadata(&file)?;
         Ok((found.ino(), found.modified()?))
     };
-    let key = std::mem::replace(&mut login.key, "0".repeat(64));
+    let invented = format!("{}{}", &login.key[..login.key.len() - 64], "0".repeat(64));
+    let key = std::mem::replace(&mut login.key, invented);
     let before = written()?;
     for _ in 0..3 {
         ensure!(sign_out(&host, &login)? < 300, "signing out");

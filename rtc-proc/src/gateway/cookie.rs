@@ -1,14 +1,21 @@
 //! The login cookie: one half of a browser's key ([`super::halves`]).
 //!
 //! Cookies do not know ports: two desktops on one host would overwrite each other's. So the
-//! cookie's name contains the port, or a hash of the socket's path.
+//! cookie's name contains the port, or a hash of the socket's path, and the session: a browser may be
+//! signed in to several sessions of one host.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hasher},
+};
 
 use axum::http::{HeaderMap, HeaderValue, header, header::InvalidHeaderValue};
-use lumen_ipc::{front_door::Listen, text::Secret};
+use lumen_ipc::{front_door::Listen, text::Secret, units::SessionId};
 
-/// The cookie of one gateway.
+/// Most sessions that one browser stays signed in to: servers and proxies limit the size of a request.
+const MOST_SESSIONS: usize = 16;
+
+/// The cookies of one gateway, one for each session.
 #[derive(Clone, Debug)]
 pub struct LoginCookie {
     name: String,
@@ -30,52 +37,79 @@ impl LoginCookie {
         Self { name }
     }
 
-    /// The half of a key in a request's cookie, if it has the form of one.
+    /// The half of a key for `session` in a request's cookie, if it has the form of one.
     #[must_use]
-    pub fn find(&self, headers: &HeaderMap) -> Option<Secret> {
+    pub fn find(&self, headers: &HeaderMap, session: SessionId) -> Option<Secret> {
+        let (_, value) = self.all(headers).find(|(found, _)| *found == session)?;
+        Secret::new(value).ok()
+    }
+
+    /// The sessions whose cookies a browser should give up when it keeps one for `session`, too: those
+    /// that came first.
+    #[must_use]
+    pub fn surplus(&self, headers: &HeaderMap, session: SessionId) -> Vec<SessionId> {
+        let others = self.all(headers).map(|(other, _)| other).filter(|other| *other != session);
+        let others: BTreeSet<SessionId> = others.collect();
+        let surplus = (others.len() + 1).saturating_sub(MOST_SESSIONS);
+        others.into_iter().take(surplus).collect()
+    }
+
+    /// Every cookie of this gateway: its session and its value.
+    fn all<'request>(
+        &self,
+        headers: &'request HeaderMap,
+    ) -> impl Iterator<Item = (SessionId, &'request str)> {
         headers
             .get_all(header::COOKIE)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == self.name)
-            .and_then(|(_, value)| Secret::new(value).ok())
+            .filter_map(|(name, value)| {
+                let number = name.strip_prefix(&self.name)?.strip_prefix('.')?;
+                Some((SessionId(number.parse().ok()?), value))
+            })
     }
 
-    /// The header with which a browser keeps `login` and sends it under `path`, which must be valid
-    /// in a header. `secure` keeps it off unencrypted connections.
+    /// The header with which a browser keeps `login` for `session` and sends it under `path`, which must
+    /// be valid in a header. `secure` keeps it off unencrypted connections.
     ///
     /// # Errors
     /// When the login is not a legal header value: a bug of the supervisor.
     pub fn keep(
         &self,
+        session: SessionId,
         login: &Secret,
         path: &str,
         secure: bool,
     ) -> Result<HeaderValue, InvalidHeaderValue> {
-        self.header(login.reveal(), path, secure, "")
+        self.header(session, login.reveal(), path, (secure, ""))
     }
 
-    /// The header with which a browser forgets the login that it sends under `path`.
+    /// The header with which a browser forgets the login for `session` that it sends under `path`.
     ///
     /// # Errors
     /// When the path is not valid in a header.
-    pub fn forget(&self, path: &str, secure: bool) -> Result<HeaderValue, InvalidHeaderValue> {
-        self.header("", path, secure, "; Max-Age=0")
+    pub fn forget(
+        &self,
+        session: SessionId,
+        path: &str,
+        secure: bool,
+    ) -> Result<HeaderValue, InvalidHeaderValue> {
+        self.header(session, "", path, (secure, "; Max-Age=0"))
     }
 
     fn header(
         &self,
+        session: SessionId,
         login: &str,
         path: &str,
-        secure: bool,
-        end: &str,
+        (secure, end): (bool, &str),
     ) -> Result<HeaderValue, InvalidHeaderValue> {
         let secure = if secure { "; Secure" } else { "" };
         let name = &self.name;
         let mut value = HeaderValue::try_from(format!(
-            "{name}={login}; Path={path}; HttpOnly; SameSite=Strict{secure}{end}"
+            "{name}.{session}={login}; Path={path}; HttpOnly; SameSite=Strict{secure}{end}"
         ))?;
         value.set_sensitive(true);
         Ok(value)
@@ -106,34 +140,57 @@ mod tests {
     }
 
     #[test]
-    fn find_picks_the_cookie_of_its_port() {
-        let headers = request(&["a=b; lumen-8080=one", "lumen-8081=two"]);
-        let found = |port| of_port(port).find(&headers).map(|secret| secret.reveal().to_owned());
-        assert_eq!(found(8080).as_deref(), Some("one"));
-        assert_eq!(found(8081).as_deref(), Some("two"));
-        assert_eq!(found(80), None);
+    fn find_picks_the_cookie_of_its_port_and_session() {
+        let headers = request(&["a=b; lumen-8080.1=one", "lumen-8081.1=two; lumen-8080.12=three"]);
+        let found = |port, session| {
+            let found = of_port(port).find(&headers, SessionId(session));
+            found.map(|secret| secret.reveal().to_owned())
+        };
+        assert_eq!(found(8080, 1).as_deref(), Some("one"));
+        assert_eq!(found(8081, 1).as_deref(), Some("two"));
+        assert_eq!(found(8080, 12).as_deref(), Some("three"));
+        assert_eq!((found(80, 1), found(8080, 2), found(8081, 12)), (None, None, None));
     }
 
     #[test]
     fn find_malformed_cookies_is_none() {
-        let headers = request(&["lumen-8080", ";;=", "lumen-80800=x", " = "]);
-        assert_eq!(of_port(8080).find(&headers), None);
+        let malformed =
+            ["lumen-8080", ";;=", "lumen-80800.1=x", " = ", "lumen-8080=x", "lumen-8080.=x"];
+        assert_eq!(of_port(8080).find(&request(&malformed), SessionId(1)), None);
+    }
+
+    #[test]
+    fn surplus_is_what_came_first_and_never_the_session_itself() {
+        let cookies = |count: u32| -> HeaderMap {
+            let cookie = |number| format!("lumen-8080.{number}=x; lumen-8081.{number}=y");
+            let value = |number| HeaderValue::try_from(cookie(number)).expect("legal");
+            (1..=count).map(|number| (header::COOKIE, value(number))).collect()
+        };
+        let surplus = |count, session| of_port(8080).surplus(&cookies(count), SessionId(session));
+        assert_eq!(surplus(15, 99), []);
+        assert_eq!(surplus(16, 1), []);
+        assert_eq!(surplus(17, 1), [SessionId(2)]);
+        assert_eq!(surplus(18, 99), [SessionId(1), SessionId(2), SessionId(3)]);
     }
 
     #[test]
     fn keep_is_out_of_reach_of_scripts_and_other_sites() {
         let cookie = of_port(8080);
         let secret = Secret::new("s3cret").expect("short");
-        let plain = cookie.keep(&secret, "/", false).expect("legal");
-        assert_eq!(plain, "lumen-8080=s3cret; Path=/; HttpOnly; SameSite=Strict");
-        let secure = cookie.keep(&secret, "/desk/", true).expect("legal");
-        assert_eq!(secure, "lumen-8080=s3cret; Path=/desk/; HttpOnly; SameSite=Strict; Secure");
+        let session = SessionId(7);
+        let plain = cookie.keep(session, &secret, "/", false).expect("legal");
+        assert_eq!(plain, "lumen-8080.7=s3cret; Path=/; HttpOnly; SameSite=Strict");
+        let secure = cookie.keep(session, &secret, "/desk/", true).expect("legal");
+        assert_eq!(secure, "lumen-8080.7=s3cret; Path=/desk/; HttpOnly; SameSite=Strict; Secure");
         assert!(!format!("{secure:?}").contains("s3cret"));
     }
 
     #[test]
     fn forget_names_the_same_cookie_and_ends_it() {
-        let gone = of_port(8080).forget("/desk/", true).expect("legal");
-        assert_eq!(gone, "lumen-8080=; Path=/desk/; HttpOnly; SameSite=Strict; Secure; Max-Age=0");
+        let gone = of_port(8080).forget(SessionId(7), "/desk/", true).expect("legal");
+        assert_eq!(
+            gone,
+            "lumen-8080.7=; Path=/desk/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
+        );
     }
 }

@@ -5,9 +5,12 @@
 //! page's origin, port included. The page sends it in a header; a WebSocket request cannot have
 //! extra headers, so there it is one of the offered subprotocols. Each half alone has too much
 //! randomness to be guessed.
+//!
+//! The page's half begins with the number of its session, which says which cookie has the other half:
+//! two windows of one browser may show two sessions.
 
 use axum::http::{HeaderMap, HeaderName, header};
-use lumen_ipc::text::Secret;
+use lumen_ipc::{text::Secret, units::SessionId};
 
 use super::cookie::LoginCookie;
 
@@ -23,7 +26,7 @@ const KEY_PROTOCOL: &str = "lumen-key.";
 pub struct Halves {
     /// The half that the browser sends by itself.
     pub cookie: Secret,
-    /// The half that the page sends.
+    /// The half that the page sends, with the number of the session.
     pub stored: Secret,
 }
 
@@ -33,25 +36,31 @@ pub struct Halves {
 pub struct NoHalves;
 
 impl Halves {
-    /// Cuts a key in two.
+    /// Cuts a key for `session` in two.
     ///
     /// # Errors
     /// [`NoHalves`] for a key of odd length, or an empty one.
-    pub fn of(key: &Secret) -> Result<Self, NoHalves> {
+    pub fn of(session: SessionId, key: &Secret) -> Result<Self, NoHalves> {
         let text = key.reveal();
         let (cookie, stored) = text.split_at_checked(text.len() / 2).ok_or(NoHalves)?;
         if cookie.is_empty() || cookie.len() != stored.len() {
             return Err(NoHalves);
         }
-        let half = |text| Secret::new(text).map_err(|_| NoHalves);
-        Ok(Self { cookie: half(cookie)?, stored: half(stored)? })
+        let stored = Secret::new(format!("{session}.{stored}")).map_err(|_| NoHalves)?;
+        Ok(Self { cookie: Secret::new(cookie).map_err(|_| NoHalves)?, stored })
     }
 
-    /// The key of a request; `None` unless it brings both halves.
+    /// The key of a request and the session that it names; `None` unless the request brings both halves.
+    /// The session says which cookie is meant and nothing else: who holds the key knows what it opens.
     #[must_use]
-    pub fn joined(cookie: &LoginCookie, headers: &HeaderMap) -> Option<Secret> {
-        let (cookie, stored) = (cookie.find(headers)?, stored(headers)?);
-        Secret::new([cookie.reveal(), stored.reveal()].concat()).ok()
+    pub fn joined(cookie: &LoginCookie, headers: &HeaderMap) -> Option<(SessionId, Secret)> {
+        let stored = stored(headers)?;
+        let (session, stored) = stored.reveal().split_once('.')?;
+        let session = SessionId(session.parse().ok()?);
+        let cookie = cookie.find(headers, session)?;
+        let whole = !cookie.reveal().is_empty() && !stored.is_empty();
+        let key = whole.then(|| Secret::new([cookie.reveal(), stored].concat()).ok())??;
+        Some((session, key))
     }
 }
 
@@ -82,19 +91,21 @@ mod tests {
     fn joined(headers: &[(HeaderName, &str)]) -> Option<String> {
         let value = |text| HeaderValue::try_from(text).expect("a header value");
         let headers = headers.iter().map(|(name, text)| (name.clone(), value(*text))).collect();
-        Halves::joined(&cookie(), &headers).map(|key| key.reveal().to_owned())
+        Halves::joined(&cookie(), &headers).map(|(_, key)| key.reveal().to_owned())
     }
 
     #[test]
     fn both_halves_make_the_key_and_neither_alone_makes_one() {
-        let half = (header::COOKIE, "lumen-8080=one");
-        let protocols = (header::SEC_WEBSOCKET_PROTOCOL, "lumen, lumen-key.two");
-        for other in [(KEY, "two"), protocols] {
+        let half = (header::COOKIE, "lumen-8080.3=one; lumen-8080.4=other; lumen-8080.5=");
+        let protocols = (header::SEC_WEBSOCKET_PROTOCOL, "lumen, lumen-key.3.two");
+        for other in [(KEY, "3.two"), protocols] {
             assert_eq!(joined(&[half.clone(), other.clone()]).as_deref(), Some("onetwo"));
             assert_eq!(joined(&[other]), None);
         }
-        let empty = [(KEY, ""), (header::SEC_WEBSOCKET_PROTOCOL, "lumen, lumen-key.")];
-        for other in empty.into_iter().chain([(header::SEC_WEBSOCKET_PROTOCOL, "lumen")]) {
+        let protocols = (header::SEC_WEBSOCKET_PROTOCOL, "lumen, lumen-key.");
+        let empty = ["", "two", "3.", ".two", "x.two", "5.two", "6.two"].map(|text| (KEY, text));
+        let empty = empty.into_iter().chain([protocols]);
+        for other in empty.chain([(header::SEC_WEBSOCKET_PROTOCOL, "lumen")]) {
             assert_eq!(joined(&[half.clone(), other]), None);
         }
         assert_eq!(joined(&[half]), None);
@@ -103,15 +114,18 @@ mod tests {
     #[test]
     fn key_without_two_halves_is_refused() {
         for text in ["", "a", "abc", "é"] {
-            assert!(Halves::of(&Secret::new(text).expect("short")).is_err(), "{text}");
+            let key = Secret::new(text).expect("short");
+            assert!(Halves::of(SessionId::SOLE, &key).is_err(), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn halves_of_a_key_make_it_again(key in "([0-9a-f]{2}){1,64}") {
-            let halves = Halves::of(&Secret::new(key.clone()).expect("short")).expect("even");
-            prop_assert_eq!([halves.cookie.reveal(), halves.stored.reveal()].concat(), key);
+            let secret = Secret::new(key.clone()).expect("short");
+            let halves = Halves::of(SessionId(9), &secret).expect("even");
+            let stored = halves.stored.reveal().strip_prefix("9.").expect("the session");
+            prop_assert_eq!([halves.cookie.reveal(), stored].concat(), key);
         }
     }
 }

@@ -153,19 +153,20 @@ async fn session_says_whether_there_is_something_to_sign_out_of() {
 async fn half_of_a_key_opens_nothing_and_ends_nothing() {
     let (rig, logins) = Rig::start_with_logins().await;
     let own = format!("http://{}", rig.address);
-    let wrong = "0".repeat(KEY.len());
+    let wrong = KEY.replace("p4g", "000");
     for (cookie, key) in [
         (Some(COOKIE), None),
         (Some(COOKIE), Some("")),
         (Some(COOKIE), Some(wrong.as_str())),
         (Some(COOKIE), Some(COOKIE)),
+        (Some(COOKIE), Some("2.p4g3k3")),
         (None, Some(KEY)),
         (Some(wrong.as_str()), Some(KEY)),
         (Some(KEY), Some(COOKIE)),
     ] {
         assert_eq!(rig.open_through("", &own, cookie, key).await.err(), Some(401));
         let port = rig.address.port();
-        let cookie = cookie.map(|cookie| format!("Cookie: lumen-{port}={cookie}\r\n"));
+        let cookie = cookie.map(|cookie| format!("Cookie: lumen-{port}.1={cookie}\r\n"));
         let key = key.map(|key| format!("Lumen-Key: {key}\r\n"));
         let shown = [cookie.unwrap_or_default(), key.unwrap_or_default()].concat();
         assert_eq!(rig.request("GET", "/api/session", &shown, "").await.status(), 401);

@@ -99,7 +99,7 @@ async fn login_right_token_sets_a_cookie_that_opens_the_session() {
     assert_eq!(response.status(), 200, "{}", response.0);
     assert_eq!(response.body(), format!(r#"{{"key":"{KEY}"}}"#));
     let port = rig.address.port();
-    let cookie = format!("lumen-{port}={COOKIE}; Path=/; HttpOnly; SameSite=Strict");
+    let cookie = format!("lumen-{port}.1={COOKIE}; Path=/; HttpOnly; SameSite=Strict");
     assert_eq!(response.header("set-cookie"), Some(cookie.as_str()));
     let session = rig.request("GET", "/api/session", &rig.shown(COOKIE), "").await;
     assert_eq!((session.status(), session.body()), (200, r#"{"hostname":"desk","signedIn":true}"#));

@@ -53,7 +53,9 @@ use tokio_tungstenite::{
 pub(crate) const TOKEN: &str = "right";
 pub(crate) const COOKIE: &str = "c00kie";
 /// The other half of every key, which a page stores.
-pub(crate) const KEY: &str = "p4g3k3";
+pub(crate) const KEY: &str = "1.p4g3k3";
+/// That half without the number of its session.
+const HALF: &str = "p4g3k3";
 /// The cookie of a browser that has logged in to another session.
 pub(crate) const ELSEWHERE_COOKIE: &str = "e1sewhere";
 /// That session.
@@ -157,7 +159,7 @@ impl Broker for Supervisor {
         }
         match token.reveal() {
             TOKEN => {
-                let key = Secret::new(format!("{COOKIE}{KEY}")).expect("short");
+                let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
                 Ok(SignedIn { login: login(LOGIN), key: Some(key) })
             }
             TOKEN_TOO_OFTEN => Err(LoginRefusal::TooMany { retry_after_seconds: RETRY_AFTER }),
@@ -215,7 +217,7 @@ impl Broker for Supervisor {
 
 /// The cookie of a key; empty if the other half is wrong.
 fn cookie_of(key: &Secret) -> &str {
-    key.reveal().strip_suffix(KEY).unwrap_or_default()
+    key.reveal().strip_suffix(HALF).unwrap_or_default()
 }
 
 fn login(id: LoginId) -> Login {
@@ -364,7 +366,7 @@ impl Rig {
 
     /// The headers that bring both halves of a key.
     pub(crate) fn shown(&self, cookie: &str) -> String {
-        format!("Cookie: lumen-{}={cookie}\r\nLumen-Key: {KEY}\r\n", self.address.port())
+        format!("Cookie: lumen-{}.1={cookie}\r\nLumen-Key: {KEY}\r\n", self.address.port())
     }
 
     /// Opens the WebSocket with both halves of a key; the status when it is refused.
@@ -391,7 +393,7 @@ impl Rig {
             request.headers_mut().insert("x-forwarded-for", source);
         }
         if let Some(cookie) = cookie {
-            let cookie = format!("lumen-{}={cookie}", address.port());
+            let cookie = format!("lumen-{}.1={cookie}", address.port());
             let cookie = HeaderValue::try_from(cookie).expect("a header value");
             request.headers_mut().insert("cookie", cookie);
         }

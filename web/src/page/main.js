@@ -77,8 +77,13 @@ function useFragment() {
 /** @param {string} token */
 async function enter(token) {
   const outcome = await logIn(token);
-  if (outcome.type === 'ok') loggedIn();
-  else (await loginForm())?.refused(token, outcome);
+  if (outcome.type !== 'ok') {
+    (await loginForm())?.refused(token, outcome);
+    return;
+  }
+  // Whoever enters the address of another desktop in this window wants to see that one.
+  if (outcome.elsewhere && !viewer.isIdle) viewer.handle({ type: 'stop' });
+  loggedIn();
 }
 
 function loggedIn() {

@@ -1,6 +1,7 @@
 // What the page says to its server: requests, each with every answer it can get, and the signalling
 // WebSocket. Addresses are relative to the page's own, so that it works under any path of a proxy.
 
+import { Keys } from '../core/keys.js';
 import { parseGatewayMessage } from '../core/signalling.js';
 import { log } from '../util/log.js';
 
@@ -8,7 +9,8 @@ import { log } from '../util/log.js';
 /** @import { GatewayMessage } from '../core/signalling.js' */
 
 /**
- * @typedef {{ type: 'ok' } | Refusal} LoginOutcome
+ * @typedef {{ type: 'ok', elsewhere: boolean } | Refusal} LoginOutcome `elsewhere`: to another desktop than
+ *   this window's so far
  * @typedef {{ type: 'ok' } | Refusal} SignOutOutcome
  * @typedef {{ type: 'ok', hostname: string, signedIn: boolean } | Refusal} SessionOutcome
  * @typedef {{ opened: () => void, received: (message: GatewayMessage) => void,
@@ -23,37 +25,18 @@ const LOGIN_PATIENCE = 35_000;
 const UNREACHABLE = Object.freeze({ type: 'later', reason: 'The server cannot be reached.' });
 
 /**
- * Where the page keeps its half of what it is recognised by. Storage belongs to the page's origin, port
- * included; the other half is a cookie, which browsers send to every port of the host. Desktops under
- * several paths of one origin have a place each.
+ * The page's half of what it is recognised by. Storage belongs to the page's origin, port included; the
+ * other half is a cookie, which browsers send to every port of the host.
  */
-const KEY_PLACE = `lumen-key ${new URL('.', document.baseURI).pathname}`;
-/** For a browser that keeps nothing: the login lasts as long as the page. */
-let keyWithoutStorage = '';
-
-/** Read anew each time: another window may have logged in meanwhile. */
-function storedKey() {
-  try {
-    return localStorage.getItem(KEY_PLACE) ?? keyWithoutStorage;
-  } catch {
-    return keyWithoutStorage;
-  }
-}
-
-/** @param {string} key empty for none */
-function storeKey(key) {
-  keyWithoutStorage = key;
-  try {
-    if (key === '') localStorage.removeItem(KEY_PLACE);
-    else localStorage.setItem(KEY_PLACE, key);
-  } catch {
-    log('info', 'this browser stores nothing: the login ends with the page');
-  }
-}
+const keys = new Keys(
+  new URL('.', document.baseURI).pathname,
+  () => sessionStorage,
+  () => localStorage,
+);
 
 /** @returns {Record<string, string>} */
 function keyHeader() {
-  const key = storedKey();
+  const key = keys.current;
   return key === '' ? {} : { 'Lumen-Key': key };
 }
 
@@ -71,8 +54,12 @@ export async function logIn(token) {
     });
     if (!response.ok) return await refusalOf(response);
     // Without content where nobody has to sign in.
-    storeKey(response.status === 200 ? textOf(await response.json(), 'key') : '');
-    return { type: 'ok' };
+    const key = response.status === 200 ? textOf(await response.json(), 'key') : '';
+    const { desktop } = keys;
+    if (key !== '' && !keys.keep(key)) {
+      log('info', 'this browser stores nothing: the login ends with the page');
+    }
+    return { type: 'ok', elsewhere: keys.desktop !== desktop };
   } catch {
     return UNREACHABLE;
   }
@@ -109,7 +96,7 @@ export async function signOut() {
     const headers = keyHeader();
     const response = await fetch('api/sign-out', { method: 'POST', headers, signal });
     if (!response.ok) return await refusalOf(response);
-    storeKey('');
+    keys.forget();
     return { type: 'ok' };
   } catch {
     return UNREACHABLE;
@@ -155,7 +142,7 @@ export class SignallingSocket {
     const address = new URL('ws/signal', document.baseURI);
     address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
     // A page can add no header to this; so its half of the key is one of the protocols it offers.
-    const key = storedKey();
+    const key = keys.current;
     this.#socket = new WebSocket(address, key === '' ? ['lumen'] : ['lumen', `lumen-key.${key}`]);
     const { signal } = this.#listeners;
     let opened = false;

@@ -133,6 +133,11 @@ export class Viewer {
     });
   }
 
+  /** Whether no desktop has been asked for yet. */
+  get isIdle() {
+    return this.#session.state.name === 'idle';
+  }
+
   get isStreaming() {
     return this.#session.state.name === 'streaming';
   }

@@ -18,6 +18,7 @@ use lumen_ipc::{
     login::{Login, LoginRefusal, Method as SignIn, SignedIn},
     service::AuthMode,
     text::Secret,
+    units::SessionId,
 };
 use lumen_ipc_runtime::log::RateLimit;
 use serde::Serialize;
@@ -143,11 +144,18 @@ async fn log_in(
     }
     let from = asker.source;
     match app.broker.begin(SignIn::Token(token), from).await {
-        Ok(SignedIn { key, .. }) => {
+        Ok(SignedIn { key, login }) => {
             app.figures.logins.increment();
             info!(%from, "a browser logged in");
-            let hand_out = |key| hand_out(&app, &key, visit.cookie_path(&app), origin.secure);
-            Ok(key.map_or_else(|| StatusCode::NO_CONTENT.into_response(), hand_out))
+            let Some(key) = key else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+            let (session, place) = (login.session, (visit.cookie_path(&app), origin.secure));
+            let mut response = hand_out(&app, (session, &key), place);
+            for old in app.cookie.surplus(&headers, session) {
+                // A path that was legal in the cookie above is legal here.
+                let Ok(forgotten) = app.cookie.forget(old, place.0, place.1) else { continue };
+                response.headers_mut().append(header::SET_COOKIE, forgotten);
+            }
+            Ok(response)
         }
         Err(error) => {
             app.figures.logins_refused.increment();
@@ -167,14 +175,18 @@ struct Kept<'half> {
 }
 
 /// Gives a browser the halves of its key: one as a cookie, the other to the page.
-fn hand_out(app: &App, key: &Secret, path: &str, secure: bool) -> Response {
-    let Ok(Halves { cookie, stored }) =
-        Halves::of(key).inspect_err(|error| tracing::error!(%error, "cannot let a browser in"))
+fn hand_out(
+    app: &App,
+    (session, key): (SessionId, &Secret),
+    (path, secure): (&str, bool),
+) -> Response {
+    let Ok(Halves { cookie, stored }) = Halves::of(session, key)
+        .inspect_err(|error| tracing::error!(%error, "cannot let a browser in"))
     else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let kept = axum::Json(Kept { key: stored.reveal() });
-    with_cookie(app.cookie.keep(&cookie, path, secure), kept)
+    with_cookie(app.cookie.keep(session, &cookie, path, secure), kept)
 }
 
 /// A response, and what to do with the cookie.
@@ -200,12 +212,13 @@ async fn sign_out(
     let asker = &visit.asker;
     let origin =
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
-    if let Some(key) = Halves::joined(&app.cookie, &headers)
-        && end_login(&app, key).await?
-    {
+    let Some((session, key)) = Halves::joined(&app.cookie, &headers) else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    if end_login(&app, key).await? {
         info!(from = %asker.source, "a browser signed out");
     }
-    let forgotten = app.cookie.forget(visit.cookie_path(&app), origin.secure);
+    let forgotten = app.cookie.forget(session, visit.cookie_path(&app), origin.secure);
     Ok(with_cookie(forgotten, StatusCode::NO_CONTENT))
 }
 
@@ -248,7 +261,7 @@ async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted
         visit.belongs_to(login.id)?;
         return Ok(Admitted { login, key });
     }
-    let key = Halves::joined(&app.cookie, headers).ok_or(Refusal::LoginNeeded)?;
+    let (_, key) = Halves::joined(&app.cookie, headers).ok_or(Refusal::LoginNeeded)?;
     let login = app.broker.resume(key.clone()).await.map_err(|error| match error {
         LoginError::Refused(LoginRefusal::Wrong) => Refusal::LoginNeeded,
         other => other.into(),
