@@ -62,10 +62,20 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) enum Pending {
     Answer(oneshot::Sender<Answer>),
+    /// A viewer, who wants the app started. One of them waits for each session: otherwise the viewers of a
+    /// session that does not answer would take all the room on the gateway's link.
     Done(oneshot::Sender<Result<(), Refusal>>),
 }
 
 impl Pending {
+    /// Whether the caller has gone.
+    fn is_forgotten(&self) -> bool {
+        match self {
+            Self::Answer(reply) => reply.is_closed(),
+            Self::Done(reply) => reply.is_closed(),
+        }
+    }
+
     pub(super) fn refuse(self, reason: &str) {
         // The caller may have gone.
         match self {
@@ -253,16 +263,19 @@ impl Sessions {
         self.records.iter().map(summary).collect()
     }
 
-    /// Numbers a request; returns it when the session is gone or has too many.
+    /// Numbers a request; returns it when the session is gone or has too many. Requests whose callers have
+    /// gone do not count.
     pub(super) fn asked(&mut self, session: SessionId, pending: Pending) -> Result<u32, Pending> {
-        match self.records.get_mut(&session) {
-            Some(record) if record.pending.len() < MOST_PENDING => {
-                record.questions = record.questions.wrapping_add(1);
-                record.pending.insert(record.questions, pending);
-                Ok(record.questions)
-            }
-            _ => Err(pending),
+        let Some(record) = self.records.get_mut(&session) else { return Err(pending) };
+        record.pending.retain(|_, earlier| !earlier.is_forgotten());
+        let starts = |pending: &Pending| matches!(pending, Pending::Done(_));
+        let is_second = starts(&pending) && record.pending.values().any(starts);
+        if is_second || record.pending.len() >= MOST_PENDING {
+            return Err(pending);
         }
+        record.questions = record.questions.wrapping_add(1);
+        record.pending.insert(record.questions, pending);
+        Ok(record.questions)
     }
 
     /// Passes on an answer; ignores one without a request.

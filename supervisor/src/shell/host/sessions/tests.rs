@@ -165,3 +165,35 @@ fn word_about_a_replaced_pair_is_about_nothing() {
     sessions.cut(id);
     assert!(!sessions.is_present(id, second));
 }
+
+#[test]
+fn session_that_does_not_answer_is_asked_to_start_its_app_by_one_viewer_at_a_time() {
+    let mut sessions = Sessions::default();
+    let id = register(&mut sessions, record(1, None, 1), None).expect("room");
+    let other = register(&mut sessions, record(2, None, 2), None).expect("room");
+    let (first, waits) = oneshot::channel();
+    let (second, _second) = oneshot::channel();
+    assert!(sessions.asked(id, Pending::Done(first)).is_ok());
+    let refused = sessions.asked(id, Pending::Done(second)).expect_err("the second");
+    assert!(sessions.asked(other, refused).is_ok(), "another session's viewer");
+    let (third, _third) = oneshot::channel();
+    drop(waits);
+    assert!(sessions.asked(id, Pending::Done(third)).is_ok(), "the first has gone");
+}
+
+#[test]
+fn requests_whose_callers_have_gone_take_no_room() {
+    let mut sessions = Sessions::default();
+    let id = register(&mut sessions, record(1, None, 1), None).expect("room");
+    for _ in 0..2 * MOST_PENDING {
+        let (reply, _) = oneshot::channel();
+        assert!(sessions.asked(id, Pending::Answer(reply)).is_ok());
+    }
+    let mut callers = Vec::new();
+    for number in 0..2 * MOST_PENDING {
+        let (reply, caller) = oneshot::channel();
+        callers.push(caller);
+        let asked = sessions.asked(id, Pending::Answer(reply));
+        assert_eq!(asked.is_ok(), number < MOST_PENDING);
+    }
+}
