@@ -9,7 +9,8 @@ use std::{
 };
 
 use lumen_ipc_runtime::log::RateLimit;
-use rustix::{net::sockopt::socket_peercred, process::Pid};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::process::Pid;
 use smithay::reexports::wayland_server::{
     Display,
     backend::{ClientData, ClientId},
@@ -94,8 +95,10 @@ impl Apps {
         outer: UnixStream,
         state: fn(&ClientCount, Option<Pid>) -> ClientState,
     ) -> io::Result<ClientId> {
-        // An app in a namespace of its own may have no number here.
-        let pid = socket_peercred(&outer).ok().map(|peer| peer.pid);
+        // An app in a namespace of its own may have no number here, which the kernel states as 0 and
+        // rustix takes for a number.
+        let pid =
+            getsockopt(&outer, PeerCredentials).ok().and_then(|peer| Pid::from_raw(peer.pid()));
         let (inner, library) = UnixStream::pair()?;
         let client = Arc::new(state(&self.count, pid));
         let client = display.handle().insert_client(library, client)?;

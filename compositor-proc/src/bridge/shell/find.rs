@@ -13,10 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::{
     fs::{CWD, Mode, OFlags, inotify, openat},
     io::Errno,
-    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt},
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
 };
 use tracing::debug;
 
@@ -127,9 +128,9 @@ fn open(path: &Path) -> Result<UnixStream, Errno> {
 }
 
 fn is_inside(stream: &UnixStream, supervisor: u32) -> bool {
-    let Ok(credentials) = sockopt::socket_peercred(stream) else { return false };
-    let process = credentials.pid.as_raw_nonzero().get().unsigned_abs();
-    kin::descends(process, supervisor, parent_of)
+    // The kernel states 0 for a process that has no number here, which rustix takes for a number.
+    let process = getsockopt(stream, PeerCredentials).map_or(0, |peer| peer.pid().unsigned_abs());
+    process > 0 && kin::descends(process, supervisor, parent_of)
 }
 
 fn parent_of(process: u32) -> Option<u32> {
