@@ -78,6 +78,9 @@ struct Connection {
     inner: UnixStream,
     /// What the app has not room for.
     stuck: Option<Portion>,
+    /// Whether the app cannot be told anything any more, though it may have said something that was not
+    /// passed on yet.
+    is_deaf: bool,
     /// What it has used of late.
     spent: Duration,
 }
@@ -142,7 +145,8 @@ impl Gate {
         let data = epoll::EventData::new_u64(self.next);
         epoll::add(&self.apps, &outer, data, epoll::EventFlags::IN)?;
         epoll::add(&self.library, &inner, data, epoll::EventFlags::IN)?;
-        let connection = Connection { client, outer, inner, stuck: None, spent: Duration::ZERO };
+        let (stuck, is_deaf, spent) = (None, false, Duration::ZERO);
+        let connection = Connection { client, outer, inner, stuck, is_deaf, spent };
         self.connections.insert(Passage(self.next), connection);
         self.next += 1;
         Ok(())
@@ -272,7 +276,8 @@ impl Connection {
         }
     }
 
-    /// Passes to the app what there is; says whether it had room for all of that.
+    /// Passes to the app what there is; says whether it had room for all of that. An app that has closed
+    /// its socket misses nothing, but what it said last is still to be passed on.
     fn tell(&mut self) -> Result<bool, Errno> {
         loop {
             let mut portion = match self.stuck.take() {
@@ -284,6 +289,9 @@ impl Connection {
                     Err(error) => return Err(error),
                 },
             };
+            if self.is_deaf {
+                continue;
+            }
             match send(&self.outer, &portion) {
                 Ok(sent) if sent == portion.bytes.len() => {}
                 Ok(sent) => {
@@ -296,6 +304,7 @@ impl Connection {
                     self.stuck = Some(portion);
                     return Ok(false);
                 }
+                Err(Errno::PIPE | Errno::CONNRESET) => self.is_deaf = true,
                 Err(error) => return Err(error),
             }
         }

@@ -1,6 +1,10 @@
-//! Who comes first, told by bytes that a library which does nothing reads.
+//! Who comes first and what arrives, told by bytes that a library which carries out nothing reads.
 
-use std::{cell::Cell, io::Write, sync::Arc};
+use std::{
+    cell::Cell,
+    io::{Read, Write},
+    sync::Arc,
+};
 
 use smithay::reexports::wayland_server::Display;
 
@@ -42,5 +46,51 @@ fn app_that_has_used_more_comes_later_however_much_it_says_at_once() {
             }
         }
         assert_eq!(order.first(), Some(&modest_client), "{said} bytes");
+    }
+}
+
+/// Turns until the gate has forgotten the app; returns what the library has read by then.
+fn all_that_arrives(gate: &mut Gate, library: &mut UnixStream, answer: &[u8]) -> Vec<u8> {
+    let (mut arrived, now) = (Vec::new(), Cell::new(Instant::now()));
+    // More turns than there are portions.
+    for _ in 0..16 {
+        for passage in gate.waiting(now.get()) {
+            gate.serve(
+                passage,
+                || now.get(),
+                |_, _| {
+                    // As long as a slice, so that a portion is all there is in a turn.
+                    now.set(now.get() + SLICE);
+                    let mut bytes = [0; PORTION];
+                    if let Ok(length) = library.read(&mut bytes) {
+                        arrived.extend(&bytes[..length]);
+                    }
+                },
+            );
+        }
+        // Fails once the gate has closed its end.
+        let _ = library.write(answer);
+        gate.tell_apps();
+    }
+    arrived
+}
+
+#[test]
+fn app_that_closes_its_socket_has_all_it_said_passed_on() {
+    // With answers that it did not read, with ones that come too late, and with none.
+    for (unread, answer) in [(8, &[1; 8][..]), (0, &[1; 8]), (0, &[])] {
+        let display = Display::new().expect("a display");
+        let mut gate = Gate::new(Instant::now()).expect("a gate");
+        let (mut app, _client, mut library) = connect(&display, &mut gate);
+        library.set_nonblocking(true).expect("a socket");
+        library.write_all(&vec![1; unread]).expect("room");
+        gate.tell_apps();
+        let said: Vec<u8> = (0..5 * PORTION + 8).map(|at| at as u8).collect();
+        app.write_all(&said).expect("room");
+        drop(app);
+        let arrived = all_that_arrives(&mut gate, &mut library, answer);
+        assert_eq!(arrived.len(), said.len(), "{unread} unread, answers of {}", answer.len());
+        assert!(arrived == said);
+        assert!(gate.connections.is_empty(), "the app is not forgotten");
     }
 }
