@@ -63,7 +63,7 @@ pub trait Broker {
     async fn resume(key: Secret) -> Result<Login, LoginRefusal>;
     /// Ends the login of a key; returns which one that was, so that everything that depends on it
     /// can be ended.
-    async fn sign_out(key: Secret) -> Option<LoginId>;
+    async fn sign_out(key: Secret) -> Option<(SessionId, LoginId)>;
     /// Credentials with which `peer` of `session`, and rtc on its behalf, may use the relay; `None`
     /// when there is none.
     async fn mint_relay_credentials(session: SessionId, peer: PeerId) -> Option<RelayPair>;

@@ -259,7 +259,7 @@ mod tests {
             Err(LoginRefusal::Wrong)
         }
 
-        async fn sign_out(self, _: context::Context, _: Secret) -> Option<LoginId> {
+        async fn sign_out(self, _: context::Context, _: Secret) -> Option<(SessionId, LoginId)> {
             None
         }
 
@@ -300,7 +300,7 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn sign_out(self, _: context::Context, _: Secret) -> Option<LoginId> {
+        async fn sign_out(self, _: context::Context, _: Secret) -> Option<(SessionId, LoginId)> {
             std::future::pending().await
         }
 

@@ -47,7 +47,7 @@ pub const OFFER_PATIENCE: Duration = Duration::from_secs(5);
 /// Most candidates kept beside a waiting offer; a browser finds about ten.
 const MOST_WAITING_CANDIDATES: usize = 32;
 
-/// Most ended logins that are remembered: as many logins as the broker has at a time.
+/// Most ended logins that are remembered: more than the broker has of one session at a time.
 const MOST_ENDED: usize = 256;
 
 /// One signalling WebSocket.

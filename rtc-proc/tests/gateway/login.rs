@@ -60,6 +60,18 @@ async fn sign_out_ends_the_cookie_and_every_window_and_peer_of_it_and_nobody_els
 }
 
 #[tokio::test]
+async fn sign_out_of_one_session_is_no_news_for_the_rtc_of_another() {
+    let (rig, _) = Rig::start_with_logins().await;
+    let mut one = rig.browser().await;
+    let (mut other, others_rtc) = rig.browser_elsewhere().await;
+    assert_eq!(sign_out(&rig, COOKIE).await.status(), 204);
+    hears_the_end(&mut one).await;
+    other.offer().await;
+    let heard = others_rtc.receive().await.expect("a message").message;
+    assert!(matches!(heard, ToRtc::PeerJoined { .. }), "{heard:?}");
+}
+
+#[tokio::test]
 async fn sign_out_from_a_foreign_page_ends_nothing_and_twice_is_no_fault() {
     let (rig, logins) = Rig::start_with_logins().await;
     let foreign = format!("Origin: http://evil.example\r\n{}", rig.shown(COOKIE));

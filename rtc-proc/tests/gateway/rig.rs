@@ -182,10 +182,10 @@ impl Broker for Supervisor {
         }
     }
 
-    async fn sign_out(self, _: Context, key: Secret) -> Option<LoginId> {
+    async fn sign_out(self, _: Context, key: Secret) -> Option<(SessionId, LoginId)> {
         let Logins { ended, signed_out, is_slow, .. } = &self.logins;
-        let login =
-            (cookie_of(&key) == COOKIE && !ended.swap(true, Ordering::Relaxed)).then_some(LOGIN);
+        let login = (cookie_of(&key) == COOKIE && !ended.swap(true, Ordering::Relaxed))
+            .then_some((SessionId::SOLE, LOGIN));
         signed_out.send_modify(|count| *count += 1);
         is_slow.subscribe().wait_for(|slow| !slow).await.expect("the sender lives as long as this");
         login

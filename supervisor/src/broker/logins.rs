@@ -104,8 +104,8 @@ impl Logins {
     }
 
     /// Ends a login; returns which it was and how the browser had authenticated.
-    pub(super) fn take_back(&mut self, key: &Secret) -> Option<(LoginId, Proof)> {
-        self.entries.remove(&Digest::of(key)).map(|entry| (entry.id, entry.proof))
+    pub(super) fn take_back(&mut self, key: &Secret) -> Option<(SessionId, LoginId, Proof)> {
+        self.entries.remove(&Digest::of(key)).map(|entry| (entry.session, entry.id, entry.proof))
     }
 
     /// The logins as they are stored, where `unix` is the time at `now`.
@@ -205,7 +205,7 @@ mod tests {
         let (one, key) = give(&mut logins, now);
         let (other, other_key) = give(&mut logins, now);
         assert_ne!(one.id, other.id);
-        assert_eq!(logins.take_back(&key), Some((one.id, Proof::Token)));
+        assert_eq!(logins.take_back(&key), Some((one.session, one.id, Proof::Token)));
         assert_eq!(logins.take_back(&key), None);
         assert_eq!(logins.resume(now, &key), None);
         assert_eq!(logins.resume(now, &other_key), Some(other));

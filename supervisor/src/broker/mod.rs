@@ -121,10 +121,10 @@ impl Access {
     }
 
     /// Ends the login of a key; returns which one that was.
-    pub fn sign_out(&mut self, key: &Secret) -> Option<LoginId> {
-        let (id, proof) = self.logins.take_back(key)?;
+    pub fn sign_out(&mut self, key: &Secret) -> Option<(SessionId, LoginId)> {
+        let (session, id, proof) = self.logins.take_back(key)?;
         tracing::info!(?proof, "a browser signed out");
-        Some(id)
+        Some((session, id))
     }
 
     fn opened_by(&self, token: &Secret) -> Option<SessionId> {
@@ -250,7 +250,7 @@ mod tests {
         let method = right(&access);
         let signed_in = access.begin(now, &method, browser()).expect("right token");
         let key = signed_in.key.expect("a key");
-        assert_eq!(access.sign_out(&key), Some(signed_in.login.id));
+        assert_eq!(access.sign_out(&key), Some((SESSION, signed_in.login.id)));
         assert_eq!(access.sign_out(&key), None);
         assert_eq!(access.resume(now, &key), Err(LoginRefusal::Wrong));
         assert!(access.begin(now, &method, browser()).is_ok(), "the token still opens");

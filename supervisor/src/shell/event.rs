@@ -149,7 +149,7 @@ pub(crate) enum BrokerRequest {
     /// Recognise a key.
     Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
     /// End the login of a key.
-    SignOut(Secret, oneshot::Sender<Option<LoginId>>),
+    SignOut(Secret, oneshot::Sender<Option<(SessionId, LoginId)>>),
     /// Start the app of a session again.
     StartApp(SessionId, oneshot::Sender<Result<(), Refusal>>),
     /// Report the state of the app, once there is news after that with this number.

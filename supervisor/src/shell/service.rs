@@ -267,7 +267,7 @@ impl Broker for BrokerServer {
             .unwrap_or(Err(LoginRefusal::Wrong))
     }
 
-    async fn sign_out(self, _: Context, key: Secret) -> Option<LoginId> {
+    async fn sign_out(self, _: Context, key: Secret) -> Option<(SessionId, LoginId)> {
         self.ask(|reply| BrokerRequest::SignOut(key, reply)).await.flatten()
     }
 

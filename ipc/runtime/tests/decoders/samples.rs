@@ -391,7 +391,7 @@ fn broker_samples() -> Vec<Vec<u8>> {
         }),
         reply(BrokerResponse::Begin(Ok(SignedIn { login: login(), key: Some(secret("key")) }))),
         request(BrokerRequest::SignOut { key: secret("key") }),
-        reply(BrokerResponse::SignOut(Some(login().id))),
+        reply(BrokerResponse::SignOut(Some((login().session, login().id)))),
     ]
 }
 

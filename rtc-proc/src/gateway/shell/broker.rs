@@ -96,7 +96,10 @@ impl Broker {
     }
 
     /// Ends the login of a key; returns which one that was, if there was one.
-    pub(super) async fn sign_out(&self, key: Secret) -> Result<Option<LoginId>, LoginError> {
+    pub(super) async fn sign_out(
+        &self,
+        key: Secret,
+    ) -> Result<Option<(SessionId, LoginId)>, LoginError> {
         let client = self.client()?;
         let reply = client.sign_out(deadline_in(PATIENCE), key).await;
         reply.map_err(|error| unavailable(&error))

@@ -52,7 +52,7 @@ enum Order {
     Leave(Seat),
     Lose(Seat),
     LoginRenewed(Seat, Login),
-    LoginEnded(LoginId),
+    LoginEnded(SessionId, LoginId),
     ReplaceLink(SessionId, SignallingLink),
     ReplaceRelay,
 }
@@ -104,8 +104,8 @@ impl Orders {
     }
 
     /// Ends a login and everything that its browsers have.
-    pub(super) async fn login_ended(&self, login: LoginId) {
-        self.give(Order::LoginEnded(login)).await;
+    pub(super) async fn login_ended(&self, session: SessionId, login: LoginId) {
+        self.give(Order::LoginEnded(session, login)).await;
     }
 
     /// Reaches the rtc of a session by this link from now on.
@@ -314,7 +314,10 @@ impl Exchange {
             Order::LoginRenewed(seat, login) => {
                 self.put_in(seat.session, Input::LoginRenewed(seat.browser, login));
             }
-            Order::LoginEnded(login) => self.put_in_all(|| Input::LoginEnded(login)),
+            // The session's rtc may have no link yet. It is told when it has one.
+            Order::LoginEnded(session, login) => {
+                self.desk(session).put_in(Input::LoginEnded(login));
+            }
             Order::ReplaceLink(session, link) => match link.into_async() {
                 Ok(end) => {
                     let desk = self.desk(session);

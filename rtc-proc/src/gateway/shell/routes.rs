@@ -228,8 +228,8 @@ async fn end_login(app: &App, key: Secret) -> Result<bool, LoginError> {
     let (broker, exchange) = (app.broker.clone(), app.exchange.clone());
     let ending = tokio::spawn(async move {
         let login = broker.sign_out(key).await?;
-        if let Some(login) = login {
-            exchange.login_ended(login).await;
+        if let Some((session, login)) = login {
+            exchange.login_ended(session, login).await;
         }
         Ok(login.is_some())
     });

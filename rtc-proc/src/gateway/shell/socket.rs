@@ -117,7 +117,7 @@ pub(super) async fn serve(
                     }
                 }
                 Err(LoginError::Unavailable) if !lease.unanswered(Instant::now()) => {}
-                Err(_) => app.exchange.login_ended(login.id).await,
+                Err(_) => app.exchange.login_ended(login.session, login.id).await,
             },
             _ = pings.tick() => {
                 let silent = heard.elapsed() > MOST_SILENCE;
