@@ -60,6 +60,7 @@ python-gtk3                      gir1.2-gtk-3.0 python3-gi
 python-gtk4                      gir1.2-gtk-4.0 python3-gi
 python-venv                      python3-venv
 command:weston                   weston
+command:wl-copy                  wl-clipboard
 command:xclock                   x11-apps
 '
 FRESH='

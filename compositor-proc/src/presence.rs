@@ -1,4 +1,4 @@
-//! Whether a window or panel is visible: only then does it get the keyboard unasked.
+//! Whether a window or panel is visible: only then does it get keys unasked.
 //!
 //! An app that shows nothing and gets every key is a keylogger. So its surfaces are drawn once
 //! more, very small, and examined; if nothing is seen then, again less small, because a launcher may

@@ -2,6 +2,7 @@
 
 mod deaths;
 mod inside;
+mod terminal;
 
 use std::{fs, path::PathBuf};
 

@@ -146,7 +146,11 @@ impl State {
         if has_content(toplevel.wl_surface()) {
             let shows = !self.tree.windows.stack.depends_on_sight(id)
                 || presence::shows(self.capture.renderer(), toplevel.wl_surface());
+            let appears = !self.tree.windows.stack.is_mapped(id);
             let content = self.tree.windows.stack.set_content(id, window.geometry().size, shows);
+            if appears && !shows {
+                self.lend_keyboard(toplevel.wl_surface().clone());
+            }
             match content {
                 Content::New => {
                     self.tree.yield_panel();

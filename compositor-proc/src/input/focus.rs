@@ -5,6 +5,10 @@
 //! ([`crate::seat::Typing`]). A popup may grab keyboard and pointer only with input that its own
 //! app received ([`crate::seat::Given`]), and loses them as soon as the keyboard is to go elsewhere
 //! or somebody clicks elsewhere.
+//!
+//! A window that cannot be seen is lent the keyboard when it appears, until somebody presses a key
+//! or clicks: programs without a window of their own, such as `wl-copy`, need the focus to copy and
+//! paste, and none of them needs a key.
 
 use std::time::Instant;
 
@@ -34,6 +38,7 @@ impl State {
         if self.menu.as_ref().is_some_and(|menu| menu.owner != owner) {
             self.end_menu();
         }
+        let owner = self.borrower().or(owner);
         match self.turn_of(owner.as_ref()) {
             Turn::Now => self.move_focus(owner),
             Turn::At(_) | Turn::Released => self.seat.focus_waits = true,
@@ -41,8 +46,28 @@ impl State {
         self.refresh_title();
     }
 
+    /// Lends the keyboard to a window that cannot be seen.
+    pub fn lend_keyboard(&mut self, to: WlSurface) {
+        self.seat.borrower = Some(to);
+        self.refresh_focus();
+    }
+
+    /// The window to which the keyboard is lent. A menu would close if it lost the keyboard.
+    fn borrower(&mut self) -> Option<WlSurface> {
+        self.seat.borrower.take_if(|surface| !surface.alive() || !has_content(surface));
+        self.seat.borrower.clone().filter(|_| self.menu.is_none())
+    }
+
+    /// Takes back what was lent, before anything is typed.
+    pub(super) fn take_back_keyboard(&mut self) {
+        if self.seat.borrower.is_some() {
+            self.obey_focus();
+        }
+    }
+
     /// Gives the keyboard to its owner, because a viewer asked for it.
     pub(super) fn obey_focus(&mut self) {
+        self.seat.borrower = None;
         let owner = self.tree.keyboard_owner();
         self.move_focus(owner);
         self.refresh_title();

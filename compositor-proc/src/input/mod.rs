@@ -138,6 +138,7 @@ impl State {
                     PressState::Released => KeyState::Released,
                 };
                 self.seat.typing.note(self.now());
+                self.take_back_keyboard();
                 self.note_given(serial, self.keyboard().current_focus().as_ref());
                 self.keyboard().input::<(), _>(self, code, state, serial, time, |_, _, _| {
                     FilterResult::Forward

@@ -56,6 +56,8 @@ pub struct DesktopSeat<D: SeatHandler> {
     pub typing: Typing,
     /// Whether the keyboard moves once nobody types.
     pub focus_waits: bool,
+    /// A window that cannot be seen and has the keyboard until a key is pressed.
+    pub borrower: Option<WlSurface>,
     /// Which axes a finger scrolls.
     pub finger: FingerScroll,
     /// Where a viewer last pointed; `None` until one does, so that nothing is hovered before.
@@ -95,6 +97,7 @@ impl<D: SeatHandler + 'static> DesktopSeat<D> {
             given: Given::default(),
             typing: Typing::default(),
             focus_waits: false,
+            borrower: None,
             finger: FingerScroll::default(),
             pointed: None,
             under: None,

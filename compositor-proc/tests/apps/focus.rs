@@ -278,18 +278,45 @@ fn window_that_cannot_be_seen_or_fades_away_gets_no_keys() {
     assert_eq!((keys_of(&mut ghost), keys_of(&mut seen)), (0, 1));
     // A window that becomes visible is like any other, until it fades away again.
     ghost.show(&window.surface, &ghost.buffer(640, 480, GREEN));
-    ghost.until_told(&mut rig, &Event::KeyboardEntered);
+    ghost.until(&mut rig, |memory| {
+        memory.events.iter().filter(|event| **event == Event::KeyboardEntered).count() == 2
+    });
     settle(&mut rig, &mut [&mut ghost]);
     stroke(&mut rig);
     assert_eq!((keys_of(&mut ghost), keys_of(&mut seen)), (1, 1));
     rig.wait_quietly();
     ghost.show(&window.surface, &ghost.buffer(640, 480, TRANSPARENT));
+    // Once at first, once when the ghost was lent the keyboard, once when it faded away.
     seen.until(&mut rig, |memory| {
         ghost.exchange();
-        memory.events.iter().filter(|event| **event == Event::KeyboardEntered).count() == 2
+        memory.events.iter().filter(|event| **event == Event::KeyboardEntered).count() == 3
     });
     stroke(&mut rig);
     assert_eq!((keys_of(&mut ghost), keys_of(&mut seen)), (1, 2));
+}
+
+#[test]
+fn window_that_cannot_be_seen_has_the_keyboard_when_it_appears_until_a_key_is_pressed() {
+    let mut rig = rig();
+    let (mut seen, _window) = filled(&mut rig, RED);
+    for (round, size) in [(1, 1), (2, 8)] {
+        let mut copier = App::start(&mut rig);
+        let window = copier.open();
+        copier
+            .until_told(&mut rig, &Event::Configured { width: 640, height: 480, maximized: true });
+        let pixel = copier.buffer_of(Format::Argb8888, size, size, TRANSPARENT);
+        copier.show(&window.surface, &pixel);
+        copier.until_told(&mut rig, &Event::KeyboardEntered);
+        rig.act(key(PressState::Pressed));
+        rig.act(key(PressState::Released));
+        settle(&mut rig, &mut [&mut copier, &mut seen]);
+        assert_eq!((keys_of(&mut copier), keys_of(&mut seen)), (0, round));
+        // It is not lent again to the same window.
+        rig.wait_quietly();
+        copier.show(&window.surface, &pixel);
+        settle(&mut rig, &mut [&mut copier, &mut seen]);
+        assert_eq!(copier.count(&Event::KeyboardEntered), 1);
+    }
 }
 
 #[test]
