@@ -167,6 +167,7 @@ fn picture_and_keys_go_on_while_there_is_no_host_and_the_page_finds_the_next() -
     let session = SessionSetup::new().start(&host)?;
     let browser = Browser::start()?;
     let page = browser.open(session.url())?;
+    page.wait_for_picture()?;
     page.wait_for_colour((0.25, 0.25), QUADRANTS[0])?;
     host.kill()?;
     page.key_down("KeyA")?;
