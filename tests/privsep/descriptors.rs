@@ -57,7 +57,11 @@ pub(crate) fn check(worker: Worker, process: Process) -> Result<()> {
     let sockets: BTreeSet<_> =
         held.values().filter(|target| kind(target) == Some(Kind::Socket)).collect();
     let expected = standing_sockets(worker) + served_connections(worker);
-    ensure!(sockets.len() == expected, "expected {expected} sockets: {held:#?}");
+    ensure!(
+        sockets.len() == expected,
+        "expected {expected} of {} sockets: {held:#?}",
+        sockets.len()
+    );
     let streams: Vec<_> = held.iter().filter(|(number, _)| **number <= 2).collect();
     ensure!(streams.len() == 3, "standard streams: {streams:?}");
     let pipes = held.iter().filter(|(number, target)| **number > 2 && target.starts_with("pipe:"));
@@ -91,10 +95,12 @@ fn loopback_addresses() -> usize {
     addresses.iter().filter(|ip| UdpSocket::bind((**ip, 0)).is_ok()).count()
 }
 
-/// Connections that it accepted on its listener: here one app or one viewer.
+/// Sockets of the connections that it serves: here those of one app and the clipboard's bridge, or
+/// that of one viewer. The compositor passes on what an app says through a socket pair.
 fn served_connections(worker: Worker) -> usize {
     match worker {
-        Worker::Compositor | Worker::Gateway => 1,
+        Worker::Compositor => 2 * (1 + 2),
+        Worker::Gateway => 1,
         Worker::Gamepad | Worker::Media | Worker::Rtc | Worker::Turn => 0,
     }
 }

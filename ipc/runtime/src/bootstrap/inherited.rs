@@ -1,6 +1,9 @@
-//! The two sockets that a worker inherits at exec.
+//! The two sockets that a worker inherits at exec, and the pipe that a helper inherits.
 
-use std::os::fd::{OwnedFd, RawFd};
+use std::{
+    fs::File,
+    os::fd::{OwnedFd, RawFd},
+};
 
 use lumen_ipc::message::grants::{ToSupervisor, ToWorker};
 use rustix::{
@@ -35,4 +38,15 @@ pub(super) fn take() -> Option<Inherited> {
     }
     rustix::io::fcntl_setfd(&control, FdFlags::CLOEXEC).ok()?;
     Some(Inherited { control, grants: Channel::from_descriptor(grants).ok()? })
+}
+
+/// The descriptor number at exec of the pipe on which a helper announces that it is ready.
+const READINESS: RawFd = 3;
+
+/// Takes the pipe on which a helper of the supervisor announces by a line that it is ready; `None` if
+/// there is none. For programs that are no workers, and to be called once. Opening it by its name in
+/// /proc would fail where the supervisor, its owner, is another user.
+#[must_use]
+pub fn take_readiness() -> Option<File> {
+    ffi::take_inherited(READINESS).map(File::from)
 }

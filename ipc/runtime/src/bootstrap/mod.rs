@@ -42,6 +42,7 @@ use crate::{
 };
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
+pub use inherited::take_readiness;
 use supervision::ControlThread;
 pub use supervision::{AsyncSupervision, Supervision, SupervisorEvent};
 
