@@ -1,8 +1,8 @@
-//! How a running desktop is reached by its administrator: where its socket is, and what it keeps
-//! for being asked.
+//! How an administrator reaches a running desktop: where its socket is, and what the desktop keeps to
+//! answer requests.
 //!
-//! The socket is judged by `SO_PEERCRED` on both sides: the supervisor answers its own user and
-//! root; the command line looks only in directories nobody else can write to.
+//! The supervisor answers only its own user and root (`SO_PEERCRED`). The command line looks only in
+//! directories that nobody else can write to.
 
 pub mod intake;
 pub mod ring;
@@ -16,11 +16,11 @@ use crate::config::InstanceName;
 pub struct Home {
     /// The directory, private to the user.
     pub directory: PathBuf,
-    /// Its parent, if that is ours to create too.
+    /// Its parent, if we have to create that, too.
     pub parent: Option<PathBuf>,
 }
 
-/// Where a user's desktops are reached. `runtime_dir` is `XDG_RUNTIME_DIR`, if it is set and the
+/// The directory for a user's desktops. `runtime_dir` is `XDG_RUNTIME_DIR`, if it is set and the
 /// user's own.
 #[must_use]
 pub fn home(uid: u32, runtime_dir: Option<&Path>) -> Home {
@@ -36,7 +36,7 @@ pub fn home(uid: u32, runtime_dir: Option<&Path>) -> Home {
     }
 }
 
-/// What stands in for `XDG_RUNTIME_DIR` where nobody set one up.
+/// The replacement for `XDG_RUNTIME_DIR` where it is not set.
 #[must_use]
 pub fn fallback_runtime_dir(uid: u32) -> PathBuf {
     PathBuf::from(format!("/tmp/lumen-{uid}"))
@@ -53,7 +53,7 @@ impl Home {
         self.directory.join(file)
     }
 
-    /// The socket at which the host called `name` takes sessions.
+    /// The socket at which the host called `name` accepts sessions.
     #[must_use]
     pub fn sessions(&self, name: &InstanceName) -> PathBuf {
         let file = match name.is_default() {
@@ -63,7 +63,7 @@ impl Home {
         self.directory.join(file)
     }
 
-    /// The file in which the host called `name` keeps what is to outlive its process.
+    /// The file in which the host called `name` stores what must outlive its process.
     #[must_use]
     pub fn state(&self, name: &InstanceName) -> PathBuf {
         let file = match name.is_default() {
@@ -79,8 +79,8 @@ impl Home {
         self.directory.join(label)
     }
 
-    /// The directory of the locks that keep two hosts or sessions from sharing a user without a name.
-    /// No label of a session is like it, so none has its files, which are removed at its start, there.
+    /// The directory of the locks that keep two hosts or sessions from sharing a user without a name. No
+    /// session can have it as its label: a session's files are removed at its start.
     #[must_use]
     pub fn locks(&self) -> PathBuf {
         self.directory.join("users.locks")

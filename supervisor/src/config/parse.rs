@@ -1,4 +1,4 @@
-//! Arguments and environment in, an [`Invocation`] out.
+//! Parses arguments and environment into an [`Invocation`].
 
 use std::ffi::OsString;
 
@@ -47,7 +47,7 @@ enum Asked {
     Help,
 }
 
-/// A command line as far as it has been read.
+/// The part of a command line that has been read.
 struct Line {
     command: Command,
     values: Values,
@@ -231,7 +231,7 @@ impl Line {
         })
     }
 
-    /// What follows `--` wins over `LUMEN_APP`, but not over `--app`: that would be two answers.
+    /// The command after `--` overrides `LUMEN_APP`; together with `--app` it is an error.
     fn app(&mut self) -> Result<AppChoice, UsageError> {
         let named = self.values.optional(Key::App);
         match self.after.take() {

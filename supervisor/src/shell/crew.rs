@@ -1,5 +1,5 @@
-//! The workers of one scope, and the machine that decides over them: what a host's loop and a
-//! session's have in common.
+//! The workers of one scope and their state machine: the part that the event loops of hosts and sessions
+//! share.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::lifecycle::{Action, Complaint, Input, Instance, Lifecycle, Notice, Verdict, Word};
 
-/// One scope's workers.
+/// The workers of one scope.
 pub(super) struct Crew {
     pub(super) machine: Lifecycle,
     pub(super) workers: Workers,
@@ -37,8 +37,8 @@ impl Crew {
         self.machine.handle_input(Instant::now(), input);
     }
 
-    /// The next event, or `None` when a deadline of the machine has come first. The loop that calls
-    /// this keeps its queue open.
+    /// Returns the next event, or `None` if a deadline of the machine comes first. The caller keeps the
+    /// queue open.
     pub(super) async fn next(&self, inbox: &mut mpsc::Receiver<Event>) -> Option<Event> {
         match self.machine.timeout() {
             Some(at) => tokio::time::timeout_at(at.into(), inbox.recv()).await.ok().flatten(),
@@ -46,8 +46,8 @@ impl Crew {
         }
     }
 
-    /// Takes in news of a worker. What it says of the link that crosses scopes is handed back: the
-    /// machine knows the links of its own scope only.
+    /// Handles an event of a worker. A report about the link that crosses scopes is returned: the machine
+    /// knows only the links of its own scope.
     pub(super) fn take_in(
         &mut self,
         worker: Worker,
@@ -65,12 +65,12 @@ impl Crew {
                 self.feed(Input::Exited(worker, instance, verdict));
             }
             WorkerEvent::Left(link) => {
-                // Usually because it ends.
+                // Usually the worker is ending.
                 tracing::debug!(%worker, %link, "the worker closed its end");
                 self.feed(Input::Left(worker, instance));
             }
             WorkerEvent::HandshakeFailed(reason) => {
-                // Usually it has ended, and its end, which tells more, follows.
+                // Usually the worker has ended; that event follows and tells more.
                 tracing::debug!(%worker, reason, "the handshake broke");
                 self.feed(Input::HandshakeFailed(worker, instance));
             }
@@ -87,7 +87,7 @@ impl Crew {
         None
     }
 
-    /// Does what concerns workers; hands back whatever else there is to do.
+    /// Carries out what concerns workers; returns the action if the caller has to act on it, too.
     pub(super) fn carry_out(&mut self, action: Action, stage: &mut dyn Stage) -> Option<Action> {
         match action {
             Action::Drain(worker) => {
@@ -133,7 +133,7 @@ impl Crew {
         }
     }
 
-    /// How each worker is, named as those of `session` if they are not the host's.
+    /// The status of each worker. Those that are not the host's are named as workers of `session`.
     pub(super) fn status(&self, stage: &dyn Stage, session: SessionId) -> Vec<ProcessStatus> {
         let now = Instant::now();
         let status = |part: &crate::plan::WorkerPlan| {
@@ -160,13 +160,13 @@ impl Crew {
         stage.staff().plan.iter().map(status).collect()
     }
 
-    /// Whom to ask for more, named as [`Self::status`] names them.
+    /// The clients of the ready workers, named as in [`Self::status`].
     pub(super) fn clients(&self, session: SessionId) -> Clients {
         self.workers.ready_clients(&self.machine, session)
     }
 }
 
-/// What a worker says of a link of its own scope.
+/// A worker's report about a link of its own scope; `None` if the link crosses scopes.
 fn word(by: Worker, said: ToSupervisor) -> Option<Word> {
     let (link, generation, complaint) = match said {
         ToSupervisor::LinkLost { link: LinkName::Signalling, .. }
@@ -213,7 +213,7 @@ fn say(notice: Notice) {
         }
         Notice::RestStays => warn!("something that the app left behind does not end; going on"),
         Notice::Rewired(Word { by, link, complaint, .. }) => match complaint {
-            // Mostly the echo of a death, which is said by itself.
+            // Usually a process has died, which is logged separately.
             Complaint::Lost(LossReason::Closed) => {
                 tracing::debug!(%by, link = %link.name, "the other end is closed");
             }

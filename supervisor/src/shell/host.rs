@@ -1,7 +1,9 @@
-//! A host's loop: the gateway and the relay, who may see which session, and the sessions' links.
+//! A host's event loop: it runs the gateway and the relay, decides who may see which session, and keeps
+//! the links to the sessions.
 //!
-//! One task owns all of it and takes in one event at a time. A session is trusted with itself only:
-//! what it says is about it, and bounded; one that breaks the contract or does not read loses its link.
+//! One task owns all of this and handles one event at a time. A session is trusted only about itself:
+//! its messages concern no other session and are bounded. One that breaks the contract or does not read
+//! loses its link.
 
 mod memory;
 mod remembering;
@@ -54,12 +56,12 @@ pub(super) struct Host {
     crew: Crew,
     sessions: Sessions,
     bulletin: Bulletin,
-    /// Where the page's address is said, when browsers can come. Where a session is in the same process
-    /// it says it.
+    /// The log for the page's address, once browsers can connect; `None` where a session in the same
+    /// process logs it.
     announces: Option<Log>,
-    /// What outlives this process; `None` where the host ends with its only session.
+    /// What is stored for the next process; `None` if the host ends with its only session.
     memory: Option<Memory>,
-    /// Whether browsers can come.
+    /// Whether browsers can connect.
     open: bool,
     inbox: mpsc::Receiver<Event>,
     events: Events,
@@ -93,17 +95,17 @@ impl Host {
         }
     }
 
-    /// Says where the page is, when browsers can come.
+    /// Logs the page's address once browsers can connect.
     pub(super) fn announced_on(self, log: Log) -> Self {
         Self { announces: Some(log), ..self }
     }
 
-    /// Where tasks report to.
+    /// The queue for the events of tasks.
     pub(super) fn events(&self) -> Events {
         self.events.clone()
     }
 
-    /// Runs until everything has ended; says how.
+    /// Runs until everything has ended; returns how it ended.
     pub(super) async fn run(mut self) -> Outcome {
         self.crew.feed(Input::Begin);
         loop {
@@ -141,7 +143,7 @@ impl Host {
             {
                 tracing::debug!(%session, %reason, "the signalling link is lost");
                 self.sessions.cut(session);
-                // A closed end is mostly the echo of a death, after which the session wants one.
+                // Usually rtc has ended; then its session asks for the next link.
                 if reason != LossReason::Closed {
                     self.sessions.want(session);
                 }
@@ -156,7 +158,7 @@ impl Host {
                     false => self.send(session, &ToSession::RtcViolated),
                 }
             }
-            // A word about a pair that has been replaced is about nothing.
+            // A report about a replaced pair is ignored.
             Some(ToSupervisor::SignallingLost { .. } | ToSupervisor::SignallingViolated { .. })
             | None => {}
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
@@ -164,7 +166,7 @@ impl Host {
         self.wire_sessions();
     }
 
-    /// Does all that the machine decides; `Some` when it was the last.
+    /// Carries out the actions of the state machine; `Some` when the host has ended.
     fn carry_out(&mut self) -> Option<Outcome> {
         while let Some(action) = self.crew.machine.poll_action() {
             match self.crew.carry_out(action, &mut self.stage) {
@@ -182,7 +184,7 @@ impl Host {
                     self.wire_sessions();
                 }
                 Some(Action::Finish(outcome)) => return Some(outcome),
-                // Nothing descends from a host but its workers.
+                // A host has no descendants but its workers.
                 Some(Action::TerminateRest) => self.crew.feed(Input::RestGone),
                 Some(_) | None => {}
             }
@@ -202,7 +204,7 @@ impl Host {
                     return refuse(&channel, reason);
                 }
                 let record = Record::new(channel.clone(), connection, name, supervisor_pid, token);
-                // It comes again before the end of its last link is known.
+                // The session reconnects before the end of its last link is known.
                 if let Some(session) = self.sessions.given_up(token) {
                     self.sessions.remove(session);
                     self.part_with(session, true);
@@ -215,7 +217,7 @@ impl Host {
                 let (events, runtime) = (self.events.clone(), Handle::current());
                 self.remember(move || {
                     runtime.spawn(async move {
-                        // A loop that has ended welcomes nobody.
+                        // It fails only when the event loop has ended.
                         let _ = events.send(Event::Remembered(connection)).await;
                     });
                 });
@@ -245,7 +247,7 @@ impl Host {
         ));
     }
 
-    /// Its number is kept: it may be told.
+    /// Tells a session its number, which has been stored before.
     fn welcome(&mut self, connection: ConnectionId) {
         let Some(session) = self.sessions.of(connection) else { return };
         let Some(record) = self.sessions.get(session) else { return };
@@ -269,7 +271,7 @@ impl Host {
 
     fn take_in_word(&mut self, session: SessionId, said: ToHost) {
         match said {
-            // Taken in before.
+            // Handled by `take_in_session`.
             ToHost::Registered { .. } => {}
             ToHost::AppChanged { serial, state } => self.bulletin.tell(session, serial, state),
             ToHost::SignallingWanted => {
@@ -280,9 +282,9 @@ impl Host {
         }
     }
 
-    /// Makes the signalling links that are wanted and may be made now.
+    /// Makes the requested signalling links that the rate limit permits now.
     fn wire_sessions(&mut self) {
-        // Those that want one meanwhile get it when there is a gateway again.
+        // Requested links wait until there is a gateway again.
         if self.crew.workers.client(Worker::Gateway).is_none() {
             return;
         }
@@ -304,14 +306,14 @@ impl Host {
         if let Some(wait) = self.sessions.timer(Instant::now()) {
             tokio::spawn(async move {
                 tokio::time::sleep(wait).await;
-                // A loop that has ended wires nothing.
+                // It fails only when the event loop has ended.
                 let _ = events.send(Event::WiringDue).await;
             });
         }
     }
 
     fn answer_admin(&mut self, request: AdminRequest) {
-        // Whoever asked may have gone; then nobody misses the answer.
+        // Sending fails only if the caller has gone.
         match request {
             AdminRequest::Ask(session, question, reply) => {
                 self.ask(session, question, Pending::Answer(reply));
@@ -341,7 +343,7 @@ impl Host {
 
     fn answer_gateway(&mut self, request: BrokerRequest) {
         let now = Instant::now();
-        // A gateway that has gone asks again.
+        // Sending fails only if the gateway has closed the request.
         match request {
             BrokerRequest::Begin(method, from, reply) => {
                 let signed_in = self.access.begin(now, &method, from);
@@ -364,7 +366,7 @@ impl Host {
                 };
                 match ended.is_some() {
                     true => self.remember(answer),
-                    // Whoever invents a key has nothing written.
+                    // An unknown key must not cause a write.
                     false => answer(),
                 }
             }
@@ -406,7 +408,7 @@ impl Host {
         }
     }
 
-    /// A session that does not read is given up: it comes again when it does.
+    /// Sends a message. If the session does not read, closes its link; the session may reconnect.
     fn send(&self, session: SessionId, message: &ToSession) {
         let Some(record) = self.sessions.get(session) else { return };
         if let Err(error) = record.channel.send(message, &[]) {
@@ -440,11 +442,11 @@ impl Host {
     }
 }
 
-/// Says why, and ends the link: what was sent before can be read all the same.
+/// Sends the reason and closes the link; the session can still read what was sent before.
 fn refuse(channel: &HostEnd, reason: &str) {
     warn!(reason, "a session is refused");
     let refused = ToSession::Refused { reason: Reason::truncated(reason) };
-    // One that does not even read that is not helped.
+    // It fails if the session does not read; then it does not learn the reason.
     let _ = channel.send(&refused, &[]);
     hang_up(channel);
 }

@@ -2,8 +2,8 @@
 //! as a whole by a thread of its own, because a disk may block the writer.
 //!
 //! INVARIANT: the file's content is at least as new as the last [`Keeper::keep`] that has been
-//! answered. If it cannot be replaced, it is removed: a full disk must not make a login valid again
-//! that was ended.
+//! answered. If the file cannot be replaced, it is removed: a full disk must not make an ended login
+//! valid again.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -75,7 +75,7 @@ impl Drop for Keeper {
     }
 }
 
-/// Reads the state at `path`. A file that is not trusted is logged, and nothing of it counts.
+/// Reads the state at `path`. A file that is not trusted is reported in the log and ignored.
 pub(super) fn load(path: &Path) -> Option<State> {
     match read(path) {
         Ok(state) => state,
@@ -88,7 +88,7 @@ pub(super) fn load(path: &Path) -> Option<State> {
 }
 
 fn read(path: &Path) -> Result<Option<State>, NotBelieved> {
-    // Without waiting: a pipe in its place would have nobody at its other end.
+    // Without blocking: the path may be a pipe without a writer.
     let flags = O_NOFOLLOW | O_NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -112,12 +112,12 @@ fn read(path: &Path) -> Result<Option<State>, NotBelieved> {
 fn write_all(path: &Path, waiting: &Receiver<Job>) {
     let mut failing = false;
     while let Ok(first) = waiting.recv() {
-        // The newest stands for all that wait.
+        // Only the newest of the waiting states is written.
         let mut jobs = vec![first];
         jobs.extend(waiting.try_iter());
         let Some(newest) = jobs.last() else { continue };
         if let Err(error) = write(path, &newest.bytes) {
-            // There may be no file, which is as good.
+            // It fails if there is no file, which is as good.
             let _ = fs::remove_file(path);
             if !std::mem::replace(&mut failing, true) {
                 let path = path.display();
@@ -132,12 +132,12 @@ fn write_all(path: &Path, waiting: &Receiver<Job>) {
     }
 }
 
-/// Replaces the file: a reader finds the old bytes or the new ones, whatever happened in between.
+/// Replaces the file: a reader finds the old bytes or the new ones, even after a crash.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);
-    // Left by a process that was killed.
+    // A process that was killed may have left one.
     let _ = fs::remove_file(&new);
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).clone();
     let mut file = options.open(&new)?;
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// A directory of the test's own.
+    /// A directory for one test.
     struct Folder(PathBuf);
 
     impl Folder {
@@ -173,7 +173,7 @@ mod tests {
 
     impl Drop for Folder {
         fn drop(&mut self) {
-            // At worst it is left behind.
+            // A failure only leaves the directory behind.
             let _ = fs::remove_dir_all(&self.0);
         }
     }
@@ -242,7 +242,7 @@ mod tests {
         let folder = Folder::new("keeper-full");
         let path = folder.file();
         keep(&path, &state(1));
-        // A directory stands where the new file is to be written.
+        // A directory takes the place of the new file.
         fs::create_dir_all(folder.0.join("host.state.new/full")).expect("ours");
         keep(&path, &state(2));
         assert_eq!(load(&path), None);

@@ -1,7 +1,7 @@
-//! The two sides of the session link: tasks that serve it and report what it brings.
+//! The two sides of the session link: tasks that serve it and report its events.
 //!
-//! A session looks for its host for ever, more slowly the longer there is none. A host accepts
-//! sessions of its own user and of root, both of whom could end it anyway.
+//! A session never stops looking for its host, but looks less often while there is none. A host accepts
+//! sessions of its own user and of root, because both could end it anyway.
 
 use std::{
     io,
@@ -26,27 +26,27 @@ use tracing::{debug, warn};
 use super::event::{ConnectionId, Event, Events, FromHost, FromSession, HostEnd, SessionEnd};
 use crate::pace::Pace;
 
-/// When a session looks for its host again; the wait doubles with each failure.
+/// The first wait before a session looks for its host again; it doubles with each failure.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// Time between attempts at a host that refuses: mostly it is of another build, until it is
+/// Time between attempts at a host that refuses: usually it is of another build, until it is
 /// replaced.
 const REFUSED_WAIT: Duration = Duration::from_secs(30);
 /// How long a host may take to accept or refuse a session.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The rate at which a session is heard: far more than a healthy one has to say, even while its log is
-/// followed, and far less than would keep the host from hearing others.
+/// How many messages of a session are read per second: far more than a healthy one sends, even while its
+/// log is followed, and few enough that other sessions are served.
 const WORDS_PER_SECOND: u32 = 100;
-/// How many of its messages may come at once.
+/// How many of its messages may be read at once.
 const WORDS_AT_ONCE: u32 = 500;
 
 /// How a link to a host ended.
 enum End {
     /// There was no host, or it did not answer.
     Failed,
-    /// The host did not take the session.
+    /// The host refused the session.
     Refused,
     /// The host accepted the session, and the link has ended.
     Served,
@@ -91,7 +91,7 @@ pub(super) async fn attend_own_host(end: OwnedFd, events: Events) {
     attend_host(end, None, &events).await;
 }
 
-/// Reports what a session's host says, until the link ends or the host has not decided in time.
+/// Reports messages of a session's host until the link ends or the host has not decided in time.
 async fn attend_host(end: OwnedFd, patience: Option<Duration>, events: &Events) -> End {
     let channel = SessionEnd::from_descriptor(end).map(Arc::new);
     let Ok(channel) = channel.inspect_err(|error| warn!(%error, "no link to the host")) else {
@@ -104,7 +104,7 @@ async fn attend_host(end: OwnedFd, patience: Option<Duration>, events: &Events) 
     loop {
         let patience = patience.filter(|_| matches!(end, End::Failed));
         let received = tokio::select! {
-            // A word that has arrived counts, however late this process reads it.
+            // A message that has arrived counts, however late this process reads it.
             biased;
             received = link.receive() => received.map_err(|error| error.to_string()),
             // The session's event loop has ended, and with it its end of the link.
@@ -131,7 +131,7 @@ async fn attend_host(end: OwnedFd, patience: Option<Duration>, events: &Events) 
     }
 }
 
-/// Accepts sessions for ever.
+/// Accepts sessions until the process ends.
 pub(super) async fn accept_sessions(listener: UnixListener, events: Events) {
     for number in 0.. {
         let stream = match listener.accept().await {
@@ -153,13 +153,13 @@ pub(super) async fn accept_sessions(listener: UnixListener, events: Events) {
     }
 }
 
-/// Whether a process of this user may register sessions at a host of that one.
+/// Whether a process of user `uid` may register sessions with a host of user `host`.
 fn may_register(uid: u32, host: Uid) -> bool {
     uid == 0 || uid == host.as_raw()
 }
 
-/// Reports what a session says, until the link ends. Returns when it has been reported that the session
-/// is there, so that no more links are accepted than the event loop has room for.
+/// Reports messages of a session until the link ends. Returns when the session's arrival has been
+/// reported, so that no more links are accepted than the event loop has room for.
 pub(super) async fn attend_session(
     connection: ConnectionId,
     end: impl Into<OwnedFd>,

@@ -1,10 +1,10 @@
 //! Everything that touches the operating system: [`start`] carries out `lumen run`, `lumen serve` and
 //! `lumen session`.
 //!
-//! Order: descriptors 3 and 4 are reserved, the [`stage`] is set (everything that can be wrong is
-//! found there), then the loops of [`host`] and [`session`] own all until they have ended. One thread
-//! does it all, so that children's death signals, which follow the thread that forked them, follow the
-//! process; others carry the [`log`], and wait where the loops may not.
+//! Order: descriptors 3 and 4 are reserved, the [`stage`] is set (which finds everything that can be
+//! wrong), then the loops of [`host`] and [`session`] own everything until they end. One thread does all
+//! this, because a child's death signal is tied to the thread that forked it. Other threads carry the
+//! [`log`] and do what would block the loops.
 
 mod addresses;
 mod app;

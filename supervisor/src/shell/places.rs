@@ -25,12 +25,12 @@ use crate::plan::Identity;
 /// Why a place cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaceError {
-    /// It cannot be made or examined.
+    /// It cannot be created or examined.
     #[error("cannot use {path}")]
     Io {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What the kernel says.
+        /// What the kernel returned.
         source: io::Error,
     },
     /// Somebody else could write there.
@@ -39,32 +39,32 @@ pub(crate) enum PlaceError {
              {uid} that nobody else can write to"
     )]
     NotPrivate {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: u32,
-        /// Its permissions.
+        /// Its mode.
         mode: u32,
-        /// Whose it must be.
+        /// The owner it must have.
         uid: u32,
     },
-    /// Another desktop has it.
+    /// Another desktop uses it.
     #[error("another Lumen uses {0} already; give this one another --name")]
     Taken(PathBuf),
 }
 
-/// Something on disk that is removed when it is dropped.
+/// A file or directory that is removed on drop.
 #[derive(Debug)]
 pub(crate) enum Temporary {
     /// A file or socket.
     File(PathBuf),
-    /// A directory and all in it.
+    /// A directory with its content.
     Tree(PathBuf),
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Nobody is left to be told, and the next start cleans up again.
+        // A failure does no harm: the next start cleans up again.
         let _ = match self {
             Self::File(path) => fs::remove_file(path),
             Self::Tree(path) => fs::remove_dir_all(path),
@@ -78,7 +78,7 @@ pub(crate) fn runtime_dir(uid: u32, variable: Option<OsString>) -> Option<PathBu
     check_private(&path, uid).ok().map(|()| path)
 }
 
-/// Whether the caller can live in a directory: its own or one it may write to.
+/// Whether the caller can use a directory as its home: it owns it or may write to it.
 pub(crate) fn is_home(path: &Path) -> bool {
     let own = Uid::effective().as_raw();
     path.is_absolute()
@@ -87,7 +87,7 @@ pub(crate) fn is_home(path: &Path) -> bool {
         })
 }
 
-/// Makes a directory with these permissions unless it is there, and checks that it is ours.
+/// Creates a directory with these permissions unless it exists, and checks that it is ours.
 pub(crate) fn directory(path: &Path, mode: u32) -> Result<(), PlaceError> {
     match DirBuilder::new().mode(mode).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(at(path)(error)),
@@ -95,7 +95,7 @@ pub(crate) fn directory(path: &Path, mode: u32) -> Result<(), PlaceError> {
     }
 }
 
-/// Makes a directory anew, empty, and gives it to `owner`.
+/// Replaces a directory by an empty one that belongs to `owner`.
 pub(crate) fn fresh_directory(
     path: &Path,
     mode: u32,
@@ -119,24 +119,23 @@ fn check_private(path: &Path, uid: u32) -> Result<(), PlaceError> {
     Err(PlaceError::NotPrivate { path: path.to_owned(), owner: metadata.uid(), mode, uid })
 }
 
-/// A listening Unix socket and what removes it.
+/// A listening Unix socket and the guard of its path.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    /// The socket.
     pub(crate) socket: UnixListener,
     place: Place,
 }
 
-/// What keeps a Unix socket's place on disk, and frees it at the end.
+/// Keeps a Unix socket's path reserved; frees it on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// Removed before the lock is given up.
+    /// Removed before the lock is released.
     _file: Temporary,
     _lock: Flock<File>,
 }
 
 impl Listener {
-    /// The socket by itself, where another may be needed in the same place.
+    /// Separates the socket from its place, so that another socket can be made there later.
     pub(crate) fn apart(self) -> (UnixListener, Place) {
         (self.socket, self.place)
     }
@@ -147,7 +146,7 @@ pub(crate) fn listen(path: &Path) -> Result<Listener, PlaceError> {
     listening(path, |path| UnixListener::bind(path))
 }
 
-/// As [`listen`], for links: each connection carries datagrams, in order and whole.
+/// As [`listen`], for links: a connection carries whole datagrams in order.
 pub(crate) fn listen_for_links(path: &Path) -> Result<Listener, PlaceError> {
     listening(path, |path| {
         let flags = SockFlag::SOCK_CLOEXEC;
@@ -173,7 +172,7 @@ fn listening(
     Ok(Listener { socket, place: Place { _file: file, _lock: lock } })
 }
 
-/// Listens once more at a path whose [`Place`] is held.
+/// Listens again at a path whose [`Place`] is held.
 pub(crate) fn listen_again(path: &Path) -> Result<UnixListener, PlaceError> {
     bind_private(path, |path| UnixListener::bind(path))
 }
@@ -207,9 +206,8 @@ pub(crate) fn lock(path: &Path) -> Result<Flock<File>, PlaceError> {
     })
 }
 
-/// Does something on disk as another user, so that what is made is the user's and a trap laid in
-/// the user's directory catches only the user. For the start, while no other thread opens
-/// files.
+/// Does something on disk as another user: what is created belongs to that user, and a trap in that
+/// user's directory affects nobody else. For the start only, while no other thread opens files.
 pub(crate) fn as_user<T>(
     identity: Identity,
     act: impl FnOnce() -> Result<T, PlaceError>,

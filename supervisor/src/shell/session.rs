@@ -1,5 +1,5 @@
-//! A session's loop: one task that owns everything of it, takes in one event at a time, and carries
-//! out what the lifecycle decides. Its host may come and go; what it needs of it, it asks for anew.
+//! A session's event loop: one task owns the whole session, handles one event at a time, and carries out
+//! what the lifecycle decides. The host may restart; the session then asks the new one for what it needs.
 
 mod host;
 mod host_link;
@@ -50,7 +50,7 @@ pub(super) struct Session {
     name: Option<SessionName>,
     host: HostLink,
     app_state: AppState,
-    /// Numbers what is said of the app.
+    /// The number of the newest app state.
     serial: u32,
     /// Whether every worker has been ready.
     complete: bool,
@@ -59,7 +59,7 @@ pub(super) struct Session {
     inbox: mpsc::Receiver<Event>,
 }
 
-/// Who a session is to its host.
+/// How a session introduces itself to its host.
 pub(super) struct Introduction {
     pub(super) token: Token,
     pub(super) name: Option<SessionName>,
@@ -101,12 +101,13 @@ impl Session {
         }
     }
 
-    /// Where tasks report to.
+    /// The queue for the events of tasks.
     pub(super) fn events(&self) -> Events {
         self.events.clone()
     }
 
-    /// Runs until everything has ended. Nothing begins before the host has been met: it may refuse.
+    /// Runs until everything has ended. Nothing starts before the host has welcomed the session: it may
+    /// refuse.
     pub(super) async fn run(mut self) -> process::ExitCode {
         if let Err(code) = self.meet_host().await {
             return code;
@@ -139,7 +140,7 @@ impl Session {
                 self.candidates = Some(self.stage.moved(&addresses));
                 self.tell_candidates();
             }
-            // Unless a newer pair has come.
+            // Ignored if a newer pair has arrived.
             Event::SignallingCut(generation) => {
                 if generation == self.host.generation {
                     self.want_signalling();
@@ -174,14 +175,14 @@ impl Session {
         let ended = matches!(event, WorkerEvent::Ended(_));
         let ready = matches!(event, WorkerEvent::Ready(_));
         match self.crew.take_in(worker, instance, event) {
-            // Mostly the echo of the gateway's death, whose successor the host gives an end by itself.
+            // Usually the gateway has ended; the host then sends an end for its successor unasked.
             Some(ToSupervisor::LinkLost { generation, reason: LossReason::Closed, .. })
                 if worker == Worker::Rtc =>
             {
                 let events = self.events();
                 tokio::spawn(async move {
                     tokio::time::sleep(ECHO).await;
-                    // A loop that has ended wants nothing.
+                    // It fails only when the event loop has ended.
                     let _ = events.send(Event::SignallingCut(generation)).await;
                 });
             }
@@ -189,10 +190,10 @@ impl Session {
                 ToSupervisor::LinkLost { generation, .. }
                 | ToSupervisor::LinkViolated { generation, .. },
             ) if worker == Worker::Rtc && generation == self.host.generation => {
-                // Whoever it is about: the gateway is the host's, which heeds no session's word on it.
+                // Also if the gateway is accused: it is the host's, which acts on no session's accusation.
                 self.want_signalling();
             }
-            // A word about a pair that has been replaced is about nothing.
+            // A report about a replaced pair is ignored.
             Some(ToSupervisor::LinkLost { .. } | ToSupervisor::LinkViolated { .. }) | None => {}
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
         }
@@ -206,8 +207,8 @@ impl Session {
         }
     }
 
-    /// Tells rtc of addresses that have changed since the start. One that is starting is told when it is
-    /// ready: it may have been configured before.
+    /// Tells rtc the addresses that have changed since the start. An rtc that is starting is told when it
+    /// is ready: it may have been configured before the change.
     fn tell_candidates(&self) {
         if let (Some(candidates), Some(rtc)) =
             (&self.candidates, self.crew.workers.client(Worker::Rtc))
@@ -216,7 +217,7 @@ impl Session {
         }
     }
 
-    /// Does all that the machine decides; `Some` when it was the last.
+    /// Carries out the actions of the state machine; `Some` when the session has ended.
     fn carry_out(&mut self) -> Option<Outcome> {
         while let Some(action) = self.crew.machine.poll_action() {
             let Some(action) = self.crew.carry_out(action, &mut self.stage) else { continue };
@@ -235,7 +236,7 @@ impl Session {
                 Action::Tell(news) => self.tell(news),
                 Action::TerminateApp => self.guests.signal_app(Signal::SIGTERM),
                 Action::TerminateRest => self.end_rest(Signal::SIGTERM),
-                // The crew's.
+                // Carried out by the crew.
                 Action::Drain(_)
                 | Action::Kill(_)
                 | Action::Say(_)
@@ -266,7 +267,7 @@ impl Session {
         }
     }
 
-    /// Tells the pages, and whoever reads the log.
+    /// Reports news of the app to the pages and the log.
     fn tell(&mut self, news: News) {
         if let News::AppEnded { verdict, early } = news {
             self.explain_app(verdict, early, "the desktop stays");
@@ -289,7 +290,7 @@ impl Session {
         }
     }
 
-    /// Its number; before a host has given one, the first there is.
+    /// The session's number; the first one if the host has not given any yet.
     fn id(&self) -> SessionId {
         self.host.id.unwrap_or(SessionId::SOLE)
     }
@@ -310,7 +311,8 @@ impl Session {
         }
     }
 
-    /// Says why it ended, and what `lumen` ends with: the app's own status if it was the app.
+    /// Logs why the session ended; returns the exit status of `lumen`, which is the app's own if the app
+    /// ended it.
     fn conclude(&self, outcome: Outcome) -> process::ExitCode {
         match outcome {
             Outcome::Stopped => ExitCode::Ok.into(),
@@ -329,7 +331,7 @@ impl Session {
         }
     }
 
-    /// What may help an app that has ended.
+    /// Advice for the user about an app that has ended.
     fn hint(&self) -> &'static str {
         if self.stage.helper(Helper::XServer).is_some() {
             return "";

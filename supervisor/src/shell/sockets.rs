@@ -1,4 +1,4 @@
-//! The sockets that outlive every worker: browsers' TCP, the media's UDP, the relay's both.
+//! The sockets that outlive every worker: TCP for browsers, UDP for media, and both for the relay.
 
 use std::{
     fs, io,
@@ -33,29 +33,27 @@ use tracing::warn;
 
 use super::places::Temporary;
 
-/// Room for half a second of the highest bit rate's datagrams, each way; the kernel may give less.
+/// Room for half a second of datagrams at the highest bit rate, each way; the kernel may give less.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// A bound socket and where.
+/// A bound socket and its address.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// The socket.
     pub(crate) socket: OwnedFd,
-    /// Its address, with the port it got.
+    /// Its address, with the port that was assigned.
     pub(crate) address: SocketAddr,
 }
 
-/// Where browsers connect.
+/// The listening socket for browsers.
 pub(crate) struct Door {
-    /// The listening socket.
     pub(crate) socket: OwnedFd,
-    /// Where it is, with the port it got.
+    /// Its address, with the port that was assigned.
     pub(crate) listen: Listen,
     /// Its file, if it is a Unix socket.
     pub(crate) file: Option<Temporary>,
 }
 
-/// Binds and listens where browsers connect.
+/// Binds the listening socket for browsers.
 pub(crate) fn browsers(listen: &Listen) -> io::Result<Door> {
     match listen {
         Listen::Tcp(address) => {
@@ -75,8 +73,8 @@ pub(crate) fn browsers(listen: &Listen) -> io::Result<Door> {
     }
 }
 
-/// Listens once more at the address that [`browsers`] got, whose socket is closed. The file of a Unix
-/// socket is known to be ours.
+/// Listens again at the address of a socket from [`browsers`] that is closed. The file of a Unix socket
+/// is known to be ours.
 pub(crate) fn browsers_again(listen: &Listen) -> io::Result<OwnedFd> {
     match listen {
         Listen::Tcp(address) => Ok(listening(new(*address, SockType::Stream)?, *address)?.socket),
@@ -90,10 +88,10 @@ pub(crate) fn browsers_again(listen: &Listen) -> io::Result<OwnedFd> {
     }
 }
 
-/// Who may connect is believed about others: the owner and one group, the folder's if the folder passes
-/// it on. The socket is born so, because a change by its path would follow a link that whoever may
-/// write to the folder had put in its place. For the
-/// start, while no other thread makes files.
+/// Peers of this socket are trusted to speak for other clients. So only the owner and one group may
+/// connect; it is the folder's group if the folder passes that on. The umask sets the mode at creation: a
+/// change by path would follow a link that anybody with write access to the folder could put there.
+/// No other thread may create files meanwhile, because the umask applies to the whole process.
 fn listening_file(path: &Path) -> io::Result<UnixListener> {
     let usual = umask(Mode::from_bits_truncate(0o117));
     let listener = UnixListener::bind(path);
@@ -101,7 +99,7 @@ fn listening_file(path: &Path) -> io::Result<UnixListener> {
     listener
 }
 
-/// Whether a Unix socket can be made there: nothing else is there but one that nobody listens on.
+/// Checks that a Unix socket can be made there: nothing exists, or only a socket without a listener.
 pub(crate) fn is_free(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
@@ -118,7 +116,7 @@ pub(crate) fn is_free(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Binds and listens for one IP version only, so that the other can have a listener beside it.
+/// Binds and listens for one IP version only, so that the other can have its own listener.
 pub(crate) fn stream(address: SocketAddr) -> io::Result<Bound> {
     let descriptor = new(address, SockType::Stream)?;
     if address.is_ipv6() {
@@ -140,10 +138,11 @@ pub(crate) fn datagrams(address: SocketAddr) -> io::Result<Bound> {
     Ok(Bound { socket: socket.into(), address })
 }
 
-/// How long the workers of a host that was killed may take to end.
+/// How long the workers of a killed host may take to end.
 const REMAINS: Duration = Duration::from_secs(3);
 
-/// Binds what the workers of a host that was killed may have for a moment more. For the start.
+/// Binds an address that the workers of a killed host may hold a little longer. It blocks the thread, so
+/// it is for the start only.
 pub(crate) fn patiently<Had>(bind: impl Fn() -> io::Result<Had>) -> io::Result<Had> {
     let deadline = Instant::now() + REMAINS;
     loop {
@@ -171,8 +170,8 @@ fn listening(descriptor: OwnedFd, address: SocketAddr) -> io::Result<Bound> {
     Ok(Bound { socket: listener.into(), address })
 }
 
-/// Binds the media socket to one address, or without one to every address of the host, both IP versions if
-/// it has both.
+/// Binds the media socket to one address, or without one to every address of the host, for both IP
+/// versions if it has both.
 pub(crate) fn media(address: Option<IpAddr>, port: u16) -> io::Result<Bound> {
     match address {
         Some(IpAddr::V4(address)) => ipv4(address, port),
@@ -210,7 +209,7 @@ fn ipv4(address: Ipv4Addr, port: u16) -> io::Result<Bound> {
 }
 
 fn enlarge(descriptor: &OwnedFd) -> io::Result<()> {
-    // The kernel caps silently what an ordinary user may have; root may have all of it.
+    // The kernel silently caps this for ordinary users; root may exceed the cap.
     setsockopt(descriptor, sockopt::RcvBuf, &SOCKET_BUFFER_BYTES)?;
     setsockopt(descriptor, sockopt::SndBuf, &SOCKET_BUFFER_BYTES)?;
     if nix::unistd::geteuid().is_root() {
@@ -221,8 +220,8 @@ fn enlarge(descriptor: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Every address of this host: of each interface, loopback last. Needs no default route. Link-local
-/// IPv6 is left out: neither a candidate nor an address in a URL carries an interface.
+/// The addresses of all interfaces of this host, loopback last. Needs no default route. Link-local IPv6
+/// is left out: neither a candidate nor an address in a URL names an interface.
 pub(crate) fn addresses() -> Vec<IpAddr> {
     let interfaces = getifaddrs()
         .map(|all| all.filter_map(|interface| ip_address(interface.address.as_ref()?)).collect());
@@ -243,10 +242,10 @@ pub(crate) fn addresses() -> Vec<IpAddr> {
     addresses
 }
 
-/// The addresses that datagrams to far away would come from, where a sandbox refuses to list them
-/// all. Connecting a UDP socket sends nothing.
+/// The source addresses of the default routes, for sandboxes that refuse to list all addresses.
+/// Connecting a UDP socket sends nothing.
 fn routed_addresses() -> Vec<IpAddr> {
-    // Addresses of documentation (RFC 5737, RFC 3849), which are nobody's.
+    // Documentation addresses (RFC 5737, RFC 3849), which belong to nobody.
     let far: [SocketAddr; 2] = [
         (Ipv4Addr::new(192, 0, 2, 1), 9).into(),
         (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9).into(),
@@ -263,8 +262,8 @@ fn routed_addresses() -> Vec<IpAddr> {
     far.into_iter().filter_map(|far| own(far).ok()).collect()
 }
 
-/// Where the media socket can be reached: first where the administrator says, then at the address it is
-/// bound to, or at each of `addresses` if it is bound to none.
+/// The addresses of the media socket: first the one that the administrator gives, then the one it is
+/// bound to, or each of `addresses` if it is bound to none.
 pub(crate) fn candidates(
     media: SocketAddr,
     public: Option<IpAddr>,

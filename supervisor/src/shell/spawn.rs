@@ -1,12 +1,12 @@
-//! Executing programs: what a child gives up, keeps, and is between fork and exec.
+//! Executes programs, and sets up their processes between fork and exec.
 //!
-//! A worker begins with descriptors 0 (`/dev/null`), 1 and 2 (its log pipe), 3 (`control`), 4
-//! (`grants`) and no other, no environment, a session of its own, namespaces of its own, the user
-//! it is meant to be and no way back, and a signal when the supervisor dies. The app begins as its
-//! user would begin it: everything of the supervisor's closed, nothing confined.
+//! A worker starts with descriptors 0 (`/dev/null`), 1 and 2 (its log pipe), 3 (`control`), 4
+//! (`grants`) and no others. It has no environment, its own session and namespaces, runs as its user
+//! without a way back, and gets a signal when the supervisor dies. The app starts as its user would
+//! start it: the supervisor's descriptors are closed, and nothing is confined.
 //!
 //! INVARIANT: between fork and exec nothing allocates, locks or panics, because another thread may
-//! hold the allocator's lock at the moment of the fork. Strings and lists are made before.
+//! hold the allocator's lock at the moment of the fork. Strings and lists are made before the fork.
 
 #![allow(
     unsafe_code,
@@ -51,19 +51,20 @@ use crate::{environment::Environment, plan::Identity};
 const CONTROL: RawFd = 3;
 /// Where a worker finds its grants socket.
 const GRANTS: RawFd = 4;
-/// Where a helper says that it serves, and where it finds its connection to the compositor, if it has one.
+/// The descriptor at which a helper reports that it is ready.
 const READINESS: RawFd = 3;
+/// A helper's connection to the compositor, if it has one.
 pub(super) const CONNECTION: RawFd = 4;
 
-/// Keeps the numbers 3 and 4 taken in this process, so that no descriptor a child needs until exec
-/// can have them: `dup2` would overwrite it.
+/// Keeps the numbers 3 and 4 in use in this process, so that no descriptor that a child needs until
+/// exec has one of them: `dup2` would overwrite it.
 #[derive(Debug)]
 pub(crate) struct ReservedNumbers(
     #[expect(dead_code, reason = "held for their numbers")] Vec<OwnedFd>,
 );
 
 impl ReservedNumbers {
-    /// To be called before anything else is opened.
+    /// Call this before anything else is opened.
     pub(crate) fn take() -> io::Result<Self> {
         let mut held = Vec::new();
         loop {
@@ -79,25 +80,22 @@ impl ReservedNumbers {
 /// A child that has been executed.
 #[derive(Debug)]
 pub(crate) struct Spawned {
-    /// Its process.
     pub(crate) child: Arc<Child>,
-    /// Readable when it has ended, where the system lets anything be so.
+    /// Readable when the child has ended; `None` where the system does not support that.
     pub(crate) ended: Option<OwnedFd>,
-    /// What it writes to standard output and error.
+    /// Its standard output and error.
     pub(crate) output: OwnedFd,
 }
 
-/// What a worker's process is made from.
+/// How to start a worker.
 #[derive(Debug)]
 pub(crate) struct WorkerLaunch<'launch> {
-    /// Which.
     pub(crate) worker: Worker,
-    /// Its program. Executed by descriptor: a restart executes what the start did, and the user it
-    /// runs as needs no way to the directory.
+    /// Its program, executed by descriptor: a restart executes the same file as the start, and the worker's
+    /// user needs no access to the directory.
     pub(crate) program: BorrowedFd<'launch>,
-    /// The user to become; `None` to stay who we are.
+    /// The user to become; `None` to stay the current one.
     pub(crate) identity: Option<Identity>,
-    /// Its namespaces.
     pub(crate) namespaces: Namespaces,
     /// Its end of `control`.
     pub(crate) control: BorrowedFd<'launch>,
@@ -110,38 +108,36 @@ pub(crate) fn worker(launch: &WorkerLaunch<'_>) -> io::Result<Spawned> {
     let mut command = Command::new(format!("/proc/self/fd/{}", launch.program.as_raw_fd()));
     command.arg0(launch.worker.binary()).env_clear().current_dir("/");
     let prepared = Prepared::for_worker(launch)?;
-    // SAFETY: `Prepared::worker` makes system calls over memory prepared before the fork and does
-    // nothing else, which is what a child of a process that may have threads is allowed to do. The
-    // descriptors it duplicates outlive `launch`, hence the fork.
+    // SAFETY: `Prepared::worker` only makes system calls with memory prepared before the fork, which is
+    // what a child of a process that may have threads is allowed to do. The descriptors it duplicates
+    // outlive `launch`, hence the fork.
     unsafe { command.pre_exec(move || prepared.worker()) };
     execute(command)
 }
 
-/// What the app's process is made from.
+/// How to start the app or a helper.
 #[derive(Clone, Debug)]
 pub(crate) struct AppLaunch {
-    /// Its program.
     pub(crate) program: PathBuf,
-    /// Its name, where the program's path says none.
+    /// Its `argv[0]`, if that is not the program's path.
     pub(crate) name: Option<&'static str>,
-    /// Its arguments.
     pub(crate) arguments: Vec<OsString>,
-    /// All of its environment.
+    /// Its whole environment.
     pub(crate) environment: Environment,
-    /// Where it starts: in the first of these that its user may enter.
+    /// Its working directory is the first of these that its user may enter.
     pub(crate) directories: Vec<PathBuf>,
-    /// The user to become, and all its groups; `None` to stay who we are.
+    /// The user to become, with all its groups; `None` to stay the current one.
     pub(crate) identity: Option<(Identity, Vec<Gid>)>,
-    /// Files that the app sees in the place of the real ones, where root may arrange that.
+    /// Files that the app sees in place of the real ones, if root may mount them.
     pub(crate) bound: Vec<BoundFile>,
 }
 
-/// A file that the app sees in the place of another.
+/// A file that the app sees in place of another.
 #[derive(Clone, Debug)]
 pub(crate) struct BoundFile {
-    /// What it sees.
+    /// The file it sees.
     pub(crate) copy: CString,
-    /// Where.
+    /// The path where it sees that file.
     pub(crate) real: CString,
 }
 
@@ -150,7 +146,7 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
     guest(launch, &[])
 }
 
-/// Executes a helper; returns what it writes to its descriptor 3, too.
+/// Executes a helper; also returns the read end of its descriptor 3.
 pub(crate) fn helper(
     launch: &AppLaunch,
     connection: Option<BorrowedFd<'_>>,
@@ -160,7 +156,7 @@ pub(crate) fn helper(
     Ok((guest(launch, &given)?, ready))
 }
 
-/// Executes a program that is no worker, which has `given` as its descriptors from 3 on.
+/// Executes a program that is not a worker; it gets `given` as its descriptors from 3 on.
 fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
     let mut command = Command::new(&launch.program);
     command.args(&launch.arguments).env_clear().envs(launch.environment.iter());
@@ -180,8 +176,8 @@ fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
     let (parent, descriptors) = (unistd::getpid(), CloseOnExec::find()?);
     let given: Vec<_> = (READINESS..).zip(given.iter().map(AsRawFd::as_raw_fd)).collect();
     let beyond = given.last().map_or(READINESS, |(number, _)| number + 1);
-    // SAFETY: the closure makes system calls over memory prepared before the fork and does nothing
-    // else, which is what a child of a process that may have threads is allowed to do.
+    // SAFETY: the closure only makes system calls with memory prepared before the fork, which is what a
+    // child of a process that may have threads is allowed to do.
     unsafe {
         command.pre_exec(move || {
             for (number, descriptor) in &given {
@@ -191,7 +187,7 @@ fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
             forget_signals()?;
             unistd::setsid()?;
             if !bound.is_empty() {
-                // A container's root often may not; the app is no worse off than without.
+                // A container's root often may not mount; then the app sees the real files.
                 let _ = bind(&bound);
             }
             if let Some(identity) = identity {
@@ -204,8 +200,8 @@ fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
     execute(command)
 }
 
-/// Puts files in the place of others, for this process and its children. What the host mounts later
-/// arrives here all the same, and nothing of this arrives there.
+/// Mounts files over others for this process and its children. What is mounted outside later appears
+/// here, too; these mounts do not appear outside.
 fn bind(files: &[BoundFile]) -> io::Result<()> {
     const NOTHING: Option<&CStr> = None;
     unshare(CloneFlags::CLONE_NEWNS)?;
@@ -219,11 +215,11 @@ fn bind(files: &[BoundFile]) -> io::Result<()> {
 
 fn execute(mut command: Command) -> io::Result<Spawned> {
     let (output, input) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    // Where the user may have no more, the usual size does.
+    // If the user may not have more, the default size is enough.
     let _ = fcntl(&output, FcntlArg::F_SETPIPE_SZ(log::PIPE_BYTES));
     command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
     let child = command.spawn()?;
-    // The child is reaped by whom its end is told; `std`'s does nothing when dropped.
+    // Whoever learns of the child's end reaps it; `std`'s handle does nothing when dropped.
     let child = Child::new(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?));
     Ok(Spawned { ended: child.end_descriptor(), child: Arc::new(child), output })
 }
@@ -256,8 +252,8 @@ impl Prepared {
     }
 }
 
-/// Makes every signal do what it does by default, as after a login: exec would pass on which ones
-/// the supervisor blocks, and which ones whoever started it ignores.
+/// Resets every signal to its default, as after a login: exec would preserve the signals that the
+/// supervisor blocks and those that its caller ignores.
 fn forget_signals() -> io::Result<()> {
     ffi::restore_signals();
     Ok(SigSet::empty().thread_set_mask()?)
@@ -277,13 +273,13 @@ fn enter_first(directories: &[CString]) -> io::Result<()> {
 
 /// Duplicates `from` to the number `to`, open across exec.
 fn place(from: RawFd, to: RawFd) -> io::Result<()> {
-    // SAFETY: both are plain numbers; that overwriting `to` takes it from nobody is what
-    // `ReservedNumbers` is for.
+    // SAFETY: both are plain numbers; `ReservedNumbers` ensures that no other descriptor is
+    // overwritten at `to`.
     let outcome = unsafe { libc::dup2(from, to) };
     if outcome == to { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Watches a descriptor by the event loop.
+/// Registers a descriptor with the event loop.
 pub(crate) fn watched(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and stays the same descriptor for as long as it exists, and it
     // exists as long as the `AsyncFd` that owns it.

@@ -1,9 +1,8 @@
 //! Sockets that outlive the workers they are granted to, one after another.
 //!
-//! All of them hold the same socket, not copies of it, so one that was taken over may have left it
-//! useless for the next: shut down, or so that calls on it block. The policies forbid workers both;
-//! this does not rely on that. Before a socket is granted again it is tried, and if it is useless it is
-//! made anew at the same address.
+//! The workers share one socket, not copies of it, so a compromised worker may have left it useless for
+//! the next: shut down, or in blocking mode. The policies forbid workers both, but this code does not rely
+//! on that. It tests a socket before it is granted again, and replaces a useless one at the same address.
 
 use std::{
     fmt, io,
@@ -19,7 +18,7 @@ use tracing::{error, warn};
 
 /// A socket and how it was made.
 pub(crate) struct Standing {
-    /// `None` while it cannot be made.
+    /// `None` while it cannot be created.
     socket: Option<OwnedFd>,
     make: Box<dyn Fn() -> io::Result<OwnedFd>>,
 }
@@ -46,7 +45,7 @@ impl fmt::Display for Fault {
 }
 
 impl Standing {
-    /// One that is there. `make` makes another at the same address when this one is closed.
+    /// Wraps an open socket. `make` creates another at the same address after this one is closed.
     pub(crate) fn new(
         socket: impl Into<OwnedFd>,
         make: impl Fn() -> io::Result<OwnedFd> + 'static,
@@ -54,20 +53,20 @@ impl Standing {
         Self { socket: Some(socket.into()), make: Box::new(make) }
     }
 
-    /// The socket, unless it cannot be made.
+    /// The socket, unless it could not be created.
     pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
-    /// Makes it anew if it is useless. For a moment at which no worker holds it.
+    /// Replaces the socket if it is useless. No worker may hold it at this moment.
     pub(crate) fn renew(&mut self, name: &dyn fmt::Display) {
         let Some(fault) = self.fault() else { return };
         warn!("the socket for {name} {fault}; making another at its address");
-        // Its address has to be free.
+        // The new socket needs the address.
         self.socket = None;
         match (self.make)() {
             Ok(socket) => self.socket = Some(socket),
-            // Whoever is to be granted it ends, and it is tried again.
+            // The worker that needs it ends, and its next start tries again.
             Err(error) => error!(%error, "no socket for {name} can be made"),
         }
     }
@@ -78,7 +77,7 @@ impl Standing {
     }
 }
 
-/// Tries a socket, and makes it non-blocking.
+/// Tests a socket, and makes it non-blocking.
 fn fault(socket: &OwnedFd) -> Result<Option<Fault>, Errno> {
     lumen_ipc_runtime::make_nonblocking(socket).map_err(|_| Errno::EBADF)?;
     let is_stream = getsockopt(socket, sockopt::SockType)? == SockType::Stream;
@@ -90,8 +89,8 @@ fn fault(socket: &OwnedFd) -> Result<Option<Fault>, Errno> {
     Ok(shut.then_some(Fault::Shut))
 }
 
-/// Whether a datagram socket sends: an empty datagram to itself, which whoever serves it drops. That
-/// sending has been shut down is seen in no other way.
+/// Whether a datagram socket can send: it sends an empty datagram to itself, which its worker drops.
+/// Nothing else shows that sending has been shut down.
 fn can_send(socket: &OwnedFd) -> Result<bool, Errno> {
     let own: SockaddrStorage = getsockname(socket.as_raw_fd())?;
     let (v4, v6) = (own.as_sockaddr_in(), own.as_sockaddr_in6());
@@ -121,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// A socket, and how often another was made in its place.
+    /// A socket, and how often it was replaced.
     fn standing(socket: OwnedFd) -> (Standing, Rc<Cell<u32>>) {
         let made = Rc::new(Cell::new(0));
         let count = Rc::clone(&made);
@@ -156,11 +155,11 @@ mod tests {
     fn socket_shut_down_in_a_way_that_spoils_it_is_made_anew() {
         for way in [Shutdown::Read, Shutdown::Write, Shutdown::Both] {
             for (name, socket) in sockets() {
-                // UDP says that it is not connected, and does it.
+                // UDP reports that it is not connected, but shuts down all the same.
                 let _ = shutdown(socket.as_raw_fd(), way);
                 let (mut standing, made) = standing(socket);
                 standing.renew(&name);
-                // A listener sends nothing, so the end of its sending spoils nothing.
+                // A listener sends nothing, so shutting down its sending does no harm.
                 let spoils = way != Shutdown::Write || name.ends_with("UDP");
                 assert_eq!(made.get(), u32::from(spoils), "{name}, {way:?}");
                 assert!(standing.get().is_some());

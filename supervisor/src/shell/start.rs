@@ -111,7 +111,7 @@ fn begun(
         said.say(&format!("a bug: {bug}"));
         said.flush();
     }));
-    // Files that we create are for us, unless stated otherwise.
+    // Only we may write to files that we create, unless stated otherwise.
     umask(Mode::from_bits_truncate(0o022));
     let said = log.clone();
     let levels = tracing_log::start_to(move |line| said.say(line));
@@ -127,7 +127,7 @@ fn begun(
     code
 }
 
-/// Without a log nothing else can be reported either.
+/// Reports an error on standard error, because there is no log.
 fn unheard(error: &StartError) -> process::ExitCode {
     let _ = writeln!(io::stderr(), "lumen: {}", visible(&sentence(error as &dyn Error)));
     error.exit_code().into()
@@ -226,7 +226,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Logs the user of the desktop, where it may surprise.
+/// Logs the desktop's user and home if they may surprise.
 fn tell_user(stage: &SessionStage) {
     if let Some(uid) = stage.anonymous_uid() {
         info!("the desktop runs as uid {uid}, which exists only meanwhile; --user NAME chooses");
@@ -237,7 +237,7 @@ fn tell_user(stage: &SessionStage) {
     }
 }
 
-/// The exit status of `lumen` for the way in which its host ended, which it logs.
+/// If the host could not start, logs that and returns the exit status of `lumen`.
 fn conclude(outcome: Outcome, log: &Log) -> Option<process::ExitCode> {
     let Outcome::CouldNotStart(worker) = outcome else { return None };
     log.say(&format!("{worker} could not be started; its lines above say why"));
@@ -245,7 +245,7 @@ fn conclude(outcome: Outcome, log: &Log) -> Option<process::ExitCode> {
 }
 
 /// Blocks the signals that ask for the end, to read them from a descriptor. Those that the caller
-/// ignores (`nohup`, a shell's `&`) stay ignored: if they were blocked, they would be queued, too.
+/// ignores (`nohup`, a shell's `&`) stay ignored: blocked signals are queued even if they are ignored.
 fn block_signals() -> io::Result<SignalFd> {
     // A process that ignores SIGCHLD cannot wait for its children.
     ffi::restore_signal(Signal::SIGCHLD as i32);

@@ -123,7 +123,7 @@ fn fences() -> Vec<Finding> {
     vec![Finding::ok(subject, whose), namespaces]
 }
 
-/// Sets a limit to its current value.
+/// Tries to set a limit, to its current value.
 fn limits() -> Finding {
     let tried = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, soft, hard));

@@ -14,16 +14,16 @@ use crate::broker::state::{KeptRelay, State};
 /// How long a session whose link is lost may take to come back before it counts as ended. It looks
 /// for its host at least every two seconds.
 pub(super) const EXPECTED: Duration = Duration::from_secs(60);
-/// How old the times of logins' last use may become in the file at most…
+/// How old the stored times of logins' last use may become at most,
 const LONGEST_AGE: Duration = Duration::from_secs(60);
-/// …and as a share of the time after which an unused login ends.
+/// also as a share of the time after which an unused login ends.
 const SHARE_OF_IDLE: u32 = 4;
 
 /// The state file, and the expected sessions.
 pub(in super::super) struct Memory {
     keeper: Keeper,
     relay: Option<KeptRelay>,
-    /// How old the file's times of logins' last use may become.
+    /// How old the stored times of logins' last use may become.
     longest_age: Duration,
     /// When the newest state was given to the keeper.
     kept: Option<Instant>,
@@ -49,7 +49,7 @@ impl Memory {
         self.keeper.keep(&State { relay: self.relay.clone(), ..state }, then);
     }
 
-    /// Whether the file's times are so old that they must be stored again.
+    /// Whether the stored times are so old that they must be stored again.
     pub(super) fn is_old(&self, now: Instant) -> bool {
         self.kept.is_none_or(|kept| now.saturating_duration_since(kept) >= self.longest_age)
     }
@@ -62,8 +62,8 @@ impl Memory {
         self.expected.contains_key(&session)
     }
 
-    /// The link of a session is lost; whether the session may come again, as one may whose link this host
-    /// gave up, and one that was not welcomed yet after a restart.
+    /// Handles the loss of a session's link; returns whether the session may come back. It may if this host
+    /// closed the link, or if it has not been welcomed yet after a restart.
     pub(super) fn may_return(&mut self, session: SessionId, gave_up: bool, now: Instant) -> bool {
         if gave_up {
             self.expect(session, now);
@@ -76,7 +76,7 @@ impl Memory {
         self.expected.remove(&session);
     }
 
-    /// Removes and returns those that have not come back in time.
+    /// Removes and returns the sessions that have not come back in time.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<SessionId> {
         let late = |(session, until): (&SessionId, &Instant)| (*until <= now).then_some(*session);
         let late: Vec<SessionId> = self.expected.iter().filter_map(late).collect();

@@ -28,11 +28,11 @@ const MOST_SESSIONS: usize = 64;
 const MOST_NEWCOMERS: usize = 16;
 /// Most requests that a session has not answered.
 const MOST_PENDING: usize = 64;
-/// How often signalling links of one session may be made in the long run,
+/// The average interval at which one session may get signalling links,
 const REWIRE: Duration = Duration::from_secs(1);
-/// and so many at once.
+/// and how many it may get at once.
 const REWIRES_AT_ONCE: u32 = 10;
-/// The first accusation costs the link, the next one within this time the accused process.
+/// The first accusation ends the link; another one within this time ends the accused process.
 const ACCUSATION: Duration = Duration::from_secs(60);
 
 /// What the host knows about one session.
@@ -48,7 +48,7 @@ pub(super) struct Record {
     generation: Generation,
     /// Whether that pair works, as far as is known.
     wired: bool,
-    /// Whether another is wanted.
+    /// Whether a new pair has been requested.
     wanted: bool,
     /// When the full number of pairs may be made at once again.
     clear_at: Option<Instant>,
@@ -62,8 +62,8 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) enum Pending {
     Answer(oneshot::Sender<Answer>),
-    /// A viewer, who wants the app started. One of them waits for each session: otherwise the viewers of a
-    /// session that does not answer would take all the room on the gateway's link.
+    /// A viewer that wants the app started. Only one may wait per session: otherwise the viewers of a
+    /// session that does not answer would use up the gateway's link.
     Done(oneshot::Sender<Result<(), Refusal>>),
 }
 
@@ -119,18 +119,18 @@ impl Record {
         }
     }
 
-    /// Its name for people.
+    /// The name shown to people.
     pub(super) fn name(&self, id: SessionId) -> String {
         self.name.as_ref().map_or_else(|| id.to_string(), |name| name.as_str().to_owned())
     }
 
-    /// When another pair may be made.
+    /// The earliest time for another pair.
     fn not_before(&self) -> Option<Instant> {
         self.clear_at?.checked_sub(REWIRE * (REWIRES_AT_ONCE - 1))
     }
 }
 
-/// Closes a link: both sides see its end.
+/// Closes a link in both directions, so that both sides see its end.
 pub(super) fn hang_up(channel: &HostEnd) {
     // It fails only if the link has ended already.
     let _ = shutdown(channel.as_raw_fd(), Shutdown::Both);
@@ -141,16 +141,16 @@ pub(super) fn hang_up(channel: &HostEnd) {
 pub(super) struct Sessions {
     records: BTreeMap<SessionId, Record>,
     newcomers: BTreeMap<ConnectionId, Arc<HostEnd>>,
-    /// The token of the session for each number given; of very many only the newest.
+    /// The session's token for each number given; if there are too many, the oldest are forgotten.
     given: BTreeMap<SessionId, TokenDigest>,
     /// The last number that was given.
     last: u32,
-    /// When the timer for the next signalling link ends.
+    /// When the timer for the next signalling link fires.
     timer: Option<Instant>,
 }
 
 impl Sessions {
-    /// Adds a link without a registration. Of too many, the oldest is closed.
+    /// Adds a link that has not registered. If there are too many, the oldest is closed.
     pub(super) fn came(&mut self, connection: ConnectionId, channel: Arc<HostEnd>) {
         self.newcomers.insert(connection, channel);
         if self.newcomers.len() > MOST_NEWCOMERS
@@ -171,9 +171,8 @@ impl Sessions {
         self.records.iter().find(|(_, record)| given_up(record)).map(|(id, _)| *id)
     }
 
-    /// Registers a session under its earlier number, if its token proves that, or under a new
-    /// number.
-    /// Those that are `expected` keep their places and their numbers.
+    /// Registers a session under its earlier number, if its token proves that, or under a new number.
+    /// Sessions that are `expected` keep their places and their numbers.
     pub(super) fn register(
         &mut self,
         record: Record,
@@ -251,7 +250,7 @@ impl Sessions {
         self.records.keys().copied().collect()
     }
 
-    /// What is known about each without asking it.
+    /// What the host knows about each session without asking it.
     pub(super) fn summaries(&self) -> Vec<SessionStatus> {
         let summary = |(id, record): (&SessionId, &Record)| SessionStatus {
             id: *id,
@@ -263,8 +262,8 @@ impl Sessions {
         self.records.iter().map(summary).collect()
     }
 
-    /// Numbers a request; returns it when the session is gone or has too many. Requests whose callers have
-    /// gone do not count.
+    /// Numbers a request; returns the request if the session is gone or has too many. Requests whose callers
+    /// have gone do not count.
     pub(super) fn asked(&mut self, session: SessionId, pending: Pending) -> Result<u32, Pending> {
         let Some(record) = self.records.get_mut(&session) else { return Err(pending) };
         record.pending.retain(|_, earlier| !earlier.is_forgotten());
@@ -286,21 +285,21 @@ impl Sessions {
         }
     }
 
-    /// Whether this is the newest pair of a session's signalling link.
+    /// Whether this is the newest pair of a session's signalling link, and still in use.
     pub(super) fn is_present(&self, session: SessionId, generation: Generation) -> bool {
         self.records
             .get(&session)
             .is_some_and(|record| record.wired && record.generation == generation)
     }
 
-    /// The gateway has given up its end. Rtc notices that, and asks for another.
+    /// The gateway has closed its end. Rtc notices that, and its session requests another.
     pub(super) fn cut(&mut self, session: SessionId) {
         if let Some(record) = self.records.get_mut(&session) {
             record.wired = false;
         }
     }
 
-    /// Whether this is the first accusation of a session's rtc for a while.
+    /// Records an accusation of a session's rtc; returns whether it is the first for a while.
     pub(super) fn forgive(&mut self, session: SessionId, now: Instant) -> bool {
         let Some(record) = self.records.get_mut(&session) else { return true };
         let before = record.accused.replace(now);
@@ -314,7 +313,7 @@ impl Sessions {
         }
     }
 
-    /// Sessions that want a pair and may have it.
+    /// The sessions that have requested a pair and may have it now.
     pub(super) fn due(&self, now: Instant) -> Vec<SessionId> {
         let due = |record: &Record| {
             record.wanted && record.not_before().is_none_or(|not_before| not_before <= now)
@@ -322,7 +321,7 @@ impl Sessions {
         self.records.iter().filter(|(_, record)| due(record)).map(|(id, _)| *id).collect()
     }
 
-    /// How long until the next pair may be made; `None` also while a timer for that runs.
+    /// How long until the next requested pair may be made; `None` if there is none, or a timer runs for it.
     pub(super) fn timer(&mut self, now: Instant) -> Option<Duration> {
         let wanted = self.records.values().filter(|record| record.wanted);
         let at = wanted.filter_map(Record::not_before).min()?.max(now);
@@ -333,14 +332,14 @@ impl Sessions {
         Some(at.saturating_duration_since(now))
     }
 
-    /// No pair can be made for a session: none is tried for a while.
+    /// No pair could be made for a session: delays the next attempt.
     pub(super) fn postpone(&mut self, session: SessionId, now: Instant) {
         if let Some(record) = self.records.get_mut(&session) {
             record.clear_at = Some(now + REWIRE * REWIRES_AT_ONCE);
         }
     }
 
-    /// A pair is made for a session; which.
+    /// Records a new pair for a session; returns its generation.
     pub(super) fn wired(&mut self, session: SessionId, now: Instant) -> Option<Generation> {
         let record = self.records.get_mut(&session)?;
         record.generation = record.generation.next();

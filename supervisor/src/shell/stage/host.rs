@@ -32,36 +32,35 @@ use crate::{
     plan::{self, HostFacts},
 };
 
-/// Everything of a host that is there before its first process starts. Dropping it removes what it
-/// made on disk.
+/// What a host prepares before its first process starts. Dropping it removes what it made on disk.
 pub(crate) struct HostStage {
     staff: Staff,
     pub(crate) front_door: FrontDoor,
     pub(crate) auth: AuthMode,
     browsers: Standing,
     relay: Option<Relay>,
-    /// Where the relay takes datagrams from this machine.
+    /// The relay's address for datagrams from this machine.
     pub(crate) relay_near: Option<SocketAddr>,
-    /// For the broker, who takes it.
+    /// The host's loop takes it.
     pub(crate) mint: Option<RelayMint>,
     pub(crate) admin: Listener,
-    /// What an earlier host left to be remembered; the relay's part is in use.
+    /// The state that an earlier host stored, without the relay's part.
     pub(crate) memory: Option<State>,
-    /// What is to be remembered of the relay.
+    /// The relay's part of the state to store.
     pub(crate) kept_relay: Option<KeptRelay>,
     _door_file: Option<Temporary>,
     _cast: HostCast,
 }
 
 impl HostStage {
-    /// Prepares everything, or nothing. `memory` is what an earlier host left, read when no other can
-    /// write it any more.
+    /// Prepares everything, or nothing. `memory` reads the state of an earlier host; it is called when no
+    /// other host can write that any more.
     pub(crate) fn set(
         config: &HostConfig,
         (ground, cast): (&Ground, HostCast),
         memory: impl FnOnce() -> Option<State>,
     ) -> Result<Self, StageError> {
-        // Before all else: as long as this is had, no other host of this name is there.
+        // First of all: while this socket is held, no other host of this name can start.
         let admin = places::listen(&ground.home.socket(&config.name))?;
         let mut memory = memory();
         let door = door(&config.front_door.listen, memory.is_some())?;
@@ -109,8 +108,8 @@ impl HostStage {
         })
     }
 
-    /// The address of the page. An unspecified one is reached on loopback, among others; of a Unix
-    /// socket the proxy's is the one, which only its administrator knows.
+    /// The address of the page. An unspecified address is shown as loopback. With a Unix socket, the page is
+    /// at the proxy's address, which only its administrator knows.
     pub(crate) fn page(&self) -> String {
         let site = match &self.front_door.listen {
             Listen::Tcp(listen) => {
@@ -126,7 +125,7 @@ impl HostStage {
     }
 }
 
-/// Where browsers connect. Where there was a host before, its workers may still be about to end.
+/// The socket for browsers. If there was a host before, its workers may still be ending.
 fn door(listen: &Listen, before: bool) -> Result<Door, StageError> {
     let door = match before {
         true => sockets::patiently(|| sockets::browsers(listen)),

@@ -1,7 +1,7 @@
-//! Everything that must be there before the first process of a scope starts: users, programs, places,
-//! sockets and the plan. Each thing that can be wrong is found here, while nothing runs yet.
+//! What must exist before the first process of a scope starts: users, programs, places, sockets and the
+//! plan. Everything that can be wrong is found here, while nothing runs yet.
 //!
-//! A host and a session have a stage each; [`Ground`] is what both stand on.
+//! A host and a session have a stage each; [`Ground`] is the part that both need.
 
 mod host;
 mod session;
@@ -43,29 +43,29 @@ use crate::{
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
-    /// No app.
+    /// The app cannot be started.
     #[error(transparent)]
     App(#[from] NoApp),
     /// Workers cannot be confined.
     #[error(transparent)]
     Fence(#[from] NoFence),
-    /// The address browsers should connect to cannot be had.
+    /// The address for browsers cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Which.
+        /// The address.
         address: Listen,
-        /// What the kernel says.
+        /// What the kernel returned.
         source: io::Error,
     },
-    /// The media socket cannot be had.
+    /// The media socket cannot be bound.
     #[error("cannot bind UDP port {port}; choose another with --udp-port")]
     Media {
-        /// Which.
+        /// The port.
         port: u16,
-        /// What the kernel says.
+        /// What the kernel returned.
         source: io::Error,
     },
-    /// No helper.
+    /// A helper cannot be started.
     #[error(transparent)]
     Helper(#[from] HelperError),
     /// A worker's program is missing.
@@ -74,35 +74,35 @@ pub(crate) enum StageError {
     /// A directory or socket on disk cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// The relay's sockets or files cannot be had.
+    /// The relay's sockets or files are not available.
     #[error(transparent)]
     Relay(#[from] RelayError),
-    /// Somebody else listens there.
+    /// Another process listens at the address for browsers.
     #[error("{0} is already in use; choose another address with --listen")]
     PortTaken(Listen),
     /// A worker's program cannot be opened.
     #[error("cannot open {path}")]
     Program {
-        /// Which.
+        /// The program's path.
         path: PathBuf,
-        /// What the kernel says.
+        /// What the kernel returned.
         source: io::Error,
     },
     /// This machine cannot be examined.
     #[error("cannot tell {what}")]
     System {
-        /// What was asked.
+        /// What could not be found out.
         what: &'static str,
-        /// What the kernel says.
+        /// What the kernel returned.
         source: io::Error,
     },
-    /// Nobody to run it as.
+    /// No user can be chosen.
     #[error(transparent)]
     User(#[from] UserError),
 }
 
 impl StageError {
-    /// What `lumen` ends with.
+    /// The exit code of `lumen` for this error.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::User(UserError::NotRoot | UserError::Root | UserError::Unknown(_)) => {
@@ -117,9 +117,9 @@ impl StageError {
 pub(crate) struct Ground {
     /// Where sockets and files of this user's hosts and sessions are.
     pub(crate) home: Home,
-    /// What namespaces workers can have.
+    /// The namespaces that workers can have.
     pub(crate) namespaces: Namespaces,
-    /// Why they cannot have all.
+    /// Why they cannot have all namespaces.
     refused: Option<Refused>,
 }
 
@@ -131,7 +131,7 @@ impl Ground {
         Ok((Self::find(home, cast.users)?, cast))
     }
 
-    /// Finds out what a session's workers can have. `user` is whose session it is, if that was said.
+    /// Finds out what a session's workers can have. `user` is the session's user, if one was named.
     pub(crate) fn of_session(
         caller: &Caller,
         user: Option<&str>,
@@ -147,7 +147,7 @@ impl Ground {
         Ok(Self { home, namespaces, refused })
     }
 
-    /// Says what the machine refuses, if it does.
+    /// Logs what the machine refuses, if anything.
     pub(crate) fn warn(&self) {
         if let Some(refused) = self.refused {
             warn!("{} ({refused})", Loss::Namespaces.sentence());
@@ -155,15 +155,14 @@ impl Ground {
     }
 }
 
-/// Where one scope's processes are made.
+/// The resources from which the processes of one scope are started.
 pub(crate) trait Stage {
-    /// Its workers.
     fn staff(&self) -> &Staff;
 
-    /// The sockets of a kind that its workers are granted, one worker after another.
+    /// The sockets of a kind that are granted to its workers, one worker after another.
     fn standing(&mut self, grant: ToWorker) -> &mut [Standing];
 
-    /// Everything of a kind that its workers can be granted, link ends aside.
+    /// All descriptors of a kind that its workers can be granted, except link ends.
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>>;
 }
 
@@ -171,7 +170,7 @@ pub(crate) trait Stage {
 pub(crate) struct Staff {
     pub(crate) plan: Vec<WorkerPlan>,
     programs: Vec<(Worker, OwnedFd)>,
-    /// Whether each must become another user.
+    /// Whether each worker must become another user.
     become_users: bool,
     log: Text<128>,
 }
@@ -201,14 +200,14 @@ impl Staff {
     }
 }
 
-/// Where the workers' programs are.
+/// The directories of the workers' programs.
 fn directories(told: Option<&Path>) -> Result<Vec<PathBuf>, StageError> {
     let own = std::env::current_exe()
         .map_err(|source| StageError::System { what: "where lumen itself is", source })?;
     Ok(programs::worker_directories(told, &own))
 }
 
-/// Makes anew the sockets that a worker is about to be granted, where the one before left them useless.
+/// Replaces the sockets that a worker is about to be granted, if the one before left them useless.
 pub(crate) fn renew(stage: &mut dyn Stage, worker: Worker) {
     let plan = stage.staff().plan.iter().find(|plan| plan.worker == worker);
     for grant in plan.map_or(&[][..], |plan| plan.grants) {
@@ -218,7 +217,7 @@ pub(crate) fn renew(stage: &mut dyn Stage, worker: Worker) {
     }
 }
 
-/// One worker's share of `stage`; `None` when it has no such worker.
+/// One worker's share of `stage`; `None` if there is no such worker.
 pub(crate) fn part(stage: &dyn Stage, worker: Worker) -> Option<Part<'_>> {
     let staff = stage.staff();
     let plan = staff.plan.iter().find(|plan| plan.worker == worker)?;
@@ -232,7 +231,7 @@ pub(crate) fn part(stage: &dyn Stage, worker: Worker) -> Option<Part<'_>> {
 pub(crate) struct Part<'stage> {
     pub(crate) plan: &'stage WorkerPlan,
     pub(crate) program: BorrowedFd<'stage>,
-    /// The user it must become; `None` to stay who we are.
+    /// The user it must become; `None` to stay the current one.
     pub(crate) becomes: Option<Identity>,
     pub(crate) log: &'stage Text<128>,
     stage: &'stage dyn Stage,
@@ -247,18 +246,18 @@ impl<'stage> Part<'stage> {
     }
 }
 
-/// The caller's own directory for sockets, made and checked.
+/// The caller's own directory for sockets, created and checked.
 pub(crate) fn own_home(runtime_dir: Option<OsString>) -> Result<Home, PlaceError> {
     let home = find_home(runtime_dir);
     if let Some(parent) = &home.parent {
         places::directory(parent, 0o700)?;
     }
-    // Root's holds directories that other users pass through.
+    // Root's directory contains directories that other users must reach.
     places::directory(&home.directory, if Uid::effective().is_root() { 0o755 } else { 0o700 })?;
     Ok(home)
 }
 
-/// The caller's own directory for sockets, which may not be there.
+/// The caller's own directory for sockets, which may not exist.
 pub(crate) fn find_home(runtime_dir: Option<OsString>) -> Home {
     let uid = Uid::effective().as_raw();
     admin::home(uid, places::runtime_dir(uid, runtime_dir).as_deref())

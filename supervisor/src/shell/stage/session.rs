@@ -37,25 +37,24 @@ use crate::{
     plan::{self, Identity, SessionFacts},
 };
 
-/// Everything of a session that is there before its first process starts. Dropping it removes what it
-/// made on disk.
+/// What a session prepares before its first process starts. Dropping it removes what it made on disk.
 pub(crate) struct SessionStage {
     pub(crate) staff: Staff,
     pub(crate) app: AppLaunch,
-    /// Whether the desktop stays when its app ends: nobody named the app, so nobody waits for its end.
+    /// Whether the desktop stays when its app ends: it does if the user named no app.
     pub(crate) outlives_app: bool,
     helpers: Vec<HelperLaunch>,
     media: Standing,
     media_address: SocketAddr,
-    /// Where the media socket can be reached beside the machine's own addresses.
+    /// The public address of the media socket, besides the machine's own addresses.
     public: Option<IpAddr>,
-    /// The machine's addresses when all this was prepared.
+    /// The machine's addresses when the stage was set.
     pub(crate) addresses: Vec<IpAddr>,
     /// The deposit of the gamepad worker; `None` without access to uinput.
     pads: Option<OwnedFd>,
     wayland: Standing,
     _wayland_place: Place,
-    /// Before the locks of the label and in `cast` are given up.
+    /// Removed before the locks of the label and in `cast` are released.
     _places: Vec<Temporary>,
     _label: Label,
     passing_home: Option<PathBuf>,
@@ -124,7 +123,7 @@ impl SessionStage {
         })
     }
 
-    /// How a helper is started; `None` when this desktop runs without it.
+    /// How a helper is started; `None` if this desktop runs without it.
     pub(crate) fn helper(&self, helper: Helper) -> Option<&HelperLaunch> {
         self.helpers.iter().find(|launch| launch.helper == helper)
     }
@@ -134,20 +133,20 @@ impl SessionStage {
         self.helpers.iter().map(|launch| launch.helper).collect()
     }
 
-    /// The machine has other addresses: notes where the media socket can be reached, for this and every
-    /// later rtc, and returns that.
+    /// Handles a change of the machine's addresses: stores the media socket's addresses for every later rtc,
+    /// and returns them for the present one.
     pub(crate) fn moved(&mut self, addresses: &[IpAddr]) -> Vec<SocketAddr> {
         let candidates = sockets::candidates(self.media_address, self.public, addresses);
         plan::set_candidates(&mut self.staff.plan, &candidates);
         candidates
     }
 
-    /// The home that is removed with the desktop, and all that is saved there: worth a line.
+    /// The home, if it is removed with the desktop and with all that is saved there.
     pub(crate) fn passing_home(&self) -> Option<&Path> {
         self.passing_home.as_deref()
     }
 
-    /// Whom the desktop belongs to, if nobody was named: worth a line.
+    /// The desktop's uid, if no user was named.
     pub(crate) fn anonymous_uid(&self) -> Option<u32> {
         let session = &self.cast.session;
         (self.cast.users.are_apart() && session.home.is_none()).then_some(session.identity.uid)
@@ -186,17 +185,17 @@ impl Stage for SessionStage {
     }
 }
 
-/// No access to uinput is no error: the gamepad worker says so, and pads are off.
+/// Without access to uinput the session starts all the same: the gamepad worker says so, and pads are off.
 fn pads_deposit() -> Option<OwnedFd> {
     let told = |error: &io::Error| info!(%error, "{} cannot be opened", pads::UINPUT);
     pads::deposit().inspect_err(told).ok()
 }
 
-/// Where the session lives on disk.
+/// The session's directories.
 struct Places {
     files: PathBuf,
     home: PathBuf,
-    /// What helpers keep for themselves.
+    /// The helpers' own files.
     helpers: PathBuf,
     runtime_dir: PathBuf,
     display: String,
