@@ -1,4 +1,4 @@
-//! One connected app, and how much of us it may use.
+//! One connected app, and how many of the compositor's resources it may use.
 
 use std::{
     collections::HashMap,
@@ -23,60 +23,60 @@ use tracing::{debug, warn};
 /// Apps connected at once. A desktop has dozens; each costs descriptors.
 pub const MAX_CLIENTS: usize = 256;
 
-/// Objects of all kinds that one app may have at once. A browser has some thousand.
+/// Objects of all kinds that one app may have at once. A browser has about a thousand.
 pub const MAX_OBJECTS: usize = 65_536;
 
-/// Objects of a kind that one app may have at once, unless the kind has a bound of its own.
+/// Objects of one kind that one app may have at once, unless the kind has its own bound.
 const MAX_OF_A_KIND: usize = 8192;
 
-/// Objects that one app may have at once of a kind that has no request to destroy it.
+/// Objects that one app may have at once of a kind without a destroy request.
 const MAX_UNDYING: usize = 16_384;
 
-/// The kind of object that is made without our being told.
+/// The kind of object that the library makes without telling us.
 pub const REGISTRY: &str = "wl_registry";
 
-/// Kinds with other bounds: what costs more than a few bytes, and what is needed by the thousand.
+/// Kinds with their own bounds: those that cost more than a few bytes, and those needed by the thousand.
 const BOUNDS: [(&str, usize); 11] = [
-    // One for each request of a surface that was not answered yet.
+    // One for each unanswered request of a surface.
     ("wl_callback", 16_384),
     ("wp_presentation_feedback", 16_384),
-    // An app that is done with one of these cannot say so. Drivers make one for a single question, with
-    // every new size of a window, so an app that runs for days has thousands.
+    // Apps cannot destroy these. Drivers make one for every new size of a window, so an app that runs for
+    // days has thousands.
     (REGISTRY, MAX_UNDYING),
     ("wl_shm", MAX_UNDYING),
-    // A browser has some hundred. Each keeps copies of its regions.
+    // A browser has about a hundred. Each keeps copies of its regions.
     ("wl_surface", 2048),
     ("wl_region", 2048),
-    // Smithay goes down a tree of surfaces by recursion.
+    // Smithay walks a tree of surfaces recursively.
     ("wl_subsurface", 1024),
-    // And a tree of popups. Menus nest a few levels deep.
+    // It also walks a tree of popups recursively. Menus nest a few levels deep.
     ("xdg_popup", 256),
-    // A window that somebody could find again is one of some dozens, and every one may be drawn.
+    // Nobody finds their way among more than some dozens, and each may be drawn.
     ("xdg_toplevel", 256),
-    // Panels have a handful, and each commit of one arranges them all.
+    // Panels have a handful, and each commit of one rearranges all.
     ("zwlr_layer_surface_v1", 64),
-    // Each has a descriptor, of which the process has 4096.
+    // Each holds a descriptor; the process may have 4096.
     ("wl_shm_pool", MAX_MEMORIES),
 ];
 
-/// Files of pixels that one app may share with us at once, whether their pools still exist or only
-/// buffers in them.
+/// Pixel files that one app may share with us at once. A file counts while its pool or any buffer in it
+/// exists.
 pub const MAX_MEMORIES: usize = 1024;
 
-/// Descriptors that one app may send ahead of their requests. Libraries send those of all requests that
-/// they have gathered first: 4096 bytes of the shortest are 256.
+/// Descriptors that one app may send ahead of their requests. Libraries send the descriptors of all
+/// buffered requests first: a full buffer of 4096 bytes holds 256 of the shortest.
 pub const MAX_UNCLAIMED: usize = 300;
 
-/// Rectangles of one region. That of a round window has two for each row of pixels.
+/// Rectangles in one region. The region of a round window has two for each row of pixels.
 const MAX_RECTANGLES: usize = 1024;
 
-/// Commits of parts of windows that may wait for that of the whole. One or two are what apps have.
+/// Commits of subsurfaces that may wait for their parent's commit. Apps have one or two.
 const MAX_COMMITS: usize = 1024;
 
-/// Configure events that an app may ask for without answering those before.
+/// Configure events that an app may request while it leaves earlier ones unanswered.
 const MAX_CONFIGURES: usize = 1024;
 
-/// Descriptors that an app may keep when few are left for all. A browser has some dozens.
+/// Descriptors that an app may keep when few are left. A browser has some dozens.
 const FAIR_SHARE: usize = 64;
 
 /// How many apps are connected.
@@ -102,16 +102,16 @@ impl ClientCount {
 pub struct ClientState {
     /// Smithay's own bookkeeping.
     pub compositor: CompositorClientState,
-    /// What it has made.
+    /// The objects that it has made.
     pub objects: Objects,
-    /// Whose process it is, or which passed the connection on.
+    /// The process that connected; it may have passed the connection on.
     pid: Option<Pid>,
     is_bridge: bool,
     count: ClientCount,
 }
 
 impl ClientState {
-    /// An app that counts itself in `count` until it is gone.
+    /// An app, counted in `count` until it is dropped.
     #[must_use]
     pub fn new(count: &ClientCount, pid: Option<Pid>) -> Self {
         count.0.fetch_add(1, Ordering::Relaxed);
@@ -124,7 +124,7 @@ impl ClientState {
         }
     }
 
-    /// The clipboard's bridge, which counts as an app does.
+    /// The clipboard's bridge, counted like an app.
     #[must_use]
     pub fn bridge(count: &ClientCount, pid: Option<Pid>) -> Self {
         let mut state = Self::new(count, pid);
@@ -132,7 +132,7 @@ impl ClientState {
         state
     }
 
-    /// Whether it may see and replace what is copied without having the keyboard.
+    /// Whether it may read and replace the clipboard without keyboard focus.
     #[must_use]
     pub const fn is_bridge(&self) -> bool {
         self.is_bridge
@@ -171,11 +171,11 @@ impl ClientData for ClientState {
 pub struct Objects {
     counts: Mutex<Counts>,
     memories: Arc<AtomicUsize>,
-    /// Descriptors that it sent and that belong to no request yet.
+    /// Descriptors it sent whose requests have not arrived yet.
     unclaimed: AtomicUsize,
-    /// Rectangles of each region, by its number.
+    /// The number of rectangles in each region, by the region's id.
     rectangles: Mutex<HashMap<u32, usize>>,
-    /// Commits of parts that wait for their whole's.
+    /// Commits of subsurfaces that wait for their parent's.
     commits: AtomicUsize,
 }
 
@@ -185,7 +185,7 @@ struct Counts {
     by_kind: HashMap<&'static str, usize>,
 }
 
-/// An app has as many as it may.
+/// An app exceeds a bound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("more than {bound} of {kind} at once")]
 pub struct TooMany {
@@ -193,7 +193,7 @@ pub struct TooMany {
     bound: usize,
 }
 
-/// A file of pixels that one app shares with us, for as long as anything lies in it.
+/// A pixel file that an app shares with us, counted until this is dropped.
 #[derive(Debug)]
 pub struct MemoryInUse(Arc<AtomicUsize>);
 
@@ -204,10 +204,10 @@ impl Drop for MemoryInUse {
 }
 
 impl TooMany {
-    /// Of all kinds together.
+    /// Too many objects of all kinds together.
     const OBJECTS: Self = Self { kind: "all objects", bound: MAX_OBJECTS };
 
-    /// What is too much of an app that has so many objects, so many of them registries.
+    /// The bound exceeded by an app with so many objects, so many of them registries.
     #[must_use]
     pub fn of(objects: usize, registries: usize) -> Option<Self> {
         let bound = bound_of(REGISTRY);
@@ -217,21 +217,21 @@ impl TooMany {
         (objects > MAX_OBJECTS).then_some(Self::OBJECTS)
     }
 
-    /// What is too much of an app that leaves so many configure events unanswered and asks for more.
+    /// The bound exceeded by an app that requests more configure events with so many unanswered.
     #[must_use]
     pub fn of_configures(unanswered: usize) -> Option<Self> {
         within(unanswered, "configure events without an answer", MAX_CONFIGURES).err()
     }
 
-    /// What is too much of an app that has so many descriptors when few are left.
+    /// The bound exceeded by an app that holds so many descriptors when few are left.
     #[must_use]
     pub fn of_few_left(descriptors: usize) -> Option<Self> {
         within(descriptors, "descriptors while few are left", FAIR_SHARE).err()
     }
 
-    /// Tells the app so, by the one error that Wayland has for this, and disconnects it.
+    /// Disconnects the app with the error that Wayland has for this.
     pub fn refuse(&self, display: &DisplayHandle, client: ClientId) {
-        /// `wl_display.error.no_memory`, on the display itself, the first of all objects.
+        /// `wl_display.error.no_memory`, on the display, which is object 1.
         const NO_MEMORY: u32 = 2;
         const DISPLAY: u32 = 1;
         let backend = display.backend_handle();
@@ -252,7 +252,7 @@ impl Objects {
     /// The app makes an object of this kind.
     ///
     /// # Errors
-    /// [`TooMany`] when it had better be disconnected.
+    /// [`TooMany`] when the app must be disconnected.
     pub fn make(&self, kind: &'static str) -> Result<(), TooMany> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all += 1;
@@ -268,7 +268,7 @@ impl Objects {
         Ok(())
     }
 
-    /// An object of this kind is gone. One that we made for the app was never counted.
+    /// An object of this kind is gone. Objects that we made for the app were never counted.
     pub fn unmake(&self, kind: &'static str) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.by_kind.get_mut(kind).filter(|count| **count > 0) {
@@ -280,7 +280,7 @@ impl Objects {
     /// A region gets one more rectangle.
     ///
     /// # Errors
-    /// [`TooMany`] when its app had better be disconnected.
+    /// [`TooMany`] when the app must be disconnected.
     pub fn add_rectangle(&self, region: u32) -> Result<(), TooMany> {
         let mut rectangles = self.rectangles.lock().unwrap_or_else(PoisonError::into_inner);
         let count = rectangles.entry(region).or_default();
@@ -293,49 +293,49 @@ impl Objects {
         self.rectangles.lock().unwrap_or_else(PoisonError::into_inner).remove(&region);
     }
 
-    /// A part is committed, and its whole is not.
+    /// A subsurface is committed, and its parent is not.
     ///
     /// # Errors
-    /// [`TooMany`] when its app had better be disconnected.
+    /// [`TooMany`] when the app must be disconnected.
     pub fn add_commit(&self) -> Result<(), TooMany> {
         let count = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         within(count, "commits that wait for another", MAX_COMMITS)
     }
 
-    /// So many commits have taken effect.
+    /// So many waiting commits have taken effect.
     pub fn forget_commits(&self, count: usize) {
         self.commits.fetch_sub(count, Ordering::Relaxed);
     }
 
-    /// How many descriptors the app has here, its connection aside.
+    /// How many descriptors the app holds here, without its connection.
     #[must_use]
     pub fn descriptors(&self) -> usize {
         self.memories.load(Ordering::Relaxed) + self.unclaimed.load(Ordering::Relaxed)
     }
 
-    /// The app sends descriptors, of requests that are to come.
+    /// The app sent descriptors whose requests are still to come.
     pub fn bring(&self, descriptors: usize) {
         self.unclaimed.fetch_add(descriptors, Ordering::Relaxed);
     }
 
-    /// A request takes so many descriptors.
+    /// A request took so many descriptors.
     pub fn claim(&self, descriptors: usize) {
         let rest = |unclaimed: usize| Some(unclaimed.saturating_sub(descriptors));
-        // Never fails: there is always a rest.
+        // Never fails: the closure always returns a value.
         let _ = self.unclaimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
     }
 
-    /// What is too much of an app that keeps sending descriptors and no requests for them.
+    /// The bound exceeded by an app that sends descriptors without requests for them.
     #[must_use]
     pub fn unclaimed(&self) -> Option<TooMany> {
         let count = self.unclaimed.load(Ordering::Relaxed);
         within(count, "descriptors without a request", MAX_UNCLAIMED).err()
     }
 
-    /// The app shares another file with us.
+    /// The app shares another pixel file with us.
     ///
     /// # Errors
-    /// [`TooMany`] when it had better be disconnected.
+    /// [`TooMany`] when the app must be disconnected.
     pub fn take_memory(&self) -> Result<MemoryInUse, TooMany> {
         let before = self.memories.fetch_add(1, Ordering::Relaxed);
         let memory = MemoryInUse(Arc::clone(&self.memories));

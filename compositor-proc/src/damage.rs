@@ -1,11 +1,11 @@
-//! What a surface is said to have changed, in no more rectangles than are of use. Pure.
+//! Bounds the number of damage rectangles of a surface. Pure.
 
 use smithay::{utils::Rectangle, wayland::compositor::Damage};
 
-/// Rectangles that are kept apart. Apps state some dozens.
+/// Most rectangles that are kept separate. Apps send some dozens.
 pub const MOST_RECTANGLES: usize = 128;
 
-/// Makes one rectangle of each kind of `damage`, if there are too many.
+/// Merges `damage` into one rectangle of each kind if there are too many.
 pub fn coarsen(damage: &mut Vec<Damage>) {
     if damage.len() <= MOST_RECTANGLES {
         return;
@@ -23,8 +23,8 @@ pub fn coarsen(damage: &mut Vec<Damage>) {
     *damage = surface.into_iter().chain(buffer).collect();
 }
 
-/// The least rectangle around both. Apps state the size of everything as the largest number, so no
-/// edge is computed without care.
+/// The smallest rectangle around both. Apps send the largest integer for "everything", so sums of
+/// coordinates can overflow.
 fn around<Kind>(one: Rectangle<i32, Kind>, other: Rectangle<i32, Kind>) -> Rectangle<i32, Kind> {
     if one.is_empty() {
         return other;

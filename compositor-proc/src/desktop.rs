@@ -1,7 +1,7 @@
-//! The desktop's state besides the picture, and what of it rtc has not been told. Pure.
+//! The desktop's state besides the picture, and which of it rtc has not been told. Pure.
 //!
-//! INVARIANT: on a new link end everything is stated once; afterwards only what changed, and only
-//! its latest value.
+//! INVARIANT: on a new link end every fact is stated once; afterwards only changed facts are, each with
+//! its latest value only.
 
 use lumen_ipc::{
     line::Line,

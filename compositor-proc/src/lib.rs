@@ -5,11 +5,11 @@
 //! ([`capture`]), who gets input ([`input`]), and what a browser must know besides the picture
 //! ([`desktop`], [`cursor`]).
 //!
-//! Trusts: its configuration. Distrusts: every app (Smithay checks the protocol; memory an app cuts
-//! short costs that app only, see [`render`]), media (releases only what it was handed) and rtc
-//! (input is decoded by type, and what peers hold is kept in a ledger here).
+//! Trusts: its configuration. Distrusts: every app (Smithay checks the protocol; an app that truncates
+//! its memory harms only itself, see [`render`]), media (releases only what it was handed) and rtc
+//! (input is decoded by type, and a ledger here records the keys and buttons that peers hold down).
 //!
-//! The data's way:
+//! The data flow:
 //! ```text
 //! apps ──▶ Wayland socket ──▶ handlers ──▶ State ──▶ render ──▶ shared memory ─┐
 //! rtc  ──▶ input link ──────▶ input ────────▲ │                               │
@@ -18,13 +18,14 @@
 //! rtc  ◀── desktop link ◀──── desktop ◀───────┘      capture ──▶ frames link ──┴─▶ media
 //! ```
 //!
-//! Modules: [`state`] owns the parts, none of which knows it: [`output`], [`seat`], the windows,
-//! popups and panels of the [`tree`] with their [`layout`] and [`presence`], [`capture`] with what it draws ([`render`]),
-//! [`desktop`] and [`selections`]. [`handlers`], which Smithay calls, and [`input`] change several of
-//! them at once. Pure are [`layout`], [`damage`], [`desktop`], [`selections`], the schedule and damage of
-//! [`capture`], the ledger and wheel of [`seat`], and the resizing of [`output`]. [`shell::transfers`] has the
-//! pipes that apps write and read. [`shell`] turns the loop and does the I/O, what others ask of the
-//! [`kernel`] included; [`worker`] is the life of the process; [`policy`] its confinement.
+//! Modules: [`state`] owns the parts, none of which depends on it: [`output`], [`seat`], the windows,
+//! popups and panels of the [`tree`] with their [`layout`] and [`presence`], [`capture`] with the drawing
+//! ([`render`]), [`desktop`] and [`selections`]. [`handlers`], which Smithay calls, and [`input`] change
+//! several of them at once. These are pure: [`layout`], [`damage`], [`desktop`], [`selections`], the
+//! schedule and damage of [`capture`], the ledger and wheel of [`seat`], and the resizing of [`output`].
+//! [`shell::transfers`] has the pipes that apps write and read. [`shell`] runs the loop and does the I/O,
+//! including what others ask of the [`kernel`]; [`worker`] is the life of the process; [`policy`] is its
+//! confinement.
 
 pub mod bridge;
 pub mod capture;

@@ -1,4 +1,4 @@
-//! The bookkeeping of the Wayland globals that keep any.
+//! The state of the Wayland globals that have any.
 
 use smithay::{
     input::{SeatHandler, SeatState},
@@ -14,9 +14,9 @@ use smithay::{
     },
 };
 
-/// The globals: one field per protocol that keeps state. The others live as long as the display.
+/// One field for each protocol with state. The other globals live as long as the display.
 pub struct Protocols<D: SeatHandler> {
-    /// Tokens that pass the focus on.
+    /// Tokens with which one app passes the focus to another.
     pub activation: XdgActivationState,
     /// Surfaces and regions.
     pub compositor: CompositorState,
@@ -26,9 +26,9 @@ pub struct Protocols<D: SeatHandler> {
     pub data_device: DataDeviceState,
     /// Panels.
     pub layer_shell: WlrLayerShellState,
-    /// What is selected.
+    /// The primary selection: text that is marked with the mouse.
     pub primary_selection: PrimarySelectionState,
-    /// Seats, for making ours.
+    /// Seats; there is one.
     pub seat: SeatState<D>,
     /// Shared memory.
     pub shm: ShmState,

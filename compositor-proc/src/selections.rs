@@ -1,52 +1,52 @@
-//! The clipboard: what apps may paste and what viewers may copy. Does no I/O; the seat's own record of who
-//! offers what is Smithay's.
+//! The clipboard: what apps may paste and what viewers may copy. Does no I/O; Smithay keeps the seat's own
+//! record of selections.
 //!
-//! Decides: which of an app's kinds of content viewers are offered, when an offer of a page's is over, and
-//! what of it rtc has to be told. Only text passes, and only the clipboard proper: the primary
-//! selection, which follows every mark of the mouse, stays inside the desktop.
+//! Decides: which of an app's kinds of content viewers are offered, when a page's offer ends, and what rtc
+//! must be told of that. Only text passes, and only the clipboard proper: the primary selection, which
+//! changes whenever text is marked with the mouse, stays inside the desktop.
 //!
-//! INVARIANT: an app's offer and a page's never stand at once. The later one wins.
+//! INVARIANT: an app's offer and a page's are never valid at once. The later one wins.
 
 use std::os::fd::OwnedFd;
 
 use lumen_ipc::message::transfer::{ClipboardPolicy, Kind, MAX_TRANSFERS, Offer, OfferId};
 use smithay::reexports::wayland_server::backend::ClientId;
 
-/// The names of text in UTF-8, those that say so first: an app is asked for the first that it has, and
-/// offered all. The last three are how X apps and their bridges call it.
+/// The names of UTF-8 text, best first: text is requested from an app by the first name that it offers, and
+/// offered to apps by all names. The last three are those of X apps and their bridges.
 pub const TEXT_NAMES: [&str; 5] =
     ["text/plain;charset=utf-8", "text/plain", "UTF8_STRING", "TEXT", "STRING"];
 
-/// The name of a kind that only the bridge offers, beside those of text: by it what the bridge has
-/// carried somewhere is told from what somebody copied there.
+/// An extra name that only the bridge offers. It distinguishes the bridge's offers from what an app
+/// copied.
 pub const BRIDGE_MARK: &str = "application/x-lumen-bridged";
 
-/// The name of a kind that only pages' offers have, beside those of text, and only while there is a bridge.
-/// By asking for it the bridge says that the desktops inside have the offer, too. Whoever else asks gets
-/// nothing, and has told a viewer too early that the text can be pasted.
+/// An extra name that only pages' offers have, and only while there is a bridge. The bridge requests it
+/// to confirm that the desktops inside have the offer, too. Any other client that requests it gets
+/// nothing, and makes the viewer hear too early that the text can be pasted.
 pub const SETTLED_MARK: &str = "application/x-lumen-settled";
 
-/// An app that wants a page's content: the end of its pipe.
+/// An app's request to paste a page's content.
 #[derive(Debug)]
 pub struct Paste {
-    /// Of which offer.
+    /// The page's offer.
     pub offer: OfferId,
-    /// Where it goes.
+    /// The pipe to the app.
     pub target: OwnedFd,
 }
 
 /// Text that an app has on the clipboard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Copied {
-    /// How viewers know it.
+    /// Its id for viewers.
     pub offer: OfferId,
-    /// What the app calls it.
+    /// The name under which the app offers it.
     pub name: &'static str,
-    /// Whose it is; with the app it is gone.
+    /// The app that has it. The text ends with the app.
     pub owner: ClientId,
 }
 
-/// What there is on the clipboard.
+/// The content of the clipboard.
 #[derive(Debug)]
 pub struct Selections {
     policy: ClipboardPolicy,
@@ -61,7 +61,7 @@ pub struct Selections {
 }
 
 impl Selections {
-    /// An empty clipboard that keeps to `policy`.
+    /// An empty clipboard under `policy`.
     #[must_use]
     pub const fn new(policy: ClipboardPolicy) -> Self {
         Self {
@@ -77,8 +77,7 @@ impl Selections {
         }
     }
 
-    /// The bridge is another client from now on. Returns whether the clipboard had what only the one
-    /// before could have given.
+    /// Makes another client the bridge. Returns whether this ended an offer of the previous one.
     pub fn set_bridge(&mut self, bridge: ClientId) -> bool {
         let before = self.bridge.replace(bridge);
         let lost = self.copied.take_if(|copied| Some(&copied.owner) == before.as_ref()).is_some();
@@ -86,25 +85,25 @@ impl Selections {
         lost
     }
 
-    /// The newest client that was the bridge.
+    /// The latest client that became the bridge. It may be gone.
     #[must_use]
     pub const fn bridge(&self) -> Option<&ClientId> {
         self.bridge.as_ref()
     }
 
-    /// The bridge, if it is the one who offers these names.
+    /// The bridge, if an offer with these names comes from it.
     #[must_use]
     pub fn bridge_of(&self, names: &[String]) -> Option<&ClientId> {
         self.bridge.as_ref().filter(|_| names.iter().any(|name| name == BRIDGE_MARK))
     }
 
-    /// Which way content may go.
+    /// In which directions content may pass.
     #[must_use]
     pub const fn policy(&self) -> ClipboardPolicy {
         self.policy
     }
 
-    /// An app copied something that it has under these names, or emptied the clipboard.
+    /// An app copied something that it offers under these names, or emptied the clipboard.
     pub fn copy(&mut self, owner: Option<ClientId>, names: &[String]) {
         self.lapsed.extend(self.page.take());
         let name = TEXT_NAMES.into_iter().find(|name| names.iter().any(|has| has == name));
@@ -125,60 +124,60 @@ impl Selections {
         self.untold = false;
     }
 
-    /// The page's offer that stands.
+    /// The page's offer, if it is valid.
     #[must_use]
     pub const fn page(&self) -> Option<OfferId> {
         self.page
     }
 
-    /// The page's offer does not stand any more, as rtc knows.
+    /// Ends the page's offer. Rtc already knows.
     pub const fn forget_page(&mut self) -> Option<OfferId> {
         self.page.take()
     }
 
-    /// What an app has on the clipboard, if it is this offer.
+    /// The text that an app has copied, if this is its offer.
     #[must_use]
     pub fn copied(&self, offer: OfferId) -> Option<&Copied> {
         self.copied.as_ref().filter(|copied| copied.offer == offer)
     }
 
-    /// The offer of an app's that rtc has not been told of; it counts as told then.
+    /// The app's offer, if rtc has not been told of it. It counts as told afterwards.
     pub fn take_untold(&mut self) -> Option<Offer> {
         let copied = self.copied.as_ref().filter(|_| self.untold)?;
         self.untold = false;
         Some(Offer { offer: copied.offer, kind: Kind::Text, bytes: None })
     }
 
-    /// Pages' offers that apps have replaced, and rtc must know of.
+    /// Replaced offers of pages, for rtc to be told.
     pub fn take_lapsed(&mut self) -> Vec<OfferId> {
         std::mem::take(&mut self.lapsed)
     }
 
-    /// The desktops inside have a page's offer.
+    /// The desktops inside confirmed that they have a page's offer.
     pub const fn settle(&mut self, offer: OfferId) {
         self.settled = Some(offer);
     }
 
-    /// Whether they have this one.
+    /// Whether this is the page's offer that they confirmed last.
     #[must_use]
     pub fn is_settled(&self, offer: OfferId) -> bool {
         self.settled == Some(offer)
     }
 
-    /// An app wants a page's content. Of more at once than can be served the others get an end of
-    /// file: each is a descriptor, of which all apps together have one stock.
+    /// An app wants to paste a page's content. Requests beyond what can be served at once get an end of
+    /// file: each holds a descriptor, and all apps share one limit.
     pub fn paste(&mut self, offer: OfferId, target: OwnedFd) {
         if self.pastes.len() < MAX_TRANSFERS {
             self.pastes.push(Paste { offer, target });
         }
     }
 
-    /// The apps that do.
+    /// The requests to paste since the last call.
     pub fn take_pastes(&mut self) -> Vec<Paste> {
         std::mem::take(&mut self.pastes)
     }
 
-    /// Whom nobody answers any more: rtc is gone.
+    /// Drops what only rtc could handle: rtc is gone.
     pub fn forget_rtc(&mut self) {
         self.lapsed.clear();
         self.pastes.clear();

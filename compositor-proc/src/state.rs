@@ -1,9 +1,9 @@
-//! The one type that Smithay calls, and that owns the parts of the desktop: output, seat, window tree,
-//! capture, what rtc is told.
+//! The type that Smithay calls. It owns the parts of the desktop: output, seat, window tree, capture, and
+//! what rtc is told.
 //!
-//! It holds them together and no more: what a part can decide alone it decides in its own module,
-//! which does not know this one. Handlers (one file per protocol family, see [`crate::handlers`])
-//! and [`crate::input`] change several parts at once.
+//! A part decides in its own module what it can decide alone, and does not depend on this one. Handlers
+//! (one file per protocol family, see [`crate::handlers`]) and [`crate::input`] change several parts at
+//! once.
 
 use std::{rc::Rc, time::Instant};
 
@@ -42,29 +42,29 @@ pub struct State {
     pub output: DesktopOutput,
     /// The one seat, shared by all viewers.
     pub seat: DesktopSeat<Self>,
-    /// What there is to be seen.
+    /// Windows, popups and panels.
     pub tree: WindowTree,
-    /// The menu that has taken pointer and keyboard.
+    /// The menu that has grabbed pointer and keyboard.
     pub menu: Option<Menu<Self>>,
-    /// What is drawn under the pointer while something is dragged.
+    /// The icon drawn at the pointer during a drag.
     pub drag_icon: Option<WlSurface>,
-    /// Frames.
+    /// Draws frames and hands them over.
     pub capture: Capture,
     /// What rtc is told.
     pub desktop: Desktop,
     /// The clipboard.
     pub selections: Selections,
-    /// Where apps' pixels lie.
+    /// The shared memory with apps' pixels.
     pub pools: PoolFiles,
-    /// Figures.
+    /// Metrics.
     pub metrics: Metrics,
-    /// What is asked of the operating system.
+    /// The operating system.
     pub kernel: Rc<dyn Kernel>,
     clock: Anchor,
     now: Instant,
 }
 
-/// A desktop that cannot begin.
+/// Why a desktop cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The frame buffer.
@@ -76,7 +76,8 @@ pub enum SetupError {
 }
 
 impl State {
-    /// A desktop without clients, whose frames `renderer` draws, at an instant `now` of `clock`. Reads the keymap's sources from disk.
+    /// A desktop without clients whose frames `renderer` draws, at the instant `now` of `clock`. Reads the
+    /// keymap's sources from disk.
     ///
     /// # Errors
     /// [`SetupError`] names what is unusable in the configuration.
@@ -111,13 +112,13 @@ impl State {
         })
     }
 
-    /// Tells the state what time it is: handlers take it from here, so that all that happens in
-    /// one turn of the loop happens at one instant.
+    /// Sets the time that handlers see, so that everything in one turn of the loop happens at one
+    /// instant.
     pub const fn set_now(&mut self, now: Instant) {
         self.now = now;
     }
 
-    /// The time of this turn.
+    /// The time of this turn of the loop.
     #[must_use]
     pub const fn now(&self) -> Instant {
         self.now
@@ -147,23 +148,23 @@ impl State {
         self.seat.pointer()
     }
 
-    /// Something that may be seen has changed.
+    /// Something that may be visible has changed.
     pub fn changed(&mut self) {
         self.capture.schedule.change(self.now);
     }
 
-    /// What lies where has changed: draw it, and look again what is under the pointer.
+    /// Something has moved: draws, and checks again what is under the pointer.
     pub fn rearranged(&mut self) {
         self.changed();
         self.seat.pointer_stale = true;
     }
 
-    /// Looks again where windows may lie. Returns whether that has changed.
+    /// Updates the area for windows. Returns whether it has changed.
     pub fn refresh_screen(&mut self) -> bool {
         self.tree.refresh_screen(&self.output)
     }
 
-    /// Tells rtc what the focused window is called.
+    /// Tells rtc the title of the focused window.
     pub fn refresh_title(&mut self) {
         self.desktop.set_title(&self.tree.title().unwrap_or_default());
     }
@@ -174,13 +175,13 @@ impl State {
         capture.draw(&view);
     }
 
-    /// Lets apps draw.
+    /// Sends frame callbacks, so that apps draw their next frame.
     pub fn call_back(&mut self) {
         let (capture, view) = self.capture_and_view();
         capture.call_back(&view);
     }
 
-    /// The root surface of everything that is drawn or could be.
+    /// The root surfaces of everything that is or could be drawn.
     #[must_use]
     pub fn roots(&self) -> Vec<WlSurface> {
         let mut roots = self.tree.roots();

@@ -1,7 +1,7 @@
-//! What apps say of themselves, as it may stand beside what is ours: in a browser's tab, in a list.
+//! Text from apps, such as titles, that is shown beside our own text: in a browser's tab, in a list.
 //!
-//! There nobody wants to read escape sequences, so what would steer, hide or reorder its neighbours is left
-//! out ([`crate::visible`] says what that is, and is for terminals and logs, where it is written out).
+//! Escape sequences would be ugly there, so characters that would control, hide or reorder text beside them
+//! are left out. [`crate::visible`] defines them, and escapes them for terminals and logs.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ use crate::{text::Text, visible::is_visible};
 #[serde(try_from = "Text<MAX>", into = "Text<MAX>")]
 pub struct Line<const MAX: usize>(Text<MAX>);
 
-/// Text with something in it that does not show, or ends the line.
+/// The text contains a character that is not visible or that ends the line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0:?} is not visible in a line")]
 pub struct NotVisible(pub char);
 
 impl<const MAX: usize> Line<MAX> {
-    /// What of `outside` may be shown, cut where it is too long. Ends of lines and tabs become spaces.
+    /// The visible part of `outside`, truncated to fit. Line ends and tabs become spaces.
     #[must_use]
     pub fn of(outside: &str) -> Self {
         let shown = outside.chars().map(|character| match character {

@@ -1,19 +1,19 @@
 //! Makes untrusted text safe to show: characters that would control a terminal, or hide or reorder
 //! text beside them, become escape sequences of letters and digits.
 //!
-//! Text is kept as it came, and escaped where it is shown; escaping twice changes nothing.
+//! Text is stored unchanged and escaped where it is shown. Escaping twice changes nothing.
 
 use std::borrow::Cow;
 
-/// Whether a character is shown as itself. A tab is: programs mean it as a space.
+/// Whether a character is shown as itself. Tabs are: programs use them as spaces.
 #[must_use]
 pub fn is_visible(character: char) -> bool {
     match character {
         '\t' => true,
-        // Marks, embeddings, overrides and isolates of the bidirectional algorithm; the ends of lines and
-        // paragraphs between them.
+        // Marks, embeddings and overrides of the bidirectional algorithm, and line and paragraph
+        // separators.
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' => false,
-        // Zero-width spaces, invisible operators, isolates, and formats that Unicode deprecates.
+        // Zero-width spaces, invisible operators, isolates, and deprecated format characters.
         '\u{200b}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => false,
         // Annotations and tags, which carry invisible text.
         '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => false,
@@ -21,8 +21,7 @@ pub fn is_visible(character: char) -> bool {
     }
 }
 
-/// One line of text with everything in it visible: `ESC` as `\u{1b}`, the end of a line as `
-/// `.
+/// One line of text with everything visible: `ESC` becomes `\u{1b}`, a line end becomes `\n`.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
@@ -38,7 +37,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same for text with line ends of our own: they stay as they are.
+/// The same for text of several lines: line ends stay as they are.
 #[must_use]
 pub fn visible_lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! The test app, as a test sees it: a command line to start it with, and the log it writes.
+//! The test app as a test sees it: the command line that starts it, and the log that it writes.
 
 use std::{
     fs,
@@ -15,10 +15,9 @@ use crate::{
 /// What the app's window shows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Show {
-    /// One flat colour in which a small square changes, and goes on doing so when a key has filled the
-    /// window.
+    /// One flat colour with a small square that keeps changing, also after a key has filled the window.
     Blink,
-    /// One flat colour with a chequered square of single pixels in the middle, still.
+    /// One flat colour with a square chequered in single pixels in the middle, still.
     Checkers,
     /// One flat colour, still.
     Flat,
@@ -36,7 +35,7 @@ impl Show {
     pub const ALL: [Self; 6] =
         [Self::Blink, Self::Checkers, Self::Flat, Self::Motion, Self::Quadrants, Self::Scroll];
 
-    /// Its word on the app's command line.
+    /// Its name on the app's command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,35 +68,35 @@ impl AppLog {
         Self { path: path.into() }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Everything written so far, oldest first. A line that is still being written is not there.
+    /// All events written so far, oldest first, without a line that is still being written.
     #[must_use]
     pub fn events(&self) -> Vec<AppEvent> {
         let text = fs::read_to_string(&self.path).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// A place in the log: what is written later comes after it.
+    /// The current end of the log.
     #[must_use]
     pub fn mark(&self) -> usize {
         self.events().len()
     }
 
-    /// Everything written after `mark`.
+    /// All events written after `mark`.
     #[must_use]
     pub fn since(&self, mark: usize) -> Vec<AppEvent> {
         self.events().split_off(mark)
     }
 
-    /// Waits for an event after `mark` that `pick` takes.
+    /// Waits for an event after `mark` that `pick` accepts.
     ///
     /// # Errors
-    /// When patience is over; the events that came instead are told.
+    /// On a timeout. The error lists the events that came instead.
     pub fn wait_for<T>(
         &self,
         what: &str,
@@ -110,10 +109,10 @@ impl AppLog {
         })
     }
 
-    /// Waits until exactly this event comes after `mark`.
+    /// Waits for exactly this event after `mark`.
     ///
     /// # Errors
-    /// When patience is over; the events that came instead are told.
+    /// On a timeout. The error lists the events that came instead.
     pub fn wait_for_event(&self, mark: usize, wanted: &AppEvent) -> Result<()> {
         self.wait_for(&format!("the app logs {wanted:?}"), mark, |event| {
             (event == wanted).then_some(())
@@ -131,10 +130,10 @@ impl AppLog {
         })
     }
 
-    /// Waits until the app has drawn itself, and returns its size then.
+    /// Waits until the app has drawn its window, and returns the size.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// When it does not draw in time.
     pub fn wait_until_drawn(&self) -> Result<(u32, u32)> {
         self.wait_for("the app draws its window", 0, |event| match event {
             AppEvent::Sized { width, height } => Some((*width, *height)),

@@ -1,5 +1,5 @@
-//! What a host and its sessions hold: processes, descriptors by kind, mappings of memory, files. Two of
-//! them that are not equal tell by name what leaks.
+//! Counts what a host and its sessions hold: processes, descriptors by kind, memory mappings, files. The
+//! difference between two counts names what leaks.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,13 +12,13 @@ use crate::{
     process::{Process, descendants, zombies_of},
 };
 
-/// How many there are of everything.
+/// The counts, by name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Census(BTreeMap<String, usize>);
 
 impl Census {
-    /// Counts. Connections of viewers count, too, so nobody may watch who will not watch at the next
-    /// census.
+    /// Counts everything. That includes connections of viewers, so the same viewers must watch at the
+    /// next census.
     fn take(host: &HostRig) -> Result<Self> {
         let (status, mut census) = (host.status()?, Self::default());
         census.supervisor("host", Process(status.supervisor_pid))?;
@@ -31,10 +31,11 @@ impl Census {
         Ok(census)
     }
 
-    /// The census once it says the same twice; or once it equals `expected`, if it ever does.
+    /// The census once two in a row are equal; with `expected`, once it equals that, or the last one after a
+    /// timeout.
     ///
     /// # Errors
-    /// When a process cannot be looked at, or what is counted goes on changing.
+    /// When a process cannot be inspected, or the counts keep changing.
     pub fn settled(host: &HostRig, expected: Option<&Self>) -> Result<Self> {
         let mut last = Self::take(host)?;
         let settled = wait_until("the census settles", || {
@@ -43,14 +44,14 @@ impl Census {
             last = census;
             same
         });
-        // One that never equals what is expected is told by whoever compares, by name.
+        // With `expected`, the caller compares, and reports the difference by name.
         if expected.is_none() {
             settled?;
         }
         Ok(last)
     }
 
-    /// What is different in `other`, each with the count here and there.
+    /// The names whose counts differ in `other`, each with both counts.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Vec<String> {
         let of = |census: &Self, what: &String| census.0.get(what).copied().unwrap_or_default();
@@ -60,7 +61,7 @@ impl Census {
             .collect()
     }
 
-    /// How many there are of all whose name ends so.
+    /// The sum of all counts whose name ends with `ending`.
     #[must_use]
     pub fn total(&self, ending: &str) -> usize {
         let all = self.0.iter().filter(|(what, _)| what.ends_with(ending));
@@ -107,7 +108,7 @@ impl Census {
     }
 }
 
-/// The kind of thing that a descriptor is of, by what proc(5) says it points to.
+/// The kind of a descriptor, by the target of its link in `/proc` (proc(5)).
 fn kind(target: &str) -> &str {
     match target.split_once(":[") {
         Some(("anon_inode", _)) => target,

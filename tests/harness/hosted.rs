@@ -1,8 +1,8 @@
-//! One host and any number of sessions, each a process of its own, as `lumen serve` and `lumen session`
-//! start them.
+//! One host and any number of sessions, each a process of its own, started with `lumen serve` and
+//! `lumen session`.
 //!
 //! Host and sessions may be ended and started in any order. The host keeps its port when it is
-//! started again. As with [`crate::rig`], only one test at a time uses this machine.
+//! restarted. As with [`crate::rig`], only one test at a time uses this machine.
 
 use std::{
     cell::Cell,
@@ -32,7 +32,7 @@ use crate::{
     stage::{LUMEN, Stage},
 };
 
-/// What host and sessions of one test share.
+/// What the host and the sessions of one test share.
 #[derive(Debug)]
 struct Ground {
     home: Home,
@@ -42,7 +42,7 @@ struct Ground {
 }
 
 impl Ground {
-    /// `lumen` with these arguments, run by the user who starts everything here.
+    /// `lumen` with these arguments, run as the user who starts everything here.
     fn lumen(&self, words: &[&str]) -> Command {
         let mut command = self.home.command(&self.stage.path(LUMEN));
         command.args(words).stdin(Stdio::null());
@@ -78,7 +78,7 @@ impl Program {
         Process(self.child.id())
     }
 
-    /// Waits for the word that follows `words` in its output.
+    /// Waits for the word after `words` in its output.
     fn printed_after(&mut self, words: &str) -> Result<String> {
         let printed = wait_for(&format!("lumen prints `{words}` or ends"), || {
             let ended = self.child.try_wait().ok().flatten();
@@ -157,7 +157,7 @@ impl HostSetup {
     pub fn prepare(self) -> Result<HostRig> {
         let turn = take_turn()?;
         let (home, stage) = (Home::new(self.starter)?, Stage::new()?);
-        // A free port; nobody else takes ports by themselves now.
+        // A free port. No other test takes one meanwhile.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         Ok(HostRig {
             serve: None,
@@ -171,7 +171,7 @@ impl HostSetup {
     /// Starts the host, and waits until browsers can connect.
     ///
     /// # Errors
-    /// When it ends instead, with what it said.
+    /// When it ends instead. The error has its output.
     pub fn start(self) -> Result<HostRig> {
         let mut rig = self.prepare()?;
         rig.serve()?;
@@ -182,7 +182,7 @@ impl HostSetup {
 /// A host; at most one process of it runs at a time.
 #[derive(Debug)]
 pub struct HostRig {
-    /// Ended before the folders that it uses.
+    /// Dropped before the folders that it uses.
     serve: Option<Program>,
     ground: Rc<Ground>,
     address: SocketAddr,
@@ -203,7 +203,7 @@ impl HostRig {
     /// connect.
     ///
     /// # Errors
-    /// When it ends instead, with what it said.
+    /// When it ends instead. The error has its output.
     pub fn serve(&mut self) -> Result<()> {
         let listen = self.address.to_string();
         let mut command = self.ground.lumen(&["serve", "--listen", &listen]);
@@ -231,7 +231,7 @@ impl HostRig {
         self.serve.take().context("no host runs")?.kill()
     }
 
-    /// Ends the host's process as ctrl-c does.
+    /// Ends the host's process as Ctrl-C does.
     pub fn stop(&mut self) {
         self.serve = None;
     }
@@ -279,7 +279,7 @@ impl HostRig {
         self.ground.lumen(words).output().context("running lumen")
     }
 
-    /// What `lumen status --json` says.
+    /// The output of `lumen status --json`.
     ///
     /// # Errors
     /// When the command fails or prints something else.
@@ -290,8 +290,7 @@ impl HostRig {
         serde_json::from_slice(&output.stdout).context("what lumen status --json printed")
     }
 
-    /// Waits until the host has this many sessions and knows everything about each; returns its
-    /// status.
+    /// Waits until the host has this many sessions with complete information, and returns its status.
     ///
     /// # Errors
     /// When it does not in time.
@@ -316,7 +315,7 @@ impl HostRig {
     /// Waits until a worker is ready, and returns its process.
     ///
     /// # Errors
-    /// When it is not in time.
+    /// When it is not ready in time.
     pub fn ready_worker(&self, worker: ProcessId) -> Result<Process> {
         wait_for(&format!("{} is ready", worker.kind()), || {
             let process = self.worker(worker).ok()??;
@@ -346,13 +345,13 @@ pub struct SessionSetup {
 }
 
 impl SessionSetup {
-    /// With the test app's quadrants.
+    /// A session with the test app's quadrants.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the test app shows, and at most how often a second.
+    /// Sets what the test app shows, and its most pictures per second.
     #[must_use]
     pub fn show(mut self, show: Show, fps: u32) -> Self {
         self.app = App::test(show, fps);
@@ -373,13 +372,13 @@ impl SessionSetup {
         self
     }
 
-    /// Its name for people.
+    /// Sets the session's display name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
         self.option("--name", name)
     }
 
-    /// Starts the session's process, whether its host is there or not.
+    /// Starts the session's process, whether its host runs or not.
     ///
     /// # Errors
     /// When it cannot be executed.
@@ -400,7 +399,7 @@ impl SessionSetup {
     /// Starts the session, and waits until it has printed its address.
     ///
     /// # Errors
-    /// When it ends instead, with what it said.
+    /// When it ends instead. The error has its output.
     pub fn start(self, host: &HostRig) -> Result<SessionRig> {
         let mut session = self.launch(host)?;
         session.wait_until_open()?;
@@ -421,7 +420,7 @@ impl SessionRig {
     /// Waits until it has printed its address.
     ///
     /// # Errors
-    /// When it ends instead, with what it said.
+    /// When it ends instead. The error has its output.
     pub fn wait_until_open(&mut self) -> Result<()> {
         self.url = self.program.printed_after("Lumen is ready: ")?;
         Ok(())
@@ -457,7 +456,7 @@ impl SessionRig {
         self.program.process()
     }
 
-    /// The number that its host assigned.
+    /// The number that the host assigned.
     ///
     /// # Errors
     /// When the host does not register it in time.

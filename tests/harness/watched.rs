@@ -1,7 +1,7 @@
-//! Three sessions of one host, each with a page of its own that watches it.
+//! Three sessions of one host, each watched by its own page.
 //!
-//! Each session's app shows a picture that changes all the time, in a colour of its own once its page
-//! has pressed its key: so a page that shows another session, or none any more, is seen by its picture.
+//! Each session's app shows a picture that keeps changing, and that gets a colour of its own once the page
+//! has pressed its key. So the picture shows whether a page shows another session, or none any more.
 
 use std::time::SystemTime;
 
@@ -20,25 +20,25 @@ use crate::{
     process::Process,
 };
 
-/// Pictures a second that an app draws: enough to see by the next one that pictures come, and few
-/// enough for three encoders, and a browser that decodes three streams, on two processors.
+/// Pictures that an app draws per second: enough to see soon that pictures arrive, and few enough for
+/// three encoders, and a browser that decodes three streams, on two processors.
 const FPS: u32 = 5;
 /// Size of a page's window, for the same reason.
 const WINDOW: (u32, u32) = (480, 320);
-/// Where the flat part of the picture is.
+/// A point in the flat part of the picture.
 const FLAT: (f64, f64) = (0.75, 0.75);
 
-/// A key, by its evdev code and its place in `KeyboardEvent.code`.
+/// A key, by its evdev code and its `KeyboardEvent.code`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Key {
-    /// evdev's.
+    /// The evdev code.
     pub code: u32,
-    /// The browser's.
+    /// The browser's name.
     pub name: &'static str,
 }
 
-/// Two keys of each session, which no other session's page ever presses. All have different colours but
-/// the last.
+/// Two keys for each session, which no other session's page presses. All have different colours but the
+/// last.
 const KEYS: [[Key; 2]; 3] = [
     [Key { code: 30, name: "KeyA" }, Key { code: 33, name: "KeyF" }],
     [Key { code: 31, name: "KeyS" }, Key { code: 34, name: "KeyG" }],
@@ -56,7 +56,7 @@ pub struct Watched {
     pub page: Page,
     /// Keys that only this page presses.
     pub keys: [Key; 2],
-    /// The app, as it was at the start.
+    /// The app's process at the start.
     pub app: Process,
 }
 
@@ -71,7 +71,7 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Presses and releases a key, and waits until the page shows what it does.
+    /// Presses and releases a key, and waits until the page shows its colour.
     ///
     /// # Errors
     /// When the page does not show it.
@@ -89,10 +89,11 @@ impl Watched {
         self.page.wait_for_colour(FLAT, colour)
     }
 
-    /// The same app shows the page what keys do: the other key's colour, then the first's again.
+    /// Checks that the same app still reacts to keys: the page shows the second key's colour, then the
+    /// first's.
     ///
     /// # Errors
-    /// When the app is another, has died, does not get the keys or is not seen, or a key stays down.
+    /// When the app has died or was replaced, gets no keys or is not shown, or a key stays down.
     pub fn goes_on(&self) -> Result<()> {
         let named = || format!("session {}", self.number);
         ensure!(self.app.is_alive(), "the app of {} has died", named());
@@ -112,10 +113,10 @@ impl Watched {
         shown.map(drop).with_context(|| format!("session {}", self.number))
     }
 
-    /// Makes sure that the app never got a key that another page pressed.
+    /// Checks that the app never got a key that another page pressed.
     ///
     /// # Errors
-    /// When it did.
+    /// When it got one.
     pub fn got_own_keys_only(&self) -> Result<()> {
         let own = self.keys.map(|key| key.code);
         for event in self.session.app_log().events() {
@@ -129,7 +130,7 @@ impl Watched {
     /// One of its workers.
     ///
     /// # Panics
-    /// For a worker of the host's.
+    /// For a worker of the host.
     #[must_use]
     pub fn worker(&self, worker: Worker) -> ProcessId {
         ProcessId::new(Some(self.number), worker).expect("a session's worker")
@@ -143,10 +144,10 @@ fn open(browser: &Browser, session: &SessionRig) -> Result<Page> {
     Ok(page)
 }
 
-/// All of it.
+/// A host, its three sessions, and the browser with their pages.
 #[derive(Debug)]
 pub struct Trio {
-    /// The sessions. They end before their host, which would let them go on.
+    /// The sessions. They are dropped before their host, which would let them go on.
     pub sessions: [Watched; 3],
     /// The browser of all pages.
     pub browser: Browser,
@@ -158,7 +159,7 @@ impl Trio {
     /// Starts a host, three sessions, and a browser with a page for each.
     ///
     /// # Errors
-    /// When something of it does not start, or a page does not show its session.
+    /// When something does not start, or a page does not show its session.
     pub fn start() -> Result<Self> {
         let (host, browser) = (HostRig::start()?, Browser::start()?);
         let start = |name, number: usize| Watched::start(&host, &browser, name, KEYS[number]);
@@ -168,7 +169,7 @@ impl Trio {
     /// Closes every page.
     ///
     /// # Errors
-    /// When one is gone.
+    /// When a page is gone.
     pub fn close_pages(&self) -> Result<()> {
         self.sessions.iter().try_for_each(|session| session.page.close())
     }

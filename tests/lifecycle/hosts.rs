@@ -1,5 +1,5 @@
-//! One host and several sessions, a process each: what the end of one session means for the others,
-//! and what the end of the host means for all.
+//! One host and several sessions, each a process of its own: how the end of a session affects the others,
+//! and how the end of the host affects all.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn two_sessions(host: &HostRig) -> Result<[SessionRig; 2]> {
     Ok([SessionSetup::new().start(host)?, SessionSetup::new().start(host)?])
 }
 
-/// A variable of a session's app.
+/// An environment variable of a session's app.
 fn variable(session: &SessionRig, name: &str) -> Result<String> {
     let environment = Process(session.app_log().pid()?).environment()?;
     let value = environment.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -71,7 +71,7 @@ fn session_killed_ends_that_one_only() -> Result<()> {
     let after = processes(&host, 1)?;
     let rest: BTreeSet<_> = before.into_iter().filter(|(session, _)| *session != gone).collect();
     assert_eq!(after, rest);
-    // A number is never given twice.
+    // A number is never assigned twice.
     let third = SessionSetup::new().start(&host)?.number(&host)?;
     ensure!(third != gone && third != stays, "{third}");
     Ok(())

@@ -12,21 +12,21 @@ use lumen_tests::{
     viewer::Viewer,
 };
 
-/// Rounds of the issue that asked for this test.
+/// The number of rounds that the issue behind this test asks for.
 const ROUNDS: usize = 50;
 /// Any number: the same workers die in the same order in every run.
 const SEED: u64 = 2_026;
 /// `KEY_A`, held down while workers die.
 const KEY: u16 = 30;
 
-/// Who dies: all but the compositor, whose death costs the app.
+/// The workers that are killed: all but the compositor, whose death ends the app.
 const MORTAL: [Worker; 4] = [Worker::Gateway, Worker::Media, Worker::Rtc, Worker::Turn];
 
-/// After so many deaths of a worker its administrator restarts it, which makes the supervisor
-/// forget them: a worker that dies more often within a minute would rightly not be started again.
+/// After so many deaths of a worker the test restarts it by command, which makes the supervisor forget
+/// them. It rightly stops restarting a worker that dies more often within a minute.
 const DEATHS_FORGIVEN: usize = 3;
 
-/// How many descriptors each process holds and how many processes there are.
+/// The number of descriptors of each process, and the number of processes.
 #[derive(Debug, Eq, PartialEq)]
 struct Census {
     descriptors: BTreeMap<&'static str, usize>,
@@ -47,8 +47,8 @@ impl Census {
     }
 }
 
-/// Kills `worker` while a viewer watches and holds a key down, and waits until the next viewer
-/// sees the desktop.
+/// Kills `worker` while a viewer watches and holds a key down, and waits for its successor and until the
+/// key is released.
 fn round(rig: &Rig, worker: Worker) -> Result<Process> {
     let viewer = Viewer::join(rig)?;
     viewer.wait_for_frame(0)?;
@@ -76,8 +76,8 @@ fn forgive(rig: &Rig, worker: Worker) -> Result<()> {
 fn fifty_random_deaths_leave_nothing_behind() -> Result<()> {
     let rig = Rig::start()?;
     let app = rig.app_log().pid()?;
-    // Each mortal dies once before the census, so that what a first death sets up (a log line's
-    // buffer, a lazily opened file) is not taken for a leak.
+    // Each worker dies once before the census, so that what a first death sets up (a log line's buffer,
+    // a lazily opened file) does not count as a leak.
     for worker in MORTAL {
         round(&rig, worker)?;
     }
@@ -99,8 +99,8 @@ fn fifty_random_deaths_leave_nothing_behind() -> Result<()> {
     Ok(())
 }
 
-/// The census once every viewer's connection has been closed on the other side, too: when it
-/// equals `expected`, or two in a row are equal.
+/// The census once every viewer's connection is closed on the other side, too: when it equals
+/// `expected`, or without one when two in a row are equal.
 fn settled(rig: &Rig, expected: Option<&Census>) -> Result<Census> {
     let mut last = Census::take(rig)?;
     let settled = wait_until("the census settles", || {
@@ -109,7 +109,7 @@ fn settled(rig: &Rig, expected: Option<&Census>) -> Result<Census> {
         last = census;
         same
     });
-    // One that never settles is told by the caller's comparison, which names the difference.
+    // With `expected`, the caller compares, and reports the difference.
     if settled.is_err() && expected.is_none() {
         settled?;
     }

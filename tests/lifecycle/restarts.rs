@@ -1,5 +1,5 @@
-//! A host is killed and started again under its sessions: what was given before is worth what it was
-//! worth, to whom it was given and to nobody else.
+//! A host is killed and restarted while its sessions run: earlier logins and numbers stay valid for their
+//! owners and for nobody else.
 
 use std::{
     fs,
@@ -32,10 +32,10 @@ use lumen_tests::{
 };
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-/// Nobody's, and none that Lumen takes for anybody.
+/// A user id that nobody has, and that Lumen does not use either.
 const STRANGER: u32 = 60_123;
 
-/// The login that a session's token is traded for.
+/// Logs in with a session's token.
 fn signed_in(host: &HostRig, session: &SessionRig) -> Result<SignedIn> {
     login(host.address(), session.token())?.signed_in()
 }
@@ -46,7 +46,7 @@ fn sign_out(host: &HostRig, login: &SignedIn) -> Result<u16> {
     Ok(post(host.address(), "/api/sign-out", &headers, "")?.status)
 }
 
-/// Whether a session's rtc says that somebody watches.
+/// Whether a session's rtc reports a viewer.
 fn is_watched(host: &HostRig, session: SessionId) -> bool {
     let rtc = host.worker(ProcessId::serving(session, Worker::Rtc)).ok().flatten();
     rtc.is_some_and(|rtc| rtc.summary.as_str().starts_with("1 viewer"))
@@ -180,7 +180,7 @@ fn picture_and_keys_go_on_while_there_is_no_host_and_the_page_finds_the_next() -
     page.key_up("KeyS")?;
     page.wait_for_colour((0.5, 0.5), colour_of_key(31))?;
     page.ensure_connected_once()?;
-    // The login of before opens the page again.
+    // The earlier login opens the page again.
     page.reload()?;
     page.wait_for_colour((0.5, 0.5), colour_of_key(31))
 }
@@ -211,7 +211,7 @@ fn host_killed_often_keeps_every_number_and_the_relays_port() -> Result<()> {
     Ok(())
 }
 
-/// A link of a session that a test plays.
+/// The link to the host of a simulated session.
 struct Played(Channel<ToSession, ToHost>);
 
 impl Played {
@@ -251,7 +251,7 @@ fn session_that_claims_the_number_of_another_is_given_one_of_its_own() -> Result
     };
     let living = given(Played::connect(&host)?.register(Some(number), 1)?)?;
     ensure!(living != number, "the number of a living session was given away");
-    // The next host knows whose it is, too, even while that one is not back.
+    // The next host knows the owner, too, even before that session has reconnected.
     host.kill()?;
     signal(&session, nix::sys::signal::Signal::SIGSTOP)?;
     host.serve()?;
@@ -284,7 +284,7 @@ fn link_that_says_what_no_session_says_is_ended_and_costs_the_others_nothing() -
     wait_until("the session has its viewer", || is_watched(&host, number))
 }
 
-/// What comes of connecting to the host's socket as another user, who is told nothing.
+/// A script that connects to the host's socket as another user, who must get no answer.
 const KNOCK: &str = "
 import socket, sys
 door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -1,5 +1,5 @@
-//! Three sessions of one host, each watched by a page of its own: they share nothing, and what ends one of
-//! them, or their host, is not noticed by the others.
+//! Three sessions of one host, each watched by its own page: they share nothing, and the end of one, or of
+//! the host, does not affect the others.
 
 use std::{
     collections::BTreeSet,
@@ -23,10 +23,10 @@ use lumen_tests::{
 };
 use serde_json::json;
 
-/// `KEY_Q`, which no page presses.
+/// `KEY_Q`, which none of the pages presses.
 const KEY: u16 = 16;
 
-/// Every process of the sessions other than `but`, and their apps.
+/// Every process of the sessions except `but`, including their apps.
 fn processes(trio: &Trio, but: &Watched) -> Result<BTreeSet<(String, u32)>> {
     let status = trio.host.status()?;
     let others = status.sessions.iter().filter(|session| session.id != but.number);
@@ -41,7 +41,7 @@ fn processes(trio: &Trio, but: &Watched) -> Result<BTreeSet<(String, u32)>> {
         .collect())
 }
 
-/// The other sessions' pages have the connection they began with, pictures come to them, and keys reach
+/// Checks that these sessions' pages still have their first connection and get pictures, and that keys reach
 /// their apps.
 fn go_on_undisturbed<'a>(others: impl IntoIterator<Item = &'a Watched>) -> Result<()> {
     for other in others {
@@ -59,7 +59,7 @@ fn sessions_show_each_its_own_picture_and_get_their_own_keys_only() -> Result<()
         session.shows(colour_of_key(session.keys[0].code))?;
         session.goes_on()?;
     }
-    // Whoever comes back without the token comes back to the same session.
+    // A page that returns without the token gets the same session.
     for session in &trio.sessions {
         session.page.go_to(&format!("http://{}/", trio.host.address()))?;
         session.page.wait_for_picture()?;
@@ -80,7 +80,7 @@ fn login_of_one_session_opens_nothing_of_another() -> Result<()> {
     let pressed = AppEvent::Key { code: KEY.into(), pressed: true };
     one.session.app_log().wait_for_event(0, &pressed)?;
 
-    // The ticket of a peer of the other session, shown by a login of this one.
+    // The ticket of a peer of the other session, used with a login of this one.
     let watching = Viewer::with_token(address, other.session.token())?;
     watching.wait_for_frame(0)?;
     let ticket = watching.seen().ticket.clone();
@@ -125,13 +125,13 @@ fn host_killed_costs_no_app_and_no_direct_picture_and_pages_come_back_to_the_nex
     let mut trio = Trio::start()?;
     let before = trio.host.process()?;
     trio.host.kill()?;
-    // Pictures and keys need no host.
+    // Pictures and keys do not need the host.
     go_on_undisturbed(&trio.sessions)?;
     trio.host.serve()?;
     ensure!(trio.host.process()? != before, "the host is the same process");
     trio.host.wait_for_sessions(3)?;
     go_on_undisturbed(&trio.sessions)?;
-    // Each page signals by the new gateway: what needs it works.
+    // Each page signals through the new gateway, so what needs signalling works.
     let gateway = ProcessId::new(None, Worker::Gateway)?;
     wait_until("the new gateway serves all pages", || {
         let gateway = trio.host.worker(gateway).ok().flatten();
@@ -180,7 +180,7 @@ fn session_killed_leaves_nothing_of_itself_and_the_others_as_they_were() -> Resu
         let said = killed.page.statuses().unwrap_or_default();
         said.iter().any(|status| status.contains("The desktop has ended"))
     })?;
-    // What it could not remove any more is where the next session has its own.
+    // The next session reuses the paths that the killed one could not remove.
     let _next = SessionSetup::new().start(&trio.host)?;
     assert_eq!(files(trio.host.runtime_folder())?, on_disk);
     Ok(())

@@ -1,7 +1,6 @@
-//! A worker leaves the socket it was granted useless and dies, or lives on: its successor serves all the
-//! same.
+//! A worker makes its granted socket unusable, then dies or lives on: its successor serves anyway.
 //!
-//! The test holds descriptors of the worker's own sockets and does to them what the worker's policy
+//! The test holds descriptors of the worker's own sockets, and shuts them down, which the worker's policy
 //! forbids.
 
 use std::{
@@ -21,7 +20,7 @@ use nix::sys::socket::{
     Shutdown, SockType, SockaddrStorage, getsockname, getsockopt, shutdown, sockopt,
 };
 
-/// The sockets of a worker that are the supervisor's: listeners, and UDP.
+/// The sockets that the supervisor granted to a worker: listeners and UDP sockets.
 fn granted(process: Process) -> Result<Vec<OwnedFd>> {
     let is_granted = |socket: &OwnedFd| {
         let listens = getsockopt(socket, sockopt::AcceptConn).unwrap_or(false);
@@ -34,12 +33,12 @@ fn granted(process: Process) -> Result<Vec<OwnedFd>> {
 
 fn spoil(sockets: &[OwnedFd], way: Shutdown) {
     for socket in sockets {
-        // UDP says that it is not connected, and does it.
+        // For UDP this reports that the socket is not connected, but shuts it down.
         let _ = shutdown(socket.as_raw_fd(), way);
     }
 }
 
-/// A viewer gets in and sees a picture that was made after it did.
+/// A viewer joins and sees a picture.
 fn a_viewer_sees_the_desktop(rig: &Rig) -> Result<()> {
     Viewer::join(rig)?.wait_for_frame(0).map(drop)
 }
@@ -50,7 +49,7 @@ fn successor_serves_after(way: Shutdown, worker: Worker) -> Result<()> {
     let process = rig.ready_worker(worker)?;
     spoil(&granted(process)?, way);
     if process.is_alive() {
-        // One that has noticed may be gone before it is killed.
+        // A worker that has noticed may end before it is killed.
         let _ = kill_hard(process);
     }
     rig.successor(worker, process)?;

@@ -1,20 +1,20 @@
 //! A storm of `kill -9` over one host and three sessions: whichever process dies, at whatever moment, the
 //! picture comes back by itself, no app is lost, nothing leaks and no key stays down.
 //!
-//! By chance with a fixed seed, workers other than compositors are killed, whatever they do at that moment:
-//! serving, starting, or busy with another's death. Every fourth dies together with the one before, and
-//! every fourth is the successor of the one before, killed as soon as it has a process. Pages watch all the
-//! while, and keys go down and up in them.
+//! Workers other than compositors are killed at random with a fixed seed, whatever they are doing: serving,
+//! starting, or handling another's death. About every fourth dies together with the one before, and about
+//! every fourth is the successor of the one before, killed as soon as it has a process. Meanwhile pages
+//! watch, and keys are pressed and released in them.
 //!
 //! # Pace
 //! A worker that dies often is restarted ever more slowly, and one that dies ten times within a minute has
-//! failed: it is tried again after 10, 20, 40 seconds (`supervisor/src/lifecycle/budget.rs`). That is how it
-//! should be, and the second test here waits for it. In the storm no worker is killed more often than six
-//! times within a minute, so each restart waits 1.6 s at most, and no picture may be gone for longer than
-//! [`LONGEST_GAP`]. Whom chance picks beyond that is spared, and the next in the list dies instead.
+//! failed: it is tried again after 10, 20, 40 seconds (`supervisor/src/lifecycle/budget.rs`). That is
+//! intended, and the second test here waits for it. In the storm no worker is killed more often than six
+//! times within a minute, so each restart waits 1.6 s at most, and no picture may be missing for longer than
+//! [`LONGEST_GAP`]. If a worker that has reached this limit is picked, the next in the list dies instead.
 //!
 //! # Length
-//! 40 deaths by default, as part of the tests; `LUMEN_TEST_KILLS` says how many, and `make storm` 300.
+//! 40 deaths by default, as part of the tests. `LUMEN_TEST_KILLS` sets the number; `make storm` uses 300.
 
 #![forbid(unsafe_code)]
 
@@ -39,13 +39,13 @@ use mortal::Mortal;
 
 /// Any number: the same workers die in the same order in every run.
 const SEED: u64 = 2_026;
-/// Deaths, unless told.
+/// The default number of deaths.
 const KILLS: usize = 40;
-/// Milliseconds between two deaths that do not come together: by chance up to so many, so that there is
-/// one death a second.
+/// The longest random pause between two deaths that do not come together, in milliseconds. It makes about
+/// one death per second.
 const PAUSE: usize = 2_600;
-/// The longest time without a new picture. A restart waits 1.6 s at most, and a page that found nobody to
-/// connect to waits 5 s at most (`web/src/core/reconnect.js`); the rest is for a busy machine.
+/// The longest time without a new picture. A restart waits 1.6 s at most, and a page that failed to connect
+/// waits 5 s at most (`web/src/core/reconnect.js`); the rest allows for a busy machine.
 const LONGEST_GAP: Duration = Duration::from_secs(12);
 
 /// Keys that are down in the pages.
@@ -71,7 +71,7 @@ impl Fingers {
     }
 }
 
-/// Kills so many.
+/// Kills workers `kills` times.
 fn rage(trio: &Trio, mortals: &mut [Mortal], kills: usize) -> Result<()> {
     let (mut chance, mut fingers) = (Chance::new(SEED), Fingers::default());
     let (mut due, mut last, count) = (Instant::now(), 0, mortals.len());
@@ -110,7 +110,7 @@ fn restarts(trio: &Trio) -> Result<BTreeMap<ProcessId, u32>> {
     Ok(status.processes().map(|worker| (worker.process, worker.restarts)).collect())
 }
 
-/// The longest time without a new picture in a page since a moment.
+/// The longest time without a new picture in a page since `from`.
 fn longest_gap(session: &Watched, from: SystemTime) -> Result<Duration> {
     let millis = |time: SystemTime| -> Result<f64> {
         Ok(time.duration_since(UNIX_EPOCH)?.as_secs_f64() * 1000.0)
@@ -133,8 +133,8 @@ fn kills() -> Result<usize> {
 fn storm_of_deaths_costs_no_app_no_picture_no_key_and_leaves_nothing_behind() -> Result<()> {
     let mut trio = Trio::start()?;
     let mut mortals = Mortal::all(&trio)?;
-    // Each dies once before the census, so that what a first death sets up (a log line's buffer, a
-    // file opened when it is needed) is not taken for a leak.
+    // Each worker dies once before the census, so that what a first death sets up (a log line's buffer,
+    // a lazily opened file) does not count as a leak.
     for mortal in &mut mortals {
         ensure!(mortal.kill(), "{} has no process", mortal.worker);
     }
@@ -163,7 +163,7 @@ fn storm_of_deaths_costs_no_app_no_picture_no_key_and_leaves_nothing_behind() ->
     wait_until_all_ready(&trio)?;
     let (died, found) = (trio.compositors()? != compositors, restarts(&trio)?);
     ensure!(!died, "a compositor has died");
-    // Nobody has died of another's death.
+    // No worker has died because of another's death.
     for Mortal { worker, killed, .. } in &mortals {
         let [before, after] = [&restarted, &found].map(|all| all.get(worker).copied());
         ensure!(after == before.map(|before| before + killed), "{worker}: {before:?} {after:?}");

@@ -1,4 +1,4 @@
-//! Who may die, and how often.
+//! The workers that may be killed, and how often.
 
 use std::{
     collections::VecDeque,
@@ -13,13 +13,13 @@ use lumen_tests::{
     watched::Trio,
 };
 
-/// A worker dies so often at most,
+/// The most deaths of a worker within `WINDOW`.
 const MOST_DEATHS: usize = 6;
-/// within such a time. The last of six early deaths makes the restart wait 1.6 s.
+/// The period for `MOST_DEATHS`. The last of six early deaths makes the restart wait 1.6 s.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Who dies of each session.
+/// The workers of each session that may be killed.
 const OF_SESSION: [Worker; 3] = [Worker::Media, Worker::Rtc, Worker::Gamepad];
-/// And of the host.
+/// The workers of the host that may be killed.
 const OF_HOST: [Worker; 2] = [Worker::Gateway, Worker::Turn];
 
 /// One worker.
@@ -28,19 +28,19 @@ pub(crate) struct Mortal {
     /// How often it was killed.
     pub(crate) killed: u32,
     supervisor: Process,
-    /// Its process that was killed last, which may not have ended yet.
+    /// The process that was killed last. It may not have ended yet.
     last: Option<Process>,
-    /// When it was killed lately.
+    /// The times of its recent deaths.
     deaths: VecDeque<Instant>,
 }
 
 impl Mortal {
-    /// A worker and its parent.
+    /// A worker whose parent is `supervisor`.
     pub(crate) fn of(worker: ProcessId, supervisor: Process) -> Self {
         Self { worker, killed: 0, supervisor, last: None, deaths: VecDeque::new() }
     }
 
-    /// All who may die.
+    /// All workers that may be killed.
     pub(crate) fn all(trio: &Trio) -> Result<Vec<Self>> {
         let host = trio.host.process()?;
         let mut all = Vec::new();
@@ -54,20 +54,19 @@ impl Mortal {
         Ok(all)
     }
 
-    /// Whether it has not died too often of late.
+    /// Whether it has not died too often recently.
     pub(crate) fn may_die(&mut self) -> bool {
         let now = Instant::now();
         self.deaths.retain(|death| now.duration_since(*death) < WINDOW);
         self.deaths.len() < MOST_DEATHS
     }
 
-    /// Kills its process, whatever that does at this moment, unless it has died too often of late.
-    /// Whether it did.
+    /// Kills its process unless it has died too often recently. Returns whether it did.
     pub(crate) fn kill(&mut self) -> bool {
         self.may_die() && self.kill_regardless()
     }
 
-    /// Kills its process. Whether there was one that had not been killed before.
+    /// Kills its process. Returns whether there was one that had not been killed before.
     pub(crate) fn kill_regardless(&mut self) -> bool {
         let process = self.process().filter(|process| Some(*process) != self.last);
         let killed = process.filter(|process| kill_hard(*process).is_ok());
@@ -79,7 +78,7 @@ impl Mortal {
         killed.is_some()
     }
 
-    /// Asks the kernel and not the supervisor, whom each question would keep from its work.
+    /// Its process, from the kernel: asking the supervisor would disturb the supervisor's work.
     fn process(&self) -> Option<Process> {
         let own = |process: &Process| {
             let command = process.command_line().unwrap_or_default();

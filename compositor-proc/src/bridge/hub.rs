@@ -1,28 +1,27 @@
-//! Which side's text the other sides offer. Pure.
+//! Decides which side's text the other sides offer. Pure.
 //!
-//! INVARIANT: what the bridge has offered is marked, and what is marked is never carried on: so nothing
-//! goes round in a circle, however many bridges there are and whatever order news comes in.
+//! INVARIANT: the bridge marks its own offers and never forwards a marked one. So no offer loops, however
+//! many bridges there are and in whatever order events arrive.
 
 use std::collections::BTreeSet;
 
 use crate::selections::{BRIDGE_MARK, SETTLED_MARK, TEXT_NAMES};
 
-/// Names a compositor for as long as the bridge is its client.
+/// Identifies a compositor while the bridge is connected to it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct SideId(pub u32);
 
-/// What a side says it has on its clipboard, as far as it matters here: whatever else is offered there
-/// costs no memory.
+/// What the bridge needs to know of a side's clipboard. Other names that are offered there cost no memory.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Content {
-    /// Where in [`TEXT_NAMES`] the best name of its text is.
+    /// The index in [`TEXT_NAMES`] of the best name under which text is offered.
     text: Option<usize>,
     marked: bool,
     settles: bool,
 }
 
 impl Content {
-    /// It can be had by this name, too.
+    /// Adds a name under which the content is offered.
     pub fn add(&mut self, name: &str) {
         let rank = TEXT_NAMES.into_iter().position(|text| text == name);
         self.text = [self.text, rank].into_iter().flatten().min();
@@ -30,23 +29,23 @@ impl Content {
         self.settles |= name == SETTLED_MARK;
     }
 
-    /// Whether somebody waits for the other sides to have it, too.
+    /// Whether our compositor waits until the other sides have it, too.
     #[must_use]
     pub const fn settles(&self) -> bool {
         self.settles
     }
 }
 
-/// What is to be done at a side.
+/// What the bridge must do at a side.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Nobody has text: offer none.
+    /// Offer nothing: no side has text.
     Clear(SideId),
     /// Offer text.
     Offer(SideId),
 }
 
-/// The sides, and whose text is on the clipboard.
+/// The sides, and which of them holds the text.
 #[derive(Debug, Default)]
 pub struct Hub {
     sides: BTreeSet<SideId>,
@@ -54,23 +53,23 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A side takes part.
+    /// Adds a side.
     pub fn join(&mut self, side: SideId) -> Option<Action> {
         self.sides.insert(side);
         self.holder.map(|_| Action::Offer(side))
     }
 
-    /// A side is gone.
+    /// Removes a side.
     pub fn leave(&mut self, side: SideId) -> Vec<Action> {
         self.sides.remove(&side);
         if self.holds(side) { self.give_up() } else { Vec::new() }
     }
 
-    /// A side has something else on its clipboard, or nothing.
+    /// Records a side's new clipboard content, or that its clipboard is empty.
     pub fn select(&mut self, side: SideId, content: Option<Content>) -> Vec<Action> {
         match content {
-            // What the bridge offers, where that is nobody's any more: something else was copied, there
-            // or elsewhere, before the offer arrived.
+            // The bridge's offer arrived late: something else was copied meanwhile, here or
+            // elsewhere, so no side has its text any more.
             Some(content) if content.marked && self.holder.is_none_or(|(it, _)| it == side) => {
                 let mut actions = self.give_up();
                 actions.push(Action::Clear(side));
@@ -81,7 +80,7 @@ impl Hub {
                 self.holder = Some((side, rank));
                 self.others(side).map(Action::Offer).collect()
             }
-            // A picture, say: pasting elsewhere what was copied before that would be a surprise.
+            // A picture, say. Other sides must not go on offering the text copied before it.
             Some(_) if self.holder.take().is_some() => {
                 self.others(side).map(Action::Clear).collect()
             }
@@ -91,7 +90,7 @@ impl Hub {
         }
     }
 
-    /// Who has the text that the other sides offer, and by which name it is to be asked for.
+    /// The side that has the text the others offer, and the name to ask for it by.
     #[must_use]
     pub fn holder(&self) -> Option<(SideId, &'static str)> {
         let (side, rank) = self.holder?;

@@ -1,10 +1,10 @@
-//! Which sockets in the runtime directory are those of desktops inside this one. Pure.
+//! Which sockets in the runtime directory belong to desktops inside this one. Pure.
 //!
-//! A user may have several desktops at once, inside this one and outside of it, all with sockets in one
-//! directory. Whose a socket is says the kernel: the process that listens. It is inside if it descends
-//! from this session's supervisor, as all of the session's processes do.
+//! A user may run several desktops, inside and outside this one, with all their sockets in one directory.
+//! The kernel reports which process listens on a socket. The desktop is inside this one if that process
+//! descends from this session's supervisor, as all of the session's processes do.
 
-/// Generations looked at: more than any process of a desktop has forefathers.
+/// Ancestors checked: more than any process of a desktop has.
 const MOST_GENERATIONS: usize = 64;
 
 /// Whether a file of this name may be a Wayland socket.
@@ -13,14 +13,14 @@ pub fn is_display(name: &str) -> bool {
     name.starts_with("wayland-") && !name.ends_with(".lock")
 }
 
-/// Whether `process` descends from `forefather`, which it is not itself.
+/// Whether `process` is a descendant of `forefather`. A process is not its own descendant.
 pub fn descends(process: u32, forefather: u32, parent_of: impl Fn(u32) -> Option<u32>) -> bool {
     let generations = std::iter::successors(parent_of(process), |process| parent_of(*process));
     generations.take(MOST_GENERATIONS).any(|parent| parent == forefather)
 }
 
-/// The parent in what `/proc/PID/stat` says (proc_pid_stat(5)). The name before it stands in brackets and
-/// may have any character in it.
+/// The parent according to `/proc/PID/stat` (proc_pid_stat(5)). The name before it is in parentheses and
+/// may contain any character.
 #[must_use]
 pub fn parent_in(stat: &str) -> Option<u32> {
     let (_, after_name) = stat.rsplit_once(')')?;
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn descends_looks_at_all_generations_and_ends_where_there_are_none() {
-        // 1 ← 2 ← 3 ← 4, and 5 is its own forefather, as only a race can show it.
+        // 1 ← 2 ← 3 ← 4. 5 is its own parent, which only a race can produce.
         let parent_of = |process| match process {
             2..=4 => Some(process - 1),
             5 => Some(5),

@@ -1,12 +1,12 @@
-//! What the bridge may ask of the kernel: one line per permission. It has the user's rights otherwise, and
-//! gives up what it can of them.
+//! What the bridge may ask of the kernel: one line per permission. It starts with the user's rights and
+//! gives up all that it can.
 
 use lumen_ipc_runtime::confine::{Condition, Policy};
 
-/// Descriptors at once: a connection for each desktop inside this one, and pipes on their way.
+/// Descriptors at once: a connection for each desktop inside this one, and pipes that are being passed on.
 const OPEN_FILES: u64 = 256;
 
-/// Any way of writing, or of making a file.
+/// All flags that allow writing or creating a file.
 const WRITES: i32 =
     libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND | libc::O_PATH;
 

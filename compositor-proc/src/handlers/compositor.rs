@@ -21,7 +21,7 @@ impl CompositorHandler for State {
 
     fn client_compositor_state<'a>(&self, client: &'a Client) -> &'a CompositorClientState {
         static STRANGER: std::sync::OnceLock<CompositorClientState> = std::sync::OnceLock::new();
-        // Every client is inserted with a ClientState; the fallback spares a panic.
+        // Every client is inserted with a ClientState; the fallback avoids a panic.
         client
             .get_data::<ClientState>()
             .map_or_else(|| STRANGER.get_or_init(Default::default), |state| &state.compositor)
@@ -60,9 +60,8 @@ impl CompositorHandler for State {
 }
 
 impl State {
-    /// Destroys the pending callbacks of a surface. Otherwise only an answer destroys a callback,
-    /// and a destroyed surface gets none: an app would accumulate them with every menu that it
-    /// closes.
+    /// Destroys the pending callbacks of a surface. Otherwise only an answer destroys a callback, and a
+    /// destroyed surface gets none: an app would accumulate one with each menu that it closes.
     fn destroy_callbacks(&self, surface: &WlSurface) {
         let waiting = with_states(surface, |states| {
             let mut attributes = states.cached_state.get::<SurfaceAttributes>();
@@ -94,14 +93,13 @@ impl State {
         if let PopupKind::Xdg(popup) = popup
             && !popup.is_initial_configure_sent()
         {
-            // Fails for a popup that cannot be moved any more, which this one can: it was never
-            // placed.
+            // Fails only for a popup that was configured before and cannot be moved.
             let _ = popup.send_configure();
         }
         self.seat.pointer_stale = true;
     }
 
-    /// Whether `surface` is the cursor's, which is not part of the picture.
+    /// Whether `surface` belongs to the cursor, which is not part of the picture.
     fn cursor_committed(&mut self, surface: &WlSurface) -> bool {
         let root = root_of(surface);
         if self.seat.cursor != CursorImageStatus::Surface(root.clone()) {

@@ -1,5 +1,5 @@
-//! What clients ask for, one file per protocol family. Handlers are thin: they translate a request
-//! into a change of [`State`] or of the pure [`crate::layout`], and say what must be redrawn.
+//! Handlers of clients' requests, one file per protocol family. They are thin: they translate a request
+//! into a change of [`State`] or of the pure [`crate::layout`], and schedule what must be redrawn.
 
 mod compositor;
 mod constraints;
@@ -55,13 +55,13 @@ pub fn announce(display: &DisplayHandle) -> Protocols<State> {
     Protocols {
         activation: XdgActivationState::new::<State>(display),
         compositor: CompositorState::new_v6::<State>(display),
-        // Whoever has it reads all that is copied, so it is there for one client only.
+        // Its user can read everything that is copied, so only the bridge sees it.
         data_control: DataControlState::new::<State, _>(display, None, is_bridge),
         data_device: DataDeviceState::new::<State>(display),
         layer_shell: WlrLayerShellState::new::<State>(display),
         primary_selection: PrimarySelectionState::new::<State>(display),
         seat: SeatState::new(),
-        // XRGB8888 and ARGB8888, which every client can do and which Pixman is quickest with.
+        // XRGB8888 and ARGB8888, which every client supports and Pixman draws fastest.
         shm: ShmState::new::<State>(display, []),
         xdg_shell: XdgShellState::new::<State>(display),
     }
@@ -71,10 +71,10 @@ fn is_bridge(client: &Client) -> bool {
     client.get_data::<ClientState>().is_some_and(ClientState::is_bridge)
 }
 
-/// Their handles hold nothing but the id of a global that is never withdrawn.
+/// Announces the globals without state. Their handles hold only the id of a global that is never removed.
 ///
-/// `zwp_text_input_manager_v3` is not among them: an app that sees it leaves dead keys and Compose to the
-/// input method behind it, and there is none.
+/// `zwp_text_input_manager_v3` is not among them: an app that sees it leaves dead keys and Compose to an
+/// input method, and there is none.
 fn announce_stateless(display: &DisplayHandle) {
     CursorShapeManagerState::new::<State>(display);
     FractionalScaleManagerState::new::<State>(display);

@@ -1,11 +1,11 @@
-//! Every kind of object that apps make: who carries out its requests, and the count of it.
+//! The table of all kinds of objects that apps make: which handler serves each kind, and its count.
 //!
-//! Smithay implements the protocols, and a macro for each that passes requests on to it. Here stands
-//! one table in the place of those macros, because each object is counted on its way: an app that
-//! makes too many of a kind, or of all kinds together, is disconnected before it costs others
-//! anything ([`crate::client`] has the bounds). Only the callbacks of `wl_display.sync`, which are
-//! gone as soon as they are made, and registries never pass by; for those everything is counted now
-//! and then (`shell/apps.rs`). Offers, which we make, pass through [`super::offers`].
+//! Smithay implements the protocols and has a delegation macro for each. This table replaces those macros
+//! so that each object is counted: an app that makes too many of a kind, or of all kinds together, is
+//! disconnected before it harms others ([`crate::client`] has the bounds). Two kinds do not pass through
+//! the table: the callbacks of `wl_display.sync`, which end as soon as they are made, and registries, for
+//! which all objects are counted from time to time (`shell/apps.rs`). Offers, which we make, pass through
+//! [`super::offers`].
 
 use smithay::{
     input::SeatState,
@@ -135,7 +135,7 @@ use smithay::{
 use super::{shm::Shm, surfaces::Surfaces};
 use crate::{client::ClientState, state::State};
 
-/// Passes the requests of each kind of object on, and counts what they make and destroy.
+/// Passes on the requests of each kind of object, and counts the objects that they make and destroy.
 macro_rules! counted {
     ($($who:ty {
         globals: [$($global:ty: $global_data:ty),* $(,)?],
@@ -361,7 +361,7 @@ counted! {
     }
 }
 
-/// `client` asks for this, which takes descriptors or makes an object perhaps.
+/// Counts the descriptors that a request of `client` takes and the objects that it makes.
 fn count_request(client: &Client, display: &DisplayHandle, kind: &'static Interface, opcode: u16) {
     let Some(request) = kind.requests.get(usize::from(opcode)) else { return };
     let is_descriptor = |argument: &&ArgumentType| matches!(argument, ArgumentType::Fd);
@@ -376,8 +376,8 @@ fn count_request(client: &Client, display: &DisplayHandle, kind: &'static Interf
     }
 }
 
-/// `client` makes an object of this kind. If that is one too many, it is disconnected; the object is
-/// made all the same, as Smithay expects, and goes with the client.
+/// Counts an object that `client` makes, and disconnects the client if it has too many. The object is made
+/// anyway, as Smithay expects, and is destroyed with the client.
 fn count(client: &Client, display: &DisplayHandle, kind: &'static Interface) {
     let Some(state) = client.get_data::<ClientState>() else { return };
     if let Err(refusal) = state.objects.make(kind.name) {
@@ -386,7 +386,7 @@ fn count(client: &Client, display: &DisplayHandle, kind: &'static Interface) {
 }
 
 impl State {
-    /// An object of this kind is gone. If its client is, too, so is the count.
+    /// An object of this kind is gone. If its client is gone, too, there is nothing to count.
     fn discount(&self, client: ClientId, kind: &'static Interface) {
         let data = self.display.backend_handle().get_client_data(client);
         if let Some(state) = data.ok().as_ref().and_then(|data| data.downcast_ref::<ClientState>())

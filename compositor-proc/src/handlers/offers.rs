@@ -1,9 +1,9 @@
-//! Offers of what is copied or dragged: objects that we make for an app, and by which it sends a
+//! Offers of what is copied or dragged: objects that we make for an app, and through which it sends a
 //! descriptor with each request to paste.
 //!
-//! Smithay gives them handlers of its own, so their requests do not pass through the table of
-//! [`super::objects`], where descriptors are counted as claimed. An offer gets a handler here that
-//! counts them and passes the request on to Smithay's.
+//! Smithay handles these requests itself, so they do not pass through the table of [`super::objects`],
+//! which counts descriptors as claimed. So each offer gets a handler here that counts them and passes
+//! the request on to Smithay's.
 
 use std::{os::fd::OwnedFd, sync::Arc};
 
@@ -17,10 +17,10 @@ use smithay::reexports::wayland_server::{
 
 use crate::{client::ClientState, state::State};
 
-/// Objects that the server makes have numbers from this one on.
+/// The first id of objects that the server makes.
 const FIRST_OF_SERVER: u32 = 0xff00_0000;
 
-/// Has the descriptors counted that come with requests of the client's offers, of all that exist.
+/// Installs the counting handler on all offers of the client that do not have it yet.
 pub fn count_descriptors_of_offers(display: &DisplayHandle, client: &ClientId) {
     let backend = display.backend_handle();
     let mut offers = Vec::new();
@@ -44,7 +44,7 @@ fn takes_descriptors(object: &ObjectId) -> bool {
     requests.iter().any(|request| request.signature.contains(&ArgumentType::Fd))
 }
 
-/// Counts, and leaves the rest to Smithay's handler.
+/// Counts descriptors, and leaves the rest to Smithay's handler.
 struct Counted(Arc<dyn ObjectData<State>>);
 
 impl ObjectData<State> for Counted {

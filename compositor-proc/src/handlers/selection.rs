@@ -1,5 +1,5 @@
-//! `wl_data_device` and primary selection: clipboard and drag-and-drop, between apps and, of the
-//! clipboard, with viewers.
+//! `wl_data_device` and primary selection: clipboard and drag-and-drop between apps. The clipboard is
+//! also shared with viewers.
 
 use std::os::fd::OwnedFd;
 
@@ -34,7 +34,7 @@ impl SelectionHandler for State {
         if target == SelectionTarget::Clipboard {
             let names = source.map(|source| source.mime_types()).unwrap_or_default();
             let owner = self.selections.bridge_of(&names).cloned().or_else(|| {
-                // Only the app that has the keyboard may copy.
+                // Only the app with the keyboard focus may copy.
                 let focus = self.keyboard().current_focus();
                 focus.and_then(|surface| surface.client()).map(|client| client.id())
             });
@@ -52,7 +52,7 @@ impl SelectionHandler for State {
     ) {
         match target {
             SelectionTarget::Clipboard if name == SETTLED_MARK => self.selections.settle(*offer),
-            // All other names that it is offered under are of the same text.
+            // All other names stand for the same text.
             SelectionTarget::Clipboard => self.selections.paste(*offer, pipe),
             SelectionTarget::Primary => {}
         }

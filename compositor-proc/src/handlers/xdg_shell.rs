@@ -44,7 +44,7 @@ impl XdgShellHandler for State {
     fn new_popup(&mut self, popup: PopupSurface, positioner: PositionerState) {
         popup.with_pending_state(|state| state.positioner = positioner);
         self.place_popup(&popup);
-        // Fails when its parent is dead, and then so is it.
+        // Fails when its parent is dead, and then the popup is dead, too.
         let _ = self.tree.popups.track_popup(PopupKind::Xdg(popup));
     }
 
@@ -69,7 +69,7 @@ impl XdgShellHandler for State {
     }
 
     fn maximize_request(&mut self, toplevel: ToplevelSurface) {
-        // It is as large as it gets; the protocol wants an answer all the same.
+        // Windows are as large as possible already, but the protocol requires an answer.
         self.answer(&toplevel);
     }
 
@@ -160,7 +160,7 @@ impl State {
                 Content::Faded => self.refresh_focus(),
                 Content::Resized | Content::Unchanged => {}
             }
-            // Asked at a change of size only: a video commits sixty times a second.
+            // Checked only when the content changes: a video commits sixty times a second.
             if content != Content::Unchanged
                 && matches!(self.tree.windows.stack.wanted(id), Wanted::Cut { .. })
             {
@@ -192,7 +192,7 @@ impl State {
         }
     }
 
-    /// Tells every surface there is how finely it had best be drawn.
+    /// Sends every surface its preferred scale.
     pub fn advise_surfaces(&self) {
         let mut roots = self.roots();
         if let CursorImageStatus::Surface(cursor) = &self.seat.cursor {
@@ -277,7 +277,7 @@ impl State {
     }
 }
 
-/// The size of a window that cannot have another.
+/// The size of a window that cannot be resized.
 fn fixed_size(surface: &WlSurface) -> Option<Size<i32, Logical>> {
     with_states(surface, |states| {
         let mut cached = states.cached_state.get::<SurfaceCachedState>();
@@ -286,8 +286,8 @@ fn fixed_size(surface: &WlSurface) -> Option<Size<i32, Logical>> {
     })
 }
 
-/// "Full-screen" makes apps hide their menus and tabs, so only those that asked get it; all others
-/// are maximised, which covers as much.
+/// "Full-screen" makes apps hide their menus and tabs, so only windows that asked for it get it. Others
+/// are maximised, which covers the same area.
 fn apply(state: &mut ToplevelState, wanted: Wanted) {
     let (size, bounds, maximized, fullscreen) = match wanted {
         Wanted::Fill(size) => (Some(size), size, true, false),

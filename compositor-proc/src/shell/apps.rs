@@ -1,5 +1,5 @@
-//! The apps that are connected: taking them on, carrying out what they ask within a turn's bounds, and
-//! telling them what the library has for them.
+//! The connected apps: accepting them, handling their requests within a turn's bounds, and sending them
+//! the library's output.
 
 use std::{
     io,
@@ -25,29 +25,29 @@ use crate::{
     state::State,
 };
 
-/// From this number on descriptors are not for apps' files: 256 connections have three each, and frames, links
-/// and transfers need some.
+/// Descriptors from this number on are reserved: 256 connections need three each, and frames, links and
+/// transfers need some.
 const RESERVE: RawFd = policy::OPEN_FILES as RawFd - 1024;
 
-/// The fewest requests after which all objects of all apps are counted.
+/// The minimum number of requests between two counts of all objects.
 const CENSUS_AFTER: usize = 4096;
 
 /// All apps.
 #[derive(Debug)]
 pub(super) struct Apps {
-    /// What they say passes here.
+    /// Their input passes through this.
     pub(super) gate: Gate,
-    /// How many there are.
+    /// How many are connected.
     pub(super) count: ClientCount,
-    /// From which number on descriptors are our own reserve.
+    /// The first descriptor number of our own reserve.
     pub(super) reserve: RawFd,
-    /// Requests since all objects were counted, and at how many they are again.
+    /// Requests since all objects were counted, and after how many they are counted again.
     uncounted: usize,
     census_after: usize,
 }
 
 impl Apps {
-    /// None yet.
+    /// No apps.
     ///
     /// # Errors
     /// When there are no descriptors left.
@@ -77,7 +77,7 @@ impl Apps {
         }
     }
 
-    /// The clipboard's bridge connected, for which there is always room. Returns which client it is.
+    /// The clipboard's bridge connected. There is always room for it. Returns its client.
     ///
     /// # Errors
     /// When there are no descriptors left.
@@ -95,8 +95,8 @@ impl Apps {
         outer: UnixStream,
         state: fn(&ClientCount, Option<Pid>) -> ClientState,
     ) -> io::Result<ClientId> {
-        // An app in a namespace of its own may have no number here, which the kernel states as 0 and
-        // rustix takes for a number.
+        // An app in another PID namespace may have no PID here. The kernel reports that as 0, which
+        // rustix takes for a PID.
         let pid =
             getsockopt(&outer, PeerCredentials).ok().and_then(|peer| Pid::from_raw(peer.pid()));
         let (inner, library) = UnixStream::pair()?;
@@ -106,7 +106,7 @@ impl Apps {
         Ok(client.id())
     }
 
-    /// Carries out what apps have asked for, as much of it as a turn has time for.
+    /// Handles apps' requests, as many as a turn has time for.
     pub(super) fn dispatch(&mut self, display: &mut Display<State>, state: &mut State) {
         let begun = Instant::now();
         for passage in self.gate.waiting(begun) {
@@ -126,18 +126,18 @@ impl Apps {
         }
     }
 
-    /// Sends apps what they are to be told. A full or broken socket ends its app only.
+    /// Sends apps the library's output. A full or broken socket disconnects its app only.
     pub(super) fn flush(&mut self, display: &mut Display<State>, state: &mut State) {
-        // The error is that of a client which is disconnected by it.
+        // An error disconnects the client that it concerns.
         let _ = display.flush_clients();
         for client in self.gate.tell_apps() {
             read(display, state, &client, 0);
         }
     }
 
-    /// Counts the objects of every app that the library makes without telling anybody: registries.
-    /// Each takes a request, so nothing is missed for long if everything is counted after as many
-    /// requests as there were objects; and so a request costs no more the more objects there are.
+    /// Counts all objects of every app, because the library makes registries without telling us. Each
+    /// registry takes a request, so a count after as many requests as there were objects misses none for
+    /// long, and keeps the cost per request constant.
     fn take_census(&mut self, display: &mut Display<State>, state: &mut State) {
         let handle = display.handle();
         let backend = handle.backend_handle();
@@ -161,8 +161,8 @@ impl Apps {
     }
 }
 
-/// Ends the app that has most descriptors, if that is more than its share: there are few left, which others
-/// need to connect and to show anything.
+/// Disconnects the app with the most descriptors, if it has more than its share: few are left, and other
+/// apps need them to connect and to show anything.
 fn end_greediest(display: &mut Display<State>, state: &mut State) {
     let mut clients = Vec::new();
     display.handle().backend_handle().with_all_clients(|client| clients.push(client));
@@ -179,8 +179,8 @@ fn end_greediest(display: &mut Display<State>, state: &mut State) {
     }
 }
 
-/// Has the library carry out what it was passed of `client`, with so many descriptors. It also forgets
-/// whom it is done with. Returns how many requests that were.
+/// Has the library handle the input of `client`, which came with so many descriptors. The library also
+/// drops clients that are disconnected. Returns the number of requests.
 pub(super) fn read(
     display: &mut Display<State>,
     state: &mut State,
@@ -191,13 +191,13 @@ pub(super) fn read(
         with_state(display, client, |app| app.objects.bring(descriptors));
         count_descriptors_of_offers(&display.handle(), client);
     }
-    // Fails for a client that is gone, or has asked for nothing whole.
+    // Fails for a client that is gone, or that has sent no complete request.
     let requests = display.backend().dispatch_single_client(state, client.clone()).unwrap_or(0);
     if descriptors > 0
         && let Some(Some(refusal)) = with_state(display, client, |app| app.objects.unclaimed())
     {
         refusal.refuse(&display.handle(), client.clone());
-        // Forgets it.
+        // Has the library drop the client.
         let _ = display.backend().dispatch_single_client(state, client.clone());
     }
     requests

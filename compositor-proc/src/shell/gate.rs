@@ -1,12 +1,12 @@
-//! The gate before the Wayland library: how much of each app reaches it in a turn.
+//! The gate in front of the Wayland library: limits how much of each app's input reaches it in a turn.
 //!
-//! The library carries out what an app asks until that app's socket is empty, which it never is if the
-//! app writes without pause. So an app's own socket ends here, and the library reads from a pair of our
-//! own, into which we pass a little at a time: everybody gets a slice of the turn, who has used least
-//! first, and what is left waits in the app's socket. Links and frames are served between turns.
+//! The library handles an app's requests until that app's socket is empty, which it never is if the app
+//! writes without pause. So an app's socket ends here. The library reads from a socket pair of our own,
+//! into which we pass a little at a time: each app gets a slice of the turn, the one that has used least
+//! first, and the rest waits in the app's socket. Links and frames are served between turns.
 //!
-//! Bytes are passed on as they come, with their descriptors; what they mean is the library's affair.
-//! Nothing here wakes the loop while no app says anything.
+//! Bytes are passed on unparsed, with their descriptors. Nothing here wakes the loop while no app sends
+//! anything.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -31,85 +31,83 @@ use smithay::reexports::wayland_server::backend::ClientId;
 
 use crate::client::MAX_CLIENTS;
 
-/// Bytes passed on at once: those of a frame of most apps, and no more than 128 of the shortest
-/// requests.
+/// Bytes passed on at once: enough for one frame of most apps, and at most 128 of the shortest requests.
 const PORTION: usize = 1024;
 
-/// Bytes and descriptors that the library sends at once.
+/// The most bytes and descriptors that the library sends at once.
 const LARGEST_SEND: usize = 4096;
 const MOST_DESCRIPTORS: usize = 28;
 
-/// What one app may have of a turn while others wait.
+/// The time that one app may use in a turn.
 const SLICE: Duration = Duration::from_millis(2);
 
-/// What all apps together may have of a turn.
+/// The time that all apps together may use in a turn.
 const TURN: Duration = Duration::from_millis(8);
 
-/// How long it takes until half of what an app has used is forgotten.
+/// The half-life of the time that an app has used.
 const FORGETTING: Duration = Duration::from_millis(200);
 
-/// So many apps are looked at in a turn: all.
+/// The most apps checked in a turn: all of them.
 const AT_ONCE: usize = MAX_CLIENTS;
 
-/// Names an app's connection.
+/// Identifies an app's connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Passage(u64);
 
 /// All connections of apps.
 #[derive(Debug)]
 pub(super) struct Gate {
-    /// Says which apps have said something, or can be told more.
+    /// Reports apps that have sent something or have room again.
     apps: OwnedFd,
-    /// Says to whom the library has said something.
+    /// Reports connections on which the library has sent something.
     library: OwnedFd,
     connections: HashMap<Passage, Connection>,
     next: u64,
     forgot: Instant,
-    /// The highest number of a descriptor that came since that was asked.
+    /// The highest descriptor number received since the last query.
     highest: RawFd,
 }
 
 #[derive(Debug)]
 struct Connection {
     client: ClientId,
-    /// The app's.
+    /// The connection to the app.
     outer: UnixStream,
-    /// The library has the other end.
+    /// The connection to the library, which has the other end.
     inner: UnixStream,
-    /// What the app has not room for.
+    /// Output that waits until the app has room.
     stuck: Option<Portion>,
-    /// Whether the app cannot be told anything any more, though it may have said something that was not
-    /// passed on yet.
+    /// Whether the app has closed its socket. Its last requests may not have been passed on yet.
     is_deaf: bool,
-    /// What it has used of late.
+    /// The time it has used recently.
     spent: Duration,
 }
 
-/// Some bytes, and the descriptors that go with the first of them.
+/// Some bytes, and the descriptors attached to the first of them.
 #[derive(Debug, Default)]
 struct Portion {
     bytes: Vec<u8>,
     descriptors: Vec<OwnedFd>,
 }
 
-/// What reading an app's socket brought.
+/// The result of reading an app's socket.
 enum Taken {
-    /// It is closed.
+    /// The connection is closed.
     Closed,
-    /// There is nothing.
+    /// There was nothing to read.
     Nothing,
-    /// The library has that much more to read.
+    /// So many bytes were passed to the library.
     Passed {
         bytes: usize,
-        /// With these many descriptors.
+        /// The number of descriptors passed with them.
         descriptors: usize,
-        /// The highest of their numbers.
+        /// The highest descriptor number among them.
         highest: RawFd,
     },
 }
 
 impl Gate {
-    /// Nobody is connected.
+    /// A gate without connections.
     ///
     /// # Errors
     /// When there are no descriptors left.
@@ -125,14 +123,14 @@ impl Gate {
         })
     }
 
-    /// Readable when [`Gate::waiting`] has something.
+    /// Readable when [`Gate::waiting`] has work.
     #[must_use]
     pub(super) fn interest(&self) -> BorrowedFd<'_> {
         self.apps.as_fd()
     }
 
-    /// An app is connected by `outer`. The library, which knows it by this name, has the other end of
-    /// `inner`.
+    /// Adds an app that is connected by `outer`. The library, which knows it as `client`, has the other
+    /// end of `inner`.
     ///
     /// # Errors
     /// When the kernel cannot watch it.
@@ -152,7 +150,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Who has said something, those who have used least first.
+    /// The connections with input, those that have used the least time first.
     pub(super) fn waiting(&mut self, now: Instant) -> VecDeque<Passage> {
         self.forget(now);
         let mut waiting = Vec::new();
@@ -180,8 +178,8 @@ impl Gate {
         }
     }
 
-    /// Serves one that waits: passes on what it says, portion by portion, and has `read` carry that out,
-    /// until it is silent or its slice is over. `read` is told with how many descriptors it comes.
+    /// Serves one connection: passes on its input portion by portion, and calls `read` after each to have it
+    /// handled, until there is no more or its slice is used up. `read` gets the number of descriptors.
     pub(super) fn serve(
         &mut self,
         passage: Passage,
@@ -200,11 +198,11 @@ impl Gate {
                     *most = (*most).max(highest);
                     read(&client, descriptors);
                     used = clock().saturating_duration_since(begun);
-                    // Less than a portion is all there was.
+                    // A short read has emptied the socket.
                     if bytes < PORTION || used >= SLICE {
                         break false;
                     }
-                    // Before more is asked, there has to be room for the answers.
+                    // Passes on more only while the app has room for the answers.
                     match connection.tell() {
                         Ok(true) => {}
                         Ok(false) => {
@@ -218,26 +216,26 @@ impl Gate {
         };
         connection.spent += used;
         if is_closed {
-            // The library reads the end of the stream, and is done with the app.
+            // The library reads the end of the stream and drops the client.
             self.connections.remove(&passage);
             read(&client, 0);
         }
     }
 
-    /// The highest number of a descriptor that came since this was asked last. The kernel gives the least
-    /// that is free, so it tells how many are in use.
+    /// The highest descriptor number received since the last call. The kernel assigns the lowest free
+    /// number, so it indicates how many are in use.
     pub(super) fn highest_descriptor(&mut self) -> RawFd {
         std::mem::take(&mut self.highest)
     }
 
-    /// Whether a turn that began then has been long enough.
+    /// Whether a turn that began at `begun` has used up its time.
     #[must_use]
     pub(super) fn is_over(begun: Instant, now: Instant) -> bool {
         now.saturating_duration_since(begun) >= TURN
     }
 
-    /// Passes on what the library has said. Returns the clients whose app is gone, which the library
-    /// has to be told by reading.
+    /// Passes the library's output to the apps. Returns the clients whose app is gone; the caller must
+    /// have the library read them to notice.
     pub(super) fn tell_apps(&mut self) -> Vec<ClientId> {
         let mut gone = Vec::new();
         for (passage, flags) in ready(&self.library) {
@@ -247,7 +245,7 @@ impl Gate {
                 Ok(false) if !flags.contains(epoll::EventFlags::HUP) => {
                     connection.wait_for_room(passage, &self.apps, &self.library);
                 }
-                // The library is done with the app, or the app does not listen.
+                // The library has dropped the client, or the socket failed.
                 Ok(false) | Err(_) => {
                     gone.extend(self.connections.remove(&passage).map(|app| app.client));
                 }
@@ -268,7 +266,7 @@ impl Connection {
                     let (descriptors, highest) = (portion.descriptors.len(), numbers.max());
                     Taken::Passed { bytes, descriptors, highest: highest.unwrap_or(0) }
                 }
-                // The library has always read everything before: it is done with the app.
+                // The library has read all earlier input, so there is room: it must have dropped the client.
                 Ok(_) | Err(_) => Taken::Closed,
             },
             Err(Errno::AGAIN | Errno::INTR) => Taken::Nothing,
@@ -276,8 +274,8 @@ impl Connection {
         }
     }
 
-    /// Passes to the app what there is; says whether it had room for all of that. An app that has closed
-    /// its socket misses nothing, but what it said last is still to be passed on.
+    /// Passes the library's output to the app; returns whether the app had room for all of it. Output for
+    /// an app that has closed its socket is dropped, so that its last requests are still passed on.
     fn tell(&mut self) -> Result<bool, Errno> {
         loop {
             let mut portion = match self.stuck.take() {
@@ -310,19 +308,19 @@ impl Connection {
         }
     }
 
-    /// Nothing more is taken from the library, nor from the app, before the app has room: who does not
-    /// listen cannot go on asking.
+    /// Stops reading from the library and from the app until the app has room: an app that does not read
+    /// cannot send more requests.
     fn wait_for_room(&self, passage: Passage, apps: &OwnedFd, library: &OwnedFd) {
         let data = epoll::EventData::new_u64(passage.0);
-        // Fails for nothing that is watched.
+        // Never fails for a watched descriptor.
         let _ = epoll::modify(apps, &self.outer, data, epoll::EventFlags::OUT);
         let _ = epoll::modify(library, &self.inner, data, epoll::EventFlags::empty());
     }
 
-    /// The app has room: it is told more.
+    /// Reads from both again: the app has room.
     fn listen_again(&self, passage: Passage, apps: &OwnedFd, library: &OwnedFd) {
         let data = epoll::EventData::new_u64(passage.0);
-        // Fails for nothing that is watched.
+        // Never fails for a watched descriptor.
         let _ = epoll::modify(apps, &self.outer, data, epoll::EventFlags::IN);
         let _ = epoll::modify(library, &self.inner, data, epoll::EventFlags::IN);
     }
@@ -331,7 +329,7 @@ impl Connection {
 fn ready(queue: &OwnedFd) -> Vec<(Passage, epoll::EventFlags)> {
     let mut events = Vec::with_capacity(AT_ONCE);
     let buffer = rustix::buffer::spare_capacity(&mut events);
-    // Interrupted, it is asked again next turn.
+    // After an interruption, the next turn asks again.
     let _ = epoll::wait(queue, buffer, Some(&Timespec::default()));
     events.into_iter().map(|event: epoll::Event| (Passage(event.data.u64()), event.flags)).collect()
 }

@@ -1,4 +1,4 @@
-//! The clipboard's bridge as a client: what it alone is shown, and what waits for it.
+//! The clipboard's bridge as a client: the globals that only it sees, and the offers that wait for it.
 
 use std::{
     os::unix::net::UnixStream,
@@ -33,14 +33,14 @@ fn data_control_is_announced_to_the_bridge_and_to_no_app() {
     let announced = |app: &App| app.announced().iter().any(|interface| interface == DATA_CONTROL);
     assert!(announced(&bridge));
     assert!(!announced(&app));
-    // A successor is the bridge as well, and nobody else has become it.
+    // A successor is a bridge, too, and no other app has become one.
     let stream = granted(&mut rig);
     let successor = App::start_at(&mut rig, stream);
     assert!(announced(&successor));
     assert!(!announced(&App::start(&mut rig)));
 }
 
-/// How long after a page's offer it is told that this is what apps paste.
+/// The time between a page's offer and the answer that apps paste it now.
 fn time_until_taken(rig: &mut Rig) -> Duration {
     let offer = OfferId(7);
     let asked = Instant::now();
@@ -62,7 +62,7 @@ fn page_waits_for_a_bridge_that_says_nothing_but_not_for_long() {
 fn page_does_not_wait_where_no_bridge_is_or_it_is_gone() {
     let mut rig = Rig::new();
     drop(granted(&mut rig));
-    // What the bridge's end does to the compositor is noticed by a client that comes after it.
+    // Once a later client is served, the compositor has noticed the bridge's end.
     App::start(&mut rig);
     let turns = rig.shell.compositor().state.selections.bridge().is_some();
     assert!(turns);

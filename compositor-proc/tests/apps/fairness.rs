@@ -1,4 +1,4 @@
-//! Apps that never stop: what they cost others.
+//! How apps that send requests without pause affect others.
 
 use std::{
     sync::{
@@ -21,24 +21,24 @@ use crate::{
     rig::{Rig, rig_past_its_first_frame as rig},
 };
 
-/// What another app may have to wait for an answer, whatever others do. The aim is 50 ms, and on a machine
-/// with nothing else to do it is a third of that; without a bound it is seconds, or for ever.
+/// The longest that an app may wait for an answer, whatever others do. The goal is 50 ms; an idle machine
+/// takes a third of that. Without the gate it is seconds, or for ever.
 const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
-/// These tests measure, so no two of them run at once.
+/// Keeps these tests from running at the same time, because they measure time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How often an honest app asks.
+/// The number of requests of an honest app.
 const QUESTIONS: usize = 40;
 
-/// An app that says the same again and again, as fast as it can, until it is dropped.
+/// An app that repeats the same requests as fast as it can until it is dropped.
 struct Flooder {
     stop: Arc<AtomicBool>,
-    /// How often it has said a hundred things.
+    /// The number of batches of a hundred that it has sent.
     rounds: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,7 +52,7 @@ impl Flooder {
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 (0..100).for_each(|_| say(&app));
-                // A full socket is a matter of time.
+                // The socket is full for a while.
                 while app.connection.flush().is_err() && !stopped.load(Ordering::Relaxed) {
                     std::thread::yield_now();
                 }
@@ -73,7 +73,7 @@ impl Drop for Flooder {
     }
 }
 
-/// Turns once; media releases what comes.
+/// Runs one turn, and releases new frames as media does.
 fn turn(rig: &mut Rig, released: &mut usize) {
     rig.turn(Duration::from_millis(1));
     if rig.frames.len() > *released {
@@ -98,13 +98,13 @@ fn two_windows(rig: &mut Rig) -> [(App, Window); 2] {
     [window(rig, RED), window(rig, RED)]
 }
 
-/// How long an honest app waits for answers while the others are at it, the shortest wait first.
+/// How long an honest app waits for each answer while the flooders run, the shortest wait first.
 fn waits(rig: &mut Rig, honest: &mut App, flooders: &[Flooder]) -> Vec<Duration> {
     let mut released = rig.frames.len();
     let rounds = || flooders.iter().map(|flooder| flooder.rounds.load(Ordering::Relaxed)).min();
     let mut waits: Vec<Duration> = (0..QUESTIONS)
         .map(|question| {
-            // So that every question is asked in the midst of what they say.
+            // Waits until every flooder has sent more since the last question.
             let end = Instant::now() + Duration::from_secs(20);
             while rounds() < Some(2 * question + 2) {
                 assert!(Instant::now() < end, "the others do nothing");

@@ -1,5 +1,4 @@
-//! Apps that ask for too much: each is disconnected with a protocol error, and costs nobody else
-//! anything.
+//! Apps that ask for too much: each is disconnected with a protocol error, and other apps are not affected.
 
 use std::time::{Duration, Instant};
 
@@ -33,10 +32,10 @@ use crate::{
 
 /// `wl_display.error.no_memory`.
 pub(crate) const NO_MEMORY: u32 = 2;
-/// Requests between two turns of the compositor; they fit into a socket.
+/// Requests between two turns of the compositor. They fit into a socket's buffer.
 pub(crate) const BATCH: usize = 100;
 
-/// A desktop whose frames media releases as they come.
+/// A desktop whose frames are released as soon as they arrive.
 pub(crate) struct Desktop {
     pub(crate) rig: Rig,
     released: usize,
@@ -48,16 +47,16 @@ impl Desktop {
         Self { released: rig.frames.len(), rig }
     }
 
-    /// One turn of both sides. Says whether the app is still connected.
+    /// Runs one turn of both sides. Returns whether the app is still connected.
     pub(crate) fn turn(&mut self, app: &mut App) -> bool {
         app.exchange();
-        // What the app is told goes out at the beginning of a turn.
+        // The app's answers are sent at the beginning of a turn.
         (0..2).for_each(|_| self.rig.turn(Duration::ZERO));
         if self.rig.frames.len() > self.released {
             self.released = self.rig.frames.len();
             self.rig.release();
         }
-        // With nothing more to say: what it says to a closed socket hides why that was closed.
+        // The app sends nothing now: a write to a closed socket would hide the protocol error.
         app.exchange()
     }
 
@@ -74,7 +73,7 @@ impl Desktop {
     }
 }
 
-/// Makes more and more by `make` until the app is disconnected, and returns how much it made.
+/// Calls `make` until the app is disconnected, and returns how often.
 pub(crate) fn flood(
     desktop: &mut Desktop,
     app: &mut App,
@@ -91,7 +90,7 @@ pub(crate) fn flood(
     most
 }
 
-/// Another app is served as ever.
+/// Asserts that another app is served as usual.
 pub(crate) fn assert_serves_others(desktop: &mut Desktop) {
     let mut app = App::start(&mut desktop.rig);
     let window = app.open();
@@ -104,7 +103,7 @@ pub(crate) fn assert_serves_others(desktop: &mut Desktop) {
     });
 }
 
-/// An app that makes one more than `bound_of(kind)` is disconnected with an error that says so.
+/// Asserts that an app that makes more than `bound_of(kind)` is disconnected with an error that says so.
 pub(crate) fn assert_bounded(kind: &str, prepare: impl FnOnce(&App) -> Box<dyn FnMut(&App)>) {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
@@ -185,7 +184,7 @@ fn app_that_binds_one_global_too_often_is_disconnected_alone() {
 
 #[test]
 fn app_of_too_many_files_is_disconnected_alone_though_it_destroys_their_pools() {
-    // Each is a descriptor here, and a test's process may have fewer than the compositor.
+    // Each takes a descriptor here, too, and a test process may have a lower limit than the compositor.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     setrlimit(Resource::RLIMIT_NOFILE, most.min(4096), most).expect("allowed");
     assert_bounded_files();
@@ -210,7 +209,7 @@ fn assert_bounded_files() {
 fn app_of_too_many_registries_is_disconnected_alone() {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
-    // They are counted after as many requests as there are objects.
+    // Registries are counted after as many requests as there are objects.
     flood(&mut desktop, &mut app, 2 * bound_of("wl_registry") + BATCH, |app| {
         app.connection.display().get_registry(&app.handle(), ());
     });
@@ -224,7 +223,7 @@ fn app_that_asks_for_the_globals_all_day_is_served() {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
     for index in 0..5000 {
-        // As a driver does for each new size of a window. Neither can be destroyed.
+        // Drivers do this for each new size of a window. Neither object can be destroyed.
         app.connection.display().get_registry(&app.handle(), ());
         let _: WlShm = app.globals.bind(&app.handle(), 1..=1, ()).expect("wl_shm");
         if index % BATCH == 0 {
@@ -241,7 +240,7 @@ fn app_whose_surfaces_go_while_they_wait_for_callbacks_is_served() {
     let mut app = App::start(&mut desktop.rig);
     let compositor = app.compositor();
     for index in 0..=bound_of("wl_callback") {
-        // A menu that is closed before it was seen; every other one even before its commit.
+        // A menu that is closed before it is shown; every other one even before its commit.
         let surface = compositor.create_surface(&app.handle(), ());
         surface.frame(&app.handle(), ());
         if index % 2 == 0 {
@@ -311,7 +310,7 @@ fn pool_resized_to_nothing_ends_its_app_alone() {
 fn refused_buffer_ends_its_app_alone() {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
-    // Larger than its pool.
+    // The buffer is larger than its pool.
     app.pool(64, GREEN).create_buffer(0, 400, 400, 1600, Format::Argb8888, &app.handle(), ());
     desktop.until(&mut app, |_, alive| !alive);
     assert!(app.connection.protocol_error().is_some());
@@ -320,7 +319,7 @@ fn refused_buffer_ends_its_app_alone() {
 
 #[test]
 fn subsurfaces_nested_as_deeply_as_may_be_are_drawn() {
-    // Smithay goes down by recursion; the compositor's own thread has as much.
+    // Smithay recurses into the tree. The compositor's own thread has a stack of this size.
     const STACK_BYTES: usize = 8 << 20;
     let run = || {
         let mut desktop = Desktop::new();

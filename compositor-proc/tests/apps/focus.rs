@@ -1,5 +1,4 @@
-//! Which app gets keys: the one that the viewer sees and works with, and none that only asks for
-//! them.
+//! Which app gets keys: the one that the viewer sees and works with, not one that merely asks for them.
 
 use std::time::{Duration, Instant};
 
@@ -47,15 +46,15 @@ fn keys_of(app: &mut App) -> usize {
     app.count(&Event::Key { key: KEY_A as u32, down: true })
 }
 
-/// A key is pressed and released, and the app has received both.
+/// Presses and releases a key, and turns until the app has received both.
 fn stroke(rig: &mut Rig) {
     rig.act(key(PressState::Pressed));
     rig.act(key(PressState::Released));
-    // What is sent in one turn is read in the next, and told to apps at the beginning of another.
+    // Input is sent in one turn, read in the next, and passed to apps at the beginning of another.
     (0..4).for_each(|_| rig.turn(Duration::ZERO));
 }
 
-/// Releases frames as they come until no more come.
+/// Releases frames until no more arrive.
 fn settle(rig: &mut Rig, apps: &mut [&mut App]) {
     let mut released = rig.frames.len();
     let quiet = Instant::now() + Duration::from_millis(150);
@@ -83,7 +82,7 @@ fn filled(rig: &mut Rig, color: u32) -> (App, Window) {
     (app, window)
 }
 
-/// A panel in front of everything that asks for all keys, of this size and color.
+/// A panel of this size and color in front of everything that asks for exclusive keyboard focus.
 fn exclusive_panel(rig: &mut Rig, app: &mut App, size: (u32, u32), color: u32) -> WlSurface {
     let (surface, handle) = (app.surface(), app.handle());
     let shell: ZwlrLayerShellV1 = app.globals.bind(&handle, 1..=4, ()).expect("layer shell");
@@ -159,7 +158,7 @@ fn menu_of_the_app_that_was_clicked_gets_the_keys_until_a_click_elsewhere() {
     let mut app = App::start(&mut rig);
     let window = app.open();
     app.until_told(&mut rig, &Event::Configured { width: 640, height: 480, maximized: true });
-    // As large as a quarter of the screen, in its middle.
+    // A quarter of the screen, in the middle.
     app.show(&window.surface, &app.buffer(320, 240, GREEN));
     settle(&mut rig, &mut [&mut app]);
     click(&rig, MIDDLE);
@@ -169,7 +168,7 @@ fn menu_of_the_app_that_was_clicked_gets_the_keys_until_a_click_elsewhere() {
     assert_eq!(app.count(&Event::PopupDone), 0, "a real click opens it");
     stroke(&mut rig);
     assert_eq!((keys_of(&mut app), keys_of(&mut below)), (1, 0));
-    // On the window below, left of the one with the menu.
+    // Clicks the window below, to the left of the one with the menu.
     click(&rig, OutputPoint { x: 2000, y: 32768 });
     below.until_told(&mut rig, &Event::Button { button: LEFT_BUTTON, down: true });
     stroke(&mut rig);
@@ -185,7 +184,7 @@ fn next_menu_of_a_bar_opens_by_the_press_that_opened_the_first_however_old_that_
     app.until_told(&mut rig, &Event::Button { button: LEFT_BUTTON, down: false });
     let serial = app.memory.button_serial;
     let mut menu = menu_by(&mut rig, &mut app, &window, serial);
-    // So much input that the press is forgotten, as it is after some time.
+    // Enough input that the press is forgotten, as it is after some time.
     (0..200).for_each(|_| stroke(&mut rig));
     for turns in [0, 4] {
         menu.popup.destroy();
@@ -220,7 +219,7 @@ fn press_within_a_menu_holds_the_pointer_until_the_release() {
     app.until_told(&mut rig, &Event::Button { button: LEFT_BUTTON, down: false });
     let serial = app.memory.button_serial;
     menu_by(&mut rig, &mut app, &window, serial);
-    // In the menu, which covers pixels 21 to 121.
+    // A point in the menu, which covers pixels 21 to 121.
     let inside = OutputPoint { x: 5000, y: 5000 };
     rig.act(Action::PointerTo(inside));
     settle(&mut rig, &mut [&mut app]);
@@ -276,7 +275,7 @@ fn window_that_cannot_be_seen_or_fades_away_gets_no_keys() {
     let (mut ghost, window) = filled(&mut rig, TRANSPARENT);
     stroke(&mut rig);
     assert_eq!((keys_of(&mut ghost), keys_of(&mut seen)), (0, 1));
-    // A window that becomes visible is like any other, until it fades away again.
+    // A window that becomes visible is treated like any other until it fades away again.
     ghost.show(&window.surface, &ghost.buffer(640, 480, GREEN));
     ghost.until(&mut rig, |memory| {
         memory.events.iter().filter(|event| **event == Event::KeyboardEntered).count() == 2
@@ -286,7 +285,7 @@ fn window_that_cannot_be_seen_or_fades_away_gets_no_keys() {
     assert_eq!((keys_of(&mut ghost), keys_of(&mut seen)), (1, 1));
     rig.wait_quietly();
     ghost.show(&window.surface, &ghost.buffer(640, 480, TRANSPARENT));
-    // Once at first, once when the ghost was lent the keyboard, once when it faded away.
+    // Once at the start, once after the ghost was lent the keyboard, once when it faded away.
     seen.until(&mut rig, |memory| {
         ghost.exchange();
         memory.events.iter().filter(|event| **event == Event::KeyboardEntered).count() == 3
@@ -311,7 +310,7 @@ fn window_that_cannot_be_seen_has_the_keyboard_when_it_appears_until_a_key_is_pr
         rig.act(key(PressState::Released));
         settle(&mut rig, &mut [&mut copier, &mut seen]);
         assert_eq!((keys_of(&mut copier), keys_of(&mut seen)), (0, round));
-        // It is not lent again to the same window.
+        // The keyboard is not lent to the same window again.
         rig.wait_quietly();
         copier.show(&window.surface, &pixel);
         settle(&mut rig, &mut [&mut copier, &mut seen]);
@@ -321,7 +320,7 @@ fn window_that_cannot_be_seen_has_the_keyboard_when_it_appears_until_a_key_is_pr
 
 #[test]
 fn window_that_shows_little_of_itself_gets_the_keys() {
-    // The smallest that counts as noticeable, wherever it is.
+    // The smallest noticeable part, at several places.
     for corner in [(0, 0), (313, 7), (100, 247), (624, 464)] {
         let mut rig = rig();
         let (mut below, _window) = filled(&mut rig, RED);
@@ -352,7 +351,7 @@ fn window_for_which_the_burst_ends_in_the_midst_of_a_turn_gets_the_keyboard() {
     typist.until_told(&mut rig, &Event::Key { key: KEY_A as u32, down: false });
     let state = &mut rig.shell.compositor().state;
     let end = state.focus_due().expect("the keyboard waits");
-    // A turn that looks after the keyboard first and draws until the burst is over.
+    // As if a turn checks the focus first and then draws until after the end of the burst.
     for late in [Duration::ZERO, Duration::from_millis(10)] {
         state.set_now(end + late);
         assert!(state.focus_due().is_some_and(|due| due <= end + late));
@@ -377,7 +376,7 @@ fn window_that_maps_while_somebody_types_gets_the_keyboard_after_the_burst() {
         memory.events.iter().filter(|event| **event == down).count() == 2
     });
     assert_eq!(keys_of(&mut other), 0);
-    // No other event happens: the desktop must wake up by itself.
+    // There is no other event: the desktop must wake up by itself.
     other.until_told(&mut rig, &Event::KeyboardEntered);
     assert!(released.elapsed() >= Typing::GRACE);
     stroke(&mut rig);
@@ -410,7 +409,7 @@ fn second_window_of_the_app_that_is_typed_in_gets_the_keyboard_at_once() {
     app.memory.events.clear();
     app.until_told(&mut rig, &configured);
     app.show(&dialog.surface, &app.buffer(640, 480, GREEN));
-    // Though a key is down, which another app's window would have to wait for.
+    // A key is down; another app's window would have to wait for its release.
     app.until_told(&mut rig, &Event::KeyboardEntered);
 }
 

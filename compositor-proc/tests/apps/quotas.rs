@@ -1,4 +1,4 @@
-//! What an app may pile up within the objects that it may have, and the last descriptors.
+//! Bounds on what an app may accumulate in its objects, and on who may use the last descriptors.
 
 use std::os::fd::AsFd;
 
@@ -28,7 +28,8 @@ use crate::{
 
 const CONFIGURED: Event = Event::Configured { width: 640, height: 480, maximized: true };
 
-/// An app that does `piles` again and again is disconnected, alone and with an error that speaks of `what`.
+/// Asserts that an app that repeats `piles` is disconnected, that its error mentions `what`, and that other
+/// apps go on.
 fn assert_refused(what: &str, most: usize, prepare: impl FnOnce(&mut Desktop, &mut App) -> Piles) {
     let mut desktop = Desktop::new();
     let mut app = App::start(&mut desktop.rig);
@@ -125,7 +126,7 @@ fn app_that_asks_for_configure_events_and_answers_none_is_disconnected_alone() {
     });
 }
 
-/// The damage of the first window that waits for its commit.
+/// The number of damage rectangles of the first window that wait for its commit.
 fn pending_damage(desktop: &mut Desktop) -> usize {
     let tree = &desktop.rig.shell.compositor().state.tree;
     let (id, _) = tree.windows.all().next().expect("a window");
@@ -211,7 +212,7 @@ fn app_that_pastes_again_and_again_is_served() {
     app.until(&mut desktop.rig, |memory| memory.selection.is_some());
     for round in 0..3 * MAX_UNCLAIMED {
         let (_read, write) = pipe_with(PipeFlags::CLOEXEC).expect("pipe");
-        // A name that is offered costs a file no more than one that is not.
+        // Neither a name that is offered nor one that is not may keep a descriptor.
         let name = ["text/plain", "image/png"][round % 2];
         let offer = app.memory.selection.as_ref().expect("just seen");
         offer.receive(name.to_owned(), write.as_fd());

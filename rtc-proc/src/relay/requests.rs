@@ -1,5 +1,5 @@
-//! Requests to the relay: sent, repeated until they are answered, and signed as the relay's challenges ask.
-//! What an answer changes is decided in the parent module.
+//! Requests to the relay: sends them, retries until they are answered, and signs them as the relay's
+//! challenges require. The parent module decides what an answer changes.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::peer::Datagram;
 
-/// The first timeout for an answer; the relay is on this machine. Doubled with each repetition…
+/// The first timeout for an answer, which each retry doubles. The relay is on this machine.
 const FIRST_PATIENCE: Duration = Duration::from_millis(100);
-/// …of which there are so many: three seconds in total.
+/// Retries per request: with all timeouts, three seconds.
 const REPETITIONS: u8 = 4;
-/// Challenges accepted per request: for the nonce, for a nonce that expired meanwhile, and for a
-/// relay that was replaced in between.
+/// Challenges accepted per request: one for the nonce, one for a nonce that expired meanwhile, and one
+/// for a relay that was replaced in between.
 const MOST_CHALLENGES: u8 = 3;
 
 /// A request that waits for its answer.
@@ -105,7 +105,7 @@ impl Relay {
             }
             Answer::Challenge { code, realm, nonce } => {
                 let known = self.login.as_ref();
-                // The relay has no reason to challenge again, except for the nonce.
+                // A repeated challenge with the same nonce means that the credentials are wrong.
                 let hopeless = challenges >= MOST_CHALLENGES
                     || (code == 401 && challenges > 0 && known.is_some_and(|it| it.nonce == nonce));
                 let realm = realm.or_else(|| known.map(|login| login.realm.clone()));
@@ -123,7 +123,7 @@ impl Relay {
         Unwrapped::Control
     }
 
-    /// The credentials of a request: those of the allocation for all that concerns it.
+    /// The credentials for a request: the newest for an allocation, those of the allocation for the rest.
     fn name(&self, request: Request) -> Option<(String, String)> {
         let newest = self.credentials.as_ref();
         let newest = newest.map(|it| (it.username.to_string(), it.password.reveal().to_owned()));

@@ -1,4 +1,4 @@
-//! Reads the socket and the links, each for a bounded while, and gives up a link end that is over.
+//! Reads the socket and the links, each for a bounded time, and closes links that have ended.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use super::{
 use crate::peer::{encode::DesktopState, media::VideoFrame};
 
 impl Rtc {
-    /// Reads the links that have something.
+    /// Reads the links that are readable.
     pub(super) fn read_links(&mut self, now: Instant, ready: &Ready) {
         if ready.is(Source::Signalling) {
             let result = self.read_signalling(now);
@@ -60,7 +60,7 @@ impl Rtc {
         Ok(())
     }
 
-    /// No messages come this way; only the end of the link is noticed.
+    /// Notices the end of the link. No messages arrive on it.
     fn read_input(&self) -> Result<(), Over> {
         let Some(input) = &self.input else { return Ok(()) };
         match receive(input)? {
@@ -118,7 +118,7 @@ impl Rtc {
         }
     }
 
-    /// Gives up a link end that has ended.
+    /// Closes the link if `result` says that it has ended.
     pub(super) fn keep(&mut self, link: LinkName, now: Instant, result: Result<(), Over>) {
         let Err(over) = result else { return };
         match &over {

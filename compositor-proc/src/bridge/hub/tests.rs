@@ -1,4 +1,4 @@
-//! The hub between compositors that are played: each has a clipboard, and news that is under way.
+//! The hub between simulated compositors, each with a clipboard and with messages in flight.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a compositor has on its clipboard.
+/// The content of a compositor's clipboard.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Has {
     Bridged,
@@ -31,9 +31,9 @@ impl Has {
 
 struct Compositor {
     has: Has,
-    /// What the bridge has asked for and this compositor has not read.
+    /// The bridge's requests that this compositor has not read yet.
     asked: VecDeque<Has>,
-    /// What this compositor has said and the bridge has not read.
+    /// This compositor's events that the bridge has not read yet.
     said: VecDeque<Has>,
 }
 
@@ -86,7 +86,7 @@ impl World {
         }
         self.numbered += 1;
         let side = SideId(self.numbered);
-        // As Wayland has it, what is there is told at once.
+        // As in Wayland, a new client is told the current selection at once.
         let said = VecDeque::from([Has::Nothing]);
         let compositor = Compositor { has: Has::Nothing, asked: VecDeque::new(), said };
         self.compositors.insert(side, compositor);
@@ -144,7 +144,7 @@ impl World {
         true
     }
 
-    /// Until nothing is under way any more.
+    /// Delivers messages until none is in flight.
     fn settle(&mut self) {
         for _ in 0..10_000 {
             let moved = (0..4).any(|at| self.hear(at) || self.obey(at));
@@ -198,7 +198,7 @@ proptest! {
         wanted[at] = Has::Text;
         prop_assert_eq!(world.all(), wanted);
         prop_assert_eq!(world.actions, count - 1);
-        // And a newcomer has it, too.
+        // A new side gets it, too.
         world.join();
         world.settle();
         prop_assert_eq!(world.all().iter().filter(|has| **has == Has::Text).count(), 1);

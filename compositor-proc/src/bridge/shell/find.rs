@@ -1,5 +1,5 @@
-//! Finding desktops inside this one: the runtime directory is watched, and what listens there is asked who
-//! it is.
+//! Finds desktops inside this one: watches the runtime directory, and checks which process listens on each
+//! socket there.
 
 use std::{
     collections::BTreeMap,
@@ -23,22 +23,22 @@ use tracing::debug;
 
 use crate::bridge::kin;
 
-/// A socket is in its directory before anybody listens on it, for a moment.
+/// The time between two attempts: a socket file exists for a moment before its process listens.
 const RETRY: Duration = Duration::from_millis(50);
-/// Whoever does not listen by then has ended and left it behind.
+/// A socket on which nobody listens by then was left behind by a process that has ended.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The runtime directory, and the sockets in it that may be worth a connection.
+/// The runtime directory, and the sockets in it that are still to be tried.
 pub(super) struct Finder {
     directory: PathBuf,
     watch: OwnedFd,
     supervisor: u32,
-    /// When each was seen, and when to try it next.
+    /// By name: when the socket was seen, and when to try it next.
     candidates: BTreeMap<String, (Instant, Instant)>,
 }
 
 impl Finder {
-    /// Watches `directory`; opens all that needs to be opened.
+    /// Watches `directory`. Opens everything that it will need.
     pub(super) fn new(now: Instant, directory: &Path) -> io::Result<Self> {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         let news = inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
@@ -52,12 +52,12 @@ impl Finder {
         Ok(finder)
     }
 
-    /// Readable when there is something new.
+    /// Readable when files are new.
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.watch.as_fd()
     }
 
-    /// Takes in what is new.
+    /// Reads which files are new.
     pub(super) fn read(&mut self, now: Instant) -> io::Result<()> {
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
         let mut names = Vec::new();
@@ -79,12 +79,12 @@ impl Finder {
         Ok(())
     }
 
-    /// When to try again.
+    /// When to try the next socket.
     pub(super) fn due(&self) -> Option<Instant> {
         self.candidates.values().map(|(_, next)| *next).min()
     }
 
-    /// Connections to desktops inside this one that have appeared, by their names.
+    /// Connections to new desktops inside this one, with the names of their sockets.
     pub(super) fn connect(&mut self, now: Instant) -> Vec<(String, UnixStream)> {
         let mut found = Vec::new();
         let (directory, supervisor) = (&self.directory, self.supervisor);
@@ -119,7 +119,7 @@ impl Finder {
     }
 }
 
-/// Connects, if that needs no waiting.
+/// Connects without blocking.
 fn open(path: &Path) -> Result<UnixStream, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -128,7 +128,7 @@ fn open(path: &Path) -> Result<UnixStream, Errno> {
 }
 
 fn is_inside(stream: &UnixStream, supervisor: u32) -> bool {
-    // The kernel states 0 for a process that has no number here, which rustix takes for a number.
+    // The kernel reports 0 for a process without a PID in our namespace, which rustix takes for a PID.
     let process = getsockopt(stream, PeerCredentials).map_or(0, |peer| peer.pid().unsigned_abs());
     process > 0 && kin::descends(process, supervisor, parent_of)
 }

@@ -1,9 +1,9 @@
-//! The bridge as a client of one compositor: what is copied there is told, and what is copied elsewhere is
-//! offered there.
+//! The bridge as a client of one compositor: reports what is copied there, and offers there what is copied
+//! elsewhere.
 //!
-//! Two protocols say the same: `ext-data-control-v1`, and `wlr-data-control-unstable-v1`, which it came
-//! from and which older desktops have alone. Of the latter the first version, which has nothing about the
-//! primary selection.
+//! It speaks two equivalent protocols: `ext-data-control-v1`, and its predecessor
+//! `wlr-data-control-unstable-v1`, the only one that older desktops have. Of the latter it uses version 1,
+//! which lacks the primary selection.
 
 use std::{
     io,
@@ -41,34 +41,34 @@ use crate::{
     selections::{BRIDGE_MARK, TEXT_NAMES},
 };
 
-/// What happens at a side.
+/// An event of a side.
 #[derive(Debug)]
 pub(super) enum News {
-    /// Somebody pastes there what the bridge offers, and reads it from this pipe.
+    /// An app there pastes the bridge's offer, and reads the text from this pipe.
     Asked(OwnedFd),
-    /// It takes part from now on.
+    /// Its clipboard can be used from now on.
     Joined,
-    /// It has this on its clipboard, or nothing.
+    /// Its clipboard has this content now, or is empty.
     Selected(Option<Content>),
-    /// It has done all that came before [`Side::sync`] of this number.
+    /// It has handled everything sent before [`Side::sync`] with this number.
     Synced(u32),
-    /// Its clipboard cannot be had.
+    /// Its clipboard cannot be used.
     Useless,
 }
 
 /// The number of the first sync, which ends the list of globals.
 const GLOBALS: u32 = 0;
 
-/// Why a side is over.
+/// Why the connection to a side ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Over {
-    /// Its connection.
+    /// The connection failed.
     #[error(transparent)]
     Wayland(#[from] WaylandError),
-    /// What came over it.
+    /// A message was invalid.
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
-    /// There is none.
+    /// There was no connection.
     #[error(transparent)]
     Connect(#[from] wayland_client::ConnectError),
 }
@@ -87,7 +87,7 @@ struct Clipboard {
     seat: Option<WlSeat>,
     manager: Option<Manager>,
     device: Option<Device>,
-    /// An offer whose names are being told.
+    /// An offer whose names are still arriving.
     arriving: Option<(Offer, Content)>,
     selected: Option<Offer>,
     source: Option<Source>,
@@ -95,12 +95,12 @@ struct Clipboard {
 }
 
 impl Side {
-    /// Begins to be a client at the other end of `stream`.
+    /// Becomes a client over `stream`.
     pub(super) fn new(stream: UnixStream) -> Result<Self, Over> {
         Ok(Self::of(Connection::from_socket(stream)?))
     }
 
-    /// The same of the connection that was granted (`WAYLAND_SOCKET`).
+    /// Becomes a client over the connection that was granted (`WAYLAND_SOCKET`).
     pub(super) fn granted() -> Result<Self, Over> {
         Ok(Self::of(Connection::connect_to_env()?))
     }
@@ -109,22 +109,22 @@ impl Side {
         let queue = connection.new_event_queue();
         let (display, handle) = (connection.display(), queue.handle());
         display.get_registry(&handle, ());
-        // Its answer comes when all that there is has been named.
+        // The answer comes after the last global.
         display.sync(&handle, GLOBALS);
         Self { connection, queue, clipboard: Clipboard::default(), wants_to_send: false }
     }
 
-    /// The connection, for waiting.
+    /// The connection's descriptor, for polling.
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
     }
 
-    /// Whether something waits until the other side reads.
+    /// Whether unsent messages wait for room in the socket.
     pub(super) const fn wants_to_send(&self) -> bool {
         self.wants_to_send
     }
 
-    /// Sends what there is to be sent.
+    /// Sends what is queued.
     pub(super) fn flush(&mut self) -> Result<(), Over> {
         self.wants_to_send = match self.connection.flush() {
             Ok(()) => false,
@@ -134,7 +134,7 @@ impl Side {
         Ok(())
     }
 
-    /// Takes in what has come.
+    /// Reads and handles what has arrived.
     pub(super) fn read(&mut self) -> Result<Vec<News>, Over> {
         if let Some(guard) = self.queue.prepare_read() {
             match guard.read() {
@@ -159,12 +159,12 @@ impl Side {
         }
     }
 
-    /// Asks to be told when all that came before is done. `number` is not [`GLOBALS`].
+    /// Asks for `News::Synced` once all earlier requests are handled. `number` is not [`GLOBALS`].
     pub(super) fn sync(&self, number: u32) {
         self.connection.display().sync(&self.queue.handle(), number);
     }
 
-    /// Asks whoever has copied there for the text that it has by this name.
+    /// Asks the app that copied there to write its text of this name to `pipe`.
     pub(super) fn ask(&self, name: &str, pipe: BorrowedFd<'_>) {
         if let Some(offer) = &self.clipboard.selected {
             offer.receive(name.to_owned(), pipe);
@@ -178,7 +178,7 @@ impl Clipboard {
         let source = manager.create_data_source(handle);
         TEXT_NAMES.into_iter().chain([BRIDGE_MARK]).for_each(|name| source.offer(name.to_owned()));
         device.set_selection(Some(&source));
-        // The one before is destroyed when it is cancelled.
+        // The previous source is destroyed when it is cancelled.
         self.source = Some(source);
     }
 
@@ -202,7 +202,7 @@ impl Clipboard {
         }
     }
 
-    /// Ends the wait for what an offer is about; returns it if it is the one that is waited for.
+    /// Takes the offer whose names were arriving, if it is this one.
     fn arrived(&mut self, offer: &Offer) -> Option<(Offer, Content)> {
         self.arriving.take_if(|(arriving, _)| arriving == offer)
     }
@@ -222,7 +222,7 @@ impl Clipboard {
     }
 
     fn asked(&mut self, source: &Source, pipe: OwnedFd) {
-        // Who asks for what was replaced meanwhile gets an end of file.
+        // A request for a source that was replaced meanwhile gets an end of file.
         if self.source.as_ref() == Some(source) {
             self.news.push(News::Asked(pipe));
         }
@@ -265,7 +265,7 @@ macro_rules! speaks {
                         it.set_selection(Some(source));
                     })*
                     $((Self::$protocol(it), None) => it.set_selection(None),)*
-                    // Both are of the one manager that there is.
+                    // Cannot happen: both come from the same manager.
                     _ => {}
                 }
             }
@@ -360,7 +360,7 @@ macro_rules! speaks {
     };
 }
 
-/// Objects whose events say nothing that matters here.
+/// Objects whose events are ignored.
 macro_rules! silent {
     ($object:ident, $module:ident) => {
         impl Dispatch<$object, ()> for Clipboard {

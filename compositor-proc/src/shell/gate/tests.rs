@@ -1,4 +1,4 @@
-//! Who comes first and what arrives, told by bytes that a library which carries out nothing reads.
+//! The order in which apps are served, and which bytes arrive. A dummy library reads them.
 
 use std::{
     cell::Cell,
@@ -10,7 +10,7 @@ use smithay::reexports::wayland_server::Display;
 
 use super::*;
 
-/// An app's end of a connection, what it is called, and the library's end.
+/// An app's end of a connection, its client id, and the library's end.
 fn connect(display: &Display<()>, gate: &mut Gate) -> (UnixStream, ClientId, UnixStream) {
     let (_far, near) = UnixStream::pair().expect("a pair");
     let client = display.handle().insert_client(near, Arc::new(())).expect("a client").id();
@@ -49,7 +49,7 @@ fn app_that_has_used_more_comes_later_however_much_it_says_at_once() {
     }
 }
 
-/// Turns until the gate has forgotten the app; returns what the library has read by then.
+/// Runs turns until the gate has dropped the app; returns what the library has read by then.
 fn all_that_arrives(gate: &mut Gate, library: &mut UnixStream, answer: &[u8]) -> Vec<u8> {
     let (mut arrived, now) = (Vec::new(), Cell::new(Instant::now()));
     // More turns than there are portions.
@@ -59,7 +59,7 @@ fn all_that_arrives(gate: &mut Gate, library: &mut UnixStream, answer: &[u8]) ->
                 passage,
                 || now.get(),
                 |_, _| {
-                    // As long as a slice, so that a portion is all there is in a turn.
+                    // Uses up the slice, so that each turn passes one portion.
                     now.set(now.get() + SLICE);
                     let mut bytes = [0; PORTION];
                     if let Ok(length) = library.read(&mut bytes) {
@@ -77,7 +77,7 @@ fn all_that_arrives(gate: &mut Gate, library: &mut UnixStream, answer: &[u8]) ->
 
 #[test]
 fn app_that_closes_its_socket_has_all_it_said_passed_on() {
-    // With answers that it did not read, with ones that come too late, and with none.
+    // With answers that the app did not read, with answers that come too late, and with none.
     for (unread, answer) in [(8, &[1; 8][..]), (0, &[1; 8]), (0, &[])] {
         let display = Display::new().expect("a display");
         let mut gate = Gate::new(Instant::now()).expect("a gate");
