@@ -73,6 +73,16 @@ fn closed_for(outputs: &[Output], browser: BrowserId) -> bool {
     })
 }
 
+/// No link comes: the browser is told to try again, and the next link hears nothing of it.
+#[track_caller]
+fn is_closed_when_patience_ends(switchboard: &mut Switchboard, browser: BrowserId, now: Instant) {
+    assert_eq!(switchboard.poll_timeout(), Some(now + OFFER_PATIENCE));
+    switchboard.handle_input(now + OFFER_PATIENCE, Input::Timeout);
+    assert!(closed_for(&drain(switchboard), browser));
+    switchboard.handle_input(now + OFFER_PATIENCE, Input::LinkUp);
+    assert_eq!(drain(switchboard), []);
+}
+
 #[test]
 fn offer_while_linked_becomes_a_peer_and_its_answer_comes_back() {
     let now = Instant::now();
@@ -170,11 +180,7 @@ fn offer_without_rtc_for_too_long_is_closed_for_another_try() {
     let mut switchboard = Switchboard::new(PeerId(0));
     let browser = join(&mut switchboard);
     switchboard.handle_input(now, offer(browser, "offer"));
-    assert_eq!(switchboard.poll_timeout(), Some(now + OFFER_PATIENCE));
-    switchboard.handle_input(now + OFFER_PATIENCE, Input::Timeout);
-    assert!(closed_for(&drain(&mut switchboard), browser));
-    switchboard.handle_input(now + OFFER_PATIENCE, Input::LinkUp);
-    assert_eq!(drain(&mut switchboard), []);
+    is_closed_when_patience_ends(&mut switchboard, browser, now);
 }
 
 #[test]

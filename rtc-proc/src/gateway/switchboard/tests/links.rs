@@ -142,11 +142,7 @@ fn peer_without_a_link_for_too_long_is_closed_for_another_try() {
     let now = Instant::now();
     let (mut switchboard, browser) = answered(now);
     switchboard.handle_input(now, Input::LinkDown);
-    assert_eq!(switchboard.poll_timeout(), Some(now + OFFER_PATIENCE));
-    switchboard.handle_input(now + OFFER_PATIENCE, Input::Timeout);
-    assert!(closed_for(&drain(&mut switchboard), browser));
-    switchboard.handle_input(now + OFFER_PATIENCE, Input::LinkUp);
-    assert_eq!(drain(&mut switchboard), []);
+    is_closed_when_patience_ends(&mut switchboard, browser, now);
 }
 
 #[test]
