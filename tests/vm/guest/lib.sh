@@ -240,8 +240,10 @@ await_pad() {
 
 is_alices() { [ "$(stat --format='%U %a' "$1")" = 'alice 600' ]; }
 
-# metric WORKER NAME: a counter or gauge.
+# metric WORKER NAME: a counter or gauge. The lines of a session's workers begin with its number.
 metric() {
-    as "$lumen_user" lumen metrics |
-        awk -v worker="$1" -v name="$2" '$1 == worker && $2 == name { print $3 }'
+    local value
+    value=$(as "$lumen_user" lumen metrics |
+        awk -v worker="$1" -v name="$2" '$(NF - 2) == worker && $(NF - 1) == name { print $NF }')
+    echo "${value:-there is no $2 of $1}"
 }
