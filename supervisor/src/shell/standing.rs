@@ -114,6 +114,7 @@ mod tests {
         net::{TcpListener, UdpSocket},
         os::unix::net::UnixListener,
         rc::Rc,
+        sync::atomic::{AtomicU32, Ordering},
     };
 
     use nix::sys::socket::{Shutdown, shutdown};
@@ -132,13 +133,17 @@ mod tests {
     }
 
     fn sockets() -> [(&'static str, OwnedFd); 4] {
-        let folder = std::env::temp_dir().join(format!("lumen-standing-{}", std::process::id()));
-        let _ = std::fs::remove_file(&folder);
+        // Tests run side by side in one process, so each call takes a name of its own.
+        static CALLS: AtomicU32 = AtomicU32::new(0);
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("lumen-standing-{}-{call}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_file(&path);
         [
             ("TCP", TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").into()),
             ("UDP", UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").into()),
             ("all UDP", UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a port").into()),
-            ("Unix", UnixListener::bind(&folder).expect("a path").into()),
+            ("Unix", UnixListener::bind(&path).expect("a path").into()),
         ]
     }
 
