@@ -7,7 +7,6 @@
 use std::{os::fd::BorrowedFd, time::Instant};
 
 use lumen_ipc::{
-    demand::Demand,
     link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
@@ -21,7 +20,7 @@ use super::{
     figures::Figures,
     outlet::{Delivery, Outlet, Packets},
     screen::{Frames, Screen, Shown, Taken},
-    tuning::Desk,
+    tuning::{Desk, Told},
 };
 use crate::{
     motion::{Memory, Relation},
@@ -44,7 +43,7 @@ pub(super) struct Session {
     /// Motion detection's memory of the picture encoded last.
     memory: Memory,
     /// The demand when the desk was last read; `None` before rtc's first.
-    demand: Option<Demand>,
+    told: Option<Told>,
     figures: Figures,
     /// The values the last summary was made of.
     summarised: Option<(Option<FrameSize>, u16, Kbps)>,
@@ -89,7 +88,7 @@ impl Session {
             rate: Rate::new(config.bitrate, config.max_fps, now),
             encoder,
             memory: Memory::default(),
-            demand: None,
+            told: None,
             figures,
             summarised: None,
         }
@@ -137,8 +136,8 @@ impl Session {
     /// # Errors
     /// [`EncoderError`]: no picture can be encoded.
     pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, EncoderError> {
-        if let Some(demand) = self.desk.take() {
-            self.meet(now, demand);
+        if let Some(told) = self.desk.take() {
+            self.meet(now, told);
         }
         let told = self.screen.tell();
         self.frames_outcome(told);
@@ -179,11 +178,12 @@ impl Session {
     }
 
     /// Acts on a changed demand.
-    fn meet(&mut self, now: Instant, demand: Demand) {
-        let before = self.demand.replace(demand);
-        if before == Some(demand) {
+    fn meet(&mut self, now: Instant, told: Told) {
+        let earlier = self.told.replace(told);
+        if earlier == Some(told) {
             return;
         }
+        let (before, demand) = (earlier.map(|earlier| earlier.demand), told.demand);
         if before.is_none_or(|before| before.bitrate != demand.bitrate) {
             self.rate.set_target(now, demand.bitrate);
             self.figures.target.set(self.rate.target().value().into());
@@ -197,13 +197,13 @@ impl Session {
         self.pacing.set_watched(watched);
         let another = demand.format.is_some_and(|format| format != self.encoder.format());
         let joined = before.is_none_or(|before| demand.watchers > before.watchers);
-        if another || before.is_none_or(|before| before.keyframes != demand.keyframes) {
+        if another || earlier.is_none_or(|earlier| told.asks_for_key_since(&earlier)) {
             self.pacing.key_asked(joined);
         }
     }
 
     fn watchers(&self) -> u16 {
-        self.demand.map_or(0, |demand| demand.watchers)
+        self.told.map_or(0, |told| told.demand.watchers)
     }
 
     fn note(&mut self, now: Instant, taken: Taken) {
@@ -235,7 +235,7 @@ impl Session {
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = shown.planes.size();
         // Another format begins with a keyframe, which may have to wait.
-        let wanted = self.demand.and_then(|demand| demand.format).filter(|_| work == Work::Key);
+        let wanted = self.told.and_then(|told| told.demand.format).filter(|_| work == Work::Key);
         let format = wanted.unwrap_or_else(|| self.encoder.format());
         if (self.encoder.size(), self.encoder.format()) != (size, format) {
             info!(%size, %format, "opening another encoder");

@@ -113,7 +113,7 @@ impl Rig {
         let nothing =
             Demand { stream, watchers: 0, size: None, format: None, bitrate, keyframes: 0 };
         let desk = self.session.desk();
-        let mut demand = desk.take().unwrap_or(nothing);
+        let mut demand = desk.take().map_or(nothing, |told| told.demand);
         change(&mut demand);
         desk.put(demand);
     }

@@ -2,7 +2,8 @@
 //!
 //! Each demand is complete and replaces the previous one, so no queue is needed and nothing can
 //! pile up, however fast rtc sends. After an rtc has gone there are no watchers; before the first
-//! has sent its demand nothing is known.
+//! has sent its demand nothing is known. Each rtc counts from the beginning, so a demand is told with
+//! the number of its link end.
 
 use std::{
     io,
@@ -33,9 +34,24 @@ pub(super) struct Desk {
     waker: Waker,
 }
 
+/// A demand, and over which end of the link it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) demand: Demand,
+    link: u64,
+}
+
+impl Told {
+    /// Whether a keyframe was requested since `before`. A new link end asks for one with its first
+    /// demand: its count has nothing to do with that of the end before.
+    pub(super) fn asks_for_key_since(&self, before: &Self) -> bool {
+        (self.link, self.demand.keyframes) != (before.link, before.demand.keyframes)
+    }
+}
+
 #[derive(Debug)]
 struct State {
-    demand: Option<Demand>,
+    told: Option<Told>,
     /// The current link end: an old one that ends late must not undo what the new one said.
     link: u64,
 }
@@ -43,22 +59,28 @@ struct State {
 impl Desk {
     /// For demands on `stream`.
     pub(super) fn new(stream: StreamId) -> io::Result<Self> {
-        let state = Arc::new(Mutex::new(State { demand: None, link: 0 }));
+        let state = Arc::new(Mutex::new(State { told: None, link: 0 }));
         Ok(Self { stream, state, waker: Waker::new()? })
     }
 
     /// Takes the demand, if rtc has sent one.
-    pub(super) fn take(&self) -> Option<Demand> {
+    pub(super) fn take(&self) -> Option<Told> {
         let state = self.state();
         self.waker.acknowledge();
-        state.demand
+        state.told
     }
 
     /// Stores a demand as if rtc had sent it.
     #[cfg(test)]
     pub(super) fn put(&self, demand: Demand) {
         let link = self.state().link;
-        self.set(link, |wanted| *wanted = Some(demand));
+        self.set(link, demand);
+    }
+
+    /// The next demand comes over a new end of the link.
+    #[cfg(test)]
+    pub(super) fn meet_another_rtc(&self) {
+        self.state().link += 1;
     }
 
     /// Serves a new end of the link on the control thread; `guard` reports its end.
@@ -75,16 +97,25 @@ impl Desk {
                 Ok(()) => guard.give_up(GiveUp::Lost(LossReason::Closed)),
                 Err(error) => warn!(%error, "cannot serve the tuning link"),
             }
-            desk.set(link, |wanted| {
-                *wanted = wanted.map(|demand| Demand { watchers: 0, ..demand });
-            });
+            desk.left_by(link);
         });
     }
 
-    fn set(&self, link: u64, change: impl FnOnce(&mut Option<Demand>)) {
+    fn set(&self, link: u64, demand: Demand) {
         let mut state = self.state();
         if link == state.link {
-            change(&mut state.demand);
+            state.told = Some(Told { demand, link });
+            self.waker.wake();
+        }
+    }
+
+    /// Nobody watches any longer through that link end. All else stays as rtc wanted it.
+    fn left_by(&self, link: u64) {
+        let mut state = self.state();
+        if link == state.link
+            && let Some(told) = &mut state.told
+        {
+            told.demand.watchers = 0;
             self.waker.wake();
         }
     }
@@ -113,7 +144,7 @@ impl Tuning for Server {
         if demand.stream != self.desk.stream {
             return Err(Refusal::because(format!("There is no stream {}.", demand.stream)));
         }
-        self.desk.set(self.link, |wanted| *wanted = Some(demand));
+        self.desk.set(self.link, demand);
         Ok(())
     }
 }
@@ -138,9 +169,10 @@ mod tests {
         let desk = Desk::new(StreamId::VIDEO).expect("eventfd");
         desk.state().link = 2;
         let watched = Demand { watchers: 1, ..NOTHING };
-        desk.set(2, |wanted| *wanted = Some(watched));
-        desk.set(1, |wanted| *wanted = Some(NOTHING));
-        assert_eq!(desk.take(), Some(watched));
+        desk.set(2, watched);
+        desk.set(1, NOTHING);
+        desk.left_by(1);
+        assert_eq!(desk.take(), Some(Told { demand: watched, link: 2 }));
     }
 
     #[tokio::test]

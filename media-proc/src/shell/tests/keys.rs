@@ -13,9 +13,18 @@ fn key_asked_on_a_still_screen_comes_once_for_many() {
         packets.iter().filter(|(packet, _)| packet.keyframe).count()
     };
     assert_eq!(keys(rig.run()), 1);
-    // The same demand sent again, as to a new link end, asks for nothing.
+    // The same demand sent again, as when the first answer was late, asks for nothing.
     rig.watch(1);
     assert_eq!(keys(rig.settle()), 0);
+}
+
+#[test]
+fn rtc_that_has_counted_as_far_as_its_predecessor_gets_a_keyframe() {
+    let mut rig = Rig::watched();
+    rig.settle();
+    rig.session.desk().meet_another_rtc();
+    rig.watch(1);
+    assert!(rig.run()[0].0.keyframe);
 }
 
 #[test]
@@ -111,10 +120,15 @@ fn rtc_that_was_taken_over_gets_no_more_key_frames_than_the_floor_allows() {
         rig.ask_for_a_key();
         rig.change(|demand| demand.watchers = demand.watchers % 1000 + 1);
     };
-    let tricks: [(&str, Attack); 3] = [
+    let another = |rig: &mut Rig| {
+        rig.session.desk().meet_another_rtc();
+        rig.watch(1);
+    };
+    let tricks: [(&str, Attack); 4] = [
         ("asks", Box::new(|rig| rig.ask_for_a_key())),
         ("viewers that join", Box::new(join)),
         ("viewers that come and go", Box::new(flicker)),
+        ("ends of the link that come and go", Box::new(another)),
     ];
     for (name, trick) in tricks {
         let mut rig = Rig::watched();
