@@ -301,7 +301,9 @@ impl Caller {
 
     /// `lumen`, started beside the caller: in the same place, but not in the same way.
     pub(crate) fn asking(&self, home: &Home, stage: &Stage) -> Command {
-        let asking = Self { sandbox: self.sandbox.clone(), ..Self::default() };
+        let of_place = |(name, _): &&(OsString, OsString)| name == "XDG_RUNTIME_DIR";
+        let environment = self.environment.iter().filter(of_place).cloned().collect();
+        let asking = Self { sandbox: self.sandbox.clone(), environment, ..Self::default() };
         asking.command(&[], home, stage)
     }
 

@@ -7,4 +7,5 @@
 mod caller;
 mod locale;
 mod places;
+mod run_dir;
 mod signals;

@@ -16,30 +16,18 @@ use crate::config::InstanceName;
 pub struct Home {
     /// The directory, private to the user.
     pub directory: PathBuf,
-    /// Its parent, if we have to create that, too.
-    pub parent: Option<PathBuf>,
 }
 
-/// The directory for a user's desktops. `runtime_dir` is `XDG_RUNTIME_DIR`, if it is set and the
-/// user's own.
+/// Root's directory of desktops.
 #[must_use]
-pub fn home(uid: u32, runtime_dir: Option<&Path>) -> Home {
-    if uid == 0 {
-        return Home { directory: PathBuf::from("/run/lumen"), parent: None };
-    }
-    match runtime_dir {
-        Some(directory) => Home { directory: directory.join("lumen"), parent: None },
-        None => {
-            let parent = fallback_runtime_dir(uid);
-            Home { directory: parent.join("lumen"), parent: Some(parent) }
-        }
-    }
+pub fn home_of_root() -> Home {
+    Home { directory: PathBuf::from("/run/lumen") }
 }
 
-/// The replacement for `XDG_RUNTIME_DIR` where it is not set.
+/// An ordinary user's directory of desktops, in a directory of the user's own.
 #[must_use]
-pub fn fallback_runtime_dir(uid: u32) -> PathBuf {
-    PathBuf::from(format!("/tmp/lumen-{uid}"))
+pub fn home_in(runtime_dir: &Path) -> Home {
+    Home { directory: runtime_dir.join("lumen") }
 }
 
 impl Home {
@@ -91,22 +79,20 @@ impl Home {
 mod tests {
     use super::*;
 
-    fn socket(uid: u32, runtime_dir: Option<&str>, name: &str) -> PathBuf {
-        let name = InstanceName::new(name).expect("legal");
-        home(uid, runtime_dir.map(Path::new)).socket(&name)
+    fn socket(home: &Home, name: &str) -> PathBuf {
+        home.socket(&InstanceName::new(name).expect("legal"))
     }
 
     #[test]
     fn socket_is_in_a_directory_of_the_user() {
-        let user = Some("/run/user/1000");
-        assert_eq!(socket(1000, user, "default"), Path::new("/run/user/1000/lumen/admin.sock"));
-        assert_eq!(socket(1000, None, "default"), Path::new("/tmp/lumen-1000/lumen/admin.sock"));
-        assert_eq!(socket(0, user, "default"), Path::new("/run/lumen/admin.sock"));
+        let own = home_in(Path::new("/run/user/1000"));
+        assert_eq!(socket(&own, "default"), Path::new("/run/user/1000/lumen/admin.sock"));
+        assert_eq!(socket(&home_of_root(), "default"), Path::new("/run/lumen/admin.sock"));
     }
 
     #[test]
     fn locks_are_where_no_desktop_can_have_its_files() {
-        let locks = home(0, None).locks();
+        let locks = home_of_root().locks();
         let name = locks.file_name().and_then(|name| name.to_str()).expect("text");
         assert_eq!(
             (locks.parent(), InstanceName::new(name)),
@@ -116,6 +102,6 @@ mod tests {
 
     #[test]
     fn sockets_of_several_desktops_differ() {
-        assert_eq!(socket(0, None, "work"), Path::new("/run/lumen/admin-work.sock"));
+        assert_eq!(socket(&home_of_root(), "work"), Path::new("/run/lumen/admin-work.sock"));
     }
 }

@@ -11,6 +11,10 @@ use lumen_ipc::{
     service::{AdminClient, Refusal},
 };
 use lumen_ipc_runtime::rpc;
+use nix::{
+    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    unistd::Uid,
+};
 use tarpc::{
     client::{self, RpcError},
     context,
@@ -39,14 +43,22 @@ pub(super) enum AdminError {
         /// The kernel's error.
         source: io::Error,
     },
+    /// Somebody else answers at the socket.
+    #[error("{path} is a socket of uid {uid}, who is not this user; not asking there")]
+    NotOurs {
+        /// The socket.
+        path: PathBuf,
+        /// Its owner.
+        uid: u32,
+    },
     /// No desktop has this name.
-    #[error("no desktop called {name} is running for this user ({path} is not there or not \
-             answered); start one with `lumen run`{}", hint(.name))]
+    #[error("no desktop called {name} is running for this user ({looked}); start one with \
+             `lumen run`{}", hint(.name))]
     NotRunning {
         /// The name.
         name: String,
-        /// Its socket.
-        path: PathBuf,
+        /// Where it was looked for.
+        looked: String,
     },
     /// It refused.
     #[error(transparent)]
@@ -61,9 +73,11 @@ impl AdminError {
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
             Self::Unclear(_) => ExitCode::Usage,
-            Self::Broken(_) | Self::Io { .. } | Self::NotRunning { .. } | Self::Refused(_) => {
-                ExitCode::Failed
-            }
+            Self::Broken(_)
+            | Self::Io { .. }
+            | Self::NotOurs { .. }
+            | Self::NotRunning { .. }
+            | Self::Refused(_) => ExitCode::Failed,
         }
     }
 }
@@ -80,16 +94,24 @@ pub(super) fn with<Answer>(
     name: &InstanceName,
     act: impl AsyncFnOnce(AdminClient) -> Result<Answer, AdminError>,
 ) -> Result<Answer, AdminError> {
-    let path = stage::find_home(std::env::var_os("XDG_RUNTIME_DIR")).socket(name);
+    let not_running = |looked| AdminError::NotRunning { name: name.to_string(), looked };
+    let Some(home) = stage::find_home(std::env::var_os("XDG_RUNTIME_DIR")) else {
+        return Err(not_running("there is no directory of this user's desktops".to_owned()));
+    };
+    let path = home.socket(name);
     let at = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            AdminError::NotRunning { name: name.to_string(), path: path.clone() }
+            not_running(format!("{} is not there or not answered", path.display()))
         }
         _ => AdminError::Io { path: path.clone(), source },
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(at)?;
     runtime.block_on(async {
         let stream = UnixStream::connect(&path).map_err(at)?;
+        let owner = getsockopt(&stream, PeerCredentials).map_err(|errno| at(errno.into()))?.uid();
+        if owner != Uid::effective().as_raw() {
+            return Err(AdminError::NotOurs { path: path.clone(), uid: owner });
+        }
         let transport = rpc::transport(OwnedFd::from(stream)).map_err(at)?;
         act(AdminClient::new(client::Config::default(), transport).spawn()).await
     })

@@ -56,7 +56,7 @@ mod tests {
     fn first_free_label_is_one_that_no_living_session_has() {
         let directory = std::env::temp_dir().join(format!("lumen-label-{}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let home = Home { directory: directory.clone(), parent: None };
+        let home = Home { directory: directory.clone() };
         let take = || Label::first_free(&home).expect("free");
         let (first, second) = (take(), take());
         assert_ne!(first.as_str(), second.as_str());

@@ -30,6 +30,7 @@ pub(crate) mod places;
 mod proc;
 pub(crate) mod programs;
 pub(crate) mod relay;
+pub(crate) mod run_dir;
 mod service;
 mod session;
 pub(crate) mod sockets;

@@ -89,10 +89,15 @@ pub(crate) fn is_home(path: &Path) -> bool {
 
 /// Creates a directory with these permissions unless it exists, and checks that it is ours.
 pub(crate) fn directory(path: &Path, mode: u32) -> Result<(), PlaceError> {
-    match DirBuilder::new().mode(mode).create(path) {
+    match make_directory(path, mode) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(at(path)(error)),
         _ => check_private(path, Uid::effective().as_raw()),
     }
+}
+
+/// Creates a directory with these permissions.
+pub(crate) fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().mode(mode).create(path)
 }
 
 /// Replaces a directory by an empty one that belongs to `owner`.
@@ -105,12 +110,13 @@ pub(crate) fn fresh_directory(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(path)(error)),
         _ => {}
     }
-    DirBuilder::new().mode(mode).create(path).map_err(at(path))?;
+    make_directory(path, mode).map_err(at(path))?;
     std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid)).map_err(at(path))?;
     Ok(Temporary::Tree(path.to_owned()))
 }
 
-fn check_private(path: &Path, uid: u32) -> Result<(), PlaceError> {
+/// Checks that a path is a directory of `uid` that nobody else can write to.
+pub(crate) fn check_private(path: &Path, uid: u32) -> Result<(), PlaceError> {
     let metadata = fs::symlink_metadata(path).map_err(at(path))?;
     let mode = metadata.permissions().mode() & 0o7777;
     if metadata.is_dir() && metadata.uid() == uid && mode & 0o022 == 0 {

@@ -23,7 +23,7 @@ use super::output;
 use crate::{
     config::DoctorConfig,
     protection::Loss,
-    shell::{demo, fence, ffi, pads, places, programs, sockets, users},
+    shell::{demo, fence, ffi, pads, places, programs, run_dir::Surroundings, sockets, users},
 };
 
 pub(super) fn run(config: &DoctorConfig) -> ExitCode {
@@ -187,15 +187,25 @@ fn desktops() -> Finding {
 fn runtime_dir() -> Finding {
     let (subject, variable) = ("XDG_RUNTIME_DIR", std::env::var_os("XDG_RUNTIME_DIR"));
     let uid = Uid::effective().as_raw();
+    if uid == 0 {
+        return Finding::ok(subject, "root's sockets are in /run/lumen");
+    }
+    let instead = Surroundings::new(uid, None).find().map_or_else(
+        || "a private directory in /tmp stands in".to_owned(),
+        |path| format!("{} stands in", path.display()),
+    );
     match (places::runtime_dir(uid, variable.clone()), variable) {
-        _ if uid == 0 => Finding::ok(subject, "root's sockets are in /run/lumen"),
         (Some(path), _) => Finding::ok(subject, path.display().to_string()),
-        (None, None) => Finding::ok(subject, "not set; a private directory in /tmp stands in"),
-        (None, Some(value)) => Finding::warn(
-            subject,
-            format!("{} is not private to this user", Path::new(&value).display()),
-            "a private directory in /tmp stands in",
-        ),
+        (None, None) => Finding::ok(subject, format!("not set; {instead}")),
+        (None, Some(value)) => {
+            let value = Path::new(&value).display();
+            let advice = "unset it, or name a directory of this user's";
+            Finding::warn(
+                subject,
+                format!("{value} is not private to this user; {instead}"),
+                advice,
+            )
+        }
     }
 }
 

@@ -31,6 +31,7 @@ use super::{
     places::{self, PlaceError},
     programs::{self, MissingWorker},
     relay::RelayError,
+    run_dir,
     standing::Standing,
     users::{self, Cast, HostCast, UserError},
 };
@@ -248,17 +249,29 @@ impl<'stage> Part<'stage> {
 
 /// The caller's own directory for sockets, created and checked.
 pub(crate) fn own_home(runtime_dir: Option<OsString>) -> Result<Home, PlaceError> {
-    let home = find_home(runtime_dir);
-    if let Some(parent) = &home.parent {
-        places::directory(parent, 0o700)?;
-    }
-    // Root's directory contains directories that other users must reach.
-    places::directory(&home.directory, if Uid::effective().is_root() { 0o755 } else { 0o700 })?;
+    let uid = Uid::effective();
+    let (home, mode) = match uid.is_root() {
+        // Root's directory contains directories that other users must reach.
+        true => (admin::home_of_root(), 0o755),
+        false => {
+            let around = run_dir::Surroundings::new(uid.as_raw(), runtime_dir);
+            (admin::home_in(&around.find_or_make()?), 0o700)
+        }
+    };
+    places::directory(&home.directory, mode)?;
     Ok(home)
 }
 
-/// The caller's own directory for sockets, which may not exist.
-pub(crate) fn find_home(runtime_dir: Option<OsString>) -> Home {
-    let uid = Uid::effective().as_raw();
-    admin::home(uid, places::runtime_dir(uid, runtime_dir).as_deref())
+/// The caller's own directory for sockets, if there is one. Its owner and its mode are checked, so that
+/// nobody else can have made a socket there.
+pub(crate) fn find_home(runtime_dir: Option<OsString>) -> Option<Home> {
+    let uid = Uid::effective();
+    let home = match uid.is_root() {
+        true => admin::home_of_root(),
+        false => {
+            let around = run_dir::Surroundings::new(uid.as_raw(), runtime_dir);
+            admin::home_in(&around.find()?)
+        }
+    };
+    places::check_private(&home.directory, uid.as_raw()).ok().map(|()| home)
 }
