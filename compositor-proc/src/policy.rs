@@ -4,11 +4,15 @@
 //! granted. It makes no socket but pairs whose ends it has both, no process and no executable memory,
 //! which the base policy already rules out.
 
-use lumen_ipc_runtime::confine::{Condition, Policy};
+use lumen_ipc_runtime::confine::{Condition, MIB, Policy};
 
 /// Descriptors at once: each app brings its socket and one descriptor per pool of shared memory;
 /// a browser has dozens of pools.
 pub const OPEN_FILES: u64 = 4096;
+
+/// Heap: 3 MiB with one app, and the objects of each further one, whose number is bounded. Buffers of apps
+/// and frames are shared memory, which does not count.
+const PRIVATE_MEMORY: u64 = 1024 * MIB;
 
 /// The compositor's permissions beyond what every worker needs.
 #[must_use]
@@ -58,4 +62,5 @@ pub fn policy() -> Policy {
             "fills an app's pipe without ever waiting for the app",
         )
         .open_files(OPEN_FILES)
+        .private_memory(PRIVATE_MEMORY)
 }

@@ -20,9 +20,7 @@ impl Loss {
             Self::Landlock => {
                 "no second barrier around files and sockets: only seccomp keeps workers from them"
             }
-            Self::Limits => {
-                "no limit on the files with which a compromised worker may fill the memory"
-            }
+            Self::Limits => "no limit on the memory that a compromised worker may fill",
             Self::Namespaces => {
                 "workers share the host's network, IPC and host name; seccomp keeps them from using those"
             }

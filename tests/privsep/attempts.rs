@@ -216,7 +216,7 @@ const ADVICE: [(&str, c_int); 8] = [
 pub(crate) fn on_process(luggage: &Luggage, parent: u32) -> Vec<Attempt> {
     let mut attempts = Attempts(Vec::new());
     let mut add = |name: String, syscall, arguments| attempts.add(name, syscall, arguments);
-    let handled = [c::SIGABRT, c::SIGBUS, c::SIGSEGV, GLIBC_SIGNAL];
+    let handled = [c::SIGABRT, c::SIGBUS, c::SIGSEGV];
     for signal in (1..=c::SIGRTMAX()).filter(|signal| !handled.contains(signal)) {
         // Neither a new action nor a place for the old one: it would only query.
         let arguments = [int(signal), 0, 0, 8, 0, 0];
@@ -237,10 +237,16 @@ pub(crate) fn on_process(luggage: &Luggage, parent: u32) -> Vec<Attempt> {
     ] {
         add(format!("mremap {name}"), c::SYS_mremap, [0, 0, 0, int(flags), 0, 0]);
     }
+    let writable = int(c::PROT_READ | c::PROT_WRITE);
+    for (name, flags) in MAPPINGS {
+        add(format!("mmap {name}"), c::SYS_mmap, [0, 4096, writable, int(flags), u64::MAX, 0]);
+    }
     let executable = int(c::PROT_READ | c::PROT_EXEC);
     add("mprotect PROT_EXEC".to_owned(), c::SYS_mprotect, [0, 0, executable, 0, 0, 0]);
     add("tgkill of another".to_owned(), c::SYS_tgkill, [parent.into(), parent.into(), 0, 0, 0, 0]);
     add("clone of a process".to_owned(), c::SYS_clone, [int(c::SIGCHLD), 0, 0, 0, 0, 0]);
+    add("clone of a thread".to_owned(), c::SYS_clone, [int(THREAD), 0, 0, 0, 0, 0]);
+    add("clone3".to_owned(), c::SYS_clone3, [0; 6]);
     for (name, syscall) in [
         ("membarrier", c::SYS_membarrier),
         ("seccomp", c::SYS_seccomp),
@@ -255,8 +261,18 @@ pub(crate) fn on_process(luggage: &Luggage, parent: u32) -> Vec<Attempt> {
     attempts.0
 }
 
-/// The signal by which the C library asks all threads to change their user (glibc: `SIGSETXID`).
-const GLIBC_SIGNAL: c_int = 33;
+/// What makes a thread of a new task.
+const THREAD: c_int =
+    c::CLONE_THREAD | c::CLONE_SIGHAND | c::CLONE_VM | c::CLONE_FS | c::CLONE_FILES;
+
+/// Memory that no limit counts, and kinds of pages that no worker uses.
+const MAPPINGS: [(&str, c_int); 5] = [
+    ("shared without a descriptor", c::MAP_SHARED | c::MAP_ANONYMOUS),
+    ("growing downwards", c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_GROWSDOWN),
+    ("of large pages", c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_HUGETLB),
+    ("locked", c::MAP_PRIVATE | c::MAP_ANONYMOUS | c::MAP_LOCKED),
+    ("validated", c::MAP_SHARED_VALIDATE | c::MAP_ANONYMOUS),
+];
 
 struct Attempts(Vec<Attempt>);
 

@@ -22,6 +22,7 @@ use lumen_tests::{
     rig::{Rig, Setup, runs_as_root},
     viewer::Viewer,
 };
+use nix::libc;
 
 /// Checks all workers of one running Lumen with a viewer, since a worker that has served a peer may
 /// hold more than one that has not.
@@ -143,6 +144,61 @@ fn taken_over_worker_cannot_turn_or_spoil_the_sockets_it_holds() -> Result<()> {
             Ok(())
         })?;
     }
+    Ok(())
+}
+
+/// Maps private memory until the kernel gives no more; returns how much that was.
+fn fill_memory(intruder: &Intruder) -> Result<u64> {
+    let (protection, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let [protection, flags] = [protection, flags].map(|bits| u64::from(bits.cast_unsigned()));
+    let (mut taken, mut piece) = (0, LARGEST_PIECE);
+    while piece >= PAGE {
+        let mapping = [0, piece, protection, flags, u64::MAX, 0];
+        match intruder.call(libc::SYS_mmap, mapping)? {
+            Outcome::Returned(error) if (-4095..0).contains(&error) => piece /= 2,
+            Outcome::Returned(_) => taken += piece,
+            Outcome::Ends => anyhow::bail!("mmap ends it"),
+        }
+        ensure!(taken <= LARGEST_PIECE, "{taken} bytes, and no end");
+    }
+    Ok(taken)
+}
+
+const PAGE: u64 = 4096;
+/// More private memory than any policy grants.
+const LARGEST_PIECE: u64 = 4 << 30;
+
+#[test]
+fn taken_over_worker_gets_no_more_private_memory_than_its_limit() -> Result<()> {
+    with_viewer(Setup::new(), |_, worker, process| {
+        let used = process.status_field("VmData")?;
+        let taken = fill_memory(&Intruder::enter(process)?)?;
+        println!("{worker} uses {used} and gets {} MiB more", taken >> 20);
+        Ok(())
+    })
+}
+
+#[test]
+fn worker_that_reaches_its_limit_of_memory_ends_alone_and_is_replaced() -> Result<()> {
+    let rig = Setup::new().start()?;
+    Viewer::join(&rig)?.wait_for_frame(0)?;
+    let others = [Worker::Compositor, Worker::Gateway, Worker::Media, Worker::Turn];
+    let pids = || -> Result<Vec<u32>> {
+        others.iter().map(|worker| Ok(rig.ready_worker(*worker)?.0)).collect()
+    };
+    let (before, rtc) = (pids()?, rig.ready_worker(Worker::Rtc)?);
+    fill_memory(&Intruder::enter(rtc)?)?;
+    // Each viewer costs rtc some memory; the one that costs too much is not served by it.
+    let mut viewers = Vec::new();
+    wait_until("rtc ends for want of memory", || {
+        viewers.extend(Viewer::join(&rig));
+        !rtc.is_alive()
+    })?;
+    rig.successor(Worker::Rtc, rtc)?;
+    ensure!(pids()? == before, "another worker was replaced");
+    ensure!(Process(rig.app_log().pid()?).is_alive(), "the app ended");
+    Viewer::join(&rig)?.wait_for_frame(0)?;
     Ok(())
 }
 

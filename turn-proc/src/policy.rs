@@ -4,7 +4,7 @@
 //! sockets it was granted, and what it relays leaves through them. What is left to a client that
 //! breaks in is those sockets.
 
-use lumen_ipc_runtime::confine::{Condition, Policy};
+use lumen_ipc_runtime::confine::{Condition, MIB, Policy};
 
 use crate::shell::MAX_CONNECTIONS;
 
@@ -12,6 +12,9 @@ use crate::shell::MAX_CONNECTIONS;
 /// and up to two TCP for each local address), event queues, and the connections that are accepted
 /// only to be closed.
 const OTHER_DESCRIPTORS: u64 = 128;
+
+/// Heap: 4 MiB; each connection and allocation has buffers of some dozen KiB.
+const PRIVATE_MEMORY: u64 = 512 * MIB;
 
 /// The confinement.
 #[must_use]
@@ -35,6 +38,7 @@ pub fn policy() -> Policy {
         .allow_when(libc::SYS_setsockopt, &option(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL), DEAD)
         .allow_when(libc::SYS_setsockopt, &option(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT), DEAD)
         .open_files(MAX_CONNECTIONS as u64 + OTHER_DESCRIPTORS)
+        .private_memory(PRIVATE_MEMORY)
 }
 
 const DATAGRAMS: &str = "datagrams, several at once, on the granted sockets";

@@ -4,13 +4,16 @@
 //! it was granted, the client's files are part of the program, and everything else is behind a
 //! link. It needs no terminal, no device, no path.
 
-use lumen_ipc_runtime::confine::{Condition, Policy};
+use lumen_ipc_runtime::confine::{Condition, MIB, Policy};
 
 use super::quota::MAX_CONNECTIONS;
 
 /// Descriptors besides the connections: standard streams, links, listener, event loops, and
 /// connections that are accepted only to be closed.
 const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Heap: 3 MiB; each connection has buffers of some dozen KiB, and a message of 64 KiB at most.
+const PRIVATE_MEMORY: u64 = 512 * MIB;
 
 /// The gateway's policy.
 #[must_use]
@@ -40,4 +43,5 @@ pub fn policy() -> Policy {
             "an answer is a small packet that must not wait for an earlier one's acknowledgement",
         )
         .open_files(MAX_CONNECTIONS as u64 + OTHER_DESCRIPTORS)
+        .private_memory(PRIVATE_MEMORY)
 }

@@ -43,7 +43,7 @@ use crate::{
 use control::{Control, StartOrder, Started};
 use inherited::Inherited;
 pub use inherited::take_readiness;
-use supervision::ControlThread;
+use supervision::WaitingThread;
 pub use supervision::{AsyncSupervision, Supervision, SupervisorEvent};
 
 /// The worker's end of the `grants` link.
@@ -232,10 +232,10 @@ fn live<W: Worker>(inherited: Inherited, filter: log::Filter) -> Result<(), Ende
     let StartOrder { config, grants, answer } = order;
     let (reports, made) = Reports::new();
     match prepare::<W>(config, grants, (&inherited.grants, &reports), &control) {
-        Ok((worker, report)) => {
-            let (thread, supervision) =
-                ControlThread::start(control, inherited.grants, (reports, made), worker.metrics())
-                    .map_err(could_not_start)?;
+        Ok((worker, report, waiting)) => {
+            let (thread, supervision) = waiting
+                .serve(control, inherited.grants, (reports, made), worker.metrics())
+                .map_err(could_not_start)?;
             let started: Started = Ok(report);
             // The receiver is gone only when the supervisor is, and that ends the process anyway.
             let _ = answer.send(started);
@@ -257,7 +257,7 @@ fn prepare<W: Worker>(
     grants: u16,
     channel: (&GrantsChannel, &Reports),
     control: &Control,
-) -> Result<(W, ConfinementReport), Ended> {
+) -> Result<(W, ConfinementReport, WaitingThread), Ended> {
     let wrong = |error: <W::Config as TryFrom<WorkerConfig>>::Error| Ended {
         code: ExitCode::CouldNotStart,
         reason: error.to_string(),
@@ -266,10 +266,11 @@ fn prepare<W: Worker>(
     let grants = receive_grants(channel, grants)?;
     let worker = W::acquire(config, grants)
         .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?;
-    let report = confine::confine(&worker.policy(), W::WORKER.binary())
-        .map_err(|error| Ended::because(ExitCode::CouldNotConfine, &error))?;
+    let (report, waiting) =
+        confine::confine_with_threads(&worker.policy(), W::WORKER.binary(), WaitingThread::start)
+            .map_err(|error| Ended::because(ExitCode::CouldNotConfine, &error))?;
     control.enter(Phase::Confined);
-    Ok((worker, report))
+    Ok((worker, report, waiting))
 }
 
 fn receive_grants(channel: (&GrantsChannel, &Reports), count: u16) -> Result<Vec<Grant>, Ended> {

@@ -6,7 +6,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as std_mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -212,6 +212,61 @@ fn replaces(newer: ToWorker, older: ToWorker) -> bool {
     }
 }
 
+/// What a thread is to do.
+type Task = Box<dyn FnOnce() + Send>;
+
+/// The thread that will serve `control`. It is started before the filter, which lets no thread be
+/// started, and waits for its task; without one it ends.
+#[derive(Debug)]
+pub(super) struct WaitingThread {
+    task: std_mpsc::Sender<Task>,
+    thread: JoinHandle<()>,
+}
+
+impl WaitingThread {
+    /// Starts the thread; returns when it runs, because its first calls are forbidden later.
+    pub(super) fn start() -> io::Result<Self> {
+        let (task, tasks) = std_mpsc::channel::<Task>();
+        let (says, runs) = std_mpsc::channel();
+        let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
+            // A starter that does not wait has failed.
+            let _ = says.send(());
+            if let Ok(task) = tasks.recv() {
+                task();
+            }
+        })?;
+        runs.recv().map_err(io::Error::other)?;
+        Ok(Self { task, thread })
+    }
+
+    /// Gives the thread its task; from here on the worker is ready.
+    pub(super) fn serve(
+        self,
+        control: Control,
+        grants: GrantsChannel,
+        (reports, made): (Reports, mpsc::UnboundedReceiver<ToSupervisor>),
+        registry: Registry,
+    ) -> io::Result<(ControlThread, Supervision)> {
+        let events = Events::new()?;
+        let grants = Arc::new(grants);
+        let shared = control.shared();
+        shared.serve(registry, events.clone());
+        let handle = control.runtime().handle().clone();
+        let supervision = Supervision { events: events.clone(), shared, handle };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task: Task = Box::new(move || {
+            control.runtime().block_on(async {
+                tokio::spawn(serve_grants(grants, events, reports, made));
+                // A dropped sender stops the thread like a used one.
+                let _ = stopped.await;
+                flush().await;
+            });
+        });
+        self.task.send(task).map_err(|_| io::Error::other("the thread of control has ended"))?;
+        Ok((ControlThread { stop: Some(stop), thread: Some(self.thread) }, supervision))
+    }
+}
+
 /// The thread that serves `control` and receives grants while the main thread serves other links.
 /// Stopped and joined on drop.
 #[derive(Debug)]
@@ -221,31 +276,6 @@ pub(super) struct ControlThread {
 }
 
 impl ControlThread {
-    /// Starts the thread; from here on the worker is ready.
-    pub(super) fn start(
-        control: Control,
-        grants: GrantsChannel,
-        (reports, made): (Reports, mpsc::UnboundedReceiver<ToSupervisor>),
-        registry: Registry,
-    ) -> io::Result<(Self, Supervision)> {
-        let events = Events::new()?;
-        let grants = Arc::new(grants);
-        let shared = control.shared();
-        shared.serve(registry, events.clone());
-        let handle = control.runtime().handle().clone();
-        let supervision = Supervision { events: events.clone(), shared, handle };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = thread::Builder::new().name("control".to_owned()).spawn(move || {
-            control.runtime().block_on(async {
-                tokio::spawn(serve_grants(grants, events, reports, made));
-                // A dropped sender stops the thread like a used one.
-                let _ = stopped.await;
-                flush().await;
-            });
-        })?;
-        Ok((Self { stop: Some(stop), thread: Some(thread) }, supervision))
-    }
-
     /// Lets the thread finish the replies it has begun, and joins it.
     pub(super) fn stop(self) {
         drop(self);

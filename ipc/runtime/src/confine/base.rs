@@ -1,6 +1,6 @@
 //! What every worker needs while it serves, whatever its task: [`Policy::base`].
 //!
-//! Nothing here creates a path, a socket, a process or executable memory, or reaches another
+//! Nothing here creates a path, a socket, a process, a thread or executable memory, or reaches another
 //! process except over sockets the worker already holds. Nor does anything here turn a held socket
 //! into another kind (a listener into a connection), or change what a successor gets with it:
 //! every call on a socket has its flags, options and commands listed.
@@ -68,23 +68,12 @@ const THREADS: &[Plain] = &[
     (c::SYS_getrandom, "seeds of hash maps and of malloc"),
     (c::SYS_getrusage, "the process_ metrics"),
     (c::SYS_gettid, "the C library, before it signals itself in abort"),
-    (c::SYS_rseq, "the C library registers each new thread"),
-    (c::SYS_rt_sigprocmask, "starting a thread, abort"),
+    (c::SYS_rt_sigprocmask, "a thread ends, abort"),
     (c::SYS_rt_sigreturn, "returning from a signal handler"),
     (c::SYS_sched_getaffinity, "malloc and std count processors and read a thread's stack bounds"),
     (c::SYS_sched_yield, "spinning locks"),
-    (c::SYS_set_robust_list, "the C library registers each new thread"),
-    (c::SYS_sigaltstack, "std gives each thread a stack for overflow reports"),
+    (c::SYS_sigaltstack, "std takes back the stack for overflow reports of a thread that ends"),
 ];
-
-/// Namespaces that `clone` could create; threads need none.
-const NEW_NAMESPACES: i32 = c::CLONE_NEWNS
-    | c::CLONE_NEWCGROUP
-    | c::CLONE_NEWUTS
-    | c::CLONE_NEWIPC
-    | c::CLONE_NEWUSER
-    | c::CLONE_NEWPID
-    | c::CLONE_NEWNET;
 
 /// Commands of `fcntl` that change nothing but the worker's own descriptors.
 const FCNTL: [(i32, &str); 4] = [
@@ -113,16 +102,12 @@ const FUTEX: [(i32, &str); 3] = [
     (c::FUTEX_WAIT_BITSET, "locks of std, conditions, joining threads"),
 ];
 
-/// The signal by which the C library asks all threads to change their user (glibc: `SIGSETXID`).
-const CHANGE_OF_USER: i32 = 33;
-
 /// Signals whose action may be changed. Never SIGSYS: whoever replaced its handler could try out
 /// what is forbidden.
-const SIGNALS: [(i32, &str); 4] = [
+const SIGNALS: [(i32, &str); 3] = [
     (c::SIGABRT, "abort restores the default action"),
     (c::SIGBUS, "memory that others cut short is mended; std gives up its handler"),
     (c::SIGSEGV, "std gives up its handler when a fault is none of its"),
-    (CHANGE_OF_USER, "the C library, when the first thread is started"),
 ];
 
 /// Advice that may be given about the process's own memory. Newer C libraries make the guard page of
@@ -138,6 +123,10 @@ const ADVICE: [(i32, &str); 4] = [
 const MADV_GUARD_INSTALL: i32 = 102;
 const MADV_GUARD_REMOVE: i32 = 103;
 
+/// Flags of private mappings. Not `MAP_GROWSDOWN`, which like `MAP_SHARED` without a descriptor would be
+/// memory that the limit does not count (`limits`), nor large or locked pages.
+const PRIVATE_FLAGS: i32 = c::MAP_ANONYMOUS | c::MAP_FIXED | c::MAP_NORESERVE | c::MAP_STACK;
+
 /// `prctl(PR_SET_VMA)` names anonymous memory (`linux/prctl.h`).
 const PR_SET_VMA: i64 = 0x5356_4d41;
 
@@ -151,10 +140,20 @@ pub(super) fn policy() -> Policy {
 }
 
 fn memory(policy: Policy) -> Policy {
-    let not_executable = [Condition::arg(2).lacks(c::PROT_EXEC as u64)];
+    let not_executable = Condition::arg(2).lacks(c::PROT_EXEC as u64);
+    let flags = Condition::arg(3);
     let policy = policy
-        .allow_when(c::SYS_mmap, &not_executable, "malloc, stacks, shared memory; never code")
-        .allow_when(c::SYS_mprotect, &not_executable, "guard pages, malloc; never code")
+        .allow_when(
+            c::SYS_mmap,
+            &[not_executable, flags.is_with_any_of(c::MAP_PRIVATE, PRIVATE_FLAGS)],
+            "malloc, stacks, a page in place of one that is gone; never code",
+        )
+        .allow_when(
+            c::SYS_mmap,
+            &[not_executable, flags.equals(c::MAP_SHARED)],
+            "shared memory that has a descriptor; never code",
+        )
+        .allow_when(c::SYS_mprotect, &[not_executable], "guard pages, malloc; never code")
         .allow_when(
             c::SYS_mremap,
             &[Condition::arg(3).only(c::MREMAP_MAYMOVE)],
@@ -234,20 +233,6 @@ fn descriptors(policy: Policy) -> Policy {
 fn own_process(policy: Policy) -> Policy {
     let own_pid = std::process::id();
     policy
-        .allow_when(
-            c::SYS_clone,
-            &[
-                Condition::arg(0).masked_equals(c::CLONE_THREAD as u64, c::CLONE_THREAD as u64),
-                Condition::arg(0).lacks(u64::from(NEW_NAMESPACES.cast_unsigned())),
-            ],
-            "threads; never a process",
-        )
-        .refuse(
-            c::SYS_clone3,
-            c::ENOSYS,
-            "its flags lie in memory, where no filter sees them; the C library then uses clone",
-        )
-        .allow_when(c::SYS_prctl, &[Condition::arg(0).equals(c::PR_SET_NAME)], "names of threads")
         .allow_when(
             c::SYS_prctl,
             &[Condition::arg(0).equals(PR_SET_VMA)],

@@ -22,6 +22,10 @@ pub(super) fn lower(policy: &Policy) -> Result<Vec<&'static str>, ConfineError> 
         // lowered, the supervisor prevents core files by other means.
         ("core files", Resource::RLIMIT_CORE, 0),
         ("file sizes", Resource::RLIMIT_FSIZE, LARGEST_FILE),
+        // What a worker's own faults or an intruder pile up then ends this worker, not the machine. The
+        // kernel counts heap and private mappings, stacks of threads included. The policies allow no
+        // memory that is not counted, except that of a descriptor.
+        ("private memory", Resource::RLIMIT_DATA, policy.private_memory_limit()),
         // A flood of descriptors then fills this worker's table, not the system's.
         ("open files", Resource::RLIMIT_NOFILE, policy.open_file_limit()),
     ];

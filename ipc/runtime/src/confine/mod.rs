@@ -8,10 +8,12 @@
 //! 3. restricts files, TCP and signals by Landlock, as far as the kernel can (`landlock`),
 //! 4. lowers the resource limits (`limits`),
 //! 5. installs the handler that names a forbidden system call (`trap`),
-//! 6. filters system calls (`seccomp`).
+//! 6. starts the threads that the process is to have, and waits until they run,
+//! 7. filters system calls (`seccomp`), in all threads.
 //!
-//! All of it must happen before the process has a second thread: Landlock binds only the calling
-//! thread and those it starts.
+//! The process must have no second thread before: Landlock binds only the calling thread and those it
+//! starts. It gets none afterwards: no policy allows `clone`. So a worker cannot fill the table of
+//! processes, for which a limit would be of no use: it would count all processes of the same user.
 //!
 //! `PR_SET_DUMPABLE` stays set, deliberately: clearing it would give `/proc/PID/*` to root, and a
 //! supervisor that runs as an ordinary user could no longer see its workers' descriptors and
@@ -30,7 +32,7 @@ use lumen_ipc::{service::ConfinementReport, text::Text};
 use rustix::{io::Errno, thread};
 
 use crate::clock;
-pub use policy::{Argument, Condition, Policy, ReadPath, Refused, Rule};
+pub use policy::{Argument, Condition, MIB, Policy, ReadPath, Refused, Rule};
 #[cfg(feature = "test-support")]
 pub(crate) use syscalls::known_syscalls;
 pub use syscalls::syscall_name;
@@ -71,16 +73,33 @@ pub enum ConfineError {
     /// `prctl(PR_SET_NO_NEW_PRIVS)` failed.
     #[error("cannot give up gaining privileges")]
     NoNewPrivs(#[source] Errno),
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Threads(#[source] std::io::Error),
     /// `sigaction` failed.
     #[error("cannot handle SIGSYS")]
     Trap(#[source] std::io::Error),
 }
 
-/// Enforces `policy` on this process, irrevocably. `program` is what the trap handler calls it.
+/// Enforces `policy` on this process, irrevocably. `program` is what the trap handler calls it. The
+/// process stays without a second thread.
 ///
 /// # Errors
 /// [`ConfineError`] names the step that failed; the process must then end.
 pub fn confine(policy: &Policy, program: &'static str) -> Result<ConfinementReport, ConfineError> {
+    let (report, ()) = confine_with_threads(policy, program, || Ok(()))?;
+    Ok(report)
+}
+
+/// As [`confine`], with the threads that `start` starts. It returns when they run.
+///
+/// # Errors
+/// [`ConfineError`] names the step that failed; the process must then end.
+pub fn confine_with_threads<T>(
+    policy: &Policy,
+    program: &'static str,
+    start: impl FnOnce() -> std::io::Result<T>,
+) -> Result<(ConfinementReport, T), ConfineError> {
     thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
     drop_capabilities().map_err(ConfineError::Capabilities)?;
     // At the first reading rustix looks for the vDSO by a prctl that no policy allows.
@@ -88,9 +107,12 @@ pub fn confine(policy: &Policy, program: &'static str) -> Result<ConfinementRepo
     let landlock_abi = landlock::restrict(policy)?;
     let unlimited = limits::lower(policy)?;
     trap::install(program).map_err(ConfineError::Trap)?;
+    let threads = start().map_err(ConfineError::Threads)?;
     let seccomp_rules = seccomp::apply(policy)?;
     let unlimited = unlimited.into_iter().map(Text::truncated).collect();
-    Ok(ConfinementReport { landlock_abi, seccomp_rules, namespaces: Vec::new(), unlimited })
+    let report =
+        ConfinementReport { landlock_abi, seccomp_rules, namespaces: Vec::new(), unlimited };
+    Ok((report, threads))
 }
 
 fn drop_capabilities() -> Result<(), Errno> {

@@ -10,6 +10,7 @@ pub struct Policy {
     refusals: Vec<Refused>,
     paths: Vec<ReadPath>,
     open_files: u64,
+    private_memory: u64,
 }
 
 /// One permission.
@@ -129,6 +130,13 @@ impl Argument {
 /// The default limit of descriptors: 0–2, control, grants, links, event loop.
 const OPEN_FILES: u64 = 64;
 
+/// The default limit of private memory in bytes, several times what a worker needs that keeps no
+/// pictures: the stack of its second thread, and a few mebibytes.
+const PRIVATE_MEMORY: u64 = 128 * MIB;
+
+/// Bytes in a mebibyte.
+pub const MIB: u64 = 1024 * 1024;
+
 impl Policy {
     /// What every worker needs: the C library's memory and threads, the control thread's runtime,
     /// the sockets it holds, the clock, and exiting.
@@ -138,7 +146,13 @@ impl Policy {
     }
 
     pub(crate) const fn nothing() -> Self {
-        Self { rules: Vec::new(), refusals: Vec::new(), paths: Vec::new(), open_files: OPEN_FILES }
+        Self {
+            rules: Vec::new(),
+            refusals: Vec::new(),
+            paths: Vec::new(),
+            open_files: OPEN_FILES,
+            private_memory: PRIVATE_MEMORY,
+        }
     }
 
     /// Also allows `syscall`, whatever its arguments.
@@ -182,6 +196,13 @@ impl Policy {
         self
     }
 
+    /// At most `limit` bytes of private memory (`RLIMIT_DATA`).
+    #[must_use]
+    pub const fn private_memory(mut self, limit: u64) -> Self {
+        self.private_memory = limit;
+        self
+    }
+
     /// All permissions, in the order in which they were given.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
@@ -209,5 +230,9 @@ impl Policy {
 
     pub(crate) const fn open_file_limit(&self) -> u64 {
         self.open_files
+    }
+
+    pub(crate) const fn private_memory_limit(&self) -> u64 {
+        self.private_memory
     }
 }

@@ -29,6 +29,8 @@
 //!   with [`ExitCode::ForbiddenSyscall`] and a line that names it (`Claim::Forbidden`);
 //! - each refusal fails with its error (`Claim::Refusal`);
 //! - every way out in `escape` is closed (`Claim::Escape`);
+//! - memory beyond the limit ends the process that asks for it, and a small part of it does not
+//!   (`Claim::Memory`);
 //! - a panic still ends with [`ExitCode::Panicked`] (`Claim::Panic`).
 //!
 //! The program starts itself anew with a claim's number as its argument. Arguments no condition
@@ -40,6 +42,7 @@ mod escape;
 use std::{
     env,
     io::{self, Write},
+    os::unix::process::ExitStatusExt,
     process::{Command, ExitCode as ProcessExitCode, Output},
 };
 
@@ -61,6 +64,9 @@ const RETURNED: i32 = 0;
 /// A child whose call failed with the error that was claimed.
 const REFUSED: i32 = 10;
 
+/// A child that has most of its memory.
+const HAD_MOST: &str = "has most of its memory";
+
 /// One thing a policy promises.
 #[derive(Clone, Debug)]
 enum Claim {
@@ -68,6 +74,8 @@ enum Claim {
     Escape(&'static Escape),
     /// This call with these arguments ends the process.
     Forbidden { syscall: c_long, arguments: [u64; 6] },
+    /// The process can have most of its private memory, and ends when it wants more.
+    Memory,
     /// A panic ends the process with its own code.
     Panic,
     /// This call fails with this error.
@@ -129,7 +137,7 @@ fn claims(policy: &Policy) -> Vec<Claim> {
         .chain(unmentioned)
         .chain(broken_conditions(policy))
         .chain(ESCAPES.iter().map(Claim::Escape))
-        .chain([Claim::Panic])
+        .chain([Claim::Memory, Claim::Panic])
         .collect()
 }
 
@@ -156,6 +164,7 @@ fn check(number: usize, claim: &Claim) -> Result<(), String> {
     let program = env::current_exe().map_err(|error| format!("no program to start: {error}"))?;
     let output = Command::new(program)
         .args([CHILD, &number.to_string()])
+        .env_clear()
         .output()
         .map_err(|error| format!("cannot start a child: {error}"))?;
     if claim.holds(&output) {
@@ -173,9 +182,11 @@ impl Claim {
             let line = String::from_utf8_lossy(&output.stderr);
             ended_with(ExitCode::ForbiddenSyscall) && line.contains(&format!("({name})"))
         };
+        let said = |what| String::from_utf8_lossy(&output.stderr).contains(what);
         match self {
             Self::Escape(_) => code == Some(REFUSED) || ended_with(ExitCode::ForbiddenSyscall),
             Self::Forbidden { syscall, .. } => forbidden(name(*syscall)),
+            Self::Memory => output.status.signal() == Some(libc::SIGABRT) && said(HAD_MOST),
             Self::Panic => ended_with(ExitCode::Panicked),
             Self::Refusal { .. } => code == Some(REFUSED),
             // The two calls that end a process end it with what they were given.
@@ -192,6 +203,7 @@ impl std::fmt::Display for Claim {
             Self::Forbidden { syscall, arguments } => {
                 write!(f, "forbidden: {}({arguments:x?})", name(*syscall))
             }
+            Self::Memory => f.write_str("more private memory than the limit ends the process"),
             Self::Panic => f.write_str("a panic exits with its own code"),
             Self::Refusal { syscall, errno } => {
                 write!(f, "refused: {} with errno {errno}", name(*syscall))
@@ -223,10 +235,21 @@ fn act(program: &'static str, policy: &Policy, number: usize) -> ! {
     ffi::exit(match claim {
         Claim::Escape(escape) => outcome((escape.attempt)(parent), escape::REFUSALS),
         Claim::Forbidden { syscall, arguments } => outcome(ffi::call(syscall, arguments), &[]),
+        Claim::Memory => take_too_much(policy),
         Claim::Panic => panic!("on purpose"),
         Claim::Refusal { syscall, errno } => outcome(ffi::call(syscall, [u64::MAX; 6]), &[errno]),
         Claim::Rule(rule) => outcome(ffi::call(rule.syscall, legal(&rule.conditions)), &[]),
     })
+}
+
+/// Takes three quarters of the private memory, says so, and takes the rest. Returns if it can.
+fn take_too_much(policy: &Policy) -> i32 {
+    let quarter = usize::try_from(policy.private_memory_limit() / 4).unwrap_or(usize::MAX);
+    let most: Vec<u8> = Vec::with_capacity(3 * quarter);
+    crate::log::write_line(HAD_MOST);
+    let rest: Vec<u8> = Vec::with_capacity(quarter);
+    std::hint::black_box((most, rest));
+    RETURNED
 }
 
 fn outcome(outcome: Result<c_long, i32>, refusals: &[i32]) -> i32 {

@@ -79,7 +79,7 @@ impl Worker for Stub {
             match self.link.as_ref().map(Channel::receive) {
                 Some(Ok(received)) => {
                     let ToMedia::RingConsumed { position, .. } = received.message;
-                    if !obey(position) {
+                    if !obey(position, &supervision) {
                         return Ok(());
                     }
                 }
@@ -110,14 +110,19 @@ impl Stub {
     }
 }
 
-fn obey(order: u64) -> bool {
+fn obey(order: u64, supervision: &Supervision) -> bool {
     let is = |one: Order| order == one as u64;
     if is(Order::OpenFile) {
         File::open("/etc/passwd").expect_err("the filter ends the process first");
     } else if is(Order::Panic) {
         panic!("asked to");
     } else if is(Order::PanicOnThread) {
-        thread::spawn(|| panic!("asked to")).join().expect("the hook ends the process first");
+        // The thread of `control`, which is the only other one.
+        let panics = supervision.handle().spawn(async { panic!("asked to") });
+        while !panics.is_finished() {
+            thread::yield_now();
+        }
+        unreachable!("the hook ends the process first");
     }
     !is(Order::Return)
 }
