@@ -223,6 +223,11 @@ impl HostRig {
         Ok(())
     }
 
+    /// Replaces the options of the host's next process.
+    pub fn set_options(&mut self, options: &[&str]) {
+        self.options = options.iter().map(Into::into).collect();
+    }
+
     /// Kills the host's process as `kill -9` does.
     ///
     /// # Errors

@@ -1,10 +1,23 @@
-//! A machine whose addresses change while it is watched, on a test network.
+//! The addresses at which a session takes datagrams: of a machine whose addresses change while it is
+//! watched, on a test network, and of a session whose host serves this machine only, or others.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+    rc::Rc,
+};
 
 use anyhow::{Context, Result, ensure};
-use lumen_ipc::process::Worker;
-use lumen_tests::{app::Show, network::Host, patience::wait_for, rig::Setup, viewer::Viewer};
+use lumen_ipc::process::{ProcessId, Worker};
+use lumen_tests::{
+    app::Show,
+    hosted::{HostRig, SessionRig, SessionSetup},
+    network::Host,
+    patience::{wait_for, wait_until},
+    rig::Setup,
+    viewer::Viewer,
+};
+use nix::sys::socket::{SockType, SockaddrStorage, getsockname, getsockopt, sockopt};
 
 const HOME: &str = "192.0.2.10";
 const HOME_V6: &str = "2001:db8:1::10";
@@ -55,4 +68,40 @@ fn machine_that_changes_networks_lets_new_viewers_in_and_keeps_the_old() -> Resu
     rig.successor(Worker::Rtc, killed)?;
     drop((first, second));
     viewers(&[OFFICE, OFFICE_V6]).map(drop)
+}
+
+/// The address of a session's media socket.
+fn media_address(host: &HostRig, session: &SessionRig) -> Result<IpAddr> {
+    let rtc = host.ready_worker(ProcessId::serving(session.number(host)?, Worker::Rtc))?;
+    let sockets = rtc.sockets()?;
+    let is_media = |socket: &&_| {
+        let own = getsockname::<SockaddrStorage>(AsRawFd::as_raw_fd(*socket));
+        let is_unix = own.is_ok_and(|own| own.as_unix_addr().is_some());
+        !is_unix && getsockopt(*socket, sockopt::SockType) == Ok(SockType::Datagram)
+    };
+    let media = sockets.iter().find(is_media).context("rtc has no UDP socket")?;
+    let own: SockaddrStorage = getsockname(media.as_raw_fd())?;
+    let v4 = own.as_sockaddr_in().map(|own| own.ip().into());
+    v4.or_else(|| own.as_sockaddr_in6().map(|own| own.ip().into())).context("an IP address")
+}
+
+#[test]
+fn session_takes_datagrams_where_the_page_of_its_host_is_reached_from() -> Result<()> {
+    let mut host = HostRig::start()?;
+    let session = SessionSetup::new().show(Show::Blink, 30).start(&host)?;
+    let told = SessionSetup::new().option("--udp-listen", "0.0.0.0").start(&host)?;
+    assert!(media_address(&host, &session)?.is_loopback());
+    assert!(media_address(&host, &told)?.is_unspecified());
+    Viewer::with_token(host.address(), session.token())?.wait_for_frame(0)?;
+    for (options, is_local) in [(&["--trusted-proxy", "127.0.0.2"][..], false), (&[], true)] {
+        host.kill()?;
+        host.set_options(options);
+        host.serve()?;
+        wait_until(&format!("it moves when the host is started with {options:?}"), || {
+            media_address(&host, &session).is_ok_and(|at| at.is_loopback() == is_local)
+        })?;
+        assert!(media_address(&host, &told)?.is_unspecified());
+        Viewer::with_token(host.address(), session.token())?.wait_for_frame(0)?;
+    }
+    Ok(())
 }

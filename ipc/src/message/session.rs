@@ -91,6 +91,15 @@ impl SessionName {
     }
 }
 
+/// Which machines' browsers can reach a host's page.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Audience {
+    /// Those of other machines, too.
+    Everyone,
+    /// Those of the host's own machine: the page is on loopback, and no proxy passes others on.
+    ThisMachine,
+}
+
 /// Session → host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToHost {
@@ -140,6 +149,8 @@ pub enum ToSession {
         session: SessionId,
         /// Where the relay takes datagrams from this machine; `None` when there is no relay.
         relay: Option<SocketAddr>,
+        /// Who reaches the page, which decides where the session takes datagrams of browsers.
+        audience: Audience,
     },
     /// Browsers can connect.
     Opened {

@@ -10,6 +10,7 @@ pub(crate) mod nearest;
 pub(crate) mod operands;
 mod parse;
 pub mod table;
+mod udp_listen;
 mod values;
 
 use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf};
@@ -26,6 +27,7 @@ use lumen_ipc::{
 
 pub use parse::parse;
 use table::Command;
+pub use udp_listen::{UdpListen, audience};
 
 use crate::broker::Lifetimes;
 
@@ -140,8 +142,8 @@ pub struct SessionConfig {
     pub bitrate: Kbps,
     /// Whose session it is, if root names a user.
     pub user: Option<String>,
-    /// Address of the media socket; `None` for every one.
-    pub udp_listen: Option<IpAddr>,
+    /// Where the media socket is bound.
+    pub udp_listen: UdpListen,
     /// Port of the media socket; zero for any.
     pub udp_port: u16,
     /// Which device virtual gamepads imitate; `None` for no gamepads.
@@ -189,8 +191,8 @@ pub struct DoctorConfig {
     pub json: bool,
     /// Where browsers would connect.
     pub front_door: FrontDoor,
-    /// Address of the media socket; `None` for every one.
-    pub udp_listen: Option<IpAddr>,
+    /// Where the media socket would be bound.
+    pub udp_listen: UdpListen,
     /// The port that the media socket would use.
     pub udp_port: u16,
     /// The public address of this host, if it differs from its own.

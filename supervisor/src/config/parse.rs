@@ -146,7 +146,7 @@ impl Line {
             Command::Serve => self.serve()?,
             Command::Session => {
                 let (host, name) = (self.values.host()?, self.values.session_name()?);
-                Invocation::Session(Box::new(self.session(host, name, None)?))
+                Invocation::Session(Box::new(self.session(host, name)?))
             }
             Command::Status => Invocation::Status {
                 name: self.values.name()?,
@@ -164,7 +164,7 @@ impl Line {
     fn doctor(&self) -> Result<Invocation, UsageError> {
         Ok(Invocation::Doctor(DoctorConfig {
             json: self.values.switch(Key::Json)?,
-            udp_listen: self.values.udp_listen(Some(&self.values.front_door()?))?,
+            udp_listen: self.values.udp_listen()?,
             front_door: self.values.front_door()?,
             udp_port: self.values.udp_port()?,
             public_address: self.values.public_address()?,
@@ -175,7 +175,7 @@ impl Line {
 
     fn run(&mut self) -> Result<Invocation, UsageError> {
         let front_door = self.values.front_door()?;
-        let session = self.session(self.values.name()?, None, Some(&front_door))?;
+        let session = self.session(self.values.name()?, None)?;
         let host = self.host(self.values.auth(&front_door)?, front_door)?;
         Ok(Invocation::Run(Box::new(RunConfig { host, session })))
     }
@@ -204,7 +204,6 @@ impl Line {
         &mut self,
         host: InstanceName,
         name: Option<SessionName>,
-        door: Option<&FrontDoor>,
     ) -> Result<SessionConfig, UsageError> {
         let app = self.app()?;
         let size = self.values.size()?;
@@ -219,7 +218,7 @@ impl Line {
             fps: values.fps()?,
             bitrate: values.bitrate()?,
             user: values.optional(Key::User),
-            udp_listen: values.udp_listen(door)?,
+            udp_listen: values.udp_listen()?,
             udp_port: values.udp_port()?,
             pad: values.pad()?,
             pad_grace: values.pad_grace()?,
@@ -260,7 +259,7 @@ impl Line {
 mod tests {
     use lumen_ipc::service::ResizePolicy;
 
-    use super::*;
+    use super::{super::audience, *};
 
     fn parsed(line: &str) -> Result<(Invocation, Vec<Note>), UsageError> {
         parsed_with(line, &[])
@@ -466,7 +465,9 @@ mod tests {
             ("run --listen 0.0.0.0:9 --udp-listen 127.0.0.1", local),
             ("run --udp-listen 192.0.2.7", "192.0.2.7".parse().ok()),
         ] {
-            assert_eq!(run(line).session.udp_listen, expected, "{line}");
+            let RunConfig { host, session } = run(line);
+            let audience = audience(&host.front_door, host.public_address);
+            assert_eq!(session.udp_listen.address(audience), expected, "{line}");
         }
     }
 

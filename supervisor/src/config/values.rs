@@ -1,13 +1,6 @@
 //! Option values by key, from the command line or the environment, parsed into their types.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use lumen_ipc::{
     front_door::{BadNetwork, FrontDoor, Listen},
@@ -18,7 +11,7 @@ use lumen_ipc::{
 };
 
 use super::{
-    InstanceName, Note, RelayConfig, RelayTls, UsageError,
+    InstanceName, Note, RelayConfig, RelayTls, UdpListen, UsageError,
     table::{Command, Key, OptionRow},
 };
 use crate::broker::{Lifetimes, relay::MOST_NAME_BYTES};
@@ -156,23 +149,20 @@ impl Values {
         self.port(Key::UdpPort)
     }
 
-    /// Where the media socket is bound: to one address, or without one to all. Who is not told an address
-    /// serves this machine alone if the page, behind this `door`, does.
-    pub(super) fn udp_listen(
-        &self,
-        door: Option<&FrontDoor>,
-    ) -> Result<Option<IpAddr>, UsageError> {
+    /// Where the media socket is bound. A public address is for browsers elsewhere.
+    pub(super) fn udp_listen(&self) -> Result<UdpListen, UsageError> {
         if self.text(Key::UdpListen).0 == "auto" {
-            let is_local = door.is_some_and(FrontDoor::is_local);
-            let is_reached_from_elsewhere = self.public_address()?.is_some();
-            let own = is_local && !is_reached_from_elsewhere;
-            return Ok(own.then_some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+            return Ok(match self.public_address()? {
+                Some(_) => UdpListen::Everywhere,
+                None => UdpListen::WithThePage,
+            });
         }
         let address: IpAddr =
             self.number(Key::UdpListen, "`auto` or an IP address; 0.0.0.0 is for every one")?;
         match address.is_multicast() {
             true => Err(self.bad(Key::UdpListen, "expected an address of this host")),
-            false => Ok((!address.is_unspecified()).then_some(address)),
+            false if address.is_unspecified() => Ok(UdpListen::Everywhere),
+            false => Ok(UdpListen::At(address)),
         }
     }
 

@@ -257,7 +257,8 @@ impl Host {
         info!(%session, name = record.name(session), "a session is there");
         self.access.open(session, record.token);
         let relay = self.stage.relay_near;
-        self.send(session, &ToSession::Welcomed { session, relay });
+        let audience = self.stage.audience;
+        self.send(session, &ToSession::Welcomed { session, relay, audience });
         if self.open {
             self.say_open(session);
         }

@@ -14,12 +14,14 @@ use nix::{
     errno::Errno,
     sys::socket::{MsgFlags, SockType, SockaddrStorage, getsockname, getsockopt, sendto, sockopt},
 };
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 /// A socket and how it was made.
 pub(crate) struct Standing {
     /// `None` while it cannot be created.
     socket: Option<OwnedFd>,
+    /// Whether `make` binds another address than that of the socket.
+    misplaced: bool,
     make: Box<dyn Fn() -> io::Result<OwnedFd>>,
 }
 
@@ -30,6 +32,8 @@ enum Fault {
     Absent,
     /// It does not listen.
     Deaf,
+    /// It is to be at another address.
+    Misplaced,
     /// Nothing can be received from it, or sent.
     Shut,
 }
@@ -39,6 +43,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Absent => "could not be made the last time",
             Self::Deaf => "does not listen any more",
+            Self::Misplaced => "is to be at another address",
             Self::Shut => "has been shut down",
         })
     }
@@ -50,7 +55,7 @@ impl Standing {
         socket: impl Into<OwnedFd>,
         make: impl Fn() -> io::Result<OwnedFd> + 'static,
     ) -> Self {
-        Self { socket: Some(socket.into()), make: Box::new(make) }
+        Self { socket: Some(socket.into()), misplaced: false, make: Box::new(make) }
     }
 
     /// The socket, unless it could not be created.
@@ -58,14 +63,25 @@ impl Standing {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
+    /// Has the socket replaced before it is granted again, because its address has changed.
+    pub(crate) fn misplace(&mut self) {
+        self.misplaced = true;
+    }
+
     /// Replaces the socket if it is useless. No worker may hold it at this moment.
     pub(crate) fn renew(&mut self, name: &dyn fmt::Display) {
         let Some(fault) = self.fault() else { return };
-        warn!("the socket for {name} {fault}; making another at its address");
+        match fault {
+            Fault::Misplaced => debug!("the socket for {name} {fault}"),
+            _ => warn!("the socket for {name} {fault}; making another at its address"),
+        }
         // The new socket needs the address.
         self.socket = None;
         match (self.make)() {
-            Ok(socket) => self.socket = Some(socket),
+            Ok(socket) => {
+                self.socket = Some(socket);
+                self.misplaced = false;
+            }
             // The worker that needs it ends, and its next start tries again.
             Err(error) => error!(%error, "no socket for {name} can be made"),
         }
@@ -73,6 +89,9 @@ impl Standing {
 
     fn fault(&self) -> Option<Fault> {
         let Some(socket) = &self.socket else { return Some(Fault::Absent) };
+        if self.misplaced {
+            return Some(Fault::Misplaced);
+        }
         fault(socket).unwrap_or(Some(Fault::Shut))
     }
 }
@@ -179,6 +198,17 @@ mod tests {
         standing.socket = None;
         standing.renew(&"a test");
         assert_eq!((standing.get().is_some(), made.get()), (true, 1));
+    }
+
+    #[test]
+    fn socket_whose_address_has_changed_is_made_anew_once() {
+        for (name, socket) in sockets() {
+            let (mut standing, made) = standing(socket);
+            standing.misplace();
+            standing.renew(&name);
+            standing.renew(&name);
+            assert_eq!((standing.get().is_some(), made.get()), (true, 1), "{name}");
+        }
     }
 
     #[test]

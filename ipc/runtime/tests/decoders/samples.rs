@@ -351,10 +351,15 @@ fn session_samples() -> Vec<session::ToHost> {
 
 fn session_back_samples() -> Vec<session::ToSession> {
     let asked = |question| session::ToSession::Asked { number: 300, question };
+    let welcomed = |audience| {
+        let session = SessionId(3);
+        session::ToSession::Welcomed { session, relay: None, audience }
+    };
     let worker = Worker::Rtc;
     vec![
         session::ToSession::Refused { reason: Text::truncated("There is one of that name.") },
-        session::ToSession::Welcomed { session: SessionId(3), relay: None },
+        welcomed(session::Audience::ThisMachine),
+        welcomed(session::Audience::Everyone),
         session::ToSession::Opened { page: Text::truncated("http://a/"), with_token: true },
         session::ToSession::SignallingEnd,
         session::ToSession::RtcViolated,

@@ -21,7 +21,7 @@ use nix::{
 use self::finding::{Finding, Verdict};
 use super::output;
 use crate::{
-    config::DoctorConfig,
+    config::{DoctorConfig, audience},
     protection::Loss,
     shell::{demo, fence, ffi, pads, places, programs, run_dir::Surroundings, sockets, users},
 };
@@ -248,7 +248,8 @@ fn browsers(config: &DoctorConfig) -> Finding {
 
 fn media(config: &DoctorConfig) -> Finding {
     let subject = "UDP for picture and input";
-    match sockets::media(config.udp_listen, config.udp_port) {
+    let audience = audience(&config.front_door, config.public_address);
+    match sockets::media(config.udp_listen.address(audience), config.udp_port) {
         Ok(bound) if bound.address.ip().is_loopback() => Finding::ok(
             subject,
             "loopback only: --listen is a loopback address, and no proxy is trusted, or --udp-listen says so",

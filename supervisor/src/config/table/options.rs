@@ -169,8 +169,8 @@ pub const OPTIONS: [OptionRow; 35] = [
         environment: "LUMEN_UDP_LISTEN",
         placeholder: Some("auto|IP"),
         default: "auto",
-        help: "Address of picture and input; 0.0.0.0 is for every one. auto is loopback where \
-               --listen is, without a proxy and --public-address; else every one.",
+        help: "Address of picture and input; 0.0.0.0 is for every one. auto is loopback where the \
+               host's --listen is, without a proxy and --public-address; else every one.",
         commands: SESSION_AND_DOCTOR,
     },
     OptionRow {

@@ -4,7 +4,7 @@
 use std::{os::fd::OwnedFd, process, time::Instant};
 
 use lumen_ipc::{
-    message::session::{Answer, Question, SESSION_HASH, ToHost, ToSession},
+    message::session::{Answer, Audience, Question, SESSION_HASH, ToHost, ToSession},
     process::{ExitCode, Worker},
     service::Refusal,
 };
@@ -81,11 +81,12 @@ impl Session {
                     self.host.refusal = Some(reason);
                 }
             }
-            ToSession::Welcomed { session, relay } => {
+            ToSession::Welcomed { session, relay, audience } => {
                 self.host.id = Some(session);
                 self.host.welcome = true;
                 self.host.refusal = None;
                 self.stage.staff.tell_relay(relay);
+                self.move_media(audience);
                 self.crew.machine.set_pages_reachable(true);
                 self.say_app();
                 if self.crew.workers.client(Worker::Rtc).is_some() {
@@ -117,6 +118,20 @@ impl Session {
                 info!("the host asked this session to end");
                 self.crew.feed(Input::Stop);
             }
+        }
+    }
+
+    /// Moves the media socket to where browsers are expected from. That costs an rtc that runs its
+    /// connections, but happens only when a host is followed by one with another kind of address.
+    fn move_media(&mut self, audience: Audience) {
+        if !self.stage.tell_audience(audience) {
+            return;
+        }
+        self.candidates = None;
+        if self.crew.workers.client(Worker::Rtc).is_some() {
+            info!(?audience, "other browsers reach the host than before; starting rtc anew");
+            // While everything is ending, nothing is restarted.
+            let _ = self.crew.machine.restart(Instant::now(), Worker::Rtc);
         }
     }
 

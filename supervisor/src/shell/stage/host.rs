@@ -9,7 +9,7 @@ use std::{
 
 use lumen_ipc::{
     front_door::{FrontDoor, Listen},
-    message::grants::ToWorker,
+    message::{grants::ToWorker, session::Audience},
     service::AuthMode,
 };
 
@@ -28,7 +28,7 @@ use crate::{
         relay::RelayMint,
         state::{KeptRelay, State},
     },
-    config::HostConfig,
+    config::{self, HostConfig},
     plan::{self, HostFacts},
 };
 
@@ -36,6 +36,8 @@ use crate::{
 pub(crate) struct HostStage {
     staff: Staff,
     pub(crate) front_door: FrontDoor,
+    /// Who reaches the page.
+    pub(crate) audience: Audience,
     pub(crate) auth: AuthMode,
     browsers: Standing,
     relay: Option<Relay>,
@@ -95,6 +97,7 @@ impl HostStage {
                 let listen = door.listen.clone();
                 move || sockets::browsers_again(&listen)
             }),
+            audience: config::audience(&config.front_door, config.public_address),
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
             relay,

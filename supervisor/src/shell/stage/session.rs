@@ -2,6 +2,7 @@
 //! helpers.
 
 use std::{
+    cell::Cell,
     fs, io,
     net::{IpAddr, SocketAddr},
     os::{
@@ -9,10 +10,11 @@ use std::{
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
+    rc::Rc,
     slice,
 };
 
-use lumen_ipc::message::{grants::ToWorker, transfer::ClipboardPolicy};
+use lumen_ipc::message::{grants::ToWorker, session::Audience, transfer::ClipboardPolicy};
 use nix::unistd::Uid;
 use tracing::info;
 
@@ -32,7 +34,7 @@ use super::{
 };
 use crate::{
     admin::Home,
-    config::{AppChoice, SessionConfig},
+    config::{AppChoice, SessionConfig, UdpListen},
     lifecycle::Helper,
     plan::{self, Identity, SessionFacts},
 };
@@ -45,10 +47,13 @@ pub(crate) struct SessionStage {
     pub(crate) outlives_app: bool,
     helpers: Vec<HelperLaunch>,
     media: Standing,
+    /// Where the next media socket is bound; `None` for every address.
+    media_at: Rc<Cell<Option<IpAddr>>>,
     media_address: SocketAddr,
+    udp_listen: UdpListen,
     /// The public address of the media socket, besides the machine's own addresses.
     public: Option<IpAddr>,
-    /// The machine's addresses when the stage was set.
+    /// The machine's addresses.
     pub(crate) addresses: Vec<IpAddr>,
     /// The deposit of the gamepad worker; `None` without access to uinput.
     pads: Option<OwnedFd>,
@@ -70,8 +75,12 @@ impl SessionStage {
         caller: &Caller,
     ) -> Result<Self, StageError> {
         let port = config.udp_port;
-        let media = sockets::media(config.udp_listen, port)
-            .map_err(|source| StageError::Media { port, source })?;
+        // Until the host says who reaches its page, the socket has no reader. At every address, it
+        // reserves a port that is free at each.
+        let media_at = config.udp_listen.address(Audience::Everyone);
+        let media =
+            sockets::media(media_at, port).map_err(|source| StageError::Media { port, source })?;
+        let media_at = Rc::new(Cell::new(media_at));
         let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
         let path = places.runtime_dir.join(&places.display);
         let wayland = places::as_user(cast.session.identity, || places::listen(&path))?;
@@ -100,10 +109,12 @@ impl SessionStage {
             helpers,
             outlives_app: config.app == AppChoice::Demo,
             media: Standing::new(media.socket, {
-                let (listen, port) = (config.udp_listen, media.address.port());
-                move || sockets::media(listen, port).map(|bound| bound.socket)
+                let (at, port) = (Rc::clone(&media_at), media.address.port());
+                move || sockets::media(at.get(), port).map(|bound| bound.socket)
             }),
+            media_at,
             media_address: media.address,
+            udp_listen: config.udp_listen,
             public: config.public_address,
             addresses,
             pads: config.pad.and_then(|_| pads_deposit()),
@@ -136,7 +147,27 @@ impl SessionStage {
     /// Handles a change of the machine's addresses: stores the media socket's addresses for every later rtc,
     /// and returns them for the present one.
     pub(crate) fn moved(&mut self, addresses: &[IpAddr]) -> Vec<SocketAddr> {
-        let candidates = sockets::candidates(self.media_address, self.public, addresses);
+        addresses.clone_into(&mut self.addresses);
+        self.set_candidates()
+    }
+
+    /// Handles who reaches the host's page; returns whether the media socket is to be at another address,
+    /// where rtc gets one with its next start.
+    pub(crate) fn tell_audience(&mut self, audience: Audience) -> bool {
+        let at = self.udp_listen.address(audience);
+        if self.media_at.replace(at) == at {
+            return false;
+        }
+        self.media.misplace();
+        self.set_candidates();
+        true
+    }
+
+    fn set_candidates(&mut self) -> Vec<SocketAddr> {
+        // Where no address is wanted, the first socket has the unspecified one.
+        let ip = self.media_at.get().unwrap_or_else(|| self.media_address.ip());
+        let media = SocketAddr::new(ip, self.media_address.port());
+        let candidates = sockets::candidates(media, self.public, &self.addresses);
         plan::set_candidates(&mut self.staff.plan, &candidates);
         candidates
     }
