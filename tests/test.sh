@@ -46,7 +46,7 @@ step 'building all of it once'
 cargo build --quiet --locked --workspace --all-targets
 # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
 relay=(--manifest-path turn-proc/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}")
-cargo build --quiet --locked "${relay[@]}" --bins --tests
+cargo build --quiet --locked "${relay[@]}" --bins --examples --tests
 # So are the models; their Cargo.toml says why.
 models=(--manifest-path ipc/runtime/models/Cargo.toml)
 models+=(--target-dir "${CARGO_TARGET_DIR:-target}/models")

@@ -121,11 +121,12 @@ impl Drop for Program {
 pub struct HostSetup {
     starter: Starter,
     options: Vec<OsString>,
+    stage: Option<Stage>,
 }
 
 impl Default for HostSetup {
     fn default() -> Self {
-        Self { starter: Starter::Ordinary, options: Vec::new() }
+        Self { starter: Starter::Ordinary, options: Vec::new(), stage: None }
     }
 }
 
@@ -150,13 +151,20 @@ impl HostSetup {
         self
     }
 
+    /// Uses other binaries than those that were built, for the host and its sessions.
+    #[must_use]
+    pub fn on_stage(mut self, stage: Stage) -> Self {
+        self.stage = Some(stage);
+        self
+    }
+
     /// Prepares everything, without starting a host.
     ///
     /// # Errors
     /// When the folders cannot be made.
     pub fn prepare(self) -> Result<HostRig> {
         let turn = take_turn()?;
-        let (home, stage) = (Home::new(self.starter)?, Stage::new()?);
+        let (home, stage) = (Home::new(self.starter)?, self.stage.map_or_else(Stage::new, Ok)?);
         // A free port. No other test takes one meanwhile.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         Ok(HostRig {
@@ -265,6 +273,18 @@ impl HostRig {
     #[must_use]
     pub fn runtime_folder(&self) -> &Path {
         &self.ground.home.runtime
+    }
+
+    /// A file beside the binaries.
+    #[must_use]
+    pub fn staged(&self, name: &str) -> PathBuf {
+        self.ground.stage.path(name)
+    }
+
+    /// A file in the home of the sessions' user.
+    #[must_use]
+    pub fn at_home(&self, name: &str) -> PathBuf {
+        self.ground.home.path(name)
     }
 
     /// The folder in which the host has its socket for sessions and its state.

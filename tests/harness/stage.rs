@@ -98,16 +98,28 @@ impl Stage {
         Ok(fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?)
     }
 
+    /// Puts a liar in a worker's place (`tests/stubs/liar`), and the worker's binary where the liar
+    /// finds it. It is an honest worker until somebody opens its entrance.
+    ///
+    /// # Errors
+    /// When the liar has not been built, or the worker's binary is not there.
+    pub fn let_lie(&self, worker: Worker) -> Result<()> {
+        let place = self.path(worker.binary());
+        fs::rename(&place, self.path(&format!("{}.honest", worker.binary())))?;
+        link(&built_folder()?.join(format!("examples/liar-{worker}")), &place)
+    }
+
     fn put(&self, name: &str) -> Result<()> {
-        let from = built_folder()?.join(name);
-        let to = self.path(name);
-        // A link where possible: a debug build of all is a few hundred megabytes.
-        fs::hard_link(&from, &to)
-            .or_else(|_| fs::copy(&from, &to).map(|_| ()))
-            .with_context(|| format!("{} is missing; `make test` builds it", from.display()))
+        link(&built_folder()?.join(name), &self.path(name))
     }
 }
 
+/// A link where possible: a debug build of all is a few hundred megabytes.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(from, to)
+        .or_else(|_| fs::copy(from, to).map(|_| ()))
+        .with_context(|| format!("{} is missing; `make test` builds it", from.display()))
+}
 /// Where cargo put the binaries: beside this test's own folder `deps`, or beside this binary.
 fn built_folder() -> Result<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();

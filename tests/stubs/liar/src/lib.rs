@@ -1,0 +1,60 @@
+//! A worker that was taken over, as a test double: it stands in a worker's place in a running Lumen,
+//! with that worker's user, namespaces, policy and descriptors, and does what a test orders.
+//!
+//! Each process crate has an example (`examples/liar-*.rs`) that is [`main`] with its policy. A test
+//! puts it where the worker's binary was, and the binary beside it. As long as nobody wants lies, the
+//! liar executes that binary and is an honest worker. When the test has opened an entrance
+//! ([`wire::Entrance`]), the next process of the worker is a liar: it
+//!
+//! 1. answers the supervisor as every worker does (`lumen_ipc_runtime::bootstrap`) and takes its
+//!    grants;
+//! 2. makes attempts, each in a child that is confined as the worker is, because a forbidden call
+//!    ends the process that makes it ([`order::Order::Attempt`]);
+//! 3. confines itself, tells the supervisor that it serves, and lends its descriptors to the test,
+//!    which says on the links whatever it likes ([`order::Order::Lend`]).
+//!
+//! INVARIANT: the connection to the test is the only descriptor it has beyond a worker's.
+
+mod attempt;
+mod ffi;
+mod life;
+pub mod order;
+pub mod wire;
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Command, ExitCode as ProcessExitCode},
+};
+
+use lumen_ipc::process::{ExitCode, Worker};
+use lumen_ipc_runtime::confine::Policy;
+
+/// What is appended to the name of a worker's binary for the honest one.
+pub const HONEST: &str = ".honest";
+/// What is appended to the name of a worker's binary for the entrance of the test.
+pub const ENTRANCE: &str = ".entrance";
+
+/// Runs the liar in the place of `worker`, confined by `policy`: its `main`.
+#[must_use]
+pub fn main(worker: Worker, policy: fn() -> Policy) -> ProcessExitCode {
+    let Some(entrance) = beside(worker, ENTRANCE) else {
+        return ProcessExitCode::from(ExitCode::NotSupervised);
+    };
+    if entrance.exists() {
+        return life::live(worker, policy, entrance);
+    }
+    let Some(honest) = beside(worker, HONEST) else {
+        return ProcessExitCode::from(ExitCode::NotSupervised);
+    };
+    // Returns only if the honest worker cannot be executed.
+    let _ = Command::new(honest).arg0(worker.binary()).exec();
+    ProcessExitCode::from(ExitCode::CouldNotStart)
+}
+
+/// A file beside this program that belongs to `worker`.
+fn beside(worker: Worker, ending: &str) -> Option<PathBuf> {
+    let program = fs::read_link("/proc/self/exe").ok()?;
+    Some(program.parent()?.join(format!("{}{ending}", worker.binary())))
+}
