@@ -1,0 +1,94 @@
+//! A worker that was taken over, for each of the six, and what it wants (`goal`): the suite has a liar
+//! take a worker's place in a running Lumen, lets it try, and prints a table of what held.
+//!
+//! - `scene`: a host with two sessions and their viewers, and the liar's place in it;
+//! - `puppet`: the liar (`tests/stubs/liar`), which has the worker's own policy and descriptors;
+//! - `escapes`: system calls under that policy;
+//! - `slander`: lies and accusations on the links;
+//! - `burden`: floods of the supervisor, and silence;
+//! - `secrets`: what is found in the worker's memory.
+//!
+//! Needs Linux with seccomp.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "the test runner shows it for tests that fail")]
+
+mod burden;
+mod calls;
+mod escapes;
+mod goal;
+mod puppet;
+mod scene;
+mod secrets;
+mod seeds;
+mod slander;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use lumen_ipc::process::Worker;
+use lumen_tests::process::Process;
+
+use crate::{
+    goal::{Goal, Row},
+    scene::{Bait, Scene},
+};
+
+/// Plays a worker's part from its taking over to its successor, and judges it.
+fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
+    let mut row = Row::new(worker);
+    for (goal, why) in own_tasks {
+        row.pointless(*goal, why);
+    }
+    let mut scene = Scene::start(worker)?;
+    let bait = Bait::lay(&scene)?;
+    let honest = scene.host.ready_worker(scene.part)?;
+    if worker != Worker::Gateway {
+        secrets::look_for(&scene, honest, "the worker", &mut row)?;
+    }
+    let puppet = scene.take_over()?;
+    escapes::try_all(&scene, &bait, &puppet, &mut row)?;
+    puppet.confine()?;
+    secrets::look_for(&scene, scene.liar()?, "the liar", &mut row)?;
+    burden::flood(&scene, &puppet, &mut row)?;
+    let puppet = slander::lie(&scene, puppet, &mut row)?;
+    burden::flood_control(&scene, &puppet, &mut row)?;
+    burden::silence(&scene, &mut row)?;
+    successor(&mut scene, puppet, &mut row)?;
+    bystanders(&scene, &bait, &mut row);
+    row.judge()
+}
+
+/// An honest worker takes the place again, and serves.
+fn successor(scene: &mut Scene, puppet: puppet::Puppet, row: &mut Row) -> Result<()> {
+    let begun = Instant::now();
+    scene.give_back(puppet).context("no successor")?;
+    let seen = scene.newcomer_sees_the_desktop();
+    row.expect(Goal::Successor, seen.is_ok(), || format!("no picture afterwards: {seen:?}"));
+    row.tried(Goal::Successor, 1, begun);
+    Ok(())
+}
+
+/// Whoever has nothing to do with the liar is as before.
+fn bystanders(scene: &Scene, bait: &Bait, row: &mut Row) {
+    let own_app = scene.own.app;
+    if scene.part.kind() != Worker::Compositor {
+        row.expect(Goal::App, own_app.is_alive(), || "its app has ended".to_owned());
+        let typed = scene.own.typed();
+        row.expect(Goal::Keys, typed == 0, || format!("{typed} keys and buttons were pressed"));
+    }
+    let Process(other_app) = scene.other.app;
+    row.expect(Goal::App, scene.other.app.is_alive(), || format!("app {other_app} has ended"));
+    let typed = scene.other.typed();
+    row.expect(Goal::Keys, typed == 0, || format!("{typed} keys in the other session"));
+    let pictures = scene.other.shows_pictures();
+    row.expect(Goal::Session, pictures.is_ok(), || format!("no pictures there: {pictures:?}"));
+    let closed = scene.other.viewer.seen().closed.clone();
+    row.expect(Goal::Session, closed.is_none(), || format!("its viewer was closed: {closed:?}"));
+    row.expect(Goal::File, bait.file_is_untouched().is_ok(), || "the file is changed".to_owned());
+}
+
+#[test]
+fn media_that_was_taken_over_reaches_no_goal() -> Result<()> {
+    play(Worker::Media, &[])
+}
