@@ -22,8 +22,8 @@ run: ## install what is missing, build, and show a demo desktop (ARGS="--app foo
 	@echo '==> run: installing what is missing'
 	@tests/install.sh run
 	@echo '==> run: building (release; a few minutes the first time)'
-	@$(CARGO) build --release --workspace --exclude lumen-tests --bins
-	@$(CARGO) build --release $(RELAY) --bins
+	@$(CARGO) build --release --locked --workspace --exclude lumen-tests --bins
+	@$(CARGO) build --release --locked $(RELAY) --bins
 	@echo '==> run: starting Lumen; open the address it prints in a browser, Ctrl-C ends it'
 	@exec $(TARGET)/release/lumen run $(ARGS)
 

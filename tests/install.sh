@@ -242,18 +242,21 @@ keep_from_serving() {
 }
 
 # aiortc, a WebRTC implementation that shares no code with a browser's or ours, in a folder of its own.
+# Every file that pip fetches has its hash in the list. Only wheels: building a source package would
+# fetch tools that no list pins.
 ensure_aiortc() {
-    local venv=tests/.artifacts/venv wanted=(aiortc==1.16.0 websockets==17.4)
-    "$venv/bin/python" - "${wanted[@]}" 2>/dev/null <<'PYTHON' && return
-import sys
+    local venv=tests/.artifacts/venv list=tests/e2e/aiortc.txt
+    "$venv/bin/python" - "$list" 2>/dev/null <<'PYTHON' && return
+import re, sys
 from importlib.metadata import version
 import aiortc, websockets
-for name, wanted in (pin.split("==") for pin in sys.argv[1:]):
-    assert version(name) == wanted
+pins = re.findall(r"^(\S+)==(\S+)", open(sys.argv[1]).read(), re.MULTILINE)
+assert pins and all(version(name) == wanted for name, wanted in pins)
 PYTHON
     say "installing aiortc into $venv"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check "${wanted[@]}"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check \
+        --require-hashes --only-binary :all: --requirement "$list"
 }
 
 # Tests run by root need an ordinary user: sway, for example, refuses root.

@@ -8,6 +8,7 @@
 mod circles;
 mod claims;
 mod messages;
+mod recipes;
 mod sources;
 mod workspace;
 
@@ -59,6 +60,13 @@ fn every_message_of_a_picture_or_of_input_names_its_output_or_stream() -> Result
         nameless.extend(found.into_iter().map(|message| format!("{link}: {message}")));
     }
     assert!(nameless.is_empty(), "what are these about? {nameless:#?}");
+    Ok(())
+}
+
+#[test]
+fn recipes_and_documents_fetch_only_what_a_list_pins() -> Result<()> {
+    let open = recipes::open_commands()?;
+    assert!(open.is_empty(), "--locked, --require-hashes or npm ci is missing: {open:#?}");
     Ok(())
 }
 

@@ -85,7 +85,8 @@ pub(crate) fn of_processes() -> Result<Vec<Source>> {
     Ok(sources)
 }
 
-fn root() -> &'static Path {
+/// The folder of the whole repository.
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
 }
 
