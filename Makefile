@@ -66,6 +66,10 @@ bench: ## build release and print the measurements beside their targets
 lint: ## check formatting, clippy, documentation, the web client, dependencies
 	@tests/lint.sh
 
+.PHONY: advisories
+advisories: ## fetch what is known of our dependencies' flaws anew, for `make lint`
+	@tests/deny.sh --renew
+
 .PHONY: fmt
 fmt: ## format the Rust code
 	@echo '==> fmt: cargo fmt'

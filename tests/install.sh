@@ -259,6 +259,16 @@ PYTHON
         --require-hashes --only-binary :all: --requirement "$list"
 }
 
+# Checks what others wrote. Not optimised: that would take longer than all that it has to do.
+ensure_cargo_deny() {
+    local version=0.20.2 tools=tests/.artifacts/tools
+    "$tools/bin/cargo-deny" --version 2>/dev/null | grep -qxF "cargo-deny $version" && return
+    say "building cargo-deny $version into $tools"
+    CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug \
+        --version "$version" --root "$tools" --target-dir "$tools/build" cargo-deny
+    rm -rf "$tools/build"
+}
+
 # Tests run by root need an ordinary user: sway, for example, refuses root.
 ensure_test_user() {
     [ "$(id -u)" = 0 ] || return 0
@@ -298,6 +308,7 @@ main() {
     fi
     [ "$1" != test ] || ensure_test_user
     [ "$1" != test ] || ensure_aiortc
+    [ "$1" != test ] || ensure_cargo_deny
 }
 
 main "$@"

@@ -29,10 +29,4 @@ npm --prefix web ci --silent --no-audit --no-fund
 npm --prefix web run --silent lint
 npm --prefix web run --silent check
 
-if command -v cargo-deny >/dev/null; then
-    step 'cargo deny: licences, bans, sources'
-    cargo deny --locked --log-level error check licenses bans sources
-    cargo deny --locked --log-level error --manifest-path turn-proc/Cargo.toml check licenses bans sources
-else
-    step 'cargo deny is not installed; licences and bans are not checked'
-fi
+tests/deny.sh
