@@ -61,6 +61,9 @@ pub fn policy() -> Policy {
                 .only((libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK).cast_signed())],
             "fills an app's pipe without ever waiting for the app",
         )
+        .threads(
+            "the Wayland library closes memory of apps on a thread, which the first one starts",
+        )
         .open_files(OPEN_FILES)
         .private_memory(PRIVATE_MEMORY)
 }

@@ -93,6 +93,15 @@ const SOCKET_OPTIONS: [(i32, &str); 3] = [
     (c::SO_TYPE, "kind of a granted socket, checked before it is used"),
 ];
 
+/// Namespaces that `clone` could create; threads need none.
+const NEW_NAMESPACES: i32 = c::CLONE_NEWNS
+    | c::CLONE_NEWCGROUP
+    | c::CLONE_NEWUTS
+    | c::CLONE_NEWIPC
+    | c::CLONE_NEWUSER
+    | c::CLONE_NEWPID
+    | c::CLONE_NEWNET;
+
 /// Operations of `futex` that the C library and std make, the most frequent first. Not the others,
 /// which few programs use and which have had the kernel's worst faults: priority inheritance,
 /// requeueing.
@@ -129,6 +138,27 @@ const PRIVATE_FLAGS: i32 = c::MAP_ANONYMOUS | c::MAP_FIXED | c::MAP_NORESERVE | 
 
 /// `prctl(PR_SET_VMA)` names anonymous memory (`linux/prctl.h`).
 const PR_SET_VMA: i64 = 0x5356_4d41;
+
+/// Also lets threads be started.
+pub(super) fn with_threads(policy: Policy, reason: &'static str) -> Policy {
+    policy
+        .allow_when(
+            c::SYS_clone,
+            &[
+                Condition::arg(0).masked_equals(c::CLONE_THREAD as u64, c::CLONE_THREAD as u64),
+                Condition::arg(0).lacks(u64::from(NEW_NAMESPACES.cast_unsigned())),
+            ],
+            reason,
+        )
+        .refuse(
+            c::SYS_clone3,
+            c::ENOSYS,
+            "its flags lie in memory, where no filter sees them; the C library then uses clone",
+        )
+        .allow(c::SYS_rseq, "the C library registers each new thread")
+        .allow(c::SYS_set_robust_list, "the C library registers each new thread")
+        .allow_when(c::SYS_prctl, &[Condition::arg(0).equals(c::PR_SET_NAME)], "names of threads")
+}
 
 pub(super) fn policy() -> Policy {
     let plain = [MEMORY, DESCRIPTORS, WAITING, WAITING_LEGACY, THREADS];

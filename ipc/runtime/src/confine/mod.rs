@@ -12,8 +12,8 @@
 //! 7. filters system calls (`seccomp`), in all threads.
 //!
 //! The process must have no second thread before: Landlock binds only the calling thread and those it
-//! starts. It gets none afterwards: no policy allows `clone`. So a worker cannot fill the table of
-//! processes, for which a limit would be of no use: it would count all processes of the same user.
+//! starts. It gets none afterwards, unless its policy says so. So it cannot fill the table of processes,
+//! for which a limit would be of no use: it would count all processes of the same user.
 //!
 //! `PR_SET_DUMPABLE` stays set, deliberately: clearing it would give `/proc/PID/*` to root, and a
 //! supervisor that runs as an ordinary user could no longer see its workers' descriptors and

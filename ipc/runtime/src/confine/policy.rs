@@ -189,6 +189,12 @@ impl Policy {
         self
     }
 
+    /// Also lets threads be started, never processes: for a library that starts one of its own late.
+    #[must_use]
+    pub fn threads(self, reason: &'static str) -> Self {
+        super::base::with_threads(self, reason)
+    }
+
     /// At most `limit` descriptors (`RLIMIT_NOFILE`).
     #[must_use]
     pub const fn open_files(mut self, limit: u64) -> Self {
