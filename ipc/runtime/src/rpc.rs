@@ -1,7 +1,8 @@
 //! tarpc over a granted stream socket: length-delimited frames of postcard.
 //!
 //! Does not trust the other side. A frame above [`MAX_RPC_BYTES`], bytes that are not a request or
-//! reply, trailing bytes, and a deadline beyond [`LONGEST_DEADLINE`] all end the connection.
+//! reply, trailing bytes, a deadline beyond [`LONGEST_DEADLINE`], and a reply that nobody asked for all
+//! end the connection. So whoever is asked cannot keep the one who asks busy.
 //!
 //! Callers and servers run inside a tokio runtime; a worker's is
 //! [`crate::bootstrap::Supervision::handle`].
@@ -93,6 +94,9 @@ const MOST_AT_ONCE: usize = 16;
 
 /// A type that arrives in frames: [`ClientMessage`] at a server, [`Response`] at a client.
 pub trait Frame: DeserializeOwned {
+    /// Whether each of them answers a request.
+    const IS_REPLY: bool;
+
     /// Examines an encoded frame before it is decoded.
     ///
     /// # Errors
@@ -101,10 +105,12 @@ pub trait Frame: DeserializeOwned {
 }
 
 impl<Request: DeserializeOwned> Frame for ClientMessage<Request> {
+    const IS_REPLY: bool = false;
+
     fn check(frame: &[u8]) -> Result<(), FrameError> {
         // A request begins with its variant, then the deadline's seconds. A shorter frame fails to
         // decode afterwards.
-        const REQUEST: u32 = 0;
+        const REQUEST: u32 = FIRST_OF_REQUEST as u32;
         match postcard::take_from_bytes::<(u32, u64)>(frame) {
             Ok(((REQUEST, seconds), _)) if seconds > LONGEST_DEADLINE.as_secs() => {
                 Err(FrameError::Deadline { seconds })
@@ -115,6 +121,8 @@ impl<Request: DeserializeOwned> Frame for ClientMessage<Request> {
 }
 
 impl<Reply: DeserializeOwned> Frame for Response<Reply> {
+    const IS_REPLY: bool = true;
+
     fn check(_: &[u8]) -> Result<(), FrameError> {
         Ok(())
     }
@@ -133,7 +141,7 @@ where
     let socket = UnixStream::from_std(StdUnixStream::from(descriptor))?;
     let framed =
         LengthDelimitedCodec::builder().max_frame_length(MAX_RPC_BYTES).new_framed(Stream(socket));
-    Ok(tarpc::serde_transport::new(framed, Postcard))
+    Ok(tarpc::serde_transport::new(framed, Postcard::default()))
 }
 
 /// Whether a connection ended because of a frame that is too large or not a request or reply, and
@@ -162,9 +170,15 @@ where
     Ok(())
 }
 
+/// The first byte of a request's frame: the variant of [`ClientMessage`].
+const FIRST_OF_REQUEST: u8 = 0;
+
 /// The encoding of frames.
-#[derive(Clone, Copy, Debug)]
-pub struct Postcard;
+#[derive(Debug, Default)]
+pub struct Postcard {
+    /// Requests sent and not answered, at the end that asks.
+    owed: u64,
+}
 
 /// A frame that is not a request or reply.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +195,9 @@ pub enum FrameError {
     /// Bytes after the value.
     #[error("{0} bytes follow a request or reply")]
     Surplus(usize),
+    /// More replies than requests.
+    #[error("nobody has asked for this reply")]
+    Unasked,
 }
 
 /// `tokio-serde` requires this of an encoding's error.
@@ -193,15 +210,21 @@ impl From<FrameError> for io::Error {
 impl<Value: Serialize> Serializer<Value> for Postcard {
     type Error = FrameError;
 
-    fn serialize(self: Pin<&mut Self>, value: &Value) -> Result<Bytes, FrameError> {
-        Ok(postcard::to_stdvec(value)?.into())
+    fn serialize(mut self: Pin<&mut Self>, value: &Value) -> Result<Bytes, FrameError> {
+        let frame = postcard::to_stdvec(value)?;
+        // At the end that answers the count means nothing, and nobody reads it.
+        self.owed = self.owed.saturating_add(u64::from(frame.first() == Some(&FIRST_OF_REQUEST)));
+        Ok(frame.into())
     }
 }
 
 impl<Value: Frame> Deserializer<Value> for Postcard {
     type Error = FrameError;
 
-    fn deserialize(self: Pin<&mut Self>, frame: &BytesMut) -> Result<Value, FrameError> {
+    fn deserialize(mut self: Pin<&mut Self>, frame: &BytesMut) -> Result<Value, FrameError> {
+        if Value::IS_REPLY {
+            self.owed = self.owed.checked_sub(1).ok_or(FrameError::Unasked)?;
+        }
         decode_frame(frame)
     }
 }
@@ -230,11 +253,16 @@ mod tests {
 
     use lumen_ipc::{
         login::{Login, LoginId, LoginRefusal, Method, SignedIn},
-        service::{AppNews, Broker, BrokerClient, BrokerRequest, Refusal, RelayPair},
+        service::{
+            AppNews, Broker, BrokerClient, BrokerRequest, BrokerResponse, Refusal, RelayPair,
+        },
         text::Secret,
         units::{PeerId, SessionId},
     };
-    use tarpc::{client, context};
+    use tarpc::{
+        client::{self, NewClient},
+        context,
+    };
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -362,6 +390,45 @@ mod tests {
         let answer = broker.begin(context::current(), method, from).await;
         let refusal = LoginRefusal::TooMany { retry_after_seconds: 9 };
         assert_eq!(answer.expect("a reply"), Err(refusal));
+    }
+
+    /// One that asks `questions` times, and is answered more often; what becomes of its connection.
+    async fn answered_once_too_often(questions: u64) -> io::Result<()> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        let NewClient { client, dispatch } =
+            BrokerClient::new(client::Config::default(), transport(ours.into())?);
+        let connection = tokio::spawn(dispatch);
+        theirs.set_nonblocking(true)?;
+        let mut theirs = UnixStream::from_std(theirs)?;
+        for request_id in 0..questions {
+            let asked = client.clone();
+            tokio::spawn(async move { asked.watch_app(context::current(), 0).await });
+            let length = theirs.read_u32().await?;
+            theirs.read_exact(&mut vec![0; length as usize]).await?;
+            theirs.write_all(&reply(request_id)).await?;
+        }
+        theirs.write_all(&reply(questions)).await?;
+        // Without a breach, the connection ends now.
+        drop(theirs);
+        match connection.await.expect("no panic") {
+            Err(tarpc::ChannelError::Read(error)) => Err(io::Error::other(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn reply(request_id: u64) -> Vec<u8> {
+        let reply = Response { request_id, message: Ok(BrokerResponse::WatchApp(None)) };
+        let frame = postcard::to_stdvec(&reply).expect("encodable");
+        [(frame.len() as u32).to_be_bytes().to_vec(), frame].concat()
+    }
+
+    #[tokio::test]
+    async fn reply_that_nobody_asked_for_is_a_breach() {
+        for questions in [0, 1, 5] {
+            let error = answered_once_too_often(questions).await.expect_err("a breach");
+            let error = error.get_ref().and_then(|error| error.downcast_ref::<Arc<io::Error>>());
+            assert!(is_breach(error.expect("an error of reading")), "{questions} questions");
+        }
     }
 
     #[tokio::test]
