@@ -32,6 +32,7 @@
 //! | [`timer`], [`wake`] | timers and wake-ups for event loops |
 //! | `decoders` | every decoder of input from other processes (feature `test-support`) |
 //! | `policy_probe` | proves a policy in child processes (feature `test-support`) |
+//! | `policy_table` | what a policy's filter decides about every call (feature `test-support`) |
 
 mod async_channel;
 pub mod bootstrap;
@@ -47,6 +48,8 @@ pub mod log;
 pub mod metrics;
 #[cfg(feature = "test-support")]
 pub mod policy_probe;
+#[cfg(feature = "test-support")]
+pub mod policy_table;
 pub mod rpc;
 pub mod sealed;
 pub mod shm;

@@ -33,9 +33,9 @@ use rustix::{io::Errno, thread};
 
 use crate::clock;
 pub use policy::{Argument, Condition, MIB, Policy, ReadPath, Refused, Rule};
-#[cfg(feature = "test-support")]
-pub(crate) use syscalls::known_syscalls;
 pub use syscalls::syscall_name;
+#[cfg(feature = "test-support")]
+pub(crate) use {seccomp::programs, syscalls::known_syscalls};
 
 /// The step of confinement that failed.
 #[derive(Debug, thiserror::Error)]

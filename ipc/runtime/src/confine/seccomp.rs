@@ -18,17 +18,19 @@ type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Filters all threads of the process; returns the number of permissions in force.
 pub(super) fn apply(policy: &Policy) -> Result<u16, ConfineError> {
-    let filters = refusing(policy)
-        .and_then(|mut filters| {
-            filters.push(allowing(policy)?);
-            Ok(filters)
-        })
-        .map_err(ConfineError::Filter)?;
+    let filters = programs(policy).map_err(ConfineError::Filter)?;
     filters
         .iter()
         .try_for_each(|filter| apply_filter_all_threads(filter))
         .map_err(ConfineError::Apply)?;
     Ok(u16::try_from(policy.rules().len()).unwrap_or(u16::MAX))
+}
+
+/// What the kernel is to run.
+pub(crate) fn programs(policy: &Policy) -> Result<Vec<BpfProgram>, BackendError> {
+    let mut filters = refusing(policy)?;
+    filters.push(allowing(policy)?);
+    Ok(filters)
 }
 
 /// One filter per refused call and errno; they are few, and two instructions long.
