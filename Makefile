@@ -56,6 +56,13 @@ vm-shell: ## a root shell in that machine
 	@tests/install.sh vm
 	@CARGO=$(CARGO) tests/vm/run.sh --shell
 
+.PHONY: tables
+tables: ## write anew what each worker's filter lets through (tests/privsep/table), after a change of a policy
+	@echo '==> tables: running the policy tests'
+	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked --workspace --test '*policy'
+	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked $(RELAY) --test policy
+	@git diff --stat -- tests/privsep/table
+
 .PHONY: bench
 bench: ## build release and print the measurements beside their targets
 	@echo '==> bench: installing what is missing'

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use lumen_ipc::process::Worker;
 use lumen_ipc_runtime::{confine::Policy, policy_probe};
 
 fn main() -> ExitCode {
-    policy_probe::main(Worker::Media, Policy::base)
+    policy_probe::main_of("base", Policy::base)
 }

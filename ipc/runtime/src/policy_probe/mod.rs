@@ -31,7 +31,8 @@
 //! - every way out in `escape` is closed (`Claim::Escape`);
 //! - memory beyond the limit ends the process that asks for it, and a small part of it does not
 //!   (`Claim::Memory`);
-//! - a panic still ends with [`ExitCode::Panicked`] (`Claim::Panic`).
+//! - a panic still ends with [`ExitCode::Panicked`] (`Claim::Panic`);
+//! - the filter lets through what the program's table lists, and nothing else ([`policy_table`]).
 //!
 //! The program starts itself anew with a claim's number as its argument. Arguments no condition
 //! speaks of have all bits set, which is an invalid pointer, descriptor, length and flag alike: the
@@ -52,7 +53,7 @@ use lumen_ipc::process::{ExitCode, Worker};
 use crate::{
     bootstrap,
     confine::{self, Condition, Policy, Rule, syscall_name},
-    ffi,
+    ffi, policy_table,
 };
 use escape::{ESCAPES, Escape};
 
@@ -105,11 +106,13 @@ pub fn main_of(program: &'static str, policy: fn() -> Policy) -> ProcessExitCode
         .enumerate()
         .filter_map(|(number, claim)| check(number, claim).err())
         .collect();
-    report(program, claims.len(), &failures);
-    if failures.is_empty() { ProcessExitCode::SUCCESS } else { ProcessExitCode::FAILURE }
+    let table = policy_table::check(program, &policy);
+    report(program, claims.len(), &failures, &table);
+    let holds = failures.is_empty() && table.is_ok();
+    if holds { ProcessExitCode::SUCCESS } else { ProcessExitCode::FAILURE }
 }
 
-fn report(program: &str, claims: usize, failures: &[String]) {
+fn report(program: &str, claims: usize, failures: &[String], table: &Result<String, String>) {
     let mut out = io::stdout().lock();
     let held = claims - failures.len();
     // A closed standard output leaves the exit code to tell.
@@ -117,6 +120,10 @@ fn report(program: &str, claims: usize, failures: &[String]) {
     for failure in failures {
         let _ = writeln!(out, "FAILED {failure}");
     }
+    let _ = match table {
+        Ok(counts) => writeln!(out, "table of {program}: {counts}"),
+        Err(difference) => writeln!(out, "FAILED {difference}"),
+    };
 }
 
 /// The same list in parent and child, so that a number says enough. Process ids in a policy may

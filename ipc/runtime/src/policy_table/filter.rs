@@ -68,10 +68,10 @@ impl Call {
         match offset {
             0 => Some(self.number),
             4 => Some(self.architecture),
-            ARGUMENTS.. if offset % 4 == 0 => {
+            ARGUMENTS.. if offset.is_multiple_of(4) => {
                 let word = (offset - ARGUMENTS) / 4;
                 let argument = *self.arguments.get(word as usize / 2)?;
-                Some(if word % 2 == 0 { argument as u32 } else { (argument >> 32) as u32 })
+                Some(if word.is_multiple_of(2) { argument as u32 } else { (argument >> 32) as u32 })
             }
             _ => None,
         }

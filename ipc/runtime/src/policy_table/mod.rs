@@ -1,18 +1,19 @@
 //! What a policy's compiled filter decides about every call with every value of the arguments that
-//! matter. Feature `test-support`; not in any shipped binary.
+//! matter: the tables in `tests/privsep/table`. Feature `test-support`; not in any shipped binary.
 //!
 //! A table is made from the programs that the kernel gets, not from the rules they were made from,
 //! so that it shows what a rule really opens. It lists what is let through; whatever no line names
 //! ends the worker. Making a table fails if an argument decides that is not tried, so that no rule
-//! can hide from it.
+//! can hide from it. `tests/privsep` tries the tables on the running workers.
 //!
 //! Tables are those of x86-64. On other architectures numbers and flags differ; the claims of
 //! `policy_probe` are tried there, and no table is compared.
 
 mod axes;
+mod checked_in;
 mod filter;
 mod names;
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests;
 mod text;
 
@@ -26,6 +27,7 @@ use self::{
     filter::{Call, Filter},
 };
 pub use self::{
+    checked_in::{check, read},
     filter::{StrangeInstruction, Verdict},
     text::ParseError,
 };

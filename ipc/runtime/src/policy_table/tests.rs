@@ -1,5 +1,7 @@
 //! Small policies and the lines they become.
 
+#![cfg(target_arch = "x86_64")]
+
 use super::*;
 use crate::confine::Condition;
 
