@@ -9,6 +9,7 @@
 mod attempts;
 mod descriptors;
 mod intruder;
+mod table;
 
 use std::{collections::BTreeSet, os::unix::process::CommandExt, process::Command};
 
@@ -17,6 +18,7 @@ use attempts::{Attempt, Luggage};
 use intruder::{Held, Intruder, Outcome};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
+    measured,
     patience::wait_until,
     process::Process,
     rig::{Rig, Setup, runs_as_root},
@@ -206,6 +208,15 @@ fn worker_that_reaches_its_limit_of_memory_ends_alone_and_is_replaced() -> Resul
     ensure!(Process(rig.app_log().pid()?).is_alive(), "the app ended");
     Viewer::join(&rig)?.wait_for_frame(0)?;
     Ok(())
+}
+
+#[test]
+fn running_worker_is_held_to_its_table_call_by_call() -> Result<()> {
+    with_viewer(Setup::new(), |_, worker, process| {
+        let made = table::try_all(worker, process)?;
+        measured::note(&format!("calls of its table made in {worker}, all as listed"), made);
+        Ok(())
+    })
 }
 
 #[test]
