@@ -13,6 +13,7 @@ mod sources;
 mod workspace;
 
 use anyhow::{Context, Result};
+use lumen_tests::measured;
 
 use self::workspace::Workspace;
 
@@ -248,5 +249,23 @@ fn every_test_that_the_claims_name_exists() -> Result<()> {
         })
         .collect();
     assert!(missing.is_empty(), "no test of this name: {missing:#?}");
+    Ok(())
+}
+
+#[test]
+fn every_attack_that_worked_once_is_closed_by_a_test_or_admitted() -> Result<()> {
+    let attacks = claims::attacks(include_str!("../CLAIMS.md"))?;
+    let security = include_str!("../../SECURITY.md");
+    let (_, undefended) =
+        security.split_once("\n## What is not defended\n").context("what is not defended")?;
+    let breaches: Vec<_> =
+        attacks.iter().filter_map(|attack| attack.check(undefended).err()).collect();
+    for attack in &attacks {
+        measured::note(&format!("attack that worked once, now {}", attack.now), attack.attack);
+    }
+    let open = attacks.iter().filter(|attack| attack.now != "closed").count();
+    measured::note("attacks that worked once and are not closed for everybody", open);
+    assert!(breaches.is_empty(), "{breaches:#?}");
+    assert!(attacks.len() > 20, "only {} attacks are listed", attacks.len());
     Ok(())
 }
