@@ -12,6 +12,7 @@
 //! - [`census`]: what a host and its sessions hold, to find what leaks; [`chance`], for who dies;
 //! - [`nginx`]: a real reverse proxy, and [`certificate`], which one needs for TLS;
 //! - [`network`]: hosts, cables, firewalls and address translators of the tests' own;
+//! - [`relay`]: the relay, as a stranger sees it;
 //! - [`process`]: what `/proc` says of a process;
 //! - [`patience`]: the one way to wait;
 //! - [`measured`]: figures worth printing, and percentiles.
@@ -37,6 +38,7 @@ pub mod nginx;
 pub mod patience;
 pub mod picture;
 pub mod process;
+pub mod relay;
 pub mod rig;
 mod setup;
 pub mod stage;

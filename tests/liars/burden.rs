@@ -67,19 +67,25 @@ pub(crate) fn flood(scene: &Scene, puppet: &Puppet, row: &mut Row) -> Result<()>
     Ok(())
 }
 
-/// Floods `control` with replies that nobody asked for, which may cost the liar its life.
-pub(crate) fn flood_control(scene: &Scene, puppet: &Puppet, row: &mut Row) -> Result<()> {
+/// Floods `control` with replies that nobody asked for, which costs the liar its life. Returns the next.
+pub(crate) fn flood_control(scene: &Scene, puppet: Puppet, row: &mut Row) -> Result<Puppet> {
     let borrowed = puppet.borrow()?;
     let replies = seeds::frames("rpc_control")?.split_off(2);
     under(scene, row, "replies on control", |over, count| {
         flood_stream(&borrowed.control, &replies, over, count);
         Ok(())
-    })
+    })?;
+    row.expect(Goal::Supervisor, puppet.borrow().is_err(), || {
+        "replies that nobody asked for are no breach".to_owned()
+    });
+    let next = scene.next_liar()?;
+    next.confine()?;
+    Ok(next)
 }
 
 /// Has the liar stand still.
-pub(crate) fn silence(scene: &Scene, row: &mut Row) -> Result<()> {
-    let liar = Pid::from_raw(i32::try_from(scene.liar()?.0)?);
+pub(crate) fn silence(scene: &Scene, puppet: &Puppet, row: &mut Row) -> Result<()> {
+    let liar = Pid::from_raw(i32::try_from(puppet.process()?.0)?);
     kill(liar, Signal::SIGSTOP)?;
     let outcome = under(scene, row, "silence", |over, count| {
         count.fetch_add(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use lumen_liar::{
     order::{Answer, Call, Held, Order, Tried},
     wire::{Entrance, Wire},
 };
-use lumen_tests::patience::patience;
+use lumen_tests::{patience::patience, process::Process};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A liar.
@@ -25,6 +25,11 @@ impl Puppet {
     pub(crate) fn enter(entrance: &Entrance) -> Result<Self> {
         wait_for_input(entrance.as_fd()).context("no liar comes")?;
         Ok(Self(entrance.accept()?))
+    }
+
+    /// The liar's process.
+    pub(crate) fn process(&self) -> Result<Process> {
+        Ok(Process(self.0.peer()?))
     }
 
     fn order(&self, order: &Order) -> Result<(Answer, Vec<OwnedFd>)> {

@@ -111,21 +111,16 @@ impl Scene {
         Puppet::enter(self.entrance.as_ref().context("there is no entrance")?)
     }
 
-    /// The liar's process.
-    pub(crate) fn liar(&self) -> Result<Process> {
-        self.host.ready_worker(self.part)
-    }
-
     /// Ends the liar; the next process is an honest worker again. Waits until that is ready.
     pub(crate) fn give_back(&mut self, puppet: Puppet) -> Result<Process> {
         self.entrance = None;
-        let liar = self.host.worker(self.part)?.and_then(|status| status.pid).map(Process);
-        drop(puppet);
-        if let Some(liar) = liar.filter(|liar| liar.is_alive()) {
+        let liar = puppet.process()?;
+        if liar.is_alive() {
             // A liar whose test has gone may end by itself.
             let _ = kill_hard(liar);
-            wait_until("the liar is gone", || !liar.is_alive())?;
         }
+        drop(puppet);
+        wait_until("the liar is gone", || !liar.is_alive())?;
         self.host.ready_worker(self.part)
     }
 

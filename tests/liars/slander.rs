@@ -15,6 +15,7 @@ use lumen_ipc::{
     service::HostStatus,
     units::SessionId,
 };
+use lumen_tests::rig::kill_hard;
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{ControlMessage, MsgFlags, sendmsg},
@@ -39,18 +40,15 @@ const TIMES: usize = 20;
 type Name = (LinkName, Option<SessionId>, Generation);
 
 /// Lies for some lives, the first of which is `puppet`'s, and judges who had to suffer. Returns the
-/// last life.
-pub(crate) fn lie(scene: &Scene, puppet: Puppet, row: &mut Row) -> Result<Puppet> {
+/// last life, and copies of every end that it had: none of those pairs ever ends.
+pub(crate) fn lie(scene: &Scene, puppet: Puppet, row: &mut Row) -> Result<(Puppet, Vec<Borrowed>)> {
     let before = scene.host.status()?;
     let (begun, mut said) = (Instant::now(), Said::default());
-    let mut puppet = puppet;
+    let (mut puppet, mut kept) = (puppet, Vec::new());
     for life in 0..LIVES {
-        live(scene, &puppet, life, &mut said)?;
-        drop(puppet);
-        if let Some(liar) = scene.host.worker(scene.part)?.and_then(|status| status.pid) {
-            // Lies alone do not always end it.
-            let _ = lumen_tests::rig::kill_hard(lumen_tests::process::Process(liar));
-        }
+        live(scene, &puppet, life, &mut said, &mut kept)?;
+        // Lies alone do not always end it.
+        let _ = kill_hard(puppet.process()?);
         puppet = scene.next_liar().with_context(|| format!("after life {life}"))?;
         puppet.confine()?;
     }
@@ -60,7 +58,7 @@ pub(crate) fn lie(scene: &Scene, puppet: Puppet, row: &mut Row) -> Result<Puppet
     row.tried(Goal::Session, said.messages, begun);
     row.tried(Goal::Keys, said.messages, begun);
     judge(scene, row, (&before, &after));
-    Ok(puppet)
+    Ok((puppet, kept))
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +68,13 @@ struct Said {
 }
 
 /// Lies until the time of a life is over or the liar is ended.
-fn live(scene: &Scene, puppet: &Puppet, life: usize, said: &mut Said) -> Result<()> {
+fn live(
+    scene: &Scene,
+    puppet: &Puppet,
+    life: usize,
+    said: &mut Said,
+    kept: &mut Vec<Borrowed>,
+) -> Result<()> {
     let end = Instant::now() + LIFE;
     let mut done: Vec<Name> = Vec::new();
     while Instant::now() < end {
@@ -85,6 +89,7 @@ fn live(scene: &Scene, puppet: &Puppet, life: usize, said: &mut Said) -> Result<
             said.messages += speak(scene, &one, life)?;
             said.accusations += accuse(&borrowed, &one);
         }
+        kept.push(borrowed);
         wait(puppet);
     }
     Ok(())
@@ -100,9 +105,6 @@ fn wait(puppet: &Puppet) {
 /// with another message, because a breach of the contract closes the link.
 fn speak(scene: &Scene, end: &End<'_>, life: usize) -> Result<usize> {
     let mut messages = seeds::spoken_by(scene.part.kind(), end.link)?;
-    if messages.is_empty() {
-        return Ok(0);
-    }
     let first = life * messages.len() / LIVES;
     messages.rotate_left(first);
     let most = end.link.row().max_descriptors;

@@ -1,10 +1,7 @@
 //! One worker dies while a browser watches: the app and its window stay, the picture comes back by
 //! itself, and no held key stays down.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
@@ -14,6 +11,7 @@ use lumen_tests::{
     patience::wait_until,
     picture::{QUADRANTS, colour_of_key},
     process::Process,
+    relay,
     rig::{Rig, kill_hard},
     viewer::get,
 };
@@ -119,34 +117,13 @@ fn rtc_killed_releases_what_was_held() -> Result<()> {
     watched.rig.app_log().wait_until_nothing_held()
 }
 
-/// The address of the running desktop's relay, from its own summary.
-fn relay_of(rig: &Rig) -> Result<SocketAddr> {
-    let status = rig.status()?;
-    let turn = status.processes().find(|one| one.process.kind() == Worker::Turn);
-    let summary = turn.context("there is no relay")?.summary.as_str();
-    let port = summary.strip_prefix("port ").and_then(|rest| rest.split(',').next());
-    let port = port.with_context(|| format!("no port in `{summary}`"))?.parse()?;
-    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-}
-
-/// Whether a STUN Binding request (RFC 8489, section 6.3.1) is answered.
-fn answers_binding(relay: SocketAddr) -> Result<bool> {
-    let mut request = [0; 20];
-    request[..8].copy_from_slice(&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-    socket.send_to(&request, relay)?;
-    let mut answer = [0; 64];
-    Ok(socket.recv(&mut answer).is_ok() && answer.starts_with(&[1, 1]))
-}
-
 #[test]
 fn turn_killed_disturbs_no_direct_viewer_and_answers_where_it_was() -> Result<()> {
     let watched = Watched::start()?;
-    let relay = relay_of(&watched.rig)?;
-    ensure!(answers_binding(relay)?, "before");
+    let relay = relay::address_of(&watched.rig.status()?)?;
+    ensure!(relay::answers_datagram(relay)?, "before");
     watched.replace(Worker::Turn)?;
-    ensure!(answers_binding(relay)?, "after");
+    ensure!(relay::answers_datagram(relay)?, "after");
     watched.goes_on()
 }
 

@@ -17,7 +17,7 @@ use std::{
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind,
-    connect, listen, recvmsg, sendmsg, socket_with,
+    connect, listen, recvmsg, sendmsg, socket_with, sockopt,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -39,6 +39,15 @@ impl Wire {
         let socket = socket()?;
         connect(&socket, &SocketAddrUnix::new(path)?)?;
         Ok(Self(socket))
+    }
+
+    /// The process at the other end when it connected.
+    ///
+    /// # Errors
+    /// The error of `getsockopt`.
+    pub fn peer(&self) -> io::Result<u32> {
+        let credentials = sockopt::socket_peercred(&self.0)?;
+        Ok(credentials.pid.as_raw_pid().unsigned_abs())
     }
 
     /// Sends a message with these descriptors.
