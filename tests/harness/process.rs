@@ -58,7 +58,7 @@ impl Process {
     /// What every open descriptor points to, as `/proc/PID/fd` names it.
     ///
     /// # Errors
-    /// When the process is gone or belongs to somebody else.
+    /// When the process is gone or belongs to somebody else. Workers' are root's to see.
     pub fn descriptors(self) -> Result<BTreeMap<u32, String>> {
         let folder = self.folder().join("fd");
         let mut descriptors = BTreeMap::new();
@@ -230,7 +230,9 @@ impl Process {
         Ok(number.parse::<u64>()? * 1024)
     }
 
-    fn folder(self) -> PathBuf {
+    /// Its folder in `/proc`.
+    #[must_use]
+    pub fn folder(self) -> PathBuf {
         Path::new("/proc").join(self.0.to_string())
     }
 

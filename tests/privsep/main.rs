@@ -10,6 +10,7 @@ mod attempts;
 mod descriptors;
 mod intruder;
 mod table;
+mod users;
 
 use std::{collections::BTreeSet, os::unix::process::CommandExt, process::Command};
 

@@ -16,7 +16,10 @@ use std::{
 
 use nix::{
     fcntl::{Flock, FlockArg},
-    sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, socket},
+    sys::{
+        prctl,
+        socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, socket},
+    },
     unistd::{AccessFlags, Gid, Uid, access, setegid, seteuid},
 };
 
@@ -225,10 +228,19 @@ pub(crate) fn as_user<T>(
     let failed = |errno: nix::errno::Errno| at(Path::new("/"))(errno.into());
     setegid(Gid::from_raw(identity.gid)).map_err(failed)?;
     seteuid(Uid::from_raw(identity.uid)).map_err(failed)?;
+    // A change of the effective user sets this to what the system's settings say (`fs.suid_dumpable`).
+    hide_memory().map_err(failed)?;
     let outcome = act();
     seteuid(uid).map_err(failed)?;
     setegid(gid).map_err(failed)?;
+    hide_memory().map_err(failed)?;
     outcome
+}
+
+/// Hides this process's memory and descriptors from all processes without capabilities: none may trace
+/// it or read them in `/proc`. For root only: an ordinary user's child could not write its `uid_map`.
+pub(crate) fn hide_memory() -> nix::Result<()> {
+    prctl::set_dumpable(false)
 }
 
 pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> PlaceError {

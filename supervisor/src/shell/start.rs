@@ -11,10 +11,13 @@ use std::{
 
 use lumen_ipc::{process::ExitCode, text::Text, visible::visible};
 use lumen_ipc_runtime::log as tracing_log;
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
-    stat::{Mode, umask},
+use nix::{
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+        stat::{Mode, umask},
+    },
+    unistd::Uid,
 };
 use tokio::net::UnixListener;
 use tracing::{info, warn};
@@ -100,7 +103,8 @@ fn begun(
     filter: &Text<128>,
     serve: impl FnOnce(Beginning) -> Result<process::ExitCode, StartError>,
 ) -> process::ExitCode {
-    let prepared = ReservedNumbers::take()
+    let prepared = hidden_if_root()
+        .and_then(|()| ReservedNumbers::take())
         .and_then(|reserved| Ok((reserved, block_signals()?, Log::start()?)));
     let (_reserved, signals, log) = match prepared {
         Ok(prepared) => prepared,
@@ -125,6 +129,14 @@ fn begun(
     });
     log.flush();
     code
+}
+
+/// Root's memory is root's: of every desktop, relay and token.
+fn hidden_if_root() -> io::Result<()> {
+    match Uid::effective().is_root() {
+        true => Ok(places::hide_memory()?),
+        false => Ok(()),
+    }
 }
 
 /// Reports an error on standard error, because there is no log.

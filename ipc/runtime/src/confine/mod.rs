@@ -4,21 +4,21 @@
 //! permission, each with its reason. [`confine`] then, in this order,
 //!
 //! 1. sets `no_new_privs` (the supervisor has done so; repeating it costs nothing),
-//! 2. drops every capability, from the bounding and ambient sets too,
-//! 3. restricts files, TCP and signals by Landlock, as far as the kernel can (`landlock`),
-//! 4. lowers the resource limits (`limits`),
-//! 5. installs the handler that names a forbidden system call (`trap`),
-//! 6. starts the threads that the process is to have, and waits until they run,
-//! 7. filters system calls (`seccomp`), in all threads.
+//! 2. hides the process's memory and descriptors from every process without capabilities,
+//! 3. drops every capability, from the bounding and ambient sets too,
+//! 4. restricts files, TCP and signals by Landlock, as far as the kernel can (`landlock`),
+//! 5. lowers the resource limits (`limits`),
+//! 6. installs the handler that names a forbidden system call (`trap`),
+//! 7. starts the threads that the process is to have, and waits until they run,
+//! 8. filters system calls (`seccomp`), in all threads.
 //!
 //! The process must have no second thread before: Landlock binds only the calling thread and those it
 //! starts. It gets none afterwards, unless its policy says so. So it cannot fill the table of processes,
 //! for which a limit would be of no use: it would count all processes of the same user.
 //!
-//! `PR_SET_DUMPABLE` stays set, deliberately: clearing it would give `/proc/PID/*` to root, and a
-//! supervisor that runs as an ordinary user could no longer see its workers' descriptors and
-//! memory. Core files are prevented by `RLIMIT_CORE`. What remains possible is `ptrace` by other
-//! processes of the same user, which Yama or separate users prevent.
+//! A process that is not dumpable (`PR_SET_DUMPABLE`) is traced by nobody but root, and leaves no core
+//! file. An ordinary user's supervisor still reads how much processor time and memory it uses
+//! (`/proc/PID/stat` and `statm`), but not its descriptors.
 
 mod base;
 mod landlock;
@@ -29,7 +29,11 @@ mod syscalls;
 mod trap;
 
 use lumen_ipc::{service::ConfinementReport, text::Text};
-use rustix::{io::Errno, thread};
+use rustix::{
+    io::Errno,
+    process::{DumpableBehavior, set_dumpable_behavior},
+    thread,
+};
 
 use crate::clock;
 pub use policy::{Argument, Condition, MIB, Policy, ReadPath, Refused, Rule};
@@ -70,6 +74,9 @@ pub enum ConfineError {
         #[source]
         errno: nix::errno::Errno,
     },
+    /// `prctl(PR_SET_DUMPABLE)` failed.
+    #[error("cannot hide this process's memory")]
+    Hide(#[source] Errno),
     /// `prctl(PR_SET_NO_NEW_PRIVS)` failed.
     #[error("cannot give up gaining privileges")]
     NoNewPrivs(#[source] Errno),
@@ -101,6 +108,7 @@ pub fn confine_with_threads<T>(
     start: impl FnOnce() -> std::io::Result<T>,
 ) -> Result<(ConfinementReport, T), ConfineError> {
     thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(ConfineError::Hide)?;
     drop_capabilities().map_err(ConfineError::Capabilities)?;
     // At the first reading rustix looks for the vDSO by a prctl that no policy allows.
     let _ = clock::now();
