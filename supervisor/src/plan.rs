@@ -46,10 +46,14 @@ pub enum Users {
         /// Turn.
         turn: Identity,
     },
-    /// Root gives every part of a session to the user it belongs to.
+    /// Root gives the app to the desktop's user, and each worker of a session to a user of its own.
     Session {
-        /// Whose desktop it is: the app, compositor and media.
-        session: Identity,
+        /// Whose desktop it is.
+        owner: Identity,
+        /// Compositor.
+        compositor: Identity,
+        /// Media.
+        media: Identity,
         /// Rtc.
         rtc: Identity,
         /// Gamepad.
@@ -65,10 +69,21 @@ impl Users {
             (Self::Own(own), _) => Some(own),
             (Self::Host { gateway, .. }, Worker::Gateway) => Some(gateway),
             (Self::Host { turn, .. }, Worker::Turn) => Some(turn),
-            (Self::Session { session, .. }, Worker::Compositor | Worker::Media) => Some(session),
+            (Self::Session { compositor, .. }, Worker::Compositor) => Some(compositor),
+            (Self::Session { media, .. }, Worker::Media) => Some(media),
             (Self::Session { rtc, .. }, Worker::Rtc) => Some(rtc),
             (Self::Session { gamepad, .. }, Worker::Gamepad) => Some(gamepad),
             (Self::Host { .. } | Self::Session { .. }, _) => None,
+        }
+    }
+
+    /// The user of the desktop, as whom the app runs; `None` for a host.
+    #[must_use]
+    pub fn owner(self) -> Option<Identity> {
+        match self {
+            Self::Own(own) => Some(own),
+            Self::Host { .. } => None,
+            Self::Session { owner, .. } => Some(owner),
         }
     }
 
@@ -225,8 +240,7 @@ fn session_worker(
         }),
         Worker::Gamepad => WorkerConfig::Gamepad(GamepadConfig {
             identity: config.pad?,
-            // The session's user, as whom the app runs, too.
-            owner: facts.users.of(Worker::Compositor)?.uid,
+            owner: facts.users.owner()?.uid,
             grace: config.pad_grace,
         }),
         Worker::Media => WorkerConfig::Media(MediaConfig {
@@ -279,8 +293,9 @@ mod tests {
     }
 
     fn session_users() -> Users {
-        let (session, rtc, gamepad) = (identity(1000), identity(61184), identity(61187));
-        Users::Session { session, rtc, gamepad }
+        let (compositor, media) = (identity(61187), identity(61188));
+        let (rtc, gamepad) = (identity(61189), identity(61190));
+        Users::Session { owner: identity(1000), compositor, media, rtc, gamepad }
     }
 
     fn host_plan(config: &RunConfig) -> Vec<WorkerPlan> {
@@ -351,15 +366,18 @@ mod tests {
     }
 
     #[test]
-    fn plan_of_root_gives_the_network_to_nobody_else() {
-        let (host, session) = (host_users(), session_users());
-        let owner = session.of(Worker::Compositor);
-        assert_eq!(session.of(Worker::Media), owner);
-        let apart = [Worker::Rtc, Worker::Gamepad, Worker::Gateway, Worker::Turn];
-        let uid = |worker| host.of(worker).or_else(|| session.of(worker)).map(|user| user.uid);
-        let uids: BTreeSet<Option<u32>> = apart.map(uid).into();
-        assert_eq!(uids.len(), apart.len());
-        assert!(!uids.contains(&owner.map(|user| user.uid)) && !uids.contains(&None));
+    fn plan_of_root_gives_each_worker_a_user_of_its_own_and_pads_to_the_desktops() {
+        let (host, session) = (host_plan(&config()), session_plan(&config()));
+        let uids: BTreeSet<u32> =
+            host.iter().chain(&session).map(|part| part.identity.uid).collect();
+        assert_eq!(uids.len(), Worker::ALL.len());
+        let owner = session_users().owner().expect("a session's").uid;
+        assert!(!uids.contains(&owner));
+        let told = session.iter().find_map(|part| match &part.config {
+            WorkerConfig::Gamepad(gamepad) => Some(gamepad.owner),
+            _ => None,
+        });
+        assert_eq!(told, Some(owner));
     }
 
     #[test]

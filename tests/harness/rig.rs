@@ -31,7 +31,7 @@ use crate::{
 };
 pub use crate::{
     home::{TEST_USER, runs_as_root},
-    setup::{Ended, Setup},
+    setup::{Ended, Setup, Turn},
 };
 
 /// A running Lumen. Dropping it ends every process it started.

@@ -35,6 +35,21 @@ pub struct Setup {
     host: Option<Rc<Host>>,
     launcher: Vec<String>,
     caller: Caller,
+    turn: Option<Turn>,
+}
+
+/// A turn on the machine, on which one test at a time starts Lumen.
+#[derive(Debug)]
+pub struct Turn(Flock<File>);
+
+impl Turn {
+    /// Waits for the turn, for a test that prepares the machine for a start.
+    ///
+    /// # Errors
+    /// When the lock cannot be used.
+    pub fn take() -> Result<Self> {
+        take_turn().map(Self)
+    }
 }
 
 /// Ways to start Lumen that differ from a shell's.
@@ -94,6 +109,7 @@ impl Default for Setup {
             host: None,
             launcher: Vec::new(),
             caller: Caller::default(),
+            turn: None,
         }
     }
 }
@@ -185,6 +201,13 @@ impl Setup {
         self
     }
 
+    /// In a turn that was taken before.
+    #[must_use]
+    pub fn in_turn(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
+        self
+    }
+
     /// A variable in the environment that Lumen is started with.
     #[must_use]
     pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
@@ -266,7 +289,7 @@ impl Setup {
     }
 
     fn launch(self) -> Result<Launched> {
-        let lock = take_turn()?;
+        let Turn(lock) = self.turn.map_or_else(Turn::take, Ok)?;
         let stage = self.stage.map_or_else(Stage::new, Ok)?;
         let home = Home::new(self.starter)?;
         let log = AppLog::at(home.path("app.jsonl"));

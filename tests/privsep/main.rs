@@ -12,8 +12,6 @@ mod intruder;
 mod table;
 mod users;
 
-use std::{collections::BTreeSet, os::unix::process::CommandExt, process::Command};
-
 use anyhow::{Context, Result, ensure};
 use attempts::{Attempt, Luggage};
 use intruder::{Held, Intruder, Outcome};
@@ -260,48 +258,6 @@ fn user_that_exists_only_meanwhile_has_a_name_a_home_and_a_prompt() -> Result<()
     ensure!(said.contains("user=lumen group=lumen skeleton=1"), "{said}");
     ensure!(said.contains("lumen@") && !said.contains("no name"), "{said}");
     ensure!(said.contains("outlives the desktop"), "nobody is told that the home goes: {said}");
-    Ok(())
-}
-
-#[test]
-fn user_that_a_process_has_is_given_to_no_desktop() -> Result<()> {
-    if !runs_as_root() {
-        println!("not root: nothing to test");
-        return Ok(());
-    }
-    // The first uid that is assigned.
-    let user = 61184;
-    let mut left = Command::new("sleep").arg("1000").uid(user).gid(user).spawn()?;
-    let rig = Setup::new().as_root_for_nobody().start();
-    let users = rig.and_then(|rig| {
-        let workers = rig.ready_workers()?;
-        workers.iter().map(|worker| worker.user_ids()).collect::<Result<Vec<_>>>()
-    });
-    left.kill()?;
-    left.wait()?;
-    let users = users?.concat();
-    ensure!(!users.contains(&user) && !users.contains(&0), "{users:?}");
-    Ok(())
-}
-
-#[test]
-fn workers_of_root_with_network_have_users_of_their_own() -> Result<()> {
-    if !runs_as_root() {
-        println!("not root: nothing to test");
-        return Ok(());
-    }
-    let rig = Setup::new().as_root().start()?;
-    let user = |worker| -> Result<u32> {
-        rig.ready_worker(worker)?.user_ids()?.first().copied().context("no user id")
-    };
-    let app = Process(rig.app_log().pid()?).user_ids()?;
-    let session = user(Worker::Compositor)?;
-    ensure!(app.first() == Some(&session), "the app runs as {app:?}, its desktop as {session}");
-    ensure!(user(Worker::Media)? == session, "media is another user than the compositor");
-    let apart = [Worker::Gamepad, Worker::Gateway, Worker::Rtc, Worker::Turn];
-    let others = apart.into_iter().map(user).collect::<Result<BTreeSet<_>>>()?;
-    ensure!(others.len() == apart.len(), "{apart:?} share users: {others:?}");
-    ensure!(!others.contains(&session), "one of {apart:?} is the session's user {session}");
     Ok(())
 }
 

@@ -66,13 +66,6 @@ impl Home {
     pub fn files(&self, label: &str) -> PathBuf {
         self.directory.join(label)
     }
-
-    /// The directory of the locks that keep two hosts or sessions from sharing a user without a name. No
-    /// session can have it as its label: a session's files are removed at its start.
-    #[must_use]
-    pub fn locks(&self) -> PathBuf {
-        self.directory.join("users.locks")
-    }
 }
 
 #[cfg(test)]
@@ -88,16 +81,6 @@ mod tests {
         let own = home_in(Path::new("/run/user/1000"));
         assert_eq!(socket(&own, "default"), Path::new("/run/user/1000/lumen/admin.sock"));
         assert_eq!(socket(&home_of_root(), "default"), Path::new("/run/lumen/admin.sock"));
-    }
-
-    #[test]
-    fn locks_are_where_no_desktop_can_have_its_files() {
-        let locks = home_of_root().locks();
-        let name = locks.file_name().and_then(|name| name.to_str()).expect("text");
-        assert_eq!(
-            (locks.parent(), InstanceName::new(name)),
-            (Some(Path::new("/run/lumen")), None)
-        );
     }
 
     #[test]

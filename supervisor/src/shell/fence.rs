@@ -206,8 +206,9 @@ pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
         Users::Host { gateway, turn } => {
             (Namespaces::Privileged, [gateway, turn].map(Some).to_vec())
         }
-        Users::Session { session, rtc, gamepad } => {
-            (Namespaces::Privileged, [session, rtc, gamepad].map(Some).to_vec())
+        Users::Session { owner, compositor, media, rtc, gamepad } => {
+            let all = [owner, compositor, media, rtc, gamepad];
+            (Namespaces::Privileged, all.map(Some).to_vec())
         }
     };
     let first = others.first().copied().flatten();

@@ -38,6 +38,7 @@ mod spawn;
 pub(crate) mod stage;
 mod standing;
 pub(crate) mod start;
+mod uids;
 pub(crate) mod users;
 mod watch;
 mod worker;

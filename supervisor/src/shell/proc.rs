@@ -1,6 +1,6 @@
 //! The kernel's information on processes: `/proc/PID/stat`, `statm` and `status` (proc(5)).
 
-use std::{collections::BTreeSet, fs};
+use std::{fmt, fs};
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -35,16 +35,39 @@ fn resident_pages(statm: &str) -> u64 {
     statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default()
 }
 
-/// All uids (real, effective, saved, file system) of all processes.
-pub(super) fn users() -> BTreeSet<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let statuses = entries.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
-    statuses.flat_map(|status| users_of(&status)).collect()
+/// A living process, and its uids: real, effective, saved and of the file system.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Resident {
+    name: String,
+    pid: String,
+    pub(super) users: Vec<u32>,
 }
 
-fn users_of(status: &str) -> Vec<u32> {
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
-    line.split_whitespace().filter_map(|user| user.parse().ok()).collect()
+impl fmt::Display for Resident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid {})", self.name, self.pid)
+    }
+}
+
+/// The living processes that have one of these uids in any way.
+pub(super) fn residents(uids: &[u32]) -> Vec<Resident> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let statuses = entries.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
+    let residents = statuses.filter_map(|status| resident(&status));
+    residents.filter(|resident| resident.users.iter().any(|user| uids.contains(user))).collect()
+}
+
+/// The process with this status; `None` if it has ended.
+fn resident(status: &str) -> Option<Resident> {
+    let field = |name: &str| {
+        status.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+    };
+    if field("State").is_some_and(|state| state.starts_with(['Z', 'X'])) {
+        return None;
+    }
+    let users = field("Uid")?.split_whitespace().filter_map(|user| user.parse().ok()).collect();
+    let text = |name| field(name).unwrap_or_default().to_owned();
+    Some(Resident { name: text("Name"), pid: text("Pid"), users })
 }
 
 fn system(variable: SysconfVar, usual: u64) -> u64 {
@@ -66,10 +89,21 @@ mod tests {
     }
 
     #[test]
-    fn users_of_a_process_are_those_of_all_its_parts() {
-        let status = "Name:\ta\nUid:\t1000\t0\t61184\t1000\nGid:\t7\t7\t7\t7\n";
-        assert_eq!(users_of(status), [1000, 0, 61184, 1000]);
-        assert!(users().contains(&nix::unistd::geteuid().as_raw()));
+    fn resident_has_the_users_of_all_its_parts_while_it_lives() {
+        let status = |state| {
+            format!(
+                "Name:\ta\nState:\t{state}\nPid:\t7\nUid:\t1000\t0\t61184\t1000\nGid:\t7\t7\t7\t7\n"
+            )
+        };
+        let alive = resident(&status("S (sleeping)")).expect("alive");
+        assert_eq!(
+            (alive.to_string().as_str(), &*alive.users),
+            ("a (pid 7)", &[1000, 0, 61184, 1000][..])
+        );
+        assert_eq!(resident(&status("Z (zombie)")), None);
+        let own = std::process::id().to_string();
+        let here = residents(&[nix::unistd::geteuid().as_raw()]);
+        assert!(here.iter().any(|resident| resident.pid == own));
     }
 
     #[test]

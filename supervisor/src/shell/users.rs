@@ -1,31 +1,26 @@
 //! Which user runs what: from the command line, `sudo` and the user database.
 //!
-//! Root's own uid runs no worker and no app. The host's workers run as the users `lumen-gateway`
-//! and `lumen-turn` if these exist. All others get uids from the range that systemd reserves for
-//! dynamic users, locked so that two hosts or sessions never share one. A uid that any process has,
-//! of a killed session or of a service, is skipped: that process would have power over the new
-//! session.
+//! Root's own uid runs no worker and no app, and no two workers have the same. The host's workers run as
+//! the users `lumen-gateway` and `lumen-turn` if these exist and no other host has them; they are for
+//! nothing else. All others get uids without a name ([`super::uids`]).
 
 use std::{
-    collections::BTreeSet,
     ffi::{CString, OsString},
-    fs::File,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use nix::{
-    fcntl::Flock,
-    unistd::{Gid, Uid, User, getgrouplist},
-};
+use nix::unistd::{Gid, Uid, User, getgrouplist};
+
+use tracing::info;
 
 use super::{
-    places::{self, PlaceError},
-    proc,
+    places::PlaceError,
+    uids::{Leases, NoUid, Pool, Role},
 };
 use crate::plan::{Identity, Users};
 
-/// Uids without a name: <https://systemd.io/UIDS-GIDS/>, "dynamic service users".
-const DYNAMIC: std::ops::RangeInclusive<u32> = 61184..=65519;
+/// The users of the host's workers, where the administrator has made them.
+const SERVICES: [&str; 2] = ["lumen-gateway", "lumen-turn"];
 
 /// The user of a desktop.
 #[derive(Clone, Debug)]
@@ -42,19 +37,19 @@ pub(crate) struct SessionUser {
     pub(crate) groups: Vec<Gid>,
 }
 
-/// The users of one session, and the locks on those without a name.
+/// The users of one session; those that nobody else is to have are leased.
 #[derive(Debug)]
 pub(crate) struct Cast {
     pub(crate) users: Users,
     pub(crate) session: SessionUser,
-    _locks: Vec<Flock<File>>,
+    _leases: Leases,
 }
 
-/// The users of one host, and the locks on those without a name.
+/// The users of one host; those that nobody else is to have are leased.
 #[derive(Debug)]
 pub(crate) struct HostCast {
     pub(crate) users: Users,
-    _locks: Vec<Flock<File>>,
+    _leases: Leases,
 }
 
 /// Why no user can be chosen.
@@ -69,55 +64,61 @@ pub(crate) enum UserError {
     /// Root cannot be a session's user.
     #[error("--user root would give the desktop all power over this machine; choose another user")]
     Root,
+    /// A worker's user cannot be a session's user.
+    #[error("--user {0} is the user of a worker of Lumen's; choose another user")]
+    Service(String),
     /// The user database cannot be read.
     #[error("cannot read the user database: {0}")]
     Database(nix::errno::Errno),
-    /// Every dynamic uid is taken.
-    #[error("no unused uid is left from {} to {}", DYNAMIC.start(), DYNAMIC.end())]
-    NoUid,
+    /// There is no uid without a name.
+    #[error(transparent)]
+    NoUid(#[from] NoUid),
     /// The directory of locks cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
 }
 
 /// Users such as a session of the caller would have, to try what they may do.
-pub(crate) fn example() -> Users {
+pub(crate) fn example() -> Result<(Users, Leases), UserError> {
     if !Uid::effective().is_root() {
-        return Users::Own(own());
+        return Ok((Users::Own(own()), Leases::default()));
     }
-    let nth = |number| Identity { uid: DYNAMIC.start() + number, gid: DYNAMIC.start() + number };
-    Users::Session { session: nth(0), rtc: nth(1), gamepad: nth(2) }
+    let mut pool = Pool::open()?;
+    let [owner] = pool.take(Role::Desktop)?;
+    Ok((workers_of(owner, &mut pool)?, pool.leases()))
 }
 
 /// Finds the users of a session. `wanted` is `--user`, `sudo` the user who called sudo.
-pub(crate) fn of_session(
-    wanted: Option<&str>,
-    sudo: Option<&str>,
-    locks: &Path,
-) -> Result<Cast, UserError> {
+pub(crate) fn of_session(wanted: Option<&str>, sudo: Option<&str>) -> Result<Cast, UserError> {
     if !Uid::effective().is_root() {
         return ordinary(wanted);
     }
-    let mut pool = Pool::open(locks)?;
+    let mut pool = Pool::open()?;
     let session = match wanted.or_else(|| sudo.filter(|name| *name != "root")) {
         Some(name) => named(name)?,
-        None => nobody_in_particular(pool.take()?)?,
+        None => {
+            let [owner] = pool.take(Role::Desktop)?;
+            nobody_in_particular(owner)?
+        }
     };
-    // Never users of the database: every session has its own.
-    let (rtc, gamepad) = (pool.take()?, pool.take()?);
-    let users = Users::Session { session: session.identity, rtc, gamepad };
-    Ok(Cast { users, session, _locks: pool.locks })
+    let users = workers_of(session.identity, &mut pool)?;
+    Ok(Cast { users, session, _leases: pool.leases() })
 }
 
 /// Finds the users of a host.
-pub(crate) fn of_host(locks: &Path) -> Result<HostCast, UserError> {
+pub(crate) fn of_host() -> Result<HostCast, UserError> {
     if !Uid::effective().is_root() {
-        return Ok(HostCast { users: Users::Own(own()), _locks: Vec::new() });
+        return Ok(HostCast { users: Users::Own(own()), _leases: Leases::default() });
     }
-    let mut pool = Pool::open(locks)?;
-    let gateway = service(&mut pool, "lumen-gateway")?;
-    let turn = service(&mut pool, "lumen-turn")?;
-    Ok(HostCast { users: Users::Host { gateway, turn }, _locks: pool.locks })
+    let mut pool = Pool::open()?;
+    let [gateway, turn] = SERVICES.map(|name| service(&mut pool, name));
+    Ok(HostCast { users: Users::Host { gateway: gateway?, turn: turn? }, _leases: pool.leases() })
+}
+
+/// A user of its own for each worker of the session of `owner`.
+fn workers_of(owner: Identity, pool: &mut Pool) -> Result<Users, UserError> {
+    let [compositor, media, rtc, gamepad] = pool.take(Role::Worker)?;
+    Ok(Users::Session { owner, compositor, media, rtc, gamepad })
 }
 
 fn own() -> Identity {
@@ -140,7 +141,7 @@ fn ordinary(wanted: Option<&str>) -> Result<Cast, UserError> {
         },
         None => nobody_in_particular(identity)?,
     };
-    Ok(Cast { users: Users::Own(identity), session, _locks: Vec::new() })
+    Ok(Cast { users: Users::Own(identity), session, _leases: Leases::default() })
 }
 
 fn named(name: &str) -> Result<SessionUser, UserError> {
@@ -149,6 +150,12 @@ fn named(name: &str) -> Result<SessionUser, UserError> {
         .ok_or_else(|| UserError::Unknown(name.to_owned()))?;
     if user.uid.is_root() {
         return Err(UserError::Root);
+    }
+    for service in SERVICES {
+        let service = User::from_name(service).map_err(UserError::Database)?;
+        if service.is_some_and(|service| service.uid == user.uid) {
+            return Err(UserError::Service(name.to_owned()));
+        }
     }
     let c_name = CString::new(name).map_err(|_| UserError::Unknown(name.to_owned()))?;
     let groups = getgrouplist(&c_name, user.gid).map_err(UserError::Database)?;
@@ -186,49 +193,17 @@ fn friendliest_shell() -> PathBuf {
 }
 
 /// The user set up for a worker, or else one without a name.
-fn service(pool: &mut Pool<'_>, name: &str) -> Result<Identity, UserError> {
-    match User::from_name(name).map_err(UserError::Database)? {
-        Some(user) if !user.uid.is_root() => {
-            Ok(Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
+fn service(pool: &mut Pool, name: &str) -> Result<Identity, UserError> {
+    let user = User::from_name(name).map_err(UserError::Database)?;
+    if let Some(user) = user.filter(|user| !user.uid.is_root()) {
+        let identity = Identity { uid: user.uid.as_raw(), gid: user.gid.as_raw() };
+        if let Some(held) = pool.hold(identity)? {
+            return Ok(held);
         }
-        _ => pool.take(),
+        info!("another process has the user {name}; this host's worker gets one without a name");
     }
-}
-
-/// Assigns uids that no user has and no other host or session uses.
-struct Pool<'pool> {
-    next: u32,
-    /// Uids of running processes.
-    used: BTreeSet<u32>,
-    directory: &'pool Path,
-    locks: Vec<Flock<File>>,
-}
-
-impl<'pool> Pool<'pool> {
-    fn open(directory: &'pool Path) -> Result<Self, UserError> {
-        places::directory(directory, 0o700)?;
-        Ok(Self { next: *DYNAMIC.start(), used: proc::users(), directory, locks: Vec::new() })
-    }
-
-    fn take(&mut self) -> Result<Identity, UserError> {
-        while DYNAMIC.contains(&self.next) {
-            let id = self.next;
-            self.next += 1;
-            let user = User::from_uid(Uid::from_raw(id)).map_err(UserError::Database)?;
-            if user.is_some() || self.used.contains(&id) {
-                continue;
-            }
-            match places::lock(&self.directory.join(id.to_string())) {
-                Ok(lock) => {
-                    self.locks.push(lock);
-                    return Ok(Identity { uid: id, gid: id });
-                }
-                Err(PlaceError::Taken(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(UserError::NoUid)
-    }
+    let [nameless] = pool.take(Role::Worker)?;
+    Ok(nameless)
 }
 
 #[cfg(test)]

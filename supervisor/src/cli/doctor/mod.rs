@@ -4,6 +4,7 @@ mod finding;
 mod relay;
 
 use std::{
+    error::Error,
     fs, io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -23,7 +24,9 @@ use super::output;
 use crate::{
     config::{DoctorConfig, audience},
     protection::Loss,
-    shell::{demo, fence, ffi, pads, places, programs, run_dir::Surroundings, sockets, users},
+    shell::{
+        demo, fence, ffi, pads, places, programs, run_dir::Surroundings, sentence, sockets, users,
+    },
 };
 
 pub(super) fn run(config: &DoctorConfig) -> ExitCode {
@@ -102,9 +105,14 @@ fn seccomp() -> Finding {
 /// Tries what `lumen run` does to a worker, because a dozen settings can forbid it.
 fn fences() -> Vec<Finding> {
     let subject = "users and privileges";
-    let found = match fence::find(users::example()) {
+    let missing = |error: &dyn Error| Finding::missing(subject, sentence(error), "nothing starts");
+    let (users, _leases) = match users::example() {
+        Ok(example) => example,
+        Err(error) => return vec![missing(&error)],
+    };
+    let found = match fence::find(users) {
         Ok(found) => found,
-        Err(error) => return vec![Finding::missing(subject, error.to_string(), "nothing starts")],
+        Err(error) => return vec![missing(&error)],
     };
     let whose = match Uid::effective().is_root() {
         true => "workers become other users, for good",

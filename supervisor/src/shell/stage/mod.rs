@@ -106,9 +106,12 @@ impl StageError {
     /// The exit code of `lumen` for this error.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::User(UserError::NotRoot | UserError::Root | UserError::Unknown(_)) => {
-                ExitCode::Usage
-            }
+            Self::User(
+                UserError::NotRoot
+                | UserError::Root
+                | UserError::Service(_)
+                | UserError::Unknown(_),
+            ) => ExitCode::Usage,
             _ => ExitCode::CouldNotStart,
         }
     }
@@ -128,7 +131,7 @@ impl Ground {
     /// Finds out what a host's workers can have.
     pub(crate) fn of_host(caller: &Caller) -> Result<(Self, HostCast), StageError> {
         let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
-        let cast = users::of_host(&home.locks())?;
+        let cast = users::of_host()?;
         Ok((Self::find(home, cast.users)?, cast))
     }
 
@@ -139,7 +142,7 @@ impl Ground {
     ) -> Result<(Self, Cast), StageError> {
         let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
         let sudo = caller.variable("SUDO_USER").and_then(|name| name.into_string().ok());
-        let cast = users::of_session(user, sudo.as_deref(), &home.locks())?;
+        let cast = users::of_session(user, sudo.as_deref())?;
         Ok((Self::find(home, cast.users)?, cast))
     }
 

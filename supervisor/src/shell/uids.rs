@@ -1,0 +1,183 @@
+//! The uids without a name that root gives to workers and to temporary users of desktops.
+//!
+//! They come from the range that systemd reserves for users that exist only meanwhile, and are locked as
+//! systemd locks those of its services (`DynamicUser=` in systemd.exec(5)), so that no other host, session
+//! or service has one of them.
+//!
+//! INVARIANTS
+//! - A uid keeps its role: those that temporary users of desktops had are never given to workers.
+//! - No process has a uid that is given out.
+
+use std::{
+    fs::{self, File},
+    ops::RangeInclusive,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::Flock,
+    unistd::{Gid, Group, Uid, User},
+};
+
+use super::{
+    places::{self, PlaceError},
+    proc,
+};
+use crate::plan::Identity;
+
+/// Where systemd has the locks of dynamic users, and its directory.
+const LOCKS: [&str; 2] = ["/run/systemd", "/run/systemd/dynamic-uid"];
+
+/// The purpose of a uid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// The user of a desktop, with its app.
+    Desktop,
+    /// One worker.
+    Worker,
+}
+
+impl Role {
+    /// Its part of 61184 to 65519, the dynamic users of <https://systemd.io/UIDS-GIDS/>.
+    pub(crate) const fn uids(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Desktop => 65008..=65519,
+            Self::Worker => 61184..=65007,
+        }
+    }
+}
+
+/// Why there is no uid.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoUid {
+    /// Every one is taken.
+    #[error("no unused uid is left from {} to {}", .0.start(), .0.end())]
+    Exhausted(RangeInclusive<u32>),
+    /// The user database cannot be read.
+    #[error("cannot read the user database: {0}")]
+    Database(nix::errno::Errno),
+    /// The locks cannot be used.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+}
+
+/// Gives out uids.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    directory: PathBuf,
+    leases: Leases,
+}
+
+/// Uids that no other process of root's gives out while this exists.
+#[derive(Debug, Default)]
+pub(crate) struct Leases(Vec<Lease>);
+
+#[derive(Debug)]
+struct Lease {
+    identity: Identity,
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Pool {
+    pub(crate) fn open() -> Result<Self, PlaceError> {
+        for directory in LOCKS {
+            places::directory(Path::new(directory), 0o755)?;
+        }
+        let directory = PathBuf::from(LOCKS[1]);
+        Ok(Self { directory, leases: Leases::default() })
+    }
+
+    /// Takes `COUNT` uids for this purpose.
+    pub(crate) fn take<const COUNT: usize>(
+        &mut self,
+        role: Role,
+    ) -> Result<[Identity; COUNT], NoUid> {
+        let (mut candidates, mut taken) = (role.uids(), Vec::new());
+        loop {
+            let wanted = COUNT - taken.len();
+            let mut locked = Vec::new();
+            while locked.len() < wanted {
+                let uid = candidates.next().ok_or_else(|| NoUid::Exhausted(role.uids()))?;
+                locked.extend(self.lock_unnamed(uid)?);
+            }
+            for lease in Self::unused(locked) {
+                taken.push(lease.identity);
+                self.leases.0.push(lease);
+            }
+            if let Ok(all) = <[Identity; COUNT]>::try_from(taken.clone()) {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Takes the uid of a user that exists for one process; `None` if another process has it.
+    pub(crate) fn hold(&mut self, identity: Identity) -> Result<Option<Identity>, NoUid> {
+        let locked = self.lock(identity)?;
+        let lease = Self::unused(locked.into_iter().collect()).pop();
+        let held = lease.as_ref().map(|lease| lease.identity);
+        self.leases.0.extend(lease);
+        Ok(held)
+    }
+
+    /// What was taken, to be kept for as long as it is used.
+    pub(crate) fn leases(self) -> Leases {
+        self.leases
+    }
+
+    /// Locks a uid, unless it has a name or is taken.
+    fn lock_unnamed(&self, uid: u32) -> Result<Option<Lease>, NoUid> {
+        let user = User::from_uid(Uid::from_raw(uid)).map_err(NoUid::Database)?;
+        let group = Group::from_gid(Gid::from_raw(uid)).map_err(NoUid::Database)?;
+        if user.is_some() || group.is_some() {
+            return Ok(None);
+        }
+        Ok(self.lock(Identity { uid, gid: uid })?)
+    }
+
+    fn lock(&self, identity: Identity) -> Result<Option<Lease>, PlaceError> {
+        let path = self.directory.join(identity.uid.to_string());
+        loop {
+            let lock = match places::lock(&path) {
+                Err(PlaceError::Taken(_)) => return Ok(None),
+                locked => locked?,
+            };
+            // Whoever gave it back removed the file after it was opened here: somebody else may have
+            // another file of this name.
+            if lock.metadata().map_err(places::at(&path))?.nlink() > 0 {
+                return Ok(Some(Lease { identity, path, _lock: lock }));
+            }
+        }
+    }
+
+    /// Those of these uids that no process has.
+    fn unused(mut leases: Vec<Lease>) -> Vec<Lease> {
+        let uids: Vec<u32> = leases.iter().map(|lease| lease.identity.uid).collect();
+        let residents = proc::residents(&uids);
+        let has = |uid| residents.iter().any(|resident| resident.users.contains(&uid));
+        leases.retain(|lease| !has(lease.identity.uid));
+        leases
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        for lease in &self.0 {
+            // As systemd does, while the lock is held. A file that stays does no harm.
+            let _ = fs::remove_file(&lease.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_of_the_roles_are_dynamic_ones_and_do_not_meet() {
+        let (desktop, worker) = (Role::Desktop.uids(), Role::Worker.uids());
+        assert!(desktop.clone().all(|uid| !worker.contains(&uid)));
+        assert!(desktop.chain(worker).all(|uid| (61184..=65519).contains(&uid)));
+    }
+}
