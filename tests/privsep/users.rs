@@ -1,25 +1,28 @@
 //! Whose processes are whose where root starts Lumen: every worker has a user of its own, which no other
-//! process has.
+//! process has, whatever earlier desktops left behind.
 //!
 //! Needs root.
 
 use std::{
     collections::BTreeSet,
     fs::{self, File, OpenOptions},
+    io::{self, PipeReader, Read},
     os::unix::{fs::MetadataExt, process::CommandExt},
-    process::Command,
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
+    patience::wait_until,
     process::Process,
     rig::{Rig, Setup, TEST_USER, Turn, runs_as_root},
 };
 use nix::{
-    fcntl::{Flock, FlockArg},
+    fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl},
     libc::{PR_GET_DUMPABLE, SYS_prctl},
-    unistd::User,
+    sys::signal::{Signal, killpg},
+    unistd::{Pid, User},
 };
 
 use crate::intruder::{Intruder, Outcome};
@@ -48,6 +51,51 @@ fn residents(uid: u32) -> Vec<Process> {
     let processes = numbers.map(Process).filter(|process| process.is_alive());
     processes.filter(|it| it.user_ids().is_ok_and(|users| users.contains(&uid))).collect()
 }
+
+/// A process that an earlier desktop left behind; ended and reaped when dropped.
+struct Leftover {
+    child: Child,
+    /// What it and all that it starts write to.
+    output: PipeReader,
+}
+
+impl Leftover {
+    fn of(uid: u32, script: &str) -> Result<Self> {
+        let (output, input) = io::pipe()?;
+        fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).uid(uid).gid(uid).stdin(Stdio::null()).stdout(input);
+        Ok(Self { child: command.process_group(0).spawn()?, output })
+    }
+
+    fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
+    /// Whether it has ended with all that it started: nobody could write any more.
+    fn is_over(&self) -> Result<bool> {
+        match (&self.output).read(&mut [0]) {
+            Ok(count) => Ok(count == 0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+/// What may be left: a process that waits, one that ignores what it can, one that is stopped, and one
+/// that has a different process number every moment.
+const KINDS: [&str; 4] =
+    [WAITS, "trap '' TERM HUP INT; sleep 1000 & wait; sleep 1000", "kill -STOP $$", HOPS];
+const WAITS: &str = "exec sleep 1000";
+const HOPS: &str = "f() { (f) & }; f";
 
 #[test]
 fn workers_of_root_have_each_a_user_of_its_own_and_the_app_another() -> Result<()> {
@@ -97,16 +145,78 @@ fn uid_that_a_service_of_systemd_has_locked_is_given_to_no_worker() -> Result<()
     let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
     let _lock: Flock<File> = lock.map_err(|(_, errno)| errno).context("somebody has the lock")?;
     // Its process has the uid, and is not Lumen's to end.
-    let mut service = Command::new("sleep").arg("1000").uid(61184).gid(61184).spawn()?;
-    let rig = Setup::new().as_root_for_nobody().in_turn(turn).start();
-    let workers = rig.and_then(|rig| users(&rig));
-    let alive = service.try_wait()?.is_none();
-    service.kill()?;
-    service.wait()?;
-    let workers = workers?;
+    let service = Leftover::of(61184, WAITS)?;
+    let rig = Setup::new().as_root_for_nobody().in_turn(turn).start()?;
+    let workers = users(&rig)?;
     ensure!(!workers.contains(&61184), "{workers:?}");
-    ensure!(alive, "the service was ended");
+    ensure!(service.process().is_alive(), "the service was ended");
     Ok(())
+}
+
+#[test]
+fn processes_left_with_a_users_number_end_before_a_desktop_gets_it() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    for kind in KINDS {
+        let turn = Turn::take()?;
+        // As if a killed desktop had had them.
+        let left: Vec<Leftover> = (0..5)
+            .map(|number| Leftover::of(WORKERS[0] + number, kind))
+            .chain([Leftover::of(DESKTOPS[0], kind)])
+            .collect::<Result<_>>()?;
+        for left in &left {
+            ensure!(!left.is_over()?, "{kind} ends by itself");
+        }
+        let rig = Setup::new().as_root_for_nobody().in_turn(turn).start()?;
+        let app = Process(rig.app_log().pid()?).user_ids()?;
+        ensure!(app.contains(&DESKTOPS[0]), "another uid is taken than before: {app:?}");
+        for uid in users(&rig)? {
+            ensure!(residents(uid).len() == 1, "{kind}: {uid} has {:?}", residents(uid));
+        }
+        for left in &left {
+            ensure!(left.is_over()?, "{kind}: {} is alive", left.process().0);
+        }
+        // One that never stays for long may be ended without being seen.
+        let told = rig.said().contains("which was left with the user");
+        ensure!(told || kind == HOPS, "nobody is told: {kind}");
+    }
+    Ok(())
+}
+
+#[test]
+fn process_with_a_workers_user_ends_with_the_worker_and_before_its_successor() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    let rig = Setup::new().as_root().start()?;
+    for worker in [Worker::Rtc, Worker::Media, Worker::Gateway] {
+        let uid = user(&rig, worker)?;
+        let left = Leftover::of(uid, WAITS)?;
+        let killed = rig.kill(worker)?;
+        let successor = rig.successor(worker, killed)?;
+        ensure!(!left.process().is_alive(), "{worker}'s successor has company");
+        ensure!(successor.user_ids()?.contains(&uid), "{worker} has another user");
+    }
+    Ok(())
+}
+
+#[test]
+fn process_with_a_user_of_the_desktop_ends_with_the_desktop() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    let mut rig = Setup::new().as_root_for_nobody().start()?;
+    let app = Process(rig.app_log().pid()?).user_ids()?[0];
+    // Not children of Lumen's.
+    let left = [app, user(&rig, Worker::Gamepad)?, user(&rig, Worker::Turn)?];
+    let left: Vec<Leftover> =
+        left.into_iter().map(|uid| Leftover::of(uid, WAITS)).collect::<Result<_>>()?;
+    rig.stop()?;
+    wait_until("all have ended", || left.iter().all(|left| !left.process().is_alive()))
 }
 
 #[test]

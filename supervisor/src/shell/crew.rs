@@ -69,6 +69,7 @@ impl Crew {
                 tracing::debug!(%worker, %link, "the worker closed its end");
                 self.feed(Input::Left(worker, instance));
             }
+            WorkerEvent::Haunted(haunted) => self.workers.haunted(worker, haunted),
             WorkerEvent::HandshakeFailed(reason) => {
                 // Usually the worker has ended; that event follows and tells more.
                 tracing::debug!(%worker, reason, "the handshake broke");

@@ -112,6 +112,8 @@ pub(crate) enum WorkerEvent {
     Ended(Verdict),
     /// It closed its end of `control` or of `grants`.
     Left(LinkName),
+    /// Whether processes that do not end have its user, so that no successor may get it.
+    Haunted(bool),
     /// The handshake failed, for this reason.
     HandshakeFailed(String),
     /// It serves, with this confinement.

@@ -116,7 +116,7 @@ fn close_on_exec(number: RawFd) -> io::Result<()> {
 }
 
 /// Runs `act` in a child, which answers with two numbers, and reaps it. `act` must neither allocate
-/// nor lock, as between fork and exec. For the start.
+/// nor lock, as between fork and exec.
 pub(crate) fn in_child(act: impl FnOnce() -> [u32; 2]) -> io::Result<[u32; 2]> {
     let (reader, writer) = io::pipe()?;
     // SAFETY: the child makes system calls over memory prepared before the fork, writes a few bytes
@@ -157,6 +157,17 @@ pub(crate) fn empty_bounding_set() {
             return;
         }
     }
+}
+
+/// Gives up every capability. Async-signal-safe.
+pub(crate) fn drop_capabilities() -> Result<(), Errno> {
+    // linux/capability.h: `_LINUX_CAPABILITY_VERSION_3` and the own process; then the effective,
+    // permitted and inheritable sets, twice 32 bits each.
+    let (mut header, sets) = ([0x2008_0522_u32, 0], [0_u32; 6]);
+    // SAFETY: header and sets are as large as this version has them, and outlive the call, which writes
+    // to the header only if it does not know the version.
+    let outcome = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, &raw const sets) };
+    if outcome == 0 { Ok(()) } else { Err(Errno::last()) }
 }
 
 /// A child that has ended and has not been reaped, if there is one, whatever signal ended it: nix

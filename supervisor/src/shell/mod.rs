@@ -12,6 +12,7 @@ mod child;
 mod crew;
 pub(crate) mod demo;
 mod event;
+mod evict;
 mod family;
 pub(crate) mod fence;
 pub(crate) mod ffi;

@@ -6,7 +6,8 @@
 //!
 //! INVARIANTS
 //! - A uid keeps its role: those that temporary users of desktops had are never given to workers.
-//! - No process has a uid that is given out.
+//! - No process has a uid that is given out: all that had it are ended first, and one whose processes do
+//!   not end is left out. When it is given back, they are ended again.
 
 use std::{
     fs::{self, File},
@@ -21,6 +22,7 @@ use nix::{
 };
 
 use super::{
+    evict,
     places::{self, PlaceError},
     proc,
 };
@@ -48,6 +50,15 @@ impl Role {
     }
 }
 
+/// What to do with processes that have a uid already.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Residents {
+    /// End them.
+    End,
+    /// Leave them alone and take another uid.
+    Spare,
+}
+
 /// Why there is no uid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoUid {
@@ -66,10 +77,11 @@ pub(crate) enum NoUid {
 #[derive(Debug)]
 pub(crate) struct Pool {
     directory: PathBuf,
+    residents: Residents,
     leases: Leases,
 }
 
-/// Uids that no other process of root's gives out while this exists.
+/// Uids that no other process of root's gives out while this exists. On drop their processes are ended.
 #[derive(Debug, Default)]
 pub(crate) struct Leases(Vec<Lease>);
 
@@ -81,12 +93,12 @@ struct Lease {
 }
 
 impl Pool {
-    pub(crate) fn open() -> Result<Self, PlaceError> {
+    pub(crate) fn open(residents: Residents) -> Result<Self, PlaceError> {
         for directory in LOCKS {
             places::directory(Path::new(directory), 0o755)?;
         }
         let directory = PathBuf::from(LOCKS[1]);
-        Ok(Self { directory, leases: Leases::default() })
+        Ok(Self { directory, residents, leases: Leases::default() })
     }
 
     /// Takes `COUNT` uids for this purpose.
@@ -102,7 +114,7 @@ impl Pool {
                 let uid = candidates.next().ok_or_else(|| NoUid::Exhausted(role.uids()))?;
                 locked.extend(self.lock_unnamed(uid)?);
             }
-            for lease in Self::unused(locked) {
+            for lease in self.cleared(locked) {
                 taken.push(lease.identity);
                 self.leases.0.push(lease);
             }
@@ -115,7 +127,7 @@ impl Pool {
     /// Takes the uid of a user that exists for one process; `None` if another process has it.
     pub(crate) fn hold(&mut self, identity: Identity) -> Result<Option<Identity>, NoUid> {
         let locked = self.lock(identity)?;
-        let lease = Self::unused(locked.into_iter().collect()).pop();
+        let lease = self.cleared(locked.into_iter().collect()).pop();
         let held = lease.as_ref().map(|lease| lease.identity);
         self.leases.0.extend(lease);
         Ok(held)
@@ -151,18 +163,33 @@ impl Pool {
         }
     }
 
-    /// Those of these uids that no process has.
-    fn unused(mut leases: Vec<Lease>) -> Vec<Lease> {
-        let uids: Vec<u32> = leases.iter().map(|lease| lease.identity.uid).collect();
-        let residents = proc::residents(&uids);
-        let has = |uid| residents.iter().any(|resident| resident.users.contains(&uid));
-        leases.retain(|lease| !has(lease.identity.uid));
+    /// Those of these uids that no process has, if need be after ending what has them.
+    fn cleared(&self, mut leases: Vec<Lease>) -> Vec<Lease> {
+        let users: Vec<Identity> = leases.iter().map(|lease| lease.identity).collect();
+        match self.residents {
+            Residents::End => {
+                let cleared = evict::clear(&users);
+                cleared.report();
+                leases.retain(|lease| cleared.is_clean(lease.identity.uid));
+            }
+            Residents::Spare => {
+                let uids: Vec<u32> = users.iter().map(|user| user.uid).collect();
+                let residents = proc::residents(&uids);
+                let has = |uid| residents.iter().any(|resident| resident.users.contains(&uid));
+                leases.retain(|lease| !has(lease.identity.uid));
+            }
+        }
         leases
     }
 }
 
 impl Drop for Leases {
     fn drop(&mut self) {
+        if self.0.is_empty() {
+            return;
+        }
+        let users: Vec<Identity> = self.0.iter().map(|lease| lease.identity).collect();
+        evict::clear(&users).report();
         for lease in &self.0 {
             // As systemd does, while the lock is held. A file that stays does no harm.
             let _ = fs::remove_file(&lease.path);

@@ -15,7 +15,7 @@ use tracing::info;
 
 use super::{
     places::PlaceError,
-    uids::{Leases, NoUid, Pool, Role},
+    uids::{Leases, NoUid, Pool, Residents, Role},
 };
 use crate::plan::{Identity, Users};
 
@@ -78,12 +78,12 @@ pub(crate) enum UserError {
     Place(#[from] PlaceError),
 }
 
-/// Users such as a session of the caller would have, to try what they may do.
+/// Users such as a session of the caller would have, to try what they may do. Ends no process.
 pub(crate) fn example() -> Result<(Users, Leases), UserError> {
     if !Uid::effective().is_root() {
         return Ok((Users::Own(own()), Leases::default()));
     }
-    let mut pool = Pool::open()?;
+    let mut pool = Pool::open(Residents::Spare)?;
     let [owner] = pool.take(Role::Desktop)?;
     Ok((workers_of(owner, &mut pool)?, pool.leases()))
 }
@@ -93,7 +93,7 @@ pub(crate) fn of_session(wanted: Option<&str>, sudo: Option<&str>) -> Result<Cas
     if !Uid::effective().is_root() {
         return ordinary(wanted);
     }
-    let mut pool = Pool::open()?;
+    let mut pool = Pool::open(Residents::End)?;
     let session = match wanted.or_else(|| sudo.filter(|name| *name != "root")) {
         Some(name) => named(name)?,
         None => {
@@ -110,7 +110,7 @@ pub(crate) fn of_host() -> Result<HostCast, UserError> {
     if !Uid::effective().is_root() {
         return Ok(HostCast { users: Users::Own(own()), _leases: Leases::default() });
     }
-    let mut pool = Pool::open()?;
+    let mut pool = Pool::open(Residents::End)?;
     let [gateway, turn] = SERVICES.map(|name| service(&mut pool, name));
     Ok(HostCast { users: Users::Host { gateway: gateway?, turn: turn? }, _leases: pool.leases() })
 }

@@ -42,6 +42,7 @@ use tracing::error;
 use super::{
     child::Child,
     event::{Clients, Event, Events, WorkerEvent},
+    evict,
     fence::Namespaces,
     handshake,
     log::Log,
@@ -53,6 +54,7 @@ use super::{
 use crate::{
     lifecycle::{Instance, Lifecycle, StateName},
     pace::Pace,
+    plan::Identity,
 };
 
 /// Why grants could not be passed to a worker.
@@ -96,6 +98,8 @@ impl Place {
 /// The current process of every worker.
 pub(super) struct Workers {
     processes: BTreeMap<Worker, Process>,
+    /// Those whose user processes that do not end have.
+    haunted: BTreeSet<Worker>,
     roster: Roster,
     namespaces: Namespaces,
     events: Events,
@@ -114,12 +118,27 @@ struct Process {
 
 impl Workers {
     pub(super) fn new(namespaces: Namespaces, roster: Roster, events: Events, log: Log) -> Self {
-        Self { processes: BTreeMap::new(), roster, namespaces, events, log }
+        let (processes, haunted) = (BTreeMap::new(), BTreeSet::new());
+        Self { processes, haunted, roster, namespaces, events, log }
+    }
+
+    /// Notes whether processes that do not end have a worker's user.
+    pub(super) fn haunted(&mut self, worker: Worker, haunted: bool) {
+        match haunted {
+            true => self.haunted.insert(worker),
+            false => self.haunted.remove(&worker),
+        };
     }
 
     /// Executes a worker and begins the handshake.
     pub(super) fn spawn(&mut self, part: Part<'_>, instance: Instance) -> io::Result<()> {
         let worker = part.plan.worker;
+        let report = Report { worker, instance, events: self.events.clone() };
+        if let Some(user) = part.becomes.filter(|_| self.haunted.contains(&worker)) {
+            // The next try may find them gone.
+            tokio::spawn(async move { report.user_cleared(user).await });
+            return Err(io::Error::other("processes that do not end have its user"));
+        }
         let (control, its_control) = UnixStream::pair()?;
         let (grants, its_grants) = Channel::<ToSupervisor, ToWorker>::pair()?;
         // All steps that may fail come before the process starts, because nobody would wait for it.
@@ -146,7 +165,6 @@ impl Workers {
         };
         self.roster.0.borrow_mut().insert(spawned.child.pid());
         self.processes.insert(worker, process);
-        let report = Report { worker, instance, events: self.events.clone() };
         let (config, log) = (part.plan.config.clone(), part.log.clone());
         let news = report.clone();
         let leaver = report.clone();
@@ -158,7 +176,7 @@ impl Workers {
             news.send(handshake::introduce(client, worker, config, log).await).await;
         });
         tokio::spawn(heed(report.clone(), heard));
-        watch_process(report, spawned, &self.log);
+        watch_process(report, spawned, part.becomes, &self.log);
         Ok(())
     }
 
@@ -319,6 +337,16 @@ impl Report {
         // A loop that has ended receives no news.
         let _ = self.events.send(Event::Worker(self.worker, self.instance, news)).await;
     }
+
+    /// Ends what has the worker's user after the worker's own end, and reports what does not end.
+    async fn user_cleared(&self, user: Identity) {
+        let cleared = tokio::task::spawn_blocking(move || evict::clear(&[user])).await;
+        let clean = cleared.is_ok_and(|cleared| {
+            cleared.report();
+            cleared.is_clean(user.uid)
+        });
+        self.send(WorkerEvent::Haunted(!clean)).await;
+    }
 }
 
 /// The rate of a worker's unsolicited reports: far more than a healthy worker makes, far less than
@@ -353,12 +381,15 @@ fn end_of_control(over: Result<(), ChannelError<io::Error>>) -> WorkerEvent {
     }
 }
 
-fn watch_process(report: Report, spawned: Spawned, log: &Log) {
+fn watch_process(report: Report, spawned: Spawned, user: Option<Identity>, log: &Log) {
     let Spawned { child, ended, output } = spawned;
     let tail = log.follow(LogSource::Worker(report.worker), output);
     tokio::spawn(async move {
         let verdict = watch::end(&child, ended, || {}).await;
         tail.settled().await;
+        if let Some(user) = user {
+            report.user_cleared(user).await;
+        }
         report.send(WorkerEvent::Ended(verdict)).await;
     });
 }
