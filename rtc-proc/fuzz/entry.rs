@@ -1,11 +1,17 @@
 //! Entry points for fuzzing: one function per decoder of strangers' input. Shared by the fuzz
 //! targets and by the test that runs their seeds.
 
+mod http;
+mod session;
+
 use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 
 use lumen_ipc::{
     login::{Login, LoginId, Rights},
-    message::{signalling::ToRtc, transfer::ClipboardPolicy},
+    message::{
+        signalling::{ToGateway, ToRtc},
+        transfer::ClipboardPolicy,
+    },
     service::{Handover, RelayCredentials, ResizePolicy},
     text::{Secret, Text},
     units::{Kbps, PeerId, SessionId},
@@ -19,6 +25,21 @@ use lumen_rtc::{
 
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 5000);
 const BROWSER: ([u8; 4], u16) = ([10, 0, 0, 2], 6000);
+
+/// A target: its name and what it does with an input.
+pub(crate) type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub(crate) const TARGETS: &[Target] = &[
+    ("channel", channel),
+    ("datagram", datagram),
+    ("http", http::http),
+    ("offer", offer),
+    ("opening", opening),
+    ("relay", relay),
+    ("session", session::session),
+    ("signal", http::signal),
+];
 
 /// An offer made by Chromium.
 pub(crate) const OFFER: &str = include_str!("seeds/offer/chromium");
@@ -44,7 +65,7 @@ pub(crate) fn opening(bytes: &[u8]) {
 pub(crate) fn offer(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut peers = peers();
-    join(&mut peers, text);
+    join(&mut peers, Instant::now(), text);
     let candidate = Text::truncated(text);
     let found = ToRtc::CandidateFound { peer: PeerId(1), candidate };
     peers.signalling(Instant::now(), found).expect("a legal message");
@@ -54,7 +75,7 @@ pub(crate) fn offer(bytes: &[u8]) {
 /// Datagrams for a peer that has made an offer; each is preceded by its length in two bytes.
 pub(crate) fn datagram(mut bytes: &[u8]) {
     let mut peers = peers();
-    join(&mut peers, OFFER);
+    join(&mut peers, Instant::now(), OFFER);
     while let Some((length, rest)) = bytes.split_first_chunk::<2>() {
         let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
         let (datagram, rest) = rest.split_at(length);
@@ -98,21 +119,28 @@ fn peers() -> Peers {
     Peers::new(setup.clone(), encoder, None, ClipboardPolicy::Both, ResizePolicy::Follow)
 }
 
-fn join(peers: &mut Peers, sdp: &str) {
-    let (now, peer) = (Instant::now(), PeerId(1));
+/// Lets a peer join that may control, and makes its offer; returns the answer, if there is one.
+fn join(peers: &mut Peers, now: Instant, sdp: &str) -> Option<String> {
+    let peer = PeerId(1);
     let (session, rights) = (SessionId::SOLE, Rights { control: true });
     let login = Login { id: LoginId::OPEN, session, rights, expires_in_seconds: None };
     let joined = ToRtc::PeerJoined { peer, login, relay: None };
     peers.signalling(now, joined).expect("a legal message");
     let made = ToRtc::OfferMade { peer, sdp: Text::truncated(sdp) };
     peers.signalling(now, made).expect("a legal message");
-    drain(peers);
+    drain(peers)
 }
 
-fn drain(peers: &mut Peers) {
+fn drain(peers: &mut Peers) -> Option<String> {
+    let mut answer = None;
     while let Some(output) = peers.poll_output() {
-        if let Output::Transmit(datagram) = output {
-            assert!(!datagram.contents.is_empty());
+        match output {
+            Output::Transmit(datagram) => assert!(!datagram.contents.is_empty()),
+            Output::ToGateway(ToGateway::AnswerMade { sdp, .. }) => {
+                answer = Some(sdp.into_string())
+            }
+            _ => {}
         }
     }
+    answer
 }

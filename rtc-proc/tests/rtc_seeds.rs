@@ -14,22 +14,19 @@ use serde_json::Value;
 
 #[path = "../fuzz/entry.rs"]
 mod entry;
+#[path = "../../tests/fuzz/seeds.rs"]
+mod seeds;
+
+#[test]
+fn seeds_and_corpus_make_no_target_fail() {
+    seeds::run_all(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"), entry::TARGETS);
+}
 
 fn each_seed(target: &str, run: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let seeds = fs::read_dir(folder).expect("seeds").map(|seed| seed.expect("a seed").path());
     let count = seeds.map(|seed| run(&fs::read(seed).expect("readable"))).count();
     assert!(count > 0, "{target} has no seeds");
-}
-
-#[test]
-fn channel_seeds_never_panic() {
-    each_seed("channel", entry::channel);
-}
-
-#[test]
-fn datagram_seeds_never_panic() {
-    each_seed("datagram", entry::datagram);
 }
 
 #[test]

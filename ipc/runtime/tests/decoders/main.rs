@@ -3,7 +3,11 @@
 //!
 //! `LUMEN_WRITE_SEEDS=1` writes [`samples::samples`] as new seeds, after a change of the contract.
 
+#[path = "../../../fuzz/entry.rs"]
+mod entry;
 mod samples;
+#[path = "../../../../tests/fuzz/seeds.rs"]
+mod seeds;
 
 use std::{env, fs, path::PathBuf};
 
@@ -112,11 +116,10 @@ fn seeds_are_the_samples() {
 }
 
 #[test]
-fn every_decoder_has_a_fuzz_target() {
-    let folder = seed_folder().join("../fuzz_targets");
-    for (target, _) in DECODERS {
-        assert!(folder.join(format!("{target}.rs")).exists(), "{target}");
-    }
+fn seeds_and_corpus_make_no_target_fail() {
+    let folder = seed_folder().join("..");
+    let targets = [entry::TARGETS, DECODERS].concat();
+    seeds::run_all(&folder.display().to_string(), &targets);
 }
 
 fn there_and_back<M: Message + PartialEq + std::fmt::Debug>(message: &M) {
