@@ -13,7 +13,7 @@
 //! is a violation.
 
 mod callbacks;
-mod damage;
+pub mod damage;
 mod scanout;
 mod schedule;
 mod slots;
