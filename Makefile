@@ -8,9 +8,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-TARGET := $(or $(CARGO_TARGET_DIR),target)
+BUILT := $(or $(CARGO_TARGET_DIR),target)
 # The relay is a workspace of its own; turn-proc/Cargo.toml says why.
-RELAY := --manifest-path turn-proc/Cargo.toml --target-dir $(TARGET)
+RELAY := --manifest-path turn-proc/Cargo.toml --target-dir $(BUILT)
 
 .PHONY: help
 help: ## list these targets
@@ -25,7 +25,7 @@ run: ## install what is missing, build, and show a demo desktop (ARGS="--app foo
 	@$(CARGO) build --release --locked --workspace --exclude lumen-tests --bins
 	@$(CARGO) build --release --locked $(RELAY) --bins
 	@echo '==> run: starting Lumen; open the address it prints in a browser, Ctrl-C ends it'
-	@exec $(TARGET)/release/lumen run $(ARGS)
+	@exec $(BUILT)/release/lumen run $(ARGS)
 
 .PHONY: test
 test: ## install what is missing, then lint, unit tests, web tests and end-to-end tests
@@ -69,6 +69,11 @@ bench: ## build release and print the measurements beside their targets
 	@tests/install.sh test
 	@tests/bench.sh
 
+.PHONY: fuzz
+fuzz: ## fuzz a decoder (TARGET=rtc/offer), a process (TARGET=rtc) or all, for SECONDS=60 each
+	@tests/install.sh fuzz
+	@tests/fuzz.sh $(or $(TARGET),all) $(or $(SECONDS),60)
+
 .PHONY: lint
 lint: ## check formatting, clippy, documentation, the web client, dependencies
 	@tests/lint.sh
@@ -83,6 +88,7 @@ fmt: ## format the Rust code
 	@$(CARGO) fmt --all
 	@$(CARGO) fmt --manifest-path turn-proc/Cargo.toml
 	@$(CARGO) fmt --manifest-path ipc/runtime/models/Cargo.toml
+	@$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml
 
 .PHONY: clean
 clean: ## delete everything that was built

@@ -6,6 +6,7 @@
 #   tests/install.sh test    the same, and what the tests drive: Chromium, sway, weston, foot,
 #                            coturn, to compare the relay with, and nginx, a proxy
 #   tests/install.sh fresh   tools for building bare systems, and the browser that tests them
+#   tests/install.sh fuzz    what building the fuzz targets needs
 #   tests/install.sh vm      tools for building Lumen, and for building and running the tests' VM
 #
 # Each need is a probe and the Debian package that satisfies it. A probe tests what is used (a
@@ -296,11 +297,15 @@ main() {
             require_node
             needs=$FRESH
             ;;
+        fuzz)
+            require_rust
+            needs=$BUILD
+            ;;
         vm)
             require_rust
             needs=$BUILD$VM
             ;;
-        *) say 'usage: tests/install.sh run|test|fresh|vm' >&2; exit 2 ;;
+        *) say 'usage: tests/install.sh run|test|fresh|fuzz|vm' >&2; exit 2 ;;
     esac
     packages=$(missing_of "$needs" | sort -u | tr '\n' ' ')
     if [ -n "$packages$wants_desktop" ]; then

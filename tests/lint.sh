@@ -12,6 +12,7 @@ step 'cargo fmt --check'
 cargo fmt --all --check
 cargo fmt --manifest-path turn-proc/Cargo.toml --check
 cargo fmt --manifest-path ipc/runtime/models/Cargo.toml --check
+cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 
 step 'cargo clippy, warnings denied'
 cargo clippy --quiet --locked --workspace --all-targets -- --deny warnings

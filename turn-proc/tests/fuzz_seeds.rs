@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod client;
-#[path = "../fuzz/drive.rs"]
-mod drive;
+#[path = "../fuzz/entry.rs"]
+mod entry;
+#[path = "../../tests/fuzz/seeds.rs"]
+mod seeds;
 
 use std::path::Path;
 
-fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
+fn seeds_of(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut seeds: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
         .unwrap()
@@ -21,26 +23,31 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
+fn seeds_and_corpus_make_no_target_fail() {
+    seeds::run_all(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"), entry::TARGETS);
+}
+
+#[test]
 fn datagrams_seeds_pass() {
-    for (name, seed) in seeds("datagrams") {
+    for (name, seed) in seeds_of("datagrams") {
         eprintln!("{name}");
-        drive::datagrams(&seed);
+        entry::datagrams(&seed);
         // Every truncation and every flipped byte is tried, too: decoders break at edges.
         for at in 0..seed.len() {
-            drive::datagrams(&seed[..at]);
+            entry::datagrams(&seed[..at]);
             let mut flipped = seed.clone();
             flipped[at] ^= 0xff;
-            drive::datagrams(&flipped);
+            entry::datagrams(&flipped);
         }
     }
 }
 
 #[test]
 fn stream_seeds_pass() {
-    for (name, seed) in seeds("stream") {
+    for (name, seed) in seeds_of("stream") {
         eprintln!("{name}");
         for at in 0..=seed.len() {
-            drive::stream(&seed[..at]);
+            entry::stream(&seed[..at]);
         }
     }
 }

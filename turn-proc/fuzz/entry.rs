@@ -20,6 +20,12 @@ use crate::client::{
     rig::{Rig, START},
 };
 
+/// A target: its name and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[("datagrams", datagrams), ("stream", stream)];
+
 fn at(port: u16) -> Flow {
     Flow { carrier: Carrier::Datagrams(0), remote: ([198, 51, 100, 7], port).into() }
 }

@@ -1,5 +1,0 @@
-//! No bytes make the decoder of `desktop_to_rtc` panic.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lumen_ipc_runtime::decoders::run("desktop_to_rtc", bytes));

@@ -1,0 +1,18 @@
+//! What browsers send to rtc and to the gateway.
+
+#![no_main]
+
+mod chosen;
+#[path = "../../rtc-proc/fuzz/entry.rs"]
+mod entry;
+
+static TARGET: std::sync::OnceLock<chosen::Run> = std::sync::OnceLock::new();
+
+libfuzzer_sys::fuzz_target!(
+    init: { let _ = TARGET.set(chosen::chosen(&[entry::TARGETS].concat())); },
+    |bytes: &[u8]| {
+        if let Some(run) = TARGET.get() {
+            run(bytes);
+        }
+    }
+);
