@@ -20,6 +20,7 @@ const PRIVATE_MEMORY: u64 = 512 * MIB;
 #[must_use]
 pub fn policy() -> Policy {
     Policy::base()
+        .allow(libc::SYS_readv, "connections of clients, through the library of TLS")
         .allow_when(libc::SYS_recvmmsg, &[Condition::arg(3).only(libc::MSG_DONTWAIT)], DATAGRAMS)
         .allow_when(libc::SYS_sendmmsg, &[Condition::arg(3).only(libc::MSG_DONTWAIT)], DATAGRAMS)
         .allow_when(

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use libc::{self as c, c_long};
 
 use super::names::{self, Names};
+use crate::confine::Condition;
 
 /// One thing about a call that decides whether it is allowed: an argument, or a socket option.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -51,6 +52,13 @@ impl Axis {
         let pairs = (0..32).flat_map(|one| others(one).map(move |other| bit(one) | bit(other)));
         let values = pairs.chain([0]).collect();
         Self { name, values, names: named(known), kind: Kind::Bits(argument) }
+    }
+
+    /// Also tries `value`, and with each bit changed.
+    fn around(mut self, value: i32) -> Self {
+        let value = u64::from(value.cast_unsigned());
+        self.values.extend((0..32).map(|bit| value ^ 1 << bit).chain([value]));
+        self
     }
 
     fn values(
@@ -110,13 +118,19 @@ impl Axis {
         Self { name, values: [0, u64::MAX].into(), names, kind: Kind::Word(argument) }
     }
 
-    /// Whether a condition on this argument is about what is tried here.
-    pub(super) fn covers(&self, argument: u8) -> bool {
-        let argument = usize::from(argument);
-        match self.kind {
+    /// Whether some of what is tried satisfies `condition`, which is about this argument.
+    pub(super) fn covers(&self, condition: &Condition) -> bool {
+        let argument = usize::from(condition.index);
+        let is_own = match self.kind {
             Kind::Bits(own) | Kind::Value(own) | Kind::Word(own) => own == argument,
             Kind::SocketOption => argument == 1 || argument == 2,
-        }
+        };
+        is_own
+            && self.values.iter().any(|value| {
+                let mut arguments = [0; 6];
+                self.pass(*value, 0, &mut arguments);
+                condition.holds(&arguments)
+            })
     }
 
     pub(super) fn is_named(&self, value: u64) -> bool {
@@ -147,6 +161,17 @@ fn named(names: Names) -> BTreeMap<u64, String> {
     let int = |value: i64| value.cast_unsigned() & u64::from(u32::MAX);
     names.iter().map(|(value, name)| (int(*value), (*name).to_owned())).collect()
 }
+
+/// What the C library passes to `clone` for a thread.
+const THREAD: i32 = c::CLONE_VM
+    | c::CLONE_FS
+    | c::CLONE_FILES
+    | c::CLONE_SIGHAND
+    | c::CLONE_THREAD
+    | c::CLONE_SYSVSEM
+    | c::CLONE_SETTLS
+    | c::CLONE_PARENT_SETTID
+    | c::CLONE_CHILD_CLEARTID;
 
 /// What is tried of `syscall`. `own` is the process that the filter belongs to.
 #[must_use]
@@ -187,7 +212,7 @@ pub(super) fn axes(syscall: c_long, own: u32) -> Vec<Axis> {
             vec![Axis::with_flags("operation", 1, (0..128, names::FUTEX), names::FUTEX_FLAGS)]
         }
         c::SYS_rt_sigaction => vec![Axis::values("signal", 0, 0..65, names::SIGNALS)],
-        c::SYS_clone => vec![Axis::bits("flags", 0, names::CLONE)],
+        c::SYS_clone => vec![Axis::bits("flags", 0, names::CLONE).around(THREAD)],
         c::SYS_prctl => vec![Axis::values("operation", 0, 0..128, names::PRCTL)],
         c::SYS_kill | c::SYS_tkill | c::SYS_tgkill => vec![Axis::process(0, own)],
         c::SYS_prlimit64 => vec![

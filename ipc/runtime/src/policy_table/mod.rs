@@ -227,11 +227,11 @@ fn product(axes: &[Axis]) -> usize {
     axes.iter().map(|axis| axis.values.len()).product()
 }
 
-/// Every argument that a condition is about has to be tried.
+/// Every argument that a condition is about has to be tried, with a value that satisfies it.
 fn check_cover(policy: &Policy, syscall: c_long, axes: &[Axis]) -> Result<(), TableError> {
     let rules = policy.rules().iter().filter(|rule| rule.syscall == syscall);
     for condition in rules.flat_map(|rule| &rule.conditions) {
-        if !axes.iter().any(|axis| axis.covers(condition.index)) {
+        if !axes.iter().any(|axis| axis.covers(condition)) {
             let call = text::call(syscall);
             return Err(TableError::Untried { call, argument: condition.index });
         }

@@ -75,7 +75,7 @@ pub(super) const FCNTL: Names = names![
 ];
 /// Of `F_SETFL`, and of `F_SETFD`, whose only flag has the number of one that `F_SETFL` ignores.
 pub(super) const DESCRIPTOR_FLAGS: Names =
-    names![FD_CLOEXEC O_APPEND O_ASYNC O_DIRECT O_NOATIME O_NONBLOCK O_DSYNC];
+    names![FD_CLOEXEC O_RDWR O_APPEND O_ASYNC O_DIRECT O_NOATIME O_NONBLOCK O_DSYNC];
 pub(super) const OPEN: Names = names![
     O_WRONLY O_RDWR O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_DSYNC O_ASYNC O_DIRECT
     O_DIRECTORY O_NOFOLLOW O_NOATIME O_CLOEXEC O_PATH

@@ -148,10 +148,10 @@ impl Counts {
     }
 }
 
-/// Breaks a line at spaces and after commas; all but the first part are indented.
+/// Breaks a line at spaces and after commas and plus signs; all but the first part are indented.
 fn wrap(line: &str, text: &mut String) {
     let mut width = 0;
-    for part in line.split_inclusive([' ', ',']) {
+    for part in line.split_inclusive([' ', ',', '+']) {
         if width > 0 && width + part.trim_end().len() > WIDTH {
             text.truncate(text.trim_end().len());
             text.push_str("\n    ");
@@ -169,7 +169,7 @@ fn unwrapped(text: &str) -> Vec<String> {
     for line in text.lines() {
         match (line.strip_prefix("    "), lines.last_mut()) {
             (Some(rest), Some(last)) => {
-                if !last.ends_with(',') {
+                if !last.ends_with([',', '+']) {
                     last.push(' ');
                 }
                 last.push_str(rest);
