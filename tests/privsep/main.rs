@@ -8,9 +8,12 @@
 
 mod attempts;
 mod descriptors;
+mod exposure;
 mod intruder;
 mod table;
 mod users;
+
+use std::cell::RefCell;
 
 use anyhow::{Context, Result, ensure};
 use attempts::{Attempt, Luggage};
@@ -216,6 +219,24 @@ fn running_worker_is_held_to_its_table_call_by_call() -> Result<()> {
         measured::note(&format!("calls of its table made in {worker}, all as listed"), made);
         Ok(())
     })
+}
+
+#[test]
+fn exposure_is_what_the_tables_and_a_running_desktop_count_and_the_security_page_says() -> Result<()>
+{
+    let document = include_str!("../../SECURITY.md");
+    let wrong = RefCell::new(Vec::new());
+    with_viewer(Setup::new(), |_, worker, process| {
+        let table = table::of(worker, process)?;
+        let numbers = exposure::of(&table, process)?;
+        measured::note(&format!("open to {worker}"), exposure::words(numbers));
+        wrong.borrow_mut().extend(exposure::compare(document, worker, numbers).err());
+        wrong.borrow_mut().extend(exposure::compare_tried(document, &table).err());
+        Ok(())
+    })?;
+    let wrong = wrong.into_inner();
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    Ok(())
 }
 
 #[test]
