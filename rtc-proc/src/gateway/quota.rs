@@ -3,7 +3,8 @@
 //! Who a connection counts against: the address it came from until its browser shows a login, and
 //! that login from then on. Many people may be behind one address (a tunnel, or a proxy that does
 //! not name them), so an address whose share is full shuts nobody out: a new connection displaces
-//! the oldest one without a login. Logins keep their places, each up to a share of its own,
+//! the oldest one without a login, of those that ask for nothing at the moment if there is any. So a
+//! browser whose request is being answered stays, however fast silent connections come. Logins keep their places, each up to a share of its own,
 //! whatever connections without a login do.
 
 use std::{
@@ -42,6 +43,8 @@ struct Taken {
     connection: bool,
     /// `None` for a proxy's connection, which carries many browsers' requests.
     holder: Option<Holder>,
+    /// How many of its requests are being answered.
+    answering: u32,
     /// Notified when the place is given to another connection.
     displaced: Arc<Notify>,
 }
@@ -52,6 +55,10 @@ enum Holder {
     Address(IpAddr),
     Login(LoginId),
 }
+
+/// A request that is being answered, until this is dropped.
+#[derive(Debug)]
+pub struct Answering<'place>(&'place Place);
 
 /// A place among the [`Connections`], given back on drop.
 #[derive(Debug)]
@@ -93,7 +100,8 @@ impl Connections {
         open.next += 1;
         let displaced = Arc::new(Notify::new());
         let holder = address.map(Holder::Address);
-        let taken = Taken { connection, holder, displaced: Arc::clone(&displaced) };
+        let displaced_by = Arc::clone(&displaced);
+        let taken = Taken { connection, holder, answering: 0, displaced: displaced_by };
         open.places.insert(number, taken);
         Some(Place { connections: self.clone(), number, displaced })
     }
@@ -150,7 +158,9 @@ impl Open {
     }
 
     fn displace_oldest(&mut self, is_one: impl Fn(&Taken) -> bool) -> bool {
-        let oldest = self.places.iter().find(|(_, place)| is_one(place));
+        let candidates = || self.places.iter().filter(|(_, place)| is_one(place));
+        let oldest = candidates().find(|(_, place)| place.answering == 0);
+        let oldest = oldest.or_else(|| candidates().next());
         let Some(number) = oldest.map(|(number, _)| *number) else { return false };
         if let Some(place) = self.places.remove(&number) {
             place.displaced.notify_one();
@@ -177,9 +187,26 @@ impl Place {
         }
     }
 
+    /// Keeps the place while a request is answered, as long as others ask for nothing.
+    #[must_use]
+    pub fn answering(&self) -> Answering<'_> {
+        if let Some(place) = self.connections.open().places.get_mut(&self.number) {
+            place.answering += 1;
+        }
+        Answering(self)
+    }
+
     /// Waits until another connection takes the place, and what holds it must end.
     pub async fn displaced(&self) {
         self.displaced.notified().await;
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.0.connections.open().places.get_mut(&self.0.number) {
+            place.answering -= 1;
+        }
     }
 }
 
@@ -353,6 +380,31 @@ mod tests {
         drop(proxy);
         let newcomer = connections.enter(HOME).expect("room");
         assert!(connections.enter(number_of(1)).is_some() && is_displaced(&newcomer));
+    }
+
+    #[test]
+    fn connection_that_is_being_answered_stays_while_silent_ones_come() {
+        let connections = Connections::default();
+        let asking = connections.enter(number(0)).expect("room");
+        let answering = asking.answering();
+        let enter =
+            |count| connections.enter(number_of(count)).expect("a newcomer is never refused");
+        let _crowd: Vec<Place> = (1..4 * MAX_CONNECTIONS).map(enter).collect();
+        assert!(!is_displaced(&asking));
+        drop(answering);
+        let _more: Vec<Place> = (1..4 * MAX_CONNECTIONS).map(enter).collect();
+        assert!(is_displaced(&asking), "its answer is there, and it is the oldest");
+    }
+
+    #[test]
+    fn connections_that_are_all_being_answered_make_room_like_others() {
+        let connections = Connections::default();
+        let places: Vec<Place> = (0..MAX_STRANGERS)
+            .map(|count| connections.enter(number_of(count)).expect("room"))
+            .collect();
+        let _answering: Vec<_> = places.iter().map(Place::answering).collect();
+        let _newcomer = connections.enter(number_of(MAX_STRANGERS)).expect("room");
+        assert!(is_displaced(&places[0]) && !is_displaced(&places[1]));
     }
 
     #[test]

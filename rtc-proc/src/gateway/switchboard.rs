@@ -8,7 +8,7 @@
 //! Each browser holds unused relay credentials: it gets the first when it joins, and new ones as
 //! soon as an offer has used those, before they expire, and when the relay is replaced. Rtc gets
 //! its half of each. So neither side ever waits for credentials. Each login has a
-//! budget of them (`budget`); one that has used it up keeps what it has.
+//! budget of them (`budget`); one that has used it up keeps what it has. Each has a budget of offers, too.
 //!
 //! A browser whose WebSocket is lost may still have its picture: rtc is told that nobody signals
 //! for the peer, and keeps it; the browser's next WebSocket resumes it with the ticket that came
@@ -131,7 +131,8 @@ pub struct Switchboard {
     /// Logins that have ended, the latest last: the rtc of the next link is told.
     ended: VecDeque<LoginId>,
     app: AppState,
-    budgets: Budgets,
+    credentials: Budgets,
+    offers: Budgets,
     next_browser: u64,
     next_peer: u64,
     outputs: VecDeque<Output>,
@@ -157,7 +158,8 @@ impl Switchboard {
             linked: false,
             ended: VecDeque::new(),
             app: AppState::Running,
-            budgets: Budgets::default(),
+            credentials: Budgets::of(budget::CREDENTIALS),
+            offers: Budgets::of(budget::OFFERS),
             next_browser: 0,
             next_peer: first_peer.0,
             outputs: VecDeque::new(),
@@ -192,13 +194,21 @@ impl Switchboard {
         match input {
             Input::App(state) => self.app_is(state),
             Input::AppRefused(browser, reason) => self.app_refused(browser, reason),
-            Input::Said(browser, FromBrowser::Offer { sdp }) => self.offered(now, browser, sdp),
+            Input::Said(browser, FromBrowser::Offer { sdp }) => {
+                if self.may_offer(now, browser) {
+                    self.offered(now, browser, sdp);
+                }
+            }
             Input::Said(browser, FromBrowser::Candidate { candidate }) => {
                 self.found_candidate(browser, candidate);
             }
             Input::Said(browser, FromBrowser::StartApp {}) => self.start_app(browser),
             Input::Said(browser, FromBrowser::Probe {}) => self.mint(now, browser, Purpose::Probe),
-            Input::Said(browser, FromBrowser::Restart { sdp }) => self.restarted(now, browser, sdp),
+            Input::Said(browser, FromBrowser::Restart { sdp }) => {
+                if self.may_offer(now, browser) {
+                    self.restarted(now, browser, sdp);
+                }
+            }
             Input::Said(browser, FromBrowser::Resume { ticket }) => {
                 self.resumed(now, browser, ticket);
             }

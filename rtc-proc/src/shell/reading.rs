@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lumen_ipc::link::LinkName;
+use lumen_ipc::{link::LinkName, message::signalling::ToRtc};
 use nix::errno::Errno;
 use tracing::{info, warn};
 
@@ -46,7 +46,12 @@ impl Rtc {
         signalling.flush()?;
         for _ in 0..MAX_MESSAGES {
             let Some(message) = signalling.next()? else { break };
+            // An offer takes as long as several pictures: those and datagrams come between two.
+            let is_dear = matches!(message, ToRtc::OfferMade { .. });
             self.peers.signalling(now, message)?;
+            if is_dear {
+                break;
+            }
         }
         Ok(())
     }

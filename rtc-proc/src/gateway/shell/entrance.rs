@@ -84,6 +84,7 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
             named
         }
     };
+    let _answering = place.answering();
     let visit = Visit { asker: asker.clone(), named, place: Arc::clone(&place) };
     request.extensions_mut().insert(visit);
     if !client.sender.trusted {

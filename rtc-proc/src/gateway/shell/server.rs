@@ -127,6 +127,8 @@ pub(super) async fn accept(
                         () = place.displaced() => figures.connections_refused.increment(),
                     }
                 });
+                // What it has said already is read before the next one may displace it.
+                tokio::task::yield_now().await;
             }
             // No connection's fault: this is no listener any more, and never will be.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),

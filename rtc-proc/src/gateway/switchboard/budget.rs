@@ -1,4 +1,5 @@
-//! How many relay credentials each login may get: so many at once, and one more at intervals.
+//! How many relay credentials each login may get, and how many offers it may make: so many at once, and
+//! one more at intervals.
 //!
 //! Without authentication all browsers share one login; then each browser has a budget of its own.
 
@@ -11,11 +12,19 @@ use lumen_ipc::login::LoginId;
 
 use super::BrowserId;
 
-/// Credentials that may be minted at once. A page takes two at first, one for each later
-/// connection, and a few for each test of the relay.
-pub(super) const MOST: u32 = 30;
-/// The time after which one more is allowed.
-pub(super) const REFILL: Duration = Duration::from_secs(2);
+/// So many at once, and one more after each refill.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    pub(super) most: u32,
+    pub(super) refill: Duration,
+}
+
+/// Credentials. A page takes two at first, one for each later connection, and a few for each test of
+/// the relay.
+pub(super) const CREDENTIALS: Rate = Rate { most: 30, refill: Duration::from_secs(2) };
+/// Offers of connections and of ICE restarts, each of which costs rtc a millisecond or more. A page
+/// makes one for each connection, and waits longer after each that fails.
+pub(super) const OFFERS: Rate = Rate { most: 60, refill: Duration::from_millis(500) };
 /// Most budgets remembered; beyond that, full ones are dropped.
 const MOST_KEPT: usize = 1024;
 
@@ -27,8 +36,11 @@ pub(super) enum Payer {
 }
 
 /// What has been spent, as the instant at which a budget is full again.
-#[derive(Debug, Default)]
-pub(super) struct Budgets(BTreeMap<Payer, Instant>);
+#[derive(Debug)]
+pub(super) struct Budgets {
+    rate: Rate,
+    whole: BTreeMap<Payer, Instant>,
+}
 
 impl Payer {
     pub(super) fn of(login: LoginId, browser: BrowserId) -> Self {
@@ -40,17 +52,23 @@ impl Payer {
 }
 
 impl Budgets {
+    /// Everybody's budget is whole.
+    pub(super) const fn of(rate: Rate) -> Self {
+        Self { rate, whole: BTreeMap::new() }
+    }
+
     /// Takes one out; when there is none, returns when there is one again.
     pub(super) fn spend(&mut self, now: Instant, payer: Payer) -> Result<(), Instant> {
-        if self.0.len() >= MOST_KEPT {
-            self.0.retain(|_, whole_at| *whole_at > now);
+        if self.whole.len() >= MOST_KEPT {
+            self.whole.retain(|_, whole_at| *whole_at > now);
         }
-        let whole_at = self.0.get(&payer).map_or(now, |whole_at| (*whole_at).max(now)) + REFILL;
-        let over = whole_at.saturating_duration_since(now + REFILL * MOST);
+        let Rate { most, refill } = self.rate;
+        let whole_at = self.whole.get(&payer).map_or(now, |whole_at| (*whole_at).max(now)) + refill;
+        let over = whole_at.saturating_duration_since(now + refill * most);
         if !over.is_zero() {
             return Err(now + over);
         }
-        self.0.insert(payer, whole_at);
+        self.whole.insert(payer, whole_at);
         Ok(())
     }
 }
@@ -59,9 +77,12 @@ impl Budgets {
 mod tests {
     use super::*;
 
+    const MOST: u32 = CREDENTIALS.most;
+    const REFILL: Duration = CREDENTIALS.refill;
+
     #[test]
     fn budget_runs_dry_fills_again_and_is_nobody_elses() {
-        let (now, mut budgets) = (Instant::now(), Budgets::default());
+        let (now, mut budgets) = (Instant::now(), Budgets::of(CREDENTIALS));
         let (own, other) = (Payer::Login(LoginId(1)), Payer::Login(LoginId(2)));
         assert_eq!((0..90).filter(|_| budgets.spend(now, own).is_ok()).count(), MOST as usize);
         assert_eq!(budgets.spend(now, own), Err(now + REFILL));
@@ -72,11 +93,11 @@ mod tests {
 
     #[test]
     fn budgets_that_are_whole_again_are_forgotten() {
-        let (mut now, mut budgets) = (Instant::now(), Budgets::default());
+        let (mut now, mut budgets) = (Instant::now(), Budgets::of(CREDENTIALS));
         for id in 0..10_000 {
             now += REFILL;
             assert!(budgets.spend(now, Payer::Browser(BrowserId(id))).is_ok());
-            assert!(budgets.0.len() <= MOST_KEPT);
+            assert!(budgets.whole.len() <= MOST_KEPT);
         }
     }
 }

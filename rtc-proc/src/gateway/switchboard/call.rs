@@ -16,6 +16,7 @@ use lumen_ipc::{
 
 use super::{
     super::signal::ToBrowser,
+    budget::Payer,
     {BrowserId, MOST_WAITING_CANDIDATES, OFFER_PATIENCE, Output, Purpose, Switchboard},
 };
 
@@ -67,6 +68,19 @@ impl Claim {
 }
 
 impl Switchboard {
+    /// Whether a browser's login may make another offer now. One that makes more than a page ever does
+    /// loses its call and is told to wait; rtc, which serves all viewers, does not hear of it.
+    pub(super) fn may_offer(&mut self, now: Instant, browser: BrowserId) -> bool {
+        let Some(caller) = self.browsers.get(&browser) else { return false };
+        if self.offers.spend(now, Payer::of(caller.login.id, browser)).is_ok() {
+            return true;
+        }
+        self.give_up_call(browser);
+        let reason = "There are too many offers of this login. Try again in a moment.";
+        self.tell_closed(browser, Reason::truncated(reason), true);
+        false
+    }
+
     /// Makes a call of an offer; it replaces the browser's earlier call.
     pub(super) fn offered(&mut self, now: Instant, browser: BrowserId, sdp: Sdp) {
         self.give_up_call(browser);

@@ -40,7 +40,7 @@ impl Switchboard {
     pub(super) fn mint(&mut self, now: Instant, browser: BrowserId, purpose: Purpose) {
         let Some(asking) = self.browsers.get_mut(&browser) else { return };
         let payer = Payer::of(asking.login.id, browser);
-        if let Err(next) = self.budgets.spend(now, payer) {
+        if let Err(next) = self.credentials.spend(now, payer) {
             match purpose {
                 Purpose::Probe => self.probe_minted(now, browser, None),
                 Purpose::Stream => {

@@ -1,9 +1,12 @@
 //! A browser that asks for more of the relay than its login may have.
 
 use super::{
-    super::budget::{MOST, REFILL},
+    super::budget::{CREDENTIALS, OFFERS},
     *,
 };
+
+const MOST: u32 = CREDENTIALS.most;
+const REFILL: Duration = CREDENTIALS.refill;
 
 fn ask_to_probe(switchboard: &mut Switchboard, now: Instant, browser: BrowserId) -> Vec<Output> {
     switchboard.handle_input(now, Input::Said(browser, FromBrowser::Probe {}));
@@ -93,4 +96,33 @@ fn browsers_of_a_desktop_without_logins_have_a_budget_each() {
     assert_eq!(mints(&drain(&mut switchboard)), MOST as usize);
     switchboard.join(now, open);
     assert_eq!(mints(&drain(&mut switchboard)), 1);
+}
+
+#[test]
+fn offers_of_a_login_beyond_any_pages_are_not_passed_on_and_cost_no_other_login() {
+    let now = Instant::now();
+    let mut switchboard = Switchboard::new(PeerId(1));
+    switchboard.handle_input(now, Input::LinkUp);
+    let joined = |outputs: &[Output]| {
+        let is = |output: &&Output| matches!(output, Output::ToRtc(ToRtc::OfferMade { .. }));
+        outputs.iter().filter(is).count()
+    };
+    let mut passed_on = 0;
+    // Another WebSocket of the same login has no other budget.
+    for _ in 0..10 {
+        let browser = switchboard.join(now, login(RIGHTS, 1));
+        for _ in 0..100 {
+            switchboard.handle_input(now, offer(browser, "offer"));
+            passed_on += joined(&drain(&mut switchboard));
+        }
+        assert_eq!(switchboard.peers(), 0, "its last offer was one too many");
+        switchboard.handle_input(now, Input::Left(browser));
+    }
+    assert_eq!(passed_on, OFFERS.most as usize);
+    let other = switchboard.join(now, login(RIGHTS, 2));
+    switchboard.handle_input(now, offer(other, "offer"));
+    assert_eq!(joined(&drain(&mut switchboard)), 1);
+    let later = switchboard.join(now, login(RIGHTS, 1));
+    switchboard.handle_input(now + OFFERS.refill, offer(later, "offer"));
+    assert_eq!(joined(&drain(&mut switchboard)), 1);
 }
