@@ -51,6 +51,12 @@ storm: ## install what is missing and kill 300 workers at random (KILLS=N for an
 	@tests/install.sh test
 	@tests/storm.sh $(KILLS)
 
+.PHONY: siege
+siege: ## install what is missing and print an honest viewer's frame rate beside attacks (SECONDS_EACH=N; ten minutes)
+	@echo '==> siege: installing what is missing'
+	@tests/install.sh test
+	@tests/siege.sh $(SECONDS_EACH)
+
 .PHONY: vm-shell
 vm-shell: ## a root shell in that machine
 	@tests/install.sh vm

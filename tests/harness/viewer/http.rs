@@ -48,7 +48,8 @@ impl Reply {
     /// # Errors
     /// When it contains none.
     pub fn signed_in(&self) -> Result<SignedIn> {
-        let kept: Kept = serde_json::from_str(&self.body).context("no key for the page")?;
+        let kept: Kept = serde_json::from_str(&self.body)
+            .with_context(|| format!("no key for the page, but {} {}", self.status, self.body))?;
         Ok(SignedIn { cookie: self.cookie().context("no cookie")?, key: kept.key })
     }
 

@@ -1,0 +1,75 @@
+//! A hostile browser that has signed in.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use lumen_tests::viewer::{Handshake, Signalling, login};
+use serde_json::json;
+use str0m::{
+    RtcConfig,
+    media::{Direction, MediaKind},
+};
+
+use crate::attack::{Attack, Siege, Target};
+
+pub(crate) fn attacks() -> Vec<Attack> {
+    vec![
+        Attack { name: "browser: 1,000 offers on one WebSocket, 250 a second", run: offers },
+        Attack {
+            name: "browser: 1,000 broken messages on one WebSocket, 250 a second",
+            run: broken,
+        },
+    ]
+}
+
+/// An offer of a new connection, as a page makes it.
+fn offer() -> Result<String> {
+    let mut rtc = RtcConfig::new().clear_codecs().enable_h264(true).build(Instant::now());
+    let mut change = rtc.sdp_api();
+    change.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+    change.add_channel("input".to_owned());
+    let (offer, _) = change.apply().context("an empty offer")?;
+    Ok(json!({ "type": "offer", "sdp": offer.to_sdp_string() }).to_string())
+}
+
+/// Sends messages on one WebSocket, and opens another when the gateway has closed it.
+fn send(target: &Target, siege: &Siege, messages: &[String]) -> Result<()> {
+    let signed_in = login(target.door, &target.token)?.signed_in()?;
+    let open = || -> Result<Signalling> {
+        let signalling = Signalling::open(Handshake::of(target.door).signed_in(&signed_in))?;
+        signalling.set_nonblocking()?;
+        Ok(signalling)
+    };
+    let mut signalling = open()?;
+    siege.strike(250, 1_000, |number| {
+        let message = messages.get(number as usize % messages.len()).context("a message")?;
+        let over = loop {
+            match signalling.receive() {
+                Ok(Some(_)) => {}
+                Ok(None) => break false,
+                Err(_) => break true,
+            }
+        };
+        if over || signalling.send(message.clone()).is_err() {
+            signalling = open()?;
+        }
+        Ok(())
+    })
+}
+
+fn offers(target: &Target, siege: &Siege) -> Result<()> {
+    str0m::crypto::from_feature_flags().install_process_default();
+    let offers: Vec<String> = (0..8).map(|_| offer()).collect::<Result<_>>()?;
+    send(target, siege, &offers)
+}
+
+fn broken(target: &Target, siege: &Siege) -> Result<()> {
+    let long = format!(r#"{{"type":"offer","sdp":"{}"}}"#, "a=x\\r\\n".repeat(4000));
+    let messages = [
+        r#"{"type":"offer","sdp":"v=0"}"#.to_owned(),
+        r#"{"type":"candidate","candidate":"candidate:1 1 udp 1 0.0.0.0 9 typ host"}"#.to_owned(),
+        r#"{"type":"#.to_owned(),
+        long,
+    ];
+    send(target, siege, &messages)
+}

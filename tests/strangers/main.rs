@@ -1,0 +1,70 @@
+//! An honest viewer's pictures beside each attack of a stranger, and beside a hostile browser.
+//!
+//! A native viewer watches an app that scrolls at a fixed rate. Quiet spans alternate with attacks in one
+//! run, so the ratio of the two rates holds on a busy machine, too. Each attack also says how long a new
+//! viewer takes to its first picture, what the workers that strangers reach use of a processor, and how many
+//! lines the log grows by.
+//!
+//! # Rates
+//! Attackers keep to rates that are far above what one stranger's line carries, and that do not use up this
+//! machine by themselves: then the attacker's own system calls would be measured. All traffic is on loopback.
+//!
+//! # Length
+//! Each attack is measured for four seconds. `LUMEN_TEST_SIEGE` sets another number; `make siege` uses 20.
+
+#![forbid(unsafe_code)]
+
+mod attack;
+mod browsers;
+mod meter;
+
+use anyhow::{Result, ensure};
+use lumen_tests::{
+    rig::{Rig, Setup},
+    viewer::Viewer,
+};
+
+use attack::{Attack, Target};
+use meter::Meter;
+
+/// The app's and the desktop's rate.
+const FPS: u32 = 30;
+
+fn desktop() -> Setup {
+    let setup = Setup::new().show(lumen_tests::app::Show::Scroll, FPS);
+    setup.option("--size", "640x360").option("--resize", "fixed").option("--fps", "30")
+}
+
+fn withstands(meter: &mut Meter<'_>, attacks: &[Attack]) -> Result<()> {
+    let fallen: Vec<String> = attacks
+        .iter()
+        .map(|attack| meter.measure(attack))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect();
+    ensure!(fallen.is_empty(), "{}", fallen.join("\n"));
+    Ok(())
+}
+
+/// No attack may cost a worker.
+fn nobody_was_restarted(rig: &Rig) -> Result<()> {
+    for process in rig.status()?.processes() {
+        let (worker, restarts) = (process.process.kind(), process.restarts);
+        ensure!(restarts == 0, "{worker} was started anew {restarts} times: {}", rig.said());
+    }
+    Ok(())
+}
+
+#[test]
+fn honest_viewer_keeps_its_frame_rate_beside_each_attack_of_a_stranger() -> Result<()> {
+    let rig = desktop().start()?;
+    let target = |_: &Viewer| -> Result<Target> {
+        let door = rig.address();
+        Ok(Target { door, token: rig.token().to_owned() })
+    };
+    let mut meter = Meter::start(&rig, rig.address(), target)?;
+    let attacks = browsers::attacks();
+    withstands(&mut meter, &attacks)?;
+    nobody_was_restarted(&rig)
+}
