@@ -17,9 +17,12 @@
 mod attack;
 mod browsers;
 mod meter;
+mod sockets;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::process::Worker;
 use lumen_tests::{
+    nginx::{Nginx, documented},
     rig::{Rig, Setup},
     viewer::Viewer,
 };
@@ -56,6 +59,21 @@ fn nobody_was_restarted(rig: &Rig) -> Result<()> {
     Ok(())
 }
 
+/// The sum of what the log says was held back of `worker`'s lines.
+fn held_back(rig: &Rig, worker: Worker) -> Result<u64> {
+    let output = rig.lumen(&["logs", worker.name()])?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let count = |line: &str| {
+        let (before, _) = line.split_once(" lines of this kind were held back")?;
+        before.rsplit(' ').next()?.parse::<u64>().ok()
+    };
+    let suppressed = |line: &str| {
+        let after = line.split_once("suppressed=")?.1;
+        after.split(|letter: char| !letter.is_ascii_digit()).next()?.parse::<u64>().ok()
+    };
+    Ok(said.lines().filter_map(|line| count(line).or_else(|| suppressed(line))).sum())
+}
+
 #[test]
 fn honest_viewer_keeps_its_frame_rate_beside_each_attack_of_a_stranger() -> Result<()> {
     let rig = desktop().start()?;
@@ -64,7 +82,26 @@ fn honest_viewer_keeps_its_frame_rate_beside_each_attack_of_a_stranger() -> Resu
         Ok(Target { door, token: rig.token().to_owned() })
     };
     let mut meter = Meter::start(&rig, rig.address(), target)?;
-    let attacks = browsers::attacks();
+    let attacks = [sockets::attacks(), browsers::attacks()].concat();
     withstands(&mut meter, &attacks)?;
+    nobody_was_restarted(&rig)?;
+    // What strangers had logged was counted and held back.
+    ensure!(held_back(&rig, Worker::Gateway)? > 100, "{}", rig.said());
+    Ok(())
+}
+
+#[test]
+fn honest_viewer_behind_a_trusted_proxy_keeps_its_frame_rate_beside_strangers() -> Result<()> {
+    let setup = desktop().option("--relay", "off").option("--udp-listen", "127.0.0.1");
+    let rig = setup.option("--trusted-proxy", "127.0.0.1").start()?;
+    let nginx = Nginx::start(&documented(&format!("http://{}", rig.address()))?)?;
+    let target = |_: &Viewer| -> Result<Target> {
+        let door = rig.address();
+        Ok(Target { door, token: rig.token().to_owned() })
+    };
+    let proxy = nginx.origin();
+    let proxy = proxy.strip_prefix("http://").context("no TLS")?.parse()?;
+    let mut meter = Meter::start(&rig, proxy, target)?;
+    withstands(&mut meter, &sockets::attacks_through_a_proxy())?;
     nobody_was_restarted(&rig)
 }
