@@ -17,6 +17,10 @@ use anyhow::Result;
 pub(crate) struct Target {
     /// Where browsers connect.
     pub(crate) door: SocketAddr,
+    /// Rtc's UDP socket.
+    pub(crate) media: SocketAddr,
+    /// The relay's UDP socket.
+    pub(crate) relay: SocketAddr,
     /// What a hostile browser signs in with.
     pub(crate) token: String,
 }

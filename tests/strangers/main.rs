@@ -16,8 +16,10 @@
 
 mod attack;
 mod browsers;
+mod datagrams;
 mod meter;
 mod sockets;
+mod stun;
 
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
@@ -36,6 +38,26 @@ const FPS: u32 = 30;
 fn desktop() -> Setup {
     let setup = Setup::new().show(lumen_tests::app::Show::Scroll, FPS);
     setup.option("--size", "640x360").option("--resize", "fixed").option("--fps", "30")
+}
+
+/// Where the relay takes datagrams.
+fn relay_port(rig: &Rig) -> Result<u16> {
+    rig.ready_worker(Worker::Turn)?;
+    let status = rig.status()?;
+    let turn = status.processes().find(|process| process.process.kind() == Worker::Turn);
+    let summary = turn.context("no relay")?.summary.as_str().to_owned();
+    let digits = |letter: char| letter.is_ascii_digit();
+    let port = summary.split(|letter| !digits(letter)).find_map(|word| word.parse().ok());
+    port.with_context(|| format!("no port in {summary:?}"))
+}
+
+/// The media socket's port, as the answer to a viewer names it.
+fn media_port(viewer: &Viewer) -> Result<u16> {
+    viewer.wait_for_frame(0)?;
+    let answer = viewer.seen().answer.clone();
+    let direct = |line: &&str| line.starts_with("a=candidate:") && line.contains(" typ host");
+    let port = answer.lines().find(direct).and_then(|line| line.split(' ').nth(5)?.parse().ok());
+    port.with_context(|| format!("no candidate in {answer}"))
 }
 
 fn withstands(meter: &mut Meter<'_>, attacks: &[Attack]) -> Result<()> {
@@ -76,13 +98,15 @@ fn held_back(rig: &Rig, worker: Worker) -> Result<u64> {
 
 #[test]
 fn honest_viewer_keeps_its_frame_rate_beside_each_attack_of_a_stranger() -> Result<()> {
-    let rig = desktop().start()?;
-    let target = |_: &Viewer| -> Result<Target> {
+    let rig = desktop().option("--relay-port", "0").start()?;
+    let target = |viewer: &Viewer| -> Result<Target> {
         let door = rig.address();
-        Ok(Target { door, token: rig.token().to_owned() })
+        let at = |port| (door.ip(), port).into();
+        let (media, relay) = (at(media_port(viewer)?), at(relay_port(&rig)?));
+        Ok(Target { door, media, relay, token: rig.token().to_owned() })
     };
     let mut meter = Meter::start(&rig, rig.address(), target)?;
-    let attacks = [sockets::attacks(), browsers::attacks()].concat();
+    let attacks = [datagrams::attacks(), sockets::attacks(), browsers::attacks()].concat();
     withstands(&mut meter, &attacks)?;
     nobody_was_restarted(&rig)?;
     // What strangers had logged was counted and held back.
@@ -97,7 +121,7 @@ fn honest_viewer_behind_a_trusted_proxy_keeps_its_frame_rate_beside_strangers() 
     let nginx = Nginx::start(&documented(&format!("http://{}", rig.address()))?)?;
     let target = |_: &Viewer| -> Result<Target> {
         let door = rig.address();
-        Ok(Target { door, token: rig.token().to_owned() })
+        Ok(Target { door, media: door, relay: door, token: rig.token().to_owned() })
     };
     let proxy = nginx.origin();
     let proxy = proxy.strip_prefix("http://").context("no TLS")?.parse()?;
