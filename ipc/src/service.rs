@@ -31,7 +31,7 @@ pub use crate::{
 pub const MAX_RPC_BYTES: usize = 256 * 1024;
 
 /// Supervisor → worker. The life of a worker is `hello`, `configure`, `start`, then any number of
-/// `status`, `metrics` and `set_candidates`, then `drain`; see [`Phase::permits`](crate::phase::Phase::permits).
+/// `status`, `metrics`, `alive` and `set_candidates`, then `drain`; see [`Phase::permits`](crate::phase::Phase::permits).
 #[tarpc::service]
 pub trait Control {
     /// Identifies the caller and the worker. Both sides compare the build.
@@ -51,6 +51,9 @@ pub trait Control {
     async fn metrics() -> Vec<Metric>;
     /// Asks it to finish and exit; answered once it takes no new work.
     async fn drain() -> Result<(), Refusal>;
+    /// A sign of life, given by the loop that serves when it next looks for its supervisor's events;
+    /// at once by a worker that does not serve.
+    async fn alive();
 }
 
 /// Gateway → supervisor.

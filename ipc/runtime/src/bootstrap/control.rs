@@ -232,6 +232,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Asks the loop that serves for a sign of life; `None` when there is no such loop.
+    fn ask_for_sign(&self) -> Option<oneshot::Receiver<()>> {
+        self.state().serving.as_ref().map(|serving| serving.events.ask_for_sign())
+    }
+
     fn drain(&self) -> Result<(), Refusal> {
         let mut state = self.permitted(Request::Drain)?;
         if state.phase == Phase::Ready {
@@ -286,5 +291,12 @@ impl service::Control for Server {
 
     async fn drain(self, _: Context) -> Result<(), Refusal> {
         self.0.drain()
+    }
+
+    async fn alive(self, _: Context) {
+        if let Some(sign) = self.0.ask_for_sign() {
+            // It fails only when the worker has stopped serving.
+            let _ = sign.await;
+        }
     }
 }

@@ -49,7 +49,8 @@ pub enum SupervisorEvent {
 }
 
 impl Supervision {
-    /// The next event, if one is waiting.
+    /// The next event, if one is waiting. Calling this is the sign of life that the supervisor asks for:
+    /// only the loop that serves may, and it must whenever the descriptor is readable.
     #[must_use]
     pub fn next(&self) -> Option<SupervisorEvent> {
         self.events.pop()
@@ -133,11 +134,13 @@ struct Queue {
     waiting: VecDeque<SupervisorEvent>,
     /// Only the newest ones; older ones are obsolete.
     candidates: Option<Vec<SocketAddr>>,
+    /// Who waits for a sign of life.
+    signs: Vec<oneshot::Sender<()>>,
 }
 
 impl Queue {
     fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.candidates.is_none()
+        self.waiting.is_empty() && self.candidates.is_none() && self.signs.is_empty()
     }
 }
 
@@ -166,6 +169,17 @@ impl Events {
         self.waker.wake();
     }
 
+    /// Asks the main thread for a sign of life, which it gives when it next looks for events.
+    pub(super) fn ask_for_sign(&self) -> oneshot::Receiver<()> {
+        let (sign, given) = oneshot::channel();
+        let mut queue = self.queue();
+        // The supervisor asks again when it has given up waiting.
+        queue.signs.retain(|sign| !sign.is_closed());
+        queue.signs.push(sign);
+        self.waker.wake();
+        given
+    }
+
     fn take_candidates(&self) -> Option<Vec<SocketAddr>> {
         let mut queue = self.queue();
         let candidates = queue.candidates.take()?;
@@ -188,6 +202,10 @@ impl Events {
 
     fn pop(&self) -> Option<SupervisorEvent> {
         let mut queue = self.queue();
+        for sign in queue.signs.drain(..) {
+            // Nobody waits for it any more.
+            let _ = sign.send(());
+        }
         let event = queue.waiting.pop_front();
         if queue.is_empty() {
             self.waker.acknowledge();
@@ -361,6 +379,20 @@ mod tests {
         assert!(events.pop().is_some());
         assert!(!readable_now(&events.waker).expect("poll"));
         assert!(events.pop().is_none());
+    }
+
+    #[test]
+    fn sign_of_life_is_given_when_events_are_looked_for_and_not_before() {
+        let events = Events::new().expect("eventfd");
+        let (mut first, mut second) = (events.ask_for_sign(), events.ask_for_sign());
+        assert!(readable_now(&events.waker).expect("poll"), "the loop is to wake");
+        assert!(first.try_recv().is_err());
+        assert!(events.pop().is_none());
+        assert_eq!((first.try_recv(), second.try_recv()), (Ok(()), Ok(())));
+        assert!(!readable_now(&events.waker).expect("poll"));
+        drop(events.ask_for_sign());
+        drop(events.ask_for_sign());
+        assert_eq!(events.queue().signs.len(), 1, "who has given up waiting is forgotten");
     }
 
     fn waiting(events: &Events) -> Vec<ToWorker> {

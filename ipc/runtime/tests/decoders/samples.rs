@@ -102,6 +102,8 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
                 ],
             }),
             reply(ControlResponse::Drain(Ok(()))),
+            request(ControlRequest::Alive {}),
+            reply(ControlResponse::Alive(())),
         ],
     );
     add(
