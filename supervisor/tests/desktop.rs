@@ -5,6 +5,8 @@
 mod commands;
 #[path = "desktop/output.rs"]
 mod output;
+#[path = "desktop/stuck.rs"]
+mod stuck;
 
 use std::{
     fs,

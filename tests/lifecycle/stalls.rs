@@ -1,10 +1,10 @@
 //! A worker stops for a while, as one does that the kernel starves or a debugger holds: its
-//! neighbours give up their links to it. It lives, so nothing is restarted; the links must be made
-//! again.
+//! neighbours give up their links to it. If it goes on in time, nothing is restarted; the links must be made
+//! again. One that does not is ended, unless it is not to blame.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
     browser::Browser,
@@ -14,6 +14,10 @@ use lumen_tests::{
     rig::Rig,
     stall::Stall,
     viewer::{Handshake, Signalling, Viewer, login},
+};
+use nix::{
+    sys::{ptrace, wait::waitpid},
+    unistd::Pid,
 };
 
 /// An offer of the largest legal size: few of them fill a link that nobody reads.
@@ -76,10 +80,79 @@ fn media_that_stood_still_for_long_shows_pictures_afterwards() -> Result<()> {
     // A viewer who joins needs a keyframe.
     let second = Viewer::join(&rig)?;
     second.wait_until_connected()?;
+    // The whole machine is slow; else the supervisor would end media alone.
+    let slow = Stall::of(&[rig.supervisor()])?;
     let since = Instant::now();
     wait_until("every request has been given up", || since.elapsed() > LONG)?;
-    drop(still);
+    drop((still, slow));
     second.wait_for_frame(0)?;
     ensure!(rig.ready_worker(Worker::Media)? == media, "media was started anew");
     Ok(())
+}
+
+/// Longer than a worker may be without a sign of life, counted from any moment.
+const TOO_LONG: Duration = Duration::from_secs(23);
+
+fn state(rig: &Rig, worker: Worker) -> Result<String> {
+    let status = rig.status()?;
+    let process = status.processes().find(|process| process.process.kind() == worker);
+    Ok(process.with_context(|| format!("no {worker}"))?.state.as_str().to_owned())
+}
+
+#[test]
+fn worker_that_does_not_go_on_is_shown_as_stuck_then_ended_and_the_next_serves() -> Result<()> {
+    let rig = Rig::start()?;
+    // In each scope others go on.
+    for stopped in [
+        [Worker::Compositor, Worker::Rtc, Worker::Gateway],
+        [Worker::Media, Worker::Gamepad, Worker::Turn],
+    ] {
+        let processes = stopped.map(|worker| rig.ready_worker(worker));
+        let processes = processes.into_iter().collect::<Result<Vec<_>>>()?;
+        let still = Stall::of(&processes)?;
+        for worker in stopped {
+            wait_until(&format!("{worker} is shown as stuck"), || {
+                state(&rig, worker).is_ok_and(|state| state == "stuck")
+            })?;
+        }
+        for (worker, process) in stopped.into_iter().zip(processes) {
+            rig.successor(worker, process)?;
+            let line = format!("{worker} has given no sign of life for 10 s; ending it");
+            ensure!(rig.said().contains(&line), "nobody is told of {worker}");
+        }
+        drop(still);
+        Viewer::join(&rig)?.wait_for_frame(0)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn desktop_that_stood_still_as_a_whole_keeps_its_workers() -> Result<()> {
+    let rig = Rig::start()?;
+    let workers = rig.ready_workers()?;
+    let (still, since) = (Stall::of(&workers)?, Instant::now());
+    wait_until("it has stood still for long", || since.elapsed() > TOO_LONG)?;
+    ensure!(state(&rig, Worker::Media)? == "stuck", "{}", rig.said());
+    drop(still);
+    let since = Instant::now();
+    Viewer::join(&rig)?.wait_for_frame(0)?;
+    wait_until("every worker has been asked again", || since.elapsed() > TOO_LONG)?;
+    ensure!(rig.ready_workers()? == workers, "a worker was started anew: {}", rig.said());
+    Ok(())
+}
+
+#[test]
+fn worker_that_a_debugger_holds_is_left_alone() -> Result<()> {
+    let rig = Rig::start()?;
+    let compositor = rig.ready_worker(Worker::Compositor)?;
+    let pid = Pid::from_raw(i32::try_from(compositor.0)?);
+    ptrace::seize(pid, ptrace::Options::empty()).context("tracing the compositor")?;
+    ptrace::interrupt(pid)?;
+    waitpid(pid, None)?;
+    let since = Instant::now();
+    wait_until("it has been held for long", || since.elapsed() > TOO_LONG)?;
+    ensure!(state(&rig, Worker::Compositor)? == "stuck", "{}", rig.said());
+    ptrace::detach(pid, None)?;
+    ensure!(rig.ready_worker(Worker::Compositor)? == compositor, "it was started anew");
+    Viewer::join(&rig)?.wait_for_frame(0).map(drop)
 }

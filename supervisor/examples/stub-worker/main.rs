@@ -1,7 +1,7 @@
 //! A worker that does what its test wants. It takes the name of any worker, reads its mode from a
 //! file beside its program before it is confined, and serves nothing.
 //!
-//! `ok` serves and drains; `crash` ends while serving; `hang` never gets ready; `forbidden-syscall`
+//! `ok` serves and drains; `crash` ends while serving; `hang` never gets ready; `loop` turns for ever while it serves, and answers `control`; `forbidden-syscall`
 //! makes one; `wrong-build` ends as one of another build does; `slow-drain` never drains; `accuse`
 //! says of every pair of `frames` that its peer broke the contract; `log-flood` logs without end;
 //! `garbage`, `oversize` and `fd-flood` break the contract themselves, on `grants`, and
@@ -139,6 +139,9 @@ impl<const INDEX: usize> Worker for Stub<INDEX> {
             "garbage" => send_raw(&[0xff; 16], 0),
             "oversize" => send_raw(&[0; MAX_MESSAGE_BYTES + 1], 0),
             "fd-flood" => send_raw(&[0, 0], 64),
+            "loop" => loop {
+                std::hint::spin_loop();
+            },
             "log-flood" => {
                 std::thread::spawn(|| {
                     let line = b"INFO stub: a line of the flood\n".repeat(100);

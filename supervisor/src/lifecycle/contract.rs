@@ -58,6 +58,10 @@ pub enum Input {
     Broke(Worker, Instance),
     /// A worker closed its end of `control` or of `grants`, as it does when it ends.
     Left(Worker, Instance),
+    /// The loop in which a worker serves has answered [`Action::Ask`].
+    Alive(Worker, Instance),
+    /// The answer to [`Action::Examine`]: whether a debugger holds the worker.
+    Examined(Worker, Instance, bool),
     /// A worker ended.
     Exited(Worker, Instance, Verdict),
     /// The app ended.
@@ -103,8 +107,12 @@ pub enum Complaint {
 pub enum Action {
     /// Tell the user that the desktop has opened: every worker is ready for the first time.
     Announce,
+    /// Ask a worker for a sign of life, and report [`Input::Alive`].
+    Ask(Worker, Instance),
     /// Ask a worker to finish.
     Drain(Worker),
+    /// Find out whether a debugger holds a worker, and report [`Input::Examined`].
+    Examine(Worker, Instance),
     /// Leave: everything has ended.
     Finish(Outcome),
     /// Send SIGKILL to a worker.
@@ -166,12 +174,18 @@ pub enum Notice {
     HelperDied(Helper, Verdict),
     /// A helper ended too often and is tried again only after this while.
     HelperFailed(Helper, Verdict, Duration),
+    /// A worker has given no sign of life for [`PATIENCE`](super::PATIENCE), and is killed.
+    Hangs(Worker),
+    /// A worker that was stuck goes on.
+    Responds(Worker),
     /// A link is made anew because of this report.
     Rewired(Word),
     /// A process that the app left behind did not even end when killed.
     RestStays,
     /// A worker closed its links to the supervisor but did not exit, and is killed.
     Stays(Worker),
+    /// A worker gives no sign of life.
+    Stuck(Worker),
     /// A worker was not ready in time.
     TooSlow(Worker),
 }
@@ -261,6 +275,8 @@ pub enum StateName {
     Ready,
     /// In the handshake.
     Starting,
+    /// Alive, without a sign of life.
+    Stuck,
     /// Waiting for its next start.
     Waiting,
 }
@@ -273,6 +289,7 @@ impl fmt::Display for StateName {
             Self::Gone => "gone",
             Self::Ready => "ready",
             Self::Starting => "starting",
+            Self::Stuck => "stuck",
             Self::Waiting => "waiting",
         })
     }

@@ -22,6 +22,7 @@ mod contract;
 mod ending;
 mod helper;
 mod links;
+mod pulse;
 mod slot;
 mod slots;
 #[cfg(test)]
@@ -45,6 +46,8 @@ use ending::Stage;
 use helper::{Helpers, Preparation};
 pub use links::ECHO;
 use links::{Judgement, Links};
+pub use pulse::PATIENCE;
+use pulse::Pulses;
 use slot::{Next, Slot};
 use slots::{Slots, is_essential};
 pub use verdict::Verdict;
@@ -54,6 +57,7 @@ pub use verdict::Verdict;
 pub struct Lifecycle {
     slots: Slots,
     links: Links,
+    pulses: Pulses,
     helpers: Helpers,
     app: AppSlot,
     /// Whether the scope has an app.
@@ -92,6 +96,7 @@ impl Lifecycle {
         Self {
             slots: Slots::of(present),
             links: Links::of(present),
+            pulses: Pulses::default(),
             helpers: Helpers::default(),
             app: AppSlot::default(),
             has_app: true,
@@ -138,14 +143,13 @@ impl Lifecycle {
                 }
             }
             Input::Ready(worker, instance) => {
-                if let Some(slot) = self.slots.get_mut(worker) {
-                    slot.ready(now, instance);
-                }
+                self.slots.get_mut(worker).map(|slot| slot.ready(now, instance));
             }
             Input::HandshakeFailed(worker, instance) => {
-                if let Some(slot) = self.slots.get_mut(worker) {
-                    slot.handshake_failed(now, instance);
-                }
+                self.slots
+                    .get_mut(worker)
+                    .iter_mut()
+                    .for_each(|slot| slot.handshake_failed(now, instance));
             }
             Input::WrongBuild(worker, instance) => {
                 let next = self.slots.get_mut(worker).map(|slot| slot.of_another_build(instance));
@@ -158,8 +162,16 @@ impl Lifecycle {
                 }
             }
             Input::Left(worker, instance) => {
-                if let Some(slot) = self.slots.get_mut(worker) {
-                    slot.left(now, instance);
+                self.slots.get_mut(worker).iter_mut().for_each(|slot| slot.left(now, instance));
+            }
+            Input::Alive(worker, instance) => {
+                if self.pulses.answered(worker, instance) {
+                    self.actions.push_back(Action::Say(Notice::Responds(worker)));
+                }
+            }
+            Input::Examined(worker, instance, is_traced) => {
+                if self.pulses.examined(worker, instance, is_traced) {
+                    self.condemn(worker, Notice::Hangs(worker));
                 }
             }
             Input::Exited(worker, instance, verdict) => self.exited(now, worker, instance, verdict),
@@ -225,21 +237,19 @@ impl Lifecycle {
             .chain(app)
             .chain(ending)
             .chain(self.links.deadline())
+            .chain(self.pulses.deadline())
             .min()
     }
 
     /// A worker's state, when it became ready, and how often it was restarted.
     #[must_use]
     pub fn report(&self, worker: Worker) -> Report {
-        self.slots.get(worker).map_or(
-            Report { state: StateName::Gone, ready_since: None, restarts: 0, next_try: None },
-            |slot| Report {
-                state: slot.name(),
-                ready_since: slot.ready_since(),
-                restarts: slot.restarts(),
-                next_try: slot.next_try(),
-            },
-        )
+        let report = self.slots.report(worker);
+        let instance = self.slots.get(worker).map(Slot::instance).unwrap_or_default();
+        match report.state == StateName::Ready && self.pulses.is_stuck(worker, instance) {
+            true => Report { state: StateName::Stuck, ..report },
+            false => report,
+        }
     }
 
     fn begin(&mut self, now: Instant) {
@@ -279,8 +289,12 @@ impl Lifecycle {
             Judgement::Restart(worker) => (worker, Notice::Accused(worker, word)),
             Judgement::Lie => (word.by, Notice::Broke(word.by)),
         };
-        if self.slots.get_mut(ended).map(Slot::condemned) == Some(Next::Kill) {
-            self.kill(ended, notice);
+        self.condemn(ended, notice);
+    }
+
+    fn condemn(&mut self, worker: Worker, notice: Notice) {
+        if self.slots.get_mut(worker).map(Slot::condemned) == Some(Next::Kill) {
+            self.kill(worker, notice);
         }
     }
 
@@ -468,6 +482,7 @@ impl Lifecycle {
         self.advance_helpers(now);
         self.advance_ending(now);
         self.rewire(now);
+        self.actions.extend(self.pulses.advance(now, &self.slots.serving()));
         self.finish_when_empty();
     }
 
@@ -479,20 +494,6 @@ impl Lifecycle {
             }
             Next::Terminate => self.actions.push_back(Action::Terminate(worker)),
             Next::Nothing | Next::Spawn => {}
-        }
-    }
-
-    /// Panics when an invariant of this module does not hold.
-    #[cfg(test)]
-    pub(crate) fn verify_invariants(&self) {
-        for (worker, slot) in self.slots.iter() {
-            slot.verify_invariants(worker, matches!(self.mode, Mode::Stopping(..) | Mode::Done));
-        }
-        self.helpers.verify_invariants(self.is_stopping());
-        self.links.verify_invariants(|end| self.slots.take(end));
-        if self.mode == Mode::Done {
-            assert!(self.app.is_none());
-            assert!(self.slots.are_gone());
         }
     }
 }

@@ -357,6 +357,10 @@ impl Slot {
         matches!(self.state, State::Starting { .. } | State::Ready { .. })
     }
 
+    pub(super) fn instance(&self) -> Instance {
+        self.instance
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.state, State::Ready { .. })
     }

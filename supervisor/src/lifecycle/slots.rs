@@ -4,6 +4,7 @@ use lumen_ipc::{link::End, process::Worker};
 
 use super::{
     class::{Class, Process},
+    contract::{Instance, Report, StateName},
     slot::Slot,
 };
 
@@ -30,6 +31,25 @@ impl Slots {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Worker, &Slot)> {
         self.0.iter().map(|(worker, slot)| (*worker, slot))
+    }
+
+    /// The processes that serve.
+    pub(super) fn serving(&self) -> Vec<(Worker, Instance)> {
+        let serving = self.iter().filter(|(_, slot)| slot.is_ready());
+        serving.map(|(worker, slot)| (worker, slot.instance())).collect()
+    }
+
+    /// A worker's state, when it became ready, and how often it was restarted.
+    pub(super) fn report(&self, worker: Worker) -> Report {
+        self.get(worker).map_or(
+            Report { state: StateName::Gone, ready_since: None, restarts: 0, next_try: None },
+            |slot| Report {
+                state: slot.name(),
+                ready_since: slot.ready_since(),
+                restarts: slot.restarts(),
+                next_try: slot.next_try(),
+            },
+        )
     }
 
     /// Everything is about to end: workers without a process are not started any more.

@@ -17,8 +17,10 @@ mod app;
 mod ending;
 mod helper;
 mod histories;
+mod invariants;
 mod leaving;
 mod links;
+mod pulse;
 mod retry;
 
 const KILLED: Verdict = Verdict::Killed(9);
@@ -43,6 +45,8 @@ struct World {
     rest: bool,
     /// Whether the kernel ends none of these, not even by SIGKILL.
     immortal: bool,
+    /// Whether workers answer when they are asked for a sign of life.
+    lively: bool,
     /// Whether the gateway reports at once that the pages have been told.
     pages: bool,
     log: Vec<Action>,
@@ -62,6 +66,7 @@ impl World {
             app: false,
             rest: false,
             immortal: false,
+            lively: true,
             pages: true,
             log: Vec::new(),
             finished: None,
@@ -194,7 +199,10 @@ impl World {
                 assert!(self.immortal || self.helpers.is_empty());
                 self.finished = Some(outcome);
             }
-            Action::Announce | Action::Say(_) => {}
+            Action::Ask(worker, instance) if self.lively => {
+                self.answer(Input::Alive(worker, instance));
+            }
+            Action::Announce | Action::Ask(..) | Action::Examine(..) | Action::Say(_) => {}
         }
     }
 

@@ -16,7 +16,7 @@ use lumen_ipc::{
 };
 use nix::sys::signal::Signal;
 use tokio::sync::mpsc;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{
     event::{Clients, Event, WorkerEvent},
@@ -24,7 +24,9 @@ use super::{
     stage::{self, Stage},
     worker::{GrantError, Workers},
 };
-use crate::lifecycle::{Action, Complaint, Input, Instance, Lifecycle, Notice, Verdict, Word};
+use crate::lifecycle::{
+    Action, Complaint, Input, Instance, Lifecycle, Notice, PATIENCE, Verdict, Word,
+};
 
 /// The workers of one scope.
 pub(super) struct Crew {
@@ -55,6 +57,7 @@ impl Crew {
         event: WorkerEvent,
     ) -> Option<ToSupervisor> {
         match event {
+            WorkerEvent::Alive => self.feed(Input::Alive(worker, instance)),
             WorkerEvent::Broke(error) => {
                 warn!(%worker, %error, "the worker sent an illegal message");
                 self.feed(Input::Broke(worker, instance));
@@ -91,6 +94,11 @@ impl Crew {
     /// Carries out what concerns workers; returns the action if the caller has to act on it, too.
     pub(super) fn carry_out(&mut self, action: Action, stage: &mut dyn Stage) -> Option<Action> {
         match action {
+            Action::Ask(worker, instance) => self.workers.ask(worker, instance),
+            Action::Examine(worker, instance) => {
+                let is_traced = self.workers.pid(worker).is_some_and(proc::is_traced);
+                self.feed(Input::Examined(worker, instance, is_traced));
+            }
             Action::Drain(worker) => {
                 if let Some(client) = self.workers.client(worker) {
                     tokio::spawn(handshake::drain(client));
@@ -202,6 +210,10 @@ fn say(notice: Notice) {
             let wait = wait.as_secs();
             error!(%worker, "{worker} {verdict}; trying again after {wait} s: {reason}");
         }
+        Notice::Hangs(worker) => {
+            let time = PATIENCE.as_secs();
+            error!(%worker, "{worker} has given no sign of life for {time} s; ending it");
+        }
         Notice::HelperDied(helper, verdict) => {
             warn!("{helper} {verdict}; starting it anew");
         }
@@ -213,6 +225,7 @@ fn say(notice: Notice) {
             error!(%worker, "{worker} cannot be reached any more, but does not end; ending it");
         }
         Notice::RestStays => warn!("something that the app left behind does not end; going on"),
+        Notice::Responds(worker) => info!(%worker, "{worker} gives signs of life again"),
         Notice::Rewired(Word { by, link, complaint, .. }) => match complaint {
             // Usually a process has died, which is logged separately.
             Complaint::Lost(LossReason::Closed) => {
@@ -225,6 +238,7 @@ fn say(notice: Notice) {
                 warn!(%by, link = %link.name, "{by} accuses the other side; making the link anew");
             }
         },
+        Notice::Stuck(worker) => warn!(%worker, "{worker} gives no sign of life"),
         Notice::TooSlow(worker) => error!(%worker, "{worker} did not get ready in time"),
     }
 }

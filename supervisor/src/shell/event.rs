@@ -104,6 +104,8 @@ pub(crate) enum HelperEvent {
 /// News of one process of a worker.
 #[derive(Debug)]
 pub(crate) enum WorkerEvent {
+    /// The loop in which it serves has answered.
+    Alive,
     /// It broke the contract with the supervisor in this way.
     Broke(String),
     /// It has its configuration.

@@ -1,6 +1,9 @@
 //! The supervisor's side of a worker's start, on `control`.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use lumen_ipc::{
     PROTO_HASH,
@@ -8,7 +11,10 @@ use lumen_ipc::{
     service::{ConfinementReport, ControlClient, Hello, WorkerConfig},
     text::Text,
 };
-use tarpc::context::{self, Context};
+use tarpc::{
+    client::RpcError,
+    context::{self, Context},
+};
 use tracing::debug;
 
 use super::event::WorkerEvent;
@@ -66,6 +72,23 @@ pub(super) async fn set_candidates(client: ControlClient, candidates: Vec<Socket
             debug!(%refusal, "rtc is not ready; it gets the candidates at its start")
         }
         Err(error) => debug!(%error, "rtc is gone; the next one gets the candidates at its start"),
+    }
+}
+
+/// How long one question for a sign of life stays; then it is asked again.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits for a worker's sign of life, however long it takes; `None` when the worker is gone.
+pub(super) async fn sign_of_life(client: ControlClient) -> Option<WorkerEvent> {
+    loop {
+        let mut context = context::current();
+        context.deadline = Instant::now() + SIGN_TIMEOUT;
+        match client.alive(context).await {
+            Ok(()) => return Some(WorkerEvent::Alive),
+            Err(RpcError::DeadlineExceeded) => {}
+            // The end of the link is reported on its own.
+            Err(_) => return None,
+        }
     }
 }
 

@@ -35,6 +35,17 @@ fn resident_pages(statm: &str) -> u64 {
     statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default()
 }
 
+/// Whether a debugger holds a process (`TracerPid` in `/proc/PID/status`).
+pub(super) fn is_traced(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    has_tracer(&status)
+}
+
+fn has_tracer(status: &str) -> bool {
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
+}
+
 /// A living process, and its uids: real, effective, saved and of the file system.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Resident {
@@ -104,6 +115,12 @@ mod tests {
         let own = std::process::id().to_string();
         let here = residents(&[nix::unistd::geteuid().as_raw()]);
         assert!(here.iter().any(|resident| resident.pid == own));
+    }
+
+    #[test]
+    fn tracer_of_a_process_is_any_but_none() {
+        assert!(has_tracer("Pid:\t7\nTracerPid:\t12\nUid:\t0\n"));
+        assert!(!has_tracer("Pid:\t7\nTracerPid:\t0\nUid:\t0\n") && !has_tracer(""));
     }
 
     #[test]

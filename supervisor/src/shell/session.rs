@@ -237,7 +237,9 @@ impl Session {
                 Action::TerminateApp => self.guests.signal_app(Signal::SIGTERM),
                 Action::TerminateRest => self.end_rest(Signal::SIGTERM),
                 // Carried out by the crew.
-                Action::Drain(_)
+                Action::Ask(..)
+                | Action::Drain(_)
+                | Action::Examine(..)
                 | Action::Kill(_)
                 | Action::Say(_)
                 | Action::Spawn(..)

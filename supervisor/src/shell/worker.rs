@@ -273,6 +273,19 @@ impl Workers {
         Ok(())
     }
 
+    /// Asks a process for a sign of life.
+    pub(super) fn ask(&self, worker: Worker, instance: Instance) {
+        let present = self.processes.get(&worker);
+        let Some(process) = present.filter(|process| process.instance == instance) else { return };
+        let (client, events) = (process.client.clone(), self.events.clone());
+        let report = Report { worker, instance, events };
+        tokio::spawn(async move {
+            if let Some(news) = handshake::sign_of_life(client).await {
+                report.send(news).await;
+            }
+        });
+    }
+
     /// Sends a signal, if there is a process.
     pub(super) fn signal(&self, worker: Worker, signal: Signal) {
         if let Some(process) = self.processes.get(&worker) {
