@@ -81,7 +81,7 @@ impl<'rig> Meter<'rig> {
         let viewer = Viewer::with_token(door, rig.token())?;
         let target = target(&viewer)?;
         // By then encoder and network estimate have settled.
-        viewer.wait_for_frame(60)?;
+        viewer.wait_for_frame(45)?;
         let mut workers = [None; REACHED.len()];
         for (process, worker) in workers.iter_mut().zip(REACHED) {
             *process = rig.worker(worker)?;
