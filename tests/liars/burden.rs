@@ -13,6 +13,7 @@ use lumen_ipc::{
     link::{Generation, LinkName},
     message::grants::{LossReason, ToSupervisor},
     process::Worker,
+    visible::is_visible,
 };
 use nix::{
     libc::{self as c},
@@ -38,6 +39,8 @@ const FLOOD: Duration = Duration::from_millis(2500);
 /// The largest share of a processor that a supervisor may use meanwhile, in a debug build. It answers
 /// an administrator all the time.
 const SHARE: f64 = 0.4;
+/// The most memory that a supervisor may take on meanwhile, in KiB: its rings of log lines fill.
+const GROWTH_KIB: u64 = 16 * 1024;
 /// The longest that an administrator waits for an answer, the start of `lumen status` included.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -50,11 +53,7 @@ pub(crate) fn flood(scene: &Scene, puppet: &Puppet, row: &mut Row) -> Result<()>
             flood_log(puppet, over, count)
         })
     })?;
-    let hostile = "\u{1b}]0;taken over\u{7}\u{202e}".repeat(100);
-    puppet.summarise(&hostile)?;
-    let shown = scene.host.lumen(&["status"])?;
-    let visible = !shown.stdout.contains(&0x1b) && !shown.stdout.contains(&7);
-    row.expect(Goal::Supervisor, visible, || "its summary controls a terminal".to_owned());
+    odd_words(scene, puppet, row)?;
     if scene.part.kind() == Worker::Gateway {
         let broker = borrowed.ends().into_iter().find(|end| end.link == LinkName::Broker);
         let broker = broker.context("the broker's link")?;
@@ -64,6 +63,28 @@ pub(crate) fn flood(scene: &Scene, puppet: &Puppet, row: &mut Row) -> Result<()>
             Ok(())
         })?;
     }
+    Ok(())
+}
+
+/// Says of itself what would steer an administrator's terminal, or does not fit.
+fn odd_words(scene: &Scene, puppet: &Puppet, row: &mut Row) -> Result<()> {
+    let begun = Instant::now();
+    puppet.summarise(&"\u{1b}]0;taken over\u{7}\u{202e}".repeat(100))?;
+    let commands: [&[&str]; 5] =
+        [&["status"], &["status", "--json"], &["logs"], &["metrics"], &["metrics", "--json"]];
+    for command in commands {
+        let shown = scene.host.lumen(command)?;
+        let words = command.join(" ");
+        row.expect(Goal::Supervisor, shown.status.success(), || {
+            format!("`lumen {words}` fails: {}", String::from_utf8_lossy(&shown.stderr))
+        });
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let steers = text.chars().find(|&character| character != '\n' && !is_visible(character));
+        row.expect(Goal::Supervisor, steers.is_none(), || {
+            format!("`lumen {words}` shows {steers:?}")
+        });
+    }
+    row.tried(Goal::Supervisor, commands.len(), begun);
     Ok(())
 }
 
@@ -106,7 +127,7 @@ fn under(
 ) -> Result<()> {
     let (over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
     let begun = Instant::now();
-    let before = times(scene)?;
+    let before = used(scene)?;
     let (slowest, done) = thread::scope(|scope| {
         let deed = scope.spawn(|| deed(&over, &count));
         let slowest = ask_until(scene, begun + FLOOD);
@@ -114,11 +135,16 @@ fn under(
         (slowest, deed.join())
     });
     done.map_err(|_| anyhow::anyhow!("the flood panicked"))?.context("flooding")?;
-    let (lasted, after) = (begun.elapsed(), times(scene)?);
+    let (lasted, after) = (begun.elapsed(), used(scene)?);
     row.tried(Goal::Supervisor, count.into_inner(), begun);
     let mut largest = 0.0_f64;
-    for ((name, before), (_, after)) in before.into_iter().zip(after) {
-        let share = (after - before).as_secs_f64() / lasted.as_secs_f64();
+    for (before, after) in before.into_iter().zip(after) {
+        let name = before.name;
+        let share = (after.time - before.time).as_secs_f64() / lasted.as_secs_f64();
+        let grown = after.memory.saturating_sub(before.memory);
+        row.expect(Goal::Supervisor, grown <= GROWTH_KIB, || {
+            format!("{what}: the supervisor of {name} grows by {grown} KiB")
+        });
         largest = largest.max(share);
         row.expect(Goal::Supervisor, share <= SHARE, || {
             format!("{what}: the supervisor of {name} uses {share:.2} of a processor")
@@ -138,11 +164,24 @@ fn under(
     Ok(())
 }
 
-fn times(scene: &Scene) -> Result<Vec<(&'static str, Duration)>> {
+/// What a supervisor has used.
+struct Use {
+    name: &'static str,
+    time: Duration,
+    /// In KiB.
+    memory: u64,
+}
+
+fn used(scene: &Scene) -> Result<Vec<Use>> {
     let names = ["the host", "the session", "the other session"];
-    let supervisors = scene.supervisors()?;
-    let times = names.into_iter().zip(supervisors);
-    times.map(|(name, process)| Ok((name, process.processor_time()?))).collect()
+    let supervisors = names.into_iter().zip(scene.supervisors()?);
+    supervisors
+        .map(|(name, process)| {
+            let memory = process.status_field("VmRSS")?;
+            let memory = memory.trim_end_matches(" kB").trim().parse().context("its memory")?;
+            Ok(Use { name, time: process.processor_time()?, memory })
+        })
+        .collect()
 }
 
 /// Asks for the status again and again; returns the longest time until an answer.

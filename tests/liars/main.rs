@@ -4,6 +4,7 @@
 //! - `scene`: a host with two sessions and their viewers, and the liar's place in it;
 //! - `puppet`: the liar (`tests/stubs/liar`), which has the worker's own policy and descriptors;
 //! - `escapes`: system calls under that policy;
+//! - `pester`: floods of messages that break no contract;
 //! - `slander`: lies and accusations on the links;
 //! - `pretence`: viewers that there are not;
 //! - `burden`: floods of the supervisor, and silence;
@@ -19,6 +20,7 @@ mod burden;
 mod calls;
 mod escapes;
 mod goal;
+mod pester;
 mod pretence;
 mod puppet;
 mod remains;
@@ -57,8 +59,10 @@ fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
     puppet.confine()?;
     secrets::look_for(&scene, puppet.process()?, "the liar", &mut row)?;
     burden::flood(&scene, &puppet, &mut row)?;
+    let before = scene.host.status()?;
+    pester::pester(&scene, &puppet, &mut row)?;
     pretence::pretend(&scene, &puppet, &mut row)?;
-    let (puppet, kept) = slander::lie(&scene, puppet, &mut row)?;
+    let (puppet, kept) = slander::lie(&scene, puppet, &before, &mut row)?;
     let puppet = burden::flood_control(&scene, puppet, &mut row)?;
     burden::silence(&scene, &puppet, &mut row)?;
     remains::fill(&puppet.borrow()?, &mut row)?;

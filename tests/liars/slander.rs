@@ -39,10 +39,14 @@ const TIMES: usize = 20;
 /// One end of a link, by what names it.
 type Name = (LinkName, Option<SessionId>, Generation);
 
-/// Lies for some lives, the first of which is `puppet`'s, and judges who had to suffer. Returns the
+/// Lies for some lives, the first of which is `puppet`'s, and judges who had to suffer since `before`. Returns the
 /// last life, and copies of every end that it had: none of those pairs ever ends.
-pub(crate) fn lie(scene: &Scene, puppet: Puppet, row: &mut Row) -> Result<(Puppet, Vec<Borrowed>)> {
-    let before = scene.host.status()?;
+pub(crate) fn lie(
+    scene: &Scene,
+    puppet: Puppet,
+    before: &HostStatus,
+    row: &mut Row,
+) -> Result<(Puppet, Vec<Borrowed>)> {
     let (begun, mut said) = (Instant::now(), Said::default());
     let (mut puppet, mut kept) = (puppet, Vec::new());
     for life in 0..LIVES {
@@ -57,7 +61,7 @@ pub(crate) fn lie(scene: &Scene, puppet: Puppet, row: &mut Row) -> Result<(Puppe
     row.tried(Goal::App, said.messages, begun);
     row.tried(Goal::Session, said.messages, begun);
     row.tried(Goal::Keys, said.messages, begun);
-    judge(scene, row, (&before, &after));
+    judge(scene, row, (before, &after));
     Ok((puppet, kept))
 }
 

@@ -52,20 +52,22 @@ fn value(value: &MetricValue) -> String {
 }
 
 fn summary(histogram: &Histogram) -> String {
-    let count: u64 = histogram.counts.iter().sum();
+    // Wide, because a worker may state any numbers.
+    let count: u128 = histogram.counts.iter().copied().map(u128::from).sum();
     if count == 0 {
         return "count 0".to_owned();
     }
     let (p50, p99) = (quantile(histogram, count, 50), quantile(histogram, count, 99));
-    format!("count {count}  mean {}  p50 ≤ {p50}  p99 ≤ {p99}", histogram.sum / count)
+    let mean = u128::from(histogram.sum) / count;
+    format!("count {count}  mean {mean}  p50 ≤ {p50}  p99 ≤ {p99}")
 }
 
 /// The bound below which `percent` of all values are.
-fn quantile(histogram: &Histogram, count: u64, percent: u64) -> u64 {
+fn quantile(histogram: &Histogram, count: u128, percent: u128) -> u64 {
     let wanted = (count * percent).div_ceil(100);
     let mut seen = 0;
     for (power, values) in histogram.counts.iter().enumerate() {
-        seen += values;
+        seen += u128::from(*values);
         if seen >= wanted {
             let power = u32::try_from(power).unwrap_or(u32::MAX);
             return 1_u64.checked_shl(power).unwrap_or(u64::MAX);
@@ -83,5 +85,14 @@ mod tests {
         let histogram = Histogram { counts: vec![0, 98, 0, 1, 1], sum: 300 };
         assert_eq!(summary(&histogram), "count 100  mean 3  p50 ≤ 2  p99 ≤ 8");
         assert_eq!(summary(&Histogram::default()), "count 0");
+    }
+
+    #[test]
+    fn summary_of_numbers_that_no_worker_counts_is_shown_all_the_same() {
+        for buckets in [1, 2, 64, 200] {
+            let histogram = Histogram { counts: vec![u64::MAX; buckets], sum: u64::MAX };
+            let count = u128::from(u64::MAX) * buckets as u128;
+            assert!(summary(&histogram).starts_with(&format!("count {count}  mean ")), "{buckets}");
+        }
     }
 }

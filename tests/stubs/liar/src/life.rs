@@ -76,8 +76,16 @@ impl<const INDEX: usize> Worker for Liar<INDEX> {
         Ok(liar)
     }
 
+    /// Names that would steer a terminal, and numbers as large as they get.
     fn metrics(&self) -> Registry {
-        Registry::default()
+        let registry = Registry::default();
+        registry.gauge("\u{1b}[2Jlies_bytes").set(i64::MIN);
+        registry.gauge("\u{202e}lies_kbps").set(i64::MAX);
+        registry.counter("lies_total").add(u64::MAX);
+        let histogram = registry.histogram("lies_microseconds");
+        histogram.record(u64::MAX);
+        histogram.record(0);
+        registry
     }
 
     fn policy(&self) -> Policy {
