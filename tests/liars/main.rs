@@ -47,6 +47,9 @@ fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
     for (_, goal, what) in OPEN.into_iter().filter(|(open, ..)| *open == worker) {
         row.open(goal, what);
     }
+    if worker == Worker::Gamepad {
+        row.admit(Goal::Keys, "where there is /dev/uinput, it can make a keyboard");
+    }
     let mut scene = Scene::start(worker)?;
     let bait = Bait::lay(&scene)?;
     remains::serves(&scene).context("before anything")?;
