@@ -320,6 +320,9 @@ pub struct HostStatus {
     pub auth: AuthMode,
     /// Process id of the host's supervisor.
     pub supervisor_pid: u32,
+    /// What that process has given up: the number of calls that its filter denies, and Landlock. Nothing
+    /// where apps descend from it.
+    pub restraint: ConfinementReport,
     /// The host's own workers.
     pub workers: Vec<ProcessStatus>,
     /// Every session.

@@ -24,6 +24,7 @@
 //! | [`config`] | one table of commands and options; parsing, help | yes |
 //! | [`environment`] | which of the caller's environment variables reach the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
+//! | [`policy`] | what the supervisor itself gives up | yes |
 //! | [`protection`] | sentences about the protection that a machine lacks | yes |
 //! | [`pace`] | rate limits | yes |
 //! | [`locale`] | an installed locale with UTF-8 | yes |
@@ -42,5 +43,6 @@ pub mod lifecycle;
 pub mod locale;
 pub mod pace;
 pub mod plan;
+pub mod policy;
 pub mod protection;
 mod shell;

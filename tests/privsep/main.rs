@@ -9,6 +9,7 @@
 mod attempts;
 mod descriptors;
 mod exposure;
+mod host;
 mod intruder;
 mod table;
 mod users;

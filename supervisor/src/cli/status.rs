@@ -38,8 +38,10 @@ fn text(status: &HostStatus) -> String {
         AuthMode::Token => "login by token",
     };
     let mut text = format!(
-        "listening on {} ({auth}), supervisor pid {}\n",
-        status.listen, status.supervisor_pid
+        "listening on {} ({auth}), supervisor pid {}{}\n",
+        status.listen,
+        status.supervisor_pid,
+        restraint(&status.restraint)
     );
     // One table, so that all parts have the same column widths.
     let sessions = status.sessions.iter().flat_map(|session| &session.workers);
@@ -99,6 +101,21 @@ fn cpu(process: &ProcessStatus) -> String {
     }
 }
 
+/// What the host's supervisor has given up, if no app descends from it.
+fn restraint(report: &ConfinementReport) -> String {
+    match report.seccomp_rules {
+        0 => String::new(),
+        rules => format!(" (seccomp denies {rules} calls, {})", landlock(report)),
+    }
+}
+
+fn landlock(report: &ConfinementReport) -> String {
+    match report.landlock_abi {
+        0 => "no Landlock".to_owned(),
+        abi => format!("Landlock {abi}"),
+    }
+}
+
 fn confinement(report: &ConfinementReport) -> String {
     if report.seccomp_rules == 0 {
         return "-".to_owned();
@@ -107,10 +124,7 @@ fn confinement(report: &ConfinementReport) -> String {
         true => "no namespaces".to_owned(),
         false => report.namespaces.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("+"),
     };
-    let landlock = match report.landlock_abi {
-        0 => "no Landlock".to_owned(),
-        abi => format!("Landlock {abi}"),
-    };
+    let landlock = landlock(report);
     let unlimited: Vec<_> = report.unlimited.iter().map(|limit| limit.as_str()).collect();
     let limits = match unlimited.is_empty() {
         true => String::new(),
@@ -172,6 +186,7 @@ mod tests {
             listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
             auth: AuthMode::Token,
             supervisor_pid: 12,
+            restraint: ConfinementReport { seccomp_rules: 70, ..ConfinementReport::default() },
             workers: vec![process(None, Worker::Gateway)],
             sessions: vec![
                 session(1, "work", "foot \u{1b}[2J", vec![process(Some(1), Worker::Rtc)]),
@@ -181,6 +196,8 @@ mod tests {
         let text = text(&status);
         let words: Vec<Vec<&str>> =
             text.lines().map(|line| line.split_whitespace().take(4).collect()).collect();
+        let first = "listening on 127.0.0.1:8080 (login by token), supervisor pid 12";
+        assert!(text.starts_with(&format!("{first} (seccomp denies 70 calls, no Landlock)\n")));
         let row = |worker| vec![worker, "100", "7", "ready"];
         assert_eq!(words[2..4], [vec!["WORKER", "PID", "UID", "STATE"], row("gateway")]);
         assert!(

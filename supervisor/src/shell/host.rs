@@ -21,7 +21,7 @@ use lumen_ipc::{
         signalling::{Reason, ToGateway, ToRtc},
     },
     process::Worker,
-    service::{AuthMode, HostStatus, Refusal, RelayPair},
+    service::{AuthMode, ConfinementReport, HostStatus, Refusal, RelayPair},
     text::Text,
     units::{PeerId, SessionId},
 };
@@ -61,6 +61,8 @@ pub(super) struct Host {
     announces: Option<Log>,
     /// What is stored for the next process; `None` if the host ends with its only session.
     memory: Option<Memory>,
+    /// What this process has given up.
+    restraint: ConfinementReport,
     /// Whether browsers can connect.
     open: bool,
     inbox: mpsc::Receiver<Event>,
@@ -89,6 +91,7 @@ impl Host {
             bulletin: Bulletin::default(),
             announces: None,
             memory: None,
+            restraint: ConfinementReport::default(),
             open: false,
             inbox,
             events,
@@ -98,6 +101,11 @@ impl Host {
     /// Logs the page's address once browsers can connect.
     pub(super) fn announced_on(self, log: Log) -> Self {
         Self { announces: Some(log), ..self }
+    }
+
+    /// Reports what its process has given up.
+    pub(super) fn restrained(self, restraint: ConfinementReport) -> Self {
+        Self { restraint, ..self }
     }
 
     /// The queue for the events of tasks.
@@ -397,6 +405,7 @@ impl Host {
             listen: self.stage.front_door.listen.clone(),
             auth: self.stage.auth,
             supervisor_pid: std::process::id(),
+            restraint: self.restraint.clone(),
             workers: self.crew.status(&self.stage, SessionId::SOLE),
             sessions: self.sessions.summaries(),
         }

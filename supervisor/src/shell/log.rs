@@ -22,6 +22,7 @@ use lumen_ipc::{
     log::{LogPage, LogSource},
     visible::visible_lines,
 };
+use lumen_ipc_runtime::confine;
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::signal::{SigSet, SigmaskHow},
@@ -306,7 +307,11 @@ fn write_all(output: &mut File, mut bytes: &[u8]) -> io::Result<()> {
 /// background.
 fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let usual = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let started = thread::Builder::new().name(name.to_owned()).spawn(work);
+    let started = thread::Builder::new().name(name.to_owned()).spawn(|| {
+        // It uses descriptors that it has, and must be no way around what other threads give up later.
+        confine::renounce();
+        work();
+    });
     usual.thread_set_mask()?;
     started.map(drop)
 }

@@ -31,6 +31,7 @@ pub(crate) mod places;
 mod proc;
 pub(crate) mod programs;
 pub(crate) mod relay;
+mod restrained;
 pub(crate) mod run_dir;
 mod service;
 mod session;

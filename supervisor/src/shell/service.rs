@@ -16,8 +16,8 @@ use lumen_ipc::{
     message::session::{Answer, Question},
     process::ProcessId,
     service::{
-        Admin, AppNews, AuthMode, Broker, ControlClient, HostStatus, Metric, ProcessStatus,
-        Refusal, RelayPair, SessionStatus, SessionSummary, WorkerStatus,
+        Admin, AppNews, AuthMode, Broker, ConfinementReport, ControlClient, HostStatus, Metric,
+        ProcessStatus, Refusal, RelayPair, SessionStatus, SessionSummary, WorkerStatus,
     },
     text::Secret,
     units::{PeerId, SessionId},
@@ -303,6 +303,7 @@ fn nothing() -> HostStatus {
         listen: Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 0))),
         auth: AuthMode::Token,
         supervisor_pid: std::process::id(),
+        restraint: ConfinementReport::default(),
         workers: Vec::new(),
         sessions: Vec::new(),
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use lumen_ipc::{process::ExitCode, text::Text, visible::visible};
-use lumen_ipc_runtime::log as tracing_log;
+use lumen_ipc_runtime::{confine::ConfineError, log as tracing_log};
 use nix::{
     sys::{
         signal::{SigSet, Signal},
@@ -32,7 +32,7 @@ use super::{
     link,
     log::Log,
     places::{self, PlaceError},
-    sentence, service,
+    restrained, sentence, service,
     session::{Introduction, Session},
     spawn::{self, ReservedNumbers},
     stage::{Ground, HostStage, SessionStage, StageError},
@@ -53,6 +53,9 @@ enum StartError {
     /// No token could be made.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    /// The supervisor cannot give up what it does not need.
+    #[error("cannot give up what the supervisor does not need")]
+    Restraint(#[from] ConfineError),
     /// Something is missing.
     #[error(transparent)]
     Stage(#[from] StageError),
@@ -68,7 +71,7 @@ impl StartError {
     /// The exit code of `lumen` for this error.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Loop(_) | Self::Randomness(_) => ExitCode::CouldNotStart,
+            Self::Loop(_) | Self::Randomness(_) | Self::Restraint(_) => ExitCode::CouldNotStart,
             Self::Stage(error) => error.exit_code(),
         }
     }
@@ -85,25 +88,29 @@ struct Beginning {
 /// Starts a host and its one session and serves both until they end; returns the exit status of
 /// `lumen`, which may be the app's own. An error at the start is logged.
 pub(crate) fn run(config: &RunConfig) -> process::ExitCode {
-    begun(&config.host.log, |beginning| host_and_session(config, beginning))
+    begun(&config.host.log, true, |beginning| host_and_session(config, beginning))
 }
 
 /// Starts a host and serves it until it ends.
 pub(crate) fn serve(config: &HostConfig) -> process::ExitCode {
-    begun(&config.log, |beginning| host(config, beginning))
+    begun(&config.log, false, |beginning| host(config, beginning))
 }
 
 /// Starts a session of a host and serves it until it ends; returns the exit status of `lumen`,
 /// which may be the app's own.
 pub(crate) fn session(config: &SessionConfig) -> process::ExitCode {
-    begun(&config.log, |beginning| session_of_host(config, beginning))
+    begun(&config.log, true, |beginning| session_of_host(config, beginning))
 }
 
+/// Begins a start and carries it out. `session` says whether apps will descend from this process.
 fn begun(
     filter: &Text<128>,
+    session: bool,
     serve: impl FnOnce(Beginning) -> Result<process::ExitCode, StartError>,
 ) -> process::ExitCode {
     let prepared = hidden_if_root()
+        // Before the first thread, which would keep what it has.
+        .and_then(|()| restrained::shed_capabilities(session))
         .and_then(|()| ReservedNumbers::take())
         .and_then(|reserved| Ok((reserved, block_signals()?, Log::start()?)));
     let (_reserved, signals, log) = match prepared {
@@ -193,6 +200,8 @@ fn host(config: &HostConfig, beginning: Beginning) -> Result<process::ExitCode, 
     let mut stage = HostStage::set(config, (&ground, cast), || keeper::load(&file))?;
     let was = stage.memory.take().unwrap_or_default();
     let relay = stage.kept_relay.take();
+    // The keeper's thread, which is started next, has no more than this one.
+    let restraint = restrained::host(&ground, &stage)?;
     let memory = Memory::new(Keeper::start(file)?, relay, config.lifetimes.idle);
     let sessions = places::listen_for_links(&ground.home.sessions(&config.name))?;
     let access = Access::new(config.auth, config.lifetimes);
@@ -201,7 +210,7 @@ fn host(config: &HostConfig, beginning: Beginning) -> Result<process::ExitCode, 
         let arrivals = UnixListener::from_std(sessions.socket.try_clone()?)?;
         let fence = (ground.namespaces, Roster::default());
         let host = Host::new(stage, access, fence, log.clone());
-        let host = host.announced_on(log.clone()).remembering(memory, &was);
+        let host = host.announced_on(log.clone()).remembering(memory, &was).restrained(restraint);
         tokio::spawn(link::accept_sessions(arrivals, host.events()));
         tokio::spawn(watch_signals(signals, host.events(), || Event::Signal));
         tokio::spawn(service::admin(admin, host.events(), log.clone()));

@@ -43,7 +43,7 @@ pub(super) fn restrict(policy: &Policy) -> Result<u8, ConfineError> {
 /// Whether a container refused the call because it does not know Landlock, or only part of it. This
 /// machine is then like one without Landlock, and seccomp alone keeps the worker from files and
 /// sockets.
-fn is_refused_to_everybody(error: &RulesetError) -> bool {
+pub(super) fn is_refused_to_everybody(error: &RulesetError) -> bool {
     let mut cause: &dyn Error = error;
     while let Some(next) = cause.source() {
         cause = next;

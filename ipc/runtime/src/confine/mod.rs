@@ -24,6 +24,7 @@ mod base;
 mod landlock;
 mod limits;
 mod policy;
+mod restraint;
 mod seccomp;
 mod syscalls;
 mod trap;
@@ -37,6 +38,7 @@ use rustix::{
 
 use crate::clock;
 pub use policy::{Argument, Condition, MIB, Policy, ReadPath, Refused, Rule};
+pub use restraint::{Denied, Restraint, Use, UsedPath, keep_capabilities, renounce, restrain};
 pub use syscalls::syscall_name;
 #[cfg(feature = "test-support")]
 pub(crate) use {seccomp::programs, syscalls::known_syscalls};
@@ -61,6 +63,15 @@ pub enum ConfineError {
     Path {
         /// The path.
         path: &'static str,
+        /// Why not.
+        #[source]
+        source: ::landlock::PathFdError,
+    },
+    /// A path that the process uses cannot be opened.
+    #[error("cannot open {path}, which is used")]
+    UsedPath {
+        /// The path.
+        path: std::path::PathBuf,
         /// Why not.
         #[source]
         source: ::landlock::PathFdError,
@@ -123,8 +134,9 @@ pub fn confine_with_threads<T>(
     Ok((report, threads))
 }
 
-fn drop_capabilities() -> Result<(), Errno> {
-    for capability in thread::CapabilitySet::all().iter() {
+/// Removes all capabilities but `kept` from the bounding set.
+fn lower_bounding_set(kept: thread::CapabilitySet) -> Result<(), Errno> {
+    for capability in thread::CapabilitySet::all().difference(kept).iter() {
         match thread::remove_capability_from_bounding_set(capability) {
             // Without CAP_SETPCAP, or where a container refuses the call, the bounding set stays;
             // it grants nothing, because no_new_privs is set. A kernel older than rustix does not
@@ -133,6 +145,11 @@ fn drop_capabilities() -> Result<(), Errno> {
             Err(errno) => return Err(errno),
         }
     }
+    Ok(())
+}
+
+fn drop_capabilities() -> Result<(), Errno> {
+    lower_bounding_set(thread::CapabilitySet::empty())?;
     // The kernel removes from the ambient set whatever the sets below lose; this call only comes
     // first.
     let _ = thread::clear_ambient_capability_set();

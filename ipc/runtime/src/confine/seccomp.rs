@@ -12,7 +12,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
-use super::{Condition, ConfineError, Policy};
+use super::{Condition, ConfineError, Denied, Policy};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -31,6 +31,22 @@ pub(crate) fn programs(policy: &Policy) -> Result<Vec<BpfProgram>, BackendError>
     let mut filters = refusing(policy)?;
     filters.push(allowing(policy)?);
     Ok(filters)
+}
+
+/// Makes the calls on a list fail in all threads, and lets all others through; returns the length of the
+/// list.
+pub(super) fn deny(denied: &[Denied]) -> Result<u16, ConfineError> {
+    let mut by_errno: BTreeMap<u32, Rules> = BTreeMap::new();
+    for one in denied {
+        let rules = by_errno.entry(one.errno.unsigned_abs()).or_default();
+        add(rules, one.syscall, &one.conditions).map_err(ConfineError::Filter)?;
+    }
+    for (errno, rules) in by_errno {
+        let filter = compile(rules, SeccompAction::Allow, SeccompAction::Errno(errno))
+            .map_err(ConfineError::Filter)?;
+        apply_filter_all_threads(&filter).map_err(ConfineError::Apply)?;
+    }
+    Ok(u16::try_from(denied.len()).unwrap_or(u16::MAX))
 }
 
 /// One filter per refused call and errno; they are few, and two instructions long.
@@ -54,21 +70,26 @@ fn allowing(policy: &Policy) -> Result<BpfProgram, BackendError> {
         rules.insert(refused.syscall, Vec::new());
     }
     for rule in policy.rules() {
-        // A call without conditions is an empty list for `seccompiler`; another condition must not
-        // narrow it again.
-        let known = rules.get(&rule.syscall).is_some_and(Vec::is_empty);
-        if known {
-            continue;
-        }
-        let alternatives = rules.entry(rule.syscall).or_default();
-        if rule.conditions.is_empty() {
-            alternatives.clear();
-        } else {
-            let conditions = rule.conditions.iter().map(condition).collect::<Result<_, _>>()?;
-            alternatives.push(SeccompRule::new(conditions)?);
-        }
+        add(&mut rules, rule.syscall, &rule.conditions)?;
     }
     compile(rules, SeccompAction::Trap, SeccompAction::Allow)
+}
+
+/// Adds an alternative for a call.
+fn add(rules: &mut Rules, syscall: i64, conditions: &[Condition]) -> Result<(), BackendError> {
+    // A call without conditions is an empty list for `seccompiler`; another condition must not narrow
+    // it again.
+    if rules.get(&syscall).is_some_and(Vec::is_empty) {
+        return Ok(());
+    }
+    let alternatives = rules.entry(syscall).or_default();
+    if conditions.is_empty() {
+        alternatives.clear();
+    } else {
+        let conditions = conditions.iter().map(condition).collect::<Result<_, _>>()?;
+        alternatives.push(SeccompRule::new(conditions)?);
+    }
+    Ok(())
 }
 
 fn compile(

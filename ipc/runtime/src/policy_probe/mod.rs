@@ -39,6 +39,7 @@
 //! kernel answers with an error and nothing happens.
 
 mod escape;
+pub mod restrained;
 
 use std::{
     env,

@@ -198,6 +198,11 @@ impl Staff {
         Ok(Self { plan, programs, become_users: users.are_apart(), log })
     }
 
+    /// The opened programs of all workers.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.programs.iter().map(|(_, program)| program)
+    }
+
     /// Tells rtc where the relay is, from its next start on.
     pub(crate) fn tell_relay(&mut self, near: Option<SocketAddr>) {
         plan::tell_relay(&mut self.plan, near);
