@@ -94,6 +94,8 @@ pub struct ConfinementReport {
     pub seccomp_rules: u16,
     /// Its own namespaces, by their names in `/proc/self/ns`.
     pub namespaces: Vec<Text<16>>,
+    /// Whether its datagrams reach only whoever wrote to it first, and what the supervisor permits.
+    pub only_answers: bool,
     /// Resources that a container does not allow to be limited.
     pub unlimited: Vec<Text<16>>,
 }

@@ -22,6 +22,7 @@
 //! | module | is | pure |
 //! |---|---|---|
 //! | [`config`] | one table of commands and options; parsing, help | yes |
+//! | `datagrams` | where datagrams of rtc and the relay may go, as programs for the kernel | yes |
 //! | [`environment`] | which of the caller's environment variables reach the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
 //! | [`policy`] | what the supervisor itself gives up | yes |
@@ -38,6 +39,7 @@ pub mod admin;
 pub mod broker;
 pub mod cli;
 pub mod config;
+mod datagrams;
 pub mod environment;
 pub mod lifecycle;
 pub mod locale;

@@ -59,6 +59,8 @@ pub struct Places {
     pub run: PathBuf,
     /// The socket for browsers, if it is a file.
     pub door: Option<PathBuf>,
+    /// The folder of the group of the relay's sockets, if there is one.
+    pub group: Option<PathBuf>,
     /// The programs of the workers.
     pub programs: Vec<PathBuf>,
     /// The files of shared libraries that `lumen` has mapped, its interpreter among them.
@@ -89,6 +91,9 @@ fn paths(places: &Places) -> Vec<UsedPath> {
     ];
     if let Some(folder) = places.door.as_deref().and_then(Path::parent) {
         paths.push(used(folder, Use::Keep, "the socket for browsers is made anew"));
+    }
+    if let Some(folder) = places.group.as_deref().and_then(Path::parent) {
+        paths.push(used(folder, Use::RemoveFolders, "the group of sockets goes with the host"));
     }
     for program in &places.programs {
         paths.push(used(program, Use::Execute, "a worker"));
@@ -258,6 +263,7 @@ mod tests {
         let places = Places {
             run: "/run/lumen".into(),
             door: Some("/run/proxy/lumen.sock".into()),
+            group: Some("/sys/fs/cgroup/lumen.service/sockets".into()),
             programs: vec!["/usr/lib/lumen/lumen-turn".into()],
             libraries: vec!["/usr/lib/libc.so.6".into()],
             writes_proc: false,

@@ -66,6 +66,7 @@ fn restraint(run: &Path) -> Restraint {
     policy::host(&Places {
         run: run.to_owned(),
         door: None,
+        group: None,
         programs: vec![WORKER.into()],
         libraries: libraries.filter(|path| *path != own).collect(),
         writes_proc: false,

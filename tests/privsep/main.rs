@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod attempts;
+mod datagrams;
 mod descriptors;
 mod exposure;
 mod host;

@@ -1,7 +1,7 @@
 //! `lumen status`: a table of all processes, the host's first and then those of each session.
 
 use lumen_ipc::{
-    process::ExitCode,
+    process::{ExitCode, Worker},
     service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus, SessionStatus},
     visible::visible,
 };
@@ -80,7 +80,7 @@ fn row(process: &ProcessStatus) -> Vec<String> {
         process.restarts.to_string(),
         cpu(process),
         format!("{:.1} MiB", process.memory_bytes as f64 / (1024.0 * 1024.0)),
-        confinement(&process.confinement),
+        confinement(process.process.kind(), &process.confinement),
         process.summary.to_string(),
     ]
 }
@@ -116,7 +116,7 @@ fn landlock(report: &ConfinementReport) -> String {
     }
 }
 
-fn confinement(report: &ConfinementReport) -> String {
+fn confinement(worker: Worker, report: &ConfinementReport) -> String {
     if report.seccomp_rules == 0 {
         return "-".to_owned();
     }
@@ -130,7 +130,12 @@ fn confinement(report: &ConfinementReport) -> String {
         true => String::new(),
         false => format!(", no limit of {}", unlimited.join(" and ")),
     };
-    format!("seccomp {} rules, {landlock}, {namespaces}{limits}", report.seccomp_rules)
+    let datagrams = match (worker, report.only_answers) {
+        (Worker::Rtc | Worker::Turn, true) => ", UDP answers only",
+        (Worker::Rtc | Worker::Turn, false) => ", UDP to any address",
+        _ => "",
+    };
+    format!("seccomp {} rules, {landlock}, {namespaces}{limits}{datagrams}", report.seccomp_rules)
 }
 
 fn duration(millis: u64) -> String {
@@ -148,11 +153,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use lumen_ipc::{
-        front_door::Listen,
-        process::{ProcessId, Worker},
-        service::AppStatus,
-        text::Text,
-        units::SessionId,
+        front_door::Listen, process::ProcessId, service::AppStatus, text::Text, units::SessionId,
     };
 
     use super::*;

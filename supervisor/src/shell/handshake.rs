@@ -48,15 +48,17 @@ pub(super) async fn introduce(
     }
 }
 
-/// Tells a worker whose grants have been sent to serve. `namespaces` are those it was started in.
+/// Tells a worker whose grants have been sent to serve. `outside` is what the supervisor did to confine
+/// it: its namespaces, and whether its datagrams reach only whoever wrote to it.
 pub(super) async fn start(
     client: ControlClient,
     grants: u16,
-    namespaces: &'static [&'static str],
+    outside: (&'static [&'static str], bool),
 ) -> WorkerEvent {
     match client.start(patient(), grants).await {
         Ok(Ok(report)) => WorkerEvent::Ready(ConfinementReport {
-            namespaces: namespaces.iter().map(|name| Text::truncated(*name)).collect(),
+            only_answers: outside.1,
+            namespaces: outside.0.iter().map(|name| Text::truncated(*name)).collect(),
             ..report
         }),
         Ok(Err(refusal)) => WorkerEvent::HandshakeFailed(refusal.to_string()),

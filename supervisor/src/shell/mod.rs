@@ -11,6 +11,7 @@ mod app;
 mod child;
 mod crew;
 pub(crate) mod demo;
+pub(crate) mod enclosure;
 mod event;
 mod evict;
 mod family;

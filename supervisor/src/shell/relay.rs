@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use super::{
+    enclosure::Origin,
     sockets::{self, Bound},
     standing::Standing,
 };
@@ -118,6 +119,7 @@ impl Relay {
         config: &RelayConfig,
         host: &Whereabouts<'_>,
         kept: Option<KeptRelay>,
+        origin: &Origin,
     ) -> Result<(Self, RelayMint, RelayFacts), RelayError> {
         let local = host.local;
         let tls = config.tls.as_ref();
@@ -127,8 +129,8 @@ impl Relay {
             .map_or(asked, |kept| (kept.port.wanted(asked.0), kept.secured.wanted(asked.1)));
         // What the predecessor had may be in use for a moment more.
         let bind = |addresses: &[IpAddr], port| match kept.is_some() && port != 0 {
-            true => sockets::patiently(|| bind(addresses, &wildcards(local), port)),
-            false => bind(addresses, &wildcards(local), port),
+            true => sockets::patiently(|| bind(addresses, &wildcards(local), port, origin)),
+            false => bind(addresses, &wildcards(local), port, origin),
         };
         let addresses = addresses(host.addresses, local);
         let sockets = chosen_or_free(wanted.0, "relay-port", |port| bind(&addresses, port))?;
@@ -168,7 +170,10 @@ impl Relay {
         };
         let secured = secured.map(|secured| secured.streams).unwrap_or_default();
         let relay = Self {
-            datagrams: standing(sockets.datagrams, sockets::datagrams),
+            datagrams: {
+                let origin = origin.clone();
+                standing(sockets.datagrams, move |address| sockets::datagrams(address, &origin))
+            },
             streams: standing(sockets.streams, sockets::stream),
             secured: standing(secured, sockets::stream),
             secret,
@@ -204,10 +209,10 @@ impl Relay {
 
 fn standing(
     bound: Vec<Bound>,
-    bind: impl Fn(SocketAddr) -> io::Result<Bound> + Copy + 'static,
+    bind: impl Fn(SocketAddr) -> io::Result<Bound> + Clone + 'static,
 ) -> Vec<Standing> {
     let standing = |bound: Bound| {
-        let address = bound.address;
+        let (address, bind) = (bound.address, bind.clone());
         Standing::new(bound.socket, move || bind(address).map(|bound| bound.socket))
     };
     bound.into_iter().map(standing).collect()
@@ -221,10 +226,11 @@ pub(crate) fn try_ports(
     local: bool,
 ) -> Result<Vec<IpAddr>, RelayError> {
     let failed = |port, option| move |source| RelayError::Bind { port, option, source };
-    let sockets = bind(&addresses(all, local), &wildcards(local), port)
+    let origin = &Origin::default();
+    let sockets = bind(&addresses(all, local), &wildcards(local), port, origin)
         .map_err(failed(port, "relay-port"))?;
     if let Some(port) = tls {
-        bind(&[], &wildcards(local), port).map_err(failed(port, "relay-tls-port"))?;
+        bind(&[], &wildcards(local), port, origin).map_err(failed(port, "relay-tls-port"))?;
     }
     Ok(sockets.datagrams.iter().map(|bound| bound.address.ip()).collect())
 }
@@ -286,7 +292,12 @@ fn chosen_or_free(
 
 /// Binds all sockets to one port, which the first socket chooses if `port` is zero. An address or
 /// IP version that this machine lacks is left out.
-fn bind(datagrams: &[IpAddr], streams: &[IpAddr], port: u16) -> io::Result<Sockets> {
+fn bind(
+    datagrams: &[IpAddr],
+    streams: &[IpAddr],
+    port: u16,
+    origin: &Origin,
+) -> io::Result<Sockets> {
     let mut sockets = Sockets { port, datagrams: Vec::new(), streams: Vec::new() };
     for ip in streams {
         let address = SocketAddr::new(*ip, sockets.port);
@@ -297,7 +308,7 @@ fn bind(datagrams: &[IpAddr], streams: &[IpAddr], port: u16) -> io::Result<Socke
     }
     for ip in datagrams {
         let address = SocketAddr::new(*ip, sockets.port);
-        if let Some(bound) = if_there(sockets::datagrams(address), *ip)? {
+        if let Some(bound) = if_there(sockets::datagrams(address, origin), *ip)? {
             sockets.port = bound.address.port();
             sockets.datagrams.push(bound);
         }

@@ -42,6 +42,7 @@ fn places(ground: &Ground, stage: &HostStage) -> Places {
             Listen::Tcp(_) => None,
             Listen::Unix(path) => Some(PathBuf::from(path.as_str())),
         },
+        group: stage.origin().group().map(PathBuf::from),
         programs: programs
             .map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()).into())
             .collect(),

@@ -31,7 +31,7 @@ use nix::{
 };
 use tracing::warn;
 
-use super::places::Temporary;
+use super::{enclosure::Origin, places::Temporary};
 
 /// Room for half a second of datagrams at the highest bit rate, each way; the kernel may give less.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -126,8 +126,8 @@ pub(crate) fn stream(address: SocketAddr) -> io::Result<Bound> {
 }
 
 /// Binds a UDP socket to one address.
-pub(crate) fn datagrams(address: SocketAddr) -> io::Result<Bound> {
-    let descriptor = new(address, SockType::Datagram)?;
+pub(crate) fn datagrams(address: SocketAddr, origin: &Origin) -> io::Result<Bound> {
+    let descriptor = origin.socket(family(address))?;
     if address.is_ipv6() {
         setsockopt(&descriptor, sockopt::Ipv6V6Only, &true)?;
     }
@@ -156,9 +156,12 @@ pub(crate) fn patiently<Had>(bind: impl Fn() -> io::Result<Had>) -> io::Result<H
 }
 
 fn new(address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {
-    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    Ok(socket(family, kind, flags, None)?)
+    Ok(socket(family(address), kind, flags, None)?)
+}
+
+fn family(address: SocketAddr) -> AddressFamily {
+    if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
 }
 
 fn listening(descriptor: OwnedFd, address: SocketAddr) -> io::Result<Bound> {
@@ -172,22 +175,23 @@ fn listening(descriptor: OwnedFd, address: SocketAddr) -> io::Result<Bound> {
 
 /// Binds the media socket to one address, or without one to every address of the host, for both IP
 /// versions if it has both.
-pub(crate) fn media(address: Option<IpAddr>, port: u16) -> io::Result<Bound> {
+pub(crate) fn media(address: Option<IpAddr>, port: u16, origin: &Origin) -> io::Result<Bound> {
     match address {
-        Some(IpAddr::V4(address)) => ipv4(address, port),
-        Some(IpAddr::V6(address)) => ipv6(address, port),
-        None => ipv6(Ipv6Addr::UNSPECIFIED, port).or_else(|error| match error.raw_os_error() {
-            Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL) => {
-                ipv4(Ipv4Addr::UNSPECIFIED, port)
-            }
-            _ => Err(error),
-        }),
+        Some(IpAddr::V4(address)) => ipv4(address, port, origin),
+        Some(IpAddr::V6(address)) => ipv6(address, port, origin),
+        None => {
+            ipv6(Ipv6Addr::UNSPECIFIED, port, origin).or_else(|error| match error.raw_os_error() {
+                Some(nix::libc::EAFNOSUPPORT | nix::libc::EADDRNOTAVAIL) => {
+                    ipv4(Ipv4Addr::UNSPECIFIED, port, origin)
+                }
+                _ => Err(error),
+            })
+        }
     }
 }
 
-fn ipv6(address: Ipv6Addr, port: u16) -> io::Result<Bound> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let descriptor = socket(AddressFamily::Inet6, SockType::Datagram, flags, None)?;
+fn ipv6(address: Ipv6Addr, port: u16, origin: &Origin) -> io::Result<Bound> {
+    let descriptor = origin.socket(AddressFamily::Inet6)?;
     setsockopt(&descriptor, sockopt::Ipv6V6Only, &false)?;
     setsockopt(&descriptor, sockopt::Ipv6RecvPacketInfo, &true)?;
     let address = SocketAddrV6::new(address, port, 0, 0);
@@ -197,9 +201,8 @@ fn ipv6(address: Ipv6Addr, port: u16) -> io::Result<Bound> {
     Ok(Bound { socket: descriptor, address: address.into() })
 }
 
-fn ipv4(address: Ipv4Addr, port: u16) -> io::Result<Bound> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let descriptor = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
+fn ipv4(address: Ipv4Addr, port: u16, origin: &Origin) -> io::Result<Bound> {
+    let descriptor = origin.socket(AddressFamily::Inet)?;
     setsockopt(&descriptor, sockopt::Ipv4PacketInfo, &true)?;
     let address = SocketAddrV4::new(address, port);
     bind(descriptor.as_raw_fd(), &SockaddrIn::from(address))?;

@@ -265,10 +265,11 @@ impl Workers {
             process.grants.send(&place.grant(generation), &[end.as_fd()])?;
             count += 1;
         }
-        let (client, namespaces) = (process.client.clone(), self.namespaces.names());
+        let client = process.client.clone();
+        let outside = (self.namespaces.names(), part.only_answers());
         let report = Report { worker, instance: process.instance, events: self.events.clone() };
         tokio::spawn(async move {
-            report.send(handshake::start(client, count, namespaces).await).await;
+            report.send(handshake::start(client, count, outside).await).await;
         });
         Ok(())
     }

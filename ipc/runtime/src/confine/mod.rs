@@ -129,8 +129,12 @@ pub fn confine_with_threads<T>(
     let threads = start().map_err(ConfineError::Threads)?;
     let seccomp_rules = seccomp::apply(policy)?;
     let unlimited = unlimited.into_iter().map(Text::truncated).collect();
-    let report =
-        ConfinementReport { landlock_abi, seccomp_rules, namespaces: Vec::new(), unlimited };
+    let report = ConfinementReport {
+        landlock_abi,
+        seccomp_rules,
+        unlimited,
+        ..ConfinementReport::default()
+    };
     Ok((report, threads))
 }
 

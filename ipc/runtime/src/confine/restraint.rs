@@ -48,6 +48,8 @@ pub enum Use {
     Write,
     /// Also made and removed: files and sockets.
     Keep,
+    /// Directories in it are removed.
+    RemoveFolders,
 }
 
 impl Use {
@@ -55,6 +57,7 @@ impl Use {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         let write = read | AccessFs::WriteFile | AccessFs::Truncate;
         match self {
+            Self::RemoveFolders => AccessFs::RemoveDir.into(),
             Self::Execute => AccessFs::Execute | AccessFs::ReadFile,
             Self::Read => read,
             Self::Write => write,

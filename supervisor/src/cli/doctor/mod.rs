@@ -25,7 +25,8 @@ use crate::{
     config::{DoctorConfig, audience},
     protection::Loss,
     shell::{
-        demo, fence, ffi, pads, places, programs, run_dir::Surroundings, sentence, sockets, users,
+        demo, enclosure, fence, ffi, pads, places, programs, run_dir::Surroundings, sentence,
+        sockets, users,
     },
 };
 
@@ -58,7 +59,7 @@ fn text(findings: &[Finding]) -> String {
 fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let mut findings = vec![kernel(), landlock(), seccomp()];
     findings.extend(fences());
-    findings.extend([limits(), rendering()]);
+    findings.extend([limits(), datagrams(), rendering()]);
     findings.extend(workers(config));
     findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
     findings.extend(relay::findings(config));
@@ -142,6 +143,22 @@ fn limits() -> Finding {
             Loss::Limits,
             errno.desc(),
             "let the container call setrlimit",
+        ),
+    }
+}
+
+/// Tries to keep datagrams from services, as root does.
+fn datagrams() -> Finding {
+    let subject = "datagrams of rtc and the relay";
+    if !Uid::effective().is_root() {
+        return Finding::ok(subject, "may go to any address; as root they are answers only");
+    }
+    match enclosure::try_out() {
+        Ok(()) => Finding::ok(subject, "go only to whoever wrote first, and to the relay"),
+        Err(error) => Finding::warn(
+            subject,
+            format!("may go to any address ({error})"),
+            "a group of cgroup v2 that can be written to, and CAP_BPF or CAP_SYS_ADMIN, prevent that",
         ),
     }
 }
@@ -257,7 +274,8 @@ fn browsers(config: &DoctorConfig) -> Finding {
 fn media(config: &DoctorConfig) -> Finding {
     let subject = "UDP for picture and input";
     let audience = audience(&config.front_door, config.public_address);
-    match sockets::media(config.udp_listen.address(audience), config.udp_port) {
+    let (at, origin) = (config.udp_listen.address(audience), enclosure::Origin::default());
+    match sockets::media(at, config.udp_port, &origin) {
         Ok(bound) if bound.address.ip().is_loopback() => Finding::ok(
             subject,
             "loopback only: --listen is a loopback address, and no proxy is trusted, or --udp-listen says so",

@@ -85,7 +85,7 @@ impl Session {
                 self.host.id = Some(session);
                 self.host.welcome = true;
                 self.host.refusal = None;
-                self.stage.staff.tell_relay(relay);
+                self.stage.tell_relay(relay);
                 self.move_media(audience);
                 self.crew.machine.set_pages_reachable(true);
                 self.say_app();

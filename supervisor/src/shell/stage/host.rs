@@ -15,6 +15,7 @@ use lumen_ipc::{
 
 use super::{
     super::{
+        enclosure::Origin,
         places::{self, Listener, Temporary},
         relay::{Relay, Whereabouts},
         sockets::{self, Door},
@@ -41,6 +42,8 @@ pub(crate) struct HostStage {
     pub(crate) auth: AuthMode,
     browsers: Standing,
     relay: Option<Relay>,
+    /// Where the relay's sockets for datagrams come from.
+    origin: Origin,
     /// The relay's address for datagrams from this machine.
     pub(crate) relay_near: Option<SocketAddr>,
     /// The host's loop takes it.
@@ -75,7 +78,9 @@ impl HostStage {
         };
         let kept = memory.as_mut().and_then(|memory| memory.relay.take());
         let relay = config.relay.as_ref();
-        let relay = relay.map(|relay| Relay::set(relay, &whereabouts, kept)).transpose()?;
+        let origin = relay.map(|_| Origin::enclosed("turn")).unwrap_or_default();
+        let relay =
+            relay.map(|relay| Relay::set(relay, &whereabouts, kept, &origin)).transpose()?;
         let (relay, mint, found) = match relay {
             Some((relay, mint, found)) => (Some(relay), Some(mint), Some(found)),
             None => (None, None, None),
@@ -101,6 +106,7 @@ impl HostStage {
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
             relay,
+            origin,
             relay_near,
             mint,
             admin,
@@ -143,6 +149,10 @@ fn door(listen: &Listen, before: bool) -> Result<Door, StageError> {
 impl Stage for HostStage {
     fn staff(&self) -> &Staff {
         &self.staff
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     fn standing(&mut self, grant: ToWorker) -> &mut [Standing] {

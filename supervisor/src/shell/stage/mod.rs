@@ -26,6 +26,7 @@ use tracing::warn;
 pub(crate) use self::{host::HostStage, session::SessionStage};
 use super::{
     app::{Caller, NoApp},
+    enclosure::Origin,
     fence::{self, Found, Namespaces, NoFence, Refused},
     helpers::HelperError,
     places::{self, PlaceError},
@@ -163,6 +164,9 @@ impl Ground {
 pub(crate) trait Stage {
     fn staff(&self) -> &Staff;
 
+    /// Where the sockets for datagrams of its worker that has some come from.
+    fn origin(&self) -> &Origin;
+
     /// The sockets of a kind that are granted to its workers, one worker after another.
     fn standing(&mut self, grant: ToWorker) -> &mut [Standing];
 
@@ -247,6 +251,11 @@ pub(crate) struct Part<'stage> {
 }
 
 impl<'stage> Part<'stage> {
+    /// Whether its datagrams reach only whoever wrote to it, and what the supervisor permits.
+    pub(crate) fn only_answers(self) -> bool {
+        matches!(self.plan.worker, Worker::Rtc | Worker::Turn) && self.stage.origin().is_enclosed()
+    }
+
     /// What it is granted besides its link ends.
     pub(crate) fn grants(self) -> impl Iterator<Item = (ToWorker, BorrowedFd<'stage>)> {
         self.plan.grants.iter().flat_map(move |grant| {

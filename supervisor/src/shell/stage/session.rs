@@ -21,6 +21,7 @@ use tracing::info;
 use super::{
     super::{
         app::{self, Caller, Surroundings},
+        enclosure::Origin,
         helpers::{self, HelperLaunch},
         label::Label,
         nameless, pads,
@@ -47,6 +48,8 @@ pub(crate) struct SessionStage {
     pub(crate) outlives_app: bool,
     helpers: Vec<HelperLaunch>,
     media: Standing,
+    /// Where the media socket comes from.
+    origin: Origin,
     /// Where the next media socket is bound; `None` for every address.
     media_at: Rc<Cell<Option<IpAddr>>>,
     media_address: SocketAddr,
@@ -78,8 +81,9 @@ impl SessionStage {
         // Until the host says who reaches its page, the socket has no reader. At every address, it
         // reserves a port that is free at each.
         let media_at = config.udp_listen.address(Audience::Everyone);
-        let media =
-            sockets::media(media_at, port).map_err(|source| StageError::Media { port, source })?;
+        let origin = Origin::enclosed("rtc");
+        let media = sockets::media(media_at, port, &origin)
+            .map_err(|source| StageError::Media { port, source })?;
         let media_at = Rc::new(Cell::new(media_at));
         let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
         let path = places.runtime_dir.join(&places.display);
@@ -110,8 +114,10 @@ impl SessionStage {
             outlives_app: config.app == AppChoice::Demo,
             media: Standing::new(media.socket, {
                 let (at, port) = (Rc::clone(&media_at), media.address.port());
-                move || sockets::media(at.get(), port).map(|bound| bound.socket)
+                let origin = origin.clone();
+                move || sockets::media(at.get(), port, &origin).map(|bound| bound.socket)
             }),
+            origin,
             media_at,
             media_address: media.address,
             udp_listen: config.udp_listen,
@@ -132,6 +138,14 @@ impl SessionStage {
             _label: label,
             cast,
         })
+    }
+
+    /// Tells rtc where the relay is, from its next start on, and lets its datagrams go there.
+    pub(crate) fn tell_relay(&mut self, near: Option<SocketAddr>) {
+        if let Some(near) = near {
+            self.origin.permit(near);
+        }
+        self.staff.tell_relay(near);
     }
 
     /// How a helper is started; `None` if this desktop runs without it.
@@ -187,6 +201,10 @@ impl SessionStage {
 impl Stage for SessionStage {
     fn staff(&self) -> &Staff {
         &self.staff
+    }
+
+    fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     fn standing(&mut self, grant: ToWorker) -> &mut [Standing] {

@@ -1,0 +1,234 @@
+//! A group of sockets (cgroup v2) whose datagrams reach only whom [`crate::datagrams`] says. A socket
+//! belongs for good to the group of the process that made it, whoever uses it later; so a child enters the
+//! group, makes the socket, and hands it over. No process stays in the group.
+//!
+//! This takes root, cgroup v2 and the permission to load programs. Without them sockets are made as usual,
+//! and `lumen status` and `lumen doctor` say so.
+
+mod ffi;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use tracing::warn;
+
+use super::ffi::in_child;
+use crate::datagrams::{Direction, Instruction, List, MOST_ADDED, MOST_LEARNED, key, program};
+
+/// How the names of our groups begin; the process that made them follows.
+const PREFIX: &str = "lumen-datagrams-";
+
+/// Makes sockets for datagrams: in a group of their own if there is one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin(Option<Rc<Enclosure>>);
+
+/// The group, its lists, and the way into it.
+#[derive(Debug)]
+struct Enclosure {
+    directory: PathBuf,
+    /// Whoever writes to it enters the group. Open, because the path is out of reach later.
+    entrance: File,
+    added: OwnedFd,
+}
+
+impl Origin {
+    /// Makes a group for one worker's sockets, as root. What fails is logged.
+    pub(crate) fn enclosed(worker: &str) -> Self {
+        if !nix::unistd::geteuid().is_root() {
+            return Self::default();
+        }
+        match Enclosure::make(worker) {
+            Ok(enclosure) => Self(Some(Rc::new(enclosure))),
+            Err(error) => {
+                warn!("nothing keeps {worker} from sending datagrams to any address: {error}");
+                Self::default()
+            }
+        }
+    }
+
+    /// Whether sockets reach only whoever wrote to them, and what was added.
+    pub(crate) fn is_enclosed(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The directory of the group.
+    pub(crate) fn group(&self) -> Option<&Path> {
+        self.0.as_ref().map(|enclosure| enclosure.directory.as_path())
+    }
+
+    /// Makes a socket.
+    pub(crate) fn socket(&self, family: AddressFamily) -> io::Result<OwnedFd> {
+        match &self.0 {
+            None => plain(family),
+            Some(enclosure) => enclosure.socket(family),
+        }
+    }
+
+    /// Lets the sockets reach an address that has not written to them.
+    pub(crate) fn permit(&self, address: SocketAddr) {
+        let Some(enclosure) = &self.0 else { return };
+        if let Err(error) = ffi::add(enclosure.added.as_fd(), &key(address)) {
+            warn!(%address, %error, "datagrams will not reach it");
+        }
+    }
+}
+
+/// Tries whether groups can be made here.
+pub(crate) fn try_out() -> io::Result<()> {
+    let enclosure = Enclosure::make("doctor")?;
+    enclosure.socket(AddressFamily::Inet).map(drop)
+}
+
+fn plain(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket(family, SockType::Datagram, flags, None)?)
+}
+
+impl Enclosure {
+    fn make(worker: &str) -> io::Result<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        let own = fs::read_to_string("/proc/self/cgroup")?;
+        let parent = own_group(&mounts, &own)
+            .ok_or_else(|| io::Error::other("there is no cgroup v2 that this process can see"))?;
+        remove_leftovers(&parent);
+        let directory = parent.join(format!("{PREFIX}{}-{worker}", std::process::id()));
+        match fs::create_dir(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        let made = Self::furnish(&directory);
+        if made.is_err() {
+            // Nobody is in it.
+            let _ = fs::remove_dir(&directory);
+        }
+        made
+    }
+
+    fn furnish(directory: &Path) -> io::Result<Self> {
+        let group = File::open(directory)?;
+        let learned = ffi::list(ffi::Kind::LeastRecentlyUsed, MOST_LEARNED)?;
+        let added = ffi::list(ffi::Kind::Hash, MOST_ADDED)?;
+        let points = [(Direction::In, ffi::Point::Ingress), (Direction::Out, ffi::Point::Egress)];
+        for (direction, point) in points {
+            let program = ffi::load(&linked(program(direction), &learned, &added))?;
+            ffi::attach(program.as_fd(), group.as_fd(), point)?;
+        }
+        let entrance = OpenOptions::new().write(true).open(directory.join("cgroup.procs"))?;
+        Ok(Self { directory: directory.to_owned(), entrance, added })
+    }
+
+    fn socket(&self, family: AddressFamily) -> io::Result<OwnedFd> {
+        let (near, far) = std::os::unix::net::UnixDatagram::pair()?;
+        let [failed, errno] = in_child(|| match self.hand_over(family, &far) {
+            Ok(()) => [0, 0],
+            Err(error) => [1, error.raw_os_error().unwrap_or(0).unsigned_abs()],
+        })?;
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(errno.cast_signed()));
+        }
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        recvmsg(&near, &mut [io::IoSliceMut::new(&mut [0])], &mut control, flags)?;
+        let received = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        received.ok_or_else(|| io::Error::other("no socket came"))
+    }
+
+    /// In a child: enters the group, makes a socket and sends it. Neither allocates nor locks.
+    fn hand_over(&self, family: AddressFamily, to: impl AsFd) -> io::Result<()> {
+        // The process itself.
+        nix::unistd::write(&self.entrance, b"0")?;
+        let made = plain(family)?;
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [made.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        sendmsg(to, &[io::IoSlice::new(b"s")], &mut control, SendFlags::empty())?;
+        Ok(())
+    }
+}
+
+impl Drop for Enclosure {
+    fn drop(&mut self) {
+        // The sockets that are left keep its programs.
+        let _ = fs::remove_dir(&self.directory);
+    }
+}
+
+/// A program with the lists' descriptors in the place of their numbers.
+fn linked(program: Vec<Instruction>, learned: &OwnedFd, added: &OwnedFd) -> Vec<Instruction> {
+    use std::os::fd::AsRawFd;
+    let link = |one: Instruction| match one.list() {
+        Some(List::Learned) => one.with(learned.as_raw_fd()),
+        Some(List::Added) => one.with(added.as_raw_fd()),
+        None => one,
+    };
+    program.into_iter().map(link).collect()
+}
+
+/// Removes the groups of processes that were killed.
+fn remove_leftovers(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
+        if process.is_some_and(|(process, _)| !Path::new("/proc").join(process).exists()) {
+            // Another start may have been first.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// The directory of this process's group, from `/proc/self/mountinfo` (proc(5)) and `/proc/self/cgroup`
+/// (cgroups(7)).
+fn own_group(mounts: &str, groups: &str) -> Option<PathBuf> {
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mount = mounts.lines().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut fields = before.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        after.starts_with("cgroup2 ").then_some((root, point))
+    });
+    let (root, point) = mount?;
+    // In a container the mount may show only a part of the tree.
+    let below = own.strip_prefix(root.trim_end_matches('/'))?;
+    Some(Path::new(point).join(below.trim_start_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_group_is_where_cgroup_v2_is_mounted() {
+        let unified = "24 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
+        let hybrid = "24 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                      25 24 0:23 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                      26 24 0:24 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n";
+        let part = "24 1 0:22 /docker/7 /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        let found = |mounts, groups| {
+            own_group(mounts, groups).map(|path| path.to_string_lossy().into_owned())
+        };
+        let is = |path: &str| Some(path.to_owned());
+        let slice = "0::/system.slice/lumen.service\n";
+        assert_eq!(found(unified, slice), is("/sys/fs/cgroup/system.slice/lumen.service"));
+        assert_eq!(found(unified, "0::/\n"), is("/sys/fs/cgroup/"));
+        assert_eq!(found(hybrid, "4:memory:/a\n0::/b\n"), is("/sys/fs/cgroup/unified/b"));
+        assert_eq!(found(part, "0::/docker/7/x\n"), is("/sys/fs/cgroup/x"));
+        assert_eq!(found(part, "0::/elsewhere\n"), None);
+        assert_eq!(found("", slice), None);
+    }
+}
