@@ -16,6 +16,9 @@ use crate::attack::{Attack, Siege, Target};
 
 /// The least share of its rate that a viewer keeps beside an attack.
 const LEAST: f64 = 0.95;
+/// The least share of the rate before all attacks that a viewer has between two: what outlasts an attack
+/// would lower the rate that it is measured by.
+const LEAST_BETWEEN: f64 = 0.5;
 /// Most times that an attack is measured. All of them count together: another round makes the mean of a
 /// noisy machine more exact, and does not replace an earlier one.
 const ROUNDS: usize = 8;
@@ -67,6 +70,8 @@ pub(crate) struct Meter<'rig> {
     workers: [Option<Process>; REACHED.len()],
     /// The quiet span before the next attack.
     quiet: Span,
+    /// The rate before all attacks.
+    unharmed: f64,
     length: Duration,
 }
 
@@ -88,9 +93,11 @@ impl<'rig> Meter<'rig> {
         }
         let length = Duration::from_secs(seconds.unwrap_or(4));
         let quiet = Span::default();
-        let mut meter = Self { rig, door, viewer, target, workers, quiet, length };
+        let mut meter = Self { rig, door, viewer, target, workers, quiet, unharmed: 0.0, length };
         let alone = meter.newcomer()?;
         meter.quiet = meter.span(length / 2)?;
+        meter.unharmed = meter.quiet.rate();
+        ensure!(meter.unharmed > 0.0, "no pictures, and no attack yet");
         note("strangers: a new viewer alone", format_args!("{} ms", alone.as_millis()));
         Ok(meter)
     }
@@ -168,7 +175,8 @@ impl<'rig> Meter<'rig> {
             blows as f64 / beside.time.as_secs_f64(),
         );
         note(&format!("strangers: {:74}", attack.name), &row);
-        Ok((ratio < LEAST).then(|| format!("{}: {row}", attack.name)))
+        let holds = ratio >= LEAST && alone.rate() >= LEAST_BETWEEN * self.unharmed;
+        Ok((!holds).then(|| format!("{}: {row}", attack.name)))
     }
 
     /// The span beside an attack, how long a newcomer takes beside it, and the blows of the span.
