@@ -12,7 +12,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     thread::JoinHandle,
@@ -160,7 +160,8 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
 }
 
 fn is_running(pid: u32) -> bool {
-    Path::new("/proc").join(pid.to_string()).join("exe").read_link().is_ok()
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.is_ok_and(|status| !status.contains("\nState:\tZ"))
 }
 
 fn pids(status: &HostStatus) -> Vec<u32> {

@@ -13,7 +13,7 @@ use lumen_ipc::{
 use lumen_tests::{
     app::Show,
     process::Process,
-    rig::{Rig, Setup},
+    rig::{Rig, Setup, runs_as_root},
     viewer::Viewer,
 };
 
@@ -24,6 +24,10 @@ const FRAMES: usize = 300;
 
 /// Prints the figures of this part.
 pub(crate) fn run() -> Result<()> {
+    if !runs_as_root() {
+        row("what compositor and media copy of a frame", "shown to root only", "");
+        return Ok(());
+    }
     let drawn = Scroll::start(Setup::show_drawn)?;
     shared(drawn.compositor, drawn.media)?;
     let figure = "read and write calls of both, bytes per 8 MB frame";

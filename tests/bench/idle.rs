@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use lumen_tests::{
     app::Show,
     browser::{Browser, Page},
-    rig::{Rig, Setup},
+    rig::{Rig, Setup, runs_as_root},
 };
 
 use crate::{report::row, usage};
@@ -34,6 +34,10 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn memory(rig: &Rig) -> Result<()> {
+    if !runs_as_root() {
+        row("memory, all processes", "shown to root only", "≤ 120 MB");
+        return Ok(());
+    }
     let (proportional, resident) = usage::memory(rig)?;
     row(
         "memory, all processes, shared pages once (PSS)",

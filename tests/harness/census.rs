@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use lumen_ipc::service::HostStatus;
 
 use crate::{
+    home::runs_as_root,
     hosted::HostRig,
     patience::wait_until,
     process::{Process, descendants, zombies_of},
@@ -79,7 +80,10 @@ impl Census {
         for worker in status.processes() {
             let ready = worker.pid.filter(|_| worker.state.as_str() == "ready");
             let pid = ready.with_context(|| format!("{} is not ready", worker.process))?;
-            self.process(&worker.process.to_string(), Process(pid))?;
+            // From others a worker hides what it holds.
+            if runs_as_root() {
+                self.process(&worker.process.to_string(), Process(pid))?;
+            }
         }
         Ok(())
     }

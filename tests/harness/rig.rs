@@ -30,7 +30,7 @@ use crate::{
     stage::Stage,
 };
 pub use crate::{
-    home::{TEST_USER, runs_as_root},
+    home::{TEST_USER, runs_as_root, sees_into_workers},
     setup::{Ended, Setup, Turn},
 };
 

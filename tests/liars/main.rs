@@ -11,7 +11,7 @@
 //! - `remains`: what it leaves to its successor;
 //! - `secrets`: what is found in the worker's memory.
 //!
-//! Needs Linux with seccomp.
+//! Needs Linux with seccomp, and root, who alone can look into the memory of workers.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the test runner shows it for tests that fail")]
@@ -31,7 +31,7 @@ mod slander;
 
 use anyhow::{Context, Result};
 use lumen_ipc::process::Worker;
-use lumen_tests::process::Process;
+use lumen_tests::{process::Process, rig::sees_into_workers};
 
 use crate::{
     goal::{Goal, Row},
@@ -40,6 +40,9 @@ use crate::{
 
 /// Plays a worker's part from its taking over to its successor, and judges it.
 fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
+    if !sees_into_workers() {
+        return Ok(());
+    }
     let mut row = Row::new(worker);
     for (goal, why) in own_tasks {
         row.pointless(*goal, why);

@@ -13,7 +13,7 @@ use lumen_ipc::process::Worker;
 use lumen_tests::{
     patience::wait_until,
     process::Process,
-    rig::{Rig, kill_hard},
+    rig::{Rig, kill_hard, sees_into_workers},
     viewer::Viewer,
 };
 use nix::sys::socket::{
@@ -44,6 +44,9 @@ fn a_viewer_sees_the_desktop(rig: &Rig) -> Result<()> {
 }
 
 fn successor_serves_after(way: Shutdown, worker: Worker) -> Result<()> {
+    if !sees_into_workers() {
+        return Ok(());
+    }
     let rig = Rig::start()?;
     a_viewer_sees_the_desktop(&rig)?;
     let process = rig.ready_worker(worker)?;
@@ -80,6 +83,9 @@ fn wayland_socket_shut_down_by_a_compositor_that_died_is_made_anew() -> Result<(
 
 #[test]
 fn sockets_shut_down_by_a_relay_that_died_are_made_anew() -> Result<()> {
+    if !sees_into_workers() {
+        return Ok(());
+    }
     let rig = Rig::start()?;
     let relay = rig.ready_worker(Worker::Turn)?;
     let sockets = granted(relay)?;
@@ -104,6 +110,9 @@ fn sockets_shut_down_by_a_relay_that_died_are_made_anew() -> Result<()> {
 
 #[test]
 fn workers_whose_socket_is_useless_end_and_do_not_say_that_they_are_ready() -> Result<()> {
+    if !sees_into_workers() {
+        return Ok(());
+    }
     let rig = Rig::start()?;
     for worker in [Worker::Gateway, Worker::Rtc, Worker::Turn] {
         let process = rig.ready_worker(worker)?;
