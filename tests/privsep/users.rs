@@ -68,6 +68,23 @@ impl Leftover {
         Ok(Self { child: command.process_group(0).spawn()?, output })
     }
 
+    /// One in a container, with process numbers of its own.
+    fn contained(uid: u32) -> Result<Self> {
+        let (output, input) = io::pipe()?;
+        fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let uid_text = uid.to_string();
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child", "setpriv", "--clear-groups"]);
+        command.args(["--reuid", &uid_text, "--regid", &uid_text, "sleep", "1000"]);
+        command.stdin(Stdio::null()).stdout(input).process_group(0);
+        let contained = Self { child: command.spawn()?, output };
+        let is_in_it = |process: &Process| {
+            process.status_field("NSpid").is_ok_and(|pids| pids.contains(char::is_whitespace))
+        };
+        wait_until("the container has a process", || residents(uid).iter().any(is_in_it))?;
+        Ok(contained)
+    }
+
     fn process(&self) -> Process {
         Process(self.child.id())
     }
@@ -95,7 +112,8 @@ impl Drop for Leftover {
 const KINDS: [&str; 4] =
     [WAITS, "trap '' TERM HUP INT; sleep 1000 & wait; sleep 1000", "kill -STOP $$", HOPS];
 const WAITS: &str = "exec sleep 1000";
-const HOPS: &str = "f() { (f) & }; f";
+// No function that calls itself: a shell gives that up after a while.
+const HOPS: &str = "export HOP='sh -c \"$HOP\" &'; eval \"$HOP\"";
 
 #[test]
 fn workers_of_root_have_each_a_user_of_its_own_and_the_app_another() -> Result<()> {
@@ -181,6 +199,32 @@ fn processes_left_with_a_users_number_end_before_a_desktop_gets_it() -> Result<(
         // One that never stays for long may be ended without being seen.
         let told = rig.said().contains("which was left with the user");
         ensure!(told || kind == HOPS, "nobody is told: {kind}");
+    }
+    Ok(())
+}
+
+#[test]
+fn processes_of_a_container_keep_their_users_and_their_lives() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    let turn = Turn::take()?;
+    let mut contained = vec![Leftover::contained(WORKERS[0])?, Leftover::contained(DESKTOPS[0])?];
+    let mut rig = Setup::new().as_root_for_nobody().in_turn(turn).start()?;
+    let app = Process(rig.app_log().pid()?).user_ids()?;
+    let workers = users(&rig)?;
+    ensure!(!app.contains(&DESKTOPS[0]) && !workers.contains(&WORKERS[0]), "{app:?}, {workers:?}");
+    // One that comes later, by the uid that rtc has.
+    let rtc = user(&rig, Worker::Rtc)?;
+    contained.push(Leftover::contained(rtc)?);
+    let left = Leftover::of(rtc, WAITS)?;
+    let killed = rig.kill(Worker::Rtc)?;
+    rig.successor(Worker::Rtc, killed)?;
+    ensure!(!left.process().is_alive(), "what was left outside of the container is alive");
+    rig.stop()?;
+    for one in contained {
+        ensure!(!one.is_over()?, "a process of a container was ended");
     }
     Ok(())
 }

@@ -50,8 +50,10 @@ fn has_tracer(status: &str) -> bool {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Resident {
     name: String,
-    pid: String,
+    pub(super) pid: i32,
     pub(super) users: Vec<u32>,
+    /// Whether it has process numbers of its own, as those of containers do: it sees no process of ours.
+    pub(super) is_contained: bool,
 }
 
 impl fmt::Display for Resident {
@@ -77,8 +79,13 @@ fn resident(status: &str) -> Option<Resident> {
         return None;
     }
     let users = field("Uid")?.split_whitespace().filter_map(|user| user.parse().ok()).collect();
-    let text = |name| field(name).unwrap_or_default().to_owned();
-    Some(Resident { name: text("Name"), pid: text("Pid"), users })
+    Some(Resident {
+        name: field("Name").unwrap_or_default().to_owned(),
+        pid: field("Pid")?.parse().ok()?,
+        users,
+        // Its number here, and one in each namespace of process numbers below.
+        is_contained: field("NSpid").is_some_and(|pids| pids.split_whitespace().count() > 1),
+    })
 }
 
 fn system(variable: SysconfVar, usual: u64) -> u64 {
@@ -114,7 +121,17 @@ mod tests {
         assert_eq!(resident(&status("Z (zombie)")), None);
         let own = std::process::id().to_string();
         let here = residents(&[nix::unistd::geteuid().as_raw()]);
-        assert!(here.iter().any(|resident| resident.pid == own));
+        assert!(here.iter().any(|resident| resident.pid.to_string() == own));
+    }
+
+    #[test]
+    fn resident_of_a_container_has_more_than_one_number() {
+        let contained = |numbers| {
+            let status = format!("State:\tS\nPid:\t7\n{numbers}Uid:\t1\t1\t1\t1\n");
+            resident(&status).expect("alive").is_contained
+        };
+        assert!(contained("NSpid:\t7\t1\n"));
+        assert!(!contained("NSpid:\t7\n") && !contained(""));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! INVARIANTS
 //! - A uid keeps its role: those that temporary users of desktops had are never given to workers.
 //! - No process has a uid that is given out: all that had it are ended first, and one whose processes do
-//!   not end is left out. When it is given back, they are ended again.
+//!   not end is left out, and so is one that a container has. When it is given back, they are ended again.
 
 use std::{
     fs::{self, File},
@@ -22,7 +22,7 @@ use nix::{
 };
 
 use super::{
-    evict,
+    evict::{self, Contained},
     places::{self, PlaceError},
     proc,
 };
@@ -165,20 +165,19 @@ impl Pool {
 
     /// Those of these uids that no process has, if need be after ending what has them.
     fn cleared(&self, mut leases: Vec<Lease>) -> Vec<Lease> {
-        let users: Vec<Identity> = leases.iter().map(|lease| lease.identity).collect();
-        match self.residents {
-            Residents::End => {
-                let cleared = evict::clear(&users);
-                cleared.report();
-                leases.retain(|lease| cleared.is_clean(lease.identity.uid));
-            }
-            Residents::Spare => {
-                let uids: Vec<u32> = users.iter().map(|user| user.uid).collect();
-                let residents = proc::residents(&uids);
-                let has = |uid| residents.iter().any(|resident| resident.users.contains(&uid));
-                leases.retain(|lease| !has(lease.identity.uid));
-            }
+        // A container has its own locks.
+        let uids: Vec<u32> = leases.iter().map(|lease| lease.identity.uid).collect();
+        let mut residents = proc::residents(&uids);
+        residents.retain(|one| one.is_contained || self.residents == Residents::Spare);
+        let has = |uid| residents.iter().any(|resident| resident.users.contains(&uid));
+        leases.retain(|lease| !has(lease.identity.uid));
+        if self.residents == Residents::Spare {
+            return leases;
         }
+        let users: Vec<Identity> = leases.iter().map(|lease| lease.identity).collect();
+        let cleared = evict::clear(&users, Contained::Spare);
+        cleared.report();
+        leases.retain(|lease| cleared.is_clean(lease.identity.uid));
         leases
     }
 }
@@ -188,8 +187,13 @@ impl Drop for Leases {
         if self.0.is_empty() {
             return;
         }
-        let users: Vec<Identity> = self.0.iter().map(|lease| lease.identity).collect();
-        evict::clear(&users).report();
+        let (desktops, workers): (Vec<Identity>, Vec<Identity>) = self
+            .0
+            .iter()
+            .map(|lease| lease.identity)
+            .partition(|user| Role::Desktop.uids().contains(&user.uid));
+        evict::clear(&desktops, Contained::End).report();
+        evict::clear(&workers, Contained::Spare).report();
         for lease in &self.0 {
             // As systemd does, while the lock is held. A file that stays does no harm.
             let _ = fs::remove_file(&lease.path);

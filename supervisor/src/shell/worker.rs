@@ -354,7 +354,9 @@ impl Report {
 
     /// Ends what has the worker's user after the worker's own end, and reports what does not end.
     async fn user_cleared(&self, user: Identity) {
-        let cleared = tokio::task::spawn_blocking(move || evict::clear(&[user])).await;
+        let cleared =
+            tokio::task::spawn_blocking(move || evict::clear(&[user], evict::Contained::Spare))
+                .await;
         let clean = cleared.is_ok_and(|cleared| {
             cleared.report();
             cleared.is_clean(user.uid)
