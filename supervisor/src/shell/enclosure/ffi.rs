@@ -15,6 +15,7 @@ use crate::datagrams::{Instruction, KEY_BYTES};
 /// Commands (`linux/bpf.h`, `enum bpf_cmd`).
 const MAP_CREATE: c_long = 0;
 const MAP_UPDATE_ELEM: c_long = 2;
+const MAP_DELETE_ELEM: c_long = 3;
 const PROG_LOAD: c_long = 5;
 const PROG_ATTACH: c_long = 8;
 
@@ -51,7 +52,7 @@ struct MapCreate {
     flags: u32,
 }
 
-/// The argument of `BPF_MAP_UPDATE_ELEM`.
+/// The argument of `BPF_MAP_UPDATE_ELEM`, and of `BPF_MAP_DELETE_ELEM` without a value.
 #[repr(C)]
 struct MapUpdate {
     map: u32,
@@ -106,6 +107,14 @@ pub(super) fn add(list: BorrowedFd<'_>, key: &[u8; KEY_BYTES]) -> io::Result<()>
     // SAFETY: key and value have the sizes that every list is made with, and outlive the call, which only
     // reads them.
     unsafe { call(MAP_UPDATE_ELEM, &mut argument) }.map(drop)
+}
+
+/// Takes an address from a list.
+pub(super) fn remove(list: BorrowedFd<'_>, key: &[u8; KEY_BYTES]) -> io::Result<()> {
+    let map = list.as_raw_fd().cast_unsigned();
+    let mut argument = MapUpdate { map, padding: 0, key: key.as_ptr() as u64, value: 0, flags: 0 };
+    // SAFETY: the key has the size that every list is made with, and outlives the call, which only reads it.
+    unsafe { call(MAP_DELETE_ELEM, &mut argument) }.map(drop)
 }
 
 /// Has the kernel check a program and keep it.

@@ -8,9 +8,10 @@
 mod ffi;
 
 use std::{
+    cell::Cell,
     fs::{self, File, OpenOptions},
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     rc::Rc,
@@ -40,6 +41,8 @@ struct Enclosure {
     /// Whoever writes to it enters the group. Open, because the path is out of reach later.
     entrance: File,
     added: OwnedFd,
+    /// The address on that list.
+    permitted: Cell<Option<SocketAddr>>,
 }
 
 impl Origin {
@@ -75,9 +78,13 @@ impl Origin {
         }
     }
 
-    /// Lets the sockets reach an address that has not written to them.
+    /// Lets the sockets reach an address that has not written to them, in the place of the one before.
     pub(crate) fn permit(&self, address: SocketAddr) {
         let Some(enclosure) = &self.0 else { return };
+        if let Some(before) = enclosure.permitted.replace(Some(address)) {
+            // Where it stays, an earlier relay can be reached for longer.
+            let _ = ffi::remove(enclosure.added.as_fd(), &key(before));
+        }
         if let Err(error) = ffi::add(enclosure.added.as_fd(), &key(address)) {
             warn!(%address, %error, "datagrams will not reach it");
         }
@@ -86,8 +93,7 @@ impl Origin {
 
 /// Tries whether groups can be made here.
 pub(crate) fn try_out() -> io::Result<()> {
-    let enclosure = Enclosure::make("doctor")?;
-    enclosure.socket(AddressFamily::Inet).map(drop)
+    Enclosure::make("doctor").map(drop)
 }
 
 fn plain(family: AddressFamily) -> io::Result<OwnedFd> {
@@ -107,7 +113,10 @@ impl Enclosure {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        let made = Self::furnish(&directory);
+        let made = Self::furnish(&directory).and_then(|enclosure| {
+            enclosure.try_out()?;
+            Ok(enclosure)
+        });
         if made.is_err() {
             // Nobody is in it.
             let _ = fs::remove_dir(&directory);
@@ -125,7 +134,23 @@ impl Enclosure {
             ffi::attach(program.as_fd(), group.as_fd(), point)?;
         }
         let entrance = OpenOptions::new().write(true).open(directory.join("cgroup.procs"))?;
-        Ok(Self { directory: directory.to_owned(), entrance, added })
+        let permitted = Cell::default();
+        Ok(Self { directory: directory.to_owned(), entrance, added, permitted })
+    }
+
+    /// Tries whether sockets can be made in it and are held. A group that holds processes of some kinds
+    /// lets none in, and a kernel that counts sockets by groups of version 1 runs no program for them.
+    fn try_out(&self) -> io::Result<()> {
+        let socket = match self.socket(AddressFamily::Inet) {
+            Err(error) if error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => return Ok(()),
+            made => UdpSocket::from(made?),
+        };
+        let service = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
+        match service.and_then(|service| socket.send_to(&[], service)) {
+            Ok(_) => Err(io::Error::other("datagrams leave all the same")),
+            // It is held, or there is nowhere to send to.
+            Err(_) => Ok(()),
+        }
     }
 
     fn socket(&self, family: AddressFamily) -> io::Result<OwnedFd> {
@@ -211,6 +236,26 @@ fn own_group(mounts: &str, groups: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn address_that_is_permitted_takes_the_place_of_the_one_before() {
+        let origin = Origin::enclosed("test");
+        if !origin.is_enclosed() {
+            println!("no group can be made here: nothing to test");
+            return;
+        }
+        let socket = UdpSocket::from(origin.socket(AddressFamily::Inet).expect("a socket"));
+        let services = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
+        let [first, second] = services.each_ref().map(|it| it.local_addr().expect("bound"));
+        let reached = || [first, second].map(|service| socket.send_to(b"request", service).is_ok());
+        assert_eq!(reached(), [false, false]);
+        for (address, expected) in
+            [(first, [true, false]), (second, [false, true]), (second, [false, true])]
+        {
+            origin.permit(address);
+            assert_eq!(reached(), expected);
+        }
+    }
 
     #[test]
     fn own_group_is_where_cgroup_v2_is_mounted() {
