@@ -8,7 +8,7 @@
 //!
 //! | packet | rule |
 //! |---|---|
-//! | arrives, by UDP, from a port of 1024 or above | taken, and its sender is learned |
+//! | arrives, by UDP, from a port of 1024 or above, or from loopback | taken, and its sender is learned |
 //! | arrives, anything else | taken |
 //! | leaves, by UDP, to a sender that was learned | passes |
 //! | leaves, by UDP, to an address that was added | passes |
@@ -16,7 +16,8 @@
 //!
 //! A sender's address can be forged, which is why low ports are not learned: a reflection by a well-known
 //! service, and an answer to it, needs one. Translators of addresses keep low ports and others apart
-//! (RFC 4787, section 4.2.2). Of the addresses learned the kernel forgets those that were not used for
+//! (RFC 4787, section 4.2.2). No sender on loopback is forged without root, and the media socket, to which
+//! the relay answers, may have a low port. Of the addresses learned the kernel forgets those that were not used for
 //! longest, so a flood of forged senders costs one that is served nothing.
 
 mod assembly;
@@ -130,6 +131,21 @@ mod tests {
             let mut kernel = Kernel::default();
             assert!(arrives(&mut kernel, sender, ours));
             assert!(!leaves(&mut kernel, ours, sender), "{sender}");
+        }
+    }
+
+    #[test]
+    fn sender_on_loopback_is_answered_whatever_its_port() {
+        let near = ["127.0.0.1:443", "127.255.0.9:1", "[::1]:443"];
+        let not_near = ["128.0.0.1:443", "[::2]:443", "[1::1]:443", "[::1:0:0:1]:443"];
+        let far = ["[2001:db8::ffff:7f00:1]:443", "[::1:ffff:7f00:1]:443", "[::fffe:7f00:1]:443"];
+        for (senders, answered) in [(&near[..], true), (&not_near, false), (&far, false)] {
+            for sender in senders {
+                let ours = if at(sender).is_ipv4() { OURS[0] } else { OURS[1] };
+                let mut kernel = Kernel::default();
+                assert!(arrives(&mut kernel, sender, ours));
+                assert_eq!(leaves(&mut kernel, ours, sender), answered, "{sender}");
+            }
         }
     }
 

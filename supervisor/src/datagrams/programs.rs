@@ -22,6 +22,7 @@ const VALUE: i16 = -16;
 const KEY: i16 = -40;
 /// The parts of the key.
 const KEY_IP: i16 = KEY;
+const KEY_FIFTH_WORD: i16 = KEY + 8;
 const KEY_MAPPED: i16 = KEY + 10;
 const KEY_IPV4: i16 = KEY + 12;
 const KEY_PORT: i16 = KEY + 16;
@@ -38,6 +39,9 @@ const IPV4: Label = Label("IPv4");
 const PORT: Label = Label("port");
 const KNOWN: Label = Label("known");
 const OTHER: Label = Label("other");
+const LOW_PORT: Label = Label("low port");
+const IPV6_OF_THIS_MACHINE: Label = Label("IPv6 of this machine");
+const LEARN: Label = Label("learn");
 
 /// The program for packets that go one way.
 pub(crate) fn program(direction: Direction) -> Vec<Instruction> {
@@ -102,17 +106,41 @@ fn read_at(program: Assembler, length: i32, to: i16) -> Assembler {
 
 fn learn(program: Assembler) -> Assembler {
     use Register::{R0, R1, R2, R3, R4};
+    from_loopback(
+        program
+            .load(Width::Half, R0, KEY_PORT)
+            .read_network_order(R0)
+            .jump_if(JUMP_LESS, R0, FIRST_HIGH_PORT, LOW_PORT)
+            .jump(LEARN)
+            .label(LOW_PORT),
+    )
+    .label(LEARN)
+    .load_list(R1, List::Learned)
+    .point(R2, i32::from(KEY))
+    .point(R3, i32::from(VALUE))
+    .set(R4, 0)
+    .call(Helper::MapUpdate)
+    .label(OTHER)
+    .exit(1)
+}
+
+/// Goes on for a sender in 127.0.0.0/8 or at ::1 only.
+fn from_loopback(program: Assembler) -> Assembler {
+    use Register::R0;
     program
-        .load(Width::Half, R0, KEY_PORT)
-        .read_network_order(R0)
-        .jump_if(JUMP_LESS, R0, FIRST_HIGH_PORT, OTHER)
-        .load_list(R1, List::Learned)
-        .point(R2, i32::from(KEY))
-        .point(R3, i32::from(VALUE))
-        .set(R4, 0)
-        .call(Helper::MapUpdate)
-        .label(OTHER)
-        .exit(1)
+        .load(Width::Double, R0, KEY_IP)
+        .jump_if(JUMP_UNEQUAL, R0, 0, OTHER)
+        .load(Width::Half, R0, KEY_FIFTH_WORD)
+        .jump_if(JUMP_UNEQUAL, R0, 0, OTHER)
+        .load(Width::Half, R0, KEY_MAPPED)
+        .jump_if(JUMP_EQUAL, R0, 0, IPV6_OF_THIS_MACHINE)
+        .jump_if(JUMP_UNEQUAL, R0, 0xffff, OTHER)
+        .load(Width::Byte, R0, KEY_IPV4)
+        .jump_if(JUMP_EQUAL, R0, 127, LEARN)
+        .jump(OTHER)
+        .label(IPV6_OF_THIS_MACHINE)
+        .load(Width::Word, R0, KEY_IPV4)
+        .jump_if(JUMP_UNEQUAL, R0, i32::from_ne_bytes([0, 0, 0, 1]), OTHER)
 }
 
 fn look_up(program: Assembler, list: List) -> Assembler {
