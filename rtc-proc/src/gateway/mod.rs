@@ -24,7 +24,6 @@
 //! | [`forwarded`] | the client of a request, also behind a trusted proxy |
 //! | [`halves`] | the key of a login, one half in a cookie and one in the page |
 //! | [`headers`] | the headers of every response |
-//! | [`lease`] | how long a WebSocket may use its login |
 //! | [`login`] | the body of a login |
 //! | [`opening`] | whether a connection is the gateway's or the relay's, on a shared port |
 //! | [`origin`] | `Host` and `Origin`: which name, and whose page |
@@ -35,13 +34,13 @@
 //! | [`shell`] | sockets, timers, links |
 //! | [`signal`] | the JSON of the signalling WebSocket |
 //! | [`switchboard`] | browsers and their peers, as a state machine |
+//! | [`tenure`] | how long a WebSocket may use its login |
 
 pub mod assets;
 pub mod cookie;
 pub mod forwarded;
 pub mod halves;
 pub mod headers;
-pub mod lease;
 pub mod login;
 pub mod opening;
 pub mod origin;
@@ -52,5 +51,6 @@ pub mod refusal;
 pub mod shell;
 pub mod signal;
 pub mod switchboard;
+pub mod tenure;
 
 pub use shell::Gateway;

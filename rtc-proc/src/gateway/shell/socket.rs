@@ -14,9 +14,9 @@ use tracing::warn;
 
 use super::{
     super::{
-        lease::Lease,
         quota::MessageBudget,
         signal::{self, MAX_SIGNAL_BYTES, ToBrowser},
+        tenure::Tenure,
     },
     app::{App, drained},
     broker::LoginError,
@@ -69,7 +69,7 @@ pub(super) async fn serve(
     let Admitted { login, key } = admitted;
     let joined = app.exchange.join(login).await;
     let Some(Joined { seat, mut messages }) = joined else { return };
-    let mut lease = Lease::new(Instant::now(), &login);
+    let mut tenure = Tenure::new(Instant::now(), &login);
     let mut renewals = JoinSet::new();
     let mut login_ended = false;
     let mut draining = app.draining.clone();
@@ -104,7 +104,7 @@ pub(super) async fn serve(
                 }
                 Some(_) => break None,
             },
-            () = due(&lease), if renewals.is_empty() => {
+            () = due(&tenure), if renewals.is_empty() => {
                 // Only a login that never ends has no key, and it is never due.
                 let Some(key) = key.clone() else { continue };
                 let broker = app.broker.clone();
@@ -112,11 +112,11 @@ pub(super) async fn serve(
             }
             Some(Ok(renewed)) = renewals.join_next() => match renewed {
                 Ok(login) => {
-                    if lease.resumed(Instant::now(), &login) {
+                    if tenure.resumed(Instant::now(), &login) {
                         app.exchange.login_renewed(seat, login).await;
                     }
                 }
-                Err(LoginError::Unavailable) if !lease.unanswered(Instant::now()) => {}
+                Err(LoginError::Unavailable) if !tenure.unanswered(Instant::now()) => {}
                 Err(_) => app.exchange.login_ended(login.session, login.id).await,
             },
             _ = pings.tick() => {
@@ -147,8 +147,8 @@ pub(super) async fn serve(
 }
 
 /// Waits until the login must be resumed.
-async fn due(lease: &Lease) {
-    match lease.deadline() {
+async fn due(tenure: &Tenure) {
+    match tenure.deadline() {
         Some(at) => sleep_until(at.into()).await,
         None => std::future::pending().await,
     }

@@ -14,7 +14,7 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// A WebSocket's hold on its login.
 #[derive(Clone, Copy, Debug)]
-pub struct Lease {
+pub struct Tenure {
     /// When the login ends unless it is resumed; `None` for one that never ends.
     ends: Option<Instant>,
     /// When to resume it.
@@ -23,7 +23,7 @@ pub struct Lease {
     confirmed: bool,
 }
 
-impl Lease {
+impl Tenure {
     /// Takes a login as the broker described it before the WebSocket opened. It is resumed at once,
     /// because a sign-out in between would not have reached this WebSocket.
     #[must_use]
@@ -77,20 +77,20 @@ mod tests {
     #[test]
     fn lease_is_confirmed_at_once_and_nobody_needs_to_be_told() {
         let now = Instant::now();
-        let mut lease = Lease::new(now, &login(Some(600)));
-        assert_eq!(lease.deadline(), Some(now));
-        assert!(!lease.resumed(now, &login(Some(600))));
-        assert!(lease.resumed(now, &login(Some(600))));
-        assert_eq!(Lease::new(now, &login(None)).deadline(), None);
+        let mut tenure = Tenure::new(now, &login(Some(600)));
+        assert_eq!(tenure.deadline(), Some(now));
+        assert!(!tenure.resumed(now, &login(Some(600))));
+        assert!(tenure.resumed(now, &login(Some(600))));
+        assert_eq!(Tenure::new(now, &login(None)).deadline(), None);
     }
 
     #[test]
     fn lease_is_renewed_after_half_of_its_time_and_neither_too_often_nor_too_seldom() {
         let now = Instant::now();
         let deadline = |seconds| {
-            let mut lease = Lease::new(now, &login(seconds));
-            lease.resumed(now, &login(seconds));
-            lease.deadline()
+            let mut tenure = Tenure::new(now, &login(seconds));
+            tenure.resumed(now, &login(seconds));
+            tenure.deadline()
         };
         assert_eq!(deadline(Some(100)), Some(now + Duration::from_secs(50)));
         assert_eq!(deadline(Some(0)), Some(now + LEAST_PAUSE));
@@ -101,11 +101,11 @@ mod tests {
     #[test]
     fn lease_that_nobody_answers_for_is_asked_for_again_until_it_ends() {
         let now = Instant::now();
-        let mut lease = Lease::new(now, &login(Some(60)));
-        assert!(!lease.unanswered(now + Duration::from_secs(30)));
-        assert_eq!(lease.deadline(), Some(now + Duration::from_secs(40)));
-        assert!(!lease.unanswered(now + Duration::from_secs(55)));
-        assert_eq!(lease.deadline(), Some(now + Duration::from_secs(60)));
-        assert!(lease.unanswered(now + Duration::from_secs(60)));
+        let mut tenure = Tenure::new(now, &login(Some(60)));
+        assert!(!tenure.unanswered(now + Duration::from_secs(30)));
+        assert_eq!(tenure.deadline(), Some(now + Duration::from_secs(40)));
+        assert!(!tenure.unanswered(now + Duration::from_secs(55)));
+        assert_eq!(tenure.deadline(), Some(now + Duration::from_secs(60)));
+        assert!(tenure.unanswered(now + Duration::from_secs(60)));
     }
 }
