@@ -2,19 +2,19 @@
 
 import { MAX_MACROBLOCKS, wantedScale, wantedSize } from '../core/frame-size.js';
 import { Session } from '../core/session.js';
-import { placeRelay, serversFor, wishedPath } from '../core/relay.js';
 import {
   candidateMessage,
   offerMessage,
-  probeMessage,
   restartMessage,
   resumeMessage,
   startAppMessage,
 } from '../core/signalling.js';
 import { describe, troubleText } from '../core/status-text.js';
 import { log } from '../util/log.js';
+import { Notice } from './notice.js';
 import { Peer } from './peer.js';
 import { Picture } from './picture.js';
+import { RelayAccess } from './relay-access.js';
 import { SignallingSocket, fetchSession } from './server.js';
 import { StatusLine } from './status-line.js';
 import { Viewport } from './viewport.js';
@@ -27,7 +27,6 @@ import { Viewport } from './viewport.js';
 /** @import { GatewayMessage } from '../core/signalling.js' */
 /** @import { AppEnd, Offer } from '../core/status-text.js' */
 /** @import { Elements } from './elements.js' */
-/** @import { Paths } from './peer.js' */
 
 /**
  * Events of the connection:
@@ -41,9 +40,6 @@ import { Viewport } from './viewport.js';
  *   disconnected: () => void, received: (message: OutputMessage) => void,
  *   transferred: (data: ArrayBuffer) => void, transferRoom: () => void }} ViewerHandlers
  */
-
-/** How many milliseconds a notice is shown. */
-const NOTICE_TIME = 4000;
 
 export class Viewer {
   #elements;
@@ -64,11 +60,7 @@ export class Viewer {
   #ticket = '';
   /** Messages that wait for the socket to open. @type {string[]} */
   #unsent = [];
-  #wish = wishedPath(location.search);
-  /** Unused credentials; undefined before the gateway has sent any. @type {RelayServer | null | undefined} */
-  #relay;
-  /** Callers that wait for credentials to test a transport. @type {((relay: RelayServer | null) => void)[]} */
-  #probes = [];
+  #relay = new RelayAccess();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #checkingLogin = false;
@@ -79,9 +71,7 @@ export class Viewer {
   #app = null;
   #hostname = '';
   #windowTitle = '';
-  #notice = '';
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #noticeTimer;
+  #notice = new Notice(() => this.#update());
   #complaint = '';
   /** The problem with the picture. @type {Trouble | null} */
   #trouble = null;
@@ -120,17 +110,12 @@ export class Viewer {
   }
 
   get relayOnly() {
-    return this.#wish.relayOnly;
+    return this.#relay.relayOnly;
   }
 
   /** @returns {Promise<RelayServer | null>} with credentials to test a transport to it */
   askRelay() {
-    const socket = this.#socket;
-    if (!socket?.isOpen) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      this.#probes.push(resolve);
-      socket.send(probeMessage());
-    });
+    return this.#relay.ask(this.#socket);
   }
 
   /** Whether no desktop has been asked for yet. */
@@ -215,13 +200,7 @@ export class Viewer {
    * @param {string} text
    */
   notify(text) {
-    clearTimeout(this.#noticeTimer);
-    this.#notice = text;
-    this.#noticeTimer = setTimeout(() => {
-      this.#notice = '';
-      this.#update();
-    }, NOTICE_TIME);
-    this.#update();
+    this.#notice.show(text);
   }
 
   /**
@@ -288,7 +267,7 @@ export class Viewer {
       received: (message) => this.#signalled(message),
       closed: (opened) => {
         this.#socket = null;
-        this.#probes.splice(0).forEach((answer) => answer(null));
+        this.#relay.socketClosed();
         this.handle({ type: 'socketClosed', opened });
       },
     });
@@ -321,44 +300,33 @@ export class Viewer {
         this.notify(message.text);
         return;
       case 'probe':
-        this.#probes.shift()?.(this.#placed(message.relay));
+        this.#relay.answered(message.relay);
         return;
       case 'relay':
-        this.#relay = this.#placed(message.relay);
+        this.#relay.given(message.relay);
         if (message.restarted) void this.#leaveDeadRelay();
         return;
       case 'welcome':
         // Further news of the app follows.
         this.#app = null;
-        this.#relay = this.#placed(message.relay);
-        if (this.#peer?.isStarted === false) this.#peer.start(this.#paths());
+        this.#relay.given(message.relay);
+        if (this.#peer?.isStarted === false) this.#peer.start(this.#relay.paths);
         return;
     }
-  }
-
-  /** @param {RelayServer | null} relay */
-  #placed(relay) {
-    return relay && placeRelay(relay, location.hostname);
-  }
-
-  /** @returns {Paths} */
-  #paths() {
-    const servers = serversFor(this.#relay ?? null, this.#wish);
-    return { servers, relayOnly: this.#wish.relayOnly };
   }
 
   async #leaveDeadRelay() {
     const peer = this.#peer;
     // A connection that is still being made has used the old relay, too.
     const affected = !this.isStreaming || (await peer?.isRelayed());
-    if (affected && peer === this.#peer) void peer?.restart(this.#paths());
+    if (affected && peer === this.#peer) void peer?.restart(this.#relay.paths);
   }
 
   #makePeer() {
     const peer = this.#prepared ?? this.#newPeer();
     this.#prepared = null;
     this.#peer = peer;
-    if (this.#relay !== undefined) peer.start(this.#paths());
+    if (this.#relay.isKnown) peer.start(this.#relay.paths);
   }
 
   #newPeer() {
@@ -375,7 +343,7 @@ export class Viewer {
       interrupted: () => {
         if (!this.isStreaming) return false;
         // Without a socket the offer waits for the next one, which is opened at once.
-        void this.#peer?.restart(this.#paths());
+        void this.#peer?.restart(this.#relay.paths);
         this.handle({ type: 'wakeUp' });
         return true;
       },
@@ -489,7 +457,7 @@ export class Viewer {
     const { state, deadline } = this.#session;
     const now = performance.now();
     this.#elements.root.dataset['state'] = state.name;
-    const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice];
+    const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice.text];
     const [app, complaint, trouble] = [this.#app, this.#complaint, this.#trouble];
     const told = { session: state, everStreamed, desktop, app, trouble, notice, complaint, now };
     this.#status.show(describe(told));
