@@ -1,11 +1,12 @@
 //! One sample of every message, request and reply, encoded: the seeds of the fuzz targets.
 
+mod transfers;
+
 use std::{net::Ipv4Addr, time::Instant};
 
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::{Demand, OutputDemand},
-    flow::{Credit, WINDOW},
     line::Line,
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
@@ -21,9 +22,6 @@ use lumen_ipc::{
         pads::{self, PadAction, PadReport},
         session::{self, SessionHash, SessionName, TokenDigest},
         signalling,
-        transfer::{
-            self, Chunk, Failure, FromReceiver, FromSender, Kind, Offer, OfferId, TransferId,
-        },
     },
     process::Worker,
     ring::{RingCapacity, RingSpan},
@@ -41,6 +39,8 @@ use lumen_ipc::{
 };
 use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
+
+use transfers::{transfer_back_samples, transfer_samples};
 
 /// One sample of every message, each checked by encoding and decoding it.
 pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
@@ -446,52 +446,4 @@ fn signalling_back_samples() -> Vec<signalling::ToGateway> {
             retry: false,
         },
     ]
-}
-
-fn offer(bytes: Option<u32>) -> Offer {
-    Offer { offer: OfferId(300), kind: Kind::Text, bytes }
-}
-
-fn receiver_samples() -> [FromReceiver; 3] {
-    let (transfer, offer, kind) = (TransferId(1), OfferId(300), Kind::Text);
-    let credit = Credit::default();
-    [
-        FromReceiver::Requested { transfer, offer, kind, credit },
-        FromReceiver::Granted { transfer, credit: Credit::new(WINDOW / 4).expect("legal") },
-        FromReceiver::Cancelled { transfer },
-    ]
-}
-
-fn sender_samples() -> [FromSender; 4] {
-    let transfer = TransferId(70_000);
-    let chunk = Chunk::new("Grüße".into()).expect("legal");
-    [
-        FromSender::Sent { transfer, chunk },
-        FromSender::Ended { transfer },
-        FromSender::Failed { transfer, failure: Failure::Busy },
-        FromSender::Failed { transfer, failure: Failure::TooLarge },
-    ]
-}
-
-fn transfer_samples() -> Vec<transfer::ToCompositor> {
-    let offer_id = OfferId(300);
-    let offers = [
-        transfer::ToCompositor::Offered(offer(Some(10_000_000))),
-        transfer::ToCompositor::Withdrawn { offer: offer_id },
-    ];
-    let receiver = receiver_samples().map(transfer::ToCompositor::Receiver);
-    let sender = sender_samples().map(transfer::ToCompositor::Sender);
-    offers.into_iter().chain(receiver).chain(sender).collect()
-}
-
-fn transfer_back_samples() -> Vec<transfer::ToRtc> {
-    let offer_id = OfferId(300);
-    let offers = [
-        transfer::ToRtc::Offered(offer(None)),
-        transfer::ToRtc::Taken { offer: offer_id },
-        transfer::ToRtc::Lapsed { offer: offer_id },
-    ];
-    let receiver = receiver_samples().map(transfer::ToRtc::Receiver);
-    let sender = sender_samples().map(transfer::ToRtc::Sender);
-    offers.into_iter().chain(receiver).chain(sender).collect()
 }
