@@ -22,7 +22,7 @@ crates() {
     local workspace
     for workspace in "${WORKSPACES[@]}"; do
         sed -n 's/^name = "\(.*\)"/\1/p' "$workspace/Cargo.lock"
-    done | sort -u
+    done | grep -v ^lumen- | sort -u
 }
 
 renew() {
