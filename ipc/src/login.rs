@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{text::Secret, units::SessionId};
+use crate::{identity::SessionId, text::Secret};
 
 /// Identifies a login. Drawn at random, so that no host uses it twice; it is not secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -16,7 +16,8 @@ impl LoginId {
     pub const OPEN: Self = Self(0);
 }
 
-/// A viewer's rights in a session: decided by the broker, enforced by rtc.
+/// A viewer's rights in a session: decided by the broker, enforced by rtc and by the compositor, which
+/// learn them from their supervisor ([`crate::lease`]).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Rights {
     /// Whether its keyboard, pointer and window size count.
