@@ -30,7 +30,8 @@
 //! | [`pace`] | rate limits | yes |
 //! | [`locale`] | an installed locale with UTF-8 | yes |
 //! | [`lifecycle`] | what is started, reconnected, restarted and ended, and when | yes |
-//! | [`broker`] | token, logins, throttle, relay credentials | except for randomness |
+//! | [`broker`] | token, logins, throttle, relay credentials, input leases | except for randomness |
+//! | [`leases`] | a session's input leases, of which its compositor and rtc are told | yes |
 //! | [`admin`] | the path of the admin socket; log lines and their rings | yes |
 //! | [`cli`] | what each command prints | no |
 //! | `shell` | sockets, processes, files, the event loop | no |
@@ -41,6 +42,7 @@ pub mod cli;
 pub mod config;
 mod datagrams;
 pub mod environment;
+pub mod leases;
 pub mod lifecycle;
 pub mod locale;
 pub mod pace;

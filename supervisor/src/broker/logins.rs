@@ -7,7 +7,7 @@
 //! been removed or not.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -59,12 +59,14 @@ struct Entry {
 pub(super) struct Logins {
     lifetimes: Lifetimes,
     entries: BTreeMap<Digest, Entry>,
+    /// Sessions to which a login has ended.
+    poorer: BTreeSet<SessionId>,
 }
 
 impl Logins {
     /// No logins.
     pub(super) const fn new(lifetimes: Lifetimes) -> Self {
-        Self { lifetimes, entries: BTreeMap::new() }
+        Self { lifetimes, entries: BTreeMap::new(), poorer: BTreeSet::new() }
     }
 
     /// Makes a login for `session` and its key.
@@ -82,6 +84,7 @@ impl Logins {
             let longest = own().min_by_key(|(_, entry)| entry.used);
             if let Some(digest) = longest.map(|(digest, _)| *digest) {
                 self.entries.remove(&digest);
+                self.poorer.insert(session);
             }
         }
         let entry = Entry { id, session, rights, proof, given: now, used: now };
@@ -98,6 +101,17 @@ impl Logins {
         Some(self.login(now, &entry))
     }
 
+    /// The logins to a session.
+    pub(super) fn of_session(&self, session: SessionId) -> impl Iterator<Item = LoginId> {
+        let own = move |entry: &&Entry| entry.session == session;
+        self.entries.values().filter(own).map(|entry| entry.id)
+    }
+
+    /// The sessions to which a login has ended since the last call.
+    pub(super) fn take_poorer(&mut self) -> BTreeSet<SessionId> {
+        std::mem::take(&mut self.poorer)
+    }
+
     /// Ends every login for a session.
     pub(super) fn end_of_session(&mut self, session: SessionId) {
         self.entries.retain(|_, entry| entry.session != session);
@@ -105,7 +119,9 @@ impl Logins {
 
     /// Ends a login; returns which it was and how the browser had authenticated.
     pub(super) fn take_back(&mut self, key: &Secret) -> Option<(SessionId, LoginId, Proof)> {
-        self.entries.remove(&Digest::of(key)).map(|entry| (entry.session, entry.id, entry.proof))
+        let entry = self.entries.remove(&Digest::of(key))?;
+        self.poorer.insert(entry.session);
+        Some((entry.session, entry.id, entry.proof))
     }
 
     /// The logins as they are stored, where `unix` is the time at `now`.
@@ -147,7 +163,14 @@ impl Logins {
 
     fn forget_ended(&mut self, now: Instant) {
         let Lifetimes { idle, whole } = self.lifetimes;
-        self.entries.retain(|_, entry| now < (entry.used + idle).min(entry.given + whole));
+        let Self { entries, poorer, .. } = self;
+        entries.retain(|_, entry| {
+            let lasts = now < (entry.used + idle).min(entry.given + whole);
+            if !lasts {
+                poorer.insert(entry.session);
+            }
+            lasts
+        });
     }
 
     /// A number that no login has, other than the one for everybody.
@@ -197,6 +220,29 @@ mod tests {
         assert_eq!(left(&mut logins, 180), Some(70));
         assert_eq!(left(&mut logins, 249), Some(1));
         assert_eq!(left(&mut logins, 250), None);
+    }
+
+    #[test]
+    fn sessions_are_named_once_when_a_login_to_them_ends_in_any_way() {
+        let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let give = |logins: &mut Logins, session| {
+            logins.give(now, SessionId(session), RIGHTS, Proof::Token).expect("random")
+        };
+        let (signed_out, key) = give(&mut logins, 1);
+        let (stays, _) = give(&mut logins, 1);
+        give(&mut logins, 2);
+        assert!(logins.take_poorer().is_empty());
+        logins.take_back(&key);
+        assert_eq!(logins.take_poorer(), [SessionId(1)].into());
+        assert_eq!(logins.of_session(SessionId(1)).collect::<Vec<_>>(), [stays.id]);
+        assert_ne!(signed_out.id, stays.id);
+        for _ in 0..MOST_LOGINS {
+            give(&mut logins, 2);
+        }
+        assert_eq!(logins.take_poorer(), [SessionId(2)].into(), "one made room");
+        logins.forget_ended(now + LIFETIMES.idle);
+        assert_eq!(logins.take_poorer(), [SessionId(1), SessionId(2)].into());
+        assert!(logins.take_poorer().is_empty());
     }
 
     #[test]

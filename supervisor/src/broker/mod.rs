@@ -4,11 +4,13 @@
 //! (`logins`), and when it is ended. Trusts the gateway to name a browser's address, for penalties
 //! only: a gateway that lies puts them on others, and a browser with the right token passes all the
 //! same. Logins live here, so they survive the gateway's restart; what survives the host's restart
-//! is in [`state`]. Credentials for the relay are minted here too ([`relay`]).
+//! is in [`state`]. Credentials for the relay are minted here too ([`relay`]), and
+//! input leases ([`leases`]).
 //!
 //! Every answer is immediate; the shell makes each request wait for its own answer only, so one
 //! that needs a person or another program delays no other.
 
+pub mod leases;
 mod logins;
 pub mod relay;
 mod secret;
@@ -16,7 +18,7 @@ pub mod state;
 mod throttle;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -41,6 +43,10 @@ use throttle::{Throttle, TooMany};
 const SESSION: SessionId = SessionId::SOLE;
 /// The rights that a token gives, or that everybody has without authentication.
 const FULL: Rights = Rights { control: true };
+
+/// The login of every browser where no sign-in is required.
+const OPEN_TO_ALL: Login =
+    Login { id: LoginId::OPEN, session: SESSION, rights: FULL, expires_in_seconds: None };
 
 /// The access tokens, their logins, and the penalties for wrong tokens.
 pub struct Access {
@@ -96,9 +102,7 @@ impl Access {
     ) -> Result<SignedIn, LoginRefusal> {
         match method {
             Method::Open if self.mode == AuthMode::None => {
-                let (id, session) = (LoginId::OPEN, SESSION);
-                let login = Login { id, session, rights: FULL, expires_in_seconds: None };
-                Ok(SignedIn { login, key: None })
+                Ok(SignedIn { login: OPEN_TO_ALL, key: None })
             }
             Method::Token(token) => match self.opened_by(token) {
                 Some(session) => {
@@ -118,6 +122,27 @@ impl Access {
     /// [`LoginRefusal::Wrong`] when the key is unknown or its login has ended.
     pub fn resume(&mut self, now: Instant, key: &Secret) -> Result<Login, LoginRefusal> {
         self.logins.resume(now, key).ok_or(LoginRefusal::Wrong)
+    }
+
+    /// The login of a page that presents this key, or none where no sign-in is required. A key's login
+    /// then counts as used.
+    pub fn login_of_page(&mut self, now: Instant, key: Option<&Secret>) -> Option<Login> {
+        match key {
+            None => (self.mode == AuthMode::None).then_some(OPEN_TO_ALL),
+            Some(key) => self.logins.resume(now, key),
+        }
+    }
+
+    /// All logins to a session.
+    #[must_use]
+    pub fn logins_of(&self, session: SessionId) -> Vec<LoginId> {
+        let open = self.mode == AuthMode::None && session == SESSION;
+        self.logins.of_session(session).chain(open.then_some(LoginId::OPEN)).collect()
+    }
+
+    /// The sessions to which a login has ended since the last call.
+    pub fn take_poorer(&mut self) -> BTreeSet<SessionId> {
+        self.logins.take_poorer()
     }
 
     /// Ends the login of a key; returns which one that was.
