@@ -1,12 +1,13 @@
 //! The one seat that all viewers share: its keyboard and pointer, what is held, the pointer's
 //! position and image.
 //!
-//! [`Ledger`] combines the viewers' keys and buttons, [`scroll`] their wheels and fingers; [`Hold`]
+//! [`Leases`] decides whose input counts; [`Ledger`] combines the viewers' keys and buttons, [`scroll`] their wheels and fingers; [`Hold`]
 //! maps the pointer to a surface while a button is down, [`Given`] decides which input an app may
 //! use for a grab, [`Typing`] when the keyboard may move unasked. [`crate::input`] drives the seat.
 
 mod given;
 mod hold;
+mod leases;
 mod ledger;
 mod menu;
 pub mod scroll;
@@ -26,6 +27,7 @@ use smithay::{
 pub use self::{
     given::{Given, Input},
     hold::Hold,
+    leases::{Changes, Leases},
     ledger::{Ledger, Pressable},
     menu::Menu,
     scroll::FingerScroll,
@@ -48,6 +50,8 @@ pub struct DesktopSeat<D: SeatHandler> {
     pub cursor_changed: bool,
     /// Whether the surface under the pointer may have changed without a motion.
     pub pointer_stale: bool,
+    /// Whose input counts.
+    pub leases: Leases,
     /// Who holds which keys and buttons.
     pub ledger: Ledger,
     /// Recent input sent to apps.
@@ -93,6 +97,7 @@ impl<D: SeatHandler + 'static> DesktopSeat<D> {
             cursor: CursorImageStatus::default_named(),
             cursor_changed: true,
             pointer_stale: false,
+            leases: Leases::default(),
             ledger: Ledger::default(),
             given: Given::default(),
             typing: Typing::default(),
