@@ -27,8 +27,12 @@ pub struct Metrics {
     pub buffers_announced: Counter,
     /// Rounds of frame callbacks.
     pub callback_rounds: Counter,
-    /// Messages on the `input` link.
+    /// Viewers' input.
     pub input_events: Counter,
+    /// Input of viewers who had not proved to be there.
+    pub input_refused: Counter,
+    /// Proofs of presence that were wrong, or late.
+    pub proofs_refused: Counter,
     /// Changes of the output's size.
     pub output_resizes: Counter,
     /// Apps that connected.
@@ -56,6 +60,8 @@ impl Default for Metrics {
             buffers_announced: registry.counter("buffers_announced_total"),
             callback_rounds: registry.counter("callback_rounds_total"),
             input_events: registry.counter("input_events_total"),
+            input_refused: registry.counter("input_refused_total"),
+            proofs_refused: registry.counter("proofs_refused_total"),
             output_resizes: registry.counter("output_resizes_total"),
             clients_accepted: registry.counter("clients_accepted_total"),
             clients_refused: registry.counter("clients_refused_total"),

@@ -36,7 +36,8 @@ pub enum Request {
     Observe,
     /// [`crate::service::Control::drain`].
     Drain,
-    /// [`crate::service::Control::set_candidates`], which changes something after the start.
+    /// [`crate::service::Control::set_candidates`], [`crate::service::Control::set_leases`] or
+    /// [`crate::service::Control::set_rights`], which change something after the start.
     Change,
 }
 

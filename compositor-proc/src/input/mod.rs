@@ -41,10 +41,15 @@ const SIXTEENTHS: f64 = 16.0;
 const EDGE: f64 = 1.0 / 256.0;
 
 impl State {
-    /// Applies one message of the `input` link.
+    /// Applies one message of the `input` link, if its viewer has proved to be there.
     pub fn apply_input(&mut self, message: ToCompositor) {
-        self.metrics.input_events.increment();
         let peer = message.peer;
+        let releases = matches!(message.action, Action::ReleaseAll | Action::PeerLeft);
+        if !releases && !self.seat.leases.permits(self.now(), peer) {
+            self.metrics.input_refused.increment();
+            return;
+        }
+        self.metrics.input_events.increment();
         self.seat.ledger.hear(self.now(), peer);
         match message.action {
             Action::Key { key, state, locks } => {
@@ -67,20 +72,28 @@ impl State {
                     self.axis(frame);
                 }
             }
-            Action::ReleaseAll | Action::PeerLeft => {
-                let released = self.seat.ledger.release_peer(peer);
-                self.lift(released);
-                let time = self.event_time();
-                let stopped = self.seat.finger.lifted(time, peer);
-                self.stop_scrolling(stopped);
+            Action::ReleaseAll => self.release_peer(peer),
+            Action::PeerLeft => {
+                self.seat.leases.forget(peer);
+                self.release_peer(peer);
             }
-            // The ledger has noted already that the peer is there.
-            Action::StillHeld => {}
+            // The ledger has noted already that the peer is there. The compositor takes proofs.
+            Action::StillHeld | Action::Proved(_) => {}
         }
+    }
+
+    /// Releases what a viewer holds.
+    pub fn release_peer(&mut self, peer: PeerId) {
+        let released = self.seat.ledger.release_peer(peer);
+        self.lift(released);
+        let time = self.event_time();
+        let stopped = self.seat.finger.lifted(time, peer);
+        self.stop_scrolling(stopped);
     }
 
     /// Handles the loss of all viewers.
     pub fn release_everything(&mut self) {
+        self.seat.leases.forget_all();
         let released = self.seat.ledger.release_all();
         self.lift(released);
         let time = self.event_time();
@@ -88,8 +101,12 @@ impl State {
         self.stop_scrolling(stopped);
     }
 
-    /// Releases what is held by viewers who have been silent for too long at `asked`.
+    /// Releases what is held by viewers who have been silent for too long at `asked`, or have not proved
+    /// for too long that they are there.
     pub fn release_lapsed(&mut self, asked: Instant) {
+        for peer in self.seat.leases.lapse(asked) {
+            self.release_peer(peer);
+        }
         let lapsed = self.seat.ledger.lapse(asked);
         self.lift(lapsed);
     }
@@ -97,7 +114,8 @@ impl State {
     /// When to look for silent viewers; `None` while nothing is held.
     #[must_use]
     pub fn lapse_due(&self) -> Option<Instant> {
-        self.seat.ledger.due()
+        let silent = self.seat.ledger.due()?;
+        Some(self.seat.leases.due().map_or(silent, |absent| absent.min(silent)))
     }
 
     /// Updates what is under the pointer, after windows moved below it.

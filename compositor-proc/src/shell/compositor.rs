@@ -16,6 +16,7 @@ use std::{
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
+    lease::{Challenge, Lease, LeaseId},
     link::LinkName,
     message::{desktop, frames, input, transfer},
     service::CompositorConfig,
@@ -58,6 +59,7 @@ pub struct Compositor {
     display: Display<State>,
     /// The desktop.
     pub state: State,
+    input_link: Option<Rc<InputLink>>,
     desktop_link: Option<Rc<DesktopLink>>,
     transfers: Transfers,
     apps: Apps,
@@ -99,6 +101,7 @@ impl Compositor {
         Ok(Self {
             display,
             state,
+            input_link: None,
             desktop_link: None,
             transfers: Transfers::default(),
             apps: Apps::new(Instant::now()).map_err(CreateError::Apps)?,
@@ -174,7 +177,40 @@ impl Compositor {
         }
     }
 
-    /// A viewer did something.
+    /// These are the session's leases from now on.
+    pub fn set_leases(&mut self, leases: &[Lease]) {
+        self.state.set_now(Instant::now());
+        let changes = self.state.seat.leases.set(leases);
+        changes.ended.into_iter().for_each(|peer| self.state.release_peer(peer));
+        for (lease, challenge) in changes.begun {
+            self.tell_challenge(lease, challenge);
+        }
+    }
+
+    /// Rtc has a new end of the `input` link, or none. Whoever held something held it over the old end.
+    pub fn set_input_link(&mut self, link: Option<Rc<InputLink>>) {
+        self.release_input();
+        self.input_link = link;
+        self.tell_challenges();
+    }
+
+    fn tell_challenges(&self) {
+        for (lease, challenge) in self.state.seat.leases.challenges() {
+            self.tell_challenge(lease, challenge);
+        }
+    }
+
+    /// A challenge that rtc does not read in time is lost with the end of the link, and told on the next.
+    fn tell_challenge(&self, lease: LeaseId, challenge: Challenge) {
+        let Some(link) = &self.input_link else { return };
+        if let Err(error) = link.send(&input::ToRtc { lease, challenge }, &[])
+            && !matches!(error, SendError::Closed)
+        {
+            warn!(%error, "a viewer cannot be asked whether it is still there");
+        }
+    }
+
+    /// A viewer did something, or proves that it is there.
     ///
     /// # Errors
     /// [`ProtocolViolation`] for an output that there is not.
@@ -184,7 +220,15 @@ impl Compositor {
             return Err(ProtocolViolation { link: LinkName::Input, what });
         }
         self.state.set_now(Instant::now());
-        self.state.apply_input(message);
+        let input::Action::Proved(proof) = message.action else {
+            self.state.apply_input(message);
+            return Ok(());
+        };
+        let now = self.state.now();
+        match self.state.seat.leases.prove(now, message.peer, &proof) {
+            Some(challenge) => self.tell_challenge(proof.lease, challenge),
+            None => self.state.metrics.proofs_refused.increment(),
+        }
         Ok(())
     }
 

@@ -159,6 +159,7 @@ impl Shell {
         self.turn.supervision = Some(Rc::clone(&supervision));
         let source = Generic::new(supervision, Interest::READ, Mode::Level);
         insert(&self.events.handle(), source, |turn: &mut Turn, supervision| {
+            turn.take_leases();
             while let Some(event) = supervision.next() {
                 turn.obey(event);
             }
@@ -183,6 +184,13 @@ impl Turn {
                     warn!(error = &error as &dyn std::error::Error, "a grant is useless");
                 }
             }
+        }
+    }
+
+    fn take_leases(&mut self) {
+        let leases = self.supervision.as_ref().and_then(|supervision| supervision.new_leases());
+        if let Some(leases) = leases {
+            self.compositor.set_leases(&leases);
         }
     }
 
@@ -254,17 +262,18 @@ impl Turn {
     }
 
     fn attach_input(&mut self, grant: Grant) -> Result<(), ShellError> {
-        let link: InputLink = open(LinkName::Input, grant)?;
-        let source = Generic::new(link, Interest::READ, Mode::Level);
+        let link: Rc<InputLink> = Rc::new(open(LinkName::Input, grant)?);
+        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
         let token = insert(&self.handle, source, |turn: &mut Self, link| {
+            // A viewer's proof follows the word of its lease.
+            turn.take_leases();
             let open = turn.read(link, |compositor, message| {
                 compositor.apply_input(message).map_err(|violation| violation.to_string())
             });
-            Ok(turn.go_on(open, Compositor::release_input))
+            Ok(turn.go_on(open, |compositor| compositor.set_input_link(None)))
         })?;
         self.replace(|sources| &mut sources.input, token);
-        // Whoever held something held it over the old end.
-        self.compositor.release_input();
+        self.compositor.set_input_link(Some(link));
         Ok(())
     }
 

@@ -10,6 +10,7 @@ mod focus;
 mod keys;
 mod panels;
 mod pools;
+mod presence;
 mod quotas;
 mod rig;
 mod scale;

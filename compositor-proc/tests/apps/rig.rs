@@ -2,7 +2,8 @@
 //! and reads the links until a condition holds.
 
 use std::{
-    collections::HashMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
     fs::File,
     os::unix::{fs::FileExt, net::UnixStream},
     time::{Duration, Instant},
@@ -11,6 +12,7 @@ use std::{
 use lumen_compositor::shell::{Compositor, Shell};
 use lumen_ipc::{
     demand::OutputDemand,
+    lease::{Challenge, PROOF_INTERVAL},
     link::{Generation, LinkName},
     message::{
         desktop::{self, Statement},
@@ -31,12 +33,17 @@ use lumen_ipc_runtime::{
     shm::SharedView,
 };
 
+#[path = "page.rs"]
+pub(crate) mod page;
+
 /// Longer than any expected event takes, on the busiest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// How long "nothing comes" is observed.
 pub(crate) const QUIET: Duration = Duration::from_millis(150);
 /// One viewer.
 pub(crate) const PEER: PeerId = PeerId(1);
+/// Viewers who have a lease, from 0 on.
+const VIEWERS: u64 = 16;
 
 type MediaEnd = Channel<ToMedia, frames::ToCompositor>;
 type InputEnd = Channel<input::ToRtc, input::ToCompositor>;
@@ -48,6 +55,8 @@ pub(crate) struct Rig {
     pub(crate) shell: Shell,
     pub(crate) media: Option<MediaEnd>,
     pub(crate) input: Option<InputEnd>,
+    /// What the page of each viewer who has acted knows.
+    pages: RefCell<BTreeMap<PeerId, Page>>,
     pub(crate) desktop: Option<DesktopEnd>,
     pub(crate) transfer: Option<TransferEnd>,
     /// The demand that media sends to each compositor.
@@ -58,6 +67,12 @@ pub(crate) struct Rig {
     buffers: HashMap<SlotIndex, (BufferAnnounced, Pixels)>,
     /// Slots that were retired.
     pub(crate) retired: Vec<SlotIndex>,
+}
+
+/// What a viewer's page knows of its lease.
+struct Page {
+    challenge: Challenge,
+    proved: Option<Instant>,
 }
 
 /// How media reads a buffer.
@@ -108,6 +123,7 @@ impl Rig {
             shell: Shell::new(compositor).expect("a shell"),
             media: None,
             input: None,
+            pages: RefCell::default(),
             desktop: None,
             transfer: None,
             demand: OutputDemand { watched: true, size: None },
@@ -117,6 +133,7 @@ impl Rig {
             buffers: HashMap::new(),
             retired: Vec::new(),
         };
+        rig.lease();
         rig.attach_media();
         rig.attach_input();
         rig.attach_desktop();
@@ -141,6 +158,7 @@ impl Rig {
     pub(crate) fn restart(&mut self) {
         let compositor = Compositor::new(&Self::config()).expect("a desktop");
         self.shell = Shell::new(compositor).expect("a shell");
+        self.lease();
         self.attach_media();
         self.attach_input();
         self.attach_desktop();
@@ -151,6 +169,7 @@ impl Rig {
         let (ours, theirs) = Channel::pair().expect("socketpair");
         self.grant(LinkName::Input, theirs);
         self.input = Some(ours);
+        self.pages.borrow_mut().values_mut().for_each(|page| page.proved = None);
     }
 
     pub(crate) fn attach_desktop(&mut self) {
@@ -179,6 +198,27 @@ impl Rig {
         self.shell.grant(grant).expect("a link end");
     }
 
+    /// Gives every viewer a lease.
+    fn lease(&mut self) {
+        self.pages.borrow_mut().clear();
+        let leases: Vec<_> = (0..VIEWERS).map(|peer| page::lease(PeerId(peer))).collect();
+        self.shell.compositor().set_leases(&leases);
+    }
+
+    /// Proves that a viewer is there, as its page does.
+    fn prove(&self, peer: PeerId) {
+        let lease = page::lease(peer);
+        let mut pages = self.pages.borrow_mut();
+        let page = pages.entry(peer).or_insert(Page { challenge: lease.challenge, proved: None });
+        if page.proved.is_some_and(|at| at.elapsed() < PROOF_INTERVAL) {
+            return;
+        }
+        let proof = page::answer(&lease, page.challenge);
+        page.proved = Some(Instant::now());
+        page.challenge = page::next(&lease, page.challenge);
+        self.send(OutputId::PRIMARY, peer, Action::Proved(proof));
+    }
+
     /// The app's end of a connection.
     pub(crate) fn connect(&mut self) -> UnixStream {
         let (ours, theirs) = UnixStream::pair().expect("socketpair");
@@ -198,6 +238,12 @@ impl Rig {
 
     /// Sends a viewer's action on one of several outputs.
     pub(crate) fn act_on(&self, output: OutputId, peer: PeerId, action: Action) {
+        self.prove(peer);
+        self.send(output, peer, action);
+    }
+
+    /// Sends what rtc says a viewer does, without a proof that the viewer is there.
+    pub(crate) fn send(&self, output: OutputId, peer: PeerId, action: Action) {
         let input = self.input.as_ref().expect("rtc is there");
         input.send(&input::ToCompositor { peer, output, action }, &[]).expect("room");
     }

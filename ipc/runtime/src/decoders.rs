@@ -30,6 +30,7 @@ pub const DECODERS: &[Decoder] = &[
     ("grants_to_worker", message::<grants::ToWorker>),
     ("handover_to_turn", message::<handover::ToTurn>),
     ("input_to_compositor", message::<input::ToCompositor>),
+    ("input_to_rtc", message::<input::ToRtc>),
     ("packets_to_media", message::<packets::ToMedia>),
     ("packets_to_rtc", message::<packets::ToRtc>),
     ("pads_to_gamepad", message::<pads::ToGamepad>),

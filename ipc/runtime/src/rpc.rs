@@ -252,6 +252,7 @@ mod tests {
     };
 
     use lumen_ipc::{
+        lease::Lease,
         login::{Login, LoginId, LoginRefusal, Method, SignedIn},
         service::{
             AppNews, Broker, BrokerClient, BrokerRequest, BrokerResponse, Refusal, RelayPair,
@@ -304,6 +305,10 @@ mod tests {
             None
         }
 
+        async fn mint_lease(self, _: context::Context, _: Option<Secret>) -> Option<Lease> {
+            None
+        }
+
         async fn start_app(self, _: context::Context, _: SessionId) -> Result<(), Refusal> {
             Err(Refusal::because("there is no app"))
         }
@@ -343,6 +348,10 @@ mod tests {
 
         async fn watch_app(self, _: context::Context, _: u32) -> Option<AppNews> {
             std::future::pending().await
+        }
+
+        async fn mint_lease(self, _: context::Context, _: Option<Secret>) -> Option<Lease> {
+            None
         }
 
         async fn start_app(self, _: context::Context, _: SessionId) -> Result<(), Refusal> {

@@ -1,7 +1,9 @@
-//! `input`: rtc → compositor, viewers' input. Nothing comes back.
+//! `input`: rtc → compositor, viewers' input and their proofs of presence; back come the challenges for
+//! the next proofs.
 //!
 //! The compositor records what each peer holds down: [`Action::PeerLeft`] and the end of the link
-//! both release it. The compositor ignores repeated presses and stray releases. A peer that holds
+//! both release it. Input counts only from a peer whose viewer has proved that it is there
+//! ([`crate::lease`]); of others only releases do. The compositor ignores repeated presses and stray releases. A peer that holds
 //! something and is silent for [`HOLD_PATIENCE`] counts as having released it.
 
 use std::time::Duration;
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::Message,
+    lease::{Challenge, LeaseId, Proof},
     link::LinkName,
     units::{ButtonCode, KeyCode, OutputId, OutputSize, PeerId},
 };
@@ -30,9 +33,15 @@ pub struct ToCompositor {
     pub action: Action,
 }
 
-/// Compositor → rtc: no messages.
+/// Compositor → rtc: what the next proof of a lease answers. Sent when the last one was answered, and for
+/// every lease on a new link end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum ToRtc {}
+pub struct ToRtc {
+    /// Whose.
+    pub lease: LeaseId,
+    /// What the next proof answers.
+    pub challenge: Challenge,
+}
 
 /// What a viewer does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,6 +90,8 @@ pub enum Action {
     PeerLeft,
     /// A sign of life: the viewer is there and still holds what it holds. It presses nothing.
     StillHeld,
+    /// The viewer proves that it is there.
+    Proved(Proof),
 }
 
 /// Down or up.

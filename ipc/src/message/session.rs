@@ -20,8 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::Message,
     identity::SessionId,
+    lease::{Lease, LeaseId},
     link::LinkName,
     log::{LogPage, LogSource},
+    login::LoginId,
     message::signalling::Reason,
     process::Worker,
     status::{AppState, Metric, Refusal, SessionStatus},
@@ -133,6 +135,12 @@ pub enum ToHost {
         /// The answer.
         answer: Answer,
     },
+    /// Its compositor and its rtc have been told of a lease. Only then may the page have it, whose proof
+    /// would overtake the word otherwise.
+    LeaseTaken {
+        /// Which.
+        lease: LeaseId,
+    },
 }
 
 /// Host → session.
@@ -177,6 +185,17 @@ pub enum ToSession {
     },
     /// The administrator ends the session.
     StopAsked,
+    /// The logins to the session that there are. The leases of others are over. Sent after the welcome, and
+    /// when a login has ended.
+    Logins {
+        /// All of them.
+        live: Vec<LoginId>,
+    },
+    /// A viewer has a lease.
+    Leased {
+        /// Which.
+        lease: Lease,
+    },
 }
 
 /// A request to a session.

@@ -127,6 +127,12 @@ impl Clipboard {
         self.tell(peer, transfer::ways(self.policy));
     }
 
+    /// Whether a page takes part.
+    #[must_use]
+    pub fn has(&self, peer: PeerId) -> bool {
+        self.pages.contains_key(&peer)
+    }
+
     /// Removes a page.
     pub fn leave(&mut self, peer: PeerId) {
         if self.pages.remove(&peer).is_none() {

@@ -1,6 +1,7 @@
 //! The JSON of the signalling WebSocket: parses text into a legal message or an error.
 
 use lumen_ipc::{
+    lease::Lease,
     message::signalling::{CandidateLine, Reason, Sdp},
     service::RelayCredentials,
     text::{Secret, Text},
@@ -24,6 +25,8 @@ pub enum FromBrowser {
         /// The candidate attribute.
         candidate: CandidateLine,
     },
+    /// It needs an input lease: it has none, or its own does not count any more.
+    Lease {},
     /// It wants to test which paths to the relay work, beside its peer connection.
     Probe {},
     /// It wants the app, which has ended, to be started again.
@@ -74,6 +77,11 @@ pub enum ToBrowser {
         /// Whether trying again can help.
         retry: bool,
     },
+    /// An input lease; `None` when there is none for this page at the moment.
+    Lease {
+        /// The lease.
+        lease: Option<PageLease>,
+    },
     /// The login has ended: the user signed out, or it expired. This is the last message.
     LoginEnded {},
     /// Something to show the viewer once.
@@ -98,6 +106,29 @@ pub enum ToBrowser {
         /// How to use the relay; `None` when there is none.
         relay: Option<RelayServer>,
     },
+}
+
+/// An input lease as its page gets it, in hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PageLease {
+    id: Text<16>,
+    key: Secret,
+    challenge: Text<32>,
+}
+
+impl From<Lease> for PageLease {
+    fn from(lease: Lease) -> Self {
+        let Lease { id, key, challenge, .. } = lease;
+        Self {
+            id: Text::truncated(digits(&id.0.to_be_bytes())),
+            key: Secret::new(digits(&key.0)).expect("64 digits fit 256 bytes"),
+            challenge: Text::truncated(digits(&challenge.0)),
+        }
+    }
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How to use the relay, in the terms of `RTCIceServer`.
@@ -164,6 +195,7 @@ mod tests {
             FromBrowser::Resume { ticket: Secret::new("x").expect("short") }
         );
         assert_eq!(parse(r#"{"type":"startApp"}"#).expect("legal"), FromBrowser::StartApp {});
+        assert_eq!(parse(r#"{"type":"lease"}"#).expect("legal"), FromBrowser::Lease {});
         let sdp = Sdp::new("v=0\r\n").expect("short");
         assert_eq!(
             parse(r#"{"type":"restart","sdp":"v=0\r\n"}"#).expect("legal"),
@@ -185,6 +217,7 @@ mod tests {
             r#"{"type":"offer","sdp":null}"#,
             r#"{"type":"offer","sdp":"","extra":1}"#,
             r#"{"type":"probe","extra":1}"#,
+            r#"{"type":"lease","control":true}"#,
             r#"{"type":"startApp","command":"sh"}"#,
             r#"{"type":"offer","sdp":"","sdp":""}"#,
             r#"{"type":"answer","sdp":""}"#,
@@ -217,6 +250,12 @@ mod tests {
         assert_eq!(json, format!(r#"{{"type":"welcome","relay":{server}}}"#));
         let json = ToBrowser::Welcome { relay: None }.to_json().expect("strings");
         assert_eq!(json, r#"{"type":"welcome","relay":null}"#);
+        let lease = Some(PageLease::from(lumen_ipc::lease::EXAMPLE.0));
+        let json = ToBrowser::Lease { lease }.to_json().expect("strings");
+        let (key, challenge) = ("11".repeat(32), "22".repeat(16));
+        let lease =
+            format!(r#"{{"id":"0102030405060708","key":"{key}","challenge":"{challenge}"}}"#);
+        assert_eq!(json, format!(r#"{{"type":"lease","lease":{lease}}}"#));
         let json = ToBrowser::LoginEnded {}.to_json().expect("strings");
         assert_eq!(json, r#"{"type":"loginEnded"}"#);
         let ticket = Secret::new("ticket").expect("short");

@@ -202,6 +202,8 @@ impl Switchboard {
             Input::Said(browser, FromBrowser::Candidate { candidate }) => {
                 self.found_candidate(browser, candidate);
             }
+            // Its WebSocket's task asks the supervisor for one.
+            Input::Said(_, FromBrowser::Lease {}) => {}
             Input::Said(browser, FromBrowser::StartApp {}) => self.start_app(browser),
             Input::Said(browser, FromBrowser::Probe {}) => self.mint(now, browser, Purpose::Probe),
             Input::Said(browser, FromBrowser::Restart { sdp }) => {

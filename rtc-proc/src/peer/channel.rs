@@ -2,11 +2,12 @@
 //! limit, and the peer's rights.
 //!
 //! INVARIANT: without the right to control, a peer's input does not leave [`Channels`]. Messages
-//! that are needed to see the desktop pass.
+//! that are needed to see the desktop pass, and so do proofs of presence, which tell the rights.
 
 use std::time::Instant;
 
 use lumen_ipc::{
+    lease::Proof,
     login::Rights,
     message::{input::Action, pads::PadAction},
     units::{OutputSize, PadIndex},
@@ -67,6 +68,8 @@ pub enum Said {
     KeyframeWanted,
     /// Input from a gamepad.
     Pad(PadAction),
+    /// The viewer proves that it is there.
+    Proved(Proof),
     /// The size of the viewer's window.
     SizeWanted(OutputSize),
 }
@@ -158,6 +161,7 @@ impl Channels {
             ChannelKind::Input => match decode::input(message)? {
                 Intent::Acted(action) => Some(Said::Acted(action)),
                 Intent::KeyframeWanted => return Ok(Some(Said::KeyframeWanted)),
+                Intent::Proved(proof) => return Ok(Some(Said::Proved(proof))),
                 Intent::SizeWanted(size) => Some(Said::SizeWanted(size)),
             },
             ChannelKind::Motion => self.newest(decode::motion(message)?).map(Said::Acted),

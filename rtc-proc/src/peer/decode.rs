@@ -18,11 +18,13 @@
 //! | pads | 09 | pad u8, sequence u16, buttons u32, 4 sticks' axes i16, 2 triggers u8: the whole state of a pad |
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
 //! | motion | 0c | none: a sign of life, while something is held |
+//! | input | 0d | lease u64, tag of 32 bytes: the viewer proves that it is there |
 //!
 //! A state is 1 for down and 0 for up. The state of a key that goes down may include the viewer's
 //! lock keys: then bit 2 is set, and bits 4 and 8 stand for Caps Lock and Num Lock.
 
 use lumen_ipc::{
+    lease::{KEY_BYTES, LeaseId, Proof},
     message::{
         input::{Action, Locks, OutputPoint, PointerDelta, PressState},
         pads::PadReport,
@@ -45,6 +47,9 @@ const PAD: u8 = 0x09;
 const PAD_UNPLUGGED: u8 = 0x0a;
 const KEYFRAME_WANTED: u8 = 0x0b;
 const STILL_HELD: u8 = 0x0c;
+const PROVED: u8 = 0x0d;
+/// Bytes of a lease's number.
+const LEASE_BYTES: usize = 8;
 
 /// Bits of a key state.
 const DOWN: u8 = 1;
@@ -84,6 +89,8 @@ pub enum Intent {
     Acted(Action),
     /// A picture is missing, and a keyframe is requested.
     KeyframeWanted,
+    /// The viewer proves that it is there. Only the compositor can tell whether the proof is right.
+    Proved(Proof),
     /// The size of the viewer's window in device pixels, and its scale.
     SizeWanted(OutputSize),
 }
@@ -123,6 +130,12 @@ pub fn input(message: &[u8]) -> Result<Intent, DecodeError> {
     let (&tag, fields) = message.split_first().ok_or(DecodeError::Empty)?;
     let length = DecodeError::Length { tag, length: message.len() };
     match tag {
+        PROVED => {
+            let (lease, tag) =
+                fields.split_first_chunk::<LEASE_BYTES>().ok_or_else(|| length.clone())?;
+            let tag: [u8; KEY_BYTES] = exactly(tag, length)?;
+            Ok(Intent::Proved(Proof { lease: LeaseId(u64::from_be_bytes(*lease)), tag }))
+        }
         KEYFRAME_WANTED => exactly::<0>(fields, length).map(|_| Intent::KeyframeWanted),
         SIZE_WANTED => {
             let [w1, w0, h1, h0, s1, s0] = exactly(fields, length)?;
@@ -284,6 +297,19 @@ mod tests {
         assert_eq!(input(&[8, 0x05, 0x01, 0x02, 0xd1, 0, 240]), Ok(Intent::SizeWanted(size)));
         let smallest = input(&[8, 0, 0, 0, 0, 0, 0]);
         assert_eq!(smallest, Ok(Intent::SizeWanted(OutputSize::nearest(16, 16, Scale::ONE))));
+    }
+
+    #[test]
+    fn input_proof_names_its_lease_and_has_its_whole_tag() {
+        let (lease, tag) = (LeaseId(0x0102_0304_0506_0708), [0xa5; KEY_BYTES]);
+        let message = [&[0x0d, 1, 2, 3, 4, 5, 6, 7, 8][..], &tag].concat();
+        assert_eq!(input(&message), Ok(Intent::Proved(Proof { lease, tag })));
+        for length in (1..message.len()).chain([message.len() + 1]) {
+            let mut other = message.clone();
+            other.resize(length, 0);
+            assert_eq!(input(&other), Err(DecodeError::Length { tag: 0x0d, length }));
+        }
+        assert_eq!(motion(&message), Err(DecodeError::Tag(0x0d)));
     }
 
     #[test]

@@ -13,8 +13,10 @@
 //! | 87 | whether there are gamepads u8 |
 //! | 88 | pad u8, strong motor u16, weak motor u16, milliseconds u16 |
 //! | 89 | RTP time u32 of the newest sent picture |
+//! | 8a | 16 bytes: what the page's next proof of presence answers |
 
 use lumen_ipc::{
+    lease::Challenge,
     message::desktop::{Cursor, Statement},
     units::{FrameSize, PadIndex},
 };
@@ -28,6 +30,7 @@ const DESKTOP_STATE: u8 = 0x86;
 const PADS_AVAILABLE: u8 = 0x87;
 const PAD_RUMBLED: u8 = 0x88;
 const PICTURE_SENT: u8 = 0x89;
+const CHALLENGED: u8 = 0x8a;
 
 /// Whether the desktop's workers serve.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -80,6 +83,12 @@ pub fn pad_rumbled(pad: PadIndex, motors: [u16; 2], millis: u16) -> Vec<u8> {
 #[must_use]
 pub fn picture_sent(rtp_ticks: u64) -> Vec<u8> {
     [&[PICTURE_SENT][..], &(rtp_ticks as u32).to_be_bytes()].concat()
+}
+
+/// Encodes what the page's next proof of presence answers.
+#[must_use]
+pub fn challenged(challenge: Challenge) -> Vec<u8> {
+    [&[CHALLENGED][..], &challenge.0].concat()
 }
 
 fn cursor(looks: &Cursor) -> Vec<u8> {

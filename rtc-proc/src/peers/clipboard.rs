@@ -33,13 +33,24 @@ impl Peers {
         Ok(())
     }
 
-    /// Handles a page whose channel can carry clipboard messages from now on. A page without the
-    /// right to control is told nothing, and its messages have been dropped before.
+    /// Handles a page whose channel can carry clipboard messages from now on.
     pub(super) fn on_clipboard_wanted(&mut self, now: Instant, number: PeerId) {
-        if self.peers.get(&number).is_some_and(|entry| entry.rights.control) {
-            self.clipboard.join(number);
-            self.tell_clipboard(now);
+        if let Some(entry) = self.peers.get_mut(&number) {
+            entry.wants_clipboard = true;
         }
+        self.admit_to_clipboard(now, number);
+    }
+
+    /// Lets a page take part whose channel is open and whose viewer has the right to control, and no other.
+    /// A page without that right is told nothing, and its messages have been dropped before.
+    pub(super) fn admit_to_clipboard(&mut self, now: Instant, number: PeerId) {
+        let Some(entry) = self.peers.get(&number) else { return };
+        match (entry.wants_clipboard && entry.rights.control, self.clipboard.has(number)) {
+            (true, false) => self.clipboard.join(number),
+            (false, true) => self.clipboard.leave(number),
+            (true, true) | (false, false) => return,
+        }
+        self.tell_clipboard(now);
     }
 
     pub(super) fn on_clipboard_said(&mut self, now: Instant, number: PeerId, said: PageSays) {

@@ -19,6 +19,7 @@ impl Peers {
         match event {
             PeerEvent::Said(Said::Acted(action)) => self.on_action(now, number, action),
             PeerEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
+            PeerEvent::Said(Said::Proved(proof)) => self.on_proof(now, number, proof),
             PeerEvent::Said(Said::SizeWanted(size)) => self.sizes.wish(now, number, size),
             PeerEvent::ClipboardSaid(said) => self.on_clipboard_said(now, number, said),
             PeerEvent::ClipboardWanted => self.on_clipboard_wanted(now, number),
@@ -61,7 +62,7 @@ impl Peers {
     }
 
     /// Sends a viewer's input to the compositor. All viewers watch the same output.
-    fn input(&mut self, peer: PeerId, action: Action) {
+    pub(super) fn input(&mut self, peer: PeerId, action: Action) {
         let output = OutputId::PRIMARY;
         self.outputs.push_back(Output::Input(ToCompositor { peer, output, action }));
     }

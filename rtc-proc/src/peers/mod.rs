@@ -3,7 +3,7 @@
 //!
 //! Decides who is admitted ([`MAX_PEERS`]), which peer a datagram belongs to, who gets a picture,
 //! what media is asked for ([`crate::demand`]), which viewer's window determines the desktop's size
-//! (`sizes`), and what viewers are told about the desktop (`desk`). Messages of the gateway are
+//! (`sizes`), what viewers may do (`leases`) and are told about the desktop (`desk`). Messages of the gateway are
 //! handled in `signalling`.
 //!
 //! Peers have two numbers. The gateway's is unique only while that gateway runs; ours, which the
@@ -22,6 +22,7 @@ use std::{
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     demand::Demand,
+    lease::{Challenge, LeaseId},
     link::LinkName,
     login::{LoginId, Rights},
     message::{
@@ -54,6 +55,7 @@ mod clipboard;
 mod clipboard_tests;
 mod desk;
 mod events;
+mod leases;
 mod pads;
 mod relayed;
 mod signalling;
@@ -105,6 +107,10 @@ pub struct Peers {
     setup: Setup,
     relay: Option<Relay>,
     peers: BTreeMap<PeerId, Entry>,
+    /// What the viewers of each lease may do.
+    rights: BTreeMap<LeaseId, Rights>,
+    /// What the next proof of each lease answers, as far as the compositor has said.
+    challenges: BTreeMap<LeaseId, Challenge>,
     routes: HashMap<SocketAddr, PeerId>,
     generation: u32,
     numbered: u64,
@@ -124,7 +130,12 @@ struct Entry {
     /// The ticket with which a browser resumes it.
     ticket: Secret,
     login: LoginId,
+    /// The lease that its page has named.
+    lease: Option<LeaseId>,
+    /// What the viewers of that lease may do.
     rights: Rights,
+    /// Whether its page's channel can carry clipboard messages.
+    wants_clipboard: bool,
     /// When its login ends, unless it is renewed.
     expires: Option<Instant>,
     peer: Option<Peer>,
@@ -155,6 +166,8 @@ impl Peers {
             setup,
             relay,
             peers: BTreeMap::new(),
+            rights: BTreeMap::new(),
+            challenges: BTreeMap::new(),
             routes: HashMap::new(),
             generation: 0,
             numbered: 0,

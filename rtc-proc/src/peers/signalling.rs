@@ -15,7 +15,7 @@ use lumen_ipc::{
     units::PeerId,
 };
 
-use super::{CONNECT_PATIENCE, Entry, MAX_PEERS, Output, Peers};
+use super::{CONNECT_PATIENCE, Entry, MAX_PEERS, Output, Peers, leases::WATCH};
 use crate::{
     demand::KeyframeAllowance,
     peer::{Input, Peer},
@@ -103,7 +103,9 @@ impl Peers {
             gateway_number: name,
             ticket,
             login: login.id,
-            rights: login.rights,
+            lease: None,
+            rights: WATCH,
+            wants_clipboard: false,
             expires: None,
             peer: None,
             connect_by: Some(now + CONNECT_PATIENCE),
@@ -151,15 +153,11 @@ impl Peers {
         Err(ProtocolViolation { link: LinkName::Signalling, what })
     }
 
-    /// Gives a peer the rights and the lifetime of `login`.
+    /// Gives a peer the lifetime of `login`. Its rights are its lease's.
     fn admit(&mut self, now: Instant, number: PeerId, login: &Login) {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         let life = login.expires_in_seconds.map(|seconds| Duration::from_secs(seconds.into()));
         entry.expires = life.and_then(|life| now.checked_add(life + EXPIRY_GRACE));
-        entry.rights = login.rights;
-        if let Some(peer) = &mut entry.peer {
-            peer.set_rights(login.rights);
-        }
     }
 
     /// A peer continues without signalling; one that is not connected yet never will be.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    lease::{KEY_BYTES, LeaseId, LeaseRights},
     line::Line,
     login::{Login, LoginId, Rights},
     message::{
@@ -29,6 +30,7 @@ use crate::{
 };
 
 mod keyframes;
+mod leases;
 mod pads;
 mod relayed;
 mod signalling;
@@ -64,6 +66,8 @@ pub(super) struct House {
     watchers: u16,
     size: Option<OutputSize>,
     format: Option<VideoFormat>,
+    /// What the supervisor says of leases.
+    rights: Vec<LeaseRights>,
 }
 
 impl House {
@@ -94,6 +98,7 @@ impl House {
             watchers: 0,
             size: None,
             format: None,
+            rights: Vec::new(),
         }
     }
 
@@ -119,7 +124,20 @@ impl House {
         self.viewers.push((at, viewer));
         self.run(Duration::from_secs(2));
         assert!(self.viewers.last().expect("just pushed").1.connected);
-        self.viewers.len() - 1
+        let viewer = self.viewers.len() - 1;
+        let lease = LeaseId(name);
+        self.rights.push(LeaseRights { lease, rights });
+        self.peers.set_rights(self.now, &self.rights);
+        self.prove(viewer, lease);
+        // What follows is about what the viewer does then.
+        self.input.clear();
+        viewer
+    }
+
+    /// A viewer's page proves that it is there.
+    fn prove(&mut self, viewer: usize, lease: LeaseId) {
+        let message = [&[0x0d][..], &lease.0.to_be_bytes(), &[0; KEY_BYTES]].concat();
+        self.send(viewer, &message);
     }
 
     /// Sends a statement of the compositor.
@@ -282,7 +300,8 @@ fn misbehaving_viewer_is_closed_for_good_and_nobody_else_notices() {
     house.send(bad, &[0xee]);
     assert!(matches!(house.closed()[..], [(1, false, reason)] if reason.contains("0xee")));
     house.send(good, &[7]);
-    assert_eq!(house.input.len(), 1);
+    let released = |message: &&ToCompositor| message.action == Action::ReleaseAll;
+    assert_eq!(house.input.iter().filter(released).count(), 1);
     assert_eq!(house.watchers, 1);
 }
 

@@ -155,6 +155,8 @@ impl Worker for Rtc {
             }
             self.read_links(now, &ready);
             if ready.is(Source::Socket) {
+                // A viewer's proof follows the word of its lease.
+                self.take_rights(now, &supervision);
                 self.read_socket(now)
                     .map_err(|error| ServeError::caused("the media socket failed", error))?;
             }
@@ -235,12 +237,19 @@ impl Rtc {
         Ok(Ready(awake.map(|(_, name)| name).collect()))
     }
 
+    fn take_rights(&mut self, now: Instant, supervision: &Supervision) {
+        if let Some(rights) = supervision.new_rights() {
+            self.peers.set_rights(now, &rights);
+        }
+    }
+
     /// Handles the supervisor's events; `false` when the worker is to end.
     fn heed(&mut self, now: Instant, supervision: &Supervision) -> bool {
         if let Some(candidates) = supervision.new_candidates() {
             info!(count = candidates.len(), "the addresses of this machine changed");
             self.peers.set_candidates(candidates);
         }
+        self.take_rights(now, supervision);
         while let Some(event) = supervision.next() {
             match event {
                 SupervisorEvent::Drain => return false,

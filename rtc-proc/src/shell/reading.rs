@@ -24,7 +24,7 @@ impl Rtc {
             self.keep(LinkName::Desktop, now, result);
         }
         if ready.is(Source::Input) {
-            let result = self.read_input();
+            let result = self.read_input(now);
             self.keep(LinkName::Input, now, result);
         }
         if ready.is(Source::Pads) {
@@ -65,13 +65,13 @@ impl Rtc {
         Ok(())
     }
 
-    /// Notices the end of the link. No messages arrive on it.
-    fn read_input(&self) -> Result<(), Over> {
+    fn read_input(&mut self, now: Instant) -> Result<(), Over> {
         let Some(input) = &self.input else { return Ok(()) };
-        match receive(input)? {
-            Some(received) => match received.message {},
-            None => Ok(()),
+        for _ in 0..MAX_MESSAGES {
+            let Some(received) = receive(input)? else { break };
+            self.peers.challenged(now, received.message);
         }
+        Ok(())
     }
 
     fn read_pads(&mut self, now: Instant) -> Result<(), Over> {

@@ -32,6 +32,7 @@ use lumen_ipc::{
     units::SessionId,
 };
 
+pub(crate) use leases::random_challenge;
 pub use logins::Lifetimes;
 use logins::{Logins, Proof};
 use secret::Digest;

@@ -4,6 +4,7 @@
 use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc};
 
 use lumen_ipc::{
+    lease::Lease,
     link::{Generation, LinkName},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::{
@@ -148,6 +149,8 @@ pub(crate) type Clients = Vec<(ProcessId, ControlClient)>;
 pub(crate) enum BrokerRequest {
     /// Sign a browser in.
     Begin(Method, IpAddr, oneshot::Sender<Result<SignedIn, LoginRefusal>>),
+    /// Mint an input lease for a page with this key.
+    MintLease(Option<Secret>, oneshot::Sender<Option<Lease>>),
     /// Mint relay credentials for a peer.
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
     /// Recognise a key.

@@ -7,6 +7,7 @@ use std::{
 
 use lumen_ipc::{
     PROTO_HASH,
+    lease::{Lease, LeaseRights},
     process::Worker,
     service::{ConfinementReport, ControlClient, Hello, WorkerConfig},
     text::Text,
@@ -91,6 +92,24 @@ pub(super) async fn sign_of_life(client: ControlClient) -> Option<WorkerEvent> {
             // The end of the link is reported on its own.
             Err(_) => return None,
         }
+    }
+}
+
+/// Tells the compositor the session's leases.
+pub(super) async fn set_leases(client: ControlClient, leases: Vec<Lease>) {
+    match client.set_leases(patient(), leases).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => debug!(%refusal, "the compositor is told the leases when it is ready"),
+        Err(error) => debug!(%error, "the next compositor is told the leases"),
+    }
+}
+
+/// Tells rtc the rights of the session's leases.
+pub(super) async fn set_rights(client: ControlClient, rights: Vec<LeaseRights>) {
+    match client.set_rights(patient(), rights).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => debug!(%refusal, "rtc is told the rights of viewers when it is ready"),
+        Err(error) => debug!(%error, "the next rtc is told the rights of viewers"),
     }
 }
 

@@ -5,9 +5,11 @@
 //! its messages concern no other session and are bounded. One that breaks the contract or does not read
 //! loses its link.
 
+mod leases;
 mod memory;
 mod remembering;
 mod sessions;
+mod unclaimed;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -30,7 +32,10 @@ use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, info, warn};
 
 pub(super) use self::memory::Memory;
-use self::sessions::{Pending, Record, Sessions, hang_up};
+use self::{
+    sessions::{Pending, Record, Sessions, hang_up},
+    unclaimed::Unclaimed,
+};
 use super::{
     crew::Crew,
     event::{
@@ -44,7 +49,7 @@ use super::{
     worker::{Roster, Workers},
 };
 use crate::{
-    broker::{Access, relay::RelayMint},
+    broker::{Access, leases::LeaseMint, relay::RelayMint},
     lifecycle::{Action, Input, Instance, Lifecycle, Outcome},
 };
 
@@ -52,6 +57,8 @@ use crate::{
 pub(super) struct Host {
     stage: HostStage,
     access: Access,
+    leases: LeaseMint,
+    unclaimed: Unclaimed,
     mint: Option<RelayMint>,
     crew: Crew,
     sessions: Sessions,
@@ -86,6 +93,8 @@ impl Host {
             mint: stage.mint.take(),
             stage,
             access,
+            leases: LeaseMint::default(),
+            unclaimed: Unclaimed::default(),
             crew,
             sessions: Sessions::default(),
             bulletin: Bulletin::default(),
@@ -130,7 +139,10 @@ impl Host {
     fn take_in(&mut self, event: Event) {
         match event {
             Event::Admin(request) => self.answer_admin(request),
-            Event::Broker(request) => self.answer_gateway(request),
+            Event::Broker(request) => {
+                self.answer_gateway(request);
+                self.tell_ended_logins();
+            }
             Event::FromSession(connection, news) => self.take_in_session(connection, news),
             Event::ExpectedDue => self.end_overdue(),
             Event::Remembered(connection) => self.welcome(connection),
@@ -267,6 +279,7 @@ impl Host {
         let relay = self.stage.relay_near;
         let audience = self.stage.audience;
         self.send(session, &ToSession::Welcomed { session, relay, audience });
+        self.tell_logins(session);
         if self.open {
             self.say_open(session);
         }
@@ -288,6 +301,7 @@ impl Host {
                 self.wire_sessions();
             }
             ToHost::Answered { number, answer } => self.sessions.answered(session, number, answer),
+            ToHost::LeaseTaken { lease } => self.unclaimed.claim(session, lease),
         }
     }
 
@@ -361,6 +375,7 @@ impl Host {
                     false => drop(reply.send(signed_in)),
                 }
             }
+            BrokerRequest::MintLease(key, reply) => self.mint_lease(key.as_ref(), reply),
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));
             }

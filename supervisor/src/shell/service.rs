@@ -11,6 +11,7 @@ use std::{
 use futures::future::join_all;
 use lumen_ipc::{
     front_door::Listen,
+    lease::Lease,
     log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::session::{Answer, Question},
@@ -278,6 +279,10 @@ impl Broker for BrokerServer {
         peer: PeerId,
     ) -> Option<RelayPair> {
         self.ask(|reply| BrokerRequest::MintRelayCredentials(session, peer, reply)).await.flatten()
+    }
+
+    async fn mint_lease(self, _: Context, key: Option<Secret>) -> Option<Lease> {
+        self.ask(|reply| BrokerRequest::MintLease(key, reply)).await.flatten()
     }
 
     async fn watch_app(self, _: Context, seen: u32) -> Option<AppNews> {

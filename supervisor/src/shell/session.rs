@@ -3,6 +3,7 @@
 
 mod host;
 mod host_link;
+mod leases;
 
 use std::{io, net::SocketAddr, process};
 
@@ -36,6 +37,7 @@ use super::{
 };
 use crate::{
     broker::Token,
+    leases::Leases,
     lifecycle::{Action, ECHO, Helper, Input, Instance, Lifecycle, News, Outcome, Verdict},
 };
 
@@ -49,6 +51,8 @@ pub(super) struct Session {
     token: Token,
     name: Option<SessionName>,
     host: HostLink,
+    /// What lets viewers type.
+    leases: Leases,
     app_state: AppState,
     /// The number of the newest app state.
     serial: u32,
@@ -92,6 +96,7 @@ impl Session {
             token,
             name,
             host: HostLink::new(joined),
+            leases: Leases::default(),
             app_state: AppState::Running,
             serial: 1,
             complete: false,
@@ -198,8 +203,14 @@ impl Session {
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
         }
         match worker {
-            Worker::Compositor if ready => self.guests.introduce_bridge(&self.crew.workers),
-            Worker::Rtc if ready => self.tell_candidates(),
+            Worker::Compositor if ready => {
+                self.guests.introduce_bridge(&self.crew.workers);
+                self.tell_leases();
+            }
+            Worker::Rtc if ready => {
+                self.tell_candidates();
+                self.tell_rights();
+            }
             _ => {}
         }
         if ended {
@@ -230,6 +241,7 @@ impl Session {
                 Action::KillApp => self.guests.signal_app(Signal::SIGKILL),
                 Action::KillHelper(helper) => self.guests.kill_helper(helper),
                 Action::KillRest => self.end_rest(Signal::SIGKILL),
+                Action::Spawn(Worker::Compositor, _) => self.renew_leases(),
                 Action::Spawn(Worker::Rtc, _) => self.want_signalling(),
                 Action::StartApp => self.start_app(),
                 Action::StartHelper(helper, instance) => self.start_helper(helper, instance),

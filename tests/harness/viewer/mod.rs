@@ -3,6 +3,7 @@
 
 mod http;
 mod peer;
+mod presence;
 mod signalling;
 
 use std::{
@@ -21,6 +22,7 @@ use lumen_ipc::message::pads::PadReport;
 
 pub use self::{
     http::{Reply, SignedIn, get, login, post},
+    presence::PageLease,
     signalling::{Handshake, Signalling},
 };
 use crate::{patience::wait_for, rig::Rig};
@@ -46,7 +48,7 @@ pub struct ReceivedFrame {
 /// What a viewer has seen so far.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// Whether ICE and DTLS have succeeded and every data channel is open.
+    /// Whether ICE and DTLS have succeeded, every data channel is open, and input counts.
     pub connected: bool,
     /// Every frame.
     pub frames: Vec<ReceivedFrame>,
@@ -151,7 +153,7 @@ impl Viewer {
         wait_for("the connection is closed", || self.seen().closed.clone())
     }
 
-    /// Sends a message on a data channel.
+    /// Sends a message on a data channel, after a proof that the viewer is there if one is due.
     ///
     /// # Errors
     /// When the viewer has ended.

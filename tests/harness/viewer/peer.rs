@@ -21,6 +21,7 @@ use str0m::{
 
 use super::{
     Desk, INPUT, MOTION, Order, PADS, ReceivedFrame,
+    presence::Presence,
     signalling::{FromGateway, Signalling},
 };
 
@@ -42,6 +43,7 @@ pub(super) struct Peer {
     desk: Desk,
     pending: Option<SdpPendingOffer>,
     channels: Vec<(ChannelId, String)>,
+    presence: Option<Presence>,
     leaving: bool,
     /// Codes of the keys held.
     held: BTreeSet<[u8; 2]>,
@@ -72,6 +74,7 @@ impl Peer {
             ..ChannelConfig::default()
         });
         let (offer, pending) = change.apply().context("an empty offer")?;
+        signalling.send(json!({ "type": "lease" }).to_string())?;
         signalling.send(json!({ "type": "offer", "sdp": offer.to_sdp_string() }).to_string())?;
         signalling.set_nonblocking()?;
         let (signalling, pending) = (Some(signalling), Some(pending));
@@ -83,6 +86,7 @@ impl Peer {
             desk,
             pending,
             channels: Vec::new(),
+            presence: None,
             leaving: false,
             held: BTreeSet::new(),
             next_sign: Instant::now(),
@@ -124,7 +128,7 @@ impl Peer {
         loop {
             match self.rtc.poll_output()? {
                 Output::Timeout(deadline) => return Ok(deadline),
-                Output::Event(event) => self.take_event(event),
+                Output::Event(event) => self.take_event(event)?,
                 Output::Transmit(packet) => {
                     // UDP may lose it, as the network may.
                     let _ = self.socket.send_to(&packet.contents, packet.destination);
@@ -142,14 +146,19 @@ impl Peer {
         Ok(())
     }
 
-    fn take_event(&mut self, event: Event) {
+    fn take_event(&mut self, event: Event) -> Result<()> {
         match event {
             Event::ChannelOpen(channel, label) => {
                 self.channels.push((channel, label));
-                let all = self.channels.len() == 3;
-                self.desk.seen().connected = all;
+                self.begin()?;
             }
-            Event::ChannelData(data) => self.desk.seen().messages.push(data.data),
+            Event::ChannelData(data) => {
+                let answer = self.presence.as_mut().and_then(|presence| presence.hear(&data.data));
+                self.desk.seen().messages.push(data.data);
+                if let Some(answer) = answer {
+                    self.write(INPUT, &answer)?;
+                }
+            }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
                 self.desk.seen().closed.get_or_insert_with(|| "ICE lost the peer".to_owned());
                 self.leaving = true;
@@ -160,6 +169,24 @@ impl Peer {
                 self.desk.seen().frames.push(frame);
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Names the lease, once there is one and the channels are open: then all input counts.
+    fn begin(&mut self) -> Result<()> {
+        if self.channels.len() < 3 || self.presence.is_none() {
+            return Ok(());
+        }
+        self.prove()?;
+        self.desk.seen().connected = true;
+        Ok(())
+    }
+
+    fn prove(&mut self) -> Result<()> {
+        match self.presence.as_mut().and_then(Presence::acts) {
+            Some(proof) => self.write(INPUT, &proof),
+            None => Ok(()),
         }
     }
 
@@ -195,6 +222,11 @@ impl Peer {
             (INPUT, [1, high, low, 1]) => drop(self.held.insert([*high, *low])),
             _ => {}
         }
+        self.prove()?;
+        self.write(label, message)
+    }
+
+    fn write(&mut self, label: &str, message: &[u8]) -> Result<()> {
         let channel = self.channels.iter().find(|(_, other)| other == label);
         let (channel, _) = channel.with_context(|| format!("channel {label} is not open"))?;
         let mut channel = self.rtc.channel(*channel).context("a closed channel")?;
@@ -226,6 +258,11 @@ impl Peer {
             FromGateway::Closed { reason, .. } => {
                 self.desk.seen().closed = Some(reason);
                 self.leaving = true;
+            }
+            FromGateway::Lease { lease } => {
+                let lease = lease.context("the gateway has no lease")?;
+                self.presence = Some(Presence::new(&lease)?);
+                self.begin()?;
             }
             FromGateway::Other => {}
         }

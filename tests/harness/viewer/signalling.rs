@@ -14,7 +14,7 @@ use tungstenite::{
     protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use super::http::SignedIn;
+use super::{http::SignedIn, presence::PageLease};
 use crate::patience::{patience, wait_until};
 
 /// How to ask for the WebSocket.
@@ -78,6 +78,11 @@ pub enum FromGateway {
         reason: String,
         /// Whether trying again can help.
         retry: bool,
+    },
+    /// An input lease.
+    Lease {
+        /// The lease.
+        lease: Option<PageLease>,
     },
     /// Anything else.
     #[serde(other)]

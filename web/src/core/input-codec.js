@@ -5,6 +5,7 @@
 // `decodeOutput` returns null for an unknown message, so that a missing cursor does not cost the
 // picture.
 
+/** @import { Proof } from './lease.js' */
 /** @import { Locks } from './locks.js' */
 
 /**
@@ -17,6 +18,7 @@
  * - `sizeWanted`: the viewport in device pixels, and its scale in 120ths.
  * - `keyframeWanted`: a picture is missing, and a whole one is requested.
  * - `stillHeld`: a sign of life, due while a key or button is held.
+ * - `proof`: the viewer is there; `lease` names its lease.
  * - `pad`: the complete state of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0
  *   … 255.
  * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }
@@ -29,13 +31,15 @@
  *   | { type: 'sizeWanted', width: number, height: number, scale: number }
  *   | { type: 'keyframeWanted' }
  *   | { type: 'stillHeld' }
+ *   | Proof
  *   | { type: 'pad', pad: number, sequence: number, buttons: number,
  *       sticks: [number, number, number, number], triggers: [number, number] }
  *   | { type: 'padUnplugged', pad: number, sequence: number }} InputMessage
  */
 
 /**
- * The desktop's messages to its viewers; `pictureSent`: the RTP time of the newest sent picture.
+ * The desktop's messages to its viewers; `pictureSent`: the RTP time of the newest sent picture;
+ * `challenged`: what the next proof answers.
  * @typedef {'running' | 'compositorRestarting' | 'mediaRestarting'} DesktopState
  * @typedef {{ type: 'cursorHidden' }
  *   | { type: 'cursorNamed', name: string }
@@ -47,6 +51,7 @@
  *   | { type: 'padsAvailable', available: boolean }
  *   | { type: 'padRumbled', pad: number, strong: number, weak: number, millis: number }
  *   | { type: 'pictureSent', time: number }
+ *   | { type: 'challenged', challenge: Uint8Array<ArrayBuffer> }
  *   } OutputMessage
  */
 
@@ -63,6 +68,7 @@ const Tag = Object.freeze({
   padUnplugged: 0x0a,
   keyframeWanted: 0x0b,
   stillHeld: 0x0c,
+  proof: 0x0d,
   cursorHidden: 0x81,
   cursorNamed: 0x82,
   cursorImage: 0x83,
@@ -72,6 +78,7 @@ const Tag = Object.freeze({
   padsAvailable: 0x87,
   padRumbled: 0x88,
   pictureSent: 0x89,
+  challenged: 0x8a,
 });
 
 /** @type {readonly DesktopState[]} */
@@ -117,6 +124,8 @@ export function encodeInput(message) {
       return bytes(1, (view) => view.setUint8(0, Tag.releaseAll));
     case 'stillHeld':
       return bytes(1, (view) => view.setUint8(0, Tag.stillHeld));
+    case 'proof':
+      return Uint8Array.of(Tag.proof, ...message.lease, ...message.tag);
     case 'sizeWanted':
       return bytes(7, (view) => {
         view.setUint8(0, Tag.sizeWanted);
@@ -182,6 +191,9 @@ export function decodeOutput(buffer) {
     case Tag.pictureSent:
       if (buffer.byteLength !== 5) return null;
       return { type: 'pictureSent', time: view.getUint32(1) };
+    case Tag.challenged:
+      if (buffer.byteLength !== 17) return null;
+      return { type: 'challenged', challenge: new Uint8Array(buffer.slice(1)) };
     default:
       return null;
   }

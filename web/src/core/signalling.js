@@ -1,7 +1,9 @@
 // The JSON messages of the signalling WebSocket.
 
+import { parseLease } from './lease.js';
 import { parseRelay } from './relay.js';
 
+/** @import { Lease } from './lease.js' */
 /** @import { RelayServer } from './relay.js' */
 
 /**
@@ -9,6 +11,7 @@ import { parseRelay } from './relay.js';
  *   | { type: 'app', running: boolean, reason: string, startable: boolean }
  *   | { type: 'candidate', candidate: string }
  *   | { type: 'closed', reason: string, retry: boolean }
+ *   | { type: 'lease', lease: Lease | null }
  *   | { type: 'loginEnded' }
  *   | { type: 'notice', text: string }
  *   | { type: 'probe', relay: RelayServer | null }
@@ -34,6 +37,11 @@ export function resumeMessage(ticket) {
 /** Asks to start the ended app again. */
 export function startAppMessage() {
   return JSON.stringify({ type: 'startApp' });
+}
+
+/** Asks for an input lease. */
+export function leaseMessage() {
+  return JSON.stringify({ type: 'lease' });
 }
 
 /** Asks for credentials to test one transport to the relay. */
@@ -77,6 +85,8 @@ export function parseGatewayMessage(text) {
     case 'closed': {
       return { type: 'closed', reason: textOf(message['reason']), retry: message['retry'] === true };
     }
+    case 'lease':
+      return { type: 'lease', lease: parseLease(message['lease']) };
     case 'loginEnded':
       return { type: 'loginEnded' };
     case 'notice':

@@ -36,7 +36,7 @@ export class Controls {
   constructor(elements, viewer, signal) {
     this.#viewer = viewer;
     this.#cursor = new Cursor(elements.stage);
-    this.#gate = new Gate((message) => viewer.send(message));
+    this.#gate = new Gate((message) => viewer.act(message));
     this.#clipboard = new LocalClipboard(
       viewer,
       { hold: () => this.#gate.close(), release: () => this.#gate.open() },

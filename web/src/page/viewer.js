@@ -11,6 +11,7 @@ import {
 } from '../core/signalling.js';
 import { describe, troubleText } from '../core/status-text.js';
 import { log } from '../util/log.js';
+import { Attendance } from './attendance.js';
 import { Notice } from './notice.js';
 import { Peer } from './peer.js';
 import { Picture } from './picture.js';
@@ -44,6 +45,13 @@ import { Viewport } from './viewport.js';
 export class Viewer {
   #elements;
   #session = new Session();
+  #attendance = new Attendance(
+    () => ({ peer: this.#peer, socket: this.#socket }),
+    () => {
+      this.#elements.root.dataset['input'] = 'open';
+      this.#tellSize();
+    },
+  );
   #picture;
   #status;
   #viewport;
@@ -164,13 +172,20 @@ export class Viewer {
     this.handle({ type: 'peerLost', reason: troubleText(this.#trouble) });
   }
 
-  /** @param {InputMessage} message */
+  /** @param {InputMessage} message of the page itself */
   send(message) {
     this.#peer?.send(message);
   }
 
-  /** @param {InputMessage} message */
+  /** @param {InputMessage} message of keyboard or pointer */
+  act(message) {
+    this.#attendance.acts();
+    this.#peer?.send(message);
+  }
+
+  /** @param {InputMessage} message of the pointer, or that something is held */
   sendMotion(message) {
+    this.#attendance.acts();
     this.#peer?.sendMotion(message);
   }
 
@@ -179,7 +194,8 @@ export class Viewer {
    * @returns {boolean} whether it could be sent
    */
   sendPad(message) {
-    return this.#peer?.sendPad(message) ?? false;
+    // Before the lease is named, the desktop ignores pads.
+    return this.#attendance.mayAct && this.#peer?.sendPad(message) === true;
   }
 
   /**
@@ -263,6 +279,7 @@ export class Viewer {
       opened: () => {
         this.handle({ type: 'socketOpened' });
         this.#unsent.splice(0).forEach((text) => socket.send(text));
+        this.#attendance.socketOpened();
       },
       received: (message) => this.#signalled(message),
       closed: (opened) => {
@@ -292,6 +309,9 @@ export class Viewer {
       case 'closed':
         log('info', 'closed by the server', { reason: message.reason, retry: message.retry });
         this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
+        return;
+      case 'lease':
+        this.#attendance.leased(message.lease);
         return;
       case 'loginEnded':
         this.loginEnded();
@@ -348,10 +368,7 @@ export class Viewer {
         return true;
       },
       stream: (stream) => this.#picture.show(stream, () => this.#firstFrame()),
-      ready: () => {
-        this.#elements.root.dataset['input'] = 'open';
-        this.#tellSize();
-      },
+      ready: () => this.#attendance.ready(),
       received: (message) => this.#received(message),
       transferred: (data) => this.#handlers.transferred(data),
       transferRoom: () => this.#handlers.transferRoom(),
@@ -404,6 +421,9 @@ export class Viewer {
       case 'titleChanged':
         this.#windowTitle = message.title;
         this.#showTitle();
+        return;
+      case 'challenged':
+        this.#attendance.challenged(message.challenge);
         return;
       case 'desktopState':
         this.#desktop = message.state;

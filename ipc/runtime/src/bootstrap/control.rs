@@ -13,6 +13,7 @@ use std::{
 use futures::StreamExt;
 use lumen_ipc::{
     PROTO_HASH,
+    lease::{Lease, LeaseRights},
     phase::{Phase, Request},
     process::{ExitCode, Worker as WorkerName},
     service::{self, ConfinementReport, Hello, Metric, Refusal, WorkerConfig, WorkerStatus},
@@ -221,13 +222,17 @@ impl Shared {
         Ok(started)
     }
 
-    fn set_candidates(&self, candidates: Vec<SocketAddr>) -> Result<(), Refusal> {
+    /// Passes a change on to the worker, if it is the one that the change is for.
+    fn change(&self, of: WorkerName, pass_on: impl FnOnce(&Events)) -> Result<(), Refusal> {
         let state = self.permitted(Request::Change)?;
-        if self.worker != WorkerName::Rtc {
-            return Err(Refusal::because(format!("{} has no media socket", self.worker)));
+        if self.worker != of {
+            return Err(Refusal::because(format!(
+                "this change is for {of}, not for {}",
+                self.worker
+            )));
         }
         if let Some(serving) = &state.serving {
-            serving.events.set_candidates(candidates);
+            pass_on(&serving.events);
         }
         Ok(())
     }
@@ -273,7 +278,15 @@ impl service::Control for Server {
     }
 
     async fn set_candidates(self, _: Context, candidates: Vec<SocketAddr>) -> Result<(), Refusal> {
-        self.0.set_candidates(candidates)
+        self.0.change(WorkerName::Rtc, |events| events.set_candidates(candidates))
+    }
+
+    async fn set_leases(self, _: Context, leases: Vec<Lease>) -> Result<(), Refusal> {
+        self.0.change(WorkerName::Compositor, |events| events.set_leases(leases))
+    }
+
+    async fn set_rights(self, _: Context, rights: Vec<LeaseRights>) -> Result<(), Refusal> {
+        self.0.change(WorkerName::Rtc, |events| events.set_rights(rights))
     }
 
     async fn status(self, _: Context) -> WorkerStatus {

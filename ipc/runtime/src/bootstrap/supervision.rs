@@ -11,6 +11,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    lease::{Lease, LeaseRights},
     message::grants::{ToSupervisor, ToWorker},
     process::ExitCode,
     text::Text,
@@ -60,7 +61,21 @@ impl Supervision {
     /// only rtc receives them, and it must call this whenever the descriptor was readable.
     #[must_use]
     pub fn new_candidates(&self) -> Option<Vec<SocketAddr>> {
-        self.events.take_candidates()
+        self.events.take(|queue| &mut queue.candidates)
+    }
+
+    /// All leases of the session, if they changed since the last call; only the compositor receives
+    /// them, and it must call this whenever the descriptor was readable.
+    #[must_use]
+    pub fn new_leases(&self) -> Option<Vec<Lease>> {
+        self.events.take(|queue| &mut queue.leases)
+    }
+
+    /// The rights of all leases of the session, if they changed since the last call; only rtc receives
+    /// them, and it must call this whenever the descriptor was readable.
+    #[must_use]
+    pub fn new_rights(&self) -> Option<Vec<LeaseRights>> {
+        self.events.take(|queue| &mut queue.rights)
     }
 
     /// Sets the summary that `lumen status` shows for this worker; cut at 256 bytes.
@@ -132,15 +147,18 @@ pub(super) struct Events {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<SupervisorEvent>,
-    /// Only the newest ones; older ones are obsolete.
+    /// Only the newest ones; older ones are obsolete. So are older leases and rights.
     candidates: Option<Vec<SocketAddr>>,
     /// Who waits for a sign of life.
     signs: Vec<oneshot::Sender<()>>,
+    leases: Option<Vec<Lease>>,
+    rights: Option<Vec<LeaseRights>>,
 }
 
 impl Queue {
     fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.candidates.is_none() && self.signs.is_empty()
+        let changes = self.candidates.is_some() || self.leases.is_some() || self.rights.is_some();
+        self.waiting.is_empty() && !changes && self.signs.is_empty()
     }
 }
 
@@ -180,13 +198,31 @@ impl Events {
         given
     }
 
-    fn take_candidates(&self) -> Option<Vec<SocketAddr>> {
+    /// Replaces leases that the worker has not taken yet.
+    pub(super) fn set_leases(&self, leases: Vec<Lease>) {
         let mut queue = self.queue();
-        let candidates = queue.candidates.take()?;
+        queue.leases = Some(leases);
+        self.waker.wake();
+    }
+
+    /// Replaces rights that the worker has not taken yet.
+    pub(super) fn set_rights(&self, rights: Vec<LeaseRights>) {
+        let mut queue = self.queue();
+        queue.rights = Some(rights);
+        self.waker.wake();
+    }
+
+    /// Takes a change.
+    fn take<Change>(
+        &self,
+        which: impl FnOnce(&mut Queue) -> &mut Option<Change>,
+    ) -> Option<Change> {
+        let mut queue = self.queue();
+        let change = which(&mut queue).take()?;
         if queue.is_empty() {
             self.waker.acknowledge();
         }
-        Some(candidates)
+        Some(change)
     }
 
     /// Queues a grant and drops a waiting one of the same kind. So at most one of each kind waits,
@@ -416,9 +452,9 @@ mod tests {
         events.set_candidates(candidates(2));
         assert!(readable_now(&events.waker).expect("poll") && events.pop().is_none());
         assert!(readable_now(&events.waker).expect("poll"), "still to be taken");
-        assert_eq!(events.take_candidates(), Some(candidates(2)));
+        assert_eq!(events.take(|queue| &mut queue.candidates), Some(candidates(2)));
         assert!(!readable_now(&events.waker).expect("poll"));
-        assert_eq!(events.take_candidates(), None);
+        assert_eq!(events.take(|queue| &mut queue.candidates), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{net::Ipv4Addr, time::Instant};
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::{Demand, OutputDemand},
+    lease::{self, Lease, LeaseRights, Proof},
     line::Line,
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
@@ -56,6 +57,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("grants_to_worker", encode_all(&grants_samples()));
     add("handover_to_turn", encode_all(&[handover::ToTurn::Plain, handover::ToTurn::Secured]));
     add("input_to_compositor", encode_all(&input_samples()));
+    add("input_to_rtc", encode_all(&input_back_samples()));
     add("packets_to_media", encode_all(&packets_back_samples()));
     add("packets_to_rtc", encode_all(&packets_samples()));
     add("pads_to_gamepad", encode_all(&pads_samples()));
@@ -91,21 +93,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
         ],
     );
     add("rpc_broker", broker_samples());
-    add(
-        "rpc_control",
-        vec![
-            request(ControlRequest::Start { grants: 6 }),
-            request(ControlRequest::SetCandidates {
-                candidates: vec![
-                    ([192, 0, 2, 1], 5000).into(),
-                    "[2001:db8::1]:5000".parse().expect("an address"),
-                ],
-            }),
-            reply(ControlResponse::Drain(Ok(()))),
-            request(ControlRequest::Alive {}),
-            reply(ControlResponse::Alive(())),
-        ],
-    );
+    add("rpc_control", control_samples());
     add(
         "rpc_tuning",
         vec![
@@ -123,6 +111,25 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
         ],
     );
     all
+}
+
+fn control_samples() -> Vec<Vec<u8>> {
+    vec![
+        request(ControlRequest::Start { grants: 6 }),
+        request(ControlRequest::SetCandidates {
+            candidates: vec![
+                ([192, 0, 2, 1], 5000).into(),
+                "[2001:db8::1]:5000".parse().expect("an address"),
+            ],
+        }),
+        reply(ControlResponse::Drain(Ok(()))),
+        request(ControlRequest::Alive {}),
+        reply(ControlResponse::Alive(())),
+        request(ControlRequest::SetLeases { leases: vec![lease()] }),
+        request(ControlRequest::SetRights {
+            rights: vec![LeaseRights { lease: lease().id, rights: lease().rights }],
+        }),
+    ]
 }
 
 fn request<T: Serialize>(message: T) -> Vec<u8> {
@@ -291,6 +298,7 @@ fn input_samples() -> Vec<input::ToCompositor> {
         Action::ReleaseAll,
         Action::PeerLeft,
         Action::StillHeld,
+        Action::Proved(Proof { lease: lease().id, tag: lease::EXAMPLE.1 }),
     ]
     .map(|action| input::ToCompositor { peer: PeerId(3), output: OutputId::MAX, action })
     .to_vec()
@@ -348,6 +356,7 @@ fn session_samples() -> Vec<session::ToHost> {
         answered(session::Answer::Logs(LogPage { lines: Vec::new() })),
         answered(session::Answer::Metrics(Vec::new())),
         answered(session::Answer::Status(status)),
+        session::ToHost::LeaseTaken { lease: lease().id },
     ]
 }
 
@@ -372,6 +381,8 @@ fn session_back_samples() -> Vec<session::ToSession> {
         asked(session::Question::StartApp),
         asked(session::Question::Status),
         session::ToSession::StopAsked,
+        session::ToSession::Logins { live: vec![login().id] },
+        session::ToSession::Leased { lease: lease() },
     ]
 }
 
@@ -399,7 +410,17 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::Begin(Ok(SignedIn { login: login(), key: Some(secret("key")) }))),
         request(BrokerRequest::SignOut { key: secret("key") }),
         reply(BrokerResponse::SignOut(Some((login().session, login().id)))),
+        request(BrokerRequest::MintLease { key: Some(secret("key")) }),
+        reply(BrokerResponse::MintLease(Some(lease()))),
     ]
+}
+
+fn lease() -> Lease {
+    lease::EXAMPLE.0
+}
+
+fn input_back_samples() -> Vec<input::ToRtc> {
+    vec![input::ToRtc { lease: lease().id, challenge: lease().challenge }]
 }
 
 fn secret(text: &str) -> Secret {

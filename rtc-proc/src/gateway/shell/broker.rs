@@ -11,6 +11,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    lease::Lease,
     login::{Login, LoginId, LoginRefusal, Method, SignedIn},
     message::grants::LossReason,
     service::{AppNews, BrokerClient, Refusal, RelayPair},
@@ -115,6 +116,13 @@ impl Broker {
     pub(super) async fn mint(&self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
         let client = self.client().ok()?;
         let reply = client.mint_relay_credentials(deadline_in(RELAY_PATIENCE), session, peer).await;
+        reply.map_err(|error| unavailable(&error)).ok()?
+    }
+
+    /// An input lease for a page with this key; `None` when there is none, or no answer.
+    pub(super) async fn mint_lease(&self, key: Option<Secret>) -> Option<Lease> {
+        let client = self.client().ok()?;
+        let reply = client.mint_lease(deadline_in(PATIENCE), key).await;
         reply.map_err(|error| unavailable(&error)).ok()?
     }
 

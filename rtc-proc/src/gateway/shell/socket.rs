@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use lumen_ipc::text::Secret;
 use lumen_ipc_runtime::log::RateLimit;
 use tokio::{
     sync::mpsc,
@@ -15,7 +16,7 @@ use tracing::warn;
 use super::{
     super::{
         quota::MessageBudget,
-        signal::{self, MAX_SIGNAL_BYTES, ToBrowser},
+        signal::{self, FromBrowser, MAX_SIGNAL_BYTES, PageLease, ToBrowser},
         tenure::Tenure,
     },
     app::{App, drained},
@@ -70,7 +71,7 @@ pub(super) async fn serve(
     let joined = app.exchange.join(login).await;
     let Some(Joined { seat, mut messages }) = joined else { return };
     let mut tenure = Tenure::new(Instant::now(), &login);
-    let mut renewals = JoinSet::new();
+    let (mut renewals, mut leases) = (JoinSet::new(), JoinSet::new());
     let mut login_ended = false;
     let mut draining = app.draining.clone();
     let mut budget = MessageBudget::new(Instant::now());
@@ -86,6 +87,7 @@ pub(super) async fn serve(
                 heard = Instant::now();
                 match take_in(&app, seat, received, &mut budget).await {
                     Ok(Heard::Something) => {}
+                    Ok(Heard::LeaseWanted) => ask_lease(&mut leases, &app, key.clone()),
                     Ok(Heard::End(how)) => {
                         farewell = how;
                         break None;
@@ -119,9 +121,13 @@ pub(super) async fn serve(
                 Err(LoginError::Unavailable) if !tenure.unanswered(Instant::now()) => {}
                 Err(_) => app.exchange.login_ended(login.session, login.id).await,
             },
+            Some(Ok(lease)) = leases.join_next() => {
+                if !send(&mut socket, &ToBrowser::Lease { lease }).await {
+                    break None;
+                }
+            }
             _ = pings.tick() => {
-                let silent = heard.elapsed() > MOST_SILENCE;
-                if silent || !send_frame(&mut socket, Message::Ping(Default::default())).await {
+                if is_gone(&mut socket, heard).await {
                     break None;
                 }
             }
@@ -135,15 +141,30 @@ pub(super) async fn serve(
         Farewell::Done => app.exchange.leave(seat).await,
         Farewell::Lost => app.exchange.lose(seat).await,
     }
-    if let Some(key) = key {
-        // The login is idle from now on. Resuming does not revive one that has ended.
-        let broker = app.broker.clone();
-        tokio::spawn(async move { broker.resume(key).await });
-    }
+    key.into_iter().for_each(|key| leave_idle(&app, key));
     if let Some(ending) = ending {
         say_goodbye(socket, &app, &ending).await;
     }
     drop(places);
+}
+
+/// Asks the supervisor for a lease, unless it is being asked. The page asks again if it gets none.
+fn ask_lease(asked: &mut JoinSet<Option<PageLease>>, app: &App, key: Option<Secret>) {
+    let broker = app.broker.clone();
+    if asked.is_empty() {
+        asked.spawn(async move { broker.mint_lease(key).await.map(PageLease::from) });
+    }
+}
+
+/// The login is idle from now on. Resuming does not revive one that has ended.
+fn leave_idle(app: &App, key: Secret) {
+    let broker = app.broker.clone();
+    tokio::spawn(async move { broker.resume(key).await });
+}
+
+/// Whether a browser has been silent for too long, or cannot be pinged.
+async fn is_gone(socket: &mut WebSocket, heard: Instant) -> bool {
+    heard.elapsed() > MOST_SILENCE || !send_frame(socket, Message::Ping(Default::default())).await
 }
 
 /// Waits until the login must be resumed.
@@ -177,6 +198,7 @@ enum Farewell {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Heard {
     Something,
+    LeaseWanted,
     End(Farewell),
 }
 
@@ -197,8 +219,10 @@ async fn take_in(
     match message {
         Message::Text(text) if text.len() > MAX_SIGNAL_BYTES => Err(OVERSIZE),
         Message::Text(text) => {
-            let message = signal::parse(&text).map_err(|_| MALFORMED)?;
-            app.exchange.said(seat, message).await;
+            match signal::parse(&text).map_err(|_| MALFORMED)? {
+                FromBrowser::Lease {} => return Ok(Heard::LeaseWanted),
+                message => app.exchange.said(seat, message).await,
+            }
             Ok(Heard::Something)
         }
         Message::Binary(_) => Err(NOT_TEXT),

@@ -129,14 +129,3 @@ fn login_that_nobody_renews_ends_its_peer_and_one_that_is_renewed_does_not() {
     house.run(Duration::from_secs(30));
     assert!(house.is_served(kept) && !house.is_served(ended));
 }
-
-#[test]
-fn rights_that_change_count_at_once() {
-    let mut house = House::new();
-    let viewer = house.join(1, CONTROL);
-    let watching = login(Rights { control: false });
-    house.signal(ToRtc::LoginRenewed { peer: PeerId(1), login: watching });
-    assert!(!house.is_served(viewer));
-    house.signal(ToRtc::LoginRenewed { peer: PeerId(1), login: login(CONTROL) });
-    assert!(house.is_served(viewer));
-}

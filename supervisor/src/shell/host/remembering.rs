@@ -79,6 +79,7 @@ impl Host {
 
     fn close(&mut self, session: SessionId) {
         self.access.close(session);
+        self.leases.forget(session);
         if let Some(mint) = &mut self.mint {
             mint.forget(session);
         }

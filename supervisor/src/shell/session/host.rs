@@ -113,6 +113,8 @@ impl Session {
                     self.crew.feed(Input::PagesTold);
                 }
             }
+            ToSession::Logins { live } => self.keep_logins(&live),
+            ToSession::Leased { lease } => self.add_lease(lease),
             ToSession::Asked { number, question } => self.answer(number, question),
             ToSession::StopAsked => {
                 info!("the host asked this session to end");
