@@ -72,8 +72,6 @@ struct Cell {
     reached: Vec<String>,
     /// What reaches it and is said in SECURITY.md.
     admitted: Option<&'static str>,
-    /// What will hold it, and does not yet.
-    open: Option<&'static str>,
     /// Why there is nothing to try.
     pointless: Option<&'static str>,
 }
@@ -81,10 +79,7 @@ struct Cell {
 impl Cell {
     fn verdict(&self) -> String {
         match (self.reached.as_slice(), self.admitted, self.pointless) {
-            ([first, ..], _, _) => match self.open {
-                Some(why) => format!("open, because {why}: {first}"),
-                None => format!("NOT HELD: {first}"),
-            },
+            ([first, ..], _, _) => format!("NOT HELD: {first}"),
             ([], Some(what), _) => format!("admitted: {what}"),
             ([], None, Some(why)) => format!("its own task: {why}"),
             ([], None, None) => "held".to_owned(),
@@ -132,11 +127,6 @@ impl Row {
         self.cell(goal).admitted = Some(what);
     }
 
-    /// A goal that is reached as long as something is not built.
-    pub(crate) fn open(&mut self, goal: Goal, why: &'static str) {
-        self.cell(goal).open = Some(why);
-    }
-
     /// A goal that is this worker's task, or below it.
     pub(crate) fn pointless(&mut self, goal: Goal, why: &'static str) {
         self.cell(goal).pointless = Some(why);
@@ -153,9 +143,7 @@ impl Row {
                 &format!("{:<10} {goal:<28}", self.worker),
                 format!("{tried}  {verdict}"),
             );
-            if cell.open.is_none() {
-                reached.extend(cell.reached.iter().map(|how| format!("{goal}: {how}")));
-            }
+            reached.extend(cell.reached.iter().map(|how| format!("{goal}: {how}")));
             let idle = attempts == 0 && cell.pointless.is_none();
             if idle {
                 reached.push(format!("{goal}: nothing was tried"));

@@ -47,9 +47,6 @@ fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
     for (goal, why) in own_tasks {
         row.pointless(*goal, why);
     }
-    for (_, goal, what) in OPEN.into_iter().filter(|(open, ..)| *open == worker) {
-        row.open(goal, what);
-    }
     if worker == Worker::Gamepad {
         row.admit(Goal::Keys, "where there is /dev/uinput, it can make a keyboard");
     }
@@ -101,13 +98,6 @@ fn bystanders(scene: &Scene, bait: &Bait, row: &mut Row) {
 fn media_that_was_taken_over_reaches_no_goal() -> Result<()> {
     play(Worker::Media, &[])
 }
-
-/// Goals that are still reached, and by what they will be held.
-const OPEN: [(Worker, Goal, &str); 3] = [
-    (Worker::Rtc, Goal::Keys, "the compositor takes rtc's word for a viewer"),
-    (Worker::Gateway, Goal::Keys, "rtc takes the gateway's word for a viewer"),
-    (Worker::Gateway, Goal::Session, "rtc takes the gateway's word for a viewer"),
-];
 
 #[test]
 fn rtc_that_was_taken_over_reaches_no_goal() -> Result<()> {

@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
+    lease::{KEY_BYTES, LeaseId, Proof},
     link::LinkName,
     login::{Login, LoginId, Rights},
     message::{
@@ -75,7 +76,8 @@ fn type_for_nobody(scene: &Scene, borrowed: &Borrowed, row: &mut Row) -> Result<
         let pressed = |state| {
             [Action::Key { key, state, locks: None }, Action::Button { button, state, at: middle }]
         };
-        let actions = [Action::PointerTo(middle), Action::StillHeld]
+        let proof = Proof { lease: LeaseId(number), tag: [0; KEY_BYTES] };
+        let actions = [Action::Proved(proof), Action::PointerTo(middle), Action::StillHeld]
             .into_iter()
             .chain(pressed(PressState::Pressed))
             .chain(pressed(PressState::Released))
@@ -101,7 +103,8 @@ fn type_for_nobody(scene: &Scene, borrowed: &Borrowed, row: &mut Row) -> Result<
     Ok(())
 }
 
-/// Introduces viewers that nobody has logged in, with all rights, and makes their offers.
+/// Introduces viewers that nobody has logged in, with all rights, and makes their offers. They may watch,
+/// in either session; that they may do no more is tried in rtc, where the liar cannot see it.
 fn introduce_nobody(scene: &Scene, borrowed: &Borrowed, row: &mut Row) -> Result<()> {
     let offer = offer()?;
     for end in borrowed.ends() {
@@ -112,11 +115,10 @@ fn introduce_nobody(scene: &Scene, borrowed: &Borrowed, row: &mut Row) -> Result
         };
         let begun = Instant::now();
         let peers = introduce(end.socket, session, &offer)?;
-        let answered = answered(end.socket)?;
         row.tried(goal, peers, begun);
-        row.expect(goal, !answered, || {
-            format!("the rtc of session {session} answers a viewer who never logged in")
-        });
+        if answered(end.socket)? && goal == Goal::Session {
+            row.admit(goal, "viewers that it makes up may watch, and not type");
+        }
     }
     Ok(())
 }
