@@ -90,7 +90,10 @@ async def watch(address: str, token: str, way: str, colour: list[int]) -> dict:
 
 
 async def take_messages(socket, peer: RTCPeerConnection) -> None:
-    """Takes the answer, and the relay's candidate, which is in it or follows it, by itself."""
+    """Takes the answer, and the relay's candidate, which is in it or follows it, by itself.
+
+    Returns when the desktop has closed the connection.
+    """
     async for text in socket:
         message = json.loads(text)
         found = []
@@ -101,6 +104,8 @@ async def take_messages(socket, peer: RTCPeerConnection) -> None:
             await peer.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
         elif message["type"] == "candidate":
             found = [message["candidate"]]
+        elif message["type"] == "closed":
+            return
         for line in found:
             candidate = candidate_from_sdp(line.removeprefix("candidate:"))
             candidate.sdpMLineIndex = 0
@@ -113,4 +118,5 @@ def main() -> None:
     print(json.dumps(seen))
 
 
-main()
+if __name__ == "__main__":
+    main()

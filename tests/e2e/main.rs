@@ -9,6 +9,7 @@ mod clipboard;
 mod decoding;
 mod demo;
 mod desktops;
+mod hostile;
 mod keyboard;
 mod pads;
 mod picture;

@@ -17,6 +17,7 @@
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
 use lumen_ipc::{login::Rights, message::packets::FrameStamps, video::VideoFormat};
+use lumen_ipc_runtime::bootstrap::contain;
 use str0m::{
     Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
     bwe::{Bitrate, BweKind},
@@ -177,11 +178,18 @@ impl Peer {
         !self.ended && self.rtc.accepts(datagram)
     }
 
-    /// Takes one input and acts on it at once.
+    /// Takes one input and acts on it at once. A bug of the implementation ends this peer and no
+    /// other.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
-        if self.ended {
-            return;
+        if !self.ended && contain(|| self.act(now, input)).is_err() {
+            // The implementation is in no state to say goodbye.
+            self.ended = true;
+            self.outputs.clear();
+            self.emit(PeerEvent::Ended(Ending::Broken));
         }
+    }
+
+    fn act(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
         match input {
             Input::Datagram(datagram) => self.receive(datagram),

@@ -108,6 +108,9 @@ pub enum Ending {
     /// WebRTC failed.
     #[error("the connection failed: {0}")]
     Failed(String),
+    /// What the browser sent met a bug.
+    #[error("what the browser sent met a bug of ours")]
+    Broken,
     /// The browser refused to secure the connection.
     #[error("the browser refused the secure connection {0}")]
     Unsecured(FatalAlert),

@@ -14,14 +14,18 @@
 //! over.
 //!
 //! When the supervisor's end of `control` closes, the process ends at once
-//! ([`ExitCode::SupervisorGone`]); so it does after a panic on any thread ([`ExitCode::Panicked`]).
+//! ([`ExitCode::SupervisorGone`]); so it does after a panic on any thread ([`ExitCode::Panicked`]),
+//! unless [`contain`] keeps it to one connection.
 
 mod control;
 mod inherited;
 mod process_metrics;
 mod supervision;
 
-use std::{error::Error, ffi::CString, io, os::fd::OwnedFd, process::ExitCode as ProcessExitCode};
+use std::{
+    cell::Cell, error::Error, ffi::CString, io, os::fd::OwnedFd, panic::AssertUnwindSafe,
+    process::ExitCode as ProcessExitCode,
+};
 
 use lumen_ipc::{
     codec::{Message, ProtocolViolation},
@@ -306,13 +310,39 @@ pub fn show_name(program: &str) {
     }
 }
 
-/// A panic on any thread ends the process: half a worker is worse than a restarted one. The line
-/// has no backtrace, because making one opens files, which the policy forbids.
+thread_local! {
+    /// Whether a panic of this thread costs only what [`contain`] runs.
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic on any thread ends the process, unless it is contained: half a worker is worse than a
+/// restarted one. The line has no backtrace, because making one opens files, which the policy forbids.
 pub fn end_on_panic(program: &'static str) {
     std::panic::set_hook(Box::new(move |panic| {
-        log::write_line(&format!("{program}: a bug: {panic}"));
-        ffi::exit_now(ExitCode::Panicked)
+        let is_contained = CONTAINED.get();
+        let cost = if is_contained { "which costs one connection" } else { "which ends it" };
+        log::write_line(&format!("{program}: a bug, {cost}: {panic}"));
+        if !is_contained {
+            ffi::exit_now(ExitCode::Panicked);
+        }
     }));
+}
+
+/// What was run has panicked.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a bug was met")]
+pub struct Panicked;
+
+/// Runs something whose panic is to cost nothing but what it works on: a library that parses what a
+/// stranger wrote, for one connection of many. The caller drops what it works on after a panic.
+///
+/// # Errors
+/// [`Panicked`].
+pub fn contain<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
+    let before = CONTAINED.replace(true);
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(run));
+    CONTAINED.set(before);
+    outcome.map_err(|_| Panicked)
 }
 
 /// An error and its causes, as one sentence.
@@ -330,6 +360,13 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contained_panic_costs_what_ran_and_later_ones_are_not_contained() {
+        assert!(contain(|| panic!("of a library")).is_err());
+        assert_eq!(contain(|| 7).ok(), Some(7));
+        assert!(!CONTAINED.get());
+    }
 
     #[test]
     fn chain_names_every_cause() {
