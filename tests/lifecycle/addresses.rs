@@ -14,7 +14,7 @@ use lumen_tests::{
     hosted::{HostRig, SessionRig, SessionSetup},
     network::Host,
     patience::{wait_for, wait_until},
-    rig::{Setup, sees_into_workers},
+    rig::{Setup, runs_as_root, sees_into_workers},
     viewer::Viewer,
 };
 use nix::sys::socket::{SockType, SockaddrStorage, getsockname, getsockopt, sockopt};
@@ -44,6 +44,10 @@ fn joins_by(door: SocketAddr, token: &str, expected: &[&str]) -> Result<Viewer> 
 
 #[test]
 fn machine_that_changes_networks_lets_new_viewers_in_and_keeps_the_old() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root, who alone makes networks: nothing to test");
+        return Ok(());
+    }
     let laptop = Rc::new(Host::new("laptop")?);
     let network = Host::new("network")?;
     laptop.plug(("wlan0", &["192.0.2.99/24"]), &network, ("lan", &["192.0.2.1/24"]))?;
