@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use lumen_ipc::process::Worker;
 
 fn main() -> ExitCode {
-    lumen_liar::main(Worker::Compositor, lumen_compositor::policy::policy)
+    lumen_liar::main(Worker::Compositor, lumen_compositor::policy::policy, lumen_compositor::run)
 }

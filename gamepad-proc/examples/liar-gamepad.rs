@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use lumen_ipc::process::Worker;
 
 fn main() -> ExitCode {
-    lumen_liar::main(Worker::Gamepad, lumen_gamepad::policy::policy)
+    lumen_liar::main(Worker::Gamepad, lumen_gamepad::policy::policy, lumen_gamepad::run)
 }

@@ -98,14 +98,14 @@ impl Stage {
         Ok(fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?)
     }
 
-    /// Puts a liar in a worker's place (`tests/stubs/liar`), and the worker's binary where the liar
-    /// finds it. It is an honest worker until somebody opens its entrance.
+    /// Puts a liar in a worker's place (`tests/stubs/liar`). It is an honest worker until somebody opens its
+    /// entrance.
     ///
     /// # Errors
     /// When the liar has not been built, or the worker's binary is not there.
     pub fn let_lie(&self, worker: Worker) -> Result<()> {
         let place = self.path(worker.binary());
-        fs::rename(&place, self.path(&format!("{}.honest", worker.binary())))?;
+        fs::remove_file(&place)?;
         link(&built_folder()?.join(format!("examples/liar-{worker}")), &place)
     }
 

@@ -5,5 +5,9 @@ use std::process::ExitCode;
 use lumen_ipc::process::Worker;
 
 fn main() -> ExitCode {
-    lumen_liar::main(Worker::Turn, lumen_turn::policy::policy)
+    lumen_liar::main(
+        Worker::Turn,
+        lumen_turn::policy::policy,
+        lumen_ipc_runtime::bootstrap::run::<lumen_turn::worker::Turn>,
+    )
 }

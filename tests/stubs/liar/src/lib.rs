@@ -1,10 +1,10 @@
 //! A worker that was taken over, as a test double: it stands in a worker's place in a running Lumen,
 //! with that worker's user, namespaces, policy and descriptors, and does what a test orders.
 //!
-//! Each process crate has an example (`examples/liar-*.rs`) that is [`main`] with its policy. A test
-//! puts it where the worker's binary was, and the binary beside it. As long as nobody wants lies, the
-//! liar executes that binary and is an honest worker. When the test has opened an entrance
-//! ([`wire::Entrance`]), the next process of the worker is a liar: it
+//! Each process crate has an example (`examples/liar-*.rs`) that is [`main`] with its policy and its
+//! worker. A test puts it where the worker's binary was. As long as nobody wants lies, it is an honest
+//! worker. When the test has opened an entrance ([`wire::Entrance`]), the next process of the worker
+//! is a liar: it
 //!
 //! 1. answers the supervisor as every worker does (`lumen_ipc_runtime::bootstrap`) and takes its
 //!    grants;
@@ -21,36 +21,27 @@ mod life;
 pub mod order;
 pub mod wire;
 
-use std::{
-    fs,
-    os::unix::process::CommandExt,
-    path::PathBuf,
-    process::{Command, ExitCode as ProcessExitCode},
-};
+use std::{fs, path::PathBuf, process::ExitCode as ProcessExitCode};
 
 use lumen_ipc::process::{ExitCode, Worker};
 use lumen_ipc_runtime::confine::Policy;
 
-/// What is appended to the name of a worker's binary for the honest one.
-pub const HONEST: &str = ".honest";
 /// What is appended to the name of a worker's binary for the entrance of the test.
 pub const ENTRANCE: &str = ".entrance";
 
-/// Runs the liar in the place of `worker`, confined by `policy`: its `main`.
+/// Runs the liar in the place of `worker`, confined by `policy`: its `main`. Without an entrance it is the
+/// `honest` worker: a host executes nothing but the workers' binaries that it found, so that the
+/// worker's own could not be executed from here.
 #[must_use]
-pub fn main(worker: Worker, policy: fn() -> Policy) -> ProcessExitCode {
+pub fn main(
+    worker: Worker,
+    policy: fn() -> Policy,
+    honest: fn() -> ProcessExitCode,
+) -> ProcessExitCode {
     let Some(entrance) = beside(worker, ENTRANCE) else {
         return ProcessExitCode::from(ExitCode::NotSupervised);
     };
-    if entrance.exists() {
-        return life::live(worker, policy, entrance);
-    }
-    let Some(honest) = beside(worker, HONEST) else {
-        return ProcessExitCode::from(ExitCode::NotSupervised);
-    };
-    // Returns only if the honest worker cannot be executed.
-    let _ = Command::new(honest).arg0(worker.binary()).exec();
-    ProcessExitCode::from(ExitCode::CouldNotStart)
+    if entrance.exists() { life::live(worker, policy, entrance) } else { honest() }
 }
 
 /// A file beside this program that belongs to `worker`.

@@ -16,8 +16,8 @@ use std::{
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind,
-    connect, listen, recvmsg, sendmsg, socket_with, sockopt,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, recvmsg,
+    sendmsg, sendmsg_addr, socket_with, socketpair, sockopt,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -31,17 +31,25 @@ const MAX_DESCRIPTORS: usize = 253;
 pub struct Wire(OwnedFd);
 
 impl Wire {
-    /// Connects to an entrance.
+    /// Makes a connection and sends its other end to an entrance. A host denies its workers `connect`.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// When there is no entrance.
     pub fn connect(path: &Path) -> io::Result<Self> {
-        let socket = socket()?;
-        connect(&socket, &SocketAddrUnix::new(path)?)?;
-        Ok(Self(socket))
+        let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+        let (own, other) = socketpair(family, kind, SocketFlags::CLOEXEC, None)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let beside = [other.as_fd()];
+        if !control.push(SendAncillaryMessage::ScmRights(&beside)) {
+            return Err(io::Error::other("no room for a descriptor"));
+        }
+        let (to, bytes) = (SocketAddrUnix::new(path)?, [IoSlice::new(&[0])]);
+        sendmsg_addr(datagrams()?, &to, &bytes, &mut control, SendFlags::NOSIGNAL)?;
+        Ok(Self(own))
     }
 
-    /// The process at the other end when it connected.
+    /// The process that made the connection.
     ///
     /// # Errors
     /// The error of `getsockopt`.
@@ -103,10 +111,10 @@ impl AsFd for Wire {
     }
 }
 
-/// Where liars connect; while it exists, the worker's next process is a liar.
+/// Where liars send connections; while it exists, the worker's next process is a liar.
 #[derive(Debug)]
 pub struct Entrance {
-    listener: OwnedFd,
+    socket: OwnedFd,
     path: PathBuf,
 }
 
@@ -116,25 +124,33 @@ impl Entrance {
     /// # Errors
     /// When the path cannot be used.
     pub fn open(path: PathBuf) -> io::Result<Self> {
-        let listener = socket()?;
-        bind(&listener, &SocketAddrUnix::new(&path)?)?;
+        let socket = datagrams()?;
+        bind(&socket, &SocketAddrUnix::new(&path)?)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
-        listen(&listener, 16)?;
-        Ok(Self { listener, path })
+        Ok(Self { socket, path })
     }
 
     /// Takes the next liar.
     ///
     /// # Errors
-    /// The error of `accept`.
+    /// When there is no connection in what came.
     pub fn accept(&self) -> io::Result<Wire> {
-        Ok(Wire(accept_with(&self.listener, SocketFlags::CLOEXEC)?))
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut byte = [0];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        recvmsg(&self.socket, &mut [IoSliceMut::new(&mut byte)], &mut control, flags)?;
+        let sent = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+            _ => None,
+        });
+        sent.map(Wire).ok_or_else(|| io::Error::other("no connection"))
     }
 }
 
 impl AsFd for Entrance {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+        self.socket.as_fd()
     }
 }
 
@@ -145,7 +161,6 @@ impl Drop for Entrance {
     }
 }
 
-fn socket() -> io::Result<OwnedFd> {
-    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
-    Ok(socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
+fn datagrams() -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?)
 }
