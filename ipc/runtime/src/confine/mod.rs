@@ -118,11 +118,12 @@ pub fn confine_with_threads<T>(
     program: &'static str,
     start: impl FnOnce() -> std::io::Result<T>,
 ) -> Result<(ConfinementReport, T), ConfineError> {
+    // At the first reading rustix looks for the vDSO: by a prctl that no policy allows, and on kernels
+    // before 6.4 in a file of /proc that is closed to processes that are not dumpable.
+    let _ = clock::now();
     thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(ConfineError::Hide)?;
     drop_capabilities().map_err(ConfineError::Capabilities)?;
-    // At the first reading rustix looks for the vDSO by a prctl that no policy allows.
-    let _ = clock::now();
     let landlock_abi = landlock::restrict(policy)?;
     let unlimited = limits::lower(policy)?;
     trap::install(program).map_err(ConfineError::Trap)?;
