@@ -19,8 +19,9 @@ use super::{
 pub const APP_EARLY: Duration = Duration::from_secs(2);
 /// An app that ends within this time after its compositor or helper ended because of that.
 const APP_FOLLOWS: Duration = Duration::from_secs(5);
-/// How long to wait after an app's end for news of its compositor's end, which may arrive later.
-pub(super) const APP_VERDICT_WAIT: Duration = Duration::from_millis(100);
+/// How long to wait after an app's end for news of its compositor's end. On a busy machine that arrives
+/// later, because a process with several threads has ended only when all of them have.
+pub(super) const APP_VERDICT_WAIT: Duration = Duration::from_millis(500);
 
 /// What the app's state requires.
 #[derive(Debug)]

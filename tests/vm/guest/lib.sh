@@ -34,6 +34,8 @@ explain() {
     done
     as "$lumen_user" lumen status || true
     as "$lumen_user" lumen logs | tail -n 40 || true
+    # A Lumen that has ended answers neither.
+    kill -0 "$lumen_pid" 2>/dev/null || tail -n 40 "$lumen_log" | sed 's/^/lumen printed: /'
 }
 
 # expect WHAT FOUND EXPECTED

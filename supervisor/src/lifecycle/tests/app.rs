@@ -27,7 +27,7 @@ fn outlived(ran: Duration) -> World {
 fn end_app(world: &mut World) {
     world.app = false;
     world.input(Input::AppExited(FAILURE));
-    world.pass(Duration::from_millis(100));
+    world.pass(APP_VERDICT_WAIT);
 }
 
 #[test]

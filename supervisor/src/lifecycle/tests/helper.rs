@@ -1,6 +1,9 @@
 //! The helpers' life.
 
-use super::{super::class::HELPER_TIMEOUT, *};
+use super::{
+    super::{app::APP_VERDICT_WAIT, class::HELPER_TIMEOUT},
+    *,
+};
 
 /// A desktop that begins with these helpers.
 fn helped_by(helpers: &[Helper]) -> World {
@@ -102,7 +105,7 @@ fn needed_helper_that_dies_takes_the_app_along_and_both_come_back() {
     assert!(actions.contains(&Action::TerminateApp), "{actions:?}");
     world.app = false;
     world.input(Input::AppExited(FAILURE));
-    world.pass(Duration::from_millis(100));
+    world.pass(APP_VERDICT_WAIT);
     world.serve(Helper::XServer);
     assert!(world.app && world.log.contains(&Action::Say(Notice::AppFollowsHelper)));
 }
