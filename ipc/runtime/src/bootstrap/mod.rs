@@ -320,8 +320,8 @@ thread_local! {
 pub fn end_on_panic(program: &'static str) {
     std::panic::set_hook(Box::new(move |panic| {
         let is_contained = CONTAINED.get();
-        let cost = if is_contained { "which costs one connection" } else { "which ends it" };
-        log::write_line(&format!("{program}: a bug, {cost}: {panic}"));
+        let cost = if is_contained { ", which costs one connection" } else { "" };
+        log::write_line(&format!("{program}: a bug{cost}: {panic}"));
         if !is_contained {
             ffi::exit_now(ExitCode::Panicked);
         }
