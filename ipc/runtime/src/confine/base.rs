@@ -89,7 +89,7 @@ const SOCKET_OPTIONS: [(i32, &str); 3] = [
 ];
 
 /// What the C library passes to `clone` for a thread, and nothing else: no process, no namespace.
-const THREAD: i32 = c::CLONE_VM
+pub(crate) const THREAD_FLAGS: i32 = c::CLONE_VM
     | c::CLONE_FS
     | c::CLONE_FILES
     | c::CLONE_SIGHAND
@@ -139,7 +139,7 @@ const PR_SET_VMA: i64 = 0x5356_4d41;
 /// Also lets threads be started.
 pub(super) fn with_threads(policy: Policy, reason: &'static str) -> Policy {
     policy
-        .allow_when(c::SYS_clone, &[Condition::arg(0).equals(THREAD)], reason)
+        .allow_when(c::SYS_clone, &[Condition::arg(0).equals(THREAD_FLAGS)], reason)
         .refuse(
             c::SYS_clone3,
             c::ENOSYS,

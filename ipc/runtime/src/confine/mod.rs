@@ -41,7 +41,7 @@ pub use policy::{Argument, Condition, MIB, Policy, ReadPath, Refused, Rule};
 pub use restraint::{Denied, Restraint, Use, UsedPath, keep_capabilities, renounce, restrain};
 pub use syscalls::syscall_name;
 #[cfg(feature = "test-support")]
-pub(crate) use {seccomp::programs, syscalls::known_syscalls};
+pub(crate) use {base::THREAD_FLAGS, seccomp::programs, syscalls::known_syscalls};
 
 /// The step of confinement that failed.
 #[derive(Debug, thiserror::Error)]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use libc::{self as c, c_long};
 
 use super::names::{self, Names};
-use crate::confine::Condition;
+use crate::confine::{Condition, THREAD_FLAGS};
 
 /// One thing about a call that decides whether it is allowed: an argument, or a socket option.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -162,17 +162,6 @@ fn named(names: Names) -> BTreeMap<u64, String> {
     names.iter().map(|(value, name)| (int(*value), (*name).to_owned())).collect()
 }
 
-/// What the C library passes to `clone` for a thread.
-const THREAD: i32 = c::CLONE_VM
-    | c::CLONE_FS
-    | c::CLONE_FILES
-    | c::CLONE_SIGHAND
-    | c::CLONE_THREAD
-    | c::CLONE_SYSVSEM
-    | c::CLONE_SETTLS
-    | c::CLONE_PARENT_SETTID
-    | c::CLONE_CHILD_CLEARTID;
-
 /// What is tried of `syscall`. `own` is the process that the filter belongs to.
 #[must_use]
 pub(super) fn axes(syscall: c_long, own: u32) -> Vec<Axis> {
@@ -212,7 +201,7 @@ pub(super) fn axes(syscall: c_long, own: u32) -> Vec<Axis> {
             vec![Axis::with_flags("operation", 1, (0..128, names::FUTEX), names::FUTEX_FLAGS)]
         }
         c::SYS_rt_sigaction => vec![Axis::values("signal", 0, 0..65, names::SIGNALS)],
-        c::SYS_clone => vec![Axis::bits("flags", 0, names::CLONE).around(THREAD)],
+        c::SYS_clone => vec![Axis::bits("flags", 0, names::CLONE).around(THREAD_FLAGS)],
         c::SYS_prctl => vec![Axis::values("operation", 0, 0..128, names::PRCTL)],
         c::SYS_kill | c::SYS_tkill | c::SYS_tgkill => vec![Axis::process(0, own)],
         c::SYS_prlimit64 => vec![
