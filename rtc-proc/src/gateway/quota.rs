@@ -4,8 +4,13 @@
 //! that login from then on. Many people may be behind one address (a tunnel, or a proxy that does
 //! not name them), so an address whose share is full shuts nobody out: a new connection displaces
 //! the oldest one without a login, of those that ask for nothing at the moment if there is any. So a
-//! browser whose request is being answered stays, however fast silent connections come. Logins keep their places, each up to a share of its own,
+//! browser whose request is being answered stays, however fast silent connections come; a request whose
+//! body has not arrived is not being answered yet. Logins keep their places, each up to a share of its own,
 //! whatever connections without a login do.
+//!
+//! A trusted proxy's connection counts against nobody, because it carries many browsers' requests; each
+//! of these counts for the time that its answer takes. Proxies keep connections open in case they
+//! need them again: where all places are taken, the one that has been idle for longest makes room.
 
 use std::{
     collections::BTreeMap,
@@ -45,6 +50,8 @@ struct Taken {
     holder: Option<Holder>,
     /// How many of its requests are being answered.
     answering: u32,
+    /// When that was last none, in the order of such events.
+    idle_since: u64,
     /// Notified when the place is given to another connection.
     displaced: Arc<Notify>,
 }
@@ -96,12 +103,15 @@ impl Connections {
         if connection && open.connections() >= MAX_CONNECTIONS && !open.displace_any() {
             return None;
         }
-        let number = open.next;
-        open.next += 1;
+        let number = open.number();
         let displaced = Arc::new(Notify::new());
-        let holder = address.map(Holder::Address);
-        let displaced_by = Arc::clone(&displaced);
-        let taken = Taken { connection, holder, answering: 0, displaced: displaced_by };
+        let taken = Taken {
+            connection,
+            holder: address.map(Holder::Address),
+            answering: 0,
+            idle_since: number,
+            displaced: Arc::clone(&displaced),
+        };
         open.places.insert(number, taken);
         Some(Place { connections: self.clone(), number, displaced })
     }
@@ -118,6 +128,12 @@ impl Connections {
 }
 
 impl Open {
+    /// The number of the next event.
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
     fn connections(&self) -> usize {
         self.places.values().filter(|place| place.connection).count()
     }
@@ -151,21 +167,34 @@ impl Open {
         );
     }
 
-    /// Displaces the oldest stranger that has a connection of its own; `false` if there is none.
+    /// Displaces an idle stranger that has a connection of its own, or else an idle connection of a
+    /// proxy, or else a stranger that is being answered; `false` if there is none of them.
     fn displace_any(&mut self) -> bool {
         let is_stranger = |place: &Taken| matches!(place.holder, Some(Holder::Address(_)));
-        self.displace_oldest(|place| place.connection && is_stranger(place))
+        let is_one = |place: &Taken| place.connection && is_stranger(place);
+        let is_idle = |place: &Taken| place.answering == 0;
+        let chosen = self.oldest(|place| is_one(place) && is_idle(place));
+        let chosen = chosen.or_else(|| {
+            let idle = |(_, place): &(&u64, &Taken)| place.holder.is_none() && is_idle(place);
+            let idle = self.places.iter().filter(idle).min_by_key(|(_, place)| place.idle_since);
+            idle.map(|(number, _)| *number)
+        });
+        self.remove(chosen.or_else(|| self.oldest(is_one)))
     }
 
-    fn displace_oldest(&mut self, is_one: impl Fn(&Taken) -> bool) -> bool {
-        let candidates = || self.places.iter().filter(|(_, place)| is_one(place));
-        let oldest = candidates().find(|(_, place)| place.answering == 0);
-        let oldest = oldest.or_else(|| candidates().next());
-        let Some(number) = oldest.map(|(number, _)| *number) else { return false };
-        if let Some(place) = self.places.remove(&number) {
-            place.displaced.notify_one();
-        }
-        true
+    fn displace_oldest(&mut self, is_one: impl Fn(&Taken) -> bool) {
+        let idle = self.oldest(|place| is_one(place) && place.answering == 0);
+        self.remove(idle.or_else(|| self.oldest(is_one)));
+    }
+
+    fn oldest(&self, is_one: impl Fn(&Taken) -> bool) -> Option<u64> {
+        self.places.iter().find(|(_, place)| is_one(place)).map(|(number, _)| *number)
+    }
+
+    /// Takes a place from its connection; `false` if there is none.
+    fn remove(&mut self, number: Option<u64>) -> bool {
+        let place = number.and_then(|number| self.places.remove(&number));
+        place.map(|place| place.displaced.notify_one()).is_some()
     }
 }
 
@@ -196,6 +225,13 @@ impl Place {
         Answering(self)
     }
 
+    /// Keeps the place for as long as its connection lives: it carries a WebSocket from now on.
+    pub fn keep(&self) {
+        if let Some(place) = self.connections.open().places.get_mut(&self.number) {
+            place.answering += 1;
+        }
+    }
+
     /// Waits until another connection takes the place, and what holds it must end.
     pub async fn displaced(&self) {
         self.displaced.notified().await;
@@ -204,8 +240,11 @@ impl Place {
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {
-        if let Some(place) = self.0.connections.open().places.get_mut(&self.0.number) {
+        let mut open = self.0.connections.open();
+        let event = open.number();
+        if let Some(place) = open.places.get_mut(&self.0.number) {
             place.answering -= 1;
+            place.idle_since = event;
         }
     }
 }
@@ -351,9 +390,12 @@ mod tests {
     #[test]
     fn enter_for_others_is_limited_in_all_and_by_whom_it_is_for() {
         let connections = Connections::default();
-        let proxy: Vec<_> = std::iter::from_fn(|| connections.enter_for_others()).collect();
-        assert_eq!((proxy.len(), connections.count()), (MAX_CONNECTIONS, MAX_CONNECTIONS));
-        assert!(connections.enter(HOME).is_none());
+        let enter = |_| connections.enter_for_others().expect("room");
+        let proxy: Vec<_> = (0..MAX_CONNECTIONS).map(enter).collect();
+        let answering: Vec<_> = proxy.iter().map(Place::answering).collect();
+        assert_eq!(connections.count(), MAX_CONNECTIONS);
+        assert!(connections.enter(HOME).is_none() && connections.enter_for_others().is_none());
+        drop(answering);
         let share = || connections.share(HOME).expect("a newcomer is never refused");
         let shares: Vec<_> = (0..=MAX_CONNECTIONS_PER_HOLDER).map(|_| share()).collect();
         assert_eq!(shares.iter().filter(|share| is_displaced(share)).count(), 1);
@@ -375,11 +417,28 @@ mod tests {
             .collect();
         let proxy = connections.enter_for_others().expect("in the stranger's place");
         assert!(is_displaced(&stranger) && !is_displaced(&proxy));
+        proxy.keep();
         assert!(connections.enter_for_others().is_none(), "nobody is left to make room");
         assert!(!signed_in.iter().any(is_displaced));
         drop(proxy);
         let newcomer = connections.enter(HOME).expect("room");
         assert!(connections.enter(number_of(1)).is_some() && is_displaced(&newcomer));
+    }
+
+    #[test]
+    fn enter_among_idle_connections_of_a_proxy_displaces_the_one_that_is_idle_for_longest() {
+        let connections = Connections::default();
+        let enter = |_| connections.enter_for_others().expect("room");
+        let proxy: Vec<_> = (0..MAX_CONNECTIONS).map(enter).collect();
+        // The first carries a WebSocket, the second answers, the third has just answered.
+        proxy[0].keep();
+        let _answering = proxy[1].answering();
+        drop(proxy[2].answering());
+        let more = (connections.enter_for_others(), connections.enter(HOME));
+        assert!(more.0.is_some() && more.1.is_some());
+        let gone: Vec<_> = (0..proxy.len()).filter(|at| is_displaced(&proxy[*at])).collect();
+        assert_eq!(gone, [3, 4]);
+        assert_eq!(connections.count(), MAX_CONNECTIONS);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use lumen_ipc::{
     service::{AuthMode, Handover},
     text::Text,
 };
-use lumen_rtc::gateway::quota::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_HOLDER};
+use lumen_rtc::gateway::quota::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_HOLDER, MAX_STRANGERS};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -101,4 +101,40 @@ async fn strangers_shut_nobody_out_where_the_port_is_the_relays_too() {
     }
     let mut browser = rig.newcomer().await;
     assert!(browser.hears().await.starts_with(r#"{"type":"welcome""#));
+}
+
+/// Says something, and reads an answer that ends like this.
+async fn hears(stream: &mut TcpStream, words: &str, end: &str) {
+    stream.write_all(words.as_bytes()).await.expect("the gateway listens");
+    let mut answer = Vec::new();
+    while !answer.ends_with(end.as_bytes()) {
+        let mut piece = [0; 512];
+        let length = stream.read(&mut piece).await.expect("an answer");
+        assert!(length > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..length]);
+    }
+}
+
+#[tokio::test]
+async fn logins_whose_bodies_never_come_give_way_before_a_browser_that_was_answered() {
+    let rig = Rig::start(AuthMode::Token).await;
+    let address = rig.address;
+    let ask = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    // The gateway asks for the body when it begins to read it.
+    let stall = format!(
+        "POST /login HTTP/1.1\r\nHost: {address}\r\nOrigin: http://{address}\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    );
+    let mut stalled = Vec::new();
+    for number in 1..MAX_STRANGERS {
+        let mut stream = connect(&rig, number, b"").await;
+        hears(&mut stream, &stall, "100 Continue\r\n\r\n").await;
+        stalled.push(stream);
+    }
+    let mut browser = connect(&rig, 0, b"").await;
+    hears(&mut browser, &ask, "ok\n").await;
+    let mut another = connect(&rig, MAX_STRANGERS, b"").await;
+    hears(&mut another, &ask, "ok\n").await;
+    assert!(matches!(stalled[0].read(&mut [0; 1]).await, Ok(0) | Err(_)));
+    hears(&mut browser, &ask, "ok\n").await;
 }

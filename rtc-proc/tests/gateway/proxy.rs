@@ -1,7 +1,7 @@
 //! The gateway behind proxies, trusted and not. The tests connect from 127.0.0.1.
 
 use lumen_ipc::service::AuthMode;
-use lumen_rtc::gateway::quota::MAX_CONNECTIONS_PER_HOLDER;
+use lumen_rtc::gateway::quota::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_HOLDER};
 
 use std::time::Duration;
 
@@ -10,7 +10,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::rig::{COOKIE, KEY, OTHER_COOKIE, RETRY_AFTER, Response, Rig, TOKEN, TOKEN_TOO_OFTEN};
+use super::{
+    is_served,
+    rig::{COOKIE, KEY, OTHER_COOKIE, RETRY_AFTER, Response, Rig, TOKEN, TOKEN_TOO_OFTEN},
+};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 /// What a proxy forwards for a browser at 192.0.2.7 that found it as https://desk.example.
@@ -139,6 +142,29 @@ async fn strangers_behind_a_proxy_that_names_nobody_shut_nobody_out() {
     assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
     assert_eq!(log_in(&rig, "/login", &own(&rig), TOKEN).await.status(), 200);
     rig.browser().await;
+}
+
+#[tokio::test]
+async fn idle_connections_of_a_trusted_proxy_shut_nobody_out() {
+    let (rig, _tried) = Rig::start_behind_proxies(&["127.0.0.1"], "/").await;
+    let mut early = rig.browser().await;
+    let get = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", rig.address);
+    let mut idle = Vec::new();
+    // Silent ones, ones that were answered and wait for the next request, and half requests.
+    for words in ["", &*get, "GET / HTTP/1.1\r\n"].into_iter().cycle().take(MAX_CONNECTIONS) {
+        let mut stream = TcpStream::connect(rig.address).await.expect("the gateway listens");
+        stream.write_all(words.as_bytes()).await.expect("room");
+        if words == get {
+            assert!(stream.read(&mut [0; 512]).await.expect("an answer") > 0);
+        }
+        idle.push(stream);
+    }
+    assert_eq!(log_in(&rig, "/login", &own(&rig), TOKEN).await.status(), 200);
+    let mut late = rig.browser().await;
+    for browser in [&mut early, &mut late] {
+        is_served(&rig, browser).await;
+    }
+    assert!(matches!(idle[0].read(&mut [0; 1]).await, Ok(0) | Err(_)));
 }
 
 /// The default idle timeout of nginx.

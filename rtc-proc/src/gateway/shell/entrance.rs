@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
+    body::HttpBody as _,
     extract::{Request, State},
     http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
     middleware::Next,
@@ -40,6 +41,11 @@ impl Visit {
     /// [`Refusal::TooManyConnections`] when the login has its share already.
     pub(super) fn belongs_to(&self, login: LoginId) -> Result<(), Refusal> {
         self.place.belongs_to(login).then_some(()).ok_or(Refusal::TooManyConnections)
+    }
+
+    /// Keeps its place while it is answered; for whoever has read the request's body.
+    pub(super) fn answering(&self) -> quota::Answering<'_> {
+        self.place.answering()
     }
 
     /// The path under which the browser sees the page. A proxy that is not trusted may have
@@ -84,7 +90,10 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
             named
         }
     };
-    let _answering = place.answering();
+    // A request whose body is to come asks for nothing yet; whoever reads the body notes when it does.
+    let _answering = request.body().is_end_stream().then(|| place.answering());
+    // A proxy's connection is not idle for as long.
+    let _carrying = client.sender.trusted.then(|| client.place.answering());
     let visit = Visit { asker: asker.clone(), named, place: Arc::clone(&place) };
     request.extensions_mut().insert(visit);
     if !client.sender.trusted {

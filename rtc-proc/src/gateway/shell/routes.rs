@@ -139,6 +139,7 @@ async fn log_in(
         return Err(Refusal::LoginType);
     }
     let token = read_login(body).await?;
+    let _answering = visit.answering();
     if app.auth == AuthMode::None {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -306,6 +307,7 @@ async fn signal(
     asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
     let admitted = admit(&app, &visit, &headers).await?;
     let upgrade = upgrade.map_err(|_| refuse(&app, Some(asker), Refusal::NoUpgrade))?;
+    client.place.keep();
     let serve = move |socket| socket::serve(socket, app, admitted, (client, visit));
     Ok(socket::limit(upgrade).protocols([PROTOCOL]).on_upgrade(serve))
 }
