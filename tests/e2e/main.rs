@@ -18,4 +18,5 @@ mod proxy;
 mod relay;
 mod scale;
 mod several;
+mod shown;
 mod typing;

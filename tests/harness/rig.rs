@@ -12,8 +12,12 @@ use std::{
     rc::Rc,
 };
 
-use anyhow::{Context, Result, ensure};
-use lumen_ipc::{process::Worker, service::HostStatus};
+use anyhow::{Context, Result, bail, ensure};
+use lumen_ipc::{
+    process::{ProcessId, Worker},
+    service::HostStatus,
+    status::{Metric, MetricValue},
+};
 use nix::{
     fcntl::Flock,
     sys::signal::{Signal, kill},
@@ -137,6 +141,23 @@ impl Rig {
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "lumen status: {} {said}", output.status);
         serde_json::from_slice(&output.stdout).context("what lumen status --json printed")
+    }
+
+    /// The value of a counter or gauge of a worker, as `lumen metrics` prints it.
+    ///
+    /// # Errors
+    /// When the command fails, or the worker has no such metric.
+    pub fn metric(&self, worker: Worker, name: &str) -> Result<i64> {
+        let output = self.lumen(&["metrics", "--json"])?;
+        let all: Vec<(ProcessId, Vec<Metric>)> = serde_json::from_slice(&output.stdout)?;
+        let of_worker = all.into_iter().filter(|(process, _)| process.kind() == worker);
+        let mut metrics = of_worker.flat_map(|(_, metrics)| metrics);
+        let found = metrics.find(|metric| metric.name.as_str() == name);
+        match found.with_context(|| format!("{worker} has no metric {name}"))?.value {
+            MetricValue::Counter(count) => Ok(i64::try_from(count)?),
+            MetricValue::Gauge(value) => Ok(value),
+            MetricValue::Histogram(_) => bail!("{name} is a histogram"),
+        }
     }
 
     /// The process id of the only session's app, if it runs.

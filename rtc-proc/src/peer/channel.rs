@@ -68,6 +68,8 @@ pub enum Said {
     KeyframeWanted,
     /// Input from a gamepad.
     Pad(PadAction),
+    /// Whether the page is shown.
+    PageShown(bool),
     /// The viewer proves that it is there.
     Proved(Proof),
     /// The size of the viewer's window.
@@ -161,6 +163,7 @@ impl Channels {
             ChannelKind::Input => match decode::input(message)? {
                 Intent::Acted(action) => Some(Said::Acted(action)),
                 Intent::KeyframeWanted => return Ok(Some(Said::KeyframeWanted)),
+                Intent::PageShown(shown) => return Ok(Some(Said::PageShown(shown))),
                 Intent::Proved(proof) => return Ok(Some(Said::Proved(proof))),
                 Intent::SizeWanted(size) => Some(Said::SizeWanted(size)),
             },
@@ -343,6 +346,16 @@ mod tests {
         assert!(ask(ChannelKind::Input, &[0x0b, 0]).is_err());
         assert!(ask(ChannelKind::Motion, &[0x0b]).is_err());
         assert!(ask(ChannelKind::Pads, &[0x0b]).is_err());
+    }
+
+    #[test]
+    fn page_may_say_that_it_is_hidden_without_control() {
+        let now = Instant::now();
+        let mut channels = Channels::new(now, Rights { control: false });
+        for (state, shown) in [(0, false), (1, true)] {
+            let said = channels.receive(now, ChannelKind::Input, true, &[0x0e, state]);
+            assert_eq!(said, Ok(Some(Said::PageShown(shown))));
+        }
     }
 
     #[test]

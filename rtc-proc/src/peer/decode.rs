@@ -19,6 +19,7 @@
 //! | pads | 0a | pad u8, sequence u16: the pad is unplugged |
 //! | motion | 0c | none: a sign of life, while something is held |
 //! | input | 0d | lease u64, tag of 32 bytes: the viewer proves that it is there |
+//! | input | 0e | 1 or 0: the page is shown, or hidden behind other tabs or windows |
 //!
 //! A state is 1 for down and 0 for up. The state of a key that goes down may include the viewer's
 //! lock keys: then bit 2 is set, and bits 4 and 8 stand for Caps Lock and Num Lock.
@@ -48,6 +49,7 @@ const PAD_UNPLUGGED: u8 = 0x0a;
 const KEYFRAME_WANTED: u8 = 0x0b;
 const STILL_HELD: u8 = 0x0c;
 const PROVED: u8 = 0x0d;
+const PAGE_SHOWN: u8 = 0x0e;
 /// Bytes of a lease's number.
 const LEASE_BYTES: usize = 8;
 
@@ -74,8 +76,8 @@ pub enum DecodeError {
     /// A key, button or pad that does not exist.
     #[error(transparent)]
     Range(#[from] OutOfRange),
-    /// A state that is neither down nor up.
-    #[error("press state {0}, which means nothing")]
+    /// A state that is neither of two.
+    #[error("state {0}, which means nothing")]
     State(u8),
     /// A tag that the channel does not have.
     #[error("unknown message {0:#04x}")]
@@ -89,6 +91,8 @@ pub enum Intent {
     Acted(Action),
     /// A picture is missing, and a keyframe is requested.
     KeyframeWanted,
+    /// Whether the page is shown.
+    PageShown(bool),
     /// The viewer proves that it is there. Only the compositor can tell whether the proof is right.
     Proved(Proof),
     /// The size of the viewer's window in device pixels, and its scale.
@@ -137,6 +141,10 @@ pub fn input(message: &[u8]) -> Result<Intent, DecodeError> {
             Ok(Intent::Proved(Proof { lease: LeaseId(u64::from_be_bytes(*lease)), tag }))
         }
         KEYFRAME_WANTED => exactly::<0>(fields, length).map(|_| Intent::KeyframeWanted),
+        PAGE_SHOWN => match exactly(fields, length)? {
+            [state @ (0 | 1)] => Ok(Intent::PageShown(state == 1)),
+            [unknown] => Err(DecodeError::State(unknown)),
+        },
         SIZE_WANTED => {
             let [w1, w0, h1, h0, s1, s0] = exactly(fields, length)?;
             let side = |bytes| u32::from(u16::from_be_bytes(bytes));
@@ -310,6 +318,18 @@ mod tests {
             assert_eq!(input(&other), Err(DecodeError::Length { tag: 0x0d, length }));
         }
         assert_eq!(motion(&message), Err(DecodeError::Tag(0x0d)));
+    }
+
+    #[test]
+    fn input_page_is_shown_or_hidden_and_nothing_else() {
+        assert_eq!(input(&[0x0e, 1]), Ok(Intent::PageShown(true)));
+        assert_eq!(input(&[0x0e, 0]), Ok(Intent::PageShown(false)));
+        assert_eq!(input(&[0x0e, 2]), Err(DecodeError::State(2)));
+        for message in [&[0x0e][..], &[0x0e, 1, 1]] {
+            let length = message.len();
+            assert_eq!(input(message), Err(DecodeError::Length { tag: 0x0e, length }));
+        }
+        assert_eq!(motion(&[0x0e, 1]), Err(DecodeError::Tag(0x0e)));
     }
 
     #[test]

@@ -19,6 +19,7 @@ impl Peers {
         match event {
             PeerEvent::Said(Said::Acted(action)) => self.on_action(now, number, action),
             PeerEvent::Said(Said::Pad(action)) => self.on_pad(number, action),
+            PeerEvent::Said(Said::PageShown(shown)) => self.on_page_shown(now, number, shown),
             PeerEvent::Said(Said::Proved(proof)) => self.on_proof(now, number, proof),
             PeerEvent::Said(Said::SizeWanted(size)) => self.sizes.wish(now, number, size),
             PeerEvent::ClipboardSaid(said) => self.on_clipboard_said(now, number, said),
@@ -51,6 +52,21 @@ impl Peers {
         let Some(entry) = self.peers.get_mut(&number) else { return };
         if entry.keyframes.request(now) {
             self.wanted.keyframe_asked();
+        }
+    }
+
+    /// A hidden page gets no pictures: if no other page is shown, none are made. Shown again, it
+    /// begins with a keyframe, as often as a viewer may have one.
+    fn on_page_shown(&mut self, now: Instant, number: PeerId, shown: bool) {
+        let Some(entry) = self.peers.get_mut(&number) else { return };
+        if std::mem::replace(&mut entry.is_hidden, !shown) != shown {
+            return;
+        }
+        if shown {
+            self.on_keyframe_wanted(now, number);
+        } else if let Some(peer) = &mut entry.peer {
+            // Called while its events are collected, as for `MessagesWanted`.
+            peer.handle(now, Input::VideoInterrupted);
         }
     }
 

@@ -141,6 +141,8 @@ struct Entry {
     peer: Option<Peer>,
     connect_by: Option<Instant>,
     has_acted: bool,
+    /// Whether its page is hidden, and so needs no pictures.
+    is_hidden: bool,
     /// Its allowance of keyframe requests.
     keyframes: KeyframeAllowance,
 }
@@ -216,7 +218,10 @@ impl Peers {
             self.wanted.keyframe_came();
             self.peers.values_mut().for_each(|entry| entry.keyframes.served());
         }
-        self.for_each(now, || Input::Video(frame));
+        let watching = self.peers.iter().filter(|(_, entry)| !entry.is_hidden);
+        for number in watching.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.feed(now, number, Input::Video(frame));
+        }
         if !frame.keyframe {
             self.ask_for_the_starving(now, frame.format);
         }
@@ -233,7 +238,7 @@ impl Peers {
     /// decoding.
     fn ask_for_the_starving(&mut self, now: Instant, format: VideoFormat) {
         let waits = |peer: &Peer| peer.takes(format) && peer.awaits_keyframe();
-        let starves = |entry: &Entry| entry.peer.as_ref().is_some_and(waits);
+        let starves = |entry: &Entry| !entry.is_hidden && entry.peer.as_ref().is_some_and(waits);
         let starving = self.peers.iter().filter(|(_, entry)| starves(entry));
         for number in starving.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.on_keyframe_wanted(now, number);
@@ -393,7 +398,8 @@ impl Peers {
         }
         self.wanted.resized(self.sizes.wanted());
         let Self { peers, wanted, .. } = self;
-        let peers = peers.values().filter_map(|entry| entry.peer.as_ref());
+        let watching = peers.values().filter(|entry| !entry.is_hidden);
+        let peers = watching.filter_map(|entry| entry.peer.as_ref());
         let connected = peers.filter(|peer| peer.is_connected());
         wanted.watched(now, connected.clone().map(Peer::estimate_bps));
         wanted.choose(|format| connected.clone().filter(|peer| peer.takes(format)).count());

@@ -110,6 +110,7 @@ impl Peers {
             peer: None,
             connect_by: Some(now + CONNECT_PATIENCE),
             has_acted: false,
+            is_hidden: false,
             keyframes: KeyframeAllowance::default(),
         };
         self.peers.insert(number, entry);

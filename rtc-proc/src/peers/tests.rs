@@ -33,6 +33,7 @@ mod keyframes;
 mod leases;
 mod pads;
 mod relayed;
+mod shown;
 mod signalling;
 mod sizes;
 

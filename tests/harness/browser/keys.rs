@@ -54,4 +54,16 @@ impl Page {
     pub fn focus(&self) -> Result<()> {
         self.evaluate("void window.dispatchEvent(new FocusEvent('focus'))")
     }
+
+    /// Has the page believe that its tab is hidden, as behind another one, or shown again. A browser
+    /// without a screen never hides a tab.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn set_hidden(&self, hidden: bool) -> Result<()> {
+        self.evaluate(&format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {hidden}, configurable: true }}),
+             void document.dispatchEvent(new Event('visibilitychange'))"
+        ))
+    }
 }

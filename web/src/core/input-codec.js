@@ -19,6 +19,7 @@
  * - `keyframeWanted`: a picture is missing, and a whole one is requested.
  * - `stillHeld`: a sign of life, due while a key or button is held.
  * - `proof`: the viewer is there; `lease` names its lease.
+ * - `pageShown`: whether the page is shown, or hidden and needs no pictures.
  * - `pad`: the complete state of a gamepad in the standard mapping; sticks −32768 … 32767, triggers 0
  *   … 255.
  * @typedef {{ type: 'key', key: number, pressed: boolean, locks: Locks | null }
@@ -31,6 +32,7 @@
  *   | { type: 'sizeWanted', width: number, height: number, scale: number }
  *   | { type: 'keyframeWanted' }
  *   | { type: 'stillHeld' }
+ *   | { type: 'pageShown', shown: boolean }
  *   | Proof
  *   | { type: 'pad', pad: number, sequence: number, buttons: number,
  *       sticks: [number, number, number, number], triggers: [number, number] }
@@ -69,6 +71,7 @@ const Tag = Object.freeze({
   keyframeWanted: 0x0b,
   stillHeld: 0x0c,
   proof: 0x0d,
+  pageShown: 0x0e,
   cursorHidden: 0x81,
   cursorNamed: 0x82,
   cursorImage: 0x83,
@@ -126,6 +129,8 @@ export function encodeInput(message) {
       return bytes(1, (view) => view.setUint8(0, Tag.stillHeld));
     case 'proof':
       return Uint8Array.of(Tag.proof, ...message.lease, ...message.tag);
+    case 'pageShown':
+      return Uint8Array.of(Tag.pageShown, Number(message.shown));
     case 'sizeWanted':
       return bytes(7, (view) => {
         view.setUint8(0, Tag.sizeWanted);

@@ -1,5 +1,5 @@
 // Has this page's viewer be there, as the desktop sees it: asks the gateway for a lease, and sends proofs
-// over whatever connection there is.
+// over whatever connection there is. Says when nobody can see the page.
 
 import { Presence } from '../core/lease.js';
 import { leaseMessage } from '../core/signalling.js';
@@ -14,7 +14,7 @@ export class Attendance {
   #connected;
 
   /**
-   * @param {() => { peer: Peer | null, socket: SignallingSocket | null }} connection
+   * @param {() => { peer: Peer | null, socket: SignallingSocket | null, isStreaming: boolean }} connection
    * @param {() => void} connected the desktop knows the lease, on which all input depends
    */
   constructor(connection, connected) {
@@ -37,9 +37,17 @@ export class Attendance {
 
   /** The peer connection may be able to carry messages. The first one names the lease. */
   ready() {
+    if (document.hidden) this.tellShown();
     if (!this.mayAct) return;
     this.#send(this.#presence.connected(performance.now()));
     this.#connected();
+  }
+
+  /** Tells the desktop whether anybody can see this page, which needs no pictures otherwise. Before the
+   * first picture it is not called hidden, because a connection without one counts as failed. */
+  tellShown() {
+    const { peer, isStreaming } = this.#connection();
+    if (isStreaming) peer?.send({ type: 'pageShown', shown: !document.hidden });
   }
 
   /** Whether the desktop takes input of this page. */

@@ -103,13 +103,7 @@ elements.reportButton.addEventListener(
   () => void controls().then((loaded) => loaded?.toggleReport()),
   { signal },
 );
-document.addEventListener(
-  'visibilitychange',
-  () => {
-    if (!document.hidden) viewer.handle({ type: 'wakeUp' });
-  },
-  { signal },
-);
+document.addEventListener('visibilitychange', () => viewer.visibilityChanged(), { signal });
 window.addEventListener('online', () => viewer.handle({ type: 'wakeUp' }), { signal });
 window.addEventListener('hashchange', () => useFragment(), { signal });
 window.addEventListener('pagehide', () => viewer.handle({ type: 'stop' }), { signal });

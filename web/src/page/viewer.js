@@ -46,7 +46,7 @@ export class Viewer {
   #elements;
   #session = new Session();
   #attendance = new Attendance(
-    () => ({ peer: this.#peer, socket: this.#socket }),
+    () => ({ peer: this.#peer, socket: this.#socket, isStreaming: this.isStreaming }),
     () => {
       this.#elements.root.dataset['input'] = 'open';
       this.#tellSize();
@@ -170,6 +170,12 @@ export class Viewer {
   /** Gives up the connection, because its picture cannot be shown. */
   losePicture() {
     this.handle({ type: 'peerLost', reason: troubleText(this.#trouble) });
+  }
+
+  /** The page was shown or hidden. */
+  visibilityChanged() {
+    this.#attendance.tellShown();
+    if (!document.hidden) this.handle({ type: 'wakeUp' });
   }
 
   /** @param {InputMessage} message of the page itself */
@@ -405,6 +411,7 @@ export class Viewer {
     this.#everStreamed = true;
     this.#elements.root.dataset['picture'] = 'shown';
     this.handle({ type: 'firstFrame' });
+    if (document.hidden) this.#attendance.tellShown();
     if (this.#hostname === '') void this.#checkLogin();
   }
 
