@@ -12,6 +12,7 @@
 //! - [`census`]: what a host and its sessions hold, to find what leaks; [`chance`], for who dies;
 //! - [`nginx`]: a real reverse proxy, and [`certificate`], which one needs for TLS;
 //! - [`network`]: hosts, cables, firewalls and address translators of the tests' own;
+//! - [`mod@line`]: what joins two of these hosts, as badly as a test wants;
 //! - [`relay`]: the relay, as a stranger sees it;
 //! - [`process`]: what `/proc` says of a process;
 //! - [`patience`]: the one way to wait;
@@ -32,6 +33,7 @@ pub mod certificate;
 pub mod chance;
 mod home;
 pub mod hosted;
+pub mod line;
 pub mod measured;
 pub mod network;
 pub mod nginx;
