@@ -279,6 +279,14 @@ ensure_test_user() {
     }
 }
 
+# Containers often lack this node though their kernel has the device; the tests' lines are made of it.
+ensure_tun() {
+    [ "$(id -u)" = 0 ] && [ ! -e /dev/net/tun ] || return 0
+    say 'adding the device node /dev/net/tun'
+    mkdir -p /dev/net
+    mknod /dev/net/tun c 10 200 || say 'this machine allows no TUN device; tests of lines will fail'
+}
+
 main() {
     local needs wants_desktop='' packages
     case ${1-} in
@@ -312,6 +320,7 @@ main() {
         install_missing "$packages" "$wants_desktop"
     fi
     [ "$1" != test ] || ensure_test_user
+    [ "$1" != test ] || ensure_tun
     [ "$1" != test ] || ensure_aiortc
     [ "$1" != test ] || ensure_cargo_deny
 }

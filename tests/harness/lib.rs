@@ -22,7 +22,6 @@
 //! for a condition with [`patience::wait_until`], whose limit is far above what a loaded machine
 //! needs and only decides how long a failing test takes.
 
-#![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the test runner shows it for tests that fail")]
 
 pub mod app;
