@@ -72,6 +72,8 @@ export function instrument({ relay: forced, spoil: spoiled }) {
   }
 
   const peers = [];
+  /** How many offers the page has made. */
+  let offers = 0;
   const NativePeer = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends NativePeer {
     #forced;
@@ -85,6 +87,11 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
     setConfiguration(configuration) {
       super.setConfiguration({ ...narrowed(configuration), ...this.#forced });
+    }
+
+    setLocalDescription(...rest) {
+      offers += 1;
+      return super.setLocalDescription(...rest);
     }
 
     addTransceiver(...rest) {
@@ -297,6 +304,6 @@ export function instrument({ relay: forced, spoil: spoiled }) {
   window.lumenTest = {
     copies, frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
     isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, said, spoil,
-    statuses, useRsaKeys,
+    offersMade: () => offers, statuses, useRsaKeys,
   };
 }

@@ -13,6 +13,8 @@ use crate::picture::{has_size, shows_quadrants};
 
 /// `KEY_A` of linux/input-event-codes.h, as the app knows it.
 const KEY_A: u32 = 30;
+/// `KEY_W`.
+const KEY_W: u32 = 17;
 const MIDDLE: (f64, f64) = (0.5, 0.5);
 /// The messages with which the page asks for a keyframe, and for a size.
 const KEYFRAME_WANTED: u8 = 0x0b;
@@ -115,6 +117,28 @@ fn picture_lost_on_its_way_is_asked_for_again_and_never_for_smaller() -> Result<
     page.evaluate::<()>("void (lumenTest.spoil.losesFrom = Infinity)")?;
     page.wait_for_colour(MIDDLE, colour_of_key(KEY_A))?;
     assert_eq!(said_after_the_first_spoiled(&page, SIZE_WANTED)?, None);
+    page.ensure_connected_once()
+}
+
+#[test]
+fn picture_lost_for_seconds_has_another_path_sought_over_the_same_connection() -> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open_spoiled(rig.url(), (1280, 720), None)?;
+    shows_quadrants(&page)?;
+    page.evaluate::<()>("void (lumenTest.spoil.losesFrom = 0)")?;
+    press_a(&page)?;
+    page.wait_for_status("The picture does not arrive. Looking for another path")?;
+    wait_until("ICE has begun anew", || {
+        page.evaluate("lumenTest.offersMade() === 2").unwrap_or(false)
+    })?;
+    page.evaluate::<()>("void (lumenTest.spoil.losesFrom = Infinity)")?;
+    page.wait_for_colour(MIDDLE, colour_of_key(KEY_A))?;
+    assert_eq!(said_after_the_first_spoiled(&page, SIZE_WANTED)?, None);
+    // Input goes on, too.
+    page.key_down("KeyW")?;
+    page.key_up("KeyW")?;
+    page.wait_for_colour(MIDDLE, colour_of_key(KEY_W))?;
     page.ensure_connected_once()
 }
 

@@ -12,4 +12,5 @@
 #![forbid(unsafe_code)]
 
 mod matrix;
+mod outages;
 mod topology;

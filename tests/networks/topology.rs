@@ -10,7 +10,7 @@
 
 use std::rc::Rc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use lumen_tests::network::Host;
 
 /// The server's address on the internet.
@@ -35,7 +35,8 @@ pub(crate) struct Network {
     pub(crate) browser: Host,
     /// Where Lumen runs.
     pub(crate) server: Rc<Host>,
-    _between: Vec<Host>,
+    /// From the browser to the server.
+    between: Vec<Host>,
 }
 
 impl Network {
@@ -45,7 +46,7 @@ impl Network {
         let (browser, router) = household(gate)?;
         let server = Host::new("server")?;
         router.plug(("wan", &["198.51.100.1/24"]), &server, ("eth0", &["198.51.100.10/24"]))?;
-        Ok(Self { browser, server: Rc::new(server), _between: vec![router] })
+        Ok(Self { browser, server: Rc::new(server), between: vec![router] })
     }
 
     /// The same, with a server that knows only its private address: a cloud's 1:1 NAT.
@@ -62,7 +63,7 @@ impl Network {
         door.administer(
             "iptables -t nat -A POSTROUTING -o wan -s 10.2.0.2 -j SNAT --to-source 198.51.100.10",
         )?;
-        Ok(Self { browser, server: Rc::new(server), _between: vec![router, door] })
+        Ok(Self { browser, server: Rc::new(server), between: vec![router, door] })
     }
 
     /// No IPv4 anywhere but on each host's own loopback.
@@ -75,11 +76,25 @@ impl Network {
         server.ip("-6 route add default via 2001:db8:5::1")?;
         router.route_packets()?;
         guard(&router, Gate::Open)?;
-        Ok(Self { browser, server: Rc::new(server), _between: vec![router] })
+        Ok(Self { browser, server: Rc::new(server), between: vec![router] })
     }
 }
 
 impl Network {
+    /// Lets nothing pass between browser and server, in either direction.
+    pub(crate) fn cut(&self) -> Result<()> {
+        self.at_the_gate("iptables -I FORWARD -j DROP")
+    }
+
+    /// Undoes [`Network::cut`].
+    pub(crate) fn mend(&self) -> Result<()> {
+        self.at_the_gate("iptables -D FORWARD -j DROP")
+    }
+
+    fn at_the_gate(&self, line: &str) -> Result<()> {
+        self.between.first().context("a gate")?.administer(line)
+    }
+
     /// Lets an ordinary user's Lumen use any port of the server, including 443.
     pub(crate) fn open_low_ports(&self) -> Result<()> {
         self.server.administer("sysctl -q -w net.ipv4.ip_unprivileged_port_start=0")

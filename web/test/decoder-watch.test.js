@@ -19,7 +19,7 @@ class Connection {
   said = [];
   shownTime = null;
   connection = {};
-  countPictures = async () => ({ received: 0, decoded: 0 });
+  countPictures = async () => ({ received: 0, decoded: 0, lost: 0 });
 
   constructor() {
     define('document', { hidden: false });

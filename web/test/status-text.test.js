@@ -12,6 +12,7 @@ const text = (situation) =>
     everStreamed: false,
     desktop: 'running',
     app: null,
+    pathLost: false,
     trouble: null,
     notice: '',
     complaint: '',
@@ -41,6 +42,7 @@ test('describe, an app that has ended, offers to start it to who may', () => {
     session: /** @type {const} */ ({ name: 'streaming', since: 0 }),
     everStreamed: true,
     desktop: /** @type {const} */ ('running'),
+    pathLost: false,
     trouble: null,
     notice: '',
     complaint: '',
@@ -87,6 +89,13 @@ test('describe, a connection given up for its picture, says so while there is an
   assert.match(text({ session, trouble: 'unreceived' }), /never arrived\. Connecting…$/);
 });
 
+test('describe, a path that is lost, says that it is sought', () => {
+  const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
+  const seeking = 'Looking for another path…';
+  assert.equal(text({ session, pathLost: true }), `The connection is interrupted. ${seeking}`);
+  assert.equal(text({ session, trouble: 'astray' }), `The picture does not arrive. ${seeking}`);
+});
+
 test('describe, parts of the desktop restart, names them', () => {
   const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
   assert.match(text({ session, desktop: 'compositorRestarting' }), /desktop is restarting/);
@@ -99,6 +108,7 @@ test('describe, a failure, is an error with a way out', () => {
     everStreamed: false,
     desktop: 'running',
     app: null,
+    pathLost: false,
     trouble: null,
     notice: '',
     complaint: '',

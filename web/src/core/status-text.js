@@ -9,18 +9,20 @@
  * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: Offer | null }} Status
  * @typedef {{ reason: string, startable: boolean }} AppEnd how the app has ended
  * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState, app: AppEnd | null,
- *   trouble: Trouble | null, notice: string, complaint: string, now: number }} Situation
+ *   pathLost: boolean, trouble: Trouble | null, notice: string, complaint: string, now: number }} Situation
  */
 
 /** @type {Status} */
 const QUIET = Object.freeze({ text: '', tone: 'quiet', action: null });
+
+const SEEKING = 'Looking for another path…';
 
 /**
  * @param {Situation} situation
  * @returns {Status}
  */
 export function describe(situation) {
-  const { session, everStreamed, desktop, app, trouble, notice, complaint, now } = situation;
+  const { session, everStreamed, desktop, app, pathLost, trouble, notice, complaint, now } = situation;
   switch (session.name) {
     case 'idle':
     case 'login':
@@ -32,6 +34,7 @@ export function describe(situation) {
     case 'failed':
       return { ...error(session.reason), action: 'retry' };
     case 'streaming':
+      if (pathLost) return busy(`The connection is interrupted. ${SEEKING}`);
       if (desktop !== 'running') return describeDesktop(desktop);
       if (app !== null) {
         return { ...error(notice || app.reason), action: app.startable ? 'startApp' : null };
@@ -69,6 +72,7 @@ export function troubleText(trouble) {
     case 'missed':
       return 'A picture is missing.';
     case 'lost':
+    case 'astray':
       return 'The picture does not arrive.';
     case 'tooLarge':
       return 'This browser does not decode a picture of this size.';
@@ -85,6 +89,8 @@ function remedy(trouble) {
     case 'missed':
     case 'lost':
       return 'Asking for another…';
+    case 'astray':
+      return SEEKING;
     case 'tooLarge':
       return 'Asking for a smaller one…';
     default:

@@ -11,6 +11,7 @@ import { Pointer } from './pointer.js';
 import { ReportPanel } from './report.js';
 import { SignOfLife } from './sign-of-life.js';
 import { SignOut } from './sign-out.js';
+import { Title } from './title.js';
 
 /** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
 /** @import { Elements } from './elements.js' */
@@ -27,6 +28,7 @@ export class Controls {
   #life;
   #report;
   #watch;
+  #title = new Title();
 
   /**
    * @param {Elements} elements
@@ -110,7 +112,12 @@ export class Controls {
     this.#watch.replaced();
   }
 
-  /** @param {OutputMessage} message about a cursor, a pad or a picture; others are ignored */
+  /** @param {string} hostname of the desktop's machine */
+  named(hostname) {
+    this.#title.setHost(hostname);
+  }
+
+  /** @param {OutputMessage} message about a cursor, a window, a pad or a picture; others are ignored */
   received(message) {
     switch (message.type) {
       case 'cursorHidden':
@@ -131,6 +138,9 @@ export class Controls {
         return;
       case 'pictureSent':
         this.#watch.sent(message);
+        return;
+      case 'titleChanged':
+        this.#title.setWindow(message.title);
         return;
       case 'padRumbled':
         this.#gamepads.rumble(message);

@@ -99,6 +99,9 @@ export class DecoderWatch {
       case 'askKeyframe':
         this.#viewer.send({ type: 'keyframeWanted' });
         return;
+      case 'askPath':
+        this.#viewer.seekPath();
+        return;
       case 'askSize':
         this.#viewer.limitDesktop(mostMacroblocks);
         return;

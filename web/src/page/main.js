@@ -23,6 +23,7 @@ const viewer = new Viewer(
     answered: () => void controls(),
     settled: () => void controls().then((loaded) => loaded?.rescale()),
     disconnected: () => void controls().then((loaded) => loaded?.disconnected()),
+    named: (hostname) => void controls().then((loaded) => loaded?.named(hostname)),
     received: (message) => void controls().then((loaded) => loaded?.received(message)),
     transferred: (data) => void controls().then((loaded) => loaded?.transferred(data)),
     transferRoom: () => void controls().then((loaded) => loaded?.transferRoom()),

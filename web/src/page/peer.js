@@ -3,20 +3,23 @@
 // The offer is sent before any address of this browser is known; addresses follow one by one, as soon
 // as it is known whether there is a relay. The answer contains the desktop's addresses.
 //
-// When the path to the desktop is lost, another one is sought first (ICE restart), and the picture
-// then continues. Only if none is found is the connection lost.
+// When the path to the desktop is lost, it is sought again (`core/path`), and the picture then
+// continues. Only if none is found is the connection lost.
 
 import { decodeOutput, encodeInput } from '../core/input-codec.js';
+import { Path } from '../core/path.js';
 import { log } from '../util/log.js';
 
+/** @import { Counts } from '../core/decoding.js' */
 /** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
+/** @import { Event as PathEvent } from '../core/path.js' */
 /** @import { RelayServer } from '../core/relay.js' */
 /** @import { Stats } from '../core/report.js' */
 
 /**
  * @typedef {{ servers: RelayServer[], relayOnly: boolean }} Paths
  * @typedef {{ offer: (sdp: string) => void, restartOffer: (sdp: string) => void,
- *   candidate: (candidate: string) => void, interrupted: () => boolean,
+ *   candidate: (candidate: string) => void, restartNeeded: () => boolean, pathChanged: () => void,
  *   stream: (stream: MediaStream) => void, ready: () => void,
  *   received: (message: OutputMessage) => void, transferred: (data: ArrayBuffer) => void,
  *   transferRoom: () => void, lost: (reason: string) => void }} PeerHandlers
@@ -27,9 +30,6 @@ const MAX_QUEUED_MOTION = 256;
 
 /** Most bytes of text that wait here for the network: just enough to keep it busy. */
 const MAX_QUEUED_TEXT = 32 * 1024;
-
-/** Another path must be found within this many milliseconds, or a new connection is made. */
-const RESTART_LIMIT = 4000;
 
 /** One of WebRTC's priorities (https://w3c.github.io/webrtc-priority/); browsers without them ignore
  * it. */
@@ -67,8 +67,11 @@ export class Peer {
   #receiver;
   /** @type {number | null} */
   #shownTime = null;
+  #path = new Path();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #restartTimer;
+  #pathTimer;
+  /** Whether an offer to restart is not answered yet. */
+  #restartOffered = false;
   #started = false;
   /** Resolves once the browser gathers addresses. @type {Promise<void>} */
   #local;
@@ -120,6 +123,7 @@ export class Peer {
   async answer(sdp) {
     await this.#local;
     if (this.#connection.signalingState !== 'have-local-offer') return;
+    this.#restartOffered = false;
     try {
       await this.#connection.setRemoteDescription({ type: 'answer', sdp });
     } catch (error) {
@@ -137,23 +141,40 @@ export class Peer {
     }
   }
 
+  /** Whether there is no path to the desktop at the moment. */
+  get isPathLost() {
+    return this.#path.isSought;
+  }
+
+  /** Seeks another path to the desktop, although ICE finds this one good. */
+  seekPath() {
+    this.#handlePath({ type: 'doubted' });
+  }
+
   /**
-   * Seeks another path to the desktop.
+   * Has both sides look for paths to each other.
    *
    * @param {Paths} paths
    */
   async restart(paths) {
-    if (this.#connection.signalingState !== 'stable' || this.#restartTimer !== undefined) return;
+    if (this.#connection.signalingState !== 'stable') return;
     log('info', 'looking for another path');
-    this.#restartTimer = setTimeout(() => this.#endRestart(), RESTART_LIMIT);
     try {
       this.#configure(paths);
       this.#connection.restartIce();
       await this.#connection.setLocalDescription();
-      const { localDescription } = this.#connection;
-      if (localDescription) this.#handlers.restartOffer(localDescription.sdp);
+      this.#restartOffered = true;
+      this.offerRestartAgain();
     } catch (error) {
       this.#lost('The connection to the desktop was lost.', error);
+    }
+  }
+
+  /** Repeats an offer that is not answered, over another socket: the answer to it is the same. */
+  offerRestartAgain() {
+    const { localDescription } = this.#connection;
+    if (this.#restartOffered && localDescription) {
+      this.#handlers.restartOffer(localDescription.sdp);
     }
   }
 
@@ -173,13 +194,14 @@ export class Peer {
     return all;
   }
 
-  /** @returns {Promise<{ received: number, decoded: number }>} of whole pictures */
+  /** @returns {Promise<Counts>} */
   async countPictures() {
-    const count = { received: 0, decoded: 0 };
+    const count = { received: 0, decoded: 0, lost: 0 };
     for (const stats of await this.stats()) {
       if (stats.type !== 'inbound-rtp' || stats['kind'] !== 'video') continue;
       count.received = Number(stats['framesReceived'] ?? 0);
       count.decoded = Number(stats['framesDecoded'] ?? 0);
+      count.lost = Number(stats['packetsLost'] ?? 0);
     }
     return count;
   }
@@ -222,7 +244,7 @@ export class Peer {
 
   /** Stops calling the handlers; the connection stays open. */
   retire() {
-    clearTimeout(this.#restartTimer);
+    clearTimeout(this.#pathTimer);
     this.#listeners.abort();
   }
 
@@ -271,13 +293,9 @@ export class Peer {
     log('debug', 'peer connection', { iceConnectionState, connectionState });
     // "disconnected" follows seconds of silence; another path costs less than more silence.
     if (['disconnected', 'failed'].includes(iceConnectionState)) {
-      const mending = this.#restartTimer !== undefined;
-      if (!mending && !this.#handlers.interrupted()) {
-        this.#lost('The connection to the desktop was lost.');
-      }
+      this.#handlePath({ type: 'lost' });
     } else if (['connected', 'completed'].includes(iceConnectionState)) {
-      clearTimeout(this.#restartTimer);
-      this.#restartTimer = undefined;
+      this.#handlePath({ type: 'found' });
       // There is a path, but the DTLS handshake failed.
       if (connectionState === 'failed') {
         this.#lost('The connection to the desktop could not be secured.');
@@ -323,11 +341,21 @@ export class Peer {
     this.#handlers.ready();
   }
 
-  #endRestart() {
-    this.#restartTimer = undefined;
-    if (!['connected', 'completed'].includes(this.#connection.iceConnectionState)) {
-      this.#lost('The connection to the desktop was lost.');
+  /** @param {PathEvent} event */
+  #handlePath(event) {
+    for (const action of this.#path.handle(event, performance.now())) {
+      if (action === 'giveUp' || !this.#handlers.restartNeeded()) {
+        this.#lost('The connection to the desktop was lost.');
+        return;
+      }
     }
+    clearTimeout(this.#pathTimer);
+    const { deadline } = this.#path;
+    if (deadline !== null) {
+      const pause = Math.max(deadline - performance.now(), 0);
+      this.#pathTimer = setTimeout(() => this.#handlePath({ type: 'tick' }), pause);
+    }
+    this.#handlers.pathChanged();
   }
 
   /** @param {Paths} paths */

@@ -35,11 +35,13 @@ import { Viewport } from './viewport.js';
  * - `answered`: the desktop has answered; from here on only the network is waited for.
  * - `settled`: there is a picture, or none for the time being. Reported repeatedly.
  * - `disconnected`: there is no connection, or none yet.
+ * - `named`: the name of the desktop's machine is known.
  * - `received`: a message that does not concern the viewer itself.
  * - `transferred`: a message about the clipboard; `transferRoom`: the channel has room for more text.
  * @typedef {{ loginNeeded: (reason: string) => void, answered: () => void, settled: () => void,
- *   disconnected: () => void, received: (message: OutputMessage) => void,
- *   transferred: (data: ArrayBuffer) => void, transferRoom: () => void }} ViewerHandlers
+ *   disconnected: () => void, named: (hostname: string) => void,
+ *   received: (message: OutputMessage) => void, transferred: (data: ArrayBuffer) => void,
+ *   transferRoom: () => void }} ViewerHandlers
  */
 
 export class Viewer {
@@ -78,7 +80,6 @@ export class Viewer {
   /** @type {AppEnd | null} */
   #app = null;
   #hostname = '';
-  #windowTitle = '';
   #notice = new Notice(() => this.#update());
   #complaint = '';
   /** The problem with the picture. @type {Trouble | null} */
@@ -151,7 +152,7 @@ export class Viewer {
 
   /** How many pictures this connection received whole, and how many were decoded. */
   async countPictures() {
-    return (await this.#peer?.countPictures()) ?? { received: 0, decoded: 0 };
+    return (await this.#peer?.countPictures()) ?? { received: 0, decoded: 0, lost: 0 };
   }
 
   /** @param {number} mostMacroblocks that the desktop may have */
@@ -165,6 +166,11 @@ export class Viewer {
     if (trouble === this.#trouble) return;
     this.#trouble = trouble;
     this.#update();
+  }
+
+  /** Seeks another path for pictures that do not come. */
+  seekPath() {
+    this.#peer?.seekPath();
   }
 
   /** Gives up the connection, because its picture cannot be shown. */
@@ -285,6 +291,7 @@ export class Viewer {
       opened: () => {
         this.handle({ type: 'socketOpened' });
         this.#unsent.splice(0).forEach((text) => socket.send(text));
+        this.#peer?.offerRestartAgain();
         this.#attendance.socketOpened();
       },
       received: (message) => this.#signalled(message),
@@ -366,13 +373,14 @@ export class Viewer {
         const text = candidateMessage(candidate);
         if (text !== null) this.#signal(text);
       },
-      interrupted: () => {
+      restartNeeded: () => {
         if (!this.isStreaming) return false;
         // Without a socket the offer waits for the next one, which is opened at once.
         void this.#peer?.restart(this.#relay.paths);
         this.handle({ type: 'wakeUp' });
         return true;
       },
+      pathChanged: () => this.#update(),
       stream: (stream) => this.#picture.show(stream, () => this.#firstFrame()),
       ready: () => this.#attendance.ready(),
       received: (message) => this.#received(message),
@@ -425,10 +433,6 @@ export class Viewer {
   /** @param {OutputMessage} message */
   #received(message) {
     switch (message.type) {
-      case 'titleChanged':
-        this.#windowTitle = message.title;
-        this.#showTitle();
-        return;
       case 'challenged':
         this.#attendance.challenged(message.challenge);
         return;
@@ -450,7 +454,7 @@ export class Viewer {
       case 'ok':
         this.#hostname = outcome.hostname;
         this.#elements.signOutButton.hidden = !outcome.signedIn;
-        this.#showTitle();
+        this.#handlers.named(outcome.hostname);
         this.handle({ type: 'socketBlocked' });
         return;
       case 'loginNeeded':
@@ -475,18 +479,15 @@ export class Viewer {
     this.#handlers.loginNeeded(reason);
   }
 
-  #showTitle() {
-    const parts = [this.#windowTitle, this.#hostname].filter((part) => part !== '');
-    document.title = parts.length > 0 ? parts.join(' – ') : 'Lumen';
-  }
-
   #update() {
     const { state, deadline } = this.#session;
     const now = performance.now();
     this.#elements.root.dataset['state'] = state.name;
     const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice.text];
     const [app, complaint, trouble] = [this.#app, this.#complaint, this.#trouble];
-    const told = { session: state, everStreamed, desktop, app, trouble, notice, complaint, now };
+    const pathLost = this.#peer?.isPathLost ?? false;
+    const problems = { app, pathLost, trouble, notice, complaint };
+    const told = { session: state, everStreamed, desktop, ...problems, now };
     this.#status.show(describe(told));
     clearTimeout(this.#timer);
     if (deadline === null) return;
