@@ -1,8 +1,14 @@
 //! Entry points for fuzzing: one function per decoder of strangers' input. Shared by the fuzz
 //! targets and by the test that runs their seeds.
 
+mod connection;
 mod http;
+mod plain;
+mod secured;
 mod session;
+#[allow(dead_code, reason = "the unit tests use more of it")]
+#[path = "../src/peer/viewer.rs"]
+mod viewer;
 
 use std::{net::SocketAddr, sync::OnceLock, time::Instant};
 
@@ -22,8 +28,11 @@ use lumen_rtc::{
     peers::{Output, Peers},
     relay::Relay,
 };
+use str0m::config::CryptoProvider;
 
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 1], 5000);
+/// The encoder's bit rate.
+const ENCODER: Kbps = Kbps::clamped(8000);
 const BROWSER: ([u8; 4], u16) = ([10, 0, 0, 2], 6000);
 
 /// A target: its name and what it does with an input.
@@ -37,6 +46,8 @@ pub(crate) const TARGETS: &[Target] = &[
     ("offer", offer),
     ("opening", opening),
     ("relay", relay),
+    ("rtp", secured::rtp),
+    ("sctp", secured::sctp),
     ("session", session::session),
     ("signal", http::signal),
 ];
@@ -112,11 +123,22 @@ pub(crate) fn relay(mut bytes: &[u8]) {
 
 fn peers() -> Peers {
     static SETUP: OnceLock<Setup> = OnceLock::new();
-    let encoder = Kbps::clamped(8000);
-    let setup = SETUP.get_or_init(|| {
-        Setup::new(vec![SocketAddr::from(SERVER)], encoder).expect("a certificate")
-    });
-    Peers::new(setup.clone(), encoder, None, ClipboardPolicy::Both, ResizePolicy::Follow)
+    peers_of(SETUP.get_or_init(|| setup(str0m::crypto::from_feature_flags())))
+}
+
+/// Peers whose connections hide nothing.
+fn plain_peers() -> Peers {
+    static SETUP: OnceLock<Setup> = OnceLock::new();
+    peers_of(SETUP.get_or_init(|| setup(plain::provider())))
+}
+
+fn setup(provider: CryptoProvider) -> Setup {
+    let candidates = vec![SocketAddr::from(SERVER)];
+    Setup::with_provider(provider, candidates, ENCODER).expect("a certificate")
+}
+
+fn peers_of(setup: &Setup) -> Peers {
+    Peers::new(setup.clone(), ENCODER, None, ClipboardPolicy::Both, ResizePolicy::Follow)
 }
 
 /// Lets a peer join that may control, and makes its offer; returns the answer, if there is one.

@@ -93,7 +93,19 @@ impl Setup {
     /// # Errors
     /// [`NoCertificate`] when the cryptography library fails.
     pub fn new(candidates: Vec<SocketAddr>, encoder: Kbps) -> Result<Self, NoCertificate> {
-        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        Self::with_provider(str0m::crypto::from_feature_flags(), candidates, encoder)
+    }
+
+    /// Like [`Setup::new`], with another cryptography library.
+    ///
+    /// # Errors
+    /// [`NoCertificate`] when that library fails.
+    pub fn with_provider(
+        provider: CryptoProvider,
+        candidates: Vec<SocketAddr>,
+        encoder: Kbps,
+    ) -> Result<Self, NoCertificate> {
+        let provider = Arc::new(provider);
         let certificate = provider.dtls_provider.generate_certificate().ok_or(NoCertificate)?;
         Ok(Self { provider, certificate, candidates, former: Vec::new(), encoder })
     }
