@@ -60,8 +60,8 @@ impl Host {
     /// Plugs a cable in: an interface `here` on this host, and one named `there` on `other`, each
     /// with its addresses (`198.51.100.1/24`).
     ///
+    /// # Errors
     /// When a name is taken or an address is malformed.
-    /// When a name is taken or an address is none.
     pub fn plug(&self, here: (&str, &[&str]), other: &Self, there: (&str, &[&str])) -> Result<()> {
         self.ip(&format!(
             "link add {} type veth peer name {} netns {}",
