@@ -36,6 +36,7 @@ pub mod limit;
 pub mod media;
 mod pace;
 pub mod quiet;
+pub mod rate;
 pub mod sent;
 pub mod setup;
 pub mod stillness;
