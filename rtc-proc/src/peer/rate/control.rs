@@ -250,3 +250,7 @@ impl Standing {
 fn legal(bps: f64) -> f64 {
     bps.clamp(FLOOR_BPS as f64, CEILING_BPS as f64)
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -13,10 +13,14 @@
 mod control;
 mod growth;
 mod history;
+#[cfg(test)]
+pub(super) mod line;
 mod losses;
 mod measure;
 mod pacer;
 mod repairs;
+#[cfg(test)]
+mod world;
 
 pub use control::{CEILING_BPS, Control, FLOOR_BPS};
 pub use history::{End, Fate, SentLog};

@@ -1,0 +1,141 @@
+//! The whole of rate control against simulated networks.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::{
+    super::{
+        End,
+        line::{Limit, Line},
+        world::{MOST, MS, SECOND, World},
+    },
+    *,
+};
+
+fn policed(bps: u64) -> Line {
+    Line::new(MS * 10, Limit::Policed { bps, bucket: 15_000 })
+}
+
+fn open_line() -> Line {
+    Line::new(MS * 10, Limit::None)
+}
+
+#[test]
+fn picture_flows_through_lines_that_drop_what_exceeds_their_rate() {
+    for (demand, bps) in [
+        (1_600_000, 1_600_000),
+        (1_600_000, 800_000),
+        (8_000_000, 4_000_000),
+        (8_000_000, 2_400_000),
+        (8_000_000, 1_600_000),
+        (8_000_000, 800_000),
+    ] {
+        let mut world = World::new(policed(bps), demand);
+        world.run(SECOND * 10);
+        let mut rate = 0.0;
+        for _ in 0..100 {
+            world.run(MS * 100);
+            rate += world.control.bps() as f64 / 100.0;
+        }
+        let (fps, gap) = world.seen(SECOND * 2);
+        let case = format!("{demand} through {bps}: {fps:.1} fps, gap {gap:?}, rate {rate:.0}");
+        assert!(fps >= 29.0 && gap <= MS * 250, "{case}");
+        let used = rate / bps as f64;
+        assert!(demand <= bps || (0.7..=1.15).contains(&used), "{case}");
+    }
+}
+
+#[test]
+fn loss_by_chance_lowers_no_rate() {
+    for loss in [0.005, 0.02, 0.05, 0.1] {
+        for demand in [1_600_000, MOST] {
+            let mut line = open_line();
+            line.loss = loss;
+            let mut world = World::new(line, demand);
+            world.run(SECOND * 20);
+            let (fps, gap) = world.seen(SECOND * 2);
+            let rate = world.control.bps();
+            assert!(rate >= demand * 8 / 10, "{rate} at {loss}");
+            assert!(
+                fps >= 29.0 && gap <= MS * 350,
+                "{demand} at {loss}: {fps:.1} fps, gap {gap:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn queue_of_a_second_stays_nearly_empty() {
+    for bps in [4_000_000, 1_600_000, 800_000] {
+        let limit = Limit::Queued { bps, longest: SECOND };
+        let mut world = World::new(Line::new(MS * 20, limit), MOST);
+        world.run(SECOND * 20);
+        let mut lags = Vec::new();
+        for _ in 0..200 {
+            world.run(MS * 50);
+            lags.push(world.lag());
+        }
+        lags.sort();
+        let p95 = lags[190];
+        let rate = world.control.bps();
+        assert!(p95 <= MS * 170, "{bps}: p95 {p95:?}");
+        assert!(rate as f64 >= bps as f64 * 0.6, "{rate} through {bps}");
+    }
+}
+
+#[test]
+fn rate_returns_when_the_line_does() {
+    let mut world = World::new(policed(800_000), MOST);
+    world.run(SECOND * 10);
+    world.line.limit = Limit::None;
+    world.run(SECOND * 45);
+    assert!(world.control.bps() >= MOST, "{}", world.control.bps());
+}
+
+#[test]
+fn outage_changes_no_rate() {
+    for millis in [200, 1000, 5000] {
+        let mut world = World::new(policed(2_000_000), 1_600_000);
+        world.run(SECOND * 10);
+        world.line.outage = Some((world.now, world.now + MS * millis));
+        world.run(MS * millis + SECOND * 3);
+        let rate = world.control.bps();
+        assert!(rate >= 1_600_000, "{rate} after {millis} ms");
+    }
+}
+
+#[test]
+fn jitter_and_distance_lower_no_rate() {
+    for (delay, jitter) in [(10, 20), (50, 20), (150, 20)] {
+        let mut line = Line::new(MS * delay, Limit::None);
+        line.jitter = MS * jitter;
+        let mut world = World::new(line, MOST);
+        world.run(SECOND * 20);
+        let (fps, _) = world.seen(SECOND * 2);
+        let rate = world.control.bps();
+        assert!(rate >= MOST * 9 / 10 && fps >= 29.0, "{rate}, {fps} fps at {delay} ms");
+    }
+}
+
+proptest! {
+    #[test]
+    fn rate_stays_in_its_bounds(
+        start in any::<u64>(),
+        steps in prop::collection::vec(
+            (0_u64..2000, 0_u64..3000, any::<u64>(), prop::option::of(0_u64..u64::from(u32::MAX))), 1..60
+        ),
+    ) {
+        let mut now = Instant::now();
+        let mut control = Control::new(now, start);
+        for (millis, before, bytes, arrived) in steps {
+            now += MS * millis as u32;
+            control.on_sent(now, bytes >> 32);
+            let sent = now.checked_sub(Duration::from_millis(before)).unwrap_or(now);
+            let lost = End::Lost { follows_lost: bytes % 2 == 0 };
+            let end = arrived.map_or(lost, |at| End::Arrived(Duration::from_millis(at)));
+            control.on_fates(now, &[Fate { sent, bytes: bytes >> 32, end }]);
+            prop_assert!((FLOOR_BPS..=CEILING_BPS).contains(&control.bps()));
+        }
+    }
+}

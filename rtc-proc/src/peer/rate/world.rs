@@ -1,0 +1,237 @@
+//! A desktop that shows pictures, a network, and a browser that reports, asks for what it misses,
+//! and shows what is complete: for tests, in virtual time.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use super::{
+    Control, Kind, Pacer, Push, SentLog,
+    line::{Limit, Line},
+    on_wire,
+};
+use crate::peer::traffic::Datagram;
+
+pub(super) const MS: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+const PACKET: usize = 1200;
+/// What the encoder may use at most.
+pub(super) const MOST: u64 = 8_000_000;
+
+/// A packet of a picture: the number of the picture, and its place in it.
+type Part = (u32, u16);
+
+/// Numbers of packets, and when each arrived.
+type Report = Vec<(u64, Option<Duration>)>;
+
+/// Everything between encoder and screen.
+pub(super) struct World {
+    pub(super) start: Instant,
+    pub(super) now: Instant,
+    pub(super) control: Control,
+    log: SentLog,
+    pacer: Pacer,
+    pub(super) line: Line,
+    pub(super) back: Line,
+    /// What the pictures take if there is no limit, in bit/s.
+    pub(super) demand: u64,
+    sequence: u16,
+    pictures: u32,
+    /// Of each picture the number of packets, and their length.
+    lengths: BTreeMap<u32, (u16, usize)>,
+    travelling: VecDeque<(Instant, u64, Part)>,
+    reports: VecDeque<(Instant, Report)>,
+    requests: VecDeque<(Instant, Part)>,
+    received: BTreeMap<u64, Duration>,
+    reported: u64,
+    numbers: BTreeMap<u64, Part>,
+    here: BTreeMap<u32, Vec<u16>>,
+    missing: BTreeMap<Part, Instant>,
+    shown: Vec<Instant>,
+    next_shown: u32,
+    /// The part of what it gets that the encoder uses.
+    pub(super) uses: f64,
+    /// What the encoder gets, in bit/s, and since when.
+    told: (u64, Instant),
+}
+
+impl World {
+    pub(super) fn new(line: Line, demand: u64) -> Self {
+        let start = Instant::now();
+        let back = Line::new(line.delay, Limit::None);
+        Self {
+            start,
+            now: start,
+            control: Control::new(start, MOST),
+            log: SentLog::default(),
+            pacer: Pacer::new(start),
+            line,
+            back,
+            demand,
+            sequence: 0,
+            pictures: 0,
+            lengths: BTreeMap::new(),
+            travelling: VecDeque::new(),
+            reports: VecDeque::new(),
+            requests: VecDeque::new(),
+            received: BTreeMap::new(),
+            reported: 0,
+            numbers: BTreeMap::new(),
+            here: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            shown: Vec::new(),
+            next_shown: 0,
+            uses: 1.0,
+            told: (MOST, start),
+        }
+    }
+
+    pub(super) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += MS;
+            let elapsed = (self.now - self.start).as_millis() as u64;
+            if elapsed.is_multiple_of(33) {
+                self.picture();
+            }
+            self.send();
+            self.arrive();
+            if elapsed.is_multiple_of(60) {
+                self.report();
+            }
+            self.hear();
+        }
+    }
+
+    /// The encoder follows the rate in steps, as [`crate::demand`] makes them.
+    fn tell(&mut self) {
+        let rate = self.control.bps();
+        let left = rate.saturating_sub(self.pacer.bytes() * 8).max(rate / 3);
+        let new = if left >= MOST { MOST } else { left * 9 / 10 };
+        let (told, since) = self.told;
+        let falls = new * 100 <= told * 95;
+        let rises = new * 100 >= told * 115 || (new == MOST && told < MOST);
+        if falls || (rises && self.now >= since + SECOND) {
+            self.told = (new, self.now);
+        }
+    }
+
+    /// The encoder makes a picture of what it is asked for, more or less.
+    fn picture(&mut self) {
+        self.tell();
+        let usual = self.demand.min((self.told.0 as f64 * self.uses) as u64) / 30 / 8;
+        let bytes = (usual as f64 * (0.8 + 0.4 * self.back.random())) as usize + 50;
+        let parts = u16::try_from(bytes.div_ceil(PACKET)).expect("a small picture");
+        let picture = self.pictures;
+        self.pictures += 1;
+        self.lengths.insert(picture, (parts, bytes / usize::from(parts)));
+        (0..parts).for_each(|part| self.enqueue(Kind::Picture, (picture, part)));
+    }
+
+    fn enqueue(&mut self, kind: Kind, (picture, part): Part) {
+        let address = ([192, 0, 2, 1], 1).into();
+        let mut contents = vec![0; self.lengths[&picture].1];
+        contents[..4].copy_from_slice(&picture.to_be_bytes());
+        contents[4..6].copy_from_slice(&part.to_be_bytes());
+        let datagram = Datagram { source: address, destination: address, header: None, contents };
+        let pace = self.control.pace();
+        let push = self.pacer.push(self.now, pace, kind, datagram);
+        assert!(!matches!(push, Push::Leaves(_)));
+    }
+
+    fn send(&mut self) {
+        while let Some(datagram) = self.pacer.pop(self.now, self.control.pace()) {
+            let bytes = on_wire(&datagram);
+            let picture = u32::from_be_bytes(datagram.contents[..4].try_into().expect("four"));
+            let part = u16::from_be_bytes(datagram.contents[4..6].try_into().expect("two"));
+            self.sequence = self.sequence.wrapping_add(1);
+            self.log.on_sent(self.now, self.sequence, bytes);
+            self.control.on_sent(self.now, bytes);
+            let number = self.log.last();
+            self.numbers.insert(number, (picture, part));
+            if let Some(arrival) = self.line.carry(self.now, bytes) {
+                self.travelling.push_back((arrival, number, (picture, part)));
+            }
+        }
+    }
+
+    fn arrive(&mut self) {
+        while let Some((at, number, (picture, part))) = self.travelling.front().copied()
+            && at <= self.now
+        {
+            self.travelling.pop_front();
+            self.received.insert(number, at - self.start);
+            self.missing.remove(&(picture, part));
+            if picture >= self.next_shown {
+                let parts = self.here.entry(picture).or_default();
+                if !parts.contains(&part) {
+                    parts.push(part);
+                }
+            }
+            // Whatever is older and not here is asked for, and again after a round trip.
+            let again = self.line.delay + self.back.delay + MS * 20;
+            for older in self.next_shown..picture {
+                let parts = self.here.get(&older).map_or(&[][..], Vec::as_slice);
+                for part in (0..self.lengths[&older].0).filter(|part| !parts.contains(part)) {
+                    let due = self.missing.entry((older, part)).or_insert(self.now + MS * 10);
+                    if *due <= self.now {
+                        *due = self.now + again;
+                        let heard = self.back.carry(self.now, 60);
+                        self.requests.extend(heard.map(|at| (at, (older, part))));
+                    }
+                }
+            }
+            while let Some((length, _)) = self.lengths.get(&self.next_shown)
+                && let Some(parts) = self.here.get(&self.next_shown)
+                && parts.len() == usize::from(*length)
+            {
+                self.here.remove(&self.next_shown);
+                self.next_shown += 1;
+                self.shown.push(self.now);
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        let Some((last, _)) = self.received.last_key_value() else { return };
+        let last = *last;
+        let from = self.reported.max(last.saturating_sub(2000));
+        let report = (from..=last).map(|number| (number, self.received.get(&number).copied()));
+        let report = report.collect();
+        self.reported = last + 1;
+        let heard = self.back.carry(self.now, 100);
+        self.reports.extend(heard.map(|at| (at, report)));
+    }
+
+    fn hear(&mut self) {
+        while let Some((at, _)) = self.reports.front()
+            && *at <= self.now
+        {
+            let (_, report) = self.reports.pop_front().expect("there is one");
+            let fates = self.log.on_report(report);
+            self.control.on_fates(self.now, &fates);
+        }
+        while let Some((at, part)) = self.requests.front().copied()
+            && at <= self.now
+        {
+            self.requests.pop_front();
+            self.enqueue(Kind::Repair, part);
+        }
+    }
+
+    /// Pictures a second, and the longest gap between two, since `from` after the start.
+    pub(super) fn seen(&self, from: Duration) -> (f64, Duration) {
+        let from = self.start + from;
+        let shown: Vec<_> = self.shown.iter().copied().filter(|at| *at >= from).collect();
+        let fps = shown.len() as f64 / (self.now - from).as_secs_f64();
+        let edges = [vec![from], shown, vec![self.now]].concat();
+        let gap = edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
+        (fps, gap)
+    }
+
+    /// How old the newest picture is that is shown.
+    pub(super) fn lag(&self) -> Duration {
+        MS * 33 * self.pictures.saturating_sub(self.next_shown)
+    }
+}
