@@ -118,6 +118,90 @@ fn jitter_and_distance_lower_no_rate() {
     }
 }
 
+#[test]
+fn reports_that_are_lost_lower_no_rate() {
+    for loss in [0.02, 0.1] {
+        for demand in [1_600_000, MOST] {
+            let mut world = World::new(open_line(), demand);
+            world.back.loss = loss;
+            world.run(SECOND * 2);
+            let before = world.control.bps();
+            world.run(SECOND * 20);
+            let rate = world.control.bps();
+            assert!(rate >= before, "{rate} after {before} with {loss} of reports lost");
+        }
+    }
+}
+
+#[test]
+fn longer_way_lowers_the_rate_for_a_moment_only() {
+    for step in [50, 80, 150] {
+        for demand in [400_000, 1_600_000, MOST] {
+            let mut world = World::new(open_line(), demand);
+            world.run(SECOND * 5);
+            world.line.delay += MS * step;
+            world.run(SECOND * 5);
+            let (needed, rate) = (demand.min(MOST), world.control.bps());
+            assert!(rate >= needed, "{rate} of {needed} after {step} ms more");
+        }
+    }
+}
+
+#[test]
+fn radio_that_stands_still_now_and_then_leaves_enough() {
+    for stall in [100, 150, 200] {
+        for demand in [300_000, 1_600_000] {
+            let mut world = World::new(open_line(), demand);
+            for _ in 0..6 {
+                world.run(SECOND * 10);
+                world.line.held = Some(world.now + MS * stall);
+                world.run(MS * stall);
+                world.line.held = None;
+                world.run(MS * 1500);
+                let rate = world.control.bps();
+                assert!(rate >= demand, "{rate} of {demand} after {stall} ms");
+            }
+        }
+    }
+}
+
+#[test]
+fn radio_that_fades_now_and_then_lowers_no_rate() {
+    for demand in [1_600_000, MOST] {
+        let mut world = World::new(open_line(), demand);
+        for _ in 0..6 {
+            world.run(SECOND * 10);
+            let before = world.control.bps();
+            world.line.outage = Some((world.now, world.now + MS * 60));
+            world.run(SECOND);
+            assert!(world.control.bps() >= before, "{} after {before}", world.control.bps());
+        }
+    }
+}
+
+#[test]
+fn rate_returns_whatever_part_of_it_the_encoder_uses() {
+    for uses in [0.7, 0.8, 0.9, 1.0] {
+        let mut world = World::new(policed(800_000), MOST);
+        world.uses = uses;
+        world.run(SECOND * 10);
+        world.line.limit = Limit::None;
+        world.run(SECOND * 45);
+        let rate = world.control.bps();
+        assert!(rate >= MOST, "{rate} with an encoder that uses {uses}");
+    }
+}
+
+#[test]
+fn other_network_is_judged_by_its_own_packets() {
+    let mut world = World::new(policed(800_000), MOST);
+    world.run(SECOND * 10);
+    world.line = Line::new(MS * 200, Limit::None);
+    world.control.assume(world.now, MOST);
+    world.run(SECOND * 10);
+    assert!(world.control.bps() >= MOST, "{}", world.control.bps());
+}
+
 proptest! {
     #[test]
     fn rate_stays_in_its_bounds(
