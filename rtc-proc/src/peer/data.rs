@@ -55,11 +55,11 @@ impl Peer {
     }
 
     fn pace_bulk(&mut self, bytes: usize) {
-        let share = self.estimate.bps().max(1) / SHARE;
+        let share = self.sending.bps().max(1) / SHARE;
         let nanos = (bytes as u64).saturating_mul(8_000_000_000) / share.max(1);
         let begin = self.bulk.not_before.map_or(self.now, |at| at.max(self.now));
         self.bulk.not_before =
-            self.estimate.is_limiting().then(|| begin + Duration::from_nanos(nanos));
+            self.sending.is_limiting().then(|| begin + Duration::from_nanos(nanos));
     }
 
     /// Updates how much text has been acknowledged; only for a drained machine.

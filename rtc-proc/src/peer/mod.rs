@@ -4,9 +4,8 @@
 //!
 //! Decides the negotiated codec and extensions ([`setup`]), which pictures the peer gets
 //! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
-//! [`decode`], [`transfer`]), what the page is told about pictures ([`sent`]), what the network to
-//! it carries ([`estimate`]), and when its timers may wait ([`quiet`]); `pace` acts on the last
-//! two.
+//! [`decode`], [`transfer`]), what the page is told about pictures ([`sent`]), how fast it is sent
+//! to ([`rate`]), and when its timers may wait ([`quiet`]); `sending` acts on the last two.
 //!
 //! Trusts no input. The implementation drops what it cannot authenticate; authenticated messages
 //! that are not exactly ours end the peer with a reason.
@@ -20,10 +19,10 @@ use lumen_ipc::{login::Rights, message::packets::FrameStamps, video::VideoFormat
 use lumen_ipc_runtime::bootstrap::contain;
 use str0m::{
     Event, IceConnectionState, Input as RtcInput, Output as RtcOutput, Rtc,
-    bwe::{Bitrate, BweKind},
+    bwe::BweKind,
     channel::ChannelId,
     media::{Frequency, MediaKind, MediaTime},
-    net::Transmit,
+    rtp::{RawPacket, rtcp::Rtcp},
 };
 
 pub mod alert;
@@ -31,12 +30,11 @@ pub mod channel;
 mod data;
 pub mod decode;
 pub mod encode;
-pub mod estimate;
 pub mod limit;
 pub mod media;
-mod pace;
 pub mod quiet;
 pub mod rate;
+mod sending;
 pub mod sent;
 pub mod setup;
 pub mod stillness;
@@ -51,20 +49,21 @@ pub use alert::FatalAlert;
 use channel::Channels;
 pub use channel::Said;
 use data::Bulk;
-use estimate::Estimate;
 use media::{FrameGate, VideoFrame};
 use quiet::Activity;
+use sending::Sending;
 use sent::SentPictures;
 use setup::Track;
 pub use setup::{BadOffer, Setup};
-use stillness::{Stillness, sequence_of};
+use stillness::Stillness;
 pub use traffic::{Datagram, Ending, Input, Output, PeerEvent};
 
 /// Time steps of the implementation that are taken without asking for the time again. It advances
 /// its clock by a microsecond per packet.
 const STEP: std::time::Duration = std::time::Duration::from_micros(2);
-/// Bounds the steps of one call: more than the largest backlog needs.
-const MAX_STEPS: usize = 4 * estimate::MAX_BACKLOG_PACKETS;
+/// Bounds the steps of one call: each packet takes two, so this is a picture of 10 MB. A larger one
+/// is continued at once by the next call.
+const MAX_STEPS: usize = 16_000;
 
 /// One peer.
 #[derive(Debug)]
@@ -77,20 +76,15 @@ pub struct Peer {
     bulk: Bulk,
     video: Option<Track>,
     gate: FrameGate,
-    estimate: Estimate,
-    /// Whether the browser reports which packets it received.
-    gives_feedback: bool,
+    sending: Sending,
     activity: Activity,
     stillness: Stillness,
     connected: bool,
     /// Our address at the relay.
     relayed: Option<SocketAddr>,
-    /// Addresses of the last datagram, ours first.
-    path: Option<(SocketAddr, SocketAddr)>,
     /// Stamps and RTP time of the frame written last, until all of it has been sent.
     in_flight: Option<(FrameStamps, u64)>,
     sent: SentPictures,
-    encoder: Bitrate,
     now: Instant,
     deadline: Instant,
     outputs: VecDeque<Output>,
@@ -124,16 +118,13 @@ impl Peer {
             bulk: Bulk::default(),
             video: None,
             gate: FrameGate::AwaitingKeyframe,
-            estimate: Estimate::new(now, setup.encoder_bps(), setup.encoder_bps()),
-            gives_feedback: setup::gives_feedback(&answer),
+            sending: Sending::new(now, setup.encoder_bps(), setup::feedback_id(&answer)),
             activity: Activity::Busy { last: now },
             stillness: Stillness::default(),
             connected: false,
             relayed,
-            path: None,
             in_flight: None,
             sent: SentPictures::default(),
-            encoder: Bitrate::bps(setup.encoder_bps()),
             now,
             deadline: now,
             outputs: VecDeque::new(),
@@ -240,10 +231,10 @@ impl Peer {
         self.video.as_ref().is_some_and(|track| track.payload(format).is_some())
     }
 
-    /// The estimate of what the network carries, in bit/s.
+    /// What its network leaves to the encoder, in bit/s.
     #[must_use]
-    pub const fn estimate_bps(&self) -> u64 {
-        self.estimate.bps()
+    pub fn encoder_bps(&self) -> u64 {
+        self.sending.encoder_bps()
     }
 
     /// Number of legal messages that were ignored because the peer has no right to control.
@@ -302,7 +293,7 @@ impl Peer {
         let track = self.video.as_ref();
         let place = track.and_then(|track| Some((track.mid, track.payload(frame.format)?)));
         let Some((mid, payload_type)) = place else { return };
-        if self.queued_packets() > self.estimate.backlog_packets() {
+        if self.sending.is_behind() {
             self.gate = FrameGate::AwaitingKeyframe;
         }
         if !self.gate.admit(frame.keyframe) {
@@ -310,7 +301,6 @@ impl Peer {
         }
         self.wake_up();
         self.stillness.on_frame(self.now);
-        self.estimate.on_sent(self.now, frame.data.len());
         let Some(writer) = self.rtc.writer(mid) else { return };
         let time = MediaTime::new(frame.rtp_ticks, Frequency::NINETY_KHZ);
         // Show at once: the receiver's jitter buffer must add no delay.
@@ -329,6 +319,11 @@ impl Peer {
             }
             match self.rtc.poll_output() {
                 Ok(RtcOutput::Transmit(transmit)) => self.transmit(transmit),
+                Ok(RtcOutput::Event(Event::RawPacket(packet)))
+                    if !matches!(*packet, RawPacket::RtcpRx(Rtcp::Twcc(_))) =>
+                {
+                    self.on_copy(&packet);
+                }
                 // Handled after the machine is drained, because it must not be changed in between.
                 Ok(RtcOutput::Event(event)) => self.events.push(event),
                 Ok(RtcOutput::Timeout(at)) => {
@@ -339,19 +334,7 @@ impl Peer {
                 Err(error) => self.end(Ending::Failed(error.to_string())),
             }
         }
-    }
-
-    fn transmit(&mut self, transmit: Transmit) {
-        let Transmit { source, destination, contents, .. } = transmit;
-        let mut kinds = self.video.iter().flat_map(Track::payloads);
-        let sequence = kinds.find_map(|kind| sequence_of(&contents, *kind));
-        if let Some(sequence) = sequence {
-            self.stillness.on_packet(sequence);
-        }
-        self.path = Some((source, destination));
-        let contents = contents.into();
-        let datagram = Datagram { source, destination, header: None, contents };
-        self.outputs.push_back(Output::Transmit(datagram));
+        self.deadline = self.now;
     }
 
     /// Completes a drained machine; returns whether it must be polled again.
@@ -372,7 +355,8 @@ impl Peer {
             return true;
         }
         self.count_bulk();
-        let queue_empty = self.queued_packets() == 0;
+        self.release();
+        let queue_empty = self.sending.is_idle();
         if queue_empty && let Some((stamps, rtp_ticks)) = self.in_flight.take() {
             self.emit(PeerEvent::FrameSent(stamps));
             self.sent.on_sent(rtp_ticks);
@@ -404,9 +388,8 @@ impl Peer {
         } else {
             at
         };
-        if self.input.is_some()
-            && let Some(due) = self.sent.due(self.now)
-        {
+        let told = self.input.and_then(|_| self.sent.due(self.now));
+        for due in [told, self.sending.due(self.now)].into_iter().flatten() {
             self.deadline = self.deadline.min(due);
         }
     }
@@ -425,13 +408,14 @@ impl Peer {
             Event::KeyframeRequest(_) if self.stillness.excuses(self.now) => {}
             Event::KeyframeRequest(_) => self.emit(PeerEvent::Said(Said::KeyframeWanted)),
             Event::MediaEgressStats(stats) => {
+                if let Some(round_trip) = stats.rtt {
+                    self.sending.on_round_trip(round_trip);
+                }
                 if let Some(remote) = stats.remote {
                     self.stillness.on_report(remote.maximum_sequence_number.as_u16());
                 }
             }
-            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
-                self.on_estimate(estimate.as_u64());
-            }
+            Event::RawPacket(packet) => self.on_raw_packet(*packet),
             Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
                 self.on_receiver_estimate(estimate.as_u64());
             }
@@ -442,23 +426,8 @@ impl Peer {
 
     fn on_connected(&mut self) {
         self.connected = true;
-        if let Some((ours, theirs)) = self.path {
-            // The network behind the relay is not the one between us and the relay.
-            let start = match self.relayed {
-                Some(relayed) if relayed == ours => self.encoder.as_u64(),
-                _ => setup::start_bps(self.encoder.as_u64(), theirs),
-            };
-            self.estimate.assume(start);
-        }
-        self.restart_estimate(self.estimate.bps());
+        self.guess_rate();
         self.emit(PeerEvent::Connected);
-    }
-
-    fn queued_packets(&mut self) -> usize {
-        let Some(mid) = self.video.as_ref().map(|track| track.mid) else { return 0 };
-        let mut direct = self.rtc.direct_api();
-        let stream = direct.stream_tx_by_mid(mid, None);
-        stream.and_then(|stream| stream.queue_info()).map_or(0, |queue| queue.packet_count())
     }
 
     /// Ends the peer and tells the browser so.

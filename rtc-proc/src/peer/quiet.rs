@@ -1,10 +1,9 @@
 //! When a peer's timers may wait.
 //!
-//! The congestion controller and the pacer ask to be run 25 to 40 times a second for as long as a
-//! peer exists, and fill a silent link with padding. On a still screen the process would do nothing
-//! else. While nothing is queued, any later moment serves these timers as well, so they are
-//! stretched, and a link that has been silent for [`QUIET_AFTER`] becomes quiet: no padding, no
-//! probes, and one wake-up a second for the timers hidden behind them.
+//! The WebRTC implementation asks to be run for its bookkeeping many times a second for as long as a
+//! peer exists. On a still screen the process would do nothing else. While nothing is queued, any
+//! later moment serves these timers as well, so they are stretched, and a link that has been silent
+//! for [`QUIET_AFTER`] becomes quiet: one wake-up a second for the timers hidden behind them.
 
 use std::time::{Duration, Instant};
 
@@ -55,10 +54,7 @@ impl Activity {
 const fn is_bookkeeping(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::BweDelayControl
-            | Reason::BweProbeControl
-            | Reason::BweProbeEstimator
-            | Reason::Pacer(PacerReason::Handle | PacerReason::Padding)
+        Reason::Pacer(PacerReason::Handle | PacerReason::Padding)
             | Reason::PauseCheck
             | Reason::Stats
     )

@@ -22,9 +22,9 @@ use std::{
 use lumen_ipc::{level::Level, units::Kbps, video::VideoFormat};
 use str0m::{
     Candidate, IceCreds, Rtc, RtcConfig,
-    bwe::Bitrate,
     change::SdpOffer,
     config::{CryptoProvider, DtlsCert},
+    format::PayloadParams,
     media::{Mid, Pt},
     rtp::Extension,
 };
@@ -163,9 +163,10 @@ impl Setup {
             .set_local_ice_credentials(credentials()?)
             .clear_codecs()
             .set_extension(PLAYOUT_DELAY_ID, Extension::PlayoutDelay)
-            .enable_bwe(Some(Bitrate::bps(self.encoder_bps())))
+            // For the browser's reports on what it received, by which `rate` decides.
+            .enable_raw_packets(true)
             .set_rtcp_report_interval_video(REPORT_INTERVAL)
-            // For the browser's reports on what it received.
+            // For how far it received.
             .set_stats_interval(Some(STATISTICS_INTERVAL))
             .set_send_buffer_video(RESEND_PACKETS)
             .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
@@ -195,6 +196,8 @@ const fn encoding(format: VideoFormat) -> &'static str {
 pub(super) struct Track {
     pub(super) mid: Mid,
     payloads: Vec<(VideoFormat, Pt)>,
+    /// The payload types of retransmissions.
+    repairs: Vec<Pt>,
 }
 
 impl Track {
@@ -206,6 +209,11 @@ impl Track {
     /// Every payload type of pictures.
     pub(super) fn payloads(&self) -> impl Iterator<Item = Pt> {
         self.payloads.iter().map(|(_, payload)| *payload)
+    }
+
+    /// Every payload type of retransmitted pictures.
+    pub(super) fn repairs(&self) -> impl Iterator<Item = Pt> {
+        self.repairs.iter().copied()
     }
 }
 
@@ -239,13 +247,15 @@ pub(super) fn restart(rtc: &mut Rtc, offer: &str) -> Result<String, BadOffer> {
     Ok(answer)
 }
 
-/// Whether transport-wide congestion control was negotiated, by which a browser reports which
-/// packets it received: it needs a header extension and a kind of feedback.
-pub(super) fn gives_feedback(answer: &str) -> bool {
-    answer.lines().any(|line| line.starts_with("a=extmap:") && line.contains("transport-wide-cc"))
-        && answer
-            .lines()
-            .any(|line| line.starts_with("a=rtcp-fb:") && line.ends_with("transport-cc"))
+/// The id of the header extension by which a browser reports which packets it received, if
+/// transport-wide congestion control was negotiated: it needs that and a kind of feedback.
+pub(super) fn feedback_id(answer: &str) -> Option<u8> {
+    let lines = || answer.lines();
+    lines().find(|line| line.starts_with("a=rtcp-fb:") && line.ends_with("transport-cc"))?;
+    let extension = |line: &str| Some(line.strip_prefix("a=extmap:")?.to_owned());
+    let named = lines().filter_map(extension).find(|line| line.contains("transport-wide-cc"))?;
+    // The number may be followed by a direction (RFC 8285, section 8).
+    named.split([' ', '/']).next()?.parse().ok()
 }
 
 /// Adds `relayed` to our addresses and names it in the answer, before the others.
@@ -293,7 +303,8 @@ pub(super) fn track(rtc: &mut Rtc, mid: Mid) -> Option<Track> {
     }
     let mut payload = |format| Some((format, payload_of(rtc, mid, format)?));
     let payloads: Vec<_> = VideoFormat::ALL.into_iter().filter_map(&mut payload).collect();
-    (!payloads.is_empty()).then_some(Track { mid, payloads })
+    let repairs = rtc.writer(mid)?.payload_params().filter_map(PayloadParams::resend).collect();
+    (!payloads.is_empty()).then_some(Track { mid, payloads, repairs })
 }
 
 /// The payload type of `format`; constrained baseline is preferred if the browser also offers plain

@@ -13,11 +13,11 @@ use lumen_ipc::{
 };
 
 use super::{
-    Ending, FatalAlert, Input, Peer, PeerEvent, Said, Setup, encode::picture_sent,
-    estimate::FLOOR_BPS, viewer::Viewer,
+    Ending, FatalAlert, Input, Peer, PeerEvent, Said, Setup, encode::picture_sent, viewer::Viewer,
 };
 
 mod pair;
+mod sending;
 
 use pair::{BROWSER, Pair, SERVER, address};
 
@@ -281,27 +281,6 @@ fn answer_names_the_highest_level_whatever_level_was_offered() {
         let highest = format!("profile-level-id=42e0{:02x}", Level::HIGHEST.number());
         assert!(answer.contains(&highest), "{answer}");
     }
-}
-
-/// The estimate that aiortc reports for any network.
-const ABSURD_BPS: u64 = 57_000;
-
-#[test]
-fn estimate_of_a_receiver_counts_if_it_gives_no_feedback_and_never_below_the_floor() {
-    let now = Instant::now();
-    let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");
-    let (_, offer) = Viewer::new(now, address(BROWSER));
-    let control = Rights { control: true };
-    let believed = |offer: &str| {
-        let (mut peer, _) = Peer::accept(now, &setup, control, offer, None).expect("an offer");
-        // Enough was sent to have caused congestion.
-        peer.estimate.on_sent(now, 1_000_000);
-        peer.on_receiver_estimate(ABSURD_BPS);
-        peer.estimate_bps()
-    };
-    assert_eq!(believed(&offer), 8_000_000);
-    assert_eq!(believed(&offer.replace("transport-wide-cc", "other")), FLOOR_BPS);
-    assert_eq!(believed(&offer.replace("transport-cc", "other")), FLOOR_BPS);
 }
 
 #[test]

@@ -85,11 +85,6 @@ pub enum PeerEvent {
     Connected,
     /// The peer has ended.
     Ended(Ending),
-    /// The network's estimate changed.
-    EstimateChanged {
-        /// The estimate, in bit/s.
-        bps: u64,
-    },
     /// The last packet of a frame was sent.
     FrameSent(FrameStamps),
     /// The page's message channel is open.

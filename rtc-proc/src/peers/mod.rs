@@ -45,7 +45,7 @@ use crate::{
     demand::{KeyframeAllowance, Wanted},
     peer::{
         Datagram, Ending, Input, Output as PeerOutput, Peer, Setup, encode::DesktopState,
-        estimate::FLOOR_BPS, media::VideoFrame,
+        media::VideoFrame, rate::FLOOR_BPS,
     },
     relay::Relay,
 };
@@ -401,7 +401,7 @@ impl Peers {
         let watching = peers.values().filter(|entry| !entry.is_hidden);
         let peers = watching.filter_map(|entry| entry.peer.as_ref());
         let connected = peers.filter(|peer| peer.is_connected());
-        wanted.watched(now, connected.clone().map(Peer::estimate_bps));
+        wanted.watched(now, connected.clone().map(Peer::encoder_bps));
         wanted.choose(|format| connected.clone().filter(|peer| peer.takes(format)).count());
     }
 }

@@ -14,6 +14,7 @@ use str0m::{
 use super::super::{
     Datagram, Input, Output, Peer, PeerEvent, Setup,
     media::{RtpClock, VideoFrame},
+    rate::line::{Limit, Line},
     viewer::Viewer,
 };
 
@@ -32,6 +33,8 @@ pub(super) struct Pair {
     pub(super) events: Vec<PeerEvent>,
     /// One datagram in this many to the viewer is lost.
     pub(super) loss: Option<u64>,
+    /// What the network does besides.
+    pub(super) line: Line,
     chance: u64,
     clock: RtpClock,
     pub(super) wakeups: usize,
@@ -65,6 +68,7 @@ impl Pair {
             to_viewer: Vec::new(),
             events: Vec::new(),
             loss: None,
+            line: Line::new(DELAY, Limit::None),
             chance: 1,
             clock: RtpClock::default(),
             wakeups: 0,
@@ -96,8 +100,10 @@ impl Pair {
                     self.datagrams += 1;
                     // The record type of handshakes (RFC 5246, section 6.2.1).
                     self.handshaking |= contents.first() == Some(&22);
-                    if !self.is_lost() {
-                        self.to_viewer.push((self.now + DELAY, contents));
+                    if !self.is_lost()
+                        && let Some(arrival) = self.line.carry(self.now, contents.len() as u64)
+                    {
+                        self.to_viewer.push((arrival, contents));
                     }
                 }
                 Output::Event(event) => self.events.push(event),
@@ -152,10 +158,11 @@ impl Pair {
 
     pub(super) fn run(&mut self, time: Duration) {
         let end = self.now + time;
+        self.collect();
         while self.next_instant() < end {
             self.step();
+            self.collect();
         }
-        self.collect();
         self.now = self.now.max(end);
     }
 

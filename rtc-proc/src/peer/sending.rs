@@ -1,0 +1,285 @@
+//! The way of a datagram to the network, and what comes back of it: each is classed, waits for the
+//! pacer, is noted when it leaves, and the browser's reports decide the rate. Also lets a peer
+//! become quiet and wake up again.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use str0m::{
+    media::Pt,
+    net::Transmit,
+    rtp::{RawPacket, rtcp::Rtcp},
+};
+
+use super::{
+    Output, Peer,
+    quiet::Activity,
+    rate::{
+        CEILING_BPS, Control, Kind, Pacer, Push, Repairs, SentLog, on_wire, transport_sequence,
+    },
+    setup::{self, Track},
+    stillness::sequence_of,
+    traffic::Datagram,
+};
+
+/// The least that a receiver's own estimate counts for, in bit/s. Some clients report absurdly
+/// little (aiortc: 57 kbit/s).
+pub(super) const LEAST_RECEIVER_BPS: u64 = 500_000;
+/// Pictures may wait for the pacer this long before those after it are dropped until the next
+/// keyframe: a viewer whose network is slower than the common stream then sees a picture now and
+/// then, instead of one that is a minute old…
+const MOST_BACKLOG_SECONDS: u64 = 2;
+/// …but a large keyframe always finds room…
+const KEYFRAME_BYTES: u64 = 500_000;
+/// …and no backlog is larger than this.
+const MOST_BACKLOG_BYTES: u64 = 5_000_000;
+/// A picture takes this part of a second to leave at the rate that it was made for. What waits
+/// beyond that is a backlog.
+const PICTURE_PART: u64 = 10;
+/// A backlog is to have left in this time, in seconds; until then the encoder makes less.
+const CATCH_UP_SECONDS: u64 = 1;
+/// The encoder gets at least one part in this many of the rate.
+const LEAST_SHARE: u64 = 3;
+/// The timer does not ring more often than this.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+
+/// What is known of one peer's network, and what waits to be sent.
+#[derive(Debug)]
+pub(super) struct Sending {
+    control: Control,
+    log: SentLog,
+    pacer: Pacer,
+    repairs: Repairs,
+    /// A repair of which the machine has not said yet what it repairs.
+    unnamed: Option<Datagram>,
+    /// The id of the header extension by which the browser reports what it received.
+    feedback_id: Option<u8>,
+    /// The zero of arrival times.
+    zero: Instant,
+    encoder_bps: u64,
+    /// Addresses of the last datagram, ours first.
+    path: Option<(SocketAddr, SocketAddr)>,
+}
+
+impl Sending {
+    /// Nothing was sent yet; the encoder makes at most `encoder_bps`.
+    pub(super) fn new(now: Instant, encoder_bps: u64, feedback_id: Option<u8>) -> Self {
+        Self {
+            control: Control::new(now, encoder_bps),
+            log: SentLog::default(),
+            pacer: Pacer::new(now),
+            repairs: Repairs::default(),
+            unnamed: None,
+            feedback_id,
+            zero: now,
+            encoder_bps,
+            path: None,
+        }
+    }
+
+    /// The rate, in bit/s.
+    pub(super) const fn bps(&self) -> u64 {
+        self.control.bps()
+    }
+
+    /// Whether the rate is below what the encoder may use.
+    pub(super) const fn is_limiting(&self) -> bool {
+        self.bps() < self.encoder_bps
+    }
+
+    /// What the encoder may use of the rate while what waits catches up, in bit/s.
+    pub(super) fn encoder_bps(&self) -> u64 {
+        let rate = self.bps();
+        let backlog = (self.pacer.bytes() * 8).saturating_sub(rate / PICTURE_PART);
+        rate.saturating_sub(backlog / CATCH_UP_SECONDS).max(rate / LEAST_SHARE)
+    }
+
+    /// Whether so much waits that the peer cannot follow.
+    pub(super) fn is_behind(&self) -> bool {
+        let carried = self.bps() / 8 * MOST_BACKLOG_SECONDS;
+        self.pacer.bytes() > carried.clamp(KEYFRAME_BYTES, MOST_BACKLOG_BYTES)
+    }
+
+    /// The time from here to the browser and back was measured.
+    pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
+        self.repairs.on_round_trip(round_trip);
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pacer.packets() == 0
+    }
+
+    /// When something that waits may leave, and waking up is worth it.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        Some(self.pacer.due(self.control.pace())?.max(now + LEAST_WAIT))
+    }
+
+    /// Takes a datagram; returns it if it leaves at once.
+    fn push(&mut self, now: Instant, kind: Kind, datagram: Datagram) -> Option<Datagram> {
+        match self.pacer.push(now, self.control.pace(), kind, datagram) {
+            Push::Leaves(datagram) => {
+                self.left(now, &datagram);
+                Some(datagram)
+            }
+            Push::Waits => None,
+            Push::Dropped(datagram) => {
+                self.dropped(&datagram);
+                None
+            }
+        }
+    }
+
+    fn dropped(&mut self, datagram: &Datagram) {
+        if let Some(sequence) = self.sequence(datagram) {
+            self.log.on_dropped(sequence);
+        }
+    }
+
+    fn sequence(&self, datagram: &Datagram) -> Option<u16> {
+        self.feedback_id.and_then(|id| transport_sequence(&datagram.contents, id))
+    }
+
+    fn left(&mut self, now: Instant, datagram: &Datagram) {
+        let bytes = on_wire(datagram);
+        self.control.on_sent(now, bytes);
+        if let Some(sequence) = self.sequence(datagram) {
+            self.log.on_sent(now, sequence, bytes);
+        }
+    }
+}
+
+impl Peer {
+    /// Takes a datagram from the WebRTC machine.
+    pub(super) fn transmit(&mut self, transmit: Transmit) {
+        let Transmit { source, destination, contents, .. } = transmit;
+        let contents: Vec<u8> = contents.into();
+        // Connectivity checks are answered on every path, and say nothing about the one in use.
+        if contents.first().is_some_and(|first| *first >= FIRST_AFTER_STUN) {
+            self.moved(source, destination);
+        }
+        let kind = class(&contents, self.video.as_ref());
+        let datagram = Datagram { source, destination, header: None, contents };
+        self.take_unnamed();
+        if kind == Kind::Repair {
+            self.sending.unnamed = Some(datagram);
+        } else {
+            self.push(kind, datagram);
+        }
+    }
+
+    /// The machine says what it has just sent or received.
+    pub(super) fn on_copy(&mut self, packet: &RawPacket) {
+        let RawPacket::RtpTx(header, packet) = packet else { return };
+        // The number of the repaired packet precedes its contents (RFC 4588, section 4).
+        let repaired = packet.get(header.header_len..).and_then(|body| body.first_chunk());
+        let (Some(repaired), Some(unnamed)) = (repaired, &self.sending.unnamed) else { return };
+        if sequence_of(&unnamed.contents, *header.payload_type) != Some(header.sequence_number) {
+            return;
+        }
+        let pace = self.sending.control.pace();
+        let leaves = self.now + self.sending.pacer.repairs_take(pace);
+        if self.sending.repairs.admits(self.now, leaves, u16::from_be_bytes(*repaired)) {
+            self.take_unnamed();
+        } else if let Some(repair) = self.sending.unnamed.take() {
+            self.sending.dropped(&repair);
+        }
+    }
+
+    fn take_unnamed(&mut self) {
+        if let Some(repair) = self.sending.unnamed.take() {
+            self.push(Kind::Repair, repair);
+        }
+    }
+
+    fn push(&mut self, kind: Kind, datagram: Datagram) {
+        let leaving = self.sending.push(self.now, kind, datagram);
+        self.outputs.extend(leaving.map(Output::Transmit));
+    }
+
+    /// Lets leave what is due.
+    pub(super) fn release(&mut self) {
+        self.take_unnamed();
+        while let Some(mut datagram) = self.sending.pacer.pop(self.now, self.sending.control.pace())
+        {
+            // The path may have changed while it waited.
+            if let Some(path) = self.sending.path {
+                (datagram.source, datagram.destination) = path;
+            }
+            let mut kinds = self.video.iter().flat_map(Track::payloads);
+            let sequence = kinds.find_map(|kind| sequence_of(&datagram.contents, *kind));
+            if let Some(sequence) = sequence {
+                self.stillness.on_packet(sequence);
+            }
+            self.sending.left(self.now, &datagram);
+            self.outputs.push_back(Output::Transmit(datagram));
+        }
+    }
+
+    /// Notes the path. Another network begins with another guess.
+    fn moved(&mut self, ours: SocketAddr, theirs: SocketAddr) {
+        let before = self.sending.path.replace((ours, theirs));
+        let is_another =
+            before.is_some_and(|before| (before.0, before.1.ip()) != (ours, theirs.ip()));
+        if self.connected && is_another {
+            self.guess_rate();
+        }
+    }
+
+    /// Begins with what the path suggests.
+    pub(super) fn guess_rate(&mut self) {
+        let Some((ours, theirs)) = self.sending.path else { return };
+        let encoder = self.sending.encoder_bps;
+        // The network behind the relay is not the one between us and the relay.
+        let is_relayed = self.relayed == Some(ours);
+        let start = if is_relayed { encoder } else { setup::start_bps(encoder, theirs) };
+        self.sending.control.assume(self.now, start);
+    }
+
+    /// A report of what the browser received.
+    pub(super) fn on_raw_packet(&mut self, packet: RawPacket) {
+        let RawPacket::RtcpRx(Rtcp::Twcc(report)) = packet else { return };
+        let Sending { control, log, zero, .. } = &mut self.sending;
+        let report = report.into_iter(*zero, log.last().into());
+        let report = report.map(|(number, _, arrived)| {
+            (*number, arrived.map(|arrived| arrived.saturating_duration_since(*zero)))
+        });
+        let fates = log.on_report(report);
+        control.on_fates(self.now, &fates);
+    }
+
+    /// A receiver with an estimate of its own (REMB) sends no reports of what it received. If it
+    /// does send reports, its estimate is ignored: what it received says more.
+    pub(super) fn on_receiver_estimate(&mut self, bps: u64) {
+        if self.sending.feedback_id.is_none() {
+            let bps = bps.clamp(LEAST_RECEIVER_BPS, CEILING_BPS);
+            self.sending.control.assume(self.now, bps);
+        }
+    }
+
+    pub(super) fn fall_quiet(&mut self) {
+        if self.connected && self.sending.is_idle() {
+            self.activity = Activity::Quiet;
+        }
+    }
+
+    pub(super) const fn wake_up(&mut self) {
+        self.activity = Activity::Busy { last: self.now };
+    }
+}
+
+/// The first byte of a datagram that is neither STUN nor ZRTP is at least this (RFC 7983).
+const FIRST_AFTER_STUN: u8 = 20;
+
+/// The class of a datagram, by its first bytes (RFC 7983; RFC 5761, section 4).
+fn class(datagram: &[u8], video: Option<&Track>) -> Kind {
+    let [128..=191, second, ..] = datagram else { return Kind::Urgent };
+    let kind = Pt::from(second & 0x7f);
+    match video {
+        Some(track) if track.payloads().any(|payload| payload == kind) => Kind::Picture,
+        Some(track) if track.repairs().any(|payload| payload == kind) => Kind::Repair,
+        _ => Kind::Urgent,
+    }
+}

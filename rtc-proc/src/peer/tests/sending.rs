@@ -1,0 +1,124 @@
+//! How a peer's datagrams leave, and at which rate.
+
+use std::time::{Duration, Instant};
+
+use lumen_ipc::{login::Rights, units::Kbps};
+use str0m::net::{Protocol, Transmit};
+
+use super::{
+    super::{Peer, Setup, rate::line::Limit, sending::LEAST_RECEIVER_BPS, viewer::Viewer},
+    pair::{BROWSER, Pair, SERVER, address},
+};
+
+#[test]
+fn encoder_gets_what_the_browser_reports_to_arrive() {
+    const BPS: u64 = 1_000_000;
+    let mut pair = Pair::connected();
+    pair.line.limit = Limit::Policed { bps: BPS, bucket: 15_000 };
+    let mut shown = 0;
+    for index in 0..600 {
+        let bytes = pair.peer.encoder_bps() / 30 / 8;
+        pair.show(index == 0, bytes.min(30_000) as usize, index as u8);
+        pair.run(Duration::from_millis(33));
+        if index == 300 {
+            shown = pair.viewer.frames.len();
+        }
+    }
+    let rate = pair.peer.encoder_bps();
+    assert!((BPS / 2..BPS * 11 / 10).contains(&rate), "{rate} bit/s");
+    let seen = pair.viewer.frames.len() - shown;
+    assert!(seen > 280, "{seen} pictures of the last 300");
+}
+
+/// The estimate that aiortc reports for any network.
+const ABSURD_BPS: u64 = 57_000;
+
+#[test]
+fn estimate_of_a_receiver_counts_if_it_gives_no_feedback_and_never_below_the_floor() {
+    let now = Instant::now();
+    let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");
+    let (_, offer) = Viewer::new(now, address(BROWSER));
+    let control = Rights { control: true };
+    let believed = |offer: &str| {
+        let (mut peer, _) = Peer::accept(now, &setup, control, offer, None).expect("an offer");
+        peer.on_receiver_estimate(ABSURD_BPS);
+        peer.encoder_bps()
+    };
+    assert_eq!(believed(&offer), 8_000_000);
+    assert_eq!(believed(&offer.replace("transport-wide-cc", "other")), LEAST_RECEIVER_BPS);
+    assert_eq!(believed(&offer.replace("transport-cc", "other")), LEAST_RECEIVER_BPS);
+}
+
+#[test]
+fn page_that_needs_little_is_sent_no_more() {
+    let mut pair = Pair::connected();
+    pair.show(true, 6000, 0);
+    pair.run(Duration::from_secs(1));
+    pair.datagrams = 0;
+    // 1.6 Mbit/s in six packets for each picture.
+    for index in 0..600 {
+        pair.show(false, 6600, index as u8);
+        pair.run(Duration::from_millis(33));
+    }
+    let (pictures, others) = (600 * 6, pair.datagrams.saturating_sub(600 * 6));
+    assert!(others < pictures / 20, "{others} datagrams beside {pictures} of pictures");
+}
+
+#[test]
+fn packet_asked_for_twice_in_a_round_trip_is_sent_again_once() {
+    let mut pair = Pair::connected();
+    pair.show(true, 3000, 0);
+    pair.run(Duration::from_secs(1));
+    pair.peer.sending.on_round_trip(Duration::from_millis(100));
+    pair.loss = Some(1);
+    pair.show(false, 1000, 1);
+    pair.run(Duration::from_millis(1));
+    pair.loss = None;
+    pair.show(false, 1000, 2);
+    // The viewer asks for the lost packet, and what is sent again is lost as well.
+    let before = pair.datagrams;
+    pair.run_until(Duration::from_secs(1), |pair| pair.datagrams > before);
+    pair.to_viewer.clear();
+    let before = pair.datagrams;
+    pair.run(Duration::from_millis(80));
+    assert!(pair.datagrams <= before + 1, "{} datagrams", pair.datagrams - before);
+    pair.run(Duration::from_secs(1));
+    assert_eq!(pair.viewer.frames.len(), 3);
+}
+
+#[test]
+fn answer_to_a_connectivity_check_on_another_path_changes_no_rate() {
+    let mut pair = Pair::connected();
+    pair.line.limit = Limit::Policed { bps: 1_000_000, bucket: 15_000 };
+    for index in 0..150 {
+        let bytes = pair.peer.encoder_bps() / 30 / 8;
+        pair.show(index == 0, bytes.min(30_000) as usize, index as u8);
+        pair.run(Duration::from_millis(33));
+    }
+    let rate = pair.peer.sending.bps();
+    assert!(rate < 2_000_000, "{rate} bit/s");
+    let elsewhere = |first: u8| Transmit {
+        proto: Protocol::Udp,
+        source: address("192.0.2.1:5000"),
+        destination: address("203.0.113.5:6000"),
+        contents: vec![first; 100].into(),
+    };
+    // A STUN answer; then a datagram of the secured connection.
+    pair.peer.transmit(elsewhere(1));
+    assert_eq!(pair.peer.sending.bps(), rate);
+    pair.peer.transmit(elsewhere(23));
+    assert!(pair.peer.sending.bps() >= 8_000_000, "{} bit/s", pair.peer.sending.bps());
+}
+
+#[test]
+fn timer_of_the_pacer_rings_at_most_every_millisecond() {
+    let mut pair = Pair::connected();
+    pair.show(true, 1000, 0);
+    pair.run(Duration::from_secs(1));
+    pair.wakeups = 0;
+    for index in 0..30 {
+        pair.show(false, 200_000, index);
+        pair.run(Duration::from_millis(33));
+    }
+    assert!(pair.wakeups < 1200, "{} wake-ups in a second", pair.wakeups);
+}
