@@ -402,6 +402,7 @@ impl Peer {
             }
             Event::MediaAdded(media) if media.kind == MediaKind::Video && self.video.is_none() => {
                 self.video = setup::track(&mut self.rtc, media.mid);
+                setup::repair_without_limit(&mut self.rtc, media.mid);
             }
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),

@@ -44,6 +44,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 const STATISTICS_INTERVAL: Duration = Duration::from_secs(1);
 /// Sent packets that are kept for retransmission: at least a large keyframe.
 const RESEND_PACKETS: usize = 2000;
+/// Older ones are of no use: the browser has asked for a keyframe.
+const RESEND_AGE: Duration = Duration::from_secs(3);
 /// Larger data-channel messages are refused: ours have at most 1 KiB.
 const MAX_CHANNEL_MESSAGE_BYTES: u32 = 16 * 1024;
 /// The start estimate for a browser on this machine or its local network, in bit/s. Congestion that
@@ -305,6 +307,15 @@ pub(super) fn track(rtc: &mut Rtc, mid: Mid) -> Option<Track> {
     let payloads: Vec<_> = VideoFormat::ALL.into_iter().filter_map(&mut payload).collect();
     let repairs = rtc.writer(mid)?.payload_params().filter_map(PayloadParams::resend).collect();
     (!payloads.is_empty()).then_some(Track { mid, payloads, repairs })
+}
+
+/// Answers every request to send a packet again. By itself the implementation forgets all requests
+/// once repairs are 15 percent of what is sent, which is when they are needed most; `rate` bounds
+/// them by time.
+pub(super) fn repair_without_limit(rtc: &mut Rtc, mid: Mid) {
+    if let Some(stream) = rtc.direct_api().stream_tx_by_mid(mid, None) {
+        stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, None);
+    }
 }
 
 /// The payload type of `format`; constrained baseline is preferred if the browser also offers plain

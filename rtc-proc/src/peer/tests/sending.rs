@@ -65,6 +65,26 @@ fn page_that_needs_little_is_sent_no_more() {
 }
 
 #[test]
+fn all_lost_packets_are_sent_again_however_many_they_are() {
+    let mut pair = Pair::connected();
+    pair.show(true, 1000, 0);
+    pair.run(Duration::from_millis(500));
+    // One in five, which makes a fifth of what is sent repairs.
+    pair.loss = Some(5);
+    let mut shown = Vec::new();
+    for index in 0..90 {
+        shown.push(pair.show(false, 12_000, index));
+        pair.run(Duration::from_millis(33));
+    }
+    pair.loss = None;
+    pair.show(false, 100, 0);
+    pair.run(Duration::from_secs(2));
+    let missing = shown.iter().filter(|frame| !pair.viewer.frames.contains(frame)).count();
+    // The viewer gives up on a packet that was lost five times.
+    assert!(missing <= 2, "{missing} of {} pictures are missing", shown.len());
+}
+
+#[test]
 fn packet_asked_for_twice_in_a_round_trip_is_sent_again_once() {
     let mut pair = Pair::connected();
     pair.show(true, 3000, 0);
