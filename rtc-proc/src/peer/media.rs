@@ -52,20 +52,29 @@ impl RtpClock {
     }
 }
 
-/// Which frames a peer gets: none before its first keyframe, and none between a gap and the next
-/// one.
+/// Which frames a peer gets: none before its first keyframe, none between a gap and the next one,
+/// and none at all while too many wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FrameGate {
     /// Only a keyframe passes.
     AwaitingKeyframe,
+    /// Nothing passes until what waits has left.
+    Behind,
     /// Everything passes.
     Open,
 }
 
 impl FrameGate {
+    /// Later frames do not refer to earlier ones.
+    pub fn interrupt(&mut self) {
+        if *self == Self::Open {
+            *self = Self::AwaitingKeyframe;
+        }
+    }
+
     /// Whether a frame passes; a keyframe opens the gate.
     pub fn admit(&mut self, keyframe: bool) -> bool {
-        if keyframe {
+        if keyframe && *self == Self::AwaitingKeyframe {
             *self = Self::Open;
         }
         *self == Self::Open
@@ -100,6 +109,16 @@ mod tests {
         assert!(!gate.admit(false));
         assert!(gate.admit(true));
         assert!(gate.admit(false));
+        gate.interrupt();
+        assert!(!gate.admit(false));
+    }
+
+    #[test]
+    fn gate_of_a_peer_that_is_behind_lets_no_keyframe_pass() {
+        let mut gate = FrameGate::Behind;
+        gate.interrupt();
+        assert!(!gate.admit(true));
+        assert_eq!(gate, FrameGate::Behind);
     }
 
     proptest! {

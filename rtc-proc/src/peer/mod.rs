@@ -195,7 +195,7 @@ impl Peer {
             Input::Refused(_) => {}
             Input::RelayedAddress(relayed) => self.move_relayed(relayed),
             Input::Video(frame) => self.write_frame(frame),
-            Input::VideoInterrupted => self.gate = FrameGate::AwaitingKeyframe,
+            Input::VideoInterrupted => self.gate.interrupt(),
             Input::Timeout => self.advance(),
             Input::Close => return self.close(Ending::Asked),
         }
@@ -294,7 +294,7 @@ impl Peer {
         let place = track.and_then(|track| Some((track.mid, track.payload(frame.format)?)));
         let Some((mid, payload_type)) = place else { return };
         if self.sending.is_behind() {
-            self.gate = FrameGate::AwaitingKeyframe;
+            self.gate = FrameGate::Behind;
         }
         if !self.gate.admit(frame.keyframe) {
             return;
@@ -356,6 +356,10 @@ impl Peer {
         }
         self.count_bulk();
         self.release();
+        if self.gate == FrameGate::Behind && self.sending.has_caught_up() {
+            self.gate = FrameGate::AwaitingKeyframe;
+            self.emit(PeerEvent::Said(Said::KeyframeWanted));
+        }
         let queue_empty = self.sending.is_idle();
         if queue_empty && let Some((stamps, rtp_ticks)) = self.in_flight.take() {
             self.emit(PeerEvent::FrameSent(stamps));

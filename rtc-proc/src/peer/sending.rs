@@ -35,6 +35,8 @@ const MOST_BACKLOG_SECONDS: u64 = 2;
 const KEYFRAME_BYTES: u64 = 500_000;
 /// …and no backlog is larger than this.
 const MOST_BACKLOG_BYTES: u64 = 5_000_000;
+/// A peer that fell behind has caught up when what waits leaves in this part of a second.
+const CAUGHT_UP_PART: u64 = 10;
 /// A picture takes this part of a second to leave at the rate that it was made for. What waits
 /// beyond that is a backlog.
 const PICTURE_PART: u64 = 10;
@@ -102,9 +104,20 @@ impl Sending {
         self.pacer.bytes() > carried.clamp(KEYFRAME_BYTES, MOST_BACKLOG_BYTES)
     }
 
+    /// Whether next to nothing of a backlog is left.
+    pub(super) fn has_caught_up(&self) -> bool {
+        self.pacer.bytes() <= self.bps() / 8 / CAUGHT_UP_PART
+    }
+
     /// The time from here to the browser and back was measured.
     pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
         self.repairs.on_round_trip(round_trip);
+    }
+
+    /// How many bytes wait.
+    #[cfg(test)]
+    pub(super) const fn waiting(&self) -> u64 {
+        self.pacer.bytes()
     }
 
     /// Whether nothing waits.

@@ -6,7 +6,10 @@ use lumen_ipc::{login::Rights, units::Kbps};
 use str0m::net::{Protocol, Transmit};
 
 use super::{
-    super::{Peer, Setup, rate::line::Limit, sending::LEAST_RECEIVER_BPS, viewer::Viewer},
+    super::{
+        Peer, PeerEvent, Said, Setup, media::FrameGate, rate::line::Limit,
+        sending::LEAST_RECEIVER_BPS, viewer::Viewer,
+    },
     pair::{BROWSER, Pair, SERVER, address},
 };
 
@@ -128,6 +131,34 @@ fn answer_to_a_connectivity_check_on_another_path_changes_no_rate() {
     assert_eq!(pair.peer.sending.bps(), rate);
     pair.peer.transmit(elsewhere(23));
     assert!(pair.peer.sending.bps() >= 8_000_000, "{} bit/s", pair.peer.sending.bps());
+}
+
+#[test]
+fn peer_that_is_behind_gets_no_keyframe_until_what_waits_has_left_and_then_asks_for_one() {
+    let mut pair = Pair::connected();
+    pair.line.limit = Limit::Policed { bps: 1_000_000, bucket: 15_000 };
+    let mut index = 0;
+    let mut show = |pair: &mut Pair, keyframe, bytes| {
+        index += 1;
+        pair.show(keyframe, bytes, index as u8);
+        pair.run(Duration::from_millis(33));
+    };
+    // It gets the same stream of 8 Mbit/s as others, whatever its network carries.
+    show(&mut pair, true, 33_000);
+    for _ in 0..300 {
+        if pair.peer.gate != FrameGate::Behind {
+            show(&mut pair, false, 33_000);
+        }
+    }
+    assert_eq!(pair.peer.gate, FrameGate::Behind);
+    let asked = pair.count(&PeerEvent::Said(Said::KeyframeWanted));
+    let waiting = pair.peer.sending.waiting();
+    show(&mut pair, true, 100_000);
+    assert!(pair.peer.sending.waiting() < waiting, "the keyframe waits as well");
+    assert!(!pair.peer.awaits_keyframe(), "a keyframe is of no use yet");
+    pair.run(Duration::from_secs(20));
+    assert!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)) > asked);
+    assert!(pair.peer.awaits_keyframe());
 }
 
 #[test]
