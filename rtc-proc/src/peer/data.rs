@@ -3,8 +3,8 @@
 //! All channels share one association with a common buffer of 128 KiB. So text is written only
 //! while little of it is unacknowledged ([`IN_FLIGHT`]): a cursor never waits behind more than
 //! that, and there is always room for one. Pictures do not share the buffer, but they share the
-//! network. While the network seems to carry less than the encoder wants, text gets a [`SHARE`] of
-//! it; otherwise the association's own congestion control is the limit.
+//! network, and text is paced for their sake: it gets a [`SHARE`] of a network that carries less than
+//! the encoder wants, and a [`FREE_SHARE`] of another.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,10 @@ use super::{Ending, Peer, PeerEvent, channel::ChannelKind, transfer::MAX_TRANSFE
 
 /// Bytes of text that may be in flight.
 const IN_FLIGHT: usize = 64 * 1024;
-/// Where the network is the limit, text gets one part in this many.
+/// Where the network is the limit, text gets one part in this many…
 const SHARE: u64 = 4;
+/// …and elsewhere one in this many.
+const FREE_SHARE: u64 = 2;
 
 /// The channel for text.
 #[derive(Debug, Default)]
@@ -55,11 +57,11 @@ impl Peer {
     }
 
     fn pace_bulk(&mut self, bytes: usize) {
-        let share = self.sending.bps().max(1) / SHARE;
-        let nanos = (bytes as u64).saturating_mul(8_000_000_000) / share.max(1);
+        let part = if self.sending.is_limiting() { SHARE } else { FREE_SHARE };
+        let share = (self.sending.bps() / part).max(1);
+        let nanos = (bytes as u64).saturating_mul(8_000_000_000) / share;
         let begin = self.bulk.not_before.map_or(self.now, |at| at.max(self.now));
-        self.bulk.not_before =
-            self.sending.is_limiting().then(|| begin + Duration::from_nanos(nanos));
+        self.bulk.not_before = Some(begin + Duration::from_nanos(nanos));
     }
 
     /// Updates how much text has been acknowledged; only for a drained machine.

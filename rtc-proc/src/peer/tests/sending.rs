@@ -7,7 +7,7 @@ use str0m::net::{Protocol, Transmit};
 
 use super::{
     super::{
-        Peer, PeerEvent, Said, Setup, media::FrameGate, rate::line::Limit,
+        Input, Peer, PeerEvent, Said, Setup, media::FrameGate, rate::line::Limit,
         sending::LEAST_RECEIVER_BPS, viewer::Viewer,
     },
     pair::{BROWSER, Pair, SERVER, address},
@@ -172,4 +172,22 @@ fn timer_of_the_pacer_rings_at_most_every_millisecond() {
         pair.run(Duration::from_millis(33));
     }
     assert!(pair.wakeups < 1200, "{} wake-ups in a second", pair.wakeups);
+}
+
+#[test]
+fn text_leaves_room_for_pictures_on_a_network_without_a_known_limit() {
+    let mut pair = Pair::connected();
+    let begin = pair.now;
+    let message = vec![0; 8000];
+    let mut sent: u64 = 0;
+    while pair.now < begin + Duration::from_secs(2) {
+        while pair.peer.takes_bulk(pair.now) {
+            pair.peer.handle(pair.now, Input::Transfer(&message));
+            sent += 8000;
+        }
+        pair.run(Duration::from_millis(1));
+    }
+    let rate = pair.peer.sending.bps();
+    assert!(!pair.peer.sending.is_limiting());
+    assert!(sent * 8 / 2 <= rate * 11 / 20, "{} of {rate} bit/s", sent * 8 / 2);
 }
