@@ -84,7 +84,7 @@ fn convert(size: FrameSize, page: &[u8], content: Content) {
                 pixels,
                 width * 4,
                 YuvRange::Limited,
-                YuvStandardMatrix::Bt709,
+                YuvStandardMatrix::Bt601,
                 YuvConversionMode::Balanced,
             )
             .expect("the sizes agree");

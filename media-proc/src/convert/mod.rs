@@ -1,4 +1,9 @@
-//! BGRX to I420: BT.709, limited range, chroma averaged over each 2×2 block.
+//! BGRX to I420: BT.601, limited range, chroma averaged over each 2×2 block.
+//!
+//! Why not BT.709: browsers that convert in software multiply chroma by factors in steps of 1/64,
+//! none above 2 (libyuv on x86). BT.709 needs 2.11 for blue, so pure blue came out as `0000f1` and
+//! yellow as `ffff0d`; BT.601 needs 2.02. It is also what those take for granted that ignore the
+//! stream's description, and more of blue and red lies in luma, which has a sample for every pixel.
 //!
 //! Decides which pixels are converted: only macroblocks that damage touches. The planes live until
 //! the frame size changes; samples outside the damage keep their values.
@@ -18,7 +23,7 @@ use yuv::{
 
 pub use macroblocks::{MACROBLOCK, MacroblockMap, RowChanges, Run};
 
-/// Luma of black in limited range (BT.709, section 3.5).
+/// Luma of black in limited range (BT.601, section 2.5.3).
 const BLACK: u8 = 16;
 /// Both chroma components of every grey.
 const GREY: u8 = 128;
@@ -177,7 +182,7 @@ impl Planes {
             &frame.pixels[pixels..pixels_end],
             narrow(frame.stride_bytes),
             YuvRange::Limited,
-            YuvStandardMatrix::Bt709,
+            YuvStandardMatrix::Bt601,
             YuvConversionMode::Balanced,
         )?;
         Ok(())

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// BT.709 (table 3, item 3.2) in floating point, chroma from the mean of each 2×2 block.
+/// BT.601 (sections 2.5.1 to 2.5.3) in floating point, chroma from the mean of each 2×2 block.
 fn reference(frame: Frame<'_>) -> Planes {
     let mut planes = Planes::new(frame.size);
     let (width, height) = (usize::from(frame.size.width()), usize::from(frame.size.height()));
@@ -13,8 +13,7 @@ fn reference(frame: Frame<'_>) -> Planes {
         let at = y * frame.stride_bytes + x * PIXEL_BYTES;
         [2, 1, 0].map(|channel| f64::from(frame.pixels[at + channel]))
     };
-    let luma =
-        |[red, green, blue]: [f64; 3]| (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255.0;
+    let luma = |[red, green, blue]: [f64; 3]| (0.299 * red + 0.587 * green + 0.114 * blue) / 255.0;
     for y in 0..height {
         for x in 0..width {
             planes.luma[y * width + x] = (16.0 + 219.0 * luma(pixel(x, y))).round() as u8;
@@ -27,8 +26,8 @@ fn reference(frame: Frame<'_>) -> Planes {
                 .map(|channel| block.iter().map(|pixel| pixel[channel]).sum::<f64>() / 4.0);
             let at = y / 2 * (width / 2) + x / 2;
             let level = luma(mean);
-            planes.blue[at] = (128.0 + 224.0 * (mean[2] / 255.0 - level) / 1.8556).round() as u8;
-            planes.red[at] = (128.0 + 224.0 * (mean[0] / 255.0 - level) / 1.5748).round() as u8;
+            planes.blue[at] = (128.0 + 224.0 * (mean[2] / 255.0 - level) / 1.772).round() as u8;
+            planes.red[at] = (128.0 + 224.0 * (mean[0] / 255.0 - level) / 1.402).round() as u8;
         }
     }
     planes

@@ -276,7 +276,7 @@ fn viewer_of_a_still_screen_gets_the_newest_picture_at_once() {
     assert!(packets[0].0.keyframe);
     let mut decoder = Decoder::new().expect("openh264 opens");
     let picture = decoder.decode(&packets[0].1).expect("legal stream").expect("one picture");
-    // Grey 200 in BT.709 limited range: 16 + 219 × 200 ÷ 255.
+    // Grey 200 in limited range: 16 + 219 × 200 ÷ 255.
     assert!(picture.y()[0].abs_diff(188) <= 2, "{}", picture.y()[0]);
 }
 

@@ -19,8 +19,11 @@ use crate::{
     video::{AccessUnit, Picture, PictureKind, direct::Decoded},
 };
 
-/// BT.709 for `colorprim`, `transfer` and `colmatrix` (H.264, tables E-3 to E-5).
+/// BT.709 for `colorprim` and `transfer` (H.264, tables E-3 and E-4).
 const BT709: c_int = 1;
+
+/// BT.601 for `colmatrix` (H.264, table E-5), as [`crate::convert`] has it.
+const BT601: c_int = 6;
 
 /// Rows and columns that the motion search covers where the motion is unknown; the value of
 /// `ultrafast`.
@@ -379,7 +382,7 @@ fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps, leve
     parameters.vui.b_fullrange = 0;
     parameters.vui.i_colorprim = BT709;
     parameters.vui.i_transfer = BT709;
-    parameters.vui.i_colmatrix = BT709;
+    parameters.vui.i_colmatrix = BT601;
 }
 
 /// `picture` in the form x264 takes.

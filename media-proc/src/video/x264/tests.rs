@@ -108,12 +108,12 @@ fn decoded(decoder: &mut Decoder, stream: &[u8]) -> Vec<[u8; 3]> {
     samples
 }
 
-/// BT.709 limited range back to blue, green, red.
+/// BT.601 limited range back to blue, green, red.
 fn to_bgr([luma, blue, red]: [u8; 3]) -> [f64; 3] {
     let level = (f64::from(luma) - 16.0) / 219.0;
     let (blue, red) = ((f64::from(blue) - 128.0) / 224.0, (f64::from(red) - 128.0) / 224.0);
-    let (b, r) = (level + 1.8556 * blue, level + 1.5748 * red);
-    let g = (level - 0.0722 * b - 0.2126 * r) / 0.7152;
+    let (b, r) = (level + 1.772 * blue, level + 1.402 * red);
+    let g = (level - 0.114 * b - 0.299 * r) / 0.587;
     [b, g, r].map(|channel| channel * 255.0)
 }
 
@@ -300,7 +300,7 @@ fn parameter_set_names_the_level_that_size_rate_and_bits_make() {
 }
 
 #[test]
-fn parameter_set_says_baseline_bt709_limited_and_no_reordering() {
+fn parameter_set_says_baseline_bt601_limited_and_no_reordering() {
     let (stream, _) = encode(&mut encoder(), &busy(1), &all(), PictureKind::Key, FINE);
     let unit = units(&stream).find(|unit| unit[0] & 0x1F == 7).expect("a parameter set");
     let parsed = ParameterSet::parse(unit);
@@ -311,7 +311,8 @@ fn parameter_set_says_baseline_bt709_limited_and_no_reordering() {
             // constraint_set0 and 1: also decodable as Main, that is, Constrained Baseline.
             constraints: 0b1100_0000,
             full_range: false,
-            colour: [1, 1, 1],
+            // Primaries and transfer of BT.709, the matrix of BT.601.
+            colour: [1, 1, 6],
             reorder_frames: 0,
         }
     );
