@@ -159,6 +159,13 @@ export function instrument({ relay: forced, spoil: spoiled }) {
     return { red, green, blue };
   }
 
+  /** Red, green and blue of each pixel in a part of the picture, row by row, without a gap. */
+  function coloursIn(left, top, width, height) {
+    const canvas = new OffscreenCanvas(width, height).getContext('2d');
+    canvas.drawImage(video, left, top, width, height, 0, 0, width, height);
+    return [...canvas.getImageData(0, 0, width, height).data].filter((_, at) => at % 4 < 3);
+  }
+
   /** Where the picture lies in the window, letterbox excluded, in CSS pixels. */
   function pictureBox() {
     const box = video.getBoundingClientRect();
@@ -302,7 +309,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
   }
 
   window.lumenTest = {
-    copies, frames, frameAfter, peers, path, quietMillis, colourAt, pictureBox, transportBytes,
+    copies, frames, frameAfter, peers, path, quietMillis, colourAt, coloursIn, pictureBox, transportBytes,
     isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, said, spoil,
     offersMade: () => offers, statuses, useRsaKeys,
   };

@@ -6,6 +6,7 @@
 
 mod access;
 mod clipboard;
+mod colours;
 mod decoding;
 mod demo;
 mod desktops;

@@ -19,6 +19,8 @@ pub enum Show {
     Blink,
     /// One flat colour with a square chequered in single pixels in the middle, still.
     Checkers,
+    /// Bars of saturated colours above letters of thin strokes in the same colours, still.
+    Colours,
     /// One flat colour, still.
     Flat,
     /// A coloured picture that changes in every pixel.
@@ -32,8 +34,15 @@ pub enum Show {
 
 impl Show {
     /// Every picture.
-    pub const ALL: [Self; 6] =
-        [Self::Blink, Self::Checkers, Self::Flat, Self::Motion, Self::Quadrants, Self::Scroll];
+    pub const ALL: [Self; 7] = [
+        Self::Blink,
+        Self::Checkers,
+        Self::Colours,
+        Self::Flat,
+        Self::Motion,
+        Self::Quadrants,
+        Self::Scroll,
+    ];
 
     /// Its name on the app's command line.
     #[must_use]
@@ -41,6 +50,7 @@ impl Show {
         match self {
             Self::Blink => "blink",
             Self::Checkers => "checkers",
+            Self::Colours => "colours",
             Self::Flat => "flat",
             Self::Motion => "motion",
             Self::Quadrants => "quadrants",

@@ -381,6 +381,18 @@ impl Page {
         self.evaluate(&format!("lumenTest.colourAt({x}, {y})"))
     }
 
+    /// The colours of a part of the picture, given in its pixels, row by row.
+    ///
+    /// # Errors
+    /// When there is no picture.
+    pub fn colours_in(&self, place: (u32, u32), size: (u32, u32)) -> Result<Vec<Colour>> {
+        let ((left, top), (width, height)) = (place, size);
+        let asked = format!("lumenTest.coloursIn({left}, {top}, {width}, {height})");
+        let channels: Vec<u8> = self.evaluate(&asked)?;
+        let (pixels, _) = channels.as_chunks::<3>();
+        Ok(pixels.iter().map(|[red, green, blue]| Colour::new(*red, *green, *blue)).collect())
+    }
+
     /// Waits until the picture is about this colour at a place.
     ///
     /// # Errors

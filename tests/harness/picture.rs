@@ -6,6 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod colours;
+
+pub use colours::{BARS, subsampled};
+
 /// An opaque colour.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Colour {
@@ -18,7 +22,7 @@ pub struct Colour {
 }
 
 /// Largest difference of one channel between what was drawn and what a browser shows. The
-/// conversion rounds twice (BT.709 limited range and back, at most 3) and the encoder quantises
+/// conversion rounds twice (BT.601 limited range and back, at most 3) and the encoder quantises
 /// (flat areas: at most 8 at the lowest quality Lumen uses).
 pub const TOLERANCE: u8 = 16;
 

@@ -184,7 +184,7 @@ proptest! {
                 now = now.max(rate.affordable_at(op.ask.changed));
             }
             let quantizer = rate.choose(now, op.ask);
-            prop_assert!((REFINED..=COARSEST).contains(&quantizer));
+            prop_assert!((EXACT..=COARSEST).contains(&quantizer));
             if op.ask.kind == Kind::Change {
                 prop_assert!(rate.level >= -rate.bits_in(LIMIT) - 1.0);
                 prop_assert!(quantizer >= MOTION || op.ask.changed * SMALL <= TOTAL

@@ -6,6 +6,8 @@
 //! others to [`x264`]. How coarse a picture may be is decided in [`crate::rate`], when it is
 //! encoded in [`crate::pacing`].
 
+#[cfg(test)]
+mod colour_tests;
 mod direct;
 pub mod h264;
 pub mod x264;
@@ -107,15 +109,15 @@ impl Quantizer {
     /// The coarsest of the standard (H.264, section 7.4.2.1.1, 8 bits per sample).
     pub const COARSEST: Self = Self(51);
 
-    /// The finest the encoder is set up for.
-    pub const FINEST: Self = Self(12);
+    /// The finest used: with it nearly every sample is decoded as it was.
+    pub const FINEST: Self = Self(4);
 
-    /// The nearest quantizer the encoder is set up for.
+    /// The nearest quantizer that is used.
     #[must_use]
     pub const fn nearest(value: u8) -> Self {
         match value {
-            0..12 => Self::FINEST,
-            12..=51 => Self(value),
+            0..4 => Self::FINEST,
+            4..=51 => Self(value),
             _ => Self::COARSEST,
         }
     }

@@ -28,6 +28,7 @@ enum Content {
     /// On this colour.
     Blinking(Colour),
     Checkers,
+    Colours,
     Flat(Colour),
     Quadrants,
     Rolling {
@@ -43,6 +44,7 @@ impl Animation {
         let content = match show {
             Show::Blink => Content::Blinking(BACKGROUND),
             Show::Checkers => Content::Checkers,
+            Show::Colours => Content::Colours,
             Show::Flat => Content::Flat(BACKGROUND),
             Show::Motion => rolling(Picture::gradient, MOTION_ROWS),
             Show::Quadrants => Content::Quadrants,
@@ -83,6 +85,7 @@ impl Animation {
                 pixels.write(slot, &Picture::filled(width, height, *colour), 0)?;
             }
             Content::Checkers => pixels.write(slot, &Picture::checkers(width, height), 0)?,
+            Content::Colours => pixels.write(slot, &Picture::colours(width, height), 0)?,
             Content::Quadrants => pixels.write(slot, &Picture::quadrants(width, height), 0)?,
             Content::Rolling { page, paint, step } => {
                 let page = page.get_or_insert_with(|| paint(width, height));

@@ -3,6 +3,7 @@
 //! `test-app --log FILE [--picture NAME] [--fps N] [--format xrgb|argb]`, with the pictures
 //! - `quadrants`: four flat colours, still (the default);
 //! - `checkers`: one flat colour with a square of black and white pixels, still;
+//! - `colours`: bars of saturated colours above thin letters in the same colours, still;
 //! - `flat`: one flat colour, still;
 //! - `motion`: a coloured, grained picture that changes in every pixel;
 //! - `scroll`: a page of text that moves up one line a frame;

@@ -49,6 +49,10 @@ pub(super) use samples::Decoded;
 /// faster.
 const NEW: usize = 8;
 
+/// The finest quantizer used here. With a finer one, a difference of 255 in a whole macroblock has no
+/// code in Constrained Baseline, whose levels end at 2063 (H.264, section 9.2.2.1).
+const FINEST: Quantizer = rate::REFINED;
+
 /// How one macroblock is coded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Choice {
@@ -146,6 +150,9 @@ impl Direct {
     /// before.
     pub(super) fn suits(picture: &Picture<'_>) -> bool {
         let (changed, total) = (picture.changed.changed(), picture.changed.total());
+        if picture.quantizer < FINEST {
+            return false;
+        }
         match picture.kind {
             PictureKind::Key => false,
             // Without changes, the whole picture is to become finer. With a coarse quantizer bits

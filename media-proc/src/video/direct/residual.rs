@@ -123,7 +123,7 @@ impl Runs {
     }
 }
 
-/// `level_prefix` and `level_suffix`. Quantizers from 12 on keep every code within 12 bits.
+/// `level_prefix` and `level_suffix`. [`super::FINEST`] keeps every code within 12 bits.
 fn write_level(writer: &mut BitWriter, code: u32, suffix: u32) {
     let prefix = |writer: &mut BitWriter, zeros: u32| writer.bits(zeros + 1, 1);
     match (suffix, code) {

@@ -371,12 +371,12 @@ fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps, leve
     parameters.b_annexb = 1;
 
     // Each picture brings its own quantizer, which x264 clips to the range of its constant ones:
-    // that of P pictures and, by these factors (10 is their limit, 6·log₂10 = 20 steps), that of
-    // I and B pictures. Hence 12 to 51.
+    // that of P pictures, that of I pictures, 20 steps coarser by its factor (6·log₂0.1), and that
+    // of B pictures, 40 steps finer. Hence all from 0 to 51.
     parameters.rc.i_rc_method = x264::X264_RC_CQP as c_int;
     parameters.rc.i_qp_constant = 32;
-    parameters.rc.f_ip_factor = 10.0;
-    parameters.rc.f_pb_factor = 10.0;
+    parameters.rc.f_ip_factor = 0.1;
+    parameters.rc.f_pb_factor = 0.01;
     parameters.analyse.b_mb_info = 1;
 
     parameters.vui.b_fullrange = 0;
