@@ -22,6 +22,7 @@
 //! | module | is | pure |
 //! |---|---|---|
 //! | [`config`] | one table of commands and options; parsing, help | yes |
+//! | `control_group` | where this process's control group is | yes |
 //! | `datagrams` | where datagrams of rtc and the relay may go, as programs for the kernel | yes |
 //! | [`environment`] | which of the caller's environment variables reach the app | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
@@ -40,6 +41,7 @@ pub mod admin;
 pub mod broker;
 pub mod cli;
 pub mod config;
+mod control_group;
 mod datagrams;
 pub mod environment;
 pub mod leases;

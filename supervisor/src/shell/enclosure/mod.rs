@@ -25,7 +25,10 @@ use rustix::net::{
 use tracing::warn;
 
 use super::ffi::in_child;
-use crate::datagrams::{Direction, Instruction, List, MOST_ADDED, MOST_LEARNED, key, program};
+use crate::{
+    control_group::directory,
+    datagrams::{Direction, Instruction, List, MOST_ADDED, MOST_LEARNED, key, program},
+};
 
 /// How the names of our groups begin; the process that made them follows.
 const PREFIX: &str = "lumen-datagrams-";
@@ -103,9 +106,7 @@ fn plain(family: AddressFamily) -> io::Result<OwnedFd> {
 
 impl Enclosure {
     fn make(worker: &str) -> io::Result<Self> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        let own = fs::read_to_string("/proc/self/cgroup")?;
-        let parent = own_group(&mounts, &own)
+        let parent = directory(&fs::read("/proc/self/mountinfo")?, &fs::read("/proc/self/cgroup")?)
             .ok_or_else(|| io::Error::other("there is no cgroup v2 that this process can see"))?;
         remove_leftovers(&parent);
         let directory = parent.join(format!("{PREFIX}{}-{worker}", std::process::id()));
@@ -217,22 +218,6 @@ fn remove_leftovers(parent: &Path) {
     }
 }
 
-/// The directory of this process's group, from `/proc/self/mountinfo` (proc(5)) and `/proc/self/cgroup`
-/// (cgroups(7)).
-fn own_group(mounts: &str, groups: &str) -> Option<PathBuf> {
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let mount = mounts.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut fields = before.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        after.starts_with("cgroup2 ").then_some((root, point))
-    });
-    let (root, point) = mount?;
-    // In a container the mount may show only a part of the tree.
-    let below = own.strip_prefix(root.trim_end_matches('/'))?;
-    Some(Path::new(point).join(below.trim_start_matches('/')))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,25 +240,5 @@ mod tests {
             origin.permit(address);
             assert_eq!(reached(), expected);
         }
-    }
-
-    #[test]
-    fn own_group_is_where_cgroup_v2_is_mounted() {
-        let unified = "24 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
-        let hybrid = "24 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
-                      25 24 0:23 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
-                      26 24 0:24 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n";
-        let part = "24 1 0:22 /docker/7 /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
-        let found = |mounts, groups| {
-            own_group(mounts, groups).map(|path| path.to_string_lossy().into_owned())
-        };
-        let is = |path: &str| Some(path.to_owned());
-        let slice = "0::/system.slice/lumen.service\n";
-        assert_eq!(found(unified, slice), is("/sys/fs/cgroup/system.slice/lumen.service"));
-        assert_eq!(found(unified, "0::/\n"), is("/sys/fs/cgroup/"));
-        assert_eq!(found(hybrid, "4:memory:/a\n0::/b\n"), is("/sys/fs/cgroup/unified/b"));
-        assert_eq!(found(part, "0::/docker/7/x\n"), is("/sys/fs/cgroup/x"));
-        assert_eq!(found(part, "0::/elsewhere\n"), None);
-        assert_eq!(found("", slice), None);
     }
 }

@@ -1,0 +1,149 @@
+//! Where a process's control group (cgroups(7), version 2) is, from what the kernel says about it. Pure.
+//!
+//! Other users can name mount points, so names are bytes here, and none is assumed to be text.
+
+use std::{
+    ffi::OsString,
+    os::unix::ffi::OsStringExt,
+    path::{Component, Path, PathBuf},
+};
+
+/// The directory of a process's group, from its `/proc/PID/mountinfo` (proc(5)) and `/proc/PID/cgroup`;
+/// `None` where no mount of version 2 shows it.
+pub(crate) fn directory(mounts: &[u8], groups: &[u8]) -> Option<PathBuf> {
+    let group = lines(groups).find_map(|line| line.strip_prefix(b"0::"))?;
+    let group = path(group.to_owned());
+    let mounts: Vec<Mount> = lines(mounts).filter_map(Mount::parse).collect();
+    mounts.iter().enumerate().find_map(|(index, mount)| {
+        let is_covered = mounts.iter().skip(index + 1).any(|later| later.point == mount.point);
+        if !mount.is_of_groups || is_covered {
+            return None;
+        }
+        // In a container the mount may show only a part of the tree, and a path that begins with `..` lies
+        // outside of what the container's namespace shows.
+        let inside = group.strip_prefix(&mount.root).ok()?;
+        let is_below = inside.components().all(|part| matches!(part, Component::Normal(_)));
+        is_below.then(|| mount.point.iter().chain(inside).collect())
+    })
+}
+
+/// A line of `mountinfo`.
+struct Mount {
+    /// The part of the file system that is mounted.
+    root: PathBuf,
+    point: PathBuf,
+    is_of_groups: bool,
+}
+
+impl Mount {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let (root, point) = (fields.nth(3)?, fields.next()?);
+        // Optional fields end with a hyphen.
+        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+        let [root, point] = [root, point].map(|field| path(unescaped(field)));
+        Some(Self { root, point, is_of_groups: kind == b"cgroup2" })
+    }
+}
+
+/// A field of `mountinfo`, in which a backslash and three octal digits stand for some bytes.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.split_first_chunk::<3>().filter(|_| *first == b'\\');
+        let byte = escaped.and_then(|(digits, after)| Some((octal(*digits)?, after)));
+        let (byte, after) = byte.unwrap_or((*first, after));
+        bytes.push(byte);
+        rest = after;
+    }
+    bytes
+}
+
+fn octal(digits: [u8; 3]) -> Option<u8> {
+    digits.into_iter().try_fold(0_u8, |number, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 8)?;
+        number.checked_mul(8)?.checked_add(digit)
+    })
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+}
+
+fn path(bytes: Vec<u8>) -> PathBuf {
+    Path::new(&OsString::from_vec(bytes)).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIFIED: &str = "24 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
+    const SLICE: &str = "0::/system.slice/lumen.service\n";
+
+    fn found(mounts: &str, groups: &str) -> Option<String> {
+        let found = directory(mounts.as_bytes(), groups.as_bytes());
+        found.map(|path| path.to_string_lossy().into_owned())
+    }
+
+    fn is(path: &str) -> Option<String> {
+        Some(path.to_owned())
+    }
+
+    #[test]
+    fn directory_is_where_version_2_is_mounted() {
+        let hybrid = "24 1 0:22 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
+                      25 24 0:23 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+                      26 24 0:24 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw\n";
+        assert_eq!(found(UNIFIED, SLICE), is("/sys/fs/cgroup/system.slice/lumen.service"));
+        assert_eq!(found(UNIFIED, "0::/\n"), is("/sys/fs/cgroup"));
+        assert_eq!(found(hybrid, "4:memory:/a\n0::/b\n"), is("/sys/fs/cgroup/unified/b"));
+    }
+
+    #[test]
+    fn directory_without_version_2_is_none() {
+        let old = "25 24 0:23 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
+        assert_eq!(found(old, SLICE), None);
+        assert_eq!(found("", SLICE), None);
+        assert_eq!(found(UNIFIED, "4:memory:/a\n"), None);
+        assert_eq!(found(UNIFIED, ""), None);
+    }
+
+    #[test]
+    fn directory_in_a_container_is_in_the_part_that_is_mounted() {
+        let part = "24 1 0:22 /docker/7 /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        assert_eq!(found(part, "0::/docker/7/x\n"), is("/sys/fs/cgroup/x"));
+        assert_eq!(found(part, "0::/docker/7\n"), is("/sys/fs/cgroup"));
+        for outside in ["/elsewhere", "/docker/71", "/../b", "/docker/7/../x"] {
+            assert_eq!(found(part, &format!("0::{outside}\n")), None, "{outside}");
+        }
+        assert_eq!(found(UNIFIED, "0::/../b\n"), None);
+    }
+
+    /// As mounted for tests that want no groups, or by who sets up a container.
+    #[test]
+    fn directory_below_another_mount_is_none() {
+        let covered = format!("{UNIFIED}25 24 0:23 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n");
+        assert_eq!(found(&covered, SLICE), None);
+        let again = format!("{UNIFIED}25 24 0:22 /system.slice /sys/fs/cgroup ro - cgroup2 c rw\n");
+        assert_eq!(found(&again, SLICE), is("/sys/fs/cgroup/lumen.service"));
+    }
+
+    #[test]
+    fn directory_whose_name_is_escaped_is_found_beside_names_that_are_not_text() {
+        let escaped = "24 1 0:22 /a\\134x2db /sys/fs/a\\040group rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(found(escaped, "0::/a\\x2db/c\n"), is("/sys/fs/a group/c"));
+        let mut strange = b"20 1 0:9 / /mnt/\xff\xfe rw - fuse x rw\n".to_vec();
+        strange.extend(UNIFIED.bytes());
+        assert!(directory(&strange, SLICE.as_bytes()).is_some());
+        assert_eq!(unescaped(b"\\04\\999\\777\\"), b"\\04\\999\\777\\", "no byte has that number");
+    }
+
+    #[test]
+    fn directory_from_lines_that_are_cut_off_is_none() {
+        for length in 0..UNIFIED.len() - " cgroup2 rw\n".len() {
+            assert_eq!(found(&UNIFIED[..length], SLICE), None, "{length}");
+        }
+    }
+}
