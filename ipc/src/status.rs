@@ -45,6 +45,9 @@ pub struct SessionStatus {
     pub supervisor_pid: u32,
     /// The user's app.
     pub app: AppStatus,
+    /// Whether it has a control group of its own, by which all its processes are ended; `None` if it has
+    /// not been asked.
+    pub control_group: Option<bool>,
     /// Its workers.
     pub workers: Vec<ProcessStatus>,
 }

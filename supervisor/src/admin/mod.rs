@@ -61,6 +61,12 @@ impl Home {
         self.directory.join(file)
     }
 
+    /// The file that has the path of the control group of the session with this label.
+    #[must_use]
+    pub fn group(&self, label: &str) -> PathBuf {
+        self.directory.join(format!("{label}.group"))
+    }
+
     /// The directory of files made for the session with this label.
     #[must_use]
     pub fn files(&self, label: &str) -> PathBuf {

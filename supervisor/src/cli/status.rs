@@ -66,7 +66,11 @@ fn heading(session: &SessionStatus) -> String {
         (command, Some(pid)) => format!("app {command} (pid {pid})"),
         (command, None) => format!("app {command} (not running)"),
     };
-    let line = format!("session {label}, supervisor pid {}: {app}", session.supervisor_pid);
+    let group = match session.control_group {
+        Some(false) => "; no control group of its own",
+        Some(true) | None => "",
+    };
+    let line = format!("session {label}, supervisor pid {}: {app}{group}", session.supervisor_pid);
     visible(&line).into_owned()
 }
 
@@ -176,11 +180,12 @@ mod tests {
 
     #[test]
     fn text_lists_the_host_and_then_each_session_with_its_app_and_workers() {
-        let session = |id, name: &str, command: &str, workers| SessionStatus {
+        let session = |id, name: &str, command: &str, workers: Vec<_>| SessionStatus {
             id: SessionId(id),
             name: Text::truncated(name),
             supervisor_pid: 20 + id,
             app: AppStatus { command: Text::truncated(command), pid: Some(30 + id) },
+            control_group: (!workers.is_empty()).then_some(false),
             workers,
         };
         let status = HostStatus {
@@ -201,9 +206,9 @@ mod tests {
         assert!(text.starts_with(&format!("{first} (seccomp denies 70 calls, no Landlock)\n")));
         let row = |worker| vec![worker, "100", "7", "ready"];
         assert_eq!(words[2..4], [vec!["WORKER", "PID", "UID", "STATE"], row("gateway")]);
-        assert!(
-            text.contains("\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31)\n")
-        );
+        assert!(text.contains(
+            "\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31); no control group of its own\n"
+        ));
         assert_eq!(words[6], row("rtc"));
         assert!(text.ends_with("\nsession 2, supervisor pid 22: it does not answer\n"), "{text}");
         assert_eq!(text.lines().count(), 9, "{text}");

@@ -116,7 +116,16 @@ pub(crate) fn launch(
         .become_user
         .then(|| (surroundings.user.identity, surroundings.user.groups.clone()));
     let directories = directories(choice, surroundings);
-    Ok(AppLaunch { program, name: None, arguments, environment, directories, identity, bound })
+    Ok(AppLaunch {
+        program,
+        name: None,
+        arguments,
+        environment,
+        directories,
+        identity,
+        bound,
+        group: None,
+    })
 }
 
 /// Candidates for the working directory, of which the first that its user may enter is used: the

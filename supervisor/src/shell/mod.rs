@@ -36,6 +36,7 @@ mod restrained;
 pub(crate) mod run_dir;
 mod service;
 mod session;
+pub(crate) mod session_group;
 pub(crate) mod sockets;
 mod spawn;
 pub(crate) mod stage;

@@ -321,6 +321,7 @@ impl Session {
                 command: Text::truncated(app::command_line(&self.stage.app)),
                 pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
             },
+            control_group: Some(self.stage.has_group()),
             workers: self.crew.status(&self.stage, id),
         }
     }

@@ -44,6 +44,7 @@ use super::{
     fence::{Fence, Namespaces, become_user, die_with},
     ffi::{self, CloseOnExec},
     log,
+    session_group::Entrance,
 };
 use crate::{environment::Environment, plan::Identity};
 
@@ -97,6 +98,8 @@ pub(crate) struct WorkerLaunch<'launch> {
     /// The user to become; `None` to stay the current one.
     pub(crate) identity: Option<Identity>,
     pub(crate) namespaces: Namespaces,
+    /// The way into the control group of its session's workers, if there is one.
+    pub(crate) group: Option<&'launch Entrance>,
     /// Its end of `control`.
     pub(crate) control: BorrowedFd<'launch>,
     /// Its end of `grants`.
@@ -130,6 +133,8 @@ pub(crate) struct AppLaunch {
     pub(crate) identity: Option<(Identity, Vec<Gid>)>,
     /// Files that the app sees in place of the real ones, if root may mount them.
     pub(crate) bound: Vec<BoundFile>,
+    /// The way into the control group of its session's guests, if there is one.
+    pub(crate) group: Option<Entrance>,
 }
 
 /// A file that the app sees in place of another.
@@ -173,6 +178,7 @@ fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
         None => (None, Vec::new()),
     };
     let bound = launch.bound.clone();
+    let group = launch.group.clone();
     let (parent, descriptors) = (unistd::getpid(), CloseOnExec::find()?);
     let given: Vec<_> = (READINESS..).zip(given.iter().map(AsRawFd::as_raw_fd)).collect();
     let beyond = given.last().map_or(READINESS, |(number, _)| number + 1);
@@ -180,6 +186,7 @@ fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
     // child of a process that may have threads is allowed to do.
     unsafe {
         command.pre_exec(move || {
+            enter(group.as_ref())?;
             for (number, descriptor) in &given {
                 place(*descriptor, *number)?;
             }
@@ -198,6 +205,12 @@ fn guest(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
         })
     };
     execute(command)
+}
+
+/// Enters a control group. One that took a process at the start takes others, unless somebody removes it;
+/// then nothing is executed, because it would outlive the session.
+fn enter(group: Option<&Entrance>) -> io::Result<()> {
+    group.map_or(Ok(()), Entrance::enter)
 }
 
 /// Mounts files over others for this process and its children. What is mounted outside later appears
@@ -226,6 +239,7 @@ fn execute(mut command: Command) -> io::Result<Spawned> {
 
 /// Everything a worker's child needs between fork and exec.
 struct Prepared {
+    group: Option<Entrance>,
     control: RawFd,
     grants: RawFd,
     descriptors: CloseOnExec,
@@ -235,6 +249,7 @@ struct Prepared {
 impl Prepared {
     fn for_worker(launch: &WorkerLaunch<'_>) -> io::Result<Self> {
         Ok(Self {
+            group: launch.group.cloned(),
             control: launch.control.as_raw_fd(),
             grants: launch.grants.as_raw_fd(),
             descriptors: CloseOnExec::find()?,
@@ -243,6 +258,7 @@ impl Prepared {
     }
 
     fn worker(&self) -> io::Result<()> {
+        enter(self.group.as_ref())?;
         place(self.control, CONTROL)?;
         place(self.grants, GRANTS)?;
         self.descriptors.mark_from(GRANTS + 1)?;

@@ -152,6 +152,7 @@ impl Workers {
             program: part.program,
             identity: part.becomes,
             namespaces: self.namespaces,
+            group: part.group,
             control: its_control.as_fd(),
             grants: its_grants.as_fd(),
         })?;

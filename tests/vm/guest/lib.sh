@@ -76,7 +76,9 @@ as() {
 }
 
 # --- Lumen -------------------------------------------------------------------------------------
-# One desktop at a time; `lumen_user` is the user who started it, `lumen_pid` its supervisor.
+# One desktop at a time; `lumen_user` is the user who started it, `lumen_pid` its supervisor. A test may set
+# `lumen_inside` to a command that executes Lumen in other surroundings.
+lumen_inside=()
 
 # start_lumen USER [OPTION...] [-- APP...]: returns when every worker is ready.
 start_lumen() {
@@ -84,7 +86,7 @@ start_lumen() {
     lumen_log=$scratch/lumen-$lumen_user.log
     shift
     : >"$lumen_log"
-    as "$lumen_user" lumen run --size 320x240 --listen 127.0.0.1:0 "$@" >>"$lumen_log" 2>&1 &
+    as "$lumen_user" "${lumen_inside[@]}" lumen run --size 320x240 --listen 127.0.0.1:0 "$@" >>"$lumen_log" 2>&1 &
     lumen_pid=$!
     await_line "$lumen_log" '^Lumen is ready' "$lumen_pid"
     wait_until 'all workers are ready' all_ready
@@ -125,6 +127,15 @@ kill_worker() {
     kill -KILL "$pid"
     wait_until "$1 is ready again" is_ready_other_than "$1" "$pid"
 }
+
+# An app that leaves a process behind: of a session and a process group of its own, nobody's child but init's
+# or the subreaper's, and deaf to requests.
+leaving() {
+    echo "trap '' HUP TERM; (setsid sh -c 'setsid sleep $1 & exec true' &); exec foot"
+}
+
+# shellcheck disable=SC2329 # called by wait_until
+runs() { pgrep --full "^$1" >/dev/null; }
 
 stop_lumen() {
     as "$lumen_user" lumen stop

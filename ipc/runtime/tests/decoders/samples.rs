@@ -345,6 +345,7 @@ fn session_samples() -> Vec<session::ToHost> {
         name: Text::truncated("work"),
         supervisor_pid: 4711,
         app,
+        control_group: Some(true),
         workers: Vec::new(),
     };
     vec![

@@ -26,7 +26,7 @@ use crate::{
     protection::Loss,
     shell::{
         demo, enclosure, fence, ffi, pads, places, programs, run_dir::Surroundings, sentence,
-        sockets, users,
+        session_group, sockets, users,
     },
 };
 
@@ -59,7 +59,7 @@ fn text(findings: &[Finding]) -> String {
 fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let mut findings = vec![kernel(), landlock(), seccomp()];
     findings.extend(fences());
-    findings.extend([limits(), datagrams(), rendering()]);
+    findings.extend([limits(), datagrams(), control_groups(), rendering()]);
     findings.extend(workers(config));
     findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
     findings.extend(relay::findings(config));
@@ -159,6 +159,20 @@ fn datagrams() -> Finding {
             subject,
             format!("may go to any address ({error})"),
             "a group of cgroup v2 that can be written to, and CAP_BPF or CAP_SYS_ADMIN, prevent that",
+        ),
+    }
+}
+
+/// Makes a session's control group, and removes it.
+fn control_groups() -> Finding {
+    let subject = "control groups";
+    match session_group::try_out() {
+        Ok(own) => Finding::ok(subject, format!("one for each session, in {}", own.display())),
+        Err(error) => Finding::warn(
+            subject,
+            format!("{} ({error})", session_group::LOSS),
+            "root's sessions have one where cgroup v2 is mounted for writing, others in a unit of the user's \
+             (`systemd-run --user --scope`) or in a service with `Delegate=yes`",
         ),
     }
 }

@@ -257,6 +257,7 @@ impl Sessions {
             name: Text::truncated(record.name(*id)),
             supervisor_pid: record.supervisor_pid,
             app: AppStatus { command: Text::default(), pid: None },
+            control_group: None,
             workers: Vec::new(),
         };
         self.records.iter().map(summary).collect()

@@ -33,6 +33,7 @@ use super::{
     programs::{self, MissingWorker},
     relay::RelayError,
     run_dir,
+    session_group::Entrance,
     standing::Standing,
     users::{self, Cast, HostCast, UserError},
 };
@@ -172,6 +173,11 @@ pub(crate) trait Stage {
 
     /// All descriptors of a kind that its workers can be granted, except link ends.
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>>;
+
+    /// The way into the control group of its workers, if there is one.
+    fn group(&self) -> Option<&Entrance> {
+        None
+    }
 }
 
 /// The workers of one scope.
@@ -236,7 +242,8 @@ pub(crate) fn part(stage: &dyn Stage, worker: Worker) -> Option<Part<'_>> {
     let plan = staff.plan.iter().find(|plan| plan.worker == worker)?;
     let (_, program) = staff.programs.iter().find(|(program, _)| *program == worker)?;
     let becomes = staff.become_users.then_some(plan.identity);
-    Some(Part { plan, program: program.as_fd(), becomes, log: &staff.log, stage })
+    let (program, group) = (program.as_fd(), stage.group());
+    Some(Part { plan, program, becomes, group, log: &staff.log, stage })
 }
 
 /// One worker's share of the stage.
@@ -246,6 +253,8 @@ pub(crate) struct Part<'stage> {
     pub(crate) program: BorrowedFd<'stage>,
     /// The user it must become; `None` to stay the current one.
     pub(crate) becomes: Option<Identity>,
+    /// The way into its control group, if it has one.
+    pub(crate) group: Option<&'stage Entrance>,
     pub(crate) log: &'stage Text<128>,
     stage: &'stage dyn Stage,
 }

@@ -26,6 +26,7 @@ use super::{
         label::Label,
         nameless, pads,
         places::{self, Place, PlaceError, Temporary},
+        session_group::{self, Entrance, NoGroup, SessionGroup},
         sockets,
         spawn::AppLaunch,
         standing::Standing,
@@ -62,6 +63,8 @@ pub(crate) struct SessionStage {
     pads: Option<OwnedFd>,
     wayland: Standing,
     _wayland_place: Place,
+    /// Its processes are ended before anything else of the session is given up.
+    group: Option<SessionGroup>,
     /// Removed before the locks of the label and in `cast` are released.
     _places: Vec<Temporary>,
     _label: Label,
@@ -85,11 +88,13 @@ impl SessionStage {
         let media = sockets::media(media_at, port, &origin)
             .map_err(|source| StageError::Media { port, source })?;
         let media_at = Rc::new(Cell::new(media_at));
+        let group = group(label.as_str(), &ground.home);
         let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
         let path = places.runtime_dir.join(&places.display);
         let wayland = places::as_user(cast.session.identity, || places::listen(&path))?;
         let (wayland, wayland_place) = wayland.apart();
         let mut app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
+        app.group = group.as_ref().map(SessionGroup::guests);
         if config.x11 {
             helpers::x_sockets()?;
         }
@@ -134,6 +139,7 @@ impl SessionStage {
             }),
             _wayland_place: wayland_place,
             passing_home: places.home.starts_with(&places.files).then(|| places.home.clone()),
+            group,
             _places: places.made,
             _label: label,
             cast,
@@ -186,6 +192,11 @@ impl SessionStage {
         candidates
     }
 
+    /// Whether the session has a control group of its own.
+    pub(crate) fn has_group(&self) -> bool {
+        self.group.is_some()
+    }
+
     /// The home, if it is removed with the desktop and with all that is saved there.
     pub(crate) fn passing_home(&self) -> Option<&Path> {
         self.passing_home.as_deref()
@@ -232,6 +243,18 @@ impl Stage for SessionStage {
             | ToWorker::SignallingEnd { .. } => Vec::new(),
         }
     }
+
+    fn group(&self) -> Option<&Entrance> {
+        self.group.as_ref().map(SessionGroup::workers)
+    }
+}
+
+/// The session's control group. Without one the session starts all the same.
+fn group(label: &str, home: &Home) -> Option<SessionGroup> {
+    let told = |error: &NoGroup| {
+        info!("{} ({error})", session_group::LOSS);
+    };
+    SessionGroup::make(label, home.group(label)).inspect_err(told).ok()
 }
 
 /// Without access to uinput the session starts all the same: the gamepad worker says so, and pads are off.

@@ -1,0 +1,275 @@
+//! A session's own control group (cgroups(7), version 2), by which all its processes are ended.
+//!
+//! It is made below the supervisor's own group, wherever the kernel permits that: as root, or where the
+//! group is the user's (`Delegate=` in systemd.resource-control(5)). In it are two groups, of the workers
+//! and of the guests: the app, the helpers, and all that these start. Each process enters its group before
+//! it executes anything. Nothing is written to any group but these three.
+//!
+//! At the session's end the kernel kills whatever is in the group (`cgroup.kill`), whoever's child it is by
+//! then. A file in the supervisor's directory, which others cannot write to, has the group's path: so the
+//! next session with the same label ends what a killed supervisor left behind, wherever that is.
+//!
+//! An app of another user than the supervisor's cannot leave its group. Where both are one user it can, as
+//! it could kill the supervisor; there the group is for what was left behind, and not against the app.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::unistd::{Uid, mkdtemp, write};
+use tracing::{info, warn};
+
+use super::ffi::in_child;
+use crate::control_group::directory;
+
+/// What the lack of a group means, for people.
+pub(crate) const LOSS: &str = "what a killed supervisor leaves of a session goes on: the session has no \
+                               control group of its own";
+
+/// How the names of our groups begin.
+const PREFIX: &str = "lumen-";
+
+/// How long to wait for processes that are ending, and how long between two looks.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Why a session has no group of its own.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoGroup {
+    /// The file system of version 2 is not mounted, or does not show the group of this process.
+    #[error("there is no cgroup v2 that this process can see")]
+    Absent,
+    /// The kernel cannot end a group.
+    #[error("the kernel has no cgroup.kill, which came with Linux 5.14")]
+    NoKill,
+    /// The group of this process belongs to somebody else.
+    #[error("{0} is not delegated to this user")]
+    NotDelegated(PathBuf),
+    /// The kernel refused.
+    #[error("{path}: {source}")]
+    Refused {
+        /// The path.
+        path: PathBuf,
+        /// What the kernel returned.
+        source: io::Error,
+    },
+}
+
+/// A session's group. Everything in it is ended on drop.
+#[derive(Debug)]
+pub(crate) struct SessionGroup {
+    path: PathBuf,
+    guests: Entrance,
+    workers: Entrance,
+    /// The file that has its path.
+    record: PathBuf,
+}
+
+/// The way into a group, for a process between fork and exec.
+#[derive(Clone, Debug)]
+pub(crate) struct Entrance(Arc<File>);
+
+impl Entrance {
+    /// The entrance of a new group at `path`.
+    fn make(path: &Path) -> Result<Self, NoGroup> {
+        fs::create_dir(path).map_err(refused(path))?;
+        let processes = path.join("cgroup.procs");
+        let file = OpenOptions::new().write(true).open(&processes).map_err(refused(&processes))?;
+        let entrance = Self(Arc::new(file));
+        // A group may let nobody in, for example processes of some kinds, or because of the group that the
+        // process comes from.
+        let [errno, _] = in_child(|| match entrance.enter() {
+            Ok(()) => [0, 0],
+            Err(error) => [error.raw_os_error().unwrap_or(nix::libc::EIO).unsigned_abs(), 0],
+        })
+        .map_err(refused(path))?;
+        match errno {
+            0 => Ok(entrance),
+            errno => Err(refused(path)(io::Error::from_raw_os_error(errno.cast_signed()))),
+        }
+    }
+
+    /// Moves this process into the group. Async-signal-safe.
+    pub(crate) fn enter(&self) -> io::Result<()> {
+        // Zero stands for the process that writes it.
+        write(&*self.0, b"0")?;
+        Ok(())
+    }
+}
+
+impl SessionGroup {
+    /// Makes the group of the session that has this label, of which `record` is the file, after ending
+    /// what is left of an earlier one.
+    pub(crate) fn make(label: &str, record: PathBuf) -> Result<Self, NoGroup> {
+        end_leftover(&record);
+        let path = new_directory(label)?;
+        let noted = || fs::write(&record, path.as_os_str().as_bytes()).map_err(refused(&record));
+        let made = furnish(&path).and_then(|parts| noted().map(|()| parts));
+        let [guests, workers] = made.inspect_err(|_| {
+            // It is empty.
+            let _ = remove(&path);
+        })?;
+        Ok(Self { path, guests, workers, record })
+    }
+
+    /// The way in for the app and helpers.
+    pub(crate) fn guests(&self) -> Entrance {
+        self.guests.clone()
+    }
+
+    /// The way in for workers.
+    pub(crate) fn workers(&self) -> &Entrance {
+        &self.workers
+    }
+}
+
+impl Drop for SessionGroup {
+    fn drop(&mut self) {
+        match end(&self.path) {
+            Ok(()) => {
+                // A group that is not there does no harm to the next session.
+                let _ = fs::remove_file(&self.record);
+            }
+            Err(error) => warn!(%error, "{} is left behind", self.path.display()),
+        }
+    }
+}
+
+/// Tries whether a session could have a group; returns where.
+pub(crate) fn try_out() -> Result<PathBuf, NoGroup> {
+    let path = new_directory("doctor")?;
+    let furnished = furnish(&path);
+    remove(&path).map_err(refused(&path))?;
+    furnished?;
+    Ok(path.parent().unwrap_or(&path).to_owned())
+}
+
+/// Makes an empty group below that of this process. Nobody can foresee its name.
+fn new_directory(label: &str) -> Result<PathBuf, NoGroup> {
+    let read = |path: &str| fs::read(path).map_err(refused(Path::new(path)));
+    let own = directory(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+    let own = own.ok_or(NoGroup::Absent)?;
+    let pattern = own.join(format!("{PREFIX}{}-{label}-XXXXXX", Uid::effective()));
+    mkdtemp(&pattern).map_err(|errno| refused(&own)(errno.into()))
+}
+
+/// Makes the groups of guests and workers.
+fn furnish(path: &Path) -> Result<[Entrance; 2], NoGroup> {
+    if !path.join("cgroup.kill").exists() {
+        return Err(NoGroup::NoKill);
+    }
+    Ok([Entrance::make(&path.join("guests"))?, Entrance::make(&path.join("workers"))?])
+}
+
+/// Ends what is left of the session that wrote this record.
+fn end_leftover(record: &Path) {
+    let Ok(path) = fs::read(record) else { return };
+    let path = PathBuf::from(OsString::from_vec(path));
+    let is_ours = path.is_absolute()
+        && path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
+    if !is_ours || !path.exists() {
+        return;
+    }
+    match end(&path) {
+        Ok(()) => info!("ended what a killed session left in {}", path.display()),
+        Err(error) => warn!(%error, "what a killed session left in {} stays", path.display()),
+    }
+}
+
+/// Ends every process of a group, and removes it.
+fn end(path: &Path) -> io::Result<()> {
+    let kill = OpenOptions::new().write(true).open(path.join("cgroup.kill"))?;
+    write(kill, b"1")?;
+    remove(path)
+}
+
+/// Removes a group whose processes are ending, with all groups in it: an app may have made more.
+fn remove(path: &Path) -> io::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut groups = vec![path.to_owned()];
+    let mut next = 0;
+    while let Some(group) = groups.get(next) {
+        for entry in fs::read_dir(group)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                groups.push(entry.path());
+            }
+        }
+        next += 1;
+    }
+    // Inner ones before outer ones.
+    for group in groups.iter().rev() {
+        while let Err(error) = fs::remove_dir(group) {
+            match error.kind() {
+                io::ErrorKind::NotFound => break,
+                // Processes are in it until they have ended.
+                io::ErrorKind::ResourceBusy if Instant::now() < deadline => thread::sleep(PAUSE),
+                _ => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refused(path: &Path) -> impl Fn(io::Error) -> NoGroup {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::PermissionDenied => NoGroup::NotDelegated(path.clone()),
+        _ => NoGroup::Refused { path: path.clone(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory that looks like a group, and what was written to its `cgroup.kill`.
+    fn kill_of(record: impl Fn(&Path) -> Vec<u8>, name: &str) -> String {
+        let scratch = mkdtemp(&std::env::temp_dir().join("session-group-XXXXXX")).expect("scratch");
+        let group = scratch.join(name);
+        fs::create_dir(&group).expect("a directory");
+        fs::write(group.join("cgroup.kill"), "-").expect("a file");
+        let file = scratch.join("record");
+        fs::write(&file, record(&group)).expect("a file");
+        end_leftover(&file);
+        let written = fs::read_to_string(group.join("cgroup.kill")).expect("still there");
+        fs::remove_dir_all(scratch).expect("ours");
+        written
+    }
+
+    #[test]
+    fn leftover_whose_record_names_a_group_of_ours_is_ended() {
+        let whole = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        assert_eq!(kill_of(whole, "lumen-0-default-a1B2c3"), "1");
+    }
+
+    #[test]
+    fn leftover_whose_record_is_damaged_is_left_alone() {
+        let whole = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        assert_eq!(kill_of(whole, "user.slice"), "-");
+        let name = "lumen-0-default-a1B2c3";
+        assert_eq!(kill_of(|_| Vec::new(), name), "-");
+        assert_eq!(kill_of(|_| name.as_bytes().to_vec(), name), "-", "a relative path");
+        assert_eq!(kill_of(|path| whole(path.parent().expect("scratch")), name), "-");
+        assert_eq!(kill_of(|path| [whole(path), b"/..".to_vec()].concat(), name), "-");
+        assert_eq!(kill_of(|path| [whole(path), b"\0".to_vec()].concat(), name), "-");
+    }
+
+    #[test]
+    fn remove_takes_the_groups_that_an_app_made_in_its_own() {
+        let group = mkdtemp(&std::env::temp_dir().join("session-group-XXXXXX")).expect("scratch");
+        let deepest = (0..40).fold(group.clone(), |path, _| path.join("deeper"));
+        fs::create_dir_all(&deepest).expect("directories");
+        fs::create_dir_all(group.join("guests/browser")).expect("directories");
+        remove(&group).expect("removed");
+        assert!(!group.exists());
+        assert!(remove(&group).is_err(), "nothing is there");
+    }
+}
