@@ -5,6 +5,7 @@
 //! environment, which overrides the default. Trusts neither: every value becomes a type that admits
 //! only legal values, and an error names where the value came from and what was expected.
 
+mod guest_limits;
 pub mod help;
 pub(crate) mod nearest;
 pub(crate) mod operands;
@@ -25,6 +26,7 @@ use lumen_ipc::{
     units::{Fps, FrameSize, Kbps, PadGrace, SessionId},
 };
 
+pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
 pub use parse::parse;
 use table::Command;
 pub use udp_listen::{UdpListen, audience};
