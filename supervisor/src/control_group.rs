@@ -1,4 +1,5 @@
-//! Where a process's control group (cgroups(7), version 2) is, from what the kernel says about it. Pure.
+//! Where a process's control group (cgroups(7), version 2) is, and what limits it, from what the kernel says
+//! about it. Pure.
 //!
 //! Other users can name mount points, so names are bytes here, and none is assumed to be text.
 
@@ -25,6 +26,24 @@ pub(crate) fn directory(mounts: &[u8], groups: &[u8]) -> Option<PathBuf> {
         let is_below = inside.components().all(|part| matches!(part, Component::Normal(_)));
         is_below.then(|| mount.point.iter().chain(inside).collect())
     })
+}
+
+/// The names that a list of the kernel's lacks.
+pub(crate) fn without<'name>(names: &[&'name str], list: &str) -> Vec<&'name str> {
+    let is_lacking = |name: &&&str| list.split_whitespace().all(|listed| listed != **name);
+    names.iter().filter(is_lacking).copied().collect()
+}
+
+/// The bytes of memory that the machine has, from `/proc/meminfo` (proc(5)).
+pub(crate) fn total_memory(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    kilobytes.checked_mul(1024)
+}
+
+/// The least of a number and of the limits that groups have; `max` stands for none.
+pub(crate) fn least(machine: u64, limits: impl Iterator<Item = String>) -> u64 {
+    limits.filter_map(|limit| limit.trim().parse().ok()).fold(machine, u64::min)
 }
 
 /// A line of `mountinfo`.
@@ -138,6 +157,27 @@ mod tests {
         strange.extend(UNIFIED.bytes());
         assert!(directory(&strange, SLICE.as_bytes()).is_some());
         assert_eq!(unescaped(b"\\04\\999\\777\\"), b"\\04\\999\\777\\", "no byte has that number");
+    }
+
+    #[test]
+    fn without_compares_whole_names() {
+        let wanted = ["memory", "pids", "cpu"];
+        assert_eq!(without(&wanted, ""), wanted);
+        assert_eq!(without(&wanted, "cpuset memory hugetlb\n"), ["pids", "cpu"]);
+        assert_eq!(without(&wanted, "cpu io memory pids\n"), [""; 0]);
+    }
+
+    #[test]
+    fn least_memory_is_the_machines_unless_a_group_has_less() {
+        let machine = total_memory("MemTotal:        2030740 kB\nMemFree:  9 kB\n");
+        assert_eq!(machine, Some(2_079_477_760));
+        for text in ["", "MemTotal:\n", "MemTotal: x kB\n", "MemTotal: 18446744073709551615 kB\n"] {
+            assert_eq!(total_memory(text), None, "{text}");
+        }
+        let least_of = |limits: &[&str]| least(1000, limits.iter().map(ToString::to_string));
+        assert_eq!(least_of(&[]), 1000);
+        assert_eq!(least_of(&["max\n", "4000\n", "max\n"]), 1000);
+        assert_eq!(least_of(&["max\n", "500\n", "700\n"]), 500);
     }
 
     #[test]

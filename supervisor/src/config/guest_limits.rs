@@ -120,7 +120,10 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{Invocation, parse},
+        *,
+    };
 
     fn bytes(text: &str) -> Option<u64> {
         text.parse().ok().map(|limit: MemoryLimit| limit.bytes(10_000_000_000))
@@ -171,5 +174,33 @@ mod tests {
         for text in ["", "31", "4194305", "-40", "+40", "4k", "4294967328"] {
             assert_eq!(count(text), None, "{text}");
         }
+    }
+
+    fn limits(line: &str) -> Result<GuestLimits, String> {
+        let parsed = parse(line.split_whitespace().map(Into::into), &|_| None);
+        match parsed.map_err(|error| error.to_string())?.0 {
+            Invocation::Run(config) => Ok(config.session.limits),
+            other => Err(format!("not run: {other:?}")),
+        }
+    }
+
+    #[test]
+    fn limits_that_nobody_chose_are_not_required() {
+        let default = limits("run").expect("legal");
+        assert_eq!(default.memory.most.map(|most| most.bytes(1000)), Some(800));
+        assert_eq!(default.tasks.most.map(TaskLimit::count), Some(4096));
+        assert!(!default.are_required());
+        for chosen in ["run --app-memory 80%", "run --app-tasks=64 --app-memory=none"] {
+            assert!(limits(chosen).expect("legal").are_required(), "{chosen}");
+        }
+        let none = limits("run --app-memory none --app-tasks none").expect("legal");
+        assert!(none.memory.most.is_none() && none.tasks.most.is_none() && !none.are_required());
+    }
+
+    #[test]
+    fn limit_that_is_none_is_refused_with_what_was_expected() {
+        let refusal = |line| limits(line).expect_err("illegal");
+        assert!(refusal("run --app-memory 4GB").contains("expected memory, such as 512M"));
+        assert!(refusal("run --app-tasks 5").contains("expected a number, 32 to 4194304, or none"));
     }
 }

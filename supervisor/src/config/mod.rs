@@ -37,7 +37,7 @@ use crate::broker::Lifetimes;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invocation {
     /// Report what this machine supports.
-    Doctor(DoctorConfig),
+    Doctor(Box<DoctorConfig>),
     /// Print help, of one command or the overview.
     Help(Option<Command>),
     /// Print log lines.
@@ -142,6 +142,8 @@ pub struct SessionConfig {
     pub fps: Fps,
     /// The most bits per second.
     pub bitrate: Kbps,
+    /// How much the app and what it starts may use.
+    pub limits: GuestLimits,
     /// Whose session it is, if root names a user.
     pub user: Option<String>,
     /// Where the media socket is bound.
@@ -203,6 +205,8 @@ pub struct DoctorConfig {
     pub relay: Option<RelayConfig>,
     /// The directory of the workers' binaries, if given.
     pub workers_dir: Option<PathBuf>,
+    /// How much the app of a session and what it starts might use.
+    pub limits: GuestLimits,
 }
 
 /// A session as the command line names it.

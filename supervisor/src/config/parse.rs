@@ -162,7 +162,7 @@ impl Line {
     }
 
     fn doctor(&self) -> Result<Invocation, UsageError> {
-        Ok(Invocation::Doctor(DoctorConfig {
+        Ok(Invocation::Doctor(Box::new(DoctorConfig {
             json: self.values.switch(Key::Json)?,
             udp_listen: self.values.udp_listen()?,
             front_door: self.values.front_door()?,
@@ -170,7 +170,8 @@ impl Line {
             public_address: self.values.public_address()?,
             relay: self.values.relay()?,
             workers_dir: self.values.path(Key::WorkersDir),
-        }))
+            limits: self.values.guest_limits()?,
+        })))
     }
 
     fn run(&mut self) -> Result<Invocation, UsageError> {
@@ -217,6 +218,7 @@ impl Line {
             clipboard: values.clipboard()?,
             fps: values.fps()?,
             bitrate: values.bitrate()?,
+            limits: values.guest_limits()?,
             user: values.optional(Key::User),
             udp_listen: values.udp_listen()?,
             udp_port: values.udp_port()?,

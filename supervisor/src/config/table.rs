@@ -58,6 +58,8 @@ mod tests {
         use Key::*;
         let keys = [
             App,
+            AppMemory,
+            AppTasks,
             Auth,
             BasePath,
             Bitrate,

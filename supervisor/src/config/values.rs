@@ -11,7 +11,7 @@ use lumen_ipc::{
 };
 
 use super::{
-    InstanceName, Note, RelayConfig, RelayTls, UdpListen, UsageError,
+    GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls, UdpListen, UsageError,
     table::{Command, Key, OptionRow},
 };
 use crate::broker::{Lifetimes, relay::MOST_NAME_BYTES};
@@ -274,6 +274,17 @@ impl Values {
     pub(super) fn pad_grace(&self) -> Result<PadGrace, UsageError> {
         let number = self.number(Key::PadGrace, "a number of seconds, 1 to 3600")?;
         PadGrace::new(number).map_err(|error| self.bad(Key::PadGrace, error.to_string()))
+    }
+
+    /// How much guests may use.
+    pub(super) fn guest_limits(&self) -> Result<GuestLimits, UsageError> {
+        Ok(GuestLimits { memory: self.limit(Key::AppMemory)?, tasks: self.limit(Key::AppTasks)? })
+    }
+
+    fn limit<T: FromStr<Err: fmt::Display>>(&self, key: Key) -> Result<Limit<T>, UsageError> {
+        let (text, source) = self.text(key);
+        let most = if text == "none" { None } else { Some(self.parsed(key)?) };
+        Ok(Limit { most, is_chosen: source != Source::Default })
     }
 
     /// How browsers authenticate. Without authentication only this machine may connect.

@@ -34,6 +34,7 @@ use super::{
     places::{self, PlaceError},
     restrained, sentence, service,
     session::{Introduction, Session},
+    session_group::Tree,
     spawn::{self, ReservedNumbers},
     stage::{Ground, HostStage, SessionStage, StageError},
     worker::Roster,
@@ -163,7 +164,8 @@ fn host_and_session(
     let (ground, cast) = Ground::of_session(&caller, config.session.user.as_deref())?;
     ground.warn();
     let label = Label::of_only_session(&config.host.name);
-    let stage = SessionStage::set(&config.session, label, (&ground, cast), &caller)?;
+    let mut tree = Tree::find();
+    let stage = SessionStage::set(&config.session, (label, &mut tree), (&ground, cast), &caller)?;
     tell_user(&stage);
     let access = Access::new(config.host.auth, config.host.lifetimes);
     let introduction = Introduction { token: Token::random()?, name: None, joined: true };
@@ -228,7 +230,8 @@ fn session_of_host(
     let (ground, cast) = Ground::of_session(&caller, config.user.as_deref())?;
     ground.warn();
     let label = Label::first_free(&ground.home)?;
-    let stage = SessionStage::set(config, label, (&ground, cast), &caller)?;
+    let mut tree = Tree::find();
+    let stage = SessionStage::set(config, (label, &mut tree), (&ground, cast), &caller)?;
     tell_user(&stage);
     let (token, name) = (Token::random()?, config.name.clone());
     let introduction = Introduction { token, name, joined: false };

@@ -25,8 +25,11 @@ use crate::{
     config::{DoctorConfig, audience},
     protection::Loss,
     shell::{
-        demo, enclosure, fence, ffi, pads, places, programs, run_dir::Surroundings, sentence,
-        session_group, sockets, users,
+        demo, enclosure, fence, ffi, pads, places, programs,
+        run_dir::Surroundings,
+        sentence,
+        session_group::{self, Possible},
+        sockets, users,
     },
 };
 
@@ -59,7 +62,7 @@ fn text(findings: &[Finding]) -> String {
 fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let mut findings = vec![kernel(), landlock(), seccomp()];
     findings.extend(fences());
-    findings.extend([limits(), datagrams(), control_groups(), rendering()]);
+    findings.extend([limits(), datagrams(), control_groups(config), rendering()]);
     findings.extend(workers(config));
     findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
     findings.extend(relay::findings(config));
@@ -164,10 +167,21 @@ fn datagrams() -> Finding {
 }
 
 /// Makes a session's control group, and removes it.
-fn control_groups() -> Finding {
+fn control_groups(config: &DoctorConfig) -> Finding {
     let subject = "control groups";
-    match session_group::try_out() {
-        Ok(own) => Finding::ok(subject, format!("one for each session, in {}", own.display())),
+    match session_group::try_out(&config.limits) {
+        Ok(Possible { own, limits: Ok(()) }) => {
+            Finding::ok(subject, format!("one for each session, in {}", own.display()))
+        }
+        Ok(Possible { own, limits: Err(error) }) => Finding::warn(
+            subject,
+            format!(
+                "one for each session, in {}, but {} ({error})",
+                own.display(),
+                session_group::NO_LIMITS
+            ),
+            "start Lumen in a unit of its own with `Delegate=yes`",
+        ),
         Err(error) => Finding::warn(
             subject,
             format!("{} ({error})", session_group::LOSS),

@@ -23,7 +23,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 35] = [
+pub const OPTIONS: [OptionRow; 37] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -34,6 +34,29 @@ pub const OPTIONS: [OptionRow; 35] = [
         help: "Shell command to start inside the desktop; or write the program and its arguments \
                after `--`.",
         commands: SESSION,
+    },
+    OptionRow {
+        key: Key::AppMemory,
+        name: "app-memory",
+        short: None,
+        environment: "LUMEN_APP_MEMORY",
+        placeholder: Some("SIZE|PERCENT|none"),
+        default: "80%",
+        help: "Memory that the app and all it starts may use together, such as 4G; beyond it the kernel \
+               ends the largest of them. The default is kept only where it can be, any other is a \
+               condition for the start.",
+        commands: SESSION_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::AppTasks,
+        name: "app-tasks",
+        short: None,
+        environment: "LUMEN_APP_TASKS",
+        placeholder: Some("COUNT|none"),
+        default: "4096",
+        help: "How many processes and threads the app and all it starts may have together; kept as \
+               --app-memory is.",
+        commands: SESSION_AND_DOCTOR,
     },
     OptionRow {
         key: Key::Listen,

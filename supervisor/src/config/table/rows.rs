@@ -28,6 +28,10 @@ pub enum Command {
 pub enum Key {
     /// The app, as a shell command.
     App,
+    /// Memory that the app and what it starts may use.
+    AppMemory,
+    /// Processes and threads that they may be.
+    AppTasks,
     /// How browsers authenticate.
     Auth,
     /// Path of the page.

@@ -3,7 +3,8 @@
 //! It is made below the supervisor's own group, wherever the kernel permits that: as root, or where the
 //! group is the user's (`Delegate=` in systemd.resource-control(5)). In it are two groups, of the workers
 //! and of the guests: the app, the helpers, and all that these start. Each process enters its group before
-//! it executes anything. Nothing is written to any group but these three.
+//! it executes anything. Nothing is written to any other group, unless to have what guests use counted, in
+//! one that was delegated ([`tree`]); then it is limited ([`limits`]).
 //!
 //! At the session's end the kernel kills whatever is in the group (`cgroup.kill`), whoever's child it is by
 //! then. A file in the supervisor's directory, which others cannot write to, has the group's path: so the
@@ -11,6 +12,9 @@
 //!
 //! An app of another user than the supervisor's cannot leave its group. Where both are one user it can, as
 //! it could kill the supervisor; there the group is for what was left behind, and not against the app.
+
+mod limits;
+mod tree;
 
 use std::{
     ffi::OsString,
@@ -26,15 +30,23 @@ use std::{
 use nix::unistd::{Uid, mkdtemp, write};
 use tracing::{info, warn};
 
+pub(crate) use self::tree::{NoLimits, Tree};
 use super::ffi::in_child;
-use crate::control_group::directory;
+use crate::config::GuestLimits;
 
 /// What the lack of a group means, for people.
 pub(crate) const LOSS: &str = "what a killed supervisor leaves of a session goes on: the session has no \
                                control group of its own";
 
+/// What the lack of limits means, for people.
+pub(crate) const NO_LIMITS: &str = "an app may use all of the machine's memory, and start as many processes as the machine has room for";
+
 /// How the names of our groups begin.
 const PREFIX: &str = "lumen-";
+
+/// The groups in a session's.
+const GUESTS: &str = "guests";
+const WORKERS: &str = "workers";
 
 /// How long to wait for processes that are ending, and how long between two looks.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -105,11 +117,10 @@ impl Entrance {
 }
 
 impl SessionGroup {
-    /// Makes the group of the session that has this label, of which `record` is the file, after ending
-    /// what is left of an earlier one.
-    pub(crate) fn make(label: &str, record: PathBuf) -> Result<Self, NoGroup> {
-        end_leftover(&record);
-        let path = new_directory(label)?;
+    /// Makes the group of the session that has this label, below the supervisor's. The file `record` is to
+    /// have its path.
+    pub(crate) fn make(own: &Path, label: &str, record: PathBuf) -> Result<Self, NoGroup> {
+        let path = new_directory(own, label)?;
         let noted = || fs::write(&record, path.as_os_str().as_bytes()).map_err(refused(&record));
         let made = furnish(&path).and_then(|parts| noted().map(|()| parts));
         let [guests, workers] = made.inspect_err(|_| {
@@ -117,6 +128,11 @@ impl SessionGroup {
             let _ = remove(&path);
         })?;
         Ok(Self { path, guests, workers, record })
+    }
+
+    /// Limits what guests use.
+    pub(crate) fn limit(&self, limits: &GuestLimits, tree: &mut Tree) -> Result<(), NoLimits> {
+        limits::limit(limits, tree, &self.path, &self.path.join(GUESTS))
     }
 
     /// The way in for the app and helpers.
@@ -142,22 +158,29 @@ impl Drop for SessionGroup {
     }
 }
 
-/// Tries whether a session could have a group; returns where.
-pub(crate) fn try_out() -> Result<PathBuf, NoGroup> {
-    let path = new_directory("doctor")?;
-    let furnished = furnish(&path);
-    remove(&path).map_err(refused(&path))?;
-    furnished?;
-    Ok(path.parent().unwrap_or(&path).to_owned())
+/// What a session could have.
+pub(crate) struct Possible {
+    /// Where its group would be.
+    pub(crate) own: PathBuf,
+    /// Whether what its guests use would be limited.
+    pub(crate) limits: Result<(), NoLimits>,
 }
 
-/// Makes an empty group below that of this process. Nobody can foresee its name.
-fn new_directory(label: &str) -> Result<PathBuf, NoGroup> {
-    let read = |path: &str| fs::read(path).map_err(refused(Path::new(path)));
-    let own = directory(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
-    let own = own.ok_or(NoGroup::Absent)?;
-    let pattern = own.join(format!("{PREFIX}{}-{label}-XXXXXX", Uid::effective()));
-    mkdtemp(&pattern).map_err(|errno| refused(&own)(errno.into()))
+/// Tries whether a session could have a group, with these limits.
+pub(crate) fn try_out(limits: &GuestLimits) -> Result<Possible, NoGroup> {
+    let mut tree = Tree::find()?;
+    let own = tree.own().to_owned();
+    let path = new_directory(&own, "doctor")?;
+    let limits =
+        furnish(&path).map(|_| limits::limit(limits, &mut tree, &path, &path.join(GUESTS)));
+    remove(&path).map_err(refused(&path))?;
+    Ok(Possible { own, limits: limits? })
+}
+
+/// Makes an empty group. Nobody can foresee its name.
+fn new_directory(parent: &Path, label: &str) -> Result<PathBuf, NoGroup> {
+    let pattern = parent.join(format!("{PREFIX}{}-{label}-XXXXXX", Uid::effective()));
+    mkdtemp(&pattern).map_err(|errno| refused(parent)(errno.into()))
 }
 
 /// Makes the groups of guests and workers.
@@ -165,11 +188,11 @@ fn furnish(path: &Path) -> Result<[Entrance; 2], NoGroup> {
     if !path.join("cgroup.kill").exists() {
         return Err(NoGroup::NoKill);
     }
-    Ok([Entrance::make(&path.join("guests"))?, Entrance::make(&path.join("workers"))?])
+    Ok([Entrance::make(&path.join(GUESTS))?, Entrance::make(&path.join(WORKERS))?])
 }
 
 /// Ends what is left of the session that wrote this record.
-fn end_leftover(record: &Path) {
+pub(crate) fn end_leftover(record: &Path) {
     let Ok(path) = fs::read(record) else { return };
     let path = PathBuf::from(OsString::from_vec(path));
     let is_ours = path.is_absolute()

@@ -52,6 +52,12 @@ pub(crate) enum StageError {
     /// Workers cannot be confined.
     #[error(transparent)]
     Fence(#[from] NoFence),
+    /// Limits that somebody chose cannot be kept.
+    #[error(
+        "cannot limit what apps use: {0}; start Lumen in a unit of its own with Delegate=yes, or without \
+         --app-memory and --app-tasks"
+    )]
+    Limits(String),
     /// The address for browsers cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {

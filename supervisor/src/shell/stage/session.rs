@@ -26,7 +26,7 @@ use super::{
         label::Label,
         nameless, pads,
         places::{self, Place, PlaceError, Temporary},
-        session_group::{self, Entrance, NoGroup, SessionGroup},
+        session_group::{self, Entrance, NoGroup, SessionGroup, Tree},
         sockets,
         spawn::AppLaunch,
         standing::Standing,
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     admin::Home,
-    config::{AppChoice, SessionConfig, UdpListen},
+    config::{AppChoice, GuestLimits, SessionConfig, UdpListen},
     lifecycle::Helper,
     plan::{self, Identity, SessionFacts},
 };
@@ -76,7 +76,7 @@ impl SessionStage {
     /// Prepares everything, or nothing.
     pub(crate) fn set(
         config: &SessionConfig,
-        label: Label,
+        (label, tree): (Label, &mut Result<Tree, NoGroup>),
         (ground, cast): (&Ground, Cast),
         caller: &Caller,
     ) -> Result<Self, StageError> {
@@ -88,7 +88,7 @@ impl SessionStage {
         let media = sockets::media(media_at, port, &origin)
             .map_err(|source| StageError::Media { port, source })?;
         let media_at = Rc::new(Cell::new(media_at));
-        let group = group(label.as_str(), &ground.home);
+        let group = group((label.as_str(), tree), &ground.home, &config.limits)?;
         let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
         let path = places.runtime_dir.join(&places.display);
         let wayland = places::as_user(cast.session.identity, || places::listen(&path))?;
@@ -249,12 +249,38 @@ impl Stage for SessionStage {
     }
 }
 
-/// The session's control group. Without one the session starts all the same.
-fn group(label: &str, home: &Home) -> Option<SessionGroup> {
-    let told = |error: &NoGroup| {
-        info!("{} ({error})", session_group::LOSS);
+/// The session's control group. Without one, or without limits that nobody chose, it starts all the same.
+fn group(
+    (label, tree): (&str, &mut Result<Tree, NoGroup>),
+    home: &Home,
+    limits: &GuestLimits,
+) -> Result<Option<SessionGroup>, StageError> {
+    let record = home.group(label);
+    session_group::end_leftover(&record);
+    let made = tree.as_mut().map_err(|error| error.to_string()).and_then(|tree| {
+        let group = SessionGroup::make(tree.own(), label, record);
+        group.map(|group| (group, tree)).map_err(|error| error.to_string())
+    });
+    let (group, limited) = match made {
+        Ok((group, tree)) => {
+            let limited = group.limit(limits, tree).map_err(|error| error.to_string());
+            (Some(group), limited)
+        }
+        Err(why) => {
+            info!("{} ({why})", session_group::LOSS);
+            (None, Err(why))
+        }
     };
-    SessionGroup::make(label, home.group(label)).inspect_err(told).ok()
+    match limited {
+        Ok(()) => Ok(group),
+        Err(why) if limits.are_required() => Err(StageError::Limits(why)),
+        Err(why) => {
+            if group.is_some() {
+                info!("{} ({why})", session_group::NO_LIMITS);
+            }
+            Ok(group)
+        }
+    }
 }
 
 /// Without access to uinput the session starts all the same: the gamepad worker says so, and pads are off.
