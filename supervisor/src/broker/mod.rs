@@ -10,6 +10,7 @@
 //! Every answer is immediate; the shell makes each request wait for its own answer only, so one
 //! that needs a person or another program delays no other.
 
+pub mod connection;
 pub mod leases;
 mod logins;
 pub mod relay;
