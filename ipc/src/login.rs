@@ -3,6 +3,8 @@
 //! INVARIANT: only the host's broker creates, changes and ends a [`Login`]. Other processes only
 //! pass it on and obey it.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{identity::SessionId, text::Secret};
@@ -40,8 +42,9 @@ pub struct Login {
 /// How a browser signs in.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Method {
-    /// With nothing, where no sign-in is required.
-    Open,
+    /// With nothing, where no sign-in is required. The supervisor finds out whose browser it is, by the
+    /// browser's end of its connection, which is this.
+    Open(SocketAddr),
     /// With the access token of a desktop.
     Token(Secret),
 }
@@ -59,6 +62,9 @@ pub struct SignedIn {
 /// Why a login was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum LoginRefusal {
+    /// No sign-in is required of the desktop's own user, and the browser is another's, or nobody knows whose.
+    #[error("the browser is not of a user who is let in without a login")]
+    OtherUser,
     /// A wrong token, or an unknown or expired key.
     #[error("wrong or expired credentials")]
     Wrong,

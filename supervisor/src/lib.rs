@@ -31,7 +31,7 @@
 //! | [`pace`] | rate limits | yes |
 //! | [`locale`] | an installed locale with UTF-8 | yes |
 //! | [`lifecycle`] | what is started, reconnected, restarted and ended, and when | yes |
-//! | [`broker`] | token, logins, throttle, relay credentials, input leases | except for randomness |
+//! | [`broker`] | token, logins, throttle, whose a connection is, relay credentials, input leases | except for randomness |
 //! | [`leases`] | a session's input leases, of which its compositor and rtc are told | yes |
 //! | [`admin`] | the path of the admin socket; log lines and their rings | yes |
 //! | [`cli`] | what each command prints | no |

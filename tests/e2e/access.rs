@@ -1,19 +1,21 @@
 //! Who is let in.
 
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::mpsc::{Receiver, channel},
     thread,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use lumen_ipc::process::Worker;
 use lumen_tests::{
     browser::Browser,
     patience::{patience, wait_until},
-    rig::{Rig, Setup},
+    rig::{Rig, Setup, TEST_USER, runs_as_root},
     viewer::{Handshake, Signalling, get},
 };
+use nix::unistd::{Uid, User, setfsuid};
 
 /// The page's form that asks for a token.
 const ASKS_FOR_TOKEN: &str = "!document.querySelector('#login').hidden";
@@ -60,6 +62,126 @@ fn no_authentication_on_loopback_lets_in_without_a_token() -> Result<()> {
     assert_eq!(rig.token(), "");
     let browser = Browser::start()?;
     let page = browser.open(rig.url())?;
+    page.wait_for_picture()
+}
+
+/// Runs `work` with the sockets that it makes belonging to a user.
+fn as_user<Found: Send>(uid: Uid, work: impl FnOnce() -> Found + Send) -> Found {
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            // The kernel gives a socket to the user as whom the thread uses files.
+            setfsuid(uid);
+            work()
+        });
+        working.join().expect("the work does not panic")
+    })
+}
+
+/// The ways of one user's browser into a desktop: the page's question, and the WebSocket.
+fn admits(address: SocketAddr, uid: Uid) -> Result<bool> {
+    let (asked, opened) = as_user(uid, || {
+        (get(address, "/api/session", &[]), Signalling::open(Handshake::of(address)))
+    });
+    let asked = asked?;
+    match (asked.status, opened) {
+        (200, Ok(_)) => Ok(true),
+        (403, Err(refused)) if refused.to_string().contains("403") => {
+            ensure!(asked.header("lumen-refusal") == Some("other-user"), "{asked:?}");
+            ensure!(asked.body.contains("desktop's own user"), "{asked:?}");
+            Ok(false)
+        }
+        (_, opened) => bail!("user {uid}: {asked:?}, but for the WebSocket {opened:?}"),
+    }
+}
+
+#[test]
+fn no_authentication_lets_in_the_desktops_user_and_root_and_no_other_user() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root, who alone can be another user: nothing to test");
+        return Ok(());
+    }
+    let owner = User::from_name(TEST_USER)?.context("the user of tests")?.uid;
+    let open = |setup: Setup| setup.option("--auth", "none");
+    // A nameless user's number, which is not the test user's.
+    let stranger = 40_017;
+    for (setup, owner) in [
+        (open(Setup::new()), owner),
+        (open(Setup::new()).listen("[::1]:0"), owner),
+        (open(Setup::new().as_root()), owner),
+        (open(Setup::new().as_nameless(stranger)), Uid::from_raw(stranger)),
+    ] {
+        let rig = setup.start()?;
+        let address = rig.address();
+        let gateway = rig.ready_worker(Worker::Gateway)?.user_ids()?[0];
+        ensure!(admits(address, owner)? && admits(address, Uid::from_raw(0))?, "{owner}");
+        let others = [1, 65_534, stranger + 1, gateway].map(Uid::from_raw);
+        for other in others.into_iter().filter(|other| *other != owner) {
+            ensure!(!admits(address, other)?, "the desktop of {owner} admits {other}");
+        }
+        wait_until("the log says whose browser it was", || {
+            rig.said().contains("refused a browser of another user")
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn no_authentication_knows_a_browser_that_connects_by_a_socket_for_ipv6() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root, who alone can be another user: nothing to test");
+        return Ok(());
+    }
+    let rig = Setup::new().option("--auth", "none").start()?;
+    let mapped = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), rig.address().port()));
+    let request = format!(
+        "GET /api/session HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        rig.address()
+    );
+    for (uid, status) in [(0, "HTTP/1.1 200"), (1, "HTTP/1.1 403")] {
+        let mut stream = as_user(Uid::from_raw(uid), || TcpStream::connect(mapped))?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with(status), "user {uid}: {answer}");
+    }
+    Ok(())
+}
+
+/// A user's tunnel to the gateway, as of SSH: where it listens. It ends with the test's process.
+fn tunnel(uid: Uid, gateway: SocketAddr) -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for near in listener.incoming().map_while(Result::ok) {
+            let Ok(far) = as_user(uid, || TcpStream::connect(gateway)) else { continue };
+            for (from, to) in [(near.try_clone(), far.try_clone()), (Ok(far), Ok(near))] {
+                let (Ok(mut from), Ok(mut to)) = (from, to) else { continue };
+                thread::spawn(move || {
+                    // Either end may close at any time.
+                    let _ = io::copy(&mut from, &mut to);
+                    let _ = to.shutdown(Shutdown::Write);
+                });
+            }
+        }
+    });
+    Ok(address)
+}
+
+#[test]
+fn tunnel_lets_in_whom_its_user_may_let_in_and_a_page_says_why_it_does_not() -> Result<()> {
+    if !runs_as_root() {
+        println!("not root, who alone can be another user: nothing to test");
+        return Ok(());
+    }
+    let rig = Setup::new().option("--auth", "none").start()?;
+    let owner = User::from_name(TEST_USER)?.context("the user of tests")?.uid;
+    let browser = Browser::start()?;
+    let refused = tunnel(Uid::from_raw(1), rig.address())?;
+    let page = browser.open(&format!("http://{refused}/"))?;
+    page.wait_for_status("another user's")?;
+    ensure!(page.frames()?.is_empty());
+    let admitted = tunnel(owner, rig.address())?;
+    let page = browser.open(&format!("http://{admitted}/"))?;
     page.wait_for_picture()
 }
 

@@ -46,6 +46,8 @@ pub enum Refusal {
     },
     /// The signalling socket was requested without an upgrade to WebSocket.
     NoUpgrade,
+    /// The gateway needs no login of the desktop's own user, and the browser is another's.
+    OtherUser,
     /// Too many wrong tokens.
     TooManyAttempts {
         /// When the next one is accepted.
@@ -99,6 +101,7 @@ impl Refusal {
             Self::NotFound => "not-found",
             Self::NotLoopback { .. } => "not-loopback",
             Self::NoUpgrade => "no-upgrade",
+            Self::OtherUser => "other-user",
             Self::TooManyAttempts { .. } => "too-many-attempts",
             Self::TooManyConnections => "too-many-connections",
             Self::Unavailable => "unavailable",
@@ -111,7 +114,9 @@ impl Refusal {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::BadForwarded { .. } | Self::BadHost | Self::BadLogin => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin(_) | Self::NotLoopback { .. } => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin(_) | Self::NotLoopback { .. } | Self::OtherUser => {
+                StatusCode::FORBIDDEN
+            }
             Self::LoginTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LoginTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::LoginType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -180,6 +185,11 @@ impl std::fmt::Display for Refusal {
                 f,
                 "The WebSocket arrived as a plain request: the proxy has to pass the Upgrade and \
                  Connection headers on; see {GUIDE}."
+            ),
+            Self::OtherUser => f.write_str(
+                "Started with --auth none, Lumen lets in the browsers of the desktop's own user and of \
+                 root only, and this one is another user's, or comes through a program of one. Without \
+                 --auth none the printed address has a token that lets in any browser.",
             ),
             Self::TooManyAttempts { retry_after_seconds } => {
                 write!(f, "Too many attempts. Try again in {retry_after_seconds} s.")

@@ -162,6 +162,23 @@ async fn session_says_whether_there_is_something_to_sign_out_of() {
 }
 
 #[tokio::test]
+async fn supervisor_is_asked_whose_browser_it_is_where_nobody_logs_in_and_its_refusal_is_final() {
+    let (rig, logins) = Rig::start_with_logins_by(AuthMode::None).await;
+    let own = format!("http://{}", rig.address);
+    let browser = rig.open(&own, None).await.expect("the user's own");
+    let client = browser.0.get_ref().local_addr().expect("connected");
+    assert_eq!(*logins.opened.borrow(), Some(client));
+    logins.is_open_to_others.store(true, Ordering::Relaxed);
+    assert_eq!(rig.open(&own, None).await.err(), Some(403));
+    let refused = rig.get("/api/session").await;
+    let word = refused.header("lumen-refusal");
+    assert_eq!((refused.status(), word), (403, Some("other-user")), "{}", refused.0);
+    assert!(refused.body().contains("Without --auth none"), "{}", refused.0);
+    // The page itself, which shows that sentence, is anybody's.
+    assert_eq!(rig.get("/").await.status(), 200);
+}
+
+#[tokio::test]
 async fn half_of_a_key_opens_nothing_and_ends_nothing() {
     let (rig, logins) = Rig::start_with_logins().await;
     let own = format!("http://{}", rig.address);

@@ -95,6 +95,10 @@ pub(crate) struct Rig {
 pub(crate) struct Logins {
     /// Whether the login of [`COOKIE`] has ended.
     pub(crate) ended: Arc<AtomicBool>,
+    /// Whether it is another user's browsers that are let in without a login.
+    pub(crate) is_open_to_others: Arc<AtomicBool>,
+    /// The browser's end of the last connection that was to be let in without a login.
+    pub(crate) opened: watch::Sender<Option<SocketAddr>>,
     /// How many sign-ins were begun.
     pub(crate) begun: watch::Sender<u32>,
     /// How often a login was resumed.
@@ -148,7 +152,11 @@ impl Broker for Supervisor {
         from: IpAddr,
     ) -> Result<SignedIn, LoginRefusal> {
         let token = match method {
-            Method::Open => {
+            Method::Open(client) => {
+                self.logins.opened.send_replace(Some(client));
+                if self.logins.is_open_to_others.load(Ordering::Relaxed) {
+                    return Err(LoginRefusal::OtherUser);
+                }
                 let login = Login { expires_in_seconds: None, ..login(LoginId::OPEN) };
                 return Ok(SignedIn { login, key: None });
             }
@@ -266,9 +274,14 @@ impl Rig {
 
     /// With the supervisor's side of the logins.
     pub(crate) async fn start_with_logins() -> (Self, Logins) {
+        Self::start_with_logins_by(AuthMode::Token).await
+    }
+
+    /// The same, in either way.
+    pub(crate) async fn start_with_logins_by(auth: AuthMode) -> (Self, Logins) {
         let (broker, _) = Supervisor::new(false);
         let logins = broker.logins.clone();
-        (Self::start_with_broker(AuthMode::Token, supervisor(broker)).await, logins)
+        (Self::start_with_broker(auth, supervisor(broker)).await, logins)
     }
 
     /// With a relay, whose connections on this port are recognised by `handover`; and the relay's

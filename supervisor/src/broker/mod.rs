@@ -20,7 +20,7 @@ mod throttle;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -32,6 +32,8 @@ use lumen_ipc::{
     text::Secret,
     units::SessionId,
 };
+use lumen_ipc_runtime::log::RateLimit;
+use nix::unistd::Uid;
 
 pub(crate) use leases::random_challenge;
 pub use logins::Lifetimes;
@@ -47,12 +49,14 @@ const SESSION: SessionId = SessionId::SOLE;
 const FULL: Rights = Rights { control: true };
 
 /// The login of every browser where no sign-in is required.
-const OPEN_TO_ALL: Login =
+const OPEN: Login =
     Login { id: LoginId::OPEN, session: SESSION, rights: FULL, expires_in_seconds: None };
 
 /// The access tokens, their logins, and the penalties for wrong tokens.
 pub struct Access {
     mode: AuthMode,
+    /// Whose browsers are let in where no sign-in is required.
+    owners: Vec<Uid>,
     tokens: BTreeMap<SessionId, Digest>,
     logins: Logins,
     throttle: Throttle,
@@ -64,10 +68,17 @@ impl Access {
     pub fn new(mode: AuthMode, lifetimes: Lifetimes) -> Self {
         Self {
             mode,
+            owners: Vec::new(),
             tokens: BTreeMap::new(),
             logins: Logins::new(lifetimes),
             throttle: Throttle::default(),
         }
+    }
+
+    /// Where no sign-in is required, lets in the browsers of these users.
+    #[must_use]
+    pub fn open_to(self, owners: Vec<Uid>) -> Self {
+        Self { owners, ..self }
     }
 
     /// The logins as they are stored, where `unix` is the time at `now`.
@@ -92,19 +103,25 @@ impl Access {
         self.logins.end_of_session(session);
     }
 
-    /// Signs a browser in.
+    /// Signs a browser in. `owner` tells whose the browser's end of a connection is.
     ///
     /// # Errors
-    /// [`LoginRefusal`] when the token is wrong, or too many wrong ones came from there.
+    /// [`LoginRefusal`] when the token is wrong, or too many wrong ones came from there; without a token,
+    /// when the browser is another user's.
     pub fn begin(
         &mut self,
         now: Instant,
         method: &Method,
         from: IpAddr,
+        owner: impl FnOnce(SocketAddr) -> Option<Uid>,
     ) -> Result<SignedIn, LoginRefusal> {
         match method {
-            Method::Open if self.mode == AuthMode::None => {
-                Ok(SignedIn { login: OPEN_TO_ALL, key: None })
+            Method::Open(client) if self.mode == AuthMode::None => {
+                let owner = owner(*client);
+                if !owner.is_some_and(|owner| self.owners.contains(&owner)) {
+                    return Err(other_user(owner));
+                }
+                Ok(SignedIn { login: OPEN, key: None })
             }
             Method::Token(token) => match self.opened_by(token) {
                 Some(session) => {
@@ -114,7 +131,7 @@ impl Access {
                 }
                 None => Err(self.wrong(now, from)),
             },
-            Method::Open => Err(self.wrong(now, from)),
+            Method::Open(_) => Err(self.wrong(now, from)),
         }
     }
 
@@ -130,7 +147,7 @@ impl Access {
     /// then counts as used.
     pub fn login_of_page(&mut self, now: Instant, key: Option<&Secret>) -> Option<Login> {
         match key {
-            None => (self.mode == AuthMode::None).then_some(OPEN_TO_ALL),
+            None => (self.mode == AuthMode::None).then_some(OPEN),
             Some(key) => self.logins.resume(now, key),
         }
     }
@@ -167,6 +184,16 @@ impl Access {
     }
 }
 
+/// Refuses the browser of a user who is not let in without a token; `None` if nobody knows whose it is.
+fn other_user(owner: Option<Uid>) -> LoginRefusal {
+    static LIMIT: RateLimit = RateLimit::per_second(1);
+    if LIMIT.allows() {
+        let (suppressed, uid) = (LIMIT.suppressed(), owner.map(Uid::as_raw));
+        tracing::warn!(suppressed, uid, "refused a browser of another user");
+    }
+    LoginRefusal::OtherUser
+}
+
 fn too_many(refusal: TooMany) -> LoginRefusal {
     let whole = refusal.retry_after + Duration::from_millis(999);
     let retry_after_seconds = u16::try_from(whole.as_secs()).unwrap_or(u16::MAX);
@@ -189,8 +216,9 @@ mod tests {
         let (mut access, now) = (access(), Instant::now());
         let other = SessionId(2);
         access.open(other, digest("other"));
-        let signed_in =
-            |access: &mut Access, token: &str| access.begin(now, &with_token(token), browser());
+        let signed_in = |access: &mut Access, token: &str| {
+            access.begin(now, &with_token(token), browser(), nobody)
+        };
         let first = signed_in(&mut access, "token").expect("right");
         let second = signed_in(&mut access, "other").expect("right");
         assert_eq!((first.login.session, second.login.session), (SESSION, other));
@@ -222,7 +250,7 @@ mod tests {
     fn right_token_gives_a_key_that_resumes() {
         let (mut access, now) = (access(), Instant::now());
         let method = right(&access);
-        let signed_in = access.begin(now, &method, browser()).expect("right token");
+        let signed_in = access.begin(now, &method, browser(), nobody).expect("right token");
         let key = signed_in.key.expect("a key");
         assert_eq!(access.resume(now, &key), Ok(signed_in.login));
         assert_eq!(access.resume(now, &key), Ok(signed_in.login));
@@ -233,7 +261,7 @@ mod tests {
     fn wrong_token_and_unknown_key_and_a_token_for_a_key_are_refused() {
         let (mut access, now) = (access(), Instant::now());
         let zeros = "0".repeat(64);
-        let answer = access.begin(now, &with_token(&zeros), browser());
+        let answer = access.begin(now, &with_token(&zeros), browser(), nobody);
         assert_eq!(answer, Err(LoginRefusal::Wrong));
         let unknown = Secret::new(zeros).expect("short enough");
         assert_eq!(access.resume(now, &unknown), Err(LoginRefusal::Wrong));
@@ -241,13 +269,44 @@ mod tests {
         assert_eq!(access.resume(now, &token), Err(LoginRefusal::Wrong));
     }
 
+    /// The browser's end of a connection.
+    fn client() -> SocketAddr {
+        "127.0.0.1:40000".parse().expect("an address")
+    }
+
+    /// A kernel that does not tell whose a connection is.
+    fn nobody(_: SocketAddr) -> Option<Uid> {
+        None
+    }
+
     #[test]
-    fn door_is_open_only_where_nobody_has_to_sign_in() {
-        let now = Instant::now();
-        assert_eq!(access().begin(now, &Method::Open, browser()), Err(LoginRefusal::Wrong));
-        let mut open = Access::new(AuthMode::None, LIFETIMES);
-        let signed_in = open.begin(now, &Method::Open, browser()).expect("it is open");
-        assert_eq!((signed_in.login.id, signed_in.key), (LoginId::OPEN, None));
+    fn door_is_open_only_where_nobody_has_to_sign_in_and_to_its_owners_only() {
+        let (now, open) = (Instant::now(), Method::Open(client()));
+        let uid = |uid| Some(Uid::from_raw(uid));
+        let owned_by = |owner: Option<Uid>| {
+            move |asked| {
+                assert_eq!(asked, client());
+                owner
+            }
+        };
+        let owners = [0, 1000].map(Uid::from_raw).to_vec();
+        let mut closed = access().open_to(owners.clone());
+        let answer = closed.begin(now, &open, browser(), owned_by(uid(0)));
+        assert_eq!(answer, Err(LoginRefusal::Wrong));
+        let mut access = Access::new(AuthMode::None, LIFETIMES).open_to(owners);
+        for owner in [uid(0), uid(1000)] {
+            let signed_in = access.begin(now, &open, browser(), owned_by(owner));
+            let signed_in = signed_in.expect("it is open to that user");
+            assert_eq!((signed_in.login.id, signed_in.key), (LoginId::OPEN, None));
+        }
+        for owner in [None, uid(1), uid(999), uid(1001), uid(u32::MAX)] {
+            let answer = access.begin(now, &open, browser(), owned_by(owner));
+            assert_eq!(answer, Err(LoginRefusal::OtherUser), "{owner:?}");
+        }
+        // A desktop that names nobody lets nobody in.
+        let mut access = Access::new(AuthMode::None, LIFETIMES);
+        let answer = access.begin(now, &open, browser(), owned_by(uid(0)));
+        assert_eq!(answer, Err(LoginRefusal::OtherUser));
     }
 
     #[test]
@@ -255,31 +314,31 @@ mod tests {
         let (mut access, now) = (access(), Instant::now());
         let guess = with_token("guess");
         for _ in 0..5 {
-            assert_eq!(access.begin(now, &guess, browser()), Err(LoginRefusal::Wrong));
+            assert_eq!(access.begin(now, &guess, browser(), nobody), Err(LoginRefusal::Wrong));
         }
-        let refusal = access.begin(now, &guess, browser());
+        let refusal = access.begin(now, &guess, browser(), nobody);
         assert_eq!(refusal, Err(LoginRefusal::TooMany { retry_after_seconds: 6 }));
         let strangers = (1..10_000_u32).map(|bits| IpAddr::V4(bits.into()));
         for stranger in strangers {
-            let _ = access.begin(now, &guess, stranger);
+            let _ = access.begin(now, &guess, stranger, nobody);
         }
         let method = right(&access);
         for from in [browser(), "198.51.100.1".parse().expect("an address")] {
-            assert!(access.begin(now, &method, from).is_ok(), "{from}");
+            assert!(access.begin(now, &method, from, nobody).is_ok(), "{from}");
         }
         let elsewhere = "198.51.100.2".parse().expect("an address");
-        assert_eq!(access.begin(now, &guess, elsewhere), Err(LoginRefusal::Wrong));
+        assert_eq!(access.begin(now, &guess, elsewhere, nobody), Err(LoginRefusal::Wrong));
     }
 
     #[test]
     fn signed_out_key_opens_nothing_and_says_which_login_ended() {
         let (mut access, now) = (access(), Instant::now());
         let method = right(&access);
-        let signed_in = access.begin(now, &method, browser()).expect("right token");
+        let signed_in = access.begin(now, &method, browser(), nobody).expect("right token");
         let key = signed_in.key.expect("a key");
         assert_eq!(access.sign_out(&key), Some((SESSION, signed_in.login.id)));
         assert_eq!(access.sign_out(&key), None);
         assert_eq!(access.resume(now, &key), Err(LoginRefusal::Wrong));
-        assert!(access.begin(now, &method, browser()).is_ok(), "the token still opens");
+        assert!(access.begin(now, &method, browser(), nobody).is_ok(), "the token still opens");
     }
 }

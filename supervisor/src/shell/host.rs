@@ -45,11 +45,12 @@ use super::{
     fence::Namespaces,
     log::Log,
     news::Bulletin,
+    owner,
     stage::{HostStage, Stage},
     worker::{Roster, Workers},
 };
 use crate::{
-    broker::{Access, leases::LeaseMint, relay::RelayMint},
+    broker::{Access, connection::Connection, leases::LeaseMint, relay::RelayMint},
     lifecycle::{Action, Input, Instance, Lifecycle, Outcome},
 };
 
@@ -369,7 +370,9 @@ impl Host {
         // Sending fails only if the gateway has closed the request.
         match request {
             BrokerRequest::Begin(method, from, reply) => {
-                let signed_in = self.access.begin(now, &method, from);
+                let listen = &self.stage.front_door.listen;
+                let owner = |client| owner::of(Connection { client, server: listen.tcp()? });
+                let signed_in = self.access.begin(now, &method, from, owner);
                 match signed_in.is_ok() {
                     true => self.remember(|| drop(reply.send(signed_in))),
                     false => drop(reply.send(signed_in)),

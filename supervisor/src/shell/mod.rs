@@ -27,6 +27,7 @@ mod link;
 mod log;
 mod nameless;
 mod news;
+mod owner;
 pub(crate) mod pads;
 pub(crate) mod places;
 mod proc;

@@ -167,7 +167,8 @@ fn host_and_session(
     let mut tree = Tree::find();
     let stage = SessionStage::set(&config.session, (label, &mut tree), (&ground, cast), &caller)?;
     tell_user(&stage);
-    let access = Access::new(config.host.auth, config.host.lifetimes);
+    let owners = [Uid::from_raw(0), Uid::effective(), stage.owner()];
+    let access = Access::new(config.host.auth, config.host.lifetimes).open_to(owners.into());
     let introduction = Introduction { token: Token::random()?, name: None, joined: true };
     runtime()?.block_on(async {
         let admin = host.admin.socket.try_clone()?;

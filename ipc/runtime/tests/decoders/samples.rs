@@ -413,6 +413,11 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::SignOut(Some((login().session, login().id)))),
         request(BrokerRequest::MintLease { key: Some(secret("key")) }),
         reply(BrokerResponse::MintLease(Some(lease()))),
+        request(BrokerRequest::Begin {
+            method: Method::Open((Ipv4Addr::LOCALHOST, 40_000).into()),
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        reply(BrokerResponse::Begin(Err(LoginRefusal::OtherUser))),
     ]
 }
 

@@ -85,6 +85,7 @@ impl From<LoginError> for Refusal {
             LoginError::Refused(LoginRefusal::TooMany { retry_after_seconds }) => {
                 Self::TooManyAttempts { retry_after_seconds }
             }
+            LoginError::Refused(LoginRefusal::OtherUser) => Self::OtherUser,
             LoginError::Refused(LoginRefusal::Wrong) => Self::WrongToken,
             LoginError::Unavailable => Self::Unavailable,
         }
@@ -255,10 +256,16 @@ pub(super) struct Admitted {
 }
 
 /// What the browser of this request may do, and in which session.
-async fn admit(app: &App, visit: &Visit, headers: &HeaderMap) -> Result<Admitted, Refusal> {
+async fn admit(
+    app: &App,
+    (client, visit): (&Client, &Visit),
+    headers: &HeaderMap,
+) -> Result<Admitted, Refusal> {
     if app.auth == AuthMode::None {
-        let from = visit.asker.source;
-        let SignedIn { login, key } = app.broker.begin(SignIn::Open, from).await?;
+        let method = SignIn::Open(client.end.ok_or(Refusal::OtherUser)?);
+        let begun = app.broker.begin(method, visit.asker.source).await;
+        let SignedIn { login, key } =
+            begun.inspect_err(|_| app.figures.logins_refused.increment())?;
         visit.belongs_to(login.id)?;
         return Ok(Admitted { login, key });
     }
@@ -283,6 +290,7 @@ struct Session<'hostname> {
 async fn session(
     State(app): State<App>,
     Extension(visit): Extension<Visit>,
+    Extension(client): Extension<Client>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -291,7 +299,7 @@ async fn session(
         let asker = &visit.asker;
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
     }
-    let Admitted { key, .. } = admit(&app, &visit, &headers).await?;
+    let Admitted { key, .. } = admit(&app, (&client, &visit), &headers).await?;
     let session = Session { hostname: app.hostname.as_str(), signed_in: key.is_some() };
     Ok(axum::Json(session).into_response())
 }
@@ -305,7 +313,7 @@ async fn signal(
 ) -> Result<Response, Refusal> {
     let asker = &visit.asker;
     asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
-    let admitted = admit(&app, &visit, &headers).await?;
+    let admitted = admit(&app, (&client, &visit), &headers).await?;
     let upgrade = upgrade.map_err(|_| refuse(&app, Some(asker), Refusal::NoUpgrade))?;
     client.place.keep();
     let serve = move |socket| socket::serve(socket, app, admitted, (client, visit));

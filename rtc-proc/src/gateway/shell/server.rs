@@ -40,6 +40,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) sender: Sender,
+    /// The other end's address and port; `None` on a Unix socket.
+    pub(super) end: Option<SocketAddr>,
     /// A WebSocket keeps it for as long as it lives.
     pub(super) place: Arc<Place>,
 }
@@ -78,16 +80,16 @@ impl Listener {
 impl Client {
     /// The client of a connection, if there is a place for it.
     fn admit(stream: &Stream, app: &App) -> Option<Self> {
-        let address = match stream {
-            Stream::Tcp(_, address) => Some(address.ip()),
+        let end = match stream {
+            Stream::Tcp(_, address) => Some(*address),
             Stream::Unix(_) => None,
         };
-        let sender = Sender::of(address, &app.front_door.trusted);
+        let sender = Sender::of(end.map(|end| end.ip()), &app.front_door.trusted);
         let place = match sender {
             Sender { address: Some(address), trusted: false } => app.connections.enter(address),
             _ => app.connections.enter_for_others(),
         };
-        Some(Self { sender, place: Arc::new(place?) })
+        Some(Self { sender, end, place: Arc::new(place?) })
     }
 }
 

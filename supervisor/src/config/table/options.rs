@@ -151,7 +151,8 @@ pub const OPTIONS: [OptionRow; 37] = [
         placeholder: Some("token|none"),
         default: "token",
         help: "How browsers authenticate: with the token in the printed address, or not at all, \
-               which is allowed for `lumen run` only, on a loopback address and without a proxy.",
+               which is allowed for `lumen run` only, on a loopback address and without a proxy, and \
+               lets in the desktop's own user and root.",
         commands: HOST,
     },
     OptionRow {

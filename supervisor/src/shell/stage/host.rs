@@ -16,6 +16,7 @@ use lumen_ipc::{
 use super::{
     super::{
         enclosure::Origin,
+        owner,
         places::{self, Listener, Temporary},
         relay::{Relay, Whereabouts},
         sockets::{self, Door},
@@ -67,6 +68,9 @@ impl HostStage {
     ) -> Result<Self, StageError> {
         // First of all: while this socket is held, no other host of this name can start.
         let admin = places::listen(&ground.home.socket(&config.name))?;
+        if config.auth == AuthMode::None {
+            owners_are_known(&config.front_door.listen)?;
+        }
         let mut memory = memory();
         let door = door(&config.front_door.listen, memory.is_some())?;
         let addresses = sockets::addresses();
@@ -132,6 +136,16 @@ impl HostStage {
         };
         format!("{site}{}", self.front_door.base)
     }
+}
+
+/// Fails where nobody could be let in without a token, because the kernel does not tell whose a browser is.
+fn owners_are_known(listen: &Listen) -> Result<(), StageError> {
+    let known = listen.tcp().map(|address| owner::is_known(address.ip()));
+    known.transpose().map(drop).map_err(|source| StageError::System {
+        what: "whose browser connects, as --auth none has to; leave it out, and browsers sign in by the \
+               token in the printed address",
+        source,
+    })
 }
 
 /// The socket for browsers. If there was a host before, its workers may still be ending.

@@ -202,6 +202,11 @@ impl SessionStage {
         self.passing_home.as_deref()
     }
 
+    /// Whose desktop it is.
+    pub(crate) fn owner(&self) -> Uid {
+        Uid::from_raw(self.cast.session.identity.uid)
+    }
+
     /// The desktop's uid, if no user was named.
     pub(crate) fn anonymous_uid(&self) -> Option<u32> {
         let session = &self.cast.session;
