@@ -106,11 +106,11 @@ impl Stage {
     pub fn let_lie(&self, worker: Worker) -> Result<()> {
         let place = self.path(worker.binary());
         fs::remove_file(&place)?;
-        link(&built_folder()?.join(format!("examples/liar-{worker}")), &place)
+        link(&built(&format!("examples/liar-{worker}"))?, &place)
     }
 
     fn put(&self, name: &str) -> Result<()> {
-        link(&built_folder()?.join(name), &self.path(name))
+        link(&built(name)?, &self.path(name))
     }
 }
 
@@ -120,6 +120,14 @@ fn link(from: &Path, to: &Path) -> Result<()> {
         .or_else(|_| fs::copy(from, to).map(|_| ()))
         .with_context(|| format!("{} is missing; `make test` builds it", from.display()))
 }
+/// Where cargo put a binary or an example of the workspace.
+///
+/// # Errors
+/// When this test's own place does not tell.
+pub fn built(name: &str) -> Result<PathBuf> {
+    Ok(built_folder()?.join(name))
+}
+
 /// Where cargo put the binaries: beside this test's own folder `deps`, or beside this binary.
 fn built_folder() -> Result<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();

@@ -57,3 +57,23 @@ pub(crate) fn local(name: &[u8]) -> Vec<u8> {
 pub(crate) fn address(bytes: &[u8]) -> [Argument; 2] {
     [Argument::Bytes(bytes.to_vec()), word(bytes.len() as c_int)]
 }
+
+/// `sockaddr_nl` of the kernel.
+pub(crate) fn netlink() -> Vec<u8> {
+    [&(libc::AF_NETLINK as u16).to_ne_bytes()[..], &[0; 10]].concat()
+}
+
+/// `sockaddr_ll` of every interface.
+pub(crate) fn link_layer() -> Vec<u8> {
+    [&(libc::AF_PACKET as u16).to_ne_bytes()[..], &[0; 18]].concat()
+}
+
+/// `sockaddr_alg` of a digest: a type of 14 bytes, two words, and a name of 64 bytes.
+pub(crate) fn kernels_ciphers() -> Vec<u8> {
+    let mut bytes = (libc::AF_ALG as u16).to_ne_bytes().to_vec();
+    bytes.extend(b"hash");
+    bytes.resize(24, 0);
+    bytes.extend(b"sha256");
+    bytes.resize(88, 0);
+    bytes
+}

@@ -3,7 +3,8 @@
 //!
 //! - `scene`: a host with two sessions and their viewers, and the liar's place in it;
 //! - `puppet`: the liar (`tests/stubs/liar`), which has the worker's own policy and descriptors;
-//! - `escapes`: system calls under that policy;
+//! - `escapes`: system calls under that policy, each of which is an `aims`' and succeeds where nothing confines
+//!   (`control`);
 //! - `pester`: floods of messages that break no contract;
 //! - `slander`: lies and accusations on the links;
 //! - `pretence`: viewers that there are not;
@@ -16,8 +17,10 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "the test runner shows it for tests that fail")]
 
+mod aims;
 mod burden;
 mod calls;
+mod control;
 mod escapes;
 mod goal;
 mod pester;
@@ -38,6 +41,9 @@ use crate::{
     scene::{Bait, Scene},
 };
 
+/// A file that an intruder would make.
+const NEW_FILE: &str = "/tmp/lumen-liar-was-here";
+
 /// Plays a worker's part from its taking over to its successor, and judges it.
 fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
     if !sees_into_workers() {
@@ -51,16 +57,18 @@ fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
         row.admit(Goal::Keys, "where there is /dev/uinput, it can make a keyboard");
     }
     let mut scene = Scene::start(worker)?;
-    let bait = Bait::lay(&scene)?;
+    let bait = Bait::lay(&scene.host.at_home(""), NEW_FILE.into())?;
     remains::serves(&scene).context("before anything")?;
     let honest = scene.host.ready_worker(scene.part)?;
     if worker != Worker::Gateway {
-        secrets::look_for(&scene, honest, "the worker", &mut row)?;
+        let known = secrets::own_path(honest)?;
+        secrets::look_for(&scene, honest, ("the worker", &known), &mut row)?;
     }
     let puppet = scene.take_over()?;
     escapes::try_all(&scene, &bait, &puppet, &mut row)?;
     puppet.confine()?;
-    secrets::look_for(&scene, puppet.process()?, "the liar", &mut row)?;
+    puppet.hold(secrets::PLANTED)?;
+    secrets::look_for(&scene, puppet.process()?, ("the liar", secrets::PLANTED), &mut row)?;
     burden::flood(&scene, &puppet, &mut row)?;
     let before = scene.host.status()?;
     pester::pester(&scene, &puppet, &mut row)?;

@@ -10,10 +10,11 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::channel::Channel;
 use lumen_liar::{
-    order::{Answer, Call, Held, Order, Tried},
+    order::{Answer, Argument, Call, Held, Order, Tried},
     wire::{Entrance, Wire},
 };
 use lumen_tests::{patience::patience, process::Process};
+use nix::libc::SYS_read;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A liar.
@@ -57,6 +58,13 @@ impl Puppet {
             (Answer::Tried(tried), _) => Ok(tried),
             other => bail!("an odd answer: {other:?}"),
         }
+    }
+
+    /// Has the liar hold a text in its memory: as the argument of a call that does nothing.
+    pub(crate) fn hold(&self, text: &str) -> Result<()> {
+        let (nowhere, nothing) = (Argument::Word(u64::MAX), Argument::Word(0));
+        let arguments = vec![nowhere, Argument::Bytes(text.into()), nothing];
+        self.make(&[Call { number: SYS_read, arguments }]).map(drop)
     }
 
     /// Sets the liar's summary.

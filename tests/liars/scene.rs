@@ -11,7 +11,7 @@ use std::{
             net::{SocketAddr as UnixAddress, UnixListener},
         },
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -31,7 +31,10 @@ use lumen_tests::{
     viewer::{SignedIn, Viewer, login},
 };
 
-use crate::puppet::Puppet;
+use crate::{
+    aims::{Files, Services},
+    puppet::Puppet,
+};
 
 /// Pictures that an app draws per second: enough to see soon that pictures arrive.
 const FPS: u32 = 5;
@@ -136,30 +139,34 @@ impl Scene {
     }
 }
 
-/// Services of this machine and a file of the user, none of which an intruder may touch.
+/// Services of this machine and files of the user, none of which an intruder may touch.
 #[derive(Debug)]
 pub(crate) struct Bait {
-    pub(crate) file: PathBuf,
-    pub(crate) tcp: TcpListener,
-    pub(crate) udp: UdpSocket,
-    pub(crate) hidden: UnixListener,
-    pub(crate) named: UnixListener,
-    pub(crate) hidden_name: Vec<u8>,
-    pub(crate) path: PathBuf,
+    pub(crate) files: Files,
+    pub(crate) services: Services,
+    tcp: TcpListener,
+    udp: UdpSocket,
+    hidden: UnixListener,
+    named: UnixListener,
 }
 
 /// The content of the user's file.
 const CONTENT: &str = "what the user wrote";
 
 impl Bait {
-    /// Everybody on this machine may read and write the file, and connect to the services.
-    pub(crate) fn lay(scene: &Scene) -> Result<Self> {
-        let (file, path) = (scene.host.at_home("letter.txt"), scene.host.at_home("service"));
-        fs::write(&file, CONTENT)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o666))?;
+    /// Everybody on this machine may read and write the files in `folder`, and connect to the services.
+    pub(crate) fn lay(folder: &Path, nothing: PathBuf) -> Result<Self> {
+        let [letter, other] = ["letter.txt", "other.txt"].map(|name| folder.join(name));
+        for file in [&letter, &other] {
+            fs::write(file, CONTENT)?;
+            fs::set_permissions(file, fs::Permissions::from_mode(0o666))?;
+        }
+        let (link, path) = (folder.join("link"), folder.join("service"));
+        std::os::unix::fs::symlink(&letter, &link)?;
+        let files = Files { folder: folder.to_owned(), letter, other, link, nothing };
         let named = UnixListener::bind(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o777))?;
-        let hidden_name = format!("lumen-bait-{}", std::process::id()).into_bytes();
+        let hidden_name = format!("lumen-bait-{}", folder.display()).into_bytes();
         let hidden = UnixListener::bind_addr(&UnixAddress::from_abstract_name(&hidden_name)?)?;
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -167,24 +174,16 @@ impl Bait {
         udp.set_nonblocking(true)?;
         hidden.set_nonblocking(true)?;
         named.set_nonblocking(true)?;
-        Ok(Self { file, tcp, udp, hidden, named, hidden_name, path })
-    }
-
-    /// An address of the TCP service.
-    pub(crate) fn tcp_address(&self) -> Result<SocketAddrV4> {
-        let port = self.tcp.local_addr()?.port();
-        Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
-    }
-
-    /// An address of the UDP service.
-    pub(crate) fn udp_address(&self) -> Result<SocketAddrV4> {
-        let port = self.udp.local_addr()?.port();
-        Ok(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+        let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let (tcp_port, udp_port) = (tcp.local_addr()?.port(), udp.local_addr()?.port());
+        let (tcp_at, udp_at) = (at(tcp_port), at(udp_port));
+        let services = Services { tcp: tcp_at, udp: udp_at, hidden: hidden_name, named: path };
+        Ok(Self { files, services, tcp, udp, hidden, named })
     }
 
     /// Whether the file is as it was.
     pub(crate) fn file_is_untouched(&self) -> Result<()> {
-        let found = fs::read_to_string(&self.file).context("the user's file is gone")?;
+        let found = fs::read_to_string(&self.files.letter).context("the user's file is gone")?;
         ensure!(found == CONTENT, "the user's file has become {found:?}");
         Ok(())
     }

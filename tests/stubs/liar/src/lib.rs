@@ -21,10 +21,19 @@ mod life;
 pub mod order;
 pub mod wire;
 
-use std::{fs, path::PathBuf, process::ExitCode as ProcessExitCode};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode as ProcessExitCode,
+};
 
 use lumen_ipc::process::{ExitCode, Worker};
 use lumen_ipc_runtime::confine::Policy;
+
+use crate::{
+    order::{Answer, Order},
+    wire::Wire,
+};
 
 /// What is appended to the name of a worker's binary for the entrance of the test.
 pub const ENTRANCE: &str = ".entrance";
@@ -42,6 +51,28 @@ pub fn main(
         return ProcessExitCode::from(ExitCode::NotSupervised);
     };
     if entrance.exists() { life::live(worker, policy, entrance) } else { honest() }
+}
+
+/// Makes attempts without any confinement, for the test whose entrance is the program's argument.
+#[must_use]
+pub fn unconfined() -> ProcessExitCode {
+    let Some(entrance) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        return ProcessExitCode::from(ExitCode::NotSupervised);
+    };
+    match make_unconfined(&entrance) {
+        Ok(()) => ProcessExitCode::SUCCESS,
+        Err(_) => ProcessExitCode::from(ExitCode::Failed),
+    }
+}
+
+/// Until the test has gone.
+fn make_unconfined(entrance: &Path) -> io::Result<()> {
+    let wire = Wire::connect(entrance)?;
+    while let Some((Order::Attempt(calls), _)) = wire.receive()? {
+        let tried = attempt::make_in_child(&calls, None)?;
+        wire.send(&Answer::Tried(tried), &[])?;
+    }
+    Ok(())
 }
 
 /// A file beside this program that belongs to `worker`.

@@ -20,7 +20,7 @@ use lumen_ipc_runtime::{
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::{
-    attempt::{make, make_confined},
+    attempt::{make, make_in_child},
     ffi,
     order::{Answer, Held, Order, Tried},
     wire::Wire,
@@ -127,7 +127,7 @@ impl<const INDEX: usize> Liar<INDEX> {
         loop {
             match self.wire.receive().map_err(broken)? {
                 Some((Order::Attempt(calls), _)) => {
-                    let tried = make_confined(&calls, policy)
+                    let tried = make_in_child(&calls, Some(policy))
                         .map_err(|error| StartError::caused("cannot make an attempt", error))?;
                     self.wire.send(&Answer::Tried(tried), &[]).map_err(broken)?;
                 }

@@ -65,6 +65,8 @@ pub enum Argument {
     },
     /// The id of the process that makes the call.
     OwnPid,
+    /// A pointer to a vector (`iovec`) of these bytes as its one part.
+    Part(Vec<u8>),
     /// A number.
     Word(u64),
 }
@@ -92,5 +94,15 @@ impl Tried {
     #[must_use]
     pub fn last(&self) -> Option<i64> {
         self.results.last().copied().filter(|_| self.ended.is_none())
+    }
+
+    /// Whether the last of so many calls succeeded. One that executes another program does not return: then
+    /// the process ended well before it made them all.
+    #[must_use]
+    pub fn reaches(&self, calls: usize) -> bool {
+        match self.results.get(calls.saturating_sub(1)) {
+            Some(result) => *result >= 0,
+            None => self.ended.is_none(),
+        }
     }
 }
