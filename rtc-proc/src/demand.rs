@@ -5,8 +5,9 @@
 //! waits. No viewer may have too much of either at the others' cost:
 //!
 //! - The slowest network decides the rate, unless it is an outlier: it carries less than a quarter
-//!   (`OUTLIER_PART`) of what the median network does. The rate then follows the slowest of the
-//!   others, and the outlier's viewer gets as much of the picture as its network carries.
+//!   (`OUTLIER_PART`) of what the network does of the viewer who works on the desktop, or of what
+//!   the median network does while nobody works. The rate then follows the slowest of the others, and
+//!   the outlier's viewer gets as many of the pictures as its network carries.
 //! - A viewer may ask for a few keyframes at once, and then for one every few seconds
 //!   ([`KeyframeAllowance`]). A request that comes too soon waits, and the next keyframe serves it,
 //!   whoever asked for that.
@@ -45,7 +46,7 @@ pub struct Wanted {
     /// What media can encode; unknown until it has said so.
     offered: Option<VideoFormats>,
     /// Kept to reuse its memory: estimates are read with every datagram.
-    estimates: Vec<u64>,
+    networks: Vec<Network>,
 }
 
 impl Wanted {
@@ -61,8 +62,8 @@ impl Wanted {
             bitrate: rate.told(),
             keyframes: 0,
         };
-        let estimates = Vec::new();
-        Self { demand, is_news: false, is_keyframe_due: false, rate, offered: None, estimates }
+        let networks = Vec::new();
+        Self { demand, is_news: false, is_keyframe_due: false, rate, offered: None, networks }
     }
 
     /// What is wanted.
@@ -94,12 +95,12 @@ impl Wanted {
         self.is_keyframe_due = false;
     }
 
-    /// Takes the estimates, in bit/s, of the networks of all peers that watch.
-    pub fn watched(&mut self, now: Instant, estimates: impl IntoIterator<Item = u64>) {
-        self.estimates.clear();
-        self.estimates.extend(estimates);
-        let watchers = u16::try_from(self.estimates.len()).unwrap_or(u16::MAX);
-        let deciding = deciding(&mut self.estimates);
+    /// Takes the networks of all viewers that watch.
+    pub fn watched(&mut self, now: Instant, networks: impl IntoIterator<Item = Network>) {
+        self.networks.clear();
+        self.networks.extend(networks);
+        let watchers = u16::try_from(self.networks.len()).unwrap_or(u16::MAX);
+        let deciding = deciding(&mut self.networks);
         let bitrate = self.rate.update(now, deciding).unwrap_or(self.demand.bitrate);
         self.set(Demand { watchers, bitrate, ..self.demand });
     }
@@ -134,20 +135,30 @@ impl Wanted {
     }
 }
 
-/// A network that carries less than this part of the median rate decides for its own viewer only.
+/// The network of one viewer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Network {
+    /// What it leaves to the encoder, in bit/s.
+    pub bps: u64,
+    /// Whether its viewer is the one who works on the desktop.
+    pub works: bool,
+}
+
+/// A network that carries less than this part of another decides for its own viewer only.
 const OUTLIER_PART: u64 = 4;
 /// Keyframes one viewer may ask for at once…
 const ALLOWED_AT_ONCE: u32 = 3;
 /// …and how soon it may ask for one more.
 const ALLOWED_EVERY: Duration = Duration::from_secs(2);
 
-/// The estimate, in bit/s, that decides the rate for all; `None` without estimates.
-fn deciding(estimates: &mut [u64]) -> Option<u64> {
-    estimates.sort_unstable();
+/// What decides the rate for all, in bit/s; `None` without networks.
+fn deciding(networks: &mut [Network]) -> Option<u64> {
+    networks.sort_unstable_by_key(|network| network.bps);
     // Of two networks the faster counts as the median: a single slow viewer does not decide for a
     // single fast one.
-    let middle = *estimates.get(estimates.len() / 2)?;
-    estimates.iter().copied().find(|estimate| *estimate >= middle / OUTLIER_PART)
+    let middle = networks.get(networks.len() / 2)?;
+    let reference = networks.iter().find(|network| network.works).unwrap_or(middle).bps;
+    networks.iter().map(|network| network.bps).find(|bps| *bps >= reference / OUTLIER_PART)
 }
 
 /// How many keyframes one viewer may still request.
@@ -257,6 +268,10 @@ mod tests {
     use lumen_ipc::units::Scale;
     use proptest::prelude::*;
 
+    const fn watching(bps: u64) -> Network {
+        Network { bps, works: false }
+    }
+
     fn kbps(value: u64) -> Kbps {
         Kbps::new(value).expect("legal")
     }
@@ -267,12 +282,12 @@ mod tests {
         let mut wanted = Wanted::new(kbps(500), kbps(8000));
         assert_eq!(wanted.news(), None);
         wanted.joined();
-        wanted.watched(start, vec![4_000_000]);
+        wanted.watched(start, [watching(4_000_000)]);
         let (stream, bitrate) = (StreamId::VIDEO, kbps(3600));
         let expected =
             Demand { stream, watchers: 1, size: None, format: None, bitrate, keyframes: 1 };
         assert_eq!((wanted.news(), wanted.news()), (Some(expected), None));
-        wanted.watched(start, vec![4_000_000]);
+        wanted.watched(start, [watching(4_000_000)]);
         assert_eq!(wanted.news(), None);
         wanted.keyframe_came();
         wanted.keyframe_asked();
@@ -288,15 +303,15 @@ mod tests {
     fn format_is_chosen_from_what_media_offers_for_those_who_watch() {
         let start = Instant::now();
         let mut wanted = Wanted::new(kbps(500), kbps(8000));
-        wanted.watched(start, vec![9_000_000]);
+        wanted.watched(start, [watching(9_000_000)]);
         wanted.choose(|_| 1);
         assert_eq!(wanted.demand().format, None);
-        wanted.watched(start, vec![]);
+        wanted.watched(start, []);
         wanted.offered(VideoFormats::all());
         wanted.choose(|_| 0);
         assert_eq!(wanted.demand().format, None);
         wanted.news();
-        wanted.watched(start, vec![9_000_000]);
+        wanted.watched(start, [watching(9_000_000)]);
         wanted.choose(|_| 1);
         let format = Some(VideoFormat::H264ConstrainedBaseline);
         assert_eq!(wanted.news().and_then(|demand| demand.format), format);
@@ -356,7 +371,21 @@ mod tests {
             (vec![8_000_000, 500_000, 6_000_000], Some(6_000_000)),
             (vec![2_000_000, 8_000_000, 500_000, 9_000_000], Some(2_000_000)),
         ] {
-            assert_eq!(deciding(&mut estimates.clone()), decides, "{estimates:?}");
+            let mut networks: Vec<_> = estimates.iter().copied().map(watching).collect();
+            assert_eq!(deciding(&mut networks), decides, "{estimates:?}");
+        }
+    }
+
+    #[test]
+    fn deciding_is_never_above_the_network_of_the_viewer_who_works() {
+        for (works, others, decides) in [
+            (500_000, vec![8_000_000, 9_000_000, 8_000_000], 500_000),
+            (8_000_000, vec![500_000, 600_000, 700_000], 8_000_000),
+            (8_000_000, vec![2_500_000, 600_000], 2_500_000),
+        ] {
+            let mut networks: Vec<_> = others.iter().copied().map(watching).collect();
+            networks.push(Network { bps: works, works: true });
+            assert_eq!(deciding(&mut networks), Some(decides), "{works} beside {others:?}");
         }
     }
 

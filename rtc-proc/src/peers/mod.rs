@@ -42,7 +42,7 @@ use str0m::Input as RtcInput;
 
 use crate::{
     clipboard::Clipboard,
-    demand::{KeyframeAllowance, Wanted},
+    demand::{KeyframeAllowance, Network, Wanted},
     peer::{
         Datagram, Ending, Input, Output as PeerOutput, Peer, Setup, encode::DesktopState,
         media::VideoFrame, rate::FLOOR_BPS,
@@ -117,6 +117,8 @@ pub struct Peers {
     desk: Desk,
     pads: PluggedPads,
     sizes: Sizes,
+    /// The viewer who acted last.
+    working: Option<PeerId>,
     wanted: Wanted,
     clipboard: Clipboard,
     outputs: VecDeque<Output>,
@@ -176,6 +178,7 @@ impl Peers {
             desk: Desk::default(),
             pads: PluggedPads::default(),
             sizes: Sizes::new(resize),
+            working: None,
             wanted: Wanted::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
             clipboard: Clipboard::new(clipboard),
             outputs: VecDeque::new(),
@@ -397,11 +400,15 @@ impl Peers {
             self.release_relay(now);
         }
         self.wanted.resized(self.sizes.wanted());
-        let Self { peers, wanted, .. } = self;
-        let watching = peers.values().filter(|entry| !entry.is_hidden);
-        let peers = watching.filter_map(|entry| entry.peer.as_ref());
-        let connected = peers.filter(|peer| peer.is_connected());
-        wanted.watched(now, connected.clone().map(Peer::encoder_bps));
-        wanted.choose(|format| connected.clone().filter(|peer| peer.takes(format)).count());
+        let Self { peers, wanted, working, .. } = self;
+        let watching = peers.iter().filter(|(_, entry)| !entry.is_hidden);
+        let peers = watching.filter_map(|(number, entry)| Some((*number, entry.peer.as_ref()?)));
+        let connected = peers.filter(|(_, peer)| peer.is_connected());
+        let network = |(number, peer): (PeerId, &Peer)| Network {
+            bps: peer.encoder_bps(),
+            works: *working == Some(number),
+        };
+        wanted.watched(now, connected.clone().map(network));
+        wanted.choose(|format| connected.clone().filter(|(_, peer)| peer.takes(format)).count());
     }
 }
