@@ -51,6 +51,7 @@ pub use channel::Said;
 use data::Bulk;
 use media::{FrameGate, VideoFrame};
 use quiet::Activity;
+use rate::Measures;
 use sending::Sending;
 use sent::SentPictures;
 use setup::Track;
@@ -235,6 +236,23 @@ impl Peer {
     #[must_use]
     pub fn encoder_bps(&self) -> u64 {
         self.sending.encoder_bps()
+    }
+
+    /// What its network carries, in bit/s.
+    #[must_use]
+    pub const fn network_bps(&self) -> u64 {
+        self.sending.bps()
+    }
+
+    /// What was measured of its network; what is counted begins anew.
+    pub fn take_measures(&mut self) -> Measures {
+        self.sending.take_measures()
+    }
+
+    /// Whether so much waits for its network that it gets no pictures.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.gate == FrameGate::Behind
     }
 
     /// Number of legal messages that were ignored because the peer has no right to control.

@@ -17,7 +17,8 @@ use super::{
     Output, Peer,
     quiet::Activity,
     rate::{
-        CEILING_BPS, Control, Kind, Pacer, Push, Repairs, SentLog, on_wire, transport_sequence,
+        CEILING_BPS, Control, Kind, Measures, Pacer, Push, Repairs, SentLog, on_wire,
+        transport_sequence,
     },
     setup::{self, Track},
     stillness::sequence_of,
@@ -84,6 +85,11 @@ impl Sending {
     /// The rate, in bit/s.
     pub(super) const fn bps(&self) -> u64 {
         self.control.bps()
+    }
+
+    /// What was measured of the network; what is counted begins anew.
+    pub(super) fn take_measures(&mut self) -> Measures {
+        self.control.take_measures()
     }
 
     /// Whether the rate is below what the encoder may use.

@@ -56,6 +56,7 @@ mod clipboard_tests;
 mod desk;
 mod events;
 mod leases;
+mod networks;
 mod pads;
 mod relayed;
 mod signalling;
@@ -64,6 +65,7 @@ mod sizes;
 mod tests;
 
 use desk::Desk;
+pub use networks::Networks;
 use pads::PluggedPads;
 use sizes::Sizes;
 

@@ -31,6 +31,7 @@ use crate::{
 
 mod keyframes;
 mod leases;
+mod networks;
 mod pads;
 mod relayed;
 mod shown;

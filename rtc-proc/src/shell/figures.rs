@@ -3,6 +3,8 @@
 use lumen_ipc::demand::Demand;
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
 
+use crate::peers::Networks;
+
 /// The metrics of this worker.
 #[derive(Clone, Debug)]
 pub(super) struct Figures {
@@ -27,6 +29,20 @@ pub(super) struct Figures {
     pub(super) keyframes_requested: Counter,
     /// The bit rate requested from media.
     pub(super) target: Gauge,
+    /// What the slowest viewer's network carries.
+    pub(super) network: Gauge,
+    /// The longest queue in a viewer's network.
+    pub(super) network_queue: Gauge,
+    /// Networks that are limited by what they lose.
+    pub(super) limited_by_loss: Gauge,
+    /// Networks that are limited by a queue.
+    pub(super) limited_by_queue: Gauge,
+    /// Viewers that get no pictures, because too many wait.
+    pub(super) peers_behind: Gauge,
+    /// Packets that browsers report to have arrived.
+    pub(super) packets_arrived: Counter,
+    /// Packets that browsers report as missing.
+    pub(super) packets_lost: Counter,
     /// Input passed to the compositor.
     pub(super) input_sent: Counter,
     /// Gamepads' messages passed to the gamepad worker.
@@ -55,6 +71,13 @@ impl Figures {
             peers_misbehaved: registry.counter("peers_misbehaved_total"),
             keyframes_requested: registry.counter("keyframes_requested_total"),
             target: registry.gauge("target_kbps"),
+            network: registry.gauge("network_kbps"),
+            network_queue: registry.gauge("network_queue_milliseconds"),
+            limited_by_loss: registry.gauge("networks_limited_by_loss_count"),
+            limited_by_queue: registry.gauge("networks_limited_by_queue_count"),
+            peers_behind: registry.gauge("peers_behind_count"),
+            packets_arrived: registry.counter("packets_arrived_total"),
+            packets_lost: registry.counter("packets_lost_total"),
             input_sent: registry.counter("input_messages_sent_total"),
             pads_sent: registry.counter("pad_messages_sent_total"),
             link_violations: registry.counter("link_violations_total"),
@@ -70,5 +93,16 @@ impl Figures {
         self.keyframes_requested.add(demand.keyframes.wrapping_sub(before.keyframes));
         self.target.set(demand.bitrate.value().into());
         self.peers.set(demand.watchers.into());
+    }
+    /// Records what is known of the viewers' networks.
+    pub(super) fn networks(&self, networks: &Networks) {
+        let count = |bps: u64| i64::try_from(bps).unwrap_or(i64::MAX);
+        self.network.set(count(networks.least_bps.unwrap_or_default() / 1000));
+        self.network_queue.set(i64::try_from(networks.queued.as_millis()).unwrap_or(i64::MAX));
+        self.limited_by_loss.set(networks.limited_by_loss.into());
+        self.limited_by_queue.set(networks.limited_by_queue.into());
+        self.peers_behind.set(networks.behind.into());
+        self.packets_arrived.add(networks.arrived);
+        self.packets_lost.add(networks.lost);
     }
 }

@@ -295,6 +295,7 @@ impl Rtc {
             }
         }
         self.transmit(datagrams, &sent);
+        self.figures.networks(&self.peers.take_networks());
         let result = self.flush_input();
         self.keep(LinkName::Input, now, result);
         let result = self.flush_pads();

@@ -64,6 +64,28 @@ const FILLED: f64 = 0.5;
 /// could hold the rate down.
 const AHEAD: f64 = 2.2;
 
+/// Why the rate is as low as it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// More was lost than chance explains.
+    Loss,
+    /// Packets queued up.
+    Queue,
+}
+
+/// What is measured of a peer's network.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Measures {
+    /// The packets that arrived, and those that were lost, since it was last asked for.
+    pub arrived: u64,
+    /// See `arrived`.
+    pub lost: u64,
+    /// How much longer than the fastest packets those of the last reports took.
+    pub queued: Duration,
+    /// What limits the rate, if anything does.
+    pub cause: Option<Cause>,
+}
+
 /// The rate for one peer.
 #[derive(Debug)]
 pub struct Control {
@@ -79,6 +101,7 @@ pub struct Control {
     growth: Growth,
     /// A queue that does not end.
     standing: Option<Standing>,
+    measures: Measures,
     /// Packets that left before were sent at another rate, and say nothing about this one.
     since: Instant,
 }
@@ -97,6 +120,7 @@ impl Control {
             arrived: Arrived::default(),
             growth: Growth::new(now),
             standing: None,
+            measures: Measures::default(),
             since: now,
         }
     }
@@ -113,6 +137,14 @@ impl Control {
         let is_limit = self.growth.has_met_limit();
         let times = if is_limit { 1 } else { FREE_PACE };
         Pace { bps: self.bps() * times, is_limit }
+    }
+
+    /// What was measured; what is counted begins anew.
+    pub fn take_measures(&mut self) -> Measures {
+        let cause = self.measures.cause.filter(|_| self.growth.has_met_limit());
+        let measures = Measures { cause, ..self.measures };
+        (self.measures.arrived, self.measures.lost) = (0, 0);
+        measures
     }
 
     /// Begins anew with a rate from another source: what was learned is of no use, because the
@@ -132,11 +164,13 @@ impl Control {
             let counts = fate.sent >= self.since;
             match fate.end {
                 End::Lost { follows_lost } => {
+                    self.measures.lost += 1;
                     self.losses.on_lost(fate.sent, follows_lost, counts);
                 }
                 End::Arrived(arrived) => {
                     let queued = self.delays.of(now, fate.sent, arrived);
                     self.arrived.add(arrived, fate.bytes);
+                    self.measures.arrived += 1;
                     if counts {
                         self.round.arrived(fate.sent, queued);
                         self.losses.on_arrived();
@@ -152,6 +186,7 @@ impl Control {
     fn judge(&mut self, now: Instant) {
         let elapsed = now - self.round.began;
         let (queued, packets) = (self.round.queued.unwrap_or_default(), self.round.packets);
+        self.measures.queued = queued;
         if self.round.has_queue() {
             return self.yield_to_queue(now, queued);
         }
@@ -184,6 +219,7 @@ impl Control {
         let length = queued.as_secs_f64() / LONG_QUEUE.as_secs_f64();
         let part = DRAINING.end() - length * (DRAINING.end() - DRAINING.start());
         self.losses.begin(now);
+        self.measures.cause = Some(Cause::Queue);
         // With few packets the network was not busy, and carries more than what arrived.
         let carried = self.arrived.bps().filter(|_| self.round.packets >= FEW_PACKETS);
         let most = if self.used < USED { self.carries * MOST_CORRECTION } else { self.carries };
@@ -202,6 +238,7 @@ impl Control {
     fn yield_to_loss(&mut self, now: Instant) {
         let carried = self.arrived.bps().unwrap_or(self.carries);
         self.losses.treat(now, self.carries);
+        self.measures.cause = Some(Cause::Loss);
         self.lower(now, carried.min(self.carries), USED);
     }
 

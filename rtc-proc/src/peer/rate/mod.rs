@@ -22,7 +22,7 @@ mod repairs;
 #[cfg(test)]
 mod world;
 
-pub use control::{CEILING_BPS, Control, FLOOR_BPS};
+pub use control::{CEILING_BPS, Cause, Control, FLOOR_BPS, Measures};
 pub use history::{End, Fate, SentLog};
 pub use pacer::{Kind, Pace, Pacer, Push, on_wire, transport_sequence};
 pub use repairs::Repairs;

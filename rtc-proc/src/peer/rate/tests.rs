@@ -202,6 +202,22 @@ fn other_network_is_judged_by_its_own_packets() {
     assert!(world.control.bps() >= MOST, "{}", world.control.bps());
 }
 
+#[test]
+fn measures_say_what_limits_the_rate() {
+    let queued = Line::new(MS * 10, Limit::Queued { bps: 1_000_000, longest: SECOND });
+    for (line, cause) in
+        [(open_line(), None), (policed(1_000_000), Some(Cause::Loss)), (queued, Some(Cause::Queue))]
+    {
+        let mut world = World::new(line, MOST);
+        world.run(SECOND * 2);
+        let measures = world.control.take_measures();
+        assert_eq!(measures.cause, cause);
+        assert!(measures.arrived > 100, "{measures:?}");
+        assert!(measures.lost > 0 || cause != Some(Cause::Loss), "{measures:?}");
+        assert_eq!(world.control.take_measures().arrived, 0);
+    }
+}
+
 proptest! {
     #[test]
     fn rate_stays_in_its_bounds(
