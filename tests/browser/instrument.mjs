@@ -131,7 +131,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
       video = element;
       const at = performance.timeOrigin + performance.now();
       const { width, height, presentedFrames: presented } = frame;
-      frames.push({ at, width, height, presented });
+      frames.push({ at, width, height, presented, rtp: lastTimestamp });
       for (const listener of [...onFrame]) listener(frame);
     });
   }
@@ -202,6 +202,29 @@ export function instrument({ relay: forced, spoil: spoiled }) {
   async function transportBytes() {
     const transport = await report('transport');
     return transport && transport.bytesReceived + transport.bytesSent;
+  }
+
+  /** By connection, what WebRTC says of the picture it receives; of a closed one, what it said last. */
+  const received = new Map();
+
+  /** Figures of received pictures, over all connections of the page. */
+  async function receivedPictures() {
+    for (const peer of peers) {
+      for (const stream of (await peer.getStats()).values()) {
+        if (stream.type === 'inbound-rtp' && stream.kind === 'video') received.set(peer, stream);
+      }
+    }
+    const streams = [...received.values()];
+    const sum = (name) => streams.reduce((total, stream) => total + (stream[name] ?? 0), 0);
+    return {
+      now: performance.timeOrigin + performance.now(),
+      freezes: sum('freezeCount'),
+      nacks: sum('nackCount'),
+      keyframes: sum('keyFramesDecoded'),
+      buffered: sum('jitterBufferDelay'),
+      emitted: sum('jitterBufferEmittedCount'),
+      height: streams.at(-1)?.frameHeight ?? 0,
+    };
   }
 
   /** Mean time of a frame in the jitter buffer. */
@@ -310,7 +333,8 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
   window.lumenTest = {
     copies, frames, frameAfter, peers, path, quietMillis, colourAt, coloursIn, pictureBox, transportBytes,
-    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, said, spoil,
+    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, receivedPictures,
+    said, spoil,
     offersMade: () => offers, statuses, useRsaKeys,
   };
 }

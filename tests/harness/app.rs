@@ -25,6 +25,8 @@ pub enum Show {
     Flat,
     /// A coloured picture that changes in every pixel.
     Motion,
+    /// Noise that is new in every frame, around a square that a key colours.
+    Noise,
     /// Four flat colours, still.
     #[default]
     Quadrants,
@@ -34,12 +36,13 @@ pub enum Show {
 
 impl Show {
     /// Every picture.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Blink,
         Self::Checkers,
         Self::Colours,
         Self::Flat,
         Self::Motion,
+        Self::Noise,
         Self::Quadrants,
         Self::Scroll,
     ];
@@ -53,6 +56,7 @@ impl Show {
             Self::Colours => "colours",
             Self::Flat => "flat",
             Self::Motion => "motion",
+            Self::Noise => "noise",
             Self::Quadrants => "quadrants",
             Self::Scroll => "scroll",
         }

@@ -244,6 +244,8 @@ pub struct DecodedFrame {
     pub height: u32,
     /// How many frames the browser had shown by then: a busy page is not told about all of them.
     pub presented: u32,
+    /// Its timestamp on the network.
+    pub rtp: u32,
 }
 
 /// An open page. Dropping it leaves it open until its browser ends.

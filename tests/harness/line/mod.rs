@@ -3,14 +3,17 @@
 //!
 //! - [`shape`]: what a direction is like;
 //! - [`way`]: what becomes of each packet, in virtual time;
+//! - [`watch`]: a desktop at one end, a page at the other; [`rows`]: the lines that are measured;
 //! - `shaper`: the thread that carries packets, and `ffi`, the interfaces that it carries them between.
 //!
 //! Both hosts are network namespaces that nothing but the line joins. Needs root, `ip`, `sysctl` and
 //! `/dev/net/tun`.
 
 mod ffi;
+pub mod rows;
 pub mod shape;
 mod shaper;
+pub mod watch;
 pub mod way;
 
 use std::{

@@ -8,7 +8,7 @@ use lumen_tests::{
 
 use crate::shared_pixels::{SharedPixels, Slot};
 
-/// Side of the square that `blink` changes, in pixels: about a few words of text.
+/// Side of the square that `blink` and a key over `noise` change, in pixels: about a few words of text.
 const SQUARE: usize = 64;
 /// Rows by which `motion` moves a frame: enough that no macroblock stays.
 const MOTION_ROWS: usize = 24;
@@ -30,6 +30,10 @@ enum Content {
     Checkers,
     Colours,
     Flat(Colour),
+    Noisy {
+        tape: Option<Picture>,
+        square: Colour,
+    },
     Quadrants,
     Rolling {
         page: Option<Picture>,
@@ -47,30 +51,39 @@ impl Animation {
             Show::Colours => Content::Colours,
             Show::Flat => Content::Flat(BACKGROUND),
             Show::Motion => rolling(Picture::gradient, MOTION_ROWS),
+            Show::Noise => Content::Noisy { tape: None, square: BACKGROUND },
             Show::Quadrants => Content::Quadrants,
             Show::Scroll => rolling(Picture::text, SCROLL_ROWS),
         };
         Self { content, tick: 0 }
     }
 
-    /// Fills the window; what blinks goes on doing so.
+    /// Fills the window, or of noise the square; what blinks, and noise, go on.
     pub(crate) fn fill(&mut self, colour: Colour) {
-        self.content = match self.content {
-            Content::Blinking(_) => Content::Blinking(colour),
-            _ => Content::Flat(colour),
-        };
+        match &mut self.content {
+            Content::Blinking(background) => *background = colour,
+            Content::Noisy { square, .. } => {
+                *square = colour;
+                return;
+            }
+            content => *content = Content::Flat(colour),
+        }
         self.tick = 0;
     }
 
     pub(crate) fn moves(&self) -> bool {
-        matches!(self.content, Content::Blinking(_) | Content::Rolling { .. })
+        matches!(
+            self.content,
+            Content::Blinking(_) | Content::Noisy { .. } | Content::Rolling { .. }
+        )
     }
 
     /// The buffers are new: draw everything again, at their size.
     pub(crate) fn restart(&mut self) {
         self.tick = 0;
-        if let Content::Rolling { page, .. } = &mut self.content {
-            *page = None;
+        match &mut self.content {
+            Content::Noisy { tape: page, .. } | Content::Rolling { page, .. } => *page = None,
+            _ => {}
         }
     }
 
@@ -86,6 +99,17 @@ impl Animation {
             }
             Content::Checkers => pixels.write(slot, &Picture::checkers(width, height), 0)?,
             Content::Colours => pixels.write(slot, &Picture::colours(width, height), 0)?,
+            Content::Noisy { tape, square } => {
+                let tape = tape.get_or_insert_with(|| Picture::noise(width, height));
+                pixels.write(slot, &tape.shuffled(tick as u64), 0)?;
+                let middle = (width.saturating_sub(SQUARE) / 2, height.saturating_sub(SQUARE) / 2);
+                pixels.write_part(
+                    slot,
+                    &Picture::filled(SQUARE, SQUARE, *square),
+                    middle,
+                    SQUARE,
+                )?;
+            }
             Content::Quadrants => pixels.write(slot, &Picture::quadrants(width, height), 0)?,
             Content::Rolling { page, paint, step } => {
                 let page = page.get_or_insert_with(|| paint(width, height));

@@ -7,6 +7,7 @@
 //! - `flat`: one flat colour, still;
 //! - `motion`: a coloured, grained picture that changes in every pixel;
 //! - `scroll`: a page of text that moves up one line a frame;
+//! - `noise`: grey noise, new in every frame, around a flat square that a key colours;
 //! - `blink`: one flat colour with a small square that changes; a key changes the flat colour only.
 //!
 //! A key press fills the window with the key's own colour, so that a test can tell in the browser
