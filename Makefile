@@ -75,6 +75,12 @@ bench: ## build release and print the measurements beside their targets
 	@tests/install.sh test
 	@tests/bench.sh
 
+.PHONY: line
+line: ## build release and print the picture over bad lines (ROWS=policed for some of them; ten minutes)
+	@echo '==> line: installing what is missing'
+	@tests/install.sh test
+	@tests/bench.sh "line:$(ROWS)"
+
 .PHONY: fuzz
 fuzz: ## fuzz a decoder (TARGET=rtc/offer), a process (TARGET=rtc) or all, for SECONDS=60 each
 	@tests/install.sh fuzz

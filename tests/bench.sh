@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything `make bench` prints: first the crates' own benchmarks (each with its floor), then the
-# whole of Lumen. Takes a few minutes, during which the machine should be idle.
+# whole of Lumen. Takes about twenty minutes, half of them for the picture over bad lines, during which the
+# machine should be idle. With arguments only these parts of the whole: `tests/bench.sh line:policed`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,6 +14,11 @@ cargo build --quiet --release --locked --workspace --bins
 relay=(--manifest-path turn-proc/Cargo.toml --target-dir "$target")
 cargo build --quiet --release --locked "${relay[@]}" --bins
 npm --prefix tests/browser ci --silent --no-audit --no-fund
+
+if [ "$#" -gt 0 ]; then
+    step "$*"
+    exec "$target/release/lumen-bench" "$@"
+fi
 
 step 'compositing'
 cargo bench --quiet --locked -p lumen-compositor --bench composite

@@ -2,7 +2,7 @@
 //! its target. `make bench` builds everything and runs it after the crates' own benchmarks.
 //!
 //! `lumen-bench [PART...]` runs only the named parts: `handover`, `idle`, `first-frame`, `scroll`,
-//! `latency`. Nothing is asserted: figures depend on the machine, so they are read next to the
+//! `latency`, `line`; `line:WORD` only the lines with this in their names. Nothing is asserted: figures depend on the machine, so they are read next to the
 //! floors taken in the same run.
 
 #![forbid(unsafe_code)]
@@ -13,31 +13,38 @@ mod first_frame;
 mod handover;
 mod idle;
 mod latency;
+mod line;
 mod report;
 mod scroll;
 mod usage;
 
 use anyhow::{Result, ensure};
 
-/// A part's name and what runs it.
-type Part = (&'static str, fn() -> Result<()>);
+/// A part's name and what runs it; what follows a colon after the name chooses among its rows.
+type Part = (&'static str, fn(&str) -> Result<()>);
 
-const PARTS: [Part; 5] = [
-    ("handover", handover::run),
-    ("idle", idle::run),
-    ("first-frame", first_frame::run),
-    ("scroll", scroll::run),
-    ("latency", latency::run),
+const PARTS: [Part; 6] = [
+    ("handover", |_| handover::run()),
+    ("idle", |_| idle::run()),
+    ("first-frame", |_| first_frame::run()),
+    ("scroll", |_| scroll::run()),
+    ("latency", |_| latency::run()),
+    ("line", line::run),
 ];
 
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let known = |name: &String| PARTS.iter().any(|(part, _)| part == name);
-    ensure!(wanted.iter().all(known), "unknown part among {wanted:?}");
+    let wanted: Vec<(&str, &str)> =
+        wanted.iter().map(|word| word.split_once(':').unwrap_or((word, ""))).collect();
+    let known = |name: &str| PARTS.iter().any(|(part, _)| *part == name);
+    ensure!(wanted.iter().all(|(name, _)| known(name)), "unknown part among {wanted:?}");
     report::heading();
     for (name, run) in PARTS {
-        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
-            run()?;
+        if wanted.is_empty() {
+            run("")?;
+        }
+        for (_, rows) in wanted.iter().filter(|(wanted, _)| *wanted == name) {
+            run(rows)?;
         }
     }
     Ok(())
