@@ -20,6 +20,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`convert`] | BGRX to I420, damage only |
+//! | [`effort`] | how hard the encoder works |
 //! | [`import`] | the compositor's buffers by slot |
 //! | [`key_floor`] | how often keyframes may be made |
 //! | [`motion`] | whether a picture moved or is new |
@@ -30,6 +31,7 @@
 //! | [`video`] | the encoder |
 
 pub mod convert;
+pub mod effort;
 pub mod import;
 pub mod key_floor;
 pub mod motion;

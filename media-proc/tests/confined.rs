@@ -13,6 +13,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::{confine, shm::GuardedView};
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
+    effort::Effort,
     policy,
     video::{Encoder, Picture, PictureKind, Quantizer},
 };
@@ -53,7 +54,8 @@ fn encode(size: FrameSize) -> anyhow::Result<()> {
         [PictureKind::Key, PictureKind::Predicted, PictureKind::Moved(64), PictureKind::Fresh]
     {
         let quantizer = Quantizer::FINEST;
-        let picture = Picture { planes: &planes, changed: &changed, kind, quantizer };
+        let effort = Effort::Thorough;
+        let picture = Picture { planes: &planes, changed: &changed, kind, quantizer, effort };
         ensure!(!encoder.encode(picture)?.bytes.is_empty(), "nothing came out for {size}");
     }
     Ok(())

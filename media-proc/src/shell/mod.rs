@@ -38,6 +38,7 @@ use tracing::{info, warn};
 use self::{outlet::Outlet, session::Session, tuning::Desk};
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
+    effort::Effort,
     policy,
     video::{Encoder, Picture, PictureKind, Quantizer},
 };
@@ -242,6 +243,7 @@ fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
         changed: &MacroblockMap::constant(config.size),
         kind: PictureKind::Key,
         quantizer: Quantizer::COARSEST,
+        effort: Effort::Thorough,
     };
     encoder.encode(picture).map_err(|error| failed(error.into()))?;
     Ok(encoder)

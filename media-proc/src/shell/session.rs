@@ -4,7 +4,10 @@
 //! compositor or rtc closes a link or breaks the contract, only that link ends: the other is still
 //! served, and the supervisor brings a new end.
 
-use std::{os::fd::BorrowedFd, time::Instant};
+use std::{
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
 
 use lumen_ipc::{
     link::LinkName,
@@ -23,6 +26,7 @@ use super::{
     tuning::{Desk, Told},
 };
 use crate::{
+    effort::Efforts,
     motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
     rate::{Ask, Kind, Rate},
@@ -39,6 +43,7 @@ pub(super) struct Session {
     desk: Desk,
     pacing: Pacing,
     rate: Rate,
+    efforts: Efforts,
     encoder: Encoder,
     /// Motion detection's memory of the picture encoded last.
     memory: Memory,
@@ -86,6 +91,7 @@ impl Session {
             desk,
             pacing: Pacing::new(),
             rate: Rate::new(config.bitrate, config.max_fps, now),
+            efforts: Efforts::new(Duration::from_micros(config.max_fps.interval_micros())),
             encoder,
             memory: Memory::default(),
             told: None,
@@ -245,11 +251,17 @@ impl Session {
         let begun = clock::now();
         let (kind, ask) = describe(work, self.memory.relate(&shown.planes, &shown.changed), shown);
         let quantizer = self.rate.choose(now, ask);
-        let picture = Picture { planes: &shown.planes, changed: &shown.changed, kind, quantizer };
+        let effort = self.efforts.choose(now, kind, quantizer);
+        let picture =
+            Picture { planes: &shown.planes, changed: &shown.changed, kind, quantizer, effort };
         let unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);
         self.rate.encoded(now, ask, quantizer, length);
+        if !direct {
+            let took = Duration::from_micros(encoded.since(begun));
+            self.efforts.encoded(now, effort, took);
+        }
         self.pacing.encoded(now, work, self.rate.is_refined());
         let times = shown.times;
         let packet = |stream, span| VideoPacket {

@@ -110,7 +110,7 @@ fn refined(planes: &Planes, first: PictureKind, begin: Quantizer) -> Vec<[f64; 3
     let mut encoder = Encoder::open(format, size(), fps, bitrate).expect("x264 opens");
     let mut decoder = Decoder::new().expect("openh264 opens");
     let mut show = |planes: &Planes, changed: &MacroblockMap, kind, quantizer| {
-        let picture = Picture { planes, changed, kind, quantizer };
+        let picture = Picture { planes, changed, kind, quantizer, effort: Effort::Quick };
         let bytes = encoder.encode(picture).expect("x264 encodes").bytes;
         let picture = decoder.decode(bytes).expect("legal stream").expect("one picture");
         (bytes.len(), shown(&picture))

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     convert::{Frame, Planes},
+    effort::Effort,
     video::{Quantizer, direct::Decoded},
 };
 
@@ -74,7 +75,9 @@ impl Stream {
             Frame::new(&self.pixels, size().stride_bytes(), size()).expect("covers the size");
         self.planes.update(frame, changed).expect("same size");
         let quantizer = Quantizer::nearest(quantizer);
-        let picture = Picture { planes: &self.planes, changed, kind, quantizer };
+        // Either effort, in no order.
+        let effort = if self.top.is_multiple_of(2) { Effort::Quick } else { Effort::Thorough };
+        let picture = Picture { planes: &self.planes, changed, kind, quantizer, effort };
         let bytes = self.encoder.encode(picture).expect("encodes").bytes.to_vec();
         self.compare(&bytes);
         (bytes.len(), self.encoder.newest == Newest::Direct)
@@ -188,7 +191,13 @@ fn encode_motion_beyond_the_level_is_left_to_x264() {
             planes.update(frame, &everything).expect("same size");
             let (changed, quantizer) = (&everything, Quantizer::nearest(40));
             let direct = encoder
-                .encode(Picture { planes: &planes, changed, kind, quantizer })
+                .encode(Picture {
+                    planes: &planes,
+                    changed,
+                    kind,
+                    quantizer,
+                    effort: Effort::Quick,
+                })
                 .expect("encodes")
                 .direct;
             assert_eq!(direct, expected && kind != PictureKind::Key, "{rows} rows, {kind:?}");

@@ -4,7 +4,7 @@
 //! has one variant for each format, and all that is particular to a format stays inside it: `h264`
 //! gives pictures that are mostly known already to `direct`, which codes them quickly, and all
 //! others to [`x264`]. How coarse a picture may be is decided in [`crate::rate`], when it is
-//! encoded in [`crate::pacing`].
+//! encoded in [`crate::pacing`], how hard to work on it in [`crate::effort`].
 
 #[cfg(test)]
 mod colour_tests;
@@ -17,7 +17,10 @@ use lumen_ipc::{
     video::{VideoFormat, VideoFormats},
 };
 
-use crate::convert::{MacroblockMap, Planes};
+use crate::{
+    convert::{MacroblockMap, Planes},
+    effort::Effort,
+};
 
 /// An open encoder for pictures of one size.
 #[derive(Debug)]
@@ -154,6 +157,8 @@ pub struct Picture<'planes> {
     pub kind: PictureKind,
     /// The quantizer to use.
     pub quantizer: Quantizer,
+    /// How hard to work on it.
+    pub effort: Effort,
 }
 
 /// One encoded picture, in the encoder's memory; Annex B form for H.264.

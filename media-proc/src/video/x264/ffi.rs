@@ -16,6 +16,7 @@ use x264_sys as x264;
 
 use crate::{
     convert::MACROBLOCK,
+    effort::Effort,
     video::{AccessUnit, Picture, PictureKind, direct::Decoded},
 };
 
@@ -38,7 +39,7 @@ pub struct Encoder {
     handle: NonNull<x264::x264_t>,
     /// The parameters as x264 adjusted them.
     parameters: Box<x264::x264_param_t>,
-    search: Search,
+    analysis: Analysis,
     size: FrameSize,
     pictures: i64,
     /// The picture encoded last, to which the next one refers.
@@ -58,10 +59,17 @@ struct Reference {
 /// top and the bottom of luma (`PADH` and `PADV`); of chroma half as many rows.
 const BORDER: usize = 32;
 
+/// How x264 looks for what a picture has in common with the one before, and with itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Analysis {
+    search: Search,
+    effort: Effort,
+}
+
 /// How x264 searches for motion.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Search {
-    /// From the motion of neighbours on, as long as the match improves.
+    /// From the motion of neighbours on, as long as the match improves, in diamonds or hexagons.
     Near,
     /// In uneven multi-hexagons of this range wherever the neighbours' motion does not fit.
     Far(u16),
@@ -127,7 +135,8 @@ impl Encoder {
         // SAFETY: the handle is open; x264 writes all of `parameters`, which is one of its own.
         unsafe { x264::x264_encoder_parameters(handle.as_ptr(), &mut parameters) };
         let parameters = Box::new(parameters);
-        Ok(Self { handle, parameters, search: Search::Near, size, pictures: 0, reference: None })
+        let analysis = Analysis { search: Search::Near, effort: Effort::Quick };
+        Ok(Self { handle, parameters, analysis, size, pictures: 0, reference: None })
     }
 
     /// Size of its pictures.
@@ -147,10 +156,11 @@ impl Encoder {
                 return Err(EncodeError::Size { encoder: self.size, picture: size });
             }
         }
-        self.search(match picture.kind {
+        let search = match picture.kind {
             PictureKind::Moved(rows) => Search::Far(rows.unsigned_abs().clamp(NEAR, FAR)),
             PictureKind::Fresh | PictureKind::Key | PictureKind::Predicted => Search::Near,
-        })?;
+        };
+        self.analyse(Analysis { search, effort: picture.effort })?;
         self.reference = None;
         let mut input = describe_picture(picture, self.pictures);
         self.pictures += 1;
@@ -254,25 +264,35 @@ impl Encoder {
         true
     }
 
-    /// Changes the motion search from the next picture on.
-    fn search(&mut self, search: Search) -> Result<(), EncodeError> {
-        if self.search == search {
+    /// Changes how pictures are analysed from the next one on.
+    fn analyse(&mut self, analysis: Analysis) -> Result<(), EncodeError> {
+        if self.analysis == analysis {
             return Ok(());
         }
-        let (method, reach) = match search {
-            Search::Near => (x264::X264_ME_DIA, NEAR),
-            Search::Far(reach) => (x264::X264_ME_UMH, reach),
+        let (method, reach) = match (analysis.search, analysis.effort) {
+            (Search::Near, Effort::Quick) => (x264::X264_ME_DIA, NEAR),
+            (Search::Near, Effort::Thorough) => (x264::X264_ME_HEX, NEAR),
+            (Search::Far(reach), _) => (x264::X264_ME_UMH, reach),
         };
+        let (intra, inter) = match analysis.effort {
+            Effort::Quick => (0, 0),
+            Effort::Thorough => {
+                let small = x264::X264_ANALYSE_I4x4;
+                (small, small | x264::X264_ANALYSE_PSUB16x16)
+            }
+        };
+        self.parameters.analyse.intra = intra;
+        self.parameters.analyse.inter = inter;
         self.parameters.analyse.i_me_method = method as c_int;
         self.parameters.analyse.i_me_range = reach.into();
         // SAFETY: the handle is open and not shared (`&mut self`); `parameters` are x264's own of
-        // this encoder but for two values, and only read: x264 copies what it takes over.
+        // this encoder but for a few values, and only read: x264 copies what it takes over.
         let failed =
             unsafe { x264::x264_encoder_reconfig(self.handle.as_ptr(), &mut *self.parameters) };
         if failed != 0 {
             return Err(EncodeError::Failed(failed));
         }
-        self.search = search;
+        self.analysis = analysis;
         Ok(())
     }
 }
