@@ -1,4 +1,4 @@
-//! Which target of a program is fuzzed: the one that `LUMEN_FUZZ_TARGET` names.
+//! The start of each program: it fuzzes one of its targets, the one that `LUMEN_FUZZ_TARGET` names.
 
 /// What a target does with an input.
 pub(crate) type Run = fn(&[u8]);
@@ -17,3 +17,21 @@ pub(crate) fn chosen(targets: &[(&'static str, Run)]) -> Run {
         }
     }
 }
+
+/// A program with these lists of targets.
+macro_rules! program {
+    ($($targets:expr),+) => {
+        static TARGET: std::sync::OnceLock<crate::chosen::Run> = std::sync::OnceLock::new();
+
+        libfuzzer_sys::fuzz_target!(
+            init: { let _ = TARGET.set(crate::chosen::chosen(&[$($targets),+].concat())); },
+            |bytes: &[u8]| {
+                if let Some(run) = TARGET.get() {
+                    run(bytes);
+                }
+            }
+        );
+    };
+}
+
+pub(crate) use program;
