@@ -318,6 +318,9 @@ impl Peer {
             return;
         }
         self.wake_up();
+        if frame.keyframe {
+            self.sending.on_keyframe(self.now);
+        }
         self.stillness.on_frame(self.now);
         let Some(writer) = self.rtc.writer(mid) else { return };
         let time = MediaTime::new(frame.rtp_ticks, Frequency::NINETY_KHZ);
@@ -428,6 +431,7 @@ impl Peer {
             }
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
+            Event::KeyframeRequest(_) if self.sending.is_sending_keyframe(self.now) => {}
             Event::KeyframeRequest(_) if self.stillness.excuses(self.now) => {}
             Event::KeyframeRequest(_) => self.emit(PeerEvent::Said(Said::KeyframeWanted)),
             Event::MediaEgressStats(stats) => {

@@ -45,6 +45,8 @@ const PICTURE_PART: u64 = 10;
 const CATCH_UP_SECONDS: u64 = 1;
 /// The encoder gets at least one part in this many of the rate.
 const LEAST_SHARE: u64 = 3;
+/// A keyframe that waits makes up for another one for so long.
+const KEYFRAME_COUNTS: Duration = Duration::from_secs(1);
 /// The timer does not ring more often than this.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
@@ -62,6 +64,8 @@ pub(super) struct Sending {
     /// The zero of arrival times.
     zero: Instant,
     encoder_bps: u64,
+    /// When the last keyframe began to wait.
+    keyframe: Option<Instant>,
     /// Addresses of the last datagram, ours first.
     path: Option<(SocketAddr, SocketAddr)>,
 }
@@ -78,6 +82,7 @@ impl Sending {
             feedback_id,
             zero: now,
             encoder_bps,
+            keyframe: None,
             path: None,
         }
     }
@@ -124,6 +129,16 @@ impl Sending {
     #[cfg(test)]
     pub(super) const fn waiting(&self) -> u64 {
         self.pacer.bytes()
+    }
+
+    /// A keyframe begins to wait.
+    pub(super) const fn on_keyframe(&mut self, now: Instant) {
+        self.keyframe = Some(now);
+    }
+
+    /// Whether a keyframe is still leaving. A browser that asks for one meanwhile has not got it.
+    pub(super) fn is_sending_keyframe(&self, now: Instant) -> bool {
+        !self.is_idle() && self.keyframe.is_some_and(|began| now < began + KEYFRAME_COUNTS)
     }
 
     /// Whether nothing waits.

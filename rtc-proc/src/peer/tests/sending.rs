@@ -191,3 +191,24 @@ fn text_leaves_room_for_pictures_on_a_network_without_a_known_limit() {
     assert!(!pair.peer.sending.is_limiting());
     assert!(sent * 8 / 2 <= rate * 11 / 20, "{} of {rate} bit/s", sent * 8 / 2);
 }
+
+#[test]
+fn keyframe_asked_for_while_one_is_leaving_is_that_one() {
+    let mut pair = Pair::connected();
+    pair.line.limit = Limit::Policed { bps: 1_000_000, bucket: 15_000 };
+    for index in 0..150 {
+        let bytes = pair.peer.encoder_bps() / 30 / 8;
+        pair.show(index == 0, bytes.min(30_000) as usize, index as u8);
+        pair.run(Duration::from_millis(33));
+    }
+    pair.run(Duration::from_millis(500));
+    let asked = pair.count(&PeerEvent::Said(Said::KeyframeWanted));
+    // It takes more than half a second.
+    pair.show(true, 80_000, 7);
+    pair.run(Duration::from_millis(100));
+    pair.request_keyframe();
+    assert_eq!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)), asked);
+    pair.run(Duration::from_secs(2));
+    pair.request_keyframe();
+    assert_eq!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)), asked + 1);
+}
