@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { deviceSize, fractionOf, isOnPicture, placePicture } from '../src/core/letterbox.js';
+import {
+  deviceSize,
+  fractionOf,
+  isOnPicture,
+  placePicture,
+  shownSize,
+} from '../src/core/letterbox.js';
 
 const size = (/** @type {number} */ width, /** @type {number} */ height) => ({ width, height });
 
@@ -112,4 +118,35 @@ test('isOnPicture, a border of a few pixels, is its edge', () => {
 
 test('isOnPicture, no picture yet, is false', () => {
   assert.equal(isOnPicture({ x: 0, y: 0 }, { left: 0, top: 0, width: 0, height: 0 }), false);
+});
+
+test('shownSize, a smaller picture of the whole desktop, is shown as large as the desktop', () => {
+  for (const [width, height] of /** @type {const} */ ([
+    [1920, 1080],
+    [1366, 768],
+    [802, 602],
+    [1080, 2340],
+    [4096, 1000],
+  ])) {
+    const desktop = { width, height };
+    for (const eighths of [2, 3, 4, 6]) {
+      const side = (/** @type {number} */ length) => 2 * Math.floor((length * eighths) / 16);
+      const coded = { width: side(width), height: side(height) };
+      assert.equal(shownSize(coded, desktop), desktop, `${width}×${height}, ${eighths} eighths`);
+    }
+    assert.deepEqual(shownSize(desktop, { ...desktop }), desktop);
+  }
+});
+
+test('shownSize, a picture of another shape or a larger one, is that of another desktop', () => {
+  const coded = { width: 640, height: 360 };
+  assert.equal(shownSize(coded, null), coded);
+  for (const desktop of [
+    { width: 640, height: 480 },
+    { width: 1000, height: 750 },
+    { width: 320, height: 180 },
+    { width: 360, height: 640 },
+  ]) {
+    assert.equal(shownSize(coded, desktop), coded);
+  }
 });

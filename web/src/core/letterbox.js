@@ -20,6 +20,9 @@ const MAX_MISSING = 10;
  * reach. */
 const EDGE_BORDER = 6;
 
+/** By so many pixels a side of a smaller picture differs from the exact part of the desktop's. */
+const MAX_ROUNDED = 2;
+
 /** The largest fraction of a place. */
 const FRACTION = 65535;
 
@@ -35,6 +38,24 @@ export function deviceSize(css, pixelRatio, exact) {
   const agrees =
     exact !== null && Math.abs(exact.width - width) <= 1 && Math.abs(exact.height - height) <= 1;
   return agrees ? exact : { width: Math.round(width), height: Math.round(height) };
+}
+
+/**
+ * The size that a picture is shown with: where the network carries too little, the desktop sends smaller
+ * pictures of all of it, and nothing on the screen must move.
+ *
+ * @param {Size} coded the picture as it arrived
+ * @param {Size | null} desktop the desktop as it says it is, if it has
+ * @returns {Size} in pixels of the desktop
+ */
+export function shownSize(coded, desktop) {
+  if (desktop === null) return coded;
+  const isSmaller = coded.width < desktop.width && coded.height < desktop.height;
+  // Sides are rounded to even numbers. A picture of another shape is of another desktop: the size
+  // before or after a change.
+  const skew = coded.width * desktop.height - coded.height * desktop.width;
+  const rounding = MAX_ROUNDED * (desktop.width + desktop.height);
+  return isSmaller && Math.abs(skew) <= rounding ? desktop : coded;
 }
 
 /**

@@ -1,6 +1,9 @@
-// The connection report in words: the path in use, the transports to the relay that work, and why
-// others do not.
+// The connection report in words: the path in use, what the picture is like, the transports to the
+// relay that work, and why others do not.
 
+import { shownSize } from './letterbox.js';
+
+/** @import { Size } from './letterbox.js' */
 /** @import { RelayWay } from './relay.js' */
 
 /**
@@ -8,7 +11,8 @@
  * @typedef {{ name: PathName, roundTripMillis: number | null }} UsedPath
  * @typedef {{ name: PathName, url: string | null, works: boolean | null, millis: number | null,
  *   reason: string }} TriedPath
- * @typedef {{ used: UsedPath | null, paths: TriedPath[] }} Report
+ * @typedef {{ coded: Size, desktop: Size | null, fps: number, quantizer: number | null }} UsedPicture
+ * @typedef {{ used: UsedPath | null, picture: UsedPicture | null, paths: TriedPath[] }} Report
  * @typedef {{ type: string, id: string, [field: string]: unknown }} Stats
  */
 
@@ -36,6 +40,32 @@ export function usedPath(stats) {
   return {
     name: nameOf(local),
     roundTripMillis: typeof seconds === 'number' ? Math.round(seconds * 10_000) / 10 : null,
+  };
+}
+
+/**
+ * @param {Stats[]} before stats of a peer connection
+ * @param {Stats[]} after the same some time later
+ * @param {Size | null} desktop
+ * @returns {UsedPicture | null} what the pictures in between were like, or all if there were none; null
+ *   before the first
+ */
+export function usedPicture(before, after, desktop) {
+  const video = after.find((one) => one.type === 'inbound-rtp' && one['kind'] === 'video');
+  const decoded = Number(video?.['framesDecoded'] ?? 0);
+  if (video === undefined || decoded === 0) return null;
+  const earlier = before.find((one) => one.id === video.id);
+  const since = Number(earlier?.['framesDecoded'] ?? 0);
+  const start = earlier !== undefined && since < decoded ? earlier : null;
+  const sum = video['qpSum'];
+  const pictures = decoded - (start === null ? 0 : since);
+  return {
+    coded: { width: Number(video['frameWidth']), height: Number(video['frameHeight']) },
+    desktop,
+    // A still picture has no rate.
+    fps: Number(video['framesPerSecond'] ?? 0),
+    quantizer:
+      typeof sum === 'number' ? Math.round((sum - Number(start?.['qpSum'] ?? 0)) / pictures) : null,
   };
 }
 
@@ -105,9 +135,21 @@ export function silenceSentence(way) {
  * @param {Report} report
  * @returns {string[]}
  */
-export function reportLines({ used, paths }) {
+export function reportLines({ used, picture, paths }) {
   const first = used === null ? 'Not connected.' : `Connected by ${used.name}${roundTrip(used)}.`;
-  return [first, ...paths.map(pathLine)];
+  const second = picture === null ? [] : [pictureLine(picture)];
+  return [first, ...second, ...paths.map(pathLine)];
+}
+
+/** @param {UsedPicture} picture */
+function pictureLine({ coded, desktop, fps, quantizer }) {
+  const isWhole = desktop === null || shownSize(coded, desktop) !== desktop;
+  const sizes = `${coded.width}×${coded.height}`;
+  const size = isWhole ? sizes : `${sizes} instead of ${desktop.width}×${desktop.height}`;
+  const coarse = quantizer === null ? '' : `, quantizer ${quantizer}`;
+  const moving = fps > 0 ? `${Math.round(fps)} a second` : 'still';
+  const reason = isWhole ? '' : ' The network carries no more.';
+  return `Picture: ${size}, ${moving}${coarse}.${reason}`;
 }
 
 /** @param {UsedPath} used */

@@ -135,6 +135,7 @@ export class Controls {
         return;
       case 'outputResized':
         this.#watch.resized(message);
+        this.#viewer.picture.setDesktop(message);
         return;
       case 'pictureSent':
         this.#watch.sent(message);

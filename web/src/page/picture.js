@@ -3,7 +3,7 @@
 // Two video elements: the front one keeps showing the last frame of a lost connection until the other
 // has the first frame of its successor.
 
-import { placePicture } from '../core/letterbox.js';
+import { placePicture, shownSize } from '../core/letterbox.js';
 import { log } from '../util/log.js';
 
 /** @import { Box, Size } from '../core/letterbox.js' */
@@ -15,6 +15,8 @@ export class Picture {
   #awaiting = new AbortController();
   #viewport = { width: 0, height: 0, pixelRatio: 1 };
   #laidOut;
+  /** @type {Size | null} */
+  #desktop = null;
   /** @type {Box} */
   #box = { left: 0, top: 0, width: 0, height: 0 };
 
@@ -39,7 +41,7 @@ export class Picture {
 
   /** CSS pixels of one pixel of the desktop. */
   get scale() {
-    const width = this.#front.videoWidth;
+    const { width } = this.#sizeOf(this.#front);
     return width > 0 && this.#box.width > 0 ? this.#box.width / width : 1;
   }
 
@@ -81,6 +83,25 @@ export class Picture {
     this.#layOut();
   }
 
+  /** The size that the desktop says it has, null before it has said so. */
+  get desktop() {
+    return this.#desktop;
+  }
+
+  /** @param {Size} size that the desktop says it has */
+  setDesktop({ width, height }) {
+    this.#desktop = { width, height };
+    this.#layOut();
+  }
+
+  /**
+   * @param {HTMLVideoElement} element
+   * @returns {Size} of the desktop that it shows
+   */
+  #sizeOf({ videoWidth, videoHeight }) {
+    return shownSize({ width: videoWidth, height: videoHeight }, this.#desktop);
+  }
+
   #swap() {
     [this.#front, this.#back] = [this.#back, this.#front];
     this.#front.classList.add('front');
@@ -91,8 +112,8 @@ export class Picture {
 
   #layOut() {
     for (const element of [this.#front, this.#back]) {
-      const picture = { width: element.videoWidth, height: element.videoHeight };
-      if (picture.width === 0 || picture.height === 0) continue;
+      if (element.videoWidth === 0 || element.videoHeight === 0) continue;
+      const picture = this.#sizeOf(element);
       const box = placePicture(picture, this.#viewport, this.#viewport.pixelRatio);
       if (element === this.#front) this.#box = box;
       element.style.left = `${box.left}px`;

@@ -1,15 +1,17 @@
 // The connection report: made on request, shown in a small panel.
 
-import { directWorks, reportLines, usedPath } from '../core/report.js';
+import { directWorks, reportLines, usedPath, usedPicture } from '../core/report.js';
 import { log } from '../util/log.js';
 import { probe } from './probe.js';
 
+/** @import { Size } from '../core/letterbox.js' */
 /** @import { RelayServer } from '../core/relay.js' */
 /** @import { Report, Stats, TriedPath } from '../core/report.js' */
 /** @import { Elements } from './elements.js' */
 
 /**
  * @typedef {{ stats: () => Promise<Stats[]>, readonly relayOnly: boolean,
+ *   readonly picture: { readonly desktop: Size | null },
  *   askRelay: () => Promise<RelayServer | null> }} ReportSources
  */
 
@@ -75,7 +77,9 @@ export class ReportPanel {
       if (relay === null || url === undefined) break;
       paths.push(await probe({ ...relay, urls: [url] }));
     }
-    return { used, paths };
+    const { desktop } = this.#sources.picture;
+    const picture = usedPicture(stats, await this.#sources.stats(), desktop);
+    return { used, picture, paths };
   }
 
   /**
