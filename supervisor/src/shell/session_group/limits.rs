@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    refused,
+    place::refused,
     tree::{NoLimits, Tree},
 };
 use crate::{

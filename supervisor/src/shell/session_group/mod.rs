@@ -14,6 +14,7 @@
 //! it could kill the supervisor; there the group is for what was left behind, and not against the app.
 
 mod limits;
+mod place;
 mod tree;
 
 use std::{
@@ -27,10 +28,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::unistd::{Uid, mkdtemp, write};
+use nix::unistd::write;
 use tracing::{info, warn};
 
-pub(crate) use self::tree::{NoLimits, Tree};
+use self::place::{PREFIX, new_directory, refused};
+pub(crate) use self::{
+    place::NoGroup,
+    tree::{NoLimits, Tree},
+};
 use super::ffi::in_child;
 use crate::config::GuestLimits;
 
@@ -41,9 +46,6 @@ pub(crate) const LOSS: &str = "what a killed supervisor leaves of a session goes
 /// What the lack of limits means, for people.
 pub(crate) const NO_LIMITS: &str = "an app may use all of the machine's memory, and start as many processes as the machine has room for";
 
-/// How the names of our groups begin.
-const PREFIX: &str = "lumen-";
-
 /// The groups in a session's.
 const GUESTS: &str = "guests";
 const WORKERS: &str = "workers";
@@ -51,28 +53,6 @@ const WORKERS: &str = "workers";
 /// How long to wait for processes that are ending, and how long between two looks.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// Why a session has no group of its own.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NoGroup {
-    /// The file system of version 2 is not mounted, or does not show the group of this process.
-    #[error("there is no cgroup v2 that this process can see")]
-    Absent,
-    /// The kernel cannot end a group.
-    #[error("the kernel has no cgroup.kill, which came with Linux 5.14")]
-    NoKill,
-    /// The group of this process belongs to somebody else.
-    #[error("{0} is not delegated to this user")]
-    NotDelegated(PathBuf),
-    /// The kernel refused.
-    #[error("{path}: {source}")]
-    Refused {
-        /// The path.
-        path: PathBuf,
-        /// What the kernel returned.
-        source: io::Error,
-    },
-}
 
 /// A session's group. Everything in it is ended on drop.
 #[derive(Debug)]
@@ -177,12 +157,6 @@ pub(crate) fn try_out(limits: &GuestLimits) -> Result<Possible, NoGroup> {
     Ok(Possible { own, limits: limits? })
 }
 
-/// Makes an empty group. Nobody can foresee its name.
-fn new_directory(parent: &Path, label: &str) -> Result<PathBuf, NoGroup> {
-    let pattern = parent.join(format!("{PREFIX}{}-{label}-XXXXXX", Uid::effective()));
-    mkdtemp(&pattern).map_err(|errno| refused(parent)(errno.into()))
-}
-
 /// Makes the groups of guests and workers.
 fn furnish(path: &Path) -> Result<[Entrance; 2], NoGroup> {
     if !path.join("cgroup.kill").exists() {
@@ -241,16 +215,10 @@ fn remove(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn refused(path: &Path) -> impl Fn(io::Error) -> NoGroup {
-    let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::PermissionDenied => NoGroup::NotDelegated(path.clone()),
-        _ => NoGroup::Refused { path: path.clone(), source },
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use nix::unistd::mkdtemp;
+
     use super::*;
 
     /// A directory that looks like a group, and what was written to its `cgroup.kill`.

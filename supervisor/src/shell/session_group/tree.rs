@@ -15,7 +15,7 @@ use std::{
 use rustix::fs::getxattr;
 use tracing::warn;
 
-use super::{NoGroup, new_directory, refused};
+use super::place::{NoGroup, new_directory, refused};
 use crate::control_group::{directory, without};
 
 /// Why what guests use is not limited.
