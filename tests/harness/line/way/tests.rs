@@ -1,3 +1,5 @@
+//! A line does what its shape says: it drops, delays and lets through, in virtual time.
+
 use super::*;
 use crate::line::shape::Rate;
 
