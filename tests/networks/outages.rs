@@ -17,7 +17,7 @@ const OUTAGES: [Duration; 5] = [
 ];
 
 /// The longest that a picture may take after the line is back.
-const SOON: Duration = Duration::from_secs(4);
+const SOON: Duration = Duration::from_millis(1500);
 
 #[test]
 fn line_that_fails_for_up_to_ten_seconds_costs_no_connection_and_the_picture_is_back_soon()

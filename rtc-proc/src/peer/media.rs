@@ -72,6 +72,11 @@ impl FrameGate {
         }
     }
 
+    /// Nothing waits any more, and what has left is lost.
+    pub const fn begin_anew(&mut self) {
+        *self = Self::AwaitingKeyframe;
+    }
+
     /// Whether a frame passes; a keyframe opens the gate.
     pub fn admit(&mut self, keyframe: bool) -> bool {
         if keyframe && *self == Self::AwaitingKeyframe {

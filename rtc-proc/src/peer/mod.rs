@@ -5,7 +5,8 @@
 //! Decides the negotiated codec and extensions ([`setup`]), which pictures the peer gets
 //! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
 //! [`decode`], [`transfer`]), what the page is told about pictures ([`sent`]), how fast it is sent
-//! to ([`rate`]), and when its timers may wait ([`quiet`]); `sending` acts on the last two.
+//! to ([`rate`]), whether its line failed ([`outage`]), and when its timers may wait ([`quiet`]);
+//! `sending` acts on the last three.
 //!
 //! Trusts no input. The implementation drops what it cannot authenticate; authenticated messages
 //! that are not exactly ours end the peer with a reason.
@@ -32,6 +33,7 @@ pub mod decode;
 pub mod encode;
 pub mod limit;
 pub mod media;
+pub mod outage;
 pub mod quiet;
 pub mod rate;
 mod sending;
@@ -50,6 +52,7 @@ use channel::Channels;
 pub use channel::Said;
 use data::Bulk;
 use media::{FrameGate, VideoFrame};
+use outage::Outage;
 use quiet::Activity;
 use rate::Measures;
 use sending::Sending;
@@ -80,6 +83,7 @@ pub struct Peer {
     sending: Sending,
     activity: Activity,
     stillness: Stillness,
+    outage: Outage,
     connected: bool,
     /// Our address at the relay.
     relayed: Option<SocketAddr>,
@@ -122,6 +126,7 @@ impl Peer {
             sending: Sending::new(now, setup.encoder_bps(), setup::feedback_id(&answer)),
             activity: Activity::Busy { last: now },
             stillness: Stillness::default(),
+            outage: Outage::new(now),
             connected: false,
             relayed,
             in_flight: None,
@@ -282,6 +287,8 @@ impl Peer {
         // notices.
         if let Err(error) = self.rtc.handle_input(datagram) {
             tracing::debug!(%error, "refused a datagram");
+        } else if self.outage.on_heard(self.now) {
+            self.resume();
         }
     }
 

@@ -14,10 +14,10 @@ use str0m::{
 };
 
 use super::{
-    Output, Peer,
+    Output, Peer, PeerEvent, Said,
     quiet::Activity,
     rate::{
-        CEILING_BPS, Control, Kind, Measures, Pacer, Push, Repairs, SentLog, on_wire,
+        CEILING_BPS, Control, End, Kind, Measures, Pacer, Push, Repairs, SentLog, on_wire,
         transport_sequence,
     },
     setup::{self, Track},
@@ -166,6 +166,15 @@ impl Sending {
         }
     }
 
+    /// The browser begins anew: what waits, and repairs of what has left, are of no use to it.
+    fn begin_anew(&mut self, now: Instant) {
+        let waiting = self.pacer.clear(now);
+        for datagram in waiting.iter().chain(&self.unnamed.take()) {
+            self.dropped(datagram);
+        }
+        self.repairs.begin_anew(now);
+    }
+
     fn dropped(&mut self, datagram: &Datagram) {
         if let Some(sequence) = self.sequence(datagram) {
             self.log.on_dropped(sequence);
@@ -195,6 +204,9 @@ impl Peer {
             self.moved(source, destination);
         }
         let kind = class(&contents, self.video.as_ref());
+        if kind == Kind::Picture {
+            self.sending.repairs.on_packet(&contents);
+        }
         let datagram = Datagram { source, destination, header: None, contents };
         self.take_unnamed();
         if kind == Kind::Repair {
@@ -246,6 +258,10 @@ impl Peer {
             let sequence = kinds.find_map(|kind| sequence_of(&datagram.contents, *kind));
             if let Some(sequence) = sequence {
                 self.stillness.on_packet(sequence);
+                // Without reports of arrivals nobody knows what is unanswered.
+                if self.sending.feedback_id.is_some() {
+                    self.outage.on_picture(self.now);
+                }
             }
             self.sending.left(self.now, &datagram);
             self.outputs.push_back(Output::Transmit(datagram));
@@ -282,6 +298,21 @@ impl Peer {
         });
         let fates = log.on_report(report);
         control.on_fates(self.now, &fates);
+        let has_arrived = fates.iter().any(|fate| matches!(fate.end, End::Arrived(_)));
+        if has_arrived && self.outage.on_arrival(self.now) {
+            self.resume();
+        }
+    }
+
+    /// The browser's line had failed and carries again. It can only go on with a keyframe, and does
+    /// not ask for one soon, because its request was lost.
+    pub(super) fn resume(&mut self) {
+        tracing::debug!("the browser is back after a silence");
+        self.sending.begin_anew(self.now);
+        self.in_flight = None;
+        self.gate.begin_anew();
+        self.wake_up();
+        self.emit(PeerEvent::Said(Said::KeyframeWanted));
     }
 
     /// A receiver with an estimate of its own (REMB) sends no reports of what it received. If it

@@ -127,6 +127,12 @@ impl Pacer {
         Some(datagram)
     }
 
+    /// Nothing waits or is on its way any more; returns what waited.
+    pub fn clear(&mut self, now: Instant) -> Vec<Datagram> {
+        let Self { repairs, pictures, .. } = std::mem::replace(self, Self::new(now));
+        repairs.into_iter().chain(pictures).collect()
+    }
+
     /// When the next one may leave; `None` if none waits.
     #[must_use]
     pub fn due(&self, pace: Pace) -> Option<Instant> {

@@ -166,6 +166,19 @@ impl Pair {
         self.now = self.now.max(end);
     }
 
+    /// As [`Pair::run`]; nothing that the viewer sends arrives.
+    pub(super) fn run_unheard(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.collect();
+        self.to_peer.clear();
+        while self.next_instant() < end {
+            self.step();
+            self.collect();
+            self.to_peer.clear();
+        }
+        self.now = self.now.max(end);
+    }
+
     pub(super) fn run_until(&mut self, patience: Duration, done: impl Fn(&Self) -> bool) {
         let end = self.now + patience;
         while !done(self) {

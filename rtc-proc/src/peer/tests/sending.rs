@@ -212,3 +212,76 @@ fn keyframe_asked_for_while_one_is_leaving_is_that_one() {
     pair.request_keyframe();
     assert_eq!(pair.count(&PeerEvent::Said(Said::KeyframeWanted)), asked + 1);
 }
+
+/// How a line fails.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    BothWays,
+    ToBrowser,
+}
+
+/// Shows pictures while the line fails, and then until the browser has a keyframe again; returns the
+/// time that this took. The test answers requests for keyframes as media does.
+fn resumed_after(failure: Failure, silence: Duration, bytes: usize) -> (Duration, Pair) {
+    let mut pair = Pair::connected();
+    let asked = |pair: &Pair| pair.count(&PeerEvent::Said(Said::KeyframeWanted));
+    for index in 0..60 {
+        pair.show(index == 0, bytes, index);
+        pair.run(Duration::from_millis(33));
+    }
+    let (begin, before) = (pair.now, asked(&pair));
+    let end = begin + silence;
+    pair.line.outage = Some((begin, end));
+    while pair.now < end {
+        pair.show(false, bytes, 1);
+        match failure {
+            Failure::BothWays => pair.run_unheard(Duration::from_millis(33)),
+            Failure::ToBrowser => pair.run(Duration::from_millis(33)),
+        }
+    }
+    let (end, mut keyframe) = (pair.now, None);
+    while keyframe.as_ref().is_none_or(|keyframe| !pair.viewer.frames.contains(keyframe)) {
+        assert!(pair.now < end + Duration::from_secs(5), "no keyframe after {failure:?}");
+        if keyframe.is_none() && asked(&pair) > before {
+            keyframe = Some(pair.show(true, 4 * bytes, 2));
+        } else {
+            pair.show(false, bytes, 3);
+        }
+        pair.run(Duration::from_millis(33));
+    }
+    (pair.now - end, pair)
+}
+
+#[test]
+fn browser_that_is_heard_again_after_an_outage_gets_a_keyframe_at_once() {
+    for failure in [Failure::BothWays, Failure::ToBrowser] {
+        for silence in [1500, 3000, 10_000].map(Duration::from_millis) {
+            let (waited, pair) = resumed_after(failure, silence, 6000);
+            let said = format!("{waited:?} after {failure:?} for {silence:?}");
+            assert!(waited < Duration::from_millis(400), "{said}");
+            assert!(pair.peer.sending.bps() >= 4_000_000, "{said}: {}", pair.peer.sending.bps());
+        }
+    }
+}
+
+#[test]
+fn line_that_fails_for_a_moment_or_on_a_still_screen_costs_no_keyframe() {
+    let wanted = PeerEvent::Said(Said::KeyframeWanted);
+    let mut pair = Pair::connected();
+    for index in 0..60 {
+        pair.show(index == 0, 6000, index);
+        pair.run(Duration::from_millis(33));
+    }
+    let before = pair.count(&wanted);
+    pair.line.outage = Some((pair.now, pair.now + Duration::from_millis(200)));
+    for index in 0..60 {
+        pair.show(false, 6000, index);
+        pair.run(Duration::from_millis(33));
+    }
+    pair.run(Duration::from_secs(1));
+    pair.run_unheard(Duration::from_secs(5));
+    pair.run(Duration::from_secs(1));
+    pair.show(false, 6000, 1);
+    pair.run(Duration::from_secs(2));
+    assert_eq!(pair.count(&wanted), before);
+}
