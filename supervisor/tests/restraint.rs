@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io,
     net::TcpStream,
-    os::unix::net::UnixListener,
+    os::unix::{net::UnixListener, process::parent_id},
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -14,11 +14,12 @@ use lumen_ipc_runtime::{
     policy_probe::restrained::{self, Deed},
 };
 use lumen_supervisor::policy::{self, Places};
+use nix::{sys::signal::kill, unistd::Pid};
 
 /// Stands for a worker's program.
 const WORKER: &str = "/bin/true";
 
-const DEEDS: [Deed; 10] = [
+const DEEDS: [Deed; 11] = [
     Deed {
         name: "stores a state",
         works: true,
@@ -47,6 +48,11 @@ const DEEDS: [Deed; 10] = [
         act: |_| File::create("/tmp/lumen-restraint-escape").map(drop),
     },
     Deed { name: "makes a folder", works: false, act: |run| fs::create_dir(run.join("folder")) },
+    Deed {
+        name: "signals a process that it did not start",
+        works: true,
+        act: |_| Ok(kill(Pid::from_raw(parent_id().cast_signed()), None)?),
+    },
     Deed { name: "connects", works: false, act: |_| TcpStream::connect("127.0.0.1:9").map(drop) },
 ];
 

@@ -14,6 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
+    hosted::HostSetup,
     patience::wait_until,
     process::Process,
     rig::{Rig, Setup, TEST_USER, Turn, runs_as_root},
@@ -243,6 +244,40 @@ fn process_with_a_workers_user_ends_with_the_worker_and_before_its_successor() -
         let successor = rig.successor(worker, killed)?;
         ensure!(!left.process().is_alive(), "{worker}'s successor has company");
         ensure!(successor.user_ids()?.contains(&uid), "{worker} has another user");
+    }
+    Ok(())
+}
+
+#[test]
+fn processes_left_with_the_users_of_a_hosts_workers_end_before_new_workers_get_them() -> Result<()>
+{
+    if !runs_as_root() {
+        println!("not root: nothing to test");
+        return Ok(());
+    }
+    // The host is restrained, and must reach all the same what it did not start.
+    let mut host = HostSetup::new().as_root().start()?;
+    for kind in KINDS {
+        let workers: Vec<_> = host.status()?.workers.iter().map(|one| one.process).collect();
+        let users = workers.iter().map(|worker| {
+            host.ready_worker(*worker)?.user_ids()?.first().copied().context("no user id")
+        });
+        let users: Vec<u32> = users.collect::<Result<_>>()?;
+        ensure!(!users.is_empty() && !users.contains(&0), "{users:?}");
+        let leave = || users.iter().map(|uid| Leftover::of(*uid, kind)).collect::<Result<_>>();
+        let are_over = |left: &Vec<Leftover>| {
+            left.iter().try_fold(true, |all, one| Ok::<_, anyhow::Error>(all && one.is_over()?))
+        };
+        let left: Vec<Leftover> = leave()?;
+        ensure!(!left.iter().map(Leftover::is_over).any(|over| over.unwrap_or(true)), "{kind}");
+        for worker in &workers {
+            host.replace(*worker)?;
+        }
+        ensure!(are_over(&left)?, "{kind}: alive beside a worker's successor");
+        let left: Vec<Leftover> = leave()?;
+        host.kill()?;
+        host.serve()?;
+        ensure!(are_over(&left)?, "{kind}: an earlier host's is alive");
     }
     Ok(())
 }

@@ -87,14 +87,15 @@ pub struct Restraint {
 }
 
 /// Gives up everything that `restraint` names, for good, and with it gaining privileges. Files and
-/// connections by TCP are given up by the calling thread and those that it will start; calls by all
-/// threads.
+/// connections by TCP and to abstract sockets are given up by the calling thread and those that it will
+/// start; calls by all threads.
 ///
 /// # Errors
 /// [`ConfineError`] names the step that failed; the process must then end.
 pub fn restrain(restraint: &Restraint) -> Result<ConfinementReport, ConfineError> {
     thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
-    let landlock_abi = restrict(&restraint.paths)?;
+    // Not signals: whoever starts workers ends what is left of earlier ones, which it did not start.
+    let landlock_abi = restrict(&restraint.paths, Scope::AbstractUnixSocket.into())?;
     let seccomp_rules = seccomp::deny(&restraint.denied)?;
     Ok(ConfinementReport { landlock_abi, seccomp_rules, ..ConfinementReport::default() })
 }
@@ -105,7 +106,7 @@ pub fn restrain(restraint: &Restraint) -> Result<ConfinementReport, ConfineError
 pub fn renounce() {
     // Whatever fails here is a second barrier: the thread runs no foreign code.
     let _ = thread::set_no_new_privs(true);
-    let _ = restrict(&[]);
+    let _ = restrict(&[], Scope::from_all(NEWEST));
 }
 
 /// Gives up all capabilities but `kept`, as far as the process has those. With `for_good` no program
@@ -132,7 +133,7 @@ pub fn keep_capabilities(kept: CapabilitySet, for_good: bool) -> io::Result<()> 
     }
 }
 
-fn restrict(paths: &[UsedPath]) -> Result<u8, ConfineError> {
+fn restrict(paths: &[UsedPath], scopes: BitFlags<Scope>) -> Result<u8, ConfineError> {
     let mut rules = Vec::new();
     for used in paths {
         match PathFd::new(&used.path) {
@@ -144,7 +145,8 @@ fn restrict(paths: &[UsedPath]) -> Result<u8, ConfineError> {
             }
         }
     }
-    let restricted = deny_all().and_then(|ruleset| ruleset.add_rules(rules.into_iter().map(Ok)));
+    let restricted =
+        deny_all(scopes).and_then(|ruleset| ruleset.add_rules(rules.into_iter().map(Ok)));
     let restricted = restricted.and_then(|ruleset| ruleset.restrict_self());
     match restricted.map(|status| status.landlock) {
         Ok(LandlockStatus::Available { effective_abi, .. }) => Ok(effective_abi as u8),
@@ -154,11 +156,11 @@ fn restrict(paths: &[UsedPath]) -> Result<u8, ConfineError> {
     }
 }
 
-fn deny_all() -> Result<landlock::RulesetCreated, RulesetError> {
+fn deny_all(scopes: BitFlags<Scope>) -> Result<landlock::RulesetCreated, RulesetError> {
     Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::ConnectTcp)?
-        .scope(Scope::from_all(NEWEST))?
+        .scope(scopes)?
         .create()
 }
