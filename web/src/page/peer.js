@@ -8,6 +8,7 @@
 
 import { decodeOutput, encodeInput } from '../core/input-codec.js';
 import { Path } from '../core/path.js';
+import { withRoundTrip } from '../core/round-trip.js';
 import { log } from '../util/log.js';
 
 /** @import { Counts } from '../core/decoding.js' */
@@ -125,7 +126,9 @@ export class Peer {
     if (this.#connection.signalingState !== 'have-local-offer') return;
     this.#restartOffered = false;
     try {
-      await this.#connection.setRemoteDescription({ type: 'answer', sdp });
+      const measures = this.#connection.localDescription?.sdp.includes(' rrtr\r\n');
+      const answer = measures ? withRoundTrip(sdp) : sdp;
+      await this.#connection.setRemoteDescription({ type: 'answer', sdp: answer });
     } catch (error) {
       this.#lost('The desktop and this browser found no common video format.', error);
     }
@@ -162,7 +165,7 @@ export class Peer {
     try {
       this.#configure(paths);
       this.#connection.restartIce();
-      await this.#connection.setLocalDescription();
+      await this.#propose(await this.#connection.createOffer());
       this.#restartOffered = true;
       this.offerRestartAgain();
     } catch (error) {
@@ -369,6 +372,18 @@ export class Peer {
     });
   }
 
+  /** @param {RTCSessionDescriptionInit} offer that was created last */
+  async #propose(offer) {
+    const sdp = withRoundTrip(offer.sdp ?? '');
+    try {
+      await this.#connection.setLocalDescription({ type: 'offer', sdp });
+    } catch (error) {
+      // Browsers may insist on their own words.
+      log('debug', 'the browser does without the round trip', { error });
+      await this.#connection.setLocalDescription(offer);
+    }
+  }
+
   /** @param {Promise<Paths>} paths */
   async #makeOffer(paths) {
     try {
@@ -376,7 +391,7 @@ export class Peer {
       // The desktop can begin its answer while this page still waits for the paths.
       this.#handlers.offer(offer.sdp ?? '');
       this.#configure(await paths);
-      await this.#connection.setLocalDescription(offer);
+      await this.#propose(offer);
     } catch (error) {
       this.#lost('This browser could not make an offer.', error);
     }
