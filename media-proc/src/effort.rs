@@ -6,7 +6,7 @@
 //! more time. Where bits suffice the time would only delay pictures, and so it would where the
 //! processor is short: then the encoder works [`Effort::Quick`].
 //!
-//! INVARIANT: at most one picture in [`RECOVERY`] takes more than half of a frame's interval because
+//! INVARIANT: at most one picture in `RECOVERY` takes more than half of a frame's interval because
 //! of [`Effort::Thorough`].
 
 use std::time::{Duration, Instant};
