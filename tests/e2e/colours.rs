@@ -1,11 +1,12 @@
 //! A still picture keeps its colours, however saturated: in areas, and in strokes of one pixel as far
 //! as one colour sample for four pixels can carry them.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use lumen_tests::{
     app::Show,
-    browser::Browser,
+    browser::{Browser, Page},
     measured::note,
+    patience::wait_until,
     picture::{BARS, Colour, Picture, subsampled},
     rig::Setup,
 };
@@ -49,41 +50,48 @@ fn worst(ones: &[Colour], others: &[Colour]) -> (u8, String, f64) {
     (worst, format!("{one} where {other} is expected"), share)
 }
 
+/// A part of the picture: its name, its first row, and the share of its channels that may be off by
+/// more than [`CLOSE`].
+const PARTS: [(&str, u32, f64); 3] =
+    [("bars", 260, 0.0), ("letters on white", 600, BEARABLE), ("letters on black", 900, BEARABLE)];
+
+/// What is seen of a part beside what was drawn: whether that is bearable, and how far it is off.
+fn compare(page: &Page, drawn: &Picture, part: (&str, u32, f64)) -> Result<(bool, String)> {
+    let (name, top, bearable) = part;
+    let seen = page.colours_in((0, top), (WIDTH, ROWS))?;
+    let pixels = drawn.part((0, top as usize), (WIDTH as usize, ROWS as usize));
+    let best = subsampled(&pixels, WIDTH as usize);
+    let (difference, colours, share) = worst(&seen, &best);
+    let figures = format!(
+        "{name}: mean error {:.2}, of which subsampling takes {:.2}; {:.2} % are off by more than \
+         {CLOSE}, by up to {difference}: {colours}",
+        mean(&seen, &pixels),
+        mean(&best, &pixels),
+        share * 100.0
+    );
+    Ok((share <= bearable, figures))
+}
+
 /// Flat areas are as drawn. Thin letters are as well as one colour sample for four pixels can show
-/// them, which is far from what was drawn.
+/// them, which is far from what was drawn. On a busy machine seconds can pass between two steps of
+/// refinement, so that only the picture itself says when it is done.
 #[test]
 fn still_saturated_colours_are_shown_within_three_levels() -> Result<()> {
     let rig = Setup::new().show(Show::Colours, 60).start()?;
     let browser = Browser::start()?;
     let page = browser.open_sized(rig.url(), WIDTH, HEIGHT)?;
     page.wait_for_colour((0.06, 0.25), BARS[0])?;
-    page.wait_until_quiet()?;
     let drawn = Picture::colours(WIDTH as usize, HEIGHT as usize);
-    let mut wrong = Vec::new();
-    for (name, top, bearable) in [
-        ("bars", 260, 0.0),
-        ("letters on white", 600, BEARABLE),
-        ("letters on black", 900, BEARABLE),
-    ] {
-        let seen = page.colours_in((0, top), (WIDTH, ROWS))?;
-        let pixels = drawn.part((0, top as usize), (WIDTH as usize, ROWS as usize));
-        let best = subsampled(&pixels, WIDTH as usize);
-        let (difference, colours, share) = worst(&seen, &best);
-        note(
-            &format!(
-                "colours, {name}: mean error, that of subsampling alone, and what is off by more than {CLOSE}"
-            ),
-            format!(
-                "{:.2}, {:.2}, {:.2} %",
-                mean(&seen, &pixels),
-                mean(&best, &pixels),
-                share * 100.0
-            ),
-        );
-        if share > bearable {
-            wrong.push(format!("{name}: {share:.4} are off, by up to {difference}: {colours}"));
-        }
+    for part in PARTS {
+        let mut figures = String::new();
+        wait_until("the colours are as drawn", || {
+            compare(&page, &drawn, part).is_ok_and(|(bearable, seen)| {
+                figures = seen;
+                bearable
+            })
+        })
+        .with_context(|| figures.clone())?;
+        note("colours", figures);
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("; "));
     Ok(())
 }
