@@ -40,7 +40,7 @@ pub(crate) fn layout(bytes: &[u8]) {
     let mut stack = Stack::new(Screen { output, free: output });
     for chunk in bytes.chunks_exact(10) {
         let (id, other) = (WindowId((chunk[0] % 16).into()), WindowId((chunk[2] % 16).into()));
-        let size = (number(chunk, 2), number(chunk, 6)).into();
+        let size = (number(chunk, 2).max(0), number(chunk, 6).max(0)).into();
         match chunk[1] % 8 {
             0 => stack.insert(id),
             1 => drop(stack.set_content(id, size, true)),

@@ -123,9 +123,9 @@ impl Stack {
         }
     }
 
-    /// Adds a window without content.
+    /// Adds a window without content; one that is there already stays as it is.
     pub fn insert(&mut self, id: WindowId) {
-        self.windows.insert(id, Entry::default());
+        self.windows.entry(id).or_default();
     }
 
     /// Sets the sizes of output and panels. Returns whether they have changed.

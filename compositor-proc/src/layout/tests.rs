@@ -57,6 +57,15 @@ fn dialog_is_centred_over_its_parent_and_above_it() {
 }
 
 #[test]
+fn window_that_is_added_again_keeps_its_content_and_place() {
+    let mut stack = Stack::new(screen());
+    open(&mut stack, ONE, Hints::default(), (800, 570));
+    stack.insert(ONE);
+    assert!(stack.is_mapped(ONE));
+    assert_eq!(stack.place(ONE).map(|place| place.shown), Some(screen().free));
+}
+
+#[test]
 fn second_window_of_small_fixed_size_is_a_dialog() {
     let mut stack = Stack::new(screen());
     open(&mut stack, ONE, Hints::default(), (800, 570));
