@@ -114,7 +114,7 @@ fn encode(size: FrameSize, page: &[u8], content: Content) {
     let mut bytes = [0; 2];
     for round in 0..ROUNDS {
         let key = round == 0;
-        let changed = if key { full(size) } else { map(size, content) };
+        let changed = if key { MacroblockMap::whole(size) } else { map(size, content) };
         let flat;
         let pixels = if content.damage == FULL && content.rows == 0 {
             // One flat colour after another, like a window that opens.
@@ -170,12 +170,6 @@ fn time(work: impl FnOnce()) -> Duration {
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-fn full(size: FrameSize) -> MacroblockMap {
-    let mut map = MacroblockMap::constant(size);
-    map.mark_all();
-    map
 }
 
 fn map(size: FrameSize, content: Content) -> MacroblockMap {

@@ -89,8 +89,7 @@ impl Memory {
             rows: vec![0; STRIPS * height],
             samples: vec![[0; MACROBLOCK]; samples],
         };
-        let mut all = MacroblockMap::constant(size);
-        all.mark_all();
+        let all = MacroblockMap::whole(size);
         memory.hash(planes, &all);
         memory.sample(planes, &all);
         memory
@@ -221,9 +220,7 @@ mod tests {
     }
 
     fn all() -> MacroblockMap {
-        let mut map = MacroblockMap::constant(size());
-        map.mark_all();
-        map
+        MacroblockMap::whole(size())
     }
 
     /// Planes with a grey level per pixel.

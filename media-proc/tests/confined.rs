@@ -41,8 +41,7 @@ fn torn(short: OwnedFd) -> anyhow::Result<()> {
 fn encode(size: FrameSize) -> anyhow::Result<()> {
     let pixels = vec![100; size.frame_bytes()];
     let frame = Frame::new(&pixels, size.stride_bytes(), size)?;
-    let (mut planes, mut changed) = (Planes::new(size), MacroblockMap::constant(size));
-    changed.mark_all();
+    let (mut planes, changed) = (Planes::new(size), MacroblockMap::whole(size));
     planes.update(frame, &changed)?;
     let mut encoder = Encoder::open(
         VideoFormat::H264ConstrainedBaseline,

@@ -48,6 +48,14 @@ impl MacroblockMap {
         Self { size, flags: vec![CONSTANT; columns(size) * rows] }
     }
 
+    /// A map of a picture of `size` in which everything changed.
+    #[must_use]
+    pub fn whole(size: FrameSize) -> Self {
+        let mut map = Self::constant(size);
+        map.mark_all();
+        map
+    }
+
     /// Size of the picture.
     #[must_use]
     pub const fn size(&self) -> FrameSize {

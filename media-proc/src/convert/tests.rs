@@ -56,9 +56,7 @@ fn noise(size: FrameSize, stride_bytes: usize, seed: u32) -> Vec<u8> {
 
 fn converted_whole(frame: Frame<'_>) -> Planes {
     let mut planes = Planes::new(frame.size);
-    let mut all = MacroblockMap::constant(frame.size);
-    all.mark_all();
-    planes.update(frame, &all).expect("same size");
+    planes.update(frame, &MacroblockMap::whole(frame.size)).expect("same size");
     planes
 }
 

@@ -234,9 +234,9 @@ fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
     let pixels = vec![0; size.frame_bytes()];
     let frame =
         Frame::new(&pixels, size.stride_bytes(), size).map_err(|error| failed(error.into()))?;
-    let mut changed = MacroblockMap::constant(size);
-    changed.mark_all();
-    Planes::new(size).update(frame, &changed).map_err(|error| failed(error.into()))?;
+    Planes::new(size)
+        .update(frame, &MacroblockMap::whole(size))
+        .map_err(|error| failed(error.into()))?;
 
     let picture = Picture {
         planes: &Planes::new(config.size),

@@ -33,9 +33,7 @@ fn size() -> FrameSize {
 }
 
 fn all() -> MacroblockMap {
-    let mut map = MacroblockMap::constant(size());
-    map.mark_all();
-    map
+    MacroblockMap::whole(size())
 }
 
 /// A picture of `colour` at each place.

@@ -139,9 +139,7 @@ fn page(x: usize, y: usize) -> [u8; 4] {
 }
 
 fn all() -> MacroblockMap {
-    let mut map = MacroblockMap::constant(size());
-    map.mark_all();
-    map
+    MacroblockMap::whole(size())
 }
 
 fn only(rect: Rect) -> MacroblockMap {
@@ -179,8 +177,7 @@ fn encode_motion_beyond_the_level_is_left_to_x264() {
     for (rows, expected) in [(496, true), (512, false)] {
         let mut encoder =
             Encoder::open(tall, Fps::clamped(20), Kbps::clamped(8000)).expect("x264 opens");
-        let mut everything = MacroblockMap::constant(tall);
-        everything.mark_all();
+        let everything = MacroblockMap::whole(tall);
         let mut planes = Planes::new(tall);
         for (kind, top) in
             [(PictureKind::Key, 0), (PictureKind::Moved(-rows), usize::from(rows.unsigned_abs()))]

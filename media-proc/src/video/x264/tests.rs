@@ -62,9 +62,7 @@ fn busy(seed: u32) -> Planes {
 }
 
 fn all() -> MacroblockMap {
-    let mut map = MacroblockMap::constant(size());
-    map.mark_all();
-    map
+    MacroblockMap::whole(size())
 }
 
 fn encode(
