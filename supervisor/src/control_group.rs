@@ -28,10 +28,24 @@ pub(crate) fn directory(mounts: &[u8], groups: &[u8]) -> Option<PathBuf> {
     })
 }
 
+/// The names that a list of the kernel's has.
+pub(crate) fn within<'name>(names: &[&'name str], list: &str) -> Vec<&'name str> {
+    names.iter().copied().filter(|name| is_listed(name, list)).collect()
+}
+
 /// The names that a list of the kernel's lacks.
 pub(crate) fn without<'name>(names: &[&'name str], list: &str) -> Vec<&'name str> {
-    let is_lacking = |name: &&&str| list.split_whitespace().all(|listed| listed != **name);
-    names.iter().filter(is_lacking).copied().collect()
+    names.iter().copied().filter(|name| !is_listed(name, list)).collect()
+}
+
+fn is_listed(name: &str, list: &str) -> bool {
+    list.split_whitespace().any(|listed| listed == name)
+}
+
+/// What `cgroup.subtree_control` takes to hand controllers down (`+`), or not to any more (`-`).
+pub(crate) fn each(sign: char, controllers: &[impl AsRef<str>]) -> String {
+    let signed = controllers.iter().map(|name| format!("{sign}{}", name.as_ref()));
+    signed.collect::<Vec<_>>().join(" ")
 }
 
 /// The bytes of memory that the machine has, from `/proc/meminfo` (proc(5)).
@@ -164,6 +178,7 @@ mod tests {
         let wanted = ["memory", "pids", "cpu"];
         assert_eq!(without(&wanted, ""), wanted);
         assert_eq!(without(&wanted, "cpuset memory hugetlb\n"), ["pids", "cpu"]);
+        assert_eq!(within(&wanted, "cpuset memory hugetlb\n"), ["memory"]);
         assert_eq!(without(&wanted, "cpu io memory pids\n"), [""; 0]);
     }
 

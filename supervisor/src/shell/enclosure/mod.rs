@@ -24,11 +24,8 @@ use rustix::net::{
 };
 use tracing::warn;
 
-use super::ffi::in_child;
-use crate::{
-    control_group::directory,
-    datagrams::{Direction, Instruction, List, MOST_ADDED, MOST_LEARNED, key, program},
-};
+use super::{ffi::in_child, session_group::own_group};
+use crate::datagrams::{Direction, Instruction, List, MOST_ADDED, MOST_LEARNED, key, program};
 
 /// How the names of our groups begin; the process that made them follows.
 const PREFIX: &str = "lumen-datagrams-";
@@ -106,8 +103,7 @@ fn plain(family: AddressFamily) -> io::Result<OwnedFd> {
 
 impl Enclosure {
     fn make(worker: &str) -> io::Result<Self> {
-        let parent = directory(&fs::read("/proc/self/mountinfo")?, &fs::read("/proc/self/cgroup")?)
-            .ok_or_else(|| io::Error::other("there is no cgroup v2 that this process can see"))?;
+        let parent = own_group().map_err(io::Error::other)?;
         remove_leftovers(&parent);
         let directory = parent.join(format!("{PREFIX}{}-{worker}", std::process::id()));
         match fs::create_dir(&directory) {

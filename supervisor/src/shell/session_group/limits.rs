@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::GuestLimits,
-    control_group::{least, total_memory},
+    control_group::{each, least, total_memory},
 };
 
 /// The controllers by which the kernel counts memory, tasks and processor time.
@@ -47,8 +47,7 @@ pub(super) fn limit(
     let all = [wanted.as_slice(), &[PROCESSOR]].concat();
     let offered = tree.offered(&all).map_err(refused(tree.own()))?;
     tree.hand_down(&offered)?;
-    let handed = offered.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
-    put(&session.join("cgroup.subtree_control"), &handed)?;
+    put(&session.join("cgroup.subtree_control"), &each('+', &offered))?;
     if let Some(most) = limits.memory.most.filter(|_| offered.contains(&MEMORY)) {
         let most = most.bytes(whole(tree.own())?).to_string();
         put(&part.join("memory.max"), &most)?;

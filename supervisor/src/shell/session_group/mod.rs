@@ -33,7 +33,7 @@ use tracing::{info, warn};
 
 use self::place::{PREFIX, new_directory, refused};
 pub(crate) use self::{
-    place::NoGroup,
+    place::{NoGroup, own_group},
     tree::{NoLimits, Tree},
 };
 use super::ffi::in_child;
@@ -221,9 +221,13 @@ mod tests {
 
     use super::*;
 
+    fn scratch() -> PathBuf {
+        mkdtemp(&std::env::temp_dir().join("session-group-XXXXXX")).expect("scratch")
+    }
+
     /// A directory that looks like a group, and what was written to its `cgroup.kill`.
     fn kill_of(record: impl Fn(&Path) -> Vec<u8>, name: &str) -> String {
-        let scratch = mkdtemp(&std::env::temp_dir().join("session-group-XXXXXX")).expect("scratch");
+        let scratch = scratch();
         let group = scratch.join(name);
         fs::create_dir(&group).expect("a directory");
         fs::write(group.join("cgroup.kill"), "-").expect("a file");
@@ -255,7 +259,7 @@ mod tests {
 
     #[test]
     fn remove_takes_the_groups_that_an_app_made_in_its_own() {
-        let group = mkdtemp(&std::env::temp_dir().join("session-group-XXXXXX")).expect("scratch");
+        let group = scratch();
         let deepest = (0..40).fold(group.clone(), |path, _| path.join("deeper"));
         fs::create_dir_all(&deepest).expect("directories");
         fs::create_dir_all(group.join("guests/browser")).expect("directories");

@@ -1,11 +1,13 @@
 //! Where groups are made, what they are called, and why none can be made.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use nix::unistd::{Uid, mkdtemp};
+
+use crate::control_group::directory;
 
 /// How the names of our groups begin.
 pub(super) const PREFIX: &str = "lumen-";
@@ -30,6 +32,13 @@ pub(crate) enum NoGroup {
         /// What the kernel returned.
         source: io::Error,
     },
+}
+
+/// The directory of this process's group.
+pub(crate) fn own_group() -> Result<PathBuf, NoGroup> {
+    let read = |path: &str| fs::read(path).map_err(refused(Path::new(path)));
+    let own = directory(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+    own.ok_or(NoGroup::Absent)
 }
 
 /// Makes an empty group. Nobody can foresee its name.

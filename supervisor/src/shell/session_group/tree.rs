@@ -15,8 +15,8 @@ use std::{
 use rustix::fs::getxattr;
 use tracing::warn;
 
-use super::place::{NoGroup, new_directory, refused};
-use crate::control_group::{directory, without};
+use super::place::{NoGroup, new_directory, own_group, refused};
+use crate::control_group::{each, within, without};
 
 /// Why what guests use is not limited.
 #[derive(Debug, thiserror::Error)]
@@ -52,16 +52,14 @@ pub(crate) struct Tree {
 #[derive(Debug)]
 struct Moved {
     to: PathBuf,
-    /// As `cgroup.subtree_control` takes it.
+    /// The controllers' names.
     handed_down: Vec<String>,
 }
 
 impl Tree {
     /// Finds the supervisor's group.
     pub(crate) fn find() -> Result<Self, NoGroup> {
-        let read = |path: &str| fs::read(path).map_err(refused(Path::new(path)));
-        let own = directory(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
-        Ok(Self { own: own.ok_or(NoGroup::Absent)?, moved: None })
+        Ok(Self { own: own_group()?, moved: None })
     }
 
     /// The group in which the supervisor was started.
@@ -72,8 +70,7 @@ impl Tree {
     /// Which controllers there are, of these.
     pub(super) fn offered<'name>(&self, wanted: &[&'name str]) -> io::Result<Vec<&'name str>> {
         let offered = fs::read_to_string(self.own.join("cgroup.controllers"))?;
-        let is_offered = |name: &&&str| offered.split_whitespace().any(|offered| offered == **name);
-        Ok(wanted.iter().filter(is_offered).copied().collect())
+        Ok(within(wanted, &offered))
     }
 
     /// Has groups made here counted by these controllers, which the own group has.
@@ -90,36 +87,28 @@ impl Tree {
         if self.moved.is_none() {
             let to = new_directory(&self.own, "supervisor")?;
             // Kept first, so that whatever fails is undone.
-            let moved = Moved { to: to.clone(), handed_down: Vec::new() };
-            self.moved = Some(moved);
+            self.moved = Some(Moved { to: to.clone(), handed_down: Vec::new() });
             enter(&to).map_err(refused(&to))?;
         }
-        let written = lacking.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
-        match fs::write(&control, written) {
-            Ok(()) => {
-                if let Some(moved) = &mut self.moved {
-                    moved.handed_down.extend(lacking.into_iter().map(str::to_owned));
-                }
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-                self.come_back();
-                Err(NoLimits::Shared(self.own.clone()))
-            }
-            Err(error) => {
-                self.come_back();
-                Err(refused(&control)(error).into())
-            }
+        if let Err(error) = fs::write(&control, each('+', &lacking)) {
+            self.come_back();
+            return Err(match error.kind() {
+                io::ErrorKind::ResourceBusy => NoLimits::Shared(self.own.clone()),
+                _ => refused(&control)(error).into(),
+            });
         }
+        if let Some(moved) = &mut self.moved {
+            moved.handed_down.extend(lacking.into_iter().map(str::to_owned));
+        }
+        Ok(())
     }
 
     fn come_back(&mut self) {
         let Some(moved) = self.moved.take() else { return };
         let undone = || {
             if !moved.handed_down.is_empty() {
-                let names = moved.handed_down.iter().map(|name| format!("-{name}"));
-                let names = names.collect::<Vec<_>>().join(" ");
-                fs::write(self.own.join("cgroup.subtree_control"), names)?;
+                let written = each('-', &moved.handed_down);
+                fs::write(self.own.join("cgroup.subtree_control"), written)?;
             }
             enter(&self.own)?;
             fs::remove_dir(&moved.to)
