@@ -5,8 +5,8 @@
 //! not name them), so an address whose share is full shuts nobody out: a new connection displaces
 //! the oldest one without a login, of those that ask for nothing at the moment if there is any. So a
 //! browser whose request is being answered stays, however fast silent connections come; a request whose
-//! body has not arrived is not being answered yet. Logins keep their places, each up to a share of its own,
-//! whatever connections without a login do.
+//! body has not arrived is not being answered yet. Logins keep their places, each up to a share of its
+//! own, whatever connections without a login do.
 //!
 //! A trusted proxy's connection counts against nobody, because it carries many browsers' requests; each
 //! of these counts for the time that its answer takes. Proxies keep connections open in case they

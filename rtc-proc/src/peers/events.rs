@@ -33,7 +33,6 @@ impl Peers {
             }
             PeerEvent::CandidateFound(line) => self.tell_candidate(number, line),
             PeerEvent::Ended(ending) => self.on_ended(now, number, ending),
-            // Handled by `refresh_demand`, as are wanted sizes.
             PeerEvent::FrameSent(stamps) => self.outputs.push_back(Output::FrameSent(stamps)),
             PeerEvent::Said(Said::KeyframeWanted) => self.on_keyframe_wanted(now, number),
             PeerEvent::MessagesWanted => {

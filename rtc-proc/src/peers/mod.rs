@@ -223,10 +223,7 @@ impl Peers {
             self.wanted.keyframe_came();
             self.peers.values_mut().for_each(|entry| entry.keyframes.served());
         }
-        let watching = self.peers.iter().filter(|(_, entry)| !entry.is_hidden);
-        for number in watching.map(|(number, _)| *number).collect::<Vec<_>>() {
-            self.feed(now, number, Input::Video(frame));
-        }
+        self.for_those(now, |entry| !entry.is_hidden, || Input::Video(frame));
         if !frame.keyframe {
             self.ask_for_the_starving(now, frame.format);
         }
@@ -342,7 +339,18 @@ impl Peers {
     }
 
     fn for_each<'a>(&mut self, now: Instant, input: impl Fn() -> Input<'a>) {
-        for number in self.peers.keys().copied().collect::<Vec<_>>() {
+        self.for_those(now, |_| true, input);
+    }
+
+    /// Gives an input to each peer that is meant.
+    fn for_those<'a>(
+        &mut self,
+        now: Instant,
+        meant: impl Fn(&Entry) -> bool,
+        input: impl Fn() -> Input<'a>,
+    ) {
+        let meant = self.peers.iter().filter(|(_, entry)| meant(entry));
+        for number in meant.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.feed(now, number, input());
         }
     }

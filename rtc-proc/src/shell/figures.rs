@@ -94,6 +94,7 @@ impl Figures {
         self.target.set(demand.bitrate.value().into());
         self.peers.set(demand.watchers.into());
     }
+
     /// Records what is known of the viewers' networks.
     pub(super) fn networks(&self, networks: &Networks) {
         let count = |bps: u64| i64::try_from(bps).unwrap_or(i64::MAX);
