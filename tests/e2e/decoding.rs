@@ -36,6 +36,16 @@ fn press_a(page: &Page) -> Result<()> {
     page.key_up("KeyA")
 }
 
+/// Has all pictures spoiled, in the way that the page's instrument calls `how`, from one on that shows a
+/// key, until `noticed` returns. The page then comes to show that key.
+fn while_spoiled(page: &Page, how: &str, noticed: impl FnOnce() -> Result<()>) -> Result<()> {
+    page.evaluate::<()>(&format!("void (lumenTest.spoil.{how} = 0)"))?;
+    press_a(page)?;
+    noticed()?;
+    page.evaluate::<()>(&format!("void (lumenTest.spoil.{how} = Infinity)"))?;
+    page.wait_for_colour(MIDDLE, colour_of_key(KEY_A))
+}
+
 #[test]
 fn picture_not_decoded_is_noticed_within_two_seconds_and_comes_anew() -> Result<()> {
     let rig = Rig::start()?;
@@ -94,11 +104,9 @@ fn picture_never_decoded_begins_anew_and_says_why() -> Result<()> {
     let browser = Browser::start()?;
     let page = browser.open_spoiled(rig.url(), (640, 360), None)?;
     shows_quadrants(&page)?;
-    page.evaluate::<()>("void (lumenTest.spoil.garblesFrom = 0)")?;
-    press_a(&page)?;
-    page.wait_for_status("This browser could not decode the picture. Reconnecting…")?;
-    page.evaluate::<()>("void (lumenTest.spoil.garblesFrom = Infinity)")?;
-    page.wait_for_colour(MIDDLE, colour_of_key(KEY_A))?;
+    while_spoiled(&page, "garblesFrom", || {
+        page.wait_for_status("This browser could not decode the picture. Reconnecting…")
+    })?;
     wait_until("the status line is empty", || {
         page.evaluate("document.querySelector('#status').hidden").unwrap_or(false)
     })?;
@@ -111,11 +119,7 @@ fn picture_lost_on_its_way_is_asked_for_again_and_never_for_smaller() -> Result<
     let browser = Browser::start()?;
     let page = browser.open_spoiled(rig.url(), (1280, 720), None)?;
     shows_quadrants(&page)?;
-    page.evaluate::<()>("void (lumenTest.spoil.losesFrom = 0)")?;
-    press_a(&page)?;
-    page.wait_for_status("The picture does not arrive")?;
-    page.evaluate::<()>("void (lumenTest.spoil.losesFrom = Infinity)")?;
-    page.wait_for_colour(MIDDLE, colour_of_key(KEY_A))?;
+    while_spoiled(&page, "losesFrom", || page.wait_for_status("The picture does not arrive"))?;
     assert_eq!(said_after_the_first_spoiled(&page, SIZE_WANTED)?, None);
     page.ensure_connected_once()
 }
@@ -126,14 +130,12 @@ fn picture_lost_for_seconds_has_another_path_sought_over_the_same_connection() -
     let browser = Browser::start()?;
     let page = browser.open_spoiled(rig.url(), (1280, 720), None)?;
     shows_quadrants(&page)?;
-    page.evaluate::<()>("void (lumenTest.spoil.losesFrom = 0)")?;
-    press_a(&page)?;
-    page.wait_for_status("The picture does not arrive. Looking for another path")?;
-    wait_until("ICE has begun anew", || {
-        page.evaluate("lumenTest.offersMade() === 2").unwrap_or(false)
+    while_spoiled(&page, "losesFrom", || {
+        page.wait_for_status("The picture does not arrive. Looking for another path")?;
+        wait_until("ICE has begun anew", || {
+            page.evaluate("lumenTest.offersMade() === 2").unwrap_or(false)
+        })
     })?;
-    page.evaluate::<()>("void (lumenTest.spoil.losesFrom = Infinity)")?;
-    page.wait_for_colour(MIDDLE, colour_of_key(KEY_A))?;
     assert_eq!(said_after_the_first_spoiled(&page, SIZE_WANTED)?, None);
     // Input goes on, too.
     page.key_down("KeyW")?;
