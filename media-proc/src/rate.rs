@@ -11,8 +11,8 @@
 //! accumulated ([`Rate::affordable_at`]); it then shows the newest screen.
 //!
 //! A still desktop has all the bits it wants, so changes stop at a quantizer that is pleasant in
-//! motion ([`MOTION`]), and refinement continues to one without visible loss ([`REFINED`]). Its last
-//! step goes further if bits are left.
+//! motion ([`MOTION`]), and refinement continues to one without visible loss ([`REFINED`]), and
+//! in steps to the finest (`EXACT`) as long as each takes few bits.
 //!
 //! INVARIANT: a change begins only while the debt is below [`LIMIT`], and the level never exceeds
 //! what the target carries in [`WINDOW`]. So in any stretch of time changes take no more than the
@@ -45,7 +45,7 @@ pub const MOTION: Quantizer = Quantizer::nearest(23);
 /// the finest of the coder of simple pictures.
 pub const REFINED: Quantizer = Quantizer::nearest(10);
 
-/// The quantizer that the last refinement may have, if the bits allow: with [`REFINED`], a thin stroke
+/// The quantizer at which refinement ends where that takes few bits: with [`REFINED`], a thin stroke
 /// of pure blue may still be off by 8 of 255 levels.
 const EXACT: Quantizer = Quantizer::FINEST;
 
@@ -115,6 +115,8 @@ pub struct Rate {
     /// Whether the next change is expected to be like [`Kind::Moved`]: because the last one was, or
     /// because nothing is known yet of this content.
     moving: bool,
+    /// Whether the last picture was a refinement, and another step towards [`EXACT`] is affordable.
+    refining: bool,
     key: Model,
     change: Model,
     moved: Model,
@@ -134,6 +136,7 @@ impl Rate {
             picture: COARSEST,
             changed_at: now,
             moving: true,
+            refining: false,
             // First guesses: an ordinary desktop, half of it text.
             key: Model::new(200.0),
             change: Model::new(200.0),
@@ -164,6 +167,12 @@ impl Rate {
         self.picture <= REFINED
     }
 
+    /// Whether the picture stays as it is: refined, and not on an affordable way to `EXACT`.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.is_refined() && !self.refining
+    }
+
     /// When a change of `changed` macroblocks may be encoded.
     #[must_use]
     pub fn affordable_at(&self, changed: usize) -> Instant {
@@ -180,7 +189,12 @@ impl Rate {
     /// after it still finds bits.
     #[must_use]
     pub fn refinable_at(&self) -> Instant {
-        self.reaches(self.capacity() * 0.9)
+        self.reaches(self.refinable_level())
+    }
+
+    /// The level at which refinements are encoded, in bits.
+    fn refinable_level(&self) -> f64 {
+        self.capacity() * 0.9
     }
 
     /// The quantizer for a picture encoded at `now`.
@@ -271,6 +285,9 @@ impl Rate {
         if ask.kind != Kind::Refinement {
             self.moving = ask.kind != Kind::Change;
         }
+        // The next step takes about as many bits as this one.
+        self.refining =
+            ask.kind == Kind::Refinement && quantizer > EXACT && bits <= self.refinable_level();
     }
 
     fn fill(&mut self, now: Instant) {

@@ -59,6 +59,26 @@ fn choose_refinement_reaches_refined_in_a_few_frames() {
 }
 
 #[test]
+fn refinement_of_what_takes_few_bits_ends_at_the_finest_wherever_it_began() {
+    for began in 20..=44 {
+        let mut now = Instant::now();
+        let mut rate = rate(now);
+        rate.encoded(now, KEY, Quantizer::nearest(began), 20_000);
+        let (mut frames, mut last) = (0, COARSEST);
+        while !rate.is_final() {
+            now = now.max(rate.refinable_at());
+            last = rate.choose(now, REFINEMENT);
+            // By a model of a nearly empty screen: twice as many bits for each six steps.
+            let bytes = 20_000.0 / halved_every_six(last);
+            rate.encoded(now, REFINEMENT, last, bytes as usize);
+            frames += 1;
+        }
+        assert_eq!(last, EXACT, "from {began}");
+        assert!(frames <= 8, "from {began}: {frames} frames");
+    }
+}
+
+#[test]
 fn choose_after_a_large_overshoot_is_coarser_and_waits() {
     let now = Instant::now();
     let mut rate = rate(now);

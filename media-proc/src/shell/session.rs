@@ -262,7 +262,7 @@ impl Session {
             let took = Duration::from_micros(encoded.since(begun));
             self.efforts.encoded(now, effort, took);
         }
-        self.pacing.encoded(now, work, self.rate.is_refined());
+        self.pacing.encoded(now, work, self.rate.is_final());
         let times = shown.times;
         let packet = |stream, span| VideoPacket {
             stream,
