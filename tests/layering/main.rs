@@ -22,8 +22,9 @@ const CONTRACT: &str = "lumen-ipc";
 const RUNTIME: &str = "lumen-ipc-runtime";
 
 /// The most packages that the supervisor may be built from, itself included. It holds privilege,
-/// so every one of them is trusted with it. Raising this number is a decision of its own.
-const SUPERVISOR_BUDGET: usize = 90;
+/// so every one of them is trusted with it. Raising this number is a decision of its own. Counted with the
+/// features that any package of the workspace asks for: four of these are only built for build scripts.
+const SUPERVISOR_BUDGET: usize = 96;
 
 /// Crates of whose files none depend on each other in a circle.
 const WITHOUT_CIRCLES: [&str; 2] = ["compositor-proc", "supervisor"];
