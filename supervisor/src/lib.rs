@@ -4,7 +4,7 @@
 //! happens when one ends; who may see the desktop; who may administer it. Holds everything that
 //! must outlive a worker: the listening sockets, the token and the logins, the app.
 //!
-//! Trusts: its own command line and environment, after parsing them; the kernel. It parses nothing
+//! Trusts: its own command line, environment and configuration files, after parsing them; the kernel. It parses nothing
 //! that comes from a browser, an app or a media file: workers do, and report in bounded typed
 //! messages. What workers and the app write to standard error is split into lines, kept and
 //! forwarded by threads of the log's own, and never interpreted. The one secret, the access token,
@@ -21,7 +21,7 @@
 //!
 //! | module | is | pure |
 //! |---|---|---|
-//! | [`config`] | one table of commands and options; parsing, help | yes |
+//! | [`config`] | one table of commands and options; parsing of command lines and files, help | yes |
 //! | `control_group` | where this process's control group is | yes |
 //! | `datagrams` | where datagrams of rtc and the relay may go, as programs for the kernel | yes |
 //! | [`environment`] | which of the caller's environment variables reach the app | yes |

@@ -279,7 +279,7 @@ mod tests {
     }
 
     fn config_of(words: &[&str]) -> RunConfig {
-        let (invocation, _) = parse(words.iter().map(Into::into), &|_| None).expect("legal");
+        let (invocation, _) = parse(words.iter().map(Into::into), &|_: &str| None).expect("legal");
         let Invocation::Run(config) = invocation else { panic!("not run") };
         *config
     }

@@ -3,6 +3,8 @@
 
 #[path = "desktop/commands.rs"]
 mod commands;
+#[path = "desktop/config_file.rs"]
+mod config_file;
 #[path = "desktop/output.rs"]
 mod output;
 #[path = "desktop/stuck.rs"]

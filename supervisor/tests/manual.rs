@@ -1,8 +1,12 @@
-//! The manual page names every command and option of the tables, and the tables every one of its.
+//! The manual pages name every command and option of the tables, and the tables every one of theirs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ffi::OsString, fmt::Write as _, fs, path::Path};
 
-use lumen_supervisor::config::table::{COMMANDS, OPTIONS};
+use lumen_supervisor::config::{
+    self, Invocation, Outside, UsageError,
+    file::{FileText, Scope, Settings},
+    table::{COMMANDS, OPTIONS, OptionRow},
+};
 
 const PAGE: &str = include_str!("../man/lumen.1");
 
@@ -58,4 +62,63 @@ fn manual_names_each_command() {
     for row in &COMMANDS {
         assert!(paragraph(&page, &format!(".B {}", row.name)).is_some(), "{}", row.name);
     }
+}
+
+/// Where the manual page of the configuration file has the keys, made from the table.
+const KEYS: &str = ".SH KEYS\n";
+
+/// A word for troff.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\e").replace('-', "\\-").replace('`', "")
+}
+
+/// What the page says about one key.
+fn entry(row: &OptionRow) -> String {
+    let mut text = format!(".TP\n\\fB{}\\fR (", escaped(row.name));
+    let written = match row.placeholder {
+        Some(placeholder) => format!("{}: {placeholder}", row.form().allowed()),
+        None => row.form().allowed().to_owned(),
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{})", escaped(&written));
+    let _ = writeln!(text, "{}", escaped(row.help));
+    if !row.default.is_empty() {
+        let _ = writeln!(text, "Default: {}.", escaped(row.default));
+    }
+    text
+}
+
+/// `LUMEN_TEST_TABLES=write` writes the page anew.
+#[test]
+fn manual_of_the_file_has_each_key_as_the_table_does() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("man/lumen.toml.5");
+    let page = fs::read_to_string(&path).expect("there is a page");
+    let (before, keys) = page.split_once(KEYS).expect("a section of keys");
+    let rows = OPTIONS.iter().filter(|row| row.is_for_files());
+    let expected: String = rows.map(entry).collect::<String>() + ".SH SEE ALSO\n.BR lumen (1)\n";
+    if std::env::var("LUMEN_TEST_TABLES").is_ok_and(|mode| mode == "write") {
+        fs::write(&path, format!("{before}{KEYS}{expected}")).expect("writable");
+        return;
+    }
+    assert_eq!(keys, expected, "`make tables` writes man/lumen.toml.5 anew");
+}
+
+#[test]
+fn example_of_the_manual_of_the_file_is_legal() {
+    let page = include_str!("../man/lumen.toml.5").replace('\\', "");
+    let example = page.split(".nf\n").nth(1).and_then(|rest| rest.split(".fi\n").next());
+    let text = example.expect("an example").to_owned();
+    let file = FileText { path: "example".to_owned(), text, scope: Scope::All };
+    assert!(Settings::of(std::slice::from_ref(&file)).expect("legal").iter().count() > 3);
+    struct Example(FileText);
+    impl Outside for Example {
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+        fn files(&self, _: Option<&Path>) -> Result<Vec<FileText>, UsageError> {
+            Ok(vec![self.0.clone()])
+        }
+    }
+    let (invocation, _) = config::parse([OsString::from("serve")], &Example(file)).expect("legal");
+    assert!(matches!(invocation, Invocation::Serve(host) if host.front_door.trusted.len() == 2));
 }

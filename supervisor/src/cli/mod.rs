@@ -16,15 +16,14 @@ use std::{error::Error, ffi::OsString, process};
 use lumen_ipc::process::ExitCode;
 
 use crate::{
-    config::{self, Invocation, help},
-    shell::{self, start},
+    config::{self, Invocation, Report, help},
+    shell::{self, config_files::Machine, start},
 };
 
 /// Executes a command line. `arguments` follow the program's name. Returns one of Lumen's exit
 /// codes, or that of the app if its end ended the desktop.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode {
-    let environment = |name: &str| std::env::var(name).ok();
-    let (invocation, notes) = match config::parse(arguments, &environment) {
+    let (invocation, notes) = match config::parse(arguments, &Machine) {
         Ok(parsed) => parsed,
         Err(error) => return failed(&error, ExitCode::Usage).into(),
     };
@@ -32,6 +31,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         output::tell(&format!("lumen: {}", note.0));
     }
     let code = match invocation {
+        Invocation::Config(report) => reported(&report),
         Invocation::Help(None) => output::print(&help::overview()),
         Invocation::Help(Some(command)) => output::print(&help::of(command)),
         Invocation::Version => output::print(&format!("lumen {}\n", env!("CARGO_PKG_VERSION"))),
@@ -56,6 +56,16 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         }
     };
     code.into()
+}
+
+fn reported(report: &Report) -> ExitCode {
+    for fault in &report.faults {
+        output::tell(&format!("lumen: {fault}"));
+    }
+    match (output::print(&report.text), report.faults.is_empty()) {
+        (code, true) => code,
+        (_, false) => ExitCode::Usage,
+    }
 }
 
 fn answered(outcome: Result<ExitCode, client::AdminError>) -> ExitCode {

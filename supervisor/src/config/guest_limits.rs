@@ -177,7 +177,7 @@ mod tests {
     }
 
     fn limits(line: &str) -> Result<GuestLimits, String> {
-        let parsed = parse(line.split_whitespace().map(Into::into), &|_| None);
+        let parsed = parse(line.split_whitespace().map(Into::into), &|_: &str| None);
         match parsed.map_err(|error| error.to_string())?.0 {
             Invocation::Run(config) => Ok(config.session.limits),
             other => Err(format!("not run: {other:?}")),

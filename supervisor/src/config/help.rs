@@ -25,8 +25,9 @@ pub fn overview() -> String {
         example(&mut text, line, does);
     }
     text.push_str(
-        "\nEvery option can also be set by the LUMEN_... variable named beside it; the command \
-         line wins.\n`lumen COMMAND --help` tells all about one command, `lumen --version` the \
+        "\nEvery option can also be set by the LUMEN_... variable named beside it, and most in\n\
+         /etc/lumen/lumen.toml; the command line wins over the variable, and that over the file.\n\
+         `lumen COMMAND --help` tells all about one command, `lumen --version` the \
          version.\n",
     );
     text

@@ -1,15 +1,19 @@
-//! Parses the command line and the environment into legal values, before the first socket, thread
-//! or child exists.
+//! Parses the command line, the environment and configuration files into legal values, before the
+//! first socket, thread or child exists.
 //!
 //! Decides: which command is meant and the value of each option; the command line overrides the
-//! environment, which overrides the default. Trusts neither: every value becomes a type that admits
+//! environment, which overrides files, which override the default. Trusts none of them: every value becomes a type that admits
 //! only legal values, and an error names where the value came from and what was expected.
 
+mod assemble;
+pub mod file;
 mod guest_limits;
 pub mod help;
 pub(crate) mod nearest;
 pub(crate) mod operands;
+mod outside;
 mod parse;
+mod report;
 pub mod table;
 mod udp_listen;
 mod values;
@@ -27,8 +31,9 @@ use lumen_ipc::{
 };
 
 pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
+pub use outside::Outside;
 pub use parse::parse;
-use table::Command;
+use table::{Command, Key};
 pub use udp_listen::{UdpListen, audience};
 
 use crate::broker::Lifetimes;
@@ -36,6 +41,8 @@ use crate::broker::Lifetimes;
 /// A parsed command line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Invocation {
+    /// Print what is set by files, or what is wrong with them.
+    Config(Report),
     /// Report what this machine supports.
     Doctor(Box<DoctorConfig>),
     /// Print help, of one command or the overview.
@@ -91,6 +98,15 @@ pub enum Invocation {
     },
     /// Print the version.
     Version,
+}
+
+/// What `lumen config` prints.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// The answer.
+    pub text: String,
+    /// What is wrong; then there may be no answer.
+    pub faults: Vec<UsageError>,
 }
 
 /// The configuration of `lumen run`: a host and its one session.
@@ -260,7 +276,7 @@ impl InstanceName {
     /// Whether it is the default name.
     #[must_use]
     pub fn is_default(&self) -> bool {
-        self.0 == table::Key::Name.row().default
+        self.0 == Key::Name.row().default
     }
 }
 
@@ -276,6 +292,8 @@ pub enum UsageError {
     /// A value is not legal.
     #[error("{origin}: {reason}")]
     BadValue {
+        /// The option, if there is one.
+        key: Option<Key>,
         /// Where the value came from, and the value.
         origin: String,
         /// What is wrong and what was expected.

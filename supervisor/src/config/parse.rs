@@ -1,25 +1,25 @@
-//! Parses arguments and environment into an [`Invocation`].
+//! Parses arguments, environment and configuration files into an [`Invocation`].
 
-use std::ffi::OsString;
-
-use lumen_ipc::{front_door::FrontDoor, message::session::SessionName, service::AuthMode};
+use std::{ffi::OsString, path::Path};
 
 use super::{
-    AppChoice, DoctorConfig, HostConfig, InstanceName, Invocation, Note, RunConfig, SessionConfig,
-    UsageError,
+    AppChoice, Invocation, Note, RunConfig, UsageError, assemble,
+    file::Settings,
     nearest::hint,
     operands,
+    outside::Outside,
+    report,
     table::{COMMANDS, Command, Key, OPTIONS, OptionRow},
     values::Values,
 };
 
-/// Parses what follows the program's name. `environment` looks a variable up.
+/// Parses what follows the program's name.
 ///
 /// # Errors
 /// [`UsageError`] is a sentence for the user.
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
-    environment: &dyn Fn(&str) -> Option<String>,
+    outside: &dyn Outside,
 ) -> Result<(Invocation, Vec<Note>), UsageError> {
     let mut arguments = arguments.into_iter();
     let word = arguments.next().ok_or(UsageError::NoCommand)?;
@@ -33,12 +33,25 @@ pub fn parse(
         let hint = hint(&word, COMMANDS.iter().map(|row| row.name), "");
         UsageError::UnknownCommand { word: word.clone().into_owned(), hint }
     })?;
-    let values = Values::from_environment(row.command, environment);
+    let values = Values::from_environment(row.command.options(), outside);
     let mut line = Line { command: row.command, values, operands: Vec::new(), after: None };
     if line.read(arguments)? == Asked::Help {
         return Ok((Invocation::Help(Some(row.command)), Vec::new()));
     }
-    line.finish()
+    if row.command.reads_files() {
+        let chosen = line.values.path(Key::Config);
+        let settings = Settings::of(&outside.files(chosen.as_deref())?).map_err(first)?;
+        // All of a file is right or none of it is used, whichever command reads it.
+        report::faults(&settings).into_iter().next().map_or(Ok(()), Err)?;
+        line.values.add(row.command, &settings);
+    }
+    line.finish(outside)
+}
+
+/// The first of a file's faults; `lumen config check` tells them all.
+fn first(faults: Vec<UsageError>) -> UsageError {
+    let none = || UsageError::Operand("a configuration file cannot be used".to_owned());
+    faults.into_iter().next().unwrap_or_else(none)
 }
 
 #[derive(Eq, PartialEq)]
@@ -119,7 +132,7 @@ impl Line {
         hint(bare, self.command.options().map(|row| row.name), "--")
     }
 
-    fn finish(mut self) -> Result<(Invocation, Vec<Note>), UsageError> {
+    fn finish(mut self, outside: &dyn Outside) -> Result<(Invocation, Vec<Note>), UsageError> {
         if !matches!(self.command, Command::Run | Command::Session) && self.after.is_some() {
             let name = self.command.row().name;
             return Err(UsageError::Operand(format!(
@@ -127,7 +140,8 @@ impl Line {
             )));
         }
         let invocation = match self.command {
-            Command::Doctor => self.doctor()?,
+            Command::Config => self.config(outside)?,
+            Command::Doctor => Invocation::Doctor(Box::new(assemble::doctor(&self.values)?)),
             Command::Logs => {
                 let (session, source) = operands::session_and_source(&mut self.operands)?;
                 let follow = self.values.switch(Key::Follow)?;
@@ -146,7 +160,9 @@ impl Line {
             Command::Serve => self.serve()?,
             Command::Session => {
                 let (host, name) = (self.values.host()?, self.values.session_name()?);
-                Invocation::Session(Box::new(self.session(host, name)?))
+                let app = self.app()?;
+                let session = assemble::session(&mut self.values, app, host, name)?;
+                Invocation::Session(Box::new(session))
             }
             Command::Status => Invocation::Status {
                 name: self.values.name()?,
@@ -161,78 +177,37 @@ impl Line {
         Ok((invocation, self.values.notes))
     }
 
-    fn doctor(&self) -> Result<Invocation, UsageError> {
-        Ok(Invocation::Doctor(Box::new(DoctorConfig {
-            json: self.values.switch(Key::Json)?,
-            udp_listen: self.values.udp_listen()?,
-            front_door: self.values.front_door()?,
-            udp_port: self.values.udp_port()?,
-            public_address: self.values.public_address()?,
-            relay: self.values.relay()?,
-            workers_dir: self.values.path(Key::WorkersDir),
-            limits: self.values.guest_limits()?,
-        })))
+    fn config(&mut self, outside: &dyn Outside) -> Result<Invocation, UsageError> {
+        let words: Vec<String> = self.operands.drain(..).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let chosen = self.values.path(Key::Config);
+        Ok(Invocation::Config(match words.as_slice() {
+            ["check"] => report::check(&outside.files(chosen.as_deref())?),
+            ["check", file] => report::check(&outside.files(Some(Path::new(file)))?),
+            ["show"] => report::show(&outside.files(chosen.as_deref())?, outside),
+            _ => {
+                let reason = "`lumen config` is followed by check, check FILE or show";
+                return Err(UsageError::Operand(reason.to_owned()));
+            }
+        }))
     }
 
     fn run(&mut self) -> Result<Invocation, UsageError> {
         let front_door = self.values.front_door()?;
-        let session = self.session(self.values.name()?, None)?;
-        let host = self.host(self.values.auth(&front_door)?, front_door)?;
+        let (app, host) = (self.app()?, self.values.name()?);
+        let session = assemble::session(&mut self.values, app, host, None)?;
+        let auth = self.values.auth(&front_door)?;
+        let host = assemble::host(&self.values, auth, front_door)?;
         Ok(Invocation::Run(Box::new(RunConfig { host, session })))
     }
 
     fn serve(&self) -> Result<Invocation, UsageError> {
         let front_door = self.values.front_door()?;
         let auth = self.values.auth_of_many(&front_door)?;
-        Ok(Invocation::Serve(Box::new(self.host(auth, front_door)?)))
+        Ok(Invocation::Serve(Box::new(assemble::host(&self.values, auth, front_door)?)))
     }
 
-    fn host(&self, auth: AuthMode, front_door: FrontDoor) -> Result<HostConfig, UsageError> {
-        let values = &self.values;
-        Ok(HostConfig {
-            name: values.name()?,
-            auth,
-            front_door,
-            lifetimes: values.lifetimes()?,
-            public_address: values.public_address()?,
-            relay: values.relay()?,
-            log: values.log()?,
-            workers_dir: values.path(Key::WorkersDir),
-        })
-    }
-
-    fn session(
-        &mut self,
-        host: InstanceName,
-        name: Option<SessionName>,
-    ) -> Result<SessionConfig, UsageError> {
-        let app = self.app()?;
-        let size = self.values.size()?;
-        let values = &self.values;
-        Ok(SessionConfig {
-            host,
-            name,
-            app,
-            size,
-            resize: values.resize()?,
-            clipboard: values.clipboard()?,
-            fps: values.fps()?,
-            bitrate: values.bitrate()?,
-            limits: values.guest_limits()?,
-            user: values.optional(Key::User),
-            udp_listen: values.udp_listen()?,
-            udp_port: values.udp_port()?,
-            pad: values.pad()?,
-            pad_grace: values.pad_grace()?,
-            public_address: values.public_address()?,
-            x11: values.switch(Key::X11)?,
-            keymap: values.keymap()?,
-            log: values.log()?,
-            workers_dir: values.path(Key::WorkersDir),
-        })
-    }
-
-    /// The command after `--` overrides `LUMEN_APP`; together with `--app` it is an error.
+    /// The command after `--` overrides `LUMEN_APP` and a file; together with `--app` it is an error.
     fn app(&mut self) -> Result<AppChoice, UsageError> {
         let named = self.values.optional(Key::App);
         match self.after.take() {
@@ -259,7 +234,10 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use lumen_ipc::service::ResizePolicy;
+    use lumen_ipc::{
+        message::session::SessionName,
+        service::{AuthMode, ResizePolicy},
+    };
 
     use super::{super::audience, *};
 

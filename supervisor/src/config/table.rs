@@ -10,7 +10,7 @@ mod rows;
 
 pub use commands::COMMANDS;
 pub use options::OPTIONS;
-pub use rows::{Command, CommandRow, Key, OptionRow};
+pub use rows::{Command, CommandRow, Form, Key, OptionRow};
 
 impl Command {
     /// Its row.
@@ -25,6 +25,12 @@ impl Command {
     /// The options it takes, in the table's order.
     pub fn options(self) -> impl Iterator<Item = &'static OptionRow> {
         OPTIONS.iter().filter(move |row| row.commands.contains(&self))
+    }
+
+    /// Whether configuration files set options of it.
+    #[must_use]
+    pub const fn reads_files(self) -> bool {
+        matches!(self, Self::Doctor | Self::Run | Self::Serve | Self::Session)
     }
 }
 
@@ -47,8 +53,8 @@ mod tests {
 
     #[test]
     fn commands_have_one_row_each() {
-        use Command::{Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop};
-        for command in [Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop] {
+        use Command::{Config, Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop};
+        for command in [Config, Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop] {
             assert_eq!(COMMANDS.iter().filter(|row| row.command == command).count(), 1);
         }
     }
@@ -64,6 +70,7 @@ mod tests {
             BasePath,
             Bitrate,
             Clipboard,
+            Config,
             Follow,
             Fps,
             Host,
@@ -122,6 +129,36 @@ mod tests {
             let names: BTreeSet<_> = command.options().map(|row| row.name).collect();
             let variables: BTreeSet<_> = command.options().map(|row| row.environment).collect();
             assert_eq!((names.len(), variables.len()), (count, count), "{command:?}");
+        }
+    }
+
+    #[test]
+    fn options_of_files_are_those_that_outlast_one_command() {
+        let others: Vec<&str> =
+            OPTIONS.iter().filter(|row| !row.is_for_files()).map(|row| row.environment).collect();
+        let expected = [
+            "LUMEN_CONFIG",
+            "LUMEN_NAME",
+            "LUMEN_NAME",
+            "LUMEN_SESSION",
+            "LUMEN_FOLLOW",
+            "LUMEN_JSON",
+        ];
+        assert_eq!(others, expected);
+    }
+
+    #[test]
+    fn defaults_have_the_form_of_their_option() {
+        for row in OPTIONS.iter().filter(|row| row.is_for_files()) {
+            let is_number = row.default.parse::<u32>().is_ok();
+            let right = match row.form() {
+                Form::Number => is_number,
+                Form::NumberOrText => !row.default.is_empty(),
+                Form::OnOff => ["on", "off"].contains(&row.default),
+                Form::List | Form::Path | Form::Switch => row.default.is_empty(),
+                Form::Text => !is_number,
+            };
+            assert!(right, "{} is {:?}", row.name, row.form());
         }
     }
 

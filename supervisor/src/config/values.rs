@@ -1,4 +1,4 @@
-//! Option values by key, from the command line or the environment, parsed into their types.
+//! Option values by key, from the command line, the environment or a file, parsed into their types.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
@@ -12,6 +12,8 @@ use lumen_ipc::{
 
 use super::{
     GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls, UdpListen, UsageError,
+    file::{Setting, Settings},
+    outside::Outside,
     table::{Command, Key, OptionRow},
 };
 use crate::broker::{Lifetimes, relay::MOST_NAME_BYTES};
@@ -20,11 +22,13 @@ use crate::broker::{Lifetimes, relay::MOST_NAME_BYTES};
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Where a value came from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Source {
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Source {
     CommandLine,
     Default,
     Environment,
+    /// A place in a file: `PATH:LINE`.
+    File(String),
 }
 
 /// All options that were set, as text.
@@ -36,14 +40,13 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// The options of `command` that the environment sets. An empty variable sets nothing.
+    /// Those of these options that the environment sets. An empty variable sets nothing.
     pub(super) fn from_environment(
-        command: Command,
-        environment: &dyn Fn(&str) -> Option<String>,
+        options: impl Iterator<Item = &'static OptionRow>,
+        outside: &dyn Outside,
     ) -> Self {
-        let set = command
-            .options()
-            .filter_map(|row| Some((row.key, environment(row.environment)?)))
+        let set = options
+            .filter_map(|row| Some((row.key, outside.variable(row.environment)?)))
             .filter(|(_, value)| !value.is_empty())
             .map(|(key, value)| (key, (value, Source::Environment)))
             .collect();
@@ -55,15 +58,33 @@ impl Values {
         self.set.insert(row.key, (value.into(), Source::CommandLine));
     }
 
-    /// Whether the command line set it.
-    pub(super) fn is_on_command_line(&self, key: Key) -> bool {
-        self.text(key).1 == Source::CommandLine
+    /// Sets what files set and the command takes; the command line and the environment override it.
+    pub(super) fn add(&mut self, command: Command, settings: &Settings) {
+        let taken = |setting: &&Setting| setting.key.row().commands.contains(&command);
+        settings.iter().filter(taken).for_each(|setting| self.set_default(setting));
     }
 
-    fn text(&self, key: Key) -> (&str, Source) {
+    /// Sets what a file sets, unless it is set already.
+    pub(super) fn set_default(&mut self, setting: &Setting) {
+        let value = (setting.value.clone(), Source::File(setting.place.clone()));
+        self.set.entry(setting.key).or_insert(value);
+    }
+
+    /// Removes what is set.
+    pub(super) fn unset(&mut self, key: Key) {
+        self.set.remove(&key);
+    }
+
+    /// Whether the command line set it.
+    pub(super) fn is_on_command_line(&self, key: Key) -> bool {
+        *self.text(key).1 == Source::CommandLine
+    }
+
+    /// The value as text, and where it came from.
+    pub(super) fn text(&self, key: Key) -> (&str, &Source) {
         match self.set.get(&key) {
-            Some((value, source)) => (value, *source),
-            None => (key.row().default, Source::Default),
+            Some((value, source)) => (value, source),
+            None => (key.row().default, &Source::Default),
         }
     }
 
@@ -71,9 +92,10 @@ impl Values {
         let row = key.row();
         let origin = match self.text(key) {
             (value, Source::Environment) => format!("{}={value}", row.environment),
+            (value, Source::File(place)) => format!("{place}: {} = {value}", row.name),
             (value, Source::CommandLine | Source::Default) => format!("--{} {value}", row.name),
         };
-        UsageError::BadValue { origin, reason: reason.into() }
+        UsageError::BadValue { key: Some(key), origin, reason: reason.into() }
     }
 
     /// Whether a switch is on. The environment may say `1`, `true`, `0` or `false`.
@@ -284,7 +306,7 @@ impl Values {
     fn limit<T: FromStr<Err: fmt::Display>>(&self, key: Key) -> Result<Limit<T>, UsageError> {
         let (text, source) = self.text(key);
         let most = if text == "none" { None } else { Some(self.parsed(key)?) };
-        Ok(Limit { most, is_chosen: source != Source::Default })
+        Ok(Limit { most, is_chosen: *source != Source::Default })
     }
 
     /// How browsers authenticate. Without authentication only this machine may connect.

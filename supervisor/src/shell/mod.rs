@@ -9,6 +9,7 @@
 mod addresses;
 mod app;
 mod child;
+pub(crate) mod config_files;
 mod crew;
 pub(crate) mod demo;
 pub(crate) mod enclosure;

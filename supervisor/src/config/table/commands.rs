@@ -3,7 +3,7 @@
 use super::rows::{Command, CommandRow};
 
 /// Every command, in the order `--help` lists them.
-pub const COMMANDS: [CommandRow; 9] = [
+pub const COMMANDS: [CommandRow; 10] = [
     CommandRow {
         command: Command::Run,
         name: "run",
@@ -79,6 +79,20 @@ pub const COMMANDS: [CommandRow; 9] = [
             ("lumen logs rtc -f", "rtc's lines, and new ones as they come"),
             ("lumen logs work", "all lines of the session called work"),
             ("lumen logs app", "what the app printed"),
+        ],
+    },
+    CommandRow {
+        command: Command::Config,
+        name: "config",
+        operands: "check [FILE] | show",
+        summary: "Check configuration files, or show what is set and where it comes from.",
+        details: "check reads FILE, or the files that Lumen would read, and names every fault with its \
+                  line; it exits with 2 when there is one. show prints the value of each option that a \
+                  file can set, as `lumen run` would take it, and what set it: a variable, a line of a \
+                  file, or the default.",
+        examples: &[
+            ("lumen config check", "what is wrong with the configuration files"),
+            ("lumen config show", "what is set, in the form of a configuration file"),
         ],
     },
     CommandRow {

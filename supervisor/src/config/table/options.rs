@@ -12,6 +12,9 @@ const HOST_AND_DOCTOR: &[Command] = &[Command::Run, Command::Serve, Command::Doc
 const ALL_STARTING: &[Command] = &[Command::Run, Command::Serve, Command::Session];
 const ALL_STARTING_AND_DOCTOR: &[Command] =
     &[Command::Run, Command::Serve, Command::Session, Command::Doctor];
+/// Commands that read configuration files.
+const FILES: &[Command] =
+    &[Command::Run, Command::Serve, Command::Session, Command::Doctor, Command::Config];
 const TALKING: &[Command] = &[
     Command::Run,
     Command::Serve,
@@ -23,7 +26,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 37] = [
+pub const OPTIONS: [OptionRow; 38] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -352,6 +355,17 @@ pub const OPTIONS: [OptionRow; 37] = [
         help: "What the workers log: error, warn, info, debug or trace, or a filter such as \
                info,lumen_rtc=debug.",
         commands: ALL_STARTING,
+    },
+    OptionRow {
+        key: Key::Config,
+        name: "config",
+        short: None,
+        environment: "LUMEN_CONFIG",
+        placeholder: Some("FILE"),
+        default: "",
+        help: "Configuration file to read in place of the usual ones; lumen.toml(5) has them and all \
+               their keys.",
+        commands: FILES,
     },
     OptionRow {
         key: Key::Name,

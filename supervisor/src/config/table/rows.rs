@@ -3,6 +3,8 @@
 /// A command of `lumen`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Command {
+    /// Prints what files set, or what is wrong with them.
+    Config,
     /// Reports what this machine supports.
     Doctor,
     /// Prints the log.
@@ -40,6 +42,8 @@ pub enum Key {
     Bitrate,
     /// In which directions text may be copied.
     Clipboard,
+    /// The configuration file.
+    Config,
     /// Whether `logs` continues with new lines.
     Follow,
     /// Frames per second.
@@ -138,4 +142,66 @@ pub struct OptionRow {
     pub help: &'static str,
     /// The commands that take it.
     pub commands: &'static [Command],
+}
+
+/// How a file writes the value of an option.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// An array of strings, or a string with commas.
+    List,
+    /// A whole number.
+    Number,
+    /// A whole number, or a string.
+    NumberOrText,
+    /// A boolean, or "on" or "off".
+    OnOff,
+    /// A string with an absolute path: a relative one would depend on where a command was started.
+    Path,
+    /// A boolean.
+    Switch,
+    /// A string.
+    Text,
+}
+
+impl Form {
+    /// What a file may say, as a noun phrase.
+    #[must_use]
+    pub const fn allowed(self) -> &'static str {
+        match self {
+            Self::List => "an array of strings, or a string with commas",
+            Self::Number => "a whole number",
+            Self::NumberOrText => "a whole number or a string",
+            Self::OnOff => "true, false, \"on\" or \"off\"",
+            Self::Path => "a string with an absolute path",
+            Self::Switch => "true or false",
+            Self::Text => "a string",
+        }
+    }
+}
+
+impl OptionRow {
+    /// How a file writes its value: its placeholder decides, so that the manual, the help and the file agree.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        match self.placeholder {
+            None => Form::Switch,
+            Some("N" | "KBPS" | "SECONDS") => Form::Number,
+            Some("DIR" | "FILE") => Form::Path,
+            Some("on|off") => Form::OnOff,
+            Some(many) if many.ends_with(",...") => Form::List,
+            Some(some) if some.starts_with("COUNT|") || some.starts_with("SIZE|") => {
+                Form::NumberOrText
+            }
+            Some(_) => Form::Text,
+        }
+    }
+
+    /// Whether a file may set it; not, if it says what a single command is about or prints.
+    #[must_use]
+    pub const fn is_for_files(&self) -> bool {
+        !matches!(
+            self.key,
+            Key::Config | Key::Follow | Key::Host | Key::Json | Key::Name | Key::SessionName
+        )
+    }
 }

@@ -1,0 +1,77 @@
+//! Makes the configurations of a host, a session and `lumen doctor` from the values of options.
+
+use lumen_ipc::{front_door::FrontDoor, message::session::SessionName, service::AuthMode};
+
+use super::{
+    AppChoice, DoctorConfig, HostConfig, InstanceName, SessionConfig, UsageError, table::Key,
+    values::Values,
+};
+
+pub(super) fn doctor(values: &Values) -> Result<DoctorConfig, UsageError> {
+    Ok(DoctorConfig {
+        json: values.switch(Key::Json)?,
+        udp_listen: values.udp_listen()?,
+        front_door: values.front_door()?,
+        udp_port: values.udp_port()?,
+        public_address: values.public_address()?,
+        relay: values.relay()?,
+        workers_dir: values.path(Key::WorkersDir),
+        limits: values.guest_limits()?,
+    })
+}
+
+pub(super) fn host(
+    values: &Values,
+    auth: AuthMode,
+    front_door: FrontDoor,
+) -> Result<HostConfig, UsageError> {
+    Ok(HostConfig {
+        name: values.name()?,
+        auth,
+        front_door,
+        lifetimes: values.lifetimes()?,
+        public_address: values.public_address()?,
+        relay: values.relay()?,
+        log: values.log()?,
+        workers_dir: values.path(Key::WorkersDir),
+    })
+}
+
+pub(super) fn session(
+    values: &mut Values,
+    app: AppChoice,
+    host: InstanceName,
+    name: Option<SessionName>,
+) -> Result<SessionConfig, UsageError> {
+    let size = values.size()?;
+    Ok(SessionConfig {
+        host,
+        name,
+        app,
+        size,
+        resize: values.resize()?,
+        clipboard: values.clipboard()?,
+        fps: values.fps()?,
+        bitrate: values.bitrate()?,
+        limits: values.guest_limits()?,
+        user: values.optional(Key::User),
+        udp_listen: values.udp_listen()?,
+        udp_port: values.udp_port()?,
+        pad: values.pad()?,
+        pad_grace: values.pad_grace()?,
+        public_address: values.public_address()?,
+        x11: values.switch(Key::X11)?,
+        keymap: values.keymap()?,
+        log: values.log()?,
+        workers_dir: values.path(Key::WorkersDir),
+    })
+}
+
+/// Checks every value that a file can set, and those that depend on each other.
+pub(super) fn check(values: &mut Values) -> Result<(), UsageError> {
+    let front_door = values.front_door()?;
+    let auth = values.auth(&front_door)?;
+    host(values, auth, front_door)?;
+    let name = values.name()?;
+    session(values, AppChoice::Demo, name, None).map(drop)
+}
