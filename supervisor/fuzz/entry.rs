@@ -1,7 +1,7 @@
 //! Entry points for fuzzing: what the supervisor reads that others may have written. Shared by the fuzz
 //! targets and the test of their seeds.
 
-use std::{ffi::OsString, os::unix::ffi::OsStringExt, time::Instant};
+use std::{ffi::OsString, os::unix::ffi::OsStringExt, path::Path, time::Instant};
 
 use lumen_ipc::{log::LogSource, process::Worker, visible::is_visible};
 use lumen_supervisor::{
@@ -10,7 +10,10 @@ use lumen_supervisor::{
         ring::{Journal, Printer},
     },
     broker::state::State,
-    config,
+    config::{
+        self, Outside, UsageError,
+        file::{FileText, MOST_BYTES, Scope, Setting, Settings},
+    },
 };
 use sha2::{Digest as _, Sha256};
 
@@ -18,8 +21,12 @@ use sha2::{Digest as _, Sha256};
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: &[Target] =
-    &[("command_line", command_line), ("output", output), ("state", state)];
+pub(crate) const TARGETS: &[Target] = &[
+    ("command_line", command_line),
+    ("config_file", config_file),
+    ("output", output),
+    ("state", state),
+];
 
 /// The state that a host left on disk: as it is, and as content with a right sum.
 pub(crate) fn state(bytes: &[u8]) {
@@ -54,6 +61,47 @@ pub(crate) fn command_line(bytes: &[u8]) {
     match config::parse(arguments, &look_up) {
         Ok((invocation, notes)) => drop(format!("{invocation:?} {notes:?}")),
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A machine with one configuration file and no environment.
+struct OneFile(String);
+
+impl Outside for OneFile {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn files(&self, _: Option<&Path>) -> Result<Vec<FileText>, UsageError> {
+        let (path, scope) = ("/etc/lumen/lumen.toml".to_owned(), Scope::All);
+        Ok(vec![FileText { path, text: self.0.clone(), scope }])
+    }
+}
+
+/// A configuration file: for every command that reads one, and shown as a file that sets the same.
+pub(crate) fn config_file(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let file = OneFile(text.to_owned());
+    let parse =
+        |line: &[&str], file: &OneFile| config::parse(line.iter().map(OsString::from), file);
+    for command in ["run", "serve", "session", "doctor"] {
+        if let Err(error) = parse(&[command], &file) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+    let report = |word: &str, file: &OneFile| match parse(&["config", word], file) {
+        Ok((config::Invocation::Config(report), _)) => report,
+        other => panic!("no report: {other:?}"),
+    };
+    assert!(bytes.len() <= MOST_BYTES || !report("check", &file).faults.is_empty());
+    let shown = report("show", &file);
+    if shown.faults.is_empty() && shown.text.len() <= MOST_BYTES {
+        let settings = |file: &OneFile| Settings::of(&file.files(None).unwrap_or_default());
+        let again = settings(&OneFile(shown.text)).expect("what is shown can be read");
+        for set in settings(&file).expect("it was shown").iter() {
+            let same = |other: &Setting| (other.key, &other.value) == (set.key, &set.value);
+            assert!(again.iter().any(same), "{set:?}");
+        }
     }
 }
 
