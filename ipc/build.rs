@@ -1,6 +1,7 @@
 //! Stamps the crate with a hash of its sources, so that two processes of different builds refuse
-//! each other at `Hello` instead of misreading each other later. A second, narrower hash covers the
-//! links between a host and its sessions, which may be of different builds.
+//! each other at `Hello` instead of misreading each other later. Two narrower hashes cover the links
+//! between a host and its sessions, and between a host and `lumen-login`, which may be of different
+//! builds.
 
 use std::{env, fs, io, path::Path};
 
@@ -25,19 +26,27 @@ const SESSION_SOURCES: [&str; 12] = [
     "text.rs",
 ];
 
+/// The sources of the messages of the `login` link.
+const LOGIN_SOURCES: [&str; 3] = ["codec.rs", "message/login.rs", "text.rs"];
+
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src");
     let mut hash = FNV_OFFSET;
     absorb(env!("CARGO_PKG_VERSION").as_bytes(), &mut hash);
     absorb_folder(Path::new("src"), &mut hash)?;
     println!("cargo::rustc-env=LUMEN_PROTO_HASH={hash}");
+    println!("cargo::rustc-env=LUMEN_SESSION_HASH={}", hash_of(&SESSION_SOURCES)?);
+    println!("cargo::rustc-env=LUMEN_SESSION_SOURCES={}", SESSION_SOURCES.join(" "));
+    println!("cargo::rustc-env=LUMEN_LOGIN_HASH={}", hash_of(&LOGIN_SOURCES)?);
+    Ok(())
+}
+
+fn hash_of(sources: &[&str]) -> io::Result<u64> {
     let mut hash = FNV_OFFSET;
-    for path in SESSION_SOURCES {
+    for path in sources {
         absorb(&fs::read(Path::new("src").join(path))?, &mut hash);
     }
-    println!("cargo::rustc-env=LUMEN_SESSION_HASH={hash}");
-    println!("cargo::rustc-env=LUMEN_SESSION_SOURCES={}", SESSION_SOURCES.join(" "));
-    Ok(())
+    Ok(hash)
 }
 
 fn absorb_folder(folder: &Path, hash: &mut u64) -> io::Result<()> {

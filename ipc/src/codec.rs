@@ -17,6 +17,10 @@ pub trait Message: Serialize + DeserializeOwned {
     /// The link it travels on.
     const LINK: LinkName;
 
+    /// Whether messages of this direction may hold secrets, so that their bytes are wiped once they have
+    /// been sent or decoded.
+    const SECRET: bool = false;
+
     /// How many descriptors travel beside it, exactly.
     fn descriptors(&self) -> usize {
         0

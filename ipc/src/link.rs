@@ -28,6 +28,8 @@ pub enum LinkName {
     Handover,
     /// Rtc → compositor: viewers' input.
     Input,
+    /// Host ↔ `lumen-login`: one attempt to sign in, and then the account's login session.
+    Login,
     /// Media → rtc: encoded pictures.
     Packets,
     /// Rtc → gamepad: the state of viewers' gamepads.
@@ -74,6 +76,8 @@ pub enum End {
     Host,
     /// The supervisor of a session.
     Session,
+    /// The process in which PAM runs, and which then leads the account's session.
+    Leader,
     /// Every worker.
     EachWorker,
     /// One kind of worker.
@@ -89,7 +93,7 @@ impl End {
             Self::Worker(worker) => Some(worker.scope()),
             Self::Host => Some(Scope::Host),
             Self::Session => Some(Scope::Session),
-            Self::CommandLine | Self::Supervisor | Self::EachWorker => None,
+            Self::CommandLine | Self::Supervisor | Self::EachWorker | Self::Leader => None,
         }
     }
 }
@@ -124,7 +128,7 @@ pub struct Link {
 pub const MAX_DESCRIPTORS: usize = 4;
 
 /// Every link there is.
-pub const TABLE: [Link; 14] = [
+pub const TABLE: [Link; 15] = [
     Link {
         name: LinkName::Control,
         from: End::Supervisor,
@@ -236,6 +240,15 @@ pub const TABLE: [Link; 14] = [
         max_descriptors: 1,
     },
     Link {
+        name: LinkName::Login,
+        from: End::Supervisor,
+        to: End::Leader,
+        carriage: Carriage::Messages,
+        carries: "account that signs in, answers, session opened, program started and ended; back: \
+                  prompts, accepted or refused, the Wayland socket, how programs end",
+        max_descriptors: 1,
+    },
+    Link {
         name: LinkName::Admin,
         from: End::CommandLine,
         to: End::Supervisor,
@@ -258,6 +271,7 @@ impl LinkName {
             Self::Grants => "grants",
             Self::Handover => "handover",
             Self::Input => "input",
+            Self::Login => "login",
             Self::Packets => "packets",
             Self::Pads => "pads",
             Self::Session => "session",

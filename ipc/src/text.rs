@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use zeroize::Zeroize;
 
 /// UTF-8 text of at most `MAX` bytes.
 #[derive(Clone, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -81,10 +82,24 @@ impl<const MAX: usize> fmt::Display for Text<MAX> {
     }
 }
 
-/// A secret of at most 256 bytes (token or key). `Debug` never shows it.
-#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+/// A secret of at most 256 bytes (token, key or password). `Debug` never shows it, and its memory is wiped
+/// when it is dropped.
+#[derive(Clone, Eq, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(Text<256>);
+
+// Not derived, which would encode a copy that nobody wipes.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.reveal())
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.0.zeroize();
+    }
+}
 
 impl Secret {
     /// Wraps a secret.

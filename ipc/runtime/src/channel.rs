@@ -141,7 +141,10 @@ impl<In: Message, Out: Message> Channel<In, Out> {
         }
         let mut buffer = self.buffer.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = codec::encode(message, &mut buffer)?;
-        send_datagram(self.as_fd(), bytes, descriptors).map_err(|errno| match errno {
+        let length = bytes.len();
+        let sent = send_datagram(self.as_fd(), bytes, descriptors);
+        wipe_secrets::<Out>(&mut buffer, length);
+        sent.map_err(|errno| match errno {
             Errno::AGAIN => SendError::Full,
             Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN => SendError::Closed,
             other => SendError::Io(other.into()),
@@ -175,8 +178,9 @@ impl<In: Message, Out: Message> Channel<In, Out> {
             let what = Violation::Oversize;
             return Err(ProtocolViolation { link: In::LINK, what }.into());
         }
-        let message = codec::decode(bytes, datagram.descriptors_sent())?;
-        Ok(Received { message, descriptors: datagram.descriptors })
+        let message = codec::decode(bytes, datagram.descriptors_sent());
+        wipe_secrets::<In>(&mut buffer, datagram.length);
+        Ok(Received { message: message?, descriptors: datagram.descriptors })
     }
 
     fn over(descriptor: OwnedFd) -> Self {
@@ -194,6 +198,14 @@ impl<In, Out> AsFd for Channel<In, Out> {
 impl<In, Out> AsRawFd for Channel<In, Out> {
     fn as_raw_fd(&self) -> RawFd {
         self.descriptor.as_raw_fd()
+    }
+}
+
+/// Wipes the bytes of a message that may hold secrets. (The buffer is used again, so this is no write that a
+/// compiler could leave out.)
+fn wipe_secrets<M: Message>(buffer: &mut [u8], length: usize) {
+    if M::SECRET {
+        buffer.iter_mut().take(length).for_each(|byte| *byte = 0);
     }
 }
 
@@ -264,8 +276,12 @@ mod tests {
     use std::fs::{self, File};
 
     use lumen_ipc::{
-        message::packets::{ToMedia, ToRtc},
+        message::{
+            login::{List, ToLeader, ToSupervisor},
+            packets::{ToMedia, ToRtc},
+        },
         ring::RingCapacity,
+        text::Secret,
         units::StreamId,
     };
     use rustix::net::{SendFlags, send};
@@ -312,6 +328,19 @@ mod tests {
             ReceiveError::Violation(violation) => violation.what,
             other => panic!("{other}"),
         }
+    }
+
+    #[test]
+    fn secrets_are_wiped_from_the_buffers_of_both_ends() {
+        let (leader, supervisor) = Channel::<ToLeader, ToSupervisor>::pair().expect("socketpair");
+        let secret = Secret::new("correct horse").expect("short");
+        let answers = ToLeader::Answers(List::new(vec![secret]).expect("one"));
+        supervisor.send(&answers, &[]).expect("room");
+        assert_eq!(leader.receive().expect("a message").message, answers);
+        let is_wiped = |buffer: &Mutex<Box<[u8]>>| {
+            buffer.lock().expect("not poisoned").iter().all(|byte| *byte == 0)
+        };
+        assert!(is_wiped(&supervisor.buffer) && is_wiped(&leader.buffer));
     }
 
     #[test]

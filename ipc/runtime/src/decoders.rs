@@ -10,7 +10,8 @@ use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::MAX_DESCRIPTORS,
     message::{
-        desktop, frames, grants, handover, input, packets, pads, session, signalling, transfer,
+        desktop, frames, grants, handover, input, login, packets, pads, session, signalling,
+        transfer,
     },
     service,
 };
@@ -31,6 +32,8 @@ pub const DECODERS: &[Decoder] = &[
     ("handover_to_turn", message::<handover::ToTurn>),
     ("input_to_compositor", message::<input::ToCompositor>),
     ("input_to_rtc", message::<input::ToRtc>),
+    ("login_to_leader", message::<login::ToLeader>),
+    ("login_to_supervisor", message::<login::ToSupervisor>),
     ("packets_to_media", message::<packets::ToMedia>),
     ("packets_to_rtc", message::<packets::ToRtc>),
     ("pads_to_gamepad", message::<pads::ToGamepad>),

@@ -8,6 +8,7 @@ pub mod frames;
 pub mod grants;
 pub mod handover;
 pub mod input;
+pub mod login;
 pub mod packets;
 pub mod pads;
 pub mod session;

@@ -96,7 +96,7 @@ impl Links {
         let is_here = |end| match end {
             End::Supervisor => true,
             End::Worker(worker) => present.contains(&worker),
-            End::CommandLine | End::EachWorker | End::Host | End::Session => false,
+            End::CommandLine | End::EachWorker | End::Host | End::Leader | End::Session => false,
         };
         let rows = TABLE.iter().filter(|link| is_here(link.from) && is_here(link.to));
         Self { rows: rows.map(Row::new).collect() }

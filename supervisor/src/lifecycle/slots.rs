@@ -75,7 +75,7 @@ impl Slots {
         match end {
             End::Supervisor => true,
             End::Worker(owner) => self.get(owner).is_some_and(Slot::takes_links),
-            End::CommandLine | End::EachWorker | End::Host | End::Session => false,
+            End::CommandLine | End::EachWorker | End::Host | End::Leader | End::Session => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One sample of every message, request and reply, encoded: the seeds of the fuzz targets.
 
+mod logins;
 mod transfers;
 
 use std::{net::Ipv4Addr, time::Instant};
@@ -41,6 +42,7 @@ use lumen_ipc::{
 use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
 
+use logins::{login_back_samples, login_samples};
 use transfers::{transfer_back_samples, transfer_samples};
 
 /// One sample of every message, each checked by encoding and decoding it.
@@ -58,6 +60,8 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("handover_to_turn", encode_all(&[handover::ToTurn::Plain, handover::ToTurn::Secured]));
     add("input_to_compositor", encode_all(&input_samples()));
     add("input_to_rtc", encode_all(&input_back_samples()));
+    add("login_to_leader", encode_all(&login_samples()));
+    add("login_to_supervisor", encode_all(&login_back_samples()));
     add("packets_to_media", encode_all(&packets_back_samples()));
     add("packets_to_rtc", encode_all(&packets_samples()));
     add("pads_to_gamepad", encode_all(&pads_samples()));
