@@ -26,6 +26,7 @@ module:x264                      libx264-dev
 module:pixman-1                  libpixman-1-dev
 module:xkbcommon                 libxkbcommon-dev
 libclang                         libclang-dev
+header:security/pam_appl.h       libpam0g-dev
 path:/usr/share/X11/xkb/rules/evdev xkb-data
 '
 DESKTOP='
@@ -88,6 +89,7 @@ probe() {
         command:*) command -v "${1#command:}" >/dev/null ;;
         module:*) pkg-config --exists "${1#module:}" 2>/dev/null ;;
         path:*) [ -e "${1#path:}" ] ;;
+        header:*) compiles c cc "${1#header:}" ;;
         chromium) [ -x "${LUMEN_TEST_CHROMIUM:-/usr/bin/chromium}" ] ;;
         compilers) compiles c cc stdlib.h && compiles c++ c++ vector ;;
         libclang) has_libclang && has_clang_headers ;;
