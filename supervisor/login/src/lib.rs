@@ -23,4 +23,7 @@ pub mod accounts;
 pub mod attempt;
 pub mod environment;
 pub mod pace;
+mod shell;
 pub mod transcript;
+
+pub use shell::run;
