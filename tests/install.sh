@@ -55,6 +55,8 @@ command:ip                       iproute2
 command:iptables                 iptables
 command:nginx                    nginx-light
 command:openssl                  openssl
+command:unshare                  util-linux
+pam:google_authenticator         libpam-google-authenticator
 command:sway                     sway
 command:sysctl                   procps
 command:turnutils_uclient        coturn
@@ -93,6 +95,8 @@ probe() {
         chromium) [ -x "${LUMEN_TEST_CHROMIUM:-/usr/bin/chromium}" ] ;;
         compilers) compiles c cc stdlib.h && compiles c++ c++ vector ;;
         libclang) has_libclang && has_clang_headers ;;
+        # A second factor.
+        pam:*) compgen -G "/lib/*/security/pam_${1#pam:}.so" >/dev/null ;;
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
         python-gtk3) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "3.0")' 2>/dev/null ;;
         python-gtk4) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "4.0")' 2>/dev/null ;;
