@@ -14,6 +14,7 @@
 //! whole frame would have put there, bit for bit; [`Run`]s are cut to keep it so.
 
 mod macroblocks;
+mod reduced;
 
 use lumen_ipc::units::{FrameSize, PIXEL_BYTES};
 use yuv::{
@@ -22,6 +23,7 @@ use yuv::{
 };
 
 pub use macroblocks::{MACROBLOCK, MacroblockMap, RowChanges, Run};
+pub use reduced::{Reduced, Reduction};
 
 /// Luma of black in limited range (BT.601, section 2.5.3).
 const BLACK: u8 = 16;
