@@ -23,6 +23,7 @@
 //! | [`effort`] | how hard the encoder works |
 //! | [`import`] | the compositor's buffers by slot |
 //! | [`key_floor`] | how often keyframes may be made |
+//! | [`ladder`] | frame rate and size, where the quantizer is not enough |
 //! | [`motion`] | whether a picture moved or is new |
 //! | [`pacing`] | when to encode what |
 //! | [`policy`] | this process's confinement |
@@ -34,6 +35,7 @@ pub mod convert;
 pub mod effort;
 pub mod import;
 pub mod key_floor;
+pub mod ladder;
 pub mod motion;
 pub mod pacing;
 pub mod policy;
