@@ -73,6 +73,12 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// The share of the incoming bits that a picture in debt may take; the rest repays the debt.
 const SPENT_IN_DEBT: f64 = 0.75;
 
+/// Whether a change is small, such as a cursor or a typed letter.
+#[must_use]
+pub const fn is_small(changed: usize, total: usize) -> bool {
+    changed.saturating_mul(SMALL) <= total
+}
+
 /// Which model predicts a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
@@ -161,6 +167,11 @@ impl Rate {
         self.level = self.level.min(self.capacity());
     }
 
+    /// Expects at most `fps` changes a second.
+    pub fn set_fps(&mut self, fps: Fps) {
+        self.interval = Duration::from_micros(fps.interval_micros());
+    }
+
     /// Whether no macroblock is coarser than [`REFINED`].
     #[must_use]
     pub fn is_refined(&self) -> bool {
@@ -218,7 +229,7 @@ impl Rate {
     }
 
     fn choose_change(&self, now: Instant, ask: Ask) -> Quantizer {
-        let small = ask.changed.saturating_mul(SMALL) <= ask.total;
+        let small = is_small(ask.changed, ask.total);
         let in_motion = now.saturating_duration_since(self.changed_at) < PAUSE;
         let (changed, total) = (ask.changed as f64, ask.total as f64);
         let cost = |quantizer| {

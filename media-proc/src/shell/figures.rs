@@ -1,8 +1,9 @@
 //! The metrics of media.
 
+use lumen_ipc::units::FrameSize;
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
 
-use crate::pacing::Work;
+use crate::{pacing::Work, video::Quantizer};
 
 /// The metrics of this worker.
 #[derive(Clone, Debug)]
@@ -38,6 +39,15 @@ pub(super) struct Figures {
     pub(super) encode: Histogram,
     /// The target bit rate.
     pub(super) target: Gauge,
+    /// The rung of the ladder, 0 at the top.
+    pub(super) rung: Gauge,
+    /// The most changes encoded in a second.
+    pub(super) fps_limit: Gauge,
+    /// Size of the picture encoded last.
+    pub(super) coded_width: Gauge,
+    pub(super) coded_height: Gauge,
+    /// Its quantizer.
+    pub(super) quantizer: Gauge,
     /// Number of watching peers.
     pub(super) watchers: Gauge,
 }
@@ -60,9 +70,21 @@ impl Figures {
             convert: registry.histogram("convert_microseconds"),
             encode: registry.histogram("encode_microseconds"),
             target: registry.gauge("target_kbps"),
+            rung: registry.gauge("ladder_rung_number"),
+            fps_limit: registry.gauge("limit_pictures_per_second"),
+            coded_width: registry.gauge("coded_width_pixels"),
+            coded_height: registry.gauge("coded_height_pixels"),
+            quantizer: registry.gauge("quantizer_steps"),
             watchers: registry.gauge("watchers_count"),
             registry,
         }
+    }
+
+    /// Says what the newest picture is like.
+    pub(super) fn describe(&self, size: FrameSize, quantizer: Quantizer) {
+        self.coded_width.set(size.width().into());
+        self.coded_height.set(size.height().into());
+        self.quantizer.set(quantizer.value().into());
     }
 
     /// Counts one picture of `bytes` that was encoded in `micros`.

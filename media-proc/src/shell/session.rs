@@ -16,7 +16,7 @@ use lumen_ipc::{
     units::{Fps, FrameSize, Kbps, OutputId},
 };
 use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry};
-use tracing::{info, trace, warn};
+use tracing::{debug, info, trace, warn};
 
 use super::{
     Broken,
@@ -26,10 +26,12 @@ use super::{
     tuning::{Desk, Told},
 };
 use crate::{
+    convert::{MacroblockMap, Planes, Reduced},
     effort::Efforts,
+    ladder::Ladder,
     motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
-    rate::{Ask, Kind, Rate},
+    rate::{self, Ask, Kind, Rate},
     video::{Encoder, EncoderError as EncodeError, OpenError, Picture, PictureKind},
 };
 
@@ -44,6 +46,9 @@ pub(super) struct Session {
     pacing: Pacing,
     rate: Rate,
     efforts: Efforts,
+    ladder: Ladder,
+    /// The picture as it is encoded, if that is smaller than the screen.
+    reduced: Option<Reduced>,
     encoder: Encoder,
     /// Motion detection's memory of the picture encoded last.
     memory: Memory,
@@ -51,7 +56,7 @@ pub(super) struct Session {
     told: Option<Told>,
     figures: Figures,
     /// The values the last summary was made of.
-    summarised: Option<(Option<FrameSize>, u16, Kbps)>,
+    summarised: Option<(Option<FrameSize>, FrameSize, u16, Kbps)>,
 }
 
 /// The encoder failed. Media then ends, and its successor opens another.
@@ -83,6 +88,7 @@ impl Session {
     ) -> Self {
         let figures = Figures::new(Registry::default());
         figures.target.set(config.bitrate.value().into());
+        figures.fps_limit.set(config.max_fps.value().into());
         Self {
             max_fps: config.max_fps,
             max_bitrate: config.bitrate,
@@ -92,6 +98,8 @@ impl Session {
             pacing: Pacing::new(),
             rate: Rate::new(config.bitrate, config.max_fps, now),
             efforts: Efforts::new(Duration::from_micros(config.max_fps.interval_micros())),
+            ladder: Ladder::new(config.max_fps),
+            reduced: None,
             encoder,
             memory: Memory::default(),
             told: None,
@@ -154,11 +162,8 @@ impl Session {
             self.note(now, taken);
         }
         self.pacing.set_outlet(self.outlet.is_open());
-        let changed = self.screen.picture().map_or(0, |shown| shown.changed.changed());
-        let budget = Budget {
-            change_at: self.rate.affordable_at(changed),
-            refinement_at: self.rate.refinable_at(),
-        };
+        self.climb(now);
+        let budget = self.budget();
         match self.pacing.step(now, budget) {
             Step::Wait(until) => Ok(until),
             Step::Encode(work) => {
@@ -169,16 +174,52 @@ impl Session {
         }
     }
 
+    /// When the network has room for which work.
+    fn budget(&mut self) -> Budget {
+        let shown = self.screen.picture().map(|shown| &shown.changed);
+        let (changed, total) = shown.map_or((0, 0), |map| (map.changed(), map.total()));
+        let encoded = (changed as f64 * self.ladder.rung().reduction.part()).ceil() as usize;
+        let affordable_at = self.rate.affordable_at(encoded);
+        // What a viewer types never waits for the frame rate.
+        let due = self.ladder.due().filter(|_| !rate::is_small(changed, total));
+        Budget {
+            change_at: due.map_or(affordable_at, |due| due.max(affordable_at)),
+            refinement_at: self.rate.refinable_at(),
+        }
+    }
+
+    /// Goes to the rung of the ladder that the network carries.
+    fn climb(&mut self, now: Instant) {
+        let before = self.ladder.number();
+        self.ladder.consider(now, self.rate.target());
+        if self.ladder.number() != before {
+            self.on_rung();
+        }
+    }
+
+    fn on_rung(&mut self) {
+        let rung = self.ladder.rung();
+        self.rate.set_fps(rung.fps);
+        self.figures.rung.set(self.ladder.number() as i64);
+        self.figures.fps_limit.set(rung.fps.value().into());
+        debug!(number = self.ladder.number(), ?rung, "what gives way when bits are short");
+    }
+
     /// The summary for `lumen status`, if it changed.
     pub(super) fn new_summary(&mut self) -> Option<String> {
         let size = self.screen.picture().map(|shown| shown.planes.size());
         let (watchers, target) = (self.watchers(), self.rate.target());
-        let state = (size, watchers, target);
+        let encoded = self.encoder.size();
+        let state = (size, encoded, watchers, target);
         if self.summarised == Some(state) {
             return None;
         }
         self.summarised = Some(state);
-        let picture = size.map_or_else(|| "no picture yet".to_owned(), |size| size.to_string());
+        let picture = match size {
+            None => "no picture yet".to_owned(),
+            Some(size) if size == encoded => size.to_string(),
+            Some(size) => format!("{size} sent as {encoded}"),
+        };
         let encoder = self.encoder.name();
         Some(format!("{picture}, {encoder}, at most {target} kbit/s, {watchers} watching"))
     }
@@ -215,9 +256,11 @@ impl Session {
     fn note(&mut self, now: Instant, taken: Taken) {
         if taken.anew {
             self.pacing.key_needed();
+            self.ladder.forget();
         }
         if taken.changed {
             self.pacing.screen_changed(now);
+            self.ladder.changed(now);
         }
     }
 
@@ -238,8 +281,14 @@ impl Session {
     }
 
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
+        if work == Work::Refinement && self.ladder.number() > 0 {
+            self.ladder.rest();
+            self.on_rung();
+        }
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
-        let size = shown.planes.size();
+        let size = self.ladder.rung().reduction.of(shown.planes.size());
+        // A picture of another size refers to none before.
+        let work = if size == self.encoder.size() { work } else { Work::Key };
         // Another format begins with a keyframe, which may have to wait.
         let wanted = self.told.and_then(|told| told.demand.format).filter(|_| work == Work::Key);
         let format = wanted.unwrap_or_else(|| self.encoder.format());
@@ -249,11 +298,11 @@ impl Session {
                 .map_err(EncoderError::Open)?;
         }
         let begun = clock::now();
-        let (kind, ask) = describe(work, self.memory.relate(&shown.planes, &shown.changed), shown);
+        let (planes, changed) = reduce(&mut self.reduced, shown, size);
+        let (kind, ask) = describe(work, self.memory.relate(planes, changed), changed);
         let quantizer = self.rate.choose(now, ask);
         let effort = self.efforts.choose(now, kind, quantizer);
-        let picture =
-            Picture { planes: &shown.planes, changed: &shown.changed, kind, quantizer, effort };
+        let picture = Picture { planes, changed, kind, quantizer, effort };
         let unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);
@@ -261,6 +310,9 @@ impl Session {
         if !direct {
             let took = Duration::from_micros(encoded.since(begun));
             self.efforts.encoded(now, effort, took);
+        }
+        if work == Work::Change {
+            self.ladder.encoded(now, quantizer, length);
         }
         self.pacing.encoded(now, work, self.rate.is_final());
         let times = shown.times;
@@ -283,6 +335,7 @@ impl Session {
         shown.changed.clear();
         trace!(?work, quantizer = quantizer.value(), length, "encoded a picture");
         self.figures.count(work, direct, length, encoded.since(begun));
+        self.figures.describe(size, quantizer);
         Ok(delivery)
     }
 
@@ -319,8 +372,25 @@ impl Session {
     }
 }
 
+/// The samples to encode at `size`, and which of them changed.
+fn reduce<'a>(
+    reduced: &'a mut Option<Reduced>,
+    shown: &'a Shown,
+    size: FrameSize,
+) -> (&'a Planes, &'a MacroblockMap) {
+    let whole = shown.planes.size();
+    if size == whole {
+        *reduced = None;
+        return (&shown.planes, &shown.changed);
+    }
+    let known = reduced.take().filter(|reduced| reduced.is_of(whole, size));
+    let reduced = reduced.insert(known.unwrap_or_else(|| Reduced::new(whole, size)));
+    reduced.update(&shown.planes, &shown.changed);
+    (reduced.planes(), reduced.changed())
+}
+
 /// How a picture is encoded, and what the rate control is told of it.
-fn describe(work: Work, relation: Relation, shown: &Shown) -> (PictureKind, Ask) {
+fn describe(work: Work, relation: Relation, changed: &MacroblockMap) -> (PictureKind, Ask) {
     let (picture, kind) = match (work, relation) {
         (Work::Key, _) => (PictureKind::Key, Kind::Key),
         (Work::Refinement, _) => (PictureKind::Predicted, Kind::Refinement),
@@ -328,6 +398,6 @@ fn describe(work: Work, relation: Relation, shown: &Shown) -> (PictureKind, Ask)
         (Work::Change, Relation::Fresh) => (PictureKind::Fresh, Kind::Fresh),
         (Work::Change, Relation::Moved(rows)) => (PictureKind::Moved(rows), Kind::Moved),
     };
-    let ask = Ask { kind, changed: shown.changed.changed(), total: shown.changed.total() };
+    let ask = Ask { kind, changed: changed.changed(), total: changed.total() };
     (picture, ask)
 }
