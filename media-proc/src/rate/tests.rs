@@ -160,6 +160,34 @@ fn choose_scrolled_text_on_a_thin_link_gets_coarse_instead_of_slow() {
 }
 
 #[test]
+fn choose_noise_on_a_thin_link_comes_to_a_quantizer_and_delays_no_picture_for_long() {
+    const INTERVAL: Duration = Duration::from_millis(50);
+    let start = Instant::now();
+    for kbps in [800, 1600, 2400] {
+        let mut rate = Rate::new(Kbps::clamped(kbps), Fps::clamped(20), start);
+        let ask = Ask { kind: Kind::Fresh, changed: 900, total: 900 };
+        rate.encoded(start, Ask { kind: Kind::Key, ..ask }, COARSEST, 5000);
+        let (mut chosen, mut most) = (Vec::new(), 0.0_f64);
+        for picture in 1..=100 {
+            let now = start + INTERVAL * picture;
+            let quantizer = rate.choose(now, ask);
+            // Each three steps double it: nothing that text or photographs teach.
+            let bits = 900.0 * 30.0 * ((44.0 - f64::from(quantizer.value())) / 3.0).exp2();
+            rate.encoded(now, ask, quantizer, (bits / 8.0) as usize);
+            if picture > 20 {
+                chosen.push(quantizer.value());
+                most = most.max(bits);
+            }
+        }
+        let (least, greatest) = (chosen.iter().min(), chosen.iter().max());
+        let spread = greatest.zip(least).map(|(greatest, least)| greatest - least);
+        assert!(spread.is_some_and(|spread| spread <= 6), "{kbps}: {chosen:?}");
+        let late = most / rate.bits_in(INTERVAL);
+        assert!(late <= 3.0, "{kbps}: one picture takes the time of {late}");
+    }
+}
+
+#[test]
 fn affordable_small_change_in_debt_waits_for_its_own_bits_only() {
     let now = Instant::now();
     let mut rate = rate(now);
