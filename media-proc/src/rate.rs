@@ -67,14 +67,14 @@ const REFINEMENT_STEP: u8 = 3;
 /// without one.
 const SHARPENING_STEP: u8 = 2;
 
-/// The same for pictures that have nothing in common with the one before. How the bits of noise fall
-/// with the quantizer is not foreseen by what text and photographs teach: a picture that is finer by
-/// more may take ten times as many, and delays those behind it.
+/// The same for pictures that have nothing in common with the one before. Where the bits of noise fall
+/// fast with the quantizer is only known when it is tried: a picture that is finer by more may take ten
+/// times as many, and delays those behind it.
 const FRESH_SHARPENING_STEP: u8 = 3;
 
-/// Such a picture takes no more than this part of what others may take beyond their frame's bits: a
-/// large one delays those behind it, of which each is as large.
-const FRESH_SPARED: f64 = 0.25;
+/// Where all of the picture moves, one takes no more than this part of what others may take beyond
+/// their frame's bits: a large one delays those behind it, of which each is as large.
+const WHOLE_SPARED: f64 = 0.25;
 
 /// A change after so long a pause is likelier to be a new picture than more of the motion before.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -253,19 +253,21 @@ impl Rate {
             bits * changed
         };
         let finest = if small { REFINED } else { MOTION };
-        if ask.kind == Kind::Fresh && ask.changed == ask.total {
-            if !in_motion {
-                return fitting(cost, self.allowance(), finest);
-            }
-            let spared = self.level.max(0.0) / 2.0 * FRESH_SPARED;
+        let rich = self.level >= self.capacity() / 2.0;
+        let step = if rich { SHARPENING_STEP } else { 0 };
+        let whole = ask.changed == ask.total && ask.kind != Kind::Moved;
+        if whole && in_motion {
+            let step = if ask.kind == Kind::Fresh { FRESH_SHARPENING_STEP } else { step };
+            let spared = self.level.max(0.0) / 2.0 * WHOLE_SPARED;
             let allowance = self.allowance().min(self.bits_in(self.interval) + spared);
-            let finest = self.picture.value().saturating_sub(FRESH_SHARPENING_STEP);
-            return fitting(cost, allowance, Quantizer::nearest(finest).max(MOTION));
+            let finest = Quantizer::nearest(self.picture.value().saturating_sub(step)).max(MOTION);
+            return fitting(cost, allowance, finest);
+        }
+        if whole && ask.kind == Kind::Fresh {
+            return fitting(cost, self.allowance(), finest);
         }
         let alone = fitting(cost, self.allowance(), finest);
         if !small && in_motion {
-            let rich = self.level >= self.capacity() / 2.0;
-            let step = if rich { SHARPENING_STEP } else { 0 };
             return alone.max(Quantizer::nearest(self.picture.value().saturating_sub(step)));
         }
         let with_the_rest = |quantizer| cost(quantizer) + self.refinement.at(quantizer) * total;
@@ -291,18 +293,20 @@ impl Rate {
         let seen = |macroblocks: usize| bits / macroblocks.max(1) as f64;
         // A finer quantizer re-encodes whatever is coarser (see `video::x264`). Those bits say
         // nothing about the next change.
-        let sharpened = quantizer < self.picture;
+        let whole = ask.changed == ask.total;
+        let sharpened = quantizer < self.picture && !whole;
         match ask.kind {
-            Kind::Key => self.key.learn(quantizer, seen(ask.total)),
-            Kind::Fresh => self.key.learn(quantizer, seen(ask.changed)),
+            Kind::Key => self.key.learn_whole(quantizer, seen(ask.total)),
+            Kind::Fresh => self.key.learn_whole(quantizer, seen(ask.changed)),
             Kind::Refinement => self.refinement.learn(quantizer, seen(ask.total)),
             Kind::Moved if !sharpened => self.moved.learn(quantizer, seen(ask.changed)),
+            Kind::Change if whole => self.change.learn_whole(quantizer, seen(ask.changed)),
             Kind::Change if !sharpened => self.change.learn(quantizer, seen(ask.changed)),
             Kind::Moved | Kind::Change => {}
         }
         let everything = match ask.kind {
             Kind::Key | Kind::Refinement => true,
-            Kind::Fresh | Kind::Moved | Kind::Change => sharpened || ask.changed == ask.total,
+            Kind::Fresh | Kind::Moved | Kind::Change => whole || quantizer < self.picture,
         };
         self.picture = if everything { quantizer } else { self.picture.max(quantizer) };
         if matches!(ask.kind, Kind::Fresh | Kind::Moved | Kind::Change) {

@@ -329,6 +329,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn of_any_size_is_even_no_larger_and_keeps_the_shape(
+            width in 32_u32..2048, height in 32_u32..2048, eighths in 1_u8..=8,
+        ) {
+            let whole = FrameSize::nearest(width * 2, height * 2);
+            let size = Reduction { eighths }.of(whole);
+            prop_assert!(size.width().is_multiple_of(2) && size.height().is_multiple_of(2));
+            prop_assert!(size.width() <= whole.width() && size.height() <= whole.height());
+            prop_assert!(size == whole || pixels(size) >= LEAST_PIXELS);
+            // Each side is cut to an even number of pixels.
+            let across = f64::from(size.width()) * f64::from(whole.height());
+            let down = f64::from(size.height()) * f64::from(whole.width());
+            let cut = 2.0 * f64::from(whole.width().max(whole.height()));
+            prop_assert!((across - down).abs() <= cut, "{} of {}", size, whole);
+        }
+    }
+
+    proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]

@@ -80,8 +80,8 @@ fn refinement_of_what_takes_few_bits_ends_at_the_finest_wherever_it_began() {
 
 #[test]
 fn choose_after_a_large_overshoot_is_coarser_and_waits() {
-    let now = Instant::now();
-    let mut rate = rate(now);
+    let mut rate = rate(Instant::now());
+    let now = Instant::now() + PAUSE;
     let first = rate.choose(now, SCROLL);
     rate.encoded(now, SCROLL, first, 600_000);
     let wait = rate.affordable_at(TOTAL);
