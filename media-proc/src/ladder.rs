@@ -63,6 +63,9 @@ const HOPE: f64 = 2.0;
 /// Until then it is climbed again up to this part of the load only.
 const DOUBTFUL: f64 = 0.5;
 
+/// A keyframe that would take longer than this on the network is smaller.
+const BEGINS_WITHIN: Duration = Duration::from_millis(350);
+
 /// The longest wait before a climb.
 const MOST_PATIENCE: Duration = Duration::from_secs(32);
 
@@ -171,6 +174,17 @@ impl Ladder {
             // On average, although the screen changes at instants of its own.
             self.due.map_or(now, |due| due.max(now - interval)) + interval
         });
+    }
+
+    /// A keyframe begins, which would take `bits` at least on the rung that the picture is on. Where the
+    /// network takes long for that, it comes smaller: soon, and whole when the picture rests.
+    pub fn begin(&mut self, bits: f64, target: Kbps) {
+        let most = f64::from(target.value()) * 1000.0 * BEGINS_WITHIN.as_secs_f64();
+        let fits = |rung: &usize| bits * self.part(*rung).powf(USUAL_POWER) <= most;
+        let to = (self.at..RUNGS).find(fits).unwrap_or(RUNGS - 1);
+        if to != self.at {
+            self.go(to);
+        }
     }
 
     /// Decides on which rung the picture is to be, while the network carries `target`.

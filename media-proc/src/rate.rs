@@ -217,6 +217,36 @@ impl Rate {
         self.capacity() * 0.9
     }
 
+    /// The bits that a keyframe of so many macroblocks takes at least.
+    #[must_use]
+    pub fn least_of_key(&self, total: usize) -> f64 {
+        self.key.at(COARSEST) * total as f64
+    }
+
+    /// Whether a picture that was encoded at `quantizer` is better not sent, but encoded again as a
+    /// keyframe and coarser: its content turned out to take so many bits that those behind it would be
+    /// late. One that takes fewer than a keyframe is sent.
+    #[must_use]
+    pub fn refuses(&self, ask: Ask, quantizer: Quantizer, bytes: usize) -> bool {
+        let bits = bytes as f64 * 8.0;
+        let is_new = match ask.kind {
+            Kind::Fresh => true,
+            Kind::Change => bits >= self.key.at(quantizer) * ask.total as f64,
+            Kind::Key | Kind::Moved | Kind::Refinement => false,
+        };
+        let is_late = self.level.max(0.0) - bits < -self.bits_in(OWED);
+        is_new && ask.changed == ask.total && quantizer < COARSEST && is_late
+    }
+
+    /// A picture was encoded and not sent.
+    pub fn refused(&mut self, ask: Ask, quantizer: Quantizer, bytes: usize) {
+        let seen = bytes as f64 * 8.0 / ask.total.max(1) as f64;
+        self.key.learn_whole(quantizer, seen);
+        if ask.kind == Kind::Change {
+            self.change.learn_whole(quantizer, seen);
+        }
+    }
+
     /// The quantizer for a picture encoded at `now`.
     pub fn choose(&mut self, now: Instant, ask: Ask) -> Quantizer {
         self.fill(now);

@@ -191,6 +191,24 @@ fn picture_that_rests_is_whole_and_descends_again_only_when_it_moves() {
 }
 
 #[test]
+fn keyframe_that_would_take_long_is_smaller_and_whole_when_it_rests() {
+    let begun = |bits: f64, kbps: u64| {
+        let mut ladder = Ladder::new(Fps::clamped(30));
+        ladder.begin(bits, Kbps::clamped(kbps));
+        ladder
+    };
+    assert_eq!(begun(210_000.0, 8000).number(), 0);
+    assert_eq!(begun(210_000.0, 700).number(), 0);
+    let mut ladder = begun(210_000.0, 350);
+    assert_eq!(ladder.rung().reduction, Reduction::SLIGHT);
+    ladder.begin(210_000.0, Kbps::clamped(8000));
+    assert!(ladder.number() > 0, "no keyframe makes the picture larger");
+    ladder.rest();
+    assert_eq!(ladder.number(), 0);
+    assert_eq!(begun(1e9, 300).number(), RUNGS - 1);
+}
+
+#[test]
 fn motion_that_becomes_a_change_now_and_then_is_whole_within_seconds() {
     let mut rig = Rig::new(30, NOISE, 800);
     rig.run(Duration::from_secs(5));

@@ -188,6 +188,43 @@ fn choose_noise_on_a_thin_link_comes_to_a_quantizer_and_delays_no_picture_for_lo
 }
 
 #[test]
+fn picture_far_larger_than_foreseen_is_refused_and_fits_as_a_keyframe() {
+    const FRESH: Ask = Ask { kind: Kind::Fresh, changed: 3600, total: 3600 };
+    let start = Instant::now();
+    for (kbps, halving) in [(700, 3.0), (700, 6.0), (2000, 9.0), (8000, 6.0)] {
+        let mut rate = Rate::new(Kbps::clamped(kbps), Fps::clamped(30), start);
+        // Pictures of nearly nothing.
+        for _ in 0..12 {
+            rate.encoded(start, Ask { kind: Kind::Key, ..FRESH }, MOTION, 300);
+        }
+        let bytes = |quantizer: Quantizer| {
+            let coarser = f64::from(quantizer.value()) - f64::from(MOTION.value());
+            (3600.0 * 200.0 * (-coarser / halving).exp2()) as usize
+        };
+        let now = start + Duration::from_secs(2);
+        let first = rate.choose(now, FRESH);
+        assert!(rate.refuses(FRESH, first, bytes(first)), "{kbps}: {first:?}");
+        rate.refused(FRESH, first, bytes(first));
+        let again = rate.choose(now, Ask { kind: Kind::Key, ..FRESH });
+        let took = rate.time_of(bytes(again) as f64 * 8.0);
+        assert!(again == COARSEST || took <= WINDOW + OWED, "{kbps}: {again:?} takes {took:?}");
+        assert!(again > first);
+        assert!(!rate.refuses(Ask { kind: Kind::Key, ..FRESH }, again, bytes(again)));
+    }
+}
+
+#[test]
+fn picture_of_the_size_foreseen_is_not_refused() {
+    let now = Instant::now();
+    let rate = rate(now);
+    let fresh = Ask { kind: Kind::Fresh, ..SCROLL };
+    assert!(!rate.refuses(fresh, MOTION, 300_000));
+    assert!(rate.refuses(fresh, MOTION, 600_000));
+    assert!(!rate.refuses(fresh, COARSEST, 600_000), "nothing is coarser");
+    assert!(!rate.refuses(SCROLL, Quantizer::nearest(16), 600_000), "a keyframe takes more");
+}
+
+#[test]
 fn affordable_small_change_in_debt_waits_for_its_own_bits_only() {
     let now = Instant::now();
     let mut rate = rate(now);

@@ -25,6 +25,8 @@ pub(super) struct Figures {
     pub(super) refinements_encoded: Counter,
     /// Of those, pictures coded without x264.
     pub(super) direct_encoded: Counter,
+    /// Pictures encoded again, coarser, because they took too many bits.
+    pub(super) refused: Counter,
     /// Packets dropped because the ring or the socket had no room.
     pub(super) packets_dropped: Counter,
     /// Bytes handed to rtc.
@@ -63,6 +65,7 @@ impl Figures {
             keys_encoded: registry.counter("keyframes_encoded_total"),
             refinements_encoded: registry.counter("refinements_encoded_total"),
             direct_encoded: registry.counter("direct_pictures_encoded_total"),
+            refused: registry.counter("pictures_encoded_again_total"),
             packets_dropped: registry.counter("packets_dropped_total"),
             encoded: registry.counter("encoded_bytes"),
             link_violations: registry.counter("link_violations_total"),

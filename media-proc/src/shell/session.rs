@@ -281,10 +281,7 @@ impl Session {
     }
 
     fn try_encode(&mut self, now: Instant, work: Work) -> Result<Delivery, PictureError> {
-        if work == Work::Refinement && self.ladder.number() > 0 {
-            self.ladder.rest();
-            self.on_rung();
-        }
+        self.fit(work);
         let Some(shown) = self.screen.picture() else { return Ok(Delivery::Sent) };
         let size = self.ladder.rung().reduction.of(shown.planes.size());
         // A picture of another size refers to none before.
@@ -299,11 +296,19 @@ impl Session {
         }
         let begun = clock::now();
         let (planes, changed) = reduce(&mut self.reduced, shown, size);
-        let (kind, ask) = describe(work, self.memory.relate(planes, changed), changed);
-        let quantizer = self.rate.choose(now, ask);
+        let (kind, mut ask) = describe(work, self.memory.relate(planes, changed), changed);
+        let mut quantizer = self.rate.choose(now, ask);
         let effort = self.efforts.choose(now, kind, quantizer);
-        let picture = Picture { planes, changed, kind, quantizer, effort };
-        let unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
+        let mut picture = Picture { planes, changed, kind, quantizer, effort };
+        let mut unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
+        if self.rate.refuses(ask, quantizer, unit.bytes.len()) {
+            self.figures.refused.increment();
+            self.rate.refused(ask, quantizer, unit.bytes.len());
+            (ask.kind, picture.kind) = (Kind::Key, PictureKind::Key);
+            quantizer = self.rate.choose(now, ask);
+            picture.quantizer = quantizer;
+            unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
+        }
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);
         self.rate.encoded(now, ask, quantizer, length);
@@ -337,6 +342,25 @@ impl Session {
         self.figures.count(work, direct, length, encoded.since(begun));
         self.figures.describe(size, quantizer);
         Ok(delivery)
+    }
+
+    /// Goes to the rung of the ladder that this work needs.
+    fn fit(&mut self, work: Work) {
+        let before = self.ladder.number();
+        match work {
+            Work::Change => {}
+            Work::Key => {
+                let Some(shown) = self.screen.picture() else { return };
+                let part = self.ladder.rung().reduction.part();
+                let total = shown.changed.total() as f64 * part;
+                let bits = self.rate.least_of_key(total as usize);
+                self.ladder.begin(bits, self.rate.target());
+            }
+            Work::Refinement => self.ladder.rest(),
+        }
+        if self.ladder.number() != before {
+            self.on_rung();
+        }
     }
 
     fn frames_outcome<T>(&mut self, outcome: Result<T, Broken>) -> Option<T> {

@@ -79,3 +79,37 @@ fn letter_in_a_small_picture_waits_for_no_frame_rate() {
     let sent = rig.run();
     assert_eq!(sent.len(), 1, "it waits");
 }
+
+#[test]
+fn picture_that_turns_out_too_large_is_encoded_again_before_it_is_sent() {
+    const KBPS: usize = 600;
+    let mut rig = watched(KBPS as u64);
+    let again = |rig: &Rig| {
+        let mut all = rig.session.registry().snapshot().into_iter();
+        let found = all.find(|metric| metric.name.as_str() == "pictures_encoded_again_total");
+        found.expect("a figure").value
+    };
+    // Flat pictures, each of another grey, teach that new pictures take next to nothing.
+    for level in [230, 160, 90, 20].repeat(4) {
+        rig.memory.write(0, &vec![level; rig.memory.len()]).expect("inside");
+        rig.frame(Damage::full(whole()));
+        rig.run();
+        rig.messages();
+        rig.now += INTERVAL;
+    }
+    let before = again(&rig);
+    // Bright noise after a dark picture.
+    let mut seed = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 24) as u8 | 0xc0
+    });
+    rig.memory.write(0, &noise.take(rig.memory.len()).collect::<Vec<_>>()).expect("inside");
+    rig.frame(Damage::full(whole()));
+    let packets = rig.run();
+    assert_ne!(again(&rig), before);
+    let (packet, bytes) = packets.first().expect("a picture");
+    assert!(packet.keyframe);
+    // Half a second of the network.
+    assert!(bytes.len() < KBPS * 1000 / 8 / 2, "{} bytes", bytes.len());
+}
