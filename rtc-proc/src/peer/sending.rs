@@ -15,6 +15,7 @@ use str0m::{
 
 use super::{
     Output, Peer, PeerEvent, Said,
+    media::FrameGate,
     quiet::Activity,
     rate::{
         CEILING_BPS, Control, End, Kind, Measures, Pacer, Push, Repairs, SentLog, on_wire,
@@ -298,9 +299,12 @@ impl Peer {
         });
         let fates = log.on_report(report);
         control.on_fates(self.now, &fates);
+        let is_hopeless = control.take_hopeless();
         let has_arrived = fates.iter().any(|fate| matches!(fate.end, End::Arrived(_)));
         if has_arrived && self.outage.on_arrival(self.now) {
             self.resume();
+        } else if is_hopeless && self.gate == FrameGate::Open {
+            self.give_up_pictures();
         }
     }
 
@@ -308,6 +312,17 @@ impl Peer {
     /// not ask for one soon, because its request was lost.
     pub(super) fn resume(&mut self) {
         tracing::debug!("the browser is back after a silence");
+        self.begin_anew();
+    }
+
+    /// The network turns out to carry so little that what it lost of the last pictures would take longer
+    /// than a keyframe of its rate.
+    fn give_up_pictures(&mut self) {
+        tracing::debug!(bps = self.sending.bps(), "the network carries far less than it was sent");
+        self.begin_anew();
+    }
+
+    fn begin_anew(&mut self) {
         self.sending.begin_anew(self.now);
         self.in_flight = None;
         self.gate.begin_anew();

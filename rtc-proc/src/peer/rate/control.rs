@@ -44,8 +44,10 @@ const USED: f64 = 0.95;
 const DRAINING: RangeInclusive<f64> = 0.5..=0.85;
 /// A queue of this length is drained with the least rate.
 const LONG_QUEUE: Duration = Duration::from_millis(500);
-/// The least part of the rate that one round leaves.
-const LEAST_CUT: f64 = 0.15;
+/// The least part of the rate that one round leaves, of what was tried of it.
+const LEAST_CUT: f64 = 0.1;
+/// What was lost is not worth sending again if that would take longer than a new picture does.
+const HOPELESS: Duration = Duration::from_millis(300);
 /// By so much more than believed the network may turn out to carry while a queue drains.
 const MOST_CORRECTION: f64 = 1.25;
 
@@ -102,6 +104,8 @@ pub struct Control {
     /// A queue that does not end.
     standing: Option<Standing>,
     measures: Measures,
+    /// Whether more was lost than is worth sending again.
+    is_hopeless: bool,
     /// Packets that left before were sent at another rate, and say nothing about this one.
     since: Instant,
 }
@@ -121,6 +125,7 @@ impl Control {
             growth: Growth::new(now),
             standing: None,
             measures: Measures::default(),
+            is_hopeless: false,
             since: now,
         }
     }
@@ -147,6 +152,12 @@ impl Control {
         measures
     }
 
+    /// Whether so much was lost, before the rate was lowered for it, that the browser is better served
+    /// with a new picture than with all that it misses. Says so once.
+    pub fn take_hopeless(&mut self) -> bool {
+        std::mem::take(&mut self.is_hopeless)
+    }
+
     /// Begins anew with a rate from another source: what was learned is of no use, because the
     /// network is another one.
     pub fn assume(&mut self, now: Instant, bps: u64) {
@@ -165,7 +176,7 @@ impl Control {
             match fate.end {
                 End::Lost { follows_lost } => {
                     self.measures.lost += 1;
-                    self.losses.on_lost(fate.sent, follows_lost, counts);
+                    self.losses.on_lost(fate.sent, fate.bytes, follows_lost, counts);
                 }
                 End::Arrived(arrived) => {
                     let queued = self.delays.of(now, fate.sent, arrived);
@@ -173,7 +184,7 @@ impl Control {
                     self.measures.arrived += 1;
                     if counts {
                         self.round.arrived(fate.sent, queued);
-                        self.losses.on_arrived();
+                        self.losses.on_arrived(fate.sent, fate.bytes);
                     }
                 }
             }
@@ -236,14 +247,19 @@ impl Control {
     }
 
     fn yield_to_loss(&mut self, now: Instant) {
-        let carried = self.arrived.bps().unwrap_or(self.carries);
+        let seen = [self.arrived.bps(), self.losses.passing_bps()].into_iter().flatten();
+        let carried = seen.fold(self.carries, f64::min);
+        let lost_bits = self.losses.lost_bytes() as f64 * 8.0;
         self.losses.treat(now, self.carries);
         self.measures.cause = Some(Cause::Loss);
-        self.lower(now, carried.min(self.carries), USED);
+        self.lower(now, carried, USED);
+        self.is_hopeless = lost_bits > self.bps() as f64 * HOPELESS.as_secs_f64();
     }
 
     fn lower(&mut self, now: Instant, carried: f64, part: f64) {
-        let carried = carried.max(self.carries * LEAST_CUT);
+        // A rate that was never used says nothing of how far it is from what the network carries.
+        let tried = self.carries.min(self.sent.recent(now) * AHEAD);
+        let carried = carried.max(tried * LEAST_CUT);
         self.growth.met_limit(now, carried);
         self.change(now, carried, part);
     }

@@ -46,6 +46,62 @@ fn picture_flows_through_lines_that_drop_what_exceeds_their_rate() {
     }
 }
 
+/// As providers do it: the bucket holds a tenth of a second, and ten packets at least.
+fn policed_by_a_provider(bps: u64) -> Line {
+    Line::new(MS * 10, Limit::Policed { bps, bucket: (bps / 80).max(15_000) })
+}
+
+#[test]
+fn picture_on_a_line_far_narrower_than_guessed_comes_soon_and_flows() {
+    for guess in [MOST, 50_000_000] {
+        for bps in [800_000, 1_600_000, 2_400_000] {
+            let mut world = World::guessing(guess, policed_by_a_provider(bps), MOST);
+            world.run(MS * 1300);
+            let (shown, _) = world.seen(Duration::ZERO);
+            let case = format!("guess {guess} of {bps}");
+            assert!(shown > 0.0, "{case}: no picture");
+            world.run(SECOND * 9);
+            let (fps, gap) = world.seen(SECOND * 2);
+            let case = format!("{case}: {fps:.1} fps, gap {gap:?}, {}", world.begun_anew);
+            assert!(fps >= 27.0 && gap <= MS * 250 && world.begun_anew <= 2, "{case}");
+        }
+    }
+}
+
+#[test]
+fn line_that_becomes_far_narrower_has_its_pictures_flow_again_within_a_second() {
+    for bps in [800_000, 1_600_000, 2_400_000] {
+        let mut world = World::new(open_line(), MOST);
+        world.run(SECOND * 5);
+        world.line.limit = policed_by_a_provider(bps).limit;
+        world.run(MS * 1000);
+        world.run(SECOND * 5);
+        let (fps, gap) = world.seen(SECOND * 6);
+        let (_, all) = world.seen(SECOND * 5);
+        let case = format!("{bps}: {fps:.1} fps, gaps {all:?} and {gap:?}, {}", world.begun_anew);
+        assert!(fps >= 27.0 && gap <= MS * 300 && all <= MS * 900, "{case}");
+    }
+}
+
+#[test]
+fn policed_line_drops_little_of_an_encoder_whose_pictures_differ() {
+    for bps in [800_000, 1_600_000, 2_400_000] {
+        for uneven in [0.2, 0.6, 1.0] {
+            for uses in [0.6, 0.8, 1.0] {
+                let mut world = World::new(policed_by_a_provider(bps), MOST);
+                (world.uneven, world.uses) = (uneven, uses);
+                world.run(SECOND * 5);
+                let (sent, passed) = (world.sent, world.passed);
+                world.run(SECOND * 20);
+                let (sent, passed) = (world.sent - sent, world.passed - passed);
+                let lost = (sent - passed) as f64 / sent as f64;
+                let case = format!("{bps}, {uses} used, {uneven} uneven");
+                assert!(lost <= 0.05, "{case}: {lost} lost");
+            }
+        }
+    }
+}
+
 #[test]
 fn loss_by_chance_lowers_no_rate() {
     for loss in [0.005, 0.02, 0.05, 0.1] {

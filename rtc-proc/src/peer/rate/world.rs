@@ -50,6 +50,15 @@ pub(super) struct World {
     missing: BTreeMap<Part, Instant>,
     shown: Vec<Instant>,
     next_shown: u32,
+    /// By which part pictures differ in length from the mean.
+    pub(super) uneven: f64,
+    /// How many packets entered the line, and how many of them did not get lost.
+    pub(super) sent: u64,
+    pub(super) passed: u64,
+    /// Whether the next picture is a keyframe.
+    is_key: bool,
+    /// How often all pictures were given up for a keyframe.
+    pub(super) begun_anew: u32,
     /// The part of what it gets that the encoder uses.
     pub(super) uses: f64,
     /// What the encoder gets, in bit/s, and since when.
@@ -58,12 +67,17 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(line: Line, demand: u64) -> Self {
+        Self { is_key: false, ..Self::guessing(MOST, line, demand) }
+    }
+
+    /// The first picture is due, and nothing is known of the line, which is guessed to carry `guess`.
+    pub(super) fn guessing(guess: u64, line: Line, demand: u64) -> Self {
         let start = Instant::now();
         let back = Line::new(line.delay, Limit::None);
         Self {
             start,
             now: start,
-            control: Control::new(start, MOST),
+            control: Control::new(start, guess),
             log: SentLog::default(),
             pacer: Pacer::new(start),
             line,
@@ -82,6 +96,11 @@ impl World {
             missing: BTreeMap::new(),
             shown: Vec::new(),
             next_shown: 0,
+            uneven: 0.2,
+            sent: 0,
+            passed: 0,
+            is_key: true,
+            begun_anew: 0,
             uses: 1.0,
             told: (MOST, start),
         }
@@ -121,12 +140,21 @@ impl World {
     fn picture(&mut self) {
         self.tell();
         let usual = self.demand.min((self.told.0 as f64 * self.uses) as u64) / 30 / 8;
-        let bytes = (usual as f64 * (0.8 + 0.4 * self.back.random())) as usize + 50;
+        let spread = 1.0 + self.uneven * (2.0 * self.back.random() - 1.0);
+        let bytes = (usual as f64 * spread) as usize + 50;
+        let bytes = if std::mem::take(&mut self.is_key) { self.keyframe() } else { bytes };
         let parts = u16::try_from(bytes.div_ceil(PACKET)).expect("a small picture");
         let picture = self.pictures;
         self.pictures += 1;
         self.lengths.insert(picture, (parts, bytes / usize::from(parts)));
         (0..parts).for_each(|part| self.enqueue(Kind::Picture, (picture, part)));
+    }
+
+    /// One of text, as fine as its bits allow.
+    fn keyframe(&self) -> usize {
+        const FINEST: u64 = 80_000;
+        const COARSEST: u64 = 20_000;
+        (self.told.0 / 4 / 8).clamp(COARSEST, FINEST) as usize
     }
 
     fn enqueue(&mut self, kind: Kind, (picture, part): Part) {
@@ -150,7 +178,9 @@ impl World {
             self.control.on_sent(self.now, bytes);
             let number = self.log.last();
             self.numbers.insert(number, (picture, part));
+            self.sent += 1;
             if let Some(arrival) = self.line.carry(self.now, bytes) {
+                self.passed += 1;
                 self.travelling.push_back((arrival, number, (picture, part)));
             }
         }
@@ -211,6 +241,9 @@ impl World {
             let (_, report) = self.reports.pop_front().expect("there is one");
             let fates = self.log.on_report(report);
             self.control.on_fates(self.now, &fates);
+            if self.control.take_hopeless() {
+                self.begin_anew();
+            }
         }
         while let Some((at, part)) = self.requests.front().copied()
             && at <= self.now
@@ -218,6 +251,16 @@ impl World {
             self.requests.pop_front();
             self.enqueue(Kind::Repair, part);
         }
+    }
+
+    /// The next picture is a keyframe, and all before it are of no use.
+    fn begin_anew(&mut self) {
+        self.pacer.clear(self.now);
+        self.here.clear();
+        self.missing.clear();
+        self.requests.clear();
+        (self.next_shown, self.begun_anew) = (self.pictures, self.begun_anew + 1);
+        self.is_key = true;
     }
 
     /// Pictures a second, and the longest gap between two, since `from` after the start.

@@ -21,7 +21,11 @@ fn encoder_gets_what_the_browser_reports_to_arrive() {
     let mut shown = 0;
     for index in 0..600 {
         let bytes = pair.peer.encoder_bps() / 30 / 8;
-        pair.show(index == 0, bytes.min(30_000) as usize, index as u8);
+        pair.show(
+            index == 0 || pair.peer.awaits_keyframe(),
+            bytes.min(30_000) as usize,
+            index as u8,
+        );
         pair.run(Duration::from_millis(33));
         if index == 300 {
             shown = pair.viewer.frames.len();
@@ -147,7 +151,8 @@ fn peer_that_is_behind_gets_no_keyframe_until_what_waits_has_left_and_then_asks_
     show(&mut pair, true, 33_000);
     for _ in 0..300 {
         if pair.peer.gate != FrameGate::Behind {
-            show(&mut pair, false, 33_000);
+            let keyframe = pair.peer.awaits_keyframe();
+            show(&mut pair, keyframe, 33_000);
         }
     }
     assert_eq!(pair.peer.gate, FrameGate::Behind);
@@ -198,7 +203,11 @@ fn keyframe_asked_for_while_one_is_leaving_is_that_one() {
     pair.line.limit = Limit::Policed { bps: 1_000_000, bucket: 15_000 };
     for index in 0..150 {
         let bytes = pair.peer.encoder_bps() / 30 / 8;
-        pair.show(index == 0, bytes.min(30_000) as usize, index as u8);
+        pair.show(
+            index == 0 || pair.peer.awaits_keyframe(),
+            bytes.min(30_000) as usize,
+            index as u8,
+        );
         pair.run(Duration::from_millis(33));
     }
     pair.run(Duration::from_millis(500));
@@ -284,4 +293,26 @@ fn line_that_fails_for_a_moment_or_on_a_still_screen_costs_no_keyframe() {
     pair.show(false, 6000, 1);
     pair.run(Duration::from_secs(2));
     assert_eq!(pair.count(&wanted), before);
+}
+
+#[test]
+fn viewer_on_a_line_far_narrower_than_guessed_is_sent_a_new_picture_instead_of_repairs() {
+    let wanted = PeerEvent::Said(Said::KeyframeWanted);
+    let mut pair = Pair::connected();
+    pair.line.limit = Limit::Policed { bps: 800_000, bucket: 15_000 };
+    let asked = pair.count(&wanted);
+    let mut shown = 0;
+    while pair.count(&wanted) == asked {
+        let bytes = if shown == 0 { 60_000 } else { pair.peer.encoder_bps() / 30 / 8 };
+        pair.show(shown == 0, bytes.min(30_000) as usize, shown);
+        pair.run(Duration::from_millis(33));
+        shown += 1;
+        assert!(shown < 15, "half a second after the first picture none was given up");
+    }
+    let bytes = pair.peer.encoder_bps() / 8 / 4;
+    assert!(bytes * 8 * 4 <= 1_000_000, "{bytes} bytes in a quarter of a second");
+    assert!(pair.peer.sending.is_idle(), "repairs wait");
+    pair.show(true, bytes as usize, 1);
+    pair.run(Duration::from_millis(350));
+    assert!(pair.peer.sending.is_idle(), "the new picture waits for something");
 }
