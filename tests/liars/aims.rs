@@ -29,7 +29,7 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    const fn new(kind: &'static str, calls: Vec<Call>) -> Self {
+    pub(crate) const fn new(kind: &'static str, calls: Vec<Call>) -> Self {
         Self { kind, calls, control: None, uncontrolled: None }
     }
 

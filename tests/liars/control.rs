@@ -24,6 +24,7 @@ use nix::libc as c;
 
 use crate::{
     aims::{self, Way},
+    devices,
     puppet::Puppet,
     scene::Bait,
 };
@@ -62,7 +63,7 @@ impl Controls {
         let puppet = Puppet::enter(&entrance)?;
         let mut found = Self(BTreeSet::new());
         let mut refused = Vec::new();
-        let lists: [List; 8] = [
+        let lists: [List; 9] = [
             |decoy| Ok(aims::files(&decoy.bait.files)),
             |decoy| Ok(aims::descriptor(0, &decoy.bait.files)),
             |decoy| Ok(aims::sockets(&decoy.bait.services)),
@@ -71,6 +72,7 @@ impl Controls {
             |_| Ok(aims::shared()),
             |decoy| aims::memory(decoy.process()),
             |_| Ok(aims::kernel()),
+            |decoy| Ok(devices::ways(0, &decoy.bait.files.nothing)),
         ];
         for ways in lists {
             found.try_each(&puppet, ways, &mut refused)?;

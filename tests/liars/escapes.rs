@@ -16,6 +16,7 @@ use crate::{
     aims::{self, Way},
     calls::{address, call, space, word},
     control::Controls,
+    devices,
     goal::{Goal, Row},
     puppet::Puppet,
     scene::{Bait, Scene},
@@ -56,6 +57,14 @@ impl Attempts<'_> {
         }
     }
 
+    /// Ways that the filter must bar: what they would lead to is somewhere else here.
+    fn ended(&mut self, goal: Goal, whose: &str, ways: Vec<Way>) {
+        for Way { kind, calls, .. } in ways {
+            let name = format!("{kind} ({whose})");
+            self.all.push(Attempt { goal, name, calls, tells: Tells::Filter });
+        }
+    }
+
     /// A call whose effect is looked at afterwards.
     fn maybe(&mut self, goal: Goal, name: String, calls: Vec<Call>) {
         self.all.push(Attempt { goal, name, calls, tells: Tells::Nothing });
@@ -71,6 +80,9 @@ pub(crate) fn try_all(scene: &Scene, bait: &Bait, puppet: &Puppet, row: &mut Row
     others(&mut all, scene)?;
     memory(&mut all, scene)?;
     leavings(&mut all, &held);
+    for number in held.iter().map(|held| held.number) {
+        all.ended(Goal::Keys, &number.to_string(), devices::ways(number, &bait.files.nothing));
+    }
     for attempt in all.all {
         let begun = Instant::now();
         let tried = puppet.attempt(&attempt.calls).with_context(|| attempt.name.clone())?;

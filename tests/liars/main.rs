@@ -5,6 +5,7 @@
 //! - `puppet`: the liar (`tests/stubs/liar`), which has the worker's own policy and descriptors;
 //! - `escapes`: system calls under that policy, each of which is an `aims`' and succeeds where nothing confines
 //!   (`control`);
+//! - `devices`: keyboards and mice that it would make;
 //! - `pester`: floods of messages that break no contract;
 //! - `slander`: lies and accusations on the links;
 //! - `pretence`: viewers that there are not;
@@ -21,6 +22,7 @@ mod aims;
 mod burden;
 mod calls;
 mod control;
+mod devices;
 mod escapes;
 mod goal;
 mod pester;
@@ -52,9 +54,6 @@ fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
     let mut row = Row::new(worker);
     for (goal, why) in own_tasks {
         row.pointless(*goal, why);
-    }
-    if worker == Worker::Gamepad {
-        row.admit(Goal::Keys, "where there is /dev/uinput, it can make a keyboard");
     }
     let mut scene = Scene::start(worker)?;
     let bait = Bait::lay(&scene.host.at_home(""), NEW_FILE.into())?;

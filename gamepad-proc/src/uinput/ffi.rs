@@ -14,8 +14,10 @@ use nix::errno::Errno;
 /// `UINPUT_IOCTL_BASE`.
 const BASE: u8 = b'U';
 
-const SET_KIND: c_ulong = nix::request_code_write!(BASE, 100, size_of::<c_int>());
-const SET_KEY: c_ulong = nix::request_code_write!(BASE, 101, size_of::<c_int>());
+/// Declares a kind of events of a new device.
+pub const SET_KIND: c_ulong = nix::request_code_write!(BASE, 100, size_of::<c_int>());
+/// Declares a key or button of a new device.
+pub const SET_KEY: c_ulong = nix::request_code_write!(BASE, 101, size_of::<c_int>());
 const SET_AXIS: c_ulong = nix::request_code_write!(BASE, 103, size_of::<c_int>());
 const SET_FEEDBACK: c_ulong = nix::request_code_write!(BASE, 107, size_of::<c_int>());
 const SET_PHYS: c_ulong = nix::request_code_write!(BASE, 108, size_of::<*const c_char>());

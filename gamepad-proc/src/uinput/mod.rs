@@ -20,7 +20,7 @@ use std::{
 
 pub use deposit::{DepositError, take};
 use evdev::{EventType, FFEffectCode, InputEvent};
-pub use ffi::REQUESTS;
+pub use ffi::{REQUESTS, SET_KEY, SET_KIND};
 
 use crate::{
     identity::{Identity, Range},
@@ -37,6 +37,9 @@ const FEEDBACK: [FFEffectCode; 6] = [
     FFEffectCode::FF_SINE,
     FFEffectCode::FF_GAIN,
 ];
+
+/// Kinds of events that a device has. Relative axes would be those of a mouse.
+pub const KINDS: [EventType; 3] = [EventType::KEY, EventType::ABSOLUTE, EventType::FORCEFEEDBACK];
 
 /// One descriptor, with or without a device.
 #[derive(Debug)]
@@ -72,8 +75,7 @@ impl Device {
     /// What the kernel says.
     pub fn create(&mut self, identity: &Identity, phys: &str) -> io::Result<()> {
         let device = self.descriptor.as_fd();
-        let kinds = [EventType::KEY, EventType::ABSOLUTE, EventType::FORCEFEEDBACK];
-        ffi::declare_kinds(device, &kinds)?;
+        ffi::declare_kinds(device, &KINDS)?;
         identity.buttons.iter().try_for_each(|(_, key)| ffi::declare_key(device, *key))?;
         for (axis, range) in identity.axes() {
             let Range { minimum, maximum, fuzz, flat } = range;

@@ -27,6 +27,9 @@ pub(super) struct Axis {
 pub(super) enum Kind {
     /// An `int` (or 32 bits of flags) of which every bit means something.
     Bits(usize),
+    /// A request of `ioctl`, and for those that declare something what they declare, the arguments
+    /// after the descriptor.
+    Request,
     /// Level and option, the arguments after the descriptor.
     SocketOption,
     /// An `int`.
@@ -39,6 +42,15 @@ pub(super) enum Kind {
 /// netfilter's options.
 const LEVELS: u64 = 300;
 const OPTIONS: u64 = 128;
+
+/// What a new device declares is tried below this, which is more than all keys and buttons
+/// (`KEY_CNT`), kinds and axes.
+const DECLARED: u64 = 0x301;
+
+/// Of what a device declares, what every test tries of a running worker: the first ones, a letter, buttons of
+/// mice, gamepads and touch screens with their neighbours, and the last one.
+const TELLING: [u64; 16] =
+    [0, 1, 2, 3, 0x15, 0x1e, 0x110, 0x117, 0x120, 0x12f, 0x130, 0x13f, 0x140, 0x14a, 0x2ff, 0x300];
 
 impl Axis {
     fn bits(name: &'static str, argument: usize, known: Names) -> Self {
@@ -105,6 +117,19 @@ impl Axis {
         Self { name: "option", values, names, kind: Kind::SocketOption }
     }
 
+    /// Requests stand in the upper half of a value, what they declare in the lower. Those that declare
+    /// nothing are tried with whatever follows.
+    fn request() -> Self {
+        let others = requests().filter(|request| declaration(*request).is_none());
+        let declarations = named(names::DECLARATIONS).into_keys();
+        let declared =
+            declarations.flat_map(|request| (0..DECLARED).map(move |what| request << 32 | what));
+        let values = others.map(|request| request << 32).chain(declared).collect();
+        let known = named(names::REQUESTS).into_iter();
+        let names = known.map(|(request, name)| (request << 32, name)).collect();
+        Self { name: "request", values, names, kind: Kind::Request }
+    }
+
     /// The process itself, or others: none, the first one, all.
     fn process(argument: usize, own: u32) -> Self {
         let others = [0, 1, u64::from(u32::MAX)];
@@ -118,19 +143,23 @@ impl Axis {
         Self { name, values: [0, u64::MAX].into(), names, kind: Kind::Word(argument) }
     }
 
-    /// Whether some of what is tried satisfies `condition`, which is about this argument.
-    pub(super) fn covers(&self, condition: &Condition) -> bool {
+    /// Whether `condition` is about this argument.
+    pub(super) fn has(&self, condition: &Condition) -> bool {
         let argument = usize::from(condition.index);
-        let is_own = match self.kind {
+        match self.kind {
             Kind::Bits(own) | Kind::Value(own) | Kind::Word(own) => own == argument,
-            Kind::SocketOption => argument == 1 || argument == 2,
-        };
-        is_own
-            && self.values.iter().any(|value| {
-                let mut arguments = [0; 6];
-                self.pass(*value, 0, &mut arguments);
-                condition.holds(&arguments)
-            })
+            Kind::SocketOption | Kind::Request => argument == 1 || argument == 2,
+        }
+    }
+
+    /// Whether something that is tried satisfies those of these conditions together that are about this
+    /// argument.
+    pub(super) fn covers(&self, conditions: &[Condition]) -> bool {
+        self.values.iter().any(|value| {
+            let mut arguments = [0; 6];
+            self.pass(*value, 0, &mut arguments);
+            conditions.iter().all(|one| !self.has(one) || one.holds(&arguments))
+        })
     }
 
     pub(super) fn is_named(&self, value: u64) -> bool {
@@ -139,6 +168,10 @@ impl Axis {
                 let known = self.names.keys().fold(0, |known, bit| known | bit);
                 value & !known == 0
             }
+            Kind::Request => match declaration(value >> 32) {
+                Some(_) => TELLING.contains(&(value & u64::from(u32::MAX))),
+                None => self.names.contains_key(&value),
+            },
             Kind::SocketOption | Kind::Value(_) | Kind::Word(_) => self.names.contains_key(&value),
         }
     }
@@ -149,12 +182,30 @@ impl Axis {
         match self.kind {
             Kind::Bits(index) | Kind::Value(index) => arguments[index] = value | above,
             Kind::Word(index) => arguments[index] = value,
+            Kind::Request => {
+                arguments[1] = value >> 32 | above;
+                if declaration(value >> 32).is_some() {
+                    arguments[2] = value & u64::from(u32::MAX) | above;
+                }
+            }
             Kind::SocketOption => {
                 arguments[1] = value >> 32 | above;
                 arguments[2] = value & u64::from(u32::MAX) | above;
             }
         }
     }
+}
+
+/// The name of a request that declares something.
+pub(super) fn declaration(request: u64) -> Option<&'static str> {
+    let mut known = names::DECLARATIONS.iter();
+    known.find(|(number, _)| u64::try_from(*number) == Ok(request)).map(|(_, name)| *name)
+}
+
+/// The request that declares something, by its name.
+pub(super) fn declared_by(name: &str) -> Option<u64> {
+    let mut known = names::DECLARATIONS.iter();
+    known.find(|(_, its)| *its == name).and_then(|(number, _)| u64::try_from(*number).ok())
 }
 
 fn named(names: Names) -> BTreeMap<u64, String> {
@@ -177,7 +228,7 @@ pub(super) fn axes(syscall: c_long, own: u32) -> Vec<Axis> {
             Axis::values("family", 0, 0..64, names::FAMILIES),
             Axis::with_flags("kind", 1, (0..16, names::SOCKET_KINDS), names::SOCKET_FLAGS),
         ],
-        c::SYS_ioctl => vec![Axis::values("request", 1, requests(), names::REQUESTS)],
+        c::SYS_ioctl => vec![Axis::request()],
         c::SYS_fcntl => vec![
             Axis::values("command", 1, (0..48).chain(1024..1056), names::FCNTL),
             Axis::bits("flags", 2, names::DESCRIPTOR_FLAGS),

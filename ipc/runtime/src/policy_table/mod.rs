@@ -229,11 +229,12 @@ fn product(axes: &[Axis]) -> usize {
 
 /// Every argument that a condition is about has to be tried, with a value that satisfies it.
 fn check_cover(policy: &Policy, syscall: c_long, axes: &[Axis]) -> Result<(), TableError> {
-    let rules = policy.rules().iter().filter(|rule| rule.syscall == syscall);
-    for condition in rules.flat_map(|rule| &rule.conditions) {
-        if !axes.iter().any(|axis| axis.covers(condition)) {
+    for rule in policy.rules().iter().filter(|rule| rule.syscall == syscall) {
+        let covers = |axis: &Axis| axis.covers(&rule.conditions);
+        let is_tried = |one| axes.iter().any(|axis| axis.has(one) && covers(axis));
+        if let Some(untried) = rule.conditions.iter().find(|one| !is_tried(one)) {
             let call = text::call(syscall);
-            return Err(TableError::Untried { call, argument: condition.index });
+            return Err(TableError::Untried { call, argument: untried.index });
         }
     }
     Ok(())

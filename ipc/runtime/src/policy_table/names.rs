@@ -135,7 +135,22 @@ pub(super) const RESOURCES: Names = names![
     RLIMIT_NICE RLIMIT_RTPRIO RLIMIT_RTTIME
 ];
 
-/// Requests that sockets, terminals, input devices and uinput know (`linux/sockios.h`,
+/// Requests of uinput that declare what a new device has: a kind of events, a key, an axis
+/// (`linux/uinput.h`).
+pub(super) const DECLARATIONS: Names = &[
+    (0x4004_5564, "UI_SET_EVBIT"),
+    (0x4004_5565, "UI_SET_KEYBIT"),
+    (0x4004_5566, "UI_SET_RELBIT"),
+    (0x4004_5567, "UI_SET_ABSBIT"),
+    (0x4004_5568, "UI_SET_MSCBIT"),
+    (0x4004_5569, "UI_SET_LEDBIT"),
+    (0x4004_556a, "UI_SET_SNDBIT"),
+    (0x4004_556b, "UI_SET_FFBIT"),
+    (0x4004_556d, "UI_SET_SWBIT"),
+    (0x4004_556e, "UI_SET_PROPBIT"),
+];
+
+/// Other requests that sockets, terminals, input devices and uinput know (`linux/sockios.h`,
 /// `asm-generic/ioctls.h`, `linux/uinput.h`).
 pub(super) const REQUESTS: Names = &[
     (0x5401, "TCGETS"),
@@ -149,17 +164,7 @@ pub(super) const REQUESTS: Names = &[
     (0x5502, "UI_DEV_DESTROY"),
     (0x405c_5503, "UI_DEV_SETUP"),
     (0x401c_5504, "UI_ABS_SETUP"),
-    (0x4004_5564, "UI_SET_EVBIT"),
-    (0x4004_5565, "UI_SET_KEYBIT"),
-    (0x4004_5566, "UI_SET_RELBIT"),
-    (0x4004_5567, "UI_SET_ABSBIT"),
-    (0x4004_5568, "UI_SET_MSCBIT"),
-    (0x4004_5569, "UI_SET_LEDBIT"),
-    (0x4004_556a, "UI_SET_SNDBIT"),
-    (0x4004_556b, "UI_SET_FFBIT"),
     (0x4008_556c, "UI_SET_PHYS"),
-    (0x4004_556d, "UI_SET_SWBIT"),
-    (0x4004_556e, "UI_SET_PROPBIT"),
     (0xc068_55c8, "UI_BEGIN_FF_UPLOAD"),
     (0x4068_55c9, "UI_END_FF_UPLOAD"),
     (0xc00c_55ca, "UI_BEGIN_FF_ERASE"),

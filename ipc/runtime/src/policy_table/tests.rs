@@ -88,3 +88,32 @@ fn counts_say_what_is_let_through() {
     assert_eq!((counts.rules, counts.calls, counts.by_argument), (2, 2, 1));
     assert_eq!(counts.combinations, 1);
 }
+
+#[test]
+fn rule_about_what_a_device_declares_is_listed_by_value_and_read_again() {
+    const SET_KEY: u64 = 0x4004_5565;
+    let request = Condition::arg(1).equals(SET_KEY as i64);
+    let buttons = [request, Condition::arg(2).masked_equals(0xffff_fff0, 0x130)];
+    let policy = Policy::nothing().allow_when(libc::SYS_ioctl, &buttons, REASON).allow_when(
+        libc::SYS_ioctl,
+        &[Condition::arg(1).equals(0x5501)],
+        REASON,
+    );
+    let table = table(policy);
+    let text = table.text();
+    let line = "ioctl request=UI_DEV_CREATE,UI_SET_KEYBIT/304-UI_SET_KEYBIT/319\n";
+    assert!(text.ends_with(line), "{text}");
+    assert_eq!(Table::parse(&text, std::process::id()).unwrap(), table);
+    let allowed = table.tries_of(libc::SYS_ioctl).into_iter().filter_map(|one| {
+        (one.verdict == Verdict::Allowed && one.arguments[1] == SET_KEY).then_some(one.arguments[2])
+    });
+    assert!(allowed.eq(0x130..=0x13f));
+    assert!(Table::parse("ioctl request=UI_SET_NOTHING/1", 1).is_err());
+}
+
+#[test]
+fn rule_about_what_follows_another_request_makes_no_table() {
+    let rule = [Condition::arg(1).equals(0x5421), Condition::arg(2).equals(1)];
+    let policy = Policy::nothing().allow_when(libc::SYS_ioctl, &rule, REASON);
+    assert!(matches!(Table::of(&policy), Err(TableError::Untried { argument: 1, .. })));
+}

@@ -1,7 +1,7 @@
 //! A table as text, and back: one line per call and set of arguments, sorted by name.
 //!
 //! `accept4 flags=[SOCK_NONBLOCK,SOCK_CLOEXEC]` means those bits and no others; `A+[B]` needs A,
-//! `[^A]` is any bit but A. Other values are lists of names, numbers and ranges. An argument that
+//! `[^A]` is any bit but A. `UI_SET_KEYBIT/30` declares key 30. Other values are lists of names, numbers and ranges. An argument that
 //! is not named may have any value. A refused call says with which error after a colon.
 
 use std::{collections::BTreeSet, fmt::Write};
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 
 use super::{
     Counts, Line, NUMBERS, Table, Verdict,
-    axes::{Axis, Kind},
+    axes::{Axis, Kind, declaration, declared_by},
 };
 use crate::confine::syscall_name;
 
@@ -209,7 +209,9 @@ impl Axis {
                 let texts = values.iter().map(|value| self.bit_names(*value).join("|"));
                 texts.collect::<Vec<_>>().join(",")
             }
-            Kind::SocketOption | Kind::Value(_) | Kind::Word(_) => self.list(values),
+            Kind::Request | Kind::SocketOption | Kind::Value(_) | Kind::Word(_) => {
+                self.list(values)
+            }
         }
     }
 
@@ -263,6 +265,13 @@ impl Axis {
             None if self.kind == Kind::SocketOption => {
                 format!("{}/{}", value >> 32, value & INT_BITS)
             }
+            None if self.kind == Kind::Request => {
+                let request = value >> 32;
+                match declaration(request) {
+                    Some(name) => format!("{name}/{}", value & INT_BITS),
+                    None => format!("{request:#x}"),
+                }
+            }
             None if value < 4096 => value.to_string(),
             None => format!("{value:#x}"),
         }
@@ -285,7 +294,7 @@ impl Axis {
             Kind::Bits(_) => {
                 text.split(',').map(|value| self.read_bits(value.split('|'))).collect()
             }
-            Kind::SocketOption | Kind::Value(_) | Kind::Word(_) => {
+            Kind::Request | Kind::SocketOption | Kind::Value(_) | Kind::Word(_) => {
                 let mut values = BTreeSet::new();
                 for part in text.split(',') {
                     let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -304,6 +313,9 @@ impl Axis {
         if let Some((value, _)) = self.names.iter().find(|(_, name)| *name == text) {
             return Some(*value);
         }
+        if self.kind == Kind::Request {
+            return read_request(text);
+        }
         match (text.split_once('/'), text.strip_prefix("0x")) {
             (Some((level, option)), _) => {
                 Some(level.parse::<u64>().ok()? << 32 | option.parse::<u64>().ok()?)
@@ -312,4 +324,14 @@ impl Axis {
             (None, None) => text.parse().ok(),
         }
     }
+}
+
+/// A request without a name, or one that declares something.
+fn read_request(text: &str) -> Option<u64> {
+    let (name, what) = text.split_once('/').unwrap_or((text, "0"));
+    let request = match name.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok()?,
+        None => declared_by(name)?,
+    };
+    Some(request << 32 | what.parse::<u64>().ok()?)
 }
