@@ -65,6 +65,8 @@ pub(crate) enum List {
     Learned = 0,
     /// Addresses that the supervisor added.
     Added = 1,
+    /// Senders on loopback that were learned.
+    Near = 2,
 }
 
 /// `BPF_PSEUDO_MAP_FD`: the immediate is the descriptor of a map.
@@ -101,6 +103,7 @@ impl Instruction {
         match (self.code, self.registers >> 4, self.immediate) {
             (LOAD_MAP, PSEUDO_MAP, 0) => Some(List::Learned),
             (LOAD_MAP, PSEUDO_MAP, 1) => Some(List::Added),
+            (LOAD_MAP, PSEUDO_MAP, 2) => Some(List::Near),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ const STACK_END: u64 = 0x1000;
 #[derive(Default)]
 pub(super) struct Kernel {
     learned: BTreeSet<[u8; KEY_BYTES]>,
+    near: BTreeSet<[u8; KEY_BYTES]>,
     added: BTreeSet<[u8; KEY_BYTES]>,
 }
 
@@ -33,6 +34,11 @@ struct Run<'run> {
 impl Kernel {
     pub(super) fn add(&mut self, key: [u8; KEY_BYTES]) {
         self.added.insert(key);
+    }
+
+    /// Forgets all senders but those on loopback, as after a flood of others.
+    pub(super) fn forget_far(&mut self) {
+        self.learned.clear();
     }
 
     /// Runs a program for a packet; returns whether it lets the packet through.
@@ -107,22 +113,27 @@ impl Run<'_> {
         self.stack[start..start + KEY_BYTES].try_into().expect("its length")
     }
 
+    fn list(&mut self, number: u64) -> &mut BTreeSet<[u8; KEY_BYTES]> {
+        match number {
+            number if number == List::Learned as u64 => &mut self.kernel.learned,
+            number if number == List::Near as u64 => &mut self.kernel.near,
+            number if number == List::Added as u64 => &mut self.kernel.added,
+            other => panic!("no such list: {other}"),
+        }
+    }
+
     fn call(&mut self, helper: i32) {
         let key = |run: &Self| (run.key(), run.registers[1]);
         self.registers[0] = match helper {
             helper if helper == Helper::LoadBytes as i32 => self.load_bytes(),
             helper if helper == Helper::MapLookup as i32 => {
                 let (key, list) = key(self);
-                let list = match list {
-                    list if list == List::Learned as u64 => &self.kernel.learned,
-                    _ => &self.kernel.added,
-                };
-                u64::from(list.contains(&key))
+                u64::from(self.list(list).contains(&key))
             }
             helper if helper == Helper::MapUpdate as i32 => {
                 let (key, list) = key(self);
-                assert_eq!(list, List::Learned as u64, "only senders are learned");
-                self.kernel.learned.insert(key);
+                assert_ne!(list, List::Added as u64, "only senders are learned");
+                self.list(list).insert(key);
                 0
             }
             other => panic!("no such helper: {other}"),

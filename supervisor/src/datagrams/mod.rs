@@ -8,7 +8,8 @@
 //!
 //! | packet | rule |
 //! |---|---|
-//! | arrives, by UDP, from a port of 1024 or above, or from loopback | taken, and its sender is learned |
+//! | arrives, by UDP, from loopback | taken, and its sender is learned |
+//! | arrives, by UDP, from a port of 1024 or above elsewhere | taken, and its sender is learned, in another list |
 //! | arrives, anything else | taken |
 //! | leaves, by UDP, to a sender that was learned | passes |
 //! | leaves, by UDP, to an address that was added | passes |
@@ -17,8 +18,9 @@
 //! A sender's address can be forged, which is why low ports are not learned: a reflection by a well-known
 //! service, and an answer to it, needs one. Translators of addresses keep low ports and others apart
 //! (RFC 4787, section 4.2.2). No sender on loopback is forged without root, and the media socket, to which
-//! the relay answers, may have a low port. Of the addresses learned the kernel forgets those that were not used for
-//! longest, so a flood of forged senders costs one that is served nothing.
+//! the relay answers, may have a low port. Of the addresses in a list the kernel forgets those that were not used
+//! for longest, so a flood of forged senders costs one that is served nothing; and none of it is in the list of
+//! loopback, so an rtc that has been silent for long is still answered by the relay.
 
 mod assembly;
 #[cfg(test)]
@@ -38,6 +40,9 @@ pub(crate) const KEY_BYTES: usize = 20;
 
 /// The most senders that are remembered. A viewer has up to a handful of addresses.
 pub(crate) const MOST_LEARNED: u32 = 8192;
+
+/// The most senders on loopback that are remembered, each in a place of its own: desktops' rtcs, local viewers.
+pub(crate) const MOST_NEAR: u32 = 4096;
 
 /// The most addresses that the supervisor adds.
 pub(crate) const MOST_ADDED: u32 = 8;
@@ -146,6 +151,20 @@ mod tests {
                 assert!(arrives(&mut kernel, sender, ours));
                 assert_eq!(leaves(&mut kernel, ours, sender), answered, "{sender}");
             }
+        }
+    }
+
+    #[test]
+    fn sender_on_loopback_is_answered_though_others_have_taken_all_places() {
+        for (ours, [near, far]) in OURS.into_iter().zip([
+            ["127.0.0.1:40000", "198.51.100.7:40000"],
+            ["[::1]:40000", "[2001:db8::7]:40000"],
+        ]) {
+            let mut kernel = Kernel::default();
+            assert!(arrives(&mut kernel, near, ours) && arrives(&mut kernel, far, ours));
+            kernel.forget_far();
+            assert!(leaves(&mut kernel, ours, near), "{near}");
+            assert!(!leaves(&mut kernel, ours, far), "{far}");
         }
     }
 

@@ -39,9 +39,9 @@ const IPV4: Label = Label("IPv4");
 const PORT: Label = Label("port");
 const KNOWN: Label = Label("known");
 const OTHER: Label = Label("other");
-const LOW_PORT: Label = Label("low port");
 const IPV6_OF_THIS_MACHINE: Label = Label("IPv6 of this machine");
-const LEARN: Label = Label("learn");
+const NEAR: Label = Label("near");
+const FAR: Label = Label("far");
 
 /// The program for packets that go one way.
 pub(crate) fn program(direction: Direction) -> Vec<Instruction> {
@@ -80,7 +80,9 @@ pub(crate) fn program(direction: Direction) -> Vec<Instruction> {
     let whole = read_at(of_port, 2, KEY_PORT);
     match direction {
         Direction::In => learn(whole),
-        Direction::Out => look_up(look_up(whole, List::Added), List::Learned)
+        Direction::Out => [List::Added, List::Near, List::Learned]
+            .into_iter()
+            .fold(whole, look_up)
             .label(OTHER)
             .exit(0)
             .label(KNOWN)
@@ -104,43 +106,45 @@ fn read_at(program: Assembler, length: i32, to: i16) -> Assembler {
         .jump_if(JUMP_UNEQUAL, Register::R0, 0, OTHER)
 }
 
+/// Learns the sender, in one of two lists, so that those from elsewhere cannot take the places of those on
+/// loopback.
 fn learn(program: Assembler) -> Assembler {
-    use Register::{R0, R1, R2, R3, R4};
-    from_loopback(
-        program
-            .load(Width::Half, R0, KEY_PORT)
-            .read_network_order(R0)
-            .jump_if(JUMP_LESS, R0, FIRST_HIGH_PORT, LOW_PORT)
-            .jump(LEARN)
-            .label(LOW_PORT),
-    )
-    .label(LEARN)
-    .load_list(R1, List::Learned)
-    .point(R2, i32::from(KEY))
-    .point(R3, i32::from(VALUE))
-    .set(R4, 0)
-    .call(Helper::MapUpdate)
-    .label(OTHER)
-    .exit(1)
+    let near = note(sort(program).label(NEAR), List::Near).exit(1);
+    let far = near
+        .label(FAR)
+        .load(Width::Half, Register::R0, KEY_PORT)
+        .read_network_order(Register::R0)
+        .jump_if(JUMP_LESS, Register::R0, FIRST_HIGH_PORT, OTHER);
+    note(far, List::Learned).label(OTHER).exit(1)
 }
 
-/// Goes on for a sender in 127.0.0.0/8 or at ::1 only.
-fn from_loopback(program: Assembler) -> Assembler {
+fn note(program: Assembler, list: List) -> Assembler {
+    use Register::{R1, R2, R3, R4};
+    program
+        .load_list(R1, list)
+        .point(R2, i32::from(KEY))
+        .point(R3, i32::from(VALUE))
+        .set(R4, 0)
+        .call(Helper::MapUpdate)
+}
+
+/// Tells a sender in 127.0.0.0/8 or at ::1 from any other.
+fn sort(program: Assembler) -> Assembler {
     use Register::R0;
     program
         .load(Width::Double, R0, KEY_IP)
-        .jump_if(JUMP_UNEQUAL, R0, 0, OTHER)
+        .jump_if(JUMP_UNEQUAL, R0, 0, FAR)
         .load(Width::Half, R0, KEY_FIFTH_WORD)
-        .jump_if(JUMP_UNEQUAL, R0, 0, OTHER)
+        .jump_if(JUMP_UNEQUAL, R0, 0, FAR)
         .load(Width::Half, R0, KEY_MAPPED)
         .jump_if(JUMP_EQUAL, R0, 0, IPV6_OF_THIS_MACHINE)
-        .jump_if(JUMP_UNEQUAL, R0, 0xffff, OTHER)
+        .jump_if(JUMP_UNEQUAL, R0, 0xffff, FAR)
         .load(Width::Byte, R0, KEY_IPV4)
-        .jump_if(JUMP_EQUAL, R0, 127, LEARN)
-        .jump(OTHER)
+        .jump_if(JUMP_EQUAL, R0, 127, NEAR)
+        .jump(FAR)
         .label(IPV6_OF_THIS_MACHINE)
         .load(Width::Word, R0, KEY_IPV4)
-        .jump_if(JUMP_UNEQUAL, R0, i32::from_ne_bytes([0, 0, 0, 1]), OTHER)
+        .jump_if(JUMP_UNEQUAL, R0, i32::from_ne_bytes([0, 0, 0, 1]), FAR)
 }
 
 fn look_up(program: Assembler, list: List) -> Assembler {

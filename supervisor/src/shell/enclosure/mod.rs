@@ -25,7 +25,9 @@ use rustix::net::{
 use tracing::warn;
 
 use super::{ffi::in_child, session_group::own_group};
-use crate::datagrams::{Direction, Instruction, List, MOST_ADDED, MOST_LEARNED, key, program};
+use crate::datagrams::{
+    Direction, Instruction, List, MOST_ADDED, MOST_LEARNED, MOST_NEAR, key, program,
+};
 
 /// How the names of our groups begin; the process that made them follows.
 const PREFIX: &str = "lumen-datagrams-";
@@ -124,10 +126,11 @@ impl Enclosure {
     fn furnish(directory: &Path) -> io::Result<Self> {
         let group = File::open(directory)?;
         let learned = ffi::list(ffi::Kind::LeastRecentlyUsed, MOST_LEARNED)?;
+        let near = ffi::list(ffi::Kind::LeastRecentlyUsed, MOST_NEAR)?;
         let added = ffi::list(ffi::Kind::Hash, MOST_ADDED)?;
         let points = [(Direction::In, ffi::Point::Ingress), (Direction::Out, ffi::Point::Egress)];
         for (direction, point) in points {
-            let program = ffi::load(&linked(program(direction), &learned, &added))?;
+            let program = ffi::load(&linked(program(direction), [&learned, &near, &added]))?;
             ffi::attach(program.as_fd(), group.as_fd(), point)?;
         }
         let entrance = OpenOptions::new().write(true).open(directory.join("cgroup.procs"))?;
@@ -192,10 +195,12 @@ impl Drop for Enclosure {
 }
 
 /// A program with the lists' descriptors in the place of their numbers.
-fn linked(program: Vec<Instruction>, learned: &OwnedFd, added: &OwnedFd) -> Vec<Instruction> {
+fn linked(program: Vec<Instruction>, lists: [&OwnedFd; 3]) -> Vec<Instruction> {
     use std::os::fd::AsRawFd;
+    let [learned, near, added] = lists;
     let link = |one: Instruction| match one.list() {
         Some(List::Learned) => one.with(learned.as_raw_fd()),
+        Some(List::Near) => one.with(near.as_raw_fd()),
         Some(List::Added) => one.with(added.as_raw_fd()),
         None => one,
     };
