@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use lumen_ipc::service::HostStatus;
 
 use crate::{
-    home::runs_as_root,
     hosted::HostRig,
+    insight::sees_into_workers,
     patience::wait_until,
     process::{Process, descendants, zombies_of},
 };
@@ -81,7 +81,7 @@ impl Census {
             let ready = worker.pid.filter(|_| worker.state.as_str() == "ready");
             let pid = ready.with_context(|| format!("{} is not ready", worker.process))?;
             // From others a worker hides what it holds.
-            if runs_as_root() {
+            if sees_into_workers() {
                 self.process(&worker.process.to_string(), Process(pid))?;
             }
         }

@@ -88,13 +88,3 @@ fn test_user() -> Result<User> {
 pub fn runs_as_root() -> bool {
     geteuid().is_root()
 }
-
-/// Whether the tests may look into workers, whose memory and descriptors are hidden from all but root.
-/// Says so if they may not.
-#[must_use]
-pub fn sees_into_workers() -> bool {
-    if !runs_as_root() {
-        println!("not root, who alone sees what a worker holds: nothing to test");
-    }
-    runs_as_root()
-}

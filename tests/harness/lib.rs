@@ -32,6 +32,7 @@ pub mod certificate;
 pub mod chance;
 mod home;
 pub mod hosted;
+mod insight;
 pub mod line;
 pub mod measured;
 pub mod network;

@@ -34,7 +34,8 @@ use crate::{
     stage::Stage,
 };
 pub use crate::{
-    home::{TEST_USER, runs_as_root, sees_into_workers},
+    home::{TEST_USER, runs_as_root},
+    insight::sees_into_workers,
     setup::{Ended, Setup, Turn},
 };
 

@@ -17,6 +17,7 @@ use nix::{
 use crate::{
     app::{AppLog, Show},
     home::{Home, Starter, TEST_USER},
+    insight::check_proc,
     network::{Host, spawn_on},
     patience::wait_for,
     rig::{Launched, Rig},
@@ -355,6 +356,7 @@ pub(crate) fn printed_after(said: &str, words: &str) -> Option<String> {
 
 /// Waits for this test's turn on the machine.
 pub(crate) fn take_turn() -> Result<Flock<File>> {
+    check_proc()?;
     Flock::lock(lock_file()?, FlockArg::LockExclusive)
         .map_err(|(_, error)| anyhow::Error::from(error).context("waiting for other rigs"))
 }
