@@ -48,6 +48,8 @@ pub struct SessionStatus {
     /// Whether it has a control group of its own, by which all its processes are ended; `None` if it has
     /// not been asked.
     pub control_group: Option<bool>,
+    /// How many of its programs the kernel has ended, because they used more memory than they may.
+    pub ended_for_memory: u32,
     /// Its workers.
     pub workers: Vec<ProcessStatus>,
 }

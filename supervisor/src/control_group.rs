@@ -55,6 +55,12 @@ pub(crate) fn total_memory(text: &str) -> Option<u64> {
     kilobytes.checked_mul(1024)
 }
 
+/// How many processes of a group the kernel has ended for lack of memory, from its `memory.events`.
+pub(crate) fn ended_for_memory(text: &str) -> u32 {
+    let mut counts = text.lines().filter_map(|line| line.strip_prefix("oom_kill "));
+    counts.next().and_then(|count| count.trim().parse().ok()).unwrap_or_default()
+}
+
 /// The least of a number and of the limits that groups have; `max` stands for none.
 pub(crate) fn least(machine: u64, limits: impl Iterator<Item = String>) -> u64 {
     limits.filter_map(|limit| limit.trim().parse().ok()).fold(machine, u64::min)
@@ -114,6 +120,13 @@ mod tests {
 
     const UNIFIED: &str = "24 1 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n";
     const SLICE: &str = "0::/system.slice/lumen.service\n";
+
+    #[test]
+    fn ended_for_memory_is_what_the_kernel_counted_or_nothing() {
+        let text = "low 0\nhigh 0\nmax 77\noom 4\noom_kill 3\noom_group_kill 1\n";
+        assert_eq!(ended_for_memory(text), 3);
+        assert_eq!(["", "max 7\n", "oom_kill many\n"].map(ended_for_memory), [0; 3]);
+    }
 
     fn found(mounts: &str, groups: &str) -> Option<String> {
         let found = directory(mounts.as_bytes(), groups.as_bytes());

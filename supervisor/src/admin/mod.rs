@@ -18,6 +18,9 @@ pub struct Home {
     pub directory: PathBuf,
 }
 
+/// How the names of the files end that have the paths of sessions' control groups.
+pub(crate) const GROUP_RECORD: &str = ".cgroup";
+
 /// Root's directory of desktops.
 #[must_use]
 pub fn home_of_root() -> Home {
@@ -64,7 +67,7 @@ impl Home {
     /// The file that has the path of the control group of the session with this label.
     #[must_use]
     pub fn group(&self, label: &str) -> PathBuf {
-        self.directory.join(format!("{label}.group"))
+        self.directory.join(format!("{label}{GROUP_RECORD}"))
     }
 
     /// The directory of files made for the session with this label.

@@ -3,6 +3,7 @@
 use lumen_ipc::{
     process::{ExitCode, Worker},
     service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus, SessionStatus},
+    text::counted,
     visible::visible,
 };
 use tarpc::context;
@@ -70,7 +71,17 @@ fn heading(session: &SessionStatus) -> String {
         Some(false) => "; no control group of its own",
         Some(true) | None => "",
     };
-    let line = format!("session {label}, supervisor pid {}: {app}{group}", session.supervisor_pid);
+    let starved = match session.ended_for_memory {
+        0 => String::new(),
+        count => format!(
+            "; {} ended for memory",
+            counted(count.try_into().unwrap_or(usize::MAX), "program")
+        ),
+    };
+    let line = format!(
+        "session {label}, supervisor pid {}: {app}{group}{starved}",
+        session.supervisor_pid
+    );
     visible(&line).into_owned()
 }
 
@@ -186,6 +197,7 @@ mod tests {
             supervisor_pid: 20 + id,
             app: AppStatus { command: Text::truncated(command), pid: Some(30 + id) },
             control_group: (!workers.is_empty()).then_some(false),
+            ended_for_memory: 2 - id,
             workers,
         };
         let status = HostStatus {
@@ -207,7 +219,8 @@ mod tests {
         let row = |worker| vec![worker, "100", "7", "ready"];
         assert_eq!(words[2..4], [vec!["WORKER", "PID", "UID", "STATE"], row("gateway")]);
         assert!(text.contains(
-            "\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31); no control group of its own\n"
+            "\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31); no control group of its own; \
+             1 program ended for memory\n"
         ));
         assert_eq!(words[6], row("rtc"));
         assert!(text.ends_with("\nsession 2, supervisor pid 22: it does not answer\n"), "{text}");

@@ -41,6 +41,8 @@ pub(crate) enum Event {
     AppEnded(Verdict),
     /// A request of the gateway.
     Broker(BrokerRequest),
+    /// The kernel has ended so many of a session's guests for lack of memory.
+    GuestsStarved(u32),
     /// The addresses of this machine have changed to these.
     Moved(Vec<IpAddr>),
     /// News of a helper.

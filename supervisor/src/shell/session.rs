@@ -31,7 +31,7 @@ use super::{
     guests::Guests,
     handshake, helpers,
     log::Log,
-    news,
+    news, session_group,
     stage::{SessionStage, Stage},
     worker::{Roster, Workers},
 };
@@ -58,6 +58,8 @@ pub(super) struct Session {
     serial: u32,
     /// Whether every worker has been ready.
     complete: bool,
+    /// Guests that the kernel has ended for lack of memory.
+    starved: u32,
     log: Log,
     events: Events,
     inbox: mpsc::Receiver<Event>,
@@ -100,6 +102,7 @@ impl Session {
             app_state: AppState::Running,
             serial: 1,
             complete: false,
+            starved: 0,
             log,
             events,
             inbox,
@@ -118,6 +121,9 @@ impl Session {
             return code;
         }
         tokio::spawn(addresses::watch(self.stage.addresses.clone(), self.events()));
+        if let Some(file) = self.stage.memory_events() {
+            tokio::spawn(session_group::watch_memory(file, self.events()));
+        }
         self.crew.feed(Input::Begin);
         loop {
             if let Some(outcome) = self.carry_out() {
@@ -139,6 +145,14 @@ impl Session {
             }
             Event::ChildEnded => self.child_ended(),
             Event::FromHost(news) => self.take_in_host(news),
+            Event::GuestsStarved(count) => {
+                warn!(
+                    count = count.saturating_sub(self.starved),
+                    "the kernel ended programs of this desktop, because its app and what that started used more \
+                     memory than they may (--app-memory)"
+                );
+                self.starved = count;
+            }
             Event::Helper(helper, instance, event) => self.take_in_helper(helper, instance, event),
             Event::Moved(addresses) => {
                 info!(count = addresses.len(), "this machine has other addresses");
@@ -322,6 +336,7 @@ impl Session {
                 pid: self.guests.app_pid().map(|pid| pid.as_raw().unsigned_abs()),
             },
             control_group: Some(self.stage.has_group()),
+            ended_for_memory: self.starved,
             workers: self.crew.status(&self.stage, id),
         }
     }

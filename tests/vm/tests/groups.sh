@@ -6,8 +6,8 @@ source /share/guest/lib.sh
 # The group of this test's own processes, below which root's desktops make theirs.
 own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 
-# The supervisor's process, which is a child of `lumen_pid`.
-supervisor() { as "$lumen_user" lumen status | sed -n 's/^session .* supervisor pid \([0-9]*\):.*/\1/p'; }
+# The supervisor's process, which is a child of `lumen_pid`; that of another name if options say so.
+supervisor() { as "$lumen_user" lumen status "$@" | sed -n 's/^session .* supervisor pid \([0-9]*\):.*/\1/p'; }
 
 is_in() { grep --quiet --line-regexp "$2" "$1/cgroup.procs"; }
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
@@ -83,7 +83,7 @@ check_end() {
     wait_until 'the stranger is gone' is_gone "$stranger"
     is_gone "$daemon" || fail 'what the app left is still there'
     [ ! -e "$group" ] || fail "$group is left"
-    [ ! -e /run/lumen/default.group ] || fail 'the record of the group is left'
+    [ ! -e /run/lumen/default.cgroup ] || fail 'the record of the group is left'
     check_other
     say 'nothing is left of the session'
 }
@@ -114,6 +114,28 @@ check_killed_supervisor() {
     say 'what a killed session left has ended'
 }
 
+# So does what was left under another name, and nothing of a living session.
+check_killed_supervisor_of_another_name() {
+    local daemon group third
+    lumen_user=root
+    as root lumen run --name third --size 320x240 --listen 127.0.0.1:0 -- \
+        sh -c "$(leaving 1004)" >"$scratch/third.log" 2>&1 &
+    third=$!
+    await_line "$scratch/third.log" '^Lumen is ready' "$third"
+    wait_until 'the third app has left a process' runs 'sleep 1004'
+    daemon=$(pgrep --full '^sleep 1004')
+    group=$(group_of "$own" 0-third)
+    kill -KILL "$(supervisor --name third)"
+    wait "$third" || true
+    is_in "$group/guests" "$daemon" || fail 'the daemon ended by itself'
+    start_lumen root --user alice -- foot
+    is_gone "$daemon" || fail 'what the killed session left is still there'
+    [ ! -e "$group" ] || fail "$group is left"
+    stop_lumen
+    check_other
+    say 'what a killed session of another name left has ended'
+}
+
 # An ordinary user, in a unit whose group is delegated.
 check_ordinary_user() {
     local group
@@ -134,6 +156,7 @@ start_other
 expect 'what doctor says' "$(lumen doctor | grep --count 'control groups *one for each session')" 1
 check_end
 check_killed_supervisor
+check_killed_supervisor_of_another_name
 check_ordinary_user
 check_other
 as root lumen stop --name other

@@ -79,6 +79,10 @@ check_hog() {
     wait_until 'the kernel has ended the hog' reached "$guests/memory.events" oom_kill
     wait_until 'the app goes on' test -e "$scratch/ended/hog"
     expect "the hog's end" "$(<"$scratch/ended/hog")" 137
+    # shellcheck disable=SC2016 # expanded later
+    wait_until 'the log says so' eval 'journalctl --unit=lumen-alice | grep --quiet "the kernel ended programs"'
+    expect 'what status says' \
+        "$(as root lumen status --name alice | grep --count '^session .*; 1 program ended for memory$')" 1
     kill -0 "$foot" || fail 'foot was ended, too'
     expect "alice's workers" "$(<"$workers/cgroup.procs")" "$alices_workers"
     expect "bob's processes" "$(processes "$bobs_unit")" "$bobs_processes"

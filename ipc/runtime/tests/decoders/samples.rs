@@ -350,6 +350,7 @@ fn session_samples() -> Vec<session::ToHost> {
         supervisor_pid: 4711,
         app,
         control_group: Some(true),
+        ended_for_memory: 2,
         workers: Vec::new(),
     };
     vec![

@@ -258,6 +258,7 @@ impl Sessions {
             supervisor_pid: record.supervisor_pid,
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
+            ended_for_memory: 0,
             workers: Vec::new(),
         };
         self.records.iter().map(summary).collect()

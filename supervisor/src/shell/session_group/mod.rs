@@ -7,21 +7,22 @@
 //! one that was delegated ([`tree`]); then it is limited ([`limits`]).
 //!
 //! At the session's end the kernel kills whatever is in the group (`cgroup.kill`), whoever's child it is by
-//! then. A file in the supervisor's directory, which others cannot write to, has the group's path: so the
-//! next session with the same label ends what a killed supervisor left behind, wherever that is.
+//! then. A file in the supervisor's directory has the group's path ([`record`]): so the next session that starts
+//! ends what killed supervisors left behind, wherever that is.
 //!
 //! An app of another user than the supervisor's cannot leave its group. Where both are one user it can, as
 //! it could kill the supervisor; there the group is for what was left behind, and not against the app.
 
+mod hunger;
 mod limits;
 mod place;
+mod record;
 mod tree;
 
 use std::{
-    ffi::OsString,
     fs::{self, File, OpenOptions},
     io,
-    os::unix::ffi::{OsStrExt, OsStringExt},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -29,12 +30,17 @@ use std::{
 };
 
 use nix::unistd::write;
-use tracing::{info, warn};
+use tracing::warn;
 
-use self::place::{PREFIX, new_directory, refused};
 pub(crate) use self::{
+    hunger::watch as watch_memory,
     place::{NoGroup, own_group},
+    record::end_leftovers,
     tree::{NoLimits, Tree},
+};
+use self::{
+    place::{new_directory, refused},
+    record::Record,
 };
 use super::ffi::in_child;
 use crate::config::GuestLimits;
@@ -60,8 +66,7 @@ pub(crate) struct SessionGroup {
     path: PathBuf,
     guests: Entrance,
     workers: Entrance,
-    /// The file that has its path.
-    record: PathBuf,
+    record: Record,
 }
 
 /// The way into a group, for a process between fork and exec.
@@ -101,9 +106,8 @@ impl SessionGroup {
     /// have its path.
     pub(crate) fn make(own: &Path, label: &str, record: PathBuf) -> Result<Self, NoGroup> {
         let path = new_directory(own, label)?;
-        let noted = || fs::write(&record, path.as_os_str().as_bytes()).map_err(refused(&record));
-        let made = furnish(&path).and_then(|parts| noted().map(|()| parts));
-        let [guests, workers] = made.inspect_err(|_| {
+        let made = furnish(&path).and_then(|parts| Ok((parts, Record::of(record, &path)?)));
+        let ([guests, workers], record) = made.inspect_err(|_| {
             // It is empty.
             let _ = remove(&path);
         })?;
@@ -113,6 +117,11 @@ impl SessionGroup {
     /// Limits what guests use.
     pub(crate) fn limit(&self, limits: &GuestLimits, tree: &mut Tree) -> Result<(), NoLimits> {
         limits::limit(limits, tree, &self.path, &self.path.join(GUESTS))
+    }
+
+    /// The file in which the kernel counts guests that it has ended for lack of memory, where it counts memory.
+    pub(crate) fn memory_events(&self) -> Option<OwnedFd> {
+        File::open(self.path.join(GUESTS).join("memory.events")).ok().map(OwnedFd::from)
     }
 
     /// The way in for the app and helpers.
@@ -129,10 +138,7 @@ impl SessionGroup {
 impl Drop for SessionGroup {
     fn drop(&mut self) {
         match end(&self.path) {
-            Ok(()) => {
-                // A group that is not there does no harm to the next session.
-                let _ = fs::remove_file(&self.record);
-            }
+            Ok(()) => self.record.remove(),
             Err(error) => warn!(%error, "{} is left behind", self.path.display()),
         }
     }
@@ -163,21 +169,6 @@ fn furnish(path: &Path) -> Result<[Entrance; 2], NoGroup> {
         return Err(NoGroup::NoKill);
     }
     Ok([Entrance::make(&path.join(GUESTS))?, Entrance::make(&path.join(WORKERS))?])
-}
-
-/// Ends what is left of the session that wrote this record.
-pub(crate) fn end_leftover(record: &Path) {
-    let Ok(path) = fs::read(record) else { return };
-    let path = PathBuf::from(OsString::from_vec(path));
-    let is_ours = path.is_absolute()
-        && path.file_name().is_some_and(|name| name.as_bytes().starts_with(PREFIX.as_bytes()));
-    if !is_ours || !path.exists() {
-        return;
-    }
-    match end(&path) {
-        Ok(()) => info!("ended what a killed session left in {}", path.display()),
-        Err(error) => warn!(%error, "what a killed session left in {} stays", path.display()),
-    }
 }
 
 /// Ends every process of a group, and removes it.
@@ -221,40 +212,8 @@ mod tests {
 
     use super::*;
 
-    fn scratch() -> PathBuf {
+    pub(super) fn scratch() -> PathBuf {
         mkdtemp(&std::env::temp_dir().join("session-group-XXXXXX")).expect("scratch")
-    }
-
-    /// A directory that looks like a group, and what was written to its `cgroup.kill`.
-    fn kill_of(record: impl Fn(&Path) -> Vec<u8>, name: &str) -> String {
-        let scratch = scratch();
-        let group = scratch.join(name);
-        fs::create_dir(&group).expect("a directory");
-        fs::write(group.join("cgroup.kill"), "-").expect("a file");
-        let file = scratch.join("record");
-        fs::write(&file, record(&group)).expect("a file");
-        end_leftover(&file);
-        let written = fs::read_to_string(group.join("cgroup.kill")).expect("still there");
-        fs::remove_dir_all(scratch).expect("ours");
-        written
-    }
-
-    #[test]
-    fn leftover_whose_record_names_a_group_of_ours_is_ended() {
-        let whole = |path: &Path| path.as_os_str().as_bytes().to_vec();
-        assert_eq!(kill_of(whole, "lumen-0-default-a1B2c3"), "1");
-    }
-
-    #[test]
-    fn leftover_whose_record_is_damaged_is_left_alone() {
-        let whole = |path: &Path| path.as_os_str().as_bytes().to_vec();
-        assert_eq!(kill_of(whole, "user.slice"), "-");
-        let name = "lumen-0-default-a1B2c3";
-        assert_eq!(kill_of(|_| Vec::new(), name), "-");
-        assert_eq!(kill_of(|_| name.as_bytes().to_vec(), name), "-", "a relative path");
-        assert_eq!(kill_of(|path| whole(path.parent().expect("scratch")), name), "-");
-        assert_eq!(kill_of(|path| [whole(path), b"/..".to_vec()].concat(), name), "-");
-        assert_eq!(kill_of(|path| [whole(path), b"\0".to_vec()].concat(), name), "-");
     }
 
     #[test]

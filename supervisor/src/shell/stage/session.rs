@@ -197,6 +197,11 @@ impl SessionStage {
         self.group.is_some()
     }
 
+    /// Where the kernel counts the guests that it ends for lack of memory.
+    pub(crate) fn memory_events(&self) -> Option<OwnedFd> {
+        self.group.as_ref().and_then(SessionGroup::memory_events)
+    }
+
     /// The home, if it is removed with the desktop and with all that is saved there.
     pub(crate) fn passing_home(&self) -> Option<&Path> {
         self.passing_home.as_deref()
@@ -261,7 +266,7 @@ fn group(
     limits: &GuestLimits,
 ) -> Result<Option<SessionGroup>, StageError> {
     let record = home.group(label);
-    session_group::end_leftover(&record);
+    session_group::end_leftovers(&home.directory);
     let made = tree.as_mut().map_err(|error| error.to_string()).and_then(|tree| {
         let group = SessionGroup::make(tree.own(), label, record);
         group.map(|group| (group, tree)).map_err(|error| error.to_string())
