@@ -31,6 +31,9 @@ pub(crate) fn pads(mut bytes: &[u8]) {
         let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));
         bytes = rest;
         now += Duration::from_millis(u64::from(later) * 20);
+        if later % 4 == 3 {
+            slots.attend(now, Duration::from_secs(u64::from(later) / 4 % 6));
+        }
         match codec::decode::<ToGamepad>(message, 0) {
             Ok(message) => drop(slots.handle(now, message)),
             Err(_) if length == 0 => slots.link_lost(now),

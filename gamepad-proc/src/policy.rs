@@ -8,8 +8,8 @@ use lumen_ipc_runtime::confine::{Condition, Policy};
 
 use crate::uinput::{KINDS, REQUESTS, SET_KEY, SET_KIND};
 
-/// Descriptors: 0–2, control, grants, the deposit, four slots, one link end, event queue and wakers
-/// of the control thread's runtime and of the loop, doubled while the link is replaced.
+/// Descriptors: 0–2, control, grants, the deposit, four slots, two link ends, event queue and wakers
+/// of the control thread's runtime and of the loop, doubled while links are replaced.
 const OPEN_FILES: u64 = 48;
 
 /// The confinement.

@@ -6,6 +6,9 @@
 //!
 //! When all slots are held, further pads wait in the order of plugging.
 //!
+//! INVARIANT: a device shows what rtc says of its pad only while a viewer is there ([`Slots::attend`]), and is at
+//! rest otherwise. Rtc's last word about each pad is kept, and shown once a viewer is there.
+//!
 //! INVARIANT: a device is created only when no kept one is available, and after a burst no faster
 //! than every [`CREATION_INTERVAL`], so that a storm of plugs creates no storm of devices.
 
@@ -102,6 +105,8 @@ pub struct Slots {
     budget: Budget,
     /// How long a device is kept after its peer has left, or the link is lost.
     grace: Duration,
+    /// Until when a viewer is there.
+    attended: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -115,6 +120,7 @@ impl Slots {
             slots: vec![Slot::Empty; count.min(SLOTS)],
             pads: Vec::new(),
             budget: Budget { left: CREATION_BURST, counted: now },
+            attended: None,
             actions: VecDeque::new(),
         }
     }
@@ -146,6 +152,16 @@ impl Slots {
         }
     }
 
+    /// The compositor says for how long from now a viewer is there.
+    pub fn attend(&mut self, now: Instant, left: Duration) {
+        let until = (!left.is_zero()).then(|| now + left);
+        let before = std::mem::replace(&mut self.attended, until);
+        // One whose time is over may not have been noticed yet.
+        if before.is_some_and(|until| now < until) != until.is_some() || until.is_none() {
+            self.show_all(now);
+        }
+    }
+
     /// The link is lost: its pads hold nothing from now on.
     pub fn link_lost(&mut self, now: Instant) {
         self.leave(now + self.grace, |_| true);
@@ -162,6 +178,9 @@ impl Slots {
 
     /// Handles deadlines that have passed.
     pub fn timeout(&mut self, now: Instant) {
+        if self.attended.take_if(|until| *until <= now).is_some() {
+            self.show_all(now);
+        }
         for number in self.numbers() {
             if matches!(self.slot(number), Slot::Kept { until, .. } if until <= now) {
                 self.set(number, Slot::Empty);
@@ -179,7 +198,9 @@ impl Slots {
             _ => None,
         });
         let waits = self.waiting() > 0 && self.slots.contains(&Slot::Empty);
-        kept.chain(waits.then(|| self.budget.next())).min()
+        // Without a pad nothing changes when the viewer is gone.
+        let attended = self.attended.filter(|_| self.held() > 0);
+        kept.chain(waits.then(|| self.budget.next())).chain(attended).min()
     }
 
     /// The next action, oldest first.
@@ -212,7 +233,7 @@ impl Slots {
         if let Some(pad) = self.pads.iter_mut().find(|pad| pad.name == name) {
             pad.report = report;
             if let Some(slot) = pad.slot {
-                self.actions.push_back(Action::Show(slot, report));
+                self.show(now, slot, report);
             }
             return Heard::Done;
         }
@@ -221,6 +242,23 @@ impl Slots {
         }
         self.pads.push(Pad { name, report, slot: None });
         self.place(now)
+    }
+
+    fn is_attended(&self, now: Instant) -> bool {
+        self.attended.is_some_and(|until| now < until)
+    }
+
+    /// Brings a pad's device to this state, if a viewer is there, and otherwise to rest.
+    fn show(&mut self, now: Instant, slot: SlotNumber, report: PadReport) {
+        let report = if self.is_attended(now) { report } else { PadReport::default() };
+        self.actions.push_back(Action::Show(slot, report));
+    }
+
+    fn show_all(&mut self, now: Instant) {
+        let held = self.pads.iter().filter_map(|pad| Some((pad.slot?, pad.report)));
+        for (slot, report) in held.collect::<Vec<_>>() {
+            self.show(now, slot, report);
+        }
     }
 
     /// Removes the pads that `whose` selects.
@@ -256,7 +294,7 @@ impl Slots {
                 }
             };
             self.set(slot, Slot::Held(name));
-            self.actions.push_back(Action::Show(slot, report));
+            self.show(now, slot, report);
             if let Some(pad) = self.pads.get_mut(index) {
                 pad.slot = Some(slot);
             }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lumen_ipc::lease::LEASE_LIFE;
 use proptest::prelude::*;
 
 use super::*;
@@ -16,6 +17,8 @@ struct House {
     devices: BTreeMap<SlotNumber, PadReport>,
     created: usize,
     destroyed: usize,
+    /// Whether whoever says something of pads is there.
+    attended: bool,
 }
 
 impl House {
@@ -23,7 +26,7 @@ impl House {
         let now = Instant::now();
         let (devices, slots) =
             (BTreeMap::new(), Slots::new(now, SLOTS, PadGrace::clamped(GRACE.as_secs())));
-        Self { slots, now, devices, created: 0, destroyed: 0 }
+        Self { slots, now, devices, created: 0, destroyed: 0, attended: true }
     }
 
     fn settle(&mut self) {
@@ -53,7 +56,9 @@ impl House {
                     let pads: Vec<_> =
                         self.slots.pads.iter().filter(|pad| pad.name == name).collect();
                     let [pad] = pads[..] else { panic!("{name:?} holds, but is {pads:?}") };
-                    assert_eq!((pad.slot, Some(&pad.report)), (Some(slot), report));
+                    let rest = PadReport::default();
+                    let shown = if self.slots.is_attended(self.now) { &pad.report } else { &rest };
+                    assert_eq!((pad.slot, Some(shown)), (Some(slot), report));
                 }
                 Slot::Kept { .. } => assert_eq!(report, Some(&PadReport::default())),
                 Slot::Empty | Slot::Broken => assert_eq!(report, None),
@@ -65,9 +70,17 @@ impl House {
     }
 
     fn say(&mut self, peer: u64, action: PadAction) -> Heard {
+        if self.attended {
+            self.slots.attend(self.now, LEASE_LIFE);
+        }
         let heard = self.slots.handle(self.now, ToGamepad { peer: PeerId(peer), action });
         self.settle();
         heard
+    }
+
+    fn attend(&mut self, left: Duration) {
+        self.slots.attend(self.now, left);
+        self.settle();
     }
 
     fn plug(&mut self, peer: u64, pad: u64) -> Heard {
@@ -106,6 +119,32 @@ fn fifth_pad_waits_and_gets_the_first_slot_that_is_let_go_of() {
     assert_eq!(house.holders(), [Some((1, 0)), Some((5, 0)), Some((3, 0)), Some((4, 0))]);
     assert_eq!((house.created, house.destroyed), (4, 0));
     assert!(house.devices.values().any(|report| *report == pressed()), "what it did meanwhile");
+}
+
+#[test]
+fn pad_is_shown_while_a_viewer_is_there_and_at_rest_otherwise() {
+    let mut house = House::new();
+    house.attended = false;
+    let shown = |house: &House| house.devices.values().copied().collect::<Vec<_>>();
+    let (rest, down) = ([PadReport::default()], [pressed()]);
+    house.plug(1, 0);
+    house.say(1, PadAction::Reported(index(0), pressed()));
+    assert_eq!(shown(&house), rest, "nobody is there");
+    house.attend(LEASE_LIFE);
+    assert_eq!(shown(&house), down, "what rtc said before");
+    assert_eq!(house.slots.deadline(), Some(house.now + LEASE_LIFE));
+    house.pass(LEASE_LIFE);
+    assert_eq!(shown(&house), rest, "no proof came");
+    house.say(1, PadAction::Reported(index(0), pressed()));
+    assert_eq!(shown(&house), rest, "no proof came since");
+    house.attend(LEASE_LIFE);
+    house.attend(Duration::ZERO);
+    assert_eq!(shown(&house), rest, "the viewer has left");
+    // Its time is over, and nobody has noticed.
+    house.attend(LEASE_LIFE);
+    house.now += LEASE_LIFE;
+    house.attend(Duration::ZERO);
+    assert_eq!((shown(&house).as_slice(), house.slots.deadline()), (&rest[..], None));
 }
 
 #[test]
@@ -236,6 +275,7 @@ enum Op {
     Say(u64, PadAction),
     Lose,
     Pass(u64),
+    Attend(u64),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -252,6 +292,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (0..20_u64, action).prop_map(|(peer, action)| Op::Say(peer, action)),
         1 => Just(Op::Lose),
         2 => (0..6000_u64).prop_map(Op::Pass),
+        2 => prop_oneof![Just(0), 1..5000_u64].prop_map(Op::Attend),
     ]
 }
 
@@ -261,6 +302,7 @@ proptest! {
         ops in prop::collection::vec(op(), 0..200),
     ) {
         let mut house = House::new();
+        house.attended = false;
         let start = house.now;
         for op in ops {
             match op {
@@ -270,6 +312,7 @@ proptest! {
                     house.settle();
                 }
                 Op::Pass(millis) => house.pass(Duration::from_millis(millis)),
+                Op::Attend(millis) => house.attend(Duration::from_millis(millis)),
             }
             let earned = (house.now - start).as_secs() / CREATION_INTERVAL.as_secs();
             prop_assert!(house.created as u64 <= u64::from(CREATION_BURST) + earned);

@@ -34,6 +34,8 @@ pub enum LinkName {
     Packets,
     /// Rtc → gamepad: the state of viewers' gamepads.
     Pads,
+    /// Compositor → gamepad: whether a viewer is there.
+    Presence,
     /// Session ↔ host: registration, ends of the signalling link, the app, the administrator.
     Session,
     /// Gateway ↔ rtc: the WebRTC handshake.
@@ -128,7 +130,7 @@ pub struct Link {
 pub const MAX_DESCRIPTORS: usize = 4;
 
 /// Every link there is.
-pub const TABLE: [Link; 15] = [
+pub const TABLE: [Link; 16] = [
     Link {
         name: LinkName::Control,
         from: End::Supervisor,
@@ -214,6 +216,14 @@ pub const TABLE: [Link; 15] = [
         max_descriptors: 0,
     },
     Link {
+        name: LinkName::Presence,
+        from: End::Worker(Worker::Compositor),
+        to: End::Worker(Worker::Gamepad),
+        carriage: Carriage::Messages,
+        carries: "for how long pads count, because a viewer has proved to be there",
+        max_descriptors: 0,
+    },
+    Link {
         name: LinkName::Handover,
         from: End::Worker(Worker::Gateway),
         to: End::Worker(Worker::Turn),
@@ -274,6 +284,7 @@ impl LinkName {
             Self::Login => "login",
             Self::Packets => "packets",
             Self::Pads => "pads",
+            Self::Presence => "presence",
             Self::Session => "session",
             Self::Signalling => "signalling",
             Self::Transfer => "transfer",

@@ -384,15 +384,16 @@ mod tests {
     fn links_follow_the_table() {
         let names = |worker| links(worker).map(|link| link.name).collect::<Vec<_>>();
         use LinkName::{
-            Broker, Desktop, Frames, Handover, Input, Packets, Pads, Signalling, Transfer, Tuning,
+            Broker, Desktop, Frames, Handover, Input, Packets, Pads, Presence, Signalling,
+            Transfer, Tuning,
         };
-        assert_eq!(names(Worker::Compositor), [Frames, Input, Desktop, Transfer]);
+        assert_eq!(names(Worker::Compositor), [Frames, Input, Desktop, Transfer, Presence]);
         assert_eq!(names(Worker::Media), [Frames, Packets, Tuning]);
         assert_eq!(
             names(Worker::Rtc),
             [Packets, Tuning, Input, Desktop, Transfer, Pads, Signalling]
         );
-        assert_eq!(names(Worker::Gamepad), [Pads]);
+        assert_eq!(names(Worker::Gamepad), [Pads, Presence]);
         assert_eq!(names(Worker::Gateway), [Broker, Handover, Signalling]);
         assert_eq!(names(Worker::Turn), [Handover]);
     }

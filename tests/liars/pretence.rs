@@ -1,5 +1,5 @@
-//! Pretence: viewers that there are not. A liar in rtc's place types for them, one in the gateway's place
-//! introduces them to the rtc of each session.
+//! Pretence: viewers that there are not. A liar in rtc's place types, presses buttons of gamepads and copies for
+//! them, one in the gateway's place introduces them to the rtc of each session.
 
 use std::{
     io::IoSlice,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     lease::{KEY_BYTES, LeaseId, Proof},
@@ -15,11 +15,13 @@ use lumen_ipc::{
     login::{Login, LoginId, Rights},
     message::{
         input::{Action, OutputPoint, PressState, ToCompositor},
+        pads::{PadAction, PadReport, ToGamepad},
         signalling::{ToGateway, ToRtc},
+        transfer::{self, Kind, Offer, OfferId},
     },
     process::Worker,
     text::Text,
-    units::{ButtonCode, KeyCode, OutputId, PeerId, SessionId},
+    units::{ButtonCode, KeyCode, OutputId, PadIndex, PeerId, SessionId},
 };
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -97,10 +99,47 @@ fn type_for_nobody(scene: &Scene, borrowed: &Borrowed, row: &mut Row) -> Result<
         None,
     )?;
     wait_for(input.socket, Instant::now() + SILENCE);
-    row.tried(Goal::Keys, said, begun);
+    said += play_for_nobody(borrowed)?;
+    row.tried(Goal::Keys, said + 1, begun);
+    let taken = copy_for_nobody(borrowed)?;
+    row.expect(Goal::Keys, !taken, || "apps may paste what it copied".to_owned());
     // Pictures that the app draws later show that it has got its events.
     scene.own.session.app_log().wait_until_drawn()?;
     Ok(())
+}
+
+/// Buttons of gamepads. Whether a device shows them is a matter of gamepad's tests: there may be none here.
+fn play_for_nobody(borrowed: &Borrowed) -> Result<usize> {
+    let pads = end_of(borrowed, LinkName::Pads)?;
+    let report = PadReport { buttons: u32::MAX, ..PadReport::default() };
+    let pad = PadIndex::MIN;
+    let actions = [PadAction::Plugged(pad), PadAction::Reported(pad, report), PadAction::PeerLeft];
+    for number in NOBODY {
+        for action in actions {
+            say(pads.socket, &ToGamepad { peer: PeerId(number), action })?;
+        }
+    }
+    Ok(NOBODY.len() * actions.len())
+}
+
+/// Offers text for apps to paste; returns whether the compositor takes it.
+fn copy_for_nobody(borrowed: &Borrowed) -> Result<bool> {
+    let link = end_of(borrowed, LinkName::Transfer)?;
+    let offer = Offer { offer: OfferId(u32::MAX), kind: Kind::Text, bytes: Some(4) };
+    say(link.socket, &transfer::ToCompositor::Offered(offer))?;
+    let end = Instant::now() + SILENCE;
+    while wait_for(link.socket, end) {
+        let mut buffer = vec![0; MAX_MESSAGE_BYTES];
+        let length = recv(link.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT)?;
+        let bytes = buffer.get(..length).filter(|bytes| !bytes.is_empty());
+        match bytes.map(|bytes| codec::decode::<transfer::ToRtc>(bytes, 0)).transpose()? {
+            Some(transfer::ToRtc::Taken { offer: OfferId(u32::MAX) }) => return Ok(true),
+            Some(transfer::ToRtc::Lapsed { offer: OfferId(u32::MAX) }) => return Ok(false),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    bail!("the compositor does not say what became of an offer")
 }
 
 /// Introduces viewers that nobody has logged in, with all rights, and makes their offers. They may watch,

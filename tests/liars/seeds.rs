@@ -31,6 +31,7 @@ pub(crate) fn spoken_by(worker: Worker, link: LinkName) -> Result<Vec<Vec<u8>>> 
     match (worker, link) {
         (Worker::Compositor, LinkName::Frames) => of("frames_to_media"),
         (Worker::Compositor, LinkName::Desktop) => of("desktop_to_rtc"),
+        (Worker::Compositor, LinkName::Presence) => of("presence_to_gamepad"),
         (Worker::Compositor, LinkName::Transfer) => of("transfer_to_rtc"),
         (Worker::Media, LinkName::Frames) => of("frames_to_compositor"),
         (Worker::Media, LinkName::Packets) => of("packets_to_rtc"),

@@ -51,6 +51,20 @@ class Desktop {
   }
 }
 
+test('isHeld, as long as anything is pressed or moved', () => {
+  const desktop = new Desktop();
+  assert.equal(desktop.pads.isHeld, false);
+  for (const held of [{ buttons: buttons({ 3: DOWN }) }, { axes: [0, 0, 0.5, 0] }]) {
+    desktop.look(pad(held));
+    assert.equal(desktop.pads.isHeld, true);
+    desktop.look(pad({ index: 0 }));
+    assert.equal(desktop.pads.isHeld, false);
+  }
+  desktop.look(pad({ buttons: buttons({ 3: DOWN }) }));
+  desktop.release();
+  assert.equal(desktop.pads.isHeld, false);
+});
+
 test('stateOf, standard mapping, has every control at its place', () => {
   const state = stateOf(
     pad({ axes: [-1, 1, 0.5, -0.5], buttons: buttons({ 0: DOWN, 7: { pressed: true, value: 0.5 }, 16: DOWN }) }),

@@ -89,6 +89,12 @@ impl Leases {
         self.open.get(&peer).is_some_and(|(_, until)| now < *until)
     }
 
+    /// Until when somebody's input counts; `None` if nobody's does.
+    #[must_use]
+    pub fn last(&self, now: Instant) -> Option<Instant> {
+        self.open.values().map(|(_, until)| *until).filter(|until| now < *until).max()
+    }
+
     /// Peers whose proofs have come of age; their input counts no more until they prove again.
     pub fn lapse(&mut self, now: Instant) -> Vec<PeerId> {
         let lapsed: Vec<PeerId> = self
@@ -175,6 +181,8 @@ mod tests {
         let next = leases.prove(now, ALICE, &answer(one, one.challenge)).expect("right");
         assert!(leases.permits(now + LEASE_LIFE - INSTANT, ALICE) && !leases.permits(now, BOB));
         assert_eq!(leases.due(), Some(now + LEASE_LIFE));
+        assert_eq!(leases.last(now), Some(now + LEASE_LIFE));
+        assert_eq!(leases.last(now + LEASE_LIFE), None);
         assert_eq!(leases.lapse(now + LEASE_LIFE - INSTANT), []);
         assert_eq!(leases.lapse(now + LEASE_LIFE), [ALICE]);
         assert!(!leases.permits(now + LEASE_LIFE, ALICE));

@@ -34,6 +34,7 @@ use tracing::{info, warn};
 use super::{
     apps::{self, Apps},
     kernel::Os,
+    presence::{Presence, PresenceLink},
     transfers::{TransferLink, Transfers, WatchId},
 };
 use crate::{
@@ -60,6 +61,7 @@ pub struct Compositor {
     /// The desktop.
     pub state: State,
     input_link: Option<Rc<InputLink>>,
+    presence: Presence,
     desktop_link: Option<Rc<DesktopLink>>,
     transfers: Transfers,
     apps: Apps,
@@ -102,6 +104,7 @@ impl Compositor {
             display,
             state,
             input_link: None,
+            presence: Presence::default(),
             desktop_link: None,
             transfers: Transfers::default(),
             apps: Apps::new(Instant::now()).map_err(CreateError::Apps)?,
@@ -185,6 +188,18 @@ impl Compositor {
         for (lease, challenge) in changes.begun {
             self.tell_challenge(lease, challenge);
         }
+        self.tell_presence();
+    }
+
+    /// Gamepad has a new end of the `presence` link, or none.
+    pub fn set_presence_link(&mut self, link: Option<Rc<PresenceLink>>) {
+        self.state.set_now(Instant::now());
+        self.presence.attach(link);
+        self.tell_presence();
+    }
+
+    fn tell_presence(&mut self) {
+        self.presence.tell(self.state.now(), &self.state.seat.leases);
     }
 
     /// Rtc has a new end of the `input` link, or none. Whoever held something held it over the old end.
@@ -221,7 +236,11 @@ impl Compositor {
         }
         self.state.set_now(Instant::now());
         let input::Action::Proved(proof) = message.action else {
+            let leaves = message.action == input::Action::PeerLeft;
             self.state.apply_input(message);
+            if leaves {
+                self.tell_presence();
+            }
             return Ok(());
         };
         let now = self.state.now();
@@ -229,6 +248,7 @@ impl Compositor {
             Some(challenge) => self.tell_challenge(proof.lease, challenge),
             None => self.state.metrics.proofs_refused.increment(),
         }
+        self.tell_presence();
         Ok(())
     }
 
@@ -236,6 +256,7 @@ impl Compositor {
     pub fn release_input(&mut self) {
         self.state.set_now(Instant::now());
         self.state.release_everything();
+        self.tell_presence();
     }
 
     /// Lets go of what is held by viewers of whom nothing was heard for too long at `asked`: a moment

@@ -9,6 +9,7 @@ mod apps;
 mod compositor;
 mod gate;
 mod kernel;
+mod presence;
 pub mod transfers;
 
 use std::{
@@ -26,7 +27,7 @@ use std::{
 use lumen_ipc::{
     codec::Message,
     link::LinkName,
-    message::{desktop, grants::ToWorker},
+    message::{desktop, grants::ToWorker, presence as presence_messages},
 };
 use lumen_ipc_runtime::{
     bootstrap::{Grant, ServeError, Supervision, SupervisorEvent},
@@ -44,6 +45,7 @@ use self::transfers::{TransferLink, WatchId};
 pub use self::{
     compositor::{Compositor, CreateError, DesktopLink, InputLink},
     kernel::Os,
+    presence::PresenceLink,
 };
 use crate::capture::FramesLink;
 
@@ -73,6 +75,7 @@ struct Sources {
     frames: Option<RegistrationToken>,
     input: Option<RegistrationToken>,
     desktop: Option<RegistrationToken>,
+    presence: Option<RegistrationToken>,
     transfer: Option<RegistrationToken>,
     /// Pipes of apps that a transfer waits for.
     pipes: BTreeMap<WatchId, RegistrationToken>,
@@ -204,6 +207,7 @@ impl Turn {
             ToWorker::LinkEnd { link: LinkName::Frames, .. } => self.attach_frames(grant),
             ToWorker::LinkEnd { link: LinkName::Input, .. } => self.attach_input(grant),
             ToWorker::LinkEnd { link: LinkName::Desktop, .. } => self.attach_desktop(grant),
+            ToWorker::LinkEnd { link: LinkName::Presence, .. } => self.attach_presence(grant),
             ToWorker::LinkEnd { link: LinkName::Transfer, .. } => self.attach_transfer(grant),
             other => Err(ShellError::Useless(other)),
         }
@@ -286,6 +290,19 @@ impl Turn {
         })?;
         self.replace(|sources| &mut sources.desktop, token);
         self.compositor.set_desktop_link(Some(link));
+        Ok(())
+    }
+
+    fn attach_presence(&mut self, grant: Grant) -> Result<(), ShellError> {
+        let link: Rc<PresenceLink> = Rc::new(open(LinkName::Presence, grant)?);
+        let source = Generic::new(Rc::clone(&link), Interest::READ, Mode::Level);
+        let token = insert(&self.handle, source, |turn: &mut Self, link| {
+            let open =
+                turn.read(link, |_, nothing: presence_messages::ToCompositor| match nothing {});
+            Ok(turn.go_on(open, |compositor| compositor.set_presence_link(None)))
+        })?;
+        self.replace(|sources| &mut sources.presence, token);
+        self.compositor.set_presence_link(Some(link));
         Ok(())
     }
 

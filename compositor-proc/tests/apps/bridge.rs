@@ -11,7 +11,10 @@ use lumen_ipc::message::{
 };
 use lumen_ipc_runtime::{bootstrap::Grant, link_end::Reports};
 
-use super::{App, rig::Rig};
+use super::{
+    App,
+    rig::{PEER, Rig},
+};
 
 const DATA_CONTROL: &str = "ext_data_control_manager_v1";
 
@@ -43,6 +46,7 @@ fn data_control_is_announced_to_the_bridge_and_to_no_app() {
 /// The time between a page's offer and the answer that apps paste it now.
 fn time_until_taken(rig: &mut Rig) -> Duration {
     let offer = OfferId(7);
+    rig.prove(PEER);
     let asked = Instant::now();
     let offered = ToCompositor::Offered(Offer { offer, kind: Kind::Text, bytes: None });
     rig.transfer.as_ref().expect("rtc is there").send(&offered, &[]).expect("room");

@@ -19,7 +19,10 @@ use lumen_ipc::{
 use rustix::pipe::{PipeFlags, pipe_with};
 use wayland_client::protocol::wl_data_device::WlDataDevice;
 
-use super::{App, Event, red_window, rig::Rig};
+use super::{
+    App, Event, red_window,
+    rig::{PEER, Rig},
+};
 
 const UTF8: &str = TEXT_NAMES[0];
 const T: TransferId = TransferId(1);
@@ -52,6 +55,7 @@ fn request(rig: &Rig, transfer: TransferId, offer: OfferId) {
 }
 
 fn page_offers(rig: &Rig, offer: OfferId) {
+    rig.prove(PEER);
     let offer = Offer { offer, kind: Kind::Text, bytes: Some(3) };
     tell(rig, &ToCompositor::Offered(offer));
 }

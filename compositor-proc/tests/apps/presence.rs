@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use lumen_ipc::{
     lease::{Challenge, KEY_BYTES, LEASE_LIFE, Proof},
-    message::input::{self, Action, OutputPoint, PressState},
+    message::{
+        input::{self, Action, OutputPoint, PressState},
+        transfer::{Kind, Offer, OfferId, ToCompositor, ToRtc},
+    },
     units::{ButtonCode, KeyCode, OutputId, PeerId},
 };
 
@@ -144,4 +147,58 @@ fn lease_that_ends_releases_what_its_viewer_holds_and_no_others() {
         memory.events.iter().filter(|event| **event == key(true)).count() == 2
     });
     assert_eq!(rig.counter("input_refused_total"), 1);
+}
+
+/// What gamepad is told next.
+fn told_to_gamepad(rig: &mut Rig) -> Duration {
+    let mut told = None;
+    rig.until(|rig| {
+        let presence = rig.presence.as_ref().expect("gamepad is there");
+        told = presence.receive().ok().map(|received| received.message.left());
+        told.is_some()
+    });
+    told.expect("just seen")
+}
+
+#[test]
+fn gamepad_is_told_for_how_long_a_viewer_is_there() {
+    let mut rig = rig_past_its_first_frame();
+    rig.attach_gamepad();
+    let forged = Proof { lease: lease(PEER).id, tag: [0; KEY_BYTES] };
+    rig.send(OutputId::PRIMARY, PEER, Action::Proved(forged));
+    rig.prove(PEER);
+    let first = told_to_gamepad(&mut rig);
+    assert!(first > LEASE_LIFE / 2 && first <= LEASE_LIFE, "{first:?}");
+    // A successor is told how much of that is left.
+    rig.attach_gamepad();
+    assert!(told_to_gamepad(&mut rig) <= first);
+    // Who is gone is not there, and neither is anybody once rtc is gone.
+    rig.act_as(PEER, Action::PeerLeft);
+    assert_eq!(told_to_gamepad(&mut rig), Duration::ZERO);
+    rig.prove(PeerId(2));
+    assert!(told_to_gamepad(&mut rig) > Duration::ZERO);
+    rig.attach_input();
+    assert_eq!(told_to_gamepad(&mut rig), Duration::ZERO);
+}
+
+#[test]
+fn page_offer_lapses_without_a_viewer_and_waits_for_a_proof_that_comes_by_another_link() {
+    let mut rig = rig_past_its_first_frame();
+    let [first, earlier, later] = [7, 8, 9].map(OfferId);
+    let offer = |rig: &Rig, offer| {
+        let offer = Offer { offer, kind: Kind::Text, bytes: Some(3) };
+        let transfer = rig.transfer.as_ref().expect("rtc is there");
+        transfer.send(&ToCompositor::Offered(offer), &[]).expect("room");
+    };
+    offer(&rig, first);
+    rig.until(|rig| rig.said.contains(&ToRtc::Lapsed { offer: first }));
+    // The next one takes the place of one that waits.
+    offer(&rig, earlier);
+    offer(&rig, later);
+    rig.until(|rig| rig.said.contains(&ToRtc::Lapsed { offer: earlier }));
+    rig.prove(PEER);
+    rig.until(|rig| rig.said.contains(&ToRtc::Taken { offer: later }));
+    let said = [ToRtc::Lapsed { offer: first }, ToRtc::Lapsed { offer: earlier }];
+    assert_eq!(rig.said[..2], said);
+    assert_eq!(rig.said.len(), 3, "{:?}", rig.said);
 }

@@ -21,6 +21,7 @@ use lumen_ipc::{
         },
         grants::ToWorker,
         input::{self, Action},
+        presence,
         transfer::{self, ClipboardPolicy},
     },
     service::{CompositorConfig, Keymap, MetricValue},
@@ -48,6 +49,7 @@ const VIEWERS: u64 = 16;
 type MediaEnd = Channel<ToMedia, frames::ToCompositor>;
 type InputEnd = Channel<input::ToRtc, input::ToCompositor>;
 type TransferEnd = Channel<transfer::ToRtc, transfer::ToCompositor>;
+type PresenceEnd = Channel<presence::ToGamepad, presence::ToCompositor>;
 type DesktopEnd = Channel<desktop::ToRtc, desktop::ToCompositor>;
 
 /// The compositor and its surroundings.
@@ -59,6 +61,8 @@ pub(crate) struct Rig {
     pages: RefCell<BTreeMap<PeerId, Page>>,
     pub(crate) desktop: Option<DesktopEnd>,
     pub(crate) transfer: Option<TransferEnd>,
+    /// Only where a test attaches gamepad.
+    pub(crate) presence: Option<PresenceEnd>,
     /// The demand that media sends to each compositor.
     pub(crate) demand: OutputDemand,
     pub(crate) frames: Vec<FrameReady>,
@@ -126,6 +130,7 @@ impl Rig {
             pages: RefCell::default(),
             desktop: None,
             transfer: None,
+            presence: None,
             demand: OutputDemand { watched: true, size: None },
             frames: Vec::new(),
             told: Vec::new(),
@@ -178,6 +183,12 @@ impl Rig {
         self.desktop = Some(ours);
     }
 
+    pub(crate) fn attach_gamepad(&mut self) {
+        let (ours, theirs) = Channel::pair().expect("socketpair");
+        self.grant(LinkName::Presence, theirs);
+        self.presence = Some(ours);
+    }
+
     pub(crate) fn attach_transfer(&mut self) {
         let (ours, theirs) = Channel::pair().expect("socketpair");
         self.grant(LinkName::Transfer, theirs);
@@ -206,7 +217,7 @@ impl Rig {
     }
 
     /// Proves that a viewer is there, as its page does.
-    fn prove(&self, peer: PeerId) {
+    pub(crate) fn prove(&self, peer: PeerId) {
         let lease = page::lease(peer);
         let mut pages = self.pages.borrow_mut();
         let page = pages.entry(peer).or_insert(Page { challenge: lease.challenge, proved: None });

@@ -3,7 +3,8 @@
 //! One thread sleeps on the link, the devices and the supervisor until the next deadline. Without
 //! pads there is no deadline, so a session without them costs nothing.
 //!
-//! A closed link end means that rtc restarts: devices are kept at rest for pads that come back.
+//! A closed end of `pads` means that rtc restarts: devices are kept at rest for pads that come back. A closed end
+//! of `presence` means that nobody is there as far as anyone knows.
 
 mod figures;
 mod seat;
@@ -11,7 +12,7 @@ mod seat;
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use lumen_ipc::{
@@ -19,6 +20,7 @@ use lumen_ipc::{
     message::{
         grants::ToWorker,
         pads::{ToGamepad, ToRtc},
+        presence,
     },
     process::Worker as WorkerName,
     service::GamepadConfig,
@@ -44,6 +46,7 @@ use crate::{
 };
 
 type PadsEnd = LinkEnd<ToGamepad, ToRtc>;
+type PresenceEnd = LinkEnd<presence::ToGamepad, presence::ToCompositor>;
 
 /// Messages read from the link in one round, so that a flood on it starves nobody.
 const BATCH: usize = 64;
@@ -55,6 +58,7 @@ pub struct Gamepad {
     seats: Vec<Seat>,
     slots: Slots,
     link: Option<PadsEnd>,
+    presence: Option<PresenceEnd>,
     figures: Figures,
     summary: String,
 }
@@ -82,7 +86,8 @@ impl Worker for Gamepad {
         }
         let seats = devices.into_iter().map(|device| Seat::new(device, now)).collect();
         let (figures, summary) = (Figures::new(), String::new());
-        let mut gamepad = Self { config, seats, slots, link: None, figures, summary };
+        let (link, presence) = (None, None);
+        let mut gamepad = Self { config, seats, slots, link, presence, figures, summary };
         for grant in rest {
             let what = grant.what;
             gamepad
@@ -117,6 +122,8 @@ impl Worker for Gamepad {
                 self.act(Instant::now());
                 return Ok(());
             }
+            // First whether a viewer is there, on which the state of pads depends.
+            self.read_presence();
             self.read_link();
             self.read_devices();
         }
@@ -142,6 +149,10 @@ impl Gamepad {
             ToWorker::LinkEnd { link: LinkName::Pads, .. } => {
                 self.link = Some(grant.into_link_end()?);
                 self.slots.link_lost(Instant::now());
+            }
+            ToWorker::LinkEnd { link: LinkName::Presence, .. } => {
+                self.presence = Some(grant.into_link_end()?);
+                self.nobody_is_there();
             }
             what => info!(?what, "closed a grant that gamepad does not use"),
         }
@@ -169,6 +180,35 @@ impl Gamepad {
             }
         }
         true
+    }
+
+    /// Until the compositor says otherwise.
+    fn nobody_is_there(&mut self) {
+        self.slots.attend(Instant::now(), Duration::ZERO);
+    }
+
+    fn read_presence(&mut self) {
+        for _ in 0..BATCH {
+            let Some(link) = &self.presence else { return };
+            let over = match link.receive() {
+                Ok(received) => {
+                    self.slots.attend(Instant::now(), received.message.left());
+                    continue;
+                }
+                Err(ReceiveError::Empty) => return,
+                Err(over) => over,
+            };
+            match &over {
+                ReceiveError::Closed => info!("the compositor is restarting"),
+                ReceiveError::Violation(violation) => {
+                    self.figures.link_violations.increment();
+                    warn!(%violation, "closed the link, because the compositor broke the contract");
+                }
+                error => warn!(%error, "the link to the compositor failed"),
+            }
+            self.presence = None;
+            self.nobody_is_there();
+        }
     }
 
     fn read_link(&mut self) {
@@ -315,6 +355,7 @@ impl Gamepad {
         let readable = |source| PollFd::from_borrowed_fd(source, PollFlags::IN);
         let mut interests = vec![readable(supervision.as_fd())];
         interests.extend(self.link.as_ref().map(|link| readable(link.as_fd())));
+        interests.extend(self.presence.as_ref().map(|link| readable(link.as_fd())));
         interests.extend(self.devices().map(readable));
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         // Deadlines are at most some seconds away.

@@ -10,8 +10,8 @@ use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     link::MAX_DESCRIPTORS,
     message::{
-        desktop, frames, grants, handover, input, login, packets, pads, session, signalling,
-        transfer,
+        desktop, frames, grants, handover, input, login, packets, pads, presence, session,
+        signalling, transfer,
     },
     service,
 };
@@ -38,6 +38,7 @@ pub const DECODERS: &[Decoder] = &[
     ("packets_to_rtc", message::<packets::ToRtc>),
     ("pads_to_gamepad", message::<pads::ToGamepad>),
     ("pads_to_rtc", message::<pads::ToRtc>),
+    ("presence_to_gamepad", message::<presence::ToGamepad>),
     ("rpc_admin", rpc_pair::<service::AdminRequest, service::AdminResponse>),
     ("rpc_broker", rpc_pair::<service::BrokerRequest, service::BrokerResponse>),
     ("rpc_control", rpc_pair::<service::ControlRequest, service::ControlResponse>),

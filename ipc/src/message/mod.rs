@@ -11,6 +11,7 @@ pub mod input;
 pub mod login;
 pub mod packets;
 pub mod pads;
+pub mod presence;
 pub mod session;
 pub mod signalling;
 pub mod transfer;

@@ -27,11 +27,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use lumen_ipc::message::pads::PadReport;
+use lumen_ipc::{lease::PROOF_INTERVAL, message::pads::PadReport};
 use lumen_tests::{
     measured::percentile,
     patience::wait_for_ok,
-    viewer::{PADS, Viewer},
+    viewer::{INPUT, PADS, Viewer},
 };
 
 use self::device::Device;
@@ -39,6 +39,9 @@ use self::device::Device;
 /// How often it checks what it has received. Rare enough to leave an emulated processor to the
 /// processes under test; its measurements do not depend on it.
 const TICK: Duration = Duration::from_millis(50);
+
+/// The tag of a sign of life.
+const STILL_HELD: u8 = 0x0c;
 
 /// A pad and the sequence number of its last message.
 #[derive(Clone, Copy, Default)]
@@ -54,13 +57,16 @@ struct Player {
     viewer: Viewer,
     heard: usize,
     pads: BTreeMap<u8, Pad>,
+    /// When it last said that something is held.
+    stayed: Instant,
 }
 
 fn main() -> Result<()> {
     let url = std::env::args().nth(1).context("usage: pad-player ADDRESS")?;
     let (address, token) = parse(&url)?;
     let viewer = join(address, &token)?;
-    let mut player = Player { address, token, viewer, heard: 0, pads: BTreeMap::new() };
+    let (pads, stayed) = (BTreeMap::new(), Instant::now());
+    let mut player = Player { address, token, viewer, heard: 0, pads, stayed };
     player.run(&lines())
 }
 
@@ -109,7 +115,18 @@ impl Player {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             self.listen()?;
+            self.stay()?;
         }
+    }
+
+    /// While something is held the viewer is there, also if nothing changes. The message carries a proof.
+    fn stay(&mut self) -> Result<()> {
+        let holds = self.pads.values().any(|pad| pad.state != PadReport::default());
+        if holds && self.stayed.elapsed() >= PROOF_INTERVAL {
+            self.stayed = Instant::now();
+            self.viewer.send(INPUT, &[STILL_HELD])?;
+        }
+        Ok(())
     }
 
     fn obey(&mut self, line: &str) -> Result<()> {

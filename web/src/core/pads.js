@@ -70,6 +70,11 @@ export class Pads {
     return this.#told.size > 0;
   }
 
+  /** Whether a button of any pad is pressed, or a stick or trigger is moved. */
+  get isHeld() {
+    return [...this.#told.values()].some((state) => !isSame(state, AT_REST));
+  }
+
   /**
    * Sends what has changed.
    * @param {readonly (PadSnapshot | null)[]} snapshots

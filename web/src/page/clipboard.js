@@ -42,7 +42,11 @@ export class LocalClipboard {
     this.#viewer = viewer;
     this.#gate = gate;
     this.#clipboard = new Clipboard({
-      send: (message) => viewer.sendTransfer(encodePageSays(message)),
+      send: (message) => {
+        // Nobody's offer counts unless a viewer is there.
+        if (message.type === 'offered') viewer.acts();
+        return viewer.sendTransfer(encodePageSays(message));
+      },
       hasRoom: () => viewer.hasTransferRoom,
       copy: (text) => this.#copy(text),
       settled: () => this.#release(),

@@ -76,6 +76,7 @@ export class Controls {
     this.#gamepads = new Gamepads(
       {
         send: (message) => viewer.sendPad(message),
+        held: () => viewer.acts(),
         isActive: () => viewer.isStreaming,
         notify: (text) => viewer.notify(text),
       },

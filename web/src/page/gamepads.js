@@ -8,7 +8,9 @@ import { log } from '../util/log.js';
 /** @import { OutputMessage } from '../core/input-codec.js' */
 
 /**
- * @typedef {{ send: Send, isActive: () => boolean, notify: (text: string) => void }} GamepadHandlers
+ * `held` is called for each look at pads of which something is held.
+ * @typedef {{ send: Send, held: () => void, isActive: () => boolean,
+ *   notify: (text: string) => void }} GamepadHandlers
  */
 
 export class Gamepads {
@@ -101,6 +103,7 @@ export class Gamepads {
     const some = present.some((pad) => pad !== null);
     if (this.#available && this.#handlers.isActive() && document.hasFocus()) {
       if (some || this.#pads.any) this.#pads.look(present, this.#handlers.send);
+      if (this.#pads.isHeld) this.#handlers.held();
     }
     return some;
   }

@@ -201,11 +201,17 @@ export class Viewer {
     this.#peer?.sendMotion(message);
   }
 
+  /** The viewer acts, or holds something, without a message of keyboard or pointer. */
+  acts() {
+    this.#attendance.acts();
+  }
+
   /**
    * @param {InputMessage} message of a gamepad
    * @returns {boolean} whether it could be sent
    */
   sendPad(message) {
+    this.#attendance.acts();
     // Before the lease is named, the desktop ignores pads.
     return this.#attendance.mayAct && this.#peer?.sendPad(message) === true;
   }

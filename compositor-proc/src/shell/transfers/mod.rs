@@ -5,7 +5,7 @@
 //!
 //! Does not trust apps, which may never write, never read, write bytes that are not text, or pass a
 //! descriptor that is not a pipe; nor rtc, which is held to its credit, to the policy and to the
-//! numbers of its offers.
+//! numbers of its offers. A page's offer counts only while a viewer has proved to be there, whoever rtc says it is.
 //!
 //! INVARIANT: nothing here blocks. Pipes are read and filled only as far as possible; blocked ones
 //! are watched ([`Transfers::watches`]), and a transfer without progress for [`STALL`] ends. A
@@ -61,6 +61,10 @@ const RETRY: Duration = Duration::from_millis(10);
 /// itself stops waiting after half a second.
 const SETTLING: Duration = Duration::from_millis(200);
 
+/// How long a page's offer waits for its page's proof that a viewer is there: it comes by another link. The page
+/// itself stops waiting after half a second.
+const PROVING: Duration = Duration::from_millis(400);
+
 /// Most messages that wait for rtc. More accumulate only if rtc requests transfers without reading.
 const MAX_WAITING: usize = 256;
 
@@ -83,6 +87,8 @@ pub struct Transfers {
     /// The newest transfer that rtc requested.
     newest_outward: Option<TransferId>,
     numbered_inward: u32,
+    /// A page's offer while nobody has proved to be there, and until when it waits.
+    unproved: Option<(Offer, Instant)>,
     /// A page's offer that was not confirmed yet, and when it is confirmed at the latest.
     untaken: Option<(OfferId, Instant)>,
     watches: BTreeMap<WatchId, Rc<OwnedFd>>,
@@ -133,8 +139,11 @@ impl Transfers {
             return Err(illegal("rtc makes requests but does not read the answers"));
         }
         match message {
-            ToCompositor::Offered(offer) => self.take_offer(state, offer),
-            ToCompositor::Withdrawn { offer } => withdraw(state, offer),
+            ToCompositor::Offered(offer) => self.hear_offer(state, offer),
+            ToCompositor::Withdrawn { offer } => {
+                self.unproved.take_if(|(unproved, _)| unproved.offer == offer);
+                withdraw(state, offer);
+            }
             ToCompositor::Receiver(FromReceiver::Requested { transfer, offer, kind, credit }) => {
                 return self.begin_outward(state, transfer, (offer, kind), credit);
             }
@@ -162,6 +171,7 @@ impl Transfers {
             state.selections.forget_rtc();
             return None;
         }
+        let proving = self.consider_offer(state);
         let lapsed = state.selections.take_lapsed();
         self.outbox.extend(lapsed.into_iter().map(|offer| ToRtc::Lapsed { offer }));
         for paste in state.selections.take_pastes() {
@@ -177,7 +187,30 @@ impl Transfers {
             self.detach(state);
             return None;
         }
-        self.stalls().map(|(_, at)| at).chain(retry).chain(settled).min()
+        self.stalls().map(|(_, at)| at).chain(retry).chain(settled).chain(proving).min()
+    }
+
+    /// Rtc's word for a page is not enough: an offer becomes the clipboard only while a viewer is there.
+    fn hear_offer(&mut self, state: &mut State, offer: Offer) {
+        let until = state.now() + PROVING;
+        if let Some((before, _)) = self.unproved.replace((offer, until)) {
+            self.outbox.push_back(ToRtc::Lapsed { offer: before.offer });
+        }
+        self.consider_offer(state);
+    }
+
+    /// Takes the offer that waits for a proof, if there is one by now, or gives it up. Returns when to look again.
+    fn consider_offer(&mut self, state: &mut State) -> Option<Instant> {
+        let (offer, until) = self.unproved?;
+        let now = state.now();
+        if state.seat.leases.last(now).is_some() {
+            self.unproved = None;
+            self.take_offer(state, offer);
+        } else if until <= now {
+            self.unproved = None;
+            self.outbox.push_back(ToRtc::Lapsed { offer: offer.offer });
+        }
+        self.unproved.map(|(_, until)| until)
     }
 
     fn take_offer(&mut self, state: &mut State, Offer { offer, kind: Kind::Text, .. }: Offer) {

@@ -8,7 +8,7 @@ use std::{net::Ipv4Addr, time::Instant};
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::{Demand, OutputDemand},
-    lease::{self, Lease, LeaseRights, Proof},
+    lease::{self, LEASE_LIFE, Lease, LeaseRights, Proof},
     line::Line,
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
@@ -22,6 +22,7 @@ use lumen_ipc::{
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         packets::{self, FrameStamps, VideoPacket},
         pads::{self, PadAction, PadReport},
+        presence,
         session::{self, SessionHash, SessionName, TokenDigest},
         signalling,
     },
@@ -66,6 +67,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("packets_to_rtc", encode_all(&packets_samples()));
     add("pads_to_gamepad", encode_all(&pads_samples()));
     add("pads_to_rtc", encode_all(&pads_back_samples()));
+    add("presence_to_gamepad", encode_all(&presence_samples()));
     add("session_to_host", encode_all(&session_samples()));
     add("session_to_session", encode_all(&session_back_samples()));
     add("signalling_to_gateway", encode_all(&signalling_back_samples()));
@@ -287,6 +289,10 @@ fn pads_back_samples() -> Vec<pads::ToRtc> {
         pads::ToRtc::Available(true),
         pads::ToRtc::Rumbled { peer, pad, strong: u16::MAX, weak: 1, millis: 500 },
     ]
+}
+
+fn presence_samples() -> [presence::ToGamepad; 2] {
+    [presence::ToGamepad::NOBODY, presence::ToGamepad::somebody(LEASE_LIFE)]
 }
 
 fn input_samples() -> Vec<input::ToCompositor> {
