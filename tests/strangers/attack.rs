@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -25,11 +25,25 @@ pub(crate) struct Target {
     pub(crate) token: String,
 }
 
-/// One attack: its name with its rate, and what carries it out until it is over.
+/// What carries an attack out until it is over.
+pub(crate) type Run = fn(&Target, &Siege) -> Result<()>;
+
+/// One attack: its name with its rate, what carries it out, and what the server is to say.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
-    pub(crate) run: fn(&Target, &Siege) -> Result<()>,
+    pub(crate) run: Run,
+    pub(crate) meant: Meant,
+}
+
+/// What the server is to say to an attack. Where it says something else, it was not attacked in the way that
+/// the attack's name says, and its withstanding proves nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Meant {
+    /// Answers that the attack knows, though limits may hold many back.
+    Answers,
+    /// Nothing.
+    Silence,
 }
 
 /// The state that an attack shares with who measures it.
@@ -37,9 +51,24 @@ pub(crate) struct Attack {
 pub(crate) struct Siege {
     over: Arc<AtomicBool>,
     blows: Arc<AtomicU64>,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What the server has said.
+#[derive(Debug, Default)]
+struct Heard {
+    /// The number of answers that were meant.
+    meant: u64,
+    /// The first other one.
+    odd: Option<String>,
 }
 
 impl Siege {
+    /// The same attack anew, whose answers are noted together with this one's.
+    pub(crate) fn another(&self) -> Self {
+        Self { heard: Arc::clone(&self.heard), ..Self::default() }
+    }
+
     /// Ends the attack.
     pub(crate) fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
@@ -58,6 +87,30 @@ impl Siege {
     /// How many there were.
     pub(crate) fn blows(&self) -> u64 {
         self.blows.load(Ordering::Relaxed)
+    }
+
+    /// Notes an answer and whether it was meant; no bytes are no answer.
+    pub(crate) fn hears(&self, answer: &[u8], is_meant: bool) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_meant {
+            _ if answer.is_empty() => {}
+            true => heard.meant += 1,
+            false => {
+                let start = answer.get(..answer.len().min(100)).unwrap_or_default();
+                heard.odd.get_or_insert_with(|| String::from_utf8_lossy(start).into_owned());
+            }
+        }
+    }
+
+    /// What was wrong with the answers; `None` if they were as they were meant to be.
+    pub(crate) fn oddity(&self, meant: Meant) -> Option<String> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&heard.odd, heard.meant) {
+            (Some(odd), _) => Some(format!("was answered {odd:?}")),
+            (None, 0) if meant == Meant::Answers => Some("was never answered".to_owned()),
+            (None, 1..) if meant == Meant::Silence => Some("was answered".to_owned()),
+            (None, _) => None,
+        }
     }
 
     /// Calls `strike` so many times a second until the attack is over or `most` are done.

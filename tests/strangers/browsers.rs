@@ -3,21 +3,26 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use lumen_tests::viewer::{Handshake, Signalling, login};
+use lumen_tests::viewer::{FromGateway, Handshake, Signalling, login};
 use serde_json::json;
 use str0m::{
     RtcConfig,
     media::{Direction, MediaKind},
 };
 
-use crate::attack::{Attack, Siege, Target};
+use crate::attack::{Attack, Meant, Siege, Target};
 
 pub(crate) fn attacks() -> Vec<Attack> {
     vec![
-        Attack { name: "browser: 1,000 offers on one WebSocket, 250 a second", run: offers },
+        Attack {
+            name: "browser: 1,000 offers on one WebSocket, 250 a second",
+            run: offers,
+            meant: Meant::Answers,
+        },
         Attack {
             name: "browser: 1,000 broken messages on one WebSocket, 250 a second",
             run: broken,
+            meant: Meant::Answers,
         },
     ]
 }
@@ -32,8 +37,14 @@ fn offer() -> Result<String> {
     Ok(json!({ "type": "offer", "sdp": offer.to_sdp_string() }).to_string())
 }
 
-/// Sends messages on one WebSocket, and opens another when the gateway has closed it.
-fn send(target: &Target, siege: &Siege, messages: &[String]) -> Result<()> {
+/// Sends messages on one WebSocket, and opens another when the gateway has closed it. `is_meant` judges what
+/// the gateway says; `None` where that is no answer to these messages.
+fn send(
+    target: &Target,
+    siege: &Siege,
+    messages: &[String],
+    is_meant: fn(&Result<FromGateway>) -> Option<bool>,
+) -> Result<()> {
     let signed_in = login(target.door, &target.token)?.signed_in()?;
     let open = || -> Result<Signalling> {
         let signalling = Signalling::open(Handshake::of(target.door).signed_in(&signed_in))?;
@@ -43,13 +54,13 @@ fn send(target: &Target, siege: &Siege, messages: &[String]) -> Result<()> {
     let mut signalling = open()?;
     siege.strike(250, 1_000, |number| {
         let message = messages.get(number as usize % messages.len()).context("a message")?;
-        let over = loop {
-            match signalling.receive() {
-                Ok(Some(_)) => {}
-                Ok(None) => break false,
-                Err(_) => break true,
+        let mut over = false;
+        while let (false, Some(said)) = (over, signalling.receive().transpose()) {
+            over = said.is_err();
+            if let Some(is_meant) = is_meant(&said) {
+                siege.hears(format!("{said:?}").as_bytes(), is_meant);
             }
-        };
+        }
         if over || signalling.send(message.clone()).is_err() {
             signalling = open()?;
         }
@@ -60,7 +71,11 @@ fn send(target: &Target, siege: &Siege, messages: &[String]) -> Result<()> {
 fn offers(target: &Target, siege: &Siege) -> Result<()> {
     str0m::crypto::from_feature_flags().install_process_default();
     let offers: Vec<String> = (0..8).map(|_| offer()).collect::<Result<_>>()?;
-    send(target, siege, &offers)
+    send(target, siege, &offers, |said| match said {
+        Ok(FromGateway::Answer { .. }) => Some(true),
+        // An offer that gives way to the next one, or is one too many.
+        _ => None,
+    })
 }
 
 fn broken(target: &Target, siege: &Siege) -> Result<()> {
@@ -71,5 +86,9 @@ fn broken(target: &Target, siege: &Siege) -> Result<()> {
         r#"{"type":"#.to_owned(),
         long,
     ];
-    send(target, siege, &messages)
+    send(target, siege, &messages, |said| match said {
+        Ok(FromGateway::Answer { .. }) => Some(false),
+        Ok(FromGateway::Closed { .. }) | Err(_) => Some(true),
+        Ok(_) => None,
+    })
 }

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use lumen_tests::{chance::Chance, patience::wait_for};
 
 use crate::{
-    attack::{Attack, Siege, Target},
+    attack::{Attack, Meant, Run, Siege, Target},
     stun::{
-        ALLOCATE, BINDING, MESSAGE_INTEGRITY, NONCE, REALM, REQUESTED_TRANSPORT, UDP, USERNAME,
-        attribute, request,
+        ALLOCATE, ALLOCATE_ERROR, BINDING, BINDING_SUCCESS, MESSAGE_INTEGRITY, NONCE, REALM,
+        REQUESTED_TRANSPORT, UDP, USERNAME, attribute, request,
     },
 };
 
@@ -21,17 +21,16 @@ const DEAR: u32 = 2_000;
 const SOCKETS: usize = 16;
 
 pub(crate) fn attacks() -> Vec<Attack> {
+    let silence = |name, run| Attack { name, run, meant: Meant::Silence };
+    let answers = |name, run| Attack { name, run, meant: Meant::Answers };
     vec![
-        Attack { name: "rtc: 5,000 malformed datagrams of 28 bytes a second", run: malformed },
-        Attack { name: "rtc: 5,000 random datagrams of 20–1500 bytes a second", run: random },
-        Attack { name: "rtc: 5,000 STUN requests of strangers a second", run: checks },
-        Attack { name: "rtc: 5,000 half DTLS, RTP and RTCP packets a second", run: fragments },
-        Attack { name: "relay: 5,000 malformed or random datagrams a second", run: relay_noise },
-        Attack { name: "relay: 5,000 STUN and TURN requests without a nonce a second", run: asked },
-        Attack {
-            name: "relay: 2,000 TURN requests with a nonce, wrongly signed, a second",
-            run: forged,
-        },
+        silence("rtc: 5,000 malformed datagrams of 28 bytes a second", malformed as Run),
+        silence("rtc: 5,000 random datagrams of 20–1500 bytes a second", random),
+        silence("rtc: 5,000 STUN requests of strangers a second", checks),
+        silence("rtc: 5,000 half DTLS, RTP and RTCP packets a second", fragments),
+        silence("relay: 5,000 malformed or random datagrams a second", relay_noise),
+        answers("relay: 5,000 STUN and TURN requests without a nonce a second", asked as Run),
+        answers("relay: 2,000 TURN requests with a nonce, wrongly signed, a second", forged),
     ]
 }
 
@@ -45,21 +44,30 @@ fn sockets() -> Result<Vec<UdpSocket>> {
     (0..SOCKETS as u8).map(bound).collect()
 }
 
-/// Sends what `make` makes, from one address after another; what comes back is dropped.
+/// Sends what `make` makes, from one address after another; what comes back may be of these types.
 fn flood(
     to: SocketAddr,
-    (siege, per_second): (&Siege, u32),
+    siege: &Siege,
+    types: &[u16],
     mut make: impl FnMut(u64) -> Vec<u8>,
 ) -> Result<()> {
     let sockets = sockets()?;
-    let mut answer = [0; 2048];
-    siege.strike(per_second, u64::MAX, |number| {
+    siege.strike(RATE, u64::MAX, |number| {
         let socket = sockets.get(number as usize % SOCKETS).context("a socket")?;
         // A full buffer loses it, as the network may.
         let _ = socket.send_to(&make(number), to);
-        while socket.recv_from(&mut answer).is_ok() {}
+        hear(socket, siege, types);
         Ok(())
     })
+}
+
+/// Takes what has come back.
+fn hear(socket: &UdpSocket, siege: &Siege, types: &[u16]) {
+    let mut answer = [0; 2048];
+    while let Ok((length, _)) = socket.recv_from(&mut answer) {
+        let answer = answer.get(..length).unwrap_or_default();
+        siege.hears(answer, types.iter().any(|wanted| answer.starts_with(&wanted.to_be_bytes())));
+    }
 }
 
 /// Random datagrams, made beforehand so that the attacker uses little of the processor.
@@ -81,16 +89,16 @@ fn malformed_message(number: u64) -> Vec<u8> {
 }
 
 fn malformed(target: &Target, siege: &Siege) -> Result<()> {
-    flood(target.media, (siege, RATE), malformed_message)
+    flood(target.media, siege, &[], malformed_message)
 }
 
 fn random(target: &Target, siege: &Siege) -> Result<()> {
     let noise = noise(7, |chance| 20 + chance.below(1481));
-    flood(target.media, (siege, RATE), |number| noise[number as usize % noise.len()].clone())
+    flood(target.media, siege, &[], |number| noise[number as usize % noise.len()].clone())
 }
 
 fn checks(target: &Target, siege: &Siege) -> Result<()> {
-    flood(target.media, (siege, RATE), |number| {
+    flood(target.media, siege, &[], |number| {
         let name = format!("{number:08x}:stranger");
         let signature: (u16, &[u8]) = (MESSAGE_INTEGRITY, &[7; 20]);
         match number % 2 {
@@ -102,7 +110,7 @@ fn checks(target: &Target, siege: &Siege) -> Result<()> {
 
 fn fragments(target: &Target, siege: &Siege) -> Result<()> {
     let noise = noise(8, |_| 120);
-    flood(target.media, (siege, RATE), |number| {
+    flood(target.media, siege, &[], |number| {
         let mut packet = noise[number as usize % noise.len()].clone();
         // The first bytes of a handshake of DTLS 1.2, of RTP, of a receiver report.
         let head: &[u8] = match number % 3 {
@@ -117,14 +125,14 @@ fn fragments(target: &Target, siege: &Siege) -> Result<()> {
 
 fn relay_noise(target: &Target, siege: &Siege) -> Result<()> {
     let noise = noise(9, |chance| 20 + chance.below(481));
-    flood(target.relay, (siege, RATE), |number| match number % 2 {
+    flood(target.relay, siege, &[], |number| match number % 2 {
         0 => malformed_message(number),
         _ => noise[number as usize % noise.len()].clone(),
     })
 }
 
 fn asked(target: &Target, siege: &Siege) -> Result<()> {
-    flood(target.relay, (siege, RATE), |number| match number % 2 {
+    flood(target.relay, siege, &[BINDING_SUCCESS, ALLOCATE_ERROR], |number| match number % 2 {
         0 => request(BINDING, number, &[]),
         _ => request(ALLOCATE, number, &[(REQUESTED_TRANSPORT, &UDP)]),
     })
@@ -135,7 +143,6 @@ fn forged(target: &Target, siege: &Siege) -> Result<()> {
     let sockets = sockets()?;
     let nonces = sockets.iter().map(|socket| challenge(socket, target.relay));
     let nonces: Vec<(Vec<u8>, Vec<u8>)> = nonces.collect::<Result<_>>()?;
-    let mut answer = [0; 2048];
     siege.strike(DEAR, u64::MAX, |number| {
         let index = number as usize % SOCKETS;
         let (socket, (realm, nonce)) = (&sockets[index], &nonces[index]);
@@ -152,7 +159,7 @@ fn forged(target: &Target, siege: &Siege) -> Result<()> {
             ],
         );
         let _ = socket.send_to(&message, target.relay);
-        while socket.recv_from(&mut answer).is_ok() {}
+        hear(socket, siege, &[ALLOCATE_ERROR]);
         Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! Strangers' connections and requests at the page's port.
 
 use std::{
+    collections::VecDeque,
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     os::fd::{AsFd, OwnedFd},
@@ -13,25 +14,34 @@ use nix::sys::socket::{
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::attack::{Attack, Siege, Target};
+use crate::attack::{Attack, Meant, Run, Siege, Target};
 
 pub(crate) fn attacks() -> Vec<Attack> {
     vec![
-        Attack { name: "gateway: 200 wrong requests of all kinds a second", run: wrong_requests },
-        Attack { name: "gateway: 40 wrong tokens a second of 250 addresses", run: wrong_tokens },
-        Attack { name: "gateway: 256 silent connections of 8 addresses", run: silent },
-        Attack { name: "gateway: 10,000 idle sockets, 2,500 opened a second", run: crowd },
-        Attack { name: "gateway: 250 requests a byte at a time (slow loris)", run: slow_loris },
-        Attack { name: "gateway: 100 requests with endless headers a second", run: large_headers },
+        answers("gateway: 200 wrong requests of all kinds a second", wrong_requests as Run),
+        answers("gateway: 40 wrong tokens a second of 250 addresses", wrong_tokens),
+        silence("gateway: 256 silent connections of 8 addresses", silent as Run),
+        silence("gateway: up to 10,000 idle sockets, 2,500 opened a second", crowd),
+        silence("gateway: 250 requests a byte at a time (slow loris)", slow_loris),
+        answers("gateway: 100 requests with endless headers a second", large_headers),
+        answers("gateway: 500 logins a second whose bodies never come", slow_bodies),
     ]
 }
 
 pub(crate) fn attacks_through_a_proxy() -> Vec<Attack> {
     vec![
-        Attack { name: "proxy: 40 wrong tokens a second of 250 browsers", run: proxied_tokens },
-        Attack { name: "proxy: 256 half requests of 8 browsers", run: proxied_silence },
-        Attack { name: "past the proxy: 256 silent connections of 8 addresses", run: silent },
+        answers("proxy: 40 wrong tokens a second of 250 browsers", proxied_tokens as Run),
+        silence("proxy: 256 half requests of 8 browsers", proxied_silence as Run),
+        silence("past the proxy: 256 silent connections of 8 addresses", silent),
     ]
+}
+
+fn answers(name: &'static str, run: Run) -> Attack {
+    Attack { name, run, meant: Meant::Answers }
+}
+
+fn silence(name: &'static str, run: Run) -> Attack {
+    Attack { name, run, meant: Meant::Silence }
 }
 
 /// Where the proxy that is trusted connects from.
@@ -57,15 +67,15 @@ fn connection_from(own: Ipv4Addr, door: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
-/// Says something and hangs up once there is an answer, or none for a second.
-fn request(door: SocketAddr, number: u64, words: &[u8]) -> Result<()> {
-    say(connection(door, number)?, words)
-}
-
-fn say(mut stream: TcpStream, words: &[u8]) -> Result<()> {
-    // A gateway that has enough of it closes at any time.
+/// Says something and hangs up once there is an answer, or none for a second: a gateway that has enough of
+/// this address closes at any time. The answer must have one of these statuses.
+fn ask(siege: &Siege, mut stream: TcpStream, words: &[u8], statuses: &[u16]) -> Result<()> {
     let _ = stream.write_all(words);
-    let _ = stream.read(&mut [0; 512]);
+    let mut answer = [0; 512];
+    let length = stream.read(&mut answer).unwrap_or_default();
+    let answer = answer.get(..length).unwrap_or_default();
+    let has = |status: &u16| answer.starts_with(format!("HTTP/1.1 {status} ").as_bytes());
+    siege.hears(answer, statuses.iter().any(has));
     Ok(())
 }
 
@@ -80,37 +90,57 @@ fn login(door: SocketAddr, token: &str, more: &str) -> String {
 
 fn wrong_requests(target: &Target, siege: &Siege) -> Result<()> {
     let door = target.door;
-    let wrong = [
-        "GET / HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n".to_owned(),
-        format!("GET /../../etc/passwd HTTP/1.1\r\nHost: {door}\r\nConnection: close\r\n\r\n"),
-        format!(
-            "POST /login HTTP/1.1\r\nHost: {door}\r\nOrigin: http://elsewhere.example\r\n\
-             Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+    // Each with the statuses it may be answered with.
+    let wrong: [(String, &[u16]); 6] = [
+        (
+            "GET /nothing HTTP/1.1\r\nHost: elsewhere.example\r\nConnection: close\r\n\r\n"
+                .to_owned(),
+            &[404],
         ),
-        login(door, "\\u0000", ""),
-        format!(
-            "GET /ws/signal HTTP/1.1\r\nHost: {door}\r\nOrigin: http://{door}\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: lumen\r\n\
-             Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        (
+            format!("GET /../../etc/passwd HTTP/1.1\r\nHost: {door}\r\nConnection: close\r\n\r\n"),
+            &[404],
         ),
-        "\u{16}\u{3}\u{1} no protocol at all\r\n\r\n".to_owned(),
+        (
+            format!(
+                "POST /login HTTP/1.1\r\nHost: {door}\r\nOrigin: http://elsewhere.example\r\n\
+                 Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+            ),
+            &[403],
+        ),
+        (login(door, "\\u0000", ""), &WRONG),
+        (
+            format!(
+                "GET /ws/signal HTTP/1.1\r\nHost: {door}\r\nOrigin: http://{door}\r\n\
+                 Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Protocol: lumen\r\n\
+                 Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+            ),
+            &[401],
+        ),
+        ("\u{16}\u{3}\u{1} no protocol at all\r\n\r\n".to_owned(), &[400]),
     ];
     siege.strike(200, u64::MAX, |number| {
-        let words = wrong.get(number as usize % wrong.len()).context("a request")?;
-        request(door, number % 1000, words.as_bytes())
+        let (words, statuses) = wrong.get(number as usize % wrong.len()).context("a request")?;
+        ask(siege, connection(door, number % 1000)?, words.as_bytes(), statuses)
     })
 }
 
+/// Statuses of a wrong token: it is wrong, or one of too many.
+const WRONG: [u16; 2] = [401, 429];
+
 fn wrong_tokens(target: &Target, siege: &Siege) -> Result<()> {
-    let guess = |number: u64| login(target.door, &format!("{number:064x}"), "");
-    siege
-        .strike(40, u64::MAX, |number| request(target.door, number % 250, guess(number).as_bytes()))
+    siege.strike(40, u64::MAX, |number| {
+        let guess = login(target.door, &format!("{number:064x}"), "");
+        ask(siege, connection(target.door, number % 250)?, guess.as_bytes(), &WRONG)
+    })
 }
 
 fn proxied_tokens(target: &Target, siege: &Siege) -> Result<()> {
     siege.strike(40, u64::MAX, |number| {
-        let guess = login(target.door, &format!("{number:064x}"), &forwarded(target, number % 250));
-        say(connection_from(PROXY, target.door)?, guess.as_bytes())
+        let forwarded = forwarded(target, number % 250);
+        let guess = login(target.door, &format!("{number:064x}"), &forwarded);
+        ask(siege, connection_from(PROXY, target.door)?, guess.as_bytes(), &WRONG)
     })
 }
 
@@ -181,14 +211,28 @@ fn slow_loris(target: &Target, siege: &Siege) -> Result<()> {
 }
 
 fn large_headers(target: &Target, siege: &Siege) -> Result<()> {
-    let line = format!("X-Large: {}\r\n", "a".repeat(8000));
+    // More than a head may have.
+    let lines = format!("X-Large: {}\r\n", "a".repeat(8000)).repeat(3);
+    let words = format!("GET / HTTP/1.1\r\nHost: {}\r\n{lines}", target.door);
     siege.strike(100, u64::MAX, |number| {
-        let mut stream = connection(target.door, number % 250)?;
-        let _ = stream.write_all(b"GET / HTTP/1.1\r\n");
-        for _ in 0..32 {
-            if stream.write_all(line.as_bytes()).is_err() {
-                break;
-            }
+        ask(siege, connection(target.door, number % 250)?, words.as_bytes(), &[431])
+    })
+}
+
+/// The gateway says when it begins to read the body.
+fn slow_bodies(target: &Target, siege: &Siege) -> Result<()> {
+    let door = target.door;
+    let words = format!(
+        "POST /login HTTP/1.1\r\nHost: {door}\r\nOrigin: http://{door}\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    );
+    let mut held = VecDeque::new();
+    siege.strike(500, u64::MAX, |number| {
+        let stream = connection(door, number % 1000)?;
+        ask(siege, stream.try_clone()?, words.as_bytes(), &[100])?;
+        held.push_back(stream);
+        if held.len() > 1000 {
+            held.pop_front();
         }
         Ok(())
     })

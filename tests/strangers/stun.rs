@@ -2,7 +2,9 @@
 
 const MAGIC: u32 = 0x2112_a442;
 pub(crate) const BINDING: u16 = 0x0001;
+pub(crate) const BINDING_SUCCESS: u16 = 0x0101;
 pub(crate) const ALLOCATE: u16 = 0x0003;
+pub(crate) const ALLOCATE_ERROR: u16 = 0x0113;
 pub(crate) const USERNAME: u16 = 0x0006;
 pub(crate) const MESSAGE_INTEGRITY: u16 = 0x0008;
 pub(crate) const REALM: u16 = 0x0014;

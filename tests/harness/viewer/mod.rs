@@ -23,7 +23,7 @@ use lumen_ipc::message::pads::PadReport;
 pub use self::{
     http::{Reply, SignedIn, get, login, post},
     presence::PageLease,
-    signalling::{Handshake, Signalling},
+    signalling::{FromGateway, Handshake, Signalling},
 };
 use crate::{patience::wait_for, rig::Rig};
 
