@@ -331,6 +331,8 @@ pub struct HostStatus {
     /// What that process has given up: the number of calls that its filter denies, and Landlock. Nothing
     /// where apps descend from it.
     pub restraint: ConfinementReport,
+    /// The options whose new values, read while the host runs, wait for its restart.
+    pub waiting: Vec<Text<64>>,
     /// The host's own workers.
     pub workers: Vec<ProcessStatus>,
     /// Every session.

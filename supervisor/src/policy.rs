@@ -57,6 +57,8 @@ pub fn capabilities(session: bool) -> CapabilitySet {
 pub struct Places {
     /// The run directory.
     pub run: PathBuf,
+    /// The configuration files, or folders of them.
+    pub config: Vec<PathBuf>,
     /// The socket for browsers, if it is a file.
     pub door: Option<PathBuf>,
     /// The folder of the group of the relay's sockets, if there is one.
@@ -89,6 +91,9 @@ fn paths(places: &Places) -> Vec<UsedPath> {
         used(Path::new("/dev/null"), Use::Write, "standard input of workers"),
         used(Path::new("/etc/ld.so.cache"), Use::Read, "workers' libraries are found by it"),
     ];
+    for config in &places.config {
+        paths.push(used(config, Use::Read, "the configuration is read anew"));
+    }
     if let Some(folder) = places.door.as_deref().and_then(Path::parent) {
         paths.push(used(folder, Use::Keep, "the socket for browsers is made anew"));
     }
@@ -262,6 +267,7 @@ mod tests {
     fn paths_of_a_host_are_written_only_in_its_own_folders() {
         let places = Places {
             run: "/run/lumen".into(),
+            config: vec!["/etc/lumen".into()],
             door: Some("/run/proxy/lumen.sock".into()),
             group: Some("/sys/fs/cgroup/lumen.service/sockets".into()),
             programs: vec!["/usr/lib/lumen/lumen-turn".into()],

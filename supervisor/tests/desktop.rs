@@ -5,6 +5,8 @@
 mod commands;
 #[path = "desktop/config_file.rs"]
 mod config_file;
+#[path = "desktop/managed.rs"]
+mod managed;
 #[path = "desktop/output.rs"]
 mod output;
 #[path = "desktop/stuck.rs"]

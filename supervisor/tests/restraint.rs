@@ -71,6 +71,7 @@ fn restraint(run: &Path) -> Restraint {
     let own = std::env::current_exe().unwrap_or_default();
     policy::host(&Places {
         run: run.to_owned(),
+        config: Vec::new(),
         door: None,
         group: None,
         programs: vec![WORKER.into()],

@@ -69,6 +69,11 @@ impl Logins {
         Self { lifetimes, entries: BTreeMap::new(), poorer: BTreeSet::new() }
     }
 
+    /// How long logins last from now on, those that there are included.
+    pub(super) const fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
+        self.lifetimes = lifetimes;
+    }
+
     /// Makes a login for `session` and its key.
     pub(super) fn give(
         &mut self,

@@ -75,6 +75,11 @@ impl Access {
         }
     }
 
+    /// How long logins last from now on, those that there are included.
+    pub fn set_lifetimes(&mut self, lifetimes: Lifetimes) {
+        self.logins.set_lifetimes(lifetimes);
+    }
+
     /// Where no sign-in is required, lets in the browsers of these users.
     #[must_use]
     pub fn open_to(self, owners: Vec<Uid>) -> Self {

@@ -17,13 +17,18 @@ use lumen_ipc::process::ExitCode;
 
 use crate::{
     config::{self, Invocation, Report, help},
-    shell::{self, config_files::Machine, start},
+    shell::{
+        self,
+        config_files::{Machine, Rereading},
+        start,
+    },
 };
 
 /// Executes a command line. `arguments` follow the program's name. Returns one of Lumen's exit
 /// codes, or that of the app if its end ended the desktop.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode {
-    let (invocation, notes) = match config::parse(arguments, &Machine) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let (invocation, notes) = match config::parse(arguments.clone(), &Machine) {
         Ok(parsed) => parsed,
         Err(error) => return failed(&error, ExitCode::Usage).into(),
     };
@@ -36,7 +41,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         Invocation::Help(Some(command)) => output::print(&help::of(command)),
         Invocation::Version => output::print(&format!("lumen {}\n", env!("CARGO_PKG_VERSION"))),
         Invocation::Run(config) => return start::run(&config),
-        Invocation::Serve(config) => return start::serve(&config),
+        Invocation::Serve(config) => return start::serve(&config, Rereading::of(arguments)),
         Invocation::Session(config) => return start::session(&config),
         Invocation::Doctor(config) => doctor::run(&config),
         Invocation::Status { name, json } => answered(status::run(&name, json)),

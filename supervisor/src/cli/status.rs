@@ -44,6 +44,10 @@ fn text(status: &HostStatus) -> String {
         status.supervisor_pid,
         restraint(&status.restraint)
     );
+    if !status.waiting.is_empty() {
+        let options: Vec<&str> = status.waiting.iter().map(|option| option.as_str()).collect();
+        text.push_str(&format!("a restart is due: {} changed\n", visible(&options.join(", "))));
+    }
     // One table, so that all parts have the same column widths.
     let sessions = status.sessions.iter().flat_map(|session| &session.workers);
     let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
@@ -205,6 +209,7 @@ mod tests {
             auth: AuthMode::Token,
             supervisor_pid: 12,
             restraint: ConfinementReport { seccomp_rules: 70, ..ConfinementReport::default() },
+            waiting: vec![Text::truncated("listen"), Text::truncated("relay-cert, relay-key")],
             workers: vec![process(None, Worker::Gateway)],
             sessions: vec![
                 session(1, "work", "foot \u{1b}[2J", vec![process(Some(1), Worker::Rtc)]),
@@ -216,15 +221,17 @@ mod tests {
             text.lines().map(|line| line.split_whitespace().take(4).collect()).collect();
         let first = "listening on 127.0.0.1:8080 (login by token), supervisor pid 12";
         assert!(text.starts_with(&format!("{first} (seccomp denies 70 calls, no Landlock)\n")));
+        let due = "\na restart is due: listen, relay-cert, relay-key changed\n";
+        assert!(text.contains(due), "{text}");
         let row = |worker| vec![worker, "100", "7", "ready"];
-        assert_eq!(words[2..4], [vec!["WORKER", "PID", "UID", "STATE"], row("gateway")]);
+        assert_eq!(words[3..5], [vec!["WORKER", "PID", "UID", "STATE"], row("gateway")]);
         assert!(text.contains(
             "\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31); no control group of its own; \
              1 program ended for memory\n"
         ));
-        assert_eq!(words[6], row("rtc"));
+        assert_eq!(words[7], row("rtc"));
         assert!(text.ends_with("\nsession 2, supervisor pid 22: it does not answer\n"), "{text}");
-        assert_eq!(text.lines().count(), 9, "{text}");
+        assert_eq!(text.lines().count(), 10, "{text}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! only legal values, and an error names where the value came from and what was expected.
 
 mod assemble;
+mod changes;
 pub mod file;
 mod guest_limits;
 pub mod help;
@@ -30,6 +31,7 @@ use lumen_ipc::{
     units::{Fps, FrameSize, Kbps, PadGrace, SessionId},
 };
 
+pub use changes::Changes;
 pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
 pub use outside::Outside;
 pub use parse::parse;

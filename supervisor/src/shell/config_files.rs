@@ -4,7 +4,9 @@
 //! are become. A user's file is that user's or root's. The checks are of the open file, not of its path.
 
 use std::{
+    cell::RefCell,
     env,
+    ffi::OsString,
     fs::{File, OpenOptions},
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -14,7 +16,7 @@ use std::{
 use nix::{libc::O_NONBLOCK, unistd::Uid};
 
 use crate::config::{
-    Outside, UsageError,
+    self, HostConfig, Invocation, Outside, UsageError,
     file::{FileText, MOST_BYTES, Scope},
 };
 
@@ -40,6 +42,57 @@ impl Outside for Machine {
             origin: fault.path.display().to_string(),
             reason: super::sentence(&fault.why),
         })
+    }
+}
+
+/// Reads the configuration of a host anew, from the same command line.
+#[derive(Debug)]
+pub(crate) struct Rereading {
+    arguments: Vec<OsString>,
+}
+
+impl Rereading {
+    /// Of this command line.
+    pub(crate) const fn of(arguments: Vec<OsString>) -> Self {
+        Self { arguments }
+    }
+
+    /// The configuration as it is now.
+    pub(crate) fn host(&self) -> Result<HostConfig, String> {
+        match config::parse(self.arguments.clone(), &Machine) {
+            Ok((Invocation::Serve(config), _)) => Ok(*config),
+            Ok(_) => Err("this command line starts no host".to_owned()),
+            Err(error) => Err(super::sentence(&error)),
+        }
+    }
+
+    /// What it is read from: the chosen file, or the folders of the usual ones, in which editors replace
+    /// files.
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
+        let asked = Asked(RefCell::default());
+        // Errors were told when the host started.
+        let _ = config::parse(self.arguments.clone(), &asked);
+        match asked.0.into_inner() {
+            Some(chosen) => vec![chosen],
+            None => {
+                let usual = [Some(PathBuf::from(OF_MACHINE)), own()].into_iter().flatten();
+                usual.filter_map(|file| Some(file.parent()?.to_owned())).collect()
+            }
+        }
+    }
+}
+
+/// Finds out which file a command line chooses.
+struct Asked(RefCell<Option<PathBuf>>);
+
+impl Outside for Asked {
+    fn variable(&self, name: &str) -> Option<String> {
+        Machine.variable(name)
+    }
+
+    fn files(&self, chosen: Option<&Path>) -> Result<Vec<FileText>, UsageError> {
+        *self.0.borrow_mut() = chosen.map(Path::to_owned);
+        Ok(Vec::new())
     }
 }
 

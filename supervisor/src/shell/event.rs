@@ -51,6 +51,10 @@ pub(crate) enum Event {
     ChildEnded,
     /// SIGINT, SIGTERM or SIGHUP.
     Signal,
+    /// SIGHUP of a service manager, for the host: the configuration is to be read anew.
+    Reload,
+    /// The service manager expects a sign of life, for the host.
+    SignDue,
     /// News of the host, for a session.
     FromHost(FromHost),
     /// News of a session, for the host.

@@ -5,7 +5,9 @@
 //! its messages concern no other session and are bounded. One that breaks the contract or does not read
 //! loses its link.
 
+mod configuration;
 mod leases;
+mod managed;
 mod memory;
 mod remembering;
 mod sessions;
@@ -31,7 +33,7 @@ use lumen_ipc_runtime::channel::Channel;
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, info, warn};
 
-pub(super) use self::memory::Memory;
+pub(super) use self::{configuration::Managed, memory::Memory};
 use self::{
     sessions::{Pending, Record, Sessions, hang_up},
     unclaimed::Unclaimed,
@@ -71,6 +73,8 @@ pub(super) struct Host {
     memory: Option<Memory>,
     /// What this process has given up.
     restraint: ConfinementReport,
+    /// The service manager, where one may have started it.
+    managed: Option<Managed>,
     /// Whether browsers can connect.
     open: bool,
     inbox: mpsc::Receiver<Event>,
@@ -102,6 +106,7 @@ impl Host {
             announces: None,
             memory: None,
             restraint: ConfinementReport::default(),
+            managed: None,
             open: false,
             inbox,
             events,
@@ -148,8 +153,11 @@ impl Host {
             Event::ExpectedDue => self.end_overdue(),
             Event::Remembered(connection) => self.welcome(connection),
             Event::WiringDue => self.wire_sessions(),
+            Event::Reload => self.reload(),
+            Event::SignDue => self.tell_alive(),
             Event::Signal => {
                 info!("the host ends");
+                self.tell_end();
                 self.crew.feed(Input::Stop);
             }
             Event::Worker(worker, instance, event) => self.take_in_worker(worker, instance, event),
@@ -194,6 +202,7 @@ impl Host {
                 Some(Action::Announce) => {
                     self.open = true;
                     self.announce();
+                    self.tell_ready();
                     for session in self.sessions.all() {
                         self.say_open(session);
                     }
@@ -255,6 +264,7 @@ impl Host {
                 info!(%session, reason, "the session is gone");
                 let gave_up = self.sessions.remove(session);
                 self.part_with(session, gave_up);
+                self.tell_condition();
             }
         }
     }
@@ -284,6 +294,7 @@ impl Host {
         if self.open {
             self.say_open(session);
         }
+        self.tell_condition();
     }
 
     fn say_open(&self, session: SessionId) {
@@ -424,6 +435,7 @@ impl Host {
             auth: self.stage.auth,
             supervisor_pid: std::process::id(),
             restraint: self.restraint.clone(),
+            waiting: self.waiting(),
             workers: self.crew.status(&self.stage, SessionId::SOLE),
             sessions: self.sessions.summaries(),
         }

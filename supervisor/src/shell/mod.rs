@@ -26,6 +26,7 @@ mod keeper;
 mod label;
 mod link;
 mod log;
+mod manager;
 mod nameless;
 mod news;
 mod owner;

@@ -26,18 +26,23 @@ pub(super) fn shed_capabilities(session: bool) -> io::Result<()> {
 }
 
 /// Restrains a process that is a host and nothing else, before it starts its workers.
-pub(super) fn host(ground: &Ground, stage: &HostStage) -> Result<ConfinementReport, ConfineError> {
-    let report = confine::restrain(&policy::host(&places(ground, stage)))?;
+pub(super) fn host(
+    ground: &Ground,
+    stage: &HostStage,
+    config: Vec<PathBuf>,
+) -> Result<ConfinementReport, ConfineError> {
+    let report = confine::restrain(&policy::host(&places(ground, stage, config)))?;
     if report.landlock_abi == 0 {
         warn!("{}", Loss::Landlock.sentence());
     }
     Ok(report)
 }
 
-fn places(ground: &Ground, stage: &HostStage) -> Places {
+fn places(ground: &Ground, stage: &HostStage, config: Vec<PathBuf>) -> Places {
     let programs = stage.staff().programs();
     Places {
         run: ground.home.directory.clone(),
+        config,
         door: match &stage.front_door.listen {
             Listen::Tcp(_) => None,
             Listen::Unix(path) => Some(PathBuf::from(path.as_str())),

@@ -309,6 +309,7 @@ fn nothing() -> HostStatus {
         auth: AuthMode::Token,
         supervisor_pid: std::process::id(),
         restraint: ConfinementReport::default(),
+        waiting: Vec::new(),
         workers: Vec::new(),
         sessions: Vec::new(),
     }

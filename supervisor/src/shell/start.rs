@@ -10,7 +10,10 @@ use std::{
 };
 
 use lumen_ipc::{process::ExitCode, text::Text, visible::visible};
-use lumen_ipc_runtime::{confine::ConfineError, log as tracing_log};
+use lumen_ipc_runtime::{
+    confine::ConfineError,
+    log::{self as tracing_log, Filter},
+};
 use nix::{
     sys::{
         signal::{SigSet, Signal},
@@ -24,13 +27,15 @@ use tracing::{info, warn};
 
 use super::{
     app::Caller,
+    config_files::Rereading,
     event::{ConnectionId, Event, Events},
     family, ffi,
-    host::{Host, Memory},
+    host::{Host, Managed, Memory},
     keeper::{self, Keeper},
     label::Label,
     link,
     log::Log,
+    manager::Manager,
     places::{self, PlaceError},
     restrained, sentence, service,
     session::{Introduction, Session},
@@ -83,6 +88,8 @@ struct Beginning {
     log: Log,
     /// Signals that ask for the end.
     signals: SignalFd,
+    /// What this process itself logs.
+    levels: Filter,
     caller: Caller,
 }
 
@@ -92,9 +99,9 @@ pub(crate) fn run(config: &RunConfig) -> process::ExitCode {
     begun(&config.host.log, true, |beginning| host_and_session(config, beginning))
 }
 
-/// Starts a host and serves it until it ends.
-pub(crate) fn serve(config: &HostConfig) -> process::ExitCode {
-    begun(&config.log, false, |beginning| host(config, beginning))
+/// Starts a host and serves it until it ends. `again` reads its configuration anew.
+pub(crate) fn serve(config: &HostConfig, again: Rereading) -> process::ExitCode {
+    begun(&config.log, false, |beginning| host(config, again, beginning))
 }
 
 /// Starts a session of a host and serves it until it ends; returns the exit status of `lumen`,
@@ -130,7 +137,7 @@ fn begun(
     if let Err(error) = levels.replace(filter.as_str()) {
         warn!(%error, "the log filter is not understood; logging at info");
     }
-    let beginning = Beginning { log: log.clone(), signals, caller: Caller::here() };
+    let beginning = Beginning { log: log.clone(), signals, levels, caller: Caller::here() };
     let code = serve(beginning).unwrap_or_else(|error| {
         log.say(&sentence(&error));
         error.exit_code().into()
@@ -157,7 +164,7 @@ fn host_and_session(
     config: &RunConfig,
     beginning: Beginning,
 ) -> Result<process::ExitCode, StartError> {
-    let Beginning { log, signals, caller } = beginning;
+    let Beginning { log, signals, caller, .. } = beginning;
     let (family, children) = family::adopt()?;
     let (host_ground, host_cast) = Ground::of_host(&caller)?;
     let host = HostStage::set(&config.host, (&host_ground, host_cast), || None)?;
@@ -179,8 +186,8 @@ fn host_and_session(
         let (near, far) = link::joined()?;
         link::attend_session(ConnectionId(0), far, host.events()).await;
         tokio::spawn(link::attend_own_host(near, session.events()));
-        tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
-        tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
+        tokio::spawn(watch_signals(signals, session.events(), |_| Event::Signal));
+        tokio::spawn(watch_signals(children, session.events(), |_| Event::ChildEnded));
         let admin = UnixListener::from_std(admin)?;
         tokio::spawn(service::admin(admin, host.events(), log.clone()));
         let (host_ends, session_ends) = (host.events(), session.run());
@@ -195,8 +202,16 @@ fn host_and_session(
     })
 }
 
-fn host(config: &HostConfig, beginning: Beginning) -> Result<process::ExitCode, StartError> {
-    let Beginning { log, signals, caller } = beginning;
+fn host(
+    config: &HostConfig,
+    again: Rereading,
+    beginning: Beginning,
+) -> Result<process::ExitCode, StartError> {
+    let Beginning { log, signals, levels, caller } = beginning;
+    // Before this process gives up to connect.
+    let manager = Manager::find();
+    // Without a manager it is the terminal that hangs up.
+    let reloads = manager.is_there();
     let (ground, cast) = Ground::of_host(&caller)?;
     ground.warn();
     let file = ground.home.state(&config.name);
@@ -204,7 +219,7 @@ fn host(config: &HostConfig, beginning: Beginning) -> Result<process::ExitCode, 
     let was = stage.memory.take().unwrap_or_default();
     let relay = stage.kept_relay.take();
     // The keeper's thread, which is started next, has no more than this one.
-    let restraint = restrained::host(&ground, &stage)?;
+    let restraint = restrained::host(&ground, &stage, again.places())?;
     let memory = Memory::new(Keeper::start(file)?, relay, config.lifetimes.idle);
     let sessions = places::listen_for_links(&ground.home.sessions(&config.name))?;
     let access = Access::new(config.auth, config.lifetimes);
@@ -214,8 +229,13 @@ fn host(config: &HostConfig, beginning: Beginning) -> Result<process::ExitCode, 
         let fence = (ground.namespaces, Roster::default());
         let host = Host::new(stage, access, fence, log.clone());
         let host = host.announced_on(log.clone()).remembering(memory, &was).restrained(restraint);
+        let host = host.managed(Managed::new(manager, config.clone(), again, levels));
         tokio::spawn(link::accept_sessions(arrivals, host.events()));
-        tokio::spawn(watch_signals(signals, host.events(), || Event::Signal));
+        let news = move |signal| match signal == Signal::SIGHUP as u32 && reloads {
+            true => Event::Reload,
+            false => Event::Signal,
+        };
+        tokio::spawn(watch_signals(signals, host.events(), news));
         tokio::spawn(service::admin(admin, host.events(), log.clone()));
         let outcome = host.run().await;
         Ok(conclude(outcome, &log).unwrap_or_else(|| ExitCode::Ok.into()))
@@ -226,7 +246,7 @@ fn session_of_host(
     config: &SessionConfig,
     beginning: Beginning,
 ) -> Result<process::ExitCode, StartError> {
-    let Beginning { log, signals, caller } = beginning;
+    let Beginning { log, signals, caller, .. } = beginning;
     let (family, children) = family::adopt()?;
     let (ground, cast) = Ground::of_session(&caller, config.user.as_deref())?;
     ground.warn();
@@ -241,8 +261,8 @@ fn session_of_host(
         let fence = (ground.namespaces, Roster::default());
         let session = Session::new(stage, introduction, fence, family, log);
         tokio::spawn(link::keep_host(host, session.events()));
-        tokio::spawn(watch_signals(signals, session.events(), || Event::Signal));
-        tokio::spawn(watch_signals(children, session.events(), || Event::ChildEnded));
+        tokio::spawn(watch_signals(signals, session.events(), |_| Event::Signal));
+        tokio::spawn(watch_signals(children, session.events(), |_| Event::ChildEnded));
         Ok(session.run().await)
     })
 }
@@ -287,15 +307,15 @@ fn block_signals() -> io::Result<SignalFd> {
 async fn watch_signals(
     signals: SignalFd,
     events: Events,
-    news: impl Fn() -> Event,
+    news: impl Fn(u32) -> Event,
 ) -> io::Result<()> {
     let waiting = spawn::watched(signals.as_fd().try_clone_to_owned()?)?;
     loop {
         let mut ready = waiting.readable().await?;
         match signals.read_signal()? {
-            Some(_) => {
+            Some(signal) => {
                 // It fails only when the event loop has ended.
-                let _ = events.send(news()).await;
+                let _ = events.send(news(signal.ssi_signo)).await;
             }
             None => ready.clear_ready(),
         }

@@ -34,8 +34,13 @@ pub(in super::super) struct Memory {
 impl Memory {
     /// `idle` is how long a login lasts unused.
     pub(in super::super) fn new(keeper: Keeper, relay: Option<KeptRelay>, idle: Duration) -> Self {
-        let longest_age = LONGEST_AGE.min(idle / SHARE_OF_IDLE);
+        let longest_age = longest_age(idle);
         Self { keeper, relay, longest_age, kept: None, expected: BTreeMap::new() }
+    }
+
+    /// `idle` is how long a login lasts unused from now on.
+    pub(super) fn set_idle(&mut self, idle: Duration) {
+        self.longest_age = longest_age(idle);
     }
 
     /// Stores a state, to which it adds the relay's part; `then` is called when that is done.
@@ -83,6 +88,10 @@ impl Memory {
         self.expected.retain(|session, _| !late.contains(session));
         late
     }
+}
+
+fn longest_age(idle: Duration) -> Duration {
+    LONGEST_AGE.min(idle / SHARE_OF_IDLE)
 }
 
 /// The wall-clock time; before 1970 no stored time is trusted.

@@ -11,6 +11,7 @@ use lumen_ipc::{
     front_door::{FrontDoor, Listen},
     message::{grants::ToWorker, session::Audience},
     service::AuthMode,
+    text::Text,
 };
 
 use super::{
@@ -119,6 +120,11 @@ impl HostStage {
             _door_file: door.file,
             _cast: cast,
         })
+    }
+
+    /// What workers log from their next start on.
+    pub(crate) fn set_log(&mut self, log: Text<128>) {
+        self.staff.set_log(log);
     }
 
     /// The address of the page. An unspecified address is shown as loopback. With a Unix socket, the page is

@@ -219,6 +219,11 @@ impl Staff {
         self.programs.iter().map(|(_, program)| program)
     }
 
+    /// What workers log from their next start on.
+    fn set_log(&mut self, log: Text<128>) {
+        self.log = log;
+    }
+
     /// Tells rtc where the relay is, from its next start on.
     pub(crate) fn tell_relay(&mut self, near: Option<SocketAddr>) {
         plan::tell_relay(&mut self.plan, near);

@@ -1,0 +1,105 @@
+//! What has changed between the configuration of a host that runs and the one that was read anew.
+
+use lumen_ipc::text::Text;
+
+use super::HostConfig;
+use crate::broker::Lifetimes;
+
+/// What a host does about a new configuration.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Changes {
+    /// How long logins last, if that has changed; it takes effect at once.
+    pub lifetimes: Option<Lifetimes>,
+    /// The log filter, if that has changed; it takes effect at once for lumen itself, and for each worker when
+    /// that is started again.
+    pub log: Option<Text<128>>,
+    /// The options that take effect when the host is started again: sockets are bound and workers hold them.
+    pub waiting: Vec<&'static str>,
+}
+
+impl HostConfig {
+    /// The changes from this configuration to `new`.
+    #[must_use]
+    pub fn changes_to(&self, new: &Self) -> Changes {
+        let fixed = self.fixed().into_iter().zip(new.fixed());
+        Changes {
+            lifetimes: (self.lifetimes != new.lifetimes).then_some(new.lifetimes),
+            log: (self.log != new.log).then(|| new.log.clone()),
+            waiting: fixed.filter(|(old, new)| old != new).map(|((name, _), _)| name).collect(),
+        }
+    }
+
+    /// The options that cannot change while the host runs, and their values as text.
+    fn fixed(&self) -> [(&'static str, String); 12] {
+        let Self {
+            name,
+            front_door,
+            auth,
+            lifetimes: _,
+            public_address,
+            relay,
+            log: _,
+            workers_dir,
+        } = self;
+        let tls = relay.as_ref().and_then(|relay| relay.tls.as_ref());
+        let of_tls = tls.map(|tls| (&tls.certificate, &tls.key, &tls.name));
+        [
+            ("name", name.to_string()),
+            ("listen", front_door.listen.to_string()),
+            ("trusted-proxy", format!("{:?}", front_door.trusted)),
+            ("base-path", front_door.base.to_string()),
+            ("auth", format!("{auth:?}")),
+            ("public-address", format!("{public_address:?}")),
+            ("relay", relay.is_some().to_string()),
+            ("relay-port", format!("{:?}", relay.as_ref().map(|relay| relay.port))),
+            ("relay-tls-port", format!("{:?}", tls.map(|tls| tls.port))),
+            ("relay-cert, relay-key", format!("{:?}", of_tls.map(|(cert, key, _)| (cert, key)))),
+            ("relay-name", format!("{:?}", of_tls.map(|(_, _, name)| name))),
+            ("workers-dir", format!("{workers_dir:?}")),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Invocation, parse};
+    use super::*;
+
+    fn host(line: &str) -> HostConfig {
+        let line = format!("serve {line}");
+        match parse(line.split_whitespace().map(Into::into), &|_: &str| None) {
+            Ok((Invocation::Serve(config), _)) => *config,
+            other => panic!("not serve: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn lifetimes_and_log_change_at_once_and_all_else_at_the_next_start() {
+        let changes = host("").changes_to(&host("--login-idle 1h --log debug"));
+        assert_eq!(changes.lifetimes.map(|times| times.idle.as_secs()), Some(3600));
+        assert_eq!(changes.log.map(|log| log.as_str().to_owned()).as_deref(), Some("debug"));
+        assert_eq!(changes.waiting, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn each_option_that_waits_for_a_restart_is_named() {
+        let cases = [
+            ("--listen 127.0.0.1:9", vec!["listen"]),
+            ("--trusted-proxy ::1", vec!["trusted-proxy"]),
+            ("--base-path /desk/", vec!["base-path"]),
+            ("--public-address 203.0.113.5", vec!["public-address"]),
+            ("--relay off", vec!["relay", "relay-port"]),
+            ("--relay-port 9", vec!["relay-port"]),
+            ("--workers-dir /x", vec!["workers-dir"]),
+            ("--name x", vec!["name"]),
+            (
+                "--relay-cert /c --relay-key /k --relay-name relay.example.org",
+                vec!["relay-tls-port", "relay-cert, relay-key", "relay-name"],
+            ),
+        ];
+        for (line, waiting) in cases {
+            assert_eq!(host("").changes_to(&host(line)).waiting, waiting, "{line}");
+        }
+        assert_eq!(host("").changes_to(&host("")), Changes::default());
+    }
+}
