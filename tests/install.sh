@@ -59,6 +59,8 @@ command:unshare                  util-linux
 pam:google_authenticator         libpam-google-authenticator
 command:sway                     sway
 command:sysctl                   procps
+command:systemd-analyze          systemd
+command:systemd-socket-activate  systemd
 command:turnutils_uclient        coturn
 python-gtk3                      gir1.2-gtk-3.0 python3-gi
 python-gtk4                      gir1.2-gtk-4.0 python3-gi

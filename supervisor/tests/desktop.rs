@@ -1,6 +1,8 @@
 //! The real `lumen` with stubs in every worker's place: start, stop, death and bad input. Runs as
 //! whoever runs the tests, root or not; needs loopback and `/bin/sh`.
 
+#[path = "desktop/activation.rs"]
+mod activation;
 #[path = "desktop/commands.rs"]
 mod commands;
 #[path = "desktop/config_file.rs"]

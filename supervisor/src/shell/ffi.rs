@@ -6,7 +6,7 @@ use std::{
     ffi::{CStr, CString, OsStr},
     io::{self, Read},
     mem::MaybeUninit,
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
 
@@ -58,6 +58,22 @@ pub(crate) fn codeset(locale: &OsStr) -> Option<String> {
     // SAFETY: `found` came from newlocale, nobody else has it, and nothing of it is used hereafter.
     unsafe { libc::freelocale(found) };
     Some(set)
+}
+
+/// Takes over a descriptor with which this process was started, and gives it a number from `least` on. Only
+/// for numbers that nothing in this process owns: at the start, before anything is opened.
+pub(crate) fn take_over(number: RawFd, least: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC makes another descriptor, or fails if `number` is none.
+    let moved = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, least) };
+    if moved < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just returned `moved`, which nothing else owns.
+    let moved = unsafe { OwnedFd::from_raw_fd(moved) };
+    // SAFETY: `number` is open, or it could not have been duplicated, and by the contract of this function
+    // nothing else owns it.
+    drop(unsafe { OwnedFd::from_raw_fd(number) });
+    Ok(moved)
 }
 
 /// How to mark descriptors as close-on-exec.

@@ -1,11 +1,12 @@
 //! Everything that touches the operating system: [`start`] carries out `lumen run`, `lumen serve` and
 //! `lumen session`.
 //!
-//! Order: descriptors 3 and 4 are reserved, the [`stage`] is set (which finds everything that can be
+//! Order: sockets of a service manager are moved up, descriptors 3 and 4 are reserved, the [`stage`] is set (which finds everything that can be
 //! wrong), then the loops of [`host`] and [`session`] own everything until they end. One thread does all
 //! this, because a child's death signal is tied to the thread that forked it. Other threads carry the
 //! [`log`] and do what would block the loops.
 
+mod activation;
 mod addresses;
 mod app;
 mod child;

@@ -138,8 +138,8 @@ pub(crate) struct Listener {
 /// Keeps a Unix socket's path reserved; frees it on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// Removed before the lock is released.
-    _file: Temporary,
+    /// Removed before the lock is released; `None` where the service manager made it.
+    _file: Option<Temporary>,
     _lock: Flock<File>,
 }
 
@@ -170,15 +170,26 @@ fn listening(
     path: &Path,
     bind: impl FnOnce(&Path) -> io::Result<UnixListener>,
 ) -> Result<Listener, PlaceError> {
+    let lock = lock_beside(path)?;
+    let socket = bind_private(path, bind)?;
+    let file = Some(Temporary::File(path.to_owned()));
+    Ok(Listener { socket, place: Place { _file: file, _lock: lock } })
+}
+
+/// A socket at `path` that the service manager made and keeps.
+pub(crate) fn adopt(path: &Path, socket: UnixListener) -> Result<Listener, PlaceError> {
+    let lock = lock_beside(path)?;
+    Ok(Listener { socket, place: Place { _file: None, _lock: lock } })
+}
+
+/// The lock of a socket's path.
+fn lock_beside(path: &Path) -> Result<Flock<File>, PlaceError> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
-    let lock = lock(Path::new(&lock_path)).map_err(|error| match error {
+    lock(Path::new(&lock_path)).map_err(|error| match error {
         PlaceError::Taken(_) => PlaceError::Taken(path.to_owned()),
         other => other,
-    })?;
-    let socket = bind_private(path, bind)?;
-    let file = Temporary::File(path.to_owned());
-    Ok(Listener { socket, place: Place { _file: file, _lock: lock } })
+    })
 }
 
 /// Listens again at a path whose [`Place`] is held.

@@ -119,7 +119,7 @@ impl Relay {
         config: &RelayConfig,
         host: &Whereabouts<'_>,
         kept: Option<KeptRelay>,
-        origin: &Origin,
+        (origin, passed): (&Origin, Vec<(OwnedFd, SocketAddr)>),
     ) -> Result<(Self, RelayMint, RelayFacts), RelayError> {
         let local = host.local;
         let tls = config.tls.as_ref();
@@ -133,7 +133,10 @@ impl Relay {
             false => bind(addresses, &wildcards(local), port, origin),
         };
         let addresses = addresses(host.addresses, local);
-        let sockets = chosen_or_free(wanted.0, "relay-port", |port| bind(&addresses, port))?;
+        let sockets = match passed.is_empty() {
+            true => chosen_or_free(wanted.0, "relay-port", |port| bind(&addresses, port))?,
+            false => beside(passed, &addresses, origin)?,
+        };
         let secured =
             tls.map(|_| chosen_or_free(wanted.1, "relay-tls-port", |port| bind(&[], port)));
         let secured = secured.transpose()?;
@@ -259,6 +262,23 @@ fn near(datagrams: &[Bound]) -> Option<SocketAddr> {
 fn own(all: &[IpAddr], public: Option<IpAddr>) -> Vec<IpAddr> {
     let other = |ip: &&IpAddr| public.is_none_or(|public| ip.is_ipv4() != public.is_ipv4());
     public.into_iter().chain(all.iter().filter(other).copied()).collect()
+}
+
+/// Binds the sockets for datagrams to the port of those for connections, which the service manager made.
+fn beside(
+    passed: Vec<(OwnedFd, SocketAddr)>,
+    addresses: &[IpAddr],
+    origin: &Origin,
+) -> Result<Sockets, RelayError> {
+    let port = passed.first().map_or(0, |(_, address)| address.port());
+    let failed = |source| RelayError::Bind { port, option: "relay-port", source };
+    let mut datagrams = Vec::new();
+    for ip in addresses {
+        let bound = sockets::datagrams(SocketAddr::new(*ip, port), origin);
+        datagrams.extend(if_there(bound, *ip).map_err(failed)?);
+    }
+    let bound = |(socket, address)| Bound { socket, address };
+    Ok(Sockets { port, datagrams, streams: passed.into_iter().map(bound).collect() })
 }
 
 /// Binds `port`, or a free one if it is in use.

@@ -26,6 +26,7 @@ use tokio::net::UnixListener;
 use tracing::{info, warn};
 
 use super::{
+    activation::{self, Activation, ActivationError},
     app::Caller,
     config_files::Rereading,
     event::{ConnectionId, Event, Events},
@@ -53,6 +54,9 @@ use crate::{
 /// Why a desktop or host could not start.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
+    /// A socket of the service manager cannot be used.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     /// The event loop cannot be set up.
     #[error("cannot set up the event loop")]
     Loop(#[from] io::Error),
@@ -77,7 +81,9 @@ impl StartError {
     /// The exit code of `lumen` for this error.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Loop(_) | Self::Randomness(_) | Self::Restraint(_) => ExitCode::CouldNotStart,
+            Self::Activation(_) | Self::Loop(_) | Self::Randomness(_) | Self::Restraint(_) => {
+                ExitCode::CouldNotStart
+            }
             Self::Stage(error) => error.exit_code(),
         }
     }
@@ -91,6 +97,8 @@ struct Beginning {
     /// What this process itself logs.
     levels: Filter,
     caller: Caller,
+    /// The sockets that the service manager made, if this is a host alone.
+    sockets: Activation,
 }
 
 /// Starts a host and its one session and serves both until they end; returns the exit status of
@@ -116,14 +124,10 @@ fn begun(
     session: bool,
     serve: impl FnOnce(Beginning) -> Result<process::ExitCode, StartError>,
 ) -> process::ExitCode {
-    let prepared = hidden_if_root()
-        // Before the first thread, which would keep what it has.
-        .and_then(|()| restrained::shed_capabilities(session))
-        .and_then(|()| ReservedNumbers::take())
-        .and_then(|reserved| Ok((reserved, block_signals()?, Log::start()?)));
-    let (_reserved, signals, log) = match prepared {
+    let prepared = prepare(session);
+    let (_reserved, sockets, signals, log) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return unheard(&StartError::from(error)),
+        Err(error) => return unheard(&error),
     };
     let said = log.clone();
     panic::set_hook(Box::new(move |bug| {
@@ -137,13 +141,30 @@ fn begun(
     if let Err(error) = levels.replace(filter.as_str()) {
         warn!(%error, "the log filter is not understood; logging at info");
     }
-    let beginning = Beginning { log: log.clone(), signals, levels, caller: Caller::here() };
+    let beginning =
+        Beginning { log: log.clone(), signals, levels, caller: Caller::here(), sockets };
     let code = serve(beginning).unwrap_or_else(|error| {
         log.say(&sentence(&error));
         error.exit_code().into()
     });
     log.flush();
     code
+}
+
+type Prepared = (ReservedNumbers, Activation, SignalFd, Log);
+
+/// What comes before the first thread, which would keep what this process has, and before anything is
+/// opened.
+fn prepare(session: bool) -> Result<Prepared, StartError> {
+    let passed = activation::take()?;
+    hidden_if_root()?;
+    restrained::shed_capabilities(session)?;
+    let reserved = ReservedNumbers::take()?;
+    if session && let Some((name, _)) = passed.first() {
+        return Err(ActivationError::Unknown(name.clone()).into());
+    }
+    let sockets = Activation::of(passed)?;
+    Ok((reserved, sockets, block_signals()?, Log::start()?))
 }
 
 /// Root's memory is root's: of every desktop, relay and token.
@@ -167,7 +188,8 @@ fn host_and_session(
     let Beginning { log, signals, caller, .. } = beginning;
     let (family, children) = family::adopt()?;
     let (host_ground, host_cast) = Ground::of_host(&caller)?;
-    let host = HostStage::set(&config.host, (&host_ground, host_cast), || None)?;
+    let host =
+        HostStage::set(&config.host, (&host_ground, host_cast), Activation::default(), || None)?;
     let (ground, cast) = Ground::of_session(&caller, config.session.user.as_deref())?;
     ground.warn();
     let label = Label::of_only_session(&config.host.name);
@@ -207,7 +229,9 @@ fn host(
     again: Rereading,
     beginning: Beginning,
 ) -> Result<process::ExitCode, StartError> {
-    let Beginning { log, signals, levels, caller } = beginning;
+    let Beginning { log, signals, levels, caller, sockets } = beginning;
+    let asked = config;
+    let config = &at_passed(config, &sockets);
     // Before this process gives up to connect.
     let manager = Manager::find();
     // Without a manager it is the terminal that hangs up.
@@ -215,13 +239,20 @@ fn host(
     let (ground, cast) = Ground::of_host(&caller)?;
     ground.warn();
     let file = ground.home.state(&config.name);
-    let mut stage = HostStage::set(config, (&ground, cast), || keeper::load(&file))?;
+    let mut stage = HostStage::set(config, (&ground, cast), sockets, || keeper::load(&file))?;
     let was = stage.memory.take().unwrap_or_default();
     let relay = stage.kept_relay.take();
     // The keeper's thread, which is started next, has no more than this one.
     let restraint = restrained::host(&ground, &stage, again.places())?;
     let memory = Memory::new(Keeper::start(file)?, relay, config.lifetimes.idle);
-    let sessions = places::listen_for_links(&ground.home.sessions(&config.name))?;
+    let place = ground.home.sessions(&config.name);
+    let sessions = match stage.sessions.take() {
+        Some(socket) => {
+            activation::ready("sessions", &socket, &place)?;
+            places::adopt(&place, socket)?
+        }
+        None => places::listen_for_links(&place)?,
+    };
     let access = Access::new(config.auth, config.lifetimes);
     runtime()?.block_on(async {
         let admin = UnixListener::from_std(stage.admin.socket.try_clone()?)?;
@@ -229,7 +260,7 @@ fn host(
         let fence = (ground.namespaces, Roster::default());
         let host = Host::new(stage, access, fence, log.clone());
         let host = host.announced_on(log.clone()).remembering(memory, &was).restrained(restraint);
-        let host = host.managed(Managed::new(manager, config.clone(), again, levels));
+        let host = host.managed(Managed::new(manager, asked.clone(), again, levels));
         tokio::spawn(link::accept_sessions(arrivals, host.events()));
         let news = move |signal| match signal == Signal::SIGHUP as u32 && reloads {
             true => Event::Reload,
@@ -240,6 +271,15 @@ fn host(
         let outcome = host.run().await;
         Ok(conclude(outcome, &log).unwrap_or_else(|| ExitCode::Ok.into()))
     })
+}
+
+/// The configuration of a host at the address of the socket for browsers that was passed.
+fn at_passed(config: &HostConfig, sockets: &Activation) -> HostConfig {
+    let mut config = config.clone();
+    if let Some(page) = &sockets.page {
+        config.front_door.listen = page.listen.clone();
+    }
+    config
 }
 
 fn session_of_host(

@@ -3,7 +3,8 @@
 use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::fd::BorrowedFd,
+    os::{fd::BorrowedFd, unix::net::UnixListener},
+    path::Path,
     slice,
 };
 
@@ -16,6 +17,7 @@ use lumen_ipc::{
 
 use super::{
     super::{
+        activation::{self, Activation, Page},
         enclosure::Origin,
         owner,
         places::{self, Listener, Temporary},
@@ -51,6 +53,8 @@ pub(crate) struct HostStage {
     /// The host's loop takes it.
     pub(crate) mint: Option<RelayMint>,
     pub(crate) admin: Listener,
+    /// The socket for sessions, where the service manager made it.
+    pub(crate) sessions: Option<UnixListener>,
     /// The state that an earlier host stored, without the relay's part.
     pub(crate) memory: Option<State>,
     /// The relay's part of the state to store.
@@ -65,15 +69,19 @@ impl HostStage {
     pub(crate) fn set(
         config: &HostConfig,
         (ground, cast): (&Ground, HostCast),
+        sockets: Activation,
         memory: impl FnOnce() -> Option<State>,
     ) -> Result<Self, StageError> {
         // First of all: while this socket is held, no other host of this name can start.
-        let admin = places::listen(&ground.home.socket(&config.name))?;
+        let admin = admin(&ground.home.socket(&config.name), sockets.admin)?;
         if config.auth == AuthMode::None {
             owners_are_known(&config.front_door.listen)?;
         }
         let mut memory = memory();
-        let door = door(&config.front_door.listen, memory.is_some())?;
+        let door = match sockets.page {
+            Some(Page { socket, listen }) => Door { socket, listen, file: None },
+            None => door(&config.front_door.listen, memory.is_some())?,
+        };
         let addresses = sockets::addresses();
         let whereabouts = Whereabouts {
             local: config.front_door.is_local(),
@@ -84,8 +92,9 @@ impl HostStage {
         let kept = memory.as_mut().and_then(|memory| memory.relay.take());
         let relay = config.relay.as_ref();
         let origin = relay.map(|_| Origin::enclosed("turn")).unwrap_or_default();
-        let relay =
-            relay.map(|relay| Relay::set(relay, &whereabouts, kept, &origin)).transpose()?;
+        let relay = relay
+            .map(|relay| Relay::set(relay, &whereabouts, kept, (&origin, sockets.relay)))
+            .transpose()?;
         let (relay, mint, found) = match relay {
             Some((relay, mint, found)) => (Some(relay), Some(mint), Some(found)),
             None => (None, None, None),
@@ -115,6 +124,7 @@ impl HostStage {
             relay_near,
             mint,
             admin,
+            sessions: sockets.sessions,
             memory,
             kept_relay,
             _door_file: door.file,
@@ -142,6 +152,13 @@ impl HostStage {
         };
         format!("{site}{}", self.front_door.base)
     }
+}
+
+/// The socket for administrators.
+fn admin(path: &Path, passed: Option<UnixListener>) -> Result<Listener, StageError> {
+    let Some(socket) = passed else { return Ok(places::listen(path)?) };
+    activation::ready("admin", &socket, path)?;
+    Ok(places::adopt(path, socket)?)
 }
 
 /// Fails where nobody could be let in without a token, because the kernel does not tell whose a browser is.

@@ -25,6 +25,7 @@ use tracing::warn;
 
 pub(crate) use self::{host::HostStage, session::SessionStage};
 use super::{
+    activation::ActivationError,
     app::{Caller, NoApp},
     enclosure::Origin,
     fence::{self, Found, Namespaces, NoFence, Refused},
@@ -46,6 +47,9 @@ use crate::{
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
+    /// A socket of the service manager cannot be used.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     /// The app cannot be started.
     #[error(transparent)]
     App(#[from] NoApp),
