@@ -9,6 +9,8 @@ mod commands;
 mod config_file;
 #[path = "desktop/managed.rs"]
 mod managed;
+#[path = "desktop/namespaces.rs"]
+mod namespaces;
 #[path = "desktop/output.rs"]
 mod output;
 #[path = "desktop/stuck.rs"]

@@ -4,7 +4,7 @@
 //!
 //! INVARIANT: a failed step fails the worker. There are two exceptions, which are decided once,
 //! before anything runs, and logged: root does without namespaces if the kernel forbids or lacks
-//! them, as in most containers; so does an ordinary user, also if a security module forbids them or
+//! them, also to the users that it becomes, as in most containers; so does an ordinary user, also if a security module forbids them or
 //! their limit is zero. Any other error (no memory, a limit that has been reached) may be caused by
 //! another process and pass: it never costs the workers their fence. Changing the user and giving
 //! up privileges are never left out.
@@ -38,8 +38,9 @@ pub(crate) enum Namespaces {
     Shared,
     /// Network, IPC and host name, made with root's privilege.
     Privileged,
-    /// The same and a user namespace, which an ordinary user needs to create them. It maps the user
-    /// to itself, so that no capability outlives exec.
+    /// The same and a user namespace, which an ordinary user needs to create them, and so does a root
+    /// without CAP_SYS_ADMIN, once it has become the worker's user. It maps the user to itself, so that no
+    /// capability outlives exec.
     WithUser,
 }
 
@@ -199,6 +200,8 @@ pub(crate) struct Found {
     pub(crate) refused: Option<Refused>,
 }
 
+const WITH_USER: Namespaces = Namespaces::WithUser;
+
 /// Tries, as each of `users`, what workers may do. For the start.
 pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
     let (wanted, others) = match users {
@@ -214,12 +217,22 @@ pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
     let first = others.first().copied().flatten();
     let mut found = Found { namespaces: wanted, refused: None };
     if let Err(refused) = try_out(first, wanted)? {
-        found = without_namespaces(users, refused, Limits::here())?;
+        found = match is_for_users_to_make(wanted, refused) && try_out(first, WITH_USER)?.is_ok() {
+            true => Found { namespaces: WITH_USER, refused: None },
+            false => without_namespaces(users, refused, Limits::here())?,
+        };
     }
     for identity in others {
         try_out(identity, found.namespaces)?.map_err(mandatory)?;
     }
     Ok(found)
+}
+
+/// Whether root was refused what the users that it becomes may be permitted: it lacks CAP_SYS_ADMIN.
+fn is_for_users_to_make(wanted: Namespaces, refused: Refused) -> bool {
+    wanted == Namespaces::Privileged
+        && refused.is_about_namespaces()
+        && refused.errno == Errno::EPERM
 }
 
 fn without_namespaces(users: Users, refused: Refused, limits: Limits) -> Result<Found, NoFence> {
@@ -269,7 +282,8 @@ impl Fence {
     /// The fence of a worker that becomes `identity` (`None` for the current user). To be made
     /// before the fork.
     pub(crate) fn new(identity: Option<Identity>, namespaces: Namespaces) -> io::Result<Self> {
-        let (uid, gid) = (unistd::geteuid(), unistd::getegid());
+        let own = (unistd::geteuid().as_raw(), unistd::getegid().as_raw());
+        let (uid, gid) = identity.map_or(own, |identity| (identity.uid, identity.gid));
         Ok(Self {
             parent: unistd::getpid(),
             identity,
@@ -283,23 +297,37 @@ impl Fence {
     /// locks.
     pub(crate) fn put_up(&self) -> Result<(), Refused> {
         forbid_core_dumps()?;
-        if self.namespaces != Namespaces::Shared {
+        if self.namespaces == Namespaces::Privileged {
             unshare(self.namespaces.flags()).map_err(at(Step::Namespaces))?;
-        }
-        if self.namespaces == Namespaces::WithUser {
-            let write = |path, content| write_file(path, content).map_err(at(Step::UserMap));
-            write(c"/proc/self/setgroups", c"deny")?;
-            write(c"/proc/self/uid_map", &self.uid_map)?;
-            write(c"/proc/self/gid_map", &self.gid_map)?;
         }
         // If it cannot be emptied, it still grants nothing: see the last step but one.
         ffi::empty_bounding_set();
         if let Some(identity) = self.identity {
             become_user(identity, &[])?;
         }
+        if self.namespaces == Namespaces::WithUser {
+            self.make_with_user()?;
+            // A user namespace begins with all capabilities over itself.
+            ffi::empty_bounding_set();
+        }
         prctl::set_no_new_privs().map_err(at(Step::Privileges))?;
         // After the change of user, which resets it.
         die_with(self.parent, Signal::SIGKILL)
+    }
+}
+
+impl Fence {
+    fn make_with_user(&self) -> Result<(), Refused> {
+        unshare(self.namespaces.flags()).map_err(at(Step::Namespaces))?;
+        if self.identity.is_some() {
+            // A process that has changed its user does not own its files in /proc until it is dumpable
+            // again; its limit of core dumps is zero already.
+            prctl::set_dumpable(true).map_err(at(Step::UserMap))?;
+        }
+        let write = |path, content| write_file(path, content).map_err(at(Step::UserMap));
+        write(c"/proc/self/setgroups", c"deny")?;
+        write(c"/proc/self/uid_map", &self.uid_map)?;
+        write(c"/proc/self/gid_map", &self.gid_map)
     }
 }
 
@@ -392,6 +420,15 @@ mod tests {
         assert!(outcome(Errno::EPERM).is_ok() && outcome(Errno::ENOSYS).is_ok());
         assert!(matches!(outcome(Errno::ENOSPC), Err(NoFence::Namespaces(_))));
         assert!(matches!(outcome(Errno::ENOMEM), Err(NoFence::Namespaces(_))));
+    }
+
+    #[test]
+    fn namespaces_refused_to_root_for_want_of_power_are_tried_by_its_users() {
+        let tried = |wanted, step, errno| is_for_users_to_make(wanted, refused(step, errno));
+        assert!(tried(Namespaces::Privileged, Step::Namespaces, Errno::EPERM));
+        assert!(!tried(Namespaces::Privileged, Step::Namespaces, Errno::ENOMEM));
+        assert!(!tried(Namespaces::Privileged, Step::User, Errno::EPERM));
+        assert!(!tried(Namespaces::WithUser, Step::Namespaces, Errno::EPERM));
     }
 
     #[test]
