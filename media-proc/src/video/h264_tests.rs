@@ -171,6 +171,24 @@ fn encode_scrolled_page_is_direct_and_small() {
 }
 
 #[test]
+fn encode_scrolled_page_takes_bits_for_the_new_rows_only() {
+    // At the lower edge macroblocks are half known and half new.
+    for rows in [2_usize, 4, 6, 8] {
+        let mut stream = Stream::begin(23);
+        let (whole, _) = stream.encode(PictureKind::Fresh, &all(), 23);
+        stream.encode(PictureKind::Fresh, &all(), 14);
+        stream.scroll_to(stream.top + rows);
+        let (bytes, direct) = stream.encode(PictureKind::Moved(-(rows as i16)), &all(), 23);
+        assert!(direct);
+        let share = whole * (rows + 4) / HEIGHT;
+        assert!(
+            bytes <= share,
+            "{rows} rows took {bytes} bytes, their share is {share} of {whole}"
+        );
+    }
+}
+
+#[test]
 fn encode_motion_beyond_the_level_is_left_to_x264() {
     // Level 4: vectors of less than 512 rows.
     let tall = FrameSize::new(16, 4096).expect("legal size");

@@ -41,7 +41,10 @@ use self::{
     transform::Scale,
 };
 use super::{Picture, PictureKind, Quantizer};
-use crate::{convert::RowChanges, rate};
+use crate::{
+    convert::{MACROBLOCK, RowChanges},
+    rate,
+};
 
 pub(super) use samples::Decoded;
 
@@ -67,6 +70,8 @@ enum Choice {
 /// What is common to all macroblocks of a picture.
 #[derive(Clone, Copy, Debug)]
 struct Task {
+    /// Visible columns and rows.
+    size: (usize, usize),
     slice: SliceType,
     /// Whether the picture is built in other memory than the one before.
     moves: bool,
@@ -189,7 +194,9 @@ impl Direct {
         self.writer.clear();
         let (parameters, frame_num) = (self.parameters, self.frame_num);
         parameters.write_slice_header(&mut self.writer, slice, frame_num, picture.quantizer);
-        self.write(picture, Task { slice, moves, scales });
+        let size = picture.planes.size();
+        let size = (usize::from(size.width()), usize::from(size.height()));
+        self.write(picture, Task { size, slice, moves, scales });
         Parameters::finish_slice(&mut self.writer, stream);
         self.frame_num += 1;
         true
@@ -250,7 +257,7 @@ impl Direct {
         for motion in [motion, 0] {
             let undecided = choices.iter().any(|choice| matches!(choice, Choice::New(_)));
             let reached = motion.unsigned_abs() <= self.parameters.reach();
-            if !undecided || !reached || !self.previous.covers(row, motion) {
+            if !undecided || !reached {
                 continue;
             }
             self.survey.compare(picture.planes, &self.previous, row, motion);
@@ -342,7 +349,12 @@ impl Direct {
         let intra = Intra::of(wanted, &self.decoded.luma_edges(column, row), &edges);
         let before = if task.moves { &self.previous } else { &self.decoded };
         let before = before.samples(column, row, motion);
-        if task.slice == SliceType::I || intra.distance(wanted) < wanted.distance(&before) {
+        let mut visible = wanted.clone();
+        if task.moves {
+            let (width, height) = task.size;
+            visible.take_hidden(&before, (width - column * MACROBLOCK, height - row * MACROBLOCK));
+        }
+        if task.slice == SliceType::I || intra.distance(wanted) < visible.distance(&before) {
             self.end_skips(task.slice);
             let (writer, neighbours) = (&mut self.writer, &self.neighbours);
             let (samples, coded) =
@@ -350,7 +362,7 @@ impl Direct {
             self.decoded.put(column, row, &samples);
             return coded;
         }
-        let inter = Inter::of(wanted, &before, task.scales);
+        let inter = Inter::of(&visible, &before, task.scales);
         self.decoded.put(column, row, inter.decoded());
         if !inter.has_residual() && motion == self.neighbours.skipped_motion() {
             self.skipped += 1;

@@ -31,11 +31,34 @@ impl Samples {
         (*self == Self::flat(colour[0], [colour[1], colour[2]])).then_some(colour)
     }
 
+    /// Takes what lies beyond `visible` columns and rows of luma from `other`. It costs no bits where
+    /// that is the prediction, and nobody sees it.
+    pub(super) fn take_hidden(&mut self, other: &Self, visible: (usize, usize)) {
+        let (columns, rows) = visible;
+        take_hidden::<MACROBLOCK>(&mut self.luma, &other.luma, (columns, rows));
+        for (samples, other) in self.chroma.iter_mut().zip(&other.chroma) {
+            take_hidden::<CHROMA_SIDE>(samples, other, (columns / 2, rows / 2));
+        }
+    }
+
     /// Sum of squared differences.
     pub(super) fn distance(&self, other: &Self) -> u32 {
         squares(&self.luma, &other.luma)
             + squares(&self.chroma[0], &other.chroma[0])
             + squares(&self.chroma[1], &other.chroma[1])
+    }
+}
+
+fn take_hidden<const SIDE: usize>(
+    samples: &mut [u8],
+    other: &[u8],
+    (columns, rows): (usize, usize),
+) {
+    let (square, _) = samples.as_chunks_mut::<SIDE>();
+    let (other, _) = other.as_chunks::<SIDE>();
+    for (row, (line, other)) in square.iter_mut().zip(other).enumerate() {
+        let from = if row < rows { columns.min(SIDE) } else { 0 };
+        line[from..].copy_from_slice(&other[from..]);
     }
 }
 
@@ -130,20 +153,13 @@ impl Decoded {
         (&mut self.luma, [blue, red])
     }
 
-    /// Whether the macroblock `down` luma rows below that at `row` lies inside the picture.
-    pub(super) fn covers(&self, row: usize, down: i32) -> bool {
-        let top = (row * MACROBLOCK) as i64 + i64::from(down);
-        (0..=((self.rows - 1) * MACROBLOCK) as i64).contains(&top)
-    }
-
-    /// The samples of the macroblock `down` luma rows below that at `column` and `row`, which must
-    /// lie inside ([`Self::covers`]).
+    /// The samples of the macroblock `down` luma rows below that at `column` and `row`. Beyond the
+    /// picture's edge the last row is repeated (H.264, section 8.4.2.2.1).
     pub(super) fn samples(&self, column: usize, row: usize, down: i32) -> Samples {
         let mut samples = Samples::flat(0, [0, 0]);
-        let below = |start: usize, down: i32| start.saturating_add_signed(down as isize);
-        let top = below(row * MACROBLOCK, down);
+        let top = (row * MACROBLOCK) as i32 + down;
         lines::<MACROBLOCK>(&self.luma, self.columns, column, top, &mut samples.luma);
-        let top = below(row * CHROMA_SIDE, down.div_euclid(2));
+        let top = (row * CHROMA_SIDE) as i32 + down.div_euclid(2);
         for (plane, samples) in self.chroma.iter().zip(&mut samples.chroma) {
             lines::<CHROMA_SIDE>(plane, self.columns, column, top, samples);
             if down % 2 != 0 {
@@ -157,8 +173,7 @@ impl Decoded {
         samples
     }
 
-    /// Copies the macroblocks of `row` in `columns` from `motion` rows further down in `before`,
-    /// which must cover them.
+    /// Copies the macroblocks of `row` in `columns` from `motion` rows further down in `before`.
     pub(super) fn copy_from(
         &mut self,
         before: &Self,
@@ -169,19 +184,18 @@ impl Decoded {
         let width = self.columns * MACROBLOCK;
         let span = columns.start * MACROBLOCK..columns.end * MACROBLOCK;
         for line in row * MACROBLOCK..(row + 1) * MACROBLOCK {
-            let from = line.saturating_add_signed(motion as isize);
-            let into = &mut self.luma[line * width..][span.clone()];
-            into.copy_from_slice(&before.luma[from * width..][span.clone()]);
+            let from = &row_at(&before.luma, width, line as i32 + motion)[span.clone()];
+            self.luma[line * width..][span.clone()].copy_from_slice(from);
         }
         let width = self.columns * CHROMA_SIDE;
         let span = columns.start * CHROMA_SIDE..columns.end * CHROMA_SIDE;
         for (plane, before) in self.chroma.iter_mut().zip(&before.chroma) {
             for line in row * CHROMA_SIDE..(row + 1) * CHROMA_SIDE {
-                let from = line.saturating_add_signed(motion.div_euclid(2) as isize);
+                let from = line as i32 + motion.div_euclid(2);
                 let into = &mut plane[line * width..][span.clone()];
-                into.copy_from_slice(&before[from * width..][span.clone()]);
+                into.copy_from_slice(&row_at(before, width, from)[span.clone()]);
                 if motion % 2 != 0 {
-                    let lower = &before[(from + 1) * width..][span.clone()];
+                    let lower = &row_at(before, width, from + 1)[span.clone()];
                     into.iter_mut().zip(lower).for_each(|(sample, lower)| {
                         *sample = between(*sample, *lower);
                     });
@@ -209,6 +223,12 @@ impl Decoded {
     }
 }
 
+/// Row `row` of a plane with rows of `width` samples, or the one nearest to it.
+pub(super) fn row_at(plane: &[u8], width: usize, row: i32) -> &[u8] {
+    let last = plane.len() / width - 1;
+    &plane[usize::try_from(row).unwrap_or(0).min(last) * width..][..width]
+}
+
 /// Halfway between two chroma rows (H.264, section 8.4.2.2.2).
 pub(super) const fn between(upper: u8, lower: u8) -> u8 {
     // The mean of two bytes is a byte.
@@ -220,14 +240,12 @@ fn lines<const SIDE: usize>(
     plane: &[u8],
     columns: usize,
     column: usize,
-    top: usize,
+    top: i32,
     samples: &mut [u8],
 ) {
-    let stride = columns * SIDE;
-    let rows = plane[top * stride..].chunks_exact(stride);
     let (square, _) = samples.as_chunks_mut::<SIDE>();
-    for (line, row) in square.iter_mut().zip(rows) {
-        if let Some(inside) = row[column * SIDE..].first_chunk() {
+    for (line, row) in square.iter_mut().zip(top..) {
+        if let Some(inside) = row_at(plane, columns * SIDE, row)[column * SIDE..].first_chunk() {
             *line = *inside;
         }
     }

@@ -3,7 +3,7 @@
 //! Works line by line over the whole row, because memory is read fastest that way. Only visible
 //! samples count: those beyond the picture's edge may differ.
 
-use super::samples::{CHROMA_SIDE, Colour, Decoded, between, squares};
+use super::samples::{CHROMA_SIDE, Colour, Decoded, between, row_at, squares};
 use crate::convert::{MACROBLOCK, Planes};
 
 /// Results for one row of macroblocks, from left to right.
@@ -17,17 +17,15 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Measures the distance between the row at `row` of `planes` and the samples `motion` rows
-    /// further down in `before`, which must cover them.
+    /// further down in `before`, whose edges are repeated beyond it.
     pub(super) fn compare(&mut self, planes: &Planes, before: &Decoded, row: usize, motion: i32) {
         let (columns, _) = before.macroblocks();
         let (width, height) = sides(planes);
         self.distances.clear();
         self.distances.resize(columns, 0);
-        let further = |line: usize, down: i32| line.saturating_add_signed(down as isize);
         for line in (row * MACROBLOCK..height).take(MACROBLOCK) {
             let wanted = &planes.luma()[line * width..][..width];
-            let stride = columns * MACROBLOCK;
-            let shown = &before.luma()[further(line, motion) * stride..][..stride];
+            let shown = row_at(before.luma(), columns * MACROBLOCK, line as i32 + motion);
             add_squares::<MACROBLOCK>(&mut self.distances, wanted, shown);
         }
         let (width, height, stride) = (width / 2, height / 2, columns * CHROMA_SIDE);
@@ -35,11 +33,11 @@ impl Survey {
         for (wanted, shown) in [planes.blue(), planes.red()].into_iter().zip(before.chroma()) {
             for line in (row * CHROMA_SIDE..height).take(CHROMA_SIDE) {
                 let wanted = &wanted[line * width..][..width];
-                let from = further(line, motion.div_euclid(2)) * stride;
-                let mut line = &shown[from..][..stride];
+                let from = line as i32 + motion.div_euclid(2);
+                let mut line = row_at(shown, stride, from);
                 if motion % 2 != 0 {
                     mean.clear();
-                    let lower = &shown[from + stride..][..stride];
+                    let lower = row_at(shown, stride, from + 1);
                     mean.extend(line.iter().zip(lower).map(|(one, other)| between(*one, *other)));
                     line = &mean;
                 }
