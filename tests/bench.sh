@@ -26,6 +26,9 @@ cargo bench --quiet --locked -p lumen-compositor --bench composite
 step 'converting and encoding'
 cargo bench --quiet --locked -p lumen-media --bench encode
 
+step 'quality for bits'
+cargo bench --quiet --locked -p lumen-media --bench quality
+
 step 'relaying, beside coturn'
 cargo bench --quiet --locked "${relay[@]}" --bench relay
 

@@ -26,7 +26,7 @@ use lumen_media::{
     motion::{Memory, Relation},
     video::{Encoder, Picture, PictureKind, Quantizer},
 };
-use raw::Raw;
+use raw::{Preset, Raw};
 use rustix::time::{ClockId, clock_gettime};
 use yuv::{
     YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
@@ -101,7 +101,7 @@ fn convert(size: FrameSize, page: &[u8], content: Content) {
 fn encode(size: FrameSize, page: &[u8], content: Content) {
     let mut floor = Vec::new();
     let mut ours = Vec::new();
-    let mut raw = Raw::open(size);
+    let mut raw = Raw::open(size, Preset::Baseline);
     let mut encoder = Encoder::open(
         VideoFormat::H264ConstrainedBaseline,
         size,
@@ -127,7 +127,7 @@ fn encode(size: FrameSize, page: &[u8], content: Content) {
         planes.update(frame, &changed).expect("same size");
         for turn in [round % 2, 1 - round % 2] {
             if turn == 0 {
-                floor.push(time(|| bytes[0] = raw.encode(&planes, key, QUANTIZER)));
+                floor.push(time(|| bytes[0] = raw.encode(&planes, key, QUANTIZER).len()));
             } else {
                 ours.push(time(|| {
                     let kind = kind(key, memory.relate(&planes, &changed));
