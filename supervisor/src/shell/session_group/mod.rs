@@ -13,6 +13,7 @@
 //! An app of another user than the supervisor's cannot leave its group. Where both are one user it can, as
 //! it could kill the supervisor; there the group is for what was left behind, and not against the app.
 
+mod ending;
 mod hunger;
 mod limits;
 mod place;
@@ -25,22 +26,21 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
 };
 
 use nix::unistd::write;
 use tracing::warn;
 
+use self::{
+    ending::{end, remove},
+    place::{new_directory, refused},
+    record::Record,
+};
 pub(crate) use self::{
     hunger::watch as watch_memory,
     place::{NoGroup, own_group},
     record::end_leftovers,
     tree::{NoLimits, Tree},
-};
-use self::{
-    place::{new_directory, refused},
-    record::Record,
 };
 use super::ffi::in_child;
 use crate::config::GuestLimits;
@@ -55,10 +55,6 @@ pub(crate) const NO_LIMITS: &str = "an app may use all of the machine's memory, 
 /// The groups in a session's.
 const GUESTS: &str = "guests";
 const WORKERS: &str = "workers";
-
-/// How long to wait for processes that are ending, and how long between two looks.
-const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// A session's group. Everything in it is ended on drop.
 #[derive(Debug)]
@@ -169,61 +165,4 @@ fn furnish(path: &Path) -> Result<[Entrance; 2], NoGroup> {
         return Err(NoGroup::NoKill);
     }
     Ok([Entrance::make(&path.join(GUESTS))?, Entrance::make(&path.join(WORKERS))?])
-}
-
-/// Ends every process of a group, and removes it.
-fn end(path: &Path) -> io::Result<()> {
-    let kill = OpenOptions::new().write(true).open(path.join("cgroup.kill"))?;
-    write(kill, b"1")?;
-    remove(path)
-}
-
-/// Removes a group whose processes are ending, with all groups in it: an app may have made more.
-fn remove(path: &Path) -> io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut groups = vec![path.to_owned()];
-    let mut next = 0;
-    while let Some(group) = groups.get(next) {
-        for entry in fs::read_dir(group)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                groups.push(entry.path());
-            }
-        }
-        next += 1;
-    }
-    // Inner ones before outer ones.
-    for group in groups.iter().rev() {
-        while let Err(error) = fs::remove_dir(group) {
-            match error.kind() {
-                io::ErrorKind::NotFound => break,
-                // Processes are in it until they have ended.
-                io::ErrorKind::ResourceBusy if Instant::now() < deadline => thread::sleep(PAUSE),
-                _ => return Err(error),
-            }
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use nix::unistd::mkdtemp;
-
-    use super::*;
-
-    pub(super) fn scratch() -> PathBuf {
-        mkdtemp(&std::env::temp_dir().join("session-group-XXXXXX")).expect("scratch")
-    }
-
-    #[test]
-    fn remove_takes_the_groups_that_an_app_made_in_its_own() {
-        let group = scratch();
-        let deepest = (0..40).fold(group.clone(), |path, _| path.join("deeper"));
-        fs::create_dir_all(&deepest).expect("directories");
-        fs::create_dir_all(group.join("guests/browser")).expect("directories");
-        remove(&group).expect("removed");
-        assert!(!group.exists());
-        assert!(remove(&group).is_err(), "nothing is there");
-    }
 }

@@ -18,7 +18,7 @@ use nix::fcntl::{Flock, FlockArg};
 use tracing::{info, warn};
 
 use super::{
-    end,
+    ending::end,
     place::{NoGroup, PREFIX, refused},
 };
 use crate::admin::GROUP_RECORD;
@@ -107,7 +107,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::tests::scratch, *};
+    use super::{super::ending::tests::scratch, *};
 
     /// A directory that looks like a group, and what was written to its `cgroup.kill`.
     fn kill_of(record: impl Fn(&Path) -> Vec<u8>, name: &str) -> String {
