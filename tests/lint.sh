@@ -30,4 +30,7 @@ npm --prefix web ci --silent --no-audit --no-fund
 npm --prefix web run --silent lint
 npm --prefix web run --silent check
 
+step 'systemd: mistakes in our units, exposure of our services'
+tests/units.sh
+
 tests/deny.sh
