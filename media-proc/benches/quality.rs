@@ -7,7 +7,12 @@
 //! whole and finely, counts in none of the figures.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people, far from any limit of their types"
+)]
 
 #[path = "quality/contents.rs"]
 mod contents;
