@@ -224,6 +224,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn kernel_takes_both_programs_where_any_may_be_loaded() {
+        let list = |kind| ffi::list(kind, MOST_ADDED);
+        let made = list(ffi::Kind::LeastRecentlyUsed).and_then(|learned| {
+            Ok([learned, list(ffi::Kind::LeastRecentlyUsed)?, list(ffi::Kind::Hash)?])
+        });
+        let Ok(lists) = made else {
+            println!("no list can be made here: nothing to test");
+            return;
+        };
+        for direction in [Direction::In, Direction::Out] {
+            let program = linked(program(direction), lists.each_ref());
+            ffi::load(&program).unwrap_or_else(|error| panic!("{direction:?}: {error}"));
+        }
+    }
+
+    #[test]
     fn address_that_is_permitted_takes_the_place_of_the_one_before() {
         let origin = Origin::enclosed("test");
         if !origin.is_enclosed() {
