@@ -7,7 +7,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{identity::SessionId, text::Secret};
+use crate::{
+    identity::SessionId,
+    message::login::{AccountName, Prompts},
+    text::Secret,
+};
 
 /// Identifies a login. Drawn at random, so that no host uses it twice; it is not secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -45,6 +49,8 @@ pub enum Method {
     /// With nothing, where no sign-in is required. The supervisor finds out whose browser it is, by the
     /// browser's end of its connection, which is this.
     Open(SocketAddr),
+    /// With the password of an account of this machine, and whatever else it asks for.
+    Password(AccountName),
     /// With the access token of a desktop.
     Token(Secret),
 }
@@ -59,9 +65,34 @@ pub struct SignedIn {
     pub key: Option<Secret>,
 }
 
+/// How far a sign-in has come.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Progress {
+    /// Something is asked of the browser.
+    Asked {
+        /// Names the attempt; only its browser knows it.
+        attempt: Secret,
+        /// What is asked and said.
+        prompts: Prompts,
+    },
+    /// It has succeeded.
+    Done {
+        /// The login.
+        signed_in: SignedIn,
+        /// What was said at the end, for example that a password will expire.
+        said: Prompts,
+    },
+}
+
 /// Why a login was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum LoginRefusal {
+    /// The account does not exist, an answer was wrong, or the account may not sign in.
+    #[error("the account or the answers are wrong, or the account may not sign in")]
+    Denied,
+    /// The account may sign in, but none of its desktops is here.
+    #[error("the account has no desktop on this machine")]
+    NoDesktop,
     /// No sign-in is required of the desktop's own user, and the browser is another's, or nobody knows whose.
     #[error("the browser is not of a user who is let in without a login")]
     OtherUser,

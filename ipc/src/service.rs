@@ -13,8 +13,8 @@ use crate::{
     front_door::{FrontDoor, Listen},
     lease::{Lease, LeaseRights},
     log::{LogPage, LogSource},
-    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
-    message::transfer::ClipboardPolicy,
+    login::{Login, LoginId, LoginRefusal, Method, Progress},
+    message::{login::Answers, transfer::ClipboardPolicy},
     process::{ProcessId, Worker},
     text::{Secret, Text},
     units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
@@ -66,7 +66,11 @@ pub trait Control {
 pub trait Broker {
     /// Begins a sign-in. `from` is the browser's address as far as it is known, for penalties. The
     /// answer may take as long as a person needs, and no other request waits for it.
-    async fn begin(method: Method, from: IpAddr) -> Result<SignedIn, LoginRefusal>;
+    async fn begin(method: Method, from: IpAddr) -> Result<Progress, LoginRefusal>;
+    /// Answers what an attempt has asked, one answer for each prompt that asks.
+    async fn answer(attempt: Secret, answers: Answers) -> Result<Progress, LoginRefusal>;
+    /// Gives an attempt up.
+    async fn abandon(attempt: Secret);
     /// Recognises the key of an earlier login, which then counts as used.
     async fn resume(key: Secret) -> Result<Login, LoginRefusal>;
     /// Ends the login of a key; returns which one that was, so that everything that depends on it
@@ -315,6 +319,8 @@ pub struct TurnConfig {
 pub enum AuthMode {
     /// Not at all; the supervisor allows this on loopback only.
     None,
+    /// With the name and the password of an account of this machine; or as with [`Self::Token`].
+    Password,
     /// With the token printed at start, then with the key received for it.
     Token,
 }

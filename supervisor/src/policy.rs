@@ -68,6 +68,8 @@ pub struct Places {
     pub programs: Vec<PathBuf>,
     /// The files of shared libraries that `lumen` has mapped, its interpreter among them.
     pub libraries: Vec<PathBuf>,
+    /// Whether it connects to `lumen-login`.
+    pub signs_in: bool,
     /// Whether workers write to `/proc` before they are executed: a namespace's map of users, or that
     /// no memory goes into core dumps.
     pub writes_proc: bool,
@@ -76,7 +78,12 @@ pub struct Places {
 /// What `lumen serve` gives up before it starts its first worker.
 #[must_use]
 pub fn host(places: &Places) -> Restraint {
-    Restraint { denied: denied(), paths: paths(places) }
+    let mut denied = denied();
+    if places.signs_in {
+        // The gateway and the relay have filters of their own, which permit no connection.
+        denied.retain(|denied| denied.syscall != c::SYS_connect);
+    }
+    Restraint { denied, paths: paths(places) }
 }
 
 fn paths(places: &Places) -> Vec<UsedPath> {
@@ -273,6 +280,7 @@ mod tests {
             group: Some("/sys/fs/cgroup/lumen.service/sockets".into()),
             programs: vec!["/usr/lib/lumen/lumen-turn".into()],
             libraries: vec!["/usr/lib/libc.so.6".into()],
+            signs_in: false,
             writes_proc: false,
         };
         let kept: Vec<_> = host(&places)
@@ -282,6 +290,15 @@ mod tests {
             .map(|used| used.path)
             .collect();
         assert_eq!(kept, ["/run/lumen", "/dev/null", "/run/proxy"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn host_connects_only_where_accounts_sign_in() {
+        let may_connect = |signs_in| {
+            let restraint = host(&Places { signs_in, ..Places::default() });
+            restraint.denied.iter().all(|denied| denied.syscall != c::SYS_connect)
+        };
+        assert!(may_connect(true) && !may_connect(false));
     }
 
     #[test]

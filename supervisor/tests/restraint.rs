@@ -76,6 +76,7 @@ fn restraint(run: &Path) -> Restraint {
         group: None,
         programs: vec![WORKER.into()],
         libraries: libraries.filter(|path| *path != own).collect(),
+        signs_in: false,
         writes_proc: false,
     })
 }

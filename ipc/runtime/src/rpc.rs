@@ -253,7 +253,8 @@ mod tests {
 
     use lumen_ipc::{
         lease::Lease,
-        login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+        login::{Login, LoginId, LoginRefusal, Method, Progress},
+        message::login::Answers,
         service::{
             AppNews, Broker, BrokerClient, BrokerRequest, BrokerResponse, Refusal, RelayPair,
         },
@@ -279,10 +280,21 @@ mod tests {
             _: context::Context,
             _: Method,
             from: IpAddr,
-        ) -> Result<SignedIn, LoginRefusal> {
+        ) -> Result<Progress, LoginRefusal> {
             assert_eq!(from.to_string(), FROM);
             Err(LoginRefusal::TooMany { retry_after_seconds: 9 })
         }
+
+        async fn answer(
+            self,
+            _: context::Context,
+            _: Secret,
+            _: Answers,
+        ) -> Result<Progress, LoginRefusal> {
+            Err(LoginRefusal::Denied)
+        }
+
+        async fn abandon(self, _: context::Context, _: Secret) {}
 
         async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
             Err(LoginRefusal::Wrong)
@@ -324,7 +336,20 @@ mod tests {
             _: context::Context,
             _: Method,
             _: IpAddr,
-        ) -> Result<SignedIn, LoginRefusal> {
+        ) -> Result<Progress, LoginRefusal> {
+            std::future::pending().await
+        }
+
+        async fn answer(
+            self,
+            _: context::Context,
+            _: Secret,
+            _: Answers,
+        ) -> Result<Progress, LoginRefusal> {
+            std::future::pending().await
+        }
+
+        async fn abandon(self, _: context::Context, _: Secret) {
             std::future::pending().await
         }
 

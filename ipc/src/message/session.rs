@@ -118,6 +118,8 @@ pub enum ToHost {
         token: TokenDigest,
         /// Process id of its supervisor.
         supervisor_pid: u32,
+        /// The user whose desktop it is.
+        owner: u32,
     },
     /// The state of its app; sent once after it has registered, and whenever it changes.
     AppChanged {
@@ -275,7 +277,8 @@ mod tests {
     fn first_words_are_read_whatever_build_the_other_side_is_of() {
         let form = SessionHash(u64::MAX);
         let token = TokenDigest([0; 32]);
-        let first = ToHost::Registered { form, was: None, name: None, token, supervisor_pid: 1 };
+        let first =
+            ToHost::Registered { form, was: None, name: None, token, supervisor_pid: 1, owner: 1 };
         let mut buffer = [0; 128];
         let bytes = crate::codec::encode(&first, &mut buffer).expect("room");
         let (variant, rest) = postcard::take_from_bytes::<u32>(bytes).expect("a number");

@@ -1,17 +1,79 @@
-//! The body of a login: `{"token":"…"}`.
+//! The bodies of a sign-in: a token, an account's name, or the answers to what that account's sign-in has asked;
+//! and the answer that asks something.
+//!
+//! ```json
+//! {"token":"…"}
+//! {"account":"alice"}
+//! {"attempt":"…","answers":["…"]}
+//! {"attempt":"…"}
+//! ```
+//! The last gives an attempt up.
 
-use lumen_ipc::text::Secret;
-use serde::Deserialize;
+use lumen_ipc::{
+    message::login::{AccountName, Answers, Prompts, Style},
+    text::Secret,
+};
+use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
 
-/// Largest body of a login in bytes.
-pub const MAX_LOGIN_BYTES: usize = 1024;
+/// Largest body of a login in bytes: as many answers as can be asked for, of some length.
+pub const MAX_LOGIN_BYTES: usize = 4096;
+
+/// What a body asks for.
+#[derive(Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// To give an attempt up.
+    Abandon(Secret),
+    /// To begin an attempt as this account.
+    Account(AccountName),
+    /// To answer.
+    Answer(Secret, Answers),
+    /// To sign in by a token.
+    Token(Secret),
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Body {
-    token: String,
+    account: Option<String>,
+    answers: Option<Vec<Secret>>,
+    attempt: Option<Secret>,
+    token: Option<Secret>,
+}
+
+/// What the page is asked.
+#[derive(Debug, Serialize)]
+pub struct Question<'prompts> {
+    attempt: &'prompts str,
+    prompts: Vec<Shown<'prompts>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown<'prompts> {
+    style: &'static str,
+    text: &'prompts str,
+}
+
+impl<'prompts> Question<'prompts> {
+    /// What an attempt asks.
+    #[must_use]
+    pub fn new(attempt: &'prompts Secret, prompts: &'prompts Prompts) -> Self {
+        Self { attempt: attempt.reveal(), prompts: shown(prompts) }
+    }
+}
+
+/// Prompts as the page knows them.
+pub(crate) fn shown(prompts: &Prompts) -> Vec<Shown<'_>> {
+    let style = |style| match style {
+        Style::Error => "error",
+        Style::Info => "info",
+        Style::Secret => "secret",
+        Style::Visible => "visible",
+    };
+    let shown = |prompt: &lumen_ipc::message::login::Prompt| style(prompt.style);
+    let prompts = prompts.as_slice().iter();
+    prompts.map(|prompt| Shown { style: shown(prompt), text: prompt.text.as_str() }).collect()
 }
 
 /// Whether a request with this `Content-Type` can carry a login. A form on a foreign page can send
@@ -22,27 +84,88 @@ pub fn is_json(content_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// The token in a body.
+/// What a body asks for.
 ///
 /// # Errors
-/// [`Refusal::BadLogin`] for anything but the one legal object. It gives no reason, which would
-/// quote the token.
-pub fn parse(body: &[u8]) -> Result<Secret, Refusal> {
+/// [`Refusal::BadLogin`] for anything but one of the legal objects. It gives no reason, which would
+/// quote a secret. A name that no account can have is one that no account has.
+pub fn parse(body: &[u8]) -> Result<Wish, Refusal> {
     let body: Body = serde_json::from_slice(body).map_err(|_| Refusal::BadLogin)?;
-    Secret::new(body.token).map_err(|_| Refusal::BadLogin)
+    match body {
+        Body { token: Some(token), account: None, attempt: None, answers: None } => {
+            Ok(Wish::Token(token))
+        }
+        Body { account: Some(name), token: None, attempt: None, answers: None } => {
+            AccountName::new(&name).map(Wish::Account).map_err(|_| Refusal::Denied)
+        }
+        Body { attempt: Some(attempt), answers: Some(answers), account: None, token: None } => {
+            let answers = Answers::new(answers).map_err(|_| Refusal::BadLogin)?;
+            Ok(Wish::Answer(attempt, answers))
+        }
+        Body { attempt: Some(attempt), answers: None, account: None, token: None } => {
+            Ok(Wish::Abandon(attempt))
+        }
+        _ => Err(Refusal::BadLogin),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::{message::login::Prompt, text::Text};
+
     use super::*;
 
+    fn secret(text: &str) -> Secret {
+        Secret::new(text).expect("short")
+    }
+
     #[test]
-    fn parse_takes_the_token_and_nothing_else() {
-        assert_eq!(parse(br#"{"token":"abc"}"#).expect("legal").reveal(), "abc");
+    fn parse_takes_each_of_the_four_bodies_and_nothing_else() {
+        assert_eq!(parse(br#"{"token":"abc"}"#), Ok(Wish::Token(secret("abc"))));
+        let alice = AccountName::new("alice").expect("legal");
+        assert_eq!(parse(br#"{"account":"alice"}"#), Ok(Wish::Account(alice)));
+        let answers = Answers::new(vec![secret("a"), secret("")]).expect("few");
+        let answered = parse(br#"{"attempt":"x","answers":["a",""]}"#);
+        assert_eq!(answered, Ok(Wish::Answer(secret("x"), answers)));
+        assert_eq!(parse(br#"{"attempt":"x"}"#), Ok(Wish::Abandon(secret("x"))));
         let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(257));
-        for body in ["", "{}", "[]", "\"abc\"", r#"{"token":1}"#, r#"{"token":"a","b":1}"#, &long] {
-            assert!(parse(body.as_bytes()).is_err(), "{body}");
+        let many = format!(r#"{{"attempt":"x","answers":[{}]}}"#, ["\"a\""; 17].join(","));
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "\"abc\"",
+            r#"{"token":1}"#,
+            r#"{"token":"a","b":1}"#,
+            r#"{"token":"a","account":"alice"}"#,
+            r#"{"answers":["a"]}"#,
+            r#"{"attempt":"x","answers":"a"}"#,
+            &long,
+            &many,
+        ] {
+            assert_eq!(parse(body.as_bytes()), Err(Refusal::BadLogin), "{body}");
         }
+    }
+
+    #[test]
+    fn parse_of_a_name_that_no_account_can_have_is_refused_like_a_wrong_password() {
+        for name in ["", "a b", "-x", "a:b", &"x".repeat(65)] {
+            let body = format!(r#"{{"account":"{name}"}}"#);
+            assert_eq!(parse(body.as_bytes()), Err(Refusal::Denied), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn question_has_the_attempt_and_each_prompt_with_its_style() {
+        let prompt = |style, text| Prompt { style, text: Text::truncated(text) };
+        let prompts = vec![prompt(Style::Info, "Hello"), prompt(Style::Secret, "Password: ")];
+        let prompts = Prompts::new(prompts).expect("few");
+        let attempt = secret("x");
+        let json = serde_json::to_string(&Question::new(&attempt, &prompts)).expect("JSON");
+        assert_eq!(
+            json,
+            r#"{"attempt":"x","prompts":[{"style":"info","text":"Hello"},{"style":"secret","text":"Password: "}]}"#
+        );
     }
 
     #[test]

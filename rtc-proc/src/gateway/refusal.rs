@@ -26,6 +26,8 @@ pub enum Refusal {
     BadHost,
     /// The body is not a login.
     BadLogin,
+    /// The account or the answers are wrong, or the account may not sign in.
+    Denied,
     /// The request comes from a page of another site, or without an origin, or through a proxy that
     /// does not forward the origin's host and scheme.
     ForeignOrigin(Names),
@@ -37,6 +39,8 @@ pub enum Refusal {
     LoginType,
     /// The browser is not logged in, or not any more.
     LoginNeeded,
+    /// The account has no desktop here.
+    NoDesktop,
     /// No resource has this path.
     NotFound,
     /// The gateway needs no login and was reached by a name other than localhost.
@@ -93,11 +97,13 @@ impl Refusal {
             Self::BadForwarded { .. } => "bad-forwarded",
             Self::BadHost => "bad-host",
             Self::BadLogin => "bad-login",
+            Self::Denied => "denied",
             Self::ForeignOrigin(_) => "foreign-origin",
             Self::LoginTooLong => "login-too-long",
             Self::LoginTooSlow => "login-too-slow",
             Self::LoginType => "login-type",
             Self::LoginNeeded => "login-needed",
+            Self::NoDesktop => "no-desktop",
             Self::NotFound => "not-found",
             Self::NotLoopback { .. } => "not-loopback",
             Self::NoUpgrade => "no-upgrade",
@@ -120,7 +126,8 @@ impl Refusal {
             Self::LoginTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LoginTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::LoginType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::LoginNeeded | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::Denied | Self::LoginNeeded | Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::NoDesktop => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoUpgrade => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyAttempts { .. } | Self::TooManyConnections => {
@@ -164,13 +171,20 @@ impl std::fmt::Display for Refusal {
             ),
             Self::BadHost => f.write_str("The Host header is missing or malformed."),
             Self::BadLogin => {
-                f.write_str("A login is a JSON object with a token of at most 256 bytes.")
+                f.write_str(
+                    "A login is a JSON object with a token of at most 256 bytes, with an account, or with \
+                     an attempt and its answers.",
+                )
             }
+            Self::Denied => f.write_str(
+                "The user name or an answer is wrong, or this account may not sign in here.",
+            ),
             Self::ForeignOrigin(names) => names.fmt(f),
             Self::LoginTooLong => write!(f, "A login has at most {MAX_LOGIN_BYTES} bytes."),
             Self::LoginTooSlow => f.write_str("The login took too long."),
             Self::LoginType => f.write_str("A login is application/json."),
             Self::LoginNeeded => f.write_str("Nobody is logged in, or the login has expired."),
+            Self::NoDesktop => f.write_str("There is no desktop of this account here."),
             Self::NotFound => write!(
                 f,
                 "There is nothing here. If a proxy shows Lumen under a path, name it with \

@@ -17,7 +17,10 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::channel::ReceiveError;
 use lumen_rtc::gateway::{quota::MAX_CONNECTIONS_PER_HOLDER, shell::Event};
-use rig::{ANSWER, Browser, COOKIE, KEY, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN, ticket};
+use rig::{
+    ACCOUNT, ANSWER, ATTEMPT, Browser, COOKIE, KEY, RETRY_AFTER, Rig, TOKEN, TOKEN_TOO_OFTEN,
+    ticket,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -106,11 +109,49 @@ async fn login_right_token_sets_a_cookie_that_opens_the_session() {
 }
 
 #[tokio::test]
+async fn login_by_account_is_asked_for_the_password_and_its_right_answer_opens_the_session() {
+    let rig = Rig::start(AuthMode::Password).await;
+    let needed = rig.request("GET", "/api/session", &rig.shown("none"), "").await;
+    assert_eq!((needed.status(), needed.header("lumen-sign-in")), (401, Some("password")));
+    let asked = rig.log_in(&format!(r#"{{"account":"{ACCOUNT}"}}"#)).await;
+    let question = r#"{"attempt":"attempt","prompts":[{"style":"secret","text":"Password: "}]}"#;
+    assert_eq!((asked.status(), asked.body()), (202, question));
+    assert_eq!(asked.header("set-cookie"), None);
+    let answered = rig.log_in(&format!(r#"{{"attempt":"{ATTEMPT}","answers":["right"]}}"#)).await;
+    assert_eq!((answered.status(), answered.body()), (200, &*format!(r#"{{"key":"{KEY}"}}"#)));
+    assert!(answered.header("set-cookie").is_some());
+    // The token goes on opening its desktop.
+    assert_eq!(rig.log_in(&format!(r#"{{"token":"{TOKEN}"}}"#)).await.status(), 200);
+}
+
+#[tokio::test]
+async fn login_by_account_is_refused_alike_for_any_wrong_name_or_answer() {
+    let rig = Rig::start(AuthMode::Password).await;
+    let answer = |answer| format!(r#"{{"attempt":"{ATTEMPT}","answers":["{answer}"]}}"#);
+    let refused = async |body: String| {
+        let response = rig.log_in(&body).await;
+        (response.status(), response.header("lumen-refusal").map(str::to_owned))
+    };
+    let denied = (401, Some("denied".to_owned()));
+    for body in [
+        answer("wrong"),
+        r#"{"attempt":"of somebody else","answers":["right"]}"#.to_owned(),
+        r#"{"account":"nobody"}"#.to_owned(),
+        r#"{"account":"no account"}"#.to_owned(),
+    ] {
+        assert_eq!(refused(body.clone()).await, denied, "{body}");
+    }
+    assert_eq!(refused(answer("elsewhere")).await, (409, Some("no-desktop".to_owned())));
+    let given_up = rig.log_in(&format!(r#"{{"attempt":"{ATTEMPT}"}}"#)).await;
+    assert_eq!((given_up.status(), given_up.header("lumen-refusal")), (204, None));
+}
+
+#[tokio::test]
 async fn login_anything_but_the_right_token_is_refused_with_its_own_status() {
     let rig = Rig::start(AuthMode::Token).await;
     assert_eq!(rig.log_in(r#"{"token":"wrong"}"#).await.status(), 401);
     assert_eq!(rig.log_in("not JSON").await.status(), 400);
-    assert_eq!(rig.log_in(&"x".repeat(2000)).await.status(), 413);
+    assert_eq!(rig.log_in(&"x".repeat(5000)).await.status(), 413);
     let often = rig.log_in(&format!(r#"{{"token":"{TOKEN_TOO_OFTEN}"}}"#)).await;
     assert_eq!(often.status(), 429);
     assert_eq!(often.header("retry-after"), Some(RETRY_AFTER.to_string().as_str()));

@@ -15,9 +15,10 @@ use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
     lease::{self, Lease},
     link::LinkName,
-    login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
+    login::{Login, LoginId, LoginRefusal, Method, Progress, Rights, SignedIn},
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
+        login::{Answers, Prompt, Prompts, Style},
         signalling::{Sdp, ToGateway, ToRtc},
     },
     service::{
@@ -52,6 +53,10 @@ use tokio_tungstenite::{
 /// The token that the scripted supervisor accepts, and the half of a key that it gives as a cookie
 /// for it.
 pub(crate) const TOKEN: &str = "right";
+/// An account that signs in with the answer "right".
+pub(crate) const ACCOUNT: &str = "alice";
+/// Its attempt.
+pub(crate) const ATTEMPT: &str = "attempt";
 pub(crate) const COOKIE: &str = "c00kie";
 /// The other half of every key, which a page stores.
 pub(crate) const KEY: &str = "1.p4g3k3";
@@ -144,13 +149,17 @@ impl Supervisor {
     }
 }
 
+fn done(signed_in: SignedIn) -> Progress {
+    Progress::Done { signed_in, said: Prompts::default() }
+}
+
 impl Broker for Supervisor {
     async fn begin(
         self,
         _: Context,
         method: Method,
         from: IpAddr,
-    ) -> Result<SignedIn, LoginRefusal> {
+    ) -> Result<Progress, LoginRefusal> {
         let token = match method {
             Method::Open(client) => {
                 self.logins.opened.send_replace(Some(client));
@@ -158,8 +167,16 @@ impl Broker for Supervisor {
                     return Err(LoginRefusal::OtherUser);
                 }
                 let login = Login { expires_in_seconds: None, ..login(LoginId::OPEN) };
-                return Ok(SignedIn { login, key: None });
+                return Ok(done(SignedIn { login, key: None }));
             }
+            Method::Password(account) if account.as_str() == ACCOUNT => {
+                let style = Style::Secret;
+                let prompts = vec![Prompt { style, text: Text::truncated("Password: ") }];
+                let prompts = Prompts::new(prompts).expect("one");
+                let attempt = Secret::new(ATTEMPT).expect("short");
+                return Ok(Progress::Asked { attempt, prompts });
+            }
+            Method::Password(_) => return Err(LoginRefusal::Denied),
             Method::Token(token) => token,
         };
         self.logins.begun.send_modify(|count| *count += 1);
@@ -169,12 +186,33 @@ impl Broker for Supervisor {
         match token.reveal() {
             TOKEN => {
                 let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
-                Ok(SignedIn { login: login(LOGIN), key: Some(key) })
+                Ok(done(SignedIn { login: login(LOGIN), key: Some(key) }))
             }
             TOKEN_TOO_OFTEN => Err(LoginRefusal::TooMany { retry_after_seconds: RETRY_AFTER }),
             TOKEN_UNANSWERED => std::future::pending().await,
             _ => Err(LoginRefusal::Wrong),
         }
+    }
+
+    async fn answer(
+        self,
+        _: Context,
+        attempt: Secret,
+        answers: Answers,
+    ) -> Result<Progress, LoginRefusal> {
+        let answers: Vec<&str> = answers.as_slice().iter().map(Secret::reveal).collect();
+        match (attempt.reveal(), answers.as_slice()) {
+            (ATTEMPT, ["right"]) => {
+                let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
+                Ok(done(SignedIn { login: login(LOGIN), key: Some(key) }))
+            }
+            (ATTEMPT, ["elsewhere"]) => Err(LoginRefusal::NoDesktop),
+            _ => Err(LoginRefusal::Denied),
+        }
+    }
+
+    async fn abandon(self, _: Context, attempt: Secret) {
+        assert_eq!(attempt.reveal(), ATTEMPT);
     }
 
     async fn resume(self, _: Context, key: Secret) -> Result<Login, LoginRefusal> {

@@ -39,6 +39,10 @@ pub struct Lifetimes {
 /// How a browser has authenticated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Proof {
+    /// In some way, at an earlier host.
+    Earlier,
+    /// With a password, and whatever else PAM asked for.
+    Password,
     /// With the access token of the desktop.
     Token,
 }
@@ -136,7 +140,7 @@ impl Logins {
             UnixSeconds(unix.0.saturating_sub(ago))
         };
         let kept = |(key, entry): (&Digest, &Entry)| {
-            let Entry { id, session, rights, proof: Proof::Token, given, used } = *entry;
+            let Entry { id, session, rights, given, used, .. } = *entry;
             KeptLogin { key: *key, id, session, rights, given: at(given), used: at(used) }
         };
         self.entries.iter().map(kept).collect()
@@ -150,7 +154,7 @@ impl Logins {
         for login in kept {
             let (Some(given), Some(used)) = (at(login.given), at(login.used)) else { continue };
             let KeptLogin { key, id, session, rights, .. } = *login;
-            let entry = Entry { id, session, rights, proof: Proof::Token, given, used };
+            let entry = Entry { id, session, rights, proof: Proof::Earlier, given, used };
             self.entries.insert(key, entry);
         }
         self.forget_ended(now);

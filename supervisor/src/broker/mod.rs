@@ -7,9 +7,12 @@
 //! is in [`state`]. Credentials for the relay are minted here too ([`relay`]), and
 //! input leases ([`leases`]).
 //!
-//! Every answer is immediate; the shell makes each request wait for its own answer only, so one
-//! that needs a person or another program delays no other.
+//! Signing in with a password takes several steps (`attempts`), which the shell makes: PAM runs in a
+//! process of its own, `lumen-login`, and this module only learns what it says. Every other answer is
+//! immediate. The shell makes each request wait for its own answer only, so one that needs a person
+//! or another program delays no other.
 
+mod attempts;
 pub mod connection;
 pub mod leases;
 mod logins;
@@ -26,7 +29,7 @@ use std::{
 
 use lumen_ipc::{
     login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
-    message::session::TokenDigest,
+    message::{login::AccountName, session::TokenDigest},
     relay::UnixSeconds,
     service::AuthMode,
     text::Secret,
@@ -35,6 +38,8 @@ use lumen_ipc::{
 use lumen_ipc_runtime::log::RateLimit;
 use nix::unistd::Uid;
 
+pub use attempts::AttemptId;
+use attempts::{Attempts, NotBegun};
 pub(crate) use leases::random_challenge;
 pub use logins::Lifetimes;
 use logins::{Logins, Proof};
@@ -58,8 +63,11 @@ pub struct Access {
     /// Whose browsers are let in where no sign-in is required.
     owners: Vec<Uid>,
     tokens: BTreeMap<SessionId, Digest>,
+    /// Whose desktop each session is.
+    users: BTreeMap<SessionId, Uid>,
     logins: Logins,
     throttle: Throttle,
+    attempts: Attempts,
 }
 
 impl Access {
@@ -70,8 +78,10 @@ impl Access {
             mode,
             owners: Vec::new(),
             tokens: BTreeMap::new(),
+            users: BTreeMap::new(),
             logins: Logins::new(lifetimes),
             throttle: Throttle::default(),
+            attempts: Attempts::default(),
         }
     }
 
@@ -102,9 +112,15 @@ impl Access {
         self.tokens.insert(session, token.into());
     }
 
+    /// Lets this user into a session by password.
+    pub fn belongs_to(&mut self, session: SessionId, user: Uid) {
+        self.users.insert(session, user);
+    }
+
     /// Removes a session: neither its token nor its logins open anything any more.
     pub fn close(&mut self, session: SessionId) {
         self.tokens.remove(&session);
+        self.users.remove(&session);
         self.logins.end_of_session(session);
     }
 
@@ -136,8 +152,72 @@ impl Access {
                 }
                 None => Err(self.wrong(now, from)),
             },
-            Method::Open(_) => Err(self.wrong(now, from)),
+            // A password has its own way in, which takes longer.
+            Method::Open(_) | Method::Password(_) => Err(self.wrong(now, from)),
         }
+    }
+
+    /// Begins an attempt to sign in with a password; returns the key with which its browser answers.
+    ///
+    /// # Errors
+    /// [`LoginRefusal`] when passwords open nothing here, or when there are too many attempts.
+    pub fn attempt(
+        &mut self,
+        now: Instant,
+        from: IpAddr,
+        account: &AccountName,
+    ) -> Result<(AttemptId, Secret), LoginRefusal> {
+        if self.mode != AuthMode::Password {
+            return Err(self.wrong(now, from));
+        }
+        self.attempts.begin(now, from, account).map_err(|refusal| match refusal {
+            NotBegun::TooMany(refusal) => too_many(refusal),
+            NotBegun::NoRandomness(error) => {
+                tracing::error!(%error, "no attempt to sign in can begin");
+                LoginRefusal::Denied
+            }
+        })
+    }
+
+    /// An attempt asks its browser something. False if that attempt is over.
+    pub fn ask(&mut self, attempt: AttemptId) -> bool {
+        self.attempts.ask(attempt)
+    }
+
+    /// The attempt that a browser answers, if it has asked something.
+    pub fn answer(&mut self, attempt: &Secret) -> Option<AttemptId> {
+        self.attempts.answer(attempt)
+    }
+
+    /// The attempt that a browser gives up.
+    pub fn abandon(&mut self, attempt: &Secret) -> Option<AttemptId> {
+        self.attempts.abandon(attempt)
+    }
+
+    /// An attempt has failed.
+    pub fn denied(&mut self, attempt: AttemptId) {
+        self.attempts.fail(attempt);
+    }
+
+    /// An attempt has succeeded: signs its browser in to that user's desktop, to the newest if there are
+    /// several.
+    ///
+    /// # Errors
+    /// [`LoginRefusal`] when the user has none, or the attempt is over.
+    pub fn accepted(
+        &mut self,
+        now: Instant,
+        attempt: AttemptId,
+        user: Uid,
+    ) -> Result<SignedIn, LoginRefusal> {
+        if !self.attempts.succeed(attempt) {
+            return Err(LoginRefusal::Denied);
+        }
+        let own = self.users.iter().rev().find(|(_, owner)| **owner == user);
+        let session = own.map(|(session, _)| *session).ok_or(LoginRefusal::NoDesktop)?;
+        let given = self.logins.give(now, session, FULL, Proof::Password);
+        let (login, key) = given.map_err(|_| LoginRefusal::Denied)?;
+        Ok(SignedIn { login, key: Some(key) })
     }
 
     /// Recognises a key, whose login then counts as used.
@@ -312,6 +392,42 @@ mod tests {
         let mut access = Access::new(AuthMode::None, LIFETIMES);
         let answer = access.begin(now, &open, browser(), owned_by(uid(0)));
         assert_eq!(answer, Err(LoginRefusal::OtherUser));
+    }
+
+    #[test]
+    fn accepted_account_gets_into_its_own_desktop_only() {
+        let (now, alice, bob) = (Instant::now(), Uid::from_raw(1000), Uid::from_raw(1001));
+        let mut access = Access::new(AuthMode::Password, LIFETIMES);
+        for (session, user) in [(SessionId(3), bob), (SessionId(7), alice)] {
+            access.open(session, digest(&session.to_string()));
+            access.belongs_to(session, user);
+        }
+        let name = AccountName::new("alice").expect("legal");
+        let begin = |access: &mut Access| access.attempt(now, browser(), &name).expect("few");
+        let (attempt, _) = begin(&mut access);
+        let signed_in = access.accepted(now, attempt, alice).expect("she has a desktop");
+        assert_eq!(signed_in.login.session, SessionId(7));
+        assert_eq!(access.accepted(now, attempt, bob), Err(LoginRefusal::Denied), "it is over");
+        let (attempt, _) = begin(&mut access);
+        let carol = Uid::from_raw(1002);
+        assert_eq!(access.accepted(now, attempt, carol), Err(LoginRefusal::NoDesktop));
+        access.close(SessionId(7));
+        let (attempt, _) = begin(&mut access);
+        assert_eq!(access.accepted(now, attempt, alice), Err(LoginRefusal::NoDesktop));
+        let key = signed_in.key.expect("a key");
+        assert_eq!(access.resume(now, &key), Err(LoginRefusal::Wrong));
+    }
+
+    #[test]
+    fn password_opens_nothing_where_tokens_are_asked_for_and_a_token_where_passwords_are() {
+        let (mut access, now) = (access(), Instant::now());
+        let name = AccountName::new("alice").expect("legal");
+        assert_eq!(access.attempt(now, browser(), &name).unwrap_err(), LoginRefusal::Wrong);
+        let mut access = Access::new(AuthMode::Password, LIFETIMES);
+        access.open(SESSION, digest("token"));
+        assert!(access.begin(now, &with_token("token"), browser(), nobody).is_ok());
+        let method = Method::Password(name);
+        assert_eq!(access.begin(now, &method, browser(), nobody), Err(LoginRefusal::Wrong));
     }
 
     #[test]

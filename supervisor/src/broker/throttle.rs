@@ -4,11 +4,11 @@
 //! they do not limit what is tried from elsewhere. Nor do they limit right tokens, because many
 //! people may be behind one address (a tunnel, or a proxy that does not name them), and a token of
 //! 256 bits cannot be guessed however many attempts there are. So only wrong tokens are counted,
-//! after the comparison. (A password, which others can guess, would have to be refused before the
-//! comparison.)
+//! after the comparison. (A password, which others can guess, is refused before the comparison:
+//! [`super::attempts`].)
 //!
-//! The table of addresses is bounded, and a new address is never refused for lack of room: the
-//! entry that expires first is dropped.
+//! Each table is bounded, and a new key is never refused for lack of room: the entry that expires
+//! first is dropped.
 
 use std::{
     collections::BTreeMap,
@@ -18,8 +18,8 @@ use std::{
 
 /// Wrong attempts that one address has at once.
 const PER_ADDRESS: Allowance = Allowance { most: 5, refill: Duration::from_secs(6) };
-/// Most addresses remembered.
-const MOST_ADDRESSES: usize = 1024;
+/// Most keys remembered of one kind.
+const MOST_KEYS: usize = 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
@@ -34,10 +34,17 @@ pub(super) struct Meter {
     clear_at: Instant,
 }
 
+/// The recent attempts of each key, of which every one has the same allowance.
+#[derive(Debug)]
+pub(super) struct Meters<Key> {
+    allowance: Allowance,
+    meters: BTreeMap<Key, Meter>,
+}
+
 /// The recent wrong attempts of each address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Throttle {
-    addresses: BTreeMap<IpAddr, Meter>,
+    addresses: Meters<IpAddr>,
 }
 
 /// One attempt too many.
@@ -47,26 +54,55 @@ pub(crate) struct TooMany {
     pub(crate) retry_after: Duration,
 }
 
+impl Default for Throttle {
+    fn default() -> Self {
+        Self { addresses: Meters::new(PER_ADDRESS) }
+    }
+}
+
 impl Throttle {
     /// Counts a wrong attempt from `address`, unless it is one too many.
     pub(crate) fn wrong(&mut self, now: Instant, address: IpAddr) -> Result<(), TooMany> {
-        let address = network_of(address);
-        let own = self.addresses.get(&address).copied();
-        let own = PER_ADDRESS.spend(own, now)?;
-        self.make_room(now, address);
-        self.addresses.insert(address, own);
+        self.addresses.spend(now, network_of(address))
+    }
+}
+
+impl<Key: Ord + Clone> Meters<Key> {
+    /// No attempts.
+    pub(super) const fn new(allowance: Allowance) -> Self {
+        Self { allowance, meters: BTreeMap::new() }
+    }
+
+    /// Counts one more attempt of this key, unless it is one too many.
+    pub(super) fn spend(&mut self, now: Instant, key: Key) -> Result<(), TooMany> {
+        let meter = self.allowance.spend(self.meters.get(&key).copied(), now)?;
+        self.make_room(now, &key);
+        self.meters.insert(key, meter);
         Ok(())
     }
 
-    fn make_room(&mut self, now: Instant, newcomer: IpAddr) {
-        if self.addresses.len() < MOST_ADDRESSES || self.addresses.contains_key(&newcomer) {
+    /// Counts one attempt of this key less.
+    pub(super) fn give_back(&mut self, key: &Key) {
+        let refill = self.allowance.refill;
+        if let Some(meter) = self.meters.get_mut(key) {
+            meter.clear_at = meter.clear_at.checked_sub(refill).unwrap_or(meter.clear_at);
+        }
+    }
+
+    /// Forgets the attempts of this key.
+    pub(super) fn forgive(&mut self, key: &Key) {
+        self.meters.remove(key);
+    }
+
+    fn make_room(&mut self, now: Instant, newcomer: &Key) {
+        if self.meters.len() < MOST_KEYS || self.meters.contains_key(newcomer) {
             return;
         }
-        self.addresses.retain(|_, meter| meter.clear_at > now);
-        if self.addresses.len() >= MOST_ADDRESSES {
-            let nearest = self.addresses.iter().min_by_key(|(_, meter)| meter.clear_at);
-            if let Some(address) = nearest.map(|(address, _)| *address) {
-                self.addresses.remove(&address);
+        self.meters.retain(|_, meter| meter.clear_at > now);
+        if self.meters.len() >= MOST_KEYS {
+            let nearest = self.meters.iter().min_by_key(|(_, meter)| meter.clear_at);
+            if let Some(key) = nearest.map(|(key, _)| key.clone()) {
+                self.meters.remove(&key);
             }
         }
     }
@@ -86,7 +122,7 @@ impl Allowance {
 }
 
 /// The network of an address: whoever has one IPv6 address has all of its /64.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
@@ -152,7 +188,7 @@ mod tests {
                 let outcome = throttle.wrong(now, address);
                 prop_assert!(outcome.is_ok() || !seen.insert(address));
                 seen.insert(address);
-                prop_assert!(throttle.addresses.len() <= MOST_ADDRESSES);
+                prop_assert!(throttle.addresses.meters.len() <= MOST_KEYS);
             }
         }
     }

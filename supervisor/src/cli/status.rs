@@ -36,6 +36,7 @@ pub(super) fn run(name: &InstanceName, json: bool) -> Result<ExitCode, AdminErro
 fn text(status: &HostStatus) -> String {
     let auth = match status.auth {
         AuthMode::None => "no login for browsers of its user",
+        AuthMode::Password => "login by password or token",
         AuthMode::Token => "login by token",
     };
     let mut text = format!(

@@ -29,6 +29,7 @@ pub(super) fn host(
         name: values.name()?,
         auth,
         front_door,
+        sign_in: values.sign_in()?,
         lifetimes: values.lifetimes()?,
         public_address: values.public_address()?,
         relay: values.relay()?,

@@ -1,6 +1,6 @@
 //! What has changed between the configuration of a host that runs and the one that was read anew.
 
-use lumen_ipc::text::Text;
+use lumen_ipc::{message::login::AccountName, text::Text};
 
 use super::HostConfig;
 use crate::broker::Lifetimes;
@@ -30,11 +30,12 @@ impl HostConfig {
     }
 
     /// The options that cannot change while the host runs, and their values as text.
-    fn fixed(&self) -> [(&'static str, String); 12] {
+    fn fixed(&self) -> [(&'static str, String); 14] {
         let Self {
             name,
             front_door,
             auth,
+            sign_in,
             lifetimes: _,
             public_address,
             relay,
@@ -43,12 +44,15 @@ impl HostConfig {
         } = self;
         let tls = relay.as_ref().and_then(|relay| relay.tls.as_ref());
         let of_tls = tls.map(|tls| (&tls.certificate, &tls.key, &tls.name));
+        let groups = sign_in.groups.as_slice().iter().map(AccountName::as_str);
         [
             ("name", name.to_string()),
             ("listen", front_door.listen.to_string()),
             ("trusted-proxy", format!("{:?}", front_door.trusted)),
             ("base-path", front_door.base.to_string()),
             ("auth", format!("{auth:?}")),
+            ("login-socket", sign_in.socket.display().to_string()),
+            ("login-groups", groups.collect::<Vec<_>>().join(",")),
             ("public-address", format!("{public_address:?}")),
             ("relay", relay.is_some().to_string()),
             ("relay-port", format!("{:?}", relay.as_ref().map(|relay| relay.port))),
@@ -87,6 +91,9 @@ mod tests {
             ("--listen 127.0.0.1:9", vec!["listen"]),
             ("--trusted-proxy ::1", vec!["trusted-proxy"]),
             ("--base-path /desk/", vec!["base-path"]),
+            ("--auth password", vec!["auth"]),
+            ("--login-socket /x", vec!["login-socket"]),
+            ("--login-groups staff", vec!["login-groups"]),
             ("--public-address 203.0.113.5", vec!["public-address"]),
             ("--relay off", vec!["relay", "relay-port"]),
             ("--relay-port 9", vec!["relay-port"]),

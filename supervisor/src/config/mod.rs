@@ -24,7 +24,11 @@ use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf};
 use lumen_ipc::{
     front_door::FrontDoor,
     log::LogSource,
-    message::{session::SessionName, transfer::ClipboardPolicy},
+    message::{
+        login::{AccountName, List, MOST_GROUPS},
+        session::SessionName,
+        transfer::ClipboardPolicy,
+    },
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
@@ -129,6 +133,8 @@ pub struct HostConfig {
     pub front_door: FrontDoor,
     /// How browsers authenticate.
     pub auth: AuthMode,
+    /// How accounts sign in, if they do.
+    pub sign_in: SignIn,
     /// How long logins last.
     pub lifetimes: Lifetimes,
     /// The public address of this host, if it differs from its own.
@@ -139,6 +145,15 @@ pub struct HostConfig {
     pub log: Text<128>,
     /// The directory of the workers' binaries, if given.
     pub workers_dir: Option<PathBuf>,
+}
+
+/// How accounts of this machine sign in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignIn {
+    /// The socket at which `lumen-login` is started.
+    pub socket: PathBuf,
+    /// The groups whose members may; any person may if there are none.
+    pub groups: List<AccountName, MOST_GROUPS>,
 }
 
 /// The configuration of a session.

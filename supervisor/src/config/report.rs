@@ -131,7 +131,7 @@ mod tests {
             "/etc/l.toml:1: fps = 0: 0 frames per second are outside 1 to 240",
             "/etc/l.toml:2: size = big: expected WIDTHxHEIGHT, such as 1280x720",
             "/etc/l.toml:4: relay-key = /k: needs --relay-cert too",
-            "/etc/l.toml:5: auth = maybe: expected token or none",
+            "/etc/l.toml:5: auth = maybe: expected token, password or none",
         ];
         assert_eq!(said.len(), expected.len(), "{said:#?}");
         for (said, expected) in said.iter().zip(expected) {

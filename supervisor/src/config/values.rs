@@ -4,14 +4,18 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, 
 
 use lumen_ipc::{
     front_door::{BadNetwork, FrontDoor, Listen},
-    message::{session::SessionName, transfer::ClipboardPolicy},
+    message::{
+        login::{AccountName, List},
+        session::SessionName,
+        transfer::ClipboardPolicy,
+    },
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
     text::Text,
     units::{Fps, FrameSize, Kbps, PadGrace},
 };
 
 use super::{
-    GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls, UdpListen, UsageError,
+    GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls, SignIn, UdpListen, UsageError,
     file::{Setting, Settings},
     outside::Outside,
     table::{Command, Key, OptionRow},
@@ -313,6 +317,7 @@ impl Values {
     pub(super) fn auth(&self, front_door: &FrontDoor) -> Result<AuthMode, UsageError> {
         match (self.text(Key::Auth).0, &front_door.listen) {
             ("token", _) => Ok(AuthMode::Token),
+            ("password", _) => Ok(AuthMode::Password),
             ("none", _) if front_door.is_local() => Ok(AuthMode::None),
             ("none", Listen::Tcp(address)) if !address.ip().is_loopback() => Err(self.bad(
                 Key::Auth,
@@ -325,7 +330,7 @@ impl Values {
                 Key::Auth,
                 "anyone who reaches the proxy would own the desktop; keep --auth token",
             )),
-            _ => Err(self.bad(Key::Auth, "expected token or none")),
+            _ => Err(self.bad(Key::Auth, "expected token, password or none")),
         }
     }
 
@@ -339,6 +344,18 @@ impl Values {
             )),
             mode => Ok(mode),
         }
+    }
+
+    /// How accounts sign in.
+    pub(super) fn sign_in(&self) -> Result<SignIn, UsageError> {
+        let names = self.text(Key::LoginGroups).0.split(',').filter(|name| !name.is_empty());
+        let bad = |error: &dyn fmt::Display| self.bad(Key::LoginGroups, error.to_string());
+        let groups = names.map(AccountName::new).collect::<Result<_, _>>();
+        let groups = List::new(groups.map_err(|_| bad(&"expected names of groups"))?);
+        Ok(SignIn {
+            socket: PathBuf::from(self.text(Key::LoginSocket).0),
+            groups: groups.map_err(|error| bad(&error))?,
+        })
     }
 
     /// How long logins last.

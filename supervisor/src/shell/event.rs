@@ -6,9 +6,10 @@ use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc};
 use lumen_ipc::{
     lease::Lease,
     link::{Generation, LinkName},
-    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
+    login::{Login, LoginId, LoginRefusal, Method, Progress},
     message::{
         grants::ToSupervisor,
+        login::{Answers, Prompts},
         session::{Answer, Question, ToHost, ToSession},
     },
     process::{ProcessId, Worker},
@@ -19,7 +20,10 @@ use lumen_ipc::{
 use lumen_ipc_runtime::channel::Channel;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::lifecycle::{Helper, Instance, Verdict};
+use crate::{
+    broker::AttemptId,
+    lifecycle::{Helper, Instance, Verdict},
+};
 
 /// Most events that wait. When the queue is full, their senders wait.
 pub(crate) const QUEUE: usize = 256;
@@ -37,6 +41,8 @@ pub(crate) type Events = mpsc::Sender<Event>;
 pub(crate) enum Event {
     /// A request of the administrator.
     Admin(AdminRequest),
+    /// News of an attempt to sign in, for the host.
+    Attempt(AttemptId, AttemptNews),
     /// The app ended.
     AppEnded(Verdict),
     /// A request of the gateway.
@@ -74,6 +80,17 @@ pub(crate) enum Event {
 /// One link between a host and a session, in the order in which they came.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// News of an attempt to sign in.
+#[derive(Debug)]
+pub(crate) enum AttemptNews {
+    /// The account is accepted, of this user; and what was said at the end.
+    Accepted { uid: u32, said: Prompts },
+    /// Something is asked.
+    Asked(Prompts),
+    /// It has failed.
+    Denied,
+}
 
 /// News of the host.
 #[derive(Debug)]
@@ -153,8 +170,12 @@ pub(crate) type Clients = Vec<(ProcessId, ControlClient)>;
 /// A request on the broker link and where its answer goes, once there is one.
 #[derive(Debug)]
 pub(crate) enum BrokerRequest {
+    /// Give an attempt up.
+    Abandon(Secret),
+    /// Answer what an attempt has asked.
+    Answer(Secret, Answers, oneshot::Sender<Result<Progress, LoginRefusal>>),
     /// Sign a browser in.
-    Begin(Method, IpAddr, oneshot::Sender<Result<SignedIn, LoginRefusal>>),
+    Begin(Method, IpAddr, oneshot::Sender<Result<Progress, LoginRefusal>>),
     /// Mint an input lease for a page with this key.
     MintLease(Option<Secret>, oneshot::Sender<Option<Lease>>),
     /// Mint relay credentials for a peer.

@@ -5,6 +5,7 @@
 //! its messages concern no other session and are bounded. One that breaks the contract or does not read
 //! loses its link.
 
+mod attempts;
 mod configuration;
 mod leases;
 mod managed;
@@ -19,6 +20,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    login::Method,
     message::{
         grants::{LossReason, ToSupervisor},
         session::{Question, SESSION_HASH, ToHost, ToSession},
@@ -30,14 +32,16 @@ use lumen_ipc::{
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::channel::Channel;
+use nix::unistd::Uid;
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, info, warn};
 
-pub(super) use self::{configuration::Managed, memory::Memory};
 use self::{
+    attempts::Desk,
     sessions::{Pending, Record, Sessions, hang_up},
     unclaimed::Unclaimed,
 };
+pub(super) use self::{configuration::Managed, memory::Memory};
 use super::{
     crew::Crew,
     event::{
@@ -47,12 +51,11 @@ use super::{
     fence::Namespaces,
     log::Log,
     news::Bulletin,
-    owner,
     stage::{HostStage, Stage},
     worker::{Roster, Workers},
 };
 use crate::{
-    broker::{Access, connection::Connection, leases::LeaseMint, relay::RelayMint},
+    broker::{Access, leases::LeaseMint, relay::RelayMint},
     lifecycle::{Action, Input, Instance, Lifecycle, Outcome},
 };
 
@@ -60,6 +63,7 @@ use crate::{
 pub(super) struct Host {
     stage: HostStage,
     access: Access,
+    desk: Desk,
     leases: LeaseMint,
     unclaimed: Unclaimed,
     mint: Option<RelayMint>,
@@ -98,6 +102,7 @@ impl Host {
             mint: stage.mint.take(),
             stage,
             access,
+            desk: Desk::default(),
             leases: LeaseMint::default(),
             unclaimed: Unclaimed::default(),
             crew,
@@ -145,6 +150,7 @@ impl Host {
     fn take_in(&mut self, event: Event) {
         match event {
             Event::Admin(request) => self.answer_admin(request),
+            Event::Attempt(attempt, news) => self.take_in_attempt(attempt, news),
             Event::Broker(request) => {
                 self.answer_gateway(request);
                 self.tell_ended_logins();
@@ -225,7 +231,14 @@ impl Host {
     fn take_in_session(&mut self, connection: ConnectionId, news: FromSession) {
         match news {
             FromSession::Came(channel) => self.sessions.came(connection, channel),
-            FromSession::Said(ToHost::Registered { form, was, name, token, supervisor_pid }) => {
+            FromSession::Said(ToHost::Registered {
+                form,
+                was,
+                name,
+                token,
+                supervisor_pid,
+                owner,
+            }) => {
                 let Some(channel) = self.sessions.newcomer(connection) else {
                     return self.give_up(connection, "it registered twice");
                 };
@@ -233,7 +246,8 @@ impl Host {
                     let reason = "the host is of another build; restart the desktop to use it";
                     return refuse(&channel, reason);
                 }
-                let record = Record::new(channel.clone(), connection, name, supervisor_pid, token);
+                let record = Record::new(channel.clone(), connection, name, supervisor_pid, token)
+                    .owned_by(Uid::from_raw(owner));
                 // The session reconnects before the end of its last link is known.
                 if let Some(session) = self.sessions.given_up(token) {
                     self.sessions.remove(session);
@@ -287,6 +301,7 @@ impl Host {
         }
         info!(%session, name = record.name(session), "a session is there");
         self.access.open(session, record.token);
+        self.access.belongs_to(session, record.owner);
         let relay = self.stage.relay_near;
         let audience = self.stage.audience;
         self.send(session, &ToSession::Welcomed { session, relay, audience });
@@ -299,7 +314,7 @@ impl Host {
 
     fn say_open(&self, session: SessionId) {
         let page = Text::truncated(self.stage.page());
-        let with_token = self.stage.auth == AuthMode::Token;
+        let with_token = self.stage.auth != AuthMode::None;
         self.send(session, &ToSession::Opened { page, with_token });
     }
 
@@ -380,15 +395,14 @@ impl Host {
         let now = Instant::now();
         // Sending fails only if the gateway has closed the request.
         match request {
-            BrokerRequest::Begin(method, from, reply) => {
-                let listen = &self.stage.front_door.listen;
-                let owner = |client| owner::of(Connection { client, server: listen.tcp()? });
-                let signed_in = self.access.begin(now, &method, from, owner);
-                match signed_in.is_ok() {
-                    true => self.remember(|| drop(reply.send(signed_in))),
-                    false => drop(reply.send(signed_in)),
-                }
+            BrokerRequest::Abandon(attempt) => self.abandon_attempt(&attempt),
+            BrokerRequest::Answer(attempt, answers, reply) => {
+                self.answer_attempt(&attempt, answers, reply);
             }
+            BrokerRequest::Begin(Method::Password(account), from, reply) => {
+                self.begin_attempt(account, from, reply);
+            }
+            BrokerRequest::Begin(method, from, reply) => self.sign_in(&method, from, reply),
             BrokerRequest::MintLease(key, reply) => self.mint_lease(key.as_ref(), reply),
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, io, os::fd::AsRawFd, path::PathBuf};
 
-use lumen_ipc::{front_door::Listen, service::ConfinementReport};
+use lumen_ipc::{
+    front_door::Listen,
+    service::{AuthMode, ConfinementReport},
+};
 use lumen_ipc_runtime::confine::{self, ConfineError};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
@@ -52,6 +55,7 @@ fn places(ground: &Ground, stage: &HostStage, config: Vec<PathBuf>) -> Places {
             .map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()).into())
             .collect(),
         libraries: libraries(&fs::read_to_string("/proc/self/maps").unwrap_or_default()),
+        signs_in: stage.auth == AuthMode::Password,
         writes_proc: ground.namespaces != Namespaces::Privileged || !can_limit_core_dumps(),
     }
 }

@@ -13,8 +13,11 @@ use lumen_ipc::{
     front_door::Listen,
     lease::Lease,
     log::{LogPage, LogSource},
-    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
-    message::session::{Answer, Question},
+    login::{Login, LoginId, LoginRefusal, Method, Progress},
+    message::{
+        login::Answers,
+        session::{Answer, Question},
+    },
     process::ProcessId,
     service::{
         Admin, AppNews, AuthMode, Broker, ConfinementReport, ControlClient, HostStatus, Metric,
@@ -256,10 +259,26 @@ impl Broker for BrokerServer {
         _: Context,
         method: Method,
         from: IpAddr,
-    ) -> Result<SignedIn, LoginRefusal> {
+    ) -> Result<Progress, LoginRefusal> {
         self.ask(|reply| BrokerRequest::Begin(method, from, reply))
             .await
             .unwrap_or(Err(LoginRefusal::Wrong))
+    }
+
+    async fn answer(
+        self,
+        _: Context,
+        attempt: Secret,
+        answers: Answers,
+    ) -> Result<Progress, LoginRefusal> {
+        self.ask(|reply| BrokerRequest::Answer(attempt, answers, reply))
+            .await
+            .unwrap_or(Err(LoginRefusal::Denied))
+    }
+
+    async fn abandon(self, _: Context, attempt: Secret) {
+        // It fails only when the event loop has ended.
+        let _ = self.events.send(Event::Broker(BrokerRequest::Abandon(attempt))).await;
     }
 
     async fn resume(self, _: Context, key: Secret) -> Result<Login, LoginRefusal> {

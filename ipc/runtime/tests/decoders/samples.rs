@@ -12,7 +12,7 @@ use lumen_ipc::{
     line::Line,
     link::{Generation, LinkName},
     log::{LogLine, LogPage, LogSource},
-    login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
+    login::{Login, LoginId, LoginRefusal, Method, Progress, Rights, SignedIn},
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
         frames::{
@@ -20,6 +20,7 @@ use lumen_ipc::{
         },
         grants, handover,
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
+        login::{AccountName, List, Prompt, Prompts, Style},
         packets::{self, FrameStamps, VideoPacket},
         pads::{self, PadAction, PadReport},
         presence,
@@ -346,6 +347,7 @@ fn session_samples() -> Vec<session::ToHost> {
         name,
         token: TokenDigest([7; 32]),
         supervisor_pid: 4711,
+        owner: 1000,
     };
     let answered = |answer| session::ToHost::Answered { number: 300, answer };
     let state = AppState::Ended { reason: Text::truncated("It ended.") };
@@ -419,7 +421,7 @@ fn broker_samples() -> Vec<Vec<u8>> {
             method: Method::Token(secret("token")),
             from: Ipv4Addr::LOCALHOST.into(),
         }),
-        reply(BrokerResponse::Begin(Ok(SignedIn { login: login(), key: Some(secret("key")) }))),
+        reply(BrokerResponse::Begin(Ok(done(List::default())))),
         request(BrokerRequest::SignOut { key: secret("key") }),
         reply(BrokerResponse::SignOut(Some((login().session, login().id)))),
         request(BrokerRequest::MintLease { key: Some(secret("key")) }),
@@ -429,7 +431,31 @@ fn broker_samples() -> Vec<Vec<u8>> {
             from: Ipv4Addr::LOCALHOST.into(),
         }),
         reply(BrokerResponse::Begin(Err(LoginRefusal::OtherUser))),
+        request(BrokerRequest::Begin {
+            method: Method::Password(AccountName::new("alice").expect("legal")),
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        reply(BrokerResponse::Begin(Ok(Progress::Asked {
+            attempt: secret("attempt"),
+            prompts: said(Style::Secret),
+        }))),
+        request(BrokerRequest::Answer {
+            attempt: secret("attempt"),
+            answers: List::new(vec![secret("password")]).expect("few"),
+        }),
+        reply(BrokerResponse::Answer(Ok(done(said(Style::Info))))),
+        reply(BrokerResponse::Answer(Err(LoginRefusal::Denied))),
+        reply(BrokerResponse::Answer(Err(LoginRefusal::NoDesktop))),
+        request(BrokerRequest::Abandon { attempt: secret("attempt") }),
     ]
+}
+
+fn done(said: Prompts) -> Progress {
+    Progress::Done { signed_in: SignedIn { login: login(), key: Some(secret("key")) }, said }
+}
+
+fn said(style: Style) -> Prompts {
+    List::new(vec![Prompt { style, text: Text::truncated("Password: ") }]).expect("one")
 }
 
 fn lease() -> Lease {

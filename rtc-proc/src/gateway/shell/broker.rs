@@ -12,8 +12,8 @@ use std::{
 
 use lumen_ipc::{
     lease::Lease,
-    login::{Login, LoginId, LoginRefusal, Method, SignedIn},
-    message::grants::LossReason,
+    login::{Login, LoginId, LoginRefusal, Method, Progress, SignedIn},
+    message::{grants::LossReason, login::Answers},
     service::{AppNews, BrokerClient, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
@@ -87,13 +87,43 @@ impl Broker {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    pub(super) async fn begin(&self, method: Method, from: IpAddr) -> Result<SignedIn, LoginError> {
+    /// Begins a sign-in.
+    pub(super) async fn begin(&self, method: Method, from: IpAddr) -> Result<Progress, LoginError> {
         // The semaphore is never closed.
         let turn = self.sign_ins.acquire().await.map_err(|_| LoginError::Unavailable)?;
         let client = self.client()?;
         let reply = client.begin(deadline_in(SIGN_IN_PATIENCE), method, from).await;
         drop(turn);
         Ok(reply.map_err(|error| unavailable(&error))??)
+    }
+
+    /// Signs a browser in that needs to be asked nothing.
+    pub(super) async fn enter(&self, method: Method, from: IpAddr) -> Result<SignedIn, LoginError> {
+        match self.begin(method, from).await? {
+            Progress::Done { signed_in, .. } => Ok(signed_in),
+            // Only passwords lead to questions.
+            Progress::Asked { .. } => Err(LoginError::Unavailable),
+        }
+    }
+
+    /// Answers what a sign-in has asked.
+    pub(super) async fn answer(
+        &self,
+        attempt: Secret,
+        answers: Answers,
+    ) -> Result<Progress, LoginError> {
+        let turn = self.sign_ins.acquire().await.map_err(|_| LoginError::Unavailable)?;
+        let client = self.client()?;
+        let reply = client.answer(deadline_in(SIGN_IN_PATIENCE), attempt, answers).await;
+        drop(turn);
+        Ok(reply.map_err(|error| unavailable(&error))??)
+    }
+
+    /// Gives a sign-in up.
+    pub(super) async fn abandon(&self, attempt: Secret) -> Result<(), LoginError> {
+        let client = self.client()?;
+        let reply = client.abandon(deadline_in(PATIENCE), attempt).await;
+        reply.map_err(|error| unavailable(&error))
     }
 
     /// Ends the login of a key; returns which one that was, if there was one.

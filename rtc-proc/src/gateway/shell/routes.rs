@@ -9,13 +9,15 @@ use axum::{
         Request, State,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, header::InvalidHeaderValue},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, header::InvalidHeaderValue,
+    },
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use lumen_ipc::{
-    login::{Login, LoginRefusal, Method as SignIn, SignedIn},
+    login::{Login, LoginRefusal, Method as SignIn, Progress, SignedIn},
     service::AuthMode,
     text::Secret,
     units::SessionId,
@@ -31,7 +33,7 @@ use super::{
         forwarded::Asker,
         halves::{Halves, PROTOCOL},
         headers::harden,
-        login,
+        login::{self, Wish},
         refusal::{REFUSAL, Refusal},
     },
     app::App,
@@ -41,6 +43,8 @@ use super::{
     socket,
 };
 
+/// How to sign in, if not by a token.
+const SIGN_IN: HeaderName = HeaderName::from_static("lumen-sign-in");
 /// How long the body of a login may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -85,6 +89,8 @@ impl From<LoginError> for Refusal {
             LoginError::Refused(LoginRefusal::TooMany { retry_after_seconds }) => {
                 Self::TooManyAttempts { retry_after_seconds }
             }
+            LoginError::Refused(LoginRefusal::Denied) => Self::Denied,
+            LoginError::Refused(LoginRefusal::NoDesktop) => Self::NoDesktop,
             LoginError::Refused(LoginRefusal::OtherUser) => Self::OtherUser,
             LoginError::Refused(LoginRefusal::Wrong) => Self::WrongToken,
             LoginError::Unavailable => Self::Unavailable,
@@ -139,14 +145,27 @@ async fn log_in(
     if !content_type.is_some_and(login::is_json) {
         return Err(Refusal::LoginType);
     }
-    let token = read_login(body).await?;
+    let wish = read_login(body).await?;
     let _answering = visit.answering();
     if app.auth == AuthMode::None {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let from = asker.source;
-    match app.broker.begin(SignIn::Token(token), from).await {
-        Ok(SignedIn { key, login }) => {
+    let progress = match wish {
+        Wish::Token(token) => app.broker.begin(SignIn::Token(token), from).await,
+        Wish::Account(account) => app.broker.begin(SignIn::Password(account), from).await,
+        Wish::Answer(attempt, answers) => app.broker.answer(attempt, answers).await,
+        Wish::Abandon(attempt) => {
+            app.broker.abandon(attempt).await?;
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    };
+    match progress {
+        Ok(Progress::Asked { attempt, prompts }) => {
+            let question = axum::Json(login::Question::new(&attempt, &prompts));
+            Ok((StatusCode::ACCEPTED, question).into_response())
+        }
+        Ok(Progress::Done { signed_in: SignedIn { key, login }, .. }) => {
             app.figures.logins.increment();
             info!(%from, "a browser logged in");
             let Some(key) = key else { return Ok(StatusCode::NO_CONTENT.into_response()) };
@@ -239,7 +258,7 @@ async fn end_login(app: &App, key: Secret) -> Result<bool, LoginError> {
     ending.await.unwrap_or(Err(LoginError::Unavailable))
 }
 
-async fn read_login(body: Body) -> Result<Secret, Refusal> {
+async fn read_login(body: Body) -> Result<Wish, Refusal> {
     let bytes = timeout(BODY_PATIENCE, to_bytes(body, login::MAX_LOGIN_BYTES))
         .await
         .map_err(|_| Refusal::LoginTooSlow)?
@@ -263,7 +282,7 @@ async fn admit(
 ) -> Result<Admitted, Refusal> {
     if app.auth == AuthMode::None {
         let method = SignIn::Open(client.end.ok_or(Refusal::OtherUser)?);
-        let begun = app.broker.begin(method, visit.asker.source).await;
+        let begun = app.broker.enter(method, visit.asker.source).await;
         let SignedIn { login, key } =
             begun.inspect_err(|_| app.figures.logins_refused.increment())?;
         visit.belongs_to(login.id)?;
@@ -299,7 +318,15 @@ async fn session(
         let asker = &visit.asker;
         asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
     }
-    let Admitted { key, .. } = admit(&app, (&client, &visit), &headers).await?;
+    let Admitted { key, .. } = match admit(&app, (&client, &visit), &headers).await {
+        Ok(admitted) => admitted,
+        // The page shows the form for it.
+        Err(Refusal::LoginNeeded) if app.auth == AuthMode::Password => {
+            let way = [(SIGN_IN, HeaderValue::from_static("password"))];
+            return Ok((way, Refusal::LoginNeeded).into_response());
+        }
+        Err(refusal) => return Err(refusal),
+    };
     let session = Session { hostname: app.hostname.as_str(), signed_in: key.is_some() };
     Ok(axum::Json(session).into_response())
 }

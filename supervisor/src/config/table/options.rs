@@ -26,7 +26,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 38] = [
+pub const OPTIONS: [OptionRow; 40] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -151,11 +151,35 @@ pub const OPTIONS: [OptionRow; 38] = [
         name: "auth",
         short: None,
         environment: "LUMEN_AUTH",
-        placeholder: Some("token|none"),
+        placeholder: Some("token|password|none"),
         default: "token",
-        help: "How browsers authenticate: with the token in the printed address, or not at all, \
-               which is allowed for `lumen run` only, on a loopback address and without a proxy, and \
-               lets in the desktop's own user and root.",
+        help: "How browsers authenticate: with the token in the printed address; with the password of \
+               an account of this machine, by PAM, for a host of root's, which then lets accounts in to \
+               their own desktops and tokens as ever; or not at all, which is allowed for `lumen run` \
+               only, on a loopback address and without a proxy, and lets in the desktop's own user and \
+               root.",
+        commands: HOST,
+    },
+    OptionRow {
+        key: Key::LoginSocket,
+        name: "login-socket",
+        short: None,
+        environment: "LUMEN_LOGIN_SOCKET",
+        placeholder: Some("PATH"),
+        default: "/run/lumen/login",
+        help: "The socket at which `lumen-login` is started for each attempt to sign in with a \
+               password.",
+        commands: HOST,
+    },
+    OptionRow {
+        key: Key::LoginGroups,
+        name: "login-groups",
+        short: None,
+        environment: "LUMEN_LOGIN_GROUPS",
+        placeholder: Some("NAME,..."),
+        default: "",
+        help: "The groups whose members may sign in with a password. Without any every person may, but \
+               neither root nor a user of a service.",
         commands: HOST,
     },
     OptionRow {

@@ -62,10 +62,14 @@ pub enum Key {
     Listen,
     /// What the workers log.
     Log,
+    /// The groups whose members may sign in with a password.
+    LoginGroups,
     /// How long an unused login lasts.
     LoginIdle,
     /// How long a login lasts at most.
     LoginLife,
+    /// The socket at which accounts sign in.
+    LoginSocket,
     /// The name of the running desktop.
     Name,
     /// Which device virtual gamepads imitate.

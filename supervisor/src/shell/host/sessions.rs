@@ -16,7 +16,10 @@ use lumen_ipc::{
     text::Text,
     units::SessionId,
 };
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::{
+    sys::socket::{Shutdown, shutdown},
+    unistd::Uid,
+};
 use tokio::sync::oneshot;
 
 use super::super::event::{ConnectionId, HostEnd};
@@ -39,6 +42,8 @@ const ACCUSATION: Duration = Duration::from_secs(60);
 pub(super) struct Record {
     pub(super) channel: Arc<HostEnd>,
     pub(super) token: TokenDigest,
+    /// Whose desktop it is.
+    pub(super) owner: Uid,
     connection: ConnectionId,
     name: Option<SessionName>,
     supervisor_pid: u32,
@@ -105,6 +110,8 @@ impl Record {
         Self {
             channel,
             token,
+            // Nobody's, until it says so.
+            owner: Uid::from_raw(u32::MAX),
             connection,
             name,
             supervisor_pid,
@@ -117,6 +124,11 @@ impl Record {
             accused: None,
             given_up: Cell::new(false),
         }
+    }
+
+    /// With the user whose desktop it is.
+    pub(super) fn owned_by(self, owner: Uid) -> Self {
+        Self { owner, ..self }
     }
 
     /// The name shown to people.

@@ -55,6 +55,7 @@ impl Session {
                     name: self.name.clone(),
                     token: self.token.digest(),
                     supervisor_pid: process::id(),
+                    owner: self.stage.owner().as_raw(),
                 });
             }
             FromHost::Said(said, end) => self.heed_host(said, end),

@@ -15,6 +15,8 @@ use lumen_ipc::{
     text::Text,
 };
 
+use nix::unistd::Uid;
+
 use super::{
     super::{
         activation::{self, Activation, Page},
@@ -33,7 +35,7 @@ use crate::{
         relay::RelayMint,
         state::{KeptRelay, State},
     },
-    config::{self, HostConfig},
+    config::{self, HostConfig, SignIn},
     plan::{self, HostFacts},
 };
 
@@ -44,6 +46,7 @@ pub(crate) struct HostStage {
     /// Who reaches the page.
     pub(crate) audience: Audience,
     pub(crate) auth: AuthMode,
+    pub(crate) sign_in: SignIn,
     browsers: Standing,
     relay: Option<Relay>,
     /// Where the relay's sockets for datagrams come from.
@@ -76,6 +79,12 @@ impl HostStage {
         let admin = admin(&ground.home.socket(&config.name), sockets.admin)?;
         if config.auth == AuthMode::None {
             owners_are_known(&config.front_door.listen)?;
+        }
+        if config.auth == AuthMode::Password && !Uid::effective().is_root() {
+            return Err(StageError::System {
+                what: "PAM for --auth password, which signs in other users; start the host as root",
+                source: io::ErrorKind::PermissionDenied.into(),
+            });
         }
         let mut memory = memory();
         let door = match sockets.page {
@@ -119,6 +128,7 @@ impl HostStage {
             audience: config::audience(&config.front_door, config.public_address),
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
+            sign_in: config.sign_in.clone(),
             relay,
             origin,
             relay_near,
