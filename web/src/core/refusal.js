@@ -1,7 +1,7 @@
 // What a refused request means for the viewer.
 
 /**
- * - `wrong`: the token is wrong.
+ * - `wrong`: the token is wrong, or the account or an answer.
  * - `loginNeeded`: nobody is logged in, or the login has ended.
  * - `later`: another attempt can succeed.
  * - `never`: a setting must be changed first.
@@ -19,11 +19,13 @@ export const REFUSAL_HEADER = 'Lumen-Refusal';
 export function explain({ status, word, text }) {
   if (word === null) return explainStranger(status);
   switch (word) {
+    case 'denied':
     case 'wrong-token':
       return { type: 'wrong', reason: text };
     case 'login-needed':
       return { type: 'loginNeeded', reason: text };
     case 'login-too-slow':
+    case 'no-desktop':
     case 'too-many-attempts':
     case 'too-many-connections':
     case 'unavailable':

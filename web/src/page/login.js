@@ -1,6 +1,8 @@
-// The form that asks for the access token.
+// The forms by which somebody logs in: the one that asks for the access token, and where accounts of the machine
+// sign in that for their passwords.
 
-import { logIn } from './server.js';
+import { SignIn } from './sign-in.js';
+import { logIn, waysIn } from './server.js';
 
 /** @import { Refusal } from '../core/refusal.js' */
 /** @import { Elements } from './elements.js' */
@@ -8,6 +10,7 @@ import { logIn } from './server.js';
 export class Login {
   #elements;
   #loggedIn;
+  #signIn;
 
   /**
    * @param {Elements} elements
@@ -17,11 +20,18 @@ export class Login {
   constructor(elements, loggedIn, signal) {
     this.#elements = elements;
     this.#loggedIn = loggedIn;
+    this.#signIn = new SignIn(elements, loggedIn, () => this.#askForToken(''), signal);
     elements.login.addEventListener('submit', (event) => this.#submitted(event), { signal });
   }
 
-  /** Asks for a token. */
+  /** Asks for whatever lets somebody in here. */
   ask(error = '') {
+    if (waysIn.password && this.#elements.login.hidden) this.#signIn.ask(error);
+    else this.#askForToken(error);
+  }
+
+  /** @param {string} error */
+  #askForToken(error) {
     const { login, loginToken, loginError } = this.#elements;
     loginError.textContent = error;
     if (!login.hidden) return;
@@ -37,7 +47,8 @@ export class Login {
   refused(token, refusal) {
     // A token that could not be checked is worth another try, so the form keeps it.
     this.#elements.loginToken.value = refusal.type === 'wrong' ? '' : token;
-    this.ask(refusal.reason);
+    this.#signIn.hide();
+    this.#askForToken(refusal.reason);
   }
 
   /** @param {SubmitEvent} event */

@@ -89,6 +89,7 @@ async function enter(token) {
 
 function loggedIn() {
   elements.login.hidden = true;
+  elements.signIn.hidden = true;
   viewer.handle({ type: 'start' });
 }
 

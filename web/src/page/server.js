@@ -40,19 +40,33 @@ function keyHeader() {
   return key === '' ? {} : { 'Lumen-Key': key };
 }
 
+/** How this server lets browsers in, besides by a token; known once it has refused one without a login. */
+export const waysIn = { password: false };
+
 /**
  * @param {string} token
  * @returns {Promise<LoginOutcome>}
  */
 export async function logIn(token) {
+  const outcome = await requestLogin({ token });
+  // A token is never answered by a question.
+  return outcome.type === 'asked' ? UNREACHABLE : outcome;
+}
+
+/**
+ * @param {{ token: string } | { account: string } | { attempt: string, answers?: string[] }} body
+ * @returns {Promise<LoginOutcome | { type: 'asked', question: unknown }>}
+ */
+export async function requestLogin(body) {
   try {
     const response = await fetch('login', {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ token }),
+      body: JSON.stringify(body),
       signal: AbortSignal.timeout(LOGIN_PATIENCE),
     });
     if (!response.ok) return await refusalOf(response);
+    if (response.status === 202) return { type: 'asked', question: await response.json() };
     // Without content where nobody has to sign in.
     const key = response.status === 200 ? textOf(await response.json(), 'key') : '';
     const { desktop } = keys;
@@ -121,6 +135,7 @@ function textOf(value, name) {
  */
 async function refusalOf(response) {
   const { status, headers } = response;
+  if (headers.has('Lumen-Sign-In')) waysIn.password = true;
   try {
     const { REFUSAL_HEADER, explain } = await import('../core/refusal.js');
     const text = (await response.text()).trim();

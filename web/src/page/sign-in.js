@@ -1,0 +1,148 @@
+// The form in which an account of the machine signs in: name and password at once, as password managers expect
+// it, and then whatever else is asked.
+
+import { asks, fieldOf, isForPassword, parseQuestion } from '../core/sign-in.js';
+import { requestLogin } from './server.js';
+
+/** @import { Question } from '../core/sign-in.js' */
+/** @import { Elements } from './elements.js' */
+
+export class SignIn {
+  #elements;
+  #loggedIn;
+  /** @type {Question | null} */
+  #question = null;
+
+  /**
+   * @param {Elements} elements
+   * @param {() => void} loggedIn
+   * @param {() => void} askForToken
+   * @param {AbortSignal} signal
+   */
+  constructor(elements, loggedIn, askForToken, signal) {
+    this.#elements = elements;
+    this.#loggedIn = loggedIn;
+    elements.signIn.addEventListener('submit', (event) => this.#submitted(event), { signal });
+    const byToken = () => {
+      this.hide();
+      askForToken();
+    };
+    elements.signInTokenButton.addEventListener('click', byToken, { signal });
+  }
+
+  /** @param {string} error why it is shown again, if there is a reason */
+  ask(error) {
+    const { signIn, signInError } = this.#elements;
+    this.#startAnew();
+    signInError.textContent = error;
+    if (!signIn.hidden) return;
+    signIn.hidden = false;
+    this.#focus();
+  }
+
+  hide() {
+    this.#elements.signIn.hidden = true;
+    this.#startAnew();
+  }
+
+  /** Forgets what was asked, and whatever was typed but the name. */
+  #startAnew() {
+    const { signInAccount, signInPassword, signInQuestions } = this.#elements;
+    if (this.#question !== null) void requestLogin({ attempt: this.#question.attempt });
+    this.#question = null;
+    signInPassword.value = '';
+    signInQuestions.replaceChildren();
+    signInAccount.hidden = false;
+  }
+
+  #focus() {
+    const { signInName, signInPassword, signInQuestions } = this.#elements;
+    const first = signInQuestions.querySelector('input');
+    if (first !== null) first.focus();
+    else if (signInName.value === '') signInName.focus();
+    else signInPassword.focus();
+  }
+
+  /** @param {SubmitEvent} event */
+  #submitted(event) {
+    event.preventDefault();
+    void this.#continue();
+  }
+
+  async #continue() {
+    const { signInButton, signInError } = this.#elements;
+    signInButton.disabled = true;
+    signInError.textContent = '';
+    const outcome = await (this.#question === null ? this.#begin() : this.#answer(this.#question));
+    signInButton.disabled = false;
+    if (outcome.type === 'ok') {
+      this.#question = null;
+      this.hide();
+      this.#loggedIn();
+    } else if (outcome.type === 'asked') {
+      this.#show(outcome.question);
+    } else {
+      // The attempt is over, whatever the reason.
+      this.#question = null;
+      this.#startAnew();
+      signInError.textContent = outcome.reason;
+      this.#focus();
+    }
+  }
+
+  /** Sends the name, and the password if that is all that is asked. */
+  async #begin() {
+    const { signInName, signInPassword } = this.#elements;
+    const outcome = await requestLogin({ account: signInName.value.trim() });
+    const question = outcome.type === 'asked' ? parseQuestion(outcome.question) : null;
+    if (question === null || !isForPassword(question)) return outcome;
+    const { attempt } = question;
+    return await requestLogin({ attempt, answers: [signInPassword.value] });
+  }
+
+  /** @param {Question} question */
+  #answer({ attempt }) {
+    const inputs = [...this.#elements.signInQuestions.querySelectorAll('input')];
+    return requestLogin({ attempt, answers: inputs.map(({ value }) => value) });
+  }
+
+  /** @param {unknown} told */
+  #show(told) {
+    const { signInAccount, signInPassword, signInQuestions, signInError } = this.#elements;
+    const question = parseQuestion(told);
+    if (question === null) {
+      signInError.textContent = 'The server asks something that this page does not understand.';
+      return;
+    }
+    this.#question = question;
+    signInPassword.value = '';
+    signInAccount.hidden = true;
+    const parts = question.prompts.map((prompt, number) => {
+      return asks(prompt) ? questionField(prompt, number) : message(prompt.text);
+    });
+    signInQuestions.replaceChildren(...parts.flat());
+    this.#focus();
+  }
+}
+
+/**
+ * @param {import('../core/sign-in.js').Prompt} prompt
+ * @param {number} number
+ */
+function questionField(prompt, number) {
+  const { label, type, autocomplete } = fieldOf(prompt);
+  const input = document.createElement('input');
+  const id = `sign-in-answer-${number}`;
+  Object.assign(input, { id, type, autocomplete, maxLength: 256, spellcheck: false });
+  const named = document.createElement('label');
+  named.htmlFor = id;
+  named.textContent = label;
+  return [named, input];
+}
+
+/** @param {string} text */
+function message(text) {
+  const paragraph = document.createElement('p');
+  paragraph.textContent = text.trim();
+  return [paragraph];
+}
