@@ -187,6 +187,13 @@ impl Ladder {
         }
     }
 
+    /// A change was encoded that is mostly the picture before in another place: text that scrolls. It
+    /// stays whole: smaller it cannot be read, and it would move by parts of a row, which no search
+    /// finds.
+    pub const fn moved(&mut self, now: Instant) {
+        self.motion.moved = Some(now);
+    }
+
     /// Decides on which rung the picture is to be, while the network carries `target`.
     pub fn consider(&mut self, now: Instant, target: Kbps) {
         let carried = f64::from(target.value()) * 1000.0;
@@ -194,7 +201,7 @@ impl Ladder {
             (self.vain, self.patience) = (None, CLIMB_AFTER);
         }
         let Some(observed) = self.motion.observed(now) else {
-            // What is no motion is paid for as it comes, and whole.
+            // What is no motion, or scrolls, is paid for as it comes, and whole.
             if self.at > 0 && self.has_waited(now) {
                 self.climbed = Some((now, carried));
                 self.go(0);
@@ -278,6 +285,8 @@ impl Ladder {
 /// What changed and what was encoded of it, of late.
 #[derive(Debug, Default)]
 struct Motion {
+    /// When a picture was last mostly the one before in another place.
+    moved: Option<Instant>,
     /// When what changed, or was encoded.
     notes: VecDeque<(Instant, Option<Encoded>)>,
     /// The last encoded change, which may be older: one that the network takes long for.
@@ -319,6 +328,10 @@ impl Motion {
 
     fn observed(&mut self, now: Instant) -> Option<Observed> {
         self.forget_before(now);
+        let has_moved = |at| now.saturating_duration_since(at) < WINDOW;
+        if self.moved.is_some_and(has_moved) {
+            return None;
+        }
         let span = now.saturating_duration_since(self.notes.front()?.0);
         let encoded = self.notes.iter().filter_map(|(_, encoded)| *encoded);
         let count = encoded.clone().count();

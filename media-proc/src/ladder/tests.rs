@@ -209,6 +209,26 @@ fn keyframe_that_would_take_long_is_smaller_and_whole_when_it_rests() {
 }
 
 #[test]
+fn text_that_scrolls_is_whole_whatever_the_network_carries() {
+    let mut ladder = Ladder::new(Fps::clamped(30));
+    let mut now = Instant::now();
+    ladder.begin(1e9, Kbps::clamped(300));
+    assert!(ladder.number() > 0);
+    for picture in 0..300 {
+        now += Duration::from_millis(33);
+        ladder.changed(now);
+        ladder.consider(now, Kbps::clamped(300));
+        // Now and then one moves too far to be found.
+        if picture % 7 == 6 {
+            ladder.encoded(now, COARSE, 100_000);
+        } else {
+            ladder.moved(now);
+        }
+        assert!(picture < 90 || ladder.number() == 0, "picture {picture}");
+    }
+}
+
+#[test]
 fn motion_that_becomes_a_change_now_and_then_is_whole_within_seconds() {
     let mut rig = Rig::new(30, NOISE, 800);
     rig.run(Duration::from_secs(5));

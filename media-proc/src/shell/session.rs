@@ -295,8 +295,13 @@ impl Session {
                 .map_err(EncoderError::Open)?;
         }
         let begun = clock::now();
+        let relation = self.memory.relate(&shown.planes, &shown.changed);
+        let has_moved = matches!(relation, Relation::Moved(_));
+        let is_whole = size == shown.planes.size();
         let (planes, changed) = reduce(&mut self.reduced, shown, size);
-        let (kind, mut ask) = describe(work, self.memory.relate(planes, changed), changed);
+        // A smaller picture moves by parts of a row.
+        let relation = if has_moved && !is_whole { Relation::Altered } else { relation };
+        let (kind, mut ask) = describe(work, relation, changed);
         let mut quantizer = self.rate.choose(now, ask);
         let effort = self.efforts.choose(now, kind, quantizer);
         let mut picture = Picture { planes, changed, kind, quantizer, effort };
@@ -316,7 +321,9 @@ impl Session {
             let took = Duration::from_micros(encoded.since(begun));
             self.efforts.encoded(now, effort, took);
         }
-        if work == Work::Change {
+        if has_moved {
+            self.ladder.moved(now);
+        } else if work == Work::Change {
             self.ladder.encoded(now, quantizer, length);
         }
         self.pacing.encoded(now, work, self.rate.is_final());
