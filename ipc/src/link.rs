@@ -163,7 +163,7 @@ pub const TABLE: [Link; 16] = [
         to: End::Worker(Worker::Media),
         carriage: Carriage::Messages,
         carries: "buffer announced and retired, frame ready with damage and times; back: released, \
-                  demand",
+                  demand, renderer offered, buffer accepted or refused",
         max_descriptors: MAX_DESCRIPTORS,
     },
     Link {

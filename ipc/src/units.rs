@@ -95,8 +95,10 @@ macro_rules! ranged {
     };
 }
 
+mod buffer;
 mod output;
 
+pub use buffer::{BufferSide, BufferSize, PlaneStride};
 pub use output::{OutputSize, Scale};
 
 pub use crate::identity::{PeerId, SessionId};

@@ -1,8 +1,8 @@
 //! Entry points for fuzzing: what the compositor says of its buffers and frames. Shared by the fuzz
 //! targets and the test of their seeds.
 
-use lumen_ipc::{codec, message::frames::ToMedia, units::OutputId};
-use lumen_media::import::{Buffers, needed_bytes};
+use lumen_ipc::{codec, link::MAX_DESCRIPTORS, message::frames::ToMedia, units::OutputId};
+use lumen_media::import::{Buffers, Rows};
 
 /// A target: its name and what it does with an input.
 pub(crate) type Target = (&'static str, fn(&[u8]));
@@ -16,11 +16,12 @@ pub(crate) fn frames(mut bytes: &[u8]) {
     while let Some((&length, rest)) = bytes.split_first() {
         let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));
         bytes = rest;
-        let message = (0..=1).find_map(|planes| codec::decode::<ToMedia>(message, planes).ok());
+        let message =
+            (0..=MAX_DESCRIPTORS).find_map(|planes| codec::decode::<ToMedia>(message, planes).ok());
         match message {
             Some(ToMedia::BufferAnnounced(announced)) => {
-                if let Ok(needed) = needed_bytes(&announced) {
-                    let _ = buffers.announce(&announced, needed);
+                if let Ok(rows) = Rows::of(&announced) {
+                    let _ = buffers.announce(&announced, rows, rows.bytes);
                 }
             }
             Some(ToMedia::BufferRetired { output, slot }) => drop(buffers.retire(output, slot)),

@@ -1,14 +1,15 @@
 //! The compositor's buffers: announced once, then named by slot until retired.
 //!
 //! Decides whether an announcement, a retirement and a frame make sense together. Generic over the
-//! memory, which the shell maps and this module only keeps.
+//! memory, which the shell maps and this module only keeps. Nothing here draws, so no renderer is
+//! offered to the compositor, and what only a renderer could use is a breach of the contract.
 //!
 //! INVARIANT: each kept buffer was announced for the output served here, and its memory was checked
 //! to have at least `stride × height` bytes. There are never more buffers than slots.
 
 use lumen_ipc::{
     codec::Violation,
-    message::frames::{BufferAnnounced, FrameReady, Picture, Rect},
+    message::frames::{BufferAnnounced, BufferMemory, FrameReady, Picture, Rect},
     units::{FrameSize, OutputId, SlotIndex},
 };
 
@@ -31,18 +32,44 @@ pub struct Buffer<Memory> {
     pub stride_bytes: usize,
 }
 
-/// Bytes an announced buffer must have.
-///
-/// # Errors
-/// [`Violation`] when its rows are too short, or it is larger than memory can be.
-pub fn needed_bytes(announced: &BufferAnnounced) -> Result<usize, Violation> {
-    let stride = usize::try_from(announced.memory.stride_bytes()).unwrap_or(usize::MAX);
-    if stride < announced.size.stride_bytes() {
-        return Err(Violation::Illegal("a buffer's rows are shorter than its frames"));
+/// The rows of an announced buffer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rows {
+    /// Size of the frames in them.
+    pub size: FrameSize,
+    /// Where the first one begins.
+    pub offset_bytes: u32,
+    /// Bytes from one to the next.
+    pub stride_bytes: usize,
+    /// Bytes of all of them.
+    pub bytes: usize,
+}
+
+impl Rows {
+    /// The rows that `announced` states.
+    ///
+    /// # Errors
+    /// [`Violation`] when no frame can be in the buffer, its rows are too short, it is larger than
+    /// memory can be, or only a renderer could use it.
+    pub fn of(announced: &BufferAnnounced) -> Result<Self, Violation> {
+        let (offset_bytes, stride) = match announced.memory {
+            BufferMemory::App { offset_bytes, stride_bytes } => (offset_bytes, stride_bytes),
+            BufferMemory::Shared { stride_bytes } => (0, stride_bytes),
+            BufferMemory::Dmabuf { .. } => {
+                return Err(Violation::Illegal("a buffer for a renderer that was not offered"));
+            }
+        };
+        let size = FrameSize::try_from(announced.size)
+            .map_err(|_| Violation::Illegal("a buffer that no frame can be in"))?;
+        let stride_bytes = usize::try_from(stride).unwrap_or(usize::MAX);
+        if stride_bytes < size.stride_bytes() {
+            return Err(Violation::Illegal("a buffer's rows are shorter than its frames"));
+        }
+        let bytes = stride_bytes
+            .checked_mul(size.height().into())
+            .ok_or(Violation::Illegal("a buffer is larger than the address space"))?;
+        Ok(Self { size, offset_bytes, stride_bytes, bytes })
     }
-    stride
-        .checked_mul(announced.size.height().into())
-        .ok_or(Violation::Illegal("a buffer is larger than the address space"))
 }
 
 impl<Memory> Buffers<Memory> {
@@ -52,13 +79,14 @@ impl<Memory> Buffers<Memory> {
         Self { output, slots: Vec::new() }
     }
 
-    /// Keeps an announced buffer.
+    /// Keeps an announced buffer, whose memory has these rows.
     ///
     /// # Errors
     /// [`Violation`] for another output or a slot that is taken.
     pub fn announce(
         &mut self,
         announced: &BufferAnnounced,
+        rows: Rows,
         memory: Memory,
     ) -> Result<(), Violation> {
         self.check(announced.output)?;
@@ -73,9 +101,7 @@ impl<Memory> Buffers<Memory> {
         if slot.is_some() {
             return Err(Violation::Illegal("a slot is announced twice"));
         }
-        // `needed_bytes` checked the stride, and a `u32` always fits on 64 bits.
-        let stride_bytes = announced.memory.stride_bytes() as usize;
-        *slot = Some(Buffer { memory, size: announced.size, stride_bytes });
+        *slot = Some(Buffer { memory, size: rows.size, stride_bytes: rows.stride_bytes });
         Ok(())
     }
 
@@ -122,8 +148,8 @@ impl<Memory> Buffers<Memory> {
 #[cfg(test)]
 mod tests {
     use lumen_ipc::{
-        message::frames::{BufferMemory, Damage},
-        units::{FrameSequence, MonotonicMicros},
+        message::frames::{Damage, PixelFormat, Plane, Planes},
+        units::{BufferSize, FrameSequence, MonotonicMicros, PlaneStride},
     };
     use proptest::prelude::*;
 
@@ -138,7 +164,11 @@ mod tests {
     fn announced(slot: SlotIndex, width: u16) -> BufferAnnounced {
         let size = FrameSize::new(width, 64).expect("legal size");
         let memory = BufferMemory::Shared { stride_bytes: u32::from(width) * 4 };
-        BufferAnnounced { output: OutputId::PRIMARY, slot, size, memory }
+        BufferAnnounced { output: OutputId::PRIMARY, slot, size: size.into(), memory }
+    }
+
+    fn announce(buffers: &mut Buffers<()>, announced: &BufferAnnounced) -> Result<(), Violation> {
+        buffers.announce(announced, Rows::of(announced)?, ())
     }
 
     fn ready(slot: SlotIndex, rect: Rect) -> FrameReady {
@@ -156,28 +186,42 @@ mod tests {
     const OUTSIDE: Rect = Rect { x: 60, y: 60, width: 5, height: 4 };
 
     #[test]
-    fn needed_bytes_of_short_rows_is_a_violation() {
+    fn rows_that_are_too_short_for_a_frame_or_no_frames_are_a_violation() {
+        let whole = announced(slot(0), 64);
+        assert_eq!(Rows::of(&whole).map(|rows| rows.bytes), Ok(64 * 64 * 4));
         let memory = BufferMemory::Shared { stride_bytes: 255 };
-        let short = BufferAnnounced { memory, ..announced(slot(0), 64) };
-        assert!(needed_bytes(&short).is_err());
-        assert_eq!(needed_bytes(&announced(slot(0), 64)), Ok(64 * 64 * 4));
+        assert!(Rows::of(&BufferAnnounced { memory, ..whole }).is_err());
+        for (width, height) in [(63, 64), (64, 1), (16_384, 16_384)] {
+            let size = BufferSize::new(width, height).expect("legal buffer");
+            let memory = BufferMemory::Shared { stride_bytes: u32::MAX };
+            assert!(Rows::of(&BufferAnnounced { size, memory, ..whole }).is_err(), "{size}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_renderer_could_use_is_a_violation() {
+        let plane = Plane { offset_bytes: 0, stride_bytes: PlaneStride::clamped(256) };
+        let planes = Planes::new(&[plane]).expect("one");
+        let format = PixelFormat { fourcc: 0x3432_5258, modifier: 0 };
+        let memory = BufferMemory::Dmabuf { format, planes };
+        assert!(Rows::of(&BufferAnnounced { memory, ..announced(slot(0), 64) }).is_err());
     }
 
     #[test]
     fn announce_taken_slot_is_a_violation_until_it_is_retired() {
         let mut buffers = Buffers::new(OutputId::PRIMARY);
-        buffers.announce(&announced(slot(3), 64), ()).expect("first");
-        assert!(buffers.announce(&announced(slot(3), 64), ()).is_err());
+        announce(&mut buffers, &announced(slot(3), 64)).expect("first");
+        assert!(announce(&mut buffers, &announced(slot(3), 64)).is_err());
         buffers.retire(OutputId::PRIMARY, slot(3)).expect("announced");
         assert!(buffers.frame(&ready(slot(3), INSIDE)).is_err());
-        buffers.announce(&announced(slot(3), 66), ()).expect("free again");
+        announce(&mut buffers, &announced(slot(3), 66)).expect("free again");
         assert!(buffers.frame(&ready(slot(3), INSIDE)).is_ok());
     }
 
     #[test]
     fn retire_what_was_not_announced_is_a_violation() {
         let mut buffers = Buffers::new(OutputId::PRIMARY);
-        buffers.announce(&announced(slot(3), 64), ()).expect("first");
+        announce(&mut buffers, &announced(slot(3), 64)).expect("first");
         for never in [slot(0), slot(4), SlotIndex::MAX] {
             assert!(buffers.retire(OutputId::PRIMARY, never).is_err(), "{never}");
         }
@@ -189,8 +233,8 @@ mod tests {
     fn message_of_another_output_is_a_violation() {
         let mut buffers = Buffers::new(OutputId::PRIMARY);
         let buffer = BufferAnnounced { output: OTHER, ..announced(slot(0), 64) };
-        assert!(buffers.announce(&buffer, ()).is_err());
-        buffers.announce(&announced(slot(0), 64), ()).expect("first");
+        assert!(announce(&mut buffers, &buffer).is_err());
+        announce(&mut buffers, &announced(slot(0), 64)).expect("first");
         let frame = FrameReady { output: OTHER, ..ready(slot(0), INSIDE) };
         assert!(buffers.frame(&frame).is_err());
         assert!(buffers.retire(OTHER, slot(0)).is_err());
@@ -199,7 +243,7 @@ mod tests {
     #[test]
     fn frame_with_damage_outside_is_a_violation() {
         let mut buffers = Buffers::new(OutputId::PRIMARY);
-        buffers.announce(&announced(SlotIndex::MAX, 64), ()).expect("first");
+        announce(&mut buffers, &announced(SlotIndex::MAX, 64)).expect("first");
         assert!(buffers.frame(&ready(SlotIndex::MAX, INSIDE)).is_ok());
         assert!(buffers.frame(&ready(SlotIndex::MAX, OUTSIDE)).is_err());
     }
@@ -213,9 +257,9 @@ mod tests {
         ) {
             let mut buffers = Buffers::new(OutputId::PRIMARY);
             let mut held = std::collections::BTreeSet::new();
-            for (announce, number) in steps {
-                if announce {
-                    let outcome = buffers.announce(&announced(slot(number), 64), ());
+            for (is_new, number) in steps {
+                if is_new {
+                    let outcome = announce(&mut buffers, &announced(slot(number), 64));
                     prop_assert_eq!(outcome.is_ok(), held.insert(number));
                 } else {
                     let outcome = buffers.retire(OutputId::PRIMARY, slot(number));

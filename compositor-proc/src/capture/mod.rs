@@ -354,7 +354,7 @@ impl Capture {
         }
         let Slot { index: slot, is_new } = slot;
         if is_new {
-            let buffer = BufferAnnounced { output, slot, size, memory };
+            let buffer = BufferAnnounced { output, slot, size: size.into(), memory };
             link.send(&ToMedia::BufferAnnounced(buffer), &[descriptor])?;
             self.metrics.buffers_announced.increment();
         }

@@ -164,12 +164,26 @@ impl Compositor {
     /// [`ProtocolViolation`] when it must not be listened to any more.
     pub fn apply_media(&mut self, message: frames::ToCompositor) -> Result<(), ProtocolViolation> {
         self.state.set_now(Instant::now());
+        let violation = |what| {
+            let what = Violation::Illegal(what);
+            Err(ProtocolViolation { link: LinkName::Frames, what })
+        };
         match message {
             frames::ToCompositor::FrameReleased(released) => self.state.capture.released(released),
+            frames::ToCompositor::BufferAccepted { .. }
+            | frames::ToCompositor::BufferRefused { .. } => {
+                violation("an answer about a buffer that was not announced for a renderer")
+            }
+            frames::ToCompositor::RendererOffered { output, .. } => {
+                if output != self.state.output.id {
+                    return violation("a renderer for an output that there is not");
+                }
+                // Every picture is drawn here.
+                Ok(())
+            }
             frames::ToCompositor::DemandChanged { output, demand } => {
                 if output != self.state.output.id {
-                    let what = Violation::Illegal("an output that there is not");
-                    return Err(ProtocolViolation { link: LinkName::Frames, what });
+                    return violation("an output that there is not");
                 }
                 info!(watched = demand.watched, "demand changed");
                 self.state.output.resizing.want(demand.size);

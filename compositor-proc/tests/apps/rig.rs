@@ -282,13 +282,14 @@ impl Rig {
                     ToMedia::BufferAnnounced(buffer) => {
                         let descriptor =
                             received.descriptors.into_iter().next().expect("one descriptor");
-                        let stride = buffer.memory.stride_bytes() as usize;
-                        let bytes = stride * usize::from(buffer.size.height());
+                        let bytes = stride(buffer.memory) * usize::from(buffer.size.height());
                         let pixels = match buffer.memory {
                             BufferMemory::Shared { .. } => Pixels::Mapped(
                                 SharedView::map(descriptor, bytes).expect("sealed and large"),
                             ),
-                            BufferMemory::App { .. } => Pixels::File(descriptor.into()),
+                            BufferMemory::App { .. } | BufferMemory::Dmabuf { .. } => {
+                                Pixels::File(descriptor.into())
+                            }
                         };
                         let before = self.buffers.insert(buffer.slot, (buffer, pixels));
                         assert!(before.is_none(), "{buffer:?} is announced again");
@@ -350,7 +351,7 @@ impl Rig {
     /// A pixel of the last frame as 0xRRGGBB.
     pub(crate) fn pixel(&self, x: usize, y: usize) -> u32 {
         let (buffer, pixels) = &self.buffers[&self.slot()];
-        let at = y * buffer.memory.stride_bytes() as usize + x * 4;
+        let at = y * stride(buffer.memory) + x * 4;
         let mut pixel = [0; 4];
         match (pixels, buffer.memory) {
             (Pixels::Mapped(view), _) => pixel.copy_from_slice(&view.bytes()[at..at + 4]),
@@ -358,7 +359,7 @@ impl Rig {
                 let at = u64::from(offset_bytes) + at as u64;
                 file.read_exact_at(&mut pixel, at).expect("the app's pixels");
             }
-            (Pixels::File(_), BufferMemory::Shared { .. }) => panic!("it is mapped"),
+            (Pixels::File(_), _) => panic!("it is mapped, or no file"),
         }
         u32::from_le_bytes(pixel) & 0xff_ffff
     }
@@ -415,5 +416,15 @@ impl Rig {
         let metrics = self.shell.compositor().state.metrics.registry.snapshot();
         let metric = metrics.into_iter().find(|metric| metric.name.as_str() == name);
         metric.expect("a metric of this name").value
+    }
+}
+
+/// Bytes from one row of a buffer to the next.
+fn stride(memory: BufferMemory) -> usize {
+    match memory {
+        BufferMemory::App { stride_bytes, .. } | BufferMemory::Shared { stride_bytes } => {
+            stride_bytes as usize
+        }
+        BufferMemory::Dmabuf { planes, .. } => planes.first().stride_bytes.value() as usize,
     }
 }

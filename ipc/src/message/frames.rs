@@ -11,6 +11,16 @@
 //!
 //! A frame that consists of one app's buffer need not be drawn: media reads it from the app's
 //! memory ([`BufferMemory::App`]).
+//!
+//! A media that can draw says so ([`ToCompositor::RendererOffered`]). Only then are buffers in memory
+//! of a graphics processor announced to it, each of which it accepts or refuses. What media offers is
+//! a state: the newest offer on a link counts, and without one nothing is offered.
+
+mod dmabuf;
+
+pub use dmabuf::{
+    BadPixelFormats, BadPlanes, DeviceNumber, PixelFormat, PixelFormats, Plane, Planes, Renderer,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +28,7 @@ use crate::{
     codec::Message,
     demand::OutputDemand,
     link::LinkName,
-    units::{FrameSequence, FrameSize, MonotonicMicros, OutputId, SlotIndex},
+    units::{BufferSize, FrameSequence, FrameSize, MonotonicMicros, OutputId, SlotIndex},
 };
 
 /// Compositor → media.
@@ -40,6 +50,21 @@ pub enum ToMedia {
 /// Media → compositor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToCompositor {
+    /// An announced [`BufferMemory::Dmabuf`] can be drawn.
+    BufferAccepted {
+        /// The output it was announced for.
+        output: OutputId,
+        /// Its slot.
+        slot: SlotIndex,
+    },
+    /// The renderer's driver does not take an announced [`BufferMemory::Dmabuf`]. The slot is
+    /// occupied until it is retired.
+    BufferRefused {
+        /// The output it was announced for.
+        output: OutputId,
+        /// Its slot.
+        slot: SlotIndex,
+    },
     /// What is wanted of an output, as a whole, whenever a part of it changes and on a new link.
     /// Before the first one on a link, nothing is drawn for the output.
     DemandChanged {
@@ -50,38 +75,49 @@ pub enum ToCompositor {
     },
     /// The pixels have been read.
     FrameReleased(FrameReleased),
+    /// What media draws with from now on. A new link begins with it, before any demand.
+    RendererOffered {
+        /// The output whose frames it draws.
+        output: OutputId,
+        /// The renderer; without one, media draws nothing.
+        renderer: Option<Renderer>,
+    },
 }
 
-/// A buffer of BGRX rows, with as many descriptors as its memory has planes.
+/// A buffer, with as many descriptors as its memory has planes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BufferAnnounced {
     /// The output whose frames it holds.
     pub output: OutputId,
     /// The slot by which frames refer to it.
     pub slot: SlotIndex,
-    /// Size of the frames in it.
-    pub size: FrameSize,
+    /// Its size. A frame that is [`Picture::Drawn`] in it has the same, so only a buffer of a frame's
+    /// size can hold one.
+    pub size: BufferSize,
     /// Its owner and layout.
     pub memory: BufferMemory,
 }
 
 /// Owner and layout of a buffer's memory, which decide how it may be read.
-///
-/// GPU memory would be a third kind: a format, a modifier and up to
-/// [`MAX_DESCRIPTORS`](crate::link::MAX_DESCRIPTORS) planes, each with an offset and a stride of
-/// its own and a descriptor, which [`BufferMemory::planes`] counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum BufferMemory {
-    /// An app's memory (`wl_shm`): a memory file that the app may write to and truncate at any
-    /// time. Map it only with a guard against faults, and trust its content to be colours only.
+    /// An app's memory (`wl_shm`), rows of BGRX: a memory file that the app may write to and truncate
+    /// at any time. Map it only with a guard against faults, and trust its content to be colours only.
     App {
         /// Where the pixels begin.
         offset_bytes: u32,
         /// Bytes from one row to the next.
         stride_bytes: u32,
     },
-    /// The compositor's memory: a memfd sealed with `F_SEAL_SHRINK | F_SEAL_GROW`, to be mapped
-    /// from its beginning.
+    /// An app's memory of a graphics processor, for the renderer that media has offered.
+    Dmabuf {
+        /// One of the formats that the renderer takes.
+        format: PixelFormat,
+        /// Where its planes lie, each in the memory of a descriptor of its own.
+        planes: Planes,
+    },
+    /// The compositor's memory, rows of BGRX: a memfd sealed with `F_SEAL_SHRINK | F_SEAL_GROW`, to be
+    /// mapped from its beginning.
     Shared {
         /// Bytes from one row to the next.
         stride_bytes: u32,
@@ -91,17 +127,10 @@ pub enum BufferMemory {
 impl BufferMemory {
     /// How many descriptors announce it: one for each plane.
     #[must_use]
-    pub const fn planes(self) -> usize {
+    pub fn planes(self) -> usize {
         match self {
             Self::App { .. } | Self::Shared { .. } => 1,
-        }
-    }
-
-    /// Bytes from one row to the next.
-    #[must_use]
-    pub const fn stride_bytes(self) -> u32 {
-        match self {
-            Self::App { stride_bytes, .. } | Self::Shared { stride_bytes } => stride_bytes,
+            Self::Dmabuf { planes, .. } => planes.count(),
         }
     }
 }
@@ -130,7 +159,7 @@ pub struct FrameReady {
 /// crop, a place and a transform.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Picture {
-    /// The whole frame is in one buffer.
+    /// The whole frame is in one buffer of rows of BGRX.
     Drawn(SlotIndex),
 }
 

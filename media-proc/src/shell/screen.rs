@@ -25,7 +25,7 @@ use lumen_ipc_runtime::{
 use super::{Broken, figures::Figures};
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
-    import::{self, Buffer, Buffers},
+    import::{Buffer, Buffers, Rows},
 };
 
 /// Media's end.
@@ -50,6 +50,8 @@ struct Link {
     buffers: Buffers<Memory>,
     /// The release of a frame whose pixels have been read, while the link has no room for it.
     read: Option<FrameReleased>,
+    /// Whether the compositor was told what media draws with: nothing.
+    introduced: bool,
     /// The demand that the compositor was sent last.
     told: Option<OutputDemand>,
     /// Whether no frame has come yet on this link. Damage of the first one is relative to nothing,
@@ -101,7 +103,8 @@ impl Screen {
     /// Takes the link end of a new compositor, which replaces the one before.
     pub(super) fn attach(&mut self, end: Frames) {
         let buffers = Buffers::new(self.output);
-        self.link = Some(Link { end, buffers, read: None, told: None, fresh: true });
+        let (read, told) = (None, None);
+        self.link = Some(Link { end, buffers, read, introduced: false, told, fresh: true });
     }
 
     /// Closes the link end, for the reason `why`.
@@ -113,7 +116,8 @@ impl Screen {
 
     /// The descriptor to poll, and whether to poll it for writing too.
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        let waits = |link: &Link| link.read.is_some() || link.told != self.wanted;
+        let waits =
+            |link: &Link| link.read.is_some() || !link.introduced || link.told != self.wanted;
         self.link.as_ref().map(|link| (link.end.as_fd(), waits(link)))
     }
 
@@ -131,6 +135,13 @@ impl Screen {
     pub(super) fn tell(&mut self) -> Result<(), Broken> {
         let Some(link) = &mut self.link else { return Ok(()) };
         link.release()?;
+        if !link.introduced {
+            let (output, renderer) = (self.output, None);
+            link.introduced = link.say(&ToCompositor::RendererOffered { output, renderer })?;
+        }
+        if !link.introduced {
+            return Ok(());
+        }
         if let Some(demand) = self.wanted.filter(|_| link.told != self.wanted)
             && link.say(&ToCompositor::DemandChanged { output: self.output, demand })?
         {
@@ -191,19 +202,18 @@ impl Link {
         announced: &BufferAnnounced,
         descriptors: Vec<OwnedFd>,
     ) -> Result<(), Broken> {
-        let bytes = import::needed_bytes(announced).map_err(violation)?;
+        let rows = Rows::of(announced).map_err(violation)?;
         let descriptor = descriptors
             .into_iter()
             .next()
             .ok_or_else(|| violation(Violation::Illegal("a buffer without memory")))?;
-        let memory = match announced.memory {
-            BufferMemory::App { offset_bytes, .. } => {
-                GuardedView::map(descriptor, offset_bytes.into(), bytes).map(Memory::App)
-            }
-            BufferMemory::Shared { .. } => SharedView::map(descriptor, bytes).map(Memory::Shared),
+        let memory = if matches!(announced.memory, BufferMemory::App { .. }) {
+            GuardedView::map(descriptor, rows.offset_bytes.into(), rows.bytes).map(Memory::App)
+        } else {
+            SharedView::map(descriptor, rows.bytes).map(Memory::Shared)
         };
         let memory = memory.map_err(unusable)?;
-        self.buffers.announce(announced, memory).map_err(violation)
+        self.buffers.announce(announced, rows, memory).map_err(violation)
     }
 
     fn frame(

@@ -201,8 +201,14 @@ impl Rig {
         bytes
     }
 
-    /// The messages that the compositor received.
+    /// The messages that the compositor received, without the offer with which every link begins.
     fn messages(&self) -> Vec<ToCompositor> {
+        let mut messages = self.all_messages();
+        messages.retain(|message| !matches!(message, ToCompositor::RendererOffered { .. }));
+        messages
+    }
+
+    fn all_messages(&self) -> Vec<ToCompositor> {
         std::iter::from_fn(|| self.compositor.receive().ok().map(|received| received.message))
             .collect()
     }
@@ -228,7 +234,7 @@ fn announced(slot: u64, size: FrameSize) -> BufferAnnounced {
     BufferAnnounced {
         output: OutputId::PRIMARY,
         slot: SlotIndex::new(slot).expect("legal slot"),
-        size,
+        size: size.into(),
         memory: BufferMemory::Shared { stride_bytes: u32::from(size.width()) * 4 },
     }
 }
@@ -260,6 +266,19 @@ fn frame_is_released_before_anybody_watches_and_not_encoded() {
     assert_eq!(messages[0], demand(false));
     assert!(matches!(&messages[1], ToCompositor::FrameReleased(released)
         if released.sequence == FrameSequence(1)));
+}
+
+#[test]
+fn compositor_is_told_that_nothing_is_drawn_for_it_before_it_is_asked_for_frames() {
+    let mut rig = Rig::new();
+    rig.run();
+    let none = ToCompositor::RendererOffered { output: OutputId::PRIMARY, renderer: None };
+    assert_eq!(rig.all_messages(), [none.clone(), demand(false)]);
+    let (compositor, frames) = Channel::pair().expect("socketpair");
+    rig.compositor = compositor;
+    rig.session.attach_frames(frames.into());
+    rig.run();
+    assert_eq!(rig.all_messages(), [none, demand(false)]);
 }
 
 #[test]

@@ -197,7 +197,7 @@ proptest! {
         }));
         let app = BufferMemory::App { offset_bytes, stride_bytes };
         for memory in [app, BufferMemory::Shared { stride_bytes }] {
-            let buffer = BufferAnnounced { output, slot, size, memory };
+            let buffer = BufferAnnounced { output, slot, size: size.into(), memory };
             there_and_back(&frames::ToMedia::BufferAnnounced(buffer));
         }
         there_and_back(&frames::ToMedia::BufferRetired { output, slot });

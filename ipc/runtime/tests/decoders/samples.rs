@@ -1,13 +1,14 @@
 //! One sample of every message, request and reply, encoded: the seeds of the fuzz targets.
 
 mod logins;
+mod pictures;
 mod transfers;
 
 use std::{net::Ipv4Addr, time::Instant};
 
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
-    demand::{Demand, OutputDemand},
+    demand::Demand,
     lease::{self, LEASE_LIFE, Lease, LeaseRights, Proof},
     line::Line,
     link::{Generation, LinkName},
@@ -15,9 +16,6 @@ use lumen_ipc::{
     login::{Login, LoginId, LoginRefusal, Method, Progress, Rights, SignedIn},
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
-        frames::{
-            self, BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture, Rect,
-        },
         grants, handover,
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
         login::{AccountName, List, Prompt, Prompts, Style},
@@ -36,8 +34,8 @@ use lumen_ipc::{
     },
     text::{Secret, Text},
     units::{
-        ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros, OutputId, OutputSize,
-        PadIndex, PeerId, Scale, SessionId, SlotIndex, StreamId,
+        ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, OutputId, OutputSize, PadIndex,
+        PeerId, Scale, SessionId, StreamId,
     },
     video::{VideoFormat, VideoFormats},
 };
@@ -45,6 +43,8 @@ use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
 
 use logins::{login_back_samples, login_samples};
+use pictures::frames_back_samples;
+pub(crate) use pictures::frames_samples;
 use transfers::{transfer_back_samples, transfer_samples};
 
 /// One sample of every message, each checked by encoding and decoding it.
@@ -181,52 +181,6 @@ fn desktop_samples() -> Vec<desktop::ToRtc> {
     ]
     .map(|statement| desktop::ToRtc { output: OutputId::PRIMARY, statement })
     .to_vec()
-}
-
-pub(crate) fn frames_samples() -> Vec<frames::ToMedia> {
-    let rect = Rect { x: 10, y: 20, width: 300, height: 400 };
-    let (output, size) = (OutputId::PRIMARY, size());
-    vec![
-        frames::ToMedia::BufferAnnounced(BufferAnnounced {
-            output,
-            slot: SlotIndex::MIN,
-            size,
-            memory: BufferMemory::Shared { stride_bytes: 1920 * 4 },
-        }),
-        frames::ToMedia::BufferAnnounced(BufferAnnounced {
-            output: OutputId::MAX,
-            slot: SlotIndex::MAX,
-            size,
-            memory: BufferMemory::App { offset_bytes: 4096, stride_bytes: 2048 * 4 },
-        }),
-        frames::ToMedia::FrameReady(FrameReady {
-            output,
-            picture: Picture::Drawn(SlotIndex::MAX),
-            sequence: FrameSequence(300),
-            damage: Damage::new(vec![rect; 3]).expect("legal"),
-            committed: MonotonicMicros(1_000_000),
-            rendered: MonotonicMicros(1_001_700),
-        }),
-        frames::ToMedia::BufferRetired { output, slot: SlotIndex::MAX },
-    ]
-}
-
-fn frames_back_samples() -> Vec<frames::ToCompositor> {
-    let output = OutputId::PRIMARY;
-    vec![
-        frames::ToCompositor::FrameReleased(FrameReleased { output, sequence: FrameSequence(300) }),
-        frames::ToCompositor::DemandChanged {
-            output,
-            demand: OutputDemand {
-                watched: true,
-                size: Some(OutputSize::nearest(1280, 720, Scale::nearest(1.25))),
-            },
-        },
-        frames::ToCompositor::DemandChanged {
-            output,
-            demand: OutputDemand { watched: false, size: None },
-        },
-    ]
 }
 
 pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
