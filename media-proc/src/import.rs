@@ -118,13 +118,16 @@ impl<Memory> Buffers<Memory> {
     /// The buffer a frame lies in, and its damage.
     ///
     /// # Errors
-    /// [`Violation`] for another output, a slot that holds no buffer, or damage outside the frame.
+    /// [`Violation`] for another output, a frame that is not drawn, a slot that holds no buffer, or
+    /// damage outside the frame.
     pub fn frame<'frame>(
         &self,
         ready: &'frame FrameReady,
     ) -> Result<(&Buffer<Memory>, &'frame [Rect]), Violation> {
         self.check(ready.output)?;
-        let Picture::Drawn(slot) = ready.picture;
+        let Picture::Drawn(slot) = ready.picture else {
+            return Err(Violation::Illegal("layers for a renderer that was not offered"));
+        };
         let buffer = self
             .slots
             .get(usize::from(slot.value()))
@@ -148,7 +151,7 @@ impl<Memory> Buffers<Memory> {
 #[cfg(test)]
 mod tests {
     use lumen_ipc::{
-        message::frames::{Damage, PixelFormat, Plane, Planes},
+        message::frames::{Colour, Damage, LayerList, Layers, PixelFormat, Plane, Planes},
         units::{BufferSize, FrameSequence, MonotonicMicros, PlaneStride},
     };
     use proptest::prelude::*;
@@ -205,6 +208,16 @@ mod tests {
         let format = PixelFormat { fourcc: 0x3432_5258, modifier: 0 };
         let memory = BufferMemory::Dmabuf { format, planes };
         assert!(Rows::of(&BufferAnnounced { memory, ..announced(slot(0), 64) }).is_err());
+
+        let mut buffers = Buffers::new(OutputId::PRIMARY);
+        announce(&mut buffers, &announced(slot(0), 64)).expect("first");
+        let layers = Layers {
+            size: FrameSize::new(64, 64).expect("legal size"),
+            ground: Colour { red: 0, green: 0, blue: 0, alpha: 255 },
+            list: LayerList::new(Vec::new()).expect("none"),
+        };
+        let picture = Picture::Layers(layers);
+        assert!(buffers.frame(&FrameReady { picture, ..ready(slot(0), INSIDE) }).is_err());
     }
 
     #[test]

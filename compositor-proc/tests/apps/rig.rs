@@ -366,8 +366,10 @@ impl Rig {
 
     /// The slot of the last frame.
     pub(crate) fn slot(&self) -> SlotIndex {
-        let Picture::Drawn(slot) = self.frames.last().expect("a frame").picture;
-        slot
+        match &self.frames.last().expect("a frame").picture {
+            Picture::Drawn(slot) => *slot,
+            Picture::Layers(layers) => panic!("the frame is not drawn: {layers:?}"),
+        }
     }
 
     /// The memory of the last frame's buffer.

@@ -13,13 +13,18 @@
 //! memory ([`BufferMemory::App`]).
 //!
 //! A media that can draw says so ([`ToCompositor::RendererOffered`]). Only then are buffers in memory
-//! of a graphics processor announced to it, each of which it accepts or refuses. What media offers is
-//! a state: the newest offer on a link counts, and without one nothing is offered.
+//! of a graphics processor announced to it, each of which it accepts or refuses, and frames as
+//! layers. What media offers is a state: the newest offer on a link counts, and without one nothing
+//! is offered.
 
 mod dmabuf;
+mod layers;
 
 pub use dmabuf::{
     BadPixelFormats, BadPlanes, DeviceNumber, PixelFormat, PixelFormats, Plane, Planes, Renderer,
+};
+pub use layers::{
+    BadLayer, Changed, Colour, Content, Crop, Layer, LayerList, Layers, Place, Transform,
 };
 
 use serde::{Deserialize, Serialize};
@@ -154,13 +159,12 @@ pub struct FrameReady {
 }
 
 /// The content of a frame.
-///
-/// A list of layers for media to compose would be a second kind: bounded, each layer a slot with a
-/// crop, a place and a transform.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum Picture {
     /// The whole frame is in one buffer of rows of BGRX.
     Drawn(SlotIndex),
+    /// Media draws the frame with the renderer that it has offered.
+    Layers(Layers),
 }
 
 /// Answer to one [`FrameReady`]: its pixels have been read, from all buffers that hold them.
@@ -231,6 +235,11 @@ impl Damage {
     /// The whole frame.
     #[must_use]
     pub fn full(size: FrameSize) -> Self {
+        Self::whole(size.into())
+    }
+
+    /// The whole of a buffer.
+    fn whole(size: BufferSize) -> Self {
         Self(vec![Rect { x: 0, y: 0, width: size.width(), height: size.height() }])
     }
 
@@ -238,7 +247,8 @@ impl Damage {
     ///
     /// # Errors
     /// [`BadDamage::Outside`] names the first that does not.
-    pub fn rects_within(&self, size: FrameSize) -> Result<&[Rect], BadDamage> {
+    pub fn rects_within(&self, size: impl Into<BufferSize>) -> Result<&[Rect], BadDamage> {
+        let size = size.into();
         // The sums cannot overflow: `new` refused rectangles whose sums do.
         let inside = |rect: &Rect| {
             rect.x + rect.width <= size.width() && rect.y + rect.height <= size.height()

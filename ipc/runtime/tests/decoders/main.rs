@@ -5,6 +5,7 @@
 
 #[path = "../../../fuzz/entry.rs"]
 mod entry;
+mod layers;
 mod samples;
 #[path = "../../../../tests/fuzz/seeds.rs"]
 mod seeds;

@@ -44,7 +44,7 @@ use tarpc::{ClientMessage, Request, Response, context};
 
 use logins::{login_back_samples, login_samples};
 use pictures::frames_back_samples;
-pub(crate) use pictures::frames_samples;
+pub(crate) use pictures::{frames_samples, layers};
 use transfers::{transfer_back_samples, transfer_samples};
 
 /// One sample of every message, each checked by encoding and decoding it.

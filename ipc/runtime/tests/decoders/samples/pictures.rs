@@ -3,10 +3,14 @@
 use lumen_ipc::{
     demand::OutputDemand,
     message::frames::{
-        BufferAnnounced, BufferMemory, Damage, DeviceNumber, FrameReady, FrameReleased, Picture,
-        PixelFormat, PixelFormats, Plane, Planes, Rect, Renderer, ToCompositor, ToMedia,
+        BufferAnnounced, BufferMemory, Changed, Colour, Content, Crop, Damage, DeviceNumber,
+        FrameReady, FrameReleased, Layer, LayerList, Layers, Picture, PixelFormat, PixelFormats,
+        Place, Plane, Planes, Rect, Renderer, ToCompositor, ToMedia, Transform,
     },
-    units::{FrameSequence, MonotonicMicros, OutputId, OutputSize, PlaneStride, Scale, SlotIndex},
+    units::{
+        BufferSize, FrameSequence, MonotonicMicros, OutputId, OutputSize, PlaneStride, Scale,
+        SlotIndex,
+    },
 };
 
 use super::size;
@@ -38,6 +42,7 @@ pub(crate) fn frames_samples() -> Vec<ToMedia> {
         ToMedia::BufferRetired { output, slot: SlotIndex::MAX },
         announced(output, SlotIndex::clamped(7), dmabuf(2)),
         announced(output, SlotIndex::clamped(8), dmabuf(4)),
+        ready(Picture::Layers(layers()), Damage::full(size())),
     ]
 }
 
@@ -63,4 +68,20 @@ fn dmabuf(planes: usize) -> BufferMemory {
     let plane = Plane { offset_bytes: 4096, stride_bytes: PlaneStride::clamped(1280) };
     let planes = Planes::new(&vec![plane; planes]).expect("one to four");
     BufferMemory::Dmabuf { format: FORMAT, planes }
+}
+
+/// Part of a buffer, and a colour.
+pub(crate) fn layers() -> Layers {
+    let buffer = BufferSize::new(301, 199).expect("legal");
+    let content = Content::Buffer {
+        slot: SlotIndex::clamped(7),
+        crop: Crop::new([0.5, 1.25, 300.5, 197.0], buffer).expect("inside"),
+        transform: Transform::Mirrored90,
+        changed: Changed::all(buffer),
+    };
+    let colour = Colour { red: 18, green: 20, blue: 26, alpha: 255 };
+    let place = Place::new(-20, 30, 1000, 1).expect("within reach");
+    let list = [content, Content::Colour(colour)];
+    let list = list.map(|content| Layer { content, place, alpha: 200, opaque: false });
+    Layers { size: size(), ground: colour, list: LayerList::new(list.to_vec()).expect("two") }
 }
