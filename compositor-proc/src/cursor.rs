@@ -13,7 +13,7 @@ use smithay::{
         renderer::{
             Bind, Color32F, ExportMem, Frame, Offscreen, Renderer,
             element::{Element, Kind, RenderElement, surface::render_elements_from_surface_tree},
-            pixman::{PixmanError, PixmanRenderer},
+            pixman::PixmanError,
         },
     },
     desktop::utils::bbox_from_surface_tree,
@@ -23,14 +23,10 @@ use smithay::{
     wayland::compositor::with_states,
 };
 
-use crate::render::SceneElement;
+use crate::render::{Cpu, SceneElement};
 
 /// The message to rtc for a cursor with this `status` on an output of this scale.
-pub fn describe(
-    renderer: &mut PixmanRenderer,
-    status: &CursorImageStatus,
-    scale: Scale<f64>,
-) -> Cursor {
+pub fn describe(renderer: &mut Cpu, status: &CursorImageStatus, scale: Scale<f64>) -> Cursor {
     match status {
         CursorImageStatus::Hidden => Cursor::Hidden,
         CursorImageStatus::Named(icon) => Cursor::Named(Text::truncated(icon.name())),
@@ -63,7 +59,7 @@ pub fn move_hotspot(surface: &WlSurface, delta: Point<i32, Logical>) {
 }
 
 fn image_of(
-    renderer: &mut PixmanRenderer,
+    renderer: &mut Cpu,
     surface: &WlSurface,
     scale: Scale<f64>,
 ) -> Result<Cursor, PixmanError> {
@@ -102,7 +98,7 @@ fn fitting(size: Size<i32, Logical>, scale: Scale<f64>) -> Scale<f64> {
 /// # Errors
 /// [`PixmanError`] when there is no memory for it.
 pub fn draw_alone(
-    renderer: &mut PixmanRenderer,
+    renderer: &mut Cpu,
     surface: &WlSurface,
     part: Rectangle<i32, Physical>,
     scale: Scale<f64>,
@@ -121,14 +117,7 @@ pub fn draw_alone(
     for element in elements.iter().rev() {
         let place = element.geometry(scale);
         let damage = Rectangle::from_size(place.size);
-        RenderElement::<PixmanRenderer>::draw(
-            element,
-            &mut frame,
-            element.src(),
-            place,
-            &[damage],
-            &[],
-        )?;
+        RenderElement::<Cpu>::draw(element, &mut frame, element.src(), place, &[damage], &[])?;
     }
     // Pixman draws synchronously.
     let _ = frame.finish()?;

@@ -7,13 +7,13 @@
 //! shows something from one that shows what the user expects.
 
 use smithay::{
-    backend::renderer::{pixman::PixmanRenderer, utils::with_renderer_surface_state},
+    backend::renderer::utils::with_renderer_surface_state,
     desktop::utils::bbox_from_surface_tree,
     reexports::wayland_server::protocol::wl_surface::WlSurface,
     utils::{Logical, Physical, Rectangle, Scale, Size},
 };
 
-use crate::cursor::draw_alone;
+use crate::{cursor::draw_alone, render::Cpu};
 
 /// The least width and height that are noticed.
 const LEAST_SIDE: i32 = 16;
@@ -29,7 +29,7 @@ const MOST_SAMPLES: i32 = 256;
 const LEAST_ALPHA: u8 = 16;
 
 /// Whether a part of a surface tree is visible, wherever it is.
-pub fn shows(renderer: &mut PixmanRenderer, root: &WlSurface) -> bool {
+pub fn shows(renderer: &mut Cpu, root: &WlSurface) -> bool {
     let bounds = bbox_from_surface_tree(root, (0, 0));
     if !is_noticed(bounds.size) {
         return false;
@@ -54,7 +54,7 @@ fn is_noticed(size: Size<i32, Logical>) -> bool {
 }
 
 fn has_visible_pixel(
-    renderer: &mut PixmanRenderer,
+    renderer: &mut Cpu,
     root: &WlSurface,
     bounds: Rectangle<i32, Logical>,
     samples: Size<i32, Physical>,

@@ -13,7 +13,6 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::clock::Anchor;
 use smithay::{
-    backend::renderer::pixman::PixmanRenderer,
     input::{keyboard::KeyboardHandle, pointer::PointerHandle},
     reexports::wayland_server::{DisplayHandle, protocol::wl_surface::WlSurface},
 };
@@ -26,7 +25,7 @@ use crate::{
     output::DesktopOutput,
     pools::PoolFiles,
     protocols::Protocols,
-    render::CanvasError,
+    render::{CanvasError, Cpu},
     seat::{DesktopSeat, KeymapError, Menu},
     selections::Selections,
     tree::WindowTree,
@@ -85,7 +84,7 @@ impl State {
         display: &DisplayHandle,
         mut protocols: Protocols<Self>,
         config: &CompositorConfig,
-        renderer: PixmanRenderer,
+        renderer: Cpu,
         (kernel, clock, now): (Rc<dyn Kernel>, Anchor, Instant),
     ) -> Result<Self, SetupError> {
         let size = OutputSize { pixels: config.size, scale: Scale::ONE };

@@ -45,7 +45,6 @@ use smithay::{
     backend::renderer::{
         damage::OutputDamageTracker,
         element::{Element, Id, RenderElementStates},
-        pixman::PixmanRenderer,
         utils::Buffer,
     },
     output::Output,
@@ -63,7 +62,7 @@ use crate::{
     kernel::Kernel,
     metrics::Metrics,
     output::DesktopOutput,
-    render::{BACKGROUND, Canvas, CanvasError, Scene, SceneElement, scene},
+    render::{BACKGROUND, Canvas, CanvasError, Cpu, Scene, SceneElement, scene},
     tree::for_each_surface,
 };
 
@@ -81,7 +80,7 @@ pub struct Capture {
     seen: Vec<WlSurface>,
     metrics: Metrics,
     kernel: Rc<dyn Kernel>,
-    renderer: PixmanRenderer,
+    renderer: Cpu,
     tracker: OutputDamageTracker,
     canvas: Canvas,
     /// Whether the canvas shows the frame the tracker remembers.
@@ -129,7 +128,7 @@ impl Capture {
     /// # Errors
     /// [`CanvasError`] when there is no memory for a frame.
     pub fn new(
-        renderer: PixmanRenderer,
+        renderer: Cpu,
         output: &DesktopOutput,
         metrics: Metrics,
         kernel: Rc<dyn Kernel>,
@@ -154,7 +153,7 @@ impl Capture {
     }
 
     /// The renderer, for drawing something else than a frame.
-    pub const fn renderer(&mut self) -> &mut PixmanRenderer {
+    pub const fn renderer(&mut self) -> &mut Cpu {
         &mut self.renderer
     }
 

@@ -15,7 +15,6 @@ use lumen_ipc::units::FrameSize;
 use smithay::{
     backend::renderer::{
         element::{Element, RenderElement, UnderlyingStorage},
-        pixman::PixmanRenderer,
         utils::Buffer,
     },
     reexports::wayland_server::protocol::wl_shm::Format,
@@ -23,7 +22,11 @@ use smithay::{
     wayland::shm::{BufferData, with_buffer_contents},
 };
 
-use crate::{kernel::Kernel, pools::PoolFiles, render::SceneElement};
+use crate::{
+    kernel::Kernel,
+    pools::PoolFiles,
+    render::{Cpu, SceneElement},
+};
 
 /// An app's buffer that is the whole picture.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Scanout {
     /// The buffer to send instead of drawing `scene`, if there is one.
     pub(super) fn of(
         scene: &[SceneElement],
-        renderer: &mut PixmanRenderer,
+        renderer: &mut Cpu,
         files: &PoolFiles,
         kernel: &dyn Kernel,
         (size, scale): (FrameSize, Scale<f64>),

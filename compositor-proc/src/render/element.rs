@@ -10,20 +10,22 @@ use std::cell::Cell;
 
 use smithay::{
     backend::renderer::{
-        RendererSuper,
+        ImportAll, Renderer, RendererSuper,
         element::{
             Element, Id, Kind, RenderElement, UnderlyingStorage,
             surface::WaylandSurfaceRenderElement,
         },
-        pixman::{PixmanError, PixmanRenderer},
-        utils::{CommitCounter, DamageSet, OpaqueRegions},
+        pixman::PixmanError,
+        utils::{Buffer as SurfaceBuffer, CommitCounter, DamageSet, OpaqueRegions},
     },
     utils::{Buffer, Physical, Point, Rectangle, Scale, Size, Transform},
 };
 
-/// A surface in the picture.
-pub struct SceneElement {
-    surface: WaylandSurfaceRenderElement<PixmanRenderer>,
+use super::Cpu;
+
+/// A surface in a picture that a renderer draws or describes.
+pub struct SceneElement<R: Renderer = Cpu> {
+    surface: WaylandSurfaceRenderElement<R>,
     shrink: Option<Shrink>,
     faulty: Cell<bool>,
 }
@@ -55,12 +57,24 @@ impl Shrink {
     }
 }
 
-impl SceneElement {
+impl<R: Renderer + ImportAll> SceneElement<R>
+where
+    R::TextureId: 'static,
+{
     /// Shrinks it by `factor` towards a point that all of its window has in common.
     #[must_use]
     pub fn shrunk(mut self, towards: Point<i32, Physical>, factor: f64) -> Self {
         self.shrink = (factor < 1.0).then(|| Shrink { towards, factor: factor.into() });
         self
+    }
+
+    /// The app's buffer.
+    #[must_use]
+    pub fn buffer(&self, renderer: &mut R) -> Option<SurfaceBuffer> {
+        match RenderElement::<R>::underlying_storage(&self.surface, renderer)? {
+            UnderlyingStorage::Wayland(buffer) => Some(buffer.clone()),
+            UnderlyingStorage::Memory(_) => None,
+        }
     }
 
     /// Whether drawing it failed.
@@ -104,13 +118,16 @@ fn filled(
     (start.x < end.x && start.y < end.y).then(|| Rectangle::from_extremities(start, end))
 }
 
-impl From<WaylandSurfaceRenderElement<PixmanRenderer>> for SceneElement {
-    fn from(surface: WaylandSurfaceRenderElement<PixmanRenderer>) -> Self {
+impl<R: Renderer> From<WaylandSurfaceRenderElement<R>> for SceneElement<R> {
+    fn from(surface: WaylandSurfaceRenderElement<R>) -> Self {
         Self { surface, shrink: None, faulty: Cell::new(false) }
     }
 }
 
-impl Element for SceneElement {
+impl<R: Renderer + ImportAll> Element for SceneElement<R>
+where
+    R::TextureId: 'static,
+{
     fn id(&self) -> &Id {
         self.surface.id()
     }
@@ -167,28 +184,22 @@ impl Element for SceneElement {
     }
 }
 
-impl RenderElement<PixmanRenderer> for SceneElement {
+impl RenderElement<Cpu> for SceneElement {
     fn draw(
         &self,
-        frame: &mut <PixmanRenderer as RendererSuper>::Frame<'_, '_>,
+        frame: &mut <Cpu as RendererSuper>::Frame<'_, '_>,
         source: Rectangle<f64, Buffer>,
         target: Rectangle<i32, Physical>,
         damage: &[Rectangle<i32, Physical>],
         opaque: &[Rectangle<i32, Physical>],
     ) -> Result<(), PixmanError> {
-        let drawn = RenderElement::<PixmanRenderer>::draw(
-            &self.surface,
-            frame,
-            source,
-            target,
-            damage,
-            opaque,
-        );
+        let drawn =
+            RenderElement::<Cpu>::draw(&self.surface, frame, source, target, damage, opaque);
         self.faulty.set(drawn.is_err());
         Ok(())
     }
 
-    fn underlying_storage(&self, renderer: &mut PixmanRenderer) -> Option<UnderlyingStorage<'_>> {
+    fn underlying_storage(&self, renderer: &mut Cpu) -> Option<UnderlyingStorage<'_>> {
         self.surface.underlying_storage(renderer)
     }
 }

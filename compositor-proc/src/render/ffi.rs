@@ -9,11 +9,12 @@ use lumen_ipc_runtime::shm::SharedMemory;
 use smithay::{
     backend::renderer::{
         Bind,
-        pixman::{PixmanError, PixmanRenderer, PixmanTarget},
+        pixman::{PixmanError, PixmanTarget},
     },
     reexports::pixman::{FormatCode, Image, Operation},
 };
 
+use super::Cpu;
 use crate::kernel::Kernel;
 
 /// A frame's memory, shared with media, and Pixman's view of it.
@@ -99,7 +100,7 @@ impl Canvas {
     ///
     /// # Errors
     /// The renderer's error.
-    pub fn bind(&mut self, renderer: &mut PixmanRenderer) -> Result<PixmanTarget<'_>, PixmanError> {
+    pub fn bind(&mut self, renderer: &mut Cpu) -> Result<PixmanTarget<'_>, PixmanError> {
         renderer.bind(&mut self.image)
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! The pointer is not part of it: browsers draw it themselves, which saves a round trip.
 
+mod cpu;
+mod describe;
 mod element;
 mod ffi;
 
+pub use cpu::Cpu;
+pub use describe::Describer;
 pub use element::SceneElement;
 pub use ffi::{Canvas, CanvasError};
 
 use lumen_ipc::units::FrameSize;
 use smithay::{
     backend::renderer::{
-        Color32F,
+        Color32F, ImportAll, Renderer,
         element::{AsRenderElements, Element, Kind, surface::render_elements_from_surface_tree},
-        pixman::PixmanRenderer,
     },
     desktop::{PopupManager, layer_map_for_output},
     reexports::wayland_server::protocol::wl_surface::WlSurface,
@@ -34,21 +37,24 @@ pub const BACKGROUND: Color32F = Color32F::new(0.07, 0.08, 0.10, 1.0);
 pub type Dragged<'a> = Option<(&'a WlSurface, Point<f64, Logical>)>;
 
 /// The elements of a picture.
-pub struct Scene {
+pub struct Scene<R: Renderer = Cpu> {
     /// Everything visible, the foremost first. Surfaces that are entirely hidden are left out, so a
     /// picture costs what is visible in it, whatever lies behind.
-    pub elements: Vec<SceneElement>,
+    pub elements: Vec<SceneElement<R>>,
     /// The roots of the surface trees to which the elements belong.
     pub roots: Vec<WlSurface>,
 }
 
 /// The picture of `output`.
-pub fn scene(
+pub fn scene<R: Renderer + ImportAll>(
     output: &DesktopOutput,
     tree: &WindowTree,
     drag: Dragged<'_>,
-    renderer: &mut PixmanRenderer,
-) -> Scene {
+    renderer: &mut R,
+) -> Scene<R>
+where
+    R::TextureId: Clone + 'static,
+{
     let mut painter = Painter {
         scale: output.scale(),
         renderer,
@@ -121,20 +127,23 @@ impl Room {
 }
 
 /// Builds a scene from front to back.
-struct Painter<'a> {
+struct Painter<'a, R: Renderer> {
     scale: Scale<f64>,
-    renderer: &'a mut PixmanRenderer,
-    scene: Scene,
+    renderer: &'a mut R,
+    scene: Scene<R>,
     hidden: Hidden,
     room: Room,
 }
 
-impl Painter<'_> {
+impl<R: Renderer + ImportAll> Painter<'_, R>
+where
+    R::TextureId: Clone + 'static,
+{
     fn drag_icon(&mut self, drag: Dragged<'_>) {
         if let Some((icon, at)) = drag {
             let at = at.to_physical(self.scale).to_i32_round::<i32>();
             let kind = Kind::Unspecified;
-            self.scene.elements.extend(render_elements_from_surface_tree::<_, SceneElement>(
+            self.scene.elements.extend(render_elements_from_surface_tree::<_, SceneElement<R>>(
                 self.renderer,
                 icon,
                 at,
@@ -162,7 +171,7 @@ impl Painter<'_> {
             if self.hidden.contains(area.to_physical_precise_up(scale)) {
                 continue;
             }
-            let surfaces = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
+            let surfaces = AsRenderElements::<R>::render_elements::<SceneElement<R>>(
                 window,
                 self.renderer,
                 origin.to_physical_precise_round(scale),
@@ -178,7 +187,7 @@ impl Painter<'_> {
         let map = layer_map_for_output(&output.wayland);
         for surface in map.layers_on(layer).rev() {
             let Some(place) = map.layer_geometry(surface) else { continue };
-            let parts = AsRenderElements::<PixmanRenderer>::render_elements::<SceneElement>(
+            let parts = AsRenderElements::<R>::render_elements::<SceneElement<R>>(
                 surface,
                 self.renderer,
                 place.loc.to_physical_precise_round(self.scale),
@@ -190,7 +199,7 @@ impl Painter<'_> {
     }
 
     /// Adds the elements of a surface tree and its popups behind all others.
-    fn add(&mut self, root: Option<&WlSurface>, elements: Vec<SceneElement>) {
+    fn add(&mut self, root: Option<&WlSurface>, elements: Vec<SceneElement<R>>) {
         for element in elements.iter().filter(|element| element.alpha() >= 1.0) {
             let at = element.geometry(self.scale).loc;
             for mut region in element.opaque_regions(self.scale) {

@@ -24,7 +24,7 @@ use lumen_ipc::{
 };
 use lumen_ipc_runtime::{channel::SendError, clock::Anchor, link_end::LinkEnd};
 use smithay::{
-    backend::renderer::pixman::{PixmanError, PixmanRenderer},
+    backend::renderer::pixman::PixmanError,
     desktop::layer_map_for_output,
     reexports::wayland_server::{Display, Resource, backend::DisconnectReason},
     wayland::selection::data_device::clear_data_device_selection,
@@ -40,6 +40,7 @@ use super::{
 use crate::{
     capture::{FramesLink, Step},
     cursor, handlers,
+    render::Cpu,
     state::{SetupError, State},
 };
 
@@ -97,7 +98,7 @@ impl Compositor {
             &handle,
             protocols,
             config,
-            PixmanRenderer::new()?,
+            Cpu::new()?,
             (Rc::new(Os), Anchor::new(), Instant::now()),
         )?;
         Ok(Self {

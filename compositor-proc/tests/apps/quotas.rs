@@ -8,10 +8,7 @@ use lumen_compositor::{
     render::scene,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
-use smithay::{
-    backend::renderer::pixman::PixmanRenderer,
-    wayland::compositor::{SurfaceAttributes, with_states},
-};
+use smithay::wayland::compositor::{SurfaceAttributes, with_states};
 use wayland_client::protocol::{wl_output::WlOutput, wl_shm::Format, wl_surface::WlSurface};
 use wayland_protocols_wlr::layer_shell::v1::client::zwlr_layer_shell_v1::{
     Layer, ZwlrLayerShellV1,
@@ -198,7 +195,7 @@ fn surfaces_in_front_of_each_other_cost_no_more_than_some_outputs_to_draw() {
         desktop.rig.pixel(320, 240) != 0x111419
     });
     let state = &desktop.rig.shell.compositor().state;
-    let mut renderer = PixmanRenderer::new().expect("Pixman");
+    let mut renderer = lumen_compositor::render::Cpu::new().expect("Pixman");
     let drawn = scene(&state.output, &state.tree, None, &mut renderer).elements.len();
     assert!((8..=16).contains(&drawn), "{drawn} of {}", stacked.len());
 }

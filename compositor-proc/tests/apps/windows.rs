@@ -7,7 +7,6 @@ use lumen_ipc::{
     message::input::{Action, OutputPoint, PressState},
     units::ButtonCode,
 };
-use smithay::backend::renderer::pixman::PixmanRenderer;
 use wayland_client::{
     Connection, Dispatch, QueueHandle, WEnum, delegate_noop, protocol::wl_shm::Format,
 };
@@ -133,7 +132,7 @@ fn windows_behind_one_that_hides_them_are_not_part_of_the_picture_until_it_goes(
     let front = filled(&mut rig, &mut app, GREEN);
     let elements = |rig: &mut Rig| {
         let state = &rig.shell.compositor().state;
-        let mut renderer = PixmanRenderer::new().expect("Pixman");
+        let mut renderer = lumen_compositor::render::Cpu::new().expect("Pixman");
         scene(&state.output, &state.tree, None, &mut renderer).elements.len()
     };
     assert_eq!((elements(&mut rig), rig.pixel(320, 240)), (1, 0x00ff00));
