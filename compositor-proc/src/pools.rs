@@ -1,4 +1,4 @@
-//! The files of apps' pools: counted, and kept if a frame may be read from them.
+//! The files of apps' pools: counted, and kept, so that media can read apps' pixels.
 
 use std::{collections::HashMap, os::fd::OwnedFd, rc::Rc};
 
@@ -11,7 +11,7 @@ use crate::client::MemoryInUse;
 /// The file of a pool.
 #[derive(Debug)]
 pub struct PoolFile {
-    /// The file, if it lies in memory and can hold a frame.
+    /// The file; `None` if no descriptor was left to keep it with.
     pub file: Option<Rc<OwnedFd>>,
     /// Its share of its app's limit.
     pub in_use: MemoryInUse,
@@ -49,7 +49,7 @@ impl PoolFiles {
         self.buffers.contains_key(buffer)
     }
 
-    /// The file of a buffer, if a frame may be read from it.
+    /// The file of a buffer, if it was kept.
     #[must_use]
     pub fn of_buffer(&self, buffer: &WlBuffer) -> Option<&Rc<OwnedFd>> {
         self.buffers.get(&buffer.id())?.file.as_ref()

@@ -6,14 +6,17 @@
 //! buffers would only be older, and cold in the cache.
 //!
 //! If one app's buffer is the whole picture, nothing is drawn at all: media reads that buffer
-//! (`scanout`). Each buffer is announced once and retired when it is gone; a new size brings a new
-//! canvas, and a new link end knows no buffers (`slots`).
+//! (`scanout`). If media has a renderer, it draws every picture that can be said in layers (`layers`).
+//! Each buffer is announced once and retired when it is gone; a new size brings a new canvas, and a
+//! new link end knows no buffers (`slots`).
 //!
 //! Trusts media with nothing but the frame's pixels: a release of a frame that was not handed over
 //! is a violation.
 
 mod callbacks;
 pub mod damage;
+mod layers;
+mod outward;
 mod scanout;
 mod schedule;
 mod slots;
@@ -23,51 +26,47 @@ pub use damage::damage_of;
 pub use schedule::{IDLE_INTERVAL, Outcome, Schedule, Step, Waiting};
 pub use view::View;
 
-use std::{collections::HashSet, os::fd::AsFd, rc::Rc, time::Instant};
+use std::{collections::HashSet, rc::Rc, time::Instant};
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
     message::{
-        frames::{
-            BufferAnnounced, BufferMemory, Damage, FrameReady, FrameReleased, Picture as Place,
-            ToCompositor, ToMedia,
-        },
+        frames::{Damage, FrameReleased},
         grants::LossReason,
     },
-    units::{FrameSequence, MonotonicMicros},
+    units::{FrameSequence, MonotonicMicros, OutputId, SlotIndex},
 };
-use lumen_ipc_runtime::{
-    channel::SendError,
-    link_end::{GiveUp, LinkEnd},
-};
+use lumen_ipc_runtime::{channel::SendError, link_end::GiveUp};
 use smithay::{
-    backend::renderer::{
-        damage::OutputDamageTracker,
-        element::{Element, Id, RenderElementStates},
-        utils::Buffer,
+    backend::{
+        allocator::dmabuf::Dmabuf,
+        renderer::{
+            damage::OutputDamageTracker,
+            element::{Element, Id, RenderElementStates},
+            utils::Buffer,
+        },
     },
     output::Output,
-    reexports::wayland_server::{Resource, backend::ObjectId, protocol::wl_surface::WlSurface},
+    reexports::wayland_server::protocol::wl_surface::WlSurface,
     utils::{Physical, Rectangle},
 };
 use tracing::{error, warn};
 
 use self::{
     callbacks::Callbacks,
+    layers::Pane,
+    outward::{Content, Outward, Stamps},
     scanout::Scanout,
-    slots::{Slot, Slots},
 };
+pub use self::{layers::BufferName, outward::FramesLink};
 use crate::{
     kernel::Kernel,
     metrics::Metrics,
     output::DesktopOutput,
-    render::{BACKGROUND, Canvas, CanvasError, Cpu, Scene, SceneElement, scene},
+    render::{BACKGROUND, Canvas, CanvasError, Cpu, Describer, Scene, SceneElement, scene},
     tree::for_each_surface,
 };
-
-/// Our end of the `frames` link.
-pub type FramesLink = LinkEnd<ToCompositor, ToMedia>;
 
 /// Draws frames and hands them over.
 pub struct Capture {
@@ -87,40 +86,43 @@ pub struct Capture {
     intact: bool,
     /// Whether media has that frame, so that damage can be relative to it.
     continued: bool,
+    /// Describes pictures for media to draw.
+    describer: Describer,
     link: Option<Rc<FramesLink>>,
-    slots: Slots<ObjectId>,
+    outward: Outward,
     sequence: FrameSequence,
     unreleased: Option<Unreleased>,
 }
 
-/// A frame that media reads.
-struct Unreleased {
-    answer: FrameReleased,
-    since: MonotonicMicros,
-    /// The app's buffer, which the app must not draw in meanwhile.
-    _buffer: Option<Buffer>,
-}
-
 /// What differs, and which part of each element is visible.
-type Made = (Vec<Rectangle<i32, Physical>>, RenderElementStates);
+type Tracked = (Vec<Rectangle<i32, Physical>>, RenderElementStates);
 
 /// The result of drawing the picture.
 struct Picture {
     /// `None` when it is the same as before.
     damage: Option<Damage>,
     states: RenderElementStates,
-    /// Its buffer, if it is not on the canvas.
-    scanout: Option<Scanout>,
+    made: Made,
 }
 
-/// Why a frame cannot be handed over.
-#[derive(Debug, thiserror::Error)]
-enum HandOverError {
-    #[error("media is gone")]
-    NoLink,
-    #[error("cannot tell media of a frame")]
-    Send(#[from] SendError),
+/// How a picture was made.
+enum Made {
+    Described(Vec<Pane>),
+    Drawn,
+    /// By an app.
+    Elsewhere(Scanout),
 }
+
+/// A frame that media reads.
+struct Unreleased {
+    answer: FrameReleased,
+    since: MonotonicMicros,
+    /// Apps' buffers in it, which the apps must not draw in meanwhile.
+    _buffers: Vec<Buffer>,
+}
+
+/// A picture, the roots of the surface trees in it, and the surfaces that could not be drawn.
+type Shown = (Picture, Vec<WlSurface>, Vec<Id>);
 
 impl Capture {
     /// Draws `output` with `renderer`; frames have no receiver yet.
@@ -144,8 +146,9 @@ impl Capture {
             canvas: Canvas::new(&*kernel, output.size.pixels)?,
             intact: false,
             continued: false,
+            describer: Describer::default(),
             link: None,
-            slots: Slots::default(),
+            outward: Outward::default(),
             sequence: FrameSequence::default(),
             unreleased: None,
             kernel,
@@ -161,7 +164,7 @@ impl Capture {
     pub fn attach(&mut self, now: Instant, link: Rc<FramesLink>) {
         self.link = Some(link);
         self.unreleased = None;
-        self.slots.clear();
+        self.outward = Outward::default();
         self.start_over();
         self.schedule.attach(now);
     }
@@ -200,13 +203,12 @@ impl Capture {
         }
         let committed = self.schedule.changed_since().unwrap_or(view.now);
         let started = self.kernel.now();
-        let Scene { elements, roots } =
-            scene(view.output, view.tree, view.drag, &mut self.renderer);
-        let Some(Picture { damage, states, scanout }) = self.render(view, &elements) else {
+        let shown = self.describe(view).or_else(|| self.draw_here(view));
+        let Some((Picture { damage, states, made }, roots, faulty)) = shown else {
             self.metrics.frames_failed.increment();
             return Outcome::Failed;
         };
-        self.report_faults(view, &elements);
+        self.report_faults(view, &faulty);
         // Roots that were visible before may not be any more.
         let gone = self.seen.iter().filter(|root| !roots.contains(root));
         callbacks::note_visibility(view, gone.chain(&roots), &states);
@@ -218,7 +220,7 @@ impl Capture {
             Some(damage) => {
                 let rendered = self.kernel.now();
                 self.metrics.render.record(rendered.since(started));
-                self.hand_over(view, scanout, damage, (view.micros_of(committed), rendered))
+                self.hand_over(view, made, damage, (view.micros_of(committed), rendered))
             }
             None => {
                 self.metrics.frames_unchanged.increment();
@@ -252,21 +254,46 @@ impl Capture {
         self.schedule.called_back(view.now, left);
     }
 
+    /// The picture in layers, if media draws and can draw this one.
+    fn describe(&mut self, view: &View<'_>) -> Option<Shown> {
+        if !self.outward.media_draws {
+            return None;
+        }
+        let Scene { elements, roots } =
+            scene(view.output, view.tree, view.drag, &mut self.describer);
+        let panes = layers::panes(&elements, &mut self.describer, view, &*self.kernel)?;
+        let (rects, states) = self.track(&elements).ok()?;
+        (self.continued, self.intact) = (true, false);
+        let damage = damage_of(&rects, self.canvas.size());
+        let made = Made::Described(panes);
+        Some((Picture { damage, states, made }, roots, Vec::new()))
+    }
+
+    /// The picture as it is drawn here, or by an app.
+    fn draw_here(&mut self, view: &View<'_>) -> Option<Shown> {
+        let Scene { elements, roots } =
+            scene(view.output, view.tree, view.drag, &mut self.renderer);
+        let picture = self.render(view, &elements)?;
+        let faulty = elements.iter().filter(|element| element.is_faulty());
+        Some((picture, roots, faulty.map(|element| element.id().clone()).collect()))
+    }
+
     /// Makes the picture, unless an app has; `None` when it could not be drawn.
     fn render(&mut self, view: &View<'_>, elements: &[SceneElement]) -> Option<Picture> {
         let size = self.canvas.size();
         let scale = view.output.scale();
         let scanout =
             Scanout::of(elements, &mut self.renderer, view.pools, &*self.kernel, (size, scale));
-        let made = match scanout {
+        let tracked = match scanout {
             Some(_) => self.track(elements),
             None => self.paint(elements),
         };
-        match made {
+        match tracked {
             Ok((rects, states)) => {
                 self.continued = true;
                 self.intact = scanout.is_none();
-                Some(Picture { damage: damage_of(&rects, size), states, scanout })
+                let made = scanout.map_or(Made::Drawn, Made::Elsewhere);
+                Some(Picture { damage: damage_of(&rects, size), states, made })
             }
             Err(reason) => {
                 (self.continued, self.intact) = (false, false);
@@ -277,7 +304,7 @@ impl Capture {
     }
 
     /// Computes what differs from the last frame, without drawing it.
-    fn track(&mut self, elements: &[SceneElement]) -> Result<Made, String> {
+    fn track(&mut self, elements: &[impl Element]) -> Result<Tracked, String> {
         let age = usize::from(self.continued);
         let tracked = self.tracker.damage_output(age, elements);
         let (damage, states) = tracked.map_err(|error| error.to_string())?;
@@ -285,7 +312,7 @@ impl Capture {
     }
 
     /// Draws what differs from the last frame, or everything if that is not on the canvas.
-    fn paint(&mut self, elements: &[SceneElement]) -> Result<Made, String> {
+    fn paint(&mut self, elements: &[SceneElement]) -> Result<Tracked, String> {
         let age = usize::from(self.intact);
         let renderer = &mut self.renderer;
         let mut target = self.canvas.bind(renderer).map_err(|error| error.to_string())?;
@@ -296,89 +323,88 @@ impl Capture {
         Ok((drawn.damage.cloned().unwrap_or_default(), drawn.states))
     }
 
+    /// Media draws from now on, or does not any more. Returns whether that is a change.
+    pub fn set_media_draws(&mut self, draws: bool) -> bool {
+        let changed = self.outward.set_media_draws(draws);
+        if changed {
+            self.start_over();
+        }
+        changed
+    }
+
+    /// Announces `dmabuf`, so that media answers whether it takes it. Returns whether there was room for
+    /// another question.
+    pub fn ask(&mut self, output: OutputId, dmabuf: &Dmabuf) -> bool {
+        let Some(link) = self.link.clone() else { return false };
+        self.outward.ask(&link, output, dmabuf, &self.metrics).unwrap_or_else(|error| {
+            self.lose(&error);
+            false
+        })
+    }
+
+    /// Media has answered about the buffer in `slot`. Returns which it is, if it still exists.
+    ///
+    /// # Errors
+    /// [`ProtocolViolation`] when that is not the one to be answered next.
+    pub fn answered(&mut self, slot: SlotIndex) -> Result<Option<Dmabuf>, ProtocolViolation> {
+        self.outward.answered(slot)
+    }
+
     fn hand_over(
         &mut self,
         view: &View<'_>,
-        scanout: Option<Scanout>,
+        made: Made,
         damage: Damage,
-        times: (MonotonicMicros, MonotonicMicros),
+        (committed, rendered): (MonotonicMicros, MonotonicMicros),
     ) -> Outcome {
-        let bytes = damaged_bytes(&damage, self.canvas.size());
-        let (committed, rendered) = times;
-        let undrawn = scanout.is_some();
-        self.slots.retain(|buffer| view.pools.has_buffer(buffer));
-        match self.send(view, scanout, damage, times) {
-            Ok(()) => {
-                let metrics = &self.metrics;
+        let size = self.canvas.size();
+        let (bytes, undrawn) = (damaged_bytes(&damage, size), matches!(made, Made::Elsewhere(_)));
+        let Some(link) = self.link.clone() else {
+            self.detach();
+            return Outcome::Failed;
+        };
+        self.outward.retire_destroyed(view.pools);
+        let content = match made {
+            Made::Described(panes) => Content::Layers(size, panes),
+            Made::Drawn => Content::Canvas(&self.canvas),
+            Made::Elsewhere(scanout) => Content::Scanout(size, scanout),
+        };
+        let answer = FrameReleased { output: view.output.id, sequence: self.sequence.next() };
+        let stamps = Stamps { answer, damage, committed, rendered };
+        let metrics = &self.metrics;
+        match self.outward.send(&link, content, stamps, metrics) {
+            Ok(buffers) => {
                 metrics.frames_rendered.increment();
                 metrics.frames_undrawn.add(undrawn.into());
                 metrics.damage_bytes.add(bytes);
                 metrics.commit_to_rendered.record(rendered.since(committed));
+                self.sequence = answer.sequence;
+                self.unreleased = Some(Unreleased { answer, since: rendered, _buffers: buffers });
                 Outcome::Sent
             }
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "a frame was lost");
-                if let (HandOverError::Send(SendError::Full), Some(link)) = (&error, &self.link) {
-                    link.give_up(GiveUp::Lost(LossReason::Full));
-                }
-                self.detach();
+                self.lose(&error);
                 Outcome::Failed
             }
         }
     }
 
-    fn send(
-        &mut self,
-        view: &View<'_>,
-        scanout: Option<Scanout>,
-        damage: Damage,
-        (committed, rendered): (MonotonicMicros, MonotonicMicros),
-    ) -> Result<(), HandOverError> {
-        let link = self.link.as_ref().ok_or(HandOverError::NoLink)?;
-        let (output, size) = (view.output.id, self.canvas.size());
-        let (slot, memory, descriptor) = match &scanout {
-            Some(Scanout { buffer, file, place }) => {
-                let (offset_bytes, stride_bytes) = (place.offset_bytes, place.stride_bytes);
-                let memory = BufferMemory::App { offset_bytes, stride_bytes };
-                (self.slots.of_app(buffer.id()), memory, file.as_fd())
-            }
-            None => {
-                let memory = BufferMemory::Shared { stride_bytes: u32::from(size.width()) * 4 };
-                (self.slots.canvas(), memory, self.canvas.descriptor())
-            }
-        };
-        // First of all: the slot may be that of a buffer that media still has.
-        while let Some(slot) = self.slots.next_retired() {
-            link.send(&ToMedia::BufferRetired { output, slot }, &[])?;
+    /// Drops the link end, on which a message could not be sent.
+    fn lose(&mut self, error: &SendError) {
+        if let (SendError::Full, Some(link)) = (error, &self.link) {
+            link.give_up(GiveUp::Lost(LossReason::Full));
         }
-        let Slot { index: slot, is_new } = slot;
-        if is_new {
-            let buffer = BufferAnnounced { output, slot, size: size.into(), memory };
-            link.send(&ToMedia::BufferAnnounced(buffer), &[descriptor])?;
-            self.metrics.buffers_announced.increment();
-        }
-        let sequence = self.sequence.next();
-        let picture = Place::Drawn(slot);
-        let frame = FrameReady { output, picture, sequence, damage, committed, rendered };
-        link.send(&ToMedia::FrameReady(frame), &[])?;
-        self.sequence = sequence;
-        self.unreleased = Some(Unreleased {
-            answer: FrameReleased { output, sequence },
-            since: rendered,
-            _buffer: scanout.map(|scanout| scanout.buffer),
-        });
-        Ok(())
+        self.detach();
     }
 
     /// Records the surfaces that could not be drawn; the shell disconnects their clients.
-    fn report_faults(&mut self, view: &View<'_>, elements: &[SceneElement]) {
-        let faulty: Vec<&Id> =
-            elements.iter().filter(|element| element.is_faulty()).map(Element::id).collect();
+    fn report_faults(&mut self, view: &View<'_>, faulty: &[Id]) {
         if faulty.is_empty() {
             return;
         }
         for_each_surface(&view.roots(), |surface, _| {
-            if faulty.contains(&&Id::from_wayland_resource(surface)) {
+            if faulty.contains(&Id::from_wayland_resource(surface)) {
                 self.faulty.insert(surface.clone());
             }
         });
@@ -391,7 +417,7 @@ impl Capture {
         let size = view.output.size.pixels;
         if self.canvas.size() != size {
             self.canvas = Canvas::new(&*self.kernel, size)?;
-            self.slots.replace_canvas();
+            self.outward.slots.replace_canvas();
             self.start_over();
         }
         Ok(())

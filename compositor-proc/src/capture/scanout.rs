@@ -74,11 +74,18 @@ impl Place {
     /// The place of a buffer whose pixels are a frame of `size`.
     fn of(data: BufferData, size: FrameSize) -> Option<Self> {
         let (width, height) = (i32::from(size.width()), i32::from(size.height()));
-        let fits = (data.width, data.height) == (width, height)
-            && matches!(data.format, Format::Xrgb8888 | Format::Argb8888);
+        if (data.width, data.height) != (width, height) {
+            return None;
+        }
+        Self::of_rows(data)
+    }
+
+    /// The place of a buffer of rows of BGRX.
+    pub(super) fn of_rows(data: BufferData) -> Option<Self> {
         let offset_bytes = u32::try_from(data.offset).ok()?;
         let stride_bytes = u32::try_from(data.stride).ok()?;
-        fits.then_some(Self { offset_bytes, stride_bytes })
+        let is_readable = matches!(data.format, Format::Xrgb8888 | Format::Argb8888);
+        is_readable.then_some(Self { offset_bytes, stride_bytes })
     }
 
     fn bytes(self, size: FrameSize) -> u64 {
@@ -101,6 +108,6 @@ fn hides_all(element: &SceneElement, size: FrameSize, scale: Scale<f64>) -> bool
 }
 
 /// Whether `file` has at least `bytes` bytes now. It can be truncated at any later time.
-fn holds(kernel: &dyn Kernel, file: &OwnedFd, bytes: u64) -> bool {
+pub(super) fn holds(kernel: &dyn Kernel, file: &OwnedFd, bytes: u64) -> bool {
     kernel.length(file.as_fd()).is_some_and(|length| length >= bytes)
 }

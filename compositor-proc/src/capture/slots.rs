@@ -2,10 +2,10 @@
 //!
 //! The first slot is the canvas's. The others are given to apps' buffers as they come. A buffer
 //! that was destroyed is retired, so that media unmaps it; so is the one that was not shown for
-//! longest when apps use more than [`MOST_OF_APPS`]. A slot is reused only after media was told
-//! that its buffer is retired.
+//! longest when apps use more than [`MOST_OF_APPS`], or [`MOST_IN_LAYERS`] if media draws. A slot is
+//! reused only after media was told that its buffer is retired.
 
-use lumen_ipc::units::SlotIndex;
+use lumen_ipc::{message::frames::LayerList, units::SlotIndex};
 
 /// The canvas's slot.
 pub(super) const CANVAS: SlotIndex = SlotIndex::MIN;
@@ -14,11 +14,17 @@ pub(super) const CANVAS: SlotIndex = SlotIndex::MIN;
 /// and each further one is memory that is not freed when the app destroys it.
 const MOST_OF_APPS: usize = 32;
 
+/// The same where frames are layers: twice as many as one frame can have, so that none of a frame's
+/// buffers makes room for another of the same frame.
+const MOST_IN_LAYERS: usize = 2 * LayerList::MOST;
+
 /// The slots of one link end. `Name` identifies apps' buffers.
 #[derive(Debug)]
 pub(super) struct Slots<Name> {
     canvas_announced: bool,
     apps: Vec<AppSlot<Name>>,
+    /// Most buffers of apps at a time.
+    most: usize,
     /// Retired slots that media has not been told of.
     retired: Vec<SlotIndex>,
     /// Counts uses of slots.
@@ -42,14 +48,15 @@ pub(super) struct Slot {
 
 impl<Name> Default for Slots<Name> {
     fn default() -> Self {
-        Self { canvas_announced: false, apps: Vec::new(), retired: Vec::new(), uses: 0 }
+        let (apps, retired) = (Vec::new(), Vec::new());
+        Self { canvas_announced: false, apps, most: MOST_OF_APPS, retired, uses: 0 }
     }
 }
 
 impl<Name: PartialEq> Slots<Name> {
-    /// Media has a new link end and knows no buffers.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Frames are layers from now on, or are not any more.
+    pub(super) const fn expect_layers(&mut self, layers: bool) {
+        self.most = if layers { MOST_IN_LAYERS } else { MOST_OF_APPS };
     }
 
     /// Retires destroyed buffers of apps.
@@ -84,7 +91,7 @@ impl<Name: PartialEq> Slots<Name> {
             known.used = used;
             return Slot { index: known.index, is_new: false };
         }
-        if self.apps.len() >= MOST_OF_APPS
+        if self.apps.len() >= self.most
             && let Some(oldest) = (0..self.apps.len()).min_by_key(|at| self.apps[*at].used)
         {
             self.retired.push(self.apps.swap_remove(oldest).index);

@@ -4,8 +4,8 @@
 //! process or media.
 //!
 //! Smithay keeps pools and buffers, but does not expose their files, and media reads a frame that
-//! is one app's buffer from its file ([`crate::capture`]). So requests pass through here first, and
-//! the files of pools that may hold such a buffer are kept.
+//! is one app's buffer, or the surfaces of one that it draws, from these files ([`crate::capture`]).
+//! So requests pass through here first, and the files are kept.
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -46,13 +46,6 @@ impl BufferHandler for State {
     }
 }
 
-impl State {
-    /// Whether a pool of `bytes` can hold a buffer as large as the output.
-    fn may_hold_frame(&self, bytes: i32) -> bool {
-        usize::try_from(bytes).is_ok_and(|bytes| bytes >= self.output.size.pixels.frame_bytes())
-    }
-}
-
 impl GlobalDispatch<WlShm, (), State> for Shm {
     fn bind(
         state: &mut State,
@@ -84,9 +77,7 @@ impl Dispatch<WlShm, (), State> for Shm {
                 shm.post_error(wl_shm::Error::InvalidFd, refusal.to_string());
                 return;
             }
-            let may_hold_frame = state.may_hold_frame(size);
-            let file = may_hold_frame.then(|| state.kernel.keep(fd.as_fd())).flatten();
-            let file = file.map(Rc::new);
+            let file = state.kernel.keep(fd.as_fd()).map(Rc::new);
             match client.get_data::<ClientState>().map(|client| client.objects.take_memory()) {
                 Some(Ok(in_use)) => state.pools.add_pool(pool, PoolFile { file, in_use }),
                 Some(Err(refusal)) => refusal.refuse(display, client.id()),

@@ -175,11 +175,14 @@ impl Compositor {
             | frames::ToCompositor::BufferRefused { .. } => {
                 violation("an answer about a buffer that was not announced for a renderer")
             }
-            frames::ToCompositor::RendererOffered { output, .. } => {
+            frames::ToCompositor::RendererOffered { output, renderer } => {
                 if output != self.state.output.id {
                     return violation("a renderer for an output that there is not");
                 }
-                // Every picture is drawn here.
+                info!(offered = renderer.is_some(), "media has said what it draws with");
+                if self.state.capture.set_media_draws(renderer.is_some()) {
+                    self.state.rearranged();
+                }
                 Ok(())
             }
             frames::ToCompositor::DemandChanged { output, demand } => {

@@ -4,10 +4,12 @@
 mod app;
 mod bridge;
 mod clipboard;
+mod drawing;
 mod fairness;
 mod floods;
 mod focus;
 mod keys;
+mod layers;
 mod panels;
 mod pools;
 mod presence;

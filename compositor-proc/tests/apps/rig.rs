@@ -17,7 +17,8 @@ use lumen_ipc::{
     message::{
         desktop::{self, Statement},
         frames::{
-            self, BufferAnnounced, BufferMemory, FrameReady, FrameReleased, Picture, ToMedia,
+            self, BufferAnnounced, BufferMemory, FrameReady, FrameReleased, Layers, Picture,
+            ToMedia,
         },
         grants::ToWorker,
         input::{self, Action},
@@ -370,6 +371,21 @@ impl Rig {
             Picture::Drawn(slot) => *slot,
             Picture::Layers(layers) => panic!("the frame is not drawn: {layers:?}"),
         }
+    }
+
+    /// The layers of the last frame.
+    pub(crate) fn layers(&self) -> &Layers {
+        match &self.frames.last().expect("a frame").picture {
+            Picture::Layers(layers) => layers,
+            Picture::Drawn(slot) => panic!("the frame is drawn, in slot {slot}"),
+        }
+    }
+
+    /// The buffers that media has, in the order of their slots.
+    pub(crate) fn announced(&self) -> impl Iterator<Item = BufferAnnounced> {
+        let mut buffers: Vec<_> = self.buffers.values().map(|(buffer, _)| *buffer).collect();
+        buffers.sort_by_key(|buffer| buffer.slot);
+        buffers.into_iter()
     }
 
     /// The memory of the last frame's buffer.
