@@ -36,7 +36,7 @@ const MAX_UNDYING: usize = 16_384;
 pub const REGISTRY: &str = "wl_registry";
 
 /// Kinds with their own bounds: those that cost more than a few bytes, and those needed by the thousand.
-const BOUNDS: [(&str, usize); 11] = [
+const BOUNDS: [(&str, usize); 12] = [
     // One for each unanswered request of a surface.
     ("wl_callback", 16_384),
     ("wp_presentation_feedback", 16_384),
@@ -57,6 +57,8 @@ const BOUNDS: [(&str, usize); 11] = [
     ("zwlr_layer_surface_v1", 64),
     // Each holds a descriptor; the process may have 4096.
     ("wl_shm_pool", MAX_MEMORIES),
+    // Each is there to make one buffer, and holds up to four descriptors meanwhile.
+    ("zwp_linux_buffer_params_v1", 256),
 ];
 
 /// Pixel files that one app may share with us at once. A file counts while its pool or any buffer in it

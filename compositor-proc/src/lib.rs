@@ -20,7 +20,7 @@
 //!
 //! Modules: [`state`] owns the parts, none of which depends on it: [`output`], [`seat`], the windows,
 //! popups and panels of the [`tree`] with their [`layout`] and [`presence`], [`capture`] with the drawing
-//! ([`render`]), [`desktop`] and [`selections`]. [`handlers`], which Smithay calls, and [`input`] change
+//! ([`render`]), [`imports`], [`desktop`] and [`selections`]. [`handlers`], which Smithay calls, and [`input`] change
 //! several of them at once. These are pure: [`layout`], [`damage`], [`desktop`], [`selections`], the
 //! schedule and damage of [`capture`], the ledger and wheel of [`seat`], and the resizing of [`output`].
 //! [`shell::transfers`] has the pipes that apps write and read. [`shell`] runs the loop and does the I/O,
@@ -34,6 +34,7 @@ pub mod cursor;
 pub mod damage;
 pub mod desktop;
 pub mod handlers;
+pub mod imports;
 pub mod input;
 pub mod kernel;
 pub mod layout;

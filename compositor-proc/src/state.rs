@@ -20,6 +20,7 @@ use smithay::{
 use crate::{
     capture::{Capture, View},
     desktop::Desktop,
+    imports::Imports,
     kernel::Kernel,
     metrics::Metrics,
     output::DesktopOutput,
@@ -55,6 +56,8 @@ pub struct State {
     pub selections: Selections,
     /// The shared memory with apps' pixels.
     pub pools: PoolFiles,
+    /// Apps' memory of graphics processors.
+    pub imports: Imports,
     /// Metrics.
     pub metrics: Metrics,
     /// The operating system.
@@ -103,6 +106,7 @@ impl State {
             desktop: Desktop::new(size),
             selections: Selections::new(config.clipboard),
             pools: PoolFiles::default(),
+            imports: Imports::default(),
             metrics,
             kernel,
             clock,

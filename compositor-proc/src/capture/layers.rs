@@ -7,8 +7,8 @@ use std::{collections::HashMap, os::fd::OwnedFd, rc::Rc};
 
 use lumen_ipc::{
     message::frames::{
-        BufferMemory, Changed, Colour, Crop, LayerList, PixelFormat, Place, Plane, Planes, Rect,
-        Transform as Turn,
+        BufferMemory, Changed, Colour, Crop, LayerList, PixelFormat, PixelFormats, Place, Plane,
+        Planes, Rect, Transform as Turn,
     },
     units::{BufferSize, FrameSize, PlaneStride, SlotIndex},
 };
@@ -137,18 +137,25 @@ fn changed_of(damage: &[Rectangle<i32, BufferSpace>], size: BufferSize) -> Chang
     Changed::new(parts).unwrap_or_else(|_| Changed::all(size))
 }
 
-/// The panes of a scene from back to front; `None` if media cannot draw it.
+/// The panes of a scene from back to front; `None` if media cannot draw it. A buffer of a format that
+/// media does not take, because a predecessor took it, is left out.
 pub(super) fn panes(
     elements: &[SceneElement<Describer>],
     renderer: &mut Describer,
-    view: &View<'_>,
-    kernel: &dyn Kernel,
+    (view, kernel, formats): (&View<'_>, &dyn Kernel, &PixelFormats),
 ) -> Option<Vec<Pane>> {
     let scale = view.output.scale();
     let frame: FrameSize = view.output.size.pixels;
     let whole = Rectangle::from_size((frame.width().into(), frame.height().into()).into());
-    let visible: Vec<_> =
-        elements.iter().filter(|element| element.geometry(scale).overlaps(whole)).collect();
+    let mut is_taken = |element: &SceneElement<Describer>| {
+        let buffer = element.buffer(renderer);
+        let dmabuf = buffer.as_ref().and_then(|buffer| get_dmabuf(buffer).ok());
+        dmabuf.is_none_or(|dmabuf| formats.contains(format_of(dmabuf)))
+    };
+    let visible: Vec<_> = elements
+        .iter()
+        .filter(|element| element.geometry(scale).overlaps(whole) && is_taken(element))
+        .collect();
     if visible.len() > LayerList::MOST {
         return None;
     }
@@ -198,8 +205,7 @@ fn pixels(
 
 /// A buffer in memory of a graphics processor.
 pub(super) fn of_dmabuf(dmabuf: &Dmabuf) -> Option<Announced> {
-    let format = dmabuf.format();
-    let format = PixelFormat { fourcc: format.code as u32, modifier: format.modifier.into() };
+    let format = format_of(dmabuf);
     let planes = dmabuf.offsets().zip(dmabuf.strides()).map(|(offset_bytes, stride)| {
         let stride_bytes = PlaneStride::new(stride.into()).ok()?;
         Some(Plane { offset_bytes, stride_bytes })
@@ -211,6 +217,12 @@ pub(super) fn of_dmabuf(dmabuf: &Dmabuf) -> Option<Announced> {
         memory: BufferMemory::Dmabuf { format, planes },
         store: Store::Dmabuf(dmabuf.clone()),
     })
+}
+
+/// The format of a buffer as links state it.
+pub fn format_of(dmabuf: &Dmabuf) -> PixelFormat {
+    let format = dmabuf.format();
+    PixelFormat { fourcc: format.code as u32, modifier: format.modifier.into() }
 }
 
 fn of_file(buffer: &WlBuffer, view: &View<'_>, kernel: &dyn Kernel) -> Option<Announced> {

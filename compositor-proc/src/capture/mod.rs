@@ -32,7 +32,7 @@ use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
     link::LinkName,
     message::{
-        frames::{Damage, FrameReleased},
+        frames::{Damage, FrameReleased, Renderer},
         grants::LossReason,
     },
     units::{FrameSequence, MonotonicMicros, OutputId, SlotIndex},
@@ -59,7 +59,10 @@ use self::{
     outward::{Content, Outward, Stamps},
     scanout::Scanout,
 };
-pub use self::{layers::BufferName, outward::FramesLink};
+pub use self::{
+    layers::{BufferName, format_of},
+    outward::FramesLink,
+};
 use crate::{
     kernel::Kernel,
     metrics::Metrics,
@@ -256,12 +259,11 @@ impl Capture {
 
     /// The picture in layers, if media draws and can draw this one.
     fn describe(&mut self, view: &View<'_>) -> Option<Shown> {
-        if !self.outward.media_draws {
-            return None;
-        }
+        let renderer = self.outward.renderer.clone()?;
         let Scene { elements, roots } =
             scene(view.output, view.tree, view.drag, &mut self.describer);
-        let panes = layers::panes(&elements, &mut self.describer, view, &*self.kernel)?;
+        let sources = (view, &*self.kernel, &renderer.formats);
+        let panes = layers::panes(&elements, &mut self.describer, sources)?;
         let (rects, states) = self.track(&elements).ok()?;
         (self.continued, self.intact) = (true, false);
         let damage = damage_of(&rects, self.canvas.size());
@@ -323,9 +325,9 @@ impl Capture {
         Ok((drawn.damage.cloned().unwrap_or_default(), drawn.states))
     }
 
-    /// Media draws from now on, or does not any more. Returns whether that is a change.
-    pub fn set_media_draws(&mut self, draws: bool) -> bool {
-        let changed = self.outward.set_media_draws(draws);
+    /// Media draws with this from now on, or does not draw. Returns whether it did the other before.
+    pub fn set_renderer(&mut self, renderer: Option<Rc<Renderer>>) -> bool {
+        let changed = self.outward.set_renderer(renderer);
         if changed {
             self.start_over();
         }

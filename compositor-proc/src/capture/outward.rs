@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     os::fd::{AsFd, BorrowedFd},
+    rc::Rc,
 };
 
 use lumen_ipc::{
@@ -14,7 +15,7 @@ use lumen_ipc::{
     link::LinkName,
     message::frames::{
         BufferAnnounced, BufferMemory, Content as LayerContent, Damage, FrameReady, FrameReleased,
-        Layer, LayerList, Layers, Picture as Place, ToCompositor, ToMedia,
+        Layer, LayerList, Layers, Picture as Place, Renderer, ToCompositor, ToMedia,
     },
     units::{FrameSize, MonotonicMicros, OutputId, SlotIndex},
 };
@@ -48,8 +49,8 @@ const UNANSWERED: usize = 16;
 /// What is known of one link end.
 #[derive(Debug, Default)]
 pub(super) struct Outward {
-    /// Whether media has offered a renderer.
-    pub(super) media_draws: bool,
+    /// The renderer that media has offered.
+    pub(super) renderer: Option<Rc<Renderer>>,
     pub(super) slots: Slots<BufferName>,
     read: Read,
     /// Announced buffers of graphics processors that media has not answered, the oldest first.
@@ -75,10 +76,11 @@ pub(super) struct Stamps {
 }
 
 impl Outward {
-    /// Media draws from now on, or does not any more. Returns whether that is a change.
-    pub(super) fn set_media_draws(&mut self, draws: bool) -> bool {
+    /// Media draws with this from now on, or does not draw. Returns whether it did the other before.
+    pub(super) fn set_renderer(&mut self, renderer: Option<Rc<Renderer>>) -> bool {
+        let draws = renderer.is_some();
         self.slots.expect_layers(draws);
-        std::mem::replace(&mut self.media_draws, draws) != draws
+        std::mem::replace(&mut self.renderer, renderer).is_some() != draws
     }
 
     /// Retires the buffers that apps have destroyed.

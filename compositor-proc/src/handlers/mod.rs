@@ -3,6 +3,7 @@
 
 mod compositor;
 mod constraints;
+mod dmabuf;
 mod layer_shell;
 mod objects;
 mod offers;

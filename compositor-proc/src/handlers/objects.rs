@@ -7,7 +7,10 @@
 //! which all objects are counted from time to time (`shell/apps.rs`). Offers, which we make, pass through
 //! [`super::offers`].
 
+use std::sync::Mutex;
+
 use smithay::{
+    backend::allocator::dmabuf::Dmabuf,
     input::SeatState,
     reexports::{
         wayland_protocols::{
@@ -24,6 +27,11 @@ use smithay::{
                 fractional_scale::v1::server::{
                     wp_fractional_scale_manager_v1::WpFractionalScaleManagerV1,
                     wp_fractional_scale_v1::WpFractionalScaleV1,
+                },
+                linux_dmabuf::zv1::server::{
+                    zwp_linux_buffer_params_v1::ZwpLinuxBufferParamsV1,
+                    zwp_linux_dmabuf_feedback_v1::ZwpLinuxDmabufFeedbackV1,
+                    zwp_linux_dmabuf_v1::ZwpLinuxDmabufV1,
                 },
                 pointer_constraints::zv1::server::{
                     zwp_confined_pointer_v1::ZwpConfinedPointerV1,
@@ -132,7 +140,11 @@ use smithay::{
     },
 };
 
-use super::{shm::Shm, surfaces::Surfaces};
+use super::{
+    dmabuf::{Dmabufs, Params},
+    shm::Shm,
+    surfaces::Surfaces,
+};
 use crate::{client::ClientState, state::State};
 
 /// Passes on the requests of each kind of object, and counts the objects that they make and destroy.
@@ -207,6 +219,15 @@ counted! {
             WlShm: (),
             WlShmPool: ShmPoolUserData,
             WlBuffer: ShmBufferUserData,
+        ],
+    }
+    Dmabufs {
+        globals: [ZwpLinuxDmabufV1: ()],
+        objects: [
+            ZwpLinuxDmabufV1: (),
+            ZwpLinuxDmabufFeedbackV1: (),
+            ZwpLinuxBufferParamsV1: Mutex<Params>,
+            WlBuffer: Dmabuf,
         ],
     }
     XdgShellState {

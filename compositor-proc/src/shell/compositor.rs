@@ -21,6 +21,7 @@ use lumen_ipc::{
     message::{desktop, frames, input, transfer},
     service::CompositorConfig,
     text::counted,
+    units::{OutputId, SlotIndex},
 };
 use lumen_ipc_runtime::{channel::SendError, clock::Anchor, link_end::LinkEnd};
 use smithay::{
@@ -150,6 +151,8 @@ impl Compositor {
     pub fn attach_media(&mut self, link: Rc<FramesLink>) {
         info!("media attached");
         self.state.set_now(Instant::now());
+        // Its predecessor may not have been missed yet.
+        self.state.imports.media_is_gone();
         self.state.capture.attach(self.state.now(), link);
     }
 
@@ -157,6 +160,24 @@ impl Compositor {
     pub fn detach_media(&mut self) {
         info!("media is gone; frames wait for its successor");
         self.state.capture.detach();
+        self.state.imports.media_is_gone();
+    }
+
+    /// Media takes an announced buffer, or refuses it.
+    fn apply_answer(
+        &mut self,
+        output: OutputId,
+        slot: SlotIndex,
+        accepted: bool,
+    ) -> Result<(), ProtocolViolation> {
+        if output != self.state.output.id {
+            let what = Violation::Illegal("an answer about an output that there is not");
+            return Err(ProtocolViolation { link: LinkName::Frames, what });
+        }
+        if let Some(dmabuf) = self.state.capture.answered(slot)? {
+            self.state.import_answered(&dmabuf, accepted);
+        }
+        Ok(())
     }
 
     /// Media says something.
@@ -171,18 +192,18 @@ impl Compositor {
         };
         match message {
             frames::ToCompositor::FrameReleased(released) => self.state.capture.released(released),
-            frames::ToCompositor::BufferAccepted { .. }
-            | frames::ToCompositor::BufferRefused { .. } => {
-                violation("an answer about a buffer that was not announced for a renderer")
+            frames::ToCompositor::BufferAccepted { output, slot } => {
+                self.apply_answer(output, slot, true)
+            }
+            frames::ToCompositor::BufferRefused { output, slot } => {
+                self.apply_answer(output, slot, false)
             }
             frames::ToCompositor::RendererOffered { output, renderer } => {
                 if output != self.state.output.id {
                     return violation("a renderer for an output that there is not");
                 }
                 info!(offered = renderer.is_some(), "media has said what it draws with");
-                if self.state.capture.set_media_draws(renderer.is_some()) {
-                    self.state.rearranged();
-                }
+                self.state.renderer_offered(renderer);
                 Ok(())
             }
             frames::ToCompositor::DemandChanged { output, demand } => {
@@ -345,6 +366,7 @@ impl Compositor {
         self.state.set_now(Instant::now());
         self.resize();
         self.tidy();
+        self.state.ask_about_imports();
         let next_step = self.run_schedule();
         self.disconnect_faulty();
         self.refresh_cursor();

@@ -8,11 +8,13 @@ use lumen_ipc::{
     units::{BufferSize, OutputId, SlotIndex},
 };
 use wayland_client::protocol::{wl_output, wl_shm::Format};
+use wayland_protocols::wp::linux_dmabuf::zv1::client::zwp_linux_buffer_params_v1::Flags;
 
 use crate::{
     GREEN, RED,
     app::{App, Event, Window},
-    drawing::{drawing_rig, offer, usual},
+    dmabuf::{answer, one_plane, slots},
+    drawing::{IMPLICIT, LINEAR, XRGB, drawing_rig, offer, renderer, usual},
     rig::{QUIET, Rig},
     size,
 };
@@ -134,6 +136,65 @@ fn buffer_in_a_layer_is_not_given_back_before_media_has_read_it() {
     assert_eq!(app.count(&Event::BufferReleased), 0, "within {QUIET:?}");
     rig.release();
     app.until_told(&mut rig, &Event::BufferReleased);
+}
+
+#[test]
+fn window_in_graphics_memory_is_a_layer_without_being_read() {
+    let mut rig = drawing_rig();
+    let (mut app, window) = red_window(&mut rig);
+    rig.release();
+    one_plane(&app, LINEAR).create(64, 48, XRGB, Flags::empty());
+    app.exchange();
+    rig.until(|rig| !slots(rig).is_empty());
+    let slot = slots(&rig)[0];
+    answer(&rig, slot, true);
+    app.until(&mut rig, |memory| !memory.made.is_empty());
+    let count = rig.frames.len();
+    let made = app.memory.made[0].clone();
+    app.show(&window.surface, &made);
+    app.exchange();
+    rig.frame_after(count);
+    let layer = rig.layers().list.layers().last().expect("a layer");
+    assert_eq!((buffer_of(layer).0, layer.opaque), (slot, true));
+    assert_eq!(slots(&rig), [slot], "it is not announced again");
+    // Destroyed, it is retired with the next frame.
+    rig.release();
+    let count = rig.frames.len();
+    app.show(&window.surface, &app.buffer(640, 480, GREEN));
+    made.destroy();
+    app.exchange();
+    rig.frame_after(count);
+    rig.release();
+    let count = rig.frames.len();
+    app.show(&window.surface, &app.buffer(640, 480, RED));
+    app.exchange();
+    rig.frame_after(count);
+    assert!(rig.retired.contains(&slot));
+}
+
+#[test]
+fn window_in_graphics_memory_of_a_format_that_the_next_media_does_not_take_is_left_out() {
+    let mut rig = drawing_rig();
+    let (mut app, window) = red_window(&mut rig);
+    rig.release();
+    let params = one_plane(&app, LINEAR);
+    let buffer = params.create_immed(64, 48, XRGB, Flags::empty(), &app.handle(), ());
+    let count = rig.frames.len();
+    app.show(&window.surface, &buffer);
+    app.exchange();
+    rig.frame_after(count);
+    assert_eq!(rig.layers().list.layers().len(), 1);
+    let slot = slots(&rig)[0];
+    answer(&rig, slot, true);
+    rig.wait_quietly();
+    rig.media = None;
+    rig.wait_quietly();
+    let count = rig.frames.len();
+    rig.attach_silent_media();
+    offer(&mut rig, Some(renderer(&[(XRGB, IMPLICIT)])));
+    rig.watch(true);
+    rig.frame_after(count);
+    assert!(rig.layers().list.layers().is_empty() && slots(&rig).is_empty());
 }
 
 #[test]

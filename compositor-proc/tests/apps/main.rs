@@ -4,6 +4,7 @@
 mod app;
 mod bridge;
 mod clipboard;
+mod dmabuf;
 mod drawing;
 mod fairness;
 mod floods;

@@ -44,7 +44,9 @@ pub(crate) enum Event {
     PopupConfigured { x: i32, y: i32, width: i32, height: i32 },
     PopupDone,
     CalledBack,
+    BufferFailed,
     BufferReleased,
+    FormatsTold,
     KeyboardEntered,
     KeyboardLeft,
     Key { key: u32, down: bool },
@@ -77,6 +79,11 @@ pub(crate) struct Memory {
     pub(crate) selection: Option<WlDataOffer>,
     /// Names of the kinds of each offer it was told of, newest last.
     pub(crate) offers: Vec<(WlDataOffer, Vec<String>)>,
+    /// Buffers in memory of graphics processors that were made for it.
+    pub(crate) made: Vec<WlBuffer>,
+    /// The formats of such buffers, and the device to make them on.
+    pub(crate) formats: Vec<(u32, u64)>,
+    pub(crate) device: Vec<u8>,
     size: (i32, i32, bool),
     popup: Option<(i32, i32, i32, i32)>,
 }
