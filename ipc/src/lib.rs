@@ -37,6 +37,7 @@ pub mod ring;
 pub mod service;
 pub mod status;
 pub mod text;
+pub mod tls;
 pub mod units;
 pub mod utf8;
 #[cfg(test)]
