@@ -20,6 +20,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`assets`] | the client's files, from memory |
+//! | [`certificate`] | the page's certificate, and whether it can be used |
 //! | [`cookie`] | the login cookie |
 //! | [`forwarded`] | the client of a request, also behind a trusted proxy |
 //! | [`halves`] | the key of a login, one half in a cookie and one in the page |
@@ -31,12 +32,14 @@
 //! | [`path`] | the page's path, whether a proxy strips it or not |
 //! | [`quota`] | how many connections, how many messages |
 //! | [`refusal`] | why a request is refused |
+//! | [`self_signed`] | a certificate of the gateway's own |
 //! | [`shell`] | sockets, timers, links |
 //! | [`signal`] | the JSON of the signalling WebSocket |
 //! | [`switchboard`] | browsers and their peers, as a state machine |
 //! | [`tenure`] | how long a WebSocket may use its login |
 
 pub mod assets;
+pub mod certificate;
 pub mod cookie;
 pub mod forwarded;
 pub mod halves;
@@ -48,6 +51,7 @@ pub mod path;
 pub mod policy;
 pub mod quota;
 pub mod refusal;
+pub mod self_signed;
 pub mod shell;
 pub mod signal;
 pub mod switchboard;
