@@ -11,7 +11,7 @@ const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The sources of the messages of the `session` and `signalling` links.
-const SESSION_SOURCES: [&str; 13] = [
+const SESSION_SOURCES: [&str; 14] = [
     "codec.rs",
     "identity.rs",
     "lease.rs",
@@ -25,6 +25,7 @@ const SESSION_SOURCES: [&str; 13] = [
     "relay.rs",
     "status.rs",
     "text.rs",
+    "tls.rs",
 ];
 
 /// The sources of the messages of the `login` link.

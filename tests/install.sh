@@ -50,6 +50,7 @@ path:/usr/share/dbus-1/services/org.xfce.Tumbler.Thumbnailer1.service tumbler
 TEST='
 chromium                         chromium
 command:Xwayland                 xwayland
+command:curl                     curl
 command:dbus-send                dbus-bin
 command:ip                       iproute2
 command:iptables                 iptables

@@ -17,6 +17,7 @@ use crate::{
     message::{login::Answers, transfer::ClipboardPolicy},
     process::{ProcessId, Worker},
     text::{Secret, Text},
+    tls::{Fingerprint, Tls},
     units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
 };
 
@@ -88,6 +89,9 @@ pub trait Broker {
     /// Mints a lease for a page whose login has this key, or for any page where no sign-in is required.
     /// `None` when there is no such login, its session is gone, or it asks too often.
     async fn mint_lease(key: Option<Secret>) -> Option<Lease>;
+    /// The gateway has used the granted certificate with this serial number from now on, or has `refused`
+    /// it for this reason and keeps the one before.
+    async fn certificate_judged(serial: u32, refused: Option<Text<256>>);
 }
 
 /// Rtc → media.
@@ -264,6 +268,8 @@ pub struct GatewayConfig {
     pub hostname: Text<256>,
     /// Which connections to the listener are for the relay.
     pub handover: Handover,
+    /// Whether browsers connect by TLS.
+    pub tls: Tls,
 }
 
 /// Which connections to the gateway's port are handed to the relay.
@@ -332,6 +338,10 @@ pub struct HostStatus {
     pub listen: Listen,
     /// How browsers authenticate.
     pub auth: AuthMode,
+    /// Whether they connect by TLS.
+    pub tls: Tls,
+    /// The fingerprint of the certificate, if Lumen made that itself.
+    pub fingerprint: Option<Fingerprint>,
     /// Process id of the host's supervisor.
     pub supervisor_pid: u32,
     /// What that process has given up: the number of calls that its filter denies, and Landlock. Nothing

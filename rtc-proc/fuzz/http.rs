@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use lumen_ipc::front_door::{BasePath, Listen, Network};
+use lumen_ipc::{
+    front_door::{BasePath, Listen, Network},
+    tls::Tls,
+};
 use lumen_rtc::gateway::{
     assets::Asset,
     cookie::LoginCookie,
@@ -36,7 +39,7 @@ pub(crate) fn http(bytes: &[u8]) {
     let stranger = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
     for address in [Some(stranger), PROXY.parse().ok(), None] {
         let sender = Sender::of(address, &trusted);
-        match Asker::of(&headers, sender, &trusted) {
+        match Asker::of(&headers, (sender, false), &trusted) {
             Ok(asker) => {
                 assert!(sender.trusted || asker.source == stranger, "a stranger is believed");
                 let _ = (asker.host.is_loopback(), asker.host.to_string());
@@ -48,7 +51,7 @@ pub(crate) fn http(bytes: &[u8]) {
         }
     }
     for listen in ["127.0.0.1:8080", "unix:/run/lumen"] {
-        let cookie = LoginCookie::of(&listen.parse::<Listen>().expect("an address"));
+        let cookie = LoginCookie::of(&listen.parse::<Listen>().expect("an address"), Tls::Off);
         if let Some((session, key)) = Halves::joined(&cookie, &headers) {
             assert!(!key.reveal().is_empty());
             assert!(!cookie.surplus(&headers, session).contains(&session));

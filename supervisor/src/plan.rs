@@ -199,7 +199,7 @@ const fn grants(worker: Worker) -> &'static [ToWorker] {
     match worker {
         Worker::Compositor => &[ToWorker::WaylandListener],
         Worker::Gamepad => &[ToWorker::PadDevices],
-        Worker::Gateway => &[ToWorker::HttpListener],
+        Worker::Gateway => &[ToWorker::HttpListener, ToWorker::PageCertificate],
         Worker::Media => &[],
         Worker::Rtc => &[ToWorker::MediaSocket],
         Worker::Turn => &[
@@ -222,6 +222,7 @@ fn gateway(config: &HostConfig, facts: &HostFacts) -> GatewayConfig {
             plain: config.relay.is_some(),
             name: relay_name(config).unwrap_or_default(),
         },
+        tls: config.tls.kind(),
     }
 }
 

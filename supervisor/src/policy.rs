@@ -64,6 +64,8 @@ pub struct Places {
     pub door: Option<PathBuf>,
     /// The folder of the group of the relay's sockets, if there is one.
     pub group: Option<PathBuf>,
+    /// The folders of the page's certificate and its key, if files were named.
+    pub certificates: Vec<PathBuf>,
     /// The programs of the workers.
     pub programs: Vec<PathBuf>,
     /// The files of shared libraries that `lumen` has mapped, its interpreter among them.
@@ -107,6 +109,9 @@ fn paths(places: &Places) -> Vec<UsedPath> {
     }
     if let Some(folder) = places.group.as_deref().and_then(Path::parent) {
         paths.push(used(folder, Use::RemoveFolders, "the group of sockets goes with the host"));
+    }
+    for folder in &places.certificates {
+        paths.push(used(folder, Use::Read, "the page's certificate is read anew when it changes"));
     }
     for program in &places.programs {
         paths.push(used(program, Use::Execute, "a worker"));
@@ -278,6 +283,7 @@ mod tests {
             config: vec!["/etc/lumen".into()],
             door: Some("/run/proxy/lumen.sock".into()),
             group: Some("/sys/fs/cgroup/lumen.service/sockets".into()),
+            certificates: vec!["/etc/letsencrypt/live/desk".into()],
             programs: vec!["/usr/lib/lumen/lumen-turn".into()],
             libraries: vec!["/usr/lib/libc.so.6".into()],
             signs_in: false,

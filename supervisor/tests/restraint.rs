@@ -74,6 +74,7 @@ fn restraint(run: &Path) -> Restraint {
         config: Vec::new(),
         door: None,
         group: None,
+        certificates: Vec::new(),
         programs: vec![WORKER.into()],
         libraries: libraries.filter(|path| *path != own).collect(),
         signs_in: false,

@@ -86,7 +86,7 @@ impl Desk {
 
     /// A page that may look at the clipboard; one that shows no desktop.
     fn other_page(&self) -> String {
-        format!("http://{}/favicon.svg", self.rig.address())
+        format!("{}/favicon.svg", self.rig.origin())
     }
 
     fn press_with_control(&self, code: &str) -> Result<()> {
@@ -151,6 +151,16 @@ fn text_copied_in_an_app_is_on_the_clipboard_of_the_browser() -> Result<()> {
         desk.has_copied(text)?;
     }
     Ok(())
+}
+
+#[test]
+fn text_passes_both_ways_on_a_page_with_a_certificate_of_its_own() -> Result<()> {
+    let desk = Desk::start(Place::Alone, &[("--tls", "on")])?;
+    assert!(desk.page.evaluate::<bool>("isSecureContext && location.protocol === 'https:'")?);
+    desk.app_copies(UNICODE)?;
+    desk.has_copied(UNICODE)?;
+    desk.viewer_copies("from outside")?;
+    desk.app_pastes("from outside")
 }
 
 #[test]

@@ -20,4 +20,5 @@ mod relay;
 mod scale;
 mod several;
 mod shown;
+mod tls;
 mod typing;

@@ -52,7 +52,10 @@ pub struct Rig {
 impl Rig {
     /// `launches` says that the started process is not Lumen itself but its parent.
     pub(crate) fn new(launched: Launched, url: String, launches: bool) -> Result<Self> {
-        let address = url.strip_prefix("http://").map(|rest| {
+        let rest = url.split_once("://").map(|(_, rest)| rest);
+        // Behind a proxy only its administrator knows the address.
+        let rest = rest.filter(|rest| !rest.starts_with("YOUR-PROXY"));
+        let address = rest.map(|rest| {
             let host = rest.split('/').next().unwrap_or_default();
             host.parse::<SocketAddr>().with_context(|| format!("{host} in the printed address"))
         });
@@ -91,6 +94,13 @@ impl Rig {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address.expect("this Lumen listens on a port")
+    }
+
+    /// The origin of its page for browsers on this machine.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let scheme = self.url.split("://").next().unwrap_or_default();
+        format!("{scheme}://{}", self.address())
     }
 
     /// The token in the printed address.

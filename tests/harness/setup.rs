@@ -241,7 +241,8 @@ impl Setup {
     #[must_use]
     pub fn on_host(mut self, host: &Rc<Host>, listen: &str) -> Self {
         self.host = Some(Rc::clone(host));
-        self.listen(listen)
+        // What is tested there is the way of pictures, by clients without TLS.
+        self.listen(listen).option("--tls", "off")
     }
 
     /// Another program, with these arguments, starts Lumen as its only child.

@@ -324,6 +324,14 @@ mod tests {
         async fn start_app(self, _: context::Context, _: SessionId) -> Result<(), Refusal> {
             Err(Refusal::because("there is no app"))
         }
+
+        async fn certificate_judged(
+            self,
+            _: context::Context,
+            _: u32,
+            _: Option<lumen_ipc::text::Text<256>>,
+        ) {
+        }
     }
 
     /// Never answers; counts the requests.
@@ -381,6 +389,14 @@ mod tests {
 
         async fn start_app(self, _: context::Context, _: SessionId) -> Result<(), Refusal> {
             std::future::pending().await
+        }
+
+        async fn certificate_judged(
+            self,
+            _: context::Context,
+            _: u32,
+            _: Option<lumen_ipc::text::Text<256>>,
+        ) {
         }
     }
 

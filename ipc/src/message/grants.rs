@@ -30,6 +30,10 @@ pub enum ToWorker {
     HttpListener,
     /// Rtc: the bound UDP socket all peers of the session share.
     MediaSocket,
+    /// Gateway: a sealed memfd with the certificate of the page and its key, as [`crate::tls::Pair`]; the
+    /// newest that can be used counts. One that is empty and not sealed yet is for a pair that the gateway
+    /// makes and seals before it serves anybody.
+    PageCertificate,
     /// Gamepad: a datagram socket that contains one message with the uinput descriptors of all
     /// slots ([`crate::message::pads::SLOTS`] of them). `MSG_PEEK` duplicates them and leaves them
     /// in place: so they and their devices outlive the worker, and nobody but the worker has

@@ -28,6 +28,7 @@ use crate::{
     process::Worker,
     status::{AppState, Metric, Refusal, SessionStatus},
     text::Text,
+    tls::Fingerprint,
 };
 
 /// Hash of the format of the `session` and `signalling` links.
@@ -168,6 +169,8 @@ pub enum ToSession {
         page: Text<1024>,
         /// Whether they must present the session's token.
         with_token: bool,
+        /// The fingerprint of the page's certificate, if Lumen made that itself.
+        fingerprint: Option<Fingerprint>,
     },
     /// Rtc's end of the signalling link; its descriptor is attached.
     SignallingEnd,

@@ -3,6 +3,9 @@
 //! Cookies do not know ports: two desktops on one host would overwrite each other's. So the
 //! cookie's name contains the port, or a hash of the socket's path, and the session: a browser may be
 //! signed in to several sessions of one host.
+//!
+//! Over TLS the name begins as RFC 6265bis prescribes (section 4.1.3): then browsers take it only over TLS
+//! and, with `__Host-`, only from this very host, so that no other server of its domain can plant one.
 
 use std::{
     collections::BTreeSet,
@@ -10,21 +13,35 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderValue, header, header::InvalidHeaderValue};
-use lumen_ipc::{front_door::Listen, text::Secret, units::SessionId};
+use lumen_ipc::{front_door::Listen, text::Secret, tls::Tls, units::SessionId};
+
+/// Beginnings of the names of cookies that browsers take over TLS only, the stricter first. The first is
+/// for cookies of every path.
+const PREFIXES: [&str; 2] = ["__Host-", "__Secure-"];
 
 /// Most sessions that one browser stays signed in to: servers and proxies limit the size of a request.
 const MOST_SESSIONS: usize = 16;
+
+/// A cookie in a request.
+struct Found<'request> {
+    session: SessionId,
+    /// How far its name protects it, the best first.
+    rank: usize,
+    value: &'request str,
+}
 
 /// The cookies of one gateway, one for each session.
 #[derive(Clone, Debug)]
 pub struct LoginCookie {
     name: String,
+    /// Whether one without a prefix counts, too: of a browser without TLS, or signed in when there was none.
+    plain_counts: bool,
 }
 
 impl LoginCookie {
     /// The cookie of the gateway that listens at `listen`.
     #[must_use]
-    pub fn of(listen: &Listen) -> Self {
+    pub fn of(listen: &Listen, tls: Tls) -> Self {
         let name = match listen {
             Listen::Tcp(address) => format!("lumen-{}", address.port()),
             Listen::Unix(path) => {
@@ -34,31 +51,29 @@ impl LoginCookie {
                 format!("lumen-{:016x}", hasher.finish())
             }
         };
-        Self { name }
+        Self { name, plain_counts: tls == Tls::Off }
     }
 
-    /// The half of a key for `session` in a request's cookie, if it has the form of one.
+    /// The half of a key for `session` in a request's cookie, if it has the form of one. One with a prefix
+    /// counts before one without.
     #[must_use]
     pub fn find(&self, headers: &HeaderMap, session: SessionId) -> Option<Secret> {
-        let (_, value) = self.all(headers).find(|(found, _)| *found == session)?;
-        Secret::new(value).ok()
+        let own = self.all(headers).filter(|found| found.session == session);
+        Secret::new(own.min_by_key(|found| found.rank)?.value).ok()
     }
 
     /// The sessions whose cookies a browser should give up when it keeps one for `session`, too: those
     /// that came first.
     #[must_use]
     pub fn surplus(&self, headers: &HeaderMap, session: SessionId) -> Vec<SessionId> {
-        let others = self.all(headers).map(|(other, _)| other).filter(|other| *other != session);
+        let others = self.all(headers).map(|found| found.session).filter(|other| *other != session);
         let others: BTreeSet<SessionId> = others.collect();
         let surplus = (others.len() + 1).saturating_sub(MOST_SESSIONS);
         others.into_iter().take(surplus).collect()
     }
 
-    /// Every cookie of this gateway: its session and its value.
-    fn all<'request>(
-        &self,
-        headers: &'request HeaderMap,
-    ) -> impl Iterator<Item = (SessionId, &'request str)> {
+    /// Every cookie of this gateway.
+    fn all<'request>(&self, headers: &'request HeaderMap) -> impl Iterator<Item = Found<'request>> {
         headers
             .get_all(header::COOKIE)
             .iter()
@@ -66,8 +81,13 @@ impl LoginCookie {
             .flat_map(|value| value.split(';'))
             .filter_map(|pair| pair.trim().split_once('='))
             .filter_map(|(name, value)| {
+                let prefixed = PREFIXES.iter().enumerate();
+                let mut stripped =
+                    prefixed.filter_map(|(rank, prefix)| Some((rank, name.strip_prefix(prefix)?)));
+                let plain = self.plain_counts.then_some((PREFIXES.len(), name));
+                let (rank, name) = stripped.next().or(plain)?;
                 let number = name.strip_prefix(&self.name)?.strip_prefix('.')?;
-                Some((SessionId(number.parse().ok()?), value))
+                Some(Found { session: SessionId(number.parse().ok()?), rank, value })
             })
     }
 
@@ -106,10 +126,15 @@ impl LoginCookie {
         path: &str,
         (secure, end): (bool, &str),
     ) -> Result<HeaderValue, InvalidHeaderValue> {
-        let secure = if secure { "; Secure" } else { "" };
+        let [host, anywhere] = PREFIXES;
+        let (prefix, secure) = match (secure, path) {
+            (true, "/") => (host, "; Secure"),
+            (true, _) => (anywhere, "; Secure"),
+            (false, _) => ("", ""),
+        };
         let name = &self.name;
         let mut value = HeaderValue::try_from(format!(
-            "{name}.{session}={login}; Path={path}; HttpOnly; SameSite=Strict{secure}{end}"
+            "{prefix}{name}.{session}={login}; Path={path}; HttpOnly; SameSite=Strict{secure}{end}"
         ))?;
         value.set_sensitive(true);
         Ok(value)
@@ -129,12 +154,12 @@ mod tests {
     }
 
     fn of_port(port: u16) -> LoginCookie {
-        LoginCookie::of(&Listen::Tcp(([127, 0, 0, 1], port).into()))
+        LoginCookie::of(&Listen::Tcp(([127, 0, 0, 1], port).into()), Tls::Off)
     }
 
     #[test]
     fn cookies_of_two_sockets_have_two_names() {
-        let of = |path: &str| LoginCookie::of(&path.parse().expect("legal")).name;
+        let of = |path: &str| LoginCookie::of(&path.parse().expect("legal"), Tls::Off).name;
         assert_ne!(of("unix:/run/a.sock"), of("unix:/run/b.sock"));
         assert_eq!(of("unix:/run/a.sock"), of("unix:/run/a.sock"));
     }
@@ -150,6 +175,27 @@ mod tests {
         assert_eq!(found(8081, 1).as_deref(), Some("two"));
         assert_eq!(found(8080, 12).as_deref(), Some("three"));
         assert_eq!((found(80, 1), found(8080, 2), found(8081, 12)), (None, None, None));
+    }
+
+    #[test]
+    fn find_prefers_what_no_other_server_can_plant_and_takes_nothing_else_under_tls() {
+        let under_tls = LoginCookie::of(&Listen::Tcp(([0, 0, 0, 0], 443).into()), Tls::Own);
+        let behind_a_proxy = of_port(443);
+        let found = |cookie: &LoginCookie, text: &'static str| {
+            let found = cookie.find(&request(&[text]), SessionId(1));
+            found.map(|secret| secret.reveal().to_owned()).unwrap_or_default()
+        };
+        let all = "lumen-443.1=plain; __Secure-lumen-443.1=secure; __Host-lumen-443.1=host";
+        for (cookie, text, expected) in [
+            (&under_tls, all, "host"),
+            (&under_tls, "lumen-443.1=plain; __Secure-lumen-443.1=secure", "secure"),
+            (&under_tls, "lumen-443.1=plain", ""),
+            (&behind_a_proxy, all, "host"),
+            (&behind_a_proxy, "lumen-443.1=plain", "plain"),
+            (&behind_a_proxy, "__Host-__Secure-lumen-443.1=x", ""),
+        ] {
+            assert_eq!(found(cookie, text), expected, "{text}");
+        }
     }
 
     #[test]
@@ -181,7 +227,12 @@ mod tests {
         let plain = cookie.keep(session, &secret, "/", false).expect("legal");
         assert_eq!(plain, "lumen-8080.7=s3cret; Path=/; HttpOnly; SameSite=Strict");
         let secure = cookie.keep(session, &secret, "/desk/", true).expect("legal");
-        assert_eq!(secure, "lumen-8080.7=s3cret; Path=/desk/; HttpOnly; SameSite=Strict; Secure");
+        assert_eq!(
+            secure,
+            "__Secure-lumen-8080.7=s3cret; Path=/desk/; HttpOnly; SameSite=Strict; Secure"
+        );
+        let whole = cookie.keep(session, &secret, "/", true).expect("legal");
+        assert_eq!(whole, "__Host-lumen-8080.7=s3cret; Path=/; HttpOnly; SameSite=Strict; Secure");
         assert!(!format!("{secure:?}").contains("s3cret"));
     }
 
@@ -190,7 +241,7 @@ mod tests {
         let gone = of_port(8080).forget(SessionId(7), "/desk/", true).expect("legal");
         assert_eq!(
             gone,
-            "lumen-8080.7=; Path=/desk/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
+            "__Secure-lumen-8080.7=; Path=/desk/; HttpOnly; SameSite=Strict; Secure; Max-Age=0"
         );
     }
 }

@@ -61,15 +61,21 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Reads the head of a request.
+    /// Reads the head of a request. `secured` says that it came by TLS.
     ///
     /// # Errors
     /// [`Refusal`] for a malformed host, or a malformed header of a trusted proxy.
-    pub fn of(headers: &HeaderMap, sender: Sender, trusted: &[Network]) -> Result<Self, Refusal> {
+    pub fn of(
+        headers: &HeaderMap,
+        (sender, secured): (Sender, bool),
+        trusted: &[Network],
+    ) -> Result<Self, Refusal> {
         let own = sender.address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)).to_canonical();
         if !sender.trusted {
             let host = Host::of(headers)?;
-            return Ok(Self { source: own, forwarded: false, host, scheme: None, sender });
+            // Unencrypted, it may come through a proxy that nobody named, which speaks TLS to browsers.
+            let scheme = secured.then_some(Scheme::Https);
+            return Ok(Self { source: own, forwarded: false, host, scheme, sender });
         }
         let bad = |name: &HeaderName| Refusal::BadForwarded { header: name.clone() };
         let source = source(headers, trusted).map_err(|()| bad(&FOR))?;
@@ -189,7 +195,7 @@ mod tests {
         let mut headers = headers(lines);
         headers.append(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
         let address = Some(from.parse().expect("an address"));
-        Asker::of(&headers, Sender::of(address, &trusted()), &trusted())
+        Asker::of(&headers, (Sender::of(address, &trusted()), false), &trusted())
     }
 
     fn source_of(from: &str, lines: &[(&'static str, &str)]) -> String {
@@ -211,7 +217,10 @@ mod tests {
         let asker = asker("192.0.2.7", &forged).expect("the headers are not read");
         assert_eq!((asker.source.to_string().as_str(), asker.forwarded), ("192.0.2.7", false));
         assert_eq!((asker.host.to_string().as_str(), asker.scheme), ("127.0.0.1:8080", None));
-        assert!(Asker::of(&headers(&forged), asker.sender, &trusted()).is_err(), "no Host");
+        assert!(
+            Asker::of(&headers(&forged), (asker.sender, false), &trusted()).is_err(),
+            "no Host"
+        );
     }
 
     #[test]
@@ -246,7 +255,7 @@ mod tests {
         assert_eq!(source_of(PROXY, &[("x_forwarded_for", "192.0.2.7")]), PROXY);
         let mut headers = headers(&[]);
         headers.append(header::HOST, HeaderValue::from_static("desk.example"));
-        let socket = Asker::of(&headers, Sender::of(None, &[]), &[]).expect("legal");
+        let socket = Asker::of(&headers, (Sender::of(None, &[]), false), &[]).expect("legal");
         assert_eq!((socket.source.is_loopback(), socket.forwarded), (true, false));
     }
 

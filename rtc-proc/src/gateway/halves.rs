@@ -80,12 +80,13 @@ fn stored(headers: &HeaderMap) -> Option<Secret> {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use lumen_ipc::tls::Tls;
     use proptest::prelude::*;
 
     use super::*;
 
     fn cookie() -> LoginCookie {
-        LoginCookie::of(&"127.0.0.1:8080".parse().expect("an address"))
+        LoginCookie::of(&"127.0.0.1:8080".parse().expect("an address"), Tls::Off)
     }
 
     fn joined(headers: &[(HeaderName, &str)]) -> Option<String> {

@@ -12,8 +12,8 @@
 //!
 //! The flow of data:
 //! ```text
-//! anyone ─TCP─▶ shell::server ─▶ shell::doorway ─▶ opening ─▶ relay, or:
-//! browser ─HTTP─▶ shell::server ─▶ shell::routes ─▶ assets | broker (login) | shell::socket
+//! anyone ─TCP─▶ shell::server ─▶ shell::doorway ─▶ opening ─▶ relay, or shell::tls, and then:
+//! browser ─HTTP─▶ shell::connection ─▶ shell::routes ─▶ assets | broker (login) | shell::socket
 //! browser ─WebSocket─▶ shell::socket ─▶ signal ─▶ switchboard ─▶ shell::exchange ─▶ rtc
 //! ```
 //!

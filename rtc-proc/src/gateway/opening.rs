@@ -5,8 +5,8 @@
 //! method is letters, a STUN message begins with two zero bits, TLS with the record type
 //! "handshake". TLS is the relay's if its ClientHello asks for the relay's name.
 //!
-//! Trusts: nothing. It reads lengths only, and leaves whatever does not fit them to HTTP, which
-//! refuses it.
+//! Trusts: nothing. It reads lengths only, and leaves whatever does not fit them to the gateway's own TLS
+//! or HTTP, which refuses it.
 
 use lumen_ipc::service::Handover;
 
@@ -29,12 +29,14 @@ const HOST_NAME: u8 = 0;
 /// The protocol of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Opening {
-    /// For the gateway.
+    /// For the gateway, unencrypted.
     Http,
     /// For the relay, unencrypted.
     Plain,
     /// For the relay, over TLS.
     Secured,
+    /// For the gateway, over TLS.
+    Tls,
     /// Not known before more bytes have come.
     Unfinished,
 }
@@ -48,6 +50,7 @@ pub fn classify(bytes: &[u8], handover: &Handover) -> Opening {
         Some(&HANDSHAKE) if !handover.name.as_str().is_empty() => {
             classify_hello(bytes, handover.name.as_str())
         }
+        Some(&HANDSHAKE) => Opening::Tls,
         Some(_) => Opening::Http,
     }
 }
@@ -64,10 +67,10 @@ fn classify_hello(bytes: &[u8], name: &str) -> Opening {
     match hello(bytes) {
         Ok(hello) => match server_name(&hello) {
             Some(asked) if asked.eq_ignore_ascii_case(name.as_bytes()) => Opening::Secured,
-            _ => Opening::Http,
+            _ => Opening::Tls,
         },
         Err(NoHello::Unfinished) if bytes.len() < MAX_HELLO_BYTES => Opening::Unfinished,
-        Err(NoHello::Unfinished | NoHello::Broken) => Opening::Http,
+        Err(NoHello::Unfinished | NoHello::Broken) => Opening::Tls,
     }
 }
 
@@ -216,10 +219,11 @@ mod tests {
 
     #[test]
     fn classify_requests_and_nothing_we_know_is_http() {
-        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"P", b"\x05\x01\x00", b"\x80", b"\x16\x03\x01"] {
-            let without_name = Handover { plain: true, name: Text::default() };
+        let without_name = Handover { plain: true, name: Text::default() };
+        for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"P", b"\x05\x01\x00", b"\x80", b"\x17\x03\x01"] {
             assert_eq!(classify(bytes, &without_name), Opening::Http, "{bytes:?}");
         }
+        assert_eq!(classify(b"\x16", &without_name), Opening::Tls);
         assert_eq!(classify(&BINDING, &Handover::default()), Opening::Http);
     }
 
@@ -239,25 +243,25 @@ mod tests {
         for (name, opening) in [
             (NAME, Opening::Secured),
             ("Relay.EXAMPLE", Opening::Secured),
-            ("relay.example.evil", Opening::Http),
-            ("desk.example", Opening::Http),
-            ("", Opening::Http),
+            ("relay.example.evil", Opening::Tls),
+            ("desk.example", Opening::Tls),
+            ("", Opening::Tls),
         ] {
             assert_eq!(classify(&client_hello(name, 1000), &both()), opening, "{name}");
         }
     }
 
     #[test]
-    fn classify_hello_that_is_no_hello_is_http() {
+    fn classify_hello_that_is_no_hello_is_the_gateways_to_refuse() {
         let mut server_hello = client_hello(NAME, 1000);
         server_hello[5] = 2;
-        assert_eq!(classify(&server_hello, &both()), Opening::Http);
+        assert_eq!(classify(&server_hello, &both()), Opening::Tls);
         let empty_record = [HANDSHAKE, 3, 1, 0, 0];
-        assert_eq!(classify(&empty_record, &both()), Opening::Http);
+        assert_eq!(classify(&empty_record, &both()), Opening::Tls);
         let endless = [HANDSHAKE, 3, 1, 0x40, 0, CLIENT_HELLO, 0xff, 0xff, 0xff];
         let mut endless = endless.to_vec();
         endless.resize(MAX_HELLO_BYTES, 0);
-        assert_eq!(classify(&endless, &both()), Opening::Http);
+        assert_eq!(classify(&endless, &both()), Opening::Tls);
     }
 
     proptest! {

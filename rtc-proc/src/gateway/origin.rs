@@ -100,6 +100,31 @@ impl Host {
         Some(Self { name: authority.host().to_ascii_lowercase(), port })
     }
 
+    /// Lets `Host` be what an HTTP/2 request names as its authority, and refuses one that names two (RFC
+    /// 9113, section 8.3.1).
+    ///
+    /// # Errors
+    /// [`Refusal::BadHost`] when the two differ.
+    pub fn settle(uri: &Uri, headers: &mut HeaderMap) -> Result<(), Refusal> {
+        let Some(authority) = uri.authority() else { return Ok(()) };
+        match headers.get(header::HOST) {
+            Some(host) if host.as_bytes() == authority.as_str().as_bytes() => Ok(()),
+            Some(_) => Err(Refusal::BadHost),
+            None => {
+                let host =
+                    HeaderValue::try_from(authority.as_str()).map_err(|_| Refusal::BadHost)?;
+                headers.insert(header::HOST, host);
+                Ok(())
+            }
+        }
+    }
+
+    /// The name and the port by which a browser reached plain HTTP.
+    #[must_use]
+    pub fn with_port(&self) -> String {
+        format!("{}:{}", self.name, self.port.unwrap_or(Scheme::Http.default_port()))
+    }
+
     /// Whether the name can only mean this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -166,6 +191,24 @@ mod tests {
     fn judge(host: &str, origin: &str, scheme: Option<Scheme>) -> Option<OwnOrigin> {
         let headers = request(host, origin);
         Host::of(&headers).expect("well-formed").judge_origin(&headers, scheme)
+    }
+
+    #[test]
+    fn settle_takes_the_authority_for_the_host_and_refuses_two() {
+        let settled = |uri: &str, host: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(host) = host {
+                headers.insert(header::HOST, HeaderValue::from_static(host));
+            }
+            Host::settle(&uri.parse().expect("a URI"), &mut headers)?;
+            Host::of(&headers).map(|host| host.to_string())
+        };
+        let desk = Ok("desk.example:8443".to_owned());
+        assert_eq!(settled("https://desk.example:8443/a", None), desk);
+        assert_eq!(settled("https://desk.example:8443/a", Some("desk.example:8443")), desk);
+        assert_eq!(settled("https://desk.example/a", Some("evil.example")), Err(Refusal::BadHost));
+        assert_eq!(settled("/a", Some("desk.example:8443")), desk);
+        assert_eq!(settled("/a", None), Err(Refusal::BadHost));
     }
 
     #[test]

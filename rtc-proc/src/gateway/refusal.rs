@@ -3,9 +3,14 @@
 //!
 //! If somebody can fix the cause, the sentence says how: which option, or which setting of a proxy.
 
-use axum::http::{HeaderName, StatusCode};
+use axum::{
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, uri::PathAndQuery,
+    },
+    response::{IntoResponse, Response},
+};
 
-use super::{forwarded::Sender, login::MAX_LOGIN_BYTES};
+use super::{forwarded::Sender, login::MAX_LOGIN_BYTES, origin::Host};
 
 /// The header that carries [`Refusal::word`]: a response made by a proxy lacks it.
 pub const REFUSAL: HeaderName = HeaderName::from_static("lumen-refusal");
@@ -86,6 +91,25 @@ impl Quoted {
     pub fn new(text: &str) -> Self {
         let plain = |letter: char| if letter.is_ascii_graphic() { letter } else { '?' };
         Self(text.chars().take(MOST_QUOTED_BYTES).map(plain).collect())
+    }
+}
+
+/// The answer to a request that came unencrypted to a port that speaks TLS: where a browser finds the page,
+/// or what is wrong. What has been sent already is not sent again by itself.
+#[must_use]
+pub fn tls_needed(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+    const SAID: &str = "this port speaks TLS: use https:// instead of http://\n";
+    let host = Host::of(headers).ok().filter(|_| matches!(*method, Method::GET | Method::HEAD));
+    let target = host.and_then(|host| {
+        let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        HeaderValue::try_from(format!("https://{}{path}", host.with_port())).ok()
+    });
+    match target {
+        // Not for good: a later start may be without TLS.
+        Some(target) => {
+            (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)], SAID).into_response()
+        }
+        None => (StatusCode::BAD_REQUEST, SAID).into_response(),
     }
 }
 

@@ -7,6 +7,7 @@ mod login;
 mod proxy;
 mod relay;
 mod rig;
+mod tls;
 
 use std::os::unix::net::UnixStream;
 

@@ -1,6 +1,8 @@
 //! A gateway over loopback between a scripted supervisor, a scripted rtc, and clients that can be
 //! as rude as they like.
 
+mod client;
+
 use std::{
     net::{IpAddr, SocketAddr},
     os::unix::net::UnixStream,
@@ -10,7 +12,6 @@ use std::{
     },
 };
 
-use futures::{SinkExt, StreamExt};
 use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
     lease::{self, Lease},
@@ -26,13 +27,16 @@ use lumen_ipc::{
         RelayPair,
     },
     text::{Secret, Text},
+    tls::Tls,
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::{
     AsyncChannel, bootstrap::ServeError, channel::Channel, link_end::LinkGuard, metrics::Registry,
-    rpc,
+    rpc, sealed,
 };
-use lumen_rtc::gateway::shell::{Event, HandoverLink, Listener, Parts, SignallingLink, run};
+use lumen_rtc::gateway::shell::{
+    Beginning, Event, HandoverLink, Listener, Parts, SignallingLink, run,
+};
 use tarpc::context::Context;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -41,14 +45,11 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{
-        Error, Message,
-        client::IntoClientRequest,
-        http::HeaderValue,
-        protocol::{CloseFrame, frame::coding::CloseCode},
-    },
+    client_async,
+    tungstenite::{Error, client::IntoClientRequest, http::HeaderValue},
 };
+
+pub(crate) use client::{Browser, Response};
 
 /// The token that the scripted supervisor accepts, and the half of a key that it gives as a cookie
 /// for it.
@@ -122,10 +123,24 @@ struct Supervisor {
     relay: bool,
     /// Receives the address of each login attempt.
     tried: Option<mpsc::UnboundedSender<IpAddr>>,
+    /// Receives what became of each granted certificate.
+    judge: Option<mpsc::UnboundedSender<(u32, Option<String>)>>,
     app: watch::Receiver<AppNews>,
     /// The newest news that every page has been told.
     told: watch::Sender<u32>,
     logins: Logins,
+}
+
+/// How a page is served.
+#[derive(Default)]
+struct Page {
+    trusted: Vec<Network>,
+    base: BasePath,
+    handover: Handover,
+    link: Option<HandoverLink>,
+    tls: Tls,
+    /// The pair that is granted at the start.
+    certificate: Vec<u8>,
 }
 
 /// The supervisor's side of the app.
@@ -145,7 +160,8 @@ impl Supervisor {
         });
         let (tell, told) = watch::channel(0);
         let logins = Logins::default();
-        (Self { relay, tried: None, app, told: tell, logins }, App { news, told })
+        let broker = Self { relay, tried: None, judge: None, app, told: tell, logins };
+        (broker, App { news, told })
     }
 }
 
@@ -262,6 +278,12 @@ impl Broker for Supervisor {
         self.app.wait_for(|news| news.number != seen).await.ok().map(|news| news.clone())
     }
 
+    async fn certificate_judged(self, _: Context, serial: u32, refused: Option<Text<256>>) {
+        if let Some(judge) = &self.judge {
+            judge.send((serial, refused.map(Text::into_string))).expect("the test listens");
+        }
+    }
+
     async fn start_app(self, _: Context, session: SessionId) -> Result<(), Refusal> {
         Err(Refusal::because(format!("The app of desktop {} runs.", session.0)))
     }
@@ -361,6 +383,25 @@ impl Rig {
         handover: Handover,
         link: Option<HandoverLink>,
     ) -> Self {
+        let page = Page { trusted, base, handover, link, ..Page::default() };
+        Self::start_page(auth, broker, page).await
+    }
+
+    /// With the page's own TLS, and the supervisor's word about what it grants.
+    pub(crate) async fn start_with_tls(
+        tls: Tls,
+        certificate: Vec<u8>,
+        trusted: &[&str],
+    ) -> (Self, mpsc::UnboundedReceiver<(u32, Option<String>)>) {
+        let (judge, judged) = mpsc::unbounded_channel();
+        let broker = Supervisor { judge: Some(judge), ..Supervisor::new(false).0 };
+        let trusted = trusted.iter().map(|text| text.parse().expect("a network")).collect();
+        let page = Page { trusted, tls, certificate, ..Page::default() };
+        (Self::start_page(AuthMode::Token, supervisor(broker), page).await, judged)
+    }
+
+    async fn start_page(auth: AuthMode, broker: UnixStream, page: Page) -> Self {
+        let Page { trusted, base, handover, link, tls, certificate } = page;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("bound");
@@ -370,11 +411,14 @@ impl Rig {
             front_door: FrontDoor { listen: Listen::Tcp(address), trusted, base },
             hostname: Text::new("desk").expect("short"),
             handover,
+            tls,
         };
+        let granted = (tls != Tls::Off).then(|| sealed::seal("test", &certificate).expect("memfd"));
+        let certificate = Beginning::new(&config, granted.into_iter().collect()).expect("a pair");
         let listener = Listener::Tcp(listener);
         let signalling = vec![(SessionId::SOLE, signalling)];
         let broker = (broker.into(), LinkGuard::unsupervised(LinkName::Broker));
-        let parts = Parts { config, listener, signalling, broker, handover: link };
+        let parts = Parts { config, listener, signalling, broker, handover: link, certificate };
         let (events, receiver) = mpsc::channel(8);
         let served = tokio::spawn(async move {
             run(parts, receiver, &Registry::default(), Box::new(drop)).await
@@ -511,73 +555,5 @@ impl Rig {
         let (sdp, ticket) = (Sdp::new("answer").expect("short"), ticket());
         let answer = ToGateway::AnswerMade { peer, sdp, ticket };
         self.rtc.send(&answer, &[]).await.expect("the gateway reads");
-    }
-}
-
-/// A whole HTTP response as text.
-pub(crate) struct Response(pub(crate) String);
-
-impl Response {
-    pub(crate) fn status(&self) -> u16 {
-        self.0.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
-    }
-
-    /// The value of a header, named in lower case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let head = self.0.split("\r\n\r\n").next()?;
-        head.lines()
-            .filter_map(|line| line.split_once(": "))
-            .find_map(|(found, value)| (found.to_ascii_lowercase() == name).then_some(value))
-    }
-
-    pub(crate) fn body(&self) -> &str {
-        self.0.split_once("\r\n\r\n").map_or("", |(_, body)| body)
-    }
-}
-
-/// A browser's side of the signalling WebSocket.
-pub(crate) struct Browser(pub(crate) WebSocketStream<TcpStream>);
-
-impl Browser {
-    pub(crate) async fn say(&mut self, text: &str) {
-        self.0.send(Message::text(text)).await.expect("the gateway reads");
-    }
-
-    pub(crate) async fn offer(&mut self) {
-        self.say(r#"{"type":"offer","sdp":"offer"}"#).await;
-    }
-
-    /// The next text.
-    pub(crate) async fn hears(&mut self) -> String {
-        loop {
-            match self.0.next().await.expect("open").expect("whole") {
-                Message::Text(text) => return text.to_string(),
-                Message::Close(frame) => panic!("closed: {frame:?}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// Whether the gateway pings before it sends anything else.
-    pub(crate) async fn is_pinged(&mut self) -> bool {
-        matches!(self.0.next().await, Some(Ok(Message::Ping(_))))
-    }
-
-    /// Closes as a page that is done.
-    pub(crate) async fn leave(mut self) {
-        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        self.0.send(Message::Close(Some(frame))).await.expect("the gateway reads");
-        while let Some(Ok(_)) = self.0.next().await {}
-    }
-
-    /// The code the gateway closes with.
-    pub(crate) async fn close_code(&mut self) -> u16 {
-        loop {
-            match self.0.next().await {
-                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
-                Some(Ok(_)) => {}
-                end => panic!("{end:?} instead of a close code"),
-            }
-        }
     }
 }

@@ -64,6 +64,15 @@ impl Home {
         self.directory.join(file)
     }
 
+    /// The name of the file in which the host called `name` keeps a certificate of its own.
+    #[must_use]
+    pub fn certificate(&self, name: &InstanceName) -> String {
+        match name.is_default() {
+            true => "host.certificate".to_owned(),
+            false => format!("host-{name}.certificate"),
+        }
+    }
+
     /// The file that has the path of the control group of the session with this label.
     #[must_use]
     pub fn group(&self, label: &str) -> PathBuf {

@@ -4,6 +4,7 @@ use lumen_ipc::{
     process::{ExitCode, Worker},
     service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus, SessionStatus},
     text::counted,
+    tls::Tls,
     visible::visible,
 };
 use tarpc::context;
@@ -40,14 +41,18 @@ fn text(status: &HostStatus) -> String {
         AuthMode::Token => "login by token",
     };
     let mut text = format!(
-        "listening on {} ({auth}), supervisor pid {}{}\n",
+        "listening on {} ({}{auth}), supervisor pid {}{}\n",
         status.listen,
+        tls(status.tls),
         status.supervisor_pid,
         restraint(&status.restraint)
     );
     if !status.waiting.is_empty() {
         let options: Vec<&str> = status.waiting.iter().map(|option| option.as_str()).collect();
         text.push_str(&format!("a restart is due: {} changed\n", visible(&options.join(", "))));
+    }
+    if let Some(fingerprint) = &status.fingerprint {
+        text.push_str(&format!("certificate SHA-256 {fingerprint}\n"));
     }
     // One table, so that all parts have the same column widths.
     let sessions = status.sessions.iter().flat_map(|session| &session.workers);
@@ -62,6 +67,15 @@ fn text(status: &HostStatus) -> String {
         text.extend(lines.by_ref().take(session.workers.len()));
     }
     text
+}
+
+/// Whether browsers connect by TLS, and with whose certificate.
+fn tls(tls: Tls) -> &'static str {
+    match tls {
+        Tls::Off => "",
+        Tls::Given => "TLS, ",
+        Tls::Own => "TLS by a certificate of Lumen's own, ",
+    }
 }
 
 /// The line about a session before its workers.
@@ -173,7 +187,8 @@ mod tests {
     use std::net::SocketAddr;
 
     use lumen_ipc::{
-        front_door::Listen, process::ProcessId, service::AppStatus, text::Text, units::SessionId,
+        front_door::Listen, process::ProcessId, service::AppStatus, text::Text, tls::Fingerprint,
+        units::SessionId,
     };
 
     use super::*;
@@ -208,6 +223,8 @@ mod tests {
         let status = HostStatus {
             listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 8080))),
             auth: AuthMode::Token,
+            tls: Tls::Off,
+            fingerprint: None,
             supervisor_pid: 12,
             restraint: ConfinementReport { seccomp_rules: 70, ..ConfinementReport::default() },
             waiting: vec![Text::truncated("listen"), Text::truncated("relay-cert, relay-key")],
@@ -233,6 +250,26 @@ mod tests {
         assert_eq!(words[7], row("rtc"));
         assert!(text.ends_with("\nsession 2, supervisor pid 22: it does not answer\n"), "{text}");
         assert_eq!(text.lines().count(), 10, "{text}");
+    }
+
+    #[test]
+    fn text_has_the_fingerprint_of_a_certificate_that_lumen_made() {
+        let status = |tls, fingerprint| HostStatus {
+            listen: Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 443))),
+            auth: AuthMode::Token,
+            tls,
+            fingerprint,
+            supervisor_pid: 12,
+            restraint: ConfinementReport::default(),
+            waiting: Vec::new(),
+            workers: Vec::new(),
+            sessions: Vec::new(),
+        };
+        let own = text(&status(Tls::Own, Some(Fingerprint::new(&[0xab; 32]))));
+        assert!(own.contains("(TLS by a certificate of Lumen's own, login by token)"), "{own}");
+        assert!(own.contains("\ncertificate SHA-256 AB:AB:AB:"), "{own}");
+        let given = text(&status(Tls::Given, None));
+        assert!(given.contains("(TLS, login by token)") && !given.contains("SHA-256"), "{given}");
     }
 
     #[test]

@@ -8,10 +8,12 @@ use super::{
 };
 
 pub(super) fn doctor(values: &Values) -> Result<DoctorConfig, UsageError> {
+    let front_door = values.front_door()?;
     Ok(DoctorConfig {
         json: values.switch(Key::Json)?,
         udp_listen: values.udp_listen()?,
-        front_door: values.front_door()?,
+        tls: values.page_tls(&front_door)?,
+        front_door,
         udp_port: values.udp_port()?,
         public_address: values.public_address()?,
         relay: values.relay()?,
@@ -28,6 +30,7 @@ pub(super) fn host(
     Ok(HostConfig {
         name: values.name()?,
         auth,
+        tls: values.page_tls(&front_door)?,
         front_door,
         sign_in: values.sign_in()?,
         lifetimes: values.lifetimes()?,

@@ -30,10 +30,11 @@ impl HostConfig {
     }
 
     /// The options that cannot change while the host runs, and their values as text.
-    fn fixed(&self) -> [(&'static str, String); 14] {
+    fn fixed(&self) -> [(&'static str, String); 15] {
         let Self {
             name,
             front_door,
+            tls,
             auth,
             sign_in,
             lifetimes: _,
@@ -42,21 +43,22 @@ impl HostConfig {
             log: _,
             workers_dir,
         } = self;
-        let tls = relay.as_ref().and_then(|relay| relay.tls.as_ref());
-        let of_tls = tls.map(|tls| (&tls.certificate, &tls.key, &tls.name));
+        let relays = relay.as_ref().and_then(|relay| relay.tls.as_ref());
+        let of_tls = relays.map(|tls| (&tls.certificate, &tls.key, &tls.name));
         let groups = sign_in.groups.as_slice().iter().map(AccountName::as_str);
         [
             ("name", name.to_string()),
             ("listen", front_door.listen.to_string()),
             ("trusted-proxy", format!("{:?}", front_door.trusted)),
             ("base-path", front_door.base.to_string()),
+            ("tls, tls-cert, tls-key", format!("{tls:?}")),
             ("auth", format!("{auth:?}")),
             ("login-socket", sign_in.socket.display().to_string()),
             ("login-groups", groups.collect::<Vec<_>>().join(",")),
             ("public-address", format!("{public_address:?}")),
             ("relay", relay.is_some().to_string()),
             ("relay-port", format!("{:?}", relay.as_ref().map(|relay| relay.port))),
-            ("relay-tls-port", format!("{:?}", tls.map(|tls| tls.port))),
+            ("relay-tls-port", format!("{:?}", relays.map(|tls| tls.port))),
             ("relay-cert, relay-key", format!("{:?}", of_tls.map(|(cert, key, _)| (cert, key)))),
             ("relay-name", format!("{:?}", of_tls.map(|(_, _, name)| name))),
             ("workers-dir", format!("{workers_dir:?}")),
@@ -94,6 +96,7 @@ mod tests {
             ("--auth password", vec!["auth"]),
             ("--login-socket /x", vec!["login-socket"]),
             ("--login-groups staff", vec!["login-groups"]),
+            ("--tls on", vec!["tls, tls-cert, tls-key"]),
             ("--public-address 203.0.113.5", vec!["public-address"]),
             ("--relay off", vec!["relay", "relay-port"]),
             ("--relay-port 9", vec!["relay-port"]),

@@ -13,6 +13,7 @@ pub mod help;
 pub(crate) mod nearest;
 pub(crate) mod operands;
 mod outside;
+mod page_tls;
 mod parse;
 mod report;
 pub mod table;
@@ -38,6 +39,7 @@ use lumen_ipc::{
 pub use changes::Changes;
 pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
 pub use outside::Outside;
+pub use page_tls::PageTls;
 pub use parse::parse;
 use table::{Command, Key};
 pub use udp_listen::{UdpListen, audience};
@@ -131,6 +133,8 @@ pub struct HostConfig {
     pub name: InstanceName,
     /// Where browsers connect.
     pub front_door: FrontDoor,
+    /// Whether browsers connect by TLS.
+    pub tls: PageTls,
     /// How browsers authenticate.
     pub auth: AuthMode,
     /// How accounts sign in, if they do.
@@ -228,6 +232,8 @@ pub struct DoctorConfig {
     pub json: bool,
     /// Where browsers would connect.
     pub front_door: FrontDoor,
+    /// Whether they would by TLS.
+    pub tls: PageTls,
     /// Where the media socket would be bound.
     pub udp_listen: UdpListen,
     /// The port that the media socket would use.

@@ -1,5 +1,7 @@
 //! Option values by key, from the command line, the environment or a file, parsed into their types.
 
+mod page_tls;
+
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use lumen_ipc::{
@@ -212,19 +214,24 @@ impl Values {
             _ => return Err(self.bad(Key::Relay, "expected on or off")),
         }
         let (port, name) = (self.port(Key::RelayPort)?, self.relay_name()?);
-        let tls = match (self.path(Key::RelayCert), self.path(Key::RelayKey)) {
-            (Some(certificate), Some(key)) => {
-                Some(RelayTls { port: self.port(Key::RelayTlsPort)?, certificate, key, name })
-            }
+        let own = match (self.path(Key::RelayCert), self.path(Key::RelayKey)) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
             (Some(_), None) => return Err(self.bad(Key::RelayCert, "needs --relay-key too")),
             (None, Some(_)) => return Err(self.bad(Key::RelayKey, "needs --relay-cert too")),
-            (None, None) if name.is_some() => {
+            (None, None) => None,
+        };
+        let pages = || Some((self.path(Key::TlsCert)?, self.path(Key::TlsKey)?));
+        let tls = match own.or_else(pages) {
+            Some((certificate, key)) => {
+                Some(RelayTls { port: self.port(Key::RelayTlsPort)?, certificate, key, name })
+            }
+            None if name.is_some() => {
                 return Err(self.bad(
                     Key::RelayName,
                     "is a name of TLS, which needs --relay-cert and --relay-key",
                 ));
             }
-            (None, None) => None,
+            None => None,
         };
         Ok(Some(RelayConfig { port, tls }))
     }

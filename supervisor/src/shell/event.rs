@@ -14,12 +14,13 @@ use lumen_ipc::{
     },
     process::{ProcessId, Worker},
     service::{AppNews, ConfinementReport, ControlClient, HostStatus, Refusal, RelayPair},
-    text::Secret,
+    text::{Secret, Text},
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::channel::Channel;
 use tokio::sync::{mpsc, oneshot};
 
+use super::certificate::{PemError, PemPair};
 use crate::{
     broker::AttemptId,
     lifecycle::{Helper, Instance, Verdict},
@@ -49,6 +50,8 @@ pub(crate) enum Event {
     Broker(BrokerRequest),
     /// The kernel has ended so many of a session's guests for lack of memory.
     GuestsStarved(u32),
+    /// The files of the page's certificate have changed, and were read.
+    CertificateRead(Result<PemPair, PemError>),
     /// The addresses of this machine have changed to these.
     Moved(Vec<IpAddr>),
     /// News of a helper.
@@ -176,6 +179,8 @@ pub(crate) enum BrokerRequest {
     Answer(Secret, Answers, oneshot::Sender<Result<Progress, LoginRefusal>>),
     /// Sign a browser in.
     Begin(Method, IpAddr, oneshot::Sender<Result<Progress, LoginRefusal>>),
+    /// A certificate with this serial number is used, or refused for this reason.
+    CertificateJudged(u32, Option<Text<256>>, oneshot::Sender<()>),
     /// Mint an input lease for a page with this key.
     MintLease(Option<Secret>, oneshot::Sender<Option<Lease>>),
     /// Mint relay credentials for a peer.

@@ -6,6 +6,7 @@
 //! loses its link.
 
 mod attempts;
+mod certificate;
 mod configuration;
 mod leases;
 mod managed;
@@ -135,6 +136,7 @@ impl Host {
 
     /// Runs until everything has ended; returns how it ended.
     pub(super) async fn run(mut self) -> Outcome {
+        self.watch_certificate();
         self.crew.feed(Input::Begin);
         loop {
             if let Some(outcome) = self.carry_out() {
@@ -161,6 +163,7 @@ impl Host {
             Event::WiringDue => self.wire_sessions(),
             Event::Reload => self.reload(),
             Event::SignDue => self.tell_alive(),
+            Event::CertificateRead(read) => self.renew_certificate(read),
             Event::Signal => {
                 info!("the host ends");
                 self.tell_end();
@@ -207,6 +210,7 @@ impl Host {
             match self.crew.carry_out(action, &mut self.stage) {
                 Some(Action::Announce) => {
                     self.open = true;
+                    self.stage.certificate.served();
                     self.announce();
                     self.tell_ready();
                     for session in self.sessions.all() {
@@ -286,9 +290,10 @@ impl Host {
     fn announce(&self) {
         let Some(log) = &self.announces else { return };
         log.announce(format!(
-            "Lumen's host is ready: {}\n  `lumen session` starts a desktop here and prints the \
+            "Lumen's host is ready: {}\n{}  `lumen session` starts a desktop here and prints the \
              address that opens it.\n  The host ends on ctrl-c, and its desktops go on.\n",
-            self.stage.page()
+            self.stage.page(),
+            super::certificate::line(self.stage.certificate.fingerprint())
         ));
     }
 
@@ -315,7 +320,8 @@ impl Host {
     fn say_open(&self, session: SessionId) {
         let page = Text::truncated(self.stage.page());
         let with_token = self.stage.auth != AuthMode::None;
-        self.send(session, &ToSession::Opened { page, with_token });
+        let fingerprint = self.stage.certificate.fingerprint().cloned();
+        self.send(session, &ToSession::Opened { page, with_token, fingerprint });
     }
 
     fn take_in_word(&mut self, session: SessionId, said: ToHost) {
@@ -403,6 +409,10 @@ impl Host {
                 self.begin_attempt(account, from, reply);
             }
             BrokerRequest::Begin(method, from, reply) => self.sign_in(&method, from, reply),
+            BrokerRequest::CertificateJudged(serial, refused, reply) => {
+                self.stage.certificate_judged(serial, refused.as_ref().map(Text::as_str));
+                let _ = reply.send(());
+            }
             BrokerRequest::MintLease(key, reply) => self.mint_lease(key.as_ref(), reply),
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));
@@ -447,6 +457,8 @@ impl Host {
         HostStatus {
             listen: self.stage.front_door.listen.clone(),
             auth: self.stage.auth,
+            tls: self.stage.certificate.tls(),
+            fingerprint: self.stage.certificate.fingerprint().cloned(),
             supervisor_pid: std::process::id(),
             restraint: self.restraint.clone(),
             waiting: self.waiting(),

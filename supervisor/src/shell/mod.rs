@@ -9,6 +9,7 @@
 mod activation;
 mod addresses;
 mod app;
+pub(crate) mod certificate;
 mod child;
 pub(crate) mod config_files;
 mod crew;

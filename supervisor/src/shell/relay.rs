@@ -35,6 +35,8 @@ use crate::{
 const MOST_ADDRESSES: usize = 32;
 /// Ports tried until one is free on every address.
 const TRIES: usize = 16;
+/// The name of a certificate's or a key's memory in `/proc/PID/fd`.
+const PEM: &str = "lumen-relay-pem";
 /// Longest certificate chain or key, in bytes.
 const MOST_PEM_BYTES: usize = 64 * 1024;
 
@@ -184,6 +186,14 @@ impl Relay {
             key,
         };
         Ok((relay, mint, facts))
+    }
+
+    /// Has the next worker speak TLS with another certificate.
+    pub(crate) fn renew_certificate(&mut self, chain: &[u8], key: &[u8]) -> io::Result<()> {
+        let sealed = [sealed::seal(PEM, chain)?, sealed::seal(PEM, key)?];
+        let [certificate, key] = sealed;
+        (self.certificate, self.key) = (Some(certificate), Some(key));
+        Ok(())
     }
 
     /// All descriptors of one kind of grant.
@@ -358,11 +368,11 @@ fn if_there(bound: io::Result<Bound>, ip: IpAddr) -> io::Result<Option<Bound>> {
 /// A PEM file in sealed memory. Only the confined relay parses its content.
 fn sealed_file(path: &Path) -> Result<OwnedFd, RelayError> {
     let pem = read_pem(path)?;
-    sealed::seal("lumen-relay-pem", &pem).map_err(RelayError::Seal)
+    sealed::seal(PEM, &pem).map_err(RelayError::Seal)
 }
 
 /// The content of a PEM file, wiped when dropped.
-pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, RelayError> {
+fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, RelayError> {
     let failed = |source| RelayError::File { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     // Allocated in full, so that no reallocation leaves a copy of a key behind.

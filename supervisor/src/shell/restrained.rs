@@ -11,6 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
 use super::{
+    certificate,
     fence::Namespaces,
     stage::{Ground, HostStage, Stage},
 };
@@ -51,6 +52,7 @@ fn places(ground: &Ground, stage: &HostStage, config: Vec<PathBuf>) -> Places {
             Listen::Unix(path) => Some(PathBuf::from(path.as_str())),
         },
         group: stage.origin().group().map(PathBuf::from),
+        certificates: stage.certificate.files().map(certificate::folders).unwrap_or_default(),
         programs: programs
             .map(|open| format!("/proc/self/fd/{}", open.as_raw_fd()).into())
             .collect(),

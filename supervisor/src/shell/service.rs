@@ -23,7 +23,8 @@ use lumen_ipc::{
         Admin, AppNews, AuthMode, Broker, ConfinementReport, ControlClient, HostStatus, Metric,
         ProcessStatus, Refusal, RelayPair, SessionStatus, SessionSummary, WorkerStatus,
     },
-    text::Secret,
+    text::{Secret, Text},
+    tls::Tls,
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::rpc;
@@ -304,6 +305,11 @@ impl Broker for BrokerServer {
         self.ask(|reply| BrokerRequest::MintLease(key, reply)).await.flatten()
     }
 
+    async fn certificate_judged(self, _: Context, serial: u32, refused: Option<Text<256>>) {
+        // Without an answer the host has ended.
+        let _ = self.ask(|reply| BrokerRequest::CertificateJudged(serial, refused, reply)).await;
+    }
+
     async fn watch_app(self, _: Context, seen: u32) -> Option<AppNews> {
         self.ask(|reply| BrokerRequest::WatchApp(seen, reply)).await
     }
@@ -326,6 +332,8 @@ fn nothing() -> HostStatus {
     HostStatus {
         listen: Listen::Tcp(SocketAddr::from(([0, 0, 0, 0], 0))),
         auth: AuthMode::Token,
+        tls: Tls::Off,
+        fingerprint: None,
         supervisor_pid: std::process::id(),
         restraint: ConfinementReport::default(),
         waiting: Vec::new(),

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     rc::Rc,
@@ -233,6 +233,17 @@ impl Workers {
             tracing::debug!(%error, "the compositor does not take the clipboard's bridge");
         }
         None
+    }
+
+    /// Hands a worker that serves another descriptor of a kind that it was granted at its start. One that
+    /// has not taken its grants yet gets it with them.
+    pub(super) fn grant_again(&self, worker: Worker, grant: ToWorker, descriptor: BorrowedFd<'_>) {
+        let process = self.processes.get(&worker);
+        let Some(process) = process.filter(|process| process.waiting.is_none()) else { return };
+        if let Err(error) = process.grants.send(&grant, &[descriptor]) {
+            // If the worker has ended, its successor is granted it at the start.
+            tracing::debug!(%worker, %error, "the worker does not take a grant");
+        }
     }
 
     fn deliver(&mut self, worker: Worker, place: Place, generation: Generation, end: OwnedFd) {

@@ -33,6 +33,7 @@ use lumen_ipc::{
         SessionSummary, TuningRequest, TuningResponse,
     },
     text::{Secret, Text},
+    tls::Fingerprint,
     units::{
         ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, OutputId, OutputSize, PadIndex,
         PeerId, Scale, SessionId, StreamId,
@@ -188,6 +189,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::LinkEnd { link: LinkName::Frames, generation: Generation(300) },
         grants::ToWorker::HttpListener,
         grants::ToWorker::MediaSocket,
+        grants::ToWorker::PageCertificate,
         grants::ToWorker::BridgeClient,
         grants::ToWorker::PadDevices,
         grants::ToWorker::RelayDatagrams,
@@ -335,11 +337,16 @@ fn session_back_samples() -> Vec<session::ToSession> {
         session::ToSession::Welcomed { session, relay: None, audience }
     };
     let worker = Worker::Rtc;
+    let opened = |fingerprint| {
+        let page = Text::truncated("http://a/");
+        session::ToSession::Opened { page, with_token: true, fingerprint }
+    };
     vec![
         session::ToSession::Refused { reason: Text::truncated("There is one of that name.") },
         welcomed(session::Audience::ThisMachine),
         welcomed(session::Audience::Everyone),
-        session::ToSession::Opened { page: Text::truncated("http://a/"), with_token: true },
+        opened(None),
+        opened(Some(Fingerprint::new(&[0xa5; 32]))),
         session::ToSession::SignallingEnd,
         session::ToSession::RtcViolated,
         session::ToSession::PagesTold { serial: 2 },
@@ -401,6 +408,11 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::Answer(Err(LoginRefusal::Denied))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::NoDesktop))),
         request(BrokerRequest::Abandon { attempt: secret("attempt") }),
+        request(BrokerRequest::CertificateJudged {
+            serial: 300,
+            refused: Some(Text::truncated("it has expired")),
+        }),
+        reply(BrokerResponse::CertificateJudged(())),
     ]
 }
 

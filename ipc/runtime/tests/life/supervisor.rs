@@ -24,6 +24,7 @@ use lumen_ipc::{
         Metric, Refusal, WorkerConfig, WorkerStatus,
     },
     text::Text,
+    tls::Tls,
     units::{Fps, FrameSize, Kbps, StreamId},
 };
 use lumen_ipc_runtime::{channel::Channel, rpc};
@@ -217,5 +218,6 @@ pub(crate) fn bad_config() -> WorkerConfig {
         },
         hostname: Text::default(),
         handover: Handover::default(),
+        tls: Tls::Off,
     })
 }

@@ -6,6 +6,7 @@ use lumen_ipc::{
     front_door::FrontDoor,
     service::{AuthMode, GatewayConfig},
     text::Text,
+    tls::Tls,
 };
 use tokio::sync::watch;
 
@@ -20,6 +21,8 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct App {
     pub(super) auth: AuthMode,
+    /// Whether browsers connect by TLS.
+    pub(super) tls: Tls,
     pub(super) front_door: Arc<FrontDoor>,
     pub(super) connections: Connections,
     pub(super) hostname: Arc<Text<256>>,
@@ -41,8 +44,9 @@ impl App {
     ) -> Self {
         Self {
             auth: config.auth,
+            tls: config.tls,
             hostname: Arc::new(config.hostname),
-            cookie: Arc::new(LoginCookie::of(&config.front_door.listen)),
+            cookie: Arc::new(LoginCookie::of(&config.front_door.listen, config.tls)),
             front_door: Arc::new(config.front_door),
             connections: Connections::default(),
             broker,

@@ -29,6 +29,8 @@ use tarpc::{
 use tokio::sync::Semaphore;
 use tracing::warn;
 
+use super::tls::Judged;
+
 /// How long the supervisor may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it may take to answer a sign-in.
@@ -154,6 +156,17 @@ impl Broker {
         let client = self.client().ok()?;
         let reply = client.mint_lease(deadline_in(PATIENCE), key).await;
         reply.map_err(|error| unavailable(&error)).ok()?
+    }
+
+    /// Reports what became of a granted certificate. If the supervisor does not hear it, its next gateway
+    /// judges for itself.
+    pub(super) fn report_certificate(&self, judged: Judged) {
+        let Ok(client) = self.client() else { return };
+        let Judged { serial, refused } = judged;
+        tokio::spawn(async move {
+            let reply = client.certificate_judged(deadline_in(PATIENCE), serial, refused).await;
+            reply.map_err(|error| unavailable(&error))
+        });
     }
 
     /// The state of the app, once there is news after that numbered `seen`; `None` to ask again

@@ -28,17 +28,31 @@ use super::{
 /// The gateway's end of the handover link.
 pub type HandoverLink = LinkEnd<ToGateway, ToTurn>;
 
+/// A connection that is for the gateway.
+pub(super) struct Sorted {
+    pub(super) stream: TcpStream,
+    /// Whether it begins with TLS; known only where the page has TLS.
+    pub(super) is_tls: bool,
+}
+
 /// Sorts connections.
 #[derive(Clone, Debug)]
 pub(super) struct Doorway {
     rules: Arc<Handover>,
+    /// Whether the page has TLS, so that every connection has to be looked at.
+    secured: bool,
     link: Arc<Mutex<Option<HandoverLink>>>,
     figures: Figures,
 }
 
 impl Doorway {
-    pub(super) fn new(rules: Handover, link: Option<HandoverLink>, figures: Figures) -> Self {
-        Self { rules: Arc::new(rules), link: Arc::new(Mutex::new(link)), figures }
+    pub(super) fn new(
+        rules: Handover,
+        secured: bool,
+        link: Option<HandoverLink>,
+        figures: Figures,
+    ) -> Self {
+        Self { rules: Arc::new(rules), secured, link: Arc::new(Mutex::new(link)), figures }
     }
 
     /// Hands connections over to another relay from now on.
@@ -47,9 +61,9 @@ impl Doorway {
     }
 
     /// Returns the connection if it is for the gateway.
-    pub(super) async fn sort(&self, stream: TcpStream) -> Option<TcpStream> {
-        if !self.rules.plain && self.rules.name.as_str().is_empty() {
-            return Some(stream);
+    pub(super) async fn sort(&self, stream: TcpStream) -> Option<Sorted> {
+        if !self.secured && !self.rules.plain && self.rules.name.as_str().is_empty() {
+            return Some(Sorted { stream, is_tls: false });
         }
         let opening = match timeout(HEAD_PATIENCE, self.look(&stream)).await {
             Ok(Ok(opening)) => opening,
@@ -65,7 +79,8 @@ impl Doorway {
         match opening {
             Opening::Plain => self.hand_over(stream, ToTurn::Plain),
             Opening::Secured => self.hand_over(stream, ToTurn::Secured),
-            Opening::Http | Opening::Unfinished => return Some(stream),
+            Opening::Http | Opening::Unfinished => return Some(Sorted { stream, is_tls: false }),
+            Opening::Tls => return Some(Sorted { stream, is_tls: true }),
         }
         None
     }

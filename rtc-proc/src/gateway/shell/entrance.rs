@@ -6,15 +6,16 @@ use std::sync::Arc;
 use axum::{
     body::HttpBody as _,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
+    http::{HeaderValue, StatusCode, Uri, Version, header, uri::PathAndQuery},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use lumen_ipc::{login::LoginId, service::AuthMode};
+use lumen_ipc::{login::LoginId, service::AuthMode, tls::Tls};
 
 use super::{
     super::{
         forwarded::Asker,
+        origin::Host,
         path::{self, Place},
         quota,
         refusal::{Quoted, Refusal},
@@ -23,6 +24,10 @@ use super::{
     routes::refuse,
     server::Client,
 };
+
+/// For a year browsers do not go to this name without TLS (RFC 6797). Said only where the administrator has
+/// named a certificate, and never of this machine's own name, which other servers have, too.
+const BY_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// A request that passed the checks.
 #[derive(Clone, Debug)]
@@ -64,10 +69,33 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
         tracing::error!("a request without a connection");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let asker = match Asker::of(request.headers(), client.sender, &app.front_door.trusted) {
+    let asker = match asker(&mut request, &client, &app) {
         Ok(asker) => asker,
         Err(refusal) => return refuse(&app, None, refusal).into_response(),
     };
+    let by_tls_only = app.tls == Tls::Given && client.secured && !asker.host.is_loopback();
+    let mut response = admit(app, (client, asker), request, next).await;
+    if by_tls_only {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, BY_TLS_ONLY);
+    }
+    response
+}
+
+/// Who makes a request.
+fn asker(request: &mut Request, client: &Client, app: &App) -> Result<Asker, Refusal> {
+    if request.version() == Version::HTTP_2 {
+        let uri = request.uri().clone();
+        Host::settle(&uri, request.headers_mut())?;
+    }
+    Asker::of(request.headers(), (client.sender, client.secured), &app.front_door.trusted)
+}
+
+async fn admit(
+    app: App,
+    (client, asker): (Client, Asker),
+    mut request: Request,
+    next: Next,
+) -> Response {
     if app.auth == AuthMode::None && !asker.host.is_loopback() {
         let host = Quoted::new(&asker.host.to_string());
         return refuse(&app, Some(&asker), Refusal::NotLoopback { host }).into_response();

@@ -1,11 +1,12 @@
 //! The gateway's life: what it acquires before confinement, and how it serves and drains.
 //!
 //! One thread, one tokio runtime: HTTP is little work, and the media do not pass through here.
-//! `run` connects the parts: `server` accepts, `doorway` sorts, `entrance` checks, `routes`
-//! answers; `socket` talks to one browser, `exchange` to rtc, `broker` to the supervisor.
+//! `run` connects the parts: `server` accepts, `doorway` sorts, `tls` completes handshakes, `connection`
+//! speaks HTTP, `entrance` checks, `routes` answers; `socket` talks to one browser, `exchange` to rtc, `broker` to the supervisor.
 
 mod app;
 mod broker;
+mod connection;
 mod doorway;
 mod entrance;
 mod exchange;
@@ -14,6 +15,7 @@ mod link;
 mod routes;
 mod server;
 mod socket;
+mod tls;
 
 use std::{
     io,
@@ -49,14 +51,16 @@ use tokio::{
 };
 use tracing::warn;
 
-pub use self::doorway::HandoverLink;
 use self::{
     app::App,
     broker::Broker,
     doorway::Doorway,
     exchange::{Exchange, Orders},
     figures::Figures,
+    server::Way,
+    tls::PageTls,
 };
+pub use self::{doorway::HandoverLink, tls::Beginning};
 use super::policy;
 
 /// The gateway's end of the signalling link.
@@ -81,6 +85,8 @@ pub struct Parts {
     pub broker: (OwnedFd, LinkGuard),
     /// Its end of the handover link, if there is a relay.
     pub handover: Option<HandoverLink>,
+    /// The certificate to begin with, if the page has TLS.
+    pub certificate: Option<Beginning>,
 }
 
 /// A bound and listening socket that does not block.
@@ -119,6 +125,8 @@ pub enum Event {
     BrokerReplaced(OwnedFd, LinkGuard),
     /// A new end of the handover link: the relay was replaced.
     HandoverReplaced(HandoverLink),
+    /// Another certificate of the page and its key: the files have changed.
+    CertificateReplaced(OwnedFd),
     /// Stop serving.
     Drain,
 }
@@ -138,12 +146,14 @@ impl Worker for Gateway {
     fn acquire(config: GatewayConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let (mut listener, mut signalling) = (None, Vec::new());
         let (mut broker, mut handover) = (None, None);
+        let mut certificates = Vec::new();
         let unusable =
             |what| move |error| StartError::caused(format!("cannot use the grant {what:?}"), error);
         for grant in grants {
             let what = grant.what;
             match what {
                 grants::ToWorker::HttpListener => listener = Some(grant.descriptor),
+                grants::ToWorker::PageCertificate => certificates.push(grant.descriptor),
                 grants::ToWorker::SignallingEnd { session, .. } => {
                     signalling.push((session, grant.into_link_end().map_err(unusable(what))?));
                 }
@@ -167,7 +177,8 @@ impl Worker for Gateway {
             .enable_all()
             .build()
             .map_err(|error| StartError::caused("cannot build the event loop", error))?;
-        let parts = Parts { config, listener, signalling, broker, handover };
+        let certificate = Beginning::new(&config, certificates)?;
+        let parts = Parts { config, listener, signalling, broker, handover, certificate };
         Ok(Self { runtime, parts, registry: Registry::default() })
     }
 
@@ -204,7 +215,7 @@ pub async fn run(
     registry: &Registry,
     summarise: Box<dyn Fn(String) + Send>,
 ) -> Result<(), ServeError> {
-    let Parts { config, listener, signalling, broker, handover } = parts;
+    let Parts { config, listener, signalling, broker, handover, certificate } = parts;
     let unusable = |error| ServeError::caused("cannot wait for the HTTP listener", error);
     let listener = server::Listener::new(listener).map_err(unusable)?;
     let figures = Figures::new(registry);
@@ -217,10 +228,13 @@ pub async fn run(
     for (session, link) in signalling {
         orders.replace_link(session, link).await;
     }
-    let doorway = Doorway::new(config.handover.clone(), handover, figures.clone());
+    let tls = certificate.map(|certificate| PageTls::new(certificate, &supervisor)).transpose();
+    let tls = tls.map_err(|error| ServeError::caused("cannot speak TLS", error))?;
+    let doorway = Doorway::new(config.handover.clone(), tls.is_some(), handover, figures.clone());
+    let way = Way { doorway: doorway.clone(), tls: tls.clone(), figures: figures.clone() };
     let watching = tokio::spawn(watch_app(supervisor.clone(), orders.clone()));
     let app = App::new(config, supervisor, orders, draining.clone(), figures);
-    let accepting = server::accept(listener, doorway.clone(), app.clone(), draining);
+    let accepting = server::accept(listener, way, app.clone(), draining);
     let mut serving = tokio::spawn(accepting);
     loop {
         let event = tokio::select! {
@@ -243,6 +257,10 @@ pub async fn run(
                 doorway.replace(link);
                 app.exchange.replace_relay().await;
             }
+            Some(Event::CertificateReplaced(pair)) => match &tls {
+                Some(tls) => tls.replace(pair, &app.broker),
+                None => warn!("dropped a certificate, because the page has no TLS"),
+            },
             Some(Event::Drain) | None => break,
         }
     }
@@ -303,6 +321,7 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
             .inspect_err(|error| warn!(%error, "cannot use the granted handover link"))
             .ok()
             .map(Event::HandoverReplaced),
+        grants::ToWorker::PageCertificate => Some(Event::CertificateReplaced(grant.descriptor)),
         other => {
             warn!(?other, "dropped a grant that is not for a gateway");
             None

@@ -56,7 +56,8 @@ pub(super) fn router(app: App) -> Router {
         // Browsers send `Origin` only with requests that may change something: so the client posts.
         .route("/api/session", get(session).post(session))
         .route("/api/sign-out", post(sign_out))
-        .route("/ws/signal", get(signal))
+        // HTTP/2 opens a WebSocket by CONNECT (RFC 8441).
+        .route("/ws/signal", get(signal).connect(signal))
         .fallback(asset)
         .with_state(app.clone());
     // The entrance's checks run before routing.
@@ -342,7 +343,8 @@ async fn signal(
     asker.judge_origin(&headers).map_err(|refusal| refuse(&app, Some(asker), refusal))?;
     let admitted = admit(&app, (&client, &visit), &headers).await?;
     let upgrade = upgrade.map_err(|_| refuse(&app, Some(asker), Refusal::NoUpgrade))?;
+    let carried = client.sockets.carry().ok_or(Refusal::TooManyConnections)?;
     client.place.keep();
-    let serve = move |socket| socket::serve(socket, app, admitted, (client, visit));
+    let serve = move |socket| socket::serve(socket, app, admitted, (client, visit, carried));
     Ok(socket::limit(upgrade).protocols([PROTOCOL]).on_upgrade(serve))
 }

@@ -2,37 +2,29 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::Router;
 use lumen_ipc_runtime::log::RateLimit;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::sleep,
 };
-use tower_service::Service;
 use tracing::{debug, warn};
 
 use super::{
     super::{forwarded::Sender, quota::Place},
     app::{App, drained},
-    doorway::Doorway,
+    connection::{Sockets, send_to_tls, serve},
+    doorway::{Doorway, Sorted},
+    figures::Figures,
     routes,
+    tls::{PageTls, Version},
 };
 
-/// A request's head must arrive within this time of the connection, or of the previous request.
+/// A request's head must arrive within this time of the connection, or of the previous request; so must a
+/// TLS handshake.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(10);
-/// A connection that is not a WebSocket ends after this time, whatever it does.
-const CONNECTION_LIFE: Duration = Duration::from_secs(120);
-/// The same for a proxy's connection, which is reused and may live as long as the proxy wants:
-/// closing one just when it is reused costs a browser its request. Proxies close idle connections
-/// themselves, after two minutes at most.
-const PROXY_PATIENCE: Duration = Duration::from_secs(300);
-/// Largest head of a request in bytes; browsers send one or two kilobytes.
-const MAX_HEAD: usize = 16 * 1024;
 /// A pause after a failed accept, in which descriptors may be freed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -44,6 +36,19 @@ pub(super) struct Client {
     pub(super) end: Option<SocketAddr>,
     /// A WebSocket keeps it for as long as it lives.
     pub(super) place: Arc<Place>,
+    /// Whether it came by TLS.
+    pub(super) secured: bool,
+    /// The WebSockets on it.
+    pub(super) sockets: Sockets,
+}
+
+/// What a connection meets on its way to the routes.
+#[derive(Clone)]
+pub(super) struct Way {
+    pub(super) doorway: Doorway,
+    /// The page's TLS, if it has any.
+    pub(super) tls: Option<PageTls>,
+    pub(super) figures: Figures,
 }
 
 /// Where connections come from.
@@ -89,7 +94,8 @@ impl Client {
             Sender { address: Some(address), trusted: false } => app.connections.enter(address),
             _ => app.connections.enter_for_others(),
         };
-        Some(Self { sender, end, place: Arc::new(place?) })
+        let (secured, sockets) = (false, Sockets::default());
+        Some(Self { sender, end, place: Arc::new(place?), secured, sockets })
     }
 }
 
@@ -99,7 +105,7 @@ impl Client {
 /// When the listener does not listen any more.
 pub(super) async fn accept(
     listener: Listener,
-    doorway: Doorway,
+    way: Way,
     app: App,
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -120,12 +126,12 @@ pub(super) async fn accept(
                     continue;
                 };
                 figures.connections.increment();
-                let (doorway, router) = (doorway.clone(), router.clone());
+                let (way, router) = (way.clone(), router.clone());
                 let (draining, figures) = (draining.clone(), figures.clone());
                 tasks.spawn(async move {
                     let place = Arc::clone(&client.place);
                     tokio::select! {
-                        () = receive(stream, client, doorway, router, draining) => {}
+                        () = receive(stream, client, way, router, draining) => {}
                         () = place.displaced() => figures.connections_refused.increment(),
                     }
                 });
@@ -151,60 +157,46 @@ pub(super) async fn accept(
 /// Serves a connection, unless it turns out to be for the relay.
 async fn receive(
     stream: Stream,
-    client: Client,
-    doorway: Doorway,
+    mut client: Client,
+    way: Way,
     router: Router,
     mut draining: watch::Receiver<bool>,
 ) {
-    match stream {
-        Stream::Tcp(stream, _) => {
-            let sorted = tokio::select! {
-                sorted = doorway.sort(stream) => sorted,
-                () = drained(&mut draining) => None,
-            };
-            let Some(stream) = sorted else { return };
-            // Without it responses are slower, nothing worse.
-            let _ = stream.set_nodelay(true);
-            serve(stream, client, router, draining).await;
-        }
+    let stream = match stream {
+        Stream::Tcp(stream, _) => stream,
         // A proxy speaks HTTP only.
-        Stream::Unix(stream) => serve(stream, client, router, draining).await,
-    }
-}
-
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    client: Client,
-    router: Router,
-    mut draining: watch::Receiver<bool>,
-) {
-    let (head, life) = match client.sender.trusted {
-        true => (PROXY_PATIENCE, Duration::MAX),
-        false => (HEAD_PATIENCE, CONNECTION_LIFE),
+        Stream::Unix(stream) => return serve(stream, Version::One, client, router, draining).await,
     };
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(client.clone());
-        router.clone().call(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let served = timeout(life, async {
-        tokio::select! {
-            served = connection.as_mut() => return served,
-            () = drained(&mut draining) => {}
+    let sorted = tokio::select! {
+        sorted = way.doorway.sort(stream) => sorted,
+        () = drained(&mut draining) => None,
+    };
+    let Some(Sorted { stream, is_tls }) = sorted else { return };
+    // Without it responses are slower, nothing worse.
+    let _ = stream.set_nodelay(true);
+    match (way.tls, is_tls) {
+        (None, _) => serve(stream, Version::One, client, router, draining).await,
+        // A proxy in the same network may leave TLS to the way from the browser to itself.
+        (Some(_), false) if client.sender.trusted => {
+            serve(stream, Version::One, client, router, draining).await;
         }
-        connection.as_mut().graceful_shutdown();
-        connection.await
-    });
-    match served.await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => debug!(%error, "a connection ended early"),
-        Err(_) => debug!("ended a connection that lived too long"),
+        (Some(_), false) => send_to_tls(stream).await,
+        (Some(tls), true) => {
+            let accepted = tokio::select! {
+                accepted = tls.accept(stream) => accepted,
+                () = drained(&mut draining) => return,
+            };
+            match accepted {
+                Ok((stream, version)) => {
+                    way.figures.tls_handshakes.increment();
+                    client.secured = true;
+                    serve(stream, version, client, router, draining).await;
+                }
+                Err(error) => {
+                    way.figures.tls_handshakes_failed.increment();
+                    debug!(%error, "a TLS handshake failed");
+                }
+            }
+        }
     }
 }

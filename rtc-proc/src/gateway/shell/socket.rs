@@ -21,6 +21,7 @@ use super::{
     },
     app::{App, drained},
     broker::LoginError,
+    connection::Carried,
     entrance::Visit,
     exchange::{Joined, Seat},
     routes::Admitted,
@@ -65,7 +66,7 @@ pub(super) async fn serve(
     mut socket: WebSocket,
     app: App,
     admitted: Admitted,
-    places: (Client, Visit),
+    places: (Client, Visit, Carried),
 ) {
     let Admitted { login, key } = admitted;
     let joined = app.exchange.join(login).await;

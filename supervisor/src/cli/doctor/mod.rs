@@ -1,5 +1,6 @@
 //! `lumen doctor`: what this machine supports, line by line, and what to do about what is missing.
 
+mod certificate;
 mod finding;
 mod relay;
 
@@ -65,6 +66,7 @@ fn examine(config: &DoctorConfig) -> Vec<Finding> {
     findings.extend([limits(), datagrams(), control_groups(config), rendering()]);
     findings.extend(workers(config));
     findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
+    findings.push(certificate::of_page(&config.tls));
     findings.extend(relay::findings(config));
     findings
 }

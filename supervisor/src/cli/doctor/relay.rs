@@ -1,23 +1,18 @@
 //! Findings about the relay: its ports, its addresses, its certificate.
 
-use std::{
-    io::{self, ErrorKind},
-    net::IpAddr,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::{io::ErrorKind, net::IpAddr};
 
-use super::finding::Finding;
+use super::{
+    certificate::{self, with_cause},
+    finding::Finding,
+};
 use crate::{
-    config::{DoctorConfig, RelayConfig, RelayTls},
+    config::{DoctorConfig, RelayConfig},
     shell::{
         relay::{self, RelayError},
         sockets,
     },
 };
-
-/// A certificate that expires within this time, a week, is worth a warning.
-const SOON_SECONDS: &str = "604800";
 
 pub(super) fn findings(config: &DoctorConfig) -> Vec<Finding> {
     let Some(relay) = &config.relay else {
@@ -25,7 +20,7 @@ pub(super) fn findings(config: &DoctorConfig) -> Vec<Finding> {
         return vec![Finding::ok("relay", found)];
     };
     let mut findings = vec![ports(config, relay), address(config)];
-    findings.extend(relay.tls.as_ref().map(certificate));
+    findings.extend(relay.tls.as_ref().map(certificate::of_relay));
     findings
 }
 
@@ -54,13 +49,6 @@ fn ports(config: &DoctorConfig, relay: &RelayConfig) -> Finding {
             with_cause(&error),
             "choose other ports with --relay-port and --relay-tls-port, or --relay off",
         ),
-    }
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }
 
@@ -102,61 +90,6 @@ fn is_global(address: &IpAddr) -> bool {
         // Only global unicast addresses (RFC 4291, section 2.4) are assigned.
         IpAddr::V6(address) => matches!(address.segments(), [0x2000..=0x3fff, ..]),
     }
-}
-
-/// Examines the certificate with `openssl`, because the supervisor contains no parser for it.
-fn certificate(tls: &RelayTls) -> Finding {
-    let subject = "relay's certificate";
-    let read = [&tls.certificate, &tls.key].map(|path| relay::read_pem(path).err());
-    if let Some(error) = read.into_iter().flatten().next() {
-        let advice = "name readable PEM files with --relay-cert and --relay-key";
-        return Finding::missing(subject, with_cause(&error), advice);
-    }
-    let (certificate, key) = (tls.certificate.as_path(), tls.key.as_path());
-    let asked = openssl(&["x509", "-noout", "-pubkey"], certificate)
-        .and_then(|public| Ok((public, openssl(&["pkey", "-pubout"], key)?)));
-    let Ok((public, of_key)) = asked else {
-        let advice = "install openssl for `lumen doctor` to look into it";
-        return Finding::warn(subject, "readable; not examined further", advice);
-    };
-    if !public.status.success() || !of_key.status.success() {
-        let advice = "openssl does not understand one of the two: are they PEM, and the key \
-                      without a passphrase?";
-        return Finding::missing(subject, certificate.display().to_string(), advice);
-    }
-    if public.stdout != of_key.stdout {
-        let found = format!("{} is not the key of it", key.display());
-        return Finding::missing(subject, found, "name the key that the certificate was made for");
-    }
-    lasts(subject, certificate)
-}
-
-fn lasts(subject: &str, certificate: &Path) -> Finding {
-    let ends = openssl(&["x509", "-noout", "-enddate"], certificate)
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().replace("notAfter=", ""))
-        .unwrap_or_default();
-    let lives = |seconds| {
-        openssl(&["x509", "-noout", "-checkend", seconds], certificate)
-            .is_ok_and(|output| output.status.success())
-    };
-    if !lives("0") {
-        let advice = "browsers refuse it; renew it";
-        return Finding::missing(subject, format!("expired on {ends}"), advice);
-    }
-    if !lives(SOON_SECONDS) {
-        return Finding::warn(subject, format!("expires on {ends}"), "renew it");
-    }
-    Finding::ok(subject, format!("{}, until {ends}", certificate.display()))
-}
-
-fn openssl(arguments: &[&str], file: &Path) -> io::Result<Output> {
-    Command::new("openssl")
-        .args(arguments)
-        .arg("-in")
-        .arg(file)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 40] = [
+pub const OPTIONS: [OptionRow; 43] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -91,6 +91,39 @@ pub const OPTIONS: [OptionRow; 40] = [
         placeholder: Some("/PATH/"),
         default: "/",
         help: "Path under which a proxy serves the page, whether the proxy strips it or not.",
+        commands: HOST_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::Tls,
+        name: "tls",
+        short: None,
+        environment: "LUMEN_TLS",
+        placeholder: Some("auto|on|off"),
+        default: "auto",
+        help: "Whether browsers connect by TLS. auto: if --tls-cert names a certificate, and where the page \
+               is reachable from elsewhere, by one that Lumen makes itself; off is for a proxy that has \
+               the certificate.",
+        commands: HOST_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::TlsCert,
+        name: "tls-cert",
+        short: None,
+        environment: "LUMEN_TLS_CERT",
+        placeholder: Some("FILE"),
+        default: "",
+        help: "The page's TLS certificate with its chain, in PEM; read again when the file changes. The \
+               relay has it, too, unless it has one of its own.",
+        commands: HOST_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::TlsKey,
+        name: "tls-key",
+        short: None,
+        environment: "LUMEN_TLS_KEY",
+        placeholder: Some("FILE"),
+        default: "",
+        help: "The private key of that certificate, in PEM and without a passphrase.",
         commands: HOST_AND_DOCTOR,
     },
     OptionRow {

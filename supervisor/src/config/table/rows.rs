@@ -96,6 +96,12 @@ pub enum Key {
     SessionName,
     /// Size of the output.
     Size,
+    /// Whether browsers connect by TLS.
+    Tls,
+    /// The page's certificate.
+    TlsCert,
+    /// The certificate's key.
+    TlsKey,
     /// Proxies whose headers are trusted.
     TrustedProxy,
     /// Address of the media socket.

@@ -12,10 +12,12 @@ use tracing::{info, warn};
 
 use super::{
     super::{
+        certificate,
         event::{Event, FromHost},
         service,
     },
     Session,
+    host_link::Page,
 };
 use crate::lifecycle::Input;
 
@@ -94,8 +96,9 @@ impl Session {
                     self.want_signalling();
                 }
             }
-            ToSession::Opened { page, with_token } => {
-                self.host.page = Some((page.into_string(), with_token));
+            ToSession::Opened { page, with_token, fingerprint } => {
+                let url = page.into_string();
+                self.host.page = Some(Page { url, with_token, fingerprint });
                 self.announce();
             }
             ToSession::SignallingEnd => {
@@ -203,20 +206,22 @@ impl Session {
             return;
         }
         let earlier = std::mem::replace(&mut self.host.shown, self.host.page.clone());
-        let Some((page, with_token)) = self.host.page.clone() else { return };
+        let Some(Page { url, with_token, fingerprint }) = self.host.page.clone() else { return };
         let address = match with_token {
-            true => format!("{page}#token={}", self.token.reveal()),
-            false => page,
+            true => format!("{url}#token={}", self.token.reveal()),
+            false => url,
         };
+        let certificate = certificate::line(fingerprint.as_ref());
         if earlier.is_some() {
-            return self.log.announce(format!("Lumen has another address: {address}\n"));
+            let text = format!("Lumen has another address: {address}\n{certificate}");
+            return self.log.announce(text);
         }
         let ends = match self.stage.outlives_app {
             true => "on ctrl-c and on `lumen stop`",
             false => "on ctrl-c, on `lumen stop`, or when its app exits",
         };
         let text = format!(
-            "Lumen is ready: {address}\n  Open it in a browser. The desktop ends {ends}.\n  \
+            "Lumen is ready: {address}\n{certificate}  Open it in a browser. The desktop ends {ends}.\n  \
              `lumen status` shows how it is, `lumen logs -f` what it logs.\n"
         );
         self.log.announce(text);

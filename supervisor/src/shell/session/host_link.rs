@@ -2,9 +2,22 @@
 
 use std::sync::Arc;
 
-use lumen_ipc::{link::Generation, message::signalling::Reason, units::SessionId};
+use lumen_ipc::{
+    link::Generation, message::signalling::Reason, tls::Fingerprint, units::SessionId,
+};
 
 use super::super::event::SessionEnd;
+
+/// How browsers reach the page.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Page {
+    /// Its URL.
+    pub(super) url: String,
+    /// Whether they need the token there.
+    pub(super) with_token: bool,
+    /// The fingerprint of its certificate, if that is Lumen's own.
+    pub(super) fingerprint: Option<Fingerprint>,
+}
 
 /// What a session knows about its host.
 pub(super) struct HostLink {
@@ -17,10 +30,10 @@ pub(super) struct HostLink {
     pub(super) welcome: bool,
     /// The reason of its refusal.
     pub(super) refusal: Option<Reason>,
-    /// The page's URL, and whether browsers need the token there.
-    pub(super) page: Option<(String, bool)>,
+    /// The page, once browsers can connect.
+    pub(super) page: Option<Page>,
     /// Of what has been printed, the newest.
-    pub(super) shown: Option<(String, bool)>,
+    pub(super) shown: Option<Page>,
     /// The newest pair of the signalling link.
     pub(super) generation: Generation,
 }

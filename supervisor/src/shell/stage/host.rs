@@ -1,4 +1,5 @@
-//! A host's stage: the listening sockets of the gateway and of the administrator, and the relay.
+//! A host's stage: the listening sockets of the gateway and of the administrator, the page's certificate,
+//! and the relay.
 
 use std::{
     fs, io,
@@ -13,13 +14,15 @@ use lumen_ipc::{
     message::{grants::ToWorker, session::Audience},
     service::AuthMode,
     text::Text,
+    tls::{Pair, Tls},
 };
-
 use nix::unistd::Uid;
+use tracing::warn;
 
 use super::{
     super::{
         activation::{self, Activation, Page},
+        certificate::Certificate,
         enclosure::Origin,
         owner,
         places::{self, Listener, Temporary},
@@ -35,7 +38,7 @@ use crate::{
         relay::RelayMint,
         state::{KeptRelay, State},
     },
-    config::{self, HostConfig, SignIn},
+    config::{self, HostConfig, PageTls, SignIn},
     plan::{self, HostFacts},
 };
 
@@ -47,8 +50,11 @@ pub(crate) struct HostStage {
     pub(crate) audience: Audience,
     pub(crate) auth: AuthMode,
     pub(crate) sign_in: SignIn,
+    pub(crate) certificate: Certificate,
     browsers: Standing,
     relay: Option<Relay>,
+    /// Whether the relay has the page's certificate.
+    relay_shares: bool,
     /// Where the relay's sockets for datagrams come from.
     origin: Origin,
     /// The relay's address for datagrams from this machine.
@@ -86,6 +92,9 @@ impl HostStage {
                 source: io::ErrorKind::PermissionDenied.into(),
             });
         }
+        let places: Vec<_> = ground.state.iter().chain([&ground.home.directory]).cloned().collect();
+        let certificate =
+            Certificate::set(&config.tls, &places, &ground.home.certificate(&config.name))?;
         let mut memory = memory();
         let door = match sockets.page {
             Some(Page { socket, listen }) => Door { socket, listen, file: None },
@@ -100,6 +109,11 @@ impl HostStage {
         };
         let kept = memory.as_mut().and_then(|memory| memory.relay.take());
         let relay = config.relay.as_ref();
+        let relays = relay.and_then(|relay| relay.tls.as_ref()).map(|tls| &tls.certificate);
+        let relay_shares = matches!(
+            &config.tls,
+            PageTls::Given { certificate, .. } if relays == Some(certificate)
+        );
         let origin = relay.map(|_| Origin::enclosed("turn")).unwrap_or_default();
         let relay = relay
             .map(|relay| Relay::set(relay, &whereabouts, kept, (&origin, sockets.relay)))
@@ -129,7 +143,9 @@ impl HostStage {
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
             sign_in: config.sign_in.clone(),
+            certificate,
             relay,
+            relay_shares,
             origin,
             relay_near,
             mint,
@@ -147,6 +163,19 @@ impl HostStage {
         self.staff.set_log(log);
     }
 
+    /// The gateway has used a pair, or `refused` it. A relay that shares the page's certificate has the new
+    /// one from its next start on.
+    pub(crate) fn certificate_judged(&mut self, serial: u32, refused: Option<&str>) {
+        self.certificate.judged(serial, refused);
+        let Some(relay) = self.relay.as_mut().filter(|_| self.relay_shares) else { return };
+        let Some(pair) = self.certificate.accepted() else { return };
+        let renewed = Pair::decode(&pair).map_err(io::Error::other);
+        let renewed = renewed.and_then(|pair| relay.renew_certificate(pair.chain, pair.key));
+        if let Err(error) = renewed {
+            warn!(%error, "the relay keeps the certificate that the page had");
+        }
+    }
+
     /// The address of the page. An unspecified address is shown as loopback. With a Unix socket, the page is
     /// at the proxy's address, which only its administrator knows.
     pub(crate) fn page(&self) -> String {
@@ -156,7 +185,8 @@ impl HostStage {
                     ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
                     ip => ip,
                 };
-                format!("http://{}", SocketAddr::new(ip, listen.port()))
+                let scheme = if self.certificate.tls() == Tls::Off { "http" } else { "https" };
+                format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
             }
             Listen::Unix(_) => "https://YOUR-PROXY".to_owned(),
         };
@@ -213,6 +243,7 @@ impl Stage for HostStage {
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
             ToWorker::HttpListener => self.browsers.get().into_iter().collect(),
+            ToWorker::PageCertificate => self.certificate.descriptors(),
             ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams
             | ToWorker::RelayKey

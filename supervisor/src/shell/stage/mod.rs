@@ -27,6 +27,7 @@ pub(crate) use self::{host::HostStage, session::SessionStage};
 use super::{
     activation::ActivationError,
     app::{Caller, NoApp},
+    certificate::CertificateError,
     enclosure::Origin,
     fence::{self, Found, Namespaces, NoFence, Refused},
     helpers::HelperError,
@@ -53,6 +54,9 @@ pub(crate) enum StageError {
     /// The app cannot be started.
     #[error(transparent)]
     App(#[from] NoApp),
+    /// The page's certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// Workers cannot be confined.
     #[error(transparent)]
     Fence(#[from] NoFence),
@@ -133,6 +137,8 @@ impl StageError {
 pub(crate) struct Ground {
     /// Where sockets and files of this user's hosts and sessions are.
     pub(crate) home: Home,
+    /// Where to keep what outlives the machine's restart, if this user has such a directory.
+    pub(crate) state: Option<PathBuf>,
     /// The namespaces that workers can have.
     pub(crate) namespaces: Namespaces,
     /// Why they cannot have all namespaces.
@@ -144,7 +150,8 @@ impl Ground {
     pub(crate) fn of_host(caller: &Caller) -> Result<(Self, HostCast), StageError> {
         let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
         let cast = users::of_host()?;
-        Ok((Self::find(home, cast.users)?, cast))
+        let ground = Self::find(home, cast.users)?;
+        Ok((Self { state: state_directory(caller), ..ground }, cast))
     }
 
     /// Finds out what a session's workers can have. `user` is the session's user, if one was named.
@@ -160,7 +167,7 @@ impl Ground {
 
     fn find(home: Home, users: Users) -> Result<Self, StageError> {
         let Found { namespaces, refused } = fence::find(users)?;
-        Ok(Self { home, namespaces, refused })
+        Ok(Self { home, state: None, namespaces, refused })
     }
 
     /// Logs what the machine refuses, if anything.
@@ -286,6 +293,20 @@ impl<'stage> Part<'stage> {
             self.stage.descriptors(*grant).into_iter().map(|descriptor| (*grant, descriptor))
         })
     }
+}
+
+/// Where a host of this user keeps its files (file-hierarchy(7)): where systemd says, root's directory, or
+/// the user's.
+fn state_directory(caller: &Caller) -> Option<PathBuf> {
+    let named = |name| caller.variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(given) = named("STATE_DIRECTORY") {
+        return Some(given);
+    }
+    if Uid::effective().is_root() {
+        return Some(PathBuf::from("/var/lib/lumen"));
+    }
+    let home = || Some(named("HOME")?.join(".local/state"));
+    Some(named("XDG_STATE_HOME").or_else(home)?.join("lumen"))
 }
 
 /// The caller's own directory for sockets, created and checked.

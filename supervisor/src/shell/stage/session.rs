@@ -244,6 +244,7 @@ impl Stage for SessionStage {
             ToWorker::BridgeClient
             | ToWorker::HttpListener
             | ToWorker::LinkEnd { .. }
+            | ToWorker::PageCertificate
             | ToWorker::RelayCertificate
             | ToWorker::RelayDatagrams
             | ToWorker::RelayKey

@@ -1,0 +1,104 @@
+//! Decides whether browsers connect by TLS: because a certificate was named, or because the page can be
+//! reached from elsewhere.
+
+use lumen_ipc::front_door::FrontDoor;
+
+use super::{
+    super::{PageTls, UsageError, table::Key},
+    Values,
+};
+
+/// What a proxy at a Unix socket speaks.
+const PLAIN: &str =
+    "a Unix socket is for a proxy, which has the certificate and speaks plain HTTP to Lumen";
+
+impl Values {
+    /// How the page is served. A stranger's browser never gets plain HTTP unless somebody says so.
+    pub(in super::super) fn page_tls(&self, front_door: &FrontDoor) -> Result<PageTls, UsageError> {
+        let given = match (self.path(Key::TlsCert), self.path(Key::TlsKey)) {
+            (Some(certificate), Some(key)) => Some(PageTls::Given { certificate, key }),
+            (Some(_), None) => return Err(self.bad(Key::TlsCert, "needs --tls-key too")),
+            (None, Some(_)) => return Err(self.bad(Key::TlsKey, "needs --tls-cert too")),
+            (None, None) => None,
+        };
+        let address = front_door.listen.tcp();
+        match (self.text(Key::Tls).0, given, address) {
+            ("off", None, _) => Ok(PageTls::Off),
+            ("off", Some(_), _) => {
+                Err(self.bad(Key::Tls, "--tls-cert needs TLS; leave one of the two out"))
+            }
+            ("auto" | "on", Some(_), None) => Err(self.bad(Key::TlsCert, PLAIN)),
+            ("on", None, None) => Err(self.bad(Key::Tls, PLAIN)),
+            ("auto" | "on", Some(given), Some(_)) => Ok(given),
+            ("auto", None, None) => Ok(PageTls::Off),
+            ("auto", None, Some(address)) if address.ip().is_loopback() => Ok(PageTls::Off),
+            ("auto" | "on", None, Some(_)) => Ok(PageTls::Own),
+            _ => Err(self.bad(Key::Tls, "expected auto, on or off")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::super::{HostConfig, Invocation, parse},
+        *,
+    };
+
+    fn host(line: &str) -> HostConfig {
+        let (invocation, _) =
+            parse(line.split_whitespace().map(Into::into), &|_: &str| None).expect("legal");
+        match invocation {
+            Invocation::Run(config) => config.host,
+            Invocation::Serve(config) => *config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_that_contradict_each_other_are_refused_with_the_reason() {
+        for (line, reason) in [
+            ("run --tls maybe", "auto, on or off"),
+            ("run --tls-cert a.pem", "--tls-key"),
+            ("run --tls-key a.pem", "--tls-cert"),
+            ("run --tls off --tls-cert a.pem --tls-key b.pem", "leave one of the two out"),
+            ("run --tls on --listen unix:/run/a.sock", "speaks plain HTTP"),
+            ("run --tls-cert a --tls-key b --listen unix:/run/a.sock", "speaks plain HTTP"),
+        ] {
+            let refused = parse(line.split_whitespace().map(Into::into), &|_: &str| None);
+            let said = refused.expect_err("illegal").to_string();
+            assert!(said.contains(reason), "{said}");
+        }
+    }
+
+    #[test]
+    fn page_is_plain_only_for_this_machine_and_proxies_unless_somebody_says_so() {
+        let given = PageTls::Given { certificate: "c.pem".into(), key: "k.pem".into() };
+        for (line, expected) in [
+            ("run", PageTls::Off),
+            ("run --listen [::1]:0", PageTls::Off),
+            ("run --listen unix:/run/a.sock", PageTls::Off),
+            ("run --listen 0.0.0.0:80", PageTls::Own),
+            ("run --listen 192.0.2.7:80 --trusted-proxy 192.0.2.1", PageTls::Own),
+            ("run --listen 0.0.0.0:80 --tls off", PageTls::Off),
+            ("run --tls on", PageTls::Own),
+            ("run --tls-cert c.pem --tls-key k.pem", given.clone()),
+            ("serve --listen 0.0.0.0:443 --tls on --tls-cert c.pem --tls-key k.pem", given),
+        ] {
+            assert_eq!(host(line).tls, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn relay_has_the_certificate_of_the_page_unless_it_has_its_own() {
+        let certificate = |line: &str| {
+            let tls = host(line).relay.and_then(|relay| relay.tls);
+            tls.map(|tls| tls.certificate.display().to_string())
+        };
+        let line = "run --tls-cert c.pem --tls-key k.pem";
+        assert_eq!(certificate(line).as_deref(), Some("c.pem"));
+        let own = format!("{line} --relay-cert r.pem --relay-key s.pem");
+        assert_eq!(certificate(&own).as_deref(), Some("r.pem"));
+        assert_eq!(certificate("run --tls on"), None, "no client of the relay would trust it");
+    }
+}
