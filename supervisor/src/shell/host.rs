@@ -8,12 +8,14 @@
 mod attempts;
 mod certificate;
 mod configuration;
+mod desk;
 mod leases;
 mod managed;
 mod memory;
 mod remembering;
 mod sessions;
 mod unclaimed;
+mod welcoming;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -28,7 +30,7 @@ use lumen_ipc::{
         signalling::{Reason, ToGateway, ToRtc},
     },
     process::Worker,
-    service::{AuthMode, ConfinementReport, HostStatus, Refusal, RelayPair},
+    service::{ConfinementReport, HostStatus, Refusal, RelayPair},
     text::Text,
     units::{PeerId, SessionId},
 };
@@ -37,12 +39,12 @@ use nix::unistd::Uid;
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, info, warn};
 
+pub(super) use self::{configuration::Managed, memory::Memory};
 use self::{
-    attempts::Desk,
+    desk::Desk,
     sessions::{Pending, Record, Sessions, hang_up},
     unclaimed::Unclaimed,
 };
-pub(super) use self::{configuration::Managed, memory::Memory};
 use super::{
     crew::Crew,
     event::{
@@ -285,43 +287,6 @@ impl Host {
                 self.tell_condition();
             }
         }
-    }
-
-    fn announce(&self) {
-        let Some(log) = &self.announces else { return };
-        log.announce(format!(
-            "Lumen's host is ready: {}\n{}  `lumen session` starts a desktop here and prints the \
-             address that opens it.\n  The host ends on ctrl-c, and its desktops go on.\n",
-            self.stage.page(),
-            super::certificate::line(self.stage.certificate.fingerprint())
-        ));
-    }
-
-    /// Tells a session its number, which has been stored before.
-    fn welcome(&mut self, connection: ConnectionId) {
-        let Some(session) = self.sessions.of(connection) else { return };
-        let Some(record) = self.sessions.get(session) else { return };
-        if let Some(memory) = &mut self.memory {
-            memory.met(session);
-        }
-        info!(%session, name = record.name(session), "a session is there");
-        self.access.open(session, record.token);
-        self.access.belongs_to(session, record.owner);
-        let relay = self.stage.relay_near;
-        let audience = self.stage.audience;
-        self.send(session, &ToSession::Welcomed { session, relay, audience });
-        self.tell_logins(session);
-        if self.open {
-            self.say_open(session);
-        }
-        self.tell_condition();
-    }
-
-    fn say_open(&self, session: SessionId) {
-        let page = Text::truncated(self.stage.page());
-        let with_token = self.stage.auth != AuthMode::None;
-        let fingerprint = self.stage.certificate.fingerprint().cloned();
-        self.send(session, &ToSession::Opened { page, with_token, fingerprint });
     }
 
     fn take_in_word(&mut self, session: SessionId, said: ToHost) {

@@ -1,64 +1,25 @@
-//! Attempts to sign in with a password: for each a connection to `lumen-login`, in which PAM runs, and a task that
-//! waits for what it says.
+//! Attempts to sign in with a password, for each of which `desk` talks with a `lumen-login`.
 //!
 //! The browser's requests come one by one, each with a place for its answer; the attempt outlives them. A request
 //! whose attempt is gone is refused like a wrong password.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, time::Instant};
 
 use lumen_ipc::{
     login::{LoginRefusal, Method, Progress, SignedIn},
-    message::login::{
-        AccountName, Answers, Denial, LOGIN_HASH, Prompts, ToLeader, ToSupervisor, Trust,
-    },
+    message::login::{AccountName, Answers, LOGIN_HASH, Prompts, ToLeader, Trust},
     text::{Secret, Text},
 };
-use lumen_ipc_runtime::{AsyncChannel, channel::Channel};
 use nix::unistd::Uid;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
-};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
-use tracing::{error, info, warn};
+use tokio::sync::mpsc;
+use tracing::info;
 
 use super::{
-    super::{
-        event::{AttemptNews, Event, Events},
-        owner,
-    },
+    super::{event::AttemptNews, owner},
     Host,
+    desk::{Reply, Running, attend},
 };
 use crate::broker::{AttemptId, connection::Connection};
-
-/// How long `lumen-login` may take in all; its own limit is a little shorter.
-const WHOLE: Duration = Duration::from_secs(150);
-
-/// Where the answer to a browser's request goes.
-pub(super) type Reply = oneshot::Sender<Result<Progress, LoginRefusal>>;
-
-/// The attempts that are not over.
-#[derive(Debug, Default)]
-pub(super) struct Desk {
-    running: BTreeMap<AttemptId, Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    /// Known to its browser only.
-    key: Secret,
-    answers: mpsc::Sender<Answers>,
-    /// The request that waits.
-    reply: Option<Reply>,
-}
 
 impl Host {
     /// Signs a browser in that needs to be asked nothing.
@@ -158,76 +119,4 @@ impl Host {
             drop(reply.send(outcome));
         }
     }
-}
-
-/// Carries out one attempt, and reports what becomes of it.
-async fn attend(
-    id: AttemptId,
-    (socket, begin): (PathBuf, ToLeader),
-    mut answers: mpsc::Receiver<Answers>,
-    events: Events,
-) {
-    let conversation = converse(&socket, &begin, &mut answers, (id, &events));
-    let news = match timeout(WHOLE, conversation).await {
-        Ok(Ok(news)) => news,
-        Ok(Err(failure)) => {
-            error!(socket = %socket.display(), "nobody can sign in with a password: {failure}");
-            AttemptNews::Denied
-        }
-        Err(_) => {
-            warn!("an attempt to sign in took too long");
-            AttemptNews::Denied
-        }
-    };
-    tell(id, &events, news).await;
-}
-
-/// Talks with `lumen-login` until the attempt is over.
-async fn converse(
-    socket: &Path,
-    begin: &ToLeader,
-    answers: &mut mpsc::Receiver<Answers>,
-    (id, events): (AttemptId, &Events),
-) -> io::Result<AttemptNews> {
-    let link = AsyncChannel::new(reach(socket)?)?;
-    link.send(begin, &[]).await.map_err(io::Error::other)?;
-    let mut said = Prompts::default();
-    loop {
-        match link.receive().await.map_err(io::Error::other)?.message {
-            ToSupervisor::Said(prompts) if asks(&prompts) => {
-                tell(id, events, AttemptNews::Asked(prompts)).await;
-                // Without a sender the attempt was given up.
-                let Some(answers) = answers.recv().await else { return Ok(AttemptNews::Denied) };
-                let sent = link.send(&ToLeader::Answers(answers), &[]).await;
-                sent.map_err(io::Error::other)?;
-            }
-            ToSupervisor::Said(prompts) => said = prompts,
-            ToSupervisor::Accepted { uid, .. } => return Ok(AttemptNews::Accepted { uid, said }),
-            ToSupervisor::Refused { why: Denial::OtherBuild } => {
-                return Err(io::Error::other("lumen-login is of another build"));
-            }
-            ToSupervisor::Refused { .. } => return Ok(AttemptNews::Denied),
-            _ => return Err(io::Error::other("lumen-login speaks out of turn")),
-        }
-    }
-}
-
-async fn tell(id: AttemptId, events: &Events, news: AttemptNews) {
-    // It fails only when the event loop has ended.
-    let _ = events.send(Event::Attempt(id, news)).await;
-}
-
-fn asks(prompts: &Prompts) -> bool {
-    prompts.as_slice().iter().any(|prompt| prompt.style.asks())
-}
-
-/// Connects to whoever starts `lumen-login`, which must be root: passwords are for nobody else.
-fn reach(path: &Path) -> io::Result<Channel<ToSupervisor, ToLeader>> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
-    if !sockopt::socket_peercred(&socket)?.uid.is_root() {
-        return Err(io::Error::other("the socket is not root's"));
-    }
-    Channel::from_descriptor(socket).map_err(io::Error::other)
 }
