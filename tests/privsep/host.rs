@@ -11,9 +11,10 @@ use lumen_tests::{
 };
 
 /// Capabilities by their numbers (`linux/capability.h`): to override modes of files, to signal, to
-/// become other users, to empty bounding sets, to bind low ports, to enlarge buffers, and the
-/// administrator's, for namespaces.
-const HOST: u64 = 1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 21;
+/// become other users, to empty bounding sets, to bind low ports, to enlarge buffers, the
+/// administrator's, for namespaces, and to load the programs that judge datagrams.
+const HOST: u64 =
+    1 << 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 10 | 1 << 12 | 1 << 21 | 1 << 39;
 /// Also to give files away, to change modes of others' files, and to look at processes.
 const SESSION: u64 = HOST | 1 << 0 | 1 << 3 | 1 << 19;
 
