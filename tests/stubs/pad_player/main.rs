@@ -31,7 +31,7 @@ use lumen_ipc::{lease::PROOF_INTERVAL, message::pads::PadReport};
 use lumen_tests::{
     measured::percentile,
     patience::wait_for_ok,
-    viewer::{INPUT, PADS, Viewer},
+    viewer::{MOTION, PADS, Viewer},
 };
 
 use self::device::Device;
@@ -40,7 +40,7 @@ use self::device::Device;
 /// processes under test; its measurements do not depend on it.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The tag of a sign of life.
+/// The tag of a sign of life, on the channel of motions.
 const STILL_HELD: u8 = 0x0c;
 
 /// A pad and the sequence number of its last message.
@@ -124,7 +124,7 @@ impl Player {
         let holds = self.pads.values().any(|pad| pad.state != PadReport::default());
         if holds && self.stayed.elapsed() >= PROOF_INTERVAL {
             self.stayed = Instant::now();
-            self.viewer.send(INPUT, &[STILL_HELD])?;
+            self.viewer.send(MOTION, &[STILL_HELD])?;
         }
         Ok(())
     }
