@@ -31,6 +31,7 @@ pub(super) fn host(
         name: values.name()?,
         auth,
         tls: values.page_tls(&front_door)?,
+        tls_by_address: values.is_tls_by_address(),
         front_door,
         sign_in: values.sign_in()?,
         lifetimes: values.lifetimes()?,

@@ -35,6 +35,7 @@ impl HostConfig {
             name,
             front_door,
             tls,
+            tls_by_address: _,
             auth,
             sign_in,
             lifetimes: _,

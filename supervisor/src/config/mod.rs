@@ -23,7 +23,7 @@ mod values;
 use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf};
 
 use lumen_ipc::{
-    front_door::FrontDoor,
+    front_door::{FrontDoor, Listen},
     log::LogSource,
     message::{
         login::{AccountName, List, MOST_GROUPS},
@@ -135,6 +135,8 @@ pub struct HostConfig {
     pub front_door: FrontDoor,
     /// Whether browsers connect by TLS.
     pub tls: PageTls,
+    /// Whether that follows from the address, because nobody said it.
+    pub tls_by_address: bool,
     /// How browsers authenticate.
     pub auth: AuthMode,
     /// How accounts sign in, if they do.
@@ -149,6 +151,19 @@ pub struct HostConfig {
     pub log: Text<128>,
     /// The directory of the workers' binaries, if given.
     pub workers_dir: Option<PathBuf>,
+}
+
+impl HostConfig {
+    /// The same at the address of a socket that the service manager passed.
+    #[must_use]
+    pub fn reached_at(&self, listen: Listen) -> Self {
+        let tls = match self.tls_by_address {
+            true => PageTls::by_address(&listen),
+            false => self.tls.clone(),
+        };
+        let front_door = FrontDoor { listen, ..self.front_door.clone() };
+        Self { front_door, tls, ..self.clone() }
+    }
 }
 
 /// How accounts of this machine sign in.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lumen_ipc::tls::Tls;
+use lumen_ipc::{front_door::Listen, tls::Tls};
 
 /// How the page is served.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,6 +21,16 @@ pub enum PageTls {
 }
 
 impl PageTls {
+    /// What browsers get where nobody said it: plain HTTP only on this machine, and behind a Unix socket,
+    /// which is for a proxy.
+    #[must_use]
+    pub fn by_address(listen: &Listen) -> Self {
+        match listen.tcp() {
+            Some(address) if !address.ip().is_loopback() => Self::Own,
+            Some(_) | None => Self::Off,
+        }
+    }
+
     /// The same, without the files.
     #[must_use]
     pub const fn kind(&self) -> Tls {

@@ -275,11 +275,10 @@ fn host(
 
 /// The configuration of a host at the address of the socket for browsers that was passed.
 fn at_passed(config: &HostConfig, sockets: &Activation) -> HostConfig {
-    let mut config = config.clone();
-    if let Some(page) = &sockets.page {
-        config.front_door.listen = page.listen.clone();
+    match &sockets.page {
+        Some(page) => config.reached_at(page.listen.clone()),
+        None => config.clone(),
     }
-    config
 }
 
 fn session_of_host(

@@ -30,16 +30,22 @@ impl Values {
             ("auto" | "on", Some(_), None) => Err(self.bad(Key::TlsCert, PLAIN)),
             ("on", None, None) => Err(self.bad(Key::Tls, PLAIN)),
             ("auto" | "on", Some(given), Some(_)) => Ok(given),
-            ("auto", None, None) => Ok(PageTls::Off),
-            ("auto", None, Some(address)) if address.ip().is_loopback() => Ok(PageTls::Off),
-            ("auto" | "on", None, Some(_)) => Ok(PageTls::Own),
+            ("auto", None, _) => Ok(PageTls::by_address(&front_door.listen)),
+            ("on", None, Some(_)) => Ok(PageTls::Own),
             _ => Err(self.bad(Key::Tls, "expected auto, on or off")),
         }
+    }
+
+    /// Whether that follows from the address.
+    pub(in super::super) fn is_tls_by_address(&self) -> bool {
+        self.text(Key::Tls).0 == "auto" && self.path(Key::TlsCert).is_none()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lumen_ipc::front_door::Listen;
+
     use super::{
         super::super::{HostConfig, Invocation, parse},
         *,
@@ -87,6 +93,18 @@ mod tests {
         ] {
             assert_eq!(host(line).tls, expected, "{line}");
         }
+    }
+
+    #[test]
+    fn page_at_a_socket_that_was_passed_is_judged_by_the_address_of_that() {
+        let listen = |text: &str| Listen::Tcp(text.parse().expect("an address"));
+        let at = |line: &str, address: &str| host(line).reached_at(listen(address)).tls;
+        assert_eq!(at("serve", "0.0.0.0:443"), PageTls::Own);
+        assert_eq!(at("serve --listen 0.0.0.0:443", "127.0.0.1:80"), PageTls::Off);
+        assert_eq!(at("serve --tls off", "0.0.0.0:443"), PageTls::Off);
+        assert_eq!(at("serve --tls on", "127.0.0.1:443"), PageTls::Own);
+        let given = PageTls::Given { certificate: "c.pem".into(), key: "k.pem".into() };
+        assert_eq!(at("serve --tls-cert c.pem --tls-key k.pem", "127.0.0.1:443"), given);
     }
 
     #[test]
