@@ -1,4 +1,4 @@
-//! Counts what a host and its sessions hold: processes, descriptors by kind, memory mappings, files. The
+//! Counts what a host and its sessions hold: processes, descriptors by kind, mapped memory, files. The
 //! difference between two counts names what leaks.
 
 use std::{collections::BTreeMap, fs, path::Path};
@@ -92,7 +92,9 @@ impl Census {
         for target in process.descriptors()?.into_values() {
             self.add(format!("{name}: {} descriptors", kind(&target)), 1);
         }
-        self.add(format!("{name}: memory mappings"), process.memory_mappings()?);
+        let mapped = process.memory_mappings()?;
+        self.add(format!("{name}: mapped memory files"), mapped.files);
+        self.add(format!("{name}: memory mapped twice"), mapped.repeated);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What the kernel says of a process, read from `/proc`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -25,6 +25,16 @@ pub struct MemoryFile {
 /// A process, by its id. It may be gone; then everything asked of it is an error.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Process(pub u32);
+
+/// What a process has mapped of memory files. How many buffers of an app's file a worker has mapped says
+/// nothing: it depends on which of them the app has used so far.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryMappings {
+    /// How many files.
+    pub files: usize,
+    /// Mappings of a place that is mapped already.
+    pub repeated: usize,
+}
 
 impl Process {
     /// Whether it exists and is not a zombie.
@@ -206,12 +216,24 @@ impl Process {
         Ok(found)
     }
 
-    /// How many mappings of memory files it has, whatever their names.
+    /// Its mappings of memory files, whatever their names.
     ///
     /// # Errors
     /// When the process is gone or belongs to somebody else.
-    pub fn memory_mappings(self) -> Result<usize> {
-        Ok(self.read("maps")?.lines().filter(|line| line.contains(" /memfd:")).count())
+    pub fn memory_mappings(self) -> Result<MemoryMappings> {
+        let maps = self.read("maps")?;
+        // The range, permissions, offset, device, number of the file and its name (proc_pid_maps(5)).
+        let words = maps.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let of_memory = words.filter_map(|words| match words[..] {
+            [_, _, offset, _, file, name, ..] if name.starts_with("/memfd:") => {
+                Some((file.to_owned(), offset.to_owned()))
+            }
+            _ => None,
+        });
+        let all: Vec<_> = of_memory.collect();
+        let files: BTreeSet<_> = all.iter().map(|(file, _)| file).collect();
+        let places: BTreeSet<_> = all.iter().collect();
+        Ok(MemoryMappings { files: files.len(), repeated: all.len() - places.len() })
     }
 
     /// Its parent.

@@ -171,7 +171,7 @@ fn storm_of_deaths_costs_no_app_no_picture_no_key_and_leaves_nothing_behind() ->
 
     trio.close_pages()?;
     let after = Census::settled(&trio.host, Some(&before))?;
-    for what in ["descriptors", "descendants", "memory mappings"] {
+    for what in ["descriptors", "descendants", "mapped memory files"] {
         let counts = format!("{} before, {} after", before.total(what), after.total(what));
         note(&format!("storm of {kills} deaths, {what}"), counts);
     }
