@@ -12,6 +12,8 @@
 
 #[path = "raw/ffi.rs"]
 mod raw;
+#[path = "shared/worker.rs"]
+mod worker;
 
 use std::time::Duration;
 
@@ -23,11 +25,11 @@ use lumen_ipc::{
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
     effort::Effort,
-    motion::{Memory, Relation},
-    video::{Encoder, Picture, PictureKind, Quantizer},
+    motion::Memory,
+    video::{Encoder, Picture, Quantizer},
 };
 use raw::{Preset, Raw};
-use rustix::time::{ClockId, clock_gettime};
+use worker::{kind, time};
 use yuv::{
     YuvChromaSubsampling, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
 };
@@ -144,32 +146,10 @@ fn encode(size: FrameSize, page: &[u8], content: Content) {
     println!("{:24}{} bytes in the last frame, raw x264 {}", "", bytes[1], bytes[0]);
 }
 
-/// The picture kind the worker derives from `relation`.
-fn kind(key: bool, relation: Relation) -> PictureKind {
-    match relation {
-        _ if key => PictureKind::Key,
-        Relation::Altered => PictureKind::Predicted,
-        Relation::Fresh => PictureKind::Fresh,
-        Relation::Moved(rows) => PictureKind::Moved(rows),
-    }
-}
-
 fn report(what: &str, content: &str, ours: Duration, floor: Duration, floor_name: &str) {
     let ratio = ours.as_secs_f64() / floor.as_secs_f64();
     let (ours, floor) = (ours.as_secs_f64() * 1e3, floor.as_secs_f64() * 1e3);
     println!("{what:8} {content:14} {ours:6.2} ms = {ratio:4.2} × {floor_name} ({floor:.2} ms)");
-}
-
-/// Processor time that `work` took on this thread.
-fn time(work: impl FnOnce()) -> Duration {
-    let begun = processor_time();
-    work();
-    processor_time().saturating_sub(begun)
-}
-
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 fn map(size: FrameSize, content: Content) -> MacroblockMap {

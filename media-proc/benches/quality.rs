@@ -22,6 +22,8 @@ mod curve;
 mod likeness;
 #[path = "raw/ffi.rs"]
 mod raw;
+#[path = "shared/worker.rs"]
+mod worker;
 
 use std::time::{Duration, Instant};
 
@@ -31,16 +33,16 @@ use lumen_ipc::{
 };
 use lumen_media::{
     effort::Efforts,
-    motion::{Memory, Relation},
-    video::{Encoder, Picture, PictureKind, Quantizer},
+    motion::Memory,
+    video::{Encoder, Picture, Quantizer},
 };
 use openh264::{decoder::Decoder, formats::YUVSource};
-use rustix::time::{ClockId, clock_gettime};
 
 use contents::{CONTENTS, Shot, shots, size};
 use curve::{Curve, Point};
 use likeness::Likeness;
 use raw::{Preset, Raw};
+use worker::{kind, time};
 
 /// The quantizers that are tried, finest first.
 const QUANTIZERS: [u8; 6] = [16, 22, 28, 34, 40, 46];
@@ -112,12 +114,7 @@ fn ours(shots: &[Shot], quantizer: u8) -> Point {
     let mut memory = Memory::default();
     let mut code = |shot: &Shot, first: bool| {
         let (planes, changed) = (&shot.planes, &shot.changed);
-        let kind = match memory.relate(planes, changed) {
-            _ if first => PictureKind::Key,
-            Relation::Altered => PictureKind::Predicted,
-            Relation::Fresh => PictureKind::Fresh,
-            Relation::Moved(rows) => PictureKind::Moved(rows),
-        };
+        let kind = kind(first, memory.relate(planes, changed));
         let begun = Instant::now();
         let quantizer = Quantizer::nearest(if first { REFINED } else { quantizer });
         let effort = efforts.choose(begun, kind, quantizer);
@@ -146,9 +143,8 @@ fn measure(shots: &[Shot], code: &mut Code<'_>) -> Point {
     let mut likeness = Likeness::default();
     let (mut bytes, mut spent) = (0, Duration::ZERO);
     for (number, shot) in shots.iter().enumerate() {
-        let begun = processor_time();
-        let unit = code(shot, number == 0);
-        let took = processor_time().saturating_sub(begun);
+        let mut unit = Vec::new();
+        let took = time(|| unit = code(shot, number == 0));
         let decoded = decoder.decode(&unit).expect("decodes").expect("a picture");
         if number == 0 {
             continue;
@@ -167,10 +163,4 @@ fn measure(shots: &[Shot], code: &mut Code<'_>) -> Point {
         text: likeness.text(),
         millis: spent.as_secs_f64() * 1e3 / counted,
     }
-}
-
-/// Processor time of this thread.
-fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

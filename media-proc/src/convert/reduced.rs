@@ -263,15 +263,9 @@ mod tests {
         planes
     }
 
-    fn all(size: FrameSize) -> MacroblockMap {
-        let mut map = MacroblockMap::constant(size);
-        map.mark_all();
-        map
-    }
-
     fn reduced(planes: &Planes, size: FrameSize) -> Reduced {
         let mut reduced = Reduced::new(planes.size(), size);
-        reduced.update(planes, &all(planes.size()));
+        reduced.update(planes, &MacroblockMap::whole(planes.size()));
         reduced
     }
 
