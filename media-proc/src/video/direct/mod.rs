@@ -349,11 +349,10 @@ impl Direct {
         let intra = Intra::of(wanted, &self.decoded.luma_edges(column, row), &edges);
         let before = if task.moves { &self.previous } else { &self.decoded };
         let before = before.samples(column, row, motion);
-        let mut visible = wanted.clone();
-        if task.moves {
-            let (width, height) = task.size;
-            visible.take_hidden(&before, (width - column * MACROBLOCK, height - row * MACROBLOCK));
-        }
+        let (width, height) = task.size;
+        let seen = (width - column * MACROBLOCK, height - row * MACROBLOCK);
+        let visible = task.moves.then(|| wanted.with_hidden(&before, seen));
+        let visible = visible.as_ref().unwrap_or(wanted);
         if task.slice == SliceType::I || intra.distance(wanted) < visible.distance(&before) {
             self.end_skips(task.slice);
             let (writer, neighbours) = (&mut self.writer, &self.neighbours);
@@ -362,7 +361,7 @@ impl Direct {
             self.decoded.put(column, row, &samples);
             return coded;
         }
-        let inter = Inter::of(&visible, &before, task.scales);
+        let inter = Inter::of(visible, &before, task.scales);
         self.decoded.put(column, row, inter.decoded());
         if !inter.has_residual() && motion == self.neighbours.skipped_motion() {
             self.skipped += 1;

@@ -31,14 +31,16 @@ impl Samples {
         (*self == Self::flat(colour[0], [colour[1], colour[2]])).then_some(colour)
     }
 
-    /// Takes what lies beyond `visible` columns and rows of luma from `other`. It costs no bits where
-    /// that is the prediction, and nobody sees it.
-    pub(super) fn take_hidden(&mut self, other: &Self, visible: (usize, usize)) {
+    /// The same, with what lies beyond `visible` columns and rows of luma from `other`. It costs no bits
+    /// where that is the prediction, and nobody sees it.
+    pub(super) fn with_hidden(&self, other: &Self, visible: (usize, usize)) -> Self {
         let (columns, rows) = visible;
-        take_hidden::<MACROBLOCK>(&mut self.luma, &other.luma, (columns, rows));
-        for (samples, other) in self.chroma.iter_mut().zip(&other.chroma) {
+        let mut samples = self.clone();
+        take_hidden::<MACROBLOCK>(&mut samples.luma, &other.luma, (columns, rows));
+        for (samples, other) in samples.chroma.iter_mut().zip(&other.chroma) {
             take_hidden::<CHROMA_SIDE>(samples, other, (columns / 2, rows / 2));
         }
+        samples
     }
 
     /// Sum of squared differences.
