@@ -174,6 +174,23 @@ impl App {
         Popup { surface, popup }
     }
 
+    /// Fills a popup with a color once the compositor has placed it, and waits for the frame.
+    pub(crate) fn show_popup(
+        &mut self,
+        rig: &mut Rig,
+        popup: &Popup,
+        (width, height): (i32, i32),
+        color: u32,
+    ) {
+        self.until(rig, |memory| {
+            memory.events.iter().any(|event| matches!(event, Event::PopupConfigured { .. }))
+        });
+        let count = rig.frames.len();
+        self.show(&popup.surface, &self.buffer(width, height, color));
+        self.exchange();
+        rig.frame_after(count);
+    }
+
     fn placed_popup(
         &self,
         parent: &Window,

@@ -126,6 +126,13 @@ pub(crate) fn one_plane(app: &App, modifier: u64) -> ZwpLinuxBufferParamsV1 {
     params
 }
 
+/// Asks for a buffer of one plane, and waits until media is asked whether it takes that.
+fn ask_for_buffer(rig: &mut Rig, app: &mut App, (fourcc, modifier): (u32, u64)) {
+    one_plane(app, modifier).create(64, 48, fourcc, Flags::empty());
+    app.exchange();
+    rig.until(|rig| !slots(rig).is_empty());
+}
+
 /// Adds a plane with room for 64x48 pixels behind its beginning.
 fn add(params: &ZwpLinuxBufferParamsV1, index: u32, (offset, stride): (u32, u32), modifier: u64) {
     let file = memory(offset as usize + stride as usize * 48);
@@ -216,9 +223,7 @@ fn buffer_is_announced_with_its_planes_and_made_when_media_accepts_it() {
 fn buffer_that_media_refuses_fails_and_its_app_lives() {
     let mut rig = drawing_rig();
     let mut app = App::start(&mut rig);
-    one_plane(&app, LINEAR).create(64, 48, XRGB, Flags::empty());
-    app.exchange();
-    rig.until(|rig| !slots(rig).is_empty());
+    ask_for_buffer(&mut rig, &mut app, (XRGB, LINEAR));
     let slot = slots(&rig)[0];
     answer(&rig, slot, false);
     app.until_told(&mut rig, &Event::BufferFailed);
@@ -238,9 +243,7 @@ fn buffer_that_media_refuses_fails_and_its_app_lives() {
 fn buffer_waits_for_the_answer_of_the_next_media() {
     let mut rig = drawing_rig();
     let mut app = App::start(&mut rig);
-    one_plane(&app, IMPLICIT).create(64, 48, ARGB, Flags::empty());
-    app.exchange();
-    rig.until(|rig| !slots(rig).is_empty());
+    ask_for_buffer(&mut rig, &mut app, (ARGB, IMPLICIT));
     rig.media = None;
     rig.wait_quietly();
     // Made while there is no media.
@@ -260,9 +263,7 @@ fn buffer_waits_for_the_answer_of_the_next_media() {
 fn buffers_that_wait_are_refused_when_the_next_media_draws_nothing() {
     let mut rig = drawing_rig();
     let mut app = App::start(&mut rig);
-    one_plane(&app, IMPLICIT).create(64, 48, ARGB, Flags::empty());
-    app.exchange();
-    rig.until(|rig| !slots(rig).is_empty());
+    ask_for_buffer(&mut rig, &mut app, (ARGB, IMPLICIT));
     rig.media = None;
     rig.wait_quietly();
     rig.attach_media();
@@ -275,9 +276,7 @@ fn buffers_that_wait_are_refused_when_the_next_media_draws_nothing() {
 fn buffer_that_waits_is_refused_if_the_next_media_does_not_take_its_format() {
     let mut rig = drawing_rig();
     let mut app = App::start(&mut rig);
-    one_plane(&app, IMPLICIT).create(64, 48, ARGB, Flags::empty());
-    app.exchange();
-    rig.until(|rig| !slots(rig).is_empty());
+    ask_for_buffer(&mut rig, &mut app, (ARGB, IMPLICIT));
     rig.media = None;
     rig.wait_quietly();
     rig.attach_media();

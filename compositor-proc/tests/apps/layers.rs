@@ -54,13 +54,7 @@ fn window_and_its_popup_are_layers_from_back_to_front() {
     let (mut app, window) = red_window(&mut rig);
     rig.release();
     let popup = app.popup(&window, (10, 20), (100, 50));
-    app.until(&mut rig, |memory| {
-        memory.events.iter().any(|event| matches!(event, Event::PopupConfigured { .. }))
-    });
-    let count = rig.frames.len();
-    app.show(&popup.surface, &app.buffer(100, 50, GREEN));
-    app.exchange();
-    rig.frame_after(count);
+    app.show_popup(&mut rig, &popup, (100, 50), GREEN);
     let layers = rig.layers();
     assert_eq!(layers.size, size(640, 480));
     let [back, front] = layers.list.layers() else { panic!("{layers:?}") };

@@ -76,13 +76,7 @@ fn popup_over_it_is_drawn_with_it_until_it_closes() {
     let (mut app, window, _) = red_screen(&mut rig);
     rig.release();
     let popup = app.popup(&window, (10, 20), (100, 50));
-    app.until(&mut rig, |memory| {
-        memory.events.iter().any(|event| matches!(event, Event::PopupConfigured { .. }))
-    });
-    let count = rig.frames.len();
-    app.show(&popup.surface, &app.buffer(100, 50, GREEN));
-    app.exchange();
-    rig.frame_after(count);
+    app.show_popup(&mut rig, &popup, (100, 50), GREEN);
     assert!(rig.is_drawn());
     assert_eq!((rig.pixel(11, 21), rig.pixel(639, 479)), (0x00ff00, 0xff0000));
     rig.release();

@@ -89,13 +89,7 @@ fn popup_opened_by_a_press_gets_the_pointer_after_the_release() {
     app.until_told(&mut rig, &Event::Button { button: LEFT_BUTTON, down: true });
     // Under the pointer.
     let popup = app.grabbing_popup(&window, (200, 200), (300, 200));
-    app.until(&mut rig, |memory| {
-        memory.events.iter().any(|event| matches!(event, Event::PopupConfigured { .. }))
-    });
-    let count = rig.frames.len();
-    app.show(&popup.surface, &app.buffer(300, 200, GREEN));
-    app.exchange();
-    rig.frame_after(count);
+    app.show_popup(&mut rig, &popup, (300, 200), GREEN);
     rig.act(Action::PointerTo(pixel(330, 250)));
     app.until(&mut rig, |memory| {
         memory.events.iter().any(|event| is_moved_to(event, 330.5, 250.5))
