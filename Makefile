@@ -63,11 +63,11 @@ vm-shell: ## a root shell in that machine
 	@CARGO=$(CARGO) tests/vm/run.sh --shell
 
 .PHONY: tables
-tables: ## write anew what each worker's filter lets through (tests/privsep/table) and the manual's keys (man/lumen.toml.5)
+tables: ## write anew what each worker's filter lets through (tests/privsep/table), the manual's keys, and what packages install of the options
 	@echo '==> tables: running the policy tests'
-	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked --workspace --test '*policy' --test manual
+	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked --workspace --test '*policy' --test manual --test packaged
 	@LUMEN_TEST_TABLES=write $(CARGO) test --quiet --locked $(RELAY) --test policy
-	@git diff --stat -- tests/privsep/table supervisor/man
+	@git diff --stat -- tests/privsep/table supervisor/man supervisor/completions systemd/lumen.toml
 
 .PHONY: bench
 bench: ## build release and print the measurements beside their targets

@@ -52,6 +52,7 @@ chromium                         chromium
 command:Xwayland                 xwayland
 command:curl                     curl
 command:dbus-send                dbus-bin
+command:fish                     fish
 command:ip                       iproute2
 command:iptables                 iptables
 command:nginx                    nginx-light
@@ -69,6 +70,7 @@ python-venv                      python3-venv
 command:weston                   weston
 command:wl-copy                  wl-clipboard
 command:xclock                   x11-apps
+command:zsh                      zsh
 '
 FRESH='
 chromium                         chromium
