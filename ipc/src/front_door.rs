@@ -19,7 +19,7 @@ pub const MAX_SOCKET_PATH_BYTES: usize = 107;
 pub const MAX_BASE_PATH_BYTES: usize = 128;
 /// Beginnings of the gateway's own paths. A base path that began like one could not be told from it
 /// where a proxy strips the base path.
-const OWN_PATHS: [&str; 5] = ["api", "healthz", "login", "src", "ws"];
+const OWN_PATHS: [&str; 7] = ["api", "healthz", "login", "metrics", "readyz", "src", "ws"];
 /// The prefix of a Unix socket's path.
 const UNIX: &str = "unix:";
 

@@ -14,7 +14,7 @@ use crate::{
     lease::{Lease, LeaseRights},
     log::{LogPage, LogSource},
     login::{Login, LoginId, LoginRefusal, Method, Progress},
-    message::{login::Answers, transfer::ClipboardPolicy},
+    message::{login::Answers, session::TokenDigest, transfer::ClipboardPolicy},
     process::{ProcessId, Worker},
     text::{Secret, Text},
     tls::{Fingerprint, Tls},
@@ -92,6 +92,10 @@ pub trait Broker {
     /// The gateway has used the granted certificate with this serial number from now on, or has `refused`
     /// it for this reason and keeps the one before.
     async fn certificate_judged(serial: u32, refused: Option<Text<256>>);
+    /// The state of every process, as an administrator sees it.
+    async fn overview() -> HostStatus;
+    /// The metrics of the workers of a session, or of the host's own.
+    async fn metrics(session: Option<SessionId>) -> Vec<(ProcessId, Vec<Metric>)>;
 }
 
 /// Rtc → media.
@@ -270,6 +274,8 @@ pub struct GatewayConfig {
     pub handover: Handover,
     /// Whether browsers connect by TLS.
     pub tls: Tls,
+    /// Digest of the token of those who may see metrics from elsewhere; `None` for nobody.
+    pub metrics_token: Option<TokenDigest>,
 }
 
 /// Which connections to the gateway's port are handed to the relay.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use lumen_ipc::{
     front_door::{FrontDoor, Listen},
     link::{Link, TABLE},
-    message::grants::ToWorker,
+    message::{grants::ToWorker, session::TokenDigest},
     process::{Scope, Worker},
     service::{
         CompositorConfig, GamepadConfig, GatewayConfig, Handover, MediaConfig, RtcConfig,
@@ -105,6 +105,8 @@ pub struct HostFacts {
     pub hostname: String,
     /// What relayed addresses can be made of, the public address first; none without a relay.
     pub relay_addresses: Vec<IpAddr>,
+    /// The digest of the token for metrics, if there is one.
+    pub metrics_token: Option<TokenDigest>,
 }
 
 /// What the machine adds to a session's configuration.
@@ -223,6 +225,7 @@ fn gateway(config: &HostConfig, facts: &HostFacts) -> GatewayConfig {
             name: relay_name(config).unwrap_or_default(),
         },
         tls: config.tls.kind(),
+        metrics_token: facts.metrics_token,
     }
 }
 
@@ -305,6 +308,7 @@ mod tests {
             listen: "127.0.0.1:8080".parse().expect("an address"),
             hostname: "host".to_owned(),
             relay_addresses: vec!["192.0.2.7".parse().expect("an address")],
+            metrics_token: None,
         };
         host(&config.host, &facts)
     }

@@ -1,5 +1,5 @@
 //! The page by TLS of its own: a certificate that Lumen makes, one that is given and replaced, and ones that
-//! are wrong.
+//! are wrong; and what those get who watch over Lumen.
 
 use std::{fs, path::Path, process::Command};
 
@@ -138,4 +138,31 @@ fn pair_that_is_replaced_is_used_without_a_restart_and_a_wrong_one_is_not() -> R
     rig.kill(Worker::Gateway)?;
     shows(&rig, &second)?;
     page.ensure_connected_once()
+}
+
+#[test]
+fn those_who_watch_over_it_are_told_how_it_is() -> Result<()> {
+    let folder = Folder::new("metrics", 0o755)?;
+    let token = folder.path().join("token");
+    fs::write(&token, "a-token-for-metrics\n")?;
+    let rig = Setup::new().option("--metrics-token-file", &token.display().to_string()).start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    let url = |path: &str| format!("{}{path}", rig.origin());
+    let (alive, ready, figures) = (url("/healthz"), url("/readyz"), url("/metrics"));
+    assert_eq!(curl(&[alive.as_str()])?, "ok\n");
+    assert_eq!(curl(&[ready.as_str()])?, "ready\n");
+    let metrics = curl(&[figures.as_str()])?;
+    for name in ["lumen_frames_rendered_total", "lumen_encode_seconds_count", "lumen_peers"] {
+        assert!(metrics.contains(&format!("\n{name}{{session=\"1\",worker=")), "{name}: {metrics}");
+    }
+    assert!(!metrics.contains("A figure that is not described."), "{metrics}");
+    let stranger = ["--header", "X-Forwarded-For: 192.0.2.7", "--write-out", "%{response_code}"];
+    let refused = curl(&[&stranger[..], &[figures.as_str()]].concat())?;
+    assert_eq!(refused, "Forbidden.\n403");
+    let bearer = ["--header", "Authorization: Bearer a-token-for-metrics"];
+    let shown = curl(&[&stranger[..2], &bearer, &[figures.as_str()]].concat())?;
+    assert!(shown.contains("lumen_sessions 1\n"), "{shown}");
+    Ok(())
 }

@@ -332,6 +332,18 @@ mod tests {
             _: Option<lumen_ipc::text::Text<256>>,
         ) {
         }
+
+        async fn overview(self, _: context::Context) -> lumen_ipc::service::HostStatus {
+            std::future::pending().await
+        }
+
+        async fn metrics(
+            self,
+            _: context::Context,
+            _: Option<SessionId>,
+        ) -> Vec<(lumen_ipc::process::ProcessId, Vec<lumen_ipc::service::Metric>)> {
+            Vec::new()
+        }
     }
 
     /// Never answers; counts the requests.
@@ -397,6 +409,18 @@ mod tests {
             _: u32,
             _: Option<lumen_ipc::text::Text<256>>,
         ) {
+        }
+
+        async fn overview(self, _: context::Context) -> lumen_ipc::service::HostStatus {
+            std::future::pending().await
+        }
+
+        async fn metrics(
+            self,
+            _: context::Context,
+            _: Option<SessionId>,
+        ) -> Vec<(lumen_ipc::process::ProcessId, Vec<lumen_ipc::service::Metric>)> {
+            Vec::new()
         }
     }
 

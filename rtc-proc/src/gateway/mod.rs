@@ -22,15 +22,18 @@
 //! | [`assets`] | the client's files, from memory |
 //! | [`certificate`] | the page's certificate, and whether it can be used |
 //! | [`cookie`] | the login cookie |
+//! | [`exposition`] | metrics in the format of Prometheus |
 //! | [`forwarded`] | the client of a request, also behind a trusted proxy |
 //! | [`halves`] | the key of a login, one half in a cookie and one in the page |
 //! | [`headers`] | the headers of every response |
 //! | [`login`] | the body of a login |
+//! | [`observer`] | who may see metrics and readiness |
 //! | [`opening`] | whether a connection is the gateway's or the relay's, on a shared port |
 //! | [`origin`] | `Host` and `Origin`: which name, and whose page |
 //! | [`policy`] | confinement |
 //! | [`path`] | the page's path, whether a proxy strips it or not |
 //! | [`quota`] | how many connections, how many messages |
+//! | [`readiness`] | whether a browser could get a picture |
 //! | [`refusal`] | why a request is refused |
 //! | [`self_signed`] | a certificate of the gateway's own |
 //! | [`shell`] | sockets, timers, links |
@@ -41,15 +44,18 @@
 pub mod assets;
 pub mod certificate;
 pub mod cookie;
+pub mod exposition;
 pub mod forwarded;
 pub mod halves;
 pub mod headers;
 pub mod login;
+pub mod observer;
 pub mod opening;
 pub mod origin;
 pub mod path;
 pub mod policy;
 pub mod quota;
+pub mod readiness;
 pub mod refusal;
 pub mod self_signed;
 pub mod shell;

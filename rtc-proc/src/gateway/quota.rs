@@ -273,6 +273,8 @@ fn subscriber(address: IpAddr) -> IpAddr {
 #[derive(Clone, Debug)]
 pub struct MessageBudget {
     left: u32,
+    most: u32,
+    interval: Duration,
     filled: Instant,
 }
 
@@ -283,15 +285,21 @@ impl MessageBudget {
     /// A full bucket.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { left: Self::MOST, filled: now }
+        Self::of(now, Self::MOST, Self::INTERVAL)
+    }
+
+    /// A full bucket of another size, which gains one more after each interval.
+    #[must_use]
+    pub fn of(now: Instant, most: u32, interval: Duration) -> Self {
+        Self { left: most, most, interval: interval.max(Duration::from_millis(1)), filled: now }
     }
 
     /// Takes one message out of the bucket; `false` when it is empty.
     pub fn take(&mut self, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(self.filled).as_millis();
-        let gained = u32::try_from(elapsed / Self::INTERVAL.as_millis()).unwrap_or(u32::MAX);
-        self.filled += Self::INTERVAL.saturating_mul(gained);
-        self.left = self.left.saturating_add(gained).min(Self::MOST);
+        let gained = u32::try_from(elapsed / self.interval.as_millis()).unwrap_or(u32::MAX);
+        self.filled += self.interval.saturating_mul(gained);
+        self.left = self.left.saturating_add(gained).min(self.most);
         let any = self.left > 0;
         self.left = self.left.saturating_sub(1);
         any

@@ -46,8 +46,12 @@ pub enum Refusal {
     LoginNeeded,
     /// The account has no desktop here.
     NoDesktop,
+    /// Metrics are asked for too often.
+    AskedTooOften,
     /// No resource has this path.
     NotFound,
+    /// Whoever asks may not see how Lumen is.
+    NotForYou,
     /// The gateway needs no login and was reached by a name other than localhost.
     NotLoopback {
         /// That name.
@@ -118,6 +122,7 @@ impl Refusal {
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
+            Self::AskedTooOften => "asked-too-often",
             Self::BadForwarded { .. } => "bad-forwarded",
             Self::BadHost => "bad-host",
             Self::BadLogin => "bad-login",
@@ -129,6 +134,7 @@ impl Refusal {
             Self::LoginNeeded => "login-needed",
             Self::NoDesktop => "no-desktop",
             Self::NotFound => "not-found",
+            Self::NotForYou => "forbidden",
             Self::NotLoopback { .. } => "not-loopback",
             Self::NoUpgrade => "no-upgrade",
             Self::OtherUser => "other-user",
@@ -144,9 +150,10 @@ impl Refusal {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::BadForwarded { .. } | Self::BadHost | Self::BadLogin => StatusCode::BAD_REQUEST,
-            Self::ForeignOrigin(_) | Self::NotLoopback { .. } | Self::OtherUser => {
-                StatusCode::FORBIDDEN
-            }
+            Self::ForeignOrigin(_)
+            | Self::NotForYou
+            | Self::NotLoopback { .. }
+            | Self::OtherUser => StatusCode::FORBIDDEN,
             Self::LoginTooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LoginTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::LoginType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -154,7 +161,7 @@ impl Refusal {
             Self::NoDesktop => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoUpgrade => StatusCode::UPGRADE_REQUIRED,
-            Self::TooManyAttempts { .. } | Self::TooManyConnections => {
+            Self::AskedTooOften | Self::TooManyAttempts { .. } | Self::TooManyConnections => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -180,7 +187,7 @@ impl Refusal {
     pub const fn retry_after_seconds(&self) -> Option<u16> {
         match self {
             Self::TooManyAttempts { retry_after_seconds } => Some(*retry_after_seconds),
-            Self::TooManyConnections | Self::Unavailable => Some(1),
+            Self::AskedTooOften | Self::TooManyConnections | Self::Unavailable => Some(1),
             _ => None,
         }
     }
@@ -189,6 +196,8 @@ impl Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::AskedTooOften => f.write_str("This is asked too often."),
+            Self::NotForYou => f.write_str("Forbidden."),
             Self::BadForwarded { header } => write!(
                 f,
                 "The proxy sent a {header} header that cannot be understood; see {GUIDE}."

@@ -8,6 +8,7 @@ mod proxy;
 mod relay;
 mod rig;
 mod tls;
+mod watching;
 
 use std::os::unix::net::UnixStream;
 

@@ -20,11 +20,13 @@ use lumen_ipc::{
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
         login::{Answers, Prompt, Prompts, Style},
+        session::TokenDigest,
         signalling::{Sdp, ToGateway, ToRtc},
     },
+    process::ProcessId,
     service::{
-        AppNews, AppState, AuthMode, Broker, GatewayConfig, Handover, Refusal, RelayCredentials,
-        RelayPair,
+        AppNews, AppState, AuthMode, Broker, GatewayConfig, Handover, HostStatus, Metric, Refusal,
+        RelayCredentials, RelayPair,
     },
     text::{Secret, Text},
     tls::Tls,
@@ -129,6 +131,9 @@ struct Supervisor {
     /// The newest news that every page has been told.
     told: watch::Sender<u32>,
     logins: Logins,
+    /// What those are told who watch over it.
+    overview: Option<HostStatus>,
+    metrics: Vec<(ProcessId, Vec<Metric>)>,
 }
 
 /// How a page is served.
@@ -141,6 +146,7 @@ struct Page {
     tls: Tls,
     /// The pair that is granted at the start.
     certificate: Vec<u8>,
+    metrics_token: Option<TokenDigest>,
 }
 
 /// The supervisor's side of the app.
@@ -160,7 +166,16 @@ impl Supervisor {
         });
         let (tell, told) = watch::channel(0);
         let logins = Logins::default();
-        let broker = Self { relay, tried: None, judge: None, app, told: tell, logins };
+        let broker = Self {
+            relay,
+            tried: None,
+            judge: None,
+            app,
+            told: tell,
+            logins,
+            overview: None,
+            metrics: Vec::new(),
+        };
         (broker, App { news, told })
     }
 }
@@ -284,6 +299,19 @@ impl Broker for Supervisor {
         }
     }
 
+    async fn overview(self, _: Context) -> HostStatus {
+        self.overview.clone().expect("the test has none")
+    }
+
+    async fn metrics(
+        self,
+        _: Context,
+        session: Option<SessionId>,
+    ) -> Vec<(ProcessId, Vec<Metric>)> {
+        let whose = self.metrics.iter().filter(|(process, _)| process.session() == session);
+        whose.cloned().collect()
+    }
+
     async fn start_app(self, _: Context, session: SessionId) -> Result<(), Refusal> {
         Err(Refusal::because(format!("The app of desktop {} runs.", session.0)))
     }
@@ -400,8 +428,20 @@ impl Rig {
         (Self::start_page(AuthMode::Token, supervisor(broker), page).await, judged)
     }
 
+    /// With a supervisor that has this to say to those who watch over it, who have a token or are proxies.
+    pub(crate) async fn start_watched(
+        (overview, metrics): (HostStatus, Vec<(ProcessId, Vec<Metric>)>),
+        metrics_token: Option<TokenDigest>,
+        trusted: &[&str],
+    ) -> Self {
+        let broker = Supervisor { overview: Some(overview), metrics, ..Supervisor::new(false).0 };
+        let trusted = trusted.iter().map(|text| text.parse().expect("a network")).collect();
+        let page = Page { trusted, metrics_token, ..Page::default() };
+        Self::start_page(AuthMode::Token, supervisor(broker), page).await
+    }
+
     async fn start_page(auth: AuthMode, broker: UnixStream, page: Page) -> Self {
-        let Page { trusted, base, handover, link, tls, certificate } = page;
+        let Page { trusted, base, handover, link, tls, certificate, metrics_token } = page;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("bound");
@@ -412,6 +452,7 @@ impl Rig {
             hostname: Text::new("desk").expect("short"),
             handover,
             tls,
+            metrics_token,
         };
         let granted = (tls != Tls::Off).then(|| sealed::seal("test", &certificate).expect("memfd"));
         let certificate = Beginning::new(&config, granted.into_iter().collect()).expect("a pair");

@@ -35,6 +35,7 @@ pub(super) fn host(
         front_door,
         sign_in: values.sign_in()?,
         lifetimes: values.lifetimes()?,
+        metrics_token: values.path(Key::MetricsTokenFile),
         public_address: values.public_address()?,
         relay: values.relay()?,
         log: values.log()?,

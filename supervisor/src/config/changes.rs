@@ -30,7 +30,7 @@ impl HostConfig {
     }
 
     /// The options that cannot change while the host runs, and their values as text.
-    fn fixed(&self) -> [(&'static str, String); 15] {
+    fn fixed(&self) -> [(&'static str, String); 16] {
         let Self {
             name,
             front_door,
@@ -39,6 +39,7 @@ impl HostConfig {
             auth,
             sign_in,
             lifetimes: _,
+            metrics_token,
             public_address,
             relay,
             log: _,
@@ -56,6 +57,7 @@ impl HostConfig {
             ("auth", format!("{auth:?}")),
             ("login-socket", sign_in.socket.display().to_string()),
             ("login-groups", groups.collect::<Vec<_>>().join(",")),
+            ("metrics-token-file", format!("{metrics_token:?}")),
             ("public-address", format!("{public_address:?}")),
             ("relay", relay.is_some().to_string()),
             ("relay-port", format!("{:?}", relay.as_ref().map(|relay| relay.port))),
@@ -98,6 +100,7 @@ mod tests {
             ("--login-socket /x", vec!["login-socket"]),
             ("--login-groups staff", vec!["login-groups"]),
             ("--tls on", vec!["tls, tls-cert, tls-key"]),
+            ("--metrics-token-file /t", vec!["metrics-token-file"]),
             ("--public-address 203.0.113.5", vec!["public-address"]),
             ("--relay off", vec!["relay", "relay-port"]),
             ("--relay-port 9", vec!["relay-port"]),

@@ -143,6 +143,8 @@ pub struct HostConfig {
     pub sign_in: SignIn,
     /// How long logins last.
     pub lifetimes: Lifetimes,
+    /// The file with the token of those who may see metrics from elsewhere.
+    pub metrics_token: Option<PathBuf>,
     /// The public address of this host, if it differs from its own.
     pub public_address: Option<IpAddr>,
     /// The relay; `None` for none.

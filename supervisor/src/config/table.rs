@@ -84,6 +84,7 @@ mod tests {
             LoginIdle,
             LoginLife,
             LoginSocket,
+            MetricsTokenFile,
             Name,
             Pad,
             PadGrace,

@@ -413,6 +413,8 @@ fn broker_samples() -> Vec<Vec<u8>> {
             refused: Some(Text::truncated("it has expired")),
         }),
         reply(BrokerResponse::CertificateJudged(())),
+        request(BrokerRequest::Metrics { session: Some(SessionId(3)) }),
+        reply(BrokerResponse::Metrics(Vec::new())),
     ]
 }
 

@@ -219,5 +219,6 @@ pub(crate) fn bad_config() -> WorkerConfig {
         hostname: Text::default(),
         handover: Handover::default(),
         tls: Tls::Off,
+        metrics_token: None,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lumen_ipc::{
     front_door::FrontDoor,
+    message::session::TokenDigest,
     service::{AuthMode, GatewayConfig},
     text::Text,
     tls::Tls,
@@ -15,6 +16,7 @@ use super::{
     broker::Broker,
     exchange::Orders,
     figures::Figures,
+    watching::Watching,
 };
 
 /// Cheap to clone: each request gets a clone.
@@ -32,6 +34,9 @@ pub(super) struct App {
     /// Becomes true when the gateway drains.
     pub(super) draining: watch::Receiver<bool>,
     pub(super) figures: Figures,
+    /// The token of those who may see metrics from elsewhere, if there is one.
+    pub(super) metrics_token: Option<TokenDigest>,
+    pub(super) watching: Watching,
 }
 
 impl App {
@@ -53,6 +58,8 @@ impl App {
             exchange,
             draining,
             figures,
+            metrics_token: config.metrics_token,
+            watching: Watching::new(),
         }
     }
 }

@@ -14,7 +14,8 @@ use lumen_ipc::{
     lease::Lease,
     login::{Login, LoginId, LoginRefusal, Method, Progress, SignedIn},
     message::{grants::LossReason, login::Answers},
-    service::{AppNews, BrokerClient, Refusal, RelayPair},
+    process::ProcessId,
+    service::{AppNews, BrokerClient, HostStatus, Metric, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
 };
@@ -40,6 +41,8 @@ const MOST_SIGN_INS: usize = 8;
 /// How long it may take to answer with relay credentials, which a viewer can do without.
 const RELAY_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long it may take to ask all workers.
+const WATCH_PATIENCE: Duration = Duration::from_secs(8);
 /// How long to wait for news of the app before the request is repeated.
 const NEWS_PATIENCE: Duration = Duration::from_secs(3600);
 
@@ -174,6 +177,23 @@ impl Broker {
     pub(super) async fn watch_app(&self, seen: u32) -> Option<AppNews> {
         let client = self.client().ok()?;
         client.watch_app(deadline_in(NEWS_PATIENCE), seen).await.ok()?
+    }
+
+    /// The state of everything, for those who watch over it; `None` without an answer.
+    pub(super) async fn overview(&self) -> Option<HostStatus> {
+        let client = self.client().ok()?;
+        let reply = client.overview(deadline_in(WATCH_PATIENCE)).await;
+        reply.map_err(|error| unavailable(&error)).ok()
+    }
+
+    /// The metrics of a session's workers, or of the host's own.
+    pub(super) async fn metrics(
+        &self,
+        session: Option<SessionId>,
+    ) -> Option<Vec<(ProcessId, Vec<Metric>)>> {
+        let client = self.client().ok()?;
+        let reply = client.metrics(deadline_in(WATCH_PATIENCE), session).await;
+        reply.map_err(|error| unavailable(&error)).ok()
     }
 
     /// Requests a start of the app of `session`.

@@ -16,6 +16,7 @@ mod routes;
 mod server;
 mod socket;
 mod tls;
+mod watching;
 
 use std::{
     io,

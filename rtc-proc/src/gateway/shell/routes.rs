@@ -40,7 +40,7 @@ use super::{
     broker::LoginError,
     entrance::{Visit, enter},
     server::Client,
-    socket,
+    socket, watching,
 };
 
 /// How to sign in, if not by a token.
@@ -52,6 +52,8 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) fn router(app: App) -> Router {
     let inside = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(watching::ready))
+        .route("/metrics", get(watching::metrics))
         .route("/login", post(log_in))
         // Browsers send `Origin` only with requests that may change something: so the client posts.
         .route("/api/session", get(session).post(session))

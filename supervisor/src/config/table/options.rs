@@ -26,7 +26,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 43] = [
+pub const OPTIONS: [OptionRow; 44] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -233,6 +233,17 @@ pub const OPTIONS: [OptionRow; 43] = [
         placeholder: Some("TIME"),
         default: "30d",
         help: "How long a login lasts at most, even while a page uses it: a number with s, m, h or d.",
+        commands: HOST,
+    },
+    OptionRow {
+        key: Key::MetricsTokenFile,
+        name: "metrics-token-file",
+        short: None,
+        environment: "LUMEN_METRICS_TOKEN_FILE",
+        placeholder: Some("FILE"),
+        default: "",
+        help: "File with the token by which programs elsewhere may ask for /metrics and /readyz; without it \
+               only those of this machine may, and none through a proxy.",
         commands: HOST,
     },
     OptionRow {

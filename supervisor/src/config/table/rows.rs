@@ -70,6 +70,8 @@ pub enum Key {
     LoginLife,
     /// The socket at which accounts sign in.
     LoginSocket,
+    /// The file with the token for metrics.
+    MetricsTokenFile,
     /// The name of the running desktop.
     Name,
     /// Which device virtual gamepads imitate.

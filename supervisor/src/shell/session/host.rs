@@ -14,7 +14,7 @@ use super::{
     super::{
         certificate,
         event::{Event, FromHost},
-        service,
+        inquiry,
     },
     Session,
     host_link::Page,
@@ -157,13 +157,13 @@ impl Session {
                 let client =
                     self.crew.clients(self.id()).into_iter().find(|(id, _)| id.kind() == worker);
                 return self.reply(number, async move {
-                    Answer::Metrics(service::metrics_of(client.map(|(_, client)| client)).await)
+                    Answer::Metrics(inquiry::metrics_of(client.map(|(_, client)| client)).await)
                 });
             }
             Question::Status => {
                 let (status, clients) = (self.status(), self.crew.clients(self.id()));
                 return self.reply(number, async move {
-                    Answer::Status(service::with_summaries(status, clients).await)
+                    Answer::Status(inquiry::with_summaries(status, clients).await)
                 });
             }
         };

@@ -24,7 +24,7 @@ use super::{
         activation::{self, Activation, Page},
         certificate::Certificate,
         enclosure::Origin,
-        owner,
+        metrics_token, owner,
         places::{self, Listener, Temporary},
         relay::{Relay, Whereabouts},
         sockets::{self, Door},
@@ -95,6 +95,7 @@ impl HostStage {
         let places: Vec<_> = ground.state.iter().chain([&ground.home.directory]).cloned().collect();
         let certificate =
             Certificate::set(&config.tls, &places, &ground.home.certificate(&config.name))?;
+        let metrics_token = config.metrics_token.as_deref().map(metrics_token::read).transpose()?;
         let mut memory = memory();
         let door = match sockets.page {
             Some(Page { socket, listen }) => Door { socket, listen, file: None },
@@ -130,6 +131,7 @@ impl HostStage {
             hostname: fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned()),
             relay_addresses,
+            metrics_token,
         };
         let plan = plan::host(config, &facts);
         let directory = config.workers_dir.as_deref();

@@ -31,6 +31,7 @@ use super::{
     enclosure::Origin,
     fence::{self, Found, Namespaces, NoFence, Refused},
     helpers::HelperError,
+    metrics_token::MetricsTokenError,
     places::{self, PlaceError},
     programs::{self, MissingWorker},
     relay::RelayError,
@@ -85,6 +86,9 @@ pub(crate) enum StageError {
     /// A helper cannot be started.
     #[error(transparent)]
     Helper(#[from] HelperError),
+    /// The token for metrics cannot be read.
+    #[error(transparent)]
+    MetricsToken(#[from] MetricsTokenError),
     /// A worker's program is missing.
     #[error(transparent)]
     MissingWorker(#[from] MissingWorker),
