@@ -300,7 +300,7 @@ impl Broker for Supervisor {
     }
 
     async fn overview(self, _: Context) -> HostStatus {
-        self.overview.clone().expect("the test has none")
+        self.overview.expect("the test has none")
     }
 
     async fn metrics(

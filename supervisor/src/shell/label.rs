@@ -4,11 +4,12 @@
 //! `lumen run` is its host's name, which the lock of the admin socket reserves. That of `lumen
 //! session` contains a dot, which no host's name does, and has a lock of its own.
 
-use std::fs::File;
+use nix::unistd::Uid;
 
-use nix::{fcntl::Flock, unistd::Uid};
-
-use super::places::{self, PlaceError};
+use super::{
+    lock_file::{LockFile, NotTaken},
+    places::PlaceError,
+};
 use crate::{admin::Home, config::InstanceName};
 
 /// Most sessions of one user, over all hosts.
@@ -18,7 +19,7 @@ const MOST: u32 = 1024;
 #[derive(Debug)]
 pub(crate) struct Label {
     text: String,
-    _lock: Option<Flock<File>>,
+    _lock: Option<LockFile>,
 }
 
 impl Label {
@@ -33,10 +34,10 @@ impl Label {
         let kind = if Uid::effective().is_root() { "root" } else { "session" };
         for number in 1..=MOST {
             let text = format!("{kind}.{number}");
-            match places::lock(&home.directory.join(format!("{text}.lock"))) {
+            match LockFile::take(&home.directory.join(format!("{text}.lock"))) {
                 Ok(lock) => return Ok(Self { text, _lock: Some(lock) }),
-                Err(PlaceError::Taken(_)) => {}
-                Err(error) => return Err(error),
+                Err(NotTaken::InUse(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Err(PlaceError::Taken(home.directory.clone()))
@@ -64,6 +65,9 @@ mod tests {
         let freed = first.as_str().to_owned();
         drop(first);
         assert_eq!(take().as_str(), freed);
+        drop(second);
+        let left = std::fs::read_dir(&directory).expect("ours").count();
+        assert_eq!(left, 0, "a lock goes with its session");
         std::fs::remove_dir_all(directory).expect("ours");
     }
 }

@@ -28,6 +28,7 @@ mod inquiry;
 mod keeper;
 mod label;
 mod link;
+mod lock_file;
 mod log;
 mod manager;
 mod metrics_token;

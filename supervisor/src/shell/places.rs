@@ -2,12 +2,12 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder},
     io,
     os::{
         fd::AsRawFd,
         unix::{
-            fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+            fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
             net::UnixListener,
         },
     },
@@ -15,7 +15,6 @@ use std::{
 };
 
 use nix::{
-    fcntl::{Flock, FlockArg},
     sys::{
         prctl,
         socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, socket},
@@ -23,6 +22,7 @@ use nix::{
     unistd::{AccessFlags, Gid, Uid, access, setegid, seteuid},
 };
 
+use super::lock_file::{LockFile, NotTaken};
 use crate::plan::Identity;
 
 /// Why a place cannot be used.
@@ -54,6 +54,15 @@ pub(crate) enum PlaceError {
     /// Another desktop uses it.
     #[error("another Lumen uses {0} already; give this one another --name")]
     Taken(PathBuf),
+}
+
+impl From<NotTaken> for PlaceError {
+    fn from(error: NotTaken) -> Self {
+        match error {
+            NotTaken::InUse(path) => Self::Taken(path),
+            NotTaken::Io { path, source } => Self::Io { path, source },
+        }
+    }
 }
 
 /// A file or directory that is removed on drop.
@@ -140,7 +149,7 @@ pub(crate) struct Listener {
 pub(crate) struct Place {
     /// Removed before the lock is released; `None` where the service manager made it.
     _file: Option<Temporary>,
-    _lock: Flock<File>,
+    _lock: LockFile,
 }
 
 impl Listener {
@@ -183,12 +192,12 @@ pub(crate) fn adopt(path: &Path, socket: UnixListener) -> Result<Listener, Place
 }
 
 /// The lock of a socket's path.
-fn lock_beside(path: &Path) -> Result<Flock<File>, PlaceError> {
+fn lock_beside(path: &Path) -> Result<LockFile, PlaceError> {
     let mut lock_path = path.as_os_str().to_owned();
     lock_path.push(".lock");
-    lock(Path::new(&lock_path)).map_err(|error| match error {
-        PlaceError::Taken(_) => PlaceError::Taken(path.to_owned()),
-        other => other,
+    LockFile::take(Path::new(&lock_path)).map_err(|error| match error {
+        NotTaken::InUse(_) => PlaceError::Taken(path.to_owned()),
+        NotTaken::Io { path, source } => PlaceError::Io { path, source },
     })
 }
 
@@ -208,22 +217,6 @@ fn bind_private(
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(at(path))?;
     socket.set_nonblocking(true).map_err(at(path))?;
     Ok(socket)
-}
-
-/// Takes an exclusive lock for as long as the value lives.
-pub(crate) fn lock(path: &Path) -> Result<Flock<File>, PlaceError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(path)
-        .map_err(at(path))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        nix::errno::Errno::EWOULDBLOCK => PlaceError::Taken(path.to_owned()),
-        other => at(path)(other.into()),
-    })
 }
 
 /// Does something on disk as another user: what is created belongs to that user, and a trap in that

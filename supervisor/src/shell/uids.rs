@@ -10,19 +10,15 @@
 //!   not end is left out, and so is one that a container has. When it is given back, they are ended again.
 
 use std::{
-    fs::{self, File},
     ops::RangeInclusive,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use nix::{
-    fcntl::Flock,
-    unistd::{Gid, Group, Uid, User},
-};
+use nix::unistd::{Gid, Group, Uid, User};
 
 use super::{
     evict::{self, Contained},
+    lock_file::{LockFile, NotTaken},
     places::{self, PlaceError},
     proc,
 };
@@ -88,8 +84,8 @@ pub(crate) struct Leases(Vec<Lease>);
 #[derive(Debug)]
 struct Lease {
     identity: Identity,
-    path: PathBuf,
-    _lock: Flock<File>,
+    /// systemd takes and gives up these names in the same way.
+    _lock: LockFile,
 }
 
 impl Pool {
@@ -149,17 +145,10 @@ impl Pool {
     }
 
     fn lock(&self, identity: Identity) -> Result<Option<Lease>, PlaceError> {
-        let path = self.directory.join(identity.uid.to_string());
-        loop {
-            let lock = match places::lock(&path) {
-                Err(PlaceError::Taken(_)) => return Ok(None),
-                locked => locked?,
-            };
-            // Whoever gave it back removed the file after it was opened here: somebody else may have
-            // another file of this name.
-            if lock.metadata().map_err(places::at(&path))?.nlink() > 0 {
-                return Ok(Some(Lease { identity, path, _lock: lock }));
-            }
+        match LockFile::take(&self.directory.join(identity.uid.to_string())) {
+            Ok(lock) => Ok(Some(Lease { identity, _lock: lock })),
+            Err(NotTaken::InUse(_)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -194,10 +183,6 @@ impl Drop for Leases {
             .partition(|user| Role::Desktop.uids().contains(&user.uid));
         evict::clear(&desktops, Contained::End).report();
         evict::clear(&workers, Contained::Spare).report();
-        for lease in &self.0 {
-            // As systemd does, while the lock is held. A file that stays does no harm.
-            let _ = fs::remove_file(&lease.path);
-        }
     }
 }
 
