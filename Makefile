@@ -45,6 +45,30 @@ test-vm: ## install what is missing and run the tests that need a kernel of thei
 	@tests/install.sh vm
 	@CARGO=$(CARGO) tests/vm/run.sh $(TESTS)
 
+.PHONY: test-vm-long
+test-vm-long: ## the same, with the tests that take long
+	@echo '==> test-vm-long: installing what is missing'
+	@tests/install.sh vm
+	@CARGO=$(CARGO) tests/vm/run.sh --long
+
+.PHONY: deb
+deb: ## install what is missing, build release, and make lumen.deb of it, in target/
+	@$(MAKE) --no-print-directory package KIND=deb
+
+.PHONY: rpm
+rpm: ## the same as lumen.rpm
+	@$(MAKE) --no-print-directory package KIND=rpm
+
+.PHONY: package
+package:
+	@echo '==> $(KIND): installing what is missing'
+	@tests/install.sh $(KIND)
+	@echo '==> $(KIND): building (release; a few minutes the first time)'
+	@$(CARGO) build --release --locked --workspace --exclude lumen-tests --bins
+	@$(CARGO) build --release --locked $(RELAY) --bins
+	@systemd/package/build.sh $(KIND) $(BUILT)/release $(BUILT)/lumen.$(KIND)
+	@ls -l $(BUILT)/lumen.$(KIND)
+
 .PHONY: storm
 storm: ## install what is missing and kill 300 workers at random (KILLS=N for another number; ten minutes)
 	@echo '==> storm: installing what is missing'

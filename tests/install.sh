@@ -7,6 +7,8 @@
 #                            coturn, to compare the relay with, and nginx, a proxy
 #   tests/install.sh fresh   tools for building bare systems, and the browser that tests them
 #   tests/install.sh fuzz    what building the fuzz targets needs
+#   tests/install.sh deb     what building Lumen and packing it for Debian needs
+#   tests/install.sh rpm     the same for Fedora and its kind
 #   tests/install.sh vm      tools for building Lumen, and for building and running the tests' VM
 #
 # Each need is a probe and the Debian package that satisfies it. A probe tests what is used (a
@@ -79,13 +81,21 @@ command:mmdebstrap               mmdebstrap
 command:newuidmap                uidmap
 path:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '
+DEB='
+command:dpkg-shlibdeps           dpkg-dev
+command:lintian                  lintian
+command:strip                    binutils
+command:xz                       xz-utils
+'
+RPM='
+command:strip                    binutils
+'
 VM='
 command:genext2fs                genext2fs
 command:mmdebstrap               mmdebstrap
 command:newuidmap                uidmap
 command:qemu-system-x86_64       qemu-system-x86
 path:/usr/sbin/resize2fs         e2fsprogs
-command:strip                    binutils
 path:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '
 
@@ -271,13 +281,14 @@ PYTHON
         --require-hashes --only-binary :all: --requirement "$list"
 }
 
-# Checks what others wrote. Not optimised: that would take longer than all that it has to do.
-ensure_cargo_deny() {
-    local version=0.20.2 tools=tests/.artifacts/tools
-    "$tools/bin/cargo-deny" --version 2>/dev/null | grep -qxF "cargo-deny $version" && return
-    say "building cargo-deny $version into $tools"
+# ensure_tool NAME VERSION [OPTION...]: a program of cargo's, for this checkout alone. Not optimised: that would
+# take longer than all that it has to do.
+ensure_tool() {
+    local name=$1 version=$2 tools=tests/.artifacts/tools
+    grep -qsF "\"$name $version (" "$tools/.crates.toml" && return
+    say "building $name $version into $tools"
     CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug \
-        --version "$version" --root "$tools" --target-dir "$tools/build" cargo-deny
+        --version "$version" --root "$tools" --target-dir "$tools/build" "${@:3}" "$name"
     rm -rf "$tools/build"
 }
 
@@ -320,11 +331,19 @@ main() {
             require_rust
             needs=$BUILD
             ;;
+        deb)
+            require_rust
+            needs=$BUILD$DEB
+            ;;
+        rpm)
+            require_rust
+            needs=$BUILD$RPM
+            ;;
         vm)
             require_rust
-            needs=$BUILD$VM
+            needs=$BUILD$DEB$VM
             ;;
-        *) say 'usage: tests/install.sh run|test|fresh|fuzz|vm' >&2; exit 2 ;;
+        *) say 'usage: tests/install.sh run|test|fresh|fuzz|deb|rpm|vm' >&2; exit 2 ;;
     esac
     packages=$(missing_of "$needs" | sort -u | tr '\n' ' ')
     if [ -n "$packages$wants_desktop" ]; then
@@ -333,7 +352,12 @@ main() {
     [ "$1" != test ] || ensure_test_user
     [ "$1" != test ] || ensure_tun
     [ "$1" != test ] || ensure_aiortc
-    [ "$1" != test ] || ensure_cargo_deny
+    case $1 in
+        # Checks what others wrote.
+        test) ensure_tool cargo-deny 0.20.2 ;;
+        deb | vm) ensure_tool cargo-deb 3.8.0 --no-default-features ;;
+        rpm) ensure_tool cargo-generate-rpm 0.21.1 --no-default-features ;;
+    esac
 }
 
 main "$@"

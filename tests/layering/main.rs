@@ -8,6 +8,7 @@
 mod circles;
 mod claims;
 mod messages;
+mod packed;
 mod recipes;
 mod sources;
 mod workspace;
@@ -71,6 +72,46 @@ fn every_message_of_a_picture_or_of_input_names_its_output_or_stream() -> Result
 fn recipes_and_documents_fetch_only_what_a_list_pins() -> Result<()> {
     let open = recipes::open_commands()?;
     assert!(open.is_empty(), "--locked, --require-hashes or npm ci is missing: {open:#?}");
+    Ok(())
+}
+
+#[test]
+fn packages_of_both_kinds_have_the_same_files() -> Result<()> {
+    let workspace = Workspace::read()?;
+    let (deb, rpm) = (packed::deb(&workspace)?, packed::rpm(&workspace)?);
+    assert_eq!(packed::as_an_rpm(&deb), rpm);
+    Ok(())
+}
+
+#[test]
+fn packages_have_every_program_unit_and_manual_page() -> Result<()> {
+    let (workspace, relays) = (Workspace::read()?, Workspace::read_relays()?);
+    let packed = packed::deb(&workspace)?;
+    let mut lacking = packed::files_to_pack()?;
+    let programs = workspace.programs_without(&["lumen-tests", "lumen-liar"]);
+    lacking.extend(
+        programs
+            .iter()
+            .chain(&relays.programs_without(&[]))
+            .map(|program| format!("target/release/{program}")),
+    );
+    assert!(lacking.len() > 20, "more is to be packed than {lacking:?}");
+    lacking.retain(|source| !packed.iter().any(|file| file.source == *source));
+    assert!(lacking.is_empty(), "supervisor/Cargo.toml packs none of {lacking:#?}");
+    Ok(())
+}
+
+#[test]
+fn packages_pack_what_is_there_and_keep_what_administrators_change() -> Result<()> {
+    let workspace = Workspace::read()?;
+    let mut wrong = packed::sources_that_are_not_there(&packed::deb(&workspace)?);
+    wrong.extend(packed::sources_that_are_not_there(&packed::rpm(&workspace)?));
+    for file in packed::deb(&workspace)?.iter().chain(&packed::rpm(&workspace)?) {
+        if file.place.starts_with("etc/") != file.is_configuration {
+            wrong.push(file.place.clone());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     Ok(())
 }
 

@@ -29,6 +29,15 @@ struct Package {
     /// Its origin; `None` for a folder of this repository.
     source: Option<String>,
     manifest_path: String,
+    targets: Vec<Target>,
+    /// What other tools keep in its manifest.
+    metadata: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +119,24 @@ impl Workspace {
             }
         }
         Ok(seen.iter().map(|id| self.name(id)).collect())
+    }
+
+    /// The programs of the packages of these sources but those of `other`.
+    pub(crate) fn programs_without(&self, others: &[&str]) -> BTreeSet<String> {
+        let members = self.metadata.workspace_members.iter();
+        let packages = members
+            .filter_map(|id| self.metadata.packages.iter().find(|package| package.id == *id));
+        let ours = packages.filter(|package| !others.contains(&package.name.as_str()));
+        let targets = ours.flat_map(|package| &package.targets);
+        let programs = targets.filter(|target| target.kind.iter().any(|kind| kind == "bin"));
+        programs.map(|target| target.name.clone()).collect()
+    }
+
+    /// What another tool keeps in the manifest of `package`.
+    pub(crate) fn kept_by(&self, tool: &str, package: &str) -> Result<&serde_json::Value> {
+        let found = self.metadata.packages.iter().find(|other| other.name == package);
+        let kept = found.and_then(|package| package.metadata.as_ref()?.get(tool));
+        kept.with_context(|| format!("{package} has no [package.metadata.{tool}]"))
     }
 
     /// Packages that come from these sources, not from a registry.
