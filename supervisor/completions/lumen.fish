@@ -37,6 +37,7 @@ complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-socket -r 
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-groups -x -d 'The groups whose members may sign in with a password'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-idle -x -d 'How long a login lasts while no page uses it'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-life -x -d 'How long a login lasts at most, even while a page uses it'
+complete -c lumen -n '__fish_seen_subcommand_from run serve' -l metrics-token-file -r -F -d 'File with the token by which programs elsewhere may ask for /metrics and /readyz'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l user -x -a '(__fish_complete_users)' -d 'User of the desktop'
 complete -c lumen -n '__fish_seen_subcommand_from run session doctor' -l udp-listen -x -a 'auto' -d 'Address of picture and input'
 complete -c lumen -n '__fish_seen_subcommand_from run session doctor' -l udp-port -x -d 'UDP port for picture and input'
