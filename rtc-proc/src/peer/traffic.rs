@@ -50,7 +50,7 @@ pub enum Output {
 }
 
 /// Bytes to send from one of our addresses to one of the browser's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Datagram {
     /// Our address.
     pub source: SocketAddr,

@@ -14,6 +14,8 @@ const LEAST_ROUND_TRIP: Duration = Duration::from_millis(5);
 const MOST_ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Browsers ask for a packet no longer than this.
 const ASKED_FOR: Duration = Duration::from_secs(5);
+/// Over so many packets the part is measured that is repaired.
+const PART_OVER: f64 = 128.0;
 /// More repairs than this are not remembered: the pacer holds fewer.
 const MOST_REMEMBERED: usize = 2048;
 
@@ -25,13 +27,21 @@ pub struct Repairs {
     recent: VecDeque<(u16, Instant)>,
     /// The RTP sequence number of the newest packet of a picture.
     newest: Option<u16>,
+    /// The part of the last packets that was repaired, older ones counting less and less.
+    part: f64,
     /// The last packet that is of no use any more, and until when its number means it.
     useless: Option<(u16, Instant)>,
 }
 
 impl Default for Repairs {
     fn default() -> Self {
-        Self { round_trip: LEAST_ROUND_TRIP, recent: VecDeque::new(), newest: None, useless: None }
+        Self {
+            round_trip: LEAST_ROUND_TRIP,
+            recent: VecDeque::new(),
+            newest: None,
+            part: 0.0,
+            useless: None,
+        }
     }
 }
 
@@ -46,6 +56,13 @@ impl Repairs {
         // RFC 3550, section 5.1.
         let number = packet.get(2..).and_then(|rest| rest.first_chunk());
         self.newest = number.map(|number| u16::from_be_bytes(*number)).or(self.newest);
+        self.part -= self.part / PART_OVER;
+    }
+
+    /// The part of the packets that is repaired.
+    #[must_use]
+    pub const fn part(&self) -> f64 {
+        self.part
     }
 
     /// Packets made so far are of no use any more.
@@ -69,6 +86,7 @@ impl Repairs {
             self.recent.pop_front();
         }
         self.recent.push_back((sequence, leaves + self.round_trip));
+        self.part += 1.0 / PART_OVER;
         true
     }
 

@@ -92,6 +92,32 @@ fn all_lost_packets_are_sent_again_however_many_they_are() {
 }
 
 #[test]
+fn picture_whose_last_packet_is_lost_is_there_before_the_next_one() {
+    let mut pair = Pair::connected();
+    pair.show(true, 1000, 0);
+    pair.run(Duration::from_millis(500));
+    // In how many of so many pictures nothing arrived before the next one.
+    let late = |pair: &mut Pair, pictures: u32| {
+        let late = (0..pictures).filter(|index| {
+            let shown = pair.show(false, 600, *index as u8);
+            pair.run(Duration::from_millis(33));
+            !pair.viewer.frames.contains(&shown)
+        });
+        late.count()
+    };
+    assert_eq!(late(&mut pair, 60), 0);
+    let before = pair.datagrams;
+    assert_eq!(late(&mut pair, 60), 0);
+    assert!(pair.datagrams - before < 90, "nothing is sent twice while nothing is lost");
+    pair.loss = Some(10);
+    // Until the loss is known.
+    late(&mut pair, 450);
+    pair.viewer.frames.clear();
+    let late = late(&mut pair, 150);
+    assert!(late <= 5, "{late} of 150 pictures were late at {} bit/s", pair.peer.sending.bps());
+}
+
+#[test]
 fn packet_asked_for_twice_in_a_round_trip_is_sent_again_once() {
     let mut pair = Pair::connected();
     pair.show(true, 3000, 0);
