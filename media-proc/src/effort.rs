@@ -33,6 +33,8 @@ pub enum Effort {
     Quick,
     /// Blocks of 8×8 with motion of their own, of 4×4 with predictions of their own.
     Thorough,
+    /// The same with motion of quarter pixels, deblocking and, in Main profile, arithmetic coding.
+    Thrifty,
 }
 
 /// What is known of the time that pictures take.
@@ -71,7 +73,7 @@ impl Efforts {
         match effort {
             Effort::Quick => self.quick = took,
             Effort::Thorough if took > self.interval / 2 => self.hurried = Some(now + RECOVERY),
-            Effort::Thorough => {}
+            Effort::Thorough | Effort::Thrifty => {}
         }
     }
 }

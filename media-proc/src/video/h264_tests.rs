@@ -8,7 +8,6 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     convert::{Frame, Planes},
-    effort::Effort,
     video::{Quantizer, direct::Decoded},
 };
 
@@ -29,17 +28,23 @@ struct Stream {
     planes: Planes,
     pixels: Vec<u8>,
     top: usize,
+    effort: Effort,
 }
 
 impl Stream {
     fn begin(quantizer: u8) -> Self {
+        Self::with(Tools::Arithmetic, quantizer)
+    }
+
+    fn with(tools: Tools, quantizer: u8) -> Self {
         let mut stream = Self {
-            encoder: Encoder::open(size(), Fps::clamped(60), Kbps::clamped(8000))
+            encoder: Encoder::open(size(), Fps::clamped(60), Kbps::clamped(8000), tools)
                 .expect("x264 opens"),
             decoder: Decoder::new().expect("openh264 opens"),
             planes: Planes::new(size()),
             pixels: vec![0; size().frame_bytes()],
             top: 100,
+            effort: Effort::Quick,
         };
         stream.scroll_to(100);
         stream.encode(PictureKind::Key, &all(), quantizer);
@@ -75,9 +80,8 @@ impl Stream {
             Frame::new(&self.pixels, size().stride_bytes(), size()).expect("covers the size");
         self.planes.update(frame, changed).expect("same size");
         let quantizer = Quantizer::nearest(quantizer);
-        // Either effort, in no order.
-        let effort = if self.top.is_multiple_of(2) { Effort::Quick } else { Effort::Thorough };
-        let picture = Picture { planes: &self.planes, changed, kind, quantizer, effort };
+        let (planes, effort) = (&self.planes, self.effort);
+        let picture = Picture { planes, changed, kind, quantizer, effort };
         let bytes = self.encoder.encode(picture).expect("encodes").bytes.to_vec();
         self.compare(&bytes);
         (bytes.len(), self.encoder.newest == Newest::Direct)
@@ -193,8 +197,8 @@ fn encode_motion_beyond_the_level_is_left_to_x264() {
     // Level 4: vectors of less than 512 rows.
     let tall = FrameSize::new(16, 4096).expect("legal size");
     for (rows, expected) in [(496, true), (512, false)] {
-        let mut encoder =
-            Encoder::open(tall, Fps::clamped(20), Kbps::clamped(8000)).expect("x264 opens");
+        let mut encoder = Encoder::open(tall, Fps::clamped(20), Kbps::clamped(8000), Tools::Fine)
+            .expect("x264 opens");
         let everything = MacroblockMap::whole(tall);
         let mut planes = Planes::new(tall);
         for (kind, top) in
@@ -265,6 +269,120 @@ fn encode_key_after_direct_pictures_begins_anew() {
     assert!(stream.encode(PictureKind::Predicted, &only(LETTER), 14).1);
 }
 
+/// The units of an access unit, without start codes.
+fn units(stream: &[u8]) -> Vec<&[u8]> {
+    let starts: Vec<usize> =
+        (3..stream.len()).filter(|at| stream[at - 3..*at] == [0, 0, 1]).collect();
+    let ends = starts.iter().skip(1).map(|start| start - 3).chain([stream.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &stream[*start..end]).collect()
+}
+
+/// The number of the picture parameter set that a slice of a whole picture names: `first_mb_in_slice`
+/// is one bit, `slice_type` (5 or 7 for one type only) five or seven.
+fn set_of(slice: &[u8]) -> u32 {
+    let bit = |at: usize| u32::from(slice[1 + at / 8] >> (7 - at % 8) & 1);
+    let kind = (1..8).find(|at| bit(*at) == 1).expect("a slice type") - 1;
+    1 - bit(1 + 2 * kind + 1)
+}
+
+/// Noise as soft as a photograph, which moves by parts of a pixel.
+fn drift(stream: &mut Stream, step: usize) {
+    let noise = |x: usize, y: usize| {
+        let mixed = (x / 5 * 1009 + y / 5 * 9176).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        f64::from((mixed >> 56) as u8)
+    };
+    let part = step as f64 * 0.37;
+    let (whole, rest) = (part as usize, part.fract());
+    for (at, pixel) in stream.pixels.chunks_exact_mut(4).enumerate() {
+        let (x, y) = (at % WIDTH + whole, at / WIDTH);
+        let value = noise(x, y) * (1.0 - rest) + noise(x + 1, y) * rest;
+        pixel.fill(value as u8);
+    }
+}
+
+/// Bytes and error of a motion, without the keyframe.
+fn motion(tools: Tools, effort: Effort) -> (usize, f64) {
+    let mut stream = Stream::with(tools, 32);
+    stream.effort = effort;
+    let (mut bytes, mut error) = (0, 0.0);
+    for step in 0..12 {
+        drift(&mut stream, step);
+        let (length, direct) = stream.encode(PictureKind::Predicted, &all(), 32);
+        assert!(!direct);
+        if step > 0 {
+            bytes += length;
+            error += stream.error();
+        }
+    }
+    (bytes, error)
+}
+
+#[test]
+fn encode_thrifty_takes_far_fewer_bytes_of_a_motion_between_pixels() {
+    let (thorough, error) = motion(Tools::Fine, Effort::Thorough);
+    for (tools, percent) in [(Tools::Fine, 40), (Tools::Arithmetic, 35)] {
+        let (thrifty, remains) = motion(tools, Effort::Thrifty);
+        let figures = format!("{thorough} bytes became {thrifty}, error {error} {remains}");
+        assert!(thrifty * 100 <= thorough * percent, "{tools:?}: {figures}");
+        assert!(remains <= error * 1.1, "{tools:?}: {figures}");
+    }
+}
+
+#[test]
+fn encode_thrifty_and_not_by_turns_needs_no_keyframe() {
+    for (tools, expected) in [(Tools::Fine, [0, 0]), (Tools::Arithmetic, [0, 1])] {
+        let mut stream = Stream::with(tools, 30);
+        for step in 0..9 {
+            drift(&mut stream, step);
+            let thrifty = step / 3 == 1;
+            stream.effort = if thrifty { Effort::Thrifty } else { Effort::Quick };
+            let (planes, effort) = (&stream.planes, stream.effort);
+            let (changed, quantizer) = (&all(), Quantizer::nearest(30));
+            let kind = PictureKind::Predicted;
+            let picture = Picture { planes, changed, kind, quantizer, effort };
+            let unit = stream.encoder.encode(picture).expect("encodes");
+            assert!(!unit.key);
+            let bytes = unit.bytes.to_vec();
+            stream.compare(&bytes);
+            let slices = units(&bytes);
+            assert_eq!(slices.len(), 1, "only a slice");
+            assert_eq!(set_of(slices[0]), expected[usize::from(thrifty)], "step {step}");
+        }
+    }
+}
+
+#[test]
+fn encode_key_says_the_profile_of_all_that_follows() {
+    for (tools, profile, sets) in [
+        // Constrained Baseline: obeys the constraints of both.
+        (Tools::Fine, [66, 0xC0], vec![7, 8, 5]),
+        (Tools::Arithmetic, [77, 0x40], vec![7, 8, 6, 7, 8, 5]),
+    ] {
+        let mut stream = Stream::with(tools, 30);
+        for effort in [Effort::Quick, Effort::Thrifty, Effort::Thrifty, Effort::Quick] {
+            stream.effort = effort;
+            // Only a picture between two keyframes has the effort take effect.
+            stream.fill(LETTER, [0, 0, 200]);
+            stream.encode(PictureKind::Predicted, &all(), 30);
+            let (planes, changed, kind) = (&stream.planes, &all(), PictureKind::Key);
+            let quantizer = Quantizer::nearest(30);
+            let picture = Picture { planes, changed, kind, quantizer, effort };
+            let unit = stream.encoder.encode(picture).expect("encodes");
+            assert!(unit.key);
+            let bytes = unit.bytes.to_vec();
+            // Whoever joins sees the picture and those behind it.
+            stream.decoder = Decoder::new().expect("openh264 opens");
+            stream.compare(&bytes);
+            let found = units(&bytes);
+            let kinds: Vec<u8> = found.iter().map(|unit| unit[0] & 0x1F).collect();
+            assert_eq!(kinds, sets);
+            for unit in found.iter().filter(|unit| unit[0] & 0x1F == 7) {
+                assert_eq!([unit[1], unit[2] & 0xC0], profile);
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Fill(Rect, [u8; 3]),
@@ -293,16 +411,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn effort() -> impl Strategy<Value = Effort> {
+    prop::sample::select(vec![Effort::Quick, Effort::Thorough, Effort::Thrifty])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Whatever happens on a screen, decoders show the picture that the encoder refers to next.
     #[test]
     fn decoders_show_what_is_gone_on_from(
-        steps in prop::collection::vec((step(), Quantizer::FINEST.value()..45), 1..25),
+        steps in prop::collection::vec((step(), Quantizer::FINEST.value()..45, effort()), 1..25),
+        tools in prop::sample::select(vec![Tools::Fine, Tools::Arithmetic]),
     ) {
-        let mut stream = Stream::begin(26);
-        for (step, quantizer) in steps {
+        let mut stream = Stream::with(tools, 26);
+        for (step, quantizer, effort) in steps {
+            stream.effort = effort;
             match step {
                 Step::Fill(rect, colour) => {
                     stream.fill(rect, colour);

@@ -3,7 +3,7 @@
 //! Decides what an encoder is given ([`Picture`]) and what it returns ([`AccessUnit`]). [`Encoder`]
 //! has one variant for each format, and all that is particular to a format stays inside it: `h264`
 //! gives pictures that are mostly known already to `direct`, which codes them quickly, and all
-//! others to [`x264`]. How coarse a picture may be is decided in [`crate::rate`], when it is
+//! others to [`x264`], which it opens anew where other tools are to be used. How coarse a picture may be is decided in [`crate::rate`], when it is
 //! encoded in [`crate::pacing`], how hard to work on it in [`crate::effort`].
 
 #[cfg(test)]
@@ -17,6 +17,7 @@ use lumen_ipc::{
     video::{VideoFormat, VideoFormats},
 };
 
+use self::x264::Tools;
 use crate::{
     convert::{MacroblockMap, Planes},
     effort::Effort,
@@ -62,11 +63,10 @@ impl Encoder {
         fps: Fps,
         bitrate: Kbps,
     ) -> Result<Self, OpenError> {
-        match format {
-            VideoFormat::H264ConstrainedBaseline => {
-                Ok(Self::H264(Box::new(h264::Encoder::open(size, fps, bitrate)?)))
-            }
-        }
+        let thrifty = match format {
+            VideoFormat::H264ConstrainedBaseline => Tools::Fine,
+        };
+        Ok(Self::H264(Box::new(h264::Encoder::open(size, fps, bitrate, thrifty)?)))
     }
 
     /// The format it encodes.

@@ -132,6 +132,10 @@ pub(super) fn wrap(header: u8, payload: &[u8], stream: &mut Vec<u8>) {
         stream.push(*byte);
         zeros = if *byte == 0 { zeros + 1 } else { 0 };
     }
+    // A unit that ended with a zero would be taken for the beginning of the next start code.
+    if zeros > 0 {
+        stream.push(3);
+    }
 }
 
 /// The payload of a NAL unit, `unit` being all behind its header byte.
@@ -209,15 +213,18 @@ mod tests {
         #[test]
         fn units_and_payloads_are_found_again(
             payloads in prop::collection::vec(prop::collection::vec(0_u8..5, 1..40), 1..4),
+            // Padding of arithmetic coding (`cabac_zero_word`).
+            padding in prop::sample::select(vec![0_usize, 2, 4]),
         ) {
             let mut stream = Vec::new();
+            let padded = |payload: &Vec<u8>| -> Vec<u8> {
+                [payload.as_slice(), &[0x80], &[0; 4][..padding]].concat()
+            };
             for payload in &payloads {
-                // No payload ends with a zero: there is always a stop bit.
-                wrap(0x41, &[payload.as_slice(), &[0x80]].concat(), &mut stream);
+                wrap(0x41, &padded(payload), &mut stream);
             }
             let found: Vec<Vec<u8>> = units(&stream).map(|unit| unwrap(&unit[1..])).collect();
-            let expected: Vec<Vec<u8>> =
-                payloads.iter().map(|payload| [payload.as_slice(), &[0x80]].concat()).collect();
+            let expected: Vec<Vec<u8>> = payloads.iter().map(padded).collect();
             prop_assert_eq!(found, expected);
         }
     }

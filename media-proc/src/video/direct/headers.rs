@@ -18,6 +18,22 @@ pub(super) enum SliceType {
     I = 7,
 }
 
+/// `profile_idc` of baseline and Main.
+const BASELINE: u8 = 66;
+const MAIN: u8 = 77;
+
+/// `constraint_set0_flag` and `constraint_set1_flag`: the stream obeys the constraints of baseline,
+/// of Main.
+const OBEYS_BASELINE: u8 = 0x80;
+const OBEYS_MAIN: u8 = 0x40;
+
+/// The number of the picture parameter set of slices that are coded arithmetically.
+const ARITHMETIC: u32 = 1;
+
+/// A unit of supplemental information that says nothing (filler payload of no bytes; H.264, section
+/// D.1.3).
+const NOTHING: [u8; 8] = [0, 0, 0, 1, 0x06, 0x03, 0x00, 0x80];
+
 /// Header byte of a coded slice of a reference picture: `nal_ref_idc` 2, type 1.
 const SLICE: u8 = 0x41;
 const SLICE_TYPE: u8 = 1;
@@ -62,6 +78,59 @@ impl Parameters {
         let sequence = sequence(&set(SEQUENCE_SET)?, size)?;
         let picture = set(PICTURE_SET)?;
         picture_set(&picture).ok_or(Unsupported("picture parameter set"))?.with(sequence)
+    }
+
+    /// The sets of a stream of Main profile that continues what x264 begins with `idr` in baseline:
+    /// the same ones, and a picture parameter set for slices that are coded arithmetically.
+    pub(super) fn sets_of_main(&self, idr: &[u8]) -> Result<Vec<u8>, Unsupported> {
+        let unit = |kind| {
+            units(idr)
+                .find(|unit| unit.first().is_some_and(|header| header & 0x1F == kind))
+                .ok_or(Unsupported("no parameter sets"))
+        };
+        let (mut sequence, picture) = (unit(SEQUENCE_SET)?.to_vec(), unit(PICTURE_SET)?);
+        let [header, profile, constraints, ..] = sequence.as_mut_slice() else {
+            return Err(Unsupported("sequence parameter set"));
+        };
+        *profile = MAIN;
+        *constraints = *constraints & !OBEYS_BASELINE | OBEYS_MAIN;
+        let mut writer = BitWriter::default();
+        self.write_arithmetic_set(&mut writer);
+        let mut arithmetic = Vec::new();
+        wrap(*header & 0xE0 | PICTURE_SET, writer.finish(), &mut arithmetic);
+        // What puts units into packets joins one set of each kind with the unit behind them.
+        let pair = |picture: &[u8]| [&[0, 0, 0, 1], sequence.as_slice(), picture].concat();
+        let plain = pair(&[&[0, 0, 0, 1], picture].concat());
+        Ok([plain, NOTHING.to_vec(), pair(&arithmetic)].concat())
+    }
+
+    /// Writes a picture parameter set that differs from x264's in its coding only (H.264, section
+    /// 7.3.2.2).
+    fn write_arithmetic_set(&self, writer: &mut BitWriter) {
+        writer.unsigned(ARITHMETIC); // pic_parameter_set_id
+        writer.unsigned(0); // seq_parameter_set_id
+        writer.flag(true); // entropy_coding_mode_flag
+        writer.flag(false); // bottom_field_pic_order_in_frame_present_flag
+        writer.unsigned(0); // num_slice_groups_minus1
+        writer.unsigned(0); // num_ref_idx_l0_default_active_minus1
+        writer.unsigned(0); // num_ref_idx_l1_default_active_minus1
+        writer.flag(false); // weighted_pred_flag
+        writer.bits(2, 0); // weighted_bipred_idc
+        writer.signed(self.initial_quantizer - 26); // pic_init_qp_minus26
+        writer.signed(0); // pic_init_qs_minus26
+        writer.signed(self.chroma_offset); // chroma_qp_index_offset
+        writer.flag(self.controls_deblocking); // deblocking_filter_control_present_flag
+        writer.flag(false); // constrained_intra_pred_flag
+        writer.flag(false); // redundant_pic_cnt_present_flag
+    }
+
+    /// Appends the slices of `idr` to `stream`, behind `sets` instead of their own.
+    pub(super) fn put_behind(sets: &[u8], idr: &[u8], stream: &mut Vec<u8>) {
+        stream.extend_from_slice(sets);
+        for unit in units(idr).filter(|unit| unit.first().is_some_and(|it| it & 0x1F == IDR_TYPE)) {
+            stream.extend_from_slice(&[0, 0, 0, 1]);
+            stream.extend_from_slice(unit);
+        }
     }
 
     /// Luma rows by which motion may go up or down.
@@ -149,10 +218,10 @@ impl Parameters {
 /// Reads a sequence parameter set of the expected kind.
 fn sequence(payload: &[u8], size: FrameSize) -> Result<Sequence, Unsupported> {
     const END: Unsupported = Unsupported("sequence parameter set");
-    const BASELINE: u32 = 66;
     let mut reader = BitReader::new(payload);
-    if reader.bits(8).ok_or(END)? != BASELINE {
-        return Err(Unsupported("a profile other than baseline"));
+    let profile = reader.bits(8).ok_or(END)?;
+    if ![BASELINE, MAIN].map(u32::from).contains(&profile) {
+        return Err(Unsupported("a profile other than baseline and Main"));
     }
     reader.bits(8).ok_or(END)?; // constraint flags
     let number = reader.bits(8).ok_or(END)?;
@@ -201,9 +270,10 @@ impl PictureSet {
 
 fn picture_set(payload: &[u8]) -> Option<PictureSet> {
     let mut reader = BitReader::new(payload);
-    let mut plain = reader.unsigned()? == 0; // pic_parameter_set_id
+    let number = reader.unsigned()?; // pic_parameter_set_id
     reader.unsigned()?; // seq_parameter_set_id
-    plain &= !reader.flag()?; // entropy_coding_mode_flag
+    // Of two encoders of ours, each has its number.
+    let mut plain = reader.flag()? == (number == ARITHMETIC); // entropy_coding_mode_flag
     plain &= !reader.flag()?; // bottom_field_pic_order_in_frame_present_flag
     plain &= reader.unsigned()? == 0; // num_slice_groups_minus1
     plain &= reader.unsigned()? == 0; // num_ref_idx_l0_default_active_minus1

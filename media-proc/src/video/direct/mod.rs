@@ -125,6 +125,21 @@ impl Direct {
         Ok(())
     }
 
+    /// Whether slices of the encoder that made `idr` may follow in the same stream.
+    pub(super) fn agrees_with(&self, idr: &[u8], size: FrameSize) -> bool {
+        Parameters::of(idr, size) == Ok(self.parameters)
+    }
+
+    /// The parameter sets of a stream of Main profile; see [`Parameters::sets_of_main`].
+    pub(super) fn sets_of_main(&self, idr: &[u8]) -> Result<Vec<u8>, Unsupported> {
+        self.parameters.sets_of_main(idr)
+    }
+
+    /// Appends `idr` to `stream`, with `sets` instead of its own.
+    pub(super) fn put_behind(sets: &[u8], idr: &[u8], stream: &mut Vec<u8>) {
+        Parameters::put_behind(sets, idr, stream);
+    }
+
     /// The picture that decoders show.
     pub(super) const fn decoded(&self) -> &Decoded {
         &self.decoded

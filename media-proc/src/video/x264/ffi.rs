@@ -17,8 +17,10 @@ use x264_sys as x264;
 use crate::{
     convert::MACROBLOCK,
     effort::Effort,
-    video::{AccessUnit, Picture, PictureKind, direct::Decoded},
+    video::{AccessUnit, Picture, PictureKind, Quantizer, direct::Decoded},
 };
+
+use super::Tools;
 
 /// BT.709 for `colorprim` and `transfer` (H.264, tables E-3 and E-4).
 const BT709: c_int = 1;
@@ -33,15 +35,22 @@ const NEAR: u16 = 16;
 /// The most that it covers. Beyond this, searching new content takes longer than encoding it.
 const FAR: u16 = 64;
 
+/// How exactly motion between pixels is searched (`subme`): with the value of `veryfast`.
+const SUBPEL: c_int = 2;
+
 /// An open encoder.
 #[derive(Debug)]
 pub struct Encoder {
     handle: NonNull<x264::x264_t>,
     /// The parameters as x264 adjusted them.
     parameters: Box<x264::x264_param_t>,
-    analysis: Analysis,
+    tools: Tools,
+    /// How the last picture was analysed; `None` before the first.
+    analysis: Option<Analysis>,
     size: FrameSize,
     pictures: i64,
+    /// That of the last picture.
+    quantizer: Quantizer,
     /// The picture encoded last, to which the next one refers.
     reference: Option<Reference>,
 }
@@ -118,15 +127,17 @@ impl Encoder {
     ///
     /// # Errors
     /// [`OpenError`] says what libx264 refused.
-    pub fn open(size: FrameSize, fps: Fps, bitrate: Kbps) -> Result<Self, OpenError> {
+    pub fn open(size: FrameSize, fps: Fps, bitrate: Kbps, tools: Tools) -> Result<Self, OpenError> {
         let mut parameters = preset()?;
         let fps = fps.min(size.fastest());
         describe(&mut parameters, size, fps, Level::of(size, fps, bitrate));
+        equip(&mut parameters, tools);
+        let (profile, name) =
+            if tools.arithmetic() { (c"main", "main") } else { (c"baseline", "baseline") };
         // SAFETY: `parameters` is initialised by `preset`, the name is NUL-terminated and static.
-        let applied =
-            unsafe { x264::x264_param_apply_profile(&mut parameters, c"baseline".as_ptr()) };
+        let applied = unsafe { x264::x264_param_apply_profile(&mut parameters, profile.as_ptr()) };
         if applied != 0 {
-            return Err(OpenError::Unknown("baseline"));
+            return Err(OpenError::Unknown(name));
         }
         // SAFETY: `parameters` is initialised; x264 copies it and keeps no pointer into it, as all
         // its string and callback fields are still those of `x264_param_default_preset`.
@@ -134,9 +145,22 @@ impl Encoder {
         let handle = NonNull::new(handle).ok_or(OpenError::Refused(size))?;
         // SAFETY: the handle is open; x264 writes all of `parameters`, which is one of its own.
         unsafe { x264::x264_encoder_parameters(handle.as_ptr(), &mut parameters) };
-        let parameters = Box::new(parameters);
-        let analysis = Analysis { search: Search::Near, effort: Effort::Quick };
-        Ok(Self { handle, parameters, analysis, size, pictures: 0, reference: None })
+        let (parameters, quantizer) = (Box::new(parameters), Quantizer::COARSEST);
+        let (analysis, reference) = (None, None);
+        let pictures = 0;
+        Ok(Self { handle, parameters, tools, analysis, size, pictures, quantizer, reference })
+    }
+
+    /// With which tools it was opened.
+    #[must_use]
+    pub const fn tools(&self) -> Tools {
+        self.tools
+    }
+
+    /// The quantizer of the last picture.
+    #[must_use]
+    pub const fn quantizer(&self) -> Quantizer {
+        self.quantizer
     }
 
     /// Size of its pictures.
@@ -161,7 +185,7 @@ impl Encoder {
             PictureKind::Fresh | PictureKind::Key | PictureKind::Predicted => Search::Near,
         };
         self.analyse(Analysis { search, effort: picture.effort })?;
-        self.reference = None;
+        (self.reference, self.quantizer) = (None, picture.quantizer);
         let mut input = describe_picture(picture, self.pictures);
         self.pictures += 1;
         let mut output = MaybeUninit::<x264::x264_picture_t>::uninit();
@@ -266,17 +290,17 @@ impl Encoder {
 
     /// Changes how pictures are analysed from the next one on.
     fn analyse(&mut self, analysis: Analysis) -> Result<(), EncodeError> {
-        if self.analysis == analysis {
+        if self.analysis == Some(analysis) {
             return Ok(());
         }
         let (method, reach) = match (analysis.search, analysis.effort) {
             (Search::Near, Effort::Quick) => (x264::X264_ME_DIA, NEAR),
-            (Search::Near, Effort::Thorough) => (x264::X264_ME_HEX, NEAR),
+            (Search::Near, Effort::Thorough | Effort::Thrifty) => (x264::X264_ME_HEX, NEAR),
             (Search::Far(reach), _) => (x264::X264_ME_UMH, reach),
         };
         let (intra, inter) = match analysis.effort {
             Effort::Quick => (0, 0),
-            Effort::Thorough => {
+            Effort::Thorough | Effort::Thrifty => {
                 let small = x264::X264_ANALYSE_I4x4;
                 (small, small | x264::X264_ANALYSE_PSUB16x16)
             }
@@ -292,7 +316,7 @@ impl Encoder {
         if failed != 0 {
             return Err(EncodeError::Failed(failed));
         }
-        self.analysis = analysis;
+        self.analysis = Some(analysis);
         Ok(())
     }
 }
@@ -403,6 +427,16 @@ fn describe(parameters: &mut x264::x264_param_t, size: FrameSize, fps: Fps, leve
     parameters.vui.i_colorprim = BT709;
     parameters.vui.i_transfer = BT709;
     parameters.vui.i_colmatrix = BT601;
+}
+
+/// Sets what `tools` permit.
+fn equip(parameters: &mut x264::x264_param_t, tools: Tools) {
+    let fine = tools != Tools::Plain;
+    parameters.b_deblocking_filter = fine.into();
+    parameters.analyse.i_subpel_refine = if fine { SUBPEL } else { 0 };
+    parameters.b_cabac = tools.arithmetic().into();
+    // The number of both parameter sets, which slices name.
+    parameters.i_sps_id = tools.arithmetic().into();
 }
 
 /// `picture` in the form x264 takes.

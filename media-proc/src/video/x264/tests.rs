@@ -26,7 +26,7 @@ fn size() -> FrameSize {
 }
 
 fn encoder() -> Encoder {
-    Encoder::open(size(), Fps::clamped(60), Kbps::clamped(8000)).expect("x264 opens")
+    Encoder::open(size(), Fps::clamped(60), Kbps::clamped(8000), Tools::Plain).expect("x264 opens")
 }
 
 /// One 32×32 patch of `colours` beside the other on black, as blue, green, red.
@@ -316,7 +316,10 @@ fn encode_picture_of_another_size_is_refused() {
 fn open_smallest_and_largest_size_works() {
     for (width, height) in [(16, 16), (16, 4096), (4096, 2304), (3072, 3072)] {
         let size = FrameSize::new(width, height).expect("legal size");
-        assert!(Encoder::open(size, Fps::clamped(60), Kbps::clamped(8000)).is_ok(), "{size}");
+        assert!(
+            Encoder::open(size, Fps::clamped(60), Kbps::clamped(8000), Tools::Plain).is_ok(),
+            "{size}"
+        );
     }
 }
 
@@ -336,7 +339,7 @@ fn parameter_set_names_the_level_that_size_rate_and_bits_make() {
     ] {
         let size = FrameSize::new(width, height).expect("legal size");
         let (fps, bitrate) = (Fps::clamped(fps), Kbps::clamped(kbps));
-        let mut encoder = Encoder::open(size, fps, bitrate).expect("x264 opens");
+        let mut encoder = Encoder::open(size, fps, bitrate, Tools::Plain).expect("x264 opens");
         let picture = Picture {
             planes: &Planes::new(size),
             changed: &MacroblockMap::constant(size),
