@@ -3,7 +3,7 @@
 //!
 //! Each coder encodes each content with constant quantizers and is decoded by openh264; between two
 //! quantizers its results are joined in logarithms of bits. Ours chooses its effort as the worker
-//! does at 30 pictures a second. Times are processor time of one thread. The first picture, coded
+//! does at 30 pictures a second: as bits come to be short, and where they have been for a while. Times are processor time of one thread. The first picture, coded
 //! whole and finely, counts in none of the figures.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -34,7 +34,7 @@ use lumen_ipc::{
 use lumen_media::{
     effort::Efforts,
     motion::Memory,
-    video::{Encoder, Picture, Quantizer},
+    video::{Encoder, Picture, PictureKind, Quantizer},
 };
 use openh264::{decoder::Decoder, formats::YUVSource};
 
@@ -68,7 +68,9 @@ fn main() {
     let is_wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
     for content in CONTENTS.into_iter().filter(|content| is_wanted(content.name)) {
         let shots = shots(content);
-        let ours = Curve(QUANTIZERS.map(|quantizer| ours(&shots, quantizer)).to_vec());
+        let curve =
+            |scarce| Curve(QUANTIZERS.map(|quantizer| ours(&shots, quantizer, scarce)).to_vec());
+        let (ours, thrifty) = (curve(false), curve(true));
         let rivals = PRESETS.map(|preset| {
             Curve(QUANTIZERS.map(|quantizer| theirs(&shots, quantizer, preset)).to_vec())
         });
@@ -80,6 +82,8 @@ fn main() {
                     point.bits / 1e3
                 );
                 row("Lumen", Some(*point), Some(*point), *point);
+                let (at_bits, at_ssim) = (thrifty.at_bits(point.bits), thrifty.at_ssim(point.ssim));
+                row("Lumen, thrifty", at_bits, at_ssim, *point);
                 for (preset, rival) in PRESETS.iter().zip(&rivals) {
                     let at_bits = rival.at_bits(point.bits);
                     row(preset.name(), at_bits, rival.at_ssim(point.ssim), *point);
@@ -104,25 +108,31 @@ fn row(name: &str, at_bits: Option<Point>, at_ssim: Option<Point>, ours: Point) 
     println!("  {name:16} {ssim}  {text}  {millis}  {bits:>7}");
 }
 
-/// What our encoder makes of `shots`.
-fn ours(shots: &[Shot], quantizer: u8) -> Point {
+/// What our encoder makes of `shots`, if bits are `scarce` before they begin.
+fn ours(shots: &[Shot], quantizer: u8, scarce: bool) -> Point {
     let fps = Fps::clamped(30);
     let mut encoder =
-        Encoder::open(VideoFormat::H264ConstrainedBaseline, size(), fps, Kbps::clamped(8000))
-            .expect("x264 opens");
-    let mut efforts = Efforts::new(Duration::from_micros(fps.interval_micros()));
+        Encoder::open(VideoFormat::H264ConstrainedBaseline, size(), fps, Kbps::clamped(8000)).expect("x264 opens");
+    let interval = Duration::from_micros(fps.interval_micros());
+    let (mut efforts, mut now) = (Efforts::new(interval), Instant::now());
+    for _ in 0..if scarce { 2 * fps.value() } else { 0 } {
+        now += interval;
+        let effort = efforts.choose(now, PictureKind::Predicted, Quantizer::COARSEST);
+        efforts.encoded(now, effort, Duration::from_millis(1));
+    }
     let mut memory = Memory::default();
     let mut code = |shot: &Shot, first: bool| {
         let (planes, changed) = (&shot.planes, &shot.changed);
         let kind = kind(first, memory.relate(planes, changed));
         let begun = Instant::now();
         let quantizer = Quantizer::nearest(if first { REFINED } else { quantizer });
-        let effort = efforts.choose(begun, kind, quantizer);
+        now += interval;
+        let effort = efforts.choose(now, kind, quantizer);
         let picture = Picture { planes, changed, kind, quantizer, effort };
         let unit = encoder.encode(picture).expect("x264 encodes");
         let (bytes, direct) = (unit.bytes.to_vec(), unit.direct);
         if !direct {
-            efforts.encoded(Instant::now(), effort, begun.elapsed());
+            efforts.encoded(now, effort, begun.elapsed());
         }
         bytes
     };

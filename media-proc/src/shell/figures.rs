@@ -3,7 +3,7 @@
 use lumen_ipc::units::FrameSize;
 use lumen_ipc_runtime::metrics::{Counter, Gauge, Histogram, Registry};
 
-use crate::{pacing::Work, video::Quantizer};
+use crate::{effort::Effort, pacing::Work, video::Quantizer};
 
 /// The metrics of this worker.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub(super) struct Figures {
     pub(super) coded_height: Gauge,
     /// Its quantizer.
     pub(super) quantizer: Gauge,
+    /// How hard the encoder worked on it: 0 quick, 1 thorough, 2 thrifty.
+    pub(super) effort: Gauge,
     /// Number of watching peers.
     pub(super) watchers: Gauge,
 }
@@ -78,16 +80,22 @@ impl Figures {
             coded_width: registry.gauge("coded_width_pixels"),
             coded_height: registry.gauge("coded_height_pixels"),
             quantizer: registry.gauge("quantizer_steps"),
+            effort: registry.gauge("effort_level"),
             watchers: registry.gauge("watchers_count"),
             registry,
         }
     }
 
     /// Says what the newest picture is like.
-    pub(super) fn describe(&self, size: FrameSize, quantizer: Quantizer) {
+    pub(super) fn describe(&self, size: FrameSize, quantizer: Quantizer, effort: Effort) {
         self.coded_width.set(size.width().into());
         self.coded_height.set(size.height().into());
         self.quantizer.set(quantizer.value().into());
+        self.effort.set(match effort {
+            Effort::Quick => 0,
+            Effort::Thorough => 1,
+            Effort::Thrifty => 2,
+        });
     }
 
     /// Counts one picture of `bytes` that was encoded in `micros`.

@@ -347,7 +347,7 @@ impl Session {
         shown.changed.clear();
         trace!(?work, quantizer = quantizer.value(), length, "encoded a picture");
         self.figures.count(work, direct, length, encoded.since(begun));
-        self.figures.describe(size, quantizer);
+        self.figures.describe(size, quantizer, effort);
         Ok(delivery)
     }
 

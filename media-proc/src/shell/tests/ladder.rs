@@ -63,6 +63,33 @@ fn motion_beyond_the_network_becomes_smaller_and_is_whole_and_fine_when_it_rests
 }
 
 #[test]
+fn motion_for_which_bits_stay_short_is_coded_thriftily_and_goes_on_without_a_keyframe() {
+    // Noise of so many bits a sample that it needs a coarse quantizer.
+    let mut rig = watched(3000);
+    let thrifty = |rig: &Rig| {
+        let mut all = rig.session.registry().snapshot().into_iter();
+        let found = all.find(|metric| metric.name.as_str() == "effort_level").expect("a figure");
+        matches!(found.value, lumen_ipc::service::MetricValue::Gauge(2))
+    };
+    let mut packets = move_for(&mut rig, Duration::from_secs(1), 6);
+    assert!(!thrifty(&rig));
+    // A machine that is busy with other things has no time for it at once.
+    let end = rig.now + Duration::from_secs(60);
+    while !thrifty(&rig) {
+        assert!(rig.now < end, "never thrifty");
+        packets.extend(move_for(&mut rig, Duration::from_millis(100), 6));
+    }
+    packets.extend(move_for(&mut rig, Duration::from_millis(200), 6));
+    let keys = packets.windows(2).filter(|pair| pair[1].0.keyframe);
+    let sizes = packets.windows(2).filter(|pair| pair[0].0.size != pair[1].0.size);
+    assert_eq!(keys.count(), sizes.count(), "a keyframe that no change of size needs");
+    let mut decoder = Decoder::new().expect("openh264 opens");
+    for (_, bytes) in &packets {
+        assert!(decoder.decode(bytes).expect("legal stream").is_some());
+    }
+}
+
+#[test]
 fn motion_that_the_network_carries_is_whole() {
     let mut rig = watched(8000);
     let packets = move_for(&mut rig, Duration::from_secs(2), 6);
