@@ -112,7 +112,7 @@ fn row(name: &str, at_bits: Option<Point>, at_ssim: Option<Point>, ours: Point) 
 fn ours(shots: &[Shot], quantizer: u8, scarce: bool) -> Point {
     let fps = Fps::clamped(30);
     let mut encoder =
-        Encoder::open(VideoFormat::H264ConstrainedBaseline, size(), fps, Kbps::clamped(8000)).expect("x264 opens");
+        Encoder::open(VideoFormat::H264Main, size(), fps, Kbps::clamped(8000)).expect("x264 opens");
     let interval = Duration::from_micros(fps.interval_micros());
     let (mut efforts, mut now) = (Efforts::new(interval), Instant::now());
     for _ in 0..if scarce { 2 * fps.value() } else { 0 } {

@@ -313,8 +313,12 @@ mod tests {
         wanted.news();
         wanted.watched(start, [watching(9_000_000)]);
         wanted.choose(|_| 1);
-        let format = Some(VideoFormat::H264ConstrainedBaseline);
-        assert_eq!(wanted.news().and_then(|demand| demand.format), format);
+        let best = VideoFormats::all().iter().next();
+        assert_eq!(wanted.news().and_then(|demand| demand.format), best);
+        // One format serves all, so what more of them take is better.
+        let baseline = VideoFormat::H264ConstrainedBaseline;
+        wanted.choose(|format| if format == baseline { 2 } else { 1 });
+        assert_eq!(wanted.news().and_then(|demand| demand.format), Some(baseline));
     }
 
     #[test]

@@ -227,6 +227,13 @@ export function instrument({ relay: forced, spoil: spoiled }) {
     };
   }
 
+  /** The parameters of the format in which pictures are received. */
+  async function pictureFormat() {
+    const video = await report('inbound-rtp');
+    const reports = await peers.at(-1)?.getStats();
+    return reports?.get(video?.codecId)?.sdpFmtpLine ?? null;
+  }
+
   /** Mean time of a frame in the jitter buffer. */
   async function jitterBufferMillis() {
     const video = await report('inbound-rtp');
@@ -333,7 +340,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
   window.lumenTest = {
     copies, frames, frameAfter, peers, path, quietMillis, colourAt, coloursIn, pictureBox, transportBytes,
-    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, receivedPictures,
+    isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, pictureFormat, receivedPictures,
     said, spoil,
     offersMade: () => offers, statuses, useRsaKeys,
   };

@@ -97,6 +97,11 @@ fn page_over_a_policed_line_keeps_its_connection_and_gets_frames_of_more_than_th
         let name = format!("noise policed to {kilobits} kbit/s");
         failures.extend(judge(&name, &seen, 7.0, Duration::from_secs(1)));
     }
+    // What is sent where bits are short and the processor is not is of this profile. A machine that is busy
+    // with other tests has no time for it.
+    let format = watch.format()?;
+    ensure!(format.contains("profile-level-id=4d00"), "{format}");
+    note("how hard media worked (2 is most)", &watch.media("effort_level")?.to_string());
     ensure!(failures.is_empty(), "{}\n{}", failures.join("\n"), watch.said());
     Ok(())
 }

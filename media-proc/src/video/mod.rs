@@ -65,6 +65,7 @@ impl Encoder {
     ) -> Result<Self, OpenError> {
         let thrifty = match format {
             VideoFormat::H264ConstrainedBaseline => Tools::Fine,
+            VideoFormat::H264Main => Tools::Arithmetic,
         };
         Ok(Self::H264(Box::new(h264::Encoder::open(size, fps, bitrate, thrifty)?)))
     }
@@ -73,6 +74,7 @@ impl Encoder {
     #[must_use]
     pub const fn format(&self) -> VideoFormat {
         match self {
+            Self::H264(encoder) if encoder.is_main() => VideoFormat::H264Main,
             Self::H264(_) => VideoFormat::H264ConstrainedBaseline,
         }
     }

@@ -36,6 +36,8 @@ const PROFILE_LEVEL_ID: u32 = 0x42_e0_00 | Level::HIGHEST.number() as u32;
 /// Baseline without constraints, which some clients offer instead: our encoder's streams belong to
 /// both.
 const PLAIN_BASELINE_PROFILE_LEVEL_ID: u32 = 0x42_00_00 | Level::HIGHEST.number() as u32;
+/// Main of the highest level.
+const MAIN_PROFILE_LEVEL_ID: u32 = 0x4d_00_00 | Level::HIGHEST.number() as u32;
 /// The id of the playout-delay extension; the offer's number takes precedence.
 const PLAYOUT_DELAY_ID: u8 = 5;
 /// Sender reports relate RTP time to wall time; no clock drifts noticeably in this time.
@@ -180,6 +182,9 @@ impl Setup {
                     codecs.add_h264(108.into(), Some(109.into()), true, PROFILE_LEVEL_ID);
                     codecs.add_h264(127.into(), Some(121.into()), true, plain);
                 }
+                VideoFormat::H264Main => {
+                    codecs.add_h264(125.into(), Some(107.into()), true, MAIN_PROFILE_LEVEL_ID);
+                }
             }
         }
         Ok(config)
@@ -189,7 +194,7 @@ impl Setup {
 /// The name of `format` in a session description (RFC 6184, section 8.2.1), in lower case.
 const fn encoding(format: VideoFormat) -> &'static str {
     match format {
-        VideoFormat::H264ConstrainedBaseline => "h264/90000",
+        VideoFormat::H264ConstrainedBaseline | VideoFormat::H264Main => "h264/90000",
     }
 }
 
@@ -322,19 +327,20 @@ pub(super) fn repair_without_limit(rtc: &mut Rtc, mid: Mid) {
 /// baseline.
 fn payload_of(rtc: &mut Rtc, mid: Mid, format: VideoFormat) -> Option<Pt> {
     let writer = rtc.writer(mid)?;
-    match format {
+    let usable = |level_id| {
+        writer.payload_params().find(move |params| {
+            let format = params.spec().format;
+            format.packetization_mode == Some(1)
+                && format.profile_level_id.is_some_and(|id| id >> 8 == level_id >> 8)
+        })
+    };
+    let params = match format {
         VideoFormat::H264ConstrainedBaseline => {
-            let usable = |level_id| {
-                writer.payload_params().find(move |params| {
-                    let format = params.spec().format;
-                    format.packetization_mode == Some(1)
-                        && format.profile_level_id.is_some_and(|id| id >> 8 == level_id >> 8)
-                })
-            };
-            let constrained = usable(PROFILE_LEVEL_ID);
-            Some(constrained.or_else(|| usable(PLAIN_BASELINE_PROFILE_LEVEL_ID))?.pt())
+            usable(PROFILE_LEVEL_ID).or_else(|| usable(PLAIN_BASELINE_PROFILE_LEVEL_ID))
         }
-    }
+        VideoFormat::H264Main => usable(MAIN_PROFILE_LEVEL_ID),
+    };
+    Some(params?.pt())
 }
 
 /// The initial estimate for the network to `remote`, in bit/s.

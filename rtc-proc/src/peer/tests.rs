@@ -284,6 +284,26 @@ fn answer_names_the_highest_level_whatever_level_was_offered() {
 }
 
 #[test]
+fn browser_that_takes_main_profile_is_sent_that_or_baseline_and_another_baseline_only() {
+    let now = Instant::now();
+    let setup = Setup::new(vec![address(SERVER)], Kbps::new(8000).expect("legal")).expect("keys");
+    let (_, offer) = Viewer::new(now, address(BROWSER));
+    let named = |offer: &str| {
+        let control = Rights { control: true };
+        let (_, answer) = Peer::accept(now, &setup, control, offer, None).expect("an offer");
+        ["42e0", "4d00"].map(|profile| answer.contains(&format!("profile-level-id={profile}")))
+    };
+    assert_eq!(named(&offer), [true, false]);
+    // The packetization mode that nothing is sent in becomes another payload type of mode 1.
+    let both = offer.replace("packetization-mode=0;profile-level-id=42e01f", "MAIN");
+    assert!(both.contains("MAIN"), "{offer}");
+    let both = both.replace("MAIN", "packetization-mode=1;profile-level-id=4d001f");
+    assert_eq!(named(&both), [true, true]);
+    let main = offer.replace("42e01f", "4d001f");
+    assert_eq!(named(&main), [false, true]);
+}
+
+#[test]
 fn peer_that_comes_after_a_move_is_told_of_the_new_addresses_only() {
     let now = Instant::now();
     let [here, there] = ["192.0.2.10:5000", "198.51.100.7:5000"].map(address);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use lumen_ipc::process::Worker;
 use serde::Deserialize;
 
 use crate::{
@@ -159,6 +160,22 @@ impl Watch {
     /// When the page is gone.
     pub fn frames(&self) -> Result<Vec<DecodedFrame>> {
         self.page.frames()
+    }
+
+    /// The parameters of the format in which the page receives pictures.
+    ///
+    /// # Errors
+    /// When the page is gone, or receives none.
+    pub fn format(&self) -> Result<String> {
+        self.page.evaluate("lumenTest.pictureFormat()").context("the format of the picture")
+    }
+
+    /// The value of a counter or gauge of media.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn media(&self, metric: &str) -> Result<i64> {
+        self.rig.metric(Worker::Media, metric)
     }
 
     /// What Lumen has printed so far.
