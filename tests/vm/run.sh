@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Boots the VM and runs tests in it.
 #
-#   tests/vm/run.sh [TEST...]    all tests, or those named (kernel, desktop, ...)
+#   tests/vm/run.sh [TEST...]    all tests but long ones, or those named (kernel, desktop, ...)
+#   tests/vm/run.sh --long       the long ones
 #   tests/vm/run.sh --shell      a root shell in the same machine; ctrl-a x ends it
 #
 # LUMEN_VM_BINARIES   folder of Lumen's binaries; built by cargo when not set
@@ -15,6 +16,7 @@ artifacts=$PWD/tests/.artifacts/vm
 share=$artifacts/share
 results=$share/results
 disk=$artifacts/binaries.img
+packages=$artifacts/packages
 console=$artifacts/console.log
 
 say() { printf 'vm: %s\n' "$*"; }
@@ -23,6 +25,7 @@ say() { printf 'vm: %s\n' "$*"; }
 prepare() {
     local building
     mkdir -p "$artifacts"
+    binaries=${LUMEN_VM_BINARIES:-${CARGO_TARGET_DIR:-target}/debug}
     tests/vm/image.sh >"$artifacts/image" &
     building=$!
     if [ -z "${LUMEN_VM_BINARIES-}" ]; then
@@ -32,8 +35,20 @@ prepare() {
             --target-dir "${CARGO_TARGET_DIR:-target}"
     fi
     wait "$building"
+    [[ " $* " != *" service"* ]] || make_packages
     image=$(<"$artifacts/image")
-    binaries=${LUMEN_VM_BINARIES:-${CARGO_TARGET_DIR:-target}/debug}
+}
+
+# Two versions of the package: one to install, and one to upgrade to.
+make_packages() {
+    local tree=$packages/tree
+    rm -rf "$packages"
+    # Emulated, an archive that is not small is unpacked sooner.
+    systemd/package/build.sh deb "$binaries" "$packages/lumen-1.deb" --compress-type gzip --fast
+    dpkg-deb --raw-extract "$packages/lumen-1.deb" "$tree"
+    sed -i 's/^\(Version: .*\)-1$/\1-2/' "$tree/DEBIAN/control"
+    dpkg-deb --root-owner-group -Zgzip -z1 --build "$tree" "$packages/lumen-2.deb" >/dev/null
+    rm -rf "$tree"
 }
 
 # A disk with Lumen's binaries as a package would install them: programs start slowly from a share.
@@ -54,9 +69,10 @@ fill_disk() {
 fill_share() {
     local test
     rm -rf "$share"
-    install -d "$share"/{guest,tests,systemd} "$results"
+    install -d "$share"/{guest,packages,tests,systemd} "$results"
     install -m 755 tests/vm/guest/* "$share/guest"
-    install -m 644 systemd/* "$share/systemd"
+    find systemd -maxdepth 1 -type f -exec install -m 644 -t "$share/systemd" {} +
+    [[ " $* " != *" service"* ]] || install -m 644 "$packages"/*.deb "$share/packages"
     for test in "$@"; do
         install -m 755 "tests/vm/tests/$test.sh" "$share/tests"
         printf '%s\n' "$test"
@@ -113,10 +129,11 @@ sum_up() {
 
 main() {
     local tests=("$@")
-    if [ $# = 0 ]; then
-        mapfile -t tests < <(basename -s .sh tests/vm/tests/*.sh)
-    fi
-    prepare
+    case ${1-} in
+        '') mapfile -t tests < <(basename -s .sh tests/vm/tests/*.sh | grep -v -e '-long$') ;;
+        --long) mapfile -t tests < <(basename -s .sh tests/vm/tests/*-long.sh) ;;
+    esac
+    prepare "${tests[@]}"
     fill_disk
     if [ "${1-}" = --shell ]; then
         fill_share

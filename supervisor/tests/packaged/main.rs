@@ -15,7 +15,10 @@ use lumen_supervisor::config::table::{COMMANDS, OPTIONS};
 fn compare(file: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var("LUMEN_TEST_TABLES").is_ok_and(|mode| mode == "write") {
-        fs::write(&path, expected).expect("writable");
+        // Other tests may be reading it.
+        let written = path.with_extension("new");
+        fs::write(&written, expected).expect("writable");
+        fs::rename(&written, &path).expect("writable");
         return;
     }
     let found = fs::read_to_string(&path).expect("the file is there");

@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# Shared by the tests of the package under systemd, after lib.sh: the host as a service, and a browser that signs
+# in as the page does.
+
+# The package's programs, and not those of the tests' own disk.
+PATH=/usr/sbin:/usr/bin
+export DEBIAN_FRONTEND=noninteractive
+
+PAGE=https://localhost
+PASSWORD='correct horse'
+
+property() { systemctl show --property="$1" --value lumen.service; }
+is_active() { systemctl is-active --quiet lumen.service; }
+has_status() { property StatusText | grep -q -e "$1"; }
+is_another() { is_active && [ "$(property MainPID)" != "$1" ] && [ "$(property MainPID)" != 0 ]; }
+await_journal() { journalctl --unit=lumen.service | grep -q "$1"; }
+
+# What lib.sh calls when a test fails.
+explain() {
+    systemctl status --no-pager --full 'lumen*' || true
+    lumen status || true
+    journalctl --no-pager --unit='lumen*' --lines=80 || true
+}
+
+# The machine is gone after the test, so dpkg need not wait for the disk.
+QUICK=--force-unsafe-io
+
+# install_package: as an administrator does; what the package depends on is here.
+install_package() {
+    apt-get install --quiet=2 --yes --option=APT::Sandbox::User=root --option=DPkg::Options::=$QUICK \
+        /share/packages/lumen-1.deb >"$scratch/apt" 2>&1 || {
+        cat "$scratch/apt"
+        fail 'the package is not installed'
+    }
+}
+
+# package OPTION...: what dpkg does with it.
+package() { dpkg $QUICK "$@" >"$scratch/dpkg" 2>&1 || { cat "$scratch/dpkg"; fail "dpkg $* failed"; }; }
+
+# --- A browser ---------------------------------------------------------------------------------
+# It keeps its cookies in a file, and the page's half of the key in `key`.
+
+browse() {
+    curl --silent --show-error --insecure --max-time "$PATIENCE" --header "Origin: $PAGE" \
+        --cookie "$scratch/cookies" --cookie-jar "$scratch/cookies" "$@"
+}
+
+answers() { browse --output /dev/null "$PAGE/"; }
+
+# post BODY: sets `status` and `answer`.
+post() {
+    status=$(browse --header 'Content-Type: application/json' --data "$1" --output "$scratch/answer" \
+        --write-out '%{http_code}' "$PAGE/login")
+    answer=$(cat "$scratch/answer")
+}
+
+# sign_in ACCOUNT PASSWORD: sets `status` and `answer`, those of the last answer, and keeps the key.
+sign_in() {
+    post "{\"account\":\"$1\"}"
+    [ "$status" != 202 ] ||
+        post "{\"attempt\":$(jq .attempt <<<"$answer"),\"answers\":[\"$2\"]}"
+    [ "$status" != 200 ] || key=$(jq --raw-output .key <<<"$answer")
+}
+
+# The status of a request that only a log-in opens.
+session_status() {
+    browse --header "Lumen-Key: $key" --request POST --output "$scratch/answer" \
+        --write-out '%{http_code}' "$PAGE/api/session"
+}

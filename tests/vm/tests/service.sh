@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# shows: the package: installed, enabled, a sign-in by password, restarts and an upgrade with a live desktop, removal, purge
+# shellcheck source=../guest/lib.sh
+source /share/guest/lib.sh
+# shellcheck source=../guest/service.sh
+source /share/guest/service.sh
+
+# Every file that is not the package manager's own, and every account.
+everything() {
+    find /etc /opt /srv /usr /var -xdev \( -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache \
+        -o -path /var/log -o -path /var/tmp \) -prune -o -print | LC_ALL=C sort
+    getent passwd
+    getent group
+}
+
+app() { pgrep --uid=alice --exact sleep; }
+
+say 'installed: nothing is enabled, and nothing runs'
+echo "alice:$PASSWORD" | chpasswd
+everything >"$scratch/before"
+install_package
+expect 'lumen.service is' "$(systemctl is-enabled lumen.service || true), $(systemctl is-active lumen.service || true)" \
+    'disabled, inactive'
+expect 'processes of Lumen' "$(pgrep --count --full '/lumen' || true)" 0
+lumen config check
+
+say 'systemctl enable --now lumen'
+systemctl --quiet enable --now lumen || fail 'the service does not start'
+wait_until 'it says that it serves' has_status 'Browsers connect to https://.*; 0 sessions'
+status=$(lumen status)
+for worker in gateway turn; do
+    grep -qE "^$worker .* ready " <<<"$status" || fail "$worker does not serve: $status"
+    pid=$(awk -v worker="$worker" '$1 == worker { print $2 }' <<<"$status")
+    expect "the program of $worker" "$(readlink "/proc/$pid/exe")" "/usr/libexec/lumen/lumen-$worker"
+    expect "the user of $worker" "$(stat --format=%U "/proc/$pid")" "lumen-$worker"
+    expect "capabilities of $worker" "$(awk '/^CapEff/ { print $2 }' "/proc/$pid/status")" 0000000000000000
+    [ "$(readlink "/proc/$pid/ns/net")" != "$(readlink /proc/self/ns/net)" ] ||
+        fail "$worker is in the machine's network"
+done
+! await_journal 'nothing keeps turn from sending' || fail "the relay's datagrams are not held"
+systemd-analyze security --no-pager lumen.service | tail -n 1
+browse "$PAGE/" | grep -q '<title>Lumen' || fail 'the page is not served'
+
+say 'the first browser starts a host that is stopped'
+systemctl stop lumen.service
+answers || fail 'no answer at the page'
+wait_until 'it serves' has_status 'Browsers connect'
+
+say 'an account signs in by its password, and no other way'
+lumen session --user alice --name work -- sleep 10000 >"$scratch/session" 2>&1 &
+session=$!
+wait_until 'the host has a session' has_status '1 session'
+wait_until "alice's app runs" app >/dev/null
+app=$(app)
+sign_in alice 'wrong horse'
+expect 'the answer to a wrong password' "$status" 401
+refused=$answer
+sign_in nobody-here "$PASSWORD"
+expect 'the answer to an unknown account' "$status $answer" "401 $refused"
+sign_in alice "$PASSWORD"
+expect 'the answer to the right one' "$status" 200
+expect 'whether the log-in opens the desktop' "$(session_status)" 200
+
+say 'restarts: browsers wait, log-ins and desktops stay'
+for _ in 1 2; do
+    before=$(property MainPID)
+    systemctl restart --no-block lumen
+    answers || fail 'no answer during the restart'
+    wait_until 'another host serves' is_another "$before"
+    wait_until 'it has the session' has_status '1 session'
+    expect 'whether the log-in opens the desktop' "$(session_status)" 200
+done
+expect "alice's app" "$(app)" "$app"
+
+say 'reload'
+printf 'auth = "password"\nbase-path = "/desk/"\n' >/etc/lumen/lumen.toml
+systemctl reload lumen
+wait_until 'what waits is told' has_status 'A restart is due for base-path'
+printf 'auth = "password"\nlogin-idle = 1\n' >/etc/lumen/lumen.toml
+systemctl reload lumen
+wait_until 'the fault is told' await_journal 'lumen.toml:2: login-idle is the number 1'
+
+say 'an upgrade'
+printf 'auth = "password"\nlogin-idle = "12h"\n' >/etc/lumen/lumen.toml
+before=$(property MainPID) fingerprint=$(lumen status | grep -A 1 SHA-256)
+package --install /share/packages/lumen-2.deb
+expect 'the version' "$(dpkg-query --show --showformat='${Version}' lumen)" 0.1.0-2
+wait_until 'another host serves' is_another "$before"
+wait_until 'it has the session' has_status '1 session'
+expect "alice's app" "$(app)" "$app"
+expect 'whether the log-in opens the desktop' "$(session_status)" 200
+expect "the page's certificate" "$(lumen status | grep -A 1 SHA-256)" "$fingerprint"
+expect "the administrator's file" "$(tail -n 1 /etc/lumen/lumen.toml)" 'login-idle = "12h"'
+expect 'lumen.service is' "$(systemctl is-enabled lumen.service)" enabled
+
+say 'removal ends what the service started, and purging leaves nothing'
+kill "$session"
+wait "$session" || true
+package --remove lumen
+expect 'processes of Lumen' "$(pgrep --count --full '/lumen' || true)" 0
+! answers 2>/dev/null || fail 'something listens at the port of the page'
+package --purge lumen
+everything >"$scratch/after"
+diff "$scratch/before" "$scratch/after" || fail 'something is left, or missing'
+[ ! -e /run/lumen ] || fail '/run/lumen is left'
+expect 'units that are active or failed' "$(systemctl list-units --no-legend --plain 'lumen*' |
+    grep --count --invert-match '^lumen-test' || true)" 0
