@@ -69,6 +69,12 @@ package:
 	@systemd/package/build.sh $(KIND) $(BUILT)/release $(BUILT)/lumen.$(KIND)
 	@ls -l $(BUILT)/lumen.$(KIND)
 
+.PHONY: test-container
+test-container: ## install what is missing, build a container image of lumen.deb without a daemon, and start a desktop in it
+	@$(MAKE) --no-print-directory deb
+	@tests/install.sh container
+	@tests/container.sh $(BUILT)/lumen.deb
+
 .PHONY: storm
 storm: ## install what is missing and kill 300 workers at random (KILLS=N for another number; ten minutes)
 	@echo '==> storm: installing what is missing'

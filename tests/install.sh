@@ -9,6 +9,7 @@
 #   tests/install.sh fuzz    what building the fuzz targets needs
 #   tests/install.sh deb     what building Lumen and packing it for Debian needs
 #   tests/install.sh rpm     the same for Fedora and its kind
+#   tests/install.sh container  what building a container image without a daemon needs
 #   tests/install.sh vm      tools for building Lumen, and for building and running the tests' VM
 #
 # Each need is a probe and the Debian package that satisfies it. A probe tests what is used (a
@@ -89,6 +90,11 @@ command:xz                       xz-utils
 '
 RPM='
 command:strip                    binutils
+'
+CONTAINER='
+command:buildah                  buildah
+command:mmdebstrap               mmdebstrap
+path:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '
 VM='
 command:genext2fs                genext2fs
@@ -339,11 +345,12 @@ main() {
             require_rust
             needs=$BUILD$RPM
             ;;
+        container) needs=$CONTAINER ;;
         vm)
             require_rust
             needs=$BUILD$DEB$VM
             ;;
-        *) say 'usage: tests/install.sh run|test|fresh|fuzz|deb|rpm|vm' >&2; exit 2 ;;
+        *) say 'usage: tests/install.sh run|test|fresh|fuzz|deb|rpm|container|vm' >&2; exit 2 ;;
     esac
     packages=$(missing_of "$needs" | sort -u | tr '\n' ' ')
     if [ -n "$packages$wants_desktop" ]; then
