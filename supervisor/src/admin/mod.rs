@@ -1,10 +1,11 @@
 //! How an administrator reaches a running desktop: where its socket is, and what the desktop keeps to
 //! answer requests.
 //!
-//! The supervisor answers only its own user and root (`SO_PEERCRED`). The command line looks only in
-//! directories that nobody else can write to.
+//! The supervisor judges each request by who is connected ([`rights`]). The command line looks only in
+//! directories that nobody but its user or root can write to.
 
 pub mod intake;
+pub mod rights;
 pub mod ring;
 
 use std::path::{Path, PathBuf};
