@@ -301,6 +301,10 @@ ensure_tool() {
 # Tests run by root need an ordinary user: sway, for example, refuses root.
 ensure_test_user() {
     [ "$(id -u)" = 0 ] || return 0
+    getent group lumen-admin >/dev/null || {
+        say "adding the group lumen-admin, whose members administer hosts in tests"
+        groupadd --system lumen-admin
+    }
     id lumen-test >/dev/null 2>&1 || {
         say "adding the user lumen-test, who runs the tests that must not be root"
         useradd --system --create-home --shell /usr/sbin/nologin lumen-test

@@ -3,7 +3,7 @@
 //! INVARIANT: only the host's broker creates, changes and ends a [`Login`]. Other processes only
 //! pass it on and obey it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,101 @@ pub enum Method {
     Password(AccountName),
     /// With the access token of a desktop.
     Token(Secret),
+}
+
+/// How a browser has proved whose it is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignInMethod {
+    /// With a password, and whatever else PAM asked for.
+    Password,
+    /// With the access token of a desktop.
+    Token,
+}
+
+impl SignInMethod {
+    /// Its name in lists and in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// A login as it is shown to those whose it is, and to administrators. It has nothing by which anybody
+/// could sign in.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SignIn {
+    /// The login.
+    pub id: LoginId,
+    /// The desktop it opens.
+    pub session: SessionId,
+    /// How its browser signed in.
+    pub method: SignInMethod,
+    /// From where, as far as the gateway knows.
+    pub from: IpAddr,
+    /// Seconds since then.
+    pub given_seconds: u64,
+    /// Seconds since it was last used; an open page uses it at least once a minute.
+    pub used_seconds: u64,
+    /// How many of its pages are connected.
+    pub pages: u32,
+}
+
+/// Which logins to end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Revocation {
+    /// This one.
+    Login(LoginId),
+    /// All to a session.
+    Session(SessionId),
+    /// All to the sessions of a user.
+    User(u32),
+}
+
+/// Something of which pages are told at once, with its number.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LoginNews {
+    /// Counts from 1.
+    pub number: u32,
+    /// What happened.
+    pub event: LoginEvent,
+}
+
+/// What became of a login.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum LoginEvent {
+    /// It has ended: everything that its browser has must end.
+    Ended {
+        /// To this session.
+        session: SessionId,
+        /// Which.
+        login: LoginId,
+    },
+    /// A browser signed in; the pages of others are told.
+    Given {
+        /// To this session.
+        session: SessionId,
+        /// Which.
+        login: LoginId,
+        /// How.
+        method: SignInMethod,
+        /// From where.
+        from: IpAddr,
+    },
+}
+
+/// A browser with a page that is connected, for the lists of who watches.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+pub struct Visitor {
+    /// Whose desktop it shows.
+    pub session: SessionId,
+    /// Its login.
+    pub login: LoginId,
+    /// From where it is connected.
+    pub from: IpAddr,
 }
 
 /// A new login.

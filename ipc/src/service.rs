@@ -13,7 +13,9 @@ use crate::{
     front_door::{FrontDoor, Listen},
     lease::{Lease, LeaseRights},
     log::{LogPage, LogSource},
-    login::{Login, LoginId, LoginRefusal, Method, Progress},
+    login::{
+        Login, LoginId, LoginNews, LoginRefusal, Method, Progress, Revocation, SignIn, Visitor,
+    },
     message::{login::Answers, session::TokenDigest, transfer::ClipboardPolicy},
     process::{ProcessId, Worker},
     text::{Secret, Text},
@@ -25,7 +27,7 @@ pub use crate::{
     relay::{RelayCredentials, RelayPair},
     status::{
         AppNews, AppState, AppStatus, ConfinementReport, Histogram, Metric, MetricValue,
-        ProcessStatus, Refusal, SessionStatus, SessionSummary, WorkerStatus,
+        ProcessStatus, Refusal, SessionStatus, SessionSummary, Watcher, WorkerStatus,
     },
 };
 
@@ -84,6 +86,16 @@ pub trait Broker {
     /// current state. The next request implies that every page has been told. `None` when another
     /// gateway asks, or there has been no news for a long time.
     async fn watch_app(seen: u32) -> Option<AppNews>;
+    /// What became of logins after the news numbered `seen`, as soon as there is something; zero asks for
+    /// what is to come. `None` when another gateway asks, or nothing happened for a long time.
+    async fn watch_logins(seen: u32) -> Option<LoginNews>;
+    /// All pages that are connected, one entry for each; replaces what was reported before.
+    async fn visited(visitors: Vec<Visitor>);
+    /// The logins to the session of the login with this key, and which of them that is; `None` if there is
+    /// no such login.
+    async fn sign_ins(key: Secret) -> Option<(LoginId, Vec<SignIn>)>;
+    /// Ends another login to the session of the login with this key. False if either does not exist.
+    async fn revoke(key: Secret, login: LoginId) -> bool;
     /// Starts the app of `session` again after it has ended, for a viewer that may control it.
     async fn start_app(session: SessionId) -> Result<(), Refusal>;
     /// Mints a lease for a page whose login has this key, or for any page where no sign-in is required.
@@ -105,8 +117,9 @@ pub trait Tuning {
     async fn demand(demand: Demand) -> Result<(), Refusal>;
 }
 
-/// Command line → supervisor. Callers are identified by `SO_PEERCRED`: only the supervisor's own
-/// user and root are served.
+/// Command line → supervisor. Callers are identified by `SO_PEERCRED` and `SO_PEERGROUPS`, and each request
+/// is judged: root, the supervisor's own user and the group of administrators may everything, every other
+/// user what concerns their own sessions, and they are told of no others.
 #[tarpc::service]
 pub trait Admin {
     /// The status of every process.
@@ -122,11 +135,15 @@ pub trait Admin {
         session: Option<SessionId>,
         source: Option<LogSource>,
         after: u64,
-    ) -> Option<LogPage>;
+    ) -> Result<Option<LogPage>, Refusal>;
     /// Every metric of every worker: of a session, or of all and of the host.
     async fn metrics(session: Option<SessionId>) -> Vec<(ProcessId, Vec<Metric>)>;
     /// Ends a session.
     async fn stop(session: SessionId) -> Result<(), Refusal>;
+    /// All logins that last.
+    async fn sign_ins() -> Vec<SignIn>;
+    /// Ends logins, and what their browsers have; returns how many.
+    async fn revoke(which: Revocation) -> Result<u32, Refusal>;
 }
 
 /// Who sends, and of which build it is.

@@ -4,6 +4,8 @@
 //! These types cross from a session's supervisor to its host's, which may be of another build; see
 //! [`crate::message::session`].
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,6 +34,25 @@ pub struct SessionSummary {
     pub name: Text<32>,
     /// Whether its supervisor is its host's, as with `lumen run`: then they share one log.
     pub shares_log: bool,
+    /// The user whose desktop it is.
+    pub owner: u32,
+    /// Process id of its supervisor.
+    pub supervisor_pid: u32,
+    /// Seconds since this host has known it.
+    pub known_seconds: u64,
+    /// Who watches it.
+    pub watchers: Vec<Watcher>,
+}
+
+/// Somebody who watches a session.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Watcher {
+    /// From where, as far as the gateway knows.
+    pub from: IpAddr,
+    /// Seconds since the first of their pages was connected.
+    pub since_seconds: u64,
+    /// How many of their pages are connected.
+    pub pages: u32,
 }
 
 /// One session.

@@ -13,6 +13,8 @@ mod managed;
 mod namespaces;
 #[path = "desktop/output.rs"]
 mod output;
+#[path = "desktop/rights.rs"]
+mod rights;
 #[path = "desktop/stuck.rs"]
 mod stuck;
 

@@ -253,7 +253,7 @@ mod tests {
 
     use lumen_ipc::{
         lease::Lease,
-        login::{Login, LoginId, LoginRefusal, Method, Progress},
+        login::{self, Login, LoginId, LoginRefusal, Method, Progress},
         message::login::Answers,
         service::{
             AppNews, Broker, BrokerClient, BrokerRequest, BrokerResponse, Refusal, RelayPair,
@@ -344,6 +344,24 @@ mod tests {
         ) -> Vec<(lumen_ipc::process::ProcessId, Vec<lumen_ipc::service::Metric>)> {
             Vec::new()
         }
+
+        async fn watch_logins(self, _: context::Context, _: u32) -> Option<login::LoginNews> {
+            None
+        }
+
+        async fn visited(self, _: context::Context, _: Vec<login::Visitor>) {}
+
+        async fn sign_ins(
+            self,
+            _: context::Context,
+            _: Secret,
+        ) -> Option<(LoginId, Vec<login::SignIn>)> {
+            None
+        }
+
+        async fn revoke(self, _: context::Context, _: Secret, _: LoginId) -> bool {
+            false
+        }
     }
 
     /// Never answers; counts the requests.
@@ -421,6 +439,24 @@ mod tests {
             _: Option<SessionId>,
         ) -> Vec<(lumen_ipc::process::ProcessId, Vec<lumen_ipc::service::Metric>)> {
             Vec::new()
+        }
+
+        async fn watch_logins(self, _: context::Context, _: u32) -> Option<login::LoginNews> {
+            None
+        }
+
+        async fn visited(self, _: context::Context, _: Vec<login::Visitor>) {}
+
+        async fn sign_ins(
+            self,
+            _: context::Context,
+            _: Secret,
+        ) -> Option<(LoginId, Vec<login::SignIn>)> {
+            None
+        }
+
+        async fn revoke(self, _: context::Context, _: Secret, _: LoginId) -> bool {
+            false
         }
     }
 

@@ -37,6 +37,7 @@
 //! | [`refusal`] | why a request is refused |
 //! | [`self_signed`] | a certificate of the gateway's own |
 //! | [`shell`] | sockets, timers, links |
+//! | [`sign_ins`] | the list of sign-ins that a page gets |
 //! | [`signal`] | the JSON of the signalling WebSocket |
 //! | [`switchboard`] | browsers and their peers, as a state machine |
 //! | [`tenure`] | how long a WebSocket may use its login |
@@ -59,6 +60,7 @@ pub mod readiness;
 pub mod refusal;
 pub mod self_signed;
 pub mod shell;
+pub mod sign_ins;
 pub mod signal;
 pub mod switchboard;
 pub mod tenure;

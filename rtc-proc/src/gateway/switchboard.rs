@@ -69,6 +69,8 @@ pub enum Input {
     Lost(BrowserId),
     /// A login has ended: the user signed out, or it expired.
     LoginEnded(LoginId),
+    /// The browsers of other logins than this one are to show a text.
+    TellOthers(LoginId, Reason),
     /// A browser's login has been resumed; its new state.
     LoginRenewed(BrowserId, Login),
     /// There is a new link to rtc, which may be the same process or another one.
@@ -216,6 +218,7 @@ impl Switchboard {
             }
             Input::Left(browser) => self.left(browser),
             Input::Lost(browser) => self.lost(browser),
+            Input::TellOthers(login, text) => self.tell_others(login, &text),
             Input::LoginEnded(login) => self.login_ended(login),
             Input::LoginRenewed(browser, login) => self.login_renewed(browser, login),
             Input::LinkUp => self.link_up(now),

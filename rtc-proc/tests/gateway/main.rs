@@ -7,6 +7,7 @@ mod login;
 mod proxy;
 mod relay;
 mod rig;
+mod sign_ins;
 mod tls;
 mod watching;
 

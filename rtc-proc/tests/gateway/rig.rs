@@ -16,7 +16,10 @@ use lumen_ipc::{
     front_door::{BasePath, FrontDoor, Listen, Network},
     lease::{self, Lease},
     link::LinkName,
-    login::{Login, LoginId, LoginRefusal, Method, Progress, Rights, SignedIn},
+    login::{
+        Login, LoginId, LoginNews, LoginRefusal, Method, Progress, Rights, SignIn, SignInMethod,
+        SignedIn, Visitor,
+    },
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
         login::{Answers, Prompt, Prompts, Style},
@@ -77,7 +80,7 @@ pub(crate) const TOKEN_UNANSWERED: &str = "unanswered";
 /// The cookie of another login.
 pub(crate) const OTHER_COOKIE: &str = "b1scuit";
 pub(crate) const LOGIN: LoginId = LoginId(1);
-const OTHER_LOGIN: LoginId = LoginId(2);
+pub(crate) const OTHER_LOGIN: LoginId = LoginId(2);
 /// Seconds that a login lasts unless it is resumed.
 pub(crate) const LIFE: u32 = 3600;
 
@@ -117,6 +120,12 @@ pub(crate) struct Logins {
     pub(crate) signed_out: watch::Sender<u32>,
     /// Whether the answers to sign-outs are late.
     pub(crate) is_slow: watch::Sender<bool>,
+    /// The newest news of logins.
+    pub(crate) news: watch::Sender<Option<LoginNews>>,
+    /// The pages that were reported last.
+    pub(crate) visitors: watch::Sender<Vec<Visitor>>,
+    /// The login that a page has ended.
+    pub(crate) revoked: watch::Sender<Option<LoginId>>,
 }
 
 #[derive(Clone)]
@@ -291,6 +300,37 @@ impl Broker for Supervisor {
     async fn watch_app(mut self, _: Context, seen: u32) -> Option<AppNews> {
         self.told.send_replace(seen);
         self.app.wait_for(|news| news.number != seen).await.ok().map(|news| news.clone())
+    }
+
+    async fn watch_logins(self, _: Context, seen: u32) -> Option<LoginNews> {
+        let is_new =
+            |news: &Option<LoginNews>| news.as_ref().is_some_and(|news| news.number > seen);
+        self.logins.news.subscribe().wait_for(is_new).await.ok().and_then(|news| news.clone())
+    }
+
+    async fn visited(self, _: Context, visitors: Vec<Visitor>) {
+        self.logins.visitors.send_replace(visitors);
+    }
+
+    async fn sign_ins(self, _: Context, key: Secret) -> Option<(LoginId, Vec<SignIn>)> {
+        let sign_in = |id| SignIn {
+            id,
+            session: SessionId::SOLE,
+            method: SignInMethod::Token,
+            from: [192, 0, 2, 7].into(),
+            given_seconds: 60,
+            used_seconds: 3,
+            pages: 1,
+        };
+        (cookie_of(&key) == COOKIE).then(|| (LOGIN, vec![sign_in(LOGIN), sign_in(OTHER_LOGIN)]))
+    }
+
+    async fn revoke(self, _: Context, key: Secret, login: LoginId) -> bool {
+        let known = cookie_of(&key) == COOKIE && login == OTHER_LOGIN;
+        if known {
+            self.logins.revoked.send_replace(Some(login));
+        }
+        known
     }
 
     async fn certificate_judged(self, _: Context, serial: u32, refused: Option<Text<256>>) {

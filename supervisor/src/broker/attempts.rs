@@ -46,6 +46,7 @@ pub(super) enum NotBegun {
 #[derive(Debug)]
 struct Entry {
     key: Digest,
+    from: IpAddr,
     network: IpAddr,
     account: AccountName,
     /// Whether it waits for its browser.
@@ -87,7 +88,8 @@ impl Attempts {
         self.networks.spend(now, network).map_err(NotBegun::TooMany)?;
         self.last += 1;
         let id = AttemptId(self.last);
-        let entry = Entry { key: Digest::of(&key), network, account: account.clone(), asks: false };
+        let account = account.clone();
+        let entry = Entry { key: Digest::of(&key), from, network, account, asks: false };
         self.entries.insert(id, entry);
         Ok((id, key))
     }
@@ -118,12 +120,12 @@ impl Attempts {
         self.entries.remove(&id);
     }
 
-    /// The attempt has succeeded. False if there is no such attempt.
-    pub(super) fn succeed(&mut self, id: AttemptId) -> bool {
-        let Some(entry) = self.entries.remove(&id) else { return false };
+    /// The attempt has succeeded; returns from where it was made. `None` if there is no such attempt.
+    pub(super) fn succeed(&mut self, id: AttemptId) -> Option<IpAddr> {
+        let entry = self.entries.remove(&id)?;
         self.networks.give_back(&entry.network);
         self.accounts.forgive(&(entry.network, entry.account));
-        true
+        Some(entry.from)
     }
 }
 
@@ -182,7 +184,7 @@ mod tests {
         assert!(begin(&mut attempts, now, 1, "bob").is_ok());
         let (id, _) =
             begin(&mut attempts, now, 2, "alice").expect("somebody else is not locked out");
-        assert!(attempts.succeed(id));
+        assert!(attempts.succeed(id).is_some());
         assert!(begin(&mut attempts, now, 1, "alice").is_err(), "only its own success forgives");
         assert!(begin(&mut attempts, now + retry_after, 1, "alice").is_ok());
     }
@@ -220,7 +222,7 @@ mod tests {
         assert_eq!(attempts.answer(&key), Some(id));
         assert_eq!(attempts.answer(&key), None, "it was answered");
         assert_eq!(attempts.abandon(&key), Some(id));
-        assert!(!attempts.ask(id) && !attempts.succeed(id), "it is over");
+        assert!(!attempts.ask(id) && attempts.succeed(id).is_none(), "it is over");
     }
 
     proptest! {

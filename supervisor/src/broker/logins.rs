@@ -7,12 +7,13 @@
 //! been removed or not.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
 use lumen_ipc::{
-    login::{Login, LoginId, Rights},
+    login::{Login, LoginId, Rights, SignIn, SignInMethod},
     relay::UnixSeconds,
     text::Secret,
     units::SessionId,
@@ -36,15 +37,11 @@ pub struct Lifetimes {
     pub whole: Duration,
 }
 
-/// How a browser has authenticated.
+/// How and from where a browser has signed in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Proof {
-    /// In some way, at an earlier host.
-    Earlier,
-    /// With a password, and whatever else PAM asked for.
-    Password,
-    /// With the access token of the desktop.
-    Token,
+pub(super) struct Origin {
+    pub(super) method: SignInMethod,
+    pub(super) from: IpAddr,
 }
 
 /// One login.
@@ -53,7 +50,7 @@ struct Entry {
     id: LoginId,
     session: SessionId,
     rights: Rights,
-    proof: Proof,
+    origin: Origin,
     given: Instant,
     used: Instant,
 }
@@ -63,14 +60,14 @@ struct Entry {
 pub(super) struct Logins {
     lifetimes: Lifetimes,
     entries: BTreeMap<Digest, Entry>,
-    /// Sessions to which a login has ended.
-    poorer: BTreeSet<SessionId>,
+    /// Logins that have ended and of which nobody has been told.
+    ended: Vec<(SessionId, LoginId)>,
 }
 
 impl Logins {
     /// No logins.
     pub(super) const fn new(lifetimes: Lifetimes) -> Self {
-        Self { lifetimes, entries: BTreeMap::new(), poorer: BTreeSet::new() }
+        Self { lifetimes, entries: BTreeMap::new(), ended: Vec::new() }
     }
 
     /// How long logins last from now on, those that there are included.
@@ -84,7 +81,7 @@ impl Logins {
         now: Instant,
         session: SessionId,
         rights: Rights,
-        proof: Proof,
+        origin: Origin,
     ) -> Result<(Login, Secret), NoRandomness> {
         let (id, key) = (self.unused_id()?, Key::of_login()?.to_secret());
         self.forget_ended(now);
@@ -92,11 +89,10 @@ impl Logins {
         if own().count() >= MOST_LOGINS {
             let longest = own().min_by_key(|(_, entry)| entry.used);
             if let Some(digest) = longest.map(|(digest, _)| *digest) {
-                self.entries.remove(&digest);
-                self.poorer.insert(session);
+                self.end(&digest);
             }
         }
-        let entry = Entry { id, session, rights, proof, given: now, used: now };
+        let entry = Entry { id, session, rights, origin, given: now, used: now };
         self.entries.insert(Digest::of(&key), entry);
         Ok((self.login(now, &entry), key))
     }
@@ -116,9 +112,48 @@ impl Logins {
         self.entries.values().filter(own).map(|entry| entry.id)
     }
 
-    /// The sessions to which a login has ended since the last call.
-    pub(super) fn take_poorer(&mut self) -> BTreeSet<SessionId> {
-        std::mem::take(&mut self.poorer)
+    /// The logins that have ended since the last call, except those that ended with their session.
+    pub(super) fn take_ended(&mut self) -> Vec<(SessionId, LoginId)> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// The logins that last, as they are shown; nobody has counted their pages yet.
+    pub(super) fn sign_ins(&mut self, now: Instant) -> Vec<SignIn> {
+        self.forget_ended(now);
+        let ago = |then: Instant| now.saturating_duration_since(then).as_secs();
+        let sign_in = |entry: &Entry| SignIn {
+            id: entry.id,
+            session: entry.session,
+            method: entry.origin.method,
+            from: entry.origin.from,
+            given_seconds: ago(entry.given),
+            used_seconds: ago(entry.used),
+            pages: 0,
+        };
+        let mut all: Vec<SignIn> = self.entries.values().map(sign_in).collect();
+        all.sort_by_key(|sign_in| (sign_in.session, sign_in.used_seconds, sign_in.id));
+        all
+    }
+
+    /// Ends the logins that are `meant`; returns which.
+    pub(super) fn revoke(
+        &mut self,
+        meant: impl Fn(SessionId, LoginId) -> bool,
+    ) -> Vec<(SessionId, LoginId)> {
+        let entries = self.entries.iter();
+        let meant = entries.filter(|(_, entry)| meant(entry.session, entry.id));
+        let meant: Vec<Digest> = meant.map(|(digest, _)| *digest).collect();
+        meant
+            .iter()
+            .filter_map(|digest| self.end(digest))
+            .map(|ended| (ended.session, ended.id))
+            .collect()
+    }
+
+    fn end(&mut self, digest: &Digest) -> Option<Entry> {
+        let entry = self.entries.remove(digest)?;
+        self.ended.push((entry.session, entry.id));
+        Some(entry)
     }
 
     /// Ends every login for a session.
@@ -126,11 +161,10 @@ impl Logins {
         self.entries.retain(|_, entry| entry.session != session);
     }
 
-    /// Ends a login; returns which it was and how the browser had authenticated.
-    pub(super) fn take_back(&mut self, key: &Secret) -> Option<(SessionId, LoginId, Proof)> {
-        let entry = self.entries.remove(&Digest::of(key))?;
-        self.poorer.insert(entry.session);
-        Some((entry.session, entry.id, entry.proof))
+    /// Ends a login; returns which it was, and how and from where its browser had signed in.
+    pub(super) fn take_back(&mut self, key: &Secret) -> Option<(SessionId, LoginId, Origin)> {
+        let entry = self.end(&Digest::of(key))?;
+        Some((entry.session, entry.id, entry.origin))
     }
 
     /// The logins as they are stored, where `unix` is the time at `now`.
@@ -140,8 +174,10 @@ impl Logins {
             UnixSeconds(unix.0.saturating_sub(ago))
         };
         let kept = |(key, entry): (&Digest, &Entry)| {
-            let Entry { id, session, rights, given, used, .. } = *entry;
-            KeptLogin { key: *key, id, session, rights, given: at(given), used: at(used) }
+            let Entry { id, session, rights, origin: Origin { method, from }, given, used } =
+                *entry;
+            let (key, given, used) = (*key, at(given), at(used));
+            KeptLogin { key, id, session, rights, method, from, given, used }
         };
         self.entries.iter().map(kept).collect()
     }
@@ -153,8 +189,9 @@ impl Logins {
             |then: UnixSeconds| now.checked_sub(Duration::from_secs(unix.0.checked_sub(then.0)?));
         for login in kept {
             let (Some(given), Some(used)) = (at(login.given), at(login.used)) else { continue };
-            let KeptLogin { key, id, session, rights, .. } = *login;
-            let entry = Entry { id, session, rights, proof: Proof::Earlier, given, used };
+            let KeptLogin { key, id, session, rights, method, from, .. } = *login;
+            let origin = Origin { method, from };
+            let entry = Entry { id, session, rights, origin, given, used };
             self.entries.insert(key, entry);
         }
         self.forget_ended(now);
@@ -172,11 +209,11 @@ impl Logins {
 
     fn forget_ended(&mut self, now: Instant) {
         let Lifetimes { idle, whole } = self.lifetimes;
-        let Self { entries, poorer, .. } = self;
+        let Self { entries, ended, .. } = self;
         entries.retain(|_, entry| {
             let lasts = now < (entry.used + idle).min(entry.given + whole);
             if !lasts {
-                poorer.insert(entry.session);
+                ended.push((entry.session, entry.id));
             }
             lasts
         });
@@ -195,6 +232,8 @@ impl Logins {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, net::Ipv4Addr};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -202,9 +241,11 @@ mod tests {
     const LIFETIMES: Lifetimes =
         Lifetimes { idle: Duration::from_secs(100), whole: Duration::from_secs(250) };
     const RIGHTS: Rights = Rights { control: true };
+    const ORIGIN: Origin =
+        Origin { method: SignInMethod::Token, from: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)) };
 
     fn give(logins: &mut Logins, now: Instant) -> (Login, Secret) {
-        logins.give(now, SessionId::SOLE, RIGHTS, Proof::Token).expect("random")
+        logins.give(now, SessionId::SOLE, RIGHTS, ORIGIN).expect("random")
     }
 
     #[test]
@@ -232,26 +273,70 @@ mod tests {
     }
 
     #[test]
-    fn sessions_are_named_once_when_a_login_to_them_ends_in_any_way() {
+    fn login_is_named_once_when_it_ends_in_any_way() {
         let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
         let give = |logins: &mut Logins, session| {
-            logins.give(now, SessionId(session), RIGHTS, Proof::Token).expect("random")
+            logins.give(now, SessionId(session), RIGHTS, ORIGIN).expect("random")
         };
         let (signed_out, key) = give(&mut logins, 1);
         let (stays, _) = give(&mut logins, 1);
-        give(&mut logins, 2);
-        assert!(logins.take_poorer().is_empty());
+        let (first, _) = give(&mut logins, 2);
+        assert!(logins.take_ended().is_empty());
         logins.take_back(&key);
-        assert_eq!(logins.take_poorer(), [SessionId(1)].into());
+        assert_eq!(logins.take_ended(), [(SessionId(1), signed_out.id)]);
         assert_eq!(logins.of_session(SessionId(1)).collect::<Vec<_>>(), [stays.id]);
-        assert_ne!(signed_out.id, stays.id);
-        for _ in 0..MOST_LOGINS {
+        for _ in 1..MOST_LOGINS {
             give(&mut logins, 2);
         }
-        assert_eq!(logins.take_poorer(), [SessionId(2)].into(), "one made room");
+        assert!(logins.take_ended().is_empty());
+        give(&mut logins, 2);
+        let ended = logins.take_ended();
+        assert!(matches!(ended[..], [(SessionId(2), _)]), "one made room");
+        let revoked = logins.revoke(|session, id| session == SessionId(2) && id == first.id);
+        assert_eq!(logins.take_ended(), revoked);
         logins.forget_ended(now + LIFETIMES.idle);
-        assert_eq!(logins.take_poorer(), [SessionId(1), SessionId(2)].into());
-        assert!(logins.take_poorer().is_empty());
+        let sessions: BTreeSet<_> =
+            logins.take_ended().into_iter().map(|(session, _)| session).collect();
+        assert_eq!(sessions, [SessionId(1), SessionId(2)].into());
+        assert!(logins.take_ended().is_empty());
+    }
+
+    #[test]
+    fn revoked_logins_are_gone_at_once_and_no_others() {
+        let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let of = |logins: &mut Logins, session| {
+            logins.give(now, SessionId(session), RIGHTS, ORIGIN).expect("random")
+        };
+        let (one, one_key) = of(&mut logins, 1);
+        let (other, other_key) = of(&mut logins, 1);
+        let (_, elsewhere) = of(&mut logins, 2);
+        assert_eq!(logins.revoke(|_, id| id == one.id), [(SessionId(1), one.id)]);
+        assert_eq!(logins.revoke(|_, id| id == one.id), []);
+        assert_eq!(logins.resume(now, &one_key), None);
+        assert_eq!(logins.resume(now, &other_key).map(|login| login.id), Some(other.id));
+        assert_eq!(logins.revoke(|session, _| session == SessionId(1)).len(), 1);
+        assert_eq!(logins.resume(now, &other_key), None);
+        assert!(logins.resume(now, &elsewhere).is_some());
+    }
+
+    #[test]
+    fn list_of_sign_ins_says_how_from_where_and_when_and_leaves_out_what_has_ended() {
+        let (start, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
+        let (login, key) = give(&mut logins, start);
+        give(&mut logins, start);
+        let later = start + Duration::from_secs(60);
+        logins.resume(later, &key);
+        let listed = logins.sign_ins(later + Duration::from_secs(50));
+        let expected = SignIn {
+            id: login.id,
+            session: login.session,
+            method: SignInMethod::Token,
+            from: ORIGIN.from,
+            given_seconds: 110,
+            used_seconds: 50,
+            pages: 0,
+        };
+        assert_eq!(listed, [expected]);
     }
 
     #[test]
@@ -260,7 +345,7 @@ mod tests {
         let (one, key) = give(&mut logins, now);
         let (other, other_key) = give(&mut logins, now);
         assert_ne!(one.id, other.id);
-        assert_eq!(logins.take_back(&key), Some((one.session, one.id, Proof::Token)));
+        assert_eq!(logins.take_back(&key), Some((one.session, one.id, ORIGIN)));
         assert_eq!(logins.take_back(&key), None);
         assert_eq!(logins.resume(now, &key), None);
         assert_eq!(logins.resume(now, &other_key), Some(other));
@@ -283,7 +368,7 @@ mod tests {
     #[test]
     fn viewers_of_one_session_push_out_none_of_another() {
         let (now, mut logins) = (Instant::now(), Logins::new(LIFETIMES));
-        let other = logins.give(now, SessionId(2), RIGHTS, Proof::Token).expect("random").1;
+        let other = logins.give(now, SessionId(2), RIGHTS, ORIGIN).expect("random").1;
         for _ in 0..2 * MOST_LOGINS {
             give(&mut logins, now);
         }

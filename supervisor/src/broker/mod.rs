@@ -13,22 +13,25 @@
 //! or another program delays no other.
 
 mod attempts;
+pub mod audit;
 pub mod connection;
 pub mod leases;
 mod logins;
 pub mod relay;
+mod revocation;
 mod secret;
 pub mod state;
 mod throttle;
+pub mod visitors;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use lumen_ipc::{
-    login::{Login, LoginId, LoginRefusal, Method, Rights, SignedIn},
+    login::{Login, LoginId, LoginRefusal, Method, Rights, SignInMethod, SignedIn},
     message::{login::AccountName, session::TokenDigest},
     relay::UnixSeconds,
     service::AuthMode,
@@ -42,7 +45,7 @@ pub use attempts::AttemptId;
 use attempts::{Attempts, NotBegun};
 pub(crate) use leases::random_challenge;
 pub use logins::Lifetimes;
-use logins::{Logins, Proof};
+use logins::{Logins, Origin};
 use secret::Digest;
 pub use secret::{NoRandomness, Token};
 use state::KeptLogin;
@@ -146,7 +149,8 @@ impl Access {
             }
             Method::Token(token) => match self.opened_by(token) {
                 Some(session) => {
-                    let given = self.logins.give(now, session, FULL, Proof::Token);
+                    let origin = Origin { method: SignInMethod::Token, from: from.to_canonical() };
+                    let given = self.logins.give(now, session, FULL, origin);
                     let (login, key) = given.map_err(|_| LoginRefusal::Wrong)?;
                     Ok(SignedIn { login, key: Some(key) })
                 }
@@ -210,12 +214,11 @@ impl Access {
         attempt: AttemptId,
         user: Uid,
     ) -> Result<SignedIn, LoginRefusal> {
-        if !self.attempts.succeed(attempt) {
-            return Err(LoginRefusal::Denied);
-        }
+        let from = self.attempts.succeed(attempt).ok_or(LoginRefusal::Denied)?;
         let own = self.users.iter().rev().find(|(_, owner)| **owner == user);
         let session = own.map(|(session, _)| *session).ok_or(LoginRefusal::NoDesktop)?;
-        let given = self.logins.give(now, session, FULL, Proof::Password);
+        let origin = Origin { method: SignInMethod::Password, from: from.to_canonical() };
+        let given = self.logins.give(now, session, FULL, origin);
         let (login, key) = given.map_err(|_| LoginRefusal::Denied)?;
         Ok(SignedIn { login, key: Some(key) })
     }
@@ -244,15 +247,15 @@ impl Access {
         self.logins.of_session(session).chain(open.then_some(LoginId::OPEN)).collect()
     }
 
-    /// The sessions to which a login has ended since the last call.
-    pub fn take_poorer(&mut self) -> BTreeSet<SessionId> {
-        self.logins.take_poorer()
+    /// The logins that have ended since the last call, except those that ended with their session.
+    pub fn take_ended(&mut self) -> Vec<(SessionId, LoginId)> {
+        self.logins.take_ended()
     }
 
     /// Ends the login of a key; returns which one that was.
     pub fn sign_out(&mut self, key: &Secret) -> Option<(SessionId, LoginId)> {
-        let (session, id, proof) = self.logins.take_back(key)?;
-        tracing::info!(?proof, "a browser signed out");
+        let (session, id, Origin { method, from }) = self.logins.take_back(key)?;
+        tracing::info!(?method, %from, "a browser signed out");
         Some((session, id))
     }
 
@@ -289,10 +292,10 @@ fn too_many(refusal: TooMany) -> LoginRefusal {
 mod tests {
     use super::*;
 
-    const LIFETIMES: Lifetimes =
+    pub(super) const LIFETIMES: Lifetimes =
         Lifetimes { idle: Duration::from_secs(100), whole: Duration::from_secs(1000) };
 
-    fn digest(token: &str) -> TokenDigest {
+    pub(super) fn digest(token: &str) -> TokenDigest {
         Digest::of(&Secret::new(token).expect("short enough")).into()
     }
 
@@ -313,17 +316,17 @@ mod tests {
         assert_eq!(access.resume(now, &first.key.expect("a key")), Ok(first.login));
     }
 
-    fn browser() -> IpAddr {
+    pub(super) fn browser() -> IpAddr {
         "192.0.2.7".parse().expect("an address")
     }
 
-    fn access() -> Access {
+    pub(super) fn access() -> Access {
         let mut access = Access::new(AuthMode::Token, LIFETIMES);
         access.open(SESSION, digest("token"));
         access
     }
 
-    fn with_token(text: &str) -> Method {
+    pub(super) fn with_token(text: &str) -> Method {
         Method::Token(Secret::new(text).expect("short enough"))
     }
 
@@ -360,7 +363,7 @@ mod tests {
     }
 
     /// A kernel that does not tell whose a connection is.
-    fn nobody(_: SocketAddr) -> Option<Uid> {
+    pub(super) fn nobody(_: SocketAddr) -> Option<Uid> {
         None
     }
 

@@ -7,10 +7,13 @@
 //!
 //! INVARIANT: [`State::decode`] accepts what [`State::encode`] produces, and nothing else.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use lumen_ipc::{
-    login::{LoginId, Rights},
+    login::{LoginId, Rights, SignInMethod},
     message::session::TokenDigest,
     relay::{SECRET_BYTES, UnixSeconds},
     units::SessionId,
@@ -21,7 +24,7 @@ use zeroize::Zeroizing;
 use super::secret::Digest;
 
 /// The first bytes: the last number identifies this format.
-const FORM: &[u8; 8] = b"lumen\0h\x01";
+const FORM: &[u8; 8] = b"lumen\0h\x02";
 /// Length of the checksum at the end.
 const SUM_BYTES: usize = 32;
 /// Most sessions stored, living and ended.
@@ -62,6 +65,10 @@ pub struct KeptLogin {
     pub(super) id: LoginId,
     pub(super) session: SessionId,
     pub(super) rights: Rights,
+    /// How its browser signed in.
+    pub(super) method: SignInMethod,
+    /// From where, in the shortest form.
+    pub(super) from: IpAddr,
     /// The time of the sign-in.
     pub(super) given: UnixSeconds,
     /// The time of its last use.
@@ -131,6 +138,8 @@ impl State {
             bytes.extend(login.id.0.to_be_bytes());
             bytes.extend(login.session.0.to_be_bytes());
             bytes.push(login.rights.control.into());
+            bytes.push(number_of(login.method));
+            bytes.extend(bits_of(login.from).to_be_bytes());
             bytes.extend(login.given.0.to_be_bytes());
             bytes.extend(login.used.0.to_be_bytes());
         }
@@ -184,6 +193,21 @@ impl State {
     }
 }
 
+fn number_of(method: SignInMethod) -> u8 {
+    match method {
+        SignInMethod::Password => 1,
+        SignInMethod::Token => 2,
+    }
+}
+
+/// An address as a number: one of IPv4 as IPv6 writes those.
+fn bits_of(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
 /// The bytes that have not been read.
 struct Reader<'bytes>(&'bytes [u8]);
 
@@ -200,6 +224,13 @@ impl Reader<'_> {
             [1] => Some(true),
             _ => None,
         }
+    }
+
+    fn method(&mut self) -> Option<SignInMethod> {
+        let [number] = self.take()?;
+        [SignInMethod::Password, SignInMethod::Token]
+            .into_iter()
+            .find(|method| number_of(*method) == number)
     }
 
     fn port(&mut self) -> Option<u16> {
@@ -243,6 +274,8 @@ impl Reader<'_> {
             id: LoginId(self.long_number()?),
             session: SessionId(self.number()?),
             rights: Rights { control: self.flag()? },
+            method: self.method()?,
+            from: IpAddr::V6(Ipv6Addr::from_bits(u128::from_be_bytes(self.take()?))).to_canonical(),
             given: UnixSeconds(self.long_number()?),
             used: UnixSeconds(self.long_number()?),
         })
@@ -269,6 +302,15 @@ mod tests {
             id: LoginId(number + 1),
             session: SessionId(session),
             rights: Rights { control: number.is_multiple_of(2) },
+            method: if number.is_multiple_of(3) {
+                SignInMethod::Password
+            } else {
+                SignInMethod::Token
+            },
+            from: match number.is_multiple_of(5) {
+                true => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+                false => [192, 0, 2, 7].into(),
+            },
             given: UnixSeconds(1_800_000_000),
             used: UnixSeconds(1_800_000_000 + number),
         }
@@ -305,7 +347,7 @@ mod tests {
     #[test]
     fn state_of_another_form_is_foreign_and_an_empty_file_too() {
         let mut bytes = state(1, 1, true).encode();
-        bytes[7] = 2;
+        bytes[7] = 1;
         assert_eq!(State::decode(&bytes), Err(NotAState::Foreign));
         assert_eq!(State::decode(b""), Err(NotAState::Foreign));
         assert_eq!(State::decode(b"{}"), Err(NotAState::Foreign));

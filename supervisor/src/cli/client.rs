@@ -66,13 +66,16 @@ pub(super) enum AdminError {
     /// The command line does not say which session it means.
     #[error(transparent)]
     Unclear(#[from] Unclear),
+    /// Nothing is what the command line means.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 impl AdminError {
     /// The exit code for this error.
     pub(super) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Unclear(_) => ExitCode::Usage,
+            Self::Unclear(_) | Self::Unknown(_) => ExitCode::Usage,
             Self::Broken(_)
             | Self::Io { .. }
             | Self::NotOurs { .. }
@@ -85,7 +88,7 @@ impl AdminError {
 fn hint(name: &str) -> String {
     match InstanceName::new(name) {
         Some(name) if !name.is_default() => format!(" --name {name}"),
-        _ => ", or name another by --name; root's are reached by sudo".to_owned(),
+        _ => ", or name another by --name".to_owned(),
     }
 }
 
@@ -94,27 +97,45 @@ pub(super) fn with<Answer>(
     name: &InstanceName,
     act: impl AsyncFnOnce(AdminClient) -> Result<Answer, AdminError>,
 ) -> Result<Answer, AdminError> {
-    let not_running = |looked| AdminError::NotRunning { name: name.to_string(), looked };
-    let Some(home) = stage::find_home(std::env::var_os("XDG_RUNTIME_DIR")) else {
-        return Err(not_running("there is no directory of this user's desktops".to_owned()));
-    };
-    let path = home.socket(name);
-    let at = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            not_running(format!("{} is not there or not answered", path.display()))
-        }
-        _ => AdminError::Io { path: path.clone(), source },
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(at)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| AdminError::Io { path: PathBuf::from("/"), source })?;
     runtime.block_on(async {
-        let stream = UnixStream::connect(&path).map_err(at)?;
-        let owner = getsockopt(&stream, PeerCredentials).map_err(|errno| at(errno.into()))?.uid();
-        if owner != Uid::effective().as_raw() {
-            return Err(AdminError::NotOurs { path: path.clone(), uid: owner });
-        }
+        let (path, stream) = connected(name)?;
+        let at = |source| AdminError::Io { path: path.clone(), source };
         let transport = rpc::transport(OwnedFd::from(stream)).map_err(at)?;
         act(AdminClient::new(client::Config::default(), transport).spawn()).await
     })
+}
+
+/// Connects to the user's own desktop of this name, or else to root's.
+fn connected(name: &InstanceName) -> Result<(PathBuf, UnixStream), AdminError> {
+    let (own, mut looked) = (Uid::effective().as_raw(), Vec::new());
+    let homes = [(stage::find_home(std::env::var_os("XDG_RUNTIME_DIR")), own)];
+    let of_root = (own != 0).then(|| (stage::find_home_of_root(), 0));
+    for (home, owner) in homes.into_iter().chain(of_root) {
+        let Some(home) = home else { continue };
+        let path = home.socket(name);
+        let stream = match UnixStream::connect(&path) {
+            Ok(stream) => stream,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    looked.push(format!("{} is not there or not answered", path.display()));
+                    continue;
+                }
+                _ => return Err(AdminError::Io { path, source: error }),
+            },
+        };
+        let at = |source| AdminError::Io { path: path.clone(), source };
+        let uid = getsockopt(&stream, PeerCredentials).map_err(|errno| at(errno.into()))?.uid();
+        if uid != owner {
+            return Err(AdminError::NotOurs { path, uid });
+        }
+        return Ok((path, stream));
+    }
+    if looked.is_empty() {
+        looked.push("there is no directory of this user's desktops".to_owned());
+    }
+    Err(AdminError::NotRunning { name: name.to_string(), looked: looked.join("; ") })
 }
 
 /// `lumen restart`.

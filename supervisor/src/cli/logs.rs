@@ -124,9 +124,16 @@ impl Logs {
         source: Option<LogSource>,
     ) -> Result<bool, AdminError> {
         let (mut news, mut present) = (false, Vec::new());
-        for mut log in std::mem::take(&mut self.0) {
+        let all = std::mem::take(&mut self.0);
+        let alone = all.len() == 1;
+        for mut log in all {
             let page = admin.logs(context::current(), log.session, source, log.after).await?;
-            let Some(page) = page else { continue };
+            let page = match page {
+                Ok(Some(page)) => page,
+                Err(refusal) if alone => return Err(refusal.into()),
+                // It has ended; or it is the host's, which not everybody may read, among others.
+                Ok(None) | Err(_) => continue,
+            };
             output::print(&log.printer.print(&page.lines));
             if let Some(last) = page.lines.last() {
                 (news, log.after) = (true, last.number);
@@ -149,6 +156,10 @@ mod tests {
             id: SessionId(*id),
             name: Text::truncated(id.to_string()),
             shares_log: *shares_log,
+            owner: 1000,
+            supervisor_pid: 1,
+            known_seconds: 0,
+            watchers: Vec::new(),
         };
         Sessions(all.iter().map(summary).collect())
     }

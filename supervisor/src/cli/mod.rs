@@ -8,6 +8,8 @@ mod doctor;
 mod logs;
 mod metrics;
 mod output;
+mod revoke;
+mod roster;
 mod sessions;
 mod status;
 
@@ -44,6 +46,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> process::ExitCode 
         Invocation::Serve(config) => return start::serve(&config, Rereading::of(arguments)),
         Invocation::Session(config) => return start::session(&config),
         Invocation::Doctor(config) => doctor::run(&config),
+        Invocation::Sessions { name, json } => answered(roster::sessions(&name, json)),
+        Invocation::Users { name, json } => answered(roster::users(&name, json)),
+        Invocation::Revoke { name, which } => answered(revoke::run(&name, &which)),
         Invocation::Status { name, json } => answered(status::run(&name, json)),
         Invocation::Restart { name, session, worker } => {
             let restart = async |admin| client::restart(&admin, session.as_ref(), worker).await;

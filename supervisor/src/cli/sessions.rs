@@ -154,6 +154,10 @@ mod tests {
             id: SessionId(*id),
             name: Text::truncated(*name),
             shares_log: false,
+            owner: 1000,
+            supervisor_pid: 1,
+            known_seconds: 0,
+            watchers: Vec::new(),
         };
         Sessions(all.iter().map(summary).collect())
     }

@@ -172,7 +172,7 @@ fn confinement(worker: Worker, report: &ConfinementReport) -> String {
     format!("seccomp {} rules, {landlock}, {namespaces}{limits}{datagrams}", report.seccomp_rules)
 }
 
-fn duration(millis: u64) -> String {
+pub(super) fn duration(millis: u64) -> String {
     let seconds = millis / 1000;
     match (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, seconds) => format!("{seconds}s"),

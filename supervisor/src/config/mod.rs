@@ -84,12 +84,26 @@ pub enum Invocation {
         /// Which worker.
         worker: Worker,
     },
+    /// End sign-ins.
+    Revoke {
+        /// Which desktop.
+        name: InstanceName,
+        /// Which sign-ins.
+        which: SignInOperand,
+    },
     /// Start a desktop.
     Run(Box<RunConfig>),
     /// Start a host.
     Serve(Box<HostConfig>),
     /// Start a session of a host.
     Session(Box<SessionConfig>),
+    /// Print the table of sessions.
+    Sessions {
+        /// Which desktop.
+        name: InstanceName,
+        /// As JSON.
+        json: bool,
+    },
     /// Print the table of processes.
     Status {
         /// Which desktop.
@@ -103,6 +117,13 @@ pub enum Invocation {
         name: InstanceName,
         /// Which session, if one is named.
         session: Option<SessionOperand>,
+    },
+    /// Print the table of users and their sign-ins.
+    Users {
+        /// Which desktop.
+        name: InstanceName,
+        /// As JSON.
+        json: bool,
     },
     /// Print the version.
     Version,
@@ -280,6 +301,37 @@ impl fmt::Display for SessionOperand {
             Self::Name(name) => f.write_str(name.as_str()),
             Self::Number(number) => number.fmt(f),
         }
+    }
+}
+
+/// Sign-ins as the command line names them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SignInOperand {
+    /// The one whose number begins with these digits.
+    Number(SignInDigits),
+    /// All to a session.
+    Session(SessionOperand),
+    /// All to the sessions of a user.
+    User(String),
+}
+
+/// The first of the 16 hexadecimal digits of a sign-in's number: at least four, so that nobody ends a
+/// sign-in by a slip.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SignInDigits(String);
+
+impl SignInDigits {
+    /// Wraps digits.
+    #[must_use]
+    pub fn new(digits: &str) -> Option<Self> {
+        let legal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        (legal && (4..=16).contains(&digits.len())).then(|| Self(digits.to_ascii_lowercase()))
+    }
+
+    /// The digits, in lower case.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

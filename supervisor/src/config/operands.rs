@@ -10,7 +10,7 @@ use lumen_ipc::{
     units::SessionId,
 };
 
-use super::{SessionOperand, UsageError, nearest::hint};
+use super::{SessionOperand, SignInDigits, SignInOperand, UsageError, nearest::hint};
 
 /// `[SESSION]`.
 pub(super) fn session(words: &mut Vec<String>) -> Result<Option<SessionOperand>, UsageError> {
@@ -62,6 +62,33 @@ pub(super) fn session_and_source(
         ensure_of_session(worker, "lumen logs")?;
     }
     Ok((Some(operand(&first)?), Some(source)))
+}
+
+/// `SIGN-IN | session SESSION | user USER`.
+pub(super) fn sign_ins(words: &mut Vec<String>) -> Result<SignInOperand, UsageError> {
+    let wrong = |reason: String| UsageError::Operand(reason);
+    let Some(first) = take(words) else {
+        return Err(wrong(
+            "which sign-in? `lumen users` shows their numbers; `lumen revoke user USER` ends all of a user's"
+                .to_owned(),
+        ));
+    };
+    match first.as_str() {
+        "session" => match take(words) {
+            Some(session) => operand(&session).map(SignInOperand::Session),
+            None => Err(wrong("which session? lumen revoke session SESSION".to_owned())),
+        },
+        "user" => match take(words) {
+            Some(user) => Ok(SignInOperand::User(user)),
+            None => Err(wrong("which user? lumen revoke user USER".to_owned())),
+        },
+        digits => SignInDigits::new(digits).map(SignInOperand::Number).ok_or_else(|| {
+            wrong(format!(
+                "`{digits}` is no sign-in, of whose number of `lumen users` the first four digits are enough; \
+                 nor is it `session` or `user`"
+            ))
+        }),
+    }
 }
 
 /// The sources of the log, as a clause.
@@ -142,6 +169,25 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(session_and_source(&mut words(line)), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn sign_ins_are_one_by_its_digits_or_all_of_a_session_or_a_user() {
+        let digits = SignInOperand::Number(SignInDigits::new("3f1c").expect("digits"));
+        let all = |session| SignInOperand::Session(session);
+        let cases = [
+            ("3F1C", digits),
+            ("session work", all(named("work").expect("named"))),
+            ("session 3", all(SessionOperand::Number(SessionId(3)))),
+            ("user alice", SignInOperand::User("alice".to_owned())),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(sign_ins(&mut words(line)), Ok(expected), "{line}");
+        }
+        for line in ["", "3f1", "alice", "00000000000000000", "session", "user", "session x y!"] {
+            let refused = sign_ins(&mut words(line)).map(|_| words(line).len());
+            assert!(refused.is_err() || line.ends_with('!'), "{line}");
         }
     }
 

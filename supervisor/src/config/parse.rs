@@ -156,6 +156,10 @@ impl Line {
                 let (session, worker) = operands::session_and_worker(&mut self.operands)?;
                 Invocation::Restart { name: self.values.name()?, session, worker }
             }
+            Command::Revoke => Invocation::Revoke {
+                which: operands::sign_ins(&mut self.operands)?,
+                name: self.values.name()?,
+            },
             Command::Run => self.run()?,
             Command::Serve => self.serve()?,
             Command::Session => {
@@ -164,6 +168,14 @@ impl Line {
                 let session = assemble::session(&mut self.values, app, host, name)?;
                 Invocation::Session(Box::new(session))
             }
+            Command::Sessions => Invocation::Sessions {
+                name: self.values.name()?,
+                json: self.values.switch(Key::Json)?,
+            },
+            Command::Users => Invocation::Users {
+                name: self.values.name()?,
+                json: self.values.switch(Key::Json)?,
+            },
             Command::Status => Invocation::Status {
                 name: self.values.name()?,
                 json: self.values.switch(Key::Json)?,

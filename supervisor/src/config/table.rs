@@ -53,10 +53,15 @@ mod tests {
 
     #[test]
     fn commands_have_one_row_each() {
-        use Command::{Config, Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop};
-        for command in [Config, Doctor, Logs, Metrics, Restart, Run, Serve, Session, Status, Stop] {
+        use Command::*;
+        let commands = [
+            Config, Doctor, Logs, Metrics, Restart, Revoke, Run, Serve, Session, Sessions, Status,
+            Stop, Users,
+        ];
+        for command in commands {
             assert_eq!(COMMANDS.iter().filter(|row| row.command == command).count(), 1);
         }
+        assert_eq!(commands.len(), COMMANDS.len());
     }
 
     #[test]

@@ -6,14 +6,18 @@ use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc};
 use lumen_ipc::{
     lease::Lease,
     link::{Generation, LinkName},
-    login::{Login, LoginId, LoginRefusal, Method, Progress},
+    login::{
+        Login, LoginId, LoginNews, LoginRefusal, Method, Progress, Revocation, SignIn, Visitor,
+    },
     message::{
         grants::ToSupervisor,
         login::{Answers, Prompts},
         session::{Answer, Question, ToHost, ToSession},
     },
     process::{ProcessId, Worker},
-    service::{AppNews, ConfinementReport, ControlClient, HostStatus, Refusal, RelayPair},
+    service::{
+        AppNews, ConfinementReport, ControlClient, HostStatus, Refusal, RelayPair, SessionSummary,
+    },
     text::{Secret, Text},
     units::{PeerId, SessionId},
 };
@@ -22,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::certificate::{PemError, PemPair};
 use crate::{
+    admin::rights::Asker,
     broker::AttemptId,
     lifecycle::{Helper, Instance, Verdict},
 };
@@ -74,6 +79,8 @@ pub(crate) enum Event {
     ExpectedDue,
     /// The number of the session with this link is stored, for the host.
     Remembered(ConnectionId),
+    /// Somebody who watched may have left, for the host.
+    VisitDue,
     /// Signalling links that had to wait may be made.
     WiringDue,
     /// News of a worker.
@@ -160,6 +167,12 @@ pub(crate) enum AdminRequest {
     Ask(SessionId, Question, oneshot::Sender<Answer>),
     /// Restart a worker of the host.
     Restart(Worker, oneshot::Sender<Result<(), Refusal>>),
+    /// End logins to sessions for which the asker may do that; answers how many.
+    Revoke(Asker, Revocation, oneshot::Sender<u32>),
+    /// What the host knows of all sessions without asking them.
+    Sessions(oneshot::Sender<Vec<SessionSummary>>),
+    /// All logins that last.
+    SignIns(oneshot::Sender<Vec<SignIn>>),
     /// The host's status as far as it knows it, and whom to ask for the rest. For sessions it
     /// contains their summaries.
     Status(oneshot::Sender<(HostStatus, Clients)>),
@@ -187,10 +200,18 @@ pub(crate) enum BrokerRequest {
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
     /// Recognise a key.
     Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// End another login to the session of a key's.
+    Revoke(Secret, LoginId, oneshot::Sender<bool>),
+    /// The logins to the session of a key's, and which of them that is.
+    SignIns(Secret, oneshot::Sender<Option<(LoginId, Vec<SignIn>)>>),
     /// End the login of a key.
     SignOut(Secret, oneshot::Sender<Option<(SessionId, LoginId)>>),
     /// Start the app of a session again.
     StartApp(SessionId, oneshot::Sender<Result<(), Refusal>>),
+    /// All pages that are connected.
+    Visited(Vec<Visitor>),
     /// Report the state of the app, once there is news after that with this number.
     WatchApp(u32, oneshot::Sender<AppNews>),
+    /// Report what becomes of logins, once there is news after that with this number.
+    WatchLogins(u32, oneshot::Sender<LoginNews>),
 }

@@ -76,6 +76,40 @@ pub(crate) fn take_over(number: RawFd, least: RawFd) -> io::Result<OwnedFd> {
     Ok(moved)
 }
 
+/// Most groups that a process can have (`NGROUPS_MAX` of linux/limits.h).
+const MOST_GROUPS: usize = 65_536;
+
+/// The supplementary groups of the process that connected a Unix socket, as they were then.
+pub(crate) fn peer_groups(socket: &impl AsRawFd) -> io::Result<Vec<u32>> {
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let mut bytes = libc::socklen_t::try_from(size_of_val(groups.as_slice()))
+            .map_err(|_| io::ErrorKind::InvalidData)?;
+        // SAFETY: the kernel writes at most `bytes` bytes to `groups`, which has that many and outlives the
+        // call, and then how many there are to `bytes`.
+        let outcome = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut bytes,
+            )
+        };
+        let count = usize::try_from(bytes).unwrap_or(usize::MAX) / size_of::<libc::gid_t>();
+        if outcome == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        let is_short = error.raw_os_error() == Some(libc::ERANGE);
+        if !is_short || count <= groups.len() || count > MOST_GROUPS {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
 /// How to mark descriptors as close-on-exec.
 #[derive(Debug)]
 pub(crate) enum CloseOnExec {

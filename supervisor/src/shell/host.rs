@@ -13,6 +13,7 @@ mod leases;
 mod managed;
 mod memory;
 mod remembering;
+mod roster;
 mod sessions;
 mod unclaimed;
 mod welcoming;
@@ -30,12 +31,12 @@ use lumen_ipc::{
         signalling::{Reason, ToGateway, ToRtc},
     },
     process::Worker,
-    service::{ConfinementReport, HostStatus, Refusal, RelayPair},
+    service::{ConfinementReport, Refusal, RelayPair},
     text::Text,
     units::{PeerId, SessionId},
 };
 use lumen_ipc_runtime::channel::Channel;
-use nix::unistd::Uid;
+use nix::unistd::{Gid, Uid};
 use tokio::{runtime::Handle, sync::mpsc};
 use tracing::{error, info, warn};
 
@@ -46,6 +47,7 @@ use self::{
     unclaimed::Unclaimed,
 };
 use super::{
+    audit::Audit,
     crew::Crew,
     event::{
         AdminRequest, BrokerRequest, ConnectionId, Event, Events, FromSession, HostEnd, QUEUE,
@@ -53,12 +55,13 @@ use super::{
     },
     fence::Namespaces,
     log::Log,
+    login_news::LoginBulletin,
     news::Bulletin,
     stage::{HostStage, Stage},
     worker::{Roster, Workers},
 };
 use crate::{
-    broker::{Access, leases::LeaseMint, relay::RelayMint},
+    broker::{Access, audit::Deed, leases::LeaseMint, relay::RelayMint, visitors::Visitors},
     lifecycle::{Action, Input, Instance, Lifecycle, Outcome},
 };
 
@@ -73,6 +76,11 @@ pub(super) struct Host {
     crew: Crew,
     sessions: Sessions,
     bulletin: Bulletin,
+    login_news: LoginBulletin,
+    visitors: Visitors,
+    /// Whether a timer for visitors who may have left is running.
+    awaits_visitors: bool,
+    audit: Audit,
     /// The log for the page's address, once browsers can connect; `None` where a session in the same
     /// process logs it.
     announces: Option<Log>,
@@ -111,6 +119,10 @@ impl Host {
             crew,
             sessions: Sessions::default(),
             bulletin: Bulletin::default(),
+            login_news: LoginBulletin::default(),
+            visitors: Visitors::default(),
+            awaits_visitors: false,
+            audit: Audit::default(),
             announces: None,
             memory: None,
             restraint: ConfinementReport::default(),
@@ -126,9 +138,19 @@ impl Host {
         Self { announces: Some(log), ..self }
     }
 
+    /// Records what people do.
+    pub(super) fn audited(self, audit: Audit) -> Self {
+        Self { audit, ..self }
+    }
+
     /// Reports what its process has given up.
     pub(super) fn restrained(self, restraint: ConfinementReport) -> Self {
         Self { restraint, ..self }
+    }
+
+    /// The group of its administrators.
+    pub(super) fn admins(&self) -> Option<Gid> {
+        self.stage.admins
     }
 
     /// The queue for the events of tasks.
@@ -162,6 +184,7 @@ impl Host {
             Event::FromSession(connection, news) => self.take_in_session(connection, news),
             Event::ExpectedDue => self.end_overdue(),
             Event::Remembered(connection) => self.welcome(connection),
+            Event::VisitDue => self.end_visits(),
             Event::WiringDue => self.wire_sessions(),
             Event::Reload => self.reload(),
             Event::SignDue => self.tell_alive(),
@@ -339,6 +362,9 @@ impl Host {
             AdminRequest::Ask(session, question, reply) => {
                 self.ask(session, question, Pending::Answer(reply));
             }
+            AdminRequest::Revoke(asker, which, reply) => self.revoke(asker, which, reply),
+            AdminRequest::Sessions(reply) => drop(reply.send(self.listed())),
+            AdminRequest::SignIns(reply) => drop(reply.send(self.sign_ins())),
             AdminRequest::Restart(worker, reply) => {
                 info!(%worker, "restart asked for");
                 let outcome = self.crew.machine.restart(Instant::now(), worker);
@@ -351,15 +377,6 @@ impl Host {
                 let _ = reply.send(self.stop(session));
             }
         }
-    }
-
-    fn stop(&self, session: SessionId) -> Result<(), Refusal> {
-        if self.sessions.get(session).is_none() {
-            return Err(Refusal::because(format!("session {session} has ended")));
-        }
-        info!(%session, "its end is asked for");
-        self.send(session, &ToSession::StopAsked);
-        Ok(())
     }
 
     fn answer_gateway(&mut self, request: BrokerRequest) {
@@ -386,8 +403,13 @@ impl Host {
                 let _ = reply.send(self.access.resume(now, &key));
                 self.remember_use();
             }
+            BrokerRequest::Revoke(key, login, reply) => self.revoke_for_page(&key, login, reply),
+            BrokerRequest::SignIns(key, reply) => drop(reply.send(self.sign_ins_for_page(&key))),
             BrokerRequest::SignOut(key, reply) => {
                 let ended = self.access.sign_out(&key);
+                if let Some((session, login)) = ended {
+                    self.audit.record(&Deed::SignedOut { session, login });
+                }
                 let answer = move || {
                     let _ = reply.send(ended);
                 };
@@ -400,6 +422,8 @@ impl Host {
             BrokerRequest::StartApp(session, reply) => {
                 self.ask(session, Question::StartApp, Pending::Done(reply));
             }
+            BrokerRequest::Visited(visitors) => self.take_in_visitors(&visitors),
+            BrokerRequest::WatchLogins(seen, reply) => self.login_news.ask(seen, reply),
             BrokerRequest::WatchApp(seen, reply) => {
                 for (session, serial) in self.bulletin.ask(seen, reply) {
                     self.send(session, &ToSession::PagesTold { serial });
@@ -416,20 +440,6 @@ impl Host {
             warn!(%peer, "no relay credentials: too many a minute");
         }
         pair
-    }
-
-    fn status(&self) -> HostStatus {
-        HostStatus {
-            listen: self.stage.front_door.listen.clone(),
-            auth: self.stage.auth,
-            tls: self.stage.certificate.tls(),
-            fingerprint: self.stage.certificate.fingerprint().cloned(),
-            supervisor_pid: std::process::id(),
-            restraint: self.restraint.clone(),
-            waiting: self.waiting(),
-            workers: self.crew.status(&self.stage, SessionId::SOLE),
-            sessions: self.sessions.summaries(),
-        }
     }
 
     fn ask(&mut self, session: SessionId, question: Question, pending: Pending) {

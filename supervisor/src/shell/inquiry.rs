@@ -71,7 +71,13 @@ impl Inquiry {
 
     /// The status of every process.
     pub(super) async fn status(&self) -> HostStatus {
+        self.status_of_some(|_| true).await
+    }
+
+    /// The status of the host, and of those sessions that are `meant`; no others are asked.
+    pub(super) async fn status_of_some(&self, meant: impl Fn(SessionId) -> bool) -> HostStatus {
         let (mut status, clients) = self.snapshot().await;
+        status.sessions.retain(|session| meant(session.id));
         let sessions = status.sessions.into_iter().map(|summary| self.status_of(summary));
         let (sessions, workers) =
             tokio::join!(join_all(sessions), summarised(status.workers, clients));

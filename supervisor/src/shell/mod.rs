@@ -8,7 +8,9 @@
 
 mod activation;
 mod addresses;
+mod administration;
 mod app;
+mod audit;
 pub(crate) mod certificate;
 mod child;
 pub(crate) mod config_files;
@@ -30,6 +32,7 @@ mod label;
 mod link;
 mod lock_file;
 mod log;
+mod login_news;
 mod manager;
 mod metrics_token;
 mod nameless;

@@ -27,7 +27,9 @@ use tracing::{info, warn};
 
 use super::{
     activation::{self, Activation, ActivationError},
+    administration::Office,
     app::Caller,
+    audit::Audit,
     config_files::Rereading,
     event::{ConnectionId, Event, Events},
     family, ffi,
@@ -38,7 +40,7 @@ use super::{
     log::Log,
     manager::Manager,
     places::{self, PlaceError},
-    restrained, sentence, service,
+    restrained, sentence,
     session::{Introduction, Session},
     session_group::Tree,
     spawn::{self, ReservedNumbers},
@@ -211,7 +213,9 @@ fn host_and_session(
         tokio::spawn(watch_signals(signals, session.events(), |_| Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), |_| Event::ChildEnded));
         let admin = UnixListener::from_std(admin)?;
-        tokio::spawn(service::admin(admin, host.events(), log.clone()));
+        let (audit, admins) = (Audit::default(), host.admins());
+        let office = Office { events: host.events(), log: log.clone(), audit, admins };
+        tokio::spawn(office.serve(admin));
         let (host_ends, session_ends) = (host.events(), session.run());
         let session = async move {
             let code = session_ends.await;
@@ -233,7 +237,7 @@ fn host(
     let asked = config;
     let config = &at_passed(config, &sockets);
     // Before this process gives up to connect.
-    let manager = Manager::find();
+    let (manager, audit) = (Manager::find(), Audit::start());
     // Without a manager it is the terminal that hangs up.
     let reloads = manager.is_there();
     let (ground, cast) = Ground::of_host(&caller)?;
@@ -260,6 +264,7 @@ fn host(
         let fence = (ground.namespaces, Roster::default());
         let host = Host::new(stage, access, fence, log.clone());
         let host = host.announced_on(log.clone()).remembering(memory, &was).restrained(restraint);
+        let host = host.audited(audit.clone());
         let host = host.managed(Managed::new(manager, asked.clone(), again, levels));
         tokio::spawn(link::accept_sessions(arrivals, host.events()));
         let news = move |signal| match signal == Signal::SIGHUP as u32 && reloads {
@@ -267,7 +272,8 @@ fn host(
             false => Event::Signal,
         };
         tokio::spawn(watch_signals(signals, host.events(), news));
-        tokio::spawn(service::admin(admin, host.events(), log.clone()));
+        let (events, admins) = (host.events(), host.admins());
+        tokio::spawn(Office { events, log: log.clone(), audit, admins }.serve(admin));
         let outcome = host.run().await;
         Ok(conclude(outcome, &log).unwrap_or_else(|| ExitCode::Ok.into()))
     })

@@ -50,7 +50,7 @@ fn said(shell: &str, arguments: &[&str], script: &str) -> String {
 
 /// Command lines without their last word, that word, and what it may become.
 const TYPED: [(&str, &str, &[&str]); 9] = [
-    ("lumen", "se", &["serve", "session"]),
+    ("lumen", "se", &["serve", "session", "sessions"]),
     ("lumen serve", "--login-l", &["--login-life"]),
     ("lumen serve --auth", "pass", &["password"]),
     ("lumen serve --relay off --tls", "o", &["on", "off"]),

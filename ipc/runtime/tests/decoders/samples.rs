@@ -1,10 +1,14 @@
 //! One sample of every message, request and reply, encoded: the seeds of the fuzz targets.
 
+mod admin;
 mod logins;
 mod pictures;
 mod transfers;
 
-use std::{net::Ipv4Addr, time::Instant};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Instant,
+};
 
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
@@ -12,8 +16,11 @@ use lumen_ipc::{
     lease::{self, LEASE_LIFE, Lease, LeaseRights, Proof},
     line::Line,
     link::{Generation, LinkName},
-    log::{LogLine, LogPage, LogSource},
-    login::{Login, LoginId, LoginRefusal, Method, Progress, Rights, SignedIn},
+    log::{LogPage, LogSource},
+    login::{
+        Login, LoginEvent, LoginId, LoginNews, LoginRefusal, Method, Progress, Rights,
+        SignInMethod, SignedIn, Visitor,
+    },
     message::{
         desktop::{self, Cursor, CursorImage, Statement},
         grants, handover,
@@ -28,9 +35,9 @@ use lumen_ipc::{
     process::Worker,
     ring::{RingCapacity, RingSpan},
     service::{
-        AdminRequest, AdminResponse, AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse,
-        ControlRequest, ControlResponse, Refusal, RelayCredentials, RelayPair, SessionStatus,
-        SessionSummary, TuningRequest, TuningResponse,
+        AppNews, AppState, AppStatus, BrokerRequest, BrokerResponse, ControlRequest,
+        ControlResponse, Refusal, RelayCredentials, RelayPair, SessionStatus, TuningRequest,
+        TuningResponse,
     },
     text::{Secret, Text},
     tls::Fingerprint,
@@ -43,6 +50,7 @@ use lumen_ipc::{
 use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
 
+use admin::{admin_samples, sign_in};
 use logins::{login_back_samples, login_samples};
 use pictures::frames_back_samples;
 pub(crate) use pictures::{frames_samples, layers};
@@ -76,30 +84,7 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("signalling_to_rtc", encode_all(&signalling_samples()));
     add("transfer_to_compositor", encode_all(&transfer_samples()));
     add("transfer_to_rtc", encode_all(&transfer_back_samples()));
-    add(
-        "rpc_admin",
-        vec![
-            request(AdminRequest::Logs {
-                session: Some(SessionId(3)),
-                source: Some(LogSource::Worker(Worker::Rtc)),
-                after: 7,
-            }),
-            request(AdminRequest::Stop { session: SessionId(3) }),
-            reply(AdminResponse::Logs(Some(LogPage {
-                lines: vec![LogLine {
-                    number: 70_000,
-                    source: LogSource::App,
-                    sequence: 300,
-                    text: Text::truncated("a line"),
-                }],
-            }))),
-            reply(AdminResponse::Sessions(vec![SessionSummary {
-                id: SessionId(3),
-                name: Text::truncated("work"),
-                shares_log: true,
-            }])),
-        ],
-    );
+    add("rpc_admin", admin_samples());
     add("rpc_broker", broker_samples());
     add("rpc_control", control_samples());
     add(
@@ -415,6 +400,26 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::CertificateJudged(())),
         request(BrokerRequest::Metrics { session: Some(SessionId(3)) }),
         reply(BrokerResponse::Metrics(Vec::new())),
+        reply(BrokerResponse::WatchLogins(Some(LoginNews {
+            number: 300,
+            event: LoginEvent::Given {
+                session: SessionId(3),
+                login: LoginId(u64::MAX),
+                method: SignInMethod::Password,
+                from: Ipv4Addr::LOCALHOST.into(),
+            },
+        }))),
+        request(BrokerRequest::Visited {
+            visitors: vec![Visitor {
+                session: SessionId(3),
+                login: LoginId(u64::MAX),
+                from: Ipv6Addr::LOCALHOST.into(),
+            }],
+        }),
+        request(BrokerRequest::SignIns { key: secret("key") }),
+        reply(BrokerResponse::SignIns(Some((LoginId(7), vec![sign_in()])))),
+        request(BrokerRequest::Revoke { key: secret("key"), login: LoginId(7) }),
+        reply(BrokerResponse::Revoke(true)),
     ]
 }
 

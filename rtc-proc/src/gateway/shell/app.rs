@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     super::{cookie::LoginCookie, quota::Connections},
+    attendance::Attendance,
     broker::Broker,
     exchange::Orders,
     figures::Figures,
@@ -37,6 +38,7 @@ pub(super) struct App {
     /// The token of those who may see metrics from elsewhere, if there is one.
     pub(super) metrics_token: Option<TokenDigest>,
     pub(super) watching: Watching,
+    pub(super) attendance: Attendance,
 }
 
 impl App {
@@ -60,6 +62,7 @@ impl App {
             figures,
             metrics_token: config.metrics_token,
             watching: Watching::new(),
+            attendance: Attendance::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use lumen_ipc::{
     lease::Lease,
-    login::{Login, LoginId, LoginRefusal, Method, Progress, SignedIn},
+    login::{Login, LoginId, LoginNews, LoginRefusal, Method, Progress, SignIn, SignedIn, Visitor},
     message::{grants::LossReason, login::Answers},
     process::ProcessId,
     service::{AppNews, BrokerClient, HostStatus, Metric, Refusal, RelayPair},
@@ -177,6 +177,36 @@ impl Broker {
     pub(super) async fn watch_app(&self, seen: u32) -> Option<AppNews> {
         let client = self.client().ok()?;
         client.watch_app(deadline_in(NEWS_PATIENCE), seen).await.ok()?
+    }
+
+    /// What becomes of logins, once there is news after that numbered `seen`; `None` to ask again later.
+    pub(super) async fn watch_logins(&self, seen: u32) -> Option<LoginNews> {
+        let client = self.client().ok()?;
+        client.watch_logins(deadline_in(NEWS_PATIENCE), seen).await.ok()?
+    }
+
+    /// Reports all pages that are connected.
+    pub(super) async fn visited(&self, visitors: Vec<Visitor>) -> Result<(), LoginError> {
+        let client = self.client()?;
+        let reply = client.visited(deadline_in(PATIENCE), visitors).await;
+        reply.map_err(|error| unavailable(&error))
+    }
+
+    /// The logins to the session of a key's login, and which of them that is; `None` if there is none.
+    pub(super) async fn sign_ins(
+        &self,
+        key: Secret,
+    ) -> Result<Option<(LoginId, Vec<SignIn>)>, LoginError> {
+        let client = self.client()?;
+        let reply = client.sign_ins(deadline_in(PATIENCE), key).await;
+        reply.map_err(|error| unavailable(&error))
+    }
+
+    /// Ends another login to the session of a key's login; false if there is no such login.
+    pub(super) async fn revoke(&self, key: Secret, login: LoginId) -> Result<bool, LoginError> {
+        let client = self.client()?;
+        let reply = client.revoke(deadline_in(PATIENCE), key, login).await;
+        reply.map_err(|error| unavailable(&error))
     }
 
     /// The state of everything, for those who watch over it; `None` without an answer.

@@ -53,6 +53,7 @@ enum Order {
     Lose(Seat),
     LoginRenewed(Seat, Login),
     LoginEnded(SessionId, LoginId),
+    TellOthers(SessionId, LoginId, Reason),
     ReplaceLink(SessionId, SignallingLink),
     ReplaceRelay,
 }
@@ -106,6 +107,11 @@ impl Orders {
     /// Ends a login and everything that its browsers have.
     pub(super) async fn login_ended(&self, session: SessionId, login: LoginId) {
         self.give(Order::LoginEnded(session, login)).await;
+    }
+
+    /// Shows a text on the pages of a session that have another login than this one.
+    pub(super) async fn tell_others(&self, session: SessionId, login: LoginId, text: Reason) {
+        self.give(Order::TellOthers(session, login, text)).await;
     }
 
     /// Reaches the rtc of a session by this link from now on.
@@ -317,6 +323,9 @@ impl Exchange {
             // The session's rtc may have no link yet. It is told when it has one.
             Order::LoginEnded(session, login) => {
                 self.desk(session).put_in(Input::LoginEnded(login));
+            }
+            Order::TellOthers(session, login, text) => {
+                self.put_in(session, Input::TellOthers(login, text));
             }
             Order::ReplaceLink(session, link) => match link.into_async() {
                 Ok(end) => {

@@ -5,6 +5,7 @@
 //! speaks HTTP, `entrance` checks, `routes` answers; `socket` talks to one browser, `exchange` to rtc, `broker` to the supervisor.
 
 mod app;
+mod attendance;
 mod broker;
 mod connection;
 mod doorway;
@@ -14,6 +15,7 @@ mod figures;
 mod link;
 mod routes;
 mod server;
+mod sign_ins;
 mod socket;
 mod tls;
 mod watching;
@@ -48,6 +50,7 @@ use lumen_ipc_runtime::{
 use tokio::{
     runtime::Runtime,
     sync::{mpsc, watch},
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 use tracing::warn;
@@ -233,8 +236,12 @@ pub async fn run(
     let tls = tls.map_err(|error| ServeError::caused("cannot speak TLS", error))?;
     let doorway = Doorway::new(config.handover.clone(), tls.is_some(), handover, figures.clone());
     let way = Way { doorway: doorway.clone(), tls: tls.clone(), figures: figures.clone() };
-    let watching = tokio::spawn(watch_app(supervisor.clone(), orders.clone()));
-    let app = App::new(config, supervisor, orders, draining.clone(), figures);
+    let watching = [
+        tokio::spawn(watch_app(supervisor.clone(), orders.clone())),
+        tokio::spawn(sign_ins::watch(supervisor.clone(), orders.clone())),
+    ];
+    let app = App::new(config, supervisor.clone(), orders, draining.clone(), figures);
+    let reporting = tokio::spawn(app.attendance.clone().report(supervisor));
     let accepting = server::accept(listener, way, app.clone(), draining);
     let mut serving = tokio::spawn(accepting);
     loop {
@@ -267,7 +274,7 @@ pub async fn run(
     }
     // It fails only when all tasks have ended already.
     let _ = drain.send(true);
-    watching.abort();
+    watching.iter().chain([&reporting]).for_each(JoinHandle::abort);
     drop(app);
     // The exchange ends when the last WebSocket has left it.
     if timeout(FAREWELL, async { (serving.await, (&mut exchanging).await) }).await.is_err() {

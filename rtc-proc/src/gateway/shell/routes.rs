@@ -40,7 +40,7 @@ use super::{
     broker::LoginError,
     entrance::{Visit, enter},
     server::Client,
-    socket, watching,
+    sign_ins, socket, watching,
 };
 
 /// How to sign in, if not by a token.
@@ -58,6 +58,8 @@ pub(super) fn router(app: App) -> Router {
         // Browsers send `Origin` only with requests that may change something: so the client posts.
         .route("/api/session", get(session).post(session))
         .route("/api/sign-out", post(sign_out))
+        .route("/api/sign-ins", post(sign_ins::list))
+        .route("/api/sign-ins/revoke", post(sign_ins::revoke))
         // HTTP/2 opens a WebSocket by CONNECT (RFC 8441).
         .route("/ws/signal", get(signal).connect(signal))
         .fallback(asset)

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use lumen_ipc::text::Secret;
+use lumen_ipc::{
+    login::{Login, Visitor},
+    text::Secret,
+};
 use lumen_ipc_runtime::log::RateLimit;
 use tokio::{
     sync::mpsc,
@@ -71,6 +74,7 @@ pub(super) async fn serve(
     let Admitted { login, key } = admitted;
     let joined = app.exchange.join(login).await;
     let Some(Joined { seat, mut messages }) = joined else { return };
+    let _present = app.attendance.enter(visitor(&login, &places.1));
     let mut tenure = Tenure::new(Instant::now(), &login);
     let (mut renewals, mut leases) = (JoinSet::new(), JoinSet::new());
     let mut login_ended = false;
@@ -147,6 +151,11 @@ pub(super) async fn serve(
         say_goodbye(socket, &app, &ending).await;
     }
     drop(places);
+}
+
+fn visitor(login: &Login, visit: &Visit) -> Visitor {
+    let from = visit.asker.source.to_canonical();
+    Visitor { session: login.session, login: login.id, from }
 }
 
 /// Asks the supervisor for a lease, unless it is being asked. The page asks again if it gets none.

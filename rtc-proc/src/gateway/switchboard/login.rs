@@ -2,7 +2,7 @@
 
 use lumen_ipc::{
     login::{Login, LoginId},
-    message::signalling::ToRtc,
+    message::signalling::{Reason, ToRtc},
 };
 
 use super::{
@@ -31,6 +31,15 @@ impl Switchboard {
         holder.login = login;
         if let Call::Joined { peer, .. } = holder.call {
             self.outputs.push_back(Output::ToRtc(ToRtc::LoginRenewed { peer, login }));
+        }
+    }
+
+    /// Shows a text on the pages of other logins.
+    pub(super) fn tell_others(&mut self, login: LoginId, text: &Reason) {
+        let others = self.browsers.iter().filter(|(_, browser)| browser.login.id != login);
+        for (browser, _) in others {
+            let notice = ToBrowser::Notice { text: text.clone() };
+            self.outputs.push_back(Output::ToBrowser(*browser, notice));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::rows::{Command, CommandRow};
 
 /// Every command, in the order `--help` lists them.
-pub const COMMANDS: [CommandRow; 10] = [
+pub const COMMANDS: [CommandRow; 13] = [
     CommandRow {
         command: Command::Run,
         name: "run",
@@ -52,6 +52,36 @@ pub const COMMANDS: [CommandRow; 10] = [
         details: "First the host's workers, then those of each session, with its number, its name and \
                   its app.",
         examples: &[("lumen status --json", "the same for scripts")],
+    },
+    CommandRow {
+        command: Command::Sessions,
+        name: "sessions",
+        operands: "[--json]",
+        summary: "List the sessions: whose each is, since when, how its workers are, who watches.",
+        details: "Root and members of the group lumen-admin see all sessions of root's host, every other user \
+                  those of their own. The time is that since the present host knows the session.",
+        examples: &[("lumen sessions --json", "the same for scripts")],
+    },
+    CommandRow {
+        command: Command::Users,
+        name: "users",
+        operands: "[--json]",
+        summary: "List the users with a session, and the sign-ins of browsers to it.",
+        details: "Each sign-in has a number, which `lumen revoke` takes; how and from where its browser \
+                  signed in; when that was and when it was used last; and how many of its pages are connected.",
+        examples: &[],
+    },
+    CommandRow {
+        command: Command::Revoke,
+        name: "revoke",
+        operands: "SIGN-IN | session SESSION | user USER",
+        summary: "End sign-ins: their browsers lose the desktop at once and must sign in again.",
+        details: "SIGN-IN is a number of `lumen users`, or its first digits. session ends all sign-ins to a \
+                  session, user all to the sessions of a user. The desktop and its app go on.",
+        examples: &[
+            ("lumen revoke 3f1c", "the sign-in whose number begins with 3f1c"),
+            ("lumen revoke user alice", "every sign-in of alice's"),
+        ],
     },
     CommandRow {
         command: Command::Restart,

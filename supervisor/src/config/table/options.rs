@@ -23,6 +23,9 @@ const TALKING: &[Command] = &[
     Command::Logs,
     Command::Metrics,
     Command::Stop,
+    Command::Sessions,
+    Command::Users,
+    Command::Revoke,
 ];
 
 /// Every option, in the order `--help` lists them.
@@ -494,6 +497,12 @@ pub const OPTIONS: [OptionRow; 44] = [
         placeholder: None,
         default: "",
         help: "Print JSON.",
-        commands: &[Command::Status, Command::Doctor, Command::Metrics],
+        commands: &[
+            Command::Status,
+            Command::Doctor,
+            Command::Metrics,
+            Command::Sessions,
+            Command::Users,
+        ],
     },
 ];

@@ -13,16 +13,22 @@ pub enum Command {
     Metrics,
     /// Restarts one worker.
     Restart,
+    /// Ends sign-ins.
+    Revoke,
     /// Starts a desktop.
     Run,
     /// Starts a host, for sessions.
     Serve,
     /// Starts a session of a host.
     Session,
+    /// Prints all sessions.
+    Sessions,
     /// Prints the state of every process.
     Status,
     /// Ends a desktop.
     Stop,
+    /// Prints whose sessions there are, and who signed in.
+    Users,
 }
 
 /// An option, by what it sets.

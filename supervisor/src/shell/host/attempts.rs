@@ -6,7 +6,7 @@
 use std::{net::IpAddr, time::Instant};
 
 use lumen_ipc::{
-    login::{LoginRefusal, Method, Progress, SignedIn},
+    login::{LoginRefusal, Method, Progress, SignInMethod, SignedIn},
     message::login::{AccountName, Answers, LOGIN_HASH, Prompts, ToLeader, Trust},
     text::{Secret, Text},
 };
@@ -19,7 +19,7 @@ use super::{
     Host,
     desk::{Reply, Running, attend},
 };
-use crate::broker::{AttemptId, connection::Connection};
+use crate::broker::{AttemptId, audit::MethodName, connection::Connection};
 
 impl Host {
     /// Signs a browser in that needs to be asked nothing.
@@ -27,6 +27,13 @@ impl Host {
         let listen = &self.stage.front_door.listen;
         let owner = |client| owner::of(Connection { client, server: listen.tcp()? });
         let signed_in = self.access.begin(Instant::now(), method, from, owner);
+        match &signed_in {
+            Ok(signed_in) if signed_in.key.is_some() => {
+                self.record_sign_in(signed_in.login, (SignInMethod::Token, None), from);
+            }
+            Ok(_) => {}
+            Err(refusal) => self.record_refusal((name_of(method), None), from, *refusal),
+        }
         let said = Prompts::default();
         let signed_in = signed_in.map(|signed_in| Progress::Done { signed_in, said });
         match signed_in.is_ok() {
@@ -40,21 +47,25 @@ impl Host {
         let begun = self.access.attempt(Instant::now(), from, &account);
         let (id, key) = match begun {
             Ok(begun) => begun,
-            // The browser may have gone, here and below.
-            Err(refusal) => return drop(reply.send(Err(refusal))),
+            Err(refusal) => {
+                self.record_refusal((SignInMethod::Password.name(), Some(account)), from, refusal);
+                // The browser may have gone, here and below.
+                return drop(reply.send(Err(refusal)));
+            }
         };
         // One question is open at a time, so one answer waits.
         let (answers, heard) = mpsc::channel(1);
         let begin = ToLeader::Begin {
             form: LOGIN_HASH,
-            account,
+            account: account.clone(),
             rhost: Text::truncated(from.to_canonical().to_string()),
             trust: Trust::Authenticate,
             groups: self.stage.sign_in.groups.clone(),
         };
         let (socket, events) = (self.stage.sign_in.socket.clone(), self.events.clone());
         tokio::spawn(attend(id, (socket, begin), heard, events));
-        self.desk.running.insert(id, Running { key, answers, reply: Some(reply) });
+        let running = Running { key, account, from, answers, reply: Some(reply) };
+        self.desk.running.insert(id, running);
     }
 
     /// Passes on what a browser answers.
@@ -105,7 +116,10 @@ impl Host {
     fn let_in(&mut self, id: AttemptId, signed_in: SignedIn, said: Prompts) {
         let session = signed_in.login.session;
         info!(%session, "a browser signed in with a password");
-        let reply = self.desk.running.remove(&id).and_then(|running| running.reply);
+        let Some(Running { account, from, reply, .. }) = self.desk.running.remove(&id) else {
+            return;
+        };
+        self.record_sign_in(signed_in.login, (SignInMethod::Password, Some(account)), from);
         self.remember(move || {
             if let Some(reply) = reply {
                 drop(reply.send(Ok(Progress::Done { signed_in, said })));
@@ -114,9 +128,22 @@ impl Host {
     }
 
     fn conclude(&mut self, id: AttemptId, outcome: Result<Progress, LoginRefusal>) {
-        let reply = self.desk.running.remove(&id).and_then(|running| running.reply);
+        let Some(Running { account, from, reply, .. }) = self.desk.running.remove(&id) else {
+            return;
+        };
+        if let Err(refusal) = &outcome {
+            self.record_refusal((SignInMethod::Password.name(), Some(account)), from, *refusal);
+        }
         if let Some(reply) = reply {
             drop(reply.send(outcome));
         }
+    }
+}
+
+fn name_of(method: &Method) -> MethodName {
+    match method {
+        Method::Open(_) => "none",
+        Method::Password(_) => SignInMethod::Password.name(),
+        Method::Token(_) => SignInMethod::Token.name(),
     }
 }

@@ -4,13 +4,14 @@
 use std::{
     collections::BTreeMap,
     io,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use lumen_ipc::{
     login::{LoginRefusal, Progress},
-    message::login::{Answers, Denial, Prompts, ToLeader, ToSupervisor},
+    message::login::{AccountName, Answers, Denial, Prompts, ToLeader, ToSupervisor},
     text::Secret,
 };
 use lumen_ipc_runtime::{AsyncChannel, channel::Channel};
@@ -42,6 +43,8 @@ pub(super) struct Desk {
 pub(super) struct Running {
     /// Known to its browser only.
     pub(super) key: Secret,
+    pub(super) account: AccountName,
+    pub(super) from: IpAddr,
     pub(super) answers: mpsc::Sender<Answers>,
     /// The request that waits.
     pub(super) reply: Option<Reply>,

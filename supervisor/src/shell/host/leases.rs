@@ -1,9 +1,11 @@
 //! Input leases as the host hands them out: first to the page's session, then to the page, through the
 //! gateway.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
-use lumen_ipc::{lease::Lease, message::session::ToSession, text::Secret, units::SessionId};
+use lumen_ipc::{
+    lease::Lease, login::LoginEvent, message::session::ToSession, text::Secret, units::SessionId,
+};
 use tracing::warn;
 
 use super::{Host, unclaimed::Reply};
@@ -32,9 +34,15 @@ impl Host {
         Some((login.session, lease?))
     }
 
-    /// Tells sessions whose logins have ended which ones are left.
+    /// Tells the gateway which logins have ended, and their sessions which ones are left.
     pub(super) fn tell_ended_logins(&mut self) {
-        for session in self.access.take_poorer() {
+        let ended = self.access.take_ended();
+        for (session, login) in &ended {
+            let (session, login) = (*session, *login);
+            self.login_news.tell(LoginEvent::Ended { session, login });
+        }
+        let sessions: BTreeSet<SessionId> = ended.into_iter().map(|(session, _)| session).collect();
+        for session in sessions {
             self.tell_logins(session);
         }
     }

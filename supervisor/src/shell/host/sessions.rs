@@ -12,7 +12,7 @@ use std::{
 use lumen_ipc::{
     link::Generation,
     message::session::{Answer, SessionName, TokenDigest},
-    service::{AppStatus, Refusal, SessionStatus},
+    service::{AppStatus, Refusal, SessionStatus, SessionSummary},
     text::Text,
     units::SessionId,
 };
@@ -47,6 +47,8 @@ pub(super) struct Record {
     connection: ConnectionId,
     name: Option<SessionName>,
     supervisor_pid: u32,
+    /// Since when this host has known it.
+    known: Instant,
     pending: BTreeMap<u32, Pending>,
     questions: u32,
     /// The newest pair of the signalling link.
@@ -115,6 +117,7 @@ impl Record {
             connection,
             name,
             supervisor_pid,
+            known: Instant::now(),
             pending: BTreeMap::new(),
             questions: 0,
             generation: Generation::default(),
@@ -272,6 +275,21 @@ impl Sessions {
             control_group: None,
             ended_for_memory: 0,
             workers: Vec::new(),
+        };
+        self.records.iter().map(summary).collect()
+    }
+
+    /// The same for lists of sessions. Nobody's watchers are known here.
+    pub(super) fn listed(&self, now: Instant) -> Vec<SessionSummary> {
+        let own_pid = std::process::id();
+        let summary = |(id, record): (&SessionId, &Record)| SessionSummary {
+            id: *id,
+            name: Text::truncated(record.name(*id)),
+            shares_log: record.supervisor_pid == own_pid,
+            owner: record.owner.as_raw(),
+            supervisor_pid: record.supervisor_pid,
+            known_seconds: now.saturating_duration_since(record.known).as_secs(),
+            watchers: Vec::new(),
         };
         self.records.iter().map(summary).collect()
     }

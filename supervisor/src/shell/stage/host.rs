@@ -2,9 +2,13 @@
 //! and the relay.
 
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    os::{fd::BorrowedFd, unix::net::UnixListener},
+    os::{
+        fd::BorrowedFd,
+        unix::{fs::PermissionsExt, net::UnixListener},
+    },
     path::Path,
     slice,
 };
@@ -16,7 +20,7 @@ use lumen_ipc::{
     text::Text,
     tls::{Pair, Tls},
 };
-use nix::unistd::Uid;
+use nix::unistd::{Gid, Group, Uid};
 use tracing::warn;
 
 use super::{
@@ -34,6 +38,7 @@ use super::{
     Ground, Staff, Stage, StageError,
 };
 use crate::{
+    admin::rights::GROUP,
     broker::{
         relay::RelayMint,
         state::{KeptRelay, State},
@@ -62,6 +67,8 @@ pub(crate) struct HostStage {
     /// The host's loop takes it.
     pub(crate) mint: Option<RelayMint>,
     pub(crate) admin: Listener,
+    /// The group of administrators, if there is one.
+    pub(crate) admins: Option<Gid>,
     /// The socket for sessions, where the service manager made it.
     pub(crate) sessions: Option<UnixListener>,
     /// The state that an earlier host stored, without the relay's part.
@@ -152,6 +159,7 @@ impl HostStage {
             relay_near,
             mint,
             admin,
+            admins: administrators(),
             sessions: sockets.sessions,
             memory,
             kept_relay,
@@ -196,11 +204,26 @@ impl HostStage {
     }
 }
 
-/// The socket for administrators.
+/// The socket for administrators. At root's every user may ask, for their own sessions; who asks is judged by
+/// request.
 fn admin(path: &Path, passed: Option<UnixListener>) -> Result<Listener, StageError> {
-    let Some(socket) = passed else { return Ok(places::listen(path)?) };
+    let Some(socket) = passed else {
+        let listener = places::listen(path)?;
+        if Uid::effective().is_root() {
+            let everybody = Permissions::from_mode(0o666);
+            fs::set_permissions(path, everybody).map_err(places::at(path))?;
+        }
+        return Ok(listener);
+    };
     activation::ready("admin", &socket, path)?;
     Ok(places::adopt(path, socket)?)
+}
+
+/// The group of root's administrators. A user's host has none.
+fn administrators() -> Option<Gid> {
+    let found = Uid::effective().is_root().then(|| Group::from_name(GROUP))?;
+    let found = found.inspect_err(|error| warn!(%error, "the group {GROUP} cannot be looked up"));
+    found.ok().flatten().map(|group| group.gid)
 }
 
 /// Fails where nobody could be let in without a token, because the kernel does not tell whose a browser is.

@@ -328,6 +328,12 @@ pub(crate) fn own_home(runtime_dir: Option<OsString>) -> Result<Home, PlaceError
     Ok(home)
 }
 
+/// Root's directory for sockets, if there is one, checked in the same way.
+pub(crate) fn find_home_of_root() -> Option<Home> {
+    let home = admin::home_of_root();
+    places::check_private(&home.directory, 0).ok().map(|()| home)
+}
+
 /// The caller's own directory for sockets, if there is one. Its owner and its mode are checked, so that
 /// nobody else can have made a socket there.
 pub(crate) fn find_home(runtime_dir: Option<OsString>) -> Option<Home> {
