@@ -9,6 +9,7 @@ import { Gamepads } from './gamepads.js';
 import { Keyboard } from './keyboard.js';
 import { Pointer } from './pointer.js';
 import { ReportPanel } from './report.js';
+import { SignIns } from './sign-ins.js';
 import { SignOfLife } from './sign-of-life.js';
 import { SignOut } from './sign-out.js';
 import { Title } from './title.js';
@@ -82,7 +83,8 @@ export class Controls {
       },
       signal,
     );
-    this.#report = new ReportPanel(elements, viewer);
+    const signIns = new SignIns(elements, (reason) => viewer.notify(reason));
+    this.#report = new ReportPanel(elements, viewer, signIns);
     this.#watch = new DecoderWatch(viewer, signal);
     new SignOut(
       elements,

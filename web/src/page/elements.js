@@ -35,6 +35,8 @@ export function findElements() {
     report: required('#report', HTMLElement),
     reportButton: required('#report-button', HTMLButtonElement),
     reportLines: required('#report ul', HTMLUListElement),
+    signIns: required('#sign-ins', HTMLElement),
+    signInsList: required('#sign-ins ul', HTMLUListElement),
     signOutButton: required('#sign-out', HTMLButtonElement),
     status: required('#status', HTMLElement),
     statusText: required('#status-text', HTMLElement),

@@ -8,6 +8,7 @@ import { probe } from './probe.js';
 /** @import { RelayServer } from '../core/relay.js' */
 /** @import { Report, Stats, TriedPath } from '../core/report.js' */
 /** @import { Elements } from './elements.js' */
+/** @import { SignIns } from './sign-ins.js' */
 
 /**
  * @typedef {{ stats: () => Promise<Stats[]>, readonly relayOnly: boolean,
@@ -21,16 +22,19 @@ const MAX_WAYS = 6;
 export class ReportPanel {
   #elements;
   #sources;
+  #signIns;
   /** @type {Promise<Report> | null} */
   #pending = null;
 
   /**
    * @param {Elements} elements
    * @param {ReportSources} sources
+   * @param {SignIns} signIns
    */
-  constructor(elements, sources) {
+  constructor(elements, sources, signIns) {
     this.#elements = elements;
     this.#sources = sources;
+    this.#signIns = signIns;
   }
 
   /** Tests all paths; concurrent callers get the same report. */
@@ -46,6 +50,7 @@ export class ReportPanel {
     report.hidden = !report.hidden;
     if (report.hidden) return;
     this.#show(['Testing every path…']);
+    void this.#signIns.refresh();
     try {
       this.#show(reportLines(await this.make()));
     } catch (error) {

@@ -118,6 +118,26 @@ export async function signOut() {
 }
 
 /**
+ * Asks for what only a page that is signed in gets.
+ * @param {string} path
+ * @param {object | null} body
+ * @returns {Promise<{ type: 'ok', answer: unknown } | Refusal>} `answer` is null if there is nothing to tell
+ */
+export async function askSignedIn(path, body = null) {
+  try {
+    const signal = AbortSignal.timeout(PATIENCE);
+    const type = body === null ? {} : { 'Content-Type': 'application/json' };
+    const headers = { ...keyHeader(), ...type };
+    const text = body === null ? null : JSON.stringify(body);
+    const response = await fetch(path, { method: 'POST', headers, body: text, signal });
+    if (!response.ok) return await refusalOf(response);
+    return { type: 'ok', answer: response.status === 204 ? null : await response.json() };
+  } catch {
+    return UNREACHABLE;
+  }
+}
+
+/**
  * @param {unknown} value
  * @param {string} name
  * @returns {string} the text of that name in it, empty if there is none
