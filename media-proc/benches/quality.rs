@@ -124,15 +124,17 @@ fn ours(shots: &[Shot], quantizer: u8, scarce: bool) -> Point {
     let mut code = |shot: &Shot, first: bool| {
         let (planes, changed) = (&shot.planes, &shot.changed);
         let kind = kind(first, memory.relate(planes, changed));
-        let begun = Instant::now();
         let quantizer = Quantizer::nearest(if first { REFINED } else { quantizer });
         now += interval;
         let effort = efforts.choose(now, kind, quantizer);
         let picture = Picture { planes, changed, kind, quantizer, effort };
-        let unit = encoder.encode(picture).expect("x264 encodes");
-        let (bytes, direct) = (unit.bytes.to_vec(), unit.direct);
+        let (mut bytes, mut direct) = (Vec::new(), false);
+        let took = time(|| {
+            let unit = encoder.encode(picture).expect("x264 encodes");
+            (bytes, direct) = (unit.bytes.to_vec(), unit.direct);
+        });
         if !direct {
-            efforts.encoded(now, effort, begun.elapsed());
+            efforts.encoded(now, effort, took);
         }
         bytes
     };
