@@ -139,6 +139,12 @@ impl Efforts {
         }
     }
 
+    /// Whether the last picture was a thrifty one.
+    #[must_use]
+    pub const fn is_thrifty(&self) -> bool {
+        matches!(self.tools, Tools::All { .. })
+    }
+
     /// Learns how fast changes come.
     fn follow(&mut self, now: Instant) {
         let Some(before) = self.chosen.replace(now) else { return };

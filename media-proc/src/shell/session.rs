@@ -302,6 +302,10 @@ impl Session {
         // A smaller picture moves by parts of a row.
         let relation = if has_moved && !is_whole { Relation::Altered } else { relation };
         let (kind, mut ask) = describe(work, relation, changed);
+        // A thrifty picture refers to the one before, even if it seems to have nothing in common with it.
+        if kind == PictureKind::Fresh && self.efforts.is_thrifty() {
+            ask.kind = Kind::Change;
+        }
         let mut quantizer = self.rate.choose(now, ask);
         let effort = self.efforts.choose(now, kind, quantizer);
         let mut picture = Picture { planes, changed, kind, quantizer, effort };
@@ -316,6 +320,9 @@ impl Session {
         }
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);
+        if direct && kind == PictureKind::Fresh {
+            ask.kind = Kind::Fresh;
+        }
         self.rate.encoded(now, ask, quantizer, length);
         if !direct {
             let took = Duration::from_micros(encoded.since(begun));

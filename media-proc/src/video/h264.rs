@@ -6,7 +6,8 @@
 //!
 //! Where pictures are to be thrifty, another x264 with better tools goes on from the decoded picture,
 //! without a keyframe, and when they are not, the first kind again. It begins with a keyframe that
-//! nobody gets, of which only the memory is used. In a stream of Main profile the two name different
+//! nobody gets, of which only the memory is used. Text that scrolls then takes fewer bits with
+//! arithmetic coding than with `direct`. In a stream of Main profile the two name different
 //! parameter sets, which all keyframes bring.
 
 use lumen_ipc::units::{Fps, FrameSize, Kbps};
@@ -104,10 +105,17 @@ impl Encoder {
         }
         self.changed.add(picture.changed);
         self.stream.clear();
-        if self.encode_directly(&picture) {
+        if !self.is_better_arithmetically(&picture) && self.encode_directly(&picture) {
             return Ok(AccessUnit { bytes: &self.stream, key: false, direct: true });
         }
         self.encode_with_x264(picture)
+    }
+
+    /// Whether x264 takes fewer bits of a thrifty picture than `direct`: text that moved, coded
+    /// arithmetically.
+    fn is_better_arithmetically(&self, picture: &Picture<'_>) -> bool {
+        let is_moved = matches!(picture.kind, PictureKind::Moved(_));
+        is_moved && picture.effort == Effort::Thrifty && self.thrifty.arithmetic()
     }
 
     /// Whether `direct` encoded it.
@@ -138,7 +146,13 @@ impl Encoder {
         // nothing but copies could not be made.
         let sure = self.x264.tools() == Tools::Plain;
         let changed = if sure { &self.changed } else { &self.everything };
-        let unit = self.x264.encode(Picture { changed, ..picture })?;
+        // What has nothing in common with the picture before may be the same, seen from elsewhere.
+        let is_thrifty = picture.effort == Effort::Thrifty;
+        let kind = match picture.kind {
+            PictureKind::Fresh if is_thrifty => PictureKind::Predicted,
+            kind => kind,
+        };
+        let unit = self.x264.encode(Picture { changed, kind, ..picture })?;
         self.changed.clear();
         self.newest = Newest::X264;
         if unit.key {

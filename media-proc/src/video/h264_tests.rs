@@ -329,6 +329,28 @@ fn encode_thrifty_takes_far_fewer_bytes_of_a_motion_between_pixels() {
 }
 
 #[test]
+fn encode_thrifty_scrolled_page_takes_fewer_bytes_in_main_than_the_direct_coder() {
+    let scroll = |effort| {
+        let mut stream = Stream::with(Tools::Arithmetic, 34);
+        stream.effort = effort;
+        let (mut bytes, mut error) = (0, 0.0);
+        for step in 0..16 {
+            stream.scroll_to(stream.top + 7);
+            let (length, direct) = stream.encode(PictureKind::Moved(-7), &all(), 34);
+            assert!(!direct || effort == Effort::Quick);
+            if step > 0 {
+                bytes += length;
+                error += stream.error();
+            }
+        }
+        (bytes, error)
+    };
+    let (direct, thrifty) = (scroll(Effort::Quick), scroll(Effort::Thrifty));
+    let figures = format!("bytes and errors {direct:?} became {thrifty:?}");
+    assert!(thrifty.0 * 5 <= direct.0 * 4 && thrifty.1 <= direct.1 * 1.05, "{figures}");
+}
+
+#[test]
 fn encode_thrifty_and_not_by_turns_needs_no_keyframe() {
     for (tools, expected) in [(Tools::Fine, [0, 0]), (Tools::Arithmetic, [0, 1])] {
         let mut stream = Stream::with(tools, 30);
