@@ -129,11 +129,15 @@ pub(crate) fn launch(
 }
 
 /// Candidates for the working directory, of which the first that its user may enter is used: the
-/// caller's, as for any command of the caller's. A desktop begins at home, as after a login.
+/// caller's, as for any command of the caller's. A desktop begins at home, as after a login, and so does
+/// whatever is started for another user than the caller, also where `sudo` stands between the two.
 fn directories(choice: &AppChoice, surroundings: &Surroundings<'_>) -> Vec<PathBuf> {
-    let callers = surroundings.caller.directory.clone();
+    let Surroundings { caller, user, .. } = surroundings;
+    let is_callers =
+        !surroundings.become_user || caller.variable("SUDO_USER") == Some(user.name.clone());
+    let callers = caller.directory.clone().filter(|_| is_callers && *choice != AppChoice::Demo);
     let usual = [surroundings.home.clone(), PathBuf::from("/")];
-    callers.filter(|_| *choice != AppChoice::Demo).into_iter().chain(usual).collect()
+    callers.into_iter().chain(usual).collect()
 }
 
 fn named(words: &[OsString], path: &OsStr) -> Result<(PathBuf, Vec<OsString>), NoApp> {
@@ -182,4 +186,57 @@ fn environment(surroundings: &Surroundings<'_>, path: OsString) -> Environment {
     environment.set("XDG_RUNTIME_DIR", &surroundings.runtime_dir);
     environment.set("XDG_SESSION_TYPE", "wayland");
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use lumen_ipc::text::Text;
+
+    use super::*;
+    use crate::plan::Identity;
+
+    /// Where something that this user's desktop starts begins, if `lumen` was started in `/srv`.
+    fn begins(choice: &AppChoice, become_user: bool, variables: &[(&str, &str)]) -> PathBuf {
+        let user = SessionUser {
+            identity: Identity { uid: 4001, gid: 4001 },
+            name: "alice".into(),
+            home: Some("/home/alice".into()),
+            shell: "/bin/sh".into(),
+            groups: Vec::new(),
+        };
+        let variables =
+            variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let environment = variables.collect();
+        let caller = Caller { environment, directory: Some("/srv".into()) };
+        let (layout, variant, options) = (Text::default(), Text::default(), Text::default());
+        let keymap = Keymap { layout, variant, options };
+        let surroundings = Surroundings {
+            user: &user,
+            become_user,
+            home: "/home/alice".into(),
+            runtime_dir: "/run/user/4001".into(),
+            display: "wayland-lumen".into(),
+            files: "/run/lumen/files".into(),
+            keymap: &keymap,
+            caller: &caller,
+        };
+        directories(choice, &surroundings).remove(0)
+    }
+
+    #[test]
+    fn desktop_of_another_user_begins_at_home_and_the_callers_own_command_where_it_was_given() {
+        let command = AppChoice::Command(vec!["foot".into()]);
+        let shell = AppChoice::Shell("foot".into());
+        let (home, here) = (Path::new("/home/alice"), Path::new("/srv"));
+        for choice in [&command, &shell] {
+            assert_eq!(begins(choice, false, &[]), here);
+            assert_eq!(begins(choice, true, &[]), home);
+            assert_eq!(begins(choice, true, &[("SUDO_USER", "root")]), home);
+            assert_eq!(begins(choice, true, &[("SUDO_USER", "bob")]), home);
+            assert_eq!(begins(choice, true, &[("SUDO_USER", "alice")]), here, "she called sudo");
+        }
+        assert_eq!(begins(&AppChoice::Demo, false, &[]), home);
+    }
 }
