@@ -3,8 +3,8 @@
 use lumen_ipc::{front_door::FrontDoor, message::session::SessionName, service::AuthMode};
 
 use super::{
-    AppChoice, DoctorConfig, HostConfig, InstanceName, SessionConfig, UsageError, table::Key,
-    values::Values,
+    AppChoice, DoctorConfig, HostConfig, IN_CLEAR, InstanceName, SessionConfig, UsageError,
+    table::Key, values::Values,
 };
 
 pub(super) fn doctor(values: &Values) -> Result<DoctorConfig, UsageError> {
@@ -27,7 +27,7 @@ pub(super) fn host(
     auth: AuthMode,
     front_door: FrontDoor,
 ) -> Result<HostConfig, UsageError> {
-    Ok(HostConfig {
+    let config = HostConfig {
         name: values.name()?,
         auth,
         tls: values.page_tls(&front_door)?,
@@ -40,7 +40,12 @@ pub(super) fn host(
         relay: values.relay()?,
         log: values.log()?,
         workers_dir: values.path(Key::WorkersDir),
-    })
+    };
+    // Where the service manager passes a socket, its address counts, which is not known yet.
+    if config.shows_passwords() {
+        return Err(values.bad(Key::Auth, IN_CLEAR));
+    }
+    Ok(config)
 }
 
 pub(super) fn session(

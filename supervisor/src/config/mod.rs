@@ -39,7 +39,7 @@ use lumen_ipc::{
 pub use changes::Changes;
 pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
 pub use outside::Outside;
-pub use page_tls::PageTls;
+pub use page_tls::{IN_CLEAR, PageTls};
 pub use parse::parse;
 use table::{Command, Key};
 pub use udp_listen::{UdpListen, audience};
@@ -186,6 +186,13 @@ impl HostConfig {
         };
         let front_door = FrontDoor { listen, ..self.front_door.clone() };
         Self { front_door, tls, ..self.clone() }
+    }
+
+    /// Whether whoever can read the network would read passwords.
+    #[must_use]
+    pub fn shows_passwords(&self) -> bool {
+        let is_near = self.front_door.listen.tcp().is_none_or(|address| address.ip().is_loopback());
+        self.auth == AuthMode::Password && self.tls == PageTls::Off && !is_near
     }
 }
 

@@ -4,6 +4,11 @@ use std::path::PathBuf;
 
 use lumen_ipc::{front_door::Listen, tls::Tls};
 
+/// Why no password is taken by plain HTTP, and what to do.
+pub const IN_CLEAR: &str = "passwords would cross the network in clear; leave --tls out, so that Lumen makes a \
+                            certificate, or name one with --tls-cert and --tls-key; or listen on a loopback \
+                            address or a Unix socket, behind a proxy that has a certificate";
+
 /// How the page is served.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PageTls {

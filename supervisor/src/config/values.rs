@@ -94,7 +94,7 @@ impl Values {
         }
     }
 
-    fn bad(&self, key: Key, reason: impl Into<String>) -> UsageError {
+    pub(super) fn bad(&self, key: Key, reason: impl Into<String>) -> UsageError {
         let row = key.row();
         let origin = match self.text(key) {
             (value, Source::Environment) => format!("{}={value}", row.environment),

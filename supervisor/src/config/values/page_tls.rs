@@ -78,6 +78,34 @@ mod tests {
     }
 
     #[test]
+    fn password_is_never_asked_for_by_plain_http_from_elsewhere() {
+        for line in [
+            "serve --auth password --listen 0.0.0.0:80 --tls off",
+            "serve --auth password --listen [::]:80 --tls off",
+            "run --auth password --listen 192.0.2.7:80 --tls off --trusted-proxy 192.0.2.1",
+        ] {
+            let refused = parse(line.split_whitespace().map(Into::into), &|_: &str| None);
+            let said = refused.expect_err("in clear").to_string();
+            assert!(said.contains("in clear") && said.contains("--tls-cert"), "{said}");
+        }
+        for line in [
+            "serve --auth password",
+            "serve --auth password --listen 127.0.0.1:80 --tls off",
+            "serve --auth password --listen unix:/run/a.sock",
+            "serve --auth password --listen 0.0.0.0:443",
+            "serve --auth token --listen 0.0.0.0:80 --tls off",
+        ] {
+            assert!(!host(line).shows_passwords(), "{line}");
+        }
+        // A socket that the service manager passes is judged by its own address.
+        let passed = |line: &str| {
+            let listen = Listen::Tcp("0.0.0.0:80".parse().expect("an address"));
+            host(line).reached_at(listen).shows_passwords()
+        };
+        assert!(passed("serve --auth password --tls off") && !passed("serve --auth password"));
+    }
+
+    #[test]
     fn page_is_plain_only_for_this_machine_and_proxies_unless_somebody_says_so() {
         let given = PageTls::Given { certificate: "c.pem".into(), key: "k.pem".into() };
         for (line, expected) in [

@@ -99,6 +99,9 @@ impl HostStage {
                 source: io::ErrorKind::PermissionDenied.into(),
             });
         }
+        if config.shows_passwords() {
+            return Err(StageError::PasswordsInClear);
+        }
         let places: Vec<_> = ground.state.iter().chain([&ground.home.directory]).cloned().collect();
         let certificate =
             Certificate::set(&config.tls, &places, &ground.home.certificate(&config.name))?;

@@ -42,6 +42,7 @@ use super::{
 };
 use crate::{
     admin::{self, Home},
+    config,
     plan::{self, Identity, Users, WorkerPlan},
     protection::Loss,
 };
@@ -92,6 +93,9 @@ pub(crate) enum StageError {
     /// A worker's program is missing.
     #[error(transparent)]
     MissingWorker(#[from] MissingWorker),
+    /// Passwords would be sent by plain HTTP.
+    #[error("{}", config::IN_CLEAR)]
+    PasswordsInClear,
     /// A directory or socket on disk cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
