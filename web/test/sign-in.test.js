@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { fieldOf, isForPassword, parseQuestion } from '../src/core/sign-in.js';
+import { fieldOf, isForPassword, parseQuestion, parseSaid } from '../src/core/sign-in.js';
 
 /** @typedef {import('../src/core/sign-in.js').Prompt} Prompt */
 
@@ -29,6 +29,16 @@ test('parseQuestion takes what the server asks and nothing else', () => {
     { attempt: 'x', prompts: many },
   ]) {
     assert.equal(parseQuestion(other), null, JSON.stringify(other));
+  }
+});
+
+test('parseSaid keeps what is worth reading and never a question', () => {
+  const warning = /** @type {const} */ ({ style: 'error', text: 'Your password expires in 3 days.' });
+  const welcome = /** @type {const} */ ({ style: 'info', text: 'Last login: today' });
+  assert.deepEqual(parseSaid([warning, password, { style: 'info', text: ' ' }, welcome]), [warning, welcome]);
+  const many = Array.from({ length: 17 }, () => warning);
+  for (const other of [undefined, null, 'x', {}, [], [1], [{ style: 'loud', text: 'x' }], many]) {
+    assert.deepEqual(parseSaid(other), [], JSON.stringify(other));
   }
 });
 

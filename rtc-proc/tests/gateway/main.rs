@@ -123,6 +123,10 @@ async fn login_by_account_is_asked_for_the_password_and_its_right_answer_opens_t
     let answered = rig.log_in(&format!(r#"{{"attempt":"{ATTEMPT}","answers":["right"]}}"#)).await;
     assert_eq!((answered.status(), answered.body()), (200, &*format!(r#"{{"key":"{KEY}"}}"#)));
     assert!(answered.header("set-cookie").is_some());
+    let answer = format!(r#"{{"attempt":"{ATTEMPT}","answers":["right and old"]}}"#);
+    let said = r#"[{"style":"error","text":"Your password expires in 3 days."}]"#;
+    let expected = format!(r#"{{"key":"{KEY}","said":{said}}}"#);
+    assert_eq!(rig.log_in(&answer).await.body(), expected);
     // The token goes on opening its desktop.
     assert_eq!(rig.log_in(&format!(r#"{{"token":"{TOKEN}"}}"#)).await.status(), 200);
 }

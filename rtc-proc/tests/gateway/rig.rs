@@ -246,6 +246,13 @@ impl Broker for Supervisor {
                 let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
                 Ok(done(SignedIn { login: login(LOGIN), key: Some(key) }))
             }
+            (ATTEMPT, ["right and old"]) => {
+                let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
+                let signed_in = SignedIn { login: login(LOGIN), key: Some(key) };
+                let text = Text::truncated("Your password expires in 3 days.");
+                let said = vec![Prompt { style: Style::Error, text }];
+                Ok(Progress::Done { signed_in, said: Prompts::new(said).expect("one") })
+            }
             (ATTEMPT, ["elsewhere"]) => Err(LoginRefusal::NoDesktop),
             _ => Err(LoginRefusal::Denied),
         }

@@ -29,6 +29,19 @@ export function parseQuestion(value) {
 }
 
 /**
+ * What was said when the account was accepted, for example that its password will expire.
+ * @param {unknown} value
+ * @returns {Prompt[]} empty if that is nothing, or nothing that can be understood
+ */
+export function parseSaid(value) {
+  if (!Array.isArray(value) || value.length > MOST_PROMPTS) return [];
+  /** @type {unknown[]} */
+  const listed = value;
+  const said = listed.filter(isPrompt);
+  return said.filter((prompt) => !asks(prompt) && prompt.text.trim() !== '');
+}
+
+/**
  * @param {unknown} value
  * @returns {value is Prompt}
  */

@@ -9,8 +9,8 @@ import { log } from '../util/log.js';
 /** @import { GatewayMessage } from '../core/signalling.js' */
 
 /**
- * @typedef {{ type: 'ok', elsewhere: boolean } | Refusal} LoginOutcome `elsewhere`: to another desktop than
- *   this window's so far
+ * @typedef {{ type: 'ok', elsewhere: boolean, said: unknown } | Refusal} LoginOutcome `elsewhere`: to another
+ *   desktop than this window's so far; `said`: what the machine says at the end
  * @typedef {{ type: 'ok' } | Refusal} SignOutOutcome
  * @typedef {{ type: 'ok', hostname: string, signedIn: boolean } | Refusal} SessionOutcome
  * @typedef {{ opened: () => void, received: (message: GatewayMessage) => void,
@@ -68,12 +68,15 @@ export async function requestLogin(body) {
     if (!response.ok) return await refusalOf(response);
     if (response.status === 202) return { type: 'asked', question: await response.json() };
     // Without content where nobody has to sign in.
-    const key = response.status === 200 ? textOf(await response.json(), 'key') : '';
+    /** @type {unknown} */
+    const answer = response.status === 200 ? await response.json() : null;
+    const key = textOf(answer, 'key');
     const { desktop } = keys;
     if (key !== '' && !keys.keep(key)) {
       log('info', 'this browser stores nothing: the login ends with the page');
     }
-    return { type: 'ok', elsewhere: keys.desktop !== desktop };
+    const said = typeof answer === 'object' && answer !== null && 'said' in answer ? answer.said : [];
+    return { type: 'ok', elsewhere: keys.desktop !== desktop, said };
   } catch {
     return UNREACHABLE;
   }

@@ -1,10 +1,10 @@
 // The form in which an account of the machine signs in: name and password at once, as password managers expect
 // it, and then whatever else is asked.
 
-import { asks, fieldOf, isForPassword, parseQuestion } from '../core/sign-in.js';
+import { asks, fieldOf, isForPassword, parseQuestion, parseSaid } from '../core/sign-in.js';
 import { requestLogin } from './server.js';
 
-/** @import { Question } from '../core/sign-in.js' */
+/** @import { Prompt, Question } from '../core/sign-in.js' */
 /** @import { Elements } from './elements.js' */
 
 export class SignIn {
@@ -12,6 +12,8 @@ export class SignIn {
   #loggedIn;
   /** @type {Question | null} */
   #question = null;
+  /** Whether somebody is signed in already, and reads what the machine says to that. */
+  #isRead = false;
 
   /**
    * @param {Elements} elements
@@ -47,12 +49,14 @@ export class SignIn {
 
   /** Forgets what was asked, and whatever was typed but the name. */
   #startAnew() {
-    const { signInAccount, signInPassword, signInQuestions } = this.#elements;
+    const { signInAccount, signInPassword, signInQuestions, signInButton } = this.#elements;
     if (this.#question !== null) void requestLogin({ attempt: this.#question.attempt });
     this.#question = null;
     signInPassword.value = '';
     signInQuestions.replaceChildren();
     signInAccount.hidden = false;
+    this.#isRead = false;
+    signInButton.textContent = 'Sign in';
   }
 
   #focus() {
@@ -66,7 +70,8 @@ export class SignIn {
   /** @param {SubmitEvent} event */
   #submitted(event) {
     event.preventDefault();
-    void this.#continue();
+    if (this.#isRead) this.#enter();
+    else void this.#continue();
   }
 
   async #continue() {
@@ -77,8 +82,9 @@ export class SignIn {
     signInButton.disabled = false;
     if (outcome.type === 'ok') {
       this.#question = null;
-      this.hide();
-      this.#loggedIn();
+      const said = parseSaid(outcome.said);
+      if (said.length > 0) this.#tell(said);
+      else this.#enter();
     } else if (outcome.type === 'asked') {
       this.#show(outcome.question);
     } else {
@@ -88,6 +94,25 @@ export class SignIn {
       signInError.textContent = outcome.reason;
       this.#focus();
     }
+  }
+
+  #enter() {
+    this.hide();
+    this.#loggedIn();
+  }
+
+  /**
+   * Shows what the machine says to somebody who is signed in, until it has been read.
+   * @param {Prompt[]} said
+   */
+  #tell(said) {
+    const { signInAccount, signInPassword, signInQuestions, signInButton } = this.#elements;
+    signInPassword.value = '';
+    signInAccount.hidden = true;
+    signInQuestions.replaceChildren(...said.flatMap(({ text }) => message(text)));
+    this.#isRead = true;
+    signInButton.textContent = 'Continue';
+    signInButton.focus();
   }
 
   /** Sends the name, and the password if that is all that is asked. */

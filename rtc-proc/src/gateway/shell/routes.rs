@@ -18,6 +18,7 @@ use axum::{
 };
 use lumen_ipc::{
     login::{Login, LoginRefusal, Method as SignIn, Progress, SignedIn},
+    message::login::Prompts,
     service::AuthMode,
     text::Secret,
     units::SessionId,
@@ -170,12 +171,12 @@ async fn log_in(
             let question = axum::Json(login::Question::new(&attempt, &prompts));
             Ok((StatusCode::ACCEPTED, question).into_response())
         }
-        Ok(Progress::Done { signed_in: SignedIn { key, login }, .. }) => {
+        Ok(Progress::Done { signed_in: SignedIn { key, login }, said }) => {
             app.figures.logins.increment();
             info!(%from, "a browser logged in");
             let Some(key) = key else { return Ok(StatusCode::NO_CONTENT.into_response()) };
             let (session, place) = (login.session, (visit.cookie_path(&app), origin.secure));
-            let mut response = hand_out(&app, (session, &key), place);
+            let mut response = hand_out(&app, (session, &key, &said), place);
             for old in app.cookie.surplus(&headers, session) {
                 // A path that was legal in the cookie above is legal here.
                 let Ok(forgotten) = app.cookie.forget(old, place.0, place.1) else { continue };
@@ -198,12 +199,15 @@ async fn log_in(
 #[derive(Serialize)]
 struct Kept<'half> {
     key: &'half str,
+    /// What was said when the account was accepted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    said: Vec<login::Shown<'half>>,
 }
 
 /// Gives a browser the halves of its key: one as a cookie, the other to the page.
 fn hand_out(
     app: &App,
-    (session, key): (SessionId, &Secret),
+    (session, key, said): (SessionId, &Secret, &Prompts),
     (path, secure): (&str, bool),
 ) -> Response {
     let Ok(Halves { cookie, stored }) = Halves::of(session, key)
@@ -211,7 +215,7 @@ fn hand_out(
     else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let kept = axum::Json(Kept { key: stored.reveal() });
+    let kept = axum::Json(Kept { key: stored.reveal(), said: login::shown(said) });
     with_cookie(app.cookie.keep(session, &cookie, path, secure), kept)
 }
 
