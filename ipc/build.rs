@@ -11,13 +11,14 @@ const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The sources of the messages of the `session` and `signalling` links.
-const SESSION_SOURCES: [&str; 14] = [
+const SESSION_SOURCES: [&str; 15] = [
     "codec.rs",
     "identity.rs",
     "lease.rs",
     "log.rs",
     "login.rs",
     "message/login.rs",
+    "message/login/program.rs",
     "message/session.rs",
     "message/signalling.rs",
     "phase.rs",
@@ -29,7 +30,8 @@ const SESSION_SOURCES: [&str; 14] = [
 ];
 
 /// The sources of the messages of the `login` link.
-const LOGIN_SOURCES: [&str; 3] = ["codec.rs", "message/login.rs", "text.rs"];
+const LOGIN_SOURCES: [&str; 4] =
+    ["codec.rs", "message/login.rs", "message/login/program.rs", "text.rs"];
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src");

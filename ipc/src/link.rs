@@ -256,7 +256,7 @@ pub const TABLE: [Link; 16] = [
         carriage: Carriage::Messages,
         carries: "account that signs in, answers, session opened, program started and ended; back: \
                   prompts, accepted or refused, the Wayland socket, how programs end",
-        max_descriptors: 1,
+        max_descriptors: 4,
     },
     Link {
         name: LinkName::Admin,

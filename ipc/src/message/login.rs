@@ -13,6 +13,8 @@
 //! INVARIANT: [`ToLeader::Begin`] begins with that hash and is the first variant, as is
 //! [`ToSupervisor::Refused`]; so each side can read the other's first message as far as it must.
 
+mod program;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ use crate::{
     link::LinkName,
     text::{Secret, Text},
 };
+
+pub use program::{AppEnd, AppNumber, Command, Given, MOST_BESIDE, MOST_WORDS, TooManyGiven};
 
 /// Hash of the format of the `login` link.
 pub const LOGIN_HASH: LoginHash = LoginHash(crate::parse_hash(env!("LUMEN_LOGIN_HASH")));
@@ -256,33 +260,6 @@ impl From<DisplayName> for Text<32> {
     }
 }
 
-/// Most words of a command, and most variables that it gets.
-pub const MOST_WORDS: usize = 64;
-
-/// A program to be started as the account's user, with the variables of its login and these.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Command {
-    /// The program, found as that user's shell would find it, and its arguments.
-    pub words: List<Text<4096>, MOST_WORDS>,
-    /// Further variables: names and values.
-    pub variables: List<(Text<128>, Text<4096>), MOST_WORDS>,
-}
-
-/// Identifies a program that was started: the number with which its start was asked for.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
-pub struct AppNumber(pub u32);
-
-/// How a program ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub enum AppEnd {
-    /// By itself, with this code.
-    Code(u8),
-    /// It could not be started.
-    NotStarted,
-    /// By this signal.
-    Signal(u8),
-}
-
 /// Supervisor → `lumen-login`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ToLeader {
@@ -306,12 +283,14 @@ pub enum ToLeader {
         /// The name of the Wayland socket to make.
         display: DisplayName,
     },
-    /// Starts a program in the session.
+    /// Starts a program in the session. Attached are the descriptor to which it writes, and those of `given`.
     Start {
         /// Its number from now on.
         app: AppNumber,
         /// What to start.
         command: Command,
+        /// The other descriptors.
+        given: Given,
     },
     /// Ends a program: a request at first, and what does not end by itself later.
     End {
@@ -365,6 +344,13 @@ pub enum ToSupervisor {
 impl Message for ToLeader {
     const LINK: LinkName = LinkName::Login;
     const SECRET: bool = true;
+
+    fn descriptors(&self) -> usize {
+        match self {
+            Self::Start { given, .. } => given.count(),
+            _ => 0,
+        }
+    }
 }
 
 impl Message for ToSupervisor {

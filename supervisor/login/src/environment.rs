@@ -31,7 +31,10 @@ pub fn variables(
     person: &Person,
     of_pam: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> BTreeMap<OsString, OsString> {
-    let usual: [(&str, &OsStr); 4] = [
+    let usual: [(&str, &OsStr); 5] = [
+        // What PAM's modules read of the machine's language says more; without any, letters beyond ASCII are
+        // shown all the same.
+        ("LANG", "C.UTF-8".as_ref()),
         ("LOGNAME", person.name.as_ref()),
         ("PATH", PATH.as_ref()),
         ("SHELL", person.shell.as_ref()),
@@ -69,6 +72,7 @@ mod tests {
         let all = with(&[]);
         let expected = [
             ("HOME", "/home/alice"),
+            ("LANG", "C.UTF-8"),
             ("LOGNAME", "alice"),
             ("PATH", PATH),
             ("SHELL", "/bin/bash"),

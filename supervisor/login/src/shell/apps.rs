@@ -1,8 +1,17 @@
 //! The programs of a session: started, ended on request, and reaped with all that they leave.
 
-use std::{collections::BTreeMap, ffi::OsStr, os::unix::process::CommandExt, process::Stdio};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd, RawFd},
+        unix::process::CommandExt,
+    },
+    process::Stdio,
+};
 
-use lumen_ipc::message::login::{AppEnd, AppNumber, Command, DisplayName};
+use lumen_ipc::message::login::{AppEnd, AppNumber, Command, DisplayName, Given, MOST_BESIDE};
 use nix::{
     errno::Errno,
     sys::{
@@ -17,6 +26,35 @@ use super::ffi;
 
 /// Most programs that were asked for and run.
 const MOST_APPS: usize = 64;
+/// Where a program finds the first descriptor that it gets beside its output.
+const FIRST: RawFd = 3;
+/// The first number that no program finds a descriptor at.
+pub(super) const BEYOND: RawFd = FIRST + MOST_BESIDE as RawFd;
+
+/// The descriptors of a program.
+#[derive(Debug)]
+struct Passed {
+    output: OwnedFd,
+    /// Those that it has from 3 on.
+    beside: Vec<OwnedFd>,
+    /// The program itself, if it was opened.
+    program: Option<OwnedFd>,
+}
+
+impl Passed {
+    /// Sorts descriptors that came with a message.
+    fn of(given: Given, descriptors: Vec<OwnedFd>) -> io::Result<Self> {
+        let mut descriptors = descriptors.into_iter();
+        let lacking = || io::Error::other("too few descriptors");
+        let output = descriptors.next().ok_or_else(lacking)?;
+        let beside: Vec<_> = descriptors.by_ref().take(given.beside()).collect();
+        let program = descriptors.next();
+        match beside.len() == given.beside() && program.is_some() == given.program {
+            true => Ok(Self { output, beside, program }),
+            false => Err(lacking()),
+        }
+    }
+}
 
 /// The programs that were asked for.
 #[derive(Debug, Default)]
@@ -28,35 +66,23 @@ impl Apps {
     /// Starts a program, in a process group of its own; `None` if that fails.
     pub(super) fn start(
         &mut self,
-        app: AppNumber,
-        command: &Command,
+        (app, command): (AppNumber, &Command),
+        (given, descriptors): (Given, Vec<OwnedFd>),
         display: &DisplayName,
     ) -> Option<Pid> {
-        let is_taken = self.running.values().any(|number| *number == app);
-        let [program, arguments @ ..] = command.words.as_slice() else {
-            warn!("a command without words");
-            return None;
-        };
-        if is_taken || self.running.len() >= MOST_APPS {
+        if self.running.values().any(|number| *number == app) || self.running.len() >= MOST_APPS {
             warn!(?app, "too many programs, or two of one number");
             return None;
         }
-        let mut started = std::process::Command::new(program.as_str());
-        started.args(arguments.iter().map(|word| OsStr::new(word.as_str())));
-        let variables = command.variables.as_slice().iter();
-        started.envs(variables.map(|(name, value)| (name.as_str(), value.as_str())));
-        started.env("WAYLAND_DISPLAY", display.as_str());
-        started.stdin(Stdio::null()).process_group(0);
-        // This process blocks signals that it reads otherwise.
-        ffi::before_exec(&mut started, || Ok(SigSet::empty().thread_set_mask()?));
-        match started.spawn() {
-            Ok(child) => {
-                let pid = Pid::from_raw(i32::try_from(child.id()).ok()?);
+        let program = command.words.as_slice().first().map(|word| word.as_str().to_owned());
+        let passed = Passed::of(given, descriptors);
+        match passed.and_then(|passed| execute(command, passed, display)) {
+            Ok(pid) => {
                 self.running.insert(pid, app);
                 Some(pid)
             }
             Err(error) => {
-                warn!(program = program.as_str(), %error, "cannot start a program");
+                warn!(program, %error, "cannot start a program");
                 None
             }
         }
@@ -102,4 +128,35 @@ impl Apps {
             }
         }
     }
+}
+
+/// Executes a program. What it writes goes to whoever asked for it.
+fn execute(command: &Command, passed: Passed, display: &DisplayName) -> io::Result<Pid> {
+    let [name, arguments @ ..] = command.words.as_slice() else {
+        return Err(io::Error::other("a command without words"));
+    };
+    let Passed { output, beside, program } = passed;
+    let mut started = match &program {
+        // Executed by descriptor, which exec closes.
+        Some(program) => {
+            std::process::Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+        }
+        None => std::process::Command::new(name.as_str()),
+    };
+    started.arg0(name.as_str()).args(arguments.iter().map(|word| OsStr::new(word.as_str())));
+    started.env("WAYLAND_DISPLAY", display.as_str());
+    let variables = command.variables.as_slice().iter();
+    started.envs(variables.map(|(name, value)| (name.as_str(), value.as_str())));
+    started.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+    let placed: Vec<_> = (FIRST..).zip(beside.iter().map(AsRawFd::as_raw_fd)).collect();
+    // This process blocks signals that it reads otherwise.
+    ffi::before_exec(&mut started, move || {
+        for (number, descriptor) in &placed {
+            ffi::place(*descriptor, *number)?;
+        }
+        Ok(SigSet::empty().thread_set_mask()?)
+    });
+    let child = started.spawn()?;
+    drop((beside, program));
+    Ok(Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?))
 }

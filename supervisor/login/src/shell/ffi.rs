@@ -10,10 +10,11 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     ffi::{c_int, c_uint, c_void},
     io,
-    os::unix::process::CommandExt,
+    os::{fd::RawFd, unix::process::CommandExt},
     process::Command,
 };
 
+use nix::libc;
 use pam_client2::{Context, ConversationHandler};
 
 /// Wipes memory before it is given back. Passwords pass through strings of libraries that free their copies
@@ -68,4 +69,15 @@ pub(super) fn before_exec(
     // else can hold a lock. (A PAM module that starts a thread would break that; the steps taken here make
     // system calls only.)
     unsafe { command.pre_exec(step) };
+}
+
+/// Duplicates a descriptor to a number, open across exec. Between fork and exec only, and to numbers that
+/// nothing else has there.
+pub(super) fn place(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: both are plain numbers. The caller keeps `to` in use in this process, so no descriptor that
+    // the child needs has it (`user_side::reserve`).
+    match unsafe { libc::dup2(from, to) } {
+        placed if placed == to => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

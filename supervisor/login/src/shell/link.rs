@@ -7,7 +7,7 @@ use std::{
 };
 
 use lumen_ipc::message::login::{ToLeader, ToSupervisor};
-use lumen_ipc_runtime::channel::{Channel, NotALink, ReceiveError, SendError};
+use lumen_ipc_runtime::channel::{Channel, NotALink, ReceiveError, Received, SendError};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags},
@@ -74,10 +74,10 @@ impl Link {
         }
     }
 
-    /// A message, if one is waiting.
-    pub(super) fn receive_now(&self) -> Result<Option<ToLeader>, Lost> {
+    /// A message with its descriptors, if one is waiting.
+    pub(super) fn receive_now(&self) -> Result<Option<Received<ToLeader>>, Lost> {
         match self.0.receive() {
-            Ok(received) => Ok(Some(received.message)),
+            Ok(received) => Ok(Some(received)),
             Err(ReceiveError::Empty) => Ok(None),
             Err(ReceiveError::Closed) => Err(Lost::Closed),
             Err(broken) => Err(broken.into()),

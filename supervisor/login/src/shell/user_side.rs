@@ -4,7 +4,7 @@
 
 use std::{
     env,
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use lumen_ipc::{
     message::login::{AppEnd, DisplayName, ToLeader, ToSupervisor},
     text::Text,
 };
-use lumen_ipc_runtime::channel::SendError;
+use lumen_ipc_runtime::channel::{Received, SendError};
 use nix::sys::{
     prctl,
     signal::{SigSet, Signal},
@@ -22,12 +22,13 @@ use nix::sys::{
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 use tracing::{error, info, warn};
 
 use super::{
-    apps::Apps,
+    apps::{Apps, BEYOND},
     display::{Display, NoDisplay},
     link::{Link, Lost, NoLink, timespec},
 };
@@ -42,6 +43,8 @@ const PARTING: Duration = Duration::from_secs(2);
 enum Failure {
     #[error(transparent)]
     NoLink(#[from] NoLink),
+    #[error("cannot keep numbers of descriptors: {0}")]
+    Numbers(#[from] Errno),
     #[error("cannot watch the session's programs: {0}")]
     Children(#[from] nix::errno::Errno),
     #[error("there is no Wayland socket: {0}")]
@@ -64,6 +67,7 @@ pub(super) fn run(name: &DisplayName) -> ExitCode {
 }
 
 fn serve(name: &DisplayName) -> Result<(), Failure> {
+    let _reserved = reserve()?;
     let link = Link::take()?;
     let opened = open(&link, name);
     if opened.is_err() {
@@ -76,6 +80,20 @@ fn serve(name: &DisplayName) -> Result<(), Failure> {
     match ended {
         Failure::Lost(Lost::Closed) => Ok(()),
         failure => Err(failure),
+    }
+}
+
+/// Keeps the numbers at which programs find descriptors in use in this process, so that none that it needs
+/// between fork and exec has one of them.
+fn reserve() -> Result<Vec<OwnedFd>, Errno> {
+    let mut held = Vec::new();
+    loop {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let null = rustix::fs::open(c"/dev/null", flags, Mode::empty())?;
+        if null.as_raw_fd() >= BEYOND {
+            return Ok(held);
+        }
+        held.push(null);
     }
 }
 
@@ -128,16 +146,20 @@ impl Session<'_> {
         for (app, end) in self.apps.reap() {
             self.link.send(&ToSupervisor::Ended { app, end }, &[])?;
         }
-        while let Some(message) = self.link.receive_now()? {
-            self.obey(message)?;
+        while let Some(received) = self.link.receive_now()? {
+            self.obey(received)?;
         }
         Ok(!is_ended)
     }
 
-    fn obey(&mut self, message: ToLeader) -> Result<(), Failure> {
+    fn obey(
+        &mut self,
+        Received { message, descriptors }: Received<ToLeader>,
+    ) -> Result<(), Failure> {
         match message {
-            ToLeader::Start { app, command } => {
-                let started = match self.apps.start(app, &command, self.name) {
+            ToLeader::Start { app, command, given } => {
+                let pid = self.apps.start((app, &command), (given, descriptors), self.name);
+                let started = match pid {
                     Some(pid) => ToSupervisor::Started { app, pid: pid.as_raw().unsigned_abs() },
                     None => ToSupervisor::Ended { app, end: AppEnd::NotStarted },
                 };

@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::Write,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -181,7 +181,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn send(&self, message: &ToLeader) {
-        self.link.send(message, &[]).expect("lumen-login reads");
+        self.send_with(message, &[]);
+    }
+
+    pub(crate) fn send_with(&self, message: &ToLeader, descriptors: &[BorrowedFd<'_>]) {
+        self.link.send(message, descriptors).expect("lumen-login reads");
     }
 
     /// Sends one answer.

@@ -1,14 +1,14 @@
 //! The session of an account that was accepted: whose it is, how it ends, and what is left when it fails.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
-    os::unix::net::UnixStream,
+    os::{fd::AsFd, unix::net::UnixStream},
     path::{Path, PathBuf},
 };
 
 use lumen_ipc::message::login::{
-    AppEnd, AppNumber, Command, DisplayName, List, ToLeader, ToSupervisor, Trust,
+    AppEnd, AppNumber, Command, DisplayName, Given, List, ToLeader, ToSupervisor, Trust,
 };
 use lumen_ipc::text::Text;
 use seccompiler::{SeccompAction, SeccompFilter, SeccompRule};
@@ -47,12 +47,17 @@ fn start(connection: &Connection, app: u32, script: &str) -> u32 {
     let words = ["sh", "-c", script].map(Text::truncated).to_vec();
     let variables = vec![(Text::truncated("EXTRA"), Text::truncated("given"))];
     let (words, variables) = (List::new(words).expect("few"), List::new(variables).expect("few"));
-    let (app, command) = (AppNumber(app), Command { words, variables });
-    connection.send(&ToLeader::Start { app, command });
+    let (app, command, given) = (AppNumber(app), Command { words, variables }, Given::default());
+    connection.send_with(&ToLeader::Start { app, command, given }, &[nowhere().as_fd()]);
     match connection.hear() {
         ToSupervisor::Started { app: started, pid } if started == app => pid,
         other => panic!("{other:?}\n{}", connection.log()),
     }
+}
+
+/// Where a program may write.
+fn nowhere() -> fs::File {
+    fs::OpenOptions::new().write(true).open("/dev/null").expect("a device")
 }
 
 fn ended(connection: &Connection) -> (AppNumber, AppEnd) {
@@ -161,13 +166,56 @@ fn programs_are_ended_on_request_and_all_of_them_with_the_session() {
 }
 
 #[test]
+fn program_has_its_descriptors_in_their_places_and_writes_to_whoever_asked_for_it() {
+    let machine = machine("given", PASSWORD);
+    let connection = open(&machine);
+    let _listener = opened(&connection);
+    let shell = fs::File::open("/bin/sh").expect("a shell");
+    let pipe = || std::io::pipe().expect("a pipe");
+    let ((mut written, output), (mut ready, says), (mut word, other)) = (pipe(), pipe(), pipe());
+    let script = "echo out; echo err >&2; echo ready >&3; echo other >&4; ls /proc/self/fd | tr -s '\\n' ' '; echo";
+    for (app, beside, program) in [(1, 0, false), (2, 2, false), (3, 2, true)] {
+        let name = if program { "no-program-of-this-name" } else { "sh" };
+        let words = [name, "-c", script].map(Text::truncated).to_vec();
+        let words = List::new(words).expect("few");
+        let command = Command { words, variables: List::default() };
+        let given = Given::new(beside, program).expect("few");
+        let descriptors = [output.as_fd(), says.as_fd(), other.as_fd(), shell.as_fd()];
+        let kept = |at: &usize| *at == 0 || (*at <= 2 && beside > 0) || (*at == 3 && program);
+        let passed: Vec<_> = (0..4).filter(kept).map(|at| descriptors[at]).collect();
+        let start = ToLeader::Start { app: AppNumber(app), command, given };
+        connection.send_with(&start, &passed);
+        assert!(matches!(connection.hear(), ToSupervisor::Started { .. }), "{}", connection.log());
+        assert_eq!(ended(&connection), (AppNumber(app), AppEnd::Code(0)), "{}", connection.log());
+    }
+    connection.close();
+    drop((output, says, other));
+    let read = |pipe: &mut std::io::PipeReader| std::io::read_to_string(pipe).expect("text");
+    assert_eq!(read(&mut ready), "ready\nready\n");
+    assert_eq!(read(&mut word), "other\nother\n");
+    let written = read(&mut written);
+    assert_eq!(written.matches("out\nerr\n").count(), 3, "{written}");
+    // Of each the last line is what it had open, with the folder that `ls` reads; the leader's are not among it,
+    // and what the test itself inherited is in all three.
+    let open = |part: &str| -> BTreeSet<u32> {
+        let numbers = part.lines().last().unwrap_or_default().split(' ');
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    };
+    let parts: Vec<_> = written.split("out\nerr\n").skip(1).map(open).collect();
+    let [bare, given, by_descriptor] = parts.as_slice() else { panic!("{written}") };
+    let beside: Vec<_> = given.difference(bare).copied().collect();
+    assert_eq!((beside, given), (vec![4, 5], by_descriptor), "{written}");
+}
+
+#[test]
 fn program_that_cannot_be_started_is_reported_and_the_session_goes_on() {
     let machine = machine("absent", PASSWORD);
     let connection = open(&machine);
     let _listener = opened(&connection);
     let words = List::new(vec![Text::truncated("no-such-program-anywhere")]).expect("one");
     let command = Command { words, variables: List::default() };
-    connection.send(&ToLeader::Start { app: AppNumber(1), command });
+    let message = ToLeader::Start { app: AppNumber(1), command, given: Given::default() };
+    connection.send_with(&message, &[nowhere().as_fd()]);
     assert_eq!(ended(&connection), (AppNumber(1), AppEnd::NotStarted));
     start(&connection, 1, "exit 3");
     assert_eq!(ended(&connection), (AppNumber(1), AppEnd::Code(3)));

@@ -2,8 +2,8 @@
 
 use lumen_ipc::{
     message::login::{
-        AccountName, AppEnd, AppNumber, Command, Denial, DisplayName, List, LoginHash, Prompt,
-        Style, ToLeader, ToSupervisor, Trust,
+        AccountName, AppEnd, AppNumber, Command, Denial, DisplayName, Given, List, LoginHash,
+        Prompt, Style, ToLeader, ToSupervisor, Trust,
     },
     text::{Secret, Text},
 };
@@ -36,7 +36,8 @@ pub(super) fn login_samples() -> Vec<ToLeader> {
         begin(Trust::Vouched, &["staff", "lumen-users"]),
         ToLeader::Answers(List::new(answers.to_vec()).expect("few")),
         ToLeader::Open { display: DisplayName::new("wayland-lumen-3").expect("legal") },
-        ToLeader::Start { app: AppNumber(300), command },
+        ToLeader::Start { app: AppNumber(300), command: command.clone(), given: Given::default() },
+        ToLeader::Start { app: AppNumber(1), command, given: Given::new(2, true).expect("few") },
         ToLeader::End { app: AppNumber(300), now: true },
     ]
 }
