@@ -245,9 +245,9 @@ pub const TABLE: [Link; 16] = [
         from: End::Session,
         to: End::Host,
         carriage: Carriage::Messages,
-        carries: "registered, how the app is, signalling end wanted, answers; back: welcomed, opened, \
-                  signalling end, questions, stop",
-        max_descriptors: 1,
+        carries: "registered, how the app is, signalling end wanted, answers; back: whom it is for, \
+                  welcomed, opened, signalling end, questions, stop",
+        max_descriptors: 2,
     },
     Link {
         name: LinkName::Login,

@@ -10,8 +10,8 @@
 //! messages, and no others.
 //!
 //! INVARIANT: [`ToHost::Registered`] begins with that hash and is the first variant, as is
-//! [`ToSession::Refused`]; so each side can read the other's first message, as far as it must,
-//! whatever its build is.
+//! [`ToSession::Refused`]; [`ToSession::Granted`] begins with it and is the second. So each side can
+//! read the other's first message, as far as it must, whatever its build is.
 
 use std::net::SocketAddr;
 
@@ -24,6 +24,7 @@ use crate::{
     link::LinkName,
     log::{LogPage, LogSource},
     login::LoginId,
+    message::login::{AccountName, DisplayName},
     message::signalling::Reason,
     process::Worker,
     status::{AppState, Metric, Refusal, SessionStatus},
@@ -154,6 +155,23 @@ pub enum ToSession {
         /// Why.
         reason: Reason,
     },
+    /// For whom the session is, which this host has had started: the first message, sent once, on the link
+    /// on which the session then registers. The Wayland socket, which listens, and the link to the leader
+    /// of the account's login session are attached. Closing that link ends the login session.
+    Granted {
+        /// The format of the link that the host speaks.
+        form: SessionHash,
+        /// Whose desktop it is.
+        account: AccountName,
+        /// The account's user, as the leader found it.
+        uid: u32,
+        /// The name of the Wayland socket.
+        display: DisplayName,
+        /// The directory in which it is.
+        runtime_dir: Text<1024>,
+        /// The name of the host, by which the session finds the next process of it.
+        host: Text<32>,
+    },
     /// The host has registered the session.
     Welcomed {
         /// Its number from now on, which no other session ever gets.
@@ -251,6 +269,7 @@ impl Message for ToSession {
 
     fn descriptors(&self) -> usize {
         match self {
+            Self::Granted { .. } => 2,
             Self::SignallingEnd => 1,
             _ => 0,
         }
@@ -290,6 +309,18 @@ mod tests {
         let refused = ToSession::Refused { reason: Reason::truncated("no") };
         let bytes = crate::codec::encode(&refused, &mut buffer).expect("room");
         assert_eq!(bytes.first(), Some(&0));
+        let granted = ToSession::Granted {
+            form,
+            account: AccountName::new("alice").expect("legal"),
+            uid: 1,
+            display: DisplayName::new("wayland-lumen").expect("legal"),
+            runtime_dir: Text::truncated("/run/user/1"),
+            host: Text::truncated("default"),
+        };
+        let bytes = crate::codec::encode(&granted, &mut buffer).expect("room");
+        let (variant, rest) = postcard::take_from_bytes::<u32>(bytes).expect("a number");
+        let (found, _) = postcard::take_from_bytes::<SessionHash>(rest).expect("a hash");
+        assert_eq!((variant, found), (1, form));
     }
 
     /// Everything that decides the format of the link's messages must be part of the hash, or two

@@ -25,7 +25,7 @@ use lumen_ipc::{
         desktop::{self, Cursor, CursorImage, Statement},
         grants, handover,
         input::{self, Action, Locks, OutputPoint, PointerDelta, PressState},
-        login::{AccountName, List, Prompt, Prompts, Style},
+        login::{AccountName, DisplayName, List, Prompt, Prompts, Style},
         packets::{self, FrameStamps, VideoPacket},
         pads::{self, PadAction, PadReport},
         presence,
@@ -343,6 +343,15 @@ fn session_back_samples() -> Vec<session::ToSession> {
         session::ToSession::StopAsked,
         session::ToSession::Logins { live: vec![login().id] },
         session::ToSession::Leased { lease: lease() },
+        session::ToSession::Granted {
+            // The real hash would change this seed with every change of the sources.
+            form: SessionHash(300),
+            account: AccountName::new("alice").expect("legal"),
+            uid: 4001,
+            display: DisplayName::new("wayland-lumen").expect("legal"),
+            runtime_dir: Text::truncated("/run/user/4001"),
+            host: Text::truncated("default"),
+        },
     ]
 }
 

@@ -77,6 +77,8 @@ impl Session {
 
     fn heed_host(&mut self, said: ToSession, end: Option<OwnedFd>) {
         match said {
+            // Taken at the start.
+            ToSession::Granted { .. } => warn!("the host says again whose this desktop is"),
             ToSession::Refused { reason } => {
                 // The host was asked again and refused again for the same reason.
                 if self.host.refusal.as_ref() != Some(&reason) {
