@@ -65,6 +65,7 @@ pub(super) fn session(
         fps: values.fps()?,
         bitrate: values.bitrate()?,
         limits: values.guest_limits()?,
+        granted: values.switch(Key::Granted)?,
         user: values.optional(Key::User),
         udp_listen: values.udp_listen()?,
         udp_port: values.udp_port()?,

@@ -30,7 +30,7 @@ impl HostConfig {
     }
 
     /// The options that cannot change while the host runs, and their values as text.
-    fn fixed(&self) -> [(&'static str, String); 16] {
+    fn fixed(&self) -> [((&'static str, String); 16]'static str, String); 17] {
         let Self {
             name,
             front_door,
@@ -56,6 +56,7 @@ impl HostConfig {
             ("tls, tls-cert, tls-key", format!("{tls:?}")),
             ("auth", format!("{auth:?}")),
             ("login-socket", sign_in.socket.display().to_string()),
+            ("session-socket", sign_in.session_socket.display().to_string()),
             ("login-groups", groups.collect::<Vec<_>>().join(",")),
             ("metrics-token-file", format!("{metrics_token:?}")),
             ("public-address", format!("{public_address:?}")),
@@ -98,6 +99,7 @@ mod tests {
             ("--base-path /desk/", vec!["base-path"]),
             ("--auth password", vec!["auth"]),
             ("--login-socket /x", vec!["login-socket"]),
+            ("--session-socket /x", vec!["session-socket"]),
             ("--login-groups staff", vec!["login-groups"]),
             ("--tls on", vec!["tls, tls-cert, tls-key"]),
             ("--metrics-token-file /t", vec!["metrics-token-file"]),

@@ -201,6 +201,8 @@ impl HostConfig {
 pub struct SignIn {
     /// The socket at which `lumen-login` is started.
     pub socket: PathBuf,
+    /// The socket at which desktops of accounts that have none are started.
+    pub session_socket: PathBuf,
     /// The groups whose members may; any person may if there are none.
     pub groups: List<AccountName, MOST_GROUPS>,
 }
@@ -226,6 +228,8 @@ pub struct SessionConfig {
     pub bitrate: Kbps,
     /// How much the app and what it starts may use.
     pub limits: GuestLimits,
+    /// Whether a host that had it started says whose it is, on descriptor 0.
+    pub granted: bool,
     /// Whose session it is, if root names a user.
     pub user: Option<String>,
     /// Where the media socket is bound.

@@ -7,6 +7,7 @@
 mod commands;
 mod options;
 mod rows;
+mod sign_in;
 
 pub use commands::COMMANDS;
 pub use options::OPTIONS;
@@ -78,6 +79,7 @@ mod tests {
             Config,
             Follow,
             Fps,
+            Granted,
             Host,
             Json,
             Layout,
@@ -102,6 +104,7 @@ mod tests {
             RelayTlsPort,
             Resize,
             SessionName,
+            SessionSocket,
             Size,
             Tls,
             TlsCert,
@@ -152,6 +155,7 @@ mod tests {
             "LUMEN_NAME",
             "LUMEN_NAME",
             "LUMEN_SESSION",
+            "LUMEN_GRANTED",
             "LUMEN_FOLLOW",
             "LUMEN_JSON",
         ];

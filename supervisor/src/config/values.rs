@@ -361,6 +361,7 @@ impl Values {
         let groups = List::new(groups.map_err(|_| bad(&"expected names of groups"))?);
         Ok(SignIn {
             socket: PathBuf::from(self.text(Key::LoginSocket).0),
+            session_socket: PathBuf::from(self.text(Key::SessionSocket).0),
             groups: groups.map_err(|error| bad(&error))?,
         })
     }

@@ -11,7 +11,7 @@ use lumen_ipc::{
     },
     message::{
         grants::ToSupervisor,
-        login::{Answers, Prompts},
+        login::{Answers, Prompts, ToLeader, ToSupervisor as FromLeader},
         session::{Answer, Question, ToHost, ToSession},
     },
     process::{ProcessId, Worker},
@@ -36,6 +36,8 @@ pub(crate) const QUEUE: usize = 256;
 
 /// A session's end of the link to its host.
 pub(crate) type SessionEnd = Channel<ToSession, ToHost>;
+/// The end of the link to the leader of a login session that its host has, and then the session.
+pub(crate) type LeaderEnd = Channel<FromLeader, ToLeader>;
 /// The host's end.
 pub(crate) type HostEnd = Channel<ToHost, ToSession>;
 
@@ -49,6 +51,8 @@ pub(crate) enum Event {
     Admin(AdminRequest),
     /// News of an attempt to sign in, for the host.
     Attempt(AttemptId, AttemptNews),
+    /// News of the leader of the login session, for a session that has one.
+    Leader(LeaderNews),
     /// The app ended.
     AppEnded(Verdict),
     /// A request of the gateway.
@@ -100,6 +104,15 @@ pub(crate) enum AttemptNews {
     Asked(Prompts),
     /// It has failed.
     Denied,
+}
+
+/// News of the leader of a login session.
+#[derive(Debug)]
+pub(crate) enum LeaderNews {
+    /// A message.
+    Said(FromLeader),
+    /// The login session has ended, or its leader broke the contract.
+    Lost(String),
 }
 
 /// News of the host.

@@ -1,5 +1,7 @@
 //! Programs in the desktop that are not workers: the app, its helpers, and what they leave behind.
 
+mod led;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,
@@ -11,15 +13,21 @@ use std::{
     sync::Arc,
 };
 
-use lumen_ipc::log::LogSource;
-use nix::{sys::signal::Signal, unistd::Pid};
+use lumen_ipc::{log::LogSource, message::login::ToSupervisor};
+use nix::{
+    fcntl::OFlag,
+    sys::signal::Signal,
+    unistd::{self, Pid},
+};
 use tracing::warn;
 
+use self::led::{Led, Role};
 use super::{
     child::Child,
     event::{Event, Events, HelperEvent},
     family::Family,
     helpers::HelperLaunch,
+    leader::Leader,
     log::Log,
     spawn::{self, AppLaunch, Spawned},
     watch,
@@ -42,6 +50,8 @@ pub(super) struct Guests {
     said: BTreeMap<Helper, (&'static str, OsString)>,
     /// The compositor's end of the bridge's connection, until the compositor has received it.
     unmet: Option<OwnedFd>,
+    /// Those that the leader of a login session starts: all of them, if there is one.
+    led: Option<Led>,
     /// The signal that all remaining processes have been sent, since their end was decided.
     ending: Option<Signal>,
     family: Family,
@@ -59,6 +69,7 @@ impl Guests {
             helpers: BTreeMap::new(),
             said: BTreeMap::new(),
             unmet: None,
+            led: None,
             ending: None,
             family,
             roster,
@@ -67,10 +78,38 @@ impl Guests {
         }
     }
 
+    /// Has this leader start everything.
+    pub(super) fn led_by(&mut self, leader: Leader) {
+        self.led = Some(Led::new(leader, self.log.clone(), self.events.clone()));
+    }
+
+    /// The leader says something.
+    pub(super) fn leader_said(&mut self, said: ToSupervisor) {
+        if let Some(led) = &mut self.led {
+            led.said(said);
+        }
+    }
+
+    /// The login session is over, and with it every guest.
+    pub(super) fn leader_lost(&mut self) {
+        if let Some(led) = &mut self.led {
+            led.lost();
+        }
+    }
+
+    /// Asks the leader to end the login session; false if there is none.
+    pub(super) fn part(&self) -> bool {
+        self.led.as_ref().map(Led::part).is_some()
+    }
+
     /// Executes the app. A failure to do so is reported as its end.
     pub(super) fn start_app(&mut self, launch: &AppLaunch) -> io::Result<()> {
         self.not_executed = None;
         let launch = self.with_helpers(launch);
+        if let Some(led) = &mut self.led {
+            let started = led.start((Role::App, LogSource::App), &launch, (&[], None));
+            return started.inspect_err(|error| self.not_executed = Some(error.to_string()));
+        }
         let Spawned { child, ended: gone, output } = spawn::app(&launch).inspect_err(|error| {
             self.not_executed = Some(error.to_string());
         })?;
@@ -104,12 +143,21 @@ impl Guests {
         }
         let (end, its_end) = helper.connects.then(UnixStream::pair).transpose()?.unzip();
         let connection = its_end.as_ref().map(AsFd::as_fd);
-        let (Spawned { child, ended: gone, output }, ready) = spawn::helper(&launch, connection)?;
+        let (ready, says) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+        let given: Vec<_> = [says.as_fd()].into_iter().chain(connection).collect();
+        let name = helper.helper;
+        let opened = helper.opened.as_ref().map(|(_, program)| program.as_fd());
+        let spawned = match &mut self.led {
+            Some(led) => {
+                let role = (Role::Helper(name, instance), source(name));
+                led.start(role, &launch, (&given, opened))?;
+                None
+            }
+            None => Some(spawn::helper(&launch, &given)?),
+        };
         if let Some(end) = end {
             self.unmet = Some(end.into());
         }
-        let name = helper.helper;
-        self.helpers.insert(name, (Arc::clone(&child), instance));
         let events = self.events.clone();
         // The loop outlives its helpers.
         let report = move |news| {
@@ -118,12 +166,15 @@ impl Guests {
                 let _ = events.send(Event::Helper(name, instance, news)).await;
             }
         };
-        let (ended, tail) = (report.clone(), self.log.follow(source(name), output));
-        tokio::spawn(async move {
-            let verdict = watch::end(&child, gone, || {}).await;
-            tail.settled().await;
-            ended(HelperEvent::Ended(verdict)).await;
-        });
+        if let Some(Spawned { child, ended: gone, output }) = spawned {
+            self.helpers.insert(name, (Arc::clone(&child), instance));
+            let (ended, tail) = (report.clone(), self.log.follow(source(name), output));
+            tokio::spawn(async move {
+                let verdict = watch::end(&child, gone, || {}).await;
+                tail.settled().await;
+                ended(HelperEvent::Ended(verdict)).await;
+            });
+        }
         tokio::spawn(announced(ready, async move |line| report(HelperEvent::Ready(line)).await));
         Ok(())
     }
@@ -151,6 +202,12 @@ impl Guests {
         if let Some((child, _)) = self.helpers.get(&helper) {
             child.signal_group(Signal::SIGKILL);
         }
+        if let Some(led) = &self.led {
+            led.end(
+                Signal::SIGKILL,
+                |role| matches!(role, Role::Helper(name, _) if name == helper),
+            );
+        }
     }
 
     fn with_helpers(&self, launch: &AppLaunch) -> AppLaunch {
@@ -166,7 +223,8 @@ impl Guests {
     }
 
     pub(super) fn app_pid(&self) -> Option<Pid> {
-        self.app.as_ref().map(|app| app.pid())
+        let own = self.app.as_ref().map(|app| app.pid());
+        own.or_else(|| self.led.as_ref()?.app_pid())
     }
 
     /// The last lines of the app, or the reason why it wrote none.
@@ -180,6 +238,9 @@ impl Guests {
     pub(super) fn signal_app(&self, signal: Signal) {
         if let Some(app) = &self.app {
             app.signal_group(signal);
+        }
+        if let Some(led) = &self.led {
+            led.end(signal, |role| role == Role::App);
         }
     }
 
@@ -195,7 +256,8 @@ impl Guests {
         let roster = self.roster.clone();
         let is_worker = |pid| roster.has(pid);
         let helpers = self.helpers.values().map(|(child, _)| child.pid());
-        let watched: Vec<Pid> = helpers.chain(self.app_pid()).collect();
+        let app = self.app.as_ref().map(|app| app.pid());
+        let watched: Vec<Pid> = helpers.chain(app).collect();
         self.family.reap_orphans(|pid| watched.contains(&pid) || is_worker(pid));
         match self.ending {
             None => false,

@@ -53,11 +53,11 @@ enum End {
 }
 
 /// Keeps a session connected to the host that listens at `path`, for as long as the session's event
-/// loop runs.
-pub(super) async fn keep_host(path: PathBuf, events: Events) {
+/// loop runs. A host that had it started has given it its `first` link.
+pub(super) async fn keep_host(path: PathBuf, mut first: Option<OwnedFd>, events: Events) {
     let (mut wait, mut told) = (FIRST_WAIT, false);
     while !events.is_closed() {
-        let end = match find_host(&path) {
+        let end = match first.take().map_or_else(|| find_host(&path), Ok) {
             Ok(end) => attend_host(end, Some(PATIENCE), &events).await,
             Err(error) => {
                 debug!(%error, "the host is not there");

@@ -25,11 +25,12 @@ use self::host_link::HostLink;
 use super::{
     addresses, app,
     crew::Crew,
-    event::{Event, Events, HelperEvent, QUEUE, WorkerEvent},
+    event::{Event, Events, HelperEvent, LeaderEnd, LeaderNews, QUEUE, WorkerEvent},
     family::Family,
     fence::Namespaces,
     guests::Guests,
     handshake, helpers,
+    leader::{Leader, PARTING},
     log::Log,
     news, session_group,
     stage::{SessionStage, Stage},
@@ -51,6 +52,12 @@ pub(super) struct Session {
     token: Token,
     name: Option<SessionName>,
     host: HostLink,
+    /// The link to the leader of the login session, until it is served.
+    leader: Option<LeaderEnd>,
+    /// Whether there is a leader.
+    is_led: bool,
+    /// Whether its address is printed nowhere.
+    quiet: bool,
     /// What lets viewers type.
     leases: Leases,
     app_state: AppState,
@@ -71,6 +78,8 @@ pub(super) struct Introduction {
     pub(super) name: Option<SessionName>,
     /// Whether the host is this process.
     pub(super) joined: bool,
+    /// The leader of the login session, if the desktop was started at a sign-in.
+    pub(super) leader: Option<LeaderEnd>,
 }
 
 impl Session {
@@ -89,7 +98,7 @@ impl Session {
                 .helped_by(&stage.helpers()),
             workers: Workers::new(namespaces, roster.clone(), events.clone(), log.clone()),
         };
-        let Introduction { token, name, joined } = introduction;
+        let Introduction { token, name, joined, leader } = introduction;
         Self {
             stage,
             crew,
@@ -98,6 +107,9 @@ impl Session {
             token,
             name,
             host: HostLink::new(joined),
+            is_led: leader.is_some(),
+            quiet: leader.is_some(),
+            leader,
             leases: Leases::default(),
             app_state: AppState::Running,
             serial: 1,
@@ -117,6 +129,21 @@ impl Session {
     /// Runs until everything has ended. Nothing starts before the host has welcomed the session: it may
     /// refuse.
     pub(super) async fn run(mut self) -> process::ExitCode {
+        if let Some(end) = self.leader.take() {
+            match Leader::attend(end, self.events()) {
+                Ok(leader) => self.guests.led_by(leader),
+                Err(error) => {
+                    error!(%error, "the leader of the login session cannot be heard");
+                    return ExitCode::CouldNotStart.into();
+                }
+            }
+        }
+        let code = self.serve().await;
+        self.part_with_leader().await;
+        code
+    }
+
+    async fn serve(&mut self) -> process::ExitCode {
         if let Err(code) = self.meet_host().await {
             return code;
         }
@@ -136,6 +163,36 @@ impl Session {
         }
     }
 
+    /// Waits until the login session has ended, so that nothing of it is left when the host hears that the
+    /// desktop has ended.
+    async fn part_with_leader(&mut self) {
+        if !self.is_led || !self.guests.part() {
+            return;
+        }
+        let ended = async {
+            while let Some(event) = self.inbox.recv().await {
+                if matches!(event, Event::Leader(LeaderNews::Lost(_))) {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(PARTING, ended).await.is_err() {
+            warn!("the login session does not end");
+        }
+    }
+
+    fn take_in_leader(&mut self, news: LeaderNews) {
+        match news {
+            LeaderNews::Said(said) => self.guests.leader_said(said),
+            LeaderNews::Lost(reason) => {
+                info!(reason, "the login session has ended");
+                self.is_led = false;
+                self.guests.leader_lost();
+                self.crew.feed(Input::Stop);
+            }
+        }
+    }
+
     fn take_in(&mut self, event: Event) {
         match event {
             Event::AppEnded(verdict) => {
@@ -145,6 +202,7 @@ impl Session {
             }
             Event::ChildEnded => self.child_ended(),
             Event::FromHost(news) => self.take_in_host(news),
+            Event::Leader(news) => self.take_in_leader(news),
             Event::GuestsStarved(count) => {
                 warn!(
                     count = count.saturating_sub(self.starved),

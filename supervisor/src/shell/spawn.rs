@@ -17,7 +17,7 @@ use std::{
     ffi::{CStr, CString, OsString},
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::{ffi::OsStrExt, process::CommandExt},
     },
     path::PathBuf,
@@ -151,14 +151,9 @@ pub(crate) fn app(launch: &AppLaunch) -> io::Result<Spawned> {
     guest(launch, &[])
 }
 
-/// Executes a helper; also returns the read end of its descriptor 3.
-pub(crate) fn helper(
-    launch: &AppLaunch,
-    connection: Option<BorrowedFd<'_>>,
-) -> io::Result<(Spawned, OwnedFd)> {
-    let (ready, says) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    let given: Vec<_> = [says.as_fd()].into_iter().chain(connection).collect();
-    Ok((guest(launch, &given)?, ready))
+/// Executes a helper, which reports by the first of `given` that it is ready; all are its descriptors from 3 on.
+pub(crate) fn helper(launch: &AppLaunch, given: &[BorrowedFd<'_>]) -> io::Result<Spawned> {
+    guest(launch, given)
 }
 
 /// Executes a program that is not a worker; it gets `given` as its descriptors from 3 on.

@@ -33,6 +33,7 @@ use super::{
     config_files::Rereading,
     event::{ConnectionId, Event, Events},
     family, ffi,
+    granted::{Granted, NotGranted},
     host::{Host, Managed, Memory},
     keeper::{self, Keeper},
     label::Label,
@@ -59,6 +60,9 @@ enum StartError {
     /// A socket of the service manager cannot be used.
     #[error(transparent)]
     Activation(#[from] ActivationError),
+    /// A host that had this session started does not say whose it is.
+    #[error(transparent)]
+    Granted(#[from] NotGranted),
     /// The event loop cannot be set up.
     #[error("cannot set up the event loop")]
     Loop(#[from] io::Error),
@@ -83,9 +87,11 @@ impl StartError {
     /// The exit code of `lumen` for this error.
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Activation(_) | Self::Loop(_) | Self::Randomness(_) | Self::Restraint(_) => {
-                ExitCode::CouldNotStart
-            }
+            Self::Activation(_)
+            | Self::Granted(_)
+            | Self::Loop(_)
+            | Self::Randomness(_)
+            | Self::Restraint(_) => ExitCode::CouldNotStart,
             Self::Stage(error) => error.exit_code(),
         }
     }
@@ -196,11 +202,13 @@ fn host_and_session(
     ground.warn();
     let label = Label::of_only_session(&config.host.name);
     let mut tree = Tree::find();
-    let stage = SessionStage::set(&config.session, (label, &mut tree), (&ground, cast), &caller)?;
+    let label = (label, &mut tree);
+    let stage = SessionStage::set(&config.session, label, (&ground, cast), &caller, None)?;
     tell_user(&stage);
     let owners = [Uid::from_raw(0), Uid::effective(), stage.owner()];
     let access = Access::new(config.host.auth, config.host.lifetimes).open_to(owners.into());
-    let introduction = Introduction { token: Token::random()?, name: None, joined: true };
+    let introduction =
+        Introduction { token: Token::random()?, name: None, joined: true, leader: None };
     runtime()?.block_on(async {
         let admin = host.admin.socket.try_clone()?;
         let roster = Roster::default();
@@ -292,24 +300,38 @@ fn session_of_host(
     beginning: Beginning,
 ) -> Result<process::ExitCode, StartError> {
     let Beginning { log, signals, caller, .. } = beginning;
+    let granted = config.granted.then(Granted::take).transpose()?;
+    let user = granted.as_ref().map(|granted| granted.account.as_str());
     let (family, children) = family::adopt()?;
-    let (ground, cast) = Ground::of_session(&caller, config.user.as_deref())?;
+    let (ground, cast) = Ground::of_session(&caller, user.or(config.user.as_deref()))?;
     ground.warn();
     let label = Label::first_free(&ground.home)?;
     let mut tree = Tree::find();
-    let stage = SessionStage::set(config, (label, &mut tree), (&ground, cast), &caller)?;
+    let (mut introduction, mut first, mut display) = (introduction(config)?, None, None);
+    let mut host = ground.home.sessions(&config.host);
+    if let Some(granted) = granted {
+        granted.is_of(cast.owner())?;
+        host = ground.home.sessions(&granted.host);
+        introduction = Introduction { leader: Some(granted.leader), name: None, ..introduction };
+        (first, display) = (Some(granted.link), Some(granted.display));
+    }
+    let label = (label, &mut tree);
+    let stage = SessionStage::set(config, label, (&ground, cast), &caller, display)?;
     tell_user(&stage);
-    let (token, name) = (Token::random()?, config.name.clone());
-    let introduction = Introduction { token, name, joined: false };
-    let host = ground.home.sessions(&config.host);
     runtime()?.block_on(async {
         let fence = (ground.namespaces, Roster::default());
         let session = Session::new(stage, introduction, fence, family, log);
-        tokio::spawn(link::keep_host(host, session.events()));
+        tokio::spawn(link::keep_host(host, first, session.events()));
         tokio::spawn(watch_signals(signals, session.events(), |_| Event::Signal));
         tokio::spawn(watch_signals(children, session.events(), |_| Event::ChildEnded));
         Ok(session.run().await)
     })
+}
+
+/// How a session of a host introduces itself to it.
+fn introduction(config: &SessionConfig) -> Result<Introduction, StartError> {
+    let (token, name) = (Token::random()?, config.name.clone());
+    Ok(Introduction { token, name, joined: false, leader: None })
 }
 
 fn runtime() -> io::Result<tokio::runtime::Runtime> {

@@ -45,6 +45,13 @@ pub(crate) struct Cast {
     _leases: Leases,
 }
 
+impl Cast {
+    /// Whose desktop it is.
+    pub(crate) fn owner(&self) -> Uid {
+        Uid::from_raw(self.session.identity.uid)
+    }
+}
+
 /// The users of one host; those that nobody else is to have are leased.
 #[derive(Debug)]
 pub(crate) struct HostCast {

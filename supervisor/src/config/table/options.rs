@@ -1,11 +1,12 @@
 //! The table of options.
 
-use super::rows::{Command, Key, OptionRow};
+use super::{
+    rows::{Command, HOST, Key, OptionRow},
+    sign_in,
+};
 
 /// Commands that start a session.
 const SESSION: &[Command] = &[Command::Run, Command::Session];
-/// Commands that start a host.
-const HOST: &[Command] = &[Command::Run, Command::Serve];
 const SESSION_AND_DOCTOR: &[Command] = &[Command::Run, Command::Session, Command::Doctor];
 const HOST_AND_DOCTOR: &[Command] = &[Command::Run, Command::Serve, Command::Doctor];
 /// Commands that start a host, a session or both.
@@ -29,7 +30,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 44] = [
+pub const OPTIONS: [OptionRow; 46] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -196,48 +197,11 @@ pub const OPTIONS: [OptionRow; 44] = [
                root.",
         commands: HOST,
     },
-    OptionRow {
-        key: Key::LoginSocket,
-        name: "login-socket",
-        short: None,
-        environment: "LUMEN_LOGIN_SOCKET",
-        placeholder: Some("PATH"),
-        default: "/run/lumen/login",
-        help: "The socket at which `lumen-login` is started for each attempt to sign in with a \
-               password.",
-        commands: HOST,
-    },
-    OptionRow {
-        key: Key::LoginGroups,
-        name: "login-groups",
-        short: None,
-        environment: "LUMEN_LOGIN_GROUPS",
-        placeholder: Some("NAME,..."),
-        default: "",
-        help: "The groups whose members may sign in with a password. Without any every person may, but \
-               neither root nor a user of a service.",
-        commands: HOST,
-    },
-    OptionRow {
-        key: Key::LoginIdle,
-        name: "login-idle",
-        short: None,
-        environment: "LUMEN_LOGIN_IDLE",
-        placeholder: Some("TIME"),
-        default: "24h",
-        help: "How long a login lasts while no page uses it: a number with s, m, h or d.",
-        commands: HOST,
-    },
-    OptionRow {
-        key: Key::LoginLife,
-        name: "login-life",
-        short: None,
-        environment: "LUMEN_LOGIN_LIFE",
-        placeholder: Some("TIME"),
-        default: "30d",
-        help: "How long a login lasts at most, even while a page uses it: a number with s, m, h or d.",
-        commands: HOST,
-    },
+    sign_in::LOGIN_SOCKET,
+    sign_in::SESSION_SOCKET,
+    sign_in::LOGIN_GROUPS,
+    sign_in::LOGIN_IDLE,
+    sign_in::LOGIN_LIFE,
     OptionRow {
         key: Key::MetricsTokenFile,
         name: "metrics-token-file",
@@ -469,6 +433,7 @@ pub const OPTIONS: [OptionRow; 44] = [
         help: "Name of the session for people, in place of the number that its host assigns.",
         commands: &[Command::Session],
     },
+    sign_in::GRANTED,
     OptionRow {
         key: Key::WorkersDir,
         name: "workers-dir",

@@ -31,6 +31,9 @@ pub enum Command {
     Users,
 }
 
+/// Commands that start a host.
+pub(super) const HOST: &[Command] = &[Command::Run, Command::Serve];
+
 /// An option, by what it sets.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Key {
@@ -54,6 +57,8 @@ pub enum Key {
     Follow,
     /// Frames per second.
     Fps,
+    /// Whether a host says whose session it is.
+    Granted,
     /// Which host a session belongs to.
     Host,
     /// Whether to print JSON.
@@ -102,6 +107,8 @@ pub enum Key {
     Resize,
     /// A session's name for people.
     SessionName,
+    /// The socket at which desktops are started.
+    SessionSocket,
     /// Size of the output.
     Size,
     /// Whether browsers connect by TLS.
@@ -219,7 +226,13 @@ impl OptionRow {
     pub const fn is_for_files(&self) -> bool {
         !matches!(
             self.key,
-            Key::Config | Key::Follow | Key::Host | Key::Json | Key::Name | Key::SessionName
+            Key::Config
+                | Key::Follow
+                | Key::Granted
+                | Key::Host
+                | Key::Json
+                | Key::Name
+                | Key::SessionName
         )
     }
 }

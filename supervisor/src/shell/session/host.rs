@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::{
     super::{
         certificate,
-        event::{Event, FromHost},
+        event::{Event, FromHost, LeaderNews},
         inquiry,
     },
     Session,
@@ -38,6 +38,11 @@ impl Session {
                     "no host is there for this session (`lumen serve` starts one); the desktop waits \
                      for it",
                 ),
+                Some(Event::Leader(LeaderNews::Lost(reason))) => {
+                    info!(reason, "the login session has ended");
+                    self.is_led = false;
+                    return Err(ExitCode::Ok.into());
+                }
                 Some(Event::Signal) | None => return Err(ExitCode::Ok.into()),
                 Some(event) => self.take_in(event),
             }
@@ -202,8 +207,12 @@ impl Session {
     }
 
     /// The only place that prints the token: on standard output, once browsers can connect and the
-    /// desktop is ready, and again only if the next host has another address.
+    /// desktop is ready, and again only if the next host has another address. Never that of a desktop to
+    /// which its account signs in.
     pub(super) fn announce(&mut self) {
+        if self.quiet {
+            return;
+        }
         if !self.complete || self.host.page.is_none() || self.host.shown == self.host.page {
             return;
         }

@@ -68,6 +68,12 @@ pub(crate) enum StageError {
          --app-memory and --app-tasks"
     )]
     Limits(String),
+    /// Limits that do not reach the apps of a login session.
+    #[error(
+        "--app-memory and --app-tasks do not reach the apps of a desktop that is started at a sign-in, which \
+         belong to its login session; leave them out, and limit the user: systemctl set-property user-UID.slice"
+    )]
+    LimitsOfALogin,
     /// The address for browsers cannot be bound.
     #[error("cannot listen on {address}")]
     Listen {

@@ -22,6 +22,7 @@ use super::{
     super::{
         app::{self, Caller, Surroundings},
         enclosure::Origin,
+        granted::Display,
         helpers::{self, HelperLaunch},
         label::Label,
         nameless, pads,
@@ -62,7 +63,7 @@ pub(crate) struct SessionStage {
     /// The deposit of the gamepad worker; `None` without access to uinput.
     pads: Option<OwnedFd>,
     wayland: Standing,
-    _wayland_place: Place,
+    _wayland_place: Option<Place>,
     /// Its processes are ended before anything else of the session is given up.
     group: Option<SessionGroup>,
     /// Removed before the locks of the label and in `cast` are released.
@@ -73,13 +74,19 @@ pub(crate) struct SessionStage {
 }
 
 impl SessionStage {
-    /// Prepares everything, or nothing.
+    /// Prepares everything, or nothing. A desktop that was started at a sign-in has its Wayland socket already,
+    /// and its app is started by the leader of the login session.
     pub(crate) fn set(
         config: &SessionConfig,
         (label, tree): (Label, &mut Result<Tree, NoGroup>),
         (ground, cast): (&Ground, Cast),
         caller: &Caller,
+        display: Option<Display>,
     ) -> Result<Self, StageError> {
+        let is_led = display.is_some();
+        if is_led && config.limits.are_required() {
+            return Err(StageError::LimitsOfALogin);
+        }
         let port = config.udp_port;
         // Until the host says who reaches its page, the socket has no reader. At every address, it
         // reserves a port that is free at each.
@@ -89,12 +96,18 @@ impl SessionStage {
             .map_err(|source| StageError::Media { port, source })?;
         let media_at = Rc::new(Cell::new(media_at));
         let group = group((label.as_str(), tree), &ground.home, &config.limits)?;
-        let places = Places::make(label.as_str(), &ground.home, &cast, caller)?;
+        let places = Places::make(label.as_str(), &ground.home, (&cast, caller), display.as_ref())?;
         let path = places.runtime_dir.join(&places.display);
-        let wayland = places::as_user(cast.session.identity, || places::listen(&path))?;
-        let (wayland, wayland_place) = wayland.apart();
+        let (wayland, wayland_place) = match display {
+            Some(display) => (display.listener, None),
+            None => {
+                let listen = || places::listen(&path);
+                let (socket, place) = places::as_user(cast.session.identity, listen)?.apart();
+                (socket.into(), Some(place))
+            }
+        };
         let mut app = app::launch(&config.app, &places.surroundings(config, &cast, caller))?;
-        app.group = group.as_ref().map(SessionGroup::guests);
+        app.group = group.as_ref().filter(|_| !is_led).map(SessionGroup::guests);
         if config.x11 {
             helpers::x_sockets()?;
         }
@@ -209,7 +222,7 @@ impl SessionStage {
 
     /// Whose desktop it is.
     pub(crate) fn owner(&self) -> Uid {
-        Uid::from_raw(self.cast.session.identity.uid)
+        self.cast.owner()
     }
 
     /// The desktop's uid, if no user was named.
@@ -312,7 +325,12 @@ struct Places {
 }
 
 impl Places {
-    fn make(label: &str, home: &Home, cast: &Cast, caller: &Caller) -> Result<Self, PlaceError> {
+    fn make(
+        label: &str,
+        home: &Home,
+        (cast, caller): (&Cast, &Caller),
+        display: Option<&Display>,
+    ) -> Result<Self, PlaceError> {
         let session = cast.session.identity;
         let (uid, apart) = (session.uid, cast.users.are_apart());
         let files = home.files(label);
@@ -320,6 +338,7 @@ impl Places {
         let mode = if apart { 0o755 } else { 0o700 };
         let mut made = vec![places::fresh_directory(&files, mode, own)?];
         let usual = match apart {
+            _ if display.is_some() => display.map(|display| display.runtime_dir.clone()),
             false => places::runtime_dir(uid, caller.variable("XDG_RUNTIME_DIR")),
             true => Some(PathBuf::from(format!("/run/user/{uid}"))).filter(|path| is_of(path, uid)),
         };
@@ -352,7 +371,8 @@ impl Places {
             home,
             helpers,
             runtime_dir,
-            display: format!("wayland-lumen-{label}"),
+            display: display
+                .map_or_else(|| format!("wayland-lumen-{label}"), |display| display.name.clone()),
             made,
         })
     }

@@ -1,0 +1,68 @@
+//! The options of sign-ins by accounts of the machine, and of the desktops that these get.
+
+use super::rows::{Command, HOST, Key, OptionRow};
+
+pub(super) const LOGIN_SOCKET: OptionRow = OptionRow {
+    key: Key::LoginSocket,
+    name: "login-socket",
+    short: None,
+    environment: "LUMEN_LOGIN_SOCKET",
+    placeholder: Some("PATH"),
+    default: "/run/lumen/login",
+    help: "The socket at which `lumen-login` is started for each attempt to sign in with a \
+           password.",
+    commands: HOST,
+};
+pub(super) const SESSION_SOCKET: OptionRow = OptionRow {
+    key: Key::SessionSocket,
+    name: "session-socket",
+    short: None,
+    environment: "LUMEN_SESSION_SOCKET",
+    placeholder: Some("PATH"),
+    default: "/run/lumen/session",
+    help: "The socket at which `lumen session` is started for an account that signs in and has no \
+           desktop. Where nobody listens there, only desktops that were started by hand are signed in to.",
+    commands: HOST,
+};
+pub(super) const LOGIN_GROUPS: OptionRow = OptionRow {
+    key: Key::LoginGroups,
+    name: "login-groups",
+    short: None,
+    environment: "LUMEN_LOGIN_GROUPS",
+    placeholder: Some("NAME,..."),
+    default: "",
+    help: "The groups whose members may sign in with a password. Without any every person may, but \
+           neither root nor a user of a service.",
+    commands: HOST,
+};
+pub(super) const LOGIN_IDLE: OptionRow = OptionRow {
+    key: Key::LoginIdle,
+    name: "login-idle",
+    short: None,
+    environment: "LUMEN_LOGIN_IDLE",
+    placeholder: Some("TIME"),
+    default: "24h",
+    help: "How long a login lasts while no page uses it: a number with s, m, h or d.",
+    commands: HOST,
+};
+pub(super) const LOGIN_LIFE: OptionRow = OptionRow {
+    key: Key::LoginLife,
+    name: "login-life",
+    short: None,
+    environment: "LUMEN_LOGIN_LIFE",
+    placeholder: Some("TIME"),
+    default: "30d",
+    help: "How long a login lasts at most, even while a page uses it: a number with s, m, h or d.",
+    commands: HOST,
+};
+pub(super) const GRANTED: OptionRow = OptionRow {
+    key: Key::Granted,
+    name: "granted",
+    short: None,
+    environment: "LUMEN_GRANTED",
+    placeholder: None,
+    default: "",
+    help: "Whose desktop it is comes on descriptor 0, from the host that had it started for a sign-in; \
+           for the service manager, which starts it so. --user, --name and --host do not apply.",
+    commands: &[Command::Session],
+};
