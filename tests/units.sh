@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 EXPOSURE='
 lumen.service                    32        20
 lumen-login@.service             98        98
+lumen-session@.service           39        32
 '
 
 fail() { printf 'units: %s\n' "$*" >&2; exit 1; }

@@ -185,9 +185,12 @@ pub enum LoginRefusal {
     /// The account does not exist, an answer was wrong, or the account may not sign in.
     #[error("the account or the answers are wrong, or the account may not sign in")]
     Denied,
-    /// The account may sign in, but none of its desktops is here.
+    /// The account may sign in, but none of its desktops is here, and none is started.
     #[error("the account has no desktop on this machine")]
     NoDesktop,
+    /// The account may sign in, but its desktop could not be started.
+    #[error("the account's desktop could not be started")]
+    NotStarted,
     /// No sign-in is required of the desktop's own user, and the browser is another's, or nobody knows whose.
     #[error("the browser is not of a user who is let in without a login")]
     OtherUser,

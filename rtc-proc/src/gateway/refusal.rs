@@ -48,6 +48,8 @@ pub enum Refusal {
     NoDesktop,
     /// Metrics are asked for too often.
     AskedTooOften,
+    /// The account's desktop could not be started.
+    NotStarted,
     /// No resource has this path.
     NotFound,
     /// Whoever asks may not see how Lumen is.
@@ -133,6 +135,7 @@ impl Refusal {
             Self::LoginType => "login-type",
             Self::LoginNeeded => "login-needed",
             Self::NoDesktop => "no-desktop",
+            Self::NotStarted => "not-started",
             Self::NotFound => "not-found",
             Self::NotForYou => "forbidden",
             Self::NotLoopback { .. } => "not-loopback",
@@ -164,7 +167,7 @@ impl Refusal {
             Self::AskedTooOften | Self::TooManyAttempts { .. } | Self::TooManyConnections => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotStarted | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -218,6 +221,10 @@ impl std::fmt::Display for Refusal {
             Self::LoginType => f.write_str("A login is application/json."),
             Self::LoginNeeded => f.write_str("Nobody is logged in, or the login has expired."),
             Self::NoDesktop => f.write_str("There is no desktop of this account here."),
+            Self::NotStarted => f.write_str(
+                "Your desktop could not be started. Try again in a moment; if it does not help, the \
+                 administrator finds the reason in the machine's log.",
+            ),
             Self::NotFound => write!(
                 f,
                 "There is nothing here. If a proxy shows Lumen under a path, name it with \

@@ -36,6 +36,14 @@ const PER_ACCOUNT: Allowance = Allowance { most: 5, refill: Duration::from_secs(
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct AttemptId(u64);
 
+#[cfg(test)]
+impl AttemptId {
+    /// An attempt that nobody began.
+    pub(super) const fn for_test(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Why no attempt begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum NotBegun {

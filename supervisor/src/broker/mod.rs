@@ -15,6 +15,7 @@
 mod attempts;
 pub mod audit;
 pub mod connection;
+pub mod desktops;
 pub mod leases;
 mod logins;
 pub mod relay;
@@ -203,20 +204,30 @@ impl Access {
         self.attempts.fail(attempt);
     }
 
-    /// An attempt has succeeded: signs its browser in to that user's desktop, to the newest if there are
-    /// several.
+    /// An attempt has succeeded. False if that attempt is over.
+    pub fn accepted(&mut self, attempt: AttemptId) -> bool {
+        self.attempts.succeed(attempt).is_some()
+    }
+
+    /// The desktops of a user, the newest first.
+    pub fn desktops_of(&self, user: Uid) -> impl Iterator<Item = SessionId> {
+        let own = self.users.iter().rev().filter(move |(_, owner)| **owner == user);
+        own.map(|(session, _)| *session)
+    }
+
+    /// Signs a browser in to a desktop of the user that it was accepted as.
     ///
     /// # Errors
-    /// [`LoginRefusal`] when the user has none, or the attempt is over.
-    pub fn accepted(
+    /// [`LoginRefusal`] when that is no desktop of this user, or there is no randomness for a key.
+    pub fn enter(
         &mut self,
         now: Instant,
-        attempt: AttemptId,
-        user: Uid,
+        (session, user): (SessionId, Uid),
+        from: IpAddr,
     ) -> Result<SignedIn, LoginRefusal> {
-        let from = self.attempts.succeed(attempt).ok_or(LoginRefusal::Denied)?;
-        let own = self.users.iter().rev().find(|(_, owner)| **owner == user);
-        let session = own.map(|(session, _)| *session).ok_or(LoginRefusal::NoDesktop)?;
+        if self.users.get(&session) != Some(&user) {
+            return Err(LoginRefusal::NoDesktop);
+        }
         let origin = Origin { method: SignInMethod::Password, from: from.to_canonical() };
         let given = self.logins.give(now, session, FULL, origin);
         let (login, key) = given.map_err(|_| LoginRefusal::Denied)?;
@@ -408,15 +419,18 @@ mod tests {
         let name = AccountName::new("alice").expect("legal");
         let begin = |access: &mut Access| access.attempt(now, browser(), &name).expect("few");
         let (attempt, _) = begin(&mut access);
-        let signed_in = access.accepted(now, attempt, alice).expect("she has a desktop");
+        assert!(access.accepted(attempt) && !access.accepted(attempt), "it is over");
+        assert_eq!(access.desktops_of(alice).collect::<Vec<_>>(), [SessionId(7)]);
+        let signed_in = access.enter(now, (SessionId(7), alice), browser()).expect("her desktop");
         assert_eq!(signed_in.login.session, SessionId(7));
-        assert_eq!(access.accepted(now, attempt, bob), Err(LoginRefusal::Denied), "it is over");
-        let (attempt, _) = begin(&mut access);
         let carol = Uid::from_raw(1002);
-        assert_eq!(access.accepted(now, attempt, carol), Err(LoginRefusal::NoDesktop));
+        for (session, user) in [(3, alice), (7, bob), (7, carol), (4, carol)] {
+            let refused = access.enter(now, (SessionId(session), user), browser());
+            assert_eq!(refused, Err(LoginRefusal::NoDesktop), "{session}");
+        }
         access.close(SessionId(7));
-        let (attempt, _) = begin(&mut access);
-        assert_eq!(access.accepted(now, attempt, alice), Err(LoginRefusal::NoDesktop));
+        assert_eq!(access.desktops_of(alice).next(), None);
+        assert!(access.enter(now, (SessionId(7), alice), browser()).is_err());
         let key = signed_in.key.expect("a key");
         assert_eq!(access.resume(now, &key), Err(LoginRefusal::Wrong));
     }

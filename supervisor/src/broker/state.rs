@@ -54,6 +54,8 @@ pub struct KeptSession {
     pub id: SessionId,
     /// The token by which it proves that the number is its own.
     pub token: TokenDigest,
+    /// The user whose desktop it is.
+    pub owner: u32,
     /// Whether it was connected.
     pub present: bool,
 }
@@ -130,6 +132,7 @@ impl State {
         for session in &self.sessions {
             bytes.extend(session.id.0.to_be_bytes());
             bytes.extend(session.token.0);
+            bytes.extend(session.owner.to_be_bytes());
             bytes.push(session.present.into());
         }
         bytes.extend(count(self.logins.len()));
@@ -265,7 +268,7 @@ impl Reader<'_> {
 
     fn session(&mut self) -> Option<KeptSession> {
         let (id, token) = (SessionId(self.number()?), TokenDigest(self.take()?));
-        Some(KeptSession { id, token, present: self.flag()? })
+        Some(KeptSession { id, token, owner: self.number()?, present: self.flag()? })
     }
 
     fn login(&mut self) -> Option<KeptLogin> {
@@ -320,6 +323,7 @@ mod tests {
         let session = |number: u32| KeptSession {
             id: SessionId(number),
             token: TokenDigest(std::array::from_fn(|at| number.to_be_bytes()[at % 4])),
+            owner: 4000 + number,
             present: true,
         };
         let port = KeptPort { asked: 3478, bound: 40_000 };

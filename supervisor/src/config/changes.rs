@@ -30,7 +30,7 @@ impl HostConfig {
     }
 
     /// The options that cannot change while the host runs, and their values as text.
-    fn fixed(&self) -> [((&'static str, String); 16]'static str, String); 17] {
+    fn fixed(&self) -> [(&'static str, String); 17] {
         let Self {
             name,
             front_door,

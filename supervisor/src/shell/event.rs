@@ -11,7 +11,7 @@ use lumen_ipc::{
     },
     message::{
         grants::ToSupervisor,
-        login::{Answers, Prompts, ToLeader, ToSupervisor as FromLeader},
+        login::{AccountName, Answers, Prompts, ToLeader, ToSupervisor as FromLeader},
         session::{Answer, Question, ToHost, ToSession},
     },
     process::{ProcessId, Worker},
@@ -21,13 +21,13 @@ use lumen_ipc::{
     text::{Secret, Text},
     units::{PeerId, SessionId},
 };
-use lumen_ipc_runtime::channel::Channel;
+use lumen_ipc_runtime::{AsyncChannel, channel::Channel};
 use tokio::sync::{mpsc, oneshot};
 
 use super::certificate::{PemError, PemPair};
 use crate::{
     admin::rights::Asker,
-    broker::AttemptId,
+    broker::{AttemptId, desktops::OpeningId},
     lifecycle::{Helper, Instance, Verdict},
 };
 
@@ -51,6 +51,8 @@ pub(crate) enum Event {
     Admin(AdminRequest),
     /// News of an attempt to sign in, for the host.
     Attempt(AttemptId, AttemptNews),
+    /// A desktop could not be started, for the host.
+    NotOpened(OpeningId, LoginRefusal, String),
     /// News of the leader of the login session, for a session that has one.
     Leader(LeaderNews),
     /// The app ended.
@@ -98,12 +100,25 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 /// News of an attempt to sign in.
 #[derive(Debug)]
 pub(crate) enum AttemptNews {
-    /// The account is accepted, of this user; and what was said at the end.
-    Accepted { uid: u32, said: Prompts },
+    /// The account is accepted.
+    Accepted(Box<Accepted>),
     /// Something is asked.
     Asked(Prompts),
     /// It has failed.
     Denied,
+}
+
+/// An account that was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// Its name as the machine knows it.
+    pub(crate) account: AccountName,
+    /// Its user.
+    pub(crate) uid: u32,
+    /// What was said at the end.
+    pub(crate) said: Prompts,
+    /// The link to what may become the leader of its login session, and ends with the link otherwise.
+    pub(crate) leader: AsyncChannel<FromLeader, ToLeader>,
 }
 
 /// News of the leader of a login session.

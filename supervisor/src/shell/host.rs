@@ -12,6 +12,7 @@ mod desk;
 mod leases;
 mod managed;
 mod memory;
+mod opening;
 mod remembering;
 mod roster;
 mod sessions;
@@ -19,6 +20,7 @@ mod unclaimed;
 mod welcoming;
 
 use std::{
+    collections::BTreeMap,
     os::fd::{AsFd, OwnedFd},
     time::Instant,
 };
@@ -42,7 +44,7 @@ use tracing::{error, info, warn};
 
 pub(super) use self::{configuration::Managed, memory::Memory};
 use self::{
-    desk::Desk,
+    desk::{Desk, Queued},
     sessions::{Pending, Record, Sessions, hang_up},
     unclaimed::Unclaimed,
 };
@@ -61,7 +63,14 @@ use super::{
     worker::{Roster, Workers},
 };
 use crate::{
-    broker::{Access, audit::Deed, leases::LeaseMint, relay::RelayMint, visitors::Visitors},
+    broker::{
+        Access,
+        audit::Deed,
+        desktops::{Desktops, OpeningId},
+        leases::LeaseMint,
+        relay::RelayMint,
+        visitors::Visitors,
+    },
     lifecycle::{Action, Input, Instance, Lifecycle, Outcome},
 };
 
@@ -70,6 +79,10 @@ pub(super) struct Host {
     stage: HostStage,
     access: Access,
     desk: Desk,
+    /// The desktops that are being started,
+    desktops: Desktops,
+    /// and those of them that wait for the end of another.
+    queued: BTreeMap<OpeningId, Queued>,
     leases: LeaseMint,
     unclaimed: Unclaimed,
     mint: Option<RelayMint>,
@@ -114,6 +127,8 @@ impl Host {
             stage,
             access,
             desk: Desk::default(),
+            desktops: Desktops::default(),
+            queued: BTreeMap::new(),
             leases: LeaseMint::default(),
             unclaimed: Unclaimed::default(),
             crew,
@@ -183,6 +198,7 @@ impl Host {
             }
             Event::FromSession(connection, news) => self.take_in_session(connection, news),
             Event::ExpectedDue => self.end_overdue(),
+            Event::NotOpened(id, refusal, reason) => self.not_opened(id, refusal, &reason),
             Event::Remembered(connection) => self.welcome(connection),
             Event::VisitDue => self.end_visits(),
             Event::WiringDue => self.wire_sessions(),
@@ -302,7 +318,7 @@ impl Host {
             FromSession::Lost(reason) => {
                 let Some(session) = self.sessions.of(connection) else {
                     drop(self.sessions.newcomer(connection));
-                    return;
+                    return self.opening_lost(connection, &reason);
                 };
                 info!(%session, reason, "the session is gone");
                 let gave_up = self.sessions.remove(session);

@@ -401,6 +401,7 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::Answer(Ok(done(said(Style::Info))))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::Denied))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::NoDesktop))),
+        reply(BrokerResponse::Answer(Err(LoginRefusal::NotStarted))),
         request(BrokerRequest::Abandon { attempt: secret("attempt") }),
         request(BrokerRequest::CertificateJudged {
             serial: 300,

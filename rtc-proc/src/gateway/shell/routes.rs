@@ -97,6 +97,7 @@ impl From<LoginError> for Refusal {
             }
             LoginError::Refused(LoginRefusal::Denied) => Self::Denied,
             LoginError::Refused(LoginRefusal::NoDesktop) => Self::NoDesktop,
+            LoginError::Refused(LoginRefusal::NotStarted) => Self::NotStarted,
             LoginError::Refused(LoginRefusal::OtherUser) => Self::OtherUser,
             LoginError::Refused(LoginRefusal::Wrong) => Self::WrongToken,
             LoginError::Unavailable => Self::Unavailable,

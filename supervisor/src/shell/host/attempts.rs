@@ -6,9 +6,10 @@
 use std::{net::IpAddr, time::Instant};
 
 use lumen_ipc::{
-    login::{LoginRefusal, Method, Progress, SignInMethod, SignedIn},
+    login::{LoginRefusal, Method, Progress, SignInMethod},
     message::login::{AccountName, Answers, LOGIN_HASH, Prompts, ToLeader, Trust},
     text::{Secret, Text},
+    units::SessionId,
 };
 use nix::unistd::Uid;
 use tokio::sync::mpsc;
@@ -64,7 +65,8 @@ impl Host {
         };
         let (socket, events) = (self.stage.sign_in.socket.clone(), self.events.clone());
         tokio::spawn(attend(id, (socket, begin), heard, events));
-        let running = Running { key, account, from, answers, reply: Some(reply) };
+        let said = Prompts::default();
+        let running = Running { key, account, from, answers, reply: Some(reply), said };
         self.desk.running.insert(id, running);
     }
 
@@ -102,21 +104,19 @@ impl Host {
                 self.access.denied(id);
                 self.conclude(id, Err(LoginRefusal::Denied));
             }
-            AttemptNews::Accepted { uid, said } => {
-                let signed_in = self.access.accepted(Instant::now(), id, Uid::from_raw(uid));
-                match signed_in {
-                    Ok(signed_in) => self.let_in(id, signed_in, said),
-                    Err(refusal) => self.conclude(id, Err(refusal)),
-                }
-            }
+            AttemptNews::Accepted(accepted) => self.admit(id, *accepted),
         }
     }
 
-    /// Gives a browser its login, which is stored before.
-    fn let_in(&mut self, id: AttemptId, signed_in: SignedIn, said: Prompts) {
-        let session = signed_in.login.session;
+    /// Gives a browser its login to a desktop of its user, which is stored before.
+    pub(super) fn let_in(&mut self, id: AttemptId, session: SessionId, user: Uid) {
+        let Some(from) = self.desk.running.get(&id).map(|running| running.from) else { return };
+        let signed_in = match self.access.enter(Instant::now(), (session, user), from) {
+            Ok(signed_in) => signed_in,
+            Err(refusal) => return self.conclude(id, Err(refusal)),
+        };
         info!(%session, "a browser signed in with a password");
-        let Some(Running { account, from, reply, .. }) = self.desk.running.remove(&id) else {
+        let Some(Running { account, from, reply, said, .. }) = self.desk.running.remove(&id) else {
             return;
         };
         self.record_sign_in(signed_in.login, (SignInMethod::Password, Some(account)), from);
@@ -127,7 +127,7 @@ impl Host {
         });
     }
 
-    fn conclude(&mut self, id: AttemptId, outcome: Result<Progress, LoginRefusal>) {
+    pub(super) fn conclude(&mut self, id: AttemptId, outcome: Result<Progress, LoginRefusal>) {
         let Some(Running { account, from, reply, .. }) = self.desk.running.remove(&id) else {
             return;
         };

@@ -10,11 +10,13 @@ use std::{
 };
 
 use lumen_ipc::{
+    codec::Message,
     login::{LoginRefusal, Progress},
     message::login::{AccountName, Answers, Denial, Prompts, ToLeader, ToSupervisor},
     text::Secret,
 };
 use lumen_ipc_runtime::{AsyncChannel, channel::Channel};
+use nix::unistd::Uid;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt,
 };
@@ -24,7 +26,7 @@ use tokio::{
 };
 use tracing::{error, warn};
 
-use super::super::event::{AttemptNews, Event, Events};
+use super::super::event::{Accepted, AttemptNews, Event, Events};
 use crate::broker::AttemptId;
 
 /// How long `lumen-login` may take in all; its own limit is a little shorter.
@@ -48,6 +50,16 @@ pub(super) struct Running {
     pub(super) answers: mpsc::Sender<Answers>,
     /// The request that waits.
     pub(super) reply: Option<Reply>,
+    /// What was said when the account was accepted.
+    pub(super) said: Prompts,
+}
+
+/// The start of a desktop that waits for the end of another.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) account: AccountName,
+    pub(super) user: Uid,
+    pub(super) leader: AsyncChannel<ToSupervisor, ToLeader>,
 }
 
 /// Carries out one attempt, and reports what becomes of it.
@@ -79,7 +91,7 @@ async fn converse(
     answers: &mut mpsc::Receiver<Answers>,
     (id, events): (AttemptId, &Events),
 ) -> io::Result<AttemptNews> {
-    let link = AsyncChannel::new(reach(socket)?)?;
+    let link = AsyncChannel::new(reach::<ToSupervisor, ToLeader>(socket)?)?;
     link.send(begin, &[]).await.map_err(io::Error::other)?;
     let mut said = Prompts::default();
     loop {
@@ -92,7 +104,10 @@ async fn converse(
                 sent.map_err(io::Error::other)?;
             }
             ToSupervisor::Said(prompts) => said = prompts,
-            ToSupervisor::Accepted { uid, .. } => return Ok(AttemptNews::Accepted { uid, said }),
+            ToSupervisor::Accepted { account, uid } => {
+                let accepted = Accepted { account, uid, said, leader: link };
+                return Ok(AttemptNews::Accepted(Box::new(accepted)));
+            }
             ToSupervisor::Refused { why: Denial::OtherBuild } => {
                 return Err(io::Error::other("lumen-login is of another build"));
             }
@@ -111,8 +126,9 @@ fn asks(prompts: &Prompts) -> bool {
     prompts.as_slice().iter().any(|prompt| prompt.style.asks())
 }
 
-/// Connects to whoever starts `lumen-login`, which must be root: passwords are for nobody else.
-fn reach(path: &Path) -> io::Result<Channel<ToSupervisor, ToLeader>> {
+/// Connects to whoever starts a program for each connection, which must be root: passwords and desktops are
+/// for nobody else.
+pub(super) fn reach<In: Message, Out: Message>(path: &Path) -> io::Result<Channel<In, Out>> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;

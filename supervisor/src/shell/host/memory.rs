@@ -63,6 +63,13 @@ impl Memory {
         self.expected.insert(session, now + EXPECTED);
     }
 
+    /// Expects a session for no longer than until then, if it does.
+    pub(super) fn hurry(&mut self, session: SessionId, until: Instant) {
+        if let Some(expected) = self.expected.get_mut(&session) {
+            *expected = until.min(*expected);
+        }
+    }
+
     pub(super) fn expects(&self, session: SessionId) -> bool {
         self.expected.contains_key(&session)
     }
@@ -116,5 +123,21 @@ mod tests {
         assert!(memory.may_return(other, true, now), "its link was given up");
         memory.met(expected);
         assert!(!memory.may_return(expected, false, now), "it has ended");
+    }
+
+    #[test]
+    fn session_that_somebody_waits_for_is_given_up_sooner_and_none_is_expected_for_that() {
+        let path = std::env::temp_dir().join(format!("lumen-hurry-{}", std::process::id()));
+        let keeper = Keeper::start(path).expect("a thread");
+        let (mut memory, now) = (Memory::new(keeper, None, EXPECTED), Instant::now());
+        let (expected, other) = (SessionId(1), SessionId(2));
+        memory.expect(expected, now);
+        let soon = now + EXPECTED / 10;
+        memory.hurry(expected, soon);
+        memory.hurry(expected, now + EXPECTED * 2);
+        memory.hurry(other, soon);
+        assert!(!memory.expects(other));
+        assert_eq!(memory.overdue(now), []);
+        assert_eq!(memory.overdue(soon), [expected]);
     }
 }

@@ -3,9 +3,10 @@
 //!
 //! INVARIANT: a login or a number is stored before anybody is told about it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lumen_ipc::{message::signalling::Reason, units::SessionId};
+use nix::unistd::Uid;
 use tracing::info;
 
 use super::{
@@ -22,11 +23,12 @@ impl Host {
         self.sessions.restore(was.last, &was.sessions);
         for session in was.sessions.iter().filter(|session| session.present) {
             self.access.open(session.id, session.token);
+            self.access.belongs_to(session.id, Uid::from_raw(session.owner));
             memory.expect(session.id, now);
         }
         self.access.restore(now, unix(), &was.logins);
         self.memory = Some(memory);
-        self.wait_for_expected();
+        self.wait_for_expected(EXPECTED);
         self.remember(|| {});
         self
     }
@@ -48,10 +50,10 @@ impl Host {
     }
 
     /// Makes sure that expected sessions are checked in time.
-    fn wait_for_expected(&self) {
+    pub(super) fn wait_for_expected(&self, time: Duration) {
         let events = self.events.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(EXPECTED).await;
+            tokio::time::sleep(time).await;
             // It fails only when the event loop has ended.
             let _ = events.send(Event::ExpectedDue).await;
         });
@@ -62,7 +64,7 @@ impl Host {
     pub(super) fn part_with(&mut self, session: SessionId, gave_up: bool) {
         let memory = self.memory.as_mut();
         match memory.is_some_and(|memory| memory.may_return(session, gave_up, Instant::now())) {
-            true => self.wait_for_expected(),
+            true => self.wait_for_expected(EXPECTED),
             false => self.close(session),
         }
     }
@@ -85,5 +87,6 @@ impl Host {
         }
         self.bulletin.end(session, Reason::truncated("The desktop has ended."));
         self.remember(|| {});
+        self.begin_queued(session);
     }
 }

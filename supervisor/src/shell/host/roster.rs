@@ -36,11 +36,12 @@ impl Host {
         }
     }
 
-    pub(super) fn stop(&self, session: SessionId) -> Result<(), Refusal> {
+    pub(super) fn stop(&mut self, session: SessionId) -> Result<(), Refusal> {
         if self.sessions.get(session).is_none() {
             return Err(Refusal::because(format!("session {session} has ended")));
         }
         info!(%session, "its end is asked for");
+        self.sessions.end(session);
         self.send(session, &ToSession::StopAsked);
         Ok(())
     }

@@ -63,6 +63,8 @@ pub(super) struct Record {
     accused: Option<Instant>,
     /// Whether this host ended the link.
     pub(super) given_up: Cell<bool>,
+    /// Whether it was asked to end.
+    pub(super) ends: bool,
 }
 
 /// The caller that waits for an answer.
@@ -126,6 +128,7 @@ impl Record {
             clear_at: None,
             accused: None,
             given_up: Cell::new(false),
+            ends: false,
         }
     }
 
@@ -156,8 +159,8 @@ pub(super) fn hang_up(channel: &HostEnd) {
 pub(super) struct Sessions {
     records: BTreeMap<SessionId, Record>,
     newcomers: BTreeMap<ConnectionId, Arc<HostEnd>>,
-    /// The session's token for each number given; if there are too many, the oldest are forgotten.
-    given: BTreeMap<SessionId, TokenDigest>,
+    /// The session's token and owner for each number given; if there are too many, the oldest are forgotten.
+    given: BTreeMap<SessionId, (TokenDigest, Uid)>,
     /// The last number that was given.
     last: u32,
     /// When the timer for the next signalling link fires.
@@ -194,8 +197,8 @@ impl Sessions {
         was: Option<SessionId>,
         expected: impl Fn(SessionId) -> bool,
     ) -> Result<SessionId, &'static str> {
-        let takes_place = |(id, token): &(&SessionId, &TokenDigest)| {
-            **token != record.token && (self.records.contains_key(*id) || expected(**id))
+        let takes_place = |(id, (token, _)): &(&SessionId, &(TokenDigest, Uid))| {
+            *token != record.token && (self.records.contains_key(*id) || expected(**id))
         };
         if self.given.iter().filter(takes_place).count() >= MOST_SESSIONS {
             return Err("there are too many sessions");
@@ -208,15 +211,16 @@ impl Sessions {
             return Err("there is a session with that token");
         }
         let own = |was: &SessionId| {
-            self.given.get(was) == Some(&record.token) && !self.records.contains_key(was)
+            self.given.get(was).is_some_and(|(token, _)| *token == record.token)
+                && !self.records.contains_key(was)
         };
         let session = match was.filter(own) {
             Some(was) => was,
             None => SessionId(self.last.checked_add(1).ok_or("no number is left for it")?),
         };
         self.last = self.last.max(session.0);
-        self.given.retain(|_, token| *token != record.token);
-        self.given.insert(session, record.token);
+        self.given.retain(|_, (token, _)| *token != record.token);
+        self.given.insert(session, (record.token, record.owner));
         self.records.insert(session, record);
         self.forget_oldest(expected);
         Ok(session)
@@ -224,9 +228,9 @@ impl Sessions {
 
     /// The sessions as they are stored; those that are `expected` count as connected.
     pub(super) fn kept(&self, expected: impl Fn(SessionId) -> bool) -> (u32, Vec<KeptSession>) {
-        let kept = |(id, token): (&SessionId, &TokenDigest)| {
+        let kept = |(id, (token, owner)): (&SessionId, &(TokenDigest, Uid))| {
             let present = self.records.contains_key(id) || expected(*id);
-            KeptSession { id: *id, token: *token, present }
+            KeptSession { id: *id, token: *token, owner: owner.as_raw(), present }
         };
         (self.last, self.given.iter().map(kept).collect())
     }
@@ -234,7 +238,9 @@ impl Sessions {
     /// Restores the numbers that an earlier host gave.
     pub(super) fn restore(&mut self, last: u32, kept: &[KeptSession]) {
         self.last = last;
-        self.given = kept.iter().map(|session| (session.id, session.token)).collect();
+        let given =
+            |session: &KeptSession| (session.id, (session.token, Uid::from_raw(session.owner)));
+        self.given = kept.iter().map(given).collect();
     }
 
     fn forget_oldest(&mut self, expected: impl Fn(SessionId) -> bool) {
@@ -249,6 +255,13 @@ impl Sessions {
 
     pub(super) fn get(&self, session: SessionId) -> Option<&Record> {
         self.records.get(&session)
+    }
+
+    /// The session is asked to end.
+    pub(super) fn end(&mut self, session: SessionId) {
+        if let Some(record) = self.records.get_mut(&session) {
+            record.ends = true;
+        }
     }
 
     pub(super) fn of(&self, connection: ConnectionId) -> Option<SessionId> {

@@ -36,6 +36,9 @@ impl Host {
         if self.open {
             self.say_open(session);
         }
+        if let Some(owner) = self.sessions.get(session).map(|record| record.owner) {
+            self.let_waiting_in(session, owner);
+        }
         self.tell_condition();
     }
 

@@ -50,6 +50,8 @@ use crate::{
 /// What a host prepares before its first process starts. Dropping it removes what it made on disk.
 pub(crate) struct HostStage {
     staff: Staff,
+    /// By which sessions find the next process of this host.
+    pub(crate) name: Text<32>,
     pub(crate) front_door: FrontDoor,
     /// Who reaches the page.
     pub(crate) audience: Audience,
@@ -147,6 +149,7 @@ impl HostStage {
         let directory = config.workers_dir.as_deref();
         Ok(Self {
             staff: Staff::new(plan, cast.users, config.log.clone(), directory)?,
+            name: Text::truncated(config.name.as_str()),
             browsers: Standing::new(door.socket, {
                 let listen = door.listen.clone();
                 move || sockets::browsers_again(&listen)
