@@ -20,5 +20,6 @@ mod relay;
 mod scale;
 mod several;
 mod shown;
+mod sign_in;
 mod tls;
 mod typing;

@@ -4,6 +4,7 @@
 //! - [`stage`]: the binaries under test, laid out so that any user may run them;
 //! - [`rig`]: one running Lumen, started for one test, as `setup` has it, and ended with it;
 //! - [`hosted`]: one host and any number of sessions, a process each;
+//! - [`accounts`]: accounts that sign in by PAM, and what systemd starts for them;
 //! - [`app`]: the Wayland app the tests show, seen through the log it writes; its pictures are in
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
@@ -24,6 +25,7 @@
 
 #![expect(clippy::print_stdout, reason = "the test runner shows it for tests that fail")]
 
+pub mod accounts;
 pub mod app;
 pub mod app_event;
 pub mod browser;

@@ -16,6 +16,8 @@ use lumen_ipc::process::Worker;
 
 /// File name of the supervisor and command line.
 pub const LUMEN: &str = "lumen";
+/// File name of what signs accounts in.
+pub const LOGIN: &str = "lumen-login";
 /// File name of the test app.
 pub const TEST_APP: &str = "test-app";
 
@@ -65,8 +67,9 @@ impl Stage {
     /// When one has not been built, or the folder cannot be filled.
     pub fn new() -> Result<Self> {
         let stage = Self { folder: Folder::new("stage", 0o755)? };
-        for name in
-            [LUMEN, TEST_APP, BRIDGE, SANDBOX].into_iter().chain(Worker::ALL.map(Worker::binary))
+        for name in [LUMEN, LOGIN, TEST_APP, BRIDGE, SANDBOX]
+            .into_iter()
+            .chain(Worker::ALL.map(Worker::binary))
         {
             stage.put(name)?;
         }

@@ -1,0 +1,137 @@
+//! Accounts that sign in by PAM to desktops that are started for them, in the order of production: the page, the
+//! host, `lumen-login`, `lumen session`, an app. Needs root.
+
+use anyhow::{Context, Result, ensure};
+use lumen_ipc::service::SessionStatus;
+use lumen_tests::{
+    accounts::Accounts,
+    browser::{Browser, Page},
+    hosted::{HostRig, HostSetup},
+    patience::{wait_for, wait_until},
+    process::Process,
+    rig::kill_hard,
+};
+
+use crate::picture::shows_quadrants;
+
+const ALICE: u32 = 4001;
+const PASSWORD: &str = "correct horse";
+/// The page asks for name and password, and nothing is on its way.
+const ASKS: &str = "!document.querySelector('#sign-in').hidden \
+                    && !document.querySelector('#sign-in button[type=submit]').disabled";
+const ERROR: &str = "document.querySelector('#sign-in-error').textContent";
+
+fn host_of(machine: &Accounts) -> Result<HostRig> {
+    let setup = HostSetup::new().as_root().option("--auth", "password");
+    let setup = setup.option("--login-socket", &machine.socket("login"));
+    setup.option("--session-socket", &machine.socket("session")).start()
+}
+
+/// Opens the page, which asks for an account.
+fn visit(browser: &Browser, host: &HostRig) -> Result<Page> {
+    let page = browser.open(&format!("http://{}/", host.address()))?;
+    wait_until("the page asks who it is", || page.evaluate(ASKS).unwrap_or(false))?;
+    Ok(page)
+}
+
+fn sign_in(page: &Page, password: &str) -> Result<()> {
+    page.evaluate::<()>(&format!(
+        "void (document.querySelector('#sign-in-name').value = 'alice', \
+         document.querySelector('#sign-in-password').value = '{password}', \
+         document.querySelector('#sign-in').requestSubmit())"
+    ))
+}
+
+/// The only session, and its app.
+fn desktop(host: &HostRig) -> Result<(SessionStatus, Process)> {
+    let mut sessions = host.wait_for_sessions(1)?.sessions;
+    let session = sessions.pop().context("one")?;
+    let app = session.app.pid.context("its app runs")?;
+    Ok((session, Process(app)))
+}
+
+#[test]
+fn account_that_signs_in_gets_its_own_desktop_and_comes_back_to_it() -> Result<()> {
+    let mut machine = Accounts::new(&[("alice", ALICE, PASSWORD)])?;
+    machine.open()?;
+    let mut host = host_of(&machine)?;
+    let browser = Browser::start()?;
+    let page = visit(&browser, &host)?;
+
+    // A wrong password starts nothing.
+    sign_in(&page, "wrong")?;
+    wait_until("the page says that it is wrong", || {
+        let said = page.evaluate::<String>(ERROR).unwrap_or_default();
+        !said.is_empty() && page.evaluate(ASKS).unwrap_or(false)
+    })?;
+    ensure!(host.status()?.sessions.is_empty() && machine.sessions().is_empty());
+
+    // The right one starts a desktop, which is the account's.
+    sign_in(&page, PASSWORD)?;
+    shows_quadrants(&page)?;
+    let (session, app) = desktop(&host)?;
+    ensure!(app.user_ids()?.iter().all(|uid| *uid == ALICE), "the app is alice's");
+    for field in ["NoNewPrivs", "Seccomp"] {
+        ensure!(app.status_field(field)? == "0", "{field} of an app, in which sudo has to work");
+    }
+    ensure!(app.environment()?.contains(&format!("HOME={}", machine.home("alice").display())));
+    ensure!(app.parent()?.user_ids()?.contains(&ALICE), "it is a child of the user's side");
+    ensure!(machine.sessions() == ["open_session alice"]);
+
+    // Whoever signs in again comes to the same apps.
+    let second = visit(&browser, &host)?;
+    sign_in(&second, PASSWORD)?;
+    shows_quadrants(&second)?;
+    ensure!(desktop(&host)?.1 == app && machine.sessions().len() == 1);
+    second.evaluate::<()>("void document.querySelector('#sign-out').click()")?;
+    wait_until("the second page asks again", || second.evaluate(ASKS).unwrap_or(false))?;
+    ensure!(app.is_alive(), "a desktop stays when a browser signs out");
+
+    // The host's end is none of the desktop's, and none of the login's.
+    host.kill()?;
+    ensure!(app.is_alive());
+    host.serve()?;
+    page.reload()?;
+    shows_quadrants(&page)?;
+    ensure!(desktop(&host)?.1 == app);
+    sign_in(&second, PASSWORD)?;
+    shows_quadrants(&second)?;
+    ensure!(desktop(&host)?.1 == app, "the new host knows whose the desktop is");
+
+    // The end of a session is that of its login session; the next sign-in starts another.
+    kill_hard(Process(session.supervisor_pid))?;
+    wait_until("the login session is closed", || {
+        machine.sessions() == ["open_session alice", "close_session alice"]
+    })?;
+    wait_until("nothing of it is left", || {
+        !app.is_alive()
+            && machine.running("login").is_empty()
+            && machine.running("session").is_empty()
+    })?;
+    let third = visit(&browser, &host)?;
+    sign_in(&third, PASSWORD)?;
+    shows_quadrants(&third)?;
+    let (session, other) = desktop(&host)?;
+    ensure!(other != app && machine.sessions().len() == 3);
+
+    // A desktop that is stopped ends as a whole before its place is given to another.
+    let stopped = host.lumen(&["stop", &session.id.to_string()])?;
+    ensure!(stopped.status.success());
+    sign_in(&visit(&browser, &host)?, PASSWORD)?;
+    let last = wait_for("another desktop", || {
+        desktop(&host).ok().filter(|(last, _)| last.id != session.id)
+    })?;
+    ensure!(last.1 != other && !other.is_alive());
+
+    // One that ended while there was no host is not waited for for long.
+    host.kill()?;
+    kill_hard(Process(last.0.supervisor_pid))?;
+    wait_until("its apps are gone", || !last.1.is_alive() && machine.running("login").is_empty())?;
+    host.serve()?;
+    let after = visit(&browser, &host)?;
+    sign_in(&after, PASSWORD)?;
+    shows_quadrants(&after)?;
+    let expected = ["open_session alice", "close_session alice"].repeat(4);
+    ensure!(machine.sessions() == expected[..7], "{:?}", machine.sessions());
+    Ok(())
+}
