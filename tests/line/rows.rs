@@ -101,7 +101,7 @@ fn page_over_a_policed_line_keeps_its_connection_and_gets_frames_of_more_than_th
     // with other tests has no time for it.
     let format = watch.format()?;
     ensure!(format.contains("profile-level-id=4d00"), "{format}");
-    note("how hard media worked (2 is most)", &watch.media("effort_level")?.to_string());
+    note("how hard media worked (2 is most)", watch.media("effort_level")?);
     ensure!(failures.is_empty(), "{}\n{}", failures.join("\n"), watch.said());
     Ok(())
 }
