@@ -11,8 +11,9 @@ const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The sources of the messages of the `session` and `signalling` links.
-const SESSION_SOURCES: [&str; 15] = [
+const SESSION_SOURCES: [&str; 16] = [
     "codec.rs",
+    "graphics.rs",
     "identity.rs",
     "lease.rs",
     "log.rs",

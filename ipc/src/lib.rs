@@ -4,7 +4,7 @@
 //! Decides process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the RPC links
 //! ([`service`]), reports on a host's state ([`status`]) and lines of the log ([`log`]), how
-//! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), how viewers prove that they
+//! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), who draws the picture ([`graphics`]), how viewers prove that they
 //! are there ([`lease`]), the format of relay credentials ([`relay`]), the common units ([`units`], [`identity`]) and their relation in H.264
 //! ([`level`]), the encoding and its limits ([`codec`]), the bookkeeping of the packet ring ([`ring`])
 //! and of credit ([`flow`]), and how text of strangers is shown to a person ([`visible`]).
@@ -22,6 +22,7 @@ pub mod codec;
 pub mod demand;
 pub mod flow;
 pub mod front_door;
+pub mod graphics;
 pub mod identity;
 pub mod lease;
 pub mod level;

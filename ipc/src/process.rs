@@ -216,13 +216,17 @@ pub enum ExitCode {
     LinkViolation = 114,
     /// The supervisor's end of `control` closed.
     SupervisorGone = 115,
+    /// A graphics processor or its driver did not finish in time (media only).
+    GpuHung = 116,
+    /// A graphics processor or its driver failed and lost what it held (media only).
+    GpuLost = 117,
     /// A system call outside the policy was trapped; the log names it.
     ForbiddenSyscall = 148,
 }
 
 impl ExitCode {
     /// Every code, for documentation and for [`ExitCode::from_number`].
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::Failed,
         Self::Usage,
@@ -233,6 +237,8 @@ impl ExitCode {
         Self::CouldNotConfine,
         Self::LinkViolation,
         Self::SupervisorGone,
+        Self::GpuHung,
+        Self::GpuLost,
         Self::ForbiddenSyscall,
     ];
 

@@ -11,6 +11,7 @@ use crate::{
     ProtoHash,
     demand::Demand,
     front_door::{FrontDoor, Listen},
+    graphics::NodeUse,
     lease::{Lease, LeaseRights},
     log::{LogPage, LogSource},
     login::{
@@ -251,6 +252,8 @@ pub struct MediaConfig {
     pub max_fps: Fps,
     /// Bit rate until the network's rate is known, and the most that is ever used.
     pub bitrate: Kbps,
+    /// How the granted render node is used; `None` when none is granted.
+    pub node: Option<NodeUse>,
 }
 
 /// Rtc's part.

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    identity::SessionId, message::signalling::Reason, phase::Phase, process::ProcessId, text::Text,
+    graphics::GraphicsStatus, identity::SessionId, message::signalling::Reason, phase::Phase,
+    process::ProcessId, text::Text,
 };
 
 /// Why a request was not carried out, as a sentence.
@@ -71,6 +72,8 @@ pub struct SessionStatus {
     pub control_group: Option<bool>,
     /// How many of its programs the kernel has ended, because they used more memory than they may.
     pub ended_for_memory: u32,
+    /// Who draws its picture; `None` if it has not been asked.
+    pub graphics: Option<GraphicsStatus>,
     /// Its workers.
     pub workers: Vec<ProcessStatus>,
 }

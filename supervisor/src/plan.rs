@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use lumen_ipc::{
     front_door::{FrontDoor, Listen},
+    graphics::NodeUse,
     link::{Link, TABLE},
     message::{grants::ToWorker, session::TokenDigest},
     process::{Scope, Worker},
@@ -171,6 +172,15 @@ pub fn tell_relay(plan: &mut [WorkerPlan], near: Option<SocketAddr>) {
     }
 }
 
+/// Tells a session's media how to use the render node that it gets at its next start, if it gets one.
+pub fn tell_node(plan: &mut [WorkerPlan], node: Option<NodeUse>) {
+    for part in plan {
+        if let WorkerConfig::Media(media) = &mut part.config {
+            media.node = node;
+        }
+    }
+}
+
 fn planned(
     users: Users,
     present: impl Fn(&Worker) -> bool,
@@ -202,7 +212,7 @@ const fn grants(worker: Worker) -> &'static [ToWorker] {
         Worker::Compositor => &[ToWorker::WaylandListener],
         Worker::Gamepad => &[ToWorker::PadDevices],
         Worker::Gateway => &[ToWorker::HttpListener, ToWorker::PageCertificate],
-        Worker::Media => &[],
+        Worker::Media => &[ToWorker::RenderNode],
         Worker::Rtc => &[ToWorker::MediaSocket],
         Worker::Turn => &[
             ToWorker::RelaySecret,
@@ -251,6 +261,8 @@ fn session_worker(
             size: config.size,
             max_fps: config.fps,
             bitrate: config.bitrate,
+            // The session's ladder says so before each start.
+            node: None,
         }),
         Worker::Rtc => WorkerConfig::Rtc(RtcConfig {
             candidates: facts.candidates.clone(),

@@ -1,5 +1,5 @@
 //! `grants`: supervisor → worker, one descriptor per message; back, a worker's reports about its
-//! links.
+//! links, and about what it was granted.
 //!
 //! INVARIANT: a worker opens nothing by path after its start; all descriptors arrive here.
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::Message,
+    graphics::Judgement,
     link::{Generation, LinkName},
     units::SessionId,
 };
@@ -52,6 +53,9 @@ pub enum ToWorker {
     RelaySecured,
     /// Turn: a bound and listening TCP socket.
     RelayStreams,
+    /// Media: a render node of a graphics processor, opened for this process alone, because what is made
+    /// through it lives as long as it is open.
+    RenderNode,
     /// Gateway: its end of the signalling link to the rtc of one session; there is one for each
     /// session. Replaces its previous end for that session.
     SignallingEnd {
@@ -65,7 +69,7 @@ pub enum ToWorker {
 }
 
 /// Worker → supervisor.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum ToSupervisor {
     /// The worker has closed its end of a link without accusing the other side.
     LinkLost {
@@ -83,6 +87,8 @@ pub enum ToSupervisor {
         /// Which pair.
         generation: Generation,
     },
+    /// Media: it has tried the render node that it was granted.
+    NodeJudged(Judgement),
     /// Gateway: it has closed its end of the signalling link to the rtc of a session without
     /// accusing it.
     SignallingLost {

@@ -66,8 +66,12 @@ impl Rig {
 
     /// Before rtc has said anything.
     fn before_rtc() -> Self {
-        let config =
-            MediaConfig { size: size(), max_fps: Fps::clamped(60), bitrate: Kbps::clamped(8000) };
+        let config = MediaConfig {
+            size: size(),
+            max_fps: Fps::clamped(60),
+            bitrate: Kbps::clamped(8000),
+            node: None,
+        };
         let outlet = Outlet::new(StreamId::VIDEO).expect("memory for the ring");
         let desk = Desk::new(StreamId::VIDEO).expect("eventfd");
         let now = Instant::now();

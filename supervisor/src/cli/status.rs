@@ -218,6 +218,7 @@ mod tests {
             app: AppStatus { command: Text::truncated(command), pid: Some(30 + id) },
             control_group: (!workers.is_empty()).then_some(false),
             ended_for_memory: 2 - id,
+            graphics: None,
             workers,
         };
         let status = HostStatus {

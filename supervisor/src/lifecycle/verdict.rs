@@ -29,6 +29,8 @@ impl Verdict {
             ExitCode::CouldNotStart
             | ExitCode::Failed
             | ExitCode::ForbiddenSyscall
+            | ExitCode::GpuHung
+            | ExitCode::GpuLost
             | ExitCode::Ok
             | ExitCode::Panicked
             | ExitCode::LinkViolation

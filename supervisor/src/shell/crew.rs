@@ -48,8 +48,8 @@ impl Crew {
         }
     }
 
-    /// Handles an event of a worker. A report about the link that crosses scopes is returned: the machine
-    /// knows only the links of its own scope.
+    /// Handles an event of a worker. A report that is not about a link of this scope is returned: the
+    /// machine knows only those.
     pub(super) fn take_in(
         &mut self,
         worker: Worker,
@@ -82,7 +82,7 @@ impl Crew {
                 self.workers.confined(worker, instance, report);
                 self.feed(Input::Ready(worker, instance));
             }
-            WorkerEvent::Said(said) => match word(worker, said) {
+            WorkerEvent::Said(said) => match word(worker, &said) {
                 Some(word) => self.feed(Input::Said(word)),
                 None => return Some(said),
             },
@@ -175,11 +175,12 @@ impl Crew {
     }
 }
 
-/// A worker's report about a link of its own scope; `None` if the link crosses scopes.
-fn word(by: Worker, said: ToSupervisor) -> Option<Word> {
-    let (link, generation, complaint) = match said {
+/// A worker's report about a link of its own scope; `None` if it is about anything else.
+fn word(by: Worker, said: &ToSupervisor) -> Option<Word> {
+    let (link, generation, complaint) = match *said {
         ToSupervisor::LinkLost { link: LinkName::Signalling, .. }
         | ToSupervisor::LinkViolated { link: LinkName::Signalling, .. }
+        | ToSupervisor::NodeJudged(_)
         | ToSupervisor::SignallingLost { .. }
         | ToSupervisor::SignallingViolated { .. } => return None,
         ToSupervisor::LinkLost { link, generation, reason } => {

@@ -395,6 +395,7 @@ impl Session {
             },
             control_group: Some(self.stage.has_group()),
             ended_for_memory: self.starved,
+            graphics: None,
             workers: self.crew.status(&self.stage, id),
         }
     }

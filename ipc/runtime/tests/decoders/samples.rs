@@ -13,6 +13,7 @@ use std::{
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::Demand,
+    graphics::{GraphicsStatus, Judgement, Rung},
     lease::{self, LEASE_LIFE, Lease, LeaseRights, Proof},
     line::Line,
     link::{Generation, LinkName},
@@ -178,6 +179,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::BridgeClient,
         grants::ToWorker::PadDevices,
         grants::ToWorker::RelayDatagrams,
+        grants::ToWorker::RenderNode,
         grants::ToWorker::SignallingEnd { session: SessionId(300), generation: Generation(300) },
         grants::ToWorker::WaylandListener,
     ]
@@ -200,6 +202,8 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
             reason: grants::LossReason::Full,
         },
         grants::ToSupervisor::SignallingViolated { session, generation },
+        grants::ToSupervisor::NodeJudged(Judgement::Draws { renderer: Text::truncated("Mesa") }),
+        grants::ToSupervisor::NodeJudged(Judgement::Declines { reason: Text::truncated("none") }),
     ]
 }
 
@@ -300,6 +304,13 @@ fn session_samples() -> Vec<session::ToHost> {
         app,
         control_group: Some(true),
         ended_for_memory: 2,
+        graphics: Some(GraphicsStatus {
+            rung: Rung::Drawn,
+            node: Text::truncated("/dev/dri/renderD128"),
+            driver: Text::truncated("i915"),
+            renderer: Text::truncated("Mesa"),
+            reason: Text::default(),
+        }),
         workers: Vec::new(),
     };
     vec![

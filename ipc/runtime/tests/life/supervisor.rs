@@ -205,6 +205,7 @@ pub(crate) fn media_config() -> WorkerConfig {
         size: FrameSize::nearest(64, 64),
         max_fps: Fps::clamped(60),
         bitrate: Kbps::clamped(8000),
+        node: None,
     })
 }
 

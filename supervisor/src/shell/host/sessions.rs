@@ -284,6 +284,7 @@ impl Sessions {
             id: *id,
             name: Text::truncated(record.name(*id)),
             supervisor_pid: record.supervisor_pid,
+            graphics: None,
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
             ended_for_memory: 0,

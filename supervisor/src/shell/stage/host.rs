@@ -287,6 +287,7 @@ impl Stage for HostStage {
             | ToWorker::LinkEnd { .. }
             | ToWorker::MediaSocket
             | ToWorker::PadDevices
+            | ToWorker::RenderNode
             | ToWorker::SignallingEnd { .. }
             | ToWorker::WaylandListener => Vec::new(),
         }

@@ -264,6 +264,7 @@ impl Stage for SessionStage {
             | ToWorker::RelaySecret
             | ToWorker::RelaySecured
             | ToWorker::RelayStreams
+            | ToWorker::RenderNode
             | ToWorker::SignallingEnd { .. } => Vec::new(),
         }
     }

@@ -1,0 +1,76 @@
+//! Who draws a session's picture: the rungs of the ladder from a graphics processor down to the
+//! processor, and what is said about the rung in use.
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::Text;
+
+/// A step of the ladder. The numbers are part of the interface; the first is for a graphics processor
+/// that encodes, too, which no build does yet.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rung {
+    /// A graphics processor draws the picture and converts its colours; the processor encodes it.
+    Drawn,
+    /// The processor does everything.
+    Processor,
+}
+
+impl Rung {
+    /// Its number, counted from the best.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Drawn => 2,
+            Self::Processor => 3,
+        }
+    }
+}
+
+/// The rung of a session, for `lumen status`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct GraphicsStatus {
+    /// The rung in use.
+    pub rung: Rung,
+    /// The render node that media has or would have; empty if there is none.
+    pub node: Text<128>,
+    /// Its driver in the kernel.
+    pub driver: Text<32>,
+    /// What the driver that draws calls itself; empty if none does.
+    pub renderer: Text<96>,
+    /// Why no better rung is used, as a clause; empty on the best one.
+    pub reason: Text<256>,
+}
+
+/// What media says, once, about the render node it was granted.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Judgement {
+    /// It draws by it.
+    Draws {
+        /// What the driver calls itself.
+        renderer: Text<96>,
+    },
+    /// It cannot, has closed it, and lets the processor draw.
+    Declines {
+        /// Why, as a clause.
+        reason: Text<256>,
+    },
+}
+
+/// How media uses the render node that it is granted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct NodeUse {
+    /// Whether a driver that draws by the processor is welcome: on a node that the user named, and on
+    /// which nothing else can be expected.
+    pub software: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rungs_are_counted_from_the_best() {
+        assert!(Rung::Drawn.number() < Rung::Processor.number());
+    }
+}
