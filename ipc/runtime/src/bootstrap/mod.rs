@@ -6,7 +6,7 @@
 //!    or the process was started by hand and ends;
 //! 2. the main thread serves `control` until `start` is asked for (`control`);
 //! 3. the grants are received and [`Worker::acquire`] opens, maps and warms up;
-//! 4. [`crate::confine::confine`] takes away the rest;
+//! 4. [`crate::confine::confine`] takes away the rest, around [`Worker::warm`];
 //! 5. the control thread takes over `control` and the later grants (`supervision`), `start` is
 //!    answered, and [`Worker::serve`] runs on the main thread until it is drained.
 //!
@@ -29,6 +29,7 @@ use std::{
 
 use lumen_ipc::{
     codec::{Message, ProtocolViolation},
+    graphics::Judgement,
     message::grants::{ToSupervisor, ToWorker},
     phase::Phase,
     process::{ExitCode, Worker as WorkerName},
@@ -67,6 +68,11 @@ pub trait Worker: Sized {
     /// [`StartError`] ends the process with [`ExitCode::CouldNotStart`].
     fn acquire(config: Self::Config, grants: Vec<Grant>) -> Result<Self, StartError>;
 
+    /// Starts what must run before system calls are filtered but can be kept from files: a library that
+    /// loads others, or starts threads of its own. [`Worker::policy`] is asked before for files and limits,
+    /// and again afterwards for system calls.
+    fn warm(&mut self) {}
+
     /// Its metrics; called once, before it serves.
     fn metrics(&self) -> Registry;
 
@@ -96,6 +102,11 @@ impl Grant {
     fn received(received: Received<ToWorker>, reports: &Reports) -> Option<Self> {
         let descriptor = received.descriptors.into_iter().next()?;
         Some(Self { what: received.message, descriptor, reports: reports.clone() })
+    }
+
+    /// Says what came of trying a render node.
+    pub fn judge(&self, judgement: Judgement) {
+        self.reports.send(ToSupervisor::NodeJudged(judgement));
     }
 
     /// Turns the grant into the link end that it is.
@@ -172,6 +183,12 @@ impl ServeError {
     #[must_use]
     pub fn caused(sentence: impl Into<String>, source: impl Into<Cause>) -> Self {
         Self { sentence: sentence.into(), source: Some(source.into()), code: ExitCode::Failed }
+    }
+
+    /// With an exit code of its own, by which the supervisor knows what failed.
+    #[must_use]
+    pub fn coded(code: ExitCode, sentence: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self { code, ..Self::caused(sentence, source) }
     }
 
     /// The other side of a link broke the contract in a way the worker cannot survive;
@@ -268,11 +285,14 @@ fn prepare<W: Worker>(
     };
     let config = W::Config::try_from(config).map_err(wrong)?;
     let grants = receive_grants(channel, grants)?;
-    let worker = W::acquire(config, grants)
+    let mut worker = W::acquire(config, grants)
         .map_err(|error| Ended::because(ExitCode::CouldNotStart, &error))?;
-    let (report, waiting) =
-        confine::confine_with_threads(&worker.policy(), W::WORKER.binary(), WaitingThread::start)
-            .map_err(|error| Ended::because(ExitCode::CouldNotConfine, &error))?;
+    let before = worker.policy();
+    let (report, waiting) = confine::confine_in_steps(&before, W::WORKER.binary(), || {
+        worker.warm();
+        Ok((WaitingThread::start()?, worker.policy()))
+    })
+    .map_err(|error| Ended::because(ExitCode::CouldNotConfine, &error))?;
     control.enter(Phase::Confined);
     Ok((worker, report, waiting))
 }
@@ -299,6 +319,13 @@ fn receive_grant((channel, reports): (&GrantsChannel, &Reports)) -> Result<Grant
             Err(error) => return Err(Ended::because(ExitCode::CouldNotStart, &error)),
         }
     }
+}
+
+/// Ends the process at once, on any thread, with a line in the log: for what no error value can report,
+/// because the thread that would return it does not come back.
+pub fn end_now(code: ExitCode, line: &str) -> ! {
+    log::write_line(line);
+    ffi::exit_now(code)
 }
 
 /// Shows a program's name in `ps` and `top`: the supervisor executes it by descriptor, for which

@@ -118,17 +118,30 @@ pub fn confine_with_threads<T>(
     program: &'static str,
     start: impl FnOnce() -> std::io::Result<T>,
 ) -> Result<(ConfinementReport, T), ConfineError> {
+    confine_in_steps(policy, program, || Ok((start()?, policy.clone())))
+}
+
+/// As [`confine_with_threads`], with a filter that is known only once `start` has run: files and limits are
+/// those of `before`, system calls those of the policy that `start` returns.
+///
+/// # Errors
+/// [`ConfineError`] names the step that failed; the process must then end.
+pub fn confine_in_steps<T>(
+    before: &Policy,
+    program: &'static str,
+    start: impl FnOnce() -> std::io::Result<(T, Policy)>,
+) -> Result<(ConfinementReport, T), ConfineError> {
     // At the first reading rustix looks for the vDSO: by a prctl that no policy allows, and on kernels
     // before 6.4 in a file of /proc that is closed to processes that are not dumpable.
     let _ = clock::now();
     thread::set_no_new_privs(true).map_err(ConfineError::NoNewPrivs)?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(ConfineError::Hide)?;
     drop_capabilities().map_err(ConfineError::Capabilities)?;
-    let landlock_abi = landlock::restrict(policy)?;
-    let unlimited = limits::lower(policy)?;
+    let landlock_abi = landlock::restrict(before)?;
+    let unlimited = limits::lower(before)?;
     trap::install(program).map_err(ConfineError::Trap)?;
-    let threads = start().map_err(ConfineError::Threads)?;
-    let seccomp_rules = seccomp::apply(policy)?;
+    let (threads, policy) = start().map_err(ConfineError::Threads)?;
+    let seccomp_rules = seccomp::apply(&policy)?;
     let unlimited = unlimited.into_iter().map(Text::truncated).collect();
     let report = ConfinementReport {
         landlock_abi,
