@@ -57,6 +57,9 @@ command:curl                     curl
 command:dbus-send                dbus-bin
 command:fish                     fish
 command:ip                       iproute2
+library:EGL.so.1                 libegl1
+library:gbm.so.1                 libgbm1
+dri                              libgl1-mesa-dri
 command:iptables                 iptables
 command:nginx                    nginx-light
 command:openssl                  openssl
@@ -112,6 +115,9 @@ probe() {
         command:*) command -v "${1#command:}" >/dev/null ;;
         module:*) pkg-config --exists "${1#module:}" 2>/dev/null ;;
         path:*) [ -e "${1#path:}" ] ;;
+        library:*) compgen -G "/usr/lib/*/lib${1#library:}" >/dev/null ;;
+        # Mesa's drivers for the processor.
+        dri) compgen -G '/usr/lib/*/dri/*swrast*_dri.so' >/dev/null || compgen -G '/usr/lib/*/libgallium-*.so' >/dev/null ;;
         header:*) compiles c cc "${1#header:}" ;;
         chromium) [ -x "${LUMEN_TEST_CHROMIUM:-/usr/bin/chromium}" ] ;;
         compilers) compiles c cc stdlib.h && compiles c++ c++ vector ;;

@@ -1,8 +1,13 @@
 //! Entry points for fuzzing: what the compositor says of its buffers and frames. Shared by the fuzz
 //! targets and the test of their seeds.
 
-use lumen_ipc::{codec, link::MAX_DESCRIPTORS, message::frames::ToMedia, units::OutputId};
-use lumen_media::import::{Buffers, Rows};
+use lumen_ipc::{
+    codec,
+    link::MAX_DESCRIPTORS,
+    message::frames::{BufferMemory, Content, Rect, ToMedia},
+    units::{BufferSize, OutputId},
+};
+use lumen_media::import::{Buffers, Frame, Rows};
 
 /// A target: its name and what it does with an input.
 pub(crate) type Target = (&'static str, fn(&[u8]));
@@ -10,9 +15,15 @@ pub(crate) type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub(crate) const TARGETS: &[Target] = &[("frames", frames)];
 
-/// Messages of the compositor, each after its length.
-pub(crate) fn frames(mut bytes: &[u8]) {
-    let mut buffers = Buffers::new(OutputId::PRIMARY);
+/// Messages of the compositor, each after its length, to a media without a renderer and to one with.
+pub(crate) fn frames(bytes: &[u8]) {
+    for offered in [false, true] {
+        frames_to(Buffers::new(OutputId::PRIMARY, offered), bytes);
+    }
+}
+
+fn frames_to(mut buffers: Buffers<usize>, mut bytes: &[u8]) {
+    let offered = buffers.is_offered();
     while let Some((&length, rest)) = bytes.split_first() {
         let (message, rest) = rest.split_at(usize::from(length).min(rest.len()));
         bytes = rest;
@@ -20,27 +31,47 @@ pub(crate) fn frames(mut bytes: &[u8]) {
             (0..=MAX_DESCRIPTORS).find_map(|planes| codec::decode::<ToMedia>(message, planes).ok());
         match message {
             Some(ToMedia::BufferAnnounced(announced)) => {
-                if let Ok(rows) = Rows::of(&announced) {
-                    let _ = buffers.announce(&announced, rows, rows.bytes);
+                let is_dmabuf = matches!(announced.memory, BufferMemory::Dmabuf { .. });
+                if let Ok(rows) = Rows::of(&announced, offered) {
+                    let _ = buffers.announce(&announced, Some(rows), rows.bytes);
+                } else if is_dmabuf && offered {
+                    let _ = buffers.announce(&announced, None, 0);
                 }
             }
             Some(ToMedia::BufferRetired { output, slot }) => drop(buffers.retire(output, slot)),
-            Some(ToMedia::FrameReady(ready)) => {
-                if let Ok((buffer, damage)) = buffers.frame(&ready) {
-                    let (width, height) =
-                        (usize::from(buffer.size.width()), usize::from(buffer.size.height()));
-                    for rect in damage {
-                        let (x, y) = (usize::from(rect.x), usize::from(rect.y));
-                        let (right, low) =
-                            (x + usize::from(rect.width), y + usize::from(rect.height));
-                        assert!(right <= width && low <= height && x < right && y < low);
-                        // The last byte that is read of the rectangle.
-                        let last = (low - 1) * buffer.stride_bytes + right * 4;
-                        assert!(last <= buffer.memory, "a read past the memory");
+            Some(ToMedia::FrameReady(ready)) => match buffers.frame(&ready) {
+                Ok(Frame::Drawn { memory, size, stride_bytes, damage }) => {
+                    check(damage, size.into(), Some((stride_bytes, *memory)));
+                }
+                Ok(Frame::Layers { layers, damage }) => {
+                    assert!(offered, "layers that nothing draws");
+                    check(damage, layers.size.into(), None);
+                    for layer in layers.list.layers() {
+                        let Content::Buffer { slot, changed, .. } = &layer.content else {
+                            continue;
+                        };
+                        let buffer = buffers.get(*slot).expect("a layer of a kept buffer");
+                        let parts = changed.rects_within(buffer.size).expect("inside");
+                        let rows = buffer.stride_bytes.map(|stride| (stride, buffer.memory));
+                        check(parts, buffer.size, rows);
                     }
                 }
-            }
-            _ => {}
+                Err(_) => {}
+            },
+            None => {}
+        }
+    }
+}
+
+/// Each part lies inside, and the memory of its rows has its last byte.
+fn check(parts: &[Rect], size: BufferSize, rows: Option<(usize, usize)>) {
+    let (width, height) = (usize::from(size.width()), usize::from(size.height()));
+    for rect in parts {
+        let (x, y) = (usize::from(rect.x), usize::from(rect.y));
+        let (right, low) = (x + usize::from(rect.width), y + usize::from(rect.height));
+        assert!(right <= width && low <= height && x < right && y < low);
+        if let Some((stride, bytes)) = rows {
+            assert!((low - 1) * stride + right * 4 <= bytes, "a read past the memory");
         }
     }
 }

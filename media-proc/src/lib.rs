@@ -20,6 +20,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`convert`] | BGRX to I420, damage only |
+//! | [`draw`] | frames of layers by a graphics processor, where there is one |
 //! | [`effort`] | how hard the encoder works |
 //! | [`import`] | the compositor's buffers by slot |
 //! | [`key_floor`] | how often keyframes may be made |
@@ -32,6 +33,7 @@
 //! | [`video`] | the encoder |
 
 pub mod convert;
+pub mod draw;
 pub mod effort;
 pub mod import;
 pub mod key_floor;

@@ -138,6 +138,29 @@ impl MacroblockMap {
             })
         })
     }
+
+    /// The same as few rectangles, for whoever pays for each.
+    #[must_use]
+    pub fn rects(&self) -> Vec<Rect> {
+        // Sides are at most 4096.
+        let rect = |run: Run| Rect {
+            x: run.x as u16,
+            y: run.y as u16,
+            width: run.width as u16,
+            height: run.height as u16,
+        };
+        let mut rects: Vec<Rect> = Vec::new();
+        for run in self.runs().map(rect) {
+            let above = rects.iter_mut().rev().find(|rect| {
+                (rect.x, rect.width, rect.y + rect.height) == (run.x, run.width, run.y)
+            });
+            match above {
+                Some(above) => above.height += run.height,
+                None => rects.push(run),
+            }
+        }
+        rects
+    }
 }
 
 /// Whether each macroblock of a row changed, from left to right.
@@ -205,6 +228,21 @@ mod tests {
             ]
         );
         assert_eq!((map.changed(), map.total()), (5, 51));
+    }
+
+    #[test]
+    fn rects_are_few_and_cover_what_the_runs_do() {
+        let wide = FrameSize::new(260, 72).expect("legal size");
+        assert_eq!(MacroblockMap::whole(wide).rects().len(), 1);
+        let mut map = MacroblockMap::constant(wide);
+        map.mark(Rect { x: 10, y: 10, width: 20, height: 60 });
+        map.mark(Rect { x: 200, y: 20, width: 10, height: 10 });
+        let rect = |x, y, width, height| Rect { x, y, width, height };
+        assert_eq!(map.rects(), [rect(0, 0, 64, 72), rect(192, 16, 64, 16)]);
+        let area: usize = map.runs().map(|run| run.width * run.height).sum();
+        let covered: usize =
+            map.rects().iter().map(|it| usize::from(it.width) * usize::from(it.height)).sum();
+        assert_eq!(area, covered);
     }
 
     #[test]

@@ -16,7 +16,10 @@
 mod macroblocks;
 mod reduced;
 
-use lumen_ipc::units::{FrameSize, PIXEL_BYTES};
+use lumen_ipc::{
+    message::frames::Rect,
+    units::{FrameSize, PIXEL_BYTES},
+};
 use yuv::{
     BufferStoreMut, YuvConversionMode, YuvError, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
     bgra_to_yuv420,
@@ -120,6 +123,33 @@ impl Planes {
     #[must_use]
     pub fn red(&self) -> &[u8] {
         &self.red
+    }
+
+    /// Replaces the luma of a part of the picture by the samples in `rows`, row after row. What lies outside
+    /// the picture is left out.
+    pub fn set_luma(&mut self, part: Rect, rows: &[u8]) {
+        let stride = usize::from(self.size.width());
+        let width = usize::from(part.width).max(1);
+        for (row, samples) in (usize::from(part.y)..).zip(rows.chunks_exact(width)) {
+            let at = row * stride + usize::from(part.x);
+            if let Some(place) = self.luma.get_mut(at..at + width) {
+                place.copy_from_slice(samples);
+            }
+        }
+    }
+
+    /// The same with chroma: pairs of both samples of each 2×2 block of the part, whose edges are even.
+    pub fn set_chroma(&mut self, part: Rect, rows: &[u8]) {
+        let stride = usize::from(self.size.width() / 2);
+        let width = usize::from(part.width / 2).max(1);
+        for (row, pairs) in (usize::from(part.y / 2)..).zip(rows.chunks_exact(width * 2)) {
+            let at = row * stride + usize::from(part.x / 2);
+            let places = self.blue.get_mut(at..at + width).zip(self.red.get_mut(at..at + width));
+            let Some((blue, red)) = places else { continue };
+            for ((blue, red), pair) in blue.iter_mut().zip(red).zip(pairs.as_chunks::<2>().0) {
+                [*blue, *red] = *pair;
+            }
+        }
     }
 
     /// Converts the changed macroblocks of `frame`.

@@ -13,6 +13,10 @@ pub(super) struct Figures {
     pub(super) frames_taken: Counter,
     /// Of those, frames read from an app's own memory.
     pub(super) app_frames_taken: Counter,
+    /// Of those, frames of layers that were drawn here.
+    pub(super) frames_drawn: Counter,
+    /// The rung of the ladder from graphics processor to processor.
+    pub(super) graphics_rung: Gauge,
     /// Of those, frames whose memory was partly missing.
     pub(super) frames_torn: Counter,
     /// Macroblocks converted.
@@ -60,6 +64,8 @@ impl Figures {
     pub(super) fn new(registry: Registry) -> Self {
         Self {
             frames_taken: registry.counter("frames_taken_total"),
+            frames_drawn: registry.counter("frames_drawn_total"),
+            graphics_rung: registry.gauge("graphics_rung"),
             app_frames_taken: registry.counter("app_frames_taken_total"),
             frames_torn: registry.counter("torn_frames_total"),
             macroblocks_converted: registry.counter("macroblocks_converted_total"),

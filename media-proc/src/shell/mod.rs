@@ -3,6 +3,7 @@
 //! The loop sleeps on the links, the tuning desk and the supervisor until the deadline that the
 //! session names. All work on waking is done in `session`.
 
+mod drawing;
 mod figures;
 mod outlet;
 mod screen;
@@ -10,6 +11,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod tuning;
+mod watch;
 
 use std::{
     io,
@@ -19,10 +21,12 @@ use std::{
 
 use lumen_ipc::{
     codec::{EncodeError, ProtocolViolation},
+    graphics::{Judgement, NodeUse},
     link::LinkName,
     message::grants::{LossReason, ToWorker},
-    process::Worker as WorkerName,
+    process::{ExitCode, Worker as WorkerName},
     service::MediaConfig,
+    text::Text,
     units::{FrameSize, StreamId},
 };
 use lumen_ipc_runtime::{
@@ -35,9 +39,15 @@ use lumen_ipc_runtime::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{info, warn};
 
-use self::{outlet::Outlet, session::Session, tuning::Desk};
+use self::{
+    drawing::{Drawing, NoDrawing},
+    outlet::Outlet,
+    session::{Failure, Session},
+    tuning::Desk,
+};
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
+    draw::{self, ffi::Unusable},
     effort::Effort,
     policy,
     video::{Encoder, Picture, PictureKind, Quantizer},
@@ -48,6 +58,18 @@ use crate::{
 pub struct Media {
     session: Session,
     tuning: Option<(OwnedFd, LinkGuard)>,
+    node: Node,
+}
+
+/// What becomes of a render node.
+#[derive(Debug)]
+enum Node {
+    /// There is none, or it is of no use.
+    None,
+    /// It was granted, and is to be tried.
+    Granted(Grant, NodeUse),
+    /// Media draws by it.
+    Drawing,
 }
 
 /// Why a link end is closed.
@@ -59,6 +81,9 @@ enum Broken {
     /// The other side broke the contract.
     #[error(transparent)]
     Violation(#[from] ProtocolViolation),
+    /// The driver that draws has failed; media ends.
+    #[error("the graphics processor or its driver failed")]
+    Drawing(#[source] Unusable),
     /// An I/O error on the link or on our side of it.
     #[error("the link failed")]
     Io(#[source] io::Error),
@@ -80,7 +105,7 @@ impl Broken {
             Self::Violation(_) => GiveUp::Violated,
             Self::Gone => GiveUp::Lost(LossReason::Closed),
             Self::Deaf => GiveUp::Lost(LossReason::Full),
-            Self::Io(_) | Self::Encode(_) => GiveUp::Lost(LossReason::Failed),
+            Self::Drawing(_) | Self::Io(_) | Self::Encode(_) => GiveUp::Lost(LossReason::Failed),
             Self::NotALink(_) => GiveUp::Lost(LossReason::Unusable),
         }
     }
@@ -120,9 +145,16 @@ impl Worker for Media {
         let desk = Desk::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
         let session = Session::new(&config, encoder, outlet, desk, Instant::now());
-        let mut media = Self { session, tuning: None };
+        let mut media = Self { session, tuning: None, node: Node::None };
         for grant in grants {
             let what = grant.what;
+            if what == ToWorker::RenderNode
+                && let Some(told) = config.node
+            {
+                draw::prepare();
+                media.node = Node::Granted(grant, told);
+                continue;
+            }
             media
                 .accept(grant)
                 .map_err(|error| StartError::caused(format!("cannot use grant {what:?}"), error))?;
@@ -130,12 +162,35 @@ impl Worker for Media {
         Ok(media)
     }
 
+    fn warm(&mut self) {
+        let Node::Granted(grant, told) = std::mem::replace(&mut self.node, Node::None) else {
+            return;
+        };
+        let opened = grant.descriptor.try_clone().map_err(NoDrawing::Node);
+        match opened.and_then(|node| Drawing::open(node, told.software)) {
+            Ok(drawing) => {
+                let renderer = Text::truncated(drawing.renderer());
+                info!(%renderer, "drawing by a graphics processor");
+                grant.judge(Judgement::Draws { renderer });
+                self.session.draw_with(drawing);
+                self.node = Node::Drawing;
+            }
+            Err(error) => {
+                let reason = Text::truncated(error.to_string());
+                grant.judge(Judgement::Declines { reason });
+            }
+        }
+    }
+
     fn metrics(&self) -> Registry {
         self.session.registry()
     }
 
     fn policy(&self) -> Policy {
-        policy::policy()
+        match self.node {
+            Node::None => policy::policy(),
+            Node::Granted(..) | Node::Drawing => policy::drawing(),
+        }
     }
 
     fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
@@ -143,10 +198,12 @@ impl Worker for Media {
             if let Some((tuning, guard)) = self.tuning.take() {
                 self.session.desk().serve(tuning, guard, &supervision.handle());
             }
-            let deadline = self
-                .session
-                .turn(Instant::now())
-                .map_err(|error| ServeError::caused("no picture can be encoded", error))?;
+            let deadline = self.session.turn(Instant::now()).map_err(|error| match error {
+                Failure::Drawing(error) => {
+                    ServeError::coded(ExitCode::GpuLost, "no picture can be drawn", error)
+                }
+                other => ServeError::caused("no picture can be encoded", other),
+            })?;
             if let Some(summary) = self.session.new_summary() {
                 supervision.set_summary(summary);
             }

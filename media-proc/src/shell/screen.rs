@@ -1,10 +1,13 @@
 //! The `frames` link: buffers and frames in, planes and changed macroblocks out.
 //!
-//! A frame is released as soon as its damage is converted, before it is encoded, so that the
-//! compositor can draw the next one meanwhile. The demand for the output is sent as a state: while the
+//! A frame is released as soon as its damage is converted, or drawn and read back, before it is encoded, so
+//! that the compositor can draw the next one meanwhile. The demand for the output is sent as a state: while the
 //! link has no room, only the newest demand waits, however often rtc changes it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
 
 use lumen_ipc::{
     codec::{ProtocolViolation, Violation},
@@ -22,10 +25,14 @@ use lumen_ipc_runtime::{
     shm::{GuardedView, MapError, SharedView},
 };
 
-use super::{Broken, figures::Figures};
+use super::{
+    Broken,
+    drawing::{Drawing, Memory},
+    figures::Figures,
+};
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
-    import::{Buffer, Buffers, Rows},
+    import::{Buffers, Frame as Brought, Rows},
 };
 
 /// Media's end.
@@ -33,6 +40,9 @@ pub(super) type Frames = LinkEnd<ToMedia, ToCompositor>;
 
 /// Messages read in one round, so that a compositor that sends without end cannot starve rtc.
 const AT_ONCE: usize = 8;
+
+/// Answers about buffers that wait for room on the link: more than the compositor asks for at a time.
+const MOST_ANSWERS: usize = 64;
 
 /// One output: the link end while there is a compositor, and the picture, which outlives the link.
 #[derive(Debug)]
@@ -42,6 +52,8 @@ pub(super) struct Screen {
     wanted: Option<OutputDemand>,
     link: Option<Link>,
     picture: Option<Shown>,
+    /// What draws frames of layers; without it, none come.
+    drawing: Option<Drawing>,
 }
 
 #[derive(Debug)]
@@ -50,20 +62,15 @@ struct Link {
     buffers: Buffers<Memory>,
     /// The release of a frame whose pixels have been read, while the link has no room for it.
     read: Option<FrameReleased>,
-    /// Whether the compositor was told what media draws with: nothing.
+    /// What was decided about announced buffers, while the link has no room for it.
+    answers: VecDeque<ToCompositor>,
+    /// Whether the compositor was told what media draws with.
     introduced: bool,
     /// The demand that the compositor was sent last.
     told: Option<OutputDemand>,
     /// Whether no frame has come yet on this link. Damage of the first one is relative to nothing,
     /// so all of it is converted.
     fresh: bool,
-}
-
-/// The memory of a buffer.
-#[derive(Debug)]
-enum Memory {
-    App(GuardedView),
-    Shared(SharedView),
 }
 
 /// The newest screen.
@@ -97,14 +104,28 @@ pub(super) struct Taken {
 impl Screen {
     /// A screen of `output` without a compositor.
     pub(super) const fn new(output: OutputId) -> Self {
-        Self { output, wanted: None, link: None, picture: None }
+        Self { output, wanted: None, link: None, picture: None, drawing: None }
     }
 
     /// Takes the link end of a new compositor, which replaces the one before.
     pub(super) fn attach(&mut self, end: Frames) {
-        let buffers = Buffers::new(self.output);
-        let (read, told) = (None, None);
-        self.link = Some(Link { end, buffers, read, introduced: false, told, fresh: true });
+        self.link = Some(Link {
+            end,
+            buffers: Buffers::new(self.output, self.drawing.is_some()),
+            read: None,
+            answers: VecDeque::new(),
+            introduced: false,
+            told: None,
+            fresh: true,
+        });
+    }
+
+    /// Lets frames of layers be drawn from now on. Before any link is read.
+    pub(super) fn draw_with(&mut self, drawing: Drawing) {
+        self.drawing = Some(drawing);
+        if let Some(link) = &mut self.link {
+            link.buffers = Buffers::new(self.output, true);
+        }
     }
 
     /// Closes the link end, for the reason `why`.
@@ -116,8 +137,10 @@ impl Screen {
 
     /// The descriptor to poll, and whether to poll it for writing too.
     pub(super) fn interest(&self) -> Option<(BorrowedFd<'_>, bool)> {
-        let waits =
-            |link: &Link| link.read.is_some() || !link.introduced || link.told != self.wanted;
+        let waits = |link: &Link| {
+            let has_news = link.read.is_some() || !link.answers.is_empty();
+            has_news || !link.introduced || link.told != self.wanted
+        };
         self.link.as_ref().map(|link| (link.end.as_fd(), waits(link)))
     }
 
@@ -136,10 +159,11 @@ impl Screen {
         let Some(link) = &mut self.link else { return Ok(()) };
         link.release()?;
         if !link.introduced {
-            let (output, renderer) = (self.output, None);
+            let output = self.output;
+            let renderer = self.drawing.as_ref().map(|drawing| drawing.offer().clone());
             link.introduced = link.say(&ToCompositor::RendererOffered { output, renderer })?;
         }
-        if !link.introduced {
+        if !link.introduced || !link.answer()? {
             return Ok(());
         }
         if let Some(demand) = self.wanted.filter(|_| link.told != self.wanted)
@@ -158,13 +182,14 @@ impl Screen {
             match link.end.receive() {
                 Ok(received) => match received.message {
                     ToMedia::BufferAnnounced(announced) => {
-                        link.announced(&announced, received.descriptors)?;
+                        link.announced(&announced, received.descriptors, self.drawing.as_ref())?;
                     }
                     ToMedia::BufferRetired { output, slot } => {
                         link.buffers.retire(output, slot).map_err(violation)?;
                     }
                     ToMedia::FrameReady(ready) => {
-                        let brought = link.frame(&mut self.picture, &ready, figures)?;
+                        let drawing = self.drawing.as_mut();
+                        let brought = link.frame(&mut self.picture, &ready, (drawing, figures))?;
                         taken.changed |= brought.changed;
                         taken.anew |= brought.anew;
                     }
@@ -197,49 +222,107 @@ impl Link {
         Ok(())
     }
 
+    /// Sends what was decided about buffers; returns whether there was room for all of it.
+    fn answer(&mut self) -> Result<bool, Broken> {
+        while let Some(answer) = self.answers.front() {
+            if !self.say(answer)? {
+                return Ok(false);
+            }
+            self.answers.pop_front();
+        }
+        Ok(true)
+    }
+
     fn announced(
         &mut self,
         announced: &BufferAnnounced,
         descriptors: Vec<OwnedFd>,
+        drawing: Option<&Drawing>,
     ) -> Result<(), Broken> {
-        let rows = Rows::of(announced).map_err(violation)?;
+        if let (BufferMemory::Dmabuf { format, planes }, Some(drawing)) =
+            (announced.memory, drawing)
+        {
+            let imported =
+                drawing.import(announced, (format, &planes), &descriptors).map_err(violation)?;
+            let (output, slot) = (announced.output, announced.slot);
+            let answer = match imported {
+                Memory::Dmabuf(None) => ToCompositor::BufferRefused { output, slot },
+                _ => ToCompositor::BufferAccepted { output, slot },
+            };
+            self.buffers.announce(announced, None, imported).map_err(violation)?;
+            if self.answers.len() >= MOST_ANSWERS {
+                return Err(violation(Violation::Illegal("more questions than are answered")));
+            }
+            self.answers.push_back(answer);
+            return self.answer().map(drop);
+        }
+        let rows = Rows::of(announced, self.buffers.is_offered()).map_err(violation)?;
         let descriptor = descriptors
             .into_iter()
             .next()
             .ok_or_else(|| violation(Violation::Illegal("a buffer without memory")))?;
         let memory = if matches!(announced.memory, BufferMemory::App { .. }) {
-            GuardedView::map(descriptor, rows.offset_bytes.into(), rows.bytes).map(Memory::App)
+            GuardedView::map(descriptor, rows.offset_bytes.into(), rows.bytes)
+                .map(|view| Memory::App(view, None))
         } else {
             SharedView::map(descriptor, rows.bytes).map(Memory::Shared)
         };
         let memory = memory.map_err(unusable)?;
-        self.buffers.announce(announced, rows, memory).map_err(violation)
+        self.buffers.announce(announced, Some(rows), memory).map_err(violation)
     }
 
     fn frame(
         &mut self,
         picture: &mut Option<Shown>,
         ready: &FrameReady,
-        figures: &Figures,
+        (drawing, figures): (Option<&mut Drawing>, &Figures),
     ) -> Result<Taken, Broken> {
         if self.read.is_some() {
             // The compositor cannot have seen the release of the frame before.
             return Err(violation(Violation::Illegal("a frame before the last was released")));
         }
         let taken = clock::now();
-        let (buffer, rects) = self.buffers.frame(ready).map_err(violation)?;
-        let anew =
-            self.fresh || picture.as_ref().is_none_or(|shown| shown.planes.size() != buffer.size);
-        if picture.as_ref().is_none_or(|shown| shown.planes.size() != buffer.size) {
+        let brought = self.buffers.frame(ready).map_err(violation)?;
+        let (size, rects) = match &brought {
+            Brought::Drawn { size, damage, .. } => (*size, *damage),
+            Brought::Layers { layers, damage } => (layers.size, *damage),
+        };
+        let anew = self.fresh || picture.as_ref().is_none_or(|shown| shown.planes.size() != size);
+        if picture.as_ref().is_none_or(|shown| shown.planes.size() != size) {
             *picture = None;
         }
-        let shown = picture.get_or_insert_with(|| Shown::new(buffer.size));
-        let mut damage = MacroblockMap::constant(buffer.size);
+        let shown = picture.get_or_insert_with(|| Shown::new(size));
+        let mut damage = MacroblockMap::constant(size);
         rects.iter().for_each(|rect| damage.mark(*rect));
         if anew {
             damage.mark_all();
         }
-        convert(buffer, &mut shown.planes, &damage, figures)?;
+        match (brought, drawing) {
+            (Brought::Drawn { memory, stride_bytes, .. }, drawing) => {
+                let pixels = (&mut *memory, stride_bytes);
+                convert(pixels, (&mut shown.planes, &damage), figures)?;
+                if let Some(drawing) = drawing {
+                    drawing.missed_a_frame();
+                    // What it shows is not counted among the frames of layers.
+                    if let Memory::App(_, texture) = memory {
+                        *texture = None;
+                    }
+                }
+            }
+            (Brought::Layers { layers, .. }, Some(drawing)) => {
+                if anew {
+                    drawing.missed_a_frame();
+                }
+                let planes = (&mut shown.planes, &damage);
+                drawing
+                    .draw((layers, rects), &mut self.buffers, planes)
+                    .map_err(Broken::Drawing)?;
+                figures.frames_drawn.increment();
+            }
+            (Brought::Layers { .. }, None) => {
+                return Err(violation(Violation::Illegal("layers that nothing draws")));
+            }
+        }
         self.fresh = false;
         let converted = clock::now();
         self.read = Some(FrameReleased { output: ready.output, sequence: ready.sequence });
@@ -297,21 +380,21 @@ fn unusable(error: MapError) -> Broken {
     violation(Violation::Illegal("a buffer's memory is unsealed, too small or not ordinary memory"))
 }
 
-/// Converts the damaged part of the frame in `buffer`.
+/// Converts the damaged part of a frame.
 fn convert(
-    buffer: &Buffer<Memory>,
-    planes: &mut Planes,
-    damage: &MacroblockMap,
+    (memory, stride_bytes): (&mut Memory, usize),
+    (planes, damage): (&mut Planes, &MacroblockMap),
     figures: &Figures,
 ) -> Result<(), Broken> {
-    let pixels = match &buffer.memory {
-        Memory::App(view) => view.bytes(),
+    let pixels = match &*memory {
+        Memory::App(view, _) => view.bytes(),
         Memory::Shared(view) => view.bytes(),
+        Memory::Dmabuf(_) => &[],
     };
-    let frame = Frame::new(pixels, buffer.stride_bytes, buffer.size)
+    let frame = Frame::new(pixels, stride_bytes, damage.size())
         .map_err(|_| violation(Violation::Illegal("a frame larger than its buffer")))?;
     planes.update(frame, damage).map_err(std::io::Error::other).map_err(Broken::Io)?;
-    if let Memory::App(view) = &buffer.memory {
+    if let Memory::App(view, _) = memory {
         figures.app_frames_taken.increment();
         figures.frames_torn.add(view.is_torn().into());
     }

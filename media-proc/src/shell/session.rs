@@ -10,6 +10,7 @@ use std::{
 };
 
 use lumen_ipc::{
+    graphics::Rung,
     link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
@@ -20,6 +21,7 @@ use tracing::{debug, info, trace, warn};
 
 use super::{
     Broken,
+    drawing::Drawing,
     figures::Figures,
     outlet::{Delivery, Outlet, Packets},
     screen::{Frames, Screen, Shown, Taken},
@@ -27,6 +29,7 @@ use super::{
 };
 use crate::{
     convert::{MacroblockMap, Planes, Reduced},
+    draw::ffi::Unusable,
     effort::Efforts,
     ladder::Ladder,
     motion::{Memory, Relation},
@@ -59,9 +62,11 @@ pub(super) struct Session {
     summarised: Option<(Option<FrameSize>, FrameSize, u16, Kbps)>,
 }
 
-/// The encoder failed. Media then ends, and its successor opens another.
+/// Encoder or driver failed. Media then ends, and its successor opens another.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EncoderError {
+pub(super) enum Failure {
+    #[error("the graphics processor or its driver failed")]
+    Drawing(#[from] Unusable),
     #[error("the encoder cannot be opened")]
     Open(#[from] OpenError),
     #[error("the encoder failed")]
@@ -72,7 +77,7 @@ pub(super) enum EncoderError {
 #[derive(Debug, thiserror::Error)]
 enum PictureError {
     #[error(transparent)]
-    Encoder(#[from] EncoderError),
+    Failed(#[from] Failure),
     #[error(transparent)]
     Link(#[from] Broken),
 }
@@ -87,6 +92,7 @@ impl Session {
         now: Instant,
     ) -> Self {
         let figures = Figures::new(Registry::default());
+        figures.graphics_rung.set(Rung::Processor.number().into());
         figures.target.set(config.bitrate.value().into());
         figures.fps_limit.set(config.max_fps.value().into());
         Self {
@@ -128,6 +134,12 @@ impl Session {
         self.outlet.writable();
     }
 
+    /// Lets frames of layers be drawn from now on. Before the first turn.
+    pub(super) fn draw_with(&mut self, drawing: Drawing) {
+        self.figures.graphics_rung.set(Rung::Drawn.number().into());
+        self.screen.draw_with(drawing);
+    }
+
     /// Takes the link end of a new compositor.
     pub(super) fn attach_frames(&mut self, end: Frames) {
         self.screen.attach(end);
@@ -148,8 +160,8 @@ impl Session {
     /// Does all work that is due, and says when more is due without an event.
     ///
     /// # Errors
-    /// [`EncoderError`]: no picture can be encoded.
-    pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, EncoderError> {
+    /// [`Failure`]: no picture can be encoded.
+    pub(super) fn turn(&mut self, now: Instant) -> Result<Option<Instant>, Failure> {
         if let Some(told) = self.desk.take() {
             self.meet(now, told);
         }
@@ -157,7 +169,10 @@ impl Session {
         self.frames_outcome(told);
         let reports = self.outlet.receive();
         self.packets_outcome(reports);
-        let frames = self.screen.receive(&self.figures);
+        let frames = match self.screen.receive(&self.figures) {
+            Err(Broken::Drawing(error)) => return Err(Failure::Drawing(error)),
+            frames => frames,
+        };
         if let Some(taken) = self.frames_outcome(frames) {
             self.note(now, taken);
         }
@@ -264,14 +279,14 @@ impl Session {
         }
     }
 
-    fn encode(&mut self, now: Instant, work: Work) -> Result<(), EncoderError> {
+    fn encode(&mut self, now: Instant, work: Work) -> Result<(), Failure> {
         match self.try_encode(now, work) {
             Ok(Delivery::Sent) => {}
             Ok(Delivery::Dropped) => {
                 self.figures.packets_dropped.increment();
                 self.pacing.dropped();
             }
-            Err(PictureError::Encoder(error)) => return Err(error),
+            Err(PictureError::Failed(error)) => return Err(error),
             Err(PictureError::Link(broken)) => {
                 self.pacing.key_needed();
                 self.packets_outcome(Err::<(), _>(broken));
@@ -292,7 +307,7 @@ impl Session {
         if (self.encoder.size(), self.encoder.format()) != (size, format) {
             info!(%size, %format, "opening another encoder");
             self.encoder = Encoder::open(format, size, self.max_fps, self.max_bitrate)
-                .map_err(EncoderError::Open)?;
+                .map_err(Failure::Open)?;
         }
         let begun = clock::now();
         let relation = self.memory.relate(&shown.planes, &shown.changed);
@@ -309,14 +324,14 @@ impl Session {
         let mut quantizer = self.rate.choose(now, ask);
         let effort = self.efforts.choose(now, kind, quantizer);
         let mut picture = Picture { planes, changed, kind, quantizer, effort };
-        let mut unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
+        let mut unit = self.encoder.encode(picture).map_err(Failure::Encode)?;
         if self.rate.refuses(ask, quantizer, unit.bytes.len()) {
             self.figures.refused.increment();
             self.rate.refused(ask, quantizer, unit.bytes.len());
             (ask.kind, picture.kind) = (Kind::Key, PictureKind::Key);
             quantizer = self.rate.choose(now, ask);
             picture.quantizer = quantizer;
-            unit = self.encoder.encode(picture).map_err(EncoderError::Encode)?;
+            unit = self.encoder.encode(picture).map_err(Failure::Encode)?;
         }
         let encoded = clock::now();
         let (length, direct) = (unit.bytes.len(), unit.direct);

@@ -33,6 +33,7 @@ mod demand;
 mod hostile;
 mod keys;
 mod ladder;
+mod layers;
 
 const FORMAT: VideoFormat = VideoFormat::H264ConstrainedBaseline;
 const WIDTH: u16 = 128;
@@ -355,13 +356,15 @@ fn figures_all_move() {
     rig.rtc.send(&consumed(u64::MAX), &[]).expect("media reads");
     rig.run();
     // Only a full link moves the first, a motion beyond the network the second, a picture beyond what was
-    // foreseen the third, and bits that stay short the last; `rtc_that_reads_nothing…`,
-    // `motion_beyond_the_network…`, `picture_that_turns_out_too_large…` and `motion_for_which_bits…` cover them.
+    // foreseen the third, bits that stay short the fourth, and layers the last; `rtc_that_reads_nothing…`,
+    // `motion_beyond_the_network…`, `picture_that_turns_out_too_large…`, `motion_for_which_bits…` and
+    // `frames_of_layers…` cover them.
     let elsewhere = [
         "packets_dropped_total",
         "ladder_rung_number",
         "pictures_encoded_again_total",
         "effort_level",
+        "frames_drawn_total",
     ];
     for metric in rig.session.registry().snapshot() {
         let moved = match &metric.value {

@@ -1,0 +1,6 @@
+//! EGL: displays, contexts and imported buffers, for [`super::ffi`].
+
+mod ffi;
+
+pub(super) use ffi::{Egl, Image, functions, set_environment};
+pub use ffi::{Refused, Unusable};
