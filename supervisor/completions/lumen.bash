@@ -31,6 +31,7 @@ _lumen() {
             --resize) mapfile -t COMPREPLY < <(compgen -W 'follow fixed' -- "$word"); return ;;
             --clipboard) mapfile -t COMPREPLY < <(compgen -W 'both to-desktop from-desktop off' -- "$word"); return ;;
             --fps) return ;;
+            --gpu) mapfile -t COMPREPLY < <(compgen -W 'auto off' -- "$word"); return ;;
             --bitrate) return ;;
             --auth) mapfile -t COMPREPLY < <(compgen -W 'token password none' -- "$word"); return ;;
             --login-socket) mapfile -t COMPREPLY < <(compgen -A file -- "$word"); return ;;
@@ -65,9 +66,9 @@ _lumen() {
         mapfile -t COMPREPLY < <(compgen -W 'run serve session status sessions users revoke restart logs config doctor metrics stop --help --version' -- "$word"); return
     fi
     case $command in
-        run) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --size --resize --clipboard --fps --bitrate --auth --login-socket --session-socket --login-groups --login-idle --login-life --metrics-token-file --user --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --x11 --layout --layout-variant --layout-options --pad --pad-grace --log --config --name --workers-dir --help' -- "$word"); return ;;
+        run) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --size --resize --clipboard --fps --gpu --bitrate --auth --login-socket --session-socket --login-groups --login-idle --login-life --metrics-token-file --user --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --x11 --layout --layout-variant --layout-options --pad --pad-grace --log --config --name --workers-dir --help' -- "$word"); return ;;
         serve) mapfile -t COMPREPLY < <(compgen -W '--listen --trusted-proxy --base-path --tls --tls-cert --tls-key --auth --login-socket --session-socket --login-groups --login-idle --login-life --metrics-token-file --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --log --config --name --workers-dir --help' -- "$word"); return ;;
-        session) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --size --resize --clipboard --fps --bitrate --user --udp-listen --udp-port --public-address --x11 --layout --layout-variant --layout-options --pad --pad-grace --log --config --host --name --granted --workers-dir --help' -- "$word"); return ;;
+        session) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --size --resize --clipboard --fps --gpu --bitrate --user --udp-listen --udp-port --public-address --x11 --layout --layout-variant --layout-options --pad --pad-grace --log --config --host --name --granted --workers-dir --help' -- "$word"); return ;;
         status) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         sessions) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         users) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
@@ -75,7 +76,7 @@ _lumen() {
         restart) mapfile -t COMPREPLY < <(compgen -W 'compositor media rtc gamepad gateway turn --name --help' -- "$word"); return ;;
         logs) mapfile -t COMPREPLY < <(compgen -W 'lumen app bus xserver clipboard compositor media rtc gamepad gateway turn --name --follow --help' -- "$word"); return ;;
         config) mapfile -t COMPREPLY < <(compgen -A file -W 'check show --config --help' -- "$word"); return ;;
-        doctor) mapfile -t COMPREPLY < <(compgen -W '--app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --config --workers-dir --json --help' -- "$word"); return ;;
+        doctor) mapfile -t COMPREPLY < <(compgen -W '--app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --gpu --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --config --workers-dir --json --help' -- "$word"); return ;;
         metrics) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         stop) mapfile -t COMPREPLY < <(compgen -W '--name --help' -- "$word"); return ;;
     esac

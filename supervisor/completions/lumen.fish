@@ -35,6 +35,7 @@ complete -c lumen -n '__fish_seen_subcommand_from run session' -l size -x -d 'Si
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l resize -x -a 'follow fixed' -d 'Whether the desktop follows the size of the browser\'s window or keeps its own'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l clipboard -x -a 'both to-desktop from-desktop off' -d 'In which directions text may be copied between the desktop and the browsers that control it'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l fps -x -d 'The most frames per second, 1 to 240, and no more than H.264 level 5.2 allows at the desktop\'s size (64 at 3840x2160)'
+complete -c lumen -n '__fish_seen_subcommand_from run session doctor' -l gpu -x -a 'auto off' -d 'Which graphics processor draws'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l bitrate -x -d 'The most kilobits per second of video, 100 to 200000'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l auth -x -a 'token password none' -d 'How browsers authenticate'
 complete -c lumen -n '__fish_seen_subcommand_from run serve' -l login-socket -r -F -d 'The socket at which lumen-login is started for each attempt to sign in with a password'

@@ -25,6 +25,7 @@
 //! | `control_group` | where this process's control group is | yes |
 //! | `datagrams` | where datagrams of rtc and the relay may go, as programs for the kernel | yes |
 //! | [`environment`] | which of the caller's environment variables reach the app | yes |
+//! | [`graphics`] | who draws a session's picture, and when a graphics processor is tried again | yes |
 //! | [`plan`] | configuration → workers, users, grants, links | yes |
 //! | [`policy`] | what the supervisor itself gives up | yes |
 //! | [`protection`] | sentences about the protection that a machine lacks | yes |
@@ -44,6 +45,7 @@ pub mod config;
 mod control_group;
 mod datagrams;
 pub mod environment;
+pub mod graphics;
 pub mod leases;
 pub mod lifecycle;
 pub mod locale;

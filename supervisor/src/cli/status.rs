@@ -1,6 +1,7 @@
 //! `lumen status`: a table of all processes, the host's first and then those of each session.
 
 use lumen_ipc::{
+    graphics::{GraphicsStatus, Rung},
     process::{ExitCode, Worker},
     service::{AuthMode, ConfinementReport, HostStatus, ProcessStatus, SessionStatus},
     text::counted,
@@ -63,7 +64,7 @@ fn text(status: &HostStatus) -> String {
     text.push('\n');
     text.extend(lines.by_ref().take(1 + status.workers.len()));
     for session in &status.sessions {
-        text.push_str(&format!("\n{}\n", heading(session)));
+        text.push_str(&format!("\n{}\n{}", heading(session), graphics(session)));
         text.extend(lines.by_ref().take(session.workers.len()));
     }
     text
@@ -102,6 +103,23 @@ fn heading(session: &SessionStatus) -> String {
         session.supervisor_pid
     );
     visible(&line).into_owned()
+}
+
+/// The line about who draws.
+fn graphics(session: &SessionStatus) -> String {
+    let Some(graphics) = &session.graphics else { return String::new() };
+    let GraphicsStatus { rung, node, driver, renderer, reason } = graphics;
+    let node = match (node.as_str(), driver.as_str()) {
+        ("", _) => String::new(),
+        (node, "") => format!(" ({node})"),
+        (node, driver) => format!(" ({node}, {driver})"),
+    };
+    let what = match (rung, renderer.as_str()) {
+        (Rung::Drawn, "") => format!("a graphics processor is to draw{node}"),
+        (Rung::Drawn, renderer) => format!("drawn by {renderer}{node}, encoded by the processor"),
+        (Rung::Processor, _) => format!("drawn and encoded by the processor{node}: {reason}"),
+    };
+    format!("{}\n", visible(&format!("graphics rung {}: {what}", rung.number())))
 }
 
 fn row(process: &ProcessStatus) -> Vec<String> {
@@ -218,7 +236,13 @@ mod tests {
             app: AppStatus { command: Text::truncated(command), pid: Some(30 + id) },
             control_group: (!workers.is_empty()).then_some(false),
             ended_for_memory: 2 - id,
-            graphics: None,
+            graphics: (id == 1).then(|| GraphicsStatus {
+                rung: Rung::Processor,
+                node: Text::truncated("/dev/dri/renderD128"),
+                driver: Text::truncated("i915"),
+                renderer: Text::default(),
+                reason: Text::truncated("its\npicture was wrong"),
+            }),
             workers,
         };
         let status = HostStatus {
@@ -248,9 +272,13 @@ mod tests {
             "\nsession 1 (work), supervisor pid 21: app foot \\u{1b}[2J (pid 31); no control group of its own; \
              1 program ended for memory\n"
         ));
-        assert_eq!(words[7], row("rtc"));
+        assert!(text.contains(
+            "\ngraphics rung 3: drawn and encoded by the processor (/dev/dri/renderD128, i915): \
+             its\\npicture was wrong\n"
+        ));
+        assert_eq!(words[8], row("rtc"));
         assert!(text.ends_with("\nsession 2, supervisor pid 22: it does not answer\n"), "{text}");
-        assert_eq!(text.lines().count(), 10, "{text}");
+        assert_eq!(text.lines().count(), 11, "{text}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(super) fn doctor(values: &Values) -> Result<DoctorConfig, UsageError> {
         relay: values.relay()?,
         workers_dir: values.path(Key::WorkersDir),
         limits: values.guest_limits()?,
+        gpu: values.gpu()?,
     })
 }
 
@@ -64,6 +65,7 @@ pub(super) fn session(
         clipboard: values.clipboard()?,
         fps: values.fps()?,
         bitrate: values.bitrate()?,
+        gpu: values.gpu()?,
         limits: values.guest_limits()?,
         granted: values.switch(Key::Granted)?,
         user: values.optional(Key::User),

@@ -8,6 +8,7 @@
 mod assemble;
 mod changes;
 pub mod file;
+mod gpu_choice;
 mod guest_limits;
 pub mod help;
 pub(crate) mod nearest;
@@ -37,6 +38,7 @@ use lumen_ipc::{
 };
 
 pub use changes::Changes;
+pub use gpu_choice::{BadGpuChoice, GpuChoice};
 pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
 pub use outside::Outside;
 pub use page_tls::{IN_CLEAR, PageTls};
@@ -226,6 +228,8 @@ pub struct SessionConfig {
     pub fps: Fps,
     /// The most bits per second.
     pub bitrate: Kbps,
+    /// Which graphics processor draws.
+    pub gpu: GpuChoice,
     /// How much the app and what it starts may use.
     pub limits: GuestLimits,
     /// Whether a host that had it started says whose it is, on descriptor 0.
@@ -295,6 +299,8 @@ pub struct DoctorConfig {
     pub workers_dir: Option<PathBuf>,
     /// How much the app of a session and what it starts might use.
     pub limits: GuestLimits,
+    /// Which graphics processor would draw.
+    pub gpu: GpuChoice,
 }
 
 /// A session as the command line names it.

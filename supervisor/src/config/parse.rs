@@ -347,6 +347,7 @@ mod tests {
             ("run --trusted-proxy 0.0.0.0/0", "every client"),
             ("run --base-path desk", "begins and ends with a slash"),
             ("run --auth maybe", "token, password or none"),
+            ("run --gpu fast", "auto, off or the absolute path"),
             ("run --pad n64", "switchpro or off"),
             ("run --pad-grace 0", "1 to 3600"),
             ("run --login-idle 12", "such as 90m"),

@@ -80,6 +80,7 @@ mod tests {
             Follow,
             Fps,
             Granted,
+            Gpu,
             Host,
             Json,
             Layout,

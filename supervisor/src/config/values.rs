@@ -17,7 +17,8 @@ use lumen_ipc::{
 };
 
 use super::{
-    GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls, SignIn, UdpListen, UsageError,
+    GpuChoice, GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls, SignIn, UdpListen,
+    UsageError,
     file::{Setting, Settings},
     outside::Outside,
     table::{Command, Key, OptionRow},
@@ -281,6 +282,10 @@ impl Values {
             "fixed" => Ok(ResizePolicy::Fixed),
             _ => Err(self.bad(Key::Resize, "expected follow or fixed")),
         }
+    }
+
+    pub(super) fn gpu(&self) -> Result<GpuChoice, UsageError> {
+        self.parsed(Key::Gpu)
     }
 
     pub(super) fn clipboard(&self) -> Result<ClipboardPolicy, UsageError> {

@@ -5,7 +5,7 @@ mod host;
 mod host_link;
 mod leases;
 
-use std::{io, net::SocketAddr, process};
+use std::{io, net::SocketAddr, process, time::Instant};
 
 use lumen_ipc::{
     message::{
@@ -249,6 +249,13 @@ impl Session {
     }
 
     fn take_in_worker(&mut self, worker: Worker, instance: Instance, event: WorkerEvent) {
+        if worker == Worker::Media {
+            match &event {
+                WorkerEvent::Ended(verdict) => self.stage.graphics.ended(Instant::now(), *verdict),
+                WorkerEvent::Ready(_) => self.stage.graphics.ready(),
+                _ => {}
+            }
+        }
         let ended = matches!(event, WorkerEvent::Ended(_));
         let ready = matches!(event, WorkerEvent::Ready(_));
         match self.crew.take_in(worker, instance, event) {
@@ -269,6 +276,9 @@ impl Session {
             ) if worker == Worker::Rtc && generation == self.host.generation => {
                 // Also if the gateway is accused: it is the host's, which acts on no session's accusation.
                 self.want_signalling();
+            }
+            Some(ToSupervisor::NodeJudged(judgement)) if worker == Worker::Media => {
+                self.stage.graphics.judged(judgement);
             }
             // A report about a replaced pair is ignored.
             Some(ToSupervisor::LinkLost { .. } | ToSupervisor::LinkViolated { .. }) | None => {}
@@ -303,7 +313,16 @@ impl Session {
     /// Carries out the actions of the state machine; `Some` when the session has ended.
     fn carry_out(&mut self) -> Option<Outcome> {
         while let Some(action) = self.crew.machine.poll_action() {
-            let Some(action) = self.crew.carry_out(action, &mut self.stage) else { continue };
+            if matches!(action, Action::Spawn(Worker::Media, _)) {
+                let told = self.stage.graphics.prepare();
+                self.stage.staff.tell_node(told);
+            }
+            let hands_over = action == Action::Start(Worker::Media);
+            let rest = self.crew.carry_out(action, &mut self.stage);
+            if hands_over {
+                self.stage.graphics.handed_over();
+            }
+            let Some(action) = rest else { continue };
             match action {
                 Action::Announce => {
                     self.complete = true;
@@ -395,7 +414,7 @@ impl Session {
             },
             control_group: Some(self.stage.has_group()),
             ended_for_memory: self.starved,
-            graphics: None,
+            graphics: Some(self.stage.graphics.status()),
             workers: self.crew.status(&self.stage, id),
         }
     }

@@ -112,6 +112,21 @@ pub(crate) fn of_session(wanted: Option<&str>, sudo: Option<&str>) -> Result<Cas
     Ok(Cast { users, session, _leases: pool.leases() })
 }
 
+/// The user that a session of the caller would have, to try what it may do. `sudo` is the user who called
+/// sudo. Ends no process.
+pub(crate) fn example_owner(sudo: Option<&str>) -> Result<SessionUser, UserError> {
+    if !Uid::effective().is_root() {
+        return Ok(ordinary(None)?.session);
+    }
+    match sudo.filter(|name| *name != "root") {
+        Some(name) => named(name),
+        None => {
+            let [owner] = Pool::open(Residents::Spare)?.take(Role::Desktop)?;
+            nobody_in_particular(owner)
+        }
+    }
+}
+
 /// Finds the users of a host.
 pub(crate) fn of_host() -> Result<HostCast, UserError> {
     if !Uid::effective().is_root() {

@@ -96,7 +96,7 @@ start_lumen() {
 # takes longer to start than Lumen to answer.
 lumen_workers() {
     as "$lumen_user" lumen status | awk '
-        table && NF && $1 != "session" { print $1, $2, $4 }
+        table && NF && $1 != "session" && $1 != "graphics" { print $1, $2, $4 }
         $1 == "WORKER" { table = 1 }
     '
 }
@@ -202,6 +202,12 @@ start_pad_desktop() {
 # start_player NAME: starts a viewer that has only pads; `play NAME COMMAND...` sends it commands, and its
 # output is in $scratch/NAME. Returns when it may use pads.
 start_player() {
+    start_viewer "$1"
+    hears "$1" '^available 1$'
+}
+
+# start_viewer NAME: the same; returns when it is connected.
+start_viewer() {
     local orders
     mkfifo "$scratch/$1.orders"
     LUMEN_TEST_PATIENCE=$((2 * PATIENCE)) \
@@ -209,7 +215,7 @@ start_player() {
     player_pids[$1]=$!
     exec {orders}>"$scratch/$1.orders"
     player_orders[$1]=$orders
-    hears "$1" '^available 1$'
+    hears "$1" '^connected'
 }
 
 play() {

@@ -24,9 +24,10 @@ use self::finding::{Finding, Verdict};
 use super::output;
 use crate::{
     config::{DoctorConfig, audience},
+    graphics::{NoNode, Node},
     protection::Loss,
     shell::{
-        demo, enclosure, fence, ffi, pads, places, programs,
+        demo, enclosure, fence, ffi, pads, places, programs, render_node,
         run_dir::Surroundings,
         sentence,
         session_group::{self, Possible},
@@ -63,7 +64,7 @@ fn text(findings: &[Finding]) -> String {
 fn examine(config: &DoctorConfig) -> Vec<Finding> {
     let mut findings = vec![kernel(), landlock(), seccomp()];
     findings.extend(fences());
-    findings.extend([limits(), datagrams(), control_groups(config), rendering()]);
+    findings.extend([limits(), datagrams(), control_groups(config), rendering(config)]);
     findings.extend(workers(config));
     findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
     findings.push(certificate::of_page(&config.tls));
@@ -193,19 +194,28 @@ fn control_groups(config: &DoctorConfig) -> Finding {
     }
 }
 
-fn rendering() -> Finding {
-    let nodes: Vec<String> = fs::read_dir("/dev/dri")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.starts_with("renderD"))
-        .collect();
-    let found = match nodes.is_empty() {
-        true => "by the processor (Pixman, x264); there is no render node".to_owned(),
-        false => format!("by the processor (Pixman, x264); {} is not used", nodes.join(", ")),
+/// Looks for the node as a session of this user would. Only media finds out whether its driver draws.
+fn rendering(config: &DoctorConfig) -> Finding {
+    let subject = "rendering";
+    let sudo = std::env::var("SUDO_USER").ok();
+    let user = match users::example_owner(sudo.as_deref()) {
+        Ok(user) => user,
+        Err(error) => return Finding::ok(subject, format!("by the processor: {error}")),
     };
-    Finding::ok("rendering", found)
+    let by_processor = "by the processor (Pixman, x264)";
+    match render_node::choose(&config.gpu, &user) {
+        Ok(Node { path, driver, .. }) => Finding::ok(
+            subject,
+            format!(
+                "media tries {} ({driver}), and `lumen status` shows the outcome; H.264 by the processor",
+                path.display()
+            ),
+        ),
+        Err(NoNode { path: Some(path), reason, .. }) => {
+            Finding::ok(subject, format!("{by_processor}; {}: {reason}", path.display()))
+        }
+        Err(NoNode { reason, .. }) => Finding::ok(subject, format!("{by_processor}: {reason}")),
+    }
 }
 
 fn workers(config: &DoctorConfig) -> Vec<Finding> {

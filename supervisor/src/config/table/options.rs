@@ -30,7 +30,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 46] = [
+pub const OPTIONS: [OptionRow; 47] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -172,6 +172,18 @@ pub const OPTIONS: [OptionRow; 46] = [
         help: "The most frames per second, 1 to 240, and no more than H.264 level 5.2 allows at the \
                desktop's size (64 at 3840x2160); a still screen sends none.",
         commands: SESSION,
+    },
+    OptionRow {
+        key: Key::Gpu,
+        name: "gpu",
+        short: None,
+        environment: "LUMEN_GPU",
+        placeholder: Some("auto|off|NODE"),
+        default: "auto",
+        help: "Which graphics processor draws: the first whose render node the desktop's user may open, \
+               none, or that of a node such as /dev/dri/renderD129. The processor draws where that is not \
+               possible.",
+        commands: SESSION_AND_DOCTOR,
     },
     OptionRow {
         key: Key::Bitrate,

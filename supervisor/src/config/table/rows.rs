@@ -59,6 +59,8 @@ pub enum Key {
     Fps,
     /// Whether a host says whose session it is.
     Granted,
+    /// Which graphics processor draws.
+    Gpu,
     /// Which host a session belongs to.
     Host,
     /// Whether to print JSON.

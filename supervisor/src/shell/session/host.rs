@@ -153,6 +153,9 @@ impl Session {
             Question::Logs { source, after } => Answer::Logs(self.log.page(source, after)),
             Question::Restart { worker } => {
                 info!(%worker, "a restart was requested");
+                if worker == Worker::Media {
+                    self.stage.graphics.retry();
+                }
                 let outcome = self.crew.machine.restart(Instant::now(), worker);
                 Answer::Done(outcome.map_err(|error| Refusal::because(error.to_string())))
             }

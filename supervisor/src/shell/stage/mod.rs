@@ -16,6 +16,7 @@ use std::{
 
 use lumen_ipc::{
     front_door::Listen,
+    graphics::NodeUse,
     message::grants::ToWorker,
     process::{ExitCode, Worker},
     text::Text,
@@ -176,7 +177,8 @@ impl Ground {
         let home = own_home(caller.variable("XDG_RUNTIME_DIR"))?;
         let sudo = caller.variable("SUDO_USER").and_then(|name| name.into_string().ok());
         let cast = users::of_session(user, sudo.as_deref())?;
-        Ok((Self::find(home, cast.users)?, cast))
+        let ground = Self::find(home, cast.users)?;
+        Ok((Self { state: state_directory(caller), ..ground }, cast))
     }
 
     fn find(home: Home, users: Users) -> Result<Self, StageError> {
@@ -247,6 +249,11 @@ impl Staff {
     /// What workers log from their next start on.
     fn set_log(&mut self, log: Text<128>) {
         self.log = log;
+    }
+
+    /// Tells media how to use the render node that it gets at its next start, if it gets one.
+    pub(crate) fn tell_node(&mut self, node: Option<NodeUse>) {
+        plan::tell_node(&mut self.plan, node);
     }
 
     /// Tells rtc where the relay is, from its next start on.

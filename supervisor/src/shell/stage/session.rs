@@ -23,6 +23,7 @@ use super::{
         app::{self, Caller, Surroundings},
         enclosure::Origin,
         granted::Display,
+        graphics::Graphics,
         helpers::{self, HelperLaunch},
         label::Label,
         nameless, pads,
@@ -49,6 +50,8 @@ pub(crate) struct SessionStage {
     /// Whether the desktop stays when its app ends: it does if the user named no app.
     pub(crate) outlives_app: bool,
     helpers: Vec<HelperLaunch>,
+    /// Who draws.
+    pub(crate) graphics: Graphics,
     media: Standing,
     /// Where the media socket comes from.
     origin: Origin,
@@ -119,6 +122,8 @@ impl SessionStage {
         if config.clipboard != ClipboardPolicy::Off {
             helpers.extend(helpers::bridge(&super::directories(directory)?));
         }
+        let graphics =
+            Graphics::find(&config.gpu, &cast.session, (ground.state.as_deref(), label.as_str()));
         let addresses = sockets::addresses();
         let facts = SessionFacts {
             users: cast.users,
@@ -129,6 +134,7 @@ impl SessionStage {
             staff: Staff::new(plan, cast.users, config.log.clone(), directory)?,
             app,
             helpers,
+            graphics,
             outlives_app: config.app == AppChoice::Demo,
             media: Standing::new(media.socket, {
                 let (at, port) = (Rc::clone(&media_at), media.address.port());
@@ -252,6 +258,7 @@ impl Stage for SessionStage {
     fn descriptors(&self, grant: ToWorker) -> Vec<BorrowedFd<'_>> {
         match grant {
             ToWorker::MediaSocket => self.media.get().into_iter().collect(),
+            ToWorker::RenderNode => self.graphics.opened().map(AsFd::as_fd).into_iter().collect(),
             ToWorker::PadDevices => self.pads.iter().map(AsFd::as_fd).collect(),
             ToWorker::WaylandListener => self.wayland.get().into_iter().collect(),
             ToWorker::BridgeClient
@@ -264,7 +271,6 @@ impl Stage for SessionStage {
             | ToWorker::RelaySecret
             | ToWorker::RelaySecured
             | ToWorker::RelayStreams
-            | ToWorker::RenderNode
             | ToWorker::SignallingEnd { .. } => Vec::new(),
         }
     }
