@@ -77,15 +77,14 @@ targets() {
 }
 
 run() {
-    local name=$1 seconds=$2 process=${1%%/*} known found log status=0 folders folder
+    local name=$1 seconds=$2 process=${1%%/*} found log status=0 folders folder
     found=$FOUND/$name
     log=$found.log
     mkdir -p "$found" "$FOUND/failures"
     folders=("$found")
-    for known in seeds corpus; do
-        folder=$(crate "$process")/fuzz/$known/${name#*/}
-        [ ! -d "$folder" ] || folders+=("$folder")
-    done
+    folder=$(crate "$process")/fuzz/seeds/${name#*/}
+    [ ! -d "$folder" ] || folders+=("$folder")
+    folders+=("$(unpacked "$name")")
     LUMEN_FUZZ_TARGET=${name#*/} "$(program "$process")" -max_total_time="$seconds" \
         -print_final_stats=1 -timeout=20 -rss_limit_mb=2048 -reload=0 \
         -artifact_prefix="$FOUND/failures/${name//\//-}-" "${folders[@]}" >"$log" 2>&1 || status=$?
@@ -109,25 +108,47 @@ run() {
     }
 }
 
+# The file that has what fuzzing found to be worth keeping: an input in each line, in hexadecimal.
+corpus() { printf '%s/fuzz/corpus/%s.hex' "$(crate "${1%%/*}")" "${1#*/}"; }
+
+# The corpus as a folder of files, which is what libFuzzer takes.
+unpacked() {
+    local folder=$FOUND/$1.corpus
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    [ ! -f "$(corpus "$1")" ] || FOLDER=$folder perl -ne '
+        chomp;
+        open my $file, ">:raw", "$ENV{FOLDER}/$." or die "$ENV{FOLDER}/$.: $!\n";
+        print $file pack("H*", $_);
+    ' "$(corpus "$1")"
+    printf '%s' "$folder"
+}
+
+# The files of a folder, but for those that the seeds have too, as lines of a corpus: shortest first, so
+# that a renewal changes few lines.
+packed() {
+    perl -e '
+        my ($folder, $seeds) = @ARGV;
+        my $bytes = sub { open my $file, "<:raw", $_[0] or die "$_[0]: $!\n"; local $/; <$file> // "" };
+        my %seed = map { $bytes->($_) => 1 } glob("$seeds/*");
+        my @inputs = grep { length && !$seed{$_} } map { $bytes->($_) } glob("$folder/*");
+        print map { unpack("H*", $_) . "\n" } sort { length $a <=> length $b or $a cmp $b } @inputs;
+    ' "$1" "$2"
+}
+
 keep() {
-    local name=$1 process=${1%%/*} corpus new seeds
-    corpus=$(crate "$process")/fuzz/corpus/${name#*/}
+    local name=$1 process=${1%%/*} new seeds kept
+    kept=$(corpus "$name")
     seeds=$(crate "$process")/fuzz/seeds/${name#*/}
     new=$(mktemp -d)
-    mkdir -p "$corpus" "$FOUND/$name"
-    # Edges only, not how often each is passed: that would keep ten times as many files. What the seeds
-    # cover needs no second file.
+    mkdir -p "${kept%/*}" "$FOUND/$name"
+    # Edges only, not how often each is passed: that would keep ten times as many inputs.
     LUMEN_FUZZ_TARGET=${name#*/} "$(program "$process")" -merge=1 -use_counters=0 -timeout=20 \
-        -artifact_prefix="$FOUND/failures/" "$new" "$seeds" "$corpus" "$FOUND/$name" >/dev/null 2>&1
-    rm -rf "$corpus"
-    mkdir -p "${corpus%/*}"
-    cp -r "$new" "$corpus"
+        -artifact_prefix="$FOUND/failures/" "$new" "$seeds" "$(unpacked "$name")" "$FOUND/$name" >/dev/null 2>&1
+    packed "$new" "$seeds" >"$kept"
     rm -rf "$new"
-    for seed in "$seeds"/*; do
-        find "$corpus" -type f -size "$(stat -c %s "$seed")c" -exec cmp -s {} "$seed" \; -delete
-    done
-    rmdir --ignore-fail-on-non-empty "$corpus"
-    printf '%-30s %s files kept\n' "$name" "$(find "$corpus" -type f 2>/dev/null | wc -l)"
+    [ -s "$kept" ] || rm "$kept"
+    printf '%-30s %s inputs kept\n' "$name" "$(cat "$kept" 2>/dev/null | wc -l)"
 }
 
 case ${1-} in

@@ -18,29 +18,44 @@ const LONGEST: Duration = Duration::from_secs(3);
 /// Longest variation in bytes: what grows at random only gets slower.
 const MOST_BYTES: usize = 4096;
 
-/// Every file of `seeds` and `corpus` in `folder` through its target, and variations of them. There are no seeds
-/// without a target, and no target without seeds.
+/// Every input in `seeds/NAME` and `corpus/NAME.hex` of `folder` through its target, and variations of them. There
+/// are no inputs without a target, and no target without inputs.
 pub(crate) fn run_all(folder: &str, targets: &[Target]) {
     let mut inputs = vec![Vec::new(); targets.len()];
-    for kind in ["seeds", "corpus"] {
-        for (name, path) in entries(&Path::new(folder).join(kind)) {
-            let place = targets.iter().position(|(target, _)| *target == name);
-            let place = place.unwrap_or_else(|| panic!("{} has no target", path.display()));
-            for (name, file) in entries(&path) {
-                let bytes = fs::read(file).expect("readable");
-                run(targets[place], &bytes, &format!("{kind}/{name}"));
-                inputs[place].push(bytes);
-            }
-        }
+    for (name, path) in entries(&Path::new(folder).join("seeds")) {
+        let seeds = entries(&path).into_iter().map(|(_, file)| fs::read(file).expect("readable"));
+        inputs[place_of(targets, &name)].extend(seeds);
+    }
+    for (name, path) in entries(&Path::new(folder).join("corpus")) {
+        let name = name.strip_suffix(".hex").unwrap_or_else(|| panic!("{name} is not hexadecimal"));
+        let lines = fs::read_to_string(&path).expect("readable");
+        inputs[place_of(targets, name)].extend(lines.lines().map(bytes_of));
     }
     for (target, inputs) in targets.iter().zip(inputs) {
         assert!(!inputs.is_empty(), "{} has no seeds", target.0);
+        for bytes in &inputs {
+            run(*target, bytes, &format!("{bytes:02x?}"));
+        }
         let (begun, mut chance) = (Instant::now(), Chance::of(target.0));
         for _ in (0..VARIATIONS).take_while(|_| begun.elapsed() < LONGEST) {
             let bytes = vary(&inputs, &mut chance);
             run(*target, &bytes, &format!("{bytes:02x?}"));
         }
     }
+}
+
+fn place_of(targets: &[Target], name: &str) -> usize {
+    let place = targets.iter().position(|(target, _)| *target == name);
+    place.unwrap_or_else(|| panic!("there are inputs for {name}, which is no target"))
+}
+
+/// The bytes that a line of a corpus has, two digits each.
+fn bytes_of(line: &str) -> Vec<u8> {
+    let byte = |pair: &[u8]| {
+        let digits = std::str::from_utf8(pair).expect("digits");
+        u8::from_str_radix(digits, 16).unwrap_or_else(|_| panic!("{digits} is not a byte"))
+    };
+    line.as_bytes().chunks(2).map(byte).collect()
 }
 
 fn run((name, run): Target, bytes: &[u8], what: &str) {
