@@ -35,6 +35,11 @@ fn lossy(per_mille: u16) -> (Shape, Shape) {
     (down, Shape::default())
 }
 
+fn far_and_lossy(round_trip: u64, per_mille: u16) -> (Shape, Shape) {
+    let ((lossy, _), (far, up)) = (lossy(per_mille), far(round_trip, 0));
+    (Shape { loss: lossy.loss, ..far }, up)
+}
+
 /// Notes what was seen, and says what of it is too bad: too few frames, too long a gap, a new connection.
 fn judge(name: &str, seen: &Seen, fps: f64, gap: Duration) -> Option<String> {
     let said = format!(
@@ -61,6 +66,7 @@ fn page_over_a_lossy_or_far_line_gets_its_frames_on_one_connection() -> Result<(
         ("loss 10 %", lossy(100)),
         ("RTT 20 ms ± 20", far(20, 20)),
         ("RTT 300 ms ± 20", far(300, 20)),
+        ("RTT 300 ms, loss 5 %", far_and_lossy(300, 50)),
     ] {
         watch.line.reshape(down, up);
         let seen = watch.over(SPAN)?;

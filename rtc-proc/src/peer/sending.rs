@@ -18,8 +18,8 @@ use super::{
     media::FrameGate,
     quiet::Activity,
     rate::{
-        CEILING_BPS, Control, End, Kind, Measures, Pacer, Push, Repairs, SentLog, on_wire,
-        transport_sequence,
+        CEILING_BPS, Control, Duplicates, End, Kind, Measures, Pacer, Push, Repairs, SentLog,
+        on_wire, transport_sequence,
     },
     setup::{self, Track},
     stillness::sequence_of,
@@ -64,6 +64,7 @@ pub(super) struct Sending {
     log: SentLog,
     pacer: Pacer,
     repairs: Repairs,
+    duplicates: Duplicates,
     /// A repair of which the machine has not said yet what it repairs.
     unnamed: Option<Datagram>,
     /// The id of the header extension by which the browser reports what it received.
@@ -85,6 +86,7 @@ impl Sending {
             log: SentLog::default(),
             pacer: Pacer::new(now),
             repairs: Repairs::default(),
+            duplicates: Duplicates::new(now),
             unnamed: None,
             feedback_id,
             zero: now,
@@ -130,11 +132,13 @@ impl Sending {
     /// The time from here to the browser and back was measured.
     pub(super) fn on_round_trip(&mut self, round_trip: Duration) {
         self.repairs.on_round_trip(round_trip);
+        self.duplicates.on_round_trip(round_trip);
     }
 
-    /// Whether the last packet of a picture is sent twice.
-    fn repeats_last(&self) -> bool {
-        self.repairs.part() >= REPEATED_LOSS && self.bps() >= REPEATING_BPS
+    /// How many duplicates a packet has at least.
+    fn least_duplicates(&self, packet: &[u8]) -> u32 {
+        let repeats_last = self.repairs.part() >= REPEATED_LOSS && self.bps() >= REPEATING_BPS;
+        u32::from(repeats_last && is_last(packet))
     }
 
     /// How many bytes wait.
@@ -160,7 +164,8 @@ impl Sending {
 
     /// When something that waits may leave, and waking up is worth it.
     pub(super) fn due(&self, now: Instant) -> Option<Instant> {
-        Some(self.pacer.due(self.control.pace())?.max(now + LEAST_WAIT))
+        let dues = [self.pacer.due(self.control.pace()), self.duplicates.due()];
+        Some(dues.into_iter().flatten().min()?.max(now + LEAST_WAIT))
     }
 
     /// Takes a datagram; returns it if it leaves at once.
@@ -185,6 +190,7 @@ impl Sending {
             self.dropped(datagram);
         }
         self.repairs.begin_anew(now);
+        self.duplicates.clear();
     }
 
     fn dropped(&mut self, datagram: &Datagram) {
@@ -195,6 +201,23 @@ impl Sending {
 
     fn sequence(&self, datagram: &Datagram) -> Option<u16> {
         self.feedback_id.and_then(|id| transport_sequence(&datagram.contents, id))
+    }
+
+    /// The path may have changed while a datagram waited.
+    const fn route(&self, datagram: &mut Datagram) {
+        if let Some(path) = self.path {
+            (datagram.source, datagram.destination) = path;
+        }
+    }
+
+    /// A duplicate that leaves. Pictures pay for it. Reports do not tell it from its original, so that what is
+    /// known to arrive is without duplicates: a line that turns out to carry less is sent too little at first.
+    fn pop_duplicate(&mut self, now: Instant) -> Option<Datagram> {
+        let mut duplicate = self.duplicates.pop(now)?;
+        self.route(&mut duplicate);
+        self.pacer.pay(now, self.control.pace(), &duplicate);
+        self.control.on_sent(now, on_wire(&duplicate));
+        Some(duplicate)
     }
 
     fn left(&mut self, now: Instant, datagram: &Datagram) {
@@ -223,15 +246,8 @@ impl Peer {
         self.take_unnamed();
         if kind == Kind::Repair {
             self.sending.unnamed = Some(datagram);
-            return;
-        }
-        let is_repeated =
-            kind == Kind::Picture && is_last(&datagram.contents) && self.sending.repeats_last();
-        // Its number and its key are the same, so what secures the connection lets one of both pass.
-        let again = is_repeated.then(|| datagram.clone());
-        self.push(kind, datagram);
-        if let Some(again) = again {
-            self.push(kind, again);
+        } else {
+            self.push(kind, datagram);
         }
     }
 
@@ -269,10 +285,7 @@ impl Peer {
         self.take_unnamed();
         while let Some(mut datagram) = self.sending.pacer.pop(self.now, self.sending.control.pace())
         {
-            // The path may have changed while it waited.
-            if let Some(path) = self.sending.path {
-                (datagram.source, datagram.destination) = path;
-            }
+            self.sending.route(&mut datagram);
             let mut kinds = self.video.iter().flat_map(Track::payloads);
             let sequence = kinds.find_map(|kind| sequence_of(&datagram.contents, *kind));
             if let Some(sequence) = sequence {
@@ -283,7 +296,12 @@ impl Peer {
                 }
             }
             self.sending.left(self.now, &datagram);
+            let least = self.sending.least_duplicates(&datagram.contents);
+            self.sending.duplicates.on_left(self.now, &datagram, least);
             self.outputs.push_back(Output::Transmit(datagram));
+        }
+        while let Some(duplicate) = self.sending.pop_duplicate(self.now) {
+            self.outputs.push_back(Output::Transmit(duplicate));
         }
     }
 
@@ -310,13 +328,15 @@ impl Peer {
     /// A report of what the browser received.
     pub(super) fn on_raw_packet(&mut self, packet: RawPacket) {
         let RawPacket::RtcpRx(Rtcp::Twcc(report)) = packet else { return };
-        let Sending { control, log, zero, .. } = &mut self.sending;
+        let Sending { control, log, duplicates, zero, .. } = &mut self.sending;
         let report = report.into_iter(*zero, log.last().into());
         let report = report.map(|(number, _, arrived)| {
             (*number, arrived.map(|arrived| arrived.saturating_duration_since(*zero)))
         });
         let fates = log.on_report(report);
+        let before_bps = control.bps();
         control.on_fates(self.now, &fates);
+        duplicates.on_fates(self.now, &fates, before_bps, control.bps());
         let is_hopeless = control.take_hopeless();
         let has_arrived = fates.iter().any(|fate| matches!(fate.end, End::Arrived(_)));
         if has_arrived && self.outage.on_arrival(self.now) {

@@ -3,7 +3,8 @@
 //! - [`SentLog`] joins what was sent with what the browser reports of it.
 //! - [`Control`] judges the reports: it lowers the rate when packets queue up (`measure`) or are lost
 //!   (`losses`), whatever was being sent, and raises it only while there is more to send (`growth`).
-//! - [`Repairs`] says which lost packets are sent again.
+//! - [`Repairs`] says which lost packets are sent again, and [`Duplicates`] which leave more than once so that
+//!   fewer are lost.
 //! - [`Pacer`] lets datagrams leave at that rate, repairs before new pictures.
 //!
 //! The WebRTC implementation has a congestion controller and a pacer of its own. They are not used:
@@ -11,6 +12,7 @@
 //! and take a desktop that sends little for a network that carries little.
 
 mod control;
+mod duplicates;
 mod growth;
 mod history;
 #[cfg(test)]
@@ -23,6 +25,7 @@ mod repairs;
 mod world;
 
 pub use control::{CEILING_BPS, Cause, Control, FLOOR_BPS, Measures};
+pub use duplicates::Duplicates;
 pub use history::{End, Fate, SentLog};
 pub use pacer::{Kind, Pace, Pacer, Push, on_wire, transport_sequence};
 pub use repairs::Repairs;

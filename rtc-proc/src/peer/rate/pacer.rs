@@ -158,7 +158,8 @@ impl Pacer {
         self.bytes
     }
 
-    fn pay(&mut self, now: Instant, pace: Pace, datagram: &Datagram) {
+    /// A datagram leaves, at the expense of what waits.
+    pub fn pay(&mut self, now: Instant, pace: Pace, datagram: &Datagram) {
         self.passed = self.passed.max(now) + pace.time_of(on_wire(datagram));
     }
 }

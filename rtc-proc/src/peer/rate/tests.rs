@@ -122,6 +122,21 @@ fn loss_by_chance_lowers_no_rate() {
 }
 
 #[test]
+fn far_line_that_loses_packets_shows_nearly_all_pictures_in_time() {
+    for (delay, loss) in [(50, 0.02), (50, 0.05), (50, 0.1), (150, 0.02), (150, 0.05)] {
+        let mut line = Line::new(MS * delay, Limit::None);
+        line.loss = loss;
+        let mut world = World::new(line, 1_100_000);
+        world.run(SECOND * 30);
+        let (fps, gap) = world.seen(SECOND * 5);
+        let (late, rate) = (world.late(SECOND * 5), world.control.bps());
+        let case =
+            format!("{loss} lost at {delay} ms: {fps:.1} fps, gap {gap:?}, {late} late, {rate}");
+        assert!(fps >= 28.0 && late <= 0.05 && rate >= MOST * 8 / 10, "{case}");
+    }
+}
+
+#[test]
 fn queue_of_a_second_stays_nearly_empty() {
     for bps in [4_000_000, 1_600_000, 800_000] {
         let limit = Limit::Queued { bps, longest: SECOND };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Control, Kind, Pacer, Push, SentLog,
+    Control, Duplicates, Kind, Pacer, Push, SentLog,
     line::{Limit, Line},
     on_wire,
 };
@@ -25,12 +25,18 @@ type Part = (u32, u16);
 /// Numbers of packets, and when each arrived.
 type Report = Vec<(u64, Option<Duration>)>;
 
+fn part_of(datagram: &Datagram) -> Part {
+    let picture = u32::from_be_bytes(datagram.contents[..4].try_into().expect("four"));
+    (picture, u16::from_be_bytes(datagram.contents[4..6].try_into().expect("two")))
+}
+
 /// Everything between encoder and screen.
 pub(super) struct World {
     pub(super) start: Instant,
     pub(super) now: Instant,
     pub(super) control: Control,
     log: SentLog,
+    duplicates: Duplicates,
     pacer: Pacer,
     pub(super) line: Line,
     pub(super) back: Line,
@@ -45,7 +51,8 @@ pub(super) struct World {
     requests: VecDeque<(Instant, Part)>,
     received: BTreeMap<u64, Duration>,
     reported: u64,
-    numbers: BTreeMap<u64, Part>,
+    /// Of each packet the number with which it left last.
+    numbers: BTreeMap<Part, u64>,
     here: BTreeMap<u32, Vec<u16>>,
     missing: BTreeMap<Part, Instant>,
     shown: Vec<Instant>,
@@ -79,6 +86,7 @@ impl World {
             now: start,
             control: Control::new(start, guess),
             log: SentLog::default(),
+            duplicates: Duplicates::new(start),
             pacer: Pacer::new(start),
             line,
             back,
@@ -171,18 +179,28 @@ impl World {
     fn send(&mut self) {
         while let Some(datagram) = self.pacer.pop(self.now, self.control.pace()) {
             let bytes = on_wire(&datagram);
-            let picture = u32::from_be_bytes(datagram.contents[..4].try_into().expect("four"));
-            let part = u16::from_be_bytes(datagram.contents[4..6].try_into().expect("two"));
+            let (picture, part) = part_of(&datagram);
             self.sequence = self.sequence.wrapping_add(1);
             self.log.on_sent(self.now, self.sequence, bytes);
             self.control.on_sent(self.now, bytes);
             let number = self.log.last();
-            self.numbers.insert(number, (picture, part));
-            self.sent += 1;
-            if let Some(arrival) = self.line.carry(self.now, bytes) {
-                self.passed += 1;
-                self.travelling.push_back((arrival, number, (picture, part)));
-            }
+            self.numbers.insert((picture, part), number);
+            self.duplicates.on_left(self.now, &datagram, 0);
+            self.carry(number, (picture, part), bytes);
+        }
+        while let Some(duplicate) = self.duplicates.pop(self.now) {
+            let (bytes, part) = (on_wire(&duplicate), part_of(&duplicate));
+            self.pacer.pay(self.now, self.control.pace(), &duplicate);
+            self.control.on_sent(self.now, bytes);
+            self.carry(self.numbers[&part], part, bytes);
+        }
+    }
+
+    fn carry(&mut self, number: u64, part: Part, bytes: u64) {
+        self.sent += 1;
+        if let Some(arrival) = self.line.carry(self.now, bytes) {
+            self.passed += 1;
+            self.travelling.push_back((arrival, number, part));
         }
     }
 
@@ -191,7 +209,7 @@ impl World {
             && at <= self.now
         {
             self.travelling.pop_front();
-            self.received.insert(number, at - self.start);
+            self.received.entry(number).or_insert(at - self.start);
             self.missing.remove(&(picture, part));
             if picture >= self.next_shown {
                 let parts = self.here.entry(picture).or_default();
@@ -240,7 +258,10 @@ impl World {
         {
             let (_, report) = self.reports.pop_front().expect("there is one");
             let fates = self.log.on_report(report);
+            let before_bps = self.control.bps();
             self.control.on_fates(self.now, &fates);
+            self.duplicates.on_round_trip(self.line.delay + self.back.delay);
+            self.duplicates.on_fates(self.now, &fates, before_bps, self.control.bps());
             if self.control.take_hopeless() {
                 self.begin_anew();
             }
@@ -256,6 +277,7 @@ impl World {
     /// The next picture is a keyframe, and all before it are of no use.
     fn begin_anew(&mut self) {
         self.pacer.clear(self.now);
+        self.duplicates.clear();
         self.here.clear();
         self.missing.clear();
         self.requests.clear();
@@ -271,6 +293,14 @@ impl World {
         let edges = [vec![from], shown, vec![self.now]].concat();
         let gap = edges.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default();
         (fps, gap)
+    }
+
+    /// The part of the pictures since `from` that came with the next one, or later: the viewer saw a pause.
+    pub(super) fn late(&self, from: Duration) -> f64 {
+        let from = self.start + from;
+        let shown: Vec<_> = self.shown.iter().copied().filter(|at| *at >= from).collect();
+        let late = shown.windows(2).filter(|pair| pair[1] - pair[0] >= MS * 66).count();
+        late as f64 / shown.len().max(1) as f64
     }
 
     /// How old the newest picture is that is shown.
