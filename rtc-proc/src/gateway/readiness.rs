@@ -82,6 +82,7 @@ mod tests {
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
             ended_for_memory: 0,
+            graphics: None,
             workers: states.iter().map(process).collect(),
         }
     }

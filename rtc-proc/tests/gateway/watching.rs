@@ -59,6 +59,7 @@ fn status(media: &str) -> HostStatus {
             app: AppStatus { command: Text::default(), pid: None },
             control_group: None,
             ended_for_memory: 0,
+            graphics: None,
             workers,
         }],
     }
