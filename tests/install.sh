@@ -297,7 +297,7 @@ PYTHON
 # take longer than all that it has to do.
 ensure_tool() {
     local name=$1 version=$2 tools=tests/.artifacts/tools
-    grep -qsF "\"$name $version (" "$tools/.crates.toml" && return
+    [ -x "$tools/bin/$name" ] && grep -qsF "\"$name $version (" "$tools/.crates.toml" && return
     say "building $name $version into $tools"
     CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug \
         --version "$version" --root "$tools" --target-dir "$tools/build" "${@:3}" "$name"

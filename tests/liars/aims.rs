@@ -326,18 +326,20 @@ pub(crate) fn machine() -> Vec<Way> {
     ]
 }
 
-/// The beginning of the first area of a process's memory with these rights.
-fn area(process: Process, rights: &str) -> Result<u64> {
+/// The last byte of a process's stack, which it may read and write from its first moment to its last. Other areas
+/// change their rights while a program is loaded.
+fn stack(process: Process) -> Result<u64> {
     let maps = fs::read_to_string(format!("/proc/{}/maps", process.0))?;
-    let line = maps.lines().find(|line| line.contains(rights));
-    let (from, _) = line.and_then(|line| line.split_once('-')).context("no such area")?;
-    Ok(u64::from_str_radix(from, 16)?)
+    let line = maps.lines().find(|line| line.ends_with("[stack]"));
+    let range = line.and_then(|line| line.split_once(' ')).context("there is no stack")?.0;
+    let (_, end) = range.split_once('-').context("an area has no end")?;
+    Ok(u64::from_str_radix(end, 16)? - 1)
 }
 
 /// Ways into a process's memory and what the kernel tells of it.
 pub(crate) fn memory(process: Process) -> Result<Vec<Way>> {
-    let copied = |kind, number: c_long, rights: &str| -> Result<Way> {
-        let there = [area(process, rights)?, 1].map(u64::to_ne_bytes).concat();
+    let copied = |kind, number: c_long| -> Result<Way> {
+        let there = [stack(process)?, 1].map(u64::to_ne_bytes).concat();
         let (here, there) = (Argument::Part(vec![0]), Argument::Bytes(there));
         let arguments = [word(process.0), here, word(1), there, word(1), word(0)];
         Ok(Way::one(kind, number, arguments))
@@ -347,8 +349,8 @@ pub(crate) fn memory(process: Process) -> Result<Vec<Way>> {
         Way::one(file, c::SYS_openat, [here(), path, word(c::O_RDONLY), word(0)])
     };
     let mut ways = vec![
-        copied("process_vm_readv", c::SYS_process_vm_readv, " r")?,
-        copied("process_vm_writev", c::SYS_process_vm_writev, " rw")?,
+        copied("process_vm_readv", c::SYS_process_vm_readv)?,
+        copied("process_vm_writev", c::SYS_process_vm_writev)?,
     ];
     ways.extend(["mem", "environ", "cmdline", "maps", "fd/1"].iter().map(read));
     Ok(ways)

@@ -158,17 +158,21 @@ fn app_whose_callers_folder_is_gone_starts_at_home() -> Result<()> {
 }
 
 #[test]
-fn app_of_another_user_starts_in_the_callers_folder_only_if_it_may_enter() -> Result<()> {
+fn app_of_another_user_starts_at_home_and_that_of_who_called_sudo_where_it_may_enter() -> Result<()>
+{
     if !as_root() {
         return Ok(());
     }
-    let open = Folder::new("open", 0o755)?;
-    let born = Birth::of(Setup::new().as_root().in_folder(open.path()))?;
-    assert_eq!(born.folder, open.path());
-    drop(born);
-    let closed = folder_of(0)?;
-    let born = Birth::of(Setup::new().as_root().in_folder(closed.path()))?;
-    let user = User::from_name(TEST_USER)?.context(TEST_USER)?;
-    assert_eq!(born.folder, user.dir);
+    let home = User::from_name(TEST_USER)?.context(TEST_USER)?.dir;
+    let (open, closed) = (Folder::new("open", 0o755)?, folder_of(0)?);
+    for (folder, sudo, expected) in [
+        (&open, None, home.as_path()),
+        (&open, Some(TEST_USER), open.path()),
+        (&closed, Some(TEST_USER), home.as_path()),
+    ] {
+        let setup = Setup::new().as_root().in_folder(folder.path());
+        let setup = sudo.into_iter().fold(setup, |setup, user| setup.variable("SUDO_USER", user));
+        assert_eq!(Birth::of(setup)?.folder, expected, "{sudo:?} in {folder:?}");
+    }
     Ok(())
 }

@@ -92,18 +92,7 @@ impl HostStage {
     ) -> Result<Self, StageError> {
         // First of all: while this socket is held, no other host of this name can start.
         let admin = admin(&ground.home.socket(&config.name), sockets.admin)?;
-        if config.auth == AuthMode::None {
-            owners_are_known(&config.front_door.listen)?;
-        }
-        if config.auth == AuthMode::Password && !Uid::effective().is_root() {
-            return Err(StageError::System {
-                what: "PAM for --auth password, which signs in other users; start the host as root",
-                source: io::ErrorKind::PermissionDenied.into(),
-            });
-        }
-        if config.shows_passwords() {
-            return Err(StageError::PasswordsInClear);
-        }
+        can_authenticate(config)?;
         let places: Vec<_> = ground.state.iter().chain([&ground.home.directory]).cloned().collect();
         let certificate =
             Certificate::set(&config.tls, &places, &ground.home.certificate(&config.name))?;
@@ -208,6 +197,23 @@ impl HostStage {
         };
         format!("{site}{}", self.front_door.base)
     }
+}
+
+/// Whether browsers can authenticate as the configuration has it, on this machine and over this line.
+fn can_authenticate(config: &HostConfig) -> Result<(), StageError> {
+    if config.auth == AuthMode::None {
+        owners_are_known(&config.front_door.listen)?;
+    }
+    if config.auth == AuthMode::Password && !Uid::effective().is_root() {
+        return Err(StageError::System {
+            what: "PAM for --auth password, which signs in other users; start the host as root",
+            source: io::ErrorKind::PermissionDenied.into(),
+        });
+    }
+    if config.shows_passwords() {
+        return Err(StageError::PasswordsInClear);
+    }
+    Ok(())
 }
 
 /// The socket for administrators. At root's every user may ask, for their own sessions; who asks is judged by
