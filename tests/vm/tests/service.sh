@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: the package: installed, enabled, a sign-in by password, restarts and an upgrade with a live desktop, removal, purge
+# shows: the package: installed, enabled, sign-ins by password, a desktop that one starts, restarts and an upgrade with a live desktop, removal, purge
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 # shellcheck source=../guest/service.sh
@@ -14,6 +14,9 @@ everything() {
 }
 
 app() { pgrep --uid=alice --exact sleep; }
+apps_of_bob() { pgrep --uid=bob --exact sleep; }
+bobs_logins() { loginctl list-sessions --no-legend | awk '$3 == "bob" { print $1 }'; }
+has_no_login_of_bob() { [ -z "$(bobs_logins)" ]; }
 
 say 'installed: nothing is enabled, and nothing runs'
 echo "alice:$PASSWORD" | chpasswd
@@ -60,6 +63,42 @@ expect 'the answer to an unknown account' "$status $answer" "401 $refused"
 sign_in alice "$PASSWORD"
 expect 'the answer to the right one' "$status" 200
 expect 'whether the log-in opens the desktop' "$(session_status)" 200
+
+say 'an account without a desktop gets one as it signs in: a login session of its own'
+echo "bob:$PASSWORD" | chpasswd
+mv "$scratch/cookies" "$scratch/cookies-of-alice"
+keys_of_alice=$key
+printf 'auth = "password"\napp = "sleep 20000"\n' >/etc/lumen/lumen.toml
+sign_in bob "$PASSWORD"
+expect 'the answer to the account' "$status" 200
+expect 'whether the log-in opens the desktop' "$(session_status)" 200
+wait_until "bob's app runs" apps_of_bob >/dev/null
+wait_until 'the host has both sessions' has_status '2 sessions'
+app_of_bob=$(apps_of_bob)
+expect "the kind of bob's login session" \
+    "$(loginctl show-session --property=Type --property=Class --value "$(bobs_logins)" | xargs)" 'wayland user'
+expect "what confines bob's app" \
+    "$(awk '/^(NoNewPrivs|Seccomp):/ { printf "%s ", $2 }' "/proc/$app_of_bob/status")" '0 0 '
+grep -q "/user-$(id --user bob).slice/" "/proc/$app_of_bob/cgroup" || fail "bob's app is not in bob's slice"
+unit=$(systemctl list-units --plain --no-legend 'lumen-session@*.service' | awk '{ print $1 }')
+programs=$(find "/sys/fs/cgroup$(systemctl show --property=ControlGroup --value "$unit")" -name cgroup.procs \
+    -exec cat {} + | while read -r pid; do
+    [ "$(stat --format=%U "/proc/$pid")" != bob ] || fail "$pid of $unit is bob's own process"
+    basename "$(readlink "/proc/$pid/exe")"
+done | sort | xargs)
+expect "what runs in the desktop's unit" "$programs" 'lumen lumen-compositor lumen-gamepad lumen-media lumen-rtc'
+systemd-analyze security --no-pager "$unit" | tail -n 1
+rm "$scratch/cookies"
+sign_in bob "$PASSWORD"
+expect 'the answer to another browser' "$status" 200
+expect "bob's app" "$(apps_of_bob)" "$app_of_bob"
+lumen sessions
+systemctl stop 'lumen-session@*.service'
+wait_until "bob's login session has ended" has_no_login_of_bob
+wait_until "the host has alice's session only" has_status '1 session'
+! apps_of_bob || fail "bob's app outlives the desktop"
+mv "$scratch/cookies-of-alice" "$scratch/cookies"
+key=$keys_of_alice
 
 say 'restarts: browsers wait, log-ins and desktops stay'
 for _ in 1 2; do
