@@ -24,7 +24,9 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # probe                          package
 BUILD='
 compilers                        build-essential
+command:cmake                    cmake
 command:pkg-config               pkg-config
+module:libpipewire-0.3           libpipewire-0.3-dev
 module:x264                      libx264-dev
 module:pixman-1                  libpixman-1-dev
 module:xkbcommon                 libxkbcommon-dev
@@ -37,8 +39,11 @@ command:dbus-daemon              dbus-daemon
 command:fc-list                  fontconfig
 command:foot                     foot
 command:perl                     perl-base
+command:pipewire                 pipewire
+command:pipewire-pulse           pipewire-pulse
 command:swaybg                   swaybg
 command:waybar                   waybar
+command:wireplumber              wireplumber
 command:wofi                     wofi
 font                             fonts-dejavu-core
 family:Cantarell                 fonts-cantarell
@@ -52,6 +57,10 @@ path:/usr/share/dbus-1/services/org.xfce.Tumbler.Thumbnailer1.service tumbler
 '
 TEST='
 chromium                         chromium
+command:aplay                    alsa-utils
+command:paplay                   pulseaudio-utils
+command:pw-play                  pipewire-bin
+path:/usr/share/alsa/alsa.conf.d/50-pipewire.conf pipewire-alsa
 command:Xwayland                 xwayland
 command:curl                     curl
 command:dbus-send                dbus-bin
@@ -144,7 +153,7 @@ compiles() {
     printf '#include <%s>\n' "$header" | "$compiler" -x "$language" -fsyntax-only - 2>/dev/null
 }
 
-# bindgen, which x264-sys uses, loads libclang at build time. It accepts the file names below, and not
+# bindgen, which x264-sys and libspa-sys use, loads libclang at build time. It accepts the file names below, and not
 # libclang-cpp, the library of the compiler itself, which other packages install.
 has_libclang() {
     find ${LIBCLANG_PATH:+"$LIBCLANG_PATH"} /usr/lib/llvm-*/lib /usr/lib /usr/lib64 /usr/local/lib \
