@@ -4,10 +4,12 @@
 //! Decides process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the RPC links
 //! ([`service`]), reports on a host's state ([`status`]) and lines of the log ([`log`]), how
-//! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), who draws the picture ([`graphics`]), how viewers prove that they
-//! are there ([`lease`]), the format of relay credentials ([`relay`]), the common units ([`units`], [`identity`]) and their relation in H.264
-//! ([`level`]), the encoding and its limits ([`codec`]), the bookkeeping of the packet ring ([`ring`])
-//! and of credit ([`flow`]), and how text of strangers is shown to a person ([`visible`]).
+//! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), who draws the picture
+//! ([`graphics`]), how viewers prove that they are there ([`lease`]), the format of relay credentials
+//! ([`relay`]), the common units ([`units`], [`identity`]) and their relation in H.264 ([`level`]),
+//! what sound is made of ([`sound`]), the encoding and its limits ([`codec`]), the bookkeeping of the
+//! packet ring ([`ring`]) and of credit ([`flow`]), and how text of strangers is shown to a person
+//! ([`visible`]).
 //!
 //! Trusts nobody. Every value that another process can send is a type whose decoder refuses values
 //! out of range, so code that handles a decoded message need not check it again. The one check that
@@ -36,6 +38,7 @@ pub mod process;
 pub mod relay;
 pub mod ring;
 pub mod service;
+pub mod sound;
 pub mod status;
 pub mod text;
 pub mod tls;

@@ -157,6 +157,8 @@ impl OutputId {
 impl StreamId {
     /// The picture of [`OutputId::PRIMARY`].
     pub const VIDEO: Self = Self::MIN;
+    /// The sound of the session.
+    pub const SOUND: Self = Self(1);
 }
 
 impl Fps {
