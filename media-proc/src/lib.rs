@@ -30,6 +30,7 @@
 //! | [`policy`] | this process's confinement |
 //! | [`rate`] | the quantizer, from the bits available |
 //! | [`shell`] | event loop, links, metrics |
+//! | [`sound`] | samples to frames of Opus |
 //! | [`video`] | the encoder |
 
 pub mod convert;
@@ -43,6 +44,7 @@ pub mod pacing;
 pub mod policy;
 pub mod rate;
 pub mod shell;
+pub mod sound;
 pub mod video;
 
 use std::process::ExitCode;

@@ -1,0 +1,12 @@
+//! Encodes what one session's apps play.
+//!
+//! Decides which samples belong to a frame, when that frame was played and whether it is worth sending
+//! ([`packetiser`]), and how it is encoded ([`coder`]).
+//!
+//! | module | is |
+//! |---|---|
+//! | [`coder`] | frames to Opus |
+//! | [`packetiser`] | samples to frames |
+
+pub mod coder;
+pub mod packetiser;
