@@ -30,6 +30,7 @@
 //! | [`policy`] | what the supervisor itself gives up | yes |
 //! | [`protection`] | sentences about the protection that a machine lacks | yes |
 //! | [`pace`] | rate limits | yes |
+//! | [`search`] | when to look again for what may come late | yes |
 //! | [`locale`] | an installed locale with UTF-8 | yes |
 //! | [`lifecycle`] | what is started, reconnected, restarted and ended, and when | yes |
 //! | [`broker`] | token, logins, throttle, whose a connection is, relay credentials, input leases | except for randomness |
@@ -53,4 +54,5 @@ pub mod pace;
 pub mod plan;
 pub mod policy;
 pub mod protection;
+pub mod search;
 mod shell;
