@@ -79,6 +79,15 @@ pub trait Worker: Sized {
     /// Its confinement.
     fn policy(&self) -> Policy;
 
+    /// Starts the threads that it needs besides those of this module, and returns when they run: it can
+    /// start none later. They are bound by the confinement like the main thread.
+    ///
+    /// # Errors
+    /// The error of the thread; ends the process with [`ExitCode::CouldNotConfine`].
+    fn start_threads(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Does its work on the main thread, confined, until it is drained.
     ///
     /// # Errors
@@ -290,6 +299,7 @@ fn prepare<W: Worker>(
     let before = worker.policy();
     let (report, waiting) = confine::confine_in_steps(&before, W::WORKER.binary(), || {
         worker.warm();
+        worker.start_threads()?;
         Ok((WaitingThread::start()?, worker.policy()))
     })
     .map_err(|error| Ended::because(ExitCode::CouldNotConfine, &error))?;
