@@ -3,8 +3,10 @@ import js from '@eslint/js';
 const BROWSER = [
   'AbortController',
   'AbortSignal',
+  'DOMException',
   'DataView',
   'ArrayBuffer',
+  'HTMLAudioElement',
   'HTMLButtonElement',
   'HTMLElement',
   'HTMLFormElement',

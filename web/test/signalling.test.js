@@ -8,6 +8,7 @@ import {
   probeMessage,
   restartMessage,
   startAppMessage,
+  withStereo,
 } from '../src/core/signalling.js';
 
 const HOST = 'candidate:1 1 udp 2113937151 192.0.2.1 50000 typ host';
@@ -81,4 +82,22 @@ test('parseGatewayMessage, anything else, is null', () => {
   for (const text of [...others, undefined, new ArrayBuffer(1)]) {
     assert.equal(parseGatewayMessage(text), null);
   }
+});
+
+test('withStereo, an offer of sound, asks for both channels once', () => {
+  const offer = [
+    'm=audio 9 UDP/TLS/RTP/SAVPF 111 63 9',
+    'a=rtpmap:111 opus/48000/2',
+    'a=fmtp:111 minptime=10;useinbandfec=1',
+    'a=fmtp:63 111/111',
+    '',
+  ].join('\r\n');
+  const both = withStereo(offer);
+  assert.equal(both, offer.replace('useinbandfec=1', 'useinbandfec=1;stereo=1'));
+  assert.equal(withStereo(both), both);
+});
+
+test('withStereo, an offer without Opus, stays as it is', () => {
+  const offer = 'm=audio 9 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n';
+  assert.equal(withStereo(offer), offer);
 });

@@ -130,3 +130,15 @@ function parseObject(text) {
 function isRecord(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+/**
+ * Browsers decode one channel of sound unless their own offer says that they want both
+ * (RFC 7587, section 7.1).
+ * @param {string} sdp of an offer
+ */
+export function withStereo(sdp) {
+  const [, opus] = /^a=rtpmap:(\d+) opus\/48000\/2\r?$/m.exec(sdp) ?? [];
+  if (opus === undefined) return sdp;
+  const format = new RegExp(`^(a=fmtp:${opus} (?!.*\\bstereo=).*?)(\r?)$`, 'm');
+  return sdp.replace(format, '$1;stereo=1$2');
+}

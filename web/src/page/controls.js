@@ -1,5 +1,5 @@
-// What a viewer needs once there is a picture: the input devices, the clipboard, the desktop's
-// cursor, and the connection report.
+// What a viewer needs once there is a picture: the input devices, the clipboard, the desktop's cursor
+// and sound, and the connection report.
 
 import { Gate } from '../core/gate.js';
 import { LocalClipboard } from './clipboard.js';
@@ -12,6 +12,7 @@ import { ReportPanel } from './report.js';
 import { SignIns } from './sign-ins.js';
 import { SignOfLife } from './sign-of-life.js';
 import { SignOut } from './sign-out.js';
+import { Sound } from './sound.js';
 import { Title } from './title.js';
 
 /** @import { InputMessage, OutputMessage } from '../core/input-codec.js' */
@@ -28,6 +29,7 @@ export class Controls {
   #gamepads;
   #life;
   #report;
+  #sound;
   #watch;
   #title = new Title();
 
@@ -85,6 +87,7 @@ export class Controls {
     );
     const signIns = new SignIns(elements, (reason) => viewer.notify(reason));
     this.#report = new ReportPanel(elements, viewer, signIns);
+    this.#sound = new Sound(elements, signal);
     this.#watch = new DecoderWatch(viewer, signal);
     new SignOut(
       elements,
@@ -105,6 +108,11 @@ export class Controls {
   /** Draws the cursor as large as the picture is. */
   rescale() {
     this.#cursor.rescale(this.#viewer.picture.scale);
+  }
+
+  /** @param {MediaStream | null} sound of the desktop whose picture is shown; null if it has none */
+  heard(sound) {
+    this.#sound.show(sound);
   }
 
   /** The connection was lost, together with the state that it reported. */

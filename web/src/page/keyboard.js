@@ -68,7 +68,7 @@ export class Keyboard {
   /** @param {KeyboardEvent} event */
   #down(event) {
     const mine = this.#desktop.isActive() && this.#focused && !document.hidden;
-    if (!mine || evdevKey(event.code) === null) return;
+    if (!mine || isForThePage(event) || evdevKey(event.code) === null) return;
     // For a key that pastes, the browser then fires an event with the text.
     if (isPaste(event, this.#platform) && this.#desktop.wantsPaste()) {
       if (!event.repeat) this.#desktop.pasting();
@@ -84,7 +84,7 @@ export class Keyboard {
     // keys unknown to the desktop, because the modifiers they report are valid, too.
     const active = this.#desktop.isActive();
     this.#tell(this.#held.releaseBy(event), active);
-    if (!active || evdevKey(event.code) === null) return;
+    if (!active || isForThePage(event) || evdevKey(event.code) === null) return;
     event.preventDefault();
     event.stopPropagation();
   }
@@ -96,6 +96,15 @@ export class Keyboard {
   #tell(changes, active) {
     if (active) changes.forEach((change) => this.#desktop.send(change));
   }
+}
+
+/**
+ * Whether a key is for a control of the page that has the focus.
+ * @param {KeyboardEvent} event
+ */
+function isForThePage({ target }) {
+  const element = /** @type {Partial<HTMLElement> | null} */ (target);
+  return Boolean(element?.closest?.('[data-own-keys]'));
 }
 
 /** @returns {Platform} */

@@ -22,6 +22,7 @@ const viewer = new Viewer(
     loginNeeded: (reason) => void loginForm().then((form) => form?.ask(reason)),
     answered: () => void controls(),
     settled: () => void controls().then((loaded) => loaded?.rescale()),
+    heard: (sound) => void controls().then((loaded) => loaded?.heard(sound)),
     disconnected: () => void controls().then((loaded) => loaded?.disconnected()),
     named: (hostname) => void controls().then((loaded) => loaded?.named(hostname)),
     received: (message) => void controls().then((loaded) => loaded?.received(message)),

@@ -1,4 +1,4 @@
-// One peer connection: receives pictures and sends input.
+// One peer connection: receives pictures and sound, and sends input.
 //
 // The offer is sent before any address of this browser is known; addresses follow one by one, as soon
 // as it is known whether there is a relay. The answer contains the desktop's addresses.
@@ -9,6 +9,7 @@
 import { decodeOutput, encodeInput } from '../core/input-codec.js';
 import { Path } from '../core/path.js';
 import { withRoundTrip } from '../core/round-trip.js';
+import { withStereo } from '../core/signalling.js';
 import { log } from '../util/log.js';
 
 /** @import { Counts } from '../core/decoding.js' */
@@ -66,6 +67,7 @@ export class Peer {
   #listeners = new AbortController();
   #handlers;
   #receiver;
+  #sound;
   /** @type {number | null} */
   #shownTime = null;
   #path = new Path();
@@ -83,6 +85,7 @@ export class Peer {
   constructor(handlers) {
     this.#handlers = handlers;
     this.#receiver = this.#addVideo();
+    this.#sound = this.#addSound();
     this.#listenToConnection();
     this.#listenToInput();
     this.#listenToTransfer();
@@ -114,6 +117,12 @@ export class Peer {
     // After ten seconds the browser does not know it any more.
     this.#shownTime = source?.rtpTimestamp ?? this.#shownTime;
     return this.#shownTime;
+  }
+
+  /** The desktop's sound; null if it sends none, or has not answered yet. */
+  get sound() {
+    const { direction, stream } = this.#sound;
+    return direction() === 'recvonly' ? stream : null;
   }
 
   get isReady() {
@@ -165,7 +174,7 @@ export class Peer {
     try {
       this.#configure(paths);
       this.#connection.restartIce();
-      await this.#propose(await this.#connection.createOffer());
+      await this.#propose(await this.#newOffer());
       this.#restartOffered = true;
       this.offerRestartAgain();
     } catch (error) {
@@ -268,6 +277,16 @@ export class Peer {
     );
     if (codecs) transceiver.setCodecPreferences?.(codecs);
     return receiver;
+  }
+
+  /** Sound has a stream of its own, so that the browser delays no picture for it. */
+  #addSound() {
+    const transceiver = this.#connection.addTransceiver('audio', { direction: 'recvonly' });
+    const { receiver } = transceiver;
+    // Only as much delay as the network makes necessary.
+    receiver.jitterBufferTarget = 0;
+    const stream = new MediaStream([receiver.track]);
+    return { stream, direction: () => transceiver.currentDirection };
   }
 
   // Set before the connection exists: a frame that is decoded before the callback is set is lost, and
@@ -384,12 +403,18 @@ export class Peer {
     }
   }
 
+  /** What this page proposes, of the first connection and of each restart. */
+  async #newOffer() {
+    const { type, sdp = '' } = await this.#connection.createOffer();
+    return { type, sdp: withStereo(sdp) };
+  }
+
   /** @param {Promise<Paths>} paths */
   async #makeOffer(paths) {
     try {
-      const offer = await this.#connection.createOffer();
+      const offer = await this.#newOffer();
       // The desktop can begin its answer while this page still waits for the paths.
-      this.#handlers.offer(offer.sdp ?? '');
+      this.#handlers.offer(offer.sdp);
       this.#configure(await paths);
       await this.#propose(offer);
     } catch (error) {

@@ -34,11 +34,13 @@ import { Viewport } from './viewport.js';
  * - `loginNeeded`: nobody is logged in, or the login has ended; with a reason if there is one.
  * - `answered`: the desktop has answered; from here on only the network is waited for.
  * - `settled`: there is a picture, or none for the time being. Reported repeatedly.
+ * - `heard`: there is a picture, and the desktop's sound belongs to it, or it has none.
  * - `disconnected`: there is no connection, or none yet.
  * - `named`: the name of the desktop's machine is known.
  * - `received`: a message that does not concern the viewer itself.
  * - `transferred`: a message about the clipboard; `transferRoom`: the channel has room for more text.
  * @typedef {{ loginNeeded: (reason: string) => void, answered: () => void, settled: () => void,
+ *   heard: (sound: MediaStream | null) => void,
  *   disconnected: () => void, named: (hostname: string) => void,
  *   received: (message: OutputMessage) => void, transferred: (data: ArrayBuffer) => void,
  *   transferRoom: () => void }} ViewerHandlers
@@ -426,6 +428,7 @@ export class Viewer {
     this.#elements.root.dataset['picture'] = 'shown';
     this.handle({ type: 'firstFrame' });
     if (document.hidden) this.#attendance.tellShown();
+    this.#handlers.heard(this.#peer?.sound ?? null);
     if (this.#hostname === '') void this.#checkLogin();
   }
 
