@@ -40,6 +40,8 @@ pub enum LinkName {
     Session,
     /// Gateway ↔ rtc: the WebRTC handshake.
     Signalling,
+    /// Sound → rtc: encoded sound.
+    Sound,
     /// Rtc ↔ compositor: content of any length, such as the clipboard's.
     Transfer,
     /// Rtc → media: what viewers and network want of the stream.
@@ -130,7 +132,7 @@ pub struct Link {
 pub const MAX_DESCRIPTORS: usize = 4;
 
 /// Every link there is.
-pub const TABLE: [Link; 16] = [
+pub const TABLE: [Link; 17] = [
     Link {
         name: LinkName::Control,
         from: End::Supervisor,
@@ -181,6 +183,14 @@ pub const TABLE: [Link; 16] = [
         to: End::Worker(Worker::Media),
         carriage: Carriage::Rpc,
         carries: "what is wanted of a stream, whole each time: watchers, bit rate, keyframes",
+        max_descriptors: 0,
+    },
+    Link {
+        name: LinkName::Sound,
+        from: End::Worker(Worker::Sound),
+        to: End::Worker(Worker::Rtc),
+        carriage: Carriage::Messages,
+        carries: "encoded sound; back: what is wanted of it: listeners, bit rate, loss",
         max_descriptors: 0,
     },
     Link {
@@ -287,6 +297,7 @@ impl LinkName {
             Self::Presence => "presence",
             Self::Session => "session",
             Self::Signalling => "signalling",
+            Self::Sound => "sound",
             Self::Transfer => "transfer",
             Self::Tuning => "tuning",
         }

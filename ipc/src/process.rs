@@ -21,6 +21,8 @@ pub enum Worker {
     Media,
     /// WebRTC of one session.
     Rtc,
+    /// Sound of one session.
+    Sound,
     /// TURN relay of the host.
     Turn,
 }
@@ -39,6 +41,7 @@ impl Worker {
             Self::Gateway => "gateway",
             Self::Media => "media",
             Self::Rtc => "rtc",
+            Self::Sound => "sound",
             Self::Turn => "turn",
         }
     }
@@ -52,6 +55,7 @@ impl Worker {
             Self::Gateway => "lumen-gateway",
             Self::Media => "lumen-media",
             Self::Rtc => "lumen-rtc",
+            Self::Sound => "lumen-sound",
             Self::Turn => "lumen-turn",
         }
     }
@@ -61,7 +65,7 @@ impl Worker {
     pub const fn trust(self) -> Trust {
         match self {
             Self::Compositor => Trust::Apps,
-            Self::Media => Trust::Pictures,
+            Self::Media | Self::Sound => Trust::Pictures,
             Self::Gamepad => Trust::Devices,
             Self::Gateway => Trust::FrontDoor,
             Self::Rtc | Self::Turn => Trust::Network,
@@ -72,7 +76,9 @@ impl Worker {
     #[must_use]
     pub const fn scope(self) -> Scope {
         match self {
-            Self::Compositor | Self::Gamepad | Self::Media | Self::Rtc => Scope::Session,
+            Self::Compositor | Self::Gamepad | Self::Media | Self::Rtc | Self::Sound => {
+                Scope::Session
+            }
             Self::Gateway | Self::Turn => Scope::Host,
         }
     }
@@ -100,7 +106,8 @@ pub enum Trust {
     FrontDoor,
     /// It receives viewers' data through another worker, and games keep their devices without it.
     Devices,
-    /// It receives only from workers, and reads pixels.
+    /// It reads pixels or samples of apps, and receives nothing from viewers but what is wanted of
+    /// them.
     Pictures,
     /// The apps end with it.
     Apps,

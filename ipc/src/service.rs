@@ -19,6 +19,7 @@ use crate::{
     },
     message::{login::Answers, session::TokenDigest, transfer::ClipboardPolicy},
     process::{ProcessId, Worker},
+    sound::SoundKbps,
     text::{Secret, Text},
     tls::{Fingerprint, Tls},
     units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
@@ -169,6 +170,8 @@ pub enum WorkerConfig {
     Media(MediaConfig),
     /// For rtc.
     Rtc(RtcConfig),
+    /// For sound.
+    Sound(SoundConfig),
     /// For turn.
     Turn(TurnConfig),
 }
@@ -183,6 +186,7 @@ impl WorkerConfig {
             Self::Gateway(_) => Worker::Gateway,
             Self::Media(_) => Worker::Media,
             Self::Rtc(_) => Worker::Rtc,
+            Self::Sound(_) => Worker::Sound,
             Self::Turn(_) => Worker::Turn,
         }
     }
@@ -215,6 +219,7 @@ part_of_worker_config!(
     Gateway(GatewayConfig),
     Media(MediaConfig),
     Rtc(RtcConfig),
+    Sound(SoundConfig),
     Turn(TurnConfig)
 );
 
@@ -270,6 +275,15 @@ pub struct RtcConfig {
     pub clipboard: ClipboardPolicy,
     /// Whether the output follows the viewers' windows.
     pub resize: ResizePolicy,
+    /// The highest bit rate of sound; `None` for a session without sound.
+    pub sound: Option<SoundKbps>,
+}
+
+/// Sound's part.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SoundConfig {
+    /// Bit rate until rtc says what the network carries, and the most that is ever used.
+    pub bitrate: SoundKbps,
 }
 
 /// What decides the output's size.

@@ -157,6 +157,7 @@ pub fn host(config: &HostConfig, facts: &HostFacts) -> Vec<WorkerPlan> {
 pub fn session(config: &SessionConfig, facts: &SessionFacts) -> Vec<WorkerPlan> {
     let present = |worker: &Worker| match worker {
         Worker::Gamepad => config.pad.is_some(),
+        Worker::Sound => false,
         other => other.scope() == Scope::Session,
     };
     planned(facts.users, present, |worker| session_worker(worker, config, facts))
@@ -214,6 +215,8 @@ const fn grants(worker: Worker) -> &'static [ToWorker] {
         Worker::Gateway => &[ToWorker::HttpListener, ToWorker::PageCertificate],
         Worker::Media => &[ToWorker::RenderNode],
         Worker::Rtc => &[ToWorker::MediaSocket],
+        // It gets its connection when there is a server.
+        Worker::Sound => &[],
         Worker::Turn => &[
             ToWorker::RelaySecret,
             ToWorker::RelayCertificate,
@@ -271,8 +274,9 @@ fn session_worker(
             relay: None,
             clipboard: config.clipboard,
             resize: config.resize,
+            sound: None,
         }),
-        Worker::Gateway | Worker::Turn => return None,
+        Worker::Gateway | Worker::Sound | Worker::Turn => return None,
     })
 }
 
@@ -401,15 +405,16 @@ mod tests {
     fn links_follow_the_table() {
         let names = |worker| links(worker).map(|link| link.name).collect::<Vec<_>>();
         use LinkName::{
-            Broker, Desktop, Frames, Handover, Input, Packets, Pads, Presence, Signalling,
+            Broker, Desktop, Frames, Handover, Input, Packets, Pads, Presence, Signalling, Sound,
             Transfer, Tuning,
         };
         assert_eq!(names(Worker::Compositor), [Frames, Input, Desktop, Transfer, Presence]);
         assert_eq!(names(Worker::Media), [Frames, Packets, Tuning]);
         assert_eq!(
             names(Worker::Rtc),
-            [Packets, Tuning, Input, Desktop, Transfer, Pads, Signalling]
+            [Packets, Tuning, Sound, Input, Desktop, Transfer, Pads, Signalling]
         );
+        assert_eq!(names(Worker::Sound), [Sound]);
         assert_eq!(names(Worker::Gamepad), [Pads, Presence]);
         assert_eq!(names(Worker::Gateway), [Broker, Handover, Signalling]);
         assert_eq!(names(Worker::Turn), [Handover]);

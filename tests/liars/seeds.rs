@@ -42,6 +42,8 @@ pub(crate) fn spoken_by(worker: Worker, link: LinkName) -> Result<Vec<Vec<u8>>> 
         (Worker::Rtc, LinkName::Transfer) => of("transfer_to_compositor"),
         (Worker::Rtc, LinkName::Pads) => of("pads_to_gamepad"),
         (Worker::Rtc, LinkName::Signalling) => of("signalling_to_gateway"),
+        (Worker::Rtc, LinkName::Sound) => of("sound_to_sound"),
+        (Worker::Sound, LinkName::Sound) => of("sound_to_rtc"),
         (Worker::Gamepad, LinkName::Pads) => of("pads_to_rtc"),
         (Worker::Gateway, LinkName::Signalling) => of("signalling_to_rtc"),
         (Worker::Gateway, LinkName::Handover) => of("handover_to_turn"),

@@ -79,6 +79,8 @@ fn standing_sockets(worker: Worker) -> usize {
     let outside = match worker {
         Worker::Compositor | Worker::Gateway | Worker::Rtc => 1,
         Worker::Gamepad | Worker::Media => 0,
+        // Its connection to the sound server, and both ends of the one that leads nowhere.
+        Worker::Sound => 3,
         // On loopback, where the tests' desktops are: UDP and TCP for each IP version, and the
         // socket pair of tokio's signal feature, which is never written to.
         Worker::Turn => 2 * loopback_addresses() + SIGNAL_PAIR,
@@ -101,6 +103,6 @@ fn served_connections(worker: Worker) -> usize {
     match worker {
         Worker::Compositor => 2 * (1 + 2),
         Worker::Gateway => 1,
-        Worker::Gamepad | Worker::Media | Worker::Rtc | Worker::Turn => 0,
+        Worker::Gamepad | Worker::Media | Worker::Rtc | Worker::Sound | Worker::Turn => 0,
     }
 }

@@ -11,7 +11,7 @@ use lumen_ipc::{
     link::MAX_DESCRIPTORS,
     message::{
         desktop, frames, grants, handover, input, login, packets, pads, presence, session,
-        signalling, transfer,
+        signalling, sound, transfer,
     },
     service,
 };
@@ -47,6 +47,8 @@ pub const DECODERS: &[Decoder] = &[
     ("session_to_session", message::<session::ToSession>),
     ("signalling_to_gateway", message::<signalling::ToGateway>),
     ("signalling_to_rtc", message::<signalling::ToRtc>),
+    ("sound_to_rtc", message::<sound::ToRtc>),
+    ("sound_to_sound", message::<sound::ToSound>),
     ("transfer_to_compositor", message::<transfer::ToCompositor>),
     ("transfer_to_rtc", message::<transfer::ToRtc>),
 ];

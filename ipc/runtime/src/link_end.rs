@@ -33,8 +33,8 @@ use crate::{
 pub struct Reports(Option<mpsc::UnboundedSender<ToSupervisor>>);
 
 impl Reports {
-    /// A sender and its receiver. The queue is bounded only by the number of granted ends, each of
-    /// which makes one report.
+    /// A sender and its receiver. The queue is bounded only by the number of granted ends and
+    /// connections, each of which makes one report.
     #[must_use]
     pub fn new() -> (Self, mpsc::UnboundedReceiver<ToSupervisor>) {
         let (sender, receiver) = mpsc::unbounded_channel();

@@ -64,6 +64,8 @@ pub enum ToWorker {
         /// The number of the pair among those of the link.
         generation: Generation,
     },
+    /// Sound: a connection to the session's sound server. Replaces the one it had.
+    SoundServer,
     /// Compositor: the bound and listening Wayland socket.
     WaylandListener,
 }
@@ -99,6 +101,8 @@ pub enum ToSupervisor {
         /// Why.
         reason: LossReason,
     },
+    /// Sound: it has no connection to the sound server.
+    SoundServerWanted,
     /// Gateway: the rtc of a session broke the contract, and the gateway has closed its end.
     SignallingViolated {
         /// The session of that rtc.

@@ -14,4 +14,5 @@ pub mod pads;
 pub mod presence;
 pub mod session;
 pub mod signalling;
+pub mod sound;
 pub mod transfer;

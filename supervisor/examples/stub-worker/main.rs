@@ -47,6 +47,7 @@ fn main() -> ProcessExitCode {
         Some(3) => bootstrap::run::<Stub<3>>(),
         Some(4) => bootstrap::run::<Stub<4>>(),
         Some(5) => bootstrap::run::<Stub<5>>(),
+        Some(6) => bootstrap::run::<Stub<6>>(),
         Some(_) | None => ProcessExitCode::from(ExitCode::NotSupervised),
     }
 }

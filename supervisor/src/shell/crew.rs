@@ -182,7 +182,8 @@ fn word(by: Worker, said: &ToSupervisor) -> Option<Word> {
         | ToSupervisor::LinkViolated { link: LinkName::Signalling, .. }
         | ToSupervisor::NodeJudged(_)
         | ToSupervisor::SignallingLost { .. }
-        | ToSupervisor::SignallingViolated { .. } => return None,
+        | ToSupervisor::SignallingViolated { .. }
+        | ToSupervisor::SoundServerWanted => return None,
         ToSupervisor::LinkLost { link, generation, reason } => {
             (link, generation, Complaint::Lost(reason))
         }

@@ -38,6 +38,7 @@ pub struct Supervision {
     events: Events,
     shared: Arc<Shared>,
     handle: Handle,
+    reports: Reports,
 }
 
 /// An event from the supervisor.
@@ -81,6 +82,11 @@ impl Supervision {
     /// Sets the summary that `lumen status` shows for this worker; cut at 256 bytes.
     pub fn set_summary(&self, text: impl Into<String>) {
         self.shared.summarise(Text::truncated(text));
+    }
+
+    /// Asks for the connection to the sound server that this worker does not have.
+    pub fn want_sound_server(&self) {
+        self.reports.send(ToSupervisor::SoundServerWanted);
     }
 
     /// Converts it for a main thread that runs on tokio; call it inside that runtime.
@@ -306,7 +312,8 @@ impl WaitingThread {
         let shared = control.shared();
         shared.serve(registry, events.clone());
         let handle = control.runtime().handle().clone();
-        let supervision = Supervision { events: events.clone(), shared, handle };
+        let supervision =
+            Supervision { events: events.clone(), shared, handle, reports: reports.clone() };
         let (stop, stopped) = oneshot::channel::<()>();
         let task: Task = Box::new(move || {
             control.runtime().block_on(async {

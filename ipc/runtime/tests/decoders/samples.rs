@@ -31,7 +31,7 @@ use lumen_ipc::{
         pads::{self, PadAction, PadReport},
         presence,
         session::{self, SessionHash, SessionName, TokenDigest},
-        signalling,
+        signalling, sound,
     },
     process::Worker,
     ring::{RingCapacity, RingSpan},
@@ -40,11 +40,12 @@ use lumen_ipc::{
         ControlResponse, Refusal, RelayCredentials, RelayPair, SessionStatus, TuningRequest,
         TuningResponse,
     },
+    sound::{Percent, SamplePosition, SoundFormat, SoundKbps, SoundPayload},
     text::{Secret, Text},
     tls::Fingerprint,
     units::{
-        ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, OutputId, OutputSize, PadIndex,
-        PeerId, Scale, SessionId, StreamId,
+        ButtonCode, FrameSequence, FrameSize, Kbps, KeyCode, MonotonicMicros, OutputId, OutputSize,
+        PadIndex, PeerId, Scale, SessionId, StreamId,
     },
     video::{VideoFormat, VideoFormats},
 };
@@ -83,6 +84,8 @@ pub(crate) fn samples() -> Vec<(&'static str, usize, Vec<u8>)> {
     add("session_to_session", encode_all(&session_back_samples()));
     add("signalling_to_gateway", encode_all(&signalling_back_samples()));
     add("signalling_to_rtc", encode_all(&signalling_samples()));
+    add("sound_to_rtc", encode_all(&[sound_sample()]));
+    add("sound_to_sound", encode_all(&[sound_back_sample()]));
     add("transfer_to_compositor", encode_all(&transfer_samples()));
     add("transfer_to_rtc", encode_all(&transfer_back_samples()));
     add("rpc_admin", admin_samples());
@@ -181,6 +184,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::RelayDatagrams,
         grants::ToWorker::RenderNode,
         grants::ToWorker::SignallingEnd { session: SessionId(300), generation: Generation(300) },
+        grants::ToWorker::SoundServer,
         grants::ToWorker::WaylandListener,
     ]
 }
@@ -201,10 +205,27 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
             generation,
             reason: grants::LossReason::Full,
         },
+        grants::ToSupervisor::SoundServerWanted,
         grants::ToSupervisor::SignallingViolated { session, generation },
         grants::ToSupervisor::NodeJudged(Judgement::Draws { renderer: Text::truncated("Mesa") }),
         grants::ToSupervisor::NodeJudged(Judgement::Declines { reason: Text::truncated("none") }),
     ]
+}
+
+fn sound_sample() -> sound::ToRtc {
+    sound::ToRtc {
+        stream: StreamId::SOUND,
+        format: SoundFormat::OpusStereo,
+        position: SamplePosition(48_000_000),
+        captured: MonotonicMicros(1_000_000_000),
+        begins: true,
+        payload: SoundPayload::new(vec![0xfc, 0xff, 0xfe]).expect("short"),
+    }
+}
+
+fn sound_back_sample() -> sound::ToSound {
+    let (bitrate, loss) = (SoundKbps::MAX, Percent::clamped(5));
+    sound::ToSound { stream: StreamId::SOUND, listeners: 2, bitrate, loss }
 }
 
 fn relay_credentials() -> RelayCredentials {

@@ -295,6 +295,7 @@ impl Stage for HostStage {
             | ToWorker::PadDevices
             | ToWorker::RenderNode
             | ToWorker::SignallingEnd { .. }
+            | ToWorker::SoundServer
             | ToWorker::WaylandListener => Vec::new(),
         }
     }

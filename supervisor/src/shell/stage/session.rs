@@ -271,7 +271,8 @@ impl Stage for SessionStage {
             | ToWorker::RelaySecret
             | ToWorker::RelaySecured
             | ToWorker::RelayStreams
-            | ToWorker::SignallingEnd { .. } => Vec::new(),
+            | ToWorker::SignallingEnd { .. }
+            | ToWorker::SoundServer => Vec::new(),
         }
     }
 
