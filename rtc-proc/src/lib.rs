@@ -5,7 +5,8 @@
 //! # `lumen-rtc`
 //!
 //! Decides which peers exist ([`peers`]), what each of them may send and receives ([`peer`]), when
-//! media must make a keyframe and which bit rate it may use ([`demand`]), in which order viewers'
+//! media must make a keyframe and which bit rate it may use ([`demand`]), what is wanted of the sound
+//! worker ([`sound`]), in which order viewers'
 //! input reaches the compositor ([`outbox`]) and the gamepad worker ([`pad_outbox`]), who receives
 //! whose clipboard ([`clipboard`]), and which datagrams the kernel may segment ([`segmentation`]).
 //!
@@ -38,3 +39,4 @@ pub mod relay;
 pub mod ring;
 pub mod segmentation;
 pub mod shell;
+pub mod sound;

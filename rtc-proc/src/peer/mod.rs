@@ -3,7 +3,7 @@
 //! socket nor clock.
 //!
 //! Decides the negotiated codec and extensions ([`setup`]), which pictures the peer gets
-//! ([`media`]), what its data-channel messages mean and whether they count ([`channel`],
+//! ([`media`], `sound`), what its data-channel messages mean and whether they count ([`channel`],
 //! [`decode`], [`transfer`]), what the page is told about pictures ([`sent`]), how fast it is sent
 //! to ([`rate`]), whether its line failed ([`outage`]), and when its timers may wait ([`quiet`]);
 //! `sending` acts on the last three.
@@ -39,6 +39,7 @@ pub mod rate;
 mod sending;
 pub mod sent;
 pub mod setup;
+mod sound;
 pub mod stillness;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ use sending::Sending;
 use sent::SentPictures;
 use setup::Track;
 pub use setup::{BadOffer, Setup};
+use sound::SoundTrack;
 use stillness::Stillness;
 pub use traffic::{Datagram, Ending, Input, Output, PeerEvent};
 
@@ -79,6 +81,7 @@ pub struct Peer {
     pads: Option<ChannelId>,
     bulk: Bulk,
     video: Option<Track>,
+    sound: Option<SoundTrack>,
     gate: FrameGate,
     sending: Sending,
     activity: Activity,
@@ -122,6 +125,7 @@ impl Peer {
             pads: None,
             bulk: Bulk::default(),
             video: None,
+            sound: None,
             gate: FrameGate::AwaitingKeyframe,
             sending: Sending::new(now, setup.encoder_bps(), setup::feedback_id(&answer)),
             activity: Activity::Busy { last: now },
@@ -200,6 +204,7 @@ impl Peer {
             Input::Refused(alert) if !self.connected => self.end(Ending::Unsecured(alert)),
             Input::Refused(_) => {}
             Input::RelayedAddress(relayed) => self.move_relayed(relayed),
+            Input::Sound(frame) => self.write_sound(frame),
             Input::Video(frame) => self.write_frame(frame),
             Input::VideoInterrupted => self.gate.interrupt(),
             Input::Timeout => self.advance(),
@@ -436,11 +441,15 @@ impl Peer {
                 self.video = setup::track(&mut self.rtc, media.mid);
                 setup::repair_without_limit(&mut self.rtc, media.mid);
             }
+            Event::MediaAdded(media) if media.kind == MediaKind::Audio && self.sound.is_none() => {
+                self.add_sound(media.mid);
+            }
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
             Event::KeyframeRequest(_) if self.sending.is_sending_keyframe(self.now) => {}
             Event::KeyframeRequest(_) if self.stillness.excuses(self.now) => {}
             Event::KeyframeRequest(_) => self.emit(PeerEvent::Said(Said::KeyframeWanted)),
+            Event::MediaEgressStats(stats) if self.on_sound_report(&stats) => {}
             Event::MediaEgressStats(stats) => {
                 if let Some(round_trip) = stats.rtt {
                     self.sending.on_round_trip(round_trip);

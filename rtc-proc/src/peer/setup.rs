@@ -80,6 +80,8 @@ pub struct Setup {
     /// Our addresses at the time when peers joined that still exist, the oldest first.
     former: Vec<SocketAddr>,
     encoder: Kbps,
+    /// Whether a browser that asks for sound is offered it.
+    sound: bool,
 }
 
 /// Most former addresses that are kept: far more than a machine has during one connection.
@@ -111,7 +113,12 @@ impl Setup {
     ) -> Result<Self, NoCertificate> {
         let provider = Arc::new(provider);
         let certificate = provider.dtls_provider.generate_certificate().ok_or(NoCertificate)?;
-        Ok(Self { provider, certificate, candidates, former: Vec::new(), encoder })
+        Ok(Self { provider, certificate, candidates, former: Vec::new(), encoder, sound: false })
+    }
+
+    /// Offers sound to browsers from now on.
+    pub const fn offer_sound(&mut self) {
+        self.sound = true;
     }
 
     /// The encoder's highest bit rate, in bit/s.
@@ -170,11 +177,14 @@ impl Setup {
             // For the browser's reports on what it received, by which `rate` decides.
             .enable_raw_packets(true)
             .set_rtcp_report_interval_video(REPORT_INTERVAL)
+            .set_rtcp_report_interval_audio(REPORT_INTERVAL)
             // For how far it received.
             .set_stats_interval(Some(STATISTICS_INTERVAL))
             .set_send_buffer_video(RESEND_PACKETS)
             .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
         let codecs = config.codec_config();
+        // Without it the section for sound is refused.
+        codecs.enable_opus(self.sound, false);
         for format in VideoFormat::ALL {
             match format {
                 VideoFormat::H264ConstrainedBaseline => {

@@ -11,6 +11,7 @@ use super::{
     media::VideoFrame,
     transfer::PageSays,
 };
+use crate::sound::SoundFrame;
 
 /// An input of a peer.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub enum Input<'a> {
     RelayedAddress(Option<SocketAddr>),
     /// A picture.
     Video(&'a VideoFrame),
+    /// A frame of sound.
+    Sound(&'a SoundFrame),
     /// Later pictures do not refer to earlier ones: wait for a keyframe.
     VideoInterrupted,
     /// A deadline has passed.

@@ -27,6 +27,8 @@ pub(crate) struct Viewer {
     pub(crate) transfer: ChannelId,
     pub(crate) connected: bool,
     pub(crate) frames: Vec<Vec<u8>>,
+    /// The frames of sound.
+    pub(crate) sounds: Vec<Vec<u8>>,
     pub(crate) messages: Vec<Vec<u8>>,
     /// The messages of the `transfer` channel.
     pub(crate) transfers: Vec<Vec<u8>>,
@@ -40,13 +42,26 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// A viewer at `address` and its offer.
     pub(crate) fn new(now: Instant, address: SocketAddr) -> (Self, String) {
+        Self::offering(now, address, false)
+    }
+
+    /// A viewer that asks for sound, too.
+    pub(crate) fn listening(now: Instant, address: SocketAddr) -> (Self, String) {
+        Self::offering(now, address, true)
+    }
+
+    fn offering(now: Instant, address: SocketAddr, sound: bool) -> (Self, String) {
         let mut config = RtcConfig::new().clear_codecs().set_reordering_size_video(2000);
         config.codec_config().add_h264(102.into(), Some(103.into()), true, 0x42_e0_1f);
         config.codec_config().add_h264(104.into(), Some(105.into()), false, 0x42_e0_1f);
+        config.codec_config().enable_opus(true, false);
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
         let mut api = rtc.sdp_api();
         let mid = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        if sound {
+            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        }
         let input = api.add_channel("input".to_owned());
         let motion = api.add_channel_with_config(ChannelConfig {
             label: "motion".to_owned(),
@@ -70,6 +85,7 @@ impl Viewer {
             transfer,
             connected: false,
             frames: Vec::new(),
+            sounds: Vec::new(),
             messages: Vec::new(),
             transfers: Vec::new(),
             open_channels: 0,
@@ -151,7 +167,10 @@ impl Viewer {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Connected => self.connected = true,
-            Event::MediaData(data) => self.frames.push(data.data.to_vec()),
+            Event::MediaData(data) if Some(data.mid) == self.mid => {
+                self.frames.push(data.data.to_vec());
+            }
+            Event::MediaData(data) => self.sounds.push(data.data.to_vec()),
             Event::ChannelOpen(..) => self.open_channels += 1,
             Event::ChannelData(data) if data.id == self.transfer => {
                 self.transfers.push(data.data);

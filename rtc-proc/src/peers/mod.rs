@@ -31,6 +31,7 @@ use lumen_ipc::{
         packets::FrameStamps,
         pads::ToGamepad,
         signalling::ToGateway,
+        sound::ToSound,
         transfer::{self, ClipboardPolicy},
     },
     service::ResizePolicy,
@@ -48,6 +49,7 @@ use crate::{
         media::VideoFrame, rate::FLOOR_BPS,
     },
     relay::Relay,
+    sound::SoundWanted,
 };
 
 mod clipboard;
@@ -61,6 +63,7 @@ mod pads;
 mod relayed;
 mod signalling;
 mod sizes;
+mod sound;
 #[cfg(test)]
 mod tests;
 
@@ -91,6 +94,8 @@ pub enum Output {
     },
     /// Record that the last packet of a frame was sent to one peer.
     FrameSent(FrameStamps),
+    /// Tell the sound worker the new demand.
+    SoundDemand(ToSound),
     /// Send to the gateway.
     ToGateway(ToGateway),
     /// Send to the compositor.
@@ -123,6 +128,8 @@ pub struct Peers {
     working: Option<PeerId>,
     wanted: Wanted,
     clipboard: Clipboard,
+    /// `None` where the session has no sound.
+    sound: Option<SoundWanted>,
     outputs: VecDeque<Output>,
 }
 
@@ -183,13 +190,16 @@ impl Peers {
             working: None,
             wanted: Wanted::new(Kbps::clamped(FLOOR_BPS / 1000), encoder),
             clipboard: Clipboard::new(clipboard),
+            sound: None,
             outputs: VecDeque::new(),
         }
     }
 
     /// The next output, oldest first.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front().or_else(|| self.wanted.news().map(Output::Demand))
+        let Self { outputs, wanted, sound, .. } = self;
+        let sound = || sound.as_mut()?.news().map(Output::SoundDemand);
+        outputs.pop_front().or_else(|| wanted.news().map(Output::Demand)).or_else(sound)
     }
 
     /// When to call [`Peers::timeout`].
@@ -420,5 +430,6 @@ impl Peers {
         };
         wanted.watched(now, connected.clone().map(network));
         wanted.choose(|format| connected.clone().filter(|(_, peer)| peer.takes(format)).count());
+        self.refresh_sound(now);
     }
 }

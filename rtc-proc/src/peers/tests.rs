@@ -15,6 +15,7 @@ use lumen_ipc::{
         packets::FrameStamps,
         pads::{PadAction, PadReport, ToGamepad},
         signalling::{ToGateway, ToRtc},
+        sound::ToSound,
         transfer::{self, ClipboardPolicy},
     },
     service::{RelayCredentials, ResizePolicy},
@@ -37,6 +38,7 @@ mod relayed;
 mod shown;
 mod signalling;
 mod sizes;
+mod sound;
 
 const SERVER: &str = "10.0.0.1:5000";
 const RELAY: &str = "10.0.0.1:3478";
@@ -64,6 +66,8 @@ pub(super) struct House {
     input: Vec<ToCompositor>,
     pads: Vec<ToGamepad>,
     pub(super) transfer: Vec<transfer::ToCompositor>,
+    /// What was asked of the sound worker.
+    sound: Vec<ToSound>,
     keyframes: u64,
     watchers: u16,
     size: Option<OutputSize>,
@@ -96,6 +100,7 @@ impl House {
             input: Vec::new(),
             pads: Vec::new(),
             transfer: Vec::new(),
+            sound: Vec::new(),
             keyframes: 0,
             watchers: 0,
             size: None,
@@ -111,9 +116,18 @@ impl House {
 
     /// A viewer joins as the gateway's number `name`; returns its index.
     pub(super) fn join(&mut self, name: u64, rights: Rights) -> usize {
+        self.admit(name, rights, Viewer::new)
+    }
+
+    fn admit(
+        &mut self,
+        name: u64,
+        rights: Rights,
+        make: impl FnOnce(Instant, SocketAddr) -> (Viewer, String),
+    ) -> usize {
         let port = 6000 + self.viewers.len();
         let at = address(&format!("10.0.0.2:{port}"));
-        let (mut viewer, offer) = Viewer::new(self.now, at);
+        let (mut viewer, offer) = make(self.now, at);
         let peer = PeerId(name);
         self.signal(ToRtc::PeerJoined { peer, login: login(rights), relay: None });
         self.signal(ToRtc::OfferMade { peer, sdp: Text::new(offer).expect("short") });
@@ -169,6 +183,7 @@ impl House {
                     (self.keyframes, self.watchers) = (demand.keyframes, demand.watchers);
                     (self.size, self.format) = (demand.size, demand.format);
                 }
+                Output::SoundDemand(demand) => self.sound.push(demand),
                 Output::Ended { .. } | Output::FrameSent(_) => {}
             }
         }

@@ -11,6 +11,7 @@ mod links;
 mod pads;
 mod reading;
 mod socket;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -50,6 +51,7 @@ use self::{
     links::{Over, Packets, Signalling, send},
     pads::Pads,
     socket::MediaSocket,
+    sound::Sound,
     transfer::Transfer,
     tuning::Tuning,
 };
@@ -58,6 +60,7 @@ use crate::{
     peer::{Datagram, Ending, Setup, encode::DesktopState, media::RtpClock},
     peers::{Output, Peers},
     policy,
+    sound::SoundClock,
 };
 
 type InputEnd = LinkEnd<input::ToRtc, input::ToCompositor>;
@@ -65,6 +68,8 @@ type DesktopEnd = LinkEnd<desktop::ToRtc, desktop::ToCompositor>;
 
 /// Pictures read per wake-up, so that datagrams are not starved.
 const MAX_PICTURES: usize = 8;
+/// Frames of sound read per wake-up: half a second.
+const MAX_SOUND: usize = 50;
 /// Statements and signalling messages read per wake-up.
 const MAX_MESSAGES: usize = 64;
 
@@ -80,8 +85,10 @@ pub struct Rtc {
     tuning_link: Option<(OwnedFd, LinkGuard)>,
     outbox: Outbox,
     pads: Pads,
+    sound: Sound,
     transfer: Transfer,
     clock: RtpClock,
+    sound_clock: SoundClock,
     anchor: Anchor,
     newest_commit: MonotonicMicros,
     figures: Figures,
@@ -101,10 +108,14 @@ impl Worker for Rtc {
         // randomness here, before confinement.
         let setup = Setup::new(config.candidates, config.bitrate)
             .map_err(|error| StartError::caused("cannot make a DTLS certificate", error))?;
-        let RtcConfig { bitrate, relay, clipboard, resize, .. } = config;
+        let RtcConfig { bitrate, relay, clipboard, resize, sound, .. } = config;
+        let peers = Peers::new(setup, bitrate, relay, clipboard, resize);
         let mut rtc = Self {
             socket,
-            peers: Peers::new(setup, bitrate, relay, clipboard, resize),
+            peers: match sound {
+                Some(most) => peers.with_sound(most),
+                None => peers,
+            },
             packets: None,
             input: None,
             desktop: None,
@@ -112,8 +123,10 @@ impl Worker for Rtc {
             tuning_link: None,
             outbox: Outbox::default(),
             pads: Pads::default(),
+            sound: Sound::default(),
             transfer: Transfer::default(),
             clock: RtpClock::default(),
+            sound_clock: SoundClock::default(),
             anchor: Anchor::new(),
             newest_commit: MonotonicMicros::default(),
             figures: Figures::new(),
@@ -189,6 +202,9 @@ impl Rtc {
                 self.pads.attach(grant)?;
                 self.peers.pads_replaced();
             }
+            ToWorker::LinkEnd { link: LinkName::Sound, .. } => {
+                self.sound.attach(grant, self.peers.sound_demand())?;
+            }
             ToWorker::LinkEnd { link: LinkName::Transfer, .. } => {
                 self.transfer.attach(grant)?;
                 self.peers.transfer_replaced(Instant::now());
@@ -217,6 +233,7 @@ impl Rtc {
             (Source::Input, self.input.as_ref().map(AsFd::as_fd), self.outbox.front().is_some()),
             (Source::Desktop, self.desktop.as_ref().map(AsFd::as_fd), false),
             (Source::Pads, self.pads.descriptor(), self.pads.wants_to_send()),
+            (Source::Sound, self.sound.descriptor(), self.sound.wants_to_send()),
             (Source::Transfer, self.transfer.descriptor(), self.transfer.wants_to_send()),
             (
                 Source::Signalling,
@@ -283,6 +300,7 @@ impl Rtc {
                     }
                 }
                 Output::Transfer(message) => self.transfer.push(message),
+                Output::SoundDemand(demand) => self.sound.tell(demand),
                 Output::ToGateway(message) => {
                     let result = self.signalling.as_mut().map_or(Ok(()), |it| it.push(message));
                     self.keep(LinkName::Signalling, now, result);
@@ -300,6 +318,8 @@ impl Rtc {
         self.keep(LinkName::Input, now, result);
         let result = self.flush_pads();
         self.keep(LinkName::Pads, now, result);
+        let result = self.sound.flush();
+        self.keep(LinkName::Sound, now, result);
         let result = self.transfer.flush();
         self.keep(LinkName::Transfer, now, result);
     }
@@ -390,6 +410,7 @@ enum Source {
     Pads,
     Signalling,
     Socket,
+    Sound,
     Supervision,
     Transfer,
 }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use tracing::{info, warn};
 
 use super::{
-    MAX_MESSAGES, MAX_PICTURES, Ready, Rtc, Source,
+    MAX_MESSAGES, MAX_PICTURES, MAX_SOUND, Ready, Rtc, Source,
     links::{FromMedia, Over, Picture, receive},
 };
 use crate::peer::{encode::DesktopState, media::VideoFrame};
@@ -34,6 +34,11 @@ impl Rtc {
         if ready.is(Source::Transfer) {
             let result = self.read_transfer(now);
             self.keep(LinkName::Transfer, now, result);
+        }
+        // Before pictures: what comes late of it is heard.
+        if ready.is(Source::Sound) {
+            let result = self.read_sound(now);
+            self.keep(LinkName::Sound, now, result);
         }
         if ready.is(Source::Packets) {
             let result = self.read_packets(now);
@@ -86,6 +91,16 @@ impl Rtc {
         for _ in 0..MAX_MESSAGES {
             let Some(message) = self.transfer.next()? else { break };
             self.peers.transfer(now, message)?;
+        }
+        Ok(())
+    }
+
+    fn read_sound(&mut self, now: Instant) -> Result<(), Over> {
+        for _ in 0..MAX_SOUND {
+            let Some(message) = self.sound.next()? else { break };
+            let frame = self.sound_clock.frame(message, &self.anchor);
+            self.figures.sound_frames.increment();
+            self.peers.sound(now, &frame);
         }
         Ok(())
     }
@@ -149,6 +164,7 @@ impl Rtc {
                 self.peers.desktop_state(now, DesktopState::CompositorRestarting);
             }
             LinkName::Pads => self.pads.detach(why),
+            LinkName::Sound => self.sound.detach(why),
             LinkName::Transfer => {
                 self.transfer.detach(why);
                 self.peers.transfer_lost(now);

@@ -1,0 +1,63 @@
+//! Sound for one peer: its section of the connection, and what is lost of it.
+
+use std::sync::Arc;
+
+use str0m::{
+    format::Codec,
+    media::{Frequency, MediaTime, Mid, Pt},
+    stats::MediaEgressStats,
+};
+
+use super::{Ending, Peer};
+use crate::sound::SoundFrame;
+
+/// The weight of the newest report among those before, one in this many.
+const REPORTS: f32 = 4.0;
+
+/// The browser's section for sound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SoundTrack {
+    pub(super) mid: Mid,
+    payload: Pt,
+    /// The part of the packets that the browser reports as lost, averaged.
+    loss: f32,
+}
+
+impl Peer {
+    /// The part of its packets of sound that is lost; `None` if it does not listen.
+    #[must_use]
+    pub fn sound_loss(&self) -> Option<f32> {
+        self.sound.filter(|_| self.is_connected()).map(|track| track.loss)
+    }
+
+    pub(super) fn add_sound(&mut self, mid: Mid) {
+        let sends = self.rtc.media(mid).is_some_and(|media| media.direction().is_sending());
+        let Some(writer) = self.rtc.writer(mid).filter(|_| sends) else { return };
+        let opus = writer.payload_params().find(|params| params.spec().codec == Codec::Opus);
+        self.sound = opus.map(|params| SoundTrack { mid, payload: params.pt(), loss: 0.0 });
+    }
+
+    pub(super) fn write_sound(&mut self, frame: &SoundFrame) {
+        let Some(track) = self.sound.filter(|_| self.is_connected()) else { return };
+        self.wake_up();
+        let Some(writer) = self.rtc.writer(track.mid) else { return };
+        let time = MediaTime::new(frame.rtp_ticks, Frequency::FORTY_EIGHT_KHZ);
+        let writer = writer.start_of_talkspurt(frame.begins);
+        if let Err(error) =
+            writer.write(track.payload, frame.captured, time, Arc::clone(&frame.data))
+        {
+            self.end(Ending::Failed(error.to_string()));
+        }
+    }
+
+    /// Notes the browser's report, if it is about sound.
+    pub(super) fn on_sound_report(&mut self, stats: &MediaEgressStats) -> bool {
+        let Some(track) = self.sound.as_mut().filter(|track| track.mid == stats.mid) else {
+            return false;
+        };
+        if let Some(loss) = stats.loss.filter(|loss| loss.is_finite()) {
+            track.loss += (loss.clamp(0.0, 1.0) - track.loss) / REPORTS;
+        }
+        true
+    }
+}
