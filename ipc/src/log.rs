@@ -18,8 +18,14 @@ pub enum LogSource {
     Bus,
     /// The clipboard's bridge.
     Clipboard,
+    /// The sound server.
+    Pipewire,
+    /// What speaks to the sound server for programs of PulseAudio.
+    Pulse,
     /// The supervisor itself.
     Supervisor,
+    /// What connects programs to the sound server's devices.
+    Wireplumber,
     /// A worker.
     Worker(Worker),
     /// The X server.
@@ -28,12 +34,15 @@ pub enum LogSource {
 
 impl LogSource {
     /// Every source.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Supervisor,
         Self::App,
         Self::Bus,
         Self::XServer,
         Self::Clipboard,
+        Self::Pipewire,
+        Self::Wireplumber,
+        Self::Pulse,
         Self::Worker(Worker::Compositor),
         Self::Worker(Worker::Media),
         Self::Worker(Worker::Rtc),
@@ -49,7 +58,10 @@ impl LogSource {
             Self::App => "app",
             Self::Bus => "bus",
             Self::Clipboard => "clipboard",
+            Self::Pipewire => "pipewire",
+            Self::Pulse => "pulse",
             Self::Supervisor => "lumen",
+            Self::Wireplumber => "wireplumber",
             Self::Worker(worker) => worker.name(),
             Self::XServer => "xserver",
         }

@@ -382,8 +382,10 @@ fn app_gets_a_clean_environment() {
         .filter_map(|line| line.strip_prefix("app: ")?.split_once('='))
         .map(|(name, _)| name)
         .filter(|name| !["PWD", "OLDPWD", "PROMPT_COMMAND", "SHLVL", "_"].contains(name))
-        // Only where dbus-daemon is installed.
-        .filter(|name| *name != "DBUS_SESSION_BUS_ADDRESS")
+        // Only where dbus-daemon and PipeWire are installed.
+        .filter(|name| {
+            !["DBUS_SESSION_BUS_ADDRESS", "PIPEWIRE_RUNTIME_DIR", "PULSE_SERVER"].contains(name)
+        })
         .collect();
     let mut sorted = names.clone();
     sorted.sort_unstable();

@@ -73,6 +73,7 @@ pub(super) fn session(
         udp_port: values.udp_port()?,
         pad: values.pad()?,
         pad_grace: values.pad_grace()?,
+        sound: values.sound()?,
         public_address: values.public_address()?,
         x11: values.switch(Key::X11)?,
         keymap: values.keymap()?,

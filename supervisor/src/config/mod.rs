@@ -33,6 +33,7 @@ use lumen_ipc::{
     },
     process::Worker,
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
+    sound::SoundKbps,
     text::Text,
     units::{Fps, FrameSize, Kbps, PadGrace, SessionId},
 };
@@ -244,6 +245,8 @@ pub struct SessionConfig {
     pub pad: Option<PadIdentity>,
     /// How long a game keeps the gamepad of a viewer who has gone.
     pub pad_grace: PadGrace,
+    /// The most bits per second for sound; `None` for no sound.
+    pub sound: Option<SoundKbps>,
     /// The public address of this host, if it differs from its own.
     pub public_address: Option<IpAddr>,
     /// Whether an X server shows X apps.

@@ -349,6 +349,9 @@ mod tests {
             ("run --auth maybe", "token, password or none"),
             ("run --gpu fast", "auto, off or the absolute path"),
             ("run --pad n64", "switchpro or off"),
+            ("run --sound loud", "on or off"),
+            ("run --sound-bitrate 8", "16 to 510"),
+            ("run --sound off --sound-bitrate 511", "16 to 510"),
             ("run --pad-grace 0", "1 to 3600"),
             ("run --login-idle 12", "such as 90m"),
             ("run --login-life 0d", "from 1s to 366d"),
@@ -382,7 +385,7 @@ mod tests {
             ("logs work rct", "did you mean rtc?"),
             (
                 "logs work nobody",
-                "those who log are lumen, app, bus, xserver, clipboard, compositor",
+                "those who log are lumen, app, bus, xserver, clipboard, pipewire, wireplumber",
             ),
             ("logs rtc work", "lumen logs work rtc"),
             ("logs work turn", "turn is the host's"),

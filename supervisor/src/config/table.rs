@@ -107,6 +107,8 @@ mod tests {
             SessionName,
             SessionSocket,
             Size,
+            Sound,
+            SoundBitrate,
             Tls,
             TlsCert,
             TlsKey,

@@ -12,6 +12,7 @@ use lumen_ipc::{
         transfer::ClipboardPolicy,
     },
     service::{AuthMode, Keymap, PadIdentity, ResizePolicy},
+    sound::SoundKbps,
     text::Text,
     units::{Fps, FrameSize, Kbps, PadGrace},
 };
@@ -323,6 +324,18 @@ impl Values {
         let (text, source) = self.text(key);
         let most = if text == "none" { None } else { Some(self.parsed(key)?) };
         Ok(Limit { most, is_chosen: *source != Source::Default })
+    }
+
+    pub(super) fn sound(&self) -> Result<Option<SoundKbps>, UsageError> {
+        let number =
+            self.number(Key::SoundBitrate, "a number of kilobits per second, 16 to 510")?;
+        let bitrate = SoundKbps::new(number)
+            .map_err(|error| self.bad(Key::SoundBitrate, error.to_string()))?;
+        match self.text(Key::Sound).0 {
+            "on" => Ok(Some(bitrate)),
+            "off" => Ok(None),
+            _ => Err(self.bad(Key::Sound, "expected on or off")),
+        }
     }
 
     /// How browsers authenticate. Without authentication only this machine may connect.

@@ -41,6 +41,8 @@ pub enum Readiness {
     Execution,
     /// Its answer to `start`, within this time.
     Handshake(Duration),
+    /// A socket of its own to which one can connect, within this time.
+    Listening(Duration),
 }
 
 /// The requirements for a process.
@@ -58,14 +60,19 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(15);
 pub const HELPER_TIMEOUT: Duration = Duration::from_secs(10);
 
 const HANDSHAKE: Readiness = Readiness::Handshake(START_TIMEOUT);
+const LISTENING: Readiness = Readiness::Listening(HELPER_TIMEOUT);
 const ANNOUNCEMENT: Readiness = Readiness::Announcement(HELPER_TIMEOUT);
 
 /// The class of every process.
-pub const TABLE: [(Process, Need, Readiness); 11] = [
+pub const TABLE: [(Process, Need, Readiness); 14] = [
     (Process::App, Need::Essential, Readiness::Execution),
     (Process::Demo, Need::Optional, Readiness::Execution),
     (Process::Helper(Helper::Bridge), Need::Optional, ANNOUNCEMENT),
     (Process::Helper(Helper::Bus), Need::Optional, ANNOUNCEMENT),
+    // Without them there is no sound.
+    (Process::Helper(Helper::SoundManager), Need::Optional, Readiness::Execution),
+    (Process::Helper(Helper::SoundPulse), Need::Optional, LISTENING),
+    (Process::Helper(Helper::SoundServer), Need::Optional, LISTENING),
     // `--x11` is given for an app that needs the X server.
     (Process::Helper(Helper::XServer), Need::Essential, ANNOUNCEMENT),
     (Process::Worker(Worker::Compositor), Need::Essential, HANDSHAKE),
@@ -103,7 +110,15 @@ mod tests {
     #[test]
     fn table_has_one_row_for_each_process() {
         let workers = Worker::ALL.map(Process::Worker);
-        let helpers = [Helper::Bridge, Helper::Bus, Helper::XServer].map(Process::Helper);
+        let helpers = [
+            Helper::Bridge,
+            Helper::Bus,
+            Helper::SoundManager,
+            Helper::SoundPulse,
+            Helper::SoundServer,
+            Helper::XServer,
+        ]
+        .map(Process::Helper);
         let all = workers.into_iter().chain(helpers).chain([Process::App, Process::Demo]);
         let count = |process| TABLE.iter().filter(|(of, ..)| *of == process).count();
         assert!(all.clone().all(|process| count(process) == 1));

@@ -25,6 +25,12 @@ pub enum Helper {
     XServer,
     /// The session bus, where none exists.
     Bus,
+    /// The sound server, where the user runs none.
+    SoundServer,
+    /// What connects programs to its devices.
+    SoundManager,
+    /// What speaks to it for programs of PulseAudio.
+    SoundPulse,
     /// What carries text between the clipboard and those of desktops inside this one.
     Bridge,
 }
@@ -34,6 +40,9 @@ impl fmt::Display for Helper {
         f.write_str(match self {
             Self::Bridge => "the clipboard's bridge",
             Self::Bus => "the session bus",
+            Self::SoundManager => "the sound server's session manager",
+            Self::SoundPulse => "the sound server for PulseAudio",
+            Self::SoundServer => "the sound server",
             Self::XServer => "the X server",
         })
     }

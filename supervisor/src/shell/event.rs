@@ -85,6 +85,8 @@ pub(crate) enum Event {
     ExpectedDue,
     /// The number of the session with this link is stored, for the host.
     Remembered(ConnectionId),
+    /// The sound server may be looked for again, for a session.
+    SoundServerDue,
     /// Somebody who watched may have left, for the host.
     VisitDue,
     /// Signalling links that had to wait may be made.

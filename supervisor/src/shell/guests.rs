@@ -10,7 +10,9 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
+    path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use lumen_ipc::{log::LogSource, message::login::ToSupervisor};
@@ -26,9 +28,10 @@ use super::{
     child::Child,
     event::{Event, Events, HelperEvent},
     family::Family,
-    helpers::HelperLaunch,
+    helpers::{HelperLaunch, Sign},
     leader::Leader,
     log::Log,
+    sound,
     spawn::{self, AppLaunch, Spawned},
     watch,
     worker::{Roster, Workers},
@@ -175,7 +178,14 @@ impl Guests {
                 ended(HelperEvent::Ended(verdict)).await;
             });
         }
-        tokio::spawn(announced(ready, async move |line| report(HelperEvent::Ready(line)).await));
+        let announce = move |line| report(HelperEvent::Ready(line));
+        match &helper.ready {
+            Sign::Announcement => drop(tokio::spawn(announced(ready, announce))),
+            Sign::Execution => drop(tokio::spawn(announce(String::new()))),
+            Sign::Listening(path) => {
+                drop(tokio::spawn(listening(path.clone(), ready, announce)));
+            }
+        }
         Ok(())
     }
 
@@ -283,6 +293,9 @@ fn source(helper: Helper) -> LogSource {
     match helper {
         Helper::Bridge => LogSource::Clipboard,
         Helper::Bus => LogSource::Bus,
+        Helper::SoundManager => LogSource::Wireplumber,
+        Helper::SoundPulse => LogSource::Pulse,
+        Helper::SoundServer => LogSource::Pipewire,
         Helper::XServer => LogSource::XServer,
     }
 }
@@ -296,6 +309,27 @@ async fn announced<Report: Future<Output = ()>>(
         report(line).await;
     }
     Ok(())
+}
+
+/// How often a socket is tried on which a helper is to listen.
+const TRY_AGAIN: Duration = Duration::from_millis(10);
+
+/// Reports when a helper listens at `path`; nothing if it ends before, which closes its end of `pipe`.
+async fn listening<Report: Future<Output = ()>>(
+    path: PathBuf,
+    pipe: OwnedFd,
+    report: impl FnOnce(String) -> Report,
+) {
+    let ended = watch::first_line(pipe);
+    let listens = async {
+        while sound::reach(&path).is_err() {
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    };
+    tokio::select! {
+        () = listens => report(String::new()).await,
+        _ = ended => {}
+    }
 }
 
 fn nothing_of(left: io::Result<usize>) -> bool {

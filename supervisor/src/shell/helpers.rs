@@ -1,7 +1,7 @@
 //! The helpers that a session needs: how each is started, and what it adds to the app's
 //! environment.
 //!
-//! Every helper announces on descriptor 3, by one line, that it is ready: dbus-daemon writes its
+//! Most helpers announce on descriptor 3, by one line, that they are ready: dbus-daemon writes its
 //! address (`--print-address`), Xwayland the number of its display (`-displayfd`), the clipboard's
 //! bridge a word.
 
@@ -41,8 +41,21 @@ pub(crate) struct HelperLaunch {
     pub(crate) connects: bool,
     /// The program's name and the open program, if it is executed by descriptor.
     pub(crate) opened: Option<(&'static str, Arc<OwnedFd>)>,
+    /// What shows that it is ready.
+    pub(crate) ready: Sign,
     /// The app's variable that gets the helper's line, and the prefix of its value.
     pub(crate) said: Option<(&'static str, &'static str)>,
+}
+
+/// What shows that a helper is ready.
+#[derive(Clone, Debug)]
+pub(crate) enum Sign {
+    /// A line on its descriptor 3.
+    Announcement,
+    /// Its execution.
+    Execution,
+    /// This socket accepts a connection.
+    Listening(PathBuf),
 }
 
 /// Why a helper cannot be started.
@@ -106,6 +119,7 @@ pub(crate) fn bridge(directories: &[PathBuf]) -> Option<HelperLaunch> {
         own: vec![("WAYLAND_SOCKET", spawn::CONNECTION.to_string().into())],
         connects: true,
         opened: Some((BRIDGE, Arc::new(opened))),
+        ready: Sign::Announcement,
         said: None,
     })
 }
@@ -138,6 +152,7 @@ fn bus(address: Option<&OsStr>, runtime_dir: &Path, path: &OsStr, directory: &Pa
         own: Vec::new(),
         connects: false,
         opened: None,
+        ready: Sign::Announcement,
         said: None,
     };
     Bus::Ours(address, launch)
@@ -230,6 +245,7 @@ fn x_server(
         own: vec![("WAYLAND_DISPLAY", compositor)],
         connects: false,
         opened: None,
+        ready: Sign::Announcement,
         said: Some(("DISPLAY", ":")),
     })
 }

@@ -53,6 +53,7 @@ mod service;
 mod session;
 pub(crate) mod session_group;
 pub(crate) mod sockets;
+pub(crate) mod sound;
 mod spawn;
 pub(crate) mod stage;
 mod standing;

@@ -40,6 +40,7 @@ use crate::{
     broker::Token,
     leases::Leases,
     lifecycle::{Action, ECHO, Helper, Input, Instance, Lifecycle, News, Outcome, Verdict},
+    search::Search,
 };
 
 /// Everything a running session consists of.
@@ -60,6 +61,8 @@ pub(super) struct Session {
     quiet: bool,
     /// What lets viewers type.
     leases: Leases,
+    /// For the sound server.
+    search: Search,
     app_state: AppState,
     /// The number of the newest app state.
     serial: u32,
@@ -111,6 +114,7 @@ impl Session {
             quiet: leader.is_some(),
             leader,
             leases: Leases::default(),
+            search: Search::default(),
             app_state: AppState::Running,
             serial: 1,
             complete: false,
@@ -217,6 +221,11 @@ impl Session {
                 self.candidates = Some(self.stage.moved(&addresses));
                 self.tell_candidates();
             }
+            Event::SoundServerDue => {
+                if self.search.due() {
+                    self.look_for_sound_server();
+                }
+            }
             // Ignored if a newer pair has arrived.
             Event::SignallingCut(generation) => {
                 if generation == self.host.generation {
@@ -280,6 +289,11 @@ impl Session {
             Some(ToSupervisor::NodeJudged(judgement)) if worker == Worker::Media => {
                 self.stage.graphics.judged(judgement);
             }
+            Some(ToSupervisor::SoundServerWanted) if worker == Worker::Sound => {
+                if self.search.want() {
+                    self.look_for_sound_server();
+                }
+            }
             // A report about a replaced pair is ignored.
             Some(ToSupervisor::LinkLost { .. } | ToSupervisor::LinkViolated { .. }) | None => {}
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
@@ -298,6 +312,18 @@ impl Session {
         if ended {
             self.child_ended();
         }
+    }
+
+    /// Connects sound to the sound server, if it is there.
+    fn look_for_sound_server(&mut self) {
+        let found = self.stage.sound_server().and_then(|server| server.connect().ok());
+        let taken = found.is_some_and(|it| self.crew.workers.deliver_sound_server(&it));
+        let (wait, events) = (self.search.tried(taken), self.events());
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            // It fails only when the event loop has ended.
+            let _ = events.send(Event::SoundServerDue).await;
+        });
     }
 
     /// Tells rtc the addresses that have changed since the start. An rtc that is starting is told when it

@@ -246,6 +246,16 @@ impl Workers {
         }
     }
 
+    /// Hands sound a connection to the sound server; returns whether it has been taken.
+    pub(super) fn deliver_sound_server(&self, connection: &OwnedFd) -> bool {
+        let process = self.processes.get(&Worker::Sound);
+        let Some(process) = process.filter(|process| process.waiting.is_none()) else {
+            return false;
+        };
+        // A worker that has ended or does not read sees its connection closed, or its successor asks.
+        process.grants.send(&ToWorker::SoundServer, &[connection.as_fd()]).is_ok()
+    }
+
     fn deliver(&mut self, worker: Worker, place: Place, generation: Generation, end: OwnedFd) {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         if let Some(waiting) = &mut process.waiting {

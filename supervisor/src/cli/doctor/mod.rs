@@ -31,7 +31,7 @@ use crate::{
         run_dir::Surroundings,
         sentence,
         session_group::{self, Possible},
-        sockets, users,
+        sockets, sound, users,
     },
 };
 
@@ -66,7 +66,14 @@ fn examine(config: &DoctorConfig) -> Vec<Finding> {
     findings.extend(fences());
     findings.extend([limits(), datagrams(), control_groups(config), rendering(config)]);
     findings.extend(workers(config));
-    findings.extend([desktops(), runtime_dir(), gamepads(), browsers(config), media(config)]);
+    findings.extend([
+        desktops(),
+        runtime_dir(),
+        gamepads(),
+        sound(),
+        browsers(config),
+        media(config),
+    ]);
     findings.push(certificate::of_page(&config.tls));
     findings.extend(relay::findings(config));
     findings
@@ -293,6 +300,21 @@ fn gamepads() -> Finding {
             Finding::warn(subject, format!("{}: {kind}", pads::UINPUT), "gamepads are off")
         }
     }
+}
+
+/// What a sound server of a session's own needs.
+fn sound() -> Finding {
+    let subject = "sound";
+    let missing = sound::missing(&programs::search_path(std::env::var_os("PATH")));
+    if missing.is_empty() {
+        return Finding::ok(subject, "PipeWire can be started where the user runs none");
+    }
+    Finding::warn(
+        subject,
+        format!("not found: {}", missing.join(", ")),
+        "there is sound only where the user runs PipeWire; on Debian or Ubuntu: apt install \
+         pipewire wireplumber pipewire-pulse",
+    )
 }
 
 fn browsers(config: &DoctorConfig) -> Finding {

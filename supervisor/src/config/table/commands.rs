@@ -101,8 +101,8 @@ pub const COMMANDS: [CommandRow; 13] = [
         name: "logs",
         operands: "[SESSION] [SOURCE] [-f]",
         summary: "Show what was logged, by one source or by all.",
-        details: "SOURCE is a worker, lumen, app, bus, xserver or clipboard; SESSION is the number or the \
-                  name of a session. Without either the host's lines are shown, then each session's. The last \
+        details: "SOURCE is a worker, lumen, app, bus, xserver, clipboard, pipewire, wireplumber or \
+                  pulse; SESSION is the number or the name of a session. Without either the host's lines are shown, then each session's. The last \
                   4096 lines of each source are kept in memory; where older ones or too many at once \
                   were dropped, a line says how many.",
         examples: &[

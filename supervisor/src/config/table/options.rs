@@ -30,7 +30,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 47] = [
+pub const OPTIONS: [OptionRow; 49] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -390,6 +390,26 @@ pub const OPTIONS: [OptionRow; 47] = [
         default: "15",
         help: "How long games keep the gamepad of a viewer whose connection is lost and may come \
                back, 1 to 3600.",
+        commands: SESSION,
+    },
+    OptionRow {
+        key: Key::Sound,
+        name: "sound",
+        short: None,
+        environment: "LUMEN_SOUND",
+        placeholder: Some("on|off"),
+        default: "on",
+        help: "Whether viewers hear what apps play. Needs PipeWire.",
+        commands: SESSION,
+    },
+    OptionRow {
+        key: Key::SoundBitrate,
+        name: "sound-bitrate",
+        short: None,
+        environment: "LUMEN_SOUND_BITRATE",
+        placeholder: Some("KBPS"),
+        default: "128",
+        help: "The most kilobits per second for sound, 16 to 510.",
         commands: SESSION,
     },
     OptionRow {

@@ -113,6 +113,10 @@ pub enum Key {
     SessionSocket,
     /// Size of the output.
     Size,
+    /// Whether apps are heard.
+    Sound,
+    /// Bit rate of sound.
+    SoundBitrate,
     /// Whether browsers connect by TLS.
     Tls,
     /// The page's certificate.

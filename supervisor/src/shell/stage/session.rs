@@ -30,6 +30,7 @@ use super::{
         places::{self, Place, PlaceError, Temporary},
         session_group::{self, Entrance, NoGroup, SessionGroup, Tree},
         sockets,
+        sound::{self, SoundServer},
         spawn::AppLaunch,
         standing::Standing,
         users::Cast,
@@ -39,6 +40,7 @@ use super::{
 use crate::{
     admin::Home,
     config::{AppChoice, GuestLimits, SessionConfig, UdpListen},
+    environment::Environment,
     lifecycle::Helper,
     plan::{self, Identity, SessionFacts},
 };
@@ -52,6 +54,7 @@ pub(crate) struct SessionStage {
     helpers: Vec<HelperLaunch>,
     /// Who draws.
     pub(crate) graphics: Graphics,
+    sound_server: Option<SoundServer>,
     media: Standing,
     /// Where the media socket comes from.
     origin: Origin,
@@ -118,6 +121,9 @@ impl SessionStage {
             let (runtime_dir, own) = (&places.runtime_dir, &places.helpers);
             Ok(helpers::needed(config.x11, &mut app.environment, runtime_dir, own))
         })??;
+        let sound = places.sound_server(config, &cast, &mut app.environment)?;
+        let (sound_server, needed) = sound.unzip();
+        helpers.extend(needed.into_iter().flatten());
         let directory = config.workers_dir.as_deref();
         if config.clipboard != ClipboardPolicy::Off {
             helpers.extend(helpers::bridge(&super::directories(directory)?));
@@ -135,6 +141,7 @@ impl SessionStage {
             app,
             helpers,
             graphics,
+            sound_server,
             outlives_app: config.app == AppChoice::Demo,
             media: Standing::new(media.socket, {
                 let (at, port) = (Rc::clone(&media_at), media.address.port());
@@ -176,6 +183,11 @@ impl SessionStage {
     /// How a helper is started; `None` if this desktop runs without it.
     pub(crate) fn helper(&self, helper: Helper) -> Option<&HelperLaunch> {
         self.helpers.iter().find(|launch| launch.helper == helper)
+    }
+
+    /// Where the sound server listens; `None` without sound.
+    pub(crate) const fn sound_server(&self) -> Option<&SoundServer> {
+        self.sound_server.as_ref()
     }
 
     /// Every helper of this desktop.
@@ -401,6 +413,18 @@ impl Places {
             keymap: &config.keymap,
             caller,
         }
+    }
+
+    /// The sound server of a desktop with sound, and the helpers to start for it.
+    fn sound_server(
+        &self,
+        config: &SessionConfig,
+        cast: &Cast,
+        environment: &mut Environment,
+    ) -> Result<Option<(SoundServer, Vec<HelperLaunch>)>, PlaceError> {
+        let user = cast.session.identity;
+        let prepare = || sound::prepare(environment, &self.runtime_dir, &self.helpers, user.uid);
+        config.sound.map(|_| places::as_user(user, prepare)).transpose()
     }
 }
 
