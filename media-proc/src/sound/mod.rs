@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`coder`] | frames to Opus |
 //! | [`packetiser`] | samples to frames |
+//! | [`shell`] | the sound server |
 
 pub mod coder;
 pub mod packetiser;
+pub mod shell;

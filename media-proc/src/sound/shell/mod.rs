@@ -1,0 +1,5 @@
+//! What touches the sound server.
+
+mod defaults;
+mod ffi;
+pub mod server;
