@@ -30,7 +30,7 @@
 //! | [`policy`] | this process's confinement |
 //! | [`rate`] | the quantizer, from the bits available |
 //! | [`shell`] | event loop, links, metrics |
-//! | [`sound`] | samples to frames of Opus |
+//! | [`sound`] | `lumen-sound`, the other program of this crate |
 //! | [`video`] | the encoder |
 
 pub mod convert;

@@ -1,5 +1,206 @@
-//! What touches the sound server.
+//! The worker as the supervisor sees it: the grants it takes, and its event loop.
+//!
+//! The loop sleeps on the sound server, the link and the supervisor. It has no deadline: while nothing
+//! is played nothing wakes it.
 
 mod defaults;
 mod ffi;
+mod figures;
+mod outlet;
 pub mod server;
+
+use std::{io, os::fd::AsFd, time::Instant};
+
+use lumen_ipc::{
+    link::LinkName,
+    message::{
+        grants::ToWorker,
+        sound::{ToRtc, ToSound},
+    },
+    process::Worker as WorkerName,
+    service::SoundConfig,
+    sound::{Percent, SoundFormat, SoundKbps},
+    text::counted,
+    units::StreamId,
+};
+use lumen_ipc_runtime::{
+    bootstrap::{Grant, ServeError, StartError, Supervision, SupervisorEvent, Worker},
+    confine::Policy,
+    metrics::Registry,
+};
+use rustix::event::{PollFd, PollFlags, poll};
+use tracing::{info, warn};
+
+use self::{
+    figures::Figures,
+    outlet::{Delivery, Outlet},
+    server::Server,
+};
+use super::{
+    coder::{Coder, CoderError},
+    packetiser::{FRAME_SAMPLES, Frame},
+    policy,
+};
+
+/// The format of the one stream.
+const FORMAT: SoundFormat = SoundFormat::OpusStereo;
+
+/// The sound worker.
+#[derive(Debug)]
+pub struct Sound {
+    server: Server,
+    coder: Coder,
+    outlet: Outlet,
+    /// The most that is ever used.
+    most: SoundKbps,
+    figures: Figures,
+    /// What the last summary was made of.
+    summarised: Option<(bool, Option<ToSound>)>,
+}
+
+impl Worker for Sound {
+    const WORKER: WorkerName = WorkerName::Sound;
+    type Config = SoundConfig;
+
+    fn acquire(config: SoundConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
+        let server = Server::new(FORMAT)
+            .map_err(|error| StartError::caused("cannot load the sound server's library", error))?;
+        let failed = |error| StartError::caused("the encoder does not encode", error);
+        let mut coder = Coder::new(FORMAT, config.bitrate).map_err(failed)?;
+        // Touches its memory for the first time before anybody waits for it.
+        coder.encode(&vec![0.0; FRAME_SAMPLES * FORMAT.channels()]).map_err(failed)?;
+        let mut sound = Self {
+            server,
+            coder,
+            outlet: Outlet::new(StreamId::SOUND),
+            most: config.bitrate,
+            figures: Figures::new(Registry::default()),
+            summarised: None,
+        };
+        grants.into_iter().for_each(|grant| sound.accept(grant));
+        Ok(sound)
+    }
+
+    fn metrics(&self) -> Registry {
+        self.figures.registry.clone()
+    }
+
+    fn policy(&self) -> Policy {
+        policy::policy()
+    }
+
+    fn start_threads(&mut self) -> io::Result<()> {
+        self.server.start_thread()
+    }
+
+    fn serve(mut self, supervision: Supervision) -> Result<(), ServeError> {
+        if !self.server.is_connected() {
+            supervision.want_sound_server();
+        }
+        loop {
+            if let Some(reason) = self.server.turn() {
+                info!(%reason, "the connection to the sound server is lost");
+                supervision.want_sound_server();
+            }
+            self.pass_on().map_err(|error| ServeError::caused("no sound can be encoded", error))?;
+            self.summarise(&supervision);
+            self.wait(&supervision)
+                .map_err(|error| ServeError::caused("cannot wait for events", error))?;
+            while let Some(event) = supervision.next() {
+                match event {
+                    SupervisorEvent::Drain => {
+                        self.server.leave();
+                        return Ok(());
+                    }
+                    SupervisorEvent::Granted(grant) => {
+                        self.accept(grant);
+                        if !self.server.is_connected() {
+                            supervision.want_sound_server();
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Sound {
+    /// Takes a link end or a connection, replacing the one before.
+    fn accept(&mut self, grant: Grant) {
+        match grant.what {
+            ToWorker::LinkEnd { link: LinkName::Sound, .. } => match grant.into_link_end() {
+                Ok(end) => self.outlet.attach(end),
+                Err(error) => warn!(%error, "a granted descriptor cannot be used"),
+            },
+            ToWorker::SoundServer => match self.server.connect(grant.descriptor) {
+                Ok(()) => info!("connected to the sound server"),
+                Err(error) => warn!(%error, "cannot use the connection to the sound server"),
+            },
+            what => info!(?what, "closed a grant that sound does not use"),
+        }
+    }
+
+    /// Encodes and sends what was played.
+    fn pass_on(&mut self) -> Result<(), CoderError> {
+        self.figures.link_violations.add(self.outlet.receive().into());
+        self.figures.frames_dropped.add(self.server.dropped());
+        let demand = self.outlet.demand();
+        self.server.set_listening(demand.is_some());
+        self.figures.listeners.set(demand.map_or(0, |demand| demand.listeners.into()));
+        let frames = self.server.frames();
+        let Some(demand) = demand else { return Ok(()) };
+        self.coder.set(demand.bitrate.min(self.most), demand.loss)?;
+        self.figures.target.set(demand.bitrate.min(self.most).value().into());
+        frames.into_iter().try_for_each(|frame| self.send(frame))
+    }
+
+    fn send(&mut self, frame: Frame) -> Result<(), CoderError> {
+        let begun = Instant::now();
+        let payload = self.coder.encode(&frame.samples)?;
+        self.figures.frames_encoded.increment();
+        self.figures.encoded.add(payload.as_bytes().len() as u64);
+        let micros = begun.elapsed().as_micros();
+        self.figures.encode.record(micros.try_into().unwrap_or(u64::MAX));
+        let Frame { position, captured, begins, .. } = frame;
+        let stream = StreamId::SOUND;
+        let message = ToRtc { stream, format: FORMAT, position, captured, begins, payload };
+        if self.outlet.send(&message) == Delivery::Dropped {
+            self.figures.frames_dropped.increment();
+        }
+        Ok(())
+    }
+
+    /// Sleeps until an event.
+    fn wait(&self, supervision: &Supervision) -> io::Result<()> {
+        let descriptors = [supervision.as_fd(), self.server.interest()];
+        let all = descriptors.into_iter().chain(self.outlet.interest());
+        let mut interests: Vec<_> =
+            all.map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)).collect();
+        match poll(&mut interests, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn summarise(&mut self, supervision: &Supervision) {
+        let state = (self.server.is_connected(), self.outlet.demand());
+        if self.summarised == Some(state) {
+            return;
+        }
+        self.summarised = Some(state);
+        supervision.set_summary(match state {
+            (false, _) => "no sound server: install or start PipeWire".to_owned(),
+            (true, None) => "nobody listens".to_owned(),
+            (true, Some(ToSound { listeners, bitrate, loss, .. })) => {
+                let listeners = counted(listeners.into(), "listener");
+                let lossy = loss > Percent::default();
+                let repair = if lossy {
+                    format!(", repairing {} % loss", loss.value())
+                } else {
+                    String::new()
+                };
+                format!("Opus, at most {} kbit/s, {listeners}{repair}", bitrate.min(self.most))
+            }
+        });
+    }
+}
