@@ -34,7 +34,7 @@ pub enum LogSource {
 
 impl LogSource {
     /// Every source.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Supervisor,
         Self::App,
         Self::Bus,
@@ -45,6 +45,7 @@ impl LogSource {
         Self::Pulse,
         Self::Worker(Worker::Compositor),
         Self::Worker(Worker::Media),
+        Self::Worker(Worker::Sound),
         Self::Worker(Worker::Rtc),
         Self::Worker(Worker::Gamepad),
         Self::Worker(Worker::Gateway),

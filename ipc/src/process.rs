@@ -29,8 +29,15 @@ pub enum Worker {
 
 impl Worker {
     /// Every worker, in the order `lumen status` lists them.
-    pub const ALL: [Self; 6] =
-        [Self::Compositor, Self::Media, Self::Rtc, Self::Gamepad, Self::Gateway, Self::Turn];
+    pub const ALL: [Self; 7] = [
+        Self::Compositor,
+        Self::Media,
+        Self::Sound,
+        Self::Rtc,
+        Self::Gamepad,
+        Self::Gateway,
+        Self::Turn,
+    ];
 
     /// The name in commands, logs and metrics.
     #[must_use]

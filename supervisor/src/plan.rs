@@ -14,7 +14,7 @@ use lumen_ipc::{
     process::{Scope, Worker},
     service::{
         CompositorConfig, GamepadConfig, GatewayConfig, Handover, MediaConfig, RtcConfig,
-        TurnConfig, WorkerConfig,
+        SoundConfig, TurnConfig, WorkerConfig,
     },
     text::Text,
 };
@@ -55,6 +55,8 @@ pub enum Users {
         compositor: Identity,
         /// Media.
         media: Identity,
+        /// Sound.
+        sound: Identity,
         /// Rtc.
         rtc: Identity,
         /// Gamepad.
@@ -72,6 +74,7 @@ impl Users {
             (Self::Host { turn, .. }, Worker::Turn) => Some(turn),
             (Self::Session { compositor, .. }, Worker::Compositor) => Some(compositor),
             (Self::Session { media, .. }, Worker::Media) => Some(media),
+            (Self::Session { sound, .. }, Worker::Sound) => Some(sound),
             (Self::Session { rtc, .. }, Worker::Rtc) => Some(rtc),
             (Self::Session { gamepad, .. }, Worker::Gamepad) => Some(gamepad),
             (Self::Host { .. } | Self::Session { .. }, _) => None,
@@ -157,7 +160,7 @@ pub fn host(config: &HostConfig, facts: &HostFacts) -> Vec<WorkerPlan> {
 pub fn session(config: &SessionConfig, facts: &SessionFacts) -> Vec<WorkerPlan> {
     let present = |worker: &Worker| match worker {
         Worker::Gamepad => config.pad.is_some(),
-        Worker::Sound => false,
+        Worker::Sound => config.sound.is_some(),
         other => other.scope() == Scope::Session,
     };
     planned(facts.users, present, |worker| session_worker(worker, config, facts))
@@ -274,9 +277,10 @@ fn session_worker(
             relay: None,
             clipboard: config.clipboard,
             resize: config.resize,
-            sound: None,
+            sound: config.sound,
         }),
-        Worker::Gateway | Worker::Sound | Worker::Turn => return None,
+        Worker::Sound => WorkerConfig::Sound(SoundConfig { bitrate: config.sound? }),
+        Worker::Gateway | Worker::Turn => return None,
     })
 }
 
@@ -315,7 +319,8 @@ mod tests {
     fn session_users() -> Users {
         let (compositor, media) = (identity(61187), identity(61188));
         let (rtc, gamepad) = (identity(61189), identity(61190));
-        Users::Session { owner: identity(1000), compositor, media, rtc, gamepad }
+        let sound = identity(61191);
+        Users::Session { owner: identity(1000), compositor, media, sound, rtc, gamepad }
     }
 
     fn host_plan(config: &RunConfig) -> Vec<WorkerPlan> {
@@ -352,7 +357,18 @@ mod tests {
     #[test]
     fn plan_without_pads_has_no_gamepad() {
         let without = workers(&session_plan(&config_of(&["run", "--pad", "off"])));
-        assert_eq!(without, [Worker::Compositor, Worker::Media, Worker::Rtc]);
+        assert_eq!(without, [Worker::Compositor, Worker::Media, Worker::Sound, Worker::Rtc]);
+    }
+
+    #[test]
+    fn plan_without_sound_has_no_sound_worker_and_offers_viewers_none() {
+        let plan = session_plan(&config_of(&["run", "--sound", "off"]));
+        assert!(!workers(&plan).contains(&Worker::Sound));
+        let offered = |part: &WorkerPlan| match &part.config {
+            WorkerConfig::Rtc(rtc) => Some(rtc.sound),
+            _ => None,
+        };
+        assert_eq!(plan.iter().find_map(offered), Some(None));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A worker that was taken over, for each of the six, and what it wants (`goal`): the suite has a liar
+//! A worker that was taken over, for each of the seven, and what it wants (`goal`): the suite has a liar
 //! take a worker's place in a running Lumen, lets it try, and prints a table of what held.
 //!
 //! - `scene`: a host with two sessions and their viewers, and the liar's place in it;
@@ -132,4 +132,9 @@ fn compositor_that_was_taken_over_reaches_no_goal() -> Result<()> {
         Worker::Compositor,
         &[(Goal::Keys, "it is what gives keys to apps"), (Goal::Trust, "no worker has more trust")],
     )
+}
+
+#[test]
+fn sound_that_was_taken_over_reaches_no_goal() -> Result<()> {
+    play(Worker::Sound, &[])
 }

@@ -20,7 +20,8 @@ const SEED: u64 = 2_026;
 const KEY: u16 = 30;
 
 /// The workers that are killed: all but the compositor, whose death ends the app.
-const MORTAL: [Worker; 4] = [Worker::Gateway, Worker::Media, Worker::Rtc, Worker::Turn];
+const MORTAL: [Worker; 5] =
+    [Worker::Gateway, Worker::Media, Worker::Rtc, Worker::Sound, Worker::Turn];
 
 /// After so many deaths of a worker the test restarts it by command, which makes the supervisor forget
 /// them. It rightly stops restarting a worker that dies more often within a minute.

@@ -18,7 +18,7 @@ const MOST_DEATHS: usize = 6;
 /// The period for `MOST_DEATHS`. The last of six early deaths makes the restart wait 1.6 s.
 const WINDOW: Duration = Duration::from_secs(60);
 /// The workers of each session that may be killed.
-const OF_SESSION: [Worker; 3] = [Worker::Media, Worker::Rtc, Worker::Gamepad];
+const OF_SESSION: [Worker; 4] = [Worker::Media, Worker::Sound, Worker::Rtc, Worker::Gamepad];
 /// The workers of the host that may be killed.
 const OF_HOST: [Worker; 2] = [Worker::Gateway, Worker::Turn];
 

@@ -64,7 +64,7 @@ const LISTENING: Readiness = Readiness::Listening(HELPER_TIMEOUT);
 const ANNOUNCEMENT: Readiness = Readiness::Announcement(HELPER_TIMEOUT);
 
 /// The class of every process.
-pub const TABLE: [(Process, Need, Readiness); 14] = [
+pub const TABLE: [(Process, Need, Readiness); 15] = [
     (Process::App, Need::Essential, Readiness::Execution),
     (Process::Demo, Need::Optional, Readiness::Execution),
     (Process::Helper(Helper::Bridge), Need::Optional, ANNOUNCEMENT),
@@ -80,6 +80,7 @@ pub const TABLE: [(Process, Need, Readiness); 14] = [
     (Process::Worker(Worker::Gateway), Need::Essential, HANDSHAKE),
     (Process::Worker(Worker::Media), Need::Essential, HANDSHAKE),
     (Process::Worker(Worker::Rtc), Need::Essential, HANDSHAKE),
+    (Process::Worker(Worker::Sound), Need::Optional, HANDSHAKE),
     // Viewers with a direct path do not need it.
     (Process::Worker(Worker::Turn), Need::Optional, HANDSHAKE),
 ];
@@ -129,6 +130,6 @@ mod tests {
     fn every_worker_without_which_there_is_a_picture_and_input_is_optional() {
         let optional = |worker: &Worker| !Class::of(Process::Worker(*worker)).is_essential();
         let found: Vec<Worker> = Worker::ALL.into_iter().filter(optional).collect();
-        assert_eq!(found, [Worker::Gamepad, Worker::Turn]);
+        assert_eq!(found, [Worker::Sound, Worker::Gamepad, Worker::Turn]);
     }
 }

@@ -209,8 +209,8 @@ pub(crate) fn find(users: Users) -> Result<Found, NoFence> {
         Users::Host { gateway, turn } => {
             (Namespaces::Privileged, [gateway, turn].map(Some).to_vec())
         }
-        Users::Session { owner, compositor, media, rtc, gamepad } => {
-            let all = [owner, compositor, media, rtc, gamepad];
+        Users::Session { owner, compositor, media, sound, rtc, gamepad } => {
+            let all = [owner, compositor, media, sound, rtc, gamepad];
             (Namespaces::Privileged, all.map(Some).to_vec())
         }
     };

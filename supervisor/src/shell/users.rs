@@ -139,8 +139,8 @@ pub(crate) fn of_host() -> Result<HostCast, UserError> {
 
 /// A user of its own for each worker of the session of `owner`.
 fn workers_of(owner: Identity, pool: &mut Pool) -> Result<Users, UserError> {
-    let [compositor, media, rtc, gamepad] = pool.take(Role::Worker)?;
-    Ok(Users::Session { owner, compositor, media, rtc, gamepad })
+    let [compositor, media, sound, rtc, gamepad] = pool.take(Role::Worker)?;
+    Ok(Users::Session { owner, compositor, media, sound, rtc, gamepad })
 }
 
 fn own() -> Identity {

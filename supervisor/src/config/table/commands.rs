@@ -88,7 +88,7 @@ pub const COMMANDS: [CommandRow; 13] = [
         name: "restart",
         operands: "[SESSION] WORKER",
         summary: "Restart one worker; the app and the other workers go on.",
-        details: "WORKER is compositor, media, rtc, gamepad, gateway or turn. SESSION is the number or \
+        details: "WORKER is compositor, media, sound, rtc, gamepad, gateway or turn. SESSION is the number or \
                   the name of a session, and needed only where there are several; gateway and turn \
                   are the host's. Also restarts a worker that failed too often.",
         examples: &[
