@@ -234,6 +234,18 @@ export function instrument({ relay: forced, spoil: spoiled }) {
     return reports?.get(video?.codecId)?.sdpFmtpLine ?? null;
   }
 
+  /** What the youngest peer connection has played of sound, in milliseconds, and made up of that. */
+  async function receivedSound() {
+    const reports = await peers.at(-1)?.getStats();
+    const isSound = (stream) => stream.type === 'inbound-rtp' && stream.kind === 'audio';
+    const sound = [...(reports?.values() ?? [])].find(isSound);
+    const millis = (samples) => samples / 48;
+    return sound && {
+      played: millis(sound.totalSamplesReceived ?? 0),
+      concealed: millis(sound.concealedSamples ?? 0),
+    };
+  }
+
   /** Mean time of a frame in the jitter buffer. */
   async function jitterBufferMillis() {
     const video = await report('inbound-rtp');
@@ -341,7 +353,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
   window.lumenTest = {
     copies, frames, frameAfter, peers, path, quietMillis, colourAt, coloursIn, pictureBox, transportBytes,
     isControllable, jitterBufferMillis, keyEvent, keyLatencies, keyStorm, pictureFormat, receivedPictures,
-    said, spoil,
+    receivedSound, said, spoil,
     offersMade: () => offers, statuses, useRsaKeys,
   };
 }

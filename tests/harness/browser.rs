@@ -6,6 +6,7 @@
 mod clipboard;
 mod keys;
 mod mouse;
+mod sound;
 
 use std::{
     fmt,
@@ -20,6 +21,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 pub use mouse::MouseButton;
+pub use sound::HeardSound;
 
 use crate::{
     network::{Host, spawn_on},
