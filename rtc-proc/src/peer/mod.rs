@@ -245,7 +245,7 @@ impl Peer {
     /// What its network leaves to the encoder, in bit/s.
     #[must_use]
     pub fn encoder_bps(&self) -> u64 {
-        self.sending.encoder_bps()
+        self.sending.encoder_bps(self.now)
     }
 
     /// What its network carries, in bit/s.

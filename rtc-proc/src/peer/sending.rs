@@ -4,6 +4,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::RangeInclusive,
     time::{Duration, Instant},
 };
 
@@ -111,11 +112,12 @@ impl Sending {
         self.bps() < self.encoder_bps
     }
 
-    /// What the encoder may use of the rate while what waits catches up, in bit/s.
-    pub(super) fn encoder_bps(&self) -> u64 {
-        let rate = self.bps();
+    /// What the encoder may use of the rate beside sound, and while what waits catches up, in bit/s.
+    pub(super) fn encoder_bps(&self, now: Instant) -> u64 {
+        let least = self.bps() / LEAST_SHARE;
+        let rate = self.bps().saturating_sub(self.control.sound_bps(now)).max(least);
         let backlog = (self.pacer.bytes() * 8).saturating_sub(rate / PICTURE_PART);
-        rate.saturating_sub(backlog / CATCH_UP_SECONDS).max(rate / LEAST_SHARE)
+        rate.saturating_sub(backlog / CATCH_UP_SECONDS).max(least)
     }
 
     /// Whether so much waits that the peer cannot follow.
@@ -170,6 +172,9 @@ impl Sending {
 
     /// Takes a datagram; returns it if it leaves at once.
     fn push(&mut self, now: Instant, kind: Kind, datagram: Datagram) -> Option<Datagram> {
+        if kind == Kind::Sound {
+            self.control.on_sound(now, on_wire(&datagram));
+        }
         match self.pacer.push(now, self.control.pace(), kind, datagram) {
             Push::Leaves(datagram) => {
                 self.left(now, &datagram);
@@ -388,6 +393,9 @@ impl Peer {
     }
 }
 
+/// What RTCP packets have in the place of a payload type.
+const RTCP_TYPES: RangeInclusive<u8> = 64..=95;
+
 /// The first byte of a datagram that is neither STUN nor ZRTP is at least this (RFC 7983).
 const FIRST_AFTER_STUN: u8 = 20;
 
@@ -403,6 +411,8 @@ fn class(datagram: &[u8], video: Option<&Track>) -> Kind {
     match video {
         Some(track) if track.payloads().any(|payload| payload == kind) => Kind::Picture,
         Some(track) if track.repairs().any(|payload| payload == kind) => Kind::Repair,
+        // RTCP shares these bytes with payload types that RTP leaves to it (RFC 5761, section 4).
+        _ if !RTCP_TYPES.contains(&(second & 0x7f)) => Kind::Sound,
         _ => Kind::Urgent,
     }
 }

@@ -10,6 +10,8 @@
 //!   that loses packets by chance loses the same part of them at any rate. So the rate is lowered to
 //!   what arrived, and if that cures nothing, it is restored, and loss of this extent is ignored.
 //! - **An outage** (nothing arrives for a while) says nothing about the rate.
+//! - **Sound alone** keeps no network busy. What arrives of it says what was sent, and not what the
+//!   network carries, unless less arrives.
 //! - **Growth** needs a sender that uses the rate it has. It begins slowly, becomes faster while
 //!   nothing speaks against it, and waits longer each time that the same limit is met again.
 //!
@@ -75,6 +77,12 @@ pub enum Cause {
     Queue,
 }
 
+/// With so little else, in parts of what is sent, sound is alone.
+const ALONE: f64 = 0.9;
+/// Less of it must arrive for so long: where packets stood still for a moment, less arrived in that
+/// moment.
+const THIN: Duration = Duration::from_millis(600);
+
 /// What is measured of a peer's network.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Measures {
@@ -99,10 +107,14 @@ pub struct Control {
     round: Round,
     losses: Losses,
     sent: Sent,
+    /// Of that, sound.
+    sound: Sent,
     arrived: Arrived,
     growth: Growth,
     /// A queue that does not end.
     standing: Option<Standing>,
+    /// Since when less sound arrives than is sent.
+    thin: Option<Instant>,
     measures: Measures,
     /// Whether more was lost than is worth sending again.
     is_hopeless: bool,
@@ -121,9 +133,11 @@ impl Control {
             round: Round::new(now),
             losses: Losses::new(now),
             sent: Sent::default(),
+            sound: Sent::default(),
             arrived: Arrived::default(),
             growth: Growth::new(now),
             standing: None,
+            thin: None,
             measures: Measures::default(),
             is_hopeless: false,
             since: now,
@@ -161,12 +175,24 @@ impl Control {
     /// Begins anew with a rate from another source: what was learned is of no use, because the
     /// network is another one.
     pub fn assume(&mut self, now: Instant, bps: u64) {
-        *self = Self { sent: std::mem::take(&mut self.sent), ..Self::new(now, bps) };
+        let (sent, sound) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.sound));
+        *self = Self { sent, sound, ..Self::new(now, bps) };
     }
 
     /// Something was sent, of so many bytes.
     pub fn on_sent(&mut self, now: Instant, bytes: u64) {
         self.sent.add(now, bytes);
+    }
+
+    /// Something that was sent is sound.
+    pub fn on_sound(&mut self, now: Instant, bytes: u64) {
+        self.sound.add(now, bytes);
+    }
+
+    /// What sound takes of the rate, in bit/s; nothing while no limit is known.
+    #[must_use]
+    pub fn sound_bps(&self, now: Instant) -> u64 {
+        if self.growth.has_met_limit() { self.sound.recent(now) as u64 } else { 0 }
     }
 
     /// Takes fates, in the order in which the packets left.
@@ -207,7 +233,10 @@ impl Control {
         match self.losses.verdict(now) {
             Verdict::Uncured(bps) => return self.change(now, bps, 1.0),
             Verdict::Congestion => return self.yield_to_loss(now),
-            Verdict::Fine => self.losses.begin(now),
+            Verdict::Fine => {
+                self.thin = None;
+                self.losses.begin(now);
+            }
             Verdict::Unclear => {}
         }
         if packets > 0 && self.used < USED {
@@ -232,7 +261,8 @@ impl Control {
         self.losses.begin(now);
         self.measures.cause = Some(Cause::Queue);
         // With few packets the network was not busy, and carries more than what arrived.
-        let carried = self.arrived.bps().filter(|_| self.round.packets >= FEW_PACKETS);
+        let is_blind = self.round.packets < FEW_PACKETS || self.hears_all_sound(now);
+        let carried = self.arrived.bps().filter(|_| !is_blind);
         let most = if self.used < USED { self.carries * MOST_CORRECTION } else { self.carries };
         self.lower(now, carried.unwrap_or(self.carries).min(most), part.max(*DRAINING.start()));
     }
@@ -247,13 +277,29 @@ impl Control {
     }
 
     fn yield_to_loss(&mut self, now: Instant) {
+        let is_blind = self.hears_all_sound(now);
         let seen = [self.arrived.bps(), self.losses.passing_bps()].into_iter().flatten();
-        let carried = seen.fold(self.carries, f64::min);
+        let carried = seen.filter(|_| !is_blind).fold(self.carries, f64::min);
         let lost_bits = self.losses.lost_bytes() as f64 * 8.0;
         self.losses.treat(now, self.carries);
         self.measures.cause = Some(Cause::Loss);
         self.lower(now, carried, USED);
         self.is_hopeless = lost_bits > self.bps() as f64 * HOPELESS.as_secs_f64();
+    }
+
+    /// Whether nothing but sound is sent, and all of it arrives, but for moments. What arrives then
+    /// does not say what the network carries.
+    fn hears_all_sound(&mut self, now: Instant) -> bool {
+        let (sent, sound) = (self.sent.recent(now), self.sound.recent(now));
+        if sound <= 0.0 || sound < sent * ALONE {
+            return false;
+        }
+        if self.arrived.bps().is_none_or(|arrived| arrived >= sound * ALONE) {
+            self.thin = None;
+            return true;
+        }
+        let since = *self.thin.get_or_insert(now);
+        now < since + THIN
     }
 
     fn lower(&mut self, now: Instant, carried: f64, part: f64) {

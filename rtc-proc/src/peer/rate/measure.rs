@@ -104,6 +104,7 @@ pub(super) struct Sent {
 const WINDOW: Duration = Duration::from_millis(500);
 
 impl Sent {
+    /// So many bytes leave.
     pub(super) fn add(&mut self, now: Instant, bytes: u64) {
         self.roll(now);
         self.bytes += bytes;
@@ -111,20 +112,25 @@ impl Sent {
 
     fn roll(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);
-        let elapsed = now.saturating_duration_since(began);
-        if elapsed < WINDOW {
-            return;
+        if now >= began + WINDOW {
+            self.before = self.full_window(now, began);
+            (self.began, self.bytes) = (Some(now), 0);
         }
-        // After a pause nothing was sent in the last full window.
+    }
+
+    /// In the last full window, which has just ended; nothing after a pause.
+    fn full_window(&self, now: Instant, began: Instant) -> f64 {
+        let elapsed = now.saturating_duration_since(began);
         let bits = self.bytes as f64 * 8.0 / elapsed.as_secs_f64();
-        self.before = if elapsed < WINDOW * 2 { bits } else { 0.0 };
-        (self.began, self.bytes) = (Some(now), 0);
+        if elapsed < WINDOW * 2 { bits } else { 0.0 }
     }
 
     /// In bit/s.
-    pub(super) fn recent(&mut self, now: Instant) -> f64 {
-        self.roll(now);
-        self.before.max(self.bytes as f64 * 8.0 / WINDOW.as_secs_f64())
+    pub(super) fn recent(&self, now: Instant) -> f64 {
+        match self.began {
+            Some(began) if now >= began + WINDOW => self.full_window(now, began),
+            _ => self.before.max(self.bytes as f64 * 8.0 / WINDOW.as_secs_f64()),
+        }
     }
 }
 

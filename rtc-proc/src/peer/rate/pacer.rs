@@ -31,7 +31,9 @@ const MOST_REPAIRS: Duration = Duration::from_millis(200);
 /// The class of a datagram, the most urgent first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
-    /// Anything but pictures.
+    /// A packet of sound.
+    Sound,
+    /// Anything but sound and pictures.
     Urgent,
     /// A packet of a picture that was lost, again.
     Repair,
@@ -93,7 +95,7 @@ impl Pacer {
     /// Takes a datagram.
     pub fn push(&mut self, now: Instant, pace: Pace, kind: Kind, datagram: Datagram) -> Push {
         let queue = match kind {
-            Kind::Urgent => {
+            Kind::Sound | Kind::Urgent => {
                 let most = self.passed.max(now + MOST_DEBT);
                 self.pay(now, pace, &datagram);
                 self.passed = self.passed.min(most);

@@ -289,6 +289,58 @@ fn measures_say_what_limits_the_rate() {
     }
 }
 
+#[test]
+fn picture_beside_music_flows_through_narrow_lines_and_costs_it_no_packet() {
+    let queued = |bps| Line::new(MS * 20, Limit::Queued { bps, longest: SECOND });
+    for (line, bps) in [4_000_000, 1_600_000, 800_000]
+        .into_iter()
+        .flat_map(|bps| [(policed(bps), bps), (queued(bps), bps)])
+    {
+        let mut world = World::new(line, MOST);
+        world.plays = true;
+        world.run(SECOND * 10);
+        let heard = world.heard;
+        world.run(SECOND * 10);
+        let (fps, gap) = world.seen(SECOND * 10);
+        let heard = world.heard - heard;
+        let case = format!("{bps}: {fps:.1} fps, gap {gap:?}, {heard} of 1000 packets of sound");
+        assert!(fps >= 29.0 && gap <= MS * 250 && heard >= 990, "{case}");
+    }
+}
+
+#[test]
+fn music_alone_leaves_enough_for_pictures_on_a_line_that_stumbles() {
+    type Stumble = fn(&mut World);
+    let stumbles: [(&str, Stumble); 4] = [
+        ("stands still", |world| world.line.held = Some(world.now + MS * 150)),
+        ("fades", |world| world.line.outage = Some((world.now, world.now + MS * 60))),
+        ("becomes longer", |world| world.line.delay += MS * 60),
+        ("loses one in twenty", |world| world.line.loss = 0.05),
+    ];
+    for (how, stumble) in stumbles {
+        let mut world = World::new(open_line(), 0);
+        world.plays = true;
+        for _ in 0..6 {
+            world.run(SECOND * 10);
+            stumble(&mut world);
+            world.run(SECOND * 2);
+            world.line.held = None;
+            world.line.loss = 0.0;
+            let rate = world.control.bps();
+            assert!(rate >= 1_600_000, "{rate} bit/s on a line that {how}");
+        }
+    }
+}
+
+#[test]
+fn music_that_a_line_does_not_carry_lowers_the_rate_to_the_least() {
+    let line = Line::new(MS * 20, Limit::Queued { bps: 120_000, longest: SECOND });
+    let mut world = World::new(line, 0);
+    world.plays = true;
+    world.run(SECOND * 10);
+    assert!(world.control.bps() <= FLOOR_BPS * 2, "{}", world.control.bps());
+}
+
 proptest! {
     #[test]
     fn rate_stays_in_its_bounds(

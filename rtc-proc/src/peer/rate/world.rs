@@ -19,8 +19,14 @@ const PACKET: usize = 1200;
 /// What the encoder may use at most.
 pub(super) const MOST: u64 = 8_000_000;
 
+/// A packet of sound, with its headers: 128 kbit/s in frames of 10 ms.
+const SOUND: usize = 195;
+
 /// A packet of a picture: the number of the picture, and its place in it.
 type Part = (u32, u16);
+
+/// The place of packets of sound, which belong to no picture.
+const NO_PART: Part = (u32::MAX, 0);
 
 /// Numbers of packets, and when each arrived.
 type Report = Vec<(u64, Option<Duration>)>;
@@ -68,6 +74,10 @@ pub(super) struct World {
     pub(super) begun_anew: u32,
     /// The part of what it gets that the encoder uses.
     pub(super) uses: f64,
+    /// Whether music plays.
+    pub(super) plays: bool,
+    /// Packets of sound that arrived.
+    pub(super) heard: u32,
     /// What the encoder gets, in bit/s, and since when.
     told: (u64, Instant),
 }
@@ -110,6 +120,8 @@ impl World {
             is_key: true,
             begun_anew: 0,
             uses: 1.0,
+            plays: false,
+            heard: 0,
             told: (MOST, start),
         }
     }
@@ -119,7 +131,10 @@ impl World {
         while self.now < end {
             self.now += MS;
             let elapsed = (self.now - self.start).as_millis() as u64;
-            if elapsed.is_multiple_of(33) {
+            if elapsed.is_multiple_of(10) && self.plays {
+                self.play();
+            }
+            if elapsed.is_multiple_of(33) && self.demand > 0 {
                 self.picture();
             }
             self.send();
@@ -134,7 +149,8 @@ impl World {
     /// The encoder follows the rate in steps, as [`crate::demand`] makes them.
     fn tell(&mut self) {
         let rate = self.control.bps();
-        let left = rate.saturating_sub(self.pacer.bytes() * 8).max(rate / 3);
+        let sound = self.control.sound_bps(self.now);
+        let left = rate.saturating_sub(self.pacer.bytes() * 8 + sound).max(rate / 3);
         let new = if left >= MOST { MOST } else { left * 9 / 10 };
         let (told, since) = self.told;
         let falls = new * 100 <= told * 95;
@@ -165,6 +181,29 @@ impl World {
         (self.told.0 / 4 / 8).clamp(COARSEST, FINEST) as usize
     }
 
+    fn play(&mut self) {
+        let address = ([192, 0, 2, 1], 1).into();
+        let contents = vec![0; SOUND];
+        let datagram = Datagram { source: address, destination: address, header: None, contents };
+        let pace = self.control.pace();
+        match self.pacer.push(self.now, pace, Kind::Sound, datagram) {
+            Push::Leaves(datagram) => {
+                self.control.on_sound(self.now, on_wire(&datagram));
+                self.leave(on_wire(&datagram), NO_PART);
+            }
+            other => panic!("sound does not leave: {other:?}"),
+        }
+    }
+
+    fn leave(&mut self, bytes: u64, part: Part) {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.log.on_sent(self.now, self.sequence, bytes);
+        self.control.on_sent(self.now, bytes);
+        let number = self.log.last();
+        self.numbers.insert(part, number);
+        self.carry(number, part, bytes);
+    }
+
     fn enqueue(&mut self, kind: Kind, (picture, part): Part) {
         let address = ([192, 0, 2, 1], 1).into();
         let mut contents = vec![0; self.lengths[&picture].1];
@@ -178,15 +217,9 @@ impl World {
 
     fn send(&mut self) {
         while let Some(datagram) = self.pacer.pop(self.now, self.control.pace()) {
-            let bytes = on_wire(&datagram);
-            let (picture, part) = part_of(&datagram);
-            self.sequence = self.sequence.wrapping_add(1);
-            self.log.on_sent(self.now, self.sequence, bytes);
-            self.control.on_sent(self.now, bytes);
-            let number = self.log.last();
-            self.numbers.insert((picture, part), number);
+            let (bytes, part) = (on_wire(&datagram), part_of(&datagram));
             self.duplicates.on_left(self.now, &datagram, 0);
-            self.carry(number, (picture, part), bytes);
+            self.leave(bytes, part);
         }
         while let Some(duplicate) = self.duplicates.pop(self.now) {
             let (bytes, part) = (on_wire(&duplicate), part_of(&duplicate));
@@ -210,6 +243,10 @@ impl World {
         {
             self.travelling.pop_front();
             self.received.entry(number).or_insert(at - self.start);
+            if (picture, part) == NO_PART {
+                self.heard += 1;
+                continue;
+            }
             self.missing.remove(&(picture, part));
             if picture >= self.next_shown {
                 let parts = self.here.entry(picture).or_default();
