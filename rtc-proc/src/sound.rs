@@ -1,8 +1,11 @@
 //! What all peers together ask of the sound worker, and the RTP time of what it sends.
 //!
 //! Sound is encoded once for everybody, like the picture, and takes a small part of what the network
-//! carries: what is lost of it is heard sooner than what is lost of the picture is seen. Where packets
-//! are lost, Opus repeats them; the receiver that loses most decides how much.
+//! carries: what is lost of it is heard sooner than what is lost of the picture is seen.
+//!
+//! Where packets are lost, each carries the frame of the one before as well ([`is_lossy`]; RFC 2198),
+//! because there is no time to ask for it. Opus itself repeats only what it takes for a voice, and as much
+//! of it as the receiver that loses most needs.
 
 use std::{
     sync::Arc,
@@ -22,8 +25,16 @@ const PART: u64 = 8;
 const LEAST: u64 = 32;
 /// Rates and losses are said at most this often, because they are said to be used for a while.
 const CHANGE_GAP: Duration = Duration::from_secs(1);
+/// Less loss than this is not repaired: it is not heard.
+const LEAST_LOSS: f32 = 0.005;
 /// More loss than this is not repaired: the path is broken.
 const MOST_LOSS: Percent = Percent::TWENTY;
+
+/// Whether a receiver that loses this part of the packets gets each frame twice.
+#[must_use]
+pub fn is_lossy(loss: f32) -> bool {
+    loss >= LEAST_LOSS
+}
 
 /// One frame, shared by all peers it goes to.
 #[derive(Clone, Debug)]
@@ -101,10 +112,11 @@ impl SoundWanted {
         let mut demand = ToSound { listeners, ..self.demand };
         let is_due = self.changed.is_none_or(|at| now >= at + CHANGE_GAP);
         if is_due || listeners != self.demand.listeners {
-            let part = u64::from(picture.value()) / PART;
+            let lost = if is_lossy(worst) { (worst * 100.0).ceil() } else { 0.0 };
+            demand.loss = Percent::clamped(lost as u64).min(MOST_LOSS);
+            let times = if is_lossy(worst) { 2 } else { 1 };
+            let part = u64::from(picture.value()) / PART / times;
             demand.bitrate = SoundKbps::clamped(part.max(LEAST)).min(self.most);
-            // A part of the whole, rounded up: a little loss is loss.
-            demand.loss = Percent::clamped((worst * 100.0).ceil() as u64).min(MOST_LOSS);
         }
         if demand != self.demand {
             self.demand = demand;
@@ -163,6 +175,16 @@ mod tests {
         assert_eq!(wanted.demand().loss.value(), 5);
         wanted.heard(now + CHANGE_GAP, picture(8000), [0.9, 0.0, 0.0].into_iter());
         assert_eq!(wanted.demand().loss, MOST_LOSS);
+    }
+
+    #[test]
+    fn sound_that_is_sent_twice_takes_no_larger_part_and_loss_that_nobody_hears_counts_for_none() {
+        for (loss, bitrate, percent) in [(0.05, 100, 5), (0.006, 100, 1), (0.004, 200, 0)] {
+            let (mut wanted, now) = wanted();
+            wanted.heard(now, picture(1600), [loss].into_iter());
+            let ToSound { bitrate: rate, loss: part, .. } = wanted.demand();
+            assert_eq!((rate.value(), part.value()), (bitrate, percent), "{loss}");
+        }
     }
 
     #[test]

@@ -143,6 +143,11 @@ impl Sending {
         u32::from(repeats_last && is_last(packet))
     }
 
+    /// Whether the browser reports on each packet.
+    pub(super) const fn has_feedback(&self) -> bool {
+        self.feedback_id.is_some()
+    }
+
     /// How many bytes wait.
     #[cfg(test)]
     pub(super) const fn waiting(&self) -> u64 {
@@ -343,6 +348,7 @@ impl Peer {
         control.on_fates(self.now, &fates);
         duplicates.on_fates(self.now, &fates, before_bps, control.bps());
         let is_hopeless = control.take_hopeless();
+        self.on_fates_of_all(&fates);
         let has_arrived = fates.iter().any(|fate| matches!(fate.end, End::Arrived(_)));
         if has_arrived && self.outage.on_arrival(self.now) {
             self.resume();

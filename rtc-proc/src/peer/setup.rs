@@ -183,8 +183,8 @@ impl Setup {
             .set_send_buffer_video(RESEND_PACKETS)
             .set_sctp_max_message_size(MAX_CHANNEL_MESSAGE_BYTES);
         let codecs = config.codec_config();
-        // Without it the section for sound is refused.
-        codecs.enable_opus(self.sound, false);
+        // Without it the section for sound is refused. With redundancy (RFC 2198), if the browser offers it.
+        codecs.enable_opus(self.sound, true);
         for format in VideoFormat::ALL {
             match format {
                 VideoFormat::H264ConstrainedBaseline => {

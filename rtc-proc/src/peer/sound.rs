@@ -8,19 +8,30 @@ use str0m::{
     stats::MediaEgressStats,
 };
 
-use super::{Ending, Peer};
-use crate::sound::SoundFrame;
+use super::{
+    Ending, Peer,
+    rate::{End, Fate},
+};
+use crate::sound::{SoundFrame, is_lossy};
 
-/// The weight of the newest report among those before, one in this many.
+/// The weight of the newest report among those before, one in this many…
 const REPORTS: f32 = 4.0;
+/// …and of the newest packet, of a browser that reports on each.
+const PACKETS: f32 = 200.0;
 
 /// The browser's section for sound.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SoundTrack {
     pub(super) mid: Mid,
     payload: Pt,
-    /// The part of the packets that the browser reports as lost, averaged.
+    /// The part of the packets that is lost, averaged.
     loss: f32,
+}
+
+impl SoundTrack {
+    fn average(&mut self, loss: f32, weight: f32) {
+        self.loss += (loss - self.loss) / weight;
+    }
 }
 
 impl Peer {
@@ -35,6 +46,14 @@ impl Peer {
         let Some(writer) = self.rtc.writer(mid).filter(|_| sends) else { return };
         let opus = writer.payload_params().find(|params| params.spec().codec == Codec::Opus);
         self.sound = opus.map(|params| SoundTrack { mid, payload: params.pt(), loss: 0.0 });
+        self.repeat_sound();
+    }
+
+    /// Sends each frame twice, in two packets, where packets are lost.
+    fn repeat_sound(&mut self) {
+        if let Some(track) = self.sound {
+            self.rtc.direct_api().set_red_send(track.mid, is_lossy(track.loss));
+        }
     }
 
     pub(super) fn write_sound(&mut self, frame: &SoundFrame) {
@@ -55,9 +74,23 @@ impl Peer {
         let Some(track) = self.sound.as_mut().filter(|track| track.mid == stats.mid) else {
             return false;
         };
-        if let Some(loss) = stats.loss.filter(|loss| loss.is_finite()) {
-            track.loss += (loss.clamp(0.0, 1.0) - track.loss) / REPORTS;
+        if let Some(loss) = stats.loss.filter(|loss| loss.is_finite())
+            && !self.sending.has_feedback()
+        {
+            track.average(loss.clamp(0.0, 1.0), REPORTS);
+            self.repeat_sound();
         }
         true
+    }
+
+    /// Notes what became of packets, whatever they carried: networks do not know the difference. The
+    /// browser's report about sound comes every five seconds, these at once.
+    pub(super) fn on_fates_of_all(&mut self, fates: &[Fate]) {
+        let Some(track) = &mut self.sound else { return };
+        for fate in fates {
+            let loss = if matches!(fate.end, End::Lost { .. }) { 1.0 } else { 0.0 };
+            track.average(loss, PACKETS);
+        }
+        self.repeat_sound();
     }
 }

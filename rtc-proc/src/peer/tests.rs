@@ -18,6 +18,7 @@ use super::{
 
 mod pair;
 mod sending;
+mod sound;
 
 use pair::{BROWSER, Pair, SERVER, address};
 

@@ -54,7 +54,7 @@ impl Viewer {
         let mut config = RtcConfig::new().clear_codecs().set_reordering_size_video(2000);
         config.codec_config().add_h264(102.into(), Some(103.into()), true, 0x42_e0_1f);
         config.codec_config().add_h264(104.into(), Some(105.into()), false, 0x42_e0_1f);
-        config.codec_config().enable_opus(true, false);
+        config.codec_config().enable_opus(true, true);
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
         let mut api = rtc.sdp_api();

@@ -39,6 +39,10 @@ pub(super) struct Pair {
     clock: RtpClock,
     pub(super) wakeups: usize,
     pub(super) datagrams: usize,
+    /// What they contain.
+    pub(super) bytes: usize,
+    /// Frames of sound that were played.
+    pub(super) played: u64,
     /// Whether the peer has sent a DTLS handshake message.
     pub(super) handshaking: bool,
 }
@@ -53,10 +57,20 @@ impl Pair {
     }
 
     pub(super) fn with_rights(rights: Rights) -> Self {
+        Self::of(rights, Viewer::new)
+    }
+
+    /// With a viewer that listens, of a desktop that has sound.
+    pub(super) fn listening() -> Self {
+        Self::of(Rights { control: true }, Viewer::listening).until_connected()
+    }
+
+    fn of(rights: Rights, viewer: fn(Instant, SocketAddr) -> (Viewer, String)) -> Self {
         let now = Instant::now();
-        let (mut viewer, offer) = Viewer::new(now, address(BROWSER));
+        let (mut viewer, offer) = viewer(now, address(BROWSER));
         let encoder = Kbps::new(8000).expect("legal");
-        let setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
+        let mut setup = Setup::new(vec![address(SERVER)], encoder).expect("a certificate");
+        setup.offer_sound();
         let (peer, answer) = Peer::accept(now, &setup, rights, &offer, None).expect("an offer");
         viewer.answered(&answer);
         viewer.advance(now);
@@ -73,16 +87,21 @@ impl Pair {
             clock: RtpClock::default(),
             wakeups: 0,
             datagrams: 0,
+            bytes: 0,
+            played: 0,
             handshaking: false,
         }
     }
 
     pub(super) fn connected() -> Self {
-        let mut pair = Self::new();
-        pair.run_until(Duration::from_secs(5), |pair| {
+        Self::new().until_connected()
+    }
+
+    fn until_connected(mut self) -> Self {
+        self.run_until(Duration::from_secs(5), |pair| {
             pair.viewer.connected && pair.viewer.open_channels == 4
         });
-        pair
+        self
     }
 
     /// Decides losses by a linear congruential generator with a fixed seed.
@@ -98,6 +117,7 @@ impl Pair {
                 Output::Transmit(Datagram { source, destination, contents, .. }) => {
                     assert_eq!((source, destination), (address(SERVER), address(BROWSER)));
                     self.datagrams += 1;
+                    self.bytes += contents.len();
                     // The record type of handshakes (RFC 5246, section 6.2.1).
                     self.handshaking |= contents.first() == Some(&22);
                     if !self.is_lost()
