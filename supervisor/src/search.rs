@@ -40,6 +40,12 @@ impl Search {
         wait
     }
 
+    /// There is reason to believe that it has come. Returns whether to look for it at once.
+    #[must_use]
+    pub const fn hinted(&self) -> bool {
+        self.is_wanted
+    }
+
     /// The time has passed. Returns whether to look for it.
     pub const fn due(&mut self) -> bool {
         self.is_waiting = false;
@@ -62,6 +68,17 @@ mod tests {
             assert!(search.due());
         }
         assert!(waits.is_sorted() && waits.first() == Some(&LEAST) && waits.last() == Some(&MOST));
+    }
+
+    #[test]
+    fn hint_ends_a_wait_for_what_is_wanted_and_for_nothing_else() {
+        let mut search = Search::default();
+        assert!(!search.hinted());
+        assert!(search.want());
+        let _ = search.tried(false);
+        assert!(search.hinted());
+        let _ = search.tried(true);
+        assert!(!search.hinted());
     }
 
     #[test]

@@ -192,7 +192,7 @@ fn default_sink_that_the_user_chose_is_back_after_deaths_of_sound_and_the_end() 
 }
 
 #[test]
-fn sink_of_a_desktop_that_was_killed_is_the_next_ones_and_ends_with_it() -> Result<()> {
+fn sink_of_a_desktop_that_was_killed_ends_with_it_and_the_next_one_has_its_own() -> Result<()> {
     let server = UserServer::start()?;
     let (mut killed, _) = server.desktop()?;
     let sound = killed.ready_worker(Worker::Sound)?;
@@ -201,7 +201,7 @@ fn sink_of_a_desktop_that_was_killed_is_the_next_ones_and_ends_with_it() -> Resu
     killed.send(Signal::SIGKILL)?;
     killed.wait_for_end()?;
     server.wait_for_nodes(EAR, 0)?;
-    server.wait_for_nodes(OWN, 1)?;
+    server.wait_for_nodes(OWN, 0)?;
     drop(killed);
     let (mut next, _) = server.desktop()?;
     next.stop()?;

@@ -79,8 +79,9 @@ fn standing_sockets(worker: Worker) -> usize {
     let outside = match worker {
         Worker::Compositor | Worker::Gateway | Worker::Rtc => 1,
         Worker::Gamepad | Worker::Media => 0,
-        // Its connection to the sound server, and both ends of the one that leads nowhere.
-        Worker::Sound => 3,
+        // Its connection to the sound server and that to which the sink belongs, and both ends of the one
+        // that leads nowhere.
+        Worker::Sound => 4,
         // On loopback, where the tests' desktops are: UDP and TCP for each IP version, and the
         // socket pair of tokio's signal feature, which is never written to.
         Worker::Turn => 2 * loopback_addresses() + SIGNAL_PAIR,

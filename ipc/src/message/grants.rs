@@ -66,6 +66,10 @@ pub enum ToWorker {
     },
     /// Sound: a connection to the session's sound server. Replaces the one it had.
     SoundServer,
+    /// Sound: another connection to that server, over which the worker makes the sink where there is
+    /// none. The supervisor keeps a duplicate: the server removes the sink when the last one is closed,
+    /// so it outlives the worker, and not the session. Comes before the connection itself.
+    SoundSinkOwner,
     /// Compositor: the bound and listening Wayland socket.
     WaylandListener,
 }
@@ -103,6 +107,10 @@ pub enum ToSupervisor {
     },
     /// Sound: it has no connection to the sound server.
     SoundServerWanted,
+    /// Sound: it has made the sink, over the connection that was granted for it.
+    SoundSinkMade,
+    /// Sound: what programs play goes to the sink.
+    SoundSinkReady,
     /// Gateway: the rtc of a session broke the contract, and the gateway has closed its end.
     SignallingViolated {
         /// The session of that rtc.

@@ -81,6 +81,8 @@ pub enum Input {
     HelperExited(Helper, Instance, Verdict),
     /// Every page has been told the newest news.
     PagesTold,
+    /// What programs play goes to the session's sink.
+    SinkReady,
     /// None of the processes that [`Action::TerminateRest`] targeted is left.
     RestGone,
     /// Everything is to end.

@@ -6,6 +6,9 @@
 //! optional one that never becomes ready does not delay the app. An *essential* one takes the app
 //! with it, and both are started anew, as after the compositor's death. A helper that keeps ending
 //! is tried ever more slowly; an essential one that has never been ready ends the start instead.
+//!
+//! What the first app plays must have somewhere to go: many players give up where there is no sink. So
+//! the app waits for it, for a moment; without sound the desktop starts all the same.
 
 use std::time::{Duration, Instant};
 
@@ -18,6 +21,22 @@ use super::{
 
 /// A helper that ends sooner than this after becoming ready ended early.
 const EARLY: Duration = Duration::from_secs(10);
+
+/// The app waits for the sink no longer than this. A sound server and its session manager take less
+/// than half a second on an idle machine.
+pub(super) const SINK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What is known of the sink.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Sink {
+    /// It is there, or nobody waits for it.
+    #[default]
+    Settled,
+    /// There will be one, and no app is to be started yet.
+    Expected,
+    /// The app waits for it.
+    Awaited { until: Instant },
+}
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
@@ -52,6 +71,7 @@ pub(super) enum Preparation {
 #[derive(Debug, Default)]
 pub(super) struct Helpers {
     slots: Vec<HelperSlot>,
+    sink: Sink,
 }
 
 #[derive(Debug)]
@@ -135,7 +155,17 @@ impl Helpers {
     pub(super) fn of(helpers: &[Helper]) -> Self {
         let mut slots: Vec<HelperSlot> = helpers.iter().copied().map(HelperSlot::new).collect();
         slots.sort_by_key(|slot| slot.helper);
-        Self { slots }
+        Self { slots, sink: Sink::default() }
+    }
+
+    /// There will be a sink.
+    pub(super) const fn expect_sink(&mut self) {
+        self.sink = Sink::Expected;
+    }
+
+    /// The sink is there, or there will be none.
+    pub(super) const fn settle_sink(&mut self) {
+        self.sink = Sink::Settled;
     }
 
     fn slot(&mut self, helper: Helper, instance: Instance) -> Option<&mut HelperSlot> {
@@ -161,17 +191,25 @@ impl Helpers {
         stopping: bool,
     ) -> Option<(Notice, bool)> {
         let slot = self.slot(helper, instance).filter(|slot| slot.has_process())?;
+        let makes_sinks = matches!(helper, Helper::SoundManager | Helper::SoundServer);
         if stopping {
             slot.state = State::Gone;
             return None;
         }
         let served = matches!(slot.state, State::Ready { .. });
         let missed = served && slot.need == Need::Essential;
-        Some((slot.exited(now, verdict), missed))
+        let notice = slot.exited(now, verdict);
+        if makes_sinks {
+            self.settle_sink();
+        }
+        Some((notice, missed))
     }
 
     /// Applies every deadline that has passed.
     pub(super) fn advance(&mut self, now: Instant) -> Vec<Action> {
+        if matches!(self.sink, Sink::Awaited { until } if until <= now) {
+            self.settle_sink();
+        }
         let due = self.slots.iter_mut().filter_map(|slot| match slot.state {
             State::Failed { until } | State::Waiting { until } if until <= now => {
                 Some(slot.start(now))
@@ -205,15 +243,26 @@ impl Helpers {
                 ) => return Preparation::Waiting,
             }
         }
-        Preparation::Done
+        if self.sink == Sink::Expected {
+            self.sink = Sink::Awaited { until: now + SINK_PATIENCE };
+        }
+        match self.sink {
+            Sink::Awaited { .. } => Preparation::Waiting,
+            Sink::Expected | Sink::Settled => Preparation::Done,
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.slots.iter().filter_map(HelperSlot::deadline).min()
+        let sink = match self.sink {
+            Sink::Awaited { until } => Some(until),
+            Sink::Expected | Sink::Settled => None,
+        };
+        self.slots.iter().filter_map(HelperSlot::deadline).chain(sink).min()
     }
 
     /// Everything is about to end: helpers without a process are not started any more.
     pub(super) fn abandon(&mut self) {
+        self.settle_sink();
         self.slots.iter_mut().for_each(HelperSlot::abandon);
     }
 

@@ -121,6 +121,13 @@ impl Lifecycle {
         self
     }
 
+    /// Lets the first app wait for the session's sink.
+    #[must_use]
+    pub const fn expecting_sink(mut self) -> Self {
+        self.helpers.expect_sink();
+        self
+    }
+
     /// A scope without an app, which has only workers.
     #[must_use]
     pub fn without_app(mut self) -> Self {
@@ -181,6 +188,7 @@ impl Lifecycle {
                 self.helper_exited(now, helper, instance, verdict);
             }
             Input::PagesTold => self.pages_told(now),
+            Input::SinkReady => self.helpers.settle_sink(),
             Input::RestGone => self.rest_gone(now),
             Input::Stop => self.stop(now, Outcome::Stopped),
             Input::Tick => {}
@@ -323,8 +331,10 @@ impl Lifecycle {
         let stopping = self.is_stopping();
         let Some(slot) = self.slots.get_mut(worker) else { return };
         let Some(notice) = slot.exited(now, instance, worker, verdict, stopping) else { return };
-        if worker == Worker::Compositor {
-            self.app.compositor_died(now);
+        match worker {
+            Worker::Compositor => self.app.compositor_died(now),
+            Worker::Sound => self.helpers.settle_sink(),
+            _ => {}
         }
         if let Some(notice) = notice {
             self.actions.push_back(Action::Say(notice));

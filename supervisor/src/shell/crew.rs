@@ -183,7 +183,9 @@ fn word(by: Worker, said: &ToSupervisor) -> Option<Word> {
         | ToSupervisor::NodeJudged(_)
         | ToSupervisor::SignallingLost { .. }
         | ToSupervisor::SignallingViolated { .. }
-        | ToSupervisor::SoundServerWanted => return None,
+        | ToSupervisor::SoundServerWanted
+        | ToSupervisor::SoundSinkMade
+        | ToSupervisor::SoundSinkReady => return None,
         ToSupervisor::LinkLost { link, generation, reason } => {
             (link, generation, Complaint::Lost(reason))
         }

@@ -33,6 +33,7 @@ use super::{
     leader::{Leader, PARTING},
     log::Log,
     news, session_group,
+    sound::SinkOwner,
     stage::{SessionStage, Stage},
     worker::{Roster, Workers},
 };
@@ -63,6 +64,7 @@ pub(super) struct Session {
     leases: Leases,
     /// For the sound server.
     search: Search,
+    sink: SinkOwner,
     app_state: AppState,
     /// The number of the newest app state.
     serial: u32,
@@ -95,10 +97,11 @@ impl Session {
     ) -> Self {
         let (events, inbox) = mpsc::channel(QUEUE);
         let present: Vec<Worker> = stage.staff().plan.iter().map(|part| part.worker).collect();
+        let machine = Lifecycle::of(&present)
+            .outliving_its_app(stage.outlives_app)
+            .helped_by(&stage.helpers());
         let crew = Crew {
-            machine: Lifecycle::of(&present)
-                .outliving_its_app(stage.outlives_app)
-                .helped_by(&stage.helpers()),
+            machine: if stage.expects_sink() { machine.expecting_sink() } else { machine },
             workers: Workers::new(namespaces, roster.clone(), events.clone(), log.clone()),
         };
         let Introduction { token, name, joined, leader } = introduction;
@@ -115,6 +118,7 @@ impl Session {
             leader,
             leases: Leases::default(),
             search: Search::default(),
+            sink: SinkOwner::default(),
             app_state: AppState::Running,
             serial: 1,
             complete: false,
@@ -253,6 +257,9 @@ impl Session {
                     self.guests.helper_ready(launch, &line);
                 }
                 self.crew.feed(Input::HelperReady(helper, instance));
+                if helper == Helper::SoundServer && self.search.hinted() {
+                    self.look_for_sound_server();
+                }
             }
         }
     }
@@ -294,6 +301,10 @@ impl Session {
                     self.look_for_sound_server();
                 }
             }
+            Some(ToSupervisor::SoundSinkMade) if worker == Worker::Sound => self.sink.made(),
+            Some(ToSupervisor::SoundSinkReady) if worker == Worker::Sound => {
+                self.crew.feed(Input::SinkReady);
+            }
             // A report about a replaced pair is ignored.
             Some(ToSupervisor::LinkLost { .. } | ToSupervisor::LinkViolated { .. }) | None => {}
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
@@ -316,8 +327,13 @@ impl Session {
 
     /// Connects sound to the sound server, if it is there.
     fn look_for_sound_server(&mut self) {
-        let found = self.stage.sound_server().and_then(|server| server.connect().ok());
-        let taken = found.is_some_and(|it| self.crew.workers.deliver_sound_server(&it));
+        let connect = || self.stage.sound_server()?.connect().ok();
+        let found = connect().and_then(|connection| Some((connection, connect()?)));
+        let taken = found.is_some_and(|(connection, sink)| {
+            let taken = self.crew.workers.deliver_sound_server(&connection, &sink);
+            self.sink.offered(sink);
+            taken
+        });
         let (wait, events) = (self.search.tried(taken), self.events());
         tokio::spawn(async move {
             tokio::time::sleep(wait).await;

@@ -36,6 +36,8 @@ pub(crate) struct SoundServer {
     socket: PathBuf,
     /// The user whose process must listen there.
     owner: u32,
+    /// Whether it runs, or is started with the session.
+    pub(crate) is_expected: bool,
 }
 
 /// The programs of a sound server.
@@ -51,7 +53,7 @@ pub(crate) fn prepare(
     directory: &Path,
     owner: u32,
 ) -> Result<(SoundServer, Vec<HelperLaunch>), PlaceError> {
-    let usual = SoundServer { socket: runtime_dir.join(SOCKET), owner };
+    let usual = SoundServer { socket: runtime_dir.join(SOCKET), owner, is_expected: true };
     if usual.connect().is_ok() {
         return Ok((usual, Vec::new()));
     }
@@ -62,7 +64,7 @@ pub(crate) fn prepare(
             "there is no sound server, and no PipeWire to start one: there is no sound; \
              on Debian or Ubuntu: apt install pipewire wireplumber pipewire-pulse"
         );
-        return Ok((usual, Vec::new()));
+        return Ok((SoundServer { is_expected: false, ..usual }, Vec::new()));
     };
     environment.set("PIPEWIRE_RUNTIME_DIR", directory);
     let socket = directory.join(SOCKET);
@@ -84,7 +86,7 @@ pub(crate) fn prepare(
         }
         None => info!("{PULSE} is missing: programs of PulseAudio play no sound"),
     }
-    Ok((SoundServer { socket, owner }, helpers))
+    Ok((SoundServer { socket, ..usual }, helpers))
 }
 
 /// Which programs a sound server of a session's own lacks on this `PATH`.
@@ -103,6 +105,28 @@ fn launch(helper: Helper, program: PathBuf, ready: Sign) -> HelperLaunch {
         opened: None,
         said: None,
         ready,
+    }
+}
+
+/// The connection over which the sink was made. The server removes the sink when the last descriptor
+/// of it is closed: with the session, however that ends, and not with its sound worker.
+#[derive(Debug, Default)]
+pub(crate) struct SinkOwner {
+    /// Of the sink that is there.
+    owner: Option<OwnedFd>,
+    /// What the sound worker was handed last, in case it makes one.
+    offered: Option<OwnedFd>,
+}
+
+impl SinkOwner {
+    /// The sound worker may make a sink over `connection`.
+    pub(crate) fn offered(&mut self, connection: OwnedFd) {
+        self.offered = Some(connection);
+    }
+
+    /// It has made one; any before is gone.
+    pub(crate) fn made(&mut self) {
+        self.owner = self.offered.take().or_else(|| self.owner.take());
     }
 }
 
@@ -141,7 +165,7 @@ mod tests {
         std::fs::create_dir(&folder).expect("a folder");
         let socket = folder.join(SOCKET);
         let own = Uid::effective().as_raw();
-        let server = |owner| SoundServer { socket: socket.clone(), owner };
+        let server = |owner| SoundServer { socket: socket.clone(), owner, is_expected: true };
         assert!(server(own).connect().is_err(), "nobody listens");
         let _listener = UnixListener::bind(&socket).expect("free");
         assert!(server(own).connect().is_ok());

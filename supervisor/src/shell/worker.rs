@@ -246,14 +246,17 @@ impl Workers {
         }
     }
 
-    /// Hands sound a connection to the sound server; returns whether it has been taken.
-    pub(super) fn deliver_sound_server(&self, connection: &OwnedFd) -> bool {
+    /// Hands sound a connection to the sound server, and one for the sink; returns whether they have
+    /// been taken.
+    pub(super) fn deliver_sound_server(&self, connection: &OwnedFd, sink: &OwnedFd) -> bool {
         let process = self.processes.get(&Worker::Sound);
         let Some(process) = process.filter(|process| process.waiting.is_none()) else {
             return false;
         };
         // A worker that has ended or does not read sees its connection closed, or its successor asks.
-        process.grants.send(&ToWorker::SoundServer, &[connection.as_fd()]).is_ok()
+        let send = |grant, connection: &OwnedFd| process.grants.send(&grant, &[connection.as_fd()]);
+        send(ToWorker::SoundSinkOwner, sink).is_ok()
+            && send(ToWorker::SoundServer, connection).is_ok()
     }
 
     fn deliver(&mut self, worker: Worker, place: Place, generation: Generation, end: OwnedFd) {

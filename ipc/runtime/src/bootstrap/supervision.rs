@@ -89,6 +89,16 @@ impl Supervision {
         self.reports.send(ToSupervisor::SoundServerWanted);
     }
 
+    /// Says that this worker has made the sink.
+    pub fn tell_sink_made(&self) {
+        self.reports.send(ToSupervisor::SoundSinkMade);
+    }
+
+    /// Says that what programs play goes to the sink.
+    pub fn tell_sink_ready(&self) {
+        self.reports.send(ToSupervisor::SoundSinkReady);
+    }
+
     /// Converts it for a main thread that runs on tokio; call it inside that runtime.
     ///
     /// # Errors

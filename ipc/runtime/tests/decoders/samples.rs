@@ -185,6 +185,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::RenderNode,
         grants::ToWorker::SignallingEnd { session: SessionId(300), generation: Generation(300) },
         grants::ToWorker::SoundServer,
+        grants::ToWorker::SoundSinkOwner,
         grants::ToWorker::WaylandListener,
     ]
 }
@@ -206,6 +207,8 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
             reason: grants::LossReason::Full,
         },
         grants::ToSupervisor::SoundServerWanted,
+        grants::ToSupervisor::SoundSinkMade,
+        grants::ToSupervisor::SoundSinkReady,
         grants::ToSupervisor::SignallingViolated { session, generation },
         grants::ToSupervisor::NodeJudged(Judgement::Draws { renderer: Text::truncated("Mesa") }),
         grants::ToSupervisor::NodeJudged(Judgement::Declines { reason: Text::truncated("none") }),

@@ -1,9 +1,10 @@
 //! Lumen's sink in the sound server, and the server's default sink: Lumen's while the session lasts,
 //! what it was before afterwards.
 //!
-//! The sink is the server's own object, which stays when this process dies: programs that play to it
-//! notice nothing, while moving them to another sink and back costs some of them their sound for good.
-//! The next sound worker finds it, and the last one removes it.
+//! The sink belongs to a connection that the supervisor keeps open, and stays when this process dies:
+//! programs that play to it notice nothing, while moving them to another sink and back costs some of
+//! them their sound for good. The next sound worker finds it, and the last one removes it; where there
+//! is no last one, because the whole session was killed, the server does.
 //!
 //! The session manager keeps which sink the user chose in the metadata object `default`. Where the user
 //! chose none, it takes the sink of the highest priority, which is Lumen's. What was chosen before is
@@ -33,8 +34,6 @@ const BEFORE: &str = "lumen.before.audio.sink";
 pub(super) struct Defaults {
     state: Rc<RefCell<State>>,
     core: CoreRc,
-    /// The sink, if this process made it.
-    made: Option<Node>,
     registry: Option<RegistryRc>,
     _registry_listener: Option<RegistryListener>,
     _core_listener: Option<CoreListener>,
@@ -137,7 +136,6 @@ impl Defaults {
         Ok(Self {
             state,
             core: core.clone(),
-            made: None,
             registry: Some(registry),
             _registry_listener: Some(registry_listener),
             _core_listener: Some(core_listener),
@@ -145,12 +143,8 @@ impl Defaults {
     }
 
     /// Does what follows from what callbacks noted.
-    pub(super) fn turn(&mut self) -> Result<(), pipewire::Error> {
+    pub(super) fn turn(&self) -> Result<(), pipewire::Error> {
         let mut state = self.state.borrow_mut();
-        if state.sink == Sink::Missing {
-            self.made = Some(self.core.create_object("adapter", &sink_properties(state.name))?);
-            state.sink = Sink::Wanted;
-        }
         if let (Some(found), Some(registry)) = (state.found.take(), &self.registry)
             && state.bind(registry, &found)
         {
@@ -161,6 +155,21 @@ impl Defaults {
             state.choose();
         }
         Ok(())
+    }
+
+    /// Whether there is no sink, once.
+    pub(super) fn lacks_sink(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let is_missing = state.sink == Sink::Missing;
+        if is_missing {
+            state.sink = Sink::Wanted;
+        }
+        is_missing
+    }
+
+    /// Whether what programs play goes to the sink.
+    pub(super) fn is_chosen(&self) -> bool {
+        self.has_sink() && self.state.borrow().progress == Progress::Chosen
     }
 
     /// Whether the session manager knows the sink, so that it can be listened to.
@@ -202,7 +211,6 @@ impl Defaults {
     /// Drops what depends on the connection, before the connection.
     pub(super) fn forget(&mut self) {
         self.state.borrow_mut().metadata = None;
-        self.made = None;
         self._core_listener = None;
         self._registry_listener = None;
         self.registry = None;
@@ -287,6 +295,11 @@ impl State {
     }
 }
 
+/// Makes the sink, over a connection to which it then belongs.
+pub(super) fn make_sink(owner: &CoreRc, name: &str) -> Result<Node, pipewire::Error> {
+    owner.create_object("adapter", &sink_properties(name))
+}
+
 /// A sink that is preferred to others, because it leads to the viewers, and that is no device. What it
 /// plays is heard as loud as its own volume says.
 fn sink_properties(name: &str) -> PropertiesBox {
@@ -298,7 +311,6 @@ fn sink_properties(name: &str) -> PropertiesBox {
         "node.virtual" => "true",
         "audio.position" => "FL,FR",
         "monitor.channel-volumes" => "true",
-        "object.linger" => "true",
         "priority.session" => "2000",
         "priority.driver" => "2000"
     }

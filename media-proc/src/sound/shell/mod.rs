@@ -102,6 +102,12 @@ impl Worker for Sound {
                 info!(%reason, "the connection to the sound server is lost");
                 supervision.want_sound_server();
             }
+            if self.server.take_made() {
+                supervision.tell_sink_made();
+            }
+            if self.server.take_ready() {
+                supervision.tell_sink_ready();
+            }
             self.pass_on().map_err(|error| ServeError::caused("no sound can be encoded", error))?;
             self.summarise(&supervision);
             self.wait(&supervision)
@@ -132,6 +138,7 @@ impl Sound {
                 Ok(end) => self.outlet.attach(end),
                 Err(error) => warn!(%error, "a granted descriptor cannot be used"),
             },
+            ToWorker::SoundSinkOwner => self.server.give_owner(grant.descriptor),
             ToWorker::SoundServer => match self.server.connect(grant.descriptor) {
                 Ok(()) => info!("connected to the sound server"),
                 Err(error) => warn!(%error, "cannot use the connection to the sound server"),

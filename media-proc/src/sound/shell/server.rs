@@ -28,6 +28,7 @@ use pipewire::{
     context::ContextRc,
     core::CoreRc,
     main_loop::MainLoopRc,
+    node::Node,
     properties::{PropertiesBox, properties},
     spa::{
         param::{
@@ -42,7 +43,10 @@ use pipewire::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{defaults::Defaults, ffi};
+use super::{
+    defaults::{self, Defaults},
+    ffi,
+};
 use crate::sound::packetiser::{Frame, Packetiser, bounds};
 
 /// The sink's name, by which programs and people find it.
@@ -62,6 +66,11 @@ const PARTING: Duration = Duration::from_millis(500);
 /// The library, and the connection to the server while there is one.
 pub struct Server {
     connection: Option<Connection>,
+    /// What the next sink that this process makes belongs to.
+    spare: Option<OwnedFd>,
+    /// The sink, if this process made it. It outlives the connection.
+    owner: Option<Owner>,
+    said: Said,
     intake: Rc<RefCell<Intake>>,
     format: SoundFormat,
     library: ManuallyDrop<Library>,
@@ -83,6 +92,21 @@ struct Connection {
     ear: Option<Ear>,
     defaults: Defaults,
     core: CoreRc,
+}
+
+/// The sink that this process made, and the connection to which it belongs.
+struct Owner {
+    _sink: Node,
+    _core: CoreRc,
+}
+
+/// What the supervisor has to be told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    made: bool,
+    ready: bool,
+    /// Whether it has been told that this connection's sink is ready.
+    is_over: bool,
 }
 
 /// What listens to the sink.
@@ -108,6 +132,9 @@ pub enum ServerError {
     /// The library returned an error.
     #[error("the sound server's library refused")]
     Library(#[from] pipewire::Error),
+    /// Without a connection to which it belongs no sink is made.
+    #[error("there is no sink, and no connection for one was granted")]
+    NoOwner,
     /// The format of samples cannot be said in its terms.
     #[error("cannot describe the format of samples")]
     Format,
@@ -150,7 +177,15 @@ impl Server {
         rehearsal.listen(format, &aside)?;
         let library = Library { _rehearsal: rehearsal, _nowhere: far, context, main_loop };
         let intake = Rc::new(RefCell::new(Intake::new(format)));
-        let server = Self { connection: None, intake, format, library: ManuallyDrop::new(library) };
+        let server = Self {
+            connection: None,
+            spare: None,
+            owner: None,
+            said: Said::default(),
+            intake,
+            format,
+            library: ManuallyDrop::new(library),
+        };
         server.iterate();
         ffi::stop_data_thread(&server.library.context)?;
         Ok(server)
@@ -164,12 +199,28 @@ impl Server {
         ffi::start_data_thread(&self.library.context)
     }
 
+    /// A sink that this process makes will belong to the connection `descriptor`.
+    pub fn give_owner(&mut self, descriptor: OwnedFd) {
+        self.spare = Some(descriptor);
+    }
+
+    /// Whether the sink has been made, since the last call.
+    pub const fn take_made(&mut self) -> bool {
+        std::mem::replace(&mut self.said.made, false)
+    }
+
+    /// Whether the sink has become ready, since the last call.
+    pub const fn take_ready(&mut self) -> bool {
+        std::mem::replace(&mut self.said.ready, false)
+    }
+
     /// Finds or makes the sink in the server at the other end of `descriptor`.
     ///
     /// # Errors
     /// When the library refuses it.
     pub fn connect(&mut self, descriptor: OwnedFd) -> Result<(), ServerError> {
         self.connection = None;
+        self.said.is_over = false;
         {
             let mut intake = self.intake.borrow_mut();
             intake.lost = None;
@@ -188,13 +239,27 @@ impl Server {
     /// Handles what has happened. Returns why the connection is lost, once, if it is.
     pub fn turn(&mut self) -> Option<String> {
         self.iterate();
-        if let Some(connection) = &mut self.connection
-            && let Err(error) = connection.turn(self.format, &self.intake)
-        {
+        if let Err(error) = self.follow() {
             self.intake.borrow_mut().lose(&error.to_string());
         }
         let lost = self.intake.borrow_mut().lost.take()?;
         self.connection.take().map(|_| lost)
+    }
+
+    /// Does what follows from what callbacks noted.
+    fn follow(&mut self) -> Result<(), ServerError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        connection.turn(self.format, &self.intake)?;
+        if connection.defaults.is_chosen() && !self.said.is_over {
+            (self.said.ready, self.said.is_over) = (true, true);
+        }
+        if connection.defaults.lacks_sink() {
+            let descriptor = self.spare.take().ok_or(ServerError::NoOwner)?;
+            let core = self.library.context.connect_fd_rc(descriptor, None)?;
+            self.owner = Some(Owner { _sink: defaults::make_sink(&core, SINK)?, _core: core });
+            self.said.made = true;
+        }
+        Ok(())
     }
 
     /// Whether there is a connection.

@@ -1,7 +1,7 @@
 //! The helpers' life.
 
 use super::{
-    super::{app::APP_VERDICT_WAIT, class::HELPER_TIMEOUT},
+    super::{app::APP_VERDICT_WAIT, class::HELPER_TIMEOUT, helper::SINK_PATIENCE},
     *,
 };
 
@@ -31,6 +31,64 @@ fn app_waits_for_its_helpers_which_start_one_after_the_other() {
     assert!(world.helpers.contains_key(&Helper::Bus) && !world.app);
     world.serve(Helper::Bus);
     assert!(world.app);
+}
+
+/// A desktop with a sound server of its own that waits for the sink.
+fn with_sound() -> World {
+    let mut world = World::new();
+    let machine = std::mem::take(&mut world.machine);
+    world.machine = machine.helped_by(&[Helper::SoundServer]).expecting_sink();
+    world.input(Input::Begin);
+    world
+}
+
+#[test]
+fn app_waits_for_the_sink_after_its_helpers_and_only_once() {
+    let mut world = with_sound();
+    world.serve(Helper::SoundServer);
+    assert!(!world.app);
+    world.pass(SINK_PATIENCE / 2);
+    assert!(!world.app);
+    world.input(Input::SinkReady);
+    assert!(world.app);
+}
+
+#[test]
+fn sink_that_does_not_come_keeps_nobody_waiting() {
+    type Event = fn(&mut World);
+    let never: [(&str, Event); 4] = [
+        ("in time", |world| world.pass(SINK_PATIENCE)),
+        ("because its server ended", |world| {
+            world.end_helper(Helper::SoundServer, KILLED);
+            world.settle();
+            // It is started anew at once.
+            world.serve(Helper::SoundServer);
+        }),
+        ("because the sound worker ended", |world| {
+            world.bring_up(Worker::Sound);
+            world.die(Worker::Sound, KILLED);
+        }),
+        ("late", |world| {
+            world.pass(SINK_PATIENCE);
+            world.input(Input::SinkReady);
+        }),
+    ];
+    for (why, happens) in never {
+        let mut world = with_sound();
+        world.serve(Helper::SoundServer);
+        assert!(!world.app);
+        happens(&mut world);
+        assert!(world.app, "{why}");
+    }
+}
+
+#[test]
+fn desktop_that_ends_while_its_app_waits_for_the_sink_starts_none() {
+    let mut world = with_sound();
+    world.serve(Helper::SoundServer);
+    world.input(Input::Stop);
+    world.pass(SINK_PATIENCE);
+    assert!(!world.app);
 }
 
 #[test]

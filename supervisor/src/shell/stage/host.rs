@@ -296,6 +296,7 @@ impl Stage for HostStage {
             | ToWorker::RenderNode
             | ToWorker::SignallingEnd { .. }
             | ToWorker::SoundServer
+            | ToWorker::SoundSinkOwner
             | ToWorker::WaylandListener => Vec::new(),
         }
     }

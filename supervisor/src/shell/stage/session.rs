@@ -185,6 +185,11 @@ impl SessionStage {
         self.helpers.iter().find(|launch| launch.helper == helper)
     }
 
+    /// Whether what the app plays will have somewhere to go.
+    pub(crate) const fn expects_sink(&self) -> bool {
+        matches!(&self.sound_server, Some(server) if server.is_expected)
+    }
+
     /// Where the sound server listens; `None` without sound.
     pub(crate) const fn sound_server(&self) -> Option<&SoundServer> {
         self.sound_server.as_ref()
@@ -284,7 +289,8 @@ impl Stage for SessionStage {
             | ToWorker::RelaySecured
             | ToWorker::RelayStreams
             | ToWorker::SignallingEnd { .. }
-            | ToWorker::SoundServer => Vec::new(),
+            | ToWorker::SoundServer
+            | ToWorker::SoundSinkOwner => Vec::new(),
         }
     }
 
