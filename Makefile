@@ -87,6 +87,12 @@ siege: ## install what is missing and print an honest viewer's frame rate beside
 	@tests/install.sh test
 	@tests/siege.sh $(SECONDS_EACH)
 
+.PHONY: sound
+sound: ## install what is missing and listen to a tone over a bad line, and through twenty deaths (four minutes)
+	@echo '==> sound: installing what is missing'
+	@tests/install.sh test
+	@tests/sound.sh
+
 .PHONY: vm-shell
 vm-shell: ## a root shell in that machine
 	@tests/install.sh vm

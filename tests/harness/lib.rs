@@ -8,6 +8,7 @@
 //! - [`app`]: the Wayland app the tests show, seen through the log it writes; its pictures are in
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
+//! - [`hearing`]: a tone, and a page that hears it;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
 //! - [`watched`]: three sessions of one host, each with a page that watches it;
 //! - [`census`]: what a host and its sessions hold, to find what leaks; [`chance`], for who dies;
@@ -32,6 +33,7 @@ pub mod browser;
 pub mod census;
 pub mod certificate;
 pub mod chance;
+pub mod hearing;
 mod home;
 pub mod hosted;
 mod insight;

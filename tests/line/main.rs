@@ -7,3 +7,4 @@
 
 mod carried;
 mod rows;
+mod sound;

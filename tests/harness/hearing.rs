@@ -1,0 +1,194 @@
+//! A tone that programs play, and what a page hears of it.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::{
+    browser::{Browser, Page},
+    patience::wait_for_ok,
+};
+
+/// The tone.
+pub const HERTZ: f64 = 440.0;
+/// Longer than any test listens.
+const SECONDS: u32 = 90;
+const RATE: u32 = 48_000;
+
+/// Listens in the page to whatever it plays: of each short block since it was called its loudness, its
+/// frequency, which is that between its first wave and its last, and how long the longest silence lasts
+/// that it ends or continues.
+const LISTEN: &str = "(async () => {
+  const element = document.querySelector('#sound');
+  const context = new AudioContext();
+  await context.resume();
+  const ear = context.createScriptProcessor(1024, 2, 1);
+  let attached = null;
+  let source = null;
+  let quiet = 0;
+  const attach = () => {
+    if (element.srcObject === attached || !element.srcObject?.getAudioTracks().length) return;
+    source?.disconnect();
+    attached = element.srcObject;
+    source = context.createMediaStreamSource(attached);
+    source.connect(ear);
+  };
+  window.heard = [];
+  ear.onaudioprocess = ({ inputBuffer, playbackTime }) => {
+    attach();
+    const left = inputBuffer.getChannelData(0);
+    let [loudness, silence] = [0, 0];
+    const waves = [];
+    left.forEach((sample, at) => {
+      loudness = Math.max(loudness, Math.abs(sample));
+      quiet = Math.abs(sample) < 0.005 ? quiet + 1 : 0;
+      silence = Math.max(silence, quiet);
+      const before = left[at - 1];
+      if (before < 0 && sample >= 0) waves.push(at - sample / (sample - before));
+    });
+    const lasts = (waves.at(-1) - waves[0]) / context.sampleRate;
+    const hertz = waves.length > 1 ? (waves.length - 1) / lasts : 0;
+    const millis = (samples) => (samples * 1000) / context.sampleRate;
+    window.heard.push({ millis: playbackTime * 1000, loudness, hertz, silence: millis(silence) });
+  };
+  attach();
+  ear.connect(context.destination);
+})()";
+
+/// About 20 ms of what a page has heard.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Block {
+    /// When it was played, by a clock of the page's.
+    pub millis: f64,
+    /// Its loudest sample; the tone's is a half.
+    pub loudness: f64,
+    /// Its frequency.
+    pub hertz: f64,
+    /// How many milliseconds the longest silence lasts that it ends or continues.
+    pub silence: f64,
+}
+
+impl Block {
+    /// Quieter than a hundredth of the tone.
+    #[must_use]
+    pub fn is_silent(self) -> bool {
+        self.loudness < 0.005
+    }
+}
+
+/// The longest silence among `blocks`, in milliseconds.
+#[must_use]
+pub fn longest_silence(blocks: &[Block]) -> f64 {
+    blocks.iter().map(|block| block.silence).fold(0.0, f64::max)
+}
+
+/// The frequency of the blocks in the middle: where the browser or the machine leaves samples out, a
+/// block has another.
+#[must_use]
+pub fn frequency(blocks: &[Block]) -> Option<f64> {
+    let mut all: Vec<f64> = blocks.iter().map(|block| block.hertz).collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied()
+}
+
+/// A file with the tone, readable by everybody.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn tone() -> Result<PathBuf> {
+    let samples = (0..SECONDS * RATE).flat_map(|at| {
+        let angle = f64::from(at) / f64::from(RATE) * HERTZ * std::f64::consts::TAU;
+        ((angle.sin() * 16_000.0) as i16).to_le_bytes().repeat(2)
+    });
+    let samples: Vec<u8> = samples.collect();
+    let length = u32::try_from(samples.len())?;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + length).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
+    file.extend(RATE.to_le_bytes());
+    file.extend((RATE * 4).to_le_bytes());
+    file.extend(b"\x04\0\x10\0data");
+    file.extend(length.to_le_bytes());
+    file.extend(samples);
+    let path = std::env::temp_dir().join(format!("lumen-tone-{}.wav", std::process::id()));
+    fs::write(&path, file)?;
+    Ok(path)
+}
+
+/// What a desktop runs that plays the tone by `player` without end.
+///
+/// # Errors
+/// When the tone cannot be written.
+pub fn playing_for_ever(player: &str) -> Result<[String; 3]> {
+    let play = format!("while :; do {player} {}; done", tone()?.display());
+    Ok(["sh".into(), "-c".into(), play])
+}
+
+/// A page that plays a desktop's sound.
+#[derive(Debug)]
+pub struct Listener(pub Page);
+
+impl Listener {
+    /// Opens the desktop at `url`, and waits until the tone is heard.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn open(browser: &Browser, url: &str) -> Result<Self> {
+        let page = browser.open(url)?;
+        page.wait_for_picture()?;
+        page.key_down("ShiftLeft")?;
+        page.key_up("ShiftLeft")?;
+        let plays = "!document.querySelector('#sound').paused";
+        wait_for_ok("the page plays sound", || {
+            let plays: bool = page.evaluate(plays)?;
+            ensure!(plays, "it is paused");
+            Ok(())
+        })?;
+        page.evaluate::<()>(LISTEN)?;
+        let listener = Self(page);
+        listener.hears()?;
+        Ok(listener)
+    }
+
+    /// Everything heard so far.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn heard(&self) -> Result<Vec<Block>> {
+        self.0.evaluate("window.heard")
+    }
+
+    /// Waits until the page hears something for half a second.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn hears(&self) -> Result<()> {
+        wait_for_ok("the tone is heard", || {
+            let blocks = self.heard()?;
+            let begins = blocks.len().saturating_sub(25);
+            let last = blocks.get(begins..).unwrap_or_default();
+            ensure!(
+                last.len() == 25 && !last.iter().any(|block| block.is_silent()),
+                "it is silent"
+            );
+            Ok(())
+        })
+    }
+
+    /// What is heard while `seconds` pass for the page.
+    ///
+    /// # Errors
+    /// When the page is gone.
+    pub fn listen(&self, seconds: f64) -> Result<Vec<Block>> {
+        let before = self.heard()?.len();
+        wait_for_ok("the page listens", || {
+            let blocks = self.heard()?.split_off(before);
+            let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+                bail!("nothing yet")
+            };
+            ensure!(last.millis - first.millis >= seconds * 1000.0, "not long enough");
+            Ok(blocks)
+        })
+    }
+}
