@@ -25,11 +25,13 @@
 //! | [`packetiser`] | samples to frames |
 //! | [`policy`] | this process's confinement |
 //! | [`shell`] | event loop, sound server, link, metrics |
+//! | [`wiring`] | which links the sound server is to make |
 
 pub mod coder;
 pub mod packetiser;
 pub mod policy;
 pub mod shell;
+pub mod wiring;
 
 use std::process::ExitCode;
 
