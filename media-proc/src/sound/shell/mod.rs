@@ -3,9 +3,11 @@
 //! The loop sleeps on the sound server, the link and the supervisor. It has no deadline: while nothing
 //! is played nothing wakes it.
 
+mod connection;
 mod defaults;
 mod ffi;
 mod figures;
+mod intake;
 mod outlet;
 pub mod server;
 
