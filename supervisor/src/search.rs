@@ -1,7 +1,7 @@
 //! When to look again for something that may come late and may go. Pure.
 //!
 //! Who wants it may say so as often as it likes: attempts are at least `LEAST` apart, and further and
-//! further while they fail.
+//! further while they fail, or while what they find is lost at once.
 
 use std::time::Duration;
 
@@ -33,11 +33,10 @@ impl Search {
 
     /// This was the outcome of an attempt. Returns when to call [`Search::due`].
     pub fn tried(&mut self, found: bool) -> Duration {
-        let wait = if found { LEAST } else { self.wait };
         self.is_wanted = !found;
         self.is_waiting = true;
-        self.wait = if found { LEAST } else { (self.wait * 2).min(MOST) };
-        wait
+        let next = (self.wait * 2).min(MOST);
+        std::mem::replace(&mut self.wait, next)
     }
 
     /// There is reason to believe that it has come. Returns whether to look for it at once.
@@ -49,6 +48,10 @@ impl Search {
     /// The time has passed. Returns whether to look for it.
     pub const fn due(&mut self) -> bool {
         self.is_waiting = false;
+        if !self.is_wanted {
+            // It was found, and lasted.
+            self.wait = LEAST;
+        }
         self.is_wanted
     }
 }
@@ -82,14 +85,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_and_lost_at_once_is_looked_for_after_a_moment() {
+    fn what_is_found_and_lost_at_once_is_looked_for_ever_more_slowly_until_it_lasts() {
         let mut search = Search::default();
         assert!(search.want());
-        assert_eq!(search.tried(true), LEAST);
-        assert!(!search.want(), "not at once");
-        assert!(search.due());
-        assert_eq!(search.tried(true), LEAST);
+        for attempt in 0..3 {
+            assert_eq!(search.tried(true), LEAST * 2u32.pow(attempt));
+            assert!(!search.want(), "not at once");
+            assert!(search.due());
+        }
+        let _ = search.tried(true);
         assert!(!search.due(), "nobody wants it");
         assert!(search.want());
+        assert_eq!(search.tried(true), LEAST);
     }
 }
