@@ -16,6 +16,9 @@ pub const HERTZ: f64 = 440.0;
 const SECONDS: u32 = 90;
 const RATE: u32 = 48_000;
 
+/// The blocks of half a second.
+const LAST: usize = 25;
+
 /// Listens in the page to whatever it plays: of each short block since it was called its loudness, its
 /// frequency, which is that between its first wave and its last, and how long the longest silence lasts
 /// that it ends or continues.
@@ -165,15 +168,28 @@ impl Listener {
     /// When it does not.
     pub fn hears(&self) -> Result<()> {
         wait_for_ok("the tone is heard", || {
-            let blocks = self.heard()?;
-            let begins = blocks.len().saturating_sub(25);
-            let last = blocks.get(begins..).unwrap_or_default();
-            ensure!(
-                last.len() == 25 && !last.iter().any(|block| block.is_silent()),
-                "it is silent"
-            );
+            let last = self.last()?;
+            ensure!(last.len() == LAST && !last.iter().any(|block| block.is_silent()), "silence");
             Ok(())
         })
+    }
+
+    /// Waits until the page hears nothing for half a second.
+    ///
+    /// # Errors
+    /// When it goes on hearing something.
+    pub fn hears_nothing(&self) -> Result<()> {
+        wait_for_ok("nothing is heard", || {
+            let last = self.last()?;
+            ensure!(last.len() == LAST && last.iter().all(|block| block.is_silent()), "{last:?}");
+            Ok(())
+        })
+    }
+
+    /// The last half second of what was heard.
+    fn last(&self) -> Result<Vec<Block>> {
+        let mut blocks = self.heard()?;
+        Ok(blocks.split_off(blocks.len().saturating_sub(LAST)))
     }
 
     /// What is heard while `seconds` pass for the page.

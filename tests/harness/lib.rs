@@ -8,7 +8,7 @@
 //! - [`app`]: the Wayland app the tests show, seen through the log it writes; its pictures are in
 //!   [`picture`], its log lines in [`app_event`];
 //! - [`browser`]: a real Chromium;
-//! - [`hearing`]: a tone, and a page that hears it;
+//! - [`hearing`]: a tone, and a page that hears it; [`user_server`], a sound server that the user runs;
 //! - [`viewer`]: a native WebRTC peer for what a browser would only make slow;
 //! - [`watched`]: three sessions of one host, each with a page that watches it;
 //! - [`census`]: what a host and its sessions hold, to find what leaks; [`chance`], for who dies;
@@ -49,5 +49,6 @@ pub mod rig;
 mod setup;
 pub mod stage;
 pub mod stall;
+pub mod user_server;
 pub mod viewer;
 pub mod watched;
