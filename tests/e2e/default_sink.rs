@@ -2,10 +2,13 @@
 //!
 //! Needs PipeWire with its session manager and its tools.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use lumen_ipc::process::Worker;
 use lumen_tests::{
-    rig::kill_hard,
+    browser::Browser,
+    hearing::{Listener, playing_for_ever},
+    process::{Process, descendants},
+    rig::{Rig, kill_hard},
     user_server::{EAR, OWN, UserServer},
 };
 use nix::sys::signal::Signal;
@@ -38,4 +41,52 @@ fn sink_of_a_desktop_that_was_killed_ends_with_it_and_the_next_one_has_its_own()
     let (mut next, _) = server.desktop()?;
     next.stop()?;
     server.is_as_before()
+}
+
+/// Ends the player, so that the app starts another: the session manager links none that its predecessor
+/// had linked.
+fn begin_anew(rig: &Rig) -> Result<()> {
+    let is_player =
+        |process: &Process| process.command_line().is_ok_and(|line| line.starts_with("pw-play"));
+    descendants(rig.supervisor()).into_iter().filter(is_player).try_for_each(kill_hard)
+}
+
+/// The app begins to play long before anything can be heard. Whatever comes late or comes again, it is
+/// heard then.
+#[test]
+fn sound_server_and_session_manager_that_come_late_and_again_are_heard_each_time() -> Result<()> {
+    let mut server = UserServer::absent()?;
+    server.start_server()?;
+    let rig = server.setup().app(playing_for_ever("pw-play")?).start()?;
+    server.start_manager()?;
+    let browser = Browser::start()?;
+    let page = Listener::open(&browser, rig.url())?;
+    let sound = rig.ready_worker(Worker::Sound)?;
+    server.is_lumens(None)?;
+
+    server.kill_manager()?;
+    page.hears_nothing()?;
+    server.start_manager()?;
+    begin_anew(&rig)?;
+    page.hears()?;
+    let ear = server.is_lumens(None)?;
+
+    server.kill_manager()?;
+    let killed = rig.kill(Worker::Sound)?;
+    let successor = rig.successor(Worker::Sound, killed)?;
+    page.hears_nothing()?;
+    server.start_manager()?;
+    begin_anew(&rig)?;
+    page.hears()?;
+    let ear = server.is_lumens(Some(&ear))?;
+
+    server.kill_server();
+    page.hears_nothing()?;
+    server.start_server()?;
+    server.start_manager()?;
+    page.hears()?;
+    server.is_lumens(Some(&ear))?;
+    ensure!(killed == sound, "a sound worker was started anew");
+    ensure!(rig.ready_worker(Worker::Sound)? == successor, "a sound worker was started anew");
+    Ok(())
 }

@@ -15,6 +15,9 @@
 //! sound server ──▶ shell::server ──▶ packetiser ──▶ coder ──▶ shell::outlet ──▶ rtc
 //!                                                                  ◀── demand ──
 //! ```
+//! The link from the sink to what listens is made here, not by the session manager ([`wiring`]), and made
+//! again when that one is started anew.
+//!
 //! Without a listener nothing is encoded; while nothing is played the sound server does not wake this
 //! process; silence is not sent. A sound server that comes late or is restarted costs no restart: the
 //! supervisor is asked for the next connection.

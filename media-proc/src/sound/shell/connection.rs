@@ -1,5 +1,12 @@
-//! One connection to the sound server: the sink and whether it is the default ([`Defaults`]), and the
-//! stream that listens to it. All of it but the sink ends with the connection.
+//! One connection to the sound server: the sink and whether it is the default ([`Defaults`]), the stream
+//! that listens to it, and the links between them ([`Links`]). All of it but the sink ends with the
+//! connection.
+//!
+//! The sound server, its session manager and this process come, go and come again in any order, so each
+//! step is taken as soon as what it needs is there, and again when that is replaced: the sink is made
+//! when the server lists none, it is chosen in whatever settings the session manager brings, the stream
+//! is made when the sink has ports, and links are made between the ports that there are. When a session
+//! manager ends, sink and stream are made anew for the next one, which links nothing to such old ones.
 
 use std::{cell::RefCell, io::Cursor, os::fd::OwnedFd, rc::Rc};
 
@@ -20,10 +27,12 @@ use pipewire::{
 };
 
 use super::{
-    defaults::Defaults,
+    defaults::{Before, Defaults},
     intake::Intake,
+    links::Links,
     server::{SINK, ServerError},
 };
+use crate::sound::wiring::{Ends, ObjectId};
 
 /// The name of the stream that listens to the sink.
 const EAR: &str = "lumen_ear";
@@ -34,6 +43,7 @@ const LATENCY: &str = "480/48000";
 /// Dropped in this order: what hangs on the connection before the connection.
 pub(super) struct Connection {
     ear: Option<Ear>,
+    links: Links,
     defaults: Defaults,
     core: CoreRc,
 }
@@ -41,7 +51,7 @@ pub(super) struct Connection {
 /// What listens to the sink.
 struct Ear {
     _listener: StreamListener<Rc<RefCell<Intake>>>,
-    _stream: StreamRc,
+    stream: StreamRc,
 }
 
 impl Connection {
@@ -50,13 +60,15 @@ impl Connection {
         context: &ContextRc,
         descriptor: OwnedFd,
         intake: &Rc<RefCell<Intake>>,
+        before: Rc<RefCell<Before>>,
     ) -> Result<Self, ServerError> {
         let core = context.connect_fd_rc(descriptor, None)?;
-        let defaults = Defaults::watch(&core, SINK, {
+        let defaults = Defaults::watch(&core, SINK, before, {
             let intake = Rc::clone(intake);
             move |reason| intake.borrow_mut().lose(reason)
         })?;
-        Ok(Self { ear: None, defaults, core })
+        let links = Links::watch(&core, [SINK, EAR])?;
+        Ok(Self { ear: None, links, defaults, core })
     }
 
     /// Does what follows from what callbacks noted.
@@ -66,8 +78,13 @@ impl Connection {
         intake: &Rc<RefCell<Intake>>,
     ) -> Result<(), ServerError> {
         self.defaults.turn()?;
+        self.defaults.remove_stale_sink();
         if self.ear.is_none() && self.defaults.has_sink() {
             self.listen(format, intake)?;
+        }
+        self.links.turn(self.ends())?;
+        if self.links.are_hopeless() {
+            intake.borrow_mut().lose("the sink cannot be listened to");
         }
         if self.defaults.has_lost_sink() {
             intake.borrow_mut().lose("the sink was removed");
@@ -75,9 +92,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether what programs play goes to the sink.
+    /// Whether what programs play goes to the sink, and is heard.
     pub(super) fn is_ready(&self) -> bool {
-        self.defaults.is_chosen()
+        self.defaults.is_chosen() && self.ends().is_some_and(|ends| self.links.are_whole(ends))
     }
 
     /// Whether there is no sink, once.
@@ -93,6 +110,13 @@ impl Connection {
     /// Whether nothing is left to restore.
     pub(super) fn is_restored(&self) -> bool {
         self.defaults.is_restored()
+    }
+
+    /// The sink and the stream, once the server knows both.
+    fn ends(&self) -> Option<Ends> {
+        let sink = ObjectId(self.defaults.sink()?);
+        let ear = ObjectId(self.ear.as_ref()?.stream.node_id());
+        (ear != UNKNOWN).then_some(Ends { sink, ear })
     }
 
     /// Listens to the sink.
@@ -113,20 +137,25 @@ impl Connection {
             .register()?;
         let format = describe(format)?;
         let pod = Pod::from_bytes(&format).ok_or(ServerError::Format)?;
-        let flags = StreamFlags::MAP_BUFFERS | StreamFlags::AUTOCONNECT;
-        stream.connect(Direction::Input, None, flags, &mut [pod])?;
-        self.ear = Some(Ear { _listener: listener, _stream: stream });
+        // The session manager is not asked to link it: it gives up for good where it does not know the
+        // sink yet.
+        stream.connect(Direction::Input, None, StreamFlags::MAP_BUFFERS, &mut [pod])?;
+        self.ear = Some(Ear { _listener: listener, stream });
         Ok(())
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.links.forget();
         self.ear = None;
         // The listener of the core holds what this connection holds.
         self.defaults.forget();
     }
 }
+
+/// The number that a stream has which the server does not know yet (`PW_ID_ANY`).
+const UNKNOWN: ObjectId = ObjectId(u32::MAX);
 
 /// A stream that hears what the sink plays, and nothing else. It does not keep the sink awake: while
 /// nobody plays, the sound server wakes neither.
@@ -136,11 +165,9 @@ fn ear_properties() -> PropertiesBox {
         "media.category" => "Capture",
         "node.name" => EAR,
         "node.description" => "Lumen",
-        "node.dont-reconnect" => "true",
         "node.latency" => LATENCY,
         "node.passive" => "true",
-        "stream.capture.sink" => "true",
-        "target.object" => SINK
+        "stream.capture.sink" => "true"
     }
 }
 

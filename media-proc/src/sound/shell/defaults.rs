@@ -6,11 +6,11 @@
 //! them their sound for good. The next sound worker finds it, and the last one removes it; where there
 //! is no last one, because the whole session was killed, the server does.
 //!
-//! The session manager keeps which sink the user chose in the metadata object `default`. Where the user
-//! chose none, it takes the sink of the highest priority, which is Lumen's. What was chosen before is
+//! The session manager keeps which sink the user chose in the metadata object `default`, which it makes
+//! when it starts and which ends with it; Lumen chooses its sink in each. Where the user chose none, it takes the sink of the highest priority, which is Lumen's. What was chosen before is
 //! kept there, too, for the next sound worker.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use pipewire::{
     core::{CoreRc, Listener as CoreListener},
@@ -30,6 +30,9 @@ const JSON: &str = "Spa:String:JSON";
 /// The key under which Lumen keeps what stood there before.
 const BEFORE: &str = "lumen.before.audio.sink";
 
+/// Most ports of the sink that are counted. A server's own sinks have a few.
+const MOST_PORTS: usize = 256;
+
 /// Makes the sink, and watches which one is the default.
 pub(super) struct Defaults {
     state: Rc<RefCell<State>>,
@@ -42,11 +45,17 @@ pub(super) struct Defaults {
 struct State {
     name: &'static str,
     sink: Sink,
+    /// The sink's ports, without which the session manager does not know it yet, and their serials.
+    ports: BTreeMap<u32, u64>,
     /// The question to which the answer comes when all that the server has is listed.
     listing: Option<AsyncSeq>,
     /// Found, but not bound yet.
     found: Option<GlobalObject<PropertiesBox>>,
     metadata: Option<(MetadataListener, Metadata)>,
+    /// Its number and its serial.
+    bound: Option<(u32, u64)>,
+    /// Whether the session manager has ended that gave the ports.
+    has_lost_manager: bool,
     before: Rc<RefCell<Before>>,
     progress: Progress,
     /// The question to which the answer comes when all is given back.
@@ -62,15 +71,18 @@ enum Sink {
     Missing,
     /// Asked for.
     Wanted,
-    /// This object; without ports the session manager does not know it yet.
-    There { object: u32, has_ports: bool },
+    /// This object.
+    There(u32),
+    /// This object, whose removal was asked for.
+    Given(u32),
     /// Somebody removed it.
     Removed,
 }
 
-/// What was chosen before, as its JSON; `None` for nothing.
+/// What was chosen before, as its JSON; `None` for nothing. It outlives connections, because a session
+/// manager forgets what Lumen noted.
 #[derive(Debug, Default)]
-struct Before {
+pub(super) struct Before {
     /// By the user.
     chosen: Option<String>,
     /// By the user, as a sound worker noted that is gone.
@@ -103,15 +115,19 @@ impl Defaults {
     pub(super) fn watch(
         core: &CoreRc,
         name: &'static str,
+        before: Rc<RefCell<Before>>,
         lost: impl Fn(&str) + 'static,
     ) -> Result<Self, pipewire::Error> {
         let state = Rc::new(RefCell::new(State {
             name,
             sink: Sink::Unknown,
+            ports: BTreeMap::new(),
             listing: None,
             found: None,
             metadata: None,
-            before: Rc::default(),
+            bound: None,
+            has_lost_manager: false,
+            before,
             progress: Progress::Searching,
             restoring: None,
         }));
@@ -145,6 +161,11 @@ impl Defaults {
     /// Does what follows from what callbacks noted.
     pub(super) fn turn(&self) -> Result<(), pipewire::Error> {
         let mut state = self.state.borrow_mut();
+        if state.bound.is_none() {
+            // It ended with its session manager, or there was none.
+            state.metadata = None;
+            state.progress = Progress::Searching;
+        }
         if let (Some(found), Some(registry)) = (state.found.take(), &self.registry)
             && state.bind(registry, &found)
         {
@@ -172,9 +193,32 @@ impl Defaults {
         self.has_sink() && self.state.borrow().progress == Progress::Chosen
     }
 
+    /// The sink's number, if there is one.
+    pub(super) fn sink(&self) -> Option<u32> {
+        match self.state.borrow().sink {
+            Sink::There(object) => Some(object),
+            Sink::Unknown | Sink::Missing | Sink::Wanted | Sink::Given(_) | Sink::Removed => None,
+        }
+    }
+
     /// Whether the session manager knows the sink, so that it can be listened to.
     pub(super) fn has_sink(&self) -> bool {
-        matches!(self.state.borrow().sink, Sink::There { has_ports: true, .. })
+        self.sink().is_some() && !self.state.borrow().ports.is_empty()
+    }
+
+    /// Removes a sink whose ports another session manager gave it than the present one, so that another
+    /// is made. `WirePlumber` 0.4 waits for ever for the ports of a node that has all of them already, and
+    /// meanwhile links no program to anything.
+    pub(super) fn remove_stale_sink(&self) {
+        let mut state = self.state.borrow_mut();
+        if let Sink::There(object) = state.sink
+            && state.is_stale()
+            && let Some(registry) = &self.registry
+        {
+            state.sink = Sink::Given(object);
+            // Where the server refuses, it stays as it is.
+            let _ = registry.destroy_global(object);
+        }
     }
 
     /// Whether the sink was there, and is no more.
@@ -194,7 +238,7 @@ impl Defaults {
             metadata.set_property(0, CHOSEN, before.value().map(|_| JSON), before.value());
             metadata.set_property(0, BEFORE, None, None);
         }
-        if let (Sink::There { object, .. }, Some(registry)) = (state.sink, &self.registry) {
+        if let (Sink::There(object), Some(registry)) = (state.sink, &self.registry) {
             // The connection is closed next, whatever becomes of it.
             let _ = registry.destroy_global(object);
         }
@@ -227,21 +271,34 @@ impl State {
             (ObjectType::Node, Sink::Unknown | Sink::Missing | Sink::Wanted)
                 if properties.get("node.name") == Some(self.name) =>
             {
-                self.sink = Sink::There { object: global.id, has_ports: false };
+                self.sink = Sink::There(global.id);
             }
-            (ObjectType::Port, Sink::There { object, .. })
-                if properties.get("node.id").and_then(|id| id.parse().ok()) == Some(object) =>
+            (ObjectType::Port, Sink::There(object))
+                if properties.get("node.id").and_then(|id| id.parse().ok()) == Some(object)
+                    && self.ports.len() < MOST_PORTS =>
             {
-                self.sink = Sink::There { object, has_ports: true };
+                self.ports.insert(global.id, serial(properties));
             }
             _ => {}
         }
     }
 
     fn removed(&mut self, object: u32) {
-        if matches!(self.sink, Sink::There { object: sink, .. } if sink == object) {
+        if matches!(self.sink, Sink::There(sink) | Sink::Given(sink) if sink == object) {
             self.sink = Sink::Removed;
         }
+        self.ports.remove(&object);
+        self.found = self.found.take_if(|found| found.id != object);
+        if self.bound.take_if(|(bound, _)| *bound == object).is_some() {
+            self.has_lost_manager = !self.ports.is_empty();
+        }
+    }
+
+    /// Whether the session manager that gave the sink its ports has ended.
+    fn is_stale(&self) -> bool {
+        let newest = self.ports.values().max();
+        let is_older = |manager: u64| newest.is_some_and(|port| *port < manager);
+        self.has_lost_manager || self.bound.is_some_and(|(_, manager)| is_older(manager))
     }
 
     /// Binds the metadata; returns whether it could.
@@ -269,6 +326,7 @@ impl State {
             })
             .register();
         self.metadata = Some((listener, metadata));
+        self.bound = Some((found.id, found.props.as_ref().map_or(0, |it| serial(it.dict()))));
         true
     }
 
@@ -293,6 +351,11 @@ impl State {
             self.progress = Progress::Chosen;
         }
     }
+}
+
+/// The number of an object among all that the server ever had; later ones have greater numbers.
+fn serial(properties: &Dict) -> u64 {
+    properties.get("object.serial").and_then(|serial| serial.parse().ok()).unwrap_or(0)
 }
 
 /// Makes the sink, over a connection to which it then belongs.

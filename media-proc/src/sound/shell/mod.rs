@@ -8,6 +8,7 @@ mod defaults;
 mod ffi;
 mod figures;
 mod intake;
+mod links;
 mod outlet;
 pub mod server;
 
@@ -36,7 +37,7 @@ use tracing::{info, warn};
 use self::{
     figures::Figures,
     outlet::{Delivery, Outlet},
-    server::Server,
+    server::{Reach, Server},
 };
 use super::{
     coder::{Coder, CoderError},
@@ -57,7 +58,7 @@ pub struct Sound {
     most: SoundKbps,
     figures: Figures,
     /// What the last summary was made of.
-    summarised: Option<(bool, Option<ToSound>)>,
+    summarised: Option<(Reach, Option<ToSound>)>,
 }
 
 impl Worker for Sound {
@@ -121,8 +122,10 @@ impl Worker for Sound {
                         return Ok(());
                     }
                     SupervisorEvent::Granted(grant) => {
+                        // What a sink belongs to comes before the connection that was asked for.
+                        let is_connection = grant.what == ToWorker::SoundServer;
                         self.accept(grant);
-                        if !self.server.is_connected() {
+                        if is_connection && !self.server.is_connected() {
                             supervision.want_sound_server();
                         }
                     }
@@ -192,15 +195,19 @@ impl Sound {
     }
 
     fn summarise(&mut self, supervision: &Supervision) {
-        let state = (self.server.is_connected(), self.outlet.demand());
+        let state = (self.server.reach(), self.outlet.demand());
         if self.summarised == Some(state) {
             return;
         }
         self.summarised = Some(state);
         supervision.set_summary(match state {
-            (false, _) => "no sound server: install or start PipeWire".to_owned(),
-            (true, None) => "nobody listens".to_owned(),
-            (true, Some(ToSound { listeners, bitrate, loss, .. })) => {
+            (Reach::Nothing, _) => "no sound server: install or start PipeWire".to_owned(),
+            (Reach::Server, _) => {
+                "the sound server has no session manager yet: install or start WirePlumber"
+                    .to_owned()
+            }
+            (Reach::Sink, None) => "nobody listens".to_owned(),
+            (Reach::Sink, Some(ToSound { listeners, bitrate, loss, .. })) => {
                 let listeners = counted(listeners.into(), "listener");
                 let lossy = loss > Percent::default();
                 let repair = if lossy {

@@ -26,7 +26,12 @@ use pipewire::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{connection::Connection, defaults, ffi, intake::Intake};
+use super::{
+    connection::Connection,
+    defaults::{self, Before},
+    ffi,
+    intake::Intake,
+};
 use crate::sound::packetiser::Frame;
 
 /// The sink's name, by which programs and people find it.
@@ -44,6 +49,7 @@ pub struct Server {
     owner: Option<Owner>,
     said: Said,
     intake: Rc<RefCell<Intake>>,
+    before: Rc<RefCell<Before>>,
     format: SoundFormat,
     library: ManuallyDrop<Library>,
 }
@@ -63,6 +69,17 @@ struct Library {
 struct Owner {
     _sink: Node,
     _core: CoreRc,
+}
+
+/// How far this process has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reach {
+    /// There is no connection to a sound server.
+    Nothing,
+    /// There is one, but what programs play does not reach this process yet.
+    Server,
+    /// What programs play is heard here.
+    Sink,
 }
 
 /// What the supervisor has to be told.
@@ -121,7 +138,7 @@ impl Server {
         let (near, far) = UnixStream::pair()?;
         // What becomes of the rehearsal is none of the server's.
         let aside = Rc::new(RefCell::new(Intake::new(format)));
-        let mut rehearsal = Connection::new(&context, near.into(), &aside)?;
+        let mut rehearsal = Connection::new(&context, near.into(), &aside, Rc::default())?;
         rehearsal.listen(format, &aside)?;
         let library = Library { _rehearsal: rehearsal, _nowhere: far, context, main_loop };
         let intake = Rc::new(RefCell::new(Intake::new(format)));
@@ -131,6 +148,7 @@ impl Server {
             owner: None,
             said: Said::default(),
             intake,
+            before: Rc::default(),
             format,
             library: ManuallyDrop::new(library),
         };
@@ -170,7 +188,8 @@ impl Server {
         self.connection = None;
         self.said.is_over = false;
         self.intake.borrow_mut().begin();
-        self.connection = Some(Connection::new(&self.library.context, descriptor, &self.intake)?);
+        let (context, before) = (&self.library.context, Rc::clone(&self.before));
+        self.connection = Some(Connection::new(context, descriptor, &self.intake, before)?);
         Ok(())
     }
 
@@ -210,6 +229,16 @@ impl Server {
     #[must_use]
     pub const fn is_connected(&self) -> bool {
         self.connection.is_some()
+    }
+
+    /// How far this process has come.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        match &self.connection {
+            None => Reach::Nothing,
+            Some(connection) if connection.is_ready() => Reach::Sink,
+            Some(_) => Reach::Server,
+        }
     }
 
     /// Whether anybody listens: otherwise samples are dropped as they come.

@@ -399,7 +399,8 @@ pub const OPTIONS: [OptionRow; 49] = [
         environment: "LUMEN_SOUND",
         placeholder: Some("on|off"),
         default: "on",
-        help: "Whether viewers hear what apps play. Needs PipeWire.",
+        help: "Whether viewers hear what apps play. Needs PipeWire, for which the app waits for up to \
+               3 seconds.",
         commands: SESSION,
     },
     OptionRow {
