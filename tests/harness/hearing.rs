@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::{
@@ -183,6 +183,29 @@ impl Listener {
             let last = self.last()?;
             ensure!(last.len() == LAST && last.iter().all(|block| block.is_silent()), "{last:?}");
             Ok(())
+        })
+    }
+
+    /// Waits until for so many seconds the tone was heard at its frequency and without a gap of `most`
+    /// milliseconds. Where a machine is busy with other things, players miss their time now and then: that
+    /// is a matter of a while, and a fault of ours is not.
+    ///
+    /// # Errors
+    /// When it never is.
+    pub fn hears_without_gap(&self, seconds: f64, most: f64) -> Result<Vec<Block>> {
+        wait_for_ok("the tone is heard without a gap", || {
+            let mut blocks = self.heard()?;
+            let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+                bail!("nothing")
+            };
+            let begin = last.millis - seconds * 1000.0;
+            ensure!(first.millis <= begin, "not for long enough yet");
+            blocks.retain(|block| block.millis >= begin);
+            let silence = longest_silence(&blocks);
+            ensure!(silence < most, "a pause of {silence} ms");
+            let hertz = frequency(&blocks).context("nothing")?;
+            ensure!((hertz - HERTZ).abs() < 1.0, "it has {hertz} Hz");
+            Ok(blocks)
         })
     }
 
