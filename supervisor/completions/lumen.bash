@@ -55,6 +55,8 @@ _lumen() {
             --layout-options) return ;;
             --pad) mapfile -t COMPREPLY < <(compgen -W 'xbox360 xboxone dualshock4 switchpro off' -- "$word"); return ;;
             --pad-grace) return ;;
+            --sound) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word"); return ;;
+            --sound-bitrate) return ;;
             --log) return ;;
             --config) mapfile -t COMPREPLY < <(compgen -A file -- "$word"); return ;;
             --name) return ;;
@@ -66,15 +68,15 @@ _lumen() {
         mapfile -t COMPREPLY < <(compgen -W 'run serve session status sessions users revoke restart logs config doctor metrics stop --help --version' -- "$word"); return
     fi
     case $command in
-        run) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --size --resize --clipboard --fps --gpu --bitrate --auth --login-socket --session-socket --login-groups --login-idle --login-life --metrics-token-file --user --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --x11 --layout --layout-variant --layout-options --pad --pad-grace --log --config --name --workers-dir --help' -- "$word"); return ;;
+        run) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --size --resize --clipboard --fps --gpu --bitrate --auth --login-socket --session-socket --login-groups --login-idle --login-life --metrics-token-file --user --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --x11 --layout --layout-variant --layout-options --pad --pad-grace --sound --sound-bitrate --log --config --name --workers-dir --help' -- "$word"); return ;;
         serve) mapfile -t COMPREPLY < <(compgen -W '--listen --trusted-proxy --base-path --tls --tls-cert --tls-key --auth --login-socket --session-socket --login-groups --login-idle --login-life --metrics-token-file --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --log --config --name --workers-dir --help' -- "$word"); return ;;
-        session) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --size --resize --clipboard --fps --gpu --bitrate --user --udp-listen --udp-port --public-address --x11 --layout --layout-variant --layout-options --pad --pad-grace --log --config --host --name --granted --workers-dir --help' -- "$word"); return ;;
+        session) mapfile -t COMPREPLY < <(compgen -W '--app --app-memory --app-tasks --size --resize --clipboard --fps --gpu --bitrate --user --udp-listen --udp-port --public-address --x11 --layout --layout-variant --layout-options --pad --pad-grace --sound --sound-bitrate --log --config --host --name --granted --workers-dir --help' -- "$word"); return ;;
         status) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         sessions) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         users) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;
         revoke) mapfile -t COMPREPLY < <(compgen -W 'session user --name --help' -- "$word"); return ;;
-        restart) mapfile -t COMPREPLY < <(compgen -W 'compositor media rtc gamepad gateway turn --name --help' -- "$word"); return ;;
-        logs) mapfile -t COMPREPLY < <(compgen -W 'lumen app bus xserver clipboard compositor media rtc gamepad gateway turn --name --follow --help' -- "$word"); return ;;
+        restart) mapfile -t COMPREPLY < <(compgen -W 'compositor media sound rtc gamepad gateway turn --name --help' -- "$word"); return ;;
+        logs) mapfile -t COMPREPLY < <(compgen -W 'lumen app bus xserver clipboard pipewire wireplumber pulse compositor media sound rtc gamepad gateway turn --name --follow --help' -- "$word"); return ;;
         config) mapfile -t COMPREPLY < <(compgen -A file -W 'check show --config --help' -- "$word"); return ;;
         doctor) mapfile -t COMPREPLY < <(compgen -W '--app-memory --app-tasks --listen --trusted-proxy --base-path --tls --tls-cert --tls-key --gpu --udp-listen --udp-port --public-address --relay --relay-port --relay-tls-port --relay-cert --relay-key --relay-name --config --workers-dir --json --help' -- "$word"); return ;;
         metrics) mapfile -t COMPREPLY < <(compgen -W '--name --json --help' -- "$word"); return ;;

@@ -18,8 +18,8 @@ complete -c lumen -s h -l help -d 'Print help'
 complete -c lumen -n '__fish_seen_subcommand_from run' -F
 complete -c lumen -n '__fish_seen_subcommand_from session' -F
 complete -c lumen -n '__fish_seen_subcommand_from revoke' -a 'session user'
-complete -c lumen -n '__fish_seen_subcommand_from restart' -a 'compositor media rtc gamepad gateway turn'
-complete -c lumen -n '__fish_seen_subcommand_from logs' -a 'lumen app bus xserver clipboard compositor media rtc gamepad gateway turn'
+complete -c lumen -n '__fish_seen_subcommand_from restart' -a 'compositor media sound rtc gamepad gateway turn'
+complete -c lumen -n '__fish_seen_subcommand_from logs' -a 'lumen app bus xserver clipboard pipewire wireplumber pulse compositor media sound rtc gamepad gateway turn'
 complete -c lumen -n '__fish_seen_subcommand_from config' -a 'check show'
 complete -c lumen -n '__fish_seen_subcommand_from config' -F
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l app -x -d 'Shell command to start inside the desktop'
@@ -60,6 +60,8 @@ complete -c lumen -n '__fish_seen_subcommand_from run session' -l layout-variant
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l layout-options -x -d 'XKB options, such as compose:ralt'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l pad -x -a 'xbox360 xboxone dualshock4 switchpro off' -d 'What viewers\' gamepads look like to games, or off for no gamepads'
 complete -c lumen -n '__fish_seen_subcommand_from run session' -l pad-grace -x -d 'How long games keep the gamepad of a viewer whose connection is lost and may come back, 1 to 3600'
+complete -c lumen -n '__fish_seen_subcommand_from run session' -l sound -x -a 'on off' -d 'Whether viewers hear what apps play'
+complete -c lumen -n '__fish_seen_subcommand_from run session' -l sound-bitrate -x -d 'The most kilobits per second for sound, 16 to 510'
 complete -c lumen -n '__fish_seen_subcommand_from run serve session' -l log -x -d 'What the workers log'
 complete -c lumen -n '__fish_seen_subcommand_from run serve session doctor config' -l config -r -F -d 'Configuration file to read in place of the usual ones'
 complete -c lumen -n '__fish_seen_subcommand_from run serve status restart logs metrics stop sessions users revoke' -l name -x -d 'Distinguishes several desktops or hosts of one user'

@@ -184,9 +184,10 @@ export function instrument({ relay: forced, spoil: spoiled }) {
   }
 
   /** A report of the youngest peer connection. */
-  async function report(type) {
+  async function report(type, kind) {
     const reports = await peers.at(-1)?.getStats();
-    return [...(reports?.values() ?? [])].find((candidate) => candidate.type === type) ?? null;
+    const isIt = (candidate) => candidate.type === type && (!kind || candidate.kind === kind);
+    return [...(reports?.values() ?? [])].find(isIt) ?? null;
   }
 
   /** The path of the youngest peer connection: how it leaves the browser, and by way of what. */
@@ -229,7 +230,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
   /** The parameters of the format in which pictures are received. */
   async function pictureFormat() {
-    const video = await report('inbound-rtp');
+    const video = await report('inbound-rtp', 'video');
     const reports = await peers.at(-1)?.getStats();
     return reports?.get(video?.codecId)?.sdpFmtpLine ?? null;
   }
@@ -248,7 +249,7 @@ export function instrument({ relay: forced, spoil: spoiled }) {
 
   /** Mean time of a frame in the jitter buffer. */
   async function jitterBufferMillis() {
-    const video = await report('inbound-rtp');
+    const video = await report('inbound-rtp', 'video');
     return video && (video.jitterBufferDelay / video.jitterBufferEmittedCount) * 1000;
   }
 

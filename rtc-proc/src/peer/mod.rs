@@ -441,9 +441,7 @@ impl Peer {
                 self.video = setup::track(&mut self.rtc, media.mid);
                 setup::repair_without_limit(&mut self.rtc, media.mid);
             }
-            Event::MediaAdded(media) if media.kind == MediaKind::Audio && self.sound.is_none() => {
-                self.add_sound(media.mid);
-            }
+            Event::MediaAdded(media) if media.kind == MediaKind::Audio => self.add_sound(media.mid),
             Event::ChannelOpen(id, label) => self.on_channel_open(id, &label),
             Event::ChannelData(data) => self.on_channel_data(&data),
             Event::KeyframeRequest(_) if self.sending.is_sending_keyframe(self.now) => {}

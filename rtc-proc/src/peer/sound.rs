@@ -43,7 +43,8 @@ impl Peer {
 
     pub(super) fn add_sound(&mut self, mid: Mid) {
         let sends = self.rtc.media(mid).is_some_and(|media| media.direction().is_sending());
-        let Some(writer) = self.rtc.writer(mid).filter(|_| sends) else { return };
+        let is_first = self.sound.is_none();
+        let Some(writer) = self.rtc.writer(mid).filter(|_| sends && is_first) else { return };
         let opus = writer.payload_params().find(|params| params.spec().codec == Codec::Opus);
         self.sound = opus.map(|params| SoundTrack { mid, payload: params.pt(), loss: 0.0 });
         self.repeat_sound();

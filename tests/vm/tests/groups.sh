@@ -26,7 +26,7 @@ check_members() {
     supervisor=$(supervisor)
     while read -r worker pid _; do
         case $worker in
-        compositor | media | rtc | gamepad)
+        compositor | media | sound | rtc | gamepad)
             is_in "$1/workers" "$pid" || fail "$worker $pid is not in $1/workers" ;;
         *) ! is_in "$1/workers" "$pid" || fail "$worker $pid is in $1/workers" ;;
         esac

@@ -86,7 +86,7 @@ programs=$(find "/sys/fs/cgroup$(systemctl show --property=ControlGroup --value 
     [ "$(stat --format=%U "/proc/$pid")" != bob ] || fail "$pid of $unit is bob's own process"
     basename "$(readlink "/proc/$pid/exe")"
 done | sort | xargs)
-expect "what runs in the desktop's unit" "$programs" 'lumen lumen-compositor lumen-gamepad lumen-media lumen-rtc'
+expect "what runs in the desktop's unit" "$programs" 'lumen lumen-compositor lumen-gamepad lumen-media lumen-rtc lumen-sound'
 systemd-analyze security --no-pager "$unit" | tail -n 1
 rm "$scratch/cookies"
 sign_in bob "$PASSWORD"
