@@ -148,6 +148,11 @@ impl Sending {
         self.feedback_id.is_some()
     }
 
+    /// Whether packets of pictures have duplicates.
+    pub(super) const fn has_duplicates(&self) -> bool {
+        self.duplicates.are_on()
+    }
+
     /// How many bytes wait.
     #[cfg(test)]
     pub(super) const fn waiting(&self) -> u64 {
@@ -177,12 +182,16 @@ impl Sending {
 
     /// Takes a datagram; returns it if it leaves at once.
     fn push(&mut self, now: Instant, kind: Kind, datagram: Datagram) -> Option<Datagram> {
-        if kind == Kind::Sound {
+        let is_sound = kind == Kind::Sound;
+        if is_sound {
             self.control.on_sound(now, on_wire(&datagram));
         }
         match self.pacer.push(now, self.control.pace(), kind, datagram) {
             Push::Leaves(datagram) => {
                 self.left(now, &datagram);
+                if let Some(sequence) = self.sequence(&datagram).filter(|_| is_sound) {
+                    self.log.on_sound(sequence);
+                }
                 Some(datagram)
             }
             Push::Waits => None,

@@ -85,10 +85,12 @@ impl Peer {
     }
 
     /// Notes what became of packets, whatever they carried: networks do not know the difference. The
-    /// browser's report about sound comes every five seconds, these at once.
+    /// browser's report about sound comes every five seconds, these at once. Where packets of pictures have
+    /// duplicates, only those of sound show what the network loses.
     pub(super) fn on_fates_of_all(&mut self, fates: &[Fate]) {
+        let are_hidden = self.sending.has_duplicates();
         let Some(track) = &mut self.sound else { return };
-        for fate in fates {
+        for fate in fates.iter().filter(|fate| fate.is_sound || !are_hidden) {
             let loss = if matches!(fate.end, End::Lost { .. }) { 1.0 } else { 0.0 };
             track.average(loss, PACKETS);
         }

@@ -148,6 +148,12 @@ impl Duplicates {
         Some(waiting.datagram)
     }
 
+    /// Whether packets of pictures have duplicates, which hide that packets are lost.
+    #[must_use]
+    pub const fn are_on(&self) -> bool {
+        matches!(self.state, State::On { .. })
+    }
+
     /// What waits is of no use any more.
     pub fn clear(&mut self) {
         self.waiting.clear();
@@ -155,7 +161,9 @@ impl Duplicates {
 
     /// Takes fates, and the rate in bit/s before and after what follows from them.
     pub fn on_fates(&mut self, now: Instant, fates: &[Fate], before_bps: u64, bps: u64) {
-        for fate in fates.iter().filter(|fate| fate.sent >= self.since) {
+        // Sound has no duplicates, and does not wait for repairs.
+        let counts = |fate: &&Fate| fate.sent >= self.since && !fate.is_sound;
+        for fate in fates.iter().filter(counts) {
             self.span.packets += 1;
             self.span.losses += u64::from(fate.end == End::Lost { follows_lost: false });
         }
@@ -285,7 +293,7 @@ mod tests {
                 self.missed += u64::from(all_lost);
                 let lost = End::Lost { follows_lost: false };
                 let end = if all_lost { lost } else { End::Arrived(MS) };
-                let fate = Fate { sent, bytes: 1200, end };
+                let fate = Fate { sent, bytes: 1200, end, is_sound: false };
                 self.duplicates.on_fates(self.now, &[fate], bps, bps);
             }
             f64::from(left) / packets as f64
@@ -312,6 +320,18 @@ mod tests {
             let mut stream = Stream::new(MS * round_trip);
             let each = stream.run(SECOND * 60, one_in, BPS);
             assert!(each <= 1.0, "1 in {one_in} at {round_trip} ms: {each} each");
+        }
+    }
+
+    #[test]
+    fn pictures_have_no_duplicates_for_what_is_lost_of_sound() {
+        let mut stream = Stream::new(MS * 300);
+        for _ in 0..2000 {
+            let lost = End::Lost { follows_lost: false };
+            let end = if stream.is_lost(5) { lost } else { End::Arrived(MS) };
+            let fate = Fate { sent: stream.now, bytes: 195, end, is_sound: true };
+            stream.duplicates.on_fates(stream.now, &[fate], BPS, BPS);
+            assert_eq!(stream.run(MS * 10, 0, BPS), 1.0);
         }
     }
 

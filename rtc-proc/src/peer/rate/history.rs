@@ -37,6 +37,8 @@ pub struct Fate {
     pub bytes: u64,
     /// What happened to it.
     pub end: End,
+    /// Whether it carried sound.
+    pub is_sound: bool,
 }
 
 /// How a packet ended.
@@ -56,6 +58,7 @@ struct Packet {
     /// When it left, and with how many bytes; `None` while the pacer holds it.
     left: Option<(Instant, u64)>,
     state: State,
+    is_sound: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -105,6 +108,14 @@ impl SentLog {
         self.forget(now.checked_sub(REMEMBERED));
     }
 
+    /// The packet with this sequence number carries sound.
+    pub fn on_sound(&mut self, sequence: u16) {
+        let number = self.number(sequence);
+        if let Some(packet) = self.packet(number) {
+            packet.is_sound = true;
+        }
+    }
+
     /// A packet with this sequence number will not leave.
     pub fn on_dropped(&mut self, sequence: u16) {
         let number = self.number(sequence);
@@ -144,7 +155,8 @@ impl SentLog {
             if !packet.state.is_settled() {
                 packet.state = State::Arrived;
                 self.missing.remove(&(sent, number));
-                fates.push(Fate { sent, bytes, end: End::Arrived(arrived) });
+                let (end, is_sound) = (End::Arrived(arrived), packet.is_sound);
+                fates.push(Fate { sent, bytes, end, is_sound });
             }
         }
         if let Some(overtaken) = newest.and_then(|newest| newest.checked_sub(OVERTAKING)) {
@@ -167,7 +179,8 @@ impl SentLog {
             let Some(packet) = self.packets.get_mut(index) else { continue };
             packet.state = State::Lost;
             let bytes = packet.left.map_or(0, |(_, bytes)| bytes);
-            fates.push(Fate { sent, bytes, end: End::Lost { follows_lost } });
+            let (end, is_sound) = (End::Lost { follows_lost }, packet.is_sound);
+            fates.push(Fate { sent, bytes, end, is_sound });
         }
     }
 
@@ -200,7 +213,7 @@ impl SentLog {
             return None;
         }
         while self.packets.len() <= index {
-            self.packets.push_back(Packet { left: None, state: State::Unknown });
+            self.packets.push_back(Packet { left: None, state: State::Unknown, is_sound: false });
         }
         self.packets.get_mut(index)
     }

@@ -357,7 +357,7 @@ proptest! {
             let sent = now.checked_sub(Duration::from_millis(before)).unwrap_or(now);
             let lost = End::Lost { follows_lost: bytes % 2 == 0 };
             let end = arrived.map_or(lost, |at| End::Arrived(Duration::from_millis(at)));
-            control.on_fates(now, &[Fate { sent, bytes: bytes >> 32, end }]);
+            control.on_fates(now, &[Fate { sent, bytes: bytes >> 32, end, is_sound: millis % 2 == 0 }]);
             prop_assert!((FLOOR_BPS..=CEILING_BPS).contains(&control.bps()));
         }
     }

@@ -190,6 +190,7 @@ impl World {
             Push::Leaves(datagram) => {
                 self.control.on_sound(self.now, on_wire(&datagram));
                 self.leave(on_wire(&datagram), NO_PART);
+                self.log.on_sound(self.sequence);
             }
             other => panic!("sound does not leave: {other:?}"),
         }
