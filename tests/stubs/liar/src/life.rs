@@ -53,6 +53,7 @@ pub(crate) fn live(
         Some(3) => bootstrap::run::<Liar<3>>(),
         Some(4) => bootstrap::run::<Liar<4>>(),
         Some(5) => bootstrap::run::<Liar<5>>(),
+        Some(6) => bootstrap::run::<Liar<6>>(),
         Some(_) | None => ProcessExitCode::from(ExitCode::NotSupervised),
     }
 }
