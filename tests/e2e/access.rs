@@ -13,7 +13,7 @@ use lumen_tests::{
     browser::Browser,
     patience::{patience, wait_until},
     rig::{Rig, Setup, TEST_USER, runs_as_root},
-    viewer::{Handshake, Signalling, get},
+    viewer::{Handshake, Signalling, Viewer, get},
 };
 use nix::unistd::{Uid, User, setfsuid};
 
@@ -201,6 +201,35 @@ fn signing_out_ends_picture_and_login_at_once_and_in_every_window() -> Result<()
         status.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains("no viewer"))
     })?;
     page.reload()?;
+    asks_for_token(&page)
+}
+
+#[test]
+fn sign_in_elsewhere_is_told_listed_and_ended_by_the_page_and_the_pages_own_by_a_command()
+-> Result<()> {
+    let rig = Rig::start()?;
+    let browser = Browser::start()?;
+    let page = browser.open(rig.url())?;
+    page.wait_for_picture()?;
+    let elsewhere = Viewer::with_token(rig.address(), rig.token())?;
+    page.wait_for_status("Somebody signed in with the access token from 127.0.0.1")?;
+    elsewhere.wait_for_frame(1)?;
+    let viewers = |count: &str| {
+        let status = rig.lumen(&["status"]);
+        status.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).contains(count))
+    };
+    wait_until("both watch", || viewers("2 viewers"))?;
+    page.evaluate::<()>("void document.querySelector('#report-button').click()")?;
+    const OTHERS: &str = "document.querySelectorAll('#sign-ins li button').length";
+    wait_until("the other one is listed", || page.evaluate(OTHERS).unwrap_or(0) == 1)?;
+    page.evaluate::<()>("document.querySelector('#sign-ins li button').click()")?;
+    wait_until("it has ended", || viewers("1 viewer,"))?;
+    wait_until("it is not listed", || page.evaluate(OTHERS).unwrap_or(1) == 0)?;
+    page.wait_for_picture()?;
+    let listed = rig.lumen(&["users"])?;
+    let listed = String::from_utf8(listed.stdout)?;
+    let number = listed.split_whitespace().find(|word| word.len() == 16).context("a number")?;
+    ensure!(rig.lumen(&["revoke", &number[..8]])?.status.success(), "{listed}");
     asks_for_token(&page)
 }
 

@@ -9,6 +9,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     rc::Rc,
@@ -302,6 +303,16 @@ impl HostRig {
     /// When it cannot be started.
     pub fn lumen(&self, words: &[&str]) -> Result<Output> {
         self.ground.lumen(words).output().context("running lumen")
+    }
+
+    /// Runs another command of `lumen` as a user with one group only. For root, who alone can be others.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn lumen_as(&self, uid: u32, gid: u32, words: &[&str]) -> Result<Output> {
+        let mut command = self.ground.lumen(words);
+        command.env_remove("XDG_RUNTIME_DIR").current_dir("/").uid(uid).gid(gid);
+        command.output().context("running lumen as another user")
     }
 
     /// The output of `lumen status --json`.

@@ -13,6 +13,7 @@ mod hosts;
 mod leaks;
 mod orphans;
 mod restarts;
+mod rights;
 mod sessions;
 mod sizes;
 mod sockets;
