@@ -71,7 +71,10 @@ fn users_see_and_do_at_roots_host_what_is_their_own_sessions_and_administrators_
     let before = host.ready_worker(media)?;
     let words = ["restart", "work", "media"];
     ensure!(ask(&host, stranger, &words)?.code != Some(0), "a stranger restarts another's media");
-    ensure!(ask(&host, stranger, &["stop", "1"])?.code != Some(0), "a stranger stops a session");
+    ensure!(
+        ask(&host, stranger, &["stop", &number.0.to_string()])?.code != Some(0),
+        "a stranger stops a session"
+    );
     assert_eq!(host.ready_worker(media)?, before);
     ensure!(ask(&host, owner, &words)?.code == Some(0), "the owner may");
     wait_until("its media is another", || {
@@ -100,9 +103,9 @@ fn users_see_and_do_at_roots_host_what_is_their_own_sessions_and_administrators_
         println!("what is recorded goes to this machine's journal: not looked at");
         return Ok(());
     }
-    for told in
-        ["signed in to session 1 by token", "watches session 1", "ended a sign-in", "may not"]
-    {
+    let signs_in = format!("signed in to session {} by token", number.0);
+    let watches = format!("watches session {}", number.0);
+    for told in [&signs_in, &watches, "ended a sign-in", "may not"] {
         ensure!(host.said().contains(told), "nothing is recorded of `{told}`: {}", host.said());
     }
     ensure!(!host.said().contains(session.token()), "a token is recorded");

@@ -103,10 +103,10 @@ check_bomb() {
 
 check_without_delegation
 in_unit lumen-bob -- foot
-wait_until "bob's desktop is ready" is_ready default 6
+wait_until "bob's desktop is ready" is_ready default 7
 in_unit lumen-alice --name alice --user alice --relay off \
     --app-memory $MEMORY --app-tasks $TASKS -- "$scratch/app"
-wait_until "alice's desktop is ready" is_ready alice 5
+wait_until "alice's desktop is ready" is_ready alice 6
 guests=$(echo "$alices_unit"/lumen-0-alice-??????/guests)
 workers=${guests%/guests}/workers
 expect 'the limits' "$(cat "$guests"/{memory.max,pids.max})" "$MEMORY
