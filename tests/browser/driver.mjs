@@ -86,6 +86,12 @@ const commands = {
     return down ? mouse.down({ button }) : mouse.up({ button });
   },
 
+  // Both leave at once: a button that is held for half a second means something else to a menu.
+  click({ page }) {
+    const { mouse } = windows[page].page;
+    return Promise.all([mouse.down(), mouse.up()]);
+  },
+
   wheel: ({ page, right, down }) => windows[page].page.mouse.wheel(right, down),
   resize: ({ page, width, height }) => windows[page].page.setViewportSize({ width, height }),
   async rescale({ page, width, height, ratio }) {

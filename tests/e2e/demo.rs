@@ -4,7 +4,7 @@ use std::{fs, time::Instant};
 
 use anyhow::{Result, ensure};
 use lumen_tests::{
-    browser::{Browser, MouseButton, Page},
+    browser::{Browser, Page},
     measured::note_time,
     patience::{wait_for_ok, wait_until},
     picture::Colour,
@@ -39,12 +39,6 @@ fn start() -> Result<(Rig, Page)> {
 
 fn wait_for_colour(page: &Page, (x, y): (f64, f64), wanted: Colour) -> Result<()> {
     page.wait_for_colour((x / SIZE.0, y / SIZE.1), wanted)
-}
-
-fn click(page: &Page, (x, y): (f64, f64)) -> Result<()> {
-    page.mouse_to(x, y)?;
-    page.mouse_button(MouseButton::Left, true)?;
-    page.mouse_button(MouseButton::Left, false)
 }
 
 /// The key of a character on a keyboard of the layout `us`, and whether it takes Shift.
@@ -107,11 +101,11 @@ fn menu_opened_by_a_click_starts_a_terminal_whose_user_has_a_name() -> Result<()
         ensure!(!OF_TERMINAL.is_about(seen), "still there");
         Ok(())
     })?;
-    click(&page, MENU_BUTTON)?;
+    page.click(MENU_BUTTON.0, MENU_BUTTON.1)?;
     wait_for_colour(&page, MENU, OF_MENU)?;
     type_text(&page, "terminal")?;
     page.wait_until_quiet()?;
-    click(&page, FIRST_ENTRY)?;
+    page.click(FIRST_ENTRY.0, FIRST_ENTRY.1)?;
     wait_for_colour(&page, MIDDLE, OF_TERMINAL)?;
 
     let note = rig.runtime_folder().join("whoami");

@@ -6,7 +6,7 @@ use anyhow::Result;
 use lumen_tests::{
     app::AppLog,
     app_event::AppEvent,
-    browser::{Browser, MouseButton, Page},
+    browser::{Browser, Page},
     measured::{note, note_time},
     patience::wait_until,
     picture::colour_of_key,
@@ -94,12 +94,6 @@ fn stroke(page: &Page, code: &str) -> Result<()> {
     page.key_up(code)
 }
 
-fn click(page: &Page) -> Result<()> {
-    page.mouse_to(100.0, 100.0)?;
-    page.mouse_button(MouseButton::Left, true)?;
-    page.mouse_button(MouseButton::Left, false)
-}
-
 /// Waits until `code` is released, and returns all presses and releases until then.
 fn presses_until_up(log: &AppLog, code: u32) -> Result<Vec<(u32, bool)>> {
     wait_until("a key or button comes up", || presses(log).last() == Some(&(code, false)))?;
@@ -133,7 +127,7 @@ fn shift_whose_release_was_never_seen_shifts_no_click() -> Result<()> {
     page.key_event("keydown", "ShiftLeft", &json!({ "key": "Shift", "shiftKey": true }))?;
     let log = rig.app_log();
     log.wait_for_event(0, &AppEvent::Key { code: KEY_LEFT_SHIFT, pressed: true })?;
-    click(&page)?;
+    page.click(100.0, 100.0)?;
     assert_eq!(
         presses_until_up(log, BTN_LEFT)?,
         [(KEY_LEFT_SHIFT, true), (KEY_LEFT_SHIFT, false), (BTN_LEFT, true), (BTN_LEFT, false)]
@@ -149,7 +143,7 @@ fn shift_from_before_the_page_had_the_focus_counts_for_a_click() -> Result<()> {
     page.wait_for_picture()?;
     page.blur()?;
     page.key_down("ShiftLeft")?;
-    click(&page)?;
+    page.click(100.0, 100.0)?;
     let log = rig.app_log();
     assert_eq!(
         presses_until_up(log, BTN_LEFT)?,

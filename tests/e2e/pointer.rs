@@ -4,7 +4,7 @@ use anyhow::Result;
 use lumen_tests::{
     app::AppLog,
     app_event::AppEvent,
-    browser::{Browser, MouseButton, Page},
+    browser::{Browser, MouseButton},
     patience::wait_until,
     rig::{Rig, Setup},
 };
@@ -34,12 +34,6 @@ pub(crate) fn clicked_at(log: &AppLog, mark: usize) -> Result<(f64, f64)> {
     Ok(place)
 }
 
-pub(crate) fn click(page: &Page, x: f64, y: f64) -> Result<()> {
-    page.mouse_to(x, y)?;
-    page.mouse_button(MouseButton::Left, true)?;
-    page.mouse_button(MouseButton::Left, false)
-}
-
 /// One pixel: half a pixel each for the browser's and for the protocol's rounding.
 pub(crate) fn is_at(found: (f64, f64), expected: (f64, f64)) -> bool {
     (found.0 - expected.0).abs() <= 1.0 && (found.1 - expected.1).abs() <= 1.0
@@ -52,7 +46,7 @@ fn click_lands_on_the_pixel_under_the_pointer() -> Result<()> {
     let page = browser.open_sized(rig.url(), 1000, 600)?;
     // The first picture has another size, with bars beside it.
     has_size(&page, 1000, 600)?;
-    click(&page, 333.0, 444.0)?;
+    page.click(333.0, 444.0)?;
     let place = clicked_at(rig.app_log(), 0)?;
     assert!(is_at(place, (333.0, 444.0)), "at {place:?}");
     rig.app_log().wait_until_nothing_held()
@@ -66,7 +60,7 @@ fn click_inside_a_letterbox_lands_on_the_pixel_under_the_pointer() -> Result<()>
     let page = browser.open_sized(rig.url(), 800, 800)?;
     page.wait_for_picture()?;
     // The picture is 800 x 450 from 175 down: 1.6 desktop pixels to one of the window.
-    click(&page, 200.0, 300.0)?;
+    page.click(200.0, 300.0)?;
     let place = clicked_at(rig.app_log(), 0)?;
     let expected = (200.0 * 1.6, (300.0 - 175.0) * 1.6);
     // One window pixel is 1.6 of the desktop's.

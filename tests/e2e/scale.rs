@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     picture::has_size,
-    pointer::{click, clicked_at, is_at},
+    pointer::{clicked_at, is_at},
 };
 
 /// The place of the picture, in CSS pixels.
@@ -77,7 +77,7 @@ fn is_crisp(page: &Page, size: OutputSize, ratio: f64) -> Result<()> {
 fn takes_clicks(page: &Page, log: &AppLog, size: OutputSize, ratio: f64) -> Result<()> {
     let found: PictureBox = page.evaluate("lumenTest.pictureBox()")?;
     let mark = log.mark();
-    click(page, found.x + 33.0, found.y + 44.0)?;
+    page.click(found.x + 33.0, found.y + 44.0)?;
     let (place, expected) = (clicked_at(log, mark)?, 1.0 / size.scale.factor() * ratio);
     ensure!(is_at(place, (33.0 * expected, 44.0 * expected)), "{place:?} at {size:?}");
     Ok(())
@@ -147,7 +147,7 @@ fn press_beside_the_picture_is_nothing_and_a_drag_goes_on_there() -> Result<()> 
     };
     log.wait_for("the pointer is on the picture", 0, at_y(200.0))?;
     for beside in [(400.0, 60.0), (400.0, 780.0)] {
-        click(&page, beside.0, beside.1)?;
+        page.click(beside.0, beside.1)?;
         page.wheel(0.0, 120.0)?;
     }
     // A drag from a bar onto the picture does not press anything there.

@@ -38,6 +38,15 @@ impl Page {
         self.ask(json!({ "do": "button", "button": name, "down": down })).map(drop)
     }
 
+    /// Clicks with the left button at a place in the window, in CSS pixels.
+    ///
+    /// # Errors
+    /// When the page is gone, or never accepts it.
+    pub fn click(&self, x: f64, y: f64) -> Result<()> {
+        self.mouse_to(x, y)?;
+        self.ask(json!({ "do": "click" })).map(drop)
+    }
+
     /// Turns the wheel by this many CSS pixels.
     ///
     /// # Errors
