@@ -3,7 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-step() { printf '\n==> test: %s\n' "$*"; }
+# The time is that since the start.
+step() { printf '\n==> test: %s (%d s)\n' "$*" "$SECONDS"; }
 
 measured=tests/.artifacts/measured.txt
 rm -f "$measured"
