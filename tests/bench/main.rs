@@ -2,8 +2,8 @@
 //! its target. `make bench` builds everything and runs it after the crates' own benchmarks.
 //!
 //! `lumen-bench [PART...]` runs only the named parts: `handover`, `idle`, `first-frame`, `scroll`,
-//! `latency`, `line`; `line:WORD` only the lines with this in their names. Nothing is asserted: figures depend on the machine, so they are read next to the
-//! floors taken in the same run.
+//! `viewers`, `latency`, `line`; `line:WORD` only the lines with this in their names. Nothing is asserted: figures
+//! depend on the machine, so they are read next to the floors taken in the same run.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
@@ -17,17 +17,19 @@ mod line;
 mod report;
 mod scroll;
 mod usage;
+mod viewers;
 
 use anyhow::{Result, ensure};
 
 /// A part's name and what runs it; what follows a colon after the name chooses among its rows.
 type Part = (&'static str, fn(&str) -> Result<()>);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("handover", |_| handover::run()),
     ("idle", |_| idle::run()),
     ("first-frame", |_| first_frame::run()),
     ("scroll", |_| scroll::run()),
+    ("viewers", |_| viewers::run()),
     ("latency", |_| latency::run()),
     ("line", line::run),
 ];
