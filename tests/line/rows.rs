@@ -1,7 +1,7 @@
 //! Lines of the table that `lumen-bench line` prints, shortened: the desktop is small and slow, so that a
 //! debug build on a busy machine keeps up with it, and each line is watched for a few seconds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use lumen_tests::{
@@ -11,6 +11,7 @@ use lumen_tests::{
         watch::{Desktop, Seen, Watch},
     },
     measured::note,
+    viewer::Viewer,
 };
 
 /// How long a line is watched.
@@ -109,5 +110,38 @@ fn page_over_a_policed_line_keeps_its_connection_and_gets_frames_of_more_than_th
     ensure!(format.contains("profile-level-id=4d00"), "{format}");
     note("how hard media worked (2 is most)", watch.media("effort_level")?);
     ensure!(failures.is_empty(), "{}\n{}", failures.join("\n"), watch.said());
+    Ok(())
+}
+
+/// Frames per second and kilobits per second that a viewer gets while `watching`.
+fn meanwhile<T>(viewer: &Viewer, watching: impl FnOnce() -> Result<T>) -> Result<(f64, f64, T)> {
+    let (before, start) = (viewer.seen().frames.len(), Instant::now());
+    let watched = watching()?;
+    let seconds = start.elapsed().as_secs_f64();
+    let seen = viewer.seen();
+    ensure!(seen.closed.is_none(), "the viewer is gone: {:?}", seen.closed);
+    let frames = &seen.frames[before..];
+    let bytes: usize = frames.iter().map(|frame| frame.bytes).sum();
+    Ok((frames.len() as f64 / seconds, bytes as f64 * 8.0 / 1000.0 / seconds, watched))
+}
+
+#[test]
+fn page_behind_a_narrow_line_slows_no_other_viewer_and_keeps_its_own_picture() -> Result<()> {
+    let watch = Watch::start(small(Show::Noise), Shape::default(), Shape::default())?;
+    let viewer = watch.beside()?;
+    viewer.wait_for_frame(0)?;
+    let (fps, kilobits, _) = meanwhile(&viewer, || watch.over(SPAN))?;
+    let limit = Some(Limit::policed(Rate::kilobits(800)));
+    watch.line.reshape(Shape { limit, ..Shape::default() }, Shape::default());
+    let (fps_beside, kilobits_beside, seen) = meanwhile(&viewer, || watch.over(2 * SPAN))?;
+    let rates = format!(
+        "{fps:.1} fps and {kilobits:.0} kbit/s alone, {fps_beside:.1} and {kilobits_beside:.0} beside it"
+    );
+    note("viewer beside one whose line carries 0.8 Mbit/s", &rates);
+    ensure!(fps_beside >= 0.9 * fps && kilobits_beside >= 0.5 * kilobits, "{rates}");
+    // Its line carries a tenth of the stream, so that it gets a tenth of the frames, not all viewers a worse picture.
+    let failure =
+        judge("noise to two, one policed to 800 kbit/s", &seen, 1.0, 3 * Duration::from_secs(1));
+    ensure!(failure.is_none(), "{failure:?}\n{}", watch.said());
     Ok(())
 }

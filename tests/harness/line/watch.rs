@@ -1,6 +1,7 @@
 //! A page that watches a desktop through a line, and what becomes of the picture.
 
 use std::{
+    net::IpAddr,
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -16,6 +17,7 @@ use crate::{
     measured::percentile,
     patience::patience,
     rig::{Rig, Setup},
+    viewer::Viewer,
 };
 
 /// A desktop to watch.
@@ -168,6 +170,17 @@ impl Watch {
     /// When the page is gone, or receives none.
     pub fn format(&self) -> Result<String> {
         self.page.evaluate("lumenTest.pictureFormat()").context("the format of the picture")
+    }
+
+    /// Another viewer of the same desktop, on its own machine, with no line between.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn beside(&self) -> Result<Viewer> {
+        let address = (IpAddr::V4(SERVER.parse()?), self.rig.address().port()).into();
+        // The viewer's thread has the network of the thread that makes it.
+        let token = self.rig.token();
+        self.line.server.inside(|| Viewer::with_token(address, token))
     }
 
     /// The value of a counter or gauge of media.
