@@ -288,7 +288,7 @@ keep_from_serving() {
 # Every file that pip fetches has its hash in the list. Only wheels: building a source package would
 # fetch tools that no list pins.
 ensure_aiortc() {
-    local venv=tests/.artifacts/venv list=tests/e2e/aiortc.txt
+    local venv=tests/.artifacts/venv list=tests/e2e/viewers/aiortc.txt
     "$venv/bin/python" - "$list" 2>/dev/null <<'PYTHON' && return
 import re, sys
 from importlib.metadata import version

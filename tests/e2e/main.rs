@@ -25,3 +25,4 @@ mod sign_in;
 mod sound;
 mod tls;
 mod typing;
+mod viewers;

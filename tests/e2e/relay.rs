@@ -23,7 +23,10 @@ use lumen_tests::{
 };
 use serde::Deserialize;
 
-use crate::picture::shows_quadrants;
+use crate::{
+    picture::shows_quadrants,
+    viewers::{Program, Seen},
+};
 
 /// `KEY_W`.
 const KEY_W: u32 = 17;
@@ -193,33 +196,12 @@ fn rtc_killed_brings_a_relayed_viewer_back() -> Result<()> {
     Ok(())
 }
 
-/// What the independent viewer received.
-#[derive(Debug, Deserialize)]
-struct Seen {
-    height: u32,
-    width: u32,
-}
-
-/// Watches with aiortc, which shares no code with Chromium or with Lumen.
-fn seen_by_aiortc(rig: &Rig, way: &str) -> Result<Seen> {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(tests.join(".artifacts/venv/bin/python"))
-        .arg(tests.join("e2e/aiortc_viewer.py"))
-        .args([rig.address().to_string().as_str(), rig.token(), way])
-        .args(
-            [QUADRANTS[0].red, QUADRANTS[0].green, QUADRANTS[0].blue].map(|part| part.to_string()),
-        )
-        .output()
-        .context("running aiortc, which `tests/install.sh test` installs")?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
 #[test]
 fn aiortc_decodes_the_picture_through_the_relay() -> Result<()> {
     let rig = Setup::new().option("--size", "1280x720").start()?;
     for way in ["udp", "tcp"] {
-        let Seen { height, width } = seen_by_aiortc(&rig, way)?;
+        let Seen { height, width, .. } =
+            Program::AiortcRelayed.watches(&rig, &[way], QUADRANTS[0])?;
         assert_eq!((width, height), (1280, 720), "{way}");
     }
     Ok(())

@@ -67,7 +67,13 @@ pub(crate) struct Caller {
 pub(crate) enum App {
     Command(Vec<String>),
     None,
-    Test { show: Show, fps: u32, format: &'static str },
+    /// The test app, and what is started beside it.
+    Test {
+        show: Show,
+        fps: u32,
+        format: &'static str,
+        beside: Option<String>,
+    },
 }
 
 impl Default for App {
@@ -79,7 +85,7 @@ impl Default for App {
 impl App {
     /// The test app with an opaque window.
     pub(crate) fn test(show: Show, fps: u32) -> Self {
-        Self::Test { show, fps, format: "xrgb" }
+        Self::Test { show, fps, format: "xrgb", beside: None }
     }
 
     /// Appends it to the command line of a desktop.
@@ -89,8 +95,12 @@ impl App {
             Self::Command(words) => {
                 command.arg("--").args(words);
             }
-            Self::Test { show, fps, format } => {
-                command.arg("--").arg(stage.path(TEST_APP)).arg("--log").arg(log.path());
+            Self::Test { show, fps, format, beside } => {
+                command.arg("--");
+                if let Some(beside) = beside {
+                    command.args(["sh", "-c", &format!("{beside} & exec \"$@\""), "sh"]);
+                }
+                command.arg(stage.path(TEST_APP)).arg("--log").arg(log.path());
                 command.args(["--picture", show.name(), "--fps", &fps.to_string()]);
                 command.args(["--format", format]);
             }
@@ -132,7 +142,18 @@ impl Setup {
     /// As [`Self::show`], in a window that is not opaque, so that the compositor has to draw it.
     #[must_use]
     pub fn show_drawn(mut self, show: Show, fps: u32) -> Self {
-        self.app = App::Test { show, fps, format: "argb" };
+        self.app = App::Test { show, fps, format: "argb", beside: None };
+        self
+    }
+
+    /// A shell command that runs beside the test app.
+    ///
+    /// # Panics
+    /// When another app was chosen.
+    #[must_use]
+    pub fn beside(mut self, command: String) -> Self {
+        let App::Test { beside, .. } = &mut self.app else { panic!("it is not the test app") };
+        *beside = Some(command);
         self
     }
 

@@ -1,6 +1,6 @@
 """An independent viewer: aiortc, through the relay alone.
 
-    aiortc_viewer.py HOST:PORT TOKEN WAY RED GREEN BLUE
+    aiortc_relayed.py HOST:PORT TOKEN WAY RED GREEN BLUE
 
 Logs in, watches by one way to the relay (udp or tcp), and decodes until the middle of the upper
 left quarter has about this colour: the first frames may come before the app has drawn. Prints that
@@ -10,9 +10,7 @@ frame's size as one line of JSON.
 import asyncio
 import json
 import sys
-import urllib.request
 
-import websockets
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
@@ -21,20 +19,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.sdp import candidate_from_sdp
-
-# Largest difference of a colour after encoding and decoding, of 255.
-TOLERANCE = 24
-
-
-def log_in(address: str, token: str) -> tuple[str, str]:
-    """Trades the token for a cookie and what the page stores."""
-    request = urllib.request.Request(
-        f"http://{address}/login",
-        data=json.dumps({"token": token}).encode(),
-        headers={"Content-Type": "application/json", "Origin": f"http://{address}"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return reply.headers["Set-Cookie"].split(";")[0], json.load(reply)["key"]
+from page import is_about, signalling
 
 
 def ice_server(relay: dict, host: str, way: str) -> RTCIceServer:
@@ -61,12 +46,7 @@ def colour_of(frame) -> list[int]:
 
 async def watch(address: str, token: str, way: str, colour: list[int]) -> dict:
     """Decodes frames until one has the colour."""
-    cookie, key = log_in(address, token)
-    headers = {"Cookie": cookie, "Origin": f"http://{address}"}
-    protocols = [websockets.Subprotocol(name) for name in ("lumen", f"lumen-key.{key}")]
-    async with websockets.connect(
-        f"ws://{address}/ws/signal", additional_headers=headers, subprotocols=protocols
-    ) as socket:
+    async with signalling(address, token) as socket:
         welcome = json.loads(await socket.recv())
         server = ice_server(welcome["relay"], address.rsplit(":", 1)[0], way)
         # One transport for everything: a viewer has one allocation, which an unused one would take.
@@ -82,7 +62,7 @@ async def watch(address: str, token: str, way: str, colour: list[int]) -> dict:
         trickled = asyncio.create_task(take_messages(socket, peer))
         track = await tracks.get()
         frame = await track.recv()
-        while max(abs(a - b) for a, b in zip(colour_of(frame), colour)) > TOLERANCE:
+        while not is_about(colour_of(frame), colour):
             frame = await track.recv()
         trickled.cancel()
         await peer.close()

@@ -1,8 +1,8 @@
 """A viewer that may watch, and sends a report that no browser sends.
 
-    hostile_viewer.py HOST:PORT TOKEN
+    hostile.py HOST:PORT TOKEN
 
-Watches as aiortc_viewer.py does, by the relay. Then it reports received packets in a way that
+Watches as aiortc_relayed.py does, by the relay. Then it reports received packets in a way that
 contradicts itself: an empty run of packets with small time differences is followed by a run with
 large ones (draft-holmer-rmcat-transport-wide-cc-extensions-01, section 3.1). Prints "closed" when
 its connection is closed for that.
@@ -13,13 +13,13 @@ import json
 import struct
 import sys
 
-import websockets
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
     RTCPeerConnection,
 )
-from aiortc_viewer import ice_server, log_in, relayed_only, take_messages
+from aiortc_relayed import ice_server, relayed_only, take_messages
+from page import signalling
 
 # Header extension and feedback that Chromium offers and aiortc does not know.
 EXTENSION = (
@@ -48,12 +48,7 @@ def contradiction(first: int) -> bytes:
 
 async def attack(address: str, token: str) -> None:
     """Watches until there is a picture, and then lies until it is thrown out."""
-    cookie, key = log_in(address, token)
-    headers = {"Cookie": cookie, "Origin": f"http://{address}"}
-    protocols = [websockets.Subprotocol(name) for name in ("lumen", f"lumen-key.{key}")]
-    async with websockets.connect(
-        f"ws://{address}/ws/signal", additional_headers=headers, subprotocols=protocols
-    ) as socket:
+    async with signalling(address, token) as socket:
         welcome = json.loads(await socket.recv())
         server = ice_server(welcome["relay"], address.rsplit(":", 1)[0], "udp")
         bundle = RTCBundlePolicy.MAX_BUNDLE
