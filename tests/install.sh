@@ -79,6 +79,7 @@ command:sysctl                   procps
 command:systemd-analyze          systemd
 command:systemd-socket-activate  systemd
 command:turnutils_uclient        coturn
+python-gstreamer                 gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-plugins-base gstreamer1.0-plugins-bad gstreamer1.0-plugins-good python3-gst-1.0 python3-websockets
 python-gtk3                      gir1.2-gtk-3.0 python3-gi
 python-gtk4                      gir1.2-gtk-4.0 python3-gi
 python-venv                      python3-venv
@@ -134,6 +135,7 @@ probe() {
         # A second factor.
         pam:*) compgen -G "/lib/*/security/pam_${1#pam:}.so" >/dev/null ;;
         python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        python-gstreamer) has_gstreamer ;;
         python-gtk3) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "3.0")' 2>/dev/null ;;
         python-gtk4) /usr/bin/python3 -c 'import gi; gi.require_version("Gtk", "4.0")' 2>/dev/null ;;
         # A font for terminals: fonts of icons and symbols do not suffice.
@@ -177,6 +179,18 @@ has_app() {
             ! grep -qE '^(Terminal|NoDisplay)=true' "$file" && return
     done
     return 1
+}
+
+# GStreamer with what a WebRTC viewer of its own is made of.
+has_gstreamer() {
+    /usr/bin/python3 - 2>/dev/null <<'PYTHON'
+import gi, websockets
+gi.require_version("GstWebRTC", "1.0")
+from gi.repository import Gst, GstWebRTC
+Gst.init(None)
+used = ("webrtcbin", "nicesrc", "rtph264depay", "openh264dec", "opusdec", "videoconvert")
+assert all(map(Gst.ElementFactory.find, used))
+PYTHON
 }
 
 # The packages of the table in $1 whose probe fails.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lumen_tests::{
     app_event::AppEvent,
     hearing::playing_for_ever,
-    picture::{Colour, QUADRANTS},
+    picture::{Colour, QUADRANTS, colour_of_key},
     rig::{Rig, Setup},
 };
 use serde::Deserialize;
@@ -21,6 +21,8 @@ pub(crate) enum Program {
     AiortcRelayed,
     /// Watches, listens and types by aiortc.
     Aiortc,
+    /// Watches, listens and types by GStreamer's webrtcbin.
+    GStreamer,
     /// Attacks by aiortc.
     Hostile,
 }
@@ -41,6 +43,7 @@ impl Program {
         match self {
             Self::AiortcRelayed => "aiortc_relayed.py",
             Self::Aiortc => "aiortc_whole.py",
+            Self::GStreamer => "gstreamer.py",
             Self::Hostile => "hostile.py",
         }
     }
@@ -48,7 +51,11 @@ impl Program {
     /// Runs it to its end, and returns what it printed.
     pub(crate) fn run(self, rig: &Rig, arguments: &[&str]) -> Result<String> {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let interpreter = tests.join(".artifacts/venv/bin/python");
+        // Aiortc comes from pip, GStreamer's modules from the system.
+        let interpreter = match self {
+            Self::GStreamer => "/usr/bin/python3".into(),
+            _ => tests.join(".artifacts/venv/bin/python"),
+        };
         // `-B`: it leaves no compiled modules in this folder.
         let output = Command::new(interpreter)
             .arg("-B")
@@ -73,19 +80,23 @@ impl Program {
 }
 
 #[test]
-fn aiortc_sees_the_picture_hears_the_sound_and_types() -> Result<()> {
+fn aiortc_and_gstreamer_see_the_picture_hear_the_sound_and_type() -> Result<()> {
     let [_, _, music] = playing_for_ever("pw-play")?;
     let rig = Setup::new()
         .option("--size", "1280x720")
         .option("--resize", "fixed")
         .beside(music)
         .start()?;
-    let mark = rig.app_log().mark();
-    let Seen { width, height, hertz } = Program::Aiortc.watches(&rig, &[], QUADRANTS[0])?;
-    assert_eq!((width, height), (1280, 720));
-    ensure!(hertz.is_some_and(|hertz| (hertz - 440.0).abs() < 5.0), "{hertz:?}");
-    for pressed in [true, false] {
-        rig.app_log().wait_for_event(mark, &AppEvent::Key { code: KEY_A, pressed })?;
+    // The app fills its window when the first viewer types.
+    let shown = [(Program::Aiortc, QUADRANTS[0]), (Program::GStreamer, colour_of_key(KEY_A))];
+    for (viewer, colour) in shown {
+        let mark = rig.app_log().mark();
+        let Seen { width, height, hertz } = viewer.watches(&rig, &[], colour)?;
+        assert_eq!((width, height), (1280, 720), "{viewer:?}");
+        ensure!(hertz.is_some_and(|hertz| (hertz - 440.0).abs() < 5.0), "{viewer:?}: {hertz:?}");
+        for pressed in [true, false] {
+            rig.app_log().wait_for_event(mark, &AppEvent::Key { code: KEY_A, pressed })?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,8 @@
 //! ICE is lite: a worker that is reachable at its own addresses need not probe, sends no checks and
 //! so never wakes up for them. The answer does not say so, because browsers nominate a pair with a
 //! lite agent only with their second check, 50 ms after the first, and nothing can be sent before.
-//! They do not need our checks otherwise.
+//! They do not need our checks otherwise. What shows that a browser is still there are its own checks, which it
+//! owes for its consent to be sent anything (RFC 7675); a peer that sends none for 15 s is taken for gone.
 //!
 //! Our address at the relay is one more candidate. To the WebRTC implementation it is a host
 //! address, the only kind that ICE lite has; the browser is told its real type, so that it prefers
