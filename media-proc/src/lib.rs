@@ -25,6 +25,7 @@
 //! | [`import`] | the compositor's buffers by slot |
 //! | [`key_floor`] | how often keyframes may be made |
 //! | [`ladder`] | frame rate and size, where the quantizer is not enough |
+//! | `library` | libraries of the system that are found at run time |
 //! | [`motion`] | whether a picture moved or is new |
 //! | [`pacing`] | when to encode what |
 //! | [`policy`] | this process's confinement |
@@ -39,6 +40,7 @@ pub mod effort;
 pub mod import;
 pub mod key_floor;
 pub mod ladder;
+pub mod library;
 pub mod motion;
 pub mod pacing;
 pub mod policy;

@@ -21,8 +21,9 @@ use lumen_ipc::{
     units::BufferSize,
 };
 
-use super::egl::{Egl, Image, functions};
+use super::egl::{Egl, Image};
 pub use super::egl::{Refused, Unusable};
+use crate::library::functions;
 
 // Numbers of OpenGL ES (the registry of Khronos).
 const GL_TEXTURE_2D: c_uint = 0x0DE1;

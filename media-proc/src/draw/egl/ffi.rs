@@ -20,15 +20,17 @@ use lumen_ipc::{
     units::BufferSize,
 };
 
+use crate::library::{Library, Missing, functions};
+
 type Display = *mut c_void;
 
 /// Why nothing can be drawn here.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// A library is not installed, or not complete.
-    #[error("{0} cannot be loaded")]
-    Library(String),
-    /// A library lacks a function or an extension.
+    #[error(transparent)]
+    Library(#[from] Missing),
+    /// The driver lacks an extension, or something else that is needed.
     #[error("the driver lacks {0}")]
     Lacks(&'static str),
     /// A call failed.
@@ -73,34 +75,6 @@ const EGL_PLANES: [[c_int; 5]; 4] = [
 /// `DRM_FORMAT_MOD_INVALID`: the driver knows the arrangement by itself.
 const IMPLICIT: u64 = 0x00ff_ffff_ffff_ffff;
 
-/// A table of foreign functions by their names.
-macro_rules! functions {
-    ($table:ident, $($field:ident = $name:literal: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
-        struct $table { $($field: unsafe extern "C" fn($($argument),*) $(-> $result)?,)* }
-        impl $table {
-            /// Looks each function up.
-            ///
-            /// # Safety
-            /// What `look` returns for a name is the function of that name, or null, and stays loaded.
-            unsafe fn load(look: &dyn Fn(&CStr) -> *mut c_void) -> Result<Self, Unusable> {
-                Ok(Self { $($field: {
-                    let found = look($name);
-                    if found.is_null() {
-                        return Err(Unusable::Lacks($name.to_str().unwrap_or_default()));
-                    }
-                    // SAFETY: the caller promises that this is the function of that name, whose
-                    // signature the table states as the header of its library does.
-                    unsafe {
-                        std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($argument),*) $(-> $result)?>(found)
-                    }
-                },)* })
-            }
-        }
-    };
-}
-
-pub(in crate::draw) use functions;
-
 functions! { Functions,
     get_platform_display = c"eglGetPlatformDisplayEXT": fn(c_uint, *mut c_void, *const c_int) -> Display;
     initialize = c"eglInitialize": fn(Display, *mut c_int, *mut c_int) -> c_uint;
@@ -113,26 +87,6 @@ functions! { Functions,
     destroy_image = c"eglDestroyImageKHR": fn(Display, *mut c_void) -> c_uint;
     query_formats = c"eglQueryDmaBufFormatsEXT": fn(Display, c_int, *mut c_int, *mut c_int) -> c_uint;
     query_modifiers = c"eglQueryDmaBufModifiersEXT": fn(Display, c_int, c_int, *mut u64, *mut c_uint, *mut c_int) -> c_uint;
-}
-
-/// A library that stays loaded for as long as the process lives: drivers do not survive being unloaded.
-struct Library(*mut c_void);
-
-impl Library {
-    fn load(name: &CStr) -> Result<Self, Unusable> {
-        // SAFETY: `name` ends with a zero. Libraries run code when they are loaded: those named here are
-        // the system's own, and this process has given up its privileges.
-        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        match handle.is_null() {
-            true => Err(Unusable::Library(name.to_string_lossy().into_owned())),
-            false => Ok(Self(handle)),
-        }
-    }
-
-    fn symbol(&self, name: &CStr) -> *mut c_void {
-        // SAFETY: the handle is of a loaded library, the name ends with a zero.
-        unsafe { libc::dlsym(self.0, name.as_ptr()) }
-    }
 }
 
 /// An initialised display with a current context of OpenGL ES 3.
@@ -172,7 +126,7 @@ impl Egl {
         let library = Library::load(c"libEGL.so.1")?;
         let get_address = library.symbol(c"eglGetProcAddress");
         if get_address.is_null() {
-            return Err(Unusable::Lacks("eglGetProcAddress"));
+            return Err(Missing::Function("eglGetProcAddress").into());
         }
         // SAFETY: the function of that name, with the signature of EGL's header.
         let get_address = unsafe {
@@ -322,7 +276,7 @@ fn display(egl: &Functions, node: Option<&OwnedFd>) -> Result<Display, Unusable>
 fn gbm_device(node: &OwnedFd) -> Result<*mut c_void, Unusable> {
     let create = Library::load(c"libgbm.so.1")?.symbol(c"gbm_create_device");
     if create.is_null() {
-        return Err(Unusable::Lacks("gbm_create_device"));
+        return Err(Missing::Function("gbm_create_device").into());
     }
     // SAFETY: the function of that name, with the signature of GBM's header.
     let create = unsafe {

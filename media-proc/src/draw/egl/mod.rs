@@ -2,5 +2,5 @@
 
 mod ffi;
 
-pub(super) use ffi::{Egl, Image, functions, set_environment};
+pub(super) use ffi::{Egl, Image, set_environment};
 pub use ffi::{Refused, Unusable};
