@@ -18,7 +18,7 @@ use lumen_ipc::{
 use lumen_ipc_runtime::confine;
 use lumen_media::{
     convert::{Frame, MacroblockMap, Planes},
-    draw::{CannotDraw, Canvas, Sources, colour, differences, ffi::Texture},
+    draw::{CannotDraw, Canvas, Sources, colour, differences, gl::Texture},
     policy,
 };
 

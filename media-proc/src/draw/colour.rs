@@ -4,7 +4,7 @@
 //! BT.601, limited range, chroma averaged over each 2×2 block, as in [`crate::convert`], which says why. All
 //! numbers are integers below 2³¹, so both give the same results, bit for bit.
 
-use super::ffi::Channels;
+use super::gl::Channels;
 
 /// Weights of red, green and blue in 65536ths, and what is added so that the result is rounded and has
 /// its offset.

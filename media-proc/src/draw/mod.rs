@@ -11,11 +11,11 @@
 //! Trusts the driver with this process. Does not trust layers: what they name was checked by
 //! [`crate::import`] before, and a layer without a texture is left out.
 //!
-//! INVARIANT: everything of one [`Canvas`] happens on one thread ([`ffi`]).
+//! INVARIANT: everything of one [`Canvas`] happens on one thread ([`gl`]).
 
 pub mod colour;
 mod egl;
-pub mod ffi;
+pub mod gl;
 pub mod place;
 mod probe;
 
@@ -28,7 +28,7 @@ use lumen_ipc::{
     units::{FrameSize, SlotIndex},
 };
 
-use self::ffi::{Channels, Corner, Gl, Program, Target, Texture, Unusable};
+use self::gl::{Channels, Corner, Gl, Program, Target, Texture, Unusable};
 use crate::convert::{MacroblockMap, Planes};
 
 /// What draws.

@@ -5,7 +5,7 @@ use lumen_ipc::{
     units::FrameSize,
 };
 
-use super::ffi::Corner;
+use super::gl::Corner;
 
 /// The four corners of a rectangle, in the order of a strip of triangles.
 const UNIT: [[f64; 2]; 4] = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];

@@ -13,7 +13,7 @@ use lumen_ipc::{
 
 use super::{
     CannotDraw, Canvas, Sources, colour,
-    ffi::{Texture, Unusable},
+    gl::{Texture, Unusable},
 };
 use crate::convert::{MacroblockMap, Planes};
 

@@ -22,7 +22,7 @@ use crate::{
     convert::{MacroblockMap, Planes},
     draw::{
         CannotDraw, Canvas, Sources,
-        ffi::{Texture, Unusable},
+        gl::{Texture, Unusable},
     },
     import::{Buffer, Buffers},
 };

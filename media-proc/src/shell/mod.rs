@@ -47,7 +47,7 @@ use self::{
 };
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
-    draw::{self, ffi::Unusable},
+    draw::{self, gl::Unusable},
     effort::Effort,
     policy,
     video::{Encoder, Picture, PictureKind, Quantizer},

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     convert::{MacroblockMap, Planes, Reduced},
-    draw::ffi::Unusable,
+    draw::gl::Unusable,
     effort::Efforts,
     ladder::Ladder,
     motion::{Memory, Relation},

@@ -1,4 +1,4 @@
-//! EGL: displays, contexts and imported buffers, for [`super::ffi`].
+//! EGL: displays, contexts and imported buffers, for [`super::gl`].
 
 mod ffi;
 

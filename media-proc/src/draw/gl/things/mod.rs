@@ -1,0 +1,5 @@
+//! What a context binds.
+
+mod ffi;
+
+pub use ffi::{Channels, Corner, Program, Target, Texture};
