@@ -1,10 +1,14 @@
 //! OpenGL ES 3, whose functions EGL finds at run time: a context, and what it binds.
 
 mod ffi;
-mod things;
+mod programs;
+mod targets;
+mod textures;
 
 pub use self::{
     ffi::Gl,
-    things::{Channels, Corner, Program, Target, Texture},
+    programs::{Corner, Program},
+    targets::{Channels, Target},
+    textures::Texture,
 };
 pub use super::egl::{Refused, Unusable};

@@ -1,0 +1,5 @@
+//! Programs of shaders.
+
+mod ffi;
+
+pub use ffi::{Corner, Program};

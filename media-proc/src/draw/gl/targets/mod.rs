@@ -1,0 +1,5 @@
+//! Targets of drawing.
+
+mod ffi;
+
+pub use ffi::{Channels, Target};

@@ -1,0 +1,5 @@
+//! Textures.
+
+mod ffi;
+
+pub use ffi::Texture;
