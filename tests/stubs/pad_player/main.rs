@@ -1,4 +1,4 @@
-//! A viewer with gamepads and no picture: `pad-player ADDRESS`, the address being the one that
+//! A viewer with gamepads, which looks at no picture: `pad-player ADDRESS`, the address being the one that
 //! `lumen run` prints.
 //!
 //! Obeys lines of standard input:
@@ -9,8 +9,8 @@
 //! - `latency NODE COUNT`: presses a button of pad 0 so often and takes the times until each press
 //!   can be read from its device.
 //!
-//! Prints what it hears: `connected`, `available 0` or `1`, `rumble PAD STRONG WEAK MILLIS`, `closed
-//! REASON`, `latency p50 … ms p95 … ms`. Like a page it comes back when it is cut off, with all pads,
+//! Prints what it hears: `connected`, `available 0` or `1`, `rumble PAD STRONG WEAK MILLIS`, `picture BYTES` for
+//! each with which a decoder can start, `closed REASON`, `latency p50 … ms p95 … ms`. Like a page it comes back when it is cut off, with all pads,
 //! unless it misbehaved.
 
 #![forbid(unsafe_code)]
@@ -56,6 +56,8 @@ struct Player {
     token: String,
     viewer: Viewer,
     heard: usize,
+    /// Pictures received.
+    seen: usize,
     pads: BTreeMap<u8, Pad>,
     /// When it last said that something is held.
     stayed: Instant,
@@ -66,7 +68,7 @@ fn main() -> Result<()> {
     let (address, token) = parse(&url)?;
     let viewer = join(address, &token)?;
     let (pads, stayed) = (BTreeMap::new(), Instant::now());
-    let mut player = Player { address, token, viewer, heard: 0, pads, stayed };
+    let mut player = Player { address, token, viewer, heard: 0, seen: 0, pads, stayed };
     player.run(&lines())
 }
 
@@ -198,11 +200,16 @@ impl Player {
     }
 
     fn listen(&mut self) -> Result<()> {
-        let (messages, closed) = {
+        let (messages, frames, closed) = {
             let seen = self.viewer.seen();
-            (seen.messages.get(self.heard..).unwrap_or_default().to_vec(), seen.closed.clone())
+            let messages = seen.messages.get(self.heard..).unwrap_or_default().to_vec();
+            let frames = seen.frames.get(self.seen..).unwrap_or_default().to_vec();
+            (messages, frames, seen.closed.clone())
         };
-        self.heard += messages.len();
+        (self.heard, self.seen) = (self.heard + messages.len(), self.seen + frames.len());
+        for frame in frames.iter().filter(|frame| frame.keyframe) {
+            say(&format!("picture {}", frame.bytes));
+        }
         for message in messages {
             match message[..] {
                 [0x87, available] => say(&format!("available {available}")),
@@ -224,7 +231,7 @@ impl Player {
         say(&format!("closed {reason}"));
         ensure!(!reason.contains("the page sent"), "thrown out for good");
         self.viewer = join(self.address, &self.token)?;
-        self.heard = 0;
+        (self.heard, self.seen) = (0, 0);
         let plugged = self.pads.iter().filter(|(_, pad)| pad.plugged);
         let states: Vec<_> = plugged.map(|(number, pad)| (*number, pad.state)).collect();
         states.into_iter().try_for_each(|(number, state)| self.show(number, state))

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# shows: media draws on a node, descends after two deaths, and says why where it cannot; the app lives on
+# shellcheck source=../guest/lib.sh
+source /share/guest/lib.sh
+
+# Of the kernel's devices for tests, the node on which Mesa draws by the processor.
+NODE=/dev/dri/card0
+EGL=$(ldconfig -p | awk '$1 == "libEGL.so.1" { print $NF; exit }')
+
+graphics() { as "$lumen_user" lumen status | sed -n 's/^graphics //p'; }
+says() { graphics | grep -q -F -e "$1"; }
+
+# expect_processor WHAT REASON [OPTION...]: starts a desktop that the processor draws, for that reason.
+expect_processor() {
+    local what=$1 reason=$2
+    shift 2
+    start_lumen alice "$@" -- foot
+    wait_until "rung 3: $what" says "$reason"
+    expect "$what" "$(graphics)" "rung 3: drawn and encoded by the processor$reason"
+    stop_lumen
+}
+
+# shellcheck disable=SC2329 # called by wait_until
+more_pictures() { [ "$(grep -c '^picture' "$scratch/viewer")" -gt "$1" ]; }
+
+modprobe vgem
+udevadm wait --timeout="$PATIENCE" "$NODE"
+chown alice "$NODE"
+
+start_lumen alice --gpu "$NODE" -- foot
+expect 'who draws' "$(graphics | sed 's/ by .* (/ by … (/')" \
+    "rung 2: drawn by … ($NODE, vgem), encoded by the processor"
+says softpipe || fail "not the driver that interprets: $(graphics)"
+start_viewer viewer
+hears viewer '^picture'
+drawn=$(metric media frames_drawn_total)
+[ "$drawn" -gt 0 ] || fail "frames drawn on the node: $drawn"
+say "frames drawn on the node: $drawn"
+expect 'who has the node' "$(holders "$NODE" | cut -d' ' -f2)" lumen-media
+app=$(pgrep --exact foot)
+
+# One death is forgiven, the second within a minute is not.
+kill_worker media
+expect 'the rung after one death' "$(graphics | cut -c-6)" 'rung 2'
+pictures=$(grep -c '^picture' "$scratch/viewer")
+kill_worker media
+expect 'the rung after two' "$(graphics | cut -c-6)" 'rung 3'
+says 'media ended 2 times within a minute while it drew' || fail "the reason: $(graphics)"
+wait_until 'the viewer has a picture again' more_pictures "$pictures"
+expect 'the app' "$(pgrep --exact foot)" "$app"
+expect 'frames drawn on the node' "$(metric media frames_drawn_total)" 0
+expect 'who has the node' "$(holders "$NODE")" ''
+leave viewer
+stop_lumen
+
+expect_processor 'switched off' ': --gpu is off' --gpu off
+mv "$EGL" "$EGL.away"
+expect_processor 'without EGL' " ($NODE, vgem): libEGL.so.1 cannot be loaded" --gpu "$NODE"
+mv "$EGL.away" "$EGL"
+chown root "$NODE"
+expect_processor 'without permission' \
+    " ($NODE, vgem): alice may not open it, for which most systems have the group \`render\`" \
+    --gpu "$NODE"
