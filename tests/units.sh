@@ -8,9 +8,9 @@ cd "$(dirname "$0")/.."
 #
 # service                        exposure  aim
 EXPOSURE='
-lumen.service                    32        20
+lumen.service                    29        20
 lumen-login@.service             98        98
-lumen-session@.service           39        32
+lumen-session@.service           36        32
 '
 
 fail() { printf 'units: %s\n' "$*" >&2; exit 1; }

@@ -20,7 +20,10 @@ use lumen_ipc::{
     text::Text,
     tls::{Pair, Tls},
 };
-use nix::unistd::{Gid, Group, Uid};
+use nix::{
+    sys::utsname::uname,
+    unistd::{Gid, Group, Uid},
+};
 use tracing::warn;
 
 use super::{
@@ -129,8 +132,7 @@ impl HostStage {
         let facts = HostFacts {
             users: cast.users,
             listen: door.listen.clone(),
-            hostname: fs::read_to_string("/proc/sys/kernel/hostname")
-                .map_or_else(|_| "localhost".to_owned(), |name| name.trim().to_owned()),
+            hostname: hostname().unwrap_or_else(|| "localhost".to_owned()),
             relay_addresses,
             metrics_token,
         };
@@ -300,4 +302,9 @@ impl Stage for HostStage {
             | ToWorker::WaylandListener => Vec::new(),
         }
     }
+}
+
+/// The machine's name; not from `/proc`, of which the service sees processes only.
+fn hostname() -> Option<String> {
+    uname().ok()?.nodename().to_str().map(str::to_owned)
 }
