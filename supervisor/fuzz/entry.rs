@@ -14,6 +14,7 @@ use lumen_supervisor::{
         self, Outside, UsageError,
         file::{FileText, MOST_BYTES, Scope, Setting, Settings},
     },
+    sound_gate::Gate,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -25,8 +26,24 @@ pub(crate) const TARGETS: &[Target] = &[
     ("command_line", command_line),
     ("config_file", config_file),
     ("output", output),
+    ("sound_gate", sound_gate),
     ("state", state),
 ];
+
+/// What a sound worker says to the sound server, in pieces of a length that the first byte gives.
+pub(crate) fn sound_gate(bytes: &[u8]) {
+    let Some((&length, bytes)) = bytes.split_first() else { return };
+    let whole = Gate::default().pass(bytes);
+    let (mut gate, mut passed) = (Gate::default(), Vec::new());
+    let parts = bytes.chunks(usize::from(length) + 1).try_for_each(|piece| {
+        passed.extend(gate.pass(piece)?);
+        Ok(())
+    });
+    assert_eq!(whole, parts.map(|()| passed));
+    if let Ok(passed) = whole {
+        assert!(bytes.starts_with(&passed), "it says something of its own");
+    }
+}
 
 /// The state that a host left on disk: as it is, and as content with a right sum.
 pub(crate) fn state(bytes: &[u8]) {

@@ -31,6 +31,7 @@
 //! | [`protection`] | sentences about the protection that a machine lacks | yes |
 //! | [`pace`] | rate limits | yes |
 //! | [`search`] | when to look again for what may come late | yes |
+//! | [`sound_gate`] | what the sound worker may ask of the sound server | yes |
 //! | [`locale`] | an installed locale with UTF-8 | yes |
 //! | [`lifecycle`] | what is started, reconnected, restarted and ended, and when | yes |
 //! | [`broker`] | token, logins, throttle, whose a connection is, relay credentials, input leases | except for randomness |
@@ -56,3 +57,4 @@ pub mod policy;
 pub mod protection;
 pub mod search;
 mod shell;
+pub mod sound_gate;
