@@ -77,6 +77,15 @@ struct Cell {
 }
 
 impl Cell {
+    /// What `SECURITY.md` says of it.
+    const fn word(&self) -> &'static str {
+        match (self.admitted, self.pointless) {
+            (Some(_), _) => "reached",
+            (None, Some(_)) => "its task",
+            (None, None) => "held",
+        }
+    }
+
     fn verdict(&self) -> String {
         match (self.reached.as_slice(), self.admitted, self.pointless) {
             ([first, ..], _, _) => format!("NOT HELD: {first}"),
@@ -150,6 +159,14 @@ impl Row {
             }
         }
         ensure!(reached.is_empty(), "{} reaches {reached:#?}", self.worker);
+        self.compare(include_str!("../../SECURITY.md"))
+    }
+
+    /// Fails unless `document` has a row of this worker that says the same of each goal.
+    fn compare(&self, document: &str) -> Result<()> {
+        let words: Vec<_> = Goal::ALL.iter().map(|goal| self.cells[goal].word()).collect();
+        let row = format!("| {} | {} |", self.worker, words.join(" | "));
+        ensure!(document.lines().any(|line| line == row), "SECURITY.md does not have {row:?}");
         Ok(())
     }
 }

@@ -11,7 +11,8 @@
 //! - `pretence`: viewers that there are not;
 //! - `burden`: floods of the supervisor, and silence;
 //! - `remains`: what it leaves to its successor;
-//! - `secrets`: what is found in the worker's memory.
+//! - `secrets`: what is found in the worker's memory;
+//! - `server`: what it asks of the session's sound server.
 //!
 //! Needs Linux with seccomp, and root, who alone can look into the memory of workers.
 
@@ -32,6 +33,7 @@ mod remains;
 mod scene;
 mod secrets;
 mod seeds;
+mod server;
 mod slander;
 
 use anyhow::{Context, Result};
@@ -72,6 +74,7 @@ fn play(worker: Worker, own_tasks: &[(Goal, &'static str)]) -> Result<()> {
     let before = scene.host.status()?;
     pester::pester(&scene, &puppet, &mut row)?;
     pretence::pretend(&scene, &puppet, &mut row)?;
+    server::ask(&scene, &bait, &puppet, &mut row)?;
     let (puppet, kept) = slander::lie(&scene, puppet, &before, &mut row)?;
     let puppet = burden::flood_control(&scene, puppet, &mut row)?;
     burden::silence(&scene, &puppet, &mut row)?;

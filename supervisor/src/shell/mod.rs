@@ -54,6 +54,7 @@ mod session;
 pub(crate) mod session_group;
 pub(crate) mod sockets;
 pub(crate) mod sound;
+mod sound_gate;
 mod spawn;
 pub(crate) mod stage;
 mod standing;

@@ -34,6 +34,7 @@ use super::{
     log::Log,
     news, session_group,
     sound::SinkOwner,
+    sound_gate,
     stage::{SessionStage, Stage},
     worker::{Roster, Workers},
 };
@@ -329,9 +330,17 @@ impl Session {
     fn look_for_sound_server(&mut self) {
         let connect = || self.stage.sound_server()?.connect().ok();
         let found = connect().and_then(|connection| Some((connection, connect()?)));
-        let taken = found.is_some_and(|(connection, sink)| {
+        let guarded = found.and_then(|(connection, sink)| {
+            let owner = sink.try_clone();
+            Some((
+                sound_gate::guarded(connection).ok()?,
+                sound_gate::guarded(sink).ok()?,
+                owner.ok()?,
+            ))
+        });
+        let taken = guarded.is_some_and(|(connection, sink, owner)| {
             let taken = self.crew.workers.deliver_sound_server(&connection, &sink);
-            self.sink.offered(sink);
+            self.sink.offered(owner);
             taken
         });
         let (wait, events) = (self.search.tried(taken), self.events());
