@@ -31,7 +31,7 @@ export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 host=$(rustc -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-target}/fuzz
 
-PROGRAMS=(ipc rtc turn supervisor gamepad media compositor)
+PROGRAMS=(ipc rtc turn supervisor login gamepad media compositor)
 FOUND=tests/.artifacts/fuzz
 
 # Building for one process only resolves features of its dependencies otherwise than building for all:
@@ -48,6 +48,7 @@ program() { printf '%s/%s' "${LUMEN_FUZZ_BUILT:-$target/$host/release}" "$1"; }
 crate() {
     case $1 in
         ipc | supervisor) echo "$1" ;;
+        login) echo supervisor/login ;;
         *) echo "$1-proc" ;;
     esac
 }

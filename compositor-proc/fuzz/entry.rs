@@ -1,6 +1,12 @@
 //! Entry points for fuzzing: what apps make the compositor compute with. Shared by the fuzz targets and
 //! the test of their seeds.
 
+mod app;
+#[allow(dead_code, reason = "the tests with apps use more of it")]
+#[path = "../tests/apps/page.rs"]
+mod page;
+mod scene;
+
 use lumen_compositor::{
     bridge::kin,
     capture::damage::damage_of,
@@ -17,7 +23,8 @@ use smithay::utils::{Logical, Physical, Rectangle};
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: &[Target] = &[("damage", damage), ("layout", layout), ("names", names)];
+pub(crate) const TARGETS: &[Target] =
+    &[("app", app::app), ("damage", damage), ("layout", layout), ("names", names)];
 
 /// Changed rectangles of a frame, each of sixteen bytes.
 pub(crate) fn damage(bytes: &[u8]) {

@@ -1,19 +1,26 @@
-//! Entry points for fuzzing: what the compositor says of its buffers and frames. Shared by the fuzz
-//! targets and the test of their seeds.
+//! Entry points for fuzzing: what the compositor says of its buffers and frames, and what the sound server
+//! delivers. Shared by the fuzz targets and the test of their seeds.
 
 use lumen_ipc::{
     codec,
     link::MAX_DESCRIPTORS,
     message::frames::{BufferMemory, Content, Rect, ToMedia},
-    units::{BufferSize, OutputId},
+    sound::{SoundFormat, SoundKbps},
+    units::{BufferSize, MonotonicMicros, OutputId},
 };
-use lumen_media::import::{Buffers, Frame, Rows};
+use lumen_media::{
+    import::{Buffers, Frame, Rows},
+    sound::{
+        coder::Coder,
+        packetiser::{FRAME_SAMPLES, Packetiser, bounds},
+    },
+};
 
 /// A target: its name and what it does with an input.
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub(crate) const TARGETS: &[Target] = &[("frames", frames)];
+pub(crate) const TARGETS: &[Target] = &[("frames", frames), ("samples", samples)];
 
 /// Messages of the compositor, each after its length, to a media without a renderer and to one with.
 pub(crate) fn frames(bytes: &[u8]) {
@@ -59,6 +66,38 @@ fn frames_to(mut buffers: Buffers<usize>, mut bytes: &[u8]) {
                 Err(_) => {}
             },
             None => {}
+        }
+    }
+}
+
+/// Blocks of the sound server: two bytes of how many milliseconds later each comes, two of where it begins in the
+/// memory and two of its length, as the server says, and then the memory after its own length. A length whose
+/// highest bit is set is taken for a much larger one.
+pub(crate) fn samples(mut bytes: &[u8]) {
+    let (format, mut now, mut end) = (SoundFormat::OpusStereo, 0, 0);
+    let mut packetiser = Packetiser::new(format);
+    let mut coder = Coder::new(format, SoundKbps::MAX).expect("an encoder");
+    while let Some((&[later, more, offset, shift, size, scale, length], rest)) =
+        bytes.split_first_chunk()
+    {
+        let (memory, rest) = rest.split_at((usize::from(length) * 32).min(rest.len()));
+        bytes = rest;
+        now += u64::from(u16::from_be_bytes([more & 0x7f, later])) * 1000;
+        if more > 0x7f {
+            packetiser.rest();
+        }
+        let [offset, size] = [(offset, shift), (size, scale)]
+            .map(|(number, shift)| u32::from(number).checked_shl(shift.into()).unwrap_or(u32::MAX));
+        let range = bounds(memory.len(), offset, size, format);
+        let block = memory.get(range).expect("inside");
+        let samples = block.as_chunks().0.iter().map(|sample| f32::from_le_bytes(*sample));
+        let mut frames = Vec::new();
+        packetiser.take(MonotonicMicros(now), samples, |frame| frames.push(frame));
+        for frame in frames {
+            assert!(frame.position.0 >= end, "frames overlap");
+            end = frame.position.0 + FRAME_SAMPLES as u64;
+            assert!(frame.samples.iter().all(|sample| (-1.0..=1.0).contains(sample)));
+            coder.encode(&frame.samples).expect("a frame");
         }
     }
 }

@@ -29,11 +29,20 @@ pub(crate) struct Connection {
 impl Connection {
     /// A viewer whose connection and channels are open.
     pub(crate) fn new() -> Self {
+        Self::of(Viewer::new)
+    }
+
+    /// One that is sent sound, too.
+    pub(crate) fn listening() -> Self {
+        Self::of(Viewer::listening)
+    }
+
+    fn of(viewer: fn(Instant, SocketAddr) -> (Viewer, String)) -> Self {
         let now = Instant::now();
         // For the viewer; rtc is told by its setup.
         plain::provider().install_process_default();
         let mut peers = plain_peers();
-        let (viewer, offer) = Viewer::new(now, BROWSER.into());
+        let (viewer, offer) = viewer(now, BROWSER.into());
         let answer = join(&mut peers, now, &offer).expect("an answer");
         let mut connection = Self { now, peers, viewer, answer, said: [const { Vec::new() }; 2] };
         connection.viewer.answered(&connection.answer);

@@ -10,7 +10,11 @@ mod session;
 #[path = "../src/peer/viewer.rs"]
 mod viewer;
 
-use std::{net::SocketAddr, sync::OnceLock, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use lumen_ipc::{
     login::{Login, LoginId, Rights},
@@ -19,11 +23,16 @@ use lumen_ipc::{
         transfer::ClipboardPolicy,
     },
     service::{Handover, RelayCredentials, ResizePolicy},
+    sound::SoundKbps,
     text::{Secret, Text},
+    tls::{Pair, PairForm},
     units::{Kbps, PeerId, SessionId},
 };
 use lumen_rtc::{
-    gateway::opening::{Opening, classify},
+    gateway::{
+        certificate::PageCertificate,
+        opening::{Opening, classify},
+    },
     peer::{Setup, decode, transfer},
     peers::{Output, Peers},
     relay::Relay,
@@ -40,6 +49,7 @@ pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub(crate) const TARGETS: &[Target] = &[
+    ("certificate", certificate),
     ("channel", channel),
     ("datagram", datagram),
     ("http", http::http),
@@ -54,6 +64,25 @@ pub(crate) const TARGETS: &[Target] = &[
 
 /// An offer made by Chromium.
 pub(crate) const OFFER: &str = include_str!("seeds/offer/chromium");
+
+/// A pair of a certificate and its key: as it is granted, and as two files after each other, of which the first
+/// ends with a zero.
+pub(crate) fn certificate(bytes: &[u8]) {
+    let read = |granted: &[u8]| match PageCertificate::parse(granted) {
+        Ok(page) => {
+            let _ = page.untimely(Duration::from_secs(1_800_000_000)).map(|why| why.to_string());
+            let _ = page.replaced_by(granted, Duration::ZERO);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    };
+    read(bytes);
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let (chain, key) = bytes.split_at(end);
+    read(
+        &Pair { form: PairForm::Pem, serial: 1, chain, key: key.get(1..).unwrap_or_default() }
+            .encode(),
+    );
+}
 
 /// A data-channel message.
 pub(crate) fn channel(bytes: &[u8]) {
@@ -139,6 +168,7 @@ fn setup(provider: CryptoProvider) -> Setup {
 
 fn peers_of(setup: &Setup) -> Peers {
     Peers::new(setup.clone(), ENCODER, None, ClipboardPolicy::Both, ResizePolicy::Follow)
+        .with_sound(SoundKbps::MAX)
 }
 
 /// Lets a peer join that may control, and makes its offer; returns the answer, if there is one.

@@ -4,22 +4,29 @@ use std::sync::Arc;
 
 use lumen_ipc::{
     codec::{self, Message},
-    message::{desktop, packets::FrameStamps, pads, signalling, transfer},
+    message::{desktop, packets::FrameStamps, pads, signalling, sound, transfer},
     units::PeerId,
     video::VideoFormat,
 };
-use lumen_rtc::peer::{encode::DesktopState, media::VideoFrame};
+use lumen_ipc_runtime::clock::Anchor;
+use lumen_rtc::{
+    peer::{encode::DesktopState, media::VideoFrame},
+    sound::SoundClock,
+};
 
 use super::connection::Connection;
 
 struct Session {
     connection: Connection,
     frames: u64,
+    sound: SoundClock,
+    anchor: Anchor,
 }
 
 /// Commands: a byte of kind, one of length, and the content.
 pub(crate) fn session(bytes: &[u8]) {
-    Session { connection: Connection::new(), frames: 0 }.follow(bytes);
+    let (connection, sound) = (Connection::listening(), SoundClock::default());
+    Session { connection, frames: 0, sound, anchor: Anchor::new() }.follow(bytes);
 }
 
 impl Session {
@@ -51,7 +58,10 @@ impl Session {
             12 => self.ask_for_keyframe(),
             13 => peers.transfer_lost(now),
             14 => peers.desktop_state(now, DesktopState::CompositorRestarting),
-            _ => peers.overflowed(now, PeerId(content.first().copied().unwrap_or(0).into())),
+            _ => match read::<sound::ToRtc>(content) {
+                Some(message) => peers.sound(now, &self.sound.frame(message, &self.anchor)),
+                None => peers.overflowed(now, PeerId(content.first().copied().unwrap_or(0).into())),
+            },
         }
     }
 
