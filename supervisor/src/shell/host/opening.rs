@@ -60,7 +60,7 @@ struct Order {
 enum NotOpened {
     #[error("nobody listens at {0}, where desktops are started")]
     Absent(PathBuf),
-    #[error("the login session could not be opened; lumen-login's log says why")]
+    #[error("the login session could not be opened; `journalctl -t lumen-login` says why")]
     Login,
     #[error("the leader of the login session speaks out of turn")]
     Leader,
