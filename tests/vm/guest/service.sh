@@ -14,6 +14,8 @@ is_active() { systemctl is-active --quiet lumen.service; }
 has_status() { property StatusText | grep -q -e "$1"; }
 is_another() { is_active && [ "$(property MainPID)" != "$1" ] && [ "$(property MainPID)" != 0 ]; }
 await_journal() { journalctl --unit=lumen.service | grep -q "$1"; }
+# A leader's lines have the unit of its login session.
+await_login_journal() { journalctl --identifier=lumen-login | grep -q "$1"; }
 
 # What lib.sh calls when a test fails.
 explain() {
@@ -37,33 +39,41 @@ install_package() {
 # package OPTION...: what dpkg does with it.
 package() { dpkg $QUICK "$@" >"$scratch/dpkg" 2>&1 || { cat "$scratch/dpkg"; fail "dpkg $* failed"; }; }
 
-# --- A browser ---------------------------------------------------------------------------------
-# It keeps its cookies in a file, and the page's half of the key in `key`.
+# --- Browsers ----------------------------------------------------------------------------------
+# Each keeps its cookies and the page's half of the key in files. `browser` is the one that acts, and `from` the
+# address that it has, because passwords from one address are tried slowly.
+browser=first from=127.0.0.1
 
 browse() {
-    curl --silent --show-error --insecure --max-time "$PATIENCE" --header "Origin: $PAGE" \
-        --cookie "$scratch/cookies" --cookie-jar "$scratch/cookies" "$@"
+    curl --silent --show-error --insecure --max-time "$PATIENCE" --ipv4 --interface "$from" \
+        --header "Origin: $PAGE" --cookie "$scratch/$browser.cookies" --cookie-jar "$scratch/$browser.cookies" "$@"
 }
 
 answers() { browse --output /dev/null "$PAGE/"; }
 
-# post BODY: sets `status` and `answer`.
+# post BODY: sets `status` and `answer`, and how many seconds it took.
 post() {
-    status=$(browse --header 'Content-Type: application/json' --data "$1" --output "$scratch/answer" \
-        --write-out '%{http_code}' "$PAGE/login")
+    read -r status seconds < <(browse --header 'Content-Type: application/json' --data "$1" \
+        --output "$scratch/answer" --write-out '%{http_code} %{time_total}\n' "$PAGE/login")
     answer=$(cat "$scratch/answer")
 }
 
-# sign_in ACCOUNT PASSWORD: sets `status` and `answer`, those of the last answer, and keeps the key.
+# sign_in ACCOUNT ANSWER...: answers one question after the other. Sets `status` and `answer`, those of the last
+# answer, and `asked` to the texts of what was asked, a line each.
 sign_in() {
+    asked=
     post "{\"account\":\"$1\"}"
-    [ "$status" != 202 ] ||
-        post "{\"attempt\":$(jq .attempt <<<"$answer"),\"answers\":[\"$2\"]}"
-    [ "$status" != 200 ] || key=$(jq --raw-output .key <<<"$answer")
+    shift
+    while [ "$status" = 202 ] && [ $# -gt 0 ]; do
+        asked+=$(jq --raw-output '.prompts[].text' <<<"$answer")$'\n'
+        post "$(jq --compact-output --arg given "$1" '{attempt, answers: [$given]}' <<<"$answer")"
+        shift
+    done
+    [ "$status" != 200 ] || jq --raw-output .key <<<"$answer" >"$scratch/$browser.key"
 }
 
 # The status of a request that only a log-in opens.
 session_status() {
-    browse --header "Lumen-Key: $key" --request POST --output "$scratch/answer" \
+    browse --header "Lumen-Key: $(<"$scratch/$browser.key")" --request POST --output "$scratch/answer" \
         --write-out '%{http_code}' "$PAGE/api/session"
 }
