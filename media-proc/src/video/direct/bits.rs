@@ -3,7 +3,7 @@
 
 /// Writes bits, the most significant first.
 #[derive(Debug, Default)]
-pub(super) struct BitWriter {
+pub(in crate::video) struct BitWriter {
     bytes: Vec<u8>,
     /// The last `held` bits written, not yet in `bytes`.
     pending: u64,
@@ -12,14 +12,14 @@ pub(super) struct BitWriter {
 
 impl BitWriter {
     /// Discards everything written; keeps the memory.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::video) fn clear(&mut self) {
         self.bytes.clear();
         (self.pending, self.held) = (0, 0);
     }
 
     /// `u(count)`: the low `count` bits of `value`, at most 32.
     #[inline]
-    pub(super) fn bits(&mut self, count: u32, value: u32) {
+    pub(in crate::video) fn bits(&mut self, count: u32, value: u32) {
         debug_assert!(count <= 32 && (count == 32 || value >> count == 0));
         self.pending = self.pending << count | u64::from(value);
         self.held += count;
@@ -30,13 +30,13 @@ impl BitWriter {
         }
     }
 
-    pub(super) fn flag(&mut self, value: bool) {
+    pub(in crate::video) fn flag(&mut self, value: bool) {
         self.bits(1, value.into());
     }
 
     /// `ue(v)`.
     #[inline]
-    pub(super) fn unsigned(&mut self, value: u32) {
+    pub(in crate::video) fn unsigned(&mut self, value: u32) {
         debug_assert!(value < u32::MAX);
         let length = 32 - (value + 1).leading_zeros();
         // A number is coded as leading zeros followed by its bits. Nearly all numbers are small
@@ -51,14 +51,24 @@ impl BitWriter {
 
     /// `se(v)`.
     #[inline]
-    pub(super) fn signed(&mut self, value: i32) {
+    pub(in crate::video) fn signed(&mut self, value: i32) {
         let twice = value.unsigned_abs() * 2;
         self.unsigned(if value > 0 { twice - 1 } else { twice });
     }
 
+    /// Number of bits written so far.
+    pub(in crate::video) const fn length(&self) -> usize {
+        self.bytes.len() * 8 + self.held as usize
+    }
+
     /// Ends the payload (`rbsp_trailing_bits`) and returns it.
-    pub(super) fn finish(&mut self) -> &[u8] {
+    pub(in crate::video) fn finish(&mut self) -> &[u8] {
         self.bits(1, 1);
+        self.align()
+    }
+
+    /// Fills the last byte with zeros and returns all that was written.
+    pub(in crate::video) fn align(&mut self) -> &[u8] {
         let rest = self.held.next_multiple_of(8) - self.held;
         self.bits(rest, 0);
         while self.held > 0 {
@@ -71,23 +81,23 @@ impl BitWriter {
 
 /// Reads bits, the most significant first.
 #[derive(Clone, Debug)]
-pub(super) struct BitReader<'bytes> {
+pub(in crate::video) struct BitReader<'bytes> {
     bytes: &'bytes [u8],
     at: usize,
 }
 
 impl<'bytes> BitReader<'bytes> {
-    pub(super) const fn new(bytes: &'bytes [u8]) -> Self {
+    pub(in crate::video) const fn new(bytes: &'bytes [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// Number of bits read so far.
-    pub(super) const fn position(&self) -> usize {
+    pub(in crate::video) const fn position(&self) -> usize {
         self.at
     }
 
     /// `u(count)`, at most 32 bits; `None` at the end.
-    pub(super) fn bits(&mut self, count: u32) -> Option<u32> {
+    pub(in crate::video) fn bits(&mut self, count: u32) -> Option<u32> {
         let mut value = 0;
         for _ in 0..count {
             let byte = self.bytes.get(self.at / 8)?;
@@ -97,12 +107,12 @@ impl<'bytes> BitReader<'bytes> {
         Some(value)
     }
 
-    pub(super) fn flag(&mut self) -> Option<bool> {
+    pub(in crate::video) fn flag(&mut self) -> Option<bool> {
         Some(self.bits(1)? == 1)
     }
 
     /// `ue(v)`.
-    pub(super) fn unsigned(&mut self) -> Option<u32> {
+    pub(in crate::video) fn unsigned(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;
@@ -114,14 +124,14 @@ impl<'bytes> BitReader<'bytes> {
     }
 
     /// `se(v)`.
-    pub(super) fn signed(&mut self) -> Option<i32> {
+    pub(in crate::video) fn signed(&mut self) -> Option<i32> {
         let code = i32::try_from(self.unsigned()?).ok()?;
         Some(if code % 2 == 1 { code / 2 + 1 } else { -(code / 2) })
     }
 }
 
 /// Appends `payload` to `stream` as a NAL unit with start code and emulation prevention.
-pub(super) fn wrap(header: u8, payload: &[u8], stream: &mut Vec<u8>) {
+pub(in crate::video) fn wrap(header: u8, payload: &[u8], stream: &mut Vec<u8>) {
     stream.extend_from_slice(&[0, 0, 0, 1, header]);
     let mut zeros = 0;
     for byte in payload {
@@ -139,7 +149,7 @@ pub(super) fn wrap(header: u8, payload: &[u8], stream: &mut Vec<u8>) {
 }
 
 /// The payload of a NAL unit, `unit` being all behind its header byte.
-pub(super) fn unwrap(unit: &[u8]) -> Vec<u8> {
+pub(in crate::video) fn unwrap(unit: &[u8]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(unit.len());
     let mut zeros = 0;
     for byte in unit {
@@ -154,7 +164,7 @@ pub(super) fn unwrap(unit: &[u8]) -> Vec<u8> {
 }
 
 /// The NAL units of an Annex B stream, without start codes.
-pub(super) fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(in crate::video) fn units(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut starts = (0..stream.len().saturating_sub(2))
         .filter(|at| stream[*at..].starts_with(&[0, 0, 1]))
         .map(|at| at + 3)

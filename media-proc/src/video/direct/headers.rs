@@ -43,7 +43,7 @@ const PICTURE_SET: u8 = 8;
 
 /// The fields that are needed of the parameter sets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Parameters {
+pub(in crate::video) struct Parameters {
     sequence: Sequence,
     /// `26 + pic_init_qp_minus26`.
     initial_quantizer: i32,
@@ -68,7 +68,7 @@ pub(in crate::video) struct Unsupported(&'static str);
 
 impl Parameters {
     /// Reads the sets in front of an IDR, for pictures of `size`.
-    pub(super) fn of(stream: &[u8], size: FrameSize) -> Result<Self, Unsupported> {
+    pub(in crate::video) fn of(stream: &[u8], size: FrameSize) -> Result<Self, Unsupported> {
         let set = |kind| {
             units(stream)
                 .find(|unit| unit.first().is_some_and(|header| header & 0x1F == kind))
@@ -136,6 +136,16 @@ impl Parameters {
     /// Luma rows by which motion may go up or down.
     pub(super) const fn reach(&self) -> u32 {
         self.sequence.reach
+    }
+
+    /// `log2_max_frame_num`.
+    pub(in crate::video) const fn frame_num_bits(&self) -> u32 {
+        self.sequence.frame_num_bits
+    }
+
+    /// `26 + pic_init_qp_minus26`.
+    pub(in crate::video) const fn initial_quantizer(&self) -> i32 {
+        self.initial_quantizer
     }
 
     pub(super) const fn chroma_offset(&self) -> i32 {

@@ -19,8 +19,8 @@
 //! a row of macroblocks with the picture before, `neighbours` predicts from coded macroblocks,
 //! `macroblock` codes one of them, and `transform`, `residual` and `tables` code its levels.
 
-mod bits;
-mod headers;
+pub(super) mod bits;
+pub(super) mod headers;
 mod macroblock;
 mod neighbours;
 mod residual;
