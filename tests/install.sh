@@ -58,6 +58,9 @@ path:/usr/share/dbus-1/services/org.xfce.Tumbler.Thumbnailer1.service tumbler
 TEST='
 chromium                         chromium
 command:aplay                    alsa-utils
+command:ffmpeg                   ffmpeg
+header:va/va_backend.h           libva-dev
+library:va-drm.so.2              libva-drm2
 command:paplay                   pulseaudio-utils
 command:pw-play                  pipewire-bin
 path:/usr/share/alsa/alsa.conf.d/50-pipewire.conf pipewire-alsa
@@ -110,6 +113,7 @@ command:mmdebstrap               mmdebstrap
 path:/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 '
 VM='
+header:va/va_backend.h           libva-dev
 command:genext2fs                genext2fs
 command:mmdebstrap               mmdebstrap
 command:newuidmap                uidmap

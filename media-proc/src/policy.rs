@@ -50,6 +50,7 @@ const READ: &[(&str, &str)] = &[
     ("/etc/glvnd", "which vendors' drivers there are"),
     ("/usr/share/drirc.d", "settings of drivers"),
     ("/etc/drirc", "settings of drivers"),
+    ("/etc/libva.conf", "settings of libva, which finds the driver that encodes"),
     ("/usr/share/libdrm", "names of processors"),
     ("/sys/dev/char", "which device the granted node is"),
     ("/sys/devices", "which device the granted node is"),
