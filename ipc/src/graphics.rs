@@ -38,7 +38,9 @@ pub struct GraphicsStatus {
     pub driver: Text<32>,
     /// What the driver that draws calls itself; empty if none does.
     pub renderer: Text<96>,
-    /// Why no better rung is used, as a clause; empty on the best one.
+    /// The driver that encodes; empty if the processor does.
+    pub encoder: Text<96>,
+    /// Why no more is done by a graphics processor, as a clause; empty if that is all that was asked for.
     pub reason: Text<256>,
 }
 
@@ -49,11 +51,28 @@ pub enum Judgement {
     Draws {
         /// What the driver calls itself.
         renderer: Text<96>,
+        /// What encodes.
+        encoding: Encoding,
     },
     /// It cannot, has closed it, and lets the processor draw.
     Declines {
         /// Why, as a clause.
         reason: Text<256>,
+    },
+}
+
+/// What encodes the picture that a graphics processor draws.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Encoding {
+    /// The processor.
+    Processor {
+        /// Why not the graphics processor, as a clause; empty if it was not asked for.
+        reason: Text<256>,
+    },
+    /// A graphics processor.
+    Vaapi {
+        /// What its driver calls itself.
+        driver: Text<96>,
     },
 }
 
@@ -63,6 +82,8 @@ pub struct NodeUse {
     /// Whether a driver that draws by the processor is welcome: on a node that the user named, and on
     /// which nothing else can be expected.
     pub software: bool,
+    /// Whether it is to encode, too.
+    pub encode: bool,
 }
 
 #[cfg(test)]

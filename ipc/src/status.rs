@@ -73,7 +73,7 @@ pub struct SessionStatus {
     /// How many of its programs the kernel has ended, because they used more memory than they may.
     pub ended_for_memory: u32,
     /// Who draws its picture; `None` if it has not been asked.
-    pub graphics: Option<GraphicsStatus>,
+    pub graphics: Option<Box<GraphicsStatus>>,
     /// Its workers.
     pub workers: Vec<ProcessStatus>,
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use lumen_ipc::{
-    graphics::{GraphicsStatus, Judgement, NodeUse, Rung},
+    graphics::{Encoding, GraphicsStatus, Judgement, NodeUse, Rung},
     process::ExitCode,
     text::Text,
 };
@@ -79,7 +79,11 @@ pub struct Ladder {
     in_use: bool,
     /// Whether a media has been ready with it.
     proven: bool,
+    /// Whether it is to encode, too.
+    encode: bool,
     renderer: Option<Text<96>>,
+    /// What encodes, as far as media has said so.
+    encoding: Option<Encoding>,
     ends: VecDeque<Instant>,
 }
 
@@ -91,21 +95,23 @@ pub struct Turn {
     /// Whether this is the first trial, before which a mark must be on the disk: it may take the machine
     /// down.
     pub mark: bool,
+    /// Whether it is to encode, too.
+    pub encode: bool,
 }
 
 impl Turn {
     /// What media is told about it.
     #[must_use]
     pub const fn told(&self) -> NodeUse {
-        NodeUse { software: self.node.software }
+        NodeUse { software: self.node.software, encode: self.encode }
     }
 }
 
 impl Ladder {
-    /// The ladder of a machine with this node. `went_down` says that the machine went down while a media
+    /// The ladder of a machine with this node, which is to `encode`, too, or only to draw. `went_down` says that the machine went down while a media
     /// first tried it.
     #[must_use]
-    pub fn new(node: Result<Node, NoNode>, went_down: bool) -> Self {
+    pub fn new(node: Result<Node, NoNode>, encode: bool, went_down: bool) -> Self {
         let descended = went_down.then(|| {
             "the machine went down while it was tried; `lumen restart media` tries it again"
                 .to_owned()
@@ -115,17 +121,19 @@ impl Ladder {
             descended,
             in_use: false,
             proven: false,
+            encode,
             renderer: None,
+            encoding: None,
             ends: VecDeque::new(),
         }
     }
 
     /// A media is about to start: what it gets, or nothing.
     pub fn start(&mut self) -> Option<Turn> {
-        (self.in_use, self.renderer) = (false, None);
+        (self.in_use, self.renderer, self.encoding) = (false, None, None);
         let node = self.node.as_ref().ok().filter(|_| self.descended.is_none())?.clone();
         self.in_use = true;
-        Some(Turn { node, mark: !self.proven })
+        Some(Turn { node, mark: !self.proven, encode: self.encode })
     }
 
     /// The node could not be handed over, for this reason.
@@ -140,7 +148,9 @@ impl Ladder {
             return;
         }
         match judgement {
-            Judgement::Draws { renderer } => self.renderer = Some(renderer),
+            Judgement::Draws { renderer, encoding } => {
+                (self.renderer, self.encoding) = (Some(renderer), Some(encoding));
+            }
             Judgement::Declines { reason } => self.withheld(reason.into_string()),
         }
     }
@@ -165,7 +175,7 @@ impl Ladder {
             "media ended {MOST_ENDS} times within a minute while it drew, the last time it {verdict}; `lumen \
              restart media` tries it again"
         );
-        self.renderer = None;
+        (self.renderer, self.encoding) = (None, None);
         Some(self.descended.insert(reason))
     }
 
@@ -184,16 +194,22 @@ impl Ladder {
         };
         let reason = missing.or(self.descended.as_ref());
         let drawn = reason.is_none() && self.in_use;
+        let (encoder, unencoded) = match self.encoding.clone().filter(|_| drawn) {
+            Some(Encoding::Vaapi { driver }) => (driver, Text::default()),
+            Some(Encoding::Processor { reason }) => (Text::default(), reason),
+            None => (Text::default(), Text::default()),
+        };
         GraphicsStatus {
             rung: if drawn { Rung::Drawn } else { Rung::Processor },
             node: Text::truncated(path.map_or_else(String::new, |path| path.display().to_string())),
             driver: Text::truncated(driver.clone()),
             renderer: self.renderer.clone().unwrap_or_default(),
-            reason: Text::truncated(match (reason, drawn) {
-                (Some(reason), _) => reason.clone(),
-                (None, true) => String::new(),
-                (None, false) => "media does not run".to_owned(),
-            }),
+            encoder,
+            reason: match (reason, drawn) {
+                (Some(reason), _) => Text::truncated(reason.clone()),
+                (None, true) => unencoded,
+                (None, false) => Text::truncated("media does not run".to_owned()),
+            },
         }
     }
 }
@@ -233,13 +249,14 @@ mod tests {
     }
 
     fn draws() -> Judgement {
-        Judgement::Draws { renderer: Text::truncated("Mesa") }
+        let encoding = Encoding::Processor { reason: Text::default() };
+        Judgement::Draws { renderer: Text::truncated("Mesa"), encoding }
     }
 
     /// A ladder whose first media draws.
     fn drawing() -> Ladder {
-        let mut ladder = Ladder::new(Ok(node()), false);
-        assert_eq!(ladder.start(), Some(Turn { node: node(), mark: true }));
+        let mut ladder = Ladder::new(Ok(node()), false, false);
+        assert_eq!(ladder.start(), Some(Turn { node: node(), mark: true, encode: false }));
         ladder.judged(draws());
         ladder.ready();
         ladder
@@ -258,9 +275,30 @@ mod tests {
     }
 
     #[test]
+    fn what_encodes_is_named_and_why_the_graphics_processor_does_not() {
+        let mut ladder = Ladder::new(Ok(node()), true, false);
+        assert!(ladder.start().is_some_and(|turn| turn.told().encode));
+        let renderer = Text::truncated("Mesa");
+        let reason = Text::truncated("libva.so.2 cannot be loaded");
+        let encoding = Encoding::Processor { reason: reason.clone() };
+        ladder.judged(Judgement::Draws { renderer: renderer.clone(), encoding });
+        let status = ladder.status();
+        assert_eq!(
+            (status.rung, status.encoder.as_str(), status.reason),
+            (Rung::Drawn, "", reason)
+        );
+        let encoding = Encoding::Vaapi { driver: Text::truncated("Mesa Gallium") };
+        ladder.judged(Judgement::Draws { renderer, encoding });
+        let status = ladder.status();
+        assert_eq!((status.encoder.as_str(), status.reason.as_str()), ("Mesa Gallium", ""));
+        ladder.ended(Instant::now(), HUNG);
+        assert_eq!(ladder.status().encoder.as_str(), "");
+    }
+
+    #[test]
     fn machine_without_a_node_is_on_the_last_rung_and_says_why() {
         let none = NoNode { reason: "there is none".to_owned(), ..NoNode::default() };
-        let mut ladder = Ladder::new(Err(none), false);
+        let mut ladder = Ladder::new(Err(none), false, false);
         assert_eq!(ladder.start(), None);
         assert_eq!(rung(&ladder), (3, "there is none".to_owned()));
         ladder.retry();
@@ -319,7 +357,7 @@ mod tests {
 
     #[test]
     fn first_trial_is_marked_until_a_media_has_been_ready() {
-        let mut ladder = Ladder::new(Ok(node()), false);
+        let mut ladder = Ladder::new(Ok(node()), false, false);
         assert!(ladder.start().is_some_and(|turn| turn.mark));
         ladder.ended(Instant::now(), Verdict::Killed(11));
         assert!(ladder.start().is_some_and(|turn| turn.mark));
@@ -330,7 +368,7 @@ mod tests {
 
     #[test]
     fn machine_that_went_down_does_without_until_media_is_restarted_by_hand() {
-        let mut ladder = Ladder::new(Ok(node()), true);
+        let mut ladder = Ladder::new(Ok(node()), false, true);
         assert_eq!(ladder.start(), None);
         assert!(rung(&ladder).1.contains("went down"));
         ladder.retry();

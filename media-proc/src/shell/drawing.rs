@@ -89,6 +89,11 @@ impl Drawing {
         Self { canvas, watch, offer }
     }
 
+    /// What watches over the driver.
+    pub(super) const fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     pub(super) const fn offer(&self) -> &Renderer {
         &self.offer
     }

@@ -4,6 +4,7 @@
 //! session names. All work on waking is done in `session`.
 
 mod drawing;
+mod encoders;
 mod figures;
 mod outlet;
 mod screen;
@@ -21,7 +22,7 @@ use std::{
 
 use lumen_ipc::{
     codec::{EncodeError, ProtocolViolation},
-    graphics::{Judgement, NodeUse},
+    graphics::{Encoding, Judgement, NodeUse},
     link::LinkName,
     message::grants::{LossReason, ToWorker},
     process::{ExitCode, Worker as WorkerName},
@@ -42,15 +43,16 @@ use tracing::{info, warn};
 use self::{
     drawing::{Drawing, NoDrawing},
     outlet::Outlet,
-    session::{Failure, Session},
+    session::Session,
     tuning::Desk,
+    watch::Watch,
 };
 use crate::{
     convert::{Frame, MacroblockMap, Planes},
     draw::{self, gl::Unusable},
     effort::Effort,
     policy,
-    video::{Encoder, Picture, PictureKind, Quantizer},
+    video::{Encoder, Picture, PictureKind, Quantizer, vaapi::Device},
 };
 
 /// The media worker.
@@ -140,7 +142,8 @@ impl Worker for Media {
 
     fn acquire(config: MediaConfig, grants: Vec<Grant>) -> Result<Self, StartError> {
         let encoder = encoder(&config)?;
-        let outlet = Outlet::new(StreamId::VIDEO)
+        let formats = Encoder::formats(config.node.is_some_and(|told| told.encode));
+        let outlet = Outlet::new(StreamId::VIDEO, formats)
             .map_err(|error| StartError::caused("cannot make the packet ring", error))?;
         let desk = Desk::new(StreamId::VIDEO)
             .map_err(|error| StartError::caused("cannot make an eventfd", error))?;
@@ -171,7 +174,11 @@ impl Worker for Media {
             Ok(drawing) => {
                 let renderer = Text::truncated(drawing.renderer());
                 info!(%renderer, "drawing by a graphics processor");
-                grant.judge(Judgement::Draws { renderer });
+                let encoding = match told.encode {
+                    true => self.encode_by(grant.descriptor.try_clone(), drawing.watch()),
+                    false => Encoding::Processor { reason: Text::default() },
+                };
+                grant.judge(Judgement::Draws { renderer, encoding });
                 self.session.draw_with(drawing);
                 self.node = Node::Drawing;
             }
@@ -198,11 +205,11 @@ impl Worker for Media {
             if let Some((tuning, guard)) = self.tuning.take() {
                 self.session.desk().serve(tuning, guard, &supervision.handle());
             }
-            let deadline = self.session.turn(Instant::now()).map_err(|error| match error {
-                Failure::Drawing(error) => {
-                    ServeError::coded(ExitCode::GpuLost, "no picture can be drawn", error)
+            let deadline = self.session.turn(Instant::now()).map_err(|error| {
+                match error.is_of_graphics() {
+                    true => ServeError::coded(ExitCode::GpuLost, "no picture can be made", error),
+                    false => ServeError::caused("no picture can be encoded", error),
                 }
-                other => ServeError::caused("no picture can be encoded", other),
             })?;
             if let Some(summary) = self.session.new_summary() {
                 supervision.set_summary(summary);
@@ -232,6 +239,23 @@ impl Worker for Media {
 }
 
 impl Media {
+    /// Lets the graphics processor of a node encode, if it can, and says what encodes.
+    fn encode_by(&mut self, node: io::Result<OwnedFd>, watch: &Watch) -> Encoding {
+        let opening = watch.opening();
+        let opened = node.map_err(|error| error.to_string());
+        let opened = opened.and_then(|node| Device::open(node).map_err(|error| error.to_string()));
+        drop(opening);
+        let encoding = opened.and_then(|device| {
+            let driver = Text::truncated(device.name());
+            let opened = self.session.encode_with(device, watch.clone());
+            opened.map(|()| Encoding::Vaapi { driver }).map_err(|error| error.to_string())
+        });
+        encoding.unwrap_or_else(|reason| {
+            warn!(%reason, "the graphics processor does not encode");
+            Encoding::Processor { reason: Text::truncated(reason) }
+        })
+    }
+
     /// Takes a link end, replacing the one before.
     fn accept(&mut self, grant: Grant) -> Result<(), Broken> {
         match grant.what {
@@ -283,7 +307,7 @@ fn encoder(config: &MediaConfig) -> Result<Encoder, StartError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
         StartError::caused("the encoder does not encode", error)
     };
-    let best = Encoder::formats().iter().next();
+    let best = Encoder::formats(config.node.is_some_and(|told| told.encode)).iter().next();
     let best = best.ok_or_else(|| StartError::new("nothing can be encoded"))?;
     let mut encoder = Encoder::open(best, config.size, config.max_fps, config.bitrate)
         .map_err(|error| failed(error.into()))?;

@@ -15,6 +15,7 @@ use lumen_ipc::{
     message::packets::{ToMedia, ToRtc, VideoPacket},
     ring::{RingCapacity, RingSpan, RingWriter},
     units::StreamId,
+    video::VideoFormats,
 };
 use lumen_ipc_runtime::{
     channel::{ReceiveError, SendError},
@@ -24,7 +25,6 @@ use lumen_ipc_runtime::{
 use tracing::{debug, info};
 
 use super::Broken;
-use crate::video::Encoder;
 
 /// Media's end.
 pub(super) type Packets = LinkEnd<ToMedia, ToRtc>;
@@ -36,6 +36,8 @@ const RING_BYTES: u64 = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Outlet {
     stream: StreamId,
+    /// The formats of which rtc chooses one.
+    formats: VideoFormats,
     memory: SharedMemory,
     capacity: RingCapacity,
     link: Option<Link>,
@@ -71,18 +73,18 @@ pub(super) enum Delivery {
 }
 
 impl Outlet {
-    /// Makes the ring of `stream`.
-    pub(super) fn new(stream: StreamId) -> io::Result<Self> {
+    /// Makes the ring of `stream`, which is encoded in one of `formats`.
+    pub(super) fn new(stream: StreamId, formats: VideoFormats) -> io::Result<Self> {
         let capacity = RingCapacity::new(RING_BYTES).map_err(io::Error::other)?;
         let bytes = usize::try_from(RING_BYTES).map_err(io::Error::other)?;
         let memory = SharedMemory::create("lumen-packets", bytes)?;
-        Ok(Self { stream, memory, capacity, link: None })
+        Ok(Self { stream, formats, memory, capacity, link: None })
     }
 
     /// Offers the formats to a new rtc, which replaces the one before, and announces the ring.
     pub(super) fn attach(&mut self, end: Packets) -> Result<(), Broken> {
         self.link = None;
-        let (stream, formats) = (self.stream, Encoder::formats());
+        let (stream, formats) = (self.stream, self.formats.clone());
         end.send(&ToRtc::FormatsOffered { stream, formats }, &[])?;
         let announced = ToRtc::RingAnnounced { stream: self.stream, capacity: self.capacity };
         end.send(&announced, &[self.memory.descriptor()])?;

@@ -14,7 +14,7 @@ use lumen_ipc::{
     link::LinkName,
     message::packets::{FrameStamps, VideoPacket},
     service::MediaConfig,
-    units::{Fps, FrameSize, Kbps, OutputId},
+    units::{FrameSize, Kbps, OutputId},
 };
 use lumen_ipc_runtime::{clock, log::RateLimit, metrics::Registry};
 use tracing::{debug, info, trace, warn};
@@ -22,10 +22,12 @@ use tracing::{debug, info, trace, warn};
 use super::{
     Broken,
     drawing::Drawing,
+    encoders::Encoders,
     figures::Figures,
     outlet::{Delivery, Outlet, Packets},
     screen::{Frames, Screen, Shown, Taken},
     tuning::{Desk, Told},
+    watch::Watch,
 };
 use crate::{
     convert::{MacroblockMap, Planes, Reduced},
@@ -35,14 +37,15 @@ use crate::{
     motion::{Memory, Relation},
     pacing::{Budget, Pacing, Step, Work},
     rate::{self, Ask, Kind, Rate},
-    video::{Encoder, EncoderError as EncodeError, OpenError, Picture, PictureKind},
+    video::{
+        Encoder, EncoderError as EncodeError, OpenError, Picture, PictureKind,
+        vaapi::{self, Device},
+    },
 };
 
 /// Everything that serves one desktop.
 #[derive(Debug)]
 pub(super) struct Session {
-    max_fps: Fps,
-    max_bitrate: Kbps,
     screen: Screen,
     outlet: Outlet,
     desk: Desk,
@@ -53,6 +56,7 @@ pub(super) struct Session {
     /// The picture as it is encoded, if that is smaller than the screen.
     reduced: Option<Reduced>,
     encoder: Encoder,
+    encoders: Encoders,
     /// Motion detection's memory of the picture encoded last.
     memory: Memory,
     /// The demand when the desk was last read; `None` before rtc's first.
@@ -71,6 +75,18 @@ pub(super) enum Failure {
     Open(#[from] OpenError),
     #[error("the encoder failed")]
     Encode(#[from] EncodeError),
+}
+
+impl Failure {
+    /// Whether the graphics processor or its driver failed.
+    pub(super) const fn is_of_graphics(&self) -> bool {
+        matches!(
+            self,
+            Self::Drawing(_)
+                | Self::Open(OpenError::Vaapi(_))
+                | Self::Encode(EncodeError::Vaapi(_))
+        )
+    }
 }
 
 /// Why a picture was not sent.
@@ -96,8 +112,6 @@ impl Session {
         figures.target.set(config.bitrate.value().into());
         figures.fps_limit.set(config.max_fps.value().into());
         Self {
-            max_fps: config.max_fps,
-            max_bitrate: config.bitrate,
             screen: Screen::new(OutputId::PRIMARY),
             outlet,
             desk,
@@ -107,6 +121,7 @@ impl Session {
             ladder: Ladder::new(config.max_fps),
             reduced: None,
             encoder,
+            encoders: Encoders::new(config),
             memory: Memory::default(),
             told: None,
             figures,
@@ -138,6 +153,19 @@ impl Session {
     pub(super) fn draw_with(&mut self, drawing: Drawing) {
         self.figures.graphics_rung.set(Rung::Drawn.number().into());
         self.screen.draw_with(drawing);
+    }
+
+    /// Lets the graphics processor encode from now on. Before the first turn.
+    ///
+    /// # Errors
+    /// It does not encode, and the processor goes on.
+    pub(super) fn encode_with(
+        &mut self,
+        device: Device,
+        watch: Watch,
+    ) -> Result<(), vaapi::Failure> {
+        self.encoder = self.encoders.encode_with(device, watch, self.encoder.size())?;
+        Ok(())
     }
 
     /// Takes the link end of a new compositor.
@@ -306,9 +334,9 @@ impl Session {
         let format = wanted.unwrap_or_else(|| self.encoder.format());
         if (self.encoder.size(), self.encoder.format()) != (size, format) {
             info!(%size, %format, "opening another encoder");
-            self.encoder = Encoder::open(format, size, self.max_fps, self.max_bitrate)
-                .map_err(Failure::Open)?;
+            self.encoder = self.encoders.open(format, size).map_err(Failure::Open)?;
         }
+        let _watched = self.encoders.encoding();
         let begun = clock::now();
         let relation = self.memory.relate(&shown.planes, &shown.changed);
         let has_moved = matches!(relation, Relation::Moved(_));

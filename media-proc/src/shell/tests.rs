@@ -73,7 +73,8 @@ impl Rig {
             bitrate: Kbps::clamped(8000),
             node: None,
         };
-        let outlet = Outlet::new(StreamId::VIDEO).expect("memory for the ring");
+        let outlet =
+            Outlet::new(StreamId::VIDEO, Encoder::formats(false)).expect("memory for the ring");
         let desk = Desk::new(StreamId::VIDEO).expect("eventfd");
         let now = Instant::now();
         let encoder =
@@ -183,7 +184,7 @@ impl Rig {
         while let Ok(received) = self.rtc.receive() {
             match received.message {
                 ToRtc::FormatsOffered { formats, .. } => {
-                    assert!(self.ring.is_none() && formats == Encoder::formats());
+                    assert!(self.ring.is_none() && formats == Encoder::formats(false));
                 }
                 ToRtc::RingAnnounced { capacity, .. } => {
                     let descriptor = received.descriptors.into_iter().next().expect("a ring");

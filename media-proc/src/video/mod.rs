@@ -3,7 +3,8 @@
 //! Decides what an encoder is given ([`Picture`]) and what it returns ([`AccessUnit`]). [`Encoder`]
 //! has one variant for each format, and all that is particular to a format stays inside it: `h264`
 //! gives pictures that are mostly known already to `direct`, which codes them quickly, and all
-//! others to [`x264`], which it opens anew where other tools are to be used. How coarse a picture may be is decided in [`crate::rate`], when it is
+//! others to [`x264`], which it opens anew where other tools are to be used; [`vaapi`] has a graphics
+//! processor encode all of them. How coarse a picture may be is decided in [`crate::rate`], when it is
 //! encoded in [`crate::pacing`], how hard to work on it in [`crate::effort`].
 
 #[cfg(test)]
@@ -29,29 +30,39 @@ use crate::{
 pub enum Encoder {
     /// H.264.
     H264(Box<h264::Encoder>),
+    /// H.264 by a graphics processor.
+    Vaapi(Box<vaapi::Encoder>),
 }
 
 /// Why an encoder cannot be opened.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// No H.264 encoder could be opened.
     #[error("the H.264 encoder cannot be opened")]
     H264(#[from] x264::OpenError),
+    /// The graphics processor does not encode.
+    #[error("the graphics processor does not encode")]
+    Vaapi(#[from] vaapi::Failure),
 }
 
 /// Why a picture was not encoded; the encoder should then be opened anew.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum EncoderError {
     /// The H.264 encoder failed.
     #[error("the H.264 encoder failed")]
     H264(#[from] x264::EncodeError),
+    /// The graphics processor or its driver failed.
+    #[error("the graphics processor failed to encode")]
+    Vaapi(#[from] vaapi::Failure),
 }
 
 impl Encoder {
-    /// The formats that can be encoded, the best first.
+    /// The formats that can be encoded, the best first; where a graphics processor is to encode, those that
+    /// both kinds of encoders know.
     #[must_use]
-    pub fn formats() -> VideoFormats {
-        VideoFormats::all()
+    pub fn formats(vaapi: bool) -> VideoFormats {
+        let common = VideoFormats::new(vec![VideoFormat::H264ConstrainedBaseline]);
+        common.ok().filter(|_| vaapi).unwrap_or_else(VideoFormats::all)
     }
 
     /// Opens an encoder for pictures of `size`, at most `fps` of them a second in at most `bitrate`.
@@ -76,7 +87,7 @@ impl Encoder {
     pub const fn format(&self) -> VideoFormat {
         match self {
             Self::H264(encoder) if encoder.is_main() => VideoFormat::H264Main,
-            Self::H264(_) => VideoFormat::H264ConstrainedBaseline,
+            Self::H264(_) | Self::Vaapi(_) => VideoFormat::H264ConstrainedBaseline,
         }
     }
 
@@ -85,6 +96,7 @@ impl Encoder {
     pub const fn size(&self) -> FrameSize {
         match self {
             Self::H264(encoder) => encoder.size(),
+            Self::Vaapi(encoder) => encoder.size(),
         }
     }
 
@@ -93,6 +105,7 @@ impl Encoder {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::H264(_) => "x264",
+            Self::Vaapi(_) => "VA-API",
         }
     }
 
@@ -103,6 +116,7 @@ impl Encoder {
     pub fn encode(&mut self, picture: Picture<'_>) -> Result<AccessUnit<'_>, EncoderError> {
         match self {
             Self::H264(encoder) => Ok(encoder.encode(picture)?),
+            Self::Vaapi(encoder) => Ok(encoder.encode(picture)?),
         }
     }
 }

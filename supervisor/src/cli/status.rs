@@ -108,7 +108,7 @@ fn heading(session: &SessionStatus) -> String {
 /// The line about who draws.
 fn graphics(session: &SessionStatus) -> String {
     let Some(graphics) = &session.graphics else { return String::new() };
-    let GraphicsStatus { rung, node, driver, renderer, reason } = graphics;
+    let GraphicsStatus { rung, node, driver, renderer, encoder, reason } = &**graphics;
     let node = match (node.as_str(), driver.as_str()) {
         ("", _) => String::new(),
         (node, "") => format!(" ({node})"),
@@ -116,7 +116,14 @@ fn graphics(session: &SessionStatus) -> String {
     };
     let what = match (rung, renderer.as_str()) {
         (Rung::Drawn, "") => format!("a graphics processor is to draw{node}"),
-        (Rung::Drawn, renderer) => format!("drawn by {renderer}{node}, encoded by the processor"),
+        (Rung::Drawn, renderer) => {
+            let encoded = match (encoder.as_str(), reason.as_str()) {
+                ("", "") => "the processor".to_owned(),
+                ("", reason) => format!("the processor: {reason}"),
+                (encoder, _) => encoder.to_owned(),
+            };
+            format!("drawn by {renderer}{node}, encoded by {encoded}")
+        }
         (Rung::Processor, _) => format!("drawn and encoded by the processor{node}: {reason}"),
     };
     format!("{}\n", visible(&format!("graphics rung {}: {what}", rung.number())))
@@ -236,12 +243,15 @@ mod tests {
             app: AppStatus { command: Text::truncated(command), pid: Some(30 + id) },
             control_group: (!workers.is_empty()).then_some(false),
             ended_for_memory: 2 - id,
-            graphics: (id == 1).then(|| GraphicsStatus {
-                rung: Rung::Processor,
-                node: Text::truncated("/dev/dri/renderD128"),
-                driver: Text::truncated("i915"),
-                renderer: Text::default(),
-                reason: Text::truncated("its\npicture was wrong"),
+            graphics: (id == 1).then(|| {
+                Box::new(GraphicsStatus {
+                    rung: Rung::Processor,
+                    node: Text::truncated("/dev/dri/renderD128"),
+                    driver: Text::truncated("i915"),
+                    renderer: Text::default(),
+                    encoder: Text::default(),
+                    reason: Text::truncated("its\npicture was wrong"),
+                })
             }),
             workers,
         };

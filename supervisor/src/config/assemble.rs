@@ -66,6 +66,7 @@ pub(super) fn session(
         fps: values.fps()?,
         bitrate: values.bitrate()?,
         gpu: values.gpu()?,
+        encoder: values.encoder()?,
         limits: values.guest_limits()?,
         granted: values.switch(Key::Granted)?,
         user: values.optional(Key::User),

@@ -7,6 +7,7 @@
 
 mod assemble;
 mod changes;
+mod encoder_choice;
 pub mod file;
 mod gpu_choice;
 mod guest_limits;
@@ -39,6 +40,7 @@ use lumen_ipc::{
 };
 
 pub use changes::Changes;
+pub use encoder_choice::{BadEncoderChoice, EncoderChoice};
 pub use gpu_choice::{BadGpuChoice, GpuChoice};
 pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
 pub use outside::Outside;
@@ -231,6 +233,8 @@ pub struct SessionConfig {
     pub bitrate: Kbps,
     /// Which graphics processor draws.
     pub gpu: GpuChoice,
+    /// What encodes what it draws.
+    pub encoder: EncoderChoice,
     /// How much the app and what it starts may use.
     pub limits: GuestLimits,
     /// Whether a host that had it started says whose it is, on descriptor 0.

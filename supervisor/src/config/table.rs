@@ -77,6 +77,7 @@ mod tests {
             Bitrate,
             Clipboard,
             Config,
+            Encoder,
             Follow,
             Fps,
             Granted,

@@ -18,8 +18,8 @@ use lumen_ipc::{
 };
 
 use super::{
-    GpuChoice, GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls, SignIn, UdpListen,
-    UsageError,
+    EncoderChoice, GpuChoice, GuestLimits, InstanceName, Limit, Note, RelayConfig, RelayTls,
+    SignIn, UdpListen, UsageError,
     file::{Setting, Settings},
     outside::Outside,
     table::{Command, Key, OptionRow},
@@ -287,6 +287,10 @@ impl Values {
 
     pub(super) fn gpu(&self) -> Result<GpuChoice, UsageError> {
         self.parsed(Key::Gpu)
+    }
+
+    pub(super) fn encoder(&self) -> Result<EncoderChoice, UsageError> {
+        self.parsed(Key::Encoder)
     }
 
     pub(super) fn clipboard(&self) -> Result<ClipboardPolicy, UsageError> {

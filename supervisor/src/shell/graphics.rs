@@ -10,7 +10,7 @@ use super::{
     users::SessionUser,
 };
 use crate::{
-    config::GpuChoice,
+    config::{EncoderChoice, SessionConfig},
     graphics::{Ladder, NoNode, Node, Turn},
     lifecycle::Verdict,
 };
@@ -27,11 +27,11 @@ pub(crate) struct Graphics {
 impl Graphics {
     /// Looks for a node that `user` may use. Marks are kept in the directory `state`, under `label`.
     pub(crate) fn find(
-        choice: &GpuChoice,
+        config: &SessionConfig,
         user: &SessionUser,
         (state, label): (Option<&Path>, &str),
     ) -> Self {
-        let found = render_node::choose(choice, user).and_then(|node| {
+        let found = render_node::choose(&config.gpu, user).and_then(|node| {
             let unmarked = |why: &dyn std::fmt::Display| NoNode {
                 path: Some(node.path.clone()),
                 driver: node.driver.clone(),
@@ -47,8 +47,9 @@ impl Graphics {
             Ok((node, marks)) => (Ok(node.clone()), Some((node, marks))),
             Err(none) => (Err(none), None),
         };
+        let encode = config.encoder == EncoderChoice::Vaapi;
         let went_down = marks.as_ref().is_some_and(|(node, marks)| marks.are_left(node));
-        let graphics = Self { ladder: Ladder::new(node, went_down), marks, opened: None };
+        let graphics = Self { ladder: Ladder::new(node, encode, went_down), marks, opened: None };
         if went_down {
             warn!("the graphics processor is not used: {}", graphics.status().reason);
         }
@@ -95,8 +96,8 @@ impl Graphics {
     /// What media says about the node.
     pub(crate) fn judged(&mut self, judgement: Judgement) {
         match &judgement {
-            Judgement::Draws { renderer } => {
-                info!(%renderer, "media draws by a graphics processor")
+            Judgement::Draws { renderer, encoding } => {
+                info!(%renderer, ?encoding, "media draws by a graphics processor")
             }
             Judgement::Declines { reason } => {
                 warn!(%reason, "media cannot use the graphics processor; the processor draws");

@@ -465,7 +465,7 @@ impl Session {
             },
             control_group: Some(self.stage.has_group()),
             ended_for_memory: self.starved,
-            graphics: Some(self.stage.graphics.status()),
+            graphics: Some(Box::new(self.stage.graphics.status())),
             workers: self.crew.status(&self.stage, id),
         }
     }

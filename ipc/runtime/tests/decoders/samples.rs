@@ -13,7 +13,7 @@ use std::{
 use lumen_ipc::{
     codec::{self, MAX_MESSAGE_BYTES, Message},
     demand::Demand,
-    graphics::{GraphicsStatus, Judgement, Rung},
+    graphics::{Encoding, GraphicsStatus, Judgement, Rung},
     lease::{self, LEASE_LIFE, Lease, LeaseRights, Proof},
     line::Line,
     link::{Generation, LinkName},
@@ -210,7 +210,14 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
         grants::ToSupervisor::SoundSinkMade,
         grants::ToSupervisor::SoundSinkReady,
         grants::ToSupervisor::SignallingViolated { session, generation },
-        grants::ToSupervisor::NodeJudged(Judgement::Draws { renderer: Text::truncated("Mesa") }),
+        grants::ToSupervisor::NodeJudged(Judgement::Draws {
+            renderer: Text::truncated("Mesa"),
+            encoding: Encoding::Vaapi { driver: Text::truncated("Mesa") },
+        }),
+        grants::ToSupervisor::NodeJudged(Judgement::Draws {
+            renderer: Text::truncated("Mesa"),
+            encoding: Encoding::Processor { reason: Text::default() },
+        }),
         grants::ToSupervisor::NodeJudged(Judgement::Declines { reason: Text::truncated("none") }),
     ]
 }
@@ -328,13 +335,14 @@ fn session_samples() -> Vec<session::ToHost> {
         app,
         control_group: Some(true),
         ended_for_memory: 2,
-        graphics: Some(GraphicsStatus {
+        graphics: Some(Box::new(GraphicsStatus {
             rung: Rung::Drawn,
             node: Text::truncated("/dev/dri/renderD128"),
             driver: Text::truncated("i915"),
             renderer: Text::truncated("Mesa"),
+            encoder: Text::default(),
             reason: Text::default(),
-        }),
+        })),
         workers: Vec::new(),
     };
     vec![

@@ -30,7 +30,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 49] = [
+pub const OPTIONS: [OptionRow; 50] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -184,6 +184,18 @@ pub const OPTIONS: [OptionRow; 49] = [
                none, or that of a node such as /dev/dri/renderD129. The processor draws where that is not \
                possible.",
         commands: SESSION_AND_DOCTOR,
+    },
+    OptionRow {
+        key: Key::Encoder,
+        name: "encoder",
+        short: None,
+        environment: "LUMEN_ENCODER",
+        placeholder: Some("cpu|vaapi"),
+        default: "cpu",
+        help: "What encodes what a graphics processor draws: the processor, or that graphics processor \
+               through VA-API, which no real one has shown yet. The processor encodes where that is not \
+               possible.",
+        commands: SESSION,
     },
     OptionRow {
         key: Key::Bitrate,

@@ -53,6 +53,8 @@ pub enum Key {
     Clipboard,
     /// The configuration file.
     Config,
+    /// What encodes.
+    Encoder,
     /// Whether `logs` continues with new lines.
     Follow,
     /// Frames per second.

@@ -129,7 +129,7 @@ impl SessionStage {
             helpers.extend(helpers::bridge(&super::directories(directory)?));
         }
         let graphics =
-            Graphics::find(&config.gpu, &cast.session, (ground.state.as_deref(), label.as_str()));
+            Graphics::find(config, &cast.session, (ground.state.as_deref(), label.as_str()));
         let addresses = sockets::addresses();
         let facts = SessionFacts {
             users: cast.users,
