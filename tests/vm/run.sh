@@ -73,6 +73,7 @@ fill_share() {
     install -m 755 tests/vm/guest/* "$share/guest"
     find systemd -maxdepth 1 -type f -exec install -m 644 -t "$share/systemd" {} +
     [[ " $* " != *" service"* ]] || install -m 644 "$packages"/*.deb "$share/packages"
+    [[ " $* " != *" gpu "* ]] || media-proc/tests/va-driver/build.sh "$share/guest"
     for test in "$@"; do
         install -m 755 "tests/vm/tests/$test.sh" "$share/tests"
         printf '%s\n' "$test"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shows: media draws on a node, descends after two deaths, and says why where it cannot; the app lives on
+# shows: media draws on a node and encodes by VA-API, descends after two deaths, and says why where it cannot
 # shellcheck source=../guest/lib.sh
 source /share/guest/lib.sh
 
@@ -8,6 +8,8 @@ NODE=/dev/dri/card0
 EGL=$(ldconfig -p | awk '$1 == "libEGL.so.1" { print $NF; exit }')
 
 graphics() { as "$lumen_user" lumen status | sed -n 's/^graphics //p'; }
+# The same without what Mesa calls itself.
+without_names() { graphics | sed 's/ by .* (/ by … (/'; }
 says() { graphics | grep -q -F -e "$1"; }
 
 # expect_processor WHAT REASON [OPTION...]: starts a desktop that the processor draws, for that reason.
@@ -27,9 +29,9 @@ modprobe vgem
 udevadm wait --timeout="$PATIENCE" "$NODE"
 chown alice "$NODE"
 
-start_lumen alice --gpu "$NODE" -- foot
-expect 'who draws' "$(graphics | sed 's/ by .* (/ by … (/')" \
-    "rung 2: drawn by … ($NODE, vgem), encoded by the processor"
+start_lumen alice --gpu "$NODE" --encoder vaapi -- foot
+expect 'who draws' "$(without_names)" \
+    "rung 2: drawn by … ($NODE, vgem), encoded by the processor: vaInitialize failed with 0xffffffff"
 says softpipe || fail "not the driver that interprets: $(graphics)"
 start_viewer viewer
 hears viewer '^picture'
@@ -51,6 +53,16 @@ expect 'the app' "$(pgrep --exact foot)" "$app"
 expect 'frames drawn on the node' "$(metric media frames_drawn_total)" 0
 expect 'who has the node' "$(holders "$NODE")" ''
 leave viewer
+stop_lumen
+
+# libva finds the driver by the name of the kernel's.
+install -m 644 /share/guest/vgem_drv_video.so "$(dirname "$EGL")/dri"
+start_lumen alice --gpu "$NODE" --encoder vaapi -- foot
+expect 'who encodes' "$(without_names)" "rung 2: drawn by … ($NODE, vgem), encoded by Lumen's test driver"
+start_viewer another
+hears another '^picture'
+expect 'what media says' "$(as alice lumen status | grep -c '^media .* VA-API, ')" 1
+leave another
 stop_lumen
 
 expect_processor 'switched off' ': --gpu is off' --gpu off
