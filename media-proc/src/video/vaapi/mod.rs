@@ -6,8 +6,8 @@
 //! rate control is needed, which drivers claim to have, and fail. The coder of simple pictures takes no
 //! part: it would have to have the decoded picture.
 //!
-//! The headers are ours ([`headers`]) where the driver takes packed ones, and the driver's own elsewhere. Every
-//! picture that comes back is examined ([`output`]) before anybody gets it: a driver that makes something else
+//! The headers are ours (`headers`) where the driver takes packed ones, and the driver's own elsewhere. Every
+//! picture that comes back is examined (`output`) before anybody gets it: a driver that makes something else
 //! than it was told is found out with its first picture.
 //!
 //! The picture goes into the driver's memory by the processor, those rows of macroblocks that changed.
