@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use lumen_ipc::{message::packets::FrameStamps, video::VideoFormat};
+use lumen_ipc::{message::packets::FrameStamps, units::MonotonicMicros, video::VideoFormat};
 
 /// Ticks per second of every video RTP clock (RFC 6184, section 8.1).
 const TICKS_PER_SECOND: u64 = 90_000;
@@ -24,6 +24,15 @@ pub struct VideoFrame {
     pub captured: Instant,
     /// Its time stamps so far.
     pub stamps: FrameStamps,
+}
+
+/// The instant of an RTP time that [`RtpClock`] made: what sender reports say of it, by which receivers keep
+/// pictures and sound together.
+#[must_use]
+pub const fn instant_of(rtp_ticks: u64) -> MonotonicMicros {
+    let micros = rtp_ticks as u128 * 1_000_000 / TICKS_PER_SECOND as u128;
+    // A time that has no stamp is only a hostile media worker's.
+    MonotonicMicros(if micros > u64::MAX as u128 { u64::MAX } else { micros as u64 })
 }
 
 /// Converts time stamps into RTP times.
@@ -89,7 +98,6 @@ impl FrameGate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lumen_ipc::units::MonotonicMicros;
     use proptest::prelude::*;
 
     fn stamps(committed: u64, rendered: u64) -> FrameStamps {
@@ -106,6 +114,16 @@ mod tests {
         assert_eq!(clock.ticks(&stamps(1_000_000, 1_001_000)), 90_000);
         assert_eq!(clock.ticks(&stamps(1_000_000, 1_100_000)), 99_000);
         assert_eq!(clock.ticks(&stamps(1_000_000, 1_100_000)), 99_090);
+    }
+
+    #[test]
+    fn instant_of_a_refinement_is_that_of_its_own_rendering() {
+        let mut clock = RtpClock::default();
+        let instant = |ticks| instant_of(ticks).0;
+        assert_eq!(instant(clock.ticks(&stamps(1_000_000, 1_001_000))), 1_000_000);
+        // Rendered nine seconds after the picture that it refines was committed.
+        assert_eq!(instant(clock.ticks(&stamps(1_000_000, 10_000_000))), 10_000_000);
+        assert_eq!(instant_of(u64::MAX).0, u64::MAX);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use super::{
     MAX_MESSAGES, MAX_PICTURES, MAX_SOUND, Ready, Rtc, Source,
     links::{FromMedia, Over, Picture, receive},
 };
-use crate::peer::{encode::DesktopState, media::VideoFrame};
+use crate::peer::{
+    encode::DesktopState,
+    media::{VideoFrame, instant_of},
+};
 
 impl Rtc {
     /// Reads the links that are readable.
@@ -128,12 +131,14 @@ impl Rtc {
 
     fn frame(&mut self, Picture { packet, data }: Picture) -> VideoFrame {
         let stamps = packet.stamps;
+        let rtp_ticks = self.clock.ticks(&stamps);
         VideoFrame {
             data,
             format: packet.format,
             keyframe: packet.keyframe,
-            rtp_ticks: self.clock.ticks(&stamps),
-            captured: self.anchor.instant_of(stamps.committed),
+            rtp_ticks,
+            // Not that of the commit, which for a refinement may be long ago.
+            captured: self.anchor.instant_of(instant_of(rtp_ticks)),
             stamps,
         }
     }
