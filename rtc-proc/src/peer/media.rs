@@ -1,6 +1,9 @@
 //! One encoded picture for a peer: its RTP time, and whether the peer may have it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lumen_ipc::{message::packets::FrameStamps, units::MonotonicMicros, video::VideoFormat};
 
@@ -8,6 +11,9 @@ use lumen_ipc::{message::packets::FrameStamps, units::MonotonicMicros, video::Vi
 const TICKS_PER_SECOND: u64 = 90_000;
 /// Least distance between two frames: one millisecond.
 const LEAST_STEP: u64 = TICKS_PER_SECOND / 1000;
+
+/// A commit that was so long before the encoding is not when the picture appeared to whoever gets it.
+const LONG_AGO: Duration = Duration::from_secs(1);
 
 /// One access unit, shared by all peers it goes to.
 #[derive(Clone, Debug)]
@@ -45,13 +51,16 @@ pub struct RtpClock {
 }
 
 impl RtpClock {
-    /// The RTP time of a frame: that of its commit, unless a frame with this time or a later one
-    /// was sent.
+    /// The RTP time of a frame: that of its commit, unless that is long ago, or a frame with this time or a
+    /// later one was sent. A still desktop that somebody begins to watch was committed long ago; a receiver would
+    /// take the step from there to the next picture for a line that stood still all that time.
     pub fn ticks(&mut self, stamps: &FrameStamps) -> u64 {
         let least = self.last.map_or(0, |last| last + LEAST_STEP);
+        let oldest = stamps.encoded.0.saturating_sub(LONG_AGO.as_micros() as u64);
         let ticks = [stamps.committed, stamps.rendered, stamps.encoded]
-            .map(|stamp| (u128::from(stamp.0) * u128::from(TICKS_PER_SECOND) / 1_000_000) as u64)
             .into_iter()
+            .filter(|stamp| stamp.0 >= oldest)
+            .map(|stamp| (u128::from(stamp.0) * u128::from(TICKS_PER_SECOND) / 1_000_000) as u64)
             .find(|ticks| *ticks >= least)
             .unwrap_or(least);
         // A stamp years ahead would hold all later frames there. A hostile media worker may do
@@ -124,6 +133,18 @@ mod tests {
         // Rendered nine seconds after the picture that it refines was committed.
         assert_eq!(instant(clock.ticks(&stamps(1_000_000, 10_000_000))), 10_000_000);
         assert_eq!(instant_of(u64::MAX).0, u64::MAX);
+    }
+
+    #[test]
+    fn picture_of_a_desktop_that_was_still_for_long_has_the_time_of_its_encoding() {
+        let encoded_at = |committed, encoded| FrameStamps {
+            encoded: MonotonicMicros(encoded),
+            ..stamps(committed, committed)
+        };
+        let mut clock = RtpClock::default();
+        assert_eq!(clock.ticks(&encoded_at(1_000_000, 300_000_000)), 27_000_000);
+        // The next picture is a moment later, and has the time of its commit again.
+        assert_eq!(clock.ticks(&encoded_at(300_100_000, 300_105_000)), 27_009_000);
     }
 
     #[test]
