@@ -4,7 +4,8 @@
 //! Decides process names and exit codes ([`process`]), the link table ([`link`]), phases
 //! ([`phase`]), the messages of every data link ([`message`]), the tarpc services of the RPC links
 //! ([`service`]), reports on a host's state ([`status`]) and lines of the log ([`log`]), how
-//! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), who draws the picture
+//! browsers reach the gateway ([`front_door`]) and sign in ([`login`]), also by a proxy's word
+//! ([`vouching`]), who draws the picture
 //! ([`graphics`]), how viewers prove that they are there ([`lease`]), the format of relay credentials
 //! ([`relay`]), the common units ([`units`], [`identity`]) and their relation in H.264 ([`level`]),
 //! what sound is made of ([`sound`]), the encoding and its limits ([`codec`]), the bookkeeping of the
@@ -48,6 +49,7 @@ pub mod utf8;
 mod variants;
 pub mod video;
 pub mod visible;
+pub mod vouching;
 
 /// Hash of this crate's sources. Two processes talk only if their hashes are equal.
 pub const PROTO_HASH: ProtoHash = ProtoHash(parse_hash(env!("LUMEN_PROTO_HASH")));
