@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use lumen_ipc::{
     front_door::{BasePath, Listen, Network},
     tls::Tls,
+    vouching::VoucherHeader,
 };
 use lumen_rtc::gateway::{
     assets::Asset,
@@ -14,7 +15,9 @@ use lumen_rtc::gateway::{
     halves::Halves,
     login,
     path::{self, Place},
+    refusal::Refusal,
     signal,
+    voucher::{self, Door},
 };
 
 const PROXY: &str = "10.0.0.1";
@@ -50,6 +53,7 @@ pub(crate) fn http(bytes: &[u8]) {
             Err(refusal) => show(&refusal),
         }
     }
+    vouched(&headers);
     for listen in ["127.0.0.1:8080", "unix:/run/lumen"] {
         let cookie = LoginCookie::of(&listen.parse::<Listen>().expect("an address"), Tls::Off);
         if let Some((session, key)) = Halves::joined(&cookie, &headers) {
@@ -66,6 +70,25 @@ pub(crate) fn http(bytes: &[u8]) {
     }
 }
 
+/// Only a header on the proxy's own connection names an account, and then there is one such header.
+fn vouched(headers: &HeaderMap) {
+    let voucher: VoucherHeader = "X-Remote-User".parse().expect("legal");
+    for door in [Door::Browsers, Door::Proxy, Door::Strangers] {
+        match voucher::named(headers, door, Some(&voucher)) {
+            Ok(Some(account)) => {
+                assert_eq!(door, Door::Proxy);
+                assert_eq!(headers.get_all(voucher.as_str()).iter().count(), 1);
+                assert!(
+                    headers.keys().filter(|name| voucher.resembles(name.as_str())).count() == 1
+                );
+                assert!(!account.as_str().contains(','));
+            }
+            Ok(None) => assert!(!headers.keys().any(|name| voucher.resembles(name.as_str()))),
+            Err(fault) => show(&Refusal::Distrusted(fault)),
+        }
+    }
+}
+
 fn find(target: &str) {
     for base in ["/", "/desk/"] {
         let base: BasePath = base.parse().expect("a base path");
@@ -77,7 +100,7 @@ fn find(target: &str) {
 }
 
 /// A sentence of a refusal quotes nothing that could steer a terminal.
-fn show(refusal: &lumen_rtc::gateway::refusal::Refusal) {
+fn show(refusal: &Refusal) {
     let shown = format!("{refusal}{}", refusal.for_the_log());
     assert!(shown.chars().all(|letter| letter == ' ' || letter.is_ascii_graphic()), "{shown:?}");
     let _ = (refusal.word(), refusal.status(), refusal.retry_after_seconds());

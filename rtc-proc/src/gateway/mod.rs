@@ -41,6 +41,7 @@
 //! | [`signal`] | the JSON of the signalling WebSocket |
 //! | [`switchboard`] | browsers and their peers, as a state machine |
 //! | [`tenure`] | how long a WebSocket may use its login |
+//! | [`voucher`] | the account for which a trusted proxy says that a request is made |
 
 pub mod assets;
 pub mod certificate;
@@ -64,5 +65,6 @@ pub mod sign_ins;
 pub mod signal;
 pub mod switchboard;
 pub mod tenure;
+pub mod voucher;
 
 pub use shell::Gateway;

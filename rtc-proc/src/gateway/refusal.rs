@@ -10,6 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use lumen_ipc::vouching::VoucherFault;
+
 use super::{forwarded::Sender, login::MAX_LOGIN_BYTES, origin::Host};
 
 /// The header that carries [`Refusal::word`]: a response made by a proxy lacks it.
@@ -33,6 +35,8 @@ pub enum Refusal {
     BadLogin,
     /// The account or the answers are wrong, or the account may not sign in.
     Denied,
+    /// A header that names an account cannot be believed, or the connection is not the proxy's.
+    Distrusted(VoucherFault),
     /// The request comes from a page of another site, or without an origin, or through a proxy that
     /// does not forward the origin's host and scheme.
     ForeignOrigin(Names),
@@ -44,6 +48,8 @@ pub enum Refusal {
     LoginType,
     /// The browser is not logged in, or not any more.
     LoginNeeded,
+    /// The proxy is to say whose the browser is, and says nothing.
+    NobodyNamed,
     /// The account has no desktop here.
     NoDesktop,
     /// Metrics are asked for too often.
@@ -129,11 +135,13 @@ impl Refusal {
             Self::BadHost => "bad-host",
             Self::BadLogin => "bad-login",
             Self::Denied => "denied",
+            Self::Distrusted(_) => "distrusted",
             Self::ForeignOrigin(_) => "foreign-origin",
             Self::LoginTooLong => "login-too-long",
             Self::LoginTooSlow => "login-too-slow",
             Self::LoginType => "login-type",
             Self::LoginNeeded => "login-needed",
+            Self::NobodyNamed => "nobody-named",
             Self::NoDesktop => "no-desktop",
             Self::NotStarted => "not-started",
             Self::NotFound => "not-found",
@@ -152,7 +160,12 @@ impl Refusal {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::BadForwarded { .. } | Self::BadHost | Self::BadLogin => StatusCode::BAD_REQUEST,
+            Self::Distrusted(VoucherFault::Stranger) => StatusCode::FORBIDDEN,
+            Self::BadForwarded { .. }
+            | Self::BadHost
+            | Self::BadLogin
+            | Self::Distrusted(_)
+            | Self::NobodyNamed => StatusCode::BAD_REQUEST,
             Self::ForeignOrigin(_)
             | Self::NotForYou
             | Self::NotLoopback { .. }
@@ -215,11 +228,17 @@ impl std::fmt::Display for Refusal {
             Self::Denied => f.write_str(
                 "The user name or an answer is wrong, or this account may not sign in here.",
             ),
+            Self::Distrusted(fault) => write!(f, "{} See {GUIDE}.", distrusted(*fault)),
             Self::ForeignOrigin(names) => names.fmt(f),
             Self::LoginTooLong => write!(f, "A login has at most {MAX_LOGIN_BYTES} bytes."),
             Self::LoginTooSlow => f.write_str("The login took too long."),
             Self::LoginType => f.write_str("A login is application/json."),
             Self::LoginNeeded => f.write_str("Nobody is logged in, or the login has expired."),
+            Self::NobodyNamed => write!(
+                f,
+                "The proxy does not say whose this browser is: it has to send the header of \
+                 --proxy-header; see {GUIDE}."
+            ),
             Self::NoDesktop => f.write_str("There is no desktop of this account here."),
             Self::NotStarted => f.write_str(
                 "Your desktop could not be started. Try again in a moment; if it does not help, the \
@@ -255,6 +274,26 @@ impl std::fmt::Display for Refusal {
                 f.write_str("The gateway cannot reach its supervisor. Try again in a moment.")
             }
             Self::WrongToken => f.write_str("This token is wrong or has expired."),
+        }
+    }
+}
+
+/// What is wrong with a request that names an account, or with where it comes from.
+const fn distrusted(fault: VoucherFault) -> &'static str {
+    match fault {
+        VoucherFault::Elsewhere => {
+            "This request names an account in a header that only the proxy may send, and only over the socket \
+             of --proxy-socket."
+        }
+        VoucherFault::NoAccount => {
+            "The header in which the proxy names the account has no account's name in it."
+        }
+        VoucherFault::Repeated => {
+            "The header in which the proxy names the account came more than once, or spelled with _: the \
+             proxy has to remove what browsers send of it."
+        }
+        VoucherFault::Stranger => {
+            "This socket is for the proxy that runs as the user of --proxy-user, and for nobody else."
         }
     }
 }
