@@ -31,6 +31,7 @@ pub(super) fn host(
     let config = HostConfig {
         name: values.name()?,
         auth,
+        proxy: values.proxy_door(auth, &front_door.listen)?,
         tls: values.page_tls(&front_door)?,
         tls_by_address: values.is_tls_by_address(),
         front_door,

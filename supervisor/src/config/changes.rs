@@ -30,7 +30,7 @@ impl HostConfig {
     }
 
     /// The options that cannot change while the host runs, and their values as text.
-    fn fixed(&self) -> [(&'static str, String); 17] {
+    fn fixed(&self) -> [(&'static str, String); 19] {
         let Self {
             name,
             front_door,
@@ -38,6 +38,7 @@ impl HostConfig {
             tls_by_address: _,
             auth,
             sign_in,
+            proxy,
             lifetimes: _,
             metrics_token,
             public_address,
@@ -58,6 +59,11 @@ impl HostConfig {
             ("login-socket", sign_in.socket.display().to_string()),
             ("session-socket", sign_in.session_socket.display().to_string()),
             ("login-groups", groups.collect::<Vec<_>>().join(",")),
+            (
+                "proxy-socket, proxy-user",
+                format!("{:?}", proxy.as_ref().map(|proxy| (&proxy.listen, &proxy.user))),
+            ),
+            ("proxy-header", format!("{:?}", proxy.as_ref().map(|proxy| &proxy.header))),
             ("metrics-token-file", format!("{metrics_token:?}")),
             ("public-address", format!("{public_address:?}")),
             ("relay", relay.is_some().to_string()),
@@ -101,6 +107,10 @@ mod tests {
             ("--login-socket /x", vec!["login-socket"]),
             ("--session-socket /x", vec!["session-socket"]),
             ("--login-groups staff", vec!["login-groups"]),
+            (
+                "--auth password --proxy-socket /p --proxy-user www-data",
+                vec!["auth", "proxy-socket, proxy-user", "proxy-header"],
+            ),
             ("--tls on", vec!["tls, tls-cert, tls-key"]),
             ("--metrics-token-file /t", vec!["metrics-token-file"]),
             ("--public-address 203.0.113.5", vec!["public-address"]),

@@ -17,6 +17,7 @@ pub(crate) mod operands;
 mod outside;
 mod page_tls;
 mod parse;
+mod proxy_door;
 mod report;
 pub mod table;
 mod udp_listen;
@@ -46,6 +47,7 @@ pub use guest_limits::{GuestLimits, Limit, MemoryLimit, NoLimit, TaskLimit};
 pub use outside::Outside;
 pub use page_tls::{IN_CLEAR, PageTls};
 pub use parse::parse;
+pub use proxy_door::ProxyDoor;
 use table::{Command, Key};
 pub use udp_listen::{UdpListen, audience};
 
@@ -167,6 +169,8 @@ pub struct HostConfig {
     pub auth: AuthMode,
     /// How accounts sign in, if they do.
     pub sign_in: SignIn,
+    /// A proxy that says whose each browser is, if there is one.
+    pub proxy: Option<ProxyDoor>,
     /// How long logins last.
     pub lifetimes: Lifetimes,
     /// The file with the token of those who may see metrics from elsewhere.

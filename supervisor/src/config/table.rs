@@ -6,6 +6,7 @@
 
 mod commands;
 mod options;
+mod proxy;
 mod rows;
 mod sign_in;
 
@@ -97,6 +98,9 @@ mod tests {
             Name,
             Pad,
             PadGrace,
+            ProxyHeader,
+            ProxySocket,
+            ProxyUser,
             PublicAddress,
             Relay,
             RelayCert,

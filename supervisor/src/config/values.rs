@@ -1,6 +1,7 @@
 //! Option values by key, from the command line, the environment or a file, parsed into their types.
 
 mod page_tls;
+mod proxy_door;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
 

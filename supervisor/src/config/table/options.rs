@@ -1,6 +1,7 @@
 //! The table of options.
 
 use super::{
+    proxy,
     rows::{Command, HOST, Key, OptionRow},
     sign_in,
 };
@@ -30,7 +31,7 @@ const TALKING: &[Command] = &[
 ];
 
 /// Every option, in the order `--help` lists them.
-pub const OPTIONS: [OptionRow; 50] = [
+pub const OPTIONS: [OptionRow; 53] = [
     OptionRow {
         key: Key::App,
         name: "app",
@@ -224,6 +225,9 @@ pub const OPTIONS: [OptionRow; 50] = [
     sign_in::LOGIN_SOCKET,
     sign_in::SESSION_SOCKET,
     sign_in::LOGIN_GROUPS,
+    proxy::PROXY_SOCKET,
+    proxy::PROXY_USER,
+    proxy::PROXY_HEADER,
     sign_in::LOGIN_IDLE,
     sign_in::LOGIN_LIFE,
     OptionRow {

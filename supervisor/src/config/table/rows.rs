@@ -77,7 +77,7 @@ pub enum Key {
     Listen,
     /// What the workers log.
     Log,
-    /// The groups whose members may sign in with a password.
+    /// The groups whose members may sign in as accounts.
     LoginGroups,
     /// How long an unused login lasts.
     LoginIdle,
@@ -93,6 +93,12 @@ pub enum Key {
     Pad,
     /// How long a game keeps the gamepad of a viewer who has gone.
     PadGrace,
+    /// The header in which a proxy names an account.
+    ProxyHeader,
+    /// The socket of that proxy.
+    ProxySocket,
+    /// As whom that proxy runs.
+    ProxyUser,
     /// The public address of this host.
     PublicAddress,
     /// Whether there is a relay.

@@ -9,8 +9,7 @@ pub(super) const LOGIN_SOCKET: OptionRow = OptionRow {
     environment: "LUMEN_LOGIN_SOCKET",
     placeholder: Some("PATH"),
     default: "/run/lumen/login",
-    help: "The socket at which `lumen-login` is started for each attempt to sign in with a \
-           password.",
+    help: "The socket at which `lumen-login` is started for each attempt to sign in as an account.",
     commands: HOST,
 };
 pub(super) const SESSION_SOCKET: OptionRow = OptionRow {
@@ -31,8 +30,8 @@ pub(super) const LOGIN_GROUPS: OptionRow = OptionRow {
     environment: "LUMEN_LOGIN_GROUPS",
     placeholder: Some("NAME,..."),
     default: "",
-    help: "The groups whose members may sign in with a password. Without any every person may, but \
-           neither root nor a user of a service.",
+    help: "The groups whose members may sign in as accounts. Without any every person may, but neither root \
+           nor a user of a service.",
     commands: HOST,
 };
 pub(super) const LOGIN_IDLE: OptionRow = OptionRow {
