@@ -18,6 +18,7 @@ pub mod connection;
 pub mod desktops;
 pub mod leases;
 mod logins;
+mod recognition;
 pub mod relay;
 mod revocation;
 mod secret;
@@ -232,23 +233,6 @@ impl Access {
         let given = self.logins.give(now, session, FULL, origin);
         let (login, key) = given.map_err(|_| LoginRefusal::Denied)?;
         Ok(SignedIn { login, key: Some(key) })
-    }
-
-    /// Recognises a key, whose login then counts as used.
-    ///
-    /// # Errors
-    /// [`LoginRefusal::Wrong`] when the key is unknown or its login has ended.
-    pub fn resume(&mut self, now: Instant, key: &Secret) -> Result<Login, LoginRefusal> {
-        self.logins.resume(now, key).ok_or(LoginRefusal::Wrong)
-    }
-
-    /// The login of a page that presents this key, or none where no sign-in is required. A key's login
-    /// then counts as used.
-    pub fn login_of_page(&mut self, now: Instant, key: Option<&Secret>) -> Option<Login> {
-        match key {
-            None => (self.mode == AuthMode::None).then_some(OPEN),
-            Some(key) => self.logins.resume(now, key),
-        }
     }
 
     /// All logins to a session.

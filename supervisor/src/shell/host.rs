@@ -5,6 +5,7 @@
 //! its messages concern no other session and are bounded. One that breaks the contract or does not read
 //! loses its link.
 
+mod answering;
 mod attempts;
 mod certificate;
 mod configuration;
@@ -26,16 +27,14 @@ use std::{
 };
 
 use lumen_ipc::{
-    login::Method,
     message::{
         grants::{LossReason, ToSupervisor},
         session::{Question, SESSION_HASH, ToHost, ToSession},
         signalling::{Reason, ToGateway, ToRtc},
     },
     process::Worker,
-    service::{ConfinementReport, Refusal, RelayPair},
-    text::Text,
-    units::{PeerId, SessionId},
+    service::{ConfinementReport, Refusal},
+    units::SessionId,
 };
 use lumen_ipc_runtime::channel::Channel;
 use nix::unistd::{Gid, Uid};
@@ -51,10 +50,7 @@ use self::{
 use super::{
     audit::Audit,
     crew::Crew,
-    event::{
-        AdminRequest, BrokerRequest, ConnectionId, Event, Events, FromSession, HostEnd, QUEUE,
-        WorkerEvent,
-    },
+    event::{AdminRequest, ConnectionId, Event, Events, FromSession, HostEnd, QUEUE, WorkerEvent},
     fence::Namespaces,
     log::Log,
     login_news::LoginBulletin,
@@ -65,7 +61,6 @@ use super::{
 use crate::{
     broker::{
         Access,
-        audit::Deed,
         desktops::{Desktops, OpeningId},
         leases::LeaseMint,
         relay::RelayMint,
@@ -393,69 +388,6 @@ impl Host {
                 let _ = reply.send(self.stop(session));
             }
         }
-    }
-
-    fn answer_gateway(&mut self, request: BrokerRequest) {
-        let now = Instant::now();
-        // Sending fails only if the gateway has closed the request.
-        match request {
-            BrokerRequest::Abandon(attempt) => self.abandon_attempt(&attempt),
-            BrokerRequest::Answer(attempt, answers, reply) => {
-                self.answer_attempt(&attempt, answers, reply);
-            }
-            BrokerRequest::Begin(Method::Password(account), from, reply) => {
-                self.begin_attempt(account, from, reply);
-            }
-            BrokerRequest::Begin(method, from, reply) => self.sign_in(&method, from, reply),
-            BrokerRequest::CertificateJudged(serial, refused, reply) => {
-                self.stage.certificate_judged(serial, refused.as_ref().map(Text::as_str));
-                let _ = reply.send(());
-            }
-            BrokerRequest::MintLease(key, reply) => self.mint_lease(key.as_ref(), reply),
-            BrokerRequest::MintRelayCredentials(session, peer, reply) => {
-                let _ = reply.send(self.mint(session, peer));
-            }
-            BrokerRequest::Resume(key, reply) => {
-                let _ = reply.send(self.access.resume(now, &key));
-                self.remember_use();
-            }
-            BrokerRequest::Revoke(key, login, reply) => self.revoke_for_page(&key, login, reply),
-            BrokerRequest::SignIns(key, reply) => drop(reply.send(self.sign_ins_for_page(&key))),
-            BrokerRequest::SignOut(key, reply) => {
-                let ended = self.access.sign_out(&key);
-                if let Some((session, login)) = ended {
-                    self.audit.record(&Deed::SignedOut { session, login });
-                }
-                let answer = move || {
-                    let _ = reply.send(ended);
-                };
-                match ended.is_some() {
-                    true => self.remember(answer),
-                    // An unknown key must not cause a write.
-                    false => answer(),
-                }
-            }
-            BrokerRequest::StartApp(session, reply) => {
-                self.ask(session, Question::StartApp, Pending::Done(reply));
-            }
-            BrokerRequest::Visited(visitors) => self.take_in_visitors(&visitors),
-            BrokerRequest::WatchLogins(seen, reply) => self.login_news.ask(seen, reply),
-            BrokerRequest::WatchApp(seen, reply) => {
-                for (session, serial) in self.bulletin.ask(seen, reply) {
-                    self.send(session, &ToSession::PagesTold { serial });
-                }
-            }
-        }
-    }
-
-    fn mint(&mut self, session: SessionId, peer: PeerId) -> Option<RelayPair> {
-        self.sessions.get(session)?;
-        let mint = self.mint.as_mut()?;
-        let pair = mint.mint(Instant::now(), memory::unix(), session, peer);
-        if pair.is_none() {
-            warn!(%peer, "no relay credentials: too many a minute");
-        }
-        pair
     }
 
     fn ask(&mut self, session: SessionId, question: Question, pending: Pending) {
