@@ -19,6 +19,7 @@ use lumen_ipc::{
     process::ProcessId,
     units::SessionId,
     visible::visible,
+    vouching::VoucherFault,
 };
 
 use super::throttle::{Allowance, Meters, network_of};
@@ -75,6 +76,18 @@ pub enum Deed {
         from: IpAddr,
         /// Why.
         refusal: LoginRefusal,
+    },
+    /// A request was refused, because a header that names an account cannot be believed.
+    Distrusted {
+        /// Why.
+        fault: VoucherFault,
+        /// From where.
+        from: IpAddr,
+    },
+    /// Somebody else than the proxy connected to its socket.
+    StrangeProxy {
+        /// Who.
+        by: u32,
     },
     /// A browser signed out.
     SignedOut {
@@ -177,7 +190,7 @@ impl Recorder {
     fn has_room(&mut self, now: Instant, deed: &Deed) -> bool {
         let Some(source) = source(deed) else { return true };
         let meters = match deed {
-            Deed::Refused { .. } => &mut self.refusals,
+            Deed::Distrusted { .. } | Deed::Refused { .. } => &mut self.refusals,
             _ => &mut self.others,
         };
         if meters.spend(now, network_of(source)).is_err() || self.pace.left(now) == 0 {
@@ -203,13 +216,15 @@ impl Recorder {
 /// Whose lines a deed counts among; `None` for those of the machine's own users.
 fn source(deed: &Deed) -> Option<IpAddr> {
     match deed {
-        Deed::SignedIn { from, .. } | Deed::Refused { from, .. } => Some(*from),
+        Deed::Distrusted { from, .. }
+        | Deed::SignedIn { from, .. }
+        | Deed::Refused { from, .. } => Some(*from),
         Deed::Watches(visitor) | Deed::Left(visitor, _) => Some(visitor.from),
         // One for each login, and they are bounded.
         Deed::SignedOut { .. } | Deed::Revoked { .. } => None,
         Deed::Restarted { .. } | Deed::Stopped { .. } => None,
         // Users have no addresses; each is a source like one.
-        Deed::Forbidden { by, .. } => Some(IpAddr::V4((*by).into())),
+        Deed::Forbidden { by, .. } | Deed::StrangeProxy { by } => Some(IpAddr::V4((*by).into())),
     }
 }
 
@@ -225,12 +240,36 @@ pub fn login_number(login: LoginId) -> String {
     format!("{:016x}", login.0)
 }
 
+/// A deed in a word, whether an administrator should look at it, a sentence, and its fields.
+type Part = (&'static str, bool, String, Vec<(&'static str, String)>);
+
+fn distrusted(fault: VoucherFault, from: (&'static str, String)) -> Part {
+    let message = format!("a request of {} was refused: {fault}", from.1);
+    ("distrusted", true, message, vec![from, ("LUMEN_REASON", fault.word().to_owned())])
+}
+
+fn strange_proxy(by: (&'static str, String)) -> Part {
+    let message = format!("uid {} connected to the proxy's socket, and is not the proxy", by.1);
+    ("strange-proxy", true, message, vec![by])
+}
+
+fn restarted(process: ProcessId, by: (&'static str, String)) -> Part {
+    let worker = process.kind();
+    let (whose, field) = match process.session() {
+        Some(of) => (format!(" of session {of}"), Some(("LUMEN_SESSION", of.to_string()))),
+        None => (String::new(), None),
+    };
+    let message = format!("uid {} restarted {worker}{whose}", by.1);
+    let fields = [("LUMEN_WORKER", worker.to_string()), by];
+    ("restarted", false, message, fields.into_iter().chain(field).collect())
+}
+
 fn describe(deed: &Deed) -> Line {
     let session = |session: &SessionId| ("LUMEN_SESSION", session.to_string());
     let login = |login: &LoginId| ("LUMEN_LOGIN", login_number(*login));
     let from = |from: &IpAddr| ("LUMEN_FROM", from.to_canonical().to_string());
     let uid = |uid: &u32| ("LUMEN_BY_UID", uid.to_string());
-    let (what, warns, message, fields) = match deed {
+    let (what, warns, message, fields): Part = match deed {
         Deed::SignedIn { session: to, login: with, method, from: source, .. } => (
             "signed-in",
             false,
@@ -247,6 +286,8 @@ fn describe(deed: &Deed) -> Line {
                 ("LUMEN_REASON", refusal.to_string()),
             ],
         ),
+        Deed::Distrusted { fault, from: source } => distrusted(*fault, from(source)),
+        Deed::StrangeProxy { by } => strange_proxy(uid(by)),
         Deed::SignedOut { session: of, login: which } => (
             "signed-out",
             false,
@@ -283,16 +324,7 @@ fn describe(deed: &Deed) -> Line {
                 ("LUMEN_SECONDS", after.as_secs().to_string()),
             ],
         ),
-        Deed::Restarted { process, by } => {
-            let worker = process.kind();
-            let (whose, field) = match process.session() {
-                Some(of) => (format!(" of session {of}"), Some(session(&of))),
-                None => (String::new(), None),
-            };
-            let fields = [("LUMEN_WORKER", worker.to_string()), uid(by)];
-            let message = format!("uid {by} restarted {worker}{whose}");
-            ("restarted", false, message, fields.into_iter().chain(field).collect())
-        }
+        Deed::Restarted { process, by } => restarted(*process, uid(by)),
         Deed::Stopped { session: of, by } => {
             ("stopped", false, format!("uid {by} stopped session {of}"), vec![session(of), uid(by)])
         }
@@ -360,6 +392,20 @@ mod tests {
         recorder.line(now, &signed_in(HERE, "alice")).expect("few");
         let line = recorder.line(now, &refused(HERE, "alice")).expect("few");
         assert_eq!((field(&line, "LUMEN_ACCOUNT"), line.warns), (Some("alice"), true));
+    }
+
+    #[test]
+    fn line_of_a_request_that_was_not_believed_says_why_and_from_where() {
+        let now = Instant::now();
+        let mut recorder = Recorder::new(now);
+        let deed = Deed::Distrusted { fault: VoucherFault::Repeated, from: HERE };
+        let line = recorder.line(now, &deed).expect("the first");
+        assert_eq!((field(&line, "LUMEN_REASON"), line.warns), (Some("repeated"), true));
+        assert!(line.message.starts_with("a request of 192.0.2.7 was refused: "), "{line:?}");
+        let line = recorder.line(now, &Deed::StrangeProxy { by: 1000 }).expect("few");
+        assert_eq!(field(&line, "LUMEN_BY_UID"), Some("1000"));
+        let recorded = (0..100).filter(|_| recorder.line(now, &deed).is_some());
+        assert_eq!(recorded.count(), 9, "as few as of wrong passwords");
     }
 
     #[test]
