@@ -40,6 +40,11 @@ pub enum ToWorker {
     /// in place: so they and their devices outlive the worker, and nobody but the worker has
     /// `/dev/uinput` open.
     PadDevices,
+    /// Gateway: a connection to the proxy's socket, accepted.
+    ProxyConnection {
+        /// Whether it is the proxy's, as the kernel says; what comes over another is refused.
+        vouches: bool,
+    },
     /// Turn: a sealed memfd with the certificate chain, in PEM.
     RelayCertificate,
     /// Turn: a bound UDP socket. There is one for each local address, so that answers leave from

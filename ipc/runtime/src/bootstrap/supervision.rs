@@ -160,6 +160,9 @@ pub(super) struct Events {
     waker: Waker,
 }
 
+/// Most granted connections that wait until the worker looks.
+const MOST_CONNECTIONS: usize = 64;
+
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<SupervisorEvent>,
@@ -242,9 +245,18 @@ impl Events {
     }
 
     /// Queues a grant and drops a waiting one of the same kind. So at most one of each kind waits,
-    /// however late the worker looks, and the worker gets the newest.
+    /// however late the worker looks, and the worker gets the newest. Only connections all count, so of those a
+    /// few wait, and more are closed.
     fn grant(&self, grant: Grant) {
         let mut queue = self.queue();
+        if is_connection(&grant.what) {
+            let connections = queue.waiting.iter().filter(|event| {
+                matches!(event, SupervisorEvent::Granted(waiting) if is_connection(&waiting.what))
+            });
+            if connections.count() >= MOST_CONNECTIONS {
+                return;
+            }
+        }
         queue.waiting.retain(|event| {
             !matches!(event, SupervisorEvent::Granted(older) if replaces(grant.what, older.what))
         });
@@ -270,9 +282,15 @@ impl Events {
     }
 }
 
+/// Whether it is one of many that are granted one by one.
+fn is_connection(what: &ToWorker) -> bool {
+    matches!(what, ToWorker::ProxyConnection { .. })
+}
+
 /// Whether `newer` makes `older` useless.
 fn replaces(newer: ToWorker, older: ToWorker) -> bool {
     match (newer, older) {
+        (ToWorker::ProxyConnection { .. }, _) => false,
         (ToWorker::LinkEnd { link, .. }, ToWorker::LinkEnd { link: other, .. }) => link == other,
         (
             ToWorker::SignallingEnd { session, .. },
@@ -472,6 +490,20 @@ mod tests {
         assert_eq!(events.take(|queue| &mut queue.candidates), Some(candidates(2)));
         assert!(!readable_now(&events.waker).expect("poll"));
         assert_eq!(events.take(|queue| &mut queue.candidates), None);
+    }
+
+    #[test]
+    fn connections_of_a_worker_that_does_not_look_wait_all_up_to_a_limit() {
+        let events = Events::new().expect("eventfd");
+        let (reports, _) = Reports::new();
+        for number in 0..2 * MOST_CONNECTIONS {
+            let descriptor = events.waker.as_fd().try_clone_to_owned().expect("dup");
+            let what = ToWorker::ProxyConnection { vouches: number == 0 };
+            events.grant(Grant { what, descriptor, reports: reports.clone() });
+        }
+        let waiting = waiting(&events);
+        assert_eq!(waiting.len(), MOST_CONNECTIONS);
+        assert_eq!(waiting.first(), Some(&ToWorker::ProxyConnection { vouches: true }));
     }
 
     #[test]

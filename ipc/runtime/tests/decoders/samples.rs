@@ -181,6 +181,7 @@ pub(crate) fn grants_samples() -> Vec<grants::ToWorker> {
         grants::ToWorker::PageCertificate,
         grants::ToWorker::BridgeClient,
         grants::ToWorker::PadDevices,
+        grants::ToWorker::ProxyConnection { vouches: true },
         grants::ToWorker::RelayDatagrams,
         grants::ToWorker::RenderNode,
         grants::ToWorker::SignallingEnd { session: SessionId(300), generation: Generation(300) },

@@ -295,6 +295,7 @@ impl Stage for HostStage {
             | ToWorker::LinkEnd { .. }
             | ToWorker::MediaSocket
             | ToWorker::PadDevices
+            | ToWorker::ProxyConnection { .. }
             | ToWorker::RenderNode
             | ToWorker::SignallingEnd { .. }
             | ToWorker::SoundServer

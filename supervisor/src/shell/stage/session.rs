@@ -280,6 +280,7 @@ impl Stage for SessionStage {
             ToWorker::WaylandListener => self.wayland.get().into_iter().collect(),
             ToWorker::BridgeClient
             | ToWorker::HttpListener
+            | ToWorker::ProxyConnection { .. }
             | ToWorker::LinkEnd { .. }
             | ToWorker::PageCertificate
             | ToWorker::RelayCertificate
