@@ -51,6 +51,8 @@ pub enum Method {
     Open(SocketAddr),
     /// With the password of an account of this machine, and whatever else it asks for.
     Password(AccountName),
+    /// By the word of a trusted proxy, which has found out that it is this account's.
+    Proxy(AccountName),
     /// With the access token of a desktop.
     Token(Secret),
 }
@@ -61,6 +63,8 @@ pub enum Method {
 pub enum SignInMethod {
     /// With a password, and whatever else PAM asked for.
     Password,
+    /// By the word of a trusted proxy.
+    Proxy,
     /// With the access token of a desktop.
     Token,
 }
@@ -71,6 +75,7 @@ impl SignInMethod {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::Proxy => "proxy",
             Self::Token => "token",
         }
     }

@@ -17,12 +17,17 @@ use crate::{
     login::{
         Login, LoginId, LoginNews, LoginRefusal, Method, Progress, Revocation, SignIn, Visitor,
     },
-    message::{login::Answers, session::TokenDigest, transfer::ClipboardPolicy},
+    message::{
+        login::{AccountName, Answers},
+        session::TokenDigest,
+        transfer::ClipboardPolicy,
+    },
     process::{ProcessId, Worker},
     sound::SoundKbps,
     text::{Secret, Text},
     tls::{Fingerprint, Tls},
     units::{Fps, FrameSize, Kbps, PadGrace, PeerId, SessionId},
+    vouching::{VoucherFault, VoucherHeader},
 };
 
 pub use crate::{
@@ -76,8 +81,12 @@ pub trait Broker {
     async fn answer(attempt: Secret, answers: Answers) -> Result<Progress, LoginRefusal>;
     /// Gives an attempt up.
     async fn abandon(attempt: Secret);
-    /// Recognises the key of an earlier login, which then counts as used.
-    async fn resume(key: Secret) -> Result<Login, LoginRefusal>;
+    /// Recognises the key of an earlier login, which then counts as used. Where a proxy says whose the
+    /// browser is, only a login that this account got by a proxy is recognised.
+    async fn resume(key: Secret, named: Option<AccountName>) -> Result<Login, LoginRefusal>;
+    /// A request of the browser at this address was refused, because a header that names an account cannot
+    /// be believed; for the record.
+    async fn distrusted(fault: VoucherFault, from: IpAddr);
     /// Ends the login of a key; returns which one that was, so that everything that depends on it
     /// can be ended.
     async fn sign_out(key: Secret) -> Option<(SessionId, LoginId)>;
@@ -310,6 +319,8 @@ pub struct GatewayConfig {
     pub tls: Tls,
     /// Digest of the token of those who may see metrics from elsewhere; `None` for nobody.
     pub metrics_token: Option<TokenDigest>,
+    /// The header in which a proxy names the browser's account, if there is such a proxy.
+    pub voucher: Option<VoucherHeader>,
 }
 
 /// Which connections to the gateway's port are handed to the relay.
@@ -365,7 +376,8 @@ pub struct TurnConfig {
 pub enum AuthMode {
     /// Not at all; the supervisor allows this on loopback only.
     None,
-    /// With the name and the password of an account of this machine; or as with [`Self::Token`].
+    /// With the name and the password of an account of this machine, or by a proxy's word, if there is one;
+    /// or as with [`Self::Token`].
     Password,
     /// With the token printed at start, then with the key received for it.
     Token,

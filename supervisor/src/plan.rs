@@ -242,6 +242,7 @@ fn gateway(config: &HostConfig, facts: &HostFacts) -> GatewayConfig {
         },
         tls: config.tls.kind(),
         metrics_token: facts.metrics_token,
+        voucher: None,
     }
 }
 

@@ -6,8 +6,9 @@
 //! {"account":"alice"}
 //! {"attempt":"…","answers":["…"]}
 //! {"attempt":"…"}
+//! {"proxy":true}
 //! ```
-//! The last gives an attempt up.
+//! The last but one gives an attempt up; the last signs in as the account that a trusted proxy names.
 
 use lumen_ipc::{
     message::login::{AccountName, Answers, Prompts, Style},
@@ -29,6 +30,8 @@ pub enum Wish {
     Account(AccountName),
     /// To answer.
     Answer(Secret, Answers),
+    /// To sign in as the account that the proxy names.
+    Proxy,
     /// To sign in by a token.
     Token(Secret),
 }
@@ -39,6 +42,7 @@ struct Body {
     account: Option<String>,
     answers: Option<Vec<Secret>>,
     attempt: Option<Secret>,
+    proxy: Option<bool>,
     token: Option<Secret>,
 }
 
@@ -91,20 +95,18 @@ pub fn is_json(content_type: &str) -> bool {
 /// quote a secret. A name that no account can have is one that no account has.
 pub fn parse(body: &[u8]) -> Result<Wish, Refusal> {
     let body: Body = serde_json::from_slice(body).map_err(|_| Refusal::BadLogin)?;
-    match body {
-        Body { token: Some(token), account: None, attempt: None, answers: None } => {
-            Ok(Wish::Token(token))
-        }
-        Body { account: Some(name), token: None, attempt: None, answers: None } => {
+    let Body { account, answers, attempt, proxy, token } = body;
+    match (token, account, attempt, answers, proxy) {
+        (Some(token), None, None, None, None) => Ok(Wish::Token(token)),
+        (None, Some(name), None, None, None) => {
             AccountName::new(&name).map(Wish::Account).map_err(|_| Refusal::Denied)
         }
-        Body { attempt: Some(attempt), answers: Some(answers), account: None, token: None } => {
+        (None, None, Some(attempt), Some(answers), None) => {
             let answers = Answers::new(answers).map_err(|_| Refusal::BadLogin)?;
             Ok(Wish::Answer(attempt, answers))
         }
-        Body { attempt: Some(attempt), answers: None, account: None, token: None } => {
-            Ok(Wish::Abandon(attempt))
-        }
+        (None, None, Some(attempt), None, None) => Ok(Wish::Abandon(attempt)),
+        (None, None, None, None, Some(true)) => Ok(Wish::Proxy),
         _ => Err(Refusal::BadLogin),
     }
 }
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_takes_each_of_the_four_bodies_and_nothing_else() {
+    fn parse_takes_each_of_the_five_bodies_and_nothing_else() {
         assert_eq!(parse(br#"{"token":"abc"}"#), Ok(Wish::Token(secret("abc"))));
         let alice = AccountName::new("alice").expect("legal");
         assert_eq!(parse(br#"{"account":"alice"}"#), Ok(Wish::Account(alice)));
@@ -128,6 +130,7 @@ mod tests {
         let answered = parse(br#"{"attempt":"x","answers":["a",""]}"#);
         assert_eq!(answered, Ok(Wish::Answer(secret("x"), answers)));
         assert_eq!(parse(br#"{"attempt":"x"}"#), Ok(Wish::Abandon(secret("x"))));
+        assert_eq!(parse(br#"{"proxy":true}"#), Ok(Wish::Proxy));
         let long = format!(r#"{{"token":"{}"}}"#, "x".repeat(257));
         let many = format!(r#"{{"attempt":"x","answers":[{}]}}"#, ["\"a\""; 17].join(","));
         for body in [
@@ -138,6 +141,8 @@ mod tests {
             r#"{"token":1}"#,
             r#"{"token":"a","b":1}"#,
             r#"{"token":"a","account":"alice"}"#,
+            r#"{"proxy":false}"#,
+            r#"{"proxy":true,"account":"alice"}"#,
             r#"{"answers":["a"]}"#,
             r#"{"attempt":"x","answers":"a"}"#,
             &long,

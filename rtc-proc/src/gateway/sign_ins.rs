@@ -72,6 +72,7 @@ pub fn parse(body: &[u8]) -> Result<LoginId, Refusal> {
 pub fn told(method: SignInMethod, from: IpAddr) -> String {
     let by = match method {
         SignInMethod::Password => "a password",
+        SignInMethod::Proxy => "the word of a proxy",
         SignInMethod::Token => "the access token",
     };
     format!("Somebody signed in with {by} from {from}. The connection report lists all sign-ins.")

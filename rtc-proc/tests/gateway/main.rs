@@ -9,6 +9,7 @@ mod relay;
 mod rig;
 mod sign_ins;
 mod tls;
+mod vouched;
 mod watching;
 
 use std::os::unix::net::UnixStream;

@@ -22,7 +22,7 @@ use lumen_ipc::{
     },
     message::{
         handover::{ToGateway as FromTurn, ToTurn},
-        login::{Answers, Prompt, Prompts, Style},
+        login::{AccountName, Answers, Prompt, Prompts, Style},
         session::TokenDigest,
         signalling::{Sdp, ToGateway, ToRtc},
     },
@@ -34,6 +34,7 @@ use lumen_ipc::{
     text::{Secret, Text},
     tls::Tls,
     units::{PeerId, SessionId},
+    vouching::{VoucherFault, VoucherHeader},
 };
 use lumen_ipc_runtime::{
     AsyncChannel, bootstrap::ServeError, channel::Channel, link_end::LinkGuard, metrics::Registry,
@@ -44,7 +45,7 @@ use lumen_rtc::gateway::shell::{
 };
 use tarpc::context::Context;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -126,6 +127,8 @@ pub(crate) struct Logins {
     pub(crate) visitors: watch::Sender<Vec<Visitor>>,
     /// The login that a page has ended.
     pub(crate) revoked: watch::Sender<Option<LoginId>>,
+    /// Why headers that name accounts were not believed.
+    pub(crate) distrusted: watch::Sender<Vec<VoucherFault>>,
 }
 
 #[derive(Clone)]
@@ -156,6 +159,7 @@ struct Page {
     /// The pair that is granted at the start.
     certificate: Vec<u8>,
     metrics_token: Option<TokenDigest>,
+    voucher: Option<VoucherHeader>,
 }
 
 /// The supervisor's side of the app.
@@ -216,7 +220,11 @@ impl Broker for Supervisor {
                 let attempt = Secret::new(ATTEMPT).expect("short");
                 return Ok(Progress::Asked { attempt, prompts });
             }
-            Method::Password(_) => return Err(LoginRefusal::Denied),
+            Method::Proxy(account) if account.as_str() == ACCOUNT => {
+                let key = Secret::new(format!("{COOKIE}{HALF}")).expect("short");
+                return Ok(done(SignedIn { login: login(LOGIN), key: Some(key) }));
+            }
+            Method::Password(_) | Method::Proxy(_) => return Err(LoginRefusal::Denied),
             Method::Token(token) => token,
         };
         self.logins.begun.send_modify(|count| *count += 1);
@@ -262,7 +270,15 @@ impl Broker for Supervisor {
         assert_eq!(attempt.reveal(), ATTEMPT);
     }
 
-    async fn resume(self, _: Context, key: Secret) -> Result<Login, LoginRefusal> {
+    async fn resume(
+        self,
+        _: Context,
+        key: Secret,
+        named: Option<AccountName>,
+    ) -> Result<Login, LoginRefusal> {
+        if named.is_some_and(|named| named.as_str() != ACCOUNT) {
+            return Err(LoginRefusal::Wrong);
+        }
         self.logins.resumed.send_modify(|count| *count += 1);
         let ended = match self.logins.ends_once_resumed.load(Ordering::Relaxed) {
             true => self.logins.ended.swap(true, Ordering::Relaxed),
@@ -274,6 +290,10 @@ impl Broker for Supervisor {
             ELSEWHERE_COOKIE => Ok(Login { session: ELSEWHERE, ..login(OTHER_LOGIN) }),
             _ => Err(LoginRefusal::Wrong),
         }
+    }
+
+    async fn distrusted(self, _: Context, fault: VoucherFault, _: IpAddr) {
+        self.logins.distrusted.send_modify(|all| all.push(fault));
     }
 
     async fn sign_out(self, _: Context, key: Secret) -> Option<(SessionId, LoginId)> {
@@ -396,6 +416,16 @@ fn supervisor(supervisor: Supervisor) -> UnixStream {
     theirs
 }
 
+/// Sends bytes and returns all that comes back until the other end closes.
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Response {
+    // A refusal may come, and the connection end, before all is written.
+    let _ = stream.write_all(request).await;
+    let mut bytes = Vec::new();
+    // A reset after the response is an end too.
+    let _ = stream.read_to_end(&mut bytes).await;
+    Response(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 impl Rig {
     pub(crate) async fn start(auth: AuthMode) -> Self {
         Self::start_with_app(auth).await.0
@@ -487,8 +517,17 @@ impl Rig {
         Self::start_page(AuthMode::Token, supervisor(broker), page).await
     }
 
+    /// With a proxy that vouches for accounts, and the supervisor's side of the logins.
+    pub(crate) async fn start_vouched() -> (Self, Logins) {
+        let (broker, _) = Supervisor::new(false);
+        let logins = broker.logins.clone();
+        let voucher = Some("X-Remote-User".parse().expect("legal"));
+        let page = Page { voucher, ..Page::default() };
+        (Self::start_page(AuthMode::Password, supervisor(broker), page).await, logins)
+    }
+
     async fn start_page(auth: AuthMode, broker: UnixStream, page: Page) -> Self {
-        let Page { trusted, base, handover, link, tls, certificate, metrics_token } = page;
+        let Page { trusted, base, handover, link, tls, certificate, metrics_token, voucher } = page;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("bound");
@@ -500,6 +539,7 @@ impl Rig {
             handover,
             tls,
             metrics_token,
+            voucher,
         };
         let granted = (tls != Tls::Off).then(|| sealed::seal("test", &certificate).expect("memfd"));
         let certificate = Beginning::new(&config, granted.into_iter().collect()).expect("a pair");
@@ -516,13 +556,19 @@ impl Rig {
 
     /// Sends bytes and returns all that comes back until the gateway closes.
     pub(crate) async fn exchange(&self, request: &[u8]) -> Response {
-        let mut stream = TcpStream::connect(self.address).await.expect("the gateway listens");
-        // A refusal may come, and the connection end, before all is written.
-        let _ = stream.write_all(request).await;
-        let mut bytes = Vec::new();
-        // A reset after the response is an end too.
-        let _ = stream.read_to_end(&mut bytes).await;
-        Response(String::from_utf8_lossy(&bytes).into_owned())
+        let stream = TcpStream::connect(self.address).await.expect("the gateway listens");
+        exchange(stream, request).await
+    }
+
+    /// The same over a connection to the proxy's socket, which is the proxy's or another user's.
+    pub(crate) async fn exchange_by_proxy(&self, vouches: bool, request: &[u8]) -> Response {
+        let (ours, theirs) = UnixStream::pair().expect("socketpair");
+        theirs.set_nonblocking(true).expect("a socket");
+        ours.set_nonblocking(true).expect("a socket");
+        let connected = Event::ProxyConnected { connection: theirs.into(), vouches };
+        self.events.send(connected).await.expect("the gateway serves");
+        let ours = tokio::net::UnixStream::from_std(ours).expect("epoll");
+        exchange(ours, request).await
     }
 
     /// A request of this gateway's own page.

@@ -158,8 +158,8 @@ impl Access {
                 }
                 None => Err(self.wrong(now, from)),
             },
-            // A password has its own way in, which takes longer.
-            Method::Open(_) | Method::Password(_) => Err(self.wrong(now, from)),
+            // An account has its own way in, which takes longer.
+            Method::Open(_) | Method::Password(_) | Method::Proxy(_) => Err(self.wrong(now, from)),
         }
     }
 
@@ -224,13 +224,14 @@ impl Access {
         &mut self,
         now: Instant,
         (session, user): (SessionId, Uid),
+        method: SignInMethod,
         from: IpAddr,
     ) -> Result<SignedIn, LoginRefusal> {
         if self.users.get(&session) != Some(&user) {
             return Err(LoginRefusal::NoDesktop);
         }
-        let origin = Origin { method: SignInMethod::Password, from: from.to_canonical() };
-        let given = self.logins.give(now, session, FULL, origin);
+        let given =
+            self.logins.give(now, session, FULL, Origin { method, from: from.to_canonical() });
         let (login, key) = given.map_err(|_| LoginRefusal::Denied)?;
         Ok(SignedIn { login, key: Some(key) })
     }
@@ -401,20 +402,22 @@ mod tests {
             access.belongs_to(session, user);
         }
         let name = AccountName::new("alice").expect("legal");
+        let who = SignInMethod::Password;
         let begin = |access: &mut Access| access.attempt(now, browser(), &name).expect("few");
         let (attempt, _) = begin(&mut access);
         assert!(access.accepted(attempt) && !access.accepted(attempt), "it is over");
         assert_eq!(access.desktops_of(alice).collect::<Vec<_>>(), [SessionId(7)]);
-        let signed_in = access.enter(now, (SessionId(7), alice), browser()).expect("her desktop");
+        let signed_in =
+            access.enter(now, (SessionId(7), alice), who, browser()).expect("her desktop");
         assert_eq!(signed_in.login.session, SessionId(7));
         let carol = Uid::from_raw(1002);
         for (session, user) in [(3, alice), (7, bob), (7, carol), (4, carol)] {
-            let refused = access.enter(now, (SessionId(session), user), browser());
+            let refused = access.enter(now, (SessionId(session), user), who, browser());
             assert_eq!(refused, Err(LoginRefusal::NoDesktop), "{session}");
         }
         access.close(SessionId(7));
         assert_eq!(access.desktops_of(alice).next(), None);
-        assert!(access.enter(now, (SessionId(7), alice), browser()).is_err());
+        assert!(access.enter(now, (SessionId(7), alice), who, browser()).is_err());
         let key = signed_in.key.expect("a key");
         assert_eq!(access.resume(now, &key), Err(LoginRefusal::Wrong));
     }

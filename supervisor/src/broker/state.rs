@@ -200,6 +200,7 @@ fn number_of(method: SignInMethod) -> u8 {
     match method {
         SignInMethod::Password => 1,
         SignInMethod::Token => 2,
+        SignInMethod::Proxy => 3,
     }
 }
 
@@ -231,7 +232,7 @@ impl Reader<'_> {
 
     fn method(&mut self) -> Option<SignInMethod> {
         let [number] = self.take()?;
-        [SignInMethod::Password, SignInMethod::Token]
+        [SignInMethod::Password, SignInMethod::Token, SignInMethod::Proxy]
             .into_iter()
             .find(|method| number_of(*method) == number)
     }
@@ -305,10 +306,10 @@ mod tests {
             id: LoginId(number + 1),
             session: SessionId(session),
             rights: Rights { control: number.is_multiple_of(2) },
-            method: if number.is_multiple_of(3) {
-                SignInMethod::Password
-            } else {
-                SignInMethod::Token
+            method: match number % 3 {
+                0 => SignInMethod::Password,
+                1 => SignInMethod::Token,
+                _ => SignInMethod::Proxy,
             },
             from: match number.is_multiple_of(5) {
                 true => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),

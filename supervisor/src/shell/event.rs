@@ -20,6 +20,7 @@ use lumen_ipc::{
     },
     text::{Secret, Text},
     units::{PeerId, SessionId},
+    vouching::VoucherFault,
 };
 use lumen_ipc_runtime::{AsyncChannel, channel::Channel};
 use tokio::sync::{mpsc, oneshot};
@@ -224,6 +225,8 @@ pub(crate) enum BrokerRequest {
     Begin(Method, IpAddr, oneshot::Sender<Result<Progress, LoginRefusal>>),
     /// A certificate with this serial number is used, or refused for this reason.
     CertificateJudged(u32, Option<Text<256>>, oneshot::Sender<()>),
+    /// Record that a header of the browser at this address was not believed.
+    Distrusted(VoucherFault, IpAddr),
     /// Mint an input lease for a page with this key.
     MintLease(Option<Secret>, oneshot::Sender<Option<Lease>>),
     /// Mint relay credentials for a peer.

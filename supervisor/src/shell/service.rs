@@ -6,11 +6,12 @@ use std::{net::IpAddr, os::fd::OwnedFd, sync::Arc, time::Instant};
 use lumen_ipc::{
     lease::Lease,
     login::{Login, LoginId, LoginNews, LoginRefusal, Method, Progress, SignIn, Visitor},
-    message::login::Answers,
+    message::login::{AccountName, Answers},
     process::ProcessId,
     service::{AppNews, Broker, HostStatus, Metric, Refusal, RelayPair},
     text::{Secret, Text},
     units::{PeerId, SessionId},
+    vouching::VoucherFault,
 };
 use lumen_ipc_runtime::rpc;
 use tarpc::context::Context;
@@ -93,10 +94,20 @@ impl Broker for BrokerServer {
         let _ = self.events.send(Event::Broker(BrokerRequest::Abandon(attempt))).await;
     }
 
-    async fn resume(self, _: Context, key: Secret) -> Result<Login, LoginRefusal> {
+    async fn resume(
+        self,
+        _: Context,
+        key: Secret,
+        _named: Option<AccountName>,
+    ) -> Result<Login, LoginRefusal> {
         self.ask(|reply| BrokerRequest::Resume(key, reply))
             .await
             .unwrap_or(Err(LoginRefusal::Wrong))
+    }
+
+    async fn distrusted(self, _: Context, fault: VoucherFault, from: IpAddr) {
+        // It fails only when the event loop has ended.
+        let _ = self.events.send(Event::Broker(BrokerRequest::Distrusted(fault, from))).await;
     }
 
     async fn sign_out(self, _: Context, key: Secret) -> Option<(SessionId, LoginId)> {

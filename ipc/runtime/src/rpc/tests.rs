@@ -13,10 +13,11 @@ use std::{
 use lumen_ipc::{
     lease::Lease,
     login::{self, Login, LoginId, LoginRefusal, Method, Progress},
-    message::login::Answers,
+    message::login::{AccountName, Answers},
     service::{AppNews, Broker, BrokerClient, BrokerRequest, BrokerResponse, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
+    vouching::VoucherFault,
 };
 use tarpc::{
     client::{self, NewClient},
@@ -57,7 +58,14 @@ impl Broker for RefusingBroker {
 
     async fn abandon(self, _: context::Context, _: Secret) {}
 
-    async fn resume(self, _: context::Context, _: Secret) -> Result<Login, LoginRefusal> {
+    async fn distrusted(self, _: context::Context, _: VoucherFault, _: IpAddr) {}
+
+    async fn resume(
+        self,
+        _: context::Context,
+        _: Secret,
+        _: Option<AccountName>,
+    ) -> Result<Login, LoginRefusal> {
         if let Some(begun) = self.stuck {
             begun.fetch_add(1, Ordering::Relaxed);
             std::future::pending::<()>().await;
@@ -144,7 +152,7 @@ fn numbered(id: u64, deadline: Duration) -> Vec<u8> {
     let mut context = context::current();
     context.deadline = Instant::now() + deadline;
     let key = Secret::new("key").expect("short");
-    let message = BrokerRequest::Resume { key };
+    let message = BrokerRequest::Resume { key, named: None };
     let request = tarpc::Request { context, id, message };
     postcard::to_stdvec(&ClientMessage::Request(request)).expect("encodable")
 }

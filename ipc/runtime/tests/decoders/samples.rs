@@ -48,6 +48,7 @@ use lumen_ipc::{
         PadIndex, PeerId, Scale, SessionId, StreamId,
     },
     video::{VideoFormat, VideoFormats},
+    vouching::VoucherFault,
 };
 use serde::Serialize;
 use tarpc::{ClientMessage, Request, Response, context};
@@ -401,7 +402,7 @@ fn session_back_samples() -> Vec<session::ToSession> {
 
 fn broker_samples() -> Vec<Vec<u8>> {
     vec![
-        request(BrokerRequest::Resume { key: Secret::new("key").expect("short") }),
+        request(BrokerRequest::Resume { key: Secret::new("key").expect("short"), named: None }),
         reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
         request(BrokerRequest::MintRelayCredentials { session: SessionId(1), peer: PeerId(7) }),
         reply(BrokerResponse::MintRelayCredentials(Some(RelayPair {
@@ -421,6 +422,16 @@ fn broker_samples() -> Vec<Vec<u8>> {
             from: Ipv4Addr::LOCALHOST.into(),
         }),
         reply(BrokerResponse::Begin(Ok(done(List::default())))),
+        request(BrokerRequest::Resume {
+            key: secret("key"),
+            named: Some(AccountName::new("alice").expect("legal")),
+        }),
+        reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
+        request(BrokerRequest::Distrusted {
+            fault: VoucherFault::Repeated,
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        reply(BrokerResponse::Distrusted(())),
         request(BrokerRequest::SignOut { key: secret("key") }),
         reply(BrokerResponse::SignOut(Some((login().session, login().id)))),
         request(BrokerRequest::MintLease { key: Some(secret("key")) }),
@@ -432,6 +443,10 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::Begin(Err(LoginRefusal::OtherUser))),
         request(BrokerRequest::Begin {
             method: Method::Password(AccountName::new("alice").expect("legal")),
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        request(BrokerRequest::Begin {
+            method: Method::Proxy(AccountName::new("alice").expect("legal")),
             from: Ipv4Addr::LOCALHOST.into(),
         }),
         reply(BrokerResponse::Begin(Ok(Progress::Asked {

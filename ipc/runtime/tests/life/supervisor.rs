@@ -221,5 +221,6 @@ pub(crate) fn bad_config() -> WorkerConfig {
         handover: Handover::default(),
         tls: Tls::Off,
         metrics_token: None,
+        voucher: None,
     })
 }

@@ -8,6 +8,7 @@ use lumen_ipc::{
     service::{AuthMode, GatewayConfig},
     text::Text,
     tls::Tls,
+    vouching::VoucherHeader,
 };
 use tokio::sync::watch;
 
@@ -37,6 +38,8 @@ pub(super) struct App {
     pub(super) figures: Figures,
     /// The token of those who may see metrics from elsewhere, if there is one.
     pub(super) metrics_token: Option<TokenDigest>,
+    /// The header in which a proxy names the browser's account, if there is such a proxy.
+    pub(super) voucher: Option<Arc<VoucherHeader>>,
     pub(super) watching: Watching,
     pub(super) attendance: Attendance,
 }
@@ -61,6 +64,7 @@ impl App {
             draining,
             figures,
             metrics_token: config.metrics_token,
+            voucher: config.voucher.map(Arc::new),
             watching: Watching::new(),
             attendance: Attendance::default(),
         }

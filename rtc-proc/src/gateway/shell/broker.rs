@@ -13,14 +13,19 @@ use std::{
 use lumen_ipc::{
     lease::Lease,
     login::{Login, LoginId, LoginNews, LoginRefusal, Method, Progress, SignIn, SignedIn, Visitor},
-    message::{grants::LossReason, login::Answers},
+    message::{
+        grants::LossReason,
+        login::{AccountName, Answers},
+    },
     process::ProcessId,
     service::{AppNews, BrokerClient, HostStatus, Metric, Refusal, RelayPair},
     text::Secret,
     units::{PeerId, SessionId},
+    vouching::VoucherFault,
 };
 use lumen_ipc_runtime::{
     link_end::{GiveUp, LinkGuard},
+    log::RateLimit,
     rpc,
 };
 use tarpc::{
@@ -38,6 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const SIGN_IN_PATIENCE: Duration = Duration::from_secs(30);
 /// Most concurrent sign-ins: half of the concurrent requests of the link.
 const MOST_SIGN_INS: usize = 8;
+/// Most reports in a second of headers that were not believed.
+const MOST_REPORTS: u32 = 20;
 /// How long it may take to answer with relay credentials, which a viewer can do without.
 const RELAY_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -62,13 +69,16 @@ pub(super) enum LoginError {
 pub(super) struct Broker {
     client: Arc<Mutex<Option<BrokerClient>>>,
     sign_ins: Arc<Semaphore>,
+    /// How often the supervisor is told what strangers cause.
+    reports: Arc<RateLimit>,
 }
 
 impl Broker {
     /// A broker without a link.
     pub(super) fn new() -> Self {
         let sign_ins = Arc::new(Semaphore::new(MOST_SIGN_INS));
-        Self { client: Arc::default(), sign_ins }
+        let reports = Arc::new(RateLimit::per_second(MOST_REPORTS));
+        Self { client: Arc::default(), sign_ins, reports }
     }
 
     /// Uses a new end of the link and has `guard` report its end; call it inside a runtime.
@@ -141,10 +151,24 @@ impl Broker {
         reply.map_err(|error| unavailable(&error))
     }
 
-    pub(super) async fn resume(&self, key: Secret) -> Result<Login, LoginError> {
+    /// The login of a key; where a proxy has `named` the browser's account, only one of that account's.
+    pub(super) async fn resume(
+        &self,
+        key: Secret,
+        named: Option<AccountName>,
+    ) -> Result<Login, LoginError> {
         let client = self.client()?;
-        let reply = client.resume(deadline_in(PATIENCE), key).await;
+        let reply = client.resume(deadline_in(PATIENCE), key, named).await;
         Ok(reply.map_err(|error| unavailable(&error))??)
+    }
+
+    /// Has it recorded that a header was not believed. Strangers cause this, so not all of it is.
+    pub(super) fn distrusted(&self, fault: VoucherFault, from: IpAddr) {
+        let Some(client) = self.client().ok().filter(|_| self.reports.allows()) else { return };
+        tokio::spawn(async move {
+            let reply = client.distrusted(deadline_in(PATIENCE), fault, from).await;
+            reply.map_err(|error| unavailable(&error))
+        });
     }
 
     /// Credentials for `peer` of `session`; `None` when there is no relay or no answer.

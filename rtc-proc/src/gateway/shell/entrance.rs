@@ -10,7 +10,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use lumen_ipc::{login::LoginId, service::AuthMode, tls::Tls};
+use lumen_ipc::{login::LoginId, message::login::AccountName, service::AuthMode, tls::Tls};
 
 use super::{
     super::{
@@ -19,6 +19,7 @@ use super::{
         path::{self, Place},
         quota,
         refusal::{Quoted, Refusal},
+        voucher,
     },
     app::App,
     routes::refuse,
@@ -33,6 +34,8 @@ const BY_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 #[derive(Clone, Debug)]
 pub(super) struct Visit {
     pub(super) asker: Asker,
+    /// For whose account it is made, as a trusted proxy says, if it says so.
+    pub(super) account: Option<AccountName>,
     /// Whether the request contained the page's path.
     named: bool,
     /// Its place among the connections: its own, or a share of a proxy's.
@@ -73,8 +76,15 @@ pub(super) async fn enter(State(app): State<App>, mut request: Request, next: Ne
         Ok(asker) => asker,
         Err(refusal) => return refuse(&app, None, refusal).into_response(),
     };
+    let account = match voucher::named(request.headers(), client.door, app.voucher.as_deref()) {
+        Ok(account) => account,
+        Err(fault) => {
+            app.broker.distrusted(fault, asker.source);
+            return refuse(&app, Some(&asker), Refusal::Distrusted(fault)).into_response();
+        }
+    };
     let by_tls_only = app.tls == Tls::Given && client.secured && !asker.host.is_loopback();
-    let mut response = admit(app, (client, asker), request, next).await;
+    let mut response = admit(app, (client, asker, account), request, next).await;
     if by_tls_only {
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, BY_TLS_ONLY);
     }
@@ -92,7 +102,7 @@ fn asker(request: &mut Request, client: &Client, app: &App) -> Result<Asker, Ref
 
 async fn admit(
     app: App,
-    (client, asker): (Client, Asker),
+    (client, asker, account): (Client, Asker, Option<AccountName>),
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -122,7 +132,7 @@ async fn admit(
     let _answering = request.body().is_end_stream().then(|| place.answering());
     // A proxy's connection is not idle for as long.
     let _carrying = client.sender.trusted.then(|| client.place.answering());
-    let visit = Visit { asker: asker.clone(), named, place: Arc::clone(&place) };
+    let visit = Visit { asker: asker.clone(), account, named, place: Arc::clone(&place) };
     request.extensions_mut().insert(visit);
     if !client.sender.trusted {
         return next.run(request).await;

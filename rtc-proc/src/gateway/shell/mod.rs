@@ -23,7 +23,10 @@ mod watching;
 use std::{
     io,
     net::TcpListener,
-    os::{fd::OwnedFd, unix::net::UnixListener},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixListener, UnixStream},
+    },
     sync::Arc,
     time::Duration,
 };
@@ -61,7 +64,7 @@ use self::{
     doorway::Doorway,
     exchange::{Exchange, Orders},
     figures::Figures,
-    server::Way,
+    server::{Proxied, Way},
     tls::PageTls,
 };
 pub use self::{doorway::HandoverLink, tls::Beginning};
@@ -72,6 +75,9 @@ pub type SignallingLink = LinkEnd<ToGateway, ToRtc>;
 
 /// How long WebSockets may take to close when the gateway drains.
 const FAREWELL: Duration = Duration::from_millis(1500);
+
+/// Most connections of the proxy that wait until the gateway turns to them; more are closed.
+const MOST_PROXIED: usize = 64;
 
 /// How long to wait before news of the app is asked for again.
 const NEWS_PAUSE: Duration = Duration::from_secs(1);
@@ -131,6 +137,13 @@ pub enum Event {
     HandoverReplaced(HandoverLink),
     /// Another certificate of the page and its key: the files have changed.
     CertificateReplaced(OwnedFd),
+    /// Somebody has connected to the proxy's socket.
+    ProxyConnected {
+        /// The connection.
+        connection: OwnedFd,
+        /// Whether it is the proxy's.
+        vouches: bool,
+    },
     /// Stop serving.
     Drain,
 }
@@ -242,7 +255,8 @@ pub async fn run(
     ];
     let app = App::new(config, supervisor.clone(), orders, draining.clone(), figures);
     let reporting = tokio::spawn(app.attendance.clone().report(supervisor));
-    let accepting = server::accept(listener, way, app.clone(), draining);
+    let (proxied, connections) = mpsc::channel(MOST_PROXIED);
+    let accepting = server::accept(listener, connections, way, app.clone(), draining);
     let mut serving = tokio::spawn(accepting);
     loop {
         let event = tokio::select! {
@@ -269,6 +283,13 @@ pub async fn run(
                 Some(tls) => tls.replace(pair, &app.broker),
                 None => warn!("dropped a certificate, because the page has no TLS"),
             },
+            Some(Event::ProxyConnected { connection, vouches }) => {
+                match tokio::net::UnixStream::from_std(UnixStream::from(connection)) {
+                    // Without room it is closed, and the proxy says that Lumen is too busy.
+                    Ok(stream) => drop(proxied.try_send(Proxied { stream, vouches })),
+                    Err(error) => warn!(%error, "dropped a connection of the proxy"),
+                }
+            }
             Some(Event::Drain) | None => break,
         }
     }
@@ -330,6 +351,9 @@ fn translate(event: SupervisorEvent) -> Option<Event> {
             .ok()
             .map(Event::HandoverReplaced),
         grants::ToWorker::PageCertificate => Some(Event::CertificateReplaced(grant.descriptor)),
+        grants::ToWorker::ProxyConnection { vouches } => {
+            Some(Event::ProxyConnected { connection: grant.descriptor, vouches })
+        }
         other => {
             warn!(?other, "dropped a grant that is not for a gateway");
             None

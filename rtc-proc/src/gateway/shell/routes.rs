@@ -162,6 +162,11 @@ async fn log_in(
         Wish::Token(token) => app.broker.begin(SignIn::Token(token), from).await,
         Wish::Account(account) => app.broker.begin(SignIn::Password(account), from).await,
         Wish::Answer(attempt, answers) => app.broker.answer(attempt, answers).await,
+        Wish::Proxy => {
+            let account = visit.account.clone();
+            let account = account.ok_or_else(|| refuse(&app, Some(asker), Refusal::NobodyNamed))?;
+            app.broker.begin(SignIn::Proxy(account), from).await
+        }
         Wish::Abandon(attempt) => {
             app.broker.abandon(attempt).await?;
             return Ok(StatusCode::NO_CONTENT.into_response());
@@ -299,7 +304,8 @@ async fn admit(
         return Ok(Admitted { login, key });
     }
     let (_, key) = Halves::joined(&app.cookie, headers).ok_or(Refusal::LoginNeeded)?;
-    let login = app.broker.resume(key.clone()).await.map_err(|error| match error {
+    let named = visit.account.clone();
+    let login = app.broker.resume(key.clone(), named).await.map_err(|error| match error {
         LoginError::Refused(LoginRefusal::Wrong) => Refusal::LoginNeeded,
         other => other.into(),
     })?;
@@ -332,7 +338,8 @@ async fn session(
         Ok(admitted) => admitted,
         // The page shows the form for it.
         Err(Refusal::LoginNeeded) if app.auth == AuthMode::Password => {
-            let way = [(SIGN_IN, HeaderValue::from_static("password"))];
+            let way = if visit.account.is_some() { "proxy" } else { "password" };
+            let way = [(SIGN_IN, HeaderValue::from_static(way))];
             return Ok((way, Refusal::LoginNeeded).into_response());
         }
         Err(refusal) => return Err(refusal),

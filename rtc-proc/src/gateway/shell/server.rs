@@ -6,14 +6,14 @@ use axum::Router;
 use lumen_ipc_runtime::log::RateLimit;
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::sleep,
 };
 use tracing::{debug, warn};
 
 use super::{
-    super::{forwarded::Sender, quota::Place},
+    super::{forwarded::Sender, quota::Place, voucher::Door},
     app::{App, drained},
     connection::{Sockets, send_to_tls, serve},
     doorway::{Doorway, Sorted},
@@ -32,6 +32,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) sender: Sender,
+    /// By which way it came.
+    pub(super) door: Door,
     /// The other end's address and port; `None` on a Unix socket.
     pub(super) end: Option<SocketAddr>,
     /// A WebSocket keeps it for as long as it lives.
@@ -60,6 +62,16 @@ pub(super) enum Listener {
 enum Stream {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
+    /// A connection to the proxy's socket, and whether it is the proxy's.
+    Proxied(UnixStream, bool),
+}
+
+/// A connection to the proxy's socket, which the supervisor has accepted.
+#[derive(Debug)]
+pub(super) struct Proxied {
+    pub(super) stream: UnixStream,
+    /// Whether it is the proxy's.
+    pub(super) vouches: bool,
 }
 
 impl Listener {
@@ -87,15 +99,23 @@ impl Client {
     fn admit(stream: &Stream, app: &App) -> Option<Self> {
         let end = match stream {
             Stream::Tcp(_, address) => Some(*address),
-            Stream::Unix(_) => None,
+            Stream::Unix(_) | Stream::Proxied(..) => None,
         };
-        let sender = Sender::of(end.map(|end| end.ip()), &app.front_door.trusted);
+        let door = match stream {
+            Stream::Tcp(..) | Stream::Unix(_) => Door::Browsers,
+            Stream::Proxied(_, true) => Door::Proxy,
+            Stream::Proxied(_, false) => Door::Strangers,
+        };
+        let sender = match door {
+            Door::Strangers => Sender { address: None, trusted: false },
+            _ => Sender::of(end.map(|end| end.ip()), &app.front_door.trusted),
+        };
         let place = match sender {
             Sender { address: Some(address), trusted: false } => app.connections.enter(address),
             _ => app.connections.enter_for_others(),
         };
         let (secured, sockets) = (false, Sockets::default());
-        Some(Self { sender, end, place: Arc::new(place?), secured, sockets })
+        Some(Self { sender, door, end, place: Arc::new(place?), secured, sockets })
     }
 }
 
@@ -105,6 +125,7 @@ impl Client {
 /// When the listener does not listen any more.
 pub(super) async fn accept(
     listener: Listener,
+    mut proxied: mpsc::Receiver<Proxied>,
     way: Way,
     app: App,
     mut draining: watch::Receiver<bool>,
@@ -117,6 +138,9 @@ pub(super) async fn accept(
             biased;
             () = drained(&mut draining) => break,
             Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+            Some(Proxied { stream, vouches }) = proxied.recv() => {
+                Ok(Stream::Proxied(stream, vouches))
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -165,7 +189,9 @@ async fn receive(
     let stream = match stream {
         Stream::Tcp(stream, _) => stream,
         // A proxy speaks HTTP only.
-        Stream::Unix(stream) => return serve(stream, Version::One, client, router, draining).await,
+        Stream::Unix(stream) | Stream::Proxied(stream, _) => {
+            return serve(stream, Version::One, client, router, draining).await;
+        }
     };
     let sorted = tokio::select! {
         sorted = way.doorway.sort(stream) => sorted,

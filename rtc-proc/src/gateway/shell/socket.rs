@@ -115,7 +115,7 @@ pub(super) async fn serve(
                 // Only a login that never ends has no key, and it is never due.
                 let Some(key) = key.clone() else { continue };
                 let broker = app.broker.clone();
-                renewals.spawn(async move { broker.resume(key).await });
+                renewals.spawn(async move { broker.resume(key, None).await });
             }
             Some(Ok(renewed)) = renewals.join_next() => match renewed {
                 Ok(login) => {
@@ -169,7 +169,7 @@ fn ask_lease(asked: &mut JoinSet<Option<PageLease>>, app: &App, key: Option<Secr
 /// The login is idle from now on. Resuming does not revive one that has ended.
 fn leave_idle(app: &App, key: Secret) {
     let broker = app.broker.clone();
-    tokio::spawn(async move { broker.resume(key).await });
+    tokio::spawn(async move { broker.resume(key, None).await });
 }
 
 /// Whether a browser has been silent for too long, or cannot be pinged.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use lumen_ipc::{
-    login::Method,
+    login::{Method, SignInMethod},
     message::session::{Question, ToSession},
     service::RelayPair,
     text::Text,
@@ -24,12 +24,19 @@ impl Host {
                 self.answer_attempt(&attempt, answers, reply);
             }
             BrokerRequest::Begin(Method::Password(account), from, reply) => {
-                self.begin_attempt(account, from, reply);
+                self.begin_attempt(account, SignInMethod::Password, from, reply);
+            }
+            BrokerRequest::Begin(Method::Proxy(account), from, reply) => {
+                self.begin_attempt(account, SignInMethod::Proxy, from, reply);
             }
             BrokerRequest::Begin(method, from, reply) => self.sign_in(&method, from, reply),
             BrokerRequest::CertificateJudged(serial, refused, reply) => {
                 self.stage.certificate_judged(serial, refused.as_ref().map(Text::as_str));
                 let _ = reply.send(());
+            }
+            BrokerRequest::Distrusted(fault, from) => {
+                let from = from.to_canonical();
+                self.audit.record(&Deed::Distrusted { fault, from });
             }
             BrokerRequest::MintLease(key, reply) => self.mint_lease(key.as_ref(), reply),
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {

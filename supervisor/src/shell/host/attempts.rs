@@ -1,4 +1,4 @@
-//! Attempts to sign in with a password, for each of which `desk` talks with a `lumen-login`.
+//! Attempts to sign in as an account, with a password or by a proxy's word, for each of which `desk` talks with a `lumen-login`.
 //!
 //! The browser's requests come one by one, each with a place for its answer; the attempt outlives them. A request
 //! whose attempt is gone is refused like a wrong password.
@@ -44,12 +44,22 @@ impl Host {
     }
 
     /// Begins an attempt.
-    pub(super) fn begin_attempt(&mut self, account: AccountName, from: IpAddr, reply: Reply) {
-        let begun = self.access.attempt(Instant::now(), from, &account);
+    pub(super) fn begin_attempt(
+        &mut self,
+        account: AccountName,
+        method: SignInMethod,
+        from: IpAddr,
+        reply: Reply,
+    ) {
+        // No proxy is believed yet.
+        let begun = match method == SignInMethod::Proxy {
+            true => Err(LoginRefusal::Denied),
+            false => self.access.attempt(Instant::now(), from, &account),
+        };
         let (id, key) = match begun {
             Ok(begun) => begun,
             Err(refusal) => {
-                self.record_refusal((SignInMethod::Password.name(), Some(account)), from, refusal);
+                self.record_refusal((method.name(), Some(account)), from, refusal);
                 // The browser may have gone, here and below.
                 return drop(reply.send(Err(refusal)));
             }
@@ -60,13 +70,16 @@ impl Host {
             form: LOGIN_HASH,
             account: account.clone(),
             rhost: Text::truncated(from.to_canonical().to_string()),
-            trust: Trust::Authenticate,
+            trust: match method {
+                SignInMethod::Proxy => Trust::Vouched,
+                SignInMethod::Password | SignInMethod::Token => Trust::Authenticate,
+            },
             groups: self.stage.sign_in.groups.clone(),
         };
         let (socket, events) = (self.stage.sign_in.socket.clone(), self.events.clone());
         tokio::spawn(attend(id, (socket, begin), heard, events));
         let said = Prompts::default();
-        let running = Running { key, account, from, answers, reply: Some(reply), said };
+        let running = Running { key, account, method, from, answers, reply: Some(reply), said };
         self.desk.running.insert(id, running);
     }
 
@@ -110,16 +123,17 @@ impl Host {
 
     /// Gives a browser its login to a desktop of its user, which is stored before.
     pub(super) fn let_in(&mut self, id: AttemptId, session: SessionId, user: Uid) {
-        let Some(from) = self.desk.running.get(&id).map(|running| running.from) else { return };
-        let signed_in = match self.access.enter(Instant::now(), (session, user), from) {
+        let Some(Running { method, from, .. }) = self.desk.running.get(&id) else {
+            return;
+        };
+        let signed_in = match self.access.enter(Instant::now(), (session, user), *method, *from) {
             Ok(signed_in) => signed_in,
             Err(refusal) => return self.conclude(id, Err(refusal)),
         };
-        info!(%session, "a browser signed in with a password");
-        let Some(Running { account, from, reply, said, .. }) = self.desk.running.remove(&id) else {
-            return;
-        };
-        self.record_sign_in(signed_in.login, (SignInMethod::Password, Some(account)), from);
+        let Some(running) = self.desk.running.remove(&id) else { return };
+        let Running { account, method, from, reply, said, .. } = running;
+        info!(%session, by = method.name(), "a browser signed in as an account");
+        self.record_sign_in(signed_in.login, (method, Some(account)), from);
         self.remember(move || {
             if let Some(reply) = reply {
                 drop(reply.send(Ok(Progress::Done { signed_in, said })));
@@ -128,11 +142,10 @@ impl Host {
     }
 
     pub(super) fn conclude(&mut self, id: AttemptId, outcome: Result<Progress, LoginRefusal>) {
-        let Some(Running { account, from, reply, .. }) = self.desk.running.remove(&id) else {
-            return;
-        };
+        let Some(running) = self.desk.running.remove(&id) else { return };
+        let Running { account, method, from, reply, .. } = running;
         if let Err(refusal) = &outcome {
-            self.record_refusal((SignInMethod::Password.name(), Some(account)), from, *refusal);
+            self.record_refusal((method.name(), Some(account)), from, *refusal);
         }
         if let Some(reply) = reply {
             drop(reply.send(outcome));
@@ -144,6 +157,7 @@ fn name_of(method: &Method) -> MethodName {
     match method {
         Method::Open(_) => "none",
         Method::Password(_) => SignInMethod::Password.name(),
+        Method::Proxy(_) => SignInMethod::Proxy.name(),
         Method::Token(_) => SignInMethod::Token.name(),
     }
 }

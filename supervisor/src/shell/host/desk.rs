@@ -1,4 +1,4 @@
-//! One attempt to sign in with a password, as a task: the conversation between the host and the `lumen-login` in
+//! One attempt to sign in as an account, as a task: the conversation between the host and the `lumen-login` in
 //! which PAM runs, and what the host keeps of attempts that are not over.
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 
 use lumen_ipc::{
     codec::Message,
-    login::{LoginRefusal, Progress},
+    login::{LoginRefusal, Progress, SignInMethod},
     message::login::{AccountName, Answers, Denial, Prompts, ToLeader, ToSupervisor},
     text::Secret,
 };
@@ -46,6 +46,8 @@ pub(super) struct Running {
     /// Known to its browser only.
     pub(super) key: Secret,
     pub(super) account: AccountName,
+    /// How its browser signs in.
+    pub(super) method: SignInMethod,
     pub(super) from: IpAddr,
     pub(super) answers: mpsc::Sender<Answers>,
     /// The request that waits.
@@ -73,7 +75,7 @@ pub(super) async fn attend(
     let news = match timeout(WHOLE, conversation).await {
         Ok(Ok(news)) => news,
         Ok(Err(failure)) => {
-            error!(socket = %socket.display(), "nobody can sign in with a password: {failure}");
+            error!(socket = %socket.display(), "no account can sign in: {failure}");
             AttemptNews::Denied
         }
         Err(_) => {
