@@ -242,7 +242,7 @@ fn gateway(config: &HostConfig, facts: &HostFacts) -> GatewayConfig {
         },
         tls: config.tls.kind(),
         metrics_token: facts.metrics_token,
-        voucher: None,
+        voucher: config.proxy.as_ref().map(|proxy| proxy.header.clone()),
     }
 }
 

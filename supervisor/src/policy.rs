@@ -62,6 +62,8 @@ pub struct Places {
     pub config: Vec<PathBuf>,
     /// The socket for browsers, if it is a file.
     pub door: Option<PathBuf>,
+    /// The socket of a proxy that vouches for accounts, if there is one.
+    pub proxy: Option<PathBuf>,
     /// The folder of the group of the relay's sockets, if there is one.
     pub group: Option<PathBuf>,
     /// The folders of the page's certificate and its key, if files were named.
@@ -106,6 +108,9 @@ fn paths(places: &Places) -> Vec<UsedPath> {
     }
     if let Some(folder) = places.door.as_deref().and_then(Path::parent) {
         paths.push(used(folder, Use::Keep, "the socket for browsers is made anew"));
+    }
+    if let Some(folder) = places.proxy.as_deref().and_then(Path::parent) {
+        paths.push(used(folder, Use::Keep, "the proxy's socket goes with the host"));
     }
     if let Some(folder) = places.group.as_deref().and_then(Path::parent) {
         paths.push(used(folder, Use::RemoveFolders, "the group of sockets goes with the host"));
@@ -282,6 +287,7 @@ mod tests {
             run: "/run/lumen".into(),
             config: vec!["/etc/lumen".into()],
             door: Some("/run/proxy/lumen.sock".into()),
+            proxy: Some("/run/vouching/lumen.sock".into()),
             group: Some("/sys/fs/cgroup/lumen.service/sockets".into()),
             certificates: vec!["/etc/letsencrypt/live/desk".into()],
             programs: vec!["/usr/lib/lumen/lumen-turn".into()],
@@ -295,7 +301,10 @@ mod tests {
             .filter(|used| matches!(used.way, Use::Keep | Use::Write))
             .map(|used| used.path)
             .collect();
-        assert_eq!(kept, ["/run/lumen", "/dev/null", "/run/proxy"].map(PathBuf::from));
+        assert_eq!(
+            kept,
+            ["/run/lumen", "/dev/null", "/run/proxy", "/run/vouching"].map(PathBuf::from)
+        );
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn restraint(run: &Path) -> Restraint {
         run: run.to_owned(),
         config: Vec::new(),
         door: None,
+        proxy: None,
         group: None,
         certificates: Vec::new(),
         programs: vec![WORKER.into()],

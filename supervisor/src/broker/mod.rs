@@ -25,6 +25,7 @@ mod secret;
 pub mod state;
 mod throttle;
 pub mod visitors;
+mod vouched;
 
 use std::{
     collections::BTreeMap,
@@ -52,6 +53,7 @@ use secret::Digest;
 pub use secret::{NoRandomness, Token};
 use state::KeptLogin;
 use throttle::{Throttle, TooMany};
+use vouched::Vouched;
 
 /// The only session.
 const SESSION: SessionId = SessionId::SOLE;
@@ -70,6 +72,7 @@ pub struct Access {
     tokens: BTreeMap<SessionId, Digest>,
     /// Whose desktop each session is.
     users: BTreeMap<SessionId, Uid>,
+    vouched: Vouched,
     logins: Logins,
     throttle: Throttle,
     attempts: Attempts,
@@ -84,6 +87,7 @@ impl Access {
             owners: Vec::new(),
             tokens: BTreeMap::new(),
             users: BTreeMap::new(),
+            vouched: Vouched::default(),
             logins: Logins::new(lifetimes),
             throttle: Throttle::default(),
             attempts: Attempts::default(),
@@ -126,6 +130,7 @@ impl Access {
     pub fn close(&mut self, session: SessionId) {
         self.tokens.remove(&session);
         self.users.remove(&session);
+        self.vouched.ended(session);
         self.logins.end_of_session(session);
     }
 
@@ -224,7 +229,7 @@ impl Access {
         &mut self,
         now: Instant,
         (session, user): (SessionId, Uid),
-        method: SignInMethod,
+        (method, account): (SignInMethod, &AccountName),
         from: IpAddr,
     ) -> Result<SignedIn, LoginRefusal> {
         if self.users.get(&session) != Some(&user) {
@@ -233,6 +238,9 @@ impl Access {
         let given =
             self.logins.give(now, session, FULL, Origin { method, from: from.to_canonical() });
         let (login, key) = given.map_err(|_| LoginRefusal::Denied)?;
+        if method == SignInMethod::Proxy {
+            self.vouched.came(session, account.clone());
+        }
         Ok(SignedIn { login, key: Some(key) })
     }
 
@@ -402,7 +410,7 @@ mod tests {
             access.belongs_to(session, user);
         }
         let name = AccountName::new("alice").expect("legal");
-        let who = SignInMethod::Password;
+        let who = (SignInMethod::Password, &name);
         let begin = |access: &mut Access| access.attempt(now, browser(), &name).expect("few");
         let (attempt, _) = begin(&mut access);
         assert!(access.accepted(attempt) && !access.accepted(attempt), "it is over");

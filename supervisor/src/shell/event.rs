@@ -23,6 +23,7 @@ use lumen_ipc::{
     vouching::VoucherFault,
 };
 use lumen_ipc_runtime::{AsyncChannel, channel::Channel};
+use nix::unistd::Uid;
 use tokio::sync::{mpsc, oneshot};
 
 use super::certificate::{PemError, PemPair};
@@ -70,6 +71,8 @@ pub(crate) enum Event {
     Helper(Helper, Instance, HelperEvent),
     /// A child has ended, perhaps an orphan.
     ChildEnded,
+    /// This user has connected to the proxy's socket, for the host.
+    ProxyConnected(OwnedFd, Uid),
     /// SIGINT, SIGTERM or SIGHUP.
     Signal,
     /// SIGHUP of a service manager, for the host: the configuration is to be read anew.
@@ -231,8 +234,8 @@ pub(crate) enum BrokerRequest {
     MintLease(Option<Secret>, oneshot::Sender<Option<Lease>>),
     /// Mint relay credentials for a peer.
     MintRelayCredentials(SessionId, PeerId, oneshot::Sender<Option<RelayPair>>),
-    /// Recognise a key.
-    Resume(Secret, oneshot::Sender<Result<Login, LoginRefusal>>),
+    /// Recognise a key; by way of a proxy that names an account, one of that account's.
+    Resume(Secret, Option<AccountName>, oneshot::Sender<Result<Login, LoginRefusal>>),
     /// End another login to the session of a key's.
     Revoke(Secret, LoginId, oneshot::Sender<bool>),
     /// The logins to the session of a key's, and which of them that is.

@@ -14,6 +14,7 @@ mod leases;
 mod managed;
 mod memory;
 mod opening;
+mod proxied;
 mod remembering;
 mod roster;
 mod sessions;
@@ -21,7 +22,7 @@ mod unclaimed;
 mod welcoming;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     os::fd::{AsFd, OwnedFd},
     time::Instant,
 };
@@ -55,6 +56,7 @@ use super::{
     log::Log,
     login_news::LoginBulletin,
     news::Bulletin,
+    proxy_door::Arrival,
     stage::{HostStage, Stage},
     worker::{Roster, Workers},
 };
@@ -83,6 +85,8 @@ pub(super) struct Host {
     mint: Option<RelayMint>,
     crew: Crew,
     sessions: Sessions,
+    /// Connections of a proxy that wait for a gateway.
+    proxied: VecDeque<Arrival>,
     bulletin: Bulletin,
     login_news: LoginBulletin,
     visitors: Visitors,
@@ -128,6 +132,7 @@ impl Host {
             unclaimed: Unclaimed::default(),
             crew,
             sessions: Sessions::default(),
+            proxied: VecDeque::new(),
             bulletin: Bulletin::default(),
             login_news: LoginBulletin::default(),
             visitors: Visitors::default(),
@@ -171,6 +176,7 @@ impl Host {
     /// Runs until everything has ended; returns how it ended.
     pub(super) async fn run(mut self) -> Outcome {
         self.watch_certificate();
+        self.attend_proxy();
         self.crew.feed(Input::Begin);
         loop {
             if let Some(outcome) = self.carry_out() {
@@ -197,6 +203,7 @@ impl Host {
             Event::Remembered(connection) => self.welcome(connection),
             Event::VisitDue => self.end_visits(),
             Event::WiringDue => self.wire_sessions(),
+            Event::ProxyConnected(connection, peer) => self.proxy_connected(connection, peer),
             Event::Reload => self.reload(),
             Event::SignDue => self.tell_alive(),
             Event::CertificateRead(read) => self.renew_certificate(read),
@@ -238,6 +245,7 @@ impl Host {
             Some(other) => warn!(%worker, ?other, "a word about a link it does not have"),
         }
         self.wire_sessions();
+        self.hand_proxied_over();
     }
 
     /// Carries out the actions of the state machine; `Some` when the host has ended.

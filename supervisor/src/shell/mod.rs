@@ -45,6 +45,7 @@ pub(crate) mod pads;
 pub(crate) mod places;
 mod proc;
 pub(crate) mod programs;
+pub(crate) mod proxy_door;
 pub(crate) mod relay;
 pub(crate) mod render_node;
 mod restrained;

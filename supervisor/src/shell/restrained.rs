@@ -51,6 +51,7 @@ fn places(ground: &Ground, stage: &HostStage, config: Vec<PathBuf>) -> Places {
             Listen::Tcp(_) => None,
             Listen::Unix(path) => Some(PathBuf::from(path.as_str())),
         },
+        proxy: stage.proxy_path.clone(),
         group: stage.origin().group().map(PathBuf::from),
         certificates: stage.certificate.files().map(certificate::folders).unwrap_or_default(),
         programs: programs

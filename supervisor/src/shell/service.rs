@@ -98,9 +98,9 @@ impl Broker for BrokerServer {
         self,
         _: Context,
         key: Secret,
-        _named: Option<AccountName>,
+        named: Option<AccountName>,
     ) -> Result<Login, LoginRefusal> {
-        self.ask(|reply| BrokerRequest::Resume(key, reply))
+        self.ask(|reply| BrokerRequest::Resume(key, named, reply))
             .await
             .unwrap_or(Err(LoginRefusal::Wrong))
     }

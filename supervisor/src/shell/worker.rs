@@ -246,6 +246,11 @@ impl Workers {
         }
     }
 
+    /// Whether a worker has taken its grants, so that it takes more.
+    pub(super) fn takes_more(&self, worker: Worker) -> bool {
+        self.processes.get(&worker).is_some_and(|process| process.waiting.is_none())
+    }
+
     /// Hands sound a connection to the sound server, and one for the sink; returns whether they have
     /// been taken.
     pub(super) fn deliver_sound_server(&self, connection: &OwnedFd, sink: &OwnedFd) -> bool {

@@ -42,8 +42,8 @@ impl Host {
             BrokerRequest::MintRelayCredentials(session, peer, reply) => {
                 let _ = reply.send(self.mint(session, peer));
             }
-            BrokerRequest::Resume(key, reply) => {
-                let _ = reply.send(self.access.resume(now, &key));
+            BrokerRequest::Resume(key, named, reply) => {
+                let _ = reply.send(self.access.resume_as(now, &key, named.as_ref()));
                 self.remember_use();
             }
             BrokerRequest::Revoke(key, login, reply) => self.revoke_for_page(&key, login, reply),

@@ -51,8 +51,8 @@ impl Host {
         from: IpAddr,
         reply: Reply,
     ) {
-        // No proxy is believed yet.
-        let begun = match method == SignInMethod::Proxy {
+        // Only a gateway that was taken over names an account where there is no proxy.
+        let begun = match method == SignInMethod::Proxy && self.stage.proxy.is_none() {
             true => Err(LoginRefusal::Denied),
             false => self.access.attempt(Instant::now(), from, &account),
         };
@@ -123,10 +123,11 @@ impl Host {
 
     /// Gives a browser its login to a desktop of its user, which is stored before.
     pub(super) fn let_in(&mut self, id: AttemptId, session: SessionId, user: Uid) {
-        let Some(Running { method, from, .. }) = self.desk.running.get(&id) else {
+        let Some(Running { account, method, from, .. }) = self.desk.running.get(&id) else {
             return;
         };
-        let signed_in = match self.access.enter(Instant::now(), (session, user), *method, *from) {
+        let who = (*method, account);
+        let signed_in = match self.access.enter(Instant::now(), (session, user), who, *from) {
             Ok(signed_in) => signed_in,
             Err(refusal) => return self.conclude(id, Err(refusal)),
         };

@@ -9,7 +9,7 @@ use std::{
         fd::BorrowedFd,
         unix::{fs::PermissionsExt, net::UnixListener},
     },
-    path::Path,
+    path::{Path, PathBuf},
     slice,
 };
 
@@ -33,6 +33,7 @@ use super::{
         enclosure::Origin,
         metrics_token, owner,
         places::{self, Listener, Temporary},
+        proxy_door::ProxySocket,
         relay::{Relay, Whereabouts},
         sockets::{self, Door},
         standing::Standing,
@@ -46,7 +47,7 @@ use crate::{
         relay::RelayMint,
         state::{KeptRelay, State},
     },
-    config::{self, HostConfig, PageTls, SignIn},
+    config::{self, HostConfig, PageTls, ProxyDoor, SignIn},
     plan::{self, HostFacts},
 };
 
@@ -60,6 +61,10 @@ pub(crate) struct HostStage {
     pub(crate) audience: Audience,
     pub(crate) auth: AuthMode,
     pub(crate) sign_in: SignIn,
+    /// The socket of a proxy that says whose each browser is, if there is one,
+    pub(crate) proxy: Option<ProxySocket>,
+    /// and its path.
+    pub(crate) proxy_path: Option<PathBuf>,
     pub(crate) certificate: Certificate,
     browsers: Standing,
     relay: Option<Relay>,
@@ -105,6 +110,8 @@ impl HostStage {
             Some(Page { socket, listen }) => Door { socket, listen, file: None },
             None => door(&config.front_door.listen, memory.is_some())?,
         };
+        let proxy = config.proxy.as_ref();
+        let proxy = proxy.map(|proxy| ProxySocket::set(proxy, memory.is_some())).transpose()?;
         let addresses = sockets::addresses();
         let whereabouts = Whereabouts {
             local: config.front_door.is_local(),
@@ -149,6 +156,8 @@ impl HostStage {
             front_door: FrontDoor { listen: door.listen, ..config.front_door.clone() },
             auth: config.auth,
             sign_in: config.sign_in.clone(),
+            proxy,
+            proxy_path: config.proxy.as_ref().and_then(ProxyDoor::path),
             certificate,
             relay,
             relay_shares,

@@ -35,6 +35,7 @@ use super::{
     metrics_token::MetricsTokenError,
     places::{self, PlaceError},
     programs::{self, MissingWorker},
+    proxy_door::ProxyDoorError,
     relay::RelayError,
     run_dir,
     session_group::Entrance,
@@ -106,6 +107,9 @@ pub(crate) enum StageError {
     /// A directory or socket on disk cannot be used.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// The socket of a proxy that vouches for accounts is not available.
+    #[error(transparent)]
+    ProxyDoor(#[from] ProxyDoorError),
     /// The relay's sockets or files are not available.
     #[error(transparent)]
     Relay(#[from] RelayError),
