@@ -2,7 +2,7 @@
 // sign in that for their passwords.
 
 import { SignIn } from './sign-in.js';
-import { logIn, waysIn } from './server.js';
+import { fetchSession, logIn, waysIn } from './server.js';
 
 /** @import { Refusal } from '../core/refusal.js' */
 /** @import { Elements } from './elements.js' */
@@ -26,7 +26,15 @@ export class Login {
 
   /** Asks for whatever lets somebody in here. */
   ask(error = '') {
-    if (waysIn.password && this.#elements.login.hidden) this.#signIn.ask(error);
+    void this.#ask(error);
+  }
+
+  /** @param {string} error */
+  async #ask(error) {
+    // A page that was let in from the start has not heard yet how others are.
+    if (!waysIn.isKnown) await fetchSession();
+    if (waysIn.proxy && this.#elements.login.hidden) this.#signIn.askProxy(error);
+    else if (waysIn.password && this.#elements.login.hidden) this.#signIn.ask(error);
     else this.#askForToken(error);
   }
 

@@ -41,7 +41,7 @@ function keyHeader() {
 }
 
 /** How this server lets browsers in, besides by a token; known once it has refused one without a login. */
-export const waysIn = { password: false };
+export const waysIn = { isKnown: false, password: false, proxy: false };
 
 /**
  * @param {string} token
@@ -54,7 +54,7 @@ export async function logIn(token) {
 }
 
 /**
- * @param {{ token: string } | { account: string } | { attempt: string, answers?: string[] }} body
+ * @param {{ token: string } | { account: string } | { proxy: true } | { attempt: string, answers?: string[] }} body
  * @returns {Promise<LoginOutcome | { type: 'asked', question: unknown }>}
  */
 export async function requestLogin(body) {
@@ -158,7 +158,12 @@ function textOf(value, name) {
  */
 async function refusalOf(response) {
   const { status, headers } = response;
-  if (headers.has('Lumen-Sign-In')) waysIn.password = true;
+  const way = headers.get('Lumen-Sign-In');
+  if (way !== null) {
+    waysIn.isKnown = true;
+    waysIn.password = way === 'password';
+    waysIn.proxy = way === 'proxy';
+  }
   try {
     const { REFUSAL_HEADER, explain } = await import('../core/refusal.js');
     const text = (await response.text()).trim();

@@ -1,11 +1,15 @@
 // The form in which an account of the machine signs in: name and password at once, as password managers expect
-// it, and then whatever else is asked.
+// it, and then whatever else is asked. Where a proxy says whose the browser is, nothing is asked at first, and the
+// form is shown only if that does not do, or after somebody has signed out.
 
 import { asks, fieldOf, isForPassword, parseQuestion, parseSaid } from '../core/sign-in.js';
 import { requestLogin } from './server.js';
 
 /** @import { Prompt, Question } from '../core/sign-in.js' */
 /** @import { Elements } from './elements.js' */
+
+/** How long the page does not sign in by itself again, in milliseconds. */
+const PAUSE = 10_000;
 
 export class SignIn {
   #elements;
@@ -14,6 +18,10 @@ export class SignIn {
   #question = null;
   /** Whether somebody is signed in already, and reads what the machine says to that. */
   #isRead = false;
+  /** Whether a proxy says whose the browser is. */
+  #byProxy = false;
+  /** When the page last tried that by itself. */
+  #triedAt = -Infinity;
 
   /**
    * @param {Elements} elements
@@ -34,12 +42,34 @@ export class SignIn {
 
   /** @param {string} error why it is shown again, if there is a reason */
   ask(error) {
+    this.#byProxy = false;
+    this.#open(error);
+  }
+
+  /** @param {string} error */
+  #open(error) {
     const { signIn, signInError } = this.#elements;
     this.#startAnew();
     signInError.textContent = error;
     if (!signIn.hidden) return;
     signIn.hidden = false;
     this.#focus();
+  }
+
+  /**
+   * The same where a proxy says whose the browser is. The page signs in by itself, unless it has just done so to no
+   * avail; whoever has signed out says when to sign in again.
+   * @param {string} error
+   */
+  askProxy(error) {
+    this.#byProxy = true;
+    const now = performance.now();
+    if (error === '' && now - this.#triedAt > PAUSE) {
+      this.#triedAt = now;
+      void this.#continue();
+      return;
+    }
+    this.#open(error);
   }
 
   hide() {
@@ -54,15 +84,18 @@ export class SignIn {
     this.#question = null;
     signInPassword.value = '';
     signInQuestions.replaceChildren();
-    signInAccount.hidden = false;
+    signInAccount.hidden = this.#byProxy;
+    // What is hidden must not keep the form from being sent.
+    this.#elements.signInName.required = !this.#byProxy;
     this.#isRead = false;
     signInButton.textContent = 'Sign in';
   }
 
   #focus() {
-    const { signInName, signInPassword, signInQuestions } = this.#elements;
+    const { signInButton, signInName, signInPassword, signInQuestions } = this.#elements;
     const first = signInQuestions.querySelector('input');
     if (first !== null) first.focus();
+    else if (this.#byProxy) signInButton.focus();
     else if (signInName.value === '') signInName.focus();
     else signInPassword.focus();
   }
@@ -90,8 +123,7 @@ export class SignIn {
     } else {
       // The attempt is over, whatever the reason.
       this.#question = null;
-      this.#startAnew();
-      signInError.textContent = outcome.reason;
+      this.#open(outcome.reason);
       this.#focus();
     }
   }
@@ -110,6 +142,7 @@ export class SignIn {
     signInPassword.value = '';
     signInAccount.hidden = true;
     signInQuestions.replaceChildren(...said.flatMap(({ text }) => message(text)));
+    this.#elements.signIn.hidden = false;
     this.#isRead = true;
     signInButton.textContent = 'Continue';
     signInButton.focus();
@@ -117,6 +150,7 @@ export class SignIn {
 
   /** Sends the name, and the password if that is all that is asked. */
   async #begin() {
+    if (this.#byProxy) return await requestLogin({ proxy: true });
     const { signInName, signInPassword } = this.#elements;
     const outcome = await requestLogin({ account: signInName.value.trim() });
     const question = outcome.type === 'asked' ? parseQuestion(outcome.question) : null;
@@ -146,6 +180,7 @@ export class SignIn {
       return asks(prompt) ? questionField(prompt, number) : message(prompt.text);
     });
     signInQuestions.replaceChildren(...parts.flat());
+    this.#elements.signIn.hidden = false;
     this.#focus();
   }
 }
