@@ -26,3 +26,4 @@ mod sound;
 mod tls;
 mod typing;
 mod viewers;
+mod vouched;
