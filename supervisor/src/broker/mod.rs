@@ -17,6 +17,7 @@ pub mod audit;
 pub mod connection;
 pub mod desktops;
 pub mod leases;
+pub mod limits;
 mod logins;
 mod recognition;
 pub mod relay;
