@@ -121,9 +121,16 @@ pub struct LoginNews {
     pub event: LoginEvent,
 }
 
-/// What became of a login.
+/// What became of a login, or of the session that it opens.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum LoginEvent {
+    /// A session will end unless somebody acts, or will not any more.
+    EndsSoon {
+        /// Which.
+        session: SessionId,
+        /// After so many seconds; `None` if it stays.
+        seconds: Option<u16>,
+    },
     /// It has ended: everything that its browser has must end.
     Ended {
         /// To this session.
@@ -196,6 +203,18 @@ pub enum LoginRefusal {
     /// The account may sign in, but its desktop could not be started.
     #[error("the account's desktop could not be started")]
     NotStarted,
+    /// The account has as many desktops as one may have.
+    #[error("the account may have no more desktops than {most} (--sessions-per-user)")]
+    TooManyOwn {
+        /// How many that is.
+        most: u16,
+    },
+    /// There are as many desktops as there may be.
+    #[error("there may be no more desktops than {most} (--sessions-total)")]
+    TooManyInAll {
+        /// How many that is.
+        most: u16,
+    },
     /// No sign-in is required of the desktop's own user, and the browser is another's, or nobody knows whose.
     #[error("the browser is not of a user who is let in without a login")]
     OtherUser,

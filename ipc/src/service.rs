@@ -33,8 +33,8 @@ use crate::{
 pub use crate::{
     relay::{RelayCredentials, RelayPair},
     status::{
-        AppNews, AppState, AppStatus, ConfinementReport, Histogram, Metric, MetricValue,
-        ProcessStatus, Refusal, SessionStatus, SessionSummary, Watcher, WorkerStatus,
+        AppNews, AppState, AppStatus, ConfinementReport, EndCause, Ends, Histogram, Metric,
+        MetricValue, ProcessStatus, Refusal, SessionStatus, SessionSummary, Watcher, WorkerStatus,
     },
 };
 

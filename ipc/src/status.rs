@@ -39,10 +39,31 @@ pub struct SessionSummary {
     pub owner: u32,
     /// Process id of its supervisor.
     pub supervisor_pid: u32,
-    /// Seconds since this host has known it.
-    pub known_seconds: u64,
+    /// Seconds since it was started.
+    pub age_seconds: u64,
     /// Who watches it.
     pub watchers: Vec<Watcher>,
+    /// When it will end by itself unless something changes; `None` if no limit counts for it.
+    pub ends: Option<Ends>,
+}
+
+/// When a session will end by itself.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Ends {
+    /// After so many seconds.
+    pub in_seconds: u64,
+    /// Why.
+    pub because: EndCause,
+}
+
+/// Why a session ends by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndCause {
+    /// Those who watch it give no input.
+    Idle,
+    /// Nobody watches it.
+    Unwatched,
 }
 
 /// Somebody who watches a session.

@@ -225,7 +225,15 @@ impl Played {
     fn register(&self, was: Option<SessionId>, token: u8) -> Result<ToSession> {
         let token = TokenDigest([token; 32]);
         let form = SESSION_HASH;
-        let word = ToHost::Registered { form, was, name: None, token, supervisor_pid: 1, owner: 1 };
+        let word = ToHost::Registered {
+            form,
+            was,
+            name: None,
+            token,
+            supervisor_pid: 1,
+            owner: 1,
+            age_seconds: 0,
+        };
         self.0.send(&word, &[])?;
         self.answer()
     }

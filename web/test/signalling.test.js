@@ -51,6 +51,8 @@ test('parseGatewayMessage, what it says of the relay, is understood', () => {
     { type: 'welcome', relay: null },
     { type: 'relay', relay, restarted: true },
     { type: 'probe', relay },
+    { type: 'endsSoon', seconds: 60 },
+    { type: 'endsSoon', seconds: null },
     { type: 'candidate', candidate: HOST },
   ]) {
     assert.deepEqual(parseGatewayMessage(JSON.stringify(message)), message);

@@ -12,6 +12,7 @@ const text = (situation) =>
     everStreamed: false,
     desktop: 'running',
     app: null,
+    endsAt: null,
     pathLost: false,
     trouble: null,
     notice: '',
@@ -42,6 +43,7 @@ test('describe, an app that has ended, offers to start it to who may', () => {
     session: /** @type {const} */ ({ name: 'streaming', since: 0 }),
     everStreamed: true,
     desktop: /** @type {const} */ ('running'),
+    endsAt: null,
     pathLost: false,
     trouble: null,
     notice: '',
@@ -96,6 +98,14 @@ test('describe, a path that is lost, says that it is sought', () => {
   assert.equal(text({ session, trouble: 'astray' }), `The picture does not arrive. ${seeking}`);
 });
 
+test('describe, a desktop that ends for want of input, counts down and says what keeps it', () => {
+  const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
+  const said = text({ session, endsAt: 60_000, now: 1500, desktop: 'mediaRestarting' });
+  assert.match(said, /ends in 59 s\. Press a key/);
+  assert.match(text({ session, endsAt: 60_000, now: 61_000 }), /ends in 0 s/);
+  assert.match(text({ session, endsAt: 60_000, pathLost: true }), /interrupted/);
+});
+
 test('describe, parts of the desktop restart, names them', () => {
   const session = /** @type {const} */ ({ name: 'streaming', since: 0 });
   assert.match(text({ session, desktop: 'compositorRestarting' }), /desktop is restarting/);
@@ -108,6 +118,7 @@ test('describe, a failure, is an error with a way out', () => {
     everStreamed: false,
     desktop: 'running',
     app: null,
+    endsAt: null,
     pathLost: false,
     trouble: null,
     notice: '',

@@ -50,6 +50,9 @@ impl State {
             return;
         }
         self.metrics.input_events.increment();
+        if !releases {
+            self.seat.doings.note();
+        }
         self.seat.ledger.hear(self.now(), peer);
         match message.action {
             Action::Key { key, state, locks } => {

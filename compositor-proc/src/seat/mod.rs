@@ -5,6 +5,7 @@
 //! maps the pointer to a surface while a button is down, [`Given`] decides which input an app may
 //! use for a grab, [`Typing`] when the keyboard may move unasked. [`crate::input`] drives the seat.
 
+mod doings;
 mod given;
 mod hold;
 mod leases;
@@ -25,6 +26,7 @@ use smithay::{
 };
 
 pub use self::{
+    doings::Doings,
     given::{Given, Input},
     hold::Hold,
     leases::{Changes, Leases},
@@ -52,6 +54,8 @@ pub struct DesktopSeat<D: SeatHandler> {
     pub pointer_stale: bool,
     /// Whose input counts.
     pub leases: Leases,
+    /// Whether somebody acts.
+    pub doings: Doings,
     /// Who holds which keys and buttons.
     pub ledger: Ledger,
     /// Recent input sent to apps.
@@ -98,6 +102,7 @@ impl<D: SeatHandler + 'static> DesktopSeat<D> {
             cursor_changed: true,
             pointer_stale: false,
             leases: Leases::default(),
+            doings: Doings::default(),
             ledger: Ledger::default(),
             given: Given::default(),
             typing: Typing::default(),

@@ -283,12 +283,24 @@ impl Compositor {
             return Ok(());
         };
         let now = self.state.now();
+        // A page's first proof names its lease; others come of a viewer who acts.
+        let acts = self.state.seat.leases.permits(now, message.peer);
         match self.state.seat.leases.prove(now, message.peer, &proof) {
-            Some(challenge) => self.tell_challenge(proof.lease, challenge),
+            Some(challenge) => {
+                self.tell_challenge(proof.lease, challenge);
+                if acts {
+                    self.state.seat.doings.note();
+                }
+            }
             None => self.state.metrics.proofs_refused.increment(),
         }
         self.tell_presence();
         Ok(())
+    }
+
+    /// Whether the supervisor is to be told now that a viewer acts.
+    pub fn take_doings(&mut self) -> bool {
+        self.state.seat.doings.take(self.state.now())
     }
 
     /// Every viewer is gone.

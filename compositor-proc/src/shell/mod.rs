@@ -274,11 +274,20 @@ impl Turn {
             let open = turn.read(link, |compositor, message| {
                 compositor.apply_input(message).map_err(|violation| violation.to_string())
             });
+            turn.tell_doings();
             Ok(turn.go_on(open, |compositor| compositor.set_input_link(None)))
         })?;
         self.replace(|sources| &mut sources.input, token);
         self.compositor.set_input_link(Some(link));
         Ok(())
+    }
+
+    fn tell_doings(&mut self) {
+        if self.compositor.take_doings()
+            && let Some(supervision) = &self.supervision
+        {
+            supervision.tell_viewer_acts();
+        }
     }
 
     fn attach_desktop(&mut self, grant: Grant) -> Result<(), ShellError> {

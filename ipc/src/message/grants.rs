@@ -100,6 +100,8 @@ pub enum ToSupervisor {
     },
     /// Media: it has tried the render node that it was granted.
     NodeJudged(Judgement),
+    /// Compositor: a viewer acts, whose input counts. Told now and then while that is so.
+    ViewerActs,
     /// Gateway: it has closed its end of the signalling link to the rtc of a session without
     /// accusing it.
     SignallingLost {

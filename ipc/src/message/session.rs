@@ -122,7 +122,11 @@ pub enum ToHost {
         supervisor_pid: u32,
         /// The user whose desktop it is.
         owner: u32,
+        /// For how many seconds it has run.
+        age_seconds: u64,
     },
+    /// A viewer acts. Sent now and then while that is so.
+    Acts,
     /// The state of its app; sent once after it has registered, and whenever it changes.
     AppChanged {
         /// Counts up.
@@ -206,8 +210,11 @@ pub enum ToSession {
         /// The request.
         question: Question,
     },
-    /// The administrator ends the session.
-    StopAsked,
+    /// The host ends the session, because the administrator asks for that, or for this reason.
+    StopAsked {
+        /// A sentence for the pages.
+        why: Option<Reason>,
+    },
     /// The logins to the session that there are. The leases of others are over. Sent after the welcome, and
     /// when a login has ended.
     Logins {
@@ -299,8 +306,16 @@ mod tests {
     fn first_words_are_read_whatever_build_the_other_side_is_of() {
         let form = SessionHash(u64::MAX);
         let token = TokenDigest([0; 32]);
-        let first =
-            ToHost::Registered { form, was: None, name: None, token, supervisor_pid: 1, owner: 1 };
+        let (was, name) = (None, None);
+        let first = ToHost::Registered {
+            form,
+            was,
+            name,
+            token,
+            supervisor_pid: 1,
+            owner: 1,
+            age_seconds: 1,
+        };
         let mut buffer = [0; 128];
         let bytes = crate::codec::encode(&first, &mut buffer).expect("room");
         let (variant, rest) = postcard::take_from_bytes::<u32>(bytes).expect("a number");

@@ -76,6 +76,13 @@ pub enum Refusal {
     },
     /// Too many connections of one address or one login.
     TooManyConnections,
+    /// There are as many desktops as there may be.
+    TooManyDesktops,
+    /// The account has as many desktops as one may have.
+    TooManyOwnDesktops {
+        /// How many that is.
+        most: u16,
+    },
     /// The supervisor does not answer.
     Unavailable,
     /// The token is wrong.
@@ -151,6 +158,7 @@ impl Refusal {
             Self::OtherUser => "other-user",
             Self::TooManyAttempts { .. } => "too-many-attempts",
             Self::TooManyConnections => "too-many-connections",
+            Self::TooManyDesktops | Self::TooManyOwnDesktops { .. } => "too-many-desktops",
             Self::Unavailable => "unavailable",
             Self::WrongToken => "wrong-token",
         }
@@ -174,13 +182,15 @@ impl Refusal {
             Self::LoginTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::LoginType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Denied | Self::LoginNeeded | Self::WrongToken => StatusCode::UNAUTHORIZED,
-            Self::NoDesktop => StatusCode::CONFLICT,
+            Self::NoDesktop | Self::TooManyOwnDesktops { .. } => StatusCode::CONFLICT,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NoUpgrade => StatusCode::UPGRADE_REQUIRED,
             Self::AskedTooOften | Self::TooManyAttempts { .. } | Self::TooManyConnections => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::NotStarted | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotStarted | Self::TooManyDesktops | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -270,6 +280,17 @@ impl std::fmt::Display for Refusal {
             Self::TooManyConnections => {
                 f.write_str("There are too many connections from this address or of this login.")
             }
+            Self::TooManyDesktops => f.write_str(
+                "This machine has as many desktops as it may have, so yours was not started. Try again later, \
+                 or ask the administrator.",
+            ),
+            Self::TooManyOwnDesktops { most: 1 } => {
+                f.write_str("You have a desktop on this machine, and may have no other.")
+            }
+            Self::TooManyOwnDesktops { most } => write!(
+                f,
+                "You have {most} desktops on this machine, and may have no more. End one of them first."
+            ),
             Self::Unavailable => {
                 f.write_str("The gateway cannot reach its supervisor. Try again in a moment.")
             }

@@ -77,6 +77,11 @@ pub enum ToBrowser {
         /// Whether trying again can help.
         retry: bool,
     },
+    /// The desktop ends unless somebody acts.
+    EndsSoon {
+        /// After so many seconds; `None` if it stays.
+        seconds: Option<u16>,
+    },
     /// An input lease; `None` when there is none for this page at the moment.
     Lease {
         /// The lease.
@@ -256,6 +261,8 @@ mod tests {
         let lease =
             format!(r#"{{"id":"0102030405060708","key":"{key}","challenge":"{challenge}"}}"#);
         assert_eq!(json, format!(r#"{{"type":"lease","lease":{lease}}}"#));
+        let json = ToBrowser::EndsSoon { seconds: Some(60) }.to_json().expect("numbers");
+        assert_eq!(json, r#"{"type":"endsSoon","seconds":60}"#);
         let json = ToBrowser::LoginEnded {}.to_json().expect("strings");
         assert_eq!(json, r#"{"type":"loginEnded"}"#);
         let ticket = Secret::new("ticket").expect("short");

@@ -69,6 +69,8 @@ pub enum Input {
     Lost(BrowserId),
     /// A login has ended: the user signed out, or it expired.
     LoginEnded(LoginId),
+    /// The session ends after so many seconds unless somebody acts; `None` if it stays.
+    EndsSoon(Option<u16>),
     /// The browsers of other logins than this one are to show a text.
     TellOthers(LoginId, Reason),
     /// A browser's login has been resumed; its new state.
@@ -133,6 +135,8 @@ pub struct Switchboard {
     /// Logins that have ended, the latest last: the rtc of the next link is told.
     ended: VecDeque<LoginId>,
     app: AppState,
+    /// When the session ends, unless somebody acts.
+    ends_at: Option<Instant>,
     credentials: Budgets,
     offers: Budgets,
     next_browser: u64,
@@ -160,6 +164,7 @@ impl Switchboard {
             linked: false,
             ended: VecDeque::new(),
             app: AppState::Running,
+            ends_at: None,
             credentials: Budgets::of(budget::CREDENTIALS),
             offers: Budgets::of(budget::OFFERS),
             next_browser: 0,
@@ -219,6 +224,7 @@ impl Switchboard {
             Input::Left(browser) => self.left(browser),
             Input::Lost(browser) => self.lost(browser),
             Input::TellOthers(login, text) => self.tell_others(login, &text),
+            Input::EndsSoon(seconds) => self.ends_soon(now, seconds),
             Input::LoginEnded(login) => self.login_ended(login),
             Input::LoginRenewed(browser, login) => self.login_renewed(browser, login),
             Input::LinkUp => self.link_up(now),

@@ -27,7 +27,7 @@ struct Session {
     user: String,
     uid: u32,
     supervisor_pid: u32,
-    known_seconds: u64,
+    age_seconds: u64,
     /// The state of each worker, by its name; empty if the session does not answer.
     workers: BTreeMap<String, String>,
     watchers: Vec<Watcher>,
@@ -97,7 +97,7 @@ fn rows(
             user: name_of(summary.owner),
             uid: summary.owner,
             supervisor_pid: summary.supervisor_pid,
-            known_seconds: summary.known_seconds,
+            age_seconds: summary.age_seconds,
             workers: workers.iter().map(state).collect(),
             watchers: summary.watchers,
         }
@@ -115,7 +115,7 @@ fn sessions_text(sessions: &[Session]) -> String {
         table.push(vec![
             labelled(session.id.to_string(), &session.name),
             session.user.clone(),
-            duration(session.known_seconds.saturating_mul(1000)),
+            duration(session.age_seconds.saturating_mul(1000)),
             state(session),
             watched(&session.watchers),
         ]);
@@ -222,8 +222,9 @@ mod tests {
             shares_log: false,
             owner,
             supervisor_pid: 7,
-            known_seconds: 3700,
+            age_seconds: 3700,
             watchers,
+            ends: None,
         }
     }
 

@@ -156,7 +156,8 @@ mod tests {
             shares_log: false,
             owner: 1000,
             supervisor_pid: 1,
-            known_seconds: 0,
+            age_seconds: 0,
+            ends: None,
             watchers: Vec::new(),
         };
         Sessions(all.iter().map(summary).collect())

@@ -185,7 +185,8 @@ fn word(by: Worker, said: &ToSupervisor) -> Option<Word> {
         | ToSupervisor::SignallingViolated { .. }
         | ToSupervisor::SoundServerWanted
         | ToSupervisor::SoundSinkMade
-        | ToSupervisor::SoundSinkReady => return None,
+        | ToSupervisor::SoundSinkReady
+        | ToSupervisor::ViewerActs => return None,
         ToSupervisor::LinkLost { link, generation, reason } => {
             (link, generation, Complaint::Lost(reason))
         }

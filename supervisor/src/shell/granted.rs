@@ -236,7 +236,7 @@ mod tests {
         assert!(matches!(other, Err(NotGranted::OtherBuild)));
         let nameless = granted(message(SESSION_HASH, "../x"), unix_listener("nameless"));
         assert!(matches!(nameless, Err(NotGranted::OutOfTurn)));
-        let welcome = granted(ToSession::StopAsked, unix_listener("turn"));
+        let welcome = granted(ToSession::StopAsked { why: None }, unix_listener("turn"));
         assert!(matches!(welcome, Err(NotGranted::OutOfTurn)));
     }
 

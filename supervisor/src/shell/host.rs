@@ -286,6 +286,7 @@ impl Host {
                 token,
                 supervisor_pid,
                 owner,
+                age_seconds,
             }) => {
                 let Some(channel) = self.sessions.newcomer(connection) else {
                     return self.give_up(connection, "it registered twice");
@@ -295,7 +296,8 @@ impl Host {
                     return refuse(&channel, reason);
                 }
                 let record = Record::new(channel.clone(), connection, name, supervisor_pid, token)
-                    .owned_by(Uid::from_raw(owner));
+                    .owned_by(Uid::from_raw(owner))
+                    .aged(age_seconds);
                 // The session reconnects before the end of its last link is known.
                 if let Some(session) = self.sessions.given_up(token) {
                     self.sessions.remove(session);
@@ -335,6 +337,8 @@ impl Host {
         match said {
             // Handled by `take_in_session`.
             ToHost::Registered { .. } => {}
+            // Nothing depends on it.
+            ToHost::Acts => {}
             ToHost::AppChanged { serial, state } => self.bulletin.tell(session, serial, state),
             ToHost::SignallingWanted => {
                 self.sessions.want(session);

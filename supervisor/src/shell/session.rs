@@ -11,6 +11,7 @@ use lumen_ipc::{
     message::{
         grants::{LossReason, ToSupervisor},
         session::SessionName,
+        signalling::Reason,
     },
     process::{ExitCode, Worker},
     service::{AppState, AppStatus, SessionStatus},
@@ -67,6 +68,10 @@ pub(super) struct Session {
     search: Search,
     sink: SinkOwner,
     app_state: AppState,
+    /// Why the host ends the session, if it says so.
+    farewell: Option<Reason>,
+    /// When it was started.
+    started: Instant,
     /// The number of the newest app state.
     serial: u32,
     /// Whether every worker has been ready.
@@ -121,6 +126,8 @@ impl Session {
             search: Search::default(),
             sink: SinkOwner::default(),
             app_state: AppState::Running,
+            farewell: None,
+            started: Instant::now(),
             serial: 1,
             complete: false,
             starved: 0,
@@ -297,6 +304,7 @@ impl Session {
             Some(ToSupervisor::NodeJudged(judgement)) if worker == Worker::Media => {
                 self.stage.graphics.judged(judgement);
             }
+            Some(ToSupervisor::ViewerActs) if worker == Worker::Compositor => self.say_acts(),
             Some(ToSupervisor::SoundServerWanted) if worker == Worker::Sound => {
                 if self.search.want() {
                     self.look_for_sound_server();
@@ -429,7 +437,12 @@ impl Session {
             self.explain_app(verdict, early, "the desktop stays");
         }
         let hint = if news.is_failure() { self.hint() } else { "" };
-        self.app_state = news::state(news, hint);
+        self.app_state = match (&self.farewell, news) {
+            (Some(reason), News::Over(Outcome::Stopped)) => {
+                AppState::Over { reason: reason.clone() }
+            }
+            _ => news::state(news, hint),
+        };
         self.serial = self.serial.wrapping_add(1);
         self.say_app();
     }

@@ -29,6 +29,7 @@ export function explain({ status, word, text }) {
     case 'not-started':
     case 'too-many-attempts':
     case 'too-many-connections':
+    case 'too-many-desktops':
     case 'unavailable':
       return { type: 'later', reason: text };
     default:

@@ -11,6 +11,7 @@ import { parseRelay } from './relay.js';
  *   | { type: 'app', running: boolean, reason: string, startable: boolean }
  *   | { type: 'candidate', candidate: string }
  *   | { type: 'closed', reason: string, retry: boolean }
+ *   | { type: 'endsSoon', seconds: number | null }
  *   | { type: 'lease', lease: Lease | null }
  *   | { type: 'loginEnded' }
  *   | { type: 'notice', text: string }
@@ -84,6 +85,10 @@ export function parseGatewayMessage(text) {
     }
     case 'closed': {
       return { type: 'closed', reason: textOf(message['reason']), retry: message['retry'] === true };
+    }
+    case 'endsSoon': {
+      const { seconds } = message;
+      return { type: 'endsSoon', seconds: typeof seconds === 'number' ? seconds : null };
     }
     case 'lease':
       return { type: 'lease', lease: parseLease(message['lease']) };

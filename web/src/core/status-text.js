@@ -9,7 +9,8 @@
  * @typedef {{ text: string, tone: 'quiet' | 'busy' | 'error', action: Offer | null }} Status
  * @typedef {{ reason: string, startable: boolean }} AppEnd how the app has ended
  * @typedef {{ session: State, everStreamed: boolean, desktop: DesktopState, app: AppEnd | null,
- *   pathLost: boolean, trouble: Trouble | null, notice: string, complaint: string, now: number }} Situation
+ *   endsAt: number | null, pathLost: boolean, trouble: Trouble | null, notice: string, complaint: string,
+ *   now: number }} Situation `endsAt`: when the desktop ends, unless somebody acts
  */
 
 /** @type {Status} */
@@ -22,7 +23,8 @@ const SEEKING = 'Looking for another path…';
  * @returns {Status}
  */
 export function describe(situation) {
-  const { session, everStreamed, desktop, app, pathLost, trouble, notice, complaint, now } = situation;
+  const { session, everStreamed, desktop, app, endsAt } = situation;
+  const { pathLost, trouble, notice, complaint, now } = situation;
   switch (session.name) {
     case 'idle':
     case 'login':
@@ -35,6 +37,7 @@ export function describe(situation) {
       return { ...error(session.reason), action: 'retry' };
     case 'streaming':
       if (pathLost) return busy(`The connection is interrupted. ${SEEKING}`);
+      if (endsAt !== null) return error(endText(endsAt - now));
       if (desktop !== 'running') return describeDesktop(desktop);
       if (app !== null) {
         return { ...error(notice || app.reason), action: app.startable ? 'startApp' : null };
@@ -54,6 +57,12 @@ function waitingText({ until, reason }, everStreamed, now) {
   // Showing short waits would make the line flicker.
   if (seconds <= 1) return `${verb(everStreamed)}…`;
   return `${reason} ${verb(everStreamed)} in ${seconds} s…`.trimStart();
+}
+
+/** @param {number} left milliseconds */
+function endText(left) {
+  const seconds = Math.max(Math.ceil(left / 1000), 0);
+  return `Nobody uses this desktop: it ends in ${seconds} s. Press a key or move the pointer to keep it.`;
 }
 
 /** @param {boolean} everStreamed */

@@ -81,6 +81,8 @@ export class Viewer {
   #desktop = 'running';
   /** @type {AppEnd | null} */
   #app = null;
+  /** When the desktop ends unless somebody acts. @type {number | null} */
+  #endsAt = null;
   #hostname = '';
   #notice = new Notice(() => this.#update());
   #complaint = '';
@@ -331,6 +333,10 @@ export class Viewer {
         log('info', 'closed by the server', { reason: message.reason, retry: message.retry });
         this.handle({ type: 'peerClosed', reason: message.reason, retry: message.retry });
         return;
+      case 'endsSoon':
+        this.#endsAt = message.seconds === null ? null : performance.now() + message.seconds * 1000;
+        this.#update();
+        return;
       case 'lease':
         this.#attendance.leased(message.lease);
         return;
@@ -348,8 +354,9 @@ export class Viewer {
         if (message.restarted) void this.#leaveDeadRelay();
         return;
       case 'welcome':
-        // Further news of the app follows.
+        // Further news of the app follows. Whoever comes keeps the desktop.
         this.#app = null;
+        this.#endsAt = null;
         this.#relay.given(message.relay);
         if (this.#peer?.isStarted === false) this.#peer.start(this.#relay.paths);
         return;
@@ -495,13 +502,15 @@ export class Viewer {
     const [everStreamed, desktop, notice] = [this.#everStreamed, this.#desktop, this.#notice.text];
     const [app, complaint, trouble] = [this.#app, this.#complaint, this.#trouble];
     const pathLost = this.#peer?.isPathLost ?? false;
-    const problems = { app, pathLost, trouble, notice, complaint };
+    const endsAt = this.#endsAt;
+    const problems = { app, endsAt, pathLost, trouble, notice, complaint };
     const told = { session: state, everStreamed, desktop, ...problems, now };
     this.#status.show(describe(told));
     clearTimeout(this.#timer);
-    if (deadline === null) return;
     // A countdown is redrawn every second.
-    const pause = state.name === 'waiting' ? Math.min(deadline - now, 1000) : deadline - now;
+    const counts = state.name === 'waiting' || (state.name === 'streaming' && endsAt !== null);
+    if (deadline === null && !counts) return;
+    const pause = Math.min((deadline ?? Infinity) - now, counts ? 1000 : Infinity);
     this.#timer = setTimeout(() => this.handle({ type: 'tick' }), Math.max(pause, 0));
   }
 }

@@ -84,6 +84,11 @@ impl Supervision {
         self.shared.summarise(Text::truncated(text));
     }
 
+    /// Says that a viewer acts, whose input counts.
+    pub fn tell_viewer_acts(&self) {
+        self.reports.send(ToSupervisor::ViewerActs);
+    }
+
     /// Asks for the connection to the sound server that this worker does not have.
     pub fn want_sound_server(&self) {
         self.reports.send(ToSupervisor::SoundServerWanted);

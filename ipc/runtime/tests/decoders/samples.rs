@@ -211,6 +211,7 @@ fn grants_back_samples() -> Vec<grants::ToSupervisor> {
         grants::ToSupervisor::SoundServerWanted,
         grants::ToSupervisor::SoundSinkMade,
         grants::ToSupervisor::SoundSinkReady,
+        grants::ToSupervisor::ViewerActs,
         grants::ToSupervisor::SignallingViolated { session, generation },
         grants::ToSupervisor::NodeJudged(Judgement::Draws {
             renderer: Text::truncated("Mesa"),
@@ -326,6 +327,7 @@ fn session_samples() -> Vec<session::ToHost> {
         token: TokenDigest([7; 32]),
         supervisor_pid: 4711,
         owner: 1000,
+        age_seconds: 300,
     };
     let answered = |answer| session::ToHost::Answered { number: 300, answer };
     let state = AppState::Ended { reason: Text::truncated("It ended.") };
@@ -351,6 +353,7 @@ fn session_samples() -> Vec<session::ToHost> {
         registered(None, None),
         registered(Some(SessionId(3)), SessionName::new("work").ok()),
         session::ToHost::AppChanged { serial: 2, state },
+        session::ToHost::Acts,
         session::ToHost::SignallingWanted,
         answered(session::Answer::Done(Err(Refusal::because("It runs.")))),
         answered(session::Answer::Logs(LogPage { lines: Vec::new() })),
@@ -385,7 +388,8 @@ fn session_back_samples() -> Vec<session::ToSession> {
         asked(session::Question::Restart { worker }),
         asked(session::Question::StartApp),
         asked(session::Question::Status),
-        session::ToSession::StopAsked,
+        session::ToSession::StopAsked { why: None },
+        session::ToSession::StopAsked { why: Some(Text::truncated("Nobody used it.")) },
         session::ToSession::Logins { live: vec![login().id] },
         session::ToSession::Leased { lease: lease() },
         session::ToSession::Granted {
@@ -401,6 +405,11 @@ fn session_back_samples() -> Vec<session::ToSession> {
 }
 
 fn broker_samples() -> Vec<Vec<u8>> {
+    [attempt_samples(), signed_in_samples()].concat()
+}
+
+/// Of pages that sign in.
+fn attempt_samples() -> Vec<Vec<u8>> {
     vec![
         request(BrokerRequest::Resume { key: Secret::new("key").expect("short"), named: None }),
         reply(BrokerResponse::Resume(Err(LoginRefusal::Wrong))),
@@ -461,6 +470,14 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::Answer(Err(LoginRefusal::Denied))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::NoDesktop))),
         reply(BrokerResponse::Answer(Err(LoginRefusal::NotStarted))),
+        reply(BrokerResponse::Answer(Err(LoginRefusal::TooManyOwn { most: 300 }))),
+    ]
+}
+
+/// Of pages that have signed in, and of the host.
+fn signed_in_samples() -> Vec<Vec<u8>> {
+    let news = |event| reply(BrokerResponse::WatchLogins(Some(LoginNews { number: 300, event })));
+    vec![
         request(BrokerRequest::Abandon { attempt: secret("attempt") }),
         request(BrokerRequest::CertificateJudged {
             serial: 300,
@@ -469,15 +486,13 @@ fn broker_samples() -> Vec<Vec<u8>> {
         reply(BrokerResponse::CertificateJudged(())),
         request(BrokerRequest::Metrics { session: Some(SessionId(3)) }),
         reply(BrokerResponse::Metrics(Vec::new())),
-        reply(BrokerResponse::WatchLogins(Some(LoginNews {
-            number: 300,
-            event: LoginEvent::Given {
-                session: SessionId(3),
-                login: LoginId(u64::MAX),
-                method: SignInMethod::Password,
-                from: Ipv4Addr::LOCALHOST.into(),
-            },
-        }))),
+        news(LoginEvent::Given {
+            session: SessionId(3),
+            login: LoginId(u64::MAX),
+            method: SignInMethod::Password,
+            from: Ipv4Addr::LOCALHOST.into(),
+        }),
+        news(LoginEvent::EndsSoon { session: SessionId(3), seconds: Some(60) }),
         request(BrokerRequest::Visited {
             visitors: vec![Visitor {
                 session: SessionId(3),

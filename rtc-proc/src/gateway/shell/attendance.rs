@@ -56,8 +56,10 @@ impl Attendance {
         Present { book: Arc::clone(&self.0), number }
     }
 
-    /// Reports all changes, for ever. A report that fails is repeated.
+    /// Reports who is there and then all changes, for ever: pages of an earlier gateway that do not come
+    /// back are not reported otherwise. A report that fails is repeated.
     pub(super) async fn report(self, broker: Broker) {
+        self.0.changed.notify_one();
         loop {
             self.0.changed.notified().await;
             let present = {

@@ -54,6 +54,7 @@ enum Order {
     LoginRenewed(Seat, Login),
     LoginEnded(SessionId, LoginId),
     TellOthers(SessionId, LoginId, Reason),
+    EndsSoon(SessionId, Option<u16>),
     ReplaceLink(SessionId, SignallingLink),
     ReplaceRelay,
 }
@@ -112,6 +113,11 @@ impl Orders {
     /// Shows a text on the pages of a session that have another login than this one.
     pub(super) async fn tell_others(&self, session: SessionId, login: LoginId, text: Reason) {
         self.give(Order::TellOthers(session, login, text)).await;
+    }
+
+    /// Tells the pages of a session that it ends after so many seconds unless somebody acts, or stays.
+    pub(super) async fn ends_soon(&self, session: SessionId, seconds: Option<u16>) {
+        self.give(Order::EndsSoon(session, seconds)).await;
     }
 
     /// Reaches the rtc of a session by this link from now on.
@@ -324,6 +330,7 @@ impl Exchange {
             Order::LoginEnded(session, login) => {
                 self.desk(session).put_in(Input::LoginEnded(login));
             }
+            Order::EndsSoon(session, seconds) => self.put_in(session, Input::EndsSoon(seconds)),
             Order::TellOthers(session, login, text) => {
                 self.put_in(session, Input::TellOthers(login, text));
             }

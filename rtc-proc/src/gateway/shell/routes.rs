@@ -98,6 +98,10 @@ impl From<LoginError> for Refusal {
             LoginError::Refused(LoginRefusal::Denied) => Self::Denied,
             LoginError::Refused(LoginRefusal::NoDesktop) => Self::NoDesktop,
             LoginError::Refused(LoginRefusal::NotStarted) => Self::NotStarted,
+            LoginError::Refused(LoginRefusal::TooManyOwn { most }) => {
+                Self::TooManyOwnDesktops { most }
+            }
+            LoginError::Refused(LoginRefusal::TooManyInAll { .. }) => Self::TooManyDesktops,
             LoginError::Refused(LoginRefusal::OtherUser) => Self::OtherUser,
             LoginError::Refused(LoginRefusal::Wrong) => Self::WrongToken,
             LoginError::Unavailable => Self::Unavailable,

@@ -87,6 +87,7 @@ pub(super) async fn watch(broker: Broker, orders: Orders) {
         };
         seen = number;
         match event {
+            LoginEvent::EndsSoon { session, seconds } => orders.ends_soon(session, seconds).await,
             LoginEvent::Ended { session, login } => orders.login_ended(session, login).await,
             LoginEvent::Given { session, login, method, from } => {
                 let text = sign_ins::told(method, from);

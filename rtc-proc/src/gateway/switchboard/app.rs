@@ -1,4 +1,6 @@
-//! What browsers are told about the app, and what they may request.
+//! What browsers are told about the app and the end of its desktop, and what they may request.
+
+use std::time::{Duration, Instant};
 
 use lumen_ipc::{message::signalling::Reason, service::AppState};
 
@@ -34,6 +36,23 @@ impl Switchboard {
             }
         };
         self.outputs.push_back(Output::ToBrowser(browser, message));
+    }
+
+    /// The session ends after so many seconds, unless somebody acts; or it stays.
+    pub(super) fn ends_soon(&mut self, now: Instant, seconds: Option<u16>) {
+        self.ends_at = seconds.map(|seconds| now + Duration::from_secs(seconds.into()));
+        let welcomed = self.browsers.iter().filter(|(_, browser)| browser.relay.welcomed);
+        for browser in welcomed.map(|(id, _)| *id) {
+            self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::EndsSoon { seconds }));
+        }
+    }
+
+    /// Tells a browser that has had its first message when the session ends, if it is to.
+    pub(super) fn tell_end(&mut self, now: Instant, browser: BrowserId) {
+        let Some(at) = self.ends_at else { return };
+        let left = at.saturating_duration_since(now).as_secs();
+        let seconds = Some(u16::try_from(left).unwrap_or(u16::MAX));
+        self.outputs.push_back(Output::ToBrowser(browser, ToBrowser::EndsSoon { seconds }));
     }
 
     /// Requests a start on behalf of a browser that may control the desktop. One that may only

@@ -112,6 +112,9 @@ impl Switchboard {
         if used {
             self.mint(now, browser, Purpose::Stream);
         }
+        if newcomer {
+            self.tell_end(now, browser);
+        }
         if newcomer && self.app != AppState::Running {
             self.tell_app(browser);
         }

@@ -42,7 +42,7 @@ impl Host {
         }
         info!(%session, "its end is asked for");
         self.sessions.end(session);
-        self.send(session, &ToSession::StopAsked);
+        self.send(session, &ToSession::StopAsked { why: None });
         Ok(())
     }
 

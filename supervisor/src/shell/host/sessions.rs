@@ -47,7 +47,9 @@ pub(super) struct Record {
     connection: ConnectionId,
     name: Option<SessionName>,
     supervisor_pid: u32,
-    /// Since when this host has known it.
+    /// For how long it had run when this host met it,
+    age: Duration,
+    /// and when that was.
     known: Instant,
     pending: BTreeMap<u32, Pending>,
     questions: u32,
@@ -119,6 +121,7 @@ impl Record {
             connection,
             name,
             supervisor_pid,
+            age: Duration::ZERO,
             known: Instant::now(),
             pending: BTreeMap::new(),
             questions: 0,
@@ -135,6 +138,13 @@ impl Record {
     /// With the user whose desktop it is.
     pub(super) fn owned_by(self, owner: Uid) -> Self {
         Self { owner, ..self }
+    }
+
+    /// Having run for so many seconds.
+    pub(super) fn aged(self, seconds: u64) -> Self {
+        // An age that no session can have, counted as none, breaks no list.
+        let age = if seconds > u32::MAX.into() { 0 } else { seconds };
+        Self { age: Duration::from_secs(age), ..self }
     }
 
     /// The name shown to people.
@@ -302,8 +312,9 @@ impl Sessions {
             shares_log: record.supervisor_pid == own_pid,
             owner: record.owner.as_raw(),
             supervisor_pid: record.supervisor_pid,
-            known_seconds: now.saturating_duration_since(record.known).as_secs(),
+            age_seconds: (record.age + now.saturating_duration_since(record.known)).as_secs(),
             watchers: Vec::new(),
+            ends: None,
         };
         self.records.iter().map(summary).collect()
     }

@@ -4,7 +4,10 @@
 use std::{os::fd::OwnedFd, process, time::Instant};
 
 use lumen_ipc::{
-    message::session::{Answer, Audience, Question, SESSION_HASH, ToHost, ToSession},
+    message::{
+        session::{Answer, Audience, Question, SESSION_HASH, ToHost, ToSession},
+        signalling::Reason,
+    },
     process::{ExitCode, Worker},
     service::Refusal,
 };
@@ -63,6 +66,7 @@ impl Session {
                     token: self.token.digest(),
                     supervisor_pid: process::id(),
                     owner: self.stage.owner().as_raw(),
+                    age_seconds: self.started.elapsed().as_secs(),
                 });
             }
             FromHost::Said(said, end) => self.heed_host(said, end),
@@ -127,8 +131,10 @@ impl Session {
             ToSession::Logins { live } => self.keep_logins(&live),
             ToSession::Leased { lease } => self.add_lease(lease),
             ToSession::Asked { number, question } => self.answer(number, question),
-            ToSession::StopAsked => {
-                info!("the host asked this session to end");
+            ToSession::StopAsked { why } => {
+                let reason = why.as_ref().map_or("somebody wants it", Reason::as_str);
+                info!(reason, "the host asked this session to end");
+                self.farewell = why;
                 self.crew.feed(Input::Stop);
             }
         }
@@ -201,6 +207,12 @@ impl Session {
     pub(super) fn want_signalling(&self) {
         if self.host.welcome {
             self.send(&ToHost::SignallingWanted);
+        }
+    }
+
+    pub(super) fn say_acts(&self) {
+        if self.host.welcome {
+            self.send(&ToHost::Acts);
         }
     }
 

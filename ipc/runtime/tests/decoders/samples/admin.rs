@@ -6,7 +6,7 @@ use lumen_ipc::{
     log::{LogLine, LogPage, LogSource},
     login::{LoginId, Revocation, SignIn, SignInMethod},
     process::Worker,
-    service::{AdminRequest, AdminResponse, SessionSummary, Watcher},
+    service::{AdminRequest, AdminResponse, EndCause, Ends, SessionSummary, Watcher},
     text::Text,
     units::SessionId,
 };
@@ -35,12 +35,13 @@ pub(super) fn admin_samples() -> Vec<Vec<u8>> {
             shares_log: true,
             owner: 1000,
             supervisor_pid: 70_000,
-            known_seconds: 300,
+            age_seconds: 300,
             watchers: vec![Watcher {
                 from: Ipv4Addr::LOCALHOST.into(),
                 since_seconds: 300,
                 pages: 2,
             }],
+            ends: Some(Ends { in_seconds: 300, because: EndCause::Idle }),
         }])),
         request(AdminRequest::Revoke { which: Revocation::User(1000) }),
         request(AdminRequest::Revoke { which: Revocation::Login(LoginId(u64::MAX)) }),

@@ -91,3 +91,18 @@ fn login_that_is_renewed_is_told_to_rtc_with_its_rights() {
     let renewed = ToRtc::LoginRenewed { peer: PeerId(1), login };
     assert_eq!(drain(&mut switchboard), [Output::ToRtc(renewed)]);
 }
+
+#[test]
+fn end_of_an_idle_session_is_told_to_those_who_are_there_and_those_who_come() {
+    let now = Instant::now();
+    let (mut switchboard, browser) = offered(now);
+    let told = |browser, seconds| Output::ToBrowser(browser, ToBrowser::EndsSoon { seconds });
+    switchboard.handle_input(now, Input::EndsSoon(Some(60)));
+    assert_eq!(drain(&mut switchboard), [told(browser, Some(60))]);
+    let late = switchboard.join(now, login(RIGHTS, 1));
+    let later = now + Duration::from_secs(20);
+    switchboard.handle_input(later, Input::Minted(late, Purpose::Stream, None));
+    assert!(drain(&mut switchboard).contains(&told(late, Some(40))));
+    switchboard.handle_input(later, Input::EndsSoon(None));
+    assert_eq!(drain(&mut switchboard), [told(browser, None), told(late, None)]);
+}
